@@ -1,0 +1,54 @@
+"""How an agent learns. To add an algorithm: one file like ``ppo.py``, and one line in ALGORITHMS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from envs.validation import unknown_name
+
+if TYPE_CHECKING:
+    from algos.algorithm import ColumnAlgorithm
+    from algos.config import TrainingSettings
+
+ALGORITHMS = {"ppo": ("algos.ppo", "PPO", "Proximal policy optimisation with GAE")}
+"""Name -> module, class and one line about it. Modules are imported on demand: torch is slow."""
+
+
+def algorithm_class(name: str) -> type[ColumnAlgorithm]:
+    """The algorithm of that name.
+
+    Raises:
+        InputError: no algorithm has that name.
+    """
+    import importlib
+
+    if name not in ALGORITHMS:
+        raise unknown_name("algorithm", name, ALGORITHMS)
+    module, attribute, _ = ALGORITHMS[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def build(
+    name: str,
+    env: str,
+    env_kwargs: dict[str, Any],
+    settings: TrainingSettings,
+    *,
+    iterations: int,
+    seed: int,
+    gpus: float = 0,
+) -> ColumnAlgorithm:
+    """An algorithm ready for ``train()``, on an initialised Ray.
+
+    Args:
+        name: a key of ALGORITHMS.
+        env: a Gymnasium id, with its module where it needs one (``"envs:CausalLearning-v0"``).
+        env_kwargs: arguments of the environment.
+        settings: the algorithm's own settings.
+        iterations: the budget; schedules end there.
+        seed: seeds networks, environments and shuffling.
+        gpus: GPUs of each learner.
+    """
+    config = algorithm_class(name).get_default_config()
+    config.environment(env, env_config=env_kwargs).debugging(seed=seed)
+    return config.train_with(settings, iterations, gpus=gpus).build_algo()

@@ -1,0 +1,273 @@
+"""What every algorithm has in common: collect, give credit, learn, hand the weights back.
+
+An algorithm is one file with a frozen settings dataclass and a subclass of :class:`ColumnAlgorithm`
+that overrides a few pure functions (``credit``, ``prepare``, ``loss``, ...). RLlib's Algorithm,
+EnvRunnerGroup and LearnerGroup do the rest: workers, GPUs, restarts, checkpoints.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import ray
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from torch import Tensor
+
+from algos.advantages import next_values
+from algos.columns import Columns, concat
+from algos.config import TrainingSettings
+from algos.episodes import merged
+from algos.learner import PROGRESS, ColumnLearner
+from algos.models import MODELS
+from algos.runner import ColumnRunner, EnvironmentFault, Rollout
+
+WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
+SYNC_TIMEOUT_S = 60.0
+
+
+class ColumnConfig(AlgorithmConfig):
+    """RLlib's configuration carrying our own frozen settings."""
+
+    def __init__(self, algo_class: type[ColumnAlgorithm] | None = None):
+        super().__init__(algo_class=algo_class)
+        self.settings = TrainingSettings()
+        self.total_iterations = 1
+        self.env_runner_cls = ColumnRunner
+        # Our runner has no connectors to merge, and a set_state sent behind our back may be dropped.
+        self._dont_auto_sync_env_runner_states = True
+        self.min_time_s_per_iteration = 0
+        self.restart_failed_env_runners = True
+        # RLlib's default sleeps a minute after every exception of a worker.
+        self.delay_between_env_runner_restarts_s = 0.0
+        self.create_env_on_local_worker = False
+        self.add_default_connectors_to_learner_pipeline = False
+        self.log_level = "ERROR"
+
+    def train_with(
+        self, settings: TrainingSettings, total_iterations: int, *, gpus: float = 0
+    ) -> ColumnConfig:
+        """Use these settings for a budget of ``total_iterations`` (schedules end there)."""
+        self.settings, self.total_iterations = settings, total_iterations
+        self.env_runners(
+            num_env_runners=settings.num_env_runners,
+            num_envs_per_env_runner=settings.num_envs,
+            rollout_fragment_length=settings.rollout_length,
+        )
+        self.learners(num_learners=settings.num_learners, num_gpus_per_learner=gpus)
+        return self.training(train_batch_size_per_learner=settings.rows, lr=settings.lr)
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """The network that the settings name."""
+        return RLModuleSpec(
+            module_class=MODELS[self.settings.model], model_config=self.settings.model_config
+        )
+
+    def get_default_learner_class(self) -> type[ColumnLearner]:
+        """Ours."""
+        return ColumnLearner
+
+
+class ColumnAlgorithm(Algorithm):
+    """Base of all algorithms; see ``ppo.py`` for one read from top to bottom."""
+
+    settings_class: ClassVar[type[TrainingSettings]]
+    bootstrap = staticmethod(next_values)
+
+    # What an algorithm says about itself: pure functions, run on runners, driver and learners.
+
+    @staticmethod
+    def credit(rollout: Rollout, settings: Any) -> Columns:
+        """Rollout [T, B] -> rows with what each action was worth. Runs on the runners."""
+        raise NotImplementedError
+
+    @staticmethod
+    def prepare(rows: Columns, settings: Any) -> tuple[Columns, dict[str, float]]:
+        """The rows of all runners as the learners should see them, and metrics about them."""
+        return rows, {}
+
+    @staticmethod
+    def loss(
+        forward: Mapping[str, Any], batch: Columns, settings: Any, coefficients: Mapping[str, float]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The network's output for a minibatch -> a scalar loss and statistics."""
+        raise NotImplementedError
+
+    @staticmethod
+    def initial_coefficients(settings: Any) -> dict[str, float]:
+        """Coefficients that change during training; they are part of every checkpoint."""
+        return {}
+
+    @staticmethod
+    def scheduled(
+        coefficients: dict[str, float], settings: Any, progress: float
+    ) -> dict[str, float]:
+        """The coefficients at this share of the training budget."""
+        return coefficients
+
+    @staticmethod
+    def adapted(
+        coefficients: dict[str, float], settings: Any, stats: Mapping[str, float]
+    ) -> dict[str, float]:
+        """The coefficients after an update with these statistics."""
+        return coefficients
+
+    @staticmethod
+    def enough(settings: Any, stats: Mapping[str, float]) -> bool:
+        """Whether to leave out the remaining epochs, given the last epoch's statistics."""
+        return False
+
+    # The loop.
+
+    @classmethod
+    def get_default_config(cls) -> ColumnConfig:
+        """RLlib's hook."""
+        return ColumnConfig(cls)
+
+    def setup(self, config: Any) -> None:
+        """Build runners and learners (RLlib) and our own counters."""
+        self.env_steps = 0
+        self.recent_returns: deque[float] = deque(maxlen=100)
+        self.flat: dict[str, Any] = {}
+        super().setup(config)
+        self.push_weights()
+
+    def training_step(self) -> None:
+        """One iteration: collect rows, learn from them, hand the new weights to the runners."""
+        started = time.perf_counter()
+        rows, metrics = self._collect()
+        self.env_steps += len(rows)
+        if metrics["nonfinite"]:
+            # Learning from NaN would only hide where it came from.
+            metrics["learn_s"] = 0.0
+        else:
+            metrics |= self._learn(rows)
+            self.push_weights()
+        seconds = time.perf_counter() - started
+        self.flat = metrics | {
+            "env_steps": self.env_steps,
+            "iteration_s": seconds,
+            "env_steps_per_s": len(rows) / seconds,
+        }
+
+    def _collect(self) -> tuple[Columns, dict[str, Any]]:
+        """Rows of at least one iteration from whichever runners are healthy."""
+        group = self.env_runner_group
+        assert group is not None  # noqa: S101
+        parts: list[tuple[Columns, dict[str, Any]]] = []
+        wanted = self.config.settings.rows
+        while sum(len(rows) for rows, _ in parts) < 0.95 * wanted:
+            if not group.num_remote_env_runners():
+                found = [_sample(group.local_env_runner)]
+            else:
+                found = group.foreach_env_runner(_sample, local_env_runner=False)
+            if not found:
+                self.restore_env_runners(group)
+                if not group.num_healthy_remote_workers():
+                    raise RuntimeError("No rollout worker is alive; see the workers' logs for why.")
+            for part in found:
+                if isinstance(part, EnvironmentFault):
+                    raise part
+                parts.append(part)
+        metrics = merged([statistics for _, statistics in parts])
+        if (fresh := metrics.get("return_mean")) is not None:
+            self.recent_returns.extend(
+                np.concatenate([p["episodes"].get("return", []) for _, p in parts]).tolist()
+            )
+            metrics["return_mean"] = fresh
+        if self.recent_returns:
+            metrics["return_mean_100"] = float(np.mean(self.recent_returns))
+        return concat([rows for rows, _ in parts]), metrics
+
+    def _learn(self, rows: Columns) -> dict[str, Any]:
+        started = time.perf_counter()
+        settings = self.config.settings
+        rows, metrics = self.prepare(rows, settings)
+        learners = settings.num_learners
+        data = (
+            TrainingData(batches=rows.shard(learners))
+            if learners > 1
+            else TrainingData(batch=rows)
+        )
+        group = self.learner_group
+        assert group is not None  # noqa: S101
+        progress = self.iteration / max(self.config.total_iterations - 1, 1)
+        results = group.update(training_data=data, timesteps={PROGRESS: progress})
+        self.metrics.aggregate(results, key="learners")
+        learnt = self.metrics.peek(("learners", DEFAULT_MODULE_ID), default={})
+        metrics |= {name: float(value) for name, value in learnt.items()}
+        if metrics.pop("updates_skipped", 0):
+            metrics |= {"nonfinite": 1, "nonfinite_where": "the gradient of the loss"}
+        metrics["learn_s"] = time.perf_counter() - started
+        return metrics
+
+    def step(self) -> dict[str, Any]:
+        """RLlib's result with our flat metrics beside its nested ones."""
+        return super().step() | self.flat
+
+    # Weights and checkpoints: RLlib sends weights without waiting and drops the call when another is
+    # under way, so that a runner may sample with old ones. Here every transfer is waited for.
+
+    def push_weights(self) -> None:
+        """Give every runner the learners' weights and wait until it has them."""
+        group, learners = self.env_runner_group, self.learner_group
+        assert group is not None and learners is not None  # noqa: S101
+        state = learners.get_state(components=WEIGHTS)[COMPONENT_LEARNER]
+        if group.local_env_runner is not None:
+            group.local_env_runner.set_state(state)
+        if group.num_remote_env_runners():
+            reference = ray.put(state)
+            group.foreach_env_runner(
+                _SetState(reference), local_env_runner=False, timeout_seconds=SYNC_TIMEOUT_S
+            )
+
+    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
+        """Bring back restarted runners and give them the current weights."""
+        restored = env_runner_group.probe_unhealthy_env_runners()
+        if restored:
+            self.push_weights()
+        return restored
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state and our counters."""
+        own = {"env_steps": self.env_steps, "recent_returns": list(self.recent_returns)}
+        return super().get_state(*args, **kwargs) | {"rungwise": own}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over a state; every runner holds its weights before this returns."""
+        super().set_state(state)
+        if own := state.get("rungwise"):
+            self.env_steps = own["env_steps"]
+            self.recent_returns = deque(own["recent_returns"], maxlen=100)
+        self.push_weights()
+
+    def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
+        """Restore; every runner holds the restored weights before this returns."""
+        super().restore_from_path(path, *args, **kwargs)
+        self.push_weights()
+
+
+class _SetState:
+    """A picklable call of ``set_state`` with a state from the object store."""
+
+    def __init__(self, reference: Any):
+        self.reference = reference
+
+    def __call__(self, runner: ColumnRunner) -> None:
+        runner.set_state(ray.get(self.reference))
+
+
+def _sample(runner: Any) -> Any:
+    """Sample, handing an environment's own failure over as a value: RLlib would swallow it."""
+    try:
+        return runner.sample()
+    except EnvironmentFault as fault:
+        return fault

@@ -1,0 +1,351 @@
+"""Distributions over actions, with one small protocol for every kind of action.
+
+RLlib's own take no random generator (a runner could not be reproduced) and have no masked or mixed
+actions. An action is a dict of columns that hold exactly what its log-probability needs;
+:class:`Head` says how many numbers a network must give for an action space and turns action columns
+into what the environment's ``step`` wants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from envs.validation import InputError
+
+Action: TypeAlias = dict[str, Tensor]
+
+FORBIDDEN = -1e30
+"""Logit of an illegal action: finite, because -inf times a probability of 0 is NaN."""
+
+
+class Dist(Protocol):
+    """N distributions, one a row."""
+
+    def sample(self, generator: torch.Generator | None = None) -> Action:
+        """Draw one action a row, as columns ready to be stored."""
+        ...
+
+    def mode(self) -> Action:
+        """The most likely action of each row (of each part, for an action of several parts)."""
+        ...
+
+    def logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Log-probability (density) of stored actions ``[N]``."""
+        ...
+
+    def entropy(self) -> Tensor:
+        """Entropy in nats ``[N]``, differential where the action is continuous."""
+        ...
+
+    def max_entropy(self) -> Tensor | None:
+        """Entropy ``[N]`` of the uniform distribution, or None where there is no uniform one."""
+        ...
+
+    def choice_probabilities(self) -> Tensor | None:
+        """Probabilities ``[N, A]`` of the discrete choice, or None where there is none."""
+        ...
+
+
+class Categorical:
+    """One of A choices; ``mask [N, A]`` is false where a choice is illegal."""
+
+    def __init__(self, logits: Tensor, mask: Tensor | None = None):
+        if mask is not None:
+            logits = logits.masked_fill(~mask.bool(), FORBIDDEN)
+        self.logits = torch.log_softmax(logits, -1)
+        self.mask = mask
+
+    def sample(self, generator: torch.Generator | None = None) -> Action:
+        """Draw by the Gumbel-max trick, which needs no normalisation and no loop."""
+        uniform = torch.rand(self.logits.shape, generator=generator, device=self.logits.device)
+        gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
+        return {"choice": (self.logits + gumbel).argmax(-1)}
+
+    def mode(self) -> Action:
+        """The most likely choice."""
+        return {"choice": self.logits.argmax(-1)}
+
+    def logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Log-probability of the choice."""
+        return self.logits.gather(-1, action["choice"][..., None])[..., 0]
+
+    def entropy(self) -> Tensor:
+        """Entropy; illegal choices add nothing."""
+        probabilities = self.logits.exp()
+        return -(probabilities * self.logits.clamp_min(-1e4)).sum(-1)
+
+    def max_entropy(self) -> Tensor:
+        """Log of the number of legal choices."""
+        if self.mask is None:
+            return torch.full_like(self.logits[..., 0], math.log(self.logits.shape[-1]))
+        return self.mask.sum(-1).to(self.logits.dtype).log()
+
+    def choice_probabilities(self) -> Tensor:
+        """The probabilities themselves."""
+        return self.logits.exp()
+
+
+class MultiCategorical:
+    """Several independent choices at once, one Categorical each."""
+
+    def __init__(self, parts: list[Categorical]):
+        self.parts = parts
+
+    def sample(self, generator: torch.Generator | None = None) -> Action:
+        """Draw every part."""
+        return self._stack([part.sample(generator) for part in self.parts])
+
+    def mode(self) -> Action:
+        """The mode of every part."""
+        return self._stack([part.mode() for part in self.parts])
+
+    def logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Sum over the parts."""
+        choices = action["choices"].unbind(-1)
+        logps = [p.logp({"choice": c}) for p, c in zip(self.parts, choices, strict=True)]
+        return torch.stack(logps).sum(0)
+
+    def entropy(self) -> Tensor:
+        """Sum over the parts."""
+        return torch.stack([part.entropy() for part in self.parts]).sum(0)
+
+    def max_entropy(self) -> Tensor:
+        """Sum over the parts."""
+        return torch.stack([part.max_entropy() for part in self.parts]).sum(0)
+
+    def choice_probabilities(self) -> None:
+        """None: there is no single choice whose concentration could be told."""
+
+    @staticmethod
+    def _stack(actions: list[Action]) -> Action:
+        return {"choices": torch.stack([action["choice"] for action in actions], -1)}
+
+
+class Gaussian:
+    """Independent normal values ``[N, D]``, not squashed: the environment clips."""
+
+    def __init__(self, mean: Tensor, log_std: Tensor):
+        self.mean, self.log_std = mean, log_std.clamp(-10, 3)
+
+    def sample(self, generator: torch.Generator | None = None) -> Action:
+        """Draw."""
+        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
+        return {"value": self.mean + self.log_std.exp() * noise}
+
+    def mode(self) -> Action:
+        """The mean."""
+        return {"value": self.mean}
+
+    def logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Log-density, summed over D."""
+        z = (action["value"] - self.mean) * (-self.log_std).exp()
+        return (-0.5 * z * z - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy, summed over D; may be negative."""
+        return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1).expand(len(self.mean))
+
+    def max_entropy(self) -> None:
+        """None: a normal distribution can be as wide as it likes."""
+
+    def choice_probabilities(self) -> None:
+        """None: nothing is chosen."""
+
+
+class BinnedValue:
+    """A value in [-1, 1] on a grid of K points ``[N, K]``; may have several peaks."""
+
+    def __init__(self, logits: Tensor):
+        self.bins = Categorical(logits)
+        self.grid = torch.linspace(-1, 1, logits.shape[-1], device=logits.device)
+
+    def sample(self, generator: torch.Generator | None = None) -> Action:
+        """Draw a grid point."""
+        return {"value": self.grid[self.bins.sample(generator)["choice"]]}
+
+    def mode(self) -> Action:
+        """The most likely grid point."""
+        return {"value": self.grid[self.bins.mode()["choice"]]}
+
+    def logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Log-probability of the nearest grid point."""
+        place = (action["value"] + 1) * 0.5 * (len(self.grid) - 1)
+        return self.bins.logp({"choice": place.round().long()})
+
+    def entropy(self) -> Tensor:
+        """Entropy over the grid."""
+        return self.bins.entropy()
+
+    def max_entropy(self) -> Tensor:
+        """Log of the number of grid points."""
+        return self.bins.max_entropy()
+
+
+class BetaValue:
+    """A value in [-1, 1] with a Beta density ``params [N, 2]``, one peak, no mass outside."""
+
+    def __init__(self, params: Tensor):
+        # Both parameters above 1: one peak and a finite density at the ends.
+        self.beta = torch.distributions.Beta(
+            *(1 + torch.nn.functional.softplus(params)).unbind(-1), validate_args=False
+        )
+
+    def sample(self, generator: torch.Generator | None = None) -> Action:
+        """Draw as a ratio of two Gamma variables, which take a generator."""
+        first = torch._standard_gamma(self.beta.concentration1, generator=generator)
+        second = torch._standard_gamma(self.beta.concentration0, generator=generator)
+        share = first / (first + second)
+        return {"value": (2 * share - 1).clamp(-1 + 1e-6, 1 - 1e-6)}
+
+    def mode(self) -> Action:
+        """The peak."""
+        a, b = self.beta.concentration1, self.beta.concentration0
+        return {"value": (2 * (a - 1) / (a + b - 2) - 1).clamp(-1 + 1e-6, 1 - 1e-6)}
+
+    def logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Log-density over [-1, 1]."""
+        share = ((action["value"] + 1) / 2).clamp(1e-6, 1 - 1e-6)
+        return self.beta.log_prob(share) - math.log(2)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy; the uniform density has log 2."""
+        return self.beta.entropy() + math.log(2)
+
+    def max_entropy(self) -> Tensor:
+        """Entropy of the uniform density on [-1, 1]."""
+        return torch.full_like(self.beta.concentration1, math.log(2))
+
+
+class Choose:
+    """One of A choices and a value in [-1, 1] that goes with it.
+
+    Args:
+        outputs: ``[N, A, 1 + K]``: a logit and K value parameters for each choice.
+        mask: ``[N, A]`` or None, false where a choice is illegal.
+        value: the distribution of the value given its parameters ``[..., K]``.
+    """
+
+    def __init__(self, outputs: Tensor, mask: Tensor | None, value: type[BinnedValue | BetaValue]):
+        self.choice = Categorical(outputs[..., 0], mask)
+        self.params = outputs[..., 1:]
+        self.value = value
+
+    def sample(self, generator: torch.Generator | None = None) -> Action:
+        """Draw the choice, then its value."""
+        choice = self.choice.sample(generator)
+        return choice | self._at(choice).sample(generator)
+
+    def mode(self) -> Action:
+        """The most likely choice and the most likely value for it."""
+        choice = self.choice.mode()
+        return choice | self._at(choice).mode()
+
+    def logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Both parts: log p(choice) + log p(value | choice)."""
+        return self.choice.logp(action) + self._at(action).logp(action)
+
+    def entropy(self) -> Tensor:
+        """H(choice) + the mean over choices of H(value | choice)."""
+        return self.choice.entropy() + self._mean(self.value(self.params).entropy())
+
+    def max_entropy(self) -> Tensor:
+        """Entropy with every choice and every value equally likely."""
+        return self.choice.max_entropy() + self._mean(self.value(self.params).max_entropy())
+
+    def choice_probabilities(self) -> Tensor:
+        """The probabilities of the choices."""
+        return self.choice.choice_probabilities()
+
+    def _at(self, action: Mapping[str, Tensor]) -> BinnedValue | BetaValue:
+        rows = torch.arange(len(self.params), device=self.params.device)
+        return self.value(self.params[rows, action["choice"]])
+
+    def _mean(self, per_choice: Tensor) -> Tensor:
+        return (self.choice.choice_probabilities() * per_choice).sum(-1)
+
+
+@dataclass(frozen=True)
+class Head:
+    """How a network acts in an action space.
+
+    Attributes:
+        space: the single environment's action space.
+        choices: number of discrete choices (1 where nothing is chosen).
+        per_choice: numbers the network gives for each choice.
+        free: parameters that do not depend on the observation (log standard deviations).
+        value: distribution of the value of a :class:`Choose` action.
+    """
+
+    space: spaces.Space[Any]
+    choices: int
+    per_choice: int
+    free: int = 0
+    value: type[BinnedValue | BetaValue] = BinnedValue
+
+    def dist(self, outputs: Tensor, mask: Tensor | None = None) -> Dist:
+        """outputs [N, choices * per_choice + free], mask [N, choices] -> N distributions."""
+        if isinstance(self.space, spaces.Discrete):
+            return Categorical(outputs, mask)
+        if isinstance(self.space, spaces.MultiDiscrete):
+            sizes = [int(size) for size in self.space.nvec]
+            return MultiCategorical([Categorical(part) for part in outputs.split(sizes, -1)])
+        if isinstance(self.space, spaces.Box):
+            return Gaussian(*outputs.chunk(2, -1))
+        return Choose(outputs.view(-1, self.choices, self.per_choice), mask, self.value)
+
+    def env_action(self, action: Mapping[str, np.ndarray[Any, Any]]) -> Any:
+        """Action columns [B, ...] as the environment's batched action."""
+        if isinstance(self.space, spaces.Discrete):
+            return action["choice"] + self.space.start
+        if isinstance(self.space, spaces.MultiDiscrete):
+            return action["choices"] + self.space.start
+        if isinstance(self.space, spaces.Box):
+            space = self.space
+            value = action["value"].reshape(-1, *space.shape)
+            if space.is_bounded():
+                value = space.low + (value + 1) / 2 * (space.high - space.low)
+            return value.clip(space.low, space.high).astype(space.dtype)
+        return {"choice": action["choice"], "value": action["value"].astype(np.float32)}
+
+
+def head_for(space: spaces.Space[Any], value: str = "bins", bins: int = 21) -> Head:
+    """The head for an action space.
+
+    Args:
+        space: Discrete, MultiDiscrete, a float Box, or Dict(choice=Discrete, value=Box(-1, 1)).
+        value: ``bins`` (a grid of ``bins`` points) or ``beta``: how the value of a choice is drawn.
+        bins: number of grid points.
+
+    Raises:
+        InputError: a space that no policy here can act in.
+    """
+    if isinstance(space, spaces.Discrete):
+        return Head(space, int(space.n), 1)
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        return Head(space, int(space.nvec.sum()), 1)
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
+        size = int(np.prod(space.shape))
+        return Head(space, 1, size, free=size)
+    if isinstance(space, spaces.Dict) and set(space) == {"choice", "value"}:
+        choice, at = space["choice"], space["value"]
+        if (
+            isinstance(choice, spaces.Discrete)
+            and isinstance(at, spaces.Box)
+            and at.shape == ()
+            and (float(at.low), float(at.high)) == (-1.0, 1.0)
+        ):
+            kind = BinnedValue if value == "bins" else BetaValue
+            return Head(space, int(choice.n), 1 + (bins if value == "bins" else 2), value=kind)
+    raise InputError(
+        f"No policy here can act in {space}. Use Discrete, MultiDiscrete, a Box of floats, or "
+        "Dict(choice=Discrete(n), value=Box(-1, 1, shape=())), for example by a gymnasium wrapper "
+        "that transforms the action."
+    )

@@ -1,0 +1,152 @@
+"""The columnar Learner: minibatches by index, one optimiser step each, one flush of metrics.
+
+RLlib's own update shuffles and slices whole batches, logs eight metrics a minibatch and tests every
+gradient twice. This one keeps LearnerGroup (several learners, GPUs, checkpoints) and replaces the
+loop inside ``update``, the seam RLlib documents for it. The loss is the algorithm's pure function.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.core.rl_module.rl_module import RLModule
+from torch import Tensor
+
+from algos.columns import Columns, minibatches
+from algos.schedules import schedule
+
+PROGRESS = "progress"
+"""Key of ``timesteps`` with the share of the training budget already spent."""
+
+
+class ColumnLearner(TorchLearner):
+    """Runs an algorithm's loss over shuffled minibatches of :class:`Columns`."""
+
+    def build(self) -> None:
+        """Create network, optimiser, random generator and the algorithm's coefficients."""
+        self.settings = self.config.settings
+        self.algorithm = self.config.algo_class
+        self.coefficients: dict[str, float] = self.algorithm.initial_coefficients(self.settings)
+        self.generator = torch.Generator().manual_seed((self.config.seed or 0) + self._learner_index)
+        super().build()
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """One fused Adam; its learning rate is set from the schedule before each update."""
+        params = self.get_parameters(self._module[module_id])
+        self.register_optimizer(
+            module_id=module_id,
+            optimizer=torch.optim.Adam(
+                params, lr=self.settings.lr, eps=self.settings.adam_eps, fused=True
+            ),
+            params=params,
+        )
+
+    def update(
+        self,
+        *args: Any,
+        training_data: TrainingData | None = None,
+        timesteps: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Update the network on ``training_data.batch``, a :class:`Columns` of numpy arrays."""
+        self._check_is_built()
+        timesteps = timesteps or {}
+        self.before_gradient_based_update(timesteps=timesteps)
+        if training_data is None:
+            raise ValueError("ColumnLearner.update needs training_data=TrainingData(batch=columns).")
+        training_data.validate()
+        training_data.solve_refs()
+        progress = float(timesteps[PROGRESS])
+        self.coefficients = self.algorithm.scheduled(self.coefficients, self.settings, progress)
+        stats = self._epochs(training_data.batch.torch(self._device), progress)
+        self.coefficients = self.algorithm.adapted(self.coefficients, self.settings, stats)
+        self._weights_seq_no += 1
+        self.metrics.log_dict(stats, key=DEFAULT_MODULE_ID, window=1)
+        self.after_gradient_based_update(timesteps=timesteps)
+        return self.metrics.reduce()
+
+    def _epochs(self, columns: Columns, progress: float) -> dict[str, float]:
+        s = self.settings
+        module, optimiser = self.module[DEFAULT_MODULE_ID], self.get_optimizer()
+        for group in optimiser.param_groups:
+            group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
+        history: list[dict[str, Tensor]] = []
+        epoch_start, last_epoch, skipped = 0, 0, 0
+        for epoch, index in minibatches(len(columns), s.minibatch_size, s.epochs, self.generator):
+            if epoch != last_epoch:
+                if self.algorithm.enough(s, _mean(history[epoch_start:])):
+                    break
+                epoch_start, last_epoch = len(history), epoch
+            batch = columns.select(index.to(self._device))
+            loss, stats = self.algorithm.loss(module(batch), batch, s, self.coefficients)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(module.parameters(), s.grad_clip or math.inf)
+            if torch.isfinite(norm):
+                optimiser.step()
+            else:
+                skipped += 1  # a step on NaN would ruin the network; the health rule ends the run
+            history.append({name: value.detach() for name, value in stats.items()} | {"norm": norm})
+        return _summary(history, epoch_start, skipped, s.grad_clip) | {
+            "lr": optimiser.param_groups[0]["lr"],
+            "epochs_run": last_epoch + 1.0,
+            **self.coefficients,
+        }
+
+    def compute_loss_for_module(self, **kwargs: Any) -> Tensor:
+        """Not used: the loss is the algorithm's own function, called in ``update``."""
+        raise NotImplementedError("ColumnLearner takes its loss from the algorithm.")
+
+    def get_state(
+        self,
+        components: str | Collection[str] | None = None,
+        *,
+        not_components: str | Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """RLlib's state, and what it leaves out: coefficients and the random generator."""
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        own = {"coefficients": self.coefficients, "generator": self.generator.get_state().numpy()}
+        return state | own
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over a state, older ones too (RLlib ignores weights older than the current ones)."""
+        self._weights_seq_no = -1
+        super().set_state(state)
+        self.coefficients = state.get("coefficients", self.coefficients)
+        if "generator" in state:
+            self.generator.set_state(torch.from_numpy(state["generator"].copy()))
+
+    def get_parameters(self, module: RLModule) -> list[torch.nn.Parameter]:
+        """Trainable parameters only, so that a frozen part costs no optimiser state."""
+        return [p for p in module.parameters() if p.requires_grad]  # type: ignore[attr-defined]
+
+
+def _mean(history: list[dict[str, Tensor]]) -> dict[str, float]:
+    return {name: float(torch.stack([h[name] for h in history]).mean()) for name in history[0]}
+
+
+def _summary(
+    history: list[dict[str, Tensor]], epoch_start: int, skipped: int, grad_clip: float
+) -> dict[str, float]:
+    """Means over the last epoch (KL, clip fraction) and over all steps (everything else)."""
+    norms = torch.stack([h.pop("norm") for h in history])
+    over_all, over_last = _mean(history), _mean(history[epoch_start:])
+    late = {"kl", "clip_fraction"} & set(over_all)
+    clipped = float((norms > grad_clip).float().mean()) if grad_clip else 0.0
+    stats = over_all | {name: over_last[name] for name in late} | {
+        "grad_norm": float(norms.mean()),
+        "grad_norm_max": float(norms.max()),
+        "grad_clipped_share": clipped,
+        "updates": float(len(history)),
+        "updates_skipped": float(skipped),
+    }
+    if "kl" in stats:
+        stats["kl_max"] = max(float(h["kl"]) for h in history)
+    return stats

@@ -1,0 +1,156 @@
+"""What every policy network shares: a distribution over actions and a value in one forward pass."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+from ray.rllib.core.rl_module.apis import ValueFunctionAPI
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor, nn
+
+from algos.distributions import Action, Dist, head_for
+from envs.validation import InputError
+
+OBSERVATION = "obs"
+"""Column of a plain observation; the parts of a Dict observation are ``obs.<part>``."""
+MASK = "obs.mask"
+"""Column of legal choices, where an observation Dict has a ``mask``."""
+
+
+def observation_columns(observation: Any) -> dict[str, Any]:
+    """A (batched) observation as named columns; nested Dicts and Tuples become dotted names."""
+    if isinstance(observation, Mapping):
+        parts = observation.items()
+    elif isinstance(observation, tuple):
+        parts = enumerate(observation)
+    else:
+        return {OBSERVATION: observation}
+    return {
+        f"{OBSERVATION}.{name}{inner.removeprefix(OBSERVATION)}": column
+        for name, part in parts
+        for inner, column in observation_columns(part).items()
+    }
+
+
+def column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
+    """The space of each observation column, in a fixed order.
+
+    Raises:
+        InputError: a part that cannot be held in an array (text, graphs, sequences).
+    """
+    if isinstance(space, spaces.Dict):
+        parts = list(space.spaces.items())
+    elif isinstance(space, spaces.Tuple):
+        parts = list(enumerate(space.spaces))
+    elif isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+        return {OBSERVATION: space}
+    else:
+        raise InputError(
+            f"No policy here can read observations from {space}. Use Box, Discrete, MultiDiscrete, "
+            "MultiBinary, or a Dict or Tuple of them."
+        )
+    return {
+        f"{OBSERVATION}.{name}{inner.removeprefix(OBSERVATION)}": column
+        for name, part in parts
+        for inner, column in column_spaces(part).items()
+    }
+
+
+class Policy(TorchRLModule, ValueFunctionAPI):
+    """Base of all policy networks.
+
+    A subclass builds its layers in :meth:`build` and maps observations to numbers in
+    :meth:`outputs`; everything else (distribution, value, masks, weights) is here.
+    """
+
+    def setup(self) -> None:
+        """Build the network (called by RLlib)."""
+        config = self.model_config
+        self.head = head_for(self.action_space, config["value_distribution"], config["bins"])
+        self.columns = column_spaces(self.observation_space)
+        self.free = nn.Parameter(torch.zeros(self.head.free))
+        self.build()
+
+    @abstractmethod
+    def build(self) -> None:
+        """Create the layers from ``self.model_config``, ``self.columns`` and ``self.head``."""
+
+    @abstractmethod
+    def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Observation columns -> outputs [N, head.choices * head.per_choice] and value [N]."""
+
+    def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
+        outputs, value = self.outputs(batch)
+        if self.head.free:
+            outputs = torch.cat([outputs, self.free.expand(len(outputs), -1)], -1)
+        return {"dist": self.head.dist(outputs, batch.get(MASK)), "value": value}
+
+    def compute_values(self, batch: Mapping[str, Tensor], embeddings: Any = None) -> Tensor:
+        """Values [N] (RLlib's ValueFunctionAPI)."""
+        return self.outputs(batch)[1]
+
+    @torch.no_grad()
+    def act(
+        self,
+        observation: Mapping[str, np.ndarray[Any, Any]],
+        generator: torch.Generator | None = None,
+        *,
+        greedy: bool = False,
+    ) -> tuple[Action, Tensor, Tensor]:
+        """Observation columns [B, ...] -> action columns, log-probability [B] and value [B]."""
+        batch = {name: torch.from_numpy(column) for name, column in observation.items()}
+        forward = self._forward(batch)
+        dist: Dist = forward["dist"]
+        action = dist.mode() if greedy else dist.sample(generator)
+        return action, dist.logp(action), forward["value"]
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Load weights.
+
+        Raises:
+            ValueError: names that are missing or unknown; RLlib would silently keep the old values.
+        """
+        own, given = set(self.state_dict()), set(state)
+        if own != given:
+            raise ValueError(
+                f"These weights belong to another network: missing {sorted(own - given)}, "
+                f"unknown {sorted(given - own)}."
+            )
+        self.load_state_dict({name: torch.as_tensor(np.array(value)) for name, value in state.items()})
+
+
+class Flatten:
+    """Observation columns -> one float matrix ``[N, size]``; discrete parts become one-hot."""
+
+    def __init__(self, columns: Mapping[str, gymnasium.Space[Any]]):
+        self.columns = {name: space for name, space in columns.items() if name != MASK}
+        self.size = sum(int(spaces.flatdim(space)) for space in self.columns.values())
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
+        parts = [self._matrix(batch[name], space) for name, space in self.columns.items()]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+
+    @staticmethod
+    def _matrix(column: Tensor, space: spaces.Space[Any]) -> Tensor:
+        if isinstance(space, spaces.Discrete):
+            return nn.functional.one_hot(column.long() - int(space.start), int(space.n)).float()
+        if isinstance(space, spaces.MultiDiscrete):
+            shifted = column.long() - torch.as_tensor(space.start)
+            sizes = [int(size) for size in space.nvec.flatten()]
+            columns = shifted.flatten(1).unbind(-1)
+            hot = [nn.functional.one_hot(c, n) for c, n in zip(columns, sizes, strict=True)]
+            return torch.cat(hot, -1).float()
+        return column.flatten(1).float()
+
+
+def initialised(layer: nn.Linear, gain: float) -> nn.Linear:
+    """Orthogonal weights and zero bias (Andrychowicz et al. 2021: a small last policy layer helps)."""
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,170 @@
+"""Proximal policy optimisation (Schulman et al. 2017) with generalised advantage estimation.
+
+Read together with ``advantages.py`` and ``losses.py``. Left out on purpose: recurrent policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from torch import Tensor
+
+from algos.advantages import gae, normalised
+from algos.algorithm import ColumnAlgorithm
+from algos.columns import Columns
+from algos.config import TrainingSettings
+from algos.exploration import adapted_entropy_coef, adapted_kl_coef, marginal_entropy
+from algos.losses import clipped_surrogate, kl_estimate, value_loss
+from algos.runner import Rollout
+from algos.schedules import Kind, schedule
+from envs.validation import Fraction, InputError, NonNegative, Positive
+
+
+@dataclass(frozen=True)
+class PPOSettings(TrainingSettings):
+    """Settings of PPO."""
+
+    lam: Annotated[float, Fraction] = 0.95
+    """Lambda of GAE: 0 trusts the value function, 1 the sampled returns."""
+    clip: Annotated[float, Positive] = 0.2
+    """How far the probability ratio may move before it earns nothing more."""
+    normalise_advantages: bool = True
+    """Scale each iteration's advantages to mean 0 and standard deviation 1."""
+    value_coef: Annotated[float, NonNegative] = 0.5
+    """Weight of the value error."""
+    value_clip: Annotated[float, NonNegative] = 0.0
+    """How far the value may move in an update before its error counts in full; 0 does not clip."""
+    entropy_coef: Annotated[float, NonNegative] = 0.01
+    """Weight of the entropy bonus at the start of training."""
+    entropy_schedule: Kind = "constant"
+    """How the entropy weight changes over the training budget."""
+    entropy_end: Annotated[float, NonNegative] = 0.0
+    """Entropy weight at the end of a schedule (above 0 for an exponential one)."""
+    entropy_target: Annotated[float, Fraction] = 0.0
+    """Normalised entropy to steer towards by adapting the weight; 0 keeps to the schedule."""
+    kl_coef: Annotated[float, NonNegative] = 0.0
+    """Weight of the KL penalty to the collecting policy."""
+    kl_target: Annotated[float, NonNegative] = 0.0
+    """KL to steer towards by adapting the penalty's weight; 0 keeps it fixed."""
+    target_kl: Annotated[float, NonNegative] = 0.0
+    """Leave out the remaining epochs once an epoch's KL is above this; 0 never does."""
+    diversity_coef: Annotated[float, NonNegative] = 0.0
+    """Weight of a bonus on the entropy of the choices averaged over states (against concentration)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kl_target > 0 and self.kl_coef <= 0:
+            raise InputError("PPOSettings.kl_coef must be greater than 0 for kl_target to adapt it.")
+        if self.entropy_target > 0 and self.entropy_coef <= 0:
+            raise InputError(
+                "PPOSettings.entropy_coef must be greater than 0 for entropy_target to adapt it."
+            )
+        if self.entropy_schedule == "exponential" and self.entropy_end <= 0:
+            raise InputError(
+                "PPOSettings.entropy_end must be greater than 0 for an exponential schedule."
+            )
+
+
+class PPO(ColumnAlgorithm):
+    """Clipped policy gradient with a learned value function."""
+
+    settings_class = PPOSettings
+
+    @staticmethod
+    def credit(rollout: Rollout, settings: PPOSettings) -> Columns:
+        """Rows with their advantage and return."""
+        advantages = gae(
+            rollout.rewards,
+            rollout.values,
+            rollout.following,
+            rollout.done,
+            settings.gamma,
+            settings.lam,
+        )
+        returns = advantages + rollout.values
+        return rollout.rows(advantages=advantages, returns=returns, values=rollout.values)
+
+    @staticmethod
+    def prepare(rows: Columns, settings: PPOSettings) -> tuple[Columns, dict[str, float]]:
+        """Normalise the advantages over all rows; tell how much of the return the value explains."""
+        metrics = {"advantage_std": float(rows["advantages"].std())}
+        variance = float(rows["returns"].var())
+        if variance > 1e-12:
+            residual = float(np.var(rows["returns"] - rows["values"]))
+            metrics["explained_variance"] = 1 - residual / variance
+        if settings.normalise_advantages:
+            rows = rows.with_columns(advantages=normalised(rows["advantages"]))
+        return rows, metrics
+
+    @staticmethod
+    def loss(
+        forward: Mapping[str, Any],
+        batch: Columns,
+        settings: PPOSettings,
+        coefficients: Mapping[str, float],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Policy loss + value error - entropy bonus + KL penalty - diversity bonus."""
+        dist, values = forward["dist"], forward["value"]
+        logp = dist.logp(batch)
+        policy = clipped_surrogate(logp, batch["logp"], batch["advantages"], settings.clip).mean()
+        value = value_loss(values, batch["returns"], batch["values"], settings.value_clip).mean()
+        kl = kl_estimate(logp, batch["logp"]).mean()
+        entropies = dist.entropy()
+        entropy = entropies.mean()
+        loss = policy + settings.value_coef * value
+        loss = loss - coefficients["entropy_coef"] * entropy + coefficients["kl_coef"] * kl
+        moved = ((logp - batch["logp"]).exp() - 1).abs() > settings.clip
+        stats = {
+            "policy_loss": policy,
+            "value_loss": value,
+            "kl": kl,
+            "entropy": entropy,
+            "clip_fraction": moved.float().mean(),
+        }
+        if (highest := dist.max_entropy()) is not None:
+            stats["entropy_normalised"] = (entropies / highest.clamp_min(1e-6)).mean()
+        if (probabilities := dist.choice_probabilities()) is not None:
+            diversity = marginal_entropy(probabilities)
+            loss = loss - settings.diversity_coef * diversity
+            stats["choice_entropy"] = diversity
+        return loss, stats
+
+    @staticmethod
+    def initial_coefficients(settings: PPOSettings) -> dict[str, float]:
+        """The two weights that may change."""
+        return {"entropy_coef": settings.entropy_coef, "kl_coef": settings.kl_coef}
+
+    @staticmethod
+    def scheduled(
+        coefficients: dict[str, float], settings: PPOSettings, progress: float
+    ) -> dict[str, float]:
+        """The entropy weight follows its schedule unless it is steered."""
+        if settings.entropy_target > 0:
+            return coefficients
+        s = settings
+        value = schedule(s.entropy_schedule, s.entropy_coef, s.entropy_end, progress)
+        return coefficients | {"entropy_coef": value}
+
+    @staticmethod
+    def adapted(
+        coefficients: dict[str, float], settings: PPOSettings, stats: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Steer entropy and KL weights where the settings name a target."""
+        changed = dict(coefficients)
+        if settings.entropy_target > 0 and "entropy_normalised" in stats:
+            changed["entropy_coef"] = adapted_entropy_coef(
+                coefficients["entropy_coef"], stats["entropy_normalised"], settings.entropy_target
+            )
+        if settings.kl_target > 0:
+            changed["kl_coef"] = adapted_kl_coef(
+                coefficients["kl_coef"], stats["kl"], settings.kl_target
+            )
+        return changed
+
+    @staticmethod
+    def enough(settings: PPOSettings, stats: Mapping[str, float]) -> bool:
+        """Stop the epochs once the policy has moved far enough."""
+        return 0 < settings.target_kl < stats["kl"]

@@ -1,0 +1,277 @@
+"""The columnar EnvRunner: B copies of an environment advance together and write columns.
+
+RLlib's own runner steps Python objects one environment at a time and pushes lists of episodes
+through connector pipelines. This one holds one vector environment, runs the policy on the whole
+batch, writes preallocated ``[T, B]`` arrays and lets the algorithm compute its advantages in place.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
+from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.utils.checkpoints import Checkpointable
+
+from algos.columns import Columns
+from algos.episodes import EpisodeStatistics, RolloutStatistics
+from algos.models.base import Policy, observation_columns
+from envs.validation import InputError
+
+TRAINING_SEED = 2**30
+"""Training seeds lie at or above this and evaluation seeds below, so that the two never meet."""
+
+
+class EnvironmentFault(RuntimeError):
+    """The environment itself failed; the message names the step and the user's own code."""
+
+
+@dataclass
+class Rollout:
+    """T steps of B copies, time-major; what an algorithm turns into rows with credit.
+
+    Attributes:
+        columns: observation and action columns and ``logp``, each ``[T, B, ...]``.
+        rewards, values, following: ``[T, B]``; ``following`` is the value of the next state, with
+            terminated and truncated episodes already told apart.
+        done, valid: ``[T, B]``; ``valid`` is false for the empty step in which a next-step
+            autoreset environment only resets.
+    """
+
+    columns: dict[str, np.ndarray[Any, Any]]
+    rewards: np.ndarray[Any, Any]
+    values: np.ndarray[Any, Any]
+    following: np.ndarray[Any, Any]
+    done: np.ndarray[Any, Any]
+    valid: np.ndarray[Any, Any]
+
+    def rows(self, **credit: np.ndarray[Any, Any]) -> Columns:
+        """The valid steps as rows, with further ``[T, B]`` columns."""
+        valid = self.valid.reshape(-1)
+        flat = {
+            name: column.reshape(-1, *column.shape[2:])
+            for name, column in (self.columns | credit).items()
+        }
+        table = Columns(flat)
+        return table if valid.all() else table.select(np.flatnonzero(valid))
+
+
+def make_vector_env(env_id: str, env_kwargs: dict[str, Any], num_envs: int) -> VectorEnv[Any, Any, Any]:
+    """``num_envs`` copies of a registered environment, natively batched where it can be.
+
+    Raises:
+        InputError: an environment that does not exist or refuses these arguments.
+    """
+    try:
+        spec = gymnasium.spec(env_id)
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        raise InputError(f"There is no environment {env_id!r}: {error}") from error
+    if spec.vector_entry_point is not None:
+        return gymnasium.make_vec(env_id, num_envs, "vector_entry_point", **env_kwargs)
+    return gymnasium.make_vec(
+        env_id,
+        num_envs,
+        "sync",
+        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
+        **env_kwargs,
+    )
+
+
+class ColumnRunner(EnvRunner, Checkpointable):
+    """Collects columns with one vector environment (RLlib's EnvRunner contract)."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.settings = self.config.settings
+        self.spaces = kwargs.get("spaces")
+        self.module: Policy | None = None
+        self.weights_seq_no = 0
+        entropy = [self.config.seed or 0, self.worker_index or 0]
+        first, second = np.random.SeedSequence(entropy).generate_state(2)
+        self.env_seed = int(TRAINING_SEED + first % (TRAINING_SEED - 2**16))
+        self.generator = torch.Generator().manual_seed(int(second))
+        if not self.worker_index and self.config.num_env_runners and self.spaces:
+            return  # the driver's own runner only holds spaces when remote ones collect
+        self.make_env()
+        self.make_module()
+
+    def make_env(self) -> None:
+        """Create the environment and reset every copy."""
+        count = self.settings.num_envs
+        self.env = make_vector_env(self.config.env, self.config.env_config, count)
+        self.autoreset = self.env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+        if self.autoreset == AutoresetMode.DISABLED:
+            raise InputError(f"{self.config.env} never resets itself; use an autoreset vector mode.")
+        names = getattr(getattr(self.env, "world", None), "episode_metrics", ())
+        self.statistics = EpisodeStatistics(count, names)
+        self.steps = 0
+        self.reset_next = np.zeros(count, bool)
+        observation, _ = self._guarded(self.env.reset, seed=self.env_seed)
+        self.observation = observation_columns(observation)
+
+    def make_module(self) -> None:
+        """Create the policy network."""
+        spec = self.config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=False)
+        self.module = spec.build()
+
+    def get_spaces(self) -> dict[str, Any]:
+        """Batched and single spaces, as RLlib wants them."""
+        if self.env is None:
+            return self.spaces or {}
+        single = (self.env.single_observation_space, self.env.single_action_space)
+        return {
+            INPUT_ENV_SPACES: (self.env.observation_space, self.env.action_space),
+            INPUT_ENV_SINGLE_SPACES: single,
+            DEFAULT_MODULE_ID: single,
+        }
+
+    def sample(self, **kwargs: Any) -> tuple[Columns, dict[str, Any]]:
+        """One rollout as rows with credit, and its statistics (see ``algos/metrics.py``)."""
+        started = time.perf_counter()
+        rollout, statistics = self._rollout(self.settings.rollout_length)
+        rows = self.config.algo_class.credit(rollout, self.settings)
+        self.num_env_steps_sampled_lifetime += len(rows)
+        return rows, statistics | {"sample_s": time.perf_counter() - started}
+
+    def _rollout(self, length: int) -> tuple[Rollout, dict[str, Any]]:
+        env, policy = self.env, self.module
+        assert env is not None and policy is not None  # noqa: S101
+        T, B = length, env.num_envs
+        columns: dict[str, np.ndarray[Any, Any]] = {}
+        rewards, values, final_values = (np.zeros((T, B), np.float32) for _ in range(3))
+        terminated, truncated = np.zeros((T, B), bool), np.zeros((T, B), bool)
+        valid = np.ones((T, B), bool)
+        statistics = RolloutStatistics(self.statistics, policy.head.choices)
+        for t in range(T):
+            action, logp, value = policy.act(self.observation, self.generator)
+            acted = {name: part.numpy() for name, part in action.items()}
+            _write(columns, t, T, self.observation | acted | {"logp": logp.numpy()})
+            values[t] = value.numpy()
+            observation, rewards[t], terminated[t], truncated[t], infos = self._guarded(
+                env.step, policy.head.env_action(acted)
+            )
+            self.observation = observation_columns(observation)
+            done = terminated[t] | truncated[t]
+            if self.autoreset == AutoresetMode.NEXT_STEP:
+                valid[t] = ~self.reset_next
+                self.reset_next = done
+            elif truncated[t].any():
+                final_values[t] = self._final_values(infos, truncated[t])
+            statistics.step(rewards[t], done, valid[t], acted, infos)
+            self.steps += 1
+        last_values = policy.act(self.observation, None, greedy=True)[2].numpy()
+        if self.autoreset == AutoresetMode.NEXT_STEP:
+            # The final observation is the next row; nothing was hidden.
+            final_values = np.concatenate([values[1:], last_values[None]])
+        following = self.config.algo_class.bootstrap(
+            values, last_values, terminated, truncated, final_values
+        )
+        rollout = Rollout(columns, rewards, values, following, terminated | truncated, valid)
+        return rollout, statistics.summary(columns, rewards, valid)
+
+    def _final_values(self, infos: dict[str, Any], truncated: np.ndarray[Any, Any]) -> Any:
+        """Values [B] of the final observations of truncated copies, 0 elsewhere."""
+        final = infos["final_obs"]
+        if isinstance(final, np.ndarray) and final.dtype == object:
+            # Gymnasium's own vector environments hand over one observation per finished copy.
+            place = np.flatnonzero(truncated)
+            parts = [observation_columns(final[b]) for b in place]
+            batch = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+        else:
+            place = np.flatnonzero(truncated)
+            batch = {name: column[place] for name, column in observation_columns(final).items()}
+        out = np.zeros(len(truncated), np.float32)
+        out[place] = self.module.act(batch, None, greedy=True)[2].numpy()  # type: ignore[union-attr]
+        return out
+
+    def _guarded(self, call: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call the environment; its exception becomes a sentence with the user's own frame."""
+        try:
+            return call(*args, **kwargs)
+        except Exception as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            raise EnvironmentFault(
+                f"{self.config.env} failed in {call.__name__}() at step {self.steps} of runner "
+                f"{self.worker_index or 0}: {type(error).__name__}: {error} "
+                f"({frame.filename}:{frame.lineno} in {frame.name})"
+            ) from error
+
+    def get_metrics(self) -> dict[str, Any]:
+        """RLlib's own metrics of this runner; ours travel with the columns."""
+        return self.metrics.reduce()
+
+    def assert_healthy(self) -> None:
+        """Raise unless the runner was fully built."""
+        if self.module is None and self.env is not None:
+            raise RuntimeError("The runner has an environment but no policy.")
+
+    def get_state(
+        self,
+        components: str | Collection[str] | None = None,
+        *,
+        not_components: str | Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Weights, random state and, for our own worlds, the environment exactly as it stands."""
+        state: dict[str, Any] = {
+            "weights_seq_no": self.weights_seq_no,
+            "steps_lifetime": self.num_env_steps_sampled_lifetime,
+            "generator": self.generator.get_state().numpy(),
+        }
+        if self.module is not None and self._check_component(
+            COMPONENT_RL_MODULE, components, not_components
+        ):
+            state[COMPONENT_RL_MODULE] = self.module.get_state()
+        if hasattr(self.env, "state"):
+            state["env"] = {
+                "state": self.env.state,  # type: ignore[union-attr]
+                "observation": self.observation,
+                "statistics": self.statistics,
+            }
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over whatever parts ``state`` has; weights always, whatever their number."""
+        if COMPONENT_RL_MODULE in state and self.module is not None:
+            weights = state[COMPONENT_RL_MODULE]
+            self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
+            self.weights_seq_no = state.get("weights_seq_no", 0)
+        if "generator" in state:
+            self.generator.set_state(torch.from_numpy(state["generator"].copy()))
+        self.num_env_steps_sampled_lifetime = state.get(
+            "steps_lifetime", self.num_env_steps_sampled_lifetime
+        )
+        if "env" in state and hasattr(self.env, "state"):
+            self.env.state = state["env"]["state"]  # type: ignore[union-attr]
+            self.observation = state["env"]["observation"]
+            self.statistics = state["env"]["statistics"]
+
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """How to build this runner again (Checkpointable)."""
+        return (), {"config": self.config}
+
+    def get_checkpointable_components(self) -> list[tuple[str, Checkpointable]]:
+        """None of its own: the weights are saved with the learner."""
+        return []
+
+    def stop(self) -> None:
+        """Close the environment."""
+        if self.env is not None:
+            self.env.close()
+
+
+def _write(columns: dict[str, Any], t: int, T: int, rows: dict[str, Any]) -> None:
+    """Write row t of every column, creating the columns at the first one."""
+    for name, row in rows.items():
+        if name not in columns:
+            columns[name] = np.empty((T, *np.shape(row)), np.asarray(row).dtype)
+        columns[name][t] = row

@@ -1,0 +1,38 @@
+"""Values that change over training, as pure functions of its progress.
+
+``progress`` is the share of the training budget that is spent, from 0 to 1. Every schedule reaches
+its end exactly at 1, whatever the number of updates, and stays there.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal["constant", "linear", "cosine", "exponential"]
+
+
+def schedule(
+    kind: Kind, start: float, end: float, progress: float, *, warmup: float = 0.0
+) -> float:
+    """The scheduled value at ``progress``.
+
+    Args:
+        kind: ``constant`` (``end`` is not used), ``linear``, ``cosine`` (half a period, Loshchilov
+            and Hutter 2017, without restarts) or ``exponential`` (equal factors in equal times).
+        start: value at the beginning, or at the end of the warm-up.
+        end: value at progress 1. An exponential schedule needs it above zero.
+        progress: share of training done; values beyond 1 count as 1.
+        warmup: share of training in which the value rises linearly from zero to ``start``.
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < warmup:
+        return start * progress / warmup
+    done = (progress - warmup) / (1 - warmup) if warmup < 1 else 1.0
+    if kind == "linear":
+        return start + (end - start) * done
+    if kind == "cosine":
+        return end + (start - end) * 0.5 * (1 + math.cos(math.pi * done))
+    if kind == "exponential" and start > 0:
+        return start * (end / start) ** done
+    return start

@@ -1,0 +1,138 @@
+"""Bad input becomes a sentence: what is wrong, the value seen, and what to do.
+
+Every configuration of Rungwise is a frozen dataclass whose fields carry their bounds in the
+annotation (``lr: Annotated[float, Between(0, 1)] = 3e-4``) and which calls :func:`validate` when it
+is made, so that a value out of range is refused where it enters, not an hour later.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any, Literal, Union, get_args, get_origin
+
+
+class InputError(ValueError):
+    """The user's input cannot be used. The message is a sentence that says how to mend it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Between:
+    """Bounds of a numeric field; an open end is excluded from the range."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        if math.isinf(self.high):
+            return f"{'greater than' if self.low_open else 'at least'} {self.low:g}"
+        if math.isinf(self.low):
+            return f"{'less than' if self.high_open else 'at most'} {self.high:g}"
+        return f"in {'(' if self.low_open else '['}{self.low:g}, {self.high:g}{')' if self.high_open else ']'}"
+
+
+Positive = Between(0, low_open=True)
+"""Greater than zero."""
+NonNegative = Between(0)
+"""Zero or more."""
+Fraction = Between(0, 1)
+"""From zero to one, both included."""
+AtLeastOne = Between(1)
+"""One or more."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:
+    """An error for a name that does not exist, with the nearest that do.
+
+    Args:
+        kind: what the name should be, e.g. ``"field"``.
+        name: the name seen.
+        known: every name that would have been accepted.
+        where: the place, e.g. ``"in search of job.yaml"``.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names)}."
+    return InputError(f"There is no {kind} {name!r}{' ' + where if where else ''}: {hint}")
+
+
+def fields_of(config: type) -> dict[str, tuple[Any, Between | None]]:
+    """Each field of a configuration class with its plain type and its bounds, if it has any."""
+    hints = typing.get_type_hints(config, include_extras=True)
+    found: dict[str, tuple[Any, Between | None]] = {}
+    for field in dataclasses.fields(config):
+        hint, bounds = hints[field.name], None
+        if get_origin(hint) is typing.Annotated:
+            hint, *marks = get_args(hint)
+            bounds = next((mark for mark in marks if isinstance(mark, Between)), None)
+        found[field.name] = (hint, bounds)
+    return found
+
+
+def validate(config: Any) -> None:
+    """Check every field of a dataclass against its type and bounds; call it in ``__post_init__``.
+
+    Raises:
+        InputError: naming the class, the field, the value seen and what it must be.
+    """
+    for name, (hint, bounds) in fields_of(type(config)).items():
+        check(f"{type(config).__name__}.{name}", getattr(config, name), hint, bounds)
+
+
+def check(name: str, value: Any, hint: Any, bounds: Between | None = None) -> None:
+    """Check one value against a type hint and bounds.
+
+    Raises:
+        InputError: naming the field, the value seen and what it must be.
+    """
+    if not _matches(value, hint):
+        raise InputError(f"{name} must be {_words(hint)}, but it is {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if math.isnan(value):
+        raise InputError(f"{name} must be a number, but it is NaN.")
+    if bounds is not None and value not in bounds:
+        raise InputError(f"{name} must be {bounds}, but it is {value!r}.")
+
+
+def _matches(value: Any, hint: Any) -> bool:
+    origin = get_origin(hint)
+    if hint is Any:
+        return True
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_matches(value, option) for option in get_args(hint))
+    if origin is tuple:
+        items = get_args(hint)
+        if not isinstance(value, tuple):
+            return False
+        if len(items) == 2 and items[1] is Ellipsis:
+            return all(_matches(item, items[0]) for item in typing.cast("tuple[Any, ...]", value))
+        return len(value) == len(items) and all(map(_matches, value, items))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, origin or hint)
+
+
+def _words(hint: Any) -> str:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(repr(option) for option in get_args(hint))
+    if origin in (Union, types.UnionType):
+        return " or ".join(_words(option) for option in get_args(hint))
+    plain = {float: "a number", int: "a whole number", str: "text", bool: "true or false", type(None): "nothing"}
+    return plain.get(hint, str(getattr(hint, "__name__", hint)))
