@@ -26,7 +26,8 @@ from algos.advantages import next_values
 from algos.columns import Columns, concat
 from algos.config import TrainingSettings
 from algos.episodes import merged
-from algos.learner import PROGRESS, ColumnLearner
+from algos.learner import PROGRESS, SKIPPED, ColumnLearner
+from algos.metrics import METRICS
 from algos.models import MODELS
 from algos.runner import ColumnRunner, EnvironmentFault, Rollout
 
@@ -178,11 +179,8 @@ class ColumnAlgorithm(Algorithm):
                     raise part
                 parts.append(part)
         metrics = merged([statistics for _, statistics in parts])
-        if (fresh := metrics.get("return_mean")) is not None:
-            self.recent_returns.extend(
-                np.concatenate([p["episodes"].get("return", []) for _, p in parts]).tolist()
-            )
-            metrics["return_mean"] = fresh
+        for _, statistics in parts:
+            self.recent_returns.extend(statistics["episodes"].get("episode_return", []))
         if self.recent_returns:
             metrics["return_mean_100"] = float(np.mean(self.recent_returns))
         return concat([rows for rows, _ in parts]), metrics
@@ -193,9 +191,7 @@ class ColumnAlgorithm(Algorithm):
         rows, metrics = self.prepare(rows, settings)
         learners = settings.num_learners
         data = (
-            TrainingData(batches=rows.shard(learners))
-            if learners > 1
-            else TrainingData(batch=rows)
+            TrainingData(batches=rows.shard(learners)) if learners > 1 else TrainingData(batch=rows)
         )
         group = self.learner_group
         assert group is not None  # noqa: S101
@@ -203,8 +199,9 @@ class ColumnAlgorithm(Algorithm):
         results = group.update(training_data=data, timesteps={PROGRESS: progress})
         self.metrics.aggregate(results, key="learners")
         learnt = self.metrics.peek(("learners", DEFAULT_MODULE_ID), default={})
-        metrics |= {name: float(value) for name, value in learnt.items()}
-        if metrics.pop("updates_skipped", 0):
+        # RLlib's own names in there (parameter counts, ...) are not in the catalogue.
+        metrics |= {n: float(v) for n, v in learnt.items() if n in METRICS or n == SKIPPED}
+        if metrics.pop(SKIPPED, 0):
             metrics |= {"nonfinite": 1, "nonfinite_where": "the gradient of the loss"}
         metrics["learn_s"] = time.perf_counter() - started
         return metrics
@@ -224,9 +221,12 @@ class ColumnAlgorithm(Algorithm):
         if group.local_env_runner is not None:
             group.local_env_runner.set_state(state)
         if group.num_remote_env_runners():
-            reference = ray.put(state)
+            shared = state | {COMPONENT_RL_MODULE: ray.put(state[COMPONENT_RL_MODULE])}
             group.foreach_env_runner(
-                _SetState(reference), local_env_runner=False, timeout_seconds=SYNC_TIMEOUT_S
+                "set_state",
+                kwargs={"state": shared},
+                local_env_runner=False,
+                timeout_seconds=SYNC_TIMEOUT_S,
             )
 
     def restore_env_runners(self, env_runner_group: Any) -> list[int]:
@@ -253,16 +253,6 @@ class ColumnAlgorithm(Algorithm):
         """Restore; every runner holds the restored weights before this returns."""
         super().restore_from_path(path, *args, **kwargs)
         self.push_weights()
-
-
-class _SetState:
-    """A picklable call of ``set_state`` with a state from the object store."""
-
-    def __init__(self, reference: Any):
-        self.reference = reference
-
-    def __call__(self, runner: ColumnRunner) -> None:
-        runner.set_state(ray.get(self.reference))
 
 
 def _sample(runner: Any) -> Any:

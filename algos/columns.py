@@ -97,10 +97,14 @@ class Columns(Mapping[str, Any]):
             raise ValueError(f"The columns have different numbers of rows: {lengths}.")
         for name, column in self.rows.items():
             if isinstance(column, np.ndarray) and column.dtype == object:
-                raise ValueError(f"Column {name!r} holds Python objects; use Ragged for uneven rows.")
+                raise ValueError(
+                    f"Column {name!r} holds Python objects; use Ragged for uneven rows."
+                )
         for name, table in self.tables.items():
             if name not in self.rows or "id" not in table.rows:
-                raise ValueError(f"Table {name!r} needs a column {name!r} of ids and an 'id' column.")
+                raise ValueError(
+                    f"Table {name!r} needs a column {name!r} of ids and an 'id' column."
+                )
 
     def __getitem__(self, name: str) -> Any:
         return self.rows[name]

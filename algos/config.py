@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from algos.schedules import Kind
-from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, Positive, validate
+from envs.validation import (
+    AtLeastOne,
+    Between,
+    Fraction,
+    InputError,
+    NonNegative,
+    Positive,
+    validate,
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,9 @@ class TrainingSettings:
         validate(self)
         name = type(self).__name__
         if not self.hidden or min(self.hidden) < 1:
-            raise InputError(f"{name}.hidden must hold widths of at least 1, but it is {self.hidden}.")
+            raise InputError(
+                f"{name}.hidden must hold widths of at least 1, but it is {self.hidden}."
+            )
         if self.model == "set" and self.hidden[0] % 4:
             raise InputError(
                 f"{name}.hidden must start with a multiple of 4 (attention heads) for model='set', "

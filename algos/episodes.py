@@ -48,8 +48,8 @@ class RolloutStatistics:
             self.before_bonus.append(infos["reward_before_bonus"])
         if not done.any():
             return
-        self._finish("return", running.returns[done])
-        self._finish("length", running.lengths[done])
+        self._finish("episode_return", running.returns[done])
+        self._finish("episode_length", running.lengths[done])
         # A next-step autoreset environment describes the finished episode in this step's info.
         final = infos.get("final_info", infos)
         for name in running.names:
@@ -111,7 +111,7 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
         name: np.concatenate([p["episodes"][name] for p in parts if name in p["episodes"]])
         for name in {name for part in parts for name in part["episodes"]}
     }
-    returns = finished.pop("return", np.empty(0))
+    returns = finished.pop("episode_return", np.empty(0))
     metrics["episodes"] = len(returns)
     if len(returns):
         metrics |= {
@@ -119,7 +119,7 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
             "return_std": float(returns.std()),
             "return_min": float(returns.min()),
             "return_max": float(returns.max()),
-            "episode_length": float(finished.pop("length").mean()),
+            "episode_length": float(finished.pop("episode_length").mean()),
         }
         metrics |= {name: float(np.mean(values)) for name, values in finished.items()}
     if "choices" in parts[0]:

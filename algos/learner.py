@@ -23,6 +23,8 @@ from algos.schedules import schedule
 
 PROGRESS = "progress"
 """Key of ``timesteps`` with the share of the training budget already spent."""
+SKIPPED = "updates_skipped"
+"""Number of optimiser steps left out because the gradient was not finite."""
 
 
 class ColumnLearner(TorchLearner):
@@ -33,7 +35,9 @@ class ColumnLearner(TorchLearner):
         self.settings = self.config.settings
         self.algorithm = self.config.algo_class
         self.coefficients: dict[str, float] = self.algorithm.initial_coefficients(self.settings)
-        self.generator = torch.Generator().manual_seed((self.config.seed or 0) + self._learner_index)
+        self.generator = torch.Generator().manual_seed(
+            (self.config.seed or 0) + self._learner_index
+        )
         super().build()
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
@@ -59,7 +63,9 @@ class ColumnLearner(TorchLearner):
         timesteps = timesteps or {}
         self.before_gradient_based_update(timesteps=timesteps)
         if training_data is None:
-            raise ValueError("ColumnLearner.update needs training_data=TrainingData(batch=columns).")
+            raise ValueError(
+                "ColumnLearner.update needs training_data=TrainingData(batch=columns)."
+            )
         training_data.validate()
         training_data.solve_refs()
         progress = float(timesteps[PROGRESS])
@@ -95,6 +101,7 @@ class ColumnLearner(TorchLearner):
             history.append({name: value.detach() for name, value in stats.items()} | {"norm": norm})
         return _summary(history, epoch_start, skipped, s.grad_clip) | {
             "lr": optimiser.param_groups[0]["lr"],
+            "grad_clip": s.grad_clip,
             "epochs_run": last_epoch + 1.0,
             **self.coefficients,
         }
@@ -140,13 +147,17 @@ def _summary(
     over_all, over_last = _mean(history), _mean(history[epoch_start:])
     late = {"kl", "clip_fraction"} & set(over_all)
     clipped = float((norms > grad_clip).float().mean()) if grad_clip else 0.0
-    stats = over_all | {name: over_last[name] for name in late} | {
-        "grad_norm": float(norms.mean()),
-        "grad_norm_max": float(norms.max()),
-        "grad_clipped_share": clipped,
-        "updates": float(len(history)),
-        "updates_skipped": float(skipped),
-    }
+    stats = (
+        over_all
+        | {name: over_last[name] for name in late}
+        | {
+            "grad_norm": float(norms.mean()),
+            "grad_norm_max": float(norms.max()),
+            "grad_clipped_share": clipped,
+            "updates": float(len(history)),
+            SKIPPED: float(skipped),
+        }
+    )
     if "kl" in stats:
         stats["kl_max"] = max(float(h["kl"]) for h in history)
     return stats

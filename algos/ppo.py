@@ -57,7 +57,9 @@ class PPOSettings(TrainingSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.kl_target > 0 and self.kl_coef <= 0:
-            raise InputError("PPOSettings.kl_coef must be greater than 0 for kl_target to adapt it.")
+            raise InputError(
+                "PPOSettings.kl_coef must be greater than 0 for kl_target to adapt it."
+            )
         if self.entropy_target > 0 and self.entropy_coef <= 0:
             raise InputError(
                 "PPOSettings.entropy_coef must be greater than 0 for entropy_target to adapt it."

@@ -15,6 +15,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import ray
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
@@ -24,7 +25,7 @@ from ray.rllib.utils.checkpoints import Checkpointable
 
 from algos.columns import Columns
 from algos.episodes import EpisodeStatistics, RolloutStatistics
-from algos.models.base import Policy, observation_columns
+from algos.models.base import PolicyModule, observation_columns
 from envs.validation import InputError
 
 TRAINING_SEED = 2**30
@@ -65,7 +66,9 @@ class Rollout:
         return table if valid.all() else table.select(np.flatnonzero(valid))
 
 
-def make_vector_env(env_id: str, env_kwargs: dict[str, Any], num_envs: int) -> VectorEnv[Any, Any, Any]:
+def make_vector_env(
+    env_id: str, env_kwargs: dict[str, Any], num_envs: int
+) -> VectorEnv[Any, Any, Any]:
     """``num_envs`` copies of a registered environment, natively batched where it can be.
 
     Raises:
@@ -93,7 +96,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         super().__init__(**kwargs)
         self.settings = self.config.settings
         self.spaces = kwargs.get("spaces")
-        self.module: Policy | None = None
+        self.module: PolicyModule | None = None
         self.weights_seq_no = 0
         entropy = [self.config.seed or 0, self.worker_index or 0]
         first, second = np.random.SeedSequence(entropy).generate_state(2)
@@ -110,7 +113,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.env = make_vector_env(self.config.env, self.config.env_config, count)
         self.autoreset = self.env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if self.autoreset == AutoresetMode.DISABLED:
-            raise InputError(f"{self.config.env} never resets itself; use an autoreset vector mode.")
+            raise InputError(
+                f"{self.config.env} never resets itself; use an autoreset vector mode."
+            )
         names = getattr(getattr(self.env, "world", None), "episode_metrics", ())
         self.statistics = EpisodeStatistics(count, names)
         self.steps = 0
@@ -243,6 +248,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
         """Take over whatever parts ``state`` has; weights always, whatever their number."""
         if COMPONENT_RL_MODULE in state and self.module is not None:
             weights = state[COMPONENT_RL_MODULE]
+            if isinstance(weights, ray.ObjectRef):  # shared by all runners through the object store
+                weights = ray.get(weights)
             self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
             self.weights_seq_no = state.get("weights_seq_no", 0)
         if "generator" in state:

@@ -48,7 +48,9 @@ def column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
         parts = list(space.spaces.items())
     elif isinstance(space, spaces.Tuple):
         parts = list(enumerate(space.spaces))
-    elif isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+    elif isinstance(
+        space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary
+    ):
         return {OBSERVATION: space}
     else:
         raise InputError(
@@ -62,7 +64,7 @@ def column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
     }
 
 
-class Policy(TorchRLModule, ValueFunctionAPI):
+class PolicyModule(TorchRLModule, ValueFunctionAPI):
     """Base of all policy networks.
 
     A subclass builds its layers in :meth:`build` and maps observations to numbers in
@@ -74,7 +76,8 @@ class Policy(TorchRLModule, ValueFunctionAPI):
         config = self.model_config
         self.head = head_for(self.action_space, config["value_distribution"], config["bins"])
         self.columns = column_spaces(self.observation_space)
-        self.free = nn.Parameter(torch.zeros(self.head.free))
+        if self.head.free:
+            self.free = nn.Parameter(torch.zeros(self.head.free))
         self.build()
 
     @abstractmethod
@@ -122,7 +125,9 @@ class Policy(TorchRLModule, ValueFunctionAPI):
                 f"These weights belong to another network: missing {sorted(own - given)}, "
                 f"unknown {sorted(given - own)}."
             )
-        self.load_state_dict({name: torch.as_tensor(np.array(value)) for name, value in state.items()})
+        self.load_state_dict(
+            {name: torch.as_tensor(np.array(value)) for name, value in state.items()}
+        )
 
 
 class Flatten:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from algos.models.base import Flatten, Policy, initialised
+from algos.models.base import Flatten, PolicyModule, initialised
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 
-class MLP(Policy):
+class MLP(PolicyModule):
     """Separate trunks, so that the scale of the value error cannot disturb the policy."""
 
     def build(self) -> None:
@@ -22,7 +22,7 @@ class MLP(Policy):
         self.critic = self._trunk(1, gain=1.0)
 
     def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """See :class:`Policy`."""
+        """See :class:`PolicyModule`."""
         flat = self.flatten(batch)
         return self.policy(flat), self.critic(flat)[:, 0]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from algos.models.base import MASK, Policy, initialised
+from algos.models.base import MASK, PolicyModule, initialised
 from envs.validation import InputError
 
 HEADS = 4
@@ -41,7 +41,9 @@ class Block(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.bias = nn.Linear(6, HEADS, bias=False)
-        self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.feed = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
 
     def forward(self, x: Tensor, related: Tensor, mask: Tensor) -> Tensor:
         """x [N, n, w], related [N, n, n, 6], mask [N, n] of real nodes -> [N, n, w]."""
@@ -55,7 +57,7 @@ class Block(nn.Module):
         return x + self.feed(self.norm2(x))
 
 
-class SetPolicy(Policy):
+class SetPolicy(PolicyModule):
     """Attention blocks over nodes; one logit (and value parameters) a node, value from their mean."""
 
     def build(self) -> None:
@@ -83,7 +85,7 @@ class SetPolicy(Policy):
         )
 
     def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """See :class:`Policy`."""
+        """See :class:`PolicyModule`."""
         nodes = batch["obs.nodes"].float()
         N, n, _ = nodes.shape
         context = [batch[name].float()[:, None].expand(N, n, -1) for name in self.names]

@@ -1,0 +1,115 @@
+"""A trained policy on its own: ``Policy.load(checkpoint).act(observation)``.
+
+The only way to infer: evaluation, serving and users act through the same network, the same action
+head and the same weights as training did. Loading reads JSON and safetensors and unpickles nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from ray.rllib.utils.serialization import gym_space_from_dict, gym_space_to_dict
+from safetensors.torch import load_file, save_file
+
+from algos import algorithm_class
+from algos.algorithm import ColumnAlgorithm
+from algos.checkpoint import verify
+from algos.models import MODELS
+from algos.models.base import PolicyModule, observation_columns
+from envs.validation import InputError
+
+FORMAT = 1
+
+
+def save_policy(algorithm: ColumnAlgorithm, algo: str, directory: Path) -> None:
+    """Write what acting needs: ``policy.json`` and ``weights.safetensors``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    assert algorithm.learner_group is not None and algorithm.spaces is not None  # noqa: S101
+    observation, action = algorithm.spaces["default_policy"]
+    weights = algorithm.learner_group.get_weights()["default_policy"]
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(w)) for name, w in weights.items()}
+    save_file(tensors, directory / "weights.safetensors")
+    about = {
+        "format": FORMAT,
+        "algo": algo,
+        "env": algorithm.config.env,
+        "env_kwargs": dict(algorithm.config.env_config),
+        "settings": asdict(algorithm.config.settings),
+        "iteration": algorithm.iteration,
+        "observation_space": gym_space_to_dict(observation),
+        "action_space": gym_space_to_dict(action),
+    }
+    (directory / "policy.json").write_text(json.dumps(about, indent=1))
+
+
+class Policy:
+    """A policy network with its weights, ready to act."""
+
+    def __init__(self, module: PolicyModule, about: dict[str, Any]):
+        self.module, self.about = module, about
+        self.observation_space: spaces.Space[Any] = module.observation_space
+        self.action_space: spaces.Space[Any] = module.action_space
+
+    @classmethod
+    def load(cls, checkpoint: str | Path) -> Policy:
+        """Load from a checkpoint directory.
+
+        Raises:
+            InputError: not a checkpoint, a damaged one, or one of another format.
+        """
+        directory = Path(checkpoint)
+        if not (directory / "policy" / "policy.json").is_file():
+            raise InputError(
+                f"{directory} is not a checkpoint: it has no policy/policy.json. Give a directory "
+                "such as runs/NAME/trials/.../checkpoint_000004; `rungwise report RUN` names the best."
+            )
+        verify(directory, "policy/")
+        about = json.loads((directory / "policy" / "policy.json").read_text())
+        if about["format"] != FORMAT:
+            raise InputError(
+                f"{directory} has checkpoint format {about['format']}; this version reads {FORMAT}."
+            )
+        about["settings"]["hidden"] = tuple(about["settings"]["hidden"])
+        settings = algorithm_class(about["algo"]).settings_class(**about["settings"])
+        module = MODELS[settings.model](
+            observation_space=gym_space_from_dict(about["observation_space"]),
+            action_space=gym_space_from_dict(about["action_space"]),
+            model_config=settings.model_config,
+        )
+        weights = load_file(directory / "policy" / "weights.safetensors")
+        module.set_state({name: tensor.numpy() for name, tensor in weights.items()})
+        return cls(module.eval(), about)
+
+    def act(self, observation: Any, *, greedy: bool = True) -> Any:
+        """The environment action for one observation."""
+        space = self.observation_space
+        if not space.contains(observation):
+            raise InputError(
+                f"This policy acts on {space}, but the observation is {observation!r}."
+            )
+        batch = _stacked(observation)
+        action = self.act_batch(batch, greedy=greedy)
+        if isinstance(action, dict):
+            return {name: value[0] for name, value in action.items()}
+        return action[0]
+
+    def act_batch(
+        self, observations: Any, *, greedy: bool = True, generator: torch.Generator | None = None
+    ) -> Any:
+        """The batched environment action for observations stacked along their first axis [B, ...]."""
+        action, _, _ = self.module.act(observation_columns(observations), generator, greedy=greedy)
+        return self.module.head.env_action({name: part.numpy() for name, part in action.items()})
+
+
+def _stacked(observation: Any) -> Any:
+    if isinstance(observation, dict):
+        return {name: _stacked(part) for name, part in observation.items()}
+    if isinstance(observation, tuple):
+        return tuple(map(_stacked, observation))
+    return np.asarray(observation)[None]

@@ -1,0 +1,240 @@
+"""The command line ``rungwise``.
+
+Every command takes ``--json``: then stdout is exactly one JSON object and everything else goes to
+stderr. Exit status: 0 on success, 2 for a wrong call, 1 for anything else, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from envs.validation import InputError
+
+if TYPE_CHECKING:
+    from tune_jobs.job import Job
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a run happens and what is printed."""
+
+    out: Path | None = None
+    """Run directory; by default runs/<environment>-<date>-<number>."""
+    address: str = "local"
+    """`local` starts a Ray for this run; else the address of a Ray to join."""
+    cpus: int | None = None
+    """CPUs to use of this machine (all by default)."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one setting: `rungwise train causal` or `rungwise train --env CartPole-v1`."""
+
+
+@dataclass(frozen=True)
+class Tune:
+    """Search settings: `rungwise tune causal`."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with a run after Ctrl-C or a crash."""
+
+    run: tyro.conf.Positional[Path]
+    """The run directory."""
+    address: str = "local"
+    """`local` starts a Ray for this run; else the address of a Ray to join."""
+    cpus: int | None = None
+    """CPUs to use of this machine (all by default)."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Print a run's outcome and draw its report anew."""
+
+    run: tyro.conf.Positional[Path]
+    """The run directory."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Compare a checkpoint with random and the family's simple rules on the same seeds."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """A checkpoint directory."""
+    episodes: int = 256
+    """Episodes, each on a seed of its own."""
+    seed: int = 0
+    """The first of those seeds; training never uses them."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Check that an environment keeps Gymnasium's rules before anything is trained on it."""
+
+    env: tyro.conf.Positional[str]
+    """The environment."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+
+@dataclass(frozen=True)
+class Envs:
+    """List our environments."""
+
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+
+@dataclass(frozen=True)
+class Algos:
+    """List the algorithms."""
+
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+
+JOB_COMMANDS = {"train": Train, "tune": Tune}
+COMMANDS: dict[str, type] = JOB_COMMANDS | {
+    "resume": Resume,
+    "report": Report,
+    "evaluate": Evaluate,
+    "check": Check,
+    "envs": Envs,
+    "algos": Algos,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    # Environments of the user's own (my_envs:Warehouse-v0) are found where the command is called.
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    # One thread a process: many small networks train side by side.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line; the exit status."""
+    as_json = "--json" in argv
+    stdout = sys.stdout
+    if as_json:
+        sys.stdout = sys.stderr  # whatever a library prints must not end up in the JSON
+    console = Console(stderr=as_json, quiet=as_json)
+    try:
+        status, answer = _run(argv, console)
+    finally:
+        sys.stdout = stdout
+    if as_json and answer is not None:
+        stdout.write(json.dumps(answer, allow_nan=False) + "\n")
+        stdout.flush()
+    return status
+
+
+def _run(argv: list[str], console: Console) -> tuple[int, Any]:
+    from cluster.commands import Failed, Interrupted
+
+    try:
+        return 0, parse(argv)(console)
+    except InputError as error:
+        _say(str(error))
+        return 2, None
+    except Failed as error:
+        _say(str(error))
+        return 1, error.answer
+    except Interrupted as error:
+        _say(str(error))
+        return 130, error.answer
+    except KeyboardInterrupt:
+        return 130, None
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"rungwise: {sentence}\n")
+
+
+def parse(argv: list[str]) -> Callable[[Console], Any]:
+    """The command that a command line asks for, ready to be called with a console."""
+    from cluster import commands
+
+    if argv and argv[0] in JOB_COMMANDS:
+        job, options = parse_job_command(argv[0], argv[1:])
+        command = commands.train if argv[0] == "train" else commands.tune
+        return lambda c: command(job, options.out, options.address, options.cpus, c)
+    chosen = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="rungwise", args=argv)
+    match chosen:
+        case Resume():
+            return lambda c: commands.resume(chosen.run, chosen.address, chosen.cpus, c)
+        case Report():
+            return lambda c: commands.report(chosen.run, c)
+        case Evaluate():
+            return lambda c: commands.evaluate(chosen.checkpoint, chosen.episodes, chosen.seed, c)
+        case Check():
+            return lambda c: commands.check(chosen.env, c)
+        case Envs():
+            return commands.envs
+        case _:
+            return commands.algos
+
+
+def parse_job_command(command: str, argv: list[str]) -> tuple[Job, RunOptions]:
+    """The job and options of ``tune`` and ``train``.
+
+    The flags of a job depend on its algorithm and environment, so these are found out first: from
+    the preset or file named, and from ``--env`` and ``--algo``.
+    """
+    from tune_jobs.flags import job_flags, job_from_flags
+    from tune_jobs.loading import load_job, make_job, preset_names
+
+    named = argv[0] if argv and not argv[0].startswith("-") else None
+    env, algo = _flag(argv, "--env"), _flag(argv, "--algo")
+    if named:
+        job = load_job(named)
+    elif env:
+        job = make_job({"env": env, "algo": algo or "ppo"})
+    else:
+        if set(argv) & {"-h", "--help"}:
+            job = load_job("causal")
+        else:
+            raise InputError(
+                f"`rungwise {command}` needs a preset ({', '.join(preset_names())}), a job file "
+                "ending in .yaml, or --env."
+            )
+    flags = job_flags(job, env=env, algo=algo)
+
+    flat = tyro.conf.arg(name="")
+    fields = [("options", Annotated[RunOptions, flat]), ("job", Annotated[flags.type, flat])]
+    call_type = make_dataclass("Call", fields, frozen=True)
+    call_type.__doc__ = JOB_COMMANDS[command].__doc__
+    default = call_type(RunOptions(), flags.default)
+    rest = argv[1:] if named else argv
+    prog = f"rungwise {command} {named or '[PRESET or FILE.yaml]'}"
+    call: Any = tyro.cli(call_type, default=default, args=rest, prog=prog)
+    return job_from_flags(call.job), call.options
+
+
+def _flag(argv: list[str], name: str) -> str | None:
+    for i, word in enumerate(argv):
+        if word == name and i + 1 < len(argv):
+            return argv[i + 1]
+        if word.startswith(name + "="):
+            return word.removeprefix(name + "=")
+    return None

@@ -1,0 +1,234 @@
+"""What each command of ``rungwise`` does; ``cli.py`` says how it is called.
+
+Every command returns the object that ``--json`` prints and has shown the readable form of it on its
+console. Nothing here imports Ray or torch before it needs them: ``--help`` must answer at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from envs.validation import InputError
+
+if TYPE_CHECKING:
+    from tune_jobs.events import Row
+    from tune_jobs.job import Job
+    from tune_jobs.outcome import Outcome
+
+Answer = dict[str, Any]
+
+
+class Interrupted(Exception):
+    """The user stopped a run; it can be resumed. Carries the answer so far."""
+
+    def __init__(self, answer: Answer, directory: Path):
+        super().__init__(
+            f"Stopped. `rungwise resume {directory}` goes on from the last checkpoints."
+        )
+        self.answer = answer
+
+
+class Failed(Exception):
+    """A run ended without a result; carries the answer."""
+
+    def __init__(self, answer: Answer, sentence: str):
+        super().__init__(sentence)
+        self.answer = answer
+
+
+def tune(job: Job, out: Path | None, address: str, cpus: int | None, console: Console) -> Answer:
+    """Run a sweep."""
+    from tune_jobs.run import start
+
+    directory = out or new_directory(job.env)
+    outcome = _watched(lambda listener: start(job, directory, listener), address, cpus)
+    return _told(outcome, directory, console)
+
+
+def resume(directory: Path, address: str, cpus: int | None, console: Console) -> Answer:
+    """Go on with a run."""
+    from tune_jobs.run import open_run
+    from tune_jobs.run import resume as go_on
+
+    open_run(directory)  # refuses what is not a run before Ray starts
+    outcome = _watched(lambda listener: go_on(directory, listener), address, cpus)
+    return _told(outcome, directory, console)
+
+
+def train(job: Job, out: Path | None, address: str, cpus: int | None, console: Console) -> Answer:
+    """One run of one setting."""
+    from dataclasses import replace
+
+    single = replace(job, search={}, trials=1, scheduler="none")
+    answer = tune(single, out, address, cpus, console)
+    trial = answer["trials"][0]
+    metrics = _last_metrics(Path(answer["run"]))
+    return {
+        "run": answer["run"],
+        "checkpoint": trial["checkpoint"],
+        "end_reason": trial["end_reason"],
+        "metrics": metrics,
+        "report": answer["report"],
+    }
+
+
+def report(directory: Path, console: Console) -> Answer:
+    """Draw a run's report anew and print its outcome."""
+    from cluster.progress import print_outcome
+    from tune_jobs.outcome import Outcome
+    from tune_jobs.report import write_report
+    from tune_jobs.run import open_run
+
+    _, rows = open_run(directory)
+    outcome = Outcome.of(rows)
+    write_report(rows, (directory / "job.yaml").read_text(), directory / "report.html")
+    print_outcome(outcome, console, directory)
+    return outcome.as_dict(directory)
+
+
+def evaluate(checkpoint: Path, episodes: int, seed: int, console: Console) -> Answer:
+    """A checkpoint beside random and the family's simple rules, on the same seeds."""
+    from algos.policy import Policy
+    from tune_jobs.evaluate import better_share
+    from tune_jobs.evaluate import evaluate as compare
+
+    found, summary, score = compare(Policy.load(checkpoint), episodes, seed)
+    figures = {name: summary(e) for name, e in found.items()}
+    better = better_share(found["policy"], found["random"], score)
+    table = Table(title=f"{episodes} episodes from seed {seed}", title_justify="left", box=None)
+    table.add_column("")
+    for name in figures["policy"]:
+        table.add_column(name, justify="right")
+    for name, row in figures.items():
+        table.add_row(name.replace("_", " "), *(f"{value:.4g}" for value in row.values()))
+    console.print(table)
+    console.print(f"Better than random on {better:.0%} of the seeds.")
+    return {
+        "checkpoint": str(checkpoint),
+        "episodes": episodes,
+        "seed": seed,
+        "score": score.removeprefix("-"),
+        "policy": figures.pop("policy"),
+        "baselines": figures,
+        "better_than_random": better,
+    }
+
+
+def check(env: str, console: Console) -> Answer:
+    """Whether an environment keeps Gymnasium's rules and ours."""
+    import gymnasium
+
+    from envs.checking import conformance
+    from tune_jobs.loading import env_id
+
+    name = env_id(env)
+    violations = conformance(lambda: gymnasium.make(name))
+    findings = [
+        {
+            "symptom": v.rule,
+            "severity": "stop",
+            "since": v.step or 0,
+            "evidence": v.sentence,
+            "remedy": "Mend the environment before training.",
+        }
+        for v in violations
+    ]
+    console.print(f"conformance  {'passed' if not findings else f'{len(findings)} violations'}")
+    for finding in findings:
+        console.print(
+            f"[bold]stop[/]  {finding['symptom']}  {finding['evidence']}", highlight=False
+        )
+    answer = {"env": name, "findings": findings, "judged": ["conformance"], "not_judged": {}}
+    if findings:
+        raise Failed(answer, f"{name} cannot be trained on as it is.")
+    return answer
+
+
+def envs(console: Console) -> Answer:
+    """Our environments."""
+    from envs import FAMILIES
+
+    found = {name: family.description for name, family in FAMILIES.items()}
+    _list(found, console, "Any Gymnasium environment works too: CartPole-v1, my_envs:Warehouse-v0.")
+    return {"envs": found}
+
+
+def algos(console: Console) -> Answer:
+    """The algorithms."""
+    from algos import ALGORITHMS
+
+    found = {name: line for name, (_, _, line) in ALGORITHMS.items()}
+    _list(
+        found,
+        console,
+        "`rungwise train --algo NAME --env ENV --help` lists an algorithm's settings.",
+    )
+    return {"algos": found}
+
+
+def new_directory(env: str, under: Path = Path("runs")) -> Path:
+    """The first free ``runs/<env>-<date>-<number>``."""
+    stem = f"{env.split(':')[-1].rsplit('-v', 1)[0].lower()}-{time.strftime('%Y-%m-%d')}"
+    return next(path for i in itertools.count(1) if not (path := under / f"{stem}-{i}").exists())
+
+
+def _list(found: dict[str, str], console: Console, hint: str) -> None:
+    for name, line in found.items():
+        console.print(f"{name:22} {line}", highlight=False)
+    console.print(hint, style="dim", highlight=False)
+
+
+def _watched(
+    run: Callable[[Callable[[Row], None]], Outcome], address: str, cpus: int | None
+) -> Outcome:
+    """Run with live progress on stderr."""
+    from cluster.progress import Progress
+    from cluster.session import session
+    from tune_jobs.events import JobRow
+
+    shown: list[Progress] = []
+
+    def listener(row: Row) -> None:
+        if isinstance(row, JobRow) and not shown:
+            shown.append(Progress(row))
+            shown[0].__enter__()
+        else:
+            shown[0].update(row)
+
+    with session(address, cpus):
+        try:
+            return run(listener)
+        finally:
+            if shown:
+                shown[0].__exit__(None, None, None)
+
+
+def _told(outcome: Outcome, directory: Path, console: Console) -> Answer:
+    from cluster.progress import print_outcome
+
+    print_outcome(outcome, console, directory)
+    answer = outcome.as_dict(directory)
+    if outcome.end and outcome.end.reason == "interrupted":
+        raise Interrupted(answer, directory)
+    if outcome.best is None:
+        why = next(
+            (t.sentence for t in outcome.trials if t.end_reason == "error"), "no trial scored"
+        )
+        raise Failed(answer, f"The run has no result: {why}")
+    return answer
+
+
+def _last_metrics(directory: Path) -> dict[str, Any]:
+    from tune_jobs.events import ResultRow, plain, read
+
+    results = [row for row in read(directory / "events.jsonl") if isinstance(row, ResultRow)]
+    if not results:
+        raise InputError(f"{directory} has no results yet.")
+    return plain(results[-1].metrics | {"score": results[-1].score})

@@ -1,0 +1,237 @@
+"""A sweep in the terminal while it runs, and its result when it has ended.
+
+Both are drawn from the event rows. Progress goes to stderr: a table that stays in place on a
+terminal, else one plain line every few seconds and one for each trial that ends.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cluster.cells import (
+    WIDEST,
+    bar,
+    estimated_seconds,
+    one_line,
+    settings_shown,
+    short,
+    sparkline,
+    summary,
+)
+from tune_jobs.events import EndRow, EvaluationRow, JobRow, Row
+from tune_jobs.outcome import Outcome, Tally
+from tune_jobs.trial_outcome import TrialOutcome
+from tune_jobs.words import count, measured, number, percent, reason, spoken
+
+EVERY = 5.0
+"""Seconds between two plain lines."""
+ROOMY = 100
+"""From this width on there is room for long bars and small curves."""
+STATE = 28
+"""Columns kept for the state, which says most."""
+FRAME = 5
+"""Lines of a screen that are not trials: heading, what is hidden, summary, cursor."""
+
+
+class Progress:
+    """Shows a running sweep; use it in a ``with`` statement and give it every new row.
+
+    Args:
+        job: the job row of this start.
+        earlier: the rows of the log before it, of a run that is resumed.
+        console: where to draw; stderr by default.
+        clock: seconds, for the plain lines.
+    """
+
+    def __init__(
+        self,
+        job: JobRow,
+        earlier: Iterable[Row] = (),
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console = console or Console(stderr=True)
+        self._clock = clock
+        self._tally = Tally()
+        for row in (*earlier, job):
+            self._tally.add(row)
+        self._begun = job.time
+        self._run_before = self._tally.outcome().iterations_run
+        self._now = job.time
+        self._printed = clock()
+        # The live table is drawn by a thread of its own.
+        self._lock = threading.Lock()
+        self._live = (
+            Live(
+                console=self._console,
+                get_renderable=self._screen,
+                refresh_per_second=4,
+                transient=True,
+            )
+            if self._console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> Progress:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self, row: Row) -> None:
+        """Take one row of the log and show what it changes."""
+        with self._lock:
+            self._tally.add(row)
+            self._now = max(self._now, row.time)
+        if self._live is None:
+            self._print(row)
+
+    def _print(self, row: Row) -> None:
+        if isinstance(row, EndRow):
+            outcome = self._tally.outcome()
+            trial = next(trial for trial in outcome.trials if trial.id == row.trial)
+            score = f"{spoken(outcome.job.metric)} {measured(trial.score)}"
+            self._line(f"trial {trial.id} {trial.iterations}/{trial.budget} {score} {trial.state}")
+        elif self._clock() - self._printed >= EVERY:
+            self._line(self._summary(self._tally.outcome()))
+            self._printed = self._clock()
+
+    def _line(self, text: str) -> None:
+        self._console.print(Text(one_line(text)), soft_wrap=True)
+
+    def _screen(self) -> Table:
+        with self._lock:
+            outcome = self._tally.outcome()
+        size = self._console.size
+        shown = visible(outcome, max(1, size.height - FRAME))
+        grid = Table.grid(expand=True)
+        grid.add_row(trial_table(outcome, shown, size.width, live=True))
+        hidden = len(outcome.trials) - len(shown)
+        if hidden:
+            grid.add_row(Text(f" and {count(hidden, 'other trial')}", style="dim"))
+        grid.add_row(Text(f" {self._summary(outcome)}", overflow="ellipsis", no_wrap=True))
+        return grid
+
+    def _summary(self, outcome: Outcome) -> str:
+        done = outcome.iterations_run - self._run_before
+        left = estimated_seconds(outcome, done, self._now - self._begun)
+        return summary(outcome, left)
+
+
+def visible(outcome: Outcome, most: int) -> list[TrialOutcome]:
+    """The trials for a screen of so many rows, by id: running ones, the best, the latest ended."""
+
+    def urgency(trial: TrialOutcome) -> tuple[bool, bool, float]:
+        last = trial.results[-1].time if trial.results else 0.0
+        return trial.end_reason is not None, trial is not best, -last
+
+    best = outcome.best
+    chosen = {trial.id for trial in sorted(outcome.trials, key=urgency)[:most]}
+    return [trial for trial in outcome.trials if trial.id in chosen]
+
+
+def trial_table(outcome: Outcome, trials: Sequence[TrialOutcome], width: int, live: bool) -> Table:
+    """Trials as rows within a width: a narrow screen has fewer settings and no small curve.
+
+    Args:
+        outcome: the run.
+        trials: the trials to show.
+        width: columns of the screen.
+        live: a bar for each trial, and its state cut to one line; else the state may wrap.
+    """
+    job, best = outcome.job, outcome.best
+    bar_width = (10 if width >= ROOMY else 5) if live else 0
+    curve_width = 8 if width >= ROOMY else 0
+    numbers = 2 * len(str(job.iterations)) + 1 + (bar_width and bar_width + 1)
+    columns = (5, max(9, numbers), min(WIDEST, max(10, len(job.metric))), curve_width, STATE)
+    searched = settings_shown(job.searched, trials, width - sum(columns) - 2 * len(columns))
+    table = Table(box=None, padding=(0, 1), width=width, header_style="bold")
+    for name in ("trial", *(short(name) for name in searched), "iteration", spoken(job.metric)):
+        table.add_column(name, no_wrap=True, max_width=None if name == "iteration" else WIDEST)
+    if curve_width:
+        table.add_column("", no_wrap=True)
+    table.add_column("state", ratio=1, no_wrap=live, overflow="ellipsis" if live else "fold")
+    for trial in trials:
+        cells = [trial.id, *(number(trial.config.get(name)) for name in searched)]
+        cells += [bar(trial.iterations, trial.budget, bar_width), measured(trial.score)]
+        if curve_width:
+            cells.append(sparkline(trial.finite_scores, curve_width))
+        style = "bold" if best is not None and trial.id == best.id else ""
+        table.add_row(*(Text(one_line(cell)) for cell in (*cells, trial.state)), style=style)
+    return table
+
+
+def print_outcome(outcome: Outcome, console: Console, directory: str | Path | None = None) -> None:
+    """Print the result of a sweep: the table, the best, the comparison, the compute.
+
+    Args:
+        outcome: the run.
+        console: where to print.
+        directory: the run directory; with it the last line says where the report is.
+    """
+    best_first = sorted(
+        outcome.trials,
+        key=lambda trial: (
+            trial.finite_score is None,
+            (trial.finite_score or 0.0) * (-1 if outcome.job.mode == "max" else 1),
+        ),
+    )
+    console.print(trial_table(outcome, best_first, console.width, live=False))
+    console.print()
+    lines = [_best(outcome), *_compared(outcome.evaluation), _compute(outcome)]
+    if directory is not None:
+        lines.append(f"Report: {Path(directory) / 'report.html'}")
+        lines.append(f"Resume or look again: rungwise report {directory}")
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+def _best(outcome: Outcome) -> str:
+    best = outcome.best
+    if best is None:
+        return "Best: none, because no trial has a finite score."
+    score = f"{spoken(outcome.job.metric)} {measured(best.score)}"
+    return f"Best: trial {best.id}, {score} after {count(best.iterations, 'iteration')}"
+
+
+def _compared(evaluation: EvaluationRow | None) -> list[str]:
+    if evaluation is None or not evaluation.policy:
+        return []
+    figures = ", ".join(f"{spoken(k)} {measured(v)}" for k, v in evaluation.policy.items())
+    episodes = count(evaluation.episodes, "fresh episode")
+    lines = [f"Evaluated: trial {evaluation.trial} on {episodes}: {figures}"]
+    first = next(iter(evaluation.policy))
+    others = [f"{name} {measured(v.get(first))}" for name, v in evaluation.baselines.items()]
+    if others:
+        lines.append(f"Compared on the same seeds ({spoken(first)}): {' · '.join(others)}")
+    return lines
+
+
+def _compute(outcome: Outcome) -> str:
+    run = f"Compute: {outcome.iterations_run:,} of {outcome.budget:,} iterations run"
+    saved = f"{percent(outcome.compute_saved)} saved"
+    parts = [
+        f"{reason(name)} {percent(iterations / outcome.budget)}"
+        for name, iterations in outcome.saved.items()
+    ]
+    line = f"{run}, {saved}" + (f" ({', '.join(parts)})" if parts else "")
+    if outcome.iterations_open:
+        line += f", {outcome.iterations_open:,} still open"
+    return line

@@ -1,0 +1,45 @@
+"""The one place that starts or joins Ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from envs.validation import InputError
+
+
+@contextmanager
+def session(address: str = "local", cpus: int | None = None) -> Iterator[None]:
+    """Ray for the length of a command.
+
+    Args:
+        address: ``local`` starts a Ray of its own on this machine. Anything else is an address to
+            join. Ray's own default would silently join whatever cluster it finds here.
+        cpus: CPUs to offer on a local Ray; None offers all of them.
+
+    Raises:
+        InputError: the cluster cannot be reached.
+    """
+    # Read by Ray when it is imported: no telemetry, no advertising of its pre-release output.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    import ray
+
+    local = address == "local"
+    try:
+        ray.init(
+            address=address,
+            num_cpus=cpus if local else None,
+            include_dashboard=False if local else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except ConnectionError as error:
+        raise InputError(f"There is no Ray to join at {address}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()

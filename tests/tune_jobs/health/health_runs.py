@@ -1,0 +1,70 @@
+"""Synthetic runs for the health tests: one metric, one curve."""
+
+from typing import Any
+
+import numpy as np
+
+from tune_jobs.health import History
+
+Curve = Any
+"""A constant, a sequence of one value per row, or a function of the iteration."""
+
+
+def make_rows(n: int, **metrics: Curve) -> list[dict[str, Any]]:
+    """n rows of metrics; a value of None leaves the metric out of that row."""
+    rows: list[dict[str, Any]] = []
+    for i in range(n):
+        row: dict[str, Any] = {"iteration": i + 1}
+        for name, curve in metrics.items():
+            value = _at(curve, i)
+            if value is not None:
+                row[name] = value
+        rows.append(row)
+    return rows
+
+
+def _at(curve: Curve, i: int) -> Any:
+    if callable(curve):
+        return curve(i + 1)
+    if isinstance(curve, int | float):
+        return float(curve)
+    return curve[i]
+
+
+def history(n: int, budget: Any = None, **metrics: Curve) -> History:
+    return History(make_rows(n, **metrics), budget or n)
+
+
+def flat(n: int, level: float = 1.0, noise: float = 0.1, seed: int = 0) -> list[float]:
+    return np.random.default_rng(seed).normal(level, noise, n).tolist()
+
+
+def rising(n: int, low: float = 0.0, high: float = 1.0, noise: float = 0.03) -> list[float]:
+    """Learns as healthy runs do: steeply at first, then on a plateau."""
+    t = np.arange(n) / n
+    curve = low + (high - low) * (1 - np.exp(-6 * t))
+    return (curve + np.random.default_rng(1).normal(0, noise, n)).tolist()
+
+
+HEALTHY: dict[str, Curve] = {
+    "episodes": 50,
+    "episode_length": 25,
+    "env_steps": lambda i: 2048.0 * i,
+    "reward_zero_share": 0.3,
+    "choice_shares": lambda i: [0.3, 0.25, 0.2, 0.15, 0.1],
+    "choice_share_max": 0.3,
+    "entropy": lambda i: 1.5 - 0.002 * i,
+    "entropy_normalised": lambda i: 0.93 - 0.001 * i,
+    "explained_variance": 0.7,
+    "value_loss": lambda i: 1.0 / i,
+    "policy_loss": -0.01,
+    "kl": 0.01,
+    "kl_max": 0.03,
+    "clip_fraction": 0.1,
+    "grad_norm": 0.4,
+    "grad_clipped_share": 0.2,
+    "grad_clip": 0.5,
+    "lr": 3e-4,
+    "nonfinite": 0,
+}
+"""A full set of metrics none of which is sick; a test overrides the one it is about."""

@@ -1,0 +1,1 @@
+"""What is run and when it stops: jobs, searches, schedulers, health, events, ledger, reports."""

@@ -1,0 +1,95 @@
+"""A job as command-line flags: the same fields, with types that depend on algorithm and environment.
+
+``settings`` has the chosen algorithm's own class, ``env_kwargs`` the family's parameters where the
+environment is ours; searches, health limits and other environments' arguments are name-value pairs
+whose values are read as YAML.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+import algos
+import envs
+from envs.making import make_params
+from tune_jobs.job import Job
+from tune_jobs.loading import dump_job, env_id, make_job
+
+PAIRS = ("env_kwargs", "search", "health")
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The dataclass of a job's flags and its values before any flag is read."""
+
+    type: type
+    default: Any
+
+
+def job_flags(job: Job, *, env: str | None = None, algo: str | None = None) -> Flags:
+    """The flags of ``job``, or of the job it becomes with another environment or algorithm."""
+    plain: dict[str, Any] = yaml.safe_load(dump_job(job))
+    if env and env_id(env) != job.env:
+        plain |= {"env": env_id(env), "env_kwargs": {}, "metric": "", "mode": ""}
+    if algo and algo != job.algo:
+        plain |= {"algo": algo, "settings": {}, "search": {}}
+    job = make_job(plain)
+    family = envs.FAMILIES.get(job.env.removeprefix("envs:"))
+    types = typing.get_type_hints(Job, include_extras=True)
+    values = {f.name: getattr(job, f.name) for f in dataclasses.fields(job)}
+    types |= dict.fromkeys(PAIRS, dict[str, str])
+    values |= {name: {k: _text(v) for k, v in plain[name].items()} for name in PAIRS}
+    types["settings"] = algos.algorithm_class(job.algo).settings_class
+    if family:
+        types["env_kwargs"] = family.params
+        values["env_kwargs"] = make_params(family.params, plain["env_kwargs"])
+    # Fields are taken over with their names and docstrings; the class itself checks nothing, so
+    # that a wrong value is reported once, by Job.
+    cls = dataclasses.make_dataclass("Job", [(name, types[name]) for name in values], frozen=True)
+    cls.__doc__ = _field_docs(Job)
+    return Flags(cls, cls(**values))
+
+
+def job_from_flags(flags: Any) -> Job:
+    """The job that these flags describe.
+
+    Raises:
+        InputError: values that cannot be used.
+    """
+    plain = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
+    for name in PAIRS:
+        if dataclasses.is_dataclass(plain[name]):
+            plain[name] = dataclasses.asdict(plain[name])  # type: ignore[arg-type]
+        else:
+            plain[name] = {k: yaml.safe_load(v) for k, v in plain[name].items()}
+    plain["settings"] = dataclasses.asdict(plain["settings"])
+    return make_job(plain, "the command line")
+
+
+def _text(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
+
+
+def _field_docs(cls: type) -> str:
+    """Docstrings under the fields of ``cls``, as a Google-style Attributes section for tyro."""
+    import ast
+    import inspect
+    import textwrap
+
+    tree = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(tree, ast.ClassDef)  # noqa: S101
+    lines = ["A job.", "", "Attributes:"]
+    for field, doc in zip(tree.body, tree.body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(doc, ast.Expr)
+            and isinstance(doc.value, ast.Constant)
+        ):
+            lines.append(f"    {field.target.id}: {' '.join(str(doc.value.value).split())}")
+    return "\n".join(lines)

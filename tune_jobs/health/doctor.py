@@ -1,0 +1,162 @@
+"""All rules on one history: what is found, what was judged, and what could not be.
+
+To add a rule, write its file and add it to ``RULES``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+
+from envs.validation import AtLeastOne, Fraction, check, unknown_name, validate
+from tune_jobs.health.choice_concentration import ChoiceConcentration
+from tune_jobs.health.entropy_collapse import EntropyCollapse
+from tune_jobs.health.finding import SCORE, SEVERITIES, Finding, History, Rule, Severity
+from tune_jobs.health.frozen_policy import FrozenPolicy
+from tune_jobs.health.gradients_always_clipped import GradientsAlwaysClipped
+from tune_jobs.health.kl_runaway import KlRunaway
+from tune_jobs.health.low_explained_variance import LowExplainedVariance
+from tune_jobs.health.no_improvement import NoImprovement
+from tune_jobs.health.not_finite import NotFinite
+from tune_jobs.health.zero_reward import ZeroReward
+
+Limit = Literal["off", "note", "warn", "stop"]
+"""What a job allows a rule: nothing, or at most this severity."""
+
+_ALL: tuple[Rule, ...] = (
+    NotFinite(),
+    FrozenPolicy(),
+    KlRunaway(),
+    ZeroReward(),
+    EntropyCollapse(),
+    ChoiceConcentration(),
+    LowExplainedVariance(),
+    GradientsAlwaysClipped(),
+    NoImprovement(),
+)
+
+RULES: Mapping[str, Rule] = {rule.symptom: rule for rule in _ALL}
+"""Every rule by its symptom id, causes before the ``no_improvement`` they lead to."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Discipline:
+    """When a stop that a rule asks for is granted; otherwise it becomes a warning."""
+
+    stop_from: Annotated[float, Fraction] = 0.4
+    """Share of the budget before which a run is ended only for what cannot heal."""
+    patience: Annotated[int, AtLeastOne] = 2
+    """Consecutive checks for which a stop must hold (one check a row)."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def grants(self, rule: Rule, history: History) -> bool:
+        """Whether the stop this rule asks for on this history may be carried out.
+
+        Patience is read off the history, by judging again what it was at the checks before, and
+        not remembered: a resumed run and a post-mortem get the same answer as the live one.
+        """
+        if rule.healable and history.spent < self.stop_from:
+            return False
+        checks = 1 if rule.at_once else self.patience
+        return all(_asks_to_stop(rule, history.without_last(ago)) for ago in range(1, checks))
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """The answer of all rules on one history."""
+
+    findings: tuple[Finding, ...]
+    """What was found, the severest first."""
+    judged: tuple[str, ...]
+    """Symptoms whose metrics were there (a rule may still be in its warm-up)."""
+    not_judged: Mapping[str, str]
+    """Symptoms that cannot be judged, with the first metric that is missing."""
+
+    @property
+    def stop(self) -> Finding | None:
+        """The finding that ends the run, if one does."""
+        return next((finding for finding in self.findings if finding.severity == "stop"), None)
+
+
+_DISCIPLINE = Discipline()
+
+
+def check_policy(policy: Mapping[str, Limit], rules: Mapping[str, Rule] = RULES) -> None:
+    """Refuse a policy that names an unknown symptom or limit, before anything is started.
+
+    Raises:
+        InputError: naming the symptom with the nearest known one, or the limit seen.
+    """
+    for symptom, limit in policy.items():
+        if symptom not in rules:
+            raise unknown_name("symptom", symptom, rules, "in the health policy")
+        check(f"The health policy of {symptom}", limit, Limit)
+
+
+def diagnose(
+    history: History,
+    policy: Mapping[str, Limit] | None = None,
+    *,
+    discipline: Discipline = _DISCIPLINE,
+    rules: Mapping[str, Rule] = RULES,
+) -> Diagnosis:
+    """Judge a history by every rule.
+
+    Args:
+        history: the rows of one run up to now, or of a finished one.
+        policy: the highest severity of a rule by its symptom id, ``"off"`` to leave it out; the
+            rule's own ``highest`` where nothing is said.
+        discipline: when a stop is granted.
+        rules: the rules, with their thresholds.
+
+    Raises:
+        InputError: if the policy names an unknown symptom or limit.
+    """
+    policy = policy or {}
+    check_policy(policy, rules)
+    findings: list[Finding] = []
+    judged: list[str] = []
+    not_judged: dict[str, str] = {}
+    for symptom, rule in rules.items():
+        limit = policy.get(symptom, rule.highest)
+        if limit == "off":
+            continue
+        missing = _missing(rule, history)
+        if missing is not None:
+            not_judged[symptom] = missing
+            continue
+        judged.append(symptom)
+        with np.errstate(all="ignore"):  # diverged runs log values at the end of the float range
+            finding = rule(history)
+            if finding is not None:
+                severity = _granted(finding.severity, limit, rule, history, discipline)
+                findings.append(dataclasses.replace(finding, severity=severity))
+    findings.sort(key=lambda finding: -SEVERITIES.index(finding.severity))
+    return Diagnosis(tuple(findings), tuple(judged), not_judged)
+
+
+def _missing(rule: Rule, history: History) -> str | None:
+    """The first metric that the rule needs and the history does not have."""
+    names = (history.score if need == SCORE else need for need in rule.needs)
+    return next((name for name in names if not history.has(name)), None)
+
+
+def _granted(
+    asked: Severity, limit: Severity, rule: Rule, history: History, discipline: Discipline
+) -> Severity:
+    severity = SEVERITIES[min(SEVERITIES.index(asked), SEVERITIES.index(limit))]
+    if severity == "stop" and not discipline.grants(rule, history):
+        return "warn"
+    return severity
+
+
+def _asks_to_stop(rule: Rule, history: History) -> bool:
+    if _missing(rule, history) is not None:
+        return False
+    finding = rule(history)
+    return finding is not None and finding.severity == "stop"

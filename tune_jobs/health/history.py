@@ -1,0 +1,149 @@
+"""What the rules look at: one row of flat metrics for each training iteration."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Literal, cast
+
+import numpy as np
+
+from envs.validation import AtLeastOne, check
+from tune_jobs.health.improvement import BoolArray, FloatArray, Improvement, kendall_tau
+
+Row = Mapping[str, object]
+"""Metric name to a number, or to a list of numbers or a text for the few metrics that are one."""
+
+SCORE = "score"
+"""Stands in a rule's ``needs`` for the metric the run is judged by, whatever its name is."""
+
+_has_improved = Improvement()
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """The rows of one run up to now; a snapshot, to be made anew for each check.
+
+    A metric that a row does not have is absent, not NaN: a cell left empty in a log says nothing,
+    a NaN that was logged may be a sickness.
+    """
+
+    rows: Sequence[Row]
+    """One row per iteration, oldest first; ``row["iteration"]`` counts from 1 across resumes."""
+    budget: int
+    """Iterations the run may take in all."""
+    score: str = "score"
+    """The metric the run is judged by."""
+    mode: Literal["min", "max"] = "max"
+    """Whether a smaller or a larger score is better."""
+    _columns: dict[str, FloatArray] = dataclasses.field(
+        default_factory=dict[str, FloatArray], init=False, repr=False, compare=False
+    )
+    _earlier: dict[int, History] = dataclasses.field(
+        default_factory=dict[int, "History"], init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        check("History.budget", self.budget, int, AtLeastOne)
+        check("History.mode", self.mode, Literal["min", "max"])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def series(self, name: str) -> FloatArray:
+        """The values [R] of a metric, NaN where a row does not have it."""
+        if name not in self._columns:
+            self._columns[name] = as_numbers([row.get(name) for row in self.rows])
+        return self._columns[name]
+
+    def recent(self, name: str, rows: int) -> FloatArray:
+        """The finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
+        values = as_numbers([row.get(name) for row in self.rows[-rows:]])
+        return values[np.isfinite(values)]
+
+    def latest(self, name: str) -> float:
+        """The last finite value of a metric, or NaN."""
+        values = (as_number(row.get(name)) for row in reversed(self.rows))
+        return next((value for value in values if math.isfinite(value)), math.nan)
+
+    def has(self, name: str) -> bool:
+        """Whether any row has a finite value of this metric."""
+        return math.isfinite(self.latest(name))
+
+    def iteration(self, index: int) -> int:
+        """The iteration of a row; its place, counted from 1, where the row does not say."""
+        known = as_number(self.rows[index].get("iteration"))
+        return int(known) if math.isfinite(known) else range(1, len(self) + 1)[index]
+
+    @cached_property
+    def spent(self) -> float:
+        """Share of the budget used, 0 to 1."""
+        return min(1.0, self.iteration(-1) / self.budget) if self.rows else 0.0
+
+    def past(self, rows: int, share: float) -> bool:
+        """Whether a warm-up is over: ``rows`` rows and ``share`` of the budget.
+
+        Short trials (27 iterations are common under ASHA) would be over before a warm-up counted
+        in rows alone, so it never asks for more rows than half of the budget.
+        """
+        return len(self) >= min(rows, self.budget / 2) and self.spent >= share
+
+    def since(self, sick: BoolArray, window: int) -> int:
+        """The iteration at which the sickness of the last ``window`` rows began.
+
+        Args:
+            sick: for each row [R] whether it is sick by itself.
+            window: the last rows, found to be sick as a whole.
+        """
+        start = max(0, len(self) - window)
+        start += int(np.argmax(sick[start:]))
+        while start > 0 and sick[start - 1]:
+            start -= 1
+        return self.iteration(start)
+
+    @cached_property
+    def scores(self) -> FloatArray:
+        """The score of each row [R], turned so that higher is better."""
+        scores = self.series(self.score)
+        return scores if self.mode == "max" else -scores
+
+    @cached_property
+    def improved(self) -> bool | None:
+        """Whether the score has improved (:class:`Improvement`); None while it is too early."""
+        return _has_improved(self.scores, self.series("episodes"))
+
+    @cached_property
+    def trend(self) -> float:
+        """Kendall's tau of the score over the iterations: -1 falls, 1 rises at every row."""
+        return kendall_tau(self.scores[np.isfinite(self.scores)])
+
+    def without_last(self, rows: int) -> History:
+        """The history as it was ``rows`` checks ago."""
+        if rows not in self._earlier:
+            left = max(0, len(self) - rows)
+            earlier = dataclasses.replace(self, rows=self.rows[:left])
+            earlier._columns.update({name: known[:left] for name, known in self._columns.items()})
+            self._earlier[rows] = earlier
+        return self._earlier[rows]
+
+
+def as_number(value: object) -> float:
+    """A metric's value as a float; NaN for a list, a text or nothing."""
+    if type(value) is float:
+        return value
+    if not isinstance(value, numbers.Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def as_numbers(values: list[object]) -> FloatArray:
+    """Each value as :func:`as_number` makes it: values [R] -> floats [R]."""
+    if set(map(type, values)) <= {float, type(None)}:  # nearly always, and ten times as fast
+        return np.array(cast("list[float | None]", values), dtype=np.float64)
+    return np.array([as_number(value) for value in values], dtype=np.float64)

@@ -1,0 +1,134 @@
+"""Has the score improved? The one statistic that nearly every health rule is conditioned on.
+
+Low entropy, explained variance near zero and clipped gradients are found in healthy runs as often
+as in sick ones; what tells them apart is whether the return has risen meanwhile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import cache
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.validation import AtLeastOne, Between, Fraction, NonNegative, Positive, validate
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+TREND_ROWS = 200
+"""Kendall's tau compares all pairs of rows: longer series are thinned evenly to this many."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Improvement:
+    """scores [R] (higher is better), episodes [R] -> improved: yes, no, or None (too early).
+
+    The gain is the median of the last third minus the mean of the first rows. It counts when it is
+    larger than its noise and than a share of the scores' size, and when the score either tends
+    upwards (Kendall's tau) or had most of the gain early and kept it.
+
+    The rows are means over the episodes of one iteration, thus nearly independent, so the noise of
+    the gain is the standard error of its two ends: a median of k rows has sd * sqrt(pi / 2k), a
+    mean of m rows sd / sqrt(m). The sd is that of the last third around its own straight line. (A
+    moving average, whose rows repeat each other, has more noise than this says.)
+
+    Thresholds: ``noise`` to ``early_noise`` separated 50 sick from 43 healthy runs of PPO, A2C, DQN
+    and SAC, there in units of a moving average's sd; ``first_rows`` and ``leap`` are ours, for runs
+    of few iterations that are solved within the first of them.
+
+    Warm-up: ``rows`` finite scores. NaN policy: rows without a finite score are left out.
+    """
+
+    noise: Annotated[float, Positive] = 3.0
+    """The gain must be larger than this many standard errors."""
+    relative: Annotated[float, Fraction] = 0.05
+    """The gain must be larger than this share of the scores' size at either end."""
+    tau: Annotated[float, Fraction] = 0.2
+    """Kendall's tau above which the score tends upwards."""
+    early_gain: Annotated[float, Fraction] = 0.6
+    """Share of the gain that must be there in the second quarter to count as solved early."""
+    early_noise: Annotated[float, Positive] = 6.0
+    """A gain solved early must be larger than this many standard errors."""
+    rows: Annotated[int, Between(6)] = 8
+    """Finite scores before anything is said."""
+    first_rows: Annotated[int, AtLeastOne] = 5
+    """The start is the mean of the first tenth of the rows, but of no more rows than this: a run
+    solved within its first tenth would otherwise hide its own gain."""
+    episodes: Annotated[int, NonNegative] = 50
+    """The start is looked for from the row of this episode on, because short (mostly bad) episodes
+    are the first to finish; at most a fifth of the rows is skipped for it."""
+    leap: Annotated[float, Fraction] = 0.5
+    """A run solved within those skipped rows is known by a gain on its very first row of more than
+    this share of the scores' size; short episodes alone were measured to give 0.2 to 0.3."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def __call__(self, scores: FloatArray, episodes: FloatArray) -> bool | None:
+        """Whether the scores have improved."""
+        known = np.isfinite(scores)
+        finished = np.cumsum(np.nan_to_num(episodes[known], nan=0.0))
+        r = scores[known]
+        if r.size < self.rows:
+            return None
+        # Where the episodes are not counted the sums are 0 and nothing is skipped.
+        skipped = int(np.searchsorted(finished, self.episodes)) if finished[-1] > 0 else 0
+        settled = r[min(skipped, r.size // 5) :]
+        return self._rose(settled) or self._solved_at_once(r)
+
+    def _rose(self, r: FloatArray) -> bool:
+        start = min(math.ceil(r.size / 10), self.first_rows)
+        gain, error, size = _gain(r, start)
+        if not gain > max(self.noise * error, self.relative * size):
+            return False
+        if kendall_tau(r) > self.tau:
+            return True
+        return gain > self.early_noise * error and self._was_early(r, start, gain)
+
+    def _solved_at_once(self, r: FloatArray) -> bool:
+        gain, error, size = _gain(r, 1)
+        large = gain > max(self.early_noise * error, self.leap * size)
+        return large and self._was_early(r, 1, gain)
+
+    def _was_early(self, r: FloatArray, start: int, gain: float) -> bool:
+        second_quarter = float(np.median(r[r.size // 4 : r.size // 2]))
+        return second_quarter - float(r[:start].mean()) >= self.early_gain * gain
+
+
+def _gain(r: FloatArray, start: int) -> tuple[float, float, float]:
+    """Scores [R] -> the gain from the mean of the first rows, its standard error, their size."""
+    last = math.ceil(r.size / 3)
+    first, plateau = float(r[:start].mean()), float(np.median(r[-last:]))
+    sd = _detrended_sd(r[-max(last, 6) :])
+    error = sd * math.sqrt(math.pi / 2 / last + 1 / start)
+    return plateau - first, error, max(abs(first), abs(plateau))
+
+
+def kendall_tau(values: FloatArray) -> float:
+    """The share of pairs of rows that rise minus the share that falls: values [R] -> -1 to 1."""
+    if values.size < 2:
+        return 0.0
+    if values.size > TREND_ROWS:
+        values = values[np.linspace(0, values.size - 1, TREND_ROWS).astype(int)]
+    earlier, later = values[:, None], values[None, :]
+    ordered = _pairs_in_order(values.size)
+    rising = np.count_nonzero((later > earlier) & ordered)
+    falling = np.count_nonzero((later < earlier) & ordered)
+    return (rising - falling) / (values.size * (values.size - 1) / 2)
+
+
+@cache
+def _pairs_in_order(rows: int) -> BoolArray:
+    return np.tri(rows, k=-1, dtype=np.bool_).T
+
+
+def _detrended_sd(values: FloatArray) -> float:
+    """The standard deviation around a straight line: values [R], R > 2 -> at least 0."""
+    t = np.arange(values.size) - (values.size - 1) / 2
+    level = values - values.mean()
+    residual = level - t * float(t @ level) / float(t @ t)
+    return math.sqrt(float(residual @ residual) / (values.size - 2))

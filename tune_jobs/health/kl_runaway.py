@@ -1,0 +1,73 @@
+"""Rule ``kl_runaway``: an update moves the policy much further than it should."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, ClassVar
+
+import numpy as np
+
+from envs.validation import AtLeastOne, Positive, validate
+from tune_jobs.health.finding import Finding, History, Rule, Severity
+
+
+@dataclasses.dataclass(frozen=True)
+class KlRunaway(Rule):
+    """The KL divergence between the policies before and after the updates is out of all proportion.
+
+    Healthy runs stay below 0.18 in their worst and 0.022 in their median iteration. A jump beyond
+    ``jump`` is not recovered from and ends a run that has not improved at any time of its budget.
+    Milder excess only warns, since the score may rise in spite of it; ``no_improvement`` ends the
+    run if it does not.
+
+    Warm-up: ``rows`` rows for all but the jump. NaN policy: NaN is left out, +Inf is a jump.
+    """
+
+    symptom: ClassVar[str] = "kl_runaway"
+    needs: ClassVar[tuple[str, ...]] = ("kl",)
+    healable: ClassVar[bool] = False
+
+    jump: Annotated[float, Positive] = 10.0
+    """KL in nats of one iteration beyond which the policy is another one."""
+    high: Annotated[float, Positive] = 0.5
+    """KL above which an iteration is sick."""
+    median: Annotated[float, Positive] = 0.1
+    """Median KL above which the last iterations are sick together."""
+    rows: Annotated[int, AtLeastOne] = 3
+    """Sick iterations, among the last ``window``, that make a finding."""
+    window: Annotated[int, AtLeastOne] = 10
+    """Last iterations looked at for all but the jump."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def __call__(self, history: History) -> Finding | None:
+        """Sick when KL jumped once beyond return, or is large again and again."""
+        kl = history.series("kl")
+        jumps = np.flatnonzero(kl > self.jump)
+        if jumps.size and not history.improved:
+            since = history.iteration(int(jumps[0]))
+            return self._finding("stop", since, f"KL {kl[jumps[0]]:.3g} at iteration {since}")
+        recent = history.recent("kl", self.window)
+        if recent.size < self.rows:
+            return None
+        sick = int(np.count_nonzero(recent > self.high))
+        if sick >= self.rows:
+            since = history.since(kl > self.high, self.window)
+            seen = f"KL above {self.high:g} in {sick} of the last {recent.size} iterations"
+            return self._finding("warn", since, seen)
+        middle = float(np.median(recent))
+        if middle > self.median:
+            since = history.since(kl > self.median, self.window)
+            seen = f"median KL {middle:.2g} over the last {recent.size} iterations"
+            return self._finding("warn", since, seen)
+        return None
+
+    def _finding(self, severity: Severity, since: int, seen: str) -> Finding:
+        return Finding(
+            self.symptom,
+            severity,
+            since,
+            f"{seen}: the policy jumps instead of stepping (healthy runs stay below 0.2)",
+            "Lower the learning rate or the number of epochs, or set a target KL.",
+        )

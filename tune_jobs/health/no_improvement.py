@@ -1,0 +1,76 @@
+"""Rule ``no_improvement``: most of the budget is gone and the score is where it began."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Annotated, ClassVar
+
+from envs.validation import AtLeastOne, Fraction, NonNegative, validate
+from tune_jobs.health.finding import SCORE, Finding, History, Rule
+
+
+@dataclasses.dataclass(frozen=True)
+class NoImprovement(Rule):
+    """The score has not improved, shows no upward trend, and its best is not beaten any more.
+
+    "The best not beaten for 20 evaluations" (causal-learning and thoughts post-mortems) alone
+    would also end runs that have converged, as Tune's plateau stopper does to 23 of 43 healthy
+    runs; so the score must in addition never have improved. A slow run whose score tends upwards
+    (tau above 0.2) makes progress. A run that starts at its optimum cannot be told apart.
+
+    Warm-up: ``rows`` rows and ``warn_from`` of the budget. NaN policy: rows without a finite score
+    are left out.
+    """
+
+    symptom: ClassVar[str] = "no_improvement"
+    needs: ClassVar[tuple[str, ...]] = (SCORE,)
+
+    min_delta: Annotated[float, NonNegative] = 0.01
+    """The best is beaten by more than this share of its own size."""
+    patience: Annotated[int, AtLeastOne] = 20
+    """Rows for which the best must stand."""
+    patience_share: Annotated[float, Fraction] = 0.3
+    """The patience is never longer than this share of the budget."""
+    tau: Annotated[float, Fraction] = 0.2
+    """Kendall's tau above which a score that has not improved yet is on its way."""
+    rows: Annotated[int, AtLeastOne] = 30
+    """Rows before it judges (or half of the budget, if that is less)."""
+    warn_from: Annotated[float, Fraction] = 0.4
+    """Share of the budget from which it warns."""
+    stop_from: Annotated[float, Fraction] = 0.6
+    """Share of the budget from which it asks for a stop."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def __call__(self, history: History) -> Finding | None:
+        """Sick when the best score has stood too long at the level of the start."""
+        if not history.past(self.rows, self.warn_from) or history.improved is not False:
+            return None
+        record, best = self._last_record(history)
+        stood = len(history) - 1 - record
+        patience = min(self.patience, math.ceil(self.patience_share * history.budget))
+        if stood < patience or history.trend > self.tau:
+            return None
+        best = best if history.mode == "max" else -best
+        return Finding(
+            self.symptom,
+            "stop" if history.spent >= self.stop_from else "warn",
+            history.iteration(record),
+            f"the best {history.score} ({best:.3g}, iteration {history.iteration(record)}) has not "
+            f"been beaten by {self.min_delta:.0%} for {stood} iterations and is within the noise "
+            "of the start",
+            "See whether all trials are like this: then suspect the environment or its reward "
+            "(`rungwise check`), otherwise this trial's learning rate and coefficients.",
+        )
+
+    def _last_record(self, history: History) -> tuple[int, float]:
+        """The row at which the best score was last clearly beaten, and that score."""
+        record, best = 0, -math.inf
+        for index, score in enumerate(history.scores.tolist()):
+            if not math.isfinite(score):
+                continue
+            if best == -math.inf or score > best + self.min_delta * abs(best):
+                record, best = index, score
+        return record, best

@@ -1,0 +1,65 @@
+"""Rule ``not_finite``: NaN or Inf in an observation, reward, loss, gradient or parameter."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar
+
+from tune_jobs.health.finding import Finding, History, Row, Rule
+from tune_jobs.health.history import as_number
+
+WATCHED = ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")
+"""Looked at in rows that carry no count of non-finite numbers, as those of foreign logs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NotFinite(Rule):
+    """Any non-finite number ends the run at once: parameters do not come back from NaN.
+
+    Explained variance is not watched: it is NaN by right when all returns are equal (28 of 37 rows
+    of one healthy run). Neither is a metric that a row does not have (a log's empty cell), nor a
+    NaN return in an iteration in which no episode finished.
+
+    Warm-up: none. NaN policy: NaN is the finding. It needs no particular metric: it judges
+    whichever of the numbers were logged.
+    """
+
+    symptom: ClassVar[str] = "not_finite"
+    needs: ClassVar[tuple[str, ...]] = ()
+    healable: ClassVar[bool] = False
+    at_once: ClassVar[bool] = True
+
+    def __call__(self, history: History) -> Finding | None:
+        """The first row with a non-finite number."""
+        for index, row in enumerate(history.rows):
+            seen = _seen(row)
+            if seen:
+                since = history.iteration(index)
+                return Finding(
+                    self.symptom,
+                    "stop",
+                    since,
+                    f"{seen} in iteration {since}",
+                    "Check the environment's observations and rewards for NaN and Inf first; "
+                    "if they are clean, lower the learning rate and clip the gradients.",
+                )
+        return None
+
+
+def _seen(row: Row) -> str:
+    """What is not finite in this row, in words; empty if nothing is."""
+    count = as_number(row.get("nonfinite"))
+    if count == 0:
+        return ""  # counted at the source, which knows more than the means in this row
+    if count > 0:
+        where = row.get("nonfinite_where") or "a place that was not recorded"
+        return f"{count:g} non-finite numbers, the first in {where},"
+    for name in WATCHED:
+        value = row.get(name)
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"{name} is {value}"
+    mean = as_number(row.get("return_mean", 0.0))
+    if math.isinf(mean) or (math.isnan(mean) and as_number(row.get("episodes")) > 0):
+        return f"return_mean is {mean}"
+    return ""

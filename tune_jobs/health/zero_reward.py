@@ -1,0 +1,69 @@
+"""Rule ``zero_reward``: the agent sits on a plateau where almost no step is rewarded."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, ClassVar
+
+import numpy as np
+
+from envs.validation import AtLeastOne, Fraction, NonNegative, validate
+from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.improvement import FloatArray
+
+
+@dataclasses.dataclass(frozen=True)
+class ZeroReward(Rule):
+    """Nearly every step's reward is zero, for several iterations, and the score has not improved.
+
+    The 85 % are those of the causal-learning post-mortem (89 % of its steps earned nothing).
+    Healthy look-alikes: a sparse task whose reward is found late (measured healthy runs were flat
+    for up to 41 % of their length, hence ``stop_from``), and a reward paid once an episode, where
+    most steps are zero by design: about one rewarded step an episode gives no more than a note.
+
+    Warm-up: ``episodes`` finished episodes (where they are counted) and ``share_of_budget``.
+    NaN policy: rows without the share are left out.
+    """
+
+    symptom: ClassVar[str] = "zero_reward"
+    needs: ClassVar[tuple[str, ...]] = ("reward_zero_share", SCORE)
+
+    share: Annotated[float, Fraction] = 0.85
+    """Share of steps without reward above which an iteration is sick."""
+    rows: Annotated[int, AtLeastOne] = 5
+    """All of this many last iterations must be sick."""
+    episodes: Annotated[int, NonNegative] = 50
+    """Finished episodes before it judges."""
+    share_of_budget: Annotated[float, Fraction] = 0.2
+    """Share of the budget spent before it judges."""
+    stop_from: Annotated[float, Fraction] = 0.5
+    """Share of the budget from which it asks for a stop instead of a warning."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def __call__(self, history: History) -> Finding | None:
+        """Sick when all recent iterations are nearly without reward."""
+        if not history.past(self.rows, self.share_of_budget) or history.improved is not False:
+            return None
+        share = history.recent("reward_zero_share", self.rows)
+        if share.size == 0 or share.min() <= self.share:
+            return None
+        if np.nansum(history.series("episodes")) < self.episodes and history.has("episodes"):
+            return None
+        since = history.since(history.series("reward_zero_share") > self.share, self.rows)
+        return Finding(
+            self.symptom,
+            self._severity(history, share),
+            since,
+            f"{share.mean():.0%} of the steps earned nothing in the last {self.rows} iterations "
+            "and the score has not improved",
+            "Check that the goal can be reached within an episode and that its reward arrives; "
+            "then explore more (entropy coefficient) or shape the reward.",
+        )
+
+    def _severity(self, history: History, share: FloatArray) -> Severity:
+        length = history.recent("episode_length", self.rows)
+        if length.size and 0.5 <= (1 - share.mean()) * length.mean() <= 1.5:
+            return "note"  # about one rewarded step an episode
+        return "stop" if history.spent >= self.stop_from else "warn"

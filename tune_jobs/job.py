@@ -1,0 +1,128 @@
+"""A job: what is trained, what is searched, how long, and when a run is ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal
+
+import algos
+from algos.config import TrainingSettings
+from envs.validation import (
+    AtLeastOne,
+    Between,
+    InputError,
+    NonNegative,
+    check,
+    fields_of,
+    unknown_name,
+)
+from envs.validation import validate
+from tune_jobs.health import check_policy
+from tune_jobs.search import Space, draws
+
+ENV_PREFIX = "env."
+"""A searched field that starts like this is an argument of the environment."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that defines a run; one YAML file holds it, and the run directory keeps a copy."""
+
+    env: str
+    """The environment: one of ours by name (see `rungwise envs`), or any Gymnasium id, with its
+    module where it needs one (`my_envs:Warehouse-v0`)."""
+    env_kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Arguments of the environment."""
+    algo: str = "ppo"
+    """The algorithm (see `rungwise algos`)."""
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
+    """The algorithm's settings."""
+    search: dict[str, Space] = field(default_factory=dict[str, Space])
+    """Searched fields: of the algorithm by name, of the environment as `env.<name>`."""
+    trials: Annotated[int, AtLeastOne] = 1
+    """Settings to try."""
+    iterations: Annotated[int, AtLeastOne] = 100
+    """Training iterations of a trial that is not stopped: its full budget."""
+    metric: str = ""
+    """Score of an iteration: a metric of the catalogue or of the environment. Empty takes the
+    environment's own score, or return_mean."""
+    mode: Literal["", "min", "max"] = ""
+    """Whether a small or a large score is good. Empty takes what fits the metric."""
+    target: float | None = None
+    """Score at which a trial is done before its budget is used up."""
+    scheduler: Literal["asha", "none"] = "asha"
+    """`asha` stops the worse trials at rungs; `none` runs all to the end."""
+    grace: Annotated[int, AtLeastOne] = 3
+    """Iterations before the first rung of ASHA."""
+    reduction_factor: Annotated[int, Between(2)] = 3
+    """One of so many trials goes on at each rung, and rungs are so many times further apart."""
+    health: dict[str, str] = field(default_factory=dict[str, str])
+    """By symptom: `off`, `note`, `warn` or `stop`, the most a health rule may do."""
+    checkpoint_every: Annotated[int, AtLeastOne] = 5
+    """Iterations between checkpoints: what a crash may cost."""
+    evaluation_episodes: Annotated[int, NonNegative] = 256
+    """Episodes, on seeds never trained on, that the best trial is compared on; 0 compares nothing."""
+    evaluation_seed: Annotated[int, Between(0, 2**30 - 1)] = 0
+    """First of those seeds."""
+    seed: Annotated[int, Between(0, 2**30 - 1)] = 0
+    """Seeds the drawn settings and, with the trial's number, its training."""
+    cpus_per_trial: Annotated[float, Between(0, low_open=True)] = 1.0
+    """CPUs of a trial's own process."""
+    gpus_per_trial: Annotated[float, NonNegative] = 0.0
+    """GPUs of a trial (fractions share one)."""
+    max_failures: Annotated[int, NonNegative] = 3
+    """How often a crashed trial is started again from its last checkpoint."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+        algorithm = algos.algorithm_class(self.algo)
+        if type(self.settings) is not algorithm.settings_class:
+            raise InputError(
+                f"settings must be {algorithm.settings_class.__name__} for algo {self.algo!r}, "
+                f"but they are {type(self.settings).__name__}."
+            )
+        check_policy(self.health)  # type: ignore[arg-type]
+        self._check_search()
+
+    def _check_search(self) -> None:
+        known = fields_of(type(self.settings))
+        for name, space in self.search.items():
+            if name.startswith(ENV_PREFIX):
+                continue
+            if name not in known:
+                kind = f"setting of {self.algo} to search"
+                raise unknown_name(kind, name, known)
+            hint, bounds = known[name]
+            for value in space.values:
+                check(f"search.{name}", value, hint, bounds)
+        if self.trials > 1 and not self.search:
+            raise InputError(
+                f"{self.trials} trials need something to search, but search is empty: "
+                "name a field, such as lr: {loguniform: [1.0e-4, 1.0e-2]}, or set trials: 1."
+            )
+
+    @property
+    def rungs(self) -> list[int]:
+        """Iterations at which ASHA decides."""
+        if self.scheduler == "none" or self.trials == 1:
+            return []
+        rungs, at = list[int](), self.grace
+        while at < self.iterations:
+            rungs.append(at)
+            at *= self.reduction_factor
+        return rungs
+
+    def drawn(self) -> list[dict[str, Any]]:
+        """The searched values of each trial, by field name."""
+        return draws(self.search, self.trials, self.seed)
+
+    def trial_settings(self, drawn: dict[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
+        """Settings and environment arguments of the trial with these searched values.
+
+        Raises:
+            InputError: a drawn value that does not go with the other settings.
+        """
+        own = {f.name: getattr(self.settings, f.name) for f in fields(self.settings)}
+        own |= {k: v for k, v in drawn.items() if not k.startswith(ENV_PREFIX)}
+        env = {k.removeprefix(ENV_PREFIX): v for k, v in drawn.items() if k.startswith(ENV_PREFIX)}
+        return type(self.settings)(**own), self.env_kwargs | env

@@ -1,0 +1,119 @@
+"""Jobs from YAML: strict, with the nearest name for every unknown one, before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import algos
+from envs import FAMILIES
+from envs.validation import InputError, fields_of, unknown_name
+from tune_jobs.job import Job
+from tune_jobs.search import Space
+
+PRESETS = Path(__file__).with_name("presets")
+
+
+def preset_names() -> list[str]:
+    """The presets shipped with the product."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load_job(name: str) -> Job:
+    """The job of a preset's name or of a YAML file's path.
+
+    Raises:
+        InputError: no such preset or file, or something in it that cannot be used.
+    """
+    path = Path(name)
+    if path.suffix not in {".yaml", ".yml"}:
+        path = PRESETS / f"{name}.yaml"
+        if not path.is_file():
+            raise unknown_name("preset", name, preset_names(), "(a job file ends in .yaml)")
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise InputError(f"The job file {path} cannot be read: {error.strerror}.") from error
+    return parse_job(text, str(path))
+
+
+def parse_job(text: str, where: str) -> Job:
+    """The job written in ``text``.
+
+    Raises:
+        InputError: naming the place and what to write instead.
+    """
+    try:
+        given = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(given, dict):
+        raise InputError(f"{where} must hold the fields of a job, such as `env: CartPole-v1`.")
+    return make_job(given, where)
+
+
+def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
+    """The job with these plain fields; ours are checked, the rest have their defaults."""
+    _known(given, fields_of(Job), "field", f"in {where}")
+    if "env" not in given:
+        raise InputError(f"{where} must name an environment, such as `env: CartPole-v1`.")
+    values = dict(given)
+    values["env"] = env_id(str(given["env"]))
+    settings = algos.algorithm_class(str(given.get("algo", "ppo"))).settings_class
+    values["settings"] = _dataclass(settings, given.get("settings") or {}, f"settings in {where}")
+    search = given.get("search") or {}
+    values["search"] = {name: Space.parse(name, space) for name, space in search.items()}
+    _known(
+        search,
+        {k for k in fields_of(settings)} | {k for k in search if k.startswith("env.")},
+        f"setting of {given.get('algo', 'ppo')}",
+        f"in search of {where}",
+    )
+    return Job(**values)
+
+
+def dump_job(job: Job) -> str:
+    """The whole job as YAML, every default written out; :func:`parse_job` reads it back."""
+    plain = dataclasses.asdict(job)
+    plain["settings"]["hidden"] = list(plain["settings"]["hidden"])
+    plain["search"] = {
+        n: {s.kind: [list(v) if isinstance(v, tuple) else v for v in s.values]}
+        for n, s in job.search.items()
+    }
+    return yaml.safe_dump(plain, sort_keys=False, width=100)
+
+
+def env_id(name: str) -> str:
+    """The full Gymnasium id: our own environments may be named without their module."""
+    return f"envs:{name}" if name in FAMILIES else name
+
+
+def _dataclass(cls: type, given: Mapping[str, Any], where: str) -> Any:
+    if not isinstance(given, Mapping):
+        raise InputError(f"{where} must hold fields, but it is {given!r}.")
+    known = fields_of(cls)
+    _known(given, known, "field", f"of {cls.__name__} (in {where})")
+    values = {name: _coerced(value, known[name][0]) for name, value in given.items()}
+    return cls(**values)
+
+
+def _coerced(value: Any, hint: Any) -> Any:
+    # YAML has no tuples, and reads 1e-3 (without a dot) as text.
+    if isinstance(value, list):
+        return tuple(value)
+    if hint is float and isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _known(given: Mapping[str, Any], known: Any, kind: str, where: str) -> None:
+    for name in given:
+        if name not in known:
+            raise unknown_name(kind, str(name), known, where)

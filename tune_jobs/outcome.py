@@ -1,0 +1,250 @@
+"""What a run came to, reconstructed from its event rows and from nothing else.
+
+*Compute saved* is the share of the full budget (trials x iterations of the job) that ended trials
+did not run. A trial that is running, waiting or interrupted has saved nothing: what it has not run
+may still be run, and is counted as open. So in a job that is done, the saved share is one minus the
+run share; in any other job it is less.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from envs.validation import InputError
+from tune_jobs.events import (
+    CheckpointRow,
+    DecisionRow,
+    EndRow,
+    EvaluationRow,
+    FindingRow,
+    JobEndRow,
+    JobRow,
+    ResultRow,
+    Row,
+    TrialRow,
+    plain,
+)
+from tune_jobs.trial_outcome import TrialOutcome
+
+CONTINUED = ("interrupted", "error")
+"""Ends that a resume may undo."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A whole run, as far as the log tells."""
+
+    job: JobRow
+    trials: tuple[TrialOutcome, ...]
+    """Those that were drawn, by id."""
+    evaluations: tuple[EvaluationRow, ...]
+    end: JobEndRow | None
+    """None while the driver runs, or if it was killed."""
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Outcome:
+        """Reconstruct the outcome of a run.
+
+        Raises:
+            InputError: if there is no job row among the rows.
+        """
+        tally = Tally()
+        for row in rows:
+            tally.add(row)
+        return tally.outcome()
+
+    @property
+    def best(self) -> TrialOutcome | None:
+        """The trial with the best last score; without a finite one a trial is never the best."""
+        sign = -1 if self.job.mode == "max" else 1
+        scored = [
+            (sign * s, place, t)
+            for place, t in enumerate(self.trials)
+            if (s := t.finite_score) is not None
+        ]
+        return min(scored)[2] if scored else None
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The iterations at which the scheduler decides."""
+        return tuple(self.job.scheduler.get("rungs") or ())
+
+    @property
+    def findings(self) -> tuple[FindingRow, ...]:
+        """What the health rules saw in any trial, in time order."""
+        return tuple(sorted((f for t in self.trials for f in t.findings), key=lambda f: f.time))
+
+    @property
+    def evaluation(self) -> EvaluationRow | None:
+        """The latest evaluation of the best trial; without one, the latest of any."""
+        best = self.best.id if self.best else None
+        of_best = [row for row in self.evaluations if row.trial == best]
+        return (of_best or list(self.evaluations) or [None])[-1]
+
+    @property
+    def budget(self) -> int:
+        """Iterations of the full job: every trial to its end."""
+        return max(self.job.trials, len(self.trials)) * self.job.iterations
+
+    @property
+    def iterations_run(self) -> int:
+        """Iterations run by all trials."""
+        return sum(trial.iterations for trial in self.trials)
+
+    @property
+    def saved(self) -> dict[str, int]:
+        """Iterations saved by end reason, the largest first; they add up to the saved total."""
+        by_reason: Counter[str] = Counter()
+        for trial in self.trials:
+            if trial.saved:
+                by_reason[trial.end_reason or ""] += trial.saved
+        return dict(by_reason.most_common())
+
+    @property
+    def iterations_open(self) -> int:
+        """Iterations neither run nor saved: a resume would run them or save them."""
+        return max(0, self.budget - self.iterations_run - sum(self.saved.values()))
+
+    @property
+    def compute_saved(self) -> float:
+        """Share of the full budget that ended trials did not run, from 0 to 1."""
+        return sum(self.saved.values()) / self.budget if self.budget else 0.0
+
+    def as_dict(self, directory: str | Path = "") -> dict[str, Any]:
+        """The answer of ``rungwise tune --json``: strict JSON, no NaN.
+
+        Args:
+            directory: the run directory, which makes the paths complete.
+        """
+        root = Path(directory)
+        trials = [
+            {
+                "id": trial.id,
+                "score": trial.finite_score,
+                "iterations": trial.iterations,
+                "end_reason": trial.end_reason,
+                "checkpoint": trial.checkpoint and str(root / trial.checkpoint),
+            }
+            for trial in self.trials
+        ]
+        best = self.best
+        return {
+            "run": str(directory) or self.job.run,
+            "trials": trials,
+            "best": best
+            and {
+                "id": best.id,
+                "score": best.finite_score,
+                "config": plain(best.config),
+                "checkpoint": best.checkpoint and str(root / best.checkpoint),
+            },
+            "compute_saved": self.compute_saved,
+            "report": str(root / "report.html"),
+        }
+
+
+@dataclasses.dataclass
+class _Notes:
+    """What is known of a trial while its rows come in."""
+
+    config: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    results: list[ResultRow] = dataclasses.field(default_factory=list[ResultRow])
+    decisions: dict[int, DecisionRow] = dataclasses.field(default_factory=dict[int, DecisionRow])
+    findings: dict[tuple[str, str], FindingRow] = dataclasses.field(
+        default_factory=dict[tuple[str, str], FindingRow]
+    )
+    end: EndRow | None = None
+    checkpoint: str | None = None
+
+
+class Tally:
+    """Takes the rows of a run one by one and can say at any time what it came to so far."""
+
+    def __init__(self) -> None:
+        self._job: JobRow | None = None
+        self._end: JobEndRow | None = None
+        self._notes: dict[str, _Notes] = {}
+        self._evaluations: list[EvaluationRow] = []
+
+    def add(self, row: Row) -> None:
+        """Take one row; rows come in the order of the log."""
+        if isinstance(row, JobRow):
+            self._begin(row)
+        elif isinstance(row, JobEndRow):
+            self._end = row
+        elif isinstance(row, EvaluationRow):
+            self._evaluations.append(row)
+        else:
+            self._note(self._notes.setdefault(row.trial, _Notes()), row)
+
+    def outcome(self) -> Outcome:
+        """The outcome so far.
+
+        Raises:
+            InputError: if no job row has come yet.
+        """
+        if self._job is None:
+            raise InputError("The event log has no job row, so it is not the log of a run.")
+        # Ids are numbers of equal width as long as there are few enough: 9 stands before 10.
+        ids = sorted(self._notes, key=lambda trial: (len(trial), trial))
+        trials = tuple(self._trial(trial, self._notes[trial], self._job) for trial in ids)
+        return Outcome(self._job, trials, tuple(self._evaluations), self._end)
+
+    def _begin(self, job: JobRow) -> None:
+        self._job, self._end = job, None
+        for notes in self._notes.values():
+            if notes.end is not None and notes.end.reason == "interrupted":
+                notes.end = None
+
+    def _note(
+        self,
+        notes: _Notes,
+        row: TrialRow | ResultRow | DecisionRow | FindingRow | CheckpointRow | EndRow,
+    ) -> None:
+        match row:
+            case TrialRow():
+                notes.config = row.config
+            case ResultRow():
+                _continue(notes, row)
+            case DecisionRow():
+                notes.decisions[row.rung] = row
+            case FindingRow():
+                notes.findings.setdefault((row.symptom, row.severity), row)
+            case CheckpointRow():
+                notes.checkpoint = row.path
+            case EndRow():
+                notes.end = row
+
+    def _trial(self, trial: str, notes: _Notes, job: JobRow) -> TrialOutcome:
+        iterations = notes.results[-1].iteration if notes.results else 0
+        reason, sentence = None, ""
+        if notes.end is not None:
+            iterations = max(iterations, notes.end.iteration)
+            reason, sentence = notes.end.reason, notes.end.sentence
+        elif self._end is not None:
+            reason, sentence = "interrupted", "the job ended before this trial did"
+        return TrialOutcome(
+            id=trial,
+            config=notes.config,
+            budget=job.iterations,
+            iterations=iterations,
+            results=tuple(notes.results),
+            decisions=tuple(notes.decisions.values()),
+            findings=tuple(notes.findings.values()),
+            end_reason=reason,
+            sentence=sentence,
+            checkpoint=notes.checkpoint,
+        )
+
+
+def _continue(notes: _Notes, row: ResultRow) -> None:
+    # A resume goes back to a checkpoint; what came after it is run again, and the later row wins.
+    while notes.results and notes.results[-1].iteration >= row.iteration:
+        notes.results.pop()
+    notes.results.append(row)
+    if notes.end is not None and notes.end.reason in CONTINUED:
+        notes.end = None

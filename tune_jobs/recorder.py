@@ -1,0 +1,167 @@
+"""Watches a sweep: writes the event rows, ends sick trials, and knows why each one ended.
+
+Ray Tune has no reason for a stop. It asks a Stopper first, then the scheduler, then tells its
+callbacks; this object is the Stopper and the callback, and asks the scheduler what it decided.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.stopper import Stopper
+
+from tune_jobs.events import (
+    CheckpointRow,
+    EndRow,
+    EventLog,
+    FindingRow,
+    ResultRow,
+    Row,
+)
+from tune_jobs.health import Finding, History, diagnose
+from tune_jobs.job import Job
+from tune_jobs.schedulers import RecordedASHA
+
+Listener = Callable[[Row], None]
+
+
+class Recorder(tune.Callback, Stopper):
+    """Stopper and callback of one session of a job."""
+
+    def __init__(
+        self,
+        job: Job,
+        directory: Path,
+        scheduler: RecordedASHA,
+        listener: Listener,
+        earlier: Iterable[Row] = (),
+    ):
+        self.job, self.directory, self.scheduler, self.listener = (
+            job,
+            directory,
+            scheduler,
+            listener,
+        )
+        self.log = EventLog(directory / "events.jsonl")
+        self.history: dict[str, list[dict[str, Any]]] = {}
+        self.told: set[tuple[str, str, str]] = set()
+        self.fresh: dict[str, list[Finding]] = {}
+        self.verdicts: dict[str, tuple[str, str]] = {}
+        for row in earlier:
+            if isinstance(row, ResultRow):
+                self._remember(row.trial, row.iteration, row.score, row.env_steps, row.metrics)
+            elif isinstance(row, FindingRow):
+                self.told.add((row.trial, row.symptom, row.severity))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks for a restore of its own, which is not used here."""
+        return {}
+
+    def write(self, row: Row) -> None:
+        """Append a row and show it."""
+        self.log.append(row)
+        self.listener(row)
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether the trial must end now: failed, sick, at its target, or at its budget."""
+        if "trial" not in result:
+            return False
+        trial, iteration, score = result["trial"], result["iteration"], result["score"]
+        metrics = result["metrics"]
+        self._remember(trial, iteration, score, metrics.get("env_steps", 0), metrics)
+        if result["fault"]:
+            self.verdicts[trial] = ("error", result["fault"])
+            return True
+        diagnosis = diagnose(
+            History(self.history[trial], self.job.iterations, mode=self.job.mode or "max"),
+            self.job.health,  # type: ignore[arg-type]
+        )
+        self.fresh[trial] = list(diagnosis.findings)
+        if (sick := diagnosis.stop) is not None:
+            self.verdicts[trial] = ("health", f"{sick.symptom}: {sick.evidence}")
+        elif self._at_target(score):
+            said = f"reached the target {self.job.target:g} with {score:.4g}"
+            self.verdicts[trial] = ("target", said)
+        elif iteration >= self.job.iterations:
+            self.verdicts[trial] = ("budget", f"ran all {self.job.iterations} iterations")
+        return trial in self.verdicts
+
+    def _at_target(self, score: float) -> bool:
+        if self.job.target is None:
+            return False
+        return score >= self.job.target if self.job.mode == "max" else score <= self.job.target
+
+    def stop_all(self) -> bool:
+        """Never: each trial ends for its own reason."""
+        return False
+
+    def _remember(
+        self,
+        trial: str,
+        iteration: int,
+        score: float | None,
+        env_steps: int,
+        metrics: dict[str, Any],
+    ) -> None:
+        rows = self.history.setdefault(trial, [])
+        # A restored trial runs again what came after its checkpoint.
+        while rows and rows[-1]["iteration"] >= iteration:
+            rows.pop()
+        rows.append(metrics | {"iteration": iteration, "score": score, "env_steps": env_steps})
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Write what this result brought."""
+        name, at = result["trial"], result["iteration"]
+        metrics = {k: v for k, v in result["metrics"].items() if not isinstance(v, str) or v}
+        self.write(
+            ResultRow(
+                trial=name,
+                iteration=at,
+                score=result["score"],
+                seconds=result["trained_s"],
+                env_steps=metrics.get("env_steps", 0),
+                metrics=metrics,
+            )
+        )
+        for finding in self.fresh.pop(name, []):
+            if (name, finding.symptom, finding.severity) not in self.told:
+                self.told.add((name, finding.symptom, finding.severity))
+                self.write(FindingRow(trial=name, iteration=at, **vars(finding)))
+        decision = self.scheduler.decisions.pop(name, None)
+        if decision is not None:
+            self.write(decision)
+            if not decision.keep:
+                self.verdicts[name] = ("asha", decision.sentence)
+        if name in self.verdicts:
+            reason, sentence = self.verdicts.pop(name)
+            self.write(EndRow(trial=name, iteration=at, reason=reason, sentence=sentence))
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any
+    ) -> None:
+        """Note a checkpoint that is completely written."""
+        path = Path(checkpoint.path).relative_to(self.directory.absolute()).as_posix()
+        name, at = trial.config["trial"], trial.last_result.get("iteration", 0)
+        self.write(CheckpointRow(trial=name, iteration=at, path=path))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note a trial that failed for good, with the last line of its own error."""
+        at = trial.last_result.get("iteration", 0) if trial.last_result else 0
+        said = _own_words(trial.get_error())
+        self.write(EndRow(trial=trial.config["trial"], iteration=at, reason="error", sentence=said))
+
+
+def _own_words(error: Any) -> str:
+    """The message of an error raised in a worker, without the framework's frames."""
+    if error is None:
+        return "failed without an error message; see the trial's error.txt"
+    cause = getattr(error, "cause", None) or error
+    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
+    last = lines[-1].strip() if lines else "".join(traceback.format_exception_only(cause)).strip()
+    return f"{type(cause).__name__}: {last}" if len(lines) <= 1 else last

@@ -1,0 +1,260 @@
+"""The report of a run: one HTML page that opens offline, prints, and is made of event rows only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from tune_jobs import figures
+from tune_jobs.events import EvaluationRow, FindingRow, Row
+from tune_jobs.figures import Plot
+from tune_jobs.outcome import Outcome
+from tune_jobs.page import FITTING, STYLE, figure, missing, section, table
+from tune_jobs.parallel import parallel_coordinates
+from tune_jobs.trial_outcome import TrialOutcome
+from tune_jobs.words import count, duration, measured, number, percent, reason, spoken
+
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+)
+"""Content security: the page cannot ask the network for anything, whatever is written into it."""
+
+
+def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
+    """Write the report of a run, finished or not, replacing an older one in one step.
+
+    Args:
+        rows: the event rows of the run.
+        job_yaml: the resolved job, shown so that it can be run again.
+        path: the HTML file, in the run directory.
+
+    Raises:
+        InputError: if there is no job row among the rows.
+    """
+    path = Path(path)
+    page = _page(Outcome.of(rows), job_yaml, path.parent)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
+    body = [
+        _headline(outcome),
+        section("Compared on the same seeds", _comparison(outcome.evaluation)),
+        section("Trials", _trials(outcome)),
+        section("Learning curves", *_learning(outcome)),
+        section("Choices", *_choices(outcome)),
+        section("Loss of each node by interventions", *_nodes(outcome.evaluation)),
+        section("Inside the training", *_inside(outcome)),
+        section("Settings and score", *_settings(outcome)),
+        section("Ledger", *_ledger(outcome)),
+        section("Findings", _findings(outcome.findings)),
+        section("To run it again", *_again(outcome, job_yaml, directory)),
+    ]
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{escape(outcome.job.run)}</title>
+<style>{STYLE}</style>
+<script>{get_plotlyjs()}</script>
+</head><body>
+{"".join(body)}<script>{FITTING}</script>
+</body></html>
+"""
+
+
+def _headline(outcome: Outcome) -> str:
+    job, best = outcome.job, outcome.best
+    started = datetime.fromtimestamp(job.time, UTC).strftime("%d %B %Y, %H:%M UTC")
+    scheduler = reason(str(job.scheduler.get("kind", "none")))
+    about = f"{job.env}, {job.algo}, {count(job.trials, 'trial')}, scheduler {scheduler}, {started}"
+    better = "higher" if job.mode == "max" else "lower"
+    of_best = f"trial {best.id}; {better} is better" if best else "no trial has a finite score"
+    run = f"{outcome.iterations_run:,} of {outcome.budget:,} iterations run"
+    figures_ = [
+        (f"best {spoken(job.metric)}", measured(best.finite_score if best else None), of_best),
+        ("compute saved", percent(outcome.compute_saved), run),
+        _third_figure(outcome),
+    ]
+    cards = "".join(
+        f"<div><span>{escape(name)}</span><strong>{escape(value)}</strong><small>{escape(note)}</small></div>"
+        for name, value, note in figures_
+    )
+    return (
+        f"<header><h1>{escape(job.run)}</h1><p>{escape(about)}</p>{_unfinished(outcome)}"
+        f'<div class="cards">{cards}</div></header>'
+    )
+
+
+def _third_figure(outcome: Outcome) -> tuple[str, str, str]:
+    ended = sum(trial.end_reason is not None for trial in outcome.trials)
+    note = f"{ended} of {count(outcome.job.trials, 'trial')} ended"
+    if outcome.end is not None:
+        return "time taken", duration(outcome.end.seconds), note
+    times = [trial.results[-1].time for trial in outcome.trials if trial.results]
+    return "time so far", duration(max(times, default=outcome.job.time) - outcome.job.time), note
+
+
+def _unfinished(outcome: Outcome) -> str:
+    if outcome.end is None:
+        sentence = "The log of this run has no end: it is still running, or it was killed."
+    elif outcome.end.reason == "done":
+        return ""
+    else:
+        ended = "was interrupted" if outcome.end.reason == "interrupted" else "ended with an error"
+        sentence = f"This run {ended} before all of its trials did."
+    left = count(outcome.iterations_open, "iteration")
+    return f'<p class="notice">{sentence} Of its budget {left} are neither run nor saved.</p>'
+
+
+def _comparison(evaluation: EvaluationRow | None) -> str:
+    if evaluation is None:
+        return missing("The best trial has not been evaluated against random and simple rules.")
+    names = list(evaluation.policy)
+    rows = [
+        [f"<b>trial {escape(evaluation.trial)}</b>", *map(measured, evaluation.policy.values())]
+    ]
+    for baseline, values in evaluation.baselines.items():
+        rows.append([escape(baseline), *(measured(values.get(name)) for name in names)])
+    note = f"{count(evaluation.episodes, 'episode')} each, from seed {evaluation.seed}."
+    if evaluation.better_than_random is not None:
+        note += f" Better than random on {percent(evaluation.better_than_random)} of the seeds."
+    return table(["policy", *map(spoken, names)], rows, text=1) + f"<p>{escape(note)}</p>"
+
+
+def _trials(outcome: Outcome) -> str:
+    job, best = outcome.job, outcome.best
+    head = ["trial", spoken(job.metric), "iterations", *job.searched, "how it ended"]
+    sign = -1 if job.mode == "max" else 1
+
+    def rank(trial: TrialOutcome) -> tuple[bool, float]:
+        score = trial.finite_score
+        return score is None, sign * (score or 0.0)
+
+    rows: list[list[str]] = []
+    for trial in sorted(outcome.trials, key=rank):
+        settings = [escape(number(trial.config.get(name))) for name in job.searched]
+        strong = "<b>{}</b>" if trial is best else "{}"
+        iterations = f"{trial.iterations} of {trial.budget}"
+        ending = escape(trial.state)
+        if trial.sentence and trial.sentence not in trial.state:
+            ending += f": {escape(trial.sentence)}"
+        first, score = strong.format(escape(trial.id)), strong.format(measured(trial.score))
+        rows.append([first, score, iterations, *settings, ending])
+    undrawn = job.trials - len(outcome.trials)
+    note = f"{count(undrawn, 'trial')} not drawn yet." if undrawn > 0 else ""
+    return table(head, rows, text=1, sentence=True) + (missing(note) if note else "")
+
+
+def _learning(outcome: Outcome) -> list[str]:
+    unscored = [trial.id for trial in outcome.trials if not trial.finite_scores]
+    parts = [_plot("learning", "", figures.learning_curves(outcome))]
+    if unscored:
+        parts.append(missing(f"Without a finite score, so not drawn: trial {', '.join(unscored)}."))
+    return parts
+
+
+def _choices(outcome: Outcome) -> list[str]:
+    over_time = _plot(
+        "over-time", "Of the best trial, by iteration", figures.choices_over_time(outcome)
+    )
+    compared = _plot("compared", "In the evaluation, by policy", figures.choices_compared(outcome))
+    return [over_time, compared]
+
+
+def _nodes(evaluation: EvaluationRow | None) -> list[str]:
+    plots = figures.node_losses(evaluation)
+    if not plots or evaluation is None:
+        return [missing("No evaluation has recorded losses by node.")]
+    legend = "".join(
+        f'<span><i style="background:{colour}"></i>{policy}</span>'
+        for policy, colour in figures.policy_colours(evaluation)
+    )
+    grid = "".join(
+        _plot(f"node-{place}", node, plot) for place, (node, plot) in enumerate(plots.items())
+    )
+    note = missing("Mean over the episodes, on the same scale for every node.")
+    return [f'<p class="legend">{legend}</p>{note}<div class="grid">{grid}</div>']
+
+
+def _inside(outcome: Outcome) -> list[str]:
+    entropy = figures.metric_curves(outcome, "entropy_normalised", "entropy / its maximum")
+    gradient = figures.metric_curves(outcome, "grad_norm", "gradient norm", log=True)
+    pair = _plot("entropy", "Entropy", entropy) + _plot("gradient", "Gradient norm", gradient)
+    return [f'<div class="pair">{pair}</div>']
+
+
+def _settings(outcome: Outcome) -> list[str]:
+    plot = parallel_coordinates(outcome)
+    key = (
+        "" if isinstance(plot, str) else missing("A line is a trial; blue is better, orange worse.")
+    )
+    return [key, _plot("settings", "", plot, wide=True)]
+
+
+def _ledger(outcome: Outcome) -> list[str]:
+    rows: list[list[str]] = []
+    for name, iterations in outcome.saved.items():
+        trials = [t for t in outcome.trials if t.end_reason == name and t.saved]
+        seconds = sum(trial.seconds_saved or 0.0 for trial in trials)
+        share = percent(iterations / outcome.budget)
+        figures_ = [f"{len(trials)}", f"{iterations:,}", share, duration(seconds)]
+        rows.append([escape(reason(name)), *figures_])
+    total = sum(outcome.saved.values())
+    seconds = sum(trial.seconds_saved or 0.0 for trial in outcome.trials)
+    saving = sum(trial.saved > 0 for trial in outcome.trials)
+    values = [f"{saving}", f"{total:,}", percent(outcome.compute_saved), duration(seconds)]
+    rows.append(["<b>all</b>", *(f"<b>{value}</b>" for value in values)])
+    head = ["saved by", "trials", "iterations not run", "of the budget", "training time, estimated"]
+    note = "The time is estimated from each trial's own seconds per iteration."
+    return [
+        _plot("compute", "", figures.compute(outcome)),
+        table(head, rows, text=1),
+        missing(note),
+    ]
+
+
+def _findings(findings: Sequence[FindingRow]) -> str:
+    if not findings:
+        return missing("The health rules found nothing.")
+    items = "".join(
+        f'<li><b class="{escape(row.severity)}">{escape(row.severity)}</b> '
+        f"Trial {escape(row.trial)}, {escape(spoken(row.symptom))} since iteration {row.since}: "
+        f"{escape(row.evidence)} {escape(row.remedy)}</li>"
+        for row in findings
+    )
+    return f'<ol class="findings">{items}</ol>'
+
+
+def _again(outcome: Outcome, job_yaml: str, directory: Path) -> list[str]:
+    job = outcome.job
+    commands = [
+        ["the same job anew", f"rungwise tune {directory / 'job.yaml'}"],
+        ["this page again", f"rungwise report {directory}"],
+    ]
+    rows = [[escape(what), f"<code>{escape(command)}</code>"] for what, command in commands]
+    seeds = f"job {job.seed}"
+    if outcome.evaluation is not None:
+        seeds += f", evaluation {outcome.evaluation.seed}"
+    rows.append(["seeds", escape(seeds)])
+    rows.extend([escape(name), escape(version)] for name, version in job.versions.items())
+    if job.resumed:
+        rows.append(["resumed", "yes, from its last checkpoints"])
+    details = f"<details><summary>The resolved job</summary><pre>{escape(job_yaml)}</pre></details>"
+    return [table([], rows, text=2), details]
+
+
+def _plot(name: str, caption: str, plot: Plot, wide: bool = False) -> str:
+    if isinstance(plot, str):
+        return missing(plot)
+    return figure(name, caption, plot, wide)

@@ -1,0 +1,92 @@
+"""What one trial of a run came to, as far as the log tells."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from tune_jobs.events import DecisionRow, FindingRow, ResultRow
+from tune_jobs.words import spoken
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialOutcome:
+    """One trial, as far as the log tells."""
+
+    id: str
+    config: dict[str, Any]
+    budget: int
+    """Iterations of a full run."""
+    iterations: int
+    """Iterations run; those which a resume repeated count once."""
+    results: tuple[ResultRow, ...]
+    decisions: tuple[DecisionRow, ...]
+    findings: tuple[FindingRow, ...]
+    end_reason: str | None
+    """None while it may still run."""
+    sentence: str
+    checkpoint: str | None
+
+    @property
+    def score(self) -> float | None:
+        """The last score, which may be NaN or missing."""
+        return self.results[-1].score if self.results else None
+
+    @property
+    def finite_score(self) -> float | None:
+        """The last score if it is a finite number."""
+        return finite(self.score)
+
+    @property
+    def finite_scores(self) -> list[float]:
+        """Every finite score on the way."""
+        return [score for row in self.results if (score := finite(row.score)) is not None]
+
+    @property
+    def seconds(self) -> float:
+        """How long it has trained."""
+        return self.results[-1].seconds if self.results else 0.0
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps it has taken."""
+        return self.results[-1].env_steps if self.results else 0
+
+    @property
+    def not_run(self) -> int:
+        """Iterations of the full budget that were not run."""
+        return max(0, self.budget - self.iterations)
+
+    @property
+    def saved(self) -> int:
+        """Iterations not run for good."""
+        return 0 if self.end_reason in (None, "interrupted") else self.not_run
+
+    @property
+    def seconds_saved(self) -> float | None:
+        """What the saved iterations would have taken at this trial's own pace; None if unknown."""
+        if not self.saved:
+            return 0.0
+        return self.saved * self.seconds / self.iterations if self.iterations else None
+
+    @property
+    def state(self) -> str:
+        """How it stands, in words."""
+        if self.end_reason is None:
+            warning = next((f for f in reversed(self.findings) if f.severity != "note"), None)
+            running = "running" if self.results else "waiting"
+            return f"{running}, {spoken(warning.symptom)} noticed" if warning else running
+        if self.end_reason in ("budget", "interrupted"):
+            return "finished" if self.end_reason == "budget" else "interrupted"
+        word = "failed" if self.end_reason == "error" else "stopped"
+        if self.sentence.lower().startswith(word):
+            return self.sentence
+        return f"{word}: {self.sentence or spoken(self.end_reason)}"
+
+
+def finite(value: Any) -> float | None:
+    """The value if it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
