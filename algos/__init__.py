@@ -1,4 +1,4 @@
-"""How an agent learns. To add an algorithm: one file like ``ppo.py``, and one line in ALGORITHMS."""
+"""How an agent learns. A new algorithm is one file like ``ppo.py`` and one line in ALGORITHMS."""
 
 from __future__ import annotations
 
@@ -51,4 +51,5 @@ def build(
     """
     config = algorithm_class(name).get_default_config()
     config.environment(env, env_config=env_kwargs).debugging(seed=seed)
-    return config.train_with(settings, iterations, gpus=gpus).build_algo()
+    built: Any = config.train_with(settings, iterations, gpus=gpus).build_algo()
+    return built

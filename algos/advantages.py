@@ -47,4 +47,5 @@ def gae(
 
 def normalised(advantages: Floats) -> Floats:
     """advantages [...] -> the same with mean 0 and standard deviation 1 over all entries."""
-    return (advantages - advantages.mean()) / (advantages.std() + np.float32(1e-8))
+    centred = advantages - advantages.mean()
+    return (centred / (advantages.std() + 1e-8)).astype(np.float32)

@@ -38,12 +38,12 @@ SYNC_TIMEOUT_S = 60.0
 class ColumnConfig(AlgorithmConfig):
     """RLlib's configuration carrying our own frozen settings."""
 
-    def __init__(self, algo_class: type[ColumnAlgorithm] | None = None):
+    def __init__(self, algo_class: type[ColumnAlgorithm] | None = None) -> None:
         super().__init__(algo_class=algo_class)
         self.settings = TrainingSettings()
         self.total_iterations = 1
         self.env_runner_cls = ColumnRunner
-        # Our runner has no connectors to merge, and a set_state sent behind our back may be dropped.
+        # Our runner has no connectors to merge, and a state sent without waiting may be dropped.
         self._dont_auto_sync_env_runner_states = True
         self.min_time_s_per_iteration = 0
         self.restart_failed_env_runners = True
@@ -81,6 +81,7 @@ class ColumnAlgorithm(Algorithm):
     """Base of all algorithms; see ``ppo.py`` for one read from top to bottom."""
 
     settings_class: ClassVar[type[TrainingSettings]]
+    config: Any
     bootstrap = staticmethod(next_values)
 
     # What an algorithm says about itself: pure functions, run on runners, driver and learners.
@@ -126,6 +127,11 @@ class ColumnAlgorithm(Algorithm):
         """Whether to leave out the remaining epochs, given the last epoch's statistics."""
         return False
 
+    @property
+    def settings(self) -> Any:
+        """This algorithm's own settings."""
+        return self.config.settings
+
     # The loop.
 
     @classmethod
@@ -164,7 +170,7 @@ class ColumnAlgorithm(Algorithm):
         group = self.env_runner_group
         assert group is not None  # noqa: S101
         parts: list[tuple[Columns, dict[str, Any]]] = []
-        wanted = self.config.settings.rows
+        wanted = self.settings.rows
         while sum(len(rows) for rows, _ in parts) < 0.95 * wanted:
             if not group.num_remote_env_runners():
                 found = [_sample(group.local_env_runner)]
@@ -187,12 +193,11 @@ class ColumnAlgorithm(Algorithm):
 
     def _learn(self, rows: Columns) -> dict[str, Any]:
         started = time.perf_counter()
-        settings = self.config.settings
+        settings = self.settings
         rows, metrics = self.prepare(rows, settings)
         learners = settings.num_learners
-        data = (
-            TrainingData(batches=rows.shard(learners)) if learners > 1 else TrainingData(batch=rows)
-        )
+        shards: Any = rows.shard(learners) if learners > 1 else rows
+        data = TrainingData(batches=shards) if learners > 1 else TrainingData(batch=shards)
         group = self.learner_group
         assert group is not None  # noqa: S101
         progress = self.iteration / max(self.config.total_iterations - 1, 1)
@@ -210,16 +215,17 @@ class ColumnAlgorithm(Algorithm):
         """RLlib's result with our flat metrics beside its nested ones."""
         return super().step() | self.flat
 
-    # Weights and checkpoints: RLlib sends weights without waiting and drops the call when another is
-    # under way, so that a runner may sample with old ones. Here every transfer is waited for.
+    # Weights and checkpoints: RLlib sends weights without waiting and drops the call when another
+    # is under way, so that a runner may sample with old ones. Here every transfer is waited for.
 
     def push_weights(self) -> None:
         """Give every runner the learners' weights and wait until it has them."""
         group, learners = self.env_runner_group, self.learner_group
         assert group is not None and learners is not None  # noqa: S101
         state = learners.get_state(components=WEIGHTS)[COMPONENT_LEARNER]
-        if group.local_env_runner is not None:
-            group.local_env_runner.set_state(state)
+        local: Any = group.local_env_runner
+        if local is not None:
+            local.set_state(state)
         if group.num_remote_env_runners():
             shared = state | {COMPONENT_RL_MODULE: ray.put(state[COMPONENT_RL_MODULE])}
             group.foreach_env_runner(

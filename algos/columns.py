@@ -55,7 +55,7 @@ class Ragged:
         return _repeat(_arange(len(self), like=self.lengths), self.lengths)
 
     def pad(self, fill: float = 0, *, left: bool = False) -> tuple[Array, Array]:
-        """A dense view: values ``[N, longest, ...]`` and the mask of real entries ``[N, longest]``."""
+        """A dense view ``[N, longest, ...]`` and the mask of real entries ``[N, longest]``."""
         longest = int(self.lengths.max())
         place = _arange(longest, like=self.lengths)[None, :]
         shift = (longest - self.lengths)[:, None] if left else 0 * self.lengths[:, None]
@@ -185,7 +185,7 @@ def concat(parts: Sequence[Columns]) -> Columns:
 def minibatches(
     count: int, size: int, epochs: int, generator: torch.Generator
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """Row indices for ``epochs`` shuffled passes over ``count`` rows: yields ``(epoch, [<= size])``.
+    """Row indices of ``epochs`` shuffled passes over ``count`` rows: ``(epoch, [<= size])``.
 
     The last minibatch of an epoch takes the remainder when that is at least half of ``size``;
     a smaller remainder is left to the next epoch's shuffle, so that no update is dominated by a

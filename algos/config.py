@@ -32,7 +32,7 @@ class TrainingSettings:
     rollout_length: Annotated[int, AtLeastOne] = 128
     """Steps of each copy in one iteration (T); an iteration has T * B steps a runner."""
     num_env_runners: Annotated[int, NonNegative] = 0
-    """Remote rollout workers; 0 collects inside the trial's process, right for cheap environments."""
+    """Remote rollout workers; 0 collects in the trial's own process, for cheap steps."""
     num_learners: Annotated[int, NonNegative] = 0
     """Remote learners; 0 learns inside the trial's process."""
     lr: Annotated[float, Between(0, 1)] = 3e-4

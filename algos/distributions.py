@@ -57,7 +57,7 @@ class Dist(Protocol):
 class Categorical:
     """One of A choices; ``mask [N, A]`` is false where a choice is illegal."""
 
-    def __init__(self, logits: Tensor, mask: Tensor | None = None):
+    def __init__(self, logits: Tensor, mask: Tensor | None = None) -> None:
         if mask is not None:
             logits = logits.masked_fill(~mask.bool(), FORBIDDEN)
         self.logits = torch.log_softmax(logits, -1)
@@ -96,7 +96,7 @@ class Categorical:
 class MultiCategorical:
     """Several independent choices at once, one Categorical each."""
 
-    def __init__(self, parts: list[Categorical]):
+    def __init__(self, parts: list[Categorical]) -> None:
         self.parts = parts
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
@@ -132,7 +132,7 @@ class MultiCategorical:
 class Gaussian:
     """Independent normal values ``[N, D]``, not squashed: the environment clips."""
 
-    def __init__(self, mean: Tensor, log_std: Tensor):
+    def __init__(self, mean: Tensor, log_std: Tensor) -> None:
         self.mean, self.log_std = mean, log_std.clamp(-10, 3)
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
@@ -163,7 +163,7 @@ class Gaussian:
 class BinnedValue:
     """A value in [-1, 1] on a grid of K points ``[N, K]``; may have several peaks."""
 
-    def __init__(self, logits: Tensor):
+    def __init__(self, logits: Tensor) -> None:
         self.bins = Categorical(logits)
         self.grid = torch.linspace(-1, 1, logits.shape[-1], device=logits.device)
 
@@ -192,7 +192,7 @@ class BinnedValue:
 class BetaValue:
     """A value in [-1, 1] with a Beta density ``params [N, 2]``, one peak, no mass outside."""
 
-    def __init__(self, params: Tensor):
+    def __init__(self, params: Tensor) -> None:
         # Both parameters above 1: one peak and a finite density at the ends.
         self.beta = torch.distributions.Beta(
             *(1 + torch.nn.functional.softplus(params)).unbind(-1), validate_args=False
@@ -200,8 +200,10 @@ class BetaValue:
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
         """Draw as a ratio of two Gamma variables, which take a generator."""
-        first = torch._standard_gamma(self.beta.concentration1, generator=generator)
-        second = torch._standard_gamma(self.beta.concentration0, generator=generator)
+        # torch.distributions itself offers no generator; this is the function it calls.
+        gamma: Any = torch._standard_gamma  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+        first = gamma(self.beta.concentration1, generator=generator)
+        second = gamma(self.beta.concentration0, generator=generator)
         share = first / (first + second)
         return {"value": (2 * share - 1).clamp(-1 + 1e-6, 1 - 1e-6)}
 
@@ -233,7 +235,9 @@ class Choose:
         value: the distribution of the value given its parameters ``[..., K]``.
     """
 
-    def __init__(self, outputs: Tensor, mask: Tensor | None, value: type[BinnedValue | BetaValue]):
+    def __init__(
+        self, outputs: Tensor, mask: Tensor | None, value: type[BinnedValue | BetaValue]
+    ) -> None:
         self.choice = Categorical(outputs[..., 0], mask)
         self.params = outputs[..., 1:]
         self.value = value

@@ -32,7 +32,7 @@ class EpisodeStatistics:
 class RolloutStatistics:
     """What one rollout tells about the agent and the environment."""
 
-    def __init__(self, episodes: EpisodeStatistics, choices: int):
+    def __init__(self, episodes: EpisodeStatistics, choices: int) -> None:
         self.episodes, self.choices = episodes, choices
         self.finished: dict[str, list[Array]] = {}
         self.before_bonus: list[Array] = []
@@ -74,7 +74,7 @@ class RolloutStatistics:
         }
         if "choice" in columns:
             out["choices"] = np.bincount(columns["choice"][valid], minlength=self.choices)
-        out["nonfinite"], out["nonfinite_where"] = nonfinite(columns | {"reward": rewards})
+        out["nonfinite"], out["nonfinite_where"] = nonfinite({**columns, "reward": rewards})
         return out
 
 
@@ -123,7 +123,7 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
         }
         metrics |= {name: float(np.mean(values)) for name, values in finished.items()}
     if "choices" in parts[0]:
-        counts = sum(part["choices"] for part in parts)
+        counts: Array = np.sum([part["choices"] for part in parts], axis=0)
         shares = counts / max(counts.sum(), 1)
         metrics |= {"choice_shares": shares.tolist(), "choice_share_max": float(shares.max())}
     return metrics

@@ -18,7 +18,7 @@ def adapted_entropy_coef(
 
 
 def adapted_kl_coef(coef: float, kl: float, target: float) -> float:
-    """The KL coefficient for the next update (Schulman et al. 2017, section 4, the adaptive rule)."""
+    """The KL coefficient for the next update (Schulman et al. 2017, section 4)."""
     if kl > 1.5 * target:
         coef *= 2
     elif kl < target / 1.5:

@@ -32,8 +32,9 @@ class ColumnLearner(TorchLearner):
 
     def build(self) -> None:
         """Create network, optimiser, random generator and the algorithm's coefficients."""
-        self.settings = self.config.settings
-        self.algorithm = self.config.algo_class
+        config: Any = self.config  # ours; see ColumnConfig
+        self.settings = config.settings
+        self.algorithm = config.algo_class
         self.coefficients: dict[str, float] = self.algorithm.initial_coefficients(self.settings)
         self.generator = torch.Generator().manual_seed(
             (self.config.seed or 0) + self._learner_index
@@ -42,7 +43,8 @@ class ColumnLearner(TorchLearner):
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """One fused Adam; its learning rate is set from the schedule before each update."""
-        params = self.get_parameters(self._module[module_id])
+        modules: Any = self._module
+        params = self.get_parameters(modules[module_id])
         self.register_optimizer(
             module_id=module_id,
             optimizer=torch.optim.Adam(
@@ -70,7 +72,8 @@ class ColumnLearner(TorchLearner):
         training_data.solve_refs()
         progress = float(timesteps[PROGRESS])
         self.coefficients = self.algorithm.scheduled(self.coefficients, self.settings, progress)
-        stats = self._epochs(training_data.batch.torch(self._device), progress)
+        batch: Any = training_data.batch  # Columns; RLlib's hint knows only its own batch
+        stats = self._epochs(batch.torch(self._device), progress)
         self.coefficients = self.algorithm.adapted(self.coefficients, self.settings, stats)
         self._weights_seq_no += 1
         self.metrics.log_dict(stats, key=DEFAULT_MODULE_ID, window=1)
@@ -79,7 +82,8 @@ class ColumnLearner(TorchLearner):
 
     def _epochs(self, columns: Columns, progress: float) -> dict[str, float]:
         s = self.settings
-        module, optimiser = self.module[DEFAULT_MODULE_ID], self.get_optimizer()
+        modules: Any = self.module
+        module, optimiser = modules[DEFAULT_MODULE_ID], self.get_optimizer()
         for group in optimiser.param_groups:
             group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
         history: list[dict[str, Tensor]] = []

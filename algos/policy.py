@@ -31,6 +31,7 @@ def save_policy(algorithm: ColumnAlgorithm, algo: str, directory: Path) -> None:
     """Write what acting needs: ``policy.json`` and ``weights.safetensors``."""
     directory.mkdir(parents=True, exist_ok=True)
     assert algorithm.learner_group is not None and algorithm.spaces is not None  # noqa: S101
+    config: Any = algorithm.config
     observation, action = algorithm.spaces["default_policy"]
     weights = algorithm.learner_group.get_weights()["default_policy"]
     tensors = {name: torch.from_numpy(np.ascontiguousarray(w)) for name, w in weights.items()}
@@ -38,9 +39,9 @@ def save_policy(algorithm: ColumnAlgorithm, algo: str, directory: Path) -> None:
     about = {
         "format": FORMAT,
         "algo": algo,
-        "env": algorithm.config.env,
-        "env_kwargs": dict(algorithm.config.env_config),
-        "settings": asdict(algorithm.config.settings),
+        "env": config.env,
+        "env_kwargs": dict(config.env_config),
+        "settings": asdict(config.settings),
         "iteration": algorithm.iteration,
         "observation_space": gym_space_to_dict(observation),
         "action_space": gym_space_to_dict(action),
@@ -51,7 +52,7 @@ def save_policy(algorithm: ColumnAlgorithm, algo: str, directory: Path) -> None:
 class Policy:
     """A policy network with its weights, ready to act."""
 
-    def __init__(self, module: PolicyModule, about: dict[str, Any]):
+    def __init__(self, module: PolicyModule, about: dict[str, Any]) -> None:
         self.module, self.about = module, about
         self.observation_space: spaces.Space[Any] = module.observation_space
         self.action_space: spaces.Space[Any] = module.action_space
@@ -66,8 +67,8 @@ class Policy:
         directory = Path(checkpoint)
         if not (directory / "policy" / "policy.json").is_file():
             raise InputError(
-                f"{directory} is not a checkpoint: it has no policy/policy.json. Give a directory "
-                "such as runs/NAME/trials/.../checkpoint_000004; `rungwise report RUN` names the best."
+                f"{directory} is not a checkpoint: it has no policy/policy.json. Give a "
+                "directory such as runs/NAME/trials/session-0/03/checkpoint_000004."
             )
         verify(directory, "policy/")
         about = json.loads((directory / "policy" / "policy.json").read_text())
@@ -102,7 +103,7 @@ class Policy:
     def act_batch(
         self, observations: Any, *, greedy: bool = True, generator: torch.Generator | None = None
     ) -> Any:
-        """The batched environment action for observations stacked along their first axis [B, ...]."""
+        """The batched environment action for stacked observations [B, ...]."""
         action, _, _ = self.module.act(observation_columns(observations), generator, greedy=greedy)
         return self.module.head.env_action({name: part.numpy() for name, part in action.items()})
 

@@ -52,7 +52,7 @@ class PPOSettings(TrainingSettings):
     target_kl: Annotated[float, NonNegative] = 0.0
     """Leave out the remaining epochs once an epoch's KL is above this; 0 never does."""
     diversity_coef: Annotated[float, NonNegative] = 0.0
-    """Weight of a bonus on the entropy of the choices averaged over states (against concentration)."""
+    """Weight of a bonus on the entropy of the choices averaged over states."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,7 +91,7 @@ class PPO(ColumnAlgorithm):
 
     @staticmethod
     def prepare(rows: Columns, settings: PPOSettings) -> tuple[Columns, dict[str, float]]:
-        """Normalise the advantages over all rows; tell how much of the return the value explains."""
+        """Normalise advantages over all rows; say how much of the returns the value explains."""
         metrics = {"advantage_std": float(rows["advantages"].std())}
         variance = float(rows["returns"].var())
         if variance > 1e-12:

@@ -7,6 +7,7 @@ batch, writes preallocated ``[T, B]`` arrays and lets the algorithm compute its 
 
 from __future__ import annotations
 
+import importlib
 import time
 import traceback
 from collections.abc import Collection
@@ -74,8 +75,11 @@ def make_vector_env(
     Raises:
         InputError: an environment that does not exist or refuses these arguments.
     """
+    module, _, name = env_id.rpartition(":")
     try:
-        spec = gymnasium.spec(env_id)
+        if module:
+            importlib.import_module(module)  # registers its environments
+        spec = gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         raise InputError(f"There is no environment {env_id!r}: {error}") from error
     if spec.vector_entry_point is not None:
@@ -92,9 +96,13 @@ def make_vector_env(
 class ColumnRunner(EnvRunner, Checkpointable):
     """Collects columns with one vector environment (RLlib's EnvRunner contract)."""
 
-    def __init__(self, **kwargs: Any):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.settings = self.config.settings
+        config: Any = self.config  # ours; see ColumnConfig
+        self.settings = config.settings
+        self.algorithm = config.algo_class
+        self.env_id: str = config.env
+        self.env: Any = None
         self.spaces = kwargs.get("spaces")
         self.module: PolicyModule | None = None
         self.weights_seq_no = 0
@@ -110,12 +118,10 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def make_env(self) -> None:
         """Create the environment and reset every copy."""
         count = self.settings.num_envs
-        self.env = make_vector_env(self.config.env, self.config.env_config, count)
+        self.env = make_vector_env(self.env_id, self.config.env_config, count)
         self.autoreset = self.env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if self.autoreset == AutoresetMode.DISABLED:
-            raise InputError(
-                f"{self.config.env} never resets itself; use an autoreset vector mode."
-            )
+            raise InputError(f"{self.env_id} never resets itself; use an autoreset vector mode.")
         names = getattr(getattr(self.env, "world", None), "episode_metrics", ())
         self.statistics = EpisodeStatistics(count, names)
         self.steps = 0
@@ -126,7 +132,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def make_module(self) -> None:
         """Create the policy network."""
         spec = self.config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=False)
-        self.module = spec.build()
+        built: Any = spec.build()
+        self.module = built
 
     def get_spaces(self) -> dict[str, Any]:
         """Batched and single spaces, as RLlib wants them."""
@@ -143,13 +150,13 @@ class ColumnRunner(EnvRunner, Checkpointable):
         """One rollout as rows with credit, and its statistics (see ``algos/metrics.py``)."""
         started = time.perf_counter()
         rollout, statistics = self._rollout(self.settings.rollout_length)
-        rows = self.config.algo_class.credit(rollout, self.settings)
+        rows = self.algorithm.credit(rollout, self.settings)
         self.num_env_steps_sampled_lifetime += len(rows)
         return rows, statistics | {"sample_s": time.perf_counter() - started}
 
     def _rollout(self, length: int) -> tuple[Rollout, dict[str, Any]]:
         env, policy = self.env, self.module
-        assert env is not None and policy is not None  # noqa: S101
+        assert policy is not None  # noqa: S101
         T, B = length, env.num_envs
         columns: dict[str, np.ndarray[Any, Any]] = {}
         rewards, values, final_values = (np.zeros((T, B), np.float32) for _ in range(3))
@@ -177,7 +184,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         if self.autoreset == AutoresetMode.NEXT_STEP:
             # The final observation is the next row; nothing was hidden.
             final_values = np.concatenate([values[1:], last_values[None]])
-        following = self.config.algo_class.bootstrap(
+        following = self.algorithm.bootstrap(
             values, last_values, terminated, truncated, final_values
         )
         rollout = Rollout(columns, rewards, values, following, terminated | truncated, valid)
@@ -195,7 +202,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
             place = np.flatnonzero(truncated)
             batch = {name: column[place] for name, column in observation_columns(final).items()}
         out = np.zeros(len(truncated), np.float32)
-        out[place] = self.module.act(batch, None, greedy=True)[2].numpy()  # type: ignore[union-attr]
+        policy: Any = self.module
+        out[place] = policy.act(batch, None, greedy=True)[2].numpy()
         return out
 
     def _guarded(self, call: Any, *args: Any, **kwargs: Any) -> Any:
@@ -205,7 +213,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         except Exception as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             raise EnvironmentFault(
-                f"{self.config.env} failed in {call.__name__}() at step {self.steps} of runner "
+                f"{self.env_id} failed in {call.__name__}() at step {self.steps} of runner "
                 f"{self.worker_index or 0}: {type(error).__name__}: {error} "
                 f"({frame.filename}:{frame.lineno} in {frame.name})"
             ) from error
@@ -238,7 +246,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             state[COMPONENT_RL_MODULE] = self.module.get_state()
         if hasattr(self.env, "state"):
             state["env"] = {
-                "state": self.env.state,  # type: ignore[union-attr]
+                "state": self.env.state,
                 "observation": self.observation,
                 "statistics": self.statistics,
             }
@@ -258,7 +266,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             "steps_lifetime", self.num_env_steps_sampled_lifetime
         )
         if "env" in state and hasattr(self.env, "state"):
-            self.env.state = state["env"]["state"]  # type: ignore[union-attr]
+            self.env.state = state["env"]["state"]
             self.observation = state["env"]["observation"]
             self.statistics = state["env"]["statistics"]
 

@@ -1,1 +1,1 @@
-"""How it runs elsewhere and what a person sees: the Ray session, the command line, live progress."""
+"""Where it runs and what a person sees: the Ray session, the command line, live progress."""

@@ -28,7 +28,7 @@ Answer = dict[str, Any]
 class Interrupted(Exception):
     """The user stopped a run; it can be resumed. Carries the answer so far."""
 
-    def __init__(self, answer: Answer, directory: Path):
+    def __init__(self, answer: Answer, directory: Path) -> None:
         super().__init__(
             f"Stopped. `rungwise resume {directory}` goes on from the last checkpoints."
         )
@@ -38,7 +38,7 @@ class Interrupted(Exception):
 class Failed(Exception):
     """A run ended without a result; carries the answer."""
 
-    def __init__(self, answer: Answer, sentence: str):
+    def __init__(self, answer: Answer, sentence: str) -> None:
         super().__init__(sentence)
         self.answer = answer
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from envs.validation import InputError
 
 
 @contextmanager
-def session(address: str = "local", cpus: int | None = None) -> Iterator[None]:
+def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
     """Ray for the length of a command.
 
     Args:

@@ -134,5 +134,11 @@ def _words(hint: Any) -> str:
         return "one of " + ", ".join(repr(option) for option in get_args(hint))
     if origin in (Union, types.UnionType):
         return " or ".join(_words(option) for option in get_args(hint))
-    plain = {float: "a number", int: "a whole number", str: "text", bool: "true or false", type(None): "nothing"}
+    plain = {
+        float: "a number",
+        int: "a whole number",
+        str: "text",
+        bool: "true or false",
+        type(None): "nothing",
+    }
     return plain.get(hint, str(getattr(hint, "__name__", hint)))

@@ -70,7 +70,7 @@ def score_of(job: Job) -> tuple[str, Any]:
 def evaluate(
     policy: Policy, episodes: int, seed: int
 ) -> tuple[dict[str, Episodes], Callable[[Episodes], dict[str, float]], str]:
-    """Run the policy (sampled and greedy) and every baseline on seeds ``seed .. seed + episodes - 1``.
+    """Run the policy, sampled and greedy, and every baseline on ``episodes`` seeds from ``seed``.
 
     Returns:
         Episodes by name (``policy``, ``greedy``, ``random``, ...), the function that sums them up,

@@ -1,4 +1,4 @@
-"""A job as command-line flags: the same fields, with types that depend on algorithm and environment.
+"""A job as command-line flags: its fields, with the types of its algorithm and environment.
 
 ``settings`` has the chosen algorithm's own class, ``env_kwargs`` the family's parameters where the
 environment is ours; searches, health limits and other environments' arguments are name-value pairs
@@ -64,11 +64,17 @@ def job_from_flags(flags: Any) -> Job:
     plain = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
     for name in PAIRS:
         if dataclasses.is_dataclass(plain[name]):
-            plain[name] = dataclasses.asdict(plain[name])  # type: ignore[arg-type]
+            plain[name] = _changed(plain[name])
         else:
             plain[name] = {k: yaml.safe_load(v) for k, v in plain[name].items()}
     plain["settings"] = dataclasses.asdict(plain["settings"])
     return make_job(plain, "the command line")
+
+
+def _changed(params: Any) -> dict[str, Any]:
+    """The fields that differ from their defaults, so that a job's copy says what was chosen."""
+    default, chosen = dataclasses.asdict(type(params)()), dataclasses.asdict(params)
+    return {name: value for name, value in chosen.items() if value != default[name]}
 
 
 def _text(value: Any) -> str:

@@ -15,8 +15,8 @@ from envs.validation import (
     check,
     fields_of,
     unknown_name,
+    validate,
 )
-from envs.validation import validate
 from tune_jobs.health import check_policy
 from tune_jobs.search import Space, draws
 
@@ -61,7 +61,7 @@ class Job:
     checkpoint_every: Annotated[int, AtLeastOne] = 5
     """Iterations between checkpoints: what a crash may cost."""
     evaluation_episodes: Annotated[int, NonNegative] = 256
-    """Episodes, on seeds never trained on, that the best trial is compared on; 0 compares nothing."""
+    """Episodes, on seeds never trained on, to compare the best trial on; 0 compares nothing."""
     evaluation_seed: Annotated[int, Between(0, 2**30 - 1)] = 0
     """First of those seeds."""
     seed: Annotated[int, Between(0, 2**30 - 1)] = 0

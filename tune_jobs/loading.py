@@ -92,7 +92,7 @@ def env_id(name: str) -> str:
     return f"envs:{name}" if name in FAMILIES else name
 
 
-def _dataclass(cls: type, given: Mapping[str, Any], where: str) -> Any:
+def _dataclass(cls: type, given: Any, where: str) -> Any:
     if not isinstance(given, Mapping):
         raise InputError(f"{where} must hold fields, but it is {given!r}.")
     known = fields_of(cls)

@@ -39,7 +39,7 @@ class Recorder(tune.Callback, Stopper):
         scheduler: RecordedASHA,
         listener: Listener,
         earlier: Iterable[Row] = (),
-    ):
+    ) -> None:
         self.job, self.directory, self.scheduler, self.listener = (
             job,
             directory,
@@ -118,7 +118,7 @@ class Recorder(tune.Callback, Stopper):
     ) -> None:
         """Write what this result brought."""
         name, at = result["trial"], result["iteration"]
-        metrics = {k: v for k, v in result["metrics"].items() if not isinstance(v, str) or v}
+        metrics: dict[str, Any] = {n: v for n, v in result["metrics"].items() if v != ""}
         self.write(
             ResultRow(
                 trial=name,
@@ -147,14 +147,16 @@ class Recorder(tune.Callback, Stopper):
     ) -> None:
         """Note a checkpoint that is completely written."""
         path = Path(checkpoint.path).relative_to(self.directory.absolute()).as_posix()
-        name, at = trial.config["trial"], trial.last_result.get("iteration", 0)
+        name, at = trial.config["plan"]["trial"], trial.last_result.get("iteration", 0)
         self.write(CheckpointRow(trial=name, iteration=at, path=path))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note a trial that failed for good, with the last line of its own error."""
         at = trial.last_result.get("iteration", 0) if trial.last_result else 0
         said = _own_words(trial.get_error())
-        self.write(EndRow(trial=trial.config["trial"], iteration=at, reason="error", sentence=said))
+        self.write(
+            EndRow(trial=trial.config["plan"]["trial"], iteration=at, reason="error", sentence=said)
+        )
 
 
 def _own_words(error: Any) -> str:

@@ -19,10 +19,9 @@ from typing import Any
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
-import envs
 from algos.checkpoint import DamagedCheckpoint, verify
 from envs.validation import InputError
-from tune_jobs.evaluate import evaluate_checkpoint, score_of
+from tune_jobs.evaluate import evaluate_checkpoint, score_of, world_of
 from tune_jobs.events import CheckpointRow, EndRow, EventLog, JobEndRow, JobRow, Row, TrialRow, read
 from tune_jobs.job import Job
 from tune_jobs.ledger import write_ledger
@@ -114,8 +113,8 @@ def claim(directory: Path) -> None:
     """
     if directory.exists() and any(directory.iterdir() if directory.is_dir() else [directory]):
         raise InputError(
-            f"{directory} exists already. Continue it with `rungwise resume {directory}`, or choose "
-            "another place with --out."
+            f"{directory} exists already. Continue it with `rungwise resume {directory}`, or "
+            "choose another place with --out."
         )
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -203,11 +202,11 @@ def _tune(
     )
     tuner = tune.Tuner(
         trainable,
-        param_space=tune.grid_search([vars(plan) for plan in plans]),  # type: ignore[arg-type]
+        param_space={"plan": tune.grid_search([vars(plan) for plan in plans])},
         tune_config=tune.TuneConfig(
             scheduler=scheduler,
             reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.config["trial"],
+            trial_dirname_creator=lambda trial: trial.config["plan"]["trial"],
         ),
         run_config=tune.RunConfig(
             name=f"session-{sessions}",
@@ -226,8 +225,7 @@ def _tune(
 
 
 def _job_row(job: Job, directory: Path) -> JobRow:
-    family = envs.FAMILIES.get(job.env.removeprefix("envs:"))
-    world = family.world(family.params(**job.env_kwargs)) if family else None
+    world = world_of(job.env, job.env_kwargs)
     packages = ("ray", "torch", "gymnasium", "numpy", "rungwise")
     return JobRow(
         run=directory.name,

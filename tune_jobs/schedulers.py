@@ -1,8 +1,8 @@
 """Successive halving that says why: every decision is recorded as a sentence.
 
 Ray's ASHA compares with ``score < cut``, which is never true for NaN, forgets its rungs when a run
-is resumed (ray#30838) and keeps its reasons to itself. Here the decision is a pure function, and the
-rungs live in the run's event rows, where a resumed run finds them.
+is resumed (ray#30838) and keeps its reasons to itself. Here the decision is a pure function, and
+the rungs live in the run's event rows, where a resumed run finds them.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ class Rungs:
 
 
 class RecordedASHA(FIFOScheduler):
-    """Asks :class:`Rungs` about every result and leaves the decisions for the recorder to write."""
+    """Asks :class:`Rungs` about every result; leaves the decisions for the recorder to write."""
 
-    def __init__(self, rungs: Rungs):
+    def __init__(self, rungs: Rungs) -> None:
         super().__init__()
         self.rungs = rungs
         self.decisions: dict[str, DecisionRow] = {}

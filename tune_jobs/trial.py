@@ -25,35 +25,35 @@ PROGRESS = "trial.json"
 
 
 class Trial(tune.Trainable):
-    """Trains the setting ``config["drawn"]`` of ``job``; reports flat metrics and a score."""
+    """Trains the setting ``drawn`` of its plan; reports flat metrics and a score."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]
-        """Build the algorithm and go on from ``config["resume"]``, if there is one."""
+        """Build the algorithm and go on from the plan's checkpoint, if it names one."""
         self.job = job
-        self.algorithm = self._build(config)
+        self.algorithm = self._build(config["plan"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another trial in the same process (Tune's ``reuse_actors``)."""
         self.algorithm.stop()
-        self.algorithm = self._build(new_config)
+        self.algorithm = self._build(new_config["plan"])
         return True
 
-    def _build(self, config: dict[str, Any]) -> ColumnAlgorithm:
+    def _build(self, plan: dict[str, Any]) -> ColumnAlgorithm:
         job = self.job
-        settings, env_kwargs = job.trial_settings(config["drawn"])
+        settings, env_kwargs = job.trial_settings(plan["drawn"])
         algorithm = algos.build(
             job.algo,
             job.env,
             env_kwargs,
             settings,
             iterations=job.iterations,
-            seed=job.seed * 1000 + int(config["trial"]),
+            seed=job.seed * 1000 + int(plan["trial"]),
             gpus=job.gpus_per_trial,
         )
-        self.number: str = config["trial"]
+        self.number: str = plan["trial"]
         self.trained_s, self.score = 0.0, math.nan
-        if config["resume"]:
-            self._restore(algorithm, Path(config["resume"]))
+        if plan["resume"]:
+            self._restore(algorithm, Path(plan["resume"]))
         return algorithm
 
     def _restore(self, algorithm: ColumnAlgorithm, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Policy networks by name. To add one: subclass :class:`~algos.models.base.PolicyModule`, list it here."""
+"""Policy networks by name. A new one subclasses ``base.PolicyModule`` and is listed here."""
 
 from __future__ import annotations
 

@@ -133,11 +133,12 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 class Flatten:
     """Observation columns -> one float matrix ``[N, size]``; discrete parts become one-hot."""
 
-    def __init__(self, columns: Mapping[str, gymnasium.Space[Any]]):
+    def __init__(self, columns: Mapping[str, gymnasium.Space[Any]]) -> None:
         self.columns = {name: space for name, space in columns.items() if name != MASK}
         self.size = sum(int(spaces.flatdim(space)) for space in self.columns.values())
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Columns [N, ...] -> [N, size]."""
         parts = [self._matrix(batch[name], space) for name, space in self.columns.items()]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
@@ -155,7 +156,7 @@ class Flatten:
 
 
 def initialised(layer: nn.Linear, gain: float) -> nn.Linear:
-    """Orthogonal weights and zero bias (Andrychowicz et al. 2021: a small last policy layer helps)."""
+    """Orthogonal weights, zero bias (Andrychowicz et al. 2021: a small last policy layer helps)."""
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
     return layer

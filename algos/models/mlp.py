@@ -1,4 +1,4 @@
-"""Two multilayer perceptrons over the flattened observation: one for the policy, one for the value."""
+"""Two perceptrons over the flattened observation: one for the policy, one for the value."""
 
 from __future__ import annotations
 

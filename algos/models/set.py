@@ -1,8 +1,9 @@
 """A permutation-equivariant policy over the nodes of a graph.
 
-Reads a Dict observation with ``nodes [n, f]`` and, where there are any, ``parents [n, n]`` (1 where
-column j is a parent of row i), ``context [c]`` and ``mask [n]``. Renumbering the nodes renumbers the
-choice probabilities and leaves the value as it is, and any number of nodes fits the same weights.
+Reads a Dict observation with ``nodes [n, f]`` and, where there are any, ``parents [n, n]`` (1
+where column j is a parent of row i), ``context [c]`` and ``mask [n]``. Renumbering the nodes
+renumbers the choice probabilities and leaves the value as it is, and any number of nodes fits the
+same weights.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def relations(parents: Tensor) -> Tensor:
 class Block(nn.Module):
     """Pre-norm attention over nodes, biased by their relations, and a feed-forward layer."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
@@ -46,7 +47,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor, related: Tensor, mask: Tensor) -> Tensor:
-        """x [N, n, w], related [N, n, n, 6], mask [N, n] of real nodes -> [N, n, w]."""
+        """X [N, n, w], related [N, n, n, 6], mask [N, n] of real nodes -> [N, n, w]."""
         N, n, w = x.shape
         qkv = self.qkv(self.norm1(x)).view(N, n, 3, HEADS, w // HEADS)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
@@ -58,7 +59,7 @@ class Block(nn.Module):
 
 
 class SetPolicy(PolicyModule):
-    """Attention blocks over nodes; one logit (and value parameters) a node, value from their mean."""
+    """Attention over nodes: a logit (and value parameters) for each, the value from their mean."""
 
     def build(self) -> None:
         """Create the layers; the first hidden width is used for all blocks.
@@ -69,8 +70,8 @@ class SetPolicy(PolicyModule):
         nodes = self.columns.get("obs.nodes")
         if nodes is None or nodes.shape is None or nodes.shape[0] != self.head.choices:
             raise InputError(
-                "The set model needs a Dict observation whose 'nodes' [n, f] are the choices of the "
-                f"action, but the observation is {self.observation_space}. Use model='mlp'."
+                "The set model needs a Dict observation whose 'nodes' [n, f] are the choices of "
+                f"the action, but the observation is {self.observation_space}. Use model='mlp'."
             )
         self.names = [name for name in ("obs.context",) if name in self.columns]
         context = sum(int(self.columns[name].shape[0]) for name in self.names)  # type: ignore[index]

@@ -1,0 +1,226 @@
+"""Batched worlds: one core that steps B copies at once, and the two Gymnasium shells around it.
+
+A :class:`World` is a pure function of its state: ``step(state, action)`` changes nothing and draws
+its randomness from the keys that the state carries. The shells add what Gymnasium wants (seeds,
+automatic resets, info masks) and nothing else, so that copy b of a batch seeded s, a batch of one
+seeded s + b and a single environment seeded s + b live through the same episodes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from envs import random
+from envs.arrays import Array, Bools, Floats, Keys, Observation, copied, put, take
+from envs.validation import InputError
+
+Action: TypeAlias = Any
+"""A batched action: [B, ...], or one such array for each name of a Dict space."""
+
+
+class Keyed(Protocol):
+    """A state: a frozen dataclass of arrays [B, ...] that carries the keys of its copies."""
+
+    @property
+    def keys(self) -> Keys:
+        """Keys [B] of the episodes under way; they do not change within an episode."""
+        ...
+
+
+StateT = TypeVar("StateT", bound=Keyed)
+
+Agent: TypeAlias = Callable[[Any, Any, Keys], Action]
+"""A policy without parameters: (world, state, keys [B]) -> batched action."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Step(Generic[StateT]):
+    """What one step of B copies brings."""
+
+    state: StateT
+    """The state after the step; of a finished copy, its last."""
+    observation: Observation
+    """What the agent sees after the step, the final observation of finished copies included."""
+    reward: Array
+    """[B] float32."""
+    terminated: Bools
+    """[B]: the episode ended in the world itself: nothing follows."""
+    truncated: Bools
+    """[B]: the episode was cut off although it could have gone on: what follows has a value."""
+    info: dict[str, Array]
+    """Figures [B, ...] by name."""
+
+
+class World(ABC, Generic[StateT]):
+    """A world that advances B copies together."""
+
+    params_type: ClassVar[type]
+    """The frozen dataclass that configures the world."""
+    episode_metrics: ClassVar[tuple[str, ...]]
+    """Names in ``info`` whose last value describes a finished episode."""
+    choice_names: tuple[str, ...]
+    """What the discrete choices are called, for the shares in which they are taken."""
+    baselines: Mapping[str, Agent]
+    """Simple agents to compare with, by name."""
+    score: ClassVar[str]
+    """The episode metric by which policies are compared."""
+    score_mode: ClassVar[Literal["min", "max"]]
+    """Whether a small or a large score is good."""
+    params: Any
+    """The configuration, of ``params_type``."""
+    observation_space: gymnasium.Space[Any]
+    """What one copy observes."""
+    action_space: gymnasium.Space[Any]
+    """What one copy may do."""
+
+    def __init__(self, params: Any) -> None:
+        """Prepare the world that a ``params_type`` describes."""
+        self.params = params
+
+    @abstractmethod
+    def reset(self, keys: Keys) -> tuple[StateT, Observation]:
+        """The first state and observation of the episodes of keys [B]."""
+
+    @abstractmethod
+    def step(self, state: StateT, action: Action) -> Step[StateT]:
+        """One step of all copies; pure."""
+
+    @abstractmethod
+    def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
+        """The figures that describe finished episodes, from their metrics [N] by name."""
+
+
+class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
+    """B copies of a world as a Gymnasium vector environment.
+
+    A copy that ends starts its next episode in the same step. Its last observation is then found in
+    ``infos["final_obs"]``, batched like any observation (rows of copies that go on mean nothing),
+    and its figures in ``infos["final_info"]``, name -> [B, ...]; ``infos["_final_obs"]`` [B] and
+    ``_name`` beside each name say which copies they are.
+    """
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 (Gymnasium's own declaration)
+
+    def __init__(self, world: World[StateT], num_envs: int) -> None:
+        if num_envs < 1:
+            raise InputError(f"num_envs must be at least 1, but it is {num_envs}.")
+        self.world = world
+        self.num_envs = num_envs
+        self.single_observation_space = world.observation_space
+        self.single_action_space = world.action_space
+        self.observation_space = batch_space(world.observation_space, num_envs)
+        self.action_space = batch_space(world.action_space, num_envs)
+        self._state: StateT | None = None
+
+    @property
+    def state(self) -> StateT:
+        """The state of all copies; set it to go back to a checkpoint."""
+        if self._state is None:
+            raise InputError("There is no state yet: call reset() before the first step.")
+        return self._state
+
+    @state.setter
+    def state(self, state: StateT) -> None:
+        if len(state.keys) != self.num_envs:
+            raise InputError(
+                f"The state has {len(state.keys)} copies, but this environment has "
+                f"{self.num_envs}: make it with num_envs={len(state.keys)}."
+            )
+        self._state = state
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode in every copy; without a seed each continues from its own key."""
+        super().reset(seed=seed)
+        if options and "reset_mask" in options:
+            raise InputError(
+                "Copies cannot be reset one by one with options['reset_mask']: those that end "
+                "start anew by themselves (same-step autoreset)."
+            )
+        if seed is None and self._state is not None:
+            keys = random.next_episode(self._state.keys)
+        else:
+            start = int(self.np_random.integers(2**63)) if seed is None else seed
+            keys = random.keys(start, self.num_envs)
+        self._state, observation = self.world.reset(keys)
+        return copied(observation), {}
+
+    def step(self, actions: Action) -> tuple[Observation, Array, Array, Array, dict[str, Any]]:
+        """Advance all copies; those that end start anew."""
+        step = self.world.step(self.state, actions)
+        state, observation = step.state, step.observation
+        infos = _masked(copied(step.info), np.ones(self.num_envs, np.bool_))
+        done = step.terminated | step.truncated
+        if done.any():
+            infos |= {"final_obs": copied(observation), "_final_obs": done}
+            infos |= {"final_info": _masked(copied(step.info), done), "_final_info": done}
+            keys = random.next_episode(state.keys[done])
+            first_state, first_observation = self.world.reset(keys)
+            state = put(state, done, first_state)
+            observation = put(observation, done, first_observation)
+        self._state = state
+        # The caller may write into what it gets; the state must not share memory with it.
+        return copied(observation), step.reward, step.terminated, step.truncated, infos
+
+
+class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
+    """One copy of a world as a Gymnasium environment."""
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own declaration)
+
+    def __init__(self, world: World[StateT]) -> None:
+        self.world = world
+        self.observation_space = world.observation_space
+        self.action_space = world.action_space
+        self.state: StateT | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; without a seed it follows the last one as in the vector environment."""
+        super().reset(seed=seed)
+        if seed is None and self.state is not None:
+            keys = random.next_episode(self.state.keys)
+        else:
+            start = int(self.np_random.integers(2**63)) if seed is None else seed
+            keys = random.keys(start, 1)
+        self.state, observation = self.world.reset(keys)
+        return _only(observation), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Advance by one step."""
+        if self.state is None:
+            raise InputError("There is no state yet: call reset() before the first step.")
+        step = self.world.step(self.state, _batch_of_one(action))
+        self.state = step.state
+        return (
+            _only(step.observation),
+            float(step.reward[0]),
+            bool(step.terminated[0]),
+            bool(step.truncated[0]),
+            _only(step.info),
+        )
+
+
+def _masked(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
+    """Gymnasium's form of batched figures: each name beside a mask of the copies that have it."""
+    return dict(info) | {f"_{name}": mask for name in info}
+
+
+def _only(tree: Any) -> Any:
+    return take(copied(tree), 0)
+
+
+def _batch_of_one(action: Any) -> Any:
+    if isinstance(action, Mapping):
+        return {name: np.asarray(part)[None] for name, part in action.items()}
+    return np.asarray(action)[None]

@@ -1,0 +1,114 @@
+"""Simple agents for the causal worlds, to compare trained policies with.
+
+Each is a function ``(world, state, keys [B]) -> action`` that decides for all copies at once and
+looks only at what an experimenter has: the graph, the domains, the student and the rows so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from envs import random
+from envs.arrays import Array, Bools, Floats, Ints, Keys
+from envs.batched import Agent
+from envs.validation import InputError
+
+if TYPE_CHECKING:
+    from envs.causal.learning import CausalLearning, State
+
+CANDIDATES = 24
+"""How many interventions the design weighs against each other before each step."""
+_GOLDEN = (np.sqrt(5) - 1) / 2
+
+
+def agents(student: str) -> Mapping[str, Agent]:
+    """The agents by name that can be used with a student."""
+    known: dict[str, Agent] = {
+        "random": random_choice,
+        "round_robin": round_robin,
+        "parents_first": parents_first,
+    }
+    if student == "bayes_linear":
+        known["posterior_variance_design"] = posterior_variance_design
+    return known
+
+
+def random_choice(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
+    """Any node, any value."""
+    return _action(random.integers(random.fold(keys, 1), world.scm.nodes), _any_value(keys))
+
+
+def round_robin(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
+    """The nodes in order, any value."""
+    return _action(state.step % world.scm.nodes, _any_value(keys))
+
+
+def parents_first(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
+    """The nodes that have children, in a fixed order; a node's values spread by the golden ratio.
+
+    Setting a leaf teaches no mechanism. Setting an inner node breaks the tie between it and its own
+    parents, which rows without an intervention never do, so inner nodes come at every other turn;
+    roots vary by themselves and need it least.
+    """
+    order = turns(world.parents)
+    node = order[state.step % len(order)]
+    times = state.histogram.sum(axis=2)[np.arange(len(node)), node]
+    return _action(node, 2 * ((times + 1) * _GOLDEN % 1.0) - 1)
+
+
+def turns(parents: Bools) -> Ints:
+    """The order of nodes in which :func:`parents_first` goes round, from parents [n, n].
+
+    Nodes with children: inner ones before each root in turn, roots with fewest children first. On
+    the post-mortem's graph that is X2, X4, X2, X1.
+    """
+    children = parents.sum(axis=0)
+    is_root = ~parents.any(axis=1)
+    inner = sorted(np.flatnonzero((children > 0) & ~is_root), key=lambda i: -children[i])
+    roots = sorted(np.flatnonzero((children > 0) & is_root), key=lambda i: children[i])
+    if not inner or not roots:
+        return np.array(inner or roots)
+    pairs = max(len(inner), len(roots))
+    both = [(inner[i % len(inner)], roots[i % len(roots)]) for i in range(pairs)]
+    return np.array(both).ravel()
+
+
+def posterior_variance_design(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
+    """The candidate after which the student expects to be surest of the mechanisms.
+
+    Rows are imagined from the student's own means, never drawn from the world, so the design costs
+    no budget.
+    """
+    from envs.causal.student import BayesLinear
+
+    student: Any = world.student
+    if not isinstance(student, BayesLinear):
+        raise InputError(
+            "posterior_variance_design needs a student with a posterior, but this one is "
+            f"{world.params.student!r}: set student='bayes_linear' or take another baseline."
+        )
+    B, n = len(keys), world.scm.nodes
+    node_key, value_key, noise_key = random.split(keys, 3)
+    node = random.integers(node_key, n, (CANDIDATES,))
+    position = 2 * random.uniform(value_key, (CANDIDATES,)) - 1
+    # The same noise for all candidates: their difference is then that of the interventions.
+    noise = random.normal(noise_key, (world.params.rows, n))
+    expected = np.empty((B, CANDIDATES))
+    for c in range(CANDIDATES):
+        chosen = np.arange(n) == node[:, c, None]
+        values = chosen * world.scm.domain_value(node[:, c], position[:, c])[:, None]
+        expected[:, c] = student.expected_variance(state.student, noise, chosen, values)
+    best = expected.argmin(axis=1)
+    every = np.arange(B)
+    return _action(node[every, best], position[every, best])
+
+
+def _any_value(keys: Keys) -> Floats:
+    return 2 * random.uniform(random.fold(keys, 2)) - 1
+
+
+def _action(node: Ints, position: Floats) -> dict[str, Array]:
+    return {"choice": node.astype(np.int64), "value": position.astype(np.float32)}

@@ -1,0 +1,90 @@
+"""What an intervention is worth: the gain in knowledge, and the post-mortem's bonuses.
+
+Every term is computed and reported whether or not it counts, so that its cost can be seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import numpy as np
+
+from envs.arrays import Floats, Ints
+from envs.causal.metric import Risk
+from envs.validation import Between, Fraction, NonNegative, validate
+
+_FLOOR = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class RewardTerms:
+    """The weight of each term of the reward; 0 leaves a term out."""
+
+    log_gain: Annotated[float, NonNegative] = 1.0
+    """Times log excess risk before minus after: scale-free, so late steps still count."""
+    improvement: Annotated[float, NonNegative] = 0.0
+    """Times the fall of the post-mortem's loss (the post-mortem: 100)."""
+    concentration: Annotated[float, NonNegative] = 0.0
+    """Penalty times the share of the commonest recent choice beyond the limit (200)."""
+    concentration_limit: Annotated[float, Fraction] = 0.4
+    """The share of one choice up to which nothing is taken off."""
+    coverage: Annotated[float, NonNegative] = 0.0
+    """Times the number of different nodes among the recent choices (10)."""
+    undersampled: Annotated[float, NonNegative] = 0.0
+    """Bonus times how far the chosen node's share lies below an equal share (200)."""
+    diversity_threshold: Annotated[float, Fraction] = 0.6
+    """The bonus is paid only while the recent choices' entropy, over its maximum, is below this."""
+    window: Annotated[int, Between(1, 10_000)] = 100
+    """How many choices count as recent; all belong to the same episode."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+POSTMORTEM = RewardTerms(
+    log_gain=0.0, improvement=100.0, concentration=200.0, coverage=10.0, undersampled=200.0
+)
+"""The post-mortem's own proposal."""
+
+
+def rewards(terms: RewardTerms, before: Risk, after: Risk, counts: Ints, chosen: Ints) -> Floats:
+    """Reward terms [B, 5], weighted, in the order of ``NAMES``.
+
+    Args:
+        terms: the weights.
+        before: the risk before the intervention.
+        after: the risk after it.
+        counts: [B, n] how often each node is among the recent choices, this one included.
+        chosen: [B] the node chosen now.
+    """
+    B, n = counts.shape
+    # Early on every choice would be a large share of few, so at least n choices are reckoned with.
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), n)
+    excess = np.maximum(np.stack((before.excess, after.excess)), _FLOOR)
+    gain = np.log(excess[0]) - np.log(excess[1])
+    crowded = np.maximum(share.max(axis=1) - terms.concentration_limit, 0)
+    missing = np.maximum(1 / n - share[np.arange(B), chosen], 0)
+    monotonous = diversity(counts) < terms.diversity_threshold
+    return np.stack(
+        (
+            terms.log_gain * gain,
+            terms.improvement * (before.postmortem - after.postmortem),
+            -terms.concentration * crowded,
+            terms.coverage * (counts > 0).sum(axis=1),
+            terms.undersampled * missing * monotonous,
+        ),
+        axis=1,
+    )
+
+
+NAMES = ("log_gain", "improvement", "concentration", "coverage", "undersampled")
+"""The terms in order; the first two are the gain in knowledge, the others bonuses on top of it."""
+
+
+def diversity(counts: Ints) -> Floats:
+    """Entropy [B] of choices counted [B, n], over its maximum log n; 0 for a single choice."""
+    n = counts.shape[1]
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
+    return entropy / np.log(max(n, 2))

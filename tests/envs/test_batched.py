@@ -1,0 +1,176 @@
+# pyright: basic
+"""The two shells: seeds, automatic resets, and copies that do not influence each other."""
+
+import json
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+import envs
+from envs import arrays
+from envs.validation import InputError
+
+ID = "envs:CausalLearning-v0"
+
+
+def vector(copies, **fields) -> Any:
+    return gymnasium.make_vec(
+        ID, num_envs=copies, vectorization_mode="vector_entry_point", **fields
+    )
+
+
+def actions(seeds, t):
+    seeds = np.asarray(seeds)
+    return {"choice": (seeds + t) % 5, "value": np.sin(seeds + 3.0 * t).astype(np.float32)}
+
+
+def trajectory(copies, seed, steps=25, **fields):
+    """Observations [B, T, ...], rewards, excess risks and ends of several episodes."""
+    env = vector(copies, **fields)
+    env.reset(seed=seed)
+    rows = []
+    for t in range(steps):
+        observation, reward, terminated, _, infos = env.step(actions(np.arange(copies) + seed, t))
+        rows.append((observation["nodes"], reward, infos["excess_risk"], terminated))
+    return [np.stack(part, axis=1) for part in zip(*rows, strict=True)]
+
+
+ENDS_ANYWHERE = {
+    "interventions": 12,
+    "observe_every": 3,
+    "stop_when_learnt": True,
+    "tolerance": 0.3,
+    "patience": 2,
+}
+
+
+@pytest.mark.parametrize("fields", [{}, ENDS_ANYWHERE], ids=["plain", "ends anywhere"])
+@pytest.mark.parametrize(("seed", "copies"), [(0, 1), (127, 1), (3, 7), (121, 7)])
+def test_a_copy_lives_the_same_episodes_whatever_the_batch(seed, copies, fields):
+    many = trajectory(128, 0, **fields)
+    few = trajectory(copies, seed, **fields)
+    for a, b in zip(many, few, strict=True):
+        np.testing.assert_array_equal(a[seed : seed + copies], b)
+
+
+def test_a_single_environment_lives_the_same_episodes_as_a_copy():
+    env = gymnasium.make(ID, interventions=4)
+    nodes, rewards, excess, ends = trajectory(3, 20, steps=14, interventions=4)
+    env.reset(seed=22)
+    for t in range(14):
+        action = {name: part[0] for name, part in actions([22], t).items()}
+        observation, reward, terminated, _, info = env.step(action)
+        assert (reward, terminated) == (rewards[2, t], ends[2, t])
+        assert info["excess_risk"] == excess[2, t]
+        if terminated:
+            observation, _ = env.reset()
+        np.testing.assert_array_equal(observation["nodes"], nodes[2, t])
+
+
+def test_a_fresh_process_lives_the_same_episodes():
+    code = (
+        "import json; from tests.envs.test_batched import trajectory;"
+        "print(json.dumps(trajectory(2, 9)[2].tolist()))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    np.testing.assert_array_equal(np.array(json.loads(out)), trajectory(2, 9)[2])
+
+
+def test_the_final_observation_and_figures_survive_the_reset():
+    env = vector(3, interventions=2)
+    _first, _ = env.reset(seed=0)
+    env.step(actions(np.arange(3), 0))
+    observation, _, terminated, truncated, infos = env.step(actions(np.arange(3), 1))
+    assert terminated.all() and not truncated.any()
+    assert infos["_final_obs"].all()
+    np.testing.assert_allclose(infos["final_obs"]["context"], [[1, 0]] * 3)
+    np.testing.assert_allclose(observation["context"], [[0, 1]] * 3)
+    np.testing.assert_array_equal(infos["final_info"]["rows"], [100] * 3)
+    np.testing.assert_array_equal(infos["final_info"]["_rows"], [True] * 3)
+
+
+def test_only_finished_copies_are_marked_and_reset():
+    env = vector(64, **ENDS_ANYWHERE)
+    env.reset(seed=0)
+    observation, terminated, infos = {}, np.zeros(64, bool), {}
+    for t in range(12):
+        observation, _, terminated, _, infos = env.step(actions(np.arange(64), t))
+        if terminated.any() and not terminated.all():
+            break
+    np.testing.assert_array_equal(infos["_final_obs"], terminated)
+    np.testing.assert_array_equal(observation["context"][:, 0] == 0, terminated)
+    going = ~terminated
+    np.testing.assert_array_equal(infos["final_obs"]["nodes"][going], observation["nodes"][going])
+
+
+def test_what_the_caller_does_to_an_observation_changes_nothing():
+    one, two = vector(2), vector(2)
+    for env in (one, two):
+        env.reset(seed=0)
+    for t in range(12):
+        mine, *_, infos = one.step(actions([0, 1], t))
+        yours, *_ = two.step(actions([0, 1], t))
+        for name in mine:
+            np.testing.assert_array_equal(mine[name], yours[name])
+            mine[name][:] = np.nan
+            infos["node_excess"][:] = np.nan
+            if "final_obs" in infos:
+                infos["final_obs"][name][:] = np.nan
+
+
+def test_a_state_put_back_continues_the_same():
+    env = vector(3)
+    env.reset(seed=0)
+    env.step(actions(np.arange(3), 0))
+    state = pickle.loads(pickle.dumps(env.unwrapped.state))
+    first = env.step(actions(np.arange(3), 1))
+    env.unwrapped.state = state
+    again = env.step(actions(np.arange(3), 1))
+    np.testing.assert_array_equal(first[0]["nodes"], again[0]["nodes"])
+    np.testing.assert_array_equal(first[1], again[1])
+
+
+def test_a_state_of_another_size_is_refused_in_a_sentence():
+    env = vector(3)
+    env.reset(seed=0)
+    other = vector(2)
+    with pytest.raises(InputError, match="3 copies, but this environment has 2"):
+        other.unwrapped.state = env.unwrapped.state
+
+
+def test_stepping_before_a_reset_is_refused_in_a_sentence():
+    with pytest.raises(InputError, match="call reset"):
+        vector(1).step(actions([0], 0))
+
+
+def test_a_reset_of_some_copies_is_refused_in_a_sentence():
+    env = vector(2)
+    env.reset(seed=0)
+    with pytest.raises(InputError, match="cannot be reset one by one"):
+        env.reset(options={"reset_mask": np.array([True, False])})
+
+
+def test_a_reset_without_a_seed_starts_new_episodes():
+    env = vector(2)
+    env.reset(seed=0)
+    before = env.unwrapped.state.keys
+    env.reset()
+    assert (env.unwrapped.state.keys != before).all()
+
+
+def test_states_are_indexed_and_merged_without_spelling_them_out():
+    world = envs.FAMILIES["CausalLearning-v0"].world(envs.FAMILIES["CausalLearning-v0"].params())
+    state, _ = world.reset(np.arange(4, dtype=np.uint64))
+    other, _ = world.reset(np.arange(10, 14, dtype=np.uint64))
+    mask = np.array([True, False, True, False])
+    assert arrays.take(state, mask).keys.tolist() == [0, 2]
+    assert arrays.where(mask, state, other).keys.tolist() == [0, 11, 2, 13]
+    assert arrays.put(state, mask, arrays.take(other, mask)).keys.tolist() == [10, 1, 12, 3]
+    assert arrays.take(state, mask).student.gram.shape[0] == 2

@@ -1,0 +1,71 @@
+# pyright: basic
+"""The structural causal model: its equations, interventions, and what it refuses."""
+
+import numpy as np
+import pytest
+
+from envs import random
+from envs.causal import scm
+from envs.validation import InputError
+
+MODEL = scm.ace5()
+
+
+def rows(count, chosen=(), value=0.0):
+    noise = random.normal(random.keys(0, 1), (count, 5))
+    mask = np.isin(MODEL.names, chosen)[None]
+    return MODEL.sample(noise, mask, np.where(mask, value, 0.0))[0], noise[0]
+
+
+def test_rows_follow_the_equations_of_the_post_mortem():
+    x, e = rows(200)
+    np.testing.assert_allclose(x[:, 0], e[:, 0])
+    np.testing.assert_allclose(x[:, 1], 2 * x[:, 0] + 1 + 0.1 * e[:, 1])
+    expected = 0.5 * x[:, 0] - x[:, 1] + np.sin(x[:, 1]) + 0.1 * e[:, 2]
+    np.testing.assert_allclose(x[:, 2], expected)
+    np.testing.assert_allclose(x[:, 3], 2 + e[:, 3])
+    np.testing.assert_allclose(x[:, 4], 0.2 * x[:, 3] ** 2 + 0.1 * e[:, 4])
+
+
+def test_an_intervention_changes_what_follows_and_nothing_before():
+    natural, _ = rows(50)
+    x, e = rows(50, chosen=["X2"], value=3.0)
+    assert (x[:, 1] == 3).all()
+    np.testing.assert_array_equal(x[:, [0, 3, 4]], natural[:, [0, 3, 4]])
+    np.testing.assert_allclose(x[:, 2], 0.5 * x[:, 0] - 3 + np.sin(3) + 0.1 * e[:, 2])
+
+
+def test_the_parents_of_each_node_are_those_of_the_graph():
+    found = {
+        name: [MODEL.names[i] for i in np.flatnonzero(row)]
+        for name, row in zip(MODEL.names, MODEL.parents[0], strict=True)
+    }
+    assert found == {"X1": [], "X2": ["X1"], "X3": ["X1", "X2"], "X4": [], "X5": ["X4"]}
+
+
+def test_each_copy_may_have_coefficients_of_its_own():
+    twice = scm.Scm(
+        names=MODEL.names,
+        weights=np.concatenate((MODEL.weights, 2 * MODEL.weights)),
+        offset=np.repeat(MODEL.offset, 2, axis=0),
+        noise=np.repeat(MODEL.noise, 2, axis=0),
+        low=MODEL.low,
+        high=MODEL.high,
+    )
+    x = np.ones((2, 1, 5))
+    np.testing.assert_allclose(twice.mechanism(1, x), [[3.0], [5.0]])
+
+
+def test_positions_are_mapped_to_the_domain():
+    position = np.array([-1.0, 0.0, 1.0])
+    np.testing.assert_allclose(MODEL.domain_value(np.array([0, 1, 4]), position), [-5, 0, 5])
+
+
+def test_a_cycle_is_refused_with_the_names_of_its_nodes():
+    with pytest.raises(InputError, match=r"Node A has B as a parent.*cycle"):
+        scm.from_terms(
+            {"A": {("B", "linear"): 1.0}, "B": {("A", "linear"): 1.0}},
+            offset={},
+            noise={"A": 1.0, "B": 1.0},
+            domain=(-1, 1),
+        )

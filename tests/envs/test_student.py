@@ -1,0 +1,186 @@
+# pyright: basic
+"""The students: exact statistics, and what must never teach a node."""
+
+import numpy as np
+import pytest
+
+from envs import random
+from envs.causal import roots, scm
+from envs.causal.metric import CAP, Metric, probe_points
+from envs.causal.mlp_student import MlpParams, MlpStudent
+from envs.causal.student import REACH, BayesLinear
+
+MODEL = scm.ace5()
+PARENTS = MODEL.parents[0]
+
+
+def linear():
+    return BayesLinear(PARENTS, probe_points(5), features=32, length_scale=1.8, ridge=1e-3)
+
+
+def batches(copies, steps, seed=0):
+    """Rows under random interventions: (rows [B, 50, 5], chosen [B, 5]) for each step."""
+    for t in range(steps):
+        key = random.fold(random.keys(seed, copies), t)
+        chosen = np.arange(5) == random.integers(key, 5)[:, None]
+        values = 10 * random.uniform(random.fold(key, 1), (5,)) - 5
+        noise = random.normal(random.fold(key, 2), (50, 5))
+        yield MODEL.sample(noise, chosen, values), chosen
+
+
+def taught(student, copies=3, steps=8):
+    state = student.reset(random.keys(0, copies))
+    for rows, chosen in batches(copies, steps):
+        state = student.learn(state, rows, chosen)
+    return state
+
+
+def naive_weights(student, copy, slot, steps=8):
+    """Ridge regression on all rows at once, one row at a time."""
+    node = int(student.slots[slot])
+    phis, ys = [], []
+    for rows, chosen in batches(copy + 1, steps):
+        if chosen[copy, node]:
+            continue
+        for row in rows[copy]:
+            if np.abs(row[PARENTS[node]]).max() <= REACH:
+                phis.append(student.features(row[None, None])[0, slot, 0])
+                ys.append(row[node])
+    phi, y = np.array(phis), np.array(ys)
+    gram = phi.T @ phi + student.ridge * np.eye(phi.shape[1])
+    at_probes = student.features(probe_points(5)[None])[0, slot]
+    variance = np.mean([p @ np.linalg.solve(gram, p) for p in at_probes])
+    return np.linalg.solve(gram, phi.T @ y), variance
+
+
+@pytest.mark.parametrize("slot", [0, 1, 2])
+def test_learning_step_by_step_equals_one_fit_to_all_rows(slot):
+    student = linear()
+    state = taught(student)
+    weights, variance = naive_weights(student, 2, slot)
+    at_probes = student.features(probe_points(5)[None])[0, slot]
+    np.testing.assert_allclose(
+        at_probes @ state.weights[2, slot], at_probes @ weights, rtol=1e-5, atol=1e-5
+    )
+    assert state.variance[2, slot] == pytest.approx(variance, rel=1e-5)
+
+
+@pytest.mark.parametrize("node", [1, 2, 4])
+def test_rows_in_which_a_node_was_set_never_change_its_parameters(node):
+    student = linear()
+    before = taught(student)
+    slot = student.slots.tolist().index(node)
+    for step in range(3):
+        chosen = np.arange(5) == np.full((3, 1), node)
+        noise = random.normal(random.keys(step, 3), (50, 5))
+        after = student.learn(before, MODEL.sample(noise, chosen, chosen * 2.0), chosen)
+        for name in ("gram", "moment", "weights", "variance"):
+            new, old = getattr(after, name)[:, slot], getattr(before, name)[:, slot]
+            np.testing.assert_array_equal(new, old)
+    assert (after.weights != before.weights).any()
+
+
+@pytest.mark.parametrize("root", [0, 3])
+def test_rows_in_which_a_root_was_set_never_change_its_fit(root):
+    student = linear()
+    before = taught(student)
+    chosen = np.arange(5) == np.full((3, 1), root)
+    rows = MODEL.sample(random.normal(random.keys(1, 3), (50, 5)), chosen, chosen * 4.0)
+    after = student.learn(before, rows, chosen)
+    place = student.root_nodes.tolist().index(root)
+    np.testing.assert_array_equal(after.roots.mean[:, place], before.roots.mean[:, place])
+    np.testing.assert_array_equal(after.roots.count[:, place], before.roots.count[:, place])
+    assert (after.roots.count[:, 1 - place] == before.roots.count[:, 1 - place] + 50).all()
+
+
+def test_the_states_given_to_a_student_stay_what_they_were():
+    student = linear()
+    state = taught(student)
+    kept = state.gram.copy(), state.weights.copy()
+    for rows, chosen in batches(3, 2, seed=5):
+        student.learn(state, rows, chosen)
+    np.testing.assert_array_equal(state.gram, kept[0])
+    np.testing.assert_array_equal(state.weights, kept[1])
+
+
+def test_roots_are_fitted_by_their_mean_and_variance():
+    values = random.normal(random.keys(0, 2), (400, 1)) * 3 + 2
+    fit = roots.empty(2, 1)
+    for part in np.split(values, 8, axis=1):
+        fit = roots.learn(fit, part, np.ones((2, 1), bool))
+    np.testing.assert_allclose(fit.mean[:, 0], values.mean(axis=1)[:, 0])
+    # One imagined row of variance 1 among 401.
+    expected = (values.var(axis=1)[:, 0] * 400 + 1) / 401
+    np.testing.assert_allclose(fit.variance[:, 0], expected)
+
+
+def test_the_divergence_of_roots_is_that_of_two_gaussians():
+    # KL(N(0, 1) || N(2, 1)) = (2 - 0)^2 / 2 = 2, and nothing for the same Gaussian.
+    nothing = roots.empty(1, 2)
+    found = roots.divergence(nothing, np.array([[0.0, 2.0]]), np.ones((1, 2)))
+    np.testing.assert_allclose(found, [[0.0, 2.0]])
+
+
+def test_excess_risk_agrees_with_monte_carlo():
+    student = linear()
+    state = taught(student, steps=20)
+    risk = Metric(MODEL, student).risk(state)
+    points = 8 * random.uniform(random.keys(3, 1), (20_000, 5)) - 4
+    learnt = student.predict(state, np.repeat(points, 3, axis=0))
+    for slot, node in enumerate(student.slots.tolist()):
+        squares = np.square(learnt[:, slot] - MODEL.mechanism(node, points))
+        error = squares.std(axis=1) / np.sqrt(20_000)
+        gap = np.abs(squares.mean(axis=1) - risk.node_excess[:, node])
+        # The probe points are 512, the Monte Carlo ones 20,000: 5 standard errors and 5 %.
+        assert (gap < 5 * error + 0.05 * squares.mean(axis=1)).all()
+
+
+def test_excess_risk_of_the_truth_is_zero_and_the_post_mortems_loss_is_its_floor():
+    student = MlpStudent(PARENTS, probe_points(5), capacity=1)
+    truth = np.stack([MODEL.mechanism(int(j), probe_points(5)[None])[0] for j in student.slots])
+
+    class Perfect(MlpStudent):
+        def predict(self, state, x):
+            return truth[None]
+
+        def roots(self, state):
+            # So many rows of the true mean and variance that the imagined one does not count.
+            n, mean = 1e12, np.array([[0.0, 2.0]])
+            return roots.Roots(np.full((1, 2), n), n * mean, n * (1 + mean**2))
+
+    perfect = Perfect(PARENTS, probe_points(5), capacity=1)
+    risk = Metric(MODEL, perfect).risk(None)
+    assert risk.excess == pytest.approx(0, abs=1e-6)
+    # 0.2 x (1 + 1) for the roots' own variance and 3 x 0.01 of noise: "total < 0.43" cannot be.
+    assert risk.postmortem == pytest.approx(0.43)
+
+
+def test_excess_risk_is_capped():
+    student = linear()
+    risk = Metric(MODEL, student).risk(student.reset(random.keys(0, 2)))
+    assert (risk.excess == CAP).all()
+
+
+def test_the_networks_learn_and_leave_a_set_node_alone():
+    student = MlpStudent(PARENTS, probe_points(5), 50, MlpParams(hidden=16, buffer=6))
+    state = student.reset(random.keys(0, 2))
+    metric = Metric(MODEL, student)
+    before = metric.risk(state).node_excess
+    for rows, chosen in batches(2, 5):
+        state = student.learn(state, rows, chosen)
+    assert (metric.risk(state).node_excess[:, 1] < before[:, 1] / 2).all()
+    fresh = student.reset(random.keys(0, 2))
+    chosen = np.arange(5) == np.full((2, 1), 1)
+    rows = MODEL.sample(random.normal(random.keys(1, 2), (50, 5)), chosen, chosen * 2.0)
+    after = student.learn(fresh, rows, chosen)
+    np.testing.assert_array_equal(after.layers[0][:, 0], fresh.layers[0][:, 0])
+    assert (after.layers[0][:, 1] != fresh.layers[0][:, 1]).any()
+
+
+def test_networks_learn_the_same_alone_and_in_a_batch():
+    student = MlpStudent(PARENTS, probe_points(5), 50, MlpParams(hidden=8, buffer=3, epochs=20))
+    many, one = student.reset(random.keys(0, 3)), student.reset(random.keys(2, 1))
+    for rows, chosen in batches(3, 2):
+        many, one = student.learn(many, rows, chosen), student.learn(one, rows[2:], chosen[2:])
+    for a, b in zip(many.layers, one.layers, strict=True):
+        np.testing.assert_allclose(a[2:], b, rtol=1e-5, atol=1e-6)
