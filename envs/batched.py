@@ -93,6 +93,10 @@ class World(ABC, Generic[StateT]):
     def step(self, state: StateT, action: Action) -> Step[StateT]:
         """One step of all copies; pure."""
 
+    def node_losses(self, state: StateT) -> Floats | None:
+        """How badly each node is known [B, n], in worlds where nodes are learnt; else None."""
+        return None
+
     @abstractmethod
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
         """The figures that describe finished episodes, from their metrics [N] by name."""

@@ -138,6 +138,7 @@ def _world_episodes(world: World[Any], act: Act, episodes: int, seed: int) -> Ep
     traces: list[Array] = []
     counts = np.zeros(len(world.choice_names))
     step = 0
+    _trace(traces, world, state)
     while not ended.all():
         action = act(state, observation, random.fold(keys, step + 2**20))
         if "choice" in action:
@@ -146,12 +147,17 @@ def _world_episodes(world: World[Any], act: Act, episodes: int, seed: int) -> Ep
         fresh = (moved.terminated | moved.truncated) & ~ended
         for name in world.episode_metrics:
             metrics.setdefault(name, np.zeros(episodes))[fresh] = moved.info[name][fresh]
-        if "node_excess" in moved.info:
-            traces.append(moved.info["node_excess"].mean(0))
+        _trace(traces, world, moved.state)
         ended |= fresh
         state, observation, step = moved.state, moved.observation, step + 1
     shares = (counts / counts.sum()).tolist() if counts.sum() else []
     return Episodes(metrics, np.stack(traces) if traces else None, shares)
+
+
+def _trace(traces: list[Array], world: World[Any], state: Any) -> None:
+    """Note the mean loss per node, in worlds that have nodes to be learnt."""
+    if (losses := world.node_losses(state)) is not None:
+        traces.append(losses.mean(0))
 
 
 def _plain_episodes(

@@ -127,20 +127,23 @@ def node_losses(evaluation: EvaluationRow | None) -> dict[str, go.Figure]:
     known = [value for v in values if (value := finite(v)) is not None]
     if not known:
         return {}
-    log = spans(known, decades=1)
+    # A root is learnt to the last digit: what is below a ten-thousandth is drawn there.
+    floor = max(known) * 1e-4
+    log = spans((shown := [max(value, floor) for value in known]), decades=1)
     figures: dict[str, go.Figure] = {}
     for node in dict.fromkeys(node for by_node in traces.values() for node in by_node):
         figure = figures[node] = blank(height=220)
         for place, (policy, by_node) in enumerate(traces.items()):
-            trace = [_point(value, log) for value in by_node.get(node, [])]
+            losses = by_node.get(node, [])
+            trace = [_point(max(value, floor) if log else value, log) for value in losses]
             line = {"width": 2.5 if place == 0 else 1.5, "color": _policy_colour(policy, place)}
             label = f"{_policy(evaluation, policy)}: %{{y:.3g}}<extra></extra>"
             figure.add_scatter(y=trace, mode="lines", line=line, hovertemplate=label)
         figure.update_layout(margin={"l": 48, "r": 8, "t": 8, "b": 36}, hovermode="x")
         figure.update_xaxes(title="interventions")
-        figure.update_yaxes(range=_range(min(known), max(known), log))
         if log:
-            _log_axis(figure, known)
+            _log_axis(figure, shown)
+        figure.update_yaxes(range=_range(min(shown), max(shown), log))
     return figures
 
 

@@ -41,7 +41,7 @@ class Axis:
         known = [value for value in numbers if value is not None]
         if len(known) < len(values):
             return cls._of_names(name, [number(value) for value in values])
-        if spans(known, decades=2):
+        if spans(known, decades=1.5):
             return cls._of_numbers(
                 f"{name} (log)", [math.log10(value) for value in known], log=True
             )

@@ -230,7 +230,7 @@ def _findings(findings: Sequence[FindingRow]) -> str:
     items = "".join(
         f'<li><b class="{escape(row.severity)}">{escape(row.severity)}</b> '
         f"Trial {escape(row.trial)}, {escape(spoken(row.symptom))} since iteration {row.since}: "
-        f"{escape(row.evidence)} {escape(row.remedy)}</li>"
+        f"{escape(row.evidence)}. {escape(row.remedy)}</li>"
         for row in findings
     )
     return f'<ol class="findings">{items}</ol>'

@@ -193,6 +193,10 @@ class CausalLearning(World[State]):
             info=_info(after, terms),
         )
 
+    def node_losses(self, state: State) -> Floats:
+        """Excess risk [B, n] of each node."""
+        return state.risk.node_excess
+
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
         """Median, mean and nine-tenths quantile of the excess risk at the end of episodes [N]."""
         excess = episodes["excess_risk"]

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Positive, validate
+from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import Finding, History, Rule, Severity
 
 
@@ -17,8 +17,8 @@ class KlRunaway(Rule):
 
     Healthy runs stay below 0.18 in their worst and 0.022 in their median iteration. A jump beyond
     ``jump`` is not recovered from and ends a run that has not improved at any time of its budget.
-    Milder excess only warns, since the score may rise in spite of it; ``no_improvement`` ends the
-    run if it does not.
+    Milder excess only warns, and only while the score does not rise in spite of it (the best trials
+    of a causal sweep begin with a median of 0.37); ``no_improvement`` ends the run if it must.
 
     Warm-up: ``rows`` rows for all but the jump. NaN policy: NaN is left out, +Inf is a jump.
     """
@@ -33,6 +33,8 @@ class KlRunaway(Rule):
     """KL above which an iteration is sick."""
     median: Annotated[float, Positive] = 0.1
     """Median KL above which the last iterations are sick together."""
+    rising: Annotated[float, Fraction] = 0.2
+    """Kendall's tau of the score above which it is rising."""
     rows: Annotated[int, AtLeastOne] = 3
     """Sick iterations, among the last ``window``, that make a finding."""
     window: Annotated[int, AtLeastOne] = 10
@@ -49,7 +51,7 @@ class KlRunaway(Rule):
             since = history.iteration(int(jumps[0]))
             return self._finding("stop", since, f"KL {kl[jumps[0]]:.3g} at iteration {since}")
         recent = history.recent("kl", self.window)
-        if recent.size < self.rows:
+        if recent.size < self.rows or history.improved or history.trend > self.rising:
             return None
         sick = int(np.count_nonzero(recent > self.high))
         if sick >= self.rows:

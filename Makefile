@@ -1,0 +1,34 @@
+# Everything starts from a bare Python 3.11 or 3.12: the first command that needs it makes .venv.
+# A second run of any target installs nothing; editing pyproject.toml or constraints.txt does.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup tune test test-learning check clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up .venv (once; a few minutes where the network is slow)"
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 12); sys.exit(None if ok else f"Rungwise needs Python 3.11 or 3.12, but {sys.executable} is {sys.version.split()[0]}: call make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv .venv
+	@# torch first and pinned: any other order may fetch another build of it.
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $(READY)
+
+tune: $(READY)
+	@$(BIN)/rungwise tune causal
+
+test: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+
+test-learning: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow -s
+
+check: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/test_house_style.py
+
+clean:
+	rm -rf .venv
