@@ -18,6 +18,7 @@ import gymnasium
 import numpy as np
 import ray
 import torch
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, VectorEnv
 from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
@@ -67,30 +68,33 @@ class Rollout:
         return table if valid.all() else table.select(np.flatnonzero(valid))
 
 
+def env_spec(env_id: str) -> EnvSpec:
+    """Gymnasium's entry for an environment, whose module (``module:Name-v0``) is imported.
+
+    Raises:
+        InputError: no environment has that id.
+    """
+    module, _, name = env_id.rpartition(":")
+    try:
+        if module:
+            importlib.import_module(module)  # registers its environments
+        return gymnasium.spec(name)
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        raise InputError(f"There is no environment {env_id!r}: {error}") from error
+
+
 def make_vector_env(
     env_id: str, env_kwargs: dict[str, Any], num_envs: int
 ) -> VectorEnv[Any, Any, Any]:
     """``num_envs`` copies of a registered environment, natively batched where it can be.
 
     Raises:
-        InputError: an environment that does not exist or refuses these arguments.
+        InputError: an environment that does not exist.
     """
-    module, _, name = env_id.rpartition(":")
-    try:
-        if module:
-            importlib.import_module(module)  # registers its environments
-        spec = gymnasium.spec(name)
-    except (gymnasium.error.Error, ModuleNotFoundError) as error:
-        raise InputError(f"There is no environment {env_id!r}: {error}") from error
-    if spec.vector_entry_point is not None:
+    if env_spec(env_id).vector_entry_point is not None:
         return gymnasium.make_vec(env_id, num_envs, "vector_entry_point", **env_kwargs)
-    return gymnasium.make_vec(
-        env_id,
-        num_envs,
-        "sync",
-        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
-        **env_kwargs,
-    )
+    same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    return gymnasium.make_vec(env_id, num_envs, "sync", vector_kwargs=same_step, **env_kwargs)
 
 
 class ColumnRunner(EnvRunner, Checkpointable):

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from envs.validation import InputError
-
 if TYPE_CHECKING:
     from tune_jobs.events import Row
     from tune_jobs.job import Job
@@ -45,10 +43,11 @@ class Failed(Exception):
 
 def tune(job: Job, out: Path | None, address: str, cpus: int | None, console: Console) -> Answer:
     """Run a sweep."""
-    from tune_jobs.run import start
+    from tune_jobs.run import prepared, start
 
     directory = out or new_directory(job.env)
-    outcome = _watched(lambda listener: start(job, directory, listener), address, cpus)
+    ready = prepared(job, directory)
+    outcome = _watched(lambda listener: start(ready, directory, listener), address, cpus)
     return _told(outcome, directory, console)
 
 
@@ -67,16 +66,11 @@ def train(job: Job, out: Path | None, address: str, cpus: int | None, console: C
     from dataclasses import replace
 
     single = replace(job, search={}, trials=1, scheduler="none")
-    answer = tune(single, out, address, cpus, console)
-    trial = answer["trials"][0]
-    metrics = _last_metrics(Path(answer["run"]))
-    return {
-        "run": answer["run"],
-        "checkpoint": trial["checkpoint"],
-        "end_reason": trial["end_reason"],
-        "metrics": metrics,
-        "report": answer["report"],
-    }
+    try:
+        return _single(tune(single, out, address, cpus, console))
+    except (Failed, Interrupted) as error:
+        error.answer = _single(error.answer)
+        raise
 
 
 def report(directory: Path, console: Console) -> Answer:
@@ -125,10 +119,12 @@ def check(env: str, console: Console) -> Answer:
     """Whether an environment keeps Gymnasium's rules and ours."""
     import gymnasium
 
+    from algos.runner import env_spec
     from envs.checking import conformance
     from tune_jobs.loading import env_id
 
     name = env_id(env)
+    env_spec(name)  # an environment that does not exist is a wrong call, not a bad environment
     violations = conformance(lambda: gymnasium.make(name))
     findings = [
         {
@@ -225,10 +221,18 @@ def _told(outcome: Outcome, directory: Path, console: Console) -> Answer:
     return answer
 
 
-def _last_metrics(directory: Path) -> dict[str, Any]:
+def _single(answer: Answer) -> Answer:
+    """The answer about a run of one trial."""
     from tune_jobs.events import ResultRow, plain, read
 
-    results = [row for row in read(directory / "events.jsonl") if isinstance(row, ResultRow)]
-    if not results:
-        raise InputError(f"{directory} has no results yet.")
-    return plain(results[-1].metrics | {"score": results[-1].score})
+    trial = answer["trials"][0]
+    rows = read(Path(answer["run"]) / "events.jsonl")
+    results = [row for row in rows if isinstance(row, ResultRow)]
+    metrics = plain(results[-1].metrics | {"score": results[-1].score}) if results else {}
+    return {
+        "run": answer["run"],
+        "checkpoint": trial["checkpoint"],
+        "end_reason": trial["end_reason"],
+        "metrics": metrics,
+        "report": answer["report"],
+    }

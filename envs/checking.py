@@ -62,9 +62,19 @@ def conformance(
     found: list[Violation] = []
     for check in (_gymnasium_check, _same_seed):
         found += _caught(lambda check=check: check(make))
-    deadline = time.monotonic() + seconds
-    found += _caught(lambda: _random_episodes(make, episodes, max_steps, deadline))
+    found += play(make, episodes, max_steps, seconds)
     return list({violation.rule: violation for violation in reversed(found)}.values())[::-1]
+
+
+def play(
+    make: Callable[[], gymnasium.Env[Any, Any]], episodes: int, max_steps: int, seconds: float
+) -> list[Violation]:
+    """Play random episodes; the first thing that is wrong with them, if anything is.
+
+    The part of :func:`conformance` that no training can do without.
+    """
+    deadline = time.monotonic() + seconds
+    return _caught(lambda: _random_episodes(make, episodes, max_steps, deadline))
 
 
 def _caught(check: Callable[[], None]) -> list[Violation]:

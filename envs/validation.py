@@ -39,7 +39,8 @@ class Between:
             return f"{'greater than' if self.low_open else 'at least'} {self.low:g}"
         if math.isinf(self.low):
             return f"{'less than' if self.high_open else 'at most'} {self.high:g}"
-        return f"in {'(' if self.low_open else '['}{self.low:g}, {self.high:g}{')' if self.high_open else ']'}"
+        left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
+        return f"in {left}{self.low:g}, {self.high:g}{right}"
 
 
 Positive = Between(0, low_open=True)

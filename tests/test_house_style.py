@@ -1,4 +1,4 @@
-"""The checks of ``make check``: format, lint, types and layers, as tests so that they always run."""
+"""The checks of ``make check``: format, lint, types and layers."""
 
 import subprocess
 from pathlib import Path

@@ -11,13 +11,11 @@ import gymnasium
 import numpy as np
 import torch
 
-import envs
 from algos.metrics import METRICS
 from algos.policy import Policy
 from algos.runner import TRAINING_SEED, make_vector_env
 from envs import random
 from envs.batched import World
-from envs.making import make_world
 from envs.validation import InputError, unknown_name
 from tune_jobs.events import EvaluationRow
 from tune_jobs.job import Job
@@ -42,9 +40,10 @@ class Episodes:
 
 
 def world_of(env: str, env_kwargs: Mapping[str, Any]) -> World[Any] | None:
-    """The world behind one of our own environments, None for any other."""
-    family = envs.FAMILIES.get(env.removeprefix("envs:"))
-    return make_world(family.path, env_kwargs) if family else None
+    """The batched world behind an environment, None where there is only a Gymnasium environment."""
+    made = make_vector_env(env, dict(env_kwargs), 1)
+    made.close()
+    return getattr(made, "world", None)
 
 
 def score_of(job: Job) -> tuple[str, Any]:

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
-from algos.distributions import head_for
-from algos.models.base import column_spaces
+import gymnasium
+
+from algos.models import MODELS
 from algos.runner import make_vector_env
+from envs.checking import play
+from envs.validation import InputError
 from tune_jobs.job import Job
 
+EPISODES, STEPS, SECONDS = 3, 300, 5.0
+"""How much of an environment is played before it is trained on."""
 
-def preflight(job: Job, drawn: dict[str, Any]) -> None:
-    """Make sure that a trial with these searched values can start.
+
+def preflight(job: Job) -> None:
+    """Make sure that every trial of a job can start.
 
     Raises:
-        InputError: settings that do not go together, an environment that cannot be made or whose
-            spaces no policy can read or act in.
+        InputError: settings that do not go together, an environment that cannot be made or breaks
+            Gymnasium's rules, or one whose spaces no policy can read or act in.
     """
-    settings, env_kwargs = job.trial_settings(drawn)
-    env = make_vector_env(job.env, env_kwargs, 1)
-    try:
-        head_for(env.single_action_space, settings.value_distribution, settings.bins)
-        column_spaces(env.single_observation_space)
-    finally:
-        env.close()
+    played: list[dict[str, Any]] = []
+    for drawn in job.drawn():
+        settings, env_kwargs = job.trial_settings(drawn)
+        if env_kwargs in played:
+            continue
+        played.append(env_kwargs)
+        env = make_vector_env(job.env, env_kwargs, 1)
+        try:
+            MODELS[settings.model](
+                observation_space=env.single_observation_space,
+                action_space=env.single_action_space,
+                model_config=settings.model_config,
+            )
+        finally:
+            env.close()
+        found = play(lambda kw=env_kwargs: gymnasium.make(job.env, **kw), EPISODES, STEPS, SECONDS)
+        if found:
+            raise InputError(
+                f"{found[0].sentence} (`rungwise check {job.env}` checks it at length.)"
+            )

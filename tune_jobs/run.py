@@ -47,21 +47,25 @@ class Plan:
     """Checkpoint to go on from; empty to start anew."""
 
 
-def start(job: Job, directory: Path, listener: Listener) -> Outcome:
-    """Run a job in a new directory, on an initialised Ray.
+def prepared(job: Job, directory: Path) -> Job:
+    """The job ready to start: checked, its metric filled in, its directory claimed. Needs no Ray.
 
     Raises:
-        InputError: something that would fail later: the directory, the disk, the environment or a
-            drawn setting.
+        InputError: something that would fail later: an environment, a metric, a drawn setting, the
+            directory or the disk.
     """
-    job = completed(job)
-    drawn = job.drawn()
-    for setting in drawn:
-        preflight(job, setting)
+    metric, mode = score_of(job)
+    job = replace(job, metric=metric, mode=mode)
+    preflight(job)
     claim(directory)
     (directory / "job.yaml").write_text(dump_job(job))
+    return job
+
+
+def start(job: Job, directory: Path, listener: Listener) -> Outcome:
+    """Run a prepared job, on an initialised Ray."""
     width = max(2, len(str(job.trials - 1)))
-    plans = [Plan(f"{i:0{width}d}", setting) for i, setting in enumerate(drawn)]
+    plans = [Plan(f"{i:0{width}d}", setting) for i, setting in enumerate(job.drawn())]
     log = EventLog(directory / "events.jsonl")
     for row in [
         _job_row(job, directory),
@@ -93,16 +97,6 @@ def open_run(directory: Path) -> tuple[Job, list[Row]]:
     if not path.is_file():
         raise InputError(f"{directory} is not a run: it has no job.yaml. Runs are listed in runs/.")
     return parse_job(path.read_text(), str(path)), read(directory / "events.jsonl")
-
-
-def completed(job: Job) -> Job:
-    """The job with its metric and mode filled in from the environment.
-
-    Raises:
-        InputError: an environment that cannot be made or a metric that nobody reports.
-    """
-    metric, mode = score_of(job)
-    return replace(job, metric=metric, mode=mode)
 
 
 def claim(directory: Path) -> None:
@@ -177,7 +171,8 @@ def _finish(
             EndRow(trial=trial.id, iteration=trial.iterations, reason="interrupted", sentence=said)
         )
     best = outcome.best
-    if best and best.checkpoint and job.evaluation_episodes and not running:
+    compared = [row for row in outcome.evaluations if best and row.checkpoint == best.checkpoint]
+    if best and best.checkpoint and job.evaluation_episodes and not running and not compared:
         recorder.write(evaluate_checkpoint(job, directory, best.id, best.checkpoint))
     reason = "interrupted" if running else "done"
     recorder.write(JobEndRow(reason=reason, seconds=time.monotonic() - started))

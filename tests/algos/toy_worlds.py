@@ -101,9 +101,7 @@ class Masked(gymnasium.Env):
         context=spaces.Box(0, 10, (1,), np.float32),
         mask=spaces.MultiBinary(n),
     )
-    action_space = spaces.Dict(
-        choice=spaces.Discrete(n), value=spaces.Box(-1, 1, (), np.float32)
-    )
+    action_space = spaces.Dict(choice=spaces.Discrete(n), value=spaces.Box(-1, 1, (), np.float32))
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)

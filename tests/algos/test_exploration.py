@@ -1,0 +1,66 @@
+# pyright: basic
+"""Exploration control: in which direction it steers, and what it measures."""
+
+import math
+
+import naive
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from algos.exploration import adapted_entropy_coef, adapted_kl_coef, marginal_entropy
+
+
+def test_the_entropy_weight_grows_below_the_target_and_shrinks_above_it():
+    assert adapted_entropy_coef(0.1, 0.2, 0.5) == pytest.approx(0.11)
+    assert adapted_entropy_coef(0.11, 0.8, 0.5) == pytest.approx(0.1)
+
+
+def test_the_entropy_weight_never_reaches_0_so_that_it_can_recover():
+    coef = 0.1
+    for _ in range(1000):
+        coef = adapted_entropy_coef(coef, 1.0, 0.5)
+    assert coef > 0
+    for _ in range(1000):
+        coef = adapted_entropy_coef(coef, 0.0, 0.5)
+    assert coef == 1.0
+
+
+@pytest.mark.parametrize(
+    ("kl", "expected"), [(0.16, 0.4), (0.14, 0.2), (0.1, 0.2), (0.07, 0.2), (0.06, 0.1)]
+)
+def test_the_kl_weight_doubles_above_one_and_a_half_targets_and_halves_below_two_thirds(
+    kl, expected
+):
+    assert adapted_kl_coef(0.2, kl, 0.1) == pytest.approx(expected)
+
+
+def test_the_kl_weight_stays_within_bounds_from_which_it_can_return():
+    low = high = 0.2
+    for _ in range(100):
+        low, high = adapted_kl_coef(low, 0.0, 0.1), adapted_kl_coef(high, 9.0, 0.1)
+    assert (low, high) == (1e-6, 1e3)
+    assert adapted_kl_coef(low, 9.0, 0.1) == 2e-6
+
+
+def test_a_policy_that_is_certain_in_each_state_may_still_use_all_choices():
+    assert marginal_entropy(torch.eye(3)).item() == pytest.approx(math.log(3))
+    same = torch.tensor([[0.0, 1, 0]] * 3)
+    assert marginal_entropy(same).item() == pytest.approx(0, abs=1e-6)
+
+
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(st.integers(1, 6), st.integers(2, 5), st.integers(0, 2**20))
+def test_the_marginal_entropy_equals_its_naive_twin(B, A, seed):
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randn(B, A, generator=generator).softmax(-1)
+    expected = naive.marginal_entropy(rows.tolist())
+    assert marginal_entropy(rows).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_marginal_entropy_pulls_a_concentrated_policy_apart():
+    logits = torch.tensor([[3.0, 0], [3, 0]], requires_grad=True)
+    marginal_entropy(logits.softmax(-1)).backward()
+    assert logits.grad is not None
+    assert (logits.grad[:, 0] < 0).all() and (logits.grad[:, 1] > 0).all()

@@ -1,0 +1,122 @@
+# pyright: basic
+import textwrap
+import time
+
+import pytest
+from command_line import answer, rungwise
+
+HURRIED = ["--iterations", 2, "--evaluation-episodes", 4, "--cpus", 1]
+
+WAREHOUSE = textwrap.dedent(
+    """
+    import gymnasium, numpy as np
+    from gymnasium import spaces
+
+
+    class Warehouse(gymnasium.Env):
+        observation_space = spaces.Box(-1, 1, (2,), np.float32)
+        action_space = spaces.Discrete(2)
+        steps = 0
+
+        def __init__(self, fault="none"):
+            self.fault = fault
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.time = 0
+            return np.zeros(2, np.float32), {}
+
+        def step(self, action):
+            Warehouse.steps += 1
+            self.time += 1
+            late = Warehouse.steps > 1500  # later than any check before the start would look
+            if late and self.fault == "raise":
+                raise KeyError("shelf 9")
+            reward = np.nan if late and self.fault == "nan" else float(action)
+            return np.zeros(2, np.float32), reward, self.time >= 10, False, {}
+
+
+    gymnasium.register("Warehouse-v0", Warehouse)
+    """
+)
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "my_envs.py").write_text(WAREHOUSE)
+    return tmp_path
+
+
+def test_help_answers_at_once(tmp_path):
+    rungwise("--help", cwd=tmp_path)  # the first call writes bytecode
+    started = time.monotonic()
+    assert rungwise("--help", cwd=tmp_path).returncode == 0
+    # Half a second on a quiet machine; importing Ray or torch by mistake would take several.
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tune", "causl"], "did you mean causal"),
+        (["tune", "causal", "--trails", "3"], "--trials"),
+        (["tune", "causal", "--settings.lr", "3"], "PPOSettings.lr must be in [0, 1]"),
+        (["train", "--env", "CartPol-v1"], "Did you mean: `CartPole`"),
+        (["train", "--env", "CartPole-v1", "--algo", "pop"], "did you mean ppo"),
+        (["train", "--env", "CartPole-v1", "--metric", "return_maen"], "did you mean return_mean"),
+        (["train"], "needs a preset"),
+        (["resume", "nowhere"], "is not a run"),
+        (["report", "nowhere"], "is not a run"),
+        (["evaluate", "nowhere"], "is not a checkpoint"),
+        (["check", "NoSuch-v0"], "NoSuch"),
+    ],
+)
+def test_a_wrong_call_gets_a_sentence_and_status_2(words, said, tmp_path):
+    done = rungwise(*words, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    # A long sentence may be boxed and wrapped.
+    flat = " ".join(done.stderr.replace("│", " ").split())
+    assert said in flat, flat
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["envs"], ["algos"], ["check", "CartPole-v1"]])
+def test_with_json_stdout_is_one_object(words, tmp_path):
+    done = rungwise(*words, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert isinstance(answer(done), dict)
+
+
+def test_a_plain_environment_of_the_users_own_is_trained_and_evaluated(project):
+    done = rungwise("train", "--env", "my_envs:Warehouse-v0", *HURRIED, "--json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    said = answer(done)
+    assert said["end_reason"] == "budget"
+    assert said["metrics"]["env_steps"] == 2048
+    done = rungwise("evaluate", said["checkpoint"], "--episodes", 8, "--json", cwd=project)
+    told = answer(done)
+    assert told["policy"].keys() == told["baselines"]["random"].keys()
+    assert 0 <= told["policy"]["return_mean"] <= 10
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "said"),
+    [
+        ("raise", "error", r"KeyError: 'shelf 9'.*my_envs.py:"),
+        ("nan", "health", r"not_finite: .*reward at step"),
+    ],
+)
+def test_an_environment_that_fails_late_ends_the_trial_with_its_own_words(
+    project, fault, reason, said
+):
+    done = rungwise(
+        *("train", "--env", "my_envs:Warehouse-v0", "--env-kwargs", "fault", fault, "--out", "run"),
+        *("--iterations", 9, "--cpus", 1, "--json"),
+        cwd=project,
+    )
+    assert done.returncode == 1, done.stderr
+    assert answer(done)["end_reason"] == reason
+    rows = (project / "run" / "events.jsonl").read_text()
+    import re
+
+    assert re.search(said, rows), rows

@@ -1,0 +1,131 @@
+# pyright: basic
+"""A whole sweep as a user runs it: its answer, its files, and what a killed driver costs."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pyarrow.parquet as pq
+import pytest
+from command_line import answer, command, rungwise
+
+from tune_jobs.events import CheckpointRow, EndRow, ResultRow, read
+from tune_jobs.outcome import Outcome
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("sweep")
+    done = rungwise("tune", "causal-quick", "--out", "run", "--json", cwd=directory)
+    assert done.returncode == 0, done.stderr
+    return directory / "run", answer(done), done
+
+
+def test_every_trial_ends_with_a_reason(sweep):
+    _, said, _ = sweep
+    assert len(said["trials"]) == 6
+    assert {t["end_reason"] for t in said["trials"]} <= {"budget", "asha", "health"}
+    assert all(t["iterations"] >= 1 and t["checkpoint"] for t in said["trials"])
+
+
+def test_compute_saved_adds_up_from_the_event_rows(sweep):
+    run, said, _ = sweep
+    rows = read(run / "events.jsonl")
+    last = {row.trial: row.iteration for row in rows if isinstance(row, ResultRow)}
+    assert said["compute_saved"] == pytest.approx(1 - sum(last.values()) / (6 * 9))
+    assert 0 < said["compute_saved"] < 1
+    ledger = pq.read_table(run / "ledger.parquet").to_pylist()
+    ended = [row for row in ledger if row["kind"] == "end"]
+    assert sum(row["iterations_run"] for row in ended) == sum(last.values())
+
+
+def test_the_best_trial_is_compared_on_fresh_seeds_and_can_be_evaluated_again(sweep):
+    run, said, _ = sweep
+    evaluation = Outcome.of(read(run / "events.jsonl")).evaluation
+    done = rungwise(
+        *("evaluate", said["best"]["checkpoint"], "--episodes", 64, "--json"), cwd=run.parent
+    )
+    told = answer(done)
+    assert told["policy"] == pytest.approx(evaluation.policy)
+    assert set(told["baselines"]) >= {"random", "round_robin", "parents_first"}
+    assert set(told["policy"]) == {"median", "mean", "q90"}
+
+
+def test_the_report_opens_offline(sweep):
+    run, _, _ = sweep
+    page = (run / "report.html").read_text()
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?(https?:)?//", page)
+    for trial in Outcome.of(read(run / "events.jsonl")).trials:
+        assert trial.id in page
+
+
+def test_progress_goes_to_stderr_only(sweep):
+    _, _, done = sweep
+    assert "of 6 ended" in done.stderr
+    assert done.stdout.count("\n") == 1
+
+
+def test_a_used_directory_is_refused(sweep):
+    run, _, _ = sweep
+    done = rungwise("tune", "causal-quick", "--out", run, cwd=run.parent)
+    assert done.returncode == 2
+    assert "rungwise resume" in done.stderr
+
+
+def test_resuming_a_finished_run_runs_nothing_again(sweep):
+    run, said, _ = sweep
+    before = [row for row in read(run / "events.jsonl") if isinstance(row, ResultRow)]
+    done = rungwise("resume", "run", "--json", cwd=run.parent)
+    assert done.returncode == 0, done.stderr
+    assert answer(done)["trials"] == said["trials"]
+    after = [row for row in read(run / "events.jsonl") if isinstance(row, ResultRow)]
+    assert after == before
+
+
+LONG = ["--iterations", 40, "--grace", 2, "--checkpoint-every", 2, "--evaluation-episodes", 0]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        command("tune", "causal-quick", "--out", run, *LONG),
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _wait_for_the_middle(run)
+    os.killpg(process.pid, how) if how == signal.SIGINT else process.kill()
+    status = process.wait(timeout=60)
+    assert status == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    rows = read(run / "events.jsonl")
+    ended = {r.trial: r for r in rows if isinstance(r, EndRow) and r.reason != "interrupted"}
+    saved = {r.trial: r.iteration for r in rows if isinstance(r, CheckpointRow)}
+    reached = {r.trial: r.iteration for r in rows if isinstance(r, ResultRow)}
+
+    done = rungwise("resume", run, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {t["end_reason"] for t in answer(done)["trials"]} <= {"budget", "asha", "health"}
+    new = [r for r in read(run / "events.jsonl")[len(rows) :] if isinstance(r, ResultRow)]
+    assert not {r.trial for r in new} & set(ended), "a finished trial ran again"
+    for trial in {r.trial for r in new}:
+        first = next(r for r in new if r.trial == trial)
+        assert first.iteration == saved.get(trial, 0) + 1
+        assert reached.get(trial, 0) - saved.get(trial, 0) <= 2
+
+
+def _wait_for_the_middle(run):
+    """Until one trial has ended and another one has a checkpoint."""
+    for _ in range(1200):
+        time.sleep(0.1)
+        if not (run / "events.jsonl").exists():
+            continue
+        rows = read(run / "events.jsonl")
+        ended = {row.trial for row in rows if isinstance(row, EndRow)}
+        seen = {row.trial for row in rows if isinstance(row, CheckpointRow)} - ended
+        if ended and seen:
+            return
+    raise AssertionError("the sweep never got going")

@@ -1,0 +1,20 @@
+# pyright: basic
+"""What the tests of all packages share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def local_ray():
+    """A Ray of two CPUs on this machine, whose workers find the environments of the tests."""
+    import ray
+
+    if not ray.is_initialized():
+        places = [str(Path(__file__).parent / "algos"), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()

@@ -1,0 +1,72 @@
+# pyright: basic
+import pytest
+
+from envs.validation import InputError
+from tune_jobs.evaluate import score_of
+from tune_jobs.flags import job_flags, job_from_flags
+from tune_jobs.loading import dump_job, load_job, make_job, parse_job, preset_names
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads_and_survives_being_written_out(name):
+    job = load_job(name)
+    assert parse_job(dump_job(job), "copy") == job
+    for drawn in job.drawn():
+        job.trial_settings(drawn)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_job_survives_the_way_through_command_line_flags(name):
+    job = load_job(name)
+    assert job_from_flags(job_flags(job).default) == job
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("env: CartPole-v1\nitertions: 3", "no field 'itertions' .*did you mean iterations"),
+        ("env: CartPole-v1\nsettings: {leraning_rate: 1}", "no field 'leraning_rate'"),
+        ("env: CartPole-v1\nsettings: {lr: 7}", r"PPOSettings.lr must be in \[0, 1\].*it is 7"),
+        ("env: CartPole-v1\nsettings: {lr: fast}", "PPOSettings.lr must be a number.*'fast'"),
+        ("env: CartPole-v1\nalgo: pqo", "no algorithm 'pqo': did you mean ppo"),
+        ("env: CartPole-v1\nsearch: {cilp: {uniform: [0, 1]}}", "did you mean clip"),
+        ("env: CartPole-v1\nsearch: {lr: {uniform: [0.1, 7]}}", r"search.lr must be in \[0, 1\]"),
+        ("env: CartPole-v1\nhealth: {zero_rewad: stop}", "did you mean zero_reward"),
+        ("env: CartPole-v1\nhealth: {zero_reward: halt}", "halt"),
+        ("env: CartPole-v1\ntrials: 4", "need something to search"),
+        ("env: CartPole-v1\nseed: -1", "seed must be"),
+        ("settings: {lr: 0.1}", "must name an environment"),
+        ("env: [", "not valid YAML"),
+        ("just text", "must hold the fields of a job"),
+        ("env: CartPole-v1\nsettings: {minibatch_size: 9999}", "at most the 1024 rows"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_a_sentence(text, said):
+    with pytest.raises(InputError, match=said):
+        parse_job(text, "job.yaml")
+
+
+def test_an_unknown_preset_names_the_nearest():
+    with pytest.raises(InputError, match="did you mean causal"):
+        load_job("causl")
+
+
+def test_a_missing_job_file_is_named():
+    with pytest.raises(InputError, match=r"nowhere.yaml cannot be read"):
+        load_job("nowhere.yaml")
+
+
+def test_our_environments_need_no_module_and_bring_their_own_score():
+    job = make_job({"env": "CausalLearning-v0"})
+    assert job.env == "envs:CausalLearning-v0"
+    assert score_of(job) == ("excess_risk", "min")
+    assert score_of(make_job({"env": "CartPole-v1"})) == ("return_mean", "max")
+
+
+def test_an_unknown_metric_or_an_unclear_direction_is_refused():
+    with pytest.raises(InputError, match="did you mean return_mean"):
+        score_of(make_job({"env": "CartPole-v1", "metric": "retrun_mean"}))
+    with pytest.raises(InputError, match="mode must say"):
+        score_of(make_job({"env": "CartPole-v1", "metric": "entropy"}))
+    job = make_job({"env": "CartPole-v1", "metric": "entropy", "mode": "max"})
+    assert score_of(job) == ("entropy", "max")

@@ -1,0 +1,72 @@
+# pyright: basic
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from envs.validation import InputError
+from tune_jobs.events import CheckpointRow, EndRow, TrialRow
+from tune_jobs.loading import load_job, make_job
+from tune_jobs.preflight import preflight
+from tune_jobs.run import claim, unfinished
+from tune_jobs.search import Space
+
+
+def test_a_used_run_directory_is_refused_with_both_ways_out(tmp_path):
+    (tmp_path / "job.yaml").write_text("")
+    with pytest.raises(InputError, match=r"rungwise resume .*--out"):
+        claim(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_start(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        claim(tmp_path / "file" / "run")
+
+
+def test_a_nearly_full_disk_is_said_before_the_start(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**20))
+    with pytest.raises(InputError, match="Only 1 MiB are free"):
+        claim(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"env": "CartPol-v1"}, "Did you mean: `CartPole`"),
+        ({"env": "no_such_module:Thing-v0"}, "no_such_module"),
+        ({"env": "CausalLearning-v0", "env_kwargs": {"row": 5}}, "did you mean rows"),
+        ({"env": "Blackjack-v1", "settings": {"model": "set"}}, "set model needs a Dict"),
+    ],
+)
+def test_an_environment_that_cannot_be_trained_on_is_refused_before_ray_starts(fields, said):
+    with pytest.raises(InputError, match=said):
+        preflight(make_job(fields))
+
+
+def test_a_drawn_setting_that_contradicts_another_is_refused_before_ray_starts():
+    job = load_job("causal")
+    search = {"num_envs": Space("choice", (64,))}
+    job = replace(job, settings=replace(job.settings, minibatch_size=2000), search=search)
+    with pytest.raises(InputError, match="at most the 1280 rows"):
+        preflight(job)
+
+
+def test_what_is_left_of_a_run_starts_from_its_newest_sound_checkpoint(tmp_path):
+    from algos.checkpoint import write_manifest
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text(name)
+        write_manifest(tmp_path / name)
+    (tmp_path / "b" / "weights").write_text("flipped")
+    rows = [
+        *(TrialRow(trial=t, config={"lr": 0.1}) for t in ("00", "01", "02", "03")),
+        EndRow(trial="00", iteration=9, reason="asha"),
+        CheckpointRow(trial="01", iteration=2, path="a"),
+        CheckpointRow(trial="01", iteration=4, path="b"),
+        EndRow(trial="02", iteration=3, reason="interrupted"),
+    ]
+    left = {plan.trial: plan.resume for plan in unfinished(tmp_path, rows)}
+    assert left == {"01": str(tmp_path / "a"), "02": "", "03": ""}
