@@ -7,6 +7,7 @@ stderr. Exit status: 0 on success, 2 for a wrong call, 1 for anything else, 130 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -129,6 +130,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.path.insert(0, str(Path.cwd()))
     # One thread a process: many small networks train side by side.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # RLlib warns of deprecated calls that it makes itself.
+    logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
     sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
 
 

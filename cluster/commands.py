@@ -7,6 +7,7 @@ console. Nothing here imports Ray or torch before it needs them: ``--help`` must
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,7 @@ def tune(job: Job, out: Path | None, address: str, cpus: int | None, console: Co
 
     directory = out or new_directory(job.env)
     ready = prepared(job, directory)
+    _announce(ready, cpus)
     outcome = _watched(lambda listener: start(ready, directory, listener), address, cpus)
     return _told(outcome, directory, console)
 
@@ -181,6 +183,17 @@ def _list(found: dict[str, str], console: Console, hint: str) -> None:
     console.print(hint, style="dim", highlight=False)
 
 
+def _announce(job: Job, cpus: int | None) -> None:
+    """Say on stderr what is about to start, while Ray needs its seconds to do so."""
+    settings = f"{job.trials} settings under {job.scheduler.upper()}" if job.trials > 1 else "1 run"
+    offered = cpus or os.cpu_count() or 1
+    Console(stderr=True).print(
+        f"{job.env.split(':')[-1]}, {job.algo.upper()}, {settings}, at most {job.iterations} "
+        f"iterations each, on {offered} CPU{'s' if offered > 1 else ''}",
+        highlight=False,
+    )
+
+
 def _watched(
     run: Callable[[Callable[[Row], None]], Outcome], address: str, cpus: int | None
 ) -> Outcome:
@@ -198,12 +211,12 @@ def _watched(
         else:
             shown[0].update(row)
 
-    with session(address, cpus):
-        try:
+    try:
+        with session(address, cpus):
             return run(listener)
-        finally:
-            if shown:
-                shown[0].__exit__(None, None, None)
+    finally:
+        if shown:
+            shown[0].__exit__(None, None, None)
 
 
 def _told(outcome: Outcome, directory: Path, console: Console) -> Answer:

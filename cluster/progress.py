@@ -198,7 +198,9 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
     lines = [_best(outcome), *_compared(outcome.evaluation), _compute(outcome)]
     if directory is not None:
         lines.append(f"Report: {Path(directory) / 'report.html'}")
-        lines.append(f"Resume or look again: rungwise report {directory}")
+        open_ends = any(t.end_reason in (None, "interrupted") for t in outcome.trials)
+        again = "Go on: rungwise resume" if open_ends else "Look again: rungwise report"
+        lines.append(f"{again} {directory}")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
 

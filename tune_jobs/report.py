@@ -240,6 +240,7 @@ def _again(outcome: Outcome, job_yaml: str, directory: Path) -> list[str]:
     job = outcome.job
     commands = [
         ["the same job anew", f"rungwise tune {directory / 'job.yaml'}"],
+        ["what was left open", f"rungwise resume {directory}"],
         ["this page again", f"rungwise report {directory}"],
     ]
     rows = [[escape(what), f"<code>{escape(command)}</code>"] for what, command in commands]

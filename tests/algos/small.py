@@ -1,7 +1,9 @@
 # pyright: basic
 """Modules, runners, learners and algorithms that are small enough for a test."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -19,7 +21,7 @@ def settings(**changed):
     return PPOSettings(**tiny | changed)
 
 
-def module(observation_space, action_space, *, scale=0.3, seed=0, **changed):
+def module(observation_space, action_space, *, scale=0.3, seed=0, **changed) -> Any:
     """A policy network with weights large enough for its probabilities to differ."""
     s = settings(**changed)
     built = MODELS[s.model](
@@ -42,14 +44,14 @@ def _config(env, env_kwargs, seed, chosen, iterations=5):
     return config.train_with(chosen, iterations)
 
 
-def runner(env, env_kwargs=None, *, seed=0, worker_index=0, **changed):
+def runner(env, env_kwargs=None, *, seed=0, worker_index=0, **changed) -> Any:
     """A runner in this process, without Ray."""
     config = _config(env, env_kwargs, seed, settings(**changed))
     torch.manual_seed(seed)
     return ColumnRunner(config=config, worker_index=worker_index)
 
 
-def learner(env, *, seed=0, **changed):
+def learner(env, *, seed=0, **changed) -> Any:
     """A learner in this process, without Ray, whose policy is not nearly uniform."""
     config = _config(env, None, seed, settings(**changed))
     built = config.build_learner(env=gymnasium.make(env))
@@ -58,7 +60,7 @@ def learner(env, *, seed=0, **changed):
 
 
 @contextmanager
-def algorithm(env, env_kwargs=None, *, seed=0, iterations=5, **changed):
+def algorithm(env, env_kwargs=None, *, seed=0, iterations=5, **changed) -> Iterator[Any]:
     """An algorithm on the session's Ray, stopped at the end."""
     built = algos.build(
         "ppo", env, env_kwargs or {}, settings(**changed), iterations=iterations, seed=seed

@@ -3,6 +3,8 @@
 
 import copy
 import json
+import os
+import signal
 
 import gymnasium
 import numpy as np
@@ -169,7 +171,7 @@ def assert_all_hold(algorithm, weights):
     assert small.same_weights(small.learner_weights(algorithm), weights)
 
 
-def test_remote_runners_hold_the_weights_after_training_a_rollback_and_a_restore(tmp_path):
+def test_remote_runners_hold_the_weights_after_training_rollback_restore_and_death(tmp_path):
     remote = {"num_env_runners": 2, "lr": 0.01}
     with small.algorithm("toy_worlds:Drawing-v0", **remote) as algorithm:
         trained(algorithm, 1)
@@ -187,8 +189,18 @@ def test_remote_runners_hold_the_weights_after_training_a_rollback_and_a_restore
         fresh.restore_from_path(str(tmp_path))
         assert_all_hold(fresh, saved)
         assert fresh.iteration == 1 and fresh.env_steps == 32
-        trained(fresh, 1)
-        assert fresh.env_steps == 64
+        # One runner dies. The other one collects alone until Ray has started it again.
+        (first, _) = fresh.env_runner_group.foreach_env_runner(
+            lambda runner: os.getpid(), local_env_runner=False
+        )
+        os.kill(first, signal.SIGKILL)
+        for _ in range(10):
+            steps = fresh.env_steps
+            trained(fresh, 1)
+            assert fresh.env_steps >= steps + 32
+            if fresh.env_runner_group.num_healthy_remote_workers() == 2:
+                break
+        assert_all_hold(fresh, small.learner_weights(fresh))
     with small.algorithm("toy_worlds:Drawing-v0") as local:
         assert set(trained(local, 3)[-1][0]) == names
 
@@ -200,3 +212,12 @@ def test_an_environment_that_fails_in_a_remote_runner_is_told_with_the_users_own
         sentence = str(fault.value)
         assert "failed in step() at step 2 of runner 1: ZeroDivisionError: the pole" in sentence
         assert "toy_worlds.py:" in sentence and "in step)" in sentence
+
+
+@pytest.mark.xfail(strict=True, raises=AttributeError, reason="RLlib cannot shard our Columns")
+def test_one_remote_learner_learns_as_the_local_one_does():
+    def learnt(**changed):
+        with small.algorithm("toy_worlds:Drawing-v0", lr=0.01, **changed) as algorithm:
+            return trained(algorithm, 1)
+
+    assert_same(learnt(num_learners=1), learnt())

@@ -1,6 +1,8 @@
 # pyright: basic
 """Columns: uneven rows, selections, side tables, shards and minibatches lose and mix up nothing."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ def unpacked(rows):
     """A Ragged as Python lists again."""
     offsets = rows.offsets.tolist()
     values = rows.values.tolist()
-    return [values[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+    return [values[a:b] for a, b in itertools.pairwise(offsets)]
 
 
 @st.composite
@@ -220,7 +222,7 @@ def by_epoch(count, size, epochs, seed=0):
 def test_minibatches_that_divide_the_rows_cover_each_row_once_in_every_epoch(size, parts, epochs):
     for epoch in by_epoch(size * parts, size, epochs):
         assert [len(batch) for batch in epoch] == [size] * parts
-        assert sorted(sum(epoch, [])) == list(range(size * parts))
+        assert sorted(itertools.chain(*epoch)) == list(range(size * parts))
 
 
 def test_a_remainder_of_at_least_half_a_minibatch_is_used_and_a_smaller_one_waits():
@@ -230,7 +232,7 @@ def test_a_remainder_of_at_least_half_a_minibatch_is_used_and_a_smaller_one_wait
 
 
 def test_the_row_left_out_is_not_always_the_same():
-    left_out = {(set(range(9)) - set(sum(epoch, []))).pop() for epoch in by_epoch(9, 4, 20)}
+    left_out = {(set(range(9)) - {*itertools.chain(*e)}).pop() for e in by_epoch(9, 4, 20)}
     assert len(left_out) > 3
 
 

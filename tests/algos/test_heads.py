@@ -44,7 +44,7 @@ def one_of(action, b):
         (spaces.MultiDiscrete([2, 3]), MultiCategorical),
         (spaces.MultiDiscrete([2, 3], start=[5, 1]), MultiCategorical),
         (spaces.Box(-2, 3, (2,)), Gaussian),
-        (spaces.Box(np.float32([0, -1]), np.float32([1, 5])), Gaussian),
+        (spaces.Box(np.array([0, -1], np.float32), np.array([1, 5], np.float32)), Gaussian),
         (spaces.Box(-np.inf, np.inf, (2, 2)), Gaussian),
         (spaces.Box(0, np.inf, (1,)), Gaussian),
         (spaces.Box(-1, 1, (1,), np.float64), Gaussian),
@@ -76,7 +76,7 @@ def test_discrete_actions_begin_at_the_start_of_their_space():
 
 
 def test_a_bounded_box_is_reached_from_end_to_end_and_not_beyond():
-    head = head_for(spaces.Box(np.float32([0, -1]), np.float32([1, 5])))
+    head = head_for(spaces.Box(np.array([0, -1], np.float32), np.array([1, 5], np.float32)))
     value = np.array([[-1, -1], [0, 0], [1, 1], [-3, 9]])
     # -1 is the low end, 0 the middle, 1 the high end, and what lies outside is clipped.
     assert head.env_action({"value": value}).tolist() == [[0, -1], [0.5, 2], [1, 5], [0, 5]]
@@ -107,7 +107,7 @@ def test_the_value_of_a_choice_is_drawn_as_the_settings_say(value, kind):
         spaces.Text(5),
         spaces.Box(0, 5, (2,), np.int64),
         spaces.MultiBinary(3),
-        spaces.MultiDiscrete([[2, 2], [2, 2]]),
+        spaces.MultiDiscrete(np.full((2, 2), 2)),
         spaces.Dict(left=spaces.Discrete(2), right=spaces.Discrete(2)),
         spaces.Dict(choice=spaces.Discrete(2), value=spaces.Box(0, 1, ())),
         spaces.Dict(choice=spaces.Discrete(2), value=spaces.Box(-1, 1, (1,))),

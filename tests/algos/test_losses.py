@@ -31,8 +31,11 @@ def test_the_surrogate_worked_out_by_hand_for_both_signs():
 @EXAMPLES
 @given(columns(3), st.floats(0.01, 0.9))
 def test_the_surrogate_equals_its_naive_twin(drawn, clip):
-    expected = naive.clipped_surrogate(*drawn.tolist(), clip)
-    assert clipped_surrogate(*drawn, clip).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    expected = naive.clipped_surrogate(*drawn.tolist(), clip=clip)
+    logp, logp_old, advantages = drawn
+    assert clipped_surrogate(logp, logp_old, advantages, clip).tolist() == pytest.approx(
+        expected, rel=1e-4, abs=1e-5
+    )
 
 
 def test_a_ratio_beyond_the_clip_in_the_direction_of_its_advantage_has_no_gradient():
@@ -54,8 +57,11 @@ def test_the_value_loss_worked_out_by_hand():
 @EXAMPLES
 @given(columns(3), st.sampled_from([0.0, 0.1, 1.0]))
 def test_the_value_loss_equals_its_naive_twin(drawn, clip):
-    expected = naive.value_loss(*drawn.tolist(), clip)
-    assert value_loss(*drawn, clip).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    expected = naive.value_loss(*drawn.tolist(), clip=clip)
+    values, returns, old = drawn
+    assert value_loss(values, returns, old, clip).tolist() == pytest.approx(
+        expected, rel=1e-4, abs=1e-5
+    )
 
 
 def test_a_clipped_value_that_went_too_far_towards_its_return_has_no_gradient():

@@ -1,5 +1,5 @@
 # pyright: basic
-"""Policy networks: the same numbers when learning as when sampling, whatever the order of things."""
+"""Policy networks: the same numbers when learning as when sampling, in whatever order."""
 
 import numpy as np
 import pytest
@@ -242,7 +242,7 @@ def test_observations_are_flattened_as_gymnasium_does(space):
     flatten = Flatten(column_spaces(space))
     columns = {n: torch.from_numpy(np.asarray(c)) for n, c in observation_columns(batch).items()}
     found = flatten(columns)
-    expected = [spaces.flatten(space, one).astype(np.float32) for one in single]
+    expected = [np.asarray(spaces.flatten(space, one), np.float32) for one in single]
     assert flatten.size == spaces.flatdim(space) == found.shape[1]
     np.testing.assert_array_equal(found.numpy(), np.stack(expected))
 
@@ -280,5 +280,5 @@ def test_the_mask_is_not_an_input_of_the_perceptron():
     ids=str,
 )
 def test_an_observation_that_no_policy_can_read_is_refused_in_a_sentence(space):
-    with pytest.raises(InputError, match="No policy here can read observations from .*Use Box"):
+    with pytest.raises(InputError, match=r"No policy here can read observations from .*Use Box"):
         small.module(space, spaces.Discrete(2))

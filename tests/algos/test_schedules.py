@@ -1,6 +1,8 @@
 # pyright: basic
 """Schedules: where they start, where they end, how they get there."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,7 +51,7 @@ def test_the_middle_worked_out_by_hand():
 
 def test_an_exponential_schedule_has_equal_ratios_in_equal_times():
     values = [schedule("exponential", 1e-3, 1e-5, t / 10) for t in range(11)]
-    ratios = [b / a for a, b in zip(values, values[1:], strict=False)]
+    ratios = [b / a for a, b in itertools.pairwise(values)]
     assert ratios == pytest.approx([0.01**0.1] * 10)
 
 

@@ -97,7 +97,7 @@ class Masked(gymnasium.Env):
 
     n = 4
     observation_space = spaces.Dict(
-        nodes=spaces.Box(-10, 10, (n, 2), np.float32),
+        nodes=spaces.Box(-20, 20, (n, 2), np.float32),
         context=spaces.Box(0, 10, (1,), np.float32),
         mask=spaces.MultiBinary(n),
     )
@@ -121,7 +121,7 @@ class Masked(gymnasium.Env):
 
     def _observed(self):
         nodes = np.arange(2 * self.n, dtype=np.float32).reshape(self.n, 2) + self.steps
-        return {"nodes": nodes, "context": np.float32([self.steps]), "mask": self._mask()}
+        return {"nodes": nodes, "context": np.array([self.steps], np.float32), "mask": self._mask()}
 
 
 for _world in (Counting, Sick, Drawing, Bandit, Masked):

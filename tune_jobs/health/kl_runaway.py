@@ -17,8 +17,8 @@ class KlRunaway(Rule):
 
     Healthy runs stay below 0.18 in their worst and 0.022 in their median iteration. A jump beyond
     ``jump`` is not recovered from and ends a run that has not improved at any time of its budget.
-    Milder excess only warns, and only while the score does not rise in spite of it (the best trials
-    of a causal sweep begin with a median of 0.37); ``no_improvement`` ends the run if it must.
+    Milder excess only warns, and a merely high median only while the score does not rise in spite
+    of it (the best trials of a causal sweep begin at 0.37); ``no_improvement`` ends such a run.
 
     Warm-up: ``rows`` rows for all but the jump. NaN policy: NaN is left out, +Inf is a jump.
     """
@@ -51,7 +51,7 @@ class KlRunaway(Rule):
             since = history.iteration(int(jumps[0]))
             return self._finding("stop", since, f"KL {kl[jumps[0]]:.3g} at iteration {since}")
         recent = history.recent("kl", self.window)
-        if recent.size < self.rows or history.improved or history.trend > self.rising:
+        if recent.size < self.rows:
             return None
         sick = int(np.count_nonzero(recent > self.high))
         if sick >= self.rows:
@@ -59,7 +59,7 @@ class KlRunaway(Rule):
             seen = f"KL above {self.high:g} in {sick} of the last {recent.size} iterations"
             return self._finding("warn", since, seen)
         middle = float(np.median(recent))
-        if middle > self.median:
+        if middle > self.median and not (history.improved or history.trend > self.rising):
             since = history.since(kl > self.median, self.window)
             seen = f"median KL {middle:.2g} over the last {recent.size} iterations"
             return self._finding("warn", since, seen)

@@ -302,6 +302,9 @@ class TestKlRunaway:
     def test_a_median_above_a_tenth_is_warned_about(self):
         assert seen(self.rule, 30, score=flat(30), kl=from_row(11, 0.15, 0.01)) == ("warn", 11)
 
+    def test_a_high_median_is_healthy_while_the_score_rises(self):
+        assert seen(self.rule, 30, score=rising(30), kl=0.37) is None
+
     def test_the_worst_healthy_kl_is_healthy(self):
         kl: Metrics = {"kl": lambda i: 0.18 if i % 5 == 0 else 0.022}
         assert seen(self.rule, 60, score=flat(60), **kl) is None
