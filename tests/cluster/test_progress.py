@@ -146,7 +146,7 @@ def test_the_result_names_best_comparison_compute_and_report():
         "Compared on the same seeds (median): random 1.09 · round robin -",
         "Compute: 43 of 108 iterations run, 56 % saved (ASHA 50 %, health 6 %), 4 still open",
         "Report: runs/causal-1/report.html",
-        "Look again: rungwise report runs/causal-1",
+        "Go on: rungwise resume runs/causal-1",
     ]
 
 
