@@ -36,7 +36,9 @@ def one_copy(terminated, truncated):
     """Three steps of one copy whose values are 1, 2, 3, then 4; final observations are worth 9."""
     flags = np.zeros((2, 3, 1), bool)
     flags[0, 1], flags[1, 1] = terminated, truncated
-    return next_values(array([1], [2], [3]), array(4), *flags, np.full((3, 1), 9, np.float32))[:, 0]
+    return next_values(
+        array([1], [2], [3]), array(4), flags[0], flags[1], np.full((3, 1), 9, np.float32)
+    )[:, 0]
 
 
 def test_a_running_episode_is_bootstrapped_from_the_next_row():
@@ -69,9 +71,10 @@ def test_the_last_row_of_a_rollout_follows_the_same_rules():
 @EXAMPLES
 @given(rollouts())
 def test_next_values_equal_their_naive_twin(rollout):
-    _, *arguments = rollout
-    expected = naive.next_values(*(a.tolist() for a in arguments))
-    np.testing.assert_array_equal(next_values(*arguments), np.float32(expected))
+    _, values, last, terminated, truncated, final = rollout
+    lists = (a.tolist() for a in (values, last, terminated, truncated, final))
+    found = next_values(values, last, terminated, truncated, final)
+    np.testing.assert_array_equal(found, np.array(naive.next_values(*lists), np.float32))
 
 
 # Generalised advantage estimation.
@@ -98,7 +101,8 @@ def test_gae_equals_its_naive_twin(rollout, gamma, lam):
     rewards, values, last, terminated, truncated, final = rollout
     following = next_values(values, last, terminated, truncated, final)
     done = terminated | truncated
-    expected = naive.gae(*(a.tolist() for a in (rewards, values, following, done)), gamma, lam)
+    lists = (a.tolist() for a in (rewards, values, following, done))
+    expected = naive.gae(*lists, gamma=gamma, lam=lam)
     found = gae(rewards, values, following, done, gamma, lam)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -118,7 +122,8 @@ def test_gae_with_lambda_1_is_the_monte_carlo_return_minus_the_value(rollout, ga
     rewards, values, last, terminated, truncated, final = rollout
     following = next_values(values, last, terminated, truncated, final)
     done = terminated | truncated
-    returns = naive.monte_carlo(*(a.tolist() for a in (rewards, following, done)), gamma)
+    lists = (a.tolist() for a in (rewards, following, done))
+    returns = naive.monte_carlo(*lists, gamma=gamma)
     found = gae(rewards, values, following, done, gamma, 1.0)
     np.testing.assert_allclose(found, np.array(returns) - values, rtol=1e-4, atol=1e-4)
 
@@ -140,16 +145,18 @@ def test_gae_agrees_with_rllibs_own(rollout, gamma, lam):
             if cut:
                 rows.append((following[t, b], 0.0, True, False))
         columns = (np.array(c, np.float32) for c in zip(*rows, strict=True))
-        targets = compute_value_targets(*columns, gamma, lam)
+        targets = compute_value_targets(*columns, gamma=gamma, lambda_=lam)
         np.testing.assert_allclose(found[:, b] + values[:, b], targets[real], rtol=1e-4, atol=1e-5)
 
 
 def test_gae_leaves_its_arguments_as_they_are():
-    arguments = array([1], [2]), array([3], [4]), array([5], [6]), np.zeros((2, 1), bool)
-    copies = [argument.copy() for argument in arguments]
-    gae(*arguments, 0.9, 0.9)
-    for argument, copy in zip(arguments, copies, strict=True):
-        np.testing.assert_array_equal(argument, copy)
+    rewards, values, following = array([1], [2]), array([3], [4]), array([5], [6])
+    gae(rewards, values, following, np.zeros((2, 1), bool), 0.9, 0.9)
+    assert [a.tolist() for a in (rewards, values, following)] == [
+        [[1], [2]],
+        [[3], [4]],
+        [[5], [6]],
+    ]
 
 
 def test_normalised_advantages_have_mean_0_and_deviation_1_and_keep_their_order():

@@ -2,6 +2,7 @@
 """A coefficient that does nothing is a bug: each one is changed here, and something must follow."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def rows(settings):
     return PPO.prepare(PPO.credit(rollout, settings), settings)[0]
 
 
-def learnt(updates=2, progress=0.5, **changed):
+def learnt(updates=2, progress=0.5, **changed: Any):
     """The parameters [P] after some updates on the fixed steps, and the last metrics."""
     learner = small.learner("toy_worlds:Bandit-v0", **BASE | changed)
     metrics = {}
@@ -101,7 +102,7 @@ def test_changing_the_coefficient_changes_what_is_learnt(name):
 # Each in the right direction.
 
 
-def gradient(**changed):
+def gradient(**changed: Any):
     """The gradient [P] of the loss over all fixed steps at once."""
     learner = small.learner("toy_worlds:Bandit-v0", **BASE | changed)
     module = learner.module[DEFAULT_MODULE_ID]
@@ -191,7 +192,8 @@ def test_a_gradient_that_is_not_finite_changes_nothing_and_is_counted():
 
 
 def test_a_state_of_the_learner_holds_all_that_the_next_update_depends_on():
-    changed = {"entropy_coef": 0.3, "entropy_target": 0.99, "kl_coef": 1.0, "kl_target": 1e-5}
+    changed: dict[str, Any] = {"entropy_coef": 0.3, "entropy_target": 0.99}
+    changed |= {"kl_coef": 1.0, "kl_target": 1e-5}
     _, _, first = learnt(**changed)
     state = first.get_state()
     second = small.learner("toy_worlds:Bandit-v0", seed=9, **BASE | changed)

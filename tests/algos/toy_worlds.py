@@ -44,6 +44,8 @@ class Sick(Counting):
         if self.steps == self.at:
             if self.sickness == "raises":
                 raise ZeroDivisionError("the pole fell off")  # the line the user must be shown
+            if self.sickness == "raises deep down":
+                np.linalg.cholesky(-np.eye(2))  # the exception comes from a frame within NumPy
             if self.sickness == "observation":
                 observation[0] = np.nan
             if self.sickness == "reward":
