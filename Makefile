@@ -22,7 +22,7 @@ tune: $(READY)
 	@$(BIN)/rungwise tune causal
 
 test: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-learning: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow -s

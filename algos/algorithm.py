@@ -25,11 +25,12 @@ from torch import Tensor
 from algos.advantages import next_values
 from algos.columns import Columns, concat
 from algos.config import TrainingSettings
+from algos.distributions import Head, head_for
 from algos.episodes import merged
 from algos.learner import PROGRESS, SKIPPED, ColumnLearner
 from algos.metrics import METRICS
 from algos.models import MODELS
-from algos.runner import ColumnRunner, EnvironmentFault, Rollout
+from algos.runner import ColumnRunner, EnvironmentFault, Rollout, make_vector_env
 
 WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
 SYNC_TIMEOUT_S = 60.0
@@ -104,6 +105,14 @@ class ColumnAlgorithm(Algorithm):
         raise NotImplementedError
 
     @staticmethod
+    def suits(settings: Any, head: Head) -> None:
+        """Refuse settings that would do nothing with such actions, or actions of the wrong kind.
+
+        Raises:
+            InputError: saying what to change.
+        """
+
+    @staticmethod
     def initial_coefficients(settings: Any) -> dict[str, float]:
         """Coefficients that change during training; they are part of every checkpoint."""
         return {}
@@ -144,7 +153,12 @@ class ColumnAlgorithm(Algorithm):
         self.env_steps = 0
         self.recent_returns: deque[float] = deque(maxlen=100)
         self.flat: dict[str, Any] = {}
+        if config.settings.num_env_runners:
+            # RLlib loses the error of a remote runner that cannot make its environment.
+            make_vector_env(config.env, config.env_config, 1).close()
         super().setup(config)
+        assert self.spaces is not None  # noqa: S101
+        self.suits(self.settings, head_for(self.spaces[DEFAULT_MODULE_ID][1]))
         self.push_weights()
 
     def training_step(self) -> None:
@@ -196,11 +210,12 @@ class ColumnAlgorithm(Algorithm):
         settings = self.settings
         rows, metrics = self.prepare(rows, settings)
         learners = settings.num_learners
-        shards: Any = rows.shard(learners) if learners > 1 else rows
-        data = TrainingData(batches=shards) if learners > 1 else TrainingData(batch=shards)
+        # With remote learners RLlib would cut the batch itself, which it can do to its own only.
+        shards: Any = rows.shard(learners) if learners else rows
+        data = TrainingData(batches=shards) if learners else TrainingData(batch=shards)
         group = self.learner_group
         assert group is not None  # noqa: S101
-        progress = self.iteration / max(self.config.total_iterations - 1, 1)
+        progress = (self.iteration + 1) / self.config.total_iterations
         results = group.update(training_data=data, timesteps={PROGRESS: progress})
         self.metrics.aggregate(results, key="learners")
         learnt = self.metrics.peek(("learners", DEFAULT_MODULE_ID), default={})
@@ -258,6 +273,12 @@ class ColumnAlgorithm(Algorithm):
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
         """Restore; every runner holds the restored weights before this returns."""
         super().restore_from_path(path, *args, **kwargs)
+        group: Any = self.env_runner_group
+        # Remote runners are not part of a checkpoint: they must not live through their first
+        # episodes a second time.
+        group.foreach_env_runner(
+            "reseed", kwargs={"restored_at": self.iteration}, local_env_runner=False
+        )
         self.push_weights()
 
 

@@ -34,9 +34,13 @@ def verify(directory: Path, under: str = "") -> None:
     """
     try:
         recorded: dict[str, str] = json.loads((directory / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        if not isinstance(recorded, dict):
+            raise ValueError("it is not a table of files")
+        if missing := {n for n in _files(directory) if n.startswith(under)} - set(recorded):
+            raise ValueError(f"it does not list {', '.join(sorted(missing))}")
+    except (OSError, ValueError, TypeError) as error:
         raise DamagedCheckpoint(
-            f"{directory} is not a complete checkpoint: its {MANIFEST} cannot be read ({error})."
+            f"{directory} is not a complete checkpoint: its {MANIFEST} cannot be used ({error})."
         ) from error
     for name, digest in recorded.items():
         if name.startswith(under) and not (

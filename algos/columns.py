@@ -165,6 +165,8 @@ def concat(parts: Sequence[Columns]) -> Columns:
     """The rows of all parts after one another; side tables are united by id."""
     if len(parts) == 1:
         return parts[0]
+    if any(part.rows.keys() != parts[0].rows.keys() for part in parts):
+        raise ValueError(f"The parts have different columns: {[sorted(part) for part in parts]}.")
     rows: dict[str, Column] = {}
     for name in parts[0]:
         columns = [part[name] for part in parts]
@@ -226,7 +228,7 @@ def _positions(sorted_ids: Array, ids: Array) -> Array:
     )
     inside = found < len(sorted_ids)
     if not bool(inside.all()) or not bool((sorted_ids[found] == ids).all()):
-        raise ValueError("A column holds ids that its side table does not have.")
+        raise ValueError("A column holds ids that its side table, sorted by id, does not have.")
     return found
 
 

@@ -210,7 +210,9 @@ class BetaValue:
     def mode(self) -> Action:
         """The peak."""
         a, b = self.beta.concentration1, self.beta.concentration0
-        return {"value": (2 * (a - 1) / (a + b - 2) - 1).clamp(-1 + 1e-6, 1 - 1e-6)}
+        # Both parameters may be 1 in float32: any point of a flat density is its peak.
+        share = (a - 1 + 1e-6) / (a + b - 2 + 2e-6)
+        return {"value": (2 * share - 1).clamp(-1 + 1e-6, 1 - 1e-6)}
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
         """Log-density over [-1, 1]."""
@@ -294,6 +296,11 @@ class Head:
     free: int = 0
     value: type[BinnedValue | BetaValue] = BinnedValue
 
+    @property
+    def maskable(self) -> bool:
+        """Whether there is one discrete choice, some of whose options may be illegal."""
+        return isinstance(self.space, spaces.Discrete | spaces.Dict)
+
     def dist(self, outputs: Tensor, mask: Tensor | None = None) -> Dist:
         """outputs [N, choices * per_choice + free], mask [N, choices] -> N distributions."""
         if isinstance(self.space, spaces.Discrete):
@@ -303,7 +310,7 @@ class Head:
             return MultiCategorical([Categorical(part) for part in outputs.split(sizes, -1)])
         if isinstance(self.space, spaces.Box):
             return Gaussian(*outputs.chunk(2, -1))
-        return Choose(outputs.view(-1, self.choices, self.per_choice), mask, self.value)
+        return Choose(outputs.view(len(outputs), -1, self.per_choice), mask, self.value)
 
     def env_action(self, action: Mapping[str, np.ndarray[Any, Any]]) -> Any:
         """Action columns [B, ...] as the environment's batched action."""
@@ -317,7 +324,11 @@ class Head:
             if space.is_bounded():
                 value = space.low + (value + 1) / 2 * (space.high - space.low)
             return value.clip(space.low, space.high).astype(space.dtype)
-        return {"choice": action["choice"], "value": action["value"].astype(np.float32)}
+        choice: Any = self.space["choice"]  # type: ignore[index]
+        return {
+            "choice": action["choice"] + choice.start,
+            "value": action["value"].astype(np.float32),
+        }
 
 
 def head_for(space: spaces.Space[Any], value: str = "bins", bins: int = 21) -> Head:

@@ -6,7 +6,7 @@ import torch
 
 
 def adapted_entropy_coef(
-    coef: float, entropy: float, target: float, *, rate: float = 0.1, high: float = 1.0
+    coef: float, entropy: float, target: float, *, rate: float = 0.1, high: float = 10.0
 ) -> float:
     """The entropy coefficient for the next update, steering the entropy towards a target.
 

@@ -22,7 +22,7 @@ from algos.columns import Columns, minibatches
 from algos.schedules import schedule
 
 PROGRESS = "progress"
-"""Key of ``timesteps`` with the share of the training budget already spent."""
+"""Key of ``timesteps``: the share of the budget that is spent when this update is done."""
 SKIPPED = "updates_skipped"
 """Number of optimiser steps left out because the gradient was not finite."""
 

@@ -89,12 +89,7 @@ class Policy:
 
     def act(self, observation: Any, *, greedy: bool = True) -> Any:
         """The environment action for one observation."""
-        space = self.observation_space
-        if not space.contains(observation):
-            raise InputError(
-                f"This policy acts on {space}, but the observation is {observation!r}."
-            )
-        batch = _stacked(observation)
+        batch = _stacked(observation, self.observation_space)
         action = self.act_batch(batch, greedy=greedy)
         if isinstance(action, dict):
             return {name: value[0] for name, value in action.items()}
@@ -108,9 +103,26 @@ class Policy:
         return self.module.head.env_action({name: part.numpy() for name, part in action.items()})
 
 
-def _stacked(observation: Any) -> Any:
-    if isinstance(observation, dict):
-        return {name: _stacked(part) for name, part in observation.items()}
-    if isinstance(observation, tuple):
-        return tuple(map(_stacked, observation))
-    return np.asarray(observation)[None]
+def _stacked(observation: Any, space: spaces.Space[Any]) -> Any:
+    """One observation as a batch of one, in the types of its space.
+
+    Raises:
+        InputError: parts that are missing, or of another shape or kind.
+    """
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        parts = dict(space.spaces) if isinstance(space, spaces.Dict) else dict(enumerate(space))
+        try:
+            stacked = {name: _stacked(observation[name], part) for name, part in parts.items()}
+        except (LookupError, TypeError) as error:
+            raise InputError(
+                f"This policy acts on {space}, but a part is missing: {error}."
+            ) from error
+        return stacked if isinstance(space, spaces.Dict) else tuple(stacked.values())
+    array, dtype = np.asarray(observation), space.dtype
+    assert dtype is not None  # noqa: S101
+    if array.shape != space.shape or not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise InputError(
+            f"This policy acts on {space}, but the observation has shape {array.shape} and type "
+            f"{array.dtype}."
+        )
+    return array.astype(dtype)[None]

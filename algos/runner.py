@@ -7,6 +7,7 @@ batch, writes preallocated ``[T, B]`` arrays and lets the algorithm compute its 
 
 from __future__ import annotations
 
+import copy
 import importlib
 import time
 import traceback
@@ -28,6 +29,7 @@ from ray.rllib.utils.checkpoints import Checkpointable
 from algos.columns import Columns
 from algos.episodes import EpisodeStatistics, RolloutStatistics
 from algos.models.base import PolicyModule, observation_columns
+from envs.batched import BatchedVectorEnv
 from envs.validation import InputError
 
 TRAINING_SEED = 2**30
@@ -89,12 +91,19 @@ def make_vector_env(
     """``num_envs`` copies of a registered environment, natively batched where it can be.
 
     Raises:
-        InputError: an environment that does not exist.
+        InputError: an environment that does not exist or does not take these arguments.
     """
-    if env_spec(env_id).vector_entry_point is not None:
-        return gymnasium.make_vec(env_id, num_envs, "vector_entry_point", **env_kwargs)
-    same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
-    return gymnasium.make_vec(env_id, num_envs, "sync", vector_kwargs=same_step, **env_kwargs)
+    native = env_spec(env_id).vector_entry_point is not None
+    how: dict[str, Any] = {"vectorization_mode": "vector_entry_point"}
+    if not native:
+        how = {
+            "vectorization_mode": "sync",
+            "vector_kwargs": {"autoreset_mode": AutoresetMode.SAME_STEP},
+        }
+    try:
+        return gymnasium.make_vec(env_id, num_envs, **how, **env_kwargs)
+    except TypeError as error:
+        raise InputError(f"{env_id} cannot be made with {env_kwargs}: {error}") from error
 
 
 class ColumnRunner(EnvRunner, Checkpointable):
@@ -110,14 +119,23 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.spaces = kwargs.get("spaces")
         self.module: PolicyModule | None = None
         self.weights_seq_no = 0
-        entropy = [self.config.seed or 0, self.worker_index or 0]
-        first, second = np.random.SeedSequence(entropy).generate_state(2)
-        self.env_seed = int(TRAINING_SEED + first % (TRAINING_SEED - 2**16))
-        self.generator = torch.Generator().manual_seed(int(second))
+        self._seed_with(0)
         if not self.worker_index and self.config.num_env_runners and self.spaces:
             return  # the driver's own runner only holds spaces when remote ones collect
         self.make_env()
         self.make_module()
+
+    def _seed_with(self, restored_at: int) -> None:
+        entropy = [self.config.seed or 0, self.worker_index or 0, restored_at]
+        first, second = np.random.SeedSequence(entropy).generate_state(2)
+        self.env_seed = int(TRAINING_SEED + first % (TRAINING_SEED - 2**16))
+        self.generator = torch.Generator().manual_seed(int(second))
+
+    def reseed(self, restored_at: int) -> None:
+        """Start new episodes from randomness of its own after a restore at this iteration."""
+        self._seed_with(restored_at)
+        self.env.close()
+        self.make_env()
 
     def make_env(self) -> None:
         """Create the environment and reset every copy."""
@@ -192,7 +210,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
             values, last_values, terminated, truncated, final_values
         )
         rollout = Rollout(columns, rewards, values, following, terminated | truncated, valid)
-        return rollout, statistics.summary(columns, rewards, valid)
+        seen = columns | {"value of the next state": following}
+        return rollout, statistics.summary(seen, rewards, valid)
 
     def _final_values(self, infos: dict[str, Any], truncated: np.ndarray[Any, Any]) -> Any:
         """Values [B] of the final observations of truncated copies, 0 elsewhere."""
@@ -215,7 +234,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
         try:
             return call(*args, **kwargs)
         except Exception as error:
-            frame = traceback.extract_tb(error.__traceback__)[-1]
+            frames = traceback.extract_tb(error.__traceback__)
+            own = [frame for frame in frames[1:] if "site-packages" not in frame.filename]
+            frame = (own or frames)[-1]
             raise EnvironmentFault(
                 f"{self.env_id} failed in {call.__name__}() at step {self.steps} of runner "
                 f"{self.worker_index or 0}: {type(error).__name__}: {error} "
@@ -248,11 +269,12 @@ class ColumnRunner(EnvRunner, Checkpointable):
             COMPONENT_RL_MODULE, components, not_components
         ):
             state[COMPONENT_RL_MODULE] = self.module.get_state()
-        if hasattr(self.env, "state"):
+        if isinstance(self.env, BatchedVectorEnv):
+            # A world's state is complete and never changed in place; other environments have none.
             state["env"] = {
                 "state": self.env.state,
                 "observation": self.observation,
-                "statistics": self.statistics,
+                "statistics": copy.deepcopy(self.statistics),
             }
         return state
 
@@ -269,10 +291,10 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.num_env_steps_sampled_lifetime = state.get(
             "steps_lifetime", self.num_env_steps_sampled_lifetime
         )
-        if "env" in state and hasattr(self.env, "state"):
+        if "env" in state and isinstance(self.env, BatchedVectorEnv):
             self.env.state = state["env"]["state"]
             self.observation = state["env"]["observation"]
-            self.statistics = state["env"]["statistics"]
+            self.statistics = copy.deepcopy(state["env"]["statistics"])
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """How to build this runner again (Checkpointable)."""

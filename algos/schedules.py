@@ -1,7 +1,7 @@
 """Values that change over training, as pure functions of its progress.
 
-``progress`` is the share of the training budget that is spent, from 0 to 1. Every schedule reaches
-its end exactly at 1, whatever the number of updates, and stays there.
+``progress`` is the share of the training budget that is spent when the update is done, above 0 and
+at most 1. Every schedule reaches its end exactly at 1, whatever the number of updates.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ def schedule(
         warmup: share of training in which the value rises linearly from zero to ``start``.
     """
     progress = min(max(progress, 0.0), 1.0)
+    if progress == 1 and kind != "constant":
+        return end
     if progress < warmup:
         return start * progress / warmup
     done = (progress - warmup) / (1 - warmup) if warmup < 1 else 1.0

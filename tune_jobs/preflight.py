@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium
 
+from algos import algorithm_class
 from algos.models import MODELS
 from algos.runner import make_vector_env
 from envs.checking import play
@@ -31,11 +32,12 @@ def preflight(job: Job) -> None:
         played.append(env_kwargs)
         env = make_vector_env(job.env, env_kwargs, 1)
         try:
-            MODELS[settings.model](
+            module = MODELS[settings.model](
                 observation_space=env.single_observation_space,
                 action_space=env.single_action_space,
                 model_config=settings.model_config,
             )
+            algorithm_class(job.algo).suits(settings, module.head)
         finally:
             env.close()
         found = play(lambda kw=env_kwargs: gymnasium.make(job.env, **kw), EPISODES, STEPS, SECONDS)

@@ -76,6 +76,11 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         config = self.model_config
         self.head = head_for(self.action_space, config["value_distribution"], config["bins"])
         self.columns = column_spaces(self.observation_space)
+        if MASK in self.columns and not self.head.maskable:
+            raise InputError(
+                f"The observation has a mask, but it would do nothing for {self.action_space}: it "
+                "names the legal choices of a Discrete action or of Dict(choice=..., value=...)."
+            )
         if self.head.free:
             self.free = nn.Parameter(torch.zeros(self.head.free))
         self.build()
@@ -147,7 +152,7 @@ class Flatten:
         if isinstance(space, spaces.Discrete):
             return nn.functional.one_hot(column.long() - int(space.start), int(space.n)).float()
         if isinstance(space, spaces.MultiDiscrete):
-            shifted = column.long() - torch.as_tensor(space.start)
+            shifted = column.long() - torch.as_tensor(space.start, device=column.device)
             sizes = [int(size) for size in space.nvec.flatten()]
             columns = shifted.flatten(1).unbind(-1)
             hot = [nn.functional.one_hot(c, n) for c, n in zip(columns, sizes, strict=True)]

@@ -73,6 +73,11 @@ class SetPolicy(PolicyModule):
                 "The set model needs a Dict observation whose 'nodes' [n, f] are the choices of "
                 f"the action, but the observation is {self.observation_space}. Use model='mlp'."
             )
+        unread = set(self.columns) - {"obs.nodes", "obs.parents", "obs.context", MASK}
+        if unread:
+            raise InputError(
+                f"The set model reads nodes, parents, context and mask; it would ignore {unread}."
+            )
         self.names = [name for name in ("obs.context",) if name in self.columns]
         context = sum(int(self.columns[name].shape[0]) for name in self.names)  # type: ignore[index]
         widths = self.model_config["hidden"]

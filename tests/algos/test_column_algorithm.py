@@ -214,7 +214,6 @@ def test_an_environment_that_fails_in_a_remote_runner_is_told_with_the_users_own
         assert "toy_worlds.py:" in sentence and "in step)" in sentence
 
 
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="RLlib cannot shard our Columns")
 def test_one_remote_learner_learns_as_the_local_one_does():
     def learnt(**changed):
         with small.algorithm("toy_worlds:Drawing-v0", lr=0.01, **changed) as algorithm:

@@ -170,7 +170,6 @@ def test_a_runner_that_takes_over_a_state_goes_on_as_the_other_would_have():
         assert len(statistics["episodes"]["episode_return"]) > 0
 
 
-@pytest.mark.xfail(strict=True, reason="CartPole has a 'state' too, but it is not all of it")
 def test_a_restored_runner_never_steps_an_episode_that_is_over():
     one_step = {"num_envs": 1, "rollout_length": 1, "minibatch_size": 1}
     first = small.runner("CartPole-v1", **one_step)
@@ -183,7 +182,6 @@ def test_a_restored_runner_never_steps_an_episode_that_is_over():
     assert not (fallen & found.valid).any()
 
 
-@pytest.mark.xfail(strict=True, reason="runner.get_state shares its running statistics")
 def test_a_state_once_taken_does_not_change_with_the_runner():
     built = small.runner("envs:CausalLearning-v0")
     built.sample()
@@ -207,7 +205,6 @@ def test_a_failing_environment_is_named_with_its_step_and_the_users_own_line():
     assert f"toy_worlds.py:{line} in step" in sentence
 
 
-@pytest.mark.xfail(strict=True, reason="the last frame is NumPy's, not the user's")
 def test_a_failure_deep_in_a_library_is_told_with_the_users_own_line_too():
     with pytest.raises(
         EnvironmentFault, match=r"not positive definite.*toy_worlds\.py:\d+ in step"
@@ -228,7 +225,6 @@ def test_numbers_that_are_not_finite_are_counted_with_the_first_place(sickness, 
     assert statistics["nonfinite_where"] == where
 
 
-@pytest.mark.xfail(strict=True, reason="the values bootstrapped from are not checked")
 def test_a_last_observation_that_is_not_finite_is_noticed_although_no_row_shows_it():
     # Step 8 is the last of the rollout: its observation is only bootstrapped from.
     _, _, statistics = rollout("toy_worlds:Sick-v0", {"sickness": "observation", "at": 8})

@@ -120,9 +120,11 @@ def test_an_uneven_column_of_ids_is_looked_up_value_by_value():
 def test_ids_that_the_side_table_lacks_are_an_error(missing):
     rows = table(ids=(7, missing, 3))
     for broken in (rows, rows.torch()):
-        with pytest.raises(ValueError, match="ids that its side table does not have"):
+        with pytest.raises(
+            ValueError, match="ids that its side table, sorted by id, does not have"
+        ):
             broken.look("graph")
-    with pytest.raises(ValueError, match="ids that its side table does not have"):
+    with pytest.raises(ValueError, match="ids that its side table, sorted by id, does not have"):
         rows.prune()
 
 

@@ -346,7 +346,6 @@ def test_a_beta_value_is_finite_and_inside_its_range_however_extreme_its_paramet
     assert torch.isfinite(dist.entropy()).all()
 
 
-@pytest.mark.xfail(strict=True, reason="0 / 0 when both parameters are 1")
 def test_the_mode_of_a_beta_value_is_its_peak_and_the_middle_of_a_uniform_one():
     # Parameters a = 1 + log(1 + e^0) = 1.693 and b the same: the peak is in the middle. With b = 1
     # the density rises up to the end. With both 1 it is flat, and the middle is as good as any.

@@ -58,7 +58,6 @@ def test_what_a_head_draws_is_an_action_of_the_space(space, kind):
     assert all(space.contains(one_of(action, b)) for b in range(64))
 
 
-@pytest.mark.xfail(strict=True, reason="Head.env_action forgets the start")
 def test_a_choice_that_does_not_count_from_0_is_shifted_in_a_dict_too():
     space = spaces.Dict(choice=spaces.Discrete(3, start=1), value=spaces.Box(-1, 1, ()))
     action, _ = drawn(space)

@@ -146,12 +146,7 @@ def test_a_file_that_is_gone_is_noticed_and_named(checkpoint):
         Policy.load(checkpoint)
 
 
-NO_TABLE = pytest.param("[]", marks=pytest.mark.xfail(strict=True, reason="AttributeError"))
-
-
-@pytest.mark.parametrize(
-    "manifest", [None, "{", NO_TABLE], ids=["missing", "cut short", "no table"]
-)
+@pytest.mark.parametrize("manifest", [None, "{", "[]"], ids=["missing", "cut short", "no table"])
 def test_a_checkpoint_without_a_readable_manifest_is_not_complete(checkpoint, manifest):
     (checkpoint / "manifest.json").unlink()
     if manifest is not None:
@@ -160,7 +155,6 @@ def test_a_checkpoint_without_a_readable_manifest_is_not_complete(checkpoint, ma
         Policy.load(checkpoint)
 
 
-@pytest.mark.xfail(strict=True, reason="verify accepts files that are not recorded")
 def test_weights_that_the_manifest_does_not_know_are_not_trusted(checkpoint):
     (checkpoint / "manifest.json").write_text("{}")
     with pytest.raises(DamagedCheckpoint):
@@ -192,7 +186,7 @@ def test_a_checkpoint_of_another_format_is_refused_in_a_sentence(checkpoint):
 def test_an_observation_of_the_wrong_shape_is_refused_in_a_sentence(written, name):
     policy = Policy.load(written[0])
     good = {part: column[0] for part, column in observations().items()}
-    with pytest.raises(InputError, match=r"This policy acts on Dict.*but the observation is"):
+    with pytest.raises(InputError, match=r"This policy acts on .*but the observation has shape"):
         policy.act(good | {name: good[name][:2]})
-    with pytest.raises(InputError, match="but the observation is 3"):
+    with pytest.raises(InputError, match="but a part is missing"):
         policy.act(3)

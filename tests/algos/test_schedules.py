@@ -13,13 +13,7 @@ MOVING: tuple[Kind, ...] = ("linear", "cosine", "exponential")
 VALUES = st.floats(1e-6, 1.0)
 
 
-ROUNDED = pytest.mark.xfail(strict=True, reason="off by a rounding error at progress 1")
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["cosine", pytest.param("linear", marks=ROUNDED), pytest.param("exponential", marks=ROUNDED)],
-)
+@pytest.mark.parametrize("kind", ["cosine", "linear", "exponential"])
 @settings(derandomize=True, max_examples=100, deadline=None)
 @given(warmup=st.sampled_from([0.0, 0.1, 0.7]), start=VALUES, end=VALUES)
 def test_a_schedule_reaches_its_end_exactly_at_1_and_stays(kind, warmup, start, end):

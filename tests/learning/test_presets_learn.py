@@ -1,5 +1,5 @@
 # pyright: basic
-"""What the presets reach, by the command a user calls; prints the figures (`make test-learning`)."""
+"""What the presets reach, by the commands a user calls; prints the figures."""
 
 import pytest
 from command_line import answer, rungwise
