@@ -38,8 +38,8 @@ def gae(
     ``lam = 1`` the Monte Carlo return minus V. ``done`` (terminated or truncated) stops the sum;
     what the future is worth there is already in ``following``.
     """
-    advantages = rewards + np.float32(gamma) * following - values
-    decay = np.where(done, np.float32(0), np.float32(gamma * lam))
+    advantages = np.asarray(rewards + gamma * following - values, np.float32)
+    decay = np.asarray(gamma * lam * ~done, np.float32)
     for t in range(len(rewards) - 2, -1, -1):
         advantages[t] += decay[t] * advantages[t + 1]
     return advantages

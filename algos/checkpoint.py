@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from envs.validation import InputError
 
@@ -33,7 +34,7 @@ def verify(directory: Path, under: str = "") -> None:
         DamagedCheckpoint: naming the first file that is missing or changed.
     """
     try:
-        recorded: dict[str, str] = json.loads((directory / MANIFEST).read_text())
+        recorded: Any = json.loads((directory / MANIFEST).read_text())
         if not isinstance(recorded, dict):
             raise ValueError("it is not a table of files")
         if missing := {n for n in _files(directory) if n.startswith(under)} - set(recorded):

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
 """A whole sweep as a user runs it: its answer, its files, and what a killed driver costs."""
 
 import os
