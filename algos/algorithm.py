@@ -100,9 +100,14 @@ class ColumnAlgorithm(Algorithm):
     @staticmethod
     def loss(
         forward: Mapping[str, Any], batch: Columns, settings: Any, coefficients: Mapping[str, float]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The network's output for a minibatch -> a scalar loss and statistics."""
+    ) -> Tensor:
+        """The network's output for a minibatch -> a scalar loss."""
         raise NotImplementedError
+
+    @staticmethod
+    def measured(forward: Mapping[str, Any], batch: Columns, settings: Any) -> dict[str, Tensor]:
+        """The same output -> scalars that say what the update did (names in ``metrics.py``)."""
+        return {}
 
     @staticmethod
     def suits(settings: Any, head: Head) -> None:

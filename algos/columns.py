@@ -184,22 +184,15 @@ def concat(parts: Sequence[Columns]) -> Columns:
     return Columns(rows, tables)
 
 
-def minibatches(
-    count: int, size: int, epochs: int, generator: torch.Generator
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """Row indices of ``epochs`` shuffled passes over ``count`` rows: ``(epoch, [<= size])``.
+def minibatches(count: int, size: int, generator: torch.Generator) -> list[torch.Tensor]:
+    """Row indices of one shuffled pass over ``count`` rows, each ``[<= size]``.
 
-    The last minibatch of an epoch takes the remainder when that is at least half of ``size``;
-    a smaller remainder is left to the next epoch's shuffle, so that no update is dominated by a
-    handful of rows.
+    The last minibatch takes the remainder when that is at least half of ``size``; a smaller one is
+    left to the next pass's shuffle, so that no update is dominated by a handful of rows.
     """
     size = min(size, count)
-    for epoch in range(epochs):
-        order = torch.randperm(count, generator=generator)
-        for start in range(0, count, size):
-            index = order[start : start + size]
-            if 2 * len(index) >= size:
-                yield epoch, index
+    parts = torch.randperm(count, generator=generator).split(size)
+    return [part for part in parts if 2 * len(part) >= size]
 
 
 def _offsets(lengths: Array) -> Array:

@@ -84,31 +84,50 @@ class ColumnLearner(TorchLearner):
         s = self.settings
         modules: Any = self.module
         module, optimiser = modules[DEFAULT_MODULE_ID], self.get_optimizer()
+        # Through DDP when there are several learners; else past RLlib's wrapper, which would walk
+        # over all submodules at every step only to say that this is training.
+        forward = module if self.distributed else module._forward
+        params = self.get_parameters(module)
         for group in optimiser.param_groups:
             group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
         history: list[dict[str, Tensor]] = []
-        epoch_start, last_epoch, skipped = 0, 0, 0
-        for epoch, index in minibatches(len(columns), s.minibatch_size, s.epochs, self.generator):
-            if epoch != last_epoch:
-                if self.algorithm.enough(s, _mean(history[epoch_start:])):
-                    break
-                epoch_start, last_epoch = len(history), epoch
-            batch = columns.select(index.to(self._device))
-            loss, stats = self.algorithm.loss(module(batch), batch, s, self.coefficients)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(module.parameters(), s.grad_clip or math.inf)
-            if torch.isfinite(norm):
-                optimiser.step()
-            else:
-                skipped += 1  # a step on NaN would ruin the network; the health rule ends the run
-            history.append({name: value.detach() for name, value in stats.items()} | {"norm": norm})
-        return _summary(history, epoch_start, skipped, s.grad_clip) | {
-            "lr": optimiser.param_groups[0]["lr"],
-            "grad_clip": s.grad_clip,
-            "epochs_run": last_epoch + 1.0,
-            **self.coefficients,
-        }
+        norms: list[Tensor] = []
+        skipped, epoch, measured_before = 0, 0, 0
+        for epoch in range(s.epochs):
+            batches = minibatches(len(columns), s.minibatch_size, self.generator)
+            measured_before = len(history)
+            for i, index in enumerate(batches):
+                batch = columns.select(index.to(self._device))
+                output = forward(batch)
+                loss = self.algorithm.loss(output, batch, s, self.coefficients)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                norms.append(torch.nn.utils.clip_grad_norm_(params, s.grad_clip or math.inf))
+                if torch.isfinite(norms[-1]):
+                    optimiser.step()
+                else:
+                    skipped += 1  # a step on NaN would ruin the network; a health rule ends the run
+                # Measuring costs as much as a term of the loss: the last epoch says what the update
+                # did, and the last minibatch of the others whether it is time to stop.
+                if epoch == s.epochs - 1 or i == len(batches) - 1:
+                    with torch.no_grad():
+                        history.append(self.algorithm.measured(output, batch, s))
+            if self.algorithm.enough(s, _mean(history[measured_before:])):
+                break
+        last = _mean(history[measured_before:])
+        return (
+            last
+            | _of_gradients(torch.stack(norms), s.grad_clip)
+            | {
+                "kl_max": max((float(h["kl"]) for h in history if "kl" in h), default=0.0),
+                "lr": optimiser.param_groups[0]["lr"],
+                "grad_clip": s.grad_clip,
+                "updates": float(len(norms)),
+                "epochs_run": epoch + 1.0,
+                SKIPPED: float(skipped),
+                **self.coefficients,
+            }
+        )
 
     def compute_loss_for_module(self, **kwargs: Any) -> Tensor:
         """Not used: the loss is the algorithm's own function, called in ``update``."""
@@ -143,25 +162,10 @@ def _mean(history: list[dict[str, Tensor]]) -> dict[str, float]:
     return {name: float(torch.stack([h[name] for h in history]).mean()) for name in history[0]}
 
 
-def _summary(
-    history: list[dict[str, Tensor]], epoch_start: int, skipped: int, grad_clip: float
-) -> dict[str, float]:
-    """Means over the last epoch (KL, clip fraction) and over all steps (everything else)."""
-    norms = torch.stack([h.pop("norm") for h in history])
-    over_all, over_last = _mean(history), _mean(history[epoch_start:])
-    late = {"kl", "clip_fraction"} & set(over_all)
+def _of_gradients(norms: Tensor, grad_clip: float) -> dict[str, float]:
     clipped = float((norms > grad_clip).float().mean()) if grad_clip else 0.0
-    stats = (
-        over_all
-        | {name: over_last[name] for name in late}
-        | {
-            "grad_norm": float(norms.mean()),
-            "grad_norm_max": float(norms.max()),
-            "grad_clipped_share": clipped,
-            "updates": float(len(history)),
-            SKIPPED: float(skipped),
-        }
-    )
-    if "kl" in stats:
-        stats["kl_max"] = max(float(h["kl"]) for h in history)
-    return stats
+    return {
+        "grad_norm": float(norms.mean()),
+        "grad_norm_max": float(norms.max()),
+        "grad_clipped_share": clipped,
+    }

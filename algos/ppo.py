@@ -109,32 +109,43 @@ class PPO(ColumnAlgorithm):
         batch: Columns,
         settings: PPOSettings,
         coefficients: Mapping[str, float],
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> Tensor:
         """Policy loss + value error - entropy bonus + KL penalty - diversity bonus."""
         dist, values = forward["dist"], forward["value"]
         logp = dist.logp(batch)
-        policy = clipped_surrogate(logp, batch["logp"], batch["advantages"], settings.clip).mean()
-        value = value_loss(values, batch["returns"], batch["values"], settings.value_clip).mean()
-        kl = kl_estimate(logp, batch["logp"]).mean()
-        entropies = dist.entropy()
-        entropy = entropies.mean()
-        loss = policy + settings.value_coef * value
-        loss = loss - coefficients["entropy_coef"] * entropy + coefficients["kl_coef"] * kl
-        moved = ((logp - batch["logp"]).exp() - 1).abs() > settings.clip
+        policy = clipped_surrogate(logp, batch["logp"], batch["advantages"], settings.clip)
+        value = value_loss(values, batch["returns"], batch["values"], settings.value_clip)
+        loss = policy.mean() + settings.value_coef * value.mean()
+        # The graph of a term without weight would cost a tenth of the update, for nothing.
+        if weight := coefficients["entropy_coef"]:
+            loss = loss - weight * dist.entropy().mean()
+        if weight := coefficients["kl_coef"]:
+            loss = loss + weight * kl_estimate(logp, batch["logp"]).mean()
+        if weight := settings.diversity_coef:
+            loss = loss - weight * marginal_entropy(dist.choice_probabilities())
+        return loss
+
+    @staticmethod
+    def measured(
+        forward: Mapping[str, Any], batch: Columns, settings: PPOSettings
+    ) -> dict[str, Tensor]:
+        """What the update did to the policy, for people and health rules."""
+        dist = forward["dist"]
+        logp, old, entropy = dist.logp(batch), batch["logp"], dist.entropy()
+        policy = clipped_surrogate(logp, old, batch["advantages"], settings.clip)
+        value = value_loss(forward["value"], batch["returns"], batch["values"], settings.value_clip)
         stats = {
-            "policy_loss": policy,
-            "value_loss": value,
-            "kl": kl,
-            "entropy": entropy,
-            "clip_fraction": moved.float().mean(),
+            "policy_loss": policy.mean(),
+            "value_loss": value.mean(),
+            "kl": kl_estimate(logp, old).mean(),
+            "clip_fraction": (((logp - old).exp() - 1).abs() > settings.clip).float().mean(),
+            "entropy": entropy.mean(),
         }
         if (highest := dist.max_entropy()) is not None:
-            stats["entropy_normalised"] = (entropies / highest.clamp_min(1e-6)).mean()
+            stats["entropy_normalised"] = (entropy / highest.clamp_min(1e-6)).mean()
         if (probabilities := dist.choice_probabilities()) is not None:
-            diversity = marginal_entropy(probabilities)
-            loss = loss - settings.diversity_coef * diversity
-            stats["choice_entropy"] = diversity
-        return loss, stats
+            stats["choice_entropy"] = marginal_entropy(probabilities)
+        return stats
 
     @staticmethod
     def suits(settings: PPOSettings, head: Head) -> None:

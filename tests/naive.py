@@ -6,6 +6,8 @@ A test compares the array version with its twin here; nothing in this file is fa
 
 import math
 
+import torch
+
 
 def next_values(values, last_values, terminated, truncated, final_values):
     """Nested lists [T][B] -> [T][B]: what to bootstrap from, one cell at a time."""
@@ -96,3 +98,17 @@ def entropy(p):
 def marginal_entropy(rows):
     """Probabilities [B][A] -> entropy in nats of their mean over the batch."""
     return entropy([sum(column) / len(rows) for column in zip(*rows, strict=True)])
+
+
+def twin_mlp(x, weight, hidden, activation):
+    """x [N, I] and named weights -> policy outputs [N, P] and values [N], one layer at a time."""
+    f = {"tanh": torch.tanh, "relu": torch.relu}[activation]
+    policy_weight, critic_weight = weight["first.weight"].chunk(2, 1)
+    policy_bias, critic_bias = weight["first.bias"].chunk(2)
+    policy, critic = f(x @ policy_weight + policy_bias), f(x @ critic_weight + critic_bias)
+    for i in range(1, len(hidden)):
+        policy_bias, critic_bias = weight[f"hidden{i}.bias"].chunk(2)
+        policy = f(policy @ weight[f"hidden{i}.weight"][0] + policy_bias)
+        critic = f(critic @ weight[f"hidden{i}.weight"][1] + critic_bias)
+    outputs = policy @ weight["policy.weight"] + weight["policy.bias"]
+    return outputs, (critic @ weight["critic.weight"] + weight["critic.bias"])[:, 0]

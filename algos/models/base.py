@@ -118,21 +118,35 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         action = dist.mode() if greedy else dist.sample(generator)
         return action, dist.logp(action), forward["value"]
 
+    def named_weights(self) -> dict[str, Tensor]:
+        """The weights as checkpoints and other processes see them, sharing the module's memory."""
+        return {name: weight.detach() for name, weight in self.state_dict().items()}
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, np.ndarray[Any, Any]]:
+        """A copy of the weights by name."""
+        return {name: w.cpu().numpy().copy() for name, w in self.named_weights().items()}
+
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Load weights.
 
         Raises:
-            ValueError: names that are missing or unknown; RLlib would silently keep the old values.
+            ValueError: names that are missing or unknown, or weights of another shape; RLlib would
+                silently keep the old values.
         """
-        own, given = set(self.state_dict()), set(state)
-        if own != given:
+        own = self.named_weights()
+        if own.keys() != state.keys():
             raise ValueError(
-                f"These weights belong to another network: missing {sorted(own - given)}, "
-                f"unknown {sorted(given - own)}."
+                f"These weights belong to another network: missing {sorted(own.keys() - state)}, "
+                f"unknown {sorted(state.keys() - own)}."
             )
-        self.load_state_dict(
-            {name: torch.as_tensor(np.array(value)) for name, value in state.items()}
-        )
+        for name, weight in own.items():
+            given = torch.as_tensor(np.array(state[name]))
+            if given.shape != weight.shape:
+                raise ValueError(
+                    f"These weights belong to another network: {name} has shape "
+                    f"{tuple(given.shape)} instead of {tuple(weight.shape)}."
+                )
+            weight.copy_(given)
 
 
 class Flatten:

@@ -4,33 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
-from algos.models.base import Flatten, PolicyModule, initialised
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+from algos.models.base import Flatten, PolicyModule
+from algos.models.fused import Layout, twin_mlp
 
 
 class MLP(PolicyModule):
     """Separate trunks, so that the scale of the value error cannot disturb the policy."""
 
     def build(self) -> None:
-        """Create both trunks."""
+        """Create both trunks, whose weights are one flat parameter."""
         self.flatten = Flatten(self.columns)
-        size = self.head.choices * self.head.per_choice
-        self.policy = self._trunk(size, gain=0.01)
-        self.critic = self._trunk(1, gain=1.0)
+        outputs = self.head.choices * self.head.per_choice
+        self.layout = Layout(self.flatten.size, self.model_config["hidden"], outputs)
+        self.flat = nn.Parameter(torch.empty(self.layout.size))
+        self.layout.initialise(self.flat)
+        self._views: dict[str, Tensor] = {}
+        self._viewed = 0
 
     def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See :class:`PolicyModule`."""
-        flat = self.flatten(batch)
-        return self.policy(flat), self.critic(flat)[:, 0]
+        activation = self.model_config["activation"]
+        flat, views = self.flat, self._weights()
+        return twin_mlp(self.flatten(batch), flat, views, self.layout, activation)
 
-    def _trunk(self, outputs: int, gain: float) -> nn.Sequential:
-        layers: list[nn.Module] = []
-        inputs = self.flatten.size
-        for width in self.model_config["hidden"]:
-            layers.append(initialised(nn.Linear(inputs, width), 2**0.5))
-            layers.append(ACTIVATIONS[self.model_config["activation"]]())
-            inputs = width
-        return nn.Sequential(*layers, initialised(nn.Linear(inputs, outputs), gain))
+    def _weights(self) -> dict[str, Tensor]:
+        """Views of the flat parameter, made anew only when it has moved (to a GPU, in a copy)."""
+        if self._viewed != self.flat.data_ptr():
+            self._viewed = self.flat.data_ptr()
+            self._views = self.layout.views(self.flat.detach())
+        return self._views
+
+    def named_weights(self) -> dict[str, Tensor]:
+        """Each weight under its own name instead of the flat vector."""
+        weights = super().named_weights()
+        return self.layout.views(weights.pop("flat")) | weights

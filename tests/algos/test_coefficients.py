@@ -108,8 +108,7 @@ def gradient(**changed: Any):
     module = learner.module[DEFAULT_MODULE_ID]
     batch = rows(learner.settings).torch()
     coefficients = PPO.initial_coefficients(learner.settings)
-    loss, _ = PPO.loss(module(batch), batch, learner.settings, coefficients)
-    loss.backward()
+    PPO.loss(module(batch), batch, learner.settings, coefficients).backward()
     return torch.cat([p.grad.flatten() for p in module.parameters()])
 
 

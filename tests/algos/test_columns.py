@@ -213,10 +213,8 @@ def test_a_selection_is_a_copy_that_may_be_written_to():
 
 
 def by_epoch(count, size, epochs, seed=0):
-    found = [[] for _ in range(epochs)]
-    for epoch, index in minibatches(count, size, epochs, torch.Generator().manual_seed(seed)):
-        found[epoch].append(index.tolist())
-    return found
+    generator = torch.Generator().manual_seed(seed)
+    return [[i.tolist() for i in minibatches(count, size, generator)] for _ in range(epochs)]
 
 
 @EXAMPLES

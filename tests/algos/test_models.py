@@ -193,11 +193,13 @@ def test_a_set_policy_without_nodes_is_refused_in_a_sentence():
 def test_weights_of_another_network_are_refused_with_their_names():
     policy = small.module(FLAT, spaces.Discrete(2))
     state = policy.get_state()
-    missing = {name: w for name, w in state.items() if name != "policy.0.bias"}
-    with pytest.raises(ValueError, match=r"missing \['policy.0.bias'\], unknown \[\]"):
+    missing = {name: w for name, w in state.items() if name != "policy.bias"}
+    with pytest.raises(ValueError, match=r"missing \['policy.bias'\], unknown \[\]"):
         policy.set_state(missing)
     with pytest.raises(ValueError, match=r"missing \[\], unknown \['extra'\]"):
         policy.set_state(state | {"extra": np.zeros(1)})
+    with pytest.raises(ValueError, match=r"policy.bias has shape \(1,\) instead of \(2,\)"):
+        policy.set_state(state | {"policy.bias": np.zeros(1)})
 
 
 def test_weights_taken_from_one_network_make_another_the_same():
@@ -214,8 +216,8 @@ def test_weights_are_copied_not_shared():
     policy = small.module(FLAT, spaces.Discrete(2))
     state = {name: np.array(w) for name, w in policy.get_state().items()}
     policy.set_state(state)
-    state["critic.0.bias"][:] = 99
-    assert (policy.critic[0].bias < 99).all()
+    state["critic.bias"][:] = 99
+    assert (policy.get_state()["critic.bias"] < 99).all()
 
 
 # Observations.
