@@ -4,8 +4,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+BENCH_READY := .venv/.ready-bench
 
-.PHONY: setup tune test test-learning check clean
+.PHONY: setup tune test test-learning check bench clean
 
 setup: $(READY)
 
@@ -29,6 +30,15 @@ test-learning: $(READY)
 
 check: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/test_house_style.py
+
+# What is compared is an extra, installed by the first call. Arguments go into BENCH: make bench
+# BENCH="--only cartpole --full" (five rounds instead of three; --help lists the rest).
+bench: $(BENCH_READY)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.bench $(BENCH)
+
+$(BENCH_READY): $(READY)
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	@touch $(BENCH_READY)
 
 clean:
 	rm -rf .venv

@@ -37,6 +37,7 @@ def build(
     iterations: int,
     seed: int,
     gpus: float = 0,
+    faults: str = "",
 ) -> ColumnAlgorithm:
     """An algorithm ready for ``train()``, on an initialised Ray.
 
@@ -48,8 +49,9 @@ def build(
         iterations: the budget; schedules end there.
         seed: seeds networks, environments and shuffling.
         gpus: GPUs of each learner.
+        faults: directory where a runner that hangs leaves its report.
     """
     config = algorithm_class(name).get_default_config()
     config.environment(env, env_config=env_kwargs).debugging(seed=seed)
-    built: Any = config.train_with(settings, iterations, gpus=gpus).build_algo()
+    built: Any = config.train_with(settings, iterations, gpus=gpus, faults=faults).build_algo()
     return built

@@ -7,6 +7,7 @@ EnvRunnerGroup and LearnerGroup do the rest: workers, GPUs, restarts, checkpoint
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from algos.learner import PROGRESS, SKIPPED, ColumnLearner
 from algos.metrics import METRICS
 from algos.models import MODELS
 from algos.runner import ColumnRunner, EnvironmentFault, Rollout, make_vector_env
+from algos.watchdog import hang_reports
 
 WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
 SYNC_TIMEOUT_S = 60.0
@@ -43,6 +45,7 @@ class ColumnConfig(AlgorithmConfig):
         super().__init__(algo_class=algo_class)
         self.settings = TrainingSettings()
         self.total_iterations = 1
+        self.faults = tempfile.gettempdir()
         self.env_runner_cls = ColumnRunner
         # Our runner has no connectors to merge, and a state sent without waiting may be dropped.
         self._dont_auto_sync_env_runner_states = True
@@ -55,10 +58,19 @@ class ColumnConfig(AlgorithmConfig):
         self.log_level = "ERROR"
 
     def train_with(
-        self, settings: TrainingSettings, total_iterations: int, *, gpus: float = 0
+        self,
+        settings: TrainingSettings,
+        total_iterations: int,
+        *,
+        gpus: float = 0,
+        faults: str = "",
     ) -> ColumnConfig:
-        """Use these settings for a budget of ``total_iterations`` (schedules end there)."""
+        """Use these settings for a budget of ``total_iterations`` (schedules end there).
+
+        ``faults`` is the directory where a runner that hangs leaves its report.
+        """
         self.settings, self.total_iterations = settings, total_iterations
+        self.faults = faults or self.faults
         self.env_runners(
             num_env_runners=settings.num_env_runners,
             num_envs_per_env_runner=settings.num_envs,
@@ -204,6 +216,11 @@ class ColumnAlgorithm(Algorithm):
                     raise part
                 parts.append(part)
         metrics = merged([statistics for _, statistics in parts])
+        lost = group.num_remote_env_runners() - group.num_healthy_remote_workers()
+        metrics["runners_lost"] = lost
+        if lost:
+            why = hang_reports(Path(self.config.faults), "runner")
+            metrics["runners_lost_why"] = "; ".join(why)
         for _, statistics in parts:
             self.recent_returns.extend(statistics["episodes"].get("episode_return", []))
         if self.recent_returns:

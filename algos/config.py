@@ -47,6 +47,8 @@ class TrainingSettings:
     """Passes over each iteration's rows."""
     minibatch_size: Annotated[int, AtLeastOne] = 256
     """Rows of one optimiser step."""
+    hang_s: Annotated[float, Positive] = 30.0
+    """Seconds that collecting may always take; beyond them and 3 times its usual time it hangs."""
     grad_clip: Annotated[float, NonNegative] = 0.5
     """Largest gradient norm of an optimiser step; 0 does not clip."""
     adam_eps: Annotated[float, Positive] = 1e-5

@@ -63,6 +63,8 @@ METRICS: dict[str, Metric] = {
     "epochs_run": Metric("count", "passes over the rows before the KL limit stopped them"),
     "nonfinite": Metric("count", "NaN and infinite numbers met in this iteration", "0"),
     "nonfinite_where": Metric("text", "where the first of them was"),
+    "runners_lost": Metric("count", "rollout workers that died or hung in this iteration", "0"),
+    "runners_lost_why": Metric("text", "where those that hung were"),
     "env_steps": Metric("steps", "environment steps since the start"),
     "env_steps_per_s": Metric("steps/s", "environment steps of this iteration over its seconds"),
     "iteration_s": Metric("s", "seconds of this iteration"),

@@ -12,7 +12,9 @@ import importlib
 import time
 import traceback
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -29,6 +31,7 @@ from ray.rllib.utils.checkpoints import Checkpointable
 from algos.columns import Columns
 from algos.episodes import EpisodeStatistics, RolloutStatistics
 from algos.models.base import PolicyModule, observation_columns
+from algos.watchdog import Watchdog
 from envs.batched import BatchedVectorEnv
 from envs.validation import InputError
 
@@ -120,6 +123,12 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.module: PolicyModule | None = None
         self.weights_seq_no = 0
         self._seed_with(0)
+        # The trial's own process is watched by the trial; a runner elsewhere watches itself.
+        self.watchdog = (
+            Watchdog(Path(config.faults), f"runner{self.worker_index}", self.settings.hang_s)
+            if self.worker_index
+            else None
+        )
         if not self.worker_index and self.config.num_env_runners and self.spaces:
             return  # the driver's own runner only holds spaces when remote ones collect
         self.make_env()
@@ -171,7 +180,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def sample(self, **kwargs: Any) -> tuple[Columns, dict[str, Any]]:
         """One rollout as rows with credit, and its statistics (see ``algos/metrics.py``)."""
         started = time.perf_counter()
-        rollout, statistics = self._rollout(self.settings.rollout_length)
+        with self.watchdog.watching() if self.watchdog else nullcontext():
+            rollout, statistics = self._rollout(self.settings.rollout_length)
         rows = self.algorithm.credit(rollout, self.settings)
         self.num_env_steps_sampled_lifetime += len(rows)
         return rows, statistics | {"sample_s": time.perf_counter() - started}

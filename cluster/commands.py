@@ -226,11 +226,10 @@ def _told(outcome: Outcome, directory: Path, console: Console) -> Answer:
     answer = outcome.as_dict(directory)
     if outcome.end and outcome.end.reason == "interrupted":
         raise Interrupted(answer, directory)
-    if outcome.best is None:
-        why = next(
-            (t.sentence for t in outcome.trials if t.end_reason == "error"), "no trial scored"
-        )
-        raise Failed(answer, f"The run has no result: {why}")
+    broken = [t for t in outcome.trials if t.end_reason in ("error", "health")]
+    if len(broken) == len(outcome.trials) or outcome.best is None:
+        why = broken[0].sentence if broken else "no trial has a score"
+        raise Failed(answer, f"The run came to nothing: {why}")
     return answer
 
 

@@ -6,14 +6,15 @@ callbacks; this object is the Stopper and the callback, and asks the scheduler w
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.exceptions import RayActorError
 from ray.tune.stopper import Stopper
 
+from algos.watchdog import hang_reports
 from tune_jobs.events import (
     CheckpointRow,
     EndRow,
@@ -150,20 +151,53 @@ class Recorder(tune.Callback, Stopper):
         name, at = trial.config["plan"]["trial"], trial.last_result.get("iteration", 0)
         self.write(CheckpointRow(trial=name, iteration=at, path=path))
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Note a trial that failed for good, with the last line of its own error."""
-        at = trial.last_result.get("iteration", 0) if trial.last_result else 0
-        said = _own_words(trial.get_error())
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note a trial whose process failed and is started again from its last checkpoint."""
+        name, at = self._where(trial)
+        symptom, said = self._failure(name, trial)
         self.write(
-            EndRow(trial=trial.config["plan"]["trial"], iteration=at, reason="error", sentence=said)
+            FindingRow(
+                trial=name,
+                iteration=at,
+                symptom=symptom,
+                severity="warn",
+                since=at,
+                evidence=said,
+                remedy="It goes on from its last checkpoint; if it fails again, look there first.",
+            )
         )
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note a trial that failed for good, with its own error or the place where it hung."""
+        name, at = self._where(trial)
+        _, said = self._failure(name, trial)
+        self.write(EndRow(trial=name, iteration=at, reason="error", sentence=said))
+
+    def _where(self, trial: Any) -> tuple[str, int]:
+        last = trial.last_result or {}
+        return trial.config["plan"]["trial"], last.get("iteration", 0)
+
+    def _failure(self, name: str, trial: Any) -> tuple[str, str]:
+        """What made a trial's process fail: a symptom and a sentence."""
+        if hung := hang_reports(faults_of(self.directory, name), "trial"):
+            return "hung", hung[0].removeprefix("trial ")
+        return "crashed", _own_words(trial.get_error())
+
+
+def faults_of(directory: Path, trial: str) -> Path:
+    """Where the processes of a trial leave reports when they hang."""
+    return directory.absolute() / "faults" / trial
 
 
 def _own_words(error: Any) -> str:
     """The message of an error raised in a worker, without the framework's frames."""
     if error is None:
-        return "failed without an error message; see the trial's error.txt"
+        return "its process failed; the trial's error.txt may say why"
     cause = getattr(error, "cause", None) or error
-    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
-    last = lines[-1].strip() if lines else "".join(traceback.format_exception_only(cause)).strip()
-    return f"{type(cause).__name__}: {last}" if len(lines) <= 1 else last
+    if isinstance(cause, RayActorError) or "worker process has died" in str(cause):
+        return (
+            "its process died: it was killed, ran out of memory, or the environment or a library "
+            "ended it"
+        )
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return lines[-1] if lines else type(cause).__name__

@@ -28,7 +28,7 @@ from tune_jobs.ledger import write_ledger
 from tune_jobs.loading import dump_job, parse_job
 from tune_jobs.outcome import Outcome
 from tune_jobs.preflight import preflight
-from tune_jobs.recorder import Listener, Recorder
+from tune_jobs.recorder import Listener, Recorder, faults_of
 from tune_jobs.report import write_report
 from tune_jobs.schedulers import RecordedASHA, Rungs
 from tune_jobs.trial import Trial
@@ -43,6 +43,8 @@ class Plan:
 
     trial: str
     drawn: dict[str, Any]
+    faults: str
+    """Directory where its processes leave reports when they hang."""
     resume: str = ""
     """Checkpoint to go on from; empty to start anew."""
 
@@ -65,7 +67,11 @@ def prepared(job: Job, directory: Path) -> Job:
 def start(job: Job, directory: Path, listener: Listener) -> Outcome:
     """Run a prepared job, on an initialised Ray."""
     width = max(2, len(str(job.trials - 1)))
-    plans = [Plan(f"{i:0{width}d}", setting) for i, setting in enumerate(job.drawn())]
+    names = [f"{i:0{width}d}" for i in range(job.trials)]
+    plans = [
+        Plan(name, setting, str(faults_of(directory, name)))
+        for name, setting in zip(names, job.drawn(), strict=True)
+    ]
     log = EventLog(directory / "events.jsonl")
     for row in [
         _job_row(job, directory),
@@ -136,7 +142,12 @@ def unfinished(directory: Path, rows: Sequence[Row]) -> list[Plan]:
         if isinstance(row, CheckpointRow):
             paths.setdefault(row.trial, []).append(row.path)
     return [
-        Plan(trial, setting, _newest_sound(directory, paths.get(trial, [])))
+        Plan(
+            trial,
+            setting,
+            str(faults_of(directory, trial)),
+            _newest_sound(directory, paths.get(trial, [])),
+        )
         for trial, setting in drawn.items()
         if trial not in ended
     ]

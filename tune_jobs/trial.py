@@ -18,6 +18,7 @@ from algos.algorithm import ColumnAlgorithm
 from algos.checkpoint import verify, write_manifest
 from algos.policy import save_policy
 from algos.runner import EnvironmentFault
+from algos.watchdog import Watchdog
 from tune_jobs.job import Job
 
 PROGRESS = "trial.json"
@@ -49,7 +50,11 @@ class Trial(tune.Trainable):
             iterations=job.iterations,
             seed=job.seed * 1000 + int(plan["trial"]),
             gpus=job.gpus_per_trial,
+            faults=plan["faults"],
         )
+        # A hung runner is replaced while the trial waits: the trial itself must wait longer.
+        patience = settings.hang_s * (4 if settings.num_env_runners else 1)
+        self.watchdog = Watchdog(Path(plan["faults"]), "trial", patience)
         self.number: str = plan["trial"]
         self.trained_s, self.score = 0.0, math.nan
         if plan["resume"]:
@@ -65,7 +70,8 @@ class Trial(tune.Trainable):
         """One iteration."""
         fault = ""
         try:
-            self.algorithm.train()
+            with self.watchdog.watching():
+                self.algorithm.train()
             metrics = self.algorithm.flat
             self.trained_s += metrics["iteration_s"]
             self.score = self._scored(metrics)

@@ -17,6 +17,7 @@ from tune_jobs.health.entropy_collapse import EntropyCollapse
 from tune_jobs.health.finding import SCORE, SEVERITIES, Finding, History, Rule, Severity
 from tune_jobs.health.frozen_policy import FrozenPolicy
 from tune_jobs.health.gradients_always_clipped import GradientsAlwaysClipped
+from tune_jobs.health.hung import Hung
 from tune_jobs.health.kl_runaway import KlRunaway
 from tune_jobs.health.low_explained_variance import LowExplainedVariance
 from tune_jobs.health.no_improvement import NoImprovement
@@ -28,6 +29,7 @@ Limit = Literal["off", "note", "warn", "stop"]
 
 _ALL: tuple[Rule, ...] = (
     NotFinite(),
+    Hung(),
     FrozenPolicy(),
     KlRunaway(),
     ZeroReward(),

@@ -66,5 +66,6 @@ HEALTHY: dict[str, Curve] = {
     "grad_clip": 0.5,
     "lr": 3e-4,
     "nonfinite": 0,
+    "runners_lost": 0,
 }
 """A full set of metrics none of which is sick; a test overrides the one it is about."""

@@ -83,7 +83,7 @@ def test_a_rule_without_its_metric_says_which_one_is_missing(symptom: str, metri
 def test_without_the_score_the_score_is_named_as_the_job_names_it():
     seen = History(make_rows(27, **SICK), 27, "excess_risk", "min")
     diagnosis = diagnose(seen)
-    assert set(diagnosis.judged) == {"not_finite", "frozen_policy", "kl_runaway"}
+    assert set(diagnosis.judged) == {"not_finite", "hung", "frozen_policy", "kl_runaway"}
     assert set(diagnosis.not_judged.values()) == {"excess_risk"}
 
 

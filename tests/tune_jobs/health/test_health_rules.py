@@ -14,6 +14,7 @@ from tune_jobs.health.choice_concentration import ChoiceConcentration
 from tune_jobs.health.entropy_collapse import EntropyCollapse
 from tune_jobs.health.frozen_policy import FrozenPolicy
 from tune_jobs.health.gradients_always_clipped import GradientsAlwaysClipped
+from tune_jobs.health.hung import Hung
 from tune_jobs.health.kl_runaway import KlRunaway
 from tune_jobs.health.low_explained_variance import LowExplainedVariance
 from tune_jobs.health.no_improvement import NoImprovement
@@ -364,3 +365,15 @@ def test_a_threshold_out_of_range_is_refused_with_a_sentence(symptom: str):
     for field in dataclasses.fields(kind):
         with pytest.raises(InputError, match=rf"{kind.__name__}\.{field.name} must be .*-7"):
             kind(**{field.name: -7})
+
+
+class TestHung:
+    rule = Hung()
+
+    def test_a_lost_worker_is_warned_about_with_the_place_where_it_hung(self):
+        lost: Metrics = {"runners_lost": lambda i: float(i == 9)}
+        assert seen(self.rule, 9, **lost) == ("warn", 9)
+        assert seen(self.rule, 10, **lost) is None
+
+    def test_losing_one_in_every_iteration_asks_for_a_stop(self):
+        assert seen(self.rule, 12, runners_lost=from_row(8, 1.0, 0.0)) == ("stop", 8)

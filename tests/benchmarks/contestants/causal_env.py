@@ -1,0 +1,25 @@
+# pyright: basic
+"""CausalLearning alone: steps of all copies with random actions, no policy, no learning."""
+
+import gymnasium
+
+from benchmarks.meter import Meter, asked
+
+
+def main() -> None:
+    told = asked()
+    task = told.task
+    env = gymnasium.make_vec(task.env, task.copies, vectorization_mode="vector_entry_point")
+    env.reset(seed=told.seed)
+    env.action_space.seed(told.seed)
+    actions = [env.action_space.sample() for _ in range(task.batch // task.copies)]
+    meter = Meter(told)
+    for _ in range(task.iterations):
+        for action in actions:
+            env.step(action)
+        meter.iteration(task.batch, None)
+    meter.report()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+# pyright: basic
+"""The settings that all contestants share: a ratio means something only where these are equal."""
+
+from dataclasses import dataclass
+
+LAM = 0.95
+CLIP = 0.2
+VALUE_COEF = 0.5
+"""Weight of *half* the squared error of the value, as in our own loss and CleanRL's. SB3 and RLlib
+have no half in theirs: they get half of this, so that all minimise the same function."""
+GRAD_CLIP = 0.5
+ADAM_EPS = 1e-5
+
+
+@dataclass(frozen=True)
+class Task:
+    """An environment and how to learn it."""
+
+    env: str
+    copies: int
+    """Copies of the environment, B."""
+    batch: int
+    """Rows of an iteration, over all copies (and runners)."""
+    minibatch: int
+    epochs: int
+    lr: float
+    gamma: float
+    entropy_coef: float
+    hidden: tuple[int, int]
+    iterations: int
+    """The first one warms up: it is not part of the rate."""
+    goal: float | None = None
+    """Mean return that counts as solved."""
+
+
+TASKS = {
+    "cartpole": Task(
+        "CartPole-v1",
+        copies=8,
+        batch=4096,
+        minibatch=256,
+        epochs=10,
+        lr=1e-3,
+        gamma=0.99,
+        entropy_coef=0.0,
+        hidden=(64, 64),
+        iterations=15,
+        goal=475,
+    ),
+    # Like the preset `causal`: two whole episodes of each of 128 copies.
+    "causal": Task(
+        "envs:CausalLearning-v0",
+        copies=128,
+        batch=2560,
+        minibatch=512,
+        epochs=4,
+        lr=2e-3,
+        gamma=1.0,
+        entropy_coef=2e-3,
+        hidden=(128, 128),
+        iterations=8,
+    ),
+    # The environment costs a thousand times what learning from one of its rows does.
+    "dear": Task(
+        "benchmarks.worlds:DearCartPole-v0",
+        copies=8,
+        batch=1024,
+        minibatch=256,
+        epochs=4,
+        lr=1e-3,
+        gamma=0.99,
+        entropy_coef=0.0,
+        hidden=(64, 64),
+        iterations=8,
+    ),
+}

@@ -1,0 +1,158 @@
+# pyright: basic
+"""What breaks while a run is under way, and what it costs."""
+
+import os
+import signal
+import subprocess
+import textwrap
+import time
+
+import psutil
+import pytest
+from command_line import answer, command, rungwise
+
+from tune_jobs.events import CheckpointRow, EndRow, FindingRow, ResultRow, read
+
+TROUBLED = textwrap.dedent(
+    """
+    import os, pathlib, time
+    import gymnasium, numpy as np
+    from gymnasium import spaces
+
+
+    class Troubled(gymnasium.Env):
+        observation_space = spaces.Box(-1, 1, (2,), np.float32)
+        action_space = spaces.Discrete(2)
+        steps = 0
+
+        def __init__(self, trouble="none", flag="flag"):
+            self.trouble, self.flag = trouble, pathlib.Path(flag)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.time = 0
+            return np.zeros(2, np.float32), {}
+
+        def step(self, action):
+            Troubled.steps += 1
+            self.time += 1
+            # Later than the look before the start, and once in the run unless it is "always".
+            if Troubled.steps > 4000 and self.trouble != "none":
+                if "always" in self.trouble or not self.flag.exists():
+                    self.flag.write_text("")
+                    self.fall(self.trouble.removesuffix("-always"))
+            return np.zeros(2, np.float32), float(action), self.time >= 10, False, {}
+
+        def fall(self, trouble):
+            if trouble == "hang":
+                while True:
+                    time.sleep(0.1)
+            if trouble == "exit":
+                os._exit(3)
+
+
+    gymnasium.register("Troubled-v0", Troubled)
+    """
+)
+
+RUN = ["--env", "my_envs:Troubled-v0", "--evaluation-episodes", 0, "--checkpoint-every", 1]
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "my_envs.py").write_text(TROUBLED)
+    return tmp_path
+
+
+def train(project, trouble, *words, iterations=8):
+    trouble = ["--env-kwargs", "trouble", trouble, "flag", project / "flag", "--out", "run"]
+    words = [*RUN, "--iterations", iterations, *trouble, "--settings.hang-s", 3, *words, "--json"]
+    done = rungwise("train", *words, cwd=project, timeout=280)
+    return done, read(project / "run" / "events.jsonl")
+
+
+def iterations_of(rows):
+    return [row.iteration for row in rows if isinstance(row, ResultRow)]
+
+
+@pytest.mark.parametrize(("trouble", "symptom"), [("hang", "hung"), ("exit", "crashed")])
+def test_a_trial_whose_environment_hangs_or_exits_goes_on_from_its_checkpoint(
+    project, trouble, symptom
+):
+    done, rows = train(project, trouble)
+    assert done.returncode == 0, done.stderr
+    assert answer(done)["end_reason"] == "budget"
+    finding = next(row for row in rows if isinstance(row, FindingRow) and row.symptom == symptom)
+    if trouble == "hang":
+        assert "in fall" in finding.evidence and "my_envs.py:" in finding.evidence
+    # Checkpoints are taken every iteration: none of those reported is run again.
+    assert iterations_of(rows) == list(range(1, 9))
+
+
+def test_an_environment_that_always_exits_ends_the_trial_with_a_reason(project):
+    done, rows = train(project, "exit-always", "--max-failures", 1, iterations=20)
+    assert done.returncode == 1
+    assert answer(done)["end_reason"] == "error"
+    assert "its process died" in next(r for r in rows if isinstance(r, EndRow)).sentence
+
+
+@pytest.mark.parametrize("trouble", ["hang", "exit"])
+def test_a_remote_runner_that_hangs_or_exits_is_replaced_and_no_iteration_is_lost(project, trouble):
+    done, rows = train(project, trouble, "--settings.num-env-runners", 2, "--cpus", 3)
+    assert done.returncode == 0, done.stderr
+    assert iterations_of(rows) == list(range(1, 9))
+    assert not [row for row in rows if isinstance(row, FindingRow) and row.symptom == "crashed"]
+    hung = next(row for row in rows if isinstance(row, FindingRow) and row.symptom == "hung")
+    if trouble == "hang":
+        assert "in fall" in hung.evidence and "my_envs.py:" in hung.evidence
+    slowest = max(r.metrics["iteration_s"] for r in rows if isinstance(r, ResultRow))
+    print(f"\n{trouble}: the slowest iteration took {slowest:.1f} s")
+    assert slowest < 15
+
+
+@pytest.mark.parametrize(
+    ("victim", "words"),
+    [
+        ("ray::ResourceTrainable", []),
+        ("ray::_WrappedExecutable", ["--settings.num-learners", 1, "--cpus", 3]),
+    ],
+    ids=["trial", "learner"],
+)
+def test_a_killed_trial_or_learner_costs_at_most_one_checkpoint_interval(project, victim, words):
+    words = [*RUN, "--iterations", 60, "--checkpoint-every", 2, "--out", "run", *words, "--json"]
+    process = subprocess.Popen(
+        command("train", *words), cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    before = _when_saved(project / "run")
+    os.kill(_descendant(process.pid, victim), signal.SIGKILL)
+    killed = time.time()
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    rows = read(project / "run" / "events.jsonl")
+    after = [row for row in rows if isinstance(row, ResultRow) and row.time > killed]
+    back = next(row for row in after if row.iteration > before)
+    print(f"\n{victim}: back {back.time - killed:.1f} s after the kill")
+    steps = iterations_of(rows)
+    again = max(a - b for a, b in zip([0, *steps], steps, strict=False)) + 1
+    assert again <= 2, "more than one checkpoint interval was run again"
+    assert steps[-1] == 60
+
+
+def _when_saved(run):
+    """Wait for a checkpoint; the iteration reached by then."""
+    for _ in range(600):
+        time.sleep(0.1)
+        if (run / "events.jsonl").exists():
+            rows = read(run / "events.jsonl")
+            if any(isinstance(row, CheckpointRow) for row in rows):
+                return max(iterations_of(rows))
+    raise AssertionError("the run never got going")
+
+
+def _descendant(pid, name):
+    running = {
+        p.pid: " ".join(p.cmdline()).strip() for p in psutil.Process(pid).children(recursive=True)
+    }
+    found = [process for process, words in running.items() if name in words]
+    assert found, [words for words in running.values() if words.startswith("ray::")]
+    return found[0]
