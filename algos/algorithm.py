@@ -26,8 +26,8 @@ from torch import Tensor
 from algos.advantages import next_values
 from algos.columns import Columns, concat
 from algos.config import TrainingSettings
-from algos.distributions import Head, head_for
 from algos.episodes import merged
+from algos.heads import Head, head_for
 from algos.learner import PROGRESS, SKIPPED, ColumnLearner
 from algos.metrics import METRICS
 from algos.models import MODELS

@@ -2,23 +2,17 @@
 
 RLlib's own take no random generator (a runner could not be reproduced) and have no masked or mixed
 actions. An action is a dict of columns that hold exactly what its log-probability needs;
-:class:`Head` says how many numbers a network must give for an action space and turns action columns
-into what the environment's ``step`` wants.
+``heads.py`` turns them into what the environment's ``step`` wants.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
 import torch
-from gymnasium import spaces
 from torch import Tensor
-
-from envs.validation import InputError
 
 Action: TypeAlias = dict[str, Tensor]
 
@@ -278,89 +272,43 @@ class Choose:
         return (self.choice.choice_probabilities() * per_choice).sum(-1)
 
 
-@dataclass(frozen=True)
-class Head:
-    """How a network acts in an action space.
+class Product:
+    """Several independent parts, each with a name; columns are ``<part>.<column>``."""
 
-    Attributes:
-        space: the single environment's action space.
-        choices: number of discrete choices (1 where nothing is chosen).
-        per_choice: numbers the network gives for each choice.
-        free: parameters that do not depend on the observation (log standard deviations).
-        value: distribution of the value of a :class:`Choose` action.
-    """
+    def __init__(self, parts: Mapping[str, Dist]) -> None:
+        self.parts = parts
 
-    space: spaces.Space[Any]
-    choices: int
-    per_choice: int
-    free: int = 0
-    value: type[BinnedValue | BetaValue] = BinnedValue
+    def sample(self, generator: torch.Generator | None = None) -> Action:
+        """Draw every part."""
+        return self._joined({name: part.sample(generator) for name, part in self.parts.items()})
 
-    @property
-    def maskable(self) -> bool:
-        """Whether there is one discrete choice, some of whose options may be illegal."""
-        return isinstance(self.space, spaces.Discrete | spaces.Dict)
+    def mode(self) -> Action:
+        """The mode of every part."""
+        return self._joined({name: part.mode() for name, part in self.parts.items()})
 
-    def dist(self, outputs: Tensor, mask: Tensor | None = None) -> Dist:
-        """outputs [N, choices * per_choice + free], mask [N, choices] -> N distributions."""
-        if isinstance(self.space, spaces.Discrete):
-            return Categorical(outputs, mask)
-        if isinstance(self.space, spaces.MultiDiscrete):
-            sizes = [int(size) for size in self.space.nvec]
-            return MultiCategorical([Categorical(part) for part in outputs.split(sizes, -1)])
-        if isinstance(self.space, spaces.Box):
-            return Gaussian(*outputs.chunk(2, -1))
-        return Choose(outputs.view(len(outputs), -1, self.per_choice), mask, self.value)
+    def logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Sum over the parts."""
+        logps = [part.logp(columns_of(name, action)) for name, part in self.parts.items()]
+        return torch.stack(logps).sum(0)
 
-    def env_action(self, action: Mapping[str, np.ndarray[Any, Any]]) -> Any:
-        """Action columns [B, ...] as the environment's batched action."""
-        if isinstance(self.space, spaces.Discrete):
-            return action["choice"] + self.space.start
-        if isinstance(self.space, spaces.MultiDiscrete):
-            return action["choices"] + self.space.start
-        if isinstance(self.space, spaces.Box):
-            space = self.space
-            value = action["value"].reshape(-1, *space.shape)
-            if space.is_bounded():
-                value = space.low + (value + 1) / 2 * (space.high - space.low)
-            return value.clip(space.low, space.high).astype(space.dtype)
-        choice: Any = self.space["choice"]  # type: ignore[index]
-        return {
-            "choice": action["choice"] + choice.start,
-            "value": action["value"].astype(np.float32),
-        }
+    def entropy(self) -> Tensor:
+        """Sum over the parts."""
+        return torch.stack([part.entropy() for part in self.parts.values()]).sum(0)
+
+    def max_entropy(self) -> Tensor | None:
+        """Sum over the parts, None where one has no largest entropy."""
+        highest = [part.max_entropy() for part in self.parts.values()]
+        return None if any(h is None for h in highest) else torch.stack(highest).sum(0)  # type: ignore[arg-type]
+
+    def choice_probabilities(self) -> None:
+        """None: there is no single choice whose concentration could be told."""
+
+    @staticmethod
+    def _joined(actions: Mapping[str, Action]) -> Action:
+        return {f"{name}.{c}": v for name, action in actions.items() for c, v in action.items()}
 
 
-def head_for(space: spaces.Space[Any], value: str = "bins", bins: int = 21) -> Head:
-    """The head for an action space.
-
-    Args:
-        space: Discrete, MultiDiscrete, a float Box, or Dict(choice=Discrete, value=Box(-1, 1)).
-        value: ``bins`` (a grid of ``bins`` points) or ``beta``: how the value of a choice is drawn.
-        bins: number of grid points.
-
-    Raises:
-        InputError: a space that no policy here can act in.
-    """
-    if isinstance(space, spaces.Discrete):
-        return Head(space, int(space.n), 1)
-    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        return Head(space, int(space.nvec.sum()), 1)
-    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
-        size = int(np.prod(space.shape))
-        return Head(space, 1, size, free=size)
-    if isinstance(space, spaces.Dict) and set(space) == {"choice", "value"}:
-        choice, at = space["choice"], space["value"]
-        if (
-            isinstance(choice, spaces.Discrete)
-            and isinstance(at, spaces.Box)
-            and at.shape == ()
-            and (float(at.low), float(at.high)) == (-1.0, 1.0)
-        ):
-            kind = BinnedValue if value == "bins" else BetaValue
-            return Head(space, int(choice.n), 1 + (bins if value == "bins" else 2), value=kind)
-    raise InputError(
-        f"No policy here can act in {space}. Use Discrete, MultiDiscrete, a Box of floats, or "
-        "Dict(choice=Discrete(n), value=Box(-1, 1, shape=())), for example by a gymnasium wrapper "
-        "that transforms the action."
-    )
+def columns_of(name: str, action: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of one part of a :class:`Product` action, under their own names."""
+    start = f"{name}."
+    return {c.removeprefix(start): v for c, v in action.items() if c.startswith(start)}

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from gymnasium import spaces
 from torch import Tensor
 
 from algos.advantages import gae, normalised
 from algos.algorithm import ColumnAlgorithm
 from algos.columns import Columns
 from algos.config import TrainingSettings
-from algos.distributions import Head
 from algos.exploration import adapted_entropy_coef, adapted_kl_coef, marginal_entropy
+from algos.heads import Head
 from algos.losses import clipped_surrogate, kl_estimate, value_loss
 from algos.runner import Rollout
 from algos.schedules import Kind, schedule
@@ -150,12 +149,12 @@ class PPO(ColumnAlgorithm):
     @staticmethod
     def suits(settings: PPOSettings, head: Head) -> None:
         """Entropy targets need a largest entropy; diversity needs a choice."""
-        if settings.entropy_target > 0 and isinstance(head.space, spaces.Box):
+        if settings.entropy_target > 0 and head.free:
             raise InputError(
                 "PPOSettings.entropy_target would do nothing: values without bounds have no "
                 "largest entropy to compare with. Set it to 0 and use entropy_coef."
             )
-        if settings.diversity_coef > 0 and not head.maskable:
+        if settings.diversity_coef > 0 and not head.choices:
             raise InputError(
                 f"PPOSettings.diversity_coef would do nothing: {head.space} has no single choice. "
                 "Set it to 0."

@@ -14,7 +14,8 @@ from ray.rllib.core.rl_module.apis import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
-from algos.distributions import Action, Dist, head_for
+from algos.distributions import Action, Dist
+from algos.heads import head_for
 from envs.validation import InputError
 
 OBSERVATION = "obs"
@@ -76,13 +77,12 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         config = self.model_config
         self.head = head_for(self.action_space, config["value_distribution"], config["bins"])
         self.columns = column_spaces(self.observation_space)
-        if MASK in self.columns and not self.head.maskable:
+        if MASK in self.columns and not self.head.choices:
             raise InputError(
                 f"The observation has a mask, but it would do nothing for {self.action_space}: it "
                 "names the legal choices of a Discrete action or of Dict(choice=..., value=...)."
             )
-        if self.head.free:
-            self.free = nn.Parameter(torch.zeros(self.head.free))
+        self.free = nn.Parameter(torch.zeros(self.head.free)) if self.head.free else None
         self.build()
 
     @abstractmethod
@@ -91,13 +91,11 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 
     @abstractmethod
     def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Observation columns -> outputs [N, head.choices * head.per_choice] and value [N]."""
+        """Observation columns -> outputs [N, head.size] and value [N]."""
 
     def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
         outputs, value = self.outputs(batch)
-        if self.head.free:
-            outputs = torch.cat([outputs, self.free.expand(len(outputs), -1)], -1)
-        return {"dist": self.head.dist(outputs, batch.get(MASK)), "value": value}
+        return {"dist": self.head.dist(outputs, self.free, batch.get(MASK)), "value": value}
 
     def compute_values(self, batch: Mapping[str, Tensor], embeddings: Any = None) -> Tensor:
         """Values [N] (RLlib's ValueFunctionAPI)."""

@@ -17,8 +17,8 @@ class MLP(PolicyModule):
     def build(self) -> None:
         """Create both trunks, whose weights are one flat parameter."""
         self.flatten = Flatten(self.columns)
-        outputs = self.head.choices * self.head.per_choice
-        self.layout = Layout(self.flatten.size, self.model_config["hidden"], outputs)
+        hidden = self.model_config["hidden"]
+        self.layout = Layout(self.flatten.size, hidden, self.head.size)
         self.flat = nn.Parameter(torch.empty(self.layout.size))
         self.layout.initialise(self.flat)
         self._views: dict[str, Tensor] = {}

@@ -85,7 +85,7 @@ class SetPolicy(PolicyModule):
         self.embed = nn.Linear(nodes.shape[1] + context, width)
         self.blocks = nn.ModuleList(Block(width) for _ in widths)
         self.norm = nn.LayerNorm(width)
-        self.policy = initialised(nn.Linear(width, self.head.per_choice), 0.01)
+        self.policy = initialised(nn.Linear(width, self.head.size // self.head.choices), 0.01)
         self.critic = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), initialised(nn.Linear(width, 1), 1.0)
         )

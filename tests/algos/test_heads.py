@@ -13,8 +13,9 @@ from algos.distributions import (
     Choose,
     Gaussian,
     MultiCategorical,
-    head_for,
+    Product,
 )
+from algos.heads import head_for
 from envs.validation import InputError
 
 CHOICE_AND_VALUE = spaces.Dict(choice=spaces.Discrete(3), value=spaces.Box(-1, 1, ()))
@@ -23,16 +24,17 @@ CHOICE_AND_VALUE = spaces.Dict(choice=spaces.Discrete(3), value=spaces.Box(-1, 1
 def drawn(space, count=64):
     """Actions of a head with random outputs, and its distribution."""
     head = head_for(space)
-    size = head.choices * head.per_choice + head.free
     generator = torch.Generator().manual_seed(0)
-    dist = head.dist(2 * torch.randn(count, size, generator=generator))
+    dist = head.dist(2 * torch.randn(count, head.size, generator=generator))
     action = dist.sample(generator)
     return head.env_action({name: part.numpy() for name, part in action.items()}), dist
 
 
 def one_of(action, b):
     if isinstance(action, dict):
-        return {name: np.asarray(part[b]) for name, part in action.items()}
+        return {name: np.asarray(one_of(part, b)) for name, part in action.items()}
+    if isinstance(action, tuple):
+        return tuple(one_of(part, b) for part in action)
     return action[b]
 
 
@@ -49,6 +51,12 @@ def one_of(action, b):
         (spaces.Box(0, np.inf, (1,)), Gaussian),
         (spaces.Box(-1, 1, (1,), np.float64), Gaussian),
         (CHOICE_AND_VALUE, Choose),
+        (spaces.MultiBinary(3), MultiCategorical),
+        (spaces.MultiBinary((2, 2)), MultiCategorical),
+        (spaces.MultiDiscrete(np.full((2, 2), 3)), MultiCategorical),
+        (spaces.Dict(left=spaces.Discrete(2), right=spaces.Box(-1, 4, (2,))), Product),
+        (spaces.Tuple([spaces.Discrete(2), spaces.Dict(a=spaces.MultiBinary(2))]), Product),
+        (spaces.Dict(choice=spaces.Discrete(2), value=spaces.Box(0, 1, ())), Product),
     ],
     ids=str,
 )
@@ -95,8 +103,8 @@ def test_a_box_of_any_shape_keeps_it():
 @pytest.mark.parametrize(("value", "kind"), [("bins", BinnedValue), ("beta", BetaValue)])
 def test_the_value_of_a_choice_is_drawn_as_the_settings_say(value, kind):
     head = head_for(CHOICE_AND_VALUE, value, bins=7)
-    assert head.per_choice == {"bins": 1 + 7, "beta": 1 + 2}[value]
-    dist = head.dist(torch.zeros(1, head.choices * head.per_choice))
+    assert head.size == 3 * {"bins": 1 + 7, "beta": 1 + 2}[value]
+    dist = head.dist(torch.zeros(1, head.size))
     assert isinstance(dist, Choose) and dist.value is kind
 
 
@@ -105,12 +113,8 @@ def test_the_value_of_a_choice_is_drawn_as_the_settings_say(value, kind):
     [
         spaces.Text(5),
         spaces.Box(0, 5, (2,), np.int64),
-        spaces.MultiBinary(3),
-        spaces.MultiDiscrete(np.full((2, 2), 2)),
-        spaces.Dict(left=spaces.Discrete(2), right=spaces.Discrete(2)),
-        spaces.Dict(choice=spaces.Discrete(2), value=spaces.Box(0, 1, ())),
-        spaces.Dict(choice=spaces.Discrete(2), value=spaces.Box(-1, 1, (1,))),
-        spaces.Tuple([spaces.Discrete(2)]),
+        spaces.Dict(),
+        spaces.Sequence(spaces.Discrete(2)),
     ],
     ids=str,
 )
@@ -120,3 +124,27 @@ def test_a_space_that_no_policy_can_act_in_is_refused_in_a_sentence(space):
     sentence = str(refusal.value)
     assert sentence.startswith(f"No policy here can act in {space}. Use Discrete")
     assert "wrapper" in sentence
+
+
+def test_a_part_that_no_policy_can_act_in_is_named_itself():
+    with pytest.raises(InputError, match=r"act in Text"):
+        head_for(spaces.Dict(move=spaces.Discrete(2), say=spaces.Text(5)))
+
+
+def test_the_parts_of_a_product_are_independent_and_add_up():
+    head = head_for(spaces.Dict(left=spaces.Discrete(2), right=spaces.Discrete(3)))
+    outputs = torch.tensor([[0.3, -0.2, 1.0, 0.0, -1.0]])
+    dist = head.dist(outputs)
+    left, right = Categorical(outputs[:, :2]), Categorical(outputs[:, 2:])
+    total = 0.0
+    for i in range(2):
+        for j in range(3):
+            pair = {"left.choice": torch.tensor([i]), "right.choice": torch.tensor([j])}
+            apart = left.logp({"choice": pair["left.choice"]}) + right.logp(
+                {"choice": pair["right.choice"]}
+            )
+            torch.testing.assert_close(dist.logp(pair), apart)
+            total += float(dist.logp(pair).exp())
+    assert total == pytest.approx(1)
+    torch.testing.assert_close(dist.entropy(), left.entropy() + right.entropy())
+    assert dist.max_entropy().item() == pytest.approx(np.log(6))

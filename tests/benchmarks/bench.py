@@ -150,11 +150,11 @@ def spread(values: list[float]) -> str:
     """Median (least to most)."""
     if not values:
         return "-"
-    middle, least, most = (
+    median, least, most = (
         f"{x:,.0f}" if x >= 100 else f"{x:.2f}"
         for x in (statistics.median(values), min(values), max(values))
     )
-    return middle if len(values) == 1 else f"{middle} ({least} to {most})"
+    return median if len(values) == 1 else f"{median} ({least} to {most})"
 
 
 def mean_curve(rounds: list[Round], name: str) -> list[float | None]:
