@@ -217,10 +217,8 @@ class ColumnAlgorithm(Algorithm):
                 parts.append(part)
         metrics = merged([statistics for _, statistics in parts])
         lost = group.num_remote_env_runners() - group.num_healthy_remote_workers()
-        metrics["runners_lost"] = lost
-        if lost:
-            why = hang_reports(Path(self.config.faults), "runner")
-            metrics["runners_lost_why"] = "; ".join(why)
+        why = hang_reports(Path(self.config.faults), "runner") if lost else []
+        metrics |= {"runners_lost": lost, "runners_lost_why": "; ".join(why)}
         for _, statistics in parts:
             self.recent_returns.extend(statistics["episodes"].get("episode_return", []))
         if self.recent_returns:

@@ -184,15 +184,25 @@ def concat(parts: Sequence[Columns]) -> Columns:
     return Columns(rows, tables)
 
 
-def minibatches(count: int, size: int, generator: torch.Generator) -> list[torch.Tensor]:
-    """Row indices of one shuffled pass over ``count`` rows, each ``[<= size]``.
+def minibatches(rows: Columns, size: int, generator: torch.Generator) -> list[Columns]:
+    """One shuffled pass over the rows of ``rows`` (tensors), in parts of at most ``size``.
 
-    The last minibatch takes the remainder when that is at least half of ``size``; a smaller one is
-    left to the next pass's shuffle, so that no update is dominated by a handful of rows.
+    The last part takes the remainder when that is at least half of ``size``; a smaller one is left
+    to the next pass's shuffle, so that no update is dominated by a handful of rows.
     """
-    size = min(size, count)
-    parts = torch.randperm(count, generator=generator).split(size)
-    return [part for part in parts if 2 * len(part) >= size]
+    size = min(size, len(rows))
+    order = torch.randperm(len(rows), generator=generator)
+    count = (len(rows) + size // 2) // size
+    device = next(iter(rows.rows.values()))
+    order = order.to(device.values.device if isinstance(device, Ragged) else device.device)
+    # Dense columns are shuffled once and cut into views: a gather for each part costs more.
+    parts: dict[str, Sequence[Any]] = {
+        name: [column.select(part) for part in order.split(size)]
+        if isinstance(column, Ragged)
+        else column[order].split(size)
+        for name, column in rows.rows.items()
+    }
+    return [Columns({n: p[i] for n, p in parts.items()}, rows.tables) for i in range(count)]
 
 
 def _offsets(lengths: Array) -> Array:

@@ -37,45 +37,63 @@ class RolloutStatistics:
         self.finished: dict[str, list[Array]] = {}
         self.before_bonus: list[Array] = []
 
-    def step(
-        self, rewards: Array, done: Array, valid: Array, action: Mapping[str, Array], infos: Any
-    ) -> None:
-        """Take in one step of all copies."""
-        running = self.episodes
-        running.returns += np.where(valid, rewards, 0)
-        running.lengths += valid
+    def note(self, infos: Mapping[str, Any], done: Array) -> None:
+        """Take what an environment says in one step; ``done [B]`` are the copies that finished."""
         if "reward_before_bonus" in infos:
             self.before_bonus.append(infos["reward_before_bonus"])
-        if not done.any():
-            return
-        self._finish("episode_return", running.returns[done])
-        self._finish("episode_length", running.lengths[done])
-        # A next-step autoreset environment describes the finished episode in this step's info.
-        final = infos.get("final_info", infos)
-        for name in running.names:
-            if name in final:
-                self._finish(name, np.asarray(final[name])[done])
-        running.returns[done] = 0
-        running.lengths[done] = 0
+        if self.episodes.names and done.any():
+            # A next-step autoreset environment describes the finished episode in this step's info.
+            final = infos.get("final_info", infos)
+            for name in self.episodes.names:
+                if name in final:
+                    self.finished.setdefault(name, []).append(np.asarray(final[name])[done])
 
-    def _finish(self, name: str, values: Array) -> None:
-        self.finished.setdefault(name, []).append(np.array(values))
+    def summary(
+        self, columns: Mapping[str, Array], rewards: Array, done: Array, valid: Array
+    ) -> dict[str, Any]:
+        """Flat statistics; sums and counts rather than means, so that runners can be merged.
 
-    def summary(self, columns: Mapping[str, Array], rewards: Array, valid: Array) -> dict[str, Any]:
-        """Flat statistics; sums and counts rather than means, so that runners can be merged."""
+        Args:
+            columns: everything stored, to be searched for numbers that are not finite.
+            rewards, done, valid: ``[T, B]``.
+        """
         base = np.stack(self.before_bonus) if self.before_bonus else rewards
         counted = rewards[valid]
+        returns, lengths = self._episodes(rewards, done, valid)
+        episodes = {name: np.concatenate(parts) for name, parts in self.finished.items()}
+        if len(returns):
+            episodes |= {"episode_return": returns, "episode_length": lengths}
         out: dict[str, Any] = {
             "steps": int(valid.sum()),
             "reward_sum": float(counted.sum()),
             "reward_square_sum": float(np.square(counted, dtype=np.float64).sum()),
             "zero_rewards": int((np.abs(base[valid]) < ZERO_REWARD).sum()),
-            "episodes": {name: np.concatenate(parts) for name, parts in self.finished.items()},
+            "episodes": episodes,
         }
         if "choice" in columns:
             out["choices"] = np.bincount(columns["choice"][valid], minlength=self.choices)
         out["nonfinite"], out["nonfinite_where"] = nonfinite({**columns, "reward": rewards})
         return out
+
+    def _episodes(self, rewards: Array, done: Array, valid: Array) -> tuple[Array, Array]:
+        """Returns and lengths of the episodes that ended, copy by copy; the rest is carried on."""
+        running = self.episodes
+        copy, t = np.nonzero(done.T)
+        out: list[Array] = []
+        for carried, step in (
+            (running.returns, np.where(valid, rewards, 0)),
+            (running.lengths, valid),
+        ):
+            total = carried + np.cumsum(step, 0, carried.dtype)
+            ends = total[t, copy]
+            # What had been gathered when the episode before it ended in the same copy.
+            before = np.zeros_like(ends)
+            same = copy[1:] == copy[:-1]
+            before[1:][same] = ends[:-1][same]
+            out.append(ends - before)
+            carried[:] = total[-1]
+            carried[copy] = total[-1, copy] - ends  # the last end of each copy is written last
+        return out[0], out[1]
 
 
 def nonfinite(columns: Mapping[str, Array]) -> tuple[int, str]:

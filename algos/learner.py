@@ -91,19 +91,18 @@ class ColumnLearner(TorchLearner):
         for group in optimiser.param_groups:
             group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
         history: list[dict[str, Tensor]] = []
-        norms: list[Tensor] = []
+        norms: list[float] = []
         skipped, epoch, measured_before = 0, 0, 0
         for epoch in range(s.epochs):
-            batches = minibatches(len(columns), s.minibatch_size, self.generator)
+            batches = minibatches(columns, s.minibatch_size, self.generator)
             measured_before = len(history)
-            for i, index in enumerate(batches):
-                batch = columns.select(index.to(self._device))
+            for i, batch in enumerate(batches):
                 output = forward(batch)
                 loss = self.algorithm.loss(output, batch, s, self.coefficients)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
-                norms.append(torch.nn.utils.clip_grad_norm_(params, s.grad_clip or math.inf))
-                if torch.isfinite(norms[-1]):
+                norms.append(_clipped([p.grad for p in params if p.grad is not None], s.grad_clip))
+                if math.isfinite(norms[-1]):
                     optimiser.step()
                 else:
                     skipped += 1  # a step on NaN would ruin the network; a health rule ends the run
@@ -117,7 +116,7 @@ class ColumnLearner(TorchLearner):
         last = _mean(history[measured_before:])
         return (
             last
-            | _of_gradients(torch.stack(norms), s.grad_clip)
+            | _of_gradients(norms, s.grad_clip)
             | {
                 "kl_max": max((float(h["kl"]) for h in history if "kl" in h), default=0.0),
                 "lr": optimiser.param_groups[0]["lr"],
@@ -162,10 +161,23 @@ def _mean(history: list[dict[str, Tensor]]) -> dict[str, float]:
     return {name: float(torch.stack([h[name] for h in history]).mean()) for name in history[0]}
 
 
-def _of_gradients(norms: Tensor, grad_clip: float) -> dict[str, float]:
-    clipped = float((norms > grad_clip).float().mean()) if grad_clip else 0.0
+def _clipped(gradients: list[Tensor], limit: float) -> float:
+    """Scale gradients in place to a norm of at most ``limit`` (0: any); their norm before that.
+
+    As ``torch.nn.utils.clip_grad_norm_``, which takes several times longer over one flat gradient.
+    """
+    each = [torch.linalg.vector_norm(gradient) for gradient in gradients]
+    norm = float(each[0] if len(each) == 1 else torch.linalg.vector_norm(torch.stack(each)))
+    if limit and norm > limit and math.isfinite(norm):
+        for gradient in gradients:
+            gradient.mul_(limit / (norm + 1e-6))
+    return norm
+
+
+def _of_gradients(norms: list[float], grad_clip: float) -> dict[str, float]:
+    clipped = sum(norm > grad_clip for norm in norms) / len(norms) if grad_clip else 0.0
     return {
-        "grad_norm": float(norms.mean()),
-        "grad_norm_max": float(norms.max()),
+        "grad_norm": sum(norms) / len(norms),
+        "grad_norm_max": max(norms),
         "grad_clipped_share": clipped,
     }

@@ -193,35 +193,36 @@ class ColumnRunner(EnvRunner, Checkpointable):
         columns: dict[str, np.ndarray[Any, Any]] = {}
         rewards, values, final_values = (np.zeros((T, B), np.float32) for _ in range(3))
         terminated, truncated = np.zeros((T, B), bool), np.zeros((T, B), bool)
-        valid = np.ones((T, B), bool)
+        same_step = self.autoreset == AutoresetMode.SAME_STEP
         statistics = RolloutStatistics(self.statistics, policy.head.choices)
         for t in range(T):
             action, logp, value = policy.act(self.observation, self.generator)
             acted = {name: part.numpy() for name, part in action.items()}
-            _write(columns, t, T, self.observation | acted | {"logp": logp.numpy()})
+            _write(columns, t, T, {**self.observation, **acted, "logp": logp.numpy()})
             values[t] = value.numpy()
             observation, rewards[t], terminated[t], truncated[t], infos = self._guarded(
                 env.step, policy.head.env_action(acted)
             )
             self.observation = observation_columns(observation)
-            done = terminated[t] | truncated[t]
-            if self.autoreset == AutoresetMode.NEXT_STEP:
-                valid[t] = ~self.reset_next
-                self.reset_next = done
-            elif truncated[t].any():
-                final_values[t] = self._final_values(infos, truncated[t])
-            statistics.step(rewards[t], done, valid[t], acted, infos)
+            if infos:
+                statistics.note(infos, terminated[t] | truncated[t])
+                if same_step and truncated[t].any():
+                    final_values[t] = self._final_values(infos, truncated[t])
             self.steps += 1
         last_values = policy.act(self.observation, None, greedy=True)[2].numpy()
-        if self.autoreset == AutoresetMode.NEXT_STEP:
-            # The final observation is the next row; nothing was hidden.
+        done, valid = terminated | truncated, np.ones((T, B), bool)
+        if not same_step:
+            # The step after an episode's end only resets: it is no experience. But the final
+            # observation is the row after the end; nothing was hidden.
+            valid = ~np.concatenate([self.reset_next[None], done[:-1]])
+            self.reset_next = done[-1]
             final_values = np.concatenate([values[1:], last_values[None]])
         following = self.algorithm.bootstrap(
             values, last_values, terminated, truncated, final_values
         )
-        rollout = Rollout(columns, rewards, values, following, terminated | truncated, valid)
+        rollout = Rollout(columns, rewards, values, following, done, valid)
         seen = columns | {"value of the next state": following}
-        return rollout, statistics.summary(seen, rewards, valid)
+        return rollout, statistics.summary(seen, rewards, done, valid)
 
     def _final_values(self, infos: dict[str, Any], truncated: np.ndarray[Any, Any]) -> Any:
         """Values [B] of the final observations of truncated copies, 0 elsewhere."""

@@ -112,3 +112,18 @@ def twin_mlp(x, weight, hidden, activation):
         critic = f(critic @ weight[f"hidden{i}.weight"][1] + critic_bias)
     outputs = policy @ weight["policy.weight"] + weight["policy.bias"]
     return outputs, (critic @ weight["critic.weight"] + weight["critic.bias"])[:, 0]
+
+
+def episodes(rewards, done, valid):
+    """rewards, done, valid [T, B] -> sorted returns and sorted lengths of finished episodes."""
+    returns, lengths = [], []
+    for b in range(rewards.shape[1]):
+        total, steps = 0.0, 0
+        for t in range(len(rewards)):
+            if valid[t, b]:
+                total, steps = total + rewards[t, b], steps + 1
+            if done[t, b]:
+                returns.append(total)
+                lengths.append(steps)
+                total, steps = 0.0, 0
+    return sorted(returns), sorted(lengths)

@@ -1,9 +1,10 @@
 """Policy and critic perceptrons as one operation with one parameter and a hand-written backward.
 
-On a CPU a small network spends most of its time in autograd's bookkeeping, in one optimiser step
-per parameter and in torch's tanh. Here both trunks lie side by side, all weights are views of one
-flat vector (so that gradient, clipping and optimiser are one operation each), tanh is computed
-through the much faster sigmoid, and autograd sees a single node. The tests check its gradient.
+On a CPU a small network spends most of its time in the overhead of calls, not in arithmetic. Here
+both trunks lie side by side, all weights are views of one flat vector (so that gradient, clipping
+and optimiser are one operation each), and autograd sees a single node. On a CPU that node computes
+with numpy, whose calls cost a fraction of torch's and whose tanh is vectorised; on a GPU the very
+same lines compute with torch. The tests check its gradient.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
-Activation = str
-"""``tanh`` or ``relu``."""
+Array: TypeAlias = Any
+"""A numpy array on a CPU, a torch tensor elsewhere."""
 
 
 class Layout:
@@ -27,33 +29,31 @@ class Layout:
         inputs: size of the observation I.
         hidden: widths H of the hidden layers, the same for both trunks.
         outputs: numbers the policy gives, P.
+        activation: ``tanh`` or ``relu``.
     """
 
-    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int) -> None:
-        self.hidden = tuple(hidden)
+    def __init__(
+        self, inputs: int, hidden: Sequence[int], outputs: int, activation: str = "tanh"
+    ) -> None:
+        self.hidden, self.activation = tuple(hidden), activation
         first, last = hidden[0], hidden[-1]
         # The first layer reads the same input for both: policy columns, then critic columns.
-        shapes: dict[str, tuple[int, ...]] = {
-            "first.weight": (inputs, 2 * first),
-            "first.bias": (2 * first,),
-        }
+        shapes: dict[str, tuple[int, ...]] = {"first.weight": (inputs, 2 * first)}
+        shapes["first.bias"] = (2 * first,)
         for i, (before, width) in enumerate(pairwise(hidden), 1):
             shapes[f"hidden{i}.weight"] = (2, before, width)  # policy, critic
             shapes[f"hidden{i}.bias"] = (2 * width,)
         shapes |= {"policy.weight": (last, outputs), "policy.bias": (outputs,)}
         shapes |= {"critic.weight": (last, 1), "critic.bias": (1,)}
         self.shapes = shapes
-        self.sizes = [math.prod(shape) for shape in shapes.values()]
+        ends = np.cumsum([math.prod(shape) for shape in shapes.values()]).tolist()
+        self.size: int = ends[-1]
+        self._slices = [slice(a, b) for a, b in pairwise([0, *ends])]
 
-    @property
-    def size(self) -> int:
-        """Number of weights."""
-        return sum(self.sizes)
-
-    def views(self, flat: Tensor) -> dict[str, Tensor]:
+    def views(self, flat: Array) -> dict[str, Array]:
         """flat [size] -> each weight by name, sharing its memory."""
-        parts = flat.split(self.sizes)
-        return {n: p.view(shape) for (n, shape), p in zip(self.shapes.items(), parts, strict=True)}
+        parts = zip(self.shapes.items(), self._slices, strict=True)
+        return {name: flat[place].reshape(shape) for (name, shape), place in parts}
 
     def initialise(self, flat: Tensor) -> None:
         """Orthogonal weights, zero biases (Andrychowicz et al. 2021: a small last policy layer)."""
@@ -70,92 +70,111 @@ class Layout:
                         block.copy_(_orthogonal(block, gains.get(name, 2**0.5)))
 
 
-def twin_mlp(
-    x: Tensor, flat: Tensor, weight: dict[str, Tensor], layout: Layout, activation: Activation
-) -> tuple[Tensor, Tensor]:
-    """x [N, I], flat [layout.size] and its own views -> policy outputs [N, P] and values [N].
+def native(x: Tensor) -> Array:
+    """The tensor as the library computes with it: numpy on a CPU, sharing its memory."""
+    return x.detach().numpy() if x.device.type == "cpu" else x.detach()
 
-    No gradient flows to x.
+
+def twin_mlp(
+    x: Tensor, flat: Tensor, weight: dict[str, Array], layout: Layout
+) -> tuple[Tensor, Tensor]:
+    """x [N, I], flat [layout.size] -> policy outputs [N, P] and values [N].
+
+    ``weight`` holds the views of ``native(flat)``. No gradient flows to x.
     """
-    if torch.is_grad_enabled():
-        return _TwinMLP.apply(x, flat, weight, layout, activation)  # type: ignore[return-value]
-    return _forward(x, weight, layout, activation)[1:]
+    return _TwinMLP.apply(x, flat, weight, layout)  # type: ignore[return-value]
 
 
 class _TwinMLP(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        flat: Tensor,
-        weight: dict[str, Tensor],
-        layout: Layout,
-        activation: Activation,
+        ctx: Any, x: Tensor, flat: Tensor, weight: dict[str, Array], layout: Layout
     ) -> tuple[Tensor, Tensor]:
-        ctx.weight, ctx.layout, ctx.activation = weight, layout, activation
-        layers, outputs, values = _forward(x, weight, layout, activation)
-        ctx.save_for_backward(x, flat, *layers)
-        return outputs, values
+        ctx.x, ctx.weight, ctx.layout, ctx.flat = native(x), weight, layout, flat
+        ctx.layers, outputs, values = forward(ctx.x, weight, layout)
+        return torch.as_tensor(outputs), torch.as_tensor(values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, flat, *layers = ctx.saved_tensors
-        found = torch.empty_like(flat)
-        weight, grad = ctx.weight, ctx.layout.views(found)
-        upstream = (gradients[0], gradients[1][:, None])
-        pair = (weight["policy.weight"], weight["critic.weight"])
-        halves = layers[-1].chunk(2, 1)
-        for name, g, h in zip(("policy", "critic"), upstream, halves, strict=True):
-            torch.mm(h.T, g, out=grad[f"{name}.weight"])
-            torch.sum(g, 0, out=grad[f"{name}.bias"])
-        for i in range(len(layers) - 1, -1, -1):
-            h = layers[i]
-            g = torch.empty_like(h)
-            for block, up, w in zip(g.chunk(2, 1), upstream, pair, strict=True):
-                torch.mm(up, w.T, out=block)
-            g = _derivative(g, h, ctx.activation)
-            if i == 0:
-                torch.mm(x.T, g, out=grad["first.weight"])
-                torch.sum(g, 0, out=grad["first.bias"])
-                break
-            upstream, pair = g.chunk(2, 1), weight[f"hidden{i}.weight"].unbind(0)
-            torch.sum(g, 0, out=grad[f"hidden{i}.bias"])
-            halves = layers[i - 1].chunk(2, 1)
-            for h, up, out in zip(halves, upstream, grad[f"hidden{i}.weight"], strict=True):
-                torch.mm(h.T, up, out=out)
-        return None, found, None, None, None
+        found = torch.empty_like(ctx.flat)
+        upstream = native(gradients[0]), native(gradients[1])[:, None]
+        into = ctx.layout.views(native(found))
+        _backward(ctx.x, ctx.layers, ctx.weight, upstream, into, ctx.layout)
+        return None, found, None, None
 
 
-def _forward(
-    x: Tensor, weight: dict[str, Tensor], layout: Layout, activation: Activation
-) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Hidden layers [N, 2 H], policy outputs [N, P] and values [N]."""
-    h = _activate(torch.addmm(weight["first.bias"], x, weight["first.weight"]), activation)
-    layers = [h]
+def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Array], Array, Array]:
+    """x [N, I] -> hidden layers [N, 2 H], policy outputs [N, P] and values [N]."""
+    lib = np if isinstance(x, np.ndarray) else torch
+    h = lib.matmul(x, weight["first.weight"])
+    h += weight["first.bias"]
+    layers = [_activate(lib, h, layout.activation)]
     for i, width in enumerate(layout.hidden[1:], 1):
-        after = h.new_empty(len(x), 2 * width)
-        blocks = zip(h.chunk(2, 1), weight[f"hidden{i}.weight"], after.chunk(2, 1), strict=True)
-        for before, w, out in blocks:
-            torch.mm(before, w, out=out)
-        h = _activate(after.add_(weight[f"hidden{i}.bias"]), activation)
-        layers.append(h)
-    policy, critic = h.chunk(2, 1)
-    outputs = torch.addmm(weight["policy.bias"], policy, weight["policy.weight"])
-    values = torch.addmm(weight["critic.bias"], critic, weight["critic.weight"])
+        before, h = layers[-1], _empty_like(x, (len(x), 2 * width))
+        half, pair = layout.hidden[i - 1], weight[f"hidden{i}.weight"]
+        lib.matmul(before[:, :half], pair[0], out=h[:, :width])
+        lib.matmul(before[:, half:], pair[1], out=h[:, width:])
+        h += weight[f"hidden{i}.bias"]
+        layers.append(_activate(lib, h, layout.activation))
+    half, h = layout.hidden[-1], layers[-1]
+    outputs = lib.matmul(h[:, :half], weight["policy.weight"])
+    outputs += weight["policy.bias"]
+    values = lib.matmul(h[:, half:], weight["critic.weight"])
+    values += weight["critic.bias"]
     return layers, outputs, values[:, 0]
 
 
-def _activate(x: Tensor, activation: Activation) -> Tensor:
-    if activation == "relu":
-        return x.relu_()
-    # tanh(x) = 2 sigmoid(2x) - 1, to float32 precision; sigmoid is vectorised, tanh is not.
-    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+def _backward(
+    x: Array,
+    layers: list[Array],
+    weight: dict[str, Array],
+    upstream: tuple[Array, Array],
+    into: dict[str, Array],
+    layout: Layout,
+) -> None:
+    """Gradients of outputs [N, P] and values [N, 1] -> those of all weights, written ``into``."""
+    lib = np if isinstance(x, np.ndarray) else torch
+    half, h = layout.hidden[-1], layers[-1]
+    for name, g, block in zip(
+        ("policy", "critic"), upstream, (h[:, :half], h[:, half:]), strict=True
+    ):
+        lib.matmul(block.T, g, out=into[f"{name}.weight"])
+        lib.sum(g, 0, out=into[f"{name}.bias"])
+    g = _empty_like(h, h.shape)
+    lib.matmul(upstream[0], weight["policy.weight"].T, out=g[:, :half])
+    lib.multiply(upstream[1], weight["critic.weight"].T, out=g[:, half:])  # an outer product
+    for i in range(len(layers) - 1, 0, -1):
+        _through(g, layers[i], layout.activation)
+        half, before, below = layout.hidden[i], layout.hidden[i - 1], layers[i - 1]
+        pair, grads = weight[f"hidden{i}.weight"], into[f"hidden{i}.weight"]
+        lib.sum(g, 0, out=into[f"hidden{i}.bias"])
+        lib.matmul(below[:, :before].T, g[:, :half], out=grads[0])
+        lib.matmul(below[:, before:].T, g[:, half:], out=grads[1])
+        down = _empty_like(below, below.shape)
+        lib.matmul(g[:, :half], pair[0].T, out=down[:, :before])
+        lib.matmul(g[:, half:], pair[1].T, out=down[:, before:])
+        g = down
+    _through(g, layers[0], layout.activation)
+    lib.matmul(x.T, g, out=into["first.weight"])
+    lib.sum(g, 0, out=into["first.bias"])
 
 
-def _derivative(gradient: Tensor, output: Tensor, activation: Activation) -> Tensor:
+def _activate(lib: Any, h: Array, activation: str) -> Array:
+    return lib.tanh(h, out=h) if activation == "tanh" else h.clip(0, out=h)
+
+
+def _through(gradient: Array, output: Array, activation: str) -> None:
+    """Multiply a gradient by the activation's derivative, in place."""
     if activation == "relu":
-        return torch.ops.aten.threshold_backward(gradient, output, 0)
-    return torch.ops.aten.tanh_backward(gradient, output)
+        gradient *= output > 0
+    else:
+        slope = output * output
+        slope *= gradient
+        gradient -= slope
+
+
+def _empty_like(like: Array, shape: tuple[int, ...]) -> Array:
+    return np.empty(shape, like.dtype) if isinstance(like, np.ndarray) else like.new_empty(shape)
 
 
 def _orthogonal(like: Tensor, gain: float) -> Tensor:

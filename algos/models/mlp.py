@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from algos.models.base import Flatten, PolicyModule
-from algos.models.fused import Layout, twin_mlp
+from algos.models.fused import Layout, native, twin_mlp
 
 
 class MLP(PolicyModule):
@@ -17,24 +18,24 @@ class MLP(PolicyModule):
     def build(self) -> None:
         """Create both trunks, whose weights are one flat parameter."""
         self.flatten = Flatten(self.columns)
-        hidden = self.model_config["hidden"]
-        self.layout = Layout(self.flatten.size, hidden, self.head.size)
+        config = self.model_config
+        self.layout = Layout(
+            self.flatten.size, config["hidden"], self.head.size, config["activation"]
+        )
         self.flat = nn.Parameter(torch.empty(self.layout.size))
         self.layout.initialise(self.flat)
-        self._views: dict[str, Tensor] = {}
+        self._views: dict[str, Any] = {}
         self._viewed = 0
 
     def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See :class:`PolicyModule`."""
-        activation = self.model_config["activation"]
-        flat, views = self.flat, self._weights()
-        return twin_mlp(self.flatten(batch), flat, views, self.layout, activation)
+        return twin_mlp(self.flatten(batch), self.flat, self._weights(), self.layout)
 
-    def _weights(self) -> dict[str, Tensor]:
+    def _weights(self) -> dict[str, Any]:
         """Views of the flat parameter, made anew only when it has moved (to a GPU, in a copy)."""
         if self._viewed != self.flat.data_ptr():
             self._viewed = self.flat.data_ptr()
-            self._views = self.layout.views(self.flat.detach())
+            self._views = self.layout.views(native(self.flat))
         return self._views
 
     def named_weights(self) -> dict[str, Tensor]:

@@ -45,7 +45,7 @@ COEFFICIENTS = {
 """Setting -> the settings in which it has a meaning, and another value."""
 
 STRUCTURE = {
-    *("num_envs", "rollout_length", "num_env_runners", "num_learners"),
+    *("num_envs", "rollout_length", "num_env_runners", "num_learners", "hang_s"),
     *("model", "hidden", "activation", "value_distribution", "bins"),
 }
 """Settings that say how much is collected, where it is learnt and by which network."""

@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 import gymnasium
+import naive
 import numpy as np
 import pytest
 import small
 import torch
 import toy_worlds
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from toy_worlds import Counting
 
 from algos.episodes import EpisodeStatistics, RolloutStatistics, merged
@@ -252,8 +255,9 @@ def collected(steps, part):
     found = RolloutStatistics(EpisodeStatistics(len(part), ("score",)), choices=3)
     for t in range(len(valid)):
         infos = {"score": own["score"][t], "reward_before_bonus": own["base"][t]}
-        found.step(own["rewards"][t], own["done"][t], valid[t], {}, infos)
-    return found.summary({"choice": own["choice"]}, own["rewards"], valid) | {"sample_s": 1.0}
+        found.note(infos, own["done"][t])
+    told = found.summary({"choice": own["choice"]}, own["rewards"], own["done"], valid)
+    return told | {"sample_s": 1.0}
 
 
 def test_the_statistics_of_two_runners_are_those_of_one_with_all_copies():
@@ -273,14 +277,32 @@ def test_the_statistics_of_two_runners_are_those_of_one_with_all_copies():
     assert json.dumps(one)  # plain numbers, ready for a row of a file
 
 
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 4), st.integers(0, 99))
+def test_returns_and_lengths_are_those_of_a_loop_over_steps_across_rollouts(T, B, seed):
+    rng = np.random.default_rng(seed)
+    rewards = rng.normal(size=(2 * T, B))
+    done, valid = rng.random((2, 2 * T, B)) < np.array([0.3, 0.9])[:, None, None]
+    running = EpisodeStatistics(B)
+    found = [
+        RolloutStatistics(running, 1).summary({}, rewards[part], done[part], valid[part])[
+            "episodes"
+        ]
+        for part in (slice(0, T), slice(T, 2 * T))
+    ]
+    returns, lengths = naive.episodes(rewards, done, valid)
+    seen = [e for e in found if e]
+    assert sorted(x for e in seen for x in e["episode_return"]) == pytest.approx(returns)
+    assert sorted(x for e in seen for x in e["episode_length"]) == lengths
+
+
 def test_merged_statistics_worked_out_by_hand():
     # One copy: rewards 1, 0.005 and 3; the first two are an episode; choices 0, 2, 2.
     collected = RolloutStatistics(EpisodeStatistics(1), choices=3)
     rewards = np.array([[1], [0.005], [3]])
-    for t in range(3):
-        collected.step(rewards[t], np.array([t == 1]), np.array([True]), {}, {})
+    done, valid = np.array([[False], [True], [False]]), np.ones((3, 1), bool)
     columns = {"choice": np.array([[0], [2], [2]])}
-    part = collected.summary(columns, rewards, np.ones((3, 1), bool)) | {"sample_s": 2.0}
+    part = collected.summary(columns, rewards, done, valid) | {"sample_s": 2.0}
     found = merged([part])
     assert found["episodes"] == 1 and found["episode_length"] == 2
     assert found["return_mean"] == pytest.approx(1.005)
@@ -291,27 +313,25 @@ def test_merged_statistics_worked_out_by_hand():
     assert found["choice_share_max"] == pytest.approx(2 / 3)
     # Without a finished episode there is no return, rather than a wrong one.
     empty = RolloutStatistics(EpisodeStatistics(1), choices=3)
-    empty.step(rewards[0], np.array([False]), np.array([True]), {}, {})
-    nothing = merged([empty.summary(columns, rewards, np.ones((3, 1), bool)) | {"sample_s": 1.0}])
+    nothing = merged([empty.summary(columns, rewards, ~valid, valid) | {"sample_s": 1.0}])
     assert nothing["episodes"] == 0 and "return_mean" not in nothing
 
 
 def test_zero_rewards_are_those_before_bonuses():
     # A bonus of 1 in every step must not hide that the task itself pays nothing.
     collected = RolloutStatistics(EpisodeStatistics(1), choices=1)
-    flag, rewards = np.ones(1, bool), np.ones((4, 1))
+    valid, rewards = np.ones((4, 1), bool), np.ones((4, 1))
     for t in range(4):
-        infos = {"reward_before_bonus": np.zeros(1)}
-        collected.step(rewards[t], ~flag, flag, {}, infos)
-    assert collected.summary({}, rewards, np.ones((4, 1), bool))["zero_rewards"] == 4
+        collected.note({"reward_before_bonus": np.zeros(1)}, ~valid[t])
+    assert collected.summary({}, rewards, ~valid, valid)["zero_rewards"] == 4
 
 
 def test_figures_of_an_episode_are_its_last_ones_in_both_autoreset_modes():
-    ended, flag = np.array([True, False]), np.ones(2, bool)
+    ended, valid = np.array([True, False]), np.ones((1, 2), bool)
     for infos in ({"score": np.array([5, 6])}, {"final_info": {"score": np.array([5, 0])}}):
         collected = RolloutStatistics(EpisodeStatistics(2, ("score",)), choices=1)
-        collected.step(np.zeros(2), ended, flag, {}, infos | {"other": 1})
-        found = collected.summary({}, np.zeros((1, 2)), np.ones((1, 2), bool))
+        collected.note(infos | {"other": 1}, ended)
+        found = collected.summary({}, np.zeros((1, 2)), ended[None], valid)
         assert found["episodes"]["score"].tolist() == [5]
 
 

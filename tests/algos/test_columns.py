@@ -214,7 +214,14 @@ def test_a_selection_is_a_copy_that_may_be_written_to():
 
 def by_epoch(count, size, epochs, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return [[i.tolist() for i in minibatches(count, size, generator)] for _ in range(epochs)]
+    rows = Columns(
+        {"row": np.arange(count), "uneven": Ragged.of([[i] * (i % 3) for i in range(count)])}
+    )
+    passes = [minibatches(rows.torch(), size, generator) for _ in range(epochs)]
+    for part in (part for parts in passes for part in parts):
+        # Ragged columns are shuffled like the dense ones.
+        assert part["uneven"].lengths.tolist() == [row % 3 for row in part["row"].tolist()]
+    return [[part["row"].tolist() for part in parts] for parts in passes]
 
 
 @EXAMPLES
