@@ -58,10 +58,9 @@ class Categorical:
         self.mask = mask
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
-        """Draw by the Gumbel-max trick, which needs no normalisation and no loop."""
-        uniform = torch.rand(self.logits.shape, generator=generator, device=self.logits.device)
-        gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
-        return {"choice": (self.logits + gumbel).argmax(-1)}
+        """Draw by an exponential race: the first arrival, at rates p, is a draw from p."""
+        arrivals = torch.empty_like(self.logits).exponential_(generator=generator)
+        return {"choice": (self.logits.exp() / arrivals).argmax(-1)}
 
     def mode(self) -> Action:
         """The most likely choice."""

@@ -55,7 +55,9 @@ class RolloutStatistics:
 
         Args:
             columns: everything stored, to be searched for numbers that are not finite.
-            rewards, done, valid: ``[T, B]``.
+            rewards: ``[T, B]``.
+            done: ``[T, B]``, where an episode ended.
+            valid: ``[T, B]``, false where a step only reset.
         """
         base = np.stack(self.before_bonus) if self.before_bonus else rewards
         counted = rewards[valid]

@@ -112,14 +112,15 @@ class PPO(ColumnAlgorithm):
         """Policy loss + value error - entropy bonus + KL penalty - diversity bonus."""
         dist, values = forward["dist"], forward["value"]
         logp = dist.logp(batch)
-        policy = clipped_surrogate(logp, batch["logp"], batch["advantages"], settings.clip)
-        value = value_loss(values, batch["returns"], batch["values"], settings.value_clip)
-        loss = policy.mean() + settings.value_coef * value.mean()
+        loss = clipped_surrogate(logp, batch["logp"], batch["advantages"], settings.clip)
+        error = value_loss(values, batch["returns"], batch["values"], settings.value_clip)
+        loss = loss + settings.value_coef * error
         # The graph of a term without weight would cost a tenth of the update, for nothing.
         if weight := coefficients["entropy_coef"]:
-            loss = loss - weight * dist.entropy().mean()
+            loss = loss - weight * dist.entropy()
         if weight := coefficients["kl_coef"]:
-            loss = loss + weight * kl_estimate(logp, batch["logp"]).mean()
+            loss = loss + weight * kl_estimate(logp, batch["logp"])
+        loss = loss.mean()
         if weight := settings.diversity_coef:
             loss = loss - weight * marginal_entropy(dist.choice_probabilities())
         return loss

@@ -82,6 +82,9 @@ def twin_mlp(
 
     ``weight`` holds the views of ``native(flat)``. No gradient flows to x.
     """
+    if not torch.is_grad_enabled():
+        _, outputs, values = forward(native(x), weight, layout)
+        return torch.as_tensor(outputs), torch.as_tensor(values)
     return _TwinMLP.apply(x, flat, weight, layout)  # type: ignore[return-value]
 
 
@@ -105,7 +108,7 @@ class _TwinMLP(torch.autograd.Function):
 
 def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Array], Array, Array]:
     """x [N, I] -> hidden layers [N, 2 H], policy outputs [N, P] and values [N]."""
-    lib = np if isinstance(x, np.ndarray) else torch
+    lib: Any = np if isinstance(x, np.ndarray) else torch
     h = lib.matmul(x, weight["first.weight"])
     h += weight["first.bias"]
     layers = [_activate(lib, h, layout.activation)]
@@ -133,7 +136,7 @@ def _backward(
     layout: Layout,
 ) -> None:
     """Gradients of outputs [N, P] and values [N, 1] -> those of all weights, written ``into``."""
-    lib = np if isinstance(x, np.ndarray) else torch
+    lib: Any = np if isinstance(x, np.ndarray) else torch
     half, h = layout.hidden[-1], layers[-1]
     for name, g, block in zip(
         ("policy", "critic"), upstream, (h[:, :half], h[:, half:]), strict=True

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false
 """Heads: which action spaces a policy can act in, and how its numbers become actions."""
 
 import numpy as np
