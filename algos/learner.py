@@ -23,6 +23,8 @@ from algos.schedules import schedule
 
 PROGRESS = "progress"
 """Key of ``timesteps``: the share of the budget that is spent when this update is done."""
+MEASURED = 2
+"""Minibatches at the end of an update that are measured."""
 SKIPPED = "updates_skipped"
 """Number of optimiser steps left out because the gradient was not finite."""
 
@@ -99,16 +101,17 @@ class ColumnLearner(TorchLearner):
             for i, batch in enumerate(batches):
                 output = forward(batch)
                 loss = self.algorithm.loss(output, batch, s, self.coefficients)
-                optimiser.zero_grad(set_to_none=True)
+                for p in params:
+                    p.grad = None
                 loss.backward()
                 norms.append(_clipped([p.grad for p in params if p.grad is not None], s.grad_clip))
                 if math.isfinite(norms[-1]):
                     optimiser.step()
                 else:
                     skipped += 1  # a step on NaN would ruin the network; a health rule ends the run
-                # Measuring costs as much as a term of the loss: the last epoch says what the update
-                # did, and the last minibatch of the others whether it is time to stop.
-                if epoch == s.epochs - 1 or i == len(batches) - 1:
+                # Measuring costs as much as a term of the loss: the end of the last epoch says what
+                # the update did, and the last minibatch of the others whether it is time to stop.
+                if len(batches) - i <= (MEASURED if epoch == s.epochs - 1 else 1):
                     with torch.no_grad():
                         history.append(self.algorithm.measured(output, batch, s))
             if self.algorithm.enough(s, _mean(history[measured_before:])):

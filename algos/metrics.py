@@ -49,10 +49,12 @@ METRICS: dict[str, Metric] = {
         "share", "share of the returns' variance the value explains", "rises to 1"
     ),
     "advantage_std": Metric("reward", "standard deviation of the advantages before normalisation"),
-    "kl": Metric("nats", "KL of the collecting to the new policy, last epoch", "0.001 to 0.05"),
+    "kl": Metric(
+        "nats", "KL of the collecting to the new policy at the end of the update", "0.001 to 0.05"
+    ),
     "kl_max": Metric("nats", "largest KL of a minibatch", "below 0.5"),
     "clip_fraction": Metric(
-        "share", "rows whose ratio left the clip range, last epoch", "below 0.3"
+        "share", "rows whose ratio left the clip range at the end of the update", "below 0.3"
     ),
     "grad_norm": Metric("norm", "mean gradient norm before clipping"),
     "grad_norm_max": Metric("norm", "largest gradient norm before clipping"),
