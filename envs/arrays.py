@@ -24,6 +24,16 @@ Observation: TypeAlias = Array | dict[str, Array]
 Tree = TypeVar("Tree")
 
 
+def keep_freed_memory() -> None:
+    """Have the C library keep up to 60 MiB of freed memory for the next arrays.
+
+    A step frees and takes the same few megabytes again. By default glibc hands them back to the
+    system in between, and fetching them page by page costs as much as half of a causal step. It
+    stops doing so once a large block was freed, so one is (elsewhere this changes nothing).
+    """
+    np.empty(30 * 2**20, np.uint8)
+
+
 def take(tree: Tree, index: Array | int) -> Tree:
     """The copies at ``index`` of a tree [B, ...]: positions [b], a mask [B], or one position."""
     return _map(lambda leaf: leaf[index], tree)

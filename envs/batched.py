@@ -19,7 +19,17 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs import random
-from envs.arrays import Array, Bools, Floats, Keys, Observation, copied, put, take
+from envs.arrays import (
+    Array,
+    Bools,
+    Floats,
+    Keys,
+    Observation,
+    copied,
+    keep_freed_memory,
+    put,
+    take,
+)
 from envs.validation import InputError
 
 Action: TypeAlias = Any
@@ -116,6 +126,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
     def __init__(self, world: World[StateT], num_envs: int) -> None:
         if num_envs < 1:
             raise InputError(f"num_envs must be at least 1, but it is {num_envs}.")
+        keep_freed_memory()
         self.world = world
         self.num_envs = num_envs
         self.single_observation_space = world.observation_space

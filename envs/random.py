@@ -17,7 +17,9 @@ from envs.arrays import Floats, Ints, Keys
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FOLD = np.uint64(0xD1342543DE82EF95)
-_SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11))
+_SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(32))
+_LOW = np.uint64(0xFFFFFFFF)
+_RESOLUTION = np.float32(2.0**-32)
 _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _NEXT_EPISODE = 0x6E657874
 
@@ -60,15 +62,21 @@ def uniform(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
 
 
 def normal(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
-    """Standard normal numbers [B, *shape] from keys [B], by Box and Muller (1958)."""
+    """Standard normal numbers [B, *shape] from keys [B], by Box and Muller (1958).
+
+    In single precision, whose logarithm and cosine are ten times as fast; from 32 bits each.
+    """
     count = math.prod(shape)
     pairs = (count + 1) // 2
-    u = uniform(key, (2 * pairs,))
-    # 1 - u lies in (0, 1], so the logarithm is finite; u itself could be 0.
-    radius = np.sqrt(-2 * np.log(1 - u[:, :pairs]))
-    angle = 2 * np.pi * u[:, pairs:]
-    both = np.concatenate((radius * np.cos(angle), radius * np.sin(angle)), axis=1)
-    return both[:, :count].reshape(len(key), *shape)
+    words = bits(key, pairs)
+    # In (0, 1], so that the logarithm is finite.
+    u = (words >> _SHIFTS[4]).astype(np.float32) * _RESOLUTION + _RESOLUTION
+    angle = (words & _LOW).astype(np.float32) * (_RESOLUTION * np.float32(2 * np.pi))
+    radius = np.sqrt(np.float32(-2) * np.log(u))
+    numbers = np.empty((len(key), 2 * pairs), np.float32)
+    np.multiply(radius, np.cos(angle), out=numbers[:, :pairs])
+    np.multiply(radius, np.sin(angle), out=numbers[:, pairs:])
+    return numbers[:, :count].reshape(len(key), *shape)
 
 
 def integers(key: Keys, high: int | Ints, shape: tuple[int, ...] = ()) -> Ints:

@@ -47,7 +47,7 @@ def empty(copies: int, roots: int) -> Roots:
 
 def learn(roots: Roots, values: Floats, natural: Bools) -> Roots:
     """Add rows of root values [B, rows, r]; only roots that were not set, [B, r], learn."""
-    seen = natural.astype(float)
+    seen, values = natural.astype(float), values.astype(float)
     return Roots(
         count=roots.count + seen * values.shape[1],
         total=roots.total + seen * values.sum(axis=1),

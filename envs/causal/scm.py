@@ -70,7 +70,7 @@ class Scm:
         return value
 
     def sample(self, noise: Floats, chosen: Bools, values: Floats) -> Floats:
-        """Rows [B, rows, n] under hard interventions.
+        """Rows [B, rows, n] under hard interventions, in the precision of the noise.
 
         Args:
             noise: [B, rows, n] standard normal numbers.

@@ -173,4 +173,4 @@ def test_states_are_indexed_and_merged_without_spelling_them_out():
     assert arrays.take(state, mask).keys.tolist() == [0, 2]
     assert arrays.where(mask, state, other).keys.tolist() == [0, 11, 2, 13]
     assert arrays.put(state, mask, arrays.take(other, mask)).keys.tolist() == [10, 1, 12, 3]
-    assert arrays.take(state, mask).student.gram.shape[0] == 2
+    assert arrays.take(state, mask).student.gram[0].shape[0] == 2

@@ -12,7 +12,7 @@ MODEL = scm.ace5()
 
 
 def rows(count, chosen=(), value=0.0):
-    noise = random.normal(random.keys(0, 1), (count, 5))
+    noise = random.normal(random.keys(0, 1), (count, 5)).astype(float)
     mask = np.isin(MODEL.names, chosen)[None]
     return MODEL.sample(noise, mask, np.where(mask, value, 0.0))[0], noise[0]
 
