@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
+from algos.native import library, native
+
 
 def clipped_surrogate(logp: Tensor, logp_old: Tensor, advantages: Tensor, clip: float) -> Tensor:
     """logp, logp_old, advantages [N] -> loss [N] (Schulman et al. 2017, eq. 7, negated).
@@ -29,18 +31,18 @@ class _ClippedSurrogate(torch.autograd.Function):
     def forward(
         ctx: Any, logp: Tensor, logp_old: Tensor, advantages: Tensor, clip: float
     ) -> Tensor:
-        ratio = (logp - logp_old).exp_()
+        lib, advantages = library(native(logp)), native(advantages)
+        ratio = lib.exp(native(logp) - native(logp_old))
         free = ratio * advantages
-        held = ratio.clamp_(1 - clip, 1 + clip) * advantages
+        held = ratio.clip(1 - clip, 1 + clip) * advantages
         # The derivative of r A by logp is r A itself, and zero where the clip holds. NaN is in
         # neither order and must stay NaN, or a broken advantage would pass for a settled policy.
-        ctx.save_for_backward(torch.where(free > held, 0, free))
-        return -torch.minimum(free, held)
+        ctx.slope = torch.as_tensor(lib.where(free > held, 0, free))
+        return torch.as_tensor(-lib.minimum(free, held))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (slope,) = ctx.saved_tensors
-        return -slope * gradients[0], None, None, None
+        return -ctx.slope * gradients[0], None, None, None
 
 
 def value_loss(values: Tensor, returns: Tensor, old_values: Tensor, clip: float) -> Tensor:

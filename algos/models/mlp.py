@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from algos.models.base import Flatten, PolicyModule
-from algos.models.fused import Layout, native, twin_mlp
+from algos.models.fused import Layout, twin_mlp
+from algos.native import native
 
 
 class MLP(PolicyModule):

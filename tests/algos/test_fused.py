@@ -5,7 +5,8 @@ import naive
 import pytest
 import torch
 
-from algos.models.fused import Layout, native, twin_mlp
+from algos.models.fused import Layout, twin_mlp
+from algos.native import native
 
 SHAPES = [(6,), (6, 5), (4, 6, 5)]
 
