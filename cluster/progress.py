@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -27,7 +28,7 @@ from cluster.cells import (
     sparkline,
     summary,
 )
-from tune_jobs.events import EndRow, EvaluationRow, JobRow, Row
+from tune_jobs.events import EndRow, EvaluationRow, JobRow, ResultRow, Row
 from tune_jobs.outcome import Outcome, Tally
 from tune_jobs.trial_outcome import TrialOutcome
 from tune_jobs.words import count, measured, number, percent, reason, spoken
@@ -98,7 +99,8 @@ class Progress:
     def update(self, row: Row) -> None:
         """Take one row of the log and show what it changes."""
         with self._lock:
-            self._tally.add(row)
+            # The table shows no metrics: kept for every iteration they would fill the memory.
+            self._tally.add(replace(row, metrics={}) if isinstance(row, ResultRow) else row)
             self._now = max(self._now, row.time)
         if self._live is None:
             self._print(row)
