@@ -132,7 +132,7 @@ class ColumnLearner(TorchLearner):
         )
 
     def compute_loss_for_module(self, **kwargs: Any) -> Tensor:
-        """Not used: the loss is the algorithm's own function, called in ``update``."""
+        """RLlib demands it; here ``update`` calls the algorithm's own loss instead."""
         raise NotImplementedError("ColumnLearner takes its loss from the algorithm.")
 
     def get_state(

@@ -134,7 +134,7 @@ class EndRow:
     trial: str
     iteration: int
     reason: str
-    """``budget``, ``asha``, ``health``, ``plateau``, ``error`` or ``interrupted``."""
+    """``budget``, ``target``, ``asha``, ``health``, ``error`` or ``interrupted``."""
     sentence: str = ""
     time: float = dataclasses.field(default_factory=time.time)
 
