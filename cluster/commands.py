@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +58,8 @@ def resume(directory: Path, address: str, cpus: int | None, console: Console) ->
     from tune_jobs.run import open_run
     from tune_jobs.run import resume as go_on
 
-    open_run(directory)  # refuses what is not a run before Ray starts
-    outcome = _watched(lambda listener: go_on(directory, listener), address, cpus)
+    _, rows = open_run(directory)  # refuses what is not a run before Ray starts
+    outcome = _watched(lambda listener: go_on(directory, listener), address, cpus, rows)
     return _told(outcome, directory, console)
 
 
@@ -195,9 +195,12 @@ def _announce(job: Job, cpus: int | None) -> None:
 
 
 def _watched(
-    run: Callable[[Callable[[Row], None]], Outcome], address: str, cpus: int | None
+    run: Callable[[Callable[[Row], None]], Outcome],
+    address: str,
+    cpus: int | None,
+    earlier: Sequence[Row] = (),
 ) -> Outcome:
-    """Run with live progress on stderr."""
+    """Run with live progress on stderr; ``earlier`` rows are known but not told again."""
     from cluster.progress import Progress
     from cluster.session import session
     from tune_jobs.events import JobRow
@@ -206,7 +209,7 @@ def _watched(
 
     def listener(row: Row) -> None:
         if isinstance(row, JobRow) and not shown:
-            shown.append(Progress(row))
+            shown.append(Progress(row, earlier))
             shown[0].__enter__()
         else:
             shown[0].update(row)

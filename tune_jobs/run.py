@@ -89,8 +89,6 @@ def resume(directory: Path, listener: Listener) -> Outcome:
         InputError: not a run directory.
     """
     job, rows = open_run(directory)
-    for row in rows:
-        listener(row)
     row = replace(_job_row(job, directory), resumed=True)
     EventLog(directory / "events.jsonl").append(row)
     listener(row)
