@@ -48,6 +48,7 @@ CONTESTANTS = {
         "ours": Contestant("ours"),
         "rllib": Contestant("rllib_ppo"),
         "rllib_batched": Contestant("rllib_ppo", ("--batched",)),
+        "ours_flat": Contestant("ours", ("--batched",)),
         "env_alone": Contestant("causal_env"),
     },
     "dear": {
@@ -211,6 +212,7 @@ def causal(rounds: list[Round]) -> Result:
         "vs_rllib": middle(ratios(rounds, "ours", "rllib")),
         "env_steps_per_s": middle([rate(r["env_alone"]) for r in rounds]),
         "vs_rllib_batched": middle(ratios(rounds, "ours", "rllib_batched")),
+        "same_network_vs_rllib_batched": middle(ratios(rounds, "ours_flat", "rllib_batched")),
         "of_env": middle(ratios(rounds, "ours", "env_alone")),
     } | _rates(rounds)
 

@@ -7,6 +7,7 @@ chooses from as well. Its network then has 5 + 21 outputs where ours has 5 * (1 
 its favour.
 """
 
+import dataclasses
 import time
 from typing import Any
 
@@ -20,6 +21,7 @@ from gymnasium.vector.utils import batch_space
 import envs
 from envs import random
 from envs.arrays import put
+from envs.causal.learning import CausalLearning
 
 STEP_S = 0.001
 GRID = np.linspace(-1, 1, 21)
@@ -112,9 +114,42 @@ class FlatBatchedCausal(VectorEnv):
         return self._flat(observation), reward, terminated, truncated, {}
 
     def _flat(self, observation):
-        """[B, ...] by name -> [B, columns], in the order of spaces.flatten."""
-        parts = [observation[name].reshape(self.num_envs, -1) for name in self.nested]
-        return np.concatenate(parts, axis=1)
+        return flat(self.nested, observation)
+
+
+class FlatWorld(CausalLearning):
+    """What stock RLlib sees, for our own training: the same network then, output for output."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params)
+        self.nested: Any = self.observation_space
+        self.observation_space = spaces.flatten_space(self.nested)
+        self.action_space = _flat_actions(self.action_space)
+
+    def reset(self, keys):
+        state, observation = super().reset(keys)
+        return state, self._flat(observation)
+
+    def step(self, state, action):
+        step = super().step(state, {"choice": action[:, 0], "value": GRID[action[:, 1]]})
+        return dataclasses.replace(step, observation=self._flat(step.observation))
+
+    def _flat(self, observation):
+        return flat(self.nested, observation)
+
+
+gymnasium.register(
+    "FlatCausal-v0",
+    "envs.making:make_single",
+    vector_entry_point="envs.making:make_vector",
+    kwargs={"world": "benchmarks.worlds:FlatWorld"},
+)
+
+
+def flat(nested, observation):
+    """[B, ...] by name -> [B, columns], in the order of spaces.flatten."""
+    B = len(observation["mask"])
+    return np.concatenate([observation[name].reshape(B, -1) for name in nested], axis=1)
 
 
 def _flat_actions(space: Any) -> spaces.MultiDiscrete:

@@ -18,8 +18,9 @@ def main() -> None:
     torch.set_num_threads(1)
     with session(cpus=1 + told.runners):
         task = told.task
+        env = "benchmarks.worlds:FlatCausal-v0" if told.batched else task.env
         algorithm = algos.build(
-            "ppo", task.env, {}, settings(told), iterations=task.iterations, seed=told.seed
+            "ppo", env, {}, settings(told), iterations=task.iterations, seed=told.seed
         )
         meter, steps = Meter(told, total_cpu if told.runners else time.process_time), 0
         for _ in range(task.iterations):
