@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -149,8 +149,8 @@ class ColumnAlgorithm(Algorithm):
         return coefficients
 
     @staticmethod
-    def enough(settings: Any, stats: Mapping[str, float]) -> bool:
-        """Whether to leave out the remaining epochs, given the last epoch's statistics."""
+    def enough(settings: Any, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
+        """Whether to leave out the remaining epochs; ``measure()`` the last minibatch to decide."""
         return False
 
     @property

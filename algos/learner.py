@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from algos.schedules import schedule
 
 PROGRESS = "progress"
 """Key of ``timesteps``: the share of the budget that is spent when this update is done."""
-MEASURED = 2
+MEASURED = 4
 """Minibatches at the end of an update that are measured."""
 SKIPPED = "updates_skipped"
 """Number of optimiser steps left out because the gradient was not finite."""
@@ -94,10 +95,11 @@ class ColumnLearner(TorchLearner):
             group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
         history: list[dict[str, Tensor]] = []
         norms: list[float] = []
-        skipped, epoch, measured_before = 0, 0, 0
-        for epoch in range(s.epochs):
+        output: Any = None
+        batch, skipped, epoch, enough = columns, 0, 0, False
+        while not enough:
+            epoch += 1
             batches = minibatches(columns, s.minibatch_size, self.generator)
-            measured_before = len(history)
             for i, batch in enumerate(batches):
                 output = forward(batch)
                 loss = self.algorithm.loss(output, batch, s, self.coefficients)
@@ -110,13 +112,14 @@ class ColumnLearner(TorchLearner):
                 else:
                     skipped += 1  # a step on NaN would ruin the network; a health rule ends the run
                 # Measuring costs as much as a term of the loss: the end of the last epoch says what
-                # the update did, and the last minibatch of the others whether it is time to stop.
-                if len(batches) - i <= (MEASURED if epoch == s.epochs - 1 else 1):
-                    with torch.no_grad():
-                        history.append(self.algorithm.measured(output, batch, s))
-            if self.algorithm.enough(s, _mean(history[measured_before:])):
-                break
-        last = _mean(history[measured_before:])
+                # the update did; other epochs are measured only for an algorithm that asks.
+                if epoch == s.epochs and len(batches) - i <= MEASURED:
+                    history.append(self._measured(output, batch))
+            measure = partial(self._measured, output, batch)
+            if enough := epoch == s.epochs or self.algorithm.enough(s, measure):
+                history = history or [measure()]
+        table = torch.stack([torch.stack(list(measured.values())) for measured in history])
+        last = dict(zip(history[0], table.mean(0).tolist(), strict=True))
         return (
             last
             | _of_gradients(norms, s.grad_clip)
@@ -125,11 +128,15 @@ class ColumnLearner(TorchLearner):
                 "lr": optimiser.param_groups[0]["lr"],
                 "grad_clip": s.grad_clip,
                 "updates": float(len(norms)),
-                "epochs_run": epoch + 1.0,
+                "epochs_run": float(epoch),
                 SKIPPED: float(skipped),
                 **self.coefficients,
             }
         )
+
+    def _measured(self, output: Any, batch: Columns) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return self.algorithm.measured(output, batch, self.settings)
 
     def compute_loss_for_module(self, **kwargs: Any) -> Tensor:
         """RLlib demands it; here ``update`` calls the algorithm's own loss instead."""
@@ -158,10 +165,6 @@ class ColumnLearner(TorchLearner):
     def get_parameters(self, module: RLModule) -> list[torch.nn.Parameter]:
         """Trainable parameters only, so that a frozen part costs no optimiser state."""
         return [p for p in module.parameters() if p.requires_grad]  # type: ignore[attr-defined]
-
-
-def _mean(history: list[dict[str, Tensor]]) -> dict[str, float]:
-    return {name: float(torch.stack([h[name] for h in history]).mean()) for name in history[0]}
 
 
 def _clipped(gradients: list[Tensor], limit: float) -> float:

@@ -5,7 +5,7 @@ Read together with ``advantages.py`` and ``losses.py``. Left out on purpose: rec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -194,6 +194,6 @@ class PPO(ColumnAlgorithm):
         return changed
 
     @staticmethod
-    def enough(settings: PPOSettings, stats: Mapping[str, float]) -> bool:
+    def enough(settings: PPOSettings, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
         """Stop the epochs once the policy has moved far enough."""
-        return 0 < settings.target_kl < stats["kl"]
+        return settings.target_kl > 0 and bool(measure()["kl"] > settings.target_kl)

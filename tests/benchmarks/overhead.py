@@ -17,7 +17,7 @@ import algos
 from algos.ppo import PPO, PPOSettings
 from tune_jobs.health import History, diagnose
 
-ROUNDS = 40
+ROUNDS = 100
 
 
 def main() -> None:
