@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import gymnasium
@@ -152,9 +152,19 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         self._state = state
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode in every copy; without a seed each continues from its own key."""
+        """Start an episode in every copy; without a seed each continues from its own key.
+
+        With a seed for each copy [B] copies of the same seed live through the same randomness, so
+        that their episodes differ by their actions alone.
+        """
+        if isinstance(seed, Sequence):
+            self._state, observation = self.world.reset(self._keys(seed))
+            return copied(observation), {}
         super().reset(seed=seed)
         if options and "reset_mask" in options:
             raise InputError(
@@ -168,6 +178,15 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
             keys = random.keys(start, self.num_envs)
         self._state, observation = self.world.reset(keys)
         return copied(observation), {}
+
+    def _keys(self, seeds: Sequence[int | None]) -> Keys:
+        """The keys [B] that single environments with these seeds [B] have."""
+        if len(seeds) != self.num_envs or None in seeds:
+            raise InputError(
+                f"reset needs one seed or one for each of the {self.num_envs} copies, but it got "
+                f"{list(seeds)}."
+            )
+        return random.seeded(np.array(seeds, np.uint64))
 
     def step(self, actions: Action) -> tuple[Observation, Array, Array, Array, dict[str, Any]]:
         """Advance all copies; those that end start anew."""

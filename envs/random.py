@@ -26,9 +26,14 @@ _NEXT_EPISODE = 0x6E657874
 
 def keys(seed: int, copies: int) -> Keys:
     """Keys [B] of a batch; copy b has the key that a single environment seeded seed + b has."""
-    start = np.uint64(seed % 2**64)
     with np.errstate(over="ignore"):
-        return _mix(_mix(start + np.arange(copies, dtype=np.uint64)) ^ _FOLD)
+        return seeded(np.uint64(seed % 2**64) + np.arange(copies, dtype=np.uint64))
+
+
+def seeded(seeds: Keys) -> Keys:
+    """The keys [B] of single environments with these seeds [B] (unsigned whole numbers)."""
+    with np.errstate(over="ignore"):
+        return _mix(_mix(seeds) ^ _FOLD)
 
 
 def fold(key: Keys, data: int | Ints) -> Keys:
