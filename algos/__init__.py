@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from algos.algorithm import ColumnAlgorithm
     from algos.config import TrainingSettings
 
-ALGORITHMS = {"ppo": ("algos.ppo", "PPO", "Proximal policy optimisation with GAE")}
+ALGORITHMS = {
+    "ppo": ("algos.ppo", "PPO", "Proximal policy optimisation with GAE"),
+    "reinforce": ("algos.reinforce", "Reinforce", "Policy gradient with a baseline"),
+    "grpo": ("algos.grpo", "GRPO", "Clipped policy gradient relative to a group of episodes"),
+    "dpo": ("algos.dpo", "DPO", "Preference between two actions or episodes"),
+    "astar_po": ("algos.astar_po", "AStarPO", "Regression on advantages over an estimated V*"),
+}
 """Name -> module, class and one line about it. Modules are imported on demand: torch is slow."""
 
 

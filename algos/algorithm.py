@@ -7,87 +7,43 @@ EnvRunnerGroup and LearnerGroup do the rest: workers, GPUs, restarts, checkpoint
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import ray
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.core.learner.training_data import TrainingData
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
+from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from torch import Tensor
 
+from algos import recording
 from algos.advantages import next_values
+from algos.cloning import teacher_rows
+from algos.column_config import ColumnConfig
 from algos.columns import Columns, concat
 from algos.config import TrainingSettings
+from algos.environments import make_vector_env
 from algos.episodes import merged
 from algos.heads import Head, head_for
-from algos.learner import PROGRESS, SKIPPED, ColumnLearner
+from algos.learner import CLONE, PROGRESS, SKIPPED
 from algos.metrics import METRICS
-from algos.models import MODELS
-from algos.runner import ColumnRunner, EnvironmentFault, Rollout, make_vector_env
+from algos.requirements import Need
+from algos.rollout import Rollout
+from algos.runner import TRAINING_SEED, EnvironmentFault
+from algos.schedules import schedule
 from algos.watchdog import hang_reports
 
 WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
 SYNC_TIMEOUT_S = 60.0
-
-
-class ColumnConfig(AlgorithmConfig):
-    """RLlib's configuration carrying our own frozen settings."""
-
-    def __init__(self, algo_class: type[ColumnAlgorithm] | None = None) -> None:
-        super().__init__(algo_class=algo_class)
-        self.settings = TrainingSettings()
-        self.total_iterations = 1
-        self.faults = tempfile.gettempdir()
-        self.env_runner_cls = ColumnRunner
-        # Our runner has no connectors to merge, and a state sent without waiting may be dropped.
-        self._dont_auto_sync_env_runner_states = True
-        self.min_time_s_per_iteration = 0
-        self.restart_failed_env_runners = True
-        # RLlib's default sleeps a minute after every exception of a worker.
-        self.delay_between_env_runner_restarts_s = 0.0
-        self.create_env_on_local_worker = False
-        self.add_default_connectors_to_learner_pipeline = False
-        self.log_level = "ERROR"
-
-    def train_with(
-        self,
-        settings: TrainingSettings,
-        total_iterations: int,
-        *,
-        gpus: float = 0,
-        faults: str = "",
-    ) -> ColumnConfig:
-        """Use these settings for a budget of ``total_iterations`` (schedules end there).
-
-        ``faults`` is the directory where a runner that hangs leaves its report.
-        """
-        self.settings, self.total_iterations = settings, total_iterations
-        self.faults = faults or self.faults
-        self.env_runners(
-            num_env_runners=settings.num_env_runners,
-            num_envs_per_env_runner=settings.num_envs,
-            rollout_fragment_length=settings.rollout_length,
-        )
-        self.learners(num_learners=settings.num_learners, num_gpus_per_learner=gpus)
-        return self.training(train_batch_size_per_learner=settings.rows, lr=settings.lr)
-
-    def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """The network that the settings name."""
-        return RLModuleSpec(
-            module_class=MODELS[self.settings.model], model_config=self.settings.model_config
-        )
-
-    def get_default_learner_class(self) -> type[ColumnLearner]:
-        """Ours."""
-        return ColumnLearner
+AHEAD = "ahead"
+"""Tag of the samples that are collected during an update."""
 
 
 class ColumnAlgorithm(Algorithm):
@@ -95,9 +51,16 @@ class ColumnAlgorithm(Algorithm):
 
     settings_class: ClassVar[type[TrainingSettings]]
     config: Any
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"": {}}
+    """Forms that need different things of an environment -> the settings that choose them."""
     bootstrap = staticmethod(next_values)
 
     # What an algorithm says about itself: pure functions, run on runners, driver and learners.
+
+    @staticmethod
+    def needs(settings: Any) -> frozenset[Need]:
+        """What it needs of an environment beyond Gymnasium's own rules (``requirements.py``)."""
+        return frozenset()
 
     @staticmethod
     def credit(rollout: Rollout, settings: Any) -> Columns:
@@ -110,10 +73,30 @@ class ColumnAlgorithm(Algorithm):
         return rows, {}
 
     @staticmethod
-    def loss(
+    def inputs(batch: Columns) -> Mapping[str, Any]:
+        """What the network sees of a minibatch: its rows as they are, or the steps they hold."""
+        return batch
+
+    @staticmethod
+    def reference_every(settings: Any) -> int | None:
+        """Updates after which the frozen copy of the policy is taken anew; 0: never; None: none."""
+        return None
+
+    @staticmethod
+    def referenced(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
+        """The frozen copy's output -> columns for the loss."""
+        return {"reference_logp": forward["dist"].logp(batch)}
+
+    @staticmethod
+    def terms(
         forward: Mapping[str, Any], batch: Columns, settings: Any, coefficients: Mapping[str, float]
-    ) -> Tensor:
-        """The network's output for a minibatch -> a scalar loss."""
+    ) -> dict[str, Tensor]:
+        """The network's output for a minibatch -> the loss, term by term.
+
+        Each term is weighted already and a loss per row ``[N]`` or a scalar; the loss is the mean
+        of their sum. A term of its own for everything that has a weight: whether each still has a
+        gradient is reported.
+        """
         raise NotImplementedError
 
     @staticmethod
@@ -132,21 +115,28 @@ class ColumnAlgorithm(Algorithm):
     @staticmethod
     def initial_coefficients(settings: Any) -> dict[str, float]:
         """Coefficients that change during training; they are part of every checkpoint."""
-        return {}
+        return {"entropy_coef": settings.entropy_coef}
 
     @staticmethod
     def scheduled(
         coefficients: dict[str, float], settings: Any, progress: float
     ) -> dict[str, float]:
         """The coefficients at this share of the training budget."""
-        return coefficients
+        s = settings
+        if s.entropy_schedule == "decay":
+            return coefficients
+        value = schedule(s.entropy_schedule, s.entropy_coef, s.entropy_end, progress)
+        return coefficients | {"entropy_coef": value}
 
     @staticmethod
     def adapted(
         coefficients: dict[str, float], settings: Any, stats: Mapping[str, float]
     ) -> dict[str, float]:
         """The coefficients after an update with these statistics."""
-        return coefficients
+        if settings.entropy_schedule != "decay":
+            return dict(coefficients)
+        value = max(settings.entropy_end, coefficients["entropy_coef"] * settings.entropy_decay)
+        return coefficients | {"entropy_coef": value}
 
     @staticmethod
     def enough(settings: Any, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
@@ -167,22 +157,24 @@ class ColumnAlgorithm(Algorithm):
 
     def setup(self, config: Any) -> None:
         """Build runners and learners (RLlib) and our own counters."""
-        self.env_steps = 0
+        self.env_steps, self.begun = 0, False
         self.recent_returns: deque[float] = deque(maxlen=100)
         self.flat: dict[str, Any] = {}
         if config.settings.num_env_runners:
             # RLlib loses the error of a remote runner that cannot make its environment.
             make_vector_env(config.env, config.env_config, 1).close()
         super().setup(config)
-        assert self.spaces is not None  # noqa: S101
-        self.suits(self.settings, head_for(self.spaces[DEFAULT_MODULE_ID][1]))
+        self.suits(self.settings, self._head())
         self.push_weights()
 
     def training_step(self) -> None:
         """One iteration: collect rows, learn from them, hand the new weights to the runners."""
         started = time.perf_counter()
-        rows, metrics = self._collect()
-        self.env_steps += len(rows)
+        first = {} if self.begun else self.begin()
+        self.begun = True
+        rows, metrics = self.collect()
+        steps = metrics.pop("steps")
+        self.env_steps += steps
         if metrics["nonfinite"]:
             # Learning from NaN would only hide where it came from.
             metrics["learn_s"] = 0.0
@@ -190,31 +182,66 @@ class ColumnAlgorithm(Algorithm):
             metrics |= self._learn(rows)
             self.push_weights()
         seconds = time.perf_counter() - started
-        self.flat = metrics | {
-            "env_steps": self.env_steps,
-            "iteration_s": seconds,
-            "env_steps_per_s": len(rows) / seconds,
-        }
+        self.flat = (
+            first
+            | metrics
+            | {
+                "env_steps": self.env_steps,
+                "iteration_s": seconds,
+                "env_steps_per_s": steps / seconds,
+            }
+        )
 
-    def _collect(self) -> tuple[Columns, dict[str, Any]]:
-        """Rows of at least one iteration from whichever runners are healthy."""
+    def begin(self) -> dict[str, Any]:
+        """What comes before the first iteration (never again after a restore); metrics about it."""
+        s = self.settings
+        if not s.warm_start:
+            return {}
+        head, seed = self._head(), TRAINING_SEED + (self.config.seed or 0)
+        env = make_vector_env(self.config.env, self.config.env_config, 1)
+        world = getattr(env, "world", None)
+        rows = teacher_rows(s.warm_start, world, head, s.warm_start_episodes, seed)
+        env.close()
+        learnt = self._update(rows, {PROGRESS: 1 / self.config.total_iterations, CLONE: True})
+        self.push_weights()
+        return {"warm_start_loss": learnt["warm_start_loss"]}
+
+    def _head(self) -> Head:
+        assert self.spaces is not None  # noqa: S101
+        s = self.settings
+        return head_for(self.spaces[DEFAULT_MODULE_ID][1], s.value_distribution, s.bins)
+
+    def collect(self, **how: Any) -> tuple[Columns, dict[str, Any]]:
+        """One sample of as many runners as there should be, from whichever are healthy.
+
+        ``how`` are arguments of the runner's ``sample``.
+        """
         group = self.env_runner_group
         assert group is not None  # noqa: S101
-        parts: list[tuple[Columns, dict[str, Any]]] = []
-        wanted = self.settings.rows
-        while sum(len(rows) for rows, _ in parts) < 0.95 * wanted:
+        ahead = self.settings.pipeline and not how
+        parts = self._ahead() if ahead else []
+        while len(parts) < self.settings.runners:
             if not group.num_remote_env_runners():
-                found = [_sample(group.local_env_runner)]
+                found = [_sample(group.local_env_runner, **how)]
             else:
-                found = group.foreach_env_runner(_sample, local_env_runner=False)
+                found = group.foreach_env_runner(partial(_sample, **how), local_env_runner=False)
             if not found:
                 self.restore_env_runners(group)
                 if not group.num_healthy_remote_workers():
                     raise RuntimeError("No rollout worker is alive; see the workers' logs for why.")
-            for part in found:
-                if isinstance(part, EnvironmentFault):
-                    raise part
-                parts.append(part)
+            parts.extend(found)
+        if ahead and self.iteration + 1 < self.config.total_iterations:
+            # They begin with the weights of before this iteration's update, and take the new ones
+            # when they are done: the next rows are exactly one update behind.
+            group.foreach_env_runner_async(_sample, AHEAD)
+        return self._merged(parts)
+
+    def _merged(self, parts: list[Any]) -> tuple[Columns, dict[str, Any]]:
+        """The rows and metrics of all runners' samples."""
+        group: Any = self.env_runner_group
+        for part in parts:
+            if isinstance(part, EnvironmentFault):
+                raise part
         metrics = merged([statistics for _, statistics in parts])
         lost = group.num_remote_env_runners() - group.num_healthy_remote_workers()
         why = hang_reports(Path(self.config.faults), "runner") if lost else []
@@ -223,28 +250,51 @@ class ColumnAlgorithm(Algorithm):
             self.recent_returns.extend(statistics["episodes"].get("episode_return", []))
         if self.recent_returns:
             metrics["return_mean_100"] = float(np.mean(self.recent_returns))
+        if self.settings.record:
+            self._record(concat([statistics["recorded"] for _, statistics in parts]))
         return concat([rows for rows, _ in parts]), metrics
+
+    def _ahead(self) -> list[Any]:
+        """What was collected during the last update (``pipeline``)."""
+        group = self.env_runner_group
+        assert group is not None  # noqa: S101
+        found: dict[int, Any] = {}
+        while group.num_in_flight_async_reqs(AHEAD):
+            found |= group.fetch_ready_async_reqs(tags=AHEAD, timeout_seconds=1.0)
+        # In the runners' order, whoever was first: the same seed must give the same batch.
+        return [found[runner] for runner in sorted(found)]
+
+    def _record(self, rows: Columns) -> None:
+        folder = Path(self.settings.record) / f"seed-{self.config.seed:06d}"
+        path = folder / f"iteration-{self.iteration + 1:06d}.parquet"
+        recording.write(rows, path, env=self.config.env, algorithm=type(self).__name__)
 
     def _learn(self, rows: Columns) -> dict[str, Any]:
         started = time.perf_counter()
-        settings = self.settings
-        rows, metrics = self.prepare(rows, settings)
-        learners = settings.num_learners
-        # With remote learners RLlib would cut the batch itself, which it can do to its own only.
-        shards: Any = rows.shard(learners) if learners else rows
-        data = TrainingData(batches=shards) if learners else TrainingData(batch=shards)
-        group = self.learner_group
-        assert group is not None  # noqa: S101
+        rows, metrics = self.prepare(rows, self.settings)
+        if len(rows) < max(self.settings.num_learners, 1):  # e.g. no group's returns differed
+            return metrics | {"updates": 0, "learn_s": time.perf_counter() - started}
         progress = (self.iteration + 1) / self.config.total_iterations
-        results = group.update(training_data=data, timesteps={PROGRESS: progress})
-        self.metrics.aggregate(results, key="learners")
-        learnt = self.metrics.peek(("learners", DEFAULT_MODULE_ID), default={})
+        learnt = self._update(rows, {PROGRESS: progress})
         # RLlib's own names in there (parameter counts, ...) are not in the catalogue.
         metrics |= {n: float(v) for n, v in learnt.items() if n in METRICS or n == SKIPPED}
         if metrics.pop(SKIPPED, 0):
             metrics |= {"nonfinite": 1, "nonfinite_where": "the gradient of the loss"}
         metrics["learn_s"] = time.perf_counter() - started
         return metrics
+
+    def _update(self, rows: Columns, timesteps: dict[str, Any]) -> dict[str, Any]:
+        """Let the learners learn from rows; what they say about it."""
+        learners, group = self.settings.num_learners, self.learner_group
+        assert group is not None  # noqa: S101
+        # With remote learners RLlib would cut the batch itself, which it can do to its own only.
+        shards: Any = rows.shard(learners) if learners else rows
+        data = TrainingData(batches=shards) if learners else TrainingData(batch=shards)
+        results = group.update(training_data=data, timesteps=timesteps)
+        # Not into the algorithm's own logger, which would mix them with those of earlier updates.
+        found = MetricsLogger(root=True)
+        found.aggregate(results, key="learners")
+        return found.peek(("learners", DEFAULT_MODULE_ID), default={})
 
     def step(self) -> dict[str, Any]:
         """RLlib's result with our flat metrics beside its nested ones."""
@@ -257,7 +307,8 @@ class ColumnAlgorithm(Algorithm):
         """Give every runner the learners' weights and wait until it has them."""
         group, learners = self.env_runner_group, self.learner_group
         assert group is not None and learners is not None  # noqa: S101
-        state = learners.get_state(components=WEIGHTS)[COMPONENT_LEARNER]
+        found = learners.get_state(components=WEIGHTS)[COMPONENT_LEARNER]
+        state = {name: found[name] for name in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO)}
         local: Any = group.local_env_runner
         if local is not None:
             local.set_state(state)
@@ -274,37 +325,50 @@ class ColumnAlgorithm(Algorithm):
         """Bring back restarted runners and give them the current weights."""
         restored = env_runner_group.probe_unhealthy_env_runners()
         if restored:
+            self._reseed(restored)
             self.push_weights()
         return restored
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state and our counters."""
-        own = {"env_steps": self.env_steps, "recent_returns": list(self.recent_returns)}
+        own = {"env_steps": self.env_steps, "begun": self.begun}
+        own |= {"recent_returns": list(self.recent_returns)}
         return super().get_state(*args, **kwargs) | {"rungwise": own}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over a state; every runner holds its weights before this returns."""
+        self._ahead()  # belongs to the training that ends here
         super().set_state(state)
         if own := state.get("rungwise"):
-            self.env_steps = own["env_steps"]
+            self.env_steps, self.begun = own["env_steps"], own["begun"]
             self.recent_returns = deque(own["recent_returns"], maxlen=100)
         self.push_weights()
 
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
         """Restore; every runner holds the restored weights before this returns."""
         super().restore_from_path(path, *args, **kwargs)
-        group: Any = self.env_runner_group
-        # Remote runners are not part of a checkpoint: they must not live through their first
-        # episodes a second time.
-        group.foreach_env_runner(
-            "reseed", kwargs={"restored_at": self.iteration}, local_env_runner=False
-        )
+        self._reseed(None)
         self.push_weights()
 
+    def _reseed(self, ids: list[int] | None) -> None:
+        """Give remote runners (None: all) new randomness.
 
-def _sample(runner: Any) -> Any:
+        They are not part of a checkpoint, nor does a restarted one remember anything: they must
+        not live through their first episodes a second time.
+        """
+        group: Any = self.env_runner_group
+        group.foreach_env_runner(
+            "reseed",
+            kwargs={"restored_at": self.iteration},
+            local_env_runner=False,
+            remote_worker_ids=ids,
+            timeout_seconds=SYNC_TIMEOUT_S,
+        )
+
+
+def _sample(runner: Any, **how: Any) -> Any:
     """Sample, handing an environment's own failure over as a value: RLlib would swallow it."""
     try:
-        return runner.sample()
+        return runner.sample(**how)
     except EnvironmentFault as fault:
         return fault

@@ -54,6 +54,10 @@ class Ragged:
         """The row number of every value ``[sum of lengths]``."""
         return _repeat(_arange(len(self), like=self.lengths), self.lengths)
 
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        """values [sum of lengths] -> their sum in each row [N], gradients included."""
+        return values.new_zeros(len(self)).index_add(0, self.segment(), values)
+
     def pad(self, fill: float = 0, *, left: bool = False) -> tuple[Array, Array]:
         """A dense view ``[N, longest, ...]`` and the mask of real entries ``[N, longest]``."""
         longest = int(self.lengths.max())

@@ -7,7 +7,7 @@ only source of command-line flags, YAML keys, help texts and search spaces.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from algos.schedules import Kind
 from envs.validation import (
@@ -53,10 +53,30 @@ class TrainingSettings:
     """Largest gradient norm of an optimiser step; 0 does not clip."""
     adam_eps: Annotated[float, Positive] = 1e-5
     """Adam's epsilon."""
+    entropy_coef: Annotated[float, NonNegative] = 0.01
+    """Weight of the entropy bonus at the start of training."""
+    entropy_schedule: Literal["constant", "linear", "cosine", "exponential", "decay"] = "constant"
+    """How the entropy weight changes: over the training budget, or by a factor (`decay`)."""
+    entropy_end: Annotated[float, NonNegative] = 0.0
+    """Entropy weight at the end of a schedule (above 0 for an exponential one)."""
+    entropy_decay: Annotated[float, Fraction] = 0.9995
+    """Factor of the entropy weight after each iteration (`decay`), down to `entropy_end`."""
+    warm_start: str = ""
+    """Imitated before training: one of the environment's simple rules, or recorded rollouts."""
+    warm_start_episodes: Annotated[int, AtLeastOne] = 256
+    """Episodes that a simple rule plays for it."""
+    warm_start_epochs: Annotated[int, AtLeastOne] = 5
+    """Passes over those episodes."""
+    record: str = ""
+    """Folder for every rollout as a Parquet file; `""` records nothing."""
+    pipeline: bool = False
+    """Collect the next rollouts while learning (remote runners): exactly one update behind."""
     model: Literal["mlp", "set"] = "mlp"
     """Policy network: `mlp`, or `set` for observations made of nodes."""
     hidden: tuple[int, ...] = (64, 64)
     """Width of each hidden layer (of each attention block, for `set`)."""
+    value_hidden: tuple[int, ...] = ()
+    """Widths of the value function's layers; empty: those of `hidden` (`set`: only the first)."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Activation of the `mlp` layers."""
     value_distribution: Literal["bins", "beta"] = "bins"
@@ -71,26 +91,67 @@ class TrainingSettings:
             raise InputError(
                 f"{name}.hidden must hold widths of at least 1, but it is {self.hidden}."
             )
+        if any(width < 1 for width in self.value_hidden):
+            raise InputError(
+                f"{name}.value_hidden must hold widths of at least 1, or nothing for those of "
+                f"hidden, but it is {self.value_hidden}."
+            )
         if self.model == "set" and self.hidden[0] % 4:
             raise InputError(
                 f"{name}.hidden must start with a multiple of 4 (attention heads) for model='set', "
                 f"but it is {self.hidden}."
             )
-        if self.lr_schedule == "exponential" and self.lr_end <= 0:
-            raise InputError(f"{name}.lr_end must be greater than 0 for an exponential schedule.")
+        for what in ("lr", "entropy"):
+            kind, end = getattr(self, f"{what}_schedule"), getattr(self, f"{what}_end")
+            if kind == "exponential" and end <= 0:
+                raise InputError(
+                    f"{name}.{what}_end must be greater than 0 for an exponential schedule."
+                )
+        if self.pipeline and not self.num_env_runners:
+            raise InputError(
+                f"{name}.pipeline needs remote runners: set num_env_runners to at least 1."
+            )
         if self.minibatch_size > self.rows:
             raise InputError(
-                f"{name}.minibatch_size must be at most the {self.rows} rows of an iteration "
-                f"(rollout_length * num_envs * runners), but it is {self.minibatch_size}."
+                f"{name}.minibatch_size must be at most the {self.rows} {self.row} of an "
+                f"iteration, but it is {self.minibatch_size}."
             )
+
+    row: ClassVar[str] = "steps (rollout_length * num_envs * runners)"
+    """What an optimiser step is made of, in words."""
+
+    @property
+    def runners(self) -> int:
+        """Workers that collect, the trial's own process included."""
+        return max(self.num_env_runners, 1)
 
     @property
     def rows(self) -> int:
-        """Rows of one iteration, over all runners."""
-        return self.rollout_length * self.num_envs * max(self.num_env_runners, 1)
+        """Rows of one iteration, over all runners (at most, where episodes end early)."""
+        return self.rollout_length * self.num_envs * self.runners
 
     @property
     def model_config(self) -> dict[str, Any]:
         """What the policy network is built from."""
-        names = ("hidden", "activation", "value_distribution", "bins")
+        names = ("hidden", "value_hidden", "activation", "value_distribution", "bins")
         return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class EpisodeSettings(TrainingSettings):
+    """For algorithms that compare whole episodes from the same start."""
+
+    rollout_length: Annotated[int, AtLeastOne] = 500
+    """Longest episode; one that has not ended then is cut off."""
+    group_size: Annotated[int, AtLeastOne] = 8
+    """Episodes from each start (G); `num_envs` must be a multiple of it."""
+    starts: Annotated[int, NonNegative] = 0
+    """How many starts there are in all; 0: every iteration has new ones."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_envs % self.group_size:
+            raise InputError(
+                f"{type(self).__name__}.num_envs must be a multiple of group_size "
+                f"({self.group_size}), but it is {self.num_envs}."
+            )

@@ -10,6 +10,14 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+UNDERSTOOD = {
+    "is_success": "success_rate",
+    "success": "success_rate",
+    "range_utilisation": "range_utilisation",
+    "episode_improvement": "episode_improvement",
+}
+"""What any environment may say of an episode in its last ``info`` -> the metric that it becomes."""
+
 ZERO_REWARD = 0.01
 """A reward of smaller size counts as zero (the causal-learning post-mortem's limit)."""
 
@@ -98,6 +106,28 @@ class RolloutStatistics:
         return out[0], out[1]
 
 
+def condition(
+    columns: Mapping[str, Array], rewards: Array, done: Array, truncated: Array, running: Array
+) -> dict[str, float]:
+    """Observation columns [T, B, ...], rewards, done, truncated [T, B], running [B] -> figures.
+
+    What a rollout says about the environment's numbers; ``running`` are the steps so far of the
+    episodes that have not ended.
+    """
+    parts = [column for column in columns.values() if np.issubdtype(column.dtype, np.number)]
+    # The largest and smallest entry of each number that is observed.
+    high = np.concatenate([part.max((0, 1)).reshape(-1) for part in parts] or [np.zeros(1)])
+    low = np.concatenate([part.min((0, 1)).reshape(-1) for part in parts] or [np.zeros(1)])
+    ends = max(int(done.sum()), 1)
+    return {
+        "observation_abs_max": float(max(abs(high.max()), abs(low.min()))),
+        "observation_constant_share": float((high == low).mean()),
+        "reward_abs_max": float(np.abs(rewards).max()),
+        "truncated_share": float((truncated & done).sum() / ends),
+        "running_length_max": float(running.max()),
+    }
+
+
 def nonfinite(columns: Mapping[str, Array]) -> tuple[int, str]:
     """Number of NaN and infinite entries of ``[T, B, ...]`` columns and where the first one is."""
     count, where = 0, ""
@@ -114,20 +144,30 @@ def nonfinite(columns: Mapping[str, Array]) -> tuple[int, str]:
     return count, where
 
 
+def _worst(conditions: list[dict[str, float]]) -> dict[str, float]:
+    """The largest of the largest numbers; of the shares, the smallest: what all runners share."""
+    return {
+        name: (min if name.endswith("share") else max)(found[name] for found in conditions)
+        for name in conditions[0]
+    }
+
+
 def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """The statistics of several runners as flat metrics (names in ``algos/metrics.py``)."""
     steps = max(sum(part["steps"] for part in parts), 1)
     mean = sum(part["reward_sum"] for part in parts) / steps
     square = sum(part["reward_square_sum"] for part in parts) / steps
     metrics: dict[str, Any] = {
+        "steps": sum(part["steps"] for part in parts),
         "reward_mean": mean,
         "reward_std": float(np.sqrt(max(square - mean**2, 0))),
         "reward_zero_share": sum(part["zero_rewards"] for part in parts) / steps,
         "sample_s": max(part["sample_s"] for part in parts),
         "nonfinite": sum(part["nonfinite"] for part in parts),
+        **_worst([part["condition"] for part in parts]),
         "nonfinite_where": next((p["nonfinite_where"] for p in parts if p["nonfinite"]), ""),
     }
-    finished = {
+    finished: dict[str, Array] = {
         name: np.concatenate([p["episodes"][name] for p in parts if name in p["episodes"]])
         for name in {name for part in parts for name in part["episodes"]}
     }
@@ -141,7 +181,10 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
             "return_max": float(returns.max()),
             "episode_length": float(finished.pop("episode_length").mean()),
         }
-        metrics |= {name: float(np.mean(values)) for name, values in finished.items()}
+        metrics |= {
+            str(UNDERSTOOD.get(name, name)): float(np.mean(values))
+            for name, values in finished.items()
+        }
     if "choices" in parts[0]:
         counts: Array = np.sum([part["choices"] for part in parts], axis=0)
         shares = counts / max(counts.sum(), 1)

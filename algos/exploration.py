@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from algos.distributions import Dist
+
 
 def adapted_entropy_coef(
     coef: float, entropy: float, target: float, *, rate: float = 0.1, high: float = 10.0
@@ -34,3 +36,14 @@ def marginal_entropy(probabilities: torch.Tensor) -> torch.Tensor:
     """
     mean = probabilities.mean(0)
     return -(mean * mean.clamp_min(1e-12).log()).sum()
+
+
+def entropies(dist: Dist) -> dict[str, torch.Tensor]:
+    """How undecided a policy is over a batch: scalars by their names in ``metrics.py``."""
+    entropy = dist.entropy()
+    found = {"entropy": entropy.mean()}
+    if (highest := dist.max_entropy()) is not None:
+        found["entropy_normalised"] = (entropy / highest.clamp_min(1e-6)).mean()
+    if (probabilities := dist.choice_probabilities()) is not None:
+        found["choice_entropy"] = marginal_entropy(probabilities)
+    return found

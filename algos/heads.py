@@ -23,7 +23,8 @@ from algos.distributions import (
 )
 from envs.validation import InputError
 
-Columns = Mapping[str, np.ndarray[Any, Any]]
+Array = np.ndarray[Any, Any]
+Columns = Mapping[str, Array]
 
 
 class Head(ABC):
@@ -34,11 +35,13 @@ class Head(ABC):
         size: numbers that the network gives for an observation.
         free: parameters that do not depend on the observation (log standard deviations).
         choices: options of the one discrete choice; 0 where there is not exactly one.
+        columns: names of the action columns.
     """
 
     size: int
     free: int = 0
     choices: int = 0
+    columns: tuple[str, ...]
 
     def __init__(self, space: spaces.Space[Any]) -> None:
         self.space = space
@@ -51,11 +54,20 @@ class Head(ABC):
     def env_action(self, action: Columns) -> Any:
         """Action columns [B, ...] as the environment's batched action."""
 
+    def condition(self, action: Columns) -> dict[str, float]:
+        """What a rollout's actions say about the policy (names in ``algos/metrics.py``)."""
+        return {}
+
+    @abstractmethod
+    def stored(self, action: Any) -> dict[str, Array]:
+        """The environment's batched action as action columns [B, ...]."""
+
 
 class DiscreteHead(Head):
     """A logit for each choice."""
 
     space: spaces.Discrete
+    columns = ("choice",)
 
     def __init__(self, space: spaces.Discrete) -> None:
         super().__init__(space)
@@ -69,9 +81,15 @@ class DiscreteHead(Head):
         """See :class:`Head`."""
         return action["choice"] + self.space.start
 
+    def stored(self, action: Any) -> dict[str, Array]:
+        """See :class:`Head`."""
+        return {"choice": np.asarray(action, np.int64) - self.space.start}
+
 
 class MultiDiscreteHead(Head):
     """A logit for each option of each choice; MultiBinary is a row of choices between 0 and 1."""
+
+    columns = ("choices",)
 
     def __init__(self, space: spaces.MultiDiscrete | spaces.MultiBinary) -> None:
         super().__init__(space)
@@ -90,11 +108,17 @@ class MultiDiscreteHead(Head):
         shifted = action["choices"] + self.start
         return shifted.reshape(-1, *(self.space.shape or ())).astype(self.space.dtype)
 
+    def stored(self, action: Any) -> dict[str, Array]:
+        """See :class:`Head`."""
+        flat = np.asarray(action, np.int64).reshape(len(action), -1)
+        return {"choices": flat - self.start}
+
 
 class BoxHead(Head):
     """A mean for each value and a standard deviation that does not depend on the observation."""
 
     space: spaces.Box
+    columns = ("value",)
 
     def __init__(self, space: spaces.Box) -> None:
         super().__init__(space)
@@ -112,9 +136,24 @@ class BoxHead(Head):
             value = space.low + (value + 1) / 2 * (space.high - space.low)
         return value.clip(space.low, space.high).astype(space.dtype)
 
+    def condition(self, action: Columns) -> dict[str, float]:
+        """The share of values beyond their bounds, which ``env_action`` cuts off."""
+        if not self.space.is_bounded():
+            return {}
+        return {"action_clipped_share": float((np.abs(action["value"]) > 1).mean())}
+
+    def stored(self, action: Any) -> dict[str, Array]:
+        """See :class:`Head`."""
+        value, space = np.asarray(action, np.float32), self.space
+        if space.is_bounded():
+            value = 2 * (value - space.low) / (space.high - space.low) - 1
+        return {"value": value.reshape(len(value), -1).astype(np.float32)}
+
 
 class ChooseHead(Head):
     """A logit for each choice and the parameters of its value."""
+
+    columns = ("choice", "value")
 
     def __init__(self, space: spaces.Dict, value: str, bins: int) -> None:
         super().__init__(space)
@@ -133,6 +172,11 @@ class ChooseHead(Head):
         value = action["value"].astype(np.float32)
         return {"choice": action["choice"] + self.start, "value": value}
 
+    def stored(self, action: Any) -> dict[str, Array]:
+        """See :class:`Head`. A value lies just inside the ends, where a Beta density is defined."""
+        value = np.asarray(action["value"], np.float32).clip(-1 + 1e-6, 1 - 1e-6)
+        return {"choice": np.asarray(action["choice"], np.int64) - self.start, "value": value}
+
 
 class ProductHead(Head):
     """Independent heads for the parts of a Dict or Tuple."""
@@ -140,6 +184,7 @@ class ProductHead(Head):
     def __init__(self, space: spaces.Dict | spaces.Tuple, parts: Mapping[str, Head]) -> None:
         super().__init__(space)
         self.parts = parts
+        self.columns = tuple(f"{n}.{c}" for n, part in parts.items() for c in part.columns)
         self.size = sum(part.size for part in parts.values())
         self.free = sum(part.free for part in parts.values())
 
@@ -156,6 +201,16 @@ class ProductHead(Head):
         """See :class:`Head`."""
         parts = {n: part.env_action(columns_of(n, action)) for n, part in self.parts.items()}
         return parts if isinstance(self.space, spaces.Dict) else tuple(parts.values())
+
+    def stored(self, action: Any) -> dict[str, Array]:
+        """See :class:`Head`."""
+        parts: Any = action.items() if isinstance(action, Mapping) else enumerate(action)
+        named = {str(name): part for name, part in parts}
+        return {
+            f"{name}.{column}": values
+            for name, part in self.parts.items()
+            for column, values in part.stored(named[name]).items()
+        }
 
 
 def head_for(space: spaces.Space[Any], value: str = "bins", bins: int = 21) -> Head:

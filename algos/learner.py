@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,13 +21,21 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.core.rl_module.rl_module import RLModule
 from torch import Tensor
 
+from algos.cloning import Cloning
 from algos.columns import Columns, minibatches
+from algos.losses import total
 from algos.schedules import schedule
 
 PROGRESS = "progress"
 """Key of ``timesteps``: the share of the budget that is spent when this update is done."""
+CLONE = "clone"
+"""Key of ``timesteps``: true where the rows are to be imitated instead (the warm start)."""
+CHUNK = 4096
+"""Rows that the reference policy looks at together."""
 MEASURED = 4
 """Minibatches at the end of an update that are measured."""
+EXAMINED = 4
+"""Updates after which terms and network are examined anew, which costs as much as a minibatch."""
 SKIPPED = "updates_skipped"
 """Number of optimiser steps left out because the gradient was not finite."""
 
@@ -42,6 +52,9 @@ class ColumnLearner(TorchLearner):
         self.generator = torch.Generator().manual_seed(
             (self.config.seed or 0) + self._learner_index
         )
+        self.updates = 0
+        self.examined: dict[str, float] = {}
+        self.reference: Any = None
         super().build()
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
@@ -74,38 +87,91 @@ class ColumnLearner(TorchLearner):
         training_data.validate()
         training_data.solve_refs()
         progress = float(timesteps[PROGRESS])
-        self.coefficients = self.algorithm.scheduled(self.coefficients, self.settings, progress)
         batch: Any = training_data.batch  # Columns; RLlib's hint knows only its own batch
-        stats = self._epochs(batch.torch(self._device), progress)
-        self.coefficients = self.algorithm.adapted(self.coefficients, self.settings, stats)
+        columns: Columns = batch.torch(self._device)
+        if timesteps.get(CLONE):
+            epochs = replace(self.settings, epochs=self.settings.warm_start_epochs)
+            stats = self._epochs(columns, Cloning, epochs, progress)
+        else:
+            stats = self._improve(columns, progress)
         self._weights_seq_no += 1
+        self.metrics.reset()  # what an earlier update said and this one does not
         self.metrics.log_dict(stats, key=DEFAULT_MODULE_ID, window=1)
         self.after_gradient_based_update(timesteps=timesteps)
         return self.metrics.reduce()
 
-    def _epochs(self, columns: Columns, progress: float) -> dict[str, float]:
-        s = self.settings
+    def _improve(self, columns: Columns, progress: float) -> dict[str, float]:
+        """One update by the algorithm's own loss."""
+        algorithm, s = self.algorithm, self.settings
+        self.coefficients = algorithm.scheduled(self.coefficients, s, progress)
+        every = algorithm.reference_every(s)
+        if every is not None:
+            if self.reference is None or (every and self.updates % every == 0):
+                self._refer()
+            columns = columns.with_columns(**self._referenced(columns))
+        used = self.coefficients
+        stats = self._epochs(columns, algorithm, s, progress)
+        self.coefficients = algorithm.adapted(used, s, stats)
+        self.updates += 1
+        return stats | used | self.examined
+
+    def _examined(
+        self, terms: dict[str, Tensor], params: list[torch.nn.Parameter], seen: Any
+    ) -> dict[str, float]:
+        """What costs more to find out: each term's gradient, and the network's own condition."""
+        # DDP does not let a graph be gone through more than once.
+        found = {} if self.distributed else _by_term(terms, params)
+        return found | self._own().condition(seen)
+
+    def _own(self) -> Any:
+        """The policy network itself, out of what RLlib and DDP wrap around it."""
+        modules: Any = self.module
+        own = modules[DEFAULT_MODULE_ID]
+        return own.unwrapped() if self.distributed else own
+
+    def _refer(self) -> None:
+        """Keep a frozen copy of the policy as it is now."""
+        self.reference = deepcopy(self._own()).requires_grad_(False)
+
+    @torch.no_grad()
+    def _referenced(self, columns: Columns) -> dict[str, Tensor]:
+        """What the frozen copy says about all rows."""
+        parts: list[dict[str, Tensor]] = []
+        for index in torch.arange(len(columns), device=self._device).split(CHUNK):
+            chunk = columns.select(index)
+            forward = self.reference._forward(self.algorithm.inputs(chunk))
+            parts.append(self.algorithm.referenced(forward, chunk))
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _epochs(
+        self, columns: Columns, algorithm: Any, s: Any, progress: float
+    ) -> dict[str, float]:
+        """Passes over the rows with an algorithm's (or Cloning's) loss; what they did."""
         modules: Any = self.module
         module, optimiser = modules[DEFAULT_MODULE_ID], self.get_optimizer()
         # Through DDP when there are several learners; else past RLlib's wrapper, which would walk
         # over all submodules at every step only to say that this is training.
         forward = module if self.distributed else module._forward
         params = self.get_parameters(module)
+        size = max(s.minibatch_size // max(s.num_learners, 1), 1)
         for group in optimiser.param_groups:
             group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
+        before = [p.detach().clone() for p in params]
         history: list[dict[str, Tensor]] = []
         norms: list[float] = []
         output: Any = None
         batch, skipped, epoch, enough = columns, 0, 0, False
         while not enough:
             epoch += 1
-            batches = minibatches(columns, s.minibatch_size, self.generator)
+            batches = minibatches(columns, size, self.generator)
             for i, batch in enumerate(batches):
-                output = forward(batch)
-                loss = self.algorithm.loss(output, batch, s, self.coefficients)
+                output = forward(algorithm.inputs(batch))
+                terms = algorithm.terms(output, batch, s, self.coefficients)
+                if epoch == 1 and i == len(batches) - 1 and self.updates % EXAMINED == 0:
+                    self.examined = self._examined(terms, params, algorithm.inputs(batch))
                 for p in params:
                     p.grad = None
-                loss.backward()
+                total(terms).backward()
                 norms.append(_clipped([p.grad for p in params if p.grad is not None], s.grad_clip))
                 if math.isfinite(norms[-1]):
                     optimiser.step()
@@ -114,29 +180,40 @@ class ColumnLearner(TorchLearner):
                 # Measuring costs as much as a term of the loss: the end of the last epoch says what
                 # the update did; other epochs are measured only for an algorithm that asks.
                 if epoch == s.epochs and len(batches) - i <= MEASURED:
-                    history.append(self._measured(output, batch))
-            measure = partial(self._measured, output, batch)
-            if enough := epoch == s.epochs or self.algorithm.enough(s, measure):
+                    with torch.no_grad():
+                        history.append(algorithm.measured(output, batch, s))
+            measure = partial(self._measured, algorithm, output, batch, s)
+            if enough := epoch == s.epochs or algorithm.enough(s, measure):
                 history = history or [measure()]
         table = torch.stack([torch.stack(list(measured.values())) for measured in history])
-        last = dict(zip(history[0], table.mean(0).tolist(), strict=True))
+        last = dict(zip(history[0], self._shared(table.mean(0)).tolist(), strict=True))
         return (
             last
             | _of_gradients(norms, s.grad_clip)
             | {
+                "update_ratio": _change(before, params),
                 "kl_max": max((float(h["kl"]) for h in history if "kl" in h), default=0.0),
                 "lr": optimiser.param_groups[0]["lr"],
                 "grad_clip": s.grad_clip,
                 "updates": float(len(norms)),
                 "epochs_run": float(epoch),
                 SKIPPED: float(skipped),
-                **self.coefficients,
             }
         )
 
-    def _measured(self, output: Any, batch: Columns) -> dict[str, Tensor]:
-        with torch.no_grad():
-            return self.algorithm.measured(output, batch, self.settings)
+    @torch.no_grad()
+    def _measured(self, algorithm: Any, output: Any, batch: Columns, s: Any) -> dict[str, Tensor]:
+        """Measurements that all learners share: they must stop after the same epoch."""
+        found = algorithm.measured(output, batch, s)
+        table = self._shared(torch.stack(list(found.values())))
+        return dict(zip(found, table.unbind(), strict=True))
+
+    def _shared(self, values: Tensor) -> Tensor:
+        """Mean over all learners."""
+        if self.distributed:
+            torch.distributed.all_reduce(values)
+            values = values / torch.distributed.get_world_size()
+        return values
 
     def compute_loss_for_module(self, **kwargs: Any) -> Tensor:
         """RLlib demands it; here ``update`` calls the algorithm's own loss instead."""
@@ -151,7 +228,12 @@ class ColumnLearner(TorchLearner):
     ) -> dict[str, Any]:
         """RLlib's state, and what it leaves out: coefficients and the random generator."""
         state = super().get_state(components, not_components=not_components, **kwargs)
+        if components is not None:
+            return state  # e.g. the weights alone, which every runner gets
         own = {"coefficients": self.coefficients, "generator": self.generator.get_state().numpy()}
+        own |= {"updates": self.updates, "examined": self.examined}
+        if self.reference is not None:
+            own["reference"] = self.reference.get_state()
         return state | own
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -159,12 +241,41 @@ class ColumnLearner(TorchLearner):
         self._weights_seq_no = -1
         super().set_state(state)
         self.coefficients = state.get("coefficients", self.coefficients)
+        self.updates = state.get("updates", self.updates)
+        self.examined = state.get("examined", self.examined)
         if "generator" in state:
             self.generator.set_state(torch.from_numpy(state["generator"].copy()))
+        if "reference" in state:
+            self._refer()
+            self.reference.set_state(state["reference"])
+        elif "updates" in state:
+            self.reference = None  # a state of before the first update: the next one takes it
 
     def get_parameters(self, module: RLModule) -> list[torch.nn.Parameter]:
         """Trainable parameters only, so that a frozen part costs no optimiser state."""
         return [p for p in module.parameters() if p.requires_grad]  # type: ignore[attr-defined]
+
+
+def _by_term(terms: dict[str, Tensor], params: list[torch.nn.Parameter]) -> dict[str, float]:
+    """The gradient norm of each term of the loss; 0 for one that is detached from the network."""
+    norms = dict.fromkeys(terms, 0.0)
+    for name, term in terms.items():
+        if term.requires_grad:
+            found: Any = torch.autograd.grad(
+                term.mean(), params, retain_graph=True, allow_unused=True
+            )
+            each = [
+                torch.linalg.vector_norm(gradient) for gradient in found if gradient is not None
+            ]
+            norms[name] = float(torch.linalg.vector_norm(torch.stack(each)))
+    return {f"grad_norm_{name}": norm for name, norm in norms.items()}
+
+
+def _change(before: list[Tensor], params: list[torch.nn.Parameter]) -> float:
+    """How far the parameters have moved, over their norm."""
+    moved = [torch.linalg.vector_norm(p.detach() - b) for p, b in zip(params, before, strict=True)]
+    size = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(b) for b in before]))
+    return float(torch.linalg.vector_norm(torch.stack(moved)) / size.clamp_min(1e-12))
 
 
 def _clipped(gradients: list[Tensor], limit: float) -> float:

@@ -6,13 +6,21 @@ otherwise, so that a caller decides how to weigh rows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.nn.functional import logsigmoid, mse_loss
 
 from algos.native import library, native
+
+
+def total(terms: Mapping[str, Tensor]) -> Tensor:
+    """Terms of a loss, each per row [N] or a scalar -> the scalar that is minimised."""
+    return reduce(add, terms.values()).mean()
 
 
 def clipped_surrogate(logp: Tensor, logp_old: Tensor, advantages: Tensor, clip: float) -> Tensor:
@@ -45,6 +53,11 @@ class _ClippedSurrogate(torch.autograd.Function):
         return -ctx.slope * gradients[0], None, None, None
 
 
+def clipped_share(logp: Tensor, logp_old: Tensor, clip: float) -> Tensor:
+    """logp, logp_old [N] -> share of rows whose probability ratio has left [1 - clip, 1 + clip]."""
+    return (((logp - logp_old).exp() - 1).abs() > clip).float().mean()
+
+
 def value_loss(values: Tensor, returns: Tensor, old_values: Tensor, clip: float) -> Tensor:
     """values, returns, old_values [N] -> half squared error [N].
 
@@ -62,7 +75,38 @@ def kl_estimate(logp: Tensor, logp_old: Tensor) -> Tensor:
     """logp, logp_old [N] -> estimate [N] of KL(old || new) from actions drawn from old.
 
     Schulman's k3, ``(r - 1) - log r``: unbiased, never negative, and with a gradient, for every
-    distribution that has a log-probability.
+    distribution that has a log-probability. GRPO's ``KL(new || reference)`` (Shao et al. 2024,
+    eq. 4), from actions drawn from new, is ``kl_estimate(reference_logp, logp)``: its gradient
+    flows through the second argument.
     """
     log_ratio = logp - logp_old
     return log_ratio.exp() - 1 - log_ratio
+
+
+def dpo_loss(
+    chosen: Tensor,
+    rejected: Tensor,
+    reference_chosen: Tensor,
+    reference_rejected: Tensor,
+    beta: float,
+) -> Tensor:
+    """Log-probabilities [N] of N pairs, by the policy and the reference -> loss [N].
+
+    ``-log sigmoid(beta ((chosen - reference_chosen) - (rejected - reference_rejected)))``
+    (Rafailov et al. 2023, eq. 7): how surprising the preference is to a policy whose implied
+    reward is ``beta log(policy / reference)``.
+    """
+    margin = (chosen - reference_chosen) - (rejected - reference_rejected)
+    return -logsigmoid(beta * margin)
+
+
+def astar_regression(
+    logp: Tensor, reference_logp: Tensor, advantages: Tensor, beta: float
+) -> Tensor:
+    """logp, reference_logp, advantages [N] -> loss [N] (A*-PO, Brantley et al. 2025, stage 2).
+
+    ``(beta (logp - reference_logp) - (R - V*))^2`` with ``advantages = R - V*``: 0 everywhere only
+    for the optimum of ``E R - beta KL(policy || reference)``, which is
+    ``reference exp((R - V*) / beta)``, no matter which policy the rows were drawn from.
+    """
+    return (beta * (logp - reference_logp) - advantages) ** 2

@@ -34,6 +34,16 @@ METRICS: dict[str, Metric] = {
     "reward_zero_share": Metric(
         "share", "steps whose reward before bonuses is smaller than 0.01 in size", "below 0.85"
     ),
+    "reward_abs_max": Metric("reward", "largest size of a reward"),
+    "success_rate": Metric(
+        "share", "finished episodes that reached their goal, where the environment says so"
+    ),
+    "truncated_share": Metric("share", "finished episodes that were cut off by a time limit"),
+    "running_length_max": Metric("steps", "longest episode that has not ended yet"),
+    "observation_abs_max": Metric("", "largest size of an observed number", "below 10"),
+    "observation_constant_share": Metric(
+        "share", "observed numbers that never changed in this iteration", "below 1"
+    ),
     "choice_shares": Metric("shares", "how often each discrete choice was taken"),
     "choice_share_max": Metric("share", "share of the most frequent choice", "below 0.6 at first"),
     "entropy": Metric("nats", "mean entropy of the policy", "falls slowly"),
@@ -56,10 +66,39 @@ METRICS: dict[str, Metric] = {
     "clip_fraction": Metric(
         "share", "rows whose ratio left the clip range at the end of the update", "below 0.3"
     ),
+    "group_signal": Metric(
+        "share", "steps in groups of episodes whose returns differ", "above 0.1 until solved"
+    ),
+    "pairs": Metric("count", "preference pairs of this iteration", "above 0"),
+    "pair_gap": Metric("reward", "how much better the better half was, on average"),
+    "pair_accuracy": Metric(
+        "share", "pairs whose better half the policy favours more than the reference does", "rises"
+    ),
+    "pair_margin": Metric("nats", "by how much, times beta"),
+    "chosen_gain": Metric("nats", "log-probability of the better halves over the reference's"),
+    "v_star_mean": Metric("reward", "mean V* of all starts (first iteration)"),
+    "v_star_std": Metric("reward", "standard deviation of V* over the starts (first iteration)"),
+    "advantage_mean": Metric("reward", "mean return minus V*", "rises"),
+    "advantage_negative_share": Metric("share", "episodes that did worse than V*", "falls"),
+    "advantage_clipped_share": Metric("share", "advantages cut off at the limit", "below 0.5"),
+    "reference_kl": Metric("nats", "KL of the policy to its frozen copy, per action"),
+    "warm_start_loss": Metric("nats", "minus the log-probability of the imitated actions"),
     "grad_norm": Metric("norm", "mean gradient norm before clipping"),
     "grad_norm_max": Metric("norm", "largest gradient norm before clipping"),
     "grad_clipped_share": Metric("share", "optimiser steps in which the clip was active"),
     "grad_clip": Metric("norm", "the limit of the gradient norm, 0 for none"),
+    "grad_norm_policy": Metric("norm", "gradient norm of the policy's part of the loss", "above 0"),
+    "grad_norm_value": Metric("norm", "gradient norm of the weighted value error", "above 0"),
+    "grad_norm_entropy": Metric("norm", "gradient norm of the weighted entropy bonus", "above 0"),
+    "grad_norm_kl": Metric("norm", "gradient norm of the weighted KL penalty"),
+    "grad_norm_reference_kl": Metric("norm", "gradient norm of the weighted KL to the reference"),
+    "grad_norm_diversity": Metric("norm", "gradient norm of the weighted diversity bonus"),
+    "update_ratio": Metric(
+        "share", "how far the update moved the parameters, over their norm", "1e-4 to 0.1"
+    ),
+    "dead_unit_share": Metric("share", "hidden units saturated in every row", "below 0.3"),
+    "value_abs_max": Metric("reward", "largest size of a value"),
+    "target_abs_max": Metric("reward", "largest size of a return that values are fitted to"),
     "lr": Metric("rate", "learning rate of this iteration"),
     "updates": Metric("count", "optimiser steps of this iteration", "above 0"),
     "epochs_run": Metric("count", "passes over the rows before the KL limit stopped them"),
@@ -72,4 +111,15 @@ METRICS: dict[str, Metric] = {
     "iteration_s": Metric("s", "seconds of this iteration"),
     "sample_s": Metric("s", "of which collecting"),
     "learn_s": Metric("s", "of which learning"),
+    "action_clipped_share": Metric(
+        "share", "values of actions that lay outside of their bounds", "below 0.5"
+    ),
+    "range_utilisation": Metric(
+        "share", "share of their range that set values use, where the environment says so"
+    ),
+    "episode_improvement": Metric(
+        "reward",
+        "how much better an episode's last steps are than its first, where the environment says so",
+        "above 0",
+    ),
 }

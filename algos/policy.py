@@ -76,7 +76,8 @@ class Policy:
             raise InputError(
                 f"{directory} has checkpoint format {about['format']}; this version reads {FORMAT}."
             )
-        about["settings"]["hidden"] = tuple(about["settings"]["hidden"])
+        given = about["settings"].items()  # JSON knows no tuples
+        about["settings"] = {n: tuple(v) if isinstance(v, list) else v for n, v in given}
         settings = algorithm_class(about["algo"]).settings_class(**about["settings"])
         module = MODELS[settings.model](
             observation_space=gym_space_from_dict(about["observation_space"]),

@@ -9,18 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import numpy as np
 from torch import Tensor
 
-from algos.advantages import gae, normalised
+from algos.advantages import gae, normalised, value_statistics
 from algos.algorithm import ColumnAlgorithm
 from algos.columns import Columns
 from algos.config import TrainingSettings
-from algos.exploration import adapted_entropy_coef, adapted_kl_coef, marginal_entropy
+from algos.exploration import adapted_entropy_coef, adapted_kl_coef, entropies, marginal_entropy
 from algos.heads import Head
-from algos.losses import clipped_surrogate, kl_estimate, value_loss
-from algos.runner import Rollout
-from algos.schedules import Kind, schedule
+from algos.losses import clipped_share, clipped_surrogate, kl_estimate, value_loss
+from algos.rollout import Rollout
 from envs.validation import Fraction, InputError, NonNegative, Positive
 
 
@@ -38,12 +36,6 @@ class PPOSettings(TrainingSettings):
     """Weight of the value error."""
     value_clip: Annotated[float, NonNegative] = 0.0
     """How far the value may move in an update before its error counts in full; 0 does not clip."""
-    entropy_coef: Annotated[float, NonNegative] = 0.01
-    """Weight of the entropy bonus at the start of training."""
-    entropy_schedule: Kind = "constant"
-    """How the entropy weight changes over the training budget."""
-    entropy_end: Annotated[float, NonNegative] = 0.0
-    """Entropy weight at the end of a schedule (above 0 for an exponential one)."""
     entropy_target: Annotated[float, Fraction] = 0.0
     """Normalised entropy to steer towards by adapting the weight; 0 keeps to the schedule."""
     kl_coef: Annotated[float, NonNegative] = 0.0
@@ -64,10 +56,6 @@ class PPOSettings(TrainingSettings):
         if self.entropy_target > 0 and self.entropy_coef <= 0:
             raise InputError(
                 "PPOSettings.entropy_coef must be greater than 0 for entropy_target to adapt it."
-            )
-        if self.entropy_schedule == "exponential" and self.entropy_end <= 0:
-            raise InputError(
-                "PPOSettings.entropy_end must be greater than 0 for an exponential schedule."
             )
 
 
@@ -94,36 +82,34 @@ class PPO(ColumnAlgorithm):
     def prepare(rows: Columns, settings: PPOSettings) -> tuple[Columns, dict[str, float]]:
         """Normalise advantages over all rows; say how much of the returns the value explains."""
         metrics = {"advantage_std": float(rows["advantages"].std())}
-        variance = float(rows["returns"].var())
-        if variance > 1e-12:
-            residual = float(np.var(rows["returns"] - rows["values"]))
-            metrics["explained_variance"] = 1 - residual / variance
+        metrics |= value_statistics(rows["values"], rows["returns"])
         if settings.normalise_advantages:
             rows = rows.with_columns(advantages=normalised(rows["advantages"]))
         return rows, metrics
 
     @staticmethod
-    def loss(
+    def terms(
         forward: Mapping[str, Any],
         batch: Columns,
         settings: PPOSettings,
         coefficients: Mapping[str, float],
-    ) -> Tensor:
-        """Policy loss + value error - entropy bonus + KL penalty - diversity bonus."""
+    ) -> dict[str, Tensor]:
+        """Clipped surrogate, value error, entropy bonus, KL penalty and diversity bonus."""
         dist, values = forward["dist"], forward["value"]
         logp = dist.logp(batch)
-        loss = clipped_surrogate(logp, batch["logp"], batch["advantages"], settings.clip)
         error = value_loss(values, batch["returns"], batch["values"], settings.value_clip)
-        loss = loss + settings.value_coef * error
+        terms = {
+            "policy": clipped_surrogate(logp, batch["logp"], batch["advantages"], settings.clip),
+            "value": settings.value_coef * error,
+        }
         # The graph of a term without weight would cost a tenth of the update, for nothing.
         if weight := coefficients["entropy_coef"]:
-            loss = loss - weight * dist.entropy()
+            terms["entropy"] = -weight * dist.entropy()
         if weight := coefficients["kl_coef"]:
-            loss = loss + weight * kl_estimate(logp, batch["logp"])
-        loss = loss.mean()
+            terms["kl"] = weight * kl_estimate(logp, batch["logp"])
         if weight := settings.diversity_coef:
-            loss = loss - weight * marginal_entropy(dist.choice_probabilities())
-        return loss
+            terms["diversity"] = -weight * marginal_entropy(dist.choice_probabilities())
+        return terms
 
     @staticmethod
     def measured(
@@ -131,21 +117,15 @@ class PPO(ColumnAlgorithm):
     ) -> dict[str, Tensor]:
         """What the update did to the policy, for people and health rules."""
         dist = forward["dist"]
-        logp, old, entropy = dist.logp(batch), batch["logp"], dist.entropy()
+        logp, old = dist.logp(batch), batch["logp"]
         policy = clipped_surrogate(logp, old, batch["advantages"], settings.clip)
         value = value_loss(forward["value"], batch["returns"], batch["values"], settings.value_clip)
-        stats = {
+        return {
             "policy_loss": policy.mean(),
             "value_loss": value.mean(),
             "kl": kl_estimate(logp, old).mean(),
-            "clip_fraction": (((logp - old).exp() - 1).abs() > settings.clip).float().mean(),
-            "entropy": entropy.mean(),
-        }
-        if (highest := dist.max_entropy()) is not None:
-            stats["entropy_normalised"] = (entropy / highest.clamp_min(1e-6)).mean()
-        if (probabilities := dist.choice_probabilities()) is not None:
-            stats["choice_entropy"] = marginal_entropy(probabilities)
-        return stats
+            "clip_fraction": clipped_share(logp, old, settings.clip),
+        } | entropies(dist)
 
     @staticmethod
     def suits(settings: PPOSettings, head: Head) -> None:
@@ -173,16 +153,14 @@ class PPO(ColumnAlgorithm):
         """The entropy weight follows its schedule unless it is steered."""
         if settings.entropy_target > 0:
             return coefficients
-        s = settings
-        value = schedule(s.entropy_schedule, s.entropy_coef, s.entropy_end, progress)
-        return coefficients | {"entropy_coef": value}
+        return ColumnAlgorithm.scheduled(coefficients, settings, progress)
 
     @staticmethod
     def adapted(
         coefficients: dict[str, float], settings: PPOSettings, stats: Mapping[str, float]
     ) -> dict[str, float]:
         """Steer entropy and KL weights where the settings name a target."""
-        changed = dict(coefficients)
+        changed = ColumnAlgorithm.adapted(coefficients, settings, stats)
         if settings.entropy_target > 0 and "entropy_normalised" in stats:
             changed["entropy_coef"] = adapted_entropy_coef(
                 coefficients["entropy_coef"], stats["entropy_normalised"], settings.entropy_target

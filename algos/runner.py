@@ -8,30 +8,29 @@ batch, writes preallocated ``[T, B]`` arrays and lets the algorithm compute its 
 from __future__ import annotations
 
 import copy
-import importlib
 import time
 import traceback
 from collections.abc import Collection
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import ray
 import torch
-from gymnasium.envs.registration import EnvSpec
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode
 from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.utils.checkpoints import Checkpointable
 
 from algos.columns import Columns
-from algos.episodes import EpisodeStatistics, RolloutStatistics
+from algos.environments import make_vector_env
+from algos.episodes import UNDERSTOOD, EpisodeStatistics, RolloutStatistics, condition
 from algos.models.base import PolicyModule, observation_columns
+from algos.rollout import Array, Rollout, episode_numbers, first_episodes
 from algos.watchdog import Watchdog
+from envs.arrays import take
 from envs.batched import BatchedVectorEnv
 from envs.validation import InputError
 
@@ -43,72 +42,6 @@ class EnvironmentFault(RuntimeError):
     """The environment itself failed; the message names the step and the user's own code."""
 
 
-@dataclass
-class Rollout:
-    """T steps of B copies, time-major; what an algorithm turns into rows with credit.
-
-    Attributes:
-        columns: observation and action columns and ``logp``, each ``[T, B, ...]``.
-        rewards, values, following: ``[T, B]``; ``following`` is the value of the next state, with
-            terminated and truncated episodes already told apart.
-        done, valid: ``[T, B]``; ``valid`` is false for the empty step in which a next-step
-            autoreset environment only resets.
-    """
-
-    columns: dict[str, np.ndarray[Any, Any]]
-    rewards: np.ndarray[Any, Any]
-    values: np.ndarray[Any, Any]
-    following: np.ndarray[Any, Any]
-    done: np.ndarray[Any, Any]
-    valid: np.ndarray[Any, Any]
-
-    def rows(self, **credit: np.ndarray[Any, Any]) -> Columns:
-        """The valid steps as rows, with further ``[T, B]`` columns."""
-        valid = self.valid.reshape(-1)
-        flat = {
-            name: column.reshape(-1, *column.shape[2:])
-            for name, column in (self.columns | credit).items()
-        }
-        table = Columns(flat)
-        return table if valid.all() else table.select(np.flatnonzero(valid))
-
-
-def env_spec(env_id: str) -> EnvSpec:
-    """Gymnasium's entry for an environment, whose module (``module:Name-v0``) is imported.
-
-    Raises:
-        InputError: no environment has that id.
-    """
-    module, _, name = env_id.rpartition(":")
-    try:
-        if module:
-            importlib.import_module(module)  # registers its environments
-        return gymnasium.spec(name)
-    except (gymnasium.error.Error, ModuleNotFoundError) as error:
-        raise InputError(f"There is no environment {env_id!r}: {error}") from error
-
-
-def make_vector_env(
-    env_id: str, env_kwargs: dict[str, Any], num_envs: int
-) -> VectorEnv[Any, Any, Any]:
-    """``num_envs`` copies of a registered environment, natively batched where it can be.
-
-    Raises:
-        InputError: an environment that does not exist or does not take these arguments.
-    """
-    native = env_spec(env_id).vector_entry_point is not None
-    how: dict[str, Any] = {"vectorization_mode": "vector_entry_point"}
-    if not native:
-        how = {
-            "vectorization_mode": "sync",
-            "vector_kwargs": {"autoreset_mode": AutoresetMode.SAME_STEP},
-        }
-    try:
-        return gymnasium.make_vec(env_id, num_envs, **how, **env_kwargs)
-    except TypeError as error:
-        raise InputError(f"{env_id} cannot be made with {env_kwargs}: {error}") from error
-
-
 class ColumnRunner(EnvRunner, Checkpointable):
     """Collects columns with one vector environment (RLlib's EnvRunner contract)."""
 
@@ -117,11 +50,12 @@ class ColumnRunner(EnvRunner, Checkpointable):
         config: Any = self.config  # ours; see ColumnConfig
         self.settings = config.settings
         self.algorithm = config.algo_class
+        self.needs = self.algorithm.needs(self.settings)
         self.env_id: str = config.env
         self.env: Any = None
         self.spaces = kwargs.get("spaces")
         self.module: PolicyModule | None = None
-        self.weights_seq_no = 0
+        self.weights_seq_no = self.steps = 0
         self._seed_with(0)
         # The trial's own process is watched by the trial; a runner elsewhere watches itself.
         self.watchdog = (
@@ -135,6 +69,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.make_module()
 
     def _seed_with(self, restored_at: int) -> None:
+        self.restored_at = restored_at
         entropy = [self.config.seed or 0, self.worker_index or 0, restored_at]
         first, second = np.random.SeedSequence(entropy).generate_state(2)
         self.env_seed = int(TRAINING_SEED + first % (TRAINING_SEED - 2**16))
@@ -149,13 +84,16 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def make_env(self) -> None:
         """Create the environment and reset every copy."""
         count = self.settings.num_envs
-        self.env = make_vector_env(self.env_id, self.config.env_config, count)
+        self.env = make_vector_env(
+            self.env_id, self.config.env_config, count, seeded="starts" in self.needs
+        )
         self.autoreset = self.env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if self.autoreset == AutoresetMode.DISABLED:
             raise InputError(f"{self.env_id} never resets itself; use an autoreset vector mode.")
-        names = getattr(getattr(self.env, "world", None), "episode_metrics", ())
+        world = getattr(self.env, "world", None)
+        names = world.episode_metrics if world else tuple(UNDERSTOOD)
         self.statistics = EpisodeStatistics(count, names)
-        self.steps = 0
+        self.begun = np.full(count, self.steps)
         self.reset_next = np.zeros(count, bool)
         observation, _ = self._guarded(self.env.reset, seed=self.env_seed)
         self.observation = observation_columns(observation)
@@ -177,38 +115,86 @@ class ColumnRunner(EnvRunner, Checkpointable):
             DEFAULT_MODULE_ID: single,
         }
 
-    def sample(self, **kwargs: Any) -> tuple[Columns, dict[str, Any]]:
-        """One rollout as rows with credit, and its statistics (see ``algos/metrics.py``)."""
+    def sample(
+        self, *, starts: Array | None = None, group_size: int = 0, **kwargs: Any
+    ) -> tuple[Columns, dict[str, Any]]:
+        """One rollout as rows with credit, and its statistics (see ``algos/metrics.py``).
+
+        Args:
+            starts: seeds ``[S]`` of episodes to live through, each ``group_size`` times; each
+                runner takes as many as it has copies for. It draws its own if None.
+            group_size: episodes from each start; 0: as the settings say.
+            kwargs: RLlib's own, which mean nothing here.
+        """
         started = time.perf_counter()
         with self.watchdog.watching() if self.watchdog else nullcontext():
-            rollout, statistics = self._rollout(self.settings.rollout_length)
+            if "starts" in self.needs:
+                rollout, statistics = self._groups(starts, group_size or self.settings.group_size)
+            else:
+                rollout, statistics = self._rollout(self.settings.rollout_length)
         rows = self.algorithm.credit(rollout, self.settings)
-        self.num_env_steps_sampled_lifetime += len(rows)
+        self.num_env_steps_sampled_lifetime += statistics["steps"]
+        if self.settings.record:
+            statistics["recorded"] = self._recorded(rollout)
         return rows, statistics | {"sample_s": time.perf_counter() - started}
 
-    def _rollout(self, length: int) -> tuple[Rollout, dict[str, Any]]:
+    def _groups(self, starts: Array | None, group_size: int) -> tuple[Rollout, dict[str, Any]]:
+        """One whole episode of each copy, neighbouring copies from the same start."""
+        count = self.env.num_envs // group_size
+        first = max((self.worker_index or 0) - 1, 0) * count  # this runner's share of them
+        share = np.arange(first, first + count)
+        own = self._drawn(count) if starts is None else np.take(starts, share, mode="wrap")
+        seeds = np.repeat(own, group_size)
+        observation, _ = self._guarded(self.env.reset, seed=seeds.tolist())
+        self.observation = observation_columns(observation)
+        self.statistics = EpisodeStatistics(len(seeds), self.statistics.names)
+        self.reset_next[:], self.begun = False, np.full(len(seeds), self.steps)
+        rollout, statistics = self._rollout(self.settings.rollout_length, whole=True)
+        shape = rollout.rewards.shape
+        rollout.columns["start"] = np.broadcast_to(seeds.astype(np.int64), shape)
+        return rollout, statistics
+
+    def _drawn(self, count: int) -> Array:
+        """Seeds [count] of an iteration's starts: new ones, or some of a fixed number."""
+        fixed, generator = self.settings.starts, self.generator
+        if not fixed:
+            drawn = torch.randint(TRAINING_SEED, (count,), generator=generator).numpy()
+        else:
+            drawn = torch.randperm(fixed, generator=generator).numpy()
+            drawn = np.resize(drawn, count)
+        return TRAINING_SEED + drawn
+
+    def _rollout(self, length: int, *, whole: bool = False) -> tuple[Rollout, dict[str, Any]]:
+        """``length`` steps of all copies, or one episode of each that is at most that long."""
         env, policy = self.env, self.module
         assert policy is not None  # noqa: S101
-        T, B = length, env.num_envs
-        columns: dict[str, np.ndarray[Any, Any]] = {}
-        rewards, values, final_values = (np.zeros((T, B), np.float32) for _ in range(3))
-        terminated, truncated = np.zeros((T, B), bool), np.zeros((T, B), bool)
+        B, before = env.num_envs, self.steps
+        columns: dict[str, Array] = {}
+        rewards, values, final_values = (np.zeros((length, B), np.float32) for _ in range(3))
+        terminated, truncated = np.zeros((length, B), bool), np.zeros((length, B), bool)
         same_step = self.autoreset == AutoresetMode.SAME_STEP
         statistics = RolloutStatistics(self.statistics, policy.head.choices)
-        for t in range(T):
-            action, logp, value = policy.act(self.observation, self.generator)
-            acted = {name: part.numpy() for name, part in action.items()}
-            _write(columns, t, T, {**self.observation, **acted, "logp": logp.numpy()})
-            values[t] = value.numpy()
+        over = np.zeros(B, bool)
+        for t in range(length):
+            acted, found, values[t] = self._act()
+            _write(columns, t, length, {**self.observation, **acted, **found})
             observation, rewards[t], terminated[t], truncated[t], infos = self._guarded(
                 env.step, policy.head.env_action(acted)
             )
             self.observation = observation_columns(observation)
             if infos:
-                statistics.note(infos, terminated[t] | truncated[t])
+                statistics.note(infos, (terminated[t] | truncated[t]) & ~over)
                 if same_step and truncated[t].any():
                     final_values[t] = self._final_values(infos, truncated[t])
             self.steps += 1
+            if whole:
+                over |= terminated[t] | truncated[t]
+                if over.all():
+                    break
+        T = self.steps - before
+        columns = {name: column[:T] for name, column in columns.items()}
+        rewards, values, final_values = rewards[:T], values[:T], final_values[:T]
+        terminated, truncated = terminated[:T], truncated[:T]
         last_values = policy.act(self.observation, None, greedy=True)[2].numpy()
         done, valid = terminated | truncated, np.ones((T, B), bool)
         if not same_step:
@@ -220,20 +206,64 @@ class ColumnRunner(EnvRunner, Checkpointable):
         following = self.algorithm.bootstrap(
             values, last_values, terminated, truncated, final_values
         )
+        if whole:
+            done, valid = first_episodes(done)
         rollout = Rollout(columns, rewards, values, following, done, valid)
         seen = columns | {"value of the next state": following}
-        return rollout, statistics.summary(seen, rewards, done, valid)
+        found = statistics.summary(seen, rewards, done, valid)
+        observed = {n: c for n, c in columns.items() if n.split(".")[0] == "obs"}
+        lengths = self.statistics.lengths
+        found["condition"] = condition(observed, rewards, done, truncated, lengths)
+        found["condition"] |= policy.head.condition(columns)
+        return rollout, found
 
-    def _final_values(self, infos: dict[str, Any], truncated: np.ndarray[Any, Any]) -> Any:
+    def _act(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
+        """Action columns [B, ...], what else to store of the step, and values [B]."""
+        policy: Any = self.module
+        if "candidates" in self.needs:
+            return self._chosen()
+        action, logp, value = policy.act(self.observation, self.generator)
+        acted = {name: part.numpy() for name, part in action.items()}
+        return acted, {"logp": logp.numpy()}, value.numpy()
+
+    def _chosen(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
+        """One of K candidates, all of which are tried from the same state [B] and judged."""
+        policy: Any = self.module
+        K, B = self.settings.candidates, self.env.num_envs
+        again = np.repeat(np.arange(B), K)
+        action, logp, value = policy.act(
+            {name: column[again] for name, column in self.observation.items()}, self.generator
+        )
+        every = {name: part.numpy() for name, part in action.items()}
+        tried = self._guarded(
+            self.env.world.step, take(self.env.state, again), policy.head.env_action(every)
+        )
+        judged = tried.reward.reshape(B, K)
+        best = judged.argmax(1) if self.settings.execute == "best" else 0
+        place = np.arange(B) * K + best
+        found = {
+            f"candidates.{name}": part.reshape(B, K, *part.shape[1:])
+            for name, part in every.items()
+        }
+        found |= {"judged": judged, "logp": logp.numpy()[place]}
+        return {name: part[place] for name, part in every.items()}, found, value.numpy()[place]
+
+    def _recorded(self, rollout: Rollout) -> Columns:
+        """The steps as they happened, for a file."""
+        first = self.steps - len(rollout.done)
+        episode, self.begun = episode_numbers(rollout.done, self.begun, first)
+        # Unique among all runners, restarted ones too, for 6e10 steps of each.
+        episode += ((self.worker_index or 0) << 53) + (self.restored_at << 36)
+        return rollout.rows(reward=rollout.rewards, done=rollout.done, episode=episode)
+
+    def _final_values(self, infos: dict[str, Any], truncated: Array) -> Any:
         """Values [B] of the final observations of truncated copies, 0 elsewhere."""
-        final = infos["final_obs"]
+        final, place = infos["final_obs"], np.flatnonzero(truncated)
         if isinstance(final, np.ndarray) and final.dtype == object:
             # Gymnasium's own vector environments hand over one observation per finished copy.
-            place = np.flatnonzero(truncated)
             parts = [observation_columns(final[b]) for b in place]
             batch = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
         else:
-            place = np.flatnonzero(truncated)
             batch = {name: column[place] for name, column in observation_columns(final).items()}
         out = np.zeros(len(truncated), np.float32)
         policy: Any = self.module
@@ -273,6 +303,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         """Weights, random state and, for our own worlds, the environment exactly as it stands."""
         state: dict[str, Any] = {
             "weights_seq_no": self.weights_seq_no,
+            "steps": self.steps,
             "steps_lifetime": self.num_env_steps_sampled_lifetime,
             "generator": self.generator.get_state().numpy(),
         }
@@ -285,6 +316,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             state["env"] = {
                 "state": self.env.state,
                 "observation": self.observation,
+                "begun": self.begun,
                 "statistics": copy.deepcopy(self.statistics),
             }
         return state
@@ -302,7 +334,10 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.num_env_steps_sampled_lifetime = state.get(
             "steps_lifetime", self.num_env_steps_sampled_lifetime
         )
+        if "steps" in state and self.env is not None:  # no number of an episode is used twice
+            self.steps, self.begun = state["steps"], np.full_like(self.begun, state["steps"])
         if "env" in state and isinstance(self.env, BatchedVectorEnv):
+            self.begun = np.array(state["env"].get("begun", self.begun))
             self.env.state = state["env"]["state"]
             self.observation = state["env"]["observation"]
             self.statistics = copy.deepcopy(state["env"]["statistics"])

@@ -117,35 +117,25 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, console: Console) -> An
     }
 
 
-def check(env: str, console: Console) -> Answer:
-    """Whether an environment keeps Gymnasium's rules and ours."""
-    import gymnasium
+def check(env: str, algo: str, console: Console) -> Answer:
+    """Whether an environment can be learnt from, and the learning machinery works in it."""
+    from rich.text import Text
 
-    from algos.runner import env_spec
-    from envs.checking import conformance
-    from tune_jobs.loading import env_id
+    from tune_jobs.health.check import examine, subject_of
+    from tune_jobs.health.check.shown import lines
 
-    name = env_id(env)
-    env_spec(name)  # an environment that does not exist is a wrong call, not a bad environment
-    violations = conformance(lambda: gymnasium.make(name))
-    findings = [
-        {
-            "symptom": v.rule,
-            "severity": "stop",
-            "since": v.step or 0,
-            "evidence": v.sentence,
-            "remedy": "Mend the environment before training.",
-        }
-        for v in violations
-    ]
-    console.print(f"conformance  {'passed' if not findings else f'{len(findings)} violations'}")
-    for finding in findings:
-        console.print(
-            f"[bold]stop[/]  {finding['symptom']}  {finding['evidence']}", highlight=False
-        )
-    answer = {"env": name, "findings": findings, "judged": ["conformance"], "not_judged": {}}
-    if findings:
-        raise Failed(answer, f"{name} cannot be trained on as it is.")
+    progress = Console(stderr=True)
+
+    def tell(question: str, seconds: float) -> None:
+        progress.print(f"{question} (up to {seconds:.0f} s)", style="dim", highlight=False)
+
+    answer = examine(subject_of(env, algo), tell=tell)
+    for line, style in lines(answer, console.width):
+        console.print(Text(line, style=style), soft_wrap=True)
+    stops = [f["symptom"] for f in answer["findings"] if f["severity"] == "stop"]
+    if stops:
+        names = ", ".join(stops)
+        raise Failed(answer, f"{answer['env']} cannot be trained on as it is: {names}.")
     return answer
 
 

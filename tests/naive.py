@@ -6,8 +6,6 @@ A test compares the array version with its twin here; nothing in this file is fa
 
 import math
 
-import torch
-
 
 def next_values(values, last_values, terminated, truncated, final_values):
     """Nested lists [T][B] -> [T][B]: what to bootstrap from, one cell at a time."""
@@ -61,6 +59,34 @@ def monte_carlo(rewards, following, done, gamma):
     return out
 
 
+def group_advantages(returns, scale):
+    """List [G] -> list [G]: how far each return is from the group's mean, in deviations or not."""
+    G = len(returns)
+    if max(returns) == min(returns):
+        return [0.0] * G
+    mean = sum(returns) / G
+    deviation = math.sqrt(sum((r - mean) ** 2 for r in returns) / (G - 1))
+    return [(r - mean) / (deviation + 1e-4) if scale else r - mean for r in returns]
+
+
+def leave_one_out(returns):
+    """List [G] -> list [G]: each return minus the mean of the others."""
+    out = []
+    for i, own in enumerate(returns):
+        others = returns[:i] + returns[i + 1 :]
+        out.append(own - sum(others) / len(others))
+    return out
+
+
+def v_star(returns, kind, beta):
+    """List [K] -> number: the optimal value as the definition says it, for moderate numbers."""
+    if kind == "max":
+        return max(returns)
+    if kind == "mean":
+        return sum(returns) / len(returns)
+    return beta * math.log(sum(math.exp(r / beta) for r in returns) / len(returns))
+
+
 def clipped_surrogate(logp, logp_old, advantages, clip):
     """Lists [N] -> list [N]: the loss of each row, case by case."""
     out = []
@@ -85,6 +111,21 @@ def value_loss(values, returns, old_values, clip):
     return out
 
 
+def dpo_loss(chosen, rejected, reference_chosen, reference_rejected, beta):
+    """Lists [N] -> list [N]: minus the log-probability that the chosen one wins (Bradley-Terry)."""
+    out = []
+    for c, r, c0, r0 in zip(chosen, rejected, reference_chosen, reference_rejected, strict=True):
+        won, lost = math.exp(beta * (c - c0)), math.exp(beta * (r - r0))
+        out.append(-math.log(won / (won + lost)))
+    return out
+
+
+def astar_regression(logp, reference_logp, advantages, beta):
+    """Lists [N] -> list [N]: the squared gap between the implied and the optimal advantage."""
+    rows = zip(logp, reference_logp, advantages, strict=True)
+    return [(beta * (new - old) - advantage) ** 2 for new, old, advantage in rows]
+
+
 def kl(p, q):
     """Probabilities [A], [A] -> KL(p || q) in nats, by enumeration."""
     return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
@@ -98,20 +139,6 @@ def entropy(p):
 def marginal_entropy(rows):
     """Probabilities [B][A] -> entropy in nats of their mean over the batch."""
     return entropy([sum(column) / len(rows) for column in zip(*rows, strict=True)])
-
-
-def twin_mlp(x, weight, hidden, activation):
-    """x [N, I] and named weights -> policy outputs [N, P] and values [N], one layer at a time."""
-    f = {"tanh": torch.tanh, "relu": torch.relu}[activation]
-    policy_weight, critic_weight = weight["first.weight"].chunk(2, 1)
-    policy_bias, critic_bias = weight["first.bias"].chunk(2)
-    policy, critic = f(x @ policy_weight + policy_bias), f(x @ critic_weight + critic_bias)
-    for i in range(1, len(hidden)):
-        policy_bias, critic_bias = weight[f"hidden{i}.bias"].chunk(2)
-        policy = f(policy @ weight[f"hidden{i}.weight"][0] + policy_bias)
-        critic = f(critic @ weight[f"hidden{i}.weight"][1] + critic_bias)
-    outputs = policy @ weight["policy.weight"] + weight["policy.bias"]
-    return outputs, (critic @ weight["critic.weight"] + weight["critic.bias"])[:, 0]
 
 
 def episodes(rewards, done, valid):

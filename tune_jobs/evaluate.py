@@ -11,9 +11,10 @@ import gymnasium
 import numpy as np
 import torch
 
+from algos.environments import make_vector_env
 from algos.metrics import METRICS
 from algos.policy import Policy
-from algos.runner import TRAINING_SEED, make_vector_env
+from algos.runner import TRAINING_SEED
 from envs import random
 from envs.batched import World
 from envs.validation import InputError, unknown_name

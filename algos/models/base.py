@@ -116,6 +116,10 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         action = dist.mode() if greedy else dist.sample(generator)
         return action, dist.logp(action), forward["value"]
 
+    def condition(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
+        """What the layers say about the network's health (names in ``algos/metrics.py``)."""
+        return {}
+
     def named_weights(self) -> dict[str, Tensor]:
         """The weights as checkpoints and other processes see them, sharing the module's memory."""
         return {name: weight.detach() for name, weight in self.state_dict().items()}

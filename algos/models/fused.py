@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,29 +21,61 @@ from torch import Tensor
 from algos.native import Array, library, native
 
 
+class Block(NamedTuple):
+    """The part of a layer that belongs to one trunk."""
+
+    trunk: str
+    columns: slice
+    feeds: str
+    """Name of the weight that reads it: of the trunk's next layer or of its outputs."""
+
+
+class Layer(NamedTuple):
+    """Hidden units of both trunks side by side, or of the only one that is this deep."""
+
+    width: int
+    bias: str
+    blocks: tuple[Block, ...]
+
+
+SATURATED = 0.99
+"""A tanh beyond this passes on less than a fiftieth of its gradient."""
+
+
 class Layout:
     """Where each weight of the two trunks lies in the flat vector.
 
     Args:
         inputs: size of the observation I.
-        hidden: widths H of the hidden layers, the same for both trunks.
+        hidden: widths of the policy's hidden layers.
         outputs: numbers the policy gives, P.
         activation: ``tanh`` or ``relu``.
+        value_hidden: widths of the critic's hidden layers; empty: the same as the policy's.
     """
 
     def __init__(
-        self, inputs: int, hidden: Sequence[int], outputs: int, activation: str = "tanh"
+        self,
+        inputs: int,
+        hidden: Sequence[int],
+        outputs: int,
+        activation: str = "tanh",
+        value_hidden: Sequence[int] = (),
     ) -> None:
-        self.hidden, self.activation = tuple(hidden), activation
-        first, last = hidden[0], hidden[-1]
+        self.activation = activation
+        trunks = {"policy": tuple(hidden), "critic": tuple(value_hidden or hidden)}
+        depth = max(len(widths) for widths in trunks.values())
+        self.layers = [_layer(trunks, i) for i in range(depth)]
         # The first layer reads the same input for both: policy columns, then critic columns.
-        shapes: dict[str, tuple[int, ...]] = {"first.weight": (inputs, 2 * first)}
-        shapes["first.bias"] = (2 * first,)
-        for i, (before, width) in enumerate(pairwise(hidden), 1):
-            shapes[f"hidden{i}.weight"] = (2, before, width)  # policy, critic
-            shapes[f"hidden{i}.bias"] = (2 * width,)
-        shapes |= {"policy.weight": (last, outputs), "policy.bias": (outputs,)}
-        shapes |= {"critic.weight": (last, 1), "critic.bias": (1,)}
+        shapes: dict[str, tuple[int, ...]] = {"first.weight": (inputs, self.layers[0].width)}
+        shapes[self.layers[0].bias] = (self.layers[0].width,)
+        for i, layer in enumerate(self.layers[1:], 1):
+            for block in layer.blocks:
+                before, width = trunks[block.trunk][i - 1 : i + 1]
+                shapes[f"{block.trunk}.hidden{i}.weight"] = (before, width)
+            shapes[layer.bias] = (layer.width,)
+        for trunk, size in (("policy", outputs), ("critic", 1)):
+            shapes[f"{trunk}.weight"] = (trunks[trunk][-1], size)
+            shapes[f"{trunk}.bias"] = (size,)
         self.shapes = shapes
         ends = np.cumsum([math.prod(shape) for shape in shapes.values()]).tolist()
         self.size: int = ends[-1]
@@ -59,14 +91,24 @@ class Layout:
         gains = {"policy.weight": 0.01, "critic.weight": 1.0}
         with torch.no_grad():
             flat.zero_()
-            for name, view in self.views(flat).items():
-                if name == "first.weight":
-                    blocks = view.chunk(2, 1)
-                else:
-                    blocks = view.unbind(0) if view.ndim == 3 else (view,)
+            weight = self.views(flat)
+            first = weight.pop("first.weight")
+            parts = {f"{b.trunk}.first.weight": first[:, b.columns] for b in self.layers[0].blocks}
+            for name, part in (parts | weight).items():
                 if name.endswith("weight"):
-                    for block in blocks:
-                        block.copy_(_orthogonal(block, gains.get(name, 2**0.5)))
+                    part.copy_(_orthogonal(part, gains.get(name, 2**0.5)))
+
+
+def _layer(trunks: dict[str, tuple[int, ...]], i: int) -> Layer:
+    """Hidden layer i of the trunks that are deep enough to have one."""
+    blocks: list[Block] = []
+    end = 0
+    for trunk, widths in trunks.items():
+        if i < len(widths):
+            feeds = f"{trunk}.hidden{i + 1}.weight" if i + 1 < len(widths) else f"{trunk}.weight"
+            blocks.append(Block(trunk, slice(end, end + widths[i]), feeds))
+            end += widths[i]
+    return Layer(end, f"hidden{i}.bias" if i else "first.bias", tuple(blocks))
 
 
 def twin_mlp(
@@ -101,22 +143,24 @@ class _TwinMLP(torch.autograd.Function):
 
 
 def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Array], Array, Array]:
-    """x [N, I] -> hidden layers [N, 2 H], policy outputs [N, P] and values [N]."""
+    """x [N, I] -> hidden layers [N, layer.width], policy outputs [N, P] and values [N]."""
     lib = library(x)
-    h = lib.matmul(x, weight["first.weight"])
-    h += weight["first.bias"]
-    layers = [_activate(lib, h, layout.activation)]
-    for i, width in enumerate(layout.hidden[1:], 1):
-        before, h = layers[-1], _empty_like(x, (len(x), 2 * width))
-        half, pair = layout.hidden[i - 1], weight[f"hidden{i}.weight"]
-        lib.matmul(before[:, :half], pair[0], out=h[:, :width])
-        lib.matmul(before[:, half:], pair[1], out=h[:, width:])
-        h += weight[f"hidden{i}.bias"]
+    layers: list[Array] = []
+    top: dict[str, tuple[Array, Array]] = {}  # each trunk's highest layer, the weight it meets next
+    for layer in layout.layers:
+        if layers:
+            h = _empty_like(x, (len(x), layer.width))
+            for trunk, columns, _ in layer.blocks:
+                lib.matmul(*top[trunk], out=h[:, columns])
+        else:
+            h = lib.matmul(x, weight["first.weight"])
+        h += weight[layer.bias]
         layers.append(_activate(lib, h, layout.activation))
-    half, h = layout.hidden[-1], layers[-1]
-    outputs = lib.matmul(h[:, :half], weight["policy.weight"])
+        for trunk, columns, feeds in layer.blocks:
+            top[trunk] = h[:, columns], weight[feeds]
+    outputs = lib.matmul(*top["policy"])
     outputs += weight["policy.bias"]
-    values = lib.matmul(h[:, half:], weight["critic.weight"])
+    values = lib.matmul(*top["critic"])
     values += weight["critic.bias"]
     return layers, outputs, values[:, 0]
 
@@ -131,30 +175,32 @@ def _backward(
 ) -> None:
     """Gradients of outputs [N, P] and values [N, 1] -> those of all weights, written ``into``."""
     lib = library(x)
-    half, h = layout.hidden[-1], layers[-1]
     ones = lib.ones_like(x[:, 0])  # a product with it sums over rows faster than a sum does
-    for name, g, block in zip(
-        ("policy", "critic"), upstream, (h[:, :half], h[:, half:]), strict=True
-    ):
-        lib.matmul(block.T, g, out=into[f"{name}.weight"])
-        lib.matmul(ones, g, out=into[f"{name}.bias"])
-    g = _empty_like(h, h.shape)
-    lib.matmul(upstream[0], weight["policy.weight"].T, out=g[:, :half])
-    lib.multiply(upstream[1], weight["critic.weight"].T, out=g[:, half:])  # an outer product
-    for i in range(len(layers) - 1, 0, -1):
-        _through(g, layers[i], layout.activation)
-        half, before, below = layout.hidden[i], layout.hidden[i - 1], layers[i - 1]
-        pair, grads = weight[f"hidden{i}.weight"], into[f"hidden{i}.weight"]
-        lib.matmul(ones, g, out=into[f"hidden{i}.bias"])
-        lib.matmul(below[:, :before].T, g[:, :half], out=grads[0])
-        lib.matmul(below[:, before:].T, g[:, half:], out=grads[1])
-        down = _empty_like(below, below.shape)
-        lib.matmul(g[:, :half], pair[0].T, out=down[:, :before])
-        lib.matmul(g[:, half:], pair[1].T, out=down[:, before:])
-        g = down
-    _through(g, layers[0], layout.activation)
-    lib.matmul(x.T, g, out=into["first.weight"])
-    lib.matmul(ones, g, out=into["first.bias"])
+    above: dict[str, Array] = {"policy": upstream[0], "critic": upstream[1]}
+    for trunk, g in above.items():
+        lib.matmul(g.T, ones, out=into[f"{trunk}.bias"])
+    down: Array = None  # there is at least one layer
+    for layer, h in zip(reversed(layout.layers), reversed(layers), strict=True):
+        down = _empty_like(h, h.shape)
+        for trunk, columns, feeds in layer.blocks:
+            read = weight[feeds]
+            product = lib.multiply if read.shape[1] == 1 else lib.matmul  # an outer product
+            lib.matmul(h[:, columns].T, above[trunk], out=into[feeds])
+            product(above[trunk], read.T, out=down[:, columns])
+            # No other name may hold the layer above: one more array alive at the peak and malloc
+            # gives memory back and faults it in again in every call (a third slower).
+            above[trunk] = down[:, columns]
+        _through(down, h, layout.activation)
+        lib.matmul(down.T, ones, out=into[layer.bias])
+    lib.matmul(x.T, down, out=into["first.weight"])
+
+
+def dead_share(layers: list[Array], activation: str) -> float:
+    """Hidden layers [N, H] -> the share of units that are saturated in all N rows."""
+    dead = [
+        (h == 0).all(0) if activation == "relu" else (abs(h) > SATURATED).all(0) for h in layers
+    ]
+    return sum(float(d.sum()) for d in dead) / sum(len(d) for d in dead)
 
 
 def _activate(lib: Any, h: Array, activation: str) -> Array:

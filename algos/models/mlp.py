@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from algos.models.base import Flatten, PolicyModule
-from algos.models.fused import Layout, twin_mlp
+from algos.models.fused import Layout, dead_share, forward, twin_mlp
 from algos.native import native
 
 
@@ -21,7 +21,11 @@ class MLP(PolicyModule):
         self.flatten = Flatten(self.columns)
         config = self.model_config
         self.layout = Layout(
-            self.flatten.size, config["hidden"], self.head.size, config["activation"]
+            self.flatten.size,
+            config["hidden"],
+            self.head.size,
+            config["activation"],
+            config["value_hidden"],
         )
         self.flat = nn.Parameter(torch.empty(self.layout.size))
         self.layout.initialise(self.flat)
@@ -38,6 +42,11 @@ class MLP(PolicyModule):
             self._viewed = self.flat.data_ptr()
             self._views = self.layout.views(native(self.flat))
         return self._views
+
+    def condition(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
+        """The share of hidden units that give the same saturated output for every row."""
+        layers, _, _ = forward(native(self.flatten(batch)), self._weights(), self.layout)
+        return {"dead_unit_share": dead_share(layers, self.layout.activation)}
 
     def named_weights(self) -> dict[str, Tensor]:
         """Each weight under its own name instead of the flat vector."""

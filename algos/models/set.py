@@ -9,6 +9,7 @@ same weights.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ class SetPolicy(PolicyModule):
     """Attention over nodes: a logit (and value parameters) for each, the value from their mean."""
 
     def build(self) -> None:
-        """Create the layers; the first hidden width is used for all blocks.
+        """Create the layers; the first hidden width is used for all blocks (and for the value).
 
         Raises:
             InputError: an observation without ``nodes``, or choices that are not the nodes.
@@ -86,9 +87,10 @@ class SetPolicy(PolicyModule):
         self.blocks = nn.ModuleList(Block(width) for _ in widths)
         self.norm = nn.LayerNorm(width)
         self.policy = initialised(nn.Linear(width, self.head.size // self.head.choices), 0.01)
-        self.critic = nn.Sequential(
-            nn.Linear(width, width), nn.GELU(), initialised(nn.Linear(width, 1), 1.0)
-        )
+        critic = (width, *(self.model_config["value_hidden"] or (width,)))
+        layers = [(nn.Linear(*sizes), nn.GELU()) for sizes in pairwise(critic)]
+        last = initialised(nn.Linear(critic[-1], 1), 1.0)
+        self.critic = nn.Sequential(*chain.from_iterable(layers), last)
 
     def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See :class:`PolicyModule`."""

@@ -9,16 +9,31 @@ import gymnasium
 import numpy as np
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.training_data import TrainingData
 
 import algos
+from algos.learner import PROGRESS
+from algos.losses import total
 from algos.models import MODELS
-from algos.ppo import PPO, PPOSettings
 from algos.runner import ColumnRunner
 
+# Threads that wait for each other cost more than they bring to networks of this size: on a busy
+# machine ten times as much.
+torch.set_num_threads(1)
 
-def settings(**changed):
-    tiny = {"num_envs": 2, "rollout_length": 8, "minibatch_size": 8, "hidden": (16,)}
-    return PPOSettings(**tiny | changed)
+TINY: dict[str, Any] = {"num_envs": 2, "rollout_length": 8, "minibatch_size": 8, "hidden": (16,)}
+GROUPS: dict[str, dict[str, Any]] = {
+    "reinforce": {"group_size": 2},
+    "grpo": {"group_size": 2},
+    "dpo": {"group_size": 2},
+    "astar_po": {"group_size": 1, "reference_samples": 2, "starts": 4, "minibatch_size": 2},
+}
+"""What the algorithms that compare episodes need beside TINY."""
+
+
+def settings(algo="ppo", **changed) -> Any:
+    """The settings of an algorithm that learns next to nothing, quickly."""
+    return algos.algorithm_class(algo).settings_class(**TINY | GROUPS.get(algo, {}) | changed)
 
 
 def module(observation_space, action_space, *, scale=0.3, seed=0, **changed) -> Any:
@@ -38,33 +53,48 @@ def _spread(module, scale, seed):
     return module
 
 
-def _config(env, env_kwargs, seed, chosen, iterations=5):
-    config = PPO.get_default_config()
+def _config(algo, env, env_kwargs, seed, chosen, iterations=5):
+    config = algos.algorithm_class(algo).get_default_config()
     config.environment(env, env_config=env_kwargs or {}).debugging(seed=seed)
     return config.train_with(chosen, iterations)
 
 
-def runner(env, env_kwargs=None, *, seed=0, worker_index=0, **changed) -> Any:
+def runner(env, env_kwargs=None, *, algo="ppo", seed=0, worker_index=0, **changed) -> Any:
     """A runner in this process, without Ray."""
-    config = _config(env, env_kwargs, seed, settings(**changed))
+    config = _config(algo, env, env_kwargs, seed, settings(algo, **changed))
     torch.manual_seed(seed)
     return ColumnRunner(config=config, worker_index=worker_index)
 
 
-def learner(env, *, seed=0, **changed) -> Any:
+def learner(env, *, algo="ppo", seed=0, **changed) -> Any:
     """A learner in this process, without Ray, whose policy is not nearly uniform."""
-    config = _config(env, None, seed, settings(**changed))
+    config = _config(algo, env, None, seed, settings(algo, **changed))
     built = config.build_learner(env=gymnasium.make(env))
     _spread(built.module[DEFAULT_MODULE_ID], 0.5, seed)
     return built
 
 
+def updated(learner, batch, progress=0.7):
+    """The metrics of one update on these rows."""
+    data = TrainingData(batch=batch)
+    found = learner.update(training_data=data, timesteps={PROGRESS: progress})[DEFAULT_MODULE_ID]
+    return {name: float(value.peek()) for name, value in found.items()}
+
+
+def loss(algo, forward, batch, settings, **coefficients):
+    """What the learner minimises: the mean of the sum of an algorithm's terms."""
+    algorithm = algos.algorithm_class(algo)
+    coefficients = algorithm.initial_coefficients(settings) | coefficients
+    return total(algorithm.terms(forward, batch, settings, coefficients))
+
+
 @contextmanager
-def algorithm(env, env_kwargs=None, *, seed=0, iterations=5, **changed) -> Iterator[Any]:
+def algorithm(
+    env, env_kwargs=None, *, algo="ppo", seed=0, iterations=5, **changed
+) -> Iterator[Any]:
     """An algorithm on the session's Ray, stopped at the end."""
-    built = algos.build(
-        "ppo", env, env_kwargs or {}, settings(**changed), iterations=iterations, seed=seed
-    )
+    chosen = settings(algo, **changed)
+    built = algos.build(algo, env, env_kwargs or {}, chosen, iterations=iterations, seed=seed)
     try:
         yield built
     finally:

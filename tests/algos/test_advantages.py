@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
 
-from algos.advantages import gae, next_values, normalised
+from algos.advantages import (
+    gae,
+    group_advantages,
+    has_signal,
+    leave_one_out,
+    next_values,
+    normalised,
+    returns_to_go,
+    v_star,
+)
 
 EXAMPLES = settings(derandomize=True, max_examples=40, deadline=None)
 
@@ -27,6 +35,23 @@ def rollouts(draw):
     last = rng.normal(size=B).astype(np.float32)
     terminated, truncated = (np.array(draw(flags)).reshape(T, B) for _ in range(2))
     return rewards, values, last, terminated, truncated, final
+
+
+@st.composite
+def groups(draw):
+    """Returns [2, 3, G] of moderate size, half of the time so coarse that many are equal."""
+    G = draw(st.integers(2, 6))
+    rng = np.random.default_rng(draw(st.integers(0, 2**20)))
+    coarse = rng.integers(-1, 2, size=(2, 3, G)) * draw(st.sampled_from([0.1, 1.0, 7.3]))
+    if draw(st.booleans()):
+        return coarse.astype(np.float32)
+    return (coarse + rng.normal(size=(2, 3, G))).astype(np.float32)
+
+
+def of_each_group(twin, returns, **options):
+    """What a twin says about each row of returns [..., G], as an array."""
+    rows = [twin(row, **options) for row in returns.reshape(-1, returns.shape[-1]).tolist()]
+    return np.array(rows).reshape(returns.shape[:-1] + np.shape(rows[0]))
 
 
 # What the next state is worth.
@@ -128,27 +153,6 @@ def test_gae_with_lambda_1_is_the_monte_carlo_return_minus_the_value(rollout, ga
     np.testing.assert_allclose(found, np.array(returns) - values, rtol=1e-4, atol=1e-4)
 
 
-@EXAMPLES
-@given(rollouts(), st.floats(0, 1), st.floats(0, 1))
-def test_gae_agrees_with_rllibs_own(rollout, gamma, lam):
-    rewards, values, last, terminated, truncated, final = rollout
-    truncated &= ~terminated
-    following = next_values(values, last, terminated, truncated, final)
-    found = gae(rewards, values, following, terminated | truncated, gamma, lam)
-    for b in range(len(last)):
-        # RLlib finds the value after a cut in an extra row that it puts there.
-        rows, real = [], []
-        for t in range(len(rewards)):
-            cut = truncated[t, b] or (t == len(rewards) - 1 and not terminated[t, b])
-            real.append(len(rows))
-            rows.append((values[t, b], rewards[t, b], terminated[t, b], cut))
-            if cut:
-                rows.append((following[t, b], 0.0, True, False))
-        columns = (np.array(c, np.float32) for c in zip(*rows, strict=True))
-        targets = compute_value_targets(*columns, gamma=gamma, lambda_=lam)
-        np.testing.assert_allclose(found[:, b] + values[:, b], targets[real], rtol=1e-4, atol=1e-5)
-
-
 def test_gae_leaves_its_arguments_as_they_are():
     rewards, values, following = array([1], [2]), array([3], [4]), array([5], [6])
     gae(rewards, values, following, np.zeros((2, 1), bool), 0.9, 0.9)
@@ -157,6 +161,161 @@ def test_gae_leaves_its_arguments_as_they_are():
         [[3], [4]],
         [[5], [6]],
     ]
+
+
+# Discounted returns.
+
+
+def test_returns_to_go_of_three_steps_worked_out_by_hand():
+    # gamma = 0.5; the episode ends at the second step, cut off at a state worth 8:
+    # R_1 = 2 + 0.5 * 8 = 6, R_0 = 1 + 0.5 * 6 = 4, and R_2 = 4 + 0.5 * 6 = 7 at the last row.
+    found = returns_to_go(
+        array([1], [2], [4]), array([3], [8], [6]), np.array([[False], [True], [False]]), 0.5
+    )
+    assert found[:, 0].tolist() == [4, 6, 7]
+
+
+@EXAMPLES
+@given(rollouts(), st.floats(0, 1))
+def test_returns_to_go_equal_their_naive_twin(rollout, gamma):
+    rewards, values, last, terminated, truncated, final = rollout
+    following = next_values(values, last, terminated, truncated, final)
+    done = terminated | truncated
+    lists = (a.tolist() for a in (rewards, following, done))
+    found = returns_to_go(rewards, following, done, gamma)
+    np.testing.assert_allclose(found, naive.monte_carlo(*lists, gamma=gamma), rtol=1e-4, atol=1e-5)
+
+
+@EXAMPLES
+@given(rollouts(), st.floats(0, 1))
+def test_returns_to_go_are_gae_with_lambda_1_plus_the_value(rollout, gamma):
+    rewards, values, last, terminated, truncated, final = rollout
+    following = next_values(values, last, terminated, truncated, final)
+    done = terminated | truncated
+    found = returns_to_go(rewards, following, done, gamma)
+    advantages = gae(rewards, values, following, done, gamma, 1.0)
+    np.testing.assert_allclose(found, advantages + values, rtol=1e-4, atol=1e-4)
+
+
+# Advantages within a group.
+
+
+def test_a_group_of_two_worked_out_by_hand():
+    # Returns 3 and 1: mean 2, so 1 and -1. Their sample deviation is sqrt((1 + 1) / 1) = sqrt(2),
+    # so a pair becomes +-1 / sqrt(2) whatever the distance. Left out one by one: 3 - 1, 1 - 3.
+    returns = array([3, 1], [300, 100])
+    np.testing.assert_array_equal(group_advantages(returns, scale=False), [[1, -1], [100, -100]])
+    half = 0.5**0.5
+    np.testing.assert_allclose(
+        group_advantages(returns, scale=True), [[half, -half]] * 2, rtol=1.1e-4
+    )
+    np.testing.assert_array_equal(leave_one_out(returns), [[2, -2], [200, -200]])
+
+
+@EXAMPLES
+@given(groups(), st.booleans())
+def test_group_advantages_equal_their_naive_twin(returns, scale):
+    expected = of_each_group(naive.group_advantages, returns, scale=scale)
+    found = group_advantages(returns, scale=scale)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+@EXAMPLES
+@given(groups())
+def test_leave_one_out_equals_its_naive_twin(returns):
+    found = leave_one_out(returns)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(
+        found, of_each_group(naive.leave_one_out, returns), rtol=1e-4, atol=1e-5
+    )
+
+
+@EXAMPLES
+@given(groups())
+def test_leave_one_out_is_the_distance_from_the_mean_stretched_by_g_over_g_minus_1(returns):
+    G = returns.shape[-1]
+    expected = G / (G - 1) * (returns - returns.mean(-1, keepdims=True))
+    np.testing.assert_allclose(leave_one_out(returns), expected, rtol=1e-4, atol=1e-5)
+
+
+@EXAMPLES
+@given(st.floats(-1e6, 1e6, width=32), st.integers(2, 9))
+def test_a_group_without_a_signal_gets_exactly_0(value, G):
+    # The mean of equal float32 numbers may differ from them in the last digit.
+    returns = np.full((2, G), value, np.float32)
+    for found in (
+        group_advantages(returns, scale=True),
+        group_advantages(returns, scale=False),
+        leave_one_out(returns),
+    ):
+        assert (found == 0).all()
+
+
+def test_a_group_has_a_signal_unless_its_returns_are_all_equal():
+    assert has_signal(array([0, 0], [2, 2], [0, 1], [-1, 1])).tolist() == [False, False, True, True]
+    assert has_signal(np.zeros((2, 3, 4), np.float32)).shape == (2, 3)
+    assert not has_signal(array(1, 1)) and has_signal(array(1, 1, 1.001))
+
+
+def test_a_difference_of_rounding_only_is_no_signal():
+    returns = np.array([[0.1 + 0.2, 0.3], [1e-12, 2e-12]])
+    assert has_signal(returns).tolist() == [False, True]
+
+
+def test_a_broken_return_is_not_taken_for_a_group_without_a_signal():
+    returns = array([np.nan, 1], [np.nan, np.nan])
+    assert has_signal(returns).all()
+    assert np.isnan(group_advantages(returns, scale=True)).all()
+    assert np.isnan(leave_one_out(returns)).all()
+
+
+# The optimal value.
+
+
+def test_v_star_worked_out_by_hand():
+    # Half of the returns 1, half 0, beta = 1 / ln 3: exp(R / beta) is 3 or 1, their mean is 2,
+    # so V* = ln 2 / ln 3.
+    returns, beta = array([0, 1, 1, 0]), 1 / np.log(3)
+    assert v_star(returns, "softmax", beta).tolist() == pytest.approx([np.log(2) / np.log(3)])
+    assert v_star(returns, "max", beta).tolist() == [1]
+    assert v_star(returns, "mean", beta).tolist() == [0.5]
+
+
+@EXAMPLES
+@given(groups(), st.sampled_from(["softmax", "max", "mean"]), st.floats(0.1, 10))
+def test_v_star_equals_its_naive_twin(returns, kind, beta):
+    expected = of_each_group(naive.v_star, returns, kind=kind, beta=beta)
+    found = v_star(returns, kind, beta)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@EXAMPLES
+@given(groups(), st.floats(1e-3, 1e3), st.floats(1.01, 100))
+def test_v_star_lies_between_the_mean_and_the_maximum_and_falls_with_beta(returns, beta, factor):
+    mean, best = (v_star(returns, kind, beta) for kind in ("mean", "max"))
+    tight, loose = (v_star(returns, "softmax", b) for b in (beta, factor * beta))
+    assert (mean <= loose + 1e-5).all()
+    assert (loose <= tight + 1e-5).all()
+    assert (tight <= best + 1e-5).all()
+
+
+@EXAMPLES
+@given(groups())
+def test_v_star_tends_to_the_maximum_for_small_and_to_the_mean_for_large_beta(returns):
+    small, large = (v_star(returns, "softmax", beta) for beta in (1e-8, 1e8))
+    np.testing.assert_allclose(small, returns.max(-1), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(large, returns.mean(-1), rtol=1e-5, atol=1e-6)
+
+
+def test_v_star_does_not_overflow_and_shifts_with_its_returns():
+    returns = array([0, 1, 2])
+    shifted = v_star(returns + 1000, "softmax", 0.5)
+    np.testing.assert_allclose(shifted, v_star(returns, "softmax", 0.5) + 1000, rtol=1e-6)
+
+
+# Scale.
 
 
 def test_normalised_advantages_have_mean_0_and_deviation_1_and_keep_their_order():

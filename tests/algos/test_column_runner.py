@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_worlds import Counting
 
-from algos.episodes import EpisodeStatistics, RolloutStatistics, merged
-from algos.runner import EnvironmentFault, make_vector_env
+from algos.environments import make_vector_env
+from algos.episodes import EpisodeStatistics, RolloutStatistics, condition, merged
+from algos.runner import EnvironmentFault
 from envs.validation import InputError
 
 TRUNCATED = {"terminates": False, "truncates": True}
@@ -257,7 +258,12 @@ def collected(steps, part):
         infos = {"score": own["score"][t], "reward_before_bonus": own["base"][t]}
         found.note(infos, own["done"][t])
     told = found.summary({"choice": own["choice"]}, own["rewards"], own["done"], valid)
-    return told | {"sample_s": 1.0}
+    return told | {"sample_s": 1.0, "condition": own_condition(own, part)}
+
+
+def own_condition(own, part):
+    nothing, lengths = np.zeros_like(own["done"]), np.asarray(part)
+    return condition({"obs": own["base"]}, own["rewards"], own["done"], nothing, lengths)
 
 
 def test_the_statistics_of_two_runners_are_those_of_one_with_all_copies():
@@ -302,7 +308,18 @@ def test_merged_statistics_worked_out_by_hand():
     rewards = np.array([[1], [0.005], [3]])
     done, valid = np.array([[False], [True], [False]]), np.ones((3, 1), bool)
     columns = {"choice": np.array([[0], [2], [2]])}
-    part = collected.summary(columns, rewards, done, valid) | {"sample_s": 2.0}
+    # One number that is observed went up to 4 and one never changed; nothing was cut off.
+    observed = {"obs": np.array([[[-4.0, 7.0]], [[1.0, 7.0]], [[2.0, 7.0]]])}
+    told = condition(observed, rewards, done, ~valid, np.array([1]))
+    assert told == {
+        "observation_abs_max": 7,
+        "observation_constant_share": 0.5,
+        "reward_abs_max": 3,
+        "truncated_share": 0,
+        "running_length_max": 1,
+    }
+    further = {"sample_s": 2.0, "condition": told}
+    part = collected.summary(columns, rewards, done, valid) | further
     found = merged([part])
     assert found["episodes"] == 1 and found["episode_length"] == 2
     assert found["return_mean"] == pytest.approx(1.005)
@@ -313,7 +330,7 @@ def test_merged_statistics_worked_out_by_hand():
     assert found["choice_share_max"] == pytest.approx(2 / 3)
     # Without a finished episode there is no return, rather than a wrong one.
     empty = RolloutStatistics(EpisodeStatistics(1), choices=3)
-    nothing = merged([empty.summary(columns, rewards, ~valid, valid) | {"sample_s": 1.0}])
+    nothing = merged([empty.summary(columns, rewards, ~valid, valid) | further])
     assert nothing["episodes"] == 0 and "return_mean" not in nothing
 
 

@@ -1,6 +1,8 @@
 # pyright: basic
 """Policy networks: the same numbers when learning as when sampling, in whatever order."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import small
@@ -59,9 +61,11 @@ FLAT = spaces.Box(-1, 1, (3,))
         (FLAT, spaces.Box(-1, 1, (2,)), {}),
         (FLAT, spaces.Dict(CHOICE_AND_VALUE), {"activation": "relu"}),
         (FLAT, spaces.Dict(CHOICE_AND_VALUE), {"value_distribution": "beta"}),
+        (FLAT, spaces.Discrete(4), {"value_hidden": (8, 5)}),
         (graph_space(), spaces.Discrete(5), {"model": "set"}),
         (graph_space(), spaces.Dict(CHOICE_AND_VALUE), {"model": "set"}),
         (graph_space(), spaces.Dict(CHOICE_AND_VALUE), {"model": "set", "hidden": (8, 8)}),
+        (graph_space(), spaces.Discrete(5), {"model": "set", "value_hidden": (6, 5)}),
         (graph_space(), spaces.Dict(CHOICE_AND_VALUE), {"model": "mlp"}),
     ],
     ids=lambda part: type(part).__name__ if isinstance(part, spaces.Space) else str(part),
@@ -187,6 +191,47 @@ def test_a_set_policy_without_nodes_is_refused_in_a_sentence():
         small.module(graph_space(5), spaces.Discrete(4), model="set")
 
 
+# The value function's own layers.
+
+
+def critic_size(*widths):
+    """Weights and biases of a perceptron with these widths."""
+    return sum((before + 1) * width for before, width in pairwise(widths))
+
+
+@pytest.mark.parametrize("value_hidden", [(16,), (5,), (32, 8), (7, 3, 2)])
+def test_the_value_function_of_the_perceptron_has_the_widths_asked_for(value_hidden):
+    policy = small.module(FLAT, spaces.Discrete(2), value_hidden=value_hidden)
+    found = sum(weight.size for weight in policy.get_state().values())
+    assert found == critic_size(3, 16, 2) + critic_size(3, *value_hidden, 1)
+
+
+@pytest.mark.parametrize("value_hidden", [(16,), (5,), (32, 8), (7, 3, 2)])
+def test_the_value_function_of_the_set_policy_has_the_widths_asked_for(value_hidden):
+    usual, policy = set_policy(), set_policy(value_hidden=value_hidden)
+    sizes = [sum(weight.size for weight in p.get_state().values()) for p in (usual, policy)]
+    assert sizes[1] - sizes[0] == critic_size(16, *value_hidden, 1) - critic_size(16, 16, 1)
+
+
+@pytest.mark.parametrize("model", ["mlp", "set"])
+def test_no_widths_of_its_own_are_those_of_the_policy(model):
+    space, action = graph_space(), spaces.Discrete(5)
+    usual = small.module(space, action, model=model)
+    same = small.module(space, action, model=model, value_hidden=(16,))
+    assert small.same_weights(usual.get_state(), same.get_state())
+    (dist, value), (other, again) = forward(usual, graphs()), forward(same, graphs())
+    assert torch.equal(dist.choice_probabilities(), other.choice_probabilities())
+    assert torch.equal(value, again)
+
+
+def test_widths_that_cannot_be_are_refused_in_a_sentence():
+    for widths in ((0,), (8, -1)):
+        with pytest.raises(
+            InputError, match=r"value_hidden must hold widths of at least 1.*but it"
+        ):
+            small.settings(value_hidden=widths)
+
+
 # Weights.
 
 
@@ -202,14 +247,34 @@ def test_weights_of_another_network_are_refused_with_their_names():
         policy.set_state(state | {"policy.bias": np.zeros(1)})
 
 
-def test_weights_taken_from_one_network_make_another_the_same():
-    first = small.module(FLAT, spaces.Box(-1, 1, (2,)))
-    second = small.module(FLAT, spaces.Box(-1, 1, (2,)), seed=1)
+@pytest.mark.parametrize("value_hidden", [(), (5,), (5, 4, 3)])
+def test_weights_taken_from_one_network_make_another_the_same(value_hidden):
+    first, second = (
+        small.module(FLAT, spaces.Box(-1, 1, (2,)), seed=seed, value_hidden=value_hidden)
+        for seed in (0, 1)
+    )
     columns = {"obs": np.ones((1, 3), np.float32)}
     assert not torch.equal(forward(first, columns)[1], forward(second, columns)[1])
     second.set_state(first.get_state())
     assert torch.equal(forward(first, columns)[1], forward(second, columns)[1])
     assert torch.equal(forward(first, columns)[0].log_std, forward(second, columns)[0].log_std)
+
+
+def test_the_weights_of_the_perceptron_have_the_names_of_their_layers():
+    policy = small.module(FLAT, spaces.Discrete(2), hidden=(8, 6), value_hidden=(5, 4, 3))
+    assert {name: weight.shape for name, weight in policy.get_state().items()} == {
+        "first.weight": (3, 8 + 5),
+        "first.bias": (8 + 5,),
+        "policy.hidden1.weight": (8, 6),
+        "critic.hidden1.weight": (5, 4),
+        "hidden1.bias": (6 + 4,),
+        "critic.hidden2.weight": (4, 3),
+        "hidden2.bias": (3,),
+        "policy.weight": (6, 2),
+        "policy.bias": (2,),
+        "critic.weight": (3, 1),
+        "critic.bias": (1,),
+    }
 
 
 def test_weights_are_copied_not_shared():

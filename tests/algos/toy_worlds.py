@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import time
+
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 
 class Counting(gymnasium.Env):
@@ -126,5 +129,62 @@ class Masked(gymnasium.Env):
         return {"nodes": nodes, "context": np.array([self.steps], np.float32), "mask": self._mask()}
 
 
-for _world in (Counting, Sick, Drawing, Bandit, Masked):
+class Leaving(Counting):
+    """What is seen and paid is drawn from the seed; whoever chooses 1 leaves at once."""
+
+    def __init__(self, length=6, terminates=True, truncates=False):
+        super().__init__(length, terminates, truncates)
+
+    def step(self, action):
+        observation, _, over, cut, info = super().step(action)
+        reward = float(self.np_random.normal()) + action
+        left = bool(action) and self.terminates
+        return observation, reward, over or left, cut or (bool(action) and self.truncates), info
+
+    def _observed(self):
+        return self.np_random.random(1).astype(np.float32)
+
+
+class Slow(Drawing):
+    """Drawing, but a step takes ``seconds``."""
+
+    def __init__(self, seconds=0.01):
+        super().__init__()
+        self.seconds = seconds
+
+    def step(self, action):
+        time.sleep(self.seconds)
+        return super().step(action)
+
+
+class Reaching(Counting):
+    """Counting with a value as the action; every episode reaches its goal and says so."""
+
+    action_space = spaces.Box(-1, 1, (1,), np.float32)
+
+    def step(self, action):
+        observation, reward, over, *rest, _ = super().step(action)
+        info = {"is_success": over, "range_utilisation": 0.5, "episode_improvement": 1.0}
+        return observation, reward, over, *rest, info
+
+
+class Unseeded(Counting):
+    """Counting, but it begins somewhere else each time, whatever its seed."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset()
+        self.steps = int(np.random.default_rng().integers(2**31))
+        return self._observed(), {}
+
+
+for _world in (Counting, Sick, Drawing, Bandit, Masked, Leaving, Slow, Reaching, Unseeded):
     gymnasium.register(f"{_world.__name__}-v0", f"toy_worlds:{_world.__name__}")
+
+
+def leaving_next_step(num_envs, **kwargs):
+    """Leaving as a vector environment that resets in the step after the end."""
+    makers = [lambda: Leaving(**kwargs)] * num_envs
+    return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.NEXT_STEP)
+
+
+gymnasium.register("LeavingNextStep-v0", vector_entry_point="toy_worlds:leaving_next_step")

@@ -1,0 +1,224 @@
+"""A*-PO: policy optimisation by regression on optimal advantages (Brantley et al. 2025).
+
+Stage 1, before training: V*, what the best policy near the reference can reach from each start, is
+estimated from a few episodes of the reference policy. Stage 2, training: one episode from a start
+at a time, no critic and no groups; ``beta log(policy / reference)`` is regressed on the return
+minus V*. ``loss="clipped_pg"`` is the variant of the shopping post-mortem instead. Read with
+``advantages.py`` (V*) and ``losses.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from torch import Tensor
+
+from algos import recording
+from algos.advantages import normalised, v_star
+from algos.algorithm import ColumnAlgorithm
+from algos.columns import Columns, Ragged
+from algos.config import EpisodeSettings
+from algos.exploration import entropies
+from algos.losses import astar_regression
+from algos.requirements import Need
+from algos.rollout import Rollout
+from algos.runner import TRAINING_SEED
+from envs.validation import AtLeastOne, Fraction, InputError, Positive
+
+Array = np.ndarray[Any, Any]
+
+LIMIT = 5.0
+"""The post-mortem's limit of a normalised advantage."""
+
+
+@dataclass(frozen=True)
+class AStarPOSettings(EpisodeSettings):
+    """Settings of A*-PO."""
+
+    gamma: Annotated[float, Fraction] = 1.0
+    """Discount of the next step's reward."""
+    group_size: Annotated[int, AtLeastOne] = 1
+    """Episodes from each start of an iteration; the paper needs one."""
+    starts: Annotated[int, AtLeastOne] = 256
+    """How many starts there are in all; V* of each is estimated before training."""
+    minibatch_size: Annotated[int, AtLeastOne] = 8
+    """Episodes of one optimiser step."""
+    loss: Literal["regression", "clipped_pg"] = "regression"
+    """The paper's, or the post-mortem's policy gradient with normalised, clipped advantages."""
+    beta: Annotated[float, Positive] = 0.01
+    """Price of the KL to the reference (the paper's beta 2); small strays far."""
+    v_star: Literal["softmax", "max", "mean"] = "softmax"
+    """How V* follows from the reference's returns."""
+    v_star_beta: Annotated[float, Positive] = 0.5
+    """Temperature of `softmax` (the paper's beta 1), in units of the return."""
+    reference_samples: Annotated[int, AtLeastOne] = 8
+    """Episodes of the reference from each start (k); `num_envs` must be a multiple."""
+    v_star_cache: str = ""
+    """Folder in which V* is kept for further trials with the same reference; `""` keeps none."""
+
+    row: ClassVar[str] = "episodes (num_envs * runners)"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_envs % self.reference_samples:
+            raise InputError(
+                "AStarPOSettings.num_envs must be a multiple of reference_samples "
+                f"({self.reference_samples}), but it is {self.num_envs}."
+            )
+
+    @property
+    def rows(self) -> int:
+        """Episodes of one iteration."""
+        return self.num_envs * self.runners
+
+
+class AStarPO(ColumnAlgorithm):
+    """Regression on the return minus V*."""
+
+    settings_class = AStarPOSettings
+
+    @staticmethod
+    def needs(settings: AStarPOSettings) -> frozenset[Need]:
+        """Repeatable starts."""
+        return frozenset({"starts"})
+
+    @staticmethod
+    def reference_every(settings: AStarPOSettings) -> int | None:
+        """The policy of the beginning: V* belongs to it."""
+        return 0
+
+    # Stage 1.
+
+    def setup(self, config: Any) -> None:
+        """RLlib's hook."""
+        self.v_star: dict[int, float] = {}
+        super().setup(config)
+
+    def begin(self) -> dict[str, Any]:
+        """Estimate V* of every start from episodes of the reference policy."""
+        first = super().begin()
+        s = self.settings
+        cache = Path(s.v_star_cache) / f"{self._checksum()}.parquet" if s.v_star_cache else None
+        if cache and cache.exists():
+            kept = recording.read(cache)
+            self.v_star = dict(zip(kept["start"].tolist(), kept["v_star"].tolist(), strict=True))
+        while missing := sorted(set(range(s.starts)) - self.v_star.keys()):
+            starts = TRAINING_SEED + np.array(missing)
+            rows, metrics = self.collect(starts=starts, group_size=s.reference_samples)
+            self.env_steps += metrics["steps"]
+            returns = rows["returns"].reshape(-1, s.reference_samples)
+            found = v_star(returns, s.v_star, s.v_star_beta)
+            ids = rows["starts"][:: s.reference_samples] - TRAINING_SEED
+            self.v_star |= dict(zip(ids.tolist(), found.tolist(), strict=True))
+        values = np.array(list(self.v_star.values()), np.float32)
+        if cache:
+            table = {"start": np.array(list(self.v_star)), "v_star": values}
+            recording.write(Columns(table), cache, env=self.config.env)
+        return first | {"v_star_mean": float(values.mean()), "v_star_std": float(values.std())}
+
+    def _checksum(self) -> str:
+        """What V* depends on: the reference's weights, the environment and how it is estimated."""
+        s, digest = self.settings, hashlib.sha256()
+        assert self.learner_group is not None  # noqa: S101
+        for name, weight in sorted(self.learner_group.get_weights()["default_policy"].items()):
+            digest.update(name.encode() + np.ascontiguousarray(weight).tobytes())
+        about = [self.config.env, dict(self.config.env_config), s.gamma, s.rollout_length]
+        about += [s.v_star, s.v_star_beta, s.reference_samples, s.model, s.model_config]
+        digest.update(json.dumps(about, sort_keys=True, default=str).encode())
+        return digest.hexdigest()[:16]
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The state and V*."""
+        return super().get_state(*args, **kwargs) | {"v_star": self.v_star}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over a state."""
+        super().set_state(state)
+        self.v_star = state.get("v_star", self.v_star)
+
+    # Stage 2.
+
+    @staticmethod
+    def credit(rollout: Rollout, settings: AStarPOSettings) -> Columns:
+        """A row for each episode."""
+        returns = rollout.returns(settings.gamma).astype(np.float32)
+        return rollout.episodes(returns=returns, starts=rollout.columns["start"][0])
+
+    def collect(self, **how: Any) -> tuple[Columns, dict[str, Any]]:
+        """Episodes with the V* of their starts, where it is known."""
+        rows, metrics = super().collect(**how)
+        known = [
+            self.v_star.get(start - TRAINING_SEED, np.nan) for start in rows["starts"].tolist()
+        ]
+        return rows.with_columns(v_star=np.array(known, np.float32)), metrics
+
+    @staticmethod
+    def prepare(rows: Columns, settings: AStarPOSettings) -> tuple[Columns, dict[str, float]]:
+        """Advantages over V*."""
+        advantages: Array = rows["returns"] - rows["v_star"]
+        metrics = {
+            "advantage_mean": float(advantages.mean()),
+            "advantage_std": float(advantages.std()),
+            "advantage_negative_share": float((advantages < 0).mean()),
+        }
+        if settings.loss == "clipped_pg":
+            advantages = normalised(advantages)
+            metrics["advantage_clipped_share"] = float((np.abs(advantages) > LIMIT).mean())
+            advantages = advantages.clip(-LIMIT, LIMIT)
+        return rows.with_columns(advantages=advantages), metrics
+
+    @staticmethod
+    def inputs(batch: Columns) -> Mapping[str, Any]:
+        """The network sees the steps of all episodes."""
+        return {n: column.values for n, column in batch.items() if isinstance(column, Ragged)}
+
+    @staticmethod
+    def referenced(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
+        """The reference's log-probabilities [N] of whole episodes."""
+        return {"reference_logp": _logp(forward, batch)}
+
+    @staticmethod
+    def terms(
+        forward: Mapping[str, Any],
+        batch: Columns,
+        settings: AStarPOSettings,
+        coefficients: Mapping[str, float],
+    ) -> dict[str, Tensor]:
+        """Regression or policy gradient, and entropy bonus."""
+        terms = {"policy": _losses(forward, batch, settings)}
+        if weight := coefficients["entropy_coef"]:
+            terms["entropy"] = -weight * forward["dist"].entropy().mean()
+        return terms
+
+    @staticmethod
+    def measured(
+        forward: Mapping[str, Any], batch: Columns, settings: AStarPOSettings
+    ) -> dict[str, Tensor]:
+        """What the update did to the policy."""
+        moved = _logp(forward, batch) - batch["reference_logp"]
+        return {
+            "policy_loss": _losses(forward, batch, settings).mean(),
+            "reference_kl": moved.sum() / len(batch["logp"].values),
+        } | entropies(forward["dist"])
+
+
+def _logp(forward: Mapping[str, Any], batch: Columns) -> Tensor:
+    """Log-probability [N] of everything done in each episode."""
+    return batch["logp"].total(forward["dist"].logp(AStarPO.inputs(batch)))
+
+
+def _losses(forward: Mapping[str, Any], batch: Columns, settings: AStarPOSettings) -> Tensor:
+    """Loss [N] of each episode."""
+    logp, s = _logp(forward, batch), settings
+    if s.loss == "clipped_pg":
+        return -s.beta * logp * batch["advantages"]
+    regression = astar_regression(logp, batch["reference_logp"], batch["advantages"], s.beta)
+    # Divided by 2 beta the gradient is a policy gradient's, -A grad log p, plus the pull of the KL:
+    # learning rates and entropy weights then mean what they mean elsewhere, whatever beta is.
+    return regression / (2 * s.beta)

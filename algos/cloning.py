@@ -1,0 +1,103 @@
+"""The warm start: imitate a simple rule of the environment, or recorded rollouts, before training.
+
+Behaviour cloning (Pomerleau 1991): the policy's log-probability of what the teacher did is raised.
+A policy that already does something sensible meets rewards from its first rollout on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from algos.columns import Columns, concat
+from algos.heads import Head
+from algos.models.base import observation_columns
+from algos.recording import read
+from envs import random
+from envs.arrays import take
+from envs.batched import World
+from envs.validation import InputError
+
+COPIES = 128
+"""Episodes that a simple rule plays at a time."""
+
+
+class Cloning:
+    """The loss of the warm start, in the form that the learner runs an algorithm's."""
+
+    @staticmethod
+    def inputs(batch: Columns) -> Mapping[str, Any]:
+        """Rows are steps."""
+        return batch
+
+    @staticmethod
+    def terms(forward: Mapping[str, Any], batch: Columns, *_: Any) -> dict[str, Tensor]:
+        """Minus the log-probability of what the teacher did."""
+        return {"policy": -forward["dist"].logp(batch)}
+
+    @staticmethod
+    def measured(forward: Mapping[str, Any], batch: Columns, *_: Any) -> dict[str, Tensor]:
+        """That loss, once more at the end."""
+        return {"warm_start_loss": Cloning.terms(forward, batch)["policy"].mean()}
+
+    @staticmethod
+    def enough(*_: Any) -> bool:
+        """Never before all epochs are done."""
+        return False
+
+
+def teacher_rows(
+    name: str, world: World[Any] | None, head: Head, episodes: int, seed: int
+) -> Columns:
+    """Steps to be imitated: observation and action columns.
+
+    Args:
+        name: one of the world's simple rules, or a file or folder of recorded rollouts.
+        world: the environment, None where it is none of ours.
+        head: what the policy's actions are made of.
+        episodes: how many the simple rule plays.
+        seed: of the first of them.
+
+    Raises:
+        InputError: neither a rule nor a recording has that name, or it does not fit the policy.
+    """
+    rules = dict(world.baselines) if world else {}
+    if world and name in rules:
+        first = range(seed, seed + episodes, COPIES)
+        counts = [min(COPIES, seed + episodes - start) for start in first]
+        played = [
+            _played(world, rules[name], head, random.keys(start, count))
+            for start, count in zip(first, counts, strict=True)
+        ]
+        return concat(played)
+    if not Path(name).exists():
+        offered = f"one of {', '.join(sorted(rules))}, or " if rules else ""
+        raise InputError(
+            f"warm_start must be {offered}a folder of recorded rollouts, but it is {name!r}."
+        )
+    rows = read(Path(name))
+    wanted = set(head.columns)
+    if missing := sorted(wanted - set(rows)):
+        raise InputError(
+            f"The rollouts in {name} do not fit this environment's actions: they have no "
+            f"column {', '.join(missing)}."
+        )
+    return Columns({n: c for n, c in rows.items() if n in wanted or n.split(".")[0] == "obs"})
+
+
+def _played(world: World[Any], rule: Any, head: Head, keys: Any) -> Columns:
+    """Every step of the episodes of keys [B]."""
+    state, observation = world.reset(keys)
+    steps: list[Columns] = []
+    while len(keys):
+        action = rule(world, state, random.fold(state.keys, len(steps)))
+        steps.append(Columns(observation_columns(observation) | head.stored(action)))
+        step = world.step(state, action)
+        go_on = np.flatnonzero(~(step.terminated | step.truncated))
+        state, observation = take(step.state, go_on), take(step.observation, go_on)
+        keys = state.keys
+    return concat(steps)

@@ -1,0 +1,163 @@
+"""Direct preference optimisation (Rafailov et al. 2023) for actions and episodes.
+
+Of several actions tried from one state, or several episodes from one start, the best is preferred
+to the worst: that needs no critic, and no scale of the reward. Read with ``pairs.py`` (where pairs
+come from) and ``losses.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from torch import Tensor
+
+from algos.algorithm import ColumnAlgorithm
+from algos.columns import Columns
+from algos.config import EpisodeSettings
+from algos.exploration import entropies
+from algos.heads import Head
+from algos.losses import dpo_loss
+from algos.pairs import both, candidate_pairs, episode_pairs, recorded_pairs
+from algos.requirements import Need
+from algos.rollout import Rollout
+from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, Positive
+
+COLLECTED = ("groups", "candidates")
+
+
+@dataclass(frozen=True)
+class DPOSettings(EpisodeSettings):
+    """Settings of DPO."""
+
+    gamma: Annotated[float, Fraction] = 1.0
+    """Discount of the next step's reward, where episodes are compared."""
+    entropy_coef: Annotated[float, NonNegative] = 0.0
+    """Weight of the entropy bonus at the start of training."""
+    minibatch_size: Annotated[int, AtLeastOne] = 64
+    """Pairs of one optimiser step."""
+    pairs: str = "groups"
+    """Episodes from the same start (`groups`), actions tried from the same state (`candidates`,
+    judged by their reward), or a folder of recorded rollouts."""
+    candidates: Annotated[int, Between(2)] = 4
+    """Actions tried from each state (K)."""
+    execute: Literal["sampled", "best"] = "sampled"
+    """Which candidate is done: the policy's own first, or the one that was judged best."""
+    beta: Annotated[float, Positive] = 0.1
+    """How far a preference may pull the policy from the reference; small pulls far."""
+    weights: Literal["equal", "gap"] = "equal"
+    """Whether pairs count alike, or by how much better the better one was."""
+    reference_every: Annotated[int, NonNegative] = 25
+    """Updates after which the reference is taken anew; 0: it stays that of the beginning."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pairs == "groups" and self.group_size < 2:
+            raise InputError("DPOSettings.group_size must be at least 2 to compare episodes.")
+
+
+class DPO(ColumnAlgorithm):
+    """Learning from what was better."""
+
+    settings_class = DPOSettings
+    variants: ClassVar = {
+        "pairs: groups": {},
+        "pairs: candidates": {"pairs": "candidates"},
+        "pairs: recorded rollouts": {"pairs": "recorded"},
+    }
+
+    @staticmethod
+    def needs(settings: DPOSettings) -> frozenset[Need]:
+        """What the pairs are made of."""
+        of: dict[str, frozenset[Need]]
+        of = {"groups": frozenset({"starts"}), "candidates": frozenset({"candidates"})}
+        return of.get(settings.pairs, frozenset())
+
+    @staticmethod
+    def suits(settings: DPOSettings, head: Head) -> None:
+        """Recorded pairs must be there."""
+        if settings.pairs not in COLLECTED:
+            recorded_pairs(settings.pairs)
+
+    @staticmethod
+    def reference_every(settings: DPOSettings) -> int | None:
+        """Always a reference."""
+        return settings.reference_every
+
+    @staticmethod
+    def credit(rollout: Rollout, settings: DPOSettings) -> Columns:
+        """Pairs; with recorded ones, steps that only tell how good the policy is by now."""
+        if settings.pairs == "candidates":
+            return candidate_pairs(rollout.rows())
+        if settings.pairs == "groups":
+            starts = rollout.columns["start"][0]
+            return episode_pairs(rollout.episodes(), rollout.returns(settings.gamma), starts)
+        return rollout.rows()
+
+    @staticmethod
+    def prepare(rows: Columns, settings: DPOSettings) -> tuple[Columns, dict[str, float]]:
+        """Weigh the pairs."""
+        if settings.pairs not in COLLECTED:
+            rows = recorded_pairs(settings.pairs)
+        gap = np.asarray(rows["gap"], np.float32)
+        weight = gap / gap.mean() if settings.weights == "gap" and len(gap) else np.ones_like(gap)
+        metrics = {"pairs": float(len(gap)), "pair_gap": float(gap.mean()) if len(gap) else 0.0}
+        return rows.with_columns(weight=weight), metrics
+
+    @staticmethod
+    def inputs(batch: Columns) -> Mapping[str, Any]:
+        """The network sees the steps of both halves."""
+        return both(batch)
+
+    @staticmethod
+    def referenced(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
+        """The reference's log-probabilities [N] of both halves."""
+        chosen, rejected = _logps(forward, batch)
+        return {"reference_chosen": chosen, "reference_rejected": rejected}
+
+    @staticmethod
+    def terms(
+        forward: Mapping[str, Any],
+        batch: Columns,
+        settings: DPOSettings,
+        coefficients: Mapping[str, float],
+    ) -> dict[str, Tensor]:
+        """Weighted preference loss and entropy bonus."""
+        terms = {"policy": batch["weight"] * _losses(forward, batch, settings)}
+        if weight := coefficients["entropy_coef"]:
+            terms["entropy"] = -weight * forward["dist"].entropy().mean()
+        return terms
+
+    @staticmethod
+    def measured(
+        forward: Mapping[str, Any], batch: Columns, settings: DPOSettings
+    ) -> dict[str, Tensor]:
+        """What the update did to the policy."""
+        chosen, rejected = _logps(forward, batch)
+        gain = chosen - batch["reference_chosen"]
+        margin = gain - (rejected - batch["reference_rejected"])
+        return {
+            "policy_loss": _losses(forward, batch, settings).mean(),
+            "pair_accuracy": (margin > 0).float().mean(),
+            "pair_margin": settings.beta * margin.mean(),
+            "chosen_gain": gain.mean(),
+        } | entropies(forward["dist"])
+
+
+def _logps(forward: Mapping[str, Any], batch: Columns) -> tuple[Tensor, Tensor]:
+    """Log-probabilities [N] of the better and the worse half of each pair."""
+    chosen, rejected = (next(batch[n] for n in batch if n.startswith(f"{side}.")) for side in SIDES)
+    each = forward["dist"].logp(both(batch))
+    split = len(chosen.values)
+    return chosen.total(each[:split]), rejected.total(each[split:])
+
+
+SIDES = ("chosen", "rejected")
+
+
+def _losses(forward: Mapping[str, Any], batch: Columns, settings: DPOSettings) -> Tensor:
+    chosen, rejected = _logps(forward, batch)
+    references = batch["reference_chosen"], batch["reference_rejected"]
+    return dpo_loss(chosen, rejected, *references, settings.beta)

@@ -1,0 +1,127 @@
+"""Group relative policy optimisation (Shao et al. 2024): PPO's clip without a critic.
+
+Each start is lived through G times; an episode is worth its return compared with its group's. Read
+with ``advantages.py`` (the group's part) and ``losses.py`` (clip and KL).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from torch import Tensor
+
+from algos.advantages import group_advantages, has_signal
+from algos.algorithm import ColumnAlgorithm
+from algos.columns import Columns
+from algos.config import EpisodeSettings
+from algos.exploration import entropies
+from algos.losses import clipped_share, clipped_surrogate, kl_estimate
+from algos.requirements import Need
+from algos.rollout import Rollout
+from envs.validation import Fraction, InputError, NonNegative, Positive
+
+
+@dataclass(frozen=True)
+class GRPOSettings(EpisodeSettings):
+    """Settings of GRPO. Rewards are not discounted unless `gamma` says so."""
+
+    gamma: Annotated[float, Fraction] = 1.0
+    """Discount of the next step's reward."""
+    clip: Annotated[float, Positive] = 0.2
+    """How far the probability ratio may move before it earns nothing more."""
+    scale_advantages: bool = True
+    """Divide by the group's standard deviation; false is Dr. GRPO (Liu et al. 2025)."""
+    reference_kl_coef: Annotated[float, NonNegative] = 0.0
+    """Weight of the KL to the frozen reference policy."""
+    reference_every: Annotated[int, NonNegative] = 0
+    """Updates after which the reference is taken anew; 0: it stays that of the beginning."""
+    target_kl: Annotated[float, NonNegative] = 0.0
+    """Leave out the remaining epochs once an epoch's KL is above this; 0 never does."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.group_size < 2:
+            raise InputError(
+                "GRPOSettings.group_size must be at least 2: an episode is compared with the "
+                "others of its group."
+            )
+
+
+class GRPO(ColumnAlgorithm):
+    """Clipped policy gradient with advantages relative to a group."""
+
+    settings_class = GRPOSettings
+
+    @staticmethod
+    def needs(settings: GRPOSettings) -> frozenset[Need]:
+        """Repeatable starts."""
+        return frozenset({"starts"})
+
+    @staticmethod
+    def reference_every(settings: GRPOSettings) -> int | None:
+        """A reference, if the KL to it has a weight."""
+        return settings.reference_every if settings.reference_kl_coef else None
+
+    @staticmethod
+    def credit(rollout: Rollout, settings: GRPOSettings) -> Columns:
+        """Every step of an episode gets the episode's advantage in its group."""
+        groups = rollout.returns(settings.gamma).reshape(-1, settings.group_size)
+        advantages = group_advantages(groups, scale=settings.scale_advantages)
+        signal = np.repeat(has_signal(groups), settings.group_size)
+        shape = rollout.rewards.shape
+        return rollout.rows(
+            advantages=np.broadcast_to(advantages.reshape(-1), shape),
+            signal=np.broadcast_to(signal, shape),
+        )
+
+    @staticmethod
+    def prepare(rows: Columns, settings: GRPOSettings) -> tuple[Columns, dict[str, float]]:
+        """Leave out the groups whose returns are all equal: they say nothing."""
+        signal = rows["signal"]
+        metrics = {"group_signal": float(signal.mean())}
+        if signal.any():
+            metrics["advantage_std"] = float(rows["advantages"][signal].std())
+        return rows.select(np.flatnonzero(signal)), metrics
+
+    @staticmethod
+    def terms(
+        forward: Mapping[str, Any],
+        batch: Columns,
+        settings: GRPOSettings,
+        coefficients: Mapping[str, float],
+    ) -> dict[str, Tensor]:
+        """Clipped surrogate, entropy bonus and KL to the reference."""
+        dist = forward["dist"]
+        logp = dist.logp(batch)
+        policy = clipped_surrogate(logp, batch["logp"], batch["advantages"], settings.clip)
+        terms = {"policy": policy}
+        if weight := coefficients["entropy_coef"]:
+            terms["entropy"] = -weight * dist.entropy()
+        if weight := settings.reference_kl_coef:
+            terms["reference_kl"] = weight * kl_estimate(batch["reference_logp"], logp)
+        return terms
+
+    @staticmethod
+    def measured(
+        forward: Mapping[str, Any], batch: Columns, settings: GRPOSettings
+    ) -> dict[str, Tensor]:
+        """What the update did to the policy."""
+        dist = forward["dist"]
+        logp, old = dist.logp(batch), batch["logp"]
+        policy = clipped_surrogate(logp, old, batch["advantages"], settings.clip)
+        stats = {
+            "policy_loss": policy.mean(),
+            "kl": kl_estimate(logp, old).mean(),
+            "clip_fraction": clipped_share(logp, old, settings.clip),
+        }
+        if settings.reference_kl_coef:
+            stats["reference_kl"] = kl_estimate(batch["reference_logp"], logp).mean()
+        return stats | entropies(dist)
+
+    @staticmethod
+    def enough(settings: GRPOSettings, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
+        """Stop the epochs once the policy has moved far enough."""
+        return settings.target_kl > 0 and bool(measure()["kl"] > settings.target_kl)

@@ -1,0 +1,83 @@
+"""What an algorithm may need of an environment, and whether an environment has it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from algos.models.base import observation_columns
+from envs.validation import InputError
+
+Need: TypeAlias = Literal["starts", "candidates"]
+
+MEANING: dict[Need, str] = {
+    "starts": "episodes that begin alike when they are seeded alike",
+    "candidates": "a world whose step is a pure function, so that several actions can be tried "
+    "from the same state (the environments of this package)",
+}
+"""Need -> what an environment must have."""
+
+
+def offered(env: VectorEnv[Any, Any, Any]) -> frozenset[Need]:
+    """What this environment of at least two copies has."""
+    if hasattr(env, "world"):
+        return frozenset(MEANING)
+    seeds: Any = [1] * env.num_envs
+    try:
+        first, second = (observation_columns(env.reset(seed=seeds)[0]) for _ in range(2))
+    except (TypeError, ValueError, gymnasium.error.Error):
+        return frozenset()  # a vector environment that takes no seed for each copy
+    alike = all(
+        np.array_equal(first[name], second[name]) and np.array_equal(first[name][0], first[name][1])
+        for name in first
+    )
+    return frozenset({"starts"}) if alike else frozenset()
+
+
+def check_needs(algorithm: str, needs: frozenset[Need], env_id: str, has: frozenset[Need]) -> None:
+    """Refuse an algorithm that an environment is not made for.
+
+    Raises:
+        InputError: what is missing, and which algorithms would work.
+    """
+    missing = sorted(needs - has)
+    if missing:
+        raise InputError(
+            f"{algorithm} needs {MEANING[missing[0]]}, which {env_id} does not offer; "
+            f"{' or '.join(fitting(has))} would work."
+        )
+
+
+def fitting(has: frozenset[Need]) -> list[str]:
+    """Algorithms whose default settings need no more than that."""
+    from algos import ALGORITHMS, algorithm_class  # each algorithm imports this module
+
+    found: list[str] = []
+    for name in ALGORITHMS:
+        algorithm = algorithm_class(name)
+        if algorithm.needs(algorithm.settings_class()) <= has:
+            found.append(name)
+    return found
+
+
+def table() -> str:
+    """Which algorithm runs where, as Markdown: a row for each form of each algorithm."""
+    from algos import ALGORITHMS, algorithm_class
+
+    kinds: dict[str, frozenset[Need]] = {
+        "any Gymnasium environment": frozenset(),
+        "one whose episodes begin alike when seeded alike": frozenset({"starts"}),
+        "one of ours (`rungwise envs`)": frozenset(MEANING),
+    }
+    lines = ["| algorithm | " + " | ".join(kinds) + " |", "| --- " * (len(kinds) + 1) + "|"]
+    for name in ALGORITHMS:
+        algorithm = algorithm_class(name)
+        for form, chosen in algorithm.variants.items():
+            needs = algorithm.needs(algorithm.settings_class(**chosen))
+            cells = ["yes" if needs <= has else "no" for has in kinds.values()]
+            told = f"`{name}`" + (f" ({form})" if form else "")
+            lines.append(f"| {told} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""T steps of B copies, time-major: what a runner collects and an algorithm turns into rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from algos.columns import Columns, Ragged
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class Rollout:
+    """Steps before anyone has said what they were worth.
+
+    Attributes:
+        columns: observation and action columns and ``logp``, each ``[T, B, ...]``; also ``start``,
+            the seed of the episode, where several copies begin alike, and ``candidates.*`` and
+            ``judged``, ``[T, B, K, ...]``, where several actions were tried from the same state.
+        rewards, values, following: ``[T, B]``; ``following`` is the value of the next state, with
+            terminated and truncated episodes already told apart.
+        done, valid: ``[T, B]``; ``valid`` is false for the empty step in which a next-step
+            autoreset environment only resets and, where each copy lives through one episode, after
+            its end.
+    """
+
+    columns: dict[str, Array]
+    rewards: Array
+    values: Array
+    following: Array
+    done: Array
+    valid: Array
+
+    def rows(self, **credit: Array) -> Columns:
+        """The valid steps as rows, with further ``[T, B]`` columns."""
+        valid = self.valid.reshape(-1)
+        flat = {
+            name: column.reshape(-1, *column.shape[2:])
+            for name, column in (self.columns | credit).items()
+        }
+        table = Columns(flat)
+        return table if valid.all() else table.select(np.flatnonzero(valid))
+
+    def episodes(self, **credit: Array) -> Columns:
+        """A row for each copy: its valid steps as Ragged columns, and further ``[B]`` columns."""
+        valid = self.valid.T
+        offsets = np.concatenate([[0], np.cumsum(valid.sum(1))])
+        steps = {
+            name: Ragged(column.swapaxes(0, 1)[valid], offsets)
+            for name, column in self.columns.items()
+        }
+        return Columns(steps | credit)
+
+    def returns(self, gamma: float) -> Array:
+        """Discounted sum of the rewards of each copy's valid steps ``[B]``."""
+        weights = np.float32(gamma) ** np.arange(len(self.rewards), dtype=np.float32)
+        return np.where(self.valid, self.rewards * weights[:, None], 0).sum(0)
+
+
+def first_episodes(done: Array) -> tuple[Array, Array]:
+    """done [T, B] -> the ends of the first episodes [T, B] and the steps that belong to them.
+
+    An episode that has not ended by T is cut off there.
+    """
+    over = np.maximum.accumulate(done)
+    valid = ~np.concatenate([np.zeros_like(over[:1]), over[:-1]])
+    ends = done & valid
+    ends[-1] |= valid[-1]
+    return ends, valid
+
+
+def episode_numbers(done: Array, begun: Array, first: int) -> tuple[Array, Array]:
+    """done [T, B], begun [B], number of the first step -> a number for each step's episode [T, B].
+
+    It is unique among the episodes of all copies: the step at which the episode began, times B,
+    plus the copy. ``begun`` says when the episodes under way did; the second result is its next
+    value.
+    """
+    T, B = done.shape
+    starts = np.where(done, np.arange(first + 1, first + T + 1)[:, None], 0)
+    began = np.maximum.accumulate(np.concatenate([begun[None], starts]))
+    return began[:-1] * B + np.arange(B), began[-1]

@@ -1,0 +1,200 @@
+# pyright: basic
+"""DPO: the better of two becomes likelier and the worse one rarer, and pairs are made rightly."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+
+from algos.columns import Columns, Ragged
+from algos.dpo import DPO
+from algos.pairs import both, candidate_pairs, episode_pairs
+from algos.rollout import Rollout, first_episodes
+
+BANDIT = "toy_worlds:Bandit-v0"
+
+
+def episodes(count):
+    """Episodes whose steps say to which they belong: episode e has e + 1 of them."""
+    lengths = np.arange(1, count + 1)
+    number = np.repeat(np.arange(count), lengths)
+    steps = {"obs": number[:, None].astype(np.float32), "choice": number % 2}
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return Columns({name: Ragged(column, offsets) for name, column in steps.items()})
+
+
+def members(pairs, side):
+    """The number of the episode that is this half of each pair, checked at all of its steps."""
+    column = pairs[f"{side}.obs"]
+    found = [
+        column.values[a:b, 0].tolist()
+        for a, b in zip(column.offsets[:-1], column.offsets[1:], strict=True)
+    ]
+    assert all(steps == [steps[0]] * (int(steps[0]) + 1) for steps in found)
+    return [int(steps[0]) for steps in found]
+
+
+# Where pairs come from.
+
+
+def test_of_the_episodes_from_a_start_the_best_is_preferred_to_the_worst():
+    # Start 7: 1 5 3, start 2: 0 4, start 9: 6 6, which says nothing.
+    starts = np.array([7, 7, 7, 2, 2, 9, 9])
+    returns = np.array([1, 5, 3, 0, 4, 6, 6], np.float32)
+    pairs = episode_pairs(episodes(7), returns, starts)
+    assert members(pairs, "chosen") == [4, 1] and members(pairs, "rejected") == [3, 0]
+    assert pairs["gap"].tolist() == [4, 4]
+
+
+def test_two_groups_from_one_start_are_one_group():
+    # Start 3 was drawn twice: 2 8 | 9 1, with another start between them.
+    starts = np.array([3, 3, 5, 5, 3, 3])
+    returns = np.array([2, 8, 7, 0, 9, 1], np.float32)
+    pairs = episode_pairs(episodes(6), returns, starts)
+    assert members(pairs, "chosen") == [4, 2] and members(pairs, "rejected") == [5, 3]
+    assert pairs["gap"].tolist() == [8, 7]
+
+
+def test_episodes_that_tie_for_the_best_give_one_pair_of_unequal_halves():
+    starts, returns = np.zeros(4, np.int64), np.array([2, 5, 5, 2], np.float32)
+    pairs = episode_pairs(episodes(4), returns, starts)
+    assert members(pairs, "chosen")[0] in (1, 2) and members(pairs, "rejected")[0] in (0, 3)
+    assert pairs["gap"].tolist() == [3]
+
+
+def test_where_nothing_was_better_there_are_no_pairs_and_no_failure():
+    none = episode_pairs(episodes(4), np.ones(4, np.float32), np.array([1, 1, 2, 2]))
+    rows, metrics = DPO.prepare(none, small.settings("dpo", weights="gap"))
+    assert len(rows) == 0 and metrics == {"pairs": 0, "pair_gap": 0}
+
+
+def test_of_the_candidates_for_an_action_the_best_is_preferred_to_the_worst():
+    steps = Columns(
+        {
+            "obs": np.array([[0.0], [1.0], [2.0]], np.float32),
+            "choice": np.array([9, 9, 9]),  # what was done is not what pairs are made of
+            "candidates.choice": np.array([[10, 11, 12], [20, 21, 22], [30, 31, 32]]),
+            "judged": np.array([[0.5, -1.0, 2.0], [3.0, 3.0, 3.0], [1.0, 0.0, 1.0]], np.float32),
+        }
+    )
+    pairs = candidate_pairs(steps)
+    assert pairs["chosen.choice"].values.tolist() == [12, 30]  # the first of the best
+    assert pairs["rejected.choice"].values.tolist() == [11, 31]
+    assert pairs["gap"].tolist() == [3, 1]
+    for side in ("chosen", "rejected"):
+        assert pairs[f"{side}.obs"].values[:, 0].tolist() == [0, 2]
+        assert pairs[f"{side}.obs"].lengths.tolist() == [1, 1]
+
+
+def collected(**changed):
+    """A rollout of two groups of two copies: one-step and two-step episodes."""
+    rewards = np.array([[1, 2, 0, 0], [4, 9, 3, 9]], np.float32)
+    done, valid = first_episodes(np.array([[0, 1, 0, 1], [1, 0, 1, 0]], bool))
+    zeros = np.zeros((2, 4), np.float32)
+    columns = {
+        "obs": np.arange(4, dtype=np.float32)[None, :, None].repeat(2, 0),
+        "choice": np.array([[0, 1, 1, 0], [1, 0, 0, 1]]),
+        "start": np.array([[5, 5, 8, 8]] * 2),
+    }
+    settings = small.settings("dpo", **changed)
+    return DPO.credit(Rollout(columns, rewards, zeros, zeros, done, valid), settings)
+
+
+def test_groups_are_compared_by_their_discounted_returns():
+    # Undiscounted 1 + 4 = 5 against 2, and 3 against 0; after an end nothing counts.
+    rows = collected()
+    assert rows["gap"].tolist() == [3, 3]
+    assert rows["chosen.obs"].values[:, 0].tolist() == [0, 0, 2, 2]
+    assert rows["rejected.obs"].values[:, 0].tolist() == [1, 3]
+    # With a discount of 0 the first rewards decide: 1 against 2, and the second group ties.
+    rows = collected(gamma=0.0)
+    assert rows["gap"].tolist() == [1]
+    assert rows["chosen.obs"].values[:, 0].tolist() == [1]
+    assert rows["rejected.obs"].values[:, 0].tolist() == [0, 0]
+
+
+def test_pairs_count_alike_or_by_how_much_better_the_better_half_was():
+    starts, returns = np.array([1, 1, 2, 2]), np.array([0, 1, 0, 3], np.float32)
+    pairs = episode_pairs(episodes(4), returns, starts)
+    alike, metrics = DPO.prepare(pairs, small.settings("dpo"))
+    by_gap, _ = DPO.prepare(pairs, small.settings("dpo", weights="gap"))
+    assert alike["weight"].tolist() == [1, 1]
+    assert by_gap["weight"].tolist() == [0.5, 1.5]  # of mean 1, so that the learning rate holds
+    assert metrics == {"pairs": 2, "pair_gap": 2}
+
+
+# What is learnt from them.
+
+
+def policy(batch, **changed):
+    """A policy, and the batch with what its frozen copy says about it."""
+    learner = small.learner(BANDIT, algo="dpo", **changed)
+    module = learner.module[DEFAULT_MODULE_ID]
+    with torch.no_grad():
+        references = DPO.referenced(module(DPO.inputs(batch)), batch)
+    return learner, module, batch.with_columns(**references)
+
+
+def tensors(**changed):
+    rng = np.random.default_rng(0)
+    rows = episodes(6)
+    count = int(rows["obs"].offsets[-1])
+    obs = rng.normal(size=(count, 2)).astype(np.float32)
+    rows = rows.with_columns(obs=Ragged(obs, rows["obs"].offsets))
+    pairs = episode_pairs(rows, np.array([0, 1, 5, 2, 3, 9], np.float32), np.arange(6) // 2)
+    return DPO.prepare(pairs, small.settings("dpo", **changed))[0].torch()
+
+
+def gradient(scalar, module):
+    found = torch.autograd.grad(scalar, list(module.parameters()), allow_unused=True)
+    return torch.cat([g.flatten() for g in found if g is not None])
+
+
+@pytest.mark.parametrize("weights", ["equal", "gap"])
+def test_at_the_reference_each_pair_pulls_by_half_of_beta(weights):
+    """d/dx -log sigmoid(beta x) at x = 0 is -beta / 2."""
+    beta = 0.3
+    learner, module, batch = policy(tensors(weights=weights), beta=beta, weights=weights)
+    loss = small.loss("dpo", module(DPO.inputs(batch)), batch, learner.settings)
+    expected = torch.zeros(())
+    for pair in range(len(batch)):
+        one = batch.select(torch.tensor([pair]))
+        logps = []
+        for side in ("chosen", "rejected"):
+            steps = {n: one[f"{side}.{n}"].values for n in ("obs", "choice")}
+            logps.append(module(steps)["dist"].logp(steps).sum())
+        weight = float(one["weight"])
+        expected = expected + weight * (logps[0] - logps[1]) / len(batch)
+    assert loss.item() == pytest.approx(np.log(2), abs=1e-6)
+    pulled = gradient(loss, module)
+    assert pulled.abs().max() > 1e-3
+    torch.testing.assert_close(pulled, -beta / 2 * gradient(expected, module), atol=1e-6, rtol=1e-4)
+
+
+def test_the_steps_of_both_halves_are_one_table():
+    pairs = episode_pairs(episodes(2), np.array([0, 1], np.float32), np.zeros(2, np.int64))
+    table = both(pairs.torch())
+    assert table["obs"][:, 0].tolist() == [1, 1, 0]
+    assert table["choice"].tolist() == [1, 1, 0]
+
+
+def test_the_better_halves_become_likelier_than_the_worse_ones():
+    changed: dict[str, Any] = {"lr": 0.02, "reference_every": 0, "beta": 0.5}
+    learner = small.learner(BANDIT, algo="dpo", **changed)
+    rows, _ = DPO.prepare(collected(), learner.settings)
+    # Two inputs where the bandit has two: the copy's number and a one.
+    rows = Columns({n: _widened(n, column) for n, column in rows.items()})
+    history = [small.updated(learner, rows) for _ in range(10)]
+    assert history[-1]["pair_accuracy"] == 1
+    assert 0 < history[0]["pair_margin"] < history[4]["pair_margin"] < history[9]["pair_margin"]
+    assert history[-1]["policy_loss"] < history[0]["policy_loss"] < np.log(2)
+
+
+def _widened(name, column):
+    if not name.endswith(".obs"):
+        return column
+    wide = np.concatenate([column.values, np.ones_like(column.values)], -1)
+    return Ragged(wide, column.offsets)

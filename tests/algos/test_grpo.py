@@ -1,0 +1,136 @@
+# pyright: basic
+"""GRPO: an episode is worth its return compared with its group's, and nothing where all agree."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+from toy_worlds import Masked
+
+from algos.grpo import GRPO
+from algos.rollout import Rollout, first_episodes
+
+BANDIT = "toy_worlds:Bandit-v0"
+
+
+def rollout(rewards, done):
+    """The first episodes of some copies; what was seen and done does not matter."""
+    rewards, shape = np.array(rewards, np.float32), np.shape(rewards)
+    done, valid = first_episodes(np.array(done, bool))
+    zeros = np.zeros(shape, np.float32)
+    columns = {
+        "obs": np.arange(rewards.size * 2, dtype=np.float32).reshape(*shape, 2) / 10,
+        "choice": np.zeros(shape, np.int64),
+        "logp": np.full(shape, np.log(0.5), np.float32),
+    }
+    return Rollout(columns, rewards, zeros, zeros, done, valid)
+
+
+# Two groups of two copies, three steps. Copy 0 ends after step 2, copy 1 after step 1: rewards
+# after an end belong to nobody. Returns 1 + 2 = 3 and 1; 4 and 4.
+BY_HAND = rollout(
+    rewards=[[1, 1, 1, 4], [2, 9, 1, 0], [9, 9, 2, 0]],
+    done=[[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 1]],
+)
+
+
+def test_an_episodes_advantage_is_its_groups_and_that_of_all_its_steps():
+    # Mean 2, sample standard deviation sqrt(2): (3 - 2) / sqrt(2) and its opposite.
+    rows = GRPO.credit(BY_HAND, small.settings("grpo"))
+    a = 1 / (np.sqrt(2) + 1e-4)
+    # Time-major rows: step 0 of all copies, step 1 without copy 1, step 2 without copies 0 and 1.
+    np.testing.assert_allclose(rows["advantages"], [a, -a, 0, 0, a, 0, 0, 0, 0], rtol=1e-6)
+    assert rows["signal"].tolist() == [True, True, False, False, True] + [False] * 4
+    assert rows["obs"][:, 0].tolist() == pytest.approx(
+        [0, 0.2, 0.4, 0.6, 0.8, 1.2, 1.4, 2.0, 2.2], abs=1e-6
+    )
+
+
+def test_without_the_scale_and_with_a_discount():
+    settings = small.settings("grpo", scale_advantages=False, gamma=0.5)
+    # Returns 1 + 2 / 2 = 2 and 1; 1 + 1 / 2 + 2 / 4 = 2 and 4.
+    rows = GRPO.credit(BY_HAND, settings)
+    assert rows["advantages"].tolist() == [0.5, -0.5, -1, 1, 0.5, -1, 1, -1, 1]
+
+
+def test_groups_without_a_signal_are_left_out_and_counted():
+    settings = small.settings("grpo")
+    rows, metrics = GRPO.prepare(GRPO.credit(BY_HAND, settings), settings)
+    assert len(rows) == 3 and rows["signal"].all()
+    assert metrics["group_signal"] == pytest.approx(3 / 9)
+    assert metrics["advantage_std"] == pytest.approx(rows["advantages"].std())
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_an_iteration_in_which_no_group_has_a_signal_changes_nothing_and_does_not_fail():
+    # Counting pays every policy the same.
+    with small.algorithm("toy_worlds:Counting-v0", algo="grpo") as algorithm:
+        before = small.learner_weights(algorithm)
+        algorithm.train()
+        flat = algorithm.flat
+        assert (flat["group_signal"], flat["updates"], flat["return_mean"]) == (0, 0, 6)
+        assert small.same_weights(small.learner_weights(algorithm), before)
+
+
+def test_choices_and_their_values_both_learn_from_a_group():
+    """A legal choice's logit and the parameters of the value that was done get a gradient."""
+    shape: dict[str, Any] = {"model": "set", "hidden": (8,), "entropy_coef": 0.0}
+    runner = small.runner("toy_worlds:Masked-v0", algo="grpo", **shape)
+    settings, module = runner.settings, runner.module
+    rows, _ = GRPO.prepare(runner.sample()[0], runner.settings)
+    assert len(rows) == 12  # two episodes of six steps, of unequal returns
+    batch = rows.torch()
+    outputs, value = module.outputs(batch)
+    outputs.retain_grad()
+    forward = {"dist": module.head.dist(outputs, None, batch["obs.mask"]), "value": value}
+    small.loss("grpo", forward, batch, settings).backward()
+    gradient = outputs.grad.view(len(rows), Masked.n, -1)
+    done = gradient[torch.arange(len(rows)), batch["choice"]]
+    assert (done[:, 0] != 0).all()  # the logit of what was chosen
+    assert (done[:, 1:].abs().sum(-1) > 0).all()  # and the value done with it
+    legal = batch["obs.mask"].bool()
+    assert (gradient[..., 0][legal] != 0).all() and (gradient[..., 0][~legal] == 0).all()
+    other = torch.ones_like(legal).scatter(1, batch["choice"][:, None], False)
+    assert (gradient[..., 1:][other] == 0).all()  # values of choices that were not made
+
+
+def first_update(**changed):
+    """Metrics of a first update of one minibatch, so that they are of the policy before it."""
+    changed = {"num_envs": 8, "epochs": 1, "minibatch_size": 32, "entropy_coef": 0.0} | changed
+    runner = small.runner(BANDIT, algo="grpo", **changed)
+    learner = small.learner(BANDIT, algo="grpo", **changed)
+    runner.module.set_state(learner.module[DEFAULT_MODULE_ID].get_state())
+    rows, _ = GRPO.prepare(runner.sample()[0], learner.settings)
+    return learner, rows, small.updated(learner, rows)
+
+
+def test_the_kl_to_the_reference_is_zero_at_first_and_grows_with_every_update():
+    learner, rows, metrics = first_update(reference_kl_coef=0.5, lr=0.01)
+    assert metrics["reference_kl"] == pytest.approx(0, abs=1e-7)
+    assert metrics["kl"] == pytest.approx(0, abs=1e-7)
+    later = [small.updated(learner, rows)["reference_kl"] for _ in range(3)]
+    assert 1e-6 < later[0] < later[1] < later[2]
+
+
+def test_a_reference_that_is_taken_anew_is_the_policy_itself_again():
+    learner, rows, _ = first_update(reference_kl_coef=0.5, reference_every=2, lr=0.01)
+    later = [small.updated(learner, rows)["reference_kl"] for _ in range(4)]
+    assert later[0] > 1e-6 and later[2] > 1e-6  # updates 2 and 4
+    assert later[1] == pytest.approx(0, abs=1e-7) and later[3] == pytest.approx(0, abs=1e-7)
+
+
+def test_the_pull_of_the_reference_keeps_the_policy_near():
+    def moved(weight):
+        learner, rows, _ = first_update(reference_kl_coef=weight, lr=0.03)
+        return [small.updated(learner, rows)["reference_kl"] for _ in range(20)][-1]
+
+    assert moved(5.0) < moved(0.01) / 2
+
+
+def test_the_epochs_stop_once_the_policy_has_moved_far_enough():
+    _, _, free = first_update(epochs=6, lr=0.03)
+    _, _, limited = first_update(epochs=6, lr=0.03, target_kl=1e-4)
+    assert free["epochs_run"] == 6 and 1 < limited["epochs_run"] < 6

@@ -1,0 +1,131 @@
+# pyright: basic
+"""REINFORCE: the log-probability times what an action was worth more than its baseline."""
+
+import numpy as np
+import pytest
+import small
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+
+from algos.ppo import PPO
+from algos.reinforce import Reinforce
+from algos.rollout import Rollout, first_episodes
+
+BANDIT = "toy_worlds:Bandit-v0"
+T, B = 6, 4
+
+
+def rollout(*, whole=False):
+    rng = np.random.default_rng(0)
+    shape = (T, B)
+    columns = {
+        "obs": rng.normal(size=(*shape, 2)).astype(np.float32),
+        "choice": rng.integers(0, 2, shape),
+        "logp": np.log(rng.uniform(0.3, 0.7, shape)).astype(np.float32),
+    }
+    rewards, values, following = rng.normal(size=(3, *shape)).astype(np.float32)
+    done, valid = rng.random(shape) < 0.3, np.ones(shape, bool)
+    if whole:
+        done, valid = first_episodes(done)
+    return Rollout(columns, rewards, values, following, done, valid)
+
+
+def by_hand(baseline, **changed):
+    """Advantages of two groups of one-step episodes with returns 1 2 6 | 4 4 4."""
+    rewards = np.array([[1, 2, 6, 4, 4, 4]], np.float32)
+    zeros, ends = np.zeros((1, 6), np.float32), np.ones((1, 6), bool)
+    columns = {"logp": zeros}
+    found = Rollout(columns, rewards, zeros, zeros, ends, ends)
+    settings = small.settings(
+        "reinforce", baseline=baseline, num_envs=6, group_size=3, rollout_length=8, **changed
+    )
+    rows = Reinforce.credit(found, settings)
+    return rows["advantages"], Reinforce.prepare(rows, settings)
+
+
+def test_a_learned_baseline_gives_the_advantages_of_ppo():
+    ours = Reinforce.credit(rollout(), small.settings("reinforce", lam=0.7, gamma=0.9))
+    theirs = PPO.credit(rollout(), small.settings("ppo", lam=0.7, gamma=0.9))
+    for name in ("advantages", "returns", "values"):
+        assert (ours[name] == theirs[name]).all()
+
+
+def test_the_baseline_of_a_group_is_its_mean_with_or_without_the_episode_itself():
+    mean, (_, metrics) = by_hand("group_mean")
+    others, _ = by_hand("leave_one_out")
+    assert mean.tolist() == [-2, -1, 3, 0, 0, 0]
+    # Each return minus the mean of the two others: of 2 and 6, of 1 and 6, of 1 and 2.
+    assert others.tolist() == [-3, -1.5, 4.5, 0, 0, 0]
+    assert metrics["group_signal"] == 0.5
+    assert metrics["advantage_std"] == pytest.approx(mean.std())
+
+
+def test_normalised_advantages_have_mean_0_and_standard_deviation_1():
+    plain, (rows, _) = by_hand("group_mean", normalise_advantages=False)
+    assert rows["advantages"].tolist() == plain.tolist()
+    _, (rows, _) = by_hand("leave_one_out")
+    assert rows["advantages"].mean() == pytest.approx(0, abs=1e-6)
+    assert rows["advantages"].std() == pytest.approx(1, abs=1e-6)
+
+
+def test_every_step_of_an_episode_has_its_advantage_and_steps_after_it_are_no_rows():
+    settings = small.settings("reinforce", baseline="group_mean", num_envs=B, gamma=1.0)
+    found = rollout(whole=True)
+    rows = Reinforce.credit(found, settings)
+    assert len(rows) == found.valid.sum() < T * B
+    copy = np.broadcast_to(np.arange(B), (T, B))[found.valid]
+    returns = (found.rewards * found.valid).sum(0)
+    for b in range(B):
+        mean = returns[b // 2 * 2 : b // 2 * 2 + 2].mean()
+        np.testing.assert_allclose(rows["advantages"][copy == b], returns[b] - mean, atol=1e-5)
+
+
+def test_the_gradient_is_the_advantage_times_that_of_the_log_probability():
+    learner = small.learner(BANDIT, algo="reinforce", entropy_coef=0.0, value_coef=0.0)
+    module = learner.module[DEFAULT_MODULE_ID]
+    rows = Reinforce.credit(rollout(), learner.settings)
+    batch = Reinforce.prepare(rows, learner.settings)[0].torch()
+
+    def gradient(scalar):
+        return torch.autograd.grad(scalar, list(module.parameters()))[0]
+
+    found = gradient(small.loss("reinforce", module(batch), batch, learner.settings))
+    expected = torch.zeros_like(found)
+    for row in range(len(batch)):
+        one = batch.select(torch.tensor([row]))
+        logp = module(one)["dist"].logp(one)[0]
+        expected -= gradient(logp) * one["advantages"][0] / len(batch)
+    assert expected.abs().max() > 1e-3
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
+
+
+def weights_of(count, **changed):
+    """The entropy weight of each of so many updates, a tenth of the budget apart."""
+    learner = small.learner(BANDIT, algo="reinforce", lr=0.01, **changed)
+    rows = Reinforce.prepare(Reinforce.credit(rollout(), learner.settings), learner.settings)[0]
+    return [
+        small.updated(learner, rows, progress=(n + 1) / 10)["entropy_coef"] for n in range(count)
+    ]
+
+
+def test_the_entropy_weight_decays_by_a_factor_down_to_its_floor():
+    found = weights_of(
+        7, entropy_schedule="decay", entropy_coef=0.1, entropy_decay=0.5, entropy_end=0.004
+    )
+    assert found == pytest.approx([max(0.004, 0.1 * 0.5**n) for n in range(7)])
+    assert found[-1] == 0.004
+
+
+def test_a_cosine_of_the_entropy_weight_ends_at_its_minimum():
+    found = weights_of(10, entropy_schedule="cosine", entropy_coef=0.1, entropy_end=0.02)
+    assert found[4] == pytest.approx(0.06) and found[-1] == pytest.approx(0.02)
+    assert found == sorted(found, reverse=True) and min(found) == found[-1]
+
+
+def test_the_kl_to_the_policy_of_the_beginning_keeps_it_near():
+    def moved(weight):
+        learner = small.learner(BANDIT, algo="reinforce", lr=0.02, reference_kl_coef=weight)
+        rows = Reinforce.prepare(Reinforce.credit(rollout(), learner.settings), learner.settings)
+        return [small.updated(learner, rows[0])["reference_kl"] for _ in range(15)][-1]
+
+    assert 0 < moved(5.0) < moved(0.01) / 2

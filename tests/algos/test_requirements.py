@@ -1,0 +1,71 @@
+# pyright: basic
+"""What an algorithm needs of an environment is looked for, and its lack told with a way out."""
+
+from typing import Any
+
+import pytest
+import small
+
+from algos import ALGORITHMS, algorithm_class
+from algos.environments import make_vector_env
+from algos.requirements import check_needs, fitting, offered
+from envs.validation import InputError
+
+STARTS: Any = frozenset({"starts"})
+ALL: Any = frozenset({"starts", "candidates"})
+NOTHING: Any = frozenset()
+
+
+@pytest.mark.parametrize(
+    ("env", "has"),
+    [
+        ("envs:CausalLearning-v0", ALL),
+        ("toy_worlds:Leaving-v0", STARTS),
+        ("toy_worlds:Masked-v0", STARTS),
+        ("toy_worlds:LeavingNextStep-v0", STARTS),
+        ("CartPole-v1", STARTS),
+        ("toy_worlds:Unseeded-v0", NOTHING),
+    ],
+)
+def test_what_an_environment_has_is_found_out(env, has):
+    built = make_vector_env(env, {}, 2, seeded=True)
+    assert offered(built) == has
+    built.close()
+
+
+def test_a_vector_environment_that_takes_one_seed_for_all_copies_has_no_starts():
+    built = make_vector_env("CartPole-v1", {}, 2)
+    assert offered(built) == NOTHING
+    built.close()
+
+
+@pytest.mark.parametrize(
+    ("algo", "changed", "needs"),
+    [
+        ("ppo", {}, NOTHING),
+        ("reinforce", {}, NOTHING),
+        ("reinforce", {"baseline": "leave_one_out"}, STARTS),
+        ("grpo", {}, STARTS),
+        ("dpo", {}, STARTS),
+        ("dpo", {"pairs": "candidates"}, frozenset({"candidates"})),
+        ("dpo", {"pairs": "/some/folder"}, NOTHING),
+        ("astar_po", {}, STARTS),
+    ],
+)
+def test_what_an_algorithm_needs_depends_on_its_settings(algo, changed, needs):
+    assert algorithm_class(algo).needs(small.settings(algo, **changed)) == needs
+
+
+def test_a_refusal_names_what_is_missing_and_what_would_work():
+    with pytest.raises(InputError) as refused:
+        check_needs("grpo", STARTS, "my:World-v0", NOTHING)
+    assert str(refused.value) == (
+        "grpo needs episodes that begin alike when they are seeded alike, which my:World-v0 does "
+        "not offer; ppo or reinforce would work."
+    )
+    check_needs("grpo", STARTS, "my:World-v0", STARTS)
+
+
+def test_everything_works_where_everything_is_offered():
+    assert fitting(ALL) == fitting(STARTS) == list(ALGORITHMS)
+    assert fitting(NOTHING) == ["ppo", "reinforce"]

@@ -1,0 +1,259 @@
+# pyright: basic
+"""A setting that does nothing is a bug: each one is changed here, and something must follow.
+
+Settings of what is learnt from are changed over a fixed rollout (credit, preparation, updates),
+those of how it is collected over rollouts of a small environment.
+"""
+
+import dataclasses
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+
+from algos import ALGORITHMS, algorithm_class
+from algos.config import TrainingSettings
+from algos.rollout import Rollout, first_episodes
+from envs.validation import fields_of
+
+T, B, K = 6, 8, 3
+BASE: dict[str, Any] = {"num_envs": B, "epochs": 2, "lr": 0.01, "hidden": (8,)}
+OWN = {"ppo": {}, "astar_po": {"group_size": 2, "minibatch_size": 4}}
+BANDIT, CAUSAL = "toy_worlds:Bandit-v0", "envs:CausalLearning-v0"
+
+STRUCTURE = {
+    *("num_envs", "rollout_length", "num_env_runners", "num_learners", "hang_s"),
+    *("warm_start", "warm_start_episodes", "warm_start_epochs", "record", "pipeline"),
+    *("model", "hidden", "value_hidden", "activation", "value_distribution", "bins"),
+    "v_star_cache",
+}
+"""Settings that say how much is collected, where it is learnt and by which network, and what comes
+before or beside training."""
+
+SHARED: dict[str, tuple[dict[str, Any], Any]] = {
+    "gamma": ({}, 0.5),
+    "entropy_coef": ({}, 0.3),
+    "entropy_schedule": ({"entropy_coef": 0.3}, "linear"),
+    "entropy_end": ({"entropy_coef": 0.3, "entropy_schedule": "linear"}, 0.2),
+    "entropy_decay": ({"entropy_coef": 0.3, "entropy_schedule": "decay"}, 0.5),
+    "lr": ({}, 0.003),
+    "lr_schedule": ({}, "cosine"),
+    "lr_end": ({"lr_schedule": "linear"}, 0.009),
+    "warmup": ({}, 0.9),
+    "epochs": ({}, 3),
+    "minibatch_size": ({}, 3),
+    "grad_clip": ({}, 0.001),
+    "adam_eps": ({}, 0.01),
+}
+REFERENCED = {"reference_kl_coef": 1.0}
+
+LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
+    "ppo": {
+        "lam": ({}, 0.2),
+        "clip": ({}, 0.05),
+        "normalise_advantages": ({}, False),
+        "value_coef": ({}, 2.0),
+        "value_clip": ({}, 0.05),
+        "entropy_target": ({"entropy_coef": 0.3}, 0.99),
+        "kl_coef": ({}, 1.0),
+        "kl_target": ({"kl_coef": 1.0}, 1e-5),
+        "target_kl": ({}, 1e-4),
+        "diversity_coef": ({}, 0.5),
+    },
+    "reinforce": {
+        "baseline": ({}, "group_mean"),
+        "lam": ({}, 0.2),
+        "normalise_advantages": ({}, False),
+        "value_coef": ({}, 2.0),
+        "reference_kl_coef": ({}, 1.0),
+        "group_size": ({"baseline": "group_mean"}, 4),
+    },
+    "grpo": {
+        "clip": ({}, 0.05),
+        "scale_advantages": ({}, False),
+        "reference_kl_coef": ({}, 1.0),
+        "reference_every": (REFERENCED, 1),
+        "target_kl": ({}, 1e-4),
+        "group_size": ({}, 4),
+    },
+    "dpo": {
+        "gamma": ({"weights": "gap"}, 0.5),
+        "pairs": ({}, "candidates"),
+        "beta": ({}, 0.5),
+        "weights": ({}, "gap"),
+        "reference_every": ({}, 1),
+    },
+    "astar_po": {"loss": ({}, "clipped_pg"), "beta": ({}, 0.5)},
+}
+"""Setting -> the settings in which it has a meaning, and another value; SHARED holds for all."""
+
+COLLECTING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
+    "ppo": {},
+    "reinforce": {"starts": ({"baseline": "leave_one_out"}, 3)},
+    "grpo": {"starts": ({}, 3)},
+    "dpo": {
+        "group_size": ({}, 4),
+        "starts": ({}, 3),
+        "candidates": ({"pairs": "candidates"}, 3),
+        "execute": ({"pairs": "candidates"}, "best"),
+    },
+    "astar_po": {"group_size": ({}, 4)},
+}
+"""The same, of settings that act while a runner collects."""
+
+V_STAR = {"v_star": "max", "v_star_beta": 5.0, "reference_samples": 4, "starts": 5}
+"""Setting of A*-PO's first stage -> another value."""
+
+EVERY = [(algo, name) for algo in ALGORITHMS for name in SHARED | LEARNING[algo]]
+COLLECTED = [(algo, name) for algo in ALGORITHMS for name in COLLECTING[algo]]
+
+
+def rollout(*, whole):
+    """Fixed steps [T, B], or an episode of each copy, neighbours from the same start."""
+    rng = np.random.default_rng(0)
+    shape = (T, B)
+    columns = {
+        "obs": rng.normal(size=(*shape, 2)).astype(np.float32),
+        "choice": rng.integers(0, 2, shape),
+        "logp": np.log(rng.uniform(0.3, 0.7, shape)).astype(np.float32),
+        "candidates.choice": rng.integers(0, 2, (*shape, K)),
+        "judged": rng.normal(size=(*shape, K)).astype(np.float32),
+        "start": np.broadcast_to(np.arange(B) // 2, shape),
+    }
+    rewards, values, following = rng.normal(size=(3, *shape)).astype(np.float32)
+    done, valid = rng.random(shape) < 0.2, np.ones(shape, bool)
+    if whole:
+        done, valid = first_episodes(done)
+    return Rollout(columns, rewards, values, following, done, valid)
+
+
+def prepared(algo, settings):
+    """The fixed steps with the credit that these settings give them."""
+    algorithm = algorithm_class(algo)
+    rows = algorithm.credit(rollout(whole="starts" in algorithm.needs(settings)), settings)
+    if algo == "astar_po":  # begin() brings V*
+        rows = rows.with_columns(v_star=np.linspace(-1, 1, len(rows), dtype=np.float32))
+    return algorithm.prepare(rows, settings)[0]
+
+
+def base(algo):
+    return BASE | OWN.get(algo, {"group_size": 2})
+
+
+def parameters(learner):
+    return torch.cat([p.detach().flatten() for p in learner.module[DEFAULT_MODULE_ID].parameters()])
+
+
+def learnt(algo, **changed: Any):
+    """The parameters [P] after two updates on the fixed steps."""
+    learner = small.learner(BANDIT, algo=algo, **base(algo) | changed)
+    for _ in range(2):
+        small.updated(learner, prepared(algo, learner.settings), progress=0.5)
+    return parameters(learner)
+
+
+@cache
+def usually(algo, meaningful):
+    return learnt(algo, **dict(meaningful))
+
+
+@cache
+def usually_collected(algo, meaningful):
+    return collected(algo, **dict(meaningful))
+
+
+def collected(algo, **changed: Any):
+    """The parameters [P] after an update on what a runner collected."""
+    env, changed = BANDIT, base(algo) | changed
+    if changed.get("pairs") == "candidates":  # that takes a world of ours, whose steps are slower
+        env, changed = CAUSAL, changed | {"num_envs": 4, "rollout_length": 4}
+    runner = small.runner(env, algo=algo, **changed)
+    rows = runner.sample()[0]
+    if algo == "astar_po":
+        rows = rows.with_columns(v_star=np.zeros(len(rows), np.float32))
+    learner = small.learner(env, algo=algo, **changed)
+    small.updated(learner, runner.algorithm.prepare(rows, learner.settings)[0], progress=0.5)
+    return parameters(learner)
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_every_setting_is_either_structure_or_one_that_is_tested_here(algo):
+    names = {field.name for field in dataclasses.fields(algorithm_class(algo).settings_class)}
+    tested = set(SHARED) | set(LEARNING[algo]) | set(COLLECTING[algo])
+    if algo == "astar_po":
+        tested |= set(V_STAR)
+    assert names - STRUCTURE == tested
+    shared = {name for name in STRUCTURE if name != "v_star_cache"}
+    assert shared <= names
+
+
+@pytest.mark.parametrize(("algo", "name"), EVERY)
+def test_changing_the_setting_changes_what_is_learnt(algo, name):
+    meaningful, other = (SHARED | LEARNING[algo])[name]
+    before = usually(algo, tuple(meaningful.items()))
+    after = learnt(algo, **meaningful | {name: other})
+    assert (after - before).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_the_same_settings_learn_the_same_bit_for_bit(algo):
+    # So that a difference is the setting's: in every combination that these tests begin with.
+    for meaningful in {tuple(m.items()) for m, _ in (SHARED | LEARNING[algo]).values()}:
+        assert torch.equal(learnt(algo, **dict(meaningful)), usually(algo, meaningful))
+    for meaningful in {tuple(m.items()) for m, _ in COLLECTING[algo].values()}:
+        again = collected(algo, **dict(meaningful))
+        assert torch.equal(again, usually_collected(algo, meaningful))
+
+
+@pytest.mark.parametrize(("algo", "name"), COLLECTED)
+def test_changing_how_it_is_collected_changes_what_is_learnt(algo, name):
+    meaningful, other = COLLECTING[algo][name]
+    before = usually_collected(algo, tuple(meaningful.items()))
+    after = collected(algo, **meaningful | {name: other})
+    assert (after - before).abs().max() > 1e-5
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_the_settings_of_the_first_stage_change_v_star():
+    def table(**changed):
+        chosen = {"num_envs": 4, "starts": 4, "reference_samples": 2} | changed
+        with small.algorithm(BANDIT, algo="astar_po", **chosen) as algorithm:
+            algorithm.begin()
+            return algorithm.v_star
+
+    before = table()
+    assert before == table()
+    for name, other in V_STAR.items():
+        assert table(**{name: other}) != before, name
+
+
+@pytest.mark.parametrize(
+    ("algo", "changed", "sentence"),
+    [
+        ("reinforce", {"epochs": 0}, "epochs must be at least 1, but it is 0"),
+        ("reinforce", {"rollout_length": 0}, "rollout_length must be at least 1"),
+        ("grpo", {"gamma": 1.5}, r"gamma must be in \[0, 1\], but it is 1.5"),
+        ("dpo", {"gamma": -0.1}, r"gamma must be in \[0, 1\], but it is -0.1"),
+        ("astar_po", {"gamma": 2.0}, r"gamma must be in \[0, 1\], but it is 2.0"),
+        ("grpo", {"group_size": 1}, "group_size must be at least 2"),
+        ("reinforce", {"group_size": 1, "baseline": "group_mean"}, "at least 2 for baseline="),
+        ("dpo", {"group_size": 1}, "group_size must be at least 2"),
+        ("grpo", {"num_envs": 3}, r"num_envs must be a multiple of group_size \(2\)"),
+        ("astar_po", {"num_envs": 3}, r"a multiple of reference_samples \(2\)"),
+        ("astar_po", {"minibatch_size": 3}, "minibatch_size must be at most the 2 episodes"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_in_a_sentence(algo, changed, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        small.settings(algo, **changed)
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_no_algorithm_loses_the_bounds_of_a_shared_setting_by_another_default(algo):
+    own = fields_of(algorithm_class(algo).settings_class)
+    for name, (hint, bounds) in fields_of(TrainingSettings).items():
+        assert own[name] == (hint, bounds), name
