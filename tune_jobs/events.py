@@ -44,6 +44,8 @@ class JobRow:
     choice_names: list[str] = dataclasses.field(default_factory=list[str])
     searched: list[str] = dataclasses.field(default_factory=list[str])
     """The fields that differ between trials."""
+    keep: str = "last"
+    """``last`` or ``best``: which checkpoint is a trial's result."""
     seed: int = 0
     gpus_per_trial: float = 0.0
     versions: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
@@ -134,7 +136,7 @@ class EndRow:
     trial: str
     iteration: int
     reason: str
-    """``budget``, ``target``, ``asha``, ``health``, ``error`` or ``interrupted``."""
+    """``budget``, ``target``, ``plateau``, ``asha``, ``health``, ``error`` or ``interrupted``."""
     sentence: str = ""
     time: float = dataclasses.field(default_factory=time.time)
 

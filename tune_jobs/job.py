@@ -50,6 +50,11 @@ class Job:
     """Whether a small or a large score is good. Empty takes what fits the metric."""
     target: float | None = None
     """Score at which a trial is done before its budget is used up."""
+    patience: Annotated[int, NonNegative] = 0
+    """Iterations without a better score after which a trial has got as far as it will and ends, 0
+    for none. With `keep: best` nothing is lost by it."""
+    min_delta: Annotated[float, NonNegative] = 0.01
+    """What counts as better: by more than this share of the best score's size."""
     scheduler: Literal["asha", "none"] = "asha"
     """`asha` stops the worse trials at rungs; `none` runs all to the end."""
     grace: Annotated[int, AtLeastOne] = 3
@@ -60,6 +65,8 @@ class Job:
     """By symptom: `off`, `note`, `warn` or `stop`, the most a health rule may do."""
     checkpoint_every: Annotated[int, AtLeastOne] = 5
     """Iterations between checkpoints: what a crash may cost."""
+    keep: Literal["last", "best"] = "last"
+    """Which checkpoint is a trial's result: its last one, or the one with the best score."""
     evaluation_episodes: Annotated[int, NonNegative] = 256
     """Episodes, on seeds never trained on, to compare the best trial on; 0 compares nothing."""
     evaluation_seed: Annotated[int, Between(0, 2**30 - 1)] = 0

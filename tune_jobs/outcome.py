@@ -9,6 +9,7 @@ run share; in any other job it is less.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -158,7 +159,8 @@ class _Notes:
         default_factory=dict[tuple[str, str], FindingRow]
     )
     end: EndRow | None = None
-    checkpoint: str | None = None
+    checkpoints: dict[int, str] = dataclasses.field(default_factory=dict[int, str])
+    """By their iteration."""
 
 
 class Tally:
@@ -215,7 +217,7 @@ class Tally:
             case FindingRow():
                 notes.findings.setdefault((row.symptom, row.severity), row)
             case CheckpointRow():
-                notes.checkpoint = row.path
+                notes.checkpoints[row.iteration] = row.path
             case EndRow():
                 notes.end = row
 
@@ -237,8 +239,20 @@ class Tally:
             findings=tuple(notes.findings.values()),
             end_reason=reason,
             sentence=sentence,
-            checkpoint=notes.checkpoint,
+            checkpoint=_kept(notes, job),
         )
+
+
+def _kept(notes: _Notes, job: JobRow) -> str | None:
+    """The checkpoint that is a trial's result."""
+    if not notes.checkpoints:
+        return None
+    scores = {row.iteration: row.score for row in notes.results if row.score is not None}
+    scored = [at for at in notes.checkpoints if math.isfinite(scores.get(at, math.nan))]
+    if job.keep == "last" or not scored:
+        return notes.checkpoints[max(notes.checkpoints)]
+    sign = 1 if job.mode == "max" else -1
+    return notes.checkpoints[max(scored, key=lambda at: (sign * scores[at], at))]
 
 
 def _continue(notes: _Notes, row: ResultRow) -> None:

@@ -7,8 +7,11 @@ from typing import Any
 import gymnasium
 
 from algos import algorithm_class
+from algos.cloning import teacher_rows
+from algos.environments import make_vector_env
 from algos.models import MODELS
-from algos.runner import make_vector_env
+from algos.requirements import Need, check_needs, offered
+from algos.runner import TRAINING_SEED
 from envs.checking import play
 from envs.validation import InputError
 from tune_jobs.job import Job
@@ -22,26 +25,36 @@ def preflight(job: Job) -> None:
 
     Raises:
         InputError: settings that do not go together, an environment that cannot be made or breaks
-            Gymnasium's rules, or one whose spaces no policy can read or act in.
+            Gymnasium's rules, one whose spaces no policy can read or act in, or one that does not
+            have what the algorithm needs.
     """
-    played: list[dict[str, Any]] = []
+    played: list[tuple[dict[str, Any], frozenset[Need]]] = []
+    algorithm = algorithm_class(job.algo)
     for drawn in job.drawn():
         settings, env_kwargs = job.trial_settings(drawn)
-        if env_kwargs in played:
+        needs = algorithm.needs(settings)
+        if (env_kwargs, needs) in played:
             continue
-        played.append(env_kwargs)
-        env = make_vector_env(job.env, env_kwargs, 1)
+        played.append((env_kwargs, needs))
+        env = make_vector_env(job.env, env_kwargs, 2, seeded="starts" in needs)
         try:
             module = MODELS[settings.model](
                 observation_space=env.single_observation_space,
                 action_space=env.single_action_space,
                 model_config=settings.model_config,
             )
-            algorithm_class(job.algo).suits(settings, module.head)
+            algorithm.suits(settings, module.head)
+            if settings.warm_start:
+                world = getattr(env, "world", None)
+                teacher_rows(settings.warm_start, world, module.head, 1, TRAINING_SEED)
+            _play(job.env, env_kwargs)
+            if needs:  # asked last, as it resets an environment that has just been found healthy
+                check_needs(job.algo, needs, job.env, offered(env))
         finally:
             env.close()
-        found = play(lambda kw=env_kwargs: gymnasium.make(job.env, **kw), EPISODES, STEPS, SECONDS)
-        if found:
-            raise InputError(
-                f"{found[0].sentence} (`rungwise check {job.env}` checks it at length.)"
-            )
+
+
+def _play(env_id: str, env_kwargs: dict[str, Any]) -> None:
+    found = play(lambda: gymnasium.make(env_id, **env_kwargs), EPISODES, STEPS, SECONDS)
+    if found:
+        raise InputError(f"{found[0].sentence} (`rungwise check {env_id}` checks it at length.)")

@@ -6,6 +6,8 @@ callbacks; this object is the Stopper and the callback, and asks the scheduler w
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,7 @@ class Recorder(tune.Callback, Stopper):
         if "trial" not in result:
             return False
         trial, iteration, score = result["trial"], result["iteration"], result["score"]
-        metrics = result["metrics"]
+        metrics = json.loads(result["metrics"])
         self._remember(trial, iteration, score, metrics.get("env_steps", 0), metrics)
         if result["fault"]:
             self.verdicts[trial] = ("error", result["fault"])
@@ -87,6 +89,9 @@ class Recorder(tune.Callback, Stopper):
         elif self._at_target(score):
             said = f"reached the target {self.job.target:g} with {score:.4g}"
             self.verdicts[trial] = ("target", said)
+        elif self.job.patience and (stood := self._stood(trial)) >= self.job.patience:
+            said = f"the best score has not been beaten for {stood} iterations"
+            self.verdicts[trial] = ("plateau", said)
         elif iteration >= self.job.iterations:
             self.verdicts[trial] = ("budget", f"ran all {self.job.iterations} iterations")
         return trial in self.verdicts
@@ -95,6 +100,18 @@ class Recorder(tune.Callback, Stopper):
         if self.job.target is None:
             return False
         return score >= self.job.target if self.job.mode == "max" else score <= self.job.target
+
+    def _stood(self, trial: str) -> int:
+        """For how many iterations the best score has stood, small gains not counted."""
+        sign = 1 if self.job.mode == "max" else -1
+        rows = [row for row in self.history[trial] if math.isfinite(row["score"])]
+        if not rows:
+            return 0
+        best, since = rows[0]["score"], rows[0]["iteration"]
+        for row in rows:
+            if sign * (row["score"] - best) > self.job.min_delta * abs(best):
+                best, since = row["score"], row["iteration"]
+        return rows[-1]["iteration"] - since
 
     def stop_all(self) -> bool:
         """Never: each trial ends for its own reason."""
@@ -112,6 +129,7 @@ class Recorder(tune.Callback, Stopper):
         # A restored trial runs again what came after its checkpoint.
         while rows and rows[-1]["iteration"] >= iteration:
             rows.pop()
+        score = math.nan if score is None else score  # as the log writes one that is not finite
         rows.append(metrics | {"iteration": iteration, "score": score, "env_steps": env_steps})
 
     def on_trial_result(
@@ -119,7 +137,9 @@ class Recorder(tune.Callback, Stopper):
     ) -> None:
         """Write what this result brought."""
         name, at = result["trial"], result["iteration"]
-        metrics: dict[str, Any] = {n: v for n, v in result["metrics"].items() if v != ""}
+        metrics: dict[str, Any] = {
+            n: v for n, v in json.loads(result["metrics"]).items() if v != ""
+        }
         self.write(
             ResultRow(
                 trial=name,

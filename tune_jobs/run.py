@@ -31,6 +31,7 @@ from tune_jobs.preflight import preflight
 from tune_jobs.recorder import Listener, Recorder, faults_of
 from tune_jobs.report import write_report
 from tune_jobs.schedulers import RecordedASHA, Rungs
+from tune_jobs.tensorboard import Curves
 from tune_jobs.trial import Trial
 
 NEEDED_BYTES = 200 * 2**20
@@ -197,6 +198,8 @@ def _tune(
     # Tune reads these before it starts: its snapshots would otherwise lag behind the checkpoints.
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1"
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
+    # Relative paths in settings and environments mean what they mean where the run was started.
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     sessions = len(list((directory / "trials").glob("session-*")))
     bundles = [{"CPU": job.cpus_per_trial, "GPU": job.gpus_per_trial}]
@@ -216,12 +219,16 @@ def _tune(
             name=f"session-{sessions}",
             storage_path=str(directory.absolute() / "trials"),
             stop=recorder,
-            callbacks=[recorder],
+            callbacks=[recorder, Curves()],
             verbose=0,
             sync_config=tune.SyncConfig(sync_period=1),
             failure_config=tune.FailureConfig(max_failures=job.max_failures),
             checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=job.checkpoint_every, checkpoint_at_end=True, num_to_keep=2
+                checkpoint_frequency=job.checkpoint_every,
+                checkpoint_at_end=True,
+                num_to_keep=2,  # and the newest, which a resume needs
+                checkpoint_score_attribute="score" if job.keep == "best" else None,
+                checkpoint_score_order=job.mode or "max",
             ),
         ),
     )
@@ -239,6 +246,7 @@ def _job_row(job: Job, directory: Path) -> JobRow:
         mode=job.mode,
         iterations=job.iterations,
         trials=job.trials,
+        keep=job.keep,
         scheduler={
             "kind": job.scheduler,
             "grace": job.grace,

@@ -84,7 +84,9 @@ class Trial(tune.Trainable):
             "score": self.score,
             "trained_s": self.trained_s,
             "fault": fault,
-            "metrics": metrics,
+            # As a text: of numbers Tune would keep statistics, and each of its snapshots leaves a
+            # line in memory for each of those (ray.util.debug.log_once): the driver grew.
+            "metrics": json.dumps(metrics),
             "done": bool(fault),
         }
 

@@ -9,6 +9,7 @@ REASONS = {
     "budget": "full budget",
     "asha": "ASHA",
     "health": "health",
+    "target": "target reached",
     "plateau": "plateau",
     "error": "error",
     "interrupted": "interrupted",

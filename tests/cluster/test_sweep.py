@@ -12,6 +12,7 @@ import pytest
 from command_line import answer, command, rungwise
 
 from tune_jobs.events import CheckpointRow, EndRow, ResultRow, read
+from tune_jobs.health.logs.tensorboard import read_events
 from tune_jobs.outcome import Outcome
 
 
@@ -51,6 +52,14 @@ def test_the_best_trial_is_compared_on_fresh_seeds_and_can_be_evaluated_again(sw
     assert told["policy"] == pytest.approx(evaluation.policy)
     assert set(told["baselines"]) >= {"random", "round_robin", "parents_first"}
     assert set(told["policy"]) == {"median", "mean", "q90"}
+
+
+def test_every_trial_has_its_curves_for_tensorboard(sweep):
+    run, said, _ = sweep
+    for trial in said["trials"]:
+        files = list(run.glob(f"trials/*/{trial['id']}/events.out.tfevents.*"))
+        last = read_events(files, {})[-1].values
+        assert {"ray/tune/excess_risk", "ray/tune/score"} <= last.keys()
 
 
 def test_the_report_opens_offline(sweep):

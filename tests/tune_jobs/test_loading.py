@@ -38,7 +38,7 @@ def test_a_job_survives_the_way_through_command_line_flags(name):
         ("settings: {lr: 0.1}", "must name an environment"),
         ("env: [", "not valid YAML"),
         ("just text", "must hold the fields of a job"),
-        ("env: CartPole-v1\nsettings: {minibatch_size: 9999}", "at most the 1024 rows"),
+        ("env: CartPole-v1\nsettings: {minibatch_size: 9999}", "at most the 1024 steps"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_a_sentence(text, said):

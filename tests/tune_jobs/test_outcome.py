@@ -141,3 +141,15 @@ def test_the_latest_checkpoint_and_the_evaluation_of_the_best_are_found():
 def test_a_log_without_a_job_is_refused():
     with pytest.raises(InputError, match="no job row"):
         Outcome.of([result("01", 1, 0.5)])
+
+
+@pytest.mark.parametrize(("keep", "iteration"), [("last", 6), ("best", 4)])
+def test_the_result_of_a_trial_is_its_last_checkpoint_or_the_best(keep, iteration):
+    # Scores of a mode min; there is no checkpoint of iteration 3, the best of all.
+    scores = {1: 9.0, 2: 5.0, 3: 1.0, 4: 2.0, 5: 3.0, 6: math.nan}
+    rows = [job_row(mode="min", keep=keep), TrialRow(trial="00", config={})]
+    for i, score in scores.items():
+        rows.append(result("00", i, score))
+        if i % 2 == 0:
+            rows.append(CheckpointRow(trial="00", iteration=i, path=f"checkpoint-{i}"))
+    assert Outcome.of(rows).trials[0].checkpoint == f"checkpoint-{iteration}"

@@ -49,7 +49,7 @@ def test_a_drawn_setting_that_contradicts_another_is_refused_before_ray_starts()
     job = load_job("causal")
     search = {"num_envs": Space("choice", (64,))}
     job = replace(job, settings=replace(job.settings, minibatch_size=2000), search=search)
-    with pytest.raises(InputError, match="at most the 1280 rows"):
+    with pytest.raises(InputError, match="at most the 1280 steps"):
         preflight(job)
 
 
