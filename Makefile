@@ -5,8 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv/.ready-bench
+PEERS_READY := .venv/.ready-peers
 
-.PHONY: setup tune test test-learning check bench clean
+.PHONY: setup tune test test-learning test-peers check bench clean
 
 setup: $(READY)
 
@@ -27,6 +28,14 @@ test: $(READY)
 
 test-learning: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow -s
+
+# Peers are an extra, installed by the first call.
+test-peers: $(PEERS_READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/algos/test_peers.py
+
+$(PEERS_READY): $(READY)
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[peers]"
+	@touch $(PEERS_READY)
 
 check: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/test_house_style.py
