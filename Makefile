@@ -49,5 +49,10 @@ $(BENCH_READY): $(READY)
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	@touch $(BENCH_READY)
 
+# Sick and healthy runs, judged while they train. make bench-health BENCH="--only CartPole" (--help
+# lists the rest).
+bench-health: $(READY)
+	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests:tests/algos $(BIN)/python -m benchmarks.health_suite $(BENCH)
+
 clean:
 	rm -rf .venv

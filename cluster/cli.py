@@ -88,10 +88,34 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Check:
-    """Check that an environment keeps Gymnasium's rules before anything is trained on it."""
+    """Check within two minutes whether an environment can be learnt from."""
 
     env: tyro.conf.Positional[str]
-    """The environment."""
+    """The environment, or a preset or job file that names one."""
+    algo: str = ""
+    """The algorithm that is to learn in it; by default the preset's, or ppo."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say what is wrong with a finished run, ours or somebody else's, and what to try."""
+
+    path: tyro.conf.Positional[Path]
+    """A run directory, or a log or folder of logs: RLlib, Tune, SB3, CleanRL, TensorBoard, CSV."""
+    rename: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A name in the log and ours for it, such as `profit=return_mean`; may be given often."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Say what a symptom means, how it is measured and what to try."""
+
+    symptom: tyro.conf.Positional[str] = ""
+    """The symptom; without it all of them are listed."""
     json: bool = False
     """Print one JSON object on stdout and nothing else there."""
 
@@ -118,6 +142,8 @@ COMMANDS: dict[str, type] = JOB_COMMANDS | {
     "report": Report,
     "evaluate": Evaluate,
     "check": Check,
+    "doctor": Doctor,
+    "explain": Explain,
     "envs": Envs,
     "algos": Algos,
 }
@@ -176,7 +202,7 @@ def _say(sentence: str) -> None:
 
 def parse(argv: list[str]) -> Callable[[Console], Any]:
     """The command that a command line asks for, ready to be called with a console."""
-    from cluster import commands
+    from cluster import commands, health_commands
 
     if argv and argv[0] in JOB_COMMANDS:
         job, options = parse_job_command(argv[0], argv[1:])
@@ -191,7 +217,11 @@ def parse(argv: list[str]) -> Callable[[Console], Any]:
         case Evaluate():
             return lambda c: commands.evaluate(chosen.checkpoint, chosen.episodes, chosen.seed, c)
         case Check():
-            return lambda c: commands.check(chosen.env, c)
+            return lambda c: commands.check(chosen.env, chosen.algo, c)
+        case Doctor():
+            return lambda c: health_commands.doctor(chosen.path, chosen.rename, c)
+        case Explain():
+            return lambda c: health_commands.explain(chosen.symptom, c)
         case Envs():
             return commands.envs
         case _:

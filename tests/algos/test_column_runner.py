@@ -4,6 +4,7 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import naive
@@ -158,7 +159,7 @@ def test_copies_of_an_environment_have_seeds_of_their_own():
 
 
 def test_a_runner_that_takes_over_a_state_goes_on_as_the_other_would_have():
-    kwargs = {"num_envs": 3, "rollout_length": 25}
+    kwargs: Any = {"num_envs": 3, "rollout_length": 25}
     first = small.runner("envs:CausalLearning-v0", **kwargs)
     first.sample()
     state = copy.deepcopy(first.get_state())  # as a checkpoint on disk is
@@ -175,7 +176,7 @@ def test_a_runner_that_takes_over_a_state_goes_on_as_the_other_would_have():
 
 
 def test_a_restored_runner_never_steps_an_episode_that_is_over():
-    one_step = {"num_envs": 1, "rollout_length": 1, "minibatch_size": 1}
+    one_step: Any = {"num_envs": 1, "rollout_length": 1, "minibatch_size": 1}
     first = small.runner("CartPole-v1", **one_step)
     while not first._rollout(1)[0].done.any():
         pass

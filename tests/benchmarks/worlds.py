@@ -130,7 +130,7 @@ class FlatWorld(CausalLearning):
         state, observation = super().reset(keys)
         return state, self._flat(observation)
 
-    def step(self, state, action):
+    def step(self, state, action: Any):
         step = super().step(state, {"choice": action[:, 0], "value": GRID[action[:, 1]]})
         return dataclasses.replace(step, observation=self._flat(step.observation))
 

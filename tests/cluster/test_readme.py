@@ -36,3 +36,18 @@ def test_every_dependency_is_listed_with_a_reason():
     }
     rows = " ".join(re.findall(r"^\| ([^|]+) \|", README, re.M))
     assert {name for name in names if name not in rows} == set()
+
+
+def test_the_table_of_algorithms_is_the_one_that_follows_from_their_needs():
+    from algos.requirements import table
+
+    shown = re.search(r"<!-- algorithms: .*? -->\n(.*?)\n<!-- end -->", README, re.S)
+    assert shown and shown[1] == table()
+
+
+def test_the_table_of_symptoms_is_what_the_rules_say():
+    from tune_jobs.health.explain import table
+
+    shown = re.search(r"<!-- symptoms: .*? -->\n(.*?)\n<!-- end of symptoms -->", README, re.S)
+    assert shown, "the markers around the table are gone"
+    assert shown[1] == table(), "paste what tune_jobs.health.explain.table() says into README.md"

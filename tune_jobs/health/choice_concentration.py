@@ -20,6 +20,8 @@ class ChoiceConcentration(Rule):
     is much for one of five and nothing for one of two. The causal-learning post-mortem took 40 and
     60 % for sick, but the best policy known there gives 59 % to one target: so these are a note
     and a warning, and a stop needs the 95 % which no measured healthy run had without improving.
+    While the score tends upwards, or all recent scores are above the first, it is a note: the
+    choice may be the right one, and the few rows of a short run say no more.
 
     Warm-up: ``rows`` rows and ``steps`` environment steps. NaN policy: rows without the share are
     left out.
@@ -27,6 +29,15 @@ class ChoiceConcentration(Rule):
 
     symptom: ClassVar[str] = "choice_concentration"
     needs: ClassVar[tuple[str, ...]] = ("choice_share_max", SCORE)
+    causes: ClassVar[tuple[str, ...]] = (
+        "this choice is paid without advancing the task",
+        "the entropy bonus is too small",
+        "the first updates were too large to come back from",
+    )
+    remedy: ClassVar[str] = (
+        "Raise `entropy_coef=0.03` or add `diversity_coef=0.1`; look at what this choice earns "
+        "when nothing else is done."
+    )
 
     note: Annotated[float, Fraction] = 0.4
     """Excess over an even split above which it notes."""
@@ -34,6 +45,10 @@ class ChoiceConcentration(Rule):
     """Excess above which it warns."""
     stop: Annotated[float, Fraction] = 0.95
     """Excess above which it asks for a stop."""
+    tau: Annotated[float, Fraction] = 0.2
+    """Kendall's tau of the score above which it tends upwards."""
+    above: Annotated[float, Fraction] = 0.05
+    """The same: every recent score is above the first by more than this share of its size."""
     rows: Annotated[int, AtLeastOne] = 5
     """The median of this many last iterations is judged."""
     steps: Annotated[int, NonNegative] = 500
@@ -55,17 +70,24 @@ class ChoiceConcentration(Rule):
         severity = self._severity(excess)
         if severity is None:
             return None
+        rises = self._rises(history)
         per_row = (history.series("choice_share_max") - even) / (1 - even)
         which = f" (number {max(range(len(latest)), key=latest.__getitem__)})" if latest else ""
         return Finding(
             self.symptom,
-            severity,
+            "note" if rises else severity,
             history.since(per_row > self.note, self.rows),
             f"one choice{which} takes {np.median(shares):.0%} of the steps in the last "
-            f"{self.rows} iterations and the score has not improved",
-            "Raise the entropy coefficient or reward diversity; look at whether this choice is "
-            "paid without advancing the task.",
+            f"{self.rows} iterations and the score "
+            + ("is rising, not yet beyond its noise" if rises else "has not improved"),
+            self.remedy,
         )
+
+    def _rises(self, history: History) -> bool:
+        scores = history.scores[np.isfinite(history.scores)]
+        first, recent = scores[0], scores[1:][-self.rows :]
+        above = recent.size == self.rows and recent.min() > first + self.above * abs(first)
+        return bool(above) or history.trend > self.tau
 
     def _severity(self, excess: float) -> Severity | None:
         if excess > self.stop:

@@ -28,6 +28,15 @@ class EntropyCollapse(Rule):
 
     symptom: ClassVar[str] = "entropy_collapse"
     needs: ClassVar[tuple[str, ...]] = ("entropy", SCORE)
+    causes: ClassVar[tuple[str, ...]] = (
+        "the entropy bonus is too small or gets no gradient",
+        "the learning rate is too high",
+        "rewards are so rare that the first one found is repeated for ever",
+    )
+    remedy: ClassVar[str] = (
+        "Raise the entropy bonus (`entropy_coef=0.03`, or steer it with `entropy_target=0.3`), or "
+        "lower `lr=1e-4`."
+    )
 
     normalised: Annotated[float, Fraction] = 0.05
     """Share of the maximal entropy below which a policy has collapsed."""
@@ -61,8 +70,7 @@ class EntropyCollapse(Rule):
             history.since(sick, window),
             f"entropy is {late:.2g} {unit} over the last {window} iterations and the score has "
             "not improved",
-            "Raise the entropy coefficient (and check that its gradient is not zero), or lower "
-            "the learning rate.",
+            self.remedy,
         )
 
     def _judge(self, history: History, name: str, late: float) -> tuple[Severity | None, BoolArray]:

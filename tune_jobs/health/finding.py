@@ -43,6 +43,10 @@ class Rule(Protocol):
     """Its id."""
     needs: ClassVar[tuple[str, ...]]
     """Metrics without a finite value of which it cannot judge; ``SCORE`` is the run's score."""
+    causes: ClassVar[tuple[str, ...]]
+    """What usually brings it about, one clause each."""
+    remedy: ClassVar[str]
+    """What to try; settings stand in backticks with a value to try, as ``lr=3e-4``."""
     healable: ClassVar[bool] = True
     """Whether runs recover from it: if so, none is ended for it early in its budget."""
     at_once: ClassVar[bool] = False

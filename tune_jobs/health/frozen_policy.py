@@ -27,6 +27,16 @@ class FrozenPolicy(Rule):
 
     symptom: ClassVar[str] = "frozen_policy"
     needs: ClassVar[tuple[str, ...]] = ("entropy",)
+    causes: ClassVar[tuple[str, ...]] = (
+        "a learning rate, gradient clip or clip range near zero",
+        "the policy's parameters get no gradient",
+        "all advantages are zero",
+        "a value loss so large that clipping leaves nothing for the policy",
+    )
+    remedy: ClassVar[str] = (
+        "Set `lr=3e-4`, `grad_clip=0.5` and `clip=0.2` if one of them is near zero; else see "
+        "whether the advantages differ at all and lower `value_coef=0.1`."
+    )
     healable: ClassVar[bool] = False
 
     kl: Annotated[float, Positive] = 1e-6
@@ -83,6 +93,5 @@ class FrozenPolicy(Rule):
             severity,
             history.iteration(0),
             f"{what} has not moved in {len(history)} iterations{rate}",
-            "Check the learning rate, the gradient clip and the clip range for a value near zero, "
-            "that the policy's parameters get a gradient, and that the advantages are not zero.",
+            self.remedy,
         )

@@ -24,6 +24,15 @@ class GradientsAlwaysClipped(Rule):
 
     symptom: ClassVar[str] = "gradients_always_clipped"
     needs: ClassVar[tuple[str, ...]] = ("grad_clipped_share", SCORE)
+    causes: ClassVar[tuple[str, ...]] = (
+        "the loss sums over rows or tokens where it should take the mean",
+        "rewards so large that the value error dominates",
+        "a limit that is too small",
+    )
+    remedy: ClassVar[str] = (
+        "Scale the rewards to returns of 1 to 100 or lower `value_coef=0.1`; then raise "
+        "`grad_clip=5`."
+    )
     highest: ClassVar[Severity] = "warn"
 
     share: Annotated[float, Fraction] = 0.95
@@ -52,6 +61,5 @@ class GradientsAlwaysClipped(Rule):
             history.since(history.series("grad_clipped_share") > self.share, self.rows),
             f"the clip was active in {np.median(shares):.0%} of the updates of the last "
             f"{self.rows} iterations{times} and the score has not improved",
-            "Use the mean, not the sum, over rows and tokens in the loss; scale the rewards; "
-            "then raise the limit.",
+            self.remedy,
         )

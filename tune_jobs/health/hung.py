@@ -21,6 +21,15 @@ class Hung(Rule):
 
     symptom: ClassVar[str] = "hung"
     needs: ClassVar[tuple[str, ...]] = ("runners_lost",)
+    causes: ClassVar[tuple[str, ...]] = (
+        "a step or reset of the environment that never returns",
+        "an environment that kills its own process",
+        "too little memory for the workers",
+    )
+    remedy: ClassVar[str] = (
+        "Mend the environment where it hangs, or raise `hang_s=120` if its steps may take that "
+        "long."
+    )
     healable: ClassVar[bool] = False
 
     always: Annotated[int, AtLeastOne] = 5
@@ -44,5 +53,5 @@ class Hung(Rule):
             severity,
             history.iteration(lost.size - run),
             f"{lost[-1]:.0f} rollout workers lost in {run} iterations in a row: {where}",
-            "Mend the environment where it hangs, or raise hang_s if its steps may take that long.",
+            self.remedy,
         )

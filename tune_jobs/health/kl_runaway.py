@@ -25,6 +25,14 @@ class KlRunaway(Rule):
 
     symptom: ClassVar[str] = "kl_runaway"
     needs: ClassVar[tuple[str, ...]] = ("kl",)
+    causes: ClassVar[tuple[str, ...]] = (
+        "the learning rate is too high",
+        "too many passes over the same rows",
+        "advantages or rewards of a size that changes from one iteration to the next",
+    )
+    remedy: ClassVar[str] = (
+        "Lower `lr=1e-4` or `epochs=4`, or leave out epochs beyond `target_kl=0.02`."
+    )
     healable: ClassVar[bool] = False
 
     jump: Annotated[float, Positive] = 10.0
@@ -71,5 +79,5 @@ class KlRunaway(Rule):
             severity,
             since,
             f"{seen}: the policy jumps instead of stepping (healthy runs stay below 0.2)",
-            "Lower the learning rate or the number of epochs, or set a target KL.",
+            self.remedy,
         )

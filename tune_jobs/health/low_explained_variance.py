@@ -17,8 +17,9 @@ class LowExplainedVariance(Rule):
     """The explained variance of the last two thirds of the rows is near zero, nothing is learnt.
 
     Near zero alone flags 14 of 36 healthy runs: saturated returns leave no variance to explain.
-    So either the score has not improved, or (a note only) the value loss has grown by more than
-    ``growth``: 1.29 at most in healthy runs, 2.4 in one whose value function was not trained.
+    So either the score has neither improved nor tends upwards, or (a note only) the value loss has
+    grown by more than ``growth``: 1.29 at most in healthy runs, 2.4 in one whose value function was
+    not trained.
     By default it warns and never ends a run: a policy can learn without a critic.
 
     Warm-up: ``rows`` rows and ``share_of_budget``. NaN policy: NaN (returns all equal) is left
@@ -27,6 +28,15 @@ class LowExplainedVariance(Rule):
 
     symptom: ClassVar[str] = "low_explained_variance"
     needs: ClassVar[tuple[str, ...]] = ("explained_variance", SCORE)
+    causes: ClassVar[tuple[str, ...]] = (
+        "the observation does not tell what the return depends on",
+        "rewards of a size that the value function does not reach",
+        "the value function learns too slowly or gets no gradient",
+    )
+    remedy: ClassVar[str] = (
+        "Add to the observation what the return depends on (time left, goal), scale the rewards "
+        "to returns of 1 to 100, then raise `value_coef=1` or `epochs=8`."
+    )
     highest: ClassVar[Severity] = "warn"
 
     median: Annotated[float, Between(-1, 1)] = 0.05
@@ -35,6 +45,8 @@ class LowExplainedVariance(Rule):
     """Explained variance that the best tenth of the rows must not reach either."""
     growth: Annotated[float, Positive] = 2.0
     """Value loss of the last third over that of the first rows, for a run that has improved."""
+    tau: Annotated[float, Fraction] = 0.3
+    """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 15
     """Rows before it judges (or half of the budget, if that is less)."""
     share_of_budget: Annotated[float, Fraction] = 0.2
@@ -55,20 +67,18 @@ class LowExplainedVariance(Rule):
         if late >= self.median or float(np.quantile(recent, 0.9)) >= self.high:
             return None
         growth = _growth(history)
-        if history.improved and not growth > self.growth:
+        learns = history.improved or history.trend > self.tau
+        if learns and not growth > self.growth:
             return None
         learnt = (
-            f"the value loss grew {growth:.1f} times"
-            if history.improved
-            else "the score has not improved"
+            f"the value loss grew {growth:.1f} times" if learns else "the score has not improved"
         )
         return Finding(
             self.symptom,
-            "note" if history.improved else "stop",
+            "note" if learns else "stop",
             history.since(history.series("explained_variance") < self.median, window),
             f"explained variance is {late:.2g} over the last {window} iterations and {learnt}",
-            "Check that the observation tells what the return depends on, and the reward's scale; "
-            "then raise the value coefficient or give the value function more updates.",
+            self.remedy,
         )
 
 

@@ -25,6 +25,16 @@ class NoImprovement(Rule):
 
     symptom: ClassVar[str] = "no_improvement"
     needs: ClassVar[tuple[str, ...]] = (SCORE,)
+    causes: ClassVar[tuple[str, ...]] = (
+        "an environment or reward from which nothing can be learnt, if all trials are like this",
+        "this trial's learning rate or coefficients, if it is alone",
+        "a task that needs more iterations than the budget has",
+    )
+    remedy: ClassVar[str] = (
+        "If all trials are like this run `rungwise check ENV`; if it is alone go back to "
+        "`lr=3e-4` and `entropy_coef=0.01`. What else was found in this run is the likelier "
+        "cause."
+    )
 
     min_delta: Annotated[float, NonNegative] = 0.01
     """The best is beaten by more than this share of its own size."""
@@ -61,8 +71,7 @@ class NoImprovement(Rule):
             f"the best {history.score} ({best:.3g}, iteration {history.iteration(record)}) has not "
             f"been beaten by {self.min_delta:.0%} for {stood} iterations and is within the noise "
             "of the start",
-            "See whether all trials are like this: then suspect the environment or its reward "
-            "(`rungwise check`), otherwise this trial's learning rate and coefficients.",
+            self.remedy,
         )
 
     def _last_record(self, history: History) -> tuple[int, float]:

@@ -27,6 +27,15 @@ class NotFinite(Rule):
 
     symptom: ClassVar[str] = "not_finite"
     needs: ClassVar[tuple[str, ...]] = ()
+    causes: ClassVar[tuple[str, ...]] = (
+        "NaN or Inf in an observation or reward of the environment",
+        "a division or logarithm at zero in a loss or network of one's own",
+        "a learning rate so high that the parameters overflow",
+    )
+    remedy: ClassVar[str] = (
+        "Run `rungwise check ENV` on the environment first; if it is clean, lower `lr=1e-4` and "
+        "clip with `grad_clip=0.5`."
+    )
     healable: ClassVar[bool] = False
     at_once: ClassVar[bool] = True
 
@@ -41,8 +50,7 @@ class NotFinite(Rule):
                     "stop",
                     since,
                     f"{seen} in iteration {since}",
-                    "Check the environment's observations and rewards for NaN and Inf first; "
-                    "if they are clean, lower the learning rate and clip the gradients.",
+                    self.remedy,
                 )
         return None
 

@@ -27,6 +27,15 @@ class ZeroReward(Rule):
 
     symptom: ClassVar[str] = "zero_reward"
     needs: ClassVar[tuple[str, ...]] = ("reward_zero_share", SCORE)
+    causes: ClassVar[tuple[str, ...]] = (
+        "the goal cannot be reached, or not within an episode",
+        "its reward never arrives",
+        "the agent explores too little to meet it",
+    )
+    remedy: ClassVar[str] = (
+        "See with a simple rule or by hand that the goal can be reached and is paid; then explore "
+        "more (`entropy_coef=0.03`), begin with `warm_start`, or shape the reward."
+    )
 
     share: Annotated[float, Fraction] = 0.85
     """Share of steps without reward above which an iteration is sick."""
@@ -58,8 +67,7 @@ class ZeroReward(Rule):
             since,
             f"{share.mean():.0%} of the steps earned nothing in the last {self.rows} iterations "
             "and the score has not improved",
-            "Check that the goal can be reached within an episode and that its reward arrives; "
-            "then explore more (entropy coefficient) or shape the reward.",
+            self.remedy,
         )
 
     def _severity(self, history: History, share: FloatArray) -> Severity:

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.health import History
+from tune_jobs.health import History, Rule
 
 Curve = Any
 """A constant, a sequence of one value per row, or a function of the iteration."""
+
+Metrics = dict[str, Curve]
 
 
 def make_rows(n: int, **metrics: Curve) -> list[dict[str, Any]]:
@@ -33,6 +35,16 @@ def _at(curve: Curve, i: int) -> Any:
 
 def history(n: int, budget: Any = None, **metrics: Curve) -> History:
     return History(make_rows(n, **metrics), budget or n)
+
+
+def seen(rule: Rule, n: int, budget: Any = None, **metrics: Curve) -> Any:
+    """(severity, since) of the finding, or None."""
+    finding = rule(history(n, budget, **metrics))
+    return finding and (finding.severity, finding.since)
+
+
+def from_row(row: int, late: Any, early: Any) -> Curve:
+    return lambda i: late if i >= row else early
 
 
 def flat(n: int, level: float = 1.0, noise: float = 0.1, seed: int = 0) -> list[float]:
@@ -67,5 +79,28 @@ HEALTHY: dict[str, Curve] = {
     "lr": 3e-4,
     "nonfinite": 0,
     "runners_lost": 0,
+    "reward_std": 1.0,
+    "reward_abs_max": 2.0,
+    "success_rate": lambda i: min(1.0, 0.05 * i),
+    "truncated_share": 0.3,
+    "running_length_max": 25,
+    "observation_abs_max": 3.0,
+    "observation_constant_share": 0.2,
+    "group_signal": 0.8,
+    "advantage_mean": 0.1,
+    "advantage_std": 1.0,
+    "advantage_negative_share": 0.5,
+    "advantage_clipped_share": 0.01,
+    "entropy_coef": 0.01,
+    "grad_norm_policy": 0.2,
+    "grad_norm_value": 0.3,
+    "grad_norm_entropy": 0.01,
+    "update_ratio": 0.02,
+    "dead_unit_share": 0.1,
+    "value_abs_max": 5.0,
+    "target_abs_max": 6.0,
+    "action_clipped_share": 0.3,
+    "range_utilisation": 0.7,
+    "episode_improvement": 0.2,
 }
 """A full set of metrics none of which is sick; a test overrides the one it is about."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.validation import InputError
-from tune_jobs.health import RULES, Diagnosis, Discipline, History, Row, diagnose
+from tune_jobs.health import RULES, SCORE, Diagnosis, Discipline, History, Row, diagnose
 
 SICK: dict[str, Curve] = {
     **HEALTHY,
@@ -50,6 +50,7 @@ def test_a_sick_run_is_found_by_name_with_the_severest_first():
         "entropy_collapse": "stop",
         "choice_concentration": "stop",
         "no_improvement": "stop",
+        "no_exploration": "warn",
         "low_explained_variance": "warn",
         "gradients_always_clipped": "warn",
     }
@@ -83,7 +84,8 @@ def test_a_rule_without_its_metric_says_which_one_is_missing(symptom: str, metri
 def test_without_the_score_the_score_is_named_as_the_job_names_it():
     seen = History(make_rows(27, **SICK), 27, "excess_risk", "min")
     diagnosis = diagnose(seen)
-    assert set(diagnosis.judged) == {"not_finite", "hung", "frozen_policy", "kl_runaway"}
+    assert set(diagnosis.judged) == {s for s, rule in RULES.items() if SCORE not in rule.needs}
+    assert {"not_finite", "hung", "frozen_policy", "kl_runaway"} <= set(diagnosis.judged)
     assert set(diagnosis.not_judged.values()) == {"excess_risk"}
 
 

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from health_runs import HEALTHY, Curve, flat, history, rising
+from health_runs import HEALTHY, Metrics, flat, from_row, history, rising, seen
 
 from envs.validation import InputError
-from tune_jobs.health import RULES, History, Rule
+from tune_jobs.health import RULES, History
 from tune_jobs.health.choice_concentration import ChoiceConcentration
 from tune_jobs.health.entropy_collapse import EntropyCollapse
 from tune_jobs.health.frozen_policy import FrozenPolicy
@@ -22,19 +22,6 @@ from tune_jobs.health.not_finite import NotFinite
 from tune_jobs.health.zero_reward import ZeroReward
 
 NAN, INF = math.nan, math.inf
-
-
-Metrics = dict[str, Curve]
-
-
-def seen(rule: Rule, n: int, budget: Any = None, **metrics: Curve) -> Any:
-    """(severity, since) of the finding, or None."""
-    finding = rule(history(n, budget, **metrics))
-    return finding and (finding.severity, finding.since)
-
-
-def from_row(row: int, late: Any, early: Any) -> Curve:
-    return lambda i: late if i >= row else early
 
 
 @pytest.mark.parametrize("symptom", RULES)

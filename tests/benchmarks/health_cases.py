@@ -1,0 +1,158 @@
+# pyright: basic
+"""The runs by which the health rules are judged: sick ones with the names they may get, and well.
+
+A case is trained with several seeds. Seeds alternate between the half on which thresholds may be
+set and the half that is reported.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+SICK, ENDLESS = "benchmarks.sick:SickCartPole-v0", "benchmarks.sick:EndlessCartPole-v0"
+ARM, BANDIT = "benchmarks.sick:OneArm-v0", "toy_worlds:Bandit-v0"
+CAUSAL = "envs:CausalLearning-v0"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of run."""
+
+    name: str
+    symptoms: tuple[str, ...] = ()
+    """Names that are right; none for a healthy run."""
+    env: str = "CartPole-v1"
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    algo: str = "ppo"
+    faulty: str = ""
+    """A key of sick.FAULTY, trained instead of the algorithm."""
+    iterations: int = 60
+    settings: dict[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0, 1)
+
+
+def _sick(name, symptoms, *, fault="", **fields):
+    """A CartPole with a fault."""
+    env_kwargs = {"fault": fault} if fault else {}
+    return Case(name, symptoms, **{"env": SICK, "env_kwargs": env_kwargs} | fields)
+
+
+SMALL = {"num_envs": 64, "rollout_length": 16, "minibatch_size": 64, "lr": 0.01, "hidden": (16,)}
+GROUPS = SMALL | {"rollout_length": 8}
+EPISODES = GROUPS | {"minibatch_size": 16, "starts": 64}
+PENDULUM = {"num_envs": 16, "rollout_length": 200, "gamma": 0.9, "lr": 1e-3, "epochs": 10}
+CARTPOLE = {"num_envs": 8, "rollout_length": 128, "lr": 1e-3}
+
+SICK_CASES = [
+    _sick("no reward at all", ("zero_reward",), fault="no reward"),
+    _sick("random reward", ("low_explained_variance", "entropy_stuck_at_max", "no_improvement"),
+          fault="random reward"),
+    _sick("action ignored", ("entropy_stuck_at_max", "no_improvement"), fault="ignores the action"),
+    _sick("huge reward", ("reward_scale", "gradients_always_clipped"), fault="huge reward"),
+    _sick("tiny reward", ("reward_scale", "zero_reward"), fault="tiny reward"),
+    _sick("NaN reward", ("not_finite",), fault="NaN reward"),
+    _sick("infinite observation", ("not_finite",), fault="infinite observation"),
+    _sick("huge observation", ("observation_scale",), fault="huge observation"),
+    _sick("constant observation", ("observation_constant",), fault="constant observation"),
+    _sick("noise for observation",
+          ("low_explained_variance", "entropy_stuck_at_max", "no_improvement"),
+          fault="noise for observation"),
+    _sick("never ends", ("no_episode_ends",), fault="never ends", env=ENDLESS),
+    _sick("no success", ("no_success",), fault="no success"),
+    Case("learning rate 1", ("kl_runaway", "update_ratio"), settings=CARTPOLE | {"lr": 1.0}),
+    Case("learning rate .1", ("kl_runaway", "update_ratio"), settings=CARTPOLE | {"lr": 0.1}),
+    Case("learning rate 1e-9", ("frozen_policy", "update_ratio"), settings={"lr": 1e-9}),
+    Case("clip 1e-6", ("frozen_policy", "clip_range_too_small"), settings={"clip": 1e-6}),
+    Case(
+        "gradient clip 1e-9",
+        ("frozen_policy", "gradients_always_clipped", "update_ratio"),
+        settings={"grad_clip": 1e-9, "adam_eps": 1e-3},
+    ),
+    Case(
+        "entropy weight 10",
+        ("entropy_stuck_at_max",),
+        settings=CARTPOLE | {"entropy_coef": 10.0},
+    ),
+    Case("value weight 0", ("value_without_gradient", "low_explained_variance"),
+         settings=CARTPOLE | {"value_coef": 0.0}),
+    Case("policy detached", ("policy_without_gradient", "frozen_policy"), faulty="detached policy"),
+    Case("value detached", ("value_without_gradient",), faulty="detached value"),
+    Case("entropy detached", ("entropy_without_gradient",), faulty="detached entropy"),
+    Case("wrong sign", ("performance_collapse", "no_improvement"), faulty="wrong sign",
+         settings=CARTPOLE),
+    Case("shuffled advantages", ("entropy_stuck_at_max", "no_improvement"),
+         faulty="shuffled advantages", settings=CARTPOLE),
+    Case("values diverge", ("value_divergence",), faulty="diverging", settings=CARTPOLE),
+    Case("critic of noise", ("low_explained_variance",), "Pendulum-v1", faulty="critic of noise",
+         settings=PENDULUM | {"lr": 3e-4}),
+    Case("saturated units", ("dead_units",), faulty="saturated", settings=CARTPOLE),
+    Case("V* too high", ("v_star_optimistic",), BANDIT, algo="astar_po", faulty="V* too high",
+         settings=EPISODES),
+    Case("V* too low", ("v_star_pessimistic",), BANDIT, algo="astar_po", faulty="V* too low",
+         settings=EPISODES),
+    Case("groups alike", ("groups_without_signal",), ARM, algo="grpo", settings=GROUPS),
+    Case(
+        "collapsed at once",
+        ("entropy_collapse", "no_exploration", "choice_concentration", "performance_collapse",
+         "update_ratio"),
+        ARM,
+        {"alike": False},
+        settings=SMALL | {"lr": 0.1, "entropy_coef": 0.0, "normalise_advantages": True},
+        faulty="wrong sign",
+    ),
+    _sick("noise later", ("performance_collapse",), fault="noise for observation later",
+          settings=CARTPOLE),
+    Case("goal out of reach", ("constant_reward",), env="MountainCar-v0",
+         settings={"num_envs": 8, "rollout_length": 200}),
+    Case("relu at learning rate 1", ("kl_runaway", "dead_units", "update_ratio"),
+         settings=CARTPOLE | {"lr": 1.0, "activation": "relu"}),
+]  # fmt: skip
+
+THREE = (0, 1, 2)
+HEALTHY_CASES = [
+    Case("CartPole, PPO", settings=CARTPOLE, seeds=(0, 1, 2, 3)),
+    Case("CartPole, PPO, slow", settings={"num_envs": 8, "rollout_length": 256}, seeds=(0, 1)),
+    Case("CartPole, PPO, defaults"),
+    Case("CartPole, PPO, low learning rate", settings={"num_envs": 8, "lr": 1.5e-4}),
+    Case("CartPole, PPO, relu", settings=CARTPOLE | {"activation": "relu"}, seeds=(2, 3)),
+    Case("CartPole, PPO, no entropy bonus", settings=CARTPOLE | {"entropy_coef": 0.0}),
+    Case("CartPole, PPO, fast", settings=CARTPOLE | {"lr": 3e-3}, seeds=(4, 5)),
+    Case("CartPole, REINFORCE", algo="reinforce",
+         settings=CARTPOLE | {"minibatch_size": 256}, seeds=(0, 1)),
+    Case("CartPole, GRPO", algo="grpo", settings={"num_envs": 32, "lr": 1e-3}, seeds=(0, 1)),
+    Case("Acrobot, PPO", env="Acrobot-v1",
+         settings={"num_envs": 16, "rollout_length": 256, "lr": 1e-3, "epochs": 4}, seeds=(0, 1)),
+    Case("Acrobot, PPO, few copies", env="Acrobot-v1",
+         settings={"num_envs": 8, "rollout_length": 256, "lr": 1e-3}),
+    Case("Blackjack, PPO", env="Blackjack-v1",
+         settings={"num_envs": 32, "rollout_length": 32, "lr": 3e-3}),
+    Case("Pendulum, PPO, low learning rate", env="Pendulum-v1", settings=PENDULUM | {"lr": 3e-4},
+         seeds=(4, 5)),
+    Case("Pendulum, PPO, beta", env="Pendulum-v1",
+         settings=PENDULUM | {"value_distribution": "beta"}, seeds=(2, 3)),
+    Case("Pendulum, PPO", env="Pendulum-v1", settings=PENDULUM, seeds=(0, 1)),
+    Case("CausalLearning, PPO", env=CAUSAL, iterations=40,
+         settings={"num_envs": 64, "rollout_length": 20, "gamma": 1.0, "lr": 1e-3},
+         seeds=(0, 1, 2, 3)),
+    Case("CausalLearning, REINFORCE", env=CAUSAL, algo="reinforce", iterations=40,
+         settings={"num_envs": 64, "rollout_length": 20, "gamma": 1.0, "lr": 1e-3}, seeds=(0, 1)),
+    Case("CausalLearning, A*-PO", env=CAUSAL, algo="astar_po", iterations=40,
+         settings={"num_envs": 64, "rollout_length": 10, "lr": 3e-4}),
+    Case("CausalLearning, GRPO", env=CAUSAL, algo="grpo", iterations=40,
+         settings={"num_envs": 64, "rollout_length": 10, "lr": 1e-3}, seeds=(0, 1)),
+    Case("CausalLearning, DPO", env=CAUSAL, algo="dpo", iterations=40,
+         settings={"num_envs": 32, "rollout_length": 10, "pairs": "candidates", "lr": 1e-3},
+         seeds=(0, 1)),
+    Case("Bandit, PPO", env=BANDIT, settings=SMALL, seeds=(0, 1)),
+    Case("Bandit, GRPO", env=BANDIT, algo="grpo", settings=GROUPS, seeds=(0, 1)),
+    Case("Bandit, DPO", env=BANDIT, algo="dpo", settings=GROUPS | {"minibatch_size": 8},
+         seeds=(0, 1)),
+    Case("Bandit, A*-PO", env=BANDIT, algo="astar_po", settings=EPISODES | {"beta": 0.05},
+         seeds=(0, 1)),
+    Case("Bandit, REINFORCE", env=BANDIT, algo="reinforce", settings=SMALL),
+    Case("FrozenLake, REINFORCE", env="FrozenLake-v1", env_kwargs={"is_slippery": False},
+         algo="reinforce", settings={"num_envs": 32, "rollout_length": 64, "lr": 1e-2}),
+    Case("FrozenLake, slippery, PPO", env="FrozenLake-v1",
+         settings={"num_envs": 32, "rollout_length": 128, "lr": 3e-3}),
+    Case("FrozenLake, PPO", env="FrozenLake-v1", env_kwargs={"is_slippery": False},
+         settings={"num_envs": 16, "rollout_length": 64, "lr": 3e-3}, seeds=(0, 1)),
+]  # fmt: skip

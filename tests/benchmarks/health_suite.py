@@ -1,0 +1,166 @@
+# pyright: basic
+"""Are sick runs found, early and by their right names, and are healthy ones left alone?
+
+``make bench-health`` trains every case of ``health_cases.py``, looks at it with all rules after
+each iteration as a live run does, and prints a table; the last line is one JSON object. Odd seeds
+are the half that is reported, even ones that on which thresholds may be set. A warning or a stop
+counts, a note does not; a healthy run that learnt nothing, or lost it, is counted apart.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import ray
+import torch
+
+import algos
+from benchmarks.health_cases import HEALTHY_CASES, SICK_CASES, Case
+from benchmarks.sick import FAULTY
+from tune_jobs.health import History, diagnose
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--only", help="cases whose names contain this")
+    parser.add_argument("--half", choices=("set", "reported"), help="only seeds of one half")
+    parser.add_argument("--rows", type=Path, help="write every run's metrics to this folder")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level=logging.ERROR)
+    found = []
+    for case in [*SICK_CASES, *HEALTHY_CASES]:
+        for seed in case.seeds:
+            half = "reported" if seed % 2 else "set"
+            if (args.only and args.only not in case.name) or (args.half and half != args.half):
+                continue
+            verdict = judged(case, seed, args.rows) | {"half": half}
+            print(line(case, verdict), file=sys.stderr, flush=True)
+            found.append((case, verdict))
+    answer = {half: summary(found, half) for half in ("set", "reported")}
+    print(table(found))
+    print(json.dumps(answer))
+
+
+def judged(case: Case, seed: int, rows_to: Path | None = None):
+    """Train a case and look at it after every iteration."""
+    rows = trained(case, seed)
+    if rows_to:
+        rows_to.mkdir(parents=True, exist_ok=True)
+        name = f"{case.name}-{seed}.json".replace("/", "_").replace(" ", "-")
+        (rows_to / name).write_text(json.dumps(rows))
+    started, first, stopped = time.perf_counter(), {}, None
+    for n in range(1, len(rows) + 1):
+        diagnosis = diagnose(History(rows[:n], case.iterations))
+        for finding in diagnosis.findings:
+            if finding.severity != "note":
+                first.setdefault(finding.symptom, n / case.iterations)
+        if diagnosis.stop is not None and stopped is None:
+            stopped = (diagnosis.stop.symptom, n / case.iterations)
+    return {
+        "first": first,
+        "stopped": stopped,
+        "seed": seed,
+        "rules_s": time.perf_counter() - started,
+    } | course(rows)
+
+
+def course(rows):
+    """The returns at the start and at the end, and whether something was learnt and kept.
+
+    A run meant to be healthy that has lost most of its gain is no healthy one, whatever the rules
+    say: it is counted apart.
+    """
+    r = np.array([row.get("return_mean", np.nan) for row in rows], np.float64)
+    r = r[np.isfinite(r)]
+    if r.size < 10:
+        return {"start": None, "end": None, "learnt": False}
+    few = max(3, r.size // 10)
+    start, end = float(r[:few].mean()), float(np.median(r[-2 * few :]))
+    best = float(np.median(np.lib.stride_tricks.sliding_window_view(r, few), axis=1).max())
+    learnt = end - start > max(0.3 * (best - start), 0.1 * max(abs(start), abs(end)))
+    return {"start": start, "end": end, "learnt": learnt}
+
+
+def trained(case: Case, seed: int):
+    """One row of metrics for each iteration."""
+    kind = algos.algorithm_class(case.algo)
+    config = FAULTY.get(case.faulty, kind).get_default_config()
+    config.environment(case.env, env_config=case.env_kwargs).debugging(seed=seed)
+    settings = kind.settings_class(**case.settings)
+    algorithm = config.train_with(settings, case.iterations).build_algo()
+    rows, score = [], float("nan")
+    for i in range(case.iterations):
+        algorithm.train()
+        score = algorithm.flat.get("return_mean", score)
+        broken = algorithm.flat["nonfinite"]
+        rows.append(
+            algorithm.flat | {"iteration": i + 1, "score": float("nan") if broken else score}
+        )
+    algorithm.stop()
+    return rows
+
+
+def right(case: Case, verdict, within: float = 1.0) -> bool:
+    """Whether one of the right names was given by then."""
+    return any(verdict["first"].get(name, 2) <= within for name in case.symptoms)
+
+
+def summary(found, half: str):
+    sick = [(c, v) for c, v in found if c.symptoms and v["half"] == half]
+    meant = [(c, v) for c, v in found if not c.symptoms and v["half"] == half]
+    well = [(c, v) for c, v in meant if v["learnt"]]
+    if not sick or not well:
+        return {}
+
+    def share(hits):
+        hits = list(hits)
+        return round(sum(hits) / len(hits), 3)
+
+    return {
+        "sick": len(sick),
+        "flagged": share(bool(v["first"]) for _, v in sick),
+        "right_name": share(right(c, v) for c, v in sick),
+        "right_name_first_quarter": share(right(c, v, 0.25) for c, v in sick),
+        "healthy": len(well),
+        "false_warnings": share(bool(v["first"]) for _, v in well),
+        "false_stops": sum(v["stopped"] is not None for _, v in well),
+        "not_learnt": len(meant) - len(well),
+        "not_learnt_warned": sum(bool(v["first"]) for _, v in meant if not v["learnt"]),
+    }
+
+
+def line(case: Case, verdict) -> str:
+    names = ", ".join(f"{n} at {at:.0%}" for n, at in verdict["first"].items()) or "nothing"
+    wanted = f"  (wanted {' or '.join(case.symptoms)})" if case.symptoms else ""
+    mark = "ok " if (right(case, verdict) if case.symptoms else not verdict["first"]) else "NO "
+    stop = f"; stopped at {verdict['stopped'][1]:.0%}" if verdict["stopped"] else ""
+    start, end = verdict["start"], verdict["end"]
+    told = "" if end is None else f"; return {start:.4g} to {end:.4g}"
+    if not case.symptoms and not verdict["learnt"]:
+        told += " (not learnt: counted apart)"
+    return f"{mark}{case.name}, seed {verdict['seed']}: {names}{stop}{told}{wanted}"
+
+
+def table(found) -> str:
+    """A row for each case: what was found over its seeds and when."""
+    lines = []
+    for case in dict.fromkeys(c.name for c, _ in found):
+        own = [(c, v) for c, v in found if c.name == case]
+        kind = own[0][0]
+        hits = sum(right(c, v) if c.symptoms else not v["first"] for c, v in own)
+        when = [v["first"][n] for c, v in own for n in c.symptoms if n in v["first"]]
+        early = f"from {min(when):.0%} of the budget" if when else ""
+        lines.append(
+            f"{'sick' if kind.symptoms else 'well':5} {hits}/{len(own)}  {case:28} {early}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

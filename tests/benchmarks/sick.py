@@ -1,0 +1,203 @@
+# pyright: basic
+"""Faults to be found: environments and algorithms with something wrong in them.
+
+Everything here is planted from outside; the product has no switch for any of it.
+"""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+
+from algos.astar_po import AStarPO
+from algos.grpo import GRPO
+from algos.ppo import PPO
+from algos.reinforce import Reinforce
+
+
+class SickCartPole(CartPoleEnv):
+    """CartPole with one fault."""
+
+    def __init__(self, fault=""):
+        super().__init__()
+        self.fault, self.count = fault, 0
+        if "observation" in fault:
+            self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (4,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = super().reset(seed=seed, options=options)
+        return self._seen(observation), info
+
+    def step(self, action):
+        self.count += 1
+        drawn = self.np_random.random()
+        if self.fault == "ignores the action":
+            action = int(drawn < 0.5)
+        observation, reward, terminated, truncated, info = super().step(action)
+        if self.fault == "never ends":
+            if terminated:
+                self.state = self.np_random.uniform(-0.05, 0.05, 4)
+            self.steps_beyond_terminated = None
+            terminated = False
+        elif self.fault == "no success":
+            info = info | {"is_success": False}
+        return self._seen(observation), self._paid(reward), terminated, truncated, info
+
+    def _paid(self, reward):
+        if self.fault in ("random reward", "no success"):
+            return float(self.np_random.normal())
+        if self.fault == "NaN reward" and self.count > 1000:
+            return float("nan")
+        factors = {"no reward": 0.0, "tiny reward": 1e-6, "huge reward": 1e4}
+        return factors.get(self.fault, 1.0) * reward
+
+    def _seen(self, observation):
+        if self.fault == "constant observation":
+            return np.ones_like(observation)
+        if self.fault == "huge observation":
+            return (1e4 + 1e-2 * observation).astype(np.float32)
+        if self.fault == "infinite observation" and self.count > 1000:
+            return observation + np.float32("inf")
+        late = self.fault == "noise for observation later" and self.count > 1500
+        if self.fault == "noise for observation" or late:
+            return self.np_random.normal(size=4).astype(np.float32)
+        return observation
+
+
+class OneArm(gymnasium.Env):
+    """Four arms that all pay alike, or one that pays more from the start: nothing to explore."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(4)
+
+    def __init__(self, alike=True):
+        self.alike = alike
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.ones(2, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        reward = 1.0 if self.alike else float(self.np_random.normal() + (action == 0))
+        return np.ones(2, np.float32), reward, self.steps == 8, False, {}
+
+
+gymnasium.register("SickCartPole-v0", "benchmarks.sick:SickCartPole", max_episode_steps=500)
+gymnasium.register("EndlessCartPole-v0", "benchmarks.sick:SickCartPole")
+gymnasium.register("OneArm-v0", "benchmarks.sick:OneArm")
+
+
+def detached(term):
+    """PPO with one term of its loss cut off from the network."""
+
+    class Detached(PPO):
+        @staticmethod
+        def terms(forward, batch, settings, coefficients):
+            found = PPO.terms(forward, batch, settings, coefficients)
+            return found | {term: found[term].detach()}
+
+    Detached.__name__ = f"Detached{term}"
+    return Detached
+
+
+class WrongSign(PPO):
+    """Makes what was good rarer."""
+
+    @staticmethod
+    def prepare(rows, settings):
+        rows, metrics = PPO.prepare(rows, settings)
+        return rows.with_columns(advantages=-rows["advantages"]), metrics
+
+
+class Shuffled(PPO):
+    """Gives every step the advantage of another one."""
+
+    @staticmethod
+    def prepare(rows, settings):
+        rows, metrics = PPO.prepare(rows, settings)
+        order = np.random.default_rng(len(rows)).permutation(len(rows))
+        return rows.with_columns(advantages=rows["advantages"][order]), metrics
+
+
+class NoFuture(PPO):
+    """Takes every step for the last one: no bootstrapping, no future."""
+
+    @staticmethod
+    def credit(rollout, settings):
+        rollout.following = np.zeros_like(rollout.following)
+        rollout.done = np.ones_like(rollout.done)
+        return PPO.credit(rollout, settings)
+
+
+class Diverging(PPO):
+    """Bootstraps from twice the value of the next state: values chase themselves upwards."""
+
+    @staticmethod
+    def credit(rollout, settings):
+        rollout.following = 2 * rollout.following + 1
+        rollout.done = np.zeros_like(rollout.done)
+        return PPO.credit(rollout, settings)
+
+
+class ConstantValue(PPO):
+    """A critic whose targets are noise: it can explain nothing."""
+
+    @staticmethod
+    def prepare(rows, settings):
+        rows, metrics = PPO.prepare(rows, settings)
+        order = np.random.default_rng(len(rows)).permutation(len(rows))
+        return rows.with_columns(returns=rows["returns"][order]), metrics
+
+
+class Saturated(PPO):
+    """Weights so large that every hidden unit is at its end."""
+
+    def setup(self, config):
+        super().setup(config)
+        learner: Any = self.learner_group._learner  # type: ignore[union-attr]
+        with torch.no_grad():
+            for parameter in learner.get_parameters(learner.module["default_policy"]):
+                parameter.mul_(1e5)
+        self.push_weights()
+
+
+def shifted_v_star(by):
+    """A*-PO whose estimate of V* is off."""
+
+    class Shifted(AStarPO):
+        def begin(self):
+            found = super().begin()
+            self.v_star = {start: value + by for start, value in self.v_star.items()}
+            return found
+
+    return Shifted
+
+
+class Outliers(AStarPO):
+    """Nearly all advantages are far beyond the limit."""
+
+    @staticmethod
+    def prepare(rows, settings):
+        rows, metrics = AStarPO.prepare(rows, settings)
+        return rows, metrics | {"advantage_clipped_share": 0.9}
+
+
+FAULTY = {
+    "detached policy": detached("policy"),
+    "detached value": detached("value"),
+    "detached entropy": detached("entropy"),
+    "wrong sign": WrongSign,
+    "shuffled advantages": Shuffled,
+    "no future": NoFuture,
+    "diverging": Diverging,
+    "critic of noise": ConstantValue,
+    "saturated": Saturated,
+    "V* too high": shifted_v_star(50.0),
+    "V* too low": shifted_v_star(-50.0),
+    "grpo": GRPO,
+    "reinforce": Reinforce,
+}

@@ -1,0 +1,166 @@
+# pyright: basic
+"""Environments with one fault each, and a healthy one to compare them with."""
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+
+class Targets(gymnasium.Env):
+    """Healthy: ten steps, each shows a bit; naming it pays 1."""
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+    length = 10
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._seen(), {}
+
+    def step(self, action):
+        self.steps += 1
+        reward = self.paid(action)
+        return self._seen(), reward, self.steps >= self.length, False, {}
+
+    def paid(self, action):
+        return float(action == self.bit)
+
+    def _seen(self):
+        self.bit = int(self.np_random.integers(2))
+        return np.array([2 * self.bit - 1, self.np_random.random()], np.float32)
+
+
+class BrokenSampler(Targets):
+    """Draws an action of its own, as the edges environment of the post-mortem in effect did."""
+
+    def paid(self, action):
+        return super().paid(int(self.np_random.integers(2)))
+
+
+class OwnDice(Targets):
+    """The same, but with dice that no seed reaches."""
+
+    def paid(self, action):
+        return super().paid(int(np.random.default_rng().integers(2)))
+
+
+class CoinToss(Targets):
+    """Pays if the action meets a coin that is tossed after it: nothing can be learnt."""
+
+    def paid(self, action):
+        return float(action == self.np_random.integers(2))
+
+
+class PaidByTheClock(Targets):
+    """Pays by the number of the step."""
+
+    def paid(self, action):
+        return float(self.steps)
+
+
+class Endless(Targets):
+    """Never ends."""
+
+    length = np.inf
+
+
+class Unseeded(Targets):
+    """Pays with noise that no seed reaches."""
+
+    def paid(self, action):
+        return super().paid(action) + float(np.random.default_rng().normal())
+
+
+class Blindfolded(Targets):
+    """Shows nothing."""
+
+    def _seen(self):
+        return 0 * super()._seen()
+
+
+class Millions(Targets):
+    """Pays a million at a time."""
+
+    def paid(self, action):
+        return 1e6 * super().paid(action)
+
+
+class Broke(Targets):
+    """Pays nothing."""
+
+    def paid(self, action):
+        return 0.0
+
+
+class Always(Targets):
+    """Pays -1 whatever happens."""
+
+    def paid(self, action):
+        return -1.0
+
+
+class Late(Targets):
+    """Raises later than any check before the start would look."""
+
+    taken = 0
+
+    def paid(self, action):
+        Late.taken += 1
+        if Late.taken > 3000:
+            raise LookupError("no shelf 9")
+        return super().paid(action)
+
+
+class Proverbs(Targets):
+    """Shows text, which no policy here can read."""
+
+    observation_space = spaces.Text(9)
+
+    def _seen(self):
+        super()._seen()
+        return "left" if self.bit else "right"
+
+
+class Noisy(Targets):
+    """Healthy: pays with as much luck as merit."""
+
+    def paid(self, action):
+        return super().paid(action) + float(self.np_random.normal(0, 0.5))
+
+
+class Masked(Targets):
+    """Healthy: four choices of which two are legal, and the higher one of them pays."""
+
+    observation_space = spaces.Dict(
+        seen=spaces.Box(-1, 1, (2,), np.float32), mask=spaces.MultiBinary(4)
+    )
+    action_space = spaces.Discrete(4)
+
+    def paid(self, action):
+        return float(action == np.flatnonzero(self.mask).max())
+
+    def _seen(self):
+        self.mask = np.zeros(4, np.int8)
+        self.mask[self.np_random.permutation(4)[:2]] = 1
+        return {"seen": super()._seen(), "mask": self.mask.copy()}
+
+
+for _world in (
+    Targets,
+    BrokenSampler,
+    OwnDice,
+    CoinToss,
+    PaidByTheClock,
+    Endless,
+    Unseeded,
+    Blindfolded,
+    Millions,
+    Broke,
+    Always,
+    Late,
+    Proverbs,
+    Noisy,
+    Masked,
+):
+    gymnasium.register(f"Sick{_world.__name__}-v0", f"sick_worlds:{_world.__name__}")

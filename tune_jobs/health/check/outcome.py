@@ -1,0 +1,24 @@
+"""What a probe found."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tune_jobs.health.finding import Finding, Severity
+
+
+@dataclasses.dataclass
+class Outcome:
+    """Findings, numbers, and questions that stayed open."""
+
+    findings: list[Finding] = dataclasses.field(default_factory=list[Finding])
+    """What is wrong; ``since`` is a step of the check, 0 where there is none."""
+    figures: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    """Name -> number (or text, or numbers by name)."""
+    not_judged: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    """Symptom -> why it cannot be told."""
+
+    def find(self, symptom: str, severity: Severity, evidence: str, remedy: str) -> None:
+        """Add a finding."""
+        self.findings.append(Finding(symptom, severity, 0, evidence, remedy))

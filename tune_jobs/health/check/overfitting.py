@@ -1,0 +1,114 @@
+"""Probe ``overfit``: does the algorithm get better at a handful of starts within seconds?"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import gymnasium
+import numpy as np
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.training_data import TrainingData
+
+from algos.learner import PROGRESS
+from tune_jobs.health.check import fixed_starts
+from tune_jobs.health.check.episode import Plan
+from tune_jobs.health.check.gradients import length_of
+from tune_jobs.health.check.outcome import Outcome
+from tune_jobs.health.check.playing import play
+from tune_jobs.health.check.statistics import welch
+from tune_jobs.health.check.subject import Subject
+
+LR = 1e-3
+"""Learning rate: quicker than the default, as the problem is small."""
+ERRORS = 3.0
+"""Standard errors by which the last third must beat random play."""
+CLEAR = 6.0
+"""Standard errors after which nothing more needs to be seen."""
+ENOUGH = 8
+"""Episodes that the last third must have."""
+
+
+def overfit(subject: Subject, seconds: float) -> Outcome:
+    """Train until the time is up; compare the last third's episodes with random play."""
+    outcome = Outcome()
+    if why := subject.staged():
+        outcome.not_judged["not_learnt_quickly"] = why
+        return outcome
+    started = time.monotonic()
+    fixed = subject.world is None and "starts" in subject.offers
+    chance = _random(subject, seconds / 10, fixed)
+    copies = 64 if subject.world is not None else 8
+    length = length_of(subject, seconds / 4, copies, 128)
+    settings = subject.small(copies, length, lr=LR)
+    found = _trained(subject, settings, fixed, started + seconds, chance)
+    last = _last_third(found)
+    errors = welch(chance, last)
+    outcome.figures = {
+        "starts": fixed_starts.STARTS if fixed else None,
+        "seconds": time.monotonic() - started,
+        "iterations": len(found),
+        "steps": len(found) * settings.rows,
+        "return_random": float(chance.mean()) if chance.size else None,
+        "return_last": float(last.mean()) if last.size else None,
+        "standard_errors": errors,
+    }
+    if min(len(last), len(chance)) < ENOUGH:
+        outcome.not_judged["not_learnt_quickly"] = (
+            f"too few episodes ended in {seconds:.0f} s ({len(last)} at the end of training, "
+            f"{len(chance)} of random play; {ENOUGH} are needed)"
+        )
+    elif errors < ERRORS:
+        outcome.find(
+            "not_learnt_quickly",
+            "note",
+            f"{len(found)} iterations of {subject.algo} ({seconds:.0f} s) brought a return of "
+            f"{last.mean():.4g}, random play {chance.mean():.4g}: {errors:.1f} standard errors "
+            f"above it{', although there were only 4 starts' if fixed else ''}",
+            "A hard task may need longer: look at the other findings first, then train for some "
+            "minutes, with a larger `lr=3e-3` or another algorithm.",
+        )
+    return outcome
+
+
+def _random(subject: Subject, seconds: float, fixed: bool) -> Any:
+    """Returns of uniform play, from the same starts if they are fixed."""
+    # Seeds of actions that are multiples of four: a new action in each step.
+    plans = [Plan(i % fixed_starts.STARTS if fixed else i, 4 * i) for i in range(64)]
+    return np.array([e.total for e in play(subject, plans, seconds) if e.end])
+
+
+def _last_third(found: list[Any]) -> Any:
+    return np.concatenate([np.zeros(0), *found[-math.ceil(len(found) / 3) :]])
+
+
+def _trained(
+    subject: Subject, settings: Any, fixed: bool, deadline: float, chance: Any
+) -> list[Any]:
+    """Returns of the episodes that ended in each iteration."""
+    config = subject.config(settings)
+    if fixed:
+        config = subject.config(
+            settings, fixed_starts.ID, {"env": subject.env, "env_kwargs": subject.env_kwargs}
+        )
+    runner = subject.runner(config)
+    try:
+        made: Any = gymnasium.make(config.env, **config.env_config)
+        learner = config.build_learner(env=made)
+        made.close()
+        found: list[Any] = []
+        while time.monotonic() < deadline:
+            module: Any = learner.module[DEFAULT_MODULE_ID]
+            runner.module.set_state(module.get_state())
+            rows, statistics = runner.sample()
+            found.append(statistics["episodes"].get("episode_return", np.zeros(0)))
+            rows, _ = subject.algorithm.prepare(rows, settings)
+            if len(rows):
+                learner.update(training_data=TrainingData(batch=rows), timesteps={PROGRESS: 1e-3})
+            last = _last_third(found)
+            if len(found) > 5 and len(last) >= ENOUGH and welch(chance, last) > CLEAR:
+                break
+    finally:
+        runner.stop()
+    return found

@@ -1,0 +1,88 @@
+"""Two ways to act, played twice each from more and more starts."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from tune_jobs.health.check.episode import Episode, Plan
+from tune_jobs.health.check.playing import STEPS, play
+from tune_jobs.health.check.random_play import sample
+from tune_jobs.health.check.statistics import Pairs, paired
+from tune_jobs.health.check.subject import Subject
+
+LOOKS = (16, 64, 256, 1024, 2048, 4096)
+"""Starts after which it is judged; more are played only if they are needed and there is time."""
+LEVEL = 0.05 / len(LOOKS)
+"""Significance level of a look, so that all of them together have 5 %."""
+ENOUGH = 8
+"""Starts that must have paid something before the reward can be called blind."""
+NEGLIGIBLE = 0.08
+"""Share of variance: one that is larger must have been detectable before anything is said."""
+SAME = 64
+"""Starts that paid something, without a single difference, after which there is none."""
+
+
+def looks(subject: Subject, seconds: float, fresh: bool) -> tuple[list[list[Episode]], Pairs]:
+    """Play more and more starts until the answer is clear or the time is up."""
+    deadline = time.monotonic() + seconds
+    # The first look should take no more than half of the time.
+    scale = sample(subject, seconds).scale if fresh else None
+    possible = seconds * sample(subject, seconds).speed / (8 * LOOKS[0])
+    length = int(np.clip(possible, 20, STEPS))
+    starts: list[list[Episode]] = []
+    pairs = paired(np.zeros((0, 2, 2)))
+    for look in LOOKS:
+        plans = [
+            _plan(s, way, again, fresh)
+            for s in range(len(starts), look)
+            for way in (0, 1)
+            for again in (0, 1)
+        ]
+        found = play(subject, plans, deadline - time.monotonic(), length, scale=scale)
+        whole = [e for e in found if e.end or len(e.rewards) >= length]
+        if len(whole) < len(found):
+            found = found[: 4 * (len(found) // 4) - 4] if len(found) > 4 else []
+        starts += [found[i : i + 4] for i in range(0, len(found) - 3, 4)]
+        returns = np.array([[e.total for e in four] for four in starts]).reshape(-1, 2, 2)
+        pairs = paired(returns, LEVEL)
+        clear = pairs.p <= LEVEL or (pairs.noisy == 0 and pairs.differing)
+        if fresh:
+            settled = pairs.detectable <= NEGLIGIBLE and pairs.p > 0.3
+        else:
+            settled = pairs.differing == 0 and informed(starts) >= SAME
+        if clear or settled or len(starts) < look or time.monotonic() > deadline:
+            break
+    return starts, pairs
+
+
+def _plan(start: int, way: int, again: int, fresh: bool) -> Plan:
+    # Neighbouring seeds of actions keep to them for different times, so that ways are different.
+    actions = 5 * start + way * 2 + 1
+    return Plan(start, actions, 4 * start + 2 * way + again if fresh else None)
+
+
+def informed(starts: list[list[Episode]]) -> int:
+    """Starts that met another reward than the commonest, or another return."""
+    every = [episode for start in starts for episode in start]
+    if not every:
+        return 0
+    rewards, counts = np.unique([r for e in every for r in e.rewards], return_counts=True)
+    returns, often = np.unique([e.total for e in every], return_counts=True)
+    reward, total = rewards[counts.argmax()], returns[often.argmax()]
+    return sum(
+        any(e.total != total or any(r != reward for r in e.rewards) for e in s) for s in starts
+    )
+
+
+def figures(pairs: Pairs) -> dict[str, Any]:
+    """What there is to report of a test."""
+    return {
+        "starts": pairs.starts,
+        "differing": pairs.differing,
+        "share": pairs.share,
+        "p": pairs.p,
+        "detectable_share": pairs.detectable,
+    }

@@ -1,0 +1,133 @@
+"""Episodes of random play from given seeds, one copy at a time or, in our worlds, all at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from algos.models.base import observation_columns
+from envs import random
+from envs.arrays import take
+from tune_jobs.health.check.acting import Actor, Constant, Rule, Scale, stacked
+from tune_jobs.health.check.episode import Episode, Plan
+from tune_jobs.health.check.subject import Subject
+
+Array = np.ndarray[Any, Any]
+
+STEPS = 1000
+"""Longest episode that is played."""
+KEPT = 4000
+"""Observations that are kept."""
+
+
+def play(
+    subject: Subject,
+    plans: Sequence[Plan],
+    seconds: float = np.inf,
+    steps: int = STEPS,
+    kept: list[Mapping[str, Array]] | None = None,
+    constant: Any = None,
+    scale: Scale | None = None,
+) -> list[Episode]:
+    """Play the plans in turn until the time is up; what was finished, in their order.
+
+    ``kept`` collects observations, as columns of one copy each. With ``constant`` that is done in
+    every step; with ``scale``, the size of observations, the plans are for rules (``Rule``).
+    """
+    deadline = time.monotonic() + seconds
+
+    def actor(space: Any, plan: Plan) -> Any:
+        if constant is not None:
+            return Constant(constant)
+        return Rule(space, plan.actions, scale) if scale else Actor(space, plan.actions)
+
+    if subject.world is not None:
+        actors = [actor(subject.world.action_space, plan) for plan in plans]
+        return _batched(subject.world, plans, actors, deadline, steps, kept)
+    env = subject.make()
+    found: list[Episode] = []
+    try:
+        for plan in plans:
+            own = actor(env.action_space, plan)
+            episode = _single(env, plan, own, deadline, steps, kept)
+            if found and time.monotonic() > deadline and not episode.end:
+                break
+            found.append(episode)
+            if time.monotonic() > deadline:
+                break
+    finally:
+        env.close()
+    return found
+
+
+def _single(
+    env: Any,
+    plan: Plan,
+    actor: Any,
+    deadline: float,
+    steps: int,
+    kept: list[Mapping[str, Array]] | None,
+) -> Episode:
+    observation, _ = env.reset(seed=plan.seed)
+    if plan.noise is not None:
+        env.unwrapped.np_random = np.random.default_rng(plan.noise)
+    episode = Episode()
+    columns = _noted(observation, episode, kept)
+    while len(episode.rewards) < steps and time.monotonic() < deadline:
+        observation, reward, terminated, truncated, _ = env.step(actor.act(columns))
+        columns = _noted(observation, episode, kept)
+        episode.rewards.append(float(reward))
+        if terminated or truncated:
+            episode.end = "terminated" if terminated else "truncated"
+            break
+    return episode
+
+
+def _noted(
+    observation: Any, episode: Episode, kept: list[Mapping[str, Array]] | None
+) -> dict[str, Array]:
+    found = {name: np.asarray(part) for name, part in observation_columns(observation).items()}
+    for part in found.values():
+        # -0.0 is 0.0, though not byte by byte.
+        same = part + 0.0 if np.issubdtype(part.dtype, np.floating) else part
+        episode.seen = zlib.crc32(same.tobytes(), episode.seen)
+    if kept is not None and len(kept) < KEPT:
+        kept.append({name: part.copy() for name, part in found.items()})
+    return found
+
+
+def _batched(
+    world: Any,
+    plans: Sequence[Plan],
+    actors: list[Any],
+    deadline: float,
+    steps: int,
+    kept: list[Mapping[str, Array]] | None,
+) -> list[Episode]:
+    state, observation = world.reset(random.seeded(np.array([p.seed for p in plans], np.uint64)))
+    if plans and plans[0].noise is not None:
+        keys = random.seeded(np.array([plan.noise for plan in plans], np.uint64))
+        state = dataclasses.replace(state, keys=keys)
+    episodes, done = [Episode() for _ in plans], [None] * len(plans)
+    for step in range(steps):
+        rows = [
+            _noted(take(observation, b), e, kept) if not e.end else {}
+            for b, e in enumerate(episodes)
+        ]
+        if all(e.end for e in episodes) or (step and time.monotonic() > deadline):
+            break
+        for b, row in enumerate(rows):
+            done[b] = actors[b].act(row) if row else done[b]
+        moved = world.step(state, stacked(done))
+        state, observation = moved.state, moved.observation
+        for b, episode in enumerate(episodes):
+            if not episode.end:
+                episode.rewards.append(float(moved.reward[b]))
+                ends = {"terminated": moved.terminated[b], "truncated": moved.truncated[b]}
+                episode.end = next((name for name, over in ends.items() if over), "")
+    return episodes

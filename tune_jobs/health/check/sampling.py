@@ -1,0 +1,129 @@
+"""Probe ``sampler``: are actions drawn as their log-probabilities say, legally, and passed on?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from algos.models.base import MASK
+from tune_jobs.health.check.cells import cells, flat
+from tune_jobs.health.check.outcome import Outcome
+from tune_jobs.health.check.random_play import sample
+from tune_jobs.health.check.statistics import frequencies_p
+from tune_jobs.health.check.subject import Subject
+
+DRAWS = 4000
+"""Actions drawn for an observation: a cell of 10 % that is really 12 % is found."""
+OBSERVATIONS = 4
+"""Observations that are drawn for."""
+DOUBT, LEVEL = 0.02, 1e-3
+"""Below the first p-value it is drawn again; a second one below the other is no chance any more."""
+ERRORS = 5.0
+"""Standard errors between the mean of -log p and the entropy that are too many."""
+HEAD = "This is a fault of the policy's action head (algos/heads.py, distributions.py), not yours."
+
+Array = np.ndarray[Any, Any]
+
+
+def sampler(subject: Subject, seconds: float) -> Outcome:
+    """The policy's head against its own word."""
+    outcome = Outcome()
+    module = subject.module
+    seen = sample(subject, seconds).observed
+    ids = np.unique(np.linspace(0, len(seen) - 1, OBSERVATIONS).astype(int))
+    found = [_drawn(module, seen[i], k) for k, i in enumerate(ids)]
+    for k, i in enumerate(ids):  # what may be chance is drawn again
+        if (found[k]["p"] or 1) <= DOUBT:
+            found[k] = _drawn(module, seen[i], 1000 + k)
+    outcome.figures = {"draws": DRAWS * len(found)} | {
+        name: worst([f[name] for f in found if f[name] is not None], default=None)
+        for name, worst in (("illegal", max), ("p", min), ("mass", _furthest), ("errors", max))
+    }
+    _judge(outcome)
+    action, _, _ = module.act(_repeated(seen[0], 256), torch.Generator().manual_seed(9))
+    if lost := _lost(module.head, {name: part.numpy() for name, part in action.items()}):
+        outcome.find("action_altered", "stop", lost, HEAD)
+    return outcome
+
+
+def _drawn(module: Any, observation: Mapping[str, Array], seed: int) -> dict[str, Any]:
+    """What many draws for one observation say."""
+    batch = _repeated(observation, DRAWS)
+    action, logp, _ = module.act(batch, torch.Generator().manual_seed(seed))
+    tensors = {name: torch.from_numpy(column) for name, column in batch.items()}
+    with torch.no_grad():
+        dist = module._forward(tensors)["dist"]
+        surprise, entropy = -logp.double(), float(dist.entropy()[0])
+    error = max(float(surprise.std()) / np.sqrt(DRAWS), 1e-6)
+    told: dict[str, Any] = {"illegal": None, "p": None, "mass": None}
+    told["errors"] = abs(float(surprise.mean()) - entropy) / error
+    if MASK in batch and "choice" in action:
+        legal = batch[MASK][0].astype(bool)
+        told["illegal"] = int((~legal[action["choice"].numpy()]).sum())
+    table = cells(module.head, {name: part.numpy() for name, part in action.items()})
+    if table is None:
+        return told
+    columns, widths, counts = table
+    rows = {name: torch.from_numpy(c) for name, c in _repeated(observation, len(counts)).items()}
+    with torch.no_grad():
+        every = {name: torch.from_numpy(column) for name, column in columns.items()}
+        masses = module._forward(rows)["dist"].logp(every).double().exp().numpy() * widths
+    return told | {"mass": float(masses.sum()), "p": frequencies_p(counts, masses)}
+
+
+def _judge(outcome: Outcome) -> None:
+    told = outcome.figures
+    if told["illegal"]:
+        outcome.find(
+            "mask_not_honoured",
+            "stop",
+            f"{told['illegal']} of {DRAWS} actions drawn for one observation were illegal by its "
+            "mask",
+            HEAD,
+        )
+    wrong: list[str] = []
+    if told["mass"] is not None and abs(told["mass"] - 1) > 0.01:
+        wrong.append(f"the probabilities of all actions sum to {told['mass']:.4g}")
+    if told["p"] is not None and told["p"] <= LEVEL:
+        wrong.append(f"the frequencies of {DRAWS} draws do not fit them (p = {told['p']:.2g})")
+    if told["errors"] > ERRORS:
+        wrong.append(f"the mean of -log p is {told['errors']:.0f} standard errors from the entropy")
+    if wrong:
+        outcome.find("sampler_mismatch", "stop", "; ".join(wrong), HEAD)
+
+
+def _lost(head: Any, action: Mapping[str, Array]) -> str:
+    """What the environment would not get as it was drawn, in words; empty if nothing."""
+    passed = head.env_action(action)
+    again = head.env_action(head.stored(passed))
+    for name, part in flat(passed).items():
+        if not np.allclose(part, flat(again)[name], rtol=1e-4, atol=1e-5):
+            return f"{name} of an action changes when it is stored and passed on again"
+    stored = head.stored(passed)
+    for name, part in action.items():
+        if np.issubdtype(part.dtype, np.integer) and not np.array_equal(part, stored[name]):
+            return f"the {name} that the environment gets is not the one that was drawn"
+    outside = sum(row not in head.space for row in _rows(passed, len(next(iter(action.values())))))
+    return f"{outside} drawn actions are outside of {head.space}" if outside else ""
+
+
+def _rows(passed: Any, count: int) -> list[Any]:
+    if isinstance(passed, Mapping):
+        parts = {name: _rows(part, count) for name, part in passed.items()}
+        return [{name: part[i] for name, part in parts.items()} for i in range(count)]
+    if isinstance(passed, tuple):
+        return list(zip(*(_rows(part, count) for part in passed), strict=True))
+    return list(passed)
+
+
+def _repeated(observation: Mapping[str, Array], count: int) -> dict[str, Array]:
+    return {
+        name: np.repeat(np.asarray(part)[None], count, axis=0) for name, part in observation.items()
+    }
+
+
+def _furthest(masses: list[float], default: float | None) -> float | None:
+    return max(masses, key=lambda mass: abs(mass - 1), default=default)

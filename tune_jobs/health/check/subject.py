@@ -1,0 +1,128 @@
+"""What is examined: an environment, and the algorithm that is to learn in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import cached_property
+from typing import Any
+
+import gymnasium
+import torch
+
+from algos import algorithm_class
+from algos.algorithm import ColumnAlgorithm
+from algos.config import EpisodeSettings, TrainingSettings
+from algos.environments import make_vector_env
+from algos.models import MODELS
+from algos.requirements import Need, offered
+from algos.runner import ColumnRunner
+from envs.batched import World
+
+SPREAD = 0.3
+"""Standard deviation of the weights of a policy that is far from uniform."""
+PLAIN = {
+    "num_env_runners": 0,
+    "num_learners": 0,
+    "pipeline": False,
+    "record": "",
+    "warm_start": "",
+    "lr_schedule": "constant",
+    "warmup": 0.0,
+}
+"""Settings that a check leaves out: where things run, and what depends on the budget."""
+
+
+@dataclasses.dataclass
+class Subject:
+    """An environment and an algorithm with its settings."""
+
+    env: str
+    """The Gymnasium id."""
+    env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    """Its arguments."""
+    algo: str = "ppo"
+    """The algorithm's name."""
+    settings: TrainingSettings | None = None
+    """The algorithm's settings; None takes its defaults."""
+    algorithm: Any = None
+    """The algorithm's class; None takes the one of that name."""
+    shared: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    """What one probe found out and others use."""
+
+    def __post_init__(self) -> None:
+        self.algorithm = self.algorithm or algorithm_class(self.algo)
+        self.settings = self.settings or self.algorithm.settings_class()
+
+    def make(self) -> gymnasium.Env[Any, Any]:
+        """One copy of the environment."""
+        return gymnasium.make(self.env, **self.env_kwargs)
+
+    @cached_property
+    def world(self) -> World[Any] | None:
+        """The batched world behind it, if it is one of ours."""
+        made = make_vector_env(self.env, dict(self.env_kwargs), 1)
+        made.close()
+        return getattr(made, "world", None)
+
+    @cached_property
+    def offers(self) -> frozenset[Need]:
+        """What the environment has that some algorithms need."""
+        made = make_vector_env(self.env, dict(self.env_kwargs), 2, seeded=True)
+        try:
+            return offered(made)
+        finally:
+            made.close()
+
+    @cached_property
+    def module(self) -> Any:
+        """A policy network whose weights are large enough for its probabilities to differ."""
+        made, s = self.make(), self.small()
+        built = MODELS[s.model](
+            observation_space=made.observation_space,
+            action_space=made.action_space,
+            model_config=s.model_config,
+        )
+        made.close()
+        return spread(built, SPREAD)
+
+    def small(self, copies: int = 8, length: int = 64, **changed: Any) -> TrainingSettings:
+        """The settings for ``length`` steps of about ``copies`` copies in this process."""
+        s: Any = self.settings
+        # Whole groups of episodes; A*-PO's reference has groups of its own.
+        group = s.group_size if isinstance(s, EpisodeSettings) else 1
+        group = math.lcm(group, getattr(s, "reference_samples", 1))
+        copies = max(copies // group, 1) * group
+        size = min(s.minibatch_size, max(copies * length // 4, 1))
+        size = min(size, copies) if isinstance(s, EpisodeSettings) else size
+        own = {"num_envs": copies, "rollout_length": length, "minibatch_size": size}
+        return dataclasses.replace(s, **PLAIN | own | changed)
+
+    def config(
+        self, settings: TrainingSettings, env: str = "", env_kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """RLlib's configuration of the algorithm with these settings."""
+        config = self.algorithm.get_default_config()
+        given = self.env_kwargs if env_kwargs is None else env_kwargs
+        config.environment(env or self.env, env_config=given)
+        return config.debugging(seed=0).train_with(settings, 1000)
+
+    def runner(self, config: Any) -> Any:
+        """A runner in this process, without Ray."""
+        torch.manual_seed(0)
+        return ColumnRunner(config=config, worker_index=0)
+
+    def staged(self) -> str:
+        """Why only a whole trial can learn by this algorithm; empty if a few updates show it."""
+        if self.algorithm.begin is ColumnAlgorithm.begin:
+            return ""
+        return f"{self.algo} learns in stages, which only a whole trial has"
+
+
+def spread(module: Any, size: float) -> Any:
+    """A module with weights drawn anew, of this standard deviation."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(0, size, generator=generator)
+    return module

@@ -1,0 +1,123 @@
+"""``rungwise explain``: what a symptom means, how it is measured and what to try.
+
+Everything said here is read from the rules themselves and from the catalogue of metrics.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import textwrap
+from typing import Any
+
+from algos.metrics import METRICS
+from envs.validation import unknown_name
+from tune_jobs.health.doctor import RULES, Discipline
+from tune_jobs.health.finding import SCORE, Rule
+from tune_jobs.words import percent
+
+Answer = dict[str, Any]
+
+_SCORE = {"meaning": "what the run is judged by", "unit": "", "healthy": "improves"}
+
+
+def explain(symptom: str) -> Answer:
+    """All there is to know about a symptom; the answer of ``rungwise explain SYMPTOM --json``.
+
+    Raises:
+        InputError: naming the nearest symptoms if there is none of this name.
+    """
+    rule = _rule(symptom)
+    meaning, warm_up = _meaning(rule)
+    return {
+        "symptom": symptom,
+        "title": title(symptom),
+        "meaning": meaning,
+        "warm_up": warm_up,
+        "measured": {
+            "needs": {need: _metric(need) for need in rule.needs},
+            "thresholds": _thresholds(rule),
+        },
+        "stops": stops(symptom),
+        "causes": list(rule.causes),
+        "remedy": rule.remedy,
+    }
+
+
+def title(symptom: str) -> str:
+    """The symptom in one clause."""
+    module = importlib.import_module(type(_rule(symptom)).__module__)
+    clause = (module.__doc__ or "").partition("\n\n")[0].partition("``: ")[2].strip()
+    return clause[:1].upper() + clause[1:].removesuffix(".")
+
+
+def stops(symptom: str) -> dict[str, str]:
+    """The most it may do, and when it ends a run, unless the job's ``health`` says otherwise."""
+    rule, discipline = _rule(symptom), Discipline()
+    when = f"{_from(rule)}, if it holds for {discipline.patience} iterations in a row"
+    if rule.at_once:
+        when = _from(rule)
+    return {"highest": rule.highest, "when": when if rule.highest == "stop" else "never"}
+
+
+def _from(rule: Rule) -> str:
+    """The share of the budget from which a stop may be both asked for and granted."""
+    asked = float(getattr(rule, "stop_from", 0.0))
+    share = max(asked, Discipline().stop_from) if rule.healable else asked
+    return f"from {percent(share)} of the budget on" if share else "at any time"
+
+
+def table() -> str:
+    """Every symptom as a row of a Markdown table."""
+    lines = [
+        "| symptom | what it means | judged from | may end a run |",
+        "| --- | --- | --- | --- |",
+    ]
+    for symptom, rule in RULES.items():
+        needs = ", ".join("the score" if need == SCORE else f"`{need}`" for need in rule.needs)
+        needs = needs or "whatever was logged"
+        may = _from(rule) if rule.highest == "stop" else f"no ({rule.highest})"
+        lines.append(f"| `{symptom}` | {title(symptom)} | {needs} | {may} |")
+    return "\n".join(lines)
+
+
+def _rule(symptom: str) -> Rule:
+    if symptom not in RULES:
+        raise unknown_name("symptom", symptom, RULES)
+    return RULES[symptom]
+
+
+def _meaning(rule: Rule) -> tuple[str, str]:
+    """The rule's own docstring: what it takes for sick, and when it begins to judge."""
+    doc = inspect.cleandoc(rule.__doc__ or "").replace("``", "`")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in doc.split("\n\n")]
+    warm_up = next((p for p in paragraphs if p.startswith("Warm-up:")), "")
+    return "\n\n".join(p for p in paragraphs if p != warm_up), warm_up
+
+
+def _metric(name: str) -> dict[str, str]:
+    if name == SCORE:
+        return _SCORE
+    metric = METRICS[name]
+    return {"meaning": metric.meaning, "unit": metric.unit, "healthy": metric.healthy}
+
+
+def _thresholds(rule: Rule) -> Answer:
+    """Each field of a rule with its value and the docstring under it."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(type(rule)))).body[0]
+    assert isinstance(body, ast.ClassDef)  # noqa: S101
+    docs = {
+        field.target.id: " ".join(str(doc.value.value).split())
+        for field, doc in zip(body.body, body.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(doc, ast.Expr)
+        and isinstance(doc.value, ast.Constant)
+    }
+    fields: Any = rule  # every rule is a dataclass
+    return {
+        field.name: {"value": getattr(rule, field.name), "meaning": docs.get(field.name, "")}
+        for field in dataclasses.fields(fields)
+    }

@@ -1,0 +1,40 @@
+"""A finished run as rows: what every reader of a format makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from tune_jobs.health.history import History, as_number
+
+SHORTEST = 30
+"""Iterations that a run of unknown budget is taken to have had at least. The rules shorten their
+warm-ups for a small budget: of ten healthy rows three were then said to explain no variance."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Log:
+    """One run, or one trial of a sweep, in the names of our catalogue."""
+
+    name: str
+    """Where it was found, below the path that was asked for."""
+    format: str
+    """Whose it is, e.g. ``SB3 progress.csv``."""
+    rows: list[dict[str, Any]]
+    """One row an iteration; a metric that was not logged is not in it."""
+    unmapped: list[str]
+    """Numbers of the log that are none of our metrics."""
+    score: str = "return_mean"
+    """The metric to judge the run by."""
+    mode: Literal["min", "max"] = "max"
+    """Whether a smaller or a larger score is better."""
+    budget: int | None = None
+    """Iterations the run might have taken; None if the log does not say."""
+    renamed: frozenset[str] = frozenset()
+    """Names of the caller's renaming that are in the log."""
+
+    @property
+    def history(self) -> History:
+        """What the rules judge. A run of unknown budget is taken to have used it all."""
+        last = int(as_number(self.rows[-1].get("iteration"))) if self.rows else 0
+        return History(self.rows, self.budget or max(SHORTEST, last), self.score, self.mode)

@@ -1,0 +1,207 @@
+"""What others call the metrics of our catalogue: the one table of foreign names.
+
+Where a log has several names for one metric, the one that stands first here is taken. A name that
+is in our catalogue (with or without Tune's ``metrics/``) needs no line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+
+from algos.metrics import METRICS
+from envs.validation import unknown_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Ours:
+    """The metric of our catalogue that a foreign one is, and what makes it so."""
+
+    name: str
+    times: float = 1.0
+    """Ours is the foreign number times this: -1 where the sign differs."""
+    since_start: bool = False
+    """The foreign number counts since the start of the run, ours within an iteration."""
+    per_episode: bool = False
+    """Logged once an episode; ours is the mean of an iteration."""
+    hides: str = ""
+    """Another foreign name for the same number that would be taken for something else."""
+    patchy: bool = False
+    """NaN may stand for an empty cell: only one that stays until the end is believed."""
+
+
+RLLIB = {
+    "training_iteration": Ours("iteration"),
+    "num_env_steps_sampled_lifetime": Ours("env_steps"),
+    "env_runners/num_env_steps_sampled_lifetime": Ours("env_steps"),
+    "env_runners/episode_return_mean": Ours("return_mean"),
+    "env_runners/episode_return_min": Ours("return_min"),
+    "env_runners/episode_return_max": Ours("return_max"),
+    "env_runners/num_episodes": Ours("episodes"),
+    "env_runners/episode_len_mean": Ours("episode_length"),
+    "learners/*/policy_loss": Ours("policy_loss"),
+    "learners/*/vf_loss_unclipped": Ours("value_loss", times=0.5),  # vf_loss is cut off at a limit
+    "learners/*/vf_loss": Ours("value_loss", times=0.5),
+    "learners/*/qf_loss": Ours("value_loss"),
+    "learners/*/vf_explained_var": Ours("explained_variance"),
+    "learners/*/entropy": Ours("entropy"),
+    "learners/*/mean_kl_loss": Ours("kl"),
+    "learners/*/curr_kl_coeff": Ours("kl_coef"),
+    "learners/*/curr_entropy_coeff": Ours("entropy_coef"),
+    "learners/*/default_optimizer_learning_rate": Ours("lr"),
+    "learners/*/gradients_default_optimizer_global_norm": Ours("grad_norm"),
+    "time_this_iter_s": Ours("iteration_s"),
+}
+"""The new API stack of RLlib, and Tune; ``*`` is a policy's id."""
+
+_STATS = "info/learner/*/learner_stats/"
+# The old stack averages returns over 100 episodes, and its grad_gnorm is the norm after clipping.
+_HIDES = "env_runners/episode_return_mean"
+RLLIB_OLD = {
+    "env_runners/episode_reward_mean": Ours("return_mean_100", hides=_HIDES),
+    "sampler_results/episode_reward_mean": Ours("return_mean_100"),
+    "episode_reward_mean": Ours("return_mean_100", hides=_HIDES),
+    "episodes_this_iter": Ours("episodes"),
+    "episode_len_mean": Ours("episode_length"),
+    _STATS + "policy_loss": Ours("policy_loss"),
+    _STATS + "vf_loss": Ours("value_loss", times=0.5),
+    _STATS + "vf_explained_var": Ours("explained_variance"),
+    _STATS + "entropy": Ours("entropy"),
+    _STATS + "kl": Ours("kl"),
+    _STATS + "cur_kl_coeff": Ours("kl_coef"),
+    _STATS + "entropy_coeff": Ours("entropy_coef"),
+    _STATS + "cur_lr": Ours("lr"),
+    "num_env_steps_sampled": Ours("env_steps"),
+    "timesteps_total": Ours("env_steps"),
+}
+"""The old API stack of RLlib."""
+
+SB3 = {
+    "time/total_timesteps": Ours("env_steps"),
+    "time/iterations": Ours("iteration"),
+    "time/episodes": Ours("episodes", since_start=True),
+    "time/fps": Ours("env_steps_per_s"),
+    "rollout/ep_rew_mean": Ours("return_mean_100", hides="eval/mean_reward"),
+    "rollout/ep_len_mean": Ours("episode_length"),
+    "rollout/success_rate": Ours("success_rate"),
+    "train/policy_gradient_loss": Ours("policy_loss"),
+    "train/policy_loss": Ours("policy_loss"),
+    "train/actor_loss": Ours("policy_loss"),
+    "train/value_loss": Ours("value_loss", times=0.5),
+    "train/critic_loss": Ours("value_loss"),
+    "train/loss": Ours("value_loss"),  # DQN's; PPO has a value_loss and this is the sum
+    "train/explained_variance": Ours("explained_variance"),
+    "train/entropy_loss": Ours("entropy", times=-1),
+    "train/ent_coef": Ours("entropy_coef"),
+    "train/approx_kl": Ours("kl"),
+    "train/clip_fraction": Ours("clip_fraction"),
+    "train/learning_rate": Ours("lr"),
+    "eval/mean_reward": Ours("return_mean"),
+    "eval/mean_ep_length": Ours("episode_length"),
+}
+"""Stable-Baselines3, in progress.csv and in TensorBoard."""
+
+CLEANRL = {
+    "charts/episodic_return": Ours("return_mean", per_episode=True),
+    "charts/episodic_length": Ours("episode_length", per_episode=True),
+    "charts/learning_rate": Ours("lr"),
+    "charts/sps": Ours("env_steps_per_s"),
+    "losses/policy_loss": Ours("policy_loss"),
+    "losses/actor_loss": Ours("policy_loss"),
+    "losses/value_loss": Ours("value_loss"),
+    "losses/td_loss": Ours("value_loss"),
+    "losses/qf_loss": Ours("value_loss"),
+    "losses/entropy": Ours("entropy"),
+    "losses/alpha": Ours("entropy_coef"),
+    "losses/approx_kl": Ours("kl"),
+    "losses/clipfrac": Ours("clip_fraction"),
+    "losses/explained_variance": Ours("explained_variance"),
+}
+"""CleanRL, in TensorBoard."""
+
+_PLAIN = {
+    "iteration": ("iteration", "iter", "update", "epoch"),
+    "env_steps": (
+        *("step", "steps", "_step", "global_step", "timestep", "timesteps", "total_timesteps"),
+        *("total_steps", "num_timesteps", "frames", "totalenvinteracts", "misc/total_timesteps"),
+    ),
+    "return_mean": (
+        *("return", "returns", "mean_return", "episode_return", "episodic_return", "avg_return"),
+        *("average_return", "ep_return", "ep_ret", "averageepret", "reward", "rewards"),
+        *("mean_reward", "episode_reward", "episodic_reward", "ep_reward", "ep_rew_mean"),
+        *("avg_reward", "average_reward", "eprewmean", "score", "scores"),
+    ),
+    "episode_length": ("eplen", "ep_len", "ep_len_mean", "eplenmean", "mean_episode_length"),
+    "policy_loss": ("pi_loss", "pg_loss", "actor_loss", "losspi", "loss/policy_loss"),
+    "value_loss": ("vf_loss", "v_loss", "critic_loss", "lossv", "td_loss", "loss/value_loss"),
+    "explained_variance": ("explained_var", "vf_explained_var", "ev", "misc/explained_variance"),
+    "entropy": ("policy_entropy", "loss/policy_entropy"),
+    "kl": ("approx_kl", "approxkl", "mean_kl", "kl_divergence", "loss/approxkl"),
+    "clip_fraction": ("clipfrac", "clip_frac", "loss/clipfrac"),
+    "grad_norm": ("gradient_norm", "grad_global_norm"),
+    "lr": ("learning_rate",),
+    "success_rate": ("success", "is_success", "ep_success", "success_mean"),
+}
+"""Plain files, OpenAI's baselines and Spinning Up."""
+
+KNOWN: dict[str, Ours] = (
+    RLLIB
+    | RLLIB_OLD
+    | SB3
+    | CLEANRL
+    | {theirs: Ours(ours, patchy=True) for ours, names in _PLAIN.items() for theirs in names}
+    | {"entropy_loss": Ours("entropy", times=-1, patchy=True)}
+)
+
+_RANK = {name: rank for rank, name in enumerate(KNOWN)}
+_POLICY = re.compile(r"^(learners|info/learner)/([^/]+)/")
+
+
+def sources(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, Ours]:
+    """The foreign names that our metrics are taken from, at most one for each of ours."""
+    candidates: list[tuple[int, int, str, Ours]] = []
+    for place, name in enumerate(names):
+        found = _known(name, rename)
+        if found is not None:
+            candidates.append((found[0], place, name, found[1]))
+    candidates.sort(key=lambda candidate: candidate[:2])
+    hidden = {ours.hides for *_, ours in candidates}
+    taken: dict[str, tuple[str, Ours]] = {}
+    for _, _, name, ours in candidates:
+        if bare(name) not in hidden:
+            taken.setdefault(ours.name, (name, ours))
+    return dict(taken.values())
+
+
+def check_rename(rename: Mapping[str, str]) -> None:
+    """Refuse a renaming to a metric that does not exist.
+
+    Raises:
+        InputError: naming the metric with the nearest known ones.
+    """
+    for name in rename.values():
+        if name not in METRICS and name != "iteration":
+            raise unknown_name("metric", name, METRICS, "in our catalogue")
+
+
+def bare(name: str) -> str:
+    """The name without what Tune's TensorBoard files put before it."""
+    return name.removeprefix("ray/tune/")
+
+
+def _known(name: str, rename: Mapping[str, str]) -> tuple[int, Ours] | None:
+    """What a foreign name is, with its rank: the smallest is taken."""
+    short = bare(name)
+    for given in (name, short):
+        if given in rename:
+            return -2, Ours(rename[given], patchy=True)
+    own = short.removeprefix("metrics/")
+    if own in METRICS:
+        return -1, Ours(own, patchy=own == short)
+    policy = _POLICY.match(short)
+    general = _POLICY.sub(r"\1/*/", short).casefold()
+    if general not in KNOWN:
+        return None
+    others = 0 if policy is None or policy[2] == "default_policy" else len(KNOWN)
+    return _RANK[general] + others, KNOWN[general]

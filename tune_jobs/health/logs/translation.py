@@ -1,0 +1,202 @@
+"""From the numbers of a foreign log to rows of our catalogue.
+
+Three traps are dealt with here. RLlib writes NaN where it has nothing to say: a return while no
+episode has finished, a loss when nothing was learnt. It logs a KL of 0 in every row when it does
+not compute it. And smoothed returns hide how many episodes are behind a row, which the start of a
+run cannot be judged without, so they are estimated from steps and episode lengths.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from algos.metrics import METRICS
+from envs.validation import InputError
+from tune_jobs.health.history import as_number
+from tune_jobs.health.improvement import BoolArray, FloatArray
+from tune_jobs.health.logs.log import Log
+from tune_jobs.health.logs.names import Ours, bare, sources
+
+RETURNS = ("return_mean", "return_mean_100")
+_RECORD = "record"
+"""Under this name a row carries the foreign values it was made of while it is worked on."""
+NO_ROW = {"iteration", "env_steps", "env_steps_per_s", "iteration_s", "lr", _RECORD}
+"""What alone makes no row: a line of an evaluation between two iterations has it too."""
+_LEARNER = re.compile(r"((?:ray/tune/)?learners/[^/]+/)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One line of a foreign log."""
+
+    place: str
+    """Where it stands, for messages: ``line 7``."""
+    values: Mapping[str, object]
+    """Foreign name to number, text or list; a cell that is empty is not there."""
+
+
+def translated(
+    path: Path, name: str, form: str, records: Sequence[Record], rename: Mapping[str, str]
+) -> Log:
+    """The log that the records of a file are.
+
+    Raises:
+        InputError: if a metric has a value that is not a number.
+    """
+    names = list(dict.fromkeys(key for record in records for key in record.values))
+    taken = sources(names, rename)
+    rows = [_row(path, record, taken) for record in records]
+    _increase(rows, taken)
+    rows = _numbered([row for row in rows if row.keys() - NO_ROW])
+    _estimate_episodes(rows)
+    for theirs, ours in taken.items():
+        _believe(rows, theirs, ours)
+    if any(ours.name == "kl" and "kl_loss" in theirs for theirs, ours in taken.items()):
+        _drop_kl_not_computed(rows)
+    unmapped = [other for other in names if other not in taken and _is_metric(other, records)]
+    for other in unmapped:
+        if "loss" in other.casefold():
+            _watch(rows, other)
+    for row in rows:
+        row.pop(_RECORD, None)
+    exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
+    score = RETURNS[0] if exact >= smooth / 2 else RETURNS[1]
+    return Log(name, form, rows, unmapped, score=score, renamed=frozenset(rename) & set(names))
+
+
+def _row(path: Path, record: Record, taken: Mapping[str, Ours]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for theirs, ours in taken.items():
+        value = record.values.get(theirs)
+        if value is None or isinstance(value, bool):
+            continue
+        if isinstance(value, int | float):
+            if math.isnan(value) and _learnt_nothing(theirs, record):
+                continue
+            row[ours.name] = float(value) * ours.times
+        elif ours.name in METRICS and METRICS[ours.name].unit in ("text", "shares"):
+            row[ours.name] = value
+        else:
+            raise InputError(
+                f"{path}, {record.place}: {theirs} is {value!r}, which is not a number."
+            )
+    return row | {_RECORD: record.values} if row else row
+
+
+def _learnt_nothing(theirs: str, record: Record) -> bool:
+    """Whether RLlib says NaN of a learner because this iteration had no update."""
+    learner = _LEARNER.match(theirs)
+    counter = f"{learner[1]}num_module_steps_trained" if learner else ""
+    return counter in record.values and not as_number(record.values[counter]) > 0
+
+
+def _increase(rows: Iterable[dict[str, Any]], taken: Mapping[str, Ours]) -> None:
+    for name in (ours.name for ours in taken.values() if ours.since_start):
+        before = 0.0
+        for row in rows:
+            if name in row:
+                row[name], before = max(0.0, row[name] - before), row[name]
+
+
+def _numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the log's own count of iterations if it counts each of them, else with ours.
+
+    What a resume ran again is taken from the later row. A log that has only every tenth iteration
+    is counted by its rows, because the rules' warm-ups are numbers of rows.
+    """
+    kept: list[dict[str, Any]] = []
+    for row in rows:
+        while kept and "iteration" in row and kept[-1].get("iteration", -1) >= row["iteration"]:
+            kept.pop()
+        kept.append(row)
+    own = [as_number(row.get("iteration")) for row in kept]
+    dense = all(later - earlier == 1 for earlier, later in pairwise(own))
+    start = int(own[0]) if own and dense and own[0] >= 1 else 1
+    for number, row in enumerate(kept, start=start):
+        row["iteration"] = number
+    return kept
+
+
+def _estimate_episodes(rows: Iterable[dict[str, Any]]) -> None:
+    before = 0.0
+    for row in rows:
+        steps, length = as_number(row.get("env_steps")), as_number(row.get("episode_length"))
+        if "episodes" not in row and steps > before and length >= 1:
+            row["episodes"] = (steps - before) / length
+        before = steps if math.isfinite(steps) else before
+
+
+def _believe(rows: Sequence[dict[str, Any]], theirs: str, ours: Ours) -> None:
+    """Take out the NaN that only say that there was no number; point at the others."""
+    name = ours.name
+    values = np.array([as_number(row.get(name, 0.0)) for row in rows])
+    there = np.array([name in row for row in rows], dtype=np.bool_)
+    lasting = _lasts(_column(rows, name)) if ours.patchy else there
+    for row, value, believed in zip(rows, values, lasting, strict=True):
+        if not isinstance(row.get(name), float) or math.isfinite(value):
+            continue
+        if name in RETURNS and "episodes" in row and not row["episodes"] > 0:
+            believed = False
+        if math.isnan(value) and not believed:
+            del row[name]
+        elif name in RETURNS:
+            row.setdefault("nonfinite", 1)
+            row.setdefault("nonfinite_where", f"{theirs} ({value})")
+
+
+def _watch(rows: Sequence[dict[str, Any]], theirs: str) -> None:
+    """Point at a loss that is none of ours and has turned NaN or infinite."""
+    column = np.array([as_number(row[_RECORD].get(theirs)) for row in rows])
+    for row, sick in zip(rows, _lasts(column) | np.isinf(column), strict=True):
+        if sick and theirs in row[_RECORD]:
+            row.setdefault("nonfinite", 1)
+            row.setdefault("nonfinite_where", f"{theirs} ({row[_RECORD][theirs]})")
+
+
+def _lasts(column: FloatArray) -> BoolArray:
+    """Which NaN of a column [R] stay to the end: parameters do not come back from NaN.
+
+    They must be more in a row than ever were between two numbers, where they are a log's rhythm.
+    """
+    numbers = np.flatnonzero(~np.isnan(column))
+    lasting = np.zeros(column.size, dtype=np.bool_)
+    if numbers.size and column.size - 1 - numbers[-1] > max(np.diff(numbers), default=1) - 1:
+        lasting[numbers[-1] + 1 :] = True
+    return lasting
+
+
+def _drop_kl_not_computed(rows: Sequence[dict[str, Any]]) -> None:
+    column = _column(rows, "kl")
+    if not np.any(column[~np.isnan(column)] != 0):
+        for row in rows:
+            row.pop("kl", None)
+
+
+def _column(rows: Sequence[dict[str, Any]], name: str) -> FloatArray:
+    return np.array([as_number(row.get(name)) for row in rows])
+
+
+def _is_metric(name: str, records: Sequence[Record]) -> bool:
+    if bare(name).startswith("config/"):
+        return False
+    values = (record.values.get(name) for record in records)
+    return any(isinstance(value, int | float) and value is not True for value in values)
+
+
+def flat(nested: Mapping[str, object], before: str = "") -> dict[str, object]:
+    """Nested keys joined by a slash, without what has no value."""
+    found: dict[str, object] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            found |= flat(cast("Mapping[str, object]", value), f"{before}{key}/")
+        elif value is not None:
+            found[before + str(key)] = value
+    return found
