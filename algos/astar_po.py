@@ -120,7 +120,8 @@ class AStarPO(ColumnAlgorithm):
         if cache:
             table = {"start": np.array(list(self.v_star)), "v_star": values}
             recording.write(Columns(table), cache, env=self.config.env)
-        return first | {"v_star_mean": float(values.mean()), "v_star_std": float(values.std())}
+        own = np.array([self.v_star[start] for start in range(s.starts)], np.float32)
+        return first | {"v_star_mean": float(own.mean()), "v_star_std": float(own.std())}
 
     def _checksum(self) -> str:
         """What V* depends on: the reference's weights, the environment and how it is estimated."""

@@ -148,9 +148,14 @@ class EpisodeSettings(TrainingSettings):
     starts: Annotated[int, NonNegative] = 0
     """How many starts there are in all; 0: every iteration has new ones."""
 
+    @property
+    def grouped(self) -> bool:
+        """Whether episodes are collected in groups at all."""
+        return True
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_envs % self.group_size:
+        if self.grouped and self.num_envs % self.group_size:
             raise InputError(
                 f"{type(self).__name__}.num_envs must be a multiple of group_size "
                 f"({self.group_size}), but it is {self.num_envs}."

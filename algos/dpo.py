@@ -52,9 +52,14 @@ class DPOSettings(EpisodeSettings):
     reference_every: Annotated[int, NonNegative] = 25
     """Updates after which the reference is taken anew; 0: it stays that of the beginning."""
 
+    @property
+    def grouped(self) -> bool:
+        """Only where episodes are compared."""
+        return self.pairs == "groups"
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pairs == "groups" and self.group_size < 2:
+        if self.grouped and self.group_size < 2:
             raise InputError("DPOSettings.group_size must be at least 2 to compare episodes.")
 
 

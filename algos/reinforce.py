@@ -51,9 +51,14 @@ class ReinforceSettings(EpisodeSettings):
     reference_kl_coef: Annotated[float, NonNegative] = 0.0
     """Weight of the KL to the policy as it was when training began."""
 
+    @property
+    def grouped(self) -> bool:
+        """Only for baselines made of groups."""
+        return self.baseline != "value"
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.baseline != "value" and self.group_size < 2:
+        if self.grouped and self.group_size < 2:
             raise InputError(
                 f"ReinforceSettings.group_size must be at least 2 for baseline={self.baseline}."
             )
@@ -71,7 +76,7 @@ class Reinforce(ColumnAlgorithm):
     @staticmethod
     def needs(settings: ReinforceSettings) -> frozenset[Need]:
         """Repeatable starts, for baselines made of groups."""
-        return frozenset() if settings.baseline == "value" else frozenset({"starts"})
+        return frozenset({"starts"}) if settings.grouped else frozenset()
 
     @staticmethod
     def reference_every(settings: ReinforceSettings) -> int | None:

@@ -10,6 +10,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from algos.ppo import PPO
 from algos.reinforce import Reinforce
 from algos.rollout import Rollout, first_episodes
+from envs.validation import InputError
 
 BANDIT = "toy_worlds:Bandit-v0"
 T, B = 6, 4
@@ -129,3 +130,9 @@ def test_the_kl_to_the_policy_of_the_beginning_keeps_it_near():
         return [small.updated(learner, rows[0])["reference_kl"] for _ in range(15)][-1]
 
     assert 0 < moved(5.0) < moved(0.01) / 2
+
+
+def test_only_baselines_made_of_groups_ask_for_whole_groups():
+    assert small.settings("reinforce", num_envs=3).num_envs == 3
+    with pytest.raises(InputError, match=r"num_envs must be a multiple of group_size \(8\)"):
+        small.settings("reinforce", num_envs=3, group_size=8, baseline="group_mean")
