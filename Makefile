@@ -4,7 +4,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-BENCH_READY := .venv/.ready-bench
 PEERS_READY := .venv/.ready-peers
 
 .PHONY: setup tune test test-learning test-peers check bench clean
@@ -40,14 +39,10 @@ $(PEERS_READY): $(READY)
 check: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/test_house_style.py
 
-# What is compared is an extra, installed by the first call. Arguments go into BENCH: make bench
-# BENCH="--only cartpole --full" (five rounds instead of three; --help lists the rest).
-bench: $(BENCH_READY)
+# Arguments go into BENCH: make bench BENCH="--only cartpole --full" (five rounds instead of three;
+# --help lists the rest).
+bench: $(READY)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.bench $(BENCH)
-
-$(BENCH_READY): $(READY)
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[bench]"
-	@touch $(BENCH_READY)
 
 # Sick and healthy runs, judged while they train. make bench-health BENCH="--only CartPole" (--help
 # lists the rest).

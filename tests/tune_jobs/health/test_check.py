@@ -3,8 +3,9 @@
 
 import json
 
+import numpy as np
 import pytest
-import sick_worlds  # noqa: F401  (registers its worlds)
+import sick_worlds
 import torch
 
 from algos.distributions import Categorical
@@ -72,7 +73,8 @@ def test_a_planted_fault_is_found_and_nothing_else_is(world, symptom, severity):
     assert told.keys() <= {"gymnasium_check"}  # which notices missing seeds as well
 
 
-def test_dice_that_no_seed_reaches_are_told_from_a_reward_that_follows_the_action():
+def test_dice_that_no_seed_reaches_are_told_from_a_reward_that_follows_the_action(monkeypatch):
+    monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(0))
     answer = check("SickOwnDice-v0", "rewards", "dependence", share=0.5)
     assert found(answer) == {"reward_blind_to_action": "stop"}
     assert "of its variance, p = " in answer["findings"][0]["evidence"]
