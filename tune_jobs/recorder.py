@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,9 @@ class Recorder(tune.Callback, Stopper):
         while rows and rows[-1]["iteration"] >= iteration:
             rows.pop()
         score = math.nan if score is None else score  # as the log writes one that is not finite
-        rows.append(metrics | {"iteration": iteration, "score": score, "env_steps": env_steps})
+        # The names come out of a text, as new strings each time: all rows share one of each.
+        known = {sys.intern(name): value for name, value in metrics.items()}
+        rows.append(known | {"iteration": iteration, "score": score, "env_steps": env_steps})
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
