@@ -70,12 +70,7 @@ class GRPO(ColumnAlgorithm):
         """Every step of an episode gets the episode's advantage in its group."""
         groups = rollout.returns(settings.gamma).reshape(-1, settings.group_size)
         advantages = group_advantages(groups, scale=settings.scale_advantages)
-        signal = np.repeat(has_signal(groups), settings.group_size)
-        shape = rollout.rewards.shape
-        return rollout.rows(
-            advantages=np.broadcast_to(advantages.reshape(-1), shape),
-            signal=np.broadcast_to(signal, shape),
-        )
+        return rollout.compared(advantages, has_signal(groups))
 
     @staticmethod
     def prepare(rows: Columns, settings: GRPOSettings) -> tuple[Columns, dict[str, float]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from algos.columns import Columns, Ragged
 from algos.recording import read
@@ -98,8 +99,6 @@ def _single(column: Array) -> Ragged:
 
 def both(pairs: Mapping[str, Any]) -> dict[str, Any]:
     """The steps of all better halves and then of all worse ones, as one table of tensors."""
-    import torch
-
     start = "chosen."
     names = [name.removeprefix(start) for name in pairs if name.startswith(start)]
     return {

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from torch import Tensor
 
 from algos.advantages import (
@@ -96,12 +95,7 @@ class Reinforce(ColumnAlgorithm):
             advantages = leave_one_out(groups)
         else:
             advantages = group_advantages(groups, scale=False)
-        signal = np.repeat(has_signal(groups), s.group_size)
-        shape = r.rewards.shape
-        return r.rows(
-            advantages=np.broadcast_to(advantages.reshape(-1), shape),
-            signal=np.broadcast_to(signal, shape),
-        )
+        return r.compared(advantages, has_signal(groups))
 
     @staticmethod
     def prepare(rows: Columns, settings: ReinforceSettings) -> tuple[Columns, dict[str, float]]:

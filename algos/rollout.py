@@ -44,6 +44,18 @@ class Rollout:
         table = Columns(flat)
         return table if valid.all() else table.select(np.flatnonzero(valid))
 
+    def compared(self, advantages: Array, signal: Array) -> Columns:
+        """Rows where each episode was compared with its group's, and all its steps count alike.
+
+        advantages ``[P, G]`` and whether a group had anything to tell, ``[P]``, for P G copies.
+        """
+        shape = self.rewards.shape
+        told = np.repeat(signal, advantages.shape[1])
+        return self.rows(
+            advantages=np.broadcast_to(advantages.reshape(-1), shape),
+            signal=np.broadcast_to(told, shape),
+        )
+
     def episodes(self, **credit: Array) -> Columns:
         """A row for each copy: its valid steps as Ragged columns, and further ``[B]`` columns."""
         valid = self.valid.T
