@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
 
-.PHONY: setup tune test test-learning test-peers check bench clean
+.PHONY: setup tune test test-learning test-peers check bench bench-health clean
 
 setup: $(READY)
 

@@ -1,7 +1,4 @@
-"""All rules on one history: what is found, what was judged, and what could not be.
-
-To add a rule, write its file and add it to ``RULES``.
-"""
+"""All rules on one history: what is found, what was judged, and what could not be."""
 
 from __future__ import annotations
 
@@ -12,84 +9,11 @@ from typing import Annotated, Literal
 import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, check, unknown_name, validate
-from tune_jobs.health.action_clipping import ActionClipping
-from tune_jobs.health.advantage_clipping import AdvantageClipping
-from tune_jobs.health.always_truncated import AlwaysTruncated
-from tune_jobs.health.choice_concentration import ChoiceConcentration
-from tune_jobs.health.clip_range_too_small import ClipRangeTooSmall
-from tune_jobs.health.constant_reward import ConstantReward
-from tune_jobs.health.dead_units import DeadUnits
-from tune_jobs.health.entropy_collapse import EntropyCollapse
-from tune_jobs.health.entropy_stuck_at_max import EntropyStuckAtMax
-from tune_jobs.health.entropy_without_gradient import EntropyWithoutGradient
 from tune_jobs.health.finding import SCORE, SEVERITIES, Finding, History, Rule, Severity
-from tune_jobs.health.frozen_policy import FrozenPolicy
-from tune_jobs.health.gradients_always_clipped import GradientsAlwaysClipped
-from tune_jobs.health.groups_without_signal import GroupsWithoutSignal
-from tune_jobs.health.hung import Hung
-from tune_jobs.health.kl_runaway import KlRunaway
-from tune_jobs.health.low_explained_variance import LowExplainedVariance
-from tune_jobs.health.no_episode_ends import NoEpisodeEnds
-from tune_jobs.health.no_exploration import NoExploration
-from tune_jobs.health.no_improvement import NoImprovement
-from tune_jobs.health.no_progress_in_episode import NoProgressInEpisode
-from tune_jobs.health.no_success import NoSuccess
-from tune_jobs.health.not_finite import NotFinite
-from tune_jobs.health.observation_constant import ObservationConstant
-from tune_jobs.health.observation_scale import ObservationScale
-from tune_jobs.health.performance_collapse import PerformanceCollapse
-from tune_jobs.health.policy_without_gradient import PolicyWithoutGradient
-from tune_jobs.health.range_unused import RangeUnused
-from tune_jobs.health.reward_scale import RewardScale
-from tune_jobs.health.update_ratio import UpdateRatio
-from tune_jobs.health.v_star_optimistic import VStarOptimistic
-from tune_jobs.health.v_star_pessimistic import VStarPessimistic
-from tune_jobs.health.value_divergence import ValueDivergence
-from tune_jobs.health.value_without_gradient import ValueWithoutGradient
-from tune_jobs.health.zero_reward import ZeroReward
+from tune_jobs.health.rules import RULES
 
 Limit = Literal["off", "note", "warn", "stop"]
 """What a job allows a rule: nothing, or at most this severity."""
-
-_ALL: tuple[Rule, ...] = (
-    NotFinite(),
-    Hung(),
-    NoEpisodeEnds(),
-    FrozenPolicy(),
-    ClipRangeTooSmall(),
-    PolicyWithoutGradient(),
-    UpdateRatio(),
-    KlRunaway(),
-    ObservationConstant(),
-    ObservationScale(),
-    DeadUnits(),
-    ZeroReward(),
-    ConstantReward(),
-    NoSuccess(),
-    GroupsWithoutSignal(),
-    VStarOptimistic(),
-    VStarPessimistic(),
-    AdvantageClipping(),
-    NoExploration(),
-    EntropyWithoutGradient(),
-    EntropyCollapse(),
-    EntropyStuckAtMax(),
-    ActionClipping(),
-    ChoiceConcentration(),
-    RangeUnused(),
-    NoProgressInEpisode(),
-    RewardScale(),
-    ValueWithoutGradient(),
-    ValueDivergence(),
-    LowExplainedVariance(),
-    GradientsAlwaysClipped(),
-    AlwaysTruncated(),
-    PerformanceCollapse(),
-    NoImprovement(),
-)
-
-RULES: Mapping[str, Rule] = {rule.symptom: rule for rule in _ALL}
-"""Every rule by its symptom id, causes before the ``no_improvement`` they lead to."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,12 +8,12 @@ import pytest
 from health_runs import Curve, Metrics, flat, from_row, history, rising, seen
 
 from tune_jobs.health import History
-from tune_jobs.health.choice_concentration import ChoiceConcentration
-from tune_jobs.health.clip_range_too_small import ClipRangeTooSmall
-from tune_jobs.health.entropy_stuck_at_max import EntropyStuckAtMax
-from tune_jobs.health.low_explained_variance import LowExplainedVariance
-from tune_jobs.health.performance_collapse import PerformanceCollapse
-from tune_jobs.health.value_divergence import ValueDivergence
+from tune_jobs.health.rules.choice_concentration import ChoiceConcentration
+from tune_jobs.health.rules.clip_range_too_small import ClipRangeTooSmall
+from tune_jobs.health.rules.entropy_stuck_at_max import EntropyStuckAtMax
+from tune_jobs.health.rules.low_explained_variance import LowExplainedVariance
+from tune_jobs.health.rules.performance_collapse import PerformanceCollapse
+from tune_jobs.health.rules.value_divergence import ValueDivergence
 
 NAN = math.nan
 

@@ -7,15 +7,15 @@ import pytest
 from health_runs import HEALTHY, Metrics, flat, from_row, history, rising, seen
 
 from tune_jobs.health import RULES, SCORE, History, diagnose
-from tune_jobs.health.action_clipping import ActionClipping
-from tune_jobs.health.always_truncated import AlwaysTruncated
-from tune_jobs.health.constant_reward import ConstantReward
-from tune_jobs.health.no_episode_ends import NoEpisodeEnds
-from tune_jobs.health.no_progress_in_episode import NoProgressInEpisode
-from tune_jobs.health.no_success import NoSuccess
-from tune_jobs.health.observation_constant import ObservationConstant
-from tune_jobs.health.observation_scale import ObservationScale
-from tune_jobs.health.range_unused import RangeUnused
+from tune_jobs.health.rules.action_clipping import ActionClipping
+from tune_jobs.health.rules.always_truncated import AlwaysTruncated
+from tune_jobs.health.rules.constant_reward import ConstantReward
+from tune_jobs.health.rules.no_episode_ends import NoEpisodeEnds
+from tune_jobs.health.rules.no_progress_in_episode import NoProgressInEpisode
+from tune_jobs.health.rules.no_success import NoSuccess
+from tune_jobs.health.rules.observation_constant import ObservationConstant
+from tune_jobs.health.rules.observation_scale import ObservationScale
+from tune_jobs.health.rules.range_unused import RangeUnused
 
 NAN = math.nan
 

@@ -7,18 +7,18 @@ import pytest
 from health_runs import Metrics, flat, from_row, history, rising, seen
 
 from tune_jobs.health import Rule
-from tune_jobs.health.advantage_clipping import AdvantageClipping
-from tune_jobs.health.dead_units import DeadUnits
-from tune_jobs.health.entropy_without_gradient import EntropyWithoutGradient
-from tune_jobs.health.groups_without_signal import GroupsWithoutSignal
-from tune_jobs.health.no_exploration import NoExploration
-from tune_jobs.health.policy_without_gradient import PolicyWithoutGradient
-from tune_jobs.health.reward_scale import RewardScale
-from tune_jobs.health.update_ratio import UpdateRatio
-from tune_jobs.health.v_star_optimistic import VStarOptimistic
-from tune_jobs.health.v_star_pessimistic import VStarPessimistic
-from tune_jobs.health.value_divergence import ValueDivergence
-from tune_jobs.health.value_without_gradient import ValueWithoutGradient
+from tune_jobs.health.rules.advantage_clipping import AdvantageClipping
+from tune_jobs.health.rules.dead_units import DeadUnits
+from tune_jobs.health.rules.entropy_without_gradient import EntropyWithoutGradient
+from tune_jobs.health.rules.groups_without_signal import GroupsWithoutSignal
+from tune_jobs.health.rules.no_exploration import NoExploration
+from tune_jobs.health.rules.policy_without_gradient import PolicyWithoutGradient
+from tune_jobs.health.rules.reward_scale import RewardScale
+from tune_jobs.health.rules.update_ratio import UpdateRatio
+from tune_jobs.health.rules.v_star_optimistic import VStarOptimistic
+from tune_jobs.health.rules.v_star_pessimistic import VStarPessimistic
+from tune_jobs.health.rules.value_divergence import ValueDivergence
+from tune_jobs.health.rules.value_without_gradient import ValueWithoutGradient
 
 NAN = math.nan
 

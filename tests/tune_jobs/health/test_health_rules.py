@@ -10,16 +10,16 @@ from health_runs import HEALTHY, Metrics, flat, from_row, history, rising, seen
 
 from envs.validation import InputError
 from tune_jobs.health import RULES, History
-from tune_jobs.health.choice_concentration import ChoiceConcentration
-from tune_jobs.health.entropy_collapse import EntropyCollapse
-from tune_jobs.health.frozen_policy import FrozenPolicy
-from tune_jobs.health.gradients_always_clipped import GradientsAlwaysClipped
-from tune_jobs.health.hung import Hung
-from tune_jobs.health.kl_runaway import KlRunaway
-from tune_jobs.health.low_explained_variance import LowExplainedVariance
-from tune_jobs.health.no_improvement import NoImprovement
-from tune_jobs.health.not_finite import NotFinite
-from tune_jobs.health.zero_reward import ZeroReward
+from tune_jobs.health.rules.choice_concentration import ChoiceConcentration
+from tune_jobs.health.rules.entropy_collapse import EntropyCollapse
+from tune_jobs.health.rules.frozen_policy import FrozenPolicy
+from tune_jobs.health.rules.gradients_always_clipped import GradientsAlwaysClipped
+from tune_jobs.health.rules.hung import Hung
+from tune_jobs.health.rules.kl_runaway import KlRunaway
+from tune_jobs.health.rules.low_explained_variance import LowExplainedVariance
+from tune_jobs.health.rules.no_improvement import NoImprovement
+from tune_jobs.health.rules.not_finite import NotFinite
+from tune_jobs.health.rules.zero_reward import ZeroReward
 
 NAN, INF = math.nan, math.inf
 

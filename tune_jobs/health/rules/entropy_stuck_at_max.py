@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.validation import Between, Fraction, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
-from tune_jobs.health.frozen_policy import FrozenPolicy
+from tune_jobs.health.rules.frozen_policy import FrozenPolicy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
-from tune_jobs.health.frozen_policy import FrozenPolicy
 from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.rules.frozen_policy import FrozenPolicy
 
 
 @dataclasses.dataclass(frozen=True)
