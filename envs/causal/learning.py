@@ -98,11 +98,12 @@ class CausalLearning(World[State]):
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
-        self.scm: Scm = MODELS[params.scm]()
+        model = MODELS[params.scm]()
+        self.scm: Scm = model.scm
         self.parents: Bools = self.scm.parents[0]
         self.student: Student[Any] = _student(params, self.parents)
         self.metric = Metric(self.scm, self.student)
-        self.choice_names = self.scm.names
+        self.choice_names = model.names
         self.baselines: Mapping[str, Agent] = baselines.agents(params.student)
         n = self.scm.nodes
         self.observation_space = spaces.Dict(

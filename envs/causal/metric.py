@@ -56,14 +56,17 @@ class Metric:
         self._student = student
         self._slots = np.flatnonzero(scm.parents.any(axis=(0, 2)))
         self._roots = np.setdiff1d(np.arange(scm.nodes), self._slots)
-        points = np.broadcast_to(probe_points(scm.nodes), (len(scm.weights), PROBES, scm.nodes))
-        truth = [scm.mechanism(int(node), points) for node in self._slots]
+        points = probe_points(scm.nodes)[None]
+        truth = [scm.mechanism(np.array([node]), points) for node in self._slots]
         self._truth = student.target(np.stack(truth, axis=1))
+        # The mechanism of a root is a constant, wherever it is asked for.
+        means = [scm.mechanism(np.array([node]), points[:, :1])[:, 0] for node in self._roots]
+        self._means = np.stack(means, axis=1)
 
     def risk(self, state: Any) -> Risk:
         """The risk of the students with states [B]."""
         scm, fits = self._scm, self._student.roots(state)
-        mean, deviation = scm.offset[:, self._roots], scm.noise[:, self._roots]
+        mean, deviation = self._means, scm.noise[:, self._roots]
         errors = self._student.squared_error(state, self._truth)
         node = np.zeros((len(errors), scm.nodes))
         node[:, self._slots] = errors

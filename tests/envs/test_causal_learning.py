@@ -67,7 +67,12 @@ def test_watching_without_setting_anything_is_not_enough():
 
 def test_parents_first_goes_round_as_the_graph_says():
     world = CausalLearning(Params())
-    assert [world.scm.names[i] for i in baselines.turns(world.parents)] == ["X2", "X4", "X2", "X1"]
+    assert [world.choice_names[i] for i in baselines.turns(world.parents)] == [
+        "X2",
+        "X4",
+        "X2",
+        "X1",
+    ]
 
 
 def test_a_design_without_a_posterior_is_refused_in_a_sentence():

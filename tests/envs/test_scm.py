@@ -1,19 +1,23 @@
 # pyright: basic
 """The structural causal model: its equations, interventions, and what it refuses."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from envs import random
+from envs.arrays import take
 from envs.causal import scm
 from envs.validation import InputError
 
-MODEL = scm.ace5()
+NAMES = scm.ace5().names
+MODEL = scm.ace5().scm
 
 
 def rows(count, chosen=(), value=0.0):
     noise = random.normal(random.keys(0, 1), (count, 5)).astype(float)
-    mask = np.isin(MODEL.names, chosen)[None]
+    mask = np.isin(NAMES, chosen)[None]
     return MODEL.sample(noise, mask, np.where(mask, value, 0.0))[0], noise[0]
 
 
@@ -37,23 +41,42 @@ def test_an_intervention_changes_what_follows_and_nothing_before():
 
 def test_the_parents_of_each_node_are_those_of_the_graph():
     found = {
-        name: [MODEL.names[i] for i in np.flatnonzero(row)]
-        for name, row in zip(MODEL.names, MODEL.parents[0], strict=True)
+        name: [NAMES[i] for i in np.flatnonzero(row)]
+        for name, row in zip(NAMES, MODEL.parents[0], strict=True)
     }
     assert found == {"X1": [], "X2": ["X1"], "X3": ["X1", "X2"], "X4": [], "X5": ["X4"]}
 
 
 def test_each_copy_may_have_coefficients_of_its_own():
-    twice = scm.Scm(
-        names=MODEL.names,
-        weights=np.concatenate((MODEL.weights, 2 * MODEL.weights)),
-        offset=np.repeat(MODEL.offset, 2, axis=0),
-        noise=np.repeat(MODEL.noise, 2, axis=0),
-        low=MODEL.low,
-        high=MODEL.high,
-    )
+    two = take(MODEL, np.array([0, 0]))
+    two = dataclasses.replace(two, weights=two.weights * np.array([1, 2])[:, None, None, None])
     x = np.ones((2, 1, 5))
-    np.testing.assert_allclose(twice.mechanism(1, x), [[3.0], [5.0]])
+    np.testing.assert_allclose(two.mechanism(np.array([1, 1]), x), [[3.0], [5.0]])
+
+
+def test_copies_with_nodes_in_another_order_are_the_same_models():
+    """Renumbering the nodes of a copy renumbers its rows and changes nothing else."""
+    place = np.array([[0, 1, 2, 3, 4], [3, 0, 4, 2, 1]])  # place[c, j]: where node j now is
+    two = renumbered(take(MODEL, np.array([0, 0])), place)
+    noise = random.normal(random.keys(0, 1), (20, 5)).astype(float)
+    one = MODEL.sample(noise, np.zeros((1, 5), bool), np.zeros((1, 5)))[0]
+    own = np.stack([noise[0][:, np.argsort(p)] for p in place])
+    found = two.sample(own, np.zeros((2, 5), bool), np.zeros((2, 5)))
+    np.testing.assert_allclose(found[0], one)
+    np.testing.assert_allclose(found[1], one[:, np.argsort(place[1])])
+    assert (two.parents[1][np.ix_(place[1], place[1])] == MODEL.parents[0]).all()
+
+
+def renumbered(model, place):
+    back = np.argsort(place, axis=1)
+
+    def moved(x):
+        return np.stack([x[c, back[c]] for c in range(len(x))])
+
+    fields = {f.name: moved(getattr(model, f.name)) for f in dataclasses.fields(model)}
+    fields["inputs"] = np.stack([place[c][fields["inputs"][c]] for c in range(len(place))])
+    fields["order"] = np.stack([place[c][model.order[c]] for c in range(len(place))])
+    return scm.AdditiveScm(**fields)
 
 
 def test_positions_are_mapped_to_the_domain():
@@ -62,7 +85,7 @@ def test_positions_are_mapped_to_the_domain():
 
 
 def test_a_cycle_is_refused_with_the_names_of_its_nodes():
-    with pytest.raises(InputError, match=r"Node A has B as a parent.*cycle"):
+    with pytest.raises(InputError, match=r"cycle, (A -> B -> A|B -> A -> B)"):
         scm.from_terms(
             {"A": {("B", "linear"): 1.0}, "B": {("A", "linear"): 1.0}},
             offset={},

@@ -12,7 +12,7 @@ from envs.causal.metric import CAP, Metric, probe_points
 from envs.causal.mlp_student import MlpParams, MlpStudent
 from envs.causal.student import REACH, BayesLinear
 
-MODEL = scm.ace5()
+MODEL = scm.ace5().scm
 PARENTS = MODEL.parents[0]
 
 
@@ -62,7 +62,7 @@ def test_learning_step_by_step_equals_one_fit_to_all_rows(slot, steps):
     student = linear()
     state = taught(student, steps=steps)
     node, probes = int(student.slots[slot]), probe_points(5)[None]
-    truth = MODEL.mechanism(node, probes)[0]
+    truth = MODEL.mechanism(np.array([node]), probes)[0]
     excess = Metric(MODEL, student).risk(state).node_excess[:, node]
     for copy in range(3):
         means, variance = naive(node, copy, steps)
@@ -156,7 +156,7 @@ def test_excess_risk_agrees_with_monte_carlo():
     points = 8 * random.uniform(random.keys(3, 1), (20_000, 5)) - 4
     learnt = student.predict(state, np.repeat(points, 3, axis=0))
     for slot, node in enumerate(student.slots.tolist()):
-        squares = np.square(learnt[:, slot] - MODEL.mechanism(node, points))
+        squares = np.square(learnt[:, slot] - MODEL.mechanism(np.array([node]), points))
         error = squares.std(axis=1) / np.sqrt(20_000)
         gap = np.abs(squares.mean(axis=1) - risk.node_excess[:, node])
         # The probe points are 512, the Monte Carlo ones 20,000: 5 standard errors and 5 %.
@@ -165,7 +165,9 @@ def test_excess_risk_agrees_with_monte_carlo():
 
 def test_excess_risk_of_the_truth_is_zero_and_the_post_mortems_loss_is_its_floor():
     student = MlpStudent(PARENTS, probe_points(5), capacity=1)
-    truth = np.stack([MODEL.mechanism(int(j), probe_points(5)[None])[0] for j in student.slots])
+    truth = np.stack(
+        [MODEL.mechanism(np.array([j]), probe_points(5)[None])[0] for j in student.slots]
+    )
 
     class Perfect(MlpStudent):
         def predict(self, state, x):
