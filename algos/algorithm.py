@@ -29,6 +29,7 @@ from algos.cloning import teacher_rows
 from algos.column_config import ColumnConfig
 from algos.columns import Columns, concat
 from algos.config import TrainingSettings
+from algos.curriculum import Curriculum
 from algos.environments import make_vector_env
 from algos.episodes import merged
 from algos.heads import Head, head_for
@@ -160,9 +161,10 @@ class ColumnAlgorithm(Algorithm):
         self.env_steps, self.begun = 0, False
         self.recent_returns: deque[float] = deque(maxlen=100)
         self.flat: dict[str, Any] = {}
-        if config.settings.num_env_runners:
-            # RLlib loses the error of a remote runner that cannot make its environment.
-            make_vector_env(config.env, config.env_config, 1).close()
+        # Before any runner: RLlib loses the error of a remote one that cannot make its environment.
+        made = make_vector_env(config.env, config.env_config, 1)
+        self.curriculum = Curriculum(getattr(made, "world", None))
+        made.close()
         super().setup(config)
         self.suits(self.settings, self._head())
         self.push_weights()
@@ -248,6 +250,7 @@ class ColumnAlgorithm(Algorithm):
         metrics |= {"runners_lost": lost, "runners_lost_why": "; ".join(why)}
         for _, statistics in parts:
             self.recent_returns.extend(statistics["episodes"].get("episode_return", []))
+        metrics |= self.curriculum.note(statistics["episodes"] for _, statistics in parts)
         if self.recent_returns:
             metrics["return_mean_100"] = float(np.mean(self.recent_returns))
         if self.settings.record:
@@ -304,11 +307,12 @@ class ColumnAlgorithm(Algorithm):
     # is under way, so that a runner may sample with old ones. Here every transfer is waited for.
 
     def push_weights(self) -> None:
-        """Give every runner the learners' weights and wait until it has them."""
+        """Give every runner the learners' weights and the stage; wait until it has them."""
         group, learners = self.env_runner_group, self.learner_group
         assert group is not None and learners is not None  # noqa: S101
         found = learners.get_state(components=WEIGHTS)[COMPONENT_LEARNER]
         state = {name: found[name] for name in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO)}
+        state["stage"] = self.curriculum.stage
         local: Any = group.local_env_runner
         if local is not None:
             local.set_state(state)
@@ -333,6 +337,7 @@ class ColumnAlgorithm(Algorithm):
         """RLlib's state and our counters."""
         own = {"env_steps": self.env_steps, "begun": self.begun}
         own |= {"recent_returns": list(self.recent_returns)}
+        own |= {"curriculum": self.curriculum.get_state()}
         return super().get_state(*args, **kwargs) | {"rungwise": own}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -342,6 +347,7 @@ class ColumnAlgorithm(Algorithm):
         if own := state.get("rungwise"):
             self.env_steps, self.begun = own["env_steps"], own["begun"]
             self.recent_returns = deque(own["recent_returns"], maxlen=100)
+            self.curriculum.set_state(own["curriculum"])
         self.push_weights()
 
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:

@@ -100,12 +100,17 @@ METRICS: dict[str, Metric] = {
     "value_abs_max": Metric("reward", "largest size of a value"),
     "target_abs_max": Metric("reward", "largest size of a return that values are fitted to"),
     "lr": Metric("rate", "learning rate of this iteration"),
+    "exploration_rate": Metric(
+        "share", "share of actions drawn at random (others' DQN)", "falls to below 0.1"
+    ),
+    "gamma": Metric("share", "discount of the next step's worth (others' logs)", "0.9 to 1"),
     "updates": Metric("count", "optimiser steps of this iteration", "above 0"),
     "epochs_run": Metric("count", "passes over the rows before the KL limit stopped them"),
     "nonfinite": Metric("count", "NaN and infinite numbers met in this iteration", "0"),
     "nonfinite_where": Metric("text", "where the first of them was"),
     "runners_lost": Metric("count", "rollout workers that died or hung in this iteration", "0"),
     "runners_lost_why": Metric("text", "where those that hung were"),
+    "stage": Metric("number", "stage of the curriculum, counted from 0", "rises"),
     "env_steps": Metric("steps", "environment steps since the start"),
     "env_steps_per_s": Metric("steps/s", "environment steps of this iteration over its seconds"),
     "iteration_s": Metric("s", "seconds of this iteration"),
@@ -122,4 +127,12 @@ METRICS: dict[str, Metric] = {
         "how much better an episode's last steps are than its first, where the environment says so",
         "above 0",
     ),
+    "log_p_with": Metric(
+        "nats", "log-probability of the answer after the thought, where the environment says so"
+    ),
+    "log_p_without": Metric("nats", "the same without a thought", "0.1 less or lower"),
+    "log_p_shuffled": Metric(
+        "nats", "the same after the thought of another context", "as without, or lower"
+    ),
+    "log_p_random": Metric("nats", "the same after random tokens", "as without, or lower"),
 }

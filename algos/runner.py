@@ -329,6 +329,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 weights = ray.get(weights)
             self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
             self.weights_seq_no = state.get("weights_seq_no", 0)
+        if "stage" in state and isinstance(self.env, BatchedVectorEnv):
+            self.env.world.stage = state["stage"]
         if "generator" in state:
             self.generator.set_state(torch.from_numpy(state["generator"].copy()))
         self.num_env_steps_sampled_lifetime = state.get(

@@ -69,6 +69,18 @@ class Step(Generic[StateT]):
     """Figures [B, ...] by name."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One stage of a curriculum."""
+
+    name: str
+    """What happens in it, in a word or two."""
+    threshold: float
+    """The mean score at which the next stage begins."""
+    episodes: int = 50
+    """Over so many of the latest episodes."""
+
+
 class World(ABC, Generic[StateT]):
     """A world that advances B copies together."""
 
@@ -84,6 +96,10 @@ class World(ABC, Generic[StateT]):
     """The episode metric by which policies are compared."""
     score_mode: ClassVar[Literal["min", "max"]]
     """Whether a small or a large score is good."""
+    stages: tuple[Stage, ...] = ()
+    """The stages of its curriculum; it then has ``stage`` among its episode metrics."""
+    stage: int = 0
+    """In which of them new episodes are begun; moved on from outside, as scores are reached."""
     params: Any
     """The configuration, of ``params_type``."""
     observation_space: gymnasium.Space[Any]
