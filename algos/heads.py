@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,13 @@ class Head(ABC):
         """outputs [N, size], free [free], mask [N, choices] -> N distributions."""
 
     @abstractmethod
+    def named(self, outputs: Tensor, free: Tensor) -> dict[str, Tensor]:
+        """outputs [N, size], free [free] -> the same numbers by the part of the action they shape.
+
+        For gradients too: a part whose numbers nothing pulls at is never learnt.
+        """
+
+    @abstractmethod
     def env_action(self, action: Columns) -> Any:
         """Action columns [B, ...] as the environment's batched action."""
 
@@ -76,6 +83,10 @@ class DiscreteHead(Head):
     def dist(self, outputs: Tensor, free: Tensor | None = None, mask: Tensor | None = None) -> Dist:
         """See :class:`Head`."""
         return Categorical(outputs, mask)
+
+    def named(self, outputs: Tensor, free: Tensor) -> dict[str, Tensor]:
+        """See :class:`Head`."""
+        return {"choice": outputs}
 
     def env_action(self, action: Columns) -> Any:
         """See :class:`Head`."""
@@ -103,6 +114,10 @@ class MultiDiscreteHead(Head):
         """See :class:`Head`."""
         return MultiCategorical([Categorical(part) for part in outputs.split(self.sizes, -1)])
 
+    def named(self, outputs: Tensor, free: Tensor) -> dict[str, Tensor]:
+        """See :class:`Head`."""
+        return {f"choices.{i}": part for i, part in enumerate(outputs.split(self.sizes, -1))}
+
     def env_action(self, action: Columns) -> Any:
         """See :class:`Head`."""
         shifted = action["choices"] + self.start
@@ -127,6 +142,11 @@ class BoxHead(Head):
     def dist(self, outputs: Tensor, free: Tensor | None = None, mask: Tensor | None = None) -> Dist:
         """See :class:`Head`."""
         return Gaussian(outputs, outputs.new_zeros(self.free) if free is None else free)
+
+    def named(self, outputs: Tensor, free: Tensor) -> dict[str, Tensor]:
+        """See :class:`Head`."""
+        means = {f"value.{i} (mean)": outputs[:, i] for i in range(self.size)}
+        return means | {f"value.{i} (spread)": free[i] for i in range(self.free)}
 
     def env_action(self, action: Columns) -> Any:
         """See :class:`Head`. Bounded values are in units of half the range around its middle."""
@@ -167,6 +187,11 @@ class ChooseHead(Head):
         """See :class:`Head`; any number of choices is acted among."""
         return Choose(outputs.view(len(outputs), -1, self.per_choice), mask, self.value)
 
+    def named(self, outputs: Tensor, free: Tensor) -> dict[str, Tensor]:
+        """See :class:`Head`."""
+        each = outputs.view(len(outputs), -1, self.per_choice)
+        return {"choice": each[..., 0], "value": each[..., 1:]}
+
     def env_action(self, action: Columns) -> Any:
         """See :class:`Head`."""
         value = action["value"].astype(np.float32)
@@ -192,10 +217,21 @@ class ProductHead(Head):
         """See :class:`Head`."""
         if free is None:
             free = outputs.new_zeros(self.free)
+        return Product({n: part.dist(*own) for n, part, *own in self._split(outputs, free)})
+
+    def named(self, outputs: Tensor, free: Tensor) -> dict[str, Tensor]:
+        """See :class:`Head`."""
+        return {
+            f"{name}.{inner}": numbers
+            for name, part, *own in self._split(outputs, free)
+            for inner, numbers in part.named(*own).items()
+        }
+
+    def _split(self, outputs: Tensor, free: Tensor) -> Iterator[tuple[str, Head, Tensor, Tensor]]:
+        """The name of each part, its head, and its share of the numbers."""
         split = outputs.split([part.size for part in self.parts.values()], -1)
         frees = free.split([part.free for part in self.parts.values()])
-        parts = zip(self.parts.items(), split, frees, strict=True)
-        return Product({name: part.dist(out, own) for (name, part), out, own in parts})
+        return zip(self.parts, self.parts.values(), split, frees, strict=True)
 
     def env_action(self, action: Columns) -> Any:
         """See :class:`Head`."""

@@ -62,22 +62,33 @@ def explain(symptom: str, console: Console) -> Answer:
 
     if not symptom:
         titles = {name: rules.title(name) for name in RULES}
-        for name, title in titles.items():
-            console.print(Text(f"{name:26} {title}"), soft_wrap=True)
+        checks = {name: rules.title(name) for name in rules.CHECKED}
+        _print_titles("Of a run (`rungwise doctor`, and while it goes on)", titles, console)
+        _print_titles("Before a run (`rungwise check`)", checks, console)
         console.print(Text("`rungwise explain SYMPTOM` says more.", style="dim"))
-        return {"symptoms": titles}
+        return {"symptoms": titles, "checks": checks}
     answer = rules.explain(symptom)
     console.print(Text(answer["title"], style="bold"))
     for paragraph in answer["meaning"].split("\n\n"):
         console.print()
         _indented(paragraph, console, indent=0)
-    _section("Judged from", _needs(answer["measured"]["needs"]), console)
+    probe, needs = answer["measured"]["probe"], answer["measured"]["needs"]
+    if symptom in RULES:
+        _section("Judged from", _needs(needs), console)
+    if probe:
+        _section("Looked for before a run", [f"`rungwise check`, probe {probe}"], console)
     _section("Thresholds", _thresholds(answer["measured"]["thresholds"]), console)
     _section("", [answer["warm_up"]], console)
     _section("Ends a run", [answer["stops"]["when"]], console)
     _section("Usual causes", answer["causes"], console)
     _section("What to try", [answer["remedy"]], console)
     return answer
+
+
+def _print_titles(heading: str, titles: Mapping[str, str], console: Console) -> None:
+    console.print(Text(heading, style="bold"))
+    for name, title in titles.items():
+        console.print(Text(f"{name:28} {title}"), soft_wrap=True)
 
 
 def _print_log(log: Answer, console: Console) -> None:

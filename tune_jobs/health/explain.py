@@ -1,6 +1,7 @@
 """``rungwise explain``: what a symptom means, how it is measured and what to try.
 
-Everything said here is read from the rules themselves and from the catalogue of metrics.
+Everything said here is read from the rules themselves, from the catalogue of metrics and, for what
+``rungwise check`` alone finds, from the table of its symptoms.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from algos.metrics import METRICS
 from envs.validation import unknown_name
+from tune_jobs.health.check.symptoms import SYMPTOMS, Symptom
 from tune_jobs.health.doctor import RULES, Discipline
 from tune_jobs.health.finding import SCORE, Rule
 from tune_jobs.words import percent
@@ -22,6 +24,9 @@ Answer = dict[str, Any]
 
 _SCORE = {"meaning": "what the run is judged by", "unit": "", "healthy": "improves"}
 
+CHECKED: dict[str, Symptom] = {name: s for name, s in SYMPTOMS.items() if name not in RULES}
+"""What only ``rungwise check`` finds."""
+
 
 def explain(symptom: str) -> Answer:
     """All there is to know about a symptom; the answer of ``rungwise explain SYMPTOM --json``.
@@ -29,33 +34,40 @@ def explain(symptom: str) -> Answer:
     Raises:
         InputError: naming the nearest symptoms if there is none of this name.
     """
-    rule = _rule(symptom)
-    meaning, warm_up = _meaning(rule)
+    known = _known(symptom)
+    checked = isinstance(known, Symptom)
+    meaning, warm_up = (known.meaning, "") if checked else _meaning(known)
     return {
         "symptom": symptom,
         "title": title(symptom),
         "meaning": meaning,
         "warm_up": warm_up,
         "measured": {
-            "needs": {need: _metric(need) for need in rule.needs},
-            "thresholds": _thresholds(rule),
+            "probe": SYMPTOMS[symptom].probe if symptom in SYMPTOMS else "",
+            "needs": {} if checked else {need: _metric(need) for need in known.needs},
+            "thresholds": {} if checked else _thresholds(known),
         },
         "stops": stops(symptom),
-        "causes": list(rule.causes),
-        "remedy": rule.remedy,
+        "causes": list(known.causes),
+        "remedy": known.remedy,
     }
 
 
 def title(symptom: str) -> str:
     """The symptom in one clause."""
-    module = importlib.import_module(type(_rule(symptom)).__module__)
+    known = _known(symptom)
+    if isinstance(known, Symptom):
+        return known.title
+    module = importlib.import_module(type(known).__module__)
     clause = (module.__doc__ or "").partition("\n\n")[0].partition("``: ")[2].strip()
     return clause[:1].upper() + clause[1:].removesuffix(".")
 
 
 def stops(symptom: str) -> dict[str, str]:
     """The most it may do, and when it ends a run, unless the job's ``health`` says otherwise."""
-    rule, discipline = _rule(symptom), Discipline()
+    rule, discipline = _known(symptom), Discipline()
+    if isinstance(rule, Symptom):
+        return {"highest": rule.worst, "when": "never: it is looked for before a run"}
     when = f"{_from(rule)}, if it holds for {discipline.patience} iterations in a row"
     if rule.at_once:
         when = _from(rule)
@@ -83,10 +95,19 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def _rule(symptom: str) -> Rule:
-    if symptom not in RULES:
-        raise unknown_name("symptom", symptom, RULES)
-    return RULES[symptom]
+def check_table() -> str:
+    """What only ``rungwise check`` finds as rows of a Markdown table."""
+    lines = ["| finding | what it means | probe | at most |", "| --- | --- | --- | --- |"]
+    lines += [f"| `{name}` | {s.title} | {s.probe} | {s.worst} |" for name, s in CHECKED.items()]
+    return "\n".join(lines)
+
+
+def _known(symptom: str) -> Rule | Symptom:
+    """The rule of a symptom, or what a check says of it."""
+    known: dict[str, Rule | Symptom] = {**CHECKED, **RULES}
+    if symptom not in known:
+        raise unknown_name("symptom", symptom, known)
+    return known[symptom]
 
 
 def _meaning(rule: Rule) -> tuple[str, str]:

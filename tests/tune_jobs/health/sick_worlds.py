@@ -150,6 +150,35 @@ class Masked(Targets):
         return {"seen": super()._seen(), "mask": self.mask.copy()}
 
 
+class Forced(Masked):
+    """Healthy: a mask that leaves one choice, and a value that counts."""
+
+    action_space = spaces.Dict(choice=spaces.Discrete(4), value=spaces.Box(-1, 1, (), np.float32))
+
+    def paid(self, action):
+        return float(self.mask[action["choice"]] - abs(action["value"]))
+
+    def _seen(self):
+        seen = super()._seen()
+        self.mask[:] = np.arange(4) == self.mask.argmax()
+        return seen | {"mask": self.mask.copy()}
+
+
+class Levers(Targets):
+    """Healthy: an action of every kind, one of which has a single option."""
+
+    action_space = spaces.Dict(
+        only=spaces.Discrete(1),
+        pair=spaces.MultiDiscrete([2, 3]),
+        push=spaces.Box(-1, 1, (2,), np.float32),
+        aim=spaces.Dict(choice=spaces.Discrete(2), value=spaces.Box(-1, 1, (), np.float32)),
+    )
+
+    def paid(self, action):
+        named = super().paid(action["pair"][0]) + super().paid(action["aim"]["choice"])
+        return named - float(np.square(action["push"]).sum() + action["aim"]["value"] ** 2)
+
+
 for _world in (
     Targets,
     BrokenSampler,
@@ -166,5 +195,7 @@ for _world in (
     Proverbs,
     Noisy,
     Masked,
+    Forced,
+    Levers,
 ):
     gymnasium.register(f"Sick{_world.__name__}-v0", f"sick_worlds:{_world.__name__}")

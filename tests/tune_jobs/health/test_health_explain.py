@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from algos import ALGORITHMS, algorithm_class
 from algos.metrics import METRICS
 from envs.validation import InputError
 from tune_jobs.health import RULES, SCORE
-from tune_jobs.health.explain import explain, stops, table, title
+from tune_jobs.health.check.symptoms import SYMPTOMS
+from tune_jobs.health.explain import CHECKED, check_table, explain, stops, table, title
 from tune_jobs.job import Job
 
+ROOT = Path(__file__).parents[3]
 FIELDS = {field.name for field in dataclasses.fields(Job)} | {
     field.name
     for name in ALGORITHMS
@@ -112,3 +115,61 @@ def test_the_table_has_a_row_for_each_symptom():
     assert len(lines) == len(RULES) + 2
     assert all(line.count("|") == 5 for line in lines)
     assert lines[2].startswith("| `not_finite` | NaN or Inf in")
+
+
+# What only a check finds.
+
+
+@pytest.mark.parametrize("symptom", CHECKED)
+def test_what_a_check_finds_is_explained_in_full(symptom: str):
+    answer = explain(symptom)
+    assert answer.keys() == explain("hung").keys()
+    assert answer["measured"].keys() == explain("hung")["measured"].keys()
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+    assert answer["title"]
+    assert not answer["title"].endswith(".")
+    assert len(answer["meaning"]) > 60
+    assert answer["causes"]
+    assert not any(cause.endswith(".") for cause in answer["causes"])
+    assert answer["remedy"].endswith(".")
+    assert answer["stops"]["when"].startswith("never")
+
+
+def test_a_symptom_is_told_with_the_probe_that_looks_for_it():
+    from tune_jobs.health.check import PROBES
+
+    assert {entry.probe for entry in SYMPTOMS.values()} == set(PROBES)
+    assert explain("credit_leaks")["measured"]["probe"] == "credit"
+    assert explain("zero_reward")["measured"]["probe"] == "rewards"
+    assert explain("kl_runaway")["measured"]["probe"] == ""
+
+
+def test_every_finding_of_a_probe_is_in_the_table():
+    emitted: set[str] = set()
+    calls = 0
+    for path in (ROOT / "tune_jobs" / "health" / "check").glob("*.py"):
+        source = path.read_text()
+        calls += len(re.findall(r"\.find\(", source))
+        emitted |= set(re.findall(r"\.find\(\s*\"(\w+)\"", source))
+        emitted |= set(re.findall(r"^SYMPTOM = \"(\w+)\"", source, re.M))
+    checking = (ROOT / "envs" / "checking.py").read_text()
+    emitted |= set(re.findall(r"Violation\(\s*\"(\w+)\"", checking))
+    assert emitted <= set(SYMPTOMS)
+    # What is left are the terms of a loss, whose names are an algorithm's own.
+    rest = {name for name in SYMPTOMS if name.endswith("_without_gradient")}
+    assert set(SYMPTOMS) - emitted == rest - {"action_part_without_gradient"}
+    assert calls > 20
+
+
+def test_a_misspelt_finding_is_answered_with_the_nearest_of_rules_and_checks():
+    with pytest.raises(InputError, match="did you mean credit_leaks"):
+        explain("credit_leak")
+
+
+def test_the_readme_lists_what_only_a_check_finds():
+    readme = (ROOT / "README.md").read_text()
+    shown = re.search(
+        r"<!-- findings of a check: .*? -->\n(.*?)\n<!-- end of findings -->", readme, re.S
+    )
+    assert shown, "the markers around the table are gone"
+    assert shown[1] == check_table(), "paste what explain.check_table() says into README.md"

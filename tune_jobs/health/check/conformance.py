@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from envs.checking import conformance
-from tune_jobs.health.check.episode import Episode, Plan
 from tune_jobs.health.check.outcome import Outcome
-from tune_jobs.health.check.playing import play
+from tune_jobs.health.check.playing import Episode, Plan, play
 from tune_jobs.health.check.subject import Subject
-from tune_jobs.health.finding import Finding
 
 SEEDS = 8
 """Starts from which episodes are lived through twice."""
@@ -18,10 +16,8 @@ def rules(subject: Subject, seconds: float) -> Outcome:
     outcome = Outcome()
     violations = conformance(subject.make, seconds=seconds)
     outcome.figures["violations"] = len(violations)
-    remedy = "Mend the environment before training."
-    outcome.findings = [
-        Finding(v.rule, "stop", v.step or 0, v.sentence, remedy) for v in violations
-    ]
+    for violation in violations:
+        outcome.find(violation.rule, "stop", violation.sentence, violation.step or 0)
     return outcome
 
 
@@ -40,8 +36,6 @@ def determinism(subject: Subject, seconds: float) -> Outcome:
             "stop",
             f"{len(steps)} of {len(pairs)} episodes went differently when they were played again "
             f"from the same seed with the same actions (seen first after {min(steps)} steps)",
-            "Draw every random number from self.np_random after super().reset(seed=seed); look for "
-            "np.random, random, a set's order, and state that reset() does not start anew.",
         )
     return outcome
 

@@ -19,21 +19,22 @@ import time
 
 import numpy as np
 
-from tune_jobs.health.check.episode import Episode
-from tune_jobs.health.check.immediate import immediate
 from tune_jobs.health.check.outcome import Outcome
-from tune_jobs.health.check.pairing import ENOUGH, LEVEL, NEGLIGIBLE, figures, informed, looks
-from tune_jobs.health.check.random_play import sample
-from tune_jobs.health.check.rewarding import Paid
+from tune_jobs.health.check.pairing import (
+    ENOUGH,
+    LEVEL,
+    NEGLIGIBLE,
+    figures,
+    immediate,
+    informed,
+    looks,
+)
+from tune_jobs.health.check.playing import Episode, sample
+from tune_jobs.health.check.random_play import Paid
 from tune_jobs.health.check.statistics import Pairs
 from tune_jobs.health.check.subject import Subject
 
 SYMPTOM = "reward_blind_to_action"
-REMEDY = (
-    "Follow one action through step() to the reward: is it the action that was passed in (not one "
-    "drawn inside, overwritten by a clip, a mask or an index that is off), and does the reward see "
-    "its result? Play two very different actions from one seed and print both rewards."
-)
 
 
 def dependence(subject: Subject, seconds: float) -> Outcome:
@@ -71,21 +72,21 @@ def dependence(subject: Subject, seconds: float) -> Outcome:
     elif pairs.noisy and pairs.detectable > 3 * NEGLIGIBLE:
         outcome.not_judged[SYMPTOM] = _powerless(pairs)
     else:
-        outcome.find(SYMPTOM, "stop", _evidence(pairs, outcome), REMEDY)
+        outcome.find(SYMPTOM, "stop", _evidence(pairs, outcome))
     return outcome
 
 
 def _with_fresh_noise(subject: Subject, seconds: float, outcome: Outcome) -> None:
     """Whether the difference that the actions make is more than other luck."""
     if sample(subject, seconds).scale is None:
-        outcome.not_judged["reward_share_of_action"] = "not all that is observed is a number"
+        outcome.not_judged[SYMPTOM] = "not all that is observed is a number"
         return
     _, pairs = looks(subject, seconds, fresh=True)
     outcome.figures["fresh_noise"] = figures(pairs)
     if pairs.p <= LEVEL or (pairs.noisy == 0 and pairs.differing):
         return
     if pairs.detectable > NEGLIGIBLE:
-        outcome.not_judged["reward_share_of_action"] = _powerless(pairs)
+        outcome.not_judged[SYMPTOM] = _powerless(pairs)
         return
     outcome.find(
         SYMPTOM,
@@ -94,7 +95,6 @@ def _with_fresh_noise(subject: Subject, seconds: float, outcome: Outcome) -> Non
         f"way with other luck does: they explain {pairs.share:.1%} of the variance of the return "
         f"(p = {pairs.p:.2g}, {pairs.starts} starts, four plays each; {pairs.detectable:.0%} would "
         "have been found)",
-        REMEDY + " If single actions do matter in a long noisy task, reward them sooner.",
     )
 
 

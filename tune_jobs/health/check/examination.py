@@ -5,23 +5,25 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 
-from tune_jobs.health.check.blame import blamed
+from algos.runner import EnvironmentFault
+from envs.validation import InputError
 from tune_jobs.health.check.conformance import determinism, rules
+from tune_jobs.health.check.crediting import credit
 from tune_jobs.health.check.dependence import dependence
-from tune_jobs.health.check.ending import episodes
 from tune_jobs.health.check.gradients import gradients
 from tune_jobs.health.check.headroom import headroom
-from tune_jobs.health.check.observing import observations
 from tune_jobs.health.check.outcome import Outcome
 from tune_jobs.health.check.overfitting import overfit
 from tune_jobs.health.check.passing import actions
-from tune_jobs.health.check.rewarding import rewards
+from tune_jobs.health.check.random_play import episodes, observations, rewards
 from tune_jobs.health.check.sampling import sampler
 from tune_jobs.health.check.subject import Subject
 from tune_jobs.health.finding import SEVERITIES, Finding
@@ -38,6 +40,7 @@ PROBES: dict[str, tuple[Probe, float, str]] = {
     "dependence": (dependence, 16.0, "whether acting matters"),
     "sampler": (sampler, 6.0, "whether actions are drawn as they should"),
     "actions": (actions, 4.0, "whether they reach the environment"),
+    "credit": (credit, 4.0, "whether rewards count for the actions behind them"),
     "gradients": (gradients, 6.0, "whether each term of the loss pulls"),
     "headroom": (headroom, 8.0, "whether there is something to learn"),
     "overfit": (overfit, 25.0, "whether a little is learnt"),
@@ -46,8 +49,10 @@ PROBES: dict[str, tuple[Probe, float, str]] = {
 
 LAST = "overfit"
 """The longest probe, which is left out where another one has found a reason to stop."""
-BROKEN = frozenset({"raises", "make", "reset_returns", "step_returns"})
+BROKEN = frozenset({"raises", "reset_returns", "step_returns"})
 """Violations after which nothing else can be tried."""
+LIBRARIES = ("site-packages", "dist-packages")
+"""Where other people's code lies."""
 
 
 def examine(
@@ -94,15 +99,14 @@ def _examined(
                 outcome = probe(subject, seconds * share)
         except Exception as error:  # a probe's own failure must not hide what the others found
             not_judged[name] = f"{type(error).__name__}: {error}"
-            told = blamed(subject, error)
-            findings += [f for f in told if f.symptom not in {known.symptom for known in findings}]
-            continue
-        judged.append(name)
+            outcome = blamed(subject, error)
+        else:
+            judged.append(name)
+            figures[name] = _plain(outcome.figures)
+            figures[name]["seconds"] = round(time.monotonic() - started, 2)
         known = {finding.symptom for finding in findings}
         findings += [finding for finding in outcome.findings if finding.symptom not in known]
         not_judged |= outcome.not_judged
-        spent = time.monotonic() - started
-        figures[name] = _plain(outcome.figures) | {"seconds": round(spent, 2)}
     findings.sort(key=lambda finding: -SEVERITIES.index(finding.severity))
     return {
         "env": subject.env,
@@ -123,3 +127,29 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value
+
+
+def blamed(subject: Subject, error: Exception) -> Outcome:
+    """What an exception amounts to: the environment's fault, the settings', or the probe's own."""
+    outcome = Outcome()
+    if isinstance(error, InputError):
+        outcome.find("cannot_start", "stop", str(error))
+        return outcome
+    place = next(_own_frames(subject, error), None)
+    if place or isinstance(error, EnvironmentFault):
+        said = f"{type(error).__name__}: {error} ({place})" if place else str(error)
+        outcome.find("raises", "stop", f"the environment raised after a while: {said}")
+    return outcome
+
+
+def _own_frames(subject: Subject, error: Exception) -> Iterator[str]:
+    """Frames of neither a library nor this product, the innermost first."""
+    if subject.world is not None:
+        return
+    ours = Path(__file__).resolve().parents[3]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        packaged = any(name in path.parts for name in LIBRARIES)
+        inside = any(path.is_relative_to(ours / name) for name in ("algos", "envs", "tune_jobs"))
+        if path.is_file() and not packaged and not inside and "lib" not in path.parts:
+            yield f"{frame.filename}:{frame.lineno}"

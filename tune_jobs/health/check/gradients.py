@@ -1,29 +1,30 @@
-"""Probe ``gradients``: does each term of the loss pull at the policy?"""
+"""Probe ``gradients``: does each term of the loss pull at the policy, and at all of the action?"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from algos.models.base import MASK
 from envs.validation import InputError
 from tune_jobs.health.check.outcome import Outcome
-from tune_jobs.health.check.random_play import sample
+from tune_jobs.health.check.playing import sample
 from tune_jobs.health.check.subject import Subject, spread
-from tune_jobs.health.finding import Severity
+from tune_jobs.health.check.symptoms import SYMPTOMS, TERM
 
 FORCED = 0.01
 """What a coefficient of 0 is set to, so that its term is looked at too."""
 STEP = 0.05
 """Standard deviation of the step that the weights take after collecting: a KL to oneself has no
 gradient, nor has the entropy of a uniform policy."""
-REMEDY = (
-    "Compute the term from the network's output inside `terms`, without `detach`, `no_grad` or a "
-    "detour through numpy; or set its coefficient to 0."
-)
+SHOWN = 4
+"""Parts of an action that are named."""
 
 
 def gradients(subject: Subject, seconds: float) -> Outcome:
@@ -43,22 +44,29 @@ def gradients(subject: Subject, seconds: float) -> Outcome:
     if not len(rows):
         outcome.not_judged["gradients"] = "no row of the rollout had anything to learn from"
         return outcome
-    terms = _terms(subject.algorithm, settings, module, rows.torch("cpu"))
-    norms = {name: _norm(term, module) for name, term in terms.items()}
+    passed = _passed(subject.algorithm, settings, module, rows.torch("cpu"))
+    norms = {name: _norm(term, module) for name, term in passed.terms.items()}
     outcome.figures = {"rows": len(rows)} | {f"norm_{name}": norm for name, norm in norms.items()}
     for name, norm in norms.items():
         if norm == 0 and not _nothing_to_pull(name, rows):
-            severity: Severity = "stop" if name == "policy" else "warn"
+            own = f"{name}_without_gradient"
             outcome.find(
-                f"{name}_without_gradient",
-                severity,
+                own if own in SYMPTOMS else TERM,
+                "stop" if name == "policy" else "warn",
                 f"the gradient of the {name} term is exactly zero over {len(rows)} rows, with a "
                 "coefficient that is not",
-                REMEDY,
             )
         if not np.isfinite(norm):
-            evidence = f"the gradient of the {name} term is {norm}"
-            outcome.find("not_finite", "stop", evidence, "Look for infinite advantages or rewards.")
+            outcome.find("not_finite", "stop", f"the gradient of the {name} term is {norm}")
+    if parts := passed.unheard() if norms.get("policy") else []:
+        more = f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
+        outcome.find(
+            "action_part_without_gradient",
+            "stop",
+            f"the policy term pulls at the action, but not at its {', '.join(parts[:SHOWN])}"
+            f"{more}: the gradient there is exactly zero over {len(rows)} rows, though the "
+            "log-probability of the actions that were done depends on it",
+        )
     return outcome
 
 
@@ -84,8 +92,8 @@ def _forced(subject: Subject, settings: Any) -> Any:
     return settings
 
 
-def _terms(algorithm: Any, settings: Any, module: Any, rows: Any) -> dict[str, Any]:
-    """The terms for all rows, after the policy has moved away from the one that collected."""
+def _passed(algorithm: Any, settings: Any, module: Any, rows: Any) -> _Passed:
+    """All rows passed through, after the policy has moved away from the one that collected."""
     if algorithm.reference_every(settings) is not None:
         with torch.no_grad():
             frozen = deepcopy(module)._forward(algorithm.inputs(rows))
@@ -94,8 +102,47 @@ def _terms(algorithm: Any, settings: Any, module: Any, rows: Any) -> dict[str, A
     with torch.no_grad():
         for weight in module.parameters():
             weight += STEP * torch.randn(weight.shape, generator=generator)
+    seen = algorithm.inputs(rows)
+    outputs, value = module.outputs(seen)
+    dist = module.head.dist(outputs, module.free, seen.get(MASK))
     coefficients = algorithm.initial_coefficients(settings)
-    return algorithm.terms(module._forward(algorithm.inputs(rows)), rows, settings, coefficients)
+    terms = algorithm.terms({"dist": dist, "value": value}, rows, settings, coefficients)
+    return _Passed(module, seen, outputs, dist, terms)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Passed:
+    """Rows passed through network, head and loss."""
+
+    module: Any
+    seen: Mapping[str, Tensor]
+    """What the network was given: observations, and the actions that were done."""
+    outputs: Tensor
+    dist: Any
+    terms: dict[str, Tensor]
+
+    def unheard(self) -> list[str]:
+        """Parts of the action that shape its log-probability and not the policy's own term.
+
+        A part with a single option (as many a mask leaves) or a fixed spread shapes neither.
+        """
+        pull = self._slopes(self.terms["policy"].mean())
+        heard = pull[0].any(-1)
+        if not heard.any():  # what is left is a spread, which no row has for itself
+            heard[:] = True
+        own = self._slopes((self.dist.logp(self.seen) + self.dist.entropy())[heard].sum())
+        named = self.module.head.named
+        shaping = named(*own)
+        return [n for n, part in named(*pull).items() if shaping[n].any() and not part.any()]
+
+    def _slopes(self, scalar: Tensor) -> tuple[Tensor, Tensor]:
+        """The derivatives by the numbers of the head: outputs [N, size] and free [free]."""
+        free = self.module.free
+        if free is None or not free.requires_grad:
+            free = self.outputs.new_zeros(self.module.head.free).requires_grad_()
+        return torch.autograd.grad(  # pyright: ignore[reportReturnType]
+            scalar, (self.outputs, free), retain_graph=True, materialize_grads=True
+        )
 
 
 def _norm(term: Any, module: Any) -> float:

@@ -9,9 +9,8 @@ import numpy as np
 from gymnasium import spaces
 
 from envs import random
-from tune_jobs.health.check.episode import Plan
 from tune_jobs.health.check.outcome import Outcome
-from tune_jobs.health.check.playing import STEPS, play
+from tune_jobs.health.check.playing import STEPS, Plan, play
 from tune_jobs.health.check.statistics import ROUNDING
 from tune_jobs.health.check.subject import Subject
 
@@ -32,7 +31,7 @@ def headroom(subject: Subject, seconds: float) -> Outcome:
     least = min(len(returns) for returns in found.values())
     found = {name: returns[:least] for name, returns in found.items()}
     if least < 8 or len(found) < 2:
-        outcome.not_judged["nothing_to_learn"] = (
+        outcome.not_judged["no_headroom_seen"] = (
             f"there was time for {least} episodes of each of {len(found)} rules"
         )
         return outcome
@@ -52,8 +51,6 @@ def headroom(subject: Subject, seconds: float) -> Outcome:
             "note",
             f"on the same {least} seeds {rules} and random play bring the same return "
             f"({_list(found)})",
-            "Nothing shows yet that one can do better than chance here: try a policy that you know "
-            "to be good by hand, and see whether the reward notices.",
         )
     elif best != "random" and not subject.world and gaps[best] > ERRORS:
         outcome.find(
@@ -61,7 +58,6 @@ def headroom(subject: Subject, seconds: float) -> Outcome:
             "note",
             f"always doing the same ({best}) brings more than random play on the same {least} "
             f"seeds ({_list(found)})",
-            "A policy may settle for it: compare what it learns with this figure, not with random.",
         )
     return outcome
 

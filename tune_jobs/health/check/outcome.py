@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from tune_jobs.health.check.symptoms import SYMPTOMS
 from tune_jobs.health.finding import Finding, Severity
 
 
@@ -19,6 +20,7 @@ class Outcome:
     not_judged: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     """Symptom -> why it cannot be told."""
 
-    def find(self, symptom: str, severity: Severity, evidence: str, remedy: str) -> None:
-        """Add a finding."""
-        self.findings.append(Finding(symptom, severity, 0, evidence, remedy))
+    def find(self, symptom: str, severity: Severity, evidence: str, since: int = 0) -> None:
+        """Add a finding, with the remedy that its symptom has."""
+        remedy = SYMPTOMS[symptom].remedy
+        self.findings.append(Finding(symptom, severity, since, evidence, remedy))

@@ -12,11 +12,9 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.training_data import TrainingData
 
 from algos.learner import PROGRESS
-from tune_jobs.health.check import fixed_starts
-from tune_jobs.health.check.episode import Plan
 from tune_jobs.health.check.gradients import length_of
 from tune_jobs.health.check.outcome import Outcome
-from tune_jobs.health.check.playing import play
+from tune_jobs.health.check.playing import Plan, play
 from tune_jobs.health.check.statistics import welch
 from tune_jobs.health.check.subject import Subject
 
@@ -28,6 +26,10 @@ CLEAR = 6.0
 """Standard errors after which nothing more needs to be seen."""
 ENOUGH = 8
 """Episodes that the last third must have."""
+ID = "RungwiseFixedStarts-v0"
+"""The subject's environment with few starts: the tiny problem that must be learnable."""
+STARTS = 4
+"""Seeds that episodes begin with."""
 
 
 def overfit(subject: Subject, seconds: float) -> Outcome:
@@ -46,7 +48,7 @@ def overfit(subject: Subject, seconds: float) -> Outcome:
     last = _last_third(found)
     errors = welch(chance, last)
     outcome.figures = {
-        "starts": fixed_starts.STARTS if fixed else None,
+        "starts": STARTS if fixed else None,
         "seconds": time.monotonic() - started,
         "iterations": len(found),
         "steps": len(found) * settings.rows,
@@ -66,8 +68,6 @@ def overfit(subject: Subject, seconds: float) -> Outcome:
             f"{len(found)} iterations of {subject.algo} ({seconds:.0f} s) brought a return of "
             f"{last.mean():.4g}, random play {chance.mean():.4g}: {errors:.1f} standard errors "
             f"above it{', although there were only 4 starts' if fixed else ''}",
-            "A hard task may need longer: look at the other findings first, then train for some "
-            "minutes, with a larger `lr=3e-3` or another algorithm.",
         )
     return outcome
 
@@ -75,7 +75,7 @@ def overfit(subject: Subject, seconds: float) -> Outcome:
 def _random(subject: Subject, seconds: float, fixed: bool) -> Any:
     """Returns of uniform play, from the same starts if they are fixed."""
     # Seeds of actions that are multiples of four: a new action in each step.
-    plans = [Plan(i % fixed_starts.STARTS if fixed else i, 4 * i) for i in range(64)]
+    plans = [Plan(i % STARTS if fixed else i, 4 * i) for i in range(64)]
     return np.array([e.total for e in play(subject, plans, seconds) if e.end])
 
 
@@ -90,7 +90,7 @@ def _trained(
     config = subject.config(settings)
     if fixed:
         config = subject.config(
-            settings, fixed_starts.ID, {"env": subject.env, "env_kwargs": subject.env_kwargs}
+            settings, ID, {"env": subject.env, "env_kwargs": subject.env_kwargs}
         )
     runner = subject.runner(config)
     try:
@@ -112,3 +112,28 @@ def _trained(
     finally:
         runner.stop()
     return found
+
+
+class FixedStarts(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Every episode has one of the seeds 0 to ``starts`` - 1, drawn from the seed it is given."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], starts: int) -> None:
+        super().__init__(env)
+        self.starts, self.next = starts, 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """The next start in turn."""
+        self.next = (self.next + 1 if seed is None else seed) % self.starts
+        return self.env.reset(seed=self.next, options=options)
+
+
+def make(env: str, env_kwargs: dict[str, Any], starts: int = STARTS) -> FixedStarts:
+    """The environment of that id with fixed starts."""
+    return FixedStarts(gymnasium.make(env, **env_kwargs), starts)
+
+
+gymnasium.register(
+    ID, entry_point=f"{__name__}:make", disable_env_checker=True, order_enforce=False
+)

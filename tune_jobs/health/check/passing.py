@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.health.check.cells import flat
 from tune_jobs.health.check.gradients import length_of
 from tune_jobs.health.check.outcome import Outcome
+from tune_jobs.health.check.sampling import flat
 from tune_jobs.health.check.subject import Subject
 
 
@@ -40,8 +40,6 @@ def actions(subject: Subject, seconds: float) -> Outcome:
             "stop",
             f"in {differing} of {len(got)} steps the environment was given other actions than the "
             "ones that are stored to be learnt from",
-            "Look for what stands between policy and environment: vector wrappers, action "
-            "wrappers, a runner of your own.",
         )
     return outcome
 

@@ -6,6 +6,7 @@ import dataclasses
 import time
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,7 @@ import numpy as np
 from algos.models.base import observation_columns
 from envs import random
 from envs.arrays import take
-from tune_jobs.health.check.acting import Actor, Constant, Rule, Scale, stacked
-from tune_jobs.health.check.episode import Episode, Plan
+from tune_jobs.health.check.acting import Actor, Constant, Rule, Scale, stacked, vector
 from tune_jobs.health.check.subject import Subject
 
 Array = np.ndarray[Any, Any]
@@ -23,6 +23,35 @@ STEPS = 1000
 """Longest episode that is played."""
 KEPT = 4000
 """Observations that are kept."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What an episode is to be."""
+
+    seed: int
+    """Of the environment."""
+    actions: int
+    """Seed of the actions: the same plan gives the same actions where the same are legal."""
+    noise: int | None = None
+    """Seed of the randomness after the start; None leaves that to the environment's own seed."""
+
+
+@dataclasses.dataclass
+class Episode:
+    """What happened."""
+
+    rewards: list[float] = dataclasses.field(default_factory=list[float])
+    """One a step."""
+    end: str = ""
+    """``terminated``, ``truncated``, or empty where the episode was left before it ended."""
+    seen: int = 0
+    """Checksum of all observations."""
+
+    @property
+    def total(self) -> float:
+        """The return."""
+        return float(sum(self.rewards))
 
 
 def play(
@@ -131,3 +160,38 @@ def _batched(
                 ends = {"terminated": moved.terminated[b], "truncated": moved.truncated[b]}
                 episode.end = next((name for name, over in ends.items() if over), "")
     return episodes
+
+
+@dataclasses.dataclass
+class Sample:
+    """Episodes, what was seen in them, and how fast that went."""
+
+    episodes: list[Episode]
+    observed: list[Mapping[str, Array]]
+    """Observation columns of one copy each."""
+    speed: float
+    """Steps in a second."""
+
+    @cached_property
+    def scale(self) -> Scale | None:
+        """Mean and standard deviation of each entry observed; None if not all are numbers."""
+        seen = np.stack([vector(columns) for columns in self.observed])
+        if not np.issubdtype(seen.dtype, np.number):
+            return None
+        seen = seen.astype(np.float64)
+        std = seen.std(0)
+        return seen.mean(0), np.where(std > 0, std, 1.0)
+
+
+def sample(subject: Subject, seconds: float) -> Sample:
+    """Random play from as many starts as there is time for; played once for all probes."""
+    if "sample" not in subject.shared:
+        observed: list[Mapping[str, Array]] = []
+        plans = [Plan(seed, seed) for seed in range(256)]
+        started = time.monotonic()
+        episodes = play(subject, plans[:1], seconds / 4, kept=observed)
+        episodes += play(subject, plans[1:], seconds * 3 / 4, kept=observed)
+        steps = sum(len(episode.rewards) for episode in episodes)
+        speed = steps / (time.monotonic() - started)
+        subject.shared["sample"] = Sample(episodes, observed, speed)
+    return subject.shared["sample"]

@@ -1,50 +1,167 @@
-"""Random play that several probes look at."""
+"""Probes ``episodes``, ``observations`` and ``rewards``: what random play shows.
+
+Do episodes end? Is there something to see, in numbers that a network can take? Is anything paid,
+and in what units?
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Mapping
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from tune_jobs.health.check.acting import Array, Scale, vector
-from tune_jobs.health.check.episode import Episode, Plan
-from tune_jobs.health.check.playing import play
+from algos.models.base import MASK
+from tune_jobs.health.check.outcome import Outcome
+from tune_jobs.health.check.playing import STEPS, Episode, sample
 from tune_jobs.health.check.subject import Subject
 
-
-@dataclasses.dataclass
-class Sample:
-    """Episodes, what was seen in them, and how fast that went."""
-
-    episodes: list[Episode]
-    observed: list[Mapping[str, Array]]
-    """Observation columns of one copy each."""
-    speed: float
-    """Steps in a second."""
-
-    @cached_property
-    def scale(self) -> Scale | None:
-        """Mean and standard deviation of each entry observed; None if not all are numbers."""
-        seen = np.stack([vector(columns) for columns in self.observed])
-        if not np.issubdtype(seen.dtype, np.number):
-            return None
-        seen = seen.astype(np.float64)
-        std = seen.std(0)
-        return seen.mean(0), np.where(std > 0, std, 1.0)
+SEEN_LARGE = 100.0
+"""Entries of observations beyond this are large: ten times what RLExplorer allows."""
+LARGE, HUGE = 1e3, 1e5
+"""Returns of this size are remarkable; of that size the value function drowns (measured)."""
+SMALL = 1e-3
+"""Returns smaller than this are hardly noticed beside the entropy bonus."""
 
 
-def sample(subject: Subject, seconds: float) -> Sample:
-    """Random play from as many starts as there is time for; played once for all probes."""
-    if "sample" not in subject.shared:
-        observed: list[Mapping[str, Array]] = []
-        plans = [Plan(seed, seed) for seed in range(256)]
-        started = time.monotonic()
-        episodes = play(subject, plans[:1], seconds / 4, kept=observed)
-        episodes += play(subject, plans[1:], seconds * 3 / 4, kept=observed)
-        steps = sum(len(episode.rewards) for episode in episodes)
-        speed = steps / (time.monotonic() - started)
-        subject.shared["sample"] = Sample(episodes, observed, speed)
-    return subject.shared["sample"]
+def episodes(subject: Subject, seconds: float) -> Outcome:
+    """Whether random play ends by the task itself, by a time limit, or not at all."""
+    outcome = Outcome()
+    played = sample(subject, seconds).episodes
+    lengths = np.array([len(e.rewards) for e in played])
+    ended = [e for e in played if e.end]
+    limit = _limit(subject)
+    outcome.figures = {
+        "episodes": len(ended),
+        "steps": int(lengths.sum()),
+        "length_mean": float(np.mean([len(e.rewards) for e in ended])) if ended else None,
+        "length_max": int(lengths.max()),
+        "terminated_share": _share([e.end == "terminated" for e in ended]),
+        "truncated_share": _share([e.end == "truncated" for e in ended]),
+        "time_limit": limit,
+    }
+    if ended:
+        return outcome
+    if lengths.max() < STEPS:
+        outcome.not_judged["no_episode_ends"] = (
+            f"there was time for {lengths.max()} steps of one episode only"
+        )
+        return outcome
+    known = f"; its time limit of {limit} steps will end them" if limit else ", nor has it a limit"
+    outcome.find(
+        "no_episode_ends",
+        "note" if limit else "warn",
+        f"none of {len(played)} episodes of random play ended within {STEPS} steps{known}: until "
+        "one ends there is no return, and nothing to compare trials by",
+    )
+    return outcome
+
+
+def _limit(subject: Subject) -> int | None:
+    env = subject.make()
+    env.close()
+    return env.spec.max_episode_steps if env.spec else None
+
+
+def _share(values: list[bool]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def observations(subject: Subject, seconds: float) -> Outcome:
+    """Whether anything changes, and how large the entries are."""
+    outcome = Outcome()
+    seen = sample(subject, seconds).observed
+    table = {name: _matrix(seen, name) for name in seen[0] if name != MASK}
+    if not all(np.issubdtype(part.dtype, np.number) for part in table.values()):
+        outcome.not_judged["observation_constant"] = "not all that is observed is a number"
+        return outcome
+    constant = np.concatenate([np.ptp(part, axis=0) == 0 for part in table.values()])
+    scaled = [part for part in table.values() if np.issubdtype(part.dtype, np.floating)]
+    spreads = np.concatenate([part.std(0) for part in scaled]) if scaled else np.zeros(0)
+    largest = max((float(np.abs(part).max()) for part in scaled), default=None)
+    moving = spreads[spreads > 0]
+    outcome.figures = {
+        "observations": len(seen),
+        "entries": len(constant),
+        "constant_share": float(constant.mean()),
+        "abs_max": largest,
+        "std_min": float(moving.min()) if moving.size else None,
+        "std_max": float(moving.max()) if moving.size else None,
+    }
+    if constant.all() and len(seen) > 1:
+        outcome.find(
+            "observation_constant",
+            "warn",
+            f"all {len(constant)} entries were the same in {len(seen)} observations of random play",
+        )
+    if largest is not None and largest > SEEN_LARGE:
+        outcome.find("observation_scale", "note", f"observations reach {largest:.3g} in size")
+    return outcome
+
+
+def _matrix(seen: list[Mapping[str, Any]], name: str) -> np.ndarray[Any, Any]:
+    found = np.stack([np.asarray(columns[name]).reshape(-1) for columns in seen])
+    return found.astype(np.int8) if found.dtype == np.bool_ else found
+
+
+def rewards(subject: Subject, seconds: float) -> Outcome:
+    """Range and scale of the rewards of random play."""
+    outcome = Outcome()
+    played = sample(subject, seconds).episodes
+    paid = Paid(played)
+    outcome.figures = paid.figures()
+    if paid.constant is not None:
+        _nothing(outcome, paid)
+        return outcome
+    sizes = np.abs(paid.returns[paid.returns != 0])
+    size = float(np.median(sizes)) if sizes.size else 1.0
+    if size > LARGE or size < SMALL:
+        outcome.find(
+            "reward_scale",
+            "note" if SMALL <= size <= HUGE else "warn",
+            f"the return of random play is {size:.3g} in size (median of those that are not 0)",
+        )
+    return outcome
+
+
+class Paid:
+    """What episodes brought."""
+
+    def __init__(self, episodes: list[Episode]) -> None:
+        self.each = np.array([r for e in episodes for r in e.rewards])
+        self.returns = np.array([e.total for e in episodes])
+        lengths = {len(e.rewards) for e in episodes}
+        same = self.each.size > 0 and np.ptp(self.each) == 0
+        one = bool(same and (self.each[0] == 0 or len(lengths) == 1))
+        self.constant: float | None = float(self.each[0]) if one else None
+        """The only reward there was, where not even the lengths of episodes tell them apart."""
+
+    def figures(self) -> dict[str, Any]:
+        """Numbers about rewards and returns."""
+        each, returns = self.each, self.returns
+        return {
+            "reward_min": float(each.min()),
+            "reward_max": float(each.max()),
+            "reward_mean": float(each.mean()),
+            "reward_std": float(each.std()),
+            "zero_share": float((each == 0).mean()),
+            "distinct": len(np.unique(each)),
+            "return_mean": float(returns.mean()),
+            "return_std": float(returns.std()),
+            "return_min": float(returns.min()),
+            "return_max": float(returns.max()),
+        }
+
+
+def _nothing(outcome: Outcome, paid: Paid) -> None:
+    """Every reward was the same."""
+    count = f"{len(paid.each)} steps of {len(paid.returns)} episodes of random play"
+    if paid.constant == 0:
+        outcome.find("zero_reward", "warn", f"no reward was met: it was 0 in all {count}")
+    else:
+        outcome.find(
+            "constant_reward",
+            "warn",
+            f"the reward was {paid.constant:g} in all {count}, which all had the same length: "
+            "nothing tells a good episode from a bad one",
+        )

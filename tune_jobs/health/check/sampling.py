@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from algos.models.base import MASK
-from tune_jobs.health.check.cells import cells, flat
+from algos.distributions import BinnedValue
+from algos.heads import BoxHead, ChooseHead, DiscreteHead, MultiDiscreteHead
+from algos.models.base import MASK, observation_columns
 from tune_jobs.health.check.outcome import Outcome
-from tune_jobs.health.check.random_play import sample
+from tune_jobs.health.check.playing import sample
 from tune_jobs.health.check.statistics import frequencies_p
 from tune_jobs.health.check.subject import Subject
 
@@ -23,9 +24,15 @@ DOUBT, LEVEL = 0.02, 1e-3
 """Below the first p-value it is drawn again; a second one below the other is no chance any more."""
 ERRORS = 5.0
 """Standard errors between the mean of -log p and the entropy that are too many."""
-HEAD = "This is a fault of the policy's action head (algos/heads.py, distributions.py), not yours."
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = np.ndarray[Any, Any]
+Cells: TypeAlias = tuple[dict[str, Array], Array, Array]
+"""Action columns [M] at the middle of each cell, widths [M] and the draws in each [M]."""
+
+MOST = 2000
+"""Cells beyond which an action space is not enumerated."""
+VALUES = 200
+"""Cells of a value without bins."""
 
 
 def sampler(subject: Subject, seconds: float) -> Outcome:
@@ -45,7 +52,7 @@ def sampler(subject: Subject, seconds: float) -> Outcome:
     _judge(outcome)
     action, _, _ = module.act(_repeated(seen[0], 256), torch.Generator().manual_seed(9))
     if lost := _lost(module.head, {name: part.numpy() for name, part in action.items()}):
-        outcome.find("action_altered", "stop", lost, HEAD)
+        outcome.find("action_altered", "stop", lost)
     return outcome
 
 
@@ -82,7 +89,6 @@ def _judge(outcome: Outcome) -> None:
             "stop",
             f"{told['illegal']} of {DRAWS} actions drawn for one observation were illegal by its "
             "mask",
-            HEAD,
         )
     wrong: list[str] = []
     if told["mass"] is not None and abs(told["mass"] - 1) > 0.01:
@@ -92,7 +98,7 @@ def _judge(outcome: Outcome) -> None:
     if told["errors"] > ERRORS:
         wrong.append(f"the mean of -log p is {told['errors']:.0f} standard errors from the entropy")
     if wrong:
-        outcome.find("sampler_mismatch", "stop", "; ".join(wrong), HEAD)
+        outcome.find("sampler_mismatch", "stop", "; ".join(wrong))
 
 
 def _lost(head: Any, action: Mapping[str, Array]) -> str:
@@ -127,3 +133,51 @@ def _repeated(observation: Mapping[str, Array], count: int) -> dict[str, Array]:
 
 def _furthest(masses: list[float], default: float | None) -> float | None:
     return max(masses, key=lambda mass: abs(mass - 1), default=default)
+
+
+def cells(head: Any, action: Mapping[str, Array]) -> Cells | None:
+    """The cells of a head's actions and how many of the drawn ones [N] lie in each.
+
+    None for several values at once and for spaces with too many actions.
+    """
+    if isinstance(head, DiscreteHead):
+        return _choices(head.choices, action["choice"])
+    if isinstance(head, MultiDiscreteHead) and np.prod(np.array(head.sizes, float)) <= MOST:
+        every = np.stack([c.reshape(-1) for c in np.indices(head.sizes)], 1)
+        place = np.ravel_multi_index(tuple(action["choices"].T), tuple(head.sizes))
+        return {"choices": every}, np.ones(len(every)), np.bincount(place, minlength=len(every))
+    if isinstance(head, ChooseHead) and head.choices * VALUES <= MOST:
+        return _choices_with_values(head, action)
+    if isinstance(head, BoxHead) and head.size == 1:
+        drawn = action["value"][:, 0]
+        margin = np.ptp(drawn) + 1e-3
+        edges = np.linspace(drawn.min() - margin, drawn.max() + margin, 5 * VALUES + 1)
+        middles = ((edges[1:] + edges[:-1]) / 2).astype(np.float32)[:, None]
+        return {"value": middles}, np.diff(edges), np.histogram(drawn, edges)[0]
+    return None
+
+
+def _choices(count: int, drawn: Array) -> Cells:
+    return {"choice": np.arange(count)}, np.ones(count), np.bincount(drawn, minlength=count)
+
+
+def _choices_with_values(head: ChooseHead, action: Mapping[str, Array]) -> Cells:
+    if head.value is BinnedValue:
+        size = head.per_choice - 1
+        middles, widths = np.linspace(-1, 1, size), np.ones(size)
+        place = np.rint((action["value"] + 1) / 2 * (size - 1)).astype(int)
+    else:
+        size, edges = VALUES, np.linspace(-1, 1, VALUES + 1)
+        middles, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+        place = np.clip(np.searchsorted(edges, action["value"]) - 1, 0, size - 1)
+    columns = {
+        "choice": np.repeat(np.arange(head.choices), size),
+        "value": np.tile(middles, head.choices).astype(np.float32),
+    }
+    counts = np.bincount(action["choice"] * size + place, minlength=head.choices * size)
+    return columns, np.tile(widths, head.choices), counts
+
+
+def flat(action: Any) -> dict[str, Array]:
+    """A batched action as arrays by name."""
+    return {name: np.asarray(part) for name, part in observation_columns(action).items()}

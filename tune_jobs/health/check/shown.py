@@ -31,6 +31,7 @@ SHOWN: dict[str, dict[str, str]] = {
     },
     "sampler": {"draws": "draws", "p": "p", "mass": "mass", "illegal": "illegal"},
     "actions": {"steps": "steps", "altered": "altered"},
+    "credit": {"tried": "numbers changed", "leaks": "leaks", "lost": "lost"},
     "gradients": {},
     "headroom": {"episodes": "seeds"},
     "overfit": {

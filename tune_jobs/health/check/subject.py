@@ -1,4 +1,4 @@
-"""What is examined: an environment, and the algorithm that is to learn in it."""
+"""What is examined: an environment, and the algorithm that is to learn in it, and their names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import torch
 from algos import algorithm_class
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings, TrainingSettings
-from algos.environments import make_vector_env
+from algos.environments import env_spec, make_vector_env
 from algos.models import MODELS
-from algos.requirements import Need, offered
+from algos.requirements import Need, check_needs, offered
 from algos.runner import ColumnRunner
 from envs.batched import World
+from envs.validation import InputError
+from tune_jobs.loading import env_id, load_job, preset_names
 
 SPREAD = 0.3
 """Standard deviation of the weights of a policy that is far from uniform."""
@@ -126,3 +128,29 @@ def spread(module: Any, size: float) -> Any:
         for parameter in module.parameters():
             parameter.normal_(0, size, generator=generator)
     return module
+
+
+def subject_of(name: str, algo: str = "") -> Subject:
+    """The subject that a preset, a job file, a family or a Gymnasium id names.
+
+    Raises:
+        InputError: there is none of that name, or the algorithm cannot learn in it.
+    """
+    if name in preset_names() or name.endswith((".yaml", ".yml")):
+        job = load_job(name)
+        same = algo in ("", job.algo)
+        settings = job.settings if same else None
+        subject = Subject(job.env, job.env_kwargs, algo or job.algo, settings)
+    else:
+        subject = Subject(env_id(name), {}, algo or "ppo")
+    env_spec(subject.env)  # one that does not exist is a wrong call, not a bad environment
+    needs: frozenset[Need] = subject.algorithm.needs(subject.settings)
+    if algo and needs:
+        try:
+            has = subject.offers
+        except InputError:
+            raise
+        except Exception:  # the environment is broken, which the first probe will tell
+            return subject
+        check_needs(algo, needs, subject.env, has)
+    return subject
