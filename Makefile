@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
 
-.PHONY: setup tune test test-learning test-peers check bench bench-health clean
+.PHONY: setup tune test test-learning test-peers check bench bench-health bench-doctor clean
 
 setup: $(READY)
 
@@ -48,6 +48,10 @@ bench: $(READY)
 # lists the rest).
 bench-health: $(READY)
 	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests:tests/algos $(BIN)/python -m benchmarks.health_suite $(BENCH)
+
+# Logs of other tools, as files, judged by doctor and by its peers.
+bench-doctor: $(READY)
+	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m benchmarks.foreign_suite
 
 clean:
 	rm -rf .venv

@@ -15,6 +15,10 @@ UNDERSTOOD = {
     "success": "success_rate",
     "range_utilisation": "range_utilisation",
     "episode_improvement": "episode_improvement",
+    "log_p_with": "log_p_with",
+    "log_p_without": "log_p_without",
+    "log_p_shuffled": "log_p_shuffled",
+    "log_p_random": "log_p_random",
 }
 """What any environment may say of an episode in its last ``info`` -> the metric that it becomes."""
 

@@ -100,10 +100,8 @@ METRICS: dict[str, Metric] = {
     "value_abs_max": Metric("reward", "largest size of a value"),
     "target_abs_max": Metric("reward", "largest size of a return that values are fitted to"),
     "lr": Metric("rate", "learning rate of this iteration"),
-    "exploration_rate": Metric(
-        "share", "share of actions drawn at random (others' DQN)", "falls to below 0.1"
-    ),
-    "gamma": Metric("share", "discount of the next step's worth (others' logs)", "0.9 to 1"),
+    "exploration_rate": Metric("share", "actions drawn at random (DQN)", "falls below 0.1"),
+    "gamma": Metric("share", "discount of what the next step is worth", "0.9 to 1"),
     "updates": Metric("count", "optimiser steps of this iteration", "above 0"),
     "epochs_run": Metric("count", "passes over the rows before the KL limit stopped them"),
     "nonfinite": Metric("count", "NaN and infinite numbers met in this iteration", "0"),

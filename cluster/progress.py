@@ -28,7 +28,7 @@ from cluster.cells import (
     sparkline,
     summary,
 )
-from tune_jobs.events import EndRow, EvaluationRow, JobRow, ResultRow, Row
+from tune_jobs.events import EndRow, EvaluationRow, FindingRow, JobRow, ResultRow, Row
 from tune_jobs.outcome import Outcome, Tally
 from tune_jobs.trial_outcome import TrialOutcome
 from tune_jobs.words import count, measured, number, percent, reason, spoken
@@ -111,6 +111,8 @@ class Progress:
             trial = next(trial for trial in outcome.trials if trial.id == row.trial)
             score = f"{spoken(outcome.job.metric)} {measured(trial.score)}"
             self._line(f"trial {trial.id} {trial.iterations}/{trial.budget} {score} {trial.state}")
+        elif isinstance(row, FindingRow) and row.severity == "warn":  # a stop is told as an end
+            self._line(f"trial {row.trial} {_noticed(row)}: {row.evidence}")
         elif self._clock() - self._printed >= EVERY:
             self._line(self._summary(self._tally.outcome()))
             self._printed = self._clock()
@@ -176,8 +178,21 @@ def trial_table(outcome: Outcome, trials: Sequence[TrialOutcome], width: int, li
         if curve_width:
             cells.append(sparkline(trial.finite_scores, curve_width))
         style = "bold" if best is not None and trial.id == best.id else ""
-        table.add_row(*(Text(one_line(cell)) for cell in (*cells, trial.state)), style=style)
+        table.add_row(*(Text(one_line(cell)) for cell in (*cells, _state(trial))), style=style)
     return table
+
+
+def _state(trial: TrialOutcome) -> str:
+    """How a trial stands; of a running one, too, whether the others share what was noticed."""
+    warning = next((f for f in reversed(trial.findings) if f.severity != "note"), None)
+    if trial.end_reason is None and warning and warning.siblings:
+        return f"running, {_noticed(warning)}"
+    return trial.state
+
+
+def _noticed(row: FindingRow) -> str:
+    noticed = f"{spoken(row.symptom)} noticed"
+    return f"{noticed} ({row.siblings})" if row.siblings else noticed
 
 
 def print_outcome(outcome: Outcome, console: Console, directory: str | Path | None = None) -> None:
@@ -197,7 +212,8 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
     )
     console.print(trial_table(outcome, best_first, console.width, live=False))
     console.print()
-    lines = [_best(outcome), *_compared(outcome.evaluation), _compute(outcome)]
+    lines = [f"{spoken(name)}: {said}" for name, said in outcome.siblings.items()]
+    lines += [_best(outcome), *_compared(outcome.evaluation), _compute(outcome)]
     if directory is not None:
         lines.append(f"Report: {Path(directory) / 'report.html'}")
         open_ends = any(t.end_reason in (None, "interrupted") for t in outcome.trials)

@@ -113,6 +113,8 @@ class FindingRow:
     """The iteration at which it began."""
     evidence: str
     remedy: str
+    siblings: str = ""
+    """Whether the other trials had it by then, and what follows; empty while too few could."""
     time: float = dataclasses.field(default_factory=time.time)
 
 

@@ -29,6 +29,7 @@ from tune_jobs.events import (
     TrialRow,
     plain,
 )
+from tune_jobs.health.siblings import Sibling, conclusions
 from tune_jobs.trial_outcome import TrialOutcome
 
 CONTINUED = ("interrupted", "error")
@@ -78,6 +79,26 @@ class Outcome:
     def findings(self) -> tuple[FindingRow, ...]:
         """What the health rules saw in any trial, in time order."""
         return tuple(sorted((f for t in self.trials for f in t.findings), key=lambda f: f.time))
+
+    @property
+    def siblings(self) -> dict[str, str]:
+        """For each symptom found, whether it points at what all trials share or at one setting."""
+        return conclusions(
+            [
+                Sibling(
+                    trial.id,
+                    trial.iterations,
+                    # The first row of a symptom counts, so it goes in last; a note may be fine.
+                    {
+                        row.symptom: row.iteration
+                        for row in reversed(trial.findings)
+                        if row.severity != "note"
+                    },
+                    trial.config,
+                )
+                for trial in self.trials
+            ]
+        )
 
     @property
     def evaluation(self) -> EvaluationRow | None:
@@ -144,6 +165,7 @@ class Outcome:
                 "checkpoint": best.checkpoint and str(root / best.checkpoint),
             },
             "compute_saved": self.compute_saved,
+            "siblings": self.siblings,
             "report": str(root / "report.html"),
         }
 

@@ -6,9 +6,11 @@ callbacks; this object is the Stopper and the callback, and asks the scheduler w
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,10 @@ from tune_jobs.events import (
     FindingRow,
     ResultRow,
     Row,
+    TrialRow,
 )
-from tune_jobs.health import Finding, History, diagnose
+from tune_jobs.health import Diagnosis, Finding, History, diagnose
+from tune_jobs.health.siblings import FEWEST, Sibling, conclusion, never_rewarded, split
 from tune_jobs.job import Job
 from tune_jobs.schedulers import RecordedASHA
 
@@ -52,6 +56,8 @@ class Recorder(tune.Callback, Stopper):
         )
         self.log = EventLog(directory / "events.jsonl")
         self.history: dict[str, list[dict[str, Any]]] = {}
+        self.settings: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        self.found: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self.told: set[tuple[str, str, str]] = set()
         self.fresh: dict[str, list[Finding]] = {}
         self.verdicts: dict[str, tuple[str, str]] = {}
@@ -60,6 +66,9 @@ class Recorder(tune.Callback, Stopper):
                 self._remember(row.trial, row.iteration, row.score, row.env_steps, row.metrics)
             elif isinstance(row, FindingRow):
                 self.told.add((row.trial, row.symptom, row.severity))
+                self._found(row.trial, row.symptom, row.severity, row.iteration)
+            elif isinstance(row, TrialRow):
+                self.settings[row.trial] = row.config
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks for a restore of its own, which is not used here."""
@@ -84,9 +93,13 @@ class Recorder(tune.Callback, Stopper):
             History(self.history[trial], self.job.iterations, mode=self.job.mode or "max"),
             self.job.health,  # type: ignore[arg-type]
         )
-        self.fresh[trial] = list(diagnosis.findings)
-        if (sick := diagnosis.stop) is not None:
-            self.verdicts[trial] = ("health", f"{sick.symptom}: {sick.evidence}")
+        for finding in diagnosis.findings:
+            self._found(trial, finding.symptom, finding.severity, iteration)
+        findings = self.fresh[trial] = self._with_hopeless(diagnosis)
+        if sick := next((f for f in findings if f.severity == "stop"), None):
+            said = self._of_siblings(sick.symptom)
+            verdict = f"{sick.symptom}: {sick.evidence}" + (f"; {said}" if said else "")
+            self.verdicts[trial] = ("health", verdict)
         elif self._at_target(score):
             said = f"reached the target {self.job.target:g} with {score:.4g}"
             self.verdicts[trial] = ("target", said)
@@ -96,6 +109,37 @@ class Recorder(tune.Callback, Stopper):
         elif iteration >= self.job.iterations:
             self.verdicts[trial] = ("budget", f"ran all {self.job.iterations} iterations")
         return trial in self.verdicts
+
+    def _found(self, trial: str, symptom: str, severity: str, iteration: int) -> None:
+        """Remember when a symptom was first found in a trial; a note may be fine and is none."""
+        if severity != "note":
+            self.found[trial].setdefault(symptom, iteration)
+
+    def _siblings(self) -> list[Sibling]:
+        """The trials that have begun, as far as they have come."""
+        return [
+            Sibling(trial, rows[-1]["iteration"], self.found[trial], self.settings[trial])
+            for trial, rows in sorted(self.history.items())
+        ]
+
+    def _of_siblings(self, symptom: str) -> str:
+        return conclusion(symptom, self._siblings())
+
+    def _with_hopeless(self, diagnosis: Diagnosis) -> list[Finding]:
+        """The findings; one of no reward in any trial becomes a stop at once, before its time."""
+        findings = list(diagnosis.findings)
+        for place, finding in enumerate(findings):
+            if finding.symptom == "zero_reward" and finding.severity == "warn" and self._hopeless():
+                findings[place] = dataclasses.replace(finding, severity="stop")
+        return findings
+
+    def _hopeless(self) -> bool:
+        """Whether no trial of at least three was rewarded once, all having come far enough."""
+        sick, well = split("zero_reward", self._siblings())
+        allowed = self.job.health.get("zero_reward", "stop") == "stop"
+        return (
+            allowed and len(sick) >= FEWEST and not well and never_rewarded(self.history.values())
+        )
 
     def _at_target(self, score: float) -> bool:
         if self.job.target is None:
@@ -156,7 +200,8 @@ class Recorder(tune.Callback, Stopper):
         for finding in self.fresh.pop(name, []):
             if (name, finding.symptom, finding.severity) not in self.told:
                 self.told.add((name, finding.symptom, finding.severity))
-                self.write(FindingRow(trial=name, iteration=at, **vars(finding)))
+                said = self._of_siblings(finding.symptom)
+                self.write(FindingRow(trial=name, iteration=at, siblings=said, **vars(finding)))
         decision = self.scheduler.decisions.pop(name, None)
         if decision is not None:
             self.write(decision)
@@ -178,6 +223,7 @@ class Recorder(tune.Callback, Stopper):
         """Note a trial whose process failed and is started again from its last checkpoint."""
         name, at = self._where(trial)
         symptom, said = self._failure(name, trial)
+        self._found(name, symptom, "warn", at)
         self.write(
             FindingRow(
                 trial=name,
@@ -187,6 +233,7 @@ class Recorder(tune.Callback, Stopper):
                 since=at,
                 evidence=said,
                 remedy="It goes on from its last checkpoint; if it fails again, look there first.",
+                siblings=self._of_siblings(symptom),
             )
         )
 

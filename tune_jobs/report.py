@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -57,7 +57,7 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         section("Inside the training", *_inside(outcome)),
         section("Settings and score", *_settings(outcome)),
         section("Ledger", *_ledger(outcome)),
-        section("Findings", _findings(outcome.findings)),
+        section("Findings", _findings(outcome.findings), _siblings(outcome.siblings)),
         section("To run it again", *_again(outcome, job_yaml, directory)),
     ]
     return f"""<!DOCTYPE html>
@@ -230,10 +230,18 @@ def _findings(findings: Sequence[FindingRow]) -> str:
     items = "".join(
         f'<li><b class="{escape(row.severity)}">{escape(row.severity)}</b> '
         f"Trial {escape(row.trial)}, {escape(spoken(row.symptom))} since iteration {row.since}: "
-        f"{escape(row.evidence)}. {escape(row.remedy)}</li>"
+        f"{escape('. '.join(filter(None, (row.evidence, row.siblings, row.remedy))))}</li>"
         for row in findings
     )
     return f'<ol class="findings">{items}</ol>'
+
+
+def _siblings(siblings: Mapping[str, str]) -> str:
+    """What each symptom points at, by the trials that have it."""
+    if not siblings:
+        return ""
+    rows = [[escape(spoken(symptom)), escape(said)] for symptom, said in siblings.items()]
+    return "<h3>Compared between the trials</h3>" + table([], rows, text=1, sentence=True)
 
 
 def _again(outcome: Outcome, job_yaml: str, directory: Path) -> list[str]:

@@ -74,13 +74,14 @@ def start(job: Job, directory: Path, listener: Listener) -> Outcome:
         for name, setting in zip(names, job.drawn(), strict=True)
     ]
     log = EventLog(directory / "events.jsonl")
-    for row in [
+    rows: list[Row] = [
         _job_row(job, directory),
         *(TrialRow(trial=p.trial, config=p.drawn) for p in plans),
-    ]:
+    ]
+    for row in rows:
         log.append(row)
         listener(row)
-    return _finish(job, directory, plans, [], listener)
+    return _finish(job, directory, plans, rows, listener)
 
 
 def resume(directory: Path, listener: Listener) -> Outcome:

@@ -165,6 +165,9 @@ class Reaching(Counting):
     def step(self, action):
         observation, reward, over, *rest, _ = super().step(action)
         info = {"is_success": over, "range_utilisation": 0.5, "episode_improvement": 1.0}
+        info |= dict.fromkeys(
+            ("log_p_with", "log_p_without", "log_p_shuffled", "log_p_random"), 0.0
+        )
         return observation, reward, over, *rest, info
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 SICK, ENDLESS = "benchmarks.sick:SickCartPole-v0", "benchmarks.sick:EndlessCartPole-v0"
 ARM, BANDIT = "benchmarks.sick:OneArm-v0", "toy_worlds:Bandit-v0"
+SHOP, THINKING = "benchmarks.sick:Shop-v0", "benchmarks.sick:Thinking-v0"
 CAUSAL = "envs:CausalLearning-v0"
 
 
@@ -39,6 +40,7 @@ def _sick(name, symptoms, *, fault="", **fields):
 SMALL = {"num_envs": 64, "rollout_length": 16, "minibatch_size": 64, "lr": 0.01, "hidden": (16,)}
 GROUPS = SMALL | {"rollout_length": 8}
 EPISODES = GROUPS | {"minibatch_size": 16, "starts": 64}
+CLICKS = {"num_envs": 32, "rollout_length": 40, "minibatch_size": 128, "lr": 3e-3}
 PENDULUM = {"num_envs": 16, "rollout_length": 200, "gamma": 0.9, "lr": 1e-3, "epochs": 10}
 CARTPOLE = {"num_envs": 8, "rollout_length": 128, "lr": 1e-3}
 
@@ -105,6 +107,9 @@ SICK_CASES = [
          settings={"num_envs": 8, "rollout_length": 200}),
     Case("relu at learning rate 1", ("kl_runaway", "dead_units", "update_ratio"),
          settings=CARTPOLE | {"lr": 1.0, "activation": "relu"}),
+    Case("farmed shaping", ("reward_hacking",), SHOP, {"farmed": True}, settings=CLICKS),
+    Case("thoughts for show", ("theatre",), THINKING, {"reader": "ignores"}, settings=SMALL),
+    Case("thoughts as a pause", ("theatre",), THINKING, {"reader": "pause"}, settings=SMALL),
 ]  # fmt: skip
 
 THREE = (0, 1, 2)
@@ -155,4 +160,7 @@ HEALTHY_CASES = [
          settings={"num_envs": 32, "rollout_length": 128, "lr": 3e-3}),
     Case("FrozenLake, PPO", env="FrozenLake-v1", env_kwargs={"is_slippery": False},
          settings={"num_envs": 16, "rollout_length": 64, "lr": 3e-3}, seeds=(0, 1)),
+    Case("Shop, PPO", env=SHOP, settings=CLICKS),
+    Case("Thinking, PPO", env=THINKING, settings=SMALL),
+    Case("Thinking, PPO, low learning rate", env=THINKING, settings=SMALL | {"lr": 1e-3}),
 ]  # fmt: skip

@@ -5,6 +5,10 @@
 each iteration as a live run does, and prints a table; the last line is one JSON object. Odd seeds
 are the half that is reported, even ones that on which thresholds may be set. A warning or a stop
 counts, a note does not; a healthy run that learnt nothing, or lost it, is counted apart.
+
+The JSON object counts the reported half: sick runs (``faults``), those given a right name
+(``found``) and the median share of the budget at which they got it, well ones and those wrongly
+warned of or stopped. Both halves in more detail stand under ``set`` and ``reported``.
 """
 
 import argparse
@@ -42,14 +46,13 @@ def main() -> None:
             verdict = judged(case, seed, args.rows) | {"half": half}
             print(line(case, verdict), file=sys.stderr, flush=True)
             found.append((case, verdict))
-    answer = {half: summary(found, half) for half in ("set", "reported")}
     print(table(found))
-    print(json.dumps(answer))
+    print(json.dumps(answered(found)))
 
 
 def judged(case: Case, seed: int, rows_to: Path | None = None):
     """Train a case and look at it after every iteration."""
-    rows = trained(case, seed)
+    rows = list(trained(case, seed))
     if rows_to:
         rows_to.mkdir(parents=True, exist_ok=True)
         name = f"{case.name}-{seed}.json".replace("/", "_").replace(" ", "-")
@@ -88,27 +91,46 @@ def course(rows):
 
 
 def trained(case: Case, seed: int):
-    """One row of metrics for each iteration."""
+    """One row of metrics for each iteration, as it is trained."""
     kind = algos.algorithm_class(case.algo)
     config = FAULTY.get(case.faulty, kind).get_default_config()
     config.environment(case.env, env_config=case.env_kwargs).debugging(seed=seed)
     settings = kind.settings_class(**case.settings)
     algorithm = config.train_with(settings, case.iterations).build_algo()
-    rows, score = [], float("nan")
+    score = float("nan")
     for i in range(case.iterations):
         algorithm.train()
         score = algorithm.flat.get("return_mean", score)
         broken = algorithm.flat["nonfinite"]
-        rows.append(
-            algorithm.flat | {"iteration": i + 1, "score": float("nan") if broken else score}
-        )
+        yield algorithm.flat | {"iteration": i + 1, "score": float("nan") if broken else score}
     algorithm.stop()
-    return rows
 
 
 def right(case: Case, verdict, within: float = 1.0) -> bool:
     """Whether one of the right names was given by then."""
-    return any(verdict["first"].get(name, 2) <= within for name in case.symptoms)
+    return (named(case, verdict) or 2) <= within
+
+
+def answered(found):
+    """The answer of the benchmark."""
+    own = [(c, v) for c, v in found if v["half"] == "reported"]
+    sick = [(c, v) for c, v in own if c.symptoms]
+    well = [v for c, v in own if not c.symptoms and v["learnt"]]
+    shares = [s for c, v in sick if (s := named(c, v)) is not None]
+    return {
+        "faults": len(sick),
+        "found": len(shares),
+        "healthy": len(well),
+        "false_stops": sum(v["stopped"] is not None for v in well),
+        "false_warnings": sum(bool(v["first"]) for v in well),
+        "median_share": round(float(np.median(shares)), 3) if shares else None,
+        **{half: summary(found, half) for half in ("set", "reported")},
+    }
+
+
+def named(case: Case, verdict) -> float | None:
+    """The share of the budget at which a right name was first given; None if none was."""
+    return min((verdict["first"][n] for n in case.symptoms if n in verdict["first"]), default=None)
 
 
 def summary(found, half: str):

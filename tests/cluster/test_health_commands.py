@@ -87,7 +87,7 @@ def test_doctor_tells_a_fault_that_all_trials_share_from_one_of_a_single_setting
         write(tmp_path / name / "log.csv", step=float, reward=dead, entropy=collapsed)
     done = rungwise("doctor", tmp_path, cwd=tmp_path)
     said = " ".join(done.stdout.split())
-    assert "entropy_collapse: all 3 logs: suspect the environment" in said
+    assert "entropy_collapse: all 3 trials that came as far: suspect the environment" in said
 
 
 @pytest.mark.parametrize(

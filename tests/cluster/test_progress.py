@@ -10,7 +10,15 @@ from rich.console import Console
 
 from cluster.cells import bar, estimated_seconds, sparkline
 from cluster.progress import EVERY, Progress, print_outcome, visible
-from tune_jobs.events import EndRow, EvaluationRow, JobEndRow, JobRow, ResultRow, TrialRow
+from tune_jobs.events import (
+    EndRow,
+    EvaluationRow,
+    FindingRow,
+    JobEndRow,
+    JobRow,
+    ResultRow,
+    TrialRow,
+)
 from tune_jobs.outcome import Outcome
 
 JOB = JobRow(
@@ -78,6 +86,37 @@ def test_without_a_terminal_each_end_is_a_line():
     assert lines[0] == "trial 00 9/9 excess risk 0.111 finished"
     assert lines[1] == "trial 01 2/9 excess risk not finite stopped: the loss is NaN"
     assert lines[2] == f"trial 03 3/9 excess risk 1.33 {WHY}"
+
+
+def noticed(trial, siblings=""):
+    return FindingRow(
+        trial=trial, iteration=2, symptom="kl_runaway", severity="warn", since=1,
+        evidence="KL 14", remedy="less", siblings=siblings,
+    )  # fmt: skip
+
+
+ALONE = "only trial 02 of 12: suspect its setting (its lr=0.5 is the highest)"
+
+
+def test_what_is_noticed_is_said_with_whether_other_trials_have_it():
+    out = console(terminal=False)
+    progress = Progress(JOB, console=out, clock=lambda: 0.0)
+    for row in [noticed("02", ALONE), noticed("03")]:
+        progress.update(row)
+    assert written(out).splitlines() == [
+        f"trial 02 kl runaway noticed ({ALONE}): KL 14",
+        "trial 03 kl runaway noticed: KL 14",
+    ]
+    screen = console(width=200)
+    progress = Progress(JOB, earlier=[*rows_of(), noticed("02", ALONE)], console=screen)
+    assert any(f"running, kl runaway noticed ({ALONE}" in line for line in drawn(progress, screen))
+
+
+def test_the_result_says_what_each_symptom_points_at():
+    out = console(width=200)
+    rows = [JOB, *rows_of(), *(noticed(f"{i:02d}") for i in range(12))]
+    print_outcome(Outcome.of(rows), out)
+    assert "kl runaway: all 12 trials that came as far: suspect the environment" in written(out)
 
 
 def test_without_a_terminal_there_is_a_summary_every_few_seconds():

@@ -72,7 +72,7 @@ def test_the_answer_is_strict_json(rows):
 
 def test_the_answer_has_the_fields_of_the_contract(sweep_rows):
     answer = Outcome.of(sweep_rows).as_dict("runs/x")
-    assert list(answer) == ["run", "trials", "best", "compute_saved", "report"]
+    assert list(answer) == ["run", "trials", "best", "compute_saved", "siblings", "report"]
     assert set(answer["trials"][0]) == {"id", "score", "iterations", "end_reason", "checkpoint"}
     assert set(answer["best"]) == {"id", "score", "config", "checkpoint"}
     assert answer["best"]["checkpoint"].startswith("runs/x/trials/")

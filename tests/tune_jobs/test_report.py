@@ -77,6 +77,19 @@ def test_what_users_wrote_cannot_become_markup(tmp_path):
     assert "<script>alert" not in page_of(rows, tmp_path, evil)
 
 
+def test_findings_are_told_with_what_the_other_trials_say_of_them(tmp_path):
+    rows = [job_row(trials=3), *(result(f"{i:02d}", 4, 1.0) for i in range(3))]
+    for trial, siblings in (("00", ""), ("01", "only trial 01 of 3: suspect its setting")):
+        rows.append(
+            FindingRow(trial=trial, iteration=4, symptom="kl_runaway", severity="warn", since=2,
+                       evidence="KL 14", remedy="Less.", siblings=siblings)
+        )  # fmt: skip
+    page = page_of(rows, tmp_path)
+    assert "KL 14. only trial 01 of 3: suspect its setting. Less." in page
+    assert "KL 14. Less." in page
+    assert "2 of 3 trials (00, 01)" in page
+
+
 def test_a_plot_without_data_is_a_sentence_instead(tmp_path):
     rows = [job_row(), result("01", 1, math.nan), end("01", 1, "health", "not finite")]
     page = page_of(rows, tmp_path)

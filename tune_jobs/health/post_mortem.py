@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from algos.metrics import METRICS
 from tune_jobs.health.doctor import RULES, Diagnosis, diagnose
+from tune_jobs.health.history import History
 from tune_jobs.health.logs import Log, read
+from tune_jobs.health.siblings import Sibling, conclusions
 
 Answer = dict[str, Any]
 
@@ -38,29 +41,27 @@ def doctor(path: Path, rename: Mapping[str, str] | None = None) -> Answer:
         ],
         "judged": judged,
         "not_judged": not_judged,
-        "siblings": siblings(entries),
+        "siblings": conclusions(
+            [_sibling(log, entry) for log, entry in zip(logs, entries, strict=True) if log.rows]
+        ),
         "logs": entries,
     }
 
 
-def siblings(entries: Sequence[Answer]) -> dict[str, str]:
-    """For each symptom of a sweep, whether it points at the environment or at one setting."""
-    trials = [entry for entry in entries if entry["rows"]]
-    if len(trials) < 3:
-        return {}
-    sick: dict[str, list[str]] = {}
-    for entry in trials:
-        for finding in entry["findings"]:
-            sick.setdefault(finding["symptom"], []).append(entry["name"])
-    return {symptom: _spread(names, len(trials)) for symptom, names in sick.items()}
+def _sibling(log: Log, entry: Answer) -> Sibling:
+    history = log.history
+    symptoms = [f["symptom"] for f in entry["findings"] if f["severity"] != "note"]
+    found = {symptom: _found_at(symptom, history) for symptom in symptoms}
+    return Sibling(log.name, history.iteration(-1), found)
 
 
-def _spread(names: list[str], of: int) -> str:
-    if len(names) == of:
-        return f"all {of} logs: suspect the environment, its reward, or a setting that they share"
-    if len(names) == 1:
-        return f"only {names[0]} of {of} logs: suspect its setting"
-    return f"{len(names)} of {of} logs"
+def _found_at(symptom: str, history: History) -> int:
+    """The iteration from which a finding of the whole log would have been made live."""
+    rows = range(1, len(history) + 1)
+    length = bisect_left(
+        rows, True, key=lambda n: RULES[symptom](history.without_last(len(history) - n)) is not None
+    )
+    return history.iteration(min(length, len(history) - 1))
 
 
 def _entry(log: Log) -> Answer:

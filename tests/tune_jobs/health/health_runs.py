@@ -77,6 +77,9 @@ HEALTHY: dict[str, Curve] = {
     "grad_clipped_share": 0.2,
     "grad_clip": 0.5,
     "lr": 3e-4,
+    "gamma": 0.99,
+    "exploration_rate": lambda i: max(0.05, 1 - 0.1 * i),
+    "updates": 64,
     "nonfinite": 0,
     "runners_lost": 0,
     "reward_std": 1.0,
@@ -102,5 +105,10 @@ HEALTHY: dict[str, Curve] = {
     "action_clipped_share": 0.3,
     "range_utilisation": 0.7,
     "episode_improvement": 0.2,
+    "return_mean": lambda i: 1.0 - 0.9**i,
+    "log_p_with": lambda i: -2.0 * 0.9**i,
+    "log_p_without": -1.6,
+    "log_p_shuffled": -3.0,
+    "log_p_random": -3.0,
 }
 """A full set of metrics none of which is sick; a test overrides the one it is about."""

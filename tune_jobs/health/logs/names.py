@@ -50,6 +50,7 @@ RLLIB = {
     "learners/*/curr_kl_coeff": Ours("kl_coef"),
     "learners/*/curr_entropy_coeff": Ours("entropy_coef"),
     "learners/*/default_optimizer_learning_rate": Ours("lr"),
+    "config/gamma": Ours("gamma"),
     "learners/*/gradients_default_optimizer_global_norm": Ours("grad_norm"),
     "time_this_iter_s": Ours("iteration_s"),
 }
@@ -97,6 +98,7 @@ SB3 = {
     "train/approx_kl": Ours("kl"),
     "train/clip_fraction": Ours("clip_fraction"),
     "train/learning_rate": Ours("lr"),
+    "rollout/exploration_rate": Ours("exploration_rate"),
     "eval/mean_reward": Ours("return_mean"),
     "eval/mean_ep_length": Ours("episode_length"),
 }

@@ -1,9 +1,10 @@
 """From the numbers of a foreign log to rows of our catalogue.
 
-Three traps are dealt with here. RLlib writes NaN where it has nothing to say: a return while no
+Some traps are dealt with here. RLlib writes NaN where it has nothing to say: a return while no
 episode has finished, a loss when nothing was learnt. It logs a KL of 0 in every row when it does
 not compute it. And smoothed returns hide how many episodes are behind a row, which the start of a
-run cannot be judged without, so they are estimated from steps and episode lengths.
+run cannot be judged without, so they are estimated from steps and episode lengths. Nobody logs the
+largest entropy there can be: it is known from the start of a policy of few choices.
 """
 
 from __future__ import annotations
@@ -28,8 +29,15 @@ from tune_jobs.health.logs.names import Ours, bare, sources
 RETURNS = ("return_mean", "return_mean_100")
 _RECORD = "record"
 """Under this name a row carries the foreign values it was made of while it is worked on."""
-NO_ROW = {"iteration", "env_steps", "env_steps_per_s", "iteration_s", "lr", _RECORD}
+NO_ROW = {
+    *("iteration", "iteration_s", "env_steps", "env_steps_per_s", "lr", "gamma", "updates"),
+    _RECORD,
+}
 """What alone makes no row: a line of an evaluation between two iterations has it too."""
+MOST_CHOICES = 18
+"""The number of choices is known by its logarithm up to here (the buttons of Atari)."""
+NEAR = 0.015
+"""How far below the maximum the first entropies may be, as a share: ln 17 is 2 % below ln 18."""
 _LEARNER = re.compile(r"((?:ray/tune/)?learners/[^/]+/)")
 
 
@@ -55,6 +63,9 @@ def translated(
     taken = sources(names, rename)
     rows = [_row(path, record, taken) for record in records]
     _increase(rows, taken)
+    if "time/fps" in names and not any(name.startswith("train/") for name in names):
+        for row in rows:  # SB3 says something of every update
+            row["updates"] = 0.0
     rows = _numbered([row for row in rows if row.keys() - NO_ROW])
     _estimate_episodes(rows)
     for theirs, ours in taken.items():
@@ -65,6 +76,7 @@ def translated(
     for other in unmapped:
         if "loss" in other.casefold():
             _watch(rows, other)
+    _normalise_entropy(rows)
     for row in rows:
         row.pop(_RECORD, None)
     exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
@@ -178,6 +190,26 @@ def _drop_kl_not_computed(rows: Sequence[dict[str, Any]]) -> None:
     if not np.any(column[~np.isnan(column)] != 0):
         for row in rows:
             row.pop("kl", None)
+
+
+def _normalise_entropy(rows: Sequence[dict[str, Any]]) -> None:
+    """The entropy as a share of its maximum, where the start shows what that is.
+
+    A policy of k choices begins near ln k, and never has more. A normal distribution begins at
+    1.419 for each value, which for one value and for two is not just below any ln k.
+    """
+    entropy = _column(rows, "entropy")
+    known = entropy[np.isfinite(entropy)]
+    if known.size == 0 or known.min() < 0 or any("entropy_normalised" in row for row in rows):
+        return
+    most = float(known[:3].max())
+    highest = next(
+        (math.log(k) for k in range(2, MOST_CHOICES + 1) if math.log(k) > most - 1e-3), 0
+    )
+    if most > (1 - NEAR) * highest > 0 and known.max() <= highest + 1e-3:
+        for row in rows:
+            if "entropy" in row:
+                row["entropy_normalised"] = row["entropy"] / highest
 
 
 def _column(rows: Sequence[dict[str, Any]], name: str) -> FloatArray:

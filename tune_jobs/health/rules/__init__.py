@@ -15,7 +15,9 @@ from tune_jobs.health.rules.dead_units import DeadUnits
 from tune_jobs.health.rules.entropy_collapse import EntropyCollapse
 from tune_jobs.health.rules.entropy_stuck_at_max import EntropyStuckAtMax
 from tune_jobs.health.rules.entropy_without_gradient import EntropyWithoutGradient
+from tune_jobs.health.rules.exploration_never_decays import ExplorationNeverDecays
 from tune_jobs.health.rules.frozen_policy import FrozenPolicy
+from tune_jobs.health.rules.gamma_too_low import GammaTooLow
 from tune_jobs.health.rules.gradients_always_clipped import GradientsAlwaysClipped
 from tune_jobs.health.rules.groups_without_signal import GroupsWithoutSignal
 from tune_jobs.health.rules.hung import Hung
@@ -26,13 +28,17 @@ from tune_jobs.health.rules.no_exploration import NoExploration
 from tune_jobs.health.rules.no_improvement import NoImprovement
 from tune_jobs.health.rules.no_progress_in_episode import NoProgressInEpisode
 from tune_jobs.health.rules.no_success import NoSuccess
+from tune_jobs.health.rules.no_updates import NoUpdates
 from tune_jobs.health.rules.not_finite import NotFinite
 from tune_jobs.health.rules.observation_constant import ObservationConstant
 from tune_jobs.health.rules.observation_scale import ObservationScale
 from tune_jobs.health.rules.performance_collapse import PerformanceCollapse
 from tune_jobs.health.rules.policy_without_gradient import PolicyWithoutGradient
 from tune_jobs.health.rules.range_unused import RangeUnused
+from tune_jobs.health.rules.reward_hacking import RewardHacking
 from tune_jobs.health.rules.reward_scale import RewardScale
+from tune_jobs.health.rules.std_blowup import StdBlowup
+from tune_jobs.health.rules.theatre import Theatre
 from tune_jobs.health.rules.update_ratio import UpdateRatio
 from tune_jobs.health.rules.v_star_optimistic import VStarOptimistic
 from tune_jobs.health.rules.v_star_pessimistic import VStarPessimistic
@@ -44,6 +50,7 @@ _ALL: tuple[Rule, ...] = (
     NotFinite(),
     Hung(),
     NoEpisodeEnds(),
+    NoUpdates(),
     FrozenPolicy(),
     ClipRangeTooSmall(),
     PolicyWithoutGradient(),
@@ -55,14 +62,19 @@ _ALL: tuple[Rule, ...] = (
     ZeroReward(),
     ConstantReward(),
     NoSuccess(),
+    RewardHacking(),
+    Theatre(),
     GroupsWithoutSignal(),
     VStarOptimistic(),
     VStarPessimistic(),
     AdvantageClipping(),
     NoExploration(),
+    ExplorationNeverDecays(),
     EntropyWithoutGradient(),
     EntropyCollapse(),
     EntropyStuckAtMax(),
+    StdBlowup(),
+    GammaTooLow(),
     ActionClipping(),
     ChoiceConcentration(),
     RangeUnused(),

@@ -18,6 +18,7 @@ class EntropyCollapse(Rule):
     """The entropy of the last third of the rows is nearly nothing, and the score has not improved.
 
     Unconditionally this would flag 17 of 32 healthy runs: a policy that has learnt may be certain.
+    So may one that had nearly learnt by its first row: a score that still tends upwards clears it.
     Judged by the share of the maximum where that is logged (edges post-mortem: 8.83 nats fell to
     0.004). Without it, below ``nats`` counts for discrete choices; a continuous policy's entropy
     may rightly be negative, so there the fall counts, and it only warns, because the fall is a
@@ -44,6 +45,8 @@ class EntropyCollapse(Rule):
     """Entropy below which, where its maximum is not known, a discrete policy has collapsed."""
     fall: Annotated[float, Positive] = 3.9
     """Nats by which a continuous policy has collapsed: a standard deviation at 2 % of its start."""
+    tau: Annotated[float, Fraction] = 0.3
+    """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 8
     """Rows before it judges."""
 
@@ -53,6 +56,8 @@ class EntropyCollapse(Rule):
     def __call__(self, history: History) -> Finding | None:
         """Sick when the late entropy is next to nothing."""
         if not history.past(self.rows, 0.0) or history.improved is not False:
+            return None
+        if history.trend > self.tau:
             return None
         name = "entropy_normalised" if history.has("entropy_normalised") else "entropy"
         window = math.ceil(len(history) / 3)

@@ -19,6 +19,7 @@ class EntropyStuckAtMax(Rule):
 
     Every policy begins there, and healthy ones leave it sooner than their score rises: so it waits
     for a quarter of the budget, and a score that tends upwards or an entropy that falls clears it.
+    The trend is chance where the policy is ``uniform``: within 0.48 to 0.52 for two choices.
     Where the policy does not move at all ``frozen_policy`` says so, and this rule is silent.
 
     Warm-up: ``rows`` rows and ``share_of_budget``. NaN policy: rows without the entropy are left
@@ -40,6 +41,8 @@ class EntropyStuckAtMax(Rule):
 
     normalised: Annotated[float, Fraction] = 0.98
     """Share of the maximal entropy above which a policy is still uniform."""
+    uniform: Annotated[float, Fraction] = 0.999
+    """Share of the maximal entropy above which no policy can be the cause of a rising score."""
     fall: Annotated[float, Fraction] = 0.01
     """Fall of the entropy within the last third, as a share of its maximum, that clears it."""
     tau: Annotated[float, Fraction] = 0.3
@@ -62,7 +65,8 @@ class EntropyStuckAtMax(Rule):
             return None
         half = recent.size // 2
         falls = float(np.median(recent[:half]) - np.median(recent[half:])) if half else 0.0
-        if falls > self.fall or history.trend > self.tau or not _moves(history):
+        rises = history.trend > self.tau and recent.min() <= self.uniform
+        if falls > self.fall or rises or not _moves(history):
             return None
         return Finding(
             self.symptom,

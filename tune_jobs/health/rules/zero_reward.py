@@ -20,6 +20,8 @@ class ZeroReward(Rule):
     Healthy look-alikes: a sparse task whose reward is found late (measured healthy runs were flat
     for up to 41 % of their length, hence ``stop_from``), and a reward paid once an episode, where
     most steps are zero by design: about one rewarded step an episode gives no more than a note.
+    Where all trials of a sweep, three or more, have it and not one step of any was paid anything,
+    waiting is of no use: then it ends a trial before ``stop_from``.
 
     Warm-up: ``episodes`` finished episodes (where they are counted) and ``share_of_budget``.
     NaN policy: rows without the share are left out.

@@ -1,0 +1,208 @@
+# pyright: basic
+"""Does `rungwise doctor` find what is wrong in the logs of other tools, and leave the rest alone?
+
+``PYTHONPATH=.:tests python -m benchmarks.foreign_suite`` unpacks the logs that foreign_runs.py has
+packed, judges each, and prints a table; the last line is one JSON object. Seeds from 100 on are
+the half that is reported, the rest that on which readers and thresholds may be set. A warning or
+a stop counts, a note does not. Counted apart, by their returns alone: runs meant to be healthy that
+did not learn, and settings meant to be faulty with which a run learnt all the same.
+
+Beside it, on the same logs: rldoctor 0.2.0 (`pip install rldoctor`, or a folder in PYTHONPATH) on
+the names of the log and on its own, and Ray Tune's TrialPlateauStopper with its defaults.
+"""
+
+import argparse
+import importlib
+import json
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tune_jobs.health.logs import read
+from tune_jobs.health.logs.tables import read_csv
+from tune_jobs.health.logs.tensorboard import read_events
+from tune_jobs.health.post_mortem import doctor
+
+ARCHIVE = Path(__file__).parents[1] / "data" / "foreign_logs.tar.xz"
+INDEX = "index.json"
+HALVES = ("set", "reported")
+GROUPS = ("sick", "healthy", "harmless", "not learnt")
+OTHERS = ("rldoctor", "rldoctor, renamed", "plateau")
+TO_RLDOCTOR = {
+    "return_mean": "reward", "return_mean_100": "reward", "entropy": "entropy", "kl": "kl",
+    "clip_fraction": "clip_ratio", "grad_norm": "grad_norm", "lr": "learning_rate",
+    "policy_loss": "policy_loss", "explained_variance": "explained_variance",
+}  # fmt: skip
+"""Our names and those that rldoctor knows the same number by."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A run of the index, and what was said of it."""
+
+    run: dict
+    warned: tuple[str, ...]
+    """Symptoms that doctor warned of; "crash: ..." if it could not read the log."""
+    rivals: dict
+    """Other tools: whether they flagged it, or None if they are not installed."""
+
+    @property
+    def right(self) -> bool:
+        return bool(set(self.warned) & set(self.run["symptoms"]))
+
+
+def unpacked(to: Path) -> list[dict]:
+    """The index, after all logs have been unpacked."""
+    with tarfile.open(ARCHIVE) as tar:
+        tar.extractall(to, filter="data")
+    return json.loads((to / INDEX).read_text())
+
+
+def verdicts(folder: Path, entries, rivals: bool = True) -> list[Verdict]:
+    """What is said of each run."""
+    return [verdict(folder / entry["place"], entry, rivals) for entry in entries]
+
+
+def verdict(place: Path, entry, rivals: bool = True) -> Verdict:
+    try:
+        findings = doctor(place)["findings"]
+    except Exception as error:
+        return Verdict(entry, (f"crash: {type(error).__name__}: {error}",), {})
+    warned = tuple(f["symptom"] for f in findings if f["severity"] != "note")
+    return Verdict(entry, warned, others(place) if rivals else {})
+
+
+def others(place: Path) -> dict:
+    """Whether each of the other tools flags the log."""
+    (log,) = read(place)
+    renamed = [
+        {TO_RLDOCTOR[n]: v for n, v in row.items() if n in TO_RLDOCTOR} | {"step": row["iteration"]}
+        for row in log.rows
+    ]
+    returns = [row.get(log.score) for row in log.rows]
+    return dict(
+        zip(OTHERS, (rldoctor(native(place)), rldoctor(renamed), plateau(returns)), strict=True)
+    )
+
+
+def native(place: Path):
+    """The lines of a log under the names that its tool gave them."""
+    csv = place / "progress.csv"
+    records = read_csv(csv) if csv.exists() else read_events(list(place.glob("*tfevents*")), {})
+    return [{"step": i + 1} | dict(record.values) for i, record in enumerate(records)]
+
+
+def rldoctor(rows):
+    """Whether rldoctor has a warning; None if it is not installed."""
+    try:
+        theirs = importlib.import_module("rl_doctor")
+    except ImportError:
+        return None
+    if not rows:
+        return False
+    found = theirs.diagnose(theirs.run_from_records(rows))
+    return bool(found.worst >= theirs.Severity.WARNING)
+
+
+def plateau(returns) -> bool:
+    """Whether Tune's stopper would have ended the run before its last row."""
+    from ray.tune.stopper import TrialPlateauStopper
+
+    stopper = TrialPlateauStopper("return")
+    return any(
+        stopper("0", {"return": r}) for r in [np.nan if r is None else r for r in returns][:-1]
+    )
+
+
+def group(run: dict) -> str:
+    """What a run counts as, by its return alone (foreign_worlds.learnt)."""
+    if not run["symptoms"]:
+        return "healthy" if run["learnt"] else "not learnt"
+    return "harmless" if run["learnt"] else "sick"
+
+
+def summary(found: list[Verdict], half: str) -> dict:
+    """The figures of one half."""
+    groups = {name: [v for v in found if v.run["half"] == half and group(v.run) == name]
+              for name in GROUPS}  # fmt: skip
+    sick, well = groups["sick"], groups["healthy"]
+    return {
+        "runs": len(sick),
+        "kinds": len({v.run["kind"] for v in sick}),
+        "flagged": share(bool(v.warned) for v in sick),
+        "right_name": share(v.right for v in sick),
+        "healthy": len(well),
+        "false_warnings": share(bool(v.warned) for v in well),
+        "not_learnt": len(groups["not learnt"]),
+        "harmless": len(groups["harmless"]),
+        "harmless_flagged": share(bool(v.warned) for v in groups["harmless"]),
+        "crashes": sum(w.startswith("crash") for v in found for w in v.warned),
+        "others": {
+            name: {
+                "flagged": share(v.rivals.get(name) for v in sick),
+                "false_warnings": share(v.rivals.get(name) for v in well),
+            }
+            for name in OTHERS
+        },
+    }
+
+
+def share(hits):
+    """The share of those that are true; None of nothing; words if a tool is not there."""
+    hits = list(hits)
+    known = [hit for hit in hits if hit is not None]
+    if hits and not known:
+        return "not installed"
+    return round(sum(known) / len(known), 3) if known else None
+
+
+def table(found: list[Verdict]) -> str:
+    """A line for each kind and half, then the runs that were missed."""
+    lines = [
+        "kind                                half      runs flagged right  others  names given"
+    ]
+    for half in HALVES:
+        kinds: dict[str, list[Verdict]] = {}
+        for v in sorted(found, key=lambda v: GROUPS.index(group(v.run))):
+            if v.run["half"] == half:
+                told = "" if group(v.run) in ("sick", "healthy") else f" ({group(v.run)})"
+                kinds.setdefault(v.run["kind"] + told, []).append(v)
+        for kind, runs in kinds.items():
+            names = sorted({name for v in runs for name in v.warned})
+            rivals = "/".join(str(sum(bool(v.rivals.get(o)) for v in runs)) for o in OTHERS)
+            lines.append(
+                f"{kind:<35} {half:<9} {len(runs):4} {sum(bool(v.warned) for v in runs):7} "
+                f"{sum(v.right for v in runs):5}  {rivals:6}  {', '.join(names)}"
+            )
+    lines += ["", "missed or misnamed:"]
+    lines += [
+        f"{v.run['name']} ({v.run['half']}): {', '.join(v.warned) or 'nothing'}; right: "
+        f"{', '.join(v.run['symptoms']) or 'nothing'}"
+        for v in found
+        if (not v.right if v.run["symptoms"] else v.warned)
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--half", choices=HALVES, help="judge only one half")
+    parser.add_argument("--logs", type=Path, help="a folder of foreign_runs instead of the archive")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.logs or Path(temporary)
+        if args.logs:
+            entries = [json.loads(p.read_text()) for p in sorted(folder.glob("*/entry.json"))]
+        else:
+            entries = unpacked(folder)
+        chosen = [entry for entry in entries if args.half in (None, entry["half"])]
+        found = verdicts(folder, chosen)
+    print(table(found))
+    print(json.dumps({half: summary(found, half) for half in HALVES}))
+
+
+if __name__ == "__main__":
+    main()

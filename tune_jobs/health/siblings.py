@@ -1,0 +1,108 @@
+"""Is it a bug or the settings? What the other trials of a sweep say about a symptom of one.
+
+A symptom of every trial points at what they share, a symptom of one at the setting it was given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tune_jobs.health.history import Row, as_number
+from tune_jobs.words import number
+
+FEWEST = 3
+"""Trials that must have come far enough before anything is concluded."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sibling:
+    """One trial as the comparison sees it."""
+
+    trial: str
+    iterations: int
+    """How far it has been judged."""
+    found: Mapping[str, int]
+    """Symptom to the iteration at which it was found."""
+    setting: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    """The searched values it was given."""
+
+
+def conclusions(trials: Sequence[Sibling]) -> dict[str, str]:
+    """For each symptom of a sweep, what it points at; only where there is something to conclude."""
+    symptoms = dict.fromkeys(symptom for trial in trials for symptom in trial.found)
+    said = {symptom: conclusion(symptom, trials) for symptom in symptoms}
+    return {symptom: sentence for symptom, sentence in said.items() if sentence}
+
+
+def conclusion(symptom: str, trials: Sequence[Sibling]) -> str:
+    """What a symptom points at, in a sentence; empty while too few trials can be compared."""
+    sick, well = split(symptom, trials)
+    of = len(sick) + len(well)
+    if not sick or of < FEWEST:
+        return ""
+    if not well:
+        return (
+            f"all {of} trials that came as far: suspect the environment, its reward, or a setting "
+            "that they share (the search range)"
+        )
+    apart = _apart(sick, well)
+    if len(sick) == 1:
+        which = f" ({apart})" if apart else ""
+        return f"only trial {sick[0].trial} of {of}: suspect its setting{which}"
+    names = ", ".join(trial.trial for trial in sick)
+    return f"{len(sick)} of {of} trials ({names})" + (f": {apart}" if apart else "")
+
+
+def split(symptom: str, trials: Sequence[Sibling]) -> tuple[list[Sibling], list[Sibling]]:
+    """The trials that have a symptom and those that could have shown it by now and do not.
+
+    A trial that ended before any of the others showed it says nothing about it.
+    """
+    sick = [trial for trial in trials if symptom in trial.found]
+    shown = min((trial.found[symptom] for trial in sick), default=0)
+    return sick, [t for t in trials if symptom not in t.found and t.iterations >= shown]
+
+
+def never_rewarded(histories: Iterable[Sequence[Row]]) -> bool:
+    """Whether not one step of any of these trials was rewarded with anything at all."""
+    return all(as_number(row.get("reward_abs_max")) == 0 for rows in histories for row in rows)
+
+
+def _apart(sick: Sequence[Sibling], well: Sequence[Sibling]) -> str:
+    """The setting that sets the sick trials apart best: none of the others has a value like it."""
+    names = [name for name in sick[0].setting if all(name in t.setting for t in (*sick, *well))]
+    found = [
+        (gap, said)
+        for name in names
+        for gap, said in [
+            _gap(name, [t.setting[name] for t in sick], [t.setting[name] for t in well])
+        ]
+        if gap > 0
+    ]
+    return max(found, default=(0.0, ""), key=lambda entry: entry[0])[1]
+
+
+def _gap(name: str, sick: Sequence[Any], well: Sequence[Any]) -> tuple[float, str]:
+    """How far the sick values lie from the others, as a share of their range; and that in words."""
+    values = [*sick, *well]
+    short, lone = name.removeprefix("env."), len(sick) == 1
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        alike = all(v == sick[0] for v in sick) and sick[0] not in well
+        whose = "its" if lone else "their"
+        # A choice has no range: it counts like a number half of its range away.
+        return alike / 2, f"{whose} {short}={number(sick[0])} is no other's"
+    # Learning rates and their like are drawn on a logarithmic scale, and differ on it.
+    scale = math.log if min(values) > 0 else float
+    a, b = [scale(float(v)) for v in sick], [scale(float(v)) for v in well]
+    above, below = min(a) - max(b), min(b) - max(a)
+    side = "highest" if above > below else "lowest"
+    if lone:
+        said = f"its {short}={number(sick[0])} is the {side}"
+    else:
+        edge, bound = (min(sick), "or more") if above > below else (max(sick), "or less")
+        said = f"those of the {side} {short} ({number(edge)} {bound})"
+    spread = max(*a, *b) - min(*a, *b)
+    return (max(above, below) / spread if spread else 0.0), said
