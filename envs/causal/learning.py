@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, cast
 
 import gymnasium
 import numpy as np
@@ -18,48 +18,16 @@ from gymnasium import spaces
 from envs import random
 from envs.arrays import Array, Bools, Floats, Ints, Keys, Observation, put, take
 from envs.batched import Agent, Step, World
-from envs.causal import baselines, reward
-from envs.causal.metric import Metric, Risk, probe_points
-from envs.causal.observation import FEATURES, ValueHistogram, observe
-from envs.causal.reward import RewardTerms
-from envs.causal.scm import MODELS, Scm
+from envs.causal import baselines, learning_problem, reward
+from envs.causal.family_student import FamilyStudent
+from envs.causal.learning_problem import Problem
+from envs.causal.linear import additive_features, joint_features
+from envs.causal.metric import Risk, probe_points, risk
+from envs.causal.observation import FAMILY_FEATURES, FEATURES, ValueHistogram, observe
+from envs.causal.params import Params
+from envs.causal.scm import AdditiveScm, Scm
 from envs.causal.student import BayesLinear, Student
-from envs.validation import AtLeastOne, Between, InputError, NonNegative, Positive, validate
-
-
-@dataclasses.dataclass(frozen=True)
-class Params:
-    """The task. The student's fields define its difficulty: change them and figures differ."""
-
-    scm: Literal["ace5"] = "ace5"
-    """The model to be learnt."""
-    interventions: Annotated[int, AtLeastOne] = 10
-    """How many interventions an episode has."""
-    rows: Annotated[int, AtLeastOne] = 50
-    """How many rows are drawn under each intervention."""
-    student: Literal["bayes_linear", "mlp"] = "bayes_linear"
-    """Who learns: an exact linear student, or the post-mortem's neural networks (slow)."""
-    features: Annotated[int, Between(4, 512)] = 32
-    """Random Fourier features of each mechanism (bayes_linear)."""
-    length_scale: Annotated[float, Positive] = 1.8
-    """Over which distance of the parents' values mechanisms are taken to change (bayes_linear)."""
-    ridge: Annotated[float, Positive] = 1e-3
-    """Noise variance over the prior variance of a weight (bayes_linear)."""
-    observe_every: Annotated[int, NonNegative] = 0
-    """Every so many steps rows without an intervention are added; 0 is never."""
-    observation_rows: Annotated[int, AtLeastOne] = 200
-    """How many rows without an intervention are added at a time."""
-    stop_when_learnt: bool = False
-    """Whether an episode ends early when the excess risk no longer falls."""
-    patience: Annotated[int, AtLeastOne] = 6
-    """For how many steps it must not have fallen (stop_when_learnt)."""
-    tolerance: Annotated[float, NonNegative] = 1e-3
-    """By how much it must fall to count as falling (stop_when_learnt)."""
-    reward: RewardTerms = dataclasses.field(default_factory=RewardTerms)
-    """What an intervention is worth."""
-
-    def __post_init__(self) -> None:
-        validate(self)
+from envs.validation import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +38,8 @@ class State:
     """[B]: the keys of the episodes."""
     step: Ints
     """[B]: interventions done."""
+    drawn: Problem | tuple[()]
+    """What each copy is to learn, if that is not the same for all."""
     student: Any
     """The students' own states."""
     histogram: Floats
@@ -78,6 +48,8 @@ class State:
     """[B, window]: the latest choices, -1 where there is none yet."""
     risk: Risk
     """What is still to be learnt."""
+    at_start: Floats
+    """[B]: the excess risk before the first intervention."""
     best: Floats
     """[B]: the lowest excess risk so far that counted as a fall."""
     stale: Ints
@@ -98,17 +70,22 @@ class CausalLearning(World[State]):
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
-        model = MODELS[params.scm]()
-        self.scm: Scm = model.scm
-        self.parents: Bools = self.scm.parents[0]
-        self.student: Student[Any] = _student(params, self.parents)
-        self.metric = Metric(self.scm, self.student)
-        self.choice_names = model.names
-        self.baselines: Mapping[str, Agent] = baselines.agents(params.student)
-        n = self.scm.nodes
+        self._common: Problem | None = None
+        if params.is_family:
+            example = learning_problem.models(params, random.keys(0, 1))
+            self.student: Student[Any] = _family_student(params, example)
+            names = tuple(f"node {number}" for number in range(1, example.nodes + 1))
+        else:
+            model = learning_problem.named_model(params)
+            self.student = _student(params, model.scm.parents[0])
+            self._common = learning_problem.common(params, model, self.student)
+            names = model.names
+        self.choice_names = names
+        self.baselines: Mapping[str, Agent] = baselines.agents(params)
+        n, features = len(names), FAMILY_FEATURES if params.is_family else FEATURES
         self.observation_space = spaces.Dict(
             {
-                "nodes": spaces.Box(-10.0, 10.0, (n, FEATURES), np.float32),
+                "nodes": spaces.Box(-10.0, 10.0, (n, features), np.float32),
                 "parents": spaces.Box(0.0, 1.0, (n, n), np.float32),
                 "mask": spaces.Box(0.0, 1.0, (n,), np.float32),
                 "context": spaces.Box(0.0, 1.0, (2,), np.float32),
@@ -120,38 +97,55 @@ class CausalLearning(World[State]):
 
     def reset(self, keys: Keys) -> tuple[State, Observation]:
         """Students that know nothing, for keys [B]."""
-        B, n = len(keys), self.scm.nodes
-        student = self.student.reset(random.fold(keys, _STUDENT))
-        risk = self.metric.risk(student)
-        window = min(self.params.reward.window, self.params.interventions)
+        B, n = len(keys), len(self.choice_names)
+        if self._common:
+            drawn, problem = (), self._common
+        else:
+            drawn = problem = learning_problem.drawn(self.params, keys, self.student)
+        student = self.student.reset(random.fold(keys, _STUDENT), problem.scm)
+        at_first = risk(self.student, student, problem.truth)
+        longest = self.params.interventions_per_node * n or self.params.interventions
+        window = min(self.params.reward.window, longest)
         nothing = np.zeros(B, np.int64)
         state = State(
             keys=keys,
             step=nothing,
+            drawn=drawn,
             student=student,
             histogram=ValueHistogram.empty(B, n),
             recent=np.full((B, window), -1),
-            risk=risk,
-            best=risk.excess,
+            risk=at_first,
+            at_start=at_first.excess,
+            best=at_first.excess,
             stale=nothing,
             rows_executed=nothing,
             rows_observational=nothing,
         )
         return state, observe(self, state)
 
+    def problem(self, state: State) -> Problem:
+        """What the copies are to learn: all the same (C = 1), or each its own (C = B)."""
+        return self._common or cast("Problem", state.drawn)
+
     def step(self, state: State, action: Mapping[str, Array]) -> Step[State]:
         """Set each copy's chosen node to the chosen value and learn from the rows."""
+        problem = self.problem(state)
+        scm = problem.scm
         node, position = self._checked(action, len(state.keys))
         B = len(node)
-        chosen = np.zeros((B, self.scm.nodes), np.bool_)
+        chosen = np.zeros((B, scm.nodes), np.bool_)
         chosen[np.arange(B), node] = True
-        values = np.where(chosen, self.scm.domain_value(node, position)[:, None], 0.0)
+        # Whoever does not heed the mask sets nothing: the rows are then drawn without intervention.
+        chosen &= problem.settable
+        values = np.where(chosen, scm.domain_value(node, position)[:, None], 0.0)
         keys = random.fold(state.keys, state.step)
-        student = self._learn(state.student, random.fold(keys, _ROWS), chosen, values)
+        noise = random.normal(random.fold(keys, _ROWS), (self.params.rows, scm.nodes))
+        rows = scm.sample(noise, chosen, values)
+        student = self.student.learn(state.student, rows, chosen)
         due = np.zeros(B, np.bool_)
         if self.params.observe_every:
             due = (state.step + 1) % self.params.observe_every == 0
-            student = self._observe_rows(student, random.fold(keys, _OBSERVATION), due)
+            student = self._observe_rows(scm, student, random.fold(keys, _OBSERVATION), due)
         after = self._advanced(state, student, node, position, due)
         return self._step(state, after, node)
 
@@ -159,18 +153,20 @@ class CausalLearning(World[State]):
         self, state: State, student: Any, node: Ints, position: Floats, due: Bools
     ) -> State:
         params, every = self.params, np.arange(len(node))
-        risk = self.metric.risk(student)
+        now = risk(self.student, student, self.problem(state).truth)
         recent = state.recent.copy()
         recent[every, state.step % recent.shape[1]] = node
-        fell = risk.excess < state.best - params.tolerance
+        fell = now.excess < state.best - params.tolerance
         return State(
             keys=state.keys,
             step=state.step + 1,
+            drawn=state.drawn,
             student=student,
             histogram=ValueHistogram.add(state.histogram, node, position),
             recent=recent,
-            risk=risk,
-            best=np.where(fell, risk.excess, state.best),
+            risk=now,
+            at_start=state.at_start,
+            best=np.where(fell, now.excess, state.best),
             stale=np.where(fell, 0, state.stale + 1),
             rows_executed=state.rows_executed + params.rows,
             rows_observational=state.rows_observational + due * params.observation_rows,
@@ -178,11 +174,11 @@ class CausalLearning(World[State]):
 
     def _step(self, before: State, after: State, node: Ints) -> Step[State]:
         params = self.params
-        counts = (after.recent[:, :, None] == np.arange(self.scm.nodes)).sum(axis=1)
+        counts = (after.recent[:, :, None] == np.arange(len(self.choice_names))).sum(axis=1)
         terms = reward.rewards(params.reward, before.risk, after.risk, counts, node)
         # The horizon is the task itself (a budget of rows, shown as t/T in the observation), and
         # nothing can be gained after it: reaching it terminates, and nothing is bootstrapped.
-        terminated = after.step >= params.interventions
+        terminated = after.step >= self.problem(after).horizon
         if params.stop_when_learnt:
             terminated = terminated | (after.stale >= params.patience)
         return Step(
@@ -199,32 +195,33 @@ class CausalLearning(World[State]):
         return state.risk.node_excess
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Median, mean and nine-tenths quantile of the excess risk at the end of episodes [N]."""
+        """Middle, means and nine-tenths quantile of the excess risk at the end of episodes [N].
+
+        On the same seeds the geometric-mean ratio of two policies is that of their geometric means.
+        """
         excess = episodes["excess_risk"]
         return {
             "median": float(np.median(excess)),
             "mean": float(np.mean(excess)),
             "q90": float(np.quantile(excess, 0.9)),
+            "geometric_mean": float(np.exp(np.mean(np.log(np.maximum(excess, 1e-6))))),
         }
 
-    def _learn(self, student: Any, keys: Keys, chosen: Bools, values: Floats) -> Any:
-        noise = random.normal(keys, (self.params.rows, self.scm.nodes))
-        return self.student.learn(student, self.scm.sample(noise, chosen, values), chosen)
-
-    def _observe_rows(self, student: Any, keys: Keys, due: Bools) -> Any:
+    def _observe_rows(self, scm: Scm, student: Any, keys: Keys, due: Bools) -> Any:
         """Students of the copies that are due learn from rows without an intervention."""
         if not due.any():
             return student
-        noise = random.normal(keys[due], (self.params.observation_rows, self.scm.nodes))
-        nothing = np.zeros((len(noise), self.scm.nodes), np.bool_)
-        rows = self.scm.sample(noise, nothing, np.zeros(nothing.shape))
+        noise = random.normal(keys[due], (self.params.observation_rows, scm.nodes))
+        nothing = np.zeros((len(noise), scm.nodes), np.bool_)
+        own = scm if self._common else take(scm, due)
+        rows = own.sample(noise, nothing, np.zeros(nothing.shape))
         return put(student, due, self.student.learn(take(student, due), rows, nothing))
 
     def _checked(self, action: Mapping[str, Array], copies: int) -> tuple[Ints, Floats]:
         """The chosen nodes [B] and positions [B] in [-1, 1] of an action."""
         node = np.asarray(action["choice"], np.int64)
         position = np.asarray(action["value"], np.float64)
-        n = self.scm.nodes
+        n = len(self.choice_names)
         if node.shape != (copies,) or position.shape != (copies,):
             raise InputError(
                 f"An action needs {copies} choices and {copies} values, one for each copy, but the "
@@ -248,15 +245,26 @@ def _student(params: Params, parents: Bools) -> Student[Any]:
         from envs.causal.mlp_student import MlpStudent
 
         capacity = max(params.rows, params.observation_rows if params.observe_every else 0)
-        return MlpStudent(parents, probe_points(len(parents)), capacity)
+        return MlpStudent(parents, probe_points(len(parents)), capacity, params.mlp)
     return BayesLinear(
         parents, probe_points(len(parents)), params.features, params.length_scale, params.ridge
+    )
+
+
+def _family_student(params: Params, example: AdditiveScm) -> FamilyStudent:
+    kind = joint_features if params.interactions else additive_features
+    return FamilyStudent(
+        example.nodes,
+        lambda parents: kind(parents, params.features, params.length_scale),
+        probe_points(int(example.inputs.shape[2])),
+        params.ridge,
     )
 
 
 def _info(state: State, terms: Floats) -> dict[str, Array]:
     figures: dict[str, Array] = {
         "excess_risk": state.risk.excess,
+        "excess_at_start": state.at_start,
         "node_excess": state.risk.node_excess,
         "postmortem_loss": state.risk.postmortem,
         "rows": state.rows_executed + state.rows_observational,

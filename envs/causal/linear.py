@@ -61,14 +61,26 @@ class Basis:
         return (self.features(x) @ self.rotation).astype(float)
 
 
-def basis(parents: Ints, features: int, length_scale: float, probes: Floats, box: Floats) -> Basis:
-    """D features of parents, in the directions that differ from 0 at the points box [P, n]."""
-    points = random.low_discrepancy(features, len(parents) + 1, _SKIP)
+def joint_features(parents: int, features: int, length_scale: float) -> Floats:
+    """Frequencies and phases [p + 1, D] of features that read all parents."""
+    points = random.low_discrepancy(features, parents + 1, _SKIP)
     frequencies = random.normal_quantiles(points[:, :-1]).T / length_scale
+    return np.vstack((frequencies, 2 * np.pi * points[:, -1]))
+
+
+def additive_features(parents: int, features: int, length_scale: float) -> Floats:
+    """Frequencies and phases [p + 1, p D] of features that read one parent each."""
+    one = joint_features(1, features, length_scale)
+    return np.vstack((np.kron(np.eye(parents), one[:1]), np.tile(one[1:], parents)))
+
+
+def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
+    """Features [p + 1, D] of parents, in the directions that differ from 0 at points box [P, n]."""
+    features = affine.shape[1]
     scale = np.sqrt(2 / features)
     plain = Basis(
         parents=parents,
-        affine=np.vstack((frequencies, 2 * np.pi * points[:, -1])).astype(np.float32),
+        affine=affine.astype(np.float32),
         rotation=np.eye(features, dtype=np.float32) * np.float32(scale),
         energy=np.zeros(features),
         probe_basis=np.zeros((len(probes), features)),
@@ -90,17 +102,19 @@ def basis(parents: Ints, features: int, length_scale: float, probes: Floats, box
     return dataclasses.replace(rotated, probe_basis=Q, probe_factor=R)
 
 
-def fit(gram: Floats, moment: Floats, ridge: float, energy: Floats) -> tuple[Floats, Floats]:
-    """Posterior means [b, r] and variances [b] from gram [b, r, r] and moment [b, r].
+def fit(
+    gram: Floats, moment: Floats, ridge: float, energy: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Posterior means [b, r], variances [b] and a factor of the posterior's covariance [b, r, r].
 
-    The variances are sums over the directions, weighted by their energies [r], in units of the
-    noise's variance.
+    They follow from gram [b, r, r] and moment [b, r]. The variances are sums over the directions,
+    weighted by their energies [r], in units of the noise's variance; the covariance is F^T F.
     """
-    # With L L^T = gram + ridge, both follow from the inverse of L, at a third of the time that
+    # With L L^T = gram + ridge, all follow from the inverse of L, at a third of the time that
     # numpy takes for a general inverse.
     inverse = triangular_inverse(np.linalg.cholesky(gram + ridge * np.eye(len(energy))))
     weights = (moment[:, None] @ np.swapaxes(inverse, -1, -2)) @ inverse
-    return weights[:, 0], np.square(inverse).sum(axis=1) @ energy
+    return weights[:, 0], np.square(inverse).sum(axis=1) @ energy, inverse
 
 
 def triangular_inverse(lower: Floats) -> Floats:

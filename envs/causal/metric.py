@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from envs import random
-from envs.arrays import Floats
+from envs.arrays import Bools, Floats
 from envs.causal import roots as root_fits
 from envs.causal.scm import Scm
 from envs.causal.student import Student
@@ -48,33 +48,52 @@ class Risk:
     """[B]: the post-mortem's loss."""
 
 
-class Metric:
-    """Compares students with a model at fixed probe points."""
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """What there is to learn, the same for all (C = 1) or each copy's own; a tree of arrays."""
 
-    def __init__(self, scm: Scm, student: Student[Any]) -> None:
-        self._scm = scm
-        self._student = student
-        self._slots = np.flatnonzero(scm.parents.any(axis=(0, 2)))
-        self._roots = np.setdiff1d(np.arange(scm.nodes), self._slots)
-        points = probe_points(scm.nodes)[None]
-        truth = [scm.mechanism(np.array([node]), points) for node in self._slots]
-        self._truth = student.target(np.stack(truth, axis=1))
-        # The mechanism of a root is a constant, wherever it is asked for.
-        means = [scm.mechanism(np.array([node]), points[:, :1])[:, 0] for node in self._roots]
-        self._means = np.stack(means, axis=1)
+    target: Any
+    """The mechanisms at the probe points, in the form in which the student takes them."""
+    mean: Floats
+    """[C, r]: means of the nodes that the student fits as roots."""
+    noise: Floats
+    """[C, n]: standard deviation of each node's noise."""
+    is_root: Bools
+    """[C, n]: which nodes have no parents."""
+    is_effect: Bools
+    """[C, n]: which nodes have parents."""
 
-    def risk(self, state: Any) -> Risk:
-        """The risk of the students with states [B]."""
-        scm, fits = self._scm, self._student.roots(state)
-        mean, deviation = self._means, scm.noise[:, self._roots]
-        errors = self._student.squared_error(state, self._truth)
-        node = np.zeros((len(errors), scm.nodes))
-        node[:, self._slots] = errors
-        node[:, self._roots] = root_fits.divergence(fits, mean, deviation)
-        missed = np.square(fits.mean - mean) + np.square(deviation)
-        noisy = errors + np.square(scm.noise[:, self._slots])
-        return Risk(
-            node_excess=np.minimum(node, CAP),
-            excess=np.minimum(node.sum(axis=1), CAP),
-            postmortem=ROOT_WEIGHT * missed.sum(axis=1) + noisy.sum(axis=1),
-        )
+
+def truth(scm: Scm, student: Student[Any]) -> Truth:
+    """What a student can learn of models."""
+    nowhere = np.zeros((len(scm.order), 1, scm.nodes))
+    # The mechanism of a root is a constant, wherever it is asked for.
+    means = [
+        scm.mechanism(np.full(len(nowhere), node), nowhere)[:, 0] for node in student.root_nodes
+    ]
+    is_effect: Bools = np.any(scm.parents, axis=2)
+    return Truth(
+        target=student.target(scm),
+        mean=np.stack(means, axis=1),
+        noise=np.where(scm.real, scm.noise, 1.0),
+        is_root=scm.real & ~is_effect,
+        is_effect=is_effect,
+    )
+
+
+def risk(student: Student[Any], state: Any, of: Truth) -> Risk:
+    """The risk of the students with states [B]."""
+    slots, root_nodes, fits = student.slots, student.root_nodes, student.roots(state)
+    deviation = of.noise[:, root_nodes]
+    errors = student.squared_error(state, of.target)
+    is_root, is_effect = of.is_root[:, root_nodes], of.is_effect[:, slots]
+    node = np.zeros((len(errors), of.noise.shape[1]))
+    node[:, slots] = errors
+    node[:, root_nodes] += is_root * root_fits.divergence(fits, of.mean, deviation)
+    missed = is_root * (np.square(fits.mean - of.mean) + np.square(deviation))
+    noisy = is_effect * (errors + np.square(of.noise[:, slots]))
+    return Risk(
+        node_excess=np.minimum(node, CAP),
+        excess=np.minimum(node.sum(axis=1), CAP),
+        postmortem=ROOT_WEIGHT * missed.sum(axis=1) + noisy.sum(axis=1),
+    )

@@ -11,7 +11,7 @@ Shapes: B copies, k slots (nodes with parents), n nodes, R rows, H hidden units.
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,32 +19,15 @@ import torch
 from envs import random
 from envs.arrays import Array, Bools, Floats, Ints, Keys
 from envs.causal import roots as root_fits
+from envs.causal.params import MlpParams
 from envs.causal.roots import Roots
-from envs.validation import AtLeastOne, Positive, validate
+from envs.causal.scm import Scm
+from envs.causal.student import true_means
 
 _BETAS = (0.9, 0.999)
 _TINY = 1e-8
 Layers: TypeAlias = tuple[Array, ...]
 """Weights and biases of three layers: [B, k, in, out] and [B, k, 1, out], alternating, float32."""
-
-
-@dataclasses.dataclass(frozen=True)
-class MlpParams:
-    """How the networks are built and trained."""
-
-    hidden: Annotated[int, AtLeastOne] = 64
-    """Units of each of the two hidden layers (H)."""
-    lr: Annotated[float, Positive] = 2e-3
-    """Adam's learning rate."""
-    fast_epochs: Annotated[int, AtLeastOne] = 20
-    """Updates on the new rows alone."""
-    epochs: Annotated[int, AtLeastOne] = 100
-    """Updates on the whole buffer after that."""
-    buffer: Annotated[int, AtLeastOne] = 50
-    """How many batches of rows are remembered; the oldest goes first."""
-
-    def __post_init__(self) -> None:
-        validate(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +75,7 @@ class MlpStudent:
         self._probes = probes
         self._capacity = capacity
 
-    def reset(self, keys: Keys) -> Networks:
+    def reset(self, keys: Keys, scm: Scm) -> Networks:
         """Fresh networks for keys [B], drawn as torch draws them: U(-1, 1) / sqrt(inputs)."""
         B, k, n, H = len(keys), *self._inputs.shape[:2], self.params.hidden
         parents = self._inputs.sum(dim=1, keepdim=True).numpy().astype(float)
@@ -150,9 +133,9 @@ class MlpStudent:
         with torch.no_grad():
             return self._forward(layers, torch.tensor(x, dtype=torch.float32)).double().numpy()
 
-    def target(self, truth: Floats) -> Floats:
-        """The true means [C, k, P] as they are."""
-        return truth
+    def target(self, scm: Scm) -> Floats:
+        """The true means [C, k, P] at the probe points."""
+        return true_means(scm, self.slots, self._probes)
 
     def squared_error(self, state: Networks, target: Floats) -> Floats:
         """Mean squared error [B, k] at the probe points, where the truth is target [C, k, P]."""

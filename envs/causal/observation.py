@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.arrays import Array, Floats, Ints
+from envs.causal.family_student import PARTS, FamilyStudent
 
 if TYPE_CHECKING:
     from envs.causal.learning import CausalLearning, State
+    from envs.causal.learning_problem import Problem
 
 BINS = 7
 """Into how many equal parts of its domain the values set on a node are counted."""
 FEATURES = BINS + 4
 """Figures of each node: its histogram, the share of all choices, the uncertainty of its student,
 whether it is a root, and whether it is a leaf."""
+FAMILY_FEATURES = FEATURES + PARTS
+"""In families also how unsure the students of its children are, by the node's own value: where
+models differ, where to look cannot be learnt by heart."""
+_SURE = 1e-4
+"""Variances below this are not told apart."""
 
 
 class ValueHistogram:
@@ -42,31 +49,41 @@ class ValueHistogram:
 def observe(world: CausalLearning, state: State) -> dict[str, Array]:
     """The batched observation of a state; float32, about unit scale.
 
-    ``nodes`` [B, n, FEATURES], ``parents`` [B, n, n] (row i marks the parents of i), ``mask``
-    [B, n] (1 where a node may be set), ``context`` [B, 2] (time gone, time left).
+    ``nodes`` [B, n, FEATURES or FAMILY_FEATURES], ``parents`` [B, n, n] (row i marks the parents
+    of i), ``mask`` [B, n] (1 where a node may be set), ``context`` [B, 2] (time gone, time left).
+    All figures of fillers are 0.
     """
+    problem = world.problem(state)
+    parents, real = problem.parents, problem.scm.real
     B, n, _ = state.histogram.shape
-    nodes = np.empty((B, n, FEATURES), np.float32)
-    share = state.histogram / world.params.interventions
+    student = world.student
+    features = FAMILY_FEATURES if isinstance(student, FamilyStudent) else FEATURES
+    nodes = np.empty((B, n, features), np.float32)
+    share = state.histogram / problem.horizon[:, None, None]
     nodes[:, :, :BINS] = share
     nodes[:, :, BINS] = share.sum(axis=2)
-    nodes[:, :, BINS + 1] = _log_uncertainty(world, state)
-    nodes[:, :, BINS + 2] = ~world.parents.any(axis=1)
-    nodes[:, :, BINS + 3] = ~world.parents.any(axis=0)
-    gone = state.step / world.params.interventions
+    nodes[:, :, BINS + 1] = _log_uncertainty(world, state, problem)
+    nodes[:, :, BINS + 2] = ~parents.any(axis=2)
+    nodes[:, :, BINS + 3] = ~parents.any(axis=1)
+    if isinstance(student, FamilyStudent):
+        unsure = student.where_unsure(state.student)
+        nodes[:, :, FEATURES:] = np.log10(np.maximum(unsure, _SURE)) / 2
+    nodes *= real[:, :, None]
+    gone = state.step / problem.horizon
     return {
         "nodes": nodes,
-        "parents": np.broadcast_to(world.parents, (B, n, n)).astype(np.float32),
-        "mask": np.ones((B, n), np.float32),
+        "parents": np.broadcast_to(parents, (B, n, n)).astype(np.float32),
+        "mask": np.broadcast_to(problem.settable, (B, n)).astype(np.float32),
         "context": np.stack((gone, 1 - gone), axis=1).astype(np.float32),
     }
 
 
-def _log_uncertainty(world: CausalLearning, state: State) -> Floats:
+def _log_uncertainty(world: CausalLearning, state: State, problem: Problem) -> Floats:
     """Half the decimal logarithm [B, n] of each node's uncertainty, within the space's bounds."""
-    has_parents = world.parents.any(axis=1)
-    unsure = np.empty(state.histogram.shape[:2])
-    unsure[:, has_parents] = world.student.uncertainty(state.student)
+    student, root_nodes = world.student, world.student.root_nodes
+    unsure = np.zeros(state.histogram.shape[:2])
+    unsure[:, student.slots] = student.uncertainty(state.student)
     # The mean of m rows of unit variance has variance 1 / m; one row is imagined, as in the fit.
-    unsure[:, ~has_parents] = 1 / (1 + world.student.roots(state.student).count)
+    of_roots = 1 / (1 + student.roots(state.student).count)
+    unsure[:, root_nodes] += problem.truth.is_root[:, root_nodes] * of_roots
     return np.clip(np.log10(np.maximum(unsure, 1e-9)) / 2, -10, 10)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from envs.arrays import Array, Bools, Floats, Ints
-from envs.validation import InputError
+from envs.validation import InputError, unknown_name
 
 
 def _sigmoid(x: Floats) -> Floats:
@@ -81,11 +81,14 @@ class Scm(ABC):
         """
         x = np.zeros_like(noise)
         for node in self.order.T:
-            scale = at(self.noise, node)[:, None]
-            natural = self.mechanism(node, x) + scale * column(noise, node)
+            natural = self.natural(node, x, column(noise, node))
             is_set, to = at(chosen, node)[:, None], at(values, node)[:, None]
             put_column(x, node, np.where(is_set, to, natural))
         return x
+
+    def natural(self, node: Ints, x: Floats, noise: Floats) -> Floats:
+        """Values [B, rows] of nodes [C] that are not set, given all values and standard noise."""
+        return self.mechanism(node, x) + at(self.noise, node)[:, None] * noise
 
     def domain_value(self, node: Ints, position: Floats) -> Floats:
         """Values [B] at positions [B] in [-1, 1] of the domains of nodes [B]."""
@@ -98,14 +101,17 @@ class Scm(ABC):
 class AdditiveScm(Scm):
     """A node is ``scale * shape(offset + sum over inputs and functions of weight * f(x)) + shift``.
 
-    Inputs that a node does not have are filled up with weights of 0. A tree of arrays, so that it
-    can be part of a world's state.
+    To that come inputs that enter ``outside`` of the shape, as confounders do. Inputs that a node
+    does not have are filled up with weights of 0. A tree of arrays, so that it can be part of a
+    world's state.
     """
 
     inputs: Ints
     """[C, n, p]: the nodes that a node's mechanism reads."""
     weights: Floats
     """[C, n, p, functions]: how strongly each function of an input enters."""
+    outside: Floats
+    """[C, n, p]: how strongly an input enters outside of the shape."""
     offset: Floats
     """[C, n]: the constant of each mechanism; for a root its mean."""
     shape: Ints
@@ -130,7 +136,7 @@ class AdditiveScm(Scm):
         """See :class:`Scm`."""
         C, n, _ = self.inputs.shape
         marks = np.zeros((C, n, n), np.bool_)
-        copy, node, place = np.nonzero((self.weights != 0).any(axis=-1))
+        copy, node, place = np.nonzero((self.weights != 0).any(axis=-1) | (self.outside != 0))
         marks[copy, node, self.inputs[copy, node, place]] = True
         return marks
 
@@ -147,7 +153,11 @@ class AdditiveScm(Scm):
             if number and (mine := shapes == number).any():
                 which = mine if len(mine) > 1 else slice(None)
                 total[which] = function(total[which])
-        return at(self.scale, node)[:, None] * total + at(self.shift, node)[:, None]
+        total = at(self.scale, node)[:, None] * total + at(self.shift, node)[:, None]
+        outside = at(self.outside, node)
+        for place in np.flatnonzero(outside.any(axis=0)).tolist():
+            total += outside[:, place, None] * column(x, inputs[:, place])
+        return total
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +175,13 @@ class Model:
     target: str = ""
     """The node to be driven down, in a model for optimisation."""
 
+    def with_target(self, target: str) -> Model:
+        """The same model with another node to be driven down, which may not be set itself."""
+        if target not in self.names:
+            raise unknown_name("node", target, self.names)
+        may = (name != target and may for name, may in zip(self.names, self.settable, strict=True))
+        return dataclasses.replace(self, target=target, settable=tuple(may))
+
 
 def at(per_node: Array, node: Ints) -> Array:
     """The entries [C or B, ...] of nodes [C] in an array [C or B, n, ...]."""
@@ -178,7 +195,7 @@ def column(x: Floats, node: Ints) -> Floats:
     """The values [B, rows] of nodes [C] in rows [B, rows, n]."""
     if len(node) == 1:
         return x[:, :, node[0]]
-    return np.take_along_axis(x, node[:, None, None], axis=2)[:, :, 0]
+    return x[np.arange(len(x)), :, node]
 
 
 def put_column(x: Floats, node: Ints, values: Floats) -> None:
@@ -186,7 +203,7 @@ def put_column(x: Floats, node: Ints, values: Floats) -> None:
     if len(node) == 1:
         x[:, :, node[0]] = values
     else:
-        np.put_along_axis(x, node[:, None, None], values[:, :, None], axis=2)
+        x[np.arange(len(x)), :, node] = values
 
 
 def evaluation_order(parents: Bools, names: Sequence[str]) -> Ints:
@@ -238,6 +255,7 @@ def from_terms(
     scm = AdditiveScm(
         inputs=sources,
         weights=weights,
+        outside=np.zeros(sources.shape),
         offset=np.array([[offset.get(name, 0.0) for name in names]]),
         shape=np.array([shapes]),
         scale=np.ones((1, n)),
@@ -249,23 +267,3 @@ def from_terms(
         real=np.ones((1, n), np.bool_),
     )
     return Model(names, scm, (True,) * n)
-
-
-def ace5() -> Model:
-    """The five nodes of the post-mortem: X1 -> X2 -> X3 <- X1 and X4 -> X5."""
-    return from_terms(
-        terms={
-            "X1": {},
-            "X2": {("X1", "linear"): 2.0},
-            "X3": {("X1", "linear"): 0.5, ("X2", "linear"): -1.0, ("X2", "sine"): 1.0},
-            "X4": {},
-            "X5": {("X4", "square"): 0.2},
-        },
-        offset={"X2": 1.0, "X4": 2.0},
-        noise={"X1": 1.0, "X2": 0.1, "X3": 0.1, "X4": 1.0, "X5": 0.1},
-        domain=(-5.0, 5.0),
-    )
-
-
-MODELS: dict[str, Callable[[], Model]] = {"ace5": ace5}
-"""The models that can be chosen by name."""

@@ -22,8 +22,9 @@ import numpy as np
 
 from envs.arrays import Bools, Floats, Ints, Keys
 from envs.causal import roots as root_fits
-from envs.causal.linear import Basis, basis, fit
+from envs.causal.linear import Basis, basis, fit, joint_features
 from envs.causal.roots import Roots
+from envs.causal.scm import Scm
 
 REACH = 5.0
 """Rows whose parents lie outside [-REACH, REACH] do not teach the node: the features of so few
@@ -38,8 +39,13 @@ S = TypeVar("S")
 class Student(Protocol[S]):
     """What a world needs of a student; its state S is a tree of arrays with leading axis B."""
 
-    def reset(self, keys: Keys) -> S:
-        """A student that knows nothing, for each of the keys [B]."""
+    slots: Ints
+    """[k]: the nodes whose mechanisms are learnt."""
+    root_nodes: Ints
+    """[r]: the nodes that are fitted as roots."""
+
+    def reset(self, keys: Keys, scm: Scm) -> S:
+        """A student that knows nothing but the graph of its model, for each of the keys [B]."""
         ...
 
     def learn(self, state: S, rows: Floats, chosen: Bools) -> S:
@@ -50,8 +56,8 @@ class Student(Protocol[S]):
         """Learnt means [B, k, rows] of the slots where the nodes have the values x [B, rows, n]."""
         ...
 
-    def target(self, truth: Floats) -> Any:
-        """The true means [C, k, P] at the probe points, in the form that squared_error takes."""
+    def target(self, scm: Scm) -> Any:
+        """The mechanisms of models at the probe points, in the form that squared_error takes."""
         ...
 
     def squared_error(self, state: S, target: Any) -> Floats:
@@ -83,6 +89,12 @@ class Knowledge:
     """The fitted roots."""
 
 
+def true_means(scm: Scm, nodes: Ints, probes: Floats) -> Floats:
+    """Noiseless values [C, k, P] of nodes [k] where all nodes have the values probes [P, n]."""
+    means = [scm.mechanism(np.array([node]), probes[None]) for node in nodes]
+    return np.stack(means, axis=1)
+
+
 class BayesLinear:
     """Bayesian linear regression on D features of each node's parents."""
 
@@ -101,13 +113,14 @@ class BayesLinear:
         self.slots: Ints = np.flatnonzero(parents.any(axis=1))
         self.root_nodes: Ints = np.flatnonzero(~parents.any(axis=1))
         self.ridge = ridge
+        self._probes = probes
         box = probes * (REACH / np.abs(probes).max())
         self.bases: tuple[Basis, ...] = tuple(
-            basis(np.flatnonzero(parents[node]), features, length_scale, probes, box)
-            for node in self.slots
+            basis(own, joint_features(len(own), features, length_scale), probes, box)
+            for own in (np.flatnonzero(parents[node]) for node in self.slots)
         )
 
-    def reset(self, keys: Keys) -> Knowledge:
+    def reset(self, keys: Keys, scm: Scm) -> Knowledge:
         """Knowledge of nothing for keys [B]."""
         B, ranks = len(keys), [b.rank for b in self.bases]
         prior = np.array([b.energy.sum() for b in self.bases]) / self.ridge
@@ -143,7 +156,7 @@ class BayesLinear:
                 gram += state.gram[slot][part]
                 moment = known.moment[slot][part]
                 moment[:] = state.moment[slot][part] + (values[:, None] @ phi)[:, 0]
-                known.weights[slot][part], known.variance[part, slot] = fit(
+                known.weights[slot][part], known.variance[part, slot], _ = fit(
                     gram, moment, self.ridge, self.bases[slot].energy
                 )
         return known
@@ -152,13 +165,13 @@ class BayesLinear:
         """Learnt means [B, k, rows] where the nodes have the values x [B, rows, n]."""
         return np.stack([self._mean(state, slot, x) for slot in range(len(self.slots))], axis=1)
 
-    def target(self, truth: Floats) -> tuple[Floats, ...]:
-        """The true means [C, k, P] as [C, r + 1] for each slot: Q^T f and what no R w reaches.
+    def target(self, scm: Scm) -> tuple[Floats, ...]:
+        """The mechanisms f as [C, r + 1] for each slot: Q^T f and what no R w reaches.
 
         Here Phi = QR. The error |Rw - Q^T f|^2 + remainder^2 equals the mean square of Phi w - f at
         a fraction of the cost, and never goes below zero by rounding.
         """
-        f = truth / np.sqrt(truth.shape[-1])
+        f = true_means(scm, self.slots, self._probes) / np.sqrt(len(self._probes))
         targets: list[Floats] = []
         for slot, b in enumerate(self.bases):
             projected = f[:, slot] @ b.probe_basis

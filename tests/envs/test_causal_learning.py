@@ -1,6 +1,8 @@
 # pyright: basic
 """CausalLearning: its difficulty, its accounts, its reward and its observations."""
 
+import dataclasses
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import envs
 from envs import random
 from envs.causal import baselines
 from envs.causal.learning import CausalLearning, Params
+from envs.causal.params import MlpParams
 from envs.causal.reward import NAMES, POSTMORTEM, RewardTerms
 from envs.validation import InputError
 
@@ -67,7 +70,10 @@ def test_watching_without_setting_anything_is_not_enough():
 
 def test_parents_first_goes_round_as_the_graph_says():
     world = CausalLearning(Params())
-    assert [world.choice_names[i] for i in baselines.turns(world.parents)] == [
+    state, _ = world.reset(random.keys(0, 1))
+    problem = world.problem(state)
+    turns = baselines.turns(problem.parents[0], problem.settable[0])
+    assert [world.choice_names[i] for i in turns] == [
         "X2",
         "X4",
         "X2",
@@ -168,7 +174,10 @@ def test_observations_are_finite_in_their_space_and_about_unit_scale():
 
 def test_observations_do_not_betray_the_truth():
     world, other = CausalLearning(Params()), CausalLearning(Params())
-    other.metric._truth = tuple(part + 1.0 for part in other.metric._truth)
+    problem = other.problem(other.reset(random.keys(0, 1))[0])
+    truth = problem.truth
+    wrong = dataclasses.replace(truth, target=tuple(part + 1.0 for part in truth.target))
+    other._common = dataclasses.replace(problem, truth=wrong)
     action = {"choice": np.array([1]), "value": np.array([0.3])}
     seen, excess = [], []
     for one in (world, other):
@@ -196,13 +205,18 @@ def test_impossible_actions_are_refused_in_a_sentence(action, sentence):
         env.step(action)
 
 
-def test_episodes_are_summarised_by_median_mean_and_tail():
+def test_episodes_are_summarised_by_median_means_and_tail():
     world = envs.FAMILIES["CausalLearning-v0"].world(Params())
     found = world.summarise({"excess_risk": np.arange(11.0)})
+    assert found.pop("geometric_mean") == pytest.approx(1.124, abs=0.001)
     assert found == {"median": 5.0, "mean": 5.0, "q90": 9.0}
+    found = world.summarise({"excess_risk": np.array([0.1, 10.0])})
+    assert found["geometric_mean"] == pytest.approx(1.0)
 
 
 def test_the_networks_can_be_the_student():
-    step, _, _ = play(baselines.parents_first, copies=2, interventions=3, student="mlp")
+    small = MlpParams(hidden=8, epochs=5)
+    step, _, _ = play(baselines.parents_first, 2, interventions=3, student="mlp", mlp=small)
+    assert step.state.student.layers[0].shape[-1] == 8
     assert np.isfinite(step.info["excess_risk"]).all()
     assert np.isfinite(step.observation["nodes"]).all()

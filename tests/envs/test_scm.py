@@ -8,11 +8,11 @@ import pytest
 
 from envs import random
 from envs.arrays import take
-from envs.causal import scm
+from envs.causal import named, scm
 from envs.validation import InputError
 
-NAMES = scm.ace5().names
-MODEL = scm.ace5().scm
+NAMES = named.ace5().names
+MODEL = named.ace5().scm
 
 
 def rows(count, chosen=(), value=0.0):
@@ -49,6 +49,7 @@ def test_the_parents_of_each_node_are_those_of_the_graph():
 
 def test_each_copy_may_have_coefficients_of_its_own():
     two = take(MODEL, np.array([0, 0]))
+    assert isinstance(two, scm.AdditiveScm)
     two = dataclasses.replace(two, weights=two.weights * np.array([1, 2])[:, None, None, None])
     x = np.ones((2, 1, 5))
     np.testing.assert_allclose(two.mechanism(np.array([1, 1]), x), [[3.0], [5.0]])

@@ -6,13 +6,13 @@ import pytest
 
 from envs import random
 from envs.arrays import copied
-from envs.causal import roots, scm
+from envs.causal import named, roots
 from envs.causal.linear import triangular_inverse
-from envs.causal.metric import CAP, Metric, probe_points
+from envs.causal.metric import CAP, probe_points, risk, truth
 from envs.causal.mlp_student import MlpParams, MlpStudent
-from envs.causal.student import REACH, BayesLinear
+from envs.causal.student import REACH, BayesLinear, true_means
 
-MODEL = scm.ace5().scm
+MODEL = named.ace5().scm
 PARENTS = MODEL.parents[0]
 
 
@@ -31,7 +31,7 @@ def batches(copies, steps, seed=0):
 
 
 def taught(student, copies=3, steps=8):
-    state = student.reset(random.keys(0, copies))
+    state = student.reset(random.keys(0, copies), MODEL)
     for rows, chosen in batches(copies, steps):
         state = student.learn(state, rows, chosen)
     return state
@@ -62,15 +62,15 @@ def test_learning_step_by_step_equals_one_fit_to_all_rows(slot, steps):
     student = linear()
     state = taught(student, steps=steps)
     node, probes = int(student.slots[slot]), probe_points(5)[None]
-    truth = MODEL.mechanism(np.array([node]), probes)[0]
-    excess = Metric(MODEL, student).risk(state).node_excess[:, node]
+    mechanism = MODEL.mechanism(np.array([node]), probes)[0]
+    excess = risk(student, state, truth(MODEL, student)).node_excess[:, node]
     for copy in range(3):
         means, variance = naive(node, copy, steps)
         learnt = student.predict(state, np.repeat(probes, 3, axis=0))[copy, slot]
         # What single precision and the directions left out may change, far below the noise of .1.
         np.testing.assert_allclose(learnt, means, rtol=1e-3, atol=1e-3)
         assert state.variance[copy, slot] == pytest.approx(variance, rel=1e-3)
-        assert excess[copy] == pytest.approx(np.mean(np.square(means - truth)), rel=0.01)
+        assert excess[copy] == pytest.approx(np.mean(np.square(means - mechanism)), rel=0.01)
 
 
 def test_directions_need_not_fit_the_number_of_features():
@@ -152,26 +152,24 @@ def test_the_divergence_of_roots_is_that_of_two_gaussians():
 def test_excess_risk_agrees_with_monte_carlo():
     student = linear()
     state = taught(student, steps=20)
-    risk = Metric(MODEL, student).risk(state)
+    found = risk(student, state, truth(MODEL, student))
     points = 8 * random.uniform(random.keys(3, 1), (20_000, 5)) - 4
     learnt = student.predict(state, np.repeat(points, 3, axis=0))
     for slot, node in enumerate(student.slots.tolist()):
         squares = np.square(learnt[:, slot] - MODEL.mechanism(np.array([node]), points))
         error = squares.std(axis=1) / np.sqrt(20_000)
-        gap = np.abs(squares.mean(axis=1) - risk.node_excess[:, node])
+        gap = np.abs(squares.mean(axis=1) - found.node_excess[:, node])
         # The probe points are 512, the Monte Carlo ones 20,000: 5 standard errors and 5 %.
         assert (gap < 5 * error + 0.05 * squares.mean(axis=1)).all()
 
 
 def test_excess_risk_of_the_truth_is_zero_and_the_post_mortems_loss_is_its_floor():
     student = MlpStudent(PARENTS, probe_points(5), capacity=1)
-    truth = np.stack(
-        [MODEL.mechanism(np.array([j]), probe_points(5)[None])[0] for j in student.slots]
-    )
+    means = true_means(MODEL, student.slots, probe_points(5))
 
     class Perfect(MlpStudent):
         def predict(self, state, x):
-            return truth[None]
+            return means
 
         def roots(self, state):
             # So many rows of the true mean and variance that the imagined one does not count.
@@ -179,27 +177,27 @@ def test_excess_risk_of_the_truth_is_zero_and_the_post_mortems_loss_is_its_floor
             return roots.Roots(np.full((1, 2), n), n * mean, n * (1 + mean**2))
 
     perfect = Perfect(PARENTS, probe_points(5), capacity=1)
-    risk = Metric(MODEL, perfect).risk(None)
-    assert risk.excess == pytest.approx(0, abs=1e-6)
+    found = risk(perfect, None, truth(MODEL, perfect))
+    assert found.excess == pytest.approx(0, abs=1e-6)
     # 0.2 x (1 + 1) for the roots' own variance and 3 x 0.01 of noise: "total < 0.43" cannot be.
-    assert risk.postmortem == pytest.approx(0.43)
+    assert found.postmortem == pytest.approx(0.43)
 
 
 def test_excess_risk_is_capped():
     student = linear()
-    risk = Metric(MODEL, student).risk(student.reset(random.keys(0, 2)))
-    assert (risk.excess == CAP).all()
+    found = risk(student, student.reset(random.keys(0, 2), MODEL), truth(MODEL, student))
+    assert (found.excess == CAP).all()
 
 
 def test_the_networks_learn_and_leave_a_set_node_alone():
     student = MlpStudent(PARENTS, probe_points(5), 50, MlpParams(hidden=16, buffer=6))
-    state = student.reset(random.keys(0, 2))
-    metric = Metric(MODEL, student)
-    before = metric.risk(state).node_excess
+    state = student.reset(random.keys(0, 2), MODEL)
+    of = truth(MODEL, student)
+    before = risk(student, state, of).node_excess
     for rows, chosen in batches(2, 5):
         state = student.learn(state, rows, chosen)
-    assert (metric.risk(state).node_excess[:, 1] < before[:, 1] / 2).all()
-    fresh = student.reset(random.keys(0, 2))
+    assert (risk(student, state, of).node_excess[:, 1] < before[:, 1] / 2).all()
+    fresh = student.reset(random.keys(0, 2), MODEL)
     chosen = np.arange(5) == np.full((2, 1), 1)
     rows = MODEL.sample(random.normal(random.keys(1, 2), (50, 5)), chosen, chosen * 2.0)
     after = student.learn(fresh, rows, chosen)
@@ -209,7 +207,7 @@ def test_the_networks_learn_and_leave_a_set_node_alone():
 
 def test_networks_learn_the_same_alone_and_in_a_batch():
     student = MlpStudent(PARENTS, probe_points(5), 50, MlpParams(hidden=8, buffer=3, epochs=20))
-    many, one = student.reset(random.keys(0, 3)), student.reset(random.keys(2, 1))
+    many, one = student.reset(random.keys(0, 3), MODEL), student.reset(random.keys(2, 1), MODEL)
     for rows, chosen in batches(3, 2):
         many, one = student.learn(many, rows, chosen), student.learn(one, rows[2:], chosen[2:])
     for a, b in zip(many.layers, one.layers, strict=True):

@@ -1,0 +1,84 @@
+"""What an episode of CausalLearning is about: a model, and how long there is to learn it.
+
+Nothing of the truth is shown to an agent; what it may know of a model is the graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from envs import random
+from envs.arrays import Bools, Ints, Keys
+from envs.causal import named
+from envs.causal.families import draw
+from envs.causal.metric import Truth, truth
+from envs.causal.params import Params
+from envs.causal.scm import AdditiveScm, Model, Scm
+from envs.causal.student import Student
+from envs.validation import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One model for all copies (C = 1), or one for each (C = B); a tree of arrays."""
+
+    scm: Scm
+    """The models."""
+    parents: Bools
+    """[C, n, n]: row j marks the parents of node j."""
+    settable: Bools
+    """[C, n]: which nodes may be set."""
+    horizon: Ints
+    """[C]: how many interventions an episode has."""
+    truth: Truth
+    """What there is to learn."""
+
+
+def named_model(params: Params) -> Model:
+    """The one model of all episodes.
+
+    Raises:
+        InputError: for an unknown one, or one that cannot be learnt.
+    """
+    model = named.model(params.scm)
+    if model.hidden:
+        raise InputError(
+            f"The model {params.scm!r} has hidden nodes, whose effects no student here can learn: "
+            "make them visible, or take CausalOptimisation."
+        )
+    return model
+
+
+def common(params: Params, model: Model, student: Student[Any]) -> Problem:
+    """The problem that all copies share."""
+    return _problem(params, model.scm, np.array([model.settable]), student)
+
+
+def drawn(params: Params, keys: Keys, student: Student[Any]) -> Problem:
+    """The problems of episodes with keys [B], one each."""
+    scm = models(params, keys)
+    return _problem(params, scm, scm.real, student)
+
+
+def models(params: Params, keys: Keys) -> AdditiveScm:
+    """Models of the family for keys [B]."""
+    return draw(params.scm, random.fold(keys, _MODEL), params.smallest, params.largest).scm
+
+
+def _problem(params: Params, scm: Scm, settable: Bools, student: Student[Any]) -> Problem:
+    size = scm.real.sum(axis=1)
+    per_node = params.interventions_per_node
+    return Problem(
+        scm=scm,
+        parents=scm.parents,
+        settable=settable,
+        horizon=per_node * size if per_node else np.full(size.shape, params.interventions),
+        truth=truth(scm, student),
+    )
+
+
+_MODEL = 4
+"""Which of an episode's random streams its model comes from; the others are the world's."""
