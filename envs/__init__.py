@@ -66,6 +66,21 @@ FAMILIES: dict[str, Family] = {
             description="Choose interventions from which a student learns a causal model.",
             path="envs.causal.learning:CausalLearning",
         ),
+        Family(
+            name="Shopping-v0",
+            description="Search a shop, choose options and buy what an instruction asks for.",
+            path="envs.shopping.shopping:Shopping",
+        ),
+        Family(
+            name="CausalOptimisation-v0",
+            description="Choose interventions that drive one node of an unknown causal model down.",
+            path="envs.causal.optimisation:CausalOptimisation",
+        ),
+        Family(
+            name="EdgeSelection-v0",
+            description="Choose edges of a sparse matrix's graph so that a solver does less work.",
+            path="envs.edges.selecting:EdgeSelection",
+        ),
     )
 }
 """Every environment of this package by id."""

@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Search indexes of the tests are not left in anybody's home folder."""
+    os.environ["RUNGWISE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def local_ray():
     """A Ray of two CPUs on this machine, whose workers find the environments of the tests."""

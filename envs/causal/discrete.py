@@ -8,7 +8,6 @@ answers "what would have been"; a value that a node is set to means the nearest 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 from envs.arrays import Bools, Floats, Ints
 from envs.causal.expressions import normal_cdf
 from envs.causal.scm import Model, Scm, evaluation_order
+from envs.extras import library
 from envs.validation import InputError
 
 
@@ -101,13 +101,7 @@ def from_tables(names: Sequence[str], tables: Sequence[Table]) -> Model:
 
 def read_bif(path: Path) -> Model:
     """A model from a file in the Bayesian interchange format, read by pgmpy."""
-    try:
-        # Imported by name because it is optional and slow to import.
-        reader = importlib.import_module("pgmpy.readwrite").BIFReader
-    except ImportError:
-        raise InputError(
-            f"Reading {path} needs pgmpy, which is not installed: pip install 'rungwise[causal]'."
-        ) from None
+    reader = library("pgmpy.readwrite", "causal").BIFReader
     try:
         stored = reader(str(path)).get_model()
     except Exception as error:  # pgmpy raises whatever its parser trips over

@@ -16,6 +16,7 @@ import numpy as np
 
 from envs import random
 from envs.causal.expressions import Noise, from_expressions
+from envs.causal.families import FAMILIES
 from envs.causal.gaussian import Optimum, best_setting, network
 from envs.causal.scm import AdditiveScm, Model, from_terms
 from envs.validation import InputError, unknown_name
@@ -38,8 +39,8 @@ def model(name_or_path: str) -> Model:
         from envs.causal.files import read
 
         return read(Path(name_or_path))
-    known = [*MODELS, "hierarchical-30", "fixed-chain-3"]
-    raise unknown_name("model", name_or_path, known, "(a file's name needs its ending)")
+    known = [*MODELS, "hierarchical-30", "fixed-chain-3", *FAMILIES]
+    raise unknown_name("model or family", name_or_path, known, "(a file's name needs its ending)")
 
 
 def optimum(name: str) -> Optimum | None:

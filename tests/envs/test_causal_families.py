@@ -310,7 +310,7 @@ def test_observations_are_finite_and_in_their_space():
         ({"student": "mlp"}, "learns one model only, but scm is the family 'random'"),
         ({"scm": "hard"}, "'hard' has hidden nodes"),
         ({"smallest": 9}, r"smallest must be at most largest \(8\), but it is 9"),
-        ({"scm": "randon"}, "no model 'randon'"),
+        ({"scm": "randon"}, "no model or family 'randon'"),
     ],
 )
 def test_what_cannot_be_learnt_is_refused_in_a_sentence(fields, sentence):

@@ -126,7 +126,7 @@ def test_ace5_is_known_by_its_name():
 
 
 def test_unknown_models_are_refused_with_the_nearest_name():
-    with pytest.raises(InputError, match=r"no model 'ace_15' .* did you mean ace15"):
+    with pytest.raises(InputError, match=r"no model or family 'ace_15' .* did you mean ace15"):
         named.model("ace_15")
     with pytest.raises(InputError, match=r"no file models/mine\.yaml: check the path"):
         named.model("models/mine.yaml")

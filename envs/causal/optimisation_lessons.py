@@ -1,0 +1,157 @@
+"""Where the problems of CausalOptimisation come from: families of models, a curriculum, one model.
+
+All problems of a world have the same number of nodes and of inputs to a node; what a model lacks is
+filled up, so that episodes of different families can stand side by side in a batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from envs import random
+from envs.arrays import Array, Floats, Keys, put, take
+from envs.causal import families
+from envs.causal.families import Drawn
+from envs.causal.optimisation_problem import FINE_GRID, GRID, Problem, noise_rows, solved
+from envs.causal.scm import AdditiveScm, Model, Scm
+from envs.validation import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Lesson:
+    """Families of models of certain sizes, all equally likely."""
+
+    name: str
+    """What is learnt, in a few words."""
+    families: tuple[str, ...]
+    """The families."""
+    smallest: int
+    """The fewest nodes of a model, hidden ones aside."""
+    largest: int
+    """The most."""
+
+
+CURRICULUM = {
+    Lesson("chains and forks of 3 or 4 nodes", ("linear_chain", "linear_fork"), 3, 4): 0.8,
+    Lesson("5 to 7 nodes", ("linear_random", "linear_scale_free"), 5, 7): 0.85,
+    Lesson("8 to 10 nodes, half of them hard", ("linear_erdos_renyi", "hard"), 8, 10): 0.85,
+}
+"""The lessons of the post-mortem's curriculum and the score at which each is over."""
+
+
+class Source(ABC):
+    """Where problems come from."""
+
+    names: tuple[str, ...]
+    """What the n seen nodes are called."""
+    nodes: int
+    """How many nodes there are with the hidden ones, N."""
+    noise: Floats
+    """[rows, N]: the noise that expectations are means over."""
+
+    @abstractmethod
+    def draw(self, keys: Keys, stage: int) -> Problem:
+        """Problems of a stage of the curriculum for keys [B]."""
+
+    def scm(self, problem: Problem) -> Scm:
+        """The models of problems."""
+        return problem.scm
+
+
+class OneModel(Source):
+    """The same problem in each episode."""
+
+    def __init__(self, model: Model, precision: int) -> None:
+        self.model, self.nodes = model, model.scm.nodes
+        self.names = model.names[: self.nodes - model.hidden]
+        if model.target not in self.names:
+            raise InputError(
+                "CausalOptimisation drives a target down, but the model names none of its nodes "
+                f"({', '.join(self.names)}) as its target: add one."
+            )
+        target = np.array([self.names.index(model.target)])
+        seen = np.arange(len(self.names))
+        allowed = np.array([model.settable[: len(seen)]]) & (seen != target)
+        if not allowed.any():
+            raise InputError(
+                f"No node of the model but {model.target} may be set: give one a domain."
+            )
+        self.noise = noise_rows(precision, self.nodes)
+        found = solved(model.scm, target, allowed, self.noise, FINE_GRID)
+        self.problem = dataclasses.replace(found, scm=())
+
+    def draw(self, keys: Keys, stage: int) -> Problem:
+        """See :class:`Source`."""
+        return take(self.problem, np.zeros(len(keys), np.int64))
+
+    def scm(self, problem: Problem) -> Scm:
+        """See :class:`Source`."""
+        return self.model.scm
+
+
+class Lessons(Source):
+    """A new problem in each episode, of one lesson after another."""
+
+    def __init__(self, lessons: tuple[Lesson, ...], precision: int) -> None:
+        self.lessons = lessons
+        self.hidden = {
+            family: families.hidden_nodes(family, lesson.largest)
+            for lesson in lessons
+            for family in lesson.families
+        }
+        seen = max(lesson.largest for lesson in lessons)
+        self.names = tuple(f"X{i + 1}" for i in range(seen))
+        self.nodes = seen + max(self.hidden.values())
+        one = random.keys(0, 1)
+        self.inputs = max(
+            families.draw(family, one, lesson.smallest, lesson.largest).scm.inputs.shape[2]
+            for lesson in lessons
+            for family in lesson.families
+        )
+        self.noise = noise_rows(precision, self.nodes)
+
+    def draw(self, keys: Keys, stage: int) -> Problem:
+        """See :class:`Source`."""
+        lesson = self.lessons[stage]
+        for_kind, for_model = random.split(keys, 2)
+        kind = random.integers(for_kind, len(lesson.families))
+        problem = self._drawn(lesson, 0, for_model)
+        for number in range(1, len(lesson.families)):
+            if (mine := kind == number).any():
+                problem = put(problem, mine, self._drawn(lesson, number, for_model[mine]))
+        return problem
+
+    def _drawn(self, lesson: Lesson, number: int, keys: Keys) -> Problem:
+        family = lesson.families[number]
+        drawn = families.draw(family, keys, lesson.smallest, lesson.largest)
+        wide = widened(drawn, self.hidden[family], self.nodes, self.inputs)
+        seen = np.arange(len(self.names))
+        allowed = wide.scm.real[:, : len(seen)] & (seen != wide.target[:, None])
+        return solved(wide.scm, wide.target, allowed, self.noise, GRID)
+
+
+def widened(drawn: Drawn, hidden: int, nodes: int, inputs: int) -> Drawn:
+    """The same models with fillers, up to so many nodes and inputs; their hidden nodes stay last.
+
+    A filler has no inputs and no noise: it is 0 and moves nothing.
+    """
+    scm = drawn.scm
+    B, n, p = scm.inputs.shape
+    if (n, p) == (nodes, inputs):
+        return drawn
+    place = np.concatenate([np.arange(n - hidden), np.arange(nodes - hidden, nodes)])
+
+    def spread(x: Array) -> Array:
+        """A field [B, n, ...] or [B, n, p, ...] with every node at its new place."""
+        wide = np.zeros((B, nodes, *((inputs,) if x.ndim > 2 else ()), *x.shape[3:]), x.dtype)
+        wide[(slice(None), place, *((slice(p),) if x.ndim > 2 else ()))] = x
+        return wide
+
+    own = {field.name: spread(getattr(scm, field.name)) for field in dataclasses.fields(scm)}
+    own["inputs"] = spread(place[scm.inputs])
+    fillers = np.setdiff1d(np.arange(nodes), place)
+    own["order"] = np.concatenate([place[scm.order], np.tile(fillers, (B, 1))], axis=1)
+    return Drawn(AdditiveScm(**own), drawn.target)

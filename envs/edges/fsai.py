@@ -1,0 +1,110 @@
+"""The objective ``fsai``: which entries a factorised sparse approximate inverse may have.
+
+G is lower triangular with G A G^T near 1; row i may use k of the columns j < i that two steps in
+the graph of A reach. For a choice P the best row has the residual d_i = a_ii - a_iP A_PP^-1 a_Pi,
+and what is earned is Kaporin's measure, -mean ln(d_i / a_ii). It is exact, needs no solve and is a
+mean over rows, so that each row's share of it is known and the optimum is found by trying all.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from scipy import sparse
+
+from envs.arrays import Bools, Floats, Ints, Keys
+from envs.edges.graph import Graph, affinity, by_row, entries, smooth_vectors
+from envs.edges.instances import Matrix
+from envs.edges.krylov import Preconditioner
+
+_CHUNK = 2**20
+
+
+def candidates(matrix: Matrix, key: Keys) -> Graph:
+    """The graph of what each row may use: all j < i with an entry (i, j) in A^2.
+
+    Scored by |a_ij|, -a_ij, the weight of paths of two edges, and algebraic affinity.
+    """
+    size = abs(matrix)
+    ones = size.copy()
+    ones.data[:] = 1.0
+    reach = sparse.tril(ones @ ones, k=-1, format="coo")
+    order = np.lexsort((reach.col, reach.row))
+    rows, columns = reach.row[order].astype(np.int64), reach.col[order].astype(np.int64)
+    paths: Matrix = (size @ sparse.diags_array(1 / matrix.diagonal()) @ size).tocsr()
+    paths.sort_indices()
+    values, vectors = entries(matrix, rows, columns), smooth_vectors(matrix, key)
+    measures = [np.abs(values), -values, entries(paths, rows, columns)]
+    return by_row(matrix, rows, columns, vectors, [*measures, affinity(vectors, rows, columns)])
+
+
+def capacity(nodes: int, entries: int) -> int:
+    """Candidates that matrices of a family with so many off-diagonal entries may have.
+
+    Half of all paths of two edges, if every node has as many; most of them lead to the same places
+    (a nine-point stencil has 12 candidates a row and 32 such paths), which pays for the nodes that
+    have more.
+    """
+    return -(-(entries**2) // (2 * nodes))
+
+
+def row_rewards(graph: Graph, chosen: Bools) -> Floats:
+    """-ln(d_i / a_ii) [N] of chosen edges [E]; what is earned is its mean."""
+    columns, valid = _columns(graph, chosen)
+    return -np.log(_solved(graph.matrix, np.arange(len(columns)), columns, valid)[0])
+
+
+def preconditioner(graph: Graph, chosen: Bools) -> Preconditioner:
+    """r -> G^T G r for chosen edges [E]."""
+    columns, valid = _columns(graph, chosen)
+    n, k = columns.shape
+    ratio, y = _solved(graph.matrix, np.arange(n), columns, valid)
+    scale = 1 / np.sqrt(ratio * graph.matrix.diagonal())
+    rows = np.repeat(np.arange(n), k).reshape(n, k)
+    inner = (-y * scale[:, None])[valid], (rows[valid], columns[valid])
+    G: Matrix = sparse.coo_array(inner, shape=(n, n)).tocsr() + sparse.diags_array(scale)
+    transposed = G.T.tocsr()
+    return lambda r: transposed @ (G @ r)
+
+
+def optimum(graph: Graph, k: int) -> Bools:
+    """The edges [E] of the highest possible reward, by trying all choices of each row."""
+    degree = np.diff(graph.starts)
+    best = np.zeros(len(graph.rows), np.bool_)
+    for d in np.unique(degree[degree > 0]).tolist():
+        rows = np.flatnonzero(degree == d)
+        choices = np.array(list(itertools.combinations(range(d), min(k, d))))
+        at_once = max(1, _CHUNK // (len(choices) * choices.shape[1] ** 2))
+        for part in np.array_split(rows, -(-len(rows) // at_once)):
+            edges = graph.starts[part, None, None] + choices
+            flat = edges.reshape(-1, choices.shape[1])
+            owner = np.repeat(part, len(choices))
+            whole = np.ones(flat.shape, np.bool_)
+            ratio, _ = _solved(graph.matrix, owner, graph.columns[flat], whole)
+            least = ratio.reshape(len(part), -1).argmin(axis=1)
+            best[edges[np.arange(len(part)), least]] = True
+    return best
+
+
+def _columns(graph: Graph, chosen: Bools) -> tuple[Ints, Bools]:
+    """The chosen columns of each row [N, k], k the most of any, and which of them are real."""
+    rows, columns = graph.rows[chosen], graph.columns[chosen]
+    counts = np.bincount(rows, minlength=graph.matrix.shape[0])
+    table = np.zeros((len(counts), max(int(counts.max()), 1)), np.int64)
+    valid = np.arange(table.shape[1]) < counts[:, None]
+    table[valid] = columns
+    return table, valid
+
+
+def _solved(A: Matrix, rows: Ints, columns: Ints, valid: Bools) -> tuple[Floats, Floats]:
+    """(d_i / a_ii [M], y [M, k]), A_PP y = a_Pi, for rows i [M] and columns P [M, k]."""
+    both = valid[:, :, None] & valid[:, None, :]
+    block = np.where(both, entries(A, columns[:, :, None], columns[:, None, :]), 0.0)
+    k = columns.shape[1]
+    # Places that are not real are tied to zero.
+    block[:, np.arange(k), np.arange(k)] += ~valid
+    side = np.where(valid, entries(A, rows[:, None], columns), 0.0)
+    y = np.linalg.solve(block, side[:, :, None])[..., 0]
+    diagonal = A.diagonal()[rows]
+    return 1 - (y * side).sum(axis=1) / diagonal, y

@@ -1,0 +1,185 @@
+"""The graph of an instance: which edges may be chosen, and what is known of them.
+
+Everything that a policy sees is free of scale: multiplying the matrix by a number, or refining a
+grid, leaves the features where they were, so that what is learnt at 32 x 32 holds at 128 x 128.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from scipy import sparse
+
+from envs import random
+from envs.arrays import Array, Bools, Floats, Ints, Keys
+from envs.edges.instances import Matrix
+from envs.edges.reproducible import reproducible
+from envs.extras import library
+
+SCORES = 4
+"""Scores of an edge: four measures of how strong it is; which ones, the objective says."""
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+VECTORS = 4
+"""Test vectors whose slow parts show how the matrix couples its nodes."""
+NODE_FEATURES = 3 + VECTORS
+EDGE_FEATURES = SCORES + 3
+SUMMARY = SCORES * (len(QUANTILES) + 2) + 2
+"""Numbers that sum up a graph."""
+_FLOOR = 1e-3
+_SWEEPS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """A matrix with N nodes and E directed edges to choose from, sorted by row."""
+
+    matrix: Matrix
+    """The system's matrix A [N, N]."""
+    rows: Ints
+    """[E]: the node whose edge it is."""
+    columns: Ints
+    """[E]: the node it leads to; never the same."""
+    starts: Ints
+    """[R + 1]: where the edges of each decision begin (a decision for each node, or one)."""
+    vectors: Floats
+    """[N, VECTORS]: smooth test vectors."""
+    scores: Floats
+    """[E, 4] in [-1, 0]: how strong an edge is by each measure; 0 is the strongest of its rows."""
+
+    @property
+    def values(self) -> Floats:
+        """The entries a_ij [E]; 0 where the edge is not in the matrix."""
+        return entries(self.matrix, self.rows, self.columns)
+
+
+def offdiagonal(matrix: Matrix, key: Keys) -> Graph:
+    """The graph of all off-diagonal entries, one decision for each row.
+
+    Scored by |a_ij|, -a_ij, PyAMG's evolution measure and algebraic affinity.
+    """
+    coo = matrix.tocoo()
+    off = coo.row != coo.col
+    rows, columns = coo.row[off].astype(np.int64), coo.col[off].astype(np.int64)
+    vectors = smooth_vectors(matrix, key)
+    values = entries(matrix, rows, columns)
+    measures = [np.abs(values), -values, evolution(matrix, rows, columns)]
+    measures.append(affinity(vectors, rows, columns))
+    return by_row(matrix, rows, columns, vectors, measures)
+
+
+def by_row(
+    matrix: Matrix, rows: Ints, columns: Ints, vectors: Floats, measures: list[Floats]
+) -> Graph:
+    """The graph of edges [E] sorted by row, one decision for each row, four measures [E] each."""
+    scores = np.stack([strength(m, rows, columns, matrix.shape[0]) for m in measures], 1)
+    starts = np.searchsorted(rows, np.arange(matrix.shape[0] + 1))
+    return Graph(matrix, rows, columns, starts, vectors, scores)
+
+
+def entries(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
+    """a_ij at any places [...]; 0 where nothing is stored."""
+    n = matrix.shape[0]
+    row_of = np.repeat(np.arange(n, dtype=np.int64), np.diff(matrix.indptr))
+    known, wanted = row_of * n + matrix.indices, rows * n + columns
+    place = np.searchsorted(known, wanted).clip(max=len(known) - 1)
+    return np.where(known[place] == wanted, matrix.data[place], 0.0)
+
+
+def strength(measure: Floats, rows: Ints, columns: Ints, nodes: int) -> Floats:
+    """A measure [E], greater is stronger, as a score [E] in [-1, 0].
+
+    It is divided by the geometric mean of the greatest in the rows of both ends (or of one, where
+    the other has no positive one), and ln(.001) .. ln(1) become -1 .. 0.
+    """
+    greatest = np.zeros(nodes)
+    np.maximum.at(greatest, rows, measure)
+    np.maximum.at(greatest, columns, measure)
+    scale = np.sqrt(greatest[rows] * greatest[columns])
+    relative = np.divide(measure, scale, out=np.zeros_like(measure), where=scale > 0)
+    return np.clip(np.log(np.clip(relative, _FLOOR, 1)) / -np.log(_FLOOR), -1, 0)
+
+
+def smooth_vectors(matrix: Matrix, key: Keys) -> Floats:
+    """Test vectors [N, 4] of A x = 0 after 5 Jacobi sweeps (2/3), each of unit mean square."""
+    x = random.normal(key, (matrix.shape[0], VECTORS))[0].astype(np.float64)
+    weight = (2 / 3) / matrix.diagonal()[:, None]
+    for _ in range(_SWEEPS):
+        x = x - weight * (matrix @ x)
+    return x / np.sqrt((x * x).mean(axis=0))
+
+
+def evolution(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
+    """PyAMG's evolution measure [E], undropped (Olson, Schroder and Tuminaro, 2010)."""
+    of_connection = library("pyamg", "edges").strength.evolution_strength_of_connection
+    with reproducible():
+        measure = of_connection(matrix, np.ones((matrix.shape[0], 1)), epsilon=np.inf, k=2)
+    csr: Matrix = sparse.csr_array(measure)
+    csr.sort_indices()
+    return entries(csr, rows, columns)
+
+
+def affinity(vectors: Floats, rows: Ints, columns: Ints) -> Floats:
+    """Inverse algebraic distance [E]: 1 / (1 - cos^2) (Livne and Brandt, 2012)."""
+    x, y = vectors[rows], vectors[columns]
+    cosine = (x * y).sum(axis=1) ** 2 / ((x * x).sum(axis=1) * (y * y).sum(axis=1) + 1e-300)
+    return 1 / np.clip(1 - cosine, 1e-6, None)
+
+
+def summary(scores: Floats, graph: Graph) -> Floats:
+    """A graph in 30 numbers of about unit size: quantiles, mean and spread of each score [E, 4].
+
+    The last two are the share of positive entries and the edges for each node.
+    """
+    # Centred and widened: raw scores lie in [-1, 0] and mostly near its ends.
+    x = 2 * scores + 1
+    parts = [np.quantile(x, QUANTILES, axis=0), x.mean(axis=0)[None], 2 * x.std(axis=0)[None]]
+    positive = 2 * (graph.values > 0).mean() - 1
+    degree = np.log(len(graph.rows) / graph.matrix.shape[0] / 8)
+    return np.append(np.concatenate(parts).T.ravel(), [positive, degree]).astype(np.float32)
+
+
+def padded(graph: Graph, scores: Floats, kept: Bools, nodes: int, edges: int) -> dict[str, Array]:
+    """The graph as dense arrays of a fixed size; the edges of a row lie side by side.
+
+    So pick p of row i is the p-th edge whose ``edges[0]`` is i.
+
+    Args:
+        graph: the graph, of N nodes and E edges.
+        scores: its scores [E, 4] at this step.
+        kept: [E], true where an edge was already chosen.
+        nodes: rows of ``nodes`` [nodes, f], its first N in use (``node_mask``).
+        edges: rows of ``edge_features`` [edges, g] and columns of ``edges`` [2, edges], the first
+            E in use (``edge_mask``); those beyond are edges from node 0 to itself.
+    """
+    N, E = graph.matrix.shape[0], len(graph.rows)
+    found = {
+        "nodes": np.zeros((nodes, NODE_FEATURES), np.float32),
+        "edges": np.zeros((2, edges), np.int64),
+        "edge_features": np.zeros((edges, EDGE_FEATURES), np.float32),
+        "node_mask": np.zeros(nodes, np.float32),
+        "edge_mask": np.zeros(edges, np.float32),
+    }
+    found["nodes"][:N] = _node_features(graph)
+    found["edges"][:, :E] = graph.rows, graph.columns
+    found["edge_features"][:E] = _edge_features(graph, scores, kept)
+    found["node_mask"][:N] = found["edge_mask"][:E] = 1
+    return found
+
+
+def _node_features(graph: Graph) -> Floats:
+    A = graph.matrix
+    diagonal = A.diagonal()
+    degree = np.diff(A.indptr)
+    dominance = diagonal / np.asarray(abs(A).sum(axis=1))
+    plain = [np.log(degree / degree.mean()), np.log(diagonal / diagonal.mean()), dominance]
+    return np.clip(np.concatenate([np.stack(plain, 1), graph.vectors], 1), -10, 10)
+
+
+def _edge_features(graph: Graph, scores: Floats, kept: Bools) -> Floats:
+    x, y = graph.vectors[graph.rows], graph.vectors[graph.columns]
+    cosine = (x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1) + 1e-300)
+    diagonal = graph.matrix.diagonal()
+    relative = graph.values / np.sqrt(diagonal[graph.rows] * diagonal[graph.columns])
+    more = np.stack([relative, cosine, kept.astype(np.float64)], 1)
+    return np.clip(np.concatenate([scores, more], 1), -10, 10)

@@ -1,0 +1,202 @@
+"""Instances: sparse symmetric positive definite matrices drawn from keys.
+
+The laws:
+
+* ``anisotropic``: the post-mortem's. -div(K grad u) on a square, K = Q diag(1, eps) Q^T with Q the
+  rotation by theta ~ U[0, 2 pi], ln eps ~ U[ln .001, ln .5], nine-point differences.
+* ``variable``: the same eps everywhere, theta a smooth function of the place; bilinear elements.
+* ``mesh``: linear elements on a random unstructured triangulation, K as in ``anisotropic``.
+* ``gallery``: the symmetric positive definite examples that PyAMG ships, one of them at random.
+* ``weighted_grid``: the Laplacian of an 8-neighbour grid, conductances exp(N(0, 1)).
+* ``random_graph``: the Laplacian of a planar graph and some long edges, conductances likewise.
+
+Laplacians are grounded: node 0 is tied to zero by a conductance of 1, so that they are definite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from scipy import sparse, spatial
+
+from envs import random
+from envs.arrays import Floats, Ints, Keys
+from envs.extras import library
+
+Matrix: TypeAlias = Any
+"""A square ``scipy.sparse.csr_array`` of float64 with sorted columns (scipy ships no types)."""
+
+Family: TypeAlias = Literal[
+    "anisotropic", "variable", "mesh", "gallery", "weighted_grid", "random_graph"
+]
+GRAPHS = ("weighted_grid", "random_graph")
+"""The families of graph Laplacians."""
+# unit_square, recirc_flow and helmholtz_2D are singular, nonsymmetric and complex.
+_GALLERY = ("airfoil", "bar", "knot", "local_disc_galerkin_diffusion", "unit_cube")
+_EPSILON = (0.001, 0.5)
+_LONG_EDGES = 0.25
+"""Long edges of a random graph for each of its nodes."""
+
+
+def draw(family: Family, size: int, key: Keys) -> Matrix:
+    """The matrix of one key [1]; ``size`` is the side of a square of size x size nodes."""
+    return canonical(_LAWS[family](size, key))
+
+
+def canonical(matrix: Any) -> Matrix:
+    """Any sparse matrix as a csr_array of float64, columns sorted, no zeros, no duplicates."""
+    csr: Matrix = sparse.csr_array(matrix, dtype=np.float64)
+    csr.sum_duplicates()
+    csr.eliminate_zeros()
+    csr.sort_indices()
+    # PyAMG's kernels take 32-bit indices alone.
+    csr.indices, csr.indptr = csr.indices.astype(np.int32), csr.indptr.astype(np.int32)
+    return csr
+
+
+def capacity(family: Family, size: int) -> tuple[int, int]:
+    """The most nodes and off-diagonal entries that a matrix of a family can have."""
+    n = size * size
+    if family == "gallery":
+        found = [_example(name) for name in _GALLERY]
+        return max(A.shape[0] for A in found), max(A.nnz - A.shape[0] for A in found)
+    if family in ("mesh", "random_graph"):
+        # A planar graph has fewer than three edges a node, each of them two entries.
+        return n, 6 * n + (2 * int(_LONG_EDGES * n) if family == "random_graph" else 0)
+    return n, (3 * size - 2) ** 2 - n
+
+
+def anisotropy(key: Keys) -> tuple[float, float]:
+    """The post-mortem's law: (theta, eps) of one key [1]."""
+    u, v = random.uniform(key, (2,))[0]
+    low, high = np.log(_EPSILON)
+    return float(2 * np.pi * u), float(np.exp(low + (high - low) * v))
+
+
+def anisotropic(size: int, theta: float, epsilon: float) -> Matrix:
+    """Nine-point differences of rotated anisotropic diffusion on size x size inner points."""
+    gallery = library("pyamg", "edges").gallery
+    stencil = gallery.diffusion_stencil_2d(epsilon=epsilon, theta=theta, type="FD")
+    return canonical(gallery.stencil_grid(stencil, (size, size)))
+
+
+def _anisotropic(size: int, key: Keys) -> Matrix:
+    return anisotropic(size, *anisotropy(key))
+
+
+def _variable(size: int, key: Keys) -> Matrix:
+    base, epsilon = anisotropy(key)
+    waves = random.normal(random.fold(key, 1), (3, 3))[0].astype(np.float64)
+    centre = (np.arange(size + 1) + 0.5) / (size + 1)
+    x, y = (part.ravel() for part in np.meshgrid(centre, centre, indexing="ij"))
+    theta = base + sum(np.sin(np.pi * (a * x + b * y) + c) for a, b, c in waves)
+    return bilinear_elements(size, _tensor(theta, epsilon))
+
+
+def bilinear_elements(size: int, K: Floats) -> Matrix:
+    """Stiffness matrix of -div(K grad u), zero on the border of a square.
+
+    Args:
+        size: inner points on a side.
+        K: [(size + 1)^2, 2, 2], the tensor in each element, row by row.
+    """
+    # Integrals of d_a phi_i d_b phi_j over the unit square; corners (0,0), (0,1), (1,0), (1,1).
+    ends, mass = np.array([-1.0, 1.0]), np.array([[2.0, 1.0], [1.0, 2.0]]) / 6
+    stiff, mixed = np.outer(ends, ends), np.outer(ends, [0.5, 0.5])
+    xx, yy, xy = np.kron(stiff, mass), np.kron(mass, stiff), np.kron(mixed, mixed.T)
+    parts = K[:, 0, 0, None, None] * xx + K[:, 1, 1, None, None] * yy
+    blocks = parts + K[:, 0, 1, None, None] * (xy + xy.T)
+    points = np.arange((size + 2) ** 2).reshape(size + 2, size + 2)
+    corners = [points[:-1, :-1], points[:-1, 1:], points[1:, :-1], points[1:, 1:]]
+    nodes = np.stack([corner.ravel() for corner in corners], 1)
+    rows, columns = np.broadcast_arrays(nodes[:, :, None], nodes[:, None, :])
+    whole = sparse.coo_array((blocks.ravel(), (rows.ravel(), columns.ravel()))).tocsr()
+    inner = points[1:-1, 1:-1].ravel()
+    return whole[inner][:, inner]
+
+
+def _mesh(size: int, key: Keys) -> Matrix:
+    skfem = library("skfem", "edges")
+    points, triangles = _triangulation(size, key)
+    K = _tensor(*anisotropy(random.fold(key, 1)))
+
+    @skfem.BilinearForm
+    def stiffness(u: Any, v: Any, w: Any) -> Any:
+        return np.einsum("ab,aeq,beq->eq", K, u.grad, v.grad)
+
+    mesh = skfem.MeshTri(points.T.copy(), triangles.T.copy())
+    whole = stiffness.assemble(skfem.Basis(mesh, skfem.ElementTriP1()))
+    return sparse.csr_array(whole)[: size * size][:, : size * size]
+
+
+def _triangulation(size: int, key: Keys) -> tuple[Floats, Ints]:
+    """Points [size^2 + border, 2], inner ones first, and triangles [t, 3], finer at one side."""
+    jitter = random.uniform(key, (size * size + 1, 2))[0]
+    power = 1 + jitter[-1]
+    cell = np.stack(np.meshgrid(*(2 * [np.arange(size)]), indexing="ij"), -1).reshape(-1, 2)
+    inner = (cell + 0.5 + 0.7 * (jitter[:-1] - 0.5)) / size
+    t = np.linspace(0, 1, size + 1)[:-1]
+    sides = [(t, 0 * t), (0 * t + 1, t), (1 - t, 0 * t + 1), (0 * t, 1 - t)]
+    border = np.concatenate([np.stack(side, 1) for side in sides])
+    points = np.concatenate([inner, border]) ** power
+    triangles = spatial.Delaunay(points).simplices.astype(np.int64)
+    corners = points[triangles]
+    (ax, ay), (bx, by) = (corners[:, i].T - corners[:, 0].T for i in (1, 2))
+    # Flat triangles along the border have no area, and no part in the integral.
+    return points, triangles[np.abs(ax * by - ay * bx) > 1e-12]
+
+
+def _gallery(size: int, key: Keys) -> Matrix:
+    return _example(_GALLERY[int(random.integers(key, len(_GALLERY))[0])])
+
+
+def _example(name: str) -> Matrix:
+    return canonical(library("pyamg", "edges").gallery.load_example(name)["A"])
+
+
+def _weighted_grid(size: int, key: Keys) -> Matrix:
+    at = np.arange(size * size).reshape(size, size)
+    pairs = [(at[1:], at[:-1]), (at[:, 1:], at[:, :-1])]
+    pairs += [(at[1:, 1:], at[:-1, :-1]), (at[1:, :-1], at[:-1, 1:])]
+    return _laplacian(np.concatenate([np.stack([a.ravel(), b.ravel()], 1) for a, b in pairs]), key)
+
+
+def _random_graph(size: int, key: Keys) -> Matrix:
+    n = size * size
+    points = random.uniform(random.fold(key, 1), (n, 2))[0]
+    corners = spatial.Delaunay(points).simplices.astype(np.int64)
+    planar = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+    long = random.integers(random.fold(key, 2), n, (int(_LONG_EDGES * n), 2))[0]
+    ends = np.sort(np.concatenate([planar, long[long[:, 0] != long[:, 1]]]), 1)
+    return _laplacian(np.unique(ends, axis=0), key)
+
+
+def _laplacian(ends: Ints, key: Keys) -> Matrix:
+    """The grounded Laplacian of edges [M, 2] with conductances exp(N(0, 1))."""
+    weight = np.exp(random.normal(key, (len(ends),))[0].astype(np.float64))
+    n = int(ends.max()) + 1
+    half = sparse.coo_array((weight, (ends[:, 0], ends[:, 1])), shape=(n, n))
+    adjacency = (half + half.T).tocsr()
+    ground = np.zeros(n)
+    ground[0] = 1.0
+    return sparse.diags_array(adjacency.sum(axis=1) + ground) - adjacency
+
+
+def _tensor(theta: Floats | float, epsilon: float) -> Floats:
+    """K = Q diag(1, eps) Q^T of angles [...] -> [..., 2, 2]."""
+    c, s = np.cos(theta), np.sin(theta)
+    mixed = (1 - epsilon) * c * s
+    rows = [c * c + epsilon * s * s, mixed, mixed, s * s + epsilon * c * c]
+    return np.stack(rows, -1).reshape(*np.shape(theta), 2, 2)
+
+
+_LAWS: dict[str, Callable[[int, Keys], Matrix]] = {
+    "anisotropic": _anisotropic,
+    "variable": _variable,
+    "mesh": _mesh,
+    "gallery": _gallery,
+    "weighted_grid": _weighted_grid,
+    "random_graph": _random_graph,
+}

@@ -1,0 +1,157 @@
+"""The objective ``multigrid``: chosen edges are the strength of connection of a hierarchy by PyAMG.
+
+What is earned is ln(s / s_reference), s = reduction / cycle complexity: the residual reduction of
+one iteration of conjugate gradients for the work of one V-cycle. Iterations alone would reward a
+hierarchy that coarsens nothing. The reference is PyAMG's default on the same instance.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from scipy import sparse
+
+from envs import random
+from envs.arrays import Bools, Floats, Keys
+from envs.edges.graph import Graph
+from envs.edges.instances import Matrix
+from envs.edges.krylov import TOLERANCE, Quality, quality
+from envs.edges.reproducible import reproducible
+from envs.extras import library
+
+Builder: TypeAlias = Literal["smoothed_aggregation", "root_node"]
+Reward: TypeAlias = Literal["work", "vcycle_energy", "pcg_residual"]
+CLIP = 3.0
+"""The reward's bound, and its value with a minus for a hierarchy that cannot be built or fails."""
+ORIGINAL_FAILURE = -5.0
+SETTINGS = {"max_coarse": 50, "coarse_solver": "splu"}
+"""What all hierarchies have in common, so that they differ by their edges alone."""
+LARGEST_COARSE = 500
+"""Nodes of the coarsest level beyond which a hierarchy counts as failed."""
+_COMPLEXITY = 1.35
+_SIDES = 3
+_ENERGY_VECTORS, _ENERGY_SWEEPS = 6, 25
+_FAILURES = (ValueError, RuntimeError, ArithmeticError, IndexError, np.linalg.LinAlgError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hierarchy:
+    """A multigrid hierarchy and what it costs."""
+
+    solver: Any
+    """PyAMG's ``MultilevelSolver``."""
+    cycle_complexity: float
+    """Work of one V-cycle, in products with A."""
+    operator_complexity: float
+    """Entries of the matrices of all levels over those of A."""
+    setup_seconds: float
+    """Time to build it."""
+
+
+def build(A: Matrix, builder: str, strength: Any) -> Hierarchy:
+    """A hierarchy; ``strength`` is PyAMG's (a name, a pair, or a list with one for each level)."""
+    pyamg: Any = library("pyamg", "edges")
+    make = {
+        "smoothed_aggregation": pyamg.smoothed_aggregation_solver,
+        "root_node": pyamg.rootnode_solver,
+        "ruge_stuben": pyamg.ruge_stuben_solver,
+    }[builder]
+    start = time.perf_counter()
+    with warnings.catch_warnings(), reproducible():
+        # PyAMG warns about formats it converts by itself.
+        warnings.simplefilter("ignore")
+        solver = make(A, strength=strength, **SETTINGS)
+        complexity = float(solver.cycle_complexity("V"))
+    seconds = time.perf_counter() - start
+    return Hierarchy(solver, complexity, float(solver.operator_complexity()), seconds)
+
+
+def pattern(graph: Graph, chosen: Bools) -> Matrix:
+    """Chosen edges [E] as a strength of connection C [N, N]: symmetric, of ones, with diagonal."""
+    n = graph.matrix.shape[0]
+    rows, columns, own = graph.rows[chosen], graph.columns[chosen], np.arange(n)
+    places = np.concatenate([rows, columns, own]), np.concatenate([columns, rows, own])
+    C: Matrix = sparse.coo_array((np.ones(len(places[0])), places), shape=(n, n)).tocsr()
+    C.data[:] = 1.0
+    C.indices, C.indptr = C.indices.astype(np.int32), C.indptr.astype(np.int32)
+    return C
+
+
+def learnt(C: Matrix) -> list[Any]:
+    """PyAMG's ``strength`` for a pattern C on the finest level and evolution on those below."""
+    return [("predefined", {"C": C}), "evolution"]
+
+
+def right_hand_sides(nodes: int, key: Keys) -> Floats:
+    """The normal right-hand sides [3, N] of one key [1]."""
+    return random.normal(key, (_SIDES, nodes))[0].astype(np.float64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a choice of edges has brought."""
+
+    reward: float
+    iterations: float
+    """Of conjugate gradients, to 1e-8."""
+    work: float
+    """Products with A for each decimal digit of the residual."""
+    complexity: float
+    """Entries of all matrices over those of A."""
+
+
+def measured(A: Matrix, made: Hierarchy, sides: Floats, solve: bool) -> tuple[Quality, float]:
+    """A hierarchy's quality, and its work for each digit in products with A."""
+    found = quality(A, sides, made.solver.aspreconditioner("V").matvec, solve)
+    return found, found.iterations / -np.log10(TOLERANCE) * made.cycle_complexity
+
+
+def work_score(found: Quality, made: Hierarchy) -> float:
+    """s = reduction of an iteration / work of a cycle; not positive when the solver diverges."""
+    return found.reduction / made.cycle_complexity
+
+
+def attempt(A: Matrix, builder: Builder, C: Matrix) -> Hierarchy | None:
+    """The hierarchy of a pattern, or None where PyAMG cannot build one that coarsens."""
+    try:
+        made = build(A, builder, learnt(C))
+    except _FAILURES:
+        return None
+    # PyAMG solves the coarsest system exactly, at a price that no complexity counts.
+    return made if made.solver.levels[-1].A.shape[0] <= LARGEST_COARSE else None
+
+
+def work_reward(score: float, reference: float) -> float:
+    """ln(s / s_reference), clipped to [-3, 3]; -3 where s is not positive."""
+    if not (np.isfinite(score) and score > 0):
+        return -CLIP
+    return float(np.clip(np.log(score / reference), -CLIP, CLIP))
+
+
+def energy_reward(A: Matrix, made: Hierarchy, key: Keys) -> float:
+    """The original's ``vcycle_energy_reduction``: -mean ln(|e_1|_A^2 / |e_0|_A^2) - penalty.
+
+    e_0: 6 random vectors after 25 Jacobi sweeps (2/3) on A e = 0; e_1: after one V-cycle. The
+    penalty is what the operator complexity exceeds 1.35 by.
+    """
+    e = random.normal(key, (A.shape[0], _ENERGY_VECTORS))[0].astype(np.float64)
+    weight = (2 / 3) / A.diagonal()[:, None]
+    for _ in range(_ENERGY_SWEEPS):
+        e = e - weight * (A @ e)
+    cycle = made.solver.aspreconditioner("V").matvec
+    after = e - np.stack([cycle(r) for r in (A @ e).T], 1)
+    ratio = (after * (A @ after)).sum(axis=0) / (e * (A @ e)).sum(axis=0)
+    return float(-np.log(np.maximum(ratio, 1e-12)).mean()) - _penalty(made)
+
+
+def residual_reward(found: Quality, made: Hierarchy) -> float:
+    """The original's ``pcg_residual_reduction``: ln(|r_0| / |r_5|) / 5 - the same penalty."""
+    return found.reduction - _penalty(made)
+
+
+def _penalty(made: Hierarchy) -> float:
+    return max(0.0, made.operator_complexity - _COMPLEXITY)

@@ -1,0 +1,267 @@
+"""The three objectives as one small protocol over a single instance.
+
+An instance is a pure function of a matrix and a key. Solvers work on one matrix at a time, so an
+objective is about one copy; the world calls it for each of its B.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from envs import random
+from envs.arrays import Bools, Floats, Ints, Keys
+from envs.edges import fsai, multigrid, selection, sparsifier
+from envs.edges.graph import Graph, offdiagonal
+from envs.edges.instances import Matrix
+from envs.edges.krylov import EARLY, MOST, TOLERANCE, quality
+
+_DIGITS = -np.log10(TOLERANCE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a set of edges brings on one instance."""
+
+    reward: float
+    """What the step earns."""
+    level: float
+    """The quality from which the next step's improvement counts."""
+    iterations: float
+    """Of conjugate gradients to 1e-8; predicted from 5 where the system was not solved."""
+    work: float
+    """Products with A for each decimal digit of the residual."""
+    complexity: float
+    """Entries of all that is stored, A included, over those of A."""
+    row_rewards: Floats | None = None
+    """[N]: each row's share, where the reward is a mean over rows."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Instance:
+    """One matrix with all that stays the same whatever is chosen."""
+
+    key: Keys
+    """[1]: its random numbers."""
+    graph: Graph
+    """Its edges, scored as they are at the start."""
+    kept: Bools
+    """[E]: edges chosen from the start."""
+    sides: Floats
+    """[3, N]: the right-hand sides solved for."""
+    start: Result
+    """The kept edges alone (the reference, where there are none)."""
+    reference: Result
+    """What the objective's usual choice brings."""
+
+
+class Objective(ABC):
+    """What edges are chosen for."""
+
+    latent: int
+    """Numbers of a latent action."""
+    names: tuple[str, str, str, str]
+    """What the four scores are called."""
+    steps: int = 1
+    """Steps of an episode."""
+
+    @abstractmethod
+    def graph(self, matrix: Matrix, key: Keys) -> Graph:
+        """The edges to choose from, scored."""
+
+    @abstractmethod
+    def capacity(self, nodes: int, entries: int) -> int:
+        """The most edges of graphs with so many nodes and off-diagonal entries."""
+
+    @abstractmethod
+    def decisions(self, nodes: int) -> tuple[int, int]:
+        """How many decisions an ``edges`` action makes, and how many edges each of them picks."""
+
+    @abstractmethod
+    def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
+        """The instance of a matrix and its key [1]."""
+
+    @abstractmethod
+    def chosen(self, instance: Instance, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+        """The edges [E] that a latent action chooses, given kept ones [E] and scores [E, 4]."""
+
+    @abstractmethod
+    def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
+        """What kept edges [E] bring; with ``solve`` the system is solved to the end."""
+
+    def scores(self, instance: Instance, kept: Bools) -> Floats:
+        """The scores [E, 4] once edges [E] are kept."""
+        return instance.graph.scores
+
+
+class Multigrid(Objective):
+    """The strength of connection of a hierarchy; see :mod:`envs.edges.multigrid`."""
+
+    latent = 5
+    names = ("size", "sign", "evolution", "affinity")
+
+    def __init__(self, k: int, builder: multigrid.Builder, reward: multigrid.Reward) -> None:
+        self.k, self.reward = k, reward
+        self.builder: multigrid.Builder = builder
+
+    def graph(self, matrix: Matrix, key: Keys) -> Graph:
+        """All off-diagonal entries."""
+        return offdiagonal(matrix, key)
+
+    def capacity(self, nodes: int, entries: int) -> int:
+        """As many as there are entries."""
+        return entries
+
+    def decisions(self, nodes: int) -> tuple[int, int]:
+        """k edges of each node."""
+        return nodes, self.k
+
+    def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
+        """With PyAMG's default as the reference."""
+        graph = self.graph(matrix, random.fold(key, 1))
+        sides = multigrid.right_hand_sides(matrix.shape[0], random.fold(key, 2))
+        made = multigrid.build(matrix, "smoothed_aggregation", "symmetric")
+        found, work = multigrid.measured(matrix, made, sides, solve)
+        score = multigrid.work_score(found, made)
+        usual = Result(0.0, score, found.iterations, work, made.operator_complexity)
+        nothing = np.zeros(len(graph.rows), np.bool_)
+        return Instance(key, graph, nothing, sides, usual, usual)
+
+    def chosen(self, instance: Instance, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+        """Those whose weighed scores reach the threshold."""
+        return selection.strong(scores, latent)
+
+    def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
+        """A hierarchy's work against the reference's."""
+        A = instance.graph.matrix
+        made = multigrid.attempt(A, self.builder, multigrid.pattern(instance.graph, kept))
+        if made is None:
+            return self._failed(instance)
+        found, work = multigrid.measured(A, made, instance.sides, solve)
+        score = multigrid.work_score(found, made)
+        if not np.isfinite(score):
+            return self._failed(instance)
+        if self.reward == "work":
+            reward = multigrid.work_reward(score, instance.reference.level)
+        elif self.reward == "vcycle_energy":
+            reward = multigrid.energy_reward(A, made, random.fold(instance.key, 3))
+        else:
+            reward = multigrid.residual_reward(found, made)
+        return Result(reward, score, found.iterations, work, made.operator_complexity)
+
+    def _failed(self, instance: Instance) -> Result:
+        worst = -multigrid.CLIP if self.reward == "work" else multigrid.ORIGINAL_FAILURE
+        return Result(worst, 0.0, MOST, MOST / _DIGITS, 1.0)
+
+
+class Fsai(Objective):
+    """The pattern of an approximate inverse; see :mod:`envs.edges.fsai`."""
+
+    latent = 4
+    names = ("size", "sign", "paths", "affinity")
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+
+    def graph(self, matrix: Matrix, key: Keys) -> Graph:
+        """What each row's two steps reach below the diagonal."""
+        return fsai.candidates(matrix, key)
+
+    def capacity(self, nodes: int, entries: int) -> int:
+        """See :func:`envs.edges.fsai.capacity`."""
+        return fsai.capacity(nodes, entries)
+
+    def decisions(self, nodes: int) -> tuple[int, int]:
+        """k entries of each row."""
+        return nodes, self.k
+
+    def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
+        """With the k largest entries of each row as the reference."""
+        graph = self.graph(matrix, random.fold(key, 1))
+        sides = multigrid.right_hand_sides(matrix.shape[0], random.fold(key, 2))
+        largest = selection.strongest(np.abs(graph.values), graph.starts, self.k)
+        usual = self._result(graph, sides, largest, solve)
+        return Instance(key, graph, np.zeros_like(largest), sides, usual, usual)
+
+    def chosen(self, instance: Instance, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+        """The k of the highest weighed score in each row."""
+        return selection.strongest(
+            scores @ selection.weights(latent), instance.graph.starts, self.k
+        )
+
+    def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
+        """Kaporin's measure."""
+        return self._result(instance.graph, instance.sides, kept, solve)
+
+    def _result(self, graph: Graph, sides: Floats, kept: Bools, solve: bool) -> Result:
+        rewards = fsai.row_rewards(graph, kept)
+        found = quality(graph.matrix, sides, fsai.preconditioner(graph, kept), solve)
+        # G and its transpose.
+        share = 2 * (int(kept.sum()) + len(rewards)) / graph.matrix.nnz
+        work = found.iterations / _DIGITS * (1 + share)
+        earned = float(rewards.mean())
+        return Result(earned, earned, found.iterations, work, 1 + share, rewards)
+
+
+class Sparsifier(Objective):
+    """Edges to add to a tree, a batch a step; see :mod:`envs.edges.sparsifier`."""
+
+    latent = 5
+    names = ("weight", "stretch", "trace", "rival")
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def graph(self, matrix: Matrix, key: Keys) -> Graph:
+        """The undirected edges."""
+        return sparsifier.candidates(matrix, key)
+
+    def capacity(self, nodes: int, entries: int) -> int:
+        """One for two entries."""
+        return entries // 2
+
+    def decisions(self, nodes: int) -> tuple[int, int]:
+        """One batch out of all edges."""
+        return 1, sparsifier.batch(nodes, self.steps)
+
+    def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
+        """With the edges of the highest stretch over the tree, all at once, as the reference."""
+        plain = self.graph(matrix, random.fold(key, 1))
+        sides = multigrid.right_hand_sides(matrix.shape[0], random.fold(key, 2))
+        tree = sparsifier.spanning_tree(plain)
+        graph = dataclasses.replace(plain, scores=sparsifier.Factor(plain, tree).scores())
+        budget = self.steps * self.decisions(matrix.shape[0])[1]
+        usual = tree | selection.strongest(graph.scores[:, 1], graph.starts, budget, ~tree)
+        results = [self._result(graph, sides, kept, 0.0, solve) for kept in (tree, usual)]
+        return Instance(key, graph, tree, sides, *results)
+
+    def chosen(self, instance: Instance, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+        """A batch by weighed score whose edges do not overlap too much."""
+        sketch = sparsifier.Factor(instance.graph, kept).sketch()
+        k, limit = self.decisions(instance.graph.matrix.shape[0])[1], selection.spacing(latent)
+        return sparsifier.spread(scores @ selection.weights(latent), sketch, k, limit, ~kept)
+
+    def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
+        """The change of ln(|r_0| / |r_5|)."""
+        return self._result(instance.graph, instance.sides, kept, level, solve)
+
+    def scores(self, instance: Instance, kept: Bools) -> Floats:
+        """The scores over all kept edges."""
+        return sparsifier.Factor(instance.graph, kept).scores()
+
+    def _result(
+        self, graph: Graph, sides: Floats, kept: Bools, level: float, solve: bool
+    ) -> Result:
+        factor = sparsifier.Factor(graph, kept)
+        found = quality(graph.matrix, sides, factor.preconditioner(), solve)
+        now = found.reduction * EARLY
+        share = factor.entries / graph.matrix.nnz
+        work = found.iterations / _DIGITS * (1 + share)
+        return Result(now - level, now, found.iterations, work, 1 + share)
+
+
+def decided(picks: Ints, instance: Instance, kept: Bools) -> Bools:
+    """The edges [E] that picks [R, k] of an ``edges`` action choose."""
+    return selection.picked(picks, instance.graph.starts, ~kept)

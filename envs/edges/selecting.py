@@ -1,0 +1,290 @@
+"""EdgeSelection: choose edges of a sparse matrix's graph so that a solver does less work.
+
+An episode is one matrix. What the chosen edges are for is the objective's: the hierarchy of a
+multigrid solver or the pattern of an approximate inverse (one step), or a sparsifier that grows by
+a batch a step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from envs import random
+from envs.arrays import Array, Bools, Floats, Ints, Keys, Observation
+from envs.batched import Agent, Step, World
+from envs.edges import baselines, graph, instances, matrices
+from envs.edges.multigrid import Builder, Reward
+from envs.edges.objectives import Fsai, Instance, Multigrid, Objective, Result, Sparsifier, decided
+from envs.validation import AtLeastOne, Between, InputError, NonNegative, validate
+
+REMEMBERED = 2**18
+"""Nodes of the instances that are kept in memory, all together; at least eight instances are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Params:
+    """The task."""
+
+    objective: Literal["multigrid", "fsai", "sparsifier"] = "multigrid"
+    """What the edges are for: a multigrid hierarchy, an approximate inverse, a sparsifier."""
+    action: Literal["latent", "edges"] = "latent"
+    """Weights of edge scores and a threshold, the same at any size, or the picks themselves."""
+    observation: Literal["summary", "graph"] = "summary"
+    """What the agent sees: 31 numbers that sum the graph up, or its nodes and edges as well."""
+    family: instances.Family | None = None
+    """The law of the matrices; None: weighted_grid for a sparsifier, else anisotropic."""
+    size: Annotated[int, Between(4, 512)] = 32
+    """Side of the grid: matrices have size x size nodes (the gallery has sizes of its own)."""
+    matrix: str = ""
+    """Path of a matrix of your own (.mtx, .mtx.gz, .npz), taken instead of a family's."""
+    k: Annotated[int, AtLeastOne] = 3
+    """Edges for each node (fsai, and multigrid with action='edges')."""
+    steps: Annotated[int, AtLeastOne] = 8
+    """Batches in which a sparsifier's edges are added."""
+    builder: Builder = "smoothed_aggregation"
+    """Which of PyAMG's hierarchies is built (multigrid)."""
+    reward: Reward = "work"
+    """What is earned (multigrid): the work against PyAMG's default, or the original's rewards."""
+    instances: Annotated[int, NonNegative] = 0
+    """How many different matrices there are, for cheaper training; 0: every episode has its own.
+
+    Evaluate with 0: otherwise the matrices are those of the training."""
+    solve: bool = True
+    """Whether systems are solved to the end; False predicts iterations from the first five."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.matrix and self.family:
+            raise InputError(
+                f"family={self.family!r} and matrix={self.matrix!r} exclude each other: leave out "
+                "one of them."
+            )
+        if self.objective == "sparsifier" and self.family not in (None, *instances.GRAPHS):
+            raise InputError(
+                f"objective='sparsifier' needs a graph's Laplacian, but family is {self.family!r}: "
+                f"take one of {', '.join(instances.GRAPHS)}, or a matrix of your own."
+            )
+
+    @property
+    def law(self) -> instances.Family:
+        """The family in use."""
+        return self.family or ("weighted_grid" if self.objective == "sparsifier" else "anisotropic")
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """B copies of the task; their matrices follow from the keys."""
+
+    keys: Keys
+    """[B]: the keys of the episodes."""
+    step: Ints
+    """[B]: steps done."""
+    kept: Bools
+    """[B, E]: edges chosen so far."""
+    scores: Floats
+    """[B, E, 4] float32: how strong each edge looks now."""
+    level: Floats
+    """[B]: the quality from which improvement counts."""
+
+
+class EdgeSelection(World[State]):
+    """The world of one :class:`Params`."""
+
+    params_type = Params
+    episode_metrics: ClassVar = (
+        "work_ratio",
+        "iterations",
+        "operator_complexity",
+        "selected_share",
+        "length",
+    )
+    score: ClassVar = "work_ratio"
+    score_mode: ClassVar = "min"
+
+    def __init__(self, params: Params) -> None:
+        super().__init__(params)
+        self.objective = _objective(params)
+        self.choice_names = ()
+        self.matrix = matrices.load(params.matrix) if params.matrix else None
+        self._memory: OrderedDict[int, Instance] = OrderedDict()
+        if self.matrix is None:
+            self.nodes, entries = instances.capacity(params.law, params.size)
+            self.edges = self.objective.capacity(self.nodes, entries)
+        else:
+            self.nodes = self.matrix.shape[0]
+            self.edges = len(self.instance(random.keys(0, 1)).kept)
+        self.decisions, self.picks = self.objective.decisions(self.nodes)
+        self.baselines: Mapping[str, Agent] = baselines.agents(self.objective.names)
+        self.observation_space = self._observation_space()
+        self.action_space: gymnasium.Space[Any] = (
+            spaces.Box(-1.0, 1.0, (self.objective.latent,), np.float32)
+            if params.action == "latent"
+            else spaces.Box(-1, self.edges - 1, (self.decisions, self.picks), np.int64)
+        )
+
+    def instance(self, key: Keys) -> Instance:
+        """The instance of an episode's key [1]: always the same, made anew where forgotten."""
+        if self.matrix is not None:
+            key = random.seeded(np.zeros(1, np.uint64))
+        elif self.params.instances:
+            key = random.seeded(random.fold(key, 1) % np.uint64(self.params.instances))
+        name = int(key[0])
+        if name not in self._memory:
+            self._memory[name] = self._made(key)
+            while len(self._memory) > max(8, REMEMBERED // self.nodes):
+                self._memory.popitem(last=False)
+        self._memory.move_to_end(name)
+        return self._memory[name]
+
+    def reset(self, keys: Keys) -> tuple[State, Observation]:
+        """New matrices, for keys [B]."""
+        B = len(keys)
+        kept = np.zeros((B, self.edges), np.bool_)
+        scores = np.full((B, self.edges, graph.SCORES), -1, np.float32)
+        level = np.zeros(B)
+        for b in range(B):
+            instance = self.instance(keys[b : b + 1])
+            E = len(instance.kept)
+            kept[b, :E], scores[b, :E] = instance.kept, instance.graph.scores
+            level[b] = instance.start.level
+        state = State(keys, np.zeros(B, np.int64), kept, scores, level)
+        return state, self._observe(state)
+
+    def step(self, state: State, action: Array) -> Step[State]:
+        """Choose edges in each copy."""
+        actions = self._checked(action, len(state.keys))
+        kept, scores, level = state.kept.copy(), state.scores.copy(), state.level.copy()
+        results: list[Result] = []
+        for b, own in enumerate(actions):
+            instance, kept_b, scores_b = self.copy(state, b)
+            if self.params.action == "latent":
+                chosen = self.objective.chosen(instance, kept_b, scores_b, own)
+            else:
+                rows = len(instance.graph.starts) - 1
+                chosen = decided(own[:rows], instance, kept_b)
+            now = kept_b | chosen
+            result = self.objective.result(instance, now, float(level[b]), self.params.solve)
+            E = len(now)
+            kept[b, :E], scores[b, :E] = now, self.objective.scores(instance, now)
+            level[b] = result.level
+            results.append(result)
+        after = State(state.keys, state.step + 1, kept, scores, level)
+        return Step(
+            state=after,
+            observation=self._observe(after),
+            reward=np.array([result.reward for result in results], np.float32),
+            # The last step is the task's end: there is nothing to bootstrap from.
+            terminated=after.step >= self.objective.steps,
+            truncated=np.zeros(len(results), np.bool_),
+            info=self._info(after, results),
+        )
+
+    def copy(self, state: State, b: int) -> tuple[Instance, Bools, Floats]:
+        """Copy b of a state without padding: its instance, kept edges [E] and scores [E, 4]."""
+        instance = self.instance(state.keys[b : b + 1])
+        E = len(instance.kept)
+        return instance, state.kept[b, :E], state.scores[b, :E].astype(np.float64)
+
+    def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
+        """Geometric mean of work against the reference's and mean figures of episodes [N]."""
+        return {
+            "work_ratio": float(np.exp(np.log(episodes["work_ratio"]).mean())),
+            "iterations": float(episodes["iterations"].mean()),
+            "operator_complexity": float(episodes["operator_complexity"].mean()),
+            "selected_share": float(episodes["selected_share"].mean()),
+        }
+
+    def competitors(self, keys: Keys) -> dict[str, dict[str, Floats]]:
+        """Episode metrics [N] of solvers that learn nothing, by name, on the matrices of keys."""
+        return baselines.competitors(self, keys)
+
+    def _made(self, key: Keys) -> Instance:
+        params, matrix = self.params, self.matrix
+        if matrix is None:
+            matrix = instances.draw(params.law, params.size, random.fold(key, 1))
+        made = self.objective.instance(matrix, random.fold(key, 2), params.solve)
+        if self.matrix is None and len(made.kept) > self.edges:
+            raise InputError(
+                f"A matrix has {len(made.kept)} edges to choose from, but {self.edges} were "
+                "foreseen for its family: take observation='summary' and a smaller size."
+            )
+        return made
+
+    def _observation_space(self) -> spaces.Space[Any]:
+        summed = spaces.Box(-10.0, 10.0, (graph.SUMMARY + 1,), np.float32)
+        if self.params.observation == "summary":
+            return summed
+        N, E = self.nodes, self.edges
+        return spaces.Dict(
+            {
+                "nodes": spaces.Box(-10.0, 10.0, (N, graph.NODE_FEATURES), np.float32),
+                "edges": spaces.Box(0, N - 1, (2, E), np.int64),
+                "edge_features": spaces.Box(-10.0, 10.0, (E, graph.EDGE_FEATURES), np.float32),
+                "node_mask": spaces.Box(0.0, 1.0, (N,), np.float32),
+                "edge_mask": spaces.Box(0.0, 1.0, (E,), np.float32),
+                "summary": summed,
+            }
+        )
+
+    def _observe(self, state: State) -> Observation:
+        progress = (state.step / self.objective.steps).astype(np.float32)
+        summed: list[Floats] = []
+        parts: list[dict[str, Array]] = []
+        for b in range(len(state.keys)):
+            instance, kept, scores = self.copy(state, b)
+            summed.append(np.append(graph.summary(scores, instance.graph), progress[b]))
+            if self.params.observation == "graph":
+                parts.append(graph.padded(instance.graph, scores, kept, self.nodes, self.edges))
+        summary = np.clip(np.stack(summed), -10, 10)
+        if not parts:
+            return summary
+        return {name: np.stack([part[name] for part in parts]) for name in parts[0]} | {
+            "summary": summary
+        }
+
+    def _info(self, state: State, results: list[Result]) -> dict[str, Array]:
+        copies = [self.copy(state, b)[:2] for b in range(len(results))]
+        references = [instance.reference for instance, _ in copies]
+        work = np.array([result.work for result in results])
+        usual = np.array([reference.work for reference in references])
+        info: dict[str, Array] = {
+            "work_ratio": work / usual,
+            "work_per_digit": work,
+            "reference_work": usual,
+            "iterations": np.array([result.iterations for result in results]),
+            "reference_iterations": np.array([reference.iterations for reference in references]),
+            "operator_complexity": np.array([result.complexity for result in results]),
+            "selected_share": np.array([kept.mean() for _, kept in copies]),
+            "length": state.step,
+        }
+        if any(result.row_rewards is not None for result in results):
+            info["row_reward"] = np.zeros((len(results), self.nodes))
+            for own, result in zip(info["row_reward"], results, strict=True):
+                if result.row_rewards is not None:
+                    own[: len(result.row_rewards)] = result.row_rewards
+        return info
+
+    def _checked(self, action: Array, copies: int) -> Array:
+        """An action [B, ...] of the space's shape, without NaN."""
+        found, shape = np.asarray(action), self.action_space.shape or ()
+        if found.shape != (copies, *shape):
+            raise InputError(
+                f"An action of {copies} copies has the shape {(copies, *shape)}, but this one has "
+                f"{found.shape}."
+            )
+        if not np.isfinite(found).all():
+            raise InputError("The action must be finite, but it has NaN or infinite numbers.")
+        return found.astype(np.float64 if self.params.action == "latent" else np.int64)
+
+
+def _objective(params: Params) -> Objective:
+    if params.objective == "multigrid":
+        return Multigrid(params.k, params.builder, params.reward)
+    return Fsai(params.k) if params.objective == "fsai" else Sparsifier(params.steps)

@@ -1,0 +1,1 @@
+"""A shop that behaves like WebShop: search, look, choose options, buy."""

@@ -1,0 +1,227 @@
+"""What a shop sells: product records, and the loader of WebShop's original files."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gzip
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+from zlib import crc32
+
+from envs.shopping.matching import Nouns, title_nouns
+from envs.validation import InputError
+
+CATEGORY_STEP = "\u203a"
+"""Stands between the categories of a product."""
+UNKNOWN_PRICE = 100.0
+"""Dollars that a product without a price costs [WebShop, engine.py]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a person wrote for a product, or the synthetic sentence of the original files."""
+
+    text: str
+    attributes: tuple[str, ...]
+    """What the buyer cares about."""
+    options: tuple[str, ...] | None = None
+    """Values asked for; None: every combination of the product's options makes a goal."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """One product."""
+
+    id: str
+    """Its ASIN, in capitals."""
+    title: str
+    description: str
+    features: tuple[str, ...]
+    """Bullet points."""
+    department: str
+    query: str
+    """The search under which it was listed, in lower case."""
+    category: str
+    """Its place in the tree of categories, from the root, with ``CATEGORY_STEP`` between."""
+    prices: tuple[float, ...]
+    """One price in dollars, or the two ends of a range; empty where none is known."""
+    price: float
+    """What a purchase costs; within the range."""
+    options: Mapping[str, tuple[str, ...]]
+    """Option name -> values, both in lower case."""
+    attributes: tuple[str, ...]
+    """What the shop knows about it; no page prints this list."""
+    nouns: tuple[str, ...]
+    """The nouns of the title, in order, repeats included."""
+    family: int
+    """Products of one family never fall into two splits."""
+    requests: tuple[Request, ...] = ()
+    """What it was asked for with."""
+
+    @property
+    def price_text(self) -> str:
+        """The price as pages print it."""
+        return " to ".join(f"${price}" for price in self.prices or (UNKNOWN_PRICE,))
+
+    @functools.cached_property
+    def values(self) -> tuple[tuple[str, str], ...]:
+        """Every (option name, value) in the order of the page."""
+        return tuple((name, value) for name, values in self.options.items() for value in values)
+
+    @functools.cached_property
+    def searchable(self) -> tuple[str, str, str]:
+        """Title, features and description in lower case, where attributes are looked for."""
+        return self.title.lower(), " ".join(self.features).lower(), self.description.lower()
+
+    @property
+    def document(self) -> str:
+        """What the search engine indexes [WebShop, convert_product_file_format.py]."""
+        options = ", and ".join(f"{name}: {', '.join(v)}" for name, v in self.options.items())
+        first = self.features[0] if self.features else ""
+        return f"{self.title} {self.description} {first} {options}".lower()
+
+
+def load(
+    products: Path,
+    attributes: Path,
+    human: Path | None = None,
+    limit: int | None = None,
+    nouns: Nouns = title_nouns,
+) -> list[Product]:
+    """Products from WebShop's files (``.json`` or ``.json.gz``).
+
+    Args:
+        products: ``items_shuffle*.json``.
+        attributes: ``items_ins_v2*.json``.
+        human: ``items_human_ins.json``; its requests then take the place of the synthetic ones.
+        limit: only the first so many records.
+        nouns: finds the nouns of a title.
+
+    Raises:
+        InputError: a file that is missing, is not JSON or does not have the form it should.
+    """
+    records: Sequence[Mapping[str, Any]] = _read(products, list)
+    about: Mapping[str, Mapping[str, Any]] = _read(attributes, dict)
+    asked: Mapping[str, Any] | None = _read(human, dict) if human else None
+    found: dict[str, Product] = {}
+    for place, record in enumerate(records[:limit]):
+        try:
+            asin = str(record["asin"])
+            # The original drops these without a word, too.
+            if asin == "nan" or len(asin) > 10 or asin in found:
+                continue
+            own = about.get(asin, {})
+            requests = _synthetic(own) if asked is None else _human(asked.get(asin, ()))
+            found[asin] = _product(record, own, requests, nouns, family=len(found))
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
+            raise InputError(
+                f"Record {place} of {products} {what}: it should be a product of WebShop's "
+                "items_shuffle files."
+            ) from error
+    return list(found.values())
+
+
+def find_files(directory: Path, human: bool) -> tuple[Path, Path, Path | None]:
+    """WebShop's product, attribute and (if wanted) human instruction files in a directory.
+
+    Raises:
+        InputError: a file that is not there.
+    """
+    wanted = ["items_shuffle*.json*", "items_ins_v2*.json*", *(["items_human_ins.json*"] * human)]
+    found: list[Path] = []
+    for pattern in wanted:
+        files = sorted(directory.glob(pattern))
+        if not files:
+            raise InputError(
+                f"There is no {pattern} in {directory}: Params.data must be a folder with "
+                "WebShop's files (see its setup.sh), or empty for a generated catalogue."
+            )
+        found.append(files[0])
+    return found[0], found[1], found[2] if human else None
+
+
+def _read(path: Path, kind: type) -> Any:
+    try:
+        content = path.read_bytes()
+        content = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}.") from error
+    if not isinstance(content, kind):
+        raise InputError(
+            f"{path} should hold a JSON {'list' if kind is list else 'object'}, but it holds a "
+            f"{type(content).__name__}: is it the right one of WebShop's files?"
+        )
+    return content
+
+
+def _product(
+    record: Mapping[str, Any],
+    about: Mapping[str, Any],
+    requests: Iterable[Request],
+    nouns: Nouns,
+    family: int,
+) -> Product:
+    features = record["small_description"]
+    prices = _prices(record.get("pricing"))
+    return Product(
+        id=record["asin"].upper(),
+        title=record["name"],
+        description=record["full_description"],
+        features=tuple(features if isinstance(features, list) else [features]),
+        department=record["category"],
+        query=record["query"].lower().strip(),
+        category=record["product_category"],
+        prices=prices,
+        price=_price(prices, record["asin"]),
+        options=_options(record["customization_options"]),
+        attributes=tuple(about.get("attributes", ("DUMMY_ATTR",))),
+        nouns=nouns(record["name"]),
+        family=family,
+        requests=tuple(requests),
+    )
+
+
+def _prices(text: str | None) -> tuple[float, ...]:
+    """``"$12.99$15.99"`` -> (12.99, 15.99)."""
+    parts = [re.sub(r"[^\d.]", "", part) for part in (text or "").split("$")[1:]]
+    return tuple(float(part) for part in parts[:2])
+
+
+def _price(prices: tuple[float, ...], asin: str) -> float:
+    """What is paid; of a range, a point that the ASIN decides (the original's differs by run)."""
+    if not prices:
+        return UNKNOWN_PRICE
+    return prices[0] + (prices[-1] - prices[0]) * (crc32(asin.encode()) / 2**32)
+
+
+def _options(raw: Mapping[str, Any] | str | None) -> dict[str, tuple[str, ...]]:
+    if not raw:
+        return {}
+    groups = cast("Mapping[str, Any]", raw)
+    return {
+        name.lower(): tuple(v["value"].strip().replace("/", " | ").lower() for v in values)
+        for name, values in groups.items()
+        if values is not None
+    }
+
+
+def _synthetic(about: Mapping[str, Any]) -> list[Request]:
+    text = about.get("instruction")
+    return [Request(text, tuple(about["instruction_attributes"]))] if text else []
+
+
+def _human(requests: Iterable[Mapping[str, Any]]) -> list[Request]:
+    return [
+        Request(
+            asked["instruction"].strip("."),
+            tuple(asked["instruction_attributes"]),
+            tuple(asked["instruction_options"]),
+        )
+        for asked in requests
+        if asked["instruction_attributes"]
+    ]

@@ -1,0 +1,191 @@
+"""What a policy that scores candidates sees: the words and some figures of every action.
+
+All of it is printed on pages that the agent has seen in this episode, or in its instruction: the
+price limit is parsed from the sentence, and a product's description counts only once it was opened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from gymnasium import spaces
+
+from envs.arrays import Array, Bools, Floats, Ints
+from envs.shopping import pages
+from envs.shopping.goals import SEARCHES
+from envs.shopping.pages import BUY, DONE, ITEM, LISTED, PREV, RESULTS, START, WINDOW, State
+from envs.shopping.texts import DESCRIPTION_SEEN, FEATURES_SEEN
+
+if TYPE_CHECKING:
+    from envs.shopping.shopping import Shopping
+
+FIGURES = (
+    "share of its words that the instruction has",
+    "share of the instruction's words that it has",
+    "token-set ratio of an option value to the instruction",
+    "partial ratio",
+    "best value of its option by both",
+    "price within the limit",
+    "log of price over limit",
+    "rank among the results",
+    "visited in this episode",
+    "value chosen",
+    "its option has a choice",
+    "search done before",
+)
+"""The figures of each action."""
+CONTEXT = (
+    *("start", "results", "item", "description", "features", "reviews"),
+    "share of steps gone",
+    "at most four steps left",
+    "options without a choice",
+    "description read",
+    "features read",
+    "items visited per step allowed",
+    "page of results over five",
+)
+"""The figures of the page."""
+SEARCH_KIND, PRODUCT_KIND, VALUE_KIND, NO_KIND = LISTED, LISTED + 1, LISTED + 2, LISTED + 3
+"""Kinds of listed actions; a button's kind is its slot."""
+
+
+def space(world: Shopping) -> spaces.Dict:
+    """The observation space: K actions, texts of at most L words."""
+    K, L, V = world.slots, world.params.words, world.params.vocabulary
+    if world.params.text == "tokens":
+        parts = {"instruction": (L,), "page": (L,), "candidates": (K, L)}
+        texts = {n: spaces.Box(0, V - 1, s, np.int16) for n, s in parts.items()}
+    else:
+        parts, last = {"instruction": (1,), "page": (1,), "candidates": (K,)}, len(world.tokens) - 1
+        texts = {n: spaces.Box(0, last, s, np.int32) for n, s in parts.items()}
+    return spaces.Dict(
+        {
+            **texts,
+            "kinds": spaces.Box(0, NO_KIND, (K,), np.int8),
+            "figures": spaces.Box(-3.0, 3.0, (K, len(FIGURES)), np.float32),
+            "context": spaces.Box(0.0, 3.0, (len(CONTEXT),), np.float32),
+            "mask": spaces.Box(0.0, 1.0, (K,), np.float32),
+        }
+    )
+
+
+def observe(world: Shopping, state: State) -> dict[str, Array]:
+    """The batched observation of a state.
+
+    ``instruction`` and ``page`` (the item in hand as far as read) [B, L], ``candidates`` [B, K, L]:
+    numbers of words, 0 behind the last (with ``text="ids"``: rows of ``world.tokens`` [B, 1],
+    [B, 1] and [B, K]). ``kinds`` [B, K], ``figures`` [B, K, F] and ``context`` [B, C] as named
+    here, ``mask`` [B, K].
+    """
+    mask = pages.legal(state, world.store)
+    products = _products(state, world.slots)
+    slot_seen = _seen(state, products)
+    candidates = _texts(world, state, products, slot_seen)
+    instruction = world.store.texts.instruction(state.goal)
+    page = candidates[:, PREV]
+    texts = {"instruction": instruction, "page": page, "candidates": candidates}
+    if world.params.text == "tokens":
+        rows = world.tokens
+        texts = {name: rows.take(ids, axis=0) for name, ids in texts.items()}
+    else:
+        texts = {n: i.reshape(len(i), -1).astype(np.int32) for n, i in texts.items()}
+    return {
+        **texts,
+        "kinds": _kinds(state, mask),
+        "figures": _figures(world, state, products, candidates),
+        "context": _context(world, state, slot_seen[:, PREV]),
+        "mask": mask.astype(np.float32),
+    }
+
+
+def _products(state: State, count: int) -> Ints:
+    """Which product [B, K] each action is about: those listed, or the one in hand; -1 is none."""
+    products = np.full((len(state.page), count), -1)
+    products[:, LISTED : LISTED + WINDOW] = pages.shown(state)
+    products[:, PREV] = products[:, BUY] = state.item
+    return products
+
+
+def _seen(state: State, products: Ints) -> Ints:
+    """What has been read [B, K] of products [B, K], -1 where they were never opened."""
+    slots = products >= 0
+    seen = np.full(products.shape, -1)
+    copy, slot = np.nonzero(slots)
+    match = state.visited[copy] == products[copy, slot][:, None]
+    seen[copy, slot] = np.where(match, state.seen[copy], -1).max(axis=1)
+    return seen
+
+
+def _texts(world: Shopping, state: State, products: Ints, seen: Ints) -> Ints:
+    """The row of the text table [B, K] of each action."""
+    texts = world.store.texts
+    rows = texts.product(products, np.maximum(seen, 0))
+    listed = rows[:, LISTED:]
+    start, item = state.page == START, state.page == ITEM
+    listed[start, :SEARCHES] = texts.searches(state.goal[start])
+    listed[item, : texts.values.shape[1]] = texts.values[state.item[item]]
+    return rows
+
+
+_LISTED_KIND = np.full(7, NO_KIND, np.int8)
+_LISTED_KIND[[START, RESULTS, ITEM]] = SEARCH_KIND, PRODUCT_KIND, VALUE_KIND
+
+
+def _kinds(state: State, mask: Bools) -> Array:
+    kinds = np.empty(mask.shape, np.int8)
+    kinds[:, :LISTED] = np.arange(LISTED)
+    kinds[:, LISTED:] = np.where(mask[:, LISTED:], _LISTED_KIND[state.page][:, None], NO_KIND)
+    return kinds
+
+
+def _figures(world: Shopping, state: State, products: Ints, rows: Ints) -> Floats:
+    store = world.store
+    figures = np.zeros((*rows.shape, len(FIGURES)), np.float32)
+    _lexical(world, state, rows, figures)
+    listed, V = figures[:, LISTED:], store.value_slots
+    item = np.flatnonzero(state.page == ITEM)
+    if item.size:
+        pairs = zip(state.goal[item].tolist(), state.item[item].tolist(), strict=True)
+        listed[item, :V, 2:5] = [store.matches(goal, product) for goal, product in pairs]
+        listed[item, :V, 9] = state.chosen[item]
+        listed[item, :V, 10] = pages.decided(state, store)[item]
+    copy, slot = np.nonzero(products >= 0)
+    product = products[copy, slot]
+    ratio = store.prices[product] / store.limits[state.goal[copy]]
+    figures[copy, slot, 5] = ratio <= 1
+    figures[copy, slot, 6] = np.log(np.clip(np.where(ratio == 0, 1, ratio), 0.05, 20))
+    figures[copy, slot, 8] = (state.visited[copy] == product[:, None]).any(axis=1)
+    rank = (state.number[:, None] - 1) * WINDOW + np.arange(WINDOW)
+    listed[:, :WINDOW, 7] = np.where(products[:, LISTED : LISTED + WINDOW] >= 0, rank / 50, 0)
+    start = state.page == START
+    listed[start, :SEARCHES, 11] = state.searched[start]
+    return figures
+
+
+def _lexical(world: Shopping, state: State, rows: Ints, figures: Floats) -> None:
+    """Fill in the shares of words in common with the instruction."""
+    store = world.store
+    copy, slot = np.nonzero(rows)
+    row, goal = rows[copy, slot], state.goal[copy]
+    words = store.texts.rows[row].astype(np.int64)
+    common = (store.asked[goal[:, None], words >> 3] >> (words & 7).astype(np.uint8)) & 1
+    count = common.sum(axis=1)
+    lengths = store.texts.lengths
+    figures[copy, slot, 0] = count / np.maximum(lengths[row], 1)
+    figures[copy, slot, 1] = count / np.maximum(lengths[store.texts.instruction(goal)], 1)
+
+
+def _context(world: Shopping, state: State, seen: Ints) -> Floats:
+    steps, store = world.params.episode_limit, world.store
+    context = np.zeros((len(state.page), len(CONTEXT)), np.float32)
+    context[:, :DONE] = state.page[:, None] == np.arange(DONE)
+    context[:, 6] = np.minimum(state.step / steps, 1)
+    context[:, 7] = steps - state.step <= 4
+    options = np.where(state.item >= 0, store.group_count[state.item], 0)
+    context[:, 8] = np.minimum(options - state.chosen.sum(axis=1), 9) / 3
+    context[:, 9] = (np.maximum(seen, 0) & DESCRIPTION_SEEN) > 0
+    context[:, 10] = (np.maximum(seen, 0) & FEATURES_SEEN) > 0
+    context[:, 11] = (state.visited >= 0).sum(axis=1) / steps
+    context[:, 12] = np.minimum(state.number, 15) / 5
+    return context

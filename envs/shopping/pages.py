@@ -1,0 +1,192 @@
+"""The pages of a shop: what can be clicked on each, and where a click leads.
+
+Actions are slots. The first are the buttons, whose meaning never changes; the others are what the
+page lists: proposed searches, products found, or option values. Which of them are legal is a mask.
+Transitions are those of WebShop (web_agent_text_env.py and engine.py, MIT).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from envs.arrays import Bools, Floats, Ints, Keys
+from envs.shopping.goals import SEARCHES
+from envs.shopping.search import RETURNED
+from envs.shopping.store import Store
+from envs.shopping.texts import DESCRIPTION_SEEN, FEATURES_SEEN
+
+START, RESULTS, ITEM, DESCRIPTION, FEATURES, REVIEWS, DONE = range(7)
+"""Kinds of pages; the three sub-pages have the numbers of the buttons that lead to them."""
+BUTTONS = ("back to search", "< prev", "next >", "description", "features", "reviews", "buy now")
+BACK, PREV, NEXT, TO_DESCRIPTION, TO_FEATURES, TO_REVIEWS, BUY = range(7)
+LISTED = len(BUTTONS)
+"""The first slot of what a page lists."""
+WINDOW = 10
+"""Products on a page of results [WebShop, PRODUCT_WINDOW]."""
+
+_LEGAL = np.zeros((7, LISTED), np.bool_)
+_LEGAL[RESULTS, [BACK, PREV, NEXT]] = True
+_LEGAL[ITEM] = [True, True, False, True, True, True, True]
+_LEGAL[DESCRIPTION : REVIEWS + 1, [BACK, PREV]] = True
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """B copies of the shop."""
+
+    keys: Keys
+    """[B]: the keys of the episodes."""
+    goal: Ints
+    """[B]: what is to be bought."""
+    step: Ints
+    """[B]: actions so far."""
+    page: Ints
+    """[B]: the kind of the page."""
+    results: Ints
+    """[B, 50]: products found, -1 behind the last."""
+    number: Ints
+    """[B]: the page of results, from 1."""
+    item: Ints
+    """[B]: the product whose page or sub-page is open, -1 elsewhere."""
+    chosen: Bools
+    """[B, V]: which of its option values are chosen."""
+    searched: Bools
+    """[B, SEARCHES]: proposed searches done."""
+    visited: Ints
+    """[B, T]: products looked at in this episode, in order, -1 behind the last."""
+    seen: Ints
+    """[B, T]: what has been read of each beside its title, as bits."""
+    clicked: Bools
+    """[B, T]: which of them since the last way back to the search (pages mark their links)."""
+    invalid: Ints
+    """[B]: actions that were not legal and did nothing."""
+    score: Floats
+    """[B]: 100 times the reward of the purchase; 0 without one."""
+
+
+def first(keys: Keys, goal: Ints, store: Store, steps: int) -> State:
+    """The start pages of goals [B], for episodes of at most so many steps."""
+    B = len(keys)
+    nothing = np.zeros(B, np.int64)
+    return State(
+        keys=keys,
+        goal=goal,
+        step=nothing,
+        page=nothing,
+        results=np.full((B, RETURNED), -1),
+        number=nothing + 1,
+        item=nothing - 1,
+        chosen=np.zeros((B, store.value_slots), np.bool_),
+        searched=np.zeros((B, SEARCHES), np.bool_),
+        visited=np.full((B, steps), -1),
+        seen=np.zeros((B, steps), np.int64),
+        clicked=np.zeros((B, steps), np.bool_),
+        invalid=nothing,
+        score=np.zeros(B),
+    )
+
+
+def slots(store: Store) -> int:
+    """How many actions there are."""
+    return LISTED + max(SEARCHES, WINDOW, store.value_slots)
+
+
+def shown(state: State) -> Ints:
+    """The products [B, WINDOW] on pages of results, -1 behind the last and on other pages."""
+    place = (state.number[:, None] - 1) * WINDOW + np.arange(WINDOW)
+    found = np.take_along_axis(state.results, np.minimum(place, RETURNED - 1), axis=1)
+    return np.where((place < RETURNED) & (state.page == RESULTS)[:, None], found, -1)
+
+
+def legal(state: State, store: Store) -> Bools:
+    """Which actions [B, K] the pages offer."""
+    mask = np.zeros((len(state.page), slots(store)), np.bool_)
+    mask[:, :LISTED] = _LEGAL[state.page]
+    mask[:, PREV] &= (state.page != RESULTS) | (state.number > 1)
+    listed = mask[:, LISTED:]
+    listed[:, :SEARCHES] = (state.page == START)[:, None]
+    listed[:, :WINDOW] |= shown(state) >= 0
+    count = np.where(state.page == ITEM, store.value_count[state.item], 0)
+    listed[:, : store.value_slots] |= np.arange(store.value_slots) < count[:, None]
+    return mask
+
+
+def groups(state: State, store: Store) -> Ints:
+    """Which option [B, V] each value of the items in hand belongs to; -1 is none."""
+    return np.where((state.item >= 0)[:, None], store.group_of[state.item], -1)
+
+
+def decided(state: State, store: Store) -> Bools:
+    """Whether the option [B, V] that each value belongs to has a choice."""
+    of = groups(state, store)
+    found = np.zeros(of.shape, np.bool_)
+    for group in range(int(store.group_count.max())):
+        own = of == group
+        found |= own & (own & state.chosen).any(axis=1)[:, None]
+    return found
+
+
+def click(state: State, slot: Ints, store: Store) -> State:
+    """The states after clicking legal slots [B] that are no searches; slot -1 does nothing."""
+    page, item, number = state.page, state.item, state.number
+    on_results, on_item = page == RESULTS, page == ITEM
+    back, prev = slot == BACK, slot == PREV
+    # Back to the results, from an item or by pages of results, options are lost.
+    opened = on_results & (slot >= LISTED)
+    listed = np.where(slot >= LISTED, slot - LISTED, 0)
+    every = np.arange(len(slot))
+    product = np.where(opened, shown(state)[every, np.minimum(listed, WINDOW - 1)], item)
+    leaves = back | (prev & on_item)
+    to = np.select(
+        [back, opened, prev & on_item, prev & (page > ITEM), slot == BUY],
+        [START, ITEM, RESULTS, ITEM, DONE],
+        np.where((slot >= TO_DESCRIPTION) & (slot <= TO_REVIEWS), slot, page),
+    )
+    state = dataclasses.replace(
+        state,
+        page=to,
+        item=np.where(leaves, -1, product),
+        number=np.where(back, 1, number + on_results * ((slot == NEXT) * 1 - prev)),
+        results=np.where(back[:, None], -1, state.results),
+        chosen=_chosen(state, np.where(on_item & (slot >= LISTED), listed, -1), leaves, store),
+        clicked=state.clicked & ~back[:, None],
+    )
+    return _remembered(state, opened)
+
+
+def search(state: State, who: Ints, results: Ints) -> State:
+    """The states after searches by the copies at ``who`` [b] that found ``results`` [b, 50]."""
+    page, number, item = state.page.copy(), state.number.copy(), state.item.copy()
+    found, chosen = state.results.copy(), state.chosen.copy()
+    page[who], number[who], item[who], found[who], chosen[who] = RESULTS, 1, -1, results, False
+    return dataclasses.replace(
+        state, page=page, number=number, item=item, results=found, chosen=chosen
+    )
+
+
+def _chosen(state: State, value: Ints, leaves: Bools, store: Store) -> Bools:
+    """Option values [B, V] after choosing ``value`` [B] (-1: none) in place of its option's."""
+    of = groups(state, store)
+    every = np.arange(len(value))
+    its = np.where(value >= 0, of[every, np.maximum(value, 0)], -2)
+    chosen = state.chosen & (of != its[:, None]) & ~leaves[:, None]
+    return chosen | (np.arange(of.shape[1]) == value[:, None])
+
+
+def _remembered(state: State, opened: Bools) -> State:
+    """The states with items that were opened, or read, noted in the memory."""
+    visited, seen, clicked = state.visited.copy(), state.seen.copy(), state.clicked.copy()
+    known = (visited == state.item[:, None]) & (state.item >= 0)[:, None]
+    new = opened & ~known.any(axis=1)
+    place = np.where(new, np.minimum((visited >= 0).sum(axis=1), visited.shape[1] - 1), 0)
+    place = np.where(known.any(axis=1), known.argmax(axis=1), place)
+    who = np.flatnonzero(state.item >= 0)
+    visited[who, place[who]] = state.item[who]
+    clicked[who, place[who]] |= opened[who]
+    read = np.select(
+        [state.page == DESCRIPTION, state.page == FEATURES], [DESCRIPTION_SEEN, FEATURES_SEEN], 0
+    )
+    seen[who, place[who]] |= read[who]
+    return dataclasses.replace(state, visited=visited, seen=seen, clicked=clicked)

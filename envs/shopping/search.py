@@ -1,0 +1,117 @@
+"""The shop's search engine: BM25 by tantivy, indexed once for each catalogue and opened by many."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from envs.extras import library
+from envs.validation import InputError
+
+RETURNED = 50
+"""Products that a search finds at most [WebShop, SEARCH_RETURN_N]."""
+
+
+class SearchEngine(Protocol):
+    """Finds documents by their words."""
+
+    def search(self, query: str, count: int = RETURNED) -> list[int]:
+        """Places of the documents found, best first; ties in the order of the documents."""
+        ...
+
+
+class Tantivy:
+    """An index in a folder whose name is the hash of what it holds.
+
+    The folder appears in one rename when the index is complete, so any number of processes may ask
+    for the same one at the same time. Pickled by its path.
+    """
+
+    def __init__(self, documents: Sequence[str], cache: Path) -> None:
+        # Another version may not read this one's files.
+        version = library("tantivy", "shop").__version__
+        digest = hashlib.sha256("\0".join((_FORMAT, version, *documents)).encode()).hexdigest()
+        self.path = cache / f"shop-{digest[:24]}"
+        if not self.path.exists():
+            try:
+                _build(documents, self.path)
+            except OSError as error:
+                raise InputError(
+                    f"The search index cannot be written to {cache}: {error}. Set RUNGWISE_CACHE "
+                    "to a folder that can be written."
+                ) from error
+        self._open()
+
+    def _open(self) -> None:
+        tantivy = library("tantivy", "shop")
+        self._index: Any = tantivy.Index.open(str(self.path))
+        self._english, self._query = _english(tantivy), tantivy.Query
+        self._should = tantivy.Occur.Should
+        self._searcher: Any = self._index.searcher()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.path = state["path"]
+        self._open()
+
+    def search(self, query: str, count: int = RETURNED) -> list[int]:
+        """See :class:`SearchEngine`. Any text is a query: there are no operators."""
+        query_type, schema = self._query, self._index.schema
+        terms = [query_type.term_query(schema, "text", t) for t in self._english.analyze(query)]
+        if not terms:
+            return []
+        any_term = query_type.boolean_query([(self._should, term) for term in terms])
+        hits = self._searcher.search(any_term, count, count=False)
+        found = hits.hits
+        places = self._searcher.fast_field_values("place", [address for _, address in found])
+        return [
+            place for _, place in sorted((-s, p) for (s, _), p in zip(found, places, strict=True))
+        ]
+
+
+def cache_folder() -> Path:
+    """Where indexes are kept: ``$RUNGWISE_CACHE``, else ``~/.cache/rungwise``."""
+    return Path(os.environ.get("RUNGWISE_CACHE") or Path.home() / ".cache" / "rungwise")
+
+
+_FORMAT = "1"
+"""Changes when documents are indexed differently."""
+
+
+def _english(tantivy: Any) -> Any:
+    """Lower case, no stop words, Porter's stems: what the original's engine does."""
+    words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple()).filter(
+        tantivy.Filter.lowercase()
+    )
+    meaning = words.filter(tantivy.Filter.stopword("english"))
+    return meaning.filter(tantivy.Filter.stemmer("english")).build()
+
+
+def _build(documents: Sequence[str], path: Path) -> None:
+    tantivy = library("tantivy", "shop")
+    schema = tantivy.SchemaBuilder()
+    schema.add_text_field("text", tokenizer_name="english", index_option="freq")
+    schema.add_integer_field("place", fast=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix="building-") as folder:
+        unfinished = Path(folder) / "index"
+        unfinished.mkdir()
+        index = tantivy.Index(schema.build(), path=str(unfinished))
+        index.register_tokenizer("english", _english(tantivy))
+        # One thread and room enough for one segment: the same index every time.
+        writer = index.writer(heap_size=256_000_000, num_threads=1)
+        for place, text in enumerate(documents):
+            writer.add_document(tantivy.Document(text=text, place=place))
+        writer.commit()
+        writer.wait_merging_threads()
+        try:
+            unfinished.rename(path)
+        except OSError:
+            if not path.exists():  # else another process was first, with the same index
+                raise

@@ -1,0 +1,178 @@
+"""Everything about a shop that no episode changes, as records and as arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Annotated, Literal
+
+import numpy as np
+
+from envs.arrays import Array, Floats, Ints
+from envs.extras import library
+from envs.shopping import catalogue, generator
+from envs.shopping.catalogue import Product
+from envs.shopping.goals import Goal, Split, families_of, from_requests, limit_in
+from envs.shopping.matching import spacy_nouns, title_nouns
+from envs.shopping.reward import Compat, Reward, reward
+from envs.shopping.search import RETURNED, Tantivy, cache_folder
+from envs.shopping.texts import Texts, vocabulary_of
+from envs.validation import AtLeastOne, Between, InputError, NonNegative, validate
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where products, goals and texts come from; worlds of equal sources share one store."""
+
+    products: Annotated[int, NonNegative] = 1000
+    """How many products a generated catalogue has; of the original's files, how many records are
+    read (0: all)."""
+    seed: Annotated[int, NonNegative] = 0
+    """Seed of the catalogue, the goals and the splits."""
+    split: Split = "train"
+    """Whose goals are asked for; no family of products is in two splits."""
+    goals: Annotated[int, AtLeastOne] = 10_000
+    """How many goals are generated; the original's files say how many they have."""
+    words: Annotated[int, Between(8, 512)] = 48
+    """At most so many words (and pairs of words) of a text are observed."""
+    vocabulary: Annotated[int, Between(256, 32_768)] = 4096
+    """How many different words are told apart."""
+    min_texts: Annotated[int, AtLeastOne] = 20
+    """Words in fewer texts are not observed: they would only name products."""
+    data: str = ""
+    """A folder with WebShop's files; empty: a generated catalogue."""
+    human: bool = False
+    """Whether the instructions people wrote are used (data)."""
+    nouns: Literal["lexicon", "spacy"] = "lexicon"
+    """What finds the nouns of a title (data); the original's is spacy."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if not self.data and self.products < 1:
+            raise InputError(
+                "A generated catalogue needs products, but products is 0: 0 means all records of "
+                "the files in data, which is empty."
+            )
+
+
+class Store:
+    """The products, goals, texts and search engine of one shop."""
+
+    def __init__(self, source: Source) -> None:
+        self.products, goals_of = _stocked(source)
+        self.goals: list[Goal] = goals_of(source.split, source.goals)
+        if not self.goals:
+            raise InputError(
+                f"The split {source.split!r} of these {len(self.products)} products has no goals: "
+                "use more products."
+            )
+        self.engine = Tantivy([product.document for product in self.products], cache_folder())
+        place = {product.id: p for p, product in enumerate(self.products)}
+        self.targets: Ints = np.array([place[goal.target.id] for goal in self.goals])
+        weights = np.cumsum([goal.weight for goal in self.goals])
+        self.odds: Floats = weights / weights[-1]
+        self.limits: Floats = np.array([limit_in(goal.instruction) for goal in self.goals])
+        self.prices: Floats = np.array([(p.prices or (p.price,))[0] for p in self.products])
+        self.value_count: Ints = np.array([len(p.values) for p in self.products])
+        self.value_slots = max(_VALUE_SLOTS, int(self.value_count.max()))
+        self.group_of: Ints = _groups(self.products, self.value_slots)
+        self.group_count: Ints = self.group_of.max(axis=1) + 1
+        # Of all splits the same words, from training instructions only.
+        heard = [goal.instruction for goal in goals_of("train", _HEARD)[:_HEARD]]
+        words = vocabulary_of(self.products, heard, source.vocabulary, source.min_texts)
+        self.texts = Texts.of(self.products, self.goals, self.value_slots, words, source.words)
+        self.asked: Array = _bits(
+            self.texts.rows[self.texts.instruction(np.arange(len(self.goals)))], source.vocabulary
+        )
+        self.found: Callable[[str], Ints] = functools.lru_cache(2**15)(self._found)
+        self.matches: Callable[[int, int], Array] = functools.lru_cache(2**15)(self._matches)
+        self.worth: Callable[..., Reward] = functools.lru_cache(2**15)(self._worth)
+
+    def _found(self, query: str) -> Ints:
+        """What a search finds: places [RETURNED] of products, best first, -1 behind the last."""
+        found = np.full(RETURNED, -1)
+        places = self.engine.search(query)
+        found[: len(places)] = places
+        return found
+
+    def _matches(self, goal: int, product: int) -> Array:
+        """How well a product's option values match an instruction's words [V, 3].
+
+        Token-set ratio and partial ratio in [0, 1], and whether a value's sum is best in its group.
+        """
+        fuzz = library("rapidfuzz.fuzz", "shop")
+        instruction = self.goals[goal].instruction.lower()
+        found = np.zeros((self.value_slots, 3), np.float32)
+        best: dict[str, tuple[float, int]] = {}
+        for slot, (name, value) in enumerate(self.products[product].values):
+            found[slot, 0] = a = fuzz.token_set_ratio(instruction, value) / 100
+            found[slot, 1] = b = fuzz.partial_ratio(instruction, value) / 100
+            if name not in best or a + b > best[name][0]:
+                best[name] = a + b, slot
+        found[[slot for _, slot in best.values()], 2] = 1
+        return found
+
+    def _worth(self, goal: int, product: int, slots: tuple[int, ...], compat: Compat) -> Reward:
+        """The reward for buying a product with the values in these slots chosen."""
+        item = self.products[product]
+        return reward(self.goals[goal], item, [item.values[slot] for slot in slots], compat)
+
+
+@functools.lru_cache(4)
+def store_of(source: Source) -> Store:
+    """The store of a source; made once in a process."""
+    return Store(source)
+
+
+_VALUE_SLOTS = 18
+"""Option values that a page has room for at least: as many as any generated product has, so that
+all generated catalogues have the same actions."""
+_HEARD = 2_000
+"""Training instructions whose words count for the vocabulary."""
+
+
+def _stocked(source: Source) -> tuple[Sequence[Product], Callable[[Split, int], list[Goal]]]:
+    """The products of a source, and a function that gives so many goals of a split."""
+    if not source.data:
+        products = generator.catalogue(source.products, source.seed)
+
+        def generated(split: Split, count: int) -> list[Goal]:
+            own = _own(products, split, source.seed)
+            return generator.goals(own, count, f"{source.seed} {split}") if own else []
+
+        return products, generated
+    files = catalogue.find_files(Path(source.data), source.human)
+    nouns = spacy_nouns() if source.nouns == "spacy" else title_nouns
+    loaded = catalogue.load(*files, limit=source.products or None, nouns=nouns)
+
+    def listed(split: Split, count: int) -> list[Goal]:
+        return from_requests(_own(loaded, split, source.seed), Random(f"goals {source.seed}"))
+
+    return loaded, listed
+
+
+def _own(products: Sequence[Product], split: Split, seed: int) -> list[Product]:
+    inside = families_of([product.family for product in products], split, seed)
+    return [product for product, is_own in zip(products, inside, strict=True) if is_own]
+
+
+def _groups(products: Sequence[Product], value_slots: int) -> Ints:
+    """The place of the option [P, V] that each value belongs to; -1 behind the last value."""
+    groups = np.full((len(products), value_slots), -1)
+    for p, product in enumerate(products):
+        places = {name: place for place, name in enumerate(product.options)}
+        groups[p, : len(product.values)] = [places[name] for name, _ in product.values]
+    return groups
+
+
+def _bits(rows: Array, vocabulary: int) -> Array:
+    """Which words [G, vocabulary / 8] (packed, lowest bit first) rows [G, L] of words have."""
+    packed = np.zeros((len(rows), vocabulary // 8 + 1), np.uint8)
+    words = rows.astype(np.int64)
+    goal = np.arange(len(rows))[:, None]
+    np.bitwise_or.at(packed, (goal, words >> 3), (1 << (words & 7)).astype(np.uint8))
+    packed[:, 0] &= 0xFE  # the padding is no word
+    return packed
