@@ -210,7 +210,7 @@ def half(seed: int) -> str:
 
 def place(case: Case, seed: int) -> str:
     """The folder of a run."""
-    return re.sub("[^a-z0-9]+", "-", f"{case.name(seed)}".lower())
+    return re.sub("[^a-z0-9]+", "-", case.name(seed).lower())
 
 
 def pack(folder: Path, entries, archive: Path):
@@ -238,8 +238,9 @@ def main() -> None:
     parser.add_argument("--half", choices=("set", "reported"), help="train only one half")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    runs = [(case, seed) for case in CASES for seed in case.seeds]
     entries = []
-    for case, seed in [(case, seed) for case in CASES for seed in case.seeds]:
+    for case, seed in runs:
         to = args.to / place(case, seed)
         if args.half and half(seed) != args.half:
             continue

@@ -8,7 +8,7 @@ judged here.
 import pytest
 from benchmarks.foreign_suite import ARCHIVE, group, summary, unpacked, verdicts
 
-FLAGGED, RIGHT, FALSE = 0.83, 0.8, 0.1
+FLAGGED, RIGHT, FALSE = 0.87, 0.87, 0.0
 """What is reached, so as not to fall behind it. The goals are 0.9, 0.84 and 0.05."""
 
 
@@ -20,7 +20,7 @@ def found(tmp_path_factory):
 
 def test_sick_runs_are_found_by_their_right_names_and_healthy_ones_left_alone(found):
     figures = summary(found, "reported")
-    assert figures["runs"] >= 30 and figures["kinds"] >= 15 and figures["healthy"] >= 10
+    assert figures["runs"] >= 70 and figures["kinds"] >= 30 and figures["healthy"] >= 45
     assert figures["flagged"] >= FLAGGED
     assert figures["right_name"] >= RIGHT
     assert figures["false_warnings"] <= FALSE

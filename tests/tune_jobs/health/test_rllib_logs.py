@@ -9,7 +9,7 @@ import pytest
 
 from tune_jobs.health.post_mortem import doctor
 
-ITERATIONS = 12
+ITERATIONS = 10
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def trials(local_ray, tmp_path_factory):
         PPOConfig()
         .environment("PaidCartPole", env_config={"pay": tune.grid_search([0.0, 1.0])})
         .env_runners(num_env_runners=0, num_envs_per_env_runner=4)
-        .training(train_batch_size=300, minibatch_size=100, num_epochs=8, lr=2e-3)
+        .training(train_batch_size=200, minibatch_size=100, num_epochs=4, lr=2e-3)
         .debugging(seed=0, log_level="ERROR")
     )
     run = tune.RunConfig(

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from tune_jobs.health.history import History
-from tune_jobs.health.improvement import FloatArray, Improvement, kendall_tau
+from tune_jobs.health.improvement import FloatArray, Improvement, jumps_sd, kendall_tau
 
 WINDOW = 100
 """Episodes that a ``return_mean_100`` is the mean of."""
@@ -17,6 +17,8 @@ CHANCE = 1.96
 """Standard deviations of Kendall's tau that noise stays within in 95 % of runs."""
 NOISE = 3.0
 """Standard errors that a gain must be larger than, as in :class:`Improvement`."""
+EVEN = 1e-6
+"""Difference between mean lengths, over their size, up to which all episodes are as long."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,21 +41,33 @@ class Smoothed(History):
 
     @cached_property
     def improved(self) -> bool | None:
-        """Whether the score has improved, and by more than the noise of means of 100 episodes."""
-        plain = Improvement()
+        """Whether the score has improved, and by more than the noise of means of 100 episodes.
+
+        What first rows are biased by is that short episodes finish first. Where all episodes are
+        of one length, the first row is a start like any other, and the only one that is left of a
+        task learnt within 100 episodes; it is the mean of fewer of them.
+        """
+        plain = Improvement(episodes=0, leap=Improvement.relative) if self._even else Improvement()
         rose = plain(self.scores, self.series("episodes"))
         if not rose:
             return rose
         r = self.scores[np.isfinite(self.scores)]
         last = math.ceil(r.size / 3)
         plateau, first = float(np.median(r[-last:])), float(r[0])
-        if plateau - first <= plain.leap * max(abs(plateau), abs(first)):
-            first = self._settled_start(r)
-        jumps = np.diff(r)
-        sd = 1.4826 * float(np.median(np.abs(jumps - np.median(jumps))))  # a leap is no noise
         # Rows that differ by e new episodes have jumps of sd sqrt(2e) / 100 of an episode's sd.
-        sd *= math.sqrt(self.repeats / 2)
-        return plateau - first > NOISE * sd * math.sqrt(1 + min(1.0, self.repeats / last))
+        sd = jumps_sd(r) * math.sqrt(self.repeats / 2)
+        end = min(1.0, self.repeats / last)
+        if plateau - first > plain.leap * max(abs(plateau), abs(first)):
+            fewer = self.repeats if self._even else 1.0
+            if plateau - first > NOISE * sd * math.sqrt(fewer + end):
+                return True
+        return plateau - self._settled_start(r) > NOISE * sd * math.sqrt(1 + end)
+
+    @property
+    def _even(self) -> bool:
+        """Whether all episodes are of the same length."""
+        lengths = self.recent("episode_length", len(self))
+        return bool(lengths.size and np.ptp(lengths) <= EVEN * lengths.max())
 
     def _settled_start(self, r: FloatArray) -> float:
         """The mean of the first rows [R] whose window is full: short episodes finish first."""

@@ -4,7 +4,8 @@ Some traps are dealt with here. RLlib writes NaN where it has nothing to say: a 
 episode has finished, a loss when nothing was learnt. It logs a KL of 0 in every row when it does
 not compute it. And smoothed returns hide how many episodes are behind a row, which the start of a
 run cannot be judged without, so they are estimated from steps and episode lengths. Nobody logs the
-largest entropy there can be: it is known from the start of a policy of few choices.
+largest entropy there can be: it is known from the start of a policy of few choices. Nor does SB3
+log the discount: one of 0 is known by an explained variance of NaN.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def translated(
         if "loss" in other.casefold():
             _watch(rows, other)
     _normalise_entropy(rows)
+    _infer_discount(rows)
     for row in rows:
         row.pop(_RECORD, None)
     exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
@@ -210,6 +212,23 @@ def _normalise_entropy(rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
             if "entropy" in row:
                 row["entropy_normalised"] = row["entropy"] / highest
+
+
+def _infer_discount(rows: Sequence[dict[str, Any]]) -> None:
+    """A discount of 0 where no row's explained variance is a number: all targets are the same.
+
+    With any other, steps before the end of an episode and at its end have targets that differ,
+    unless nothing is paid; and then the returns do not differ either. (Returns that have become
+    all the same also leave no variance, but not from the first row on.)
+    """
+    explained = [row["explained_variance"] for row in rows if "explained_variance" in row]
+    returns = np.concatenate([_column(rows, name) for name in RETURNS])
+    returns = returns[np.isfinite(returns)]
+    if any("gamma" in row for row in rows) or len(explained) < len(rows) / 2 or not returns.size:
+        return
+    if np.isnan(explained).all() and np.ptp(returns) > 0:
+        for row in rows:
+            row["gamma"] = 0.0
 
 
 def _column(rows: Sequence[dict[str, Any]], name: str) -> FloatArray:

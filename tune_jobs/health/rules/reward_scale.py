@@ -19,6 +19,8 @@ class RewardScale(Rule):
 
     Size alone is no fault: runs with returns of -1,000 learn. So either the value explains
     nothing or (large returns) the gradients are always clipped, and the score has not improved.
+    Below ``tiny`` not even that can be told: the values' first errors are larger than the returns.
+    A score that tends upwards clears returns that are not ``vast``.
     Logs of normalised rewards may show the raw returns: there the value loss is small, and nothing
     is said.
 
@@ -42,6 +44,13 @@ class RewardScale(Rule):
     """Size of the returns (of the targets, where known) above which they are large."""
     small: Annotated[float, Positive] = 0.01
     """Size below which they are small."""
+    vast: Annotated[float, Positive] = 1e5
+    """Size above which a trend clears nothing: Adam learns a little at any scale."""
+    tau: Annotated[float, Fraction] = 0.3
+    """Kendall's tau of the score above which it tends upwards."""
+    tiny: Annotated[float, Positive] = 1e-4
+    """Size below which the optimiser's epsilon (1e-5 in SB3) and the rounding of SB3's Monitor
+    (1e-6) count. A mean of 100 episodes, some of which earned as little as 0.01, is larger."""
     error: Annotated[float, Positive] = 100.0
     """Value loss below which large returns are taken to have been normalised."""
     explained: Annotated[float, Between(-1, 1)] = 0.05
@@ -65,8 +74,10 @@ class RewardScale(Rule):
         size = _middle(np.abs(history.recent(name, self.rows)))
         loss = _middle(history.recent("value_loss", self.rows))
         large = size > self.large and loss > self.error
-        shown = self._shown(history, large)
+        shown = self._shown(history, large, 0 < size < self.tiny)
         if not (large or 0 < size < self.small) or not shown:
+            return None
+        if history.trend > self.tau and size < self.vast:
             return None
         sizes = np.abs(history.series(name))
         return Finding(
@@ -78,11 +89,13 @@ class RewardScale(Rule):
             self.remedy,
         )
 
-    def _shown(self, history: History, large: bool) -> str:
+    def _shown(self, history: History, large: bool, tiny: bool) -> str:
         """What it does to the learning, in words; empty if nothing."""
         explained = _middle(history.recent("explained_variance", self.rows))
         if explained < self.explained:
             return f"explained variance is {explained:.2g}"
+        if tiny:
+            return "which is lost in the noise of the updates"
         clipped = _middle(history.recent("grad_clipped_share", self.rows))
         if large and clipped > self.clipped:
             return f"{clipped:.0%} of the gradients are clipped"
