@@ -71,8 +71,9 @@ class TrainingSettings:
     """Folder for every rollout as a Parquet file; `""` records nothing."""
     pipeline: bool = False
     """Collect the next rollouts while learning (remote runners): exactly one update behind."""
-    model: Literal["mlp", "set"] = "mlp"
-    """Policy network: `mlp`, or `set` for observations made of nodes."""
+    model: Literal["mlp", "set", "graph", "scorer"] = "mlp"
+    """Policy network: `mlp`, `set` for observations made of nodes, `graph` for nodes and edges, or
+    `scorer` for candidates made of words."""
     hidden: tuple[int, ...] = (64, 64)
     """Width of each hidden layer (of each attention block, for `set`)."""
     value_hidden: tuple[int, ...] = ()
@@ -83,6 +84,9 @@ class TrainingSettings:
     """How the value of a choice is drawn: on a grid, or from a Beta density."""
     bins: Annotated[int, Between(2)] = 21
     """Grid points of `bins`."""
+    initial_log_std: Annotated[float, Between(-10, 3)] = 0.0
+    """Log standard deviation of a Box action's values at first, in units of half their range: at 0
+    a third of those drawn around the middle lie beyond their bounds, at -0.5 a tenth."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -134,7 +138,7 @@ class TrainingSettings:
     def model_config(self) -> dict[str, Any]:
         """What the policy network is built from."""
         names = ("hidden", "value_hidden", "activation", "value_distribution", "bins")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*names, "initial_log_std")}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from algos.distributions import (
+    FORBIDDEN,
     BetaValue,
     BinnedValue,
     Categorical,
@@ -21,6 +22,7 @@ from algos.distributions import (
     Product,
     columns_of,
 )
+from algos.topk import TopK
 from envs.validation import InputError
 
 Array = np.ndarray[Any, Any]
@@ -32,7 +34,8 @@ class Head(ABC):
 
     Attributes:
         space: the single environment's action space.
-        size: numbers that the network gives for an observation.
+        size: numbers that the network gives for an observation; 0: as many as the observation has
+            things to pick from.
         free: parameters that do not depend on the observation (log standard deviations).
         choices: options of the one discrete choice; 0 where there is not exactly one.
         columns: names of the action columns.
@@ -170,6 +173,37 @@ class BoxHead(Head):
         return {"value": value.reshape(len(value), -1).astype(np.float32)}
 
 
+class TopKHead(Head):
+    """A logit for each thing that each of R rows may pick: ordered picks of k of them.
+
+    Actions are ``picks [R, k]``: numbers within their row, -1 where nothing is left.
+    """
+
+    space: spaces.Box
+    columns = ("picks",)
+    size = 0
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__(space)
+        self.rows, self.k = space.shape
+
+    def dist(self, outputs: Tensor, free: Tensor | None = None, mask: Tensor | None = None) -> Dist:
+        """outputs [N, R, D], ``FORBIDDEN`` where a row has no such choice, D at least k."""
+        return TopK(outputs, outputs > FORBIDDEN / 2, self.k)
+
+    def named(self, outputs: Tensor, free: Tensor) -> dict[str, Tensor]:
+        """See :class:`Head`."""
+        return {"picks": outputs}
+
+    def env_action(self, action: Columns) -> Any:
+        """See :class:`Head`."""
+        return action["picks"].astype(self.space.dtype)
+
+    def stored(self, action: Any) -> dict[str, Array]:
+        """See :class:`Head`."""
+        return {"picks": np.asarray(action, np.int64)}
+
+
 class ChooseHead(Head):
     """A logit for each choice and the parameters of its value."""
 
@@ -254,7 +288,8 @@ def head_for(space: spaces.Space[Any], value: str = "bins", bins: int = 21) -> H
 
     Args:
         space: Discrete, MultiDiscrete, MultiBinary, a Box of floats, or a Dict or Tuple of them;
-            Dict(choice=Discrete, value=Box(-1, 1)) is a choice with a value of its own.
+            Dict(choice=Discrete, value=Box(-1, 1)) is a choice with a value of its own, and a Box
+            of whole numbers from -1 [R, k] are k picks in each of R rows.
         value: ``bins`` (a grid of ``bins`` points) or ``beta``: how the value of a choice is drawn.
         bins: number of grid points.
 
@@ -267,11 +302,15 @@ def head_for(space: spaces.Space[Any], value: str = "bins", bins: int = 21) -> H
         return MultiDiscreteHead(space)
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
         return BoxHead(space)
+    if isinstance(space, spaces.Box) and len(space.shape) == 2 and (space.low == -1).all():
+        return TopKHead(space)
     if isinstance(space, spaces.Dict) and _is_choice_with_value(space):
         return ChooseHead(space, value, bins)
     if isinstance(space, spaces.Dict | spaces.Tuple) and len(space):
         named = space.items() if isinstance(space, spaces.Dict) else enumerate(space)
-        return ProductHead(space, {str(n): head_for(part, value, bins) for n, part in named})
+        parts = {str(n): head_for(part, value, bins) for n, part in named}
+        if all(part.size for part in parts.values()):  # picks go with nothing else
+            return ProductHead(space, parts)
     raise InputError(
         f"No policy here can act in {space}. Use Discrete, MultiDiscrete, MultiBinary, a Box of "
         "floats, or a Dict or Tuple of them, for example by a gymnasium wrapper that transforms "

@@ -23,6 +23,26 @@ def total(terms: Mapping[str, Tensor]) -> Tensor:
     return reduce(add, terms.values()).mean()
 
 
+def compared(dist: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """A policy and rows of a minibatch -> logp, logp_old, advantages, [N] each or [N, R].
+
+    Where an action is a choice in each of R rows of a graph, each has a ratio of its own: their
+    product leaves any clip within an update, as a whole text's does. Its advantage is its own, too,
+    where rewards are means over rows (``Rollout.row_advantages``), and else that of the action.
+    """
+    if "row_logp" not in batch:
+        return dist.logp(batch), batch["logp"], batch["advantages"]
+    advantages = batch.get("row_advantages")
+    if advantages is None:
+        advantages = batch["advantages"][:, None]
+    return dist.row_logp(batch), batch["row_logp"], advantages
+
+
+def per_action(loss: Tensor) -> Tensor:
+    """A loss [N], or [N, R] of rows -> [N], rows averaged."""
+    return loss.mean(-1) if loss.ndim > 1 else loss
+
+
 def clipped_surrogate(logp: Tensor, logp_old: Tensor, advantages: Tensor, clip: float) -> Tensor:
     """logp, logp_old, advantages [N] -> loss [N] (Schulman et al. 2017, eq. 7, negated).
 

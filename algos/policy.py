@@ -90,7 +90,7 @@ class Policy:
 
     def act(self, observation: Any, *, greedy: bool = True) -> Any:
         """The environment action for one observation."""
-        batch = _stacked(observation, self.observation_space)
+        batch = _stacked(observation, self.observation_space, self.module.any_size)
         action = self.act_batch(batch, greedy=greedy)
         if isinstance(action, dict):
             return {name: value[0] for name, value in action.items()}
@@ -104,7 +104,14 @@ class Policy:
         return self.module.head.env_action({name: part.numpy() for name, part in action.items()})
 
 
-def _stacked(observation: Any, space: spaces.Space[Any]) -> Any:
+def same_kind(own: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
+    """Whether two spaces differ by sizes alone: a policy over nodes acts in both."""
+    if isinstance(own, spaces.Dict) and isinstance(other, spaces.Dict):
+        return set(own) == set(other) and all(same_kind(own[n], other[n]) for n in own)
+    return type(own) is type(other) and len(own.shape or ()) == len(other.shape or ())
+
+
+def _stacked(observation: Any, space: spaces.Space[Any], any_size: bool) -> Any:
     """One observation as a batch of one, in the types of its space.
 
     Raises:
@@ -113,7 +120,7 @@ def _stacked(observation: Any, space: spaces.Space[Any]) -> Any:
     if isinstance(space, spaces.Dict | spaces.Tuple):
         parts = dict(space.spaces) if isinstance(space, spaces.Dict) else dict(enumerate(space))
         try:
-            stacked = {name: _stacked(observation[name], part) for name, part in parts.items()}
+            stacked = {n: _stacked(observation[n], part, any_size) for n, part in parts.items()}
         except (LookupError, TypeError) as error:
             raise InputError(
                 f"This policy acts on {space}, but a part is missing: {error}."
@@ -121,7 +128,8 @@ def _stacked(observation: Any, space: spaces.Space[Any]) -> Any:
         return stacked if isinstance(space, spaces.Dict) else tuple(stacked.values())
     array, dtype = np.asarray(observation), space.dtype
     assert dtype is not None  # noqa: S101
-    if array.shape != space.shape or not np.can_cast(array.dtype, dtype, "same_kind"):
+    fits = array.ndim == len(space.shape or ()) if any_size else array.shape == space.shape
+    if not fits or not np.can_cast(array.dtype, dtype, "same_kind"):
         raise InputError(
             f"This policy acts on {space}, but the observation has shape {array.shape} and type "
             f"{array.dtype}."

@@ -11,14 +11,22 @@ from typing import Annotated, Any
 
 from torch import Tensor
 
-from algos.advantages import gae, normalised, value_statistics
+from algos.advantages import gae, value_statistics
 from algos.algorithm import ColumnAlgorithm
 from algos.columns import Columns
 from algos.config import TrainingSettings
 from algos.exploration import adapted_entropy_coef, adapted_kl_coef, entropies, marginal_entropy
 from algos.heads import Head
-from algos.losses import clipped_share, clipped_surrogate, kl_estimate, value_loss
-from algos.rollout import Rollout
+from algos.losses import (
+    clipped_share,
+    clipped_surrogate,
+    compared,
+    kl_estimate,
+    per_action,
+    value_loss,
+)
+from algos.rollout import Rollout, normalised_advantages
+from algos.topk import entropy_per_choice
 from envs.validation import Fraction, InputError, NonNegative, Positive
 
 
@@ -76,7 +84,8 @@ class PPO(ColumnAlgorithm):
             settings.lam,
         )
         returns = advantages + rollout.values
-        return rollout.rows(advantages=advantages, returns=returns, values=rollout.values)
+        by_row = rollout.row_advantages(advantages)
+        return rollout.rows(advantages=advantages, returns=returns, values=rollout.values, **by_row)
 
     @staticmethod
     def prepare(rows: Columns, settings: PPOSettings) -> tuple[Columns, dict[str, float]]:
@@ -84,7 +93,7 @@ class PPO(ColumnAlgorithm):
         metrics = {"advantage_std": float(rows["advantages"].std())}
         metrics |= value_statistics(rows["values"], rows["returns"])
         if settings.normalise_advantages:
-            rows = rows.with_columns(advantages=normalised(rows["advantages"]))
+            rows = normalised_advantages(rows)
         return rows, metrics
 
     @staticmethod
@@ -96,17 +105,17 @@ class PPO(ColumnAlgorithm):
     ) -> dict[str, Tensor]:
         """Clipped surrogate, value error, entropy bonus, KL penalty and diversity bonus."""
         dist, values = forward["dist"], forward["value"]
-        logp = dist.logp(batch)
+        logp, old, advantages = compared(dist, batch)
         error = value_loss(values, batch["returns"], batch["values"], settings.value_clip)
         terms = {
-            "policy": clipped_surrogate(logp, batch["logp"], batch["advantages"], settings.clip),
+            "policy": per_action(clipped_surrogate(logp, old, advantages, settings.clip)),
             "value": settings.value_coef * error,
         }
         # The graph of a term without weight would cost a tenth of the update, for nothing.
         if weight := coefficients["entropy_coef"]:
-            terms["entropy"] = -weight * dist.entropy()
+            terms["entropy"] = -weight * entropy_per_choice(dist)
         if weight := coefficients["kl_coef"]:
-            terms["kl"] = weight * kl_estimate(logp, batch["logp"])
+            terms["kl"] = weight * per_action(kl_estimate(logp, old))
         if weight := settings.diversity_coef:
             terms["diversity"] = -weight * marginal_entropy(dist.choice_probabilities())
         return terms
@@ -117,8 +126,8 @@ class PPO(ColumnAlgorithm):
     ) -> dict[str, Tensor]:
         """What the update did to the policy, for people and health rules."""
         dist = forward["dist"]
-        logp, old = dist.logp(batch), batch["logp"]
-        policy = clipped_surrogate(logp, old, batch["advantages"], settings.clip)
+        logp, old, advantages = compared(dist, batch)
+        policy = clipped_surrogate(logp, old, advantages, settings.clip)
         value = value_loss(forward["value"], batch["returns"], batch["values"], settings.value_clip)
         return {
             "policy_loss": policy.mean(),

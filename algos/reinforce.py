@@ -18,16 +18,16 @@ from algos.advantages import (
     group_advantages,
     has_signal,
     leave_one_out,
-    normalised,
     value_statistics,
 )
 from algos.algorithm import ColumnAlgorithm
 from algos.columns import Columns
 from algos.config import EpisodeSettings
 from algos.exploration import entropies
-from algos.losses import kl_estimate, value_loss
+from algos.losses import compared, kl_estimate, per_action, value_loss
 from algos.requirements import Need
-from algos.rollout import Rollout
+from algos.rollout import Array, Rollout, normalised_advantages
+from algos.topk import entropy_per_choice
 from envs.validation import AtLeastOne, Fraction, InputError, NonNegative
 
 
@@ -89,13 +89,12 @@ class Reinforce(ColumnAlgorithm):
         if s.baseline == "value":
             advantages = gae(r.rewards, r.values, r.following, r.done, s.gamma, s.lam)
             returns = advantages + r.values
-            return r.rows(advantages=advantages, returns=returns, values=r.values)
-        groups = r.returns(s.gamma).reshape(-1, s.group_size)
-        if s.baseline == "leave_one_out":
-            advantages = leave_one_out(groups)
-        else:
-            advantages = group_advantages(groups, scale=False)
-        return r.compared(advantages, has_signal(groups))
+            by_row = r.row_advantages(advantages)
+            return r.rows(advantages=advantages, returns=returns, values=r.values, **by_row)
+        groups, rows = r.returns(s.gamma).reshape(-1, s.group_size), r.row_returns(s.gamma)
+        if rows is not None:  # each row is compared with the same row of other episodes
+            rows = _baselined(rows.reshape(-1, s.group_size, rows.shape[1]).swapaxes(1, 2), s)
+        return r.compared(_baselined(groups, s), has_signal(groups), rows)
 
     @staticmethod
     def prepare(rows: Columns, settings: ReinforceSettings) -> tuple[Columns, dict[str, float]]:
@@ -106,7 +105,7 @@ class Reinforce(ColumnAlgorithm):
         else:
             metrics["group_signal"] = float(rows["signal"].mean())
         if settings.normalise_advantages:
-            rows = rows.with_columns(advantages=normalised(rows["advantages"]))
+            rows = normalised_advantages(rows)
         return rows, metrics
 
     @staticmethod
@@ -118,15 +117,15 @@ class Reinforce(ColumnAlgorithm):
     ) -> dict[str, Tensor]:
         """-log p * advantage, value error, entropy bonus and KL to the reference."""
         dist = forward["dist"]
-        logp = dist.logp(batch)
-        terms = {"policy": -logp * batch["advantages"]}
+        logp, _, advantages = compared(dist, batch)
+        terms = {"policy": per_action(-logp * advantages)}
         if settings.baseline == "value":
             error = value_loss(forward["value"], batch["returns"], batch["values"], clip=0)
             terms["value"] = settings.value_coef * error
         if weight := coefficients["entropy_coef"]:
-            terms["entropy"] = -weight * dist.entropy()
+            terms["entropy"] = -weight * entropy_per_choice(dist)
         if weight := settings.reference_kl_coef:
-            terms["reference_kl"] = weight * kl_estimate(batch["reference_logp"], logp)
+            terms["reference_kl"] = weight * kl_estimate(batch["reference_logp"], _whole(logp))
         return terms
 
     @staticmethod
@@ -135,14 +134,26 @@ class Reinforce(ColumnAlgorithm):
     ) -> dict[str, Tensor]:
         """What the update did to the policy."""
         dist = forward["dist"]
-        logp = dist.logp(batch)
+        logp, old, advantages = compared(dist, batch)
         stats = {
-            "policy_loss": -(logp * batch["advantages"]).mean(),
-            "kl": kl_estimate(logp, batch["logp"]).mean(),
+            "policy_loss": -(logp * advantages).mean(),
+            "kl": kl_estimate(logp, old).mean(),
         }
         if settings.baseline == "value":
             error = value_loss(forward["value"], batch["returns"], batch["values"], clip=0)
             stats["value_loss"] = error.mean()
         if settings.reference_kl_coef:
-            stats["reference_kl"] = kl_estimate(batch["reference_logp"], logp).mean()
+            stats["reference_kl"] = kl_estimate(batch["reference_logp"], _whole(logp)).mean()
         return stats | entropies(dist)
+
+
+def _whole(logp: Tensor) -> Tensor:
+    """The log-probability [N] of actions, from that of their rows [N, R] if it has any."""
+    return logp.sum(-1) if logp.ndim > 1 else logp
+
+
+def _baselined(groups: Array, settings: ReinforceSettings) -> Array:
+    """Returns [..., G] of episodes from the same start -> advantages [..., G]."""
+    if settings.baseline == "leave_one_out":
+        return leave_one_out(groups)
+    return group_advantages(groups, scale=False)

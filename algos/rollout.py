@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from algos.advantages import normalised
 from algos.columns import Columns, Ragged
 
 Array = np.ndarray[Any, Any]
@@ -19,7 +20,9 @@ class Rollout:
     Attributes:
         columns: observation and action columns and ``logp``, each ``[T, B, ...]``; also ``start``,
             the seed of the episode, where several copies begin alike, and ``candidates.*`` and
-            ``judged``, ``[T, B, K, ...]``, where several actions were tried from the same state.
+            ``judged``, ``[T, B, K, ...]``, where several actions were tried from the same state;
+            and ``row_logp`` and ``row_reward``, ``[T, B, R]``, where an action is a choice in each
+            of R rows and the reward the mean of theirs.
         rewards, values, following: ``[T, B]``; ``following`` is the value of the next state, with
             terminated and truncated episodes already told apart.
         done, valid: ``[T, B]``; ``valid`` is false for the empty step in which a next-step
@@ -44,16 +47,34 @@ class Rollout:
         table = Columns(flat)
         return table if valid.all() else table.select(np.flatnonzero(valid))
 
-    def compared(self, advantages: Array, signal: Array) -> Columns:
+    def row_advantages(self, advantages: Array) -> dict[str, Array]:
+        """advantages [T, B] -> column ``row_advantages`` [T, B, R], if rows have rewards.
+
+        A row's own reward stands in for the mean of all; what follows is the same for each.
+        """
+        if "row_reward" not in self.columns:
+            return {}
+        own = self.columns["row_reward"] - self.rewards[..., None]
+        return {"row_advantages": advantages[..., None] + own}
+
+    def compared(
+        self, advantages: Array, signal: Array, row_advantages: Array | None = None
+    ) -> Columns:
         """Rows where each episode was compared with its group's, and all its steps count alike.
 
-        advantages ``[P, G]`` and whether a group had anything to tell, ``[P]``, for P G copies.
+        advantages ``[P, G]`` and whether a group had anything to tell, ``[P]``, for P G copies;
+        ``[P, R, G]`` where each row of an action was compared with its like.
         """
         shape = self.rewards.shape
         told = np.repeat(signal, advantages.shape[1])
+        by_row: dict[str, Array] = {}
+        if row_advantages is not None:
+            copies = row_advantages.swapaxes(1, 2).reshape(shape[1], -1)
+            by_row["row_advantages"] = np.broadcast_to(copies, (*shape, copies.shape[1]))
         return self.rows(
             advantages=np.broadcast_to(advantages.reshape(-1), shape),
             signal=np.broadcast_to(told, shape),
+            **by_row,
         )
 
     def episodes(self, **credit: Array) -> Columns:
@@ -70,6 +91,19 @@ class Rollout:
         """Discounted sum of the rewards of each copy's valid steps ``[B]``."""
         weights = np.float32(gamma) ** np.arange(len(self.rewards), dtype=np.float32)
         return np.where(self.valid, self.rewards * weights[:, None], 0).sum(0)
+
+    def row_returns(self, gamma: float) -> Array | None:
+        """The same for each row ``[B, R]``; None if rows have no rewards."""
+        if "row_reward" not in self.columns:
+            return None
+        weights = np.float32(gamma) ** np.arange(len(self.rewards), dtype=np.float32)
+        return np.einsum("t,tb,tbr->br", weights, self.valid, self.columns["row_reward"])
+
+
+def normalised_advantages(rows: Columns) -> Columns:
+    """The same rows, advantages (those of a graph's rows, too) of mean 0 and deviation 1."""
+    names = ("advantages", "row_advantages")
+    return rows.with_columns(**{n: normalised(rows[n]) for n in names if n in rows})
 
 
 def first_episodes(done: Array) -> tuple[Array, Array]:

@@ -182,6 +182,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 env.step, policy.head.env_action(acted)
             )
             self.observation = observation_columns(observation)
+            if "row_logp" in found and "row_reward" in infos:
+                _write(columns, t, length, {"row_reward": infos["row_reward"]})
             if infos:
                 statistics.note(infos, (terminated[t] | truncated[t]) & ~over)
                 if same_step and truncated[t].any():
@@ -222,9 +224,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
         policy: Any = self.module
         if "candidates" in self.needs:
             return self._chosen()
-        action, logp, value = policy.act(self.observation, self.generator)
-        acted = {name: part.numpy() for name, part in action.items()}
-        return acted, {"logp": logp.numpy()}, value.numpy()
+        action, logps, value = policy.decide(self.observation, self.generator)
+        acted, found = ({name: part.numpy() for name, part in d.items()} for d in (action, logps))
+        return acted, found, value.numpy()
 
     def _chosen(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
         """One of K candidates, all of which are tried from the same state [B] and judged."""

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from algos.models.base import PolicyModule
+from algos.models.graph import GraphPolicy
 from algos.models.mlp import MLP
+from algos.models.scorer import Scorer
 from algos.models.set import SetPolicy
 
-MODELS: dict[str, type[PolicyModule]] = {"mlp": MLP, "set": SetPolicy}
+MODELS: dict[str, type[PolicyModule]] = {
+    "mlp": MLP,
+    "set": SetPolicy,
+    "graph": GraphPolicy,
+    "scorer": Scorer,
+}

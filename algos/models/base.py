@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from algos.distributions import Action, Dist
 from algos.heads import head_for
+from algos.topk import log_probabilities
 from envs.validation import InputError
 
 OBSERVATION = "obs"
@@ -72,6 +73,12 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     :meth:`outputs`; everything else (distribution, value, masks, weights) is here.
     """
 
+    any_size: ClassVar[bool] = False
+    """Whether the same weights act on any number of nodes (or candidates)."""
+
+    picks: ClassVar[bool] = False
+    """Whether it gives a logit for each thing that may be picked (``heads.TopKHead``)."""
+
     def setup(self) -> None:
         """Build the network (called by RLlib)."""
         config = self.model_config
@@ -82,7 +89,13 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
                 f"The observation has a mask, but it would do nothing for {self.action_space}: it "
                 "names the legal choices of a Discrete action or of Dict(choice=..., value=...)."
             )
-        self.free = nn.Parameter(torch.zeros(self.head.free)) if self.head.free else None
+        if not (self.head.size or self.picks):
+            raise InputError(
+                f"model='graph' alone can pick {self.action_space.shape} edges of a graph: take it "
+                "with an observation made of nodes and edges."
+            )
+        start = torch.full((self.head.free,), float(config["initial_log_std"]))
+        self.free = nn.Parameter(start) if self.head.free else None
         self.build()
 
     @abstractmethod
@@ -101,7 +114,6 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         """Values [N] (RLlib's ValueFunctionAPI)."""
         return self.outputs(batch)[1]
 
-    @torch.no_grad()
     def act(
         self,
         observation: Mapping[str, np.ndarray[Any, Any]],
@@ -110,11 +122,23 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         greedy: bool = False,
     ) -> tuple[Action, Tensor, Tensor]:
         """Observation columns [B, ...] -> action columns, log-probability [B] and value [B]."""
+        action, logps, value = self.decide(observation, generator, greedy=greedy)
+        return action, logps["logp"], value
+
+    @torch.no_grad()
+    def decide(
+        self,
+        observation: Mapping[str, np.ndarray[Any, Any]],
+        generator: torch.Generator | None = None,
+        *,
+        greedy: bool = False,
+    ) -> tuple[Action, dict[str, Tensor], Tensor]:
+        """The same with ``logp [B]`` and, where there are rows, ``row_logp [B, R]`` by name."""
         batch = {name: torch.from_numpy(column) for name, column in observation.items()}
         forward = self._forward(batch)
         dist: Dist = forward["dist"]
         action = dist.mode() if greedy else dist.sample(generator)
-        return action, dist.logp(action), forward["value"]
+        return action, log_probabilities(dist, action), forward["value"]
 
     def condition(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """What the layers say about the network's health (names in ``algos/metrics.py``)."""

@@ -62,6 +62,8 @@ class Block(nn.Module):
 class SetPolicy(PolicyModule):
     """Attention over nodes: a logit (and value parameters) for each, the value from their mean."""
 
+    any_size = True
+
     def build(self) -> None:
         """Create the layers; the first hidden width is used for all blocks (and for the value).
 

@@ -150,7 +150,8 @@ def padded(graph: Graph, scores: Floats, kept: Bools, nodes: int, edges: int) ->
         kept: [E], true where an edge was already chosen.
         nodes: rows of ``nodes`` [nodes, f], its first N in use (``node_mask``).
         edges: rows of ``edge_features`` [edges, g] and columns of ``edges`` [2, edges], the first
-            E in use (``edge_mask``); those beyond are edges from node 0 to itself.
+            E in use (``edge_mask``); those beyond are edges from node 0 to itself. ``legal`` are
+            those that may still be chosen.
     """
     N, E = graph.matrix.shape[0], len(graph.rows)
     found = {
@@ -159,11 +160,13 @@ def padded(graph: Graph, scores: Floats, kept: Bools, nodes: int, edges: int) ->
         "edge_features": np.zeros((edges, EDGE_FEATURES), np.float32),
         "node_mask": np.zeros(nodes, np.float32),
         "edge_mask": np.zeros(edges, np.float32),
+        "legal": np.zeros(edges, np.float32),
     }
     found["nodes"][:N] = _node_features(graph)
     found["edges"][:, :E] = graph.rows, graph.columns
     found["edge_features"][:E] = _edge_features(graph, scores, kept)
     found["node_mask"][:N] = found["edge_mask"][:E] = 1
+    found["legal"][:E] = ~kept
     return found
 
 

@@ -229,6 +229,7 @@ class EdgeSelection(World[State]):
                 "edge_features": spaces.Box(-10.0, 10.0, (E, graph.EDGE_FEATURES), np.float32),
                 "node_mask": spaces.Box(0.0, 1.0, (N,), np.float32),
                 "edge_mask": spaces.Box(0.0, 1.0, (E,), np.float32),
+                "legal": spaces.Box(0.0, 1.0, (E,), np.float32),
                 "summary": summed,
             }
         )
@@ -265,7 +266,7 @@ class EdgeSelection(World[State]):
             "length": state.step,
         }
         if any(result.row_rewards is not None for result in results):
-            info["row_reward"] = np.zeros((len(results), self.nodes))
+            info["row_reward"] = np.zeros((len(results), self.nodes), np.float32)
             for own, result in zip(info["row_reward"], results, strict=True):
                 if result.row_rewards is not None:
                     own[: len(result.row_rewards)] = result.row_rewards

@@ -16,6 +16,7 @@ from algos.distributions import (
     Product,
 )
 from algos.heads import head_for
+from algos.topk import TopK
 from envs.validation import InputError
 
 CHOICE_AND_VALUE = spaces.Dict(choice=spaces.Discrete(3), value=spaces.Box(-1, 1, ()))
@@ -148,3 +149,21 @@ def test_the_parts_of_a_product_are_independent_and_add_up():
     assert total == pytest.approx(1)
     torch.testing.assert_close(dist.entropy(), left.entropy() + right.entropy())
     assert dist.max_entropy().item() == pytest.approx(np.log(6))
+
+
+def test_ordered_picks_are_for_whole_numbers_in_rows_that_may_be_left_out():
+    space = spaces.Box(-1, 8, (4, 2), np.int64)
+    head = head_for(space)
+    outputs = torch.randn(3, 4, 5)
+    outputs[:, 1, 1:] = -1e30
+    dist = head.dist(outputs)
+    assert isinstance(dist, TopK)
+    picks = dist.sample(torch.Generator().manual_seed(0))["picks"].numpy()
+    assert (picks[:, 1] == [0, -1]).all() and (np.delete(picks, 1, 1) >= 0).all()
+    action = head.env_action({"picks": picks})
+    assert all(one in space for one in action)
+    assert (head.stored(action)["picks"] == picks).all()
+    assert list(head.named(outputs, torch.empty(0))) == ["picks"]
+    for other in (spaces.Box(0, 8, (4, 2), np.int64), spaces.Dict(a=space, b=spaces.Discrete(2))):
+        with pytest.raises(InputError, match="No policy here can act in"):
+            head_for(other)

@@ -29,6 +29,7 @@ STRUCTURE = {
     *("num_envs", "rollout_length", "num_env_runners", "num_learners", "hang_s"),
     *("warm_start", "warm_start_episodes", "warm_start_epochs", "record", "pipeline"),
     *("model", "hidden", "value_hidden", "activation", "value_distribution", "bins"),
+    "initial_log_std",
     "v_star_cache",
 }
 """Settings that say how much is collected, where it is learnt and by which network, and what comes

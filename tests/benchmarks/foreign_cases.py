@@ -163,7 +163,7 @@ SICK = [
       for algo, env, seeds in (("PPO", "CartPole", (0, 178)), ("A2C", "Match", (1, 4, 131)))),
 ]  # fmt: skip
 
-RARELY = {"train_freq": 8, "gradient_steps": 1}
+RARELY: dict[str, Any] = {"train_freq": 8, "gradient_steps": 1}
 HEALTHY = _set(
     "healthy", (),
     _v("PPO", "CartPole", 10, 11, 12, 13, steps=30_000),

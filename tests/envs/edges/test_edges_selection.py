@@ -124,3 +124,11 @@ def test_padding_is_masked_and_leaves_the_rest_alone():
     np.testing.assert_array_equal(large["edges"][:, :E], small["edges"])
     np.testing.assert_array_equal(large["edge_features"][:E], small["edge_features"])
     assert not large["edge_features"][E:].any() and not large["nodes"][36:].any()
+
+
+def test_edges_that_are_kept_are_seen_and_not_legal_any_more():
+    graph = a_graph(6)
+    kept = np.arange(len(graph.rows)) % 3 == 0
+    found = padded(graph, graph.scores, kept, 36, len(kept) + 5)
+    assert found["legal"].tolist() == [*(~kept).tolist(), *[0] * 5]
+    assert found["edge_mask"].sum() == len(kept)

@@ -127,7 +127,7 @@ class _Passed:
         A part with a single option (as many a mask leaves) or a fixed spread shapes neither.
         """
         pull = self._slopes(self.terms["policy"].mean())
-        heard = pull[0].any(-1)
+        heard = pull[0].flatten(1).any(-1)
         if not heard.any():  # what is left is a spread, which no row has for itself
             heard[:] = True
         own = self._slopes((self.dist.logp(self.seen) + self.dist.entropy())[heard].sum())

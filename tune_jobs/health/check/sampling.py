@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -9,8 +11,9 @@ import numpy as np
 import torch
 
 from algos.distributions import BinnedValue
-from algos.heads import BoxHead, ChooseHead, DiscreteHead, MultiDiscreteHead
+from algos.heads import BoxHead, ChooseHead, DiscreteHead, MultiDiscreteHead, TopKHead
 from algos.models.base import MASK, observation_columns
+from algos.topk import TopK
 from tune_jobs.health.check.outcome import Outcome
 from tune_jobs.health.check.playing import sample
 from tune_jobs.health.check.statistics import frequencies_p
@@ -50,7 +53,8 @@ def sampler(subject: Subject, seconds: float) -> Outcome:
         for name, worst in (("illegal", max), ("p", min), ("mass", _furthest), ("errors", max))
     }
     _judge(outcome)
-    action, _, _ = module.act(_repeated(seen[0], 256), torch.Generator().manual_seed(9))
+    count = 4 if isinstance(module.head, TopKHead) else 256  # a graph takes a megabyte
+    action, _, _ = module.act(_repeated(seen[0], count), torch.Generator().manual_seed(9))
     if lost := _lost(module.head, {name: part.numpy() for name, part in action.items()}):
         outcome.find("action_altered", "stop", lost)
     return outcome
@@ -58,6 +62,8 @@ def sampler(subject: Subject, seconds: float) -> Outcome:
 
 def _drawn(module: Any, observation: Mapping[str, Array], seed: int) -> dict[str, Any]:
     """What many draws for one observation say."""
+    if isinstance(module.head, TopKHead):
+        return _picked(module, observation, seed)
     batch = _repeated(observation, DRAWS)
     action, logp, _ = module.act(batch, torch.Generator().manual_seed(seed))
     tensors = {name: torch.from_numpy(column) for name, column in batch.items()}
@@ -79,6 +85,35 @@ def _drawn(module: Any, observation: Mapping[str, Array], seed: int) -> dict[str
         every = {name: torch.from_numpy(column) for name, column in columns.items()}
         masses = module._forward(rows)["dist"].logp(every).double().exp().numpy() * widths
     return told | {"mass": float(masses.sum()), "p": frequencies_p(counts, masses)}
+
+
+def _picked(module: Any, observation: Mapping[str, Array], seed: int) -> dict[str, Any]:
+    """The same of ordered picks: of the row with the most orders that can all be gone through."""
+    rows = {name: torch.from_numpy(c) for name, c in _repeated(observation, 1).items()}
+    with torch.no_grad():
+        dist: TopK = module._forward(rows)["dist"]
+    legal = dist.mask[0].sum(-1).tolist()
+    orders = [math.perm(count, min(dist.k, count)) for count in legal]
+    row = max(range(len(legal)), key=lambda r: orders[r] if orders[r] <= MOST else 0)
+    told: dict[str, Any] = {"illegal": None, "p": None, "mass": None, "errors": 0.0}
+    if not 1 < orders[row] <= MOST:
+        return told
+
+    def copies(count: int) -> TopK:
+        shape = (count, 1, dist.logits.shape[-1])
+        logits, mask = (part[:, row, None].expand(shape) for part in (dist.logits, dist.mask))
+        return TopK(logits, mask, dist.k)
+
+    drawn = copies(DRAWS).sample(torch.Generator().manual_seed(seed))["picks"][:, 0].tolist()
+    free = dist.mask[0, row].nonzero()[:, 0].tolist()
+    padding = (-1,) * max(dist.k - len(free), 0)
+    every = [p + padding for p in itertools.permutations(free, dist.k - len(padding))]
+    place = {picks: i for i, picks in enumerate(every)}
+    found = [place[tuple(picks)] for picks in drawn if tuple(picks) in place]
+    masses = copies(len(every)).row_logp({"picks": torch.tensor(every)[:, None]}).exp()[:, 0]
+    counts = np.bincount(found, minlength=len(every))
+    told["p"] = frequencies_p(counts, masses.double().numpy()) if found else 0.0
+    return told | {"illegal": len(drawn) - len(found), "mass": float(masses.sum())}
 
 
 def _judge(outcome: Outcome) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -17,8 +18,10 @@ from algos.environments import env_spec, make_vector_env
 from algos.models import MODELS
 from algos.requirements import Need, check_needs, offered
 from algos.runner import ColumnRunner
+from envs import FAMILIES
 from envs.batched import World
 from envs.validation import InputError
+from tune_jobs.evaluate import choosing
 from tune_jobs.loading import env_id, load_job, preset_names
 
 SPREAD = 0.3
@@ -130,8 +133,16 @@ def spread(module: Any, size: float) -> Any:
     return module
 
 
-def subject_of(name: str, algo: str = "") -> Subject:
+def subject_of(
+    name: str, algo: str = "", env_kwargs: Mapping[str, Any] | None = None, scm: str = ""
+) -> Subject:
     """The subject that a preset, a job file, a family or a Gymnasium id names.
+
+    Args:
+        name: the preset, file, family or id.
+        algo: the algorithm; empty takes the preset's or file's, or PPO.
+        env_kwargs: arguments of the environment, beside the preset's or file's.
+        scm: the model of a causal environment; empty takes the one it has anyway.
 
     Raises:
         InputError: there is none of that name, or the algorithm cannot learn in it.
@@ -144,6 +155,10 @@ def subject_of(name: str, algo: str = "") -> Subject:
     else:
         subject = Subject(env_id(name), {}, algo or "ppo")
     env_spec(subject.env)  # one that does not exist is a wrong call, not a bad environment
+    subject.env_kwargs = {**subject.env_kwargs, **(env_kwargs or {})}
+    subject.env_kwargs |= choosing(scm, subject.env) if scm else {}
+    if subject.env.removeprefix("envs:") in FAMILIES:
+        _ = subject.world  # and so is one of ours with arguments that it refuses
     needs: frozenset[Need] = subject.algorithm.needs(subject.settings)
     if algo and needs:
         try:

@@ -1,0 +1,162 @@
+"""A policy over the nodes and edges of a graph of any size.
+
+Reads a Dict observation with ``nodes [n, f]``, ``edges [2, E]`` sorted by their first row,
+``edge_features [E, g]``, ``node_mask [n]``, ``edge_mask [E]`` and, where there are any, ``legal
+[E]`` (edges that may be picked) and ``summary [c]``. Graphs of a batch become one large graph, and
+what is padding is never looked at. The layers are those of GraphSAGE (Hamilton et al. 2017), mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain, pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
+
+from algos.distributions import FORBIDDEN
+from algos.heads import TopKHead
+from algos.models.base import PolicyModule, initialised
+from envs.validation import InputError
+
+SCORED = 32
+"""Width of what an edge's score is made from."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    """M edges of N graphs with n nodes each as one graph of N n nodes."""
+
+    graph: Tensor
+    """[M]: which graph an edge is of."""
+    number: Tensor
+    """[M]: its number within its graph."""
+    rows: Tensor
+    """[M]: the node whose edge it is, in order."""
+    columns: Tensor
+    """[M]: the node it leads to."""
+    starts: Tensor
+    """[N n]: where each node's edges begin."""
+
+    @classmethod
+    def of(cls, edges: Tensor, mask: Tensor, nodes: int) -> Edges:
+        """Edges [N, 2, E] and mask [N, E] of those that are real -> without the others."""
+        graph, number = mask.nonzero(as_tuple=True)
+        rows, columns = edges[graph, :, number].T.contiguous() + graph * nodes
+        degree = torch.bincount(rows, minlength=len(edges) * nodes)
+        return cls(graph, number, rows, columns, degree.cumsum(0) - degree)
+
+    def mean(self, values: Tensor, at: Tensor) -> Tensor:
+        """Values [S, w] and their places at [M] -> mean over each node's edges [N n, w], else 0."""
+        return embedding_bag(at, values, self.starts, mode="mean")
+
+
+class Sage(nn.Module):
+    """x_i -> relu(U x_i + V mean of x_j over the edges of i)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.own, self.others = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, edges: Edges) -> Tensor:
+        """X [N n, w] -> [N n, w]."""
+        return torch.relu(self.own(x) + self.others(edges.mean(x, edges.columns)))
+
+
+class GraphPolicy(PolicyModule):
+    """GraphSAGE: picks by the scores of edges, other actions and the value from pooled nodes."""
+
+    any_size = True
+    picks = True
+
+    def build(self) -> None:
+        """Create the layers; the first hidden width is used for all layers (and for the value).
+
+        Raises:
+            InputError: an observation that is no graph, or picks of something else than its edges.
+        """
+        parts = {name.removeprefix("obs."): space for name, space in self.columns.items()}
+        missing = {"nodes", "edges", "edge_features", "node_mask", "edge_mask"} - set(parts)
+        unread = set(parts) - {"nodes", "edges", "edge_features", "node_mask", "edge_mask"}
+        if missing or unread - {"legal", "summary"}:
+            raise InputError(
+                "The graph model needs a Dict observation of nodes, edges, edge_features, "
+                "node_mask and edge_mask, and reads legal and summary too, but what is observed "
+                f"is {sorted(parts)}. Take observation='graph' (EdgeSelection-v0) or model='mlp'."
+            )
+        sizes = {name: (space.shape or (1,))[-1] for name, space in parts.items()}
+        self.context = sizes.get("summary", 0)
+        self.for_each_node = False
+        if isinstance(self.head, TopKHead):
+            self.for_each_node = self.head.rows == sizes["node_mask"]
+            if not self.for_each_node and self.head.rows != 1:
+                raise InputError(
+                    f"The graph model picks edges of each of {sizes['node_mask']} nodes or of the "
+                    f"whole graph, but the action has {self.head.rows} rows."
+                )
+        widths = self.model_config["hidden"]
+        width = widths[0]
+        self.embed = nn.Linear(sizes["nodes"] + sizes["edge_features"], width)
+        self.layers = nn.ModuleList(Sage(width) for _ in widths)
+        if isinstance(self.head, TopKHead):
+            self.ends = nn.Linear(width, 2 * SCORED)
+            self.between = nn.Linear(sizes["edge_features"], SCORED, bias=False)
+            self.score = nn.Linear(SCORED, 1, bias=False)
+        else:
+            self.policy = self._perceptron((width,), self.head.size, 0.01)
+        self.critic = self._perceptron(self.model_config["value_hidden"] or (width,), 1, 1.0)
+
+    def _perceptron(self, hidden: tuple[int, ...], size: int, gain: float) -> nn.Sequential:
+        """Over pooled nodes and summary; the last layer begins with this gain."""
+        pooled = self.model_config["hidden"][0] + self.context
+        layers = [(nn.Linear(*pair), nn.ReLU()) for pair in pairwise((pooled, *hidden))]
+        return nn.Sequential(
+            *chain.from_iterable(layers), initialised(nn.Linear(hidden[-1], size), gain)
+        )
+
+    def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """See :class:`PolicyModule`; of picks the outputs are [N, R, D], ``FORBIDDEN`` if none."""
+        nodes = batch["obs.nodes"].float()
+        N, n, _ = nodes.shape
+        edges = Edges.of(batch["obs.edges"], batch["obs.edge_mask"] > 0, n)
+        features = batch["obs.edge_features"][edges.graph, edges.number].float()
+        own = edges.mean(features, torch.arange(len(features), device=nodes.device))
+        x = torch.relu(self.embed(torch.cat([nodes.flatten(0, 1), own], -1)))
+        for layer in self.layers:
+            x = layer(x, edges)
+        real = batch["obs.node_mask"].float()
+        pooled = (real[..., None] * x.view(N, n, -1)).sum(1) / real.sum(1, keepdim=True)
+        if self.context:
+            pooled = torch.cat([pooled, batch["obs.summary"].float()], -1)
+        value = self.critic(pooled)[:, 0]
+        if not isinstance(self.head, TopKHead):
+            return self.policy(pooled), value
+        return self._by_row(self._scores(x, features, edges), edges, batch), value
+
+    def _scores(self, x: Tensor, features: Tensor, edges: Edges) -> Tensor:
+        """v . relu(U x_i + V x_j + W f_ij) [M]; nodes are projected once, not for each edge."""
+        first, second = self.ends(x).split(SCORED, -1)
+        both = first.index_select(0, edges.rows) + second.index_select(0, edges.columns)
+        return self.score(torch.relu(both + self.between(features)))[:, 0]
+
+    def _by_row(self, scores: Tensor, edges: Edges, batch: Mapping[str, Tensor]) -> Tensor:
+        """Scores [M] -> [N, R, D], R nodes or 1, D the most edges of any (at least k)."""
+        assert isinstance(self.head, TopKHead)  # noqa: S101
+        N, n, _ = batch["obs.nodes"].shape
+        if self.for_each_node:
+            row, slot, rows = edges.rows, _numbers(edges), n
+        else:
+            row, slot, rows = edges.graph, edges.number, 1
+        width = max(int(slot.max()) + 1, self.head.k)
+        if "obs.legal" in batch:
+            legal = batch["obs.legal"][edges.graph, edges.number] > 0
+            scores = scores.masked_fill(~legal, FORBIDDEN)
+        table = scores.new_full((N * rows, width), FORBIDDEN)
+        return table.index_put((row, slot), scores).view(N, rows, width)
+
+
+def _numbers(edges: Edges) -> Tensor:
+    """The number of each edge within its node [M]."""
+    return torch.arange(len(edges.rows), device=edges.rows.device) - edges.starts[edges.rows]

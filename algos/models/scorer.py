@@ -1,0 +1,123 @@
+"""A policy that scores each candidate by its words and figures: any number of them, in one pass.
+
+Reads a Dict observation with ``candidates [K, L]`` (numbers of words; 0 is none), the words of the
+``instruction [L]`` and, where there are any, of the ``page [L]``, ``kinds [K]`` (whole numbers),
+``figures [K, F]``, ``context [C]`` and ``mask [K]``. All texts share one table of words, so that a
+word is like itself before anything is learnt. Illegal candidates are not even looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain, pairwise
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from algos.distributions import FORBIDDEN
+from algos.models.base import MASK, PolicyModule, initialised
+from envs.validation import InputError
+
+HEADS, SIZE = 4, 8
+"""How many likenesses of two texts there are, and how many numbers of a word each is made of."""
+SCALE = 0.15
+"""Of a bag: a word in common then adds about 0.7 to the inner product of two texts."""
+INSTRUCTION, PAGE, CANDIDATES = "obs.instruction", "obs.page", "obs.candidates"
+KINDS, FIGURES, CONTEXT = "obs.kinds", "obs.figures", "obs.context"
+TEXTS = (INSTRUCTION, PAGE, CANDIDATES)
+
+
+class Scorer(PolicyModule):
+    """Bags of words compared, then a perceptron for each candidate; a perceptron for the value."""
+
+    any_size = True
+
+    def build(self) -> None:
+        """Create the layers; ``hidden`` are the widths of both perceptrons (see value_hidden).
+
+        Raises:
+            InputError: an observation without candidates, or choices that are not the candidates.
+        """
+        words = self._words()
+        kinds: Any = self.columns.get(KINDS)
+        self.kinds = int(kinds.high.max()) + 1 if kinds else 0
+        self.asked = [name for name in (INSTRUCTION, PAGE) if name in self.columns]
+        others: list[Any] = [self.columns[n] for n in (FIGURES, CONTEXT) if n in self.columns]
+        size = self.kinds + (HEADS + 1) * len(self.asked)
+        size += sum(int(space.shape[-1]) for space in others)
+        # Small enough (131,072 numbers for 4,096 words) for a dense Adam to cost next to nothing,
+        # and large numbers: Adam's steps, which know no size, then move a word slowly.
+        self.table = nn.Parameter(torch.empty(words, HEADS * SIZE).normal_())
+        self.ask, self.offer = (nn.Linear(HEADS * SIZE, HEADS * SIZE, bias=False) for _ in range(2))
+        for layer in (self.ask, self.offer):
+            nn.init.eye_(layer.weight)
+        config = self.model_config
+        activation = nn.Tanh if config["activation"] == "tanh" else nn.ReLU
+        self.policy = _perceptron((size, *config["hidden"]), activation, 0.01)
+        critic = config["value_hidden"] or config["hidden"]
+        self.critic = _perceptron((2 * size, *critic), activation, 1.0)
+
+    def _words(self) -> int:
+        """How many different words there are, in an observation that can be scored."""
+        space, known = self.columns.get(CANDIDATES), {*TEXTS, KINDS, FIGURES, CONTEXT, MASK}
+        shape = space.shape if isinstance(space, spaces.Box) else ()
+        if len(shape) != 2 or shape[0] != self.head.choices or INSTRUCTION not in self.columns:
+            raise InputError(
+                "The scorer needs a Dict observation whose 'candidates' [K, L], numbers of words, "
+                "are the choices of the action, and an 'instruction' [L], but the observation is "
+                f"{self.observation_space} and the action {self.action_space}."
+            )
+        if unread := sorted(set(self.columns) - known):
+            raise InputError(
+                f"The scorer reads {', '.join(sorted(known))}; it would ignore {unread}."
+            )
+        found: list[Any] = [self.columns[name] for name in TEXTS if name in self.columns]
+        return max(int(space.high.max()) for space in found) + 1
+
+    def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """See :class:`PolicyModule`. A row without any legal candidate gets zeros, not NaN."""
+        N, K = batch[CANDIDATES].shape[:2]
+        legal = batch[MASK] > 0 if MASK in batch else batch[CANDIDATES].new_ones(N, K) > 0
+        row, place = legal.nonzero(as_tuple=True)  # M legal candidates in all
+        seen = self._seen(batch, row, place)
+        scores = seen.new_zeros(N, K).index_put((row, place), self.policy(seen)[:, 0])
+        # The value of what the policy would do, beside what there is to do; it may not move either.
+        seen, logits = seen.detach(), scores.detach().masked_fill(~legal, FORBIDDEN)
+        likely = logits.softmax(-1)[row, place]
+        even = 1 / legal.sum(-1).clamp_min(1)[row]
+        means = [
+            seen.new_zeros(N, seen.shape[1]).index_add(0, row, seen * share[:, None])
+            for share in (likely, even)
+        ]
+        return scores, self.critic(torch.cat(means, -1))[:, 0]
+
+    def _seen(self, batch: Mapping[str, Tensor], row: Tensor, place: Tensor) -> Tensor:
+        """What is known [M, size] of the candidates at row [M] and place [M]."""
+        offered = self.offer(self._bag(batch[CANDIDATES][row, place]))
+        parts: list[Tensor] = []
+        for name in self.asked:
+            like = (self.ask(self._bag(batch[name]))[row] * offered).view(-1, HEADS, SIZE).sum(-1)
+            parts += [like / SIZE**0.5, like.sum(-1, keepdim=True) / SIZE**0.5]
+        if self.kinds:
+            kinds = batch[KINDS][row, place].long()
+            parts.append(nn.functional.one_hot(kinds, self.kinds).float())
+        if FIGURES in batch:
+            parts.append(batch[FIGURES][row, place].float())
+        if CONTEXT in batch:
+            parts.append(batch[CONTEXT][row].float())
+        return torch.cat(parts, -1)
+
+    def _bag(self, words: Tensor) -> Tensor:
+        """Words [M, L] -> the sum of what they mean [M, HEADS * SIZE], scaled."""
+        real = words > 0  # most is padding, which the backward would sort with the rest
+        starts = nn.functional.pad(real.sum(-1).cumsum(0), (1, 0))[:-1]
+        flat = words[real].long()
+        return SCALE * nn.functional.embedding_bag(flat, self.table, starts, mode="sum")
+
+
+def _perceptron(widths: tuple[int, ...], activation: type[nn.Module], gain: float) -> nn.Module:
+    """Layers of these widths and one number above them."""
+    layers = [(nn.Linear(*sizes), activation()) for sizes in pairwise(widths)]
+    return nn.Sequential(*chain.from_iterable(layers), initialised(nn.Linear(widths[-1], 1), gain))
