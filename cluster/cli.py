@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,10 +78,16 @@ class Evaluate:
 
     checkpoint: tyro.conf.Positional[Path]
     """A checkpoint directory."""
-    episodes: int = 256
-    """Episodes, each on a seed of its own."""
+    episodes: int | None = None
+    """Episodes, each on a seed of its own: 256 unless said otherwise, or 32 with --quick."""
     seed: int = 0
     """The first of those seeds; training never uses them."""
+    env_kwargs: dict[str, str] = field(default_factory=dict[str, str])
+    """Arguments of the environment that differ from training: `--env-kwargs largest 12`."""
+    scm: str = ""
+    """Of a causal environment: the model or family to compare on, by name or file (my_scm.yaml)."""
+    quick: bool = False
+    """A first look: few episodes, and none of the baselines that take long."""
     json: bool = False
     """Print one JSON object on stdout and nothing else there."""
 
@@ -94,6 +100,10 @@ class Check:
     """The environment, or a preset or job file that names one."""
     algo: str = ""
     """The algorithm that is to learn in it; by default the preset's, or ppo."""
+    env_kwargs: dict[str, str] = field(default_factory=dict[str, str])
+    """Arguments of the environment: `--env-kwargs largest 12`."""
+    scm: str = ""
+    """Of a causal environment: its model or family, by name or file (my_scm.yaml)."""
     json: bool = False
     """Print one JSON object on stdout and nothing else there."""
 
@@ -215,9 +225,12 @@ def parse(argv: list[str]) -> Callable[[Console], Any]:
         case Report():
             return lambda c: commands.report(chosen.run, c)
         case Evaluate():
-            return lambda c: commands.evaluate(chosen.checkpoint, chosen.episodes, chosen.seed, c)
+            asked = (chosen.checkpoint, chosen.episodes, chosen.seed)
+            changed = (chosen.env_kwargs, chosen.scm)
+            return lambda c: commands.evaluate(*asked, *changed, chosen.quick, c)
         case Check():
-            return lambda c: commands.check(chosen.env, chosen.algo, c)
+            asked = (chosen.env, chosen.algo, chosen.env_kwargs, chosen.scm)
+            return lambda c: commands.check(*asked, c)
         case Doctor():
             return lambda c: health_commands.doctor(chosen.path, chosen.rename, c)
         case Explain():

@@ -9,12 +9,14 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+from envs.validation import InputError
 
 if TYPE_CHECKING:
     from tune_jobs.events import Row
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from tune_jobs.outcome import Outcome
 
 Answer = dict[str, Any]
+EPISODES, QUICK_EPISODES = 256, 32
+"""What a checkpoint is compared on, and for a first look."""
 
 
 class Interrupted(Exception):
@@ -89,19 +93,35 @@ def report(directory: Path, console: Console) -> Answer:
     return outcome.as_dict(directory)
 
 
-def evaluate(checkpoint: Path, episodes: int, seed: int, console: Console) -> Answer:
-    """A checkpoint beside random and the family's simple rules, on the same seeds."""
-    from algos.policy import Policy
-    from tune_jobs.evaluate import better_share
-    from tune_jobs.evaluate import evaluate as compare
+def evaluate(
+    checkpoint: Path,
+    episodes: int | None,
+    seed: int,
+    changed: Mapping[str, str],
+    scm: str,
+    quick: bool,
+    console: Console,
+) -> Answer:
+    """A checkpoint beside random and the family's simple rules, on the same seeds.
 
-    found, summary, score = compare(Policy.load(checkpoint), episodes, seed)
+    ``changed`` are arguments of the environment that differ from training, as YAML.
+    """
+    from algos.policy import Policy
+    from tune_jobs.evaluate import better_share, choosing
+    from tune_jobs.evaluate import evaluate as compare
+    from tune_jobs.events import plain
+
+    policy = Policy.load(checkpoint)
+    arguments = _read(changed) | (choosing(scm, policy.about["env"]) if scm else {})
+    if episodes is None:
+        episodes = QUICK_EPISODES if quick else EPISODES
+    found, summary, score = compare(policy, episodes, seed, arguments, quick)
     figures = {name: summary(e) for name, e in found.items()}
     better = better_share(found["policy"], found["random"], score)
     table = Table(title=f"{episodes} episodes from seed {seed}", title_justify="left", box=None)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for name in figures["policy"]:
-        table.add_column(name, justify="right")
+        table.add_column(name.replace("_", " "), justify="right")
     for name, row in figures.items():
         table.add_row(name.replace("_", " "), *(f"{value:.4g}" for value in row.values()))
     console.print(table)
@@ -110,14 +130,15 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, console: Console) -> An
         "checkpoint": str(checkpoint),
         "episodes": episodes,
         "seed": seed,
+        "env_kwargs": arguments,
         "score": score.removeprefix("-"),
-        "policy": figures.pop("policy"),
-        "baselines": figures,
+        "policy": plain(figures.pop("policy")),
+        "baselines": plain(figures),
         "better_than_random": better,
     }
 
 
-def check(env: str, algo: str, console: Console) -> Answer:
+def check(env: str, algo: str, env_kwargs: Mapping[str, str], scm: str, console: Console) -> Answer:
     """Whether an environment can be learnt from, and the learning machinery works in it."""
     from rich.text import Text
 
@@ -129,7 +150,7 @@ def check(env: str, algo: str, console: Console) -> Answer:
     def tell(question: str, seconds: float) -> None:
         progress.print(f"{question} (up to {seconds:.0f} s)", style="dim", highlight=False)
 
-    answer = examine(subject_of(env, algo), tell=tell)
+    answer = examine(subject_of(env, algo, _read(env_kwargs), scm), tell=tell)
     for line, style in lines(answer, console.width):
         console.print(Text(line, style=style), soft_wrap=True)
     stops = [f["symptom"] for f in answer["findings"] if f["severity"] == "stop"]
@@ -165,6 +186,23 @@ def new_directory(env: str, under: Path = Path("runs")) -> Path:
     """The first free ``runs/<env>-<date>-<number>``."""
     stem = f"{env.split(':')[-1].rsplit('-v', 1)[0].lower()}-{time.strftime('%Y-%m-%d')}"
     return next(path for i in itertools.count(1) if not (path := under / f"{stem}-{i}").exists())
+
+
+def _read(changed: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments of an environment from the command line, where their values are YAML.
+
+    Raises:
+        InputError: naming the one that is not.
+    """
+    import yaml
+
+    read: dict[str, Any] = {}
+    for name, value in changed.items():
+        try:
+            read[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"--env-kwargs {name} {value!r} is not YAML: put quotes.") from error
+    return read
 
 
 def _list(found: dict[str, str], console: Console, hint: str) -> None:

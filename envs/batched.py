@@ -30,6 +30,7 @@ from envs.arrays import (
     put,
     take,
 )
+from envs.experiment import Experiment
 from envs.validation import InputError
 
 Action: TypeAlias = Any
@@ -92,6 +93,8 @@ class World(ABC, Generic[StateT]):
     """What the discrete choices are called, for the shares in which they are taken."""
     baselines: Mapping[str, Agent]
     """Simple agents to compare with, by name."""
+    slow: ClassVar[frozenset[str]] = frozenset({"oracle"})
+    """Which baselines take so much longer than a policy that a first look leaves them out."""
     score: ClassVar[str]
     """The episode metric by which policies are compared."""
     score_mode: ClassVar[Literal["min", "max"]]
@@ -115,12 +118,34 @@ class World(ABC, Generic[StateT]):
     def reset(self, keys: Keys) -> tuple[StateT, Observation]:
         """The first state and observation of the episodes of keys [B]."""
 
+    def reset_to(self, keys: Keys, options: Mapping[str, Any]) -> tuple[StateT, Observation]:
+        """The first state and observation [B] that a reset's ``options`` ask for.
+
+        Raises:
+            InputError: options that this world does not have.
+        """
+        if options:
+            raise InputError(
+                f"{type(self).__name__} has no reset options, but it got {sorted(options)}."
+            )
+        return self.reset(keys)
+
     @abstractmethod
     def step(self, state: StateT, action: Action) -> Step[StateT]:
         """One step of all copies; pure."""
 
     def node_losses(self, state: StateT) -> Floats | None:
         """How badly each node is known [B, n], in worlds where nodes are learnt; else None."""
+        return None
+
+    def competitors(self, keys: Keys) -> dict[str, dict[str, Floats]]:
+        """What is no agent but belongs beside a policy, by name: its metrics [N] on keys [N]."""
+        del keys
+        return {}
+
+    def experiment(self, states: Sequence[StateT], actions: Sequence[Action]) -> Experiment | None:
+        """An episode told step by step, from its T + 1 states [1] and T actions [1]; or None."""
+        del states, actions
         return None
 
     @abstractmethod
@@ -179,7 +204,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         that their episodes differ by their actions alone.
         """
         if isinstance(seed, Sequence):
-            self._state, observation = self.world.reset(self._keys(seed))
+            self._state, observation = self.world.reset_to(self._keys(seed), options or {})
             return copied(observation), {}
         super().reset(seed=seed)
         if options and "reset_mask" in options:
@@ -192,7 +217,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         else:
             start = int(self.np_random.integers(2**63)) if seed is None else seed
             keys = random.keys(start, self.num_envs)
-        self._state, observation = self.world.reset(keys)
+        self._state, observation = self.world.reset_to(keys, options or {})
         return copied(observation), {}
 
     def _keys(self, seeds: Sequence[int | None]) -> Keys:
@@ -243,7 +268,7 @@ class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
         else:
             start = int(self.np_random.integers(2**63)) if seed is None else seed
             keys = random.keys(start, 1)
-        self.state, observation = self.world.reset(keys)
+        self.state, observation = self.world.reset_to(keys, options or {})
         return _only(observation), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import torch
 
 from algos.environments import make_vector_env
 from algos.metrics import METRICS
-from algos.policy import Policy
+from algos.policy import Policy, same_kind
 from algos.runner import TRAINING_SEED
-from envs import random
+from envs import FAMILIES, random
+from envs.arrays import take
 from envs.batched import World
-from envs.validation import InputError, unknown_name
+from envs.validation import InputError, fields_of, unknown_name
 from tune_jobs.events import EvaluationRow
 from tune_jobs.job import Job
 
@@ -38,13 +39,20 @@ class Episodes:
     traces: Array | None = None
     """Loss per node after 0..T interventions, averaged over seeds: [T + 1, n]."""
     choice_shares: list[float] = field(default_factory=list[float])
+    actions: list[Any] = field(default_factory=list[Any])
+    """What was done at each step, [N]."""
+    lengths: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[N]: how many steps each had."""
 
 
 def world_of(env: str, env_kwargs: Mapping[str, Any]) -> World[Any] | None:
     """The batched world behind an environment, None where there is only a Gymnasium environment."""
     made = make_vector_env(env, dict(env_kwargs), 1)
     made.close()
-    return getattr(made, "world", None)
+    world = getattr(made, "world", None)
+    if world is not None and world.stages:
+        world.stage = len(world.stages) - 1  # what a curriculum leads to
+    return world
 
 
 def score_of(job: Job) -> tuple[str, Any]:
@@ -68,19 +76,33 @@ def score_of(job: Job) -> tuple[str, Any]:
 
 
 def evaluate(
-    policy: Policy, episodes: int, seed: int
+    policy: Policy,
+    episodes: int,
+    seed: int,
+    changed: Mapping[str, Any] | None = None,
+    quick: bool = False,
 ) -> tuple[dict[str, Episodes], Callable[[Episodes], dict[str, float]], str]:
     """Run the policy, sampled and greedy, and every baseline on ``episodes`` seeds from ``seed``.
+
+    Args:
+        policy: what is evaluated.
+        episodes: how many seeds.
+        seed: the first of them.
+        changed: arguments of the environment that differ from those of training.
+        quick: whether baselines that take much longer than the policy are left out.
 
     Returns:
         Episodes by name (``policy``, ``greedy``, ``random``, ...), the function that sums them up,
         and which of their metrics is the score (with a minus in front where small is good).
     """
+    if episodes < 1:
+        raise InputError(f"episodes must be at least 1, but it is {episodes}.")
     if seed + episodes > TRAINING_SEED:
         raise InputError(
             f"Evaluation seeds must lie below {TRAINING_SEED}; training uses the rest."
         )
-    env, env_kwargs = policy.about["env"], policy.about["env_kwargs"]
+    env, env_kwargs = policy.about["env"], policy.about["env_kwargs"] | dict(changed or {})
+    _check_fits(policy, env, env_kwargs)
     generator = torch.Generator().manual_seed(seed)
     players: dict[str, Act] = {
         "policy": lambda s, o, k: policy.act_batch(o, greedy=False, generator=generator),
@@ -92,19 +114,38 @@ def evaluate(
         found = {n: _plain_episodes(env, env_kwargs, p, episodes, seed) for n, p in players.items()}
         return found, _plain_summary, PLAIN_SCORE
     for name, agent in world.baselines.items():
-        players[name] = lambda s, o, k, agent=agent: agent(world, s, k)
+        if not (quick and name in world.slow):
+            players[name] = lambda s, o, k, agent=agent: agent(world, s, k)
     found = {
         name: _world_episodes(world, player, episodes, seed) for name, player in players.items()
     }
+    rivals = world.competitors(random.keys(seed, episodes))
+    found |= {name: Episodes(metrics) for name, metrics in rivals.items()}
     sign = "-" if world.score_mode == "min" else ""
     return found, lambda e: world.summarise(e.metrics), sign + world.score
+
+
+def choosing(scm: str, env: str) -> dict[str, Any]:
+    """The arguments of a causal environment that make it one of the model or family ``scm``.
+
+    Raises:
+        InputError: another environment.
+    """
+    family = FAMILIES.get(env.removeprefix("envs:"))
+    known = fields_of(family.params) if family else {}
+    if "scm" not in known:
+        raise InputError(
+            f"--scm chooses the model of a causal environment, but {env} is none: leave it out."
+        )
+    return {"scm": scm} | ({"curriculum": False} if "curriculum" in known else {})
 
 
 def evaluate_checkpoint(job: Job, directory: Path, trial: str, checkpoint: str) -> EvaluationRow:
     """The evaluation of a run's checkpoint as an event row."""
     policy = Policy.load(directory / checkpoint)
-    found, summary, score = evaluate(policy, job.evaluation_episodes, job.evaluation_seed)
-    world = world_of(policy.about["env"], policy.about["env_kwargs"])
+    changed = job.evaluation_env_kwargs
+    found, summary, score = evaluate(policy, job.evaluation_episodes, job.evaluation_seed, changed)
+    world = world_of(policy.about["env"], policy.about["env_kwargs"] | changed)
     names = world.choice_names if world else ()
     return EvaluationRow(
         trial=trial,
@@ -120,6 +161,73 @@ def evaluate_checkpoint(job: Job, directory: Path, trial: str, checkpoint: str) 
             if e.traces is not None
         },
         choice_shares={name: e.choice_shares for name, e in found.items() if e.choice_shares},
+        experiment=told(world, found["policy"], job.evaluation_seed) if world else {},
+    )
+
+
+def told(world: World[Any], episodes: Episodes, seed: int) -> dict[str, Any]:
+    """The episode with the middle score as a plain :class:`Experiment`; empty if none is told."""
+    scores = episodes.metrics[world.score]
+    middle = int(np.argsort(scores, kind="stable")[len(scores) // 2])
+    state, _ = world.reset(random.keys(seed, len(scores))[middle : middle + 1])
+    states, actions = [state], list[Any]()
+    # Worlds are pure: a copy alone lives through what it lived through in the batch.
+    for batch in episodes.actions[: int(episodes.lengths[middle])]:
+        actions.append(take(batch, np.array([middle])))
+        states.append(world.step(states[-1], actions[-1]).state)
+    experiment = world.experiment(states, actions)
+    return experiment.plain() | {"seed": seed + middle} if experiment else {}
+
+
+def _check_fits(policy: Policy, env: str, env_kwargs: Mapping[str, Any]) -> None:
+    """Refuse an environment whose observations or actions this policy was not made for.
+
+    Raises:
+        InputError: naming what differs.
+    """
+    made = make_vector_env(env, dict(env_kwargs), 1)
+    own = (policy.observation_space, policy.action_space)
+    there = (made.single_observation_space, made.single_action_space)
+    made.close()
+    if policy.module.any_size:
+        fits = all(map(same_kind, own, there)) and _same_figures(own, there)
+        remedy = "change what differs from training, other than the size."
+    else:
+        fits = own == there
+        remedy = "change what differs from training, or train with --settings.model set, whose "
+        remedy += "policies take graphs of any size."
+    for what, mine, theirs in zip(("observations", "actions"), own, there, strict=True):
+        if not fits and mine != theirs:
+            raise InputError(
+                f"This policy was trained for {what} of {_shown(mine)}, but {env} with "
+                f"{dict(env_kwargs)} has {_shown(theirs)}: {remedy}"
+            )
+
+
+def _same_figures(own: Sequence[Any], there: Sequence[Any]) -> bool:
+    """Whether (observations, actions) of two sizes have as many figures of each node."""
+    sizes = tuple(_choices(action) for _, action in (own, there))
+    return all(
+        np.issubdtype(mine.dtype, np.integer)
+        or mine.shape[-1:] == theirs.shape[-1:]
+        or mine.shape[-1:] + theirs.shape[-1:] == sizes
+        for mine, theirs in zip(_parts(own[0]).values(), _parts(there[0]).values(), strict=True)
+    )
+
+
+def _choices(action: Any) -> int | None:
+    return getattr(_parts(action).get("choice", action), "n", None)
+
+
+def _parts(space: Any) -> dict[str, Any]:
+    return dict(space.spaces) if isinstance(space, gymnasium.spaces.Dict) else {"": space}
+
+
+def _shown(space: Any) -> str:
+    """A space by the shapes of its parts: nodes 5 x 11, mask 5."""
+    return ", ".join(
+        f"{name} {' x '.join(map(str, part.shape)) or part}".strip()
+        for name, part in _parts(space).items()
     )
 
 
@@ -137,21 +245,26 @@ def _world_episodes(world: World[Any], act: Act, episodes: int, seed: int) -> Ep
     metrics: dict[str, Array] = {}
     traces: list[Array] = []
     counts = np.zeros(len(world.choice_names))
-    step = 0
+    actions: list[Any] = []
+    lengths = np.zeros(episodes, np.int64)
     _trace(traces, world, state)
     while not ended.all():
-        action = act(state, observation, random.fold(keys, step + 2**20))
-        if "choice" in action:
-            counts += np.bincount(np.asarray(action["choice"])[~ended], minlength=len(counts))
+        action = act(state, observation, random.fold(keys, len(actions) + 2**20))
+        actions.append(action)
+        lengths += ~ended
+        choice = action["choice"] if isinstance(action, Mapping) else action
+        if len(counts):
+            counts += np.bincount(np.asarray(choice)[~ended], minlength=len(counts))
         moved = world.step(state, action)
         fresh = (moved.terminated | moved.truncated) & ~ended
         for name in world.episode_metrics:
             metrics.setdefault(name, np.zeros(episodes))[fresh] = moved.info[name][fresh]
         _trace(traces, world, moved.state)
         ended |= fresh
-        state, observation, step = moved.state, moved.observation, step + 1
+        state, observation = moved.state, moved.observation
     shares = (counts / counts.sum()).tolist() if counts.sum() else []
-    return Episodes(metrics, np.stack(traces) if traces else None, shares)
+    losses = np.stack(traces) if traces else None
+    return Episodes(metrics, losses, shares, actions, lengths)
 
 
 def _trace(traces: list[Array], world: World[Any], state: Any) -> None:

@@ -166,6 +166,9 @@ class EvaluationRow:
     choice_shares: dict[str, list[float]] = dataclasses.field(
         default_factory=dict[str, list[float]]
     )
+    experiment: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    """One of its episodes told step by step, an :class:`envs.experiment.Experiment` as plain data,
+    with its seed; empty where the environment tells none."""
     time: float = dataclasses.field(default_factory=time.time)
 
 

@@ -20,7 +20,7 @@ from envs.making import make_params
 from tune_jobs.job import Job
 from tune_jobs.loading import dump_job, env_id, make_job
 
-PAIRS = ("env_kwargs", "search", "health")
+PAIRS = ("env_kwargs", "evaluation_env_kwargs", "search", "health")
 
 
 @dataclass(frozen=True)

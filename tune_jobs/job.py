@@ -71,6 +71,8 @@ class Job:
     """Episodes, on seeds never trained on, to compare the best trial on; 0 compares nothing."""
     evaluation_seed: Annotated[int, Between(0, 2**30 - 1)] = 0
     """First of those seeds."""
+    evaluation_env_kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Arguments of the environment that differ there from those of training."""
     seed: Annotated[int, Between(0, 2**30 - 1)] = 0
     """Seeds the drawn settings and, with the trial's number, its training."""
     cpus_per_trial: Annotated[float, Between(0, low_open=True)] = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -63,9 +63,12 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
         raise InputError(f"{where} must name an environment, such as `env: CartPole-v1`.")
     values = dict(given)
     values["env"] = env_id(str(given["env"]))
+    if values["env"].removeprefix("envs:") in FAMILIES:
+        ours = ("env_kwargs", "evaluation_env_kwargs", "search")
+        values |= {name: located(given[name]) for name in ours if name in given}
     settings = algos.algorithm_class(str(given.get("algo", "ppo"))).settings_class
     values["settings"] = _dataclass(settings, given.get("settings") or {}, f"settings in {where}")
-    search = given.get("search") or {}
+    search = values.get("search") or {}
     values["search"] = {name: Space.parse(name, space) for name, space in search.items()}
     _known(
         search,
@@ -90,6 +93,21 @@ def dump_job(job: Job) -> str:
 def env_id(name: str) -> str:
     """The full Gymnasium id: our own environments may be named without their module."""
     return f"envs:{name}" if name in FAMILIES else name
+
+
+def located(value: Any) -> Any:
+    """The value with absolute paths for the files named in it, which are then found from anywhere.
+
+    As in the environments, the name of a file has an ending or a slash.
+    """
+    if isinstance(value, dict):
+        return {name: located(part) for name, part in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [located(part) for part in cast("list[Any]", value)]
+    if not isinstance(value, str) or not ("/" in value or Path(value).suffix):
+        return value
+    path = Path(value).expanduser()
+    return str(path.absolute()) if path.is_file() else value
 
 
 def _dataclass(cls: type, given: Any, where: str) -> Any:

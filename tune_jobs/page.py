@@ -41,6 +41,16 @@ figure { margin: 0; break-inside: avoid; min-width: 0; }
 .legend span { margin-right: 1.2rem; white-space: nowrap; }
 .legend i { display: inline-block; width: 1.4em; height: 3px; margin-right: .4em;
   vertical-align: middle; print-color-adjust: exact; }
+.steps { display: grid; gap: .9rem 1.4rem; margin: .8rem 0 1rem; }
+.steps figcaption { font-size: .85rem; font-weight: 600; overflow-wrap: anywhere; }
+.steps svg { display: block; max-width: 100%; height: auto; margin-top: .3rem; }
+.steps text { font: 11px system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans-serif;
+  fill: var(--ink); stroke: var(--paper); stroke-width: 3px; paint-order: stroke; }
+.steps text.figure { fill: var(--soft); font-size: 10px; }
+.steps .edge { fill: none; stroke: var(--soft); } .steps .cut { stroke-dasharray: 2 4; }
+.steps .ground { fill: var(--paper); } .steps .shade { fill: #1f6fb4; stroke: var(--ink); }
+.steps .chosen .shade { stroke: #d9822b; stroke-width: 3; }
+.steps .chosen text { font-weight: 700; } .steps .ring { fill: none; stroke: var(--ink); }
 .findings { padding-left: 1.4rem; } .findings li { margin: .35rem 0; }
 .stop { color: #c0392b; } .warn { color: #b8690f; } .note { color: var(--soft); }
 @media (prefers-color-scheme: dark) { .stop { color: #f0796c; } .warn { color: #e8a34d; } }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from tune_jobs import figures
+from tune_jobs import experiment, figures
 from tune_jobs.events import EvaluationRow, FindingRow, Row
 from tune_jobs.figures import Plot
 from tune_jobs.outcome import Outcome
@@ -54,6 +54,7 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         section("Learning curves", *_learning(outcome)),
         section("Choices", *_choices(outcome)),
         section("Loss of each node by interventions", *_nodes(outcome.evaluation)),
+        section("One episode, step by step", *_episode(outcome.evaluation)),
         section("Inside the training", *_inside(outcome)),
         section("Settings and score", *_settings(outcome)),
         section("Ledger", *_ledger(outcome)),
@@ -185,6 +186,10 @@ def _nodes(evaluation: EvaluationRow | None) -> list[str]:
     )
     note = missing("Mean over the episodes, on the same scale for every node.")
     return [f'<p class="legend">{legend}</p>{note}<div class="grid">{grid}</div>']
+
+
+def _episode(evaluation: EvaluationRow | None) -> list[str]:
+    return experiment.told(evaluation.experiment if evaluation else {})
 
 
 def _inside(outcome: Outcome) -> list[str]:

@@ -117,6 +117,7 @@ class CausalOptimisation(World[State]):
     )
     score: ClassVar = "episode_mean"
     score_mode: ClassVar = "max"
+    slow: ClassVar = frozenset[str]()
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)

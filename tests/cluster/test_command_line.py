@@ -69,6 +69,10 @@ def test_help_answers_at_once(tmp_path):
         (["report", "nowhere"], "is not a run"),
         (["evaluate", "nowhere"], "is not a checkpoint"),
         (["check", "NoSuch-v0"], "NoSuch"),
+        (["check", "CausalLearning-v0", "--scm", "randon"], "did you mean random"),
+        (["check", "CausalLearning-v0", "--env-kwargs", "larges", "9"], "did you mean largest"),
+        (["check", "CartPole-v1", "--scm", "ace5"], "CartPole-v1 is none: leave it out"),
+        (["check", "CartPole-v1", "--env-kwargs", "x", "[1"], "--env-kwargs x '[1' is not YAML"),
     ],
 )
 def test_a_wrong_call_gets_a_sentence_and_status_2(words, said, tmp_path):

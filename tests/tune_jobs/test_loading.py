@@ -82,3 +82,20 @@ def test_an_unknown_metric_or_an_unclear_direction_is_refused():
         score_of(make_job({"env": "CartPole-v1", "metric": "entropy"}))
     job = make_job({"env": "CartPole-v1", "metric": "entropy", "mode": "max"})
     assert score_of(job) == ("entropy", "max")
+
+
+def test_files_named_in_a_job_are_found_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "my.yaml").write_text("nodes: {A: {}}")
+    monkeypatch.chdir(tmp_path)
+    job = make_job({"env": "CausalLearning-v0", "env_kwargs": {"scm": "my.yaml", "largest": 5}})
+    assert job.env_kwargs == {"scm": str(tmp_path / "my.yaml"), "largest": 5}
+    assert make_job({"env": "CausalLearning-v0", "env_kwargs": {"scm": "ace5"}}).env_kwargs == {
+        "scm": "ace5"
+    }
+    searched = make_job(
+        {"env": "CausalLearning-v0", "search": {"env.scm": {"choice": ["my.yaml"]}}}
+    )
+    assert searched.search["env.scm"].values == (str(tmp_path / "my.yaml"),)
+    # What others' environments take for a name is theirs.
+    job = make_job({"env": "CartPole-v1", "env_kwargs": {"render_mode": "my.yaml"}})
+    assert job.env_kwargs == {"render_mode": "my.yaml"}
