@@ -8,7 +8,7 @@ rows, counted by what they were drawn for.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import gymnasium
@@ -18,7 +18,8 @@ from gymnasium import spaces
 from envs import random
 from envs.arrays import Array, Bools, Floats, Ints, Keys, Observation, put, take
 from envs.batched import Agent, Step, World
-from envs.causal import baselines, learning_problem, reward
+from envs.causal import baselines, learning_problem, record, reward
+from envs.causal.action import checked
 from envs.causal.family_student import FamilyStudent
 from envs.causal.learning_problem import Problem
 from envs.causal.linear import additive_features, joint_features
@@ -27,7 +28,7 @@ from envs.causal.observation import FAMILY_FEATURES, FEATURES, ValueHistogram, o
 from envs.causal.params import Params
 from envs.causal.scm import AdditiveScm, Scm
 from envs.causal.student import BayesLinear, Student
-from envs.validation import InputError
+from envs.experiment import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +68,7 @@ class CausalLearning(World[State]):
     episode_metrics: ClassVar = ("excess_risk", "postmortem_loss", "rows", "length")
     score: ClassVar = "excess_risk"
     score_mode: ClassVar = "min"
+    slow: ClassVar = frozenset({"posterior_variance_design"})
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
@@ -127,16 +129,25 @@ class CausalLearning(World[State]):
         """What the copies are to learn: all the same (C = 1), or each its own (C = B)."""
         return self._common or cast("Problem", state.drawn)
 
+    def mask(self, state: State) -> Bools:
+        """Which nodes may be set now: [C, n], or under a cap [B, n] without those beyond it."""
+        settable = self.problem(state).settable
+        if not self.params.cap:
+            return settable
+        share = reward.shares(reward.counted(state.recent, len(self.choice_names)))
+        free = settable & (share <= self.params.cap)
+        return np.where(free.any(axis=1, keepdims=True), free, settable)
+
     def step(self, state: State, action: Mapping[str, Array]) -> Step[State]:
         """Set each copy's chosen node to the chosen value and learn from the rows."""
         problem = self.problem(state)
         scm = problem.scm
-        node, position = self._checked(action, len(state.keys))
+        node, position = checked(action, len(state.keys), scm.nodes)
         B = len(node)
         chosen = np.zeros((B, scm.nodes), np.bool_)
         chosen[np.arange(B), node] = True
         # Whoever does not heed the mask sets nothing: the rows are then drawn without intervention.
-        chosen &= problem.settable
+        chosen &= self.mask(state)
         values = np.where(chosen, scm.domain_value(node, position)[:, None], 0.0)
         keys = random.fold(state.keys, state.step)
         noise = random.normal(random.fold(keys, _ROWS), (self.params.rows, scm.nodes))
@@ -174,7 +185,7 @@ class CausalLearning(World[State]):
 
     def _step(self, before: State, after: State, node: Ints) -> Step[State]:
         params = self.params
-        counts = (after.recent[:, :, None] == np.arange(len(self.choice_names))).sum(axis=1)
+        counts = reward.counted(after.recent, len(self.choice_names))
         terms = reward.rewards(params.reward, before.risk, after.risk, counts, node)
         # The horizon is the task itself (a budget of rows, shown as t/T in the observation), and
         # nothing can be gained after it: reaching it terminates, and nothing is bootstrapped.
@@ -193,6 +204,12 @@ class CausalLearning(World[State]):
     def node_losses(self, state: State) -> Floats:
         """Excess risk [B, n] of each node."""
         return state.risk.node_excess
+
+    def experiment(
+        self, states: Sequence[State], actions: Sequence[Mapping[str, Array]]
+    ) -> Experiment:
+        """See :class:`World`."""
+        return record.learnt(self, states, actions)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
         """Middle, means and nine-tenths quantile of the excess risk at the end of episodes [N].
@@ -216,23 +233,6 @@ class CausalLearning(World[State]):
         own = scm if self._common else take(scm, due)
         rows = own.sample(noise, nothing, np.zeros(nothing.shape))
         return put(student, due, self.student.learn(take(student, due), rows, nothing))
-
-    def _checked(self, action: Mapping[str, Array], copies: int) -> tuple[Ints, Floats]:
-        """The chosen nodes [B] and positions [B] in [-1, 1] of an action."""
-        node = np.asarray(action["choice"], np.int64)
-        position = np.asarray(action["value"], np.float64)
-        n = len(self.choice_names)
-        if node.shape != (copies,) or position.shape != (copies,):
-            raise InputError(
-                f"An action needs {copies} choices and {copies} values, one for each copy, but the "
-                f"shapes are {node.shape} and {position.shape}."
-            )
-        if ((node < 0) | (node >= n)).any():
-            wrong = node[(node < 0) | (node >= n)][0]
-            raise InputError(f"The choice must be a node from 0 to {n - 1}, but it is {wrong}.")
-        if not np.isfinite(position).all():
-            raise InputError("The value must be a number in [-1, 1], but it is NaN or infinite.")
-        return node, np.clip(position, -1.0, 1.0)
 
 
 _STUDENT, _ROWS, _OBSERVATION = 1, 2, 3

@@ -50,7 +50,7 @@ def observe(world: CausalLearning, state: State) -> dict[str, Array]:
     """The batched observation of a state; float32, about unit scale.
 
     ``nodes`` [B, n, FEATURES or FAMILY_FEATURES], ``parents`` [B, n, n] (row i marks the parents
-    of i), ``mask`` [B, n] (1 where a node may be set), ``context`` [B, 2] (time gone, time left).
+    of i), ``mask`` [B, n] (1 where a node may be set now), ``context`` [B, 2] (time gone, left).
     All figures of fillers are 0.
     """
     problem = world.problem(state)
@@ -73,7 +73,7 @@ def observe(world: CausalLearning, state: State) -> dict[str, Array]:
     return {
         "nodes": nodes,
         "parents": np.broadcast_to(parents, (B, n, n)).astype(np.float32),
-        "mask": np.broadcast_to(problem.settable, (B, n)).astype(np.float32),
+        "mask": np.broadcast_to(world.mask(state), (B, n)).astype(np.float32),
         "context": np.stack((gone, 1 - gone), axis=1).astype(np.float32),
     }
 

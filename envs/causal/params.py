@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 from envs.causal.families import FAMILIES, hidden_nodes
 from envs.causal.reward import RewardTerms
-from envs.validation import AtLeastOne, Between, InputError, NonNegative, Positive, validate
+from envs.validation import (
+    AtLeastOne,
+    Between,
+    Fraction,
+    InputError,
+    NonNegative,
+    Positive,
+    validate,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +71,9 @@ class Params:
     """Every so many steps rows without an intervention are added; 0 is never."""
     observation_rows: Annotated[int, AtLeastOne] = 200
     """How many rows without an intervention are added at a time."""
+    cap: Annotated[float, Fraction] = 0.0
+    """A node with more than this share of the recent choices may not be chosen, unless all have;
+    0 allows every share. (The post-mortem: a breaker at 0.5 and a hard cap at 0.6.)"""
     stop_when_learnt: bool = False
     """Whether an episode ends early when the excess risk no longer falls."""
     patience: Annotated[int, AtLeastOne] = 6

@@ -59,8 +59,7 @@ def rewards(terms: RewardTerms, before: Risk, after: Risk, counts: Ints, chosen:
         chosen: [B] the node chosen now.
     """
     B, n = counts.shape
-    # Early on every choice would be a large share of few, so at least n choices are reckoned with.
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), n)
+    share = shares(counts)
     excess = np.maximum(np.stack((before.excess, after.excess)), _FLOOR)
     gain = np.log(excess[0]) - np.log(excess[1])
     crowded = np.maximum(share.max(axis=1) - terms.concentration_limit, 0)
@@ -80,6 +79,19 @@ def rewards(terms: RewardTerms, before: Risk, after: Risk, counts: Ints, chosen:
 
 NAMES = ("log_gain", "improvement", "concentration", "coverage", "undersampled")
 """The terms in order; the first two are the gain in knowledge, the others bonuses on top of it."""
+
+
+def counted(recent: Ints, n: int) -> Ints:
+    """How often each of n nodes is among recent choices [B, window], -1 for none: [B, n]."""
+    return (recent[:, :, None] == np.arange(n)).sum(axis=1)
+
+
+def shares(counts: Ints) -> Floats:
+    """Shares [B, n] of choices counted [B, n].
+
+    Early on every choice would be a large share of few, so at least n choices are reckoned with.
+    """
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), counts.shape[1])
 
 
 def diversity(counts: Ints) -> Floats:
