@@ -1,6 +1,8 @@
 # pyright: basic
 """The cap of CausalLearning: a node that was chosen too often leaves the mask for a while."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,8 @@ def test_only_recent_choices_count():
 def test_fillers_of_families_stay_forbidden():
     fields = {"scm": "random", "smallest": 3, "largest": 8, "interventions": 10}
     found, step = masks(baselines.random_choice, copies=16, cap=0.2, **fields)
-    assert not (found * ~step.state.drawn.scm.real).any()
+    drawn: Any = step.state.drawn
+    assert not (found * ~drawn.scm.real).any()
 
 
 def test_without_a_cap_nothing_is_ever_forbidden():

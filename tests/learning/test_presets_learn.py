@@ -1,8 +1,16 @@
 # pyright: basic
 """What the presets reach, by the commands a user calls; prints the figures."""
 
+from typing import Any
+
+import numpy as np
 import pytest
+import torch
 from command_line import answer, rungwise
+
+from algos.policy import Policy
+from tune_jobs.evaluate import _world_episodes, world_of
+from tune_jobs.events import ResultRow, read
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -41,3 +49,55 @@ def test_the_cartpole_preset_solves_cartpole(seed, tmp_path):
     told = answer(done)
     print(f"\nseed {seed}: policy {told['policy']}, random {told['baselines']['random']}")
     assert told["policy"]["return_mean"] >= 475
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_causal_ace_preset_keeps_its_interventions_diverse(seed, tmp_path):
+    done = rungwise(
+        *("train", "causal-ace", "--seed", seed, "--evaluation-episodes", 0, "--json"),
+        *("--out", "run"),
+        cwd=tmp_path,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr
+    told = answer(done)
+    policy, generator = Policy.load(tmp_path / told["checkpoint"]), torch.Generator().manual_seed(0)
+    world: Any = world_of(policy.about["env"], policy.about["env_kwargs"])
+    useful = []
+
+    def act(state, observations, keys):
+        action = policy.act_batch(observations, greedy=False, generator=generator)
+        gain = np.log(state.risk.excess / world.step(state, action).state.risk.excess)
+        useful.append(np.mean(np.abs(gain) >= 0.01))
+        return action
+
+    # Without the baselines, whose designs take minutes for episodes of 25 interventions.
+    played = _world_episodes(world, act, 256, 0)
+    _, x2, _, x4, x5 = played.choice_shares
+    iterations = sum(isinstance(r, ResultRow) for r in read(tmp_path / "run" / "events.jsonl"))
+    median, saved = float(np.median(played.metrics["excess_risk"])), 1 - iterations / 400
+    print(
+        f"\nseed {seed}: X2 {x2:.1%}, X4 {x4:.1%}, X5 {x5:.1%}, useful {np.mean(useful):.1%}, "
+        f"{saved:.0%} saved, median excess risk {median:.3f}"
+    )
+    assert told["end_reason"] == "plateau"
+    assert x2 < 0.5 and x4 > 0.1 and x5 > 0.1  # of X4 the post-mortem asks 15 %: not reached yet
+    assert np.mean(useful) > 0.5
+    assert saved > 0.8
+    assert median <= 0.1
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_cbo_toy_preset_comes_within_two_percent_of_the_published_optimum(seed, tmp_path):
+    done = rungwise(
+        *("train", "cbo-toy", "--seed", seed, "--evaluation-episodes", 0, "--json"),
+        cwd=tmp_path,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    done = rungwise(
+        *("evaluate", answer(done)["checkpoint"], "--episodes", 100, "--json"), cwd=tmp_path
+    )
+    told = answer(done)
+    print(f"\nseed {seed}: policy {told['policy']}")
+    assert told["policy"]["incumbent"] <= -2.1718 * 0.98
