@@ -1,6 +1,8 @@
 # pyright: basic
 """The scorer: any number of candidates, made of words, in one pass."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import small
@@ -160,7 +162,8 @@ def test_the_perceptrons_have_the_widths_asked_for(value_hidden):
 
 @pytest.mark.parametrize("left_out", ["page", "kinds", "figures", "context", "mask"])
 def test_parts_that_an_environment_does_not_have_may_be_left_out(left_out):
-    policy = small.module(space(**{left_out: None}), spaces.Discrete(5), model="scorer")
+    nothing: Any = {left_out: None}
+    policy = small.module(space(**nothing), spaces.Discrete(5), model="scorer")
     seen = {n: c for n, c in columns().items() if n != f"obs.{left_out}"}
     probabilities, _ = forward(policy, seen)
     torch.testing.assert_close(probabilities.sum(-1), torch.ones(16))
