@@ -91,7 +91,13 @@ class Policy:
     def act(self, observation: Any, *, greedy: bool = True) -> Any:
         """The environment action for one observation."""
         batch = _stacked(observation, self.observation_space, self.module.any_size)
-        action = self.act_batch(batch, greedy=greedy)
+        try:
+            action = self.act_batch(batch, greedy=greedy)
+        except RuntimeError as error:  # torch's, of parts whose sizes do not go together
+            raise InputError(
+                f"This policy acts on {self.observation_space} of any size, but the observation "
+                f"has shapes that do not belong together: {error}."
+            ) from error
         if isinstance(action, dict):
             return {name: value[0] for name, value in action.items()}
         return action[0]

@@ -57,7 +57,9 @@ class Verdict:
 def unpacked(to: Path) -> list[dict]:
     """The index, after all logs have been unpacked."""
     with tarfile.open(ARCHIVE) as tar:
-        tar.extractall(to, filter="data")
+        # Python 3.11.3 and older know no filters; the archive is our own.
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # type: ignore[assignment]
+        tar.extractall(to)
     return json.loads((to / INDEX).read_text())
 
 

@@ -51,7 +51,7 @@ def test_the_best_trial_is_compared_on_fresh_seeds_and_can_be_evaluated_again(sw
     told = answer(done)
     assert told["policy"] == pytest.approx(evaluation.policy)
     assert set(told["baselines"]) >= {"random", "round_robin", "parents_first"}
-    assert set(told["policy"]) == {"median", "mean", "q90"}
+    assert set(told["policy"]) == {"median", "mean", "q90", "geometric_mean"}
 
 
 def test_every_trial_has_its_curves_for_tensorboard(sweep):

@@ -16,7 +16,7 @@ ITERATIONS = 10
 def trials(local_ray, tmp_path_factory):
     """The logs of two trials of one experiment, by what an upright step is paid."""
     from ray import tune
-    from ray.rllib.algorithms.ppo import PPOConfig
+    from ray.rllib.algorithms.ppo import PPO, PPOConfig
     from ray.tune.registry import register_env
 
     def paid(given):
@@ -35,7 +35,7 @@ def trials(local_ray, tmp_path_factory):
     run = tune.RunConfig(
         storage_path=str(place), stop={"training_iteration": ITERATIONS}, verbose=0
     )
-    tune.Tuner("PPO", param_space=config, run_config=run).fit()
+    tune.Tuner(PPO, param_space=config, run_config=run).fit()
     found = {}
     for params in place.rglob("params.json"):
         pay = json.loads(params.read_text())["env_config"]["pay"]
