@@ -15,7 +15,7 @@ from shop_visits import play, visit, walk
 
 from envs import random
 from envs.arrays import take
-from envs.batched import BatchedVectorEnv, SingleEnv, World
+from envs.batched import BatchedVectorEnv, SingleEnv
 from envs.checking import conformance
 from envs.shopping import agents, pages
 from envs.shopping.pages import BUY, DONE, LISTED, START
@@ -44,7 +44,6 @@ def test_the_goal_asked_for_is_the_goal_given_1000_times_of_1000(world):
         assert world.instruction(visit(world, goal, seed=goal), 0) == world.instruction(state, goal)
 
 
-@pytest.mark.skipif(not hasattr(World, "reset_to"), reason="the shells do not pass options yet")
 def test_the_shells_give_the_goal_asked_for(world):
     env, batch = SingleEnv(world), BatchedVectorEnv(world, 2)
     for goal in range(1000):
