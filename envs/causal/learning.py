@@ -270,7 +270,8 @@ def _info(state: State, terms: Floats) -> dict[str, Array]:
         "rows": state.rows_executed + state.rows_observational,
         "rows_executed": state.rows_executed,
         "rows_observational": state.rows_observational,
-        # No candidate is ever tried on the world; whoever adds that has to count its rows here.
+        # Trying a node in `step` and taking it back (DPO's candidates) leaves no trace in a state, so
+        # the rows of such trials are not counted here.
         "rows_lookahead": np.zeros_like(state.rows_executed),
         "length": state.step,
         "reward_before_bonus": terms[:, :2].sum(axis=1),
