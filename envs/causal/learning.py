@@ -270,7 +270,7 @@ def _info(state: State, terms: Floats) -> dict[str, Array]:
         "rows": state.rows_executed + state.rows_observational,
         "rows_executed": state.rows_executed,
         "rows_observational": state.rows_observational,
-        # Trying a node in `step` and taking it back (DPO's candidates) leaves no trace in a state, so
+        # Trying a node in `step` and taking it back (DPO's candidates) leaves no trace in a state:
         # the rows of such trials are not counted here.
         "rows_lookahead": np.zeros_like(state.rows_executed),
         "length": state.step,
