@@ -18,7 +18,7 @@ import numpy as np
 
 from envs.arrays import Bools, Floats, Ints, Keys, take
 from envs.causal import roots as root_fits
-from envs.causal.linear import Basis, basis, fit
+from envs.causal.linear import Basis, basis, fit, one_thread
 from envs.causal.roots import Roots
 from envs.causal.scm import Scm, column, put_column
 from envs.causal.student import REACH
@@ -64,6 +64,7 @@ class FamilyKnowledge:
 class FamilyStudent:
     """Bayesian linear regression on features of each node's parents."""
 
+    @one_thread
     def __init__(
         self, nodes: int, features: Callable[[int], Floats], probes: Floats, ridge: float
     ) -> None:

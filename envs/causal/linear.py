@@ -8,9 +8,15 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from envs import random
 from envs.arrays import Floats, Ints
+
+one_thread = threadpool_limits.wrap(limits=1)
+"""For what is worked out once, by long sums and eigenvectors: several threads add in another order,
+the faintest directions enlarge the difference, and a seed's episodes would depend on the machine's
+number of cores."""
 
 _SKIP = 120
 """Where in the sequence the frequencies begin. With few features this matters to the difficulty of
@@ -74,6 +80,7 @@ def additive_features(parents: int, features: int, length_scale: float) -> Float
     return np.vstack((np.kron(np.eye(parents), one[:1]), np.tile(one[1:], parents)))
 
 
+@one_thread
 def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
     """Features [p + 1, D] of parents, in the directions that differ from 0 at points box [P, n]."""
     features = affine.shape[1]

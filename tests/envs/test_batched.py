@@ -1,18 +1,19 @@
 # pyright: basic
 """The two shells: seeds, automatic resets, and copies that do not influence each other."""
 
-import json
+import hashlib
+import os
 import pickle
 import subprocess
 import sys
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
 import pytest
 
 import envs
-from envs import arrays
+from envs import arrays, random
 from envs.validation import InputError
 
 ID = "envs:CausalLearning-v0"
@@ -72,15 +73,46 @@ def test_a_single_environment_lives_the_same_episodes_as_a_copy():
         np.testing.assert_array_equal(observation["nodes"], nodes[2, t])
 
 
-def test_a_fresh_process_lives_the_same_episodes():
-    code = (
-        "import json; from tests.envs.test_batched import trajectory;"
-        "print(json.dumps(trajectory(2, 9)[2].tolist()))"
-    )
-    out = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
-    np.testing.assert_array_equal(np.array(json.loads(out)), trajectory(2, 9)[2])
+def play(identity: str, **fields: Any) -> str:
+    """A digest of what three copies observe and earn in ten random steps."""
+    world = cast(Any, gymnasium.make(identity, **fields).unwrapped).world
+    keys = np.arange(3, dtype=np.uint64)
+    state, observation = world.reset(keys)
+    seen: list[Any] = [observation]
+    for t in range(10):
+        step = world.step(state, world.baselines["random"](world, state, random.fold(keys, t)))
+        state, seen = step.state, [*seen, step.observation, step.reward, step.info]
+    arrays = [
+        part for each in seen for part in (each.values() if isinstance(each, dict) else [each])
+    ]
+    return hashlib.sha1(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("identity", "fields"),
+    [
+        (ID, {}),
+        (ID, {"scm": "random"}),
+        (ID, {"student": "mlp", "mlp": {"fast_epochs": 1, "epochs": 2}}),
+        ("envs:CausalOptimisation-v0", {}),
+        ("envs:EdgeSelection-v0", {}),
+        ("envs:Shopping-v0", {}),
+    ],
+    ids=str,
+)
+def test_a_fresh_process_lives_the_same_episodes_with_any_number_of_threads(identity, fields):
+    code = f"from tests.envs.test_batched import play; print(play({identity!r}, **{fields!r}))"
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "OMP_NUM_THREADS": threads},
+        ).stdout.strip()
+        for threads in ("1", "2")
+    ]
+    assert digests == [play(identity, **fields)] * 2
 
 
 def test_the_final_observation_and_figures_survive_the_reset():
