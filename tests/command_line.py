@@ -11,8 +11,10 @@ def command(*words) -> list[str]:
     return [str(Path(sys.executable).with_name("rungwise")), *map(str, words)]
 
 
-def rungwise(*words, cwd, timeout=200) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), cwd=cwd, capture_output=True, text=True, timeout=timeout)
+def rungwise(*words, cwd, timeout=200, typed="") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*words), cwd=cwd, input=typed, capture_output=True, text=True, timeout=timeout
+    )
 
 
 def answer(done: subprocess.CompletedProcess[str]):
