@@ -15,17 +15,28 @@ import numpy as np
 from torch import Tensor
 
 from algos.algorithm import ColumnAlgorithm
+from algos.column_config import ColumnConfig
 from algos.columns import Columns
 from algos.config import EpisodeSettings
+from algos.environments import make_vector_env
 from algos.exploration import entropies
-from algos.heads import Head
+from algos.heads import Head, TopKHead
 from algos.losses import dpo_loss
-from algos.pairs import both, candidate_pairs, episode_pairs, recorded_pairs
+from algos.pairs import (
+    IMAGINED,
+    CandidateRunner,
+    both,
+    candidate_pairs,
+    check_belief,
+    episode_pairs,
+    recorded_pairs,
+)
 from algos.requirements import Need
 from algos.rollout import Rollout
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, Positive
 
-COLLECTED = ("groups", "candidates")
+TRIED = ("candidates", IMAGINED)
+COLLECTED = ("groups", *TRIED)
 
 
 @dataclass(frozen=True)
@@ -39,8 +50,9 @@ class DPOSettings(EpisodeSettings):
     minibatch_size: Annotated[int, AtLeastOne] = 64
     """Pairs of one optimiser step."""
     pairs: str = "groups"
-    """Episodes from the same start (`groups`), actions tried from the same state (`candidates`,
-    judged by their reward), or a folder of recorded rollouts."""
+    """Episodes from the same start (`groups`); actions tried from the same state, in the
+    environment (`candidates`: what trials cost is counted as lookahead) or in the mind of the
+    student inside of it (`imagined`, which costs nothing); or a folder of recorded rollouts."""
     candidates: Annotated[int, Between(2)] = 4
     """Actions tried from each state (K)."""
     execute: Literal["sampled", "best"] = "sampled"
@@ -73,16 +85,37 @@ class DPO(ColumnAlgorithm):
         "pairs: recorded rollouts": {"pairs": "recorded"},
     }
 
+    @classmethod
+    def get_default_config(cls) -> ColumnConfig:
+        """With a runner that can try candidates."""
+        config = super().get_default_config()
+        config.env_runners(env_runner_cls=CandidateRunner)
+        return config
+
+    def setup(self, config: Any) -> None:
+        """A judge that cannot judge is refused before any runner is made."""
+        if config.settings.pairs == IMAGINED:
+            made = make_vector_env(config.env, config.env_config, 1)
+            made.close()
+            check_belief(getattr(made, "world", None), config.env)
+        super().setup(config)
+
     @staticmethod
     def needs(settings: DPOSettings) -> frozenset[Need]:
         """What the pairs are made of."""
-        of: dict[str, frozenset[Need]]
-        of = {"groups": frozenset({"starts"}), "candidates": frozenset({"candidates"})}
-        return of.get(settings.pairs, frozenset())
+        if settings.pairs in TRIED:
+            return frozenset({"candidates"})
+        return frozenset({"starts"}) if settings.pairs == "groups" else frozenset()
 
     @staticmethod
     def suits(settings: DPOSettings, head: Head) -> None:
-        """Recorded pairs must be there."""
+        """Recorded pairs must be there, and an action must be one choice or a few."""
+        if isinstance(head, TopKHead) and head.rows > 1:
+            raise InputError(
+                f"DPO compares whole actions, and of picks in {head.rows} rows at once it cannot "
+                "tell which were better: take ppo, reinforce or grpo, which give each row its own "
+                "credit, or action='latent'."
+            )
         if settings.pairs not in COLLECTED:
             recorded_pairs(settings.pairs)
 
@@ -94,7 +127,7 @@ class DPO(ColumnAlgorithm):
     @staticmethod
     def credit(rollout: Rollout, settings: DPOSettings) -> Columns:
         """Pairs; with recorded ones, steps that only tell how good the policy is by now."""
-        if settings.pairs == "candidates":
+        if settings.pairs in TRIED:
             return candidate_pairs(rollout.rows())
         if settings.pairs == "groups":
             starts = rollout.columns["start"][0]

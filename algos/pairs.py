@@ -3,6 +3,9 @@
 A pair is one row, which shuffling and sharding never cut: the better and the worse steps as Ragged
 columns ``chosen.*`` and ``rejected.*`` (a single step each where candidates for one action were
 compared, whole episodes where those from the same start were) and how much better, ``gap [N]``.
+
+Candidates are judged in the environment, which counts what that costs, or by what a student inside
+of it expects of them, which costs nothing.
 """
 
 from __future__ import annotations
@@ -10,16 +13,88 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from algos.columns import Columns, Ragged
 from algos.recording import read
+from algos.runner import ColumnRunner
+from envs import random
+from envs.arrays import take
 from envs.validation import InputError
 
 Array = np.ndarray[Any, Any]
+
+IMAGINED = "imagined"
+"""Pairs of candidates that only a world's own student has judged."""
+
+
+@runtime_checkable
+class Believing(Protocol):
+    """A world with a student inside that expects something of an action."""
+
+    def believed(self, state: Any, action: Any) -> Array:
+        """The rewards [B] that it expects of actions [B] from states [B]."""
+        ...
+
+
+@runtime_checkable
+class Charging(Protocol):
+    """A world that counts what trials cost."""
+
+    def charged(self, state: Any, trials: int) -> Any:
+        """The states where so many more steps were tried and taken back."""
+        ...
+
+
+class CandidateRunner(ColumnRunner):
+    """Tries K actions from the same state before each step, and judges them."""
+
+    def _chosen(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
+        """The step to be done (see :class:`ColumnRunner`), one of K candidates."""
+        policy: Any = self.module
+        K, B, world = self.settings.candidates, self.env.num_envs, self.env.world
+        again = np.repeat(np.arange(B), K)
+        action, logp, value = policy.act(
+            {name: column[again] for name, column in self.observation.items()}, self.generator
+        )
+        every = {name: part.numpy() for name, part in action.items()}
+        state, tried = take(self.env.state, again), policy.head.env_action(every)
+        if self.settings.pairs == IMAGINED:
+            judged = self._guarded(world.believed, state, tried)
+        else:
+            judged = self._guarded(world.step, state, tried).reward
+            if isinstance(world, Charging):
+                # The one that is done is not paid for twice: its rows are drawn again, the same.
+                self.env.state = world.charged(self.env.state, K - 1)
+        judged = judged.reshape(B, K)
+        best = judged.argmax(1) if self.settings.execute == "best" else 0
+        place = np.arange(B) * K + best
+        found = {
+            f"candidates.{name}": part.reshape(B, K, *part.shape[1:])
+            for name, part in every.items()
+        }
+        found |= {"judged": judged, "logp": logp.numpy()[place]}
+        return {name: part[place] for name, part in every.items()}, found, value.numpy()[place]
+
+
+def check_belief(world: Any, env_id: str) -> None:
+    """Make sure that a world's own student can judge candidates.
+
+    Raises:
+        InputError: there is none, or it expects nothing of such a reward.
+    """
+    if not isinstance(world, Believing):
+        raise InputError(
+            f"{env_id} has no student inside that could imagine what actions bring: set "
+            "pairs='candidates', or take CausalLearning-v0."
+        )
+    known: Any = world
+    keys = random.keys(0, 1)
+    state, _ = known.reset(keys)
+    known.believed(state, known.baselines["random"](known, state, keys))
 
 
 def candidate_pairs(steps: Columns) -> Columns:

@@ -39,15 +39,17 @@ def agents(params: Params) -> Mapping[str, Agent]:
 
 def random_choice(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
     """Any node, any value."""
-    settable = world.problem(state).settable
-    place = random.integers(random.fold(keys, 1), settable.sum(axis=1))
-    return _action(_among(settable, place), _any_value(keys))
+    free = world.mask(state)
+    place = random.integers(random.fold(keys, 1), free.sum(axis=1))
+    return _action(_among(free, place), _any_value(keys))
 
 
 def round_robin(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
     """The nodes in order, any value."""
     settable = world.problem(state).settable
-    return _action(_among(settable, state.step % settable.sum(axis=1)), _any_value(keys))
+    order = np.argsort(~settable, axis=1, kind="stable")
+    node = _next(order, settable.sum(axis=1), state.step, world.mask(state))
+    return _action(node, _any_value(keys))
 
 
 def parents_first(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
@@ -58,8 +60,9 @@ def parents_first(world: CausalLearning, state: State, keys: Keys) -> dict[str, 
     roots vary by themselves and need it least.
     """
     problem = world.problem(state)
-    order = turns(problem.parents[0], problem.settable[0])
-    return _golden(state, order[state.step % len(order)])
+    order = turns(problem.parents[0], problem.settable[0])[None]
+    node = _next(order, np.array([order.shape[1]]), state.step, world.mask(state))
+    return _golden(state, node)
 
 
 def turns(parents: Bools, settable: Bools) -> Ints:
@@ -90,8 +93,8 @@ def most_children_first(world: CausalLearning, state: State, keys: Keys) -> dict
     children = problem.parents.sum(axis=1)
     useful = (children > 0) & problem.settable
     order = np.argsort(np.where(useful, -children, 1), axis=1, kind="stable")
-    place = state.step % np.maximum(useful.sum(axis=1), 1)
-    return _golden(state, order[np.arange(len(keys)) % len(order), place])
+    count = np.maximum(useful.sum(axis=1), 1)
+    return _golden(state, _next(order, count, state.step, world.mask(state)))
 
 
 def posterior_variance_design(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
@@ -109,13 +112,14 @@ def posterior_variance_design(world: CausalLearning, state: State, keys: Keys) -
     problem = world.problem(state)
     B, n = len(keys), problem.scm.nodes
     node_key, value_key, noise_key = random.split(keys, 3)
-    places = random.integers(node_key, problem.settable.sum(axis=1), (CANDIDATES,))
+    free = world.mask(state)
+    places = random.integers(node_key, free.sum(axis=1), (CANDIDATES,))
     position = 2 * random.uniform(value_key, (CANDIDATES,)) - 1
     # The same noise for all candidates: their difference is then that of the interventions.
     noise = random.normal(noise_key, (world.params.rows, n))
     node, expected = np.empty((B, CANDIDATES), np.int64), np.empty((B, CANDIDATES))
     for c in range(CANDIDATES):
-        node[:, c] = _among(problem.settable, places[:, c])
+        node[:, c] = _among(free, places[:, c])
         chosen = np.arange(n) == node[:, c, None]
         values = chosen * problem.scm.domain_value(node[:, c], position[:, c])[:, None]
         expected[:, c] = student.expected_variance(state.student, noise, chosen, values)
@@ -128,6 +132,22 @@ def _among(marked: Bools, place: Ints) -> Ints:
     """The nodes [B] in places [B] among those marked [C, n]."""
     nodes = np.argsort(~marked, axis=1, kind="stable")
     return nodes[np.arange(len(place)) % len(nodes), place]
+
+
+def _next(order: Ints, count: Ints, step: Ints, free: Bools) -> Ints:
+    """The nodes [B] whose turn it is at steps [B]: the next that is free [C or B, n], if any is.
+
+    Turns go round the first ``count`` [C] nodes of an order [C, m]. Where none of those is free,
+    any node that is takes the turn.
+    """
+    B, m = len(step), order.shape[1]
+    order = np.broadcast_to(order, (B, m))
+    free = np.broadcast_to(free, (B, free.shape[1]))
+    every, later = np.arange(B)[:, None], np.arange(m)
+    inside = later < count[:, None]
+    turns = order[every, np.where(inside, (step[:, None] + later) % count[:, None], 0)]
+    may = free[every, turns] & inside
+    return np.where(may.any(axis=1), turns[every[:, 0], may.argmax(axis=1)], free.argmax(axis=1))
 
 
 def _golden(state: State, node: Ints) -> dict[str, Array]:

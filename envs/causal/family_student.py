@@ -89,8 +89,10 @@ class FamilyStudent:
         self._rank = max(b.rank for b in self.bases)
 
     def reset(self, keys: Keys, scm: Scm) -> FamilyKnowledge:
-        """Knowledge of nothing but the graphs of models (C = B)."""
+        """Knowledge of nothing but the graphs of models, one for all copies or one for each."""
         graph = self._graph(scm)
+        if len(graph.order) < len(keys):
+            graph = take(graph, np.zeros(len(keys), np.int64))
         B, n, p = graph.inputs.shape
         r, energies = self._rank, [b.energy.sum() for b in self.bases]
         return FamilyKnowledge(
@@ -146,7 +148,7 @@ class FamilyStudent:
         return self._means(state, values, np.ones(values.shape[:2], np.bool_))
 
     def target(self, scm: Scm) -> Floats:
-        """The mechanisms f as [B, n, r + 1]: Q^T f and what no R w reaches.
+        """The mechanisms f as [C, n, r + 1]: Q^T f and what no R w reaches.
 
         See :meth:`envs.causal.student.BayesLinear.target`.
         """
@@ -158,7 +160,7 @@ class FamilyStudent:
             for place in range(p):
                 points = np.broadcast_to(self._probes[:, place], (len(copy), P))
                 put_column(x, graph.inputs[copy, node, place], points)
-            f = take(scm, copy).mechanism(node, x) / np.sqrt(P)
+            f = _mechanisms(scm, copy, node, x) / np.sqrt(P)
             # One product for each node, whose rounding does not depend on how many there are.
             projected = f[:, None] @ b.probe_basis
             remainder = f - (projected @ b.probe_basis.T)[:, 0]
@@ -167,7 +169,8 @@ class FamilyStudent:
         return targets
 
     def squared_error(self, state: FamilyKnowledge, target: Floats) -> Floats:
-        """Mean squared error [B, n] at the probe points, whose targets are [B, n, r + 1]."""
+        """Mean squared error [B, n] at the probe points, whose targets are [C, n, r + 1]."""
+        target = np.broadcast_to(target, (len(state.gram), *target.shape[1:]))
         errors = np.square(target[:, :, -1])
         for p, copy, node in self._groups(state.graph, np.ones(errors.shape, np.bool_)):
             b = self.bases[p - 1]
@@ -233,6 +236,14 @@ class FamilyStudent:
             phi = b.directions(_parents(values, state.graph, copy, node, p))
             means[copy, node] = (phi @ state.weights[copy, node, : b.rank, None])[..., 0]
         return means
+
+
+def _mechanisms(scm: Scm, copy: Ints, node: Ints, x: Floats) -> Floats:
+    """Noiseless values [m, rows] of nodes [m] of copies [m] where all nodes have x [m, rows, n]."""
+    if len(scm.order) > 1:
+        return take(scm, copy).mechanism(node, x)
+    # One model, whose nodes may be anything: formulas, tables.
+    return np.concatenate([scm.mechanism(node[i : i + 1], x[i : i + 1]) for i in range(len(node))])
 
 
 def _by_node(rows: Floats) -> Floats:

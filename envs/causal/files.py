@@ -14,14 +14,15 @@ A model is a table: ``target`` (the node to be driven down; only optimisation ne
 ``.yaml`` holds it as it stands. In graphs (``.gml``, ``.graphml``, and ``.dot`` through pydot)
 target and domain are attributes of the graph, the entries attributes of the nodes, and the weights
 of parents the attribute ``weight`` of the edges; lists and mappings are written as text in YAML,
-what is not known is ignored, and the domain is [-5, 5] if there is none. ``.bif`` holds discrete
-networks (:mod:`envs.causal.discrete`), ``.json`` linear-Gaussian ones as pgmpy saves them
+attributes of drawings are ignored, and the domain is [-5, 5] if there is none. ``.bif`` holds
+discrete networks (:mod:`envs.causal.discrete`), ``.json`` linear-Gaussian ones as pgmpy saves them
 (:mod:`envs.causal.gaussian`).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
@@ -232,18 +233,28 @@ def _read_graph(path: Path) -> Model:
         raise InputError(f"It cannot be read as {path.suffix}: {error}") from error
     if not graph.is_directed():
         raise InputError("Its edges have no direction: write it as a directed graph.")
-    nodes = {str(name): _known(own, _ENTRIES) for name, own in graph.nodes(data=True)}
+    nodes = {
+        str(name): _known(own, _ENTRIES, f"of the node {name}")
+        for name, own in graph.nodes(data=True)
+    }
     for name, own in nodes.items():
         parents = {
             str(i): _value(data.get("weight", 1)) for i, _, data in graph.in_edges(name, True)
         }
         own["parents"] = list(parents) if "expr" in own else parents
-    top = _known({**graph.graph, **graph.graph.get("graph", {})}, ("target", "domain"))
+    top = {**graph.graph, **graph.graph.get("graph", {})}
+    top = _known(top, ("target", "domain"), "of the graph")
     return from_table({"domain": [-5.0, 5.0], **top, "nodes": nodes})
 
 
-def _known(attributes: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """The attributes of a graph or node that mean something here."""
+def _known(attributes: Mapping[str, Any], keys: Sequence[str], where: str) -> dict[str, Any]:
+    """The attributes of a graph or node that mean something here.
+
+    Others say how it is drawn; but one that is nearly ours is a mistake.
+    """
+    for name in attributes:
+        if name not in keys and difflib.get_close_matches(str(name), keys, 1, _NEARLY):
+            raise unknown_name("attribute", str(name), keys, where)
     found = {key: _value(attributes[key]) for key in keys if key in attributes}
     texts = {key: str(attributes[key]).strip('"') for key in ("expr", "target") if key in found}
     return found | texts
@@ -254,6 +265,8 @@ def _value(attribute: Any) -> Any:
     return yaml.safe_load(attribute.strip('"')) if isinstance(attribute, str) else attribute
 
 
+_NEARLY = 0.75
+"""Names this alike are one name and its misspelling: nois and noise, but not nodes and noise."""
 _TOP = ("nodes", "target", "domain")
 _ENTRIES = tuple(field.name for field in dataclasses.fields(Entry) if field.name != "parents")
 _READERS: dict[str, Callable[[Path], Model]] = {

@@ -18,7 +18,7 @@ from gymnasium import spaces
 from envs import random
 from envs.arrays import Array, Bools, Floats, Ints, Keys, Observation, put, take
 from envs.batched import Agent, Step, World
-from envs.causal import baselines, learning_problem, record, reward
+from envs.causal import baselines, belief, learning_problem, record, reward
 from envs.causal.action import checked
 from envs.causal.family_student import FamilyStudent
 from envs.causal.learning_problem import Problem
@@ -26,7 +26,7 @@ from envs.causal.linear import additive_features, joint_features
 from envs.causal.metric import Risk, probe_points, risk
 from envs.causal.observation import FAMILY_FEATURES, FEATURES, ValueHistogram, observe
 from envs.causal.params import Params
-from envs.causal.scm import AdditiveScm, Scm
+from envs.causal.scm import Scm
 from envs.causal.student import BayesLinear, Student
 from envs.experiment import Experiment
 
@@ -59,23 +59,33 @@ class State:
     """[B]: rows drawn under interventions."""
     rows_observational: Ints
     """[B]: rows drawn without."""
+    rows_lookahead: Ints
+    """[B]: rows drawn under interventions that were only tried."""
 
 
 class CausalLearning(World[State]):
     """The world of one :class:`Params`."""
 
     params_type = Params
-    episode_metrics: ClassVar = ("excess_risk", "postmortem_loss", "rows", "length")
+    episode_metrics: ClassVar = (
+        "excess_risk",
+        "postmortem_loss",
+        "rows",
+        "rows_lookahead",
+        "length",
+    )
     score: ClassVar = "excess_risk"
     score_mode: ClassVar = "min"
     slow: ClassVar = frozenset({"posterior_variance_design"})
+    yardstick: ClassVar = "round_robin"
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
         self._common: Problem | None = None
         if params.is_family:
             example = learning_problem.models(params, random.keys(0, 1))
-            self.student: Student[Any] = _family_student(params, example)
+            most = int(example.inputs.shape[2])
+            self.student: Student[Any] = _family_student(params, example.nodes, most)
             names = tuple(f"node {number}" for number in range(1, example.nodes + 1))
         else:
             model = learning_problem.named_model(params)
@@ -84,7 +94,7 @@ class CausalLearning(World[State]):
             names = model.names
         self.choice_names = names
         self.baselines: Mapping[str, Agent] = baselines.agents(params)
-        n, features = len(names), FAMILY_FEATURES if params.is_family else FEATURES
+        n, features = len(names), FAMILY_FEATURES if params.many_graphs else FEATURES
         self.observation_space = spaces.Dict(
             {
                 "nodes": spaces.Box(-10.0, 10.0, (n, features), np.float32),
@@ -122,6 +132,7 @@ class CausalLearning(World[State]):
             stale=nothing,
             rows_executed=nothing,
             rows_observational=nothing,
+            rows_lookahead=nothing,
         )
         return state, observe(self, state)
 
@@ -134,7 +145,8 @@ class CausalLearning(World[State]):
         settable = self.problem(state).settable
         if not self.params.cap:
             return settable
-        share = reward.shares(reward.counted(state.recent, len(self.choice_names)))
+        counts = reward.counted(state.recent, len(self.choice_names))
+        share = reward.shares(counts, self.problem(state).scm.real)
         free = settable & (share <= self.params.cap)
         return np.where(free.any(axis=1, keepdims=True), free, settable)
 
@@ -143,30 +155,42 @@ class CausalLearning(World[State]):
         problem = self.problem(state)
         scm = problem.scm
         node, position = checked(action, len(state.keys), scm.nodes)
-        B = len(node)
-        chosen = np.zeros((B, scm.nodes), np.bool_)
-        chosen[np.arange(B), node] = True
-        # Whoever does not heed the mask sets nothing: the rows are then drawn without intervention.
-        chosen &= self.mask(state)
-        values = np.where(chosen, scm.domain_value(node, position)[:, None], 0.0)
+        chosen, values = self.setting(state, node, position)
         keys = random.fold(state.keys, state.step)
         noise = random.normal(random.fold(keys, _ROWS), (self.params.rows, scm.nodes))
         rows = scm.sample(noise, chosen, values)
         student = self.student.learn(state.student, rows, chosen)
-        due = np.zeros(B, np.bool_)
+        due = np.zeros(len(node), np.bool_)
         if self.params.observe_every:
             due = (state.step + 1) % self.params.observe_every == 0
             student = self._observe_rows(scm, student, random.fold(keys, _OBSERVATION), due)
         after = self._advanced(state, student, node, position, due)
         return self._step(state, after, node)
 
+    def setting(self, state: State, node: Ints, position: Floats) -> tuple[Bools, Floats]:
+        """Which nodes are set [B, n], and to what, where nodes [B] are chosen at positions [B]."""
+        scm = self.problem(state).scm
+        # Whoever does not heed the mask sets nothing: the rows are then drawn without intervention.
+        chosen = (np.arange(scm.nodes) == node[:, None]) & self.mask(state)
+        return chosen, np.where(chosen, scm.domain_value(node, position)[:, None], 0.0)
+
+    def believed(self, state: State, action: Mapping[str, Array]) -> Array:
+        """What the students expect a step to earn [B], from no more than an agent may know."""
+        return belief.expected(self, state, action)
+
+    def charged(self, state: State, trials: int) -> State:
+        """The state where so many more steps were tried and taken back, whose rows are paid for.
+
+        Observational rows that a step brings are the same ones whichever node it sets.
+        """
+        tried = state.rows_lookahead + trials * self.params.rows
+        return dataclasses.replace(state, rows_lookahead=tried)
+
     def _advanced(
         self, state: State, student: Any, node: Ints, position: Floats, due: Bools
     ) -> State:
-        params, every = self.params, np.arange(len(node))
+        params = self.params
         now = risk(self.student, student, self.problem(state).truth)
-        recent = state.recent.copy()
-        recent[every, state.step % recent.shape[1]] = node
         fell = now.excess < state.best - params.tolerance
         return State(
             keys=state.keys,
@@ -174,19 +198,21 @@ class CausalLearning(World[State]):
             drawn=state.drawn,
             student=student,
             histogram=ValueHistogram.add(state.histogram, node, position),
-            recent=recent,
+            recent=reward.remembered(state.recent, state.step, node),
             risk=now,
             at_start=state.at_start,
             best=np.where(fell, now.excess, state.best),
             stale=np.where(fell, 0, state.stale + 1),
             rows_executed=state.rows_executed + params.rows,
             rows_observational=state.rows_observational + due * params.observation_rows,
+            rows_lookahead=state.rows_lookahead,
         )
 
     def _step(self, before: State, after: State, node: Ints) -> Step[State]:
         params = self.params
         counts = reward.counted(after.recent, len(self.choice_names))
-        terms = reward.rewards(params.reward, before.risk, after.risk, counts, node)
+        real = self.problem(after).scm.real
+        terms = reward.rewards(params.reward, before.risk, after.risk, counts, real, node)
         # The horizon is the task itself (a budget of rows, shown as t/T in the observation), and
         # nothing can be gained after it: reaching it terminates, and nothing is bootstrapped.
         terminated = after.step >= self.problem(after).horizon
@@ -212,17 +238,21 @@ class CausalLearning(World[State]):
         return record.learnt(self, states, actions)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Middle, means and nine-tenths quantile of the excess risk at the end of episodes [N].
-
-        On the same seeds the geometric-mean ratio of two policies is that of their geometric means.
-        """
+        """Middle, means and nine-tenths quantile of the excess risk at the end of episodes [N]."""
         excess = episodes["excess_risk"]
         return {
             "median": float(np.median(excess)),
             "mean": float(np.mean(excess)),
             "q90": float(np.quantile(excess, 0.9)),
-            "geometric_mean": float(np.exp(np.mean(np.log(np.maximum(excess, 1e-6))))),
+            "geometric_mean": float(np.exp(_log(excess).mean())),
         }
+
+    def beside(
+        self, episodes: Mapping[str, Floats], rule: Mapping[str, Floats]
+    ) -> dict[str, float]:
+        """The geometric mean of the ratios to what the nodes in turns leave, seed by seed."""
+        gap = _log(episodes["excess_risk"]) - _log(rule["excess_risk"])
+        return {"to_round_robin": float(np.exp(gap.mean()))}
 
     def _observe_rows(self, scm: Scm, student: Any, keys: Keys, due: Bools) -> Any:
         """Students of the copies that are due learn from rows without an intervention."""
@@ -239,7 +269,13 @@ _STUDENT, _ROWS, _OBSERVATION = 1, 2, 3
 """What each of an episode's or a step's random streams is for."""
 
 
+def _log(excess: Floats) -> Floats:
+    return np.log(np.maximum(excess, 1e-6))
+
+
 def _student(params: Params, parents: Bools) -> Student[Any]:
+    if params.like_family:
+        return _family_student(params, len(parents), int(parents.sum(axis=1).max()))
     if params.student == "mlp":
         # torch is needed by this student alone.
         from envs.causal.mlp_student import MlpStudent
@@ -251,12 +287,12 @@ def _student(params: Params, parents: Bools) -> Student[Any]:
     )
 
 
-def _family_student(params: Params, example: AdditiveScm) -> FamilyStudent:
+def _family_student(params: Params, nodes: int, most_parents: int) -> FamilyStudent:
     kind = joint_features if params.interactions else additive_features
     return FamilyStudent(
-        example.nodes,
+        nodes,
         lambda parents: kind(parents, params.features, params.length_scale),
-        probe_points(int(example.inputs.shape[2])),
+        probe_points(most_parents),
         params.ridge,
     )
 
@@ -267,12 +303,10 @@ def _info(state: State, terms: Floats) -> dict[str, Array]:
         "excess_at_start": state.at_start,
         "node_excess": state.risk.node_excess,
         "postmortem_loss": state.risk.postmortem,
-        "rows": state.rows_executed + state.rows_observational,
+        "rows": state.rows_executed + state.rows_observational + state.rows_lookahead,
         "rows_executed": state.rows_executed,
         "rows_observational": state.rows_observational,
-        # Trying a node in `step` and taking it back (DPO's candidates) leaves no trace in a state:
-        # the rows of such trials are not counted here.
-        "rows_lookahead": np.zeros_like(state.rows_executed),
+        "rows_lookahead": state.rows_lookahead,
         "length": state.step,
         "reward_before_bonus": terms[:, :2].sum(axis=1),
     }

@@ -14,7 +14,7 @@ from envs import random
 from envs.arrays import Bools, Ints, Keys
 from envs.causal import named
 from envs.causal.families import draw
-from envs.causal.metric import Truth, truth
+from envs.causal.metric import Truth, probe_points, truth
 from envs.causal.params import Params
 from envs.causal.scm import AdditiveScm, Model, Scm
 from envs.causal.student import Student
@@ -49,7 +49,31 @@ def named_model(params: Params) -> Model:
             f"The model {params.scm!r} has hidden nodes, whose effects no student here can learn: "
             "make them visible, or take CausalOptimisation."
         )
+    _check_learnable(model)
     return model
+
+
+def _check_learnable(model: Model) -> None:
+    """Refuse a model whose excess risk would not be a number."""
+    scm, points = model.scm, probe_points(len(model.names))[None]
+    for node, name in enumerate(model.names):
+        own = scm.mechanism(np.array([node]), points)[0]
+        wrong = np.flatnonzero(~np.isfinite(own))
+        parents = np.flatnonzero(scm.parents[0, node])
+        if len(wrong):
+            where = " and ".join(
+                f"{model.names[i]} is {points[0, wrong[0], i]:.3g}" for i in parents
+            )
+            raise InputError(
+                f"The mechanism of {name} is {own[wrong[0]]:g} where {where}, but CausalLearning "
+                "compares mechanisms with all parents in (-4, 4): keep it to finite numbers there, "
+                "for example with max, min or clip."
+            )
+        if not len(parents) and not scm.noise[0, node]:
+            raise InputError(
+                f"The root {name} has noise 0, and how far a fit is from a constant cannot be "
+                "measured: give it noise, or make it part of its children's expressions."
+            )
 
 
 def common(params: Params, model: Model, student: Student[Any]) -> Problem:

@@ -84,13 +84,15 @@ def truth(scm: Scm, student: Student[Any]) -> Truth:
 def risk(student: Student[Any], state: Any, of: Truth) -> Risk:
     """The risk of the students with states [B]."""
     slots, root_nodes, fits = student.slots, student.root_nodes, student.roots(state)
-    deviation = of.noise[:, root_nodes]
     errors = student.squared_error(state, of.target)
     is_root, is_effect = of.is_root[:, root_nodes], of.is_effect[:, slots]
+    # Of a node that is none its noise may be 0 and its mechanism without a value there.
+    deviation = np.where(is_root, of.noise[:, root_nodes], 1.0)
+    mean = np.where(is_root, of.mean, 0.0)
     node = np.zeros((len(errors), of.noise.shape[1]))
     node[:, slots] = errors
-    node[:, root_nodes] += is_root * root_fits.divergence(fits, of.mean, deviation)
-    missed = is_root * (np.square(fits.mean - of.mean) + np.square(deviation))
+    node[:, root_nodes] += is_root * root_fits.divergence(fits, mean, deviation)
+    missed = is_root * (np.square(fits.mean - mean) + np.square(deviation))
     noisy = is_effect * (errors + np.square(of.noise[:, slots]))
     return Risk(
         node_excess=np.minimum(node, CAP),

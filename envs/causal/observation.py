@@ -15,7 +15,6 @@ from envs.causal.family_student import PARTS, FamilyStudent
 
 if TYPE_CHECKING:
     from envs.causal.learning import CausalLearning, State
-    from envs.causal.learning_problem import Problem
 
 BINS = 7
 """Into how many equal parts of its domain the values set on a node are counted."""
@@ -62,7 +61,8 @@ def observe(world: CausalLearning, state: State) -> dict[str, Array]:
     share = state.histogram / problem.horizon[:, None, None]
     nodes[:, :, :BINS] = share
     nodes[:, :, BINS] = share.sum(axis=2)
-    nodes[:, :, BINS + 1] = _log_uncertainty(world, state, problem)
+    unsure = np.maximum(uncertainty(world, state), 1e-9)
+    nodes[:, :, BINS + 1] = np.clip(np.log10(unsure) / 2, -10, 10)
     nodes[:, :, BINS + 2] = ~parents.any(axis=2)
     nodes[:, :, BINS + 3] = ~parents.any(axis=1)
     if isinstance(student, FamilyStudent):
@@ -78,12 +78,12 @@ def observe(world: CausalLearning, state: State) -> dict[str, Array]:
     }
 
 
-def _log_uncertainty(world: CausalLearning, state: State, problem: Problem) -> Floats:
-    """Half the decimal logarithm [B, n] of each node's uncertainty, within the space's bounds."""
+def uncertainty(world: CausalLearning, state: State) -> Floats:
+    """How unsure the students are of each node [B, n], known without the truth; 0 of fillers."""
     student, root_nodes = world.student, world.student.root_nodes
     unsure = np.zeros(state.histogram.shape[:2])
     unsure[:, student.slots] = student.uncertainty(state.student)
     # The mean of m rows of unit variance has variance 1 / m; one row is imagined, as in the fit.
     of_roots = 1 / (1 + student.roots(state.student).count)
-    unsure[:, root_nodes] += problem.truth.is_root[:, root_nodes] * of_roots
-    return np.clip(np.log10(np.maximum(unsure, 1e-9)) / 2, -10, 10)
+    unsure[:, root_nodes] += world.problem(state).truth.is_root[:, root_nodes] * of_roots
+    return unsure

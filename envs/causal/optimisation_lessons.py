@@ -15,7 +15,15 @@ from envs import random
 from envs.arrays import Array, Floats, Keys, put, take
 from envs.causal import families
 from envs.causal.families import Drawn
-from envs.causal.optimisation_problem import FINE_GRID, GRID, Problem, noise_rows, solved
+from envs.causal.optimisation_problem import (
+    FINE_GRID,
+    GRID,
+    SCREENING,
+    Problem,
+    ancestors,
+    noise_rows,
+    solved,
+)
 from envs.causal.scm import AdditiveScm, Model, Scm
 from envs.validation import InputError
 
@@ -70,7 +78,8 @@ class OneModel(Source):
         if model.target not in self.names:
             raise InputError(
                 "CausalOptimisation drives a target down, but the model names none of its nodes "
-                f"({', '.join(self.names)}) as its target: add one."
+                f"({', '.join(self.names)}) as its target: add one, or choose it with the "
+                f"environment's argument target, such as {self.names[-1]}."
             )
         target = np.array([self.names.index(model.target)])
         seen = np.arange(len(self.names))
@@ -79,8 +88,14 @@ class OneModel(Source):
             raise InputError(
                 f"No node of the model but {model.target} may be set: give one a domain."
             )
+        if not (allowed & ancestors(model.scm.parents)[0, target, : len(seen)]).any():
+            raise InputError(
+                f"Nothing that may be set has an effect on the target {model.target}: choose a "
+                "target further down the graph."
+            )
         self.noise = noise_rows(precision, self.nodes)
-        found = solved(model.scm, target, allowed, self.noise, FINE_GRID)
+        # Once for all episodes, so on all rows: of discrete nodes a few say little.
+        found = solved(model.scm, target, allowed, self.noise, FINE_GRID, precision)
         self.problem = dataclasses.replace(found, scm=())
 
     def draw(self, keys: Keys, stage: int) -> Problem:
@@ -130,7 +145,7 @@ class Lessons(Source):
         wide = widened(drawn, self.hidden[family], self.nodes, self.inputs)
         seen = np.arange(len(self.names))
         allowed = wide.scm.real[:, : len(seen)] & (seen != wide.target[:, None])
-        return solved(wide.scm, wide.target, allowed, self.noise, GRID)
+        return solved(wide.scm, wide.target, allowed, self.noise, GRID, SCREENING)
 
 
 def widened(drawn: Drawn, hidden: int, nodes: int, inputs: int) -> Drawn:

@@ -21,8 +21,11 @@ GRID = 21
 """Values of each domain, ends included, among which the optimum of a drawn model is sought."""
 FINE_GRID = 401
 """The same for a model that is solved once."""
-_SCREENING, _FINALISTS = 8, 8
-"""Noise rows that every single intervention is tried on, and how many are tried on all rows."""
+SCREENING, _FINALISTS = 8, 8
+"""Noise rows on which every single intervention of drawn models is tried, and how many are then
+tried on all rows."""
+_AT_ONCE = 2**25
+"""So many values are worked out together at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +74,13 @@ def noise_rows(rows: int, nodes: int) -> Floats:
     return np.stack((half, -half), axis=1).reshape(-1, nodes).astype(np.float32)
 
 
-def solved(scm: Scm, target: Ints, allowed: Bools, noise: Floats, grid: int) -> Problem:
+def solved(
+    scm: Scm, target: Ints, allowed: Bools, noise: Floats, grid: int, screening: int
+) -> Problem:
     """Models (C = B), targets [B] and nodes that may be set [B, n], with their best interventions.
 
-    Every intervention on an ancestor of the target is tried on a few rows of the noise
-    [rows, N], and the best of each copy on all of them.
+    Every intervention on an ancestor of the target is tried on the first ``screening`` rows of the
+    noise [rows, N], and the best of each copy on all of them.
     """
     B, n = allowed.shape
     every, parents = np.arange(B), scm.parents
@@ -83,9 +88,9 @@ def solved(scm: Scm, target: Ints, allowed: Bools, noise: Floats, grid: int) -> 
     natural = outcomes(scm, target, nothing > 0, nothing, noise)
     base = natural.mean(axis=1)
     found = np.repeat(base, n * grid).reshape(B, n, grid)
-    copy, node = np.nonzero(allowed & _ancestors(parents)[every, target, :n])
+    copy, node = np.nonzero(allowed & ancestors(parents)[every, target, :n])
     place = np.broadcast_to(np.linspace(0, 1, grid), (len(copy), grid))
-    found[copy, node] = _singles(scm, target, copy, node, place, noise[:_SCREENING])
+    found[copy, node] = _singles(scm, target, copy, node, place, noise[:screening])
     found = np.where(allowed[:, :, None], found, np.inf).reshape(B, n * grid)
     first = np.argpartition(found, _FINALISTS)[:, :_FINALISTS]
     copy, flat = np.repeat(every, _FINALISTS), first.ravel()
@@ -123,6 +128,10 @@ def _singles(
 ) -> Floats:
     """Expectations [M, K] in copies [M] when nodes [M] are set at places [M, K] in [0, 1]."""
     (M, K), each = place.shape, np.arange(len(place))
+    if M > 1 and M * K * noise.size > _AT_ONCE:
+        halves = (slice(None, M // 2), slice(M // 2, None))
+        parts = (_singles(scm, target, copy[h], node[h], place[h], noise) for h in halves)
+        return np.concatenate(list(parts))
     low, high = scm.low[copy, node, None], scm.high[copy, node, None]
     values = low + place * (high - low)
     if not isinstance(scm, AdditiveScm):
@@ -144,7 +153,7 @@ def _singles(
     return found.reshape(M, K, -1).mean(axis=2, dtype=np.float64)
 
 
-def _ancestors(parents: Bools) -> Bools:
+def ancestors(parents: Bools) -> Bools:
     """Which nodes come before which along any path [B, n, n], from parents [B, n, n]."""
     reached = parents.astype(np.float32)
     for _ in range((parents.shape[1] - 1).bit_length()):

@@ -59,8 +59,9 @@ class Params:
     """Random Fourier features of each mechanism (bayes_linear); in families without interactions
     of each parent."""
     interactions: bool = False
-    """Whether the student reckons with parents that act together and not just in sum (families).
-    That takes more features, time and rows; mechanisms of the families here are sums."""
+    """Whether the student reckons with parents that act together and not just in sum (families,
+    like_family; that of one model always does). That takes more features, time and rows;
+    mechanisms of the families here are sums."""
     length_scale: Annotated[float, Positive] = 1.8
     """Over which distance of the parents' values mechanisms are taken to change (bayes_linear)."""
     ridge: Annotated[float, Positive] = 1e-3
@@ -74,6 +75,9 @@ class Params:
     cap: Annotated[float, Fraction] = 0.0
     """A node with more than this share of the recent choices may not be chosen, unless all have;
     0 allows every share. (The post-mortem: a breaker at 0.5 and a hard cap at 0.6.)"""
+    like_family: bool = False
+    """Whether one model is learnt and observed as a drawn one is, so that policies of families can
+    act on it; with interactions the task stays what it is without."""
     stop_when_learnt: bool = False
     """Whether an episode ends early when the excess risk no longer falls."""
     patience: Annotated[int, AtLeastOne] = 6
@@ -85,13 +89,16 @@ class Params:
 
     def __post_init__(self) -> None:
         validate(self)
-        if not self.is_family:
+        if not self.many_graphs:
             return
         if self.student == "mlp":
+            asked = f"scm is the family {self.scm!r}" if self.is_family else "like_family is set"
             raise InputError(
-                f"Params.student 'mlp' learns one model only, but scm is the family {self.scm!r}: "
-                "use student 'bayes_linear', or a single model such as scm 'ace5'."
+                f"Params.student 'mlp' learns one model only, but {asked}: "
+                "use student 'bayes_linear', or a single model such as scm 'ace5' by itself."
             )
+        if not self.is_family:
+            return
         if hidden_nodes(self.scm, self.largest):
             raise InputError(
                 f"Params.scm {self.scm!r} has hidden nodes, whose effects no student here can "
@@ -107,3 +114,8 @@ class Params:
     def is_family(self) -> bool:
         """Whether each episode draws a model of its own."""
         return self.scm in FAMILIES
+
+    @property
+    def many_graphs(self) -> bool:
+        """Whether student and observation are those for any graph, as families need them."""
+        return self.is_family or self.like_family

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import numpy as np
 
-from envs.arrays import Floats, Ints
+from envs.arrays import Bools, Floats, Ints
 from envs.causal.metric import Risk
 from envs.validation import Between, Fraction, NonNegative, validate
 
@@ -48,7 +48,9 @@ POSTMORTEM = RewardTerms(
 """The post-mortem's own proposal."""
 
 
-def rewards(terms: RewardTerms, before: Risk, after: Risk, counts: Ints, chosen: Ints) -> Floats:
+def rewards(
+    terms: RewardTerms, before: Risk, after: Risk, counts: Ints, real: Bools, chosen: Ints
+) -> Floats:
     """Reward terms [B, 5], weighted, in the order of ``NAMES``.
 
     Args:
@@ -56,24 +58,33 @@ def rewards(terms: RewardTerms, before: Risk, after: Risk, counts: Ints, chosen:
         before: the risk before the intervention.
         after: the risk after it.
         counts: [B, n] how often each node is among the recent choices, this one included.
+        real: [C, n] which nodes there are; others fill up smaller models.
         chosen: [B] the node chosen now.
     """
-    B, n = counts.shape
-    share = shares(counts)
-    excess = np.maximum(np.stack((before.excess, after.excess)), _FLOOR)
-    gain = np.log(excess[0]) - np.log(excess[1])
+    fallen = before.postmortem - after.postmortem
+    gains = (
+        terms.log_gain * log_fall(before.excess, after.excess),
+        terms.improvement * fallen,
+    )
+    return np.stack((*gains, *bonuses(terms, counts, real, chosen)), axis=1)
+
+
+def log_fall(before: Floats, after: Floats) -> Floats:
+    """By how much the logarithm of what is unknown fell [B]; what is next to nothing is all one."""
+    unknown = np.maximum(np.stack((before, after)), _FLOOR)
+    return np.log(unknown[0]) - np.log(unknown[1])
+
+
+def bonuses(terms: RewardTerms, counts: Ints, real: Bools, chosen: Ints) -> tuple[Floats, ...]:
+    """The three terms [B] that depend on the choices alone; see :func:`rewards`."""
+    share, size = shares(counts, real), real.sum(axis=1)
     crowded = np.maximum(share.max(axis=1) - terms.concentration_limit, 0)
-    missing = np.maximum(1 / n - share[np.arange(B), chosen], 0)
-    monotonous = diversity(counts) < terms.diversity_threshold
-    return np.stack(
-        (
-            terms.log_gain * gain,
-            terms.improvement * (before.postmortem - after.postmortem),
-            -terms.concentration * crowded,
-            terms.coverage * (counts > 0).sum(axis=1),
-            terms.undersampled * missing * monotonous,
-        ),
-        axis=1,
+    missing = np.maximum(1 / size - share[np.arange(len(share)), chosen], 0)
+    monotonous = diversity(counts, real) < terms.diversity_threshold
+    return (
+        -terms.concentration * crowded,
+        terms.coverage * (counts > 0).sum(axis=1),
+        terms.undersampled * missing * monotonous,
     )
 
 
@@ -81,22 +92,30 @@ NAMES = ("log_gain", "improvement", "concentration", "coverage", "undersampled")
 """The terms in order; the first two are the gain in knowledge, the others bonuses on top of it."""
 
 
+def remembered(recent: Ints, step: Ints, chosen: Ints) -> Ints:
+    """Recent choices [B, window] with those of a step [B] in the place of the oldest."""
+    recent = recent.copy()
+    recent[np.arange(len(step)), step % recent.shape[1]] = chosen
+    return recent
+
+
 def counted(recent: Ints, n: int) -> Ints:
     """How often each of n nodes is among recent choices [B, window], -1 for none: [B, n]."""
     return (recent[:, :, None] == np.arange(n)).sum(axis=1)
 
 
-def shares(counts: Ints) -> Floats:
-    """Shares [B, n] of choices counted [B, n].
+def shares(counts: Ints, real: Bools) -> Floats:
+    """Shares [B, n] of choices counted [B, n] among the real nodes [C, n].
 
-    Early on every choice would be a large share of few, so at least n choices are reckoned with.
+    Early on every choice would be a large share of few, so at least as many choices are reckoned
+    with as there are nodes.
     """
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), counts.shape[1])
+    size = real.sum(axis=1, keepdims=True)
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), size)
 
 
-def diversity(counts: Ints) -> Floats:
-    """Entropy [B] of choices counted [B, n], over its maximum log n; 0 for a single choice."""
-    n = counts.shape[1]
+def diversity(counts: Ints, real: Bools) -> Floats:
+    """Entropy [B] of choices counted [B, n], over its maximum for so many real nodes [C, n]."""
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
-    return entropy / np.log(max(n, 2))
+    return entropy / np.log(np.maximum(real.sum(axis=1), 2))

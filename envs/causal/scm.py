@@ -177,8 +177,9 @@ class Model:
 
     def with_target(self, target: str) -> Model:
         """The same model with another node to be driven down, which may not be set itself."""
-        if target not in self.names:
-            raise unknown_name("node", target, self.names)
+        seen = self.names[: len(self.names) - self.hidden]
+        if target not in seen:
+            raise unknown_name("node", target, seen, "to be the target")
         may = (name != target and may for name, may in zip(self.names, self.settable, strict=True))
         return dataclasses.replace(self, target=target, settable=tuple(may))
 

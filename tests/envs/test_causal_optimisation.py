@@ -139,7 +139,7 @@ def test_models_that_are_no_sums_are_solved_too():
     """A grid in one pass and the plain way agree."""
     scm = model("fixed-chain-3").scm
     target, allowed, noise = np.array([2]), np.array([[True, True, False]]), noise_rows(64, 3)
-    quick, plain = (solved(one, target, allowed, noise, 21) for one in (scm, Plain(scm)))
+    quick, plain = (solved(one, target, allowed, noise, 21, 8) for one in (scm, Plain(scm)))
     assert quick.optimum == pytest.approx(plain.optimum, rel=1e-5)
     assert quick.best_node == plain.best_node == [0]
 

@@ -149,6 +149,23 @@ def test_a_mistake_in_a_table_gets_a_sentence_with_the_name_of_the_node(changes,
         ("m.json", "{}", "no linear-Gaussian network as pgmpy saves it"),
         ("m.gml", "graph [", r"It cannot be read as .gml"),
         ("m.gml", 'graph [ node [ id 0 label "X" ] ]', "Its edges have no direction"),
+        (
+            "m.gml",
+            'graph [ directed 1 node [ id 0 label "X" nois 2 ] ]',
+            "no attribute 'nois' of the node X: did you mean noise",
+        ),
+        (
+            "m.graphml",
+            '<graphml><key id="t" for="graph" attr.name="targets" attr.type="string"/>'
+            '<graph edgedefault="directed"><data key="t">X</data><node id="X"/></graph></graphml>',
+            "no attribute 'targets' of the graph: did you mean target",
+        ),
+        (
+            "m.gml",
+            'graph [ directed 1 node [ id 0 label "X" ] node [ id 1 label "Y" ] '
+            "edge [ source 0 target 1 ] edge [ source 1 target 0 ] ]",
+            "The graph has a cycle, ",
+        ),
         ("m.txt", "", "no format '.txt' for the model"),
     ],
 )
@@ -156,6 +173,12 @@ def test_a_file_that_cannot_be_used_gets_a_sentence(tmp_path, name, text, senten
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=sentence):
         named.model(str(tmp_path / name))
+
+
+def test_attributes_of_a_drawing_are_no_mistakes(tmp_path):
+    drawn = 'label "X" color "red" shape "box" size 3 graphics [ x 1 y 2 ]'
+    (tmp_path / "m.gml").write_text(f"graph [ directed 1 node [ id 0 {drawn} ] ]")
+    assert named.model(str(tmp_path / "m.gml")).names == ("X",)
 
 
 def test_a_missing_file_gets_a_sentence(tmp_path):

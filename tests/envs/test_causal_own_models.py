@@ -1,0 +1,143 @@
+# pyright: basic
+"""One model in both causal worlds: which target it has, and how policies of families see it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs import random
+from envs.causal import baselines, named
+from envs.causal import optimisation_baselines as rules
+from envs.causal.learning import CausalLearning
+from envs.causal.learning import Params as Learning
+from envs.causal.observation import FAMILY_FEATURES, FEATURES
+from envs.causal.optimisation import CausalOptimisation, Params
+from envs.causal.optimisation_problem import outcomes
+from envs.validation import InputError
+
+DATA = Path(__file__).parent / "data"
+SPRINKLER = str(DATA / "sprinkler.bif")
+EXACT = 1e-6
+
+
+def last(world, agent, copies=32):
+    """The last step of one episode of an agent, and the observations before it."""
+    keys = random.keys(0, copies)
+    state, observation = world.reset(keys)
+    seen = []
+    while True:
+        seen.append(observation)
+        step = world.step(state, agent(world, state, random.fold(keys, len(seen))))
+        state, observation = step.state, step.observation
+        if step.terminated.all():
+            return step, seen
+
+
+# A target for a model that names none.
+
+
+def test_a_network_without_a_target_is_optimised_for_the_node_that_is_chosen():
+    pytest.importorskip("pgmpy")
+    world = CausalOptimisation(Params(scm=SPRINKLER, target="grass", precision=4096))
+    step, _ = last(world, rules.oracle, 2)
+    assert step.observation["mask"].tolist() == [[1, 1, 0]] * 2
+    # Dry without rain and sprinkler: do(rain = 0) leaves the sprinkler, do(sprinkler = 0) the rain.
+    model = named.model(SPRINKLER)
+    noise = random.normal(random.keys(0, 1), (100_000, 3))[0]
+    means = []
+    for node in (0, 1):
+        chosen = np.arange(3)[None] == node
+        means.append(outcomes(model.scm, np.array([2]), chosen, np.zeros((1, 3)), noise).mean())
+    np.testing.assert_allclose(step.info["target_mean"], min(means), atol=0.02)
+
+
+def test_a_chosen_target_takes_the_place_of_the_models_own():
+    world = CausalOptimisation(Params(scm="fixed-chain-3", target="X1"))
+    step, _ = last(world, rules.oracle, 2)
+    assert step.observation["mask"].tolist() == [[1, 0, 0]] * 2
+    np.testing.assert_allclose(step.info["target_mean"], -7.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"scm": SPRINKLER}, r"none of its nodes \(rain, sprinkler, grass\) .* argument target"),
+        ({"scm": SPRINKLER, "target": "gras"}, "no node 'gras' to be the target: .*mean grass"),
+        ({"scm": "complete_graph", "target": "U1"}, "no node 'U1' to be the target"),
+        ({"scm": "ace5", "target": "X4"}, "Nothing that may be set has an effect on the target X4"),
+        ({"scm": "hard", "target": "X1"}, "each model of the family 'hard' draws its own: leave"),
+        ({"curriculum": True, "target": "X1"}, "each model of a curriculum draws its own: leave"),
+    ],
+)
+def test_a_target_that_cannot_be_driven_down_is_refused_in_a_sentence(fields, sentence):
+    pytest.importorskip("pgmpy")
+    with pytest.raises(InputError, match=sentence):
+        CausalOptimisation(Params(**fields))
+
+
+# One model as a family shows its own.
+
+
+@pytest.mark.parametrize("scm", ["ace5", "fixed-diamond", SPRINKLER])
+def test_a_model_shown_as_families_show_theirs_is_the_same_task_with_more_to_see(scm):
+    pytest.importorskip("pgmpy")
+    alone = CausalLearning(Learning(scm=scm))
+    like = CausalLearning(Learning(scm=scm, like_family=True, interactions=True))
+    own, seen = last(alone, baselines.round_robin)
+    step, also = last(like, baselines.round_robin)
+    assert [len(x["nodes"][0, 0]) for x in (seen[0], also[0])] == [FEATURES, FAMILY_FEATURES]
+    for a, b in zip(seen, also, strict=True):
+        unsure = FEATURES - 3  # measured at other points: below
+        for part in (slice(0, unsure), slice(unsure + 1, FEATURES)):
+            np.testing.assert_array_equal(a["nodes"][..., part], b["nodes"][..., part])
+        np.testing.assert_array_equal(a["parents"], b["parents"])
+        # In units of a decade of the posterior's standard deviation.
+        gap = a["nodes"][..., unsure] - b["nodes"][..., unsure]
+        assert np.abs(gap).max() < 0.25
+    # Errors are averaged over other points of the same box.
+    ratio = step.info["excess_risk"] / own.info["excess_risk"]
+    assert 0.9 < np.median(ratio) < 1.1 and ((ratio > 0.5) & (ratio < 2)).all()
+
+
+def test_what_a_family_shows_of_a_model_is_what_it_shows_of_its_own_models():
+    family = CausalLearning(Learning(scm="linear_chain", smallest=3, largest=3))
+    state, observation = family.reset(random.keys(5, 1))
+    like = CausalLearning(Learning(scm="fixed-chain-3", like_family=True))
+    _, other = like.reset(random.keys(5, 1))
+    order = family.problem(state).scm.order[0]  # of a chain: from its root on
+    np.testing.assert_allclose(observation["nodes"][0, order], other["nodes"][0], atol=EXACT)
+
+
+def own(tmp_path, nodes):
+    (tmp_path / "own.yaml").write_text(f"domain: [-2, 2]\nnodes: {nodes}\n")
+    return str(tmp_path / "own.yaml")
+
+
+def test_a_mechanism_without_noise_is_learnt_like_any_other(tmp_path):
+    path = own(tmp_path, "{X: {}, Y: {expr: log(X + 5), noise: 0}}")
+    world = CausalLearning(Learning(scm=path, like_family=True))
+    with np.errstate(divide="raise", invalid="raise"):
+        step, _ = last(world, baselines.random_choice, 4)
+    assert (step.info["excess_risk"] < 1).all()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sentence"),
+    [
+        (
+            "{X: {noise: {uniform: [-2, 2]}}, Y: {expr: log(X + 3)}}",
+            r"mechanism of Y is nan where X is -3\.\d+, but .* clip",
+        ),
+        ("{X: {noise: 0}, Y: {parents: [X]}}", "The root X has noise 0, .*: give it noise"),
+        ("{X: {}, Y: {parents: [X], hidden: true}}", "has hidden nodes, whose effects no student"),
+    ],
+)
+def test_a_model_that_cannot_be_learnt_is_refused_in_a_sentence(nodes, sentence, tmp_path):
+    with pytest.raises(InputError, match=sentence):
+        CausalLearning(Learning(scm=own(tmp_path, nodes)))
+
+
+def test_the_slow_student_cannot_learn_for_every_graph():
+    with pytest.raises(InputError, match="'mlp' learns one model only, but like_family is set"):
+        Learning(student="mlp", like_family=True)
