@@ -18,9 +18,10 @@ from algos.algorithm import ColumnAlgorithm
 from algos.columns import Columns
 from algos.config import EpisodeSettings
 from algos.exploration import entropies
-from algos.losses import clipped_share, clipped_surrogate, kl_estimate
+from algos.losses import clipped_share, clipped_surrogate, compared, kl_estimate, per_action
 from algos.requirements import Need
 from algos.rollout import Rollout
+from algos.topk import entropy_per_choice, log_probabilities
 from envs.validation import Fraction, InputError, NonNegative, Positive
 
 
@@ -67,10 +68,19 @@ class GRPO(ColumnAlgorithm):
 
     @staticmethod
     def credit(rollout: Rollout, settings: GRPOSettings) -> Columns:
-        """Every step of an episode gets the episode's advantage in its group."""
-        groups = rollout.returns(settings.gamma).reshape(-1, settings.group_size)
-        advantages = group_advantages(groups, scale=settings.scale_advantages)
-        return rollout.compared(advantages, has_signal(groups))
+        """Every step of an episode gets the episode's advantage in its group.
+
+        Each row of an action that has rewards of its own gets its advantage over the same row of
+        the others.
+        """
+        s = settings
+        groups = rollout.returns(s.gamma).reshape(-1, s.group_size)
+        rows = rollout.row_returns(s.gamma)
+        if rows is not None:
+            rows = rows.reshape(-1, s.group_size, rows.shape[1]).swapaxes(1, 2)
+            rows = group_advantages(rows, scale=s.scale_advantages)
+        advantages = group_advantages(groups, scale=s.scale_advantages)
+        return rollout.compared(advantages, has_signal(groups), rows)
 
     @staticmethod
     def prepare(rows: Columns, settings: GRPOSettings) -> tuple[Columns, dict[str, float]]:
@@ -82,6 +92,12 @@ class GRPO(ColumnAlgorithm):
         return rows.select(np.flatnonzero(signal)), metrics
 
     @staticmethod
+    def referenced(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
+        """The reference's log-probabilities of actions, or of each row of an action."""
+        found = log_probabilities(forward["dist"], batch)
+        return {"reference_logp": found.get("row_logp", found["logp"])}
+
+    @staticmethod
     def terms(
         forward: Mapping[str, Any],
         batch: Columns,
@@ -90,13 +106,12 @@ class GRPO(ColumnAlgorithm):
     ) -> dict[str, Tensor]:
         """Clipped surrogate, entropy bonus and KL to the reference."""
         dist = forward["dist"]
-        logp = dist.logp(batch)
-        policy = clipped_surrogate(logp, batch["logp"], batch["advantages"], settings.clip)
-        terms = {"policy": policy}
+        logp, old, advantages = compared(dist, batch)
+        terms = {"policy": per_action(clipped_surrogate(logp, old, advantages, settings.clip))}
         if weight := coefficients["entropy_coef"]:
-            terms["entropy"] = -weight * dist.entropy()
+            terms["entropy"] = -weight * entropy_per_choice(dist)
         if weight := settings.reference_kl_coef:
-            terms["reference_kl"] = weight * kl_estimate(batch["reference_logp"], logp)
+            terms["reference_kl"] = weight * per_action(kl_estimate(batch["reference_logp"], logp))
         return terms
 
     @staticmethod
@@ -105,8 +120,8 @@ class GRPO(ColumnAlgorithm):
     ) -> dict[str, Tensor]:
         """What the update did to the policy."""
         dist = forward["dist"]
-        logp, old = dist.logp(batch), batch["logp"]
-        policy = clipped_surrogate(logp, old, batch["advantages"], settings.clip)
+        logp, old, advantages = compared(dist, batch)
+        policy = clipped_surrogate(logp, old, advantages, settings.clip)
         stats = {
             "policy_loss": policy.mean(),
             "kl": kl_estimate(logp, old).mean(),

@@ -1,8 +1,9 @@
 """REINFORCE with a baseline (Williams 1992): the plain policy gradient.
 
 The baseline is a learned value function with generalised advantage estimation (lambda 1 is the
-whole return), or the mean return of a group of episodes from the same start, with or without the
-episode itself (Quiet-STaR; RLOO, Ahmadian et al. 2024). Read with ``advantages.py``.
+whole return), a moving average of returns (which knows nothing of the state), or the mean return of
+a group of episodes from the same start, with or without the episode itself (Quiet-STaR; RLOO,
+Ahmadian et al. 2024). Read with ``advantages.py``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from torch import Tensor
 
 from algos.advantages import (
@@ -18,6 +20,7 @@ from algos.advantages import (
     group_advantages,
     has_signal,
     leave_one_out,
+    returns_to_go,
     value_statistics,
 )
 from algos.algorithm import ColumnAlgorithm
@@ -28,15 +31,18 @@ from algos.losses import compared, kl_estimate, per_action, value_loss
 from algos.requirements import Need
 from algos.rollout import Array, Rollout, normalised_advantages
 from algos.topk import entropy_per_choice
-from envs.validation import AtLeastOne, Fraction, InputError, NonNegative
+from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative
 
 
 @dataclass(frozen=True)
 class ReinforceSettings(EpisodeSettings):
     """Settings of REINFORCE. Groups of episodes are for the baselines made of them."""
 
-    baseline: Literal["value", "group_mean", "leave_one_out"] = "value"
-    """What a return is compared with: a learned value, or the episodes from the same start."""
+    baseline: Literal["value", "moving_average", "group_mean", "leave_one_out"] = "value"
+    """What a return is compared with: a learned value, the average of returns so far, or the
+    episodes from the same start."""
+    baseline_momentum: Annotated[float, Between(0, 1, high_open=True)] = 0.95
+    """Share of the past in each update of the `moving_average`."""
     lam: Annotated[float, Fraction] = 0.95
     """Lambda of GAE (`value`): 0 trusts the value function, 1 the discounted returns."""
     rollout_length: Annotated[int, AtLeastOne] = 128
@@ -53,7 +59,7 @@ class ReinforceSettings(EpisodeSettings):
     @property
     def grouped(self) -> bool:
         """Only for baselines made of groups."""
-        return self.baseline != "value"
+        return self.baseline in ("group_mean", "leave_one_out")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,6 +97,10 @@ class Reinforce(ColumnAlgorithm):
             returns = advantages + r.values
             by_row = r.row_advantages(advantages)
             return r.rows(advantages=advantages, returns=returns, values=r.values, **by_row)
+        if s.baseline == "moving_average":
+            # Nothing is bootstrapped from a value that nobody learns.
+            returns = returns_to_go(r.rewards, np.zeros_like(r.following), r.done, s.gamma)
+            return r.rows(advantages=returns, returns=returns, **r.row_advantages(returns))
         groups, rows = r.returns(s.gamma).reshape(-1, s.group_size), r.row_returns(s.gamma)
         if rows is not None:  # each row is compared with the same row of other episodes
             rows = _baselined(rows.reshape(-1, s.group_size, rows.shape[1]).swapaxes(1, 2), s)
@@ -102,8 +112,10 @@ class Reinforce(ColumnAlgorithm):
         metrics = {"advantage_std": float(rows["advantages"].std())}
         if settings.baseline == "value":
             metrics |= value_statistics(rows["values"], rows["returns"])
-        else:
+        elif settings.grouped:
             metrics["group_signal"] = float(rows["signal"].mean())
+        else:
+            return rows, metrics  # what to scale by is an average as well
         if settings.normalise_advantages:
             rows = normalised_advantages(rows)
         return rows, metrics
@@ -118,6 +130,8 @@ class Reinforce(ColumnAlgorithm):
         """-log p * advantage, value error, entropy bonus and KL to the reference."""
         dist = forward["dist"]
         logp, _, advantages = compared(dist, batch)
+        if settings.baseline == "moving_average":
+            advantages = _against_average(advantages, coefficients, settings)
         terms = {"policy": per_action(-logp * advantages)}
         if settings.baseline == "value":
             error = value_loss(forward["value"], batch["returns"], batch["values"], clip=0)
@@ -142,9 +156,47 @@ class Reinforce(ColumnAlgorithm):
         if settings.baseline == "value":
             error = value_loss(forward["value"], batch["returns"], batch["values"], clip=0)
             stats["value_loss"] = error.mean()
+        if settings.baseline == "moving_average":
+            returns = batch["returns"]
+            stats |= {"return_seen": returns.mean(), "return_square": (returns**2).mean()}
         if settings.reference_kl_coef:
             stats["reference_kl"] = kl_estimate(batch["reference_logp"], _whole(logp)).mean()
         return stats | entropies(dist)
+
+    @staticmethod
+    def initial_coefficients(settings: ReinforceSettings) -> dict[str, float]:
+        """The averages of returns and their squares, and the weight of what is in them so far."""
+        return ColumnAlgorithm.initial_coefficients(settings) | dict.fromkeys(AVERAGES, 0.0)
+
+    @staticmethod
+    def adapted(
+        coefficients: dict[str, float], settings: ReinforceSettings, stats: Mapping[str, float]
+    ) -> dict[str, float]:
+        """The averages move towards the returns of this update."""
+        changed = ColumnAlgorithm.adapted(coefficients, settings, stats)
+        if settings.baseline == "moving_average":
+            keep = settings.baseline_momentum
+            seen = (stats["return_seen"], stats["return_square"], 1.0)
+            changed |= {
+                name: keep * coefficients[name] + (1 - keep) * new
+                for name, new in zip(AVERAGES, seen, strict=True)
+            }
+        return changed
+
+
+AVERAGES = ("average_return", "average_square", "average_weight")
+
+
+def _against_average(
+    advantages: Tensor, coefficients: Mapping[str, float], settings: ReinforceSettings
+) -> Tensor:
+    """Returns minus their moving average and, if they are normalised, over its deviation."""
+    mean, square, weight = (coefficients[name] for name in AVERAGES)
+    if not weight:  # before the first update there is nothing to compare with
+        return advantages
+    mean, square = mean / weight, square / weight
+    deviation = max(square - mean**2, 1e-8) ** 0.5
+    return (advantages - mean) / (deviation if settings.normalise_advantages else 1.0)
 
 
 def _whole(logp: Tensor) -> Tensor:

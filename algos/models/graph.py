@@ -3,7 +3,9 @@
 Reads a Dict observation with ``nodes [n, f]``, ``edges [2, E]`` sorted by their first row,
 ``edge_features [E, g]``, ``node_mask [n]``, ``edge_mask [E]`` and, where there are any, ``legal
 [E]`` (edges that may be picked) and ``summary [c]``. Graphs of a batch become one large graph, and
-what is padding is never looked at. The layers are those of GraphSAGE (Hamilton et al. 2017), mean.
+what is padding is never looked at. Messages run both ways along an edge: in a triangular matrix,
+or where each undirected edge is listed once, half of the nodes would otherwise never hear of the
+others.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,37 +42,71 @@ class Edges:
     """[M]: the node it leads to."""
     starts: Tensor
     """[N n]: where each node's edges begin."""
+    back: Tensor
+    """[M]: the edges in the order of the nodes they lead to."""
+    back_starts: Tensor
+    """[N n]: where in that order the edges to each node begin."""
 
     @classmethod
     def of(cls, edges: Tensor, mask: Tensor, nodes: int) -> Edges:
         """Edges [N, 2, E] and mask [N, E] of those that are real -> without the others."""
         graph, number = mask.nonzero(as_tuple=True)
         rows, columns = edges[graph, :, number].T.contiguous() + graph * nodes
-        degree = torch.bincount(rows, minlength=len(edges) * nodes)
-        return cls(graph, number, rows, columns, degree.cumsum(0) - degree)
+        out, into = (torch.bincount(ends, minlength=len(edges) * nodes) for ends in (rows, columns))
+        starts, back_starts = (degree.cumsum(0) - degree for degree in (out, into))
+        return cls(graph, number, rows, columns, starts, columns.argsort(stable=True), back_starts)
 
-    def mean(self, values: Tensor, at: Tensor) -> Tensor:
-        """Values [S, w] and their places at [M] -> mean over each node's edges [N n, w], else 0."""
-        return embedding_bag(at, values, self.starts, mode="mean")
+    def out(self, values: Tensor, at: Tensor, mode: str = "mean") -> Tensor:
+        """Values [S, w] at places [M] -> mean or sum over each node's edges [N n, w], else 0."""
+        return embedding_bag(at, values, self.starts, mode=mode)
+
+    def into(self, values: Tensor, at: Tensor, mode: str = "mean") -> Tensor:
+        """The same over the edges that lead to a node."""
+        return embedding_bag(at[self.back], values, self.back_starts, mode=mode)
 
 
 class Sage(nn.Module):
-    """x_i -> relu(U x_i + V mean of x_j over the edges of i)."""
+    """GraphSAGE (Hamilton et al. 2017), both ways.
+
+    x_i -> relu(U x_i + V mean of x_j over the edges of i + W mean of x_j over the edges to i).
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.own, self.others = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+        self.own = nn.Linear(width, width)
+        self.others, self.leading = (nn.Linear(width, width, bias=False) for _ in range(2))
 
     def forward(self, x: Tensor, edges: Edges) -> Tensor:
         """X [N n, w] -> [N n, w]."""
-        return torch.relu(self.own(x) + self.others(edges.mean(x, edges.columns)))
+        heard = self.others(edges.out(x, edges.columns)) + self.leading(edges.into(x, edges.rows))
+        return torch.relu(self.own(x) + heard)
+
+
+class Gin(nn.Module):
+    """A graph isomorphism layer (Xu et al. 2019), both ways.
+
+    x_i -> relu(P relu(U x_i + V sum over the edges of i of x_j + W sum over those to i of x_j)). A
+    sum tells nodes of different degree apart, which a mean does not; U stands for 1 + epsilon.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.own, self.after = nn.Linear(width, width), nn.Linear(width, width)
+        self.others, self.leading = (nn.Linear(width, width, bias=False) for _ in range(2))
+
+    def forward(self, x: Tensor, edges: Edges) -> Tensor:
+        """X [N n, w] -> [N n, w]."""
+        out, into = edges.out(x, edges.columns, "sum"), edges.into(x, edges.rows, "sum")
+        heard = self.others(out) + self.leading(into)
+        return torch.relu(self.after(torch.relu(self.own(x) + heard)))
 
 
 class GraphPolicy(PolicyModule):
-    """GraphSAGE: picks by the scores of edges, other actions and the value from pooled nodes."""
+    """Picks by the scores of edges, other actions and the value from pooled nodes."""
 
     any_size = True
     picks = True
+    layer: ClassVar[type[Sage | Gin]] = Sage
 
     def build(self) -> None:
         """Create the layers; the first hidden width is used for all layers (and for the value).
@@ -98,8 +135,8 @@ class GraphPolicy(PolicyModule):
                 )
         widths = self.model_config["hidden"]
         width = widths[0]
-        self.embed = nn.Linear(sizes["nodes"] + sizes["edge_features"], width)
-        self.layers = nn.ModuleList(Sage(width) for _ in widths)
+        self.embed = nn.Linear(sizes["nodes"] + 2 * sizes["edge_features"], width)
+        self.layers = nn.ModuleList(self.layer(width) for _ in widths)
         if isinstance(self.head, TopKHead):
             self.ends = nn.Linear(width, 2 * SCORED)
             self.between = nn.Linear(sizes["edge_features"], SCORED, bias=False)
@@ -122,8 +159,9 @@ class GraphPolicy(PolicyModule):
         N, n, _ = nodes.shape
         edges = Edges.of(batch["obs.edges"], batch["obs.edge_mask"] > 0, n)
         features = batch["obs.edge_features"][edges.graph, edges.number].float()
-        own = edges.mean(features, torch.arange(len(features), device=nodes.device))
-        x = torch.relu(self.embed(torch.cat([nodes.flatten(0, 1), own], -1)))
+        each = torch.arange(len(features), device=nodes.device)
+        around = [edges.out(features, each), edges.into(features, each)]
+        x = torch.relu(self.embed(torch.cat([nodes.flatten(0, 1), *around], -1)))
         for layer in self.layers:
             x = layer(x, edges)
         real = batch["obs.node_mask"].float()
@@ -155,6 +193,12 @@ class GraphPolicy(PolicyModule):
             scores = scores.masked_fill(~legal, FORBIDDEN)
         table = scores.new_full((N * rows, width), FORBIDDEN)
         return table.index_put((row, slot), scores).view(N, rows, width)
+
+
+class GinPolicy(GraphPolicy):
+    """The same with layers that add up what a node hears."""
+
+    layer = Gin
 
 
 def _numbers(edges: Edges) -> Tensor:

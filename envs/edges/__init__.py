@@ -1,38 +1,72 @@
-"""Choosing edges of a sparse matrix's graph, and the same for a user of PyAMG.
+"""Choosing edges of a sparse matrix's graph, and the same for a user of PyAMG in two lines.
 
-``C = strength_pattern(A, latent)``, then ``pyamg.smoothed_aggregation_solver(A, strength=[
-("predefined", {"C": C}), "evolution"])``.
+``C = strength_pattern(A, Policy.load(checkpoint))``, then ``pyamg.smoothed_aggregation_solver(A,
+strength=[("predefined", {"C": C}), "evolution"])``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
 
-def strength_pattern(matrix: Any, latent: Any, seed: int = 0) -> Any:
-    """The strength of connection that a latent action chooses on a matrix.
+class Chooser(Protocol):
+    """A trained policy: ``algos.policy.Policy``, or anything like it."""
+
+    about: Mapping[str, Any]
+    """``env`` and ``env_kwargs``: what it was trained in."""
+
+    def act(self, observation: Any) -> Any:
+        """The action for one observation."""
+        ...
+
+
+_KEPT = ("objective", "action", "observation", "k", "builder")
+"""Arguments of the training that say what a policy sees and does; the rest is about matrices."""
+
+
+def strength_pattern(matrix: Any, by: Any) -> Any:
+    """The strength of connection that a policy, or a latent action, chooses on a matrix.
 
     Args:
         matrix: a real symmetric positive definite scipy sparse matrix [N, N].
-        latent: five numbers in [-1, 1]: weights of |a|, -a, evolution and affinity; a threshold.
-        seed: of the test vectors by which affinity is measured.
+        by: a policy trained on ``objective='multigrid'`` (a :class:`Chooser`), or five numbers in
+            [-1, 1]: weights of |a|, -a, evolution and affinity; a threshold.
 
     Returns:
         C [N, N], a csr_array of ones with the diagonal, for PyAMG's ``("predefined", {"C": C})``.
 
     Raises:
-        InputError: the matrix is not symmetric positive definite (see ``envs.edges.matrices``), or
-            there are not five numbers.
+        InputError: the matrix is not symmetric positive definite (see ``envs.edges.matrices``),
+            the policy chooses something else, or there are not five numbers.
     """
     from envs import random
-    from envs.edges import matrices, multigrid, selection
-    from envs.edges.graph import offdiagonal
+    from envs.edges import matrices, multigrid
+    from envs.edges.selecting import EdgeSelection, Params
+
+    act, fields = _agent(by)
+    world = EdgeSelection(Params(**fields), matrices.checked(matrix))
+    return multigrid.pattern(*world.choose(*world.drawn(random.keys(0, 1)), act))
+
+
+def _agent(by: Any) -> tuple[Any, dict[str, Any]]:
+    """What acts, and the arguments of the world it acts in."""
     from envs.validation import InputError
 
-    numbers = np.asarray(latent, np.float64)
+    if hasattr(by, "act"):
+        env, fields = by.about["env"].removeprefix("envs:"), by.about["env_kwargs"]
+        objective = fields.get("objective", "multigrid")
+        if (env, objective) != ("EdgeSelection-v0", "multigrid"):
+            what = f"for {env}" if env != "EdgeSelection-v0" else f"with objective={objective!r}"
+            raise InputError(
+                f"A strength of connection is chosen by policies for EdgeSelection-v0 with "
+                f"objective='multigrid', but this one was trained {what}: train one with "
+                "`rungwise train edges`."
+            )
+        return by.act, {name: fields[name] for name in _KEPT if name in fields}
+    numbers = np.asarray(by, np.float64)
     if numbers.shape != (5,) or not np.isfinite(numbers).all():
-        raise InputError(f"latent must be five finite numbers, but it is {latent!r}.")
-    graph = offdiagonal(matrices.checked(matrix), random.keys(seed, 1))
-    return multigrid.pattern(graph, selection.strong(graph.scores, numbers))
+        raise InputError(f"by must be a policy or five finite numbers, but it is {by!r}.")
+    return lambda _: numbers, {}

@@ -7,17 +7,18 @@ the default's work, and its root-node solver nearly half.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from envs import random
-from envs.arrays import Array, Bools, Floats, Keys
+from envs.arrays import Array, Floats, Keys
 from envs.batched import Agent
 from envs.edges import fsai, multigrid, selection
 from envs.edges.instances import Matrix
-from envs.edges.objectives import Fsai, Instance, Multigrid, Sparsifier, decided
+from envs.edges.objectives import Fsai, Instance, Multigrid, Result, Sparsifier
 
 if TYPE_CHECKING:
     from envs.edges.selecting import EdgeSelection, State
@@ -85,17 +86,9 @@ def _action(world: EdgeSelection, state: State, b: int, latent: Floats) -> Array
 
 def _reward(world: EdgeSelection, state: State, b: int, action: Array) -> float:
     instance, kept, scores = world.copy(state, b)
-    chosen = _chosen(world, instance, kept, scores, action)
+    chosen = world.chosen(instance.graph, kept, scores, action)
     level = float(state.level[b])
     return world.objective.result(instance, kept | chosen, level, world.params.solve).reward
-
-
-def _chosen(
-    world: EdgeSelection, instance: Instance, kept: Bools, scores: Floats, action: Array
-) -> Bools:
-    if world.params.action == "latent":
-        return world.objective.chosen(instance, kept, scores, action.astype(np.float64))
-    return decided(action[: len(instance.graph.starts) - 1], instance, kept)
 
 
 def agents(names: tuple[str, ...]) -> dict[str, Agent]:
@@ -132,7 +125,7 @@ def competitor(name: str, matrix: Matrix, key: Keys) -> Competitor:
     """One of :data:`SOLVERS` on one matrix, with the right-hand sides of an instance's key [1]."""
     builder, strength = SOLVERS[name]
     if strength == "quarter":
-        graph = Multigrid(1, "smoothed_aggregation", "work").graph(matrix, random.fold(key, 1))
+        graph, _ = Multigrid(1, "smoothed_aggregation", "work").begun(matrix, key)
         strength = multigrid.learnt(multigrid.pattern(graph, graph.scores[:, 0] >= QUARTER))
     made = multigrid.build(matrix, builder, strength)
     sides = multigrid.right_hand_sides(matrix.shape[0], random.fold(key, 2))
@@ -143,38 +136,28 @@ def competitor(name: str, matrix: Matrix, key: Keys) -> Competitor:
 def competitors(world: EdgeSelection, keys: Keys) -> dict[str, dict[str, Floats]]:
     """What is not an agent but belongs beside a policy: episode metrics [N] by name.
 
-    PyAMG's own solvers (multigrid); the best choice of all and none at all (fsai); the reference.
+    PyAMG's own solvers (multigrid), with the seconds that building each takes; the best choice of
+    all and none at all (fsai); the reference.
     """
-    found: dict[str, list[_Rival]] = {}
-    usual: list[float] = []
+    found: dict[str, list[dict[str, float]]] = {}
+    whole = {"stage": float(world.stage), "length": 1.0}
     for b in range(len(keys)):
         instance = world.instance(keys[b : b + 1])
-        usual.append(instance.reference.work)
-        for name, rival in _rivals(world, instance).items():
-            found.setdefault(name, []).append(rival)
+        for name, figures in _rivals(world, instance).items():
+            ratio = figures["work_per_digit"] / instance.reference.work
+            found.setdefault(name, []).append(figures | {"work_ratio": ratio, **whole})
     return {
-        name: {
-            "work_ratio": np.array([rival.work for rival in own]) / usual,
-            "iterations": np.array([rival.iterations for rival in own]),
-            "operator_complexity": np.array([rival.complexity for rival in own]),
-            "selected_share": np.array([rival.share for rival in own]),
-            "length": np.ones(len(own)),
-        }
-        for name, own in found.items()
+        name: {figure: np.array([own[figure] for own in each]) for figure in each[0]}
+        for name, each in found.items()
     }
 
 
-def _rivals(world: EdgeSelection, instance: Instance) -> dict[str, _Rival]:
+def _rivals(world: EdgeSelection, instance: Instance) -> dict[str, dict[str, float]]:
+    """Figures of one instance by name of the rival and of the figure."""
     if isinstance(world.objective, Multigrid):
-        solvers = {n: competitor(n, instance.graph.matrix, instance.key) for n in SOLVERS}
-        return {
-            name: _Rival(own.work, own.iterations, own.operator_complexity, np.nan)
-            for name, own in solvers.items()
-        }
-    reference = instance.reference
-    found = {
-        "reference": _Rival(reference.work, reference.iterations, reference.complexity, np.nan)
-    }
+        matrix, key = instance.graph.matrix, instance.key
+        return {name: _solver_figures(competitor(name, matrix, key)) for name in SOLVERS}
+    found = {"reference": _figures(instance.reference, np.nan)}
     if isinstance(world.objective, Fsai):
         chosen = {
             "none": np.zeros_like(instance.kept),
@@ -182,16 +165,42 @@ def _rivals(world: EdgeSelection, instance: Instance) -> dict[str, _Rival]:
         }
         for name, kept in chosen.items():
             own = world.objective.result(instance, kept, 0.0, solve=True)
-            found[name] = _Rival(own.work, own.iterations, own.complexity, float(kept.mean()))
+            found[name] = _figures(own, float(kept.mean()))
     return found
 
 
-@dataclasses.dataclass(frozen=True)
-class _Rival:
-    work: float
-    iterations: float
-    complexity: float
-    share: float
+def _solver_figures(found: Competitor) -> dict[str, float]:
+    return {
+        "work_per_digit": found.work,
+        "iterations": found.iterations,
+        "operator_complexity": found.operator_complexity,
+        "selected_share": np.nan,
+        "setup_seconds": found.setup_seconds,
+    }
+
+
+def _figures(result: Result, share: float) -> dict[str, float]:
+    return {
+        "work_per_digit": result.work,
+        "iterations": result.iterations,
+        "operator_complexity": result.complexity,
+        "selected_share": share,
+    }
+
+
+def setup_seconds(world: EdgeSelection, keys: Keys, act: Callable[[Any], Array]) -> Floats:
+    """What a user waits for before the first iteration [N], on episodes of keys [N].
+
+    Scores, the agent's own time (``act(observation)``) and what the edges are for, such as PyAMG's
+    hierarchy.
+    """
+    found = np.zeros(len(keys))
+    for b in range(len(keys)):
+        matrix, key = world.drawn(keys[b : b + 1])
+        start = time.perf_counter()
+        world.objective.build(*world.choose(matrix, key, act))
+        found[b] = time.perf_counter() - start
+    return found
 
 
 def compare(pairs: Iterable[tuple[Matrix, Keys]]) -> dict[str, dict[str, float]]:

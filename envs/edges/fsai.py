@@ -39,16 +39,6 @@ def candidates(matrix: Matrix, key: Keys) -> Graph:
     return by_row(matrix, rows, columns, vectors, [*measures, affinity(vectors, rows, columns)])
 
 
-def capacity(nodes: int, entries: int) -> int:
-    """Candidates that matrices of a family with so many off-diagonal entries may have.
-
-    Half of all paths of two edges, if every node has as many; most of them lead to the same places
-    (a nine-point stencil has 12 candidates a row and 32 such paths), which pays for the nodes that
-    have more.
-    """
-    return -(-(entries**2) // (2 * nodes))
-
-
 def row_rewards(graph: Graph, chosen: Bools) -> Floats:
     """-ln(d_i / a_ii) [N] of chosen edges [E]; what is earned is its mean."""
     columns, valid = _columns(graph, chosen)

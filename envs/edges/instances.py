@@ -9,8 +9,10 @@ The laws:
 * ``gallery``: the symmetric positive definite examples that PyAMG ships, one of them at random.
 * ``weighted_grid``: the Laplacian of an 8-neighbour grid, conductances exp(N(0, 1)).
 * ``random_graph``: the Laplacian of a planar graph and some long edges, conductances likewise.
+* ``power_grid``: the Laplacian of a connected part of a real transmission grid, which pandapower
+  ships, with its own admittances.
 
-Laplacians are grounded: node 0 is tied to zero by a conductance of 1, so that they are definite.
+Laplacians are grounded: node 0 is tied to zero by a usual conductance, so that they are definite.
 """
 
 from __future__ import annotations
@@ -23,16 +25,19 @@ from scipy import sparse, spatial
 
 from envs import random
 from envs.arrays import Floats, Ints, Keys
+from envs.edges import power
 from envs.extras import library
 
 Matrix: TypeAlias = Any
 """A square ``scipy.sparse.csr_array`` of float64 with sorted columns (scipy ships no types)."""
 
 Family: TypeAlias = Literal[
-    "anisotropic", "variable", "mesh", "gallery", "weighted_grid", "random_graph"
+    "anisotropic", "variable", "mesh", "gallery", "weighted_grid", "random_graph", "power_grid"
 ]
-GRAPHS = ("weighted_grid", "random_graph")
+GRAPHS = ("weighted_grid", "random_graph", "power_grid")
 """The families of graph Laplacians."""
+ON_GRIDS = ("anisotropic", "variable", "weighted_grid")
+"""The families whose matrices have the entries of a nine-point stencil on a square."""
 # unit_square, recirc_flow and helmholtz_2D are singular, nonsymmetric and complex.
 _GALLERY = ("airfoil", "bar", "knot", "local_disc_galerkin_diffusion", "unit_cube")
 _EPSILON = (0.001, 0.5)
@@ -65,7 +70,34 @@ def capacity(family: Family, size: int) -> tuple[int, int]:
     if family in ("mesh", "random_graph"):
         # A planar graph has fewer than three edges a node, each of them two entries.
         return n, 6 * n + (2 * int(_LONG_EDGES * n) if family == "random_graph" else 0)
+    if family == "power_grid":
+        return n, 8 * n  # whole grids have three entries a bus, their densest parts up to seven
     return n, (3 * size - 2) ** 2 - n
+
+
+def pairs_within_two(family: Family, size: int) -> int:
+    """The most pairs of different nodes that at most two entries of a matrix join.
+
+    On a grid of nine-point stencils they are counted: the nodes within two rows and columns. Else
+    it is half of all paths of two edges, if every node has as many; most of them lead to the same
+    places, which pays for the nodes that have more.
+    """
+    nodes, entries = capacity(family, size)
+    if family in ON_GRIDS:
+        return ((5 * size - 6) ** 2 - nodes) // 2
+    return -(-(entries**2) // (2 * nodes))
+
+
+def parameters(family: Family, key: Keys) -> dict[str, float]:
+    """``epsilon`` and ``theta`` of the matrix of a key [1]; nothing where a law has none.
+
+    Theta is the angle in [0, 45] degrees to the nearest axis (of ``variable``, before it turns).
+    """
+    if family not in ("anisotropic", "variable", "mesh"):
+        return {}
+    theta, epsilon = anisotropy(random.fold(key, 1) if family == "mesh" else key)
+    quarter = np.rad2deg(theta) % 90
+    return {"epsilon": epsilon, "theta": min(quarter, 90 - quarter)}
 
 
 def anisotropy(key: Keys) -> tuple[float, float]:
@@ -178,10 +210,19 @@ def _laplacian(ends: Ints, key: Keys) -> Matrix:
     weight = np.exp(random.normal(key, (len(ends),))[0].astype(np.float64))
     n = int(ends.max()) + 1
     half = sparse.coo_array((weight, (ends[:, 0], ends[:, 1])), shape=(n, n))
-    adjacency = (half + half.T).tocsr()
-    ground = np.zeros(n)
-    ground[0] = 1.0
-    return sparse.diags_array(adjacency.sum(axis=1) + ground) - adjacency
+    return _grounded((half + half.T).tocsr(), 1.0)
+
+
+def _power_grid(size: int, key: Keys) -> Matrix:
+    conductances = power.part(size * size, key)
+    return _grounded(conductances, float(np.median(conductances.data)))
+
+
+def _grounded(conductances: Matrix, ground: float) -> Matrix:
+    """The Laplacian of a graph whose node 0 is tied to zero."""
+    tied = np.zeros(conductances.shape[0])
+    tied[0] = ground
+    return sparse.diags_array(conductances.sum(axis=1) + tied) - conductances
 
 
 def _tensor(theta: Floats | float, epsilon: float) -> Floats:
@@ -199,4 +240,5 @@ _LAWS: dict[str, Callable[[int, Keys], Matrix]] = {
     "gallery": _gallery,
     "weighted_grid": _weighted_grid,
     "random_graph": _random_graph,
+    "power_grid": _power_grid,
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from scipy import io, sparse
@@ -15,6 +17,16 @@ LARGEST = 1_000_000
 """Nodes that a matrix may have."""
 _SYMMETRIC = 1e-10
 _PROBES = 30
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OSError,
+    EOFError,
+    KeyError,
+    StopIteration,
+    BadZipFile,
+    zlib.error,
+)
 
 
 def load(path: str, largest: int = LARGEST) -> Matrix:
@@ -37,7 +49,7 @@ def load(path: str, largest: int = LARGEST) -> Matrix:
                 f"{path} is no matrix file that can be read here: save it as .mtx or .mtx.gz "
                 "(scipy.io.mmwrite) or as .npz (scipy.sparse.save_npz)."
             )
-    except (ValueError, OSError, KeyError, StopIteration) as error:
+    except _UNREADABLE as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

@@ -86,6 +86,14 @@ def learnt(C: Matrix) -> list[Any]:
     return [("predefined", {"C": C}), "evolution"]
 
 
+def call(builder: Builder) -> str:
+    """The PyAMG call that builds :func:`build`'s hierarchy of a pattern C on a matrix A."""
+    name = {"smoothed_aggregation": "smoothed_aggregation_solver", "root_node": "rootnode_solver"}
+    strength = "[('predefined', {'C': C}), 'evolution']"
+    settings = ", ".join(f"{field}={value!r}" for field, value in SETTINGS.items())
+    return f"pyamg.{name[builder]}(A, strength={strength}, {settings})"
+
+
 def right_hand_sides(nodes: int, key: Keys) -> Floats:
     """The normal right-hand sides [3, N] of one key [1]."""
     return random.normal(key, (_SIDES, nodes))[0].astype(np.float64)

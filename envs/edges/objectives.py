@@ -13,9 +13,9 @@ import numpy as np
 
 from envs import random
 from envs.arrays import Bools, Floats, Ints, Keys
-from envs.edges import fsai, multigrid, selection, sparsifier
+from envs.edges import fsai, instances, multigrid, selection, sparsifier
 from envs.edges.graph import Graph, offdiagonal
-from envs.edges.instances import Matrix
+from envs.edges.instances import Family, Matrix
 from envs.edges.krylov import EARLY, MOST, TOLERANCE, quality
 
 _DIGITS = -np.log10(TOLERANCE)
@@ -68,12 +68,12 @@ class Objective(ABC):
     """Steps of an episode."""
 
     @abstractmethod
-    def graph(self, matrix: Matrix, key: Keys) -> Graph:
-        """The edges to choose from, scored."""
+    def begun(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
+        """The scored edges of a matrix and its key [1], and which of them [E] are kept already."""
 
     @abstractmethod
-    def capacity(self, nodes: int, entries: int) -> int:
-        """The most edges of graphs with so many nodes and off-diagonal entries."""
+    def capacity(self, family: Family, size: int) -> int:
+        """The most edges of graphs of a family's matrices."""
 
     @abstractmethod
     def decisions(self, nodes: int) -> tuple[int, int]:
@@ -84,16 +84,20 @@ class Objective(ABC):
         """The instance of a matrix and its key [1]."""
 
     @abstractmethod
-    def chosen(self, instance: Instance, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+    def chosen(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
         """The edges [E] that a latent action chooses, given kept ones [E] and scores [E, 4]."""
+
+    @abstractmethod
+    def build(self, graph: Graph, kept: Bools) -> object:
+        """What kept edges [E] are for, as a user would build it; for its time alone."""
 
     @abstractmethod
     def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
         """What kept edges [E] bring; with ``solve`` the system is solved to the end."""
 
-    def scores(self, instance: Instance, kept: Bools) -> Floats:
+    def scores(self, graph: Graph, kept: Bools) -> Floats:
         """The scores [E, 4] once edges [E] are kept."""
-        return instance.graph.scores
+        return graph.scores
 
 
 class Multigrid(Objective):
@@ -106,13 +110,14 @@ class Multigrid(Objective):
         self.k, self.reward = k, reward
         self.builder: multigrid.Builder = builder
 
-    def graph(self, matrix: Matrix, key: Keys) -> Graph:
-        """All off-diagonal entries."""
-        return offdiagonal(matrix, key)
+    def begun(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
+        """All off-diagonal entries, none of them kept."""
+        graph = offdiagonal(matrix, random.fold(key, 1))
+        return graph, np.zeros(len(graph.rows), np.bool_)
 
-    def capacity(self, nodes: int, entries: int) -> int:
+    def capacity(self, family: Family, size: int) -> int:
         """As many as there are entries."""
-        return entries
+        return instances.capacity(family, size)[1]
 
     def decisions(self, nodes: int) -> tuple[int, int]:
         """k edges of each node."""
@@ -120,18 +125,21 @@ class Multigrid(Objective):
 
     def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
         """With PyAMG's default as the reference."""
-        graph = self.graph(matrix, random.fold(key, 1))
+        graph, nothing = self.begun(matrix, key)
         sides = multigrid.right_hand_sides(matrix.shape[0], random.fold(key, 2))
         made = multigrid.build(matrix, "smoothed_aggregation", "symmetric")
         found, work = multigrid.measured(matrix, made, sides, solve)
         score = multigrid.work_score(found, made)
         usual = Result(0.0, score, found.iterations, work, made.operator_complexity)
-        nothing = np.zeros(len(graph.rows), np.bool_)
         return Instance(key, graph, nothing, sides, usual, usual)
 
-    def chosen(self, instance: Instance, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+    def chosen(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
         """Those whose weighed scores reach the threshold."""
         return selection.strong(scores, latent)
+
+    def build(self, graph: Graph, kept: Bools) -> object:
+        """A hierarchy."""
+        return multigrid.attempt(graph.matrix, self.builder, multigrid.pattern(graph, kept))
 
     def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
         """A hierarchy's work against the reference's."""
@@ -165,13 +173,14 @@ class Fsai(Objective):
     def __init__(self, k: int) -> None:
         self.k = k
 
-    def graph(self, matrix: Matrix, key: Keys) -> Graph:
-        """What each row's two steps reach below the diagonal."""
-        return fsai.candidates(matrix, key)
+    def begun(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
+        """What each row's two steps reach below the diagonal, none of it kept."""
+        graph = fsai.candidates(matrix, random.fold(key, 1))
+        return graph, np.zeros(len(graph.rows), np.bool_)
 
-    def capacity(self, nodes: int, entries: int) -> int:
-        """See :func:`envs.edges.fsai.capacity`."""
-        return fsai.capacity(nodes, entries)
+    def capacity(self, family: Family, size: int) -> int:
+        """All pairs of nodes that two steps join."""
+        return instances.pairs_within_two(family, size)
 
     def decisions(self, nodes: int) -> tuple[int, int]:
         """k entries of each row."""
@@ -179,17 +188,19 @@ class Fsai(Objective):
 
     def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
         """With the k largest entries of each row as the reference."""
-        graph = self.graph(matrix, random.fold(key, 1))
+        graph, nothing = self.begun(matrix, key)
         sides = multigrid.right_hand_sides(matrix.shape[0], random.fold(key, 2))
         largest = selection.strongest(np.abs(graph.values), graph.starts, self.k)
         usual = self._result(graph, sides, largest, solve)
-        return Instance(key, graph, np.zeros_like(largest), sides, usual, usual)
+        return Instance(key, graph, nothing, sides, usual, usual)
 
-    def chosen(self, instance: Instance, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+    def chosen(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
         """The k of the highest weighed score in each row."""
-        return selection.strongest(
-            scores @ selection.weights(latent), instance.graph.starts, self.k
-        )
+        return selection.strongest(scores @ selection.weights(latent), graph.starts, self.k)
+
+    def build(self, graph: Graph, kept: Bools) -> object:
+        """The approximate inverse."""
+        return fsai.preconditioner(graph, kept)
 
     def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
         """Kaporin's measure."""
@@ -214,13 +225,15 @@ class Sparsifier(Objective):
     def __init__(self, steps: int) -> None:
         self.steps = steps
 
-    def graph(self, matrix: Matrix, key: Keys) -> Graph:
-        """The undirected edges."""
-        return sparsifier.candidates(matrix, key)
+    def begun(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
+        """The undirected edges, those of the heaviest spanning tree kept."""
+        graph = sparsifier.candidates(matrix, random.fold(key, 1))
+        tree = sparsifier.spanning_tree(graph)
+        return dataclasses.replace(graph, scores=sparsifier.Factor(graph, tree).scores()), tree
 
-    def capacity(self, nodes: int, entries: int) -> int:
+    def capacity(self, family: Family, size: int) -> int:
         """One for two entries."""
-        return entries // 2
+        return instances.capacity(family, size)[1] // 2
 
     def decisions(self, nodes: int) -> tuple[int, int]:
         """One batch out of all edges."""
@@ -228,28 +241,30 @@ class Sparsifier(Objective):
 
     def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
         """With the edges of the highest stretch over the tree, all at once, as the reference."""
-        plain = self.graph(matrix, random.fold(key, 1))
+        graph, tree = self.begun(matrix, key)
         sides = multigrid.right_hand_sides(matrix.shape[0], random.fold(key, 2))
-        tree = sparsifier.spanning_tree(plain)
-        graph = dataclasses.replace(plain, scores=sparsifier.Factor(plain, tree).scores())
         budget = self.steps * self.decisions(matrix.shape[0])[1]
         usual = tree | selection.strongest(graph.scores[:, 1], graph.starts, budget, ~tree)
         results = [self._result(graph, sides, kept, 0.0, solve) for kept in (tree, usual)]
         return Instance(key, graph, tree, sides, *results)
 
-    def chosen(self, instance: Instance, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+    def chosen(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
         """A batch by weighed score whose edges do not overlap too much."""
-        sketch = sparsifier.Factor(instance.graph, kept).sketch()
-        k, limit = self.decisions(instance.graph.matrix.shape[0])[1], selection.spacing(latent)
+        sketch = sparsifier.Factor(graph, kept).sketch()
+        k, limit = self.decisions(graph.matrix.shape[0])[1], selection.spacing(latent)
         return sparsifier.spread(scores @ selection.weights(latent), sketch, k, limit, ~kept)
 
     def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
         """The change of ln(|r_0| / |r_5|)."""
         return self._result(instance.graph, instance.sides, kept, level, solve)
 
-    def scores(self, instance: Instance, kept: Bools) -> Floats:
+    def scores(self, graph: Graph, kept: Bools) -> Floats:
         """The scores over all kept edges."""
-        return sparsifier.Factor(instance.graph, kept).scores()
+        return sparsifier.Factor(graph, kept).scores()
+
+    def build(self, graph: Graph, kept: Bools) -> object:
+        """The factors."""
+        return sparsifier.Factor(graph, kept)
 
     def _result(
         self, graph: Graph, sides: Floats, kept: Bools, level: float, solve: bool
@@ -262,6 +277,6 @@ class Sparsifier(Objective):
         return Result(now - level, now, found.iterations, work, 1 + share)
 
 
-def decided(picks: Ints, instance: Instance, kept: Bools) -> Bools:
+def decided(picks: Ints, graph: Graph, kept: Bools) -> Bools:
     """The edges [E] that picks [R, k] of an ``edges`` action choose."""
-    return selection.picked(picks, instance.graph.starts, ~kept)
+    return selection.picked(picks, graph.starts, ~kept)

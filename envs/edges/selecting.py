@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import gymnasium
@@ -18,11 +18,13 @@ from gymnasium import spaces
 
 from envs import random
 from envs.arrays import Array, Bools, Floats, Ints, Keys, Observation
-from envs.batched import Agent, Step, World
-from envs.edges import baselines, graph, instances, matrices
+from envs.batched import Agent, Stage, Step, World
+from envs.edges import baselines, graph, instances, matrices, telling
+from envs.edges.instances import Matrix
 from envs.edges.multigrid import Builder, Reward
 from envs.edges.objectives import Fsai, Instance, Multigrid, Objective, Result, Sparsifier, decided
-from envs.validation import AtLeastOne, Between, InputError, NonNegative, validate
+from envs.experiment import Experiment
+from envs.validation import AtLeastOne, Between, InputError, NonNegative, Positive, validate
 
 REMEMBERED = 2**18
 """Nodes of the instances that are kept in memory, all together; at least eight instances are."""
@@ -42,6 +44,10 @@ class Params:
     """The law of the matrices; None: weighted_grid for a sparsifier, else anisotropic."""
     size: Annotated[int, Between(4, 512)] = 32
     """Side of the grid: matrices have size x size nodes (the gallery has sizes of its own)."""
+    sizes: tuple[int, ...] = ()
+    """Sides that come before `size`, in a curriculum: each until `mastered` is reached."""
+    mastered: Annotated[float, Positive] = 0.8
+    """The mean work ratio at which a curriculum goes on to the next size."""
     matrix: str = ""
     """Path of a matrix of your own (.mtx, .mtx.gz, .npz), taken instead of a family's."""
     k: Annotated[int, AtLeastOne] = 3
@@ -65,6 +71,19 @@ class Params:
             raise InputError(
                 f"family={self.family!r} and matrix={self.matrix!r} exclude each other: leave out "
                 "one of them."
+            )
+        if any(not 4 <= side < self.size for side in self.sizes):
+            raise InputError(
+                f"sizes must be sides from 4 to below size={self.size}, which comes last, but they "
+                f"are {list(self.sizes)}."
+            )
+        if self.sizes and (self.matrix or self.law == "gallery"):
+            what = f"matrix={self.matrix!r}" if self.matrix else "family='gallery'"
+            raise InputError(f"sizes={list(self.sizes)} mean nothing with {what}: leave them out.")
+        if self.sizes and (self.objective, self.action) == ("sparsifier", "edges"):
+            raise InputError(
+                "A sparsifier's batches grow with the graph, so that picks cannot change size: "
+                "take action='latent', or leave out sizes."
             )
         if self.objective == "sparsifier" and self.family not in (None, *instances.GRAPHS):
             raise InputError(
@@ -92,6 +111,8 @@ class State:
     """[B, E, 4] float32: how strong each edge looks now."""
     level: Floats
     """[B]: the quality from which improvement counts."""
+    stage: Ints
+    """[B]: the stage of the curriculum in which the episode was begun."""
 
 
 class EdgeSelection(World[State]):
@@ -101,25 +122,31 @@ class EdgeSelection(World[State]):
     episode_metrics: ClassVar = (
         "work_ratio",
         "iterations",
+        "work_per_digit",
         "operator_complexity",
         "selected_share",
+        "stage",
         "length",
     )
     score: ClassVar = "work_ratio"
     score_mode: ClassVar = "min"
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: Params, matrix: Matrix | None = None) -> None:
+        """Prepare the world; ``matrix`` is one of a user's own, checked, in place of a file."""
         super().__init__(params)
         self.objective = _objective(params)
         self.choice_names = ()
-        self.matrix = matrices.load(params.matrix) if params.matrix else None
-        self._memory: OrderedDict[int, Instance] = OrderedDict()
+        self.matrix = matrices.load(params.matrix) if params.matrix else matrix
+        self.sides = (*params.sizes, params.size)
+        if params.sizes:
+            self.stages = tuple(Stage(f"{n} x {n}", params.mastered) for n in self.sides)
+        self._memory: OrderedDict[tuple[int, int], Instance] = OrderedDict()
         if self.matrix is None:
-            self.nodes, entries = instances.capacity(params.law, params.size)
-            self.edges = self.objective.capacity(self.nodes, entries)
+            self.nodes = instances.capacity(params.law, params.size)[0]
+            self.edges = self.objective.capacity(params.law, params.size)
         else:
             self.nodes = self.matrix.shape[0]
-            self.edges = len(self.instance(random.keys(0, 1)).kept)
+            self.edges = len(self.objective.begun(*self.drawn(random.keys(0, 1)))[1])
         self.decisions, self.picks = self.objective.decisions(self.nodes)
         self.baselines: Mapping[str, Agent] = baselines.agents(self.objective.names)
         self.observation_space = self._observation_space()
@@ -129,19 +156,40 @@ class EdgeSelection(World[State]):
             else spaces.Box(-1, self.edges - 1, (self.decisions, self.picks), np.int64)
         )
 
-    def instance(self, key: Keys) -> Instance:
+    def instance(self, key: Keys, stage: int | None = None) -> Instance:
         """The instance of an episode's key [1]: always the same, made anew where forgotten."""
-        if self.matrix is not None:
-            key = random.seeded(np.zeros(1, np.uint64))
-        elif self.params.instances:
-            key = random.seeded(random.fold(key, 1) % np.uint64(self.params.instances))
-        name = int(key[0])
+        stage = self.stage if stage is None else stage
+        name = int(self._named(key)[0]), stage
         if name not in self._memory:
-            self._memory[name] = self._made(key)
+            self._memory[name] = self._made(key, stage)
             while len(self._memory) > max(8, REMEMBERED // self.nodes):
                 self._memory.popitem(last=False)
         self._memory.move_to_end(name)
         return self._memory[name]
+
+    def drawn(self, key: Keys, stage: int | None = None) -> tuple[Matrix, Keys]:
+        """The matrix of an episode's key [1] and the key [1] of all else about it."""
+        named, side = self._named(key), self.sides[self.stage if stage is None else stage]
+        matrix = self.matrix
+        if matrix is None:
+            matrix = instances.draw(self.params.law, side, random.fold(named, 1))
+        return matrix, random.fold(named, 2)
+
+    def choose(
+        self, matrix: Matrix, key: Keys, act: Callable[[Any], Array]
+    ) -> tuple[graph.Graph, Bools]:
+        """The graph of a matrix and the edges [E] that ``act(observation)`` chooses on it.
+
+        An episode without its rewards: what a user who wants the edges has to wait for.
+        """
+        found, kept = self.objective.begun(matrix, key)
+        scores = found.scores
+        for step in range(self.objective.steps):
+            action = self._checked(act(self._seen(found, kept, scores, step))[None], 1)[0]
+            kept = kept | self.chosen(found, kept, scores, action)
+            if step + 1 < self.objective.steps:
+                scores = self.objective.scores(found, kept)
+        return found, kept
 
     def reset(self, keys: Keys) -> tuple[State, Observation]:
         """New matrices, for keys [B]."""
@@ -154,7 +202,7 @@ class EdgeSelection(World[State]):
             E = len(instance.kept)
             kept[b, :E], scores[b, :E] = instance.kept, instance.graph.scores
             level[b] = instance.start.level
-        state = State(keys, np.zeros(B, np.int64), kept, scores, level)
+        state = State(keys, np.zeros(B, np.int64), kept, scores, level, np.full(B, self.stage))
         return state, self._observe(state)
 
     def step(self, state: State, action: Array) -> Step[State]:
@@ -164,18 +212,13 @@ class EdgeSelection(World[State]):
         results: list[Result] = []
         for b, own in enumerate(actions):
             instance, kept_b, scores_b = self.copy(state, b)
-            if self.params.action == "latent":
-                chosen = self.objective.chosen(instance, kept_b, scores_b, own)
-            else:
-                rows = len(instance.graph.starts) - 1
-                chosen = decided(own[:rows], instance, kept_b)
-            now = kept_b | chosen
+            now = kept_b | self.chosen(instance.graph, kept_b, scores_b, own)
             result = self.objective.result(instance, now, float(level[b]), self.params.solve)
             E = len(now)
-            kept[b, :E], scores[b, :E] = now, self.objective.scores(instance, now)
+            kept[b, :E], scores[b, :E] = now, self.objective.scores(instance.graph, now)
             level[b] = result.level
             results.append(result)
-        after = State(state.keys, state.step + 1, kept, scores, level)
+        after = State(state.keys, state.step + 1, kept, scores, level, state.stage)
         return Step(
             state=after,
             observation=self._observe(after),
@@ -186,30 +229,53 @@ class EdgeSelection(World[State]):
             info=self._info(after, results),
         )
 
+    def chosen(self, of: graph.Graph, kept: Bools, scores: Floats, action: Array) -> Bools:
+        """The edges [E] that an action of one copy chooses, given kept ones and their scores."""
+        if self.params.action == "latent":
+            return self.objective.chosen(of, kept, scores, action.astype(np.float64))
+        return decided(action[: len(of.starts) - 1], of, kept)
+
     def copy(self, state: State, b: int) -> tuple[Instance, Bools, Floats]:
         """Copy b of a state without padding: its instance, kept edges [E] and scores [E, 4]."""
-        instance = self.instance(state.keys[b : b + 1])
+        instance = self.instance(state.keys[b : b + 1], int(state.stage[b]))
         E = len(instance.kept)
         return instance, state.kept[b, :E], state.scores[b, :E].astype(np.float64)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
         """Geometric mean of work against the reference's and mean figures of episodes [N]."""
-        return {
-            "work_ratio": float(np.exp(np.log(episodes["work_ratio"]).mean())),
-            "iterations": float(episodes["iterations"].mean()),
-            "operator_complexity": float(episodes["operator_complexity"].mean()),
-            "selected_share": float(episodes["selected_share"].mean()),
-        }
+        ratio = float(np.exp(np.log(episodes["work_ratio"]).mean()))
+        means = [n for n in (*self.episode_metrics[1:-2], "setup_seconds") if n in episodes]
+        return {"work_ratio": ratio} | {name: float(episodes[name].mean()) for name in means}
+
+    def cases(self, keys: Keys) -> dict[str, Floats]:
+        """``epsilon`` and ``theta`` [N] of episodes of keys [N]; empty where matrices have none."""
+        if self.matrix is not None:
+            return {}
+        each = [
+            instances.parameters(self.params.law, random.fold(self._named(keys[b : b + 1]), 1))
+            for b in range(len(keys))
+        ]
+        return {name: np.array([own[name] for own in each]) for name in each[0]}
+
+    def experiment(self, states: Sequence[State], actions: Sequence[Array]) -> Experiment:
+        """A few nodes of the graph, with the edges chosen among them."""
+        del actions
+        return telling.told(self, states)
 
     def competitors(self, keys: Keys) -> dict[str, dict[str, Floats]]:
         """Episode metrics [N] of solvers that learn nothing, by name, on the matrices of keys."""
         return baselines.competitors(self, keys)
 
-    def _made(self, key: Keys) -> Instance:
-        params, matrix = self.params, self.matrix
-        if matrix is None:
-            matrix = instances.draw(params.law, params.size, random.fold(key, 1))
-        made = self.objective.instance(matrix, random.fold(key, 2), params.solve)
+    def _named(self, key: Keys) -> Keys:
+        """The key [1] that episodes on the same matrix share."""
+        if self.matrix is not None:
+            return random.seeded(np.zeros(1, np.uint64))
+        if self.params.instances:
+            return random.seeded(random.fold(key, 1) % np.uint64(self.params.instances))
+        return key
+
+    def _made(self, key: Keys, stage: int) -> Instance:
+        made = self.objective.instance(*self.drawn(key, stage), self.params.solve)
         if self.matrix is None and len(made.kept) > self.edges:
             raise InputError(
                 f"A matrix has {len(made.kept)} edges to choose from, but {self.edges} were "
@@ -235,20 +301,21 @@ class EdgeSelection(World[State]):
         )
 
     def _observe(self, state: State) -> Observation:
-        progress = (state.step / self.objective.steps).astype(np.float32)
-        summed: list[Floats] = []
-        parts: list[dict[str, Array]] = []
+        seen: list[Any] = []
         for b in range(len(state.keys)):
             instance, kept, scores = self.copy(state, b)
-            summed.append(np.append(graph.summary(scores, instance.graph), progress[b]))
-            if self.params.observation == "graph":
-                parts.append(graph.padded(instance.graph, scores, kept, self.nodes, self.edges))
-        summary = np.clip(np.stack(summed), -10, 10)
-        if not parts:
-            return summary
-        return {name: np.stack([part[name] for part in parts]) for name in parts[0]} | {
-            "summary": summary
-        }
+            seen.append(self._seen(instance.graph, kept, scores, int(state.step[b])))
+        if self.params.observation == "summary":
+            return np.stack(seen)
+        return {name: np.stack([part[name] for part in seen]) for name in seen[0]}
+
+    def _seen(self, of: graph.Graph, kept: Bools, scores: Floats, step: int) -> Any:
+        """What is observed of one copy after so many steps."""
+        progress = np.float32(step / self.objective.steps)
+        summed = np.clip(np.append(graph.summary(scores, of), progress), -10, 10)
+        if self.params.observation == "summary":
+            return summed
+        return graph.padded(of, scores, kept, self.nodes, self.edges) | {"summary": summed}
 
     def _info(self, state: State, results: list[Result]) -> dict[str, Array]:
         copies = [self.copy(state, b)[:2] for b in range(len(results))]
@@ -263,6 +330,7 @@ class EdgeSelection(World[State]):
             "reference_iterations": np.array([reference.iterations for reference in references]),
             "operator_complexity": np.array([result.complexity for result in results]),
             "selected_share": np.array([kept.mean() for _, kept in copies]),
+            "stage": state.stage,
             "length": state.step,
         }
         if any(result.row_rewards is not None for result in results):

@@ -29,6 +29,11 @@ def threshold(latent: Floats) -> float:
     return -(((1 - float(np.clip(latent[4], -1, 1))) / 2) ** 2)
 
 
+def relative(score: float) -> float:
+    """The part of the strongest of its rows, up to 1, that a score in [-1, 0] stands for."""
+    return float(1e3**score)
+
+
 def spacing(latent: Floats) -> float:
     """How much two edges of a batch may overlap, by the last number of an action [5].
 

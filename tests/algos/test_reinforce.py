@@ -1,6 +1,8 @@
 # pyright: basic
 """REINFORCE: the log-probability times what an action was worth more than its baseline."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import small
@@ -136,3 +138,41 @@ def test_only_baselines_made_of_groups_ask_for_whole_groups():
     assert small.settings("reinforce", num_envs=3).num_envs == 3
     with pytest.raises(InputError, match=r"num_envs must be a multiple of group_size \(8\)"):
         small.settings("reinforce", num_envs=3, group_size=8, baseline="group_mean")
+
+
+def test_a_moving_average_is_taken_of_all_returns_and_later_ones_count_more():
+    s = small.settings("reinforce", baseline="moving_average", baseline_momentum=0.5)
+    coefficients = Reinforce.initial_coefficients(s)
+    batch: Any = {"logp": torch.zeros(2), "choice": torch.zeros(2, dtype=torch.long)}
+    batch |= {"advantages": torch.tensor([5.0, 1.0])}
+
+    class Certain:
+        def logp(self, batch):
+            return torch.ones(2)
+
+    def pull(settings):
+        used = coefficients | {"entropy_coef": 0.0}
+        return Reinforce.terms({"dist": Certain()}, batch, settings, used)["policy"].tolist()
+
+    assert pull(s) == [-5, -1]  # nothing is known yet
+    for seen, square in ((1.0, 2.0), (4.0, 17.0)):
+        stats = {"return_seen": seen, "return_square": square}
+        coefficients = Reinforce.adapted(coefficients, s, stats)
+    # Weights 1/4 and 1/2: (1 + 8) / 3 = 3; squares (2 + 34) / 3 = 12, so a deviation of sqrt(3).
+    assert pull(
+        small.settings("reinforce", baseline="moving_average", normalise_advantages=False)
+    ) == [
+        -2,
+        2,
+    ]
+    assert pull(s) == pytest.approx([-2 / 3**0.5, 2 / 3**0.5])
+
+
+def test_a_moving_average_compares_whole_returns_and_bootstraps_from_no_value():
+    found, s = rollout(), small.settings("reinforce", baseline="moving_average", gamma=0.5)
+    rows = Reinforce.credit(found, s)
+    expected = np.zeros((T + 1, B), np.float32)
+    for t in reversed(range(T)):
+        expected[t] = found.rewards[t] + 0.5 * ~found.done[t] * expected[t + 1]
+    np.testing.assert_allclose(rows["returns"].reshape(T, B), expected[:T], rtol=1e-5)
+    assert Reinforce.prepare(rows, s)[0] is rows

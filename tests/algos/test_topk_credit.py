@@ -5,13 +5,18 @@ import numpy as np
 import pytest
 import small
 import torch
+from gymnasium import spaces
 
 from algos.columns import Columns
+from algos.dpo import DPO
+from algos.grpo import GRPO
+from algos.heads import head_for
 from algos.losses import compared, per_action
 from algos.ppo import PPO
 from algos.reinforce import Reinforce
 from algos.rollout import Rollout
 from algos.topk import TopK, entropy_per_choice
+from envs.validation import InputError
 
 ROW_REWARDS = np.array([[[1, 3], [2, 0], [5, 5]]], np.float32)
 """One step of three copies with two rows each; their means are 2, 1 and 5."""
@@ -46,6 +51,16 @@ def test_in_a_group_each_row_is_compared_with_the_same_row_of_the_others():
     np.testing.assert_allclose(mean, np.array([[-5, 1], [-2, -8], [7, 7]]) / 3, rtol=1e-6)
     others = groups("leave_one_out", rollout())["row_advantages"]
     np.testing.assert_allclose(others, [[-2.5, 0.5], [-1, -4], [3.5, 3.5]], rtol=1e-6)
+
+
+def test_grpo_scales_each_row_by_the_deviation_of_the_same_row_of_the_others():
+    chosen = {"num_envs": 3, "group_size": 3, "rollout_length": 8, "gamma": 0.5}
+    plain = small.settings("grpo", scale_advantages=False, **chosen)
+    found = GRPO.credit(rollout(), plain)["row_advantages"]
+    np.testing.assert_allclose(found, np.array([[-5, 1], [-2, -8], [7, 7]]) / 3, rtol=1e-6)
+    scaled = GRPO.credit(rollout(), small.settings("grpo", **chosen))["row_advantages"]
+    deviation = ROW_REWARDS[0].std(0, ddof=1)
+    np.testing.assert_allclose(scaled, found / (deviation + 1e-4), rtol=1e-5)
 
 
 def test_a_row_of_several_steps_is_credited_with_their_discounted_sum():
@@ -91,6 +106,23 @@ def test_the_clipped_loss_is_the_mean_over_rows_of_their_own_ratios():
     assert float(logits.grad[0, 1, 2]) == pytest.approx(1.10671 * 2 / 3 / 2, abs=1e-4)
 
 
+def test_grpo_clips_each_rows_own_ratio_and_stays_near_the_reference_row_by_row():
+    logits = torch.tensor([[[0.0, 0, 0], [0, 0, 0]]], requires_grad=True)
+    dist = TopK(logits, None, 1)
+    s = small.settings("grpo", entropy_coef=0.0, clip=0.1, reference_kl_coef=0.5)
+    # Ratios .9061 and 1.1067: the second has a negative advantage and is not held.
+    rows = Columns(dict(batch()) | {"reference_logp": torch.tensor([[-1.0, -np.log(3)]]).float()})
+    terms = GRPO.terms({"dist": dist}, rows, s, {"entropy_coef": 0.0})
+    torch.testing.assert_close(
+        terms["policy"], torch.tensor([-(0.90609 * 3 - 1.10671) / 2]), atol=1e-4, rtol=0
+    )
+    step = np.log(3) - 1  # the first row's log-probability has fallen by so much
+    kl = (np.exp(step) - 1 - step) / 2
+    torch.testing.assert_close(terms["reference_kl"], torch.tensor([0.5 * kl]).float())
+    same = GRPO.referenced({"dist": dist}, rows)["reference_logp"]
+    torch.testing.assert_close(same, torch.full((1, 2), -np.log(3)).float())
+
+
 def test_without_rewards_of_their_own_rows_share_the_advantage_of_the_action():
     dist = TopK(torch.zeros(1, 2, 3), None, 1)
     logp, old, advantages = compared(dist, batch(row_advantages=False))
@@ -106,3 +138,10 @@ def test_the_weight_of_the_entropy_does_not_depend_on_the_size_of_the_graph():
     for rows in (3, 300):
         dist = TopK(torch.zeros(2, rows, 4), None, 2)
         torch.testing.assert_close(entropy_per_choice(dist), torch.full((2,), np.log(4)).float())
+
+
+def test_dpo_is_refused_where_it_could_not_tell_which_of_many_picks_was_better():
+    many, one = (spaces.Box(-1, 9, (rows, 2), np.int64) for rows in (64, 1))
+    with pytest.raises(InputError, match=r"of picks in 64 rows .* take ppo, reinforce or grpo"):
+        DPO.suits(small.settings("dpo"), head_for(many))
+    DPO.suits(small.settings("dpo"), head_for(one))

@@ -7,15 +7,18 @@ import shutil
 import numpy as np
 import pytest
 from scipy import io, sparse
+from scipy.sparse import csgraph
 
 pytest.importorskip("pyamg")
 pytest.importorskip("skfem")
+pytest.importorskip("pandapower")
 
 from envs import random
-from envs.edges import instances, matrices
+from envs.edges import fsai, instances, matrices, power
 from envs.validation import InputError
 
 FAMILIES: list = ["anisotropic", "variable", "mesh", "gallery", "weighted_grid", "random_graph"]
+FAMILIES += ["power_grid"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -42,6 +45,20 @@ def test_the_post_mortems_law_is_drawn_from():
     assert drawn[:, 0].max() > 6 and drawn[:, 0].min() < 0.3
     matrix = instances.draw("anisotropic", 32, random.keys(0, 1))
     assert matrix.shape == (1024, 1024) and matrix.nnz == 8836
+
+
+def test_parts_of_power_grids_are_connected_and_real():
+    seen = set()
+    for seed in range(6):
+        found = power.part(100, random.keys(seed, 1))
+        assert found.shape == (100, 100) and (found != found.T).nnz == 0 and found.data.min() > 0
+        assert csgraph.connected_components(found)[0] == 1
+        seen.add(float(found.sum()))
+    assert len(seen) == 6
+    whole = power._grid("case300")  # 411 branches, two of them beside another
+    assert whole.shape == (300, 300) and whole.nnz // 2 == 409
+    with pytest.raises(InputError, match="take a size of at most 96"):
+        instances.draw("power_grid", 97, random.keys(0, 1))
 
 
 def test_bilinear_elements_of_the_laplacian_are_the_known_stencil():
@@ -96,3 +113,24 @@ def test_too_large_missing_and_foreign_files_are_refused_in_a_sentence(tmp_path)
         (tmp_path / name).write_text("not a matrix")
         with pytest.raises(InputError, match="cannot be read as a matrix"):
             matrices.load(str(tmp_path / name))
+    # Cut off in the middle, as by a full disk.
+    sparse.save_npz(tmp_path / "cut.npz", sparse.csr_array(GOOD))
+    io.mmwrite(tmp_path / "cut.mtx", sparse.coo_array(np.eye(50)))
+    for name in ("cut.npz", "cut.mtx"):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(InputError, match="cannot be read as a matrix"):
+            matrices.load(str(tmp_path / name))
+
+
+def test_the_room_for_pairs_within_two_steps_is_exact_on_grids_and_enough_elsewhere():
+    for family in ("anisotropic", "variable", "weighted_grid"):
+        key = random.keys(0, 1)
+        graph = fsai.candidates(instances.draw(family, 9, key), key)
+        assert len(graph.rows) == instances.pairs_within_two(family, 9)
+    assert instances.pairs_within_two("anisotropic", 32) == 11_346
+    for family in ("mesh", "random_graph", "power_grid"):
+        for seed in range(6):
+            key = random.keys(seed, 1)
+            graph = fsai.candidates(instances.draw(family, 9, key), key)
+            assert len(graph.rows) <= instances.pairs_within_two(family, 9)

@@ -204,9 +204,9 @@ def test_growing_a_sparsifier_beats_adding_all_edges_at_once():
         instance = objective.instance(instances.draw("weighted_grid", 16, key), key, solve=True)
         kept, scores, level = instance.kept, instance.graph.scores, instance.start.level
         for _ in range(8):
-            kept = kept | objective.chosen(instance, kept, scores, baselines.rule(2, -0.5, 5))
+            kept = kept | objective.chosen(instance.graph, kept, scores, baselines.rule(2, -0.5, 5))
             result = objective.result(instance, kept, level, solve=True)
-            scores, level = objective.scores(instance, kept), result.level
+            scores, level = objective.scores(instance.graph, kept), result.level
             rewards.append(result.reward)
         assert kept.sum() <= 1.25 * 256
         assert sum(rewards[-8:]) == pytest.approx(level - instance.start.level)

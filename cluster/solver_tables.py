@@ -1,0 +1,70 @@
+"""What ``rungwise evaluate`` adds for edge selection: ratios by case, and a matrix of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from algos.policy import Policy
+from tune_jobs.evaluate import Episodes
+from tune_jobs.solvers import advice, by_case, time_setup, world_in
+
+
+def prepared(
+    policy: Policy,
+    env_kwargs: Mapping[str, Any],
+    found: Mapping[str, Episodes],
+    seed: int,
+    checkpoint: Path,
+) -> Callable[[Console], dict[str, Any]]:
+    """Add set-up times to what was found; what prints the rest and returns it for the answer."""
+    world = world_in(env_kwargs)
+    time_setup(policy, world, found, seed)
+    if world.matrix is None:
+        return partial(_show_cases, by_case(world, found, seed))
+    return partial(_show_advice, advice(checkpoint, world, found))
+
+
+def _show_advice(told: Mapping[str, Any], console: Console) -> dict[str, Any]:
+    for line in _sentences(told):
+        console.print(line, highlight=False, soft_wrap=True)
+    return {"matrix": told}
+
+
+def _show_cases(cases: Sequence[Mapping[str, Any]], console: Console) -> dict[str, Any]:
+    if not cases:
+        return {}
+    # What looks at one score alone is in the table above; here it would only take room.
+    hidden = ("policy", "random", "by_")
+    names = [name for name in cases[0]["work_ratio"] if not name.startswith(hidden)]
+    table = Table(title="Work ratio by anisotropy and angle", title_justify="left", box=None)
+    for column in ("epsilon", "angle", "matrices", *(name.replace("_", " ") for name in names)):
+        table.add_column(column, justify="right", no_wrap=column in ("epsilon", "angle"))
+    for row in cases:
+        (low, high), (left, right) = row["epsilon"], row["theta"]
+        ratios = [f"{row['work_ratio'][name]:.3f}" for name in names]
+        where = (f"{low:.2g}-{high:.2g}", f"{left:.0f}-{right:.0f}°", str(row["episodes"]))
+        table.add_row(*where, *ratios)
+    console.print(table)
+    return {"cases": cases}
+
+
+def _sentences(told: Mapping[str, Any]) -> list[str]:
+    lines = [f"Chosen: {told['selected']:,} of {told['edges']:,} edges of {told['nodes']:,} nodes."]
+    if weights := dict(told.get("weights", {})):
+        threshold = weights.pop("threshold", None)
+        parts = ", ".join(f"{name} {share:.0%}" for name, share in weights.items())
+        limit = "" if threshold is None else f"; strong is {threshold:.2g} of the strongest"
+        lines.append(f"By: {parts}{limit}.")
+    saved, against = told["saved"], told["work_against_best"]
+    usual = "than the usual choice"
+    lines.append(
+        f"Work: {abs(saved):.0%} {'less' if saved >= 0 else 'more'} {usual}; {against:.2f} times "
+        f"that of {told['best_solver'].replace('_', ' ')}, the best of the others."
+    )
+    return [*lines, told["call"]] if "call" in told else lines

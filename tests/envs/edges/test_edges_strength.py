@@ -1,0 +1,104 @@
+# pyright: basic
+"""A user's matrix in, a strength pattern out: by a policy or by five numbers."""
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+pytest.importorskip("pyamg")
+
+from envs import random
+from envs.edges import baselines, instances, multigrid, strength_pattern
+from envs.edges.selecting import EdgeSelection, Params
+from envs.validation import InputError
+
+MATRIX = instances.anisotropic(12, 0.4, 0.01)
+RULE = baselines.rule(2, -0.3, 5)
+
+
+def policy(act, **env_kwargs):
+    return SimpleNamespace(
+        about={"env": "envs:EdgeSelection-v0", "env_kwargs": env_kwargs}, act=act
+    )
+
+
+def test_a_policy_trained_on_another_family_and_size_chooses_on_any_matrix():
+    seen = []
+
+    def act(observation):
+        seen.append(observation)
+        return RULE
+
+    trained = policy(act, size=32, family="mesh", instances=150, solve=False, sizes=(8, 16))
+    C = strength_pattern(sparse.csr_matrix(MATRIX), trained)
+    assert seen[0].shape == (31,)
+    assert (strength_pattern(MATRIX, RULE) != C).nnz == 0
+    assert MATRIX.shape[0] < C.nnz < MATRIX.nnz
+
+
+def test_it_is_the_pattern_that_an_episode_on_the_matrix_is_judged_by():
+    world = EdgeSelection(Params(builder="root_node"), MATRIX)
+    state, _ = world.reset(random.keys(3, 1))
+    step = world.step(state, RULE[None].astype(np.float32))
+    C = strength_pattern(MATRIX, policy(lambda _: RULE.astype(np.float32), builder="root_node"))
+    assert (
+        multigrid.pattern(*[world.copy(step.state, 0)[0].graph, step.state.kept[0]]) != C
+    ).nnz == 0
+    made = multigrid.build(MATRIX, "root_node", multigrid.learnt(C))
+    assert made.operator_complexity == step.info["operator_complexity"][0]
+
+
+def test_single_edges_picked_on_the_graph_become_a_pattern_too():
+    def act(observation):
+        assert observation["nodes"].shape[0] == 144 and observation["edge_mask"].all()
+        return np.zeros((144, 2), np.int64)
+
+    C = strength_pattern(MATRIX, policy(act, action="edges", observation="graph", k=2))
+    assert (C.sum(axis=1) >= 3).all() and (C != C.T).nnz == 0
+
+
+def test_the_advised_call_is_pyamgs_own():
+    C = strength_pattern(MATRIX, RULE)
+    for builder in ("smoothed_aggregation", "root_node"):
+        solver = eval(multigrid.call(builder), {"pyamg": __import__("pyamg"), "A": MATRIX, "C": C})
+        made = multigrid.build(MATRIX, builder, multigrid.learnt(C))
+        assert [level.A.nnz for level in solver.levels] == pytest.approx(
+            [level.A.nnz for level in made.solver.levels], rel=0.05
+        )
+
+
+@pytest.mark.parametrize(
+    ("by", "sentence"),
+    [
+        ([1, 2], "must be a policy or five finite numbers"),
+        (policy(None, objective="fsai"), "was trained with objective='fsai'"),
+        (
+            SimpleNamespace(about={"env": "CartPole-v1", "env_kwargs": {}}, act=None),
+            "was trained for CartPole-v1",
+        ),
+    ],
+)
+def test_what_chooses_no_strength_is_refused_in_a_sentence(by, sentence):
+    with pytest.raises(InputError, match=sentence):
+        strength_pattern(MATRIX, by)
+
+
+def test_setup_is_timed_from_the_matrix_to_the_hierarchy():
+    world = EdgeSelection(Params(size=12))
+    seconds = baselines.setup_seconds(world, random.keys(0, 2), lambda _: RULE)
+    slow = baselines.setup_seconds(world, random.keys(0, 2), lambda _: time.sleep(0.2) or RULE)
+    assert (seconds > 0).all() and (slow > 0.2).all()
+
+
+def test_an_agent_chooses_the_same_edges_without_the_rewards():
+    for objective in ("multigrid", "fsai", "sparsifier"):
+        world = EdgeSelection(Params(objective=objective, size=8, steps=3))
+        key, latent = random.keys(1, 1), np.linspace(-0.5, 0.5, world.objective.latent)
+        state, _ = world.reset(key)
+        for _ in range(world.objective.steps):
+            state = world.step(state, latent[None].astype(np.float32)).state
+        graph, kept = world.choose(*world.drawn(key), lambda _, own=latent: own.astype(np.float32))
+        np.testing.assert_array_equal(kept, state.kept[0, : len(graph.rows)])
