@@ -25,7 +25,7 @@ from torch import Tensor
 
 from algos import recording
 from algos.advantages import next_values
-from algos.cloning import teacher_rows
+from algos.cloning import inherited, teacher_rows
 from algos.column_config import ColumnConfig
 from algos.columns import Columns, concat
 from algos.config import TrainingSettings
@@ -202,11 +202,23 @@ class ColumnAlgorithm(Algorithm):
         head, seed = self._head(), TRAINING_SEED + (self.config.seed or 0)
         env = make_vector_env(self.config.env, self.config.env_config, 1)
         world = getattr(env, "world", None)
-        rows = teacher_rows(s.warm_start, world, head, s.warm_start_episodes, seed)
         env.close()
+        if world and self._inherit(world.network(s.warm_start)):
+            return {}
+        rows = teacher_rows(s.warm_start, world, head, s.warm_start_episodes, seed)
         learnt = self._update(rows, {PROGRESS: 1 / self.config.total_iterations, CLONE: True})
         self.push_weights()
         return {"warm_start_loss": learnt["warm_start_loss"]}
+
+    def _inherit(self, network: Mapping[str, Any] | None) -> bool:
+        """Begin with a teacher's own weights, if the policy has a place for them."""
+        group: Any = self.learner_group
+        weights = inherited(group.get_weights()[DEFAULT_MODULE_ID], network)
+        if weights:
+            modules = {COMPONENT_RL_MODULE: {DEFAULT_MODULE_ID: weights}}
+            group.set_state({COMPONENT_LEARNER: modules})
+            self.push_weights()
+        return bool(weights)
 
     def _head(self) -> Head:
         assert self.spaces is not None  # noqa: S101

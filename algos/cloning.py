@@ -1,7 +1,8 @@
 """The warm start: imitate a simple rule of the environment, or recorded rollouts, before training.
 
 Behaviour cloning (Pomerleau 1991): the policy's log-probability of what the teacher did is raised.
-A policy that already does something sensible meets rewards from its first rollout on.
+A policy that already does something sensible meets rewards from its first rollout on. Where the
+teacher is a network and a part of the policy is made alike, its weights are taken over instead.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from algos.heads import Head
 from algos.models.base import observation_columns
 from algos.recording import read
 from envs import random
-from envs.arrays import take
+from envs.arrays import Array, take
 from envs.batched import World
 from envs.validation import InputError
 
@@ -87,6 +88,20 @@ def teacher_rows(
             f"column {', '.join(missing)}."
         )
     return Columns({n: c for n, c in rows.items() if n in wanted or n.split(".")[0] == "obs"})
+
+
+def inherited(
+    weights: Mapping[str, Array], network: Mapping[str, Array] | None
+) -> dict[str, Array] | None:
+    """A policy's weights with a teacher's network in the place of one of its parts.
+
+    None if none of its parts is made alike: then it has to imitate.
+    """
+    for part in {name.partition(".")[0] for name in weights} if network else ():
+        named = {f"{part}.{name}": weight for name, weight in (network or {}).items()}
+        if all(n in weights and weights[n].shape == w.shape for n, w in named.items()):
+            return {**weights, **named}
+    return None
 
 
 def _played(world: World[Any], rule: Any, head: Head, keys: Any) -> Columns:

@@ -71,9 +71,10 @@ class TrainingSettings:
     """Folder for every rollout as a Parquet file; `""` records nothing."""
     pipeline: bool = False
     """Collect the next rollouts while learning (remote runners): exactly one update behind."""
-    model: Literal["mlp", "set", "graph", "scorer"] = "mlp"
-    """Policy network: `mlp`, `set` for observations made of nodes, `graph` for nodes and edges, or
-    `scorer` for candidates made of words."""
+    model: Literal["mlp", "set", "graph", "gin", "scorer", "language"] = "mlp"
+    """Policy network: `mlp`, `set` for observations made of nodes, `graph` for nodes and edges
+    (`gin`: with sums in place of means), `scorer` for candidates made of words, or `language` for
+    texts to be written on."""
     hidden: tuple[int, ...] = (64, 64)
     """Width of each hidden layer (of each attention block, for `set`)."""
     value_hidden: tuple[int, ...] = ()

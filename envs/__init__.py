@@ -81,6 +81,11 @@ FAMILIES: dict[str, Family] = {
             description="Choose edges of a sparse matrix's graph so that a solver does less work.",
             path="envs.edges.selecting:EdgeSelection",
         ),
+        Family(
+            name="QuietThoughts-v0",
+            description="Think, token by token, so that the text that follows is predicted better.",
+            path="envs.thoughts.thoughts:QuietThoughts",
+        ),
     )
 }
 """Every environment of this package by id."""

@@ -138,6 +138,16 @@ class World(ABC, Generic[StateT]):
         """How badly each node is known [B, n], in worlds where nodes are learnt; else None."""
         return None
 
+    def network(self, agent: str) -> Mapping[str, Array] | None:
+        """The weights by name of the network behind an agent, for a policy that is one like it."""
+        del agent
+        return None
+
+    def examined(self, state: StateT) -> dict[str, Floats]:
+        """What only an evaluation asks of finished episodes: more metrics [B] by name."""
+        del state
+        return {}
+
     def competitors(self, keys: Keys) -> dict[str, dict[str, Floats]]:
         """What is no agent but belongs beside a policy, by name: its metrics [N] on keys [N]."""
         del keys

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from algos.models.base import PolicyModule
-from algos.models.graph import GraphPolicy
+from algos.models.graph import GinPolicy, GraphPolicy
+from algos.models.language import LanguagePolicy
 from algos.models.mlp import MLP
 from algos.models.scorer import Scorer
 from algos.models.set import SetPolicy
@@ -12,5 +13,7 @@ MODELS: dict[str, type[PolicyModule]] = {
     "mlp": MLP,
     "set": SetPolicy,
     "graph": GraphPolicy,
+    "gin": GinPolicy,
     "scorer": Scorer,
+    "language": LanguagePolicy,
 }

@@ -1,0 +1,67 @@
+"""A language model as a policy: it reads tokens and chooses the next one.
+
+Reads a Dict observation with ``tokens [L]`` (whole numbers; 0 is nothing and stands to the right of
+the text). The choices of the action are the last words of the vocabulary, so that its own logits
+after the last token are the policy's; and it can take over the weights of a model of its make that
+has been taught before (``cloning.inherited``). The value is read from the same place, by a
+perceptron whose error does not move the language model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain, pairwise
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from algos.models.base import PolicyModule, initialised
+from envs.thoughts.gpt import GPT, HEADS
+from envs.validation import InputError
+
+TOKENS = "obs.tokens"
+
+
+class LanguagePolicy(PolicyModule):
+    """A small GPT, whose words are the choices, and a perceptron for the value."""
+
+    def build(self) -> None:
+        """Create the layers; ``hidden`` are the widths of the blocks, all of them the same.
+
+        Raises:
+            InputError: an observation without tokens, or widths that no such model has.
+        """
+        space, config = self.columns.get(TOKENS), self.model_config
+        if set(self.columns) != {TOKENS} or not isinstance(space, spaces.Box):
+            raise InputError(
+                "model='language' needs a Dict observation of 'tokens' [L] alone, but the "
+                f"observation is {self.observation_space}. Use model='mlp'."
+            )
+        vocabulary = int(space.high.max()) + 1
+        if not 0 < self.head.choices <= vocabulary:
+            raise InputError(
+                "model='language' chooses one of the last words of its vocabulary of "
+                f"{vocabulary}, but the action is {self.action_space}."
+            )
+        widths = config["hidden"]
+        if len(set(widths)) > 1 or widths[0] % HEADS:
+            raise InputError(
+                f"model='language' needs blocks of one width, a multiple of {HEADS} (attention "
+                f"heads), such as hidden=(64, 64), but hidden is {widths}."
+            )
+        width = widths[0]
+        self.gpt = GPT(vocabulary, space.shape[0], width, len(widths))
+        critic = (width, *(config["value_hidden"] or (width,)))
+        layers = [(nn.Linear(*sizes), nn.GELU()) for sizes in pairwise(critic)]
+        last = initialised(nn.Linear(critic[-1], 1), 1.0)
+        self.critic = nn.Sequential(*chain.from_iterable(layers), last)
+
+    def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """See :class:`PolicyModule`."""
+        tokens = batch[TOKENS]
+        lengths = (tokens > 0).sum(-1).clamp_min(1)
+        # Nothing stands to the right of the longest text: it need not be read.
+        seen = self.gpt.hidden(tokens[:, : int(lengths.max())])
+        last = seen[torch.arange(len(seen), device=seen.device), lengths - 1]
+        return self.gpt.words(last)[:, -self.head.size :], self.critic(last.detach())[:, 0]

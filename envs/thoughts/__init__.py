@@ -1,0 +1,1 @@
+"""Thoughts: a small language model that may think before the next words are read to it."""

@@ -1,0 +1,238 @@
+"""What is read: passages of a text, the words that follow them, and thoughts that would help.
+
+The algorithmic texts hold word problems of a finite group, ``d1 ... dK =`` and the product, which
+takes K - 1 steps one after the other: more than a network of two layers can do at once. Between the
+problems stands filler, after which the next letter is plain to see. A tenth of all passages is kept
+for evaluation.
+
+Tokens: 0 nothing, 1 the beginning of a thought, 2 ``=``, then filler letters, then the end of a
+thought and, as the last of all, the words that a thought may be made of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from envs import random
+from envs.arrays import Bools, Ints, Keys
+from envs.validation import InputError
+
+Split: TypeAlias = Literal["train", "test"]
+
+NOTHING, THINK, EQUALS = 0, 1, 2
+LETTERS = "abcd"
+HELD_OUT = 0.1
+"""Share of all passages that is never read in training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Passages:
+    """B places in the text."""
+
+    context: Ints
+    """[B, C]: the tokens that have been read."""
+    answer: Ints
+    """[B, n]: the tokens that follow."""
+    hints: Ints
+    """[B, T]: a thought that helps, 0 after its end."""
+    problem: Bools
+    """[B]: whether thinking helps here at all."""
+
+
+class Corpus(ABC):
+    """A text and its vocabulary.
+
+    Attributes:
+        words: each token as it is written.
+        first: the first token that a thought may be made of; the one before it ends a thought.
+        context, ahead, longest: tokens of a context (C), of what follows (n), of a thought (T).
+        about: what it was made from, as a text: two with the same are the same.
+    """
+
+    words: tuple[str, ...]
+    first: int
+    context: int
+    ahead: int
+    longest: int
+    about: str
+
+    @property
+    def end(self) -> int:
+        """The token that ends a thought."""
+        return self.first - 1
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longest text: context, thought, its two marks, what follows."""
+        return self.context + self.longest + 2 + self.ahead
+
+    @abstractmethod
+    def draw(self, keys: Keys, split: Split) -> Passages:
+        """The passages that keys [B] draw from a part of the text."""
+
+    @abstractmethod
+    def implied(self, passages: Passages, thought: Ints) -> Ints:
+        """The answer [B] that a reader of thoughts [B, T] would give; -1 where none is implied."""
+
+
+class Problems(Corpus):
+    """Word problems of a finite group, and filler.
+
+    Args:
+        table: the product of each two elements [S, S].
+        names: of the elements.
+        terms: how many elements are multiplied, K.
+        longest: tokens of the longest thought.
+        filler: share of places in the text that are filler.
+    """
+
+    ahead = 1
+
+    def __init__(
+        self, table: Ints, names: tuple[str, ...], terms: int, longest: int, filler: float
+    ) -> None:
+        self.table, self.filler, self.longest = table, filler, longest
+        self.about = repr((table.tolist(), terms, longest, filler, HELD_OUT))
+        self.words = ("", "(", "=", *LETTERS, ")", *names)
+        self.first = len(self.words) - len(names)
+        self.context = terms + 1
+        self.steps = min(longest, terms - 1)
+        """How many of the products on the way a thought has room for."""
+
+    def draw(self, keys: Keys, split: Split) -> Passages:
+        """See :class:`Corpus`."""
+        size, terms = len(self.table), self.context - 1
+        elements = np.zeros((len(keys), terms), np.int64)
+        open_ = np.arange(len(keys))
+        for attempt in itertools.count():
+            tried = random.integers(random.fold(keys[open_], attempt), size, (terms,))
+            elements[open_] = tried
+            open_ = open_[_held_out(tried, size) != (split == "test")]
+            if not len(open_):
+                break
+        sums = self.partial(elements)
+        context = np.concatenate([elements + self.first, np.full((len(keys), 1), EQUALS)], 1)
+        hints = np.zeros((len(keys), self.longest), np.int64)
+        hints[:, : self.steps] = sums[:, -self.steps :] + self.first
+        problem = random.uniform(random.fold(keys, _KIND)) >= self.filler
+        run = random.integers(random.fold(keys, _LETTER), len(LETTERS))[:, None]
+        letters = EQUALS + 1 + (run + np.arange(terms + 2)) % len(LETTERS)
+        return Passages(
+            np.where(problem[:, None], context, letters[:, :-1]),
+            np.where(problem[:, None], sums[:, -1:] + self.first, letters[:, -1:]),
+            np.where(problem[:, None], hints, 0),
+            problem,
+        )
+
+    def partial(self, elements: Ints) -> Ints:
+        """Elements [B, K] -> the product of the first 2, 3, ... K of them [B, K - 1]."""
+        so_far, found = elements[:, 0], list[Ints]()
+        for term in elements.T[1:]:
+            so_far = self.table[so_far, term]
+            found.append(so_far)
+        return np.stack(found, 1)
+
+    def implied(self, passages: Passages, thought: Ints) -> Ints:
+        """See :class:`Corpus`; a thought's last token is taken for the product so far."""
+        terms, length = self.context - 1, (thought > 0).sum(1)
+        last = np.take_along_axis(thought, np.maximum(length - 1, 0)[:, None], 1)[:, 0]
+        so_far = np.maximum(last - self.first, 0)
+        elements = passages.context[:, :terms] - self.first
+        for k in range(1, terms):  # what the thought has not come to yet
+            left = k >= terms - self.steps + length
+            so_far = np.where(left, self.table[so_far, elements[:, k] % len(self.table)], so_far)
+        return np.where(passages.problem & (length > 0), so_far + self.first, -1)
+
+
+class PlainText(Corpus):
+    """A user's text, letter by letter; the thought that is taught is a draft of what follows.
+
+    Args:
+        text: what is read; its last tenth is kept for evaluation.
+        context: letters of a context.
+        ahead: letters that are predicted.
+        longest: letters of the longest thought.
+    """
+
+    def __init__(self, text: str, context: int, ahead: int, longest: int) -> None:
+        self.context, self.ahead, self.longest = context, ahead, longest
+        self.about = repr((text, context, ahead, longest, HELD_OUT))
+        letters = sorted(set(text))
+        self.words = ("", "(", ")", *letters)
+        self.first = 3
+        token = {letter: self.first + place for place, letter in enumerate(letters)}
+        self.text = np.array([token[letter] for letter in text], np.int64)
+        border, span = int(len(text) * (1 - HELD_OUT)), context + max(ahead, longest)
+        if len(text) - border <= span:
+            raise InputError(
+                f"The text has {len(text)} letters, but to predict {ahead} of them after {context} "
+                f"it needs at least {int((span + 2) / HELD_OUT)}: give a longer text, or a shorter "
+                "context."
+            )
+        self.parts: dict[Split, tuple[int, int]] = {
+            "train": (0, border - span),
+            "test": (border, len(text) - span),
+        }
+
+    @classmethod
+    def of(cls, path: str, context: int, ahead: int, longest: int) -> PlainText:
+        """The text of a file.
+
+        Raises:
+            InputError: it cannot be read, is too short, or is written in too many letters.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"text={path!r} cannot be read as a text: {error}.") from error
+        if len(set(text)) > MOST_LETTERS:
+            raise InputError(
+                f"{path} is written in {len(set(text))} different letters, and a thought may be "
+                f"made of at most {MOST_LETTERS}: reduce it to those that matter."
+            )
+        return cls(text, context, ahead, longest)
+
+    def draw(self, keys: Keys, split: Split) -> Passages:
+        """See :class:`Corpus`."""
+        low, high = self.parts[split]
+        start = low + random.integers(keys, high - low)
+        read = self.text[start[:, None] + np.arange(self.context)]
+        after = start[:, None] + self.context + np.arange(max(self.ahead, self.longest))
+        follows = self.text[after]
+        everywhere = np.ones(len(keys), np.bool_)
+        return Passages(read, follows[:, : self.ahead], follows[:, : self.longest], everywhere)
+
+    def implied(self, passages: Passages, thought: Ints) -> Ints:
+        """Nothing is implied by a draft."""
+        return np.full(len(thought), -1)
+
+
+def cyclic(modulus: int) -> tuple[Ints, tuple[str, ...]]:
+    """The sums modulo a number: their table and the names of the elements."""
+    each = np.arange(modulus)
+    return (each[:, None] + each) % modulus, tuple(map(str, each.tolist()))
+
+
+def symmetric(degree: int) -> tuple[Ints, tuple[str, ...]]:
+    """The permutations of so many things, one done after the other: their table and names."""
+    each = list(itertools.permutations(range(degree)))
+    place = {permutation: number for number, permutation in enumerate(each)}
+    table = [[place[tuple(then[i] for i in first)] for then in each] for first in each]
+    return np.array(table, np.int64), tuple("".join(map(str, p)) for p in each)
+
+
+MOST_LETTERS = 250
+_KIND, _LETTER = 2**20, 2**20 + 1
+"""What an episode's random streams are for; the numbers below them are attempts."""
+
+
+def _held_out(elements: Ints, size: int) -> Bools:
+    """Which problems [B] of elements [B, K] are kept for evaluation: a hash says."""
+    code = elements @ (size ** np.arange(elements.shape[1], dtype=np.uint64)).astype(np.int64)
+    return random.uniform(random.seeded(code.astype(np.uint64))) < HELD_OUT

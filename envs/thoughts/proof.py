@@ -1,0 +1,137 @@
+"""Proof that thoughts work, or that they are theatre: six tests, all of which must hold.
+
+A thought may look clever and change nothing. Three comparisons of log-probabilities, one
+intervention in the thought and two of the post-mortem's own tests, with bootstrap intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envs.arrays import Floats, Ints
+
+if TYPE_CHECKING:
+    from envs.thoughts.thoughts import QuietThoughts, State
+
+GAIN, OWN, RANDOM, FOLLOWED, DIVERGENCE, COHERENCE = 0.1, 0.5, 0.1, 0.5, 0.3, 0.5
+"""The limits of the six tests; see :func:`verdict`."""
+RESAMPLES = 1000
+
+
+def examined(world: QuietThoughts, state: State) -> dict[str, Floats]:
+    """Figures [B] of ended thoughts: ``followed``, ``divergence``, ``coherence`` and its like.
+
+    * ``followed``: whether another last token changes the answer to the one that it implies; NaN
+      where nothing is implied.
+    * ``divergence``: edit distance of the thought to what the reader would have written without.
+    * ``coherence``: mean log-probability of the thought's tokens by the reader; ``noise_coherence``
+      that of as many random ones.
+
+    The last two are NaN where nothing was thought.
+    """
+    reader, corpus, places, thought = world.reader, world.corpus, state.passages, state.thought
+    rows, last = np.arange(len(thought)), np.maximum((thought > 0).sum(1) - 1, 0)
+    changed, count = thought.copy(), world.choices - 1
+    there = thought[:, 0] > 0
+    # The next word instead, whatever it is: another one, and as good as any.
+    swapped = corpus.first + (thought[rows, last] - corpus.first + 1) % count
+    changed[rows[there], last[there]] = swapped[there]
+    implied = corpus.implied(places, changed)
+    _, guess = reader.after(places.context, changed, places.answer)
+    followed = np.where(implied >= 0, guess[:, 0] == implied, np.nan)
+    # A problem that was not thought about followed nothing.
+    followed[places.problem & ~there & (world.params.task != "text")] = 0
+    plain = reader.continued(places.context, thought.shape[1])
+    noise = world.noise(state)
+    return {
+        "followed": followed,
+        "divergence": np.where(there, edit_distance(thought, plain), np.nan),
+        "coherence": np.where(there, reader.coherence(places.context, thought), np.nan),
+        "noise_coherence": np.where(there, reader.coherence(places.context, noise), np.nan),
+    }
+
+
+def verdict(episodes: Mapping[str, Floats]) -> dict[str, float]:
+    """Episode metrics [N] by name -> each test's figure, its interval, and whether all hold.
+
+    1. gain: with the thought the answer is more likely by 0.1 nat, and surely so;
+    2. own: with another place's thought more than half of the gain is lost, and surely so;
+    3. random: as many random tokens bring less than a tenth of the gain (no "pause tokens");
+    4. followed: the answer follows a changed thought in more than half of all cases;
+    5. divergence: the thought is not what would have been written anyway (above 0.3);
+    6. coherence: what coheres with its place gains more (correlation above 0.5 over the thoughts
+       and the random ones together).
+
+    Figures that were not examined are left out, and then nothing is proved.
+    """
+    with_own, without = episodes["log_p_with"], episodes["log_p_without"]
+    gains = with_own - without
+    gain, low, high = interval(gains)
+    own, own_low, own_high = interval(with_own - episodes["log_p_shuffled"])
+    noisy = float((episodes["log_p_random"] - without).mean())
+    found = {
+        **{"gain": gain, "gain_low": low, "gain_high": high},
+        **{"own": own, "own_low": own_low, "own_high": own_high, "random_gain": noisy},
+    }
+    if "followed" not in episodes:
+        return found
+    followed, followed_low, followed_high = interval(_known(episodes["followed"]))
+    divergence = float(_known(episodes["divergence"]).mean())
+    pooled = np.concatenate([gains, episodes["log_p_random"] - without])
+    coheres = np.concatenate([episodes["coherence"], episodes["noise_coherence"]])
+    coherence = correlation(coheres, pooled)
+    tests = {
+        "gain": gain > GAIN and low > 0,
+        "own": own > OWN * gain and own_low > 0,
+        "random": noisy < RANDOM * gain,
+        "followed": followed > FOLLOWED,
+        "divergence": divergence > DIVERGENCE,
+        "coherence": coherence > COHERENCE,
+    }
+    found |= {"followed": followed, "followed_low": followed_low, "followed_high": followed_high}
+    found |= {"divergence": divergence, "coherence": coherence}
+    found |= {f"passed_{name}": float(passed) for name, passed in tests.items()}
+    return found | {"proved": float(all(tests.values()))}
+
+
+def interval(values: Floats, share: float = 0.95) -> tuple[float, float, float]:
+    """The mean of values [N] and the bounds of its bootstrap interval (Efron 1979)."""
+    draw = np.random.default_rng(0)
+    means = [draw.choice(values, len(values)).mean() for _ in range(RESAMPLES)]
+    low, high = np.quantile(means, [(1 - share) / 2, (1 + share) / 2])
+    return float(values.mean()), float(low), float(high)
+
+
+def _known(values: Floats) -> Floats:
+    """The values that are not NaN; a single 0 if all of them are."""
+    known = values[np.isfinite(values)]
+    return known if known.size else np.zeros(1)
+
+
+def correlation(x: Floats, y: Floats) -> float:
+    """Pearson's of x, y [N] where both are known; 0 where one of them is always the same."""
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    if not known.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def edit_distance(first: Ints, second: Ints) -> Floats:
+    """Levenshtein's of texts [B, T], 0 after their end, over the longer one's length [B].
+
+    The second is cut to the first one's length; two empty texts do not differ.
+    """
+    lengths = (first > 0).sum(1)
+    second = np.where(np.arange(second.shape[1]) < lengths[:, None], second, 0)
+    B, T = first.shape
+    table = np.zeros((T + 1, T + 1, B))
+    table[:, 0] = table[0, :] = np.arange(T + 1)[:, None]
+    for i in range(1, T + 1):
+        for j in range(1, T + 1):
+            swap = table[i - 1, j - 1] + (first[:, i - 1] != second[:, j - 1])
+            table[i, j] = np.minimum(np.minimum(table[i - 1, j], table[i, j - 1]) + 1, swap)
+    return table[lengths, lengths, np.arange(B)] / np.maximum(lengths, 1)

@@ -1,0 +1,236 @@
+"""The reader: a small GPT that was taught to use thoughts ("baked"), and reads what follows them.
+
+Without the baking there is nothing to learn: a reader that cannot use a thought rewards none. It is
+taught on passages with thoughts of every length, a few of whose tokens are wrong, so that it
+trusts thoughts but not blindly. It is made once and kept; all who use it read the same numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import sys
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from envs import random
+from envs.arrays import Floats, Ints
+from envs.shopping.search import cache_folder
+from envs.thoughts.corpus import NOTHING, THINK, Corpus
+from envs.thoughts.gpt import GPT, HEADS
+from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
+
+
+@dataclasses.dataclass(frozen=True)
+class Baking:
+    """How the reader is made."""
+
+    width: Annotated[int, AtLeastOne] = 64
+    """Width of its layers, a multiple of 4 (attention heads)."""
+    layers: Annotated[int, AtLeastOne] = 2
+    """How many there are."""
+    steps: Annotated[int, NonNegative] = 500
+    """Updates."""
+    passages: Annotated[int, AtLeastOne] = 128
+    """Passages of an update."""
+    lr: Annotated[float, Between(0, 1)] = 2e-3
+    """Adam's learning rate at the beginning; it falls to 0."""
+    corruption: Annotated[float, Fraction] = 0.02
+    """Share of a taught thought's tokens that are wrong: the reader trusts a thought no more than
+    that, and an answer read from one cannot be more certain."""
+    full: Annotated[float, Fraction] = 0.5
+    """Share of thoughts that are taught to their end; the others break off anywhere."""
+    seed: Annotated[int, NonNegative] = 0
+    """Of its weights and of what it reads."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.width % HEADS:
+            raise InputError(f"Baking.width must be a multiple of {HEADS}, but it is {self.width}.")
+
+
+class Reader:
+    """A baked network that reads, in double precision.
+
+    So much precision that its numbers, handed on in single precision, are the same whatever the
+    number of threads and of passages read together.
+    """
+
+    def __init__(self, corpus: Corpus, network: GPT) -> None:
+        self.corpus, self.network = corpus, network.double().requires_grad_(False).eval()
+
+    def after(self, context: Ints, thought: Ints, answer: Ints) -> tuple[Floats, Ints]:
+        """Contexts [B, C], thoughts [B, T], answers [B, n] -> log p of answers [B], guesses [B, n].
+
+        A guess is the likeliest token where the true ones before it have been read.
+        """
+        text, place = written(self.corpus, context, thought, answer)
+        logits = self._logits(text, place)
+        found = logits.gather(-1, torch.from_numpy(answer)[..., None])[..., 0].sum(-1)
+        return found.numpy(), logits.argmax(-1).numpy()
+
+    def continued(self, context: Ints, count: int) -> Ints:
+        """What it would write [B, count] after contexts [B, C], without a thought."""
+        text, place = written(self.corpus, context, np.zeros((len(context), 0), np.int64))
+        for step in range(count):
+            guess = self._logits(text, place + step)[:, :1].argmax(-1).numpy()
+            text = np.concatenate([text, guess], 1)
+        return text[:, -count:]
+
+    def coherence(self, context: Ints, thought: Ints) -> Floats:
+        """How likely thoughts [B, T] are after contexts [B, C]: mean log p of a token [B], or 0."""
+        begun, C = _begun(context, thought), context.shape[1]
+        places = np.tile(np.arange(C, begun.shape[1] - 1), (len(begun), 1))
+        logits = self._logits(begun, places)
+        each = logits.gather(-1, torch.from_numpy(thought)[..., None])[..., 0].numpy()
+        there = thought > NOTHING
+        return (each * there).sum(1) / np.maximum(there.sum(1), 1)
+
+    def next_thought(self, context: Ints, thought: Ints) -> Floats:
+        """Log-probabilities [B, A] of ending the thought and of each token it may go on with."""
+        begun = _begun(context, thought)
+        last = (begun > NOTHING).sum(1) - 1
+        logits = self._logits(begun[:, : last.max() + 1], last[:, None])[:, 0]
+        return torch.log_softmax(logits[:, self.corpus.end :], -1).numpy()
+
+    @torch.inference_mode()
+    def _logits(self, text: Ints, place: Ints) -> Tensor:
+        """Log-probabilities [B, n, V] of what follows places [B, n] of texts [B, L]."""
+        hidden = self.network.hidden(torch.from_numpy(text))
+        rows = torch.arange(len(text))[:, None]
+        return torch.log_softmax(self.network.words(hidden[rows, torch.from_numpy(place)]), -1)
+
+
+def _begun(context: Ints, thought: Ints) -> Ints:
+    """``context ( thought`` as tokens [B, C + 1 + T]."""
+    return np.concatenate([context, np.full((len(context), 1), THINK), thought], 1)
+
+
+def written(
+    corpus: Corpus, context: Ints, thought: Ints, answer: Ints | None = None
+) -> tuple[Ints, Ints]:
+    """``context ( thought ) answer`` as tokens [B, L], and the places [B, n] before the answer's.
+
+    Thoughts [B, T] have 0 after their end.
+    """
+    B, C = context.shape
+    length = (thought > NOTHING).sum(1)
+    ahead = 1 if answer is None else answer.shape[1]
+    most = int(length.max(initial=0))
+    text = np.zeros((B, C + 2 + most + ahead), np.int64)
+    text[:, :C], text[:, C] = context, THINK
+    text[:, C + 1 : C + 1 + most] = thought[:, :most]
+    place = C + 1 + length[:, None] + np.arange(ahead)
+    rows = np.arange(B)[:, None]
+    text[rows, place[:, :1]] = corpus.end
+    if answer is not None:
+        text[rows, place + 1] = answer
+    return (text if answer is not None else text[:, :-1]), place
+
+
+def baked(corpus: Corpus, baking: Baking) -> Reader:
+    """The reader of a text, from the cache folder or made now, which takes a while.
+
+    Raises:
+        InputError: it cannot be kept.
+    """
+    network = GPT(len(corpus.words), corpus.length, baking.width, baking.layers)
+    path = cache_folder() / f"reader-{_digest(corpus, baking)}.safetensors"
+    if path.is_file():
+        network.load_state_dict(load_file(path))
+        return Reader(corpus, network)
+    try:  # before the baking, which takes a while
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place = tempfile.TemporaryDirectory(dir=path.parent, prefix="baking-")
+    except OSError as error:
+        raise InputError(
+            f"The reader of thoughts cannot be kept in {path.parent}: {error}. Set RUNGWISE_CACHE "
+            "to a folder that can be written."
+        ) from error
+    with place as folder:
+        network = bake(corpus, baking)
+        unfinished = Path(folder) / "reader"
+        save_file(network.state_dict(), unfinished)
+        unfinished.replace(path)  # in one step, for whoever looks at the same time
+    return Reader(corpus, network)
+
+
+def bake(corpus: Corpus, baking: Baking) -> GPT:
+    """A network that has been taught to use thoughts; the same for the same arguments."""
+    with _alone(baking.seed):
+        network = GPT(len(corpus.words), corpus.length, baking.width, baking.layers)
+        optimiser = torch.optim.AdamW(network.parameters(), lr=baking.lr, weight_decay=0.01)
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(baking.steps, 1))
+        for step in range(baking.steps):
+            tokens = torch.from_numpy(lesson(corpus, baking, step))
+            # What is learnt: the thought, its end and the answer. The context is given.
+            target = tokens[:, corpus.context + 1 :]
+            logits = network(tokens[:, :-1])[:, corpus.context :]
+            loss = nn.functional.cross_entropy(
+                logits.flatten(0, 1), target.flatten(), ignore_index=NOTHING
+            )
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            falling.step()
+            if step % 100 == 0 or step == baking.steps - 1:
+                _tell(
+                    f"baking the reader of thoughts (once): {step + 1}/{baking.steps}, {loss:.3f}"
+                )
+        return network
+
+
+def lesson(corpus: Corpus, baking: Baking, number: int) -> Ints:
+    """The texts [passages, L] of an update."""
+    keys = random.keys(_LESSONS + baking.seed * 2**24 + number * baking.passages, baking.passages)
+    passages = corpus.draw(keys, "train")
+    draw = random.uniform(random.fold(keys, _LENGTHS), (2,))
+    length = np.where(draw[:, 0] < baking.full, corpus.longest, draw[:, 1] * (corpus.longest + 1))
+    # Where thinking does not help, any thought is shown, so that none does harm.
+    wrong = random.uniform(random.fold(keys, _WRONG), (corpus.longest,)) < baking.corruption
+    wrong |= ~passages.problem[:, None]
+    count = len(corpus.words) - corpus.first
+    anything = corpus.first + random.integers(random.fold(keys, _TOKEN), count, (corpus.longest,))
+    kept = np.arange(corpus.longest) < length.astype(np.int64)[:, None]
+    kept &= (passages.hints > NOTHING) | ~passages.problem[:, None]
+    thought = np.where(kept, np.where(wrong, anything, passages.hints), NOTHING)
+    return written(corpus, passages.context, thought, passages.answer)[0]
+
+
+@contextlib.contextmanager
+def _alone(seed: int) -> Generator[None]:
+    """Within it torch draws from this seed and computes on one thread: the same on every day."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _digest(corpus: Corpus, baking: Baking) -> str:
+    """What a reader is known by: everything that it is made from."""
+    about = repr((_FORMAT, baking, corpus.about))
+    return hashlib.sha256(about.encode()).hexdigest()[:24]
+
+
+def _tell(what: str) -> None:
+    sys.stderr.write(f"\r{what}{'' if sys.stderr.isatty() else chr(10)}")
+
+
+_FORMAT = "1"
+"""Changes when readers are made differently."""
+_LESSONS = 2**40
+"""First seed of what is taught: beyond those of training and evaluation."""
+_LENGTHS, _WRONG, _TOKEN = 2**21, 2**21 + 1, 2**21 + 2
+"""What a lesson's random streams are for."""

@@ -1,0 +1,131 @@
+# pyright: basic
+"""Thoughts that work are learnt and proved; three controls, which cannot work, are found out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command_line import answer, rungwise
+
+import algos
+from algos.models.base import observation_columns
+from algos.reinforce import Reinforce
+from envs.thoughts.thoughts import Params, QuietThoughts
+from tune_jobs.evaluate import _world_episodes
+from tune_jobs.events import ResultRow, read
+from tune_jobs.health import History, diagnose
+from tune_jobs.loading import load_job
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_thoughts_preset_learns_thoughts_that_work(seed, tmp_path):
+    done = rungwise(
+        *("train", "thoughts", "--seed", seed, "--evaluation-episodes", 0, "--json"),
+        *("--out", "run"),
+        cwd=tmp_path,
+        timeout=800,
+    )
+    assert done.returncode == 0, done.stderr
+    done = rungwise(
+        *("evaluate", answer(done)["checkpoint"], "--episodes", 2000, "--json"),
+        *("--env-kwargs", "split", "test"),
+        cwd=tmp_path,
+    )
+    told = answer(done)
+    policy, baked = told["policy"], told["baselines"]["baked"]
+    rows = [r for r in read(tmp_path / "run" / "events.jsonl") if isinstance(r, ResultRow)]
+    print(f"\nseed {seed}: {policy}; baked {baked['log_p_with']:.3f} ({baked['accuracy']:.3f})")
+    print(f"{len(rows)} iterations, {rows[-1].seconds:.0f} s")
+    assert policy["log_p_with"] >= -0.05 and policy["accuracy"] >= 0.99
+    assert policy["log_p_without"] < -1.5  # chance: -1.61
+    assert policy["own"] > policy["gain"] / 2 and policy["random_gain"] < policy["gain"] / 10
+    assert policy["proved"] == 1
+    assert baked["accuracy"] < 0.9  # there was something to learn
+
+
+class Untaught(Reinforce):
+    """No policy gradient: only the entropy bonus and the value are left."""
+
+    @staticmethod
+    def terms(forward, batch, settings, coefficients):
+        found = Reinforce.terms(forward, batch, settings, coefficients)
+        return found | {"policy": 0 * found["policy"]}
+
+
+class Mistaken(Reinforce):
+    """Each thought is paid what another one has earned."""
+
+    @staticmethod
+    def credit(rollout, settings):
+        draw = np.random.default_rng(int(rollout.rewards.sum() * 1e6) % 2**32)
+        rewards = rollout.rewards.copy()
+        rewards[rollout.done] = draw.permutation(rewards[rollout.done])
+        return Reinforce.credit(replace(rollout, rewards=rewards), settings)
+
+
+CONTROLS = {"untaught": Untaught, "mistaken": Mistaken}
+
+
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize("control", CONTROLS)
+def test_what_was_not_taught_by_its_own_rewards_fails_the_proof_and_is_found_live(
+    control, monkeypatch
+):
+    where = (__name__, CONTROLS[control].__name__, "")
+    monkeypatch.setitem(algos.ALGORITHMS, control, where)
+    rows, found = [], []
+    with preset(control) as (algorithm, iterations):
+        for number in range(iterations):
+            algorithm.train()
+            row = {**algorithm.flat, "iteration": number + 1}
+            rows.append(row | {"score": row["log_p_with"]})
+            told = diagnose(History(rows, iterations)).findings
+            found += [f for f in told if f.symptom == "theatre" and f.severity != "note"]
+            if found and number >= iterations // 2:
+                break
+        figures = proved(algorithm)
+    print(f"\n{control}: {figures}; found: {found[0].evidence if found else 'no'}")
+    assert figures["proved"] == 0 and figures["gain"] < 0.1 and figures["accuracy"] < 0.4
+    assert found
+
+
+def test_a_constant_thought_fails_the_proof():
+    world = QuietThoughts(Params(split="test"))
+    played = _world_episodes(world, lambda s, o, k: np.ones(len(s.keys), np.int64), 2000, 0)
+    figures = world.summarise(played.metrics)
+    print(f"\nconstant: {figures}")
+    assert figures["proved"] == 0 and figures["gain"] < 0
+
+
+@contextmanager
+def preset(algo) -> Iterator[Any]:
+    """The preset's job with another algorithm, and its iterations."""
+    torch.set_num_threads(1)
+    job = load_job("thoughts")
+    algorithm = algos.build(
+        algo, job.env, job.env_kwargs, job.settings, iterations=job.iterations, seed=0
+    )
+    try:
+        yield algorithm, job.iterations
+    finally:
+        algorithm.stop()
+
+
+def proved(algorithm):
+    """The figures of an algorithm's policy on 2,000 passages that nobody was taught."""
+    module = algorithm.env_runner_group.local_env_runner.module
+    generator = torch.Generator().manual_seed(0)
+
+    def act(state, observations, keys):
+        action, _, _ = module.act(observation_columns(observations), generator)
+        return action["choice"].numpy()
+
+    params = algorithm.env_runner_group.local_env_runner.env.world.params
+    world = QuietThoughts(replace(params, split="test"))
+    return world.summarise(_world_episodes(world, act, 2000, 0).metrics)
