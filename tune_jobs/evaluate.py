@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -18,11 +18,26 @@ from algos.runner import TRAINING_SEED
 from envs import FAMILIES, random
 from envs.arrays import take
 from envs.batched import World
+from envs.making import make_params
 from envs.validation import InputError, fields_of, unknown_name
 from tune_jobs.events import EvaluationRow
 from tune_jobs.job import Job
 
 Array = np.ndarray[Any, Any]
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A world in which every agent is measured by one of its simple rules."""
+
+    yardstick: str
+    """That rule's name."""
+
+    def beside(self, episodes: Mapping[str, Array], rule: Mapping[str, Array]) -> dict[str, float]:
+        """Figures of episodes beside those of the rule on the same seeds, by both's metrics [N]."""
+        ...
+
+
 Act = Callable[[Any, Any, Any], Any]
 """(state or None, observations [N], keys [N] or None) -> actions [N]."""
 
@@ -122,22 +137,42 @@ def evaluate(
     rivals = world.competitors(random.keys(seed, episodes))
     found |= {name: Episodes(metrics) for name, metrics in rivals.items()}
     sign = "-" if world.score_mode == "min" else ""
-    return found, lambda e: world.summarise(e.metrics), sign + world.score
+    return found, _summary(world, found), sign + world.score
 
 
-def choosing(scm: str, env: str) -> dict[str, Any]:
+def _summary(
+    world: World[Any], found: Mapping[str, Episodes]
+) -> Callable[[Episodes], dict[str, float]]:
+    """What sums episodes up: the world, and its yardstick where it has one."""
+    if not isinstance(world, Measured):
+        return lambda e: world.summarise(e.metrics)
+    measured, rule = world, found[world.yardstick].metrics
+    return lambda e: world.summarise(e.metrics) | measured.beside(e.metrics, rule)
+
+
+def choosing(scm: str, env: str, trained_in: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The arguments of a causal environment that make it one of the model or family ``scm``.
+
+    For a policy ``trained_in`` an environment with those arguments, the model is shown as those of
+    a family if it knows these, but its student reckons as that of one model does; and a target
+    chosen for another model is forgotten.
 
     Raises:
         InputError: another environment.
     """
     family = FAMILIES.get(env.removeprefix("envs:"))
-    known = fields_of(family.params) if family else {}
-    if "scm" not in known:
+    if family is None or "scm" not in (known := fields_of(family.params)):
         raise InputError(
             f"--scm chooses the model of a causal environment, but {env} is none: leave it out."
         )
-    return {"scm": scm} | ({"curriculum": False} if "curriculum" in known else {})
+    before, found = trained_in or {}, dict[str, Any](scm=scm)
+    if "curriculum" in known:
+        found["curriculum"] = False
+    if before.get("target"):
+        found["target"] = ""
+    if "like_family" in known and make_params(family.params, before).is_family:
+        found |= {"like_family": True, "interactions": True}
+    return found
 
 
 def evaluate_checkpoint(job: Job, directory: Path, trial: str, checkpoint: str) -> EvaluationRow:
@@ -259,6 +294,9 @@ def _world_episodes(world: World[Any], act: Act, episodes: int, seed: int) -> Ep
         fresh = (moved.terminated | moved.truncated) & ~ended
         for name in world.episode_metrics:
             metrics.setdefault(name, np.zeros(episodes))[fresh] = moved.info[name][fresh]
+        if fresh.any():
+            for name, figures in world.examined(take(moved.state, fresh)).items():
+                metrics.setdefault(name, np.zeros(episodes))[fresh] = figures
         _trace(traces, world, moved.state)
         ended |= fresh
         state, observation = moved.state, moved.observation

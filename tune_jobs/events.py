@@ -47,6 +47,10 @@ class JobRow:
     keep: str = "last"
     """``last`` or ``best``: which checkpoint is a trial's result."""
     seed: int = 0
+    seeds: int = 1
+    """Agents that a trial trains, each on a seed of its own."""
+    cpus_per_trial: float = 1.0
+    """CPUs that a trial holds, its runners' and learners' included."""
     gpus_per_trial: float = 0.0
     versions: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     resumed: bool = False
@@ -96,6 +100,30 @@ class DecisionRow:
     of: int
     keep: bool
     sentence: str
+    time: float = dataclasses.field(default_factory=time.time)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExploitRow:
+    """A trial of a population that went on from a better one's checkpoint with changed settings."""
+
+    kind: ClassVar[str] = "exploit"
+    trial: str
+    iteration: int
+    donor: str
+    score: float | None
+    donor_score: float | None
+    before: dict[str, Any]
+    """The searched settings it had."""
+    donated: dict[str, Any]
+    """Those of the donor."""
+    after: dict[str, Any]
+    """Those it goes on with."""
+    checkpoint: str
+    """The donor's, relative to the run directory."""
+    took: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    """The changed settings as read back from the learner after the donor's state was restored."""
+    sentence: str = ""
     time: float = dataclasses.field(default_factory=time.time)
 
 
@@ -173,6 +201,24 @@ class EvaluationRow:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class FinalRow:
+    """One of the best few trials, played again on fresh seeds, the same for all of them."""
+
+    kind: ClassVar[str] = "final"
+    trial: str
+    checkpoint: str
+    metric: str
+    mode: str
+    score: float | None
+    """Mean over the episodes."""
+    error: float
+    """Its standard error."""
+    episodes: int
+    seed: int
+    time: float = dataclasses.field(default_factory=time.time)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class JobEndRow:
     """The driver has stopped."""
 
@@ -189,10 +235,12 @@ Row = (
     | TrialRow
     | ResultRow
     | DecisionRow
+    | ExploitRow
     | FindingRow
     | CheckpointRow
     | EndRow
     | EvaluationRow
+    | FinalRow
     | JobEndRow
 )
 
@@ -256,7 +304,7 @@ def read(path: str | Path) -> list[Row]:
     for number, line in enumerate(lines, start=1):
         try:
             if line.strip():
-                rows.append(_decode(line))
+                rows.append(decode(line))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             if number < len(lines):
                 warnings.warn(
@@ -266,7 +314,8 @@ def read(path: str | Path) -> list[Row]:
     return rows
 
 
-def _decode(line: bytes) -> Row:
+def decode(line: bytes) -> Row:
+    """The row that a line of a log holds."""
     data = json.loads(line)
     for *path, last, word in data.pop("nonfinite", ()):
         place = data

@@ -18,7 +18,7 @@ from envs.validation import (
     validate,
 )
 from tune_jobs.health import check_policy
-from tune_jobs.search import Space, draws
+from tune_jobs.search import Space, draws, grid
 
 ENV_PREFIX = "env."
 """A searched field that starts like this is an argument of the environment."""
@@ -39,8 +39,16 @@ class Job:
     """The algorithm's settings."""
     search: dict[str, Space] = field(default_factory=dict[str, Space])
     """Searched fields: of the algorithm by name, of the environment as `env.<name>`."""
+    searcher: Literal["random", "grid"] = "random"
+    """`random` spreads the trials evenly over the spaces; `grid` takes every combination of evenly
+    spaced values, and as many trials as there are."""
+    points: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Settings to start from, searched fields by name; what a point leaves out is drawn."""
     trials: Annotated[int, AtLeastOne] = 1
     """Settings to try."""
+    seeds: Annotated[int, AtLeastOne] = 1
+    """Agents that each trial trains side by side on seeds of their own. Its score is their mean, so
+    that luck does not win, and costs so many times the compute."""
     iterations: Annotated[int, AtLeastOne] = 100
     """Training iterations of a trial that is not stopped: its full budget."""
     metric: str = ""
@@ -55,10 +63,11 @@ class Job:
     for none. With `keep: best` nothing is lost by it."""
     min_delta: Annotated[float, NonNegative] = 0.01
     """What counts as better: by more than this share of the best score's size."""
-    scheduler: Literal["asha", "none"] = "asha"
-    """`asha` stops the worse trials at rungs; `none` runs all to the end."""
+    scheduler: Literal["asha", "pbt", "none"] = "asha"
+    """`asha` stops the worse trials at rungs; `pbt` lets the worst quarter go on from the best
+    with changed settings; `none` runs all to the end."""
     grace: Annotated[int, AtLeastOne] = 3
-    """Iterations before the first rung of ASHA."""
+    """Iterations before the first rung of ASHA, and between the changes of PBT."""
     reduction_factor: Annotated[int, Between(2)] = 3
     """One of so many trials goes on at each rung, and rungs are so many times further apart."""
     health: dict[str, str] = field(default_factory=dict[str, str])
@@ -69,6 +78,9 @@ class Job:
     """Which checkpoint is a trial's result: its last one, or the one with the best score."""
     evaluation_episodes: Annotated[int, NonNegative] = 256
     """Episodes, on seeds never trained on, to compare the best trial on; 0 compares nothing."""
+    finalists: Annotated[int, AtLeastOne] = 3
+    """How many of the best trials play again, on other fresh seeds, before one of them is named the
+    winner; 1 believes the scores of training."""
     evaluation_seed: Annotated[int, Between(0, 2**30 - 1)] = 0
     """First of those seeds."""
     evaluation_env_kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -92,6 +104,9 @@ class Job:
             )
         check_policy(self.health)  # type: ignore[arg-type]
         self._check_search()
+        self._check_points()
+        if self.scheduler == "pbt":
+            self._check_population()
 
     def _check_search(self) -> None:
         known = fields_of(type(self.settings))
@@ -110,10 +125,35 @@ class Job:
                 "name a field, such as lr: {loguniform: [1.0e-4, 1.0e-2]}, or set trials: 1."
             )
 
+    def _check_points(self) -> None:
+        known = fields_of(type(self.settings))
+        for place, point in enumerate(self.points):
+            for name, value in point.items():
+                if name not in self.search:
+                    raise unknown_name("searched field", name, self.search, f"in points[{place}]")
+                if name in known:
+                    check(f"points[{place}].{name}", value, *known[name])
+        if len(self.points) > self.trials:
+            raise InputError(
+                f"{len(self.points)} points need as many trials, but trials is {self.trials}."
+            )
+
+    def _check_population(self) -> None:
+        """Refuse to change in the middle of training what an agent is built from."""
+        if self.trials < 2:
+            raise InputError(f"scheduler pbt needs at least 2 trials, but trials is {self.trials}.")
+        fixed = {*self.settings.model_config, "model", "num_envs", "rollout_length"}
+        for name in self.search:
+            if name.startswith(ENV_PREFIX) or name in fixed or name.startswith("num_"):
+                raise InputError(
+                    f"scheduler pbt cannot change {name} in the middle of training: search it with "
+                    "scheduler asha, or search other settings, such as lr."
+                )
+
     @property
     def rungs(self) -> list[int]:
         """Iterations at which ASHA decides."""
-        if self.scheduler == "none" or self.trials == 1:
+        if self.scheduler != "asha" or self.trials == 1:
             return []
         rungs, at = list[int](), self.grace
         while at < self.iterations:
@@ -122,8 +162,14 @@ class Job:
         return rungs
 
     def drawn(self) -> list[dict[str, Any]]:
-        """The searched values of each trial, by field name."""
-        return draws(self.search, self.trials, self.seed)
+        """The searched values of each trial, by field name: the points first."""
+        rest = self.trials - len(self.points)
+        if self.searcher == "grid" and rest:
+            found = grid(self.search, rest)
+        else:
+            found = draws(self.search, rest, self.seed)
+        begun = draws(self.search, len(self.points), self.seed + 1)
+        return [draw | point for draw, point in zip(begun, self.points, strict=True)] + found
 
     def trial_settings(self, drawn: dict[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
         """Settings and environment arguments of the trial with these searched values.

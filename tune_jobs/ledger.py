@@ -19,6 +19,7 @@ from tune_jobs.events import JobRow, Row
 from tune_jobs.outcome import Outcome
 from tune_jobs.trial_outcome import TrialOutcome
 
+VERSION = "2"
 SCHEMA = pa.schema(
     [
         pa.field("trial", pa.string(), nullable=False),
@@ -30,18 +31,24 @@ SCHEMA = pa.schema(
         pa.field("iterations_not_run", pa.int64()),
         pa.field("iterations_saved", pa.int64()),
         pa.field("env_steps", pa.int64()),
+        pa.field("env_steps_saved", pa.float64()),
         pa.field("seconds", pa.float64()),
         pa.field("seconds_saved", pa.float64()),
+        pa.field("cpu_seconds", pa.float64()),
+        pa.field("cpu_seconds_saved", pa.float64()),
         pa.field("gpu_seconds", pa.float64()),
         pa.field("gpu_seconds_saved", pa.float64()),
         pa.field("sentence", pa.string(), nullable=False),
     ],
     metadata={
-        "rungwise_ledger_version": "1",
+        "rungwise_ledger_version": VERSION,
         "kind": "decision, end, or open (the trial may still run)",
         "reason": "keep or stop for a decision; the end reason for an end",
         "iterations_saved": "not run for good: iterations_not_run, but 0 for an interrupted trial",
+        "env_steps_saved": "estimated: iterations saved x the trial's own steps per iteration",
         "seconds_saved": "estimated: iterations saved x the trial's own seconds per iteration",
+        "cpu_seconds": "seconds x the CPUs that a trial of this job holds",
+        "cpu_seconds_saved": "estimated: seconds_saved x the CPUs that a trial of this job holds",
         "gpu_seconds": "seconds x the GPUs that a trial of this job holds",
         "gpu_seconds_saved": "estimated: seconds_saved x the GPUs that a trial of this job holds",
     },
@@ -55,15 +62,24 @@ def write_ledger(rows: Iterable[Row], path: str | Path) -> None:
     Raises:
         InputError: if there is no job row among the rows.
     """
-    outcome = Outcome.of(rows)
-    lines = [line for trial in outcome.trials for line in _lines(trial, outcome.job)]
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        pq.write_table(pa.Table.from_pylist(lines, schema=SCHEMA), unfinished)
+        pq.write_table(ledger_of(rows), unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def ledger_of(rows: Iterable[Row]) -> pa.Table:
+    """The ledger of a run as a table.
+
+    Raises:
+        InputError: if there is no job row among the rows.
+    """
+    outcome = Outcome.of(rows)
+    lines = [line for trial in outcome.trials for line in _lines(trial, outcome.job)]
+    return pa.Table.from_pylist(lines, schema=SCHEMA)
 
 
 def _lines(trial: TrialOutcome, job: JobRow) -> list[dict[str, Any]]:
@@ -93,8 +109,11 @@ def _last(trial: TrialOutcome, job: JobRow) -> dict[str, Any]:
         "iterations_not_run": trial.not_run,
         "iterations_saved": trial.saved,
         "env_steps": trial.env_steps,
+        "env_steps_saved": trial.env_steps_saved,
         "seconds": trial.seconds,
         "seconds_saved": saved,
+        "cpu_seconds": trial.seconds * job.cpus_per_trial,
+        "cpu_seconds_saved": None if saved is None else saved * job.cpus_per_trial,
         "gpu_seconds": trial.seconds * job.gpus_per_trial,
         "gpu_seconds_saved": None if saved is None else saved * job.gpus_per_trial,
         "sentence": trial.sentence,

@@ -70,6 +70,10 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     values["settings"] = _dataclass(settings, given.get("settings") or {}, f"settings in {where}")
     search = values.get("search") or {}
     values["search"] = {name: Space.parse(name, space) for name, space in search.items()}
+    values["points"] = [
+        {n: tuple(v) if isinstance(v, list) else v for n, v in point.items()}
+        for point in _points(values.get("points") or [], where)
+    ]
     _known(
         search,
         {k for k in fields_of(settings)} | {k for k in search if k.startswith("env.")},
@@ -87,6 +91,10 @@ def dump_job(job: Job) -> str:
         n: {s.kind: [list(v) if isinstance(v, tuple) else v for v in s.values]}
         for n, s in job.search.items()
     }
+    plain["points"] = [
+        {n: list(v) if isinstance(v, tuple) else v for n, v in point.items()}
+        for point in job.points
+    ]
     return yaml.safe_dump(plain, sort_keys=False, width=100)
 
 
@@ -117,6 +125,15 @@ def _dataclass(cls: type, given: Any, where: str) -> Any:
     _known(given, known, "field", f"of {cls.__name__} (in {where})")
     values = {name: _coerced(value, known[name][0]) for name, value in given.items()}
     return cls(**values)
+
+
+def _points(given: Any, where: str) -> list[Mapping[str, Any]]:
+    if not isinstance(given, list) or not all(isinstance(p, Mapping) for p in given):
+        raise InputError(
+            f"points in {where} must be a list of settings, such as [{{lr: 0.001}}], but it is "
+            f"{given!r}."
+        )
+    return cast("list[Mapping[str, Any]]", given)
 
 
 def _coerced(value: Any, hint: Any) -> Any:

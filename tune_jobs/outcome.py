@@ -21,6 +21,8 @@ from tune_jobs.events import (
     DecisionRow,
     EndRow,
     EvaluationRow,
+    ExploitRow,
+    FinalRow,
     FindingRow,
     JobEndRow,
     JobRow,
@@ -30,7 +32,7 @@ from tune_jobs.events import (
     plain,
 )
 from tune_jobs.health.siblings import Sibling, conclusions
-from tune_jobs.trial_outcome import TrialOutcome
+from tune_jobs.trial_outcome import TrialOutcome, finite
 
 CONTINUED = ("interrupted", "error")
 """Ends that a resume may undo."""
@@ -46,6 +48,8 @@ class Outcome:
     evaluations: tuple[EvaluationRow, ...]
     end: JobEndRow | None
     """None while the driver runs, or if it was killed."""
+    finals: tuple[FinalRow, ...] = ()
+    """The best few on fresh seeds, the latest look at each."""
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Outcome:
@@ -61,14 +65,20 @@ class Outcome:
 
     @property
     def best(self) -> TrialOutcome | None:
-        """The trial with the best last score; without a finite one a trial is never the best."""
+        """The winner of the finals; without finals, the trial with the best last score."""
+        finals = [(s, row.trial) for row in self.finals if (s := finite(row.score)) is not None]
+        if not finals:
+            return next(iter(self.ranked), None)
+        choose = max if self.finals[-1].mode == "max" else min
+        winner = choose(finals, key=lambda final: final[0])[1]
+        return next(trial for trial in self.trials if trial.id == winner)
+
+    @property
+    def ranked(self) -> list[TrialOutcome]:
+        """The trials with a finite last score, the best first."""
         sign = -1 if self.job.mode == "max" else 1
-        scored = [
-            (sign * s, place, t)
-            for place, t in enumerate(self.trials)
-            if (s := t.finite_score) is not None
-        ]
-        return min(scored)[2] if scored else None
+        scored = [(sign * s, t) for t in self.trials if (s := t.finite_score) is not None]
+        return [trial for _, trial in sorted(scored, key=lambda pair: pair[0])]
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -180,6 +190,7 @@ class _Notes:
     findings: dict[tuple[str, str], FindingRow] = dataclasses.field(
         default_factory=dict[tuple[str, str], FindingRow]
     )
+    exploits: list[ExploitRow] = dataclasses.field(default_factory=list[ExploitRow])
     end: EndRow | None = None
     checkpoints: dict[int, str] = dataclasses.field(default_factory=dict[int, str])
     """By their iteration."""
@@ -193,6 +204,7 @@ class Tally:
         self._end: JobEndRow | None = None
         self._notes: dict[str, _Notes] = {}
         self._evaluations: list[EvaluationRow] = []
+        self._finals: dict[str, FinalRow] = {}
 
     def add(self, row: Row) -> None:
         """Take one row; rows come in the order of the log."""
@@ -202,6 +214,8 @@ class Tally:
             self._end = row
         elif isinstance(row, EvaluationRow):
             self._evaluations.append(row)
+        elif isinstance(row, FinalRow):
+            self._finals[row.trial] = row
         else:
             self._note(self._notes.setdefault(row.trial, _Notes()), row)
 
@@ -216,18 +230,19 @@ class Tally:
         # Ids are numbers of equal width as long as there are few enough: 9 stands before 10.
         ids = sorted(self._notes, key=lambda trial: (len(trial), trial))
         trials = tuple(self._trial(trial, self._notes[trial], self._job) for trial in ids)
-        return Outcome(self._job, trials, tuple(self._evaluations), self._end)
+        finals = tuple(self._finals.values())
+        return Outcome(self._job, trials, tuple(self._evaluations), self._end, finals)
 
     def _begin(self, job: JobRow) -> None:
         self._job, self._end = job, None
         for notes in self._notes.values():
-            if notes.end is not None and notes.end.reason == "interrupted":
+            if notes.end is not None and notes.end.reason in CONTINUED:
                 notes.end = None
 
     def _note(
         self,
         notes: _Notes,
-        row: TrialRow | ResultRow | DecisionRow | FindingRow | CheckpointRow | EndRow,
+        row: TrialRow | ResultRow | DecisionRow | ExploitRow | FindingRow | CheckpointRow | EndRow,
     ) -> None:
         match row:
             case TrialRow():
@@ -238,6 +253,9 @@ class Tally:
                 notes.decisions[row.rung] = row
             case FindingRow():
                 notes.findings.setdefault((row.symptom, row.severity), row)
+            case ExploitRow():
+                notes.config = row.after
+                notes.exploits.append(row)
             case CheckpointRow():
                 notes.checkpoints[row.iteration] = row.path
             case EndRow():
@@ -262,6 +280,7 @@ class Tally:
             end_reason=reason,
             sentence=sentence,
             checkpoint=_kept(notes, job),
+            exploits=tuple(notes.exploits),
         )
 
 

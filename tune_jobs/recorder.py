@@ -13,7 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ray import tune
 from ray.exceptions import RayActorError
@@ -24,6 +24,7 @@ from tune_jobs.events import (
     CheckpointRow,
     EndRow,
     EventLog,
+    ExploitRow,
     FindingRow,
     ResultRow,
     Row,
@@ -32,9 +33,12 @@ from tune_jobs.events import (
 from tune_jobs.health import Diagnosis, Finding, History, diagnose
 from tune_jobs.health.siblings import FEWEST, Sibling, conclusion, never_rewarded, split
 from tune_jobs.job import Job
+from tune_jobs.population import RecordedPBT, told
+from tune_jobs.remainder import damaged, faults_of, newest_sound
 from tune_jobs.schedulers import RecordedASHA
 
 Listener = Callable[[Row], None]
+Scheduler: TypeAlias = RecordedASHA | RecordedPBT
 
 
 class Recorder(tune.Callback, Stopper):
@@ -44,7 +48,7 @@ class Recorder(tune.Callback, Stopper):
         self,
         job: Job,
         directory: Path,
-        scheduler: RecordedASHA,
+        scheduler: Scheduler,
         listener: Listener,
         earlier: Iterable[Row] = (),
     ) -> None:
@@ -69,6 +73,8 @@ class Recorder(tune.Callback, Stopper):
                 self._found(row.trial, row.symptom, row.severity, row.iteration)
             elif isinstance(row, TrialRow):
                 self.settings[row.trial] = row.config
+            elif isinstance(row, ExploitRow):
+                self.settings[row.trial] = row.after
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks for a restore of its own, which is not used here."""
@@ -202,7 +208,11 @@ class Recorder(tune.Callback, Stopper):
                 self.told.add((name, finding.symptom, finding.severity))
                 said = self._of_siblings(finding.symptom)
                 self.write(FindingRow(trial=name, iteration=at, siblings=said, **vars(finding)))
-        decision = self.scheduler.decisions.pop(name, None)
+        if isinstance(self.scheduler, RecordedPBT):
+            self._write_exploit(self.scheduler.exploits, name, json.loads(result["took"]))
+            decision = None
+        else:
+            decision = self.scheduler.decisions.pop(name, None)
         if decision is not None:
             self.write(decision)
             if not decision.keep:
@@ -210,6 +220,18 @@ class Recorder(tune.Callback, Stopper):
         if name in self.verdicts:
             reason, sentence = self.verdicts.pop(name)
             self.write(EndRow(trial=name, iteration=at, reason=reason, sentence=sentence))
+
+    def _write_exploit(
+        self, exploits: dict[str, ExploitRow], name: str, took: dict[str, Any]
+    ) -> None:
+        """Write a trial's exploit once its learner has said what it runs with."""
+        # The result that led to it was reported before; it is written with the first one after.
+        if took and name in exploits:
+            row = told(exploits.pop(name), took)
+            self.settings[name] = row.after
+            self.write(row)
+            # Until its own next one, the donor's checkpoint is what a resume goes on from.
+            self.write(CheckpointRow(trial=name, iteration=row.iteration, path=row.checkpoint))
 
     def on_checkpoint(
         self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any
@@ -236,6 +258,11 @@ class Recorder(tune.Callback, Stopper):
                 siblings=self._of_siblings(symptom),
             )
         )
+        if trial.checkpoint is not None:
+            folder = Path(trial.checkpoint.path).parent
+            sound, damage = newest_sound(sorted(folder.glob("checkpoint_*")))
+            if damage:
+                self.write(damaged(name, self.directory.absolute(), damage, sound, at))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note a trial that failed for good, with its own error or the place where it hung."""
@@ -254,11 +281,6 @@ class Recorder(tune.Callback, Stopper):
         return "crashed", _own_words(trial.get_error())
 
 
-def faults_of(directory: Path, trial: str) -> Path:
-    """Where the processes of a trial leave reports when they hang."""
-    return directory.absolute() / "faults" / trial
-
-
 def _own_words(error: Any) -> str:
     """The message of an error raised in a worker, without the framework's frames."""
     if error is None:
@@ -270,4 +292,6 @@ def _own_words(error: Any) -> str:
             "ended it"
         )
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    if any("No space left on device" in line for line in lines):
+        return "the disk is full: free some space, then resume the run"
     return lines[-1] if lines else type(cause).__name__

@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 from tune_jobs import experiment, figures
 from tune_jobs.events import EvaluationRow, FindingRow, Row
 from tune_jobs.figures import Plot
+from tune_jobs.lineage import lineage
 from tune_jobs.outcome import Outcome
 from tune_jobs.page import FITTING, STYLE, figure, missing, section, table
 from tune_jobs.parallel import parallel_coordinates
@@ -50,6 +51,7 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
     body = [
         _headline(outcome),
         section("Compared on the same seeds", _comparison(outcome.evaluation)),
+        section("The best few on fresh seeds", *_finals(outcome)),
         section("Trials", _trials(outcome)),
         section("Learning curves", *_learning(outcome)),
         section("Choices", *_choices(outcome)),
@@ -57,6 +59,7 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         section("One episode, step by step", *_episode(outcome.evaluation)),
         section("Inside the training", *_inside(outcome)),
         section("Settings and score", *_settings(outcome)),
+        *_lineage(outcome),
         section("Ledger", *_ledger(outcome)),
         section("Findings", _findings(outcome.findings), _siblings(outcome.siblings)),
         section("To run it again", *_again(outcome, job_yaml, directory)),
@@ -133,6 +136,25 @@ def _comparison(evaluation: EvaluationRow | None) -> str:
     return table(["policy", *map(spoken, names)], rows, text=1) + f"<p>{escape(note)}</p>"
 
 
+def _finals(outcome: Outcome) -> list[str]:
+    if not outcome.finals:
+        return [missing("No finals: there was one trial, or the job asked for none.")]
+    trained = {trial.id: trial.score for trial in outcome.trials}
+    sign = -1 if outcome.finals[-1].mode == "max" else 1
+    rows = [
+        [
+            f"{'<b>winner</b> ' if place == 0 else ''}trial {escape(row.trial)}",
+            f"{measured(row.score)} ± {measured(row.error)}",
+            measured(trained.get(row.trial)),
+        ]
+        for place, row in enumerate(sorted(outcome.finals, key=lambda f: sign * (f.score or 0.0)))
+    ]
+    last = outcome.finals[-1]
+    note = f"{count(last.episodes, 'episode')} each, from seed {last.seed}; ± is a standard error."
+    head = ["policy", spoken(last.metric), f"{spoken(outcome.job.metric)} in training"]
+    return [table(head, rows, text=1), missing(note)]
+
+
 def _trials(outcome: Outcome) -> str:
     job, best = outcome.job, outcome.best
     head = ["trial", spoken(job.metric), "iterations", *job.searched, "how it ended"]
@@ -151,6 +173,8 @@ def _trials(outcome: Outcome) -> str:
         if trial.sentence and trial.sentence not in trial.state:
             ending += f": {escape(trial.sentence)}"
         first, score = strong.format(escape(trial.id)), strong.format(measured(trial.score))
+        if trial.spread is not None:
+            score += f" ± {measured(trial.spread)}"
         rows.append([first, score, iterations, *settings, ending])
     undrawn = job.trials - len(outcome.trials)
     note = f"{count(undrawn, 'trial')} not drawn yet." if undrawn > 0 else ""
@@ -205,6 +229,16 @@ def _settings(outcome: Outcome) -> list[str]:
         "" if isinstance(plot, str) else missing("A line is a trial; blue is better, orange worse.")
     )
     return [key, _plot("settings", "", plot, wide=True)]
+
+
+def _lineage(outcome: Outcome) -> list[str]:
+    """Only of a population; other schedulers let no trial go on from another."""
+    if outcome.job.scheduler.get("kind") != "pbt":
+        return []
+    exploits = sorted((e for t in outcome.trials for e in t.exploits), key=lambda e: e.time)
+    rows = [[f"trial {escape(e.trial)}", f"{e.iteration}", escape(e.sentence)] for e in exploits]
+    told = table(["trial", "iteration", "exploit"], rows, text=1, sentence=True) if rows else ""
+    return [section("Lineage", _plot("lineage", "", lineage(outcome)), told)]
 
 
 def _ledger(outcome: Outcome) -> list[str]:

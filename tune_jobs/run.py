@@ -7,28 +7,31 @@ experiment snapshots, which lag behind the checkpoints and lose the scheduler's 
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import os
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
-from algos.checkpoint import DamagedCheckpoint, verify
 from envs.validation import InputError
 from tune_jobs.evaluate import evaluate_checkpoint, score_of, world_of
-from tune_jobs.events import CheckpointRow, EndRow, EventLog, JobEndRow, JobRow, Row, TrialRow, read
+from tune_jobs.events import EndRow, EventLog, JobEndRow, JobRow, Row, TrialRow, read
+from tune_jobs.finals import play_final
 from tune_jobs.job import Job
 from tune_jobs.ledger import write_ledger
 from tune_jobs.loading import dump_job, parse_job
 from tune_jobs.outcome import Outcome
+from tune_jobs.population import RecordedPBT
 from tune_jobs.preflight import preflight
-from tune_jobs.recorder import Listener, Recorder, faults_of
+from tune_jobs.recorder import Listener, Recorder, Scheduler
+from tune_jobs.remainder import Plan, checkpoints_of, faults_of, newest_sound, remainder
 from tune_jobs.report import write_report
 from tune_jobs.schedulers import RecordedASHA, Rungs
 from tune_jobs.tensorboard import Curves
@@ -36,18 +39,12 @@ from tune_jobs.trial import Trial
 
 NEEDED_BYTES = 200 * 2**20
 """Free space below which a run is not started: a full disk in the middle ruins Tune's files."""
+FULL_BYTES = 2**20
+"""Free space below which a failure is put down to the disk."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A trial that is to be run in this session."""
-
-    trial: str
-    drawn: dict[str, Any]
-    faults: str
-    """Directory where its processes leave reports when they hang."""
-    resume: str = ""
-    """Checkpoint to go on from; empty to start anew."""
+class DiskFull(Exception):
+    """A run was ended by a full disk; nothing that was saved is lost."""
 
 
 def prepared(job: Job, directory: Path) -> Job:
@@ -67,11 +64,12 @@ def prepared(job: Job, directory: Path) -> Job:
 
 def start(job: Job, directory: Path, listener: Listener) -> Outcome:
     """Run a prepared job, on an initialised Ray."""
-    width = max(2, len(str(job.trials - 1)))
-    names = [f"{i:0{width}d}" for i in range(job.trials)]
+    drawn = job.drawn()
+    width = max(2, len(str(len(drawn) - 1)))
+    names = [f"{i:0{width}d}" for i in range(len(drawn))]
     plans = [
         Plan(name, setting, str(faults_of(directory, name)))
-        for name, setting in zip(names, job.drawn(), strict=True)
+        for name, setting in zip(names, drawn, strict=True)
     ]
     log = EventLog(directory / "events.jsonl")
     rows: list[Row] = [
@@ -91,10 +89,15 @@ def resume(directory: Path, listener: Listener) -> Outcome:
         InputError: not a run directory.
     """
     job, rows = open_run(directory)
-    row = replace(_job_row(job, directory), resumed=True)
-    EventLog(directory / "events.jsonl").append(row)
-    listener(row)
-    return _finish(job, directory, unfinished(directory, rows), rows, listener)
+    check_space(directory)
+    left = remainder(directory, rows)
+    log = EventLog(directory / "events.jsonl")
+    with _telling_a_full_disk(directory):
+        for row in (replace(_job_row(job, directory), resumed=True), *left.owed):
+            log.append(row)
+            listener(row)
+            rows.append(row)
+    return _finish(job, directory, left.plans, rows, listener)
 
 
 def open_run(directory: Path) -> tuple[Job, list[Row]]:
@@ -125,6 +128,15 @@ def claim(directory: Path) -> None:
         raise InputError(
             f"{directory} cannot be written ({error.strerror}); choose another place with --out."
         ) from error
+    check_space(directory)
+
+
+def check_space(directory: Path) -> None:
+    """Refuse to train where the disk is nearly full.
+
+    Raises:
+        InputError: saying how much is free and how much is needed.
+    """
     free = shutil.disk_usage(directory).free
     if free < NEEDED_BYTES:
         raise InputError(
@@ -133,34 +145,26 @@ def claim(directory: Path) -> None:
         )
 
 
-def unfinished(directory: Path, rows: Sequence[Row]) -> list[Plan]:
-    """What is left of a run: trials without an end, from their newest sound checkpoint."""
-    drawn = {row.trial: row.config for row in rows if isinstance(row, TrialRow)}
-    ended = {r.trial for r in rows if isinstance(r, EndRow) and r.reason != "interrupted"}
-    paths: dict[str, list[str]] = {}
-    for row in rows:
-        if isinstance(row, CheckpointRow):
-            paths.setdefault(row.trial, []).append(row.path)
-    return [
-        Plan(
-            trial,
-            setting,
-            str(faults_of(directory, trial)),
-            _newest_sound(directory, paths.get(trial, [])),
-        )
-        for trial, setting in drawn.items()
-        if trial not in ended
-    ]
+@contextmanager
+def _telling_a_full_disk(directory: Path) -> Generator[None]:
+    """Say in a sentence that the disk is full, wherever a write fails with it.
 
-
-def _newest_sound(directory: Path, paths: Sequence[str]) -> str:
-    for path in reversed(paths):
-        try:
-            verify(directory / path)
-        except DamagedCheckpoint:
-            continue
-        return str(directory / path)
-    return ""
+    Raises:
+        DiskFull: naming the directory and how to go on.
+    """
+    try:
+        yield
+    except Exception as error:
+        # Tune writes its own files there too, and fails in many ways when it cannot.
+        cause: BaseException | None = error
+        while cause is not None and getattr(cause, "errno", None) != errno.ENOSPC:
+            cause = cause.__cause__ or cause.__context__
+        if cause is None and shutil.disk_usage(directory).free >= FULL_BYTES:
+            raise
+        raise DiskFull(
+            f"The disk of {directory} is full. Nothing that was saved is lost: free some space, "
+            f"then `rungwise resume {directory}` goes on from the last checkpoints."
+        ) from error
 
 
 def _finish(
@@ -168,33 +172,56 @@ def _finish(
 ) -> Outcome:
     """Run what is left, compare the best trial, write ledger and report."""
     started = time.monotonic()
-    rungs = Rungs(job.rungs, job.mode or "max", job.reduction_factor)
-    rungs.recall(earlier)
-    scheduler = RecordedASHA(rungs)
+    scheduler = _scheduler(job, directory, earlier)
     recorder = Recorder(job, directory, scheduler, listener, earlier)
-    if plans:
-        _tune(job, directory, plans, scheduler, recorder)
-    outcome = Outcome.of(read(directory / "events.jsonl"))
-    running = [trial for trial in outcome.trials if trial.end_reason is None]
-    for trial in running:
-        said = f"interrupted; `rungwise resume {directory}` goes on"
-        recorder.write(
-            EndRow(trial=trial.id, iteration=trial.iterations, reason="interrupted", sentence=said)
-        )
-    best = outcome.best
-    compared = [row for row in outcome.evaluations if best and row.checkpoint == best.checkpoint]
-    if best and best.checkpoint and job.evaluation_episodes and not running and not compared:
-        recorder.write(evaluate_checkpoint(job, directory, best.id, best.checkpoint))
-    reason = "interrupted" if running else "done"
-    recorder.write(JobEndRow(reason=reason, seconds=time.monotonic() - started))
-    rows = read(directory / "events.jsonl")
-    write_ledger(rows, directory / "ledger.parquet")
-    write_report(rows, (directory / "job.yaml").read_text(), directory / "report.html")
+    with _telling_a_full_disk(directory):
+        if plans:
+            _tune(job, directory, plans, scheduler, recorder)
+        outcome = Outcome.of(read(directory / "events.jsonl"))
+        running = [trial for trial in outcome.trials if trial.end_reason is None]
+        for trial in running:
+            said = f"interrupted; `rungwise resume {directory}` goes on"
+            at = trial.iterations
+            recorder.write(
+                EndRow(trial=trial.id, iteration=at, reason="interrupted", sentence=said)
+            )
+        if not running and job.evaluation_episodes:
+            _name_winner(job, directory, recorder)
+        reason = "interrupted" if running else "done"
+        recorder.write(JobEndRow(reason=reason, seconds=time.monotonic() - started))
+        rows = read(directory / "events.jsonl")
+        write_ledger(rows, directory / "ledger.parquet")
+        write_report(rows, (directory / "job.yaml").read_text(), directory / "report.html")
     return Outcome.of(rows)
 
 
+def _name_winner(job: Job, directory: Path, recorder: Recorder) -> None:
+    """Let the best few play for the win, and compare the winner with random and simple rules.
+
+    What an earlier session has done is not done again.
+    """
+    path = directory / "events.jsonl"
+    outcome = Outcome.of(rows := read(path))
+    saved = checkpoints_of(rows)
+    ranked: list[tuple[str, str]] = []
+    for trial in outcome.ranked:
+        if trial.checkpoint:
+            paths = [*(path for _, path in saved[trial.id]), trial.checkpoint]
+            sound, _ = newest_sound(directory / path for path in paths)
+            ranked.append((trial.id, sound.relative_to(directory).as_posix() if sound else ""))
+    finalists = [(trial, kept) for trial, kept in ranked if kept][: job.finalists]
+    played = {(row.trial, row.checkpoint) for row in outcome.finals}
+    for trial, kept in finalists if len(finalists) > 1 else []:
+        if (trial, kept) not in played:
+            recorder.write(play_final(job, directory, trial, kept))
+    best = Outcome.of(read(path)).best
+    kept = best and dict(ranked).get(best.id)
+    if best and kept and not any(row.checkpoint == kept for row in outcome.evaluations):
+        recorder.write(evaluate_checkpoint(job, directory, best.id, kept))
+
+
 def _tune(
-    job: Job, directory: Path, plans: list[Plan], scheduler: RecordedASHA, recorder: Recorder
+    job: Job, directory: Path, plans: list[Plan], scheduler: Scheduler, recorder: Recorder
 ) -> None:
     # Tune reads these before it starts: its snapshots would otherwise lag behind the checkpoints.
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1"
@@ -203,10 +230,8 @@ def _tune(
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     sessions = len(list((directory / "trials").glob("session-*")))
-    bundles = [{"CPU": job.cpus_per_trial, "GPU": job.gpus_per_trial}]
-    bundles += [{"CPU": 1.0}] * (job.settings.num_env_runners + job.settings.num_learners)
     trainable = tune.with_resources(
-        tune.with_parameters(Trial, job=job), PlacementGroupFactory(bundles)
+        tune.with_parameters(Trial, job=job), PlacementGroupFactory(_bundles(job))
     )
     tuner = tune.Tuner(
         trainable,
@@ -227,13 +252,31 @@ def _tune(
             checkpoint_config=tune.CheckpointConfig(
                 checkpoint_frequency=job.checkpoint_every,
                 checkpoint_at_end=True,
-                num_to_keep=2,  # and the newest, which a resume needs
+                # And the newest, which a resume needs; a population goes on from others'.
+                num_to_keep=4 if job.scheduler == "pbt" else 2,
                 checkpoint_score_attribute="score" if job.keep == "best" else None,
                 checkpoint_score_order=job.mode or "max",
             ),
         ),
     )
     tuner.fit()
+
+
+def _scheduler(job: Job, directory: Path, earlier: list[Row]) -> Scheduler:
+    """The scheduler of a session, which knows the decisions of earlier ones."""
+    if job.scheduler == "pbt":
+        sessions = sum(isinstance(row, JobRow) for row in earlier)
+        return RecordedPBT(job, directory, sessions)
+    rungs = Rungs(job.rungs, job.mode or "max", job.reduction_factor)
+    rungs.recall(earlier)
+    return RecordedASHA(rungs)
+
+
+def _bundles(job: Job) -> list[dict[str, float]]:
+    """What a trial holds: its own process, then each of its workers."""
+    workers = job.settings.num_env_runners + job.settings.num_learners
+    own = {"CPU": job.cpus_per_trial, "GPU": job.gpus_per_trial}
+    return [own, *[{"CPU": 1.0}] * workers]
 
 
 def _job_row(job: Job, directory: Path) -> JobRow:
@@ -246,7 +289,7 @@ def _job_row(job: Job, directory: Path) -> JobRow:
         metric=job.metric,
         mode=job.mode,
         iterations=job.iterations,
-        trials=job.trials,
+        trials=len(job.drawn()),
         keep=job.keep,
         scheduler={
             "kind": job.scheduler,
@@ -257,6 +300,8 @@ def _job_row(job: Job, directory: Path) -> JobRow:
         choice_names=list(world.choice_names) if world else [],
         searched=list(job.search),
         seed=job.seed,
+        seeds=job.seeds,
+        cpus_per_trial=sum(bundle["CPU"] for bundle in _bundles(job)),
         gpus_per_trial=job.gpus_per_trial,
         versions={name: importlib.metadata.version(name) for name in packages},
     )

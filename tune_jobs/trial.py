@@ -8,80 +8,101 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ray import tune
 
 import algos
-from algos.algorithm import ColumnAlgorithm
 from algos.checkpoint import verify, write_manifest
 from algos.policy import save_policy
 from algos.runner import EnvironmentFault
 from algos.watchdog import Watchdog
 from tune_jobs.job import Job
+from tune_jobs.remainder import newest_sound
+from tune_jobs.trial_outcome import SPREAD
 
 PROGRESS = "trial.json"
-"""File of a checkpoint with the seconds trained and the last score."""
+"""File of a checkpoint with the seconds trained, the last score of each agent, the settings."""
+SEEDS_APART = 10**6
+"""Between the seeds of a trial's agents; trials themselves are 1 apart and jobs 1000."""
+SUMMED = ("env_steps", "episodes", "iteration_s", "nonfinite", "updates", "runners_lost")
+"""Metrics that several agents have together."""
 
 
 class Trial(tune.Trainable):
-    """Trains the setting ``drawn`` of its plan; reports flat metrics and a score."""
+    """Trains the setting ``drawn`` of its plan on each seed; reports flat metrics and a score."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]
-        """Build the algorithm and go on from the plan's checkpoint, if it names one."""
+        """Build the agents and go on from the plan's checkpoint, if it names one."""
         self.job = job
-        self.algorithm = self._build(config["plan"])
+        self._build(config["plan"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another trial in the same process (Tune's ``reuse_actors``)."""
-        self.algorithm.stop()
-        self.algorithm = self._build(new_config["plan"])
+        self.cleanup()
+        self._build(new_config["plan"])
         return True
 
-    def _build(self, plan: dict[str, Any]) -> ColumnAlgorithm:
+    def _build(self, plan: dict[str, Any]) -> None:
         job = self.job
         settings, env_kwargs = job.trial_settings(plan["drawn"])
-        algorithm = algos.build(
-            job.algo,
-            job.env,
-            env_kwargs,
-            settings,
-            iterations=job.iterations,
-            seed=job.seed * 1000 + int(plan["trial"]),
-            gpus=job.gpus_per_trial,
-            faults=plan["faults"],
-        )
+        self.agents = [
+            algos.build(
+                job.algo,
+                job.env,
+                env_kwargs,
+                settings,
+                iterations=job.iterations,
+                seed=job.seed * 1000 + int(plan["trial"]) + SEEDS_APART * place,
+                gpus=job.gpus_per_trial,
+                faults=plan["faults"],
+            )
+            for place in range(job.seeds)
+        ]
         # A hung runner is replaced while the trial waits: the trial itself must wait longer.
         patience = settings.hang_s * (4 if settings.num_env_runners else 1)
         self.watchdog = Watchdog(Path(plan["faults"]), "trial", patience)
         self.number: str = plan["trial"]
-        self.trained_s, self.score = 0.0, math.nan
+        self.trained_s, self.scores = 0.0, [math.nan] * job.seeds
+        self.drawn: dict[str, Any] = plan["drawn"]
+        self.took: dict[str, Any] = {}
+        """Changed settings as read back from the learner, until they are reported."""
         if plan["resume"]:
-            self._restore(algorithm, Path(plan["resume"]))
-        return algorithm
+            self._restore(Path(plan["resume"]))
 
-    def _restore(self, algorithm: ColumnAlgorithm, directory: Path) -> None:
+    def _restore(self, directory: Path) -> None:
         verify(directory)
-        algorithm.restore_from_path(directory / "algorithm")
-        self.trained_s, self.score = json.loads((directory / PROGRESS).read_text())
+        for place, agent in enumerate(self.agents):
+            agent.restore_from_path(directory / _state(place))
+        own = json.loads((directory / PROGRESS).read_text())
+        self.trained_s, self.scores = own["trained_s"], own["scores"]
+        if [own["trial"], own["drawn"]] != json.loads(json.dumps([self.number, self.drawn])):
+            # Another trial's checkpoint: its learner's coefficients came with it (ray#62173).
+            for agent in self.agents:
+                group: Any = agent.learner_group
+                for reply in group.foreach_learner(taken_over, drawn=self.drawn):
+                    self.took = reply.get()
 
     def step(self) -> dict[str, Any]:
-        """One iteration."""
+        """One iteration of every agent."""
         fault = ""
         try:
-            with self.watchdog.watching():
-                self.algorithm.train()
-            metrics = self.algorithm.flat
-            self.trained_s += metrics["iteration_s"]
-            self.score = self._scored(metrics)
+            found = [self._train(place) for place in range(len(self.agents))]
+            metrics, score = merged_seeds(found), float(np.mean(self.scores))
         except EnvironmentFault as error:
             # The environment's own failure: started again it would fail again, so the trial ends.
-            fault, metrics, self.score = str(error), {}, math.nan
+            fault, metrics, score = str(error), {}, math.nan
+        if not fault and len(self.scores) > 1:
+            metrics[SPREAD] = float(np.std(self.scores, ddof=1))
+        took, self.took = self.took, {}
         return {
             "trial": self.number,
-            "iteration": self.algorithm.iteration,
-            "score": self.score,
+            "took": json.dumps(took),
+            "iteration": self.agents[0].iteration,
+            "score": score,
             "trained_s": self.trained_s,
             "fault": fault,
             # As a text: of numbers Tune would keep statistics, and each of its snapshots leaves a
@@ -90,24 +111,72 @@ class Trial(tune.Trainable):
             "done": bool(fault),
         }
 
-    def _scored(self, metrics: dict[str, Any]) -> float:
-        if metrics["nonfinite"]:
-            return math.nan
+    def _train(self, place: int) -> dict[str, Any]:
+        agent = self.agents[place]
+        with self.watchdog.watching():
+            agent.train()
+        metrics = agent.flat
+        self.trained_s += metrics["iteration_s"]
         # An iteration in which no episode finished says nothing new: the last score stands.
-        return float(metrics.get(self.job.metric, self.score))
+        score = float(metrics.get(self.job.metric, self.scores[place]))
+        self.scores[place] = math.nan if metrics["nonfinite"] else score
+        return metrics
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write the policy, RLlib's state, what only the trial knows, and the manifest."""
+        """Write the best agent's policy, all states, what only the trial knows, the manifest."""
         directory = Path(checkpoint_dir)
-        self.algorithm.save_to_path(directory / "algorithm")
-        save_policy(self.algorithm, self.job.algo, directory / "policy")
-        (directory / PROGRESS).write_text(json.dumps([self.trained_s, self.score]))
+        for place, agent in enumerate(self.agents):
+            agent.save_to_path(directory / _state(place))
+        sign = -1 if self.job.mode == "min" else 1
+        order = [sign * s if math.isfinite(s) else -math.inf for s in self.scores]
+        save_policy(self.agents[int(np.argmax(order))], self.job.algo, directory / "policy")
+        own = {"trained_s": self.trained_s, "scores": self.scores}
+        own |= {"trial": self.number, "drawn": self.drawn}
+        (directory / PROGRESS).write_text(json.dumps(own))
         write_manifest(directory)
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Go on from a checkpoint of this session (Tune, after a crash)."""
-        self._restore(self.algorithm, Path(checkpoint))
+        """Go on from a checkpoint of this session (Tune, after a crash), or from the one before."""
+        newest = Path(checkpoint)
+        sound, _ = newest_sound(
+            sorted(p for p in newest.parent.glob("checkpoint_*") if p <= newest)
+        )
+        # Without a sound one the newest is asked for: it says what is wrong with it.
+        self._restore(sound or newest)
 
     def cleanup(self) -> None:
-        """Stop the algorithm's workers."""
-        self.algorithm.stop()
+        """Stop the agents' workers."""
+        for agent in self.agents:
+            agent.stop()
+
+
+def _state(place: int) -> str:
+    """Folder of a checkpoint with the state of one of the trial's agents."""
+    return f"algorithm-{place}" if place else "algorithm"
+
+
+def taken_over(learner: Any, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a restored learner the settings of its own trial, and read back what it runs with."""
+    for name in drawn:
+        if name in learner.coefficients:
+            learner.coefficients[name] = drawn[name]
+    used = {n: getattr(learner.settings, n) for n in drawn if hasattr(learner.settings, n)}
+    return used | {n: learner.coefficients[n] for n in drawn if n in learner.coefficients}
+
+
+def merged_seeds(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The metrics of agents that differ in their seeds as those of one.
+
+    Counts and times are sums, other numbers means, and what is no number is that of the first.
+    """
+    if len(found) == 1:
+        return dict(found[0])
+    together: dict[str, Any] = {}
+    for name, value in found[0].items():
+        values: list[Any] = [metrics.get(name) for metrics in found]
+        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        if numbers:
+            together[name] = sum(values) if name in SUMMED else float(np.mean(values))
+        else:
+            together[name] = value
+    return together

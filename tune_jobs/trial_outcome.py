@@ -6,8 +6,11 @@ import dataclasses
 import math
 from typing import Any
 
-from tune_jobs.events import DecisionRow, FindingRow, ResultRow
+from tune_jobs.events import DecisionRow, ExploitRow, FindingRow, ResultRow
 from tune_jobs.words import spoken
+
+SPREAD = "score_spread"
+"""Metric of a trial of several seeds: the standard deviation of their scores."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +30,8 @@ class TrialOutcome:
     """None while it may still run."""
     sentence: str
     checkpoint: str | None
+    exploits: tuple[ExploitRow, ...] = ()
+    """When it went on from another trial's checkpoint; ``config`` has its latest settings."""
 
     @property
     def score(self) -> float | None:
@@ -37,6 +42,11 @@ class TrialOutcome:
     def finite_score(self) -> float | None:
         """The last score if it is a finite number."""
         return finite(self.score)
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of the last score between the seeds; None where there is only one."""
+        return finite(self.results[-1].metrics.get(SPREAD)) if self.results else None
 
     @property
     def finite_scores(self) -> list[float]:
@@ -66,9 +76,17 @@ class TrialOutcome:
     @property
     def seconds_saved(self) -> float | None:
         """What the saved iterations would have taken at this trial's own pace; None if unknown."""
+        return self._saved_of(self.seconds)
+
+    @property
+    def env_steps_saved(self) -> float | None:
+        """Environment steps of the saved iterations, at this trial's own pace; None if unknown."""
+        return self._saved_of(self.env_steps)
+
+    def _saved_of(self, spent: float) -> float | None:
         if not self.saved:
             return 0.0
-        return self.saved * self.seconds / self.iterations if self.iterations else None
+        return self.saved * spent / self.iterations if self.iterations else None
 
     @property
     def state(self) -> str:

@@ -51,7 +51,18 @@ def test_the_best_trial_is_compared_on_fresh_seeds_and_can_be_evaluated_again(sw
     told = answer(done)
     assert told["policy"] == pytest.approx(evaluation.policy)
     assert set(told["baselines"]) >= {"random", "round_robin", "parents_first"}
-    assert set(told["policy"]) == {"median", "mean", "q90", "geometric_mean"}
+    assert set(told["policy"]) == {"median", "mean", "q90", "geometric_mean", "to_round_robin"}
+
+
+def test_the_winner_is_the_best_of_three_on_seeds_that_nothing_else_used(sweep):
+    run, said, _ = sweep
+    outcome = Outcome.of(read(run / "events.jsonl"))
+    ranked = [trial.id for trial in outcome.ranked]
+    assert {row.trial for row in outcome.finals} == set(ranked[:3])
+    assert said["best"]["id"] == min(outcome.finals, key=lambda row: row.score or 0.0).trial
+    assert outcome.evaluation.trial == said["best"]["id"]
+    for row in outcome.finals:
+        assert row.seed >= outcome.evaluation.seed + outcome.evaluation.episodes
 
 
 def test_every_trial_has_its_curves_for_tensorboard(sweep):

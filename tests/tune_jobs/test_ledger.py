@@ -40,7 +40,7 @@ def test_it_has_a_row_for_each_decision_and_each_trial(ledger, sweep_rows):
 
 def test_its_columns_are_typed_and_its_estimates_named(ledger):
     assert ledger.schema.equals(SCHEMA)
-    assert ledger.schema.metadata[b"rungwise_ledger_version"] == b"1"
+    assert ledger.schema.metadata[b"rungwise_ledger_version"] == b"2"
     assert b"estimated" in ledger.schema.metadata[b"seconds_saved"]
 
 

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from envs.validation import InputError
-from tune_jobs.events import CheckpointRow, EndRow, TrialRow
 from tune_jobs.loading import load_job, make_job
 from tune_jobs.preflight import preflight
-from tune_jobs.run import claim, unfinished
+from tune_jobs.run import claim
 from tune_jobs.search import Space
 
 
@@ -51,22 +50,3 @@ def test_a_drawn_setting_that_contradicts_another_is_refused_before_ray_starts()
     job = replace(job, settings=replace(job.settings, minibatch_size=2000), search=search)
     with pytest.raises(InputError, match="at most the 1280 steps"):
         preflight(job)
-
-
-def test_what_is_left_of_a_run_starts_from_its_newest_sound_checkpoint(tmp_path):
-    from algos.checkpoint import write_manifest
-
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "weights").write_text(name)
-        write_manifest(tmp_path / name)
-    (tmp_path / "b" / "weights").write_text("flipped")
-    rows = [
-        *(TrialRow(trial=t, config={"lr": 0.1}) for t in ("00", "01", "02", "03")),
-        EndRow(trial="00", iteration=9, reason="asha"),
-        CheckpointRow(trial="01", iteration=2, path="a"),
-        CheckpointRow(trial="01", iteration=4, path="b"),
-        EndRow(trial="02", iteration=3, reason="interrupted"),
-    ]
-    left = {plan.trial: plan.resume for plan in unfinished(tmp_path, rows)}
-    assert left == {"01": str(tmp_path / "a"), "02": "", "03": ""}

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from envs.validation import InputError
-from tune_jobs.search import Space, draws
+from tune_jobs.loading import dump_job, make_job, parse_job
+from tune_jobs.search import Space, draws, grid
 
 
 def test_the_same_seed_draws_the_same_settings():
@@ -44,3 +45,59 @@ def test_a_space_that_cannot_be_drawn_from_is_refused_with_its_field(given, said
     with pytest.raises(InputError, match=said) as error:
         Space.parse("lr", given)
     assert "lr" in str(error.value)
+
+
+def test_a_grid_has_all_choices_and_both_ends_of_every_range():
+    spaces = {
+        "a": Space("choice", ("tanh", "relu")),
+        "lr": Space("loguniform", (1e-4, 1e-2)),
+        "n": Space("int", (2, 4)),
+    }
+    found = grid(spaces, 20)
+    assert len(found) == len({tuple(row.values()) for row in found}) == 18
+    assert {row["lr"] for row in found} == {1e-4, 1e-3, 1e-2}
+    assert {row["n"] for row in found} == {2, 3, 4}
+    assert [row["lr"] for row in grid({"lr": spaces["lr"]}, 1)] == [1e-3]
+
+
+def test_a_grid_never_has_an_equal_setting_twice():
+    assert [row["n"] for row in grid({"n": Space("int", (1, 2))}, 5)] == [1, 2]
+
+
+CHOICE = {"activation": {"choice": ["tanh", "relu"]}}
+SEARCHED = {
+    "env": "CartPole-v1",
+    "trials": 4,
+    "search": {"lr": {"loguniform": [1e-4, 1e-2]}, "clip": {"uniform": [0.1, 0.4]}},
+}
+
+
+def test_points_are_the_first_trials_and_what_they_leave_out_is_drawn():
+    job = make_job(SEARCHED | {"points": [{"lr": 0.005}, {"clip": 0.2, "lr": 0.001}]})
+    first, second, *rest = job.drawn()
+    assert first["lr"] == 0.005 and 0.1 <= first["clip"] <= 0.4
+    assert second == {"lr": 0.001, "clip": 0.2}
+    assert len(rest) == 2
+    assert parse_job(dump_job(job), "again") == job
+
+
+def test_a_grid_after_the_points_is_part_of_the_same_job():
+    points = [{"lr": 0.005, "clip": 0.2}]
+    job = make_job(SEARCHED | {"points": points, "trials": 6, "searcher": "grid"})
+    assert len(job.drawn()) == 5, "one point, and two values by two"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"points": [{"lrr": 0.1}]}, r"no searched field 'lrr' in points\[0\]: did you mean lr"),
+        ({"points": [{"lr": -1.0}]}, r"points\[0\].lr must be"),
+        ({"points": [{"lr": 0.1}] * 5}, "5 points need as many trials"),
+        ({"points": {"lr": 0.1}}, "must be a list of settings"),
+        ({"searcher": "rnadom"}, "searcher must be one of 'random', 'grid'"),
+        ({"searcher": "grid", "search": CHOICE, "trials": 1}, "2 combinations of choices"),
+    ],
+)
+def test_a_searcher_that_cannot_do_what_is_asked_says_so(changed, said):
+    with pytest.raises(InputError, match=said):
+        make_job(SEARCHED | changed).drawn()

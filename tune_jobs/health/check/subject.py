@@ -17,7 +17,6 @@ from algos.config import EpisodeSettings, TrainingSettings
 from algos.environments import env_spec, make_vector_env
 from algos.models import MODELS
 from algos.requirements import Need, check_needs, offered
-from algos.runner import ColumnRunner
 from envs import FAMILIES
 from envs.batched import World
 from envs.validation import InputError
@@ -115,7 +114,7 @@ class Subject:
     def runner(self, config: Any) -> Any:
         """A runner in this process, without Ray."""
         torch.manual_seed(0)
-        return ColumnRunner(config=config, worker_index=0)
+        return config.env_runner_cls(config=config, worker_index=0)
 
     def staged(self) -> str:
         """Why only a whole trial can learn by this algorithm; empty if a few updates show it."""

@@ -1,0 +1,105 @@
+# pyright: basic
+"""Runs whose files are damaged, moved, or find no room any more."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from command_line import answer, command, rungwise
+
+from tune_jobs.events import CheckpointRow, EndRow, FindingRow, ResultRow, read
+from tune_jobs.outcome import Outcome
+
+SWEEP = ["tune", "causal-quick", "--trials", 4, "--iterations", 30, "--grace", 10]
+SWEEP += ["--checkpoint-every", 2, "--evaluation-episodes", 0, "--out", "run"]
+
+
+def _when_saved_twice(run):
+    """Wait until a trial has two checkpoints and has not ended."""
+    for _ in range(1200):
+        time.sleep(0.1)
+        if (run / "events.jsonl").exists():
+            rows = read(run / "events.jsonl")
+            ended = {row.trial for row in rows if isinstance(row, EndRow)}
+            saved = [row.trial for row in rows if isinstance(row, CheckpointRow)]
+            if any(saved.count(trial) > 1 for trial in set(saved) - ended):
+                return
+    raise AssertionError("the run never got going")
+
+
+def test_a_killed_run_copied_elsewhere_goes_on_there_from_before_its_damaged_checkpoint(tmp_path):
+    (tmp_path / "here").mkdir()
+    process = subprocess.Popen(
+        command(*SWEEP),
+        cwd=tmp_path / "here",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _when_saved_twice(tmp_path / "here" / "run")
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=60)
+    there = tmp_path / "there" / "moved"
+    shutil.copytree(tmp_path / "here" / "run", there)
+    shutil.rmtree(tmp_path / "here")
+
+    rows = read(there / "events.jsonl")
+    ended = {row.trial for row in rows if isinstance(row, EndRow)}
+    saved = {}
+    for row in rows:
+        if isinstance(row, CheckpointRow) and row.trial not in ended:
+            saved.setdefault(row.trial, []).append(row)
+    trial, (*_, before, newest) = next((t, s) for t, s in saved.items() if len(s) > 1)
+    weights = there / newest.path / "policy" / "weights.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-5] ^= 4
+    weights.write_bytes(raw)
+
+    done = rungwise("resume", "moved", "--json", cwd=there.parent)
+    assert done.returncode == 0, done.stderr
+    new = read(there / "events.jsonl")[len(rows) :]
+    (said,) = [r for r in new if isinstance(r, FindingRow) and r.symptom == "damaged_checkpoint"]
+    assert said.trial == trial and f"{newest.path}/policy/weights.safetensors" in said.evidence
+    assert before.path in said.remedy
+    again = [row.iteration for row in new if isinstance(row, ResultRow) and row.trial == trial]
+    assert again[0] == before.iteration + 1
+    assert {t["end_reason"] for t in answer(done)["trials"]} <= {"budget", "asha", "health"}
+
+
+FULL = """
+mount -t tmpfs -o size=230m tmpfs disk || exit 77
+cd disk
+( until grep -q checkpoint run/events.jsonl; do sleep 0.1; done
+  cat /dev/zero > ballast ) &
+{tune} --json > ../full.json 2> ../full.err; echo $? > ../full.status
+cp run/events.jsonl ../full.jsonl
+rm -f ballast
+{resume} --json > ../after.json 2> ../after.err; echo $? > ../after.status
+cp run/events.jsonl ../after.jsonl
+"""
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_costs_no_finished_work(tmp_path):
+    (tmp_path / "disk").mkdir()
+    words = {"tune": command(*SWEEP), "resume": command("resume", "run")}
+    script = FULL.format(**{name: " ".join(call) for name, call in words.items()})
+    alone = ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-m", "sh", "-c", script]
+    done = subprocess.run(alone, cwd=tmp_path, timeout=280)
+    if done.returncode == 77 or not (tmp_path / "full.status").exists():
+        pytest.skip("this machine lets nobody mount a small disk")
+    assert (tmp_path / "full.status").read_text() == "1\n", (tmp_path / "full.err").read_text()
+    said = (tmp_path / "full.err").read_text()
+    assert "disk" in said and "full" in said and "rungwise resume run" in said, said
+    assert (tmp_path / "after.status").read_text() == "0\n", (tmp_path / "after.err").read_text()
+    rows, before = read(tmp_path / "after.jsonl"), read(tmp_path / "full.jsonl")
+    for trial in Outcome.of(rows).trials:
+        assert trial.end_reason in {"budget", "asha", "health"}
+    saved = {row.trial: row.iteration for row in before if isinstance(row, CheckpointRow)}
+    first = {}
+    for row in rows[len(before) :]:
+        if isinstance(row, ResultRow):
+            first.setdefault(row.trial, row.iteration)
+    assert all(first[trial] == saved.get(trial, 0) + 1 for trial in first)

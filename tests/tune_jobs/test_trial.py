@@ -1,0 +1,87 @@
+# pyright: basic, reportOptionalMemberAccess=false
+"""A trial of several seeds: its score, its metrics, its checkpoint."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from algos.checkpoint import verify, write_manifest
+from algos.policy import Policy, save_policy
+from tune_jobs.loading import make_job
+from tune_jobs.trial import Trial, merged_seeds
+from tune_jobs.trial_outcome import SPREAD
+
+JOB = {
+    "env": "CartPole-v1",
+    "metric": "return_mean",
+    "mode": "max",
+    "iterations": 4,
+    "settings": {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]},
+}
+
+
+def trial(tmp_path, seeds, resume=""):
+    made = Trial.__new__(Trial)
+    plan = {"trial": "00", "drawn": {}, "faults": str(tmp_path / "faults"), "resume": resume}
+    made.setup({"plan": plan}, make_job(JOB | {"seeds": seeds}))
+    return made
+
+
+@pytest.fixture
+def three(tmp_path, local_ray):
+    made = trial(tmp_path, 3)
+    yield made
+    made.cleanup()
+
+
+def test_its_score_is_the_mean_of_its_seeds_and_their_spread_is_told(three):
+    for _ in range(2):
+        result = three.step()
+    metrics = json.loads(result["metrics"])
+    assert len(set(three.scores)) == 3, "the seeds differ"
+    assert result["score"] == pytest.approx(np.mean(three.scores))
+    assert metrics[SPREAD] == pytest.approx(np.std(three.scores, ddof=1))
+    assert metrics["env_steps"] == sum(agent.env_steps for agent in three.agents) > 1000
+    assert result["iteration"] == 2
+
+
+def test_the_first_of_its_seeds_is_the_one_a_trial_of_one_seed_has(three, tmp_path):
+    alone = trial(tmp_path, 1)
+    assert alone.step()["score"] == pytest.approx(
+        json.loads(json.dumps(three._train(0)))["return_mean"]
+    )
+    assert SPREAD not in json.loads(alone.step()["metrics"])
+    alone.cleanup()
+
+
+def test_one_seed_that_is_not_finite_loses_for_all(three):
+    three.step()
+    three.agents[1].__dict__["train"] = lambda: three.agents[1].flat.update(nonfinite=1)
+    assert math.isnan(three.step()["score"])
+
+
+def test_a_checkpoint_brings_every_seed_back_and_holds_the_best_policy(three, tmp_path):
+    three.step()
+    (tmp_path / "saved").mkdir()
+    three.save_checkpoint(str(tmp_path / "saved"))
+    verify(tmp_path / "saved")
+    again = trial(tmp_path, 3, resume=str(tmp_path / "saved"))
+    assert again.scores == three.scores and again.trained_s == three.trained_s
+    assert [agent.iteration for agent in again.agents] == [1, 1, 1]
+    best = int(np.argmax(three.scores))
+    kept = Policy.load(tmp_path / "saved").module.state_dict()
+    for place, agent in enumerate(again.agents):
+        save_policy(agent, "ppo", tmp_path / str(place) / "policy")
+        write_manifest(tmp_path / str(place))
+        own = Policy.load(tmp_path / str(place)).module.state_dict()
+        assert all(torch.equal(kept[n], own[n]) for n in kept) == (place == best)
+    again.cleanup()
+
+
+def test_counts_of_seeds_add_up_and_the_rest_is_averaged():
+    found = [{"env_steps": 10, "kl": 0.1, "why": "a"}, {"env_steps": 12, "kl": 0.3, "why": "b"}]
+    assert merged_seeds(found) == {"env_steps": 22, "kl": pytest.approx(0.2), "why": "a"}
+    assert merged_seeds(found[:1]) == found[0]
