@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
 
-.PHONY: setup tune test test-learning test-peers check bench bench-health bench-doctor clean
+.PHONY: setup tune test test-learning test-peers check bench bench-health bench-sweep bench-doctor clean
 
 setup: $(READY)
 
@@ -48,6 +48,11 @@ bench: $(READY)
 # lists the rest).
 bench-health: $(READY)
 	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests:tests/algos $(BIN)/python -m benchmarks.health_suite $(BENCH)
+
+# 27 settings run in full once, then replayed under each way of stopping. make bench-sweep
+# BENCH=--quick takes 9 short ones.
+bench-sweep: $(READY)
+	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m benchmarks.sweep $(BENCH)
 
 # Logs of other tools, as files, judged by doctor and by its peers.
 bench-doctor: $(READY)

@@ -7,14 +7,22 @@ one's own) and ``manifest.json`` with the sha256 of every file.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from envs.validation import InputError
 
 MANIFEST = "manifest.json"
+ARRAYS = ("low", "high", "nvec")
+"""What RLlib writes into a space as base64 of numpy's own format, which may hold pickles."""
 
 
 class DamagedCheckpoint(InputError):
@@ -50,6 +58,33 @@ def verify(directory: Path, under: str = "") -> None:
             raise DamagedCheckpoint(
                 f"{directory / name} is missing or damaged; use the checkpoint before this one."
             )
+
+
+def refuse_pickles(directory: Path, about: Mapping[str, Any]) -> None:
+    """Make sure that the spaces of a policy.json are read without unpickling anything.
+
+    RLlib reads their arrays by ``numpy.load(allow_pickle=True)``.
+
+    Raises:
+        InputError: an array holds objects.
+    """
+    try:
+        for text in (*_arrays(about["observation_space"]), *_arrays(about["action_space"])):
+            np.load(io.BytesIO(zlib.decompress(base64.b64decode(text))), allow_pickle=False)
+    except (ValueError, KeyError, TypeError, EOFError, zlib.error, RecursionError) as error:
+        raise InputError(
+            f"The policy.json of {directory} does not describe plain spaces ({error}): it may run "
+            "code that somebody hid there. Do not use it."
+        ) from error
+
+
+def _arrays(space: Any) -> list[str]:
+    """Every array in a space as RLlib writes it, however deep."""
+    parts = space.values() if isinstance(space, dict) else space
+    if not isinstance(space, dict | list):
+        return []
+    own = [space[name] for name in ARRAYS if name in space] if isinstance(space, dict) else []
+    return [*filter(None, own), *(text for part in parts for text in _arrays(part))]
 
 
 def _files(directory: Path) -> list[str]:

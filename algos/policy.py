@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from algos import algorithm_class
 from algos.algorithm import ColumnAlgorithm
-from algos.checkpoint import verify
+from algos.checkpoint import refuse_pickles, verify
 from algos.models import MODELS
 from algos.models.base import PolicyModule, observation_columns
 from envs.validation import InputError
@@ -72,6 +72,7 @@ class Policy:
             )
         verify(directory, "policy/")
         about = json.loads((directory / "policy" / "policy.json").read_text())
+        refuse_pickles(directory, about)
         if about["format"] != FORMAT:
             raise InputError(
                 f"{directory} has checkpoint format {about['format']}; this version reads {FORMAT}."
@@ -90,7 +91,7 @@ class Policy:
 
     def act(self, observation: Any, *, greedy: bool = True) -> Any:
         """The environment action for one observation."""
-        batch = _stacked(observation, self.observation_space, self.module.any_size)
+        batch = stacked(observation, self.observation_space, self.module.any_size)
         try:
             action = self.act_batch(batch, greedy=greedy)
         except RuntimeError as error:  # torch's, of parts whose sizes do not go together
@@ -117,7 +118,7 @@ def same_kind(own: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
     return type(own) is type(other) and len(own.shape or ()) == len(other.shape or ())
 
 
-def _stacked(observation: Any, space: spaces.Space[Any], any_size: bool) -> Any:
+def stacked(observation: Any, space: spaces.Space[Any], any_size: bool) -> Any:
     """One observation as a batch of one, in the types of its space.
 
     Raises:
@@ -126,12 +127,12 @@ def _stacked(observation: Any, space: spaces.Space[Any], any_size: bool) -> Any:
     if isinstance(space, spaces.Dict | spaces.Tuple):
         parts = dict(space.spaces) if isinstance(space, spaces.Dict) else dict(enumerate(space))
         try:
-            stacked = {n: _stacked(observation[n], part, any_size) for n, part in parts.items()}
+            batch = {n: stacked(observation[n], part, any_size) for n, part in parts.items()}
         except (LookupError, TypeError) as error:
             raise InputError(
                 f"This policy acts on {space}, but a part is missing: {error}."
             ) from error
-        return stacked if isinstance(space, spaces.Dict) else tuple(stacked.values())
+        return batch if isinstance(space, spaces.Dict) else tuple(batch.values())
     array, dtype = np.asarray(observation), space.dtype
     assert dtype is not None  # noqa: S101
     fits = array.ndim == len(space.shape or ()) if any_size else array.shape == space.shape

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.console import Console
 
+from cluster.service_commands import SERVICE_COMMANDS
 from envs.validation import InputError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class RunOptions:
     """`local` starts a Ray for this run; else the address of a Ray to join."""
     cpus: int | None = None
     """CPUs to use of this machine (all by default)."""
+    quick: bool = False
+    """A first look: a tenth of the iterations, at most 10, and 32 episodes to compare on."""
     json: bool = False
     """Print one JSON object on stdout and nothing else there."""
 
@@ -73,6 +76,22 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Ledger:
+    """Sum up what runs spent and saved, by the reason each trial ended."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run directories, or folders with runs below them."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+    def __call__(self, console: Console) -> Any:
+        """The sums."""
+        from cluster.ledger_command import ledger
+
+        return ledger(self.runs, console)
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Compare a checkpoint with random and the family's simple rules on the same seeds."""
 
@@ -86,6 +105,8 @@ class Evaluate:
     """Arguments of the environment that differ from training: `--env-kwargs largest 12`."""
     scm: str = ""
     """Of a causal environment: the model or family to compare on, by name or file (my_scm.yaml)."""
+    matrix: str = ""
+    """Of EdgeSelection: a matrix of your own to choose edges of (.mtx, .mtx.gz, .npz)."""
     quick: bool = False
     """A first look: few episodes, and none of the baselines that take long."""
     json: bool = False
@@ -131,6 +152,29 @@ class Explain:
 
 
 @dataclass(frozen=True)
+class Play:
+    """Shop in the terminal, or watch a policy shop: `rungwise play shop`."""
+
+    env: tyro.conf.Positional[str]
+    """The environment, or a preset or job file that names one."""
+    goal: int = 0
+    """Which of the shop's goals is to be bought."""
+    watch: str = ""
+    """Who shops instead of you: a checkpoint directory, or a simple rule such as `oracle`."""
+    env_kwargs: dict[str, str] = field(default_factory=dict[str, str])
+    """Arguments of the environment: `--env-kwargs split test`."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+    def __call__(self, console: Console) -> Any:
+        """One episode."""
+        from cluster.commands import read_env_kwargs
+        from cluster.play import play
+
+        return play(self.env, self.goal, self.watch, read_env_kwargs(self.env_kwargs), console)
+
+
+@dataclass(frozen=True)
 class Envs:
     """List our environments."""
 
@@ -147,13 +191,17 @@ class Algos:
 
 
 JOB_COMMANDS = {"train": Train, "tune": Tune}
-COMMANDS: dict[str, type] = JOB_COMMANDS | {
+COMMANDS: dict[str, type] = {
+    **JOB_COMMANDS,
+    **SERVICE_COMMANDS,
     "resume": Resume,
     "report": Report,
+    "ledger": Ledger,
     "evaluate": Evaluate,
     "check": Check,
     "doctor": Doctor,
     "explain": Explain,
+    "play": Play,
     "envs": Envs,
     "algos": Algos,
 }
@@ -212,13 +260,20 @@ def _say(sentence: str) -> None:
 
 def parse(argv: list[str]) -> Callable[[Console], Any]:
     """The command that a command line asks for, ready to be called with a console."""
-    from cluster import commands, health_commands
+    from cluster import commands
 
     if argv and argv[0] in JOB_COMMANDS:
         job, options = parse_job_command(argv[0], argv[1:])
         command = commands.train if argv[0] == "train" else commands.tune
+        job = commands.shortened(job) if options.quick else job
         return lambda c: command(job, options.out, options.address, options.cpus, c)
     chosen = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="rungwise", args=argv)
+    return chosen if callable(chosen) else _named(chosen)
+
+
+def _named(chosen: Any) -> Callable[[Console], Any]:
+    from cluster import commands, health_commands
+
     match chosen:
         case Resume():
             return lambda c: commands.resume(chosen.run, chosen.address, chosen.cpus, c)
@@ -226,7 +281,7 @@ def parse(argv: list[str]) -> Callable[[Console], Any]:
             return lambda c: commands.report(chosen.run, c)
         case Evaluate():
             asked = (chosen.checkpoint, chosen.episodes, chosen.seed)
-            changed = (chosen.env_kwargs, chosen.scm)
+            changed = (chosen.env_kwargs, chosen.scm, chosen.matrix)
             return lambda c: commands.evaluate(*asked, *changed, chosen.quick, c)
         case Check():
             asked = (chosen.env, chosen.algo, chosen.env_kwargs, chosen.scm)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Answer = dict[str, Any]
 EPISODES, QUICK_EPISODES = 256, 32
 """What a checkpoint is compared on, and for a first look."""
+QUICK_ITERATIONS = 10
+"""How long a first look trains at most."""
 
 
 class Interrupted(Exception):
@@ -79,6 +81,19 @@ def train(job: Job, out: Path | None, address: str, cpus: int | None, console: C
         raise
 
 
+def shortened(job: Job) -> Job:
+    """The same job for a first look."""
+    from dataclasses import replace
+
+    iterations = max(min(job.iterations // 10, QUICK_ITERATIONS), 1)
+    return replace(
+        job,
+        iterations=iterations,
+        grace=min(job.grace, iterations),
+        evaluation_episodes=min(job.evaluation_episodes, QUICK_EPISODES),
+    )
+
+
 def report(directory: Path, console: Console) -> Answer:
     """Draw a run's report anew and print its outcome."""
     from cluster.progress import print_outcome
@@ -99,6 +114,7 @@ def evaluate(
     seed: int,
     changed: Mapping[str, str],
     scm: str,
+    matrix: str,
     quick: bool,
     console: Console,
 ) -> Answer:
@@ -112,21 +128,26 @@ def evaluate(
     from tune_jobs.events import plain
 
     policy = Policy.load(checkpoint)
-    arguments = _read(changed) | (choosing(scm, policy.about["env"]) if scm else {})
-    if episodes is None:
-        episodes = QUICK_EPISODES if quick else EPISODES
+    about = policy.about
+    chosen = choosing(scm, about["env"], about["env_kwargs"]) if scm else {}
+    if matrix or about["env"].endswith("EdgeSelection-v0"):
+        from tune_jobs.solvers import judged_on
+
+        chosen |= judged_on(matrix, about["env"])
+    arguments = chosen | read_env_kwargs(changed)
+    if episodes is None:  # of one matrix, more would tell nothing new
+        episodes = 1 if matrix else QUICK_EPISODES if quick else EPISODES
     found, summary, score = compare(policy, episodes, seed, arguments, quick)
+    show = None
+    if about["env"].endswith("EdgeSelection-v0"):
+        from cluster.solver_tables import prepared
+
+        show = prepared(policy, about["env_kwargs"] | arguments, found, seed, checkpoint)
     figures = {name: summary(e) for name, e in found.items()}
     better = better_share(found["policy"], found["random"], score)
-    table = Table(title=f"{episodes} episodes from seed {seed}", title_justify="left", box=None)
-    table.add_column("", no_wrap=True)
-    for name in figures["policy"]:
-        table.add_column(name.replace("_", " "), justify="right")
-    for name, row in figures.items():
-        table.add_row(name.replace("_", " "), *(f"{value:.4g}" for value in row.values()))
-    console.print(table)
+    console.print(_compared(figures, f"{episodes} episodes from seed {seed}"))
     console.print(f"Better than random on {better:.0%} of the seeds.")
-    return {
+    return (show(console) if show else {}) | {
         "checkpoint": str(checkpoint),
         "episodes": episodes,
         "seed": seed,
@@ -136,6 +157,24 @@ def evaluate(
         "baselines": plain(figures),
         "better_than_random": better,
     }
+
+
+def _compared(figures: Mapping[str, Mapping[str, float]], title: str) -> Table:
+    """A line for each policy; for each figure where there are more of these than of policies."""
+    table, names = Table(title=title, title_justify="left", box=None), list(figures["policy"])
+    turned = len(names) > len(figures)
+    table.add_column("", no_wrap=not turned)
+    for head in figures if turned else names:
+        table.add_column(head.replace("_", " "), justify="right")
+    if turned:
+        for name in names:
+            cells = (f"{row[name]:.3g}" if name in row else "" for row in figures.values())
+            table.add_row(name.replace("_", " "), *cells)
+        return table
+    for policy, row in figures.items():
+        cells = (f"{row[name]:.4g}" if name in row else "" for name in names)
+        table.add_row(policy.replace("_", " "), *cells)
+    return table
 
 
 def check(env: str, algo: str, env_kwargs: Mapping[str, str], scm: str, console: Console) -> Answer:
@@ -150,7 +189,7 @@ def check(env: str, algo: str, env_kwargs: Mapping[str, str], scm: str, console:
     def tell(question: str, seconds: float) -> None:
         progress.print(f"{question} (up to {seconds:.0f} s)", style="dim", highlight=False)
 
-    answer = examine(subject_of(env, algo, _read(env_kwargs), scm), tell=tell)
+    answer = examine(subject_of(env, algo, read_env_kwargs(env_kwargs), scm), tell=tell)
     for line, style in lines(answer, console.width):
         console.print(Text(line, style=style), soft_wrap=True)
     stops = [f["symptom"] for f in answer["findings"] if f["severity"] == "stop"]
@@ -188,7 +227,7 @@ def new_directory(env: str, under: Path = Path("runs")) -> Path:
     return next(path for i in itertools.count(1) if not (path := under / f"{stem}-{i}").exists())
 
 
-def _read(changed: Mapping[str, str]) -> dict[str, Any]:
+def read_env_kwargs(changed: Mapping[str, str]) -> dict[str, Any]:
     """Arguments of an environment from the command line, where their values are YAML.
 
     Raises:
@@ -232,6 +271,7 @@ def _watched(
     from cluster.progress import Progress
     from cluster.session import session
     from tune_jobs.events import JobRow
+    from tune_jobs.run import DiskFull
 
     shown: list[Progress] = []
 
@@ -245,6 +285,8 @@ def _watched(
     try:
         with session(address, cpus):
             return run(listener)
+    except DiskFull as full:
+        raise Failed({}, str(full)) from full
     finally:
         if shown:
             shown[0].__exit__(None, None, None)

@@ -26,6 +26,8 @@ def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    # Ray Serve gives up on its proxy after 5 seconds, which a busy machine needs to import it.
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
     import ray
 
     local = address == "local"

@@ -204,7 +204,7 @@ def dead_share(layers: list[Array], activation: str) -> float:
 
 
 def _activate(lib: Any, h: Array, activation: str) -> Array:
-    return lib.tanh(h, out=h) if activation == "tanh" else h.clip(0, out=h)
+    return lib.tanh(h, out=h) if activation == "tanh" else lib.clip(h, 0, None, out=h)
 
 
 def _through(gradient: Array, output: Array, activation: str) -> None:

@@ -9,7 +9,7 @@ import small
 import torch
 from gymnasium import spaces
 
-from algos.models.graph import Edges, Sage
+from algos.models.graph import Edges, Gin, Sage
 from envs.validation import InputError
 
 F, G, C = 3, 2, 4
@@ -151,28 +151,57 @@ def test_a_pick_of_the_whole_graph_is_the_number_of_an_edge():
     assert sorted(dist.sample()["picks"][0, 0].tolist()) == [0, 2]
 
 
-def test_messages_are_means_over_a_nodes_own_edges_and_zero_without_any():
+def test_messages_are_means_over_a_nodes_edges_either_way_and_zero_without_any():
     edges = Edges.of(torch.tensor([[[0, 0, 2, 0], [1, 2, 1, 0]]]), torch.tensor([[1, 1, 1, 0]]), 3)
     x = torch.tensor([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
-    assert edges.mean(x, edges.columns).tolist() == [[3, 30], [0, 0], [2, 20]]
+    assert edges.out(x, edges.columns).tolist() == [[3, 30], [0, 0], [2, 20]]
+    assert edges.into(x, edges.rows).tolist() == [[0, 0], [2.5, 25], [1, 10]]
+    assert edges.into(x, edges.rows, "sum").tolist() == [[0, 0], [5, 50], [1, 10]]
 
 
-def test_the_layer_is_sageconv_of_torch_geometric():
-    pyg = pytest.importorskip("torch_geometric.nn")
+def _graph():
     columns = graphs(3)
     ends, mask = torch.from_numpy(columns["obs.edges"]), torch.from_numpy(columns["obs.edge_mask"])
-    edges, layer = Edges.of(ends, mask > 0, 6), Sage(4)
-    theirs = pyg.SAGEConv(4, 4, flow="target_to_source")
-    theirs.lin_l.weight.data, theirs.lin_r.weight.data = layer.others.weight, layer.own.weight
-    theirs.lin_l.bias.data = layer.own.bias
-    x = torch.randn(18, 4)
-    expected = torch.relu(theirs(x, torch.stack([edges.rows, edges.columns])))
+    return Edges.of(ends, mask > 0, 6), torch.randn(18, 4)
+
+
+def test_the_layer_is_sageconv_of_torch_geometric_both_ways():
+    pyg = pytest.importorskip("torch_geometric.nn")
+    (edges, x), layer = _graph(), Sage(4)
+    expected = layer.own(x)
+    ways = {"target_to_source": layer.others, "source_to_target": layer.leading}
+    for flow, weight in ways.items():
+        theirs = pyg.SAGEConv(4, 4, flow=flow, root_weight=False, bias=False)
+        theirs.lin_l.weight.data = weight.weight
+        expected = expected + theirs(x, torch.stack([edges.rows, edges.columns]))
+    torch.testing.assert_close(layer(x, edges), torch.relu(expected))
+
+
+def test_the_layer_that_adds_up_equals_a_loop_over_edges():
+    (edges, x), layer = _graph(), Gin(4)
+    inner = layer.own(x).detach()
+    for i, j in zip(edges.rows.tolist(), edges.columns.tolist(), strict=True):
+        inner[i] += layer.others(x[j]).detach()
+        inner[j] += layer.leading(x[i]).detach()
+    expected = torch.relu(layer.after(torch.relu(inner)))
     torch.testing.assert_close(layer(x, edges), expected)
 
 
+def test_a_node_hears_of_those_whose_edges_lead_to_it():
+    # A chain whose edges all lead one way, as in a triangular matrix.
+    columns = graphs(1)
+    columns["obs.edges"][0, :, :3] = [[0, 1, 2], [1, 2, 3]]
+    columns["obs.edge_mask"][0] = columns["obs.legal"][0] = np.arange(20) < 3
+    model = policy(picks_space(6), hidden=(16, 16))
+    before = forward(model, columns)[0].logits[0, 2, 0]
+    columns["obs.nodes"][0, 0] += 1.0
+    assert forward(model, columns)[0].logits[0, 2, 0] != before
+
+
+@pytest.mark.parametrize("kind", ["graph", "gin"])
 @pytest.mark.parametrize("action", [LATENT, picks_space(6)], ids=["latent", "edges"])
-def test_every_weight_is_pulled_at(action):
-    model, columns = policy(action), graphs()
+def test_every_weight_is_pulled_at(action, kind):
+    model, columns = small.module(graph_space(6, 20), action, model=kind), graphs()
     taken, _, _ = model.act(columns)
     found = model._forward({name: torch.from_numpy(c) for name, c in columns.items()})
     (found["dist"].logp(taken).sum() + found["value"].sum()).backward()

@@ -1,0 +1,1 @@
+"""The live page: one or many runs as their event rows tell them."""

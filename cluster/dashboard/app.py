@@ -1,0 +1,174 @@
+"""The server of the page: a few addresses of plain data, and a stream of what changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import plotly
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from cluster.access import Gate
+from cluster.dashboard import view
+from cluster.dashboard.board import Board
+from cluster.dashboard.tabs import tab
+from envs.validation import InputError
+from tune_jobs.page import STYLE
+
+PAGE = Path(__file__).parent / "page"
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+LOOK, BEAT = 0.25, 10.0
+"""Seconds between two looks at a log, and after which a silent stream says that it is alive."""
+PACE = 0.5
+"""Seconds between two states that are sent while a run writes all the time."""
+
+T = TypeVar("T")
+
+
+class Runs:
+    """The runs below a directory, or the one that it is."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._boards: dict[str, Board] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    def directories(self) -> list[Path]:
+        """Those that have a log now."""
+        if (self.root / "events.jsonl").is_file():
+            return [self.root.resolve()]
+        return sorted(path.parent for path in self.root.glob("*/events.jsonl"))
+
+    async def ask(self, name: str, question: Callable[[Board], T]) -> T:
+        """Ask the board of a run, one at a time, beside whatever else is served.
+
+        Raises:
+            HTTPException: there is no such run.
+        """
+        if name not in self._boards:
+            # Only what was found is opened, so that no name can lead elsewhere.
+            found = {directory.name: directory for directory in self.directories()}
+            if name not in found:
+                raise HTTPException(404, f"There is no run {name!r} below {self.root}.")
+            self._boards[name] = Board(found[name])
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            return await asyncio.to_thread(question, self._boards[name])
+
+
+def app(root: Path, token: str | None) -> Gate:
+    """The page about the runs below ``root``.
+
+    Raises:
+        InputError: there is no such directory.
+    """
+    if not root.is_dir():
+        raise InputError(f"There is no directory {root}: give a run, or a directory of runs.")
+    runs = Runs(root)
+
+    async def listed(_: Request) -> Response:
+        return JSONResponse({"runs": view.listed(runs.directories()), "style": view.STYLE})
+
+    async def stream(request: Request) -> Response:
+        run, metric = _asked(request, "run"), request.query_params.get("metric", "")
+        await runs.ask(run, Board.refresh)
+        said = _changes(runs, run, metric)
+        return StreamingResponse(said, media_type="text/event-stream", headers=_FRESH)
+
+    async def happened(request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal():
+            raise HTTPException(422, f"`after` must be a number of rows, but it is {after!r}.")
+        rows = await runs.ask(_asked(request, "run"), lambda b: view.happened(b, int(after)))
+        return JSONResponse(rows, headers=_FRESH)
+
+    async def parts(request: Request) -> Response:
+        name = _asked(request, "name")
+        made = await runs.ask(_asked(request, "run"), lambda board: tab(board, name))
+        return JSONResponse(made, headers=_FRESH)
+
+    async def style(_: Request) -> Response:
+        return Response(STYLE + (PAGE / "page.css").read_text(), media_type="text/css")
+
+    def file(path: Path, kept: int = 0) -> Callable[[Request], Any]:
+        async def answer(_: Request) -> Response:
+            return FileResponse(path, headers={"cache-control": f"private, max-age={kept}"})
+
+        return answer
+
+    routes = [
+        Route("/", file(PAGE / "index.html")),
+        Route("/page.js", file(PAGE / "page.js")),
+        Route("/plots.js", file(PAGE / "plots.js")),
+        Route("/page.css", style),
+        Route("/plotly.js", file(PLOTLY, kept=86400)),
+        Route("/runs", listed),
+        Route("/stream", stream),
+        Route("/happened", happened),
+        Route("/tab", parts),
+    ]
+    errors: dict[Any, Any] = {HTTPException: _said, InputError: _refused}
+    return Gate(Starlette(routes=routes, exception_handlers=errors), token)
+
+
+_FRESH = {"cache-control": "no-store"}
+
+
+async def _changes(runs: Runs, run: str, metric: str) -> AsyncGenerator[str]:
+    """The state of a run, and again whenever its log has grown; curves only where they changed."""
+    version, sent, silent = -1, set[str](), 0.0
+    while True:
+        more, now = await runs.ask(run, lambda board: (board.refresh(), board.version))
+        if now != version:
+            state, lines, known = await runs.ask(run, partial(_news, metric=metric, since=version))
+            yield _event("state", state)
+            gone = sorted(sent - known)
+            yield _event("curves", {"metric": metric, "changed": lines, "gone": gone})
+            version, sent, silent = now, known, 0.0
+            if more:
+                await _read_on(runs, run)
+            else:
+                await asyncio.sleep(PACE)
+        else:
+            await asyncio.sleep(LOOK)
+            silent += LOOK
+            if silent >= BEAT:
+                silent = 0.0
+                yield ": still here\n\n"
+
+
+def _news(board: Board, metric: str, since: int) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
+    return view.shown(board), view.curves(board, metric, since), set(board.courses)
+
+
+async def _read_on(runs: Runs, run: str) -> None:
+    """Read a large log for a while before its state is told again."""
+    until = asyncio.get_running_loop().time() + 1
+    while await runs.ask(run, Board.refresh):
+        if asyncio.get_running_loop().time() > until:
+            return
+
+
+def _event(name: str, data: Any) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n"
+
+
+def _asked(request: Request, name: str) -> str:
+    if not (value := request.query_params.get(name)):
+        raise HTTPException(422, f"The address must name one: ?{name}=...")
+    return value
+
+
+async def _said(_: Request, error: HTTPException) -> Response:
+    return JSONResponse({"error": error.detail}, status_code=error.status_code)
+
+
+async def _refused(_: Request, error: InputError) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=422)

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=@{name}
+#SBATCH --nodes=@{nodes}
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=@{cpus}
+#SBATCH --mem=@{memory_gib}G
+#SBATCH --time=@{minutes}
+#SBATCH --output=@{log}
+#SBATCH --open-mode=append
+#SBATCH --requeue
+@{extra}
+# Written by `rungwise submit`. A job that was preempted comes back with the same script and goes on
+# from its last checkpoints.
+set -euo pipefail
+@{setup}
+export RUN=@{run} JOB=@{job}
+# `ray symmetric-run` ends well even when Ray could not start, so the end is marked by a file.
+export MARK=$RUN.done-$SLURM_JOB_ID
+rm -f "$MARK"
+
+# On a busy node Ray needs more than its own 30 seconds to start.
+export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$HOME/.rungwise/ray_token
+if [ ! -s "$RAY_AUTH_TOKEN_PATH" ]; then
+  mkdir -p "${RAY_AUTH_TOKEN_PATH%/*}"
+  (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \n' > "$RAY_AUTH_TOKEN_PATH")
+fi
+
+# Each job has ports of its own, so that two of them can share a node.
+port=$((20000 + SLURM_JOB_ID % 2000 * 10))
+if [ "$SLURM_JOB_NUM_NODES" = 1 ]; then
+  head=127.0.0.1
+else
+  first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+  head=$(getent ahostsv4 "$first" | awk 'NR == 1 { print $1 }')
+fi
+export ADDRESS=$head:$port
+
+# When it ends, `ray symmetric-run` stops every Ray process that it can see: in a process namespace
+# of its own these are the job's own.
+private="unshare --map-root-user --pid --fork --kill-child --mount-proc"
+$private true || {
+  echo "This node allows no process namespaces: ask for --exclusive and take unshare out of $0." >&2
+  exit 1
+}
+
+status=0
+srun --ntasks-per-node=1 $private ray symmetric-run \
+  --address "$ADDRESS" --min-nodes "$SLURM_JOB_NUM_NODES" \
+  --num-cpus @{cpus} --num-gpus @{gpus} --temp-dir "/tmp/rungwise-$SLURM_JOB_ID" \
+  --ray-client-server-port $((port + 1)) --dashboard-port $((port + 2)) \
+  --dashboard-agent-listen-port $((port + 3)) --dashboard-agent-grpc-port $((port + 4)) \
+  --metrics-export-port $((port + 5)) --runtime-env-agent-port $((port + 6)) \
+  --node-manager-port $((port + 7)) --object-manager-port $((port + 8)) \
+  -- bash -c '
+    if [ -s "$RUN/events.jsonl" ]; then
+      rungwise resume "$RUN" --address "$ADDRESS"
+    else
+      rungwise tune "$JOB" --out "$RUN" --address "$ADDRESS"
+    fi && touch "$MARK"' || status=$?
+rm -rf "/tmp/rungwise-$SLURM_JOB_ID"
+if [ ! -f "$MARK" ]; then
+  echo "The run did not end well; what it said is above." >&2
+  exit $((status ? status : 1))
+fi
+rm -f "$MARK"

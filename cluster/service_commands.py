@@ -1,0 +1,243 @@
+"""The commands around trained policies and running jobs: how they are called and what they do."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from rich.console import Console
+
+from cluster.submit import Cluster
+from envs.validation import InputError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from cluster.commands import Answer
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """Show runs on a page: live curves, and every decision and finding in words."""
+
+    directory: tyro.conf.Positional[Path] = Path("runs")
+    """A run, or a directory of runs."""
+    host: str = "127.0.0.1"
+    """Where to listen; 0.0.0.0 lets other machines in, if they have the token."""
+    port: int = 8470
+    """0 takes a free one."""
+    token: bool = True
+    """--no-token asks for none, which only works on this machine."""
+    json: bool = False
+    """Print one JSON object with the address on stdout and nothing else there."""
+
+    def __call__(self, console: Console) -> None:
+        """Serve until Ctrl-C."""
+        from cluster.access import admitted
+        from cluster.dashboard.app import app
+
+        token = admitted(self.host, self.token)
+        door = bound(self.host, self.port)
+        announce(door.getsockname(), token, console, self.json)
+        listen(app(self.directory, token), door)
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Let a trained policy act over HTTP: `POST /act`, batched by Ray Serve."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """A checkpoint directory."""
+    host: str = "127.0.0.1"
+    """Where to listen; 0.0.0.0 lets other machines in, if they have the token."""
+    port: int = 8471
+    """0 takes a free one."""
+    replicas: int = 1
+    """Processes that hold the policy."""
+    follow: bool = False
+    """Take every newer checkpoint of the same trial, between two requests."""
+    address: str = "local"
+    """`local` starts a Ray for this; else the address of a Ray to join."""
+    token: bool = True
+    """--no-token asks for none, which only works on this machine."""
+    json: bool = False
+    """Print one JSON object with the address on stdout and nothing else there."""
+
+    def __call__(self, console: Console) -> None:
+        """Serve until Ctrl-C."""
+        from algos.policy import Policy
+        from cluster.access import admitted
+        from cluster.session import session
+
+        token = admitted(self.host, self.token)
+        Policy.load(self.checkpoint)  # says what is wrong with it before Ray starts
+        door = bound(self.host, self.port)
+        port = door.getsockname()[1]
+        door.close()
+        with session(self.address):
+            from cluster import serving
+
+            serving.start(self.checkpoint, self.host, port, token, self.replicas)
+            announce((self.host, port), token, console, self.json)
+            tell = Console(stderr=True).print
+            if self.follow:
+                swap = serving.swap
+                serving.follow(self.checkpoint, lambda c: swap(c, token, self.replicas), tell)
+            threading.Event().wait()
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a policy for other runtimes: `torch.export`, and ONNX with --onnx."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """A checkpoint directory."""
+    out: Path = Path("exported")
+    """Directory for the files; it must not hold any yet."""
+    onnx: bool = False
+    """Write policy.onnx too (needs the extra `onnx`)."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Write, and compare with the policy itself."""
+        from algos.policy import Policy
+        from cluster.export import export
+
+        parity = export(Policy.load(self.checkpoint), self.out, self.onnx)
+        for name, found in parity.items():
+            console.print(
+                f"{self.out / name}: off by {found['largest']:.1e} at most, "
+                f"{found['choices_differ']} of {found['of']:,} choices differ",
+                highlight=False,
+                soft_wrap=True,
+            )
+        return {"directory": str(self.out), "parity": parity}
+
+
+@dataclass(frozen=True)
+class Import:
+    """Take over somebody else's checkpoint without running anything in it."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """Their checkpoint directory."""
+    out: Path
+    """Where yours is written."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Verify and copy."""
+        from cluster.export import import_checkpoint
+
+        about = import_checkpoint(self.checkpoint, self.out).about
+        said = f"{about['algo']} on {about['env']}, iteration {about['iteration']}"
+        console.print(f"{self.out}: {said}", highlight=False, soft_wrap=True)
+        known = {name: about[name] for name in ("env", "algo", "iteration")}
+        return {"checkpoint": str(self.out.absolute()), **known}
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Run a job on a cluster: --slurm, --kuberay, --launcher FILE or --to ADDRESS."""
+
+    job: tyro.conf.Positional[str]
+    """A preset, or a job file ending in .yaml."""
+    run: Path
+    """The run directory as the cluster sees it, on storage that all of its machines share."""
+    slurm: bool = False
+    """Write a batch script and hand it to `sbatch`."""
+    kuberay: bool = False
+    """Write a RayJob and hand it to `kubectl`."""
+    launcher: Path | None = None
+    """Start the cluster of this launcher file of Ray, and the job on it."""
+    to: str = ""
+    """Hand the job to a Ray that runs: ray://HOST:10001 or http://HOST:8265."""
+    cluster: Annotated[Cluster, tyro.conf.arg(name="")] = field(default_factory=Cluster)
+    files: Path = Path("submitted")
+    """Where the files are written, in a folder of the job's name."""
+    render: bool = False
+    """Write and check the files, and hand over nothing."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Write, check, hand over."""
+        from cluster.submit import submitted
+
+        wanted = {"slurm": self.slurm, "kuberay": self.kuberay}
+        wanted |= {"launcher": self.launcher is not None, "to": bool(self.to)}
+        asked = [where for where, on in wanted.items() if on]
+        if len(asked) != 1:
+            raise InputError("Say where: one of --slurm, --kuberay, --launcher FILE, --to ADDRESS.")
+        target = str(self.launcher or self.to)
+        answer = submitted(
+            self.job, self.run, self.cluster, self.files, asked[0], target, not self.render
+        )
+        for file in answer["files"]:
+            console.print(f"Written: {file}", highlight=False, soft_wrap=True)
+        for said in answer["said"]:
+            console.print(said, highlight=False, soft_wrap=True, markup=False)
+        for command in answer["left"]:
+            console.print(f"Now: {command}", highlight=False, soft_wrap=True, markup=False)
+        return answer
+
+
+SERVICE_COMMANDS: dict[str, type] = {
+    "dashboard": Dashboard,
+    "serve": Serve,
+    "export": Export,
+    "import": Import,
+    "submit": Submit,
+}
+"""By the name that they are called by; each is called with a console."""
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """The socket to serve on.
+
+    Raises:
+        InputError: it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"{host}, port {port} cannot be listened on ({error}): choose another with --port, 0 "
+            "for a free one."
+        ) from error
+
+
+def announce(at: tuple[str | int, ...], token: str | None, console: Console, as_json: bool) -> None:
+    """Print the address, with the token, so that it can be opened or given to a program."""
+    host, port = str(at[0]), at[1]
+    # 0.0.0.0 is every address of this machine; a browser needs one of them.
+    shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+    address = url + (f"?token={token}" if token else "")
+    if as_json:
+        # At once and not with the command's end: what serves has none.
+        assert sys.__stdout__ is not None  # noqa: S101
+        sys.__stdout__.write(json.dumps({"address": address, "url": url, "token": token}) + "\n")
+        sys.__stdout__.flush()
+    else:
+        console.print(f"Open {address}", soft_wrap=True, highlight=False)
+        console.print("Ctrl-C stops it.", style="dim")
+
+
+def listen(app: ASGIApp, door: socket.socket) -> None:
+    """Serve until the process is asked to stop."""
+    import uvicorn
+
+    # No access log: the token is in the first address that is opened.
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
+    )
+    uvicorn.Server(config).run(sockets=[door])

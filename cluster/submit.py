@@ -1,0 +1,248 @@
+"""The same job on a cluster: files for SLURM, KubeRay and Ray's launcher, and a running Ray.
+
+Everything that differs between clusters is in :class:`Cluster`; the templates in ``deploy/`` hold
+the rest. Each file is checked before it is handed over, and handed over where its tool is here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import shlex
+import shutil
+import string
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from envs.validation import AtLeastOne, InputError, NonNegative, Positive, validate
+
+DEPLOY = Path(__file__).parent / "deploy"
+NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
+"""What Kubernetes takes as a name, with room for what is appended to it."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where a job runs."""
+
+    name: str = "rungwise"
+    """Of the job there: small letters, digits and dashes."""
+    nodes: Annotated[int, AtLeastOne] = 1
+    """Machines, the one with the head included."""
+    cpus: Annotated[int, AtLeastOne] = 8
+    """CPUs of each."""
+    gpus: Annotated[int, NonNegative] = 0
+    """GPUs of each."""
+    memory_gib: Annotated[int, AtLeastOne] = 32
+    """Memory of each, in GiB."""
+    hours: Annotated[float, Positive] = 24.0
+    """After which the cluster may end the job; a run that is not done can be resumed."""
+    setup: str = ""
+    """SLURM: a shell line that makes `rungwise` available: `source /shared/venv/bin/activate`."""
+    partition: str = ""
+    """SLURM: the partition; empty takes the site's default."""
+    image: str = ""
+    """Kubernetes: an image with `rungwise` and this Ray in it."""
+    claim: str = ""
+    """Kubernetes: the persistent volume claim where runs are kept; every pod writes there."""
+    namespace: str = "default"
+    """Kubernetes: the namespace."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+        for what in ("name", "namespace"):
+            if not NAME.fullmatch(value := getattr(self, what)):
+                raise InputError(
+                    f"--{what} {value!r} must be small letters, digits and dashes, 40 at most, and "
+                    "begin with a letter."
+                )
+        for what in ("setup", "partition"):
+            if "\n" in getattr(self, what):
+                raise InputError(f"--{what} must be one line.")
+
+
+class _Template(string.Template):
+    delimiter = "@"  # a shell script is full of dollars
+
+
+def submitted(
+    name: str, run: Path, cluster: Cluster, files: Path, where: str, target: str, hand_over: bool
+) -> dict[str, Any]:
+    """Write the files of a job for a cluster, and hand them over where that can be done from here.
+
+    Args:
+        name: a preset or a job file.
+        run: the run directory as the cluster sees it.
+        cluster: what to ask for.
+        files: where a folder for the files is made.
+        where: ``slurm``, ``kuberay``, ``launcher`` or ``to``.
+        target: the launcher file, or the address of a Ray.
+        hand_over: false only writes and checks.
+
+    Returns:
+        ``files`` written, what tools ``said``, and the commands that are ``left`` to be called.
+
+    Raises:
+        InputError: something in it cannot be used, or a tool refuses.
+    """
+    from tune_jobs.loading import dump_job, load_job
+
+    job = load_job(name)
+    if job.gpus_per_trial > cluster.gpus and where in ("slurm", "kuberay"):
+        raise InputError(
+            f"A trial of this job holds {job.gpus_per_trial:g} GPUs, and each machine has "
+            f"{cluster.gpus}: ask for more with --gpus, or set --gpus-per-trial 0 in the job."
+        )
+    if not run.is_absolute():
+        raise InputError(f"--run {run} must be a full path: it is that of the cluster's machines.")
+    folder = files.absolute() / cluster.name
+    folder.mkdir(parents=True, exist_ok=True)
+    job_file = folder / "job.yaml"
+    job_file.write_text(text := dump_job(job))
+    written, commands = [job_file], list[list[str]]()
+    if where == "slurm":
+        written.append(folder / "slurm.sh")
+        written[-1].write_text(slurm(cluster, job_file, run))
+        commands = [["sbatch", str(written[-1])]]
+    elif where == "kuberay":
+        written.append(folder / "rayjob.yaml")
+        written[-1].write_text(kuberay(cluster, text, run))
+        commands = [["kubectl", "apply", "-f", str(written[-1])]]
+    elif where == "launcher":
+        commands = launcher_commands(Path(target), job_file, run)
+    said: list[str] = []
+    if where == "to" and hand_over:
+        said = [to_running(target, job_file, run)]
+    while hand_over and commands and (heard := handed_over(commands[0])) is not None:
+        said.append(heard)
+        commands = commands[1:]
+    left = [shlex.join(command) for command in commands]
+    return {"files": list(map(str, written)), "said": said, "left": left}
+
+
+def slurm(cluster: Cluster, job: Path, run: Path) -> str:
+    """The batch script that starts the run, or goes on with it."""
+    extra = [f"#SBATCH --partition={shlex.quote(cluster.partition)}"] if cluster.partition else []
+    extra += [f"#SBATCH --gpus-per-node={cluster.gpus}"] if cluster.gpus else []
+    return _filled(
+        "slurm.sh",
+        cluster,
+        minutes=max(1, round(60 * cluster.hours)),
+        extra="\n".join(extra),
+        log=shlex.quote(f"{run}.log"),
+        run=shlex.quote(str(run)),
+        job=shlex.quote(str(job)),
+        setup=cluster.setup,
+    )
+
+
+def kuberay(cluster: Cluster, job: str, run: Path) -> str:
+    """A RayJob with its job file and a network policy, as YAML.
+
+    Raises:
+        InputError: without an image or a claim.
+    """
+    for what in ("image", "claim"):
+        if not getattr(cluster, what):
+            raise InputError(f"--kuberay needs --{what}: {_why(what)}")
+    there = shlex.quote(str(run))
+    tune = f"rungwise tune /etc/rungwise/job.yaml --out {there} --address auto"
+    again = f"rungwise resume {there} --address auto"
+    script = f"if [ -s {there}/events.jsonl ]; then {again}; else {tune}; fi"
+    return _filled(
+        "rayjob.yaml",
+        cluster,
+        job=json.dumps(job),  # JSON is YAML: nothing in the job can break out of its place
+        entrypoint=json.dumps(f"sh -c {shlex.quote(script)}"),
+        image=json.dumps(cluster.image),
+        claim=json.dumps(cluster.claim),
+        storage=json.dumps(str(run.parent)),
+        seconds=round(3600 * cluster.hours),
+        workers=cluster.nodes - 1,
+        ray=importlib.metadata.version("ray"),
+    )
+
+
+def launcher_commands(file: Path, job: Path, run: Path) -> list[list[str]]:
+    """What starts the cluster of a launcher file and the job on it.
+
+    Raises:
+        InputError: Ray refuses the file.
+    """
+    checked_launcher(file)
+    there = f"~/{run.name}.job.yaml"
+    tune = f"rungwise tune {there} --out {shlex.quote(str(run))} --address auto"
+    return [
+        ["ray", "up", "--yes", str(file)],
+        ["ray", "rsync-up", str(file), str(job), there],
+        ["ray", "exec", "--tmux", str(file), tune],
+    ]
+
+
+def checked_launcher(file: Path) -> dict[str, Any]:
+    """A launcher file as Ray completes it.
+
+    Raises:
+        InputError: naming what Ray finds wrong.
+    """
+    import yaml
+    from jsonschema import ValidationError
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    if not file.is_file():
+        raise InputError(f"There is no {file}. {DEPLOY / 'launcher.yaml'} is one to start from.")
+    try:
+        config = prepare_config(yaml.safe_load(file.read_text()))
+        validate_config(config)
+    except ValidationError as error:
+        place = ".".join(map(str, error.absolute_path))
+        raise InputError(
+            f"{file} is no launcher file of Ray{f', at {place}' if place else ''}: {error.message}."
+        ) from error
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{file} is no launcher file of Ray ({error!r}).") from error
+    return config
+
+
+def to_running(address: str, job: Path, run: Path) -> str:
+    """Hand the job to a Ray that runs, through its job server; the id it gets there.
+
+    Raises:
+        InputError: there is no Ray at the address, or it refuses.
+    """
+    from ray.job_submission import JobSubmissionClient
+
+    tune = f"rungwise tune job.yaml --out {shlex.quote(str(run))} --address auto"
+    try:
+        client = JobSubmissionClient(address)
+        # The folder holds the job file alone: the cluster has its own rungwise.
+        return client.submit_job(entrypoint=tune, runtime_env={"working_dir": str(job.parent)})
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InputError(f"{address} does not take the job: {error}") from error
+
+
+def handed_over(command: list[str]) -> str | None:
+    """Run a tool if it is here; what it says, or None where it is not.
+
+    Raises:
+        InputError: it refuses.
+    """
+    if shutil.which(command[0]) is None:
+        return None
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"`{shlex.join(command)}` says: {(done.stderr or done.stdout).strip()}")
+    return done.stdout.strip()
+
+
+def _filled(template: str, cluster: Cluster, **more: Any) -> str:
+    return _Template((DEPLOY / template).read_text()).substitute(vars(cluster) | more)
+
+
+def _why(field: str) -> str:
+    if field == "image":
+        return "the image that its pods run, with `rungwise` and this version of Ray."
+    return "the claim of a volume that all pods can write, where the run is kept."

@@ -1,0 +1,123 @@
+# pyright: basic
+"""A real browser, driven over its own protocol: what a page loads, says and shows."""
+
+import base64
+import itertools
+import json
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from websockets.sync.client import connect
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or ""
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-extensions",
+    "--hide-scrollbars",
+    "--no-first-run",
+]
+
+needs_browser = pytest.mark.skipif(
+    not BROWSER, reason="no Chromium on this machine (apt-get install chromium)"
+)
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, socket):
+        self.socket, self.ids = socket, itertools.count(1)
+        self.requests, self.errors = [], []
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **params):
+        number = next(self.ids)
+        self.socket.send(json.dumps({"id": number, "method": method, "params": params}))
+        while True:
+            said = json.loads(self.socket.recv(timeout=30))
+            if said.get("id") == number:
+                assert "error" not in said, said
+                return said["result"]
+            self._note(said)
+
+    def _note(self, said):
+        about = said.get("params", {})
+        match said.get("method"):
+            case "Network.requestWillBeSent":
+                self.requests.append(about["request"]["url"])
+            case "Runtime.exceptionThrown":
+                self.errors.append(about["exceptionDetails"].get("text", ""))
+            case "Log.entryAdded" if about["entry"]["level"] == "error":
+                self.errors.append(about["entry"]["text"])
+            case "Runtime.consoleAPICalled" if about["type"] == "error":
+                self.errors.append(str(about["args"]))
+
+    def open(self, url, width=1280, height=900):
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            **{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        self.call("Page.navigate", url=url)
+
+    def ask(self, expression):
+        said = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in said, said
+        return said["result"].get("value")
+
+    def wait(self, expression, seconds=20.0):
+        """What the expression is as soon as it is true; fails if it never is."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if value := self.ask(expression):
+                return value
+            time.sleep(0.03)
+        raise AssertionError(f"never true: {expression}; errors: {self.errors}")
+
+    def press(self, key, code=0, text=""):
+        for kind in ("keyDown", "keyUp"):
+            self.call(
+                "Input.dispatchKeyEvent",
+                **{"type": kind, "key": key, "windowsVirtualKeyCode": code, "text": text},
+            )
+
+    def dark(self, on=True):
+        value = "dark" if on else "light"
+        features = [{"name": "prefers-color-scheme", "value": value}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
+    def screenshot(self, path):
+        Path(path).write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+
+
+@contextmanager
+def browser(profile):
+    """A tab of a browser of one's own."""
+    command = [BROWSER, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-port=0"]
+    process = subprocess.Popen(
+        [*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        port_file, until = Path(profile) / "DevToolsActivePort", time.monotonic() + 60
+        while not (port_file.is_file() and port_file.read_text().strip()):
+            assert time.monotonic() < until and process.poll() is None, "the browser did not start"
+            time.sleep(0.05)
+        port = port_file.read_text().split()[0]
+        with urlopen(f"http://127.0.0.1:{port}/json") as answer:
+            tab = next(t for t in json.load(answer) if t["type"] == "page")
+        with connect(tab["webSocketDebuggerUrl"], max_size=None, open_timeout=30) as socket:
+            yield Page(socket)
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -1,0 +1,258 @@
+# pyright: basic
+"""A job for a cluster: its files are what the cluster's own rules accept, and are handed over."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from command_line import answer, command, rungwise
+from jsonschema import Draft202012Validator
+
+from cluster.submit import DEPLOY, Cluster, checked_launcher, handed_over, kuberay, slurm
+from envs.validation import InputError
+from tune_jobs.loading import dump_job, load_job, parse_job
+
+CRDS = Path(__file__).parents[3] / "shared" / "data" / "kuberay_crds.tar.gz"
+ON_KUBERNETES = {"name": "sweep", "image": "registry/rungwise:1", "claim": "runs", "nodes": 3}
+HOSTILE = "/shared/runs/$(touch sprung)'; touch sprung #\n\"x"
+
+
+def manifests(**changed):
+    cluster = Cluster(**ON_KUBERNETES | changed)
+    text = kuberay(cluster, dump_job(load_job("cartpole")), Path("/runs/sweep"))
+    return {document["kind"]: document for document in yaml.safe_load_all(text)}
+
+
+@pytest.fixture(scope="module")
+def schema():
+    """The schema of a RayJob as Kubernetes holds it: what it does not name is refused."""
+    if not CRDS.is_file():
+        pytest.skip("KubeRay's definitions are not on this machine (shared/data)")
+    with tarfile.open(CRDS) as archive:
+        member = next(m for m in archive.getmembers() if m.name.endswith("rayjobs.yaml"))
+        file = archive.extractfile(member)
+        assert file is not None
+        definition = yaml.load(file, yaml.CSafeLoader)
+    found = next(v for v in definition["spec"]["versions"] if v["name"] == "v1")
+    return Draft202012Validator(strict(found["schema"]["openAPIV3Schema"]))
+
+
+def strict(node):
+    if isinstance(node, dict):
+        node = {key: strict(value) for key, value in node.items()}
+        if "properties" in node and "x-kubernetes-preserve-unknown-fields" not in node:
+            node.setdefault("additionalProperties", False)
+    return [strict(one) for one in node] if isinstance(node, list) else node
+
+
+def test_the_rayjob_is_what_kuberay_accepts_and_a_typo_is_not(schema):
+    job = manifests(gpus=2)["RayJob"]
+    assert [error.message for error in schema.iter_errors(job)] == []
+    job["spec"]["rayClusterSpec"]["headGroupSpec"]["rayStartParms"] = {}
+    assert any("rayStartParms" in error.message for error in schema.iter_errors(job))
+
+
+def test_the_rayjob_asks_for_what_the_cluster_has_and_for_a_token():
+    spec = manifests(gpus=2, cpus=6)["RayJob"]["spec"]["rayClusterSpec"]
+    assert spec["authOptions"] == {"mode": "token"}
+    (workers,) = spec["workerGroupSpecs"]
+    assert workers["maxReplicas"] == 2
+    for group in (spec["headGroupSpec"], workers):
+        limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
+        assert limits == {"cpu": "6", "memory": "32Gi", "nvidia.com/gpu": "2"}
+
+
+def test_the_job_arrives_in_the_cluster_as_it_is():
+    job = load_job("cartpole")
+    told = manifests()["ConfigMap"]["data"]["job.yaml"]
+    assert parse_job(told, "job.yaml") == job
+
+
+def test_nothing_in_a_path_becomes_a_command(tmp_path):
+    script = slurm(Cluster(), tmp_path / "job.yaml", Path(HOSTILE))
+    line = next(line for line in script.splitlines() if line.startswith("export RUN="))
+    rest = script[script.index(line) :].partition(" JOB=")[0]
+    done = subprocess.run(
+        ["bash", "-c", f'{rest}; printf %s "$RUN"'], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == HOSTILE and not (tmp_path / "sprung").exists()
+    text = kuberay(Cluster(**ON_KUBERNETES), "a: 1\n---\nb: 2\n", Path(HOSTILE))
+    documents = list(yaml.safe_load_all(text))
+    assert [d["kind"] for d in documents] == ["ConfigMap", "RayJob", "NetworkPolicy"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": "My Job"}, "small letters"),
+        ({"namespace": "a;b"}, "small letters"),
+        ({"nodes": 0}, "nodes"),
+        ({"setup": "a\nrm -rf /"}, "one line"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused(changed, said):
+    with pytest.raises(InputError, match=said):
+        Cluster(**changed)
+
+
+def test_a_slurm_script_is_sound_bash_and_asks_for_the_cluster(tmp_path):
+    cluster = Cluster(nodes=2, cpus=4, gpus=1, hours=1.5, partition="short", setup="true")
+    script = slurm(cluster, tmp_path / "job.yaml", tmp_path / "run")
+    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+    asked = [line for line in script.splitlines() if line.startswith("#SBATCH")]
+    for option in ("--nodes=2", "--time=90", "--gpus-per-node=1", "--partition=short", "--requeue"):
+        assert f"#SBATCH {option}" in asked
+
+
+def test_the_launcher_file_that_we_ship_is_accepted_by_ray_and_a_typo_is_not(tmp_path):
+    assert checked_launcher(DEPLOY / "launcher.yaml")["provider"]["type"] == "local"
+    typo = tmp_path / "typo.yaml"
+    typo.write_text((DEPLOY / "launcher.yaml").read_text() + "head_node_typo: {}\n")
+    with pytest.raises(InputError, match="head_node_typo"):
+        checked_launcher(typo)
+    with pytest.raises(InputError, match="is one to start from"):
+        checked_launcher(tmp_path / "none.yaml")
+
+
+def test_the_command_writes_the_files_and_says_what_is_left(tmp_path):
+    run = ("--run", "/shared/runs/sweep", "--render", "--json")
+    told = answer(rungwise("submit", "cartpole", "--slurm", *run, cwd=tmp_path))
+    assert [Path(f).name for f in told["files"]] == ["job.yaml", "slurm.sh"]
+    assert told["left"] == [f"sbatch {tmp_path}/submitted/rungwise/slurm.sh"]
+    neither = rungwise("submit", "cartpole", *run, cwd=tmp_path)
+    assert neither.returncode == 2 and "Say where" in neither.stderr
+
+
+def test_a_tool_that_refuses_is_quoted():
+    assert handed_over(["no-such-tool-here"]) is None
+    with pytest.raises(InputError, match="says: nothing to be had"):
+        handed_over(["sh", "-c", "echo nothing to be had >&2; exit 3"])
+
+
+# A real SLURM of one node, as root and alone: it is a cluster of its own and touches no other.
+
+
+@pytest.fixture(scope="module")
+def slurm_cluster(tmp_path_factory):
+    tools = ("slurmctld", "slurmd", "munged", "sbatch", "unshare")
+    if os.geteuid() != 0 or not all(shutil.which(tool) for tool in tools):
+        pytest.skip("no SLURM on this machine (apt-get install slurm-wlm munge, as root)")
+    if shutil.which("squeue") and subprocess.run(["squeue"], capture_output=True).returncode == 0:
+        pytest.skip("a SLURM runs on this machine, which is left alone")
+    place = tmp_path_factory.mktemp("slurm")
+    host = os.uname().nodename.partition(".")[0]
+    (place / "slurm.conf").write_text(f"""
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={place}/munge.socket
+StateSaveLocation={place}/state
+SlurmdSpoolDir={place}/spool
+SlurmctldPidFile={place}/slurmctld.pid
+SlurmdPidFile={place}/slurmd.pid
+SlurmctldLogFile={place}/slurmctld.log
+SlurmdLogFile={place}/slurmd.log
+SlurmctldPort=26817
+SlurmdPort=26818
+ProctrackType=proctrack/pgid
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+ReturnToService=2
+NodeName={host} NodeAddr=127.0.0.1 CPUs={os.cpu_count()} RealMemory=4000 State=UNKNOWN
+PartitionName=all Nodes={host} Default=YES MaxTime=60 State=UP OverSubscribe=FORCE:4
+""")
+    for folder in ("state", "spool"):
+        (place / folder).mkdir()
+    key = place / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o600)
+    environment = os.environ | {"SLURM_CONF": str(place / "slurm.conf")}
+    munged = ["munged", "--force", f"--key-file={key}", f"--socket={place}/munge.socket"]
+    munged += [f"--{what}-file={place}/munge.{what}" for what in ("pid", "log", "seed")]
+    daemons = []
+    try:
+        for words in ([*munged, "--foreground"], ["slurmctld", "-D"], ["slurmd", "-D"]):
+            daemons.append(
+                subprocess.Popen(
+                    words,
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=(place / f"{words[0]}.err").open("w"),
+                )
+            )
+            time.sleep(1)
+        until = time.monotonic() + 60
+        idle = ["sinfo", "-h", "-o", "%t"]
+        while (
+            "idle"
+            not in subprocess.run(
+                idle, env=environment, capture_output=True, text=True
+            ).stdout.split()
+        ):
+            if time.monotonic() > until:
+                logs = [p.read_text()[-500:] for p in place.glob("*.log")]
+                pytest.skip(f"SLURM does not start here: {logs}")
+            time.sleep(0.5)
+        yield environment
+    finally:
+        for daemon in reversed(daemons):
+            daemon.terminate()
+            daemon.wait(20)
+
+
+def ended(environment, number, seconds):
+    """How a SLURM job ended."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        shown = subprocess.run(
+            ["scontrol", "show", "job", number], env=environment, capture_output=True, text=True
+        ).stdout
+        state = shown.partition("JobState=")[2].partition(" ")[0]
+        if state not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"):
+            return state
+        time.sleep(1)
+    return "still running"
+
+
+def batch(environment, tmp_path, run, job="cartpole"):
+    """Submit by the command; the job's number."""
+    setup = f"export PATH={Path(sys.executable).parent}:$PATH HOME={tmp_path}"
+    words = ("--run", run, "--name", run.name, "--cpus", 1, "--memory-gib", 1, "--hours", 0.5)
+    done = subprocess.run(
+        command("submit", job, "--slurm", *words, "--setup", setup, "--json"),
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return answer(done)["said"][0].split()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_job_runs_under_a_real_slurm_and_a_failed_start_is_failed(slurm_cluster, tmp_path):
+    job = tmp_path / "tiny.yaml"
+    job.write_text("env: CartPole-v1\nalgo: ppo\niterations: 2\nevaluation_episodes: 0\n")
+    good = batch(slurm_cluster, tmp_path, tmp_path / "good", job)
+    # Two on one node: the end of neither touches the other.
+    other = batch(slurm_cluster, tmp_path, tmp_path / "other", job)
+    for number, run in ((good, "good"), (other, "other")):
+        log = tmp_path / f"{run}.log"
+        state = ended(slurm_cluster, number, 400)
+        assert state == "COMPLETED", log.read_text()[-3000:] if log.exists() else state
+        assert (tmp_path / run / "report.html").is_file()
+    # Its directory is used and holds no run: nothing can start there.
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "something").write_text("")
+    assert ended(slurm_cluster, batch(slurm_cluster, tmp_path, tmp_path / "bad", job), 400) == (
+        "FAILED"
+    )
