@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -85,11 +86,12 @@ class Serve:
 
             serving.start(self.checkpoint, self.host, port, token, self.replicas)
             announce((self.host, port), token, console, self.json)
-            tell = Console(stderr=True).print
+            tell, stop = Console(stderr=True).print, stopped()
             if self.follow:
                 swap = serving.swap
-                serving.follow(self.checkpoint, lambda c: swap(c, token, self.replicas), tell)
-            threading.Event().wait()
+                serving.follow(self.checkpoint, lambda c: swap(c, token, self.replicas), tell, stop)
+            stop.wait()
+            raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,21 @@ def announce(at: tuple[str | int, ...], token: str | None, console: Console, as_
         console.print("Ctrl-C stops it.", style="dim")
 
 
+def stopped() -> threading.Event:
+    """What the first Ctrl-C sets from now on; the second interrupts as ever.
+
+    An exception in the midst of a call of Ray's may be lost in there.
+    """
+    event = threading.Event()
+
+    def stop(*_: Any) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, stop)
+    return event
+
+
 def listen(app: ASGIApp, door: socket.socket) -> None:
     """Serve until the process is asked to stop."""
     import uvicorn
@@ -240,4 +257,8 @@ def listen(app: ASGIApp, door: socket.socket) -> None:
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
     )
-    uvicorn.Server(config).run(sockets=[door])
+    server = uvicorn.Server(config)
+    server.run(sockets=[door])
+    # It raises the signal anew only after its loop has begun to end, where asyncio may swallow it.
+    if server.should_exit:
+        raise KeyboardInterrupt

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -220,11 +221,15 @@ def newest(checkpoint: Path) -> Path:
     return max((p.parent for p in beside), default=checkpoint, key=lambda p: p.name)
 
 
-def follow(checkpoint: Path, change: Callable[[Path], None], tell: Callable[[str], None]) -> None:
-    """Swap to every newer checkpoint of the trial that fits, until the process is stopped."""
+def follow(
+    checkpoint: Path,
+    change: Callable[[Path], None],
+    tell: Callable[[str], None],
+    stop: threading.Event,
+) -> None:
+    """Swap to every newer checkpoint of the trial that fits, until it is to stop."""
     current, first = checkpoint, Policy.load(checkpoint)
-    while True:
-        time.sleep(1)
+    while not stop.wait(1):
         if (latest := newest(checkpoint)) == current:
             continue
         try:
