@@ -52,8 +52,10 @@ class Charging(Protocol):
 class CandidateRunner(ColumnRunner):
     """Tries K actions from the same state before each step, and judges them."""
 
-    def _chosen(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
+    def _act(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
         """The step to be done (see :class:`ColumnRunner`), one of K candidates."""
+        if "candidates" not in self.needs:
+            return super()._act()
         policy: Any = self.module
         K, B, world = self.settings.candidates, self.env.num_envs, self.env.world
         again = np.repeat(np.arange(B), K)

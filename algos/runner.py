@@ -30,7 +30,6 @@ from algos.episodes import UNDERSTOOD, EpisodeStatistics, RolloutStatistics, con
 from algos.models.base import PolicyModule, observation_columns
 from algos.rollout import Array, Rollout, episode_numbers, first_episodes
 from algos.watchdog import Watchdog
-from envs.arrays import take
 from envs.batched import BatchedVectorEnv
 from envs.validation import InputError
 
@@ -222,33 +221,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def _act(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
         """Action columns [B, ...], what else to store of the step, and values [B]."""
         policy: Any = self.module
-        if "candidates" in self.needs:
-            return self._chosen()
         action, logps, value = policy.decide(self.observation, self.generator)
         acted, found = ({name: part.numpy() for name, part in d.items()} for d in (action, logps))
         return acted, found, value.numpy()
-
-    def _chosen(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
-        """One of K candidates, all of which are tried from the same state [B] and judged."""
-        policy: Any = self.module
-        K, B = self.settings.candidates, self.env.num_envs
-        again = np.repeat(np.arange(B), K)
-        action, logp, value = policy.act(
-            {name: column[again] for name, column in self.observation.items()}, self.generator
-        )
-        every = {name: part.numpy() for name, part in action.items()}
-        tried = self._guarded(
-            self.env.world.step, take(self.env.state, again), policy.head.env_action(every)
-        )
-        judged = tried.reward.reshape(B, K)
-        best = judged.argmax(1) if self.settings.execute == "best" else 0
-        place = np.arange(B) * K + best
-        found = {
-            f"candidates.{name}": part.reshape(B, K, *part.shape[1:])
-            for name, part in every.items()
-        }
-        found |= {"judged": judged, "logp": logp.numpy()[place]}
-        return {name: part[place] for name, part in every.items()}, found, value.numpy()[place]
 
     def _recorded(self, rollout: Rollout) -> Columns:
         """The steps as they happened, for a file."""
