@@ -15,7 +15,6 @@ import algos
 from algos.learner import PROGRESS
 from algos.losses import total
 from algos.models import MODELS
-from algos.runner import ColumnRunner
 
 # Threads that wait for each other cost more than they bring to networks of this size: on a busy
 # machine ten times as much.
@@ -60,10 +59,10 @@ def _config(algo, env, env_kwargs, seed, chosen, iterations=5):
 
 
 def runner(env, env_kwargs=None, *, algo="ppo", seed=0, worker_index=0, **changed) -> Any:
-    """A runner in this process, without Ray."""
+    """The algorithm's own runner in this process, without Ray."""
     config = _config(algo, env, env_kwargs, seed, settings(algo, **changed))
     torch.manual_seed(seed)
-    return ColumnRunner(config=config, worker_index=worker_index)
+    return config.env_runner_cls(config=config, worker_index=worker_index)
 
 
 def learner(env, *, algo="ppo", seed=0, **changed) -> Any:
