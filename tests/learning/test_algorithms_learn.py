@@ -23,8 +23,9 @@ EPISODES = {"gamma": 1.0, "rollout_length": 10, "entropy_coef": 0.002, "entropy_
 
 ON_CARTPOLE: dict[str, dict[str, Any]] = {
     "ppo": {"num_envs": 8, "rollout_length": 256, "minibatch_size": 256, "epochs": 6, "lr": 2e-3},
+    # Without a clip twice this learning rate is too high: two of eight seeds collapsed.
     "reinforce": {
-        **{"num_envs": 16, "rollout_length": 128, "minibatch_size": 256, "lr": 2e-3, "lam": 0.98},
+        **{"num_envs": 16, "rollout_length": 128, "minibatch_size": 256, "lr": 1e-3, "lam": 0.98},
     },
     "grpo": {
         **{"num_envs": 32, "group_size": 8, "rollout_length": 500, "minibatch_size": 256},
