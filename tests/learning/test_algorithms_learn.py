@@ -23,16 +23,18 @@ EPISODES = {"gamma": 1.0, "rollout_length": 10, "entropy_coef": 0.002, "entropy_
 
 ON_CARTPOLE: dict[str, dict[str, Any]] = {
     "ppo": {"num_envs": 8, "rollout_length": 256, "minibatch_size": 256, "epochs": 6, "lr": 2e-3},
-    # Without a clip twice this learning rate is too high: two of eight seeds collapsed.
+    # Nothing holds a step back here: at twice this learning rate two of eight seeds collapsed, and a
+    # clipped norm would leave the policy what the much larger error of the value does not take.
     "reinforce": {
         **{"num_envs": 16, "rollout_length": 128, "minibatch_size": 256, "lr": 1e-3, "lam": 0.98},
+        **{"grad_clip": 0.0},
     },
     "grpo": {
         **{"num_envs": 32, "group_size": 8, "rollout_length": 500, "minibatch_size": 256},
         **{"epochs": 2, "lr": 3e-3},
     },
 }
-ITERATIONS = {"ppo": 40, "reinforce": 150, "grpo": 60}
+ITERATIONS = {"ppo": 40, "reinforce": 200, "grpo": 60}
 
 ON_CAUSAL: dict[str, dict[str, Any]] = {
     "ppo": {**EPISODES, "rollout_length": 20, "num_envs": 64, "minibatch_size": 256, "lr": 2e-3},
