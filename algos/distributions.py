@@ -221,6 +221,52 @@ class BetaValue:
         return torch.full_like(self.beta.concentration1, math.log(2))
 
 
+class NormalValue:
+    """A value in [-1, 1] with a normal density that is cut off at both ends; ``params [N, 2]``.
+
+    The first parameter, through tanh, is where the peak lies; the second is the log standard
+    deviation that the values would have if nothing were cut off. The larger it is, the more alike
+    all values are.
+    """
+
+    def __init__(self, params: Tensor) -> None:
+        self.mean, self.log_std = params[..., 0].tanh(), params[..., 1].clamp(-10, 3)
+        self.std = self.log_std.exp()
+        self._ends = [(end - self.mean) / self.std for end in (-1, 1)]
+        self._low, self._high = (torch.erf(end * math.sqrt(0.5)) for end in self._ends)
+        self._kept = 0.5 * (self._high - self._low)  # the share that is not cut off
+
+    def sample(self, generator: torch.Generator | None = None) -> Action:
+        """Draw by the inverse of the distribution function."""
+        share = torch.rand(self.mean.shape, generator=generator, device=self.mean.device)
+        place = self._low + share * (self._high - self._low)
+        # Where it rounds to 1 its inverse would be infinite.
+        z = math.sqrt(2) * torch.erfinv(place.clamp(-1 + 2**-23, 1 - 2**-23))
+        return {"value": (self.mean + self.std * z).clamp(-1, 1)}
+
+    def mode(self) -> Action:
+        """The peak."""
+        return {"value": self.mean}
+
+    def logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Log-density over [-1, 1]."""
+        z = (action["value"] - self.mean) / self.std
+        return -0.5 * z * z - 0.5 * math.log(2 * math.pi) - self.log_std - self._kept.log()
+
+    def entropy(self) -> Tensor:
+        """Differential entropy; the uniform density has log 2."""
+        low, high = (e * (-0.5 * e * e).exp() / math.sqrt(2 * math.pi) for e in self._ends)
+        whole = 0.5 * math.log(2 * math.pi * math.e) + self.log_std + self._kept.log()
+        return whole + 0.5 * (low - high) / self._kept
+
+    def max_entropy(self) -> Tensor:
+        """Entropy of the uniform density on [-1, 1]."""
+        return torch.full_like(self.mean, math.log(2))
+
+
+Value: TypeAlias = BinnedValue | BetaValue | NormalValue
+
+
 class Choose:
     """One of A choices and a value in [-1, 1] that goes with it.
 
@@ -230,9 +276,7 @@ class Choose:
         value: the distribution of the value given its parameters ``[..., K]``.
     """
 
-    def __init__(
-        self, outputs: Tensor, mask: Tensor | None, value: type[BinnedValue | BetaValue]
-    ) -> None:
+    def __init__(self, outputs: Tensor, mask: Tensor | None, value: type[Value]) -> None:
         self.choice = Categorical(outputs[..., 0], mask)
         self.params = outputs[..., 1:]
         self.value = value
@@ -263,7 +307,7 @@ class Choose:
         """The probabilities of the choices."""
         return self.choice.choice_probabilities()
 
-    def _at(self, action: Mapping[str, Tensor]) -> BinnedValue | BetaValue:
+    def _at(self, action: Mapping[str, Tensor]) -> Value:
         rows = torch.arange(len(self.params), device=self.params.device)
         return self.value(self.params[rows, action["choice"]])
 

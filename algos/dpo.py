@@ -18,9 +18,8 @@ from algos.algorithm import ColumnAlgorithm
 from algos.column_config import ColumnConfig
 from algos.columns import Columns
 from algos.config import EpisodeSettings
-from algos.environments import make_vector_env
 from algos.exploration import entropies
-from algos.heads import Head, TopKHead
+from algos.heads import Head
 from algos.losses import dpo_loss
 from algos.pairs import (
     IMAGINED,
@@ -92,32 +91,24 @@ class DPO(ColumnAlgorithm):
         config.env_runners(env_runner_cls=CandidateRunner)
         return config
 
-    def setup(self, config: Any) -> None:
-        """A judge that cannot judge is refused before any runner is made."""
-        if config.settings.pairs == IMAGINED:
-            made = make_vector_env(config.env, config.env_config, 1)
-            made.close()
-            check_belief(getattr(made, "world", None), config.env)
-        super().setup(config)
-
     @staticmethod
     def needs(settings: DPOSettings) -> frozenset[Need]:
-        """What the pairs are made of."""
+        """What the pairs are made of: whole actions, or episodes of them."""
         if settings.pairs in TRIED:
-            return frozenset({"candidates"})
-        return frozenset({"starts"}) if settings.pairs == "groups" else frozenset()
+            return frozenset({"candidates", "whole"})
+        return frozenset({"starts", "whole"} if settings.pairs == "groups" else {"whole"})
 
     @staticmethod
     def suits(settings: DPOSettings, head: Head) -> None:
-        """Recorded pairs must be there, and an action must be one choice or a few."""
-        if isinstance(head, TopKHead) and head.rows > 1:
-            raise InputError(
-                f"DPO compares whole actions, and of picks in {head.rows} rows at once it cannot "
-                "tell which were better: take ppo, reinforce or grpo, which give each row its own "
-                "credit, or action='latent'."
-            )
+        """Recorded pairs must be there."""
         if settings.pairs not in COLLECTED:
             recorded_pairs(settings.pairs)
+
+    @staticmethod
+    def fits(settings: DPOSettings, world: Any, env_id: str) -> None:
+        """A judge that cannot judge is refused before any runner is made."""
+        if settings.pairs == IMAGINED:
+            check_belief(world, env_id)
 
     @staticmethod
     def reference_every(settings: DPOSettings) -> int | None:

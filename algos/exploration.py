@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 import torch
 
 from algos.distributions import Dist
+from algos.schedules import Kind, schedule
 
 
 def adapted_entropy_coef(
@@ -26,6 +30,32 @@ def adapted_kl_coef(coef: float, kl: float, target: float) -> float:
     elif kl < target / 1.5:
         coef /= 2
     return min(max(coef, 1e-6), 1e3)
+
+
+def scheduled_log_std(
+    kind: Kind | Literal["performance"],
+    start: float,
+    end: float,
+    progress: float,
+    score: float | None,
+    scores: tuple[float, float],
+) -> float | None:
+    """The log standard deviation from now on, or None where it stays as it is.
+
+    Args:
+        kind: ``constant``, ``linear``, ``cosine``, or ``performance``: linear in how far the score
+            has come on its way between ``scores``.
+        start: its value at the beginning.
+        end: its value at the end.
+        progress: share of training done.
+        score: the latest; None where no episode was finished.
+        scores: those at which it leaves its start and at which it reaches its end.
+    """
+    if kind == "performance":
+        if score is None or math.isnan(score):
+            return None
+        kind, progress = "linear", (score - scores[0]) / (scores[1] - scores[0])
+    return schedule(kind, start, end, progress)
 
 
 def marginal_entropy(probabilities: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from torch import Tensor
 
@@ -19,7 +20,9 @@ from algos.distributions import (
     Dist,
     Gaussian,
     MultiCategorical,
+    NormalValue,
     Product,
+    Value,
     columns_of,
 )
 from algos.topk import TopK
@@ -204,8 +207,20 @@ class TopKHead(Head):
         return {"picks": np.asarray(action, np.int64)}
 
 
+VALUES: Mapping[str, type[Value]] = {
+    "bins": BinnedValue,
+    "beta": BetaValue,
+    "normal": NormalValue,
+}
+"""How the value of a choice is drawn, by the setting ``value_distribution``."""
+
+
 class ChooseHead(Head):
-    """A logit for each choice and the parameters of its value."""
+    """A logit for each choice and the parameters of its value.
+
+    Normal values have one spread for all choices, which does not depend on the observation: so any
+    number of choices fits, and it can be steered from outside.
+    """
 
     columns = ("choice", "value")
 
@@ -213,18 +228,24 @@ class ChooseHead(Head):
         super().__init__(space)
         choice: Any = space["choice"]
         self.choices, self.start = int(choice.n), int(choice.start)
-        self.value = BinnedValue if value == "bins" else BetaValue
-        self.per_choice = 1 + (bins if value == "bins" else 2)
+        self.value = VALUES[value]
+        self.free = int(value == "normal")
+        self.per_choice = 1 + {"bins": bins, "beta": 2, "normal": 1}[value]
         self.size = self.choices * self.per_choice
 
     def dist(self, outputs: Tensor, free: Tensor | None = None, mask: Tensor | None = None) -> Dist:
         """See :class:`Head`; any number of choices is acted among."""
-        return Choose(outputs.view(len(outputs), -1, self.per_choice), mask, self.value)
+        each = outputs.view(len(outputs), -1, self.per_choice)
+        if self.free:
+            spread = outputs.new_zeros(1) if free is None else free
+            each = torch.cat([each, spread.expand(*each.shape[:2], 1)], -1)
+        return Choose(each, mask, self.value)
 
     def named(self, outputs: Tensor, free: Tensor) -> dict[str, Tensor]:
         """See :class:`Head`."""
         each = outputs.view(len(outputs), -1, self.per_choice)
-        return {"choice": each[..., 0], "value": each[..., 1:]}
+        spread = {"value (spread)": free} if self.free else {}
+        return {"choice": each[..., 0], "value": each[..., 1:]} | spread
 
     def env_action(self, action: Columns) -> Any:
         """See :class:`Head`."""
@@ -290,7 +311,8 @@ def head_for(space: spaces.Space[Any], value: str = "bins", bins: int = 21) -> H
         space: Discrete, MultiDiscrete, MultiBinary, a Box of floats, or a Dict or Tuple of them;
             Dict(choice=Discrete, value=Box(-1, 1)) is a choice with a value of its own, and a Box
             of whole numbers from -1 [R, k] are k picks in each of R rows.
-        value: ``bins`` (a grid of ``bins`` points) or ``beta``: how the value of a choice is drawn.
+        value: how the value of a choice is drawn: ``bins`` (a grid of ``bins`` points), ``beta`` or
+            ``normal``.
         bins: number of grid points.
 
     Raises:

@@ -18,10 +18,9 @@ import numpy as np
 
 from envs.arrays import Bools, Floats, Ints, Keys, take
 from envs.causal import roots as root_fits
-from envs.causal.linear import Basis, basis, fit, one_thread
+from envs.causal.linear import REACH, Basis, Units, basis, fit, one_thread
 from envs.causal.roots import Roots
 from envs.causal.scm import Scm, column, put_column
-from envs.causal.student import REACH
 
 PARTS = 7
 """Into how many equal parts of the probe points' range the uncertainty is divided."""
@@ -66,7 +65,12 @@ class FamilyStudent:
 
     @one_thread
     def __init__(
-        self, nodes: int, features: Callable[[int], Floats], probes: Floats, ridge: float
+        self,
+        nodes: int,
+        features: Callable[[int], Floats],
+        probes: Floats,
+        ridge: float,
+        units: Units | None = None,
     ) -> None:
         """Prepare the features.
 
@@ -76,11 +80,12 @@ class FamilyStudent:
             probes: [P, p] points at which errors and variances are averaged, where p is the most
                 parents that a node has; others use as many columns as they have parents.
             ridge: noise variance over prior variance of a weight.
+            units: those of probes and features; None: the nodes' own.
         """
         self.slots: Ints = np.arange(nodes)
         self.root_nodes: Ints = self.slots
         self.ridge = ridge
-        self._probes = probes
+        self._probes, self._units = probes, units
         box = probes * (REACH / np.abs(probes).max())
         self.bases: tuple[Basis, ...] = tuple(
             basis(np.arange(p), features(p), probes, box) for p in range(1, probes.shape[1] + 1)
@@ -126,7 +131,7 @@ class FamilyStudent:
         values = _by_node(rows)
         for p, copy, node in self._groups(state.graph, ~chosen):
             b = self.bases[p - 1]
-            x = _parents(values, state.graph, copy, node, p)
+            x = self._parents(values, state.graph, copy, node, p)
             phi = b.directions(x)
             phi[(np.abs(x) > REACH).any(axis=-1)] = 0
             gram = np.swapaxes(phi, 1, 2) @ phi
@@ -158,8 +163,12 @@ class FamilyStudent:
             b = self.bases[p - 1]
             x = np.zeros((len(copy), P, scm.nodes), np.float32)
             for place in range(p):
+                parent = graph.inputs[copy, node, place]
                 points = np.broadcast_to(self._probes[:, place], (len(copy), P))
-                put_column(x, graph.inputs[copy, node, place], points)
+                if self._units:
+                    middle, size = self._units.middle[parent], self._units.size[parent]
+                    points = middle[:, None] + points * size[:, None]
+                put_column(x, parent, points)
             f = _mechanisms(scm, copy, node, x) / np.sqrt(P)
             # One product for each node, whose rounding does not depend on how many there are.
             projected = f[:, None] @ b.probe_basis
@@ -215,6 +224,15 @@ class FamilyStudent:
             put_column(x, node, np.where(imagined[:, None], means, column(x, node)))
         return self.learn(state, x, chosen).variance.sum(axis=1)
 
+    def _parents(self, values: Floats, graph: Graph, copy: Ints, node: Ints, count: int) -> Floats:
+        """The parents' values [m, rows, p] of nodes [m] of copies [m], from values [B, n, rows]."""
+        parents = graph.inputs[copy, node, :count]
+        x = np.swapaxes(values[copy[:, None], parents], 1, 2)
+        if not self._units:
+            return x
+        x = (x - self._units.middle[parents][:, None]) / self._units.size[parents][:, None]
+        return x.astype(np.float32)  # of the rows: the ends themselves are within reach
+
     def _graph(self, scm: Scm) -> Graph:
         parents, position = scm.parents, np.argsort(scm.order, axis=1)
         places = np.where(parents, position[:, None], scm.nodes)
@@ -233,7 +251,7 @@ class FamilyStudent:
         means = np.zeros(values.shape)
         for p, copy, node in self._groups(state.graph, which):
             b = self.bases[p - 1]
-            phi = b.directions(_parents(values, state.graph, copy, node, p))
+            phi = b.directions(self._parents(values, state.graph, copy, node, p))
             means[copy, node] = (phi @ state.weights[copy, node, : b.rank, None])[..., 0]
         return means
 
@@ -249,11 +267,6 @@ def _mechanisms(scm: Scm, copy: Ints, node: Ints, x: Floats) -> Floats:
 def _by_node(rows: Floats) -> Floats:
     """Rows [B, rows, n] as [B, n, rows]."""
     return np.ascontiguousarray(np.swapaxes(rows, 1, 2))
-
-
-def _parents(values: Floats, graph: Graph, copy: Ints, node: Ints, count: int) -> Floats:
-    """The parents' values [m, rows, p] of nodes [m] of copies [m], from values [B, n, rows]."""
-    return np.swapaxes(values[copy[:, None], graph.inputs[copy, node, :count]], 1, 2)
 
 
 def _local_means(b: Basis, probes: Floats) -> Floats:

@@ -279,3 +279,5 @@ _READERS: dict[str, Callable[[Path], Model]] = {
     ".bif": read_bif,
 }
 """By the ending of a file."""
+FORMATS = tuple(_READERS)
+"""The endings of files that hold a model."""

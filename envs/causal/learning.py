@@ -22,7 +22,7 @@ from envs.causal import baselines, belief, learning_problem, record, reward
 from envs.causal.action import checked
 from envs.causal.family_student import FamilyStudent
 from envs.causal.learning_problem import Problem
-from envs.causal.linear import additive_features, joint_features
+from envs.causal.linear import Units, additive_features, joint_features
 from envs.causal.metric import Risk, probe_points, risk
 from envs.causal.observation import FAMILY_FEATURES, FEATURES, ValueHistogram, observe
 from envs.causal.params import Params
@@ -89,7 +89,7 @@ class CausalLearning(World[State]):
             names = tuple(f"node {number}" for number in range(1, example.nodes + 1))
         else:
             model = learning_problem.named_model(params)
-            self.student = _student(params, model.scm.parents[0])
+            self.student = _student(params, model.scm)
             self._common = learning_problem.common(params, model, self.student)
             names = model.names
         self.choice_names = names
@@ -273,27 +273,30 @@ def _log(excess: Floats) -> Floats:
     return np.log(np.maximum(excess, 1e-6))
 
 
-def _student(params: Params, parents: Bools) -> Student[Any]:
+def _student(params: Params, scm: Scm) -> Student[Any]:
+    parents, units = scm.parents[0], Units.of(scm)
     if params.like_family:
-        return _family_student(params, len(parents), int(parents.sum(axis=1).max()))
+        return _family_student(params, len(parents), int(parents.sum(axis=1).max()), units)
     if params.student == "mlp":
         # torch is needed by this student alone.
         from envs.causal.mlp_student import MlpStudent
 
         capacity = max(params.rows, params.observation_rows if params.observe_every else 0)
-        return MlpStudent(parents, probe_points(len(parents)), capacity, params.mlp)
-    return BayesLinear(
-        parents, probe_points(len(parents)), params.features, params.length_scale, params.ridge
-    )
+        return MlpStudent(parents, units.own(probe_points(len(parents))), capacity, params.mlp)
+    points, size = probe_points(len(parents)), params.features
+    return BayesLinear(parents, points, size, params.length_scale, params.ridge, units)
 
 
-def _family_student(params: Params, nodes: int, most_parents: int) -> FamilyStudent:
+def _family_student(
+    params: Params, nodes: int, most_parents: int, units: Units | None = None
+) -> FamilyStudent:
     kind = joint_features if params.interactions else additive_features
     return FamilyStudent(
         nodes,
         lambda parents: kind(parents, params.features, params.length_scale),
         probe_points(most_parents),
         params.ridge,
+        units,
     )
 
 

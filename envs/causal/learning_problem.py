@@ -14,6 +14,7 @@ from envs import random
 from envs.arrays import Bools, Ints, Keys
 from envs.causal import named
 from envs.causal.families import draw
+from envs.causal.linear import Units
 from envs.causal.metric import Truth, probe_points, truth
 from envs.causal.params import Params
 from envs.causal.scm import AdditiveScm, Model, Scm
@@ -55,7 +56,8 @@ def named_model(params: Params) -> Model:
 
 def _check_learnable(model: Model) -> None:
     """Refuse a model whose excess risk would not be a number."""
-    scm, points = model.scm, probe_points(len(model.names))[None]
+    scm = model.scm
+    points = Units.of(scm).own(probe_points(len(model.names)))[None]
     for node, name in enumerate(model.names):
         own = scm.mechanism(np.array([node]), points)[0]
         wrong = np.flatnonzero(~np.isfinite(own))
@@ -66,8 +68,8 @@ def _check_learnable(model: Model) -> None:
             )
             raise InputError(
                 f"The mechanism of {name} is {own[wrong[0]]:g} where {where}, but CausalLearning "
-                "compares mechanisms with all parents in (-4, 4): keep it to finite numbers there, "
-                "for example with max, min or clip."
+                "compares mechanisms over the inner four fifths of their parents' domains: keep it "
+                "to finite numbers there, for example with max, min or clip."
             )
         if not len(parents) and not scm.noise[0, node]:
             raise InputError(

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from envs import random
 from envs.arrays import Floats, Ints
+from envs.causal.scm import Scm
 
 one_thread = threadpool_limits.wrap(limits=1)
 """For what is worked out once, by long sums and eigenvectors: several threads add in another order,
@@ -27,6 +28,38 @@ _BLOCKS = (8, 12)
 """Numbers of directions are a power of two times one of these, so that triangles halve evenly."""
 _FAINT = 1e-9
 """Directions whose mean square over the box is below this are left out (all together sum to 1)."""
+
+
+REACH = 5.0
+"""Rows whose parents lie outside [-REACH, REACH] do not teach the node: the features of so few
+frequencies repeat themselves out there and would spoil the fit inside."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Units:
+    """How students see parents: in units in which every domain is [-REACH, REACH]."""
+
+    middle: Floats
+    """[n]: the middles of the nodes' domains."""
+    size: Floats
+    """[n]: what one unit is in the nodes' own."""
+
+    @classmethod
+    def of(cls, scm: Scm) -> Units:
+        """Those of a single model; a node without a domain is taken as it is."""
+        low, high = scm.low[0], scm.high[0]
+        known = high > low
+        middle = np.where(known, (low + high) / 2, 0.0)
+        return cls(middle, np.where(known, (high - low) / (2 * REACH), 1.0))
+
+    def own(self, z: Floats) -> Floats:
+        """Values [..., n] in the nodes' own units."""
+        return self.middle + z * self.size
+
+    def frequencies(self, affine: Floats, parents: Ints) -> Floats:
+        """Frequencies and phases [p + 1, D] for values in the parents' own units."""
+        own = affine[:-1] / self.size[parents, None]
+        return np.vstack((own, affine[-1] - self.middle[parents] @ own))
 
 
 @dataclasses.dataclass(frozen=True)

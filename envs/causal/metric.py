@@ -2,7 +2,8 @@
 
 Excess risk has floor 0 and is the same for every policy: a root costs the divergence of its fitted
 from its true Gaussian, any other node the mean squared error of its learnt against its noiseless
-mechanism over parents drawn from U(-4, 4).
+mechanism over parents drawn from the inner four fifths of their domains: U(-4, 4) where a domain
+is [-5, 5].
 
 The post-mortem's loss is kept under its own name for comparison only. It scores a root by the
 squared error of a constant against samples, so each root costs at least its variance (1), however
@@ -32,7 +33,7 @@ _HALF_WIDTH = 4.0
 
 
 def probe_points(nodes: int) -> Floats:
-    """Evenly spread points [PROBES, nodes] over the cube (-4, 4)."""
+    """Evenly spread points [PROBES, nodes] over the cube (-4, 4), in the students' ``Units``."""
     return _HALF_WIDTH * (2 * random.low_discrepancy(PROBES, nodes) - 1)
 
 

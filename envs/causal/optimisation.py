@@ -48,13 +48,19 @@ class Params:
     """A family of which each episode draws a model (``hard``, ``linear_random``, ...), or one model
     with a target, by name or file (``envs.causal.named``)."""
     target: str = ""
-    """The node of one model that is driven down, where the model names none or another."""
+    """The node of one model that is driven down, where the model names none or another; and of the
+    models of a pool that name none."""
     smallest: Annotated[int, AtLeastOne] = 4
     """The fewest nodes of a drawn model, the target among them and hidden ones aside."""
     largest: Annotated[int, AtLeastOne] = 8
     """The most."""
     curriculum: bool = False
     """Whether families and sizes come from a curriculum of three stages instead."""
+    pool: str = ""
+    """A file with a model of your own, or a folder of them (``envs.causal.files``), drawn beside
+    those of the family or of the curriculum."""
+    pool_share: Annotated[float, Between(0, 1, low_open=True)] = 0.5
+    """In which share of the episodes the model is one of the pool, each as likely."""
     observations: Annotated[int, Between(2)] = 20
     """How many rows are seen before the first intervention."""
     interventions: Annotated[int, AtLeastOne] = 20
@@ -77,10 +83,16 @@ class Params:
         validate(self)
         if self.precision % 2:
             raise InputError(f"Params.precision must be even, but it is {self.precision}.")
-        if self.target and (self.curriculum or self.scm in FAMILIES):
-            drawn = "a curriculum" if self.curriculum else f"the family {self.scm!r}"
+        drawn = self.curriculum or self.scm in FAMILIES
+        if self.pool and not drawn:
             raise InputError(
-                f"Params.target is {self.target!r}, but each model of {drawn} draws its own: leave "
+                "Params.pool brings models beside those that are drawn, but scm is the one model "
+                f"{self.scm!r}: choose a family, such as 'hard', or put that model into the pool."
+            )
+        if self.target and drawn and not self.pool:
+            whose = "a curriculum" if self.curriculum else f"the family {self.scm!r}"
+            raise InputError(
+                f"Params.target is {self.target!r}, but each model of {whose} draws its own: leave "
                 "it out, or choose one model with scm."
             )
 
@@ -110,6 +122,8 @@ class State:
 
 
 ROWS = ("rows", "rows_lookahead")
+FROM_POOL = "from_pool"
+"""The episode metric that is 1 where the model is one of the pool."""
 
 
 class CausalOptimisation(World[State]):
@@ -127,6 +141,7 @@ class CausalOptimisation(World[State]):
         "parent_accuracy",
         *ROWS,
         "stage",
+        FROM_POOL,
     )
     score: ClassVar = "episode_mean"
     score_mode: ClassVar = "max"
@@ -137,7 +152,8 @@ class CausalOptimisation(World[State]):
         super().__init__(params)
         self.source = _source(params)
         if params.curriculum:
-            self.stages = tuple(Stage(lesson.name, CURRICULUM[lesson]) for lesson in CURRICULUM)
+            too = f", and {params.pool_share:.0%} of the pool" if params.pool else ""
+            self.stages = tuple(Stage(le.name + too, CURRICULUM[le]) for le in CURRICULUM)
         self.choice_names = self.source.names
         n = len(self.choice_names)
         self.baselines: Mapping[str, Agent] = baselines.AGENTS
@@ -286,6 +302,7 @@ class CausalOptimisation(World[State]):
             "rows_lookahead": state.rows_lookahead,
             "length": seen.step,
             "stage": state.stage,
+            FROM_POOL: (state.problem.member > 0).astype(float),
         }
 
     def experiment(
@@ -300,10 +317,13 @@ class CausalOptimisation(World[State]):
         ``episode_mean`` and ``last3`` (its last three steps) are scores, on the scale with 1 at the
         best single intervention, and ``episode_improvement`` is from the first three to the last;
         ``incumbent`` is the target's expectation under the intervention with the lowest rows, in
-        the target's own units.
+        the target's own units; ``pool_mean`` is the score in the models of the pool alone.
         """
-        names = [name for name in self.episode_metrics if name not in ("stage", *ROWS)]
-        return {name: float(np.mean(episodes[name])) for name in names}
+        left_out = ("stage", FROM_POOL, *ROWS)
+        names = [name for name in self.episode_metrics if name not in left_out]
+        found = {name: float(np.mean(episodes[name])) for name in names}
+        own = np.asarray(episodes[FROM_POOL]) > 0
+        return found | ({"pool_mean": float(episodes[self.score][own].mean())} if own.any() else {})
 
     def beside(
         self, episodes: Mapping[str, Floats], rule: Mapping[str, Floats]
@@ -317,11 +337,17 @@ class CausalOptimisation(World[State]):
 
 
 def _source(params: Params) -> Source:
-    if params.curriculum:
-        return Lessons(tuple(CURRICULUM), params.precision)
-    if params.scm in FAMILIES:
-        lesson = Lesson("", (params.scm,), params.smallest, params.largest)
-        return Lessons((lesson,), params.precision)
+    lessons = tuple(CURRICULUM) if params.curriculum else ()
+    if not params.curriculum and params.scm in FAMILIES:
+        lessons = (Lesson("", (params.scm,), params.smallest, params.largest),)
+    if lessons and params.pool:
+        # Files may be in formats whose libraries are slow to import.
+        from envs.causal.pool import Pooled, read_pool
+
+        pool = tuple(read_pool(params.pool, params.target).values())
+        return Pooled(lessons, pool, params.pool_share, params.precision)
+    if lessons:
+        return Lessons(lessons, params.precision)
     one = model(params.scm)
     return OneModel(one.with_target(params.target) if params.target else one, params.precision)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 import numpy as np
 
 from envs import random
-from envs.arrays import Array, Floats, Keys, put, take
+from envs.arrays import Array, Bools, Floats, Keys, put, take
 from envs.causal import families
 from envs.causal.families import Drawn
 from envs.causal.optimisation_problem import (
@@ -24,7 +25,7 @@ from envs.causal.optimisation_problem import (
     noise_rows,
     solved,
 )
-from envs.causal.scm import AdditiveScm, Model, Scm
+from envs.causal.scm import AdditiveScm, Model
 from envs.validation import InputError
 
 
@@ -50,6 +51,14 @@ CURRICULUM = {
 """The lessons of the post-mortem's curriculum and the score at which each is over."""
 
 
+class Sampled(Protocol):
+    """Models of B copies from which rows can be drawn."""
+
+    def sample(self, noise: Floats, chosen: Bools, values: Floats) -> Floats:
+        """See :meth:`envs.causal.scm.Scm.sample`."""
+        ...
+
+
 class Source(ABC):
     """Where problems come from."""
 
@@ -64,15 +73,19 @@ class Source(ABC):
     def draw(self, keys: Keys, stage: int) -> Problem:
         """Problems of a stage of the curriculum for keys [B]."""
 
-    def scm(self, problem: Problem) -> Scm:
+    def scm(self, problem: Problem) -> Sampled:
         """The models of problems."""
         return problem.scm
+
+    def called(self, problem: Problem) -> tuple[str, ...]:
+        """What the n nodes of a single problem [1] are called."""
+        return self.names
 
 
 class OneModel(Source):
     """The same problem in each episode."""
 
-    def __init__(self, model: Model, precision: int) -> None:
+    def __init__(self, model: Model, precision: int, noise: Floats | None = None) -> None:
         self.model, self.nodes = model, model.scm.nodes
         self.names = model.names[: self.nodes - model.hidden]
         if model.target not in self.names:
@@ -93,7 +106,7 @@ class OneModel(Source):
                 f"Nothing that may be set has an effect on the target {model.target}: choose a "
                 "target further down the graph."
             )
-        self.noise = noise_rows(precision, self.nodes)
+        self.noise = noise_rows(precision, self.nodes) if noise is None else noise
         # Once for all episodes, so on all rows: of discrete nodes a few say little.
         found = solved(model.scm, target, allowed, self.noise, FINE_GRID, precision)
         self.problem = dataclasses.replace(found, scm=())
@@ -102,7 +115,7 @@ class OneModel(Source):
         """See :class:`Source`."""
         return take(self.problem, np.zeros(len(keys), np.int64))
 
-    def scm(self, problem: Problem) -> Scm:
+    def scm(self, problem: Problem) -> Sampled:
         """See :class:`Source`."""
         return self.model.scm
 
@@ -110,16 +123,19 @@ class OneModel(Source):
 class Lessons(Source):
     """A new problem in each episode, of one lesson after another."""
 
-    def __init__(self, lessons: tuple[Lesson, ...], precision: int) -> None:
+    def __init__(
+        self, lessons: tuple[Lesson, ...], precision: int, least: int = 0, least_hidden: int = 0
+    ) -> None:
+        """Prepare for problems of at least so many seen and hidden nodes, fillers among them."""
         self.lessons = lessons
         self.hidden = {
             family: families.hidden_nodes(family, lesson.largest)
             for lesson in lessons
             for family in lesson.families
         }
-        seen = max(lesson.largest for lesson in lessons)
+        seen = max(least, *(lesson.largest for lesson in lessons))
         self.names = tuple(f"X{i + 1}" for i in range(seen))
-        self.nodes = seen + max(self.hidden.values())
+        self.nodes = seen + max(least_hidden, *self.hidden.values())
         one = random.keys(0, 1)
         self.inputs = max(
             families.draw(family, one, lesson.smallest, lesson.largest).scm.inputs.shape[2]

@@ -56,6 +56,8 @@ class Problem:
     """[B]: the node that this intervention sets."""
     best_position: Floats
     """[B]: where in its domain, from -1 to 1."""
+    member: Ints
+    """[B]: which model of a pool it is, counted from 1; 0 if it is of none."""
 
     def normalised(self, y: Floats) -> Floats:
         """Targets [B, ...] on a scale with 0 at the base and 1 at the optimum.
@@ -110,6 +112,7 @@ def solved(
         optimum=exact.min(axis=1),
         best_node=best // grid,
         best_position=2 * (best % grid) / (grid - 1) - 1,
+        member=np.zeros(B, np.int64),
     )
 
 

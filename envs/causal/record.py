@@ -75,7 +75,7 @@ def driven(
 ) -> Experiment:
     """An episode of CausalOptimisation, from its T + 1 states [1] and T actions [1]."""
     last, problem, seen = states[-1], states[-1].problem, states[-1].seen
-    drawn = _Graph(world.choice_names, problem.parents[0], problem.real[0])
+    drawn = _Graph(world.source.called(problem), problem.parents[0], problem.real[0])
     target = drawn.nodes.index(int(problem.target[0]))
     is_set, position = seen.set[0][:, drawn.nodes], seen.position[0][:, drawn.nodes]
     low, high = problem.low[0, drawn.nodes], problem.high[0, drawn.nodes]

@@ -22,13 +22,9 @@ import numpy as np
 
 from envs.arrays import Bools, Floats, Ints, Keys
 from envs.causal import roots as root_fits
-from envs.causal.linear import Basis, basis, fit, joint_features
+from envs.causal.linear import REACH, Basis, Units, basis, fit, joint_features
 from envs.causal.roots import Roots
 from envs.causal.scm import Scm
-
-REACH = 5.0
-"""Rows whose parents lie outside [-REACH, REACH] do not teach the node: the features of so few
-frequencies repeat themselves out there and would spoil the fit inside."""
 
 _CHUNK = 128
 """How many copies are worked on at a time: their features then stay in the processor's cache."""
@@ -99,24 +95,40 @@ class BayesLinear:
     """Bayesian linear regression on D features of each node's parents."""
 
     def __init__(
-        self, parents: Bools, probes: Floats, features: int, length_scale: float, ridge: float
+        self,
+        parents: Bools,
+        probes: Floats,
+        features: int,
+        length_scale: float,
+        ridge: float,
+        units: Units | None = None,
     ) -> None:
         """Prepare the features.
 
         Args:
             parents: [n, n], row j marks the parents of node j.
-            probes: [P, n] points at which errors and variances are averaged.
+            probes: [P, n] points at which errors and variances are averaged, in ``units``.
             features: D.
             length_scale: over which distance of the parents' values the mechanisms change.
             ridge: noise variance over prior variance of a weight.
+            units: those of points and distances; None: the nodes' own.
         """
+        n = len(parents)
+        units = units or Units(np.zeros(n), np.ones(n))
         self.slots: Ints = np.flatnonzero(parents.any(axis=1))
         self.root_nodes: Ints = np.flatnonzero(~parents.any(axis=1))
         self.ridge = ridge
-        self._probes = probes
-        box = probes * (REACH / np.abs(probes).max())
+        self._probes, box = units.own(probes), units.own(probes * (REACH / np.abs(probes).max()))
+        # In single precision like the rows, so that the ends themselves are within reach.
+        ends = units.own(np.array([[-REACH], [REACH]]) * np.ones(n)).astype(np.float32)
+        self._low, self._high = ends
         self.bases: tuple[Basis, ...] = tuple(
-            basis(own, joint_features(len(own), features, length_scale), probes, box)
+            basis(
+                own,
+                units.frequencies(joint_features(len(own), features, length_scale), own),
+                self._probes,
+                box,
+            )
             for own in (np.flatnonzero(parents[node]) for node in self.slots)
         )
 
@@ -226,6 +238,7 @@ class BayesLinear:
         It counts if the node was not chosen [b] and no parent lies out of reach.
         """
         b = self.bases[slot]
-        phi = b.directions(rows)
-        phi[(np.abs(rows[:, :, b.parents]) > REACH).any(axis=-1) | chosen[:, None]] = 0
+        phi, x = b.directions(rows), rows[:, :, b.parents]
+        far = (x < self._low[b.parents]) | (x > self._high[b.parents])
+        phi[far.any(axis=-1) | chosen[:, None]] = 0
         return phi

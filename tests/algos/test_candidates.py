@@ -22,6 +22,9 @@ from envs.causal.optimisation import CausalOptimisation
 from envs.causal.optimisation import Params as Driving
 from envs.causal.reward import POSTMORTEM, RewardTerms
 from envs.validation import InputError
+from tune_jobs.health.check import Subject, examine
+from tune_jobs.job import Job
+from tune_jobs.preflight import preflight
 
 CAUSAL, DRIVEN = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"
 K, B = 4, 3
@@ -187,6 +190,16 @@ def test_a_training_is_refused_before_it_collects():
         small.algorithm(DRIVEN, **chosen),
     ):
         pass
+
+
+def test_a_check_and_a_job_say_so_before_a_training_does():
+    sentence = "CausalOptimisation-v0 has no student inside"
+    settings = small.settings("dpo", pairs="imagined", group_size=1)
+    answer = examine(Subject(DRIVEN, {}, "dpo", settings), 0.1, only=("gradients",))
+    (finding,) = answer["findings"]
+    assert finding["symptom"] == "cannot_start" and sentence in finding["evidence"]
+    with pytest.raises(InputError, match=sentence):
+        preflight(Job(env=DRIVEN, algo="dpo", settings=settings))
 
 
 # What is made of it.

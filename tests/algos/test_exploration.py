@@ -9,7 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algos.exploration import adapted_entropy_coef, adapted_kl_coef, marginal_entropy
+from algos.exploration import (
+    adapted_entropy_coef,
+    adapted_kl_coef,
+    marginal_entropy,
+    scheduled_log_std,
+)
 
 
 def test_the_entropy_weight_grows_below_the_target_and_shrinks_above_it():
@@ -64,3 +69,40 @@ def test_the_marginal_entropy_pulls_a_concentrated_policy_apart():
     marginal_entropy(logits.softmax(-1)).backward()
     assert logits.grad is not None
     assert (logits.grad[:, 0] < 0).all() and (logits.grad[:, 1] > 0).all()
+
+
+SPREAD = {"start": -1.0, "end": -3.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "progress", "expected"),
+    [
+        ("constant", 0.5, -1),
+        ("constant", 1.0, -1),
+        ("linear", 0.25, -1.5),
+        ("linear", 1.0, -3),
+        ("cosine", 0.5, -2),
+    ],
+)
+def test_the_spread_follows_its_schedule_whatever_the_score(kind, progress, expected):
+    for score in (None, 0.9):
+        found = scheduled_log_std(kind, **SPREAD, progress=progress, score=score, scores=(0, 1))
+        assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("score", "scores", "expected"),
+    [
+        (0.0, (0, 1), -1),
+        (0.5, (0, 1), -2),
+        (0.9, (0, 0.8), -3),
+        (-0.3, (0, 1), -1),
+        # An error of 3 at first that is to fall to 1, and has come half of the way.
+        (2.0, (3, 1), -2),
+        (None, (0, 1), None),
+        (math.nan, (0, 1), None),
+    ],
+)
+def test_by_performance_the_spread_follows_how_far_the_score_has_come(score, scores, expected):
+    found = scheduled_log_std("performance", **SPREAD, progress=0.1, score=score, scores=scores)
+    assert found == (None if expected is None else pytest.approx(expected))

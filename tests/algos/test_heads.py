@@ -1,6 +1,8 @@
 # pyright: basic, reportOptionalMemberAccess=false
 """Heads: which action spaces a policy can act in, and how its numbers become actions."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from algos.distributions import (
     Choose,
     Gaussian,
     MultiCategorical,
+    NormalValue,
     Product,
 )
 from algos.heads import head_for
@@ -101,12 +104,26 @@ def test_a_box_of_any_shape_keeps_it():
     assert head.env_action({"value": np.zeros((4, 6))}).shape == (4, 2, 3)
 
 
-@pytest.mark.parametrize(("value", "kind"), [("bins", BinnedValue), ("beta", BetaValue)])
+@pytest.mark.parametrize(
+    ("value", "kind"), [("bins", BinnedValue), ("beta", BetaValue), ("normal", NormalValue)]
+)
 def test_the_value_of_a_choice_is_drawn_as_the_settings_say(value, kind):
     head = head_for(CHOICE_AND_VALUE, value, bins=7)
-    assert head.size == 3 * {"bins": 1 + 7, "beta": 1 + 2}[value]
+    assert head.size == 3 * {"bins": 1 + 7, "beta": 1 + 2, "normal": 1 + 1}[value]
     dist = head.dist(torch.zeros(1, head.size))
     assert isinstance(dist, Choose) and dist.value is kind
+
+
+def test_all_choices_share_one_spread_of_normal_values_whatever_their_number():
+    head = head_for(CHOICE_AND_VALUE, "normal")
+    outputs = torch.randn(4, 6 * 2, generator=torch.Generator().manual_seed(0))
+    free = torch.tensor([-1.5], requires_grad=True)
+    dist: Any = head.dist(outputs, free)  # six choices by a head that was made for three
+    assert head.free == 1 and dist.params.shape == (4, 6, 2)
+    assert (dist.params[..., 1] == -1.5).all()
+    dist.entropy().sum().backward()
+    assert free.grad is not None and free.grad.item() > 0
+    assert list(head.named(outputs, free)) == ["choice", "value", "value (spread)"]
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,10 @@ from envs import random
 from envs.arrays import copied, take
 from envs.causal.family_student import PARTS, FamilyStudent
 from envs.causal.learning import CausalLearning, Params
-from envs.causal.linear import additive_features, joint_features
+from envs.causal.linear import REACH, additive_features, joint_features
 from envs.causal.metric import probe_points, risk, truth
 from envs.causal.observation import FEATURES, observe
 from envs.causal.roots import Roots
-from envs.causal.student import REACH
 from envs.validation import InputError
 
 FAMILY = {"scm": "random", "interventions_per_node": 2}

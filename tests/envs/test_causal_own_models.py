@@ -122,12 +122,36 @@ def test_a_mechanism_without_noise_is_learnt_like_any_other(tmp_path):
     assert (step.info["excess_risk"] < 1).all()
 
 
+UNIT = "{X: {noise: {normal: [1, 2]}}, Y: {expr: sin(X) + 0.3*X, noise: 0.1}, Z: {expr: X*Y}}"
+OTHER = """{X: {noise: {normal: [1958, 3]}, domain: [1949, 1964]},
+  Y: {expr: sin((X - 1956.5)/1.5) + 0.3*(X - 1956.5)/1.5, noise: 0.1, domain: [-5, 5]},
+  Z: {expr: (X - 1956.5)/1.5*Y, domain: [-5, 5]}}"""
+"""The same model with X in years: 1956.5 + 1.5 X."""
+
+
+@pytest.mark.parametrize("like_family", [False, True])
+def test_a_model_in_other_units_is_judged_and_learnt_as_in_these(like_family, tmp_path):
+    (tmp_path / "unit.yaml").write_text(f"domain: [-5, 5]\nnodes: {UNIT}\n")
+    (tmp_path / "years.yaml").write_text(f"nodes: {OTHER}\n")
+    shown = {"like_family": like_family, "interactions": like_family}
+    worlds = [
+        CausalLearning(Learning(scm=str(tmp_path / name), **shown))
+        for name in ("unit.yaml", "years.yaml")
+    ]
+    (here, seen), (there, also) = (last(world, baselines.round_robin) for world in worlds)
+    np.testing.assert_allclose(here.info["excess_risk"], there.info["excess_risk"], rtol=0.1)
+    np.testing.assert_allclose(seen[-1]["nodes"], also[-1]["nodes"], atol=0.05)
+    assert np.median(there.info["excess_risk"]) < 0.5 * there.info["excess_at_start"][0]
+
+
 @pytest.mark.parametrize(
     ("nodes", "sentence"),
     [
         (
-            "{X: {noise: {uniform: [-2, 2]}}, Y: {expr: log(X + 3)}}",
-            r"mechanism of Y is nan where X is -3\.\d+, but .* clip",
+            # A is always above B, but a mechanism is judged where its parents go their own ways.
+            "{A: {noise: {uniform: [1, 2]}, settable: false}, "
+            "B: {expr: A - 0.5, noise: 0, settable: false}, Y: {expr: log(A - B)}}",
+            r"mechanism of Y is nan where A is 1\.\d+ and B is .*, but .* four fifths .* clip",
         ),
         ("{X: {noise: 0}, Y: {parents: [X]}}", "The root X has noise 0, .*: give it noise"),
         ("{X: {}, Y: {parents: [X], hidden: true}}", "has hidden nodes, whose effects no student"),

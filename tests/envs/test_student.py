@@ -7,10 +7,10 @@ import pytest
 from envs import random
 from envs.arrays import copied
 from envs.causal import named, roots
-from envs.causal.linear import triangular_inverse
+from envs.causal.linear import REACH, triangular_inverse
 from envs.causal.metric import CAP, probe_points, risk, truth
 from envs.causal.mlp_student import MlpParams, MlpStudent
-from envs.causal.student import REACH, BayesLinear, true_means
+from envs.causal.student import BayesLinear, true_means
 
 MODEL = named.ace5().scm
 PARENTS = MODEL.parents[0]
