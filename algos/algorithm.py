@@ -33,9 +33,10 @@ from algos.curriculum import Curriculum
 from algos.environments import make_vector_env
 from algos.episodes import merged
 from algos.heads import Head, head_for
-from algos.learner import CLONE, PROGRESS, SKIPPED
+from algos.learner import CLONE, PROGRESS, SCORE, SKIPPED
 from algos.metrics import METRICS
 from algos.requirements import Need
+from algos.reward_scale import RewardScale
 from algos.rollout import Rollout
 from algos.runner import TRAINING_SEED, EnvironmentFault
 from algos.schedules import schedule
@@ -114,6 +115,14 @@ class ColumnAlgorithm(Algorithm):
         """
 
     @staticmethod
+    def fits(settings: Any, world: Any, env_id: str) -> None:
+        """Refuse a world (None: an environment that is none) that cannot do what settings ask.
+
+        Raises:
+            InputError: saying what to change.
+        """
+
+    @staticmethod
     def initial_coefficients(settings: Any) -> dict[str, float]:
         """Coefficients that change during training; they are part of every checkpoint."""
         return {"entropy_coef": settings.entropy_coef}
@@ -163,7 +172,10 @@ class ColumnAlgorithm(Algorithm):
         self.flat: dict[str, Any] = {}
         # Before any runner: RLlib loses the error of a remote one that cannot make its environment.
         made = make_vector_env(config.env, config.env_config, 1)
-        self.curriculum = Curriculum(getattr(made, "world", None))
+        world = getattr(made, "world", None)
+        self.fits(config.settings, world, config.env)
+        self.curriculum = Curriculum(world)
+        self.reward_scale = RewardScale()
         made.close()
         super().setup(config)
         self.suits(self.settings, self._head())
@@ -181,7 +193,7 @@ class ColumnAlgorithm(Algorithm):
             # Learning from NaN would only hide where it came from.
             metrics["learn_s"] = 0.0
         else:
-            metrics |= self._learn(rows)
+            metrics |= self._learn(rows, metrics.get(self.curriculum.score or "return_mean_100"))
             self.push_weights()
         seconds = time.perf_counter() - started
         self.flat = (
@@ -261,7 +273,9 @@ class ColumnAlgorithm(Algorithm):
         why = hang_reports(Path(self.config.faults), "runner") if lost else []
         metrics |= {"runners_lost": lost, "runners_lost_why": "; ".join(why)}
         for _, statistics in parts:
-            self.recent_returns.extend(statistics["episodes"].get("episode_return", []))
+            returns = statistics["episodes"].get("episode_return", [])
+            self.recent_returns.extend(returns)
+            self.reward_scale.note(returns)
         metrics |= self.curriculum.note(statistics["episodes"] for _, statistics in parts)
         if self.recent_returns:
             metrics["return_mean_100"] = float(np.mean(self.recent_returns))
@@ -284,13 +298,13 @@ class ColumnAlgorithm(Algorithm):
         path = folder / f"iteration-{self.iteration + 1:06d}.parquet"
         recording.write(rows, path, env=self.config.env, algorithm=type(self).__name__)
 
-    def _learn(self, rows: Columns) -> dict[str, Any]:
+    def _learn(self, rows: Columns, score: float | None = None) -> dict[str, Any]:
         started = time.perf_counter()
         rows, metrics = self.prepare(rows, self.settings)
         if len(rows) < max(self.settings.num_learners, 1):  # e.g. no group's returns differed
             return metrics | {"updates": 0, "learn_s": time.perf_counter() - started}
         progress = (self.iteration + 1) / self.config.total_iterations
-        learnt = self._update(rows, {PROGRESS: progress})
+        learnt = self._update(rows, {PROGRESS: progress, SCORE: score})
         # RLlib's own names in there (parameter counts, ...) are not in the catalogue.
         metrics |= {n: float(v) for n, v in learnt.items() if n in METRICS or n == SKIPPED}
         if metrics.pop(SKIPPED, 0):
@@ -324,7 +338,7 @@ class ColumnAlgorithm(Algorithm):
         assert group is not None and learners is not None  # noqa: S101
         found = learners.get_state(components=WEIGHTS)[COMPONENT_LEARNER]
         state = {name: found[name] for name in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO)}
-        state["stage"] = self.curriculum.stage
+        state |= {"stage": self.curriculum.stage, "reward_unit": self.reward_scale.unit}
         local: Any = group.local_env_runner
         if local is not None:
             local.set_state(state)
@@ -350,6 +364,7 @@ class ColumnAlgorithm(Algorithm):
         own = {"env_steps": self.env_steps, "begun": self.begun}
         own |= {"recent_returns": list(self.recent_returns)}
         own |= {"curriculum": self.curriculum.get_state()}
+        own |= {"reward_scale": self.reward_scale.get_state()}
         return super().get_state(*args, **kwargs) | {"rungwise": own}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -360,6 +375,7 @@ class ColumnAlgorithm(Algorithm):
             self.env_steps, self.begun = own["env_steps"], own["begun"]
             self.recent_returns = deque(own["recent_returns"], maxlen=100)
             self.curriculum.set_state(own["curriculum"])
+            self.reward_scale.set_state(own.get("reward_scale", self.reward_scale.get_state()))
         self.push_weights()
 
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:

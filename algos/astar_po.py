@@ -85,8 +85,8 @@ class AStarPO(ColumnAlgorithm):
 
     @staticmethod
     def needs(settings: AStarPOSettings) -> frozenset[Need]:
-        """Repeatable starts."""
-        return frozenset({"starts"})
+        """Repeatable starts, and actions that have one log-probability to regress."""
+        return frozenset({"starts", "whole"})
 
     @staticmethod
     def reference_every(settings: AStarPOSettings) -> int | None:

@@ -46,11 +46,18 @@ class TrainingSettings:
     epochs: Annotated[int, AtLeastOne] = 4
     """Passes over each iteration's rows."""
     minibatch_size: Annotated[int, AtLeastOne] = 256
-    """Rows of one optimiser step."""
+    """Rows that a gradient is taken of at once."""
+    accumulate: Annotated[int, AtLeastOne] = 1
+    """Minibatches whose gradients make one optimiser step: as one that is so many times as large,
+    for which memory might not suffice."""
     hang_s: Annotated[float, Positive] = 30.0
     """Seconds that collecting may always take; beyond them and 3 times its usual time it hangs."""
     grad_clip: Annotated[float, NonNegative] = 0.5
     """Largest gradient norm of an optimiser step; 0 does not clip."""
+    optimiser: Literal["adam", "adamw", "muon"] = "adam"
+    """`adam`, `adamw`, or `muon` for the matrices of a network (`adamw` for all else in it)."""
+    weight_decay: Annotated[float, NonNegative] = 0.0
+    """How fast weights shrink: with the gradient (`adam`), or apart from it."""
     adam_eps: Annotated[float, Positive] = 1e-5
     """Adam's epsilon."""
     entropy_coef: Annotated[float, NonNegative] = 0.01
@@ -61,6 +68,12 @@ class TrainingSettings:
     """Entropy weight at the end of a schedule (above 0 for an exponential one)."""
     entropy_decay: Annotated[float, Fraction] = 0.9995
     """Factor of the entropy weight after each iteration (`decay`), down to `entropy_end`."""
+    temperature: Annotated[float, Positive] = 1.0
+    """What the logits of choices are divided by at the start: above 1 tries more, below 1 less."""
+    temperature_schedule: Kind = "constant"
+    """How the temperature changes over the training budget; a policy keeps its last one."""
+    temperature_end: Annotated[float, Positive] = 1.0
+    """Temperature at the end of a schedule."""
     warm_start: str = ""
     """Imitated before training: one of the environment's simple rules, or recorded rollouts."""
     warm_start_episodes: Annotated[int, AtLeastOne] = 256
@@ -71,23 +84,38 @@ class TrainingSettings:
     """Folder for every rollout as a Parquet file; `""` records nothing."""
     pipeline: bool = False
     """Collect the next rollouts while learning (remote runners): exactly one update behind."""
-    model: Literal["mlp", "set", "graph", "gin", "scorer", "language"] = "mlp"
+    model: Literal["mlp", "set", "graph", "gin", "scorer", "language", "lm"] = "mlp"
     """Policy network: `mlp`, `set` for observations made of nodes, `graph` for nodes and edges
-    (`gin`: with sums in place of means), `scorer` for candidates made of words, or `language` for
-    texts to be written on."""
+    (`gin`: with sums in place of means), `scorer` for candidates made of words, `language` for
+    texts to be written on, or `lm`, a causal language model that chooses among texts."""
+    language_model: str = ""
+    """Folder of the Hugging Face model of `lm`; empty makes one of random weights, with a block for
+    each width of `hidden`."""
+    lora_rank: Annotated[int, NonNegative] = 0
+    """Rank of the adapter (LoRA) that is trained in place of the `lm`'s own weights; 0: those."""
     hidden: tuple[int, ...] = (64, 64)
     """Width of each hidden layer (of each attention block, for `set`)."""
     value_hidden: tuple[int, ...] = ()
     """Widths of the value function's layers; empty: those of `hidden` (`set`: only the first)."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Activation of the `mlp` layers."""
-    value_distribution: Literal["bins", "beta"] = "bins"
-    """How the value of a choice is drawn: on a grid, or from a Beta density."""
+    value_distribution: Literal["bins", "beta", "normal"] = "bins"
+    """How the value of a choice is drawn: on a grid, from a Beta density, or from a normal one that
+    is cut off at the ends and has the same spread for all choices."""
     bins: Annotated[int, Between(2)] = 21
     """Grid points of `bins`."""
     initial_log_std: Annotated[float, Between(-10, 3)] = 0.0
-    """Log standard deviation of a Box action's values at first, in units of half their range: at 0
-    a third of those drawn around the middle lie beyond their bounds, at -0.5 a tenth."""
+    """Log standard deviation of a Box action's values (and of `normal` ones) at first, in units of
+    half their range: at 0 a third of those drawn around the middle lie beyond their bounds, at -0.5
+    a tenth."""
+    log_std_schedule: Literal["learned", "constant", "linear", "cosine", "performance"] = "learned"
+    """How it changes: by the gradient, not at all, over the training budget, or as the score rises
+    (`performance`: the world's own score, elsewhere the mean return; back again if it falls)."""
+    log_std_end: Annotated[float, Between(-10, 3)] = -2.0
+    """Log standard deviation at the end of a schedule."""
+    log_std_scores: tuple[float, float] = (0.0, 1.0)
+    """Scores at which it leaves its initial value and at which it reaches its end (`performance`):
+    0 and 1 for a normalised one; the first may be the larger where a small score is good."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -106,20 +134,40 @@ class TrainingSettings:
                 f"{name}.hidden must start with a multiple of 4 (attention heads) for model='set', "
                 f"but it is {self.hidden}."
             )
+        if self.optimiser == "muon" and self.model == "mlp":
+            raise InputError(
+                f"{name}.optimiser='muon' is for networks made of matrices, and model='mlp' is one "
+                "long vector: use optimiser='adamw'."
+            )
         for what in ("lr", "entropy"):
             kind, end = getattr(self, f"{what}_schedule"), getattr(self, f"{what}_end")
             if kind == "exponential" and end <= 0:
                 raise InputError(
                     f"{name}.{what}_end must be greater than 0 for an exponential schedule."
                 )
+        if self.log_std_scores[0] == self.log_std_scores[1]:
+            raise InputError(
+                f"{name}.log_std_scores must be two scores, from the worse to the better, but it "
+                f"is {self.log_std_scores}."
+            )
         if self.pipeline and not self.num_env_runners:
             raise InputError(
                 f"{name}.pipeline needs remote runners: set num_env_runners to at least 1."
             )
+        self._check_minibatches(name)
+
+    def _check_minibatches(self, name: str) -> None:
+        """Refuse more rows in a minibatch, or in a step, than there are."""
         if self.minibatch_size > self.rows:
             raise InputError(
                 f"{name}.minibatch_size must be at most the {self.rows} {self.row} of an "
                 f"iteration, but it is {self.minibatch_size}."
+            )
+        if self.accumulate * self.minibatch_size > self.rows:
+            raise InputError(
+                f"{name}.accumulate must be at most {self.rows // self.minibatch_size}, which is "
+                f"how many minibatches of {self.minibatch_size} the {self.rows} {self.row} of an "
+                f"iteration fill, but it is {self.accumulate}."
             )
 
     row: ClassVar[str] = "steps (rollout_length * num_envs * runners)"
@@ -139,7 +187,13 @@ class TrainingSettings:
     def model_config(self) -> dict[str, Any]:
         """What the policy network is built from."""
         names = ("hidden", "value_hidden", "activation", "value_distribution", "bins")
-        return {name: getattr(self, name) for name in (*names, "initial_log_std")}
+        names += ("language_model", "lora_rank")
+        spread = ("initial_log_std", "log_std_schedule")
+        untempered = self.temperature == 1 and self.temperature_schedule == "constant"
+        temperature = None if untempered else self.temperature
+        return {name: getattr(self, name) for name in (*names, *spread)} | {
+            "temperature": temperature
+        }
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,15 @@ from torch import Tensor
 
 from algos.cloning import Cloning
 from algos.columns import Columns, minibatches
+from algos.exploration import scheduled_log_std
 from algos.losses import total
+from algos.optimisers import optimisers
 from algos.schedules import schedule
 
 PROGRESS = "progress"
 """Key of ``timesteps``: the share of the budget that is spent when this update is done."""
+SCORE = "score"
+"""Key of ``timesteps``: the mean score of the episodes behind this update; None without any."""
 CLONE = "clone"
 """Key of ``timesteps``: true where the rows are to be imitated instead (the warm start)."""
 CHUNK = 4096
@@ -58,16 +62,14 @@ class ColumnLearner(TorchLearner):
         super().build()
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
-        """One fused Adam; its learning rate is set from the schedule before each update."""
-        modules: Any = self._module
-        params = self.get_parameters(modules[module_id])
-        self.register_optimizer(
-            module_id=module_id,
-            optimizer=torch.optim.Adam(
-                params, lr=self.settings.lr, eps=self.settings.adam_eps, fused=True
-            ),
-            params=params,
-        )
+        """Those that the settings name; each update sets their learning rate by the schedule."""
+        modules, s = self._module, self.settings
+        params = self.get_parameters(modules[module_id])  # type: ignore[index]
+        found = optimisers(s.optimiser, params, s.lr, s.adam_eps, s.weight_decay)
+        for name, (optimiser, own) in found.items():
+            self.register_optimizer(
+                module_id=module_id, optimizer_name=name, optimizer=optimiser, params=own
+            )
 
     def update(
         self,
@@ -93,7 +95,8 @@ class ColumnLearner(TorchLearner):
             epochs = replace(self.settings, epochs=self.settings.warm_start_epochs)
             stats = self._epochs(columns, Cloning, epochs, progress)
         else:
-            stats = self._improve(columns, progress)
+            stats = self._improve(columns, progress) | self._spread(progress, timesteps.get(SCORE))
+            stats |= self._temper(progress)
         self._weights_seq_no += 1
         self.metrics.reset()  # what an earlier update said and this one does not
         self.metrics.log_dict(stats, key=DEFAULT_MODULE_ID, window=1)
@@ -114,6 +117,29 @@ class ColumnLearner(TorchLearner):
         self.coefficients = algorithm.adapted(used, s, stats)
         self.updates += 1
         return stats | used | self.examined
+
+    @torch.no_grad()
+    def _spread(self, progress: float, score: float | None) -> dict[str, float]:
+        """Set how far values spread from now on, unless that is learnt; how far they do.
+
+        After the update: a row's old and new probabilities then differ by what was learnt alone.
+        """
+        s, free = self.settings, self._own().free
+        if free is None:
+            return {}
+        if s.log_std_schedule != "learned":
+            ends = s.initial_log_std, s.log_std_end
+            to = scheduled_log_std(s.log_std_schedule, *ends, progress, score, s.log_std_scores)
+            free.fill_(free if to is None else to)
+        return {"value_spread": float(free.exp().mean())}
+
+    def _temper(self, progress: float) -> dict[str, float]:
+        """Set the temperature from now on: after the update, too, which is about what was drawn."""
+        s, temperature = self.settings, self._own().temperature
+        if temperature is None:
+            return {}
+        kind, ends = s.temperature_schedule, (s.temperature, s.temperature_end)
+        return {"temperature": float(temperature.fill_(schedule(kind, *ends, progress)))}
 
     def _examined(
         self, terms: dict[str, Tensor], params: list[torch.nn.Parameter], seen: Any
@@ -148,35 +174,37 @@ class ColumnLearner(TorchLearner):
     ) -> dict[str, float]:
         """Passes over the rows with an algorithm's (or Cloning's) loss; what they did."""
         modules: Any = self.module
-        module, optimiser = modules[DEFAULT_MODULE_ID], self.get_optimizer()
+        module = modules[DEFAULT_MODULE_ID]
+        steppers: list[Any] = [o for _, o in self.get_optimizers_for_module(DEFAULT_MODULE_ID)]
         # Through DDP when there are several learners; else past RLlib's wrapper, which would walk
         # over all submodules at every step only to say that this is training.
         forward = module if self.distributed else module._forward
         params = self.get_parameters(module)
         size = max(s.minibatch_size // max(s.num_learners, 1), 1)
-        for group in optimiser.param_groups:
+        for group in (group for stepper in steppers for group in stepper.param_groups):
             group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
         before = [p.detach().clone() for p in params]
         history: list[dict[str, Tensor]] = []
         norms: list[float] = []
+        losses: list[Tensor] = []
         output: Any = None
-        batch, skipped, epoch, enough = columns, 0, 0, False
+        batch, together, epoch, enough = columns, 0, 0, False
         while not enough:
             epoch += 1
             batches = minibatches(columns, size, self.generator)
             for i, batch in enumerate(batches):
+                if i % s.accumulate == 0:
+                    together = sum(map(len, batches[i : i + s.accumulate]))
                 output = forward(algorithm.inputs(batch))
                 terms = algorithm.terms(output, batch, s, self.coefficients)
                 if epoch == 1 and i == len(batches) - 1 and self.updates % EXAMINED == 0:
                     self.examined = self._examined(terms, params, algorithm.inputs(batch))
-                for p in params:
-                    p.grad = None
-                total(terms).backward()
-                norms.append(_clipped([p.grad for p in params if p.grad is not None], s.grad_clip))
-                if math.isfinite(norms[-1]):
-                    optimiser.step()
-                else:
-                    skipped += 1  # a step on NaN would ruin the network; a health rule ends the run
+                loss, share = total(terms), len(batch) / together
+                losses.append(loss.detach())
+                # A row counts the same in whichever minibatch of the step it is.
+                loss.backward(None if share == 1 else torch.full_like(loss, share))
+                if (i + 1) % s.accumulate == 0 or i + 1 == len(batches):
+                    norms.append(_stepped(steppers, params, s.grad_clip))
                 # Measuring costs as much as a term of the loss: the end of the last epoch says what
                 # the update did; other epochs are measured only for an algorithm that asks.
                 if epoch == s.epochs and len(batches) - i <= MEASURED:
@@ -191,13 +219,14 @@ class ColumnLearner(TorchLearner):
             last
             | _of_gradients(norms, s.grad_clip)
             | {
+                "total_loss": float(self._shared(torch.stack(losses).mean())),
                 "update_ratio": _change(before, params),
                 "kl_max": max((float(h["kl"]) for h in history if "kl" in h), default=0.0),
-                "lr": optimiser.param_groups[0]["lr"],
+                "lr": steppers[0].param_groups[0]["lr"],
                 "grad_clip": s.grad_clip,
                 "updates": float(len(norms)),
                 "epochs_run": float(epoch),
-                SKIPPED: float(skipped),
+                SKIPPED: float(sum(not math.isfinite(norm) for norm in norms)),
             }
         )
 
@@ -254,6 +283,17 @@ class ColumnLearner(TorchLearner):
     def get_parameters(self, module: RLModule) -> list[torch.nn.Parameter]:
         """Trainable parameters only, so that a frozen part costs no optimiser state."""
         return [p for p in module.parameters() if p.requires_grad]  # type: ignore[attr-defined]
+
+
+def _stepped(steppers: list[Any], params: list[torch.nn.Parameter], grad_clip: float) -> float:
+    """A step along the gradients gathered in the parameters, which are empty then; their norm."""
+    norm = _clipped([p.grad for p in params if p.grad is not None], grad_clip)
+    # A step on NaN would ruin the network; a health rule ends the run.
+    for stepper in steppers if math.isfinite(norm) else ():
+        stepper.step()
+    for p in params:
+        p.grad = None
+    return norm
 
 
 def _by_term(terms: dict[str, Tensor], params: list[torch.nn.Parameter]) -> dict[str, float]:

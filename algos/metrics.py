@@ -50,10 +50,15 @@ METRICS: dict[str, Metric] = {
     "entropy_normalised": Metric(
         "share", "entropy over that of uniform actions", "above 0.05 until solved"
     ),
+    "temperature": Metric("factor", "what the logits of choices are divided by from now on"),
+    "value_spread": Metric(
+        "half ranges", "standard deviation of normal values in the next iteration"
+    ),
     "choice_entropy": Metric("nats", "entropy of the choices averaged over states"),
     "entropy_coef": Metric("weight", "weight of the entropy bonus in this iteration"),
     "kl_coef": Metric("weight", "weight of the KL penalty in this iteration"),
     "policy_loss": Metric("loss", "policy part of the loss"),
+    "total_loss": Metric("loss", "what is minimised: all terms together, over the whole update"),
     "value_loss": Metric("reward^2", "half the squared error of the value"),
     "explained_variance": Metric(
         "share", "share of the returns' variance the value explains", "rises to 1"
@@ -78,7 +83,9 @@ METRICS: dict[str, Metric] = {
     "chosen_gain": Metric("nats", "log-probability of the better halves over the reference's"),
     "v_star_mean": Metric("reward", "mean V* of all starts (first iteration)"),
     "v_star_std": Metric("reward", "standard deviation of V* over the starts (first iteration)"),
-    "advantage_mean": Metric("reward", "mean return minus V*", "rises"),
+    "advantage_mean": Metric(
+        "reward", "mean advantage before normalisation; of A*-PO the mean return minus V*", "rises"
+    ),
     "advantage_negative_share": Metric("share", "episodes that did worse than V*", "falls"),
     "advantage_clipped_share": Metric("share", "advantages cut off at the limit", "below 0.5"),
     "reference_kl": Metric("nats", "KL of the policy to its frozen copy, per action"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,13 @@ def save_policy(algorithm: ColumnAlgorithm, algo: str, directory: Path) -> None:
         "action_space": gym_space_to_dict(action),
     }
     (directory / "policy.json").write_text(json.dumps(about, indent=1))
+    if config.settings.model == "lm":
+        algorithm.learner_group.foreach_learner(partial(_save_pretrained, directory))
+
+
+def _save_pretrained(directory: Path, learner: Any, *_: Any, **kwargs: Any) -> None:
+    """The language model of a learner, as Hugging Face's libraries read it."""
+    learner.module["default_policy"].unwrapped().save_pretrained(directory / "language_model")
 
 
 class Policy:

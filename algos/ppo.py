@@ -38,6 +38,8 @@ class PPOSettings(TrainingSettings):
     """Lambda of GAE: 0 trusts the value function, 1 the sampled returns."""
     clip: Annotated[float, Positive] = 0.2
     """How far the probability ratio may move before it earns nothing more."""
+    normalise_rewards: bool = False
+    """Divide rewards by the root mean square of the episodes' returns so far."""
     normalise_advantages: bool = True
     """Scale each iteration's advantages to mean 0 and standard deviation 1."""
     value_coef: Annotated[float, NonNegative] = 0.5
@@ -75,6 +77,8 @@ class PPO(ColumnAlgorithm):
     @staticmethod
     def credit(rollout: Rollout, settings: PPOSettings) -> Columns:
         """Rows with their advantage and return."""
+        if settings.normalise_rewards:
+            rollout = rollout.normalised()
         advantages = gae(
             rollout.rewards,
             rollout.values,
@@ -139,7 +143,7 @@ class PPO(ColumnAlgorithm):
     @staticmethod
     def suits(settings: PPOSettings, head: Head) -> None:
         """Entropy targets need a largest entropy; diversity needs a choice."""
-        if settings.entropy_target > 0 and head.free:
+        if settings.entropy_target > 0 and head.free and not head.choices:
             raise InputError(
                 "PPOSettings.entropy_target would do nothing: values without bounds have no "
                 "largest entropy to compare with. Set it to 0 and use entropy_coef."

@@ -49,6 +49,8 @@ class ReinforceSettings(EpisodeSettings):
     """Steps of each copy in one iteration; with a group baseline, the longest episode."""
     epochs: Annotated[int, AtLeastOne] = 1
     """Passes over each iteration's rows; the gradient is exact in the first only."""
+    normalise_rewards: bool = False
+    """Divide rewards by the root mean square of the episodes' returns so far."""
     normalise_advantages: bool = True
     """Scale each iteration's advantages to mean 0 and standard deviation 1."""
     value_coef: Annotated[float, NonNegative] = 0.5
@@ -91,7 +93,7 @@ class Reinforce(ColumnAlgorithm):
     @staticmethod
     def credit(rollout: Rollout, settings: ReinforceSettings) -> Columns:
         """Rows with their advantage and, for a learned baseline, their return."""
-        s, r = settings, rollout
+        s, r = settings, rollout.normalised() if settings.normalise_rewards else rollout
         if s.baseline == "value":
             advantages = gae(r.rewards, r.values, r.following, r.done, s.gamma, s.lam)
             returns = advantages + r.values
@@ -109,7 +111,11 @@ class Reinforce(ColumnAlgorithm):
     @staticmethod
     def prepare(rows: Columns, settings: ReinforceSettings) -> tuple[Columns, dict[str, float]]:
         """Normalise advantages over all rows."""
-        metrics = {"advantage_std": float(rows["advantages"].std())}
+        advantages = rows["advantages"]
+        metrics = {
+            "advantage_mean": float(advantages.mean()),
+            "advantage_std": float(advantages.std()),
+        }
         if settings.baseline == "value":
             metrics |= value_statistics(rows["values"], rows["returns"])
         elif settings.grouped:

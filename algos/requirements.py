@@ -8,33 +8,39 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from algos.heads import TopKHead, head_for
 from algos.models.base import observation_columns
 from envs.validation import InputError
 
-Need: TypeAlias = Literal["starts", "candidates"]
+Need: TypeAlias = Literal["starts", "candidates", "whole"]
 
 MEANING: dict[Need, str] = {
     "starts": "episodes that begin alike when they are seeded alike",
     "candidates": "a world whose step is a pure function, so that several actions can be tried "
     "from the same state (the environments of this package)",
+    "whole": "actions that are worth comparing as a whole, not picks in each of many rows at once",
 }
 """Need -> what an environment must have."""
 
 
 def offered(env: VectorEnv[Any, Any, Any]) -> frozenset[Need]:
     """What this environment of at least two copies has."""
+    head = head_for(env.single_action_space)
+    # Log-probabilities of a thousand rows add up to a number that says nothing about any of them.
+    by_row = isinstance(head, TopKHead) and head.rows > 1
+    has: set[Need] = set() if by_row else {"whole"}
     if hasattr(env, "world"):
-        return frozenset(MEANING)
+        return frozenset({*has, "starts", "candidates"})
     seeds: Any = [1] * env.num_envs
     try:
         first, second = (observation_columns(env.reset(seed=seeds)[0]) for _ in range(2))
     except (TypeError, ValueError, gymnasium.error.Error):
-        return frozenset()  # a vector environment that takes no seed for each copy
+        return frozenset(has)  # a vector environment that takes no seed for each copy
     alike = all(
         np.array_equal(first[name], second[name]) and np.array_equal(first[name][0], first[name][1])
         for name in first
     )
-    return frozenset({"starts"}) if alike else frozenset()
+    return frozenset({*has, "starts"} if alike else has)
 
 
 def check_needs(algorithm: str, needs: frozenset[Need], env_id: str, has: frozenset[Need]) -> None:
@@ -68,9 +74,10 @@ def table() -> str:
     from algos import ALGORITHMS, algorithm_class
 
     kinds: dict[str, frozenset[Need]] = {
-        "any Gymnasium environment": frozenset(),
-        "one whose episodes begin alike when seeded alike": frozenset({"starts"}),
+        "any Gymnasium environment": frozenset({"whole"}),
+        "one whose episodes begin alike when seeded alike": frozenset({"whole", "starts"}),
         "one of ours (`rungwise envs`)": frozenset(MEANING),
+        "EdgeSelection with picks for each node": frozenset({"starts", "candidates"}),
     }
     lines = ["| algorithm | " + " | ".join(kinds) + " |", "| --- " * (len(kinds) + 1) + "|"]
     for name in ALGORITHMS:

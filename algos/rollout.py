@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class Rollout:
         done, valid: ``[T, B]``; ``valid`` is false for the empty step in which a next-step
             autoreset environment only resets and, where each copy lives through one episode, after
             its end.
+        unit: what rewards are divided by where they are normalised (``reward_scale.py``).
     """
 
     columns: dict[str, Array]
@@ -36,6 +37,14 @@ class Rollout:
     following: Array
     done: Array
     valid: Array
+    unit: float = 1.0
+
+    def normalised(self) -> Rollout:
+        """The same with rewards, those of a graph's rows too, in units of ``unit``."""
+        columns = dict(self.columns)
+        if "row_reward" in columns:
+            columns["row_reward"] = columns["row_reward"] / self.unit
+        return replace(self, columns=columns, rewards=self.rewards / self.unit, unit=1.0)
 
     def rows(self, **credit: Array) -> Columns:
         """The valid steps as rows, with further ``[T, B]`` columns."""

@@ -55,6 +55,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.spaces = kwargs.get("spaces")
         self.module: PolicyModule | None = None
         self.weights_seq_no = self.steps = 0
+        self.reward_unit = 1.0
         self._seed_with(0)
         # The trial's own process is watched by the trial; a runner elsewhere watches itself.
         self.watchdog = (
@@ -209,7 +210,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         )
         if whole:
             done, valid = first_episodes(done)
-        rollout = Rollout(columns, rewards, values, following, done, valid)
+        rollout = Rollout(columns, rewards, values, following, done, valid, self.reward_unit)
         seen = columns | {"value of the next state": following}
         found = statistics.summary(seen, rewards, done, valid)
         observed = {n: c for n, c in columns.items() if n.split(".")[0] == "obs"}
@@ -306,6 +307,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 weights = ray.get(weights)
             self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
             self.weights_seq_no = state.get("weights_seq_no", 0)
+        self.reward_unit = state.get("reward_unit", self.reward_unit)
         if "stage" in state and isinstance(self.env, BatchedVectorEnv):
             self.env.world.stage = state["stage"]
         if "generator" in state:

@@ -43,6 +43,8 @@ class Experiment:
     """What is drawn in each frame, by name; nothing if there is none."""
     edges: list[list[int]] = dataclasses.field(default_factory=list[list[int]])
     """From which node to which."""
+    directed: bool = True
+    """Whether it matters which end of an edge is which: then it is drawn as an arrow."""
     places: list[list[float]] = dataclasses.field(default_factory=list[list[float]])
     """Where the nodes are, across and down; empty draws them in layers along the edges."""
     target: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from algos.models.base import PolicyModule
 from algos.models.graph import GinPolicy, GraphPolicy
 from algos.models.language import LanguagePolicy
+from algos.models.lm import LMPolicy
 from algos.models.mlp import MLP
 from algos.models.scorer import Scorer
 from algos.models.set import SetPolicy
@@ -16,4 +17,5 @@ MODELS: dict[str, type[PolicyModule]] = {
     "gin": GinPolicy,
     "scorer": Scorer,
     "language": LanguagePolicy,
+    "lm": LMPolicy,
 }

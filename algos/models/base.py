@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from algos.distributions import Action, Dist
 from algos.heads import head_for
+from algos.temperature import has_choices, tempered
 from algos.topk import log_probabilities
 from envs.validation import InputError
 
@@ -79,6 +80,9 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     picks: ClassVar[bool] = False
     """Whether it gives a logit for each thing that may be picked (``heads.TopKHead``)."""
 
+    temperature: Tensor | None
+    """What the logits of choices are divided by [1]; None: nothing is."""
+
     def setup(self) -> None:
         """Build the network (called by RLlib)."""
         config = self.model_config
@@ -94,8 +98,25 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
                 f"model='graph' alone can pick {self.action_space.shape} edges of a graph: take it "
                 "with an observation made of nodes and edges."
             )
+        learned = config["log_std_schedule"] == "learned"
+        if not (learned or self.head.free):
+            raise InputError(
+                f"log_std_schedule is {config['log_std_schedule']!r}, but it would do nothing: no "
+                f"part of {self.action_space} is drawn from a normal distribution. Set "
+                "value_distribution='normal' if a choice has a value, else 'learned'."
+            )
         start = torch.full((self.head.free,), float(config["initial_log_std"]))
-        self.free = nn.Parameter(start) if self.head.free else None
+        self.free = nn.Parameter(start, requires_grad=learned) if self.head.free else None
+        temperature = config["temperature"]
+        if temperature is not None and not has_choices(self.head):
+            raise InputError(
+                f"temperature would do nothing: {self.action_space} has no choices whose odds it "
+                "could change. Leave it at 1 and set initial_log_std."
+            )
+        # Beside the weights: whoever is given these acts at the temperature that they were learnt
+        # at.
+        start = None if temperature is None else torch.tensor([float(temperature)])
+        self.register_buffer("temperature", start)
         self.build()
 
     @abstractmethod
@@ -108,7 +129,10 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 
     def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
         outputs, value = self.outputs(batch)
-        return {"dist": self.head.dist(outputs, self.free, batch.get(MASK)), "value": value}
+        dist: Any = self.head.dist(outputs, self.free, batch.get(MASK))
+        if self.temperature is not None:
+            dist = tempered(dist, self.temperature)
+        return {"dist": dist, "value": value}
 
     def compute_values(self, batch: Mapping[str, Tensor], embeddings: Any = None) -> Tensor:
         """Values [N] (RLlib's ValueFunctionAPI)."""

@@ -3,8 +3,9 @@
 Reads a Dict observation with ``tokens [L]`` (whole numbers; 0 is nothing and stands to the right of
 the text). The choices of the action are the last words of the vocabulary, so that its own logits
 after the last token are the policy's; and it can take over the weights of a model of its make that
-has been taught before (``cloning.inherited``). The value is read from the same place, by a
-perceptron whose error does not move the language model.
+has been taught before (``cloning.inherited``). The value is read by a perceptron, whose error does
+not move the language model, from the same place and from how likely each token was where it was
+written: the place alone says what comes next, not whether what was written was a slip.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from envs.thoughts.gpt import GPT, HEADS
 from envs.validation import InputError
 
 TOKENS = "obs.tokens"
+UNLIKELIEST = -10.0
+"""Log-probability below which a token is a surprise like any other."""
 
 
 class LanguagePolicy(PolicyModule):
@@ -52,7 +55,7 @@ class LanguagePolicy(PolicyModule):
             )
         width = widths[0]
         self.gpt = GPT(vocabulary, space.shape[0], width, len(widths))
-        critic = (width, *(config["value_hidden"] or (width,)))
+        critic = (width + space.shape[0], *(config["value_hidden"] or (width,)))
         layers = [(nn.Linear(*sizes), nn.GELU()) for sizes in pairwise(critic)]
         last = initialised(nn.Linear(critic[-1], 1), 1.0)
         self.critic = nn.Sequential(*chain.from_iterable(layers), last)
@@ -64,4 +67,14 @@ class LanguagePolicy(PolicyModule):
         # Nothing stands to the right of the longest text: it need not be read.
         seen = self.gpt.hidden(tokens[:, : int(lengths.max())])
         last = seen[torch.arange(len(seen), device=seen.device), lengths - 1]
-        return self.gpt.words(last)[:, -self.head.size :], self.critic(last.detach())[:, 0]
+        known = torch.cat([last.detach(), self._expected(seen, tokens)], -1)
+        return self.gpt.words(last)[:, -self.head.size :], self.critic(known)[:, 0]
+
+    @torch.no_grad()
+    def _expected(self, seen: Tensor, tokens: Tensor) -> Tensor:
+        """Log-probability of each token where it was written [N, L]; 0 of the first and of none."""
+        written = tokens[:, 1 : seen.shape[1], None]
+        logp = torch.log_softmax(self.gpt.words(seen[:, :-1]), -1).gather(-1, written)[..., 0]
+        found = torch.zeros(tokens.shape, device=tokens.device)
+        found[:, 1 : seen.shape[1]] = logp.clamp_min(UNLIKELIEST) * (written[..., 0] > 0)
+        return found

@@ -100,9 +100,14 @@ def checked(matrix: Any, name: str = "The matrix", largest: int = LARGEST) -> Ma
         )
     curvature = lowest_curvature(csr)
     if curvature <= 1e-14:
+        kind, remedy = (
+            ("indefinite", "which is not solved here: give a shifted or a definite form of it.")
+            if curvature < -1e-14
+            else ("singular", "as a Laplacian is: ground it (add to one entry of the diagonal).")
+        )
         raise InputError(
-            f"{name} is not positive definite: x^T A x / x^T D x is {curvature:.1e} for some x. "
-            "Ground a singular matrix (add to one diagonal entry); indefinite ones are not solved."
+            f"{name} is not positive definite: x^T A x / x^T D x is {curvature:.1e} for some x. It "
+            f"is {kind}, {remedy}"
         )
     return csr
 

@@ -242,10 +242,14 @@ class EdgeSelection(World[State]):
         return instance, state.kept[b, :E], state.scores[b, :E].astype(np.float64)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Geometric mean of work against the reference's and mean figures of episodes [N]."""
+        """Geometric mean of work against the reference's and mean figures of episodes [N].
+
+        Without those that mean nothing for what was played: a solver selects no edges.
+        """
         ratio = float(np.exp(np.log(episodes["work_ratio"]).mean()))
         means = [n for n in (*self.episode_metrics[1:-2], "setup_seconds") if n in episodes]
-        return {"work_ratio": ratio} | {name: float(episodes[name].mean()) for name in means}
+        found = {name: float(episodes[name].mean()) for name in means}
+        return {"work_ratio": ratio} | {n: mean for n, mean in found.items() if not np.isnan(mean)}
 
     def cases(self, keys: Keys) -> dict[str, Floats]:
         """``epsilon`` and ``theta`` [N] of episodes of keys [N]; empty where matrices have none."""

@@ -127,15 +127,17 @@ class Factor:
 
     def _projected(self, which: Bools, count: int) -> Floats:
         """L_S^-1 B W^1/2 z for random signs z of the edges ``which``, by edge [E, count]."""
-        rows, columns = self.graph.rows, self.graph.columns
-        key = random.seeded(np.arange(count, dtype=np.uint64) + np.uint64(which.sum()))
-        signs = 1.0 - 2.0 * (random.bits(key, len(rows)) & np.uint64(1)).astype(np.float64).T
-        flow = np.sqrt(-self.graph.values * which)[:, None] * signs
+        graph = self.graph
+        rows, columns, weight = graph.rows[which], graph.columns[which], -graph.values[which]
+        key = random.seeded(np.arange(count, dtype=np.uint64) + np.uint64(len(rows)))
+        words = random.bits(key, -(-len(rows) // 64))  # 64 signs each
+        drawn = np.unpackbits(words.astype("<u8").view(np.uint8), axis=1, count=len(rows))
+        flow = np.sqrt(weight)[:, None] * (1.0 - 2.0 * np.ascontiguousarray(drawn.T))
         ends = np.append(rows, columns), np.tile(np.arange(len(rows)), 2)
         signed = np.repeat([1.0, -1.0], len(rows))
-        incidence = sparse.coo_array((signed, ends), shape=(self.graph.matrix.shape[0], len(rows)))
+        incidence = sparse.coo_array((signed, ends), shape=(graph.matrix.shape[0], len(rows)))
         points = self._lu.solve(incidence.tocsr() @ flow).astype(np.float32)
-        return points[rows] - points[columns]
+        return points[graph.rows] - points[graph.columns]
 
 
 def _mean_square(vectors: Floats) -> Floats:
@@ -153,14 +155,22 @@ def spread(priority: Floats, sketch: Floats, k: int, limit: float, free: Bools) 
     length = np.sqrt((sketch**2).sum(axis=1, keepdims=True))
     unit = sketch / np.maximum(length, 1e-300)
     chosen = np.zeros_like(free)
-    open_ = free.copy()
-    for _ in range(min(k, int(free.sum()))):
-        if not open_.any():
-            open_ = free & ~chosen
-        edge = int(np.where(open_, priority, -np.inf).argmax())
-        chosen[edge] = True
-        open_ &= (unit @ unit[edge]) ** 2 <= limit
-        open_[edge] = False
+    most = min(k, int(free.sum()))
+    taken, count = np.empty((most, unit.shape[1]), unit.dtype), 0
+    left = np.flatnonzero(free)
+    left = left[np.argsort(-priority[left], kind="stable")]
+    while count < most:
+        first, passed = count, list[int]()
+        # Compared with the few that are taken, not all others with each of these.
+        for edge in left.tolist():
+            if count == most:
+                break
+            if ((taken[first:count] @ unit[edge]) ** 2 > limit).any():
+                passed.append(edge)
+                continue
+            taken[count], chosen[edge] = unit[edge], True
+            count += 1
+        left = np.array(passed)
     return chosen
 
 

@@ -53,6 +53,7 @@ def told(world: EdgeSelection, states: Sequence[State]) -> Experiment:
         frames=frames,
         nodes=["" for _ in nodes],
         edges=pairs,
+        directed=False,
         places=np.stack(across, 1).astype(float).tolist(),
     )
 

@@ -52,6 +52,8 @@ SEARCH_KIND, PRODUCT_KIND, VALUE_KIND, NO_KIND = LISTED, LISTED + 1, LISTED + 2,
 
 def space(world: Shopping) -> spaces.Dict:
     """The observation space: K actions, texts of at most L words."""
+    if world.reader:
+        return world.reader.space
     K, L, V = world.slots, world.params.words, world.params.vocabulary
     if world.params.text == "tokens":
         parts = {"instruction": (L,), "page": (L,), "candidates": (K, L)}
@@ -76,8 +78,10 @@ def observe(world: Shopping, state: State) -> dict[str, Array]:
     ``instruction`` and ``page`` (the item in hand as far as read) [B, L], ``candidates`` [B, K, L]:
     numbers of words, 0 behind the last (with ``text="ids"``: rows of ``world.tokens`` [B, 1],
     [B, 1] and [B, K]). ``kinds`` [B, K], ``figures`` [B, K, F] and ``context`` [B, C] as named
-    here, ``mask`` [B, K].
+    here, ``mask`` [B, K]. With ``text="language"``: see :mod:`envs.shopping.reading`.
     """
+    if world.reader:
+        return world.reader.observe(state)
     mask = pages.legal(state, world.store)
     products = _products(state, world.slots)
     slot_seen = _seen(state, products)

@@ -21,6 +21,7 @@ from envs.batched import Agent, Step, World
 from envs.shopping import agents, observation, pages, rendering
 from envs.shopping.goals import searches
 from envs.shopping.pages import BUY, DONE, LISTED, START, State
+from envs.shopping.reading import Reader
 from envs.shopping.rendering import Style
 from envs.shopping.reward import Compat
 from envs.shopping.store import Source, Store, store_of
@@ -41,8 +42,16 @@ class Params(Source):
     score, and nothing is gained by it but time (Ng, Harada and Russell, ICML 1999)."""
     discount: Annotated[float, Fraction] = 1.0
     """The discount factor of the agent, for the potential."""
-    text: Literal["tokens", "ids"] = "tokens"
-    """Whether observations hold texts as words, or as rows of the world's ``tokens``."""
+    text: Literal["tokens", "ids", "language"] = "tokens"
+    """Whether observations hold texts as words, as rows of the world's ``tokens``, or as a prompt
+    and candidates for a language model."""
+    language_model: str = ""
+    """Folder of the Hugging Face model whose tokens are meant (text: language); empty: the
+    catalogue's own words."""
+    prompt_tokens: Annotated[int, Between(16, 8192)] = 128
+    """At most so many tokens of a prompt are observed (text: language)."""
+    action_tokens: Annotated[int, Between(4, 512)] = 24
+    """At most so many tokens of an action (text: language)."""
 
     @property
     def source(self) -> Source:
@@ -69,6 +78,7 @@ class Shopping(World[State]):
         self.store: Store = store_of(params.source)
         self.slots = pages.slots(self.store)
         self.tokens: Tokens = self.store.texts.rows
+        self.reader = _reader(self.store, params) if params.text == "language" else None
         listed = range(1, self.slots - LISTED + 1)
         self.choice_names = (*pages.BUTTONS, *(f"listed {place}" for place in listed))
         self.observation_space = observation.space(self)
@@ -231,6 +241,11 @@ class Shopping(World[State]):
                 f"actions() gave, but it is {wrong}."
             )
         return slot.astype(np.int64)
+
+
+def _reader(store: Store, params: Params) -> Reader:
+    lengths = params.prompt_tokens, params.action_tokens
+    return Reader(store, params.language_model, *lengths, params.min_texts)
 
 
 _GOAL = 1

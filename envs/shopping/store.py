@@ -81,8 +81,8 @@ class Store:
         self.group_of: Ints = _groups(self.products, self.value_slots)
         self.group_count: Ints = self.group_of.max(axis=1) + 1
         # Of all splits the same words, from training instructions only.
-        heard = [goal.instruction for goal in goals_of("train", _HEARD)[:_HEARD]]
-        words = vocabulary_of(self.products, heard, source.vocabulary, source.min_texts)
+        self.heard = [goal.instruction for goal in goals_of("train", _HEARD)[:_HEARD]]
+        words = vocabulary_of(self.products, self.heard, source.vocabulary, source.min_texts)
         self.texts = Texts.of(self.products, self.goals, self.value_slots, words, source.words)
         self.asked: Array = _bits(
             self.texts.rows[self.texts.instruction(np.arange(len(self.goals)))], source.vocabulary

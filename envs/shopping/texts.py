@@ -61,7 +61,8 @@ class Texts:
     values: Ints
     """[P, V]: the row of each option value of each product; 0 behind the last."""
     first_goal: int
-    """Where the rows of goals begin: SEARCHES each, the first of which is the instruction."""
+    """Where the rows of goals begin: SEARCHES each, the first of which is the instruction and the
+    second the instruction without its price."""
 
     @staticmethod
     def product(product: Ints, seen: Ints) -> Ints:
@@ -69,12 +70,15 @@ class Texts:
         return np.where(product < 0, 0, 1 + 4 * product + seen)
 
     def instruction(self, goal: Ints) -> Ints:
-        """Rows [B] of the instructions of goals [B]."""
-        return self.first_goal + goal * SEARCHES
+        """Rows [B] of the instructions of goals [B], without their price.
+
+        Its figures say all of a limit that counts, and by its digits a goal would be recognised.
+        """
+        return self.first_goal + goal * SEARCHES + 1
 
     def searches(self, goal: Ints) -> Ints:
         """Rows [B, SEARCHES] of what is proposed to search for."""
-        return self.instruction(goal)[:, None] + np.arange(SEARCHES)
+        return self.first_goal + goal[:, None] * SEARCHES + np.arange(SEARCHES)
 
     @staticmethod
     def of(

@@ -63,7 +63,7 @@ def verdict(episodes: Mapping[str, Floats]) -> dict[str, float]:
     4. followed: the answer follows a changed thought in more than half of all cases;
     5. divergence: the thought is not what would have been written anyway (above 0.3);
     6. coherence: what coheres with its place gains more (correlation above 0.5 over the thoughts
-       and the random ones together).
+       and the random ones together; ``mean_coherence`` is that of the thoughts alone, in nats).
 
     Figures that were not examined are left out, and then nothing is proved.
     """
@@ -93,6 +93,7 @@ def verdict(episodes: Mapping[str, Floats]) -> dict[str, float]:
     }
     found |= {"followed": followed, "followed_low": followed_low, "followed_high": followed_high}
     found |= {"divergence": divergence, "coherence": coherence}
+    found["mean_coherence"] = float(_known(episodes["coherence"]).mean())
     found |= {f"passed_{name}": float(passed) for name, passed in tests.items()}
     return found | {"proved": float(all(tests.values()))}
 

@@ -214,6 +214,22 @@ class QuietThoughts(World[State]):
             frames=frames,
         )
 
+    def examples(self, state: State) -> list[dict[str, str]]:
+        """A row for each ended thought [B]: what was read, thought, expected after it, and true."""
+        places, nothing = state.passages, np.zeros_like(state.thought)
+        told, guess = self.reader.after(places.context, state.thought, places.answer)
+        untold, _ = self.reader.after(places.context, nothing, places.answer)
+        return [
+            {
+                "read": self.written(places.context[b]),
+                "thought": self.written(state.thought[b]) or "nothing",
+                "the reader expects": self.written(guess[b]),
+                "what follows": self.written(places.answer[b]),
+                "log p with, without": f"{told[b]:.3f}, {untold[b]:.3f}",
+            }
+            for b in range(len(told))
+        ]
+
     def written(self, tokens: Ints) -> str:
         """Tokens [L] as they are written."""
         between = "" if self.params.task == "text" else " "

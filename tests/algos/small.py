@@ -12,7 +12,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.training_data import TrainingData
 
 import algos
-from algos.learner import PROGRESS
+from algos.learner import PROGRESS, SCORE
 from algos.losses import total
 from algos.models import MODELS
 
@@ -73,10 +73,10 @@ def learner(env, *, algo="ppo", seed=0, **changed) -> Any:
     return built
 
 
-def updated(learner, batch, progress=0.7):
+def updated(learner, batch, progress=0.7, score=None):
     """The metrics of one update on these rows."""
-    data = TrainingData(batch=batch)
-    found = learner.update(training_data=data, timesteps={PROGRESS: progress})[DEFAULT_MODULE_ID]
+    data, steps = TrainingData(batch=batch), {PROGRESS: progress, SCORE: score}
+    found = learner.update(training_data=data, timesteps=steps)[DEFAULT_MODULE_ID]
     return {name: float(value.peek()) for name, value in found.items()}
 
 

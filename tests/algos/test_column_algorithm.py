@@ -100,7 +100,7 @@ def test_the_same_seed_trains_alike_and_another_one_does_not():
 EVERYTHING = {
     "ppo": {"diversity_coef": 0.1, "kl_coef": 0.1, "warm_start": "random"},
     "reinforce": {"baseline": "leave_one_out", "num_envs": 4, "reference_kl_coef": 0.1},
-    "grpo": {"num_envs": 4, "reference_kl_coef": 0.1},
+    "grpo": {"num_envs": 4, "reference_kl_coef": 0.1, "temperature": 1.5},
     "dpo": {"num_envs": 4, "pairs": "candidates", "entropy_coef": 0.1},
     "astar_po": {"num_envs": 4, "loss": "clipped_pg"},
 }

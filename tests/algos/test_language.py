@@ -69,6 +69,26 @@ def test_the_error_of_the_value_does_not_move_the_language_model():
     assert all(p.grad is not None for p in policy.critic.parameters())
 
 
+def test_the_value_hears_of_a_slip_that_the_place_after_it_does_not_show():
+    """Two texts with the same last state differ in how likely their tokens were."""
+    policy, tokens = language(), texts()
+    seen = policy.gpt.hidden(torch.from_numpy(tokens))
+    found = policy._expected(seen, torch.from_numpy(tokens))
+    for row, text in enumerate(tokens):
+        for place in range(L):
+            if place == 0 or not text[place]:
+                assert found[row, place] == 0
+                continue
+            before = torch.from_numpy(text[:place])[None]
+            logp = torch.log_softmax(policy.gpt(before)[0, -1], -1)[text[place]]
+            torch.testing.assert_close(found[row, place], logp.detach().clamp_min(-10))
+    width = policy.gpt.words.in_features
+    with torch.no_grad():
+        policy.critic[0].weight[:, :width] = 0  # deaf to the place itself
+    values = probabilities(policy, tokens)[1]
+    assert values.std() > 1e-3
+
+
 def test_an_empty_text_is_no_failure():
     found, value = probabilities(language(), np.zeros((2, L), np.int64))
     assert torch.isfinite(found).all() and torch.isfinite(value).all()

@@ -88,10 +88,10 @@ def test_a_runner_that_dies_while_collecting_ahead_costs_no_iteration(tmp_path):
         first, _ = pids(a)
         learn = a._learn
 
-        def killing(rows):
+        def killing(*given):
             assert in_flight(a) == 2  # a sample takes longer than getting here
             os.kill(first, signal.SIGKILL)
-            return learn(rows)
+            return learn(*given)
 
         a._learn = killing
         a.train()

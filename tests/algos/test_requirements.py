@@ -11,8 +11,10 @@ from algos.environments import make_vector_env
 from algos.requirements import check_needs, fitting, offered
 from envs.validation import InputError
 
-STARTS: Any = frozenset({"starts"})
-ALL: Any = frozenset({"starts", "candidates"})
+WHOLE: Any = frozenset({"whole"})
+STARTS: Any = WHOLE | {"starts"}
+ALL: Any = STARTS | {"candidates"}
+ROWS: Any = frozenset({"starts", "candidates"})
 NOTHING: Any = frozenset()
 
 
@@ -24,7 +26,7 @@ NOTHING: Any = frozenset()
         ("toy_worlds:Masked-v0", STARTS),
         ("toy_worlds:LeavingNextStep-v0", STARTS),
         ("CartPole-v1", STARTS),
-        ("toy_worlds:Unseeded-v0", NOTHING),
+        ("toy_worlds:Unseeded-v0", WHOLE),
     ],
 )
 def test_what_an_environment_has_is_found_out(env, has):
@@ -35,8 +37,26 @@ def test_what_an_environment_has_is_found_out(env, has):
 
 def test_a_vector_environment_that_takes_one_seed_for_all_copies_has_no_starts():
     built = make_vector_env("CartPole-v1", {}, 2)
-    assert offered(built) == NOTHING
+    assert offered(built) == WHOLE
     built.close()
+
+
+@pytest.mark.parametrize(
+    ("objective", "has"), [("multigrid", ROWS), ("fsai", ROWS), ("sparsifier", ALL)]
+)
+def test_picks_in_many_rows_are_no_action_to_be_compared_as_a_whole(objective, has):
+    pytest.importorskip("pyamg")
+    fields = {"objective": objective, "observation": "graph", "size": 6, "solve": False}
+    picks = make_vector_env("envs:EdgeSelection-v0", fields | {"action": "edges"}, 2)
+    assert offered(picks) == has
+    latent = make_vector_env("envs:EdgeSelection-v0", fields, 2)
+    assert offered(latent) == ALL
+    for algo in ("dpo", "astar_po"):
+        needs = algorithm_class(algo).needs(small.settings(algo))
+        if has == ROWS:
+            with pytest.raises(InputError, match=r"worth comparing .* ppo or reinforce or grpo wo"):
+                check_needs(algo, needs, "EdgeSelection-v0", offered(picks))
+        check_needs(algo, needs, "EdgeSelection-v0", offered(latent))
 
 
 @pytest.mark.parametrize(
@@ -44,11 +64,11 @@ def test_a_vector_environment_that_takes_one_seed_for_all_copies_has_no_starts()
     [
         ("ppo", {}, NOTHING),
         ("reinforce", {}, NOTHING),
-        ("reinforce", {"baseline": "leave_one_out"}, STARTS),
-        ("grpo", {}, STARTS),
+        ("reinforce", {"baseline": "leave_one_out"}, frozenset({"starts"})),
+        ("grpo", {}, frozenset({"starts"})),
         ("dpo", {}, STARTS),
-        ("dpo", {"pairs": "candidates"}, frozenset({"candidates"})),
-        ("dpo", {"pairs": "/some/folder"}, NOTHING),
+        ("dpo", {"pairs": "candidates"}, frozenset({"candidates", "whole"})),
+        ("dpo", {"pairs": "/some/folder"}, WHOLE),
         ("astar_po", {}, STARTS),
     ],
 )
@@ -68,4 +88,5 @@ def test_a_refusal_names_what_is_missing_and_what_would_work():
 
 def test_everything_works_where_everything_is_offered():
     assert fitting(ALL) == fitting(STARTS) == list(ALGORITHMS)
-    assert fitting(NOTHING) == ["ppo", "reinforce"]
+    assert fitting(WHOLE) == ["ppo", "reinforce"]
+    assert fitting(ROWS) == ["ppo", "reinforce", "grpo"]

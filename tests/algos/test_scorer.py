@@ -128,16 +128,32 @@ def test_a_row_without_legal_candidates_gives_numbers_and_leaves_the_others_alon
     assert torch.isfinite(logp).all() and (action["choice"] < 5).all()
 
 
-def test_before_anything_is_learnt_a_text_is_most_like_itself():
-    s = small.settings(model="scorer")
-    torch.manual_seed(0)
-    policy: small.Any = small.MODELS["scorer"](
-        observation_space=space(), action_space=spaces.Discrete(5), model_config=s.model_config
-    )
-    words = torch.arange(1, 49).view(8, LENGTH)  # eight texts without a word in common
-    with torch.no_grad():
-        like = policy.ask(policy._bag(words)) @ policy.offer(policy._bag(words)).T
-    assert (like.argmax(-1) == torch.arange(8)).all()
+def one(instruction, page, candidates):
+    """Columns of one row with these words; all else is the same."""
+    seen = columns(1)
+    seen["obs.mask"][:] = 1
+    texts = {"instruction": instruction, "page": page}
+    for name, words in texts.items():
+        seen[f"obs.{name}"] = np.array([words + [0] * (LENGTH - len(words))], np.int16)
+    rows = [words + [0] * (LENGTH - len(words)) for words in candidates]
+    seen["obs.candidates"] = np.array([rows], np.int16)
+    return seen
+
+
+def test_only_words_that_an_instruction_leaves_open_are_compared_with_words_that_are_new():
+    policy = scorer()
+
+    def scores(common, met, asked=5, new=6):
+        candidates = [[common, new], [common], [new], [met, common], []]
+        seen = one([common, met, asked], [met], candidates)
+        with torch.no_grad():
+            return policy.outputs({name: torch.from_numpy(c) for name, c in seen.items()})[0]
+
+    before = scores(1, 2)
+    torch.testing.assert_close(scores(3, 2)[0, [0, 1, 3]], before[0, [0, 1, 3]])  # in common
+    torch.testing.assert_close(scores(1, 4), before)  # the page has it
+    assert (scores(1, 2, asked=7)[0, [0, 2]] - before[0, [0, 2]]).abs().min() > 1e-4
+    assert (scores(1, 2, new=8)[0, [0, 2]] - before[0, [0, 2]]).abs().min() > 1e-4
 
 
 def test_the_value_moves_neither_the_words_nor_the_policy():

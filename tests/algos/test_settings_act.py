@@ -29,7 +29,7 @@ STRUCTURE = {
     *("num_envs", "rollout_length", "num_env_runners", "num_learners", "hang_s"),
     *("warm_start", "warm_start_episodes", "warm_start_epochs", "record", "pipeline"),
     *("model", "hidden", "value_hidden", "activation", "value_distribution", "bins"),
-    "initial_log_std",
+    *("initial_log_std", "language_model", "lora_rank"),
     "v_star_cache",
 }
 """Settings that say how much is collected, where it is learnt and by which network, and what comes
@@ -50,8 +50,14 @@ SHARED: dict[str, tuple[dict[str, Any], Any]] = {
     "warmup": ({}, 0.9),
     "epochs": ({}, 3),
     "minibatch_size": ({}, 3),
+    "accumulate": ({"minibatch_size": 2}, 2),
+    "temperature": ({}, 0.5),
+    "temperature_schedule": ({"temperature": 2.0}, "linear"),
+    "temperature_end": ({"temperature": 2.0, "temperature_schedule": "linear"}, 0.2),
     "grad_clip": ({}, 0.001),
     "adam_eps": ({}, 0.01),
+    "weight_decay": ({}, 0.3),
+    "optimiser": ({"weight_decay": 0.3}, "adamw"),
 }
 REFERENCED = {"reference_kl_coef": 1.0}
 
@@ -59,6 +65,7 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
     "ppo": {
         "lam": ({}, 0.2),
         "clip": ({}, 0.05),
+        "normalise_rewards": ({}, True),
         "normalise_advantages": ({}, False),
         "value_coef": ({}, 2.0),
         "value_clip": ({}, 0.05),
@@ -71,6 +78,7 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
     "reinforce": {
         "baseline": ({}, "group_mean"),
         "lam": ({}, 0.2),
+        "normalise_rewards": ({}, True),
         "normalise_advantages": ({}, False),
         "value_coef": ({}, 2.0),
         "reference_kl_coef": ({}, 1.0),
@@ -109,6 +117,13 @@ COLLECTING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
 }
 """The same, of settings that act while a runner collects."""
 
+SPREAD: dict[str, tuple[dict[str, Any], Any]] = {
+    "log_std_schedule": ({}, "constant"),
+    "log_std_end": ({"log_std_schedule": "linear"}, -3.0),
+    "log_std_scores": ({"log_std_schedule": "performance"}, (0.0, 0.5)),
+}
+"""The same, of settings that move the spread of values, where actions have any."""
+
 V_STAR = {"v_star": "max", "v_star_beta": 5.0, "reference_samples": 4, "starts": 5}
 """Setting of A*-PO's first stage -> another value."""
 
@@ -132,7 +147,7 @@ def rollout(*, whole):
     done, valid = rng.random(shape) < 0.2, np.ones(shape, bool)
     if whole:
         done, valid = first_episodes(done)
-    return Rollout(columns, rewards, values, following, done, valid)
+    return Rollout(columns, rewards, values, following, done, valid, unit=2.0)
 
 
 def prepared(algo, settings):
@@ -187,7 +202,7 @@ def collected(algo, **changed: Any):
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_every_setting_is_either_structure_or_one_that_is_tested_here(algo):
     names = {field.name for field in dataclasses.fields(algorithm_class(algo).settings_class)}
-    tested = set(SHARED) | set(LEARNING[algo]) | set(COLLECTING[algo])
+    tested = set(SHARED) | set(LEARNING[algo]) | set(COLLECTING[algo]) | set(SPREAD)
     if algo == "astar_po":
         tested |= set(V_STAR)
     assert names - STRUCTURE - LATER == tested
@@ -221,6 +236,25 @@ def test_changing_how_it_is_collected_changes_what_is_learnt(algo, name):
     assert (after - before).abs().max() > 1e-5
 
 
+@pytest.mark.parametrize("env", [CAUSAL, "Pendulum-v1"])
+@pytest.mark.parametrize("name", SPREAD)
+def test_changing_how_values_spread_changes_the_spread(env, name):
+    def spread(**changed):
+        normal = BASE | {"num_envs": 2, "rollout_length": 4, "value_distribution": "normal"}
+        rows = small.runner(env, **normal).sample()[0]
+        learner = small.learner(env, **normal | changed)
+        before = learner.module[DEFAULT_MODULE_ID].free.clone()
+        found = small.updated(learner, rows, progress=0.5, score=0.4)
+        after = learner.module[DEFAULT_MODULE_ID].free.detach()
+        assert found["value_spread"] == pytest.approx(float(after.exp().mean()))
+        return before, after
+
+    meaningful, other = SPREAD[name]
+    before, usual = spread(**meaningful)
+    assert (spread(**meaningful | {name: other})[1] - usual).abs().max() > 1e-3
+    assert (usual != before).all()
+
+
 @pytest.mark.usefixtures("local_ray")
 def test_the_settings_of_the_first_stage_change_v_star():
     def table(**changed):
@@ -249,6 +283,9 @@ def test_the_settings_of_the_first_stage_change_v_star():
         ("grpo", {"num_envs": 3}, r"num_envs must be a multiple of group_size \(2\)"),
         ("astar_po", {"num_envs": 3}, r"a multiple of reference_samples \(2\)"),
         ("astar_po", {"minibatch_size": 3}, "minibatch_size must be at most the 2 episodes"),
+        ("ppo", {"accumulate": 3}, "accumulate must be at most 2, which is how many minibatches"),
+        ("ppo", {"optimiser": "muon"}, "is for networks made of matrices, and model='mlp'"),
+        ("ppo", {"temperature": 0.0}, "temperature must be greater than 0, but it is 0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_in_a_sentence(algo, changed, sentence):

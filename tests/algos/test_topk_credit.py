@@ -5,18 +5,14 @@ import numpy as np
 import pytest
 import small
 import torch
-from gymnasium import spaces
 
 from algos.columns import Columns
-from algos.dpo import DPO
 from algos.grpo import GRPO
-from algos.heads import head_for
 from algos.losses import compared, per_action
 from algos.ppo import PPO
 from algos.reinforce import Reinforce
 from algos.rollout import Rollout
 from algos.topk import TopK, entropy_per_choice
-from envs.validation import InputError
 
 ROW_REWARDS = np.array([[[1, 3], [2, 0], [5, 5]]], np.float32)
 """One step of three copies with two rows each; their means are 2, 1 and 5."""
@@ -138,10 +134,3 @@ def test_the_weight_of_the_entropy_does_not_depend_on_the_size_of_the_graph():
     for rows in (3, 300):
         dist = TopK(torch.zeros(2, rows, 4), None, 2)
         torch.testing.assert_close(entropy_per_choice(dist), torch.full((2,), np.log(4)).float())
-
-
-def test_dpo_is_refused_where_it_could_not_tell_which_of_many_picks_was_better():
-    many, one = (spaces.Box(-1, 9, (rows, 2), np.int64) for rows in (64, 1))
-    with pytest.raises(InputError, match=r"of picks in 64 rows .* take ppo, reinforce or grpo"):
-        DPO.suits(small.settings("dpo"), head_for(many))
-    DPO.suits(small.settings("dpo"), head_for(one))

@@ -3,15 +3,18 @@
 
 27 settings of PPO are run in full once, every one to its end. That record is then replayed under
 each way of stopping: the same trials on the same number of workers, each iteration taking as long
-as it took. So all of them see the same luck, and what the full run's best would have been is known.
-The winner of each is judged on fresh seeds. The last line is one JSON object; ``vs_stock_wall`` is
-null, because a replay cannot say how fast another tool would have trained.
+as it took, in many orders of arrival. So all of them see the same luck, and what the full run's
+best would have been is known. The winner of each is judged on fresh seeds. The last line is one
+JSON object; ``vs_stock_wall`` is null, because a replay cannot say how fast another tool would have
+trained. What changes its settings on the way cannot be replayed: ``--rerun`` trains under PBT and
+under Optuna, once each.
 """
 
 import argparse
 import heapq
 import json
 import math
+import random
 import statistics
 import subprocess
 import sys
@@ -20,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Protocol
 
 import yaml
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
@@ -29,15 +33,28 @@ from tune_jobs.evaluate import evaluate
 from tune_jobs.events import read
 from tune_jobs.health import RULES, History, diagnose
 from tune_jobs.outcome import Outcome
-from tune_jobs.schedulers import Rungs
+from tune_jobs.rungs import brackets
 from tune_jobs.trial_outcome import TrialOutcome
 
-JOB = Path(__file__).with_name("sweep_cartpole.yaml")
-GRACE, FACTOR, WORKERS, EPISODES = 3, 3, 4, 64
+JOBS = {name: Path(__file__).with_name(f"sweep_{name}.yaml") for name in ("cartpole", "causal")}
+EPISODES, SEED = 256, 2**20
 QUICK = ["--trials", "9", "--iterations", "9"]
+RERUNS = {
+    "PBT": ["--scheduler", "pbt", "--trials", "9"],
+    "Optuna + our ASHA": ["--searcher", "optuna", "--scheduler", "asha"],
+}
 
-Judge = Callable[[TrialOutcome, int], bool]
-"""Whether a trial goes on after its result of this place."""
+
+class Way(Protocol):
+    """A way of stopping."""
+
+    def goes_on(self, trial: TrialOutcome, place: int) -> bool:
+        """Whether a trial goes on after its result of this place; if not its worker is free."""
+        ...
+
+    def called(self) -> str | None:
+        """A trial that waited and goes on now."""
+        ...
 
 
 @dataclass
@@ -50,149 +67,240 @@ class Replay:
     """Iterations of each trial."""
 
 
-def replay(trials: list[TrialOutcome], judge: Judge, workers: int = WORKERS) -> Replay:
-    """Run recorded trials again in the order of their ids, each result at its own pace."""
+def replay(trials: list[TrialOutcome], way: Way, workers: int) -> Replay:
+    """Run recorded trials again in this order, each result at its own pace."""
     waiting = list(reversed(trials))
-    running: list[tuple[float, str, int, TrialOutcome]] = []
-    reached = {trial.id: 0 for trial in trials}
+    known = {trial.id: trial for trial in trials}
+    running: list[tuple[float, str, int]] = []
+    reached = dict.fromkeys(known, 0)
     wall = 0.0
 
-    def begin(trial: TrialOutcome, place: int, now: float) -> None:
-        rows = trial.results
+    def begin(name: str) -> None:
+        rows, place = known[name].results, reached[name]
         took = rows[place].seconds - (rows[place - 1].seconds if place else 0.0)
-        heapq.heappush(running, (now + took, trial.id, place, trial))
+        heapq.heappush(running, (wall + took, name, place))
 
-    for _ in range(min(workers, len(waiting))):
-        begin(waiting.pop(), 0, 0.0)
-    while running:
-        wall, name, place, trial = heapq.heappop(running)
-        reached[name] = trial.results[place].iteration
-        if judge(trial, place) and place + 1 < len(trial.results):
-            begin(trial, place + 1, wall)
-        elif waiting:
-            begin(waiting.pop(), 0, wall)
-    return Replay(sum(reached.values()), wall, reached)
+    while True:
+        while len(running) < workers:
+            if (name := way.called()) is not None:
+                begin(name)
+            elif waiting:
+                begin(waiting.pop().id)
+            else:
+                break
+        if not running:
+            return Replay(sum(reached.values()), wall, reached)
+        wall, name, place = heapq.heappop(running)
+        reached[name] = place + 1
+        if way.goes_on(known[name], place):
+            begin(name)
 
 
-def nothing() -> Judge:
+class Nothing:
     """Every trial to its end."""
-    return lambda trial, place: True
+
+    def goes_on(self, trial: TrialOutcome, place: int) -> bool:
+        return place + 1 < len(trial.results)
+
+    def called(self) -> None:
+        return None
 
 
-def stock_asha(iterations: int) -> Judge:
+class Stock(Nothing):
     """Ray's own ASHA."""
-    scheduler = AsyncHyperBandScheduler(
-        time_attr="iteration",
-        metric="score",
-        mode="max",
-        max_t=iterations,
-        grace_period=GRACE,
-        reduction_factor=FACTOR,
-    )
-    known: dict[str, SimpleNamespace] = {}
 
-    def judge(trial: TrialOutcome, place: int) -> bool:
-        if trial.id not in known:
-            known[trial.id] = SimpleNamespace(trial_id=trial.id)
-            scheduler.on_trial_add(None, known[trial.id])  # type: ignore[arg-type]
+    def __init__(self, mode: str, iterations: int, grace: int, factor: int) -> None:
+        self.scheduler = AsyncHyperBandScheduler(
+            time_attr="iteration",
+            metric="score",
+            mode=mode,
+            max_t=iterations,
+            grace_period=grace,
+            reduction_factor=factor,
+        )
+        self.known: dict[str, SimpleNamespace] = {}
+
+    def goes_on(self, trial: TrialOutcome, place: int) -> bool:
+        if trial.id not in self.known:
+            self.known[trial.id] = SimpleNamespace(trial_id=trial.id)
+            self.scheduler.on_trial_add(None, self.known[trial.id])  # type: ignore[arg-type]
         row = trial.results[place]
         result = {"iteration": row.iteration, "score": row.score}
-        said = scheduler.on_trial_result(None, known[trial.id], result)  # type: ignore[arg-type]
-        return said == TrialScheduler.CONTINUE
-
-    return judge
+        said = self.scheduler.on_trial_result(None, self.known[trial.id], result)  # type: ignore[arg-type]
+        return super().goes_on(trial, place) and said == TrialScheduler.CONTINUE
 
 
-def our_asha(iterations: int) -> Judge:
-    """The rungs of ``tune_jobs.schedulers``."""
-    levels = [GRACE * FACTOR**k for k in range(20) if GRACE * FACTOR**k < iterations]
-    rungs = Rungs(levels, "max", FACTOR)
+class Ours:
+    """The rungs of ``tune_jobs.rungs``, and before them the health rules if their verdict is given.
 
-    def judge(trial: TrialOutcome, place: int) -> bool:
-        row = trial.results[place]
+    ``sick`` has the place of the result after which the rules would end a trial.
+    """
+
+    def __init__(
+        self,
+        trials: list[TrialOutcome],
+        mode: str,
+        iterations: int,
+        grace: int,
+        factor: int,
+        number: int = 1,
+        sick: dict[str, int] | None = None,
+    ) -> None:
+        levels = [grace * factor**k for k in range(20) if grace * factor**k < iterations]
+        self.brackets = brackets([t.id for t in trials], levels, mode, factor, number)
+        self.of = {name: rungs for rungs in self.brackets for name in rungs.heading}
+        self.sick = sick or {}
+
+    def goes_on(self, trial: TrialOutcome, place: int) -> bool:
+        rungs, row = self.of[trial.id], trial.results[place]
+        if place + 1 == len(trial.results) or self.sick.get(trial.id) == place:
+            rungs.leave(trial.id)
+            return False
         score = math.nan if row.score is None else row.score
-        decision = rungs.decide(trial.id, row.iteration, score)
-        return decision is None or decision.keep
+        decision = rungs.arrive(trial.id, row.iteration, score)
+        if decision is not None and rungs.chosen() == trial.id:
+            decision = rungs.promote(trial.id)
+        return decision is None or (decision.keep and not decision.waits)
 
-    return judge
+    def called(self) -> str | None:
+        for rungs in self.brackets:
+            rungs.hopeless()
+            if (name := rungs.chosen()) is not None:
+                rungs.promote(name)
+                return name
+        return None
 
 
-def with_health(asha: Judge, iterations: int) -> Judge:
-    """A way of stopping, and before it the health rules."""
-
-    def judge(trial: TrialOutcome, place: int) -> bool:
+def sick_at(trials: list[TrialOutcome], mode: str, iterations: int) -> dict[str, int]:
+    """Of each trial that the health rules would end, the place of the result after which."""
+    found: dict[str, int] = {}
+    for trial in trials:
         rows = [
-            row.metrics | {"iteration": row.iteration, "score": row.score}
-            for row in trial.results[: place + 1]
+            row.metrics | {"iteration": row.iteration, "score": row.score} for row in trial.results
         ]
-        found = diagnose(History(rows, iterations, mode="max"), {}).findings
-        return not any(f.severity == "stop" for f in found) and asha(trial, place)
+        for place in range(len(rows)):
+            history = History(rows[: place + 1], iterations, mode=mode)  # type: ignore[arg-type]
+            if any(f.severity == "stop" for f in diagnose(history, {}).findings):
+                found[trial.id] = place
+                break
+    return found
 
-    return judge
 
-
-def record(out: Path, words: list[str]) -> Outcome:
+def record(out: Path, words: list[str], job_file: Path = JOBS["cartpole"]) -> Outcome:
     """The full run, made where it does not exist yet; no rule may end a trial of it."""
     if not (out / "report.html").exists():
-        job = yaml.safe_load(JOB.read_text()) | {"health": dict.fromkeys(RULES, "warn")}
-        with tempfile.TemporaryDirectory() as place:
-            file = Path(place) / "full.yaml"
-            file.write_text(yaml.safe_dump(job))
-            rungwise = str(Path(sys.executable).with_name("rungwise"))
-            command = [rungwise, "tune", str(file), "--out", str(out), "--json", *words]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        tuned(job_file, out, words, {"health": dict.fromkeys(RULES, "warn")})
     return Outcome.of(read(out / "events.jsonl"))
 
 
-def on_fresh_seeds(outcome: Outcome, out: Path, trial: TrialOutcome) -> float:
-    """Mean return of a trial's policy over episodes that nothing else used."""
+def tuned(job_file: Path, out: Path, words: list[str], changed: dict[str, object]) -> None:
+    """Run a job."""
+    job = yaml.safe_load(job_file.read_text()) | changed
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "job.yaml"
+        file.write_text(yaml.safe_dump(job))
+        rungwise = str(Path(sys.executable).with_name("rungwise"))
+        command = [rungwise, "tune", str(file), "--out", str(out), "--json", *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def on_fresh_seeds(out: Path, trial: TrialOutcome) -> float:
+    """Mean score of a trial's policy over episodes that nothing else used."""
     policy = Policy.load(out / str(trial.checkpoint))
-    found, _, score = evaluate(policy, EPISODES, outcome.job.seed + 2**20, quick=True)
-    return statistics.fmean(found["policy"].metrics[score])
+    found, _, score = evaluate(policy, EPISODES, SEED, beside=False)
+    return statistics.fmean(found["policy"].metrics[score.removeprefix("-")])
 
 
-def winner(trials: list[TrialOutcome], done: Replay) -> TrialOutcome:
+def winner(trials: list[TrialOutcome], reached: dict[str, int], sign: int) -> TrialOutcome:
     """The trial with the best last score, as far as each came."""
 
     def last(trial: TrialOutcome) -> float:
-        score = next(r.score for r in trial.results if r.iteration == done.reached[trial.id])
-        return score if score is not None and math.isfinite(score) else -math.inf
+        score = trial.results[reached[trial.id] - 1].score
+        return sign * score if score is not None and math.isfinite(score) else -math.inf
 
     return max(trials, key=last)
+
+
+def ways_of(outcome: Outcome) -> dict[str, Callable[[list[TrialOutcome]], Way]]:
+    """The ways of stopping, by name; each makes a new one for trials in some order."""
+    mode, iterations = outcome.job.mode, outcome.job.iterations
+    sick = sick_at(list(outcome.trials), mode, iterations)
+
+    def ours(grace: int, factor: int, number: int = 1, **more) -> Callable[..., Way]:
+        return lambda trials: Ours(trials, mode, iterations, grace, factor, number, **more)
+
+    return {
+        "no stopping": lambda trials: Nothing(),
+        "Ray's ASHA 3/3": lambda trials: Stock(mode, iterations, 3, 3),
+        "our ASHA 3/3": ours(3, 3),
+        "our ASHA 3/3 + health": ours(3, 3, sick=sick),
+        "our ASHA 3/3, 2 brackets": ours(3, 3, 2),
+        "our ASHA 3/4": ours(3, 4),
+        "Ray's ASHA 1/3": lambda trials: Stock(mode, iterations, 1, 3),
+        "our ASHA 1/3": ours(1, 3),
+        "our ASHA 1/3 + health": ours(1, 3, sick=sick),
+        "our ASHA 1/3, 2 brackets": ours(1, 3, 2),
+    }
+
+
+def line(name: str, iterations: float, saved: float, wall: float, regrets: list[float]) -> str:
+    """One way as a line of the table."""
+    return (
+        f"{name:26}{iterations:11,.0f}{saved:8.1%}{wall:9.1f}{statistics.fmean(regrets):9.2%}"
+        f"{max(regrets):9.2%}"
+    )
 
 
 def main() -> None:
     """Record, replay, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="9 settings of 9 iterations")
+    parser.add_argument("--task", choices=JOBS, default="cartpole")
     parser.add_argument("--record", type=Path, help="run directory of the full run, kept for later")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--orders", type=int, default=40, help="of arrival")
+    parser.add_argument("--rerun", action="store_true", help="also train under PBT and Optuna")
     asked = parser.parse_args()
+    words = QUICK if asked.quick else []
     with tempfile.TemporaryDirectory() as place:
         out = asked.record or Path(place) / "full"
-        outcome = record(out, QUICK if asked.quick else [])
-        trials, iterations = list(outcome.trials), outcome.job.iterations
-        full = replay(trials, nothing())
-        ways = {
-            "no stopping": full,
-            "Ray's ASHA": replay(trials, stock_asha(iterations)),
-            "our ASHA": replay(trials, our_asha(iterations)),
-            "our ASHA + health": replay(trials, with_health(our_asha(iterations), iterations)),
-        }
-        fresh = {trial.id: on_fresh_seeds(outcome, out, trial) for trial in trials}
-    best = max(fresh.values())
-    print(
-        f"{'':20}{'iterations':>11}{'saved':>8}{'wall s':>9}{'winner':>8}{'fresh':>9}{'regret':>9}"
-    )
-    figures: dict[str, dict[str, float]] = {}
-    for name, done in ways.items():
-        won = winner(trials, done)
-        saved, regret = 1 - done.iterations / full.iterations, (best - fresh[won.id]) / abs(best)
-        figures[name] = {"compute_saved": saved, "regret": regret}
+        outcome = record(out, words, JOBS[asked.task])
+        trials, sign = list(outcome.trials), 1 if outcome.job.mode == "max" else -1
+        fresh = {trial.id: on_fresh_seeds(out, trial) for trial in trials}
+        best = max(fresh.values(), key=lambda score: sign * score)
+        full = sum(trial.iterations for trial in trials)
         print(
-            f"{name:20}{done.iterations:11,}{saved:8.1%}{done.wall_s:9.1f}{won.id:>8}"
-            f"{fresh[won.id]:9.1f}{regret:9.1%}"
+            "Grace / reduction factor. Regret on fresh seeds against the best trial of the record,"
         )
-    print(json.dumps(figures["our ASHA + health"] | {"vs_stock_wall": None}))
+        print(f"over {asked.orders} orders of arrival on {asked.workers} workers.")
+        print(f"{'':26}{'iterations':>11}{'saved':>8}{'wall s':>9}{'regret':>9}{'worst':>9}")
+        figures: dict[str, dict[str, float]] = {}
+        for name, make in ways_of(outcome).items():
+            done: list[Replay] = []
+            regrets: list[float] = []
+            for seed in range(asked.orders):
+                order = list(trials)
+                random.Random(seed).shuffle(order)
+                done.append(replay(order, make(order), asked.workers))
+                won = winner(trials, done[-1].reached, sign)
+                regrets.append(sign * (best - fresh[won.id]) / abs(best))
+            mean = statistics.fmean(replayed.iterations for replayed in done)
+            wall = statistics.fmean(replayed.wall_s for replayed in done)
+            figures[name] = {
+                "compute_saved": 1 - mean / full,
+                "regret": statistics.fmean(regrets),
+            }
+            print(line(name, mean, 1 - mean / full, wall, regrets), flush=True)
+        for name, changed in RERUNS.items() if asked.rerun else ():
+            run = Path(place) / name.split()[0]
+            tuned(JOBS[asked.task], run, [*words, *changed], {"checkpoint_every": 1})
+            ended = Outcome.of(read(run / "events.jsonl"))
+            score = on_fresh_seeds(run, ended.best)  # type: ignore[arg-type]
+            ran, wall = ended.iterations_run, ended.end.seconds  # type: ignore[union-attr]
+            regret = sign * (best - score) / abs(best)
+            figures[name] = {"compute_saved": 1 - ran / full, "regret": regret}
+            print(line(name, ran, 1 - ran / full, wall, [regret]), flush=True)
+    print(json.dumps(figures["our ASHA 1/3 + health"] | {"vs_stock_wall": None, "ways": figures}))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ EPISODES = {"gamma": 1.0, "rollout_length": 10, "entropy_coef": 0.002, "entropy_
 
 ON_CARTPOLE: dict[str, dict[str, Any]] = {
     "ppo": {"num_envs": 8, "rollout_length": 256, "minibatch_size": 256, "epochs": 6, "lr": 2e-3},
-    # Nothing holds a step back here: at twice this learning rate two of eight seeds collapsed, and a
-    # clipped norm would leave the policy what the much larger error of the value does not take.
+    # Nothing holds a step back here: at twice this learning rate two of eight seeds collapsed. Of
+    # a clipped norm the much larger error of the value would take nearly all.
     "reinforce": {
         **{"num_envs": 16, "rollout_length": 128, "minibatch_size": 256, "lr": 1e-3, "lam": 0.98},
         **{"grad_clip": 0.0},

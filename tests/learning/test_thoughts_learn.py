@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import answer, rungwise
+from thoughts_post_mortem import PostMortem
 
 import algos
 from algos.models.base import observation_columns
@@ -69,7 +70,7 @@ class Mistaken(Reinforce):
         return Reinforce.credit(replace(rollout, rewards=rewards), settings)
 
 
-CONTROLS = {"untaught": Untaught, "mistaken": Mistaken}
+CONTROLS = {"untaught": Untaught, "mistaken": Mistaken, "post_mortem": PostMortem}
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -77,7 +78,7 @@ CONTROLS = {"untaught": Untaught, "mistaken": Mistaken}
 def test_what_was_not_taught_by_its_own_rewards_fails_the_proof_and_is_found_live(
     control, monkeypatch
 ):
-    where = (__name__, CONTROLS[control].__name__, "")
+    where = (CONTROLS[control].__module__, CONTROLS[control].__name__, "")
     monkeypatch.setitem(algos.ALGORITHMS, control, where)
     rows, found = [], []
     with preset(control) as (algorithm, iterations):

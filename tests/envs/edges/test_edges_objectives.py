@@ -185,6 +185,29 @@ def test_projections_estimate_effective_resistance():
     assert 0.9 < ratio.mean() < 1.1 and ratio.std() < 0.3
 
 
+def naive_spread(priority, sketch, k, limit, free):
+    """The best open edge, again and again; each closes whatever it overlaps with."""
+    unit = sketch / np.linalg.norm(sketch, axis=1, keepdims=True)
+    chosen, open_ = np.zeros_like(free), free.copy()
+    for _ in range(min(k, free.sum())):
+        if not open_.any():
+            open_ = free & ~chosen
+        edge = int(np.where(open_, priority, -np.inf).argmax())
+        chosen[edge] = True
+        open_ &= (unit @ unit[edge]) ** 2 <= limit
+        open_[edge] = False
+    return chosen
+
+
+def test_a_batch_is_what_taking_the_best_open_edge_again_and_again_gives():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        edges = int(rng.integers(5, 80))
+        priority, free = rng.integers(0, 9, edges) / 3, rng.random(edges) < 0.8
+        given = priority, rng.normal(size=(edges, 4)), int(rng.integers(1, edges + 9)), 0.3, free
+        np.testing.assert_array_equal(sparsifier.spread(*given), naive_spread(*given))
+
+
 def test_spread_edges_do_not_overlap_while_others_are_left():
     sketch = np.array([[1.0, 0], [1.0, 0.1], [0, 1.0], [1.0, 0]])
     free = np.ones(4, np.bool_)

@@ -1,6 +1,9 @@
 # pyright: basic
 """The picture of an episode: a few nodes, and exactly the edges that were chosen among them."""
 
+import dataclasses
+import re
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,8 @@ pytest.importorskip("pyamg")
 from envs import random
 from envs.edges import telling
 from envs.edges.selecting import EdgeSelection, Params
+from envs.experiment import Experiment
+from tune_jobs.experiment import picture, placed
 
 
 def played(**fields):
@@ -57,3 +62,19 @@ def test_the_last_row_says_what_the_choice_is_worth():
     assert told.frames[1].cells[4] == f"{work:.2f}"
     assert told.frames[0].cells[3:] == ["", "", ""]
     assert f"{world.copy(states[0], 0)[0].reference.iterations:.1f} iterations" in told.about
+
+
+def test_chosen_edges_have_no_direction_and_are_drawn_without_heads_of_arrows():
+    def heads(experiment):
+        svg = picture(experiment, placed(experiment), experiment.frames[-1])
+        lines = re.findall(r'<path [^>]*d="([^"]+)"', svg)
+        assert len(lines) == len(experiment.edges)
+        return {line.count("M") - 1 for line in lines}
+
+    _, _, told = played(size=8)
+    read = Experiment.read(told.plain())
+    assert read is not None and heads(read) == {0}
+    assert heads(dataclasses.replace(told, directed=True)) == {2}
+    # Logs of before say nothing of it, and were drawn with arrows.
+    old = {name: part for name, part in told.plain().items() if name != "directed"}
+    assert heads(Experiment.read(old)) == {2}

@@ -231,5 +231,5 @@ def test_generated_catalogues_have_the_same_spaces(cache):
 
 
 def test_stores_are_shared_by_worlds_of_the_same_source(world):
-    assert with_(world, shaping=1.0).store is world.store
+    assert with_(world, shaping=1.0).store is with_(world, shaping=2.0).store
     assert world.params.source == Params(split="test", goals=1000).source

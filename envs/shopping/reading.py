@@ -1,0 +1,207 @@
+"""What a language model reads of a shop: a prompt for each page and a text for each action.
+
+The prompt holds the instruction and what is seen of the item in hand; what can be clicked or
+searched is not in it, but beside it as candidates, so that no text is read twice. Both are numbers
+of tokens from 1, and 0 behind the last.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+
+from envs.arrays import Array, take
+from envs.extras import library
+from envs.shopping import pages
+from envs.shopping.goals import searches
+from envs.shopping.pages import BUTTONS, ITEM, LISTED, RESULTS, START, State
+from envs.shopping.store import Store
+from envs.shopping.texts import DESCRIPTION_SEEN, FEATURES_SEEN
+from envs.validation import InputError
+
+
+class Tokenizer(Protocol):
+    """Texts to numbers from 0."""
+
+    size: int
+    """How many different tokens there are."""
+
+    def prompt(self, text: str) -> list[int]:
+        """The tokens of what is said to the model."""
+        ...
+
+    def answer(self, text: str) -> list[int]:
+        """The tokens of what the model may say."""
+        ...
+
+
+class Words:
+    """A tokenizer of the words, digits and signs that enough texts have, and one for all others."""
+
+    def __init__(self, texts: Iterable[str], min_texts: int) -> None:
+        counts = Counter(word for text in texts for word in set(_words(text)))
+        kept = sorted({*_LABELS, *(word for word, n in counts.items() if n >= min_texts)})
+        self._number = {word: number for number, word in enumerate(kept, 1)}
+        self.size = len(kept) + 1
+
+    def prompt(self, text: str) -> list[int]:
+        """See :class:`Tokenizer`."""
+        return self.answer(text)
+
+    def answer(self, text: str) -> list[int]:
+        """See :class:`Tokenizer`."""
+        return [self._number.get(word, 0) for word in _words(text)]
+
+
+class Pretrained:
+    """The tokenizer of a Hugging Face model in a folder; prompts in its chat form, if it has one.
+
+    Raises:
+        InputError: there is no such folder, or no tokenizer in it.
+    """
+
+    def __init__(self, folder: str) -> None:
+        auto = library("transformers", "lm").AutoTokenizer
+        if not Path(folder).is_dir():
+            raise InputError(
+                f"There is no folder {folder}: Params.language_model must be the folder of a "
+                "Hugging Face model on this machine, or empty for the catalogue's own words."
+            )
+        try:
+            self._own: Any = auto.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder} holds no tokenizer that can be read: {error}") from error
+        self.size = len(self._own)
+        if not self.answer(BUTTONS[-1]):  # read as one of another make, it finds nothing in a text
+            raise InputError(f"The tokenizer in {folder} makes no tokens of {BUTTONS[-1]!r}.")
+
+    def prompt(self, text: str) -> list[int]:
+        """See :class:`Tokenizer`."""
+        if not self._own.chat_template:
+            return self.answer(text)
+        said = [{"role": "user", "content": text}]
+        return self._own.apply_chat_template(said, add_generation_prompt=True, return_dict=False)
+
+    def answer(self, text: str) -> list[int]:
+        """See :class:`Tokenizer`."""
+        return self._own(text, add_special_tokens=False)["input_ids"]
+
+
+class Reader:
+    """Observations of a shop for a language model.
+
+    Args:
+        store: the shop.
+        folder: of the model whose tokens are meant; empty: the catalogue's own words.
+        prompt, answer: how many tokens P of a prompt and A of an action are kept.
+        min_texts: words in fewer texts are told apart no further (without a folder).
+    """
+
+    def __init__(self, store: Store, folder: str, prompt: int, answer: int, min_texts: int) -> None:
+        self.store, self.slots = store, pages.slots(store)
+        self.tokens: Tokenizer = Pretrained(folder) if folder else Words(_said(store), min_texts)
+        self._prompt = functools.lru_cache(2**14)(self._row_of(self.tokens.prompt, prompt))
+        self._answer = functools.lru_cache(2**14)(self._row_of(self.tokens.answer, answer))
+        high = self.tokens.size
+        self.space = spaces.Dict(
+            {
+                "prompt": spaces.Box(0, high, (prompt,), np.int32),
+                "candidates": spaces.Box(0, high, (self.slots, answer), np.int32),
+                "mask": spaces.Box(0.0, 1.0, (self.slots,), np.float32),
+            }
+        )
+
+    def observe(self, state: State) -> dict[str, Array]:
+        """``prompt`` [B, P], ``candidates`` [B, K, A] and ``mask`` [B, K] of a state."""
+        mask = pages.legal(state, self.store)
+        copies = range(len(mask))
+        prompts = [self._prompt(prompt_text(state, b, self.store)) for b in copies]
+        answers = [
+            [self._answer(text) for text in action_texts(state, b, mask[b], self.store)]
+            for b in copies
+        ]
+        return {
+            "prompt": np.array(prompts, np.int32),
+            "candidates": np.array(answers, np.int32),
+            "mask": mask.astype(np.float32),
+        }
+
+    @staticmethod
+    def _row_of(encode: Callable[[str], list[int]], length: int) -> Callable[[str], Array]:
+        """A function text -> numbers from 1 [length]; words too many for that are left out."""
+
+        def row(text: str) -> Array:
+            numbers, kept = encode(text), text.split(" ")
+            # From the end of the text, not of its tokens: the form of a chat stays whole.
+            while len(numbers) > length and len(kept) > 1:
+                kept = kept[: min(len(kept) - 1, len(kept) * length // len(numbers) + 1)]
+                numbers = encode(" ".join(kept))
+            found = np.zeros(length, np.int32)
+            found[: len(numbers)] = np.array(numbers[:length]) + 1
+            return found
+
+        return row
+
+
+def prompt_text(state: State, copy: int, store: Store) -> str:
+    """The instruction and the page of one copy, without what can be clicked."""
+    page = int(state.page[copy])
+    said = f"{_LABELS[page]} : {store.goals[state.goal[copy]].instruction}"
+    if page == RESULTS:
+        return f"{said} ; page {state.number[copy]}"
+    if state.item[copy] < 0:
+        return said
+    product = store.products[state.item[copy]]
+    parts = [said, f"{product.title} {product.price_text}"]
+    chosen = zip(product.values, state.chosen[copy].tolist(), strict=False)
+    parts += [f"chosen {name} {value}" for (name, value), is_chosen in chosen if is_chosen]
+    known = state.visited[copy] == state.item[copy]
+    seen = int(state.seen[copy][known].max(initial=0))
+    parts += [product.description] * bool(seen & DESCRIPTION_SEEN)
+    parts += product.features * bool(seen & FEATURES_SEEN)
+    return " ; ".join(parts)
+
+
+def action_texts(state: State, copy: int, mask: Array, store: Store) -> list[str]:
+    """What each action [K] of one copy says; empty where it is not legal.
+
+    A product is called by its place, title and price and not by its number in the catalogue, which
+    no words lead to.
+    """
+    own = take(state, np.array([copy]))
+    page, listed = int(own.page[0]), list[str]()
+    if page == START:
+        listed = list(searches(store.goals[own.goal[0]].instruction))
+    elif page == RESULTS:
+        found = [store.products[p] if p >= 0 else None for p in pages.shown(own)[0].tolist()]
+        listed = [f"{i} : {p.title} {p.price_text}" if p else "" for i, p in enumerate(found)]
+    elif page == ITEM:
+        listed = [f"{name} {value}" for name, value in store.products[own.item[0]].values]
+    texts = [*BUTTONS, *listed, *[""] * (len(mask) - LISTED - len(listed))]
+    return [text if is_legal else "" for text, is_legal in zip(texts, mask.tolist(), strict=True)]
+
+
+_LABELS = ("start", "results", "item", "description", "features", "reviews", "done")
+"""What a page is called in a prompt, by its kind."""
+
+
+def _words(text: str) -> list[str]:
+    """Words without their apostrophes, digits and signs."""
+    return re.findall(r"[a-z]+|\d|[^\sa-z\d]", text.lower().replace("'", ""))
+
+
+def _said(store: Store) -> Iterator[str]:
+    """Every text that the vocabulary is counted in; a button's words are in as many as need be."""
+    for product in store.products:
+        values = (f"{name} {value}" for name, value in product.values)
+        price = f"{product.price_text} page chosen ; :"
+        yield " ".join((product.title, product.description, *product.features, *values, price))
+        yield " ".join(BUTTONS)
+    yield from store.heard

@@ -1,0 +1,232 @@
+# pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
+"""What a driver has to do at 100, 1,000 and 5,000 trials at once: ``-m benchmarks.scale``.
+
+Nothing trains. The results of a recorded sweep are reported again by as many trials as asked for,
+all of them running at once under ASHA, to the very scheduler, recorder, health rules, live table
+and event log that a driver has. What Ray itself costs (its processes, its messages and Tune's loop)
+is not in it. Each size runs in a process of its own; the last line is one JSON object.
+"""
+
+import argparse
+import heapq
+import io
+import itertools
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import TrialScheduler
+from rich.console import Console
+
+from benchmarks.sweep import QUICK, record
+from cluster.dashboard.board import Board
+from cluster.dashboard.view import curves, shown
+from cluster.progress import Progress
+from tune_jobs.events import EventLog, JobRow, ResultRow, TrialRow, read
+from tune_jobs.job import Job
+from tune_jobs.ledger import write_ledger
+from tune_jobs.loading import dump_job
+from tune_jobs.outcome import Outcome
+from tune_jobs.recorder import Recorder
+from tune_jobs.remainder import remainder
+from tune_jobs.run import _scheduler, open_run
+from tune_jobs.search import draws
+
+SIZES = (100, 1_000, 5_000)
+EVERY_S = 10.0
+"""How often a trial is taken to report when the driver's share of a core is told."""
+
+
+@dataclass
+class Stand:
+    """What the scheduler asks of Tune: here a trial is only its place in a record."""
+
+    trials: dict[str, SimpleNamespace] = field(default_factory=dict)
+
+    def stop_trial(self, trial):
+        trial.status = TuneTrial.TERMINATED
+
+
+def trial_of(name, config):
+    trial = SimpleNamespace(
+        config={"plan": {"trial": name, "drawn": config}},
+        status=TuneTrial.RUNNING,
+        last_result={},
+        at=0,
+    )
+    trial.is_finished = lambda: trial.status == TuneTrial.TERMINATED
+    return trial
+
+
+def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str, float]:
+    """Report everything once; seconds of CPU, results and bytes."""
+    scheduler = _scheduler(job, directory, [])
+    first = JobRow(
+        run="scale",
+        env=job.env,
+        algo=job.algo,
+        metric=job.metric,
+        mode=job.mode,
+        iterations=job.iterations,
+        trials=job.trials,
+        scheduler={"kind": job.scheduler, "rungs": job.rungs},
+        searched=list(job.search),
+    )
+    configs = dict(zip(job.names, draws(job.search, job.trials, job.seed), strict=True))
+    earlier = [first, *(TrialRow(trial=n, config=c) for n, c in configs.items())]
+    for row in earlier:
+        EventLog(directory / "events.jsonl").append(row)
+    live = Progress(first, console=Console(file=io.StringIO(), width=100))
+    for row in earlier[1:]:
+        live.update(row)
+    recorder = Recorder(job, directory, scheduler, live.update, earlier)
+    stand, chance = Stand(), random.Random(0)
+    texts = [[json.dumps(row.metrics) for row in rows] for rows in recorded]
+    running, order = [], itertools.count()
+    for name, config in configs.items():
+        stand.trials[name] = trial_of(name, config)
+        scheduler.on_trial_add(stand, stand.trials[name])
+        heapq.heappush(running, (chance.random(), next(order), name))
+    shifts = {name: chance.gauss(0, 0.02) for name in configs}
+    memory = psutil.Process().memory_info().rss
+    results, begun, wall = 0, time.process_time(), time.perf_counter()
+    while running:
+        at, _, name = heapq.heappop(running)
+        trial, source = stand.trials[name], int(name) % len(recorded)
+        row = recorded[source][trial.at]
+        trial.at += 1
+        results += 1
+        result = {
+            "trial": name,
+            "took": "{}",
+            "iteration": row.iteration,
+            "score": (row.score or 0.0) * (1 + shifts[name]),
+            "trained_s": row.seconds,
+            "fault": "",
+            "metrics": texts[source][trial.at - 1],
+        }
+        said = TrialScheduler.STOP
+        if not recorder(name, result):
+            said = scheduler.on_trial_result(stand, trial, result)
+        recorder.on_trial_result(0, [], trial, result)
+        trial.last_result = result
+        if said != TrialScheduler.CONTINUE or row.iteration % job.checkpoint_every == 0:
+            path = directory.absolute() / "trials" / name / f"checkpoint_{row.iteration:06d}"
+            recorder.on_checkpoint(0, [], trial, SimpleNamespace(path=str(path)))
+        if said == TrialScheduler.STOP:
+            scheduler.on_trial_complete(stand, trial, result)
+            trial.status = TuneTrial.TERMINATED
+        elif said == TrialScheduler.PAUSE:
+            trial.status = TuneTrial.PAUSED
+        else:
+            heapq.heappush(running, (at + 1 + 0.1 * chance.random(), next(order), name))
+        # Every paused trial that may go on finds room: all run at once.
+        while (chosen := scheduler.choose_trial_to_run(stand)) is not None:
+            chosen.status = TuneTrial.RUNNING
+            again = chosen.config["plan"]["trial"]
+            heapq.heappush(running, (at + 1 + 0.1 * chance.random(), next(order), again))
+        recorder.on_step_end(0, [])
+    spent = time.process_time() - begun
+    return {
+        "results": results,
+        "cpu_s": spent,
+        "results_per_s": results / spent,
+        "core_share": job.trials / EVERY_S * spent / results,
+        "wall_s": time.perf_counter() - wall,
+        "memory_mib": (psutil.Process().memory_info().rss - memory) / 2**20,
+        "log_mib": (directory / "events.jsonl").stat().st_size / 2**20,
+    }
+
+
+def timed(work) -> float:
+    """Seconds of CPU that a piece of work takes."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+def measure(run: Path, trials: int) -> dict[str, float]:
+    """Everything about one size."""
+    job, rows = open_run(run)
+    recorded = [list(t.results) for t in Outcome.of(rows).trials if len(t.results) > 1]
+    job = replace(job, trials=trials, scheduler="asha", grace=1, searcher="random", points=[])
+    job = replace(job, iterations=min(len(rows) for rows in recorded), health={})
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place)
+        (directory / "job.yaml").write_text(dump_job(job))
+        found = {"trials": trials, **play(job, recorded, directory)}
+        log = directory / "events.jsonl"
+        lines = log.read_bytes().splitlines(keepends=True)
+        log.write_bytes(b"".join(lines[: len(lines) // 2]))  # as a kill in the middle leaves it
+
+        def resume() -> None:
+            _, known = open_run(directory)
+            remainder(directory, known)
+            Recorder(job, directory, _scheduler(job, directory, known), print, known)
+
+        found["resume_s"] = timed(resume)
+        log.write_bytes(b"".join(lines))
+        found["ledger_s"] = timed(lambda: write_ledger(read(log), directory / "ledger.parquet"))
+        board = Board(directory)
+
+        def page() -> None:
+            while board.refresh():
+                pass
+            shown(board)
+            curves(board, "score")
+
+        found["page_first_s"] = timed(page)
+        with log.open("ab") as file:
+            file.write(next(line for line in reversed(lines) if b'"result"' in line))
+        found["page_update_s"] = timed(page)
+    return found
+
+
+def main() -> None:
+    """Each size in its own process, then the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--record", type=Path, help="a run whose results are reported again")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(measure(asked.record, asked.one)))
+        return
+    with tempfile.TemporaryDirectory() as place:
+        run = asked.record or Path(place) / "run"
+        if not asked.record:
+            record(run, QUICK)
+        command = [sys.executable, "-m", "benchmarks.scale", "--record", str(run), "--one"]
+        found = [
+            json.loads(subprocess.check_output([*command, str(size)]).splitlines()[-1])
+            for size in asked.sizes
+        ]
+    said = {
+        "trials": ("trials at once", ",.0f"),
+        "results": ("results in all", ",.0f"),
+        "results_per_s": ("results a second of CPU", ",.0f"),
+        "core_share": (f"cores, one result of each trial every {EVERY_S:.0f} s", ".2f"),
+        "memory_mib": ("memory (MiB)", ",.0f"),
+        "log_mib": ("event log (MiB)", ",.0f"),
+        "resume_s": ("reading a killed run (s)", ".2f"),
+        "ledger_s": ("ledger (s)", ".2f"),
+        "page_first_s": ("page, first look (s)", ".2f"),
+        "page_update_s": ("page, one more result (s)", ".2f"),
+    }
+    for name, (title, form) in said.items():
+        print(f"| {title} | {' | '.join(format(row[name], form) for row in found)} |")
+        if name == "trials":
+            print("|---" * (1 + len(found)) + "|")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
