@@ -21,6 +21,7 @@ from envs.batched import World
 from envs.making import make_params
 from envs.validation import InputError, fields_of, unknown_name
 from tune_jobs.events import EvaluationRow
+from tune_jobs.examples import examples
 from tune_jobs.job import Job
 
 Array = np.ndarray[Any, Any]
@@ -43,6 +44,8 @@ Act = Callable[[Any, Any, Any], Any]
 
 PLAIN_SCORE = "return"
 """Episode metric of an environment that is not ours."""
+HELD_OUT = "held_out_"
+"""What the figures of a policy on seeds that it never trains on begin with, during its training."""
 
 
 @dataclass
@@ -79,13 +82,21 @@ def score_of(job: Job) -> tuple[str, Any]:
     world = world_of(job.env, job.env_kwargs)
     metric = job.metric or (world.score if world else "return_mean")
     known = {*METRICS, *(world.episode_metrics if world else ())}
-    if metric not in known:
+    if metric.startswith(HELD_OUT) and not job.held_out_every:
+        raise InputError(
+            f"metric={metric} is measured on held-out seeds, but held_out_every is 0: set it to "
+            "the iterations between two looks, such as 5."
+        )
+    seen = metric.removeprefix(HELD_OUT)
+    if seen != metric:
+        known = {"return_mean"} if world is None else set(world.episode_metrics)
+    if seen not in known:
         raise unknown_name("metric", metric, known, f"for {job.env}")
     if job.mode:
         return metric, job.mode
-    if world and metric == world.score:
+    if world and seen == world.score:
         return metric, world.score_mode
-    if metric.startswith("return"):
+    if seen.startswith("return"):
         return metric, "max"
     raise InputError(f"mode must say whether a small (min) or large (max) {metric} is good.")
 
@@ -96,6 +107,7 @@ def evaluate(
     seed: int,
     changed: Mapping[str, Any] | None = None,
     quick: bool = False,
+    beside: bool = True,
 ) -> tuple[dict[str, Episodes], Callable[[Episodes], dict[str, float]], str]:
     """Run the policy, sampled and greedy, and every baseline on ``episodes`` seeds from ``seed``.
 
@@ -105,6 +117,7 @@ def evaluate(
         seed: the first of them.
         changed: arguments of the environment that differ from those of training.
         quick: whether baselines that take much longer than the policy are left out.
+        beside: whether anything but the sampled policy is run.
 
     Returns:
         Episodes by name (``policy``, ``greedy``, ``random``, ...), the function that sums them up,
@@ -121,30 +134,54 @@ def evaluate(
     generator = torch.Generator().manual_seed(seed)
     players: dict[str, Act] = {
         "policy": lambda s, o, k: policy.act_batch(o, greedy=False, generator=generator),
-        "greedy": lambda s, o, k: policy.act_batch(o),
     }
+    if beside:
+        players["greedy"] = lambda s, o, k: policy.act_batch(o)
     world = world_of(env, env_kwargs)
     if world is None:
-        players["random"] = _random_player(policy.action_space, seed)
+        if beside:
+            players["random"] = _random_player(policy.action_space, seed)
         found = {n: _plain_episodes(env, env_kwargs, p, episodes, seed) for n, p in players.items()}
         return found, _plain_summary, PLAIN_SCORE
-    for name, agent in world.baselines.items():
+    for name, agent in world.baselines.items() if beside else ():
         if not (quick and name in world.slow):
             players[name] = lambda s, o, k, agent=agent: agent(world, s, k)
     found = {
         name: _world_episodes(world, player, episodes, seed) for name, player in players.items()
     }
-    rivals = world.competitors(random.keys(seed, episodes))
+    rivals = world.competitors(random.keys(seed, episodes)) if beside else {}
     found |= {name: Episodes(metrics) for name, metrics in rivals.items()}
     sign = "-" if world.score_mode == "min" else ""
     return found, _summary(world, found), sign + world.score
+
+
+def held_out(policy: Policy, job: Job) -> dict[str, float]:
+    """The figures of a policy under training on the job's held-out seeds, as ``held_out_...``.
+
+    These seeds are those of neither the comparison nor the finals, which its choice must not
+    flatter.
+    """
+    seed, episodes = job.evaluation_seed + 2 * job.evaluation_episodes, job.held_out_episodes
+    env, env_kwargs = policy.about["env"], policy.about["env_kwargs"] | job.evaluation_env_kwargs
+    generator, world = torch.Generator().manual_seed(seed), world_of(env, env_kwargs)
+
+    def act(state: Any, observations: Any, keys: Any) -> Any:
+        return policy.act_batch(observations, greedy=False, generator=generator)
+
+    if world is None:
+        found = _plain_summary(_plain_episodes(env, env_kwargs, act, episodes, seed))
+    else:
+        metrics = _world_episodes(world, act, episodes, seed).metrics
+        found = {name: float(metrics[name].mean()) for name in world.episode_metrics}
+        found |= world.summarise(metrics)
+    return {HELD_OUT + name: figure for name, figure in found.items()}
 
 
 def _summary(
     world: World[Any], found: Mapping[str, Episodes]
 ) -> Callable[[Episodes], dict[str, float]]:
     """What sums episodes up: the world, and its yardstick where it has one."""
-    if not isinstance(world, Measured):
+    if not isinstance(world, Measured) or world.yardstick not in found:
         return lambda e: world.summarise(e.metrics)
     measured, rule = world, found[world.yardstick].metrics
     return lambda e: world.summarise(e.metrics) | measured.beside(e.metrics, rule)
@@ -155,7 +192,7 @@ def choosing(scm: str, env: str, trained_in: Mapping[str, Any] | None = None) ->
 
     For a policy ``trained_in`` an environment with those arguments, the model is shown as those of
     a family if it knows these, but its student reckons as that of one model does; and a target
-    chosen for another model is forgotten.
+    chosen for another model and a pool beside another family are forgotten.
 
     Raises:
         InputError: another environment.
@@ -168,8 +205,7 @@ def choosing(scm: str, env: str, trained_in: Mapping[str, Any] | None = None) ->
     before, found = trained_in or {}, dict[str, Any](scm=scm)
     if "curriculum" in known:
         found["curriculum"] = False
-    if before.get("target"):
-        found["target"] = ""
+    found |= {name: "" for name in ("target", "pool") if before.get(name)}
     if "like_family" in known and make_params(family.params, before).is_family:
         found |= {"like_family": True, "interactions": True}
     return found
@@ -197,6 +233,11 @@ def evaluate_checkpoint(job: Job, directory: Path, trial: str, checkpoint: str) 
         },
         choice_shares={name: e.choice_shares for name, e in found.items() if e.choice_shares},
         experiment=told(world, found["policy"], job.evaluation_seed) if world else {},
+        examples=examples(
+            world,
+            random.keys(job.evaluation_seed, job.evaluation_episodes),
+            found["policy"].actions,
+        ),
     )
 
 

@@ -44,6 +44,8 @@ class JobRow:
     choice_names: list[str] = dataclasses.field(default_factory=list[str])
     searched: list[str] = dataclasses.field(default_factory=list[str])
     """The fields that differ between trials."""
+    objectives: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    """Metrics that are traded off against the score, with their mode."""
     keep: str = "last"
     """``last`` or ``best``: which checkpoint is a trial's result."""
     seed: int = 0
@@ -100,6 +102,8 @@ class DecisionRow:
     of: int
     keep: bool
     sentence: str
+    waits: bool = False
+    """Kept, and paused at the rung until a later decision."""
     time: float = dataclasses.field(default_factory=time.time)
 
 
@@ -166,7 +170,8 @@ class EndRow:
     trial: str
     iteration: int
     reason: str
-    """``budget``, ``target``, ``plateau``, ``asha``, ``health``, ``error`` or ``interrupted``."""
+    """``budget``, ``target``, ``plateau``, ``asha``, ``health``, ``stopped`` (by hand), ``error``
+    or ``interrupted``."""
     sentence: str = ""
     time: float = dataclasses.field(default_factory=time.time)
 
@@ -197,6 +202,8 @@ class EvaluationRow:
     experiment: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """One of its episodes told step by step, an :class:`envs.experiment.Experiment` as plain data,
     with its seed; empty where the environment tells none."""
+    examples: list[dict[str, str]] = dataclasses.field(default_factory=list[dict[str, str]])
+    """Some of its episodes side by side, what is shown of each by heading."""
     time: float = dataclasses.field(default_factory=time.time)
 
 

@@ -92,7 +92,8 @@ def spread(runs: Sequence[range], most: int) -> list[range]:
 def picture(experiment: Experiment, layout: Layout, frame: Frame) -> str:
     """The graph after one step, as SVG."""
     lines = [
-        f'<path class="edge{" cut" if place in frame.cut else ""}" d="{_line(points)}"/>'
+        f'<path class="edge{" cut" if place in frame.cut else ""}" '
+        f'd="{_line(points, experiment.directed)}"/>'
         for place, points in enumerate(layout.edges)
     ]
     nodes = [_node(experiment, layout, frame, node) for node in range(len(experiment.nodes))]
@@ -122,13 +123,15 @@ def _node(experiment: Experiment, layout: Layout, frame: Frame, node: int) -> st
     )
 
 
-def _line(points: Sequence[tuple[float, float]]) -> str:
-    """A line through the points, smooth if it is bent, with the head of an arrow at its end."""
+def _line(points: Sequence[tuple[float, float]], arrow: bool) -> str:
+    """A line through the points, smooth if it is bent; an arrow has a head at its end."""
     path, bent = "M{:.1f} {:.1f}".format(*points[0]), len(points) > 2
     for (ax, ay), (bx, by) in pairwise(points):
         half = (ay + by) / 2
         curve = f"C{ax:.1f} {half:.1f} {bx:.1f} {half:.1f} {bx:.1f} {by:.1f}"
         path += curve if bent else f"L{bx:.1f} {by:.1f}"
+    if not arrow:
+        return path
     (ax, ay), (bx, by) = points[-2:]
     towards = math.pi / 2 if bent else math.atan2(by - ay, bx - ax)
     for turn in (towards + 2.7, towards - 2.7):

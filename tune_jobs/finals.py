@@ -22,7 +22,7 @@ def play_final(job: Job, directory: Path, trial: str, checkpoint: str) -> FinalR
     """
     seed = job.evaluation_seed + job.evaluation_episodes
     policy, changed = Policy.load(directory / checkpoint), job.evaluation_env_kwargs
-    found, _, own = evaluate(policy, job.evaluation_episodes, seed, changed, quick=True)
+    found, _, own = evaluate(policy, job.evaluation_episodes, seed, changed, beside=False)
     metric, mode = job.metric, job.mode
     if metric not in found["policy"].metrics:
         metric, mode = own.removeprefix("-"), "min" if own.startswith("-") else "max"

@@ -39,9 +39,14 @@ class Job:
     """The algorithm's settings."""
     search: dict[str, Space] = field(default_factory=dict[str, Space])
     """Searched fields: of the algorithm by name, of the environment as `env.<name>`."""
-    searcher: Literal["random", "grid"] = "random"
+    searcher: Literal["random", "grid", "optuna"] = "random"
     """`random` spreads the trials evenly over the spaces; `grid` takes every combination of evenly
-    spaced values, and as many trials as there are."""
+    spaced values, and as many trials as there are; `optuna` learns from the trials that ended what
+    to try next (it pays from some tens of trials on, and needs the extra `optuna`)."""
+    objectives: dict[str, Literal["min", "max"]] = field(
+        default_factory=dict[str, Literal["min", "max"]]
+    )
+    """Metrics that searcher optuna trades off against the score, with their good direction."""
     points: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Settings to start from, searched fields by name; what a point leaves out is drawn."""
     trials: Annotated[int, AtLeastOne] = 1
@@ -70,6 +75,9 @@ class Job:
     """Iterations before the first rung of ASHA, and between the changes of PBT."""
     reduction_factor: Annotated[int, Between(2)] = 3
     """One of so many trials goes on at each rung, and rungs are so many times further apart."""
+    brackets: Annotated[int, AtLeastOne] = 1
+    """Groups of trials, each of which leaves out one more of the lowest rungs (Hyperband): dearer,
+    and safer where the first scores say little about the last."""
     health: dict[str, str] = field(default_factory=dict[str, str])
     """By symptom: `off`, `note`, `warn` or `stop`, the most a health rule may do."""
     checkpoint_every: Annotated[int, AtLeastOne] = 5
@@ -85,6 +93,12 @@ class Job:
     """First of those seeds."""
     evaluation_env_kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
     """Arguments of the environment that differ there from those of training."""
+    held_out_every: Annotated[int, NonNegative] = 0
+    """Iterations between looks at the policy as it stands, with `evaluation_env_kwargs` and on
+    seeds never trained on; reported as `held_out_...`, 0 for none. With `metric: held_out_...` it
+    is what the scheduler, `patience` and `keep: best` watch."""
+    held_out_episodes: Annotated[int, AtLeastOne] = 256
+    """Episodes of such a look."""
     seed: Annotated[int, Between(0, 2**30 - 1)] = 0
     """Seeds the drawn settings and, with the trial's number, its training."""
     cpus_per_trial: Annotated[float, Between(0, low_open=True)] = 1.0
@@ -105,8 +119,14 @@ class Job:
         check_policy(self.health)  # type: ignore[arg-type]
         self._check_search()
         self._check_points()
+        self._check_objectives()
         if self.scheduler == "pbt":
             self._check_population()
+        if self.scheduler == "asha" and self.brackets > max(1, len(self.rungs)):
+            raise InputError(
+                f"brackets is {self.brackets}, but there are only {len(self.rungs)} rungs: "
+                f"{self.rungs}. Lower brackets, grace or reduction_factor."
+            )
 
     def _check_search(self) -> None:
         known = fields_of(type(self.settings))
@@ -138,6 +158,19 @@ class Job:
                 f"{len(self.points)} points need as many trials, but trials is {self.trials}."
             )
 
+    def _check_objectives(self) -> None:
+        """Refuse what only makes sense with another searcher or scheduler."""
+        if self.searcher == "optuna" and self.scheduler == "pbt":
+            raise InputError(
+                "scheduler pbt needs all its trials at once, but searcher optuna proposes them one "
+                "by one: take searcher random."
+            )
+        if self.objectives and (self.searcher, self.scheduler) != ("optuna", "none"):
+            raise InputError(
+                "objectives need searcher optuna and scheduler none, which judges no trial by its "
+                f"score alone, but they are {self.searcher} and {self.scheduler}."
+            )
+
     def _check_population(self) -> None:
         """Refuse to change in the middle of training what an agent is built from."""
         if self.trials < 2:
@@ -161,15 +194,30 @@ class Job:
             at *= self.reduction_factor
         return rungs
 
+    @property
+    def names(self) -> list[str]:
+        """The ids of the trials."""
+        count = self.trials if self.searcher == "optuna" else len(self.drawn())
+        width = max(2, len(str(count - 1)))
+        return [f"{i:0{width}d}" for i in range(count)]
+
     def drawn(self) -> list[dict[str, Any]]:
-        """The searched values of each trial, by field name: the points first."""
+        """The searched values of each trial that is known before the start: the points first."""
         rest = self.trials - len(self.points)
         if self.searcher == "grid" and rest:
             found = grid(self.search, rest)
+        elif self.searcher == "optuna":
+            found = []
         else:
             found = draws(self.search, rest, self.seed)
         begun = draws(self.search, len(self.points), self.seed + 1)
         return [draw | point for draw, point in zip(begun, self.points, strict=True)] + found
+
+    def samples(self) -> list[dict[str, Any]]:
+        """Values as the trials will have them, to be tried before the start."""
+        if self.searcher == "optuna":
+            return self.drawn() + draws(self.search, self.trials, self.seed)
+        return self.drawn()
 
     def trial_settings(self, drawn: dict[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
         """Settings and environment arguments of the trial with these searched values.

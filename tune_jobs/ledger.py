@@ -43,7 +43,7 @@ SCHEMA = pa.schema(
     metadata={
         "rungwise_ledger_version": VERSION,
         "kind": "decision, end, or open (the trial may still run)",
-        "reason": "keep or stop for a decision; the end reason for an end",
+        "reason": "keep, wait or stop for a decision; the end reason for an end",
         "iterations_saved": "not run for good: iterations_not_run, but 0 for an interrupted trial",
         "env_steps_saved": "estimated: iterations saved x the trial's own steps per iteration",
         "seconds_saved": "estimated: iterations saved x the trial's own seconds per iteration",
@@ -88,7 +88,7 @@ def _lines(trial: TrialOutcome, job: JobRow) -> list[dict[str, Any]]:
             "trial": trial.id,
             "kind": "decision",
             "iteration": row.iteration,
-            "reason": "keep" if row.keep else "stop",
+            "reason": "wait" if row.waits else "keep" if row.keep else "stop",
             "score": row.score,
             "sentence": row.sentence,
         }

@@ -61,6 +61,11 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     _known(given, fields_of(Job), "field", f"in {where}")
     if "env" not in given:
         raise InputError(f"{where} must name an environment, such as `env: CartPole-v1`.")
+    for name in ("env_kwargs", "evaluation_env_kwargs", "settings", "search", "health"):
+        if not isinstance(given.get(name) or {}, Mapping):
+            raise InputError(
+                f"{name} in {where} must hold names and values: {given[name]!r} does not."
+            )
     values = dict(given)
     values["env"] = env_id(str(given["env"]))
     if values["env"].removeprefix("envs:") in FAMILIES:
@@ -106,7 +111,7 @@ def env_id(name: str) -> str:
 def located(value: Any) -> Any:
     """The value with absolute paths for the files named in it, which are then found from anywhere.
 
-    As in the environments, the name of a file has an ending or a slash.
+    As in the environments, the name of a file (or folder) has an ending or a slash.
     """
     if isinstance(value, dict):
         return {name: located(part) for name, part in cast("dict[str, Any]", value).items()}
@@ -115,7 +120,7 @@ def located(value: Any) -> Any:
     if not isinstance(value, str) or not ("/" in value or Path(value).suffix):
         return value
     path = Path(value).expanduser()
-    return str(path.absolute()) if path.is_file() else value
+    return str(path.absolute()) if path.exists() else value
 
 
 def _dataclass(cls: type, given: Any, where: str) -> Any:

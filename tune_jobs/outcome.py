@@ -81,6 +81,29 @@ class Outcome:
         return [trial for _, trial in sorted(scored, key=lambda pair: pair[0])]
 
     @property
+    def front(self) -> list[TrialOutcome]:
+        """With several objectives, the trials that none other beats in one without losing in one.
+
+        By their last results, the best score first; empty with one objective.
+        """
+        if not self.job.objectives:
+            return []
+        signs = [-1 if mode == "max" else 1 for mode in self.job.objectives.values()]
+        costs: list[tuple[float, ...]] = []
+        front: list[TrialOutcome] = []
+        for trial in self.ranked:
+            metrics = trial.results[-1].metrics
+            found = [finite(metrics.get(name)) for name in self.job.objectives]
+            cost = tuple(s * v for s, v in zip(signs, found, strict=True) if v is not None)
+            # In order of their scores: a later one must win in something else.
+            if len(cost) == len(signs) and not any(
+                all(a <= b for a, b in zip(known, cost, strict=True)) for known in costs
+            ):
+                costs.append(cost)
+                front.append(trial)
+        return front
+
+    @property
     def rungs(self) -> tuple[int, ...]:
         """The iterations at which the scheduler decides."""
         return tuple(self.job.scheduler.get("rungs") or ())
@@ -164,6 +187,7 @@ class Outcome:
             for trial in self.trials
         ]
         best = self.best
+        front = {"front": [trial.id for trial in self.front]} if self.job.objectives else {}
         return {
             "run": str(directory) or self.job.run,
             "trials": trials,
@@ -177,6 +201,7 @@ class Outcome:
             "compute_saved": self.compute_saved,
             "siblings": self.siblings,
             "report": str(root / "report.html"),
+            **front,
         }
 
 
@@ -205,6 +230,9 @@ class Tally:
         self._notes: dict[str, _Notes] = {}
         self._evaluations: list[EvaluationRow] = []
         self._finals: dict[str, FinalRow] = {}
+        self._made: dict[str, TrialOutcome] = {}
+        """The outcomes of trials of which nothing was heard since."""
+        self._ids: list[str] = []
 
     def add(self, row: Row) -> None:
         """Take one row; rows come in the order of the log."""
@@ -212,12 +240,26 @@ class Tally:
             self._begin(row)
         elif isinstance(row, JobEndRow):
             self._end = row
+            self._made.clear()
         elif isinstance(row, EvaluationRow):
             self._evaluations.append(row)
         elif isinstance(row, FinalRow):
             self._finals[row.trial] = row
         else:
+            self._made.pop(row.trial, None)
             self._note(self._notes.setdefault(row.trial, _Notes()), row)
+
+    def trial(self, trial: str) -> TrialOutcome:
+        """The outcome so far of one trial that was heard of.
+
+        Raises:
+            InputError: if no job row has come yet.
+        """
+        if self._job is None:
+            raise InputError("The event log has no job row, so it is not the log of a run.")
+        if trial not in self._made:
+            self._made[trial] = self._trial(trial, self._notes[trial], self._job)
+        return self._made[trial]
 
     def outcome(self) -> Outcome:
         """The outcome so far.
@@ -227,14 +269,16 @@ class Tally:
         """
         if self._job is None:
             raise InputError("The event log has no job row, so it is not the log of a run.")
-        # Ids are numbers of equal width as long as there are few enough: 9 stands before 10.
-        ids = sorted(self._notes, key=lambda trial: (len(trial), trial))
-        trials = tuple(self._trial(trial, self._notes[trial], self._job) for trial in ids)
+        if len(self._ids) < len(self._notes):
+            # Ids are numbers of equal width as long as there are few enough: 9 stands before 10.
+            self._ids = sorted(self._notes, key=lambda trial: (len(trial), trial))
+        trials = tuple(map(self.trial, self._ids))
         finals = tuple(self._finals.values())
         return Outcome(self._job, trials, tuple(self._evaluations), self._end, finals)
 
     def _begin(self, job: JobRow) -> None:
         self._job, self._end = job, None
+        self._made.clear()
         for notes in self._notes.values():
             if notes.end is not None and notes.end.reason in CONTINUED:
                 notes.end = None
@@ -288,10 +332,13 @@ def _kept(notes: _Notes, job: JobRow) -> str | None:
     """The checkpoint that is a trial's result."""
     if not notes.checkpoints:
         return None
+    newest = notes.checkpoints[max(notes.checkpoints)]
+    if job.keep == "last":
+        return newest
     scores = {row.iteration: row.score for row in notes.results if row.score is not None}
     scored = [at for at in notes.checkpoints if math.isfinite(scores.get(at, math.nan))]
-    if job.keep == "last" or not scored:
-        return notes.checkpoints[max(notes.checkpoints)]
+    if not scored:
+        return newest
     sign = 1 if job.mode == "max" else -1
     return notes.checkpoints[max(scored, key=lambda at: (sign * scores[at], at))]
 

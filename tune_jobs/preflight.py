@@ -10,6 +10,7 @@ from algos import algorithm_class
 from algos.cloning import teacher_rows
 from algos.environments import make_vector_env
 from algos.models import MODELS
+from algos.pretrained import check_model
 from algos.requirements import Need, check_needs, offered
 from algos.runner import TRAINING_SEED
 from envs.checking import play
@@ -30,12 +31,14 @@ def preflight(job: Job) -> None:
     """
     played: list[tuple[dict[str, Any], frozenset[Need]]] = []
     algorithm = algorithm_class(job.algo)
-    for drawn in job.drawn():
+    for drawn in job.samples():
         settings, env_kwargs = job.trial_settings(drawn)
         needs = algorithm.needs(settings)
         if (env_kwargs, needs) in played:
             continue
         played.append((env_kwargs, needs))
+        if settings.language_model:
+            check_model(settings.language_model, settings.lora_rank, settings.num_env_runners)
         env = make_vector_env(job.env, env_kwargs, 2, seeded="starts" in needs)
         try:
             module = MODELS[settings.model](
@@ -44,6 +47,7 @@ def preflight(job: Job) -> None:
                 model_config=settings.model_config,
             )
             algorithm.suits(settings, module.head)
+            algorithm.fits(settings, getattr(env, "world", None), job.env)
             if settings.warm_start:
                 world = getattr(env, "world", None)
                 teacher_rows(settings.warm_start, world, module.head, 1, TRAINING_SEED)

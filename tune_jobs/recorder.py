@@ -9,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,14 +29,20 @@ from tune_jobs.events import (
     Row,
     TrialRow,
 )
+from tune_jobs.gauges import Gauges
 from tune_jobs.health import Diagnosis, Finding, History, diagnose
-from tune_jobs.health.siblings import FEWEST, Sibling, conclusion, never_rewarded, split
+from tune_jobs.health.columns import Columns
+from tune_jobs.health.history import as_number
+from tune_jobs.health.siblings import FEWEST, Sibling, conclusion, split
 from tune_jobs.job import Job
 from tune_jobs.population import RecordedPBT, told
 from tune_jobs.remainder import damaged, faults_of, newest_sound
 from tune_jobs.schedulers import RecordedASHA
+from tune_jobs.wishes import asked_to_stop, forget
 
 Listener = Callable[[Row], None]
+COMPARED = 50
+"""Up to so many sick trials are compared with all others at every finding."""
 Scheduler: TypeAlias = RecordedASHA | RecordedPBT
 
 
@@ -59,12 +64,19 @@ class Recorder(tune.Callback, Stopper):
             listener,
         )
         self.log = EventLog(directory / "events.jsonl")
-        self.history: dict[str, list[dict[str, Any]]] = {}
+        self.history: dict[str, Columns] = {}
         self.settings: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self.found: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self.told: set[tuple[str, str, str]] = set()
         self.fresh: dict[str, list[Finding]] = {}
         self.verdicts: dict[str, tuple[str, str]] = {}
+        self.rewarded = False
+        """Whether any step of any trial was rewarded with anything."""
+        self.sick: Counter[str] = Counter()
+        self.concluded: dict[str, tuple[int, str]] = {}
+        """By symptom how many trials had it when it was last concluded what that means."""
+        self.stopping = False
+        self.gauges = Gauges(directory.absolute().name, job.trials)
         for row in earlier:
             if isinstance(row, ResultRow):
                 self._remember(row.trial, row.iteration, row.score, row.env_steps, row.metrics)
@@ -84,6 +96,7 @@ class Recorder(tune.Callback, Stopper):
         """Append a row and show it."""
         self.log.append(row)
         self.listener(row)
+        self.gauges.take(row)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether the trial must end now: failed, sick, at its target, or at its budget."""
@@ -106,6 +119,8 @@ class Recorder(tune.Callback, Stopper):
             said = self._of_siblings(sick.symptom)
             verdict = f"{sick.symptom}: {sick.evidence}" + (f"; {said}" if said else "")
             self.verdicts[trial] = ("health", verdict)
+        elif asked_to_stop(self.directory, trial):
+            self.verdicts[trial] = ("stopped", "stopped by hand")
         elif self._at_target(score):
             said = f"reached the target {self.job.target:g} with {score:.4g}"
             self.verdicts[trial] = ("target", said)
@@ -118,18 +133,31 @@ class Recorder(tune.Callback, Stopper):
 
     def _found(self, trial: str, symptom: str, severity: str, iteration: int) -> None:
         """Remember when a symptom was first found in a trial; a note may be fine and is none."""
-        if severity != "note":
-            self.found[trial].setdefault(symptom, iteration)
+        if severity != "note" and symptom not in self.found[trial]:
+            self.found[trial][symptom] = iteration
+            self.sick[symptom] += 1
 
     def _siblings(self) -> list[Sibling]:
         """The trials that have begun, as far as they have come."""
         return [
-            Sibling(trial, rows[-1]["iteration"], self.found[trial], self.settings[trial])
+            Sibling(
+                trial, int(rows.column("iteration")[-1]), self.found[trial], self.settings[trial]
+            )
             for trial, rows in sorted(self.history.items())
         ]
 
     def _of_siblings(self, symptom: str) -> str:
-        return conclusion(symptom, self._siblings())
+        """What the other trials say about a symptom.
+
+        In a large sweep the answer may lag by a few trials: comparing all of them anew for each
+        would take the square of their number.
+        """
+        sick = self.sick[symptom]
+        before, said = self.concluded.get(symptom, (0, ""))
+        if sick <= COMPARED or sick > 1.1 * before:
+            said = conclusion(symptom, self._siblings())
+            self.concluded[symptom] = (sick, said)
+        return said
 
     def _with_hopeless(self, diagnosis: Diagnosis) -> list[Finding]:
         """The findings; one of no reward in any trial becomes a stop at once, before its time."""
@@ -141,11 +169,10 @@ class Recorder(tune.Callback, Stopper):
 
     def _hopeless(self) -> bool:
         """Whether no trial of at least three was rewarded once, all having come far enough."""
+        if self.rewarded or self.job.health.get("zero_reward", "stop") != "stop":
+            return False
         sick, well = split("zero_reward", self._siblings())
-        allowed = self.job.health.get("zero_reward", "stop") == "stop"
-        return (
-            allowed and len(sick) >= FEWEST and not well and never_rewarded(self.history.values())
-        )
+        return len(sick) >= FEWEST and not well
 
     def _at_target(self, score: float) -> bool:
         if self.job.target is None:
@@ -155,18 +182,26 @@ class Recorder(tune.Callback, Stopper):
     def _stood(self, trial: str) -> int:
         """For how many iterations the best score has stood, small gains not counted."""
         sign = 1 if self.job.mode == "max" else -1
-        rows = [row for row in self.history[trial] if math.isfinite(row["score"])]
-        if not rows:
+        rows = self.history[trial]
+        known = [
+            (float(score), int(at))
+            for score, at in zip(rows.column("score"), rows.column("iteration"), strict=True)
+            if math.isfinite(score)
+        ]
+        if not known:
             return 0
-        best, since = rows[0]["score"], rows[0]["iteration"]
-        for row in rows:
-            if sign * (row["score"] - best) > self.job.min_delta * abs(best):
-                best, since = row["score"], row["iteration"]
-        return rows[-1]["iteration"] - since
+        best, since = known[0]
+        for score, at in known:
+            if sign * (score - best) > self.job.min_delta * abs(best):
+                best, since = score, at
+        return known[-1][1] - since
 
     def stop_all(self) -> bool:
-        """Never: each trial ends for its own reason."""
-        return False
+        """Whether somebody wants the whole run to stop; its trials can then be resumed."""
+        self.stopping = self.stopping or asked_to_stop(self.directory)
+        if self.stopping:
+            forget(self.directory)
+        return self.stopping
 
     def _remember(
         self,
@@ -176,14 +211,13 @@ class Recorder(tune.Callback, Stopper):
         env_steps: int,
         metrics: dict[str, Any],
     ) -> None:
-        rows = self.history.setdefault(trial, [])
+        self.rewarded = self.rewarded or as_number(metrics.get("reward_abs_max")) != 0
+        rows = self.history.setdefault(trial, Columns())
         # A restored trial runs again what came after its checkpoint.
-        while rows and rows[-1]["iteration"] >= iteration:
+        while rows and rows.column("iteration")[-1] >= iteration:
             rows.pop()
         score = math.nan if score is None else score  # as the log writes one that is not finite
-        # The names come out of a text, as new strings each time: all rows share one of each.
-        known = {sys.intern(name): value for name, value in metrics.items()}
-        rows.append(known | {"iteration": iteration, "score": score, "env_steps": env_steps})
+        rows.append(metrics | {"iteration": iteration, "score": score, "env_steps": env_steps})
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -210,16 +244,26 @@ class Recorder(tune.Callback, Stopper):
                 self.write(FindingRow(trial=name, iteration=at, siblings=said, **vars(finding)))
         if isinstance(self.scheduler, RecordedPBT):
             self._write_exploit(self.scheduler.exploits, name, json.loads(result["took"]))
-            decision = None
-        else:
-            decision = self.scheduler.decisions.pop(name, None)
-        if decision is not None:
-            self.write(decision)
-            if not decision.keep:
-                self.verdicts[name] = ("asha", decision.sentence)
+        self.write_decisions()
         if name in self.verdicts:
             reason, sentence = self.verdicts.pop(name)
+            forget(self.directory, name)
             self.write(EndRow(trial=name, iteration=at, reason=reason, sentence=sentence))
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Write what was decided without a result: who goes on from a rung, and who does not."""
+        self.write_decisions()
+
+    def write_decisions(self) -> None:
+        """Write what the scheduler has decided since the last time, and the ends it means."""
+        if isinstance(self.scheduler, RecordedPBT):
+            return
+        for row in self.scheduler.decisions:
+            self.write(row)
+            if not row.keep:
+                name, at, said = row.trial, row.iteration, row.sentence
+                self.write(EndRow(trial=name, iteration=at, reason="asha", sentence=said))
+        self.scheduler.decisions.clear()
 
     def _write_exploit(
         self, exploits: dict[str, ExploitRow], name: str, took: dict[str, Any]

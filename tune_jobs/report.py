@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from tune_jobs import experiment, figures
+from tune_jobs import experiment, figures, thoughts
 from tune_jobs.events import EvaluationRow, FindingRow, Row
 from tune_jobs.figures import Plot
 from tune_jobs.lineage import lineage
@@ -54,6 +54,7 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         section("The best few on fresh seeds", *_finals(outcome)),
         section("Trials", _trials(outcome)),
         section("Learning curves", *_learning(outcome)),
+        *thoughts.told(outcome),
         section("Choices", *_choices(outcome)),
         section("Loss of each node by interventions", *_nodes(outcome.evaluation)),
         section("One episode, step by step", *_episode(outcome.evaluation)),

@@ -27,15 +27,21 @@ from tune_jobs.finals import play_final
 from tune_jobs.job import Job
 from tune_jobs.ledger import write_ledger
 from tune_jobs.loading import dump_job, parse_job
+from tune_jobs.mirror import check_mirror, mirrored
+from tune_jobs.mlflow_runs import check_mlflow, mlflow_runs
 from tune_jobs.outcome import Outcome
 from tune_jobs.population import RecordedPBT
 from tune_jobs.preflight import preflight
+from tune_jobs.proposals import Proposals, check_optuna
+from tune_jobs.queue import Queue
 from tune_jobs.recorder import Listener, Recorder, Scheduler
 from tune_jobs.remainder import Plan, checkpoints_of, faults_of, newest_sound, remainder
 from tune_jobs.report import write_report
-from tune_jobs.schedulers import RecordedASHA, Rungs
+from tune_jobs.rungs import brackets
+from tune_jobs.schedulers import RecordedASHA
 from tune_jobs.tensorboard import Curves
 from tune_jobs.trial import Trial
+from tune_jobs.weights_and_biases import check_wandb, wandb_runs
 
 NEEDED_BYTES = 200 * 2**20
 """Free space below which a run is not started: a full disk in the middle ruins Tune's files."""
@@ -54,6 +60,13 @@ def prepared(job: Job, directory: Path) -> Job:
         InputError: something that would fail later: an environment, a metric, a drawn setting, the
             directory or the disk.
     """
+    if job.searcher == "optuna":
+        check_optuna()
+    check_wandb()
+    check_mlflow()
+    check_mirror()
+    for name, good in job.objectives.items():
+        score_of(replace(job, metric=name, mode=good))
     metric, mode = score_of(job)
     job = replace(job, metric=metric, mode=mode)
     preflight(job)
@@ -64,12 +77,9 @@ def prepared(job: Job, directory: Path) -> Job:
 
 def start(job: Job, directory: Path, listener: Listener) -> Outcome:
     """Run a prepared job, on an initialised Ray."""
-    drawn = job.drawn()
-    width = max(2, len(str(len(drawn) - 1)))
-    names = [f"{i:0{width}d}" for i in range(len(drawn))]
     plans = [
         Plan(name, setting, str(faults_of(directory, name)))
-        for name, setting in zip(names, drawn, strict=True)
+        for name, setting in zip(job.names, job.drawn(), strict=False)
     ]
     log = EventLog(directory / "events.jsonl")
     rows: list[Row] = [
@@ -173,10 +183,25 @@ def _finish(
     """Run what is left, compare the best trial, write ledger and report."""
     started = time.monotonic()
     scheduler = _scheduler(job, directory, earlier)
-    recorder = Recorder(job, directory, scheduler, listener, earlier)
-    with _telling_a_full_disk(directory):
-        if plans:
-            _tune(job, directory, plans, scheduler, recorder)
+    proposals = Proposals(job, directory, earlier) if job.searcher == "optuna" else None
+
+    def told(row: Row) -> None:
+        listener(row)
+        if proposals:
+            proposals.hear(row)
+
+    recorder = Recorder(job, directory, scheduler, told, earlier)
+
+    def begin(plan: Plan) -> None:
+        recorder.write(TrialRow(trial=plan.trial, config=plan.drawn))
+
+    with _telling_a_full_disk(directory), mirrored(directory):
+        if plans or (proposals and proposals.left):
+            queue: Queue | list[Plan] = plans  # Tune allows a population no searcher beside it
+            if isinstance(scheduler, RecordedASHA):
+                queue = Queue(plans, scheduler, proposals, begin)
+            _tune(job, directory, queue, scheduler, recorder)
+        recorder.write_decisions()
         outcome = Outcome.of(read(directory / "events.jsonl"))
         running = [trial for trial in outcome.trials if trial.end_reason is None]
         for trial in running:
@@ -221,7 +246,11 @@ def _name_winner(job: Job, directory: Path, recorder: Recorder) -> None:
 
 
 def _tune(
-    job: Job, directory: Path, plans: list[Plan], scheduler: Scheduler, recorder: Recorder
+    job: Job,
+    directory: Path,
+    queue: Queue | list[Plan],
+    scheduler: Scheduler,
+    recorder: Recorder,
 ) -> None:
     # Tune reads these before it starts: its snapshots would otherwise lag behind the checkpoints.
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1"
@@ -229,14 +258,22 @@ def _tune(
     # Relative paths in settings and environments mean what they mean where the run was started.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # So many trials may ask for a process before there is room; one that is still to be proposed
+    # should know as much as possible. A population begins together.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if job.searcher == "optuna" else "200"
     sessions = len(list((directory / "trials").glob("session-*")))
+    earlier = read(directory / "events.jsonl")
     trainable = tune.with_resources(
         tune.with_parameters(Trial, job=job), PlacementGroupFactory(_bundles(job))
     )
+    one_by_one = isinstance(queue, Queue)
+    together = {} if one_by_one else {"plan": tune.grid_search([vars(plan) for plan in queue])}
     tuner = tune.Tuner(
         trainable,
-        param_space={"plan": tune.grid_search([vars(plan) for plan in plans])},
+        param_space=together,
         tune_config=tune.TuneConfig(
+            search_alg=queue if one_by_one else None,
+            num_samples=-1 if one_by_one else 1,
             scheduler=scheduler,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial.config["plan"]["trial"],
@@ -245,7 +282,12 @@ def _tune(
             name=f"session-{sessions}",
             storage_path=str(directory.absolute() / "trials"),
             stop=recorder,
-            callbacks=[recorder, Curves()],
+            callbacks=[
+                recorder,
+                Curves(earlier),
+                *wandb_runs(directory, earlier),
+                *mlflow_runs(directory, earlier),
+            ],
             verbose=0,
             sync_config=tune.SyncConfig(sync_period=1),
             failure_config=tune.FailureConfig(max_failures=job.max_failures),
@@ -267,9 +309,11 @@ def _scheduler(job: Job, directory: Path, earlier: list[Row]) -> Scheduler:
     if job.scheduler == "pbt":
         sessions = sum(isinstance(row, JobRow) for row in earlier)
         return RecordedPBT(job, directory, sessions)
-    rungs = Rungs(job.rungs, job.mode or "max", job.reduction_factor)
-    rungs.recall(earlier)
-    return RecordedASHA(rungs)
+    number = job.brackets if job.rungs else 1
+    rungs = brackets(job.names, job.rungs, job.mode or "max", job.reduction_factor, number)
+    scheduler = RecordedASHA(rungs)
+    scheduler.recall(earlier)
+    return scheduler
 
 
 def _bundles(job: Job) -> list[dict[str, float]]:
@@ -289,16 +333,18 @@ def _job_row(job: Job, directory: Path) -> JobRow:
         metric=job.metric,
         mode=job.mode,
         iterations=job.iterations,
-        trials=len(job.drawn()),
+        trials=len(job.names),
         keep=job.keep,
         scheduler={
             "kind": job.scheduler,
             "grace": job.grace,
             "reduction_factor": job.reduction_factor,
             "rungs": job.rungs,
+            "brackets": job.brackets,
         },
         choice_names=list(world.choice_names) if world else [],
         searched=list(job.search),
+        objectives=dict(job.objectives),
         seed=job.seed,
         seeds=job.seeds,
         cpus_per_trial=sum(bundle["CPU"] for bundle in _bundles(job)),

@@ -1,158 +1,133 @@
-"""Successive halving that says why: every decision is recorded as a sentence.
+"""Successive halving under Tune, with every decision in a sentence.
 
-Ray's ASHA compares with ``score < cut``, which is never true for NaN, forgets its rungs when a run
-is resumed (ray#30838) and keeps its reasons to itself. Here the decision is a pure function, and
-the rungs live in the run's event rows, where a resumed run finds them.
-
-Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", in the variant that stops
-trials where the paper pauses them.
+The decisions are those of :mod:`tune_jobs.rungs`; here a trial that waits is paused, so that its
+worker is free, and goes on from its checkpoint. Ray's ASHA compares with ``score < cut``, which is
+never true for NaN, forgets its rungs when a run is resumed (ray#30838) and keeps its reasons to
+itself. Here the rungs are in the run's event rows, where a resumed run finds them.
 """
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
+from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tune_jobs.events import DecisionRow, Row
-
-
-def decide(
-    trial: str, rung: int, score: float, others: Sequence[float], mode: str, reduction_factor: int
-) -> DecisionRow:
-    """Whether a trial goes on from a rung.
-
-    Args:
-        trial: the trial's id.
-        rung: the iteration of the rung.
-        score: the trial's score there.
-        others: the finite scores of the other trials that were there, the best first.
-        mode: ``min`` or ``max``.
-        reduction_factor: one of so many goes on.
-
-    Returns:
-        The decision: kept if the score is among the best ``1 / reduction_factor`` of all scores
-        seen at this rung, rounded up: the paper rounds down, but there a trial that is not promoted
-        yet waits, and here it ends for good. A score that is not finite loses.
-    """
-    sign = -1.0 if mode == "max" else 1.0
-    of = len(others) + 1
-    if not math.isfinite(score):
-        said = f"rung {rung}: the score is {score}, which cannot be compared"
-        return DecisionRow(
-            trial=trial,
-            iteration=rung,
-            rung=rung,
-            score=score,
-            cut=None,
-            rank=of,
-            of=of,
-            keep=False,
-            sentence=said,
-        )
-    rank = 1 + bisect_left(others, sign * score, key=lambda s: sign * s)
-    allowed = math.ceil(of / reduction_factor)
-    keep = rank <= allowed
-    cut = others[allowed - 1] if not keep else score if rank == allowed else others[allowed - 2]
-    best = "the best" if allowed == 1 else f"the best {allowed}"
-    if of == 1:
-        said = f"rung {rung}: {score:.4g} is the first score here"
-    elif keep:
-        said = f"rung {rung}: {score:.4g} is among {best} of {of}"
-    else:
-        side = "below" if mode == "max" else "above"
-        said = f"rung {rung}: {score:.4g} is {side} {cut:.4g}, the cut for {best} of {of}"
-    return DecisionRow(
-        trial=trial,
-        iteration=rung,
-        rung=rung,
-        score=score,
-        cut=cut,
-        rank=rank,
-        of=of,
-        keep=keep,
-        sentence=said,
-    )
-
-
-class Rungs:
-    """The scores seen at each rung, and what follows from them for a trial that reports.
-
-    Li et al. (2020) promote a trial only when it is among the best of at least ``reduction_factor``
-    that have finished its rung. A trial that runs on without pausing must be let through before so
-    many are there, so whoever came first would never be judged. Here it is let through on trial: as
-    long as it has not reached the next rung, it is judged again by the scores that came after its
-    own, and ends when it is no longer among the best.
-    """
-
-    def __init__(self, levels: Iterable[int], mode: str, reduction_factor: int) -> None:
-        self.levels = sorted(levels)
-        self.mode = mode
-        self.reduction_factor = reduction_factor
-        self.scores: dict[int, dict[str, float]] = {level: {} for level in self.levels}
-        self._sign = -1.0 if mode == "max" else 1.0
-        self._ordered: dict[int, list[float]] = {level: [] for level in self.levels}
-        """The finite scores of each rung, the best first."""
-
-    def recall(self, rows: Iterable[Row]) -> None:
-        """Take over the decisions of an earlier session."""
-        for row in rows:
-            if isinstance(row, DecisionRow) and row.score is not None:
-                self._enter(row.rung, row.trial, row.score)
-
-    def decide(self, trial: str, iteration: int, score: float) -> DecisionRow | None:
-        """The decision due at this iteration, if there is one."""
-        reached = self.levels[: bisect_right(self.levels, iteration)]
-        if not reached:
-            return None
-        rung = reached[-1]
-        if trial in self.scores[rung]:
-            return self._again(trial, rung, iteration)
-        others = self._ordered[rung]
-        decision = decide(trial, rung, score, others, self.mode, self.reduction_factor)
-        for passed in reached:
-            self._enter(passed, trial, score)
-        return replace(decision, iteration=iteration)
-
-    def _again(self, trial: str, rung: int, iteration: int) -> DecisionRow | None:
-        """The end of a trial that others have overtaken at the rung it came from."""
-        score, ordered = self.scores[rung][trial], self._ordered[rung]
-        if len(ordered) < self.reduction_factor or not math.isfinite(score):
-            return None
-        place = bisect_left(ordered, self._sign * score, key=lambda s: self._sign * s)
-        if place < math.ceil(len(ordered) / self.reduction_factor):
-            return None
-        others = ordered[:place] + ordered[place + 1 :]
-        decision = decide(trial, rung, score, others, self.mode, self.reduction_factor)
-        said = f"let through early, then overtaken at {decision.sentence}"
-        return replace(decision, iteration=iteration, sentence=said)
-
-    def _enter(self, rung: int, trial: str, score: float) -> None:
-        at = self.scores.setdefault(rung, {})
-        if trial not in at:
-            at[trial] = score
-            if math.isfinite(score):
-                ordered = self._ordered.setdefault(rung, [])
-                insort(ordered, score, key=lambda s: self._sign * s)
+from tune_jobs.rungs import Rungs
 
 
 class RecordedASHA(FIFOScheduler):
     """Asks :class:`Rungs` about every result; leaves the decisions for the recorder to write."""
 
-    def __init__(self, rungs: Rungs) -> None:
+    def __init__(self, brackets: Sequence[Rungs]) -> None:
         super().__init__()
-        self.rungs = rungs
-        self.decisions: dict[str, DecisionRow] = {}
-        """The latest decision about each trial that was not yet written."""
+        self.brackets = brackets
+        self.decisions: list[DecisionRow] = []
+        """Those that were not yet written, in their order."""
+        self._of = {trial: rungs for rungs in brackets for trial in rungs.heading}
+        self._known: dict[str, Any] = {}
+        """Tune's trials by our names; those that still wait from the last session are not there."""
+        self._next: Any = None
+        self._ending: list[str] = []
+
+    def recall(self, rows: Iterable[Row]) -> None:
+        """Take over what earlier sessions decided."""
+        for row in rows:
+            if rungs := self._of.get(getattr(row, "trial", "")):
+                rungs.recall([row])
+
+    def waits(self, trial: str) -> bool:
+        """Whether a trial waits at a rung and may not run now."""
+        return trial in self._of and trial in self._of[trial].waiting
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Learn to know a trial, new or to be started again."""
+        self._known[_name(trial)] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Stop a trial that is not good enough at a rung."""
-        decision = self.rungs.decide(result["trial"], result["iteration"], result["score"])
+        """Let a trial go on, wait at its rung, or end."""
+        name, at = result["trial"], result["iteration"]
+        rungs = self._of[name]
+        if name in self._ending:
+            return TrialScheduler.STOP
+        if name in rungs.waiting:
+            # Its process died before the checkpoint was written, and ran up to its rung again.
+            back = at >= rungs.levels[rungs.waiting[name]]
+            return TrialScheduler.PAUSE if back else TrialScheduler.CONTINUE
+        decision = rungs.arrive(name, at, result["score"])
         if decision is None:
             return TrialScheduler.CONTINUE
-        self.decisions[result["trial"]] = decision
+        if rungs.chosen() == name:
+            decision = rungs.promote(name)
+        ends = {row.trial: row for row in rungs.hopeless()}
+        decision = ends.pop(name, decision)
+        self.decisions.append(decision)
+        self._end(ends.values())
+        if decision.waits:
+            return TrialScheduler.PAUSE
         return TrialScheduler.CONTINUE if decision.keep else TrialScheduler.STOP
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """A trial ended while it ran: the others need not wait for it."""
+        self._of[_name(trial)].leave(_name(trial))
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """A trial failed; if it is not to be started again, the others need not wait for it."""
+        if not trial.should_recover():
+            self._of[_name(trial)].leave(_name(trial))
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """The paused trial that goes on, if there is one; those not begun follow by turns.
+
+        Tune asks at every step, so here those end, too, that wait in vain.
+        """
+        self._settle()
+        for name in self._ending:
+            trial = self._known[name]
+            if trial.status in (TuneTrial.PAUSED, TuneTrial.PENDING):
+                tune_controller.stop_trial(trial)
+        self._ending = [n for n in self._ending if not self._known[n].is_finished()]
+        # Asked again, the answer is the same until the trial runs.
+        if self._next is None or self._next.status not in (TuneTrial.PAUSED, TuneTrial.PENDING):
+            self._next = None
+            for rungs in self.brackets:
+                name = rungs.chosen()
+                # While its checkpoint is being written, a trial is not paused yet.
+                if name in self._known and self._known[name].status == TuneTrial.PAUSED:
+                    self.decisions.append(rungs.promote(name))
+                    self._next = self._known[name]
+                    break
+        return self._next
+
+    def call(self) -> str | None:
+        """A trial that has waited since an earlier session, if one may go on now."""
+        self._settle()
+        for rungs in self.brackets:
+            name = rungs.chosen()
+            if name is not None and name not in self._known:
+                self.decisions.append(rungs.promote(name))
+                return name
+        return None
+
+    @property
+    def done(self) -> bool:
+        """Whether no trial runs, waits or is still to come."""
+        return not any(rungs.heading or rungs.waiting for rungs in self.brackets)
+
+    def _settle(self) -> None:
+        """End the trials that wait in vain."""
+        for rungs in self.brackets:
+            self._end(rungs.hopeless())
+
+    def _end(self, decisions: Iterable[DecisionRow]) -> None:
+        """Note these ends; Tune knows nothing of trials that wait since an earlier session."""
+        for decision in decisions:
+            self.decisions.append(decision)
+            if decision.trial in self._known:
+                self._ending.append(decision.trial)
+
+
+def _name(trial: Any) -> str:
+    return trial.config["plan"]["trial"]

@@ -117,6 +117,7 @@ def _weights(world: EdgeSelection, latent: Array) -> dict[str, float]:
 
 def _call(checkpoint: Path, objective: Multigrid) -> str:
     return (
+        "import pyamg\n"
         "from algos.policy import Policy\n"
         "from envs.edges import strength_pattern\n"
         f"C = strength_pattern(A, Policy.load({str(checkpoint)!r}))\n"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from typing import Any
 
-from ray.air.constants import TRAINING_ITERATION
 from ray.tune.logger import TBXLoggerCallback
+
+from tune_jobs.curves import Points
+from tune_jobs.events import Row
 
 
 class Curves(TBXLoggerCallback):
     """Tune's own writer, for metrics that travel as a text (see ``Trial.step``)."""
 
+    def __init__(self, earlier: Iterable[Row] = ()) -> None:
+        super().__init__()
+        self.points = Points(earlier)
+
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
         """One point of each curve."""
-        found: dict[str, Any] = json.loads(result["metrics"])
-        numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
-        numbers |= {"score": result["score"], TRAINING_ITERATION: result["iteration"]}
-        super().log_trial_result(iteration, trial, numbers)
+        super().log_trial_result(iteration, trial, self.points(result))

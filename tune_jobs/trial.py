@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,10 @@ from ray import tune
 
 import algos
 from algos.checkpoint import verify, write_manifest
-from algos.policy import save_policy
+from algos.policy import Policy, save_policy
 from algos.runner import EnvironmentFault
 from algos.watchdog import Watchdog
+from tune_jobs.evaluate import held_out
 from tune_jobs.job import Job
 from tune_jobs.remainder import newest_sound
 from tune_jobs.trial_outcome import SPREAD
@@ -117,10 +120,24 @@ class Trial(tune.Trainable):
             agent.train()
         metrics = agent.flat
         self.trained_s += metrics["iteration_s"]
+        every = self.job.held_out_every
+        # At the first, too: a score is there from the beginning.
+        if every and (agent.iteration == 1 or agent.iteration % every == 0):
+            started = time.perf_counter()
+            metrics = metrics | self._held_out(agent)
+            self.trained_s += time.perf_counter() - started
         # An iteration in which no episode finished says nothing new: the last score stands.
         score = float(metrics.get(self.job.metric, self.scores[place]))
         self.scores[place] = math.nan if metrics["nonfinite"] else score
         return metrics
+
+    def _held_out(self, agent: Any) -> dict[str, float]:
+        """What the policy does on held-out seeds, loaded as everybody will load it."""
+        with tempfile.TemporaryDirectory() as folder:
+            directory = Path(folder)
+            save_policy(agent, self.job.algo, directory / "policy")
+            write_manifest(directory)
+            return held_out(Policy.load(directory), self.job)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the best agent's policy, all states, what only the trial knows, the manifest."""

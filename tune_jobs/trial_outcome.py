@@ -94,6 +94,8 @@ class TrialOutcome:
         if self.end_reason is None:
             warning = next((f for f in reversed(self.findings) if f.severity != "note"), None)
             running = "running" if self.results else "waiting"
+            if self.decisions and self.decisions[-1].waits:
+                running = f"waits at rung {self.decisions[-1].rung}"
             return f"{running}, {spoken(warning.symptom)} noticed" if warning else running
         if self.end_reason in ("budget", "interrupted"):
             return "finished" if self.end_reason == "budget" else "interrupted"

@@ -1,6 +1,10 @@
 """The ledger holds every decision and its sums are those of the outcome."""
 
-# pyright: basic
+# pyright: basic, reportOptionalSubscript=false, reportOptionalMemberAccess=false
+import re
+from pathlib import Path
+
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from synthetic_sweep import end, job_row, result
@@ -9,6 +13,8 @@ from envs.validation import InputError
 from tune_jobs.events import JobEndRow
 from tune_jobs.ledger import SCHEMA, write_ledger
 from tune_jobs.outcome import Outcome
+
+README = Path(__file__).parent.parent.parent / "README.md"
 
 
 @pytest.fixture
@@ -74,3 +80,17 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, sweep_row
         write_ledger([], path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["ledger.parquet"]
+
+
+def test_the_line_of_sql_in_the_readme_works_as_written(tmp_path, sweep_rows, monkeypatch):
+    sql = re.search(r"```sql\n(.*?)```", README.read_text(), re.DOTALL)
+    for run in ("one", "two"):
+        (tmp_path / "runs" / run).mkdir(parents=True)
+        write_ledger(sweep_rows, tmp_path / "runs" / run / "ledger.parquet")
+    monkeypatch.chdir(tmp_path)
+    found = {reason: (run, saved) for reason, run, saved in duckdb.sql(sql[1]).fetchall() if run}
+    outcome = Outcome.of(sweep_rows)
+    assert {reason: saved for reason, (_, saved) in found.items() if saved} == {
+        reason: 2 * saved for reason, saved in outcome.saved.items()
+    }
+    assert sum(run for run, _ in found.values()) == 2 * outcome.iterations_run

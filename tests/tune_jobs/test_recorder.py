@@ -9,7 +9,7 @@ import pytest
 
 from tune_jobs.loading import load_job
 from tune_jobs.recorder import Recorder
-from tune_jobs.schedulers import RecordedASHA, Rungs
+from tune_jobs.schedulers import RecordedASHA
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def ended(tmp_path):
 
     def report(scores, **changed):
         job = replace(load_job("cartpole"), mode="max", metric="return_mean", **changed)
-        asha = RecordedASHA(Rungs([], "max", 3))
+        asha = RecordedASHA([])
         recorder = Recorder(job, tmp_path, asha, lambda row: None)
         for i, score in enumerate(scores, 1):
             result = {"trial": "00", "iteration": i, "score": score, "fault": "", "trained_s": i}

@@ -9,7 +9,7 @@ from algos.checkpoint import write_manifest
 from tune_jobs.events import CheckpointRow, EndRow, JobRow, TrialRow
 from tune_jobs.outcome import Outcome
 from tune_jobs.remainder import remainder
-from tune_jobs.schedulers import Rungs
+from tune_jobs.rungs import Rungs
 
 
 @pytest.fixture
@@ -77,8 +77,9 @@ def test_a_checkpoint_deleted_to_make_room_is_no_damage(run):
 
 
 def test_a_decision_to_stop_stands_even_if_a_kill_came_before_the_end_was_written(run):
-    rungs = Rungs([3], "max", 3)
-    rows = [rungs.decide(trial, 3, score) for trial, score in (("01", 2.0), ("00", 1.0))]
+    rungs = Rungs([3], "max", 3, ["00", "01"])
+    rows = [rungs.arrive(trial, 3, score) for trial, score in (("01", 2.0), ("00", 1.0))]
+    rows += rungs.hopeless()
     left = remainder(run, [*drawn("00", "01"), *SAVED, *rows])
     assert [plan.trial for plan in left.plans] == ["01"]
     assert [(row.trial, row.reason) for row in left.owed] == [("00", "asha")]

@@ -1,93 +1,115 @@
-# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
-import math
+# pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
+"""Trials that wait at a rung are paused, go on from there and end there, also after a crash."""
+
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import TrialScheduler
 
-from tune_jobs.schedulers import Rungs, decide
+from tune_jobs.events import EndRow
+from tune_jobs.rungs import brackets
+from tune_jobs.schedulers import RecordedASHA
 
-
-def test_the_best_third_goes_on_and_the_sentence_says_why():
-    # Six scores at the rung before; of seven, the best three go on (7 / 3, rounded up).
-    others = [0.2, 0.3, 0.6, 0.7, 0.8, 0.9]
-    kept = decide("06", 9, 0.25, others, "min", 3)
-    assert (kept.keep, kept.rank, kept.of, kept.cut) == (True, 2, 7, 0.3)
-    lost = decide("06", 9, 0.65, others, "min", 3)
-    assert (lost.keep, lost.rank, lost.cut) == (False, 4, 0.6)
-    assert lost.sentence == "rung 9: 0.65 is above 0.6, the cut for the best 3 of 7"
-    said = decide("06", 9, 0.65, others[::-1], "max", 3).sentence
-    assert said.startswith("rung 9: 0.65 is below 0.7")
+NAMES = ["00", "01", "02", "03", "04", "05"]
+CONTINUE, PAUSE, STOP = TrialScheduler.CONTINUE, TrialScheduler.PAUSE, TrialScheduler.STOP
 
 
-@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("mode", ["min", "max"])
-def test_a_score_that_is_not_finite_always_loses(score, mode):
-    assert not decide("01", 3, score, [], mode, 3).keep
-    assert not decide("01", 3, score, [1.0], mode, 3).keep
-    rungs = Rungs([3], mode, 3)
-    assert not rungs.decide("00", 3, score).keep
-    assert rungs.decide("01", 3, 1.0).keep, "and it is no score to be compared with"
+class Tune:
+    """As much of Tune's controller as the scheduler asks for."""
+
+    def __init__(self, asha, names=NAMES):
+        self.asha, self.trials = asha, {}
+        for name in names:
+            trial = SimpleNamespace(config={"plan": {"trial": name}}, status=TuneTrial.RUNNING)
+            trial.is_finished = lambda t=trial: t.status == TuneTrial.TERMINATED
+            trial.should_recover = lambda: True
+            self.trials[name] = trial
+            asha.on_trial_add(self, trial)
+
+    def report(self, name, iteration, score):
+        """A result; the trial is paused or stopped at once if it is to be."""
+        result = {"trial": name, "iteration": iteration, "score": score}
+        said = self.asha.on_trial_result(self, self.trials[name], result)
+        states = {PAUSE: TuneTrial.PAUSED, STOP: TuneTrial.TERMINATED}
+        self.trials[name].status = states.get(said, TuneTrial.RUNNING)
+        return said
+
+    def stop_trial(self, trial):
+        trial.status = TuneTrial.TERMINATED
+
+    def chosen(self):
+        trial = self.asha.choose_trial_to_run(self)
+        return trial and trial.config["plan"]["trial"]
+
+    def status(self, name):
+        return self.trials[name].status
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.integers(2, 5))
-def test_the_best_score_is_never_stopped_and_enough_are(scores, factor):
-    rungs = Rungs([1], "max", factor)
-    decisions = [rungs.decide(f"{i:02d}", 1, score) for i, score in enumerate(scores)]
-    for i, decision in enumerate(decisions):
-        if scores[i] == max(scores):
-            assert decision.keep
-        better = sum(s > scores[i] for s in scores[:i])
-        assert decision.keep == (better < math.ceil((i + 1) / factor))
+@pytest.fixture
+def asha():
+    return RecordedASHA(brackets(NAMES, [3, 9], "max", 3, 1))
 
 
-def test_a_trial_is_judged_once_at_each_rung_and_never_between():
-    rungs = Rungs([3, 9], "min", 3)
-    assert rungs.decide("00", 2, 1.0) is None
-    assert rungs.decide("00", 3, 1.0).rung == 3
-    assert rungs.decide("00", 4, 1.0) is None
-    assert rungs.decide("00", 9, 1.0).rung == 9
+def test_a_trial_waits_paused_and_goes_on_once_it_is_among_the_best(asha):
+    tune = Tune(asha)
+    assert tune.report("00", 2, 9.0) == CONTINUE
+    assert [tune.report(n, 3, s) for n, s in (("00", 2.0), ("01", 1.0))] == [PAUSE, PAUSE]
+    assert tune.chosen() is None
+    assert tune.report("02", 3, 0.5) == STOP, "two of six go on, and two are better"
+    assert tune.chosen() == "00"
+    assert tune.chosen() == "00", "asked again, the answer is the same"
+    tune.trials["00"].status = TuneTrial.RUNNING
+    assert tune.chosen() is None
+    assert [row.keep and not row.waits for row in asha.decisions] == [False, False, False, True]
 
 
-def test_decisions_of_an_earlier_session_are_remembered():
-    before = Rungs([3], "min", 3)
-    rows = [before.decide(f"{i:02d}", 3, score) for i, score in enumerate([0.1, 0.5, 0.9])]
-    after = Rungs([3], "min", 3)
-    after.recall(rows)
-    assert after.scores == before.scores
-    assert not after.decide("03", 3, 0.6).keep
+def test_who_is_the_best_on_arrival_is_not_paused_at_all(asha):
+    tune = Tune(asha)
+    tune.report("00", 3, 1.0)
+    tune.report("01", 3, 1.5)
+    assert tune.report("02", 3, 2.0) == CONTINUE
+    assert tune.report("02", 4, 2.0) == CONTINUE
 
 
-def test_who_comes_first_is_let_through_and_ends_once_overtaken():
-    rungs = Rungs([3, 9], "max", 3)
-    assert rungs.decide("00", 3, 1.0).sentence == "rung 3: 1 is the first score here"
-    assert rungs.decide("01", 3, 2.0).keep
-    assert rungs.decide("00", 4, 5.0) is None, "of two, no third can be told"
-    assert not rungs.decide("02", 3, 1.5).keep
-    end = rungs.decide("00", 5, 5.0)
-    assert (end.keep, end.iteration, end.rung, end.score, end.rank) == (False, 5, 3, 1.0, 3)
-    assert end.sentence == (
-        "let through early, then overtaken at rung 3: 1 is below 2, the cut for the best of 3"
-    )
-    assert rungs.decide("01", 6, 2.0) is None, "the best is never overtaken"
+def test_who_waits_in_vain_ends_paused_with_the_reason(asha):
+    tune = Tune(asha)
+    for name, score in (("00", 1.0), ("01", 2.0), ("02", 3.0)):
+        tune.report(name, 3, score)
+    tune.chosen()
+    assert tune.status("00") == TuneTrial.TERMINATED
+    ended = [row for row in asha.decisions if not row.keep]
+    assert [row.sentence for row in ended] == ["rung 3: 1 is below 2, the cut for the best 2 of 6"]
 
 
-def test_who_has_reached_the_next_rung_is_judged_there_and_no_longer_below():
-    rungs = Rungs([3, 9], "max", 3)
-    rungs.decide("00", 3, 1.0)
-    assert rungs.decide("00", 9, 3.0).keep
-    for trial, score in (("01", 2.0), ("02", 3.0), ("03", 4.0)):
-        rungs.decide(trial, 3, score)
-    assert rungs.decide("00", 10, 3.0) is None
+def test_a_trial_that_died_before_its_pause_was_saved_waits_again_at_its_rung(asha):
+    tune = Tune(asha)
+    tune.report("00", 3, 1.0)
+    tune.trials["00"].status = TuneTrial.ERROR
+    asha.on_trial_error(tune, tune.trials["00"])
+    tune.trials["00"].status = TuneTrial.RUNNING  # from its checkpoint of iteration 1
+    assert tune.report("00", 2, 1.0) == CONTINUE
+    assert tune.report("00", 3, 1.0) == PAUSE
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
-@given(st.permutations(range(9)), st.sampled_from(["min", "max"]))
-def test_in_whatever_order_they_come_the_best_third_of_a_rung_is_left(order, mode):
-    rungs = Rungs([1], mode, 3)
-    alive = [str(s) for s in order if rungs.decide(str(s), 1, float(s)).keep]
-    alive = [t for t in alive if rungs.decide(t, 2, 0.0) is None]
-    best = {"8", "7", "6"} if mode == "max" else {"0", "1", "2"}
-    assert set(alive) <= best
-    assert ("8" if mode == "max" else "0") in alive
+def test_a_trial_that_failed_for_good_is_not_waited_for(asha):
+    tune = Tune(asha)
+    tune.report("00", 3, 1.0)
+    for name in NAMES[1:]:
+        tune.trials[name].should_recover = lambda: False
+        asha.on_trial_error(tune, tune.trials[name])
+    assert tune.chosen() == "00"
+
+
+def test_after_a_resume_who_waited_is_called_only_when_it_may_go_on(asha):
+    tune = Tune(asha)
+    for name, score in (("00", 2.0), ("01", 1.0)):
+        tune.report(name, 3, score)
+    again = RecordedASHA(brackets(NAMES, [3, 9], "max", 3, 1))
+    again.recall([*asha.decisions, EndRow(trial="05", iteration=2, reason="health")])
+    assert again.waits("00") and again.waits("01") and not again.waits("02")
+    later = Tune(again, ["02", "03", "04"])
+    assert again.call() is None
+    later.report("02", 3, 0.5)
+    assert again.call() == "00"
+    assert not again.waits("00") and not again.done

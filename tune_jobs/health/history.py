@@ -7,7 +7,7 @@ import math
 import numbers
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Literal, cast
+from typing import Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,15 @@ SCORE = "score"
 """Stands in a rule's ``needs`` for the metric the run is judged by, whatever its name is."""
 
 _has_improved = Improvement()
+
+
+@runtime_checkable
+class Columnar(Protocol):
+    """Rows that are kept by metric, which saves putting each column together again."""
+
+    def column(self, name: str) -> FloatArray:
+        """The values [R] of a metric, NaN where a row does not have it as a number."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +51,9 @@ class History:
     _columns: dict[str, FloatArray] = dataclasses.field(
         default_factory=dict[str, FloatArray], init=False, repr=False, compare=False
     )
+    _latest: dict[str, float] = dataclasses.field(
+        default_factory=dict[str, float], init=False, repr=False, compare=False
+    )
     _earlier: dict[int, History] = dataclasses.field(
         default_factory=dict[int, "History"], init=False, repr=False, compare=False
     )
@@ -56,18 +68,27 @@ class History:
     def series(self, name: str) -> FloatArray:
         """The values [R] of a metric, NaN where a row does not have it."""
         if name not in self._columns:
-            self._columns[name] = as_numbers([row.get(name) for row in self.rows])
+            self._columns[name] = self._last(name, len(self.rows))
         return self._columns[name]
+
+    def _last(self, name: str, rows: int) -> FloatArray:
+        if name in self._columns:
+            return self._columns[name][-rows:]
+        if isinstance(self.rows, Columnar):
+            return self.rows.column(name)[-rows:]
+        return as_numbers([row.get(name) for row in self.rows[-rows:]])
 
     def recent(self, name: str, rows: int) -> FloatArray:
         """The finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
-        values = as_numbers([row.get(name) for row in self.rows[-rows:]])
+        values = self._last(name, rows)
         return values[np.isfinite(values)]
 
     def latest(self, name: str) -> float:
         """The last finite value of a metric, or NaN."""
-        values = (as_number(row.get(name)) for row in reversed(self.rows))
-        return next((value for value in values if math.isfinite(value)), math.nan)
+        if name not in self._latest:  # most rules ask, for the same few names
+            finite = np.flatnonzero(np.isfinite(self.series(name)))
+            self._latest[name] = float(self.series(name)[finite[-1]]) if finite.size else math.nan
+        return self._latest[name]
 
     def has(self, name: str) -> bool:
         """Whether any row has a finite value of this metric."""
@@ -75,7 +96,7 @@ class History:
 
     def iteration(self, index: int) -> int:
         """The iteration of a row; its place, counted from 1, where the row does not say."""
-        known = as_number(self.rows[index].get("iteration"))
+        known = float(self.series("iteration")[index])
         return int(known) if math.isfinite(known) else range(1, len(self) + 1)[index]
 
     @cached_property
@@ -114,6 +135,13 @@ class History:
     def improved(self) -> bool | None:
         """Whether the score has improved (:class:`Improvement`); None while it is too early."""
         return _has_improved(self.scores, self.series("episodes"))
+
+    def improved_lately(self, rows: int) -> bool:
+        """Whether the score has improved by any of the last checks.
+
+        A few bad iterations make the gain uncertain for a while; they do not take it back.
+        """
+        return any(self.without_last(ago).improved for ago in range(rows))
 
     @cached_property
     def trend(self) -> float:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tune_jobs.health.history import Row, as_number
 from tune_jobs.words import number
 
 FEWEST = 3
 """Trials that must have come far enough before anything is concluded."""
+NAMED = 12
+"""So many sick trials are named, the others counted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,9 @@ def conclusion(symptom: str, trials: Sequence[Sibling]) -> str:
     if len(sick) == 1:
         which = f" ({apart})" if apart else ""
         return f"only trial {sick[0].trial} of {of}: suspect its setting{which}"
-    names = ", ".join(trial.trial for trial in sick)
+    names = ", ".join(trial.trial for trial in sick[:NAMED])
+    if len(sick) > NAMED:
+        names += f" and {len(sick) - NAMED} others"
     return f"{len(sick)} of {of} trials ({names})" + (f": {apart}" if apart else "")
 
 
@@ -64,11 +67,6 @@ def split(symptom: str, trials: Sequence[Sibling]) -> tuple[list[Sibling], list[
     sick = [trial for trial in trials if symptom in trial.found]
     shown = min((trial.found[symptom] for trial in sick), default=0)
     return sick, [t for t in trials if symptom not in t.found and t.iterations >= shown]
-
-
-def never_rewarded(histories: Iterable[Sequence[Row]]) -> bool:
-    """Whether not one step of any of these trials was rewarded with anything at all."""
-    return all(as_number(row.get("reward_abs_max")) == 0 for rows in histories for row in rows)
 
 
 def _apart(sick: Sequence[Sibling], well: Sequence[Sibling]) -> str:

@@ -81,6 +81,8 @@ def test_dice_that_no_seed_reaches_are_told_from_a_reward_that_follows_the_actio
     figures = answer["figures"]["dependence"]["repeated"]
     assert figures["p"] > 0.05
     assert figures["detectable_share"] < 0.3
+    # How often the dice were thrown until here depends on the machine.
+    monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(1))
     assert found(check("SickUnseeded-v0", "dependence")) == {}
 
 

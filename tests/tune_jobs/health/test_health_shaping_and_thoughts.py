@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from health_runs import Curve, flat, history, rising, seen
 
+from tune_jobs.health.rules.entropy_collapse import EntropyCollapse
+from tune_jobs.health.rules.gradients_always_clipped import GradientsAlwaysClipped
 from tune_jobs.health.rules.no_success import NoSuccess
 from tune_jobs.health.rules.reward_hacking import RewardHacking
 from tune_jobs.health.rules.theatre import Theatre
@@ -130,3 +132,34 @@ def test_an_answer_known_without_a_thought_leaves_nothing_to_judge():
 def test_theatre_since_is_when_the_gain_was_lost():
     lost = thought(60, log_p_with=lambda i: -0.05 if i < 40 else -1.6)
     assert lost[1] == 40
+
+
+STUMBLED = [
+    *(-0.963, -0.717, -0.358, -0.409, -0.472, -0.346, -0.197, -0.24, -0.339, -0.234),
+    *(-0.171, -0.789, -0.446, -0.421, -0.195, -0.12, -0.151, -0.084, -0.11, -0.076),
+]
+"""log p with thoughts in the first 20 iterations of a run, measured: a stumble at the twelfth."""
+CERTAIN = [
+    *(0.24, 0.149, 0.106, 0.091, 0.078, 0.057, 0.054, 0.046, 0.044, 0.036),
+    *(0.042, 0.046, 0.043, 0.038, 0.028, 0.024, 0.023, 0.024, 0.025, 0.024),
+]
+"""Entropy over its maximum in the same iterations."""
+
+
+@pytest.mark.parametrize("rows", range(8, 21))
+def test_a_run_that_stumbles_on_its_way_up_is_not_said_not_to_improve(rows):
+    curves = {
+        "score": STUMBLED[:rows],
+        "entropy_normalised": CERTAIN[:rows],
+        "entropy": CERTAIN[:rows],
+        "grad_clipped_share": 1.0,
+        "grad_norm": 4.3,
+        "grad_clip": 1.0,
+        "episodes": 256,
+    }
+    assert seen(EntropyCollapse(), rows, 100, **curves) is None
+    assert seen(GradientsAlwaysClipped(), rows, 100, **curves) is None
+    level = curves | {"score": flat(rows, -0.9, 0.02)}
+    if rows >= 16:  # the same certainty without a gain
+        assert seen(EntropyCollapse(), rows, 100, **level)[0] == "stop"
+        assert seen(GradientsAlwaysClipped(), rows, 100, **level)[0] == "note"

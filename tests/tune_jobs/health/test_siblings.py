@@ -12,7 +12,7 @@ from tune_jobs.health.siblings import Sibling, conclusions
 from tune_jobs.loading import load_job
 from tune_jobs.outcome import Outcome
 from tune_jobs.recorder import Recorder
-from tune_jobs.schedulers import RecordedASHA, Rungs
+from tune_jobs.schedulers import RecordedASHA
 
 
 def trials(*found, iterations=20, **settings):
@@ -79,7 +79,7 @@ def sweep(tmp_path):
                 load_job("cartpole"), mode="max", metric="return_mean", iterations=40, **changed
             )
             drawn = [TrialRow(trial=f"{i:02d}", config=s) for i, s in enumerate(settings)]
-            asha = RecordedASHA(Rungs([], "max", 3))
+            asha = RecordedASHA([])
             self.rows = [
                 JobRow(run="x", env="e", algo="ppo", metric="return_mean", mode="max",
                        iterations=40, trials=len(drawn)), *drawn

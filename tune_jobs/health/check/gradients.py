@@ -89,6 +89,7 @@ def _forced(subject: Subject, settings: Any) -> Any:
             continue
         settings = changed
     subject.algorithm.suits(settings, head)
+    subject.algorithm.fits(settings, subject.world, subject.env)
     return settings
 
 

@@ -18,7 +18,8 @@ class EntropyCollapse(Rule):
     """The entropy of the last third of the rows is nearly nothing, and the score has not improved.
 
     Unconditionally this would flag 17 of 32 healthy runs: a policy that has learnt may be certain.
-    So may one that had nearly learnt by its first row: a score that still tends upwards clears it.
+    So may one that had nearly learnt by its first row: a score that still tends upwards clears it,
+    and one that had improved a few rows ago: it became good before it stumbled.
     Judged by the share of the maximum where that is logged (edges post-mortem: 8.83 nats fell to
     0.004). Without it, below ``nats`` counts for discrete choices; a continuous policy's entropy
     may rightly be negative, so there the fall counts, and it only warns, because the fall is a
@@ -66,7 +67,7 @@ class EntropyCollapse(Rule):
             return None
         late = float(np.median(recent))
         severity, sick = self._judge(history, name, late)
-        if severity is None:
+        if severity is None or history.improved_lately(self.rows):
             return None
         unit = "of its maximum" if name == "entropy_normalised" else "nats"
         return Finding(

@@ -52,6 +52,8 @@ class GradientsAlwaysClipped(Rule):
         shares = history.recent("grad_clipped_share", self.rows)
         if shares.size == 0 or np.median(shares) <= self.share:
             return None
+        if history.improved_lately(self.rows):
+            return None
         norms, limit = history.recent("grad_norm", self.rows), history.latest("grad_clip")
         ratio = float(np.median(norms)) / limit if norms.size and limit > 0 else 0.0
         times = f", the norm is {ratio:.3g} times the limit," if ratio else ""

@@ -41,6 +41,8 @@ class NotFinite(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """The first row with a non-finite number."""
+        if not history.series("nonfinite").any():  # no NaN either: all rows say that none is
+            return None
         for index, row in enumerate(history.rows):
             seen = _seen(row)
             if seen:

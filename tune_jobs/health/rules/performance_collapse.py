@@ -65,7 +65,10 @@ class PerformanceCollapse(Rule):
             floor, from_what = best - self.lost * (best - start), "best"
         if scores[-patience:].max() >= floor:
             return None
-        held = scores.size - 1 - int(np.flatnonzero(scores >= floor)[-1])
+        above = np.flatnonzero(scores >= floor)
+        if not above.size:  # numbers so large that their mean lies outside of them
+            return None
+        held = scores.size - 1 - int(above[-1])
         then, now = start if from_what == "start" else best, float(np.median(scores[-patience:]))
         sign = 1 if history.mode == "max" else -1
         return Finding(

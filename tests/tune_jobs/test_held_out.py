@@ -1,0 +1,112 @@
+# pyright: basic
+"""A run judged by episodes that it never trains on: looked at, watched, and the best one kept."""
+
+import json
+
+import numpy as np
+import pytest
+from command_line import answer, rungwise
+
+from algos.policy import Policy
+from envs.validation import InputError
+from tune_jobs.evaluate import held_out, score_of
+from tune_jobs.events import CheckpointRow, EndRow, EvaluationRow, ResultRow, read
+from tune_jobs.loading import make_job
+from tune_jobs.trial import Trial
+
+SMALL = {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
+POLE = {"env": "CartPole-v1", "settings": SMALL, "held_out_every": 2, "held_out_episodes": 8}
+CAUSAL = {
+    "env": "CausalLearning-v0",
+    "env_kwargs": {"scm": "ace5", "interventions": 3},
+    "settings": SMALL | {"rollout_length": 16},
+}
+
+
+def trial(tmp_path, job):
+    made = Trial.__new__(Trial)
+    plan = {"trial": "00", "drawn": {}, "faults": str(tmp_path / "faults"), "resume": ""}
+    made.setup({"plan": plan}, make_job(job))
+    return made
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_it_is_looked_at_first_and_then_as_often_as_asked_and_the_score_stands_between(tmp_path):
+    made = trial(tmp_path, POLE | {"metric": "held_out_return_mean", "mode": "max"})
+    results = [made.step() for _ in range(4)]
+    looked = [json.loads(result["metrics"]).get("held_out_return_mean") for result in results]
+    assert [look is not None for look in looked] == [True, True, False, True]
+    assert [result["score"] for result in results] == [looked[0], looked[1], looked[1], looked[3]]
+    training = [json.loads(result["metrics"])["return_mean"] for result in results]
+    assert training != looked, "it is not the score of training"
+    made.cleanup()
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_what_it_says_is_what_the_saved_policy_does_on_those_very_seeds(tmp_path):
+    job = make_job(CAUSAL | {"held_out_every": 1, "held_out_episodes": 16})
+    made = trial(tmp_path, CAUSAL | {"held_out_every": 1, "held_out_episodes": 16})
+    metrics = json.loads(made.step()["metrics"])
+    made.save_checkpoint(str(tmp_path))
+    again = held_out(Policy.load(tmp_path), job)
+    assert {"held_out_excess_risk", "held_out_median"} <= set(again)
+    for name, figure in again.items():
+        assert metrics[name] == pytest.approx(figure), name
+    made.cleanup()
+
+
+def test_those_seeds_are_neither_the_comparisons_nor_the_finals(monkeypatch):
+    from tune_jobs import evaluate
+
+    asked = []
+    monkeypatch.setattr(evaluate, "_plain_episodes", lambda *a: asked.append(a[-2:]) or {})
+    monkeypatch.setattr(evaluate, "_plain_summary", lambda episodes: {})
+    policy = Policy.__new__(Policy)
+    policy.about = {"env": "CartPole-v1", "env_kwargs": {}}
+    held_out(policy, make_job(POLE | {"evaluation_episodes": 100, "evaluation_seed": 7}))
+    assert asked == [(8, 207)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"held_out_every": 0}, "held_out_every is 0: set it"),
+        ({"metric": "held_out_kl"}, "held_out_kl"),
+    ],
+)
+def test_a_metric_that_nobody_would_report_is_refused(changed, said):
+    with pytest.raises(InputError, match=said):
+        score_of(make_job(POLE | {"metric": "held_out_return_mean"} | changed))
+
+
+def test_which_way_is_good_is_known_as_it_is_of_training():
+    pole = make_job(POLE | {"metric": "held_out_return_mean"})
+    causal = make_job(CAUSAL | {"held_out_every": 1, "metric": "held_out_excess_risk"})
+    assert score_of(pole) == ("held_out_return_mean", "max")
+    assert score_of(causal) == ("held_out_excess_risk", "min")
+
+
+@pytest.mark.timeout(240)
+def test_a_single_run_ends_when_held_out_episodes_get_no_better_and_gives_the_best_of_them(
+    tmp_path,
+):
+    """A learning rate of nothing: the first look is the best there will be."""
+    options = {
+        **{"settings.lr": 1e-12, "settings.num-envs": 4, "settings.rollout-length": 32},
+        **{"settings.minibatch-size": 64, "iterations": 20, "patience": 4, "checkpoint-every": 2},
+        **{"held-out-every": 2, "held-out-episodes": 8, "metric": "held_out_return_mean"},
+        **{"keep": "best", "evaluation-episodes": 0, "out": "run"},
+    }
+    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+    done = rungwise("train", "--env", "CartPole-v1", *flags, "--json", cwd=tmp_path, timeout=200)
+    assert done.returncode == 0, done.stderr
+    rows = read(tmp_path / "run" / "events.jsonl")
+    end = next(row for row in rows if isinstance(row, EndRow))
+    results = [row for row in rows if isinstance(row, ResultRow)]
+    scores = np.array([row.score for row in results])
+    assert end.reason == "plateau" and len(results) < 20
+    kept = answer(done)["checkpoint"]
+    at = next(r.iteration for r in rows if isinstance(r, CheckpointRow) and kept.endswith(r.path))
+    saved = [s for row, s in zip(results, scores, strict=True) if row.iteration % 2 == 0]
+    assert scores[at - 1] == max(saved)
+    assert not any(isinstance(row, EvaluationRow) for row in rows)

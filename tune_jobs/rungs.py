@@ -1,0 +1,238 @@
+"""Asynchronous successive halving as its paper has it: who waits at a rung and who goes on.
+
+Ray's ASHA stops a trial at its rung or lets it through, for good, on the word of the few that were
+there before. So the first ones are let through unseen, and a good one that comes second is lost. In
+the paper (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2) a
+trial waits at its rung and its worker tries another one; it goes on as soon as it is among the best
+``1 / reduction_factor`` of those seen there. No trial is ended on its way between two rungs.
+
+Two things are added, because a job has a fixed number of trials where the paper's never ends: when
+nobody else can come to a rung its best trial goes on, however few they are; and a trial ends as
+soon as it is certain that too many are better.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Sequence
+
+from tune_jobs.events import DecisionRow, EndRow, Row
+from tune_jobs.outcome import CONTINUED
+
+Key = tuple[float, int]
+"""What trials are ranked by: the score, turned so that low is good, and who came first."""
+
+
+class Rung:
+    """The scores seen at one rung, and those that wait there."""
+
+    def __init__(self, iteration: int, sign: float) -> None:
+        self.iteration, self._sign = iteration, sign
+        self.keys: dict[str, Key] = {}
+        """Of each trial that was here."""
+        self.order: list[Key] = []
+        """The keys of the finite scores, the best first."""
+        self.waiting: list[tuple[Key, str]] = []
+        """The trials that wait, the best first."""
+
+    def enter(self, trial: str, score: float) -> None:
+        """A trial comes and waits, unless its score is not finite."""
+        key = self.keys[trial] = (self._sign * score, len(self.keys))
+        if math.isfinite(score):
+            insort(self.order, key)
+            insort(self.waiting, (key, trial))
+
+    def depart(self, trial: str) -> None:
+        """A trial that waits does so no longer."""
+        del self.waiting[bisect_left(self.waiting, (self.keys[trial], trial))]
+
+    def rank(self, trial: str) -> int:
+        """A trial's place among all seen here, from 1; a score that is not finite comes last."""
+        key = self.keys[trial]
+        return 1 + bisect_left(self.order, key) if math.isfinite(key[0]) else len(self.keys)
+
+    def score(self, trial: str) -> float:
+        """The score that a trial came with."""
+        return self._sign * self.keys[trial][0]
+
+    def cut(self, allowed: int) -> float:
+        """The score of the last one of the best ``allowed``."""
+        return self._sign * self.order[min(allowed, len(self.order)) - 1][0]
+
+
+class Rungs:
+    """The rungs of one bracket of trials, and what follows from the scores reported there.
+
+    Args:
+        levels: the iterations of the rungs.
+        mode: ``min`` or ``max``.
+        reduction_factor: one of so many goes on.
+        trials: all that will come, if they do not :meth:`leave`.
+        name: what the bracket is called in sentences; empty where there is only one.
+    """
+
+    def __init__(
+        self,
+        levels: Iterable[int],
+        mode: str,
+        reduction_factor: int,
+        trials: Iterable[str],
+        name: str = "",
+    ) -> None:
+        self.mode, self.reduction_factor, self.name = mode, reduction_factor, name
+        self.levels = sorted(levels)
+        self.rungs = [Rung(at, -1.0 if mode == "max" else 1.0) for at in self.levels]
+        self.heading = dict.fromkeys(trials, 0)
+        """Of each trial in training or not begun: the place of the rung that it comes to next."""
+        self.waiting: dict[str, int] = {}
+        """Of each trial that waits: the place of its rung."""
+        self._coming = [len(self.heading), *[0] * len(self.rungs)]
+        """How many head for each rung, and for the end."""
+
+    def recall(self, rows: Iterable[Row]) -> None:
+        """Take over the decisions and the ends of an earlier session."""
+        for row in rows:
+            if isinstance(row, DecisionRow):
+                self.arrive(row.trial, row.rung, math.nan if row.score is None else row.score)
+                if not row.keep:
+                    self.leave(row.trial)
+                elif not row.waits and row.rung == self._waits_at(row.trial):
+                    self.promote(row.trial)
+            elif isinstance(row, EndRow) and row.reason not in CONTINUED:
+                self.leave(row.trial)
+
+    def arrive(self, trial: str, iteration: int, score: float) -> DecisionRow | None:
+        """What a trial's score means if it has come to a rung: it waits there, or it ends.
+
+        A score that is not finite cannot be compared and loses. None if no rung was reached.
+        """
+        before, reached = self.heading.get(trial), bisect_right(self.levels, iteration)
+        if before is None or reached <= before:
+            return None
+        self.leave(trial)
+        for rung in self.rungs[before:reached]:
+            rung.enter(trial, score)
+            if math.isfinite(score) and rung is not self.rungs[reached - 1]:
+                rung.depart(trial)
+        rung = self.rungs[reached - 1]
+        if not math.isfinite(score):
+            said = f"the score is {score}, which cannot be compared"
+            return self._decision(trial, rung, None, said, keep=False)
+        self.waiting[trial] = reached - 1
+        place, of, allowed = rung.rank(trial), len(rung.keys), self._allowed(reached - 1)
+        said = f"{score:.4g} waits: number {place} of {of}, "
+        said += f"and {_best(allowed)} may go on" if allowed else "too few to tell"
+        return self._decision(trial, rung, None, said, keep=True, waits=True)
+
+    def leave(self, trial: str) -> None:
+        """A trial ends for a reason of its own, or fails for good: it comes to no rung any more."""
+        if trial in self.heading:
+            self._coming[self.heading.pop(trial)] -= 1
+        elif trial in self.waiting:
+            self.rungs[self.waiting.pop(trial)].depart(trial)
+
+    def chosen(self) -> str | None:
+        """The waiting trial that may go on, from the highest rung where there is one."""
+        for place in reversed(range(len(self.rungs))):
+            waiting = self.rungs[place].waiting
+            if waiting and self.rungs[place].rank(waiting[0][1]) <= self._allowed(place):
+                return waiting[0][1]
+        return None
+
+    def promote(self, trial: str) -> DecisionRow:
+        """Let a waiting trial go on to the next rung or to its end."""
+        place = self.waiting[trial]
+        rung, allowed = self.rungs[place], max(1, self._allowed(place))
+        self.leave(trial)
+        self.heading[trial] = place + 1
+        self._coming[place + 1] += 1
+        score, of = rung.score(trial), len(rung.keys)
+        if of < self.reduction_factor:
+            said = f"{score:.4g} is the best of {of}, and nobody else can come"
+        else:
+            said = f"{score:.4g} is among {_best(allowed)} of {of}"
+        return self._decision(trial, rung, rung.cut(allowed), said, keep=True)
+
+    def hopeless(self) -> list[DecisionRow]:
+        """The ends of the waiting trials that cannot go on any more, whoever may still come."""
+        ends: list[DecisionRow] = []
+        for place, rung in enumerate(self.rungs):
+            most = len(rung.keys) + self._expected()[place]
+            allowed = max(1, most // self.reduction_factor)
+            while rung.waiting and rung.rank(trial := rung.waiting[-1][1]) > allowed:
+                self.leave(trial)
+                cut, side = rung.cut(allowed), "below" if self.mode == "max" else "above"
+                said = f"{rung.score(trial):.4g} is {side} {cut:.4g}, "
+                said += f"the cut for {_best(allowed)} of {most}"
+                ends.append(self._decision(trial, rung, cut, said, keep=False))
+        return ends
+
+    def _waits_at(self, trial: str) -> int | None:
+        return self.levels[self.waiting[trial]] if trial in self.waiting else None
+
+    def _allowed(self, place: int) -> int:
+        """How many of those seen at a rung may go on."""
+        allowed = len(self.rungs[place].keys) // self.reduction_factor
+        return allowed if self._expected()[place] else max(1, allowed)
+
+    def _expected(self) -> list[int]:
+        """How many more can come to each rung at most."""
+        expected: list[int] = []
+        come = 0
+        for rung, heading in zip(self.rungs, self._coming[:-1], strict=True):
+            come += heading
+            expected.append(come)
+            most = max(1, (len(rung.keys) + come) // self.reduction_factor)
+            come = min(most, len(rung.waiting) + come)
+        return expected
+
+    def _decision(
+        self,
+        trial: str,
+        rung: Rung,
+        cut: float | None,
+        said: str,
+        keep: bool,
+        waits: bool = False,
+    ) -> DecisionRow:
+        return DecisionRow(
+            trial=trial,
+            iteration=rung.iteration,
+            rung=rung.iteration,
+            score=rung.score(trial),
+            cut=cut,
+            rank=rung.rank(trial),
+            of=len(rung.keys),
+            keep=keep,
+            waits=waits,
+            sentence=f"{self.name}rung {rung.iteration}: {said}",
+        )
+
+
+def brackets(
+    trials: Sequence[str], levels: Sequence[int], mode: str, reduction_factor: int, number: int
+) -> list[Rungs]:
+    """The trials shared out among brackets; each leaves out one more of the lowest rungs.
+
+    Hyperband hedges so against scores that say little at first (Li et al. 2018): a bracket with
+    more patience tries fewer settings. Its shares are that paper's, ``reduction_factor ** s / (s +
+    1)`` for a bracket of ``s`` rungs, so that all brackets cost about the same.
+    """
+    left = [len(levels) - skipped for skipped in range(number)]
+    weights = [reduction_factor**rungs / (rungs + 1) for rungs in left]
+    ends = [round(len(trials) * sum(weights[: i + 1]) / sum(weights)) for i in range(number)]
+    return [
+        Rungs(
+            levels[i:],
+            mode,
+            reduction_factor,
+            trials[start:end],
+            f"bracket {i + 1}, " if number > 1 else "",
+        )
+        for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
+    ]
+
+
+def _best(allowed: int) -> str:
+    return "the best" if allowed == 1 else f"the best {allowed}"
