@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -111,8 +112,18 @@ class Gate:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
+        read = 0
+
+        async def limited() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > LARGEST:  # of a body sent in chunks no header tells the length
+                raise HTTPException(413, f"A request may have {LARGEST} bytes at most.")
+            return message
+
         response = self._refusal(scope)
-        await (response or self.app)(scope, receive, guarded)
+        await (response or self.app)(scope, limited, guarded)
 
     def _refusal(self, scope: Scope) -> JSONResponse | RedirectResponse | None:
         headers = Headers(scope=scope)

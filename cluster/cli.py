@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.console import Console
 
+from cluster.service.commands import QUEUE_COMMANDS
 from cluster.service_commands import SERVICE_COMMANDS
 from envs.validation import InputError
 
@@ -194,6 +195,7 @@ JOB_COMMANDS = {"train": Train, "tune": Tune}
 COMMANDS: dict[str, type] = {
     **JOB_COMMANDS,
     **SERVICE_COMMANDS,
+    **QUEUE_COMMANDS,
     "resume": Resume,
     "report": Report,
     "ledger": Ledger,

@@ -65,7 +65,7 @@ class Progress:
         self._tally = Tally()
         for row in (*earlier, job):
             self._tally.add(row)
-        self._begun = job.time
+        self._begun, self._metric = job.time, job.metric
         self._run_before = self._tally.outcome().iterations_run
         self._now = job.time
         self._printed = clock()
@@ -107,9 +107,8 @@ class Progress:
 
     def _print(self, row: Row) -> None:
         if isinstance(row, EndRow):
-            outcome = self._tally.outcome()
-            trial = next(trial for trial in outcome.trials if trial.id == row.trial)
-            score = f"{spoken(outcome.job.metric)} {measured(trial.score)}"
+            trial = self._tally.trial(row.trial)
+            score = f"{spoken(self._metric)} {measured(trial.score)}"
             self._line(f"trial {trial.id} {trial.iterations}/{trial.budget} {score} {trial.state}")
         elif isinstance(row, FindingRow) and row.severity == "warn":  # a stop is told as an end
             self._line(f"trial {row.trial} {_noticed(row)}: {row.evidence}")
@@ -213,7 +212,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
     console.print(trial_table(outcome, best_first, console.width, live=False))
     console.print()
     lines = [f"{spoken(name)}: {said}" for name, said in outcome.siblings.items()]
-    lines += [_best(outcome), *_compared(outcome.evaluation), _compute(outcome)]
+    lines += [_best(outcome), *_front(outcome), *_compared(outcome.evaluation), _compute(outcome)]
     if directory is not None:
         lines.append(f"Report: {Path(directory) / 'report.html'}")
         open_ends = any(t.end_reason in (None, "interrupted") for t in outcome.trials)
@@ -229,6 +228,21 @@ def _best(outcome: Outcome) -> str:
         return "Best: none, because no trial has a finite score."
     score = f"{spoken(outcome.job.metric)} {measured(best.score)}"
     return f"Best: trial {best.id}, {score} after {count(best.iterations, 'iteration')}"
+
+
+def _front(outcome: Outcome) -> list[str]:
+    """The trials that trade one objective for another."""
+    if not (front := outcome.front):
+        return []
+    names = list(outcome.job.objectives)
+    said = ", ".join(
+        f"trial {trial.id} ({measured(trial.score)}, "
+        + ", ".join(measured(trial.results[-1].metrics[name]) for name in names)
+        + ")"
+        for trial in front
+    )
+    objectives = ", ".join(map(spoken, [outcome.job.metric, *names]))
+    return [f"None beats these in one without losing in another ({objectives}): {said}"]
 
 
 def _compared(evaluation: EvaluationRow | None) -> list[str]:

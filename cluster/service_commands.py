@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import socket
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.console import Console
 
-from cluster.submit import Cluster
+from cluster.machines import Cluster
 from envs.validation import InputError
 
 if TYPE_CHECKING:
@@ -146,6 +147,26 @@ class Import:
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """Bring a run back from the object storage that RUNGWISE_MIRROR named; then resume it."""
+
+    source: tyro.conf.Positional[str]
+    """Address of the run there: s3://bucket/folder/RUN."""
+    out: Path
+    """Directory for it, which must not exist yet."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Copy it."""
+        from tune_jobs.mirror import fetch
+
+        fetch(self.source, self.out)
+        console.print(f"Now: rungwise resume {self.out}", highlight=False, soft_wrap=True)
+        return {"run": str(self.out)}
+
+
+@dataclass(frozen=True)
 class Submit:
     """Run a job on a cluster: --slurm, --kuberay, --launcher FILE or --to ADDRESS."""
 
@@ -191,12 +212,75 @@ class Submit:
         return answer
 
 
+@dataclass(frozen=True)
+class Deploy:
+    """Write a Ray cluster for Kubernetes that stays; with a checkpoint, the policy served there."""
+
+    checkpoint: tyro.conf.Positional[Path | None] = None
+    """A checkpoint directory as the pods see it."""
+    storage: Path = Path("/runs")
+    """Where the pods see the volume with the runs."""
+    cluster: Annotated[Cluster, tyro.conf.arg(name="")] = field(default_factory=Cluster)
+    files: Path = Path("submitted")
+    """Where the file is written, in a folder of the cluster's name."""
+    render: bool = False
+    """Write the file, and hand over nothing."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Write it, and hand it to `kubectl` where that is here."""
+        from cluster.kubernetes import serving, standing
+        from cluster.submit import handed_over
+
+        place = self.checkpoint or self.storage
+        if not place.is_absolute():
+            raise InputError(f"{place} must be a full path: it is that of the cluster's machines.")
+        text = serving(self.cluster, place) if self.checkpoint else standing(self.cluster, place)
+        file = self.files.absolute() / self.cluster.name
+        file.mkdir(parents=True, exist_ok=True)
+        file /= "rayservice.yaml" if self.checkpoint else "raycluster.yaml"
+        file.write_text(text)
+        command = ["kubectl", "apply", "-f", str(file)]
+        said = None if self.render else handed_over(command)
+        shown = [f"Written: {file}", f"Now: {shlex.join(command)}" if said is None else said]
+        for line in shown:
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+        return {"files": [str(file)], "said": [said] if said else []}
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """Write what Prometheus and Grafana need: scraping, alert rules, a dashboard."""
+
+    out: Path = Path("monitoring")
+    """Directory for the files."""
+    ray_files: Path = Path("/tmp/ray")
+    """Where the Ray that is watched keeps its files (its --temp-dir)."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else there."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Write the files."""
+        from cluster.monitoring import written
+
+        files = written(self.out, self.ray_files.absolute())
+        for file in files:
+            console.print(f"Written: {file}", highlight=False, soft_wrap=True)
+        config = f"{self.out / 'prometheus.yaml'}"
+        console.print(f"Now: prometheus --config.file={config}", highlight=False, soft_wrap=True)
+        return {"files": list(map(str, files))}
+
+
 SERVICE_COMMANDS: dict[str, type] = {
     "dashboard": Dashboard,
     "serve": Serve,
     "export": Export,
     "import": Import,
     "submit": Submit,
+    "deploy": Deploy,
+    "fetch": Fetch,
+    "monitoring": Monitoring,
 }
 """By the name that they are called by; each is called with a console."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from algos.policy import Policy, stacked
-from cluster.access import LARGEST, Gate
+from cluster.access import Gate
 from envs.validation import InputError
 
 BATCH, WAIT = 64, 0.002
@@ -132,7 +133,7 @@ def application(decider: Decider, token: str | None) -> Gate:
     async def act(request: Request) -> Response:
         started = time.monotonic()
         try:
-            answer, status = await _act(decider, await _body(request)), 200
+            answer, status = await _act(decider, await request.body()), 200
         except HTTPException as error:
             answer, status = {"error": error.detail}, error.status_code
         except InputError as error:
@@ -206,6 +207,18 @@ def start(checkpoint: Path, host: str, port: int, token: str | None, replicas: i
     swap(checkpoint, token, replicas)
 
 
+def served(args: dict[str, str]) -> serve.Application:
+    """The application of a Serve config file (RayService): a checkpoint that asks for a token.
+
+    Raises:
+        InputError: there is no token in the environment.
+    """
+    if not (token := os.environ.get("RUNGWISE_TOKEN")):
+        raise InputError("The environment variable RUNGWISE_TOKEN must hold the token to ask for.")
+    config = {"checkpoint": args["checkpoint"], "batch": BATCH}
+    return PolicyServer.options(user_config=config).bind(token)
+
+
 def swap(checkpoint: Path, token: str | None, replicas: int = 1, batch: int = BATCH) -> None:
     """Serve this checkpoint from now on; what is being answered is answered."""
     served = PolicyServer.options(
@@ -262,15 +275,6 @@ async def _act(decider: Decider, body: bytes) -> dict[str, Any]:
     batches = [checked(policy, one) for one in asked["observations"]]
     waiting: list[Awaitable[Any]] = [decider.decide(batch) for batch in batches]
     return {"actions": list(await asyncio.gather(*waiting)), **about}
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST:
-            raise HTTPException(413, f"A request may have {LARGEST} bytes at most.")
-    return body
 
 
 async def _said(_: Request, error: HTTPException) -> Response:

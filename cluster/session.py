@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from cluster.commands import Failed
 from envs.validation import InputError
 
 
@@ -21,6 +22,7 @@ def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
 
     Raises:
         InputError: the cluster cannot be reached.
+        Failed: no Ray starts on this machine.
     """
     # Read by Ray when it is imported: no telemetry, no advertising of its pre-release output.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -41,6 +43,16 @@ def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
         )
     except ConnectionError as error:
         raise InputError(f"There is no Ray to join at {address}: {error}") from error
+    except Exception as error:  # Ray raises whatever its processes failed with
+        ray.shutdown()
+        if not local:
+            raise
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise Failed(
+            {},
+            f"Ray did not start on this machine: {why.rstrip('.')}. If the machine is very busy or "
+            "short of memory, try again; the logs are in /tmp/ray/session_latest/logs.",
+        ) from error
     try:
         yield
     finally:

@@ -59,7 +59,7 @@ def _sentences(told: Mapping[str, Any]) -> list[str]:
     if weights := dict(told.get("weights", {})):
         threshold = weights.pop("threshold", None)
         parts = ", ".join(f"{name} {share:.0%}" for name, share in weights.items())
-        limit = "" if threshold is None else f"; strong is {threshold:.2g} of the strongest"
+        limit = "" if threshold is None else f"; strong from {threshold:.2g} of the strongest on"
         lines.append(f"By: {parts}{limit}.")
     saved, against = told["saved"], told["work_against_best"]
     usual = "than the usual choice"

@@ -1,71 +1,21 @@
 """The same job on a cluster: files for SLURM, KubeRay and Ray's launcher, and a running Ray.
 
-Everything that differs between clusters is in :class:`Cluster`; the templates in ``deploy/`` hold
-the rest. Each file is checked before it is handed over, and handed over where its tool is here.
+Everything that differs between clusters is in :class:`cluster.machines.Cluster`; the templates in
+``deploy/`` hold the rest. Each file is checked before it is handed over, and handed over where its
+tool is here.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
-import re
 import shlex
 import shutil
-import string
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from envs.validation import AtLeastOne, InputError, NonNegative, Positive, validate
-
-DEPLOY = Path(__file__).parent / "deploy"
-NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
-"""What Kubernetes takes as a name, with room for what is appended to it."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where a job runs."""
-
-    name: str = "rungwise"
-    """Of the job there: small letters, digits and dashes."""
-    nodes: Annotated[int, AtLeastOne] = 1
-    """Machines, the one with the head included."""
-    cpus: Annotated[int, AtLeastOne] = 8
-    """CPUs of each."""
-    gpus: Annotated[int, NonNegative] = 0
-    """GPUs of each."""
-    memory_gib: Annotated[int, AtLeastOne] = 32
-    """Memory of each, in GiB."""
-    hours: Annotated[float, Positive] = 24.0
-    """After which the cluster may end the job; a run that is not done can be resumed."""
-    setup: str = ""
-    """SLURM: a shell line that makes `rungwise` available: `source /shared/venv/bin/activate`."""
-    partition: str = ""
-    """SLURM: the partition; empty takes the site's default."""
-    image: str = ""
-    """Kubernetes: an image with `rungwise` and this Ray in it."""
-    claim: str = ""
-    """Kubernetes: the persistent volume claim where runs are kept; every pod writes there."""
-    namespace: str = "default"
-    """Kubernetes: the namespace."""
-
-    def __post_init__(self) -> None:
-        validate(self)
-        for what in ("name", "namespace"):
-            if not NAME.fullmatch(value := getattr(self, what)):
-                raise InputError(
-                    f"--{what} {value!r} must be small letters, digits and dashes, 40 at most, and "
-                    "begin with a letter."
-                )
-        for what in ("setup", "partition"):
-            if "\n" in getattr(self, what):
-                raise InputError(f"--{what} must be one line.")
-
-
-class _Template(string.Template):
-    delimiter = "@"  # a shell script is full of dollars
+from cluster.kubernetes import kuberay
+from cluster.machines import DEPLOY, Cluster, filled
+from envs.validation import InputError
 
 
 def submitted(
@@ -127,7 +77,7 @@ def slurm(cluster: Cluster, job: Path, run: Path) -> str:
     """The batch script that starts the run, or goes on with it."""
     extra = [f"#SBATCH --partition={shlex.quote(cluster.partition)}"] if cluster.partition else []
     extra += [f"#SBATCH --gpus-per-node={cluster.gpus}"] if cluster.gpus else []
-    return _filled(
+    return filled(
         "slurm.sh",
         cluster,
         minutes=max(1, round(60 * cluster.hours)),
@@ -136,33 +86,6 @@ def slurm(cluster: Cluster, job: Path, run: Path) -> str:
         run=shlex.quote(str(run)),
         job=shlex.quote(str(job)),
         setup=cluster.setup,
-    )
-
-
-def kuberay(cluster: Cluster, job: str, run: Path) -> str:
-    """A RayJob with its job file and a network policy, as YAML.
-
-    Raises:
-        InputError: without an image or a claim.
-    """
-    for what in ("image", "claim"):
-        if not getattr(cluster, what):
-            raise InputError(f"--kuberay needs --{what}: {_why(what)}")
-    there = shlex.quote(str(run))
-    tune = f"rungwise tune /etc/rungwise/job.yaml --out {there} --address auto"
-    again = f"rungwise resume {there} --address auto"
-    script = f"if [ -s {there}/events.jsonl ]; then {again}; else {tune}; fi"
-    return _filled(
-        "rayjob.yaml",
-        cluster,
-        job=json.dumps(job),  # JSON is YAML: nothing in the job can break out of its place
-        entrypoint=json.dumps(f"sh -c {shlex.quote(script)}"),
-        image=json.dumps(cluster.image),
-        claim=json.dumps(cluster.claim),
-        storage=json.dumps(str(run.parent)),
-        seconds=round(3600 * cluster.hours),
-        workers=cluster.nodes - 1,
-        ray=importlib.metadata.version("ray"),
     )
 
 
@@ -236,13 +159,3 @@ def handed_over(command: list[str]) -> str | None:
     if done.returncode:
         raise InputError(f"`{shlex.join(command)}` says: {(done.stderr or done.stdout).strip()}")
     return done.stdout.strip()
-
-
-def _filled(template: str, cluster: Cluster, **more: Any) -> str:
-    return _Template((DEPLOY / template).read_text()).substitute(vars(cluster) | more)
-
-
-def _why(field: str) -> str:
-    if field == "image":
-        return "the image that its pods run, with `rungwise` and this version of Ray."
-    return "the claim of a volume that all pods can write, where the run is kept."

@@ -7,10 +7,9 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import plotly
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -19,7 +18,10 @@ from starlette.routing import Route
 from cluster.access import Gate
 from cluster.dashboard import view
 from cluster.dashboard.board import Board
+from cluster.dashboard.runs import Runs
 from cluster.dashboard.tabs import tab
+from cluster.service.api import application
+from cluster.service.queue import Queue
 from envs.validation import InputError
 from tune_jobs.page import STYLE
 
@@ -30,41 +32,14 @@ LOOK, BEAT = 0.25, 10.0
 PACE = 0.5
 """Seconds between two states that are sent while a run writes all the time."""
 
-T = TypeVar("T")
 
+def app(root: Path, token: str | None, queue: Queue | None = None) -> Gate:
+    """The page about the runs below ``root``, and the addresses for programs.
 
-class Runs:
-    """The runs below a directory, or the one that it is."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._boards: dict[str, Board] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
-
-    def directories(self) -> list[Path]:
-        """Those that have a log now."""
-        if (self.root / "events.jsonl").is_file():
-            return [self.root.resolve()]
-        return sorted(path.parent for path in self.root.glob("*/events.jsonl"))
-
-    async def ask(self, name: str, question: Callable[[Board], T]) -> T:
-        """Ask the board of a run, one at a time, beside whatever else is served.
-
-        Raises:
-            HTTPException: there is no such run.
-        """
-        if name not in self._boards:
-            # Only what was found is opened, so that no name can lead elsewhere.
-            found = {directory.name: directory for directory in self.directories()}
-            if name not in found:
-                raise HTTPException(404, f"There is no run {name!r} below {self.root}.")
-            self._boards[name] = Board(found[name])
-        async with self._locks.setdefault(name, asyncio.Lock()):
-            return await asyncio.to_thread(question, self._boards[name])
-
-
-def app(root: Path, token: str | None) -> Gate:
-    """The page about the runs below ``root``.
+    Args:
+        root: a run, or a directory of runs.
+        token: what to ask for; None asks for nothing.
+        queue: starts runs; without it the page can only stop them.
 
     Raises:
         InputError: there is no such directory.
@@ -74,7 +49,8 @@ def app(root: Path, token: str | None) -> Gate:
     runs = Runs(root)
 
     async def listed(_: Request) -> Response:
-        return JSONResponse({"runs": view.listed(runs.directories()), "style": view.STYLE})
+        told = {"runs": view.listed(runs.directories()), "waiting": view.waiting(runs.jobs())}
+        return JSONResponse(told | {"style": view.STYLE, "starts": queue is not None})
 
     async def stream(request: Request) -> Response:
         run, metric = _asked(request, "run"), request.query_params.get("metric", "")
@@ -114,8 +90,7 @@ def app(root: Path, token: str | None) -> Gate:
         Route("/happened", happened),
         Route("/tab", parts),
     ]
-    errors: dict[Any, Any] = {HTTPException: _said, InputError: _refused}
-    return Gate(Starlette(routes=routes, exception_handlers=errors), token)
+    return Gate(application(routes, runs, queue), token)
 
 
 _FRESH = {"cache-control": "no-store"}
@@ -164,11 +139,3 @@ def _asked(request: Request, name: str) -> str:
     if not (value := request.query_params.get(name)):
         raise HTTPException(422, f"The address must name one: ?{name}=...")
     return value
-
-
-async def _said(_: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": error.detail}, status_code=error.status_code)
-
-
-async def _refused(_: Request, error: InputError) -> Response:
-    return JSONResponse({"error": str(error)}, status_code=422)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cluster.dashboard.board import Board, first_and_last
+from cluster.service.orders import driven, order_of, state_of
 from tune_jobs.events import DecisionRow, EndRow, FindingRow, JobEndRow, JobRow, Row
 from tune_jobs.figures import ACCENT, ENDS, MUTED, PALETTE, spans
 from tune_jobs.outcome import Outcome
@@ -19,8 +19,6 @@ POINTS = 20_000
 """Points of a plot in all trials together, which a browser draws at once."""
 FEWEST, MOST = 60, 400
 """Points of one trial: a screen has no more columns to show."""
-QUIET = 120
-"""Seconds without a row after which a run without an end is called silent."""
 STYLE = {
     "accent": ACCENT,
     "muted": MUTED,
@@ -39,12 +37,18 @@ def listed(directories: Sequence[Path]) -> list[dict[str, Any]]:
 
 def _listed(directory: Path) -> dict[str, Any]:
     path = directory / "events.jsonl"
-    job, ended = first_and_last(path)
-    changed = path.stat().st_mtime
-    quiet = time.time() - changed
-    state = "ended" if ended else "running" if quiet < QUIET else f"silent for {duration(quiet)}"
+    job, _ = first_and_last(path)
+    state, said = state_of(directory)
     about = f"{_plain_env(job)}, {job.algo}" if job else "not the log of a run"
-    return {"name": directory.name, "changed": changed, "state": state, "about": about}
+    changed = path.stat().st_mtime
+    return {"name": directory.name, "changed": changed, "state": said or state, "about": about}
+
+
+def waiting(directories: Sequence[Path]) -> list[dict[str, str]]:
+    """The runs that wait for their turn or could not begin, those to begin first in front."""
+    found = [(order, d) for d in directories if (order := order_of(d)) and not driven(d)]
+    found.sort(key=lambda pair: (-pair[0].priority, pair[0].since))
+    return [{"name": d.name, "said": order.failed or "waits"} for order, d in found]
 
 
 def shown(board: Board) -> dict[str, Any]:

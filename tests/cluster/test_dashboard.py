@@ -20,11 +20,24 @@ from cluster.dashboard import view
 from cluster.dashboard.app import app
 from cluster.dashboard.board import MOST, Board, Point, thinned
 from cluster.dashboard.tabs import TABS, tab
+from cluster.service.orders import LOCK, locked, order_of
+from cluster.service.queue import Queue
 from envs.experiment import Experiment, Frame
 from envs.validation import InputError
 from tests.tune_jobs.synthetic_sweep import end, job_row, result, synthetic_rows
-from tune_jobs.events import CheckpointRow, EvaluationRow, EventLog, Row, TrialRow, encode
+from tune_jobs.events import (
+    CheckpointRow,
+    EndRow,
+    EvaluationRow,
+    EventLog,
+    JobEndRow,
+    Row,
+    TrialRow,
+    encode,
+    read,
+)
 from tune_jobs.outcome import Outcome
+from tune_jobs.wishes import asked_to_stop
 
 TOKEN = "a-token-of-the-tests"
 
@@ -43,11 +56,16 @@ def read_whole(directory):
     return board
 
 
-@contextmanager
 def served(root, token=TOKEN):
     """The page on a port of its own."""
+    return served_app(app(root, token))
+
+
+@contextmanager
+def served_app(made):
+    """An application on a port of its own."""
     door = service_commands.bound("127.0.0.1", 0)
-    config = uvicorn.Config(app(root, token), log_level="error", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(made, log_level="error", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
     thread.start()
@@ -59,10 +77,10 @@ def served(root, token=TOKEN):
         door.close()
 
 
-def get(url, path="", method="GET", **headers):
+def get(url, path="", method="GET", sent=None, **headers):
     """Status, headers and body, following nothing."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
-    connection.request(method, "/" + path, headers=headers)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    connection.request(method, "/" + path, sent, headers=headers)
     response = connection.getresponse()
     return response.status, response.headers, response.read().decode()
 
@@ -327,3 +345,38 @@ def test_a_browser_shows_a_run_that_grows_without_asking_anybody_else(tmp_path):
         tab.wait("document.querySelectorAll('#panel table tr').length > 16")
         assert [r for r in tab.requests if not r.startswith((url, "data:"))] == []
         assert tab.errors == []
+
+
+@needs_browser
+def test_a_trial_and_the_job_are_stopped_and_resumed_by_buttons(tmp_path):
+    rows = [job_row(trials=2), TrialRow(trial="00", config={}), TrialRow(trial="01", config={})]
+    rows += [result("00", 3, 0.5), result("01", 3, 0.4), end("01", 3, "stopped", "by hand")]
+    run = write(tmp_path / "runs" / "sweep", rows)
+    clicked = "[...document.querySelectorAll('#wishes button')].find(b => b.textContent === %r)"
+    page = app(tmp_path / "runs", TOKEN, Queue(tmp_path / "runs"))
+    with served_app(page) as url, browser(tmp_path / "profile") as tab:
+
+        def click(said):
+            tab.wait(f"!!{clicked % said}")
+            tab.ask(f"{clicked % said}.click()")
+
+        tab.open(f"{url}?token={TOKEN}#run=sweep&trials=00,01", width=390, height=844)
+        with locked(run / LOCK):
+            click("Stop trial 00")
+            until(lambda: asked_to_stop(run, "00"))
+            click("Stop this job")
+            until(lambda: asked_to_stop(run))
+        EventLog(run / "events.jsonl").append(JobEndRow(reason="interrupted", seconds=1.0))
+        click("Resume trial 01")
+        until(lambda: order_of(run) is not None)
+        last = read(run / "events.jsonl")[-1]
+        assert isinstance(last, EndRow) and last.sentence == "asked to go on"
+        assert tab.ask("document.documentElement.scrollWidth <= innerWidth")
+        assert tab.errors == []
+
+
+def until(true, seconds=30):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.05)

@@ -20,7 +20,7 @@ from command_line import command, rungwise
 from gymnasium import spaces
 
 from algos.policy import Policy
-from cluster import serving
+from cluster import access, serving
 from cluster.service_commands import bound
 from envs.validation import InputError
 
@@ -168,7 +168,7 @@ def test_a_wrong_observation_gets_422_with_a_sentence(address, body, said):
 def test_other_wrong_calls_get_a_sentence_too(address):
     assert ask(address, "/act")[0] == 405
     assert ask(address, "/nothing")[0] == 404
-    status, answer = ask(address, "/act", b"x" * (serving.LARGEST + 1))
+    status, answer = ask(address, "/act", b"x" * (access.LARGEST + 1))
     assert status == 413 and "bytes" in answer["error"]
 
 

@@ -14,7 +14,9 @@ import yaml
 from command_line import answer, command, rungwise
 from jsonschema import Draft202012Validator
 
-from cluster.submit import DEPLOY, Cluster, checked_launcher, handed_over, kuberay, slurm
+from cluster.kubernetes import kuberay, serving, standing
+from cluster.machines import DEPLOY, Cluster
+from cluster.submit import checked_launcher, handed_over, slurm
 from envs.validation import InputError
 from tune_jobs.loading import dump_job, load_job, parse_job
 
@@ -30,17 +32,20 @@ def manifests(**changed):
 
 
 @pytest.fixture(scope="module")
-def schema():
-    """The schema of a RayJob as Kubernetes holds it: what it does not name is refused."""
+def schemas():
+    """The schemas as Kubernetes holds them, by kind: what they do not name is refused."""
     if not CRDS.is_file():
         pytest.skip("KubeRay's definitions are not on this machine (shared/data)")
+    found = {}
     with tarfile.open(CRDS) as archive:
-        member = next(m for m in archive.getmembers() if m.name.endswith("rayjobs.yaml"))
-        file = archive.extractfile(member)
-        assert file is not None
-        definition = yaml.load(file, yaml.CSafeLoader)
-    found = next(v for v in definition["spec"]["versions"] if v["name"] == "v1")
-    return Draft202012Validator(strict(found["schema"]["openAPIV3Schema"]))
+        for kind in ("RayJob", "RayCluster", "RayService"):
+            member = next(m for m in archive if m.name.endswith(f"{kind.lower()}s.yaml"))
+            file = archive.extractfile(member)
+            assert file is not None
+            versions = yaml.load(file, yaml.CSafeLoader)["spec"]["versions"]
+            schema = next(v["schema"]["openAPIV3Schema"] for v in versions if v["name"] == "v1")
+            found[kind] = Draft202012Validator(strict(schema))
+    return found
 
 
 def strict(node):
@@ -51,11 +56,74 @@ def strict(node):
     return [strict(one) for one in node] if isinstance(node, list) else node
 
 
-def test_the_rayjob_is_what_kuberay_accepts_and_a_typo_is_not(schema):
-    job = manifests(gpus=2)["RayJob"]
-    assert [error.message for error in schema.iter_errors(job)] == []
-    job["spec"]["rayClusterSpec"]["headGroupSpec"]["rayStartParms"] = {}
-    assert any("rayStartParms" in error.message for error in schema.iter_errors(job))
+def rendered(kind, **changed):
+    """A manifest, and the part of it that describes the pods."""
+    if kind == "RayJob":
+        manifest = manifests(**changed)[kind]
+        return manifest, manifest["spec"]["rayClusterSpec"]
+    cluster = Cluster(**ON_KUBERNETES | changed)
+    if kind == "RayCluster":
+        text = standing(cluster, Path("/runs"))
+    else:
+        text = serving(cluster, Path("/runs/sweep/checkpoint_000002"))
+    manifest, policy = yaml.safe_load_all(text)
+    assert (manifest["kind"], policy["kind"]) == (kind, "NetworkPolicy")
+    pods = manifest["spec"] if kind == "RayCluster" else manifest["spec"]["rayClusterConfig"]
+    return manifest, pods
+
+
+KINDS = pytest.mark.parametrize("kind", ["RayJob", "RayCluster", "RayService"])
+
+
+@KINDS
+def test_a_manifest_is_what_kuberay_accepts_and_a_typo_is_not(schemas, kind):
+    manifest, pods = rendered(kind, gpus=2)
+    assert [error.message for error in schemas[kind].iter_errors(manifest)] == []
+    pods["headGroupSpec"]["rayStartParms"] = {}
+    assert any("rayStartParms" in error.message for error in schemas[kind].iter_errors(manifest))
+
+
+@KINDS
+def test_workers_with_gpus_come_and_go_with_the_work_and_a_token_is_asked_for(kind):
+    _, pods = rendered(kind, gpus=2, nodes=5)
+    (workers,) = pods["workerGroupSpecs"]
+    assert pods["enableInTreeAutoscaling"] and pods["authOptions"] == {"mode": "token"}
+    assert (workers["minReplicas"], workers["maxReplicas"]) == (0, 4)
+    assert limits_of(workers)["nvidia.com/gpu"] == "2"
+
+
+def limits_of(group):
+    return group["template"]["spec"]["containers"][0]["resources"]["limits"]
+
+
+@pytest.mark.parametrize("kind", ["RayCluster", "RayService"])
+def test_what_stays_outlives_its_head(kind, schemas):
+    kept = rendered(kind)[1]["gcsFaultToleranceOptions"]
+    assert kept == {"backend": "rocksdb", "storage": {"size": "1Gi"}}
+    manifest, pods = rendered(kind, redis="redis:6379")
+    assert pods["gcsFaultToleranceOptions"]["redisAddress"] == "redis:6379"
+    assert [error.message for error in schemas[kind].iter_errors(manifest)] == []
+
+
+def test_the_served_policy_has_its_token_from_a_secret_and_its_checkpoint_from_the_config():
+    manifest, pods = rendered("RayService")
+    (app,) = yaml.safe_load(manifest["spec"]["serveConfigV2"])["applications"]
+    assert app["import_path"] == "cluster.serving:served"
+    assert app["args"] == {"checkpoint": "/runs/sweep/checkpoint_000002"}
+    for group in (pods["headGroupSpec"], *pods["workerGroupSpecs"]):
+        (variable,) = group["template"]["spec"]["containers"][0]["env"]
+        assert variable["valueFrom"]["secretKeyRef"]["name"] == "sweep-token"
+        assert variable["name"] == "RUNGWISE_TOKEN"
+
+
+def test_the_command_writes_a_standing_cluster_and_a_served_policy(tmp_path):
+    words = ("--image", "i:1", "--claim", "c", "--render", "--json")
+    told = answer(rungwise("deploy", *words, cwd=tmp_path))
+    assert [Path(f).name for f in told["files"]] == ["raycluster.yaml"]
+    told = answer(rungwise("deploy", "/runs/x/checkpoint_000001", *words, cwd=tmp_path))
+    assert [Path(f).name for f in told["files"]] == ["rayservice.yaml"]
+    done = rungwise("deploy", "--claim", "c", "--render", cwd=tmp_path)
+    assert done.returncode == 2 and "--image" in done.stderr
 
 
 def test_the_rayjob_asks_for_what_the_cluster_has_and_for_a_token():

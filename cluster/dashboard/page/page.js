@@ -3,7 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 const page = { run: "", metric: "", chosen: [], tab: "happened", only: "" };
-let style = null, state = null, curves = {}, told = [], source = null, fetching = false, drawn = 0;
+let style = null, starts = false, state = null, curves = {}, told = [], source = null, fetching = false, drawn = 0, lost = false;
 
 function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -12,8 +12,8 @@ function el(tag, attributes = {}, ...children) {
   return made;
 }
 
-async function ask(address) {
-  const response = await fetch(address);
+async function ask(address, options = {}) {
+  const response = await fetch(address, options);
   const answer = await response.json();
   if (!response.ok) throw new Error(answer.error);
   return answer;
@@ -46,6 +46,8 @@ async function start() {
   readAddress();
   const answer = await ask("runs");
   style = answer.style;
+  starts = answer.starts;
+  listWaiting(answer.waiting);
   if (!answer.runs.length) {
     $("about").textContent = "No run here yet. This page looks again every few seconds.";
     setTimeout(start, 3000);
@@ -56,7 +58,16 @@ async function start() {
   $("runs").value = page.run;
   listen();
   showTab();
-  setInterval(async () => listRuns((await ask("runs")).runs), 10000);
+  setInterval(async () => {
+    const now = await ask("runs");
+    listRuns(now.runs);
+    listWaiting(now.waiting);
+  }, 5000);
+}
+
+function listWaiting(waiting) {
+  $("waiting").hidden = !waiting.length;
+  $("waiting").textContent = waiting.map((run) => `${run.name} ${run.said}`).join("; ");
 }
 
 function listRuns(runs) {
@@ -72,7 +83,8 @@ function listen() {
   source = new EventSource(`stream?${asked}`);
   source.addEventListener("state", (event) => {
     state = JSON.parse(event.data);
-    say("");
+    if (lost) say("");
+    lost = false;
     showState();
   });
   source.addEventListener("curves", (event) => {
@@ -83,8 +95,9 @@ function listen() {
     showCurves();
   });
   source.onerror = () => {
-    const lost = source.readyState === EventSource.CLOSED;
-    say(lost ? "The server refuses to go on: open the address that it printed."
+    lost = true;
+    const closed = source.readyState === EventSource.CLOSED;
+    say(closed ? "The server refuses to go on: open the address that it printed."
       : "The connection is lost; this page tries again.");
   };
 }
@@ -104,6 +117,7 @@ function showState() {
     el("div", {}, el("span", {}, card.name), el("strong", {}, card.value), el("small", {}, card.note))));
   showMetrics();
   showTrials();
+  showWishes();
   if (page.tab === "happened") showHappened();
 }
 
@@ -146,6 +160,34 @@ function row(trial, searched) {
   return made;
 }
 
+// What can be stopped or resumed now: the job, and the trials that are chosen.
+function showWishes() {
+  const wishes = [];
+  if (!state.job.ended) wishes.push(["Stop this job", `${page.run}/stop`]);
+  else if (starts) wishes.push(["Resume this job", `${page.run}/resume`]);
+  for (const trial of state.trials.filter((one) => page.chosen.includes(one.id))) {
+    const path = `${page.run}/trials/${trial.id}`;
+    if (!trial.ended && !state.job.ended) wishes.push([`Stop trial ${trial.id}`, `${path}/stop`]);
+    if (trial.ended === "stopped" && starts) wishes.push([`Resume trial ${trial.id}`, `${path}/resume`]);
+  }
+  const shown = [...$("wishes").children].map((button) => button.dataset.path).join();
+  if (shown === wishes.map(([, path]) => path).join()) return; // a focused button stays
+  $("wishes").replaceChildren(...wishes.map(([said, path]) => {
+    const button = el("button", { "data-path": path }, said);
+    button.addEventListener("click", () => wish(said, path));
+    return button;
+  }));
+}
+
+async function wish(said, path) {
+  try {
+    await ask(`api/jobs/${path}`, { method: "POST" });
+    say(`${said}: asked for. It happens after the next result.`);
+  } catch (error) {
+    say(error.message);
+  }
+}
+
 function showCurves() {
   if (!state || !state.job) return;
   if (!page.metric) {
@@ -166,6 +208,7 @@ function choose(trial) {
 function chosenAnew() {
   writeAddress();
   showTrials();
+  showWishes();
   showCurves();
   if (page.tab === "happened") listHappened(true);
 }

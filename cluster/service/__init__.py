@@ -1,0 +1,1 @@
+"""Runs in a queue, driven over HTTP; all that is known of them is in their directories."""

@@ -1,0 +1,113 @@
+"""Which runs are to be driven, and by whom they are: two small files in each run's directory.
+
+``order.json`` is there while a run waits or is driven. ``driver.lock`` is locked as long as its
+driver lives, however that ends, and whoever started it; so a service that comes back after
+``kill -9`` knows which of its drivers are still at work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Literal
+
+from cluster.dashboard.board import first_and_last
+from tune_jobs.words import duration
+
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+"""What a run may be called: a name that is safe as a directory and in an address."""
+ORDER, LOCK, DRIVER_LOG = "order.json", "driver.lock", "driver.log"
+QUIET = 120
+"""Seconds without a row after which a run that nobody here drives is called silent."""
+State = Literal["queued", "running", "failed", "ended", "stopped", "silent"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """That a run is to be driven."""
+
+    priority: int = 0
+    since: float = 0.0
+    """When it was ordered, in seconds since 1970."""
+    starts: int = 0
+    """How often a driver was started for it."""
+    log_size: int = 0
+    """Bytes of the run's log at the latest of these."""
+    again: bool = False
+    """When its driver ends it goes on once more: a trial was resumed meanwhile."""
+    failed: str = ""
+    """Why no driver is started any more."""
+
+
+def order_of(directory: Path) -> Order | None:
+    """The order of a run, if there is one."""
+    try:
+        given = json.loads((directory / ORDER).read_text())
+    except FileNotFoundError:
+        return None
+    known = {field.name for field in dataclasses.fields(Order)}
+    return Order(**{name: value for name, value in given.items() if name in known})
+
+
+def write_order(directory: Path, order: Order) -> None:
+    """Keep an order, in one step."""
+    unfinished = directory / f".{ORDER}.{os.getpid()}"
+    unfinished.write_text(json.dumps(dataclasses.asdict(order)))
+    unfinished.replace(directory / ORDER)
+
+
+def drop_order(directory: Path) -> None:
+    """The run is not to be driven any more."""
+    (directory / ORDER).unlink(missing_ok=True)
+
+
+def ordered(root: Path) -> list[tuple[Path, Order]]:
+    """All orders below a directory, those that are to begin first in front."""
+    found = [(path.parent, order_of(path.parent)) for path in root.glob(f"*/{ORDER}")]
+    known = [(directory, order) for directory, order in found if order is not None]
+    return sorted(known, key=lambda pair: (-pair[1].priority, pair[1].since))
+
+
+@contextlib.contextmanager
+def locked(path: Path, shared: bool = False) -> Generator[int | None]:
+    """Hold a lock file, which others and their children respect; None if somebody else holds it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield None
+    else:
+        yield file
+    finally:
+        os.close(file)
+
+
+def driven(directory: Path) -> bool:
+    """Whether a driver of the service works on a run."""
+    if not (directory / LOCK).exists():
+        return False
+    with locked(directory / LOCK, shared=True) as got:
+        return got is None
+
+
+def state_of(directory: Path) -> tuple[State, str]:
+    """How a run stands, and more about that in words."""
+    log, order = directory / "events.jsonl", order_of(directory)
+    if driven(directory):
+        return "running", ""
+    if order is not None:
+        return ("failed", order.failed) if order.failed else ("queued", "")
+    if not log.is_file():
+        return "stopped", "stopped before it began"
+    if first_and_last(log)[1]:
+        return "ended", ""
+    # Driven from elsewhere, by `rungwise tune` in a terminal or on another machine, or left behind.
+    quiet = time.time() - log.stat().st_mtime
+    return ("running", "") if quiet < QUIET else ("silent", f"silent for {duration(quiet)}")

@@ -1,0 +1,165 @@
+# pyright: basic
+"""A sweep over several nodes: it spreads, and neither a node nor the head's memory is missed."""
+
+import itertools
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from command_line import command
+
+from tune_jobs.events import CheckpointRow, EndRow, FindingRow, ResultRow, read
+
+R = TypeVar("R")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+JOB = """
+env: CartPole-v1
+trials: 3
+iterations: {iterations}
+checkpoint_every: 1
+scheduler: none
+evaluation_episodes: 0
+search:
+  lr: {{loguniform: [1.0e-4, 1.0e-3]}}
+"""
+
+
+@contextmanager
+def nodes(place, count=3, **environment):
+    """A cluster that asks for a token; the environment of its drivers, and what to tell it."""
+    token = place / "ray_token"
+    token.write_text(secrets.token_hex(32))
+    token.chmod(0o600)
+    environment = (
+        os.environ
+        | environment
+        | {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("nodes.py")), str(count)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=(place / "nodes.log").open("w"),
+        text=True,
+    )
+    assert process.stdin is not None and process.stdout is not None
+
+    def answered():
+        for line in process.stdout or []:
+            if line.startswith(("[", '"', *"0123456789")):
+                return json.loads(line)
+        raise AssertionError((place / "nodes.log").read_text()[-3000:])
+
+    def tell(words):
+        assert process.stdin is not None
+        process.stdin.write(words + "\n")
+        process.stdin.flush()
+        return answered()
+
+    try:
+        yield environment | {"ADDRESS": answered()}, tell
+    finally:
+        process.stdin.close()
+        process.wait(120)
+
+
+@contextmanager
+def sweep(place, environment, iterations):
+    """A sweep of three trials under way; its directory and its process."""
+    (place / "job.yaml").write_text(JOB.format(iterations=iterations))
+    words = ("tune", "job.yaml", "--out", "run", "--address", environment["ADDRESS"])
+    with (place / "tune.log").open("w") as said:
+        process = subprocess.Popen(
+            command(*words), cwd=place, env=environment, stdout=said, stderr=said
+        )
+        try:
+            yield place / "run", process
+        finally:
+            process.kill()
+            process.wait(60)
+
+
+def of(run, kind: type[R]) -> list[R]:
+    path = run / "events.jsonl"
+    return [row for row in read(path) if isinstance(row, kind)] if path.exists() else []
+
+
+def until(true, process, seconds=300):
+    end = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < end and process.poll() is None, "it never came true"
+        time.sleep(0.3)
+    return value
+
+
+def all_saved(run):
+    return {row.trial for row in of(run, CheckpointRow)} == {"00", "01", "02"}
+
+
+def test_trials_spread_over_the_nodes_and_go_on_elsewhere_when_one_is_killed(tmp_path):
+    with nodes(tmp_path) as (environment, tell), sweep(tmp_path, environment, 40) as (run, driver):
+        until(lambda: all_saved(run), driver)
+        where = tell("where")
+        assert [len(trials) for trials in where] == [1, 1, 1]
+        before = len(of(run, ResultRow))
+        saved = {row.trial: row.iteration for row in of(run, CheckpointRow)}
+        tell("kill 0")
+        assert driver.wait(400) == 0, (tmp_path / "tune.log").read_text()[-3000:]
+    assert {row.trial: row.reason for row in of(run, EndRow)} == dict.fromkeys(saved, "budget")
+    (moved,) = {row.trial for row in of(run, FindingRow) if row.symptom == "crashed"}
+    rows = [row.iteration for row in of(run, ResultRow) if row.trial == moved]
+    back = [later for earlier, later in itertools.pairwise(rows) if later <= earlier]
+    # Nothing was run twice but what came after the last checkpoint, which is one iteration here.
+    assert len(back) <= 1 and len(rows) <= 41 and rows[-1] == 40
+    assert before < 3 * 40
+
+
+@pytest.fixture(params=["rocksdb", "redis"])
+def memory(request, tmp_path):
+    """Where the head keeps what must outlive it, as Ray's variables say it."""
+    if request.param == "rocksdb":
+        yield {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(tmp_path / "gcs")}
+        return
+    if shutil.which("redis-server") is None:
+        pytest.skip("no Redis on this machine (apt-get install redis-server)")
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = str(door.getsockname()[1])
+    words = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path]
+    server = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL)
+    try:
+        yield {"RAY_REDIS_ADDRESS": f"127.0.0.1:{port}"}
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def test_nothing_is_lost_when_the_head_forgets_all_and_is_told_again(tmp_path, memory):
+    with (
+        nodes(tmp_path, **memory) as (environment, tell),
+        sweep(tmp_path, environment, 40) as (run, driver),
+    ):
+        until(lambda: all_saved(run), driver)
+        assert tell("gcs") < 30
+        assert driver.wait(500) == 0, (tmp_path / "tune.log").read_text()[-3000:]
+    assert [row.reason for row in of(run, EndRow)] == ["budget"] * 3
+    for trial in ("00", "01", "02"):
+        rows = [row.iteration for row in of(run, ResultRow) if row.trial == trial]
+        assert rows == list(range(1, 41)), "an iteration was lost or run twice"
+    assert of(run, FindingRow) == [] or {r.symptom for r in of(run, FindingRow)}.isdisjoint(
+        {"crashed", "hung"}
+    )
