@@ -39,10 +39,16 @@ TROUBLED = textwrap.dedent(
             self.time += 1
             # Later than the look before the start, and once in the run unless it is "always".
             if Troubled.steps > 4000 and self.trouble != "none":
-                if "always" in self.trouble or not self.flag.exists():
-                    self.flag.write_text("")
+                if "always" in self.trouble or self.first():
                     self.fall(self.trouble.removesuffix("-always"))
             return np.zeros(2, np.float32), float(action), self.time >= 10, False, {}
+
+        def first(self):
+            try:
+                self.flag.touch(exist_ok=False)  # of two runners at the same step only one can
+            except FileExistsError:
+                return False
+            return True
 
         def fall(self, trouble):
             if trouble == "hang":
