@@ -239,7 +239,7 @@ def run(argv: list[str]) -> int:
 
 
 def _run(argv: list[str], console: Console) -> tuple[int, Any]:
-    from cluster.commands import Failed, Interrupted
+    from cluster.answers import Failed, Interrupted
 
     try:
         return 0, parse(argv)(console)

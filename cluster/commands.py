@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from cluster.answers import Answer, Failed, Interrupted
 from envs.validation import InputError
 
 if TYPE_CHECKING:
@@ -23,29 +24,10 @@ if TYPE_CHECKING:
     from tune_jobs.job import Job
     from tune_jobs.outcome import Outcome
 
-Answer = dict[str, Any]
 EPISODES, QUICK_EPISODES = 256, 32
 """What a checkpoint is compared on, and for a first look."""
 QUICK_ITERATIONS = 10
 """How long a first look trains at most."""
-
-
-class Interrupted(Exception):
-    """The user stopped a run; it can be resumed. Carries the answer so far."""
-
-    def __init__(self, answer: Answer, directory: Path) -> None:
-        super().__init__(
-            f"Stopped. `rungwise resume {directory}` goes on from the last checkpoints."
-        )
-        self.answer = answer
-
-
-class Failed(Exception):
-    """A run ended without a result; carries the answer."""
-
-    def __init__(self, answer: Answer, sentence: str) -> None:
-        super().__init__(sentence)
-        self.answer = answer
 
 
 def tune(job: Job, out: Path | None, address: str, cpus: int | None, console: Console) -> Answer:

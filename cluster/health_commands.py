@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from cluster.commands import Answer, Failed
+from cluster.answers import Answer, Failed
 from envs.validation import InputError
 
 INDENT = 6

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cluster.commands import Answer
+from cluster.answers import Answer
 
 HEAD = ("", "trials", "iterations", "steps", "time", "CPU time", "GPU time")
 

@@ -21,15 +21,13 @@ from envs.validation import InputError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from cluster.commands import Answer
+    from cluster.answers import Answer
 
 
-@dataclass(frozen=True)
-class Dashboard:
-    """Show runs on a page: live curves, and every decision and finding in words."""
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """What all commands that listen are told."""
 
-    directory: tyro.conf.Positional[Path] = Path("runs")
-    """A run, or a directory of runs."""
     host: str = "127.0.0.1"
     """Where to listen; 0.0.0.0 lets other machines in, if they have the token."""
     port: int = 8470
@@ -38,6 +36,14 @@ class Dashboard:
     """--no-token asks for none, which only works on this machine."""
     json: bool = False
     """Print one JSON object with the address on stdout and nothing else there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dashboard(Listening):
+    """Show runs on a page: live curves, and every decision and finding in words."""
+
+    directory: tyro.conf.Positional[Path] = Path("runs")
+    """A run, or a directory of runs."""
 
     def __call__(self, console: Console) -> None:
         """Serve until Ctrl-C."""
@@ -50,14 +56,12 @@ class Dashboard:
         listen(app(self.directory, token), door)
 
 
-@dataclass(frozen=True)
-class Serve:
+@dataclass(frozen=True, kw_only=True)
+class Serve(Listening):
     """Let a trained policy act over HTTP: `POST /act`, batched by Ray Serve."""
 
     checkpoint: tyro.conf.Positional[Path]
     """A checkpoint directory."""
-    host: str = "127.0.0.1"
-    """Where to listen; 0.0.0.0 lets other machines in, if they have the token."""
     port: int = 8471
     """0 takes a free one."""
     replicas: int = 1
@@ -66,10 +70,6 @@ class Serve:
     """Take every newer checkpoint of the same trial, between two requests."""
     address: str = "local"
     """`local` starts a Ray for this; else the address of a Ray to join."""
-    token: bool = True
-    """--no-token asks for none, which only works on this machine."""
-    json: bool = False
-    """Print one JSON object with the address on stdout and nothing else there."""
 
     def __call__(self, console: Console) -> None:
         """Serve until Ctrl-C."""

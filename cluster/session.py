@@ -7,7 +7,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from cluster.commands import Failed
+from cluster.answers import Failed
 from envs.validation import InputError
 
 

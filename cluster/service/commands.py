@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 from rich.console import Console
 
-from cluster.service_commands import announce, bound, listen
+from cluster.service_commands import Listening, announce, bound, listen
 from envs.validation import InputError
 
 if TYPE_CHECKING:
     from cluster.service.client import Client
 
 
-@dataclass(frozen=True)
-class Service:
+@dataclass(frozen=True, kw_only=True)
+class Service(Listening):
     """Run jobs from a queue, over HTTP and on the page: submit, watch, stop, resume."""
 
     directory: tyro.conf.Positional[Path] = Path("runs")
@@ -30,14 +30,6 @@ class Service:
     """CPUs of each run on this machine (all by default)."""
     at_once: int = 1
     """Runs that are driven at the same time; the others wait, by their priority."""
-    host: str = "127.0.0.1"
-    """Where to listen; 0.0.0.0 lets other machines in, if they have the token."""
-    port: int = 8470
-    """0 takes a free one."""
-    token: bool = True
-    """--no-token asks for none, which only works on this machine."""
-    json: bool = False
-    """Print one JSON object with the address on stdout and nothing else there."""
 
     def __call__(self, console: Console) -> None:
         """Serve until Ctrl-C; runs that have begun go on, and the next service finds them."""

@@ -91,13 +91,13 @@ class Queue:
             write_order(directory, dataclasses.replace(order, since=time.time()))
         return directory
 
-    def resume(self, directory: Path, priority: int = 0) -> None:
+    def resume(self, directory: Path) -> None:
         """Put a run into the queue again; what is done of it is not done again."""
         with self._lock:
             forget(directory, JOB)
             order = order_of(directory)
             if order is None or order.failed:
-                write_order(directory, Order(priority, time.time()))
+                write_order(directory, Order(order.priority if order else 0, time.time()))
             elif driven(directory):
                 write_order(directory, dataclasses.replace(order, again=True))
 
