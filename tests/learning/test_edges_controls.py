@@ -15,6 +15,7 @@ sys.path.append(str(Path(__file__).parents[1] / "algos"))
 
 import small  # pyright: ignore[reportMissingImports]
 from ray.rllib.core import DEFAULT_MODULE_ID
+from sparse_inverse import ENV, FIELDS, SETTINGS
 
 from algos.reinforce import Reinforce
 from envs import random
@@ -23,18 +24,6 @@ from envs.edges.selecting import EdgeSelection, Params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-ENV = "envs:EdgeSelection-v0"
-FIELDS = {"objective": "fsai", "action": "edges", "observation": "graph", "size": 6}
-SETTINGS = {
-    "algo": "reinforce",
-    "model": "graph",
-    "baseline": "leave_one_out",
-    "group_size": 8,
-    "num_envs": 16,
-    "rollout_length": 1,
-    "minibatch_size": 4,
-    "lr": 0.01,
-}
 HELD_OUT = 30
 
 

@@ -121,14 +121,17 @@ def test_a_resumed_session_decides_as_the_first_one_would_have(order, cut):
     assert (again.heading, again.waiting) == (once.heading, once.waiting)
     assert again.chosen() == once.chosen()
     rest = [name for name in (names[i] for i in order) if again.heading.get(name) == 0]
+    finished = {row.trial for row in rows[:cut] if isinstance(row, EndRow)}
     for trial in [t for t, place in again.heading.items() if place]:
         # Those that were under way arrive first.
         if again.heading[trial] == len(again.levels):
             again.leave(trial)
+            finished.add(trial)
         else:
             again.arrive(trial, again.levels[again.heading[trial]], scores[trial])
-    finished, _, _ = play(again, scores, rest)
-    assert finished or not rest
+    finished |= play(again, scores, rest)[0]
+    assert not again.heading and not again.waiting, "everyone ends"
+    assert "08" in finished, "the best is not lost"
 
 
 def test_brackets_leave_out_the_lowest_rungs_and_cost_about_the_same():

@@ -1,4 +1,4 @@
-"""The rows of a long run, kept by metric: what the rules read as rows, in a tenth of the memory."""
+"""The rows of a long run, kept by metric: the rules read whole columns and put none together."""
 
 from __future__ import annotations
 

@@ -11,22 +11,13 @@ pytest.importorskip("pyamg")
 sys.path.append(str(Path(__file__).parents[2] / "algos"))
 
 import small  # pyright: ignore[reportMissingImports]
+import sparse_inverse
 from ray.rllib.core import DEFAULT_MODULE_ID
+from sparse_inverse import ENV, SETTINGS
 
 from algos.reinforce import Reinforce
 
-ENV = "envs:EdgeSelection-v0"
-FIELDS = {"objective": "fsai", "action": "edges", "observation": "graph", "size": 6, "solve": False}
-SETTINGS = {
-    "algo": "reinforce",
-    "model": "graph",
-    "baseline": "leave_one_out",
-    "group_size": 8,
-    "num_envs": 16,
-    "rollout_length": 1,
-    "minibatch_size": 4,
-    "lr": 0.01,
-}
+FIELDS = sparse_inverse.FIELDS | {"solve": False}
 
 
 def test_a_rollout_keeps_what_each_row_was_worth_and_how_likely():
