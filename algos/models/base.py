@@ -129,10 +129,12 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 
     def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
         outputs, value = self.outputs(batch)
-        dist: Any = self.head.dist(outputs, self.free, batch.get(MASK))
-        if self.temperature is not None:
-            dist = tempered(dist, self.temperature)
-        return {"dist": dist, "value": value}
+        return {"dist": self.dist(outputs, batch), "value": value}
+
+    def dist(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Dist:
+        """Outputs [N, head.size] -> the distribution of actions, at the policy's temperature."""
+        dist = self.head.dist(outputs, self.free, batch.get(MASK))
+        return dist if self.temperature is None else tempered(dist, self.temperature)
 
     def compute_values(self, batch: Mapping[str, Tensor], embeddings: Any = None) -> Tensor:
         """Values [N] (RLlib's ValueFunctionAPI)."""

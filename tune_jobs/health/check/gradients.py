@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algos.models.base import MASK
 from envs.validation import InputError
 from tune_jobs.health.check.outcome import Outcome
 from tune_jobs.health.check.playing import sample
@@ -105,7 +104,7 @@ def _passed(algorithm: Any, settings: Any, module: Any, rows: Any) -> _Passed:
             weight += STEP * torch.randn(weight.shape, generator=generator)
     seen = algorithm.inputs(rows)
     outputs, value = module.outputs(seen)
-    dist = module.head.dist(outputs, module.free, seen.get(MASK))
+    dist = module.dist(outputs, seen)
     coefficients = algorithm.initial_coefficients(settings)
     terms = algorithm.terms({"dist": dist, "value": value}, rows, settings, coefficients)
     return _Passed(module, seen, outputs, dist, terms)
