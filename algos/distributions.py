@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from algos.native import library, native
+
 Action: TypeAlias = dict[str, Tensor]
 
 FORBIDDEN = -1e30
@@ -52,9 +54,8 @@ class Categorical:
     """One of A choices; ``mask [N, A]`` is false where a choice is illegal."""
 
     def __init__(self, logits: Tensor, mask: Tensor | None = None) -> None:
-        if mask is not None:
-            logits = logits.masked_fill(~mask.bool(), FORBIDDEN)
-        self.logits = torch.log_softmax(logits, -1)
+        self._given = logits if mask is None else logits.masked_fill(~mask.bool(), FORBIDDEN)
+        self.logits = torch.log_softmax(self._given, -1)
         self.mask = mask
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
@@ -68,12 +69,11 @@ class Categorical:
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
         """Log-probability of the choice."""
-        return self.logits.gather(-1, action["choice"][..., None])[..., 0]
+        return self.logits.gather(-1, action["choice"][..., None]).squeeze(-1)
 
     def entropy(self) -> Tensor:
         """Entropy; illegal choices add nothing."""
-        probabilities = self.logits.exp()
-        return -(probabilities * self.logits.clamp_min(-1e4)).sum(-1)
+        return _Entropy.apply(self._given, self.logits.detach())  # type: ignore[return-value]
 
     def max_entropy(self) -> Tensor:
         """Log of the number of legal choices."""
@@ -84,6 +84,28 @@ class Categorical:
     def choice_probabilities(self) -> Tensor:
         """The probabilities themselves."""
         return self.logits.exp()
+
+
+class _Entropy(torch.autograd.Function):
+    """Logits as given and normalised, [..., A] -> entropy [...], as one node of the graph.
+
+    Its gradient by a logit is ``-p (log p + H)``, which needs no way back through the softmax.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, given: Tensor, normalised: Tensor) -> Tensor:
+        logs = native(normalised)
+        lib = library(logs)
+        ctx.logs, ctx.p = logs, lib.exp(logs)
+        ctx.entropy = -lib.einsum("...a,...a->...", ctx.p, logs)
+        return torch.as_tensor(ctx.entropy)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        slope = ctx.logs + ctx.entropy[..., None]
+        slope *= ctx.p
+        slope *= -native(gradients[0])[..., None]
+        return torch.as_tensor(slope), None
 
 
 class MultiCategorical:

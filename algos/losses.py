@@ -78,8 +78,8 @@ def clipped_share(logp: Tensor, logp_old: Tensor, clip: float) -> Tensor:
     return (((logp - logp_old).exp() - 1).abs() > clip).float().mean()
 
 
-def value_loss(values: Tensor, returns: Tensor, old_values: Tensor, clip: float) -> Tensor:
-    """values, returns, old_values [N] -> half squared error [N].
+def value_error(values: Tensor, returns: Tensor, old_values: Tensor, clip: float) -> Tensor:
+    """values, returns, old_values [N] -> squared error [N].
 
     With ``clip > 0`` the larger of the plain error and that of the value moved by at most ``clip``
     from the old one (Engstrom et al. 2020, section 3); 0 means not clipped.
@@ -88,7 +88,7 @@ def value_loss(values: Tensor, returns: Tensor, old_values: Tensor, clip: float)
     if clip > 0:
         near = old_values + (values - old_values).clamp(-clip, clip)
         error = torch.maximum(error, (near - returns) ** 2)
-    return 0.5 * error
+    return error
 
 
 def kl_estimate(logp: Tensor, logp_old: Tensor) -> Tensor:

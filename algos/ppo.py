@@ -23,7 +23,7 @@ from algos.losses import (
     compared,
     kl_estimate,
     per_action,
-    value_loss,
+    value_error,
 )
 from algos.rollout import Rollout, normalised_advantages
 from algos.topk import entropy_per_choice
@@ -110,10 +110,10 @@ class PPO(ColumnAlgorithm):
         """Clipped surrogate, value error, entropy bonus, KL penalty and diversity bonus."""
         dist, values = forward["dist"], forward["value"]
         logp, old, advantages = compared(dist, batch)
-        error = value_loss(values, batch["returns"], batch["values"], settings.value_clip)
+        error = value_error(values, batch["returns"], batch["values"], settings.value_clip)
         terms = {
             "policy": per_action(clipped_surrogate(logp, old, advantages, settings.clip)),
-            "value": settings.value_coef * error,
+            "value": 0.5 * settings.value_coef * error,
         }
         # The graph of a term without weight would cost a tenth of the update, for nothing.
         if weight := coefficients["entropy_coef"]:
@@ -132,10 +132,12 @@ class PPO(ColumnAlgorithm):
         dist = forward["dist"]
         logp, old, advantages = compared(dist, batch)
         policy = clipped_surrogate(logp, old, advantages, settings.clip)
-        value = value_loss(forward["value"], batch["returns"], batch["values"], settings.value_clip)
+        error = value_error(
+            forward["value"], batch["returns"], batch["values"], settings.value_clip
+        )
         return {
             "policy_loss": policy.mean(),
-            "value_loss": value.mean(),
+            "value_loss": 0.5 * error.mean(),
             "kl": kl_estimate(logp, old).mean(),
             "clip_fraction": clipped_share(logp, old, settings.clip),
         } | entropies(dist)

@@ -27,7 +27,7 @@ from algos.algorithm import ColumnAlgorithm
 from algos.columns import Columns
 from algos.config import EpisodeSettings
 from algos.exploration import entropies
-from algos.losses import compared, kl_estimate, per_action, value_loss
+from algos.losses import compared, kl_estimate, per_action, value_error
 from algos.requirements import Need
 from algos.rollout import Array, Rollout, normalised_advantages
 from algos.topk import entropy_per_choice
@@ -140,8 +140,8 @@ class Reinforce(ColumnAlgorithm):
             advantages = _against_average(advantages, coefficients, settings)
         terms = {"policy": per_action(-logp * advantages)}
         if settings.baseline == "value":
-            error = value_loss(forward["value"], batch["returns"], batch["values"], clip=0)
-            terms["value"] = settings.value_coef * error
+            error = value_error(forward["value"], batch["returns"], batch["values"], clip=0)
+            terms["value"] = 0.5 * settings.value_coef * error
         if weight := coefficients["entropy_coef"]:
             terms["entropy"] = -weight * entropy_per_choice(dist)
         if weight := settings.reference_kl_coef:
@@ -160,8 +160,8 @@ class Reinforce(ColumnAlgorithm):
             "kl": kl_estimate(logp, old).mean(),
         }
         if settings.baseline == "value":
-            error = value_loss(forward["value"], batch["returns"], batch["values"], clip=0)
-            stats["value_loss"] = error.mean()
+            error = value_error(forward["value"], batch["returns"], batch["values"], clip=0)
+            stats["value_loss"] = 0.5 * error.mean()
         if settings.baseline == "moving_average":
             returns = batch["returns"]
             stats |= {"return_seen": returns.mean(), "return_square": (returns**2).mean()}

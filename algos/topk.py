@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from algos.distributions import FORBIDDEN, Action, Dist
+from algos.distributions import FORBIDDEN, Action, Categorical, Dist
 
 
 class TopK:
@@ -63,8 +63,7 @@ class TopK:
 
     def row_entropy(self) -> Tensor:
         """Entropy of each row's first pick in nats ``[N, R]``; that of all k has no closed form."""
-        log = torch.log_softmax(self.logits, -1)
-        entropy = -(log.exp() * log.clamp_min(-1e4)).sum(-1)
+        entropy = Categorical(self.logits).entropy()
         # Where nothing is legal all is equally illegal.
         return torch.where(self.mask.any(-1), entropy, 0.0)
 

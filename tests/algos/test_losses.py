@@ -14,7 +14,7 @@ from algos.losses import (
     clipped_surrogate,
     dpo_loss,
     kl_estimate,
-    value_loss,
+    value_error,
 )
 
 EXAMPLES = settings(derandomize=True, max_examples=40, deadline=None)
@@ -52,20 +52,20 @@ def test_a_ratio_beyond_the_clip_in_the_direction_of_its_advantage_has_no_gradie
     assert logp.grad.tolist() == pytest.approx([0, -1, 3, 0])
 
 
-def test_the_value_loss_worked_out_by_hand():
-    # Value 3, return 1: half of 2^2. From the old value 0 it may move to 0.5 only, whose error
-    # (0.5) is smaller; from the old value 4 to 3.5 only, whose error 2.5 counts.
+def test_the_value_error_worked_out_by_hand():
+    # Value 3, return 1: 2^2. From the old value 0 it may move to 0.5 only, whose error
+    # (0.5^2) is smaller; from the old value 4 to 3.5 only, whose error 2.5 counts.
     values, returns, old = torch.tensor([3.0, 3]), torch.tensor([1.0, 1]), torch.tensor([0.0, 4])
-    assert value_loss(values, returns, old, 0.0).tolist() == [2, 2]
-    assert value_loss(values, returns, old, 0.5).tolist() == [2, 0.5 * 2.5**2]
+    assert value_error(values, returns, old, 0.0).tolist() == [4, 4]
+    assert value_error(values, returns, old, 0.5).tolist() == [4, 2.5**2]
 
 
 @EXAMPLES
 @given(columns(3), st.sampled_from([0.0, 0.1, 1.0]))
-def test_the_value_loss_equals_its_naive_twin(drawn, clip):
-    expected = naive.value_loss(*drawn.tolist(), clip=clip)
+def test_the_value_error_equals_its_naive_twin(drawn, clip):
+    expected = naive.value_error(*drawn.tolist(), clip=clip)
     values, returns, old = drawn
-    assert value_loss(values, returns, old, clip).tolist() == pytest.approx(
+    assert value_error(values, returns, old, clip).tolist() == pytest.approx(
         expected, rel=1e-4, abs=1e-5
     )
 
@@ -73,7 +73,7 @@ def test_the_value_loss_equals_its_naive_twin(drawn, clip):
 def test_a_clipped_value_that_went_too_far_towards_its_return_has_no_gradient():
     # From 4 the value went down to 2 (return 1), further than 0.5: the clipped error counts.
     values = torch.tensor([2.0], requires_grad=True)
-    value_loss(values, torch.tensor([1.0]), torch.tensor([4.0]), 0.5).sum().backward()
+    value_error(values, torch.tensor([1.0]), torch.tensor([4.0]), 0.5).sum().backward()
     assert values.grad is not None and values.grad.tolist() == [0]
 
 
