@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +25,14 @@ from torch import Tensor
 from algos import recording
 from algos.advantages import next_values
 from algos.cloning import inherited, teacher_rows
+from algos.collecting import (
+    SYNC_TIMEOUT_S,
+    reseed,
+    revive,
+    sample_ahead,
+    sampled_ahead,
+    samples,
+)
 from algos.column_config import ColumnConfig
 from algos.columns import Columns, concat
 from algos.config import TrainingSettings
@@ -43,9 +50,6 @@ from algos.schedules import schedule
 from algos.watchdog import hang_reports
 
 WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
-SYNC_TIMEOUT_S = 60.0
-AHEAD = "ahead"
-"""Tag of the samples that are collected during an update."""
 
 
 class ColumnAlgorithm(Algorithm):
@@ -242,24 +246,20 @@ class ColumnAlgorithm(Algorithm):
 
         ``how`` are arguments of the runner's ``sample``.
         """
-        group = self.env_runner_group
+        group, losses = self.env_runner_group, 0
         assert group is not None  # noqa: S101
         ahead = self.settings.pipeline and not how
-        parts = self._ahead() if ahead else []
+        parts = sampled_ahead(group) if ahead else []
         while len(parts) < self.settings.runners:
-            if not group.num_remote_env_runners():
-                found = [_sample(group.local_env_runner, **how)]
-            else:
-                found = group.foreach_env_runner(partial(_sample, **how), local_env_runner=False)
+            found = samples(group, how)
             if not found:
-                self.restore_env_runners(group)
-                if not group.num_healthy_remote_workers():
-                    raise RuntimeError("No rollout worker is alive; see the workers' logs for why.")
+                losses += 1
+                revive(group, self.restore_env_runners, losses)
             parts.extend(found)
         if ahead and self.iteration + 1 < self.config.total_iterations:
             # They begin with the weights of before this iteration's update, and take the new ones
             # when they are done: the next rows are exactly one update behind.
-            group.foreach_env_runner_async(_sample, AHEAD)
+            sample_ahead(group)
         return self._merged(parts)
 
     def _merged(self, parts: list[Any]) -> tuple[Columns, dict[str, Any]]:
@@ -282,16 +282,6 @@ class ColumnAlgorithm(Algorithm):
         if self.settings.record:
             self._record(concat([statistics["recorded"] for _, statistics in parts]))
         return concat([rows for rows, _ in parts]), metrics
-
-    def _ahead(self) -> list[Any]:
-        """What was collected during the last update (``pipeline``)."""
-        group = self.env_runner_group
-        assert group is not None  # noqa: S101
-        found: dict[int, Any] = {}
-        while group.num_in_flight_async_reqs(AHEAD):
-            found |= group.fetch_ready_async_reqs(tags=AHEAD, timeout_seconds=1.0)
-        # In the runners' order, whoever was first: the same seed must give the same batch.
-        return [found[runner] for runner in sorted(found)]
 
     def _record(self, rows: Columns) -> None:
         folder = Path(self.settings.record) / f"seed-{self.config.seed:06d}"
@@ -355,7 +345,7 @@ class ColumnAlgorithm(Algorithm):
         """Bring back restarted runners and give them the current weights."""
         restored = env_runner_group.probe_unhealthy_env_runners()
         if restored:
-            self._reseed(restored)
+            reseed(env_runner_group, self.iteration, restored)
             self.push_weights()
         return restored
 
@@ -369,7 +359,7 @@ class ColumnAlgorithm(Algorithm):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over a state; every runner holds its weights before this returns."""
-        self._ahead()  # belongs to the training that ends here
+        sampled_ahead(self.env_runner_group)  # belongs to the training that ends here
         super().set_state(state)
         if own := state.get("rungwise"):
             self.env_steps, self.begun = own["env_steps"], own["begun"]
@@ -381,28 +371,5 @@ class ColumnAlgorithm(Algorithm):
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
         """Restore; every runner holds the restored weights before this returns."""
         super().restore_from_path(path, *args, **kwargs)
-        self._reseed(None)
+        reseed(self.env_runner_group, self.iteration)
         self.push_weights()
-
-    def _reseed(self, ids: list[int] | None) -> None:
-        """Give remote runners (None: all) new randomness.
-
-        They are not part of a checkpoint, nor does a restarted one remember anything: they must
-        not live through their first episodes a second time.
-        """
-        group: Any = self.env_runner_group
-        group.foreach_env_runner(
-            "reseed",
-            kwargs={"restored_at": self.iteration},
-            local_env_runner=False,
-            remote_worker_ids=ids,
-            timeout_seconds=SYNC_TIMEOUT_S,
-        )
-
-
-def _sample(runner: Any, **how: Any) -> Any:
-    """Sample, handing an environment's own failure over as a value: RLlib would swallow it."""
-    try:
-        return runner.sample(**how)
-    except EnvironmentFault as fault:
-        return fault

@@ -83,7 +83,8 @@ class Job:
     checkpoint_every: Annotated[int, AtLeastOne] = 5
     """Iterations between checkpoints: what a crash may cost."""
     keep: Literal["last", "best"] = "last"
-    """Which checkpoint is a trial's result: its last one, or the one with the best score."""
+    """Which checkpoint is a trial's result: its last one, or the one with the best score
+    (`checkpoint_every: 1` or a `held_out_every` of the same length misses none)."""
     evaluation_episodes: Annotated[int, NonNegative] = 256
     """Episodes, on seeds never trained on, to compare the best trial on; 0 compares nothing."""
     finalists: Annotated[int, AtLeastOne] = 3
@@ -193,6 +194,11 @@ class Job:
             rungs.append(at)
             at *= self.reduction_factor
         return rungs
+
+    @property
+    def gpus_per_learner(self) -> float:
+        """GPUs of whatever learns: the trial's own process, or each of its remote learners."""
+        return self.gpus_per_trial / max(self.settings.num_learners, 1)
 
     @property
     def names(self) -> list[str]:

@@ -4,15 +4,13 @@
 import os
 import signal
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import small
 import torch
 
-from algos.algorithm import AHEAD, ColumnAlgorithm
+from algos.collecting import AHEAD, sampled_ahead
 from algos.recording import read
 from envs.validation import InputError
 
@@ -126,9 +124,7 @@ class Racing:
 
 def test_the_order_of_the_samples_is_the_runners_own_whoever_is_first():
     # The same seed must give the same batches.
-    algorithm: Any = SimpleNamespace(env_runner_group=Racing())
-    found = ColumnAlgorithm._ahead(algorithm)
-    assert found == [f"sample of runner {i}" for i in range(3)]
+    assert sampled_ahead(Racing()) == [f"sample of runner {i}" for i in range(3)]
 
 
 def test_what_was_collected_ahead_is_forgotten_by_a_restore(tmp_path):

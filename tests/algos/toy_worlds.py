@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import gymnasium
@@ -157,6 +158,13 @@ class Slow(Drawing):
         return super().step(action)
 
 
+class Exiting(Drawing):
+    """Drawing, but its first step ends the process it lives in."""
+
+    def step(self, action):
+        os._exit(3)
+
+
 class Reaching(Counting):
     """Counting with a value as the action; every episode reaches its goal and says so."""
 
@@ -180,7 +188,7 @@ class Unseeded(Counting):
         return self._observed(), {}
 
 
-for _world in (Counting, Sick, Drawing, Bandit, Masked, Leaving, Slow, Reaching, Unseeded):
+for _world in (Counting, Sick, Drawing, Bandit, Masked, Leaving, Slow, Exiting, Reaching, Unseeded):
     gymnasium.register(f"{_world.__name__}-v0", f"toy_worlds:{_world.__name__}")
 
 
