@@ -96,16 +96,16 @@ def diagnose(
     findings: list[Finding] = []
     judged: list[str] = []
     not_judged: dict[str, str] = {}
-    for symptom, rule in rules.items():
-        limit = policy.get(symptom, rule.highest)
-        if limit == "off":
-            continue
-        missing = _missing(rule, history)
-        if missing is not None:
-            not_judged[symptom] = missing
-            continue
-        judged.append(symptom)
-        with np.errstate(all="ignore"):  # diverged runs log values at the end of the float range
+    with np.errstate(all="ignore"):  # diverged runs log values at the end of the float range
+        for symptom, rule in rules.items():
+            limit = policy.get(symptom, rule.highest)
+            if limit == "off":
+                continue
+            missing = _missing(rule, history)
+            if missing is not None:
+                not_judged[symptom] = missing
+                continue
+            judged.append(symptom)
             finding = rule(history)
             if finding is not None:
                 severity = _granted(finding.severity, limit, rule, history, discipline)
@@ -116,8 +116,11 @@ def diagnose(
 
 def _missing(rule: Rule, history: History) -> str | None:
     """The first metric that the rule needs and the history does not have."""
-    names = (history.score if need == SCORE else need for need in rule.needs)
-    return next((name for name in names if not history.has(name)), None)
+    for need in rule.needs:
+        name = history.score if need == SCORE else need
+        if not history.has(name):
+            return name
+    return None
 
 
 def _granted(

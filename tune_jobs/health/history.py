@@ -74,9 +74,14 @@ class History:
     def _last(self, name: str, rows: int) -> FloatArray:
         if name in self._columns:
             return self._columns[name][-rows:]
-        if isinstance(self.rows, Columnar):
-            return self.rows.column(name)[-rows:]
+        if self._columnar is not None:
+            return self._columnar.column(name)[-rows:]
         return as_numbers([row.get(name) for row in self.rows[-rows:]])
+
+    @cached_property
+    def _columnar(self) -> Columnar | None:
+        # Asking what an object is like takes longer than most of the rules.
+        return self.rows if isinstance(self.rows, Columnar) else None
 
     def recent(self, name: str, rows: int) -> FloatArray:
         """The finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
@@ -86,8 +91,7 @@ class History:
     def latest(self, name: str) -> float:
         """The last finite value of a metric, or NaN."""
         if name not in self._latest:  # most rules ask, for the same few names
-            finite = np.flatnonzero(np.isfinite(self.series(name)))
-            self._latest[name] = float(self.series(name)[finite[-1]]) if finite.size else math.nan
+            self._latest[name] = _last_finite(self.series(name))
         return self._latest[name]
 
     def has(self, name: str) -> bool:
@@ -156,6 +160,14 @@ class History:
             earlier._columns.update({name: known[:left] for name, known in self._columns.items()})
             self._earlier[rows] = earlier
         return self._earlier[rows]
+
+
+def _last_finite(values: FloatArray) -> float:
+    """values [R] -> the last finite one, which nearly always is the last; NaN if there is none."""
+    if values.size and math.isfinite(values[-1]):
+        return float(values[-1])
+    finite = np.flatnonzero(np.isfinite(values))
+    return float(values[finite[-1]]) if finite.size else math.nan
 
 
 def as_number(value: object) -> float:

@@ -8,7 +8,7 @@ judged here.
 import pytest
 from benchmarks.foreign_suite import ARCHIVE, group, summary, unpacked, verdicts
 
-FLAGGED, RIGHT, FALSE = 0.87, 0.87, 0.0
+FLAGGED, RIGHT, FALSE = 0.9, 0.9, 0.0
 """What is reached, so as not to fall behind it. The goals are 0.9, 0.84 and 0.05."""
 
 

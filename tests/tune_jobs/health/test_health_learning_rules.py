@@ -318,6 +318,20 @@ class TestValueDivergence:
         assert seen(self.rule, 27, score=rising(27), **loss) is None
         assert seen(self.rule, 7, 81, score=flat(7), **loss) is None
 
+    def test_values_that_run_away_while_the_run_still_learns_are_warned_about(self):
+        returns = [100 * r for r in rising(27, 0.2)]
+        metrics: Metrics = {"return_mean": returns, "value_loss": lambda i: 0.1 * 1.6**i}
+        assert seen(self.rule, 27, score=returns, **metrics) == ("warn", 21)
+        mild: Metrics = {"return_mean": returns, "value_loss": lambda i: 0.1 * 1.2**i}
+        assert seen(self.rule, 27, score=returns, **mild) is None
+
+    def test_a_leap_that_is_over_and_errors_before_the_first_reward_are_healthy(self):
+        over: Metrics = {"return_mean": 20.0, "value_loss": lambda i: 90.0 - i if i > 9 else 1.0}
+        assert seen(self.rule, 27, score=flat(27), **over) is None
+        late: Metrics = {"return_mean": from_row(10, 1.0, 0.0)}
+        late["value_loss"] = lambda i: 0.01 * i if i >= 10 else 1e-9
+        assert seen(self.rule, 40, score=flat(40), **late) is None
+
 
 @pytest.mark.parametrize("kind", [UpdateRatio, DeadUnits, ValueDivergence, GroupsWithoutSignal])
 def test_nothing_is_said_before_the_score_can_be_judged(kind: type[Rule]):
