@@ -15,7 +15,7 @@ from algos.runner import EnvironmentFault
 AHEAD = "ahead"
 """Tag of the samples that are collected during an update."""
 SYNC_TIMEOUT_S = 60.0
-RESTART_S = 60.0
+RESTART_S = 120.0
 """How long a runner may take to be started again where no other is left."""
 LOSSES = 3
 """How often all runners may be lost in one iteration: then it is no accident."""
