@@ -32,9 +32,11 @@ QUICK_ITERATIONS = 10
 
 def tune(job: Job, out: Path | None, address: str, cpus: int | None, console: Console) -> Answer:
     """Run a sweep."""
-    from tune_jobs.run import prepared, start
+    from tune_jobs.run import check_room, prepared, start
 
     directory = out or new_directory(job.env)
+    if address == "local":  # a cluster that is joined may still grow
+        check_room(job, cpus)
     ready = prepared(job, directory)
     _announce(ready, cpus)
     outcome = _watched(lambda listener: start(ready, directory, listener), address, cpus)
@@ -43,10 +45,12 @@ def tune(job: Job, out: Path | None, address: str, cpus: int | None, console: Co
 
 def resume(directory: Path, address: str, cpus: int | None, console: Console) -> Answer:
     """Go on with a run."""
-    from tune_jobs.run import open_run
+    from tune_jobs.run import check_room, open_run
     from tune_jobs.run import resume as go_on
 
-    _, rows = open_run(directory)  # refuses what is not a run before Ray starts
+    job, rows = open_run(directory)  # refuses what is not a run before Ray starts
+    if address == "local":
+        check_room(job, cpus)
     outcome = _watched(lambda listener: go_on(directory, listener), address, cpus, rows)
     return _told(outcome, directory, console)
 
@@ -108,6 +112,7 @@ def evaluate(
     from tune_jobs.evaluate import better_share, choosing
     from tune_jobs.evaluate import evaluate as compare
     from tune_jobs.events import plain
+    from tune_jobs.words import count
 
     policy = Policy.load(checkpoint)
     about = policy.about
@@ -127,7 +132,7 @@ def evaluate(
         show = prepared(policy, about["env_kwargs"] | arguments, found, seed, checkpoint)
     figures = {name: summary(e) for name, e in found.items()}
     better = better_share(found["policy"], found["random"], score)
-    console.print(_compared(figures, f"{episodes} episodes from seed {seed}"))
+    console.print(_compared(figures, f"{count(episodes, 'episode')} from seed {seed}"))
     console.print(f"Better than random on {better:.0%} of the seeds.")
     return (show(console) if show else {}) | {
         "checkpoint": str(checkpoint),

@@ -38,11 +38,19 @@ from tune_jobs.job import Job
 from tune_jobs.population import RecordedPBT, told
 from tune_jobs.remainder import damaged, faults_of, newest_sound
 from tune_jobs.schedulers import RecordedASHA
-from tune_jobs.wishes import asked_to_stop, forget
+from tune_jobs.wishes import all_asked_to_stop, asked_to_stop, forget
 
 Listener = Callable[[Row], None]
 COMPARED = 50
 """Up to so many sick trials are compared with all others at every finding."""
+BY_HAND = "stopped by hand"
+IDLE_GPU = Finding(
+    symptom="idle_gpu",
+    severity="warn",
+    since=1,
+    evidence="the trial holds a GPU, and its torch was built without CUDA: it learns on the CPU",
+    remedy="Install torch's CUDA build on the machines of the cluster, or set gpus_per_trial: 0.",
+)
 Scheduler: TypeAlias = RecordedASHA | RecordedPBT
 
 
@@ -115,12 +123,14 @@ class Recorder(tune.Callback, Stopper):
         for finding in diagnosis.findings:
             self._found(trial, finding.symptom, finding.severity, iteration)
         findings = self.fresh[trial] = self._with_hopeless(diagnosis)
+        if result.get("gpus_idle"):
+            findings.append(IDLE_GPU)
         if sick := next((f for f in findings if f.severity == "stop"), None):
             said = self._of_siblings(sick.symptom)
             verdict = f"{sick.symptom}: {sick.evidence}" + (f"; {said}" if said else "")
             self.verdicts[trial] = ("health", verdict)
         elif asked_to_stop(self.directory, trial):
-            self.verdicts[trial] = ("stopped", "stopped by hand")
+            self.verdicts[trial] = ("stopped", BY_HAND)
         elif self._at_target(score):
             said = f"reached the target {self.job.target:g} with {score:.4g}"
             self.verdicts[trial] = ("target", said)
@@ -253,6 +263,13 @@ class Recorder(tune.Callback, Stopper):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Write what was decided without a result: who goes on from a rung, and who does not."""
         self.write_decisions()
+        for name in all_asked_to_stop(self.directory):
+            # One that waits at a rung may have no next result.
+            if isinstance(self.scheduler, RecordedASHA) and self.scheduler.waits(name):
+                self.scheduler.withdraw(name)
+                forget(self.directory, name)
+                at = int(self.history[name].column("iteration")[-1])
+                self.write(EndRow(trial=name, iteration=at, reason="stopped", sentence=BY_HAND))
 
     def write_decisions(self) -> None:
         """Write what the scheduler has decided since the last time, and the ends it means."""

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
@@ -153,6 +154,23 @@ def check_space(directory: Path) -> None:
             f"Only {free / 2**20:.0f} MiB are free at {directory}, and a run needs "
             f"{NEEDED_BYTES / 2**20:.0f}; free some space or choose another place with --out."
         )
+
+
+def check_room(job: Job, cpus: int | None) -> None:
+    """Refuse a job of which this machine can never hold a trial: Ray would wait for ever.
+
+    Raises:
+        InputError: saying what a trial holds, what there is and what to change.
+    """
+    for kind, there, way in (
+        ("CPU", cpus or os.cpu_count() or 1, "offer more with --cpus, or set fewer workers"),
+        ("GPU", torch.cuda.device_count(), "set --gpus-per-trial lower"),
+    ):
+        held = sum(bundle.get(kind, 0.0) for bundle in _bundles(job))
+        if held > there:
+            kinds = kind if held == 1 else f"{kind}s"
+            said = f"All processes of a trial of this job hold {held:g} {kinds}, "
+            raise InputError(f"{said}but this machine offers {there}: {way}.")
 
 
 @contextmanager
@@ -317,10 +335,11 @@ def _scheduler(job: Job, directory: Path, earlier: list[Row]) -> Scheduler:
 
 
 def _bundles(job: Job) -> list[dict[str, float]]:
-    """What a trial holds: its own process, then each of its workers."""
-    workers = job.settings.num_env_runners + job.settings.num_learners
-    own = {"CPU": job.cpus_per_trial, "GPU": job.gpus_per_trial}
-    return [own, *[{"CPU": 1.0}] * workers]
+    """What a trial holds: its own process, then each of its workers; GPUs are where it learns."""
+    gpus = {"GPU": job.gpus_per_learner}
+    own, learner, learners = {"CPU": job.cpus_per_trial}, {"CPU": 1.0}, job.settings.num_learners
+    runners = [{"CPU": 1.0}] * job.settings.num_env_runners
+    return [own, *runners, *[learner | gpus] * learners] if learners else [own | gpus, *runners]
 
 
 def _job_row(job: Job, directory: Path) -> JobRow:

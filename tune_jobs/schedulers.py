@@ -42,6 +42,12 @@ class RecordedASHA(FIFOScheduler):
         """Whether a trial waits at a rung and may not run now."""
         return trial in self._of and trial in self._of[trial].waiting
 
+    def withdraw(self, trial: str) -> None:
+        """End a trial that waits, because somebody wants it to stop."""
+        self._of[trial].leave(trial)
+        if trial in self._known:
+            self._ending.append(trial)
+
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Learn to know a trial, new or to be started again."""
         self._known[_name(trial)] = trial

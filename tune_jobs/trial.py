@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from ray import tune
 
 import algos
@@ -52,6 +53,8 @@ class Trial(tune.Trainable):
     def _build(self, plan: dict[str, Any]) -> None:
         job = self.job
         settings, env_kwargs = job.trial_settings(plan["drawn"])
+        # A build without CUDA learns on the CPU, and the run says so.
+        self.gpus = job.gpus_per_learner if torch.backends.cuda.is_built() else 0.0
         self.agents = [
             algos.build(
                 job.algo,
@@ -60,7 +63,7 @@ class Trial(tune.Trainable):
                 settings,
                 iterations=job.iterations,
                 seed=job.seed * 1000 + int(plan["trial"]) + SEEDS_APART * place,
-                gpus=job.gpus_per_trial,
+                gpus=self.gpus,
                 faults=plan["faults"],
             )
             for place in range(job.seeds)
@@ -108,6 +111,7 @@ class Trial(tune.Trainable):
             "score": score,
             "trained_s": self.trained_s,
             "fault": fault,
+            "gpus_idle": self.job.gpus_per_learner - self.gpus,
             # As a text: of numbers Tune would keep statistics, and each of its snapshots leaves a
             # line in memory for each of those (ray.util.debug.log_once): the driver grew.
             "metrics": json.dumps(metrics),

@@ -1,7 +1,7 @@
 """What somebody wants of a run while it runs, left as files in its directory.
 
-The driver looks for them after every result. So a run can be stopped from any machine that sees its
-directory, whoever started it and wherever it runs.
+The driver looks for them after every result, and all the time for those of trials that wait. So
+any machine that sees a run's directory can stop it, whoever started it and wherever it runs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ JOB = "job"
 
 
 def ask_to_stop(directory: Path, whom: str = JOB) -> None:
-    """Let a trial, or the whole run, stop after its next result."""
+    """Let a trial, or the whole run, stop after its next result; one that waits stops at once."""
     path = _wish(directory, whom)
     path.parent.mkdir(exist_ok=True)
     path.touch()
@@ -22,6 +22,12 @@ def ask_to_stop(directory: Path, whom: str = JOB) -> None:
 def asked_to_stop(directory: Path, whom: str = JOB) -> bool:
     """Whether a trial, or the whole run, is to stop."""
     return _wish(directory, whom).exists()
+
+
+def all_asked_to_stop(directory: Path) -> list[str]:
+    """The trials that are to stop, and :data:`JOB` if the whole run is."""
+    folder = directory / "stop"
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def forget(directory: Path, whom: str = JOB) -> None:

@@ -147,7 +147,7 @@ class Desk:
         return job_state(directory)
 
     async def stop_trial(self, name: str, trial: str) -> TrialState:
-        """Stop a trial after its next result."""
+        """Stop a trial after its next result, or at once where it waits at a rung."""
         found, directory = await self._trial(name, trial), self.runs.directory(name)
         if found.end_reason is not None or state_of(directory)[0] != "running":
             raise HTTPException(409, f"Trial {trial} of {name} does not run: {found.state}.")

@@ -16,15 +16,18 @@ from tune_jobs.wishes import JOB, forget
 def drive(directory: Path, address: str, cpus: int | None) -> None:
     """Run a prepared job to its end, or to the wish that it stops."""
     from tune_jobs.loading import parse_job
-    from tune_jobs.run import resume, start
+    from tune_jobs.run import check_room, resume, start
 
     forget(directory, JOB)
+    path = directory / "job.yaml"
+    job = parse_job(path.read_text(), str(path))
+    if address == "local":
+        check_room(job, cpus)
     with session(address, cpus):
         if (directory / "events.jsonl").exists():
             resume(directory, lambda _: None)
         else:
-            path = directory / "job.yaml"
-            start(parse_job(path.read_text(), str(path)), directory, lambda _: None)
+            start(job, directory, lambda _: None)
 
 
 def main() -> None:

@@ -27,6 +27,8 @@ from cluster.session import session
 from tests.cluster.checkpoints import write_checkpoint
 
 TOKEN = "benchmark"
+WARM_UP_S = 2.0
+"""Seconds of calls before those that are counted."""
 
 
 class OneByOne:
@@ -64,15 +66,15 @@ def load(port, observations, seconds, connections, out):
         {"observations": [one] * observations} if observations else {"observation": one}
     )
 
-    async def main():
+    async def main(lasting):
         took, failed = [], []
-        until = time.monotonic() + seconds
+        until = time.monotonic() + lasting
         await asyncio.gather(*(call(port, body, until, took, failed) for _ in range(connections)))
         return took, failed
 
-    asyncio.run(main())  # a first round warms up
+    asyncio.run(main(WARM_UP_S))
     started = time.monotonic()
-    took, failed = asyncio.run(main())
+    took, failed = asyncio.run(main(seconds))
     p50, p99 = (float(1000 * np.quantile(took, q)) for q in (0.5, 0.99))
     rate = len(took) / (time.monotonic() - started)
     out.put({"rps": rate, "p50_ms": p50, "p99_ms": p99, "failed": len(failed)})

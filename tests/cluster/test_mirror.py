@@ -72,7 +72,7 @@ def test_a_place_that_is_none_is_refused_before_the_run(tmp_path):
 def bucket(tmp_path, monkeypatch):
     """The address of a bucket of an S3 server of one's own."""
     if shutil.which("moto_server") is None:
-        pytest.skip("no S3 server on this machine (pipx install 'moto[server]')")
+        pytest.skip("no S3 server on this machine (pip install -e '.[s3]')")
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

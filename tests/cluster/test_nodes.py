@@ -1,5 +1,9 @@
 # pyright: basic
-"""A sweep over several nodes: it spreads, and neither a node nor the head's memory is missed."""
+"""A sweep over several nodes: it spreads, and neither a node nor the head's memory is missed.
+
+Each node has a GPU that exists only in Ray's books. A trial holds one and half of a node's only
+CPU: by CPUs alone two trials would share a node.
+"""
 
 import itertools
 import json
@@ -15,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import torch
 from command_line import command
 
 from tune_jobs.events import CheckpointRow, EndRow, FindingRow, ResultRow, read
@@ -29,6 +34,8 @@ iterations: {iterations}
 checkpoint_every: 1
 scheduler: none
 evaluation_episodes: 0
+cpus_per_trial: 0.5
+gpus_per_trial: 1
 search:
   lr: {{loguniform: [1.0e-4, 1.0e-3]}}
 """
@@ -122,6 +129,9 @@ def test_trials_spread_over_the_nodes_and_go_on_elsewhere_when_one_is_killed(tmp
         assert driver.wait(400) == 0, (tmp_path / "tune.log").read_text()[-3000:]
     assert {row.trial: row.reason for row in of(run, EndRow)} == dict.fromkeys(saved, "budget")
     (moved,) = {row.trial for row in of(run, FindingRow) if row.symptom == "crashed"}
+    if not torch.backends.cuda.is_built():
+        idle = {row.trial for row in of(run, FindingRow) if row.symptom == "idle_gpu"}
+        assert idle == set(saved), "a GPU that torch cannot use is named"
     rows = [row.iteration for row in of(run, ResultRow) if row.trial == moved]
     back = [later for earlier, later in itertools.pairwise(rows) if later <= earlier]
     # Nothing was run twice but what came after the last checkpoint, which is one iteration here.

@@ -7,9 +7,13 @@ import pytest
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import TrialScheduler
 
+from tests.tune_jobs.synthetic_sweep import result
 from tune_jobs.events import EndRow
+from tune_jobs.loading import load_job
+from tune_jobs.recorder import Recorder
 from tune_jobs.rungs import brackets
 from tune_jobs.schedulers import RecordedASHA
+from tune_jobs.wishes import all_asked_to_stop, ask_to_stop
 
 NAMES = ["00", "01", "02", "03", "04", "05"]
 CONTINUE, PAUSE, STOP = TrialScheduler.CONTINUE, TrialScheduler.PAUSE, TrialScheduler.STOP
@@ -99,6 +103,19 @@ def test_a_trial_that_failed_for_good_is_not_waited_for(asha):
         tune.trials[name].should_recover = lambda: False
         asha.on_trial_error(tune, tune.trials[name])
     assert tune.chosen() == "00"
+
+
+def test_a_trial_that_waits_stops_at_once_when_it_is_asked_to(asha, tmp_path):
+    tune, told = Tune(asha), []
+    recorder = Recorder(load_job("cartpole"), tmp_path, asha, told.append, [result("00", 3, 1.0)])
+    tune.report("00", 3, 1.0)
+    for name in ("00", "01"):
+        ask_to_stop(tmp_path, name)
+    recorder.on_step_end(0, [])
+    assert tune.chosen() is None and tune.status("00") == TuneTrial.TERMINATED
+    ends = [(row.trial, row.iteration, row.reason) for row in told if isinstance(row, EndRow)]
+    assert ends == [("00", 3, "stopped")]
+    assert all_asked_to_stop(tmp_path) == ["01"], "it runs, and stops after its next result"
 
 
 def test_after_a_resume_who_waited_is_called_only_when_it_may_go_on(asha):

@@ -182,7 +182,7 @@ function showWishes() {
 async function wish(said, path) {
   try {
     await ask(`api/jobs/${path}`, { method: "POST" });
-    say(`${said}: asked for. It happens after the next result.`);
+    say(`${said}: asked for. It happens after the next result, or at once where a trial waits.`);
   } catch (error) {
     say(error.message);
   }
