@@ -16,6 +16,8 @@ import dataclasses
 import json
 import logging
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -67,10 +69,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=200, help="rollouts")
     parser.add_argument("--seed", type=int, default=0, help="the first")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind")
+    parser.add_argument("--processes", type=int, default=2, help="trainings side by side")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), help="which kinds")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    started = time.perf_counter()
     found: dict[str, Any] = {}
     if args.repeats:
         found |= variances(args.repeats, args.seed)
@@ -82,13 +85,14 @@ def main() -> None:
         for name, share in found["explained"].items():
             print(f"{name:28} explains {share:.0%} of the returns' variance")
     if args.seeds:
-        ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
         found["training"] = {arm: [] for arm in args.arms}
-        for seed in range(args.seed, args.seed + args.seeds):
-            for arm in args.arms:
-                figures = trained(arm, seed)
-                found["training"][arm].append(figures)
-                print(f"{arm:28} seed {seed}: {figures}", flush=True)
+        seeds = range(args.seed, args.seed + args.seeds)
+        with ProcessPoolExecutor(args.processes, get_context("spawn")) as pool:
+            runs = [(a, s, pool.submit(trained, a, s)) for s in seeds for a in args.arms]
+            for arm, seed, run in runs:
+                found["training"][arm].append(run.result())
+                print(f"{arm:28} seed {seed}: {run.result()}", flush=True)
+    found["seconds"] = time.perf_counter() - started
     print(json.dumps(found))
 
 
@@ -132,18 +136,22 @@ def variances(repeats: int, seed: int) -> dict[str, Any]:
             credits[f"GAE {lam:g} ({name})"] = general
             least = general - regressed(view, general, moves, fitted)
             credits[f"GAE {lam:g} - c ({name})"] = least
-    gradients: dict[str, list[Tensor]] = {name: [] for name in credits}
     weights = list(policy.gpt.parameters())
+    # Sums of the gradients and of their squared norms: all of them would fill gigabytes.
+    sums = {name: torch.zeros(sum(w.numel() for w in weights)).double() for name in credits}
+    squares = dict.fromkeys(credits, 0.0)
     for first in range(FITTED, B, COPIES):
         rows = judged & (copy >= first) & (copy < first + COPIES)
         logp = policy._forward({"obs.tokens": tokens[rows]})["dist"].logp({"choice": choice[rows]})
         for name, credit in credits.items():
             loss = -(logp * credit[rows]).mean()
             parts_ = torch.autograd.grad(loss, weights, retain_graph=True)
-            gradients[name].append(torch.cat([g.flatten() for g in parts_]))
-    spread = {name: float(torch.stack(g).var(0).sum()) for name, g in gradients.items()}
+            gradient = torch.cat([g.flatten() for g in parts_]).double()
+            sums[name] += gradient
+            squares[name] += float(gradient @ gradient)
+    means = {name: found / repeats for name, found in sums.items()}
+    spread = {name: squares[name] / repeats - float(m @ m) for name, m in means.items()}
     ratios = {name: value / spread["return"] for name, value in spread.items()}
-    means = {name: torch.stack(g).mean(0) for name, g in gradients.items()}
     plain = means["return"]
     signal = {name: float(mean @ plain / (plain @ plain)) for name, mean in means.items()}
     return {"variance": ratios, "signal": signal, "explained": explained}
@@ -246,8 +254,14 @@ def advantages(seen: Rollout, value: Tensor, gamma: float, lam: float) -> Tensor
     return torch.from_numpy(found.reshape(-1).copy())
 
 
-def trained(arm: str, seed: int) -> dict[str, float]:
-    """The preset to the end of its schedule, and where its patience would have ended it."""
+def trained(arm: str, seed: int) -> dict[str, Any]:
+    """The preset to the end of its schedule, and where its patience would have ended it.
+
+    In a process and a Ray of its own: the seconds are the processor's and its alone.
+    """
+    torch.set_num_threads(1)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     job, (algorithm_class, changed) = load_job("thoughts"), ARMS[arm]
     settings = dataclasses.replace(job.settings, **changed)
     algos.ALGORITHMS["arm"] = (algorithm_class.__module__, algorithm_class.__name__, arm)
@@ -257,12 +271,13 @@ def trained(arm: str, seed: int) -> dict[str, float]:
     world = QuietThoughts(dataclasses.replace(Params(**job.env_kwargs), split="test"))
     module = algorithm.env_runner_group.local_env_runner.module
     bar, since, best, stop = -np.inf, 0, (-np.inf, {}), 0
-    seconds: list[float] = []
+    seconds, looks = list[float](), list[float]()
     for number in range(1, job.iterations + 1):
         started = time.process_time()
         algorithm.train()
         if number % job.held_out_every == 0 and not stop:
             score = looked_at(world, module, job.held_out_episodes, 2**20)["log_p_with"]
+            looks.append(score)
             if not np.isfinite(bar) or score - bar > job.min_delta * abs(bar):
                 bar, since = score, number
             if score > best[0]:
@@ -274,10 +289,11 @@ def trained(arm: str, seed: int) -> dict[str, float]:
     module.set_state(best[1])
     kept = looked_at(world, module, 2000, 0)
     algorithm.stop()
+    ray.shutdown()
     return {
         **{"log_p": full["log_p_with"], "accuracy": full["accuracy"], "proved": full["proved"]},
         **{"cpu_seconds": sum(seconds), "stopped_at": stop, "of": job.iterations},
-        **{"saved": 1 - sum(seconds[:stop]) / sum(seconds)},
+        **{"looks": looks, "saved": 1 - sum(seconds[:stop]) / sum(seconds)},
         **{"stopped_log_p": kept["log_p_with"], "stopped_accuracy": kept["accuracy"]},
     }
 
