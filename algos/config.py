@@ -84,10 +84,11 @@ class TrainingSettings:
     """Folder for every rollout as a Parquet file; `""` records nothing."""
     pipeline: bool = False
     """Collect the next rollouts while learning (remote runners): exactly one update behind."""
-    model: Literal["mlp", "set", "graph", "gin", "scorer", "language", "lm"] = "mlp"
+    model: Literal["mlp", "set", "graph", "gin", "scorer", "language", "thinker", "lm"] = "mlp"
     """Policy network: `mlp`, `set` for observations made of nodes, `graph` for nodes and edges
     (`gin`: with sums in place of means), `scorer` for candidates made of words, `language` for
-    texts to be written on, or `lm`, a causal language model that chooses among texts."""
+    texts to be written on, `thinker` for those that it reads itself as well, or `lm`, a causal
+    language model that chooses among texts."""
     language_model: str = ""
     """Folder of the Hugging Face model of `lm`; empty makes one of random weights, with a block for
     each width of `hidden`."""

@@ -99,6 +99,7 @@ METRICS: dict[str, Metric] = {
     "grad_norm_entropy": Metric("norm", "gradient norm of the weighted entropy bonus", "above 0"),
     "grad_norm_kl": Metric("norm", "gradient norm of the weighted KL penalty"),
     "grad_norm_reference_kl": Metric("norm", "gradient norm of the weighted KL to the reference"),
+    "grad_norm_likelihood": Metric("norm", "gradient norm of the weighted log-probability of text"),
     "grad_norm_diversity": Metric("norm", "gradient norm of the weighted diversity bonus"),
     "update_ratio": Metric(
         "share", "how far the update moved the parameters, over their norm", "1e-4 to 0.1"

@@ -57,6 +57,8 @@ class ReinforceSettings(EpisodeSettings):
     """Weight of the value error."""
     reference_kl_coef: Annotated[float, NonNegative] = 0.0
     """Weight of the KL to the policy as it was when training began."""
+    likelihood_coef: Annotated[float, NonNegative] = 0.0
+    """Weight of the log-probability of what follows a thought, for model `thinker`."""
 
     @property
     def grouped(self) -> bool:
@@ -68,6 +70,11 @@ class ReinforceSettings(EpisodeSettings):
         if self.grouped and self.group_size < 2:
             raise InputError(
                 f"ReinforceSettings.group_size must be at least 2 for baseline={self.baseline}."
+            )
+        if self.likelihood_coef and self.model != "thinker":
+            raise InputError(
+                f"ReinforceSettings.likelihood_coef is {self.likelihood_coef}, but it would do "
+                f"nothing: model={self.model!r} does not read. Set model='thinker', or it to 0."
             )
 
 
@@ -146,6 +153,8 @@ class Reinforce(ColumnAlgorithm):
             terms["entropy"] = -weight * entropy_per_choice(dist)
         if weight := settings.reference_kl_coef:
             terms["reference_kl"] = weight * kl_estimate(batch["reference_logp"], _whole(logp))
+        if weight := settings.likelihood_coef:
+            terms["likelihood"] = -weight * forward["likelihood"]
         return terms
 
     @staticmethod

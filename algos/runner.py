@@ -182,6 +182,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 env.step, policy.head.env_action(acted)
             )
             self.observation = observation_columns(observation)
+            if policy.hindsight:
+                _write(columns, t, length, {name: infos[name] for name in policy.hindsight})
             if "row_logp" in found and "row_reward" in infos:
                 _write(columns, t, length, {"row_reward": infos["row_reward"]})
             if infos:
@@ -305,8 +307,11 @@ class ColumnRunner(EnvRunner, Checkpointable):
             weights = state[COMPONENT_RL_MODULE]
             if isinstance(weights, ray.ObjectRef):  # shared by all runners through the object store
                 weights = ray.get(weights)
-            self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
+            weights = weights.get(DEFAULT_MODULE_ID, weights)
+            self.module.set_state(weights)
             self.weights_seq_no = state.get("weights_seq_no", 0)
+            if isinstance(self.env, BatchedVectorEnv):
+                self.env.world.follow(weights)
         self.reward_unit = state.get("reward_unit", self.reward_unit)
         if "stage" in state and isinstance(self.env, BatchedVectorEnv):
             self.env.world.stage = state["stage"]

@@ -143,6 +143,10 @@ class World(ABC, Generic[StateT]):
         del agent
         return None
 
+    def follow(self, weights: Mapping[str, Any]) -> None:
+        """Take note of a policy's weights by name, in worlds that it is itself a part of."""
+        del weights
+
     def examined(self, state: StateT) -> dict[str, Floats]:
         """What only an evaluation asks of finished episodes: more metrics [B] by name."""
         del state

@@ -63,13 +63,20 @@ class Episodes:
     """[N]: how many steps each had."""
 
 
-def world_of(env: str, env_kwargs: Mapping[str, Any]) -> World[Any] | None:
-    """The batched world behind an environment, None where there is only a Gymnasium environment."""
+def world_of(
+    env: str, env_kwargs: Mapping[str, Any], policy: Policy | None = None
+) -> World[Any] | None:
+    """The batched world behind an environment, None where there is only a Gymnasium environment.
+
+    The policy is the one that will act there: it may itself be a part of the world.
+    """
     made = make_vector_env(env, dict(env_kwargs), 1)
     made.close()
     world = getattr(made, "world", None)
     if world is not None and world.stages:
         world.stage = len(world.stages) - 1  # what a curriculum leads to
+    if world is not None and policy is not None:
+        world.follow(policy.module.named_weights())
     return world
 
 
@@ -137,7 +144,7 @@ def evaluate(
     }
     if beside:
         players["greedy"] = lambda s, o, k: policy.act_batch(o)
-    world = world_of(env, env_kwargs)
+    world = world_of(env, env_kwargs, policy)
     if world is None:
         if beside:
             players["random"] = _random_player(policy.action_space, seed)
@@ -163,7 +170,7 @@ def held_out(policy: Policy, job: Job) -> dict[str, float]:
     """
     seed, episodes = job.evaluation_seed + 2 * job.evaluation_episodes, job.held_out_episodes
     env, env_kwargs = policy.about["env"], policy.about["env_kwargs"] | job.evaluation_env_kwargs
-    generator, world = torch.Generator().manual_seed(seed), world_of(env, env_kwargs)
+    generator, world = torch.Generator().manual_seed(seed), world_of(env, env_kwargs, policy)
 
     def act(state: Any, observations: Any, keys: Any) -> Any:
         return policy.act_batch(observations, greedy=False, generator=generator)
@@ -216,7 +223,7 @@ def evaluate_checkpoint(job: Job, directory: Path, trial: str, checkpoint: str) 
     policy = Policy.load(directory / checkpoint)
     changed = job.evaluation_env_kwargs
     found, summary, score = evaluate(policy, job.evaluation_episodes, job.evaluation_seed, changed)
-    world = world_of(policy.about["env"], policy.about["env_kwargs"] | changed)
+    world = world_of(policy.about["env"], policy.about["env_kwargs"] | changed, policy)
     names = world.choice_names if world else ()
     return EvaluationRow(
         trial=trial,

@@ -9,6 +9,7 @@ from algos.models.lm import LMPolicy
 from algos.models.mlp import MLP
 from algos.models.scorer import Scorer
 from algos.models.set import SetPolicy
+from algos.models.thinker import Thinker
 
 MODELS: dict[str, type[PolicyModule]] = {
     "mlp": MLP,
@@ -17,5 +18,6 @@ MODELS: dict[str, type[PolicyModule]] = {
     "gin": GinPolicy,
     "scorer": Scorer,
     "language": LanguagePolicy,
+    "thinker": Thinker,
     "lm": LMPolicy,
 }

@@ -80,6 +80,9 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     picks: ClassVar[bool] = False
     """Whether it gives a logit for each thing that may be picked (``heads.TopKHead``)."""
 
+    hindsight: ClassVar[tuple[str, ...]] = ()
+    """What of a step's ``info`` its loss needs beside what it saw and did."""
+
     temperature: Tensor | None
     """What the logits of choices are divided by [1]; None: nothing is."""
 

@@ -30,7 +30,7 @@ def silent(world: QuietThoughts, state: State, keys: Keys) -> Ints:
 
 def baked(world: QuietThoughts, state: State, keys: Keys) -> Ints:
     """Thinks what the reader would write: what it was taught before any reward."""
-    logp = world.reader.next_thought(state.passages.context, state.thought)
+    logp = world.baked.next_thought(state.passages.context, state.thought)
     draw = -np.log(-np.log(random.uniform(keys, (world.choices,)) + 2.0**-60))
     return (logp + draw).argmax(axis=1)
 

@@ -61,3 +61,20 @@ class GPT(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens [N, L] -> logits of the token that follows each place [N, L, V]."""
         return self.words(self.hidden(tokens))
+
+
+class Mixing(nn.Module):
+    """How far a thought is heeded (Zelikman et al. 2024, section 4.3).
+
+    What is expected after a thought and what is expected without one are mixed, so that a thought
+    which does not help can be passed over.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heed = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 1))
+
+    def forward(self, words: nn.Module, after: Tensor, without: Tensor) -> Tensor:
+        """What is known after a thought and without it [..., w] -> logits of what follows."""
+        share = torch.sigmoid(self.heed(torch.cat([after, without], -1)))
+        return torch.lerp(words(without), words(after), share)

@@ -12,9 +12,9 @@ import dataclasses
 import hashlib
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from envs import random
 from envs.arrays import Floats, Ints
 from envs.shopping.search import cache_folder
 from envs.thoughts.corpus import NOTHING, THINK, Corpus
-from envs.thoughts.gpt import GPT, HEADS
+from envs.thoughts.gpt import GPT, HEADS, Mixing
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
 
 
@@ -61,19 +61,25 @@ class Reader:
     """A baked network that reads, in double precision.
 
     So much precision that its numbers, handed on in single precision, are the same whatever the
-    number of threads and of passages read together.
+    number of threads and of passages read together. With a mixing head it may pass over a thought.
     """
 
-    def __init__(self, corpus: Corpus, network: GPT) -> None:
+    def __init__(self, corpus: Corpus, network: GPT, mixing: Mixing | None = None) -> None:
         self.corpus, self.network = corpus, network.double().requires_grad_(False).eval()
+        self.mixing = mixing.double().requires_grad_(False) if mixing else None
 
     def after(self, context: Ints, thought: Ints, answer: Ints) -> tuple[Floats, Ints]:
         """Contexts [B, C], thoughts [B, T], answers [B, n] -> log p of answers [B], guesses [B, n].
 
         A guess is the likeliest token where the true ones before it have been read.
         """
-        text, place = written(self.corpus, context, thought, answer)
-        logits = self._logits(text, place)
+        hidden = self._hidden(*written(self.corpus, context, thought, answer))
+        if self.mixing is None:
+            logits = self.network.words(hidden)
+        else:
+            plain = self._hidden(*written(self.corpus, context, thought[:, :0], answer))
+            logits = self.mixing(self.network.words, hidden, plain)
+        logits = torch.log_softmax(logits, -1)
         found = logits.gather(-1, torch.from_numpy(answer)[..., None])[..., 0].sum(-1)
         return found.numpy(), logits.argmax(-1).numpy()
 
@@ -101,12 +107,15 @@ class Reader:
         logits = self._logits(begun[:, : last.max() + 1], last[:, None])[:, 0]
         return torch.log_softmax(logits[:, self.corpus.end :], -1).numpy()
 
-    @torch.inference_mode()
     def _logits(self, text: Ints, place: Ints) -> Tensor:
         """Log-probabilities [B, n, V] of what follows places [B, n] of texts [B, L]."""
+        return torch.log_softmax(self.network.words(self._hidden(text, place)), -1)
+
+    @torch.inference_mode()
+    def _hidden(self, text: Ints, place: Ints) -> Tensor:
+        """What is known at places [B, n] of texts [B, L]: [B, n, w]."""
         hidden = self.network.hidden(torch.from_numpy(text))
-        rows = torch.arange(len(text))[:, None]
-        return torch.log_softmax(self.network.words(hidden[rows, torch.from_numpy(place)]), -1)
+        return hidden[torch.arange(len(text))[:, None], torch.from_numpy(place)]
 
 
 def _begun(context: Ints, thought: Ints) -> Ints:
@@ -161,6 +170,27 @@ def baked(corpus: Corpus, baking: Baking) -> Reader:
         save_file(network.state_dict(), unfinished)
         unfinished.replace(path)  # in one step, for whoever looks at the same time
     return Reader(corpus, network)
+
+
+def shared(corpus: Corpus, baking: Baking, weights: Mapping[str, Any]) -> Reader:
+    """The reader that a thinking policy (``model='thinker'``) is itself, by its weights.
+
+    Raises:
+        InputError: weights of a policy that does not read, or of another size.
+    """
+    with _alone(baking.seed):
+        network = GPT(len(corpus.words), corpus.length, baking.width, baking.layers)
+        mixing = Mixing(baking.width)
+    try:
+        for part, module in {"gpt.": network, MIXING: mixing}.items():
+            own = {n.removeprefix(part): w for n, w in weights.items() if n.startswith(part)}
+            module.load_state_dict({n: torch.as_tensor(np.array(w)) for n, w in own.items()})
+    except RuntimeError as error:
+        raise InputError(
+            "Params.shared has the policy read, but this one cannot: set model='thinker' and "
+            f"hidden to {baking.layers} times {baking.width}, the reader's own."
+        ) from error
+    return Reader(corpus, network, mixing)
 
 
 def bake(corpus: Corpus, baking: Baking) -> GPT:
@@ -228,6 +258,8 @@ def _tell(what: str) -> None:
     sys.stderr.write(f"\r{what}{'' if sys.stderr.isatty() else chr(10)}")
 
 
+MIXING = "mixing."
+"""What the names of a mixing head's weights begin with in a policy that reads."""
 _FORMAT = "1"
 """Changes when readers are made differently."""
 _LESSONS = 2**40

@@ -2,7 +2,8 @@
 
 After Quiet-STaR (Zelikman et al., "Quiet-STaR: Language models can teach themselves to think before
 speaking", arXiv 2403.09629): a thought is worth what it adds to the log-probability of the words
-that really follow. The reader is frozen, so that the world stands still while a policy learns.
+that really follow. The reader is frozen, so that the world stands still while a policy learns; or
+the policy itself reads (``shared``), as in the paper.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from envs.thoughts.corpus import (
     cyclic,
     symmetric,
 )
-from envs.thoughts.reader import Baking, Reader, baked
+from envs.thoughts.reader import MIXING, Baking, Reader, baked, shared
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
 
 
@@ -60,6 +61,8 @@ class Params:
     """Nats that a token of a thought costs."""
     split: Split = "train"
     """Which passages: those to learn from, or the tenth that is kept for evaluation."""
+    shared: bool = False
+    """Whether the policy that thinks also reads (`model='thinker'`); else a frozen reader does."""
     reader: Baking = dataclasses.field(default_factory=Baking)
     """How the reader is made."""
 
@@ -120,7 +123,8 @@ class QuietThoughts(World[State]):
     def __init__(self, params: Params) -> None:
         super().__init__(params)
         self.corpus: Corpus = params.corpus
-        self.reader: Reader = baked(self.corpus, params.reader)
+        self.baked: Reader = baked(self.corpus, params.reader)
+        self.reader = self.baked
         words = self.corpus.words
         self.choices = 1 + len(words) - self.corpus.first
         self.choice_names = ("end", *words[self.corpus.first :])
@@ -130,8 +134,18 @@ class QuietThoughts(World[State]):
 
     def network(self, agent: str) -> dict[str, Array] | None:
         """See :class:`World`: the reader's own, for the baked thinker."""
-        weights = self.reader.network.state_dict()
+        weights = self.baked.network.state_dict()
         return {n: w.float().numpy() for n, w in weights.items()} if agent == "baked" else None
+
+    def follow(self, weights: Mapping[str, Any]) -> None:
+        """See :class:`World`: from now on this policy reads, where reading is shared."""
+        if self.params.shared:
+            self.reader = shared(self.corpus, self.params.reader, weights)
+        elif any(name.startswith(MIXING) for name in weights):
+            raise InputError(
+                "model='thinker' reads what follows its thoughts, but here a frozen reader does: "
+                "set the environment's shared to true, or model='language'."
+            )
 
     def reset(self, keys: Keys) -> tuple[State, Observation]:
         """The beginnings of thoughts about the passages that keys [B] draw."""
@@ -175,6 +189,7 @@ class QuietThoughts(World[State]):
         """What the reader makes of the thoughts that have just ended; 0 for all others."""
         info: dict[str, Array] = {name: np.zeros(len(ended)) for name in self.episode_metrics}
         info["length"] = state.step
+        info["answer"] = np.where(ended[:, None], state.passages.answer, 0)
         if ended.any():
             found = readings(self, take(state, ended))
             for name, figures in found.items():

@@ -35,8 +35,9 @@ STRUCTURE = {
 """Settings that say how much is collected, where it is learnt and by which network, and what comes
 before or beside training."""
 
-LATER = {"baseline_momentum"}
-"""Settings that tell only once updates differ from each other; see test_reinforce."""
+LATER = {"baseline_momentum", "likelihood_coef"}
+"""Settings that tell only once updates differ from each other (see test_reinforce), or to a model
+that reads (see test_thoughts_shared)."""
 
 SHARED: dict[str, tuple[dict[str, Any], Any]] = {
     "gamma": ({}, 0.5),

@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 GOALS = {
     "thoughts": (-0.05, 0.99),
     "thoughts-hard": (-0.2, 0.9),
+    "thoughts-shared": (-0.05, 0.99),
 }
 """Preset -> least log-probability and accuracy; without thoughts they are those of chance."""
 
