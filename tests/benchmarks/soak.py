@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import mean
 
@@ -64,7 +65,7 @@ def watched(
         time.sleep(2)
         tree = [psutil.Process(driver), *psutil.Process(driver).children(recursive=True)]
         seen |= {p.pid: p for p in tree}
-        trial = [p for p in tree if TRIAL in " ".join(p.cmdline())]
+        trial = [p for p in tree if _trains(p)]
         if trial:
             samples.append(
                 {
@@ -75,6 +76,12 @@ def watched(
                 }
             )
     return samples[int(WARM_UP * len(samples)) :], seen
+
+
+def _trains(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):  # it may have ended since it was found
+        return TRIAL in " ".join(process.cmdline())
+    return False
 
 
 def summary(samples: list[dict[str, float]]) -> dict[str, list[float]]:

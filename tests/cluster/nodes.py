@@ -1,8 +1,8 @@
 # pyright: basic, reportOptionalMemberAccess=false
 """A Ray of several nodes on this machine, told on stdin what is to happen to it.
 
-``python nodes.py COUNT`` prints its address; ``where`` prints the trials on each node, ``kill N``
-ends a node without a warning, ``gcs`` ends the process that knows all of the cluster and starts it
+``python nodes.py COUNT`` prints its address; ``page`` prints that of its page and its job server,
+``where`` the trials on each node, ``kill N`` ends a node without a warning, ``gcs`` ends the process that knows all of the cluster and starts it
 again. Each answer is one line of JSON.
 """
 
@@ -26,11 +26,13 @@ def tell(said):
 
 
 if __name__ == "__main__":
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": True})
     nodes = [cluster.add_node(num_cpus=1, num_gpus=1) for _ in range(int(sys.argv[1]))]
     tell(cluster.address)
     for line in sys.stdin:
         match line.split():
+            case ["page"]:
+                tell(f"http://{cluster.head_node.webui_url}")
             case ["where"]:
                 tell([trials_on(node) for node in nodes])
             case ["kill", number]:

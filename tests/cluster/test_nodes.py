@@ -22,11 +22,12 @@ import pytest
 import torch
 from command_line import command
 
-from tune_jobs.events import CheckpointRow, EndRow, FindingRow, ResultRow, read
+from tune_jobs.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow, read
 
 R = TypeVar("R")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+NAMES = {"00", "01", "02"}
 JOB = """
 env: CartPole-v1
 trials: 3
@@ -115,7 +116,7 @@ def until(true, process, seconds=300):
 
 
 def all_saved(run):
-    return {row.trial for row in of(run, CheckpointRow)} == {"00", "01", "02"}
+    return {row.trial for row in of(run, CheckpointRow)} == NAMES
 
 
 def test_trials_spread_over_the_nodes_and_go_on_elsewhere_when_one_is_killed(tmp_path):
@@ -173,3 +174,17 @@ def test_nothing_is_lost_when_the_head_forgets_all_and_is_told_again(tmp_path, m
     assert of(run, FindingRow) == [] or {r.symptom for r in of(run, FindingRow)}.isdisjoint(
         {"crashed", "hung"}
     )
+
+
+def test_a_job_is_handed_to_a_ray_that_runs(tmp_path):
+    (tmp_path / "job.yaml").write_text(JOB.format(iterations=2))
+    run = tmp_path / "run"
+    with nodes(tmp_path, 1) as (environment, tell):
+        words = ("submit", "job.yaml", "--to", tell("page"), "--run", run)
+        submitted = subprocess.Popen(command(*words), cwd=tmp_path, env=environment)
+        assert submitted.wait(120) == 0
+        end = time.monotonic() + 300
+        while not of(run, JobEndRow):
+            assert time.monotonic() < end, "it never came to its end"
+            time.sleep(0.5)
+    assert {row.trial: row.reason for row in of(run, EndRow)} == dict.fromkeys(NAMES, "budget")
