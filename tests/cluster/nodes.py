@@ -2,8 +2,8 @@
 """A Ray of several nodes on this machine, told on stdin what is to happen to it.
 
 ``python nodes.py COUNT`` prints its address; ``page`` prints that of its page and its job server,
-``where`` the trials on each node, ``kill N`` ends a node without a warning, ``gcs`` ends the process that knows all of the cluster and starts it
-again. Each answer is one line of JSON.
+``where`` the trials on each node, ``kill N`` ends a node without a warning, ``gcs`` ends the
+process that knows all of the cluster and starts it again. Each answer is one line of JSON.
 """
 
 import json
@@ -26,7 +26,9 @@ def tell(said):
 
 
 if __name__ == "__main__":
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": True})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": True}
+    )
     nodes = [cluster.add_node(num_cpus=1, num_gpus=1) for _ in range(int(sys.argv[1]))]
     tell(cluster.address)
     for line in sys.stdin:
