@@ -102,11 +102,12 @@ def stopped_after(tmp_path, seed):
     at, began, best = len(scores), plateau_of(all_scores), int(np.argmin(scores)) + 1
     saved = 1 - at / BUDGET
     gap, error = difference(tmp_path / ended["checkpoint"], tmp_path / whole["checkpoint"])
+    last = np.mean(all_scores[-BUDGET // 4 :])
     print(
         f"\nseed {seed}: plateau from iteration {began}, stopped in {at} of {BUDGET}: {saved:.0%} "
         f"saved; best score {min(scores):.3f} in iteration {best}, of the whole budget "
-        f"{min(all_scores):.3f} (its last quarter: {np.mean(all_scores[-BUDGET // 4 :]):.3f}); excess risk of the kept "
-        f"model on fresh seeds less that of the whole run's: {gap:+.4f} ({error:.4f})"
+        f"{min(all_scores):.3f} (its last quarter: {last:.3f}); excess risk of the kept model on "
+        f"fresh seeds less that of the whole run's: {gap:+.4f} ({error:.4f})"
     )
     assert ended["end_reason"] == "plateau"
     assert scores == all_scores[:at], "both are the same run"
