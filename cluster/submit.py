@@ -138,7 +138,10 @@ def to_running(address: str, job: Path, run: Path) -> str:
     """
     from ray.job_submission import JobSubmissionClient
 
-    tune = f"rungwise tune job.yaml --out {shlex.quote(str(run))} --address auto"
+    # Away from the folder that Ray made for the job: where nodes share a disk, the first to be done
+    # with it clears it away, and a process that stands in it falls.
+    tune = f'rungwise tune "$job" --out {shlex.quote(str(run))} --address auto'
+    tune = f'job="$PWD/job.yaml" && cd / && {tune}'
     try:
         client = JobSubmissionClient(address)
         # The folder holds the job file alone: the cluster has its own rungwise.
