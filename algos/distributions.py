@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from algos.native import library, native
+from algos.native import Array, exponential, library, log_softmax, native, picked
 
 Action: TypeAlias = dict[str, Tensor]
 
@@ -51,17 +51,22 @@ class Dist(Protocol):
 
 
 class Categorical:
-    """One of A choices; ``mask [N, A]`` is false where a choice is illegal."""
+    """One of A choices; ``mask [N, A]`` is false where a choice is illegal.
 
-    def __init__(self, logits: Tensor, mask: Tensor | None = None) -> None:
-        self._given = logits if mask is None else logits.masked_fill(~mask.bool(), FORBIDDEN)
-        self.logits = torch.log_softmax(self._given, -1)
-        self.mask = mask
+    Of numpy arrays it draws and tells log-probabilities as numpy arrays.
+    """
+
+    def __init__(self, logits: Array, mask: Array | None = None) -> None:
+        if mask is not None:
+            lib = library(logits)
+            logits = lib.where(mask != 0, logits, lib.full_like(logits, FORBIDDEN))
+        self._given, self.mask = logits, mask
+        self.logits = log_softmax(logits)
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
         """Draw by an exponential race: the first arrival, at rates p, is a draw from p."""
-        arrivals = torch.empty_like(self.logits).exponential_(generator=generator)
-        return {"choice": (self.logits.exp() / arrivals).argmax(-1)}
+        rates = library(self.logits).exp(self.logits)
+        return {"choice": (rates / exponential(rates, generator)).argmax(-1)}
 
     def mode(self) -> Action:
         """The most likely choice."""
@@ -69,7 +74,7 @@ class Categorical:
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
         """Log-probability of the choice."""
-        return self.logits.gather(-1, action["choice"][..., None]).squeeze(-1)
+        return picked(self.logits, action["choice"])
 
     def entropy(self) -> Tensor:
         """Entropy; illegal choices add nothing."""

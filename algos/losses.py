@@ -59,10 +59,10 @@ class _ClippedSurrogate(torch.autograd.Function):
     def forward(
         ctx: Any, logp: Tensor, logp_old: Tensor, advantages: Tensor, clip: float
     ) -> Tensor:
-        lib, advantages = library(native(logp)), native(advantages)
-        ratio = lib.exp(native(logp) - native(logp_old))
-        free = ratio * advantages
-        held = ratio.clip(1 - clip, 1 + clip) * advantages
+        advantages = native(advantages)
+        lib = library(advantages)
+        free = lib.exp(native(logp) - native(logp_old)) * advantages
+        held = advantages + clip * abs(advantages)  # the most that the clip lets an advantage earn
         # The derivative of r A by logp is r A itself, and zero where the clip holds. NaN is in
         # neither order and must stay NaN, or a broken advantage would pass for a settled policy.
         ctx.slope = torch.as_tensor(lib.where(free > held, 0, free))

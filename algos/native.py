@@ -21,6 +21,35 @@ def native(x: Tensor) -> Array:
     return x.detach().numpy() if x.device.type == "cpu" else x.detach()
 
 
+def floats(x: Array) -> Array:
+    """The same in float32."""
+    return x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else x.float()
+
+
+def log_softmax(x: Array) -> Array:
+    """x [..., A] -> its logarithms of probabilities."""
+    if isinstance(x, Tensor):
+        return torch.log_softmax(x, -1)
+    below = x - x.max(-1, keepdims=True)
+    below -= np.log(np.exp(below).sum(-1, keepdims=True))
+    return below
+
+
+def exponential(like: Array, generator: torch.Generator | None) -> Array:
+    """Draws from the exponential distribution of mean 1, the same ones for both kinds of array."""
+    if isinstance(like, Tensor):
+        return torch.empty_like(like).exponential_(generator=generator)
+    return torch.empty(like.shape).exponential_(generator=generator).numpy()
+
+
+def picked(x: Array, index: Array) -> Array:
+    """x [..., A], index [...] -> the entry at its index of each row [...]."""
+    if isinstance(x, Tensor):
+        return x.gather(-1, index[..., None]).squeeze(-1)
+    rows = x.reshape(-1, x.shape[-1])  # take_along_axis takes five times as long
+    return rows[np.arange(len(rows)), index.reshape(-1)].reshape(index.shape)
+
+
 def library(x: Array) -> Any:
     """The module whose functions compute with ``x``."""
     return np if isinstance(x, np.ndarray) else torch

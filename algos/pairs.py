@@ -59,10 +59,9 @@ class CandidateRunner(ColumnRunner):
         policy: Any = self.module
         K, B, world = self.settings.candidates, self.env.num_envs, self.env.world
         again = np.repeat(np.arange(B), K)
-        action, logp, value = policy.act(
+        every, logps, value = policy.decide(
             {name: column[again] for name, column in self.observation.items()}, self.generator
         )
-        every = {name: part.numpy() for name, part in action.items()}
         state, tried = take(self.env.state, again), policy.head.env_action(every)
         if self.settings.pairs == IMAGINED:
             judged = self._guarded(world.believed, state, tried)
@@ -78,8 +77,8 @@ class CandidateRunner(ColumnRunner):
             f"candidates.{name}": part.reshape(B, K, *part.shape[1:])
             for name, part in every.items()
         }
-        found |= {"judged": judged, "logp": logp.numpy()[place]}
-        return {name: part[place] for name, part in every.items()}, found, value.numpy()[place]
+        found |= {"judged": judged, "logp": logps["logp"][place]}
+        return {name: part[place] for name, part in every.items()}, found, value[place]
 
 
 def check_belief(world: Any, env_id: str) -> None:

@@ -224,9 +224,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def _act(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
         """Action columns [B, ...], what else to store of the step, and values [B]."""
         policy: Any = self.module
-        action, logps, value = policy.decide(self.observation, self.generator)
-        acted, found = ({name: part.numpy() for name, part in d.items()} for d in (action, logps))
-        return acted, found, value.numpy()
+        return policy.decide(self.observation, self.generator)
 
     def _recorded(self, rollout: Rollout) -> Columns:
         """The steps as they happened, for a file."""

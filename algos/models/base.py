@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from algos.distributions import Action, Dist
 from algos.heads import head_for
+from algos.native import Array, floats, library
 from algos.temperature import has_choices, tempered
 from algos.topk import log_probabilities
 from envs.validation import InputError
@@ -83,6 +84,9 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     hindsight: ClassVar[tuple[str, ...]] = ()
     """What of a step's ``info`` its loss needs beside what it saw and did."""
 
+    native: bool = False
+    """Whether it acts on numpy arrays without torch, whose calls cost a small network dear."""
+
     temperature: Tensor | None
     """What the logits of choices are divided by [1]; None: nothing is."""
 
@@ -145,25 +149,35 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 
     def act(
         self,
-        observation: Mapping[str, np.ndarray[Any, Any]],
+        observation: Mapping[str, Array],
         generator: torch.Generator | None = None,
         *,
         greedy: bool = False,
     ) -> tuple[Action, Tensor, Tensor]:
         """Observation columns [B, ...] -> action columns, log-probability [B] and value [B]."""
         action, logps, value = self.decide(observation, generator, greedy=greedy)
-        return action, logps["logp"], value
+        taken = {name: torch.as_tensor(part) for name, part in action.items()}
+        return taken, torch.as_tensor(logps["logp"]), torch.as_tensor(value)
 
-    @torch.no_grad()
     def decide(
         self,
-        observation: Mapping[str, np.ndarray[Any, Any]],
+        observation: Mapping[str, Array],
         generator: torch.Generator | None = None,
         *,
         greedy: bool = False,
-    ) -> tuple[Action, dict[str, Tensor], Tensor]:
-        """The same with ``logp [B]`` and, where there are rows, ``row_logp [B, R]`` by name."""
-        batch = {name: torch.from_numpy(column) for name, column in observation.items()}
+    ) -> tuple[dict[str, Array], dict[str, Array], Array]:
+        """The same as arrays, with ``logp [B]`` and, where there are rows, ``row_logp [B, R]``."""
+        if self.native:
+            return self._decided(observation, generator, greedy)
+        with torch.no_grad():
+            batch = {name: torch.from_numpy(column) for name, column in observation.items()}
+            action, logps, value = self._decided(batch, generator, greedy)
+        acted, told = ({name: part.numpy() for name, part in d.items()} for d in (action, logps))
+        return acted, told, value.numpy()
+
+    def _decided(
+        self, batch: Any, generator: torch.Generator | None, greedy: bool
+    ) -> tuple[dict[str, Any], dict[str, Any], Any]:
         forward = self._forward(batch)
         dist: Dist = forward["dist"]
         action = dist.mode() if greedy else dist.sample(generator)
@@ -209,12 +223,15 @@ class Flatten:
 
     def __init__(self, columns: Mapping[str, gymnasium.Space[Any]]) -> None:
         self.columns = {name: space for name, space in columns.items() if name != MASK}
+        discrete = spaces.Discrete | spaces.MultiDiscrete
+        self.plain = not any(isinstance(space, discrete) for space in self.columns.values())
+        """Whether nothing becomes one-hot; it then flattens numpy arrays, too."""
         self.size = sum(int(spaces.flatdim(space)) for space in self.columns.values())
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Columns [N, ...] -> [N, size]."""
         parts = [self._matrix(batch[name], space) for name, space in self.columns.items()]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+        return parts[0] if len(parts) == 1 else library(parts[0]).concatenate(parts, -1)
 
     @staticmethod
     def _matrix(column: Tensor, space: spaces.Space[Any]) -> Tensor:
@@ -226,7 +243,7 @@ class Flatten:
             columns = shifted.flatten(1).unbind(-1)
             hot = [nn.functional.one_hot(c, n) for c, n in zip(columns, sizes, strict=True)]
             return torch.cat(hot, -1).float()
-        return column.flatten(1).float()
+        return floats(column.reshape(len(column), -1))
 
 
 def initialised(layer: nn.Linear, gain: float) -> nn.Linear:

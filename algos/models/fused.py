@@ -112,12 +112,14 @@ def _layer(trunks: dict[str, tuple[int, ...]], i: int) -> Layer:
 
 
 def twin_mlp(
-    x: Tensor, flat: Tensor, weight: dict[str, Array], layout: Layout
-) -> tuple[Tensor, Tensor]:
-    """x [N, I], flat [layout.size] -> policy outputs [N, P] and values [N].
+    x: Array, flat: Tensor, weight: dict[str, Array], layout: Layout
+) -> tuple[Array, Array]:
+    """x [N, I], flat [layout.size] -> policy outputs [N, P] and values [N], arrays as x is one.
 
     ``weight`` holds the views of ``native(flat)``. No gradient flows to x.
     """
+    if isinstance(x, np.ndarray):
+        return forward(x, weight, layout)[1:]
     if not torch.is_grad_enabled():
         _, outputs, values = forward(native(x), weight, layout)
         return torch.as_tensor(outputs), torch.as_tensor(values)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from algos.heads import DiscreteHead
 from algos.models.base import Flatten, PolicyModule
 from algos.models.fused import Layout, dead_share, forward, twin_mlp
 from algos.native import native
@@ -29,6 +30,8 @@ class MLP(PolicyModule):
         )
         self.flat = nn.Parameter(torch.empty(self.layout.size))
         self.layout.initialise(self.flat)
+        draws = isinstance(self.head, DiscreteHead) and self.temperature is None
+        self.native = draws and self.flatten.plain
         self._views: dict[str, Any] = {}
         self._viewed = 0
 

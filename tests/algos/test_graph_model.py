@@ -80,11 +80,12 @@ def test_a_shuffled_minibatch_has_the_log_probabilities_and_values_of_the_rollou
     assert (logps["logp"].ndim, value.shape) == (1, (12,))
     for index in torch.randperm(12, generator=torch.Generator().manual_seed(1)).split(5):
         found, again = forward(model, {n: c[index.numpy()] for n, c in columns.items()})
-        own = {name: part[index] for name, part in taken.items()}
-        torch.testing.assert_close(found.logp(own), logps["logp"][index])
-        if "row_logp" in logps:
-            torch.testing.assert_close(found.row_logp(own), logps["row_logp"][index])
-        torch.testing.assert_close(again, value[index])
+        own = {name: torch.from_numpy(part)[index] for name, part in taken.items()}
+        told = {name: torch.from_numpy(part)[index] for name, part in logps.items()}
+        torch.testing.assert_close(found.logp(own), told["logp"])
+        if "row_logp" in told:
+            torch.testing.assert_close(found.row_logp(own), told["row_logp"])
+        torch.testing.assert_close(again, torch.from_numpy(value)[index])
 
 
 @pytest.mark.parametrize("rows", ["nodes", "whole"])

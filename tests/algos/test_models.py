@@ -89,6 +89,41 @@ def test_a_shuffled_minibatch_has_the_log_probabilities_and_values_of_the_rollou
         torch.testing.assert_close(policy.compute_values(batch), value[index], atol=1e-6, rtol=1e-6)
 
 
+MASKED = spaces.Dict(x=spaces.Box(-1, 1, (2, 3)), n=FLAT, mask=spaces.MultiBinary(4))
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+@pytest.mark.parametrize(("observation", "masked"), [(FLAT, False), (MASKED, True)])
+def test_a_plain_choice_is_made_without_torch_just_as_with_it(observation, masked, greedy):
+    policy = small.module(observation, spaces.Discrete(4))
+    assert policy.native
+    observation.seed(0)
+    columns = observation_columns(stacked(observation, [observation.sample() for _ in range(64)]))
+    if masked:
+        columns["obs.mask"][:, 1], columns["obs.mask"][:, 2] = 1, 0
+    found = policy.decide(columns, torch.Generator().manual_seed(0), greedy=greedy)
+    policy.native = False
+    expected = policy.decide(columns, torch.Generator().manual_seed(0), greedy=greedy)
+    np.testing.assert_array_equal(found[0]["choice"], expected[0]["choice"])
+    np.testing.assert_allclose(found[1]["logp"], expected[1]["logp"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[2], expected[2], rtol=1e-5, atol=1e-6)
+    assert {part.dtype for part in (found[1]["logp"], found[2])} == {np.dtype(np.float32)}
+    assert not (masked and (found[0]["choice"] == 2).any())
+
+
+@pytest.mark.parametrize(
+    ("observation", "action", "changed"),
+    [
+        (spaces.Discrete(3), spaces.Discrete(2), {}),
+        (FLAT, spaces.Box(-1, 1, (2,)), {}),
+        (FLAT, spaces.Discrete(2), {"temperature": 2.0}),
+    ],
+    ids=["one-hot", "Box", "temperature"],
+)
+def test_what_numpy_has_no_lines_for_is_left_to_torch(observation, action, changed):
+    assert not small.module(observation, action, **changed).native
+
+
 # The set policy.
 
 
