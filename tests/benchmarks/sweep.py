@@ -36,7 +36,8 @@ from tune_jobs.outcome import Outcome
 from tune_jobs.rungs import brackets
 from tune_jobs.trial_outcome import TrialOutcome
 
-JOBS = {name: Path(__file__).with_name(f"sweep_{name}.yaml") for name in ("cartpole", "causal")}
+TASKS = ("cartpole", "causal", "optimising")
+JOBS = {name: Path(__file__).with_name(f"sweep_{name}.yaml") for name in TASKS}
 EPISODES, SEED = 256, 2**20
 QUICK = ["--trials", "9", "--iterations", "9"]
 RERUNS = {
@@ -257,11 +258,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="9 settings of 9 iterations")
     parser.add_argument("--task", choices=JOBS, default="cartpole")
     parser.add_argument("--record", type=Path, help="run directory of the full run, kept for later")
+    parser.add_argument("--seed", type=int, default=0, help="of the settings and their training")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--orders", type=int, default=40, help="of arrival")
     parser.add_argument("--rerun", action="store_true", help="also train under PBT and Optuna")
     asked = parser.parse_args()
-    words = QUICK if asked.quick else []
+    words = ["--seed", str(asked.seed), *(QUICK if asked.quick else [])]
     with tempfile.TemporaryDirectory() as place:
         out = asked.record or Path(place) / "full"
         outcome = record(out, words, JOBS[asked.task])

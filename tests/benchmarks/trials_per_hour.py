@@ -1,0 +1,145 @@
+# pyright: basic
+"""Trials per hour of the same sweep, ours against Tune with RLlib's own PPO.
+
+The settings are those of ``make bench-sweep``, on two workers with one CPU each, every process from
+its start to its end: imports, the start of Ray and the report are in it, as a user waits for them.
+First every trial to its end, then each with its own ASHA. With ``--iterations 1`` nearly all that
+remains is what starting a trial costs. The last line is JSON.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.meter import Asked
+from benchmarks.settings import TASKS, Task
+from benchmarks.sweep import JOBS, tuned
+from tune_jobs.events import read
+from tune_jobs.job import Job
+from tune_jobs.loading import parse_job
+from tune_jobs.outcome import Outcome
+from tune_jobs.search import draws
+
+WORKERS = 2
+OWN = {"lr": "lr", "clip": "clip_param", "entropy_coef": "entropy_coeff"}
+"""Fields that are searched -> RLlib's names of them."""
+
+
+def job_of() -> Job:
+    """What both run."""
+    file = JOBS["cartpole"]
+    return parse_job(file.read_text(), str(file))
+
+
+def task_of(job: Job) -> Task:
+    """The job's fixed settings as the contestants of ``benchmarks.bench`` know them."""
+    given = job.settings
+    return replace(
+        TASKS["cartpole"],
+        copies=given.num_envs,
+        batch=given.num_envs * given.rollout_length,
+        minibatch=given.minibatch_size,
+        epochs=given.epochs,
+        hidden=given.hidden,
+    )
+
+
+def stock(trials: int, iterations: int, asha: bool, place: str) -> int:
+    """Tune with RLlib's own trainable; the iterations that it ran."""
+    from ray import tune
+    from ray.rllib.algorithms.ppo import PPO
+    from ray.tune.schedulers import ASHAScheduler
+    from ray.tune.search.basic_variant import BasicVariantGenerator
+
+    from benchmarks.contestants.rllib_ppo import configured
+    from cluster.session import session
+
+    job = job_of()
+    config = configured(Asked("stock", task_of(job), 0, 0, False))
+    drawn = [
+        {OWN[name]: value for name, value in one.items()}
+        for one in draws(job.search, trials, job.seed)
+    ]
+    config.training(**{name: tune.uniform(0, 1) for name in drawn[0]})  # each is given by a point
+    told = {"metric": "env_runners/episode_return_mean", "mode": "max"}
+    with session(cpus=WORKERS):
+        found = tune.Tuner(
+            PPO,
+            param_space=config,
+            tune_config=tune.TuneConfig(
+                num_samples=trials,
+                search_alg=BasicVariantGenerator(points_to_evaluate=drawn),
+                scheduler=ASHAScheduler(max_t=iterations, reduction_factor=3, **told)
+                if asha
+                else None,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=place, stop={"training_iteration": iterations}, verbose=0
+            ),
+        ).fit()
+    assert not found.errors, found.errors
+    return sum(result.metrics["training_iteration"] for result in found)
+
+
+def ours(trials: int, iterations: int, asha: bool, place: str) -> int:
+    """``rungwise tune``; the iterations that it ran."""
+    words = ["--trials", str(trials), "--iterations", str(iterations), "--cpus", str(WORKERS)]
+    run = Path(place) / "run"
+    changed = {"scheduler": "asha" if asha else "none"}
+    tuned(JOBS["cartpole"], run, words, changed)
+    return Outcome.of(read(run / "events.jsonl")).iterations_run
+
+
+def timed(name: str, trials: int, iterations: int, asha: bool) -> dict[str, float]:
+    """One of the two in a process of its own."""
+    words = ["--as", name, "--trials", str(trials), "--iterations", str(iterations)]
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.trials_per_hour", *words, *["--asha"] * asha],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    wall = time.perf_counter() - started
+    ran = int(done.stdout.split()[-1])
+    return {"wall_s": wall, "iterations": ran, "trials_per_hour": 3600 * trials / wall}
+
+
+def main() -> None:
+    """Both in turn, or one of them as a process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=27)
+    parser.add_argument("--iterations", type=int, default=27)
+    parser.add_argument("--as", dest="name", choices=("stock", "ours"), help="run this one here")
+    parser.add_argument("--asha", action="store_true", help="of --as: stop early")
+    asked = parser.parse_args()
+    if asked.name:
+        run = {"stock": stock, "ours": ours}[asked.name]
+        with tempfile.TemporaryDirectory() as place:
+            print(run(asked.trials, asked.iterations, asked.asha, place))
+        return
+    figures = {}
+    print(f"{'':20}{'wall s':>9}{'iterations':>12}{'trials/hour':>13}{'s a trial':>11}")
+    for asha in (False, True) if asked.iterations > 1 else (False,):
+        how, rates = "ASHA" if asha else "no stopping", {}
+        for name in ("stock", "ours"):
+            found = timed(name, asked.trials, asked.iterations, asha)
+            wall, ran, rates[name] = found.values()
+            each = WORKERS * wall / asked.trials
+            about = f"{wall:9.1f}{ran:12,.0f}{rates[name]:13,.0f}{each:11.2f}"
+            print(f"{f'{name}, {how}':20}{about}", flush=True)
+            figures[f"{name}, {how}"] = found
+        print(f"  {rates['ours'] / rates['stock']:.1f} times as many trials an hour", flush=True)
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
