@@ -4,7 +4,8 @@
 Nothing trains. The results of a recorded sweep are reported again by as many trials as asked for,
 all of them running at once under ASHA, to the very scheduler, recorder, health rules, live table
 and event log that a driver has. What Ray itself costs (its processes, its messages and Tune's loop)
-is not in it. Each size runs in a process of its own; the last line is one JSON object.
+is not in it, but for Tune's snapshot of its trials. Each size runs in a process of its own; the
+last line is one JSON object.
 """
 
 import argparse
@@ -66,6 +67,19 @@ def trial_of(name, config):
     return trial
 
 
+def said(name: str, row: ResultRow, metrics: str = "") -> dict[str, object]:
+    """A result as a trial reports it."""
+    return {
+        "trial": name,
+        "took": "{}",
+        "iteration": row.iteration,
+        "score": row.score or 0.0,
+        "trained_s": row.seconds,
+        "fault": "",
+        "metrics": metrics or json.dumps(row.metrics),
+    }
+
+
 def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str, float]:
     """Report everything once; seconds of CPU, results and bytes."""
     scheduler = _scheduler(job, directory, [])
@@ -104,27 +118,20 @@ def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str
         row = recorded[source][trial.at]
         trial.at += 1
         results += 1
-        result = {
-            "trial": name,
-            "took": "{}",
-            "iteration": row.iteration,
-            "score": (row.score or 0.0) * (1 + shifts[name]),
-            "trained_s": row.seconds,
-            "fault": "",
-            "metrics": texts[source][trial.at - 1],
-        }
-        said = TrialScheduler.STOP
+        result = said(name, row, texts[source][trial.at - 1])
+        result["score"] *= 1 + shifts[name]
+        decision = TrialScheduler.STOP
         if not recorder(name, result):
-            said = scheduler.on_trial_result(stand, trial, result)
+            decision = scheduler.on_trial_result(stand, trial, result)
         recorder.on_trial_result(0, [], trial, result)
         trial.last_result = result
-        if said != TrialScheduler.CONTINUE or row.iteration % job.checkpoint_every == 0:
+        if decision != TrialScheduler.CONTINUE or row.iteration % job.checkpoint_every == 0:
             path = directory.absolute() / "trials" / name / f"checkpoint_{row.iteration:06d}"
             recorder.on_checkpoint(0, [], trial, SimpleNamespace(path=str(path)))
-        if said == TrialScheduler.STOP:
+        if decision == TrialScheduler.STOP:
             scheduler.on_trial_complete(stand, trial, result)
             trial.status = TuneTrial.TERMINATED
-        elif said == TrialScheduler.PAUSE:
+        elif decision == TrialScheduler.PAUSE:
             trial.status = TuneTrial.PAUSED
         else:
             heapq.heappush(running, (at + 1 + 0.1 * chance.random(), next(order), name))
@@ -153,6 +160,22 @@ def timed(work) -> float:
     return time.process_time() - begun
 
 
+def snapshot(job: Job, result: ResultRow, directory: Path) -> float:
+    """Seconds of CPU of Tune's own snapshot when every trial has something new to say."""
+    trials = [
+        TuneTrial("rungwise", stub=True, config={"plan": {"trial": name}}, trial_id=name)
+        for name in job.names
+    ]
+    for trial in trials:
+        trial.update_last_result(said(trial.trial_id, result))
+
+    def save() -> None:
+        with (directory / "snapshot.json").open("w") as file:
+            json.dump([trial.get_json_state() for trial in trials], file)
+
+    return timed(save)
+
+
 def measure(run: Path, trials: int) -> dict[str, float]:
     """Everything about one size."""
     job, rows = open_run(run)
@@ -173,6 +196,7 @@ def measure(run: Path, trials: int) -> dict[str, float]:
             Recorder(job, directory, _scheduler(job, directory, known), print, known)
 
         found["resume_s"] = timed(resume)
+        found["snapshot_s"] = snapshot(job, recorded[0][-1], directory)
         log.write_bytes(b"".join(lines))
         found["ledger_s"] = timed(lambda: write_ledger(read(log), directory / "ledger.parquet"))
         board = Board(directory)
@@ -209,19 +233,20 @@ def main() -> None:
             json.loads(subprocess.check_output([*command, str(size)]).splitlines()[-1])
             for size in asked.sizes
         ]
-    said = {
+    lines = {
         "trials": ("trials at once", ",.0f"),
         "results": ("results in all", ",.0f"),
         "results_per_s": ("results a second of CPU", ",.0f"),
         "core_share": (f"cores, one result of each trial every {EVERY_S:.0f} s", ".2f"),
         "memory_mib": ("memory (MiB)", ",.0f"),
         "log_mib": ("event log (MiB)", ",.0f"),
+        "snapshot_s": ("Tune's snapshot (s)", ".2f"),
         "resume_s": ("reading a killed run (s)", ".2f"),
         "ledger_s": ("ledger (s)", ".2f"),
         "page_first_s": ("page, first look (s)", ".2f"),
         "page_update_s": ("page, one more result (s)", ".2f"),
     }
-    for name, (title, form) in said.items():
+    for name, (title, form) in lines.items():
         print(f"| {title} | {' | '.join(format(row[name], form) for row in found)} |")
         if name == "trials":
             print("|---" * (1 + len(found)) + "|")
