@@ -294,13 +294,16 @@ def _told(outcome: Outcome, directory: Path, console: Console) -> Answer:
 
 
 def _single(answer: Answer) -> Answer:
-    """The answer about a run of one trial."""
-    from tune_jobs.events import ResultRow, plain, read
+    """The answer about a run of one trial, with the metrics of the checkpoint that it kept."""
+    from tune_jobs.events import CheckpointRow, ResultRow, plain, read
 
-    trial = answer["trials"][0]
-    rows = read(Path(answer["run"]) / "events.jsonl")
-    results = [row for row in rows if isinstance(row, ResultRow)]
-    metrics = plain(results[-1].metrics | {"score": results[-1].score}) if results else {}
+    trial, run = answer["trials"][0], Path(answer["run"])
+    rows = read(run / "events.jsonl")
+    results = {row.iteration: row for row in rows if isinstance(row, ResultRow)}
+    kept = {str(run / row.path): row.iteration for row in rows if isinstance(row, CheckpointRow)}
+    iteration = kept.get(trial["checkpoint"], max(results, default=0))
+    found = results.get(iteration)
+    metrics = plain(found.metrics | {"score": found.score}) if found else {}
     return {
         "run": answer["run"],
         "checkpoint": trial["checkpoint"],

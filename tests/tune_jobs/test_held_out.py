@@ -109,4 +109,5 @@ def test_a_single_run_ends_when_held_out_episodes_get_no_better_and_gives_the_be
     at = next(r.iteration for r in rows if isinstance(r, CheckpointRow) and kept.endswith(r.path))
     saved = [s for row, s in zip(results, scores, strict=True) if row.iteration % 2 == 0]
     assert scores[at - 1] == max(saved)
+    assert answer(done)["metrics"]["score"] == max(saved), "what it tells is of what it kept"
     assert not any(isinstance(row, EvaluationRow) for row in rows)
