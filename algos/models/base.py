@@ -243,7 +243,8 @@ class Flatten:
             columns = shifted.flatten(1).unbind(-1)
             hot = [nn.functional.one_hot(c, n) for c, n in zip(columns, sizes, strict=True)]
             return torch.cat(hot, -1).float()
-        return floats(column.reshape(len(column), -1))
+        # Not its len: an exported network is for any number of rows.
+        return floats(column.reshape(column.shape[0], -1))
 
 
 def initialised(layer: nn.Linear, gain: float) -> nn.Linear:

@@ -21,6 +21,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 from ray.tune.experiment import Trial as TuneTrial
@@ -67,7 +68,7 @@ def trial_of(name, config):
     return trial
 
 
-def said(name: str, row: ResultRow, metrics: str = "") -> dict[str, object]:
+def said(name: str, row: ResultRow, metrics: str = "") -> dict[str, Any]:
     """A result as a trial reports it."""
     return {
         "trial": name,

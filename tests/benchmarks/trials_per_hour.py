@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false, reportOptionalSubscript=false
 """Trials per hour of the same sweep, ours against Tune with RLlib's own PPO.
 
 The settings are those of ``make bench-sweep``, on two workers with one CPU each, every process from
