@@ -2,11 +2,19 @@
 "use strict";
 
 const QUIET = { displayModeBar: false, responsive: true };
-const plotlyReady = new Promise((resolve) => {
-  const script = document.getElementById("plotly");
-  if (window.Plotly) resolve();
-  else script.addEventListener("load", () => resolve());
-});
+let asked = null, newest = 0;
+
+// Plotly takes most of a second to start, in which a browser does nothing else. So it is only begun
+// when it is asked for, after what was drawn before has been painted.
+function plotly() {
+  asked ??= new Promise((resolve) => {
+    const script = document.createElement("script");
+    script.src = "plotly.js";
+    script.addEventListener("load", resolve);
+    requestAnimationFrame(() => setTimeout(() => document.head.append(script)));
+  });
+  return asked;
+}
 
 function axis(title) {
   return { title: { text: title }, gridcolor: "rgba(128,128,128,0.18)", zeroline: false, ticks: "" };
@@ -58,7 +66,6 @@ function folded(text) {
 }
 
 async function drawCurves(place, state, curves, metric, chosen, style) {
-  await plotlyReady;
   const log = !metric && state.job.log;
   const rungs = state.job.rungs.map((rung) => ({
     type: "line", x0: rung, x1: rung, yref: "paper", y0: 0, y1: 1,
@@ -74,31 +81,61 @@ async function drawCurves(place, state, curves, metric, chosen, style) {
     xaxis: { ...axis("iteration"), range: [0, state.job.iterations * 1.02] },
     yaxis: { ...axis(log ? `${name} (log scale)` : name), type: log ? "log" : "linear" },
   };
-  await Plotly.react(place, traces(state, curves, chosen, style), layout, QUIET);
+  const lines = traces(state, curves, chosen, style), turn = ++newest;
+  if (!window.Plotly) {
+    sketch(place, lines, layout);
+    await plotly();
+    if (turn !== newest) return;
+  }
+  place.querySelector(".sketch")?.remove();
+  await Plotly.react(place, lines, layout, QUIET);
 }
 
 async function drawFigure(place, figure) {
-  await plotlyReady;
+  await plotly();
   await Plotly.newPlot(place, figure.data, figure.layout, QUIET);
+}
+
+function svg(name, attributes, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+// A function that puts the lowest and the highest of some numbers at two places.
+function scale(values, from, to) {
+  const low = values.reduce((a, b) => Math.min(a, b), Infinity);
+  const high = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  return (value) => from + ((to - from) * (value - low)) / (high - low || 1);
+}
+
+function path(points, across, up, attributes = {}) {
+  const places = points.map(([x, y]) => `${across(x).toFixed(1)} ${up(y).toFixed(1)}`);
+  return svg("path", { d: places.length ? `M${places.join("L")}` : "", ...attributes });
+}
+
+// The lines where Plotly will draw them, at once and without it.
+function sketch(place, lines, layout) {
+  const { l, r, t, b } = layout.margin, { height } = layout, width = place.clientWidth;
+  const at = layout.yaxis.type === "log" ? Math.log10 : (y) => y ?? NaN;
+  const drawn = lines.filter(({ line }) => line).map((line) => ({
+    stroke: line.line.color, "stroke-width": line.line.width,
+    points: line.x.map((x, i) => [x, at(line.y[i])]).filter((point) => Number.isFinite(point[1])),
+  }));
+  const heights = drawn.flatMap(({ points }) => points.map((point) => point[1]));
+  const rim = 0.05 * (height - t - b); // Plotly leaves about as much
+  const across = scale(layout.xaxis.range, l, width - r), up = scale(heights, height - b - rim, t + rim);
+  place.replaceChildren(svg("svg", { class: "sketch", width, height, fill: "none" },
+    ...drawn.map(({ points, ...look }) => path(points, across, up, look))));
 }
 
 // The small curve of a trial's row, without Plotly.
 function spark(line) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("class", "spark");
-  svg.setAttribute("viewBox", "0 0 72 18");
-  svg.setAttribute("aria-hidden", "true");
   const known = line.y.map((y, i) => [line.x[i], y]).filter((point) => point[1] !== null);
   const step = Math.max(1, Math.floor(known.length / 36));
   const points = known.filter((_, i) => i % step === 0 || i === known.length - 1);
-  if (points.length < 2) return svg;
-  const [low, high] = [Math.min(...points.map((p) => p[1])), Math.max(...points.map((p) => p[1]))];
-  const [from, to] = [points[0][0], points[points.length - 1][0]];
-  const at = ([x, y]) =>
-    `${(1 + (70 * (x - from)) / (to - from || 1)).toFixed(1)} ` +
-    `${(16 - (14 * (y - low)) / (high - low || 1)).toFixed(1)}`;
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", `M${points.map(at).join("L")}`);
-  svg.append(path);
-  return svg;
+  const [across, up] = [scale(points.map((p) => p[0]), 1, 71), scale(points.map((p) => p[1]), 16, 2)];
+  const attributes = { class: "spark", viewBox: "0 0 72 18", "aria-hidden": "true" };
+  return svg("svg", attributes, ...(points.length < 2 ? [] : [path(points, across, up)]));
 }
