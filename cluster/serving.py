@@ -163,6 +163,7 @@ def application(decider: Decider, token: str | None) -> Gate:
     routes = [
         Route("/act", act, methods=["POST"]),
         Route("/schema", schema),
+        Route("/", schema),  # the address that `rungwise serve` says to open
         Route("/healthz", healthz),
         Route("/metrics", metrics),
     ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from cluster.answers import Failed
 from envs.validation import InputError
@@ -33,6 +36,9 @@ def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
     import ray
 
     local = address == "local"
+    if local:
+        with suppress(OSError):  # a home that cannot be written to may be none that Ray needs
+            keep_token_secret(Path.home() / ".ray" / "auth_token")
     try:
         ray.init(
             address=address,
@@ -57,3 +63,15 @@ def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def keep_token_secret(path: Path) -> None:
+    """Let only its owner read Ray's token; Ray makes one that everybody can read."""
+    path.parent.mkdir(exist_ok=True)
+    with NamedTemporaryFile("w", dir=path.parent) as file:  # at once whole, and mode 0600
+        file.write(secrets.token_hex(32))
+        file.flush()
+        try:
+            os.link(file.name, path)
+        except FileExistsError:
+            path.chmod(0o600)

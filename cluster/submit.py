@@ -136,18 +136,29 @@ def to_running(address: str, job: Path, run: Path) -> str:
     Raises:
         InputError: there is no Ray at the address, or it refuses.
     """
+    from ray._private.authentication import authentication_token_setup
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
     # Away from the folder that Ray made for the job: where nodes share a disk, the first to be done
     # with it clears it away, and a process that stands in it falls.
     tune = f'rungwise tune "$job" --out {shlex.quote(str(run))} --address auto'
     tune = f'job="$PWD/job.yaml" && cd / && {tune}'
+    # A driver does this when it joins a Ray; the job client leaves it to the user.
+    authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     try:
         client = JobSubmissionClient(address)
         # The folder holds the job file alone: the cluster has its own rungwise.
         return client.submit_job(entrypoint=tune, runtime_env={"working_dir": str(job.parent)})
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InputError(f"{address} does not take the job: {error}") from error
+    except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
+        told = f"{address} does not take the job: {error}"
+        if "No available agent" in told:
+            told += (
+                " If it has just begun, give it a minute. If another Ray began before it on its "
+                "machine, that one has its job agent's port: start it with "
+                "--dashboard-agent-listen-port=0."
+            )
+        raise InputError(told) from error
 
 
 def handed_over(command: list[str]) -> str | None:

@@ -26,9 +26,9 @@ def tell(said):
 
 
 if __name__ == "__main__":
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": True}
-    )
+    # Any free port for its job agent: on the usual one another Ray of this machine may listen.
+    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_agent_listen_port": None}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes = [cluster.add_node(num_cpus=1, num_gpus=1) for _ in range(int(sys.argv[1]))]
     tell(cluster.address)
     for line in sys.stdin:

@@ -53,6 +53,7 @@ def test_an_export_acts_as_the_policy_on_ten_thousand_observations(checkpoint, t
         pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     parity = export.export(policy, tmp_path / "out", onnx=onnx)
     assert set(parity) == ({"policy.pt2", "policy.onnx"} if onnx else {"policy.pt2"})
+    print(f"\n{request.node.callspec.id}: {parity}")
     for found in parity.values():
         assert found["of"] == 10_000
         assert found["largest"] <= 1e-5

@@ -118,6 +118,7 @@ def test_the_schema_says_what_is_accepted(address):
     place, kind = (said["observation"]["properties"][name] for name in ("place", "kind"))
     assert place == {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
     assert kind == {"type": "integer", "minimum": 0, "maximum": 2}
+    assert ask(address, "/") == (200, said), "what the command says to open"
 
 
 def test_it_acts_as_the_policy_does(address, policies):
@@ -227,6 +228,7 @@ def test_under_ray_serve_a_newer_checkpoint_takes_over_without_a_failed_request(
         done.set()
         for thread in threads:
             thread.join(60)
+        print(f"\nanswers by status and iteration during the swap: {dict(seen)}")
         assert set(seen) == {(200, 1), (200, 2)}, (tmp_path / "log").read_text()
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130

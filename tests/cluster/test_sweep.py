@@ -1,6 +1,7 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
 """A whole sweep as a user runs it: its answer, its files, and what a killed driver costs."""
 
+import json
 import os
 import re
 import signal
@@ -10,8 +11,10 @@ import time
 import pyarrow.parquet as pq
 import pytest
 from command_line import answer, command, rungwise
+from test_dashboard import TOKEN, served
 
-from tune_jobs.events import CheckpointRow, EndRow, ResultRow, read
+from cluster.service.client import Client
+from tune_jobs.events import CheckpointRow, DecisionRow, EndRow, ResultRow, read
 from tune_jobs.health.logs.tensorboard import read_events
 from tune_jobs.outcome import Outcome
 
@@ -135,6 +138,41 @@ def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
         first = next(r for r in new if r.trial == trial)
         assert first.iteration == saved.get(trial, 0) + 1
         assert reached.get(trial, 0) - saved.get(trial, 0) <= 2
+
+
+def test_a_trial_that_waits_at_a_rung_is_stopped_from_the_page_and_the_others_go_on(tmp_path):
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        command("tune", "causal-quick", "--out", run, *LONG, "--json"),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        for _ in range(1200):
+            time.sleep(0.1)
+            rows = read(run / "events.jsonl") if (run / "events.jsonl").exists() else []
+            if waiting := [r for r in rows if isinstance(r, DecisionRow) and r.waits]:
+                break
+        first = waiting[0]
+        with served(run) as url:
+            Client(url, TOKEN).wish_of_trial("run", first.trial, "stop")
+        said, _ = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    rows = read(run / "events.jsonl")
+    (end,) = [row for row in rows if isinstance(row, EndRow) and row.trial == first.trial]
+    assert (end.reason, end.iteration) == ("stopped", first.rung)
+    # At once: nobody else came to a rung meanwhile, and it took up no training again.
+    between = rows[rows.index(first) + 1 : rows.index(end)]
+    assert len([row for row in between if isinstance(row, DecisionRow)]) <= 1
+    results = [r.iteration for r in rows if isinstance(r, ResultRow) and r.trial == first.trial]
+    assert results == list(range(1, first.rung + 1))
+    reasons = {t["id"]: t["end_reason"] for t in json.loads(said)["trials"]}
+    assert reasons.pop(first.trial) == "stopped"
+    assert len(reasons) == 5 and set(reasons.values()) <= {"budget", "asha", "health"}
 
 
 def _wait_for_the_middle(run):
