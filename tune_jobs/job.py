@@ -64,10 +64,11 @@ class Job:
     target: float | None = None
     """Score at which a trial is done before its budget is used up."""
     patience: Annotated[int, NonNegative] = 0
-    """Iterations without a better score after which a trial has got as far as it will and ends, 0
-    for none. With `keep: best` nothing is lost by it."""
+    """Iterations without better scores after which a trial has got as far as it will and ends, 0
+    for none. With `keep: best` nothing is lost by it. Eight scores or more are judged by the means
+    of half a patience, beyond their noise: noisier ones want more patience."""
     min_delta: Annotated[float, NonNegative] = 0.01
-    """What counts as better: by more than this share of the best score's size."""
+    """What counts as better: by more than this share of the best score's (or mean's) size."""
     scheduler: Literal["asha", "pbt", "none"] = "asha"
     """`asha` stops the worse trials at rungs; `pbt` lets the worst quarter go on from the best
     with changed settings; `none` runs all to the end."""

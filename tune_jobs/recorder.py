@@ -33,6 +33,7 @@ from tune_jobs.gauges import Gauges
 from tune_jobs.health import Diagnosis, Finding, History, diagnose
 from tune_jobs.health.columns import Columns
 from tune_jobs.health.history import as_number
+from tune_jobs.health.plateau import at_plateau
 from tune_jobs.health.siblings import FEWEST, Sibling, conclusion, split
 from tune_jobs.job import Job
 from tune_jobs.population import RecordedPBT, told
@@ -134,8 +135,8 @@ class Recorder(tune.Callback, Stopper):
         elif self._at_target(score):
             said = f"reached the target {self.job.target:g} with {score:.4g}"
             self.verdicts[trial] = ("target", said)
-        elif self.job.patience and (stood := self._stood(trial)) >= self.job.patience:
-            said = f"the best score has not been beaten for {stood} iterations"
+        elif self.job.patience and self._at_plateau(trial):
+            said = f"the score has got no better for {self.job.patience} iterations"
             self.verdicts[trial] = ("plateau", said)
         elif iteration >= self.job.iterations:
             self.verdicts[trial] = ("budget", f"ran all {self.job.iterations} iterations")
@@ -189,22 +190,10 @@ class Recorder(tune.Callback, Stopper):
             return False
         return score >= self.job.target if self.job.mode == "max" else score <= self.job.target
 
-    def _stood(self, trial: str) -> int:
-        """For how many iterations the best score has stood, small gains not counted."""
-        sign = 1 if self.job.mode == "max" else -1
-        rows = self.history[trial]
-        known = [
-            (float(score), int(at))
-            for score, at in zip(rows.column("score"), rows.column("iteration"), strict=True)
-            if math.isfinite(score)
-        ]
-        if not known:
-            return 0
-        best, since = known[0]
-        for score, at in known:
-            if sign * (score - best) > self.job.min_delta * abs(best):
-                best, since = score, at
-        return known[-1][1] - since
+    def _at_plateau(self, trial: str) -> bool:
+        rows, sign = self.history[trial], 1 if self.job.mode == "max" else -1
+        scores, iterations = sign * rows.column("score"), rows.column("iteration")
+        return at_plateau(scores, iterations, self.job.patience, self.job.min_delta)
 
     def stop_all(self) -> bool:
         """Whether somebody wants the whole run to stop; its trials can then be resumed."""

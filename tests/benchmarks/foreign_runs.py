@@ -55,9 +55,19 @@ SETTINGS = {
     "PPO Match": {"gamma": 0.5},
     "DQN Match": {"gamma": 0.5},
     "DQN FrozenLake": {"gamma": 0.95, "exploration_fraction": 0.5},
+    "A2C Pick": {"gamma": 0.5, "learning_rate": 2e-3},
+    "PPO Pick": {"gamma": 0.5},
+    "DQN Pick": {"gamma": 0.5},
+    "PPO Track": {"n_steps": 256, "gamma": 0.9},
+    "A2C Track": {"gamma": 0.9},
 }
 ROWS = 60
 """About as many lines a log is to have."""
+EPISODES = {
+    "CartPole": 8, "Match": 16, "FrozenLake": 16, "LargeLake": 16, "MountainCar": 2, "Reach": 3,
+    "Corridor": 32, "Pick": 24, "Track": 4,
+}  # fmt: skip
+"""Episodes to a line where lines are counted in episodes: for about as many lines."""
 FILES = ("csv", "csv and monitors", "csv", "tensorboard")
 """What a run of SB3 leaves behind, in turn."""
 
@@ -99,8 +109,7 @@ def train_sb3(case: Case, seed: int, to: Path, files: str) -> tuple[Any, str]:
     if case.algo in ("PPO", "A2C"):
         interval = max(1, case.steps // ROWS // (model.n_steps * env.num_envs))
     else:  # counted in episodes: short ones where nothing is learnt, long ones later
-        interval = {"CartPole": 8, "Match": 16, "FrozenLake": 16, "MountainCar": 2}.get(case.env, 1)
-        interval *= 3 if case.env == "Reach" else 1
+        interval = EPISODES.get(case.env, 1)
     why = ""
     try:
         model.learn(

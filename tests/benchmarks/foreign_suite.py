@@ -2,7 +2,7 @@
 """Does `rungwise doctor` find what is wrong in the logs of other tools, and leave the rest alone?
 
 ``PYTHONPATH=.:tests python -m benchmarks.foreign_suite`` unpacks the logs that foreign_runs.py has
-packed, judges each, and prints a table; the last line is one JSON object. Seeds from 100 on are
+packed, judges each, and prints a table; the last line is one JSON object. Seeds from 200 on are
 the half that is reported, the rest that on which readers and thresholds may be set. A warning or
 a stop counts, a note does not. Counted apart, by their returns alone: runs meant to be healthy that
 did not learn, and settings meant to be faulty with which a run learnt all the same.

@@ -49,6 +49,81 @@ class Reach(gymnasium.Env):
         return np.array([self.at], np.float32)
 
 
+class Corridor(gymnasium.Env):
+    """Eleven fields and a goal at the end that is shown; a step costs 0.02, the goal pays 1."""
+
+    observation_space = spaces.Box(0, 1, (13,), np.float32)
+    action_space = spaces.Discrete(2)
+    far, limit = 10, 40
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        self.at = self.far // 2 + int(self.np_random.integers(-2, 3))
+        self.right = int(self.np_random.integers(2))
+        return self._seen(), {}
+
+    def step(self, action):
+        self.steps += 1
+        self.at = min(max(self.at + (1 if action else -1), 0), self.far)
+        there = self.at == self.far * self.right
+        return self._seen(), float(there) - 0.02, there, self.steps == self.limit, {}
+
+    def _seen(self):
+        field = self.at * 10 // self.far
+        return np.concatenate([np.eye(11)[field], np.eye(2)[self.right]]).astype(np.float32)
+
+
+class Far(Corridor):
+    """A goal that forty steps do not reach."""
+
+    far = 200
+
+
+class Pick(gymnasium.Env):
+    """Ten times: take the largest of three numbers and be paid it, with noise."""
+
+    observation_space = spaces.Box(-10, 10, (3,), np.float32)
+    action_space = spaces.Discrete(3)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._shown(), {}
+
+    def step(self, action):
+        self.steps += 1
+        reward = float(self.numbers[action] + 0.5 * self.np_random.normal())
+        return self._shown(), reward, self.steps == 10, False, {}
+
+    def _shown(self):
+        self.numbers = self.np_random.normal(size=3).astype(np.float32)
+        return self.numbers
+
+
+class Track(gymnasium.Env):
+    """A point in the plane follows a mark that drifts, for 20 steps; the distance is the cost."""
+
+    observation_space = spaces.Box(-10, 10, (4,), np.float32)
+    action_space = spaces.Box(-1, 1, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        self.at, self.mark = self.np_random.uniform(-2, 2, (2, 2))
+        return self._seen(), {}
+
+    def step(self, action):
+        self.steps += 1
+        self.at = self.at + 0.4 * np.clip(action, -1, 1)
+        self.mark = self.mark + 0.1 * self.np_random.normal(size=2)
+        reward = -float(np.linalg.norm(self.at - self.mark))
+        return self._seen(), reward, False, self.steps == 20, {}
+
+    def _seen(self):
+        return np.clip(np.concatenate([self.at, self.mark]), -10, 10).astype(np.float32)
+
+
 class OneHot(gymnasium.ObservationWrapper):
     """A number as one-hot code, for networks."""
 
@@ -127,6 +202,10 @@ LEARNT = {
     "FrozenLake": 0.6,
     "Match": 12.0,
     "Reach": -20.0,
+    "LargeLake": 0.6,
+    "Corridor": 0.7,
+    "Pick": 6.0,
+    "Track": -18.0,
 }
 """Mean return of the last episodes from which a run counts as healthy. A random policy has about
 22, -500, -1200, 0.01, 5 and -43."""
@@ -146,8 +225,15 @@ def make(env, fault="", after=2000):
         "Acrobot": lambda: gymnasium.make("Acrobot-v1"),
         "Pendulum": lambda: gymnasium.make("Pendulum-v1"),
         "MountainCar": lambda: gymnasium.make("MountainCar-v0"),
+        "LargeLake": lambda: OneHot(
+            gymnasium.make("FrozenLake-v1", map_name="8x8", is_slippery=False)
+        ),
         "FrozenLake": lambda: OneHot(gymnasium.make("FrozenLake-v1", is_slippery=False)),
         "Match": Match,
         "Reach": Reach,
+        "Corridor": Corridor,
+        "Far": Far,
+        "Pick": Pick,
+        "Track": Track,
     }[env]()
     return Faulty(made, fault, after)

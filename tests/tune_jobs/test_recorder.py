@@ -36,7 +36,7 @@ def test_a_trial_ends_when_its_best_score_has_stood_for_the_patience(ended):
     assert (at, reason, said) == (
         7,
         "plateau",
-        "the best score has not been beaten for 4 iterations",
+        "the score has got no better for 4 iterations",
     )
     assert ended(scores, patience=5, iterations=100) == (8, "plateau", said.replace("4", "5"))
     assert ended(scores, patience=0, iterations=100) is None
