@@ -288,13 +288,18 @@ def _check_fits(policy: Policy, env: str, env_kwargs: Mapping[str, Any]) -> None
 
 
 def _same_figures(own: Sequence[Any], there: Sequence[Any]) -> bool:
-    """Whether (observations, actions) of two sizes have as many figures of each node."""
-    sizes = tuple(_choices(action) for _, action in (own, there))
+    """Whether (observations, actions) of two sizes have as many figures of each node and edge.
+
+    The last axis of a part may differ as the choices do, or as the rows of another part: a mask's.
+    """
+    parts = list(zip(_parts(own[0]).values(), _parts(there[0]).values(), strict=True))
+    sizes = {tuple(_choices(action) for _, action in (own, there))}
+    sizes |= {m.shape[:1] + t.shape[:1] for m, t in parts if len(m.shape) > 1}
     return all(
         np.issubdtype(mine.dtype, np.integer)
         or mine.shape[-1:] == theirs.shape[-1:]
-        or mine.shape[-1:] + theirs.shape[-1:] == sizes
-        for mine, theirs in zip(_parts(own[0]).values(), _parts(there[0]).values(), strict=True)
+        or mine.shape[-1:] + theirs.shape[-1:] in sizes
+        for mine, theirs in parts
     )
 
 

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.usefixtures("local_ray")
 CAUSAL = "envs:CausalLearning-v0"
 
 
-def policy(tmp_path, model, **env_kwargs):
-    with small.algorithm(CAUSAL, env_kwargs, model=model) as algorithm:
+def policy(tmp_path, model, env=CAUSAL, **env_kwargs):
+    with small.algorithm(env, env_kwargs, model=model) as algorithm:
         save_policy(algorithm, "ppo", tmp_path / "policy")
     write_manifest(tmp_path)
     return Policy.load(tmp_path)
@@ -30,6 +30,15 @@ def test_a_policy_trained_on_small_models_is_evaluated_on_larger_ones(tmp_path):
     assert summary(found["policy"])["median"] > 0
     observation = {name: part[0] for name, part in _observations(6).items()}
     assert 0 <= trained.act(observation)["choice"] < 6
+
+
+def test_edges_picked_on_small_matrices_are_evaluated_on_larger_ones(tmp_path):
+    pytest.importorskip("pyamg")
+    fields = {"objective": "fsai", "action": "edges", "observation": "graph", "solve": False}
+    trained = policy(tmp_path, "graph", "envs:EdgeSelection-v0", size=4, **fields)
+    found, summary, _ = evaluate(trained, 2, 0, {"size": 6})
+    assert {"policy", "greedy", "random"} <= set(found)
+    assert 0 < summary(found["greedy"])["work_ratio"] < np.inf
 
 
 def test_a_policy_of_one_size_is_refused_there_in_a_sentence(tmp_path):

@@ -23,6 +23,7 @@ from cluster.session import session
 from envs import random
 from envs.causal.learning import CausalLearning, Params
 from envs.causal.reward import RewardTerms
+from tune_jobs.health.plateau import at_plateau
 from tune_jobs.job import Job
 from tune_jobs.loading import load_job
 
@@ -92,16 +93,15 @@ def results(job: Job, name: str, seed: int) -> dict[str, dict[str, Any]]:
     )
     module = built.env_runner_group.local_env_runner.module
     scores: list[float] = []
-    kept, best, since, out = module.state_dict(), -np.inf, 0, {}
+    kept, out = module.state_dict(), {}
     for iteration in range(1, job.iterations + 1):
         before = copy.deepcopy(module.state_dict())  # what this iteration's episodes are played by
         built.train()
         scores.append(-float(built.flat[CausalLearning.score]))
-        if iteration == 1 or scores[-1] - best > job.min_delta * abs(best):
-            best, since = scores[-1], iteration
         if scores[-1] == max(scores):
             kept = before
-        if name not in out and arm.stops and iteration - since >= job.patience:
+        told = np.array(scores), np.arange(1.0, iteration + 1), job.patience, job.min_delta
+        if name not in out and arm.stops and at_plateau(*told):
             saved = 1 - iteration / load_job("causal-ace").iterations
             out[name] = played(env_kwargs, built, kept)
             out[name] |= {"iterations": iteration, "saved": saved, "seconds": clock() - started}

@@ -1,14 +1,16 @@
 """What a baseline, GAE, the decay of entropy and early stopping are worth when thoughts are learnt.
 
 ``python -m benchmarks.thoughts_ablation`` (with ``PYTHONPATH=tests``) takes the thoughts preset's
-baked policy, draws so many rollouts and computes the policy gradient of each with several kinds of
-credit, from the plain return to GAE, with a value fitted to other thoughts: that of the place
-alone, that of the policy's own critic (which also sees how likely each token was), and that of an
-oracle, which sees every slip. ``- c`` takes off what a baseline weighted by how far each row moves
-the policy explains (Weaver and Tao 2001; Greensmith et al. 2004). Variances over the rollouts,
-summed over all parameters, are compared. Then, with ``--seeds 3``, the preset is trained to the end
-of its schedule without a baseline, with one, with GAE and with a constant weight of the entropy,
-beside what its patience would have saved and lost. The last line is one JSON object.
+baked policy, and the policies that it has become later in its training, draws so many rollouts and
+computes the policy gradient of each with several kinds of credit, from the plain return to GAE,
+with a value fitted to other thoughts: that of the place alone, that of the policy's own critic
+(which also sees how likely each token was), and that of an oracle, which sees every slip. ``- c``
+takes off what a baseline weighted by how far each row moves the policy explains (Weaver and Tao
+2001; Greensmith et al. 2004). Variances over the rollouts, summed over parameters, are compared.
+Then, with ``--seeds 3``, the preset is trained to the end of its schedule without a baseline, with
+one, with GAE and with a constant weight of the entropy, beside what its patience would have saved
+and lost; and once more with a budget three times as long, as of somebody who does not know how long
+it takes. The last line is one JSON object.
 """
 
 import argparse
@@ -34,6 +36,7 @@ from algos.rollout import Rollout, first_episodes
 from envs import random
 from envs.thoughts.thoughts import Params, QuietThoughts
 from tune_jobs.evaluate import _world_episodes
+from tune_jobs.health.plateau import at_plateau
 from tune_jobs.loading import load_job
 
 COPIES = 64
@@ -55,55 +58,63 @@ class Bare(Reinforce):
         return Reinforce.credit(nothing, settings)
 
 
-ARMS: dict[str, tuple[type[Reinforce], dict[str, Any]]] = {
-    "no baseline": (Bare, {"lam": 1.0}),
-    "baseline": (Reinforce, {"lam": 1.0}),
-    "baseline + GAE": (Reinforce, {}),
-    "the same, entropy constant": (Reinforce, {"entropy_schedule": "constant"}),
+ARMS: dict[str, tuple[type[Reinforce], dict[str, Any], int]] = {
+    "no baseline": (Bare, {"lam": 1.0}, 1),
+    "baseline": (Reinforce, {"lam": 1.0}, 1),
+    "baseline + GAE": (Reinforce, {}, 1),
+    "the same, entropy constant": (Reinforce, {"entropy_schedule": "constant"}, 1),
+    "the same, thrice the budget": (Reinforce, {}, 3),
 }
+"""Name -> algorithm, changed settings, and how many of the preset's budgets."""
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--repeats", type=int, default=200, help="rollouts")
+    parser.add_argument(
+        "--after", type=int, nargs="*", default=[0, 20, 60], help="iterations before the rollouts"
+    )
     parser.add_argument("--seed", type=int, default=0, help="the first")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind")
     parser.add_argument("--processes", type=int, default=2, help="trainings side by side")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), help="which kinds")
     args = parser.parse_args()
-    torch.set_num_threads(1)
     started = time.perf_counter()
-    found: dict[str, Any] = {}
-    if args.repeats:
-        found |= variances(args.repeats, args.seed)
-        for name, ratio in found["variance"].items():
-            print(
-                f"{name:28} variance {ratio:.3f} times that of REINFORCE ({ratio - 1:+.0%}), "
-                f"{found['signal'][name]:.0%} of its gradient"
-            )
-        for name, share in found["explained"].items():
-            print(f"{name:28} explains {share:.0%} of the returns' variance")
-    if args.seeds:
-        found["training"] = {arm: [] for arm in args.arms}
-        seeds = range(args.seed, args.seed + args.seeds)
-        with ProcessPoolExecutor(args.processes, get_context("spawn")) as pool:
-            runs = [(a, s, pool.submit(trained, a, s)) for s in seeds for a in args.arms]
-            for arm, seed, run in runs:
-                found["training"][arm].append(run.result())
-                print(f"{arm:28} seed {seed}: {run.result()}", flush=True)
+    seeds = range(args.seed, args.seed + args.seeds)
+    found: dict[str, Any] = {"gradients": {}, "training": {arm: [] for arm in args.arms}}
+    with ProcessPoolExecutor(args.processes, get_context("spawn")) as pool:
+        looks = args.after if args.repeats else []
+        spread = [(n, pool.submit(variances, args.repeats, args.seed, n)) for n in looks]
+        runs = [(a, s, pool.submit(trained, a, s)) for s in seeds for a in args.arms]
+        for n, look in spread:
+            told = found["gradients"][n] = look.result()
+            for name, ratio in told["variance"].items():
+                print(
+                    f"after {n:2} iterations {name:24} variance {ratio:.3f} times that of "
+                    f"REINFORCE ({ratio - 1:+.0%}), {told['signal'][name]:.0%} of its gradient"
+                )
+            for name, share in told["explained"].items():
+                print(f"after {n:2} iterations {name:24} explains {share:.0%} of the variance")
+        for arm, seed, run in runs:
+            found["training"][arm].append(run.result())
+            print(f"{arm:28} seed {seed}: {run.result()}", flush=True)
     found["seconds"] = time.perf_counter() - started
     print(json.dumps(found))
 
 
-def variances(repeats: int, seed: int) -> dict[str, Any]:
-    """The policy gradient's variance by its credit, over that of plain REINFORCE.
+def variances(repeats: int, seed: int, after: int) -> dict[str, Any]:
+    """The policy gradient's variance by its credit, over that of plain REINFORCE, of the policy
+    after so many iterations.
 
     Beside it how much of the plain gradient its mean keeps (a value that knows nothing lowers the
     variance of GAE by losing what there is to learn), and the share of the returns' variance that
     each value explains on these rollouts.
     """
+    torch.set_num_threads(1)
     world, policy = baked()
+    if after:
+        policy.load_state_dict(taught(after, seed))
     settings = load_job("thoughts").settings
     draw = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -171,6 +182,21 @@ def baked() -> tuple[QuietThoughts, Any]:
     assert weights is not None
     policy.gpt.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
     return world, policy
+
+
+def taught(iterations: int, seed: int) -> dict[str, Tensor]:
+    """The weights of the preset's policy after so many iterations."""
+    job = load_job("thoughts")
+    ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level=logging.ERROR)
+    algorithm: Any = algos.build(
+        job.algo, job.env, job.env_kwargs, job.settings, iterations=job.iterations, seed=seed
+    )
+    for _ in range(iterations):
+        algorithm.train()
+    weights = algorithm.env_runner_group.local_env_runner.module.state_dict()
+    algorithm.stop()
+    ray.shutdown()
+    return weights
 
 
 def rollout(world: QuietThoughts, policy: Any, keys: Any, draw: torch.Generator) -> Rollout:
@@ -262,29 +288,29 @@ def trained(arm: str, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
-    job, (algorithm_class, changed) = load_job("thoughts"), ARMS[arm]
+    job, (algorithm_class, changed, times) = load_job("thoughts"), ARMS[arm]
+    iterations = times * job.iterations
     settings = dataclasses.replace(job.settings, **changed)
     algos.ALGORITHMS["arm"] = (algorithm_class.__module__, algorithm_class.__name__, arm)
     algorithm: Any = algos.build(
-        "arm", job.env, job.env_kwargs, settings, iterations=job.iterations, seed=seed
+        "arm", job.env, job.env_kwargs, settings, iterations=iterations, seed=seed
     )
     world = QuietThoughts(dataclasses.replace(Params(**job.env_kwargs), split="test"))
     module = algorithm.env_runner_group.local_env_runner.module
-    bar, since, best, stop = -np.inf, 0, (-np.inf, {}), 0
-    seconds, looks = list[float](), list[float]()
-    for number in range(1, job.iterations + 1):
+    best, stop, seconds, looks, at = (-np.inf, {}), 0, list[float](), list[float](), list[int]()
+    for number in range(1, iterations + 1):
         started = time.process_time()
         algorithm.train()
         if number % job.held_out_every == 0 and not stop:
             score = looked_at(world, module, job.held_out_episodes, 2**20)["log_p_with"]
             looks.append(score)
-            if not np.isfinite(bar) or score - bar > job.min_delta * abs(bar):
-                bar, since = score, number
+            at.append(number)
             if score > best[0]:
                 best = score, algorithm.learner_group.get_weights()["default_policy"]
-            stop = number if number - since >= job.patience else 0
+            if at_plateau(np.array(looks), np.array(at), job.patience, job.min_delta):
+                stop = number
         seconds.append(time.process_time() - started)
-    stop = stop or job.iterations
+    stop = stop or iterations
     full = looked_at(world, module, 2000, 0)
     module.set_state(best[1])
     kept = looked_at(world, module, 2000, 0)
@@ -292,7 +318,7 @@ def trained(arm: str, seed: int) -> dict[str, Any]:
     ray.shutdown()
     return {
         **{"log_p": full["log_p_with"], "accuracy": full["accuracy"], "proved": full["proved"]},
-        **{"cpu_seconds": sum(seconds), "stopped_at": stop, "of": job.iterations},
+        **{"cpu_seconds": sum(seconds), "stopped_at": stop, "of": iterations},
         **{"looks": looks, "saved": 1 - sum(seconds[:stop]) / sum(seconds)},
         **{"stopped_log_p": kept["log_p_with"], "stopped_accuracy": kept["accuracy"]},
     }

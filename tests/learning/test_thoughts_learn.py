@@ -62,12 +62,15 @@ def test_a_preset_learns_thoughts_that_work(preset, seed, tmp_path):
 
 
 class Untaught(Reinforce):
-    """No policy gradient: only the entropy bonus and the value are left."""
+    """No policy gradient: only the entropy bonus and the value are left.
+
+    Not the pull towards the baked reader either: half of its thoughts are right, so it teaches.
+    """
 
     @staticmethod
     def terms(forward, batch, settings, coefficients):
         found = Reinforce.terms(forward, batch, settings, coefficients)
-        return found | {"policy": 0 * found["policy"]}
+        return found | {name: 0 * found[name] for name in ("policy", "reference_kl")}
 
 
 class Mistaken(Reinforce):
