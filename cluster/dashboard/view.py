@@ -193,8 +193,9 @@ def _metrics(outcome: Outcome) -> list[str]:
     names: set[str] = set()
     for trial in outcome.trials:
         if trial.results:
-            values = trial.results[-1].metrics.items()
-            names |= {n for n, v in values if isinstance(v, int | float) or v is None}
+            values = trial.results[-1].metrics
+            more = values.keys() - names
+            names |= {n for n in more if isinstance(values[n], int | float) or values[n] is None}
     return sorted(names)
 
 
