@@ -32,6 +32,8 @@ class ColumnConfig(AlgorithmConfig):
         self.create_env_on_local_worker = False
         self.add_default_connectors_to_learner_pipeline = False
         self.log_level = "ERROR"
+        # It polls in a thread, whose end every trial would wait for: half a second.
+        self.log_sys_usage = False
 
     def train_with(
         self,

@@ -3,6 +3,7 @@
 
 import json
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -55,6 +56,14 @@ def test_the_first_of_its_seeds_is_the_one_a_trial_of_one_seed_has(three, tmp_pa
     )
     assert SPREAD not in json.loads(alone.step()["metrics"])
     alone.cleanup()
+
+
+def test_it_leaves_no_thread_whose_end_the_next_trial_would_wait_for(tmp_path, local_ray):
+    before = set(threading.enumerate())
+    made = trial(tmp_path, 2)
+    made.step()
+    assert set(threading.enumerate()) <= before
+    made.cleanup()
 
 
 def test_one_seed_that_is_not_finite_loses_for_all(three):
