@@ -26,8 +26,8 @@ from envs.validation import InputError
 
 HEADS, SIZE = 4, 8
 """How many likenesses of two texts there are, and how many numbers of a word each is made of."""
-SCALE = 0.15
-"""Of a bag: with it words are learnt slowly. At 4 times this rate they are learnt by heart."""
+SCALE = 0.3
+"""Of a bag: how quickly words are learnt beside everything else."""
 INSTRUCTION, PAGE, CANDIDATES = "obs.instruction", "obs.page", "obs.candidates"
 KINDS, FIGURES, CONTEXT = "obs.kinds", "obs.figures", "obs.context"
 TEXTS = (INSTRUCTION, PAGE, CANDIDATES)
@@ -52,7 +52,7 @@ class Scorer(PolicyModule):
         size += sum(int(space.shape[-1]) for space in others)
         # Small enough (131,072 numbers for 4,096 words) for a dense Adam to cost next to nothing,
         # and large numbers: Adam's steps, which know no size, then move a word slowly.
-        self.table = nn.Parameter(torch.empty(words, HEADS * SIZE).normal_())
+        self.meanings = nn.Parameter(torch.empty(words, HEADS * SIZE).normal_())
         self.ask, self.offer = (nn.Linear(HEADS * SIZE, HEADS * SIZE, bias=False) for _ in range(2))
         for layer in (self.ask, self.offer):
             nn.init.eye_(layer.weight)
@@ -131,14 +131,14 @@ class Scorer(PolicyModule):
 
     def _found(self, words: Tensor, owner: Tensor, count: int) -> Tensor:
         """Which words [count, words] each owner has."""
-        found = words.new_zeros(count, len(self.table), dtype=torch.bool)
+        found = words.new_zeros(count, len(self.meanings), dtype=torch.bool)
         found[owner, words] = True
         return found
 
     def _bag(self, words: Tensor, owner: Tensor, count: int) -> Tensor:
         """Words [S] in the order of their owners -> the sum of what they mean [count, width]."""
         starts = nn.functional.pad(torch.bincount(owner, minlength=count).cumsum(0), (1, 0))[:-1]
-        return SCALE * nn.functional.embedding_bag(words, self.table, starts, mode="sum")
+        return SCALE * nn.functional.embedding_bag(words, self.meanings, starts, mode="sum")
 
 
 def _listed(texts: Tensor) -> tuple[Tensor, Tensor]:

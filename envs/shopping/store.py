@@ -40,8 +40,9 @@ class Source:
     """At most so many words (and pairs of words) of a text are observed."""
     vocabulary: Annotated[int, Between(256, 32_768)] = 4096
     """How many different words are told apart."""
-    min_texts: Annotated[int, AtLeastOne] = 20
-    """Words in fewer texts are not observed: they would only name products."""
+    min_texts: Annotated[int, AtLeastOne] = 5
+    """Words in fewer texts are not observed: they would only name products. At 20 half of what
+    instructions call the options by would be lost."""
     data: str = ""
     """A folder with WebShop's files; empty: a generated catalogue."""
     human: bool = False
@@ -130,7 +131,7 @@ def store_of(source: Source) -> Store:
 _VALUE_SLOTS = 18
 """Option values that a page has room for at least: as many as any generated product has, so that
 all generated catalogues have the same actions."""
-_HEARD = 2_000
+_HEARD = 10_000
 """Training instructions whose words count for the vocabulary."""
 
 

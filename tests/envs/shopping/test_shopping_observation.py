@@ -13,9 +13,11 @@ from shop_visits import visit, walk
 
 from envs import random
 from envs.shopping import agents, observation, texts
+from envs.shopping.lexicon import DEPARTMENTS, OPTIONS
 from envs.shopping.observation import CONTEXT, FIGURES
 from envs.shopping.pages import BUY, LISTED, PREV
 from envs.shopping.shopping import Params, Shopping
+from envs.shopping.store import store_of
 
 
 def test_shares_of_common_words_equal_counting_them(world):
@@ -114,6 +116,19 @@ def test_rare_words_have_no_number_and_words_keep_theirs():
     assert len(words.encode("Red shoes")) == 3 and words.encode("blue") == []
     other = texts.Vocabulary(["red hat"] * 3, 4096, min_texts=2)
     assert other.encode("red")[0] == words.encode("red")[0]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_way_to_say_something_can_be_read(seed, cache):
+    source = Params(seed=seed, goals=10).source
+    store = store_of(source)
+    about = source.vocabulary, source.min_texts
+    vocabulary = texts.vocabulary_of(store.products, store.heard, *about)
+    wishes = [term for department in DEPARTMENTS for term in department.attributes]
+    for term in (*wishes, *(value for values in OPTIONS.values() for value in values)):
+        for phrase in (term.name, term.shown, *term.asked):
+            single = phrase.replace("'", "").split()
+            assert [word for word in single if not vocabulary.encode(word)] == [], phrase
 
 
 def test_splits_are_seen_in_the_same_words(cache):
