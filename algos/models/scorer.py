@@ -28,6 +28,8 @@ HEADS, SIZE = 4, 8
 """How many likenesses of two texts there are, and how many numbers of a word each is made of."""
 SCALE = 0.3
 """Of a bag: how quickly words are learnt beside everything else."""
+MET, OPEN = 1, 2
+"""Of a word of an instruction: the page has it, or not yet; 0 is a word that it does not have."""
 INSTRUCTION, PAGE, CANDIDATES = "obs.instruction", "obs.page", "obs.candidates"
 KINDS, FIGURES, CONTEXT = "obs.kinds", "obs.figures", "obs.context"
 TEXTS = (INSTRUCTION, PAGE, CANDIDATES)
@@ -116,24 +118,21 @@ class Scorer(PolicyModule):
         instruction does not have.
         """
         asked, whose = _listed(batch[INSTRUCTION])
-        said = self._found(asked, whose, len(batch[INSTRUCTION]))
-        unmet = said
+        count = len(batch[INSTRUCTION])
+        said = asked.new_zeros(count, len(self.meanings), dtype=torch.uint8)
+        said[whose, asked] = OPEN
         if PAGE in batch:
-            unmet = said & ~self._found(*_listed(batch[PAGE]), len(said))
-        is_unmet = unmet[whose, asked]
-        wanted = self._bag(asked[is_unmet], whose[is_unmet], len(said))[row]
+            read, by = _listed(batch[PAGE])
+            said[by, read] = said[by, read].clamp_max(MET)
+        is_open = said[whose, asked] == OPEN
+        wanted = self._bag(asked[is_open], whose[is_open], count)[row]
         offered, whose = _listed(batch[CANDIDATES][row, place])
-        is_met, is_new = unmet[row[whose], offered], ~said[row[whose], offered]
+        found = said[row[whose], offered]
+        is_met, is_new = found == OPEN, found == 0
         wanted = wanted - self._bag(offered[is_met], whose[is_met], len(row))
         new = self._bag(offered[is_new], whose[is_new], len(row))
         like = (self.ask(wanted) * self.offer(new)).view(-1, HEADS, SIZE).sum(-1) / SIZE**0.5
         return torch.cat([like, like.sum(-1, keepdim=True)], -1)
-
-    def _found(self, words: Tensor, owner: Tensor, count: int) -> Tensor:
-        """Which words [count, words] each owner has."""
-        found = words.new_zeros(count, len(self.meanings), dtype=torch.bool)
-        found[owner, words] = True
-        return found
 
     def _bag(self, words: Tensor, owner: Tensor, count: int) -> Tensor:
         """Words [S] in the order of their owners -> the sum of what they mean [count, width]."""

@@ -99,7 +99,8 @@ def result(algo: str, settings: Any, steps: int, seed: int) -> dict[str, float]:
     own = played(judged, agent)
     found = {name: own[name] for name in ("score", "success", "length", "bought")}
     found["rule"] = ruled()["score"]
-    for name, other in (("same_type", shuffled(judged, True)), ("any_type", shuffled(judged, False))):
+    for name in ("same_type", "any_type"):
+        other = shuffled(judged, name == "same_type")
         found[name] = played(judged, agent, other)["score"]
         found[f"rule_{name}"] = ruled(other)["score"]
     found |= {"training": float(np.mean(curve[-5:])), "steps": built.env_steps}
