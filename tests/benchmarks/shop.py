@@ -35,7 +35,7 @@ FIRST_STAGE = 0.2
 """The share of the steps in which A*-PO estimates V*."""
 PLAIN = {
     **{"model": "scorer", "activation": "relu", "gamma": 0.98, "lam": 0.95, "num_envs": 128},
-    **{"rollout_length": 16, "minibatch_size": 512, "lr": 1e-3, "lr_schedule": "linear"},
+    **{"rollout_length": 16, "minibatch_size": 512, "lr": 3e-3, "lr_schedule": "linear"},
     **{"lr_end": 1e-4, "grad_clip": 1.0, "entropy_coef": 0.01, "warm_start": "explorer"},
     **{"warm_start_episodes": 1500, "warm_start_epochs": 12},
 }
