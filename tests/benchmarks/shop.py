@@ -6,7 +6,8 @@ policies are (``--steps 150000 --seeds 0 1 2 --only ppo``; A*-PO's first stage c
 each policy play 500 goals for families it was never trained on, greedily. Then it is paid for other
 goals than it is told, of the same type of product (``same_type``) and of any (``any_type``): what
 is left has not come from reading. CPU minutes are those of collecting and learning, in one process
-and one thread. The last line is one JSON object.
+and one thread, and a search is one that was not made before. ``--products 100000`` asks the same of
+a larger shop. The last line is one JSON object.
 """
 
 import argparse
@@ -45,7 +46,7 @@ as many optimiser steps for each step of the environment come from smaller batch
 
 def arms() -> dict[str, tuple[str, Any]]:
     """Name -> algorithm and settings."""
-    regression, clipped, ppo = (load_job(name) for name in ("shop", "shop-clipped", "shop-ppo"))
+    regression, clipped, ppo = (load_job(name) for name in ("shop-astar", "shop-clipped", "shop"))
     return {
         "astar_po regression": (regression.algo, regression.settings),
         "astar_po clipped": (clipped.algo, clipped.settings),
@@ -59,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--steps", type=int, default=150_000, help="of the environment")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--products", type=int, default=1000, help="of a catalogue")
     parser.add_argument("--only", default="", help="algorithms with this in their names")
     asked = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -68,17 +70,17 @@ def main() -> None:
         for seed in asked.seeds:  # whoever stops it early has whole comparisons
             for name, (algo, settings) in arms().items():
                 if asked.only in name:
-                    figures = result(algo, settings, asked.steps, seed)
+                    figures = result(algo, settings, asked, seed)
                     found.setdefault(name, []).append(figures)
                     told = ", ".join(f"{n} {value:.3f}" for n, value in figures.items())
                     print(f"{name}, seed {seed}: {told}", flush=True)
     print(json.dumps({name: summary(seeds) for name, seeds in found.items()}))
 
 
-def result(algo: str, settings: Any, steps: int, seed: int) -> dict[str, float]:
+def result(algo: str, settings: Any, asked: argparse.Namespace, seed: int) -> dict[str, float]:
     """What is reached on held-out goals after so many steps, and what they cost."""
-    job = load_job("shop")
-    kwargs = {**job.env_kwargs, "seed": seed}
+    job, steps = load_job("shop"), asked.steps
+    kwargs = {**job.env_kwargs, "seed": seed, "products": asked.products}
     if hasattr(settings, "reference_samples"):
         starts = int(FIRST_STAGE * steps / (settings.reference_samples * LENGTH))
         settings = dataclasses.replace(settings, starts=starts)
@@ -105,7 +107,21 @@ def result(algo: str, settings: Any, steps: int, seed: int) -> dict[str, float]:
         found[f"rule_{name}"] = ruled(other)["score"]
     found |= {"training": float(np.mean(curve[-5:])), "steps": built.env_steps}
     built.stop()
-    return found | {"cpu_minutes": minutes}
+    return found | {
+        "cpu_minutes": minutes,
+        "steps_per_cpu_s": found["steps"] / (60 * minutes),
+        "search_ms": search_ms(judged),
+    }
+
+
+def search_ms(world: Any) -> float:
+    """What it costs to search for an instruction, the median of a hundred."""
+    found = []
+    for goal in world.store.goals[:100]:
+        started = clock()
+        world.store.engine.search(goal.instruction)
+        found.append(1e3 * (clock() - started))
+    return float(np.median(found))
 
 
 def played(world: Any, agent: Any, paid: Any = None) -> dict[str, float]:
