@@ -2,7 +2,7 @@
 """Which algorithm learns to shop best from equally many steps: the shop's presets and REINFORCE.
 
 ``PYTHONPATH=.:tests python -m benchmarks.shop`` trains each on three catalogues, seeded as the
-policies are (``--steps 150000 --seeds 0 1 2 --only ppo``; A*-PO's first stage counts), and lets
+policies are (``--steps 1200000 --seeds 0 1 2 --only ppo``; A*-PO's first stage counts), and lets
 each policy play 500 goals for families it was never trained on, greedily. Then it is paid for other
 goals than it is told, of the same type of product (``same_type``) and of any (``any_type``): what
 is left has not come from reading. CPU minutes are those of collecting and learning, in one process
@@ -58,7 +58,7 @@ def arms() -> dict[str, tuple[str, Any]]:
 def main() -> None:
     """Train, play, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--steps", type=int, default=150_000, help="of the environment")
+    parser.add_argument("--steps", type=int, default=1_200_000, help="of the environment")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--products", type=int, default=1000, help="of a catalogue")
     parser.add_argument("--only", default="", help="algorithms with this in their names")
