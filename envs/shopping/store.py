@@ -41,8 +41,7 @@ class Source:
     vocabulary: Annotated[int, Between(256, 32_768)] = 4096
     """How many different words are told apart."""
     min_texts: Annotated[int, AtLeastOne] = 5
-    """Words in fewer texts are not observed: they would only name products. At 20 half of what
-    instructions call the options by would be lost."""
+    """Words in fewer texts are not observed: they would only name products."""
     data: str = ""
     """A folder with WebShop's files; empty: a generated catalogue."""
     human: bool = False
@@ -132,7 +131,8 @@ _VALUE_SLOTS = 18
 """Option values that a page has room for at least: as many as any generated product has, so that
 all generated catalogues have the same actions."""
 _HEARD = 10_000
-"""Training instructions whose words count for the vocabulary."""
+"""Training instructions whose words count for the vocabulary: so many that every way to ask for an
+option is in enough of them."""
 
 
 def _stocked(source: Source) -> tuple[Sequence[Product], Callable[[Split, int], list[Goal]]]:
