@@ -7,6 +7,7 @@ head and the same weights as training did. Loading reads JSON and safetensors an
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,8 +29,17 @@ from envs.validation import InputError
 FORMAT = 1
 
 
-def save_policy(algorithm: ColumnAlgorithm, algo: str, directory: Path) -> None:
-    """Write what acting needs: ``policy.json`` and ``weights.safetensors``."""
+def save_policy(
+    algorithm: ColumnAlgorithm,
+    algo: str,
+    directory: Path,
+    evaluation_env_kwargs: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what acting needs: ``policy.json`` and ``weights.safetensors``.
+
+    ``evaluation_env_kwargs`` are the environment's arguments by which it is to be judged, where
+    they differ from those of training.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     assert algorithm.learner_group is not None and algorithm.spaces is not None  # noqa: S101
     config: Any = algorithm.config
@@ -42,6 +52,7 @@ def save_policy(algorithm: ColumnAlgorithm, algo: str, directory: Path) -> None:
         "algo": algo,
         "env": config.env,
         "env_kwargs": dict(config.env_config),
+        "evaluation_env_kwargs": dict(evaluation_env_kwargs or {}),
         "settings": asdict(config.settings),
         "iteration": algorithm.iteration,
         "observation_space": gym_space_to_dict(observation),
@@ -64,6 +75,16 @@ class Policy:
         self.module, self.about = module, about
         self.observation_space: spaces.Space[Any] = module.observation_space
         self.action_space: spaces.Space[Any] = module.action_space
+
+    @property
+    def judged_by(self) -> dict[str, Any]:
+        """The environment's arguments that differ from training wherever this policy is judged."""
+        return self.about.get("evaluation_env_kwargs", {})  # checkpoints of old have none
+
+    @property
+    def judged_in(self) -> dict[str, Any]:
+        """All arguments of the environment there."""
+        return self.about["env_kwargs"] | self.judged_by
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> Policy:

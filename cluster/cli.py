@@ -103,7 +103,8 @@ class Evaluate:
     seed: int = 0
     """The first of those seeds; training never uses them."""
     env_kwargs: dict[str, str] = field(default_factory=dict[str, str])
-    """Arguments of the environment that differ from training: `--env-kwargs largest 12`."""
+    """Arguments of the environment that differ from those its job evaluates with:
+    `--env-kwargs largest 12`."""
     scm: str = ""
     """Of a causal environment: the model or family to compare on, by name or file (my_scm.yaml)."""
     matrix: str = ""

@@ -106,7 +106,8 @@ def evaluate(
 ) -> Answer:
     """A checkpoint beside random and the family's simple rules, on the same seeds.
 
-    ``changed`` are arguments of the environment that differ from training, as YAML.
+    ``changed`` are arguments of the environment, as YAML, that differ from those that the policy's
+    job evaluates with (its ``evaluation_env_kwargs``: goals or matrices never trained on, say).
     """
     from algos.policy import Policy
     from tune_jobs.evaluate import better_share, choosing
@@ -129,16 +130,20 @@ def evaluate(
     if about["env"].endswith("EdgeSelection-v0"):
         from cluster.solver_tables import prepared
 
-        show = prepared(policy, about["env_kwargs"] | arguments, found, seed, checkpoint)
+        show = prepared(policy, policy.judged_in | arguments, found, seed, checkpoint)
     figures = {name: summary(e) for name, e in found.items()}
     better = better_share(found["policy"], found["random"], score)
     console.print(_compared(figures, f"{count(episodes, 'episode')} from seed {seed}"))
     console.print(f"Better than random on {better:.0%} of the seeds.")
+    unlike = policy.judged_by | arguments
+    if unlike:
+        told = ", ".join(f"{name} {value}" for name, value in unlike.items())
+        console.print(f"Unlike in training: {told}.")
     return (show(console) if show else {}) | {
         "checkpoint": str(checkpoint),
         "episodes": episodes,
         "seed": seed,
-        "env_kwargs": arguments,
+        "env_kwargs": unlike,
         "score": score.removeprefix("-"),
         "policy": plain(figures.pop("policy")),
         "baselines": plain(figures),

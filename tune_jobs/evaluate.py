@@ -122,7 +122,7 @@ def evaluate(
         policy: what is evaluated.
         episodes: how many seeds.
         seed: the first of them.
-        changed: arguments of the environment that differ from those of training.
+        changed: arguments of the environment that differ from those that it is to be judged by.
         quick: whether baselines that take much longer than the policy are left out.
         beside: whether anything but the sampled policy is run.
 
@@ -136,7 +136,7 @@ def evaluate(
         raise InputError(
             f"Evaluation seeds must lie below {TRAINING_SEED}; training uses the rest."
         )
-    env, env_kwargs = policy.about["env"], policy.about["env_kwargs"] | dict(changed or {})
+    env, env_kwargs = policy.about["env"], policy.judged_in | dict(changed or {})
     _check_fits(policy, env, env_kwargs)
     generator = torch.Generator().manual_seed(seed)
     players: dict[str, Act] = {
@@ -169,7 +169,7 @@ def held_out(policy: Policy, job: Job) -> dict[str, float]:
     flatter.
     """
     seed, episodes = job.evaluation_seed + 2 * job.evaluation_episodes, job.held_out_episodes
-    env, env_kwargs = policy.about["env"], policy.about["env_kwargs"] | job.evaluation_env_kwargs
+    env, env_kwargs = policy.about["env"], policy.judged_in
     generator, world = torch.Generator().manual_seed(seed), world_of(env, env_kwargs, policy)
 
     def act(state: Any, observations: Any, keys: Any) -> Any:
@@ -221,9 +221,8 @@ def choosing(scm: str, env: str, trained_in: Mapping[str, Any] | None = None) ->
 def evaluate_checkpoint(job: Job, directory: Path, trial: str, checkpoint: str) -> EvaluationRow:
     """The evaluation of a run's checkpoint as an event row."""
     policy = Policy.load(directory / checkpoint)
-    changed = job.evaluation_env_kwargs
-    found, summary, score = evaluate(policy, job.evaluation_episodes, job.evaluation_seed, changed)
-    world = world_of(policy.about["env"], policy.about["env_kwargs"] | changed, policy)
+    found, summary, score = evaluate(policy, job.evaluation_episodes, job.evaluation_seed)
+    world = world_of(policy.about["env"], policy.judged_in, policy)
     names = world.choice_names if world else ()
     return EvaluationRow(
         trial=trial,

@@ -21,8 +21,8 @@ def play_final(job: Job, directory: Path, trial: str, checkpoint: str) -> FinalR
     Where no single episode has that metric, the environment's own score decides.
     """
     seed = job.evaluation_seed + job.evaluation_episodes
-    policy, changed = Policy.load(directory / checkpoint), job.evaluation_env_kwargs
-    found, _, own = evaluate(policy, job.evaluation_episodes, seed, changed, beside=False)
+    policy = Policy.load(directory / checkpoint)
+    found, _, own = evaluate(policy, job.evaluation_episodes, seed, beside=False)
     metric, mode = job.metric, job.mode
     if metric not in found["policy"].metrics:
         metric, mode = own.removeprefix("-"), "min" if own.startswith("-") else "max"

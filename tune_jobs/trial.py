@@ -139,9 +139,12 @@ class Trial(tune.Trainable):
         """What the policy does on held-out seeds, loaded as everybody will load it."""
         with tempfile.TemporaryDirectory() as folder:
             directory = Path(folder)
-            save_policy(agent, self.job.algo, directory / "policy")
+            self._save_policy(agent, directory)
             write_manifest(directory)
             return held_out(Policy.load(directory), self.job)
+
+    def _save_policy(self, agent: Any, checkpoint: Path) -> None:
+        save_policy(agent, self.job.algo, checkpoint / "policy", self.job.evaluation_env_kwargs)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the best agent's policy, all states, what only the trial knows, the manifest."""
@@ -150,7 +153,7 @@ class Trial(tune.Trainable):
             agent.save_to_path(directory / _state(place))
         sign = -1 if self.job.mode == "min" else 1
         order = [sign * s if math.isfinite(s) else -math.inf for s in self.scores]
-        save_policy(self.agents[int(np.argmax(order))], self.job.algo, directory / "policy")
+        self._save_policy(self.agents[int(np.argmax(order))], directory)
         own = {"trained_s": self.trained_s, "scores": self.scores}
         own |= {"trial": self.number, "drawn": self.drawn}
         (directory / PROGRESS).write_text(json.dumps(own))

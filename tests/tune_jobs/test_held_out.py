@@ -111,3 +111,26 @@ def test_a_single_run_ends_when_held_out_episodes_get_no_better_and_gives_the_be
     assert scores[at - 1] == max(saved)
     assert answer(done)["metrics"]["score"] == max(saved), "what it tells is of what it kept"
     assert not any(isinstance(row, EvaluationRow) for row in rows)
+
+
+def test_evaluate_judges_a_policy_in_the_environment_of_its_jobs_evaluation(tmp_path):
+    """Not in that of its training, whose goals or models it may know by heart."""
+    (tmp_path / "job.yaml").write_text(
+        json.dumps(CAUSAL | {"algo": "ppo", "evaluation_env_kwargs": {"interventions": 7}})
+    )
+    done = rungwise(
+        *("train", "job.yaml", "--iterations", 1, "--evaluation-episodes", 8, "--cpus", 1),
+        *("--out", "run", "--json"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    (compared,) = (
+        r for r in read(tmp_path / "run" / "events.jsonl") if isinstance(r, EvaluationRow)
+    )
+    evaluate = ("evaluate", answer(done)["checkpoint"], "--episodes", 8, "--json")
+    told = answer(rungwise(*evaluate, cwd=tmp_path))
+    assert told["env_kwargs"] == {"interventions": 7}
+    assert told["policy"] == pytest.approx(compared.policy)
+    other = answer(rungwise(*evaluate, "--env-kwargs", "interventions", 3, cwd=tmp_path))
+    assert other["env_kwargs"] == {"interventions": 3}
+    assert other["baselines"]["random"]["mean"] > told["baselines"]["random"]["mean"]
