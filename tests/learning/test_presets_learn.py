@@ -81,7 +81,7 @@ def test_the_causal_ace_preset_keeps_its_interventions_diverse(seed, tmp_path):
         f"{saved:.0%} saved, median excess risk {median:.3f}"
     )
     assert told["end_reason"] == "plateau"
-    assert x2 < 0.5 and x4 > 0.1 and x5 > 0.1  # of X4 the post-mortem asks 15 %: not reached yet
+    assert x2 < 0.5 and x4 > 0.1 and x5 > 0.1  # of X4 15 % are asked, 13 to 19 come
     assert np.mean(useful) > 0.5
     assert saved > 0.8
     assert median <= 0.1
