@@ -3,6 +3,7 @@
 
 import resource
 
+import numpy as np
 import pytest
 
 pytest.importorskip("tantivy", reason="the extra [shop] is not installed")
@@ -10,6 +11,9 @@ pytest.importorskip("transformers", reason="the extra [lm] is not installed")
 
 from command_line import answer, rungwise
 
+from algos.policy import Policy
+from envs import random
+from tune_jobs.evaluate import world_of
 from tune_jobs.events import ResultRow, read
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -27,14 +31,33 @@ def test_the_tiny_language_model_shops_better_after_a_whole_run_than_at_its_star
     rows = [r for r in read(tmp_path / "run" / "events.jsonl") if isinstance(r, ResultRow)]
     scores = [row.metrics["score"] for row in rows]
     before, after = (sum(part) / 5 for part in (scores[:5], scores[-5:]))
-    learning = sum(row.metrics["learn_s"] for row in rows)
+    collecting, learning = (sum(row.metrics[n] for row in rows) for n in ("sample_s", "learn_s"))
+    steps = sum(row.metrics["env_steps_per_s"] * row.metrics["iteration_s"] for row in rows)
+    checkpoint = tmp_path / answer(done)["checkpoint"]
+    policy = Policy.load(checkpoint)
+    tokens, epochs = steps * tokens_of_a_step(policy), policy.about["settings"]["epochs"]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
     print(
         f"\nscore {before:.1f} to {after:.1f} (means of 5 iterations), first {scores[0]:.1f}; "
-        f"{rows[-1].metrics['env_steps']:.0f} steps, learning {learning:.0f} s, largest process "
-        f"{peak:.0f} MiB"
+        f"{steps:.0f} steps of {tokens / steps:.0f} tokens, {tokens / collecting:.0f} tokens/s "
+        f"collecting, {epochs * tokens / learning:.0f} learning, largest process {peak:.0f} MiB"
     )
     assert after > before + 4 and after > scores[0]
-    saved = tmp_path / answer(done)["checkpoint"] / "policy" / "language_model"
+    saved = checkpoint / "policy" / "language_model"
     model = transformers.AutoModelForCausalLM.from_pretrained(saved)
     assert model.num_parameters() < 200_000
+
+
+def tokens_of_a_step(policy) -> float:
+    """How many tokens a policy reads for one step, prompt and candidates, over 64 episodes."""
+    world = world_of(policy.about["env"], policy.judged_in, policy)
+    assert world is not None
+    state, observation = world.reset(random.keys(0, 64))
+    alive, read = np.ones(64, bool), []
+    while alive.any():
+        legal = observation["candidates"] * observation["mask"][..., None]
+        read += ((observation["prompt"] > 0).sum(1) + (legal > 0).sum((1, 2)))[alive].tolist()
+        moved = world.step(state, policy.act_batch(observation))
+        alive &= ~(moved.terminated | moved.truncated)
+        state, observation = moved.state, moved.observation
+    return float(np.mean(read))
