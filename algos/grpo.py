@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -33,6 +33,10 @@ class GRPOSettings(EpisodeSettings):
     """Discount of the next step's reward."""
     clip: Annotated[float, Positive] = 0.2
     """How far the probability ratio may move before it earns nothing more."""
+    supervision: Literal["outcome", "process"] = "outcome"
+    """`outcome`: all steps of an episode share what its return is worth in the group; `process`:
+    what follows a step is compared with what follows the same step of the others, for rewards that
+    come step by step."""
     scale_advantages: bool = True
     """Divide by the group's standard deviation; false is Dr. GRPO (Liu et al. 2025)."""
     reference_kl_coef: Annotated[float, NonNegative] = 0.0
@@ -68,16 +72,19 @@ class GRPO(ColumnAlgorithm):
 
     @staticmethod
     def credit(rollout: Rollout, settings: GRPOSettings) -> Columns:
-        """Every step of an episode gets the episode's advantage in its group.
+        """What follows each step, or all of its episode, compared with that of its group.
 
-        Each row of an action that has rewards of its own gets its advantage over the same row of
-        the others.
+        Each row of an action that has rewards of its own is compared with the same row of the
+        others. Process supervision compares returns to go, where the paper (section 4.1.3) sums
+        normalised rewards: what all of a group gain with time is then nobody's merit.
         """
         s = settings
-        groups = rollout.returns(s.gamma).reshape(-1, s.group_size)
-        rows = rollout.row_returns(s.gamma)
+        judged = len(rollout.rewards) if s.supervision == "process" else 1
+        following = rollout.returns_to_go(s.gamma)[:judged]
+        groups = following.reshape(judged, -1, s.group_size)
+        rows = rollout.row_returns_to_go(s.gamma)
         if rows is not None:
-            rows = rows.reshape(-1, s.group_size, rows.shape[1]).swapaxes(1, 2)
+            rows = rows[:judged].reshape(*groups.shape, -1).swapaxes(2, 3)
             rows = group_advantages(rows, scale=s.scale_advantages)
         advantages = group_advantages(groups, scale=s.scale_advantages)
         return rollout.compared(advantages, has_signal(groups), rows)

@@ -110,9 +110,10 @@ class Reinforce(ColumnAlgorithm):
             # Nothing is bootstrapped from a value that nobody learns.
             returns = returns_to_go(r.rewards, np.zeros_like(r.following), r.done, s.gamma)
             return r.rows(advantages=returns, returns=returns, **r.row_advantages(returns))
-        groups, rows = r.returns(s.gamma).reshape(-1, s.group_size), r.row_returns(s.gamma)
+        groups = r.returns(s.gamma).reshape(1, -1, s.group_size)
+        rows = r.row_returns_to_go(s.gamma)
         if rows is not None:  # each row is compared with the same row of other episodes
-            rows = _baselined(rows.reshape(-1, s.group_size, rows.shape[1]).swapaxes(1, 2), s)
+            rows = _baselined(rows[0].reshape(*groups.shape, -1).swapaxes(2, 3), s)
         return r.compared(_baselined(groups, s), has_signal(groups), rows)
 
     @staticmethod

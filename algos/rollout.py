@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from algos.advantages import normalised
+from algos.advantages import normalised, returns_to_go
 from algos.columns import Columns, Ragged
 
 Array = np.ndarray[Any, Any]
@@ -69,19 +69,20 @@ class Rollout:
     def compared(
         self, advantages: Array, signal: Array, row_advantages: Array | None = None
     ) -> Columns:
-        """Rows where each episode was compared with its group's, and all its steps count alike.
+        """Rows where each copy was compared with its group's.
 
-        advantages ``[P, G]`` and whether a group had anything to tell, ``[P]``, for P G copies;
-        ``[P, R, G]`` where each row of an action was compared with its like.
+        advantages ``[T, P, G]`` and whether a group had anything to tell, ``[T, P]``, for P G
+        copies; ``[T, P, R, G]`` where each row of an action was compared with its like. A T of 1:
+        all steps of an episode count alike.
         """
-        shape = self.rewards.shape
-        told = np.repeat(signal, advantages.shape[1])
+        steps, shape = len(advantages), self.rewards.shape
+        told = np.repeat(signal, advantages.shape[-1], axis=1)
         by_row: dict[str, Array] = {}
         if row_advantages is not None:
-            copies = row_advantages.swapaxes(1, 2).reshape(shape[1], -1)
-            by_row["row_advantages"] = np.broadcast_to(copies, (*shape, copies.shape[1]))
+            copies = row_advantages.swapaxes(2, 3).reshape(steps, shape[1], -1)
+            by_row["row_advantages"] = np.broadcast_to(copies, (*shape, copies.shape[2]))
         return self.rows(
-            advantages=np.broadcast_to(advantages.reshape(-1), shape),
+            advantages=np.broadcast_to(advantages.reshape(steps, -1), shape),
             signal=np.broadcast_to(told, shape),
             **by_row,
         )
@@ -101,12 +102,17 @@ class Rollout:
         weights = np.float32(gamma) ** np.arange(len(self.rewards), dtype=np.float32)
         return np.where(self.valid, self.rewards * weights[:, None], 0).sum(0)
 
-    def row_returns(self, gamma: float) -> Array | None:
-        """The same for each row ``[B, R]``; None if rows have no rewards."""
+    def returns_to_go(self, gamma: float) -> Array:
+        """Discounted sum of the rewards from each step of a copy's episode on ``[T, B]``."""
+        rewards = np.where(self.valid, self.rewards, np.float32(0))
+        return returns_to_go(rewards, np.zeros_like(rewards), self.done, gamma)
+
+    def row_returns_to_go(self, gamma: float) -> Array | None:
+        """The same for each row ``[T, B, R]``; None if rows have no rewards."""
         if "row_reward" not in self.columns:
             return None
-        weights = np.float32(gamma) ** np.arange(len(self.rewards), dtype=np.float32)
-        return np.einsum("t,tb,tbr->br", weights, self.valid, self.columns["row_reward"])
+        rewards = np.where(self.valid[..., None], self.columns["row_reward"], np.float32(0))
+        return returns_to_go(rewards, np.zeros_like(rewards), self.done[..., None], gamma)
 
 
 def normalised_advantages(rows: Columns) -> Columns:

@@ -56,6 +56,37 @@ def test_without_the_scale_and_with_a_discount():
     assert rows["advantages"].tolist() == [0.5, -0.5, -1, 1, 0.5, -1, 1, -1, 1]
 
 
+@pytest.mark.parametrize("scale", [False, True])
+def test_under_process_supervision_a_step_is_judged_by_what_follows_it(scale):
+    T, P, G, gamma = 5, 3, 4, 0.9
+    rng = np.random.default_rng(0)
+    lived = rollout(rng.normal(size=(T, P * G)), rng.random((T, P * G)) < 0.2)
+    chosen = {"supervision": "process", "scale_advantages": scale, "gamma": gamma}
+    settings = small.settings("grpo", num_envs=P * G, group_size=G, **chosen)
+    expected = []
+    for t in range(T):
+        follow = [
+            sum(gamma ** (s - t) * lived.rewards[s, b] for s in range(t, T) if lived.valid[s, b])
+            for b in range(P * G)
+        ]
+        for b in range(P * G):
+            group = follow[b // G * G : (b // G + 1) * G]
+            deviation = np.std(group, ddof=1) + 1e-4 if scale else 1
+            if lived.valid[t, b]:
+                expected.append((follow[b] - np.mean(group)) / deviation)
+    rows = GRPO.credit(lived, settings)
+    assert not lived.valid.all()
+    np.testing.assert_allclose(rows["advantages"], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_at_an_episodes_first_step_process_and_outcome_agree_and_later_the_past_counts_no_more():
+    # Step 1 on: copy 0 still gets 2, copy 1 has ended; copies 2 and 3 get 3 and 0, then 2 and 0.
+    process = small.settings("grpo", supervision="process", scale_advantages=False)
+    rows = GRPO.credit(BY_HAND, process)
+    assert rows["advantages"].tolist() == [1, -1, 0, 0, 1, 1.5, -1.5, 1, -1]
+    assert rows["signal"].tolist() == [True, True, False, False] + [True] * 5
+
+
 def test_groups_without_a_signal_are_left_out_and_counted():
     settings = small.settings("grpo")
     rows, metrics = GRPO.prepare(GRPO.credit(BY_HAND, settings), settings)

@@ -87,6 +87,7 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
     },
     "grpo": {
         "clip": ({}, 0.05),
+        "supervision": ({}, "process"),
         "scale_advantages": ({}, False),
         "reference_kl_coef": ({}, 1.0),
         "reference_every": (REFERENCED, 1),

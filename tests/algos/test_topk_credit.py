@@ -65,6 +65,15 @@ def test_a_row_of_several_steps_is_credited_with_their_discounted_sum():
     np.testing.assert_allclose(found["row_advantages"], np.concatenate([one, one]), rtol=1e-6)
 
 
+def test_under_process_supervision_a_row_is_credited_with_what_follows():
+    chosen = {"num_envs": 3, "group_size": 3, "rollout_length": 8, "gamma": 0.5}
+    process = small.settings("grpo", scale_advantages=False, supervision="process", **chosen)
+    found = GRPO.credit(rollout(np.concatenate([ROW_REWARDS, 4 * ROW_REWARDS])), process)
+    one = np.array([[-5, 1], [-2, -8], [7, 7]]) / 3
+    expected = np.concatenate([3 * one, 4 * one])
+    np.testing.assert_allclose(found["row_advantages"], expected, rtol=1e-6)
+
+
 def test_the_advantage_of_a_row_is_normalised_over_all_rows():
     rows = PPO.credit(rollout(), small.settings())
     rows, _ = PPO.prepare(rows, small.settings())

@@ -184,8 +184,8 @@ def in_rows(r, advantages):
 
 def groups_by_the_wrong_axis(r, s):
     groups = r.returns(s.gamma).reshape(s.group_size, -1)
-    advantages = group_advantages(groups, scale=True).reshape(-1, s.group_size)
-    return r.compared(advantages, np.ones(len(advantages), bool))
+    advantages = group_advantages(groups, scale=True).reshape(1, -1, s.group_size)
+    return r.compared(advantages, np.ones(advantages.shape[:2], bool))
 
 
 @pytest.mark.parametrize(
