@@ -37,9 +37,10 @@ class Source:
     goals: Annotated[int, AtLeastOne] = 10_000
     """How many goals are generated; the original's files say how many they have."""
     words: Annotated[int, Between(8, 512)] = 48
-    """At most so many words (and pairs of words) of a text are observed."""
-    vocabulary: Annotated[int, Between(256, 32_768)] = 4096
-    """How many different words are told apart."""
+    """At most so many words of a text are observed."""
+    vocabulary: Annotated[int, Between(256, 32_768)] = 8192
+    """How many numbers words are given, by hashing: ten times as many as there are words keep nine
+    in ten of them apart."""
     min_texts: Annotated[int, AtLeastOne] = 5
     """Words in fewer texts are not observed: they would only name products."""
     data: str = ""

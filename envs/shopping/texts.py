@@ -1,4 +1,4 @@
-"""Texts as rows of hashed words and pairs of words, for policies that read bags of words."""
+"""Texts as rows of hashed words, for policies that read bags of words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
@@ -23,9 +22,8 @@ DESCRIPTION_SEEN, FEATURES_SEEN = 1, 2
 
 
 def words(text: str) -> list[str]:
-    """The words of a text and its pairs of neighbouring words."""
-    single = re.findall(r"[a-z0-9]+", text.lower().replace("'", ""))
-    return [*single, *map(" ".join, pairwise(single))]
+    """The words of a text."""
+    return re.findall(r"[a-z0-9]+", text.lower().replace("'", ""))
 
 
 class Vocabulary:
