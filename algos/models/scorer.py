@@ -24,7 +24,7 @@ from algos.distributions import FORBIDDEN
 from algos.models.base import MASK, PolicyModule, initialised
 from envs.validation import InputError
 
-HEADS, SIZE = 4, 8
+HEADS, SIZE = 4, 16
 """How many likenesses of two texts there are, and how many numbers of a word each is made of."""
 SCALE = 0.3
 """Of a bag: how quickly words are learnt beside everything else."""
@@ -52,8 +52,8 @@ class Scorer(PolicyModule):
         others: list[Any] = [self.columns[n] for n in (FIGURES, CONTEXT) if n in self.columns]
         size = self.kinds + HEADS + 1
         size += sum(int(space.shape[-1]) for space in others)
-        # Small enough (131,072 numbers for 4,096 words) for a dense Adam to cost next to nothing,
-        # and large numbers: Adam's steps, which know no size, then move a word slowly.
+        # Small enough (half a million numbers for 8,192 words) for a dense Adam to cost next to
+        # nothing, and large numbers: Adam's steps, which know no size, then move a word slowly.
         self.meanings = nn.Parameter(torch.empty(words, HEADS * SIZE).normal_())
         self.ask, self.offer = (nn.Linear(HEADS * SIZE, HEADS * SIZE, bias=False) for _ in range(2))
         for layer in (self.ask, self.offer):
@@ -61,6 +61,8 @@ class Scorer(PolicyModule):
         config = self.model_config
         activation = nn.Tanh if config["activation"] == "tanh" else nn.ReLU
         self.policy = _perceptron((size, *config["hidden"]), activation, 0.01)
+        # Of the sum of likenesses: words that only the perceptron hears of are learnt more slowly.
+        self.direct = nn.Parameter(torch.tensor(0.1))
         critic = config["value_hidden"] or config["hidden"]
         self.critic = _perceptron((2 * size, *critic), activation, 1.0)
 
@@ -87,7 +89,8 @@ class Scorer(PolicyModule):
         legal = batch[MASK] > 0 if MASK in batch else batch[CANDIDATES].new_ones(N, K) > 0
         row, place = legal.nonzero(as_tuple=True)  # M legal candidates in all
         seen = self._seen(batch, row, place)
-        scores = seen.new_zeros(N, K).index_put((row, place), self.policy(seen)[:, 0])
+        score = self.policy(seen)[:, 0] + self.direct * seen[:, HEADS]
+        scores = seen.new_zeros(N, K).index_put((row, place), score)
         # The value of what the policy would do, beside what there is to do; it may not move either.
         seen, logits = seen.detach(), scores.detach().masked_fill(~legal, FORBIDDEN)
         likely = logits.softmax(-1)[row, place]

@@ -156,6 +156,16 @@ def test_only_words_that_an_instruction_leaves_open_are_compared_with_words_that
     assert (scores(1, 2, new=8)[0, [0, 2]] - before[0, [0, 2]]).abs().min() > 1e-4
 
 
+def test_words_are_learnt_even_where_the_perceptron_does_not_listen():
+    policy, seen = scorer(), columns()
+    with torch.no_grad():
+        for parameter in policy.policy.parameters():
+            parameter.zero_()
+    found = policy({name: torch.from_numpy(c) for name, c in seen.items()})
+    found["dist"].logp({"choice": torch.zeros(16, dtype=torch.int64)}).sum().backward()
+    assert (policy.meanings.grad != 0).any() and policy.direct.grad != 0
+
+
 def test_the_value_moves_neither_the_words_nor_the_policy():
     policy, seen = scorer(), columns()
     found = policy({name: torch.from_numpy(c) for name, c in seen.items()})
