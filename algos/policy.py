@@ -91,7 +91,7 @@ class Policy:
         """Load from a checkpoint directory.
 
         Raises:
-            InputError: not a checkpoint, a damaged one, or one of another format.
+            InputError: not a checkpoint, a damaged one, or one of another format or network.
         """
         directory = Path(checkpoint)
         if not (directory / "policy" / "policy.json").is_file():
@@ -115,7 +115,13 @@ class Policy:
             model_config=settings.model_config,
         )
         weights = load_file(directory / "policy" / "weights.safetensors")
-        module.set_state({name: tensor.numpy() for name, tensor in weights.items()})
+        try:
+            module.set_state({name: tensor.numpy() for name, tensor in weights.items()})
+        except ValueError as error:
+            raise InputError(
+                f"{directory} is of another version of the network {settings.model!r}, which this "
+                f"one cannot read: train it again. {error}"
+            ) from error
         return cls(module.eval(), about)
 
     def act(self, observation: Any, *, greedy: bool = True) -> Any:

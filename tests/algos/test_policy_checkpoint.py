@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import small
 import torch
+from safetensors.numpy import load_file, save_file
 
 from algos.checkpoint import DamagedCheckpoint, verify, write_manifest
 from algos.policy import Policy, save_policy
@@ -179,6 +180,18 @@ def test_a_checkpoint_of_another_format_is_refused_in_a_sentence(checkpoint):
     (checkpoint / "policy" / "policy.json").write_text(json.dumps(about | {"format": 99}))
     write_manifest(checkpoint)
     with pytest.raises(InputError, match="has checkpoint format 99; this version reads 1"):
+        Policy.load(checkpoint)
+
+
+@pytest.mark.parametrize("rename", [False, True])
+def test_weights_of_another_version_of_a_network_are_refused_in_a_sentence(checkpoint, rename):
+    place = checkpoint / "policy" / "weights.safetensors"
+    weights = load_file(place)
+    name, weight = weights.popitem()
+    changed = {f"{name}_old": weight} if rename else {name: np.concatenate([weight, weight])}
+    save_file(weights | changed, place)
+    write_manifest(checkpoint)
+    with pytest.raises(InputError, match=r"another version of the network 'set'.* train it again"):
         Policy.load(checkpoint)
 
 
