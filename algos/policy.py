@@ -45,7 +45,7 @@ def save_policy(
     config: Any = algorithm.config
     observation, action = algorithm.spaces["default_policy"]
     weights = algorithm.learner_group.get_weights()["default_policy"]
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(w)) for name, w in weights.items()}
+    tensors = {name: torch.from_numpy(np.asarray(w, order="C")) for name, w in weights.items()}
     save_file(tensors, directory / "weights.safetensors")
     about = {
         "format": FORMAT,

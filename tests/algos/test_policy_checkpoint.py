@@ -170,6 +170,19 @@ def test_verifying_all_of_a_checkpoint_looks_at_the_training_state_too(checkpoin
         verify(checkpoint)
 
 
+@pytest.mark.usefixtures("local_ray")
+def test_a_weight_that_is_a_single_number_keeps_its_shape(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNGWISE_CACHE", str(tmp_path / "cache"))
+    shop = {"products": 60, "goals": 20}
+    with small.algorithm("Shopping-v0", shop, model="scorer") as algorithm:
+        save_policy(algorithm, "ppo", tmp_path / "policy")
+        trained = algorithm.env_runner_group.local_env_runner.module.get_state()
+    write_manifest(tmp_path)
+    loaded = Policy.load(tmp_path).module.get_state()
+    assert loaded["direct"].shape == () and loaded.keys() == trained.keys()
+    assert all(np.array_equal(loaded[name], weight) for name, weight in trained.items())
+
+
 def test_a_directory_that_is_no_checkpoint_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(InputError, match=r"is not a checkpoint: it has no policy/policy\.json"):
         Policy.load(tmp_path)
