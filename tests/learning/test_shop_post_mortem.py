@@ -73,7 +73,8 @@ def test_the_shop_as_it_is_raises_neither_alarm():
                 settings=SETTINGS, iterations=40)  # fmt: skip
     rows, named, _ = watched(case, 0)
     assert len(rows) == case.iterations and not named
-    assert rows[-1]["success_rate"] > rows[0]["success_rate"]
+    rates = [row["success_rate"] for row in rows]  # an iteration's has a deviation of 0.03
+    assert np.mean(rates[-10:]) > np.mean(rates[:10])
 
 
 def watched(case, seed):
