@@ -1,7 +1,8 @@
 """Group relative policy optimisation (Shao et al. 2024): PPO's clip without a critic.
 
-Each start is lived through G times; an episode is worth its return compared with its group's. Read
-with ``advantages.py`` (the group's part) and ``losses.py`` (clip and KL).
+Each start is lived through G times; an episode is worth its return compared with its group's, or a
+step of it what follows, compared with the same step's. Read with ``advantages.py`` (the group's
+part) and ``losses.py`` (clip and KL).
 """
 
 from __future__ import annotations
