@@ -67,7 +67,7 @@ def summary(outcome: Outcome, seconds_left: float | None) -> str:
     parts = [f"{ended} of {max(outcome.job.trials, len(outcome.trials))} ended"]
     best = outcome.best
     if best is not None:
-        parts.append(f"best {measured(best.score)} (trial {best.id})")
+        parts.append(f"best {measured(outcome.best_score)} (trial {best.id})")
     parts.append(f"compute saved {percent(outcome.compute_saved)}")
     if seconds_left is not None:
         parts.append(f"about {duration(seconds_left)} left")

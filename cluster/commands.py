@@ -39,6 +39,7 @@ def tune(job: Job, out: Path | None, address: str, cpus: int | None, console: Co
         check_room(job, cpus)
     ready = prepared(job, directory)
     _announce(ready, cpus)
+    _warn_of_late_scores(ready)
     outcome = _watched(lambda listener: start(ready, directory, listener), address, cpus)
     return _told(outcome, directory, console)
 
@@ -75,7 +76,7 @@ def shortened(job: Job) -> Job:
     return replace(
         job,
         iterations=iterations,
-        grace=min(job.grace, iterations),
+        grace=max(1, min(job.grace, iterations - 1)),  # later there would be no rung
         evaluation_episodes=min(job.evaluation_episodes, QUICK_EPISODES),
     )
 
@@ -253,6 +254,15 @@ def _announce(job: Job, cpus: int | None) -> None:
     )
 
 
+def _warn_of_late_scores(job: Job) -> None:
+    """Say on stderr if trials cannot be judged at their first rung."""
+    from tune_jobs.first_score import late_score, pace_of
+
+    pace = pace_of(job)
+    if pace and (warning := late_score(job, pace)):
+        Console(stderr=True).print(f"Warning: {warning}", style="yellow", highlight=False)
+
+
 def _watched(
     run: Callable[[Callable[[Row], None]], Outcome],
     address: str,
@@ -293,9 +303,24 @@ def _told(outcome: Outcome, directory: Path, console: Console) -> Answer:
         raise Interrupted(answer, directory)
     broken = [t for t in outcome.trials if t.end_reason in ("error", "health")]
     if len(broken) == len(outcome.trials) or outcome.best is None:
-        why = broken[0].sentence if broken else "no trial has a score"
-        raise Failed(answer, f"The run came to nothing: {why}")
+        why = broken[0].sentence if broken else _why_unscored(outcome, directory)
+        raise Failed(answer, f"The run produced no result: {why}")
     return answer
+
+
+def _why_unscored(outcome: Outcome, directory: Path) -> str:
+    """Why no trial of a run has a score."""
+    from tune_jobs.first_score import no_score, pace_of
+    from tune_jobs.run import open_run
+
+    if any(trial.score is not None for trial in outcome.trials):
+        return "no trial has a finite score"
+    job, _ = open_run(directory)
+    episodes, iterations = max(
+        (sum(row.metrics.get("episodes", 0) for row in trial.results), trial.iterations)
+        for trial in outcome.trials
+    )
+    return no_score(job, pace_of(job), episodes, iterations)
 
 
 def _single(answer: Answer) -> Answer:

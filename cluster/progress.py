@@ -227,7 +227,11 @@ def _best(outcome: Outcome) -> str:
     if best is None:
         return "Best: none, because no trial has a finite score."
     score = f"{spoken(outcome.job.metric)} {measured(best.score)}"
-    return f"Best: trial {best.id}, {score} after {count(best.iterations, 'iteration')}"
+    trained = f"{score} after {count(best.iterations, 'iteration')}"
+    if (won := outcome.won) is None:
+        return f"Best: trial {best.id}, {trained}"
+    final = f"{spoken(won.metric)} {measured(won.score)} ± {measured(won.error)}"
+    return f"Best: trial {best.id}, by {outcome.best_by}: {final} (in training {trained})"
 
 
 def _front(outcome: Outcome) -> list[str]:

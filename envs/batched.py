@@ -114,6 +114,11 @@ class World(ABC, Generic[StateT]):
         """Prepare the world that a ``params_type`` describes."""
         self.params = params
 
+    @property
+    def episode_limit(self) -> int | None:
+        """Steps after which an episode is over at the latest; None if that is not known."""
+        return None
+
     @abstractmethod
     def reset(self, keys: Keys) -> tuple[StateT, Observation]:
         """The first state and observation of the episodes of keys [B]."""

@@ -59,8 +59,9 @@ class Points:
         if THOUGHTS in numbers:
             numbers |= named(numbers)
             numbers[EPISODES] = sum(self.episodes[result["trial"]].values())
-        numbers |= {"score": result["score"], TRAINING_ITERATION: result["iteration"]}
-        return numbers
+        if result["score"] is not None:  # a curve has no point where a trial is undecided
+            numbers["score"] = result["score"]
+        return numbers | {TRAINING_ITERATION: result["iteration"]}
 
     def _note(self, trial: str, iteration: int, metrics: Mapping[str, Any]) -> None:
         # By iteration: a restored trial runs again what came after its checkpoint.

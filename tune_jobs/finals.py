@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from algos.policy import Policy
-from tune_jobs.evaluate import evaluate
+from tune_jobs.evaluate import HELD_OUT, PLAIN_SCORE, evaluate
 from tune_jobs.events import FinalRow
 from tune_jobs.job import Job
 
@@ -23,10 +23,12 @@ def play_final(job: Job, directory: Path, trial: str, checkpoint: str) -> FinalR
     seed = job.evaluation_seed + job.evaluation_episodes
     policy = Policy.load(directory / checkpoint)
     found, _, own = evaluate(policy, job.evaluation_episodes, seed, beside=False)
-    metric, mode = job.metric, job.mode
-    if metric not in found["policy"].metrics:
-        metric, mode = own.removeprefix("-"), "min" if own.startswith("-") else "max"
-    scores = found["policy"].metrics[metric]
+    metric, mode = job.metric.removeprefix(HELD_OUT), job.mode
+    of_episodes = PLAIN_SCORE if metric == "return_mean" else metric
+    if of_episodes not in found["policy"].metrics:
+        metric = of_episodes = own.removeprefix("-")
+        mode = "min" if own.startswith("-") else "max"
+    scores = found["policy"].metrics[of_episodes]
     error = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else 0.0
     return FinalRow(
         trial=trial,

@@ -124,6 +124,13 @@ class Job:
         self._check_objectives()
         if self.scheduler == "pbt":
             self._check_population()
+        # A single iteration leaves nothing to stop early.
+        if self.scheduler == "asha" and self.trials > 1 < self.iterations and not self.rungs:
+            raise InputError(
+                f"grace is {self.grace}, but iterations is {self.iterations}, so that ASHA has no "
+                f"rung at which it could stop a trial: set --grace to at most "
+                f"{self.iterations - 1}, or --scheduler none."
+            )
         if self.scheduler == "asha" and self.brackets > max(1, len(self.rungs)):
             raise InputError(
                 f"brackets is {self.brackets}, but there are only {len(self.rungs)} rungs: "

@@ -33,6 +33,7 @@ from tune_jobs.events import (
 )
 from tune_jobs.health.siblings import Sibling, conclusions
 from tune_jobs.trial_outcome import TrialOutcome, finite
+from tune_jobs.words import count
 
 CONTINUED = ("interrupted", "error")
 """Ends that a resume may undo."""
@@ -66,12 +67,33 @@ class Outcome:
     @property
     def best(self) -> TrialOutcome | None:
         """The winner of the finals; without finals, the trial with the best last score."""
-        finals = [(s, row.trial) for row in self.finals if (s := finite(row.score)) is not None]
-        if not finals:
+        if self.won is None:
             return next(iter(self.ranked), None)
+        return next(trial for trial in self.trials if trial.id == self.won.trial)
+
+    @property
+    def won(self) -> FinalRow | None:
+        """The final that made the best trial the best; None where scores of training decide."""
+        finals = [(s, row) for row in self.finals if (s := finite(row.score)) is not None]
+        if not finals:
+            return None
         choose = max if self.finals[-1].mode == "max" else min
-        winner = choose(finals, key=lambda final: final[0])[1]
-        return next(trial for trial in self.trials if trial.id == winner)
+        return choose(finals, key=lambda final: final[0])[1]
+
+    @property
+    def best_score(self) -> float | None:
+        """The score by which the best trial is the best: of its final, or else of its training."""
+        if self.won is not None:
+            return self.won.score
+        return self.best.finite_score if self.best else None
+
+    @property
+    def best_by(self) -> str:
+        """What :attr:`best_score` was measured on, in words."""
+        if self.won is None:
+            return "training"
+        each = count(self.won.episodes, "fresh episode")
+        return f"{each} of each of the best {len(self.finals)}"
 
     @property
     def ranked(self) -> list[TrialOutcome]:
@@ -194,7 +216,10 @@ class Outcome:
             "best": best
             and {
                 "id": best.id,
-                "score": best.finite_score,
+                "score": self.best_score,
+                "score_from": self.best_by,
+                "metric": self.won.metric if self.won else self.job.metric,
+                "training_score": best.finite_score,
                 "config": plain(best.config),
                 "checkpoint": best.checkpoint and str(root / best.checkpoint),
             },

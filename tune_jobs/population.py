@@ -3,8 +3,9 @@
 Jaderberg et al. 2017. All trials wait for each other every ``grace`` iterations; then each of the
 worst quarter continues from the checkpoint of one of the best quarter (exploit) with settings near
 that one's (explore). Ray's scheduler does the waiting and the copying. What it lacks is here: the
-settings stay within the job's search space, a trial whose score is not finite counts as the worst,
-and every exploit is a row of the log, with the settings that the learner really runs with.
+settings stay within the job's search space, a trial whose score is not finite counts as the worst
+(one that has no score yet is left alone), and every exploit is a row of the log, with the settings
+that the learner really runs with.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ class RecordedPBT(PopulationBasedTraining):
 
     def _save_trial_state(self, state: Any, time: int, result: dict[str, Any], trial: Any) -> float:
         score = result["score"]
-        if not math.isfinite(score):
+        if score is None:
+            # Ray leaves NaN out of both quantiles: an undecided trial neither donates nor loses.
+            result = result | {"score": math.nan}
+        elif not math.isfinite(score):
             result = result | {"score": -math.inf * (1 if self._mode == "max" else -1)}
         return super()._save_trial_state(state, time, result, trial)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -88,7 +87,7 @@ class Recorder(tune.Callback, Stopper):
         self.gauges = Gauges(directory.absolute().name, job.trials)
         for row in earlier:
             if isinstance(row, ResultRow):
-                self._remember(row.trial, row.iteration, row.score, row.env_steps, row.metrics)
+                self._remember(row.trial, row.iteration, row.env_steps, row.metrics)
             elif isinstance(row, FindingRow):
                 self.told.add((row.trial, row.symptom, row.severity))
                 self._found(row.trial, row.symptom, row.severity, row.iteration)
@@ -113,14 +112,13 @@ class Recorder(tune.Callback, Stopper):
             return False
         trial, iteration, score = result["trial"], result["iteration"], result["score"]
         metrics = json.loads(result["metrics"])
-        self._remember(trial, iteration, score, metrics.get("env_steps", 0), metrics)
+        self._remember(trial, iteration, metrics.get("env_steps", 0), metrics)
         if result["fault"]:
             self.verdicts[trial] = ("error", result["fault"])
             return True
-        diagnosis = diagnose(
-            History(self.history[trial], self.job.iterations, mode=self.job.mode or "max"),
-            self.job.health,  # type: ignore[arg-type]
-        )
+        mode = self.job.mode or "max"
+        history = History(self.history[trial], self.job.iterations, self.job.metric, mode)
+        diagnosis = diagnose(history, self.job.health)  # type: ignore[arg-type]
         for finding in diagnosis.findings:
             self._found(trial, finding.symptom, finding.severity, iteration)
         findings = self.fresh[trial] = self._with_hopeless(diagnosis)
@@ -185,14 +183,14 @@ class Recorder(tune.Callback, Stopper):
         sick, well = split("zero_reward", self._siblings())
         return len(sick) >= FEWEST and not well
 
-    def _at_target(self, score: float) -> bool:
-        if self.job.target is None:
+    def _at_target(self, score: float | None) -> bool:
+        if self.job.target is None or score is None:
             return False
         return score >= self.job.target if self.job.mode == "max" else score <= self.job.target
 
     def _at_plateau(self, trial: str) -> bool:
         rows, sign = self.history[trial], 1 if self.job.mode == "max" else -1
-        scores, iterations = sign * rows.column("score"), rows.column("iteration")
+        scores, iterations = sign * rows.column(self.job.metric), rows.column("iteration")
         return at_plateau(scores, iterations, self.job.patience, self.job.min_delta)
 
     def stop_all(self) -> bool:
@@ -203,20 +201,19 @@ class Recorder(tune.Callback, Stopper):
         return self.stopping
 
     def _remember(
-        self,
-        trial: str,
-        iteration: int,
-        score: float | None,
-        env_steps: int,
-        metrics: dict[str, Any],
+        self, trial: str, iteration: int, env_steps: int, metrics: dict[str, Any]
     ) -> None:
+        """Keep what the rules and the patience look at.
+
+        They judge trends over rows that were measured independently of each other, so they see the
+        job's metric as each iteration measured it. Scores share episodes with those before them.
+        """
         self.rewarded = self.rewarded or as_number(metrics.get("reward_abs_max")) != 0
         rows = self.history.setdefault(trial, Columns())
         # A restored trial runs again what came after its checkpoint.
         while rows and rows.column("iteration")[-1] >= iteration:
             rows.pop()
-        score = math.nan if score is None else score  # as the log writes one that is not finite
-        rows.append(metrics | {"iteration": iteration, "score": score, "env_steps": env_steps})
+        rows.append(metrics | {"iteration": iteration, "env_steps": env_steps})
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any

@@ -84,10 +84,13 @@ def _headline(outcome: Outcome) -> str:
     scheduler = reason(str(job.scheduler.get("kind", "none")))
     about = f"{job.env}, {job.algo}, {count(job.trials, 'trial')}, scheduler {scheduler}, {started}"
     better = "higher" if job.mode == "max" else "lower"
-    of_best = f"trial {best.id}; {better} is better" if best else "no trial has a finite score"
+    of_best = "no trial has a finite score"
+    if best:
+        of_best = f"trial {best.id}, by {outcome.best_by}; {better} is better"
+    metric = outcome.won.metric if outcome.won else job.metric
     run = f"{outcome.iterations_run:,} of {outcome.budget:,} iterations run"
     figures_ = [
-        (f"best {spoken(job.metric)}", measured(best.finite_score if best else None), of_best),
+        (f"best {spoken(metric)}", measured(outcome.best_score), of_best),
         ("compute saved", percent(outcome.compute_saved), run),
         _third_figure(outcome),
     ]

@@ -314,7 +314,7 @@ def _tune(
                 checkpoint_at_end=True,
                 # And the newest, which a resume needs; a population goes on from others'.
                 num_to_keep=4 if job.scheduler == "pbt" else 2,
-                checkpoint_score_attribute="score" if job.keep == "best" else None,
+                checkpoint_score_attribute="checkpoint_score" if job.keep == "best" else None,
                 checkpoint_score_order=job.mode or "max",
             ),
         ),

@@ -9,6 +9,9 @@ trial waits at its rung and its worker tries another one; it goes on as soon as 
 Two things are added, because a job has a fixed number of trials where the paper's never ends: when
 nobody else can come to a rung its best trial goes on, however few they are; and a trial ends as
 soon as it is certain that too many are better.
+
+A trial without a score (none of its episodes has ended yet, say) is undecided. It goes on training
+past its rung and enters, with its first score, the highest rung that it has reached by then.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 
-from tune_jobs.events import DecisionRow, EndRow, Row
+from tune_jobs.events import DecisionRow, EndRow, ResultRow, Row
 from tune_jobs.outcome import CONTINUED
 
 Key = tuple[float, int]
@@ -87,6 +90,8 @@ class Rungs:
         """Of each trial in training or not begun: the place of the rung that it comes to next."""
         self.waiting: dict[str, int] = {}
         """Of each trial that waits: the place of its rung."""
+        self._entered: dict[str, int] = {}
+        """The iteration at which each trial entered its last rung."""
         self._coming = [len(self.heading), *[0] * len(self.rungs)]
         """How many head for each rung, and for the end."""
 
@@ -94,28 +99,36 @@ class Rungs:
         """Take over the decisions and the ends of an earlier session."""
         for row in rows:
             if isinstance(row, DecisionRow):
-                self.arrive(row.trial, row.rung, math.nan if row.score is None else row.score)
+                self.arrive(row.trial, row.iteration, row.score)
                 if not row.keep:
                     self.leave(row.trial)
                 elif not row.waits and row.rung == self._waits_at(row.trial):
                     self.promote(row.trial)
+            elif isinstance(row, ResultRow) and row.score is None:
+                self.arrive(row.trial, row.iteration, None)
             elif isinstance(row, EndRow) and row.reason not in CONTINUED:
                 self.leave(row.trial)
 
-    def arrive(self, trial: str, iteration: int, score: float) -> DecisionRow | None:
-        """What a trial's score means if it has come to a rung: it waits there, or it ends.
+    def arrive(self, trial: str, iteration: int, score: float | None) -> DecisionRow | None:
+        """Decide what a trial's score means at a rung: the trial waits there, or it ends.
 
-        A score that is not finite cannot be compared and loses. None if no rung was reached.
+        Without a score the trial enters no rung. A score that is not finite cannot be compared and
+        loses.
+
+        Returns:
+            None if no rung was reached or entered.
         """
         before, reached = self.heading.get(trial), bisect_right(self.levels, iteration)
         if before is None or reached <= before:
             return None
         self.leave(trial)
-        for rung in self.rungs[before:reached]:
-            rung.enter(trial, score)
-            if math.isfinite(score) and rung is not self.rungs[reached - 1]:
-                rung.depart(trial)
+        if score is None:
+            # The rungs below this one need not wait for it any more.
+            self._head_for(trial, reached - 1)
+            return None
         rung = self.rungs[reached - 1]
+        rung.enter(trial, score)
+        self._entered[trial] = iteration
         if not math.isfinite(score):
             said = f"the score is {score}, which cannot be compared"
             return self._decision(trial, rung, None, said, keep=False)
@@ -145,8 +158,7 @@ class Rungs:
         place = self.waiting[trial]
         rung, allowed = self.rungs[place], max(1, self._allowed(place))
         self.leave(trial)
-        self.heading[trial] = place + 1
-        self._coming[place + 1] += 1
+        self._head_for(trial, place + 1)
         score, of = rung.score(trial), len(rung.keys)
         if of < self.reduction_factor:
             said = f"{score:.4g} is the best of {of}, and nobody else can come"
@@ -165,8 +177,15 @@ class Rungs:
                 cut, side = rung.cut(allowed), "below" if self.mode == "max" else "above"
                 said = f"{rung.score(trial):.4g} is {side} {cut:.4g}, "
                 said += f"the cut for {_best(allowed)} of {most}"
+                if (seen := len(rung.keys)) < most:  # a later trial may raise the cut
+                    said += f" when {seen} of them had a score there"
                 ends.append(self._decision(trial, rung, cut, said, keep=False))
         return ends
+
+    def _head_for(self, trial: str, place: int) -> None:
+        """Let a trial that has left its place head for a rung, or for the end."""
+        self.heading[trial] = place
+        self._coming[place] += 1
 
     def _waits_at(self, trial: str) -> int | None:
         return self.levels[self.waiting[trial]] if trial in self.waiting else None
@@ -196,9 +215,11 @@ class Rungs:
         keep: bool,
         waits: bool = False,
     ) -> DecisionRow:
+        entered = self._entered[trial]
+        late = f" (entered at iteration {entered})" if entered > rung.iteration else ""
         return DecisionRow(
             trial=trial,
-            iteration=rung.iteration,
+            iteration=entered,
             rung=rung.iteration,
             score=rung.score(trial),
             cut=cut,
@@ -206,7 +227,7 @@ class Rungs:
             of=len(rung.keys),
             keep=keep,
             waits=waits,
-            sentence=f"{self.name}rung {rung.iteration}: {said}",
+            sentence=f"{self.name}rung {rung.iteration}{late}: {said}",
         )
 
 

@@ -25,11 +25,13 @@ from algos.runner import EnvironmentFault
 from algos.watchdog import Watchdog
 from tune_jobs.evaluate import held_out
 from tune_jobs.job import Job
+from tune_jobs.recent_episodes import FEWEST, RecentEpisodes, is_episode_mean
 from tune_jobs.remainder import newest_sound
 from tune_jobs.trial_outcome import SPREAD
 
 PROGRESS = "trial.json"
-"""File of a checkpoint with the seconds trained, the last score of each agent, the settings."""
+"""File of a checkpoint with the seconds trained, the last score and the recent episodes of each
+agent, and the settings."""
 SEEDS_APART = 10**6
 """Between the seeds of a trial's agents; trials themselves are 1 apart and jobs 1000."""
 SUMMED = ("env_steps", "episodes", "iteration_s", "nonfinite", "updates", "runners_lost")
@@ -72,7 +74,10 @@ class Trial(tune.Trainable):
         patience = settings.hang_s * (4 if settings.num_env_runners else 1)
         self.watchdog = Watchdog(Path(plan["faults"]), "trial", patience)
         self.number: str = plan["trial"]
-        self.trained_s, self.scores = 0.0, [math.nan] * job.seeds
+        self.trained_s = 0.0
+        self.scores: list[float | None] = [None] * job.seeds
+        """The last score of each agent: None while it is undecided, NaN where it has diverged."""
+        self.recent = [RecentEpisodes() for _ in self.agents]
         self.drawn: dict[str, Any] = plan["drawn"]
         self.took: dict[str, Any] = {}
         """Changed settings as read back from the learner, until they are reported."""
@@ -85,6 +90,8 @@ class Trial(tune.Trainable):
             agent.restore_from_path(directory / _state(place))
         own = json.loads((directory / PROGRESS).read_text())
         self.trained_s, self.scores = own["trained_s"], own["scores"]
+        # Of another trial's checkpoint, too: they are the episodes of the policy that came with it.
+        self.recent = [RecentEpisodes(iterations) for iterations in own["recent"]]
         if [own["trial"], own["drawn"]] != json.loads(json.dumps([self.number, self.drawn])):
             # Another trial's checkpoint: its learner's coefficients came with it (ray#62173).
             for agent in self.agents:
@@ -97,18 +104,21 @@ class Trial(tune.Trainable):
         fault = ""
         try:
             found = [self._train(place) for place in range(len(self.agents))]
-            metrics, score = merged_seeds(found), float(np.mean(self.scores))
+            metrics, score = merged_seeds(found), merged_scores(self.scores, self._over())
         except EnvironmentFault as error:
             # The environment's own failure: started again it would fail again, so the trial ends.
             fault, metrics, score = str(error), {}, math.nan
-        if not fault and len(self.scores) > 1:
-            metrics[SPREAD] = float(np.std(self.scores, ddof=1))
+        known = [score for score in self.scores if score is not None]
+        if not fault and len(known) > 1:
+            metrics[SPREAD] = float(np.std(known, ddof=1))
         took, self.took = self.took, {}
         return {
             "trial": self.number,
             "took": json.dumps(took),
             "iteration": self.agents[0].iteration,
             "score": score,
+            # Tune can order checkpoints by a NaN, but not by a score that is not there yet.
+            "checkpoint_score": math.nan if score is None else score,
             "trained_s": self.trained_s,
             "fault": fault,
             "gpus_idle": self.job.gpus_per_learner - self.gpus,
@@ -130,10 +140,24 @@ class Trial(tune.Trainable):
             started = time.perf_counter()
             metrics = metrics | self._held_out(agent)
             self.trained_s += time.perf_counter() - started
-        # An iteration in which no episode finished says nothing new: the last score stands.
-        score = float(metrics.get(self.job.metric, self.scores[place]))
-        self.scores[place] = math.nan if metrics["nonfinite"] else score
+        self.scores[place] = math.nan if metrics["nonfinite"] else self._score(place, metrics)
         return metrics
+
+    def _score(self, place: int, metrics: Mapping[str, Any]) -> float | None:
+        """An agent's score after an iteration with these metrics; None while it is undecided."""
+        measured = metrics.get(self.job.metric)
+        if not is_episode_mean(self.job.metric):
+            # Between two looks at held-out episodes the last score stands.
+            return self.scores[place] if measured is None else float(measured)
+        recent = self.recent[place]
+        if measured is not None:
+            recent.add(float(measured), metrics["episodes"])
+        # At the end of the budget no more episodes will come: what there is has to do.
+        return recent.mean(1 if self._over(place) else FEWEST)
+
+    def _over(self, place: int = 0) -> bool:
+        """Whether an agent's budget of iterations is used up."""
+        return self.agents[place].iteration >= self.job.iterations
 
     def _held_out(self, agent: Any) -> dict[str, float]:
         """What the policy does on held-out seeds, loaded as everybody will load it."""
@@ -152,9 +176,10 @@ class Trial(tune.Trainable):
         for place, agent in enumerate(self.agents):
             agent.save_to_path(directory / _state(place))
         sign = -1 if self.job.mode == "min" else 1
-        order = [sign * s if math.isfinite(s) else -math.inf for s in self.scores]
+        order = [sign * s if s is not None and math.isfinite(s) else -math.inf for s in self.scores]
         self._save_policy(self.agents[int(np.argmax(order))], directory)
-        own = {"trained_s": self.trained_s, "scores": self.scores}
+        own: dict[str, Any] = {"trained_s": self.trained_s, "scores": self.scores}
+        own["recent"] = [recent.iterations for recent in self.recent]
         own |= {"trial": self.number, "drawn": self.drawn}
         (directory / PROGRESS).write_text(json.dumps(own))
         write_manifest(directory)
@@ -191,16 +216,27 @@ def taken_over(learner: Any, drawn: Mapping[str, Any]) -> dict[str, Any]:
 def merged_seeds(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The metrics of agents that differ in their seeds as those of one.
 
-    Counts and times are sums, other numbers means, and what is no number is that of the first.
+    Counts and times are sums, other numbers means over the agents that have them (none of an
+    agent's episodes may have finished), and what is no number is that of the first.
     """
     if len(found) == 1:
         return dict(found[0])
     together: dict[str, Any] = {}
-    for name, value in found[0].items():
-        values: list[Any] = [metrics.get(name) for metrics in found]
+    for name in dict.fromkeys(name for metrics in found for name in metrics):
+        values: list[Any] = [metrics[name] for metrics in found if name in metrics]
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
         if numbers:
             together[name] = sum(values) if name in SUMMED else float(np.mean(values))
         else:
-            together[name] = value
+            together[name] = values[0]
     return together
+
+
+def merged_scores(scores: Sequence[float | None], over: bool) -> float | None:
+    """Return the mean score of a trial's agents; None while any of them is undecided.
+
+    When the budget is ``over`` those that have a score decide.
+    """
+    known = [score for score in scores if score is not None]
+    undecided = len(known) < len(scores) and not over and not any(map(math.isnan, known))
+    return float(np.mean(known)) if known and not undecided else None

@@ -142,12 +142,13 @@ def _plain_env(job: JobRow) -> str:
 def _cards(outcome: Outcome) -> list[dict[str, str]]:
     job, best = outcome.job, outcome.best
     better = "higher" if job.mode == "max" else "lower"
+    of_best = f"trial {best.id}, by {outcome.best_by}; {better} is better" if best else ""
     ended = sum(trial.end_reason is not None for trial in outcome.trials)
     return [
         {
-            "name": f"best {spoken(job.metric)}",
-            "value": measured(best.finite_score if best else None),
-            "note": f"trial {best.id}; {better} is better" if best else "no finite score yet",
+            "name": f"best {spoken(outcome.won.metric if outcome.won else job.metric)}",
+            "value": measured(outcome.best_score),
+            "note": of_best or "no finite score yet",
         },
         {
             "name": "compute saved",

@@ -107,6 +107,12 @@ class CausalLearning(World[State]):
             {"choice": spaces.Discrete(n), "value": spaces.Box(-1.0, 1.0, (), np.float32)}
         )
 
+    @property
+    def episode_limit(self) -> int:
+        """See :class:`World`."""
+        n = len(self.choice_names)
+        return self.params.interventions_per_node * n or self.params.interventions
+
     def reset(self, keys: Keys) -> tuple[State, Observation]:
         """Students that know nothing, for keys [B]."""
         B, n = len(keys), len(self.choice_names)
@@ -116,8 +122,7 @@ class CausalLearning(World[State]):
             drawn = problem = learning_problem.drawn(self.params, keys, self.student)
         student = self.student.reset(random.fold(keys, _STUDENT), problem.scm)
         at_first = risk(self.student, student, problem.truth)
-        longest = self.params.interventions_per_node * n or self.params.interventions
-        window = min(self.params.reward.window, longest)
+        window = min(self.params.reward.window, self.episode_limit)
         nothing = np.zeros(B, np.int64)
         state = State(
             keys=keys,

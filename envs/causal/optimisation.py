@@ -172,6 +172,11 @@ class CausalOptimisation(World[State]):
             {"choice": spaces.Discrete(n), "value": spaces.Box(-1.0, 1.0, (), np.float32)}
         )
 
+    @property
+    def episode_limit(self) -> int:
+        """See :class:`World`."""
+        return self.params.interventions
+
     def reset(self, keys: Keys) -> tuple[State, Observation]:
         """Models for keys [B] and their rows without an intervention."""
         params, B, n, N = self.params, len(keys), len(self.source.names), self.source.nodes

@@ -191,6 +191,11 @@ class EdgeSelection(World[State]):
                 scores = self.objective.scores(found, kept)
         return found, kept
 
+    @property
+    def episode_limit(self) -> int:
+        """See :class:`World`."""
+        return self.objective.steps
+
     def reset(self, keys: Keys) -> tuple[State, Observation]:
         """New matrices, for keys [B]."""
         B = len(keys)

@@ -85,6 +85,11 @@ class Shopping(World[State]):
         self.action_space: gymnasium.Space[Any] = spaces.Discrete(self.slots)
         self._typed: dict[str, int] = {}
 
+    @property
+    def episode_limit(self) -> int:
+        """See :class:`World`."""
+        return self.params.episode_limit
+
     def reset(self, keys: Keys) -> tuple[State, Observation]:
         """The start pages of goals that keys [B] draw."""
         goal = np.searchsorted(self.store.odds, random.uniform(random.fold(keys, _GOAL)), "right")

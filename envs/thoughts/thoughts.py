@@ -147,6 +147,11 @@ class QuietThoughts(World[State]):
                 "set the environment's shared to true, or model='language'."
             )
 
+    @property
+    def episode_limit(self) -> int:
+        """See :class:`World`."""
+        return self.params.longest
+
     def reset(self, keys: Keys) -> tuple[State, Observation]:
         """The beginnings of thoughts about the passages that keys [B] draw."""
         B, T = len(keys), self.params.longest

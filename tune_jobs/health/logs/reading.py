@@ -167,18 +167,13 @@ def _own(root: Path, file: Path) -> Iterator[Log]:
     place = file.parent
     run = "" if root in (place, file) else f"{place.relative_to(root)}/"
     mode = cast("Literal['min', 'max']", outcome.job.mode or "max")
+    score, budget = outcome.job.metric, outcome.job.iterations
     for trial, rows in trials.items():
-        yield Log(
-            run + trial, RUN, rows, [], score="score", mode=mode, budget=outcome.job.iterations
-        )
+        yield Log(run + trial, RUN, rows, [], score=score, mode=mode, budget=budget)
 
 
 def _seen(row: events.ResultRow) -> dict[str, Any]:
-    return row.metrics | {
-        "iteration": row.iteration,
-        "score": row.score,
-        "env_steps": row.env_steps,
-    }
+    return row.metrics | {"iteration": row.iteration, "env_steps": row.env_steps}
 
 
 def _without_evaluations(records: list[Record]) -> list[Record]:
