@@ -260,7 +260,8 @@ def _warn_of_late_scores(job: Job) -> None:
 
     pace = pace_of(job)
     if pace and (warning := late_score(job, pace)):
-        Console(stderr=True).print(f"Warning: {warning}", style="yellow", highlight=False)
+        console = Console(stderr=True)
+        console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
 
 
 def _watched(

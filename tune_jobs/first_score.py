@@ -41,8 +41,8 @@ class Pace:
 
     def __str__(self) -> str:
         return (
-            f"an episode is cut off after {count(self.limit, 'step')}, and an iteration has "
-            f"{self.rollout_length:,} of each of {self.copies:,} copies"
+            f"an episode is cut off after {count(self.limit, 'step')}, and each of "
+            f"{count(self.copies, 'copy', 'copies')} takes {self.rollout_length:,} in an iteration"
         )
 
 

@@ -66,9 +66,9 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60} min"
 
 
-def count(amount: int, noun: str) -> str:
-    """An amount with its noun: 1 trial, 12 trials."""
-    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
+def count(amount: int, noun: str, nouns: str = "") -> str:
+    """An amount with its noun: 1 trial, 12 trials; ``nouns`` is a plural that has more than an s."""
+    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {nouns or noun + 's'}"
 
 
 def _decimal(value: float) -> str:

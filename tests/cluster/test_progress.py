@@ -13,6 +13,7 @@ from cluster.progress import EVERY, Progress, print_outcome, visible
 from tune_jobs.events import (
     EndRow,
     EvaluationRow,
+    FinalRow,
     FindingRow,
     JobEndRow,
     JobRow,
@@ -187,6 +188,22 @@ def test_the_result_names_best_comparison_compute_and_report():
         "Report: runs/causal-1/report.html",
         "Go on: rungwise resume runs/causal-1",
     ]
+
+
+def test_where_finals_decide_the_result_says_so():
+    """Not the trial with the best score of training, and why."""
+    about = {"checkpoint": "c", "metric": "excess_risk", "mode": "min", "episodes": 256, "seed": 9}
+    finals = [
+        FinalRow(trial=trial, score=score, error=0.01, **about)
+        for trial, score in (("00", 0.5), ("03", 0.25))
+    ]
+    out = console(width=200)
+    print_outcome(Outcome.of([JOB, *rows_of(), *finals]), out)
+    (best,) = (line for line in written(out).splitlines() if line.startswith("Best"))
+    assert best == (
+        "Best: trial 03, by 256 fresh episodes of each of the best 2: excess risk 0.250 ± 0.0100 "
+        "(in training excess risk 1.33 after 3 iterations)"
+    )
 
 
 @pytest.mark.parametrize("score", [None, math.nan, math.inf, -math.inf, 1e300, -1e308, 0, 1e-300])

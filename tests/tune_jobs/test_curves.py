@@ -148,6 +148,13 @@ def test_other_runs_have_no_curves_of_thoughts():
     assert named({"kl": 0.1, "reference_kl": 0.2}) == {"rl/kl_divergence": 0.2}
 
 
+def test_a_trial_that_is_undecided_has_no_point_of_its_score():
+    told = {"trial": "00", "iteration": 1, "metrics": json.dumps({"kl": 0.1})}
+    points = Points()
+    assert "score" not in points(told | {"score": None})
+    assert points(told | {"score": 2.0})["score"] == 2.0
+
+
 def test_w_and_b_is_asked_for_by_the_environment_alone(monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_PROJECT", raising=False)
     assert wandb_runs(tmp_path) == []

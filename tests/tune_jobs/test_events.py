@@ -3,6 +3,7 @@
 # pyright: basic
 import json
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -79,3 +80,23 @@ def test_fields_of_a_later_version_do_not_hinder_reading(tmp_path):
 def test_a_missing_log_is_said_in_a_sentence(tmp_path):
     with pytest.raises(InputError, match=r"There is no .*events\.jsonl"):
         read(tmp_path / "events.jsonl")
+
+
+def test_a_short_write_is_an_error(tmp_path, monkeypatch):
+    """A disk that is nearly full takes a part of a row and says only how much it took."""
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(job_row())
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, line: write(file, line[: len(line) // 2]))
+    with pytest.raises(OSError, match="only a part of a row"):
+        log.append(end("01", 3, "budget"))
+    monkeypatch.undo()
+    assert read(log.path) == [job_row()]
+
+
+def test_an_undecided_score_and_one_that_is_not_finite_stay_apart(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    for score in (None, math.nan):
+        log.append(result("01", 1, score))
+    undecided, diverged = read(log.path)
+    assert undecided.score is None and math.isnan(diverged.score)

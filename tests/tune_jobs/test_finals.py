@@ -3,10 +3,14 @@
 
 import math
 
+import numpy as np
 import pytest
 from synthetic_sweep import job_row, result
 
+from tune_jobs import finals
+from tune_jobs.evaluate import Episodes
 from tune_jobs.events import FinalRow
+from tune_jobs.loading import make_job
 from tune_jobs.outcome import Outcome
 
 SCORES = {"00": 0.30, "01": 0.10, "02": 0.20, "03": math.nan}
@@ -36,3 +40,40 @@ def test_with_finals_the_best_on_fresh_seeds_wins(mode, winner):
 def test_a_later_look_at_a_finalist_replaces_an_earlier_one():
     looks = [final("01", 0.4), final("02", 0.3), final("02", 0.9)]
     assert Outcome.of([*rows(), *looks]).best.id == "01"
+
+
+def test_the_score_of_the_best_is_the_one_that_decided():
+    finals = [final("01", 0.4), final("02", 0.3), final("00", 0.9)]
+    outcome = Outcome.of([*rows(), *finals])
+    assert (outcome.best.id, outcome.best_score) == ("02", 0.3)
+    assert outcome.best_by == "8 fresh episodes of each of the best 3"
+    told = outcome.as_dict()["best"]
+    assert (told["score"], told["training_score"]) == (0.3, 0.20)
+    assert (told["score_from"], told["metric"]) == (outcome.best_by, "excess_risk")
+
+
+def test_without_finals_the_score_of_the_best_is_that_of_its_training():
+    outcome = Outcome.of(rows())
+    assert outcome.best_score == 0.10
+    told = outcome.as_dict()["best"]
+    assert (told["score"], told["score_from"]) == (0.10, "training")
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode", "judged"),
+    [
+        ("return_mean", "min", ("return_mean", "min", 2.0)),
+        ("held_out_return_mean", "max", ("return_mean", "max", 2.0)),
+        ("kl", "min", ("return", "max", 2.0)),
+    ],
+)
+def test_finals_are_judged_by_the_metric_of_the_job_where_episodes_have_it(
+    monkeypatch, tmp_path, metric, mode, judged
+):
+    found = {"policy": Episodes({"return": np.array([1.0, 3.0])})}
+    monkeypatch.setattr(finals, "evaluate", lambda *a, **k: (found, None, "return"))
+    monkeypatch.setattr(finals.Policy, "load", lambda path: None)
+    job = make_job({"env": "CartPole-v1", "held_out_every": 1, "metric": metric, "mode": mode})
+    row = finals.play_final(job, tmp_path, "00", "c")
+    assert (row.metric, row.mode, row.score) == judged
+    assert row.error == pytest.approx(1.0)

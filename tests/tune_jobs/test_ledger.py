@@ -82,6 +82,23 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, sweep_row
     assert [file.name for file in tmp_path.iterdir()] == ["ledger.parquet"]
 
 
+def test_a_reader_never_sees_half_a_ledger(tmp_path, sweep_rows, monkeypatch):
+    """The disk fills up, or the driver is killed, in the middle of the file."""
+    path = tmp_path / "ledger.parquet"
+    write_ledger(sweep_rows, path)
+    before = path.read_bytes()
+
+    def cut_off(table, where):
+        Path(where).write_bytes(before[:100])
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", cut_off)
+    with pytest.raises(OSError, match="No space"):
+        write_ledger(sweep_rows, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["ledger.parquet"]
+
+
 def test_the_line_of_sql_in_the_readme_works_as_written(tmp_path, sweep_rows, monkeypatch):
     sql = re.search(r"```sql\n(.*?)```", README.read_text(), re.DOTALL)
     for run in ("one", "two"):

@@ -74,7 +74,8 @@ def test_the_answer_has_the_fields_of_the_contract(sweep_rows):
     answer = Outcome.of(sweep_rows).as_dict("runs/x")
     assert list(answer) == ["run", "trials", "best", "compute_saved", "siblings", "report"]
     assert set(answer["trials"][0]) == {"id", "score", "iterations", "end_reason", "checkpoint"}
-    assert set(answer["best"]) == {"id", "score", "config", "checkpoint"}
+    judged = {"score", "score_from", "metric", "training_score"}
+    assert set(answer["best"]) == {"id", *judged, "config", "checkpoint"}
     assert answer["best"]["checkpoint"].startswith("runs/x/trials/")
     assert answer["report"] == "runs/x/report.html"
 

@@ -2,6 +2,9 @@
 # pyright: reportOperatorIssue=false, reportArgumentType=false
 """Population based training: what is taken over, what is told of it, and what a resume knows."""
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from command_line import answer, rungwise
@@ -14,7 +17,7 @@ from tune_jobs.events import CheckpointRow, ExploitRow, ResultRow, TrialRow, rea
 from tune_jobs.lineage import ancestry, lineage
 from tune_jobs.loading import make_job
 from tune_jobs.outcome import Outcome
-from tune_jobs.population import told
+from tune_jobs.population import RecordedPBT, told
 from tune_jobs.remainder import remainder
 from tune_jobs.search import Space, explored
 
@@ -90,6 +93,24 @@ def test_a_resume_goes_on_with_the_changed_settings(tmp_path):
         "01": 0.0012,
         "02": 0.0012,
     }
+
+
+def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path):
+    job = make_job(
+        {
+            **{"env": "CartPole-v1", "scheduler": "pbt", "trials": 5, "mode": "max"},
+            **{"search": {"lr": {"loguniform": [1e-4, 1e-2]}}},
+        }
+    )
+    pbt = RecordedPBT(job, tmp_path, 0)
+    scores = {"00": 1.0, "01": 2.0, "02": None, "03": 4.0, "04": math.nan}
+    for name, score in scores.items():
+        trial = SimpleNamespace(name=name, is_finished=lambda: False)
+        state = pbt._trial_state[trial] = SimpleNamespace(last_score=None)
+        pbt._save_trial_state(state, 3, {"score": score, "iteration": 3}, trial)
+    lower, upper = pbt._quantiles()
+    assert [trial.name for trial in lower] == ["04"], "it has diverged"
+    assert [trial.name for trial in upper] == ["03"]
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ def ended(tmp_path):
         recorder = Recorder(job, tmp_path, asha, lambda row: None)
         for i, score in enumerate(scores, 1):
             result = {"trial": "00", "iteration": i, "score": score, "fault": "", "trained_s": i}
-            if recorder("00", result | {"metrics": json.dumps({"env_steps": i})}):
+            measured = {} if math.isnan(score) else {"return_mean": score}
+            if recorder("00", result | {"metrics": json.dumps({"env_steps": i} | measured)}):
                 return i, *recorder.verdicts["00"]
         return None
 
@@ -50,5 +51,5 @@ def test_scores_that_are_not_there_yet_neither_beat_nor_start_the_patience(ended
 
 
 def test_the_budget_and_the_target_end_a_trial(ended):
-    assert ended([1.0, 2.0, 3.0], iterations=2)[1:] == ("budget", "ran all 2 iterations")
+    assert ended([1.0, 2.0, 3.0], iterations=2, grace=1)[1:] == ("budget", "ran all 2 iterations")
     assert ended([1.0, 2.0, 3.0], iterations=9, target=2.5)[:2] == (3, "target")

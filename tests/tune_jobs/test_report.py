@@ -5,13 +5,14 @@ import dataclasses
 import html
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from plotly.offline import get_plotlyjs
 from synthetic_sweep import NODES, end, job_row, result
 
-from tune_jobs.events import FindingRow, JobEndRow, TrialRow
+from tune_jobs.events import FinalRow, FindingRow, JobEndRow, TrialRow
 from tune_jobs.figures import choices_compared, choices_over_time, learning_curves
 from tune_jobs.outcome import Outcome
 from tune_jobs.parallel import Axis, parallel_coordinates
@@ -156,3 +157,32 @@ def test_odd_values_do_not_hinder_a_report(tmp_path, sweep_rows):
         for row in sweep_rows
     ]
     assert "no trial has a finite score" in page_of(rows, tmp_path)
+
+
+def test_where_finals_decide_the_headline_has_their_score_and_says_so(tmp_path, sweep_rows):
+    about = {"checkpoint": "c", "metric": "excess_risk", "mode": "min", "episodes": 256, "seed": 9}
+    best, second = (trial.id for trial in Outcome.of(sweep_rows).ranked[:2])
+    finals = [FinalRow(trial=best, score=0.2, error=0.01, **about)]
+    finals += [FinalRow(trial=second, score=0.1234, error=0.01, **about)]
+    write_report([*sweep_rows, *finals], "", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    cards = page[page.index('class="cards"') : page.index("</header>")]
+    assert "0.123" in cards
+    assert f"trial {second}, by 256 fresh episodes of each of the best 2" in cards
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, sweep_rows, monkeypatch):
+    """Nobody opens half a page, and a full disk costs nothing that was there."""
+    path = tmp_path / "report.html"
+    path.write_text("the old one")
+    write = Path.write_text
+
+    def cut_off(self, text, **how):
+        write(self, text[:100], **how)
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", cut_off)
+    with pytest.raises(OSError, match="No space"):
+        write_report(sweep_rows, "", path)
+    assert path.read_text() == "the old one"
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tune_jobs.synthetic_sweep import result
 from tune_jobs.events import EndRow
 from tune_jobs.rungs import Rungs, brackets
 
@@ -49,7 +50,9 @@ def test_a_trial_ends_as_soon_as_too_many_are_better_whoever_still_comes():
     ends = rungs.hopeless()
     # Three of nine can go on at most, and three are better already.
     assert [(row.trial, row.keep, row.cut) for row in ends] == [("00", False, 1.0)]
-    assert ends[0].sentence == "rung 3: 0 is below 1, the cut for the best 3 of 9"
+    assert ends[0].sentence == (
+        "rung 3: 0 is below 1, the cut for the best 3 of 9 when 4 of them had a score there"
+    )
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
@@ -143,3 +146,99 @@ def test_brackets_leave_out_the_lowest_rungs_and_cost_about_the_same():
     assert sizes == [60, 27, 13] and sum(sizes) == 100
     assert three[1].arrive("060", 9, 1.0).sentence.startswith("bracket 2, rung 9: ")
     assert three[0].arrive("060", 9, 1.0) is None, "a trial belongs to one bracket"
+
+
+def test_the_highest_rung_is_served_first():
+    """Its trials are nearest to their end: a free worker helps one of them, not a beginner."""
+    rungs = rungs_of(6, factor=2)
+    for number in range(6):
+        rungs.arrive(f"{number:02d}", 3, float(number))
+    for trial in ("05", "04"):
+        rungs.promote(trial)
+        rungs.arrive(trial, 9, float(trial))
+    # 03 is among the best three of six at the first rung, 05 the better of two at the second.
+    assert rungs.waiting["03"] == 0 and rungs.waiting["05"] == 1
+    assert rungs.chosen() == "05"
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_of_equal_scores_the_trial_that_came_first_goes_on(mode):
+    rungs = rungs_of(3, levels=[3], mode=mode)
+    for trial in ("02", "00", "01"):
+        rungs.arrive(trial, 3, 1.0)
+    assert rungs.chosen() == "02"
+    assert [rungs.rungs[0].rank(trial) for trial in ("02", "00", "01")] == [1, 2, 3]
+
+
+def test_a_trial_without_a_score_is_neither_promoted_nor_ended():
+    rungs = rungs_of(2)
+    assert rungs.arrive("00", 3, None) is None
+    assert rungs.heading["00"] == 0 and not rungs.rungs[0].keys
+    rungs.arrive("01", 3, 1.0)
+    assert rungs.chosen() is None, "00 may still come to this rung"
+    assert not rungs.hopeless()
+
+
+def test_the_first_score_enters_the_highest_rung_reached_by_then():
+    rungs = rungs_of(3)
+    for iteration in range(3, 8):
+        assert rungs.arrive("00", iteration, None) is None
+    waits = rungs.arrive("00", 8, 5.0)
+    assert (waits.rung, waits.iteration, waits.waits) == (3, 8, True)
+    assert waits.sentence.startswith("rung 3 (entered at iteration 8): 5 waits")
+    for iteration in range(3, 12):
+        rungs.arrive("01", iteration, None)
+    waits = rungs.arrive("01", 12, 4.0)
+    assert (waits.rung, waits.iteration) == (9, 12)
+    assert "01" not in rungs.rungs[0].keys, "a score of iteration 12 is none of iteration 3"
+
+
+def test_a_rung_does_not_wait_for_a_trial_that_has_passed_it():
+    rungs = rungs_of(2)
+    rungs.arrive("00", 3, 1.0)
+    for iteration in range(3, 9):
+        rungs.arrive("01", iteration, None)
+        assert rungs.chosen() is None
+    rungs.arrive("01", 9, None)
+    assert rungs.chosen() == "00"
+
+
+def test_a_resumed_session_knows_which_trials_were_undecided():
+    rungs, rows = rungs_of(2), []
+    for iteration in (3, 9):
+        rungs.arrive("00", iteration, None)
+        rows.append(result("00", iteration, None))
+    rows.append(rungs.arrive("01", 3, 1.0))
+    again = rungs_of(2)
+    again.recall(rows)
+    assert (again.heading, again.waiting) == (rungs.heading, rungs.waiting)
+    assert again.chosen() == "01"
+    rows.append(rungs.arrive("00", 11, 2.0))
+    again.recall(rows)
+    assert again.waiting == rungs.waiting == {"00": 1, "01": 0}
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.permutations(range(9)), st.sets(st.integers(0, 8)), st.integers(3, 30))
+def test_every_trial_ends_whichever_of_them_are_undecided_for_a_while(order, late, first):
+    rungs = rungs_of(9)
+    at = dict.fromkeys(rungs.heading, 0)
+    coming, finished = [f"{i:02d}" for i in order], 0
+    for _ in range(9 * 40):
+        trial = rungs.chosen()
+        if trial is not None:
+            rungs.promote(trial)
+        else:
+            trial = next((t for t in coming if t in rungs.heading), None)
+        if trial is None:
+            break
+        at[trial] += 1
+        undecided = int(trial) in late and at[trial] < first
+        if at[trial] == 27:
+            rungs.leave(trial)
+            finished += 1
+        else:
+            rungs.arrive(trial, at[trial], None if undecided else float(trial))
+        rungs.hopeless()
+    assert not rungs.heading and not rungs.waiting
+    assert finished >= 1

@@ -68,6 +68,30 @@ def test_a_trial_waits_paused_and_goes_on_once_it_is_among_the_best(asha):
     assert [row.keep and not row.waits for row in asha.decisions] == [False, False, False, True]
 
 
+def test_a_trial_without_a_score_goes_on_past_its_rung(asha):
+    tune = Tune(asha)
+    tune.report("01", 3, 1.0)
+    assert [tune.report("00", i, None) for i in range(1, 8)] == [CONTINUE] * 7
+    assert tune.report("02", 3, float("nan")) == STOP, "diverged is not undecided"
+    assert tune.report("00", 8, 5.0) == PAUSE
+    waits = asha.decisions[-1]
+    assert (waits.trial, waits.rung, waits.iteration, waits.waits) == ("00", 3, 8, True)
+
+
+def test_an_undecided_trial_is_known_as_such_after_a_resume(asha):
+    tune = Tune(asha, ["00", "01"])
+    rows = [
+        result("00", 9, None),
+        *(EndRow(trial=t, iteration=1, reason="health") for t in NAMES[2:]),
+    ]
+    tune.report("00", 9, None)
+    tune.report("01", 3, 1.0)
+    again = RecordedASHA(brackets(NAMES, [3, 9], "max", 3, 1))
+    again.recall([*rows, *asha.decisions])
+    assert again.call() == "01", "00 comes to the first rung no more"
+    assert not again.done
+
+
 def test_who_is_the_best_on_arrival_is_not_paused_at_all(asha):
     tune = Tune(asha)
     tune.report("00", 3, 1.0)
@@ -83,7 +107,8 @@ def test_who_waits_in_vain_ends_paused_with_the_reason(asha):
     tune.chosen()
     assert tune.status("00") == TuneTrial.TERMINATED
     ended = [row for row in asha.decisions if not row.keep]
-    assert [row.sentence for row in ended] == ["rung 3: 1 is below 2, the cut for the best 2 of 6"]
+    assert [(row.trial, row.rung, row.cut) for row in ended] == [("00", 3, 2.0)]
+    assert "the cut for the best 2 of 6 when 3 of them" in ended[0].sentence
 
 
 def test_a_trial_that_died_before_its_pause_was_saved_waits_again_at_its_rung(asha):

@@ -71,6 +71,14 @@ def test_a_run_that_was_killed_is_read_from_its_events(tmp_path):
     assert found["total"]["iterations_open"] == 17
 
 
+def test_what_a_resume_would_run_is_open_and_nothing_of_it_is_saved(tmp_path):
+    ended = [result("00", 9, 0.3), end("00", 9, "asha"), result("01", 9, 0.3)]
+    run = write(tmp_path / "run", [job_row(trials=2), *ended, end("01", 9, "interrupted")])
+    by_reason = spending([run])["by_reason"]
+    found = {r: (row["iterations_saved"], row["iterations_open"]) for r, row in by_reason.items()}
+    assert found == {"asha": (18, 0), "interrupted": (0, 18)}
+
+
 def test_the_file_is_read_where_it_is_as_new_as_the_events(runs):
     path = runs / "single" / "ledger.parquet"
     changed = pq.read_table(path)

@@ -409,17 +409,15 @@ def test_our_own_run_gives_the_findings_it_had_while_it_ran(tmp_path):
     )
     log.append(TrialRow(trial="00", config={"lr": 0.1}))
     for i, score in enumerate(flat_returns(30), start=1):
-        log.append(
-            ResultRow(
-                trial="00", iteration=i, score=score, seconds=1.0, env_steps=i, metrics=metrics
-            )
-        )
-        rows.append(metrics | {"iteration": i, "score": score, "env_steps": i})
+        about = {"trial": "00", "iteration": i, "seconds": 1.0, "env_steps": i}
+        # The score is that of several iterations; the rules see what each of them measured.
+        log.append(ResultRow(score=1.0, metrics=metrics | {"cost": score}, **about))
+        rows.append(metrics | {"iteration": i, "cost": score, "env_steps": i})
     write_results(tmp_path / "run" / "trials" / "00" / "result.json", results())
     found = read(tmp_path)
     assert [(one.name, one.format) for one in found] == [("run/00", "Rungwise run")]
     assert read(tmp_path / "run")[0].name == "00"
-    expected = diagnose(History(rows, 40, mode="min"))
+    expected = diagnose(History(rows, 40, "cost", "min"))
     assert expected.findings
     assert diagnose(found[0].history) == expected
 

@@ -92,6 +92,7 @@ def sweep(tmp_path):
             )
 
         def report(self, trial, iteration, score=0.0, **metrics):
+            metrics = {"return_mean": score} | metrics
             told = {"trial": trial, "iteration": iteration, "score": score, "fault": ""}
             told |= {"trained_s": 1.0, "metrics": json.dumps(metrics)}
             stopped = self.recorder(trial, told)
