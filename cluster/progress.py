@@ -225,7 +225,8 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
 def _best(outcome: Outcome) -> str:
     best = outcome.best
     if best is None:
-        return "Best: none, because no trial has a finite score."
+        kind = "finite score" if any(t.score is not None for t in outcome.trials) else "score"
+        return f"Best: none, because no trial has a {kind}."
     score = f"{spoken(outcome.job.metric)} {measured(best.score)}"
     trained = f"{score} after {count(best.iterations, 'iteration')}"
     if (won := outcome.won) is None:

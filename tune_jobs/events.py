@@ -78,6 +78,7 @@ class ResultRow:
     trial: str
     iteration: int
     score: float | None
+    """None while too few episodes have finished, NaN where training has diverged."""
     seconds: float
     """How long this trial has trained so far."""
     env_steps: int

@@ -57,8 +57,9 @@ class Job:
     iterations: Annotated[int, AtLeastOne] = 100
     """Training iterations of a trial that is not stopped: its full budget."""
     metric: str = ""
-    """Score of an iteration: a metric of the catalogue or of the environment. Empty takes the
-    environment's own score, or return_mean."""
+    """What trials are scored by: a metric of the catalogue or of the environment. Empty takes the
+    environment's own score, or return_mean. A mean over episodes is taken over the last 100 that
+    finished; with fewer than 20 a trial is undecided and goes on."""
     mode: Literal["", "min", "max"] = ""
     """Whether a small or a large score is good. Empty takes what fits the metric."""
     target: float | None = None
@@ -124,13 +125,6 @@ class Job:
         self._check_objectives()
         if self.scheduler == "pbt":
             self._check_population()
-        # A single iteration leaves nothing to stop early.
-        if self.scheduler == "asha" and self.trials > 1 < self.iterations and not self.rungs:
-            raise InputError(
-                f"grace is {self.grace}, but iterations is {self.iterations}, so that ASHA has no "
-                f"rung at which it could stop a trial: set --grace to at most "
-                f"{self.iterations - 1}, or --scheduler none."
-            )
         if self.scheduler == "asha" and self.brackets > max(1, len(self.rungs)):
             raise InputError(
                 f"brackets is {self.brackets}, but there are only {len(self.rungs)} rungs: "

@@ -25,10 +25,11 @@ def preflight(job: Job) -> None:
     """Make sure that every trial of a job can start.
 
     Raises:
-        InputError: settings that do not go together, an environment that cannot be made or breaks
-            Gymnasium's rules, one whose spaces no policy can read or act in, or one that does not
-            have what the algorithm needs.
+        InputError: settings that do not go together, a grace without a rung, an environment that
+            cannot be made or breaks Gymnasium's rules, one whose spaces no policy can read or act
+            in, or one that does not have what the algorithm needs.
     """
+    _check_rungs(job)
     played: list[tuple[dict[str, Any], frozenset[Need]]] = []
     algorithm = algorithm_class(job.algo)
     for drawn in job.samples():
@@ -56,6 +57,20 @@ def preflight(job: Job) -> None:
                 check_needs(job.algo, needs, job.env, offered(env))
         finally:
             env.close()
+
+
+def _check_rungs(job: Job) -> None:
+    """Refuse a sweep under ASHA in which ASHA could stop no trial.
+
+    Not a job's own check: the file of a sweep may also be trained as a single short run.
+    """
+    if job.scheduler != "asha" or job.rungs or min(job.trials, job.iterations) < 2:
+        return  # of a single iteration nothing can be saved
+    raise InputError(
+        f"grace is {job.grace}, but iterations is {job.iterations}, so that ASHA has no rung at "
+        f"which it could stop a trial: set --grace to at most {job.iterations - 1}, or "
+        "--scheduler none."
+    )
 
 
 def _play(env_id: str, env_kwargs: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ class TrialOutcome:
 
     @property
     def score(self) -> float | None:
-        """The last score, which may be NaN or missing."""
+        """The last score: None while it is undecided, NaN where training has diverged."""
         return self.results[-1].score if self.results else None
 
     @property

@@ -67,7 +67,7 @@ def duration(seconds: float) -> str:
 
 
 def count(amount: int, noun: str, nouns: str = "") -> str:
-    """An amount with its noun: 1 trial, 12 trials; ``nouns`` is a plural that has more than an s."""
+    """An amount with its noun: 1 trial, 12 trials; ``nouns`` is a plural that is no -s."""
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {nouns or noun + 's'}"
 
 

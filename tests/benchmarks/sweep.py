@@ -126,7 +126,8 @@ class Stock(Nothing):
             self.known[trial.id] = SimpleNamespace(trial_id=trial.id)
             self.scheduler.on_trial_add(None, self.known[trial.id])  # type: ignore[arg-type]
         row = trial.results[place]
-        result = {"iteration": row.iteration, "score": row.score}
+        score = math.nan if row.score is None else row.score
+        result = {"iteration": row.iteration, "score": score}
         said = self.scheduler.on_trial_result(None, self.known[trial.id], result)  # type: ignore[arg-type]
         return super().goes_on(trial, place) and said == TrialScheduler.CONTINUE
 
@@ -157,8 +158,7 @@ class Ours:
         if place + 1 == len(trial.results) or self.sick.get(trial.id) == place:
             rungs.leave(trial.id)
             return False
-        score = math.nan if row.score is None else row.score
-        decision = rungs.arrive(trial.id, row.iteration, score)
+        decision = rungs.arrive(trial.id, row.iteration, row.score)
         if decision is not None and rungs.chosen() == trial.id:
             decision = rungs.promote(trial.id)
         return decision is None or (decision.keep and not decision.waits)
@@ -172,15 +172,15 @@ class Ours:
         return None
 
 
-def sick_at(trials: list[TrialOutcome], mode: str, iterations: int) -> dict[str, int]:
+def sick_at(outcome: Outcome) -> dict[str, int]:
     """Of each trial that the health rules would end, the place of the result after which."""
     found: dict[str, int] = {}
-    for trial in trials:
-        rows = [
-            row.metrics | {"iteration": row.iteration, "score": row.score} for row in trial.results
-        ]
+    job = outcome.job
+    for trial in outcome.trials:
+        rows = [row.metrics | {"iteration": row.iteration} for row in trial.results]
         for place in range(len(rows)):
-            history = History(rows[: place + 1], iterations, mode=mode)  # type: ignore[arg-type]
+            seen = rows[: place + 1]
+            history = History(seen, job.iterations, job.metric, job.mode)  # type: ignore[arg-type]
             if any(f.severity == "stop" for f in diagnose(history, {}).findings):
                 found[trial.id] = place
                 break
@@ -225,7 +225,7 @@ def winner(trials: list[TrialOutcome], reached: dict[str, int], sign: int) -> Tr
 def ways_of(outcome: Outcome) -> dict[str, Callable[[list[TrialOutcome]], Way]]:
     """The ways of stopping, by name; each makes a new one for trials in some order."""
     mode, iterations = outcome.job.mode, outcome.job.iterations
-    sick = sick_at(list(outcome.trials), mode, iterations)
+    sick = sick_at(outcome)
 
     def ours(grace: int, factor: int, number: int = 1, **more) -> Callable[..., Way]:
         return lambda trials: Ours(trials, mode, iterations, grace, factor, number, **more)

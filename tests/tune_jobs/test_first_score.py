@@ -15,6 +15,7 @@ from cluster.commands import shortened
 from envs.validation import InputError
 from tune_jobs.first_score import Pace, late_score, no_score, pace_of
 from tune_jobs.loading import load_job, make_job, preset_names
+from tune_jobs.preflight import preflight
 from tune_jobs.recent_episodes import FEWEST
 
 SWEEP = {"search": {"lr": {"loguniform": [1e-4, 1e-2]}}, "trials": 2, "iterations": 27}
@@ -104,15 +105,16 @@ def test_why_no_trial_has_a_score():
 
 @pytest.mark.parametrize(("grace", "iterations"), [(100, 30), (30, 30)])
 def test_a_grace_that_leaves_no_rung_is_refused(grace, iterations):
+    job = make_job(PENDULUM | {"grace": grace, "iterations": iterations})
     with pytest.raises(InputError, match=r"grace is \d+, .* at most 29") as refused:
-        make_job(PENDULUM | {"grace": grace, "iterations": iterations})
+        preflight(job)
     assert "--scheduler none" in str(refused.value)
+    preflight(replace(job, grace=29))
 
 
 def test_without_anything_to_stop_early_no_rung_is_needed():
     for changed in ({"scheduler": "none"}, {"trials": 1}, {"iterations": 1}):
-        make_job(PENDULUM | {"grace": 100} | changed)
-    assert make_job(PENDULUM | {"grace": 26}).rungs == [26]
+        preflight(make_job(PENDULUM | {"grace": 100} | changed))
 
 
 def test_a_first_look_at_a_preset_has_a_rung_where_it_has_two_iterations():

@@ -105,7 +105,7 @@ def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path):
     pbt = RecordedPBT(job, tmp_path, 0)
     scores = {"00": 1.0, "01": 2.0, "02": None, "03": 4.0, "04": math.nan}
     for name, score in scores.items():
-        trial = SimpleNamespace(name=name, is_finished=lambda: False)
+        trial = type("Member", (), {"name": name, "is_finished": lambda self: False})()
         state = pbt._trial_state[trial] = SimpleNamespace(last_score=None)
         pbt._save_trial_state(state, 3, {"score": score, "iteration": 3}, trial)
     lower, upper = pbt._quantiles()

@@ -12,7 +12,7 @@ import torch
 from algos.checkpoint import verify, write_manifest
 from algos.policy import Policy, save_policy
 from tune_jobs.loading import make_job
-from tune_jobs.trial import Trial, merged_seeds
+from tune_jobs.trial import Trial, merged_scores, merged_seeds
 from tune_jobs.trial_outcome import SPREAD
 
 JOB = {
@@ -20,14 +20,15 @@ JOB = {
     "metric": "return_mean",
     "mode": "max",
     "iterations": 4,
-    "settings": {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]},
+    # Some 45 episodes an iteration: each of them has a score.
+    "settings": {"num_envs": 16, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]},
 }
 
 
-def trial(tmp_path, seeds, resume=""):
+def trial(tmp_path, seeds, resume="", **changed):
     made = Trial.__new__(Trial)
     plan = {"trial": "00", "drawn": {}, "faults": str(tmp_path / "faults"), "resume": resume}
-    made.setup({"plan": plan}, make_job(JOB | {"seeds": seeds}))
+    made.setup({"plan": plan}, make_job(JOB | {"seeds": seeds} | changed))
     return made
 
 
@@ -88,6 +89,62 @@ def test_a_checkpoint_brings_every_seed_back_and_holds_the_best_policy(three, tm
         own = Policy.load(tmp_path / str(place)).module.state_dict()
         assert all(torch.equal(kept[n], own[n]) for n in kept) == (place == best)
     again.cleanup()
+
+
+def pool(rows):
+    """By hand: the mean over single episodes, of as many last iterations as have 100 of them."""
+    episodes = []
+    for row in reversed(rows):
+        episodes += [row["return_mean"]] * row["episodes"] if row["episodes"] else []
+        if len(episodes) >= 100:
+            break
+    return np.mean(episodes) if len(episodes) >= 20 else None
+
+
+def test_its_score_is_that_of_its_last_100_episodes(tmp_path, local_ray):
+    """8 copies of 16 steps finish a few episodes an iteration, of some 20 steps each."""
+    few = {"num_envs": 8, "rollout_length": 16, "minibatch_size": 64, "hidden": [8]}
+    made = trial(tmp_path, 1, settings=few, iterations=40)
+    rows, scores = [], []
+    for _ in range(24):
+        result = made.step()
+        rows.append(json.loads(result["metrics"]))
+        scores.append(result["score"])
+        expected = pool(rows)
+        assert result["score"] == (expected and pytest.approx(expected))
+        assert math.isnan(result["checkpoint_score"]) == (expected is None)
+    assert scores[0] is None and scores[-1] is not None
+    assert sum(row["episodes"] for row in rows) > 100, "the oldest of them count no more"
+    (tmp_path / "saved").mkdir()
+    made.save_checkpoint(str(tmp_path / "saved"))
+    again = trial(tmp_path, 1, str(tmp_path / "saved"), settings=few, iterations=40)
+    rows.append(json.loads((result := again.step())["metrics"]))
+    assert result["score"] == pytest.approx(pool(rows)), "a resume knows the episodes of before"
+    made.cleanup()
+    again.cleanup()
+
+
+def test_at_the_end_of_the_budget_a_few_episodes_have_to_do(tmp_path, local_ray):
+    tiny = {"num_envs": 2, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
+    made = trial(tmp_path, 2, settings=tiny, iterations=2)
+    assert made.step()["score"] is None
+    last = made.step()
+    assert 0 < json.loads(last["metrics"])["episodes"] < 40
+    assert last["score"] == pytest.approx(np.mean([agent.mean(1) for agent in made.recent]))
+    made.cleanup()
+
+
+def test_a_trial_is_undecided_while_any_of_its_seeds_is():
+    assert merged_scores([1.0, 3.0], over=False) == 2.0
+    assert merged_scores([1.0, None], over=False) is None
+    assert merged_scores([1.0, None], over=True) == 1.0
+    assert merged_scores([None, None], over=True) is None
+    assert math.isnan(merged_scores([None, math.nan], over=False)), "one has diverged"
+
+
+def test_a_metric_that_one_seed_has_not_measured_is_the_mean_of_the_others():
+    found = [{"kl": 0.1}, {"kl": 0.3, "return_mean": 2.0}, {"return_mean": 4.0}]
+    assert merged_seeds(found) == {"kl": pytest.approx(0.2), "return_mean": 3.0}
 
 
 def test_counts_of_seeds_add_up_and_the_rest_is_averaged():
