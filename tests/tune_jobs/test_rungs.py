@@ -193,6 +193,14 @@ def test_the_first_score_enters_the_highest_rung_reached_by_then():
     assert "01" not in rungs.rungs[0].keys, "a score of iteration 12 is none of iteration 3"
 
 
+def test_a_first_score_at_the_second_rung_is_none_of_the_first():
+    rungs = rungs_of(3)
+    for iteration in range(3, 9):
+        rungs.arrive("00", iteration, None)
+    assert rungs.arrive("00", 9, 4.0).rung == 9
+    assert not rungs.rungs[0].keys
+
+
 def test_a_rung_does_not_wait_for_a_trial_that_has_passed_it():
     rungs = rungs_of(2)
     rungs.arrive("00", 3, 1.0)
