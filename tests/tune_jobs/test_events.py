@@ -98,5 +98,6 @@ def test_an_undecided_score_and_one_that_is_not_finite_stay_apart(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     for score in (None, math.nan):
         log.append(result("01", 1, score))
-    undecided, diverged = read(log.path)
+    rows: Any = read(log.path)
+    undecided, diverged = rows
     assert undecided.score is None and math.isnan(diverged.score)

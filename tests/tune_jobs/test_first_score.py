@@ -1,8 +1,9 @@
-# pyright: basic, reportArgumentType=false
+# pyright: basic, reportArgumentType=false, reportOptionalMemberAccess=false
 """When a trial can have a score at all, and what is said before and after it has none."""
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_episodes_from_the_same_starts_end_with_their_iteration():
     ["CausalLearning-v0", "CausalOptimisation-v0", "EdgeSelection-v0", "Shopping-v0"],
 )
 def test_no_episode_of_our_worlds_is_longer_than_its_limit(env):
-    vector = make_vector_env(env, {}, 4)
+    vector: Any = make_vector_env(env, {}, 4)
     vector.reset(seed=0)
     vector.action_space.seed(0)
     ended, steps = np.zeros(4, bool), 0

@@ -409,7 +409,7 @@ def test_our_own_run_gives_the_findings_it_had_while_it_ran(tmp_path):
     )
     log.append(TrialRow(trial="00", config={"lr": 0.1}))
     for i, score in enumerate(flat_returns(30), start=1):
-        about = {"trial": "00", "iteration": i, "seconds": 1.0, "env_steps": i}
+        about: dict[str, Any] = {"trial": "00", "iteration": i, "seconds": 1.0, "env_steps": i}
         # The score is that of several iterations; the rules see what each of them measured.
         log.append(ResultRow(score=1.0, metrics=metrics | {"cost": score}, **about))
         rows.append(metrics | {"iteration": i, "cost": score, "env_steps": i})
