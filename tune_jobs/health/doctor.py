@@ -36,6 +36,8 @@ class Discipline:
         """
         if rule.healable and history.spent < self.stop_from:
             return False
+        if history.rising and not rule.stops_rising:
+            return False
         checks = 1 if rule.at_once else self.patience
         return all(_asks_to_stop(rule, history.without_last(ago)) for ago in range(1, checks))
 

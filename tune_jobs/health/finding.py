@@ -51,6 +51,8 @@ class Rule(Protocol):
     """Whether runs recover from it: if so, none is ended for it early in its budget."""
     at_once: ClassVar[bool] = False
     """Whether one check is proof enough, so that a stop need not hold for several."""
+    stops_rising: ClassVar[bool] = False
+    """Whether it may end a run whose score rises: for most a rising score disproves the finding."""
     highest: ClassVar[Severity] = "stop"
     """The severity granted at most unless the job's policy says otherwise."""
 

@@ -12,7 +12,13 @@ from typing import Literal, Protocol, cast, runtime_checkable
 import numpy as np
 
 from envs.validation import AtLeastOne, check
-from tune_jobs.health.improvement import BoolArray, FloatArray, Improvement, kendall_tau
+from tune_jobs.health.improvement import (
+    BoolArray,
+    FloatArray,
+    Improvement,
+    Rise,
+    kendall_tau,
+)
 
 Row = Mapping[str, object]
 """Metric name to a number, or to a list of numbers or a text for the few metrics that are one."""
@@ -20,7 +26,7 @@ Row = Mapping[str, object]
 SCORE = "score"
 """Stands in a rule's ``needs`` for the metric the run is judged by, whatever its name is."""
 
-_has_improved = Improvement()
+_has_improved, _rises = Improvement(), Rise()
 
 
 @runtime_checkable
@@ -139,6 +145,14 @@ class History:
     def improved(self) -> bool | None:
         """Whether the score has improved (:class:`Improvement`); None while it is too early."""
         return _has_improved(self.scores, self.series("episodes"))
+
+    @cached_property
+    def rising(self) -> bool:
+        """Whether the score rises now (:class:`Rise`), be it from a dip or from a late start.
+
+        No rule ends a run for what its score has not done yet while it does it.
+        """
+        return _rises(self.scores)
 
     def improved_lately(self, rows: int) -> bool:
         """Whether the score has improved by any of the last checks.

@@ -31,6 +31,7 @@ class Hung(Rule):
         "long."
     )
     healable: ClassVar[bool] = False
+    stops_rising: ClassVar[bool] = True
 
     always: Annotated[int, AtLeastOne] = 5
     """Iterations in a row with a loss after which the run is not worth going on with."""

@@ -38,6 +38,7 @@ class NotFinite(Rule):
     )
     healable: ClassVar[bool] = False
     at_once: ClassVar[bool] = True
+    stops_rising: ClassVar[bool] = True
 
     def __call__(self, history: History) -> Finding | None:
         """The first row with a non-finite number."""

@@ -46,6 +46,7 @@ class RewardHacking(Rule):
         "potential(next) - potential(now), 0 at the end), or cut it down to less than the goal in "
         "all; let the success rate be the job's metric, so that the best model is kept by it."
     )
+    stops_rising: ClassVar[bool] = True
 
     fall: Annotated[float, Fraction] = 0.3
     """Share of its best that the success rate must have lost."""
