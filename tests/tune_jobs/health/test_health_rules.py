@@ -67,12 +67,42 @@ class TestNotFinite:
 
 class TestZeroReward:
     rule = ZeroReward()
-    dead: ClassVar[Metrics] = {"score": 0.0, "episodes": 20, "episode_length": 25}
+    dead: ClassVar[Metrics] = {
+        "score": 0.0,
+        "episodes": 20,
+        "episode_length": 25,
+        "rewarded_episode_share": 0.0,
+    }
 
     def test_a_plateau_is_found(self):
         share: Metrics = {"reward_zero_share": from_row(4, 0.89, 0.5)}
         assert seen(self.rule, 10, 27, **self.dead, **share) == ("warn", 4)
         assert seen(self.rule, 15, 27, **self.dead, **share) == ("stop", 4)
+
+    @pytest.mark.parametrize(("zero", "found"), [(0.86, "warn"), (0.84, None), (0.55, None)])
+    def test_up_to_85_percent_of_unrewarded_steps_are_healthy(self, zero: float, found: Any):
+        # 25 steps an episode: several of them rewarded, whatever the share.
+        metrics: Metrics = {**self.dead, "reward_zero_share": zero, "rewarded_episode_share": 0.9}
+        assert (seen(self.rule, 27, **metrics) or (None,))[0] == found
+
+    def test_rare_rewards_alone_never_end_a_run(self):
+        # One episode in six is rewarded by chance, and that share is flat.
+        metrics: Metrics = {**self.dead, "score": flat(60, 0.17, 0.03), "reward_zero_share": 0.99}
+        rare: Metrics = {**metrics, "rewarded_episode_share": flat(60, 0.17, 0.03, seed=1)}
+        found = [seen(self.rule, n, 60, **rare) for n in range(15, 61)]
+        assert set(found) == {("warn", 1)}
+        assert seen(self.rule, 60, **metrics) == ("stop", 1)
+
+    def test_a_rising_share_of_rewarded_episodes_is_a_note(self):
+        metrics: Metrics = {**self.dead, "reward_zero_share": 0.99}
+        shares = [0.0] * 15 + np.linspace(0.02, 0.3, 15).tolist()
+        metrics |= {"rewarded_episode_share": shares}
+        assert seen(self.rule, 30, 60, **metrics) == ("note", 1)
+        assert seen(self.rule, 18, 60, **metrics) == ("warn", 1)
+
+    def test_a_log_that_does_not_say_which_episodes_were_rewarded_is_warned_about(self):
+        metrics = {n: curve for n, curve in self.dead.items() if n != "rewarded_episode_share"}
+        assert seen(self.rule, 27, **metrics, reward_zero_share=1.0) == ("warn", 1)
 
     def test_a_sparse_reward_found_late_is_warned_about_and_never_stopped(self):
         # Nothing until 30 % of the budget, as in healthy runs on sparse tasks.
