@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -35,6 +36,7 @@ from tune_jobs.health.columns import Columns
 from tune_jobs.health.history import as_number
 from tune_jobs.health.plateau import at_plateau
 from tune_jobs.health.siblings import FEWEST, Sibling, conclusion, split
+from tune_jobs.health.withdrawal import disproved
 from tune_jobs.job import Job
 from tune_jobs.population import RecordedPBT, told
 from tune_jobs.remainder import damaged, faults_of, newest_sound
@@ -76,8 +78,10 @@ class Recorder(tune.Callback, Stopper):
         self.history: dict[str, Columns] = {}
         self.settings: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self.found: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        self.told: set[tuple[str, str, str]] = set()
+        self.told: defaultdict[str, dict[tuple[str, str], FindingRow]] = defaultdict(dict)
+        """By trial what was found and stands, by symptom and severity."""
         self.fresh: dict[str, list[Finding]] = {}
+        self.disproved: dict[str, list[str]] = {}
         self.verdicts: dict[str, tuple[str, str]] = {}
         self.rewarded = False
         """Whether any step of any trial was rewarded with anything."""
@@ -90,8 +94,7 @@ class Recorder(tune.Callback, Stopper):
             if isinstance(row, ResultRow):
                 self._remember(row.trial, row.iteration, row.score, row.env_steps, row.metrics)
             elif isinstance(row, FindingRow):
-                self.told.add((row.trial, row.symptom, row.severity))
-                self._found(row.trial, row.symptom, row.severity, row.iteration)
+                self._take(row)
             elif isinstance(row, TrialRow):
                 self.settings[row.trial] = row.config
             elif isinstance(row, ExploitRow):
@@ -117,10 +120,15 @@ class Recorder(tune.Callback, Stopper):
         if result["fault"]:
             self.verdicts[trial] = ("error", result["fault"])
             return True
-        diagnosis = diagnose(
-            History(self.history[trial], self.job.iterations, mode=self.job.mode or "max"),
-            self.job.health,  # type: ignore[arg-type]
+        history = History(
+            self.history[trial],
+            self.job.iterations,
+            mode=self.job.mode or "max",
+            settings=vars(self.job.trial_settings(self.settings[trial])[0]),
         )
+        diagnosis = diagnose(history, self.job.health)  # type: ignore[arg-type]
+        told = dict.fromkeys(symptom for symptom, _ in self.told[trial])
+        self.disproved[trial] = disproved(told, history)
         for finding in diagnosis.findings:
             self._found(trial, finding.symptom, finding.severity, iteration)
         findings = self.fresh[trial] = self._with_hopeless(diagnosis)
@@ -147,6 +155,16 @@ class Recorder(tune.Callback, Stopper):
         if severity != "note" and symptom not in self.found[trial]:
             self.found[trial][symptom] = iteration
             self.sick[symptom] += 1
+
+    def _take(self, row: FindingRow) -> None:
+        """Remember a finding that is written, or forget one that is withdrawn."""
+        if not row.withdrawn:
+            self.told[row.trial][row.symptom, row.severity] = row
+            self._found(row.trial, row.symptom, row.severity, row.iteration)
+            return
+        self.told[row.trial].pop((row.symptom, row.severity), None)
+        if self.found[row.trial].pop(row.symptom, None) is not None:
+            self.sick[row.symptom] -= 1
 
     def _siblings(self) -> list[Sibling]:
         """The trials that have begun, as far as they have come."""
@@ -236,11 +254,7 @@ class Recorder(tune.Callback, Stopper):
                 metrics=metrics,
             )
         )
-        for finding in self.fresh.pop(name, []):
-            if (name, finding.symptom, finding.severity) not in self.told:
-                self.told.add((name, finding.symptom, finding.severity))
-                said = self._of_siblings(finding.symptom)
-                self.write(FindingRow(trial=name, iteration=at, siblings=said, **vars(finding)))
+        self._write_findings(name, at)
         if isinstance(self.scheduler, RecordedPBT):
             self._write_exploit(self.scheduler.exploits, name, json.loads(result["took"]))
         self.write_decisions()
@@ -248,6 +262,20 @@ class Recorder(tune.Callback, Stopper):
             reason, sentence = self.verdicts.pop(name)
             forget(self.directory, name)
             self.write(EndRow(trial=name, iteration=at, reason=reason, sentence=sentence))
+
+    def _write_findings(self, name: str, at: int) -> None:
+        """Write what was found for the first time, and what the run has disproved."""
+        for finding in self.fresh.pop(name, []):
+            if (finding.symptom, finding.severity) not in self.told[name]:
+                said = self._of_siblings(finding.symptom)
+                row = FindingRow(trial=name, iteration=at, siblings=said, **vars(finding))
+                self._take(row)
+                self.write(row)
+        gone = self.disproved.pop(name, [])
+        for row in [row for row in self.told[name].values() if row.symptom in gone]:
+            withdrawn = dataclasses.replace(row, withdrawn=at, time=time.time())
+            self._take(withdrawn)
+            self.write(withdrawn)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Write what was decided without a result: who goes on from a rung, and who does not."""

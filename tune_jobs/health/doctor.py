@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, check, unknown_name, validate
 from tune_jobs.health.finding import SCORE, SEVERITIES, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import worded
 from tune_jobs.health.rules import RULES
 
 Limit = Literal["off", "note", "warn", "stop"]
@@ -111,7 +112,8 @@ def diagnose(
             finding = rule(history)
             if finding is not None:
                 severity = _granted(finding.severity, limit, rule, history, discipline)
-                findings.append(dataclasses.replace(finding, severity=severity))
+                remedy = worded(rule.remedy, history.in_use, complete=bool(history.settings))
+                findings.append(dataclasses.replace(finding, severity=severity, remedy=remedy))
     findings.sort(key=lambda finding: -SEVERITIES.index(finding.severity))
     return Diagnosis(tuple(findings), tuple(judged), not_judged)
 

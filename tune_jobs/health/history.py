@@ -26,6 +26,9 @@ Row = Mapping[str, object]
 SCORE = "score"
 """Stands in a rule's ``needs`` for the metric the run is judged by, whatever its name is."""
 
+LOGGED_SETTINGS = ("lr", "gamma", "grad_clip", "entropy_coef")
+"""Settings that are metrics, too: logs of other tools have them."""
+
 _has_improved, _rises = Improvement(), Rise()
 
 
@@ -54,6 +57,8 @@ class History:
     """The metric the run is judged by."""
     mode: Literal["min", "max"] = "max"
     """Whether a smaller or a larger score is better."""
+    settings: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
+    """All settings of the run's algorithm; empty where they are not known (a log of others)."""
     _columns: dict[str, FloatArray] = dataclasses.field(
         default_factory=dict[str, FloatArray], init=False, repr=False, compare=False
     )
@@ -95,10 +100,20 @@ class History:
         return values[np.isfinite(values)]
 
     def latest(self, name: str) -> float:
-        """The last finite value of a metric, or NaN."""
+        """The last finite value of a metric, or NaN; a setting stands for itself."""
         if name not in self._latest:  # most rules ask, for the same few names
-            self._latest[name] = _last_finite(self.series(name))
+            last = _last_finite(self.series(name))
+            known = math.isfinite(last) or name not in self.settings
+            self._latest[name] = last if known else as_number(self.settings[name])
         return self._latest[name]
+
+    @cached_property
+    def in_use(self) -> Mapping[str, object]:
+        """The settings in use, as far as they are known: of a log, those that it has."""
+        if self.settings:
+            return self.settings
+        logged = {name: self.latest(name) for name in LOGGED_SETTINGS}
+        return {name: value for name, value in logged.items() if math.isfinite(value)}
 
     def has(self, name: str) -> bool:
         """Whether any row has a finite value of this metric."""
@@ -140,6 +155,11 @@ class History:
         """The score of each row [R], turned so that higher is better."""
         scores = self.series(self.score)
         return scores if self.mode == "max" else -scores
+
+    @property
+    def behind(self) -> FloatArray:
+        """The episodes behind each score [R], NaN where they are not counted."""
+        return self.series("episodes")
 
     @cached_property
     def improved(self) -> bool | None:

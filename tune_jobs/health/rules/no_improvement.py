@@ -10,6 +10,8 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, NonNegative, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule
+from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, put
+
 
 @dataclasses.dataclass(frozen=True)
 class NoImprovement(Rule):
@@ -35,10 +37,12 @@ class NoImprovement(Rule):
         "this trial's learning rate or coefficients, if it is alone",
         "a task that needs more iterations than the budget has",
     )
-    remedy: ClassVar[str] = (
-        "If all trials are like this run `rungwise check ENV`; if it is alone go back to "
-        "`lr=3e-4` and `entropy_coef=0.01`. What else was found in this run is the likelier "
-        "cause."
+    remedy: ClassVar[Remedy] = (
+        "look first at what else was found: it is the likelier cause",
+        "run `rungwise check ENV`, above all if all trials are like this",
+        SCALED_REWARDS,
+        put("lr", 3e-4, "go back to {}"),
+        put("entropy_coef", 0.01, "go back to {}"),
     )
 
     episodes: Annotated[int, AtLeastOne] = 20
@@ -80,7 +84,6 @@ class NoImprovement(Rule):
             f"the best {history.score} ({best:.3g}, iteration {history.iteration(record)}) has not "
             f"been beaten by {self.min_delta:.0%} for {stood} iterations and is within the noise "
             "of the start",
-            self.remedy,
         )
 
     def _last_record(self, history: History) -> tuple[int, float] | None:
@@ -98,7 +101,7 @@ class NoImprovement(Rule):
     def _pooled(self, history: History) -> list[tuple[int, float]]:
         """Means over enough episodes, each with the last row that it is made of."""
         # A row whose episodes are not counted stands for itself.
-        counts = np.nan_to_num(history.series("episodes"), nan=self.episodes)
+        counts = np.nan_to_num(history.behind, nan=self.episodes)
         pooled: list[tuple[int, float]] = []
         held = total = 0.0
         for row, (score, count) in enumerate(zip(history.scores, counts, strict=True)):

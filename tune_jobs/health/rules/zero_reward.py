@@ -10,6 +10,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, NonNegative, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
 from tune_jobs.health.improvement import FloatArray, Rise
+from tune_jobs.health.remedy import Remedy, increase
 
 _rises = Rise()
 
@@ -38,9 +39,10 @@ class ZeroReward(Rule):
         "its reward never arrives",
         "the agent explores too little to meet it",
     )
-    remedy: ClassVar[str] = (
-        "See with a simple rule or by hand that the goal can be reached and is paid; then explore "
-        "more (`entropy_coef=0.03`), begin with `warm_start`, or shape the reward."
+    remedy: ClassVar[Remedy] = (
+        "see with a simple rule or by hand that the goal can be reached and is paid",
+        increase("entropy_coef", 0.03, "then explore more: raise {}"),
+        "begin with `warm_start`, or shape the reward",
     )
 
     share: Annotated[float, Fraction] = 0.85
@@ -76,7 +78,6 @@ class ZeroReward(Rule):
             since,
             f"{share.mean():.0%} of the steps earned nothing in the last {self.rows} iterations"
             f"{of_episodes} and the score has not improved",
-            self.remedy,
         )
 
     def _severity(self, history: History, share: FloatArray, rewarded: FloatArray) -> Severity:
