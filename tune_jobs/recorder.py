@@ -107,6 +107,8 @@ class Recorder(tune.Callback, Stopper):
     def write(self, row: Row) -> None:
         """Append a row and show it."""
         self.log.append(row)
+        if isinstance(row, TrialRow):  # a searcher's, drawn while the job runs
+            self.settings[row.trial] = row.config
         self.listener(row)
         self.gauges.take(row)
 

@@ -166,6 +166,18 @@ class TestNoImprovement:
         score[50] = 1.5
         assert seen(self.rule, 60, 100, score=score) is None
 
+    def test_a_lucky_iteration_of_few_episodes_is_no_best(self):
+        score = flat(60, 1.0, 0.1)
+        score[45] = 2.0
+        few: Metrics = {"episodes": lambda i: 1 if i == 46 else 10}
+        assert seen(self.rule, 60, score=score, **few) == ("stop", 2)
+        # With as many episodes as the others have it is a record, and it is too early to say.
+        assert seen(self.rule, 60, score=score, episodes=20) is None
+
+    def test_nothing_is_said_before_any_score_has_enough_episodes(self):
+        assert seen(self.rule, 40, 100, score=1.0, episodes=lambda i: float(i % 4 == 0)) is None
+        assert seen(self.rule, 60, 60, score=1.0, episodes=1) == ("stop", 20)
+
     def test_rows_without_a_score_are_left_out(self):
         score = [NAN if i % 3 == 0 else 1.0 for i in range(60)]
         assert seen(self.rule, 60, score=score) == ("stop", 2)
