@@ -167,7 +167,7 @@ class TestNoImprovement:
         assert seen(self.rule, 60, 100, score=score) is None
 
     def test_a_lucky_iteration_of_few_episodes_is_no_best(self):
-        score = flat(60, 1.0, 0.1)
+        score = flat(60, 1.0, 0.1, seed=1)
         score[45] = 2.0
         few: Metrics = {"episodes": lambda i: 1 if i == 46 else 10}
         assert seen(self.rule, 60, score=score, **few) == ("stop", 2)
