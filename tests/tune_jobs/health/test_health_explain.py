@@ -96,7 +96,7 @@ def test_an_unknown_symptom_is_refused_with_the_nearest_one():
         (
             "no_improvement",
             "stop",
-            "from 60 % of the budget on, if it holds for 2 iterations in a row",
+            "from 80 % of the budget on, if it holds for 2 iterations in a row",
         ),
         ("low_explained_variance", "warn", "never"),
         ("always_truncated", "note", "never"),

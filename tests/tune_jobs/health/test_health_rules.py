@@ -139,7 +139,7 @@ class TestNoImprovement:
     @pytest.mark.parametrize("budget", [27, 100, 300])
     def test_a_dead_run_is_found(self, budget: int):
         score = [1.0, 1.2, *([1.1] * budget)]
-        warned, stopped = math.ceil(budget * 0.55), math.ceil(budget * 0.6)
+        warned, stopped = math.ceil(budget * 0.75), math.ceil(budget * 0.8)
         assert seen(self.rule, warned, budget, score=score) == ("warn", 2)
         assert seen(self.rule, stopped, budget, score=score) == ("stop", 2)
 
