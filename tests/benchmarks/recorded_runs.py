@@ -47,8 +47,6 @@ class Recording:
     @property
     def learnt(self) -> bool:
         """Whether it ends well: above its start, by its returns alone."""
-        from benchmarks.health_suite import course
-
         return bool(course(self.rows)["learnt"])
 
 
@@ -76,6 +74,23 @@ def _rows(run) -> list[dict]:
     ]
     # As a trial reports it: nothing in an iteration in which no episode finished.
     return [row | {"score": row["return_mean"]} if "return_mean" in row else row for row in rows]
+
+
+def course(rows):
+    """The returns at the start and at the end, and whether something was learnt and kept.
+
+    A run meant to be healthy that has lost most of its gain is no healthy one, whatever the rules
+    say: it is counted apart.
+    """
+    r = np.array([row.get("return_mean", np.nan) for row in rows], np.float64)
+    r = r[np.isfinite(r)]
+    if r.size < 10:
+        return {"start": None, "end": None, "learnt": False}
+    few = max(3, r.size // 10)
+    start, end = float(r[:few].mean()), float(np.median(r[-2 * few :]))
+    best = float(np.median(np.lib.stride_tricks.sliding_window_view(r, few), axis=1).max())
+    learnt = end - start > max(0.3 * (best - start), 0.1 * max(abs(start), abs(end)))
+    return {"start": start, "end": end, "learnt": learnt}
 
 
 def judged(recording: Recording) -> Verdict:
