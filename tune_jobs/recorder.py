@@ -78,6 +78,8 @@ class Recorder(tune.Callback, Stopper):
         self.history: dict[str, Columns] = {}
         self.settings: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self.found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self.in_use: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        """By trial the drawn values, and with them all settings of the algorithm."""
         self.told: defaultdict[str, dict[tuple[str, str], FindingRow]] = defaultdict(dict)
         """By trial what was found and stands, by symptom and severity."""
         self.fresh: dict[str, list[Finding]] = {}
@@ -126,7 +128,7 @@ class Recorder(tune.Callback, Stopper):
             self.history[trial],
             self.job.iterations,
             mode=self.job.mode or "max",
-            settings=vars(self.job.trial_settings(self.settings[trial])[0]),
+            settings=self._in_use(trial),
         )
         diagnosis = diagnose(history, self.job.health)  # type: ignore[arg-type]
         told = dict.fromkeys(symptom for symptom, _ in self.told[trial])
@@ -157,6 +159,13 @@ class Recorder(tune.Callback, Stopper):
         if severity != "note" and symptom not in self.found[trial]:
             self.found[trial][symptom] = iteration
             self.sick[symptom] += 1
+
+    def _in_use(self, trial: str) -> dict[str, Any]:
+        """All settings of a trial; to validate them at every result would take a millisecond."""
+        drawn = self.settings[trial]
+        if trial not in self.in_use or self.in_use[trial][0] is not drawn:
+            self.in_use[trial] = drawn, vars(self.job.trial_settings(drawn)[0])
+        return self.in_use[trial][1]
 
     def _take(self, row: FindingRow) -> None:
         """Remember a finding that is written, or forget one that is withdrawn."""
