@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -36,11 +35,11 @@ from tune_jobs.health.columns import Columns
 from tune_jobs.health.history import as_number
 from tune_jobs.health.plateau import at_plateau
 from tune_jobs.health.siblings import FEWEST, Sibling, conclusion, split
-from tune_jobs.health.withdrawal import disproved
 from tune_jobs.job import Job
 from tune_jobs.population import RecordedPBT, told
 from tune_jobs.remainder import damaged, faults_of, newest_sound
 from tune_jobs.schedulers import RecordedASHA
+from tune_jobs.standing import Standing
 from tune_jobs.wishes import all_asked_to_stop, asked_to_stop, forget
 
 Listener = Callable[[Row], None]
@@ -80,10 +79,9 @@ class Recorder(tune.Callback, Stopper):
         self.found: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self.in_use: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         """By trial the drawn values, and with them all settings of the algorithm."""
-        self.told: defaultdict[str, dict[tuple[str, str], FindingRow]] = defaultdict(dict)
-        """By trial what was found and stands, by symptom and severity."""
+        self.standing = Standing()
         self.fresh: dict[str, list[Finding]] = {}
-        self.disproved: dict[str, list[str]] = {}
+        self.disproved: dict[str, list[FindingRow]] = {}
         self.verdicts: dict[str, tuple[str, str]] = {}
         self.rewarded = False
         """Whether any step of any trial was rewarded with anything."""
@@ -131,8 +129,7 @@ class Recorder(tune.Callback, Stopper):
             settings=self._in_use(trial),
         )
         diagnosis = diagnose(history, self.job.health)  # type: ignore[arg-type]
-        told = dict.fromkeys(symptom for symptom, _ in self.told[trial])
-        self.disproved[trial] = disproved(told, history)
+        self.disproved[trial] = self.standing.withdrawals(trial, history)
         for finding in diagnosis.findings:
             self._found(trial, finding.symptom, finding.severity, iteration)
         findings = self.fresh[trial] = self._with_hopeless(diagnosis)
@@ -169,12 +166,10 @@ class Recorder(tune.Callback, Stopper):
 
     def _take(self, row: FindingRow) -> None:
         """Remember a finding that is written, or forget one that is withdrawn."""
+        self.standing.take(row)
         if not row.withdrawn:
-            self.told[row.trial][row.symptom, row.severity] = row
             self._found(row.trial, row.symptom, row.severity, row.iteration)
-            return
-        self.told[row.trial].pop((row.symptom, row.severity), None)
-        if self.found[row.trial].pop(row.symptom, None) is not None:
+        elif self.found[row.trial].pop(row.symptom, None) is not None:
             self.sick[row.symptom] -= 1
 
     def _siblings(self) -> list[Sibling]:
@@ -277,16 +272,14 @@ class Recorder(tune.Callback, Stopper):
     def _write_findings(self, name: str, at: int) -> None:
         """Write what was found for the first time, and what the run has disproved."""
         for finding in self.fresh.pop(name, []):
-            if (finding.symptom, finding.severity) not in self.told[name]:
+            if not self.standing.holds(name, finding):
                 said = self._of_siblings(finding.symptom)
                 row = FindingRow(trial=name, iteration=at, siblings=said, **vars(finding))
                 self._take(row)
                 self.write(row)
-        gone = self.disproved.pop(name, [])
-        for row in [row for row in self.told[name].values() if row.symptom in gone]:
-            withdrawn = dataclasses.replace(row, withdrawn=at, time=time.time())
-            self._take(withdrawn)
-            self.write(withdrawn)
+        for row in self.disproved.pop(name, []):
+            self._take(row)
+            self.write(row)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Write what was decided without a result: who goes on from a rung, and who does not."""
