@@ -28,17 +28,20 @@ ZERO_REWARD = 0.01
 
 @dataclass
 class EpisodeStatistics:
-    """Running return and length of the unfinished episodes of B copies; kept across rollouts."""
+    """Running sums over the unfinished episodes of B copies; kept across rollouts."""
 
     copies: int
     names: tuple[str, ...] = ()
     """Entries of the environment's info whose last value describes a finished episode."""
     returns: Array = field(init=False)
     lengths: Array = field(init=False)
+    rewarded: Array = field(init=False)
+    """Steps of the running episode whose reward, before bonuses, is not exactly 0."""
 
     def __post_init__(self) -> None:
         self.returns = np.zeros(self.copies, np.float64)
         self.lengths = np.zeros(self.copies, np.int64)
+        self.rewarded = np.zeros(self.copies, np.int64)
 
 
 class RolloutStatistics:
@@ -73,10 +76,14 @@ class RolloutStatistics:
         """
         base = np.stack(self.before_bonus) if self.before_bonus else rewards
         counted = rewards[valid]
-        returns, lengths = self._episodes(rewards, done, valid)
+        returns, lengths, rewarded = self._episodes(rewards, base, done, valid)
         episodes = {name: np.concatenate(parts) for name, parts in self.finished.items()}
         if len(returns):
-            episodes |= {"episode_return": returns, "episode_length": lengths}
+            episodes |= {
+                "episode_return": returns,
+                "episode_length": lengths,
+                "rewarded_episode_share": rewarded > 0,
+            }
         out: dict[str, Any] = {
             "steps": int(valid.sum()),
             "reward_sum": float(counted.sum()),
@@ -89,14 +96,20 @@ class RolloutStatistics:
         out["nonfinite"], out["nonfinite_where"] = nonfinite({**columns, "reward": rewards})
         return out
 
-    def _episodes(self, rewards: Array, done: Array, valid: Array) -> tuple[Array, Array]:
-        """Returns and lengths of the episodes that ended, copy by copy; the rest is carried on."""
+    def _episodes(
+        self, rewards: Array, base: Array, done: Array, valid: Array
+    ) -> tuple[Array, Array, Array]:
+        """Returns, lengths and rewarded steps of the episodes that ended, copy by copy.
+
+        What belongs to an episode that has not ended is kept for the next rollout.
+        """
         running = self.episodes
         copy, t = np.nonzero(done.T)
         out: list[Array] = []
         for carried, step in (
             (running.returns, np.where(valid, rewards, 0)),
             (running.lengths, valid),
+            (running.rewarded, valid & (base != 0)),
         ):
             total = carried + np.cumsum(step, 0, carried.dtype)
             ends = total[t, copy]
@@ -107,7 +120,7 @@ class RolloutStatistics:
             out.append(ends - before)
             carried[:] = total[-1]
             carried[copy] = total[-1, copy] - ends  # the last end of each copy is written last
-        return out[0], out[1]
+        return out[0], out[1], out[2]
 
 
 def condition(

@@ -34,6 +34,9 @@ METRICS: dict[str, Metric] = {
     "reward_zero_share": Metric(
         "share", "steps whose reward before bonuses is smaller than 0.01 in size", "below 0.85"
     ),
+    "rewarded_episode_share": Metric(
+        "share", "finished episodes with any reward before bonuses that is not 0", "rises to 1"
+    ),
     "reward_abs_max": Metric("reward", "largest size of a reward"),
     "success_rate": Metric(
         "share", "finished episodes that reached their goal, where the environment says so"

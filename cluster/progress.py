@@ -28,7 +28,7 @@ from cluster.cells import (
     sparkline,
     summary,
 )
-from tune_jobs.events import EndRow, EvaluationRow, FindingRow, JobRow, ResultRow, Row
+from tune_jobs.events import DISPROVED, EndRow, EvaluationRow, FindingRow, JobRow, ResultRow, Row
 from tune_jobs.outcome import Outcome, Tally
 from tune_jobs.trial_outcome import TrialOutcome
 from tune_jobs.words import count, measured, number, percent, reason, spoken
@@ -111,7 +111,7 @@ class Progress:
             score = f"{spoken(self._metric)} {measured(trial.score)}"
             self._line(f"trial {trial.id} {trial.iterations}/{trial.budget} {score} {trial.state}")
         elif isinstance(row, FindingRow) and row.severity == "warn":  # a stop is told as an end
-            self._line(f"trial {row.trial} {_noticed(row)}: {row.evidence}")
+            self._line(f"trial {row.trial} {_said(row)}")
         elif self._clock() - self._printed >= EVERY:
             self._line(self._summary(self._tally.outcome()))
             self._printed = self._clock()
@@ -183,10 +183,16 @@ def trial_table(outcome: Outcome, trials: Sequence[TrialOutcome], width: int, li
 
 def _state(trial: TrialOutcome) -> str:
     """How a trial stands; of a running one, too, whether the others share what was noticed."""
-    warning = next((f for f in reversed(trial.findings) if f.severity != "note"), None)
+    warning = trial.warning
     if trial.end_reason is None and warning and warning.siblings:
         return f"running, {_noticed(warning)}"
     return trial.state
+
+
+def _said(row: FindingRow) -> str:
+    if row.withdrawn:
+        return f"{spoken(row.symptom)} withdrawn: {DISPROVED}"
+    return f"{_noticed(row)}: {row.evidence}"
 
 
 def _noticed(row: FindingRow) -> str:

@@ -132,9 +132,13 @@ class ExploitRow:
     time: float = dataclasses.field(default_factory=time.time)
 
 
+DISPROVED = "it was not seen again, and the score has improved"
+"""Why a finding is withdrawn, in words."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FindingRow:
-    """A symptom that a health rule saw."""
+    """A symptom that a health rule saw; written again, ``withdrawn``, if the run disproves it."""
 
     kind: ClassVar[str] = "finding"
     trial: str
@@ -148,6 +152,8 @@ class FindingRow:
     remedy: str
     siblings: str = ""
     """Whether the other trials had it by then, and what follows; empty while too few could."""
+    withdrawn: int = 0
+    """The iteration at which it had been disproved: the score had improved; 0 while it stands."""
     time: float = dataclasses.field(default_factory=time.time)
 
 

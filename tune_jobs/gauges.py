@@ -61,7 +61,7 @@ class Gauges:
             case FindingRow():
                 self._found[row.trial].add(row.symptom)
                 tags = {"run": self.run, "trial": row.trial, "symptom": row.symptom}
-                self._finding.set(LEVEL[row.severity], tags)
+                self._finding.set(0 if row.withdrawn else LEVEL[row.severity], tags)
             case EndRow():
                 for symptom in self._found.pop(row.trial, ()):
                     self._finding.set(0, {"run": self.run, "trial": row.trial, "symptom": symptom})

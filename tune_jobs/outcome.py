@@ -147,7 +147,7 @@ class Outcome:
                     {
                         row.symptom: row.iteration
                         for row in reversed(trial.findings)
-                        if row.severity != "note"
+                        if row.severity != "note" and not row.withdrawn
                     },
                     trial.config,
                 )
@@ -321,7 +321,7 @@ class Tally:
             case DecisionRow():
                 notes.decisions[row.rung] = row
             case FindingRow():
-                notes.findings.setdefault((row.symptom, row.severity), row)
+                _found(notes, row)
             case ExploitRow():
                 notes.config = row.after
                 notes.exploits.append(row)
@@ -366,6 +366,13 @@ def _kept(notes: _Notes, job: JobRow) -> str | None:
         return newest
     sign = 1 if job.mode == "max" else -1
     return notes.checkpoints[max(scored, key=lambda at: (sign * scores[at], at))]
+
+
+def _found(notes: _Notes, row: FindingRow) -> None:
+    """Keep the first row of a finding; its withdrawal, and a finding after that, replace it."""
+    known = notes.findings.get((row.symptom, row.severity))
+    if known is None or known.withdrawn or row.withdrawn:
+        notes.findings[row.symptom, row.severity] = row
 
 
 def _continue(notes: _Notes, row: ResultRow) -> None:

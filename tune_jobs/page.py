@@ -52,7 +52,7 @@ figure { margin: 0; break-inside: avoid; min-width: 0; }
 .steps .chosen .shade { stroke: #d9822b; stroke-width: 3; }
 .steps .chosen text { font-weight: 700; } .steps .ring { fill: none; stroke: var(--ink); }
 .findings { padding-left: 1.4rem; } .findings li { margin: .35rem 0; }
-.stop { color: #c0392b; } .warn { color: #b8690f; } .note { color: var(--soft); }
+.stop { color: #c0392b; } .warn { color: #b8690f; } .note, .withdrawn { color: var(--soft); }
 @media (prefers-color-scheme: dark) { .stop { color: #f0796c; } .warn { color: #e8a34d; } }
 pre { background: var(--panel); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto; }
 summary { cursor: pointer; margin-top: 1rem; }

@@ -38,6 +38,7 @@ from tune_jobs.job import Job
 from tune_jobs.population import RecordedPBT, told
 from tune_jobs.remainder import damaged, faults_of, newest_sound
 from tune_jobs.schedulers import RecordedASHA
+from tune_jobs.standing import Standing
 from tune_jobs.wishes import all_asked_to_stop, asked_to_stop, forget
 
 Listener = Callable[[Row], None]
@@ -75,8 +76,11 @@ class Recorder(tune.Callback, Stopper):
         self.history: dict[str, Columns] = {}
         self.settings: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self.found: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        self.told: set[tuple[str, str, str]] = set()
+        self.in_use: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        """By trial the drawn values, and with them all settings of the algorithm."""
+        self.standing = Standing()
         self.fresh: dict[str, list[Finding]] = {}
+        self.disproved: dict[str, list[FindingRow]] = {}
         self.verdicts: dict[str, tuple[str, str]] = {}
         self.rewarded = False
         """Whether any step of any trial was rewarded with anything."""
@@ -89,8 +93,7 @@ class Recorder(tune.Callback, Stopper):
             if isinstance(row, ResultRow):
                 self._remember(row.trial, row.iteration, row.env_steps, row.metrics)
             elif isinstance(row, FindingRow):
-                self.told.add((row.trial, row.symptom, row.severity))
-                self._found(row.trial, row.symptom, row.severity, row.iteration)
+                self._take(row)
             elif isinstance(row, TrialRow):
                 self.settings[row.trial] = row.config
             elif isinstance(row, ExploitRow):
@@ -103,6 +106,8 @@ class Recorder(tune.Callback, Stopper):
     def write(self, row: Row) -> None:
         """Append a row and show it."""
         self.log.append(row)
+        if isinstance(row, TrialRow):  # a searcher's, drawn while the job runs
+            self.settings[row.trial] = row.config
         self.listener(row)
         self.gauges.take(row)
 
@@ -116,9 +121,15 @@ class Recorder(tune.Callback, Stopper):
         if result["fault"]:
             self.verdicts[trial] = ("error", result["fault"])
             return True
-        mode = self.job.mode or "max"
-        history = History(self.history[trial], self.job.iterations, self.job.metric, mode)
+        history = History(
+            self.history[trial],
+            self.job.iterations,
+            self.job.metric,
+            self.job.mode or "max",
+            settings=self._in_use(trial),
+        )
         diagnosis = diagnose(history, self.job.health)  # type: ignore[arg-type]
+        self.disproved[trial] = self.standing.withdrawals(trial, history)
         for finding in diagnosis.findings:
             self._found(trial, finding.symptom, finding.severity, iteration)
         findings = self.fresh[trial] = self._with_hopeless(diagnosis)
@@ -145,6 +156,21 @@ class Recorder(tune.Callback, Stopper):
         if severity != "note" and symptom not in self.found[trial]:
             self.found[trial][symptom] = iteration
             self.sick[symptom] += 1
+
+    def _in_use(self, trial: str) -> dict[str, Any]:
+        """All settings of a trial; to validate them at every result would take a millisecond."""
+        drawn = self.settings[trial]
+        if trial not in self.in_use or self.in_use[trial][0] is not drawn:
+            self.in_use[trial] = drawn, vars(self.job.trial_settings(drawn)[0])
+        return self.in_use[trial][1]
+
+    def _take(self, row: FindingRow) -> None:
+        """Remember a finding that is written, or forget one that is withdrawn."""
+        self.standing.take(row)
+        if not row.withdrawn:
+            self._found(row.trial, row.symptom, row.severity, row.iteration)
+        elif self.found[row.trial].pop(row.symptom, None) is not None:
+            self.sick[row.symptom] -= 1
 
     def _siblings(self) -> list[Sibling]:
         """The trials that have begun, as far as they have come."""
@@ -233,11 +259,7 @@ class Recorder(tune.Callback, Stopper):
                 metrics=metrics,
             )
         )
-        for finding in self.fresh.pop(name, []):
-            if (name, finding.symptom, finding.severity) not in self.told:
-                self.told.add((name, finding.symptom, finding.severity))
-                said = self._of_siblings(finding.symptom)
-                self.write(FindingRow(trial=name, iteration=at, siblings=said, **vars(finding)))
+        self._write_findings(name, at)
         if isinstance(self.scheduler, RecordedPBT):
             self._write_exploit(self.scheduler.exploits, name, json.loads(result["took"]))
         self.write_decisions()
@@ -245,6 +267,18 @@ class Recorder(tune.Callback, Stopper):
             reason, sentence = self.verdicts.pop(name)
             forget(self.directory, name)
             self.write(EndRow(trial=name, iteration=at, reason=reason, sentence=sentence))
+
+    def _write_findings(self, name: str, at: int) -> None:
+        """Write what was found for the first time, and what the run has disproved."""
+        for finding in self.fresh.pop(name, []):
+            if not self.standing.holds(name, finding):
+                said = self._of_siblings(finding.symptom)
+                row = FindingRow(trial=name, iteration=at, siblings=said, **vars(finding))
+                self._take(row)
+                self.write(row)
+        for row in self.disproved.pop(name, []):
+            self._take(row)
+            self.write(row)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Write what was decided without a result: who goes on from a rung, and who does not."""

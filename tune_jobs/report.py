@@ -11,7 +11,7 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from tune_jobs import experiment, figures, thoughts
-from tune_jobs.events import EvaluationRow, FindingRow, Row
+from tune_jobs.events import DISPROVED, EvaluationRow, FindingRow, Row
 from tune_jobs.figures import Plot
 from tune_jobs.lineage import lineage
 from tune_jobs.outcome import Outcome
@@ -270,13 +270,20 @@ def _ledger(outcome: Outcome) -> list[str]:
 def _findings(findings: Sequence[FindingRow]) -> str:
     if not findings:
         return missing("The health rules found nothing.")
-    items = "".join(
-        f'<li><b class="{escape(row.severity)}">{escape(row.severity)}</b> '
+    return f'<ol class="findings">{"".join(map(_finding, findings))}</ol>'
+
+
+def _finding(row: FindingRow) -> str:
+    said = [row.evidence, row.siblings, row.remedy]
+    word = row.severity
+    if row.withdrawn:
+        word = "withdrawn"
+        said = [f"Withdrawn at iteration {row.withdrawn}: {DISPROVED}", row.evidence]
+    return (
+        f'<li><b class="{escape(word)}">{escape(word)}</b> '
         f"Trial {escape(row.trial)}, {escape(spoken(row.symptom))} since iteration {row.since}: "
-        f"{escape('. '.join(filter(None, (row.evidence, row.siblings, row.remedy))))}</li>"
-        for row in findings
+        f"{escape('. '.join(filter(None, said)))}</li>"
     )
-    return f'<ol class="findings">{items}</ol>'
 
 
 def _siblings(siblings: Mapping[str, str]) -> str:

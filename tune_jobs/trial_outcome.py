@@ -89,10 +89,16 @@ class TrialOutcome:
         return self.saved * spent / self.iterations if self.iterations else None
 
     @property
+    def warning(self) -> FindingRow | None:
+        """The latest finding that is more than a note and stands."""
+        standing = (f for f in self.findings if f.severity != "note" and not f.withdrawn)
+        return next(reversed(list(standing)), None)
+
+    @property
     def state(self) -> str:
         """How it stands, in words."""
         if self.end_reason is None:
-            warning = next((f for f in reversed(self.findings) if f.severity != "note"), None)
+            warning = self.warning
             running = "running" if self.results else "waiting"
             if self.decisions and self.decisions[-1].waits:
                 running = f"waits at rung {self.decisions[-1].rung}"

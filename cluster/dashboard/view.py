@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster.dashboard.board import Board, first_and_last
 from cluster.service.orders import driven, order_of, state_of
-from tune_jobs.events import DecisionRow, EndRow, FindingRow, JobEndRow, JobRow, Row
+from tune_jobs.events import DISPROVED, DecisionRow, EndRow, FindingRow, JobEndRow, JobRow, Row
 from tune_jobs.figures import ACCENT, ENDS, MUTED, PALETTE, spans
 from tune_jobs.outcome import Outcome
 from tune_jobs.trial_outcome import TrialOutcome
@@ -106,6 +106,10 @@ def _happens(row: Row) -> bool:
 def _told(row: Row) -> dict[str, Any]:
     told: dict[str, Any] = {"time": row.time, "kind": row.kind, "trial": getattr(row, "trial", "")}
     match row:
+        case FindingRow() if row.withdrawn:
+            told["severity"] = "note"
+            told["title"] = f"{spoken(row.symptom)} is withdrawn at iteration {row.withdrawn}"
+            told["text"] = _sentence(DISPROVED)
         case FindingRow():
             told["severity"] = row.severity
             told["title"] = f"{spoken(row.symptom)} since iteration {row.since}"

@@ -153,6 +153,7 @@ def _lines(action: str, answer: dict[str, Any]) -> list[str]:
             return [
                 f"trial {f['trial']} {f['severity']} {f['symptom']} since iteration {f['since']}: "
                 f"{f['evidence']}"
+                + (f" (withdrawn at iteration {f['withdrawn']})" if f["withdrawn"] else "")
                 for f in answer["findings"]
             ] or ["Nothing was found."]
         case "checkpoints":

@@ -327,6 +327,7 @@ def test_merged_statistics_worked_out_by_hand():
     assert found["reward_mean"] == pytest.approx(4.005 / 3)
     assert found["reward_std"] == pytest.approx(np.std([1, 0.005, 3]))
     assert found["reward_zero_share"] == pytest.approx(1 / 3)
+    assert found["rewarded_episode_share"] == 1
     assert found["choice_shares"] == pytest.approx([1 / 3, 0, 2 / 3])
     assert found["choice_share_max"] == pytest.approx(2 / 3)
     # Without a finished episode there is no return, rather than a wrong one.
@@ -342,6 +343,23 @@ def test_zero_rewards_are_those_before_bonuses():
     for t in range(4):
         collected.note({"reward_before_bonus": np.zeros(1)}, ~valid[t])
     assert collected.summary({}, rewards, ~valid, valid)["zero_rewards"] == 4
+
+
+def test_an_episode_is_rewarded_by_any_reward_before_bonuses_in_any_rollout():
+    # Two copies, two rollouts of two steps. Copy 0 is paid before the seam and ends after it; copy
+    # 1 ends twice and earns bonuses only, but for the step that follows its last end.
+    running, valid = EpisodeStatistics(2), np.ones((2, 2), bool)
+    paid = [np.array([[0.0, 0.0], [0.005, 0.0]]), np.array([[0.0, 0.0], [0.0, 1.0]])]
+    done = [np.array([[False, False], [False, True]]), np.array([[True, True], [False, False]])]
+    found = []
+    for rewards, ends in zip(paid, done, strict=True):
+        collected = RolloutStatistics(running, choices=1)
+        for t in range(2):
+            collected.note({"reward_before_bonus": rewards[t]}, ends[t])
+        told = collected.summary({}, rewards + 1, ends, valid)["episodes"]
+        found.append(told["rewarded_episode_share"].tolist())
+    assert found == [[False], [True, False]]
+    assert running.rewarded.tolist() == [0, 1]
 
 
 def test_figures_of_an_episode_are_its_last_ones_in_both_autoreset_modes():

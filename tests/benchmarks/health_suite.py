@@ -9,6 +9,9 @@ counts, a note does not; a healthy run that learnt nothing, or lost it, is count
 The JSON object counts the reported half: sick runs (``faults``), those given a right name
 (``found``) and the median share of the budget at which they got it, well ones and those wrongly
 warned of or stopped. Both halves in more detail stand under ``set`` and ``reported``.
+
+With ``--recorded`` nothing is trained: runs on environments that are not ours, recorded once
+(recorded_runs.py), are judged after each of their iterations.
 """
 
 import argparse
@@ -24,6 +27,10 @@ import torch
 
 import algos
 from benchmarks.health_cases import HEALTHY_CASES, SICK_CASES, Case
+from benchmarks.recorded_runs import course, recordings
+from benchmarks.recorded_runs import judged as judged_recording
+from benchmarks.recorded_runs import summary as recorded_summary
+from benchmarks.recorded_runs import table as recorded_table
 from benchmarks.sick import FAULTY
 from tune_jobs.health import History, diagnose
 
@@ -33,7 +40,13 @@ def main() -> None:
     parser.add_argument("--only", help="cases whose names contain this")
     parser.add_argument("--half", choices=("set", "reported"), help="only seeds of one half")
     parser.add_argument("--rows", type=Path, help="write every run's metrics to this folder")
+    parser.add_argument("--recorded", action="store_true", help="judge recorded foreign runs")
     args = parser.parse_args()
+    if args.recorded:
+        verdicts = [judged_recording(r) for r in recordings() if (args.only or "") in r.name]
+        print(recorded_table(verdicts))
+        print(json.dumps(recorded_summary(verdicts)))
+        return
     torch.set_num_threads(1)
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level=logging.ERROR)
@@ -52,14 +65,14 @@ def main() -> None:
 
 def judged(case: Case, seed: int, rows_to: Path | None = None):
     """Train a case and look at it after every iteration."""
-    rows = list(trained(case, seed))
+    rows, settings = list(trained(case, seed)), vars(settings_of(case))
     if rows_to:
         rows_to.mkdir(parents=True, exist_ok=True)
         name = f"{case.name}-{seed}.json".replace("/", "_").replace(" ", "-")
         (rows_to / name).write_text(json.dumps(rows))
     started, first, stopped = time.perf_counter(), {}, None
     for n in range(1, len(rows) + 1):
-        diagnosis = diagnose(History(rows[:n], case.iterations))
+        diagnosis = diagnose(History(rows[:n], case.iterations, settings=settings))
         for finding in diagnosis.findings:
             if finding.severity != "note":
                 first.setdefault(finding.symptom, n / case.iterations)
@@ -73,37 +86,24 @@ def judged(case: Case, seed: int, rows_to: Path | None = None):
     } | course(rows)
 
 
-def course(rows):
-    """The returns at the start and at the end, and whether something was learnt and kept.
-
-    A run meant to be healthy that has lost most of its gain is no healthy one, whatever the rules
-    say: it is counted apart.
-    """
-    r = np.array([row.get("return_mean", np.nan) for row in rows], np.float64)
-    r = r[np.isfinite(r)]
-    if r.size < 10:
-        return {"start": None, "end": None, "learnt": False}
-    few = max(3, r.size // 10)
-    start, end = float(r[:few].mean()), float(np.median(r[-2 * few :]))
-    best = float(np.median(np.lib.stride_tricks.sliding_window_view(r, few), axis=1).max())
-    learnt = end - start > max(0.3 * (best - start), 0.1 * max(abs(start), abs(end)))
-    return {"start": start, "end": end, "learnt": learnt}
-
-
 def trained(case: Case, seed: int):
     """One row of metrics for each iteration, as it is trained."""
     kind = algos.algorithm_class(case.algo)
     config = FAULTY.get(case.faulty, kind).get_default_config()
     config.environment(case.env, env_config=case.env_kwargs).debugging(seed=seed)
-    settings = kind.settings_class(**case.settings)
-    algorithm = config.train_with(settings, case.iterations).build_algo()
-    score = float("nan")
+    algorithm = config.train_with(settings_of(case), case.iterations).build_algo()
     for i in range(case.iterations):
         algorithm.train()
-        score = algorithm.flat.get("return_mean", score)
-        broken = algorithm.flat["nonfinite"]
-        yield algorithm.flat | {"iteration": i + 1, "score": float("nan") if broken else score}
+        row = algorithm.flat | {"iteration": i + 1}
+        # As a trial reports it: no score in an iteration in which no episode finished.
+        if "return_mean" in row:
+            row["score"] = float("nan") if row["nonfinite"] else row["return_mean"]
+        yield row
     algorithm.stop()
+
+
+def settings_of(case: Case):
+    return algos.algorithm_class(case.algo).settings_class(**case.settings)
 
 
 def right(case: Case, verdict, within: float = 1.0) -> bool:

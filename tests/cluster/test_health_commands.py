@@ -8,6 +8,7 @@ import pytest
 from command_line import answer, rungwise
 
 from tune_jobs.health import RULES
+from tune_jobs.health.remedy import worded
 
 
 def write(path, count=40, **columns):
@@ -48,7 +49,7 @@ def test_doctor_says_what_is_wrong_since_when_and_what_to_try(sick, tmp_path):
     said = " ".join(done.stdout.split())
     assert "sick.csv CSV, 40 iterations" in said
     assert "stop entropy_collapse since iteration 10 entropy is" in said
-    assert RULES["entropy_collapse"].remedy in said
+    assert worded(RULES["entropy_collapse"].remedy) in said
     assert "hung (no runners_lost)" in said
     assert "is sick: entropy_collapse, no_improvement." in done.stderr
     assert not any(line.endswith(" ") for line in done.stdout.splitlines())
@@ -110,7 +111,7 @@ def test_explain_says_what_a_symptom_means_and_without_one_lists_them(tmp_path):
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
     assert "growth = 30: Value loss of the last third" in said
-    assert RULES["value_divergence"].remedy in said
+    assert worded(RULES["value_divergence"].remedy) in said
     listed = rungwise("explain", cwd=tmp_path).stdout
     assert all(symptom in listed for symptom in RULES)
     assert set(answer(rungwise("explain", "--json", cwd=tmp_path))["symptoms"]) == set(RULES)

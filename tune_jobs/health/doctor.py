@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, check, unknown_name, validate
 from tune_jobs.health.finding import SCORE, SEVERITIES, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import worded
 from tune_jobs.health.rules import RULES
 
 Limit = Literal["off", "note", "warn", "stop"]
@@ -35,6 +36,8 @@ class Discipline:
         not remembered: a resumed run and a post-mortem get the same answer as the live one.
         """
         if rule.healable and history.spent < self.stop_from:
+            return False
+        if history.rising and not rule.stops_rising:
             return False
         checks = 1 if rule.at_once else self.patience
         return all(_asks_to_stop(rule, history.without_last(ago)) for ago in range(1, checks))
@@ -109,7 +112,8 @@ def diagnose(
             finding = rule(history)
             if finding is not None:
                 severity = _granted(finding.severity, limit, rule, history, discipline)
-                findings.append(dataclasses.replace(finding, severity=severity))
+                remedy = worded(rule.remedy, history.in_use, complete=bool(history.settings))
+                findings.append(dataclasses.replace(finding, severity=severity, remedy=remedy))
     findings.sort(key=lambda finding: -SEVERITIES.index(finding.severity))
     return Diagnosis(tuple(findings), tuple(judged), not_judged)
 

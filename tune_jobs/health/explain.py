@@ -18,6 +18,7 @@ from envs.validation import unknown_name
 from tune_jobs.health.check.symptoms import SYMPTOMS, Symptom
 from tune_jobs.health.doctor import RULES, Discipline
 from tune_jobs.health.finding import SCORE, Rule
+from tune_jobs.health.remedy import worded
 from tune_jobs.words import percent
 
 Answer = dict[str, Any]
@@ -49,7 +50,7 @@ def explain(symptom: str) -> Answer:
         },
         "stops": stops(symptom),
         "causes": list(known.causes),
-        "remedy": known.remedy,
+        "remedy": known.remedy if isinstance(known, Symptom) else worded(known.remedy),
     }
 
 

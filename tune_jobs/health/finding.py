@@ -6,6 +6,7 @@ import dataclasses
 from typing import ClassVar, Literal, Protocol
 
 from tune_jobs.health.history import SCORE, History, Row
+from tune_jobs.health.remedy import Remedy
 
 __all__ = ["SCORE", "SEVERITIES", "Finding", "History", "Row", "Rule", "Severity"]
 
@@ -28,8 +29,8 @@ class Finding:
     """The iteration at which it began."""
     evidence: str
     """The numbers it was seen in."""
-    remedy: str
-    """What to try."""
+    remedy: str = ""
+    """What to try; a rule leaves it empty, and ``diagnose`` words it for the settings in use."""
 
 
 class Rule(Protocol):
@@ -45,12 +46,14 @@ class Rule(Protocol):
     """Metrics without a finite value of which it cannot judge; ``SCORE`` is the run's score."""
     causes: ClassVar[tuple[str, ...]]
     """What usually brings it about, one clause each."""
-    remedy: ClassVar[str]
-    """What to try; settings stand in backticks with a value to try, as ``lr=3e-4``."""
+    remedy: ClassVar[Remedy]
+    """What to try."""
     healable: ClassVar[bool] = True
     """Whether runs recover from it: if so, none is ended for it early in its budget."""
     at_once: ClassVar[bool] = False
     """Whether one check is proof enough, so that a stop need not hold for several."""
+    stops_rising: ClassVar[bool] = False
+    """Whether it may end a run whose score rises: for most a rising score disproves the finding."""
     highest: ClassVar[Severity] = "stop"
     """The severity granted at most unless the job's policy says otherwise."""
 

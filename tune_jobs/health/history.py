@@ -12,7 +12,13 @@ from typing import Literal, Protocol, cast, runtime_checkable
 import numpy as np
 
 from envs.validation import AtLeastOne, check
-from tune_jobs.health.improvement import BoolArray, FloatArray, Improvement, kendall_tau
+from tune_jobs.health.improvement import (
+    BoolArray,
+    FloatArray,
+    Improvement,
+    Rise,
+    kendall_tau,
+)
 
 Row = Mapping[str, object]
 """Metric name to a number, or to a list of numbers or a text for the few metrics that are one."""
@@ -20,7 +26,10 @@ Row = Mapping[str, object]
 SCORE = "score"
 """Stands in a rule's ``needs`` for the metric the run is judged by, whatever its name is."""
 
-_has_improved = Improvement()
+LOGGED_SETTINGS = ("lr", "gamma", "grad_clip", "entropy_coef")
+"""Settings that are metrics, too: logs of other tools have them."""
+
+_has_improved, _rises = Improvement(), Rise()
 
 
 @runtime_checkable
@@ -48,6 +57,8 @@ class History:
     """The metric the run is judged by."""
     mode: Literal["min", "max"] = "max"
     """Whether a smaller or a larger score is better."""
+    settings: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
+    """All settings of the run's algorithm; empty where they are not known (a log of others)."""
     _columns: dict[str, FloatArray] = dataclasses.field(
         default_factory=dict[str, FloatArray], init=False, repr=False, compare=False
     )
@@ -89,10 +100,20 @@ class History:
         return values[np.isfinite(values)]
 
     def latest(self, name: str) -> float:
-        """The last finite value of a metric, or NaN."""
+        """The last finite value of a metric, or NaN; a setting stands for itself."""
         if name not in self._latest:  # most rules ask, for the same few names
-            self._latest[name] = _last_finite(self.series(name))
+            last = _last_finite(self.series(name))
+            known = math.isfinite(last) or name not in self.settings
+            self._latest[name] = last if known else as_number(self.settings[name])
         return self._latest[name]
+
+    @cached_property
+    def in_use(self) -> Mapping[str, object]:
+        """The settings in use, as far as they are known: of a log, those that it has."""
+        if self.settings:
+            return self.settings
+        logged = {name: self.latest(name) for name in LOGGED_SETTINGS}
+        return {name: value for name, value in logged.items() if math.isfinite(value)}
 
     def has(self, name: str) -> bool:
         """Whether any row has a finite value of this metric."""
@@ -135,10 +156,23 @@ class History:
         scores = self.series(self.score)
         return scores if self.mode == "max" else -scores
 
+    @property
+    def behind(self) -> FloatArray:
+        """The episodes behind each score [R], NaN where they are not counted."""
+        return self.series("episodes")
+
     @cached_property
     def improved(self) -> bool | None:
         """Whether the score has improved (:class:`Improvement`); None while it is too early."""
         return _has_improved(self.scores, self.series("episodes"))
+
+    @cached_property
+    def rising(self) -> bool:
+        """Whether the score rises now (:class:`Rise`), be it from a dip or from a late start.
+
+        No rule ends a run for what its score has not done yet while it does it.
+        """
+        return _rises(self.scores)
 
     def improved_lately(self, rows: int) -> bool:
         """Whether the score has improved by any of the last checks.

@@ -105,6 +105,40 @@ class Improvement:
         return second_quarter - float(r[:start].mean()) >= self.early_gain * gain
 
 
+@dataclasses.dataclass(frozen=True)
+class Rise:
+    """scores [R] (higher is better) -> whether the last of them rise more than noise does.
+
+    :class:`Improvement` compares a whole run with its start: a run that has dipped, or that starts
+    late, has not improved while it recovers. So each stretch of at least ``rows`` last scores is
+    tested by the Mann-Kendall trend test: the pairs in rising order minus those in falling order,
+    in standard deviations of that number under pure noise. Ties make the test stricter.
+
+    A score of few episodes, or the length of an episode, does not matter to it: only the order of
+    the scores counts. Of 30 independent scores of noise 0.7 % rise by this test.
+    """
+
+    rows: Annotated[int, Between(4)] = 10
+    """Scores of the shortest stretch."""
+    deviations: Annotated[float, Positive] = 3.0
+    """Standard deviations by which a stretch must rise. It is the best of many stretches."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def __call__(self, scores: FloatArray) -> bool:
+        """Whether the scores rise now; rows without a finite score are left out."""
+        r = scores[np.isfinite(scores)][-TREND_ROWS:]
+        if r.size < self.rows:
+            return False
+        later_minus_earlier = np.sign(r[None, :] - r[:, None])
+        # From row i to the end: what the stretch from i + 1 has, and the pairs of i with those.
+        pairs = np.triu(later_minus_earlier, 1).sum(axis=1)[::-1].cumsum()
+        size = np.arange(1, r.size + 1)
+        deviation = np.sqrt(size * (size - 1) * (2 * size + 5) / 18)
+        return bool(np.any(pairs[self.rows - 1 :] > self.deviations * deviation[self.rows - 1 :]))
+
+
 def _gain(r: FloatArray, start: int) -> tuple[float, float, float]:
     """Scores [R] -> the gain from the mean of the first rows, its standard error, their size."""
     last = math.ceil(r.size / 3)

@@ -63,6 +63,7 @@ HEALTHY: dict[str, Curve] = {
     "episode_length": 25,
     "env_steps": lambda i: 2048.0 * i,
     "reward_zero_share": 0.3,
+    "rewarded_episode_share": 0.9,
     "choice_shares": lambda i: [0.3, 0.25, 0.2, 0.15, 0.1],
     "choice_share_max": 0.3,
     "entropy": lambda i: 1.5 - 0.002 * i,

@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+import numpy as np
 import pytest
 from health_runs import HEALTHY, Curve, flat, history, make_rows, rising
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from tune_jobs.health import RULES, SCORE, Diagnosis, Discipline, History, Row, 
 SICK: dict[str, Curve] = {
     **HEALTHY,
     "reward_zero_share": 0.89,
+    "rewarded_episode_share": 0.0,
     "choice_share_max": 0.99,
     "choice_shares": lambda i: [0.99, 0.01],
     "entropy": 0.01,
@@ -53,6 +55,16 @@ def test_a_sick_run_is_found_by_name_with_the_severest_first():
         "gradients_always_clipped": "warn",
     }
     assert diagnosis.stop is diagnosis.findings[0]
+
+
+def test_a_rising_score_vetoes_every_stop_that_it_disproves():
+    # Below its start all along, and rising again since the middle of the run.
+    dip = [1.0] * 10 + np.linspace(-1.0, 0.4, 20).tolist()
+    found = severities(diagnose(history(30, 40, **SICK, score=dip)))
+    assert found["entropy_collapse"] == "warn"
+    assert found["choice_concentration"] == "warn"
+    assert "stop" not in found.values()
+    assert diagnose(history(30, 40, **SICK | {"nonfinite": 1}, score=dip)).stop
 
 
 @pytest.mark.parametrize(

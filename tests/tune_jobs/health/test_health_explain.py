@@ -16,6 +16,7 @@ from envs.validation import InputError
 from tune_jobs.health import RULES, SCORE
 from tune_jobs.health.check.symptoms import SYMPTOMS
 from tune_jobs.health.explain import CHECKED, check_table, explain, stops, table, title
+from tune_jobs.health.remedy import worded
 from tune_jobs.job import Job
 
 ROOT = Path(__file__).parents[3]
@@ -51,7 +52,7 @@ def test_every_metric_a_rule_needs_is_in_the_catalogue(symptom: str):
 
 @pytest.mark.parametrize("symptom", RULES)
 def test_remedies_name_settings_and_values_that_exist(symptom: str):
-    quoted = re.findall(r"`([^`]+)`", RULES[symptom].remedy)
+    quoted = re.findall(r"`([^`]+)`", worded(RULES[symptom].remedy))
     assigned = dict(word.split("=", 1) for word in quoted if "=" in word)
     assert set(assigned) <= FIELDS
     for name in quoted:
@@ -95,7 +96,7 @@ def test_an_unknown_symptom_is_refused_with_the_nearest_one():
         (
             "no_improvement",
             "stop",
-            "from 60 % of the budget on, if it holds for 2 iterations in a row",
+            "from 80 % of the budget on, if it holds for 2 iterations in a row",
         ),
         ("low_explained_variance", "warn", "never"),
         ("always_truncated", "note", "never"),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from health_runs import flat, from_row, history, rising, seen
+from health_runs import Metrics, flat, from_row, history, make_rows, rising, seen
 
+from tune_jobs.health import History, diagnose
 from tune_jobs.health.logs.smoothed import WINDOW, Smoothed
 from tune_jobs.health.logs.translation import Record, translated
 from tune_jobs.health.rules.entropy_collapse import EntropyCollapse
@@ -166,3 +167,13 @@ def test_a_task_of_even_episodes_that_is_learnt_within_the_first_hundred_has_imp
 def test_a_first_row_of_few_even_episodes_is_no_low_start():
     noise = [np.random.default_rng(seed).normal(0, 4, 1200) for seed in range(40)]
     assert sum(bool(fixed(returns).improved) for returns in noise) <= 2
+
+
+@pytest.mark.parametrize(("gamma", "found"), [(0.45, True), (0.55, False), (0.85, False)])
+def test_a_discount_is_too_low_below_one_half(gamma: float, found: bool):
+    metrics: Metrics = {"score": flat(30), "episode_length": 100}
+    logged = diagnose(history(30, **metrics, gamma=gamma))
+    ours = diagnose(History(make_rows(30, **metrics), 30, settings={"gamma": gamma}))
+    for diagnosis in (logged, ours):
+        assert ("gamma_too_low" in {f.symptom for f in diagnosis.findings}) is found
+        assert "gamma_too_low" in diagnosis.judged

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from envs.validation import InputError
 from tune_jobs.health import History
-from tune_jobs.health.improvement import Improvement, kendall_tau
+from tune_jobs.health.improvement import FloatArray, Improvement, Rise, kendall_tau
 
 
 def improved(
@@ -120,3 +120,41 @@ def test_bad_arguments_are_refused_with_a_sentence():
         History([], 1, mode="maximise")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"Improvement\.tau must be in \[0, 1\], but it is 2"):
         Improvement(tau=2)
+
+
+def naive_rise(values: FloatArray, rows: int = 10, deviations: float = 3.0) -> bool:
+    for n in range(rows, len(values) + 1):
+        last = values[-n:]
+        pairs = sum(float(np.sign(b - a)) for i, a in enumerate(last) for b in last[i + 1 :])
+        if pairs > deviations * math.sqrt(n * (n - 1) * (2 * n + 5) / 18):
+            return True
+    return False
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.lists(st.integers(-3, 9), max_size=24), st.integers(0, 12))
+def test_a_rise_is_that_of_any_stretch_of_last_scores(values: list[int], steps: int):
+    scores = np.array([*values, *range(steps)], float)
+    assert Rise()(scores) == naive_rise(scores)
+
+
+def test_noise_rarely_rises():
+    rng = np.random.default_rng(0)
+    runs = [rng.normal(size=60) for _ in range(100)]
+    rises = [Rise()(run[:n]) for run in runs for n in range(30, 61)]
+    assert np.mean(rises) < 0.02
+
+
+def test_a_run_rises_while_it_recovers_from_a_dip():
+    # Pendulum, PPO with normalised rewards, seed 1: iterations in which episodes finished.
+    recovery = [-1472, -1442, -1471, -1487, -1468, -1475, -1456, -1487, -1409, -1391, -1421, -1436]
+    recovery += [-1375, -1349, -1368, -1301, -1308]
+    run = [-1126.0, -1048.0, -1159.0, -1090.0, -1150.0, -1243.0, -1334.0, -1412.0, *recovery]
+    assert history(len(run), score=run).rising
+    assert not history(len(run) - 8, score=run[:-8]).rising
+
+
+def test_rows_without_a_score_do_not_hide_a_rise():
+    score = [math.nan if i % 2 else float(i) for i in range(24)]
+    assert history(24, score=score).rising
+    assert not history(16, score=score[:16]).rising

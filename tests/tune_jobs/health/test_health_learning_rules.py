@@ -3,6 +3,7 @@
 import math
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from health_runs import Metrics, flat, from_row, history, rising, seen
 
@@ -299,6 +300,12 @@ class TestValueDivergence:
         loss: Metrics = {"value_loss": lambda i: 0.1 * 2.0**i}
         found: Any = seen(self.rule, 27, score=flat(27), **loss)
         assert found == ("stop", 12)
+
+    @pytest.mark.parametrize(("growth", "found"), [(25.0, None), (40.0, "warn"), (250.0, "warn")])
+    def test_a_loss_that_grows_thirtyfold_is_warned_about(self, growth: float, found: Any):
+        loss = [1.0] * 20 + np.linspace(growth, 1.1 * growth, 10).tolist()
+        metrics: Metrics = {"value_loss": loss, "return_mean": 1.0}
+        assert (seen(self.rule, 30, score=flat(30), **metrics) or (None,))[0] == found
 
     def test_a_value_loss_that_grows_with_the_returns_is_healthy(self):
         metrics: Metrics = {

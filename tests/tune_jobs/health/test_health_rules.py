@@ -67,12 +67,42 @@ class TestNotFinite:
 
 class TestZeroReward:
     rule = ZeroReward()
-    dead: ClassVar[Metrics] = {"score": 0.0, "episodes": 20, "episode_length": 25}
+    dead: ClassVar[Metrics] = {
+        "score": 0.0,
+        "episodes": 20,
+        "episode_length": 25,
+        "rewarded_episode_share": 0.0,
+    }
 
     def test_a_plateau_is_found(self):
         share: Metrics = {"reward_zero_share": from_row(4, 0.89, 0.5)}
         assert seen(self.rule, 10, 27, **self.dead, **share) == ("warn", 4)
         assert seen(self.rule, 15, 27, **self.dead, **share) == ("stop", 4)
+
+    @pytest.mark.parametrize(("zero", "found"), [(0.86, "warn"), (0.84, None), (0.55, None)])
+    def test_up_to_85_percent_of_unrewarded_steps_are_healthy(self, zero: float, found: Any):
+        # 25 steps an episode: several of them rewarded, whatever the share.
+        metrics: Metrics = {**self.dead, "reward_zero_share": zero, "rewarded_episode_share": 0.9}
+        assert (seen(self.rule, 27, **metrics) or (None,))[0] == found
+
+    def test_rare_rewards_alone_never_end_a_run(self):
+        # One episode in six is rewarded by chance, and that share is flat.
+        metrics: Metrics = {**self.dead, "score": flat(60, 0.17, 0.03), "reward_zero_share": 0.99}
+        rare: Metrics = {**metrics, "rewarded_episode_share": flat(60, 0.17, 0.03, seed=1)}
+        found = [seen(self.rule, n, 60, **rare) for n in range(15, 61)]
+        assert set(found) == {("warn", 1)}
+        assert seen(self.rule, 60, **metrics) == ("stop", 1)
+
+    def test_a_rising_share_of_rewarded_episodes_is_a_note(self):
+        metrics: Metrics = {**self.dead, "reward_zero_share": 0.99}
+        shares = [0.0] * 15 + np.linspace(0.02, 0.3, 15).tolist()
+        metrics |= {"rewarded_episode_share": shares}
+        assert seen(self.rule, 30, 60, **metrics) == ("note", 1)
+        assert seen(self.rule, 18, 60, **metrics) == ("warn", 1)
+
+    def test_a_log_that_does_not_say_which_episodes_were_rewarded_is_warned_about(self):
+        metrics = {n: curve for n, curve in self.dead.items() if n != "rewarded_episode_share"}
+        assert seen(self.rule, 27, **metrics, reward_zero_share=1.0) == ("warn", 1)
 
     def test_a_sparse_reward_found_late_is_warned_about_and_never_stopped(self):
         # Nothing until 30 % of the budget, as in healthy runs on sparse tasks.
@@ -109,7 +139,7 @@ class TestNoImprovement:
     @pytest.mark.parametrize("budget", [27, 100, 300])
     def test_a_dead_run_is_found(self, budget: int):
         score = [1.0, 1.2, *([1.1] * budget)]
-        warned, stopped = math.ceil(budget * 0.55), math.ceil(budget * 0.6)
+        warned, stopped = math.ceil(budget * 0.75), math.ceil(budget * 0.8)
         assert seen(self.rule, warned, budget, score=score) == ("warn", 2)
         assert seen(self.rule, stopped, budget, score=score) == ("stop", 2)
 
@@ -135,6 +165,18 @@ class TestNoImprovement:
         score = [1.0] * 60
         score[50] = 1.5
         assert seen(self.rule, 60, 100, score=score) is None
+
+    def test_a_lucky_iteration_of_few_episodes_is_no_best(self):
+        score = flat(60, 1.0, 0.1, seed=1)
+        score[45] = 2.0
+        few: Metrics = {"episodes": lambda i: 1 if i == 46 else 10}
+        assert seen(self.rule, 60, score=score, **few) == ("stop", 2)
+        # With as many episodes as the others have it is a record, and it is too early to say.
+        assert seen(self.rule, 60, score=score, episodes=20) is None
+
+    def test_nothing_is_said_before_any_score_has_enough_episodes(self):
+        assert seen(self.rule, 40, 100, score=1.0, episodes=lambda i: float(i % 4 == 0)) is None
+        assert seen(self.rule, 60, 60, score=1.0, episodes=1) == ("stop", 20)
 
     def test_rows_without_a_score_are_left_out(self):
         score = [NAN if i % 3 == 0 else 1.0 for i in range(60)]

@@ -80,7 +80,7 @@ def sick_results() -> list[dict]:
 
 SICK = {
     "kl_runaway": ("stop", 5),
-    "no_improvement": ("stop", 2),
+    "no_improvement": ("warn", 11),
     "low_explained_variance": ("warn", 7),
 }
 

@@ -139,6 +139,7 @@ def plateau(sweep, share=1.0, paid=0.0, trials=3, **job):
     for trial in (f"{i:02d}" for i in range(trials)):
         for i in range(1, 41):
             told = {"reward_zero_share": share, "reward_abs_max": paid, "episodes": 40}
+            told |= {"rewarded_episode_share": 0.0}  # what was paid, if at all, came too late
             if live.report(trial, i, **told, episode_length=20.0):
                 ends[trial] = i
                 break

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from tune_jobs.health.history import History
-from tune_jobs.health.improvement import FloatArray, Improvement, jumps_sd, kendall_tau
+from tune_jobs.health.improvement import FloatArray, Improvement, Rise, jumps_sd, kendall_tau
 
 WINDOW = 100
 """Episodes that a ``return_mean_100`` is the mean of."""
@@ -38,6 +38,11 @@ class Smoothed(History):
         episodes = self.series("episodes")
         episodes = episodes[episodes > 0]
         return max(1.0, WINDOW / float(np.median(episodes))) if episodes.size else 1.0
+
+    @property
+    def behind(self) -> FloatArray:
+        """The episodes behind each score [R]."""
+        return np.full(len(self), float(WINDOW))
 
     @cached_property
     def improved(self) -> bool | None:
@@ -73,6 +78,12 @@ class Smoothed(History):
         """The mean of the first rows [R] whose window is full: short episodes finish first."""
         start = min(math.ceil(self.repeats), r.size // 5)
         return float(r[start : start + math.ceil(r.size / 10)].mean())
+
+    @cached_property
+    def rising(self) -> bool:
+        """Whether the rows that share no episode rise now."""
+        scores = self.scores[np.isfinite(self.scores)]
+        return Rise()(scores[:: -math.ceil(self.repeats)][::-1])
 
     @cached_property
     def trend(self) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_most, put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +31,10 @@ class ActionClipping(Rule):
         "bounds that are small beside a spread of 1",
         "a mean driven far outside by updates that are too large",
     )
-    remedy: ClassVar[str] = (
-        "Lower `entropy_coef=0`, give the environment bounds of -1 and 1 (scaled inside it), or "
-        "use a bounded distribution: `value_distribution=beta`."
+    remedy: ClassVar[Remedy] = (
+        at_most("entropy_coef", 0),
+        "give the environment bounds of -1 and 1, scaled inside it",
+        put("value_distribution", "beta", "use a bounded distribution ({})"),
     )
 
     share: Annotated[float, Fraction] = 0.9
@@ -56,5 +58,4 @@ class ActionClipping(Rule):
             history.since(history.series("action_clipped_share") > self.share, self.rows),
             f"{np.median(shares):.0%} of the values of the last {self.rows} iterations were "
             "outside the action's bounds and the score has not improved",
-            self.remedy,
         )

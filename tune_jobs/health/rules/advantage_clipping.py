@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +31,10 @@ class AdvantageClipping(Rule):
         "rewards much larger than the limit",
         "V* far from all returns",
     )
-    remedy: ClassVar[str] = (
-        "Normalise the advantages (`normalise_advantages=True`) or scale the rewards to returns "
-        "of about 1, then look for `v_star_optimistic` and `v_star_pessimistic`."
+    remedy: ClassVar[Remedy] = (
+        put("normalise_advantages", True, "normalise the advantages ({})"),
+        SCALED_REWARDS,
+        "then look for `v_star_optimistic` and `v_star_pessimistic`",
     )
 
     share: Annotated[float, Fraction] = 0.5
@@ -57,5 +59,4 @@ class AdvantageClipping(Rule):
             history.since(history.series("advantage_clipped_share") > self.share, self.rows),
             f"{np.median(shares):.0%} of the advantages of the last {self.rows} iterations were "
             f"cut off {learnt}".rstrip(),
-            self.remedy,
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, NonNegative, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, increase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +30,11 @@ class AlwaysTruncated(Rule):
         "the environment never returns terminated",
         "a time limit too short for the task",
     )
-    remedy: ClassVar[str] = (
-        "If the task has a goal, see that a simple rule reaches it in time; lengthen the time "
-        "limit or explore more (`entropy_coef=0.03`). A fixed horizon needs nothing."
+    remedy: ClassVar[Remedy] = (
+        "if the task has a goal, see that a simple rule reaches it in time",
+        "lengthen the time limit",
+        increase("entropy_coef", 0.03, "explore more: raise {}"),
+        "a fixed horizon needs nothing",
     )
 
     spread: Annotated[float, NonNegative] = 1e-6
@@ -60,5 +63,4 @@ class AlwaysTruncated(Rule):
             history.since(history.series("truncated_share") >= 1, self.rows),
             f"every episode of the last {self.rows} iterations was cut off after "
             f"{lengths[-1]:,.0f} steps and the score has not improved",
-            self.remedy,
         )

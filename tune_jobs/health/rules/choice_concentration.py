@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, NonNegative, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, increase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +35,10 @@ class ChoiceConcentration(Rule):
         "the entropy bonus is too small",
         "the first updates were too large to come back from",
     )
-    remedy: ClassVar[str] = (
-        "Raise `entropy_coef=0.03` or add `diversity_coef=0.1`; look at what this choice earns "
-        "when nothing else is done."
+    remedy: ClassVar[Remedy] = (
+        increase("entropy_coef", 0.03),
+        increase("diversity_coef", 0.1),
+        "look at what this choice earns when nothing else is done",
     )
 
     note: Annotated[float, Fraction] = 0.4
@@ -80,7 +82,6 @@ class ChoiceConcentration(Rule):
             f"one choice{which} takes {np.median(shares):.0%} of the steps in the last "
             f"{self.rows} iterations and the score "
             + ("is rising, not yet beyond its noise" if rises else "has not improved"),
-            self.remedy,
         )
 
     def _rises(self, history: History) -> bool:

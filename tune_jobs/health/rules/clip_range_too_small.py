@@ -10,6 +10,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule
 from tune_jobs.health.improvement import BoolArray
+from tune_jobs.health.remedy import Remedy, at_least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,10 @@ class ClipRangeTooSmall(Rule):
         "a schedule that takes the clip range to zero too early",
         "a ratio computed against the wrong policy",
     )
-    remedy: ClassVar[str] = "Set `clip=0.2`, and see that its schedule does not end at zero early."
+    remedy: ClassVar[Remedy] = (
+        at_least("clip", 0.2),
+        "see that its schedule does not end at zero early",
+    )
 
     fraction: Annotated[float, Fraction] = 0.9
     """Clip fraction above which an iteration is sick (healthy runs: 0.38 at most)."""
@@ -59,7 +63,6 @@ class ClipRangeTooSmall(Rule):
             history.since(self._sick(history), self.rows),
             f"{np.median(fractions):.0%} of the ratios were clipped in the last {self.rows} "
             f"iterations at a KL of {np.median(kl):.1g} and the score has not improved",
-            self.remedy,
         )
 
     def _sick(self, history: History) -> BoolArray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, NonNegative, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule
+from tune_jobs.health.remedy import Remedy, increase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +32,10 @@ class ConstantReward(Rule):
         "the reward does not depend on what is done",
         "the reward never arrives",
     )
-    remedy: ClassVar[str] = (
-        "Play an episode by hand or by a simple rule and see whether its return differs; then "
-        "explore more (`entropy_coef=0.03`), begin with `warm_start`, or shape the reward."
+    remedy: ClassVar[Remedy] = (
+        "play an episode by hand or by a simple rule and see whether its return differs",
+        increase("entropy_coef", 0.03, "then explore more: raise {}"),
+        "begin with `warm_start`, or shape the reward",
     )
 
     spread: Annotated[float, NonNegative] = 1e-6
@@ -70,5 +72,4 @@ class ConstantReward(Rule):
             "stop" if history.spent >= self.stop_from else "warn",
             history.iteration(0),
             f"{name} has been {returns[-1]:.6g} in all {returns.size} iterations",
-            self.remedy,
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, lower, put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +30,11 @@ class DeadUnits(Rule):
         "observations so large that tanh saturates",
         "an observation that does not change",
     )
-    remedy: ClassVar[str] = (
-        "Scale the observations to within -10 and 10; then lower `lr=1e-4`, keep `grad_clip=0.5`, "
-        "and use `activation=tanh` if it is relu."
+    remedy: ClassVar[Remedy] = (
+        "scale the observations to within -10 and 10",
+        lower("lr", 1e-4, "then lower {}"),
+        put("grad_clip", 0.5, "clip with {}"),
+        put("activation", "tanh", "use {}"),
     )
 
     warn: Annotated[float, Fraction] = 0.5
@@ -58,5 +61,4 @@ class DeadUnits(Rule):
             history.since(history.series("dead_unit_share") > self.warn, self.rows),
             f"{np.median(shares):.0%} of the hidden units gave one and the same output for all "
             f"rows of the last {self.rows} iterations and the score has not improved",
-            self.remedy,
         )

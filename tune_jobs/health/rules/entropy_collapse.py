@@ -11,6 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
 from tune_jobs.health.improvement import BoolArray
+from tune_jobs.health.remedy import Remedy, at_least, increase, lower
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +36,10 @@ class EntropyCollapse(Rule):
         "the learning rate is too high",
         "rewards are so rare that the first one found is repeated for ever",
     )
-    remedy: ClassVar[str] = (
-        "Raise the entropy bonus (`entropy_coef=0.03`, or steer it with `entropy_target=0.3`), or "
-        "lower `lr=1e-4`."
+    remedy: ClassVar[Remedy] = (
+        increase("entropy_coef", 0.03, "raise the entropy bonus: {}"),
+        at_least("entropy_target", 0.3, "steer the entropy with {}"),
+        lower("lr", 1e-4),
     )
 
     normalised: Annotated[float, Fraction] = 0.05
@@ -76,7 +78,6 @@ class EntropyCollapse(Rule):
             history.since(sick, window),
             f"entropy is {late:.2g} {unit} over the last {window} iterations and the score has "
             "not improved",
-            self.remedy,
         )
 
     def _judge(self, history: History, name: str, late: float) -> tuple[Severity | None, BoolArray]:

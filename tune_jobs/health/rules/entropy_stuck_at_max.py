@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.validation import Between, Fraction, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_most
 from tune_jobs.health.rules.frozen_policy import FrozenPolicy
 
 
@@ -34,9 +35,10 @@ class EntropyStuckAtMax(Rule):
         "a reward that does not depend on the action, or an observation that says nothing about it",
         "advantages that are zero or noise",
     )
-    remedy: ClassVar[str] = (
-        "Lower `entropy_coef=0.01`; if it is that low run `rungwise check ENV` and see that the "
-        "reward follows from the action and the observation."
+    remedy: ClassVar[Remedy] = (
+        at_most("entropy_coef", 0.01),
+        "run `rungwise check ENV` and see that the reward follows from the action and the "
+        "observation",
     )
 
     normalised: Annotated[float, Fraction] = 0.98
@@ -74,7 +76,6 @@ class EntropyStuckAtMax(Rule):
             history.since(history.series("entropy_normalised") > self.normalised, window),
             f"entropy is {np.median(recent):.1%} of its maximum over the last {window} iterations "
             "and the score has not improved",
-            self.remedy,
         )
 
 

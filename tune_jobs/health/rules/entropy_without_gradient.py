@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Between, validate
 from tune_jobs.health.finding import Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +32,9 @@ class EntropyWithoutGradient(Rule):
         "the entropy of the rollout is used instead of that of the new policy",
         "the policy's spread is fixed, so that its entropy is a constant",
     )
-    remedy: ClassVar[str] = (
-        "Compute the entropy from the network's output inside the loss, without `detach`; if the "
-        "spread is fixed on purpose set `entropy_coef=0`."
+    remedy: ClassVar[Remedy] = (
+        "compute the entropy from the network's output inside the loss, without `detach`",
+        at_most("entropy_coef", 0, "if the spread is fixed on purpose set {}"),
     )
 
     low: Annotated[float, Between(0, 1)] = 0.01
@@ -60,7 +61,6 @@ class EntropyWithoutGradient(Rule):
             history.since(history.series("grad_norm_entropy") == 0, self.rows),
             f"the entropy term's gradient is exactly zero in the last {self.rows} iterations with "
             f"a coefficient of {weights[-1]:.3g}",
-            self.remedy,
         )
 
     def _at_an_end(self, history: History) -> bool:

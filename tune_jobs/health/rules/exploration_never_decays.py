@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +31,9 @@ class ExplorationNeverDecays(Rule):
         "a schedule made for many more steps than the run has",
         "a schedule that is never advanced",
     )
-    remedy: ClassVar[str] = (
-        "Let the share of random actions fall to 0.05 within the first tenth to half of the run "
-        "(in SB3 exploration_final_eps and exploration_fraction)."
+    remedy: ClassVar[Remedy] = (
+        "let the share of random actions fall to 0.05 within the first tenth to half of the run "
+        "(in SB3 exploration_final_eps and exploration_fraction)",
     )
 
     rate: Annotated[float, Fraction] = 0.9
@@ -58,5 +59,4 @@ class ExplorationNeverDecays(Rule):
             history.since(history.series("exploration_rate") > self.rate, self.rows),
             f"{np.median(rates):.0%} of the actions are drawn at random after {len(history)} "
             "iterations",
-            self.remedy,
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import Between, Fraction, Positive, validate
 from tune_jobs.health.finding import Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_least, lower
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +34,12 @@ class FrozenPolicy(Rule):
         "all advantages are zero",
         "a value loss so large that clipping leaves nothing for the policy",
     )
-    remedy: ClassVar[str] = (
-        "Set `lr=3e-4`, `grad_clip=0.5` and `clip=0.2` if one of them is near zero; else see "
-        "whether the advantages differ at all and lower `value_coef=0.1`."
+    remedy: ClassVar[Remedy] = (
+        at_least("lr", 3e-4),
+        at_least("grad_clip", 0.5),
+        at_least("clip", 0.2),
+        "see whether the advantages differ at all",
+        lower("value_coef", 0.1),
     )
     healable: ClassVar[bool] = False
 
@@ -93,5 +97,4 @@ class FrozenPolicy(Rule):
             severity,
             history.iteration(0),
             f"{what} has not moved in {len(history)} iterations{rate}",
-            self.remedy,
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class GammaTooLow(Rule):
         "a discount left at zero from an experiment with single steps",
         "a range of the search that begins too low",
     )
-    remedy: ClassVar[str] = "Set `gamma=0.99`."
+    remedy: ClassVar[Remedy] = (at_least("gamma", 0.99),)
 
     gamma: Annotated[float, Fraction] = 0.5
     """Discount below which an action answers for less than two steps."""
@@ -55,5 +56,4 @@ class GammaTooLow(Rule):
             history.iteration(0),
             f"with a discount of {gamma:g} an action answers for {1 / (1 - gamma):.2g} of the "
             f"{np.median(lengths):,.0f} steps of an episode, and the score has not improved",
-            self.remedy,
         )

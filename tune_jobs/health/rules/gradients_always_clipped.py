@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, increase, lower
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +30,10 @@ class GradientsAlwaysClipped(Rule):
         "rewards so large that the value error dominates",
         "a limit that is too small",
     )
-    remedy: ClassVar[str] = (
-        "Scale the rewards to returns of 1 to 100 or lower `value_coef=0.1`; then raise "
-        "`grad_clip=5`."
+    remedy: ClassVar[Remedy] = (
+        SCALED_REWARDS,
+        lower("value_coef", 0.1),
+        increase("grad_clip", 5, "then raise {}"),
     )
     highest: ClassVar[Severity] = "warn"
 
@@ -63,5 +65,4 @@ class GradientsAlwaysClipped(Rule):
             history.since(history.series("grad_clipped_share") > self.share, self.rows),
             f"the clip was active in {np.median(shares):.0%} of the updates of the last "
             f"{self.rows} iterations{times} and the score has not improved",
-            self.remedy,
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_least, increase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +30,11 @@ class GroupsWithoutSignal(Rule):
         "the policy is so certain that a group's episodes are copies of each other",
         "a reward of few steps, such as 0 or 1",
     )
-    remedy: ClassVar[str] = (
-        "Take more episodes from each start (`group_size=16` with `num_envs=32`), starts of mixed "
-        "difficulty and a finer reward; keep the policy undecided with `entropy_coef=0.03`."
+    remedy: ClassVar[Remedy] = (
+        increase("group_size", 16, "take more episodes from each start: raise {}"),
+        at_least("num_envs", 32, "for that raise {}"),
+        "mix starts of different difficulty and make the reward finer",
+        increase("entropy_coef", 0.03, "keep the policy undecided: raise {}"),
     )
 
     note: Annotated[float, Fraction] = 0.75
@@ -65,7 +68,6 @@ class GroupsWithoutSignal(Rule):
             history.since(1 - history.series("group_signal") > self.note, self.rows),
             f"in {without:.0%} of the groups of the last {self.rows} iterations all returns are "
             "equal and the score has not improved",
-            self.remedy,
         )
 
     def _severity(self, without: float) -> Severity | None:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from envs.validation import AtLeastOne, validate
 from tune_jobs.health.finding import Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, increase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +27,12 @@ class Hung(Rule):
         "an environment that kills its own process",
         "too little memory for the workers",
     )
-    remedy: ClassVar[str] = (
-        "Mend the environment where it hangs, or raise `hang_s=120` if its steps may take that "
-        "long."
+    remedy: ClassVar[Remedy] = (
+        "mend the environment where it hangs",
+        increase("hang_s", 120, "if its steps may take that long raise {}"),
     )
     healable: ClassVar[bool] = False
+    stops_rising: ClassVar[bool] = True
 
     always: Annotated[int, AtLeastOne] = 5
     """Iterations in a row with a loss after which the run is not worth going on with."""
@@ -53,5 +55,4 @@ class Hung(Rule):
             severity,
             history.iteration(lost.size - run),
             f"{lost[-1]:.0f} rollout workers lost in {run} iterations in a row: {where}",
-            self.remedy,
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_most, lower, put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +31,10 @@ class KlRunaway(Rule):
         "too many passes over the same rows",
         "advantages or rewards of a size that changes from one iteration to the next",
     )
-    remedy: ClassVar[str] = (
-        "Lower `lr=1e-4` or `epochs=4`, or leave out epochs beyond `target_kl=0.02`."
+    remedy: ClassVar[Remedy] = (
+        lower("lr", 1e-4),
+        at_most("epochs", 4),
+        put("target_kl", 0.02, "leave out epochs beyond {}"),
     )
     healable: ClassVar[bool] = False
 
@@ -79,5 +82,4 @@ class KlRunaway(Rule):
             severity,
             since,
             f"{seen}: the policy jumps instead of stepping (healthy runs stay below 0.2)",
-            self.remedy,
         )

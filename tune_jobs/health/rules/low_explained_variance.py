@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Between, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, increase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +34,11 @@ class LowExplainedVariance(Rule):
         "rewards of a size that the value function does not reach",
         "the value function learns too slowly or gets no gradient",
     )
-    remedy: ClassVar[str] = (
-        "Add to the observation what the return depends on (time left, goal), scale the rewards "
-        "to returns of 1 to 100, then raise `value_coef=1` or `epochs=8`."
+    remedy: ClassVar[Remedy] = (
+        "add to the observation what the return depends on (time left, goal)",
+        SCALED_REWARDS,
+        increase("value_coef", 1, "then raise {}"),
+        increase("epochs", 8),
     )
     highest: ClassVar[Severity] = "warn"
 
@@ -78,7 +81,6 @@ class LowExplainedVariance(Rule):
             "note" if learns else "stop",
             history.since(history.series("explained_variance") < self.median, window),
             f"explained variance is {late:.2g} over the last {window} iterations and {learnt}",
-            self.remedy,
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy
 
 RESULTS = ("return_mean", "return_mean_100", "episode_length")
 """What is logged of finished episodes."""
@@ -34,10 +35,10 @@ class NoEpisodeEnds(Rule):
         "a time limit longer than the run, or none",
         "the return is recorded under a name that is not known here",
     )
-    remedy: ClassVar[str] = (
-        "Return terminated at the goal and give the environment a time limit "
-        "(gymnasium.register(..., max_episode_steps=1000)); in a continuing task choose a "
-        "`metric` that does not wait for an end."
+    remedy: ClassVar[Remedy] = (
+        "return terminated at the goal and give the environment a time limit "
+        "(gymnasium.register(..., max_episode_steps=1000))",
+        "in a continuing task choose a `metric` that does not wait for an end",
     )
 
     rows: Annotated[int, AtLeastOne] = 10
@@ -68,7 +69,6 @@ class NoEpisodeEnds(Rule):
             history.iteration(0),
             f"no episode has finished in {len(history)} iterations and {steps[-1]:,.0f} steps"
             f"{lasted}",
-            self.remedy,
         )
 
     def _severity(self, history: History, longest: float) -> Severity:

@@ -10,6 +10,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
 from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.remedy import Remedy, at_least, increase, lower
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +33,12 @@ class NoExploration(Rule):
         "masks that leave a single legal action",
         "a first update that was too large",
     )
-    remedy: ClassVar[str] = (
-        "See how many actions are legal, scale the observations to within -10 and 10, begin with "
-        "`warmup=0.05` and `lr=1e-4`, and raise `entropy_coef=0.03`."
+    remedy: ClassVar[Remedy] = (
+        "see how many actions are legal",
+        "scale the observations to within -10 and 10",
+        at_least("warmup", 0.05, "begin with {}"),
+        lower("lr", 1e-4),
+        increase("entropy_coef", 0.03),
     )
 
     normalised: Annotated[float, Fraction] = 0.05
@@ -66,7 +70,6 @@ class NoExploration(Rule):
             history.iteration(0),
             f"{name} has never been above {entropy.max():.2g} in {len(history)} iterations"
             + (", after imitating" if imitated else ""),
-            self.remedy,
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_least, put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +32,10 @@ class NoProgressInEpisode(Rule):
         "a discount so low that trying something never pays",
         "the policy repeats one action",
     )
-    remedy: ClassVar[str] = (
-        "Put the results of earlier steps into the observation, raise `gamma=0.99` (1 for short "
-        "episodes), and try `model=set` where the observation is made of nodes."
+    remedy: ClassVar[Remedy] = (
+        "put the results of earlier steps into the observation",
+        at_least("gamma", 0.99, "raise {} (1 for short episodes)"),
+        put("model", "set", "try {} where the observation is made of nodes"),
     )
 
     rows: Annotated[int, AtLeastOne] = 10
@@ -59,5 +61,4 @@ class NoProgressInEpisode(Rule):
             history.since(history.series("episode_improvement") <= 0, self.rows),
             f"the end of an episode differs from its beginning by {np.median(gains):.2g} over the "
             f"last {self.rows} iterations and the score has not improved",
-            self.remedy,
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, increase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +32,10 @@ class NoSuccess(Rule):
         "a goal too far for the exploration there is",
         "success is never reported",
     )
-    remedy: ClassVar[str] = (
-        "Cut shaping rewards down to less than the goal's in all, begin with `warm_start` from a "
-        "simple rule that succeeds or with easier tasks, and explore more (`entropy_coef=0.03`)."
+    remedy: ClassVar[Remedy] = (
+        "cut shaping rewards down to less than the goal's in all",
+        "begin with `warm_start` from a simple rule that succeeds, or with easier tasks",
+        increase("entropy_coef", 0.03, "explore more: raise {}"),
     )
 
     episodes: Annotated[int, AtLeastOne] = 100
@@ -65,7 +67,6 @@ class NoSuccess(Rule):
             severity,
             history.iteration(0),
             f"not one of {episodes:,.0f} episodes succeeded, though rewards differ",
-            self.remedy,
         )
 
 

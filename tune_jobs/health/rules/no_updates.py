@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import Finding, History, Rule
+from tune_jobs.health.remedy import Remedy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +30,9 @@ class NoUpdates(Rule):
         "a batch larger than what is ever collected",
         "a training step that is skipped, or never called",
     )
-    remedy: ClassVar[str] = (
-        "Begin to learn after at most a tenth of the steps (in SB3 learning_starts), and see that "
-        "a batch is no larger than what was collected by then."
+    remedy: ClassVar[Remedy] = (
+        "begin to learn after at most a tenth of the steps (in SB3 learning_starts)",
+        "see that a batch is no larger than what was collected by then",
     )
 
     rows: Annotated[int, AtLeastOne] = 8
@@ -56,5 +57,4 @@ class NoUpdates(Rule):
             "stop" if history.spent >= self.stop_from else "warn",
             history.iteration(0),
             f"not one update in {len(history)} iterations",
-            self.remedy,
         )

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from tune_jobs.health.finding import Finding, History, Row, Rule
 from tune_jobs.health.history import as_number
+from tune_jobs.health.remedy import Remedy, lower, put
 
 WATCHED = ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")
 """Looked at in rows that carry no count of non-finite numbers, as those of foreign logs."""
@@ -32,12 +33,14 @@ class NotFinite(Rule):
         "a division or logarithm at zero in a loss or network of one's own",
         "a learning rate so high that the parameters overflow",
     )
-    remedy: ClassVar[str] = (
-        "Run `rungwise check ENV` on the environment first; if it is clean, lower `lr=1e-4` and "
-        "clip with `grad_clip=0.5`."
+    remedy: ClassVar[Remedy] = (
+        "run `rungwise check ENV` on the environment first",
+        lower("lr", 1e-4, "if it is clean lower {}"),
+        put("grad_clip", 0.5, "clip with {}"),
     )
     healable: ClassVar[bool] = False
     at_once: ClassVar[bool] = True
+    stops_rising: ClassVar[bool] = True
 
     def __call__(self, history: History) -> Finding | None:
         """The first row with a non-finite number."""
@@ -52,7 +55,6 @@ class NotFinite(Rule):
                     "stop",
                     since,
                     f"{seen} in iteration {since}",
-                    self.remedy,
                 )
         return None
 

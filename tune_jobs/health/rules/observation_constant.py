@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from envs.validation import AtLeastOne, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +28,9 @@ class ObservationConstant(Rule):
         "a wrapper or filter that replaces the observation",
         "clipping or rounding that leaves a single value",
     )
-    remedy: ClassVar[str] = (
-        "Print what step() returns after different actions; `rungwise check ENV` shows an "
-        "observation that is shared between steps."
+    remedy: ClassVar[Remedy] = (
+        "print what step() returns after different actions: `rungwise check ENV` shows an "
+        "observation that is shared between steps",
     )
 
     rows: Annotated[int, AtLeastOne] = 3
@@ -50,5 +51,4 @@ class ObservationConstant(Rule):
             history.since(history.series("observation_constant_share") >= 1, self.rows),
             f"every entry of the observation was constant in each of the last {self.rows} "
             "iterations",
-            self.remedy,
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +30,9 @@ class ObservationScale(Rule):
         "a counter or an accumulated sum among the entries",
         "a placeholder such as 1e9 for what is not there",
     )
-    remedy: ClassVar[str] = (
-        "Divide each entry by its usual size, so that observations stay within -10 and 10; use a "
-        "mask instead of a placeholder."
+    remedy: ClassVar[Remedy] = (
+        "divide each entry by its usual size, so that observations stay within -10 and 10",
+        "use a mask instead of a placeholder",
     )
 
     size: Annotated[float, Positive] = 100.0
@@ -60,5 +61,4 @@ class ObservationScale(Rule):
             history.since(history.series("observation_abs_max") > self.size, self.rows),
             f"observations reach {np.median(sizes):.3g} in size{saturated} and the score has not "
             "improved",
-            self.remedy,
         )

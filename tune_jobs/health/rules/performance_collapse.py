@@ -11,6 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
 from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.remedy import Remedy, lower, put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +33,12 @@ class PerformanceCollapse(Rule):
         "an update too large to come back from",
         "an environment that changes while it is trained on",
     )
-    remedy: ClassVar[str] = (
-        "If it fell from the start check the signs of reward and loss; if it fell later lower "
-        "`lr=1e-4` or `clip=0.1`, set `target_kl=0.02`, and go back to the best checkpoint."
+    remedy: ClassVar[Remedy] = (
+        "if it fell from the start check the signs of reward and loss",
+        lower("lr", 1e-4, "if it fell later lower {}"),
+        lower("clip", 0.1),
+        put("target_kl", 0.02),
+        "go back to the best checkpoint",
     )
 
     noise: Annotated[float, Positive] = 4.0
@@ -77,7 +81,6 @@ class PerformanceCollapse(Rule):
             history.iteration(int(known[-held])),
             f"{history.score} went from {sign * then:.3g} at its {from_what} to {sign * now:.3g} "
             f"and has stayed there for {held} iterations",
-            self.remedy,
         )
 
     def _best(self, scores: FloatArray) -> float:

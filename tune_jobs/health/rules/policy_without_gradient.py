@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, validate
 from tune_jobs.health.finding import Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_most, increase, lower
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +30,11 @@ class PolicyWithoutGradient(Rule):
         "the policy is certain of its actions, so that their probability is 1",
         "all ratios have left the clip range",
     )
-    remedy: ClassVar[str] = (
-        "Compute the log-probabilities from the network's output inside the loss; if the policy "
-        "is certain lower `lr=1e-4` and raise `entropy_coef=0.03`; if the clip is active "
-        "everywhere lower `epochs=4`."
+    remedy: ClassVar[Remedy] = (
+        "compute the log-probabilities from the network's output inside the loss",
+        lower("lr", 1e-4, "if the policy is certain lower {}"),
+        increase("entropy_coef", 0.03),
+        at_most("epochs", 4, "if the clip is active everywhere lower {}"),
     )
 
     rows: Annotated[int, AtLeastOne] = 9
@@ -56,5 +58,4 @@ class PolicyWithoutGradient(Rule):
             history.since(history.series("grad_norm_policy") == 0, self.rows),
             f"the policy's gradient is exactly zero in the last {self.rows} iterations while the "
             f"advantages have a standard deviation of {np.median(spread):.3g}",
-            self.remedy,
         )

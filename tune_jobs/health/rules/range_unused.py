@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_least, increase, put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +30,11 @@ class RangeUnused(Rule):
         "a penalty on large values",
         "a reward that does not depend on the value",
     )
-    remedy: ClassVar[str] = (
-        "Raise `entropy_coef=0.03`, draw from a grid (`value_distribution=bins`, `bins=21`), and "
-        "see whether a larger value is paid at all."
+    remedy: ClassVar[Remedy] = (
+        increase("entropy_coef", 0.03),
+        put("value_distribution", "bins", "draw from a grid: {}"),
+        at_least("bins", 21),
+        "see whether a larger value is paid at all",
     )
 
     share: Annotated[float, Fraction] = 0.3
@@ -59,5 +62,4 @@ class RangeUnused(Rule):
             history.since(history.series("range_utilisation") < self.share, self.rows),
             f"the values of the last {self.rows} iterations use {np.median(shares):.0%} of their "
             "range and the score has not improved",
-            self.remedy,
         )

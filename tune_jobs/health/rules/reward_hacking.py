@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import Finding, History, Rule, Severity
 from tune_jobs.health.improvement import FloatArray, Improvement, kendall_tau
+from tune_jobs.health.remedy import Remedy
 
 Indices = NDArray[np.intp]
 
@@ -41,11 +42,13 @@ class RewardHacking(Rule):
         "shaping rewards that together pay more than the goal",
         "a goal that ends the episode, and so the other rewards",
     )
-    remedy: ClassVar[str] = (
-        "Make the shaping potential-based, so that it cannot be farmed (reward + gamma * "
+    remedy: ClassVar[Remedy] = (
+        "make the shaping potential-based, so that it cannot be farmed (reward + gamma * "
         "potential(next) - potential(now), 0 at the end), or cut it down to less than the goal in "
-        "all; let the success rate be the job's metric, so that the best model is kept by it."
+        "all",
+        "let the success rate be the job's metric, so that the best model is kept by it",
     )
+    stops_rising: ClassVar[bool] = True
 
     fall: Annotated[float, Fraction] = 0.3
     """Share of its best that the success rate must have lost."""
@@ -107,7 +110,6 @@ class RewardHacking(Rule):
             history.iteration(int(known[start + width - 1])),
             f"since then the return has risen from {before.mean():.3g} to {after.mean():.3g} while "
             f"the share of episodes that succeed fell from {best.mean():.0%} to {now.mean():.0%}",
-            self.remedy,
         )
 
     def _flat(
@@ -125,7 +127,6 @@ class RewardHacking(Rule):
             history.iteration(int(known[0])),
             f"the return has improved from {gain[0]:.3g} to {gain[-1]:.3g} while the share of "
             f"episodes that succeed has not ({now:.0%})",
-            self.remedy,
         )
 
 

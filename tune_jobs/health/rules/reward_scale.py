@@ -11,6 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Between, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
 from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, lower
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +36,9 @@ class RewardScale(Rule):
         "a penalty or a bonus that dwarfs all other rewards",
         "a sum over many steps where a mean was meant",
     )
-    remedy: ClassVar[str] = (
-        "Multiply the rewards by a constant so that returns are between 1 and 100; failing that "
-        "lower `value_coef=0.01` for large ones."
+    remedy: ClassVar[Remedy] = (
+        SCALED_REWARDS,
+        lower("value_coef", 0.01, "for large returns lower {}"),
     )
 
     large: Annotated[float, Positive] = 100.0
@@ -86,7 +87,6 @@ class RewardScale(Rule):
             history.since((sizes > self.large) | (sizes < self.small), self.rows),
             f"{name} is {size:.3g} in size over the last {self.rows} iterations, {shown} and the "
             "score has not improved",
-            self.remedy,
         )
 
     def _shown(self, history: History, large: bool, tiny: bool) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule
 from tune_jobs.health.improvement import kendall_tau
+from tune_jobs.health.remedy import Remedy, at_most, put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +31,10 @@ class StdBlowup(Rule):
         "actions so far beyond their bounds that a wider spread changes nothing",
         "advantages that are zero or noise",
     )
-    remedy: ClassVar[str] = (
-        "Lower `entropy_coef=0`, or use a bounded distribution: `value_distribution=beta`."
+    remedy: ClassVar[Remedy] = (
+        at_most("entropy_coef", 0),
+        put("value_distribution", "beta", "use a bounded distribution ({})"),
+        "see that the reward follows from the action",
     )
 
     rise: Annotated[float, Positive] = 1.39
@@ -60,5 +63,4 @@ class StdBlowup(Rule):
             "stop",
             history.since(values - first >= self.rise, 3),
             f"entropy rose from {first:.3g} to {late:.3g} nats and the score has not improved",
-            self.remedy,
         )

@@ -10,6 +10,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, NonNegative, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
 from tune_jobs.health.improvement import FloatArray, kendall_tau
+from tune_jobs.health.remedy import Remedy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +42,10 @@ class Theatre(Rule):
         "a reader that cannot use thoughts, or was never taught to",
         "the answer is drawn before the thought, or without seeing it",
     )
-    remedy: ClassVar[str] = (
-        "Reward the gain itself (log p with minus without the thought), teach the reader with a "
-        "`warm_start` on thoughts that help, and drop bonuses for how thoughts look."
+    remedy: ClassVar[Remedy] = (
+        "reward the gain itself (log p with minus without the thought)",
+        "teach the reader with a `warm_start` on thoughts that help",
+        "drop bonuses for how thoughts look",
     )
 
     gain: Annotated[float, NonNegative] = 0.1
@@ -84,7 +86,6 @@ class Theatre(Rule):
             severity,
             history.since(sick, self.rows),
             f"{said} (nats, last {self.rows} iterations)",
-            self.remedy,
         )
 
     def _said(self, gain: float, own: float, random: float) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
 from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.remedy import Remedy, put
 from tune_jobs.health.rules.frozen_policy import FrozenPolicy
 
 
@@ -33,7 +34,13 @@ class UpdateRatio(Rule):
         "too many or too few optimiser steps in an iteration",
         "a gradient clip near zero together with a large `adam_eps`",
     )
-    remedy: ClassVar[str] = "Set `lr=3e-4` with `epochs=4`, `adam_eps=1e-5` and `grad_clip=0.5`."
+    remedy: ClassVar[Remedy] = (
+        put("lr", 3e-4),
+        put("epochs", 4),
+        put("adam_eps", 1e-5),
+        put("grad_clip", 0.5),
+        "look at the size of the rewards and of the observations",
+    )
 
     high: Annotated[float, Positive] = 0.3
     """Ratio above which an iteration makes another network of it."""
@@ -74,7 +81,6 @@ class UpdateRatio(Rule):
             since,
             f"an iteration changes the parameters by {np.median(ratios):.2g} of their size{rate} "
             "and the score has not improved",
-            self.remedy,
         )
 
 

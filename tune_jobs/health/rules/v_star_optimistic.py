@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_least, increase, put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +31,11 @@ class VStarOptimistic(Rule):
         "the reference earned shaping rewards that the policy no longer gets",
         "V* was kept from another environment or reward",
     )
-    remedy: ClassVar[str] = (
-        "Use `v_star=softmax` with a higher `v_star_beta=1`, or `v_star=mean`; take more "
-        "`reference_samples=16` (with `num_envs=32`)."
+    remedy: ClassVar[Remedy] = (
+        put("v_star", "softmax", "use {} with a higher `v_star_beta`, or `v_star=mean`"),
+        increase("v_star_beta", 1),
+        increase("reference_samples", 16),
+        at_least("num_envs", 32, "for that raise {}"),
     )
 
     share: Annotated[float, Fraction] = 0.95
@@ -63,7 +66,6 @@ class VStarOptimistic(Rule):
             f"{np.median(shares):.0%} of the episodes of the last {self.rows} iterations did worse "
             f"than V*, by {-mean:.3g} on average{self._where(history, mean)}, and the score has "
             "not improved",
-            self.remedy,
         )
 
     def _where(self, history: History, mean: float) -> str:

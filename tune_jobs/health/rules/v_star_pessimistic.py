@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, NonNegative, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_least, increase, lower, put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +30,12 @@ class VStarPessimistic(Rule):
         "V* is the mean of the returns and not what is possible",
         "V* was kept from another environment or reward",
     )
-    remedy: ClassVar[str] = (
-        "Give the reference a chance to succeed: `warm_start` from a simple rule, more "
-        "`reference_samples=16` (with `num_envs=32`), easier starts; then `v_star=softmax` with "
-        "`v_star_beta=0.5`."
+    remedy: ClassVar[Remedy] = (
+        "give the reference a chance to succeed: `warm_start` from a simple rule, or easier starts",
+        increase("reference_samples", 16),
+        at_least("num_envs", 32, "for that raise {}"),
+        put("v_star", "softmax", "then use {}"),
+        lower("v_star_beta", 0.5),
     )
 
     share: Annotated[float, Fraction] = 0.05
@@ -69,5 +72,4 @@ class VStarPessimistic(Rule):
             history.since(low | zero, self.rows),
             f"all episodes of the last {self.rows} iterations {what} and the score has not "
             "improved",
-            self.remedy,
         )

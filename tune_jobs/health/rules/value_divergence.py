@@ -11,6 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Positive, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
 from tune_jobs.health.improvement import FloatArray, kendall_tau
+from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, at_most, lower
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +41,11 @@ class ValueDivergence(Rule):
         "a value bootstrapped from itself: truncation treated as if nothing followed, or a stale "
         "target",
     )
-    remedy: ClassVar[str] = (
-        "Lower `gamma=0.99` and `lr=1e-4`, scale the rewards to returns of 1 to 100, and see that "
-        "the environment tells truncated from terminated."
+    remedy: ClassVar[Remedy] = (
+        at_most("gamma", 0.99),
+        lower("lr", 1e-4),
+        SCALED_REWARDS,
+        "see that the environment tells truncated from terminated",
     )
 
     growth: Annotated[float, Positive] = 30.0
@@ -101,9 +104,9 @@ class ValueDivergence(Rule):
         self, history: History, since: int, seen: str, severity: Severity = "stop"
     ) -> Finding:
         if history.improved:
-            return Finding(self.symptom, "warn", since, seen, self.remedy)
+            return Finding(self.symptom, "warn", since, seen)
         evidence = f"{seen} and the score has not improved"
-        return Finding(self.symptom, severity, since, evidence, self.remedy)
+        return Finding(self.symptom, severity, since, evidence)
 
 
 def _grows(values: FloatArray) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.validation import AtLeastOne, validate
 from tune_jobs.health.finding import Finding, History, Rule, Severity
+from tune_jobs.health.remedy import Remedy, at_least, put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +32,11 @@ class ValueWithoutGradient(Rule):
         "all values are held by the value clip",
         "all units of the value function's layers are dead",
     )
-    remedy: ClassVar[str] = (
-        "Compute the values from the network's output inside the loss; set `value_coef=0.5`, "
-        "`value_clip=0` and `activation=tanh`."
+    remedy: ClassVar[Remedy] = (
+        "compute the values from the network's output inside the loss",
+        at_least("value_coef", 0.5),
+        put("value_clip", 0),
+        put("activation", "tanh"),
     )
 
     rows: Annotated[int, AtLeastOne] = 5
@@ -54,5 +57,4 @@ class ValueWithoutGradient(Rule):
             history.since(history.series("grad_norm_value") == 0, self.rows),
             f"the value error's gradient is exactly zero in the last {self.rows} iterations with "
             f"a value loss of {np.median(errors):.3g}",
-            self.remedy,
         )

@@ -9,17 +9,22 @@ import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, NonNegative, validate
 from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
-from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.improvement import FloatArray, Rise
+from tune_jobs.health.remedy import Remedy, increase
+
+_rises = Rise()
 
 
 @dataclasses.dataclass(frozen=True)
 class ZeroReward(Rule):
     """Nearly every step's reward is zero, for several iterations, and the score has not improved.
 
-    The 85 % are those of the causal-learning post-mortem (89 % of its steps earned nothing).
-    Healthy look-alikes: a sparse task whose reward is found late (measured healthy runs were flat
-    for up to 41 % of their length, hence ``stop_from``), and a reward paid once an episode, where
-    most steps are zero by design: about one rewarded step an episode gives no more than a note.
+    The 85 % are those of the causal-learning post-mortem (89 % of its steps earned nothing). Rare
+    rewards alone justify no more than a warning: a task that pays once an episode, and 17 % of the
+    episodes at random, looks like this for half of a run that learns it. So it asks for a stop only
+    where not one finished episode was rewarded with anything, and from ``stop_from`` on: measured
+    healthy runs were flat for up to 41 % of their length. Where the share of rewarded episodes
+    rises, or about one step an episode is rewarded, it is a note.
     Where all trials of a sweep, three or more, have it and not one step of any was paid anything,
     waiting is of no use: then it ends a trial before ``stop_from``.
 
@@ -34,9 +39,10 @@ class ZeroReward(Rule):
         "its reward never arrives",
         "the agent explores too little to meet it",
     )
-    remedy: ClassVar[str] = (
-        "See with a simple rule or by hand that the goal can be reached and is paid; then explore "
-        "more (`entropy_coef=0.03`), begin with `warm_start`, or shape the reward."
+    remedy: ClassVar[Remedy] = (
+        "see with a simple rule or by hand that the goal can be reached and is paid",
+        increase("entropy_coef", 0.03, "then explore more: raise {}"),
+        "begin with `warm_start`, or shape the reward",
     )
 
     share: Annotated[float, Fraction] = 0.85
@@ -63,17 +69,21 @@ class ZeroReward(Rule):
         if np.nansum(history.series("episodes")) < self.episodes and history.has("episodes"):
             return None
         since = history.since(history.series("reward_zero_share") > self.share, self.rows)
+        rewarded = history.recent("rewarded_episode_share", len(history))
+        recent = rewarded[-self.rows :]
+        of_episodes = f", {recent.mean():.0%} of the episodes anything," if recent.size else ""
         return Finding(
             self.symptom,
-            self._severity(history, share),
+            self._severity(history, share, rewarded),
             since,
-            f"{share.mean():.0%} of the steps earned nothing in the last {self.rows} iterations "
-            "and the score has not improved",
-            self.remedy,
+            f"{share.mean():.0%} of the steps earned nothing in the last {self.rows} iterations"
+            f"{of_episodes} and the score has not improved",
         )
 
-    def _severity(self, history: History, share: FloatArray) -> Severity:
+    def _severity(self, history: History, share: FloatArray, rewarded: FloatArray) -> Severity:
         length = history.recent("episode_length", self.rows)
-        if length.size and 0.5 <= (1 - share.mean()) * length.mean() <= 1.5:
-            return "note"  # about one rewarded step an episode
-        return "stop" if history.spent >= self.stop_from else "warn"
+        once = length.size and 0.5 <= (1 - share.mean()) * length.mean() <= 1.5
+        if once or _rises(rewarded):
+            return "note"
+        never = rewarded.size and not rewarded.any()
+        return "stop" if never and history.spent >= self.stop_from else "warn"

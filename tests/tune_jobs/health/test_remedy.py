@@ -1,0 +1,68 @@
+"""Remedies advise what is not so already."""
+
+import pytest
+from health_runs import make_rows
+
+from algos.ppo import PPOSettings
+from tune_jobs.health import RULES, History, diagnose
+from tune_jobs.health.remedy import (
+    SCALED_REWARDS,
+    at_least,
+    at_most,
+    increase,
+    lower,
+    put,
+    worded,
+)
+
+
+def test_a_step_names_its_setting_with_the_value_to_try():
+    remedy = (lower("lr", 1e-4), put("normalise_rewards", True), "look again")
+    assert worded(remedy) == "Lower `lr=1e-4`; set `normalise_rewards=true`; look again."
+
+
+@pytest.mark.parametrize("used", [3e-4, 3.0000000001e-4])
+def test_a_value_in_use_is_not_advised(used: float):
+    assert worded((put("lr", 3e-4), "look"), {"lr": used}) == "Look."
+    assert worded((put("activation", "tanh"), "look"), {"activation": "tanh"}) == "Look."
+    assert worded((put("clip", 0.2), "look"), {"clip": 0.1}) == "Set `clip=0.2`; look."
+
+
+def test_a_setting_beyond_the_value_is_to_go_further_or_left_out():
+    used = {"lr": 5e-5, "clip": 0.3, "entropy_coef": 0.03}
+    assert worded((lower("lr", 1e-4),), used) == "Lower `lr` further (it is 5e-5)."
+    assert worded((increase("entropy_coef", 0.03),), used).endswith("further (it is 0.03).")
+    assert worded((at_least("clip", 0.2), at_most("lr", 1e-4), "look"), used) == "Look."
+    assert worded((at_least("clip", 0.2),), {"clip": 0.1}) == "Raise `clip=0.2`."
+
+
+def test_settings_that_the_algorithm_lacks_are_not_named():
+    remedy = (SCALED_REWARDS, put("value_clip", 0), "look")
+    assert "value_clip" in worded(remedy, {"lr": 1e-3})
+    said = worded(remedy, {"lr": 1e-3}, complete=True)
+    assert said.startswith("Multiply the rewards")
+    assert "value_clip" not in said
+    assert worded(remedy, {"normalise_rewards": True, "value_clip": 0}) == "Look."
+
+
+@pytest.mark.parametrize("symptom", RULES)
+def test_every_remedy_leaves_something_to_try_at_the_defaults(symptom: str):
+    settings = vars(PPOSettings(gamma=0.1))  # the default is never too low
+    assert len(worded(RULES[symptom].remedy, settings, complete=True)) > len("Look.")
+
+
+def test_a_diagnosis_words_its_remedies_for_the_settings_in_use():
+    rows = make_rows(30, score=1.0, episodes=50)
+    (found,) = diagnose(History(rows, 30)).findings
+    assert "`lr=3e-4`" in found.remedy
+    (found,) = diagnose(History(rows, 30, settings=vars(PPOSettings()))).findings
+    assert "lr=" not in found.remedy
+    assert "entropy_coef=" not in found.remedy
+    assert found.remedy.index("normalise_rewards=true") < found.remedy.index("multiply")
+
+
+def test_a_log_of_another_tool_has_the_settings_that_it_says():
+    logged = make_rows(30, score=1.0, episodes=50, lr=3e-4)
+    (found,) = diagnose(History(logged, 30)).findings
+    assert "lr=" not in found.remedy
+    assert "`entropy_coef=0.01`" in found.remedy

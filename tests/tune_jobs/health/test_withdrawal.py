@@ -1,0 +1,100 @@
+# pyright: basic
+"""A finding that the run disproves is withdrawn, and shown as such."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cluster.dashboard.view import _told
+from tune_jobs.events import EventLog, FindingRow, JobRow, TrialRow, read
+from tune_jobs.health import History
+from tune_jobs.health.withdrawal import PATIENCE, disproved
+from tune_jobs.loading import load_job
+from tune_jobs.outcome import Outcome
+from tune_jobs.recorder import Recorder
+from tune_jobs.report import _finding
+from tune_jobs.schedulers import RecordedASHA
+
+SYMPTOM = "gradients_always_clipped"
+LEARNS_LATE = [-500.0] * 20 + np.linspace(-480, -100, 20).tolist()
+
+
+def rows(n, clipped=1.0):
+    return [
+        {"iteration": i + 1, "score": LEARNS_LATE[i], "episodes": 20, "grad_clipped_share": clipped}
+        for i in range(n)
+    ]
+
+
+def test_what_the_score_has_disproved_for_some_iterations_is_withdrawn():
+    gone = [n for n in range(1, 41) if disproved([SYMPTOM], History(rows(n), 40))]
+    assert gone == list(range(gone[0], 41))
+    first = next(n for n in range(21, 41) if History(rows(n), 40).improved)
+    assert gone[0] == first + PATIENCE - 1
+
+
+def test_without_an_improved_score_nothing_is_withdrawn():
+    assert not disproved([SYMPTOM], History(rows(20, clipped=0.0), 40))
+
+
+def test_a_lost_worker_is_not_undone_by_a_rising_score():
+    lost = [row | {"runners_lost": float(i == 5)} for i, row in enumerate(rows(40))]
+    assert not disproved(["hung"], History(lost, 40))
+
+
+@pytest.fixture
+def log(tmp_path):
+    """The event log of a trial that is clipped, and learns late."""
+    path = tmp_path / "events.jsonl"
+    job = replace(load_job("cartpole"), mode="max", metric="return_mean", iterations=40)
+    head = [
+        JobRow(run="x", env="e", algo="ppo", metric="return_mean", mode="max", iterations=40,
+               trials=1),
+        TrialRow(trial="00", config={}),
+    ]  # fmt: skip
+    for row in head:
+        EventLog(path).append(row)
+    for part in (range(25), range(25, 40)):  # resumed in between
+        earlier = read(path)
+        recorder = Recorder(job, tmp_path, RecordedASHA([]), lambda row: None, earlier)
+        for i in part:
+            metrics = {"episodes": 20, "grad_clipped_share": 1.0}
+            told = {"trial": "00", "iteration": i + 1, "score": LEARNS_LATE[i], "fault": ""}
+            told |= {"trained_s": 1.0, "metrics": json.dumps(metrics)}
+            recorder("00", told)
+            recorder.on_trial_result(i, [], None, told)
+    return path
+
+
+def test_a_live_run_writes_the_finding_and_later_its_withdrawal(log):
+    found = [r for r in read(log) if isinstance(r, FindingRow) and r.symptom == SYMPTOM]
+    assert [bool(row.withdrawn) for row in found] == [False, True]
+    assert 25 < found[1].withdrawn < 40
+    assert found[1].iteration == found[0].iteration
+
+
+def test_the_outcome_shows_a_withdrawn_finding_as_such(log):
+    (trial,) = Outcome.of(read(log)).trials
+    (found,) = [row for row in trial.findings if row.symptom == SYMPTOM]
+    assert found.withdrawn
+    shown = _finding(found)
+    assert '<b class="withdrawn">withdrawn</b>' in shown
+    assert f"Withdrawn at iteration {found.withdrawn}" in shown
+    assert found.remedy not in shown
+    assert "remedy" not in _told(found)
+
+
+def test_a_withdrawn_warning_no_longer_stands_for_a_trial():
+    warning = FindingRow(trial="00", iteration=9, symptom="dead_units", severity="warn", since=3,
+                         evidence="e", remedy="r")  # fmt: skip
+    job = JobRow(run="x", env="e", algo="ppo", metric="m", mode="max", iterations=9, trials=1)
+    gone = replace(warning, withdrawn=12)
+    standing, withdrawn, again = (
+        Outcome.of([job, TrialRow(trial="00", config={}), *found]).trials[0]
+        for found in ([warning], [warning, gone], [warning, gone, warning])
+    )
+    assert standing.warning == again.warning == warning
+    assert withdrawn.warning is None
+    assert withdrawn.findings == (gone,)

@@ -1,0 +1,111 @@
+"""What to try against a symptom: steps as data, put into words for the settings in use."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from tune_jobs.words import number
+
+Value = float | str | bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One setting to change; made by the functions below."""
+
+    change: Literal["lower", "raise", "set"]
+    setting: str
+    value: Value
+    words: str
+    """The whole clause, with ``{}`` in place of the setting."""
+    further: bool
+    """Whether to go beyond the value where the setting is there already."""
+    without: str
+    """The clause for an algorithm that has no such setting; empty leaves the step out."""
+
+
+Remedy = tuple[str | Step, ...]
+"""Clauses in the order in which to try them; a text stands for what no setting does."""
+
+
+def lower(setting: str, value: float, words: str = "lower {}", without: str = "") -> Step:
+    """Return the step that lowers a setting to a value, or further if it is there already."""
+    return Step("lower", setting, value, words, True, without)
+
+
+def increase(setting: str, value: float, words: str = "raise {}", without: str = "") -> Step:
+    """Return the step that raises a setting to a value, or further if it is there already."""
+    return Step("raise", setting, value, words, True, without)
+
+
+def at_most(setting: str, value: float, words: str = "lower {}", without: str = "") -> Step:
+    """Return the step that lowers a setting to a value, and is left out from there on."""
+    return Step("lower", setting, value, words, False, without)
+
+
+def at_least(setting: str, value: float, words: str = "raise {}", without: str = "") -> Step:
+    """Return the step that raises a setting to a value, and is left out from there on."""
+    return Step("raise", setting, value, words, False, without)
+
+
+def put(setting: str, value: Value, words: str = "set {}", without: str = "") -> Step:
+    """Return the step that gives a setting this very value."""
+    return Step("set", setting, value, words, False, without)
+
+
+SCALED_REWARDS = put(
+    "normalise_rewards",
+    True,
+    "set {}, or multiply the rewards by a constant so that returns are between 1 and 100",
+    "multiply the rewards by a constant so that returns are between 1 and 100",
+)
+"""Left out where rewards are normalised: a constant factor then changes nothing."""
+
+
+def worded(
+    remedy: Remedy, in_use: Mapping[str, object] | None = None, complete: bool = False
+) -> str:
+    """Return the remedy in a sentence that does not advise what is so already.
+
+    Args:
+        remedy: its steps.
+        in_use: the settings of the run, as far as they are known.
+        complete: whether these are all that its algorithm has.
+    """
+    known = in_use or {}
+    clauses = [step if isinstance(step, str) else _clause(step, known, complete) for step in remedy]
+    sentence = "; ".join(filter(None, clauses))
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def _clause(step: Step, in_use: Mapping[str, object], complete: bool) -> str:
+    """Return the clause of a step; empty if there is nothing left to change."""
+    if step.setting not in in_use:
+        return step.without if complete else _filled(step)
+    used = in_use[step.setting]
+    if not _there(step, used):
+        return _filled(step)
+    if not step.further:
+        return ""
+    return step.words.format(f"`{step.setting}` further (it is {_written(used)})")
+
+
+def _filled(step: Step) -> str:
+    return step.words.format(f"`{step.setting}={_written(step.value)}`")
+
+
+def _there(step: Step, used: object) -> bool:
+    """Return whether the setting is what the step would make of it, or beyond."""
+    if isinstance(used, bool | str) or not isinstance(used, int | float):
+        return used == step.value
+    value = float(step.value)
+    beyond = {"lower": used < value, "raise": used > value, "set": False}[step.change]
+    return beyond or math.isclose(used, value, rel_tol=1e-6)
+
+
+def _written(value: object) -> str:
+    """Return a value as a job file has it."""
+    return str(value).lower() if isinstance(value, bool) else number(value)
