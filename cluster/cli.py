@@ -135,8 +135,8 @@ class Check:
 class Doctor:
     """Say what is wrong with a finished run, ours or somebody else's, and what to try."""
 
-    path: tyro.conf.Positional[Path]
-    """A run directory, or a log or folder of logs: RLlib, Tune, SB3, CleanRL, TensorBoard, CSV."""
+    paths: tyro.conf.Positional[tuple[Path, ...]]
+    """Run directories, logs and folders of logs: RLlib, Tune, SB3, CleanRL, TensorBoard, CSV."""
     rename: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A name in the log and ours for it, such as `profit=return_mean`; may be given often."""
     json: bool = False
@@ -290,7 +290,7 @@ def _named(chosen: Any) -> Callable[[Console], Any]:
             asked = (chosen.env, chosen.algo, chosen.env_kwargs, chosen.scm)
             return lambda c: commands.check(*asked, c)
         case Doctor():
-            return lambda c: health_commands.doctor(chosen.path, chosen.rename, c)
+            return lambda c: health_commands.doctor(chosen.paths, chosen.rename, c)
         case Explain():
             return lambda c: health_commands.explain(chosen.symptom, c)
         case Envs():
