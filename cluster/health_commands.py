@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from cluster.answers import Answer, Failed
+from cluster.answers import Answer, Unhealthy
 from envs.validation import InputError
 
 INDENT = 6
@@ -37,7 +37,7 @@ def doctor(paths: Sequence[Path], rename: Sequence[str], console: Console) -> An
     stops = [finding for finding in answer["findings"] if finding["severity"] == "stop"]
     if stops:
         names = ", ".join(dict.fromkeys(finding["symptom"] for finding in stops))
-        raise Failed(answer, f"{' '.join(map(str, paths))} is sick: {names}.")
+        raise Unhealthy(answer, f"{' '.join(map(str, paths))} is sick: {names}.")
     return answer
 
 
