@@ -127,9 +127,14 @@ def test_the_real_command_prints_the_error_on_stdout(tmp_path):
 
 
 def finding(symptom, severity, since):
-    said = {"evidence": f"{symptom} {severity}", "remedy": "mend it"}
     return FindingRow(
-        trial="00", iteration=9, symptom=symptom, severity=severity, since=since, **said
+        trial="00",
+        iteration=9,
+        symptom=symptom,
+        severity=severity,
+        since=since,
+        evidence="seen",
+        remedy="mend it",
     )
 
 
