@@ -1,15 +1,18 @@
 """The command line ``rungwise``.
 
-Every command takes ``--json``: then stdout is exactly one JSON object and everything else goes to
-stderr. Exit status: 0 on success, 2 for a wrong call, 1 for anything else, 130 after Ctrl-C.
+Every command takes ``--json``: then stdout is exactly one JSON object, also of an error
+(``{"error": {"kind", "message"}}``), and everything else goes to stderr. Exit status: 0 on success,
+2 for a wrong call, 1 for anything else, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 import os
 import sys
+import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
@@ -18,9 +21,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.console import Console
 
+from cluster.answers import (
+    Answer,
+    Failed,
+    Interrupted,
+    Terminal,
+    Unhealthy,
+    WrongCall,
+    error_answer,
+    parsing,
+)
 from cluster.service.commands import QUEUE_COMMANDS
 from cluster.service_commands import SERVICE_COMMANDS
-from envs.validation import InputError
+from envs.validation import InputError, InputWarning, unknown_name
 
 if TYPE_CHECKING:
     from tune_jobs.job import Job
@@ -80,7 +93,7 @@ class Report:
 class Ledger:
     """Sum up what runs spent and saved, by the reason each trial ended."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
     """Run directories, or folders with runs below them."""
     json: bool = False
     """Print one JSON object on stdout and nothing else there."""
@@ -135,8 +148,8 @@ class Check:
 class Doctor:
     """Say what is wrong with a finished run, ours or somebody else's, and what to try."""
 
-    path: tyro.conf.Positional[Path]
-    """A run directory, or a log or folder of logs: RLlib, Tune, SB3, CleanRL, TensorBoard, CSV."""
+    paths: tyro.conf.Positional[tuple[Path, ...]]
+    """Run directories, logs and folders of logs: RLlib, Tune, SB3, CleanRL, TensorBoard, CSV."""
     rename: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A name in the log and ours for it, such as `profit=return_mean`; may be given often."""
     json: bool = False
@@ -224,44 +237,60 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(argv: list[str]) -> int:
     """Run one command line; the exit status."""
-    as_json = "--json" in argv
-    stdout = sys.stdout
-    if as_json:
-        sys.stdout = sys.stderr  # whatever a library prints must not end up in the JSON
-    console = Console(stderr=as_json, quiet=as_json)
-    try:
-        status, answer = _run(argv, console)
-    finally:
-        sys.stdout = stdout
-    if as_json and answer is not None:
-        stdout.write(json.dumps(answer, allow_nan=False) + "\n")
-        stdout.flush()
+    terminal = Terminal(as_json="--json" in argv)
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        warnings.simplefilter("once", InputWarning)
+        warnings.showwarning = _show_warning
+        if terminal.as_json:  # whatever a library prints must not end up in the JSON
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        status, answer = _run(argv, terminal)
+    if answer is not None:
+        terminal.print_answer(answer)
     return status
 
 
-def _run(argv: list[str], console: Console) -> tuple[int, Any]:
-    from cluster.answers import Failed, Interrupted
-
+def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
+    """The exit status of a command line, and its answer or its error as one."""
     try:
-        return 0, parse(argv)(console)
+        # Without --json tyro writes to the terminal itself, in its width and colours.
+        with parsing() if terminal.as_json else contextlib.nullcontext():
+            command = parse(argv)
+        return 0, command(terminal)
+    except WrongCall as error:
+        return 2, error_answer("input", str(error))
     except InputError as error:
         _say(str(error))
-        return 2, None
+        return 2, error_answer("input", str(error))
+    except Unhealthy as verdict:
+        _say(str(verdict))
+        return 1, verdict.answer
     except Failed as error:
         _say(str(error))
-        return 1, error.answer
+        return 1, error.answer | error_answer("failed", str(error))
     except Interrupted as error:
         _say(str(error))
-        return 130, error.answer
+        return 130, error.answer | error_answer("interrupted", str(error))
     except KeyboardInterrupt:
-        return 130, None
+        return 130, error_answer("interrupted", "Stopped by Ctrl-C.")
+    except Exception as error:
+        traceback.print_exc()
+        return 1, error_answer("crash", f"{type(error).__name__}: {error}")
 
 
 def _say(sentence: str) -> None:
     sys.stderr.write(f"rungwise: {sentence}\n")
 
 
-def parse(argv: list[str]) -> Callable[[Console], Any]:
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
+) -> None:
+    if issubclass(category, InputWarning):
+        _say(str(message))
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+
+
+def parse(argv: list[str]) -> Callable[[Terminal], Any]:
     """The command that a command line asks for, ready to be called with a console."""
     from cluster import commands
 
@@ -270,11 +299,13 @@ def parse(argv: list[str]) -> Callable[[Console], Any]:
         command = commands.train if argv[0] == "train" else commands.tune
         job = commands.shortened(job) if options.quick else job
         return lambda c: command(job, options.out, options.address, options.cpus, c)
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        raise unknown_name("command", argv[0], COMMANDS)
     chosen = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="rungwise", args=argv)
     return chosen if callable(chosen) else _named(chosen)
 
 
-def _named(chosen: Any) -> Callable[[Console], Any]:
+def _named(chosen: Any) -> Callable[[Terminal], Any]:
     from cluster import commands, health_commands
 
     match chosen:
@@ -290,7 +321,7 @@ def _named(chosen: Any) -> Callable[[Console], Any]:
             asked = (chosen.env, chosen.algo, chosen.env_kwargs, chosen.scm)
             return lambda c: commands.check(*asked, c)
         case Doctor():
-            return lambda c: health_commands.doctor(chosen.path, chosen.rename, c)
+            return lambda c: health_commands.doctor(chosen.paths, chosen.rename, c)
         case Explain():
             return lambda c: health_commands.explain(chosen.symptom, c)
         case Envs():

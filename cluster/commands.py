@@ -9,23 +9,25 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from cluster.answers import Answer, Failed, Interrupted
+from cluster.answers import Answer, Failed, Interrupted, Unhealthy
 from envs.validation import InputError
 
 if TYPE_CHECKING:
-    from tune_jobs.events import Row
+    from tune_jobs.events import EvaluationRow, FindingRow, Row
     from tune_jobs.job import Job
     from tune_jobs.outcome import Outcome
 
 EPISODES, QUICK_EPISODES = 256, 32
 """What a checkpoint is compared on, and for a first look."""
+FINDING = ("symptom", "severity", "since", "evidence", "remedy")
+"""What an answer says of a finding."""
 QUICK_ITERATIONS = 10
 """How long a first look trains at most."""
 
@@ -64,7 +66,8 @@ def train(job: Job, out: Path | None, address: str, cpus: int | None, console: C
     try:
         return _single(tune(single, out, address, cpus, console))
     except (Failed, Interrupted) as error:
-        error.answer = _single(error.answer)
+        if error.answer:  # else the run did not get as far as an outcome
+            error.answer = _single(error.answer)
         raise
 
 
@@ -188,7 +191,7 @@ def check(env: str, algo: str, env_kwargs: Mapping[str, str], scm: str, console:
     stops = [f["symptom"] for f in answer["findings"] if f["severity"] == "stop"]
     if stops:
         names = ", ".join(stops)
-        raise Failed(answer, f"{answer['env']} cannot be trained on as it is: {names}.")
+        raise Unhealthy(answer, f"{answer['env']} cannot be trained on as it is: {names}.")
     return answer
 
 
@@ -300,7 +303,7 @@ def _told(outcome: Outcome, directory: Path, console: Console) -> Answer:
 
     print_outcome(outcome, console, directory)
     answer = outcome.as_dict(directory)
-    if outcome.end and outcome.end.reason == "interrupted":
+    if outcome.end and outcome.end.reason in ("interrupted", "stopped"):
         raise Interrupted(answer, directory)
     broken = [t for t in outcome.trials if t.end_reason in ("error", "health")]
     if len(broken) == len(outcome.trials) or outcome.best is None:
@@ -327,6 +330,7 @@ def _why_unscored(outcome: Outcome, directory: Path) -> str:
 def _single(answer: Answer) -> Answer:
     """The answer about a run of one trial, with the metrics of the checkpoint that it kept."""
     from tune_jobs.events import CheckpointRow, ResultRow, plain, read
+    from tune_jobs.outcome import Outcome
 
     trial, run = answer["trials"][0], Path(answer["run"])
     rows = read(run / "events.jsonl")
@@ -335,10 +339,34 @@ def _single(answer: Answer) -> Answer:
     iteration = kept.get(trial["checkpoint"], max(results, default=0))
     found = results.get(iteration)
     metrics = plain(found.metrics | {"score": found.score}) if found else {}
+    outcome = Outcome.of(rows)
     return {
         "run": answer["run"],
         "checkpoint": trial["checkpoint"],
         "end_reason": trial["end_reason"],
         "metrics": metrics,
+        "evaluation": _evaluated(outcome.evaluation, run),
+        "findings": _severest(outcome.findings),
         "report": answer["report"],
     }
+
+
+def _evaluated(row: EvaluationRow | None, run: Path) -> Answer | None:
+    """The final evaluation of a run, under the names of ``evaluate --json``."""
+    from tune_jobs.events import plain
+
+    if row is None:
+        return None
+    names = ("episodes", "seed", "policy", "baselines", "better_than_random")
+    figures = {name: getattr(row, name) for name in names}
+    return {"checkpoint": str(run / row.checkpoint), **plain(figures)}
+
+
+def _severest(rows: Iterable[FindingRow]) -> list[Answer]:
+    """Each symptom of a run once, at its worst, the severest first; as of ``doctor --json``."""
+    from tune_jobs.health.finding import SEVERITIES
+
+    mildest_first = sorted(rows, key=lambda row: SEVERITIES.index(row.severity))
+    worst = {row.symptom: row for row in mildest_first}.values()
+    found = [{name: getattr(row, name) for name in FINDING} for row in worst]
+    return sorted(found, key=lambda finding: -SEVERITIES.index(finding["severity"]))

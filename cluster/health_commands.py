@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from cluster.answers import Answer, Failed
+from cluster.answers import Answer, Unhealthy
 from envs.validation import InputError
 
 INDENT = 6
@@ -18,11 +18,15 @@ INDENT = 6
 STYLES = {"stop": "bold red", "warn": "bold yellow", "note": "bold"}
 
 
-def doctor(path: Path, rename: Sequence[str], console: Console) -> Answer:
-    """What is wrong with the runs at a path."""
+def doctor(paths: Sequence[Path], rename: Sequence[str], console: Console) -> Answer:
+    """What is wrong with the runs at the paths."""
     from tune_jobs.health import post_mortem
 
-    answer = post_mortem.doctor(path, renaming(rename))
+    if not paths:
+        raise InputError(
+            "`rungwise doctor` needs a path: a run directory, or a log or folder of logs."
+        )
+    answer = post_mortem.doctor(*paths, rename=renaming(rename))
     for log in answer["logs"]:
         _print_log(log, console)
     if answer["siblings"]:
@@ -33,7 +37,7 @@ def doctor(path: Path, rename: Sequence[str], console: Console) -> Answer:
     stops = [finding for finding in answer["findings"] if finding["severity"] == "stop"]
     if stops:
         names = ", ".join(dict.fromkeys(finding["symptom"] for finding in stops))
-        raise Failed(answer, f"{path} is sick: {names}.")
+        raise Unhealthy(answer, f"{' '.join(map(str, paths))} is sick: {names}.")
     return answer
 
 
@@ -102,14 +106,24 @@ def _print_log(log: Answer, console: Console) -> None:
         console.print(Text.assemble((f"{severity:{INDENT}}", STYLES[severity]), head))
         _indented(finding["evidence"], console)
         _indented(finding["remedy"], console, style="dim")
-    if not log["findings"]:
+    if log["note"]:
+        _indented(log["note"], console)
+    if 0 < log["rows"] < log["rows_needed"]:
+        needed = f"at least {log['rows_needed']} are needed"
+        _indented(f"too short to judge: {size}, and {needed}", console)
+    elif log["rows"] and not log["findings"]:
         _indented(f"nothing found by {count(len(log['judged']), 'rule')}", console)
     if log["unmapped"]:
         _indented(f"not understood: {', '.join(log['unmapped'])}", console, style="dim")
+    if log["rows"] and log["likely_return"]:
+        known = f"no return is known: --rename '{log['likely_return']}=return_mean' if that is it"
+        _indented(known, console, style="dim")
 
 
 def _print_not_judged(not_judged: Mapping[str, str], console: Console) -> None:
     """What could not be judged, together by what is missing."""
+    from tune_jobs.words import count
+
     by_reason: dict[str, list[str]] = {}
     for symptom, why in not_judged.items():
         missing = why.partition(" (")[0].removeprefix("the log has ")
@@ -117,9 +131,8 @@ def _print_not_judged(not_judged: Mapping[str, str], console: Console) -> None:
     if not by_reason:
         return
     parts = [f"{', '.join(symptoms)} ({missing})" for missing, symptoms in by_reason.items()]
-    console.print(
-        Text(f"Not judged: {len(not_judged)} symptoms whose numbers were not logged", style="dim")
-    )
+    heading = f"Not judged: {count(len(not_judged), 'symptom')}, by what is missing"
+    console.print(Text(heading, style="dim"))
     _indented(", ".join(parts), console, style="dim")
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import signal
 import socket
-import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +19,7 @@ from envs.validation import InputError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from cluster.answers import Answer
+    from cluster.answers import Answer, Terminal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +43,16 @@ class Dashboard(Listening):
     directory: tyro.conf.Positional[Path] = Path("runs")
     """A run, or a directory of runs."""
 
-    def __call__(self, console: Console) -> None:
+    def __call__(self, console: Terminal) -> None:
         """Serve until Ctrl-C."""
         from cluster.access import admitted
         from cluster.dashboard.app import app
 
         token = admitted(self.host, self.token)
+        page = app(self.directory, token)  # refuses a directory that is not there
         door = bound(self.host, self.port)
-        announce(door.getsockname(), token, console, self.json)
-        listen(app(self.directory, token), door)
+        announce(door.getsockname(), token, console)
+        listen(page, door)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,7 @@ class Serve(Listening):
     address: str = "local"
     """`local` starts a Ray for this; else the address of a Ray to join."""
 
-    def __call__(self, console: Console) -> None:
+    def __call__(self, console: Terminal) -> None:
         """Serve until Ctrl-C."""
         from algos.policy import Policy
         from cluster.access import admitted
@@ -86,7 +85,7 @@ class Serve(Listening):
             from cluster import serving
 
             serving.start(self.checkpoint, self.host, port, token, self.replicas)
-            announce((self.host, port), token, console, self.json)
+            announce((self.host, port), token, console)
             tell, stop = Console(stderr=True).print, stopped()
             if self.follow:
                 swap = serving.swap
@@ -301,21 +300,19 @@ def bound(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def announce(at: tuple[str | int, ...], token: str | None, console: Console, as_json: bool) -> None:
-    """Print the address, with the token, so that it can be opened or given to a program."""
+def announce(at: tuple[str | int, ...], token: str | None, console: Terminal) -> None:
+    """Print the address, with the token, so that it can be opened or given to a program.
+
+    At once and not with the command's end: what serves has none.
+    """
     host, port = str(at[0]), at[1]
     # 0.0.0.0 is every address of this machine; a browser needs one of them.
     shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
     url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
     address = url + (f"?token={token}" if token else "")
-    if as_json:
-        # At once and not with the command's end: what serves has none.
-        assert sys.__stdout__ is not None  # noqa: S101
-        sys.__stdout__.write(json.dumps({"address": address, "url": url, "token": token}) + "\n")
-        sys.__stdout__.flush()
-    else:
-        console.print(f"Open {address}", soft_wrap=True, highlight=False)
-        console.print("Ctrl-C stops it.", style="dim")
+    console.print_answer({"address": address, "url": url, "token": token})
+    console.print(f"Open {address}", soft_wrap=True, highlight=False)
+    console.print("Ctrl-C stops it.", style="dim")
 
 
 def stopped() -> threading.Event:

@@ -20,6 +20,10 @@ class InputError(ValueError):
     """The user's input cannot be used. The message is a sentence that says how to mend it."""
 
 
+class InputWarning(UserWarning):
+    """The user's input can be used in part. The message says what is left out."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Between:
     """Bounds of a numeric field; an open end is excluded from the range."""

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, cast, get_args
 
-from envs.validation import InputError
+from envs.validation import InputError, InputWarning
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -238,7 +238,7 @@ class JobEndRow:
 
     kind: ClassVar[str] = "job_end"
     reason: str
-    """``done``, ``interrupted`` or ``error``."""
+    """``done``, ``interrupted``, ``stopped`` (by a request to stop it) or ``error``."""
     seconds: float
     """Wall clock of the whole job."""
     time: float = dataclasses.field(default_factory=time.time)
@@ -300,8 +300,8 @@ def plain(value: Any) -> Any:
 def read(path: str | Path) -> list[Row]:
     """Every row of a log, in the order written.
 
-    The last line may be partial, because its writer was killed or is at work: it is left out. Any
-    other line that is no row is left out with a warning that names it.
+    The last line may be partial, because its writer was killed or is at work: it is left out. All
+    other lines that are no rows are left out with one warning, which names the first of them.
 
     Raises:
         InputError: if there is no such file.
@@ -315,17 +315,28 @@ def read(path: str | Path) -> list[Row]:
     while lines and not lines[-1].strip():
         lines.pop()
     rows: list[Row] = []
+    damaged: list[tuple[int, Exception]] = []
     for number, line in enumerate(lines, start=1):
         try:
             if line.strip():
                 rows.append(decode(line))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             if number < len(lines):
-                warnings.warn(
-                    f"{path}, line {number} is not an event row and is left out ({error}).",
-                    stacklevel=2,
-                )
+                damaged.append((number, error))
+    if damaged:
+        warnings.warn(f"{path}: {_left_out(damaged)}.", InputWarning, stacklevel=2)
     return rows
+
+
+def _left_out(damaged: list[tuple[int, Exception]]) -> str:
+    """The lines of a log that are no rows, in words: their numbers from 1, each with its error."""
+    number, error = damaged[0]
+    if len(damaged) == 1:
+        return f"line {number} is not an event row and is left out ({error})"
+    return (
+        f"{len(damaged):,} lines are not event rows and are left out, the first is line {number} "
+        f"({error})"
+    )
 
 
 def decode(line: bytes) -> Row:

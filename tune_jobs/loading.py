@@ -34,10 +34,25 @@ def load_job(name: str) -> Job:
         path = PRESETS / f"{name}.yaml"
         if not path.is_file():
             raise unknown_name("preset", name, preset_names(), "(a job file ends in .yaml)")
+    return read_job(path)
+
+
+def read_job(path: Path) -> Job:
+    """The job in a YAML file.
+
+    Raises:
+        InputError: no such file, or something in it that cannot be used.
+    """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"The job file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"The job file {path} is not UTF-8 text: line {line} has the byte "
+            f"0x{error.object[error.start]:02x}. Save it as UTF-8."
+        ) from error
     return parse_job(text, str(path))
 
 
@@ -48,12 +63,38 @@ def parse_job(text: str, where: str) -> Job:
         InputError: naming the place and what to write instead.
     """
     try:
+        _refuse_repeated_keys(yaml.compose(text, yaml.SafeLoader), where)
         given = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(given, dict):
         raise InputError(f"{where} must hold the fields of a job, such as `env: CartPole-v1`.")
     return make_job(given, where)
+
+
+def _refuse_repeated_keys(root: yaml.Node | None, where: str) -> None:
+    """Refuse a key that is given twice, of which YAML would silently take the last."""
+    waiting, seen = [root], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))  # an anchor may be used often, even within itself
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+            continue
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            waiting.append(value)
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line, name = key.start_mark.line + 1, (key.tag, key.value)
+            if name in lines:
+                raise InputError(
+                    f"{where}, line {line}: {key.value!r} is given twice, first in line "
+                    f"{lines[name]}. Remove one of them."
+                )
+            lines[name] = line
 
 
 def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
@@ -73,6 +114,10 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
         values |= {name: located(given[name]) for name in ours if name in given}
     settings = algos.algorithm_class(str(given.get("algo", "ppo"))).settings_class
     values["settings"] = _dataclass(settings, given.get("settings") or {}, f"settings in {where}")
+    if isinstance(health := given.get("health"), Mapping):
+        limits = cast("Mapping[str, Any]", health).items()
+        # YAML 1.1 reads the word off as false.
+        values["health"] = {n: "off" if limit is False else limit for n, limit in limits}
     search = values.get("search") or {}
     values["search"] = {name: Space.parse(name, space) for name, space in search.items()}
     values["points"] = [

@@ -119,8 +119,9 @@ def _unfinished(outcome: Outcome) -> str:
     elif outcome.end.reason == "done":
         return ""
     else:
-        ended = "was interrupted" if outcome.end.reason == "interrupted" else "ended with an error"
-        sentence = f"This run {ended} before all of its trials did."
+        ended = {"interrupted": "was interrupted", "stopped": "was stopped"}
+        how = ended.get(outcome.end.reason, "ended with an error")
+        sentence = f"This run {how} before all of its trials did."
     left = count(outcome.iterations_open, "iteration")
     return f'<p class="notice">{sentence} Of its budget {left} are neither run nor saved.</p>'
 

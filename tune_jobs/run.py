@@ -27,7 +27,7 @@ from tune_jobs.events import EndRow, EventLog, JobEndRow, JobRow, Row, TrialRow,
 from tune_jobs.finals import play_final
 from tune_jobs.job import Job
 from tune_jobs.ledger import write_ledger
-from tune_jobs.loading import dump_job, parse_job
+from tune_jobs.loading import dump_job, read_job
 from tune_jobs.mirror import check_mirror, mirrored
 from tune_jobs.mlflow_runs import check_mlflow, mlflow_runs
 from tune_jobs.outcome import Outcome
@@ -116,7 +116,7 @@ def open_run(directory: Path) -> tuple[Job, list[Row]]:
     path = directory / "job.yaml"
     if not path.is_file():
         raise InputError(f"{directory} is not a run: it has no job.yaml. Runs are listed in runs/.")
-    return parse_job(path.read_text(), str(path)), read(directory / "events.jsonl")
+    return read_job(path), read(directory / "events.jsonl")
 
 
 def claim(directory: Path) -> None:
@@ -230,7 +230,8 @@ def _finish(
             )
         if not running and job.evaluation_episodes:
             _name_winner(job, directory, recorder)
-        reason = "interrupted" if running else "done"
+        ended = "stopped" if recorder.stopping else "interrupted"
+        reason = ended if running else "done"
         recorder.write(JobEndRow(reason=reason, seconds=time.monotonic() - started))
         rows = read(directory / "events.jsonl")
         write_ledger(rows, directory / "ledger.parquet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from envs.validation import InputError
+from envs.validation import InputError, InputWarning
 from tune_jobs.events import read
 from tune_jobs.ledger import SCHEMA, VERSION, ledger_of
 
@@ -40,7 +41,11 @@ def spending(places: Sequence[Path]) -> dict[str, Any]:
     total = dict.fromkeys(("trials", *SUMMED), 0.0)
     by_reason: dict[str, dict[str, float]] = {}
     for run in runs:
-        for row in ledger_at(run).to_pylist():
+        try:
+            ledger = ledger_at(run)
+        except InputError as error:
+            raise InputError(f"{run} has no ledger: {error}") from error
+        for row in ledger.to_pylist():
             if row["kind"] == "decision":
                 continue
             left = row["iterations_not_run"] - row["iterations_saved"]
@@ -65,17 +70,29 @@ def runs_below(places: Iterable[Path]) -> list[Path]:
         if not runs:
             raise InputError(
                 f"There is no run in or below {place}: a run directory has an events.jsonl. Runs "
-                "are made in runs/ unless --out says otherwise."
+                "are made in runs/ unless --out says otherwise; give their directories."
             )
         found |= {run.resolve(): run for run in runs}
     return list(found.values())
 
 
 def ledger_at(run: Path) -> pa.Table:
-    """The ledger of a run; made from its events where the file is older than they are."""
+    """The ledger of a run; made from its events where the file is older than they are or damaged.
+
+    Raises:
+        InputError: if the events are not those of a run.
+    """
     path, events = run / "ledger.parquet", run / "events.jsonl"
     if path.is_file() and path.stat().st_mtime >= events.stat().st_mtime:
-        schema = pq.read_schema(path)
-        if (schema.metadata or {}).get(b"rungwise_ledger_version") == VERSION.encode():
-            return pq.read_table(path).cast(SCHEMA)
+        try:
+            schema = pq.read_schema(path)
+            if (schema.metadata or {}).get(b"rungwise_ledger_version") == VERSION.encode():
+                return pq.read_table(path).cast(SCHEMA)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            why = " ".join(str(error).split()).rstrip(".")
+            warnings.warn(
+                f"{path} is damaged, its rows are made from {events.name} instead ({why}).",
+                InputWarning,
+                stacklevel=2,
+            )
     return ledger_of(read(events))

@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 from tune_jobs.events import (
     CheckpointRow,
+    JobEndRow,
     JobRow,
     ResultRow,
     Row,
@@ -147,9 +148,7 @@ class Board:
             point = Point(iteration, value, offset, len(line))
             self._add(trial, point)
             return
-        try:
-            row = decode(line)
-        except (ValueError, LookupError, TypeError, AttributeError):
+        if (row := _decoded(line)) is None:
             return  # what a killed writer left; `report` names it
         if isinstance(row, ResultRow):  # written by another tool, with its fields in another order
             score = math.nan if row.score is None else row.score
@@ -216,14 +215,18 @@ class Board:
         return asked
 
 
-def first_and_last(path: Path) -> tuple[JobRow | None, bool]:
-    """What a log begins with, and whether it is that of a job which has ended."""
+def first_and_last(path: Path) -> tuple[JobRow | None, JobEndRow | None]:
+    """Return the job row that a log begins with and the job's end that it closes with."""
     with path.open("rb") as file:
         first = file.readline()
         file.seek(max(0, path.stat().st_size - 4096))
         last = file.read().rstrip().rpartition(b"\n")[2]
+    job, end = _decoded(first), _decoded(last)
+    return job if isinstance(job, JobRow) else None, end if isinstance(end, JobEndRow) else None
+
+
+def _decoded(line: bytes) -> Row | None:
     try:
-        row = decode(first)
+        return decode(line)
     except (ValueError, LookupError, TypeError, AttributeError):
-        row = None
-    return row if isinstance(row, JobRow) else None, last.startswith(b'{"kind": "job_end"')
+        return None

@@ -189,14 +189,14 @@ class Desk:
 
 def job_state(directory: Path) -> JobState:
     """How a run stands, from its small files and the ends of its log."""
-    from tune_jobs.loading import parse_job
+    from tune_jobs.loading import read_job
 
     state, said = state_of(directory)
     order, log = order_of(directory), directory / "events.jsonl"
     row = first_and_last(log)[0] if log.is_file() else None
     known: Any = row
     if row is None and (file := directory / "job.yaml").is_file():
-        known = parse_job(file.read_text(), str(file))
+        known = read_job(file)
     about = (known.env, known.algo, known.trials) if known else ("", "", 0)
     return JobState(directory.name, state, said, order and order.priority, *about)
 

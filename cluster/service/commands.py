@@ -15,6 +15,7 @@ from cluster.service_commands import Listening, announce, bound, listen
 from envs.validation import InputError
 
 if TYPE_CHECKING:
+    from cluster.answers import Terminal
     from cluster.service.client import Client
 
 
@@ -31,7 +32,7 @@ class Service(Listening):
     at_once: int = 1
     """Runs that are driven at the same time; the others wait, by their priority."""
 
-    def __call__(self, console: Console) -> None:
+    def __call__(self, console: Terminal) -> None:
         """Serve until Ctrl-C; runs that have begun go on, and the next service finds them."""
         from cluster.access import admitted
         from cluster.dashboard.app import app
@@ -47,7 +48,7 @@ class Service(Listening):
                     f"Another service works on {self.directory}: stop it, or name another one."
                 )
             door = bound(self.host, self.port)
-            announce(door.getsockname(), token, console, self.json)
+            announce(door.getsockname(), token, console)
             stop = threading.Event()
             worker = threading.Thread(target=queue.work, args=(stop,))
             worker.start()

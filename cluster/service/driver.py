@@ -15,12 +15,11 @@ from tune_jobs.wishes import JOB, forget
 
 def drive(directory: Path, address: str, cpus: int | None) -> None:
     """Run a prepared job to its end, or to the wish that it stops."""
-    from tune_jobs.loading import parse_job
+    from tune_jobs.loading import read_job
     from tune_jobs.run import check_room, resume, start
 
     forget(directory, JOB)
-    path = directory / "job.yaml"
-    job = parse_job(path.read_text(), str(path))
+    job = read_job(directory / "job.yaml")
     if address == "local":
         check_room(job, cpus)
     with session(address, cpus):

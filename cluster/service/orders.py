@@ -26,7 +26,9 @@ NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 ORDER, LOCK, DRIVER_LOG = "order.json", "driver.lock", "driver.log"
 QUIET = 120
 """Seconds without a row after which a run that nobody here drives is called silent."""
-State = Literal["queued", "running", "failed", "ended", "stopped", "silent"]
+State = Literal["queued", "running", "failed", "ended", "interrupted", "stopped", "silent"]
+ENDS: dict[str, State] = {"done": "ended", "error": "failed", "stopped": "stopped"}
+"""The state of a run by the reason of its end; by any other it was interrupted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +108,8 @@ def state_of(directory: Path) -> tuple[State, str]:
         return ("failed", order.failed) if order.failed else ("queued", "")
     if not log.is_file():
         return "stopped", "stopped before it began"
-    if first_and_last(log)[1]:
-        return "ended", ""
+    if end := first_and_last(log)[1]:
+        return ENDS.get(end.reason, "interrupted"), ""
     # Driven from elsewhere, by `rungwise tune` in a terminal or on another machine, or left behind.
     quiet = time.time() - log.stat().st_mtime
     return ("running", "") if quiet < QUIET else ("silent", f"silent for {duration(quiet)}")

@@ -87,6 +87,12 @@ class Queue:
             raise InputError(f"The job does not hold what a job file does ({error}).") from error
         with self._lock:
             directory = self.root / name if name else new_directory(job.env, self.root)
+            if directory.exists():
+                begun = (directory / "job.yaml").is_file()
+                again = (
+                    f"Continue it with `rungwise jobs resume {name}`, or give" if begun else "Give"
+                )
+                raise InputError(f"{name} exists already. {again} the new run another name.")
             prepared(job, directory)
             write_order(directory, dataclasses.replace(order, since=time.time()))
         return directory
@@ -169,15 +175,15 @@ def stop(directory: Path) -> None:
     Raises:
         InputError: there is nothing to stop.
     """
-    state, _ = state_of(directory)
-    if state in ("queued", "failed"):
-        drop_order(directory)
-    elif state in ("running", "silent"):
-        if (order := order_of(directory)) is not None and order.again:
+    (state, _), order = state_of(directory), order_of(directory)
+    if state in ("running", "silent"):
+        if order is not None and order.again:
             write_order(directory, dataclasses.replace(order, again=False))
         ask_to_stop(directory, JOB)
+    elif order is not None:
+        drop_order(directory)
     else:
-        raise InputError(f"{directory.name} has {state} already: there is nothing to stop.")
+        raise InputError(f"{directory.name} does not run ({state}): there is nothing to stop.")
 
 
 def let_go_on(directory: Path, trial: str, iteration: int) -> None:

@@ -91,9 +91,19 @@ def test_doctor_tells_a_fault_that_all_trials_share_from_one_of_a_single_setting
     assert "entropy_collapse: all 3 trials that came as far: suspect the environment" in said
 
 
+def test_doctor_judges_several_paths_and_says_which_is_too_short(sick, tmp_path):
+    short = write(tmp_path / "short.csv", count=1, step=float, reward=dead)
+    done = rungwise("doctor", sick, short, cwd=tmp_path)
+    assert done.returncode == 1
+    said = " ".join(done.stdout.split())
+    assert "sick.csv CSV, 40 iterations" in said
+    assert "too short to judge: 1 iteration, and at least 15 are needed" in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["doctor"], "needs a path"),
         (["doctor", "nowhere"], "nowhere"),
         (["doctor", ".", "--rename", "profit"], "it is 'profit'"),
         (["explain", "entropy_colapse"], "did you mean entropy_collapse"),

@@ -74,8 +74,9 @@ def test_what_is_wrong_with_a_job_is_said_before_it_waits(idle):
         with pytest.raises(InputError, match=said):
             client.submit(Submission(job=job))
     client.submit(Submission(job=TINY, name="one"))
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match=r"exists already.*`rungwise jobs resume one`") as taken:
         client.submit(Submission(job=TINY, name="one"))
+    assert "--out" not in str(taken.value)
     assert [path.name for path, _ in ordered(root)] == ["one"]
 
 
@@ -108,6 +109,24 @@ def test_what_is_known_of_a_run_is_what_its_log_says(idle):
     kept = next(row for row in rows if isinstance(row, CheckpointRow))
     (root / "sweep" / kept.path).mkdir(parents=True)
     assert client.checkpoints("sweep") == [kept]
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        ("done", "ended"),
+        ("interrupted", "interrupted"),
+        ("stopped", "stopped"),
+        ("error", "failed"),
+    ],
+)
+def test_a_run_that_ended_is_called_by_the_way_it_did(idle, reason, state):
+    root, client = idle
+    write(root / "run", [job_row(), result("00", 1, 0.5), JobEndRow(reason=reason, seconds=1.0)])
+    assert client.job("run").job.state == state
+    with pytest.raises(InputError, match="nothing to stop"):
+        client.wish("run", "stop")
+    assert client.wish("run", "resume").state == "queued"
 
 
 def test_a_trial_that_was_stopped_by_hand_goes_on_only_when_it_is_asked_to(idle):
@@ -331,13 +350,13 @@ def test_a_service_that_is_killed_finds_its_run_again_and_all_of_it_can_be_stopp
             client.wish("long", "resume")
         client.wish_of_trial("long", "00", "resume")  # when the others are done
         client.wish("long", "stop")  # a newer wish: the job is to rest
-        until(lambda: client.job("long").job.state == "ended")
+        until(lambda: client.job("long").job.state == "stopped")
         before = {t: rows_of(run, CheckpointRow, t)[-1].iteration for t in ("00", "01")}
         known = len(rows_of(run, ResultRow))
         client.wish("long", "resume")
         first = until(lambda: rows_of(run, ResultRow)[known:])[0]
         assert (first.trial, first.iteration) == ("00", before["00"] + 1)
         client.wish("long", "stop")
-        until(lambda: client.job("long").job.state == "ended")
+        until(lambda: client.job("long").job.state == "stopped")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130

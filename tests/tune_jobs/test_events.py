@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from synthetic_sweep import end, job_row, result
 
-from envs.validation import InputError
+from envs.validation import InputError, InputWarning
 from tune_jobs.events import EventLog, encode, plain, read
 
 
@@ -69,6 +69,17 @@ def test_a_broken_middle_line_is_named_in_a_warning(tmp_path, broken):
     log.append(end("01", 3, "budget"))
     with pytest.warns(UserWarning, match="line 2"):
         assert len(read(log.path)) == 2
+
+
+def test_a_damaged_log_is_named_in_one_warning(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(job_row())
+    log.path.write_bytes(log.path.read_bytes() + b"\xff damaged\n" * 1200)
+    log.append(end("01", 3, "budget"))
+    with pytest.warns(InputWarning) as told:
+        assert len(read(log.path)) == 2
+    (warning,) = told
+    assert "1,200 lines" in str(warning.message) and "line 2" in str(warning.message)
 
 
 def test_fields_of_a_later_version_do_not_hinder_reading(tmp_path):

@@ -49,6 +49,11 @@ def world(job):
         ("env: CartPole-v1\nseed: -1", "seed must be"),
         ("settings: {lr: 0.1}", "must name an environment"),
         ("env: [", "not valid YAML"),
+        ("env: a\nsettings:\n  lr: 1\n  clip: 1\n  lr: 2", "line 5: 'lr' .* first in line 3"),
+        ("env: a\nsettings: {lr: 1, lr: 2}", "line 2: 'lr' is given twice"),
+        ("env: a\npoints: [{lr: 1}, {lr: 1, lr: 2}]", "line 2: 'lr' is given twice"),
+        ("env: CartPole-v1\nhealth: off", "health must be"),
+        ("env: CartPole-v1\nhealth: {zero_reward: on}", "must be one of 'off'"),
         ("just text", "must hold the fields of a job"),
         ("env: CartPole-v1\nsettings: {minibatch_size: 9999}", "at most the 1024 steps"),
     ],
@@ -66,6 +71,30 @@ def test_an_unknown_preset_names_the_nearest():
 def test_a_missing_job_file_is_named():
     with pytest.raises(InputError, match=r"nowhere.yaml cannot be read"):
         load_job("nowhere.yaml")
+
+
+def test_a_job_file_that_is_not_utf8_is_refused_by_its_line(tmp_path):
+    path = tmp_path / "job.yaml"
+    path.write_bytes(b"env: CartPole-v1\nmetric: r\xe9compense\n")
+    with pytest.raises(InputError, match=r"job\.yaml is not UTF-8 text: line 2 .*0xe9"):
+        load_job(str(path))
+    path.write_text("env: CartPole-v1\n", encoding="utf-8-sig")  # as some editors save it
+    assert load_job(str(path)).env == "CartPole-v1"
+
+
+def test_keys_may_be_repeated_in_different_mappings():
+    text = "env: CartPole-v1\nsettings: {lr: 0.1}\npoints: [{lr: 0.2}, {lr: 0.3}]\n"
+    text += "search: {lr: {uniform: [0.1, 0.3]}}\ntrials: 2\n"
+    assert [point["lr"] for point in parse_job(text, "job.yaml").points] == [0.2, 0.3]
+
+
+def test_a_health_rule_is_switched_off_by_the_word_that_yaml_reads_as_false():
+    job = parse_job("env: CartPole-v1\nhealth: {entropy_collapse: off}\n", "job.yaml")
+    assert job.health == {"entropy_collapse": "off"}
+    assert parse_job(dump_job(job), "copy").health == job.health
+    flags = job_flags(make_job({"env": "CartPole-v1"}))
+    given = dataclasses.replace(flags.default, health={"entropy_collapse": "off"})
+    assert job_from_flags(given).health == job.health
 
 
 def test_our_environments_need_no_module_and_bring_their_own_score():

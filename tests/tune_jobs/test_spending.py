@@ -9,7 +9,7 @@ import pytest
 from command_line import answer, rungwise
 from synthetic_sweep import end, job_row, result
 
-from envs.validation import InputError
+from envs.validation import InputError, InputWarning
 from tune_jobs.events import EventLog
 from tune_jobs.ledger import write_ledger
 from tune_jobs.outcome import Outcome
@@ -85,6 +85,30 @@ def test_the_file_is_read_where_it_is_as_new_as_the_events(runs):
     place = changed.schema.get_field_index("seconds")
     pq.write_table(changed.set_column(place, changed.schema.field(place), [[1.0]]), path)
     assert ledger_at(runs / "single")["seconds"].to_pylist() == [1.0]
+
+
+@pytest.mark.parametrize("damage", ["nonsense", "a block"])
+def test_the_rows_of_a_damaged_ledger_are_made_from_the_events(runs, damage):
+    path, sound = runs / "sweep" / "ledger.parquet", spending([runs])
+    raw = bytearray(path.read_bytes())
+    raw[100:400] = bytes(300)
+    path.write_bytes(b"nonsense" if damage == "nonsense" else raw)
+    with pytest.warns(InputWarning, match=r"sweep/ledger\.parquet is damaged"):
+        assert spending([runs])["total"] == pytest.approx(sound["total"])
+
+
+def test_a_run_whose_events_are_lost_is_named(runs):
+    (runs / "single" / "events.jsonl").write_text("")
+    with pytest.raises(InputError, match="single has no ledger"):
+        spending([runs])
+
+
+def test_without_a_path_the_runs_in_runs_are_summed(runs, tmp_path):
+    done = rungwise("ledger", "--json", cwd=runs.parent)
+    assert answer(done)["runs"] == ["runs/single", "runs/sweep"]
+    (tmp_path / "elsewhere").mkdir()
+    refused = rungwise("ledger", cwd=tmp_path / "elsewhere")
+    assert refused.returncode == 2 and "no run in or below runs" in refused.stderr
 
 
 def test_a_folder_without_a_run_is_refused_by_name(tmp_path):

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from algos.metrics import METRICS
 from tune_jobs.health.doctor import RULES, Diagnosis, diagnose
 from tune_jobs.health.history import History
-from tune_jobs.health.logs import Log, read
+from tune_jobs.health.improvement import Improvement
+from tune_jobs.health.logs import Log, read_all
+from tune_jobs.health.logs.log import SHORTEST
 from tune_jobs.health.siblings import Sibling, conclusions
+from tune_jobs.words import count
 
 Answer = dict[str, Any]
 
 
-def doctor(path: Path, rename: Mapping[str, str] | None = None) -> Answer:
-    """Judge every log at a path; the answer of ``rungwise doctor --json``.
+def doctor(*paths: Path, rename: Mapping[str, str] | None = None) -> Answer:
+    """Judge every log at the paths; the answer of ``rungwise doctor --json``.
 
     ``logs`` has an entry for each log. Beside it stand the findings of all of them, each with the
-    log's name, and what could be judged in any of them; ``not_judged`` says why in none.
+    log's name, and what could be judged in any of them; ``not_judged`` says why in none. ``path``
+    is None where there are several ``paths``.
 
     Raises:
-        InputError: if there is nothing to read, or a log is empty or broken.
+        InputError: if there is nothing to read at one of the paths, or no log can be read.
     """
-    logs = read(path, rename)
+    # Diverged runs log values at the end of the float range.
+    with np.errstate(all="ignore"):
+        return _judge(paths, read_all(paths, rename))
+
+
+def _judge(paths: tuple[Path, ...], logs: list[Log]) -> Answer:
     entries = [_entry(log) for log in logs]
     judged = [s for s in RULES if any(s in entry["judged"] for entry in entries)]
     not_judged: dict[str, str] = {}
@@ -35,7 +47,8 @@ def doctor(path: Path, rename: Mapping[str, str] | None = None) -> Answer:
             if symptom not in judged:
                 not_judged.setdefault(symptom, why)
     return {
-        "path": str(path),
+        "path": str(paths[0]) if len(paths) == 1 else None,
+        "paths": list(map(str, paths)),
         "findings": [
             {"log": entry["name"], **finding} for entry in entries for finding in entry["findings"]
         ],
@@ -65,24 +78,41 @@ def _found_at(symptom: str, history: History) -> int:
 
 
 def _entry(log: Log) -> Answer:
-    diagnosis = diagnose(log.history) if log.rows else _NO_ROWS
+    diagnosis = diagnose(log.history) if log.rows else Diagnosis((), (), {})
+    judged, not_judged = list(diagnosis.judged), diagnosis.not_judged
+    reasons = {symptom: _why(name) for symptom, name in not_judged.items()}
+    needed = rows_needed(log.history) if log.rows else 1
+    if len(log.rows) < needed:
+        found = {finding.symptom for finding in diagnosis.findings}
+        early = [symptom for symptom in judged if symptom in found or RULES[symptom].at_once]
+        few = f"the log has {count(len(log.rows), 'iteration')} of the {needed} that are needed"
+        few = few if log.rows else "the log has no iteration"
+        waiting = judged if log.rows else RULES
+        reasons |= {symptom: few for symptom in waiting if symptom not in early}
+        judged = early
     return {
         "name": log.name,
         "format": log.format,
         "rows": len(log.rows),
+        "rows_needed": needed,
+        "note": log.note,
         "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
-        "judged": list(diagnosis.judged),
-        "not_judged": {s: _why(name) for s, name in diagnosis.not_judged.items()},
+        "judged": judged,
+        "not_judged": reasons,
         "unmapped": log.unmapped,
+        "likely_return": log.likely_return,
     }
 
 
-_NOTHING = "rows"
-_NO_ROWS = Diagnosis((), (), dict.fromkeys(RULES, _NOTHING))
+def rows_needed(history: History) -> int:
+    """Iterations before a run without findings can be called well.
+
+    Until then most rules are in their warm-up, which counted in rows asks for half of the budget at
+    most, or know too few scores to say whether these have improved.
+    """
+    return max(Improvement().rows, math.ceil(min(SHORTEST, history.budget) / 2))
 
 
 def _why(missing: str) -> str:
-    if missing == _NOTHING:
-        return "the log has no iteration"
     meaning = f" ({METRICS[missing].meaning})" if missing in METRICS else ""
     return f"the log has no {missing}{meaning}"

@@ -43,7 +43,7 @@ class TestNotFinite:
         finding = self.rule(history(5, 50, nonfinite=from_row(3, 7.0, 0.0), **where))
         assert finding
         assert (finding.severity, finding.since) == ("stop", 3)
-        assert "7 non-finite numbers, the first in rewards, in iteration 3" in finding.evidence
+        assert "21 non-finite numbers, the first in rewards, in iteration 3" in finding.evidence
 
     @pytest.mark.parametrize("name", ["policy_loss", "value_loss", "entropy", "kl", "grad_norm"])
     @pytest.mark.parametrize("value", [NAN, INF])

@@ -232,6 +232,7 @@ def test_a_real_run_of_sb3_is_read_from_each_of_its_files(tmp_path, monkeypatch)
     assert table.rows[0].keys() & {"return_mean_100", "entropy"} == {"return_mean_100"}
     assert 0.5 < table.rows[1]["entropy"] < 0.7
     for mine, theirs in zip(events.rows, table.rows, strict=True):
+        theirs.pop("updates", None)  # which SB3 keeps out of TensorBoard
         assert mine == pytest.approx(theirs, rel=1e-5)
     # No count of the episodes is logged: it is estimated from their length.
     returns = env.get_episode_rewards()
@@ -456,6 +457,102 @@ def test_a_place_without_logs_says_what_was_looked_for(tmp_path):
         read(tmp_path)
     with pytest.raises(InputError, match=r"There is no .*nowhere"):
         read(tmp_path / "nowhere")
+
+
+def test_a_log_of_one_row_is_too_short_and_says_what_is_needed(tmp_path):
+    short = plain(tmp_path / "a.csv", step=[1], **{"return": [2.0]})
+    (entry,) = doctor(short)["logs"]
+    assert (entry["rows"], entry["rows_needed"], entry["findings"]) == (1, 15, [])
+    assert entry["judged"] == ["not_finite"]
+    assert "1 iteration of the 15" in entry["not_judged"]["no_improvement"]
+    enough = plain(tmp_path / "b.csv", step=list(range(15)), **{"return": rising(15)})
+    assert "no_improvement" in doctor(enough)["logs"][0]["judged"]
+
+
+def test_a_row_that_does_not_fit_ends_its_log_and_no_other(tmp_path):
+    plain(tmp_path / "a.csv", step=list(range(40)), reward=flat_returns(40, seed=2))
+    for name, at in (("b", 20), ("c", 0)):
+        lines = [f"{i},{i % 3}" for i in range(40)]
+        lines[at] += ",7"
+        (tmp_path / f"{name}.csv").write_text("step,reward\n" + "\n".join(lines) + "\n")
+    answer = doctor(tmp_path)
+    whole, cut, refused = answer["logs"]
+    assert [entry["rows"] for entry in answer["logs"]] == [40, 20, 0]
+    assert whole["note"] == ""
+    assert "line 22 has 3 cells" in cut["note"] and "line 2 has 3 cells" in refused["note"]
+    assert "no_improvement" in whole["judged"] and "no_improvement" in cut["judged"]
+
+
+def test_several_paths_are_judged_in_one_answer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/progress.csv", "b/progress.csv"):
+        plain(Path(name), step=list(range(40)), reward=flat_returns(40, seed=2))
+    both = doctor(Path("a"), Path("b"), Path("b/progress.csv"))
+    assert [log["name"] for log in both["logs"]] == ["a/progress.csv", "b/progress.csv"]
+    assert (both["path"], both["paths"]) == (None, ["a", "b", "b/progress.csv"])
+    alone = doctor(Path("a"))
+    assert (alone["path"], alone["logs"][0]["name"]) == ("a", "a")
+    assert both.keys() == alone.keys()
+    with pytest.raises(InputError, match="There is no nowhere"):
+        doctor(Path("a"), Path("nowhere"))
+
+
+def test_every_number_that_is_not_finite_is_counted(tmp_path):
+    sick = [1.0] * 30 + [math.nan] * 30
+    for name in ("loss", "entropy"):
+        path = plain(tmp_path / f"{name}.csv", reward=rising(60), **{name: sick})
+        (finding,) = doctor(path)["findings"]
+        assert finding["since"] == 31
+        assert f"30 non-finite numbers, the first in {name} (nan)" in finding["evidence"]
+
+
+def test_numbers_at_the_end_of_the_range_are_judged_without_a_warning(tmp_path, recwarn):
+    ends = [1e308 * (-1) ** i for i in range(60)]
+    assert doctor(plain(tmp_path / "a.csv", reward=ends, entropy=ends, kl=ends))["findings"]
+    assert not recwarn.list
+
+
+def test_the_updates_that_sb3_counts_since_the_start_are_understood(tmp_path):
+    rows = [
+        {
+            "time/total_timesteps": 256 * i,
+            "time/fps": 900,
+            "rollout/ep_rew_mean": 20.0,
+            "train/n_updates": 10 * (i - 1) if i > 1 else None,
+        }
+        for i in range(1, 31)
+    ]
+    path = write_csv(tmp_path / "progress.csv", rows)
+    (log,) = read(path)
+    assert [row.get("updates") for row in log.rows] == [None, *[10.0] * 29]
+    assert log.unmapped == []
+    assert "no_updates" in doctor(path)["judged"]
+
+
+WAVES = [math.sin(i) + i / 20 for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "likely"),
+    [
+        (dict.fromkeys(("alpha", "profit", "mean_reward_loss"), WAVES), "profit"),
+        (dict.fromkeys(("alpha", "AccRewardTotal", "profit"), WAVES), "AccRewardTotal"),
+        (dict.fromkeys(("rewards_std", "rew_train"), WAVES), "rew_train"),
+        ({"alpha": range(40), "beta": [1.0] * 40, "gain": range(40)}, "gain"),
+        ({"alpha": range(40), "beta": [1.0] * 40, "gamma_x": WAVES}, "gamma_x"),
+        ({"a": [-w for w in WAVES], "b": WAVES}, "b"),
+    ],
+)
+def test_of_an_unknown_log_the_likeliest_column_is_suggested(tmp_path, columns, likely):
+    with pytest.raises(InputError, match=f"'{likely}=return_mean'"):
+        read(plain(tmp_path / "a.csv", **columns))
+
+
+def test_a_log_without_a_return_says_which_column_may_be_it(tmp_path):
+    path = plain(tmp_path / "a.csv", alpha=list(range(40)), profit=WAVES, entropy=WAVES)
+    assert doctor(path)["logs"][0]["likely_return"] == "profit"
+    known = plain(tmp_path / "b.csv", reward=WAVES, profit=WAVES)
+    assert doctor(known)["logs"][0]["likely_return"] == ""
 
 
 def test_a_last_line_that_was_cut_off_is_left_out(tmp_path):

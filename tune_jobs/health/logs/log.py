@@ -33,6 +33,10 @@ class Log:
     """Iterations the run might have taken; None if the log does not say."""
     renamed: frozenset[str] = frozenset()
     """Names of the caller's renaming that are in the log."""
+    note: str = ""
+    """Why the log has no rows, or not all of those of its file; empty if it has them."""
+    likely_return: str = ""
+    """The unmapped column that looks most like a return; empty where the return is known."""
 
     @property
     def history(self) -> History:

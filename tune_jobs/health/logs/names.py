@@ -98,6 +98,7 @@ SB3 = {
     "train/approx_kl": Ours("kl"),
     "train/clip_fraction": Ours("clip_fraction"),
     "train/learning_rate": Ours("lr"),
+    "train/n_updates": Ours("updates", since_start=True),  # PPO counts its epochs
     "rollout/exploration_rate": Ours("exploration_rate"),
     "eval/mean_reward": Ours("return_mean"),
     "eval/mean_ep_length": Ours("episode_length"),

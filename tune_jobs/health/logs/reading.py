@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,7 +15,7 @@ from tune_jobs import events
 from tune_jobs.health.logs.episodes import read_monitors, with_episodes
 from tune_jobs.health.logs.log import Log
 from tune_jobs.health.logs.names import check_rename, sources
-from tune_jobs.health.logs.tables import header_of, read_csv, read_json_lines
+from tune_jobs.health.logs.tables import header_of, read_csv_above_damage, read_json_lines
 from tune_jobs.health.logs.tensorboard import read_events
 from tune_jobs.health.logs.translation import Record, translated
 from tune_jobs.outcome import Outcome
@@ -44,32 +44,53 @@ _OF_RUN = re.compile(r"(\d+\.)?monitor\.csv")
 
 
 def read(path: Path, rename: Mapping[str, str] | None = None) -> list[Log]:
-    """Every log at a path: a file, a run's directory, or a directory of many runs.
+    """Every log at a path, as :func:`read_all`."""
+    return read_all([path], rename)
+
+
+def read_all(paths: Sequence[Path], rename: Mapping[str, str] | None = None) -> list[Log]:
+    """Every log at some paths: each a file, a run's directory, or a directory of many runs.
+
+    A log that cannot be read, or of which nothing is known, is one without rows, whose note says
+    why. Of several paths, a log is named as it is found from the working directory, and one that
+    is found twice is read once.
 
     Args:
-        path: where to look; directories are searched to any depth.
+        paths: where to look; directories are searched to any depth.
         rename: names of the log, each with the name of our catalogue that it stands for. They go
             before the names that are known anyway.
 
     Raises:
-        InputError: if there is nothing to read, a log is empty or broken, or a renaming is of a
-            name that no log has.
+        InputError: if there is nothing to read at one of the paths, no log can be read, or a
+            renaming is of a name that no log has.
     """
     rename = rename or {}
     check_rename(rename)
+    logs: list[Log] = []
+    known: set[Path] = set()
+    for path in paths:
+        found = _places(path, rename)
+        for form, files in found:
+            if files[0].resolve() not in known:
+                logs += _read_or_noted(path if len(paths) == 1 else None, form, files, rename)
+        known.update(files[0].resolve() for _, files in found)
+    if not any(log.rows for log in logs):
+        raise InputError(logs[0].note)
+    _check_used(rename, logs)
+    return logs
+
+
+def _places(path: Path, rename: Mapping[str, str]) -> list[tuple[str, list[Path]]]:
+    """Each log at a path: its format and its files, of which there is at least one."""
     if not path.exists():
         raise InputError(f"There is no {path}: give a log file or a directory that has one.")
     try:
         found = list(_found(path, rename))
-        logs = [log for form, files in found for log in _read(path, form, files, rename)]
     except OSError as error:
-        raise InputError(f"{error.filename or path} cannot be read: {error.strerror}.") from None
-    if not logs:
+        raise InputError(_unreadable(path, error)) from None
+    if not found:
         raise InputError(f"There is no log in {path}. Looked for: {LOOKED_FOR}.")
-    if not any(log.rows for log in logs):
-        raise InputError(_nothing_known(path, logs))
-    _check_used(rename, logs)
-    return logs
+    return found
 
 
 def _found(path: Path, rename: Mapping[str, str]) -> Iterator[tuple[str, list[Path]]]:
@@ -138,26 +159,58 @@ def _has_score(header: list[str], rename: Mapping[str, str]) -> bool:
     return any(o.name.startswith("return_mean") for o in sources(header, rename).values())
 
 
-def _read(root: Path, form: str, files: list[Path], rename: Mapping[str, str]) -> Iterator[Log]:
-    if form == RUN:
-        yield from _own(root, files[0])
-        return
-    named = files[0].name in USUAL or len(files) > 1 or form == EVENTS
-    place = files[0].parent if named and root.is_dir() else files[0]
-    name = root.name if place == root else str(place.relative_to(root))
+def _read_or_noted(
+    root: Path | None, form: str, files: list[Path], rename: Mapping[str, str]
+) -> list[Log]:
+    """The logs that some files hold; one that holds only a note if they cannot be read.
+
+    Args:
+        root: the path that the logs are named from; None for the working directory.
+        form: the format.
+        files: the files of one run.
+        rename: names that the caller gives.
+    """
+    try:
+        if form == RUN:
+            return list(_own(root, files[0]))
+        log = _read(_name(root, form, files), form, files, rename)
+    except InputError as error:
+        note = str(error)
+    except OSError as error:
+        note = _unreadable(files[0], error)
+    else:
+        return [log if log.rows else dataclasses.replace(log, note=_nothing_known(files[0], log))]
+    return [Log(_name(root, form, files), form, [], [], note=note)]
+
+
+def _name(root: Path | None, form: str, files: list[Path]) -> str:
+    """What a log is called: its file, or its directory where the file's name says nothing."""
+    named = form in (RUN, EVENTS) or files[0].name in USUAL or len(files) > 1
+    if root is None or not root.is_dir():
+        return str(files[0]) if root is None else root.name
+    place = files[0].parent if named else files[0]
+    return (root.name or str(root)) if place == root else str(place.relative_to(root))
+
+
+def _read(name: str, form: str, files: list[Path], rename: Mapping[str, str]) -> Log:
+    damage = ""
     if form == EVENTS:
         records = read_events(files, rename)
     elif form == MONITOR:
         records = read_monitors(files)
+    elif form in (RESULTS, JSON_LINES):
+        records = read_json_lines(files[0])
     else:
-        read_lines = read_json_lines if form in (RESULTS, JSON_LINES) else read_csv
-        records = read_lines(files[0])
+        records, damage = read_csv_above_damage(files[0])
+        if damage and not records:
+            raise InputError(damage)
         if form == SB3_CSV:
             records = with_episodes(_without_evaluations(records), files[1:])
-    yield translated(files[0], name or str(root), form, records, rename)
+    note = damage and f"{damage} Only the rows above it are judged."
+    return translated(files[0], name, form, records, rename, note)
 
 
-def _own(root: Path, file: Path) -> Iterator[Log]:
+def _own(root: Path | None, file: Path) -> Iterator[Log]:
     """Every trial of a run of ours; its rows are those that the rules saw while it ran."""
     try:
         outcome = Outcome.of(events.read(file))
@@ -165,7 +218,7 @@ def _own(root: Path, file: Path) -> Iterator[Log]:
     except (TypeError, AttributeError):
         raise InputError(f"{file} is damaged: a value in it is not of its type.") from None
     place = file.parent
-    run = "" if root in (place, file) else f"{place.relative_to(root)}/"
+    run = "" if root in (place, file) else f"{place.relative_to(root) if root else place}/"
     mode = cast("Literal['min', 'max']", outcome.job.mode or "max")
     score, budget = outcome.job.metric, outcome.job.iterations
     for trial, rows in trials.items():
@@ -199,14 +252,19 @@ def _unknown(path: Path) -> str:
     raise InputError(f"{path} is none of the files that can be read: {LOOKED_FOR}.")
 
 
-def _nothing_known(path: Path, logs: list[Log]) -> str:
-    names = sorted({name for log in logs for name in log.unmapped})
-    if not names:
+def _unreadable(path: Path, error: OSError) -> str:
+    return f"{error.filename or path} cannot be read: {error.strerror}."
+
+
+def _nothing_known(path: Path, log: Log) -> str:
+    if not log.unmapped:
         return f"The log at {path} is empty: the run wrote no iteration."
+    likely = log.likely_return
+    names = [likely, *(name for name in log.unmapped if name != likely)]
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return (
         f"The log at {path} has {shown}, none of which is known. Say which one is the return with "
-        f"--rename '{names[0]}=return_mean'."
+        f"--rename '{likely}=return_mean'."
     )
 
 

@@ -24,6 +24,21 @@ def read_csv(path: Path) -> list[Record]:
     Raises:
         InputError: if there is no header row, or a line does not fit it.
     """
+    records, damage = read_csv_above_damage(path)
+    if damage:
+        raise InputError(damage)
+    return records
+
+
+def read_csv_above_damage(path: Path) -> tuple[list[Record], str]:
+    """The rows of a CSV file above the first line that does not fit the header.
+
+    Returns:
+        the rows, and what is wrong with that line; empty if there is none.
+
+    Raises:
+        InputError: if there is no header row.
+    """
     text = _text(path)
     above = _LEADING.match(text)
     skipped = above[0].count("\n") if above else 0
@@ -32,6 +47,7 @@ def read_csv(path: Path) -> list[Record]:
     reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter)
     records: list[Record] = []
     cells: list[str] = []
+    header: list[str] = []
     try:
         header = [name.strip() for name in next(reader, [])]
         _check_header(path, header)
@@ -40,15 +56,14 @@ def read_csv(path: Path) -> list[Record]:
             if not any(cells) or [cell.strip() for cell in cells] == header:
                 continue  # a blank line, or the header of a run appended to this one
             if len(cells) > len(header):
-                raise InputError(
-                    f"{path}, {place} has {len(cells)} cells, but the header has {len(header)}."
-                )
+                wrong = f"has {len(cells)} cells, but the header has {len(header)}"
+                return records, f"{path}, {place} {wrong}."
             records.append(Record(place, _cells(header, cells)))
     except csv.Error as error:
-        raise InputError(f"{path}, line {skipped + reader.line_num} is broken: {error}.") from None
+        return records, f"{path}, line {skipped + reader.line_num} is broken: {error}."
     if records and len(cells) < len(header) and not text.endswith("\n"):
         records.pop()
-    return records
+    return records, ""
 
 
 def read_json_lines(path: Path) -> list[Record]:

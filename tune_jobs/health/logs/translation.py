@@ -24,12 +24,16 @@ from algos.metrics import METRICS
 from envs.validation import InputError
 from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import BoolArray, FloatArray
+from tune_jobs.health.logs.likely_return import likely_return
 from tune_jobs.health.logs.log import Log
 from tune_jobs.health.logs.names import Ours, bare, sources
+from tune_jobs.health.rules.not_finite import WATCHED
 
 RETURNS = ("return_mean", "return_mean_100")
 _RECORD = "record"
 """Under this name a row carries the foreign values it was made of while it is worked on."""
+_SICK = "sick"
+"""Under this name a row collects which of its numbers are not finite while it is worked on."""
 NO_ROW = {
     *("iteration", "iteration_s", "env_steps", "env_steps_per_s", "lr", "gamma", "updates"),
     _RECORD,
@@ -53,7 +57,12 @@ class Record:
 
 
 def translated(
-    path: Path, name: str, form: str, records: Sequence[Record], rename: Mapping[str, str]
+    path: Path,
+    name: str,
+    form: str,
+    records: Sequence[Record],
+    rename: Mapping[str, str],
+    note: str = "",
 ) -> Log:
     """The log that the records of a file are.
 
@@ -81,9 +90,20 @@ def translated(
     _infer_discount(rows)
     for row in rows:
         row.pop(_RECORD, None)
+        sick = row.pop(_SICK, [])
+        if sick and "nonfinite" not in row:  # a log's own count knows more
+            row |= {"nonfinite": len(sick), "nonfinite_where": sick[0]}
     exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
-    score = RETURNS[0] if exact >= smooth / 2 else RETURNS[1]
-    return Log(name, form, rows, unmapped, score=score, renamed=frozenset(rename) & set(names))
+    return Log(
+        name,
+        form,
+        rows,
+        unmapped,
+        score=RETURNS[0] if exact >= smooth / 2 else RETURNS[1],
+        renamed=frozenset(rename) & set(names),
+        note=note,
+        likely_return="" if exact or smooth else likely_return(_columns(unmapped, records)),
+    )
 
 
 def _row(path: Path, record: Record, taken: Mapping[str, Ours]) -> dict[str, Any]:
@@ -161,9 +181,8 @@ def _believe(rows: Sequence[dict[str, Any]], theirs: str, ours: Ours) -> None:
             believed = False
         if math.isnan(value) and not believed:
             del row[name]
-        elif name in RETURNS:
-            row.setdefault("nonfinite", 1)
-            row.setdefault("nonfinite_where", f"{theirs} ({value})")
+        elif name in (*RETURNS, *WATCHED):
+            row.setdefault(_SICK, []).append(f"{theirs} ({value})")
 
 
 def _watch(rows: Sequence[dict[str, Any]], theirs: str) -> None:
@@ -171,8 +190,7 @@ def _watch(rows: Sequence[dict[str, Any]], theirs: str) -> None:
     column = np.array([as_number(row[_RECORD].get(theirs)) for row in rows])
     for row, sick in zip(rows, _lasts(column) | np.isinf(column), strict=True):
         if sick and theirs in row[_RECORD]:
-            row.setdefault("nonfinite", 1)
-            row.setdefault("nonfinite_where", f"{theirs} ({row[_RECORD][theirs]})")
+            row.setdefault(_SICK, []).append(f"{theirs} ({row[_RECORD][theirs]})")
 
 
 def _lasts(column: FloatArray) -> BoolArray:
@@ -240,6 +258,10 @@ def _is_metric(name: str, records: Sequence[Record]) -> bool:
         return False
     values = (record.values.get(name) for record in records)
     return any(isinstance(value, int | float) and value is not True for value in values)
+
+
+def _columns(names: Sequence[str], records: Sequence[Record]) -> dict[str, FloatArray]:
+    return {n: np.array([as_number(record.values.get(n)) for record in records]) for n in names}
 
 
 def flat(nested: Mapping[str, object], before: str = "") -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from tune_jobs.health.finding import Finding, History, Row, Rule
 from tune_jobs.health.history import as_number
 from tune_jobs.health.remedy import Remedy, lower, put
+from tune_jobs.words import count
 
 WATCHED = ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")
 """Looked at in rows that carry no count of non-finite numbers, as those of foreign logs."""
@@ -46,32 +47,31 @@ class NotFinite(Rule):
         """The first row with a non-finite number."""
         if not history.series("nonfinite").any():  # no NaN either: all rows say that none is
             return None
-        for index, row in enumerate(history.rows):
-            seen = _seen(row)
-            if seen:
-                since = history.iteration(index)
-                return Finding(
-                    self.symptom,
-                    "stop",
-                    since,
-                    f"{seen} in iteration {since}",
-                )
-        return None
+        seen = [_seen(row) for row in history.rows]
+        first = next((index for index, (amount, _) in enumerate(seen) if amount), None)
+        if first is None:
+            return None
+        amount, since = sum(amount for amount, _ in seen), history.iteration(first)
+        return Finding(
+            self.symptom,
+            "stop",
+            since,
+            f"{count(amount, 'non-finite number')}, the first in {seen[first][1]}, in iteration "
+            f"{since}",
+        )
 
 
-def _seen(row: Row) -> str:
-    """What is not finite in this row, in words; empty if nothing is."""
-    count = as_number(row.get("nonfinite"))
-    if count == 0:
-        return ""  # counted at the source, which knows more than the means in this row
-    if count > 0:
-        where = row.get("nonfinite_where") or "a place that was not recorded"
-        return f"{count:g} non-finite numbers, the first in {where},"
-    for name in WATCHED:
-        value = row.get(name)
-        if isinstance(value, float) and not math.isfinite(value):
-            return f"{name} is {value}"
+def _seen(row: Row) -> tuple[int, str]:
+    """How many numbers of this row are not finite, and where the first of them is."""
+    counted = as_number(row.get("nonfinite"))
+    if math.isfinite(counted):  # at the source, which knows more than the means in this row
+        return int(counted), str(row.get("nonfinite_where") or "a place that was not recorded")
+    places = [
+        f"{name} ({value})"
+        for name in WATCHED
+        if isinstance(value := row.get(name), float) and not math.isfinite(value)
+    ]
     mean = as_number(row.get("return_mean", 0.0))
     if math.isinf(mean) or (math.isnan(mean) and as_number(row.get("episodes")) > 0):
-        return f"return_mean is {mean}"
-    return ""
+        places.append(f"return_mean ({mean})")
+    return len(places), places[0] if places else ""

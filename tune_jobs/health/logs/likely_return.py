@@ -1,0 +1,47 @@
+"""Which column of an unknown log looks most like a return: by its name, then by its values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from tune_jobs.health.improvement import FloatArray, kendall_tau
+
+_RETURN = re.compile(r"return|reward|score|fitness|(?<![a-z])(ep_?)?(rew|ret)(?![a-z])")
+"""Names that others give to a return."""
+_GAIN = re.compile(r"profit|payoff|payout|revenue|utility|performance|gain|points|pnl|success|win")
+"""Names of what a task may be paid in."""
+_OTHER = re.compile(
+    r"loss|entropy|grad|norm|advantage|value|discount|(?<![a-z])(kl|lr|std|var|min|max|len|num|fps)"
+    r"(?![a-z])|rate|length|step|time|clock|epoch|iter|seed|count"
+)
+"""Names of what training logs besides, the spread and the extremes of a return among it."""
+
+
+def likely_return(columns: Mapping[str, FloatArray]) -> str:
+    """The column that looks most like a return; empty where there are none.
+
+    Args:
+        columns: name to its values [R], NaN where a row has none; the first of equals is taken.
+    """
+    return max(columns, key=lambda name: (_named(name), *_shaped(columns[name])), default="")
+
+
+def _named(name: str) -> int:
+    """How much a name says that this is the return, from -1 (something else) to 2."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()
+    if _OTHER.search(words):
+        return -1
+    return 2 if _RETURN.search(words) else 1 if _GAIN.search(words) else 0
+
+
+def _shaped(values: FloatArray) -> tuple[int, float]:
+    """How much values [R] look like a return: noise that may rise, neither a clock nor constant."""
+    known = values[np.isfinite(values)]
+    if known.size < 2 or np.ptp(known) == 0:
+        return 0, 0.0
+    trend = kendall_tau(known)
+    # A clock, a count and a schedule never turn back; of noise that is improbable beyond few rows.
+    return (1 if abs(trend) == 1 else 2), trend
