@@ -27,7 +27,7 @@ from ray.rllib.utils.checkpoints import Checkpointable
 from algos.columns import Columns
 from algos.environments import make_vector_env
 from algos.episodes import UNDERSTOOD, EpisodeStatistics, RolloutStatistics, condition
-from algos.models.base import PolicyModule, observation_columns
+from algos.models.base import MASK, PolicyModule, observation_columns
 from algos.rollout import Array, Rollout, episode_numbers, first_episodes
 from algos.watchdog import Watchdog
 from envs.batched import BatchedVectorEnv
@@ -214,7 +214,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             done, valid = first_episodes(done)
         rollout = Rollout(columns, rewards, values, following, done, valid, self.reward_unit)
         seen = columns | {"value of the next state": following}
-        found = statistics.summary(seen, rewards, done, valid)
+        found = statistics.summary(seen, rewards, done, valid, columns.get(MASK))
         observed = {n: c for n, c in columns.items() if n.split(".")[0] == "obs"}
         lengths = self.statistics.lengths
         found["condition"] = condition(observed, rewards, done, truncated, lengths)
