@@ -92,6 +92,7 @@ def test_training_time_is_that_of_all_sessions_without_the_pauses():
 
 def test_episodes_of_several_batches_are_those_of_one():
     world = world_of("envs:CausalLearning-v0", {"scm": "ace5", "interventions": 4})
+    assert world
     rule = world.baselines["random"]
     whole, *parts = (
         play_world(world, lambda s, o, k: rule(world, s, k), count, seed)
@@ -101,6 +102,7 @@ def test_episodes_of_several_batches_are_those_of_one():
     assert len(together) == 9 and together.lengths.tolist() == whole.lengths.tolist()
     for name, values in whole.metrics.items():
         np.testing.assert_array_equal(together.metrics[name], values)
+    assert together.traces is not None and whole.traces is not None
     np.testing.assert_allclose(together.traces, whole.traces, rtol=1e-5)
     assert together.choice_shares == pytest.approx(whole.choice_shares)
     for one, other in zip(together.actions, whole.actions, strict=True):
