@@ -39,6 +39,7 @@ from algos.config import TrainingSettings
 from algos.curriculum import Curriculum
 from algos.environments import make_vector_env
 from algos.episodes import merged
+from algos.evaluation import evaluated
 from algos.heads import Head, head_for
 from algos.learner import CLONE, PROGRESS, SCORE, SKIPPED
 from algos.metrics import METRICS
@@ -314,6 +315,11 @@ class ColumnAlgorithm(Algorithm):
         found = MetricsLogger(root=True)
         found.aggregate(results, key="learners")
         return found.peek(("learners", DEFAULT_MODULE_ID), default={})
+
+    def evaluate(self, parallel_train_future: Any = None) -> dict[str, Any]:
+        """Play whole episodes with the policy as it stands (see ``evaluation.py``)."""
+        group: Any = self.learner_group
+        return evaluated(self.config, self.spaces, group.get_weights()[DEFAULT_MODULE_ID])
 
     def step(self) -> dict[str, Any]:
         """RLlib's result with our flat metrics beside its nested ones."""

@@ -64,7 +64,12 @@ class RolloutStatistics:
                     self.finished.setdefault(name, []).append(np.asarray(final[name])[done])
 
     def summary(
-        self, columns: Mapping[str, Array], rewards: Array, done: Array, valid: Array
+        self,
+        columns: Mapping[str, Array],
+        rewards: Array,
+        done: Array,
+        valid: Array,
+        mask: Array | None = None,
     ) -> dict[str, Any]:
         """Flat statistics; sums and counts rather than means, so that runners can be merged.
 
@@ -73,6 +78,7 @@ class RolloutStatistics:
             rewards: ``[T, B]``.
             done: ``[T, B]``, where an episode ended.
             valid: ``[T, B]``, false where a step only reset.
+            mask: ``[T, B, A]``, the legal choices; None: all of them.
         """
         base = np.stack(self.before_bonus) if self.before_bonus else rewards
         counted = rewards[valid]
@@ -92,7 +98,9 @@ class RolloutStatistics:
             "episodes": episodes,
         }
         if "choice" in columns:
-            out["choices"] = np.bincount(columns["choice"][valid], minlength=self.choices)
+            # A forced move says nothing about what the policy prefers.
+            free = valid if mask is None else valid & ((mask != 0).sum(-1) > 1)
+            out["choices"] = np.bincount(columns["choice"][free], minlength=self.choices)
         out["nonfinite"], out["nonfinite_where"] = nonfinite({**columns, "reward": rewards})
         return out
 
@@ -204,6 +212,7 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
         }
     if "choices" in parts[0]:
         counts: Array = np.sum([part["choices"] for part in parts], axis=0)
-        shares = counts / max(counts.sum(), 1)
-        metrics |= {"choice_shares": shares.tolist(), "choice_share_max": float(shares.max())}
+        if counts.any():  # else every move was forced
+            shares = counts / counts.sum()
+            metrics |= {"choice_shares": shares.tolist(), "choice_share_max": float(shares.max())}
     return metrics

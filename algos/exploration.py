@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 
 from algos.distributions import Dist
 from algos.schedules import Kind, schedule
+
+CHOICE_STEPS = "choice_step_share"
+"""Metric: the share of rows in which at least two actions are legal."""
 
 
 def adapted_entropy_coef(
@@ -69,11 +73,30 @@ def marginal_entropy(probabilities: torch.Tensor) -> torch.Tensor:
 
 
 def entropies(dist: Dist) -> dict[str, torch.Tensor]:
-    """How undecided a policy is over a batch: scalars by their names in ``metrics.py``."""
-    entropy = dist.entropy()
-    found = {"entropy": entropy.mean()}
+    """How undecided a policy is over a batch: scalars by their names in ``metrics.py``.
+
+    Where a largest entropy is known these are means over all rows in which forced moves count 0,
+    so that they can be averaged over minibatches and learners; :func:`over_choices` makes of the
+    averages what is reported.
+    """
+    entropy, found = dist.entropy(), dict[str, torch.Tensor]()
     if (highest := dist.max_entropy()) is not None:
+        free = (highest > 0).to(entropy.dtype)  # of a single legal action it is ln 1
+        entropy = entropy * free
         found["entropy_normalised"] = (entropy / highest.clamp_min(1e-6)).mean()
+        found[CHOICE_STEPS] = free.mean()
+    found["entropy"] = entropy.mean()
     if (probabilities := dist.choice_probabilities()) is not None:
         found["choice_entropy"] = marginal_entropy(probabilities)
     return found
+
+
+def over_choices(found: Mapping[str, float]) -> dict[str, float]:
+    """Averages of :func:`entropies` -> the same with entropies as means over rows with a choice.
+
+    Without any such row there is no entropy to report: a policy that cannot choose has not settled.
+    """
+    share = found.get(CHOICE_STEPS, 1.0)
+    entropies = {n: found[n] for n in ("entropy", "entropy_normalised") if n in found}
+    rest = {name: value for name, value in found.items() if name not in entropies}
+    return rest | {name: value / share for name, value in entropies.items() if share}

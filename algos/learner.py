@@ -23,7 +23,7 @@ from torch import Tensor
 
 from algos.cloning import Cloning
 from algos.columns import Columns, minibatches
-from algos.exploration import scheduled_log_std
+from algos.exploration import over_choices, scheduled_log_std
 from algos.losses import total
 from algos.optimisers import optimisers
 from algos.schedules import schedule
@@ -216,7 +216,7 @@ class ColumnLearner(TorchLearner):
         table = torch.stack([torch.stack(list(measured.values())) for measured in history])
         last = dict(zip(history[0], self._shared(table.mean(0)).tolist(), strict=True))
         return (
-            last
+            over_choices(last)
             | _of_gradients(norms, s.grad_clip)
             | {
                 "total_loss": float(self._shared(torch.stack(losses).mean())),

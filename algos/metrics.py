@@ -47,11 +47,18 @@ METRICS: dict[str, Metric] = {
     "observation_constant_share": Metric(
         "share", "observed numbers that never changed in this iteration", "below 1"
     ),
-    "choice_shares": Metric("shares", "how often each discrete choice was taken"),
+    "choice_shares": Metric(
+        "shares", "how often each discrete choice was taken where at least two were legal"
+    ),
     "choice_share_max": Metric("share", "share of the most frequent choice", "below 0.6 at first"),
-    "entropy": Metric("nats", "mean entropy of the policy", "falls slowly"),
+    "choice_step_share": Metric("share", "steps in which at least two actions were legal"),
+    "entropy": Metric(
+        "nats", "mean entropy of the policy where at least two actions were legal", "falls slowly"
+    ),
     "entropy_normalised": Metric(
-        "share", "entropy over that of uniform actions", "above 0.05 until solved"
+        "share",
+        "the same over the entropy of uniform actions; absent where no step had a choice",
+        "above 0.05 until solved",
     ),
     "temperature": Metric("factor", "what the logits of choices are divided by from now on"),
     "value_spread": Metric(

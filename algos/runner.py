@@ -27,7 +27,7 @@ from ray.rllib.utils.checkpoints import Checkpointable
 from algos.columns import Columns
 from algos.environments import make_vector_env
 from algos.episodes import UNDERSTOOD, EpisodeStatistics, RolloutStatistics, condition
-from algos.models.base import PolicyModule, observation_columns
+from algos.models.base import MASK, PolicyModule, observation_columns
 from algos.rollout import Array, Rollout, episode_numbers, first_episodes
 from algos.watchdog import Watchdog
 from envs.batched import BatchedVectorEnv
@@ -35,6 +35,16 @@ from envs.validation import InputError
 
 TRAINING_SEED = 2**30
 """Training seeds lie at or above this and evaluation seeds below, so that the two never meet."""
+
+
+AS_ALWAYS: dict[str, tuple[Any, ...]] = {
+    "num_timesteps": (None,),
+    "num_episodes": (None,),
+    "explore": (None, True),
+    "random_actions": (False,),
+    "force_reset": (False,),
+}
+"""Arguments of RLlib's own ``sample``, and the values with which they ask for nothing else."""
 
 
 class EnvironmentFault(RuntimeError):
@@ -118,14 +128,18 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def sample(
         self, *, starts: Array | None = None, group_size: int = 0, **kwargs: Any
     ) -> tuple[Columns, dict[str, Any]]:
-        """One rollout as rows with credit, and its statistics (see ``algos/metrics.py``).
+        """Collect one rollout as rows with credit, and its statistics (see ``algos/metrics.py``).
 
         Args:
             starts: seeds ``[S]`` of episodes to live through, each ``group_size`` times; each
                 runner takes as many as it has copies for. It draws its own if None.
             group_size: episodes from each start; 0: as the settings say.
-            kwargs: RLlib's own, which mean nothing here.
+            kwargs: RLlib's own, which may only ask for what is done anyway.
+
+        Raises:
+            InputError: what RLlib's own runner does and this one cannot do.
         """
+        self._refuse(kwargs)
         started = time.perf_counter()
         with self.watchdog.watching() if self.watchdog else nullcontext():
             if "starts" in self.needs:
@@ -137,6 +151,18 @@ class ColumnRunner(EnvRunner, Checkpointable):
         if self.settings.record:
             statistics["recorded"] = self._recorded(rollout)
         return rows, statistics | {"sample_s": time.perf_counter() - started}
+
+    def _refuse(self, asked: dict[str, Any]) -> None:
+        """Refuse another number of steps, another policy: credit is given over whole rollouts."""
+        for name, value in asked.items():
+            if value not in AS_ALWAYS.get(name, ()):
+                s = self.settings
+                raise InputError(
+                    f"sample({name}={value!r}) is not possible: a runner of Rungwise samples "
+                    f"rollouts of {s.rollout_length} steps of {s.num_envs} copies, as the settings "
+                    "rollout_length and num_envs say. Call sample() as often as you need steps; "
+                    "for whole episodes, drawn or greedy, call Algorithm.evaluate()."
+                )
 
     def _groups(self, starts: Array | None, group_size: int) -> tuple[Rollout, dict[str, Any]]:
         """One whole episode of each copy, neighbouring copies from the same start."""
@@ -214,7 +240,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             done, valid = first_episodes(done)
         rollout = Rollout(columns, rewards, values, following, done, valid, self.reward_unit)
         seen = columns | {"value of the next state": following}
-        found = statistics.summary(seen, rewards, done, valid)
+        found = statistics.summary(seen, rewards, done, valid, columns.get(MASK))
         observed = {n: c for n, c in columns.items() if n.split(".")[0] == "obs"}
         lengths = self.statistics.lengths
         found["condition"] = condition(observed, rewards, done, truncated, lengths)

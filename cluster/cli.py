@@ -110,7 +110,7 @@ class Evaluate:
     """Compare a checkpoint with random and the family's simple rules on the same seeds."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """A checkpoint directory."""
+    """A checkpoint directory, or a run directory, whose best checkpoint it is then."""
     episodes: int | None = None
     """Episodes, each on a seed of its own: 256 unless said otherwise, or 32 with --quick."""
     seed: int = 0
@@ -175,7 +175,8 @@ class Play:
     goal: int = 0
     """Which of the shop's goals is to be bought."""
     watch: str = ""
-    """Who shops instead of you: a checkpoint directory, or a simple rule such as `oracle`."""
+    """Who shops instead of you: a checkpoint, the best one of a run directory, or a simple rule
+    such as `oracle`."""
     env_kwargs: dict[str, str] = field(default_factory=dict[str, str])
     """Arguments of the environment: `--env-kwargs split test`."""
     json: bool = False

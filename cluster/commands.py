@@ -20,7 +20,8 @@ from cluster.answers import Answer, Failed, Interrupted, Unhealthy
 from envs.validation import InputError
 
 if TYPE_CHECKING:
-    from tune_jobs.events import EvaluationRow, FindingRow, Row
+    from tune_jobs.evaluating import Listener
+    from tune_jobs.events import EvaluationRow, FindingRow
     from tune_jobs.job import Job
     from tune_jobs.outcome import Outcome
 
@@ -80,7 +81,7 @@ def shortened(job: Job) -> Job:
         job,
         iterations=iterations,
         grace=max(1, min(job.grace, iterations - 1)),  # later there would be no rung
-        evaluation_episodes=min(job.evaluation_episodes, QUICK_EPISODES),
+        evaluation_episodes=min(job.most_evaluated, QUICK_EPISODES),
     )
 
 
@@ -114,11 +115,14 @@ def evaluate(
     job evaluates with (its ``evaluation_env_kwargs``: goals or matrices never trained on, say).
     """
     from algos.policy import Policy
+    from cluster.progress import EvaluationProgress
+    from tune_jobs.checkpoints import checkpoint_at
     from tune_jobs.evaluate import better_share, choosing
     from tune_jobs.evaluate import evaluate as compare
     from tune_jobs.events import plain
     from tune_jobs.words import count
 
+    checkpoint = checkpoint_at(checkpoint)
     policy = Policy.load(checkpoint)
     about = policy.about
     chosen = choosing(scm, about["env"], about["env_kwargs"]) if scm else {}
@@ -129,7 +133,8 @@ def evaluate(
     arguments = chosen | read_env_kwargs(changed)
     if episodes is None:  # of one matrix, more would tell nothing new
         episodes = 1 if matrix else QUICK_EPISODES if quick else EPISODES
-    found, summary, score = compare(policy, episodes, seed, arguments, quick)
+    with EvaluationProgress() as progress:
+        found, summary, score = compare(policy, episodes, seed, arguments, quick, tell=progress)
     show = None
     if about["env"].endswith("EdgeSelection-v0"):
         from cluster.solver_tables import prepared
@@ -268,7 +273,7 @@ def _warn_of_late_scores(job: Job) -> None:
 
 
 def _watched(
-    run: Callable[[Callable[[Row], None]], Outcome],
+    run: Callable[[Listener], Outcome],
     address: str,
     cpus: int | None,
     earlier: Sequence[Row] = (),
@@ -276,12 +281,13 @@ def _watched(
     """Run with live progress on stderr; ``earlier`` rows are known but not told again."""
     from cluster.progress import Progress
     from cluster.session import session
+    from tune_jobs.evaluating import Evaluating
     from tune_jobs.events import JobRow
     from tune_jobs.run import DiskFull
 
     shown: list[Progress] = []
 
-    def listener(row: Row) -> None:
+    def listener(row: Row | Evaluating) -> None:
         if isinstance(row, JobRow) and not shown:
             shown.append(Progress(row, earlier))
             shown[0].__enter__()

@@ -36,7 +36,8 @@ def play(
     Args:
         env: the environment, or a preset or job file that names one.
         goal: which of its goals is to be bought.
-        watch: a checkpoint or a simple rule that shops; empty: whoever sits there does.
+        watch: a checkpoint, a run directory or a simple rule that shops; empty: whoever sits there
+            does.
         changed: arguments of the environment, by name.
         console: where pages are shown.
         read: the next line that is typed; by default from the terminal.
@@ -124,8 +125,9 @@ def _chooser(world: World[Any], watch: str) -> Chooser:
     if not Path(watch).exists():
         raise unknown_name("rule or checkpoint", watch, world.baselines, "to watch")
     from algos.policy import Policy
+    from tune_jobs.checkpoints import checkpoint_at
 
-    policy = Policy.load(watch)
+    policy = Policy.load(checkpoint_at(Path(watch)))
     return lambda state, observed, texts: texts[int(policy.act_batch(observed)[0])]
 
 

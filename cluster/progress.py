@@ -28,6 +28,7 @@ from cluster.cells import (
     sparkline,
     summary,
 )
+from tune_jobs.evaluating import Evaluating, episodes_played
 from tune_jobs.events import DISPROVED, EndRow, EvaluationRow, FindingRow, JobRow, ResultRow, Row
 from tune_jobs.outcome import Outcome, Tally
 from tune_jobs.trial_outcome import TrialOutcome
@@ -69,6 +70,7 @@ class Progress:
         self._run_before = self._tally.outcome().iterations_run
         self._now = job.time
         self._printed = clock()
+        self._evaluating: Evaluating | None = None
         # The live table is drawn by a thread of its own.
         self._lock = threading.Lock()
         self._live = (
@@ -96,9 +98,13 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def update(self, row: Row) -> None:
-        """Take one row of the log and show what it changes."""
+    def update(self, row: Row | Evaluating) -> None:
+        """Take one row of the log, or how far an evaluation has come, and show what it changes."""
+        if isinstance(row, Evaluating):
+            self._evaluated(row)
+            return
         with self._lock:
+            self._evaluating = None
             # The table shows no metrics: kept for every iteration they would fill the memory.
             self._tally.add(replace(row, metrics={}) if isinstance(row, ResultRow) else row)
             self._now = max(self._now, row.time)
@@ -116,12 +122,19 @@ class Progress:
             self._line(self._summary(self._tally.outcome()))
             self._printed = self._clock()
 
+    def _evaluated(self, far: Evaluating) -> None:
+        with self._lock:
+            self._evaluating = far
+        if self._live is None and self._clock() - self._printed >= EVERY:
+            self._line(f"trial {far.trial} {far}")
+            self._printed = self._clock()
+
     def _line(self, text: str) -> None:
         self._console.print(Text(one_line(text)), soft_wrap=True)
 
     def _screen(self) -> Table:
         with self._lock:
-            outcome = self._tally.outcome()
+            outcome, far = self._tally.outcome(), self._evaluating
         size = self._console.size
         shown = visible(outcome, max(1, size.height - FRAME))
         grid = Table.grid(expand=True)
@@ -129,13 +142,43 @@ class Progress:
         hidden = len(outcome.trials) - len(shown)
         if hidden:
             grid.add_row(Text(f" and {count(hidden, 'other trial')}", style="dim"))
-        grid.add_row(Text(f" {self._summary(outcome)}", overflow="ellipsis", no_wrap=True))
+        last = f"trial {far.trial} {far}" if far else self._summary(outcome)
+        grid.add_row(Text(f" {last}", overflow="ellipsis", no_wrap=True))
         return grid
 
     def _summary(self, outcome: Outcome) -> str:
         done = outcome.iterations_run - self._run_before
         left = estimated_seconds(outcome, done, self._now - self._begun)
         return summary(outcome, left)
+
+
+class EvaluationProgress:
+    """Shows on stderr how far an evaluation on its own has come; use it in a ``with`` statement."""
+
+    def __init__(
+        self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console or Console(stderr=True)
+        self._clock, self._printed = clock, clock()
+        self._status = self._console.status("evaluating") if self._console.is_terminal else None
+
+    def __enter__(self) -> EvaluationProgress:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._status:
+            self._status.stop()
+
+    def __call__(self, player: str, episodes: int, of: int) -> None:
+        """Show that a player has finished this many episodes."""
+        said = Text(str(Evaluating("", player, episodes, of)))
+        if self._status:
+            self._status.update(said)
+        elif self._clock() - self._printed >= EVERY:
+            self._console.print(said, soft_wrap=True)
+            self._printed = self._clock()
 
 
 def visible(outcome: Outcome, most: int) -> list[TrialOutcome]:
@@ -220,6 +263,8 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
     lines = [f"{spoken(name)}: {said}" for name, said in outcome.siblings.items()]
     lines += [_best(outcome), *_front(outcome), *_compared(outcome.evaluation), _compute(outcome)]
     if directory is not None:
+        if outcome.best and outcome.best.checkpoint:
+            lines.append(f"Checkpoint: {Path(directory) / outcome.best.checkpoint}")
         lines.append(f"Report: {Path(directory) / 'report.html'}")
         open_ends = any(t.end_reason in (None, "interrupted") for t in outcome.trials)
         again = "Go on: rungwise resume" if open_ends else "Look again: rungwise report"
@@ -260,7 +305,7 @@ def _compared(evaluation: EvaluationRow | None) -> list[str]:
     if evaluation is None or not evaluation.policy:
         return []
     figures = ", ".join(f"{spoken(k)} {measured(v)}" for k, v in evaluation.policy.items())
-    episodes = count(evaluation.episodes, "fresh episode")
+    episodes = episodes_played(evaluation, "fresh episode")
     lines = [f"Evaluated: trial {evaluation.trial} on {episodes}: {figures}"]
     first = next(iter(evaluation.policy))
     others = [f"{name} {measured(v.get(first))}" for name, v in evaluation.baselines.items()]

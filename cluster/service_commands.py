@@ -60,7 +60,7 @@ class Serve(Listening):
     """Let a trained policy act over HTTP: `POST /act`, batched by Ray Serve."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """A checkpoint directory."""
+    """A checkpoint directory, or a run directory, whose best checkpoint it is then."""
     port: int = 8471
     """0 takes a free one."""
     replicas: int = 1
@@ -75,21 +75,22 @@ class Serve(Listening):
         from algos.policy import Policy
         from cluster.access import admitted
         from cluster.session import session
+        from tune_jobs.checkpoints import checkpoint_at
 
-        token = admitted(self.host, self.token)
-        Policy.load(self.checkpoint)  # says what is wrong with it before Ray starts
+        token, checkpoint = admitted(self.host, self.token), checkpoint_at(self.checkpoint)
+        Policy.load(checkpoint)  # says what is wrong with it before Ray starts
         door = bound(self.host, self.port)
         port = door.getsockname()[1]
         door.close()
         with session(self.address):
             from cluster import serving
 
-            serving.start(self.checkpoint, self.host, port, token, self.replicas)
+            serving.start(checkpoint, self.host, port, token, self.replicas)
             announce((self.host, port), token, console)
             tell, stop = Console(stderr=True).print, stopped()
             if self.follow:
                 swap = serving.swap
-                serving.follow(self.checkpoint, lambda c: swap(c, token, self.replicas), tell, stop)
+                serving.follow(checkpoint, lambda c: swap(c, token, self.replicas), tell, stop)
             stop.wait()
             raise KeyboardInterrupt
 
@@ -99,7 +100,7 @@ class Export:
     """Write a policy for other runtimes: `torch.export`, and ONNX with --onnx."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """A checkpoint directory."""
+    """A checkpoint directory, or a run directory, whose best checkpoint it is then."""
     out: Path = Path("exported")
     """Directory for the files; it must not hold any yet."""
     onnx: bool = False
@@ -111,8 +112,9 @@ class Export:
         """Write, and compare with the policy itself."""
         from algos.policy import Policy
         from cluster.export import export
+        from tune_jobs.checkpoints import checkpoint_at
 
-        parity = export(Policy.load(self.checkpoint), self.out, self.onnx)
+        parity = export(Policy.load(checkpoint_at(self.checkpoint)), self.out, self.onnx)
         for name, found in parity.items():
             console.print(
                 f"{self.out / name}: off by {found['largest']:.1e} at most, "

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from algos.policy import Policy
-from tune_jobs.evaluate import Episodes
+from tune_jobs.players import Episodes
 from tune_jobs.solvers import advice, by_case, time_setup, world_in
 
 

@@ -66,6 +66,11 @@ def copied(tree: Tree) -> Tree:
     return _map(lambda leaf: leaf.copy(), tree)
 
 
+def concatenated(*trees: Tree) -> Tree:
+    """Trees [B1, ...], [B2, ...], ... of the same structure as one [B1 + B2 + ..., ...]."""
+    return _map(lambda *leaves: np.concatenate(leaves), *trees)
+
+
 def _map(function: Callable[..., Array], *trees: Any) -> Any:
     """Apply a function to the corresponding arrays of trees of the same structure."""
     first = trees[0]

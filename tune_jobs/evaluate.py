@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import gymnasium
 import numpy as np
 import torch
 
 from algos.environments import make_vector_env
 from algos.metrics import METRICS
-from algos.policy import Policy, same_kind
+from algos.policy import Policy
 from algos.runner import TRAINING_SEED
 from envs import FAMILIES, random
 from envs.arrays import take
 from envs.batched import World
 from envs.making import make_params
 from envs.validation import InputError, fields_of, unknown_name
+from tune_jobs.budget import batches
 from tune_jobs.events import EvaluationRow
-from tune_jobs.examples import examples
+from tune_jobs.examples import SHOWN, examples
+from tune_jobs.fitting import check_fits
 from tune_jobs.job import Job
+from tune_jobs.players import (
+    PLAIN_SCORE,
+    Act,
+    Episodes,
+    joined,
+    plain_summary,
+    play_plain,
+    play_world,
+    random_player,
+)
 
 Array = np.ndarray[Any, Any]
 
@@ -39,28 +51,13 @@ class Measured(Protocol):
         ...
 
 
-Act = Callable[[Any, Any, Any], Any]
-"""(state or None, observations [N], keys [N] or None) -> actions [N]."""
+Tell = Callable[[str, int, int], None]
+"""Takes a player, how many episodes it has finished, and how many there are at most."""
 
-PLAIN_SCORE = "return"
-"""Episode metric of an environment that is not ours."""
+COPIES = 64
+"""Of an environment that is not ours, side by side: each is a Python object of its own."""
 HELD_OUT = "held_out_"
 """What the figures of a policy on seeds that it never trains on begin with, during its training."""
-
-
-@dataclass
-class Episodes:
-    """N finished episodes of one policy, one a seed."""
-
-    metrics: dict[str, Array]
-    """Episode metric -> [N]."""
-    traces: Array | None = None
-    """Loss per node after 0..T interventions, averaged over seeds: [T + 1, n]."""
-    choice_shares: list[float] = field(default_factory=list[float])
-    actions: list[Any] = field(default_factory=list[Any])
-    """What was done at each step, [N]."""
-    lengths: Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    """[N]: how many steps each had."""
 
 
 def world_of(
@@ -115,16 +112,20 @@ def evaluate(
     changed: Mapping[str, Any] | None = None,
     quick: bool = False,
     beside: bool = True,
+    seconds: float = math.inf,
+    tell: Tell | None = None,
 ) -> tuple[dict[str, Episodes], Callable[[Episodes], dict[str, float]], str]:
     """Run the policy, sampled and greedy, and every baseline on ``episodes`` seeds from ``seed``.
 
     Args:
         policy: what is evaluated.
-        episodes: how many seeds.
+        episodes: how many seeds, at most.
         seed: the first of them.
         changed: arguments of the environment that differ from those that it is to be judged by.
         quick: whether baselines that take much longer than the policy are left out.
         beside: whether anything but the sampled policy is run.
+        seconds: how long it may take; then fewer episodes are played, by all on the same seeds.
+        tell: called with a player, the episodes it has finished, and how many there are at most.
 
     Returns:
         Episodes by name (``policy``, ``greedy``, ``random``, ...), the function that sums them up,
@@ -137,29 +138,52 @@ def evaluate(
             f"Evaluation seeds must lie below {TRAINING_SEED}; training uses the rest."
         )
     env, env_kwargs = policy.about["env"], policy.judged_in | dict(changed or {})
-    _check_fits(policy, env, env_kwargs)
-    generator = torch.Generator().manual_seed(seed)
-    players: dict[str, Act] = {
-        "policy": lambda s, o, k: policy.act_batch(o, greedy=False, generator=generator),
-    }
-    if beside:
-        players["greedy"] = lambda s, o, k: policy.act_batch(o)
+    check_fits(policy, env, env_kwargs)
     world = world_of(env, env_kwargs, policy)
+    players = _players(policy, world, seed, quick) if beside else {"policy": sampled(policy, seed)}
+    parts: list[dict[str, Episodes]] = []
+    for first, count in batches(episodes, seconds, COPIES if world is None else None):
+
+        def told(name: str, done: int, first: int = first) -> None:
+            if tell:
+                tell(name, first + done, episodes)
+
+        if world is None:
+            parts.append(play_plain(env, env_kwargs, players, count, seed + first, told))
+        else:
+            played = {
+                name: play_world(world, act, count, seed + first, partial(told, name))
+                for name, act in players.items()
+            }
+            parts.append(played)
+    found = {name: joined([part[name] for part in parts]) for name in players}
     if world is None:
-        if beside:
-            players["random"] = _random_player(policy.action_space, seed)
-        found = {n: _plain_episodes(env, env_kwargs, p, episodes, seed) for n, p in players.items()}
-        return found, _plain_summary, PLAIN_SCORE
-    for name, agent in world.baselines.items() if beside else ():
-        if not (quick and name in world.slow):
-            players[name] = lambda s, o, k, agent=agent: agent(world, s, k)
-    found = {
-        name: _world_episodes(world, player, episodes, seed) for name, player in players.items()
-    }
-    rivals = world.competitors(random.keys(seed, episodes)) if beside else {}
+        return found, plain_summary, PLAIN_SCORE
+    keys = random.keys(seed, len(found["policy"]))
+    rivals = world.competitors(keys) if beside else {}
     found |= {name: Episodes(metrics) for name, metrics in rivals.items()}
     sign = "-" if world.score_mode == "min" else ""
     return found, _summary(world, found), sign + world.score
+
+
+def sampled(policy: Policy, seed: int) -> Act:
+    """The policy as it acts in training: its actions are drawn."""
+    generator = torch.Generator().manual_seed(seed)
+    return lambda s, o, k: policy.act_batch(o, greedy=False, generator=generator)
+
+
+def _players(policy: Policy, world: World[Any] | None, seed: int, quick: bool) -> dict[str, Act]:
+    """The policy, sampled and greedy, and what it is compared with."""
+    players: dict[str, Act] = {
+        "policy": sampled(policy, seed),
+        "greedy": lambda s, o, k: policy.act_batch(o),
+    }
+    if world is None:
+        return players | {"random": random_player(policy.action_space, seed)}
+    for name, agent in world.baselines.items():
+        if not (quick and name in world.slow):
+            players[name] = lambda s, o, k, agent=agent: agent(world, s, k)
+    return players
 
 
 def held_out(policy: Policy, job: Job) -> dict[str, float]:
@@ -168,17 +192,14 @@ def held_out(policy: Policy, job: Job) -> dict[str, float]:
     These seeds are those of neither the comparison nor the finals, which its choice must not
     flatter.
     """
-    seed, episodes = job.evaluation_seed + 2 * job.evaluation_episodes, job.held_out_episodes
+    seed, episodes = job.evaluation_seed + 2 * job.most_evaluated, job.held_out_episodes
     env, env_kwargs = policy.about["env"], policy.judged_in
-    generator, world = torch.Generator().manual_seed(seed), world_of(env, env_kwargs, policy)
-
-    def act(state: Any, observations: Any, keys: Any) -> Any:
-        return policy.act_batch(observations, greedy=False, generator=generator)
-
+    act, world = sampled(policy, seed), world_of(env, env_kwargs, policy)
     if world is None:
-        found = _plain_summary(_plain_episodes(env, env_kwargs, act, episodes, seed))
+        played = play_plain(env, env_kwargs, {"policy": act}, episodes, seed)["policy"]
+        found = plain_summary(played)
     else:
-        metrics = _world_episodes(world, act, episodes, seed).metrics
+        metrics = play_world(world, act, episodes, seed).metrics
         found = {name: float(metrics[name].mean()) for name in world.episode_metrics}
         found |= world.summarise(metrics)
     return {HELD_OUT + name: figure for name, figure in found.items()}
@@ -218,32 +239,45 @@ def choosing(scm: str, env: str, trained_in: Mapping[str, Any] | None = None) ->
     return found
 
 
-def evaluate_checkpoint(job: Job, directory: Path, trial: str, checkpoint: str) -> EvaluationRow:
-    """The evaluation of a run's checkpoint as an event row."""
-    policy = Policy.load(directory / checkpoint)
-    found, summary, score = evaluate(policy, job.evaluation_episodes, job.evaluation_seed)
+def evaluate_checkpoint(
+    job: Job,
+    directory: Path,
+    trial: str,
+    checkpoint: str,
+    seconds: float = math.inf,
+    tell: Tell | None = None,
+) -> EvaluationRow:
+    """The evaluation of a run's checkpoint as an event row.
+
+    It takes at most ``seconds``, but for the least number of episodes.
+    """
+    policy, most, seed = (
+        Policy.load(directory / checkpoint),
+        job.most_evaluated,
+        job.evaluation_seed,
+    )
+    found, summary, score = evaluate(policy, most, seed, seconds=seconds, tell=tell)
     world = world_of(policy.about["env"], policy.judged_in, policy)
-    names = world.choice_names if world else ()
+    names, own = world.choice_names if world else (), found["policy"]
+    shown = int(own.lengths[:SHOWN].max())
     return EvaluationRow(
         trial=trial,
         checkpoint=checkpoint,
-        episodes=job.evaluation_episodes,
-        seed=job.evaluation_seed,
-        policy=summary(found["policy"]),
+        episodes=len(own),
+        most=most,
+        seed=seed,
+        policy=summary(own),
         baselines={name: summary(e) for name, e in found.items() if name != "policy"},
-        better_than_random=better_share(found["policy"], found["random"], score),
+        better_than_random=better_share(own, found["random"], score),
         traces={
             name: {node: e.traces[:, i].tolist() for i, node in enumerate(names)}
             for name, e in found.items()
             if e.traces is not None
         },
         choice_shares={name: e.choice_shares for name, e in found.items() if e.choice_shares},
-        experiment=told(world, found["policy"], job.evaluation_seed) if world else {},
-        examples=examples(
-            world,
-            random.keys(job.evaluation_seed, job.evaluation_episodes),
-            found["policy"].actions,
-        ),
+        experiment=told(world, own, seed) if world else {},
+        # After the longest of those that are shown, actions may be those of another batch.
+        examples=examples(world, random.keys(seed, len(own)), own.actions[:shown]),
     )
 
 
@@ -261,140 +295,8 @@ def told(world: World[Any], episodes: Episodes, seed: int) -> dict[str, Any]:
     return experiment.plain() | {"seed": seed + middle} if experiment else {}
 
 
-def _check_fits(policy: Policy, env: str, env_kwargs: Mapping[str, Any]) -> None:
-    """Refuse an environment whose observations or actions this policy was not made for.
-
-    Raises:
-        InputError: naming what differs.
-    """
-    made = make_vector_env(env, dict(env_kwargs), 1)
-    own = (policy.observation_space, policy.action_space)
-    there = (made.single_observation_space, made.single_action_space)
-    made.close()
-    if policy.module.any_size:
-        fits = all(map(same_kind, own, there)) and _same_figures(own, there)
-        remedy = "change what differs from training, other than the size."
-    else:
-        fits = own == there
-        remedy = "change what differs from training, or train with --settings.model set, whose "
-        remedy += "policies take graphs of any size."
-    for what, mine, theirs in zip(("observations", "actions"), own, there, strict=True):
-        if not fits and mine != theirs:
-            raise InputError(
-                f"This policy was trained for {what} of {_shown(mine)}, but {env} with "
-                f"{dict(env_kwargs)} has {_shown(theirs)}: {remedy}"
-            )
-
-
-def _same_figures(own: Sequence[Any], there: Sequence[Any]) -> bool:
-    """Whether (observations, actions) of two sizes have as many figures of each node and edge.
-
-    The last axis of a part may differ as the choices do, or as the rows of another part: a mask's.
-    """
-    parts = list(zip(_parts(own[0]).values(), _parts(there[0]).values(), strict=True))
-    sizes = {tuple(_choices(action) for _, action in (own, there))}
-    sizes |= {m.shape[:1] + t.shape[:1] for m, t in parts if len(m.shape) > 1}
-    return all(
-        np.issubdtype(mine.dtype, np.integer)
-        or mine.shape[-1:] == theirs.shape[-1:]
-        or mine.shape[-1:] + theirs.shape[-1:] in sizes
-        for mine, theirs in parts
-    )
-
-
-def _choices(action: Any) -> int | None:
-    return getattr(_parts(action).get("choice", action), "n", None)
-
-
-def _parts(space: Any) -> dict[str, Any]:
-    return dict(space.spaces) if isinstance(space, gymnasium.spaces.Dict) else {"": space}
-
-
-def _shown(space: Any) -> str:
-    """A space by the shapes of its parts: nodes 5 x 11, mask 5."""
-    return ", ".join(
-        f"{name} {' x '.join(map(str, part.shape)) or part}".strip()
-        for name, part in _parts(space).items()
-    )
-
-
 def better_share(policy: Episodes, other: Episodes, score: str) -> float:
     """Share of seeds on which the policy's score is better than the other's."""
     name = score.removeprefix("-")
     gain = policy.metrics[name] - other.metrics[name]
     return float(np.mean(gain < 0 if score.startswith("-") else gain > 0))
-
-
-def _world_episodes(world: World[Any], act: Act, episodes: int, seed: int) -> Episodes:
-    keys = random.keys(seed, episodes)
-    state, observation = world.reset(keys)
-    ended = np.zeros(episodes, bool)
-    metrics: dict[str, Array] = {}
-    traces: list[Array] = []
-    counts = np.zeros(len(world.choice_names))
-    actions: list[Any] = []
-    lengths = np.zeros(episodes, np.int64)
-    _trace(traces, world, state)
-    while not ended.all():
-        action = act(state, observation, random.fold(keys, len(actions) + 2**20))
-        actions.append(action)
-        lengths += ~ended
-        choice = action["choice"] if isinstance(action, Mapping) else action
-        if len(counts):
-            counts += np.bincount(np.asarray(choice)[~ended], minlength=len(counts))
-        moved = world.step(state, action)
-        fresh = (moved.terminated | moved.truncated) & ~ended
-        for name in world.episode_metrics:
-            metrics.setdefault(name, np.zeros(episodes))[fresh] = moved.info[name][fresh]
-        if fresh.any():
-            for name, figures in world.examined(take(moved.state, fresh)).items():
-                metrics.setdefault(name, np.zeros(episodes))[fresh] = figures
-        _trace(traces, world, moved.state)
-        ended |= fresh
-        state, observation = moved.state, moved.observation
-    shares = (counts / counts.sum()).tolist() if counts.sum() else []
-    losses = np.stack(traces) if traces else None
-    return Episodes(metrics, losses, shares, actions, lengths)
-
-
-def _trace(traces: list[Array], world: World[Any], state: Any) -> None:
-    """Note the mean loss per node, in worlds that have nodes to be learnt."""
-    if (losses := world.node_losses(state)) is not None:
-        traces.append(losses.mean(0))
-
-
-def _plain_episodes(
-    env_id: str, env_kwargs: Mapping[str, Any], act: Act, episodes: int, seed: int
-) -> Episodes:
-    env = make_vector_env(env_id, dict(env_kwargs), episodes)
-    try:
-        observation, _ = env.reset(seed=seed)
-        returns, ended = np.zeros(episodes), np.zeros(episodes, bool)
-        while not ended.all():
-            observation, reward, terminated, truncated, _ = env.step(act(None, observation, None))
-            returns += np.where(ended, 0, reward)
-            ended |= terminated | truncated
-    finally:
-        env.close()
-    return Episodes({PLAIN_SCORE: returns})
-
-
-def _plain_summary(episodes: Episodes) -> dict[str, float]:
-    returns = episodes.metrics[PLAIN_SCORE]
-    return {"return_mean": float(returns.mean()), "return_std": float(returns.std())}
-
-
-def _random_player(space: gymnasium.Space[Any], seed: int) -> Act:
-    batched: dict[int, gymnasium.Space[Any]] = {}
-
-    def act(state: Any, observations: Any, keys: Any) -> Any:
-        first = (
-            next(iter(observations.values())) if isinstance(observations, dict) else observations
-        )
-        count = len(first)
-        if count not in batched:
-            batched[count] = gymnasium.vector.utils.batch_space(space, count)
-            batched[count].seed(seed)
-        return batched[count].sample()
-
-    return act

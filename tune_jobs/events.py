@@ -191,6 +191,8 @@ class EvaluationRow:
     trial: str
     checkpoint: str
     episodes: int
+    most: int = 0
+    """Episodes that would have been played, had there been time; 0 where that is not known."""
     seed: int
     policy: dict[str, float]
     """The figures of the checkpoint, the most telling first; ``baselines`` has the same names."""

@@ -7,22 +7,76 @@ with other rules uses, so that the comparison is not flattered by the choice.
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from algos.policy import Policy
-from tune_jobs.evaluate import HELD_OUT, PLAIN_SCORE, evaluate
-from tune_jobs.events import FinalRow
+from tune_jobs.budget import SHARE, training_seconds
+from tune_jobs.checkpoints import kept_by
+from tune_jobs.evaluate import HELD_OUT, Tell, evaluate, evaluate_checkpoint
+from tune_jobs.evaluating import Evaluating
+from tune_jobs.events import FinalRow, Row, read
 from tune_jobs.job import Job
+from tune_jobs.outcome import Outcome
+from tune_jobs.players import PLAIN_SCORE
 
 
-def play_final(job: Job, directory: Path, trial: str, checkpoint: str) -> FinalRow:
+def name_winner(
+    job: Job, directory: Path, write: Callable[[Row], None], show: Callable[[Evaluating], None]
+) -> None:
+    """Let the best few play for the win, and compare the winner with random and simple rules.
+
+    Unless the job names a number of episodes, both together take at most a tenth of the training's
+    time, the finals half of it. What an earlier session has done is not done again.
+    """
+    path, started = directory / "events.jsonl", time.perf_counter()
+    outcome = Outcome.of(rows := read(path))
+    exact = job.evaluation_episodes is not None
+    seconds = math.inf if exact else SHARE * training_seconds(rows)
+    kept = {t.id: found for t in outcome.ranked if (found := kept_by(directory, t, rows))}
+    paths = {trial: found.relative_to(directory).as_posix() for trial, found in kept.items()}
+    finalists = list(paths.items())[: job.finalists]
+    played = {(row.trial, row.checkpoint): row for row in outcome.finals}
+    # The first finalist measures what an episode takes; the others play exactly as many.
+    episodes = next((row.episodes for row in played.values()), None)
+    for trial, checkpoint in finalists if len(finalists) > 1 else []:
+        if (trial, checkpoint) not in played:
+            limit = seconds / 2 / len(finalists) if episodes is None else math.inf
+            most = job.most_evaluated if episodes is None else episodes
+            row = play_final(job, directory, trial, checkpoint, most, limit, _told(show, trial))
+            write(row)
+            episodes = row.episodes
+    best = Outcome.of(read(path)).best
+    checkpoint = best and paths.get(best.id)
+    if best and checkpoint and all(row.checkpoint != checkpoint for row in outcome.evaluations):
+        left = max(seconds - (time.perf_counter() - started), 0.0)
+        tell = _told(show, best.id)
+        write(evaluate_checkpoint(job, directory, best.id, checkpoint, left, tell))
+
+
+def _told(show: Callable[[Evaluating], None], trial: str) -> Tell:
+    return lambda player, done, of: show(Evaluating(trial, player, done, of))
+
+
+def play_final(
+    job: Job,
+    directory: Path,
+    trial: str,
+    checkpoint: str,
+    episodes: int,
+    seconds: float = math.inf,
+    tell: Tell | None = None,
+) -> FinalRow:
     """A finalist's checkpoint on the seeds of the finals, judged by the job's metric.
 
-    Where no single episode has that metric, the environment's own score decides.
+    Where no single episode has that metric, the environment's own score decides. Within a limit of
+    time fewer episodes are played.
     """
-    seed = job.evaluation_seed + job.evaluation_episodes
+    seed = job.evaluation_seed + job.most_evaluated
     policy = Policy.load(directory / checkpoint)
-    found, _, own = evaluate(policy, job.evaluation_episodes, seed, beside=False)
+    found, _, own = evaluate(policy, episodes, seed, beside=False, seconds=seconds, tell=tell)
     metric, mode = job.metric.removeprefix(HELD_OUT), job.mode
     of_episodes = PLAIN_SCORE if metric == "return_mean" else metric
     if of_episodes not in found["policy"].metrics:
@@ -37,6 +91,6 @@ def play_final(job: Job, directory: Path, trial: str, checkpoint: str) -> FinalR
         mode=mode,
         score=float(scores.mean()),
         error=error,
-        episodes=job.evaluation_episodes,
+        episodes=len(scores),
         seed=seed,
     )

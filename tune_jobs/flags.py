@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import typing
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
 import yaml
 
 import algos
@@ -44,6 +45,9 @@ def job_flags(job: Job, *, env: str | None = None, algo: str | None = None) -> F
     values = {f.name: getattr(job, f.name) for f in dataclasses.fields(job)}
     types |= dict.fromkeys(PAIRS, dict[str, str])
     values |= {name: {k: _text(v) for k, v in plain[name].items()} for name in PAIRS}
+    # What `rungwise evaluate` calls it.
+    asked = tyro.conf.arg(aliases=("--episodes",))
+    types["evaluation_episodes"] = Annotated[int | None, asked]
     types["settings"] = algos.algorithm_class(job.algo).settings_class
     if family:
         types["env_kwargs"] = family.params

@@ -20,6 +20,8 @@ from envs.validation import (
 from tune_jobs.health import check_policy
 from tune_jobs.search import Space, draws, grid
 
+EVALUATED = 256
+"""Episodes of a comparison, where the job names no number and there is time for them."""
 ENV_PREFIX = "env."
 """A searched field that starts like this is an argument of the environment."""
 
@@ -87,8 +89,9 @@ class Job:
     keep: Literal["last", "best"] = "last"
     """Which checkpoint is a trial's result: its last one, or the one with the best score
     (`checkpoint_every: 1` or a `held_out_every` of the same length misses none)."""
-    evaluation_episodes: Annotated[int, NonNegative] = 256
-    """Episodes, on seeds never trained on, to compare the best trial on; 0 compares nothing."""
+    evaluation_episodes: Annotated[int | None, NonNegative] = None
+    """Episodes, on seeds never trained on, to compare the best trial on; 0 compares nothing. By
+    default as many as a tenth of the training's time allows, from 20 to 256."""
     finalists: Annotated[int, AtLeastOne] = 3
     """How many of the best trials play again, on other fresh seeds, before one of them is named the
     winner; 1 believes the scores of training."""
@@ -196,6 +199,11 @@ class Job:
             rungs.append(at)
             at *= self.reduction_factor
         return rungs
+
+    @property
+    def most_evaluated(self) -> int:
+        """Episodes of a comparison, where there is time for them; its seeds are set apart."""
+        return EVALUATED if self.evaluation_episodes is None else self.evaluation_episodes
 
     @property
     def gpus_per_learner(self) -> float:

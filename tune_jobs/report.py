@@ -11,6 +11,7 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from tune_jobs import experiment, figures, thoughts
+from tune_jobs.evaluating import episodes_played
 from tune_jobs.events import DISPROVED, EvaluationRow, FindingRow, Row
 from tune_jobs.figures import Plot
 from tune_jobs.lineage import lineage
@@ -135,7 +136,7 @@ def _comparison(evaluation: EvaluationRow | None) -> str:
     ]
     for baseline, values in evaluation.baselines.items():
         rows.append([escape(baseline), *(measured(values.get(name)) for name in names)])
-    note = f"{count(evaluation.episodes, 'episode')} each, from seed {evaluation.seed}."
+    note = f"{episodes_played(evaluation, 'episode')} each, from seed {evaluation.seed}."
     if evaluation.better_than_random is not None:
         note += f" Better than random on {percent(evaluation.better_than_random)} of the seeds."
     return table(["policy", *map(spoken, names)], rows, text=1) + f"<p>{escape(note)}</p>"
@@ -302,6 +303,8 @@ def _again(outcome: Outcome, job_yaml: str, directory: Path) -> list[str]:
         ["what was left open", f"rungwise resume {directory}"],
         ["this page again", f"rungwise report {directory}"],
     ]
+    if outcome.best and outcome.best.checkpoint:
+        commands.insert(0, ["the best checkpoint", str(directory / outcome.best.checkpoint)])
     rows = [[escape(what), f"<code>{escape(command)}</code>"] for what, command in commands]
     seeds = f"job {job.seed}"
     if outcome.evaluation is not None:

@@ -22,9 +22,10 @@ from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from envs.validation import InputError
-from tune_jobs.evaluate import evaluate_checkpoint, score_of, world_of
+from tune_jobs.evaluate import score_of, world_of
+from tune_jobs.evaluating import Listener
 from tune_jobs.events import EndRow, EventLog, JobEndRow, JobRow, Row, TrialRow, read
-from tune_jobs.finals import play_final
+from tune_jobs.finals import name_winner
 from tune_jobs.job import Job
 from tune_jobs.ledger import write_ledger
 from tune_jobs.loading import dump_job, read_job
@@ -35,8 +36,8 @@ from tune_jobs.population import RecordedPBT
 from tune_jobs.preflight import preflight
 from tune_jobs.proposals import Proposals, check_optuna
 from tune_jobs.queue import Queue
-from tune_jobs.recorder import Listener, Recorder, Scheduler
-from tune_jobs.remainder import Plan, checkpoints_of, faults_of, newest_sound, remainder
+from tune_jobs.recorder import Recorder, Scheduler
+from tune_jobs.remainder import Plan, faults_of, remainder
 from tune_jobs.report import write_report
 from tune_jobs.rungs import brackets
 from tune_jobs.schedulers import RecordedASHA
@@ -228,8 +229,8 @@ def _finish(
             recorder.write(
                 EndRow(trial=trial.id, iteration=at, reason="interrupted", sentence=said)
             )
-        if not running and job.evaluation_episodes:
-            _name_winner(job, directory, recorder)
+        if not running and job.most_evaluated:
+            name_winner(job, directory, recorder.write, listener)
         ended = "stopped" if recorder.stopping else "interrupted"
         reason = ended if running else "done"
         recorder.write(JobEndRow(reason=reason, seconds=time.monotonic() - started))
@@ -237,31 +238,6 @@ def _finish(
         write_ledger(rows, directory / "ledger.parquet")
         write_report(rows, (directory / "job.yaml").read_text(), directory / "report.html")
     return Outcome.of(rows)
-
-
-def _name_winner(job: Job, directory: Path, recorder: Recorder) -> None:
-    """Let the best few play for the win, and compare the winner with random and simple rules.
-
-    What an earlier session has done is not done again.
-    """
-    path = directory / "events.jsonl"
-    outcome = Outcome.of(rows := read(path))
-    saved = checkpoints_of(rows)
-    ranked: list[tuple[str, str]] = []
-    for trial in outcome.ranked:
-        if trial.checkpoint:
-            paths = [*(path for _, path in saved[trial.id]), trial.checkpoint]
-            sound, _ = newest_sound(directory / path for path in paths)
-            ranked.append((trial.id, sound.relative_to(directory).as_posix() if sound else ""))
-    finalists = [(trial, kept) for trial, kept in ranked if kept][: job.finalists]
-    played = {(row.trial, row.checkpoint) for row in outcome.finals}
-    for trial, kept in finalists if len(finalists) > 1 else []:
-        if (trial, kept) not in played:
-            recorder.write(play_final(job, directory, trial, kept))
-    best = Outcome.of(read(path)).best
-    kept = best and dict(ranked).get(best.id)
-    if best and kept and not any(row.checkpoint == kept for row in outcome.evaluations):
-        recorder.write(evaluate_checkpoint(job, directory, best.id, kept))
 
 
 def _tune(

@@ -16,7 +16,8 @@ from envs.edges.baselines import setup_seconds
 from envs.edges.objectives import Multigrid
 from envs.edges.selecting import EdgeSelection
 from envs.validation import InputError
-from tune_jobs.evaluate import Episodes, world_of
+from tune_jobs.evaluate import world_of
+from tune_jobs.players import Episodes
 
 EPSILONS = (0.0, 0.008, 0.063, np.inf)
 """Limits of the cases of anisotropy: thirds of ln .001 .. ln .5, weakest last."""

@@ -101,6 +101,18 @@ def test_the_empty_step_in_which_an_environment_only_resets_is_no_row():
     assert rows["obs"][:, 0].tolist() == [0, 0, 1, 1, 2, 2] * 2
 
 
+def test_a_reset_at_the_seam_of_two_rollouts_is_no_row():
+    # Episodes of 3 steps and rollouts of 3: each second rollout begins with the empty step.
+    built, first, _ = rollout("CountingNextStep-v0", rollout_length=3, minibatch_size=6)
+    second, statistics = built._rollout(3)
+    third, _ = built._rollout(3)
+    assert first.valid[:, 0].tolist() == [True] * 3 and first.done[2].all()
+    assert second.valid[:, 0].tolist() == [False, True, True]
+    assert third.valid[:, 0].tolist() == [True, False, True]
+    assert statistics["steps"] == 4 and statistics["reward_sum"] == 2 * (1 + 2)
+    assert second.rows()["obs"][:, 0].tolist() == [0, 0, 1, 1]
+
+
 def test_advantages_do_not_leak_over_the_empty_step():
     same, _ = small.runner("toy_worlds:Counting-v0", rollout_length=6).sample()
     following, _ = small.runner("CountingNextStep-v0", rollout_length=8).sample()
@@ -151,6 +163,19 @@ def test_the_same_seed_gives_the_same_rollouts_and_another_seed_or_worker_others
     other_worker = drawn(seed=3, worker_index=1)
     assert (other_worker[0] != first[0]).all()
     assert (other_worker[1] != first[1]).any()
+
+
+def test_a_runner_reseeded_at_another_iteration_draws_anew():
+    def reseeded(restored_at):
+        built = small.runner("toy_worlds:Drawing-v0")
+        built.reseed(restored_at)
+        rows, _ = built.sample()
+        return rows["obs"], rows["choice"], built.env_seed
+
+    first, again, later = reseeded(5), reseeded(5), reseeded(6)
+    for one, same, other in zip(first, again, later, strict=True):
+        np.testing.assert_array_equal(one, same)
+        assert np.any(one != other)
 
 
 def test_copies_of_an_environment_have_seeds_of_their_own():

@@ -174,6 +174,22 @@ def test_at_the_reference_each_pair_pulls_by_half_of_beta(weights):
     torch.testing.assert_close(pulled, -beta / 2 * gradient(expected, module), atol=1e-6, rtol=1e-4)
 
 
+def test_the_reported_margin_is_compared_with_the_reference_on_both_sides():
+    learner, module, batch = policy(tensors(), beta=0.3)
+    # A reference that finds each half likelier or less likely than the policy does, by pair.
+    better, worse = torch.linspace(-2, 1, len(batch)), torch.linspace(3, -1, len(batch))
+    batch = batch.with_columns(
+        reference_chosen=batch["reference_chosen"] - better,
+        reference_rejected=batch["reference_rejected"] - worse,
+    )
+    found = DPO.measured(module(DPO.inputs(batch)), batch, learner.settings)
+    margin = better - worse
+    assert found["chosen_gain"].item() == pytest.approx(better.mean().item(), abs=1e-5)
+    assert found["pair_margin"].item() == pytest.approx(0.3 * margin.mean().item(), abs=1e-5)
+    assert found["pair_accuracy"].item() == pytest.approx((margin > 0).float().mean().item())
+    assert 0 < found["pair_accuracy"] < 1
+
+
 def test_the_steps_of_both_halves_are_one_table():
     pairs = episode_pairs(episodes(2), np.array([0, 1], np.float32), np.zeros(2, np.int64))
     table = both(pairs.torch())

@@ -130,6 +130,32 @@ class Masked(gymnasium.Env):
         return {"nodes": nodes, "context": np.array([self.steps], np.float32), "mask": self._mask()}
 
 
+class Forced(gymnasium.Env):
+    """Four choices, of which choice 0 alone is legal but for one step in ``every`` (0: in all)."""
+
+    observation_space = spaces.Dict(
+        seen=spaces.Box(-1, 1, (2,), np.float32), mask=spaces.MultiBinary(4)
+    )
+    action_space = spaces.Discrete(4)
+
+    def __init__(self, every=8):
+        self.every = every
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._observed(), {}
+
+    def step(self, action):
+        self.steps += 1
+        return self._observed(), float(self.np_random.normal()), False, self.steps == 40, {}
+
+    def _observed(self):
+        free = self.every and self.steps % self.every == 0
+        mask = np.ones(4, np.int8) if free else np.eye(4, dtype=np.int8)[0]
+        return {"seen": self.np_random.uniform(-1, 1, 2).astype(np.float32), "mask": mask}
+
+
 class Leaving(Counting):
     """What is seen and paid is drawn from the seed; whoever chooses 1 leaves at once."""
 
@@ -188,7 +214,10 @@ class Unseeded(Counting):
         return self._observed(), {}
 
 
-for _world in (Counting, Sick, Drawing, Bandit, Masked, Leaving, Slow, Exiting, Reaching, Unseeded):
+WORLDS = (
+    *(Counting, Sick, Drawing, Bandit, Masked, Forced, Leaving, Slow, Exiting, Reaching, Unseeded),
+)
+for _world in WORLDS:
     gymnasium.register(f"{_world.__name__}-v0", f"toy_worlds:{_world.__name__}")
 
 

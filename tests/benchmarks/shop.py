@@ -25,8 +25,9 @@ import algos
 from algos.models.base import observation_columns
 from algos.reinforce import ReinforceSettings
 from cluster.session import session
-from tune_jobs.evaluate import _world_episodes, world_of
+from tune_jobs.evaluate import world_of
 from tune_jobs.loading import load_job
+from tune_jobs.players import play_world
 
 LENGTH = 5
 """Steps of an episode, about: what budgets in episodes are reckoned with."""
@@ -131,7 +132,7 @@ def played(world: Any, agent: Any, paid: Any = None) -> dict[str, float]:
     if paid is not None:
         store.worth = lambda goal, *bought: worth(int(paid[goal]), *bought)
     try:
-        return world.summarise(_world_episodes(world, agent, GOALS, 0).metrics)
+        return world.summarise(play_world(world, agent, GOALS, 0).metrics)
     finally:
         store.worth = worth
 

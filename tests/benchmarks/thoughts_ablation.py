@@ -35,9 +35,9 @@ from algos.reinforce import Reinforce
 from algos.rollout import Rollout, first_episodes
 from envs import random
 from envs.thoughts.thoughts import Params, QuietThoughts
-from tune_jobs.evaluate import _world_episodes
 from tune_jobs.health.plateau import at_plateau
 from tune_jobs.loading import load_job
+from tune_jobs.players import play_world
 
 COPIES = 64
 """Thoughts of a rollout."""
@@ -331,7 +331,7 @@ def looked_at(world: QuietThoughts, module: Any, episodes: int, seed: int) -> di
     def act(state: Any, observations: Any, keys: Any) -> Any:
         return module.act(observation_columns(observations), draw)[0]["choice"].numpy()
 
-    return world.summarise(_world_episodes(world, act, episodes, seed).metrics)
+    return world.summarise(play_world(world, act, episodes, seed).metrics)
 
 
 if __name__ == "__main__":

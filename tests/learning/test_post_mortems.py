@@ -19,9 +19,10 @@ from command_line import answer, rungwise
 
 from algos.policy import Policy
 from envs.causal.reward import POSTMORTEM
-from tune_jobs.evaluate import _world_episodes, world_of
+from tune_jobs.evaluate import world_of
 from tune_jobs.events import CheckpointRow, ResultRow, read
 from tune_jobs.health import RULES, History, diagnose
+from tune_jobs.players import play_world
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -152,6 +153,6 @@ def difference(checkpoint, other, episodes=256):
             return policy.act_batch(observations, greedy=False, generator=generator)
 
         # Without the baselines, whose designs take minutes for episodes of 25 interventions.
-        risks.append(_world_episodes(world, act, episodes, 0).metrics["excess_risk"])
+        risks.append(play_world(world, act, episodes, 0).metrics["excess_risk"])
     gap = risks[0] - risks[1]
     return gap.mean(), gap.std() / len(gap) ** 0.5

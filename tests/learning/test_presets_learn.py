@@ -9,8 +9,9 @@ import torch
 from command_line import answer, rungwise
 
 from algos.policy import Policy
-from tune_jobs.evaluate import _world_episodes, world_of
+from tune_jobs.evaluate import world_of
 from tune_jobs.events import ResultRow, read
+from tune_jobs.players import play_world
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -72,7 +73,7 @@ def test_the_causal_ace_preset_keeps_its_interventions_diverse(seed, tmp_path):
         return action
 
     # Without the baselines, whose designs take minutes for episodes of 25 interventions.
-    played = _world_episodes(world, act, 256, 0)
+    played = play_world(world, act, 256, 0)
     _, x2, _, x4, x5 = played.choice_shares
     iterations = sum(isinstance(r, ResultRow) for r in read(tmp_path / "run" / "events.jsonl"))
     median, saved = float(np.median(played.metrics["excess_risk"])), 1 - iterations / 400

@@ -16,10 +16,10 @@ import algos
 from algos.models.base import observation_columns
 from algos.reinforce import Reinforce
 from envs.thoughts.thoughts import Params, QuietThoughts
-from tune_jobs.evaluate import _world_episodes
 from tune_jobs.events import ResultRow, read
 from tune_jobs.health import History, diagnose
 from tune_jobs.loading import load_job
+from tune_jobs.players import play_world
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -112,7 +112,7 @@ def test_what_was_not_taught_by_its_own_rewards_fails_the_proof_and_is_found_liv
 
 def test_a_constant_thought_fails_the_proof():
     world = QuietThoughts(Params(split="test"))
-    played = _world_episodes(world, lambda s, o, k: np.ones(len(s.keys), np.int64), 2000, 0)
+    played = play_world(world, lambda s, o, k: np.ones(len(s.keys), np.int64), 2000, 0)
     figures = world.summarise(played.metrics)
     print(f"\nconstant: {figures}")
     assert figures["proved"] == 0 and figures["gain"] < 0
@@ -143,4 +143,4 @@ def proved(algorithm):
 
     params = algorithm.env_runner_group.local_env_runner.env.world.params
     world = QuietThoughts(replace(params, split="test"))
-    return world.summarise(_world_episodes(world, act, 2000, 0).metrics)
+    return world.summarise(play_world(world, act, 2000, 0).metrics)

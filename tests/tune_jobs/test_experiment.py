@@ -10,10 +10,11 @@ import pytest
 from synthetic_sweep import job_row
 
 from envs.experiment import Experiment, Frame
-from tune_jobs.evaluate import _world_episodes, told, world_of
+from tune_jobs.evaluate import told, world_of
 from tune_jobs.events import EvaluationRow, EventLog, read
 from tune_jobs.experiment import RADIUS, depths, layered, repeated, spread
 from tune_jobs.experiment import told as shown
+from tune_jobs.players import play_world
 from tune_jobs.report import write_report
 
 LEARNING, OPTIMISATION = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"
@@ -24,7 +25,7 @@ EVIL = "<script>alert(1)</script>\"'&"
 def played(env, agent, episodes=5, **env_kwargs):
     world: Any = world_of(env, env_kwargs)
     rule = world.baselines[agent]
-    found = _world_episodes(world, lambda s, o, k: rule(world, s, k), episodes, 3)
+    found = play_world(world, lambda s, o, k: rule(world, s, k), episodes, 3)
     return found, told(world, found, 3)
 
 
@@ -90,7 +91,7 @@ def test_an_episode_of_optimisation_shows_the_target_and_the_best_so_far(tmp_pat
 def test_a_drawn_model_is_shown_without_fillers_and_a_forbidden_choice_sets_nothing():
     world: Any = world_of(LEARNING, {"scm": "random", "smallest": 4, "largest": 9})
     action = {"choice": np.full(3, 8), "value": np.zeros(3, np.float32)}
-    found = _world_episodes(world, lambda s, o, k: action, 3, 0)
+    found = play_world(world, lambda s, o, k: action, 3, 0)
     experiment = told(world, found, 0)
     assert 4 <= len(experiment["nodes"]) < 9
     assert {frame["caption"] for frame in experiment["frames"]} == {"at first", "nothing set"}
@@ -99,7 +100,7 @@ def test_a_drawn_model_is_shown_without_fillers_and_a_forbidden_choice_sets_noth
 def test_a_choice_beyond_the_cap_is_told_as_one_that_set_nothing():
     world: Any = world_of(LEARNING, {"cap": 0.4})
     action = {"choice": np.zeros(1, np.int64), "value": np.zeros(1, np.float32)}
-    experiment = told(world, _world_episodes(world, lambda s, o, k: action, 1, 0), 0)
+    experiment = told(world, play_world(world, lambda s, o, k: action, 1, 0), 0)
     captions = [frame["caption"] for frame in experiment["frames"]]
     assert captions[1] == "X1 = 0" and "nothing set" in captions
 

@@ -59,8 +59,9 @@ def test_those_seeds_are_neither_the_comparisons_nor_the_finals(monkeypatch):
     from tune_jobs import evaluate
 
     asked = []
-    monkeypatch.setattr(evaluate, "_plain_episodes", lambda *a: asked.append(a[-2:]) or {})
-    monkeypatch.setattr(evaluate, "_plain_summary", lambda episodes: {})
+    played = {"policy": None}
+    monkeypatch.setattr(evaluate, "play_plain", lambda *a: asked.append(a[-2:]) or played)
+    monkeypatch.setattr(evaluate, "plain_summary", lambda episodes: {})
     policy = Policy.__new__(Policy)
     policy.about = {"env": "CartPole-v1", "env_kwargs": {}}
     held_out(policy, make_job(POLE | {"evaluation_episodes": 100, "evaluation_seed": 7}))

@@ -10,10 +10,10 @@ from synthetic_sweep import end, job_row, result
 from envs import random
 from envs.thoughts.reader import Baking
 from envs.thoughts.thoughts import Params, QuietThoughts
-from tune_jobs.evaluate import _world_episodes
 from tune_jobs.events import EvaluationRow, TrialRow
 from tune_jobs.examples import examples
 from tune_jobs.outcome import Outcome
+from tune_jobs.players import play_world
 from tune_jobs.report import write_report
 from tune_jobs.thoughts import curves
 
@@ -65,7 +65,7 @@ def test_thoughts_stand_in_the_report_in_words_and_cannot_become_markup(tmp_path
 
 
 def test_an_example_is_what_was_thought_and_what_the_reader_made_of_it(world):
-    done = _world_episodes(world, lambda s, o, k: world.baselines["oracle"](world, s, k), 20, 7)
+    done = play_world(world, lambda s, o, k: world.baselines["oracle"](world, s, k), 20, 7)
     found = examples(world, random.keys(7, 20), done.actions)
     assert len(found) == 8
     for place, row in enumerate(found):

@@ -67,5 +67,7 @@ class EntropyWithoutGradient(Rule):
         normalised = history.recent("entropy_normalised", self.rows)
         if normalised.size:
             return not self.low <= float(np.median(normalised)) <= self.high
+        if history.latest("choice_step_share") == 0:
+            return True  # a policy whose every move is forced is certain, too
         nats = history.recent("entropy", self.rows)
         return bool(nats.size) and 0 <= float(np.median(nats)) < self.low
