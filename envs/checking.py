@@ -30,6 +30,11 @@ from envs.repeating import same_seed
 
 Make: TypeAlias = Callable[[], gymnasium.Env[Any, Any]]
 
+UNREAD = "mask_unread"
+"""The rule that a mask should be in a form that policies read."""
+ILLEGAL = 20
+"""Illegal actions that are tried."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Conformance:
@@ -114,7 +119,9 @@ def _random_episodes(
                 every = offered_mask(env, observation, info)
                 mask = every if every and every.form in forms else None
                 action = sample_legal(env.action_space, mask and mask.legal)
-                observation, reward, terminated, truncated, info = _taken(env, action, step, every)
+                observation, reward, terminated, truncated, info = take_masked(
+                    env, action, step, every
+                )
                 _check_reward(reward, step)
                 _check_observation(env, observation, "step()", step)
                 done = terminated or truncated
@@ -122,23 +129,67 @@ def _random_episodes(
         env.close()
 
 
-def _taken(env: gymnasium.Env[Any, Any], action: Any, step: int, mask: Mask | None) -> Any:
-    """Step, and know an action that was illegal by a mask that no policy reads."""
+def try_illegal(make: Make, seconds: float) -> Violation | None:
+    """Take actions that are illegal by a mask that no policy reads.
+
+    Every other action is legal, so that the episodes go somewhere.
+
+    Returns:
+        What such an action led to, if one made the environment raise.
+    """
+    deadline = time.monotonic() + seconds
+    found = _caught(lambda: _illegal_actions(make, deadline))
+    return found[0] if found and found[0].rule == UNREAD else None
+
+
+def _illegal_actions(make: Make, deadline: float) -> None:
+    env = guarded("make", make)
+    env.action_space.seed(derived_seed(1, "actions"))
+    step = tried = 0
+    try:
+        while tried < ILLEGAL:
+            (observation, info), done = reset_env(env, step), False
+            while not done:
+                mask = offered_mask(env, observation, info)
+                if mask is None or mask.form in READ or time.monotonic() > deadline:
+                    return
+                step += 1
+                forbidden = 1 - mask.legal
+                illegal = step % 2 == 1 and bool(forbidden.any())
+                action = sample_legal(env.action_space, forbidden if illegal else mask.legal)
+                observation, _, terminated, truncated, info = take_masked(env, action, step, mask)
+                tried, done = tried + illegal, terminated or truncated
+    finally:
+        env.close()
+
+
+def take_masked(env: gymnasium.Env[Any, Any], action: Any, step: int, mask: Mask | None) -> Any:
+    """Step; where that raises, say so if the action was illegal by a mask that no policy reads.
+
+    Raises:
+        BrokenError: it raised.
+    """
     try:
         return take_step(env, action, step)
     except BrokenError as broken:
         raises = broken.violation.rule == "raises"
-        if not raises or mask is None or is_legal(env.action_space, mask.legal, action):
+        if (
+            not raises
+            or mask is None
+            or mask.form in READ
+            or is_legal(env.action_space, mask.legal, action)
+        ):
             raise
         raise BrokenError(_unread(mask.form, broken.violation)) from broken
 
 
 def _unread(form: Form, raised: Violation) -> Violation:
+    what = raised.sentence.partition("but ")[2].partition(": mend")[0]
     return Violation(
-        "mask_unread",
+        UNREAD,
         f"The environment says which actions are legal by {FORMS[form]}, which no policy here "
-        f"reads, and raises where one is not ({raised.sentence.partition(': mend')[0]}): show the "
-        "mask as a part named `mask` of a Dict observation, which policies obey.",
+        f"reads, and an illegal one made it fail: {what}. Show the mask as a part named `mask` of "
+        "a Dict observation, which policies obey.",
         raised.step,
     )
 

@@ -15,19 +15,19 @@ OURS = frozenset({"algos", "cluster", "envs", "tune_jobs"})
 """The packages of this product."""
 
 
-def user_frame(error: BaseException) -> str | None:
+def user_frame(error: BaseException, installed: bool = True) -> str | None:
     """Return ``path:line`` of the innermost frame of an environment's own code, if there is one.
 
     Causes come first (``raise ... from error``): they were raised further inside. Gymnasium raises
     a TypeError of a constructor anew, without its frames; these are found in ``__context__``.
-    Code of the user's own comes before that of an installed environment.
+    Code of the user's own comes before that of ``installed`` packages.
     """
     frames = [
         (Path(frame.filename), frame.lineno)
         for link in _chain(error, set())
         for frame in reversed(traceback.extract_tb(link.__traceback__))
     ]
-    for belongs in (_is_users, _is_installed):
+    for belongs in (_is_users, _is_installed) if installed else (_is_users,):
         for path, line in frames:
             if path.is_file() and belongs(path):
                 return f"{path}:{line}"

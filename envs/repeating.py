@@ -32,7 +32,7 @@ def same_seed(make: Callable[[], gymnasium.Env[Any, Any]], deadline: float) -> l
     one, two = guarded("make", make), guarded("make", make)
     try:
         if one.spec is not None and one.spec.nondeterministic:
-            raise CutShortError("it is registered as nondeterministic")
+            raise CutShortError("the environment is registered as nondeterministic")
         return _lived_twice(one, two, deadline)
     finally:
         one.close()

@@ -394,7 +394,7 @@ def _random_player(space: gymnasium.Space[Any], seed: int) -> Act:
         count = len(first)
         if count not in batched:
             batched[count] = gymnasium.vector.utils.batch_space(space, count)
-            batched[count].seed(seed)
+            batched[count].seed(random.derived_seed(seed, "actions"))
         return batched[count].sample()
 
     return act
