@@ -18,9 +18,9 @@ OURS = frozenset({"algos", "cluster", "envs", "tune_jobs"})
 def user_frame(error: BaseException, installed: bool = True) -> str | None:
     """Return ``path:line`` of the innermost frame of an environment's own code, if there is one.
 
-    Causes come first (``raise ... from error``): they were raised further inside. Gymnasium raises
-    a TypeError of a constructor anew, without its frames; these are found in ``__context__``.
-    Code of the user's own comes before that of ``installed`` packages.
+    Causes come first (``raise ... from error``): they were raised further inside. So does what a
+    library was handling when it raised: Gymnasium raises a constructor's TypeError anew, without
+    its frames. Code of the user's own comes before that of ``installed`` packages.
     """
     frames = [
         (Path(frame.filename), frame.lineno)
@@ -41,11 +41,13 @@ def raised_by(error: BaseException, package: str) -> bool:
 
 
 def _chain(link: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
-    """Yield an error's causes, the first of them first, the error, and what it was raised in."""
+    """Yield an error and those behind it, the innermost first."""
     if link is None or id(link) in seen:
         return
     seen.add(id(link))
-    yield from _chain(link.__cause__, seen)
+    frames = traceback.extract_tb(link.__traceback__)
+    anew = bool(frames) and not _is_users(Path(frames[-1].filename))
+    yield from _chain(link.__cause__ or (link.__context__ if anew else None), seen)
     yield link
     yield from _chain(link.__context__, seen)
 
