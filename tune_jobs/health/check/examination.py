@@ -53,6 +53,8 @@ LAST = "overfit"
 """The longest probe, which is left out where another one has found a reason to stop."""
 ACTING = frozenset({"actions", "gradients", "overfit"})
 """Probes in which a policy acts, by no mask but its own."""
+STUCK = "does_not_return"
+"""The finding that a single call of the environment used up the time of a probe."""
 TOTAL = 95.0
 """Seconds that all probes may take together; the rest of two minutes is for starting up."""
 OVER, GRACE = 1.5, 5.0
@@ -129,6 +131,8 @@ _NO_TIME = f"the {TOTAL:.0f} s of a check were used up by what came before"
 def _pointless(name: str, findings: list[Finding]) -> str:
     """Why a probe is left out after these findings; empty if it is not."""
     for finding in findings:
+        if finding.symptom == STUCK:
+            return "calls of the environment take too long"
         if finding.symptom in BROKEN:
             return f"the environment is broken: {finding.symptom}"
         if finding.severity != "stop":
@@ -151,10 +155,18 @@ def _tried(probe: Probe, subject: Subject, seconds: float, most: float) -> tuple
         frame = user_frame(cut)
         at = f" in {frame}" if frame else ""
         spent = time.monotonic() - started
-        return (
-            Outcome(),
-            f"it took more than the {seconds:.0f} s it may and was cut off after {spent:.0f} s{at}",
+        why = (
+            f"it took more than the {seconds:.0f} s it may and was cut off after {spent:.0f} s{at}"
         )
+        outcome = Outcome()
+        if probe is rules:  # it looks at the clock between any two calls of the environment
+            outcome.find(
+                STUCK,
+                "warn",
+                f"a call of make, reset() or step() was cut off{at}: it had not returned "
+                f"{spent - seconds:.0f} s after the probe's time was up",
+            )
+        return outcome, why
     except Exception as error:
         return blamed(subject, error), f"{type(error).__name__}: {error}"
 

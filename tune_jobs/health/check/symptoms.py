@@ -62,6 +62,15 @@ SYMPTOMS: dict[str, Symptom] = {
         "gymnasium.make raised an exception: nothing else can be looked at.",
         ("an argument with a value that does not do", "a package or file that is not there"),
     ),
+    "does_not_return": Symptom(
+        "conformance",
+        "warn",
+        "Look for what the line that is named waits for, and give it a time limit.",
+        "A call of the environment does not return",
+        "Making, resetting or stepping the environment took so long that nothing else could be "
+        "looked at in the time of a check. Training waits as long at every such call.",
+        ("a server or simulator that does not answer", "a loop that does not end"),
+    ),
     "mask_unread": Symptom(
         "conformance",
         "stop",
