@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import time
-import traceback
 from collections.abc import Collection
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,6 +30,7 @@ from algos.models.base import MASK, PolicyModule, observation_columns
 from algos.rollout import Array, Rollout, episode_numbers, first_episodes
 from algos.watchdog import Watchdog
 from envs.batched import BatchedVectorEnv
+from envs.frames import user_frame
 from envs.validation import InputError
 
 TRAINING_SEED = 2**30
@@ -279,13 +279,11 @@ class ColumnRunner(EnvRunner, Checkpointable):
         try:
             return call(*args, **kwargs)
         except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)
-            own = [frame for frame in frames[1:] if "site-packages" not in frame.filename]
-            frame = (own or frames)[-1]
+            frame = user_frame(error)
             raise EnvironmentFault(
                 f"{self.env_id} failed in {call.__name__}() at step {self.steps} of runner "
-                f"{self.worker_index or 0}: {type(error).__name__}: {error} "
-                f"({frame.filename}:{frame.lineno} in {frame.name})"
+                f"{self.worker_index or 0}: {type(error).__name__}: {error}"
+                f"{f' ({frame})' if frame else ''}"
             ) from error
 
     def get_metrics(self) -> dict[str, Any]:

@@ -302,7 +302,12 @@ def parse(argv: list[str]) -> Callable[[Terminal], Any]:
         return lambda c: command(job, options.out, options.address, options.cpus, c)
     if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
         raise unknown_name("command", argv[0], COMMANDS)
-    chosen = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="rungwise", args=argv)
+    from tune_jobs.flags import split_pairs
+
+    rest, pairs = split_pairs(argv, ["env_kwargs"])
+    for name, value in pairs.get("env_kwargs", {}).items():
+        rest += [*([] if "--env-kwargs" in rest else ["--env-kwargs"]), name, value]
+    chosen = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="rungwise", args=rest)
     return chosen if callable(chosen) else _named(chosen)
 
 
@@ -337,7 +342,7 @@ def parse_job_command(command: str, argv: list[str]) -> tuple[Job, RunOptions]:
     The flags of a job depend on its algorithm and environment, so these are found out first: from
     the preset or file named, and from ``--env`` and ``--algo``.
     """
-    from tune_jobs.flags import job_flags, job_from_flags
+    from tune_jobs.flags import job_flags, job_from_flags, with_pairs
     from tune_jobs.loading import load_job, make_job, preset_names
 
     named = argv[0] if argv and not argv[0].startswith("-") else None
@@ -355,13 +360,13 @@ def parse_job_command(command: str, argv: list[str]) -> tuple[Job, RunOptions]:
                 "ending in .yaml, or --env."
             )
     flags = job_flags(job, env=env, algo=algo)
+    flags, rest = with_pairs(flags, argv[1:] if named else argv)
 
     flat = tyro.conf.arg(name="")
     fields = [("options", Annotated[RunOptions, flat]), ("job", Annotated[flags.type, flat])]
     call_type = make_dataclass("Call", fields, frozen=True)
     call_type.__doc__ = JOB_COMMANDS[command].__doc__
     default = call_type(RunOptions(), flags.default)
-    rest = argv[1:] if named else argv
     prog = f"rungwise {command} {named or '[PRESET or FILE.yaml]'}"
     call: Any = tyro.cli(call_type, default=default, args=rest, prog=prog)
     return job_from_flags(call.job), call.options

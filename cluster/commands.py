@@ -21,7 +21,7 @@ from envs.validation import InputError
 
 if TYPE_CHECKING:
     from tune_jobs.evaluating import Listener
-    from tune_jobs.events import EvaluationRow, FindingRow
+    from tune_jobs.events import EvaluationRow, FindingRow, Row
     from tune_jobs.job import Job
     from tune_jobs.outcome import Outcome
 

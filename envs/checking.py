@@ -8,45 +8,46 @@ differ under the same seed, exceptions in the middle of a run. It needs no algor
 from __future__ import annotations
 
 import dataclasses
-import site
-import sysconfig
 import time
-import traceback
-import warnings
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import gymnasium
 import numpy as np
-from gymnasium.utils.env_checker import check_env, data_equivalence
+
+from envs.formal import gymnasium_check
+from envs.guarding import (
+    BrokenError,
+    CutShortError,
+    Violation,
+    guarded,
+    reset_env,
+    take_step,
+)
+from envs.masks import FORMS, READ, Form, Mask, is_legal, offered_mask, sample_legal
+from envs.random import derived_seed
+from envs.repeating import same_seed
+
+Make: TypeAlias = Callable[[], gymnasium.Env[Any, Any]]
+
+UNREAD = "mask_unread"
+"""The rule that a mask should be in a form that policies read."""
+ILLEGAL = 20
+"""Illegal actions that are tried."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Violation:
-    """One broken rule."""
+class Conformance:
+    """Which rules are broken, and which there was no time for."""
 
-    rule: str
-    """Its name."""
-    sentence: str
-    """What was expected, what came, and what to do."""
-    step: int | None = None
-    """The step of the check at which it showed, from 1; None outside of steps."""
-
-
-class _BrokenError(Exception):
-    """Carries a violation out of the depth of a check."""
-
-    def __init__(self, violation: Violation) -> None:
-        super().__init__(violation.sentence)
-        self.violation = violation
+    violations: list[Violation]
+    """At most one of each rule, Gymnasium's findings first."""
+    cut_short: dict[str, str]
+    """Rule -> why it was not judged."""
 
 
 def conformance(
-    make: Callable[[], gymnasium.Env[Any, Any]],
-    episodes: int = 200,
-    max_steps: int = 20_000,
-    seconds: float = 60.0,
+    make: Make, episodes: int = 200, max_steps: int = 20_000, seconds: float = 60.0
 ) -> list[Violation]:
     """Check an environment; an empty list is a pass.
 
@@ -59,150 +60,144 @@ def conformance(
     Returns:
         At most one violation of each rule, Gymnasium's findings first.
     """
+    return examine(make, episodes, max_steps, seconds).violations
+
+
+def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Conformance:
+    """Check an environment as :func:`conformance` does, and say what there was no time for."""
     found: list[Violation] = []
-    for check in (_gymnasium_check, _same_seed):
-        found += _caught(lambda check=check: check(make))
-    found += play(make, episodes, max_steps, seconds)
-    return list({violation.rule: violation for violation in reversed(found)}.values())[::-1]
+    cut: dict[str, str] = {}
+    started = time.monotonic()
+    for rule, check, share in (
+        ("gymnasium_check", gymnasium_check, 0.4),
+        ("same_seed", same_seed, 0.7),
+    ):
+        try:
+            deadline = started + share * seconds
+            found += _caught(lambda check=check, deadline=deadline: check(make, deadline))
+        except CutShortError as why:
+            cut[rule] = str(why)
+    left = max(started + seconds - time.monotonic(), 0.0)
+    found += play(make, episodes, max_steps, left, frozenset(FORMS))
+    return Conformance(list({v.rule: v for v in reversed(found)}.values())[::-1], cut)
 
 
 def play(
-    make: Callable[[], gymnasium.Env[Any, Any]], episodes: int, max_steps: int, seconds: float
+    make: Make, episodes: int, max_steps: int, seconds: float, forms: frozenset[Form] = READ
 ) -> list[Violation]:
     """Play random episodes; the first thing that is wrong with them, if anything is.
 
-    The part of :func:`conformance` that no training can do without.
+    The part of :func:`conformance` that no training can do without. Actions are legal by masks of
+    these forms; by default those that a policy reads.
     """
     deadline = time.monotonic() + seconds
-    return _caught(lambda: _random_episodes(make, episodes, max_steps, deadline))
+    return _caught(lambda: _random_episodes(make, episodes, max_steps, deadline, forms))
 
 
-def _caught(check: Callable[[], None]) -> list[Violation]:
+def _caught(check: Callable[[], list[Violation] | None]) -> list[Violation]:
     try:
-        check()
-    except _BrokenError as broken:
+        return check() or []
+    except BrokenError as broken:
         return [broken.violation]
-    return []
 
 
-def _gymnasium_check(make: Callable[[], gymnasium.Env[Any, Any]]) -> None:
-    env = _guarded("make", make)
+def _random_episodes(
+    make: Make, episodes: int, max_steps: int, deadline: float, forms: frozenset[Form]
+) -> None:
+    env = guarded("make", make)
+    env.action_space.seed(derived_seed(0, "actions"))
+    step = 0
     try:
-        with warnings.catch_warnings():
-            # Gymnasium warns about style (unbounded boxes); only its errors are violations.
-            warnings.simplefilter("ignore")
-            check_env(env.unwrapped, skip_render_check=True, skip_close_check=True)
-    except Exception as error:
-        own = _users_frame(error)
-        if not isinstance(error, AssertionError) and own is not None:
-            raise _BrokenError(_raised("reset() or step()", error, None)) from error
-        reason = str(error).strip() or type(error).__name__
-        sentence = f"Gymnasium's check_env expects otherwise: {reason}"
-        raise _BrokenError(Violation("gymnasium_check", sentence)) from error
+        for episode in range(episodes):
+            observation, info = reset_env(env, episode, step or None)
+            _check_observation(env, observation, "reset()", step or None)
+            done = False
+            while not done:
+                if step >= max_steps or time.monotonic() > deadline:
+                    return
+                step += 1
+                every = offered_mask(env, observation, info)
+                mask = every if every and every.form in forms else None
+                action = sample_legal(env.action_space, mask and mask.legal)
+                observation, reward, terminated, truncated, info = take_masked(
+                    env, action, step, every
+                )
+                _check_reward(reward, step)
+                _check_observation(env, observation, "step()", step)
+                done = terminated or truncated
     finally:
         env.close()
 
 
-def _same_seed(make: Callable[[], gymnasium.Env[Any, Any]]) -> None:
-    """Two environments with the same seed and actions must live the same episode."""
-    one, two = _guarded("make", make), _guarded("make", make)
-    first, again = _reset(one, seed=7), _reset(two, seed=7)
-    one.action_space.seed(7)
-    for step in range(1, 51):
-        if not data_equivalence(first, again):
-            raise _BrokenError(
-                Violation(
-                    "same_seed",
-                    "Expected the same episode twice from seed 7 and the same actions, but the "
-                    f"observations differ at step {step - 1}: draw every random number from "
-                    "self.np_random after super().reset(seed=seed).",
-                    step - 1,
-                )
-            )
-        action = one.action_space.sample()
-        left, right = _step(one, action, step), _step(two, action, step)
-        if left[1:4] != right[1:4]:
-            raise _BrokenError(
-                Violation(
-                    "same_seed",
-                    f"Expected the same reward and ends twice from seed 7, but got {left[1:4]} and "
-                    f"{right[1:4]} at step {step}: draw every random number from self.np_random.",
-                    step,
-                )
-            )
-        first, again = left[0], right[0]
-        if left[2] or left[3]:
-            break
-    one.close()
-    two.close()
+def try_illegal(make: Make, seconds: float) -> Violation | None:
+    """Take actions that are illegal by a mask that no policy reads.
+
+    Every other action is legal, so that the episodes go somewhere.
+
+    Returns:
+        What such an action led to, if one made the environment raise.
+    """
+    deadline = time.monotonic() + seconds
+    found = _caught(lambda: _illegal_actions(make, deadline))
+    return found[0] if found and found[0].rule == UNREAD else None
 
 
-def _random_episodes(
-    make: Callable[[], gymnasium.Env[Any, Any]], episodes: int, max_steps: int, deadline: float
-) -> None:
-    env = _guarded("make", make)
-    env.action_space.seed(0)
-    step = 0
-    for episode in range(episodes):
-        _check_observation(env, _reset(env, episode, step or None), "reset()", step or None)
-        done = False
-        while not done:
-            if step >= max_steps or time.monotonic() > deadline:
-                return
-            step += 1
-            observation, reward, terminated, truncated, _ = _step(
-                env, env.action_space.sample(), step
-            )
-            _check_reward(reward, step)
-            _check_observation(env, observation, "step()", step)
-            done = terminated or truncated
-    env.close()
+def _illegal_actions(make: Make, deadline: float) -> None:
+    env = guarded("make", make)
+    env.action_space.seed(derived_seed(1, "actions"))
+    step = tried = 0
+    try:
+        while tried < ILLEGAL:
+            (observation, info), done = reset_env(env, step), False
+            while not done:
+                mask = offered_mask(env, observation, info)
+                if mask is None or mask.form in READ or time.monotonic() > deadline:
+                    return
+                step += 1
+                forbidden = 1 - mask.legal
+                illegal = step % 2 == 1 and bool(forbidden.any())
+                action = sample_legal(env.action_space, forbidden if illegal else mask.legal)
+                observation, _, terminated, truncated, info = take_masked(env, action, step, mask)
+                tried, done = tried + illegal, terminated or truncated
+    finally:
+        env.close()
 
 
-def _reset(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) -> Any:
-    result: Any = _guarded("reset()", lambda: env.reset(seed=seed), step)
-    if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 2:
-        raise _BrokenError(
-            Violation(
-                "reset_returns",
-                f"Expected reset() to return (observation, info), but got {_shape(result)}: end "
-                "reset() with `return observation, {}`.",
-                step,
-            )
-        )
-    return cast("tuple[Any, ...]", result)[0]
+def take_masked(env: gymnasium.Env[Any, Any], action: Any, step: int, mask: Mask | None) -> Any:
+    """Step; where that raises, say so if the action was illegal by a mask that no policy reads.
+
+    Raises:
+        BrokenError: it raised.
+    """
+    try:
+        return take_step(env, action, step)
+    except BrokenError as broken:
+        raises = broken.violation.rule == "raises"
+        if (
+            not raises
+            or mask is None
+            or mask.form in READ
+            or is_legal(env.action_space, mask.legal, action)
+        ):
+            raise
+        raise BrokenError(_unread(mask.form, broken.violation)) from broken
 
 
-def _step(env: gymnasium.Env[Any, Any], action: Any, step: int) -> tuple[Any, ...]:
-    result: Any = _guarded("step()", lambda: env.step(action), step)
-    if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 5:
-        raise _BrokenError(
-            Violation(
-                "step_returns",
-                "Expected step() to return (observation, reward, terminated, truncated, info), but "
-                f"got {_shape(result)}: split an old `done` into terminated (the task ended) and "
-                "truncated (time ran out).",
-                step,
-            )
-        )
-    values = cast("tuple[Any, ...]", result)
-    for name, flag in (("terminated", values[2]), ("truncated", values[3])):
-        if not isinstance(flag, bool | np.bool_):
-            raise _BrokenError(
-                Violation(
-                    "flags_are_bool",
-                    f"Expected {name} to be true or false, but step {step} gave {flag!r} "
-                    f"({type(flag).__name__}): return bool({name}).",
-                    step,
-                )
-            )
-    return values
+def _unread(form: Form, raised: Violation) -> Violation:
+    what = raised.sentence.partition("but ")[2].partition(": mend")[0]
+    return Violation(
+        UNREAD,
+        f"The environment says which actions are legal by {FORMS[form]}, which no policy here "
+        f"reads, and an illegal one made it fail: {what}. Show the mask as a part named `mask` of "
+        "a Dict observation, which policies obey.",
+        raised.step,
+    )
 
 
 def _check_reward(reward: Any, step: int) -> None:
     number = isinstance(reward, int | float | np.integer | np.floating)
     if not number or not np.isfinite(reward):
-        raise _BrokenError(
+        raise BrokenError(
             Violation(
                 "reward_finite",
                 f"Expected a finite number as the reward, but step {step} gave {reward!r} "
@@ -219,7 +214,7 @@ def _check_observation(
     where = source if step is None else f"{source} at step {step}"
     for name, part in _leaves(observation):
         if np.issubdtype(part.dtype, np.floating) and not np.isfinite(part).all():
-            raise _BrokenError(
+            raise BrokenError(
                 Violation(
                     "observation_finite",
                     f"Expected finite observations, but {where} gave NaN or infinity in {name}: "
@@ -228,7 +223,7 @@ def _check_observation(
                 )
             )
     if observation not in env.observation_space:
-        raise _BrokenError(
+        raise BrokenError(
             Violation(
                 "observation_in_space",
                 f"Expected an observation inside {env.observation_space}, but {where} gave "
@@ -266,40 +261,3 @@ def _leaves(observation: Any, name: str = "the observation") -> list[tuple[str, 
         return [leaf for place, part in enumerate(parts) for leaf in _leaves(part, f"part {place}")]
     is_number = isinstance(observation, np.ndarray | np.generic | float | int)
     return [(name, np.asarray(observation))] if is_number else []
-
-
-def _shape(result: Any) -> str:
-    """What came back instead of the tuple expected."""
-    if isinstance(result, tuple):
-        return f"{len(cast('tuple[Any, ...]', result))} values"
-    return f"a single {type(result).__name__}"
-
-
-def _guarded(source: str, call: Callable[[], Any], step: int | None = None) -> Any:
-    try:
-        return call()
-    except Exception as error:
-        raise _BrokenError(_raised(source, error, step)) from error
-
-
-def _raised(source: str, error: Exception, step: int | None) -> Violation:
-    frame = _users_frame(error)
-    place = f" ({frame})" if frame else ""
-    when = f" at step {step}" if step else ""
-    return Violation(
-        "raises",
-        f"Expected no exception, but {source} raised {type(error).__name__}: {error}{when}{place}: "
-        "mend that line; a legal action must never raise.",
-        step,
-    )
-
-
-def _users_frame(error: BaseException) -> str | None:
-    """The innermost frame, as path:line, in a file that belongs to no library and not to us."""
-    libraries = [*site.getsitepackages(), *sysconfig.get_paths().values()]
-    ours = Path(__file__)
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        inside = any(Path(frame.filename).is_relative_to(place) for place in libraries)
-        if not inside and Path(frame.filename) != ours and not frame.filename.startswith("<"):
-            return f"{frame.filename}:{frame.lineno}"
-    return None

@@ -9,6 +9,7 @@ generators", OOPSLA 2014), whose output function passes BigCrush.
 from __future__ import annotations
 
 import math
+import zlib
 from statistics import NormalDist
 
 import numpy as np
@@ -34,6 +35,16 @@ def seeded(seeds: Keys) -> Keys:
     """The keys [B] of single environments with these seeds [B] (unsigned whole numbers)."""
     with np.errstate(over="ignore"):
         return _mix(_mix(seeds) ^ _FOLD)
+
+
+def derived_seed(seed: int, purpose: str) -> int:
+    """Return a seed for one purpose whose random numbers are independent of those of ``seed``.
+
+    Gymnasium seeds environments and spaces alike: an action space that has the environment's own
+    seed draws the numbers that the environment draws, and on a bandit each action meets its luck.
+    """
+    words = np.random.SeedSequence([seed, zlib.crc32(purpose.encode())])
+    return int(words.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def fold(key: Keys, data: int | Ints) -> Keys:

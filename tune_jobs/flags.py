@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ import yaml
 import algos
 import envs
 from envs.making import make_params
+from envs.validation import InputError
 from tune_jobs.job import Job
 from tune_jobs.loading import dump_job, env_id, make_job
 
@@ -57,6 +59,51 @@ def job_flags(job: Job, *, env: str | None = None, algo: str | None = None) -> F
     cls = dataclasses.make_dataclass("Job", [(name, types[name]) for name in values], frozen=True)
     cls.__doc__ = _field_docs(Job)
     return Flags(cls, cls(**values))
+
+
+def with_pairs(flags: Flags, argv: Sequence[str]) -> tuple[Flags, list[str]]:
+    """Flags whose name-value pairs are changed as the arguments say, and the arguments left.
+
+    Raises:
+        InputError: a name without a value.
+    """
+    types = typing.get_type_hints(flags.type, include_extras=True)
+    names = [name for name in PAIRS if not dataclasses.is_dataclass(types[name])]
+    rest, pairs = split_pairs(argv, names)
+    changed = {name: getattr(flags.default, name) | given for name, given in pairs.items()}
+    return dataclasses.replace(flags, default=dataclasses.replace(flags.default, **changed)), rest
+
+
+def split_pairs(
+    argv: Sequence[str], fields: Sequence[str]
+) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Arguments without the name-value pairs of these fields, and the pairs of those given.
+
+    Both ``--env-kwargs.size 3`` and ``--env-kwargs size 3 goal left`` are understood: a field whose
+    names are known is written the first way, so one that takes any names may be, too.
+
+    Raises:
+        InputError: a name without a value.
+    """
+    flags = {f"--{name.replace('_', '-')}": name for name in fields}
+    rest, kept, pairs = list(argv), list[str](), dict[str, dict[str, str]]()
+    while rest:
+        given = rest.pop(0)
+        spelt, equals, value = given.partition("=")
+        flag, _, name = spelt.replace("_", "-").partition(".")
+        if flag not in flags or (equals and not name):
+            kept.append(given)
+            continue
+        if name:
+            words = [name.replace("-", "_"), *([value] if equals else rest[:1])]
+            rest = rest if equals else rest[1:]
+        else:
+            count = next((i for i, word in enumerate(rest) if word.startswith("--")), len(rest))
+            words, rest = rest[:count], rest[count:]
+        if not words or len(words) % 2:
+            raise InputError(f"{flag} needs names and values, but it got {' '.join(words)!r}.")
+        pairs.setdefault(flags[flag], {}).update(zip(words[::2], words[1::2], strict=True))
+    return kept, pairs
 
 
 def job_from_flags(flags: Any) -> Job:

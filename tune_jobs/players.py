@@ -158,13 +158,12 @@ def random_player(space: gymnasium.Space[Any], seed: int) -> Act:
     """Draw every action uniformly from a space."""
     batched: dict[int, gymnasium.Space[Any]] = {}
     # Not the seed itself: a space and an environment that are seeded alike draw the same numbers.
-    own = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
 
     def act(state: Any, observations: Any, keys: Any) -> Any:
         count = len(_first(observations))
         if count not in batched:
             batched[count] = gymnasium.vector.utils.batch_space(space, count)
-            batched[count].seed(own)
+            batched[count].seed(random.derived_seed(seed, "actions"))
         return batched[count].sample()
 
     return act

@@ -1,13 +1,14 @@
 # pyright: basic
 """The conformance check: planted faults are found, named and placed; sound worlds pass."""
 
+import time
 from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
 
-from envs.checking import conformance
+from envs.checking import conformance, examine, play, try_illegal
 
 
 class Sound(gymnasium.Env):
@@ -141,3 +142,144 @@ def test_a_check_ends_in_bounded_time():
 
     assert conformance(Endless, max_steps=500) == []
     assert conformance(Endless, seconds=0.2) == []
+
+
+class Token:
+    """Equal to itself only."""
+
+
+class Informal(Sound):
+    def step(self, action):
+        return *super().step(action)[:4], {"took": time.perf_counter(), "token": Token()}
+
+
+def test_info_that_differs_is_a_note_and_nothing_else():
+    (found,) = conformance(Informal)
+    assert (found.rule, found.severity) == ("info_differs", "note")
+    assert "'took', 'token'" in found.sentence
+
+
+class Chained(Sound):
+    def step(self, action):
+        try:
+            return {}["aisle"]  # the innermost line
+        except KeyError as error:
+            raise RuntimeError("no way") from error
+
+
+class Unbuilt(Sound):
+    def __init__(self):
+        sum(None)  # pyright: ignore  # in the constructor
+
+
+@pytest.mark.parametrize(
+    ("env", "rule", "mark"),
+    [(Chained, "raises", "the innermost line"), (Unbuilt, "cannot_be_made", "in the constructor")],
+)
+def test_the_innermost_line_of_the_users_own_is_named(env, rule, mark):
+    gymnasium.register("Innermost-v0", env)
+    (found,) = conformance(lambda: gymnasium.make("Innermost-v0"), episodes=1)
+    del gymnasium.registry["Innermost-v0"]
+    source = Path(__file__).read_text().splitlines()
+    line = 1 + next(i for i, text in enumerate(source) if f"# {mark}" in text)
+    assert found.rule == rule
+    assert f"{__file__}:{line}" in found.sentence
+
+
+class NumpyFlags(Sound):
+    def step(self, action):
+        observation, reward, terminated, _, info = super().step(action)
+        return observation, reward, np.bool_(terminated), np.bool_(False), info
+
+
+class UnseededAnswer(Sound):
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return np.zeros(2, np.float32), {}
+
+
+def test_numpy_flags_pass_and_gymnasiums_own_findings_are_warnings():
+    assert conformance(NumpyFlags) == []
+    (found,) = [v for v in conformance(UnseededAnswer) if v.rule == "gymnasium_check"]
+    assert found.severity == "warn"
+
+
+class Aisles(Sound):
+    """Every other action is closed, by turns; to take one raises."""
+
+    action_space = gymnasium.spaces.Discrete(4)
+
+    def legal(self):
+        return (np.arange(4) % 2 == self.time % 2).astype(np.int8)
+
+    def step(self, action):
+        if not self.legal()[action]:
+            raise LookupError("closed")
+        return super().step(action)
+
+
+class InfoMask(Aisles):
+    def reset(self, *, seed=None, options=None):
+        observation, _ = super().reset(seed=seed)
+        return observation, {"action_mask": self.legal()}
+
+    def step(self, action):
+        return *super().step(action)[:4], {"action_mask": self.legal()}
+
+
+class MethodMask(Aisles):
+    def action_masks(self):
+        return self.legal().astype(bool)
+
+
+def part_mask(name):
+    class PartMask(Aisles):
+        observation_space = gymnasium.spaces.Dict(
+            {"seen": Sound.observation_space, name: gymnasium.spaces.MultiBinary(4)}
+        )
+
+        def look(self):
+            return {"seen": super().look(), name: self.legal()}
+
+    return PartMask
+
+
+@pytest.mark.parametrize("env", [InfoMask, MethodMask, part_mask("action_mask")])
+def test_a_mask_in_another_form_is_obeyed_and_named(env):
+    assert conformance(env) == []
+    (found,) = play(env, 5, 100, 5.0)
+    assert found.rule == "mask_unread"
+    assert "LookupError: closed" in found.sentence
+    assert "named `mask`" in found.sentence
+    assert try_illegal(env, 5.0) is not None
+
+
+def test_a_mask_that_policies_read_is_obeyed():
+    env = part_mask("mask")
+    assert conformance(env) == []
+    assert play(env, 5, 100, 5.0) == []
+
+
+def test_illegal_actions_that_do_not_raise_are_no_fault():
+    class Tolerant(InfoMask):
+        def legal(self):
+            return np.array([1, 1, 1, 1 - self.time % 2], np.int8)
+
+        def step(self, action):
+            self.time -= 1
+            return super().step(0)
+
+    assert try_illegal(Tolerant, 0.2) is None
+
+
+def test_a_slow_environment_is_checked_in_the_time_there_is():
+    class Slow(Sound):
+        def step(self, action):
+            time.sleep(0.05)
+            return super().step(action)
+
+    started = time.monotonic()
+    found = examine(Slow, 200, 20_000, 0.1)
+    assert time.monotonic() - started < 2
+    assert found.violations == []
+    assert "calls of reset() and step() took" in found.cut_short["gymnasium_check"]

@@ -3,6 +3,8 @@
 
 import numpy as np
 import pytest
+from gymnasium import spaces
+from gymnasium.utils import seeding
 
 from envs import random
 
@@ -85,3 +87,14 @@ def test_the_low_discrepancy_sequence_is_the_golden_ratio_in_one_dimension():
     expected = (0.5 + golden * np.arange(1, 6)) % 1
     np.testing.assert_allclose(random.low_discrepancy(5, 1)[:, 0], expected)
     np.testing.assert_allclose(random.low_discrepancy(2, 1, skip=3)[:, 0], expected[3:])
+
+
+def test_actions_do_not_draw_the_numbers_of_an_environment_of_the_same_seed():
+    def drawn(seed):
+        space = spaces.Discrete(3, seed=seed)
+        return np.array([space.sample() for _ in range(300)])
+
+    hidden = seeding.np_random(5)[0].integers(3, size=300)
+    assert np.array_equal(drawn(5), hidden)  # what makes a seed of their own necessary
+    assert abs(np.mean(drawn(random.derived_seed(5, "actions")) == hidden) - 1 / 3) < 0.1
+    assert random.derived_seed(5, "actions") != random.derived_seed(5, "rules")

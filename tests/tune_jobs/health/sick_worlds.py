@@ -1,6 +1,8 @@
 # pyright: basic
 """Environments with one fault each, and a healthy one to compare them with."""
 
+import time
+
 import gymnasium
 import numpy as np
 from gymnasium import spaces
@@ -116,6 +118,61 @@ class Late(Targets):
         return super().paid(action)
 
 
+class Bandit(Targets):
+    """Healthy: one step, three arms, of which a hidden one pays."""
+
+    observation_space = spaces.Box(0, 1, (1,), np.float32)
+    action_space = spaces.Discrete(3)
+    length = 1
+
+    def paid(self, action):
+        return float(action == self.arm)
+
+    def _seen(self):
+        self.arm = int(self.np_random.integers(3))
+        return np.zeros(1, np.float32)
+
+
+class Informal(Targets):
+    """Healthy: says how long steps took."""
+
+    def step(self, action):
+        return *super().step(action)[:4], {"took": time.perf_counter()}
+
+
+class Closed(Targets):
+    """Raises where an action is illegal by a mask that no policy reads."""
+
+    action_space = spaces.Discrete(3)
+
+    def step(self, action):
+        if not self.action_masks()[action]:
+            raise LookupError("closed")
+        return super().step(action)
+
+    def action_masks(self):
+        return np.arange(3) != self.steps % 3
+
+
+class Waiting(Targets):
+    """Waits for a server in its third step."""
+
+    def paid(self, action):
+        if self.steps == 3:
+            time.sleep(600)
+        return super().paid(action)
+
+
+class Screen(Targets):
+    """Healthy: shows the bit as a picture."""
+
+    observation_space = spaces.Box(0, 255, (210, 160, 3), np.uint8)
+
+    def _seen(self):
+        super()._seen()
+        return np.full((210, 160, 3), 255 * self.bit, np.uint8)
+
+
 class Proverbs(Targets):
     """Shows text, which no policy here can read."""
 
@@ -192,6 +249,11 @@ for _world in (
     Broke,
     Always,
     Late,
+    Bandit,
+    Informal,
+    Closed,
+    Waiting,
+    Screen,
     Proverbs,
     Noisy,
     Masked,

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from algos.models.base import MASK
+from envs.masks import fits, is_legal, sample_legal
+from envs.random import derived_seed
 
 Array = np.ndarray[Any, Any]
 Scale: TypeAlias = tuple[Array, Array]
@@ -27,18 +29,17 @@ class Actor:
     """Draws legal actions and keeps to each for a while."""
 
     def __init__(self, space: Any, seed: int) -> None:
-        self.space = copy.deepcopy(space)
-        self.space.seed(seed)
+        self.space = seeded_space(space, seed)
         self.hold, self.left = HOLDS[seed % len(HOLDS)], 0
         self.action: Any = None
 
     def act(self, columns: Mapping[str, Array]) -> Any:
         """The next action, legal by these observation columns."""
-        mask = columns.get(MASK)
-        if self.left and (mask is None or mask[choice_of(self.space, self.action)]):
+        mask = mask_of(self.space, columns)
+        if self.left and (mask is None or is_legal(self.space, mask, self.action)):
             self.left -= 1
             return self.action
-        self.action, self.left = sampled(self.space, mask), self.hold - 1
+        self.action, self.left = sample_legal(self.space, mask), self.hold - 1
         return self.action
 
 
@@ -50,34 +51,36 @@ class Rule:
     """
 
     def __init__(self, space: Any, seed: int, scale: Scale) -> None:
-        self.space = copy.deepcopy(space)
-        self.space.seed(seed)
+        self.space = seeded_space(space, seed)
         self.candidates = [self.space.sample() for _ in range(CANDIDATES)]
         self.mean, std = scale
-        rng, size = np.random.default_rng(seed), len(std)
+        rng, size = np.random.default_rng(derived_seed(seed, "rules")), len(std)
         self.weights = rng.normal(size=(CANDIDATES, size)) / (std * np.sqrt(size))
         self.phases = rng.uniform(0, 2 * np.pi, CANDIDATES)
 
     def act(self, columns: Mapping[str, Array]) -> Any:
         """What the rule says, among the legal candidates."""
-        mask = columns.get(MASK)
+        mask = mask_of(self.space, columns)
         scores = np.sin(self.weights @ (vector(columns) - self.mean) + self.phases)
         for place in np.argsort(-scores):
             action = self.candidates[place]
-            if mask is None or mask[choice_of(self.space, action)]:
+            if mask is None or is_legal(self.space, mask, action):
                 return action
-        return sampled(self.space, mask)
+        return sample_legal(self.space, mask)
 
 
 class Constant:
-    """Does the same in every step."""
+    """Does the same in every step in which it is legal."""
 
-    def __init__(self, action: Any) -> None:
-        self.action = action
+    def __init__(self, space: Any, action: Any) -> None:
+        self.space, self.action = seeded_space(space, 0), action
 
     def act(self, columns: Mapping[str, Array]) -> Any:
-        """The action."""
-        return self.action
+        """The action, or a random one where it is illegal."""
+        mask = mask_of(self.space, columns)
+        if mask is None or is_legal(self.space, mask, self.action):
+            return self.action
+        return sample_legal(self.space, mask)
 
 
 def vector(columns: Mapping[str, Array]) -> Array:
@@ -85,21 +88,17 @@ def vector(columns: Mapping[str, Array]) -> Array:
     return np.concatenate([np.reshape(c, -1) for name, c in columns.items() if name != MASK])
 
 
-def choice_of(space: Any, action: Any) -> int:
-    """The place in the mask of an action's choice."""
-    named = isinstance(action, Mapping)
-    chosen, choices = (action["choice"], space["choice"]) if named else (action, space)
-    return int(chosen) - int(choices.start)
+def mask_of(space: Any, columns: Mapping[str, Array]) -> Array | None:
+    """The mask among the columns of one copy, if there is one for such actions."""
+    mask = columns.get(MASK)
+    return mask if mask is not None and fits(space, mask) else None
 
 
-def sampled(space: Any, mask: Array | None) -> Any:
-    """A random action; the mask says which choices are legal."""
-    if mask is None:
-        return space.sample()
-    legal = np.asarray(mask).astype(np.int8)
-    if hasattr(space, "spaces"):
-        return space.sample(mask={name: legal if name == "choice" else None for name in space})
-    return space.sample(mask=legal)
+def seeded_space(space: Any, seed: int) -> Any:
+    """A copy of an action space that draws from a stream of its own (``derived_seed``)."""
+    own = copy.deepcopy(space)
+    own.seed(derived_seed(seed, "actions"))
+    return own
 
 
 def stacked(actions: Iterable[Any]) -> Any:

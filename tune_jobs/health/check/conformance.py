@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
-from envs.checking import conformance
+from envs.checking import examine
+from envs.masks import FORMS
 from tune_jobs.health.check.outcome import Outcome
 from tune_jobs.health.check.playing import Episode, Plan, play
 from tune_jobs.health.check.subject import Subject
 
+EPISODES, STEPS = 200, 20_000
+"""How much random play looks for broken rules at most."""
 SEEDS = 8
 """Starts from which episodes are lived through twice."""
+BROKEN = frozenset({"cannot_be_made", "raises", "reset_returns", "step_returns"})
+"""Violations after which nothing else can be tried."""
 
 
 def rules(subject: Subject, seconds: float) -> Outcome:
     """Gymnasium's own checker, then random episodes (``envs.checking``)."""
     outcome = Outcome()
-    violations = conformance(subject.make, seconds=seconds)
-    outcome.figures["violations"] = len(violations)
-    for violation in violations:
-        outcome.find(violation.rule, "stop", violation.sentence, violation.step or 0)
+    found = examine(subject.make, EPISODES, STEPS, seconds)
+    outcome.figures["violations"] = sum(v.severity != "note" for v in found.violations)
+    outcome.not_judged = dict(found.cut_short)
+    for violation in found.violations:
+        outcome.find(violation.rule, violation.severity, violation.sentence, violation.step or 0)
+    if not any(violation.rule in BROKEN for violation in found.violations):
+        _mask(subject, outcome)
     return outcome
+
+
+def _mask(subject: Subject, outcome: Outcome) -> None:
+    """What a mask that no policy reads means for training."""
+    form, raised = subject.unread_mask, subject.illegal_raises
+    if raised is not None:
+        outcome.find(raised.rule, "stop", raised.sentence, raised.step or 0)
+    elif form is not None:
+        outcome.find(
+            "mask_unread",
+            "note",
+            f"the environment says which actions are legal by {FORMS[form]}, which no policy here "
+            "reads; it takes illegal actions without raising, so that training is possible",
+        )
 
 
 def determinism(subject: Subject, seconds: float) -> Outcome:
     """Whole episodes twice from the same seeds with the same actions: they must be the same."""
     outcome = Outcome()
+    if subject.nondeterministic:
+        outcome.not_judged["same_seed"] = "the environment is registered as nondeterministic"
+        return outcome
     plans = [Plan(seed, seed) for seed in range(SEEDS)]
     first = play(subject, plans, seconds / 2)
     second = play(subject, plans[: len(first)], seconds)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
 
 from algos.runner import EnvironmentFault
+from envs.checking import UNREAD
+from envs.frames import user_frame
+from envs.guarding import BrokenError
 from envs.validation import InputError
-from tune_jobs.health.check.conformance import determinism, rules
+from tune_jobs.health.check.conformance import BROKEN, determinism, rules
 from tune_jobs.health.check.crediting import credit
 from tune_jobs.health.check.dependence import dependence
 from tune_jobs.health.check.gradients import gradients
 from tune_jobs.health.check.headroom import headroom
+from tune_jobs.health.check.limits import TimeUpError, time_limit
 from tune_jobs.health.check.outcome import Outcome
 from tune_jobs.health.check.overfitting import overfit
 from tune_jobs.health.check.passing import actions
@@ -49,10 +51,14 @@ PROBES: dict[str, tuple[Probe, float, str]] = {
 
 LAST = "overfit"
 """The longest probe, which is left out where another one has found a reason to stop."""
-BROKEN = frozenset({"raises", "reset_returns", "step_returns"})
-"""Violations after which nothing else can be tried."""
-LIBRARIES = ("site-packages", "dist-packages")
-"""Where other people's code lies."""
+ACTING = frozenset({"actions", "gradients", "overfit"})
+"""Probes in which a policy acts, by no mask but its own."""
+STUCK = "does_not_return"
+"""The finding that a single call of the environment used up the time of a probe."""
+TOTAL = 95.0
+"""Seconds that all probes may take together; the rest of two minutes is for starting up."""
+OVER, GRACE = 1.5, 5.0
+"""A probe is cut off at this multiple of its seconds, and so many seconds later."""
 
 
 def examine(
@@ -80,34 +86,28 @@ def _examined(
     findings: list[Finding] = []
     judged, figures = list[str](), dict[str, Any]()
     not_judged: dict[str, str] = {}
+    deadline = time.monotonic() + TOTAL
     for name, (probe, seconds, question) in PROBES.items():
         if only and name not in only:
             continue
-        if broken := next((f for f in findings if f.symptom in BROKEN), None):
-            not_judged[name] = f"the environment is broken: {broken.symptom}"
+        left = deadline - time.monotonic()
+        if why := _pointless(name, findings) or ("" if left > 0 else _NO_TIME):
+            not_judged[name] = why
             continue
-        stop = next((f for f in findings if f.severity == "stop"), None)
-        if stop and name == LAST:
-            not_judged[name] = f"there is no point in training before {stop.symptom} is mended"
-            continue
+        may = min(seconds * share, left)
         if tell:
-            tell(question, seconds * share)
+            tell(question, may)
         started = time.monotonic()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Gymnasium's, about style
-                outcome = probe(subject, seconds * share)
-        except Exception as error:  # a probe's own failure must not hide what the others found
-            not_judged[name] = f"{type(error).__name__}: {error}"
-            outcome = blamed(subject, error)
+        outcome, failed = _tried(probe, subject, may, min(OVER * may + GRACE, left))
+        spent = time.monotonic() - started
+        if failed:  # a probe's own failure must not hide what the others found
+            not_judged[name] = failed
         else:
             judged.append(name)
             figures[name] = _plain(outcome.figures)
-            figures[name]["seconds"] = round(time.monotonic() - started, 2)
-        known = {finding.symptom for finding in findings}
-        findings += [finding for finding in outcome.findings if finding.symptom not in known]
+            figures[name]["seconds"] = round(spent, 2)
+        findings = _merged(findings, outcome.findings)
         not_judged |= outcome.not_judged
-    findings.sort(key=lambda finding: -SEVERITIES.index(finding.severity))
     return {
         "env": subject.env,
         "algo": subject.algo,
@@ -116,6 +116,59 @@ def _examined(
         "not_judged": not_judged,
         "figures": figures,
     }
+
+
+def _merged(findings: list[Finding], new: list[Finding]) -> list[Finding]:
+    """One finding of each symptom: the first of the most severe."""
+    every = sorted([*findings, *new], key=lambda finding: -SEVERITIES.index(finding.severity))
+    first = {finding.symptom: finding for finding in reversed(every)}
+    return [finding for finding in every if first[finding.symptom] is finding]
+
+
+_NO_TIME = f"the {TOTAL:.0f} s of a check were used up by what came before"
+
+
+def _pointless(name: str, findings: list[Finding]) -> str:
+    """Why a probe is left out after these findings; empty if it is not."""
+    for finding in findings:
+        if finding.symptom == STUCK:
+            return "calls of the environment take too long"
+        if finding.symptom in BROKEN:
+            return f"the environment is broken: {finding.symptom}"
+        if finding.severity != "stop":
+            continue
+        if finding.symptom == UNREAD and name in ACTING:
+            return "a policy would draw illegal actions before it shows its mask"
+        if name == LAST:
+            return f"there is no point in training before {finding.symptom} is mended"
+    return ""
+
+
+def _tried(probe: Probe, subject: Subject, seconds: float, most: float) -> tuple[Outcome, str]:
+    """What a probe found, and why it came to no end if it did not."""
+    started = time.monotonic()
+    try:
+        with warnings.catch_warnings(), time_limit(most):
+            warnings.simplefilter("ignore")  # Gymnasium's, about style
+            return probe(subject, seconds), ""
+    except TimeUpError as cut:
+        frame = user_frame(cut)
+        at = f" in {frame}" if frame else ""
+        spent = time.monotonic() - started
+        why = (
+            f"it took more than the {seconds:.0f} s it may and was cut off after {spent:.0f} s{at}"
+        )
+        outcome = Outcome()
+        if probe is rules:  # it looks at the clock between any two calls of the environment
+            outcome.find(
+                STUCK,
+                "warn",
+                f"a call of make, reset() or step() was cut off{at}: it had not returned "
+                f"{spent - seconds:.0f} s after the probe's time was up",
+            )
+        return outcome, why
+    except Exception as error:
+        return blamed(subject, error), f"{type(error).__name__}: {error}"
 
 
 def _plain(value: Any) -> Any:
@@ -132,24 +185,17 @@ def _plain(value: Any) -> Any:
 def blamed(subject: Subject, error: Exception) -> Outcome:
     """What an exception amounts to: the environment's fault, the settings', or the probe's own."""
     outcome = Outcome()
+    if isinstance(error, BrokenError):
+        broken = error.violation
+        if broken.rule == UNREAD:  # from now on random play obeys the mask
+            subject.illegal_raises = broken
+        outcome.find(broken.rule, broken.severity, broken.sentence, broken.step or 0)
+        return outcome
     if isinstance(error, InputError):
         outcome.find("cannot_start", "stop", str(error))
         return outcome
-    place = next(_own_frames(subject, error), None)
+    place = None if subject.world is not None else user_frame(error, installed=False)
     if place or isinstance(error, EnvironmentFault):
         said = f"{type(error).__name__}: {error} ({place})" if place else str(error)
         outcome.find("raises", "stop", f"the environment raised after a while: {said}")
     return outcome
-
-
-def _own_frames(subject: Subject, error: Exception) -> Iterator[str]:
-    """Frames of neither a library nor this product, the innermost first."""
-    if subject.world is not None:
-        return
-    ours = Path(__file__).resolve().parents[3]
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        packaged = any(name in path.parts for name in LIBRARIES)
-        inside = any(path.is_relative_to(ours / name) for name in ("algos", "envs", "tune_jobs"))
-        if path.is_file() and not packaged and not inside and "lib" not in path.parts:
-            yield f"{frame.filename}:{frame.lineno}"

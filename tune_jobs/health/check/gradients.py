@@ -19,9 +19,13 @@ from tune_jobs.health.check.symptoms import SYMPTOMS, TERM
 
 FORCED = 0.01
 """What a coefficient of 0 is set to, so that its term is looked at too."""
+LEAST = 2
+"""Steps of a rollout of the slowest environment."""
 STEP = 0.05
 """Standard deviation of the step that the weights take after collecting: a KL to oneself has no
 gradient, nor has the entropy of a uniform policy."""
+ENTRIES = 2**25
+"""Of all observations of a rollout, which become that many numbers of a batch."""
 SHOWN = 4
 """Parts of an action that are named."""
 
@@ -70,9 +74,11 @@ def gradients(subject: Subject, seconds: float) -> Outcome:
 
 
 def length_of(subject: Subject, seconds: float, copies: int = 8, most: int = 64) -> int:
-    """Steps of a rollout that half of the time suffices for."""
-    steps = sample(subject, seconds).speed * seconds / 2 / copies
-    return int(np.clip(steps, 8, most))
+    """Steps of a rollout for which half of the time suffices, and the memory for what is seen."""
+    seen = sample(subject, seconds)
+    size = sum(np.size(part) for part in seen.observed[0].values())
+    steps = min(seen.speed * seconds / 2, ENTRIES / max(size, 1)) / copies
+    return int(np.clip(steps, LEAST, most))
 
 
 def _forced(subject: Subject, settings: Any) -> Any:

@@ -14,8 +14,8 @@ from tune_jobs.health.check.playing import STEPS, Plan, play
 from tune_jobs.health.check.statistics import ROUNDING
 from tune_jobs.health.check.subject import Subject
 
-EPISODES = 64
-"""Seeds that every rule plays."""
+EPISODES, SINGLE = 64, 512
+"""Seeds that every rule plays: in our worlds, all at once, and of other environments, at most."""
 MOST = 6
 """Constant actions that are tried."""
 ERRORS = 3.0
@@ -95,7 +95,7 @@ def _constants(subject: Subject, seconds: float) -> dict[str, Array]:
     made.close()
     fixed = _fixed(space)
     share = seconds / (len(fixed) + 1)
-    plans = [Plan(seed, 4 * seed) for seed in range(EPISODES)]
+    plans = [Plan(seed, 4 * seed) for seed in range(SINGLE)]
     found = {"random": _returns(subject, plans, share, None)}
     for name, action in fixed.items():
         found[name] = _returns(subject, plans, share, action)

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from algos.models.base import observation_columns
+from algos.models.base import MASK, observation_columns
 from envs import random
 from envs.arrays import take
+from envs.checking import take_masked
+from envs.masks import offered_mask
 from tune_jobs.health.check.acting import Actor, Constant, Rule, Scale, stacked, vector
 from tune_jobs.health.check.subject import Subject
 
@@ -21,8 +23,8 @@ Array = np.ndarray[Any, Any]
 
 STEPS = 1000
 """Longest episode that is played."""
-KEPT = 4000
-"""Observations that are kept."""
+KEPT, ENTRIES = 4000, 2**23
+"""Observations that are kept, and entries of them all together: images are large."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,23 @@ class Plan:
     """Seed of the actions: the same plan gives the same actions where the same are legal."""
     noise: int | None = None
     """Seed of the randomness after the start; None leaves that to the environment's own seed."""
+
+
+class Kept:
+    """Observations of one copy each as columns, evenly from all that were noted."""
+
+    def __init__(self) -> None:
+        self.rows: list[Mapping[str, Array]] = []
+        self.every, self.noted, self.size = 1, 0, 0
+
+    def note(self, columns: Mapping[str, Array]) -> None:
+        """Keep the observation, or leave it out so that there is room for later ones."""
+        if self.noted % self.every == 0:
+            self.rows.append({name: part.copy() for name, part in columns.items()})
+            self.size = max(self.size, sum(part.size for part in columns.values()))
+            if len(self.rows) > 2 and len(self.rows) > min(KEPT, ENTRIES // max(self.size, 1)):
+                self.rows, self.every = self.rows[::2], 2 * self.every
+        self.noted += 1
 
 
 @dataclasses.dataclass
@@ -59,7 +78,7 @@ def play(
     plans: Sequence[Plan],
     seconds: float = np.inf,
     steps: int = STEPS,
-    kept: list[Mapping[str, Array]] | None = None,
+    kept: Kept | None = None,
     constant: Any = None,
     scale: Scale | None = None,
 ) -> list[Episode]:
@@ -72,7 +91,7 @@ def play(
 
     def actor(space: Any, plan: Plan) -> Any:
         if constant is not None:
-            return Constant(constant)
+            return Constant(space, constant)
         return Rule(space, plan.actions, scale) if scale else Actor(space, plan.actions)
 
     if subject.world is not None:
@@ -83,7 +102,7 @@ def play(
     try:
         for plan in plans:
             own = actor(env.action_space, plan)
-            episode = _single(env, plan, own, deadline, steps, kept)
+            episode = _single(subject, env, plan, own, deadline, steps, kept)
             if found and time.monotonic() > deadline and not episode.end:
                 break
             found.append(episode)
@@ -95,20 +114,29 @@ def play(
 
 
 def _single(
+    subject: Subject,
     env: Any,
     plan: Plan,
     actor: Any,
     deadline: float,
     steps: int,
-    kept: list[Mapping[str, Array]] | None,
+    kept: Kept | None,
 ) -> Episode:
-    observation, _ = env.reset(seed=plan.seed)
+    observation, info = env.reset(seed=plan.seed)
     if plan.noise is not None:
-        env.unwrapped.np_random = np.random.default_rng(plan.noise)
+        own = random.derived_seed(plan.noise, "fresh noise")
+        env.unwrapped.np_random = np.random.default_rng(own)
     episode = Episode()
     columns = _noted(observation, episode, kept)
-    while len(episode.rewards) < steps and time.monotonic() < deadline:
-        observation, reward, terminated, truncated, _ = env.step(actor.act(columns))
+    # However long the reset took, an episode has a step.
+    while not episode.rewards or (len(episode.rewards) < steps and time.monotonic() < deadline):
+        mask = offered_mask(env, observation, info) if subject.unread_mask else None
+        if mask is not None and subject.illegal_raises:
+            columns |= {MASK: mask.legal}
+        action = actor.act(columns)
+        observation, reward, terminated, truncated, info = (
+            take_masked(env, action, len(episode.rewards) + 1, mask) if mask else env.step(action)
+        )
         columns = _noted(observation, episode, kept)
         episode.rewards.append(float(reward))
         if terminated or truncated:
@@ -117,16 +145,14 @@ def _single(
     return episode
 
 
-def _noted(
-    observation: Any, episode: Episode, kept: list[Mapping[str, Array]] | None
-) -> dict[str, Array]:
+def _noted(observation: Any, episode: Episode, kept: Kept | None) -> dict[str, Array]:
     found = {name: np.asarray(part) for name, part in observation_columns(observation).items()}
     for part in found.values():
         # -0.0 is 0.0, though not byte by byte.
         same = part + 0.0 if np.issubdtype(part.dtype, np.floating) else part
         episode.seen = zlib.crc32(same.tobytes(), episode.seen)
-    if kept is not None and len(kept) < KEPT:
-        kept.append({name: part.copy() for name, part in found.items()})
+    if kept is not None:
+        kept.note(found)
     return found
 
 
@@ -136,7 +162,7 @@ def _batched(
     actors: list[Any],
     deadline: float,
     steps: int,
-    kept: list[Mapping[str, Array]] | None,
+    kept: Kept | None,
 ) -> list[Episode]:
     state, observation = world.reset(random.seeded(np.array([p.seed for p in plans], np.uint64)))
     if plans and plans[0].noise is not None:
@@ -186,12 +212,12 @@ class Sample:
 def sample(subject: Subject, seconds: float) -> Sample:
     """Random play from as many starts as there is time for; played once for all probes."""
     if "sample" not in subject.shared:
-        observed: list[Mapping[str, Array]] = []
+        observed = Kept()
         plans = [Plan(seed, seed) for seed in range(256)]
         started = time.monotonic()
         episodes = play(subject, plans[:1], seconds / 4, kept=observed)
         episodes += play(subject, plans[1:], seconds * 3 / 4, kept=observed)
         steps = sum(len(episode.rewards) for episode in episodes)
-        speed = steps / (time.monotonic() - started)
-        subject.shared["sample"] = Sample(episodes, observed, speed)
+        speed = steps / max(time.monotonic() - started, 1e-6)
+        subject.shared["sample"] = Sample(episodes, observed.rows, speed)
     return subject.shared["sample"]

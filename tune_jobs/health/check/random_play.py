@@ -34,6 +34,7 @@ def episodes(subject: Subject, seconds: float) -> Outcome:
     outcome.figures = {
         "episodes": len(ended),
         "steps": int(lengths.sum()),
+        "steps_per_second": sample(subject, seconds).speed,
         "length_mean": float(np.mean([len(e.rewards) for e in ended])) if ended else None,
         "length_max": int(lengths.max()),
         "terminated_share": _share([e.end == "terminated" for e in ended]),
@@ -70,7 +71,8 @@ def _share(values: list[bool]) -> float | None:
 def observations(subject: Subject, seconds: float) -> Outcome:
     """Whether anything changes, and how large the entries are."""
     outcome = Outcome()
-    seen = sample(subject, seconds).observed
+    played = sample(subject, seconds)
+    seen = played.observed
     table = {name: _matrix(seen, name) for name in seen[0] if name != MASK}
     if not all(np.issubdtype(part.dtype, np.number) for part in table.values()):
         outcome.not_judged["observation_constant"] = "not all that is observed is a number"
@@ -89,9 +91,10 @@ def observations(subject: Subject, seconds: float) -> Outcome:
         "std_max": float(moving.max()) if moving.size else None,
     }
     if constant.all() and len(seen) > 1:
+        bandit = all(len(episode.rewards) == 1 for episode in played.episodes)
         outcome.find(
             "observation_constant",
-            "warn",
+            "note" if bandit else "warn",
             f"all {len(constant)} entries were the same in {len(seen)} observations of random play",
         )
     if largest is not None and largest > SEEN_LARGE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -21,6 +22,8 @@ from tune_jobs.health.check.subject import Subject
 
 DRAWS = 4000
 """Actions drawn for an observation: a cell of 10 % that is really 12 % is found."""
+FEW, ENTRIES = 500, 2**26
+"""Of large observations fewer: so many entries of all their copies together, and these draws."""
 OBSERVATIONS = 4
 """Observations that are drawn for."""
 DOUBT, LEVEL = 0.02, 1e-3
@@ -41,18 +44,21 @@ VALUES = 200
 def sampler(subject: Subject, seconds: float) -> Outcome:
     """The policy's head against its own word."""
     outcome = Outcome()
-    module = subject.module
+    module, deadline = subject.module, time.monotonic() + seconds
     seen = sample(subject, seconds).observed
     ids = np.unique(np.linspace(0, len(seen) - 1, OBSERVATIONS).astype(int))
-    found = [_drawn(module, seen[i], k) for k, i in enumerate(ids)]
-    for k, i in enumerate(ids):  # what may be chance is drawn again
-        if (found[k]["p"] or 1) <= DOUBT:
-            found[k] = _drawn(module, seen[i], 1000 + k)
-    outcome.figures = {"draws": DRAWS * len(found)} | {
+    found: list[dict[str, Any]] = []
+    for k, i in enumerate(ids):
+        if found and time.monotonic() > deadline:
+            break
+        found.append(_drawn(module, seen[i], k))
+        if (found[-1]["p"] or 1) <= DOUBT:  # what may be chance is drawn again
+            found[-1] = _drawn(module, seen[i], 1000 + k)
+    outcome.figures = {"draws": sum(f["draws"] for f in found)} | {
         name: worst([f[name] for f in found if f[name] is not None], default=None)
         for name, worst in (("illegal", max), ("p", min), ("mass", _furthest), ("errors", max))
     }
-    _judge(outcome)
+    _judge(outcome, found[0]["draws"])
     count = 4 if isinstance(module.head, TopKHead) else 256  # a graph takes a megabyte
     action, _, _ = module.act(_repeated(seen[0], count), torch.Generator().manual_seed(9))
     if lost := _lost(module.head, {name: part.numpy() for name, part in action.items()}):
@@ -64,14 +70,16 @@ def _drawn(module: Any, observation: Mapping[str, Array], seed: int) -> dict[str
     """What many draws for one observation say."""
     if isinstance(module.head, TopKHead):
         return _picked(module, observation, seed)
-    batch = _repeated(observation, DRAWS)
+    size = sum(np.size(part) for part in observation.values())
+    draws = int(np.clip(ENTRIES // max(size, 1), FEW, DRAWS))
+    batch = _repeated(observation, draws)
     action, logp, _ = module.act(batch, torch.Generator().manual_seed(seed))
-    tensors = {name: torch.from_numpy(column) for name, column in batch.items()}
+    one = {name: torch.from_numpy(column[:1]) for name, column in batch.items()}
     with torch.no_grad():
-        dist = module._forward(tensors)["dist"]
-        surprise, entropy = -logp.double(), float(dist.entropy()[0])
-    error = max(float(surprise.std()) / np.sqrt(DRAWS), 1e-6)
-    told: dict[str, Any] = {"illegal": None, "p": None, "mass": None}
+        outputs, _ = module.outputs(one)
+        surprise, entropy = -logp.double(), float(module.dist(outputs, one).entropy()[0])
+    error = max(float(surprise.std()) / np.sqrt(draws), 1e-6)
+    told: dict[str, Any] = {"draws": draws, "illegal": None, "p": None, "mass": None}
     told["errors"] = abs(float(surprise.mean()) - entropy) / error
     if MASK in batch and "choice" in action:
         legal = batch[MASK][0].astype(bool)
@@ -80,10 +88,11 @@ def _drawn(module: Any, observation: Mapping[str, Array], seed: int) -> dict[str
     if table is None:
         return told
     columns, widths, counts = table
-    rows = {name: torch.from_numpy(c) for name, c in _repeated(observation, len(counts)).items()}
+    rows = {name: part.expand(len(counts), *part.shape[1:]) for name, part in one.items()}
     with torch.no_grad():
         every = {name: torch.from_numpy(column) for name, column in columns.items()}
-        masses = module._forward(rows)["dist"].logp(every).double().exp().numpy() * widths
+        dist = module.dist(outputs.expand(len(counts), *outputs.shape[1:]), rows)
+        masses = dist.logp(every).double().exp().numpy() * widths
     return told | {"mass": float(masses.sum()), "p": frequencies_p(counts, masses)}
 
 
@@ -96,6 +105,7 @@ def _picked(module: Any, observation: Mapping[str, Array], seed: int) -> dict[st
     orders = [math.perm(count, min(dist.k, count)) for count in legal]
     row = max(range(len(legal)), key=lambda r: orders[r] if orders[r] <= MOST else 0)
     told: dict[str, Any] = {"illegal": None, "p": None, "mass": None, "errors": 0.0}
+    told["draws"] = DRAWS
     if not 1 < orders[row] <= MOST:
         return told
 
@@ -116,20 +126,20 @@ def _picked(module: Any, observation: Mapping[str, Array], seed: int) -> dict[st
     return told | {"illegal": len(drawn) - len(found), "mass": float(masses.sum())}
 
 
-def _judge(outcome: Outcome) -> None:
+def _judge(outcome: Outcome, draws: int) -> None:
     told = outcome.figures
     if told["illegal"]:
         outcome.find(
             "mask_not_honoured",
             "stop",
-            f"{told['illegal']} of {DRAWS} actions drawn for one observation were illegal by its "
+            f"{told['illegal']} of {draws} actions drawn for one observation were illegal by its "
             "mask",
         )
     wrong: list[str] = []
     if told["mass"] is not None and abs(told["mass"] - 1) > 0.01:
         wrong.append(f"the probabilities of all actions sum to {told['mass']:.4g}")
     if told["p"] is not None and told["p"] <= LEVEL:
-        wrong.append(f"the frequencies of {DRAWS} draws do not fit them (p = {told['p']:.2g})")
+        wrong.append(f"the frequencies of {draws} draws do not fit them (p = {told['p']:.2g})")
     if told["errors"] > ERRORS:
         wrong.append(f"the mean of -log p is {told['errors']:.0f} standard errors from the entropy")
     if wrong:

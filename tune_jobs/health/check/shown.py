@@ -14,6 +14,7 @@ SHOWN: dict[str, dict[str, str]] = {
         "length_mean": "mean length",
         "terminated_share": "share terminated",
         "truncated_share": "truncated",
+        "steps_per_second": "steps per second",
     },
     "observations": {"entries": "entries", "constant_share": "constant", "abs_max": "largest"},
     "rewards": {

@@ -14,15 +14,19 @@ import torch
 from algos import algorithm_class
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings, TrainingSettings
-from algos.environments import env_spec, make_vector_env
+from algos.environments import check_arguments, env_spec, make_vector_env
 from algos.models import MODELS
 from algos.requirements import Need, check_needs, offered
 from envs import FAMILIES
 from envs.batched import World
+from envs.checking import Violation, try_illegal
+from envs.masks import READ, Form, offered_mask
 from envs.validation import InputError
 from tune_jobs.evaluate import choosing
 from tune_jobs.loading import env_id, load_job, preset_names
 
+ILLEGAL_SECONDS = 2.0
+"""For trying whether illegal actions raise."""
 SPREAD = 0.3
 """Standard deviation of the weights of a policy that is far from uniform."""
 PLAIN = {
@@ -68,6 +72,30 @@ class Subject:
         made = make_vector_env(self.env, dict(self.env_kwargs), 1)
         made.close()
         return getattr(made, "world", None)
+
+    @cached_property
+    def nondeterministic(self) -> bool:
+        """Whether the environment is registered as one that no seed repeats."""
+        return env_spec(self.env).nondeterministic
+
+    @cached_property
+    def unread_mask(self) -> Form | None:
+        """The form in which the environment offers a mask, if it is one that no policy reads."""
+        if self.world is not None:
+            return None
+        made = self.make()
+        try:
+            mask = offered_mask(made, *made.reset(seed=0))
+        finally:
+            made.close()
+        return mask.form if mask and mask.form not in READ else None
+
+    @cached_property
+    def illegal_raises(self) -> Violation | None:
+        """What comes of actions that are illegal by a mask that no policy reads, if they raise."""
+        if self.unread_mask is None:
+            return None
+        return try_illegal(self.make, ILLEGAL_SECONDS)
 
     @cached_property
     def offers(self) -> frozenset[Need]:
@@ -156,6 +184,7 @@ def subject_of(
     env_spec(subject.env)  # one that does not exist is a wrong call, not a bad environment
     subject.env_kwargs = {**subject.env_kwargs, **(env_kwargs or {})}
     subject.env_kwargs |= choosing(scm, subject.env) if scm else {}
+    check_arguments(subject.env, subject.env_kwargs)
     if subject.env.removeprefix("envs:") in FAMILIES:
         _ = subject.world  # and so is one of ours with arguments that it refuses
     needs: frozenset[Need] = subject.algorithm.needs(subject.settings)

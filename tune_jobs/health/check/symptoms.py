@@ -53,6 +53,45 @@ SYMPTOMS: dict[str, Symptom] = {
         "there, perhaps hours later.",
         ("a case of the task that was not thought of", "a file or server that is not there"),
     ),
+    "cannot_be_made": Symptom(
+        "conformance",
+        "stop",
+        "Mend the line that is named, install what is missing, or give the environment the "
+        "arguments it needs: `--env-kwargs NAME VALUE`.",
+        "The environment cannot be made",
+        "gymnasium.make raised an exception: nothing else can be looked at.",
+        ("an argument with a value that does not do", "a package or file that is not there"),
+    ),
+    "does_not_return": Symptom(
+        "conformance",
+        "warn",
+        "Look for what the line that is named waits for, and give it a time limit.",
+        "A call of the environment does not return",
+        "Making, resetting or stepping the environment took so long that nothing else could be "
+        "looked at in the time of a check. Training waits as long at every such call.",
+        ("a server or simulator that does not answer", "a loop that does not end"),
+    ),
+    "mask_unread": Symptom(
+        "conformance",
+        "stop",
+        "Show the mask as a part named `mask` of a Dict observation (a wrapper of a few lines): "
+        "policies then draw legal actions only.",
+        "The environment's mask of legal actions is in a form that no policy reads",
+        'Legal actions are named by `info["action_mask"]`, a part `action_mask` of the '
+        "observation or a method `action_masks()`. Policies here read a part `mask`. It is a stop "
+        "where illegal actions raise, as a policy will draw them, and else a note: what they cost "
+        "must be learnt.",
+        ("an environment written for PettingZoo, RLlib or sb3-contrib",),
+    ),
+    "info_differs": Symptom(
+        "conformance",
+        "note",
+        "Nothing needs to be done unless something of your own reads these entries.",
+        "The same seed and actions give another info",
+        "Observations, rewards and ends of an episode were the same when it was played twice, but "
+        "entries of info were not. Training does not read them.",
+        ("timings", "objects that are equal to themselves only"),
+    ),
     "reset_returns": Symptom(
         "conformance",
         "stop",
@@ -107,10 +146,11 @@ SYMPTOMS: dict[str, Symptom] = {
     ),
     "gymnasium_check": Symptom(
         "conformance",
-        "stop",
+        "warn",
         "Do what Gymnasium's sentence says.",
         "Gymnasium's own checker refuses the environment",
-        "gymnasium.utils.env_checker.check_env raised. Libraries rely on what it looks for.",
+        "gymnasium.utils.env_checker.check_env raised. Other libraries rely on what it looks for; "
+        "what training here cannot do without has a rule of its own.",
         ("reset() does not call super().reset(seed=seed)", "a missing or wrong space"),
     ),
     "same_seed": Symptom(
