@@ -1,7 +1,8 @@
 """The command line ``rungwise``.
 
 Every command takes ``--json``: then stdout is exactly one JSON object and everything else goes to
-stderr. Exit status: 0 on success, 2 for a wrong call, 1 for anything else, 130 after Ctrl-C.
+stderr. Exit status: 0 on success, 2 for a wrong call, 1 for anything else, 130 after Ctrl-C,
+143 after SIGTERM.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.console import Console
 
+from cluster.interruption import exit_status, treat_sigterm_as_ctrl_c
 from cluster.service.commands import QUEUE_COMMANDS
 from cluster.service_commands import SERVICE_COMMANDS
 from envs.validation import InputError
@@ -219,7 +221,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # RLlib warns of deprecated calls that it makes itself.
     logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
-    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+    treat_sigterm_as_ctrl_c()
+    sys.exit(exit_status(run(list(sys.argv[1:] if argv is None else argv))))
 
 
 def run(argv: list[str]) -> int:

@@ -234,6 +234,8 @@ class JobEndRow:
     """``done``, ``interrupted`` or ``error``."""
     seconds: float
     """Wall clock of the whole job."""
+    sentence: str = ""
+    """Of ``error``: what the driver failed with."""
     time: float = dataclasses.field(default_factory=time.time)
 
 

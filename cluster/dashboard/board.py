@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from tune_jobs.driver_lock import lost_driver, lost_end
 from tune_jobs.events import (
     CheckpointRow,
+    JobEndRow,
     JobRow,
     ResultRow,
     Row,
     decode,
 )
-from tune_jobs.outcome import Outcome, Tally
+from tune_jobs.outcome import Outcome
 from tune_jobs.trial_outcome import finite
 
 CHUNK = 4 * 2**20
@@ -34,6 +36,10 @@ RESULT = re.compile(
     rb'\{"kind": "result", "trial": "([^"\\]*)", "iteration": (\d+), "score": ([-+.\deE]+|null), '
 )
 """How :func:`tune_jobs.events.encode` begins a result row."""
+
+
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+"""What decoding a line raises that is no event row."""
 
 
 class Point(NamedTuple):
@@ -98,6 +104,8 @@ class Board:
         self.path = directory / "events.jsonl"
         self.version = 0
         """Grows whenever something new was read."""
+        self.lost = ""
+        """What is known of a driver that died."""
         self._restart()
 
     def _restart(self) -> None:
@@ -115,6 +123,8 @@ class Board:
 
     def refresh(self) -> bool:
         """Read the next part of the log; whether there is more to read at once."""
+        if (lost := lost_driver(self.directory)) != self.lost:
+            self.lost, self.version = lost, self.version + 1
         try:
             with self.path.open("rb") as file:
                 self.size = file.seek(0, 2)
@@ -147,9 +157,7 @@ class Board:
             point = Point(iteration, value, offset, len(line))
             self._add(trial, point)
             return
-        try:
-            row = decode(line)
-        except (ValueError, LookupError, TypeError, AttributeError):
+        if (row := _decoded(line)) is None:
             return  # what a killed writer left; `report` names it
         if isinstance(row, ResultRow):  # written by another tool, with its fields in another order
             score = math.nan if row.score is None else row.score
@@ -184,10 +192,8 @@ class Board:
             best = course.best_kept(mode)
             points = sorted({*points, best} if best else points)
             rows += zip((p.offset for p in points), self.rows(points), strict=True)
-        tally = Tally()
-        for _, row in sorted(rows, key=lambda pair: pair[0]):
-            tally.add(row)
-        return tally.outcome()
+        in_order = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+        return Outcome.of(in_order + (lost_end(self.directory, in_order) if self.lost else []))
 
     def curve(self, trial: str, metric: str, most: int) -> list[tuple[int, float | None]]:
         """A metric by iteration, thinned; None where it is missing or not finite."""
@@ -216,14 +222,18 @@ class Board:
         return asked
 
 
-def first_and_last(path: Path) -> tuple[JobRow | None, bool]:
-    """What a log begins with, and whether it is that of a job which has ended."""
+def first_and_last(path: Path) -> tuple[JobRow | None, JobEndRow | None]:
+    """Return the job row that a log begins with and the job's end that it closes with."""
     with path.open("rb") as file:
         first = file.readline()
         file.seek(max(0, path.stat().st_size - 4096))
         last = file.read().rstrip().rpartition(b"\n")[2]
+    job, end = _decoded(first), _decoded(last)
+    return job if isinstance(job, JobRow) else None, end if isinstance(end, JobEndRow) else None
+
+
+def _decoded(line: bytes) -> Row | None:
     try:
-        row = decode(first)
-    except (ValueError, LookupError, TypeError, AttributeError):
-        row = None
-    return row if isinstance(row, JobRow) else None, last.startswith(b'{"kind": "job_end"')
+        return decode(line)
+    except UNREADABLE:
+        return None
