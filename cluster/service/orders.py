@@ -83,9 +83,10 @@ def state_of(directory: Path) -> tuple[State, str]:
     if not log.is_file():
         return "stopped", "stopped before it began"
     if end := first_and_last(log)[1]:
-        return ("failed", end.sentence) if end.reason == "error" else ("ended", "")
+        failed = end.reason == "error"
+        return ("failed", f"failed: {end.sentence}") if failed else ("ended", "")
     if said := lost_driver(directory):
-        return "failed", said
+        return "failed", f"failed: {said}"
     # Driven from another machine whose locks are not seen here, or left behind there.
     quiet = time.time() - log.stat().st_mtime
     return ("running", "") if quiet < QUIET else ("silent", f"silent for {duration(quiet)}")
