@@ -2,7 +2,7 @@
 
 Every command takes ``--json``: then stdout is exactly one JSON object, also of an error
 (``{"error": {"kind", "message"}}``), and everything else goes to stderr. Exit status: 0 on success,
-2 for a wrong call, 1 for anything else, 130 after Ctrl-C.
+2 for a wrong call, 1 for anything else, 130 after Ctrl-C, 143 after SIGTERM.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from cluster.answers import (
     error_answer,
     parsing,
 )
+from cluster.interruption import exit_status, treat_sigterm_as_ctrl_c
 from cluster.service.commands import QUEUE_COMMANDS
 from cluster.service_commands import SERVICE_COMMANDS
 from envs.validation import InputError, InputWarning, unknown_name
@@ -233,7 +234,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # RLlib warns of deprecated calls that it makes itself.
     logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
-    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+    treat_sigterm_as_ctrl_c()
+    sys.exit(exit_status(run(list(sys.argv[1:] if argv is None else argv))))
 
 
 def run(argv: list[str]) -> int:

@@ -7,9 +7,8 @@ console. Nothing here imports Ray or torch before it needs them: ``--help`` must
 from __future__ import annotations
 
 import itertools
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,9 @@ from rich.table import Table
 
 from cluster.answers import Answer, Failed, Interrupted, Unhealthy
 from envs.validation import InputError
+from tune_jobs.words import count
 
 if TYPE_CHECKING:
-    from tune_jobs.evaluating import Listener
     from tune_jobs.events import EvaluationRow, FindingRow, Row
     from tune_jobs.job import Job
     from tune_jobs.outcome import Outcome
@@ -35,28 +34,24 @@ QUICK_ITERATIONS = 10
 
 def tune(job: Job, out: Path | None, address: str, cpus: int | None, console: Console) -> Answer:
     """Run a sweep."""
-    from tune_jobs.run import check_room, prepared, start
+    from tune_jobs.run import prepared
 
     directory = out or new_directory(job.env)
-    if address == "local":  # a cluster that is joined may still grow
-        check_room(job, cpus)
+    _check_machine(job, address, cpus)
     ready = prepared(job, directory)
-    _announce(ready, cpus)
+    _announce(ready, address, cpus)
     _warn_of_late_scores(ready)
-    outcome = _watched(lambda listener: start(ready, directory, listener), address, cpus)
-    return _told(outcome, directory, console)
+    return _told(_watched(directory, address, cpus), directory, console)
 
 
 def resume(directory: Path, address: str, cpus: int | None, console: Console) -> Answer:
-    """Go on with a run."""
-    from tune_jobs.run import check_room, open_run
-    from tune_jobs.run import resume as go_on
+    """Continue a run, or begin one that was stopped before it could."""
+    from tune_jobs.run import check_reporting, open_run
 
     job, rows = open_run(directory)  # refuses what is not a run before Ray starts
-    if address == "local":
-        check_room(job, cpus)
-    outcome = _watched(lambda listener: go_on(directory, listener), address, cpus, rows)
-    return _told(outcome, directory, console)
+    _check_machine(job, address, cpus)
+    check_reporting()
+    return _told(_watched(directory, address, cpus, rows), directory, console)
 
 
 def train(job: Job, out: Path | None, address: str, cpus: int | None, console: Console) -> Answer:
@@ -67,7 +62,7 @@ def train(job: Job, out: Path | None, address: str, cpus: int | None, console: C
     try:
         return _single(tune(single, out, address, cpus, console))
     except (Failed, Interrupted) as error:
-        if error.answer:  # else the run did not get as far as an outcome
+        if "trials" in error.answer:  # else it did not come that far
             error.answer = _single(error.answer)
         raise
 
@@ -88,11 +83,18 @@ def shortened(job: Job) -> Job:
 def report(directory: Path, console: Console) -> Answer:
     """Draw a run's report anew and print its outcome."""
     from cluster.progress import print_outcome
+    from tune_jobs.driver_lock import lost_end
     from tune_jobs.outcome import Outcome
     from tune_jobs.report import write_report
     from tune_jobs.run import open_run
 
     _, rows = open_run(directory)
+    if not rows:
+        raise InputError(
+            f"{directory} has not begun, so there is nothing to report: `rungwise resume "
+            f"{directory}` begins it."
+        )
+    rows += lost_end(directory, rows)
     outcome = Outcome.of(rows)
     write_report(rows, (directory / "job.yaml").read_text(), directory / "report.html")
     print_outcome(outcome, console, directory)
@@ -120,7 +122,6 @@ def evaluate(
     from tune_jobs.evaluate import better_share, choosing
     from tune_jobs.evaluate import evaluate as compare
     from tune_jobs.events import plain
-    from tune_jobs.words import count
 
     checkpoint = checkpoint_at(checkpoint)
     policy = Policy.load(checkpoint)
@@ -251,13 +252,36 @@ def _list(found: dict[str, str], console: Console, hint: str) -> None:
     console.print(hint, style="dim", highlight=False)
 
 
-def _announce(job: Job, cpus: int | None) -> None:
+def _check_machine(job: Job, address: str, cpus: int | None) -> None:
+    """Check that this machine can hold a trial, where the run is to happen on it.
+
+    Raises:
+        InputError: it cannot, or ``cpus`` is no number of CPUs that it can offer.
+    """
+    from cluster.session import cores, offered_cpus
+    from tune_jobs.room import check_room
+
+    if address != "local":  # a cluster that is joined may still grow
+        return
+    check_room(job, offered := offered_cpus(cpus))
+    if offered > (here := cores()):
+        Console(stderr=True).print(
+            f"--cpus {offered} is more than the {count(here, 'core')} of this machine: up to "
+            f"{offered} processes will share them.",
+            highlight=False,
+        )
+
+
+def _announce(job: Job, address: str, cpus: int | None) -> None:
     """Say on stderr what is about to start, while Ray needs its seconds to do so."""
+    from cluster.session import offered_cpus
+
     settings = f"{job.trials} settings under {job.scheduler.upper()}" if job.trials > 1 else "1 run"
-    offered = cpus or os.cpu_count() or 1
+    local = address == "local"
+    where = f"on {count(offered_cpus(cpus), 'CPU')}" if local else f"on the Ray at {address}"
     Console(stderr=True).print(
         f"{job.env.split(':')[-1]}, {job.algo.upper()}, {settings}, at most {job.iterations} "
-        f"iterations each, on {offered} CPU{'s' if offered > 1 else ''}",
+        f"iterations each, {where}",
         highlight=False,
     )
 
@@ -273,17 +297,16 @@ def _warn_of_late_scores(job: Job) -> None:
 
 
 def _watched(
-    run: Callable[[Listener], Outcome],
-    address: str,
-    cpus: int | None,
-    earlier: Sequence[Row] = (),
+    directory: Path, address: str, cpus: int | None, earlier: Sequence[Row] = ()
 ) -> Outcome:
-    """Run with live progress on stderr; ``earlier`` rows are known but not told again."""
+    """Drive a run with live progress on stderr; ``earlier`` rows are known and not shown again."""
     from cluster.progress import Progress
     from cluster.session import session
+    from tune_jobs.driver_lock import driving
     from tune_jobs.evaluating import Evaluating
     from tune_jobs.events import JobRow
-    from tune_jobs.run import DiskFull
+    from tune_jobs.room import DiskFull
+    from tune_jobs.run import DriverFailed, drive
 
     shown: list[Progress] = []
 
@@ -295,10 +318,12 @@ def _watched(
             shown[0].update(row)
 
     try:
-        with session(address, cpus):
-            return run(listener)
-    except DiskFull as full:
-        raise Failed({}, str(full)) from full
+        with driving(directory), session(address, cpus):
+            return drive(directory, listener)
+    except (DiskFull, DriverFailed) as error:
+        raise Failed({"run": str(directory)}, str(error)) from error
+    except KeyboardInterrupt:  # while Ray starts, or a second time while the run is stopped
+        raise Interrupted({"run": str(directory)}, directory) from None
     finally:
         if shown:
             shown[0].__exit__(None, None, None)

@@ -17,8 +17,14 @@ JOB_MOUNT = "- {name: job, mountPath: /etc/rungwise}"
 """Where the pods of a job find its file."""
 
 
-def kuberay(cluster: Cluster, job: str, run: Path) -> str:
-    """A RayJob with its job file and a network policy, as YAML.
+def kuberay(cluster: Cluster, job: str, run: Path, name: str) -> str:
+    """Render a RayJob with its job file and a network policy as YAML.
+
+    Args:
+        cluster: what to ask for.
+        job: the job file's text.
+        run: the run directory as the pods see it.
+        name: of these objects, which no other submission may have.
 
     Raises:
         InputError: without an image or a claim.
@@ -26,16 +32,17 @@ def kuberay(cluster: Cluster, job: str, run: Path) -> str:
     there = shlex.quote(str(run))
     tune = f"rungwise tune /etc/rungwise/job.yaml --out {there} --address auto"
     again = f"rungwise resume {there} --address auto"
-    script = f"if [ -s {there}/events.jsonl ]; then {again}; else {tune}; fi"
-    volume = f"- {{name: job, configMap: {{name: {cluster.name}-job}}}}"
+    script = f"if [ -s {there}/job.yaml ]; then {again}; else {tune}; fi"
+    volume = f"- {{name: job, configMap: {{name: {name}-job}}}}"
     return filled(
         "rayjob.yaml",
         cluster,
+        name=name,
         job=json.dumps(job),  # JSON is YAML: nothing in the job can break out of its place
         entrypoint=json.dumps(f"sh -c {shlex.quote(script)}"),
         seconds=round(3600 * cluster.hours),
         pods=_pods(cluster, run.parent, 4, JOB_MOUNT, volume),
-        network=filled("network.yaml", cluster, open=""),
+        network=filled("network.yaml", cluster, name=name, open=""),
     )
 
 

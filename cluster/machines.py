@@ -11,8 +11,10 @@ from typing import Annotated, Any
 from envs.validation import AtLeastOne, InputError, NonNegative, Positive, validate
 
 DEPLOY = Path(__file__).parent / "deploy"
-NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
-"""What Kubernetes takes as a name, with room for what is appended to it."""
+NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+"""What Kubernetes takes as a name."""
+LONGEST = {"name": 30, "namespace": 63}
+"""Characters: KubeRay's jobs may have 47, and the time of the submission is appended."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ class Cluster:
 
     def __post_init__(self) -> None:
         validate(self)
-        for what in ("name", "namespace"):
-            if not NAME.fullmatch(value := getattr(self, what)):
+        for what, most in LONGEST.items():
+            if not NAME.fullmatch(value := getattr(self, what)) or len(value) > most:
                 raise InputError(
-                    f"--{what} {value!r} must be small letters, digits and dashes, 40 at most, and "
-                    "begin with a letter."
+                    f"--{what} {value!r} must be small letters, digits and dashes, {most} at most, "
+                    "and begin with a letter."
                 )
         for what in ("setup", "partition"):
             if "\n" in getattr(self, what):

@@ -261,6 +261,8 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
     console.print(trial_table(outcome, best_first, console.width, live=False))
     console.print()
     lines = [f"{spoken(name)}: {said}" for name, said in outcome.siblings.items()]
+    if outcome.end and outcome.end.reason == "error":
+        lines.append(f"Failed: {outcome.end.sentence or 'the log does not say why'}")
     lines += [_best(outcome), *_front(outcome), *_compared(outcome.evaluation), _compute(outcome)]
     if directory is not None:
         if outcome.best and outcome.best.checkpoint:

@@ -185,7 +185,7 @@ class Submit:
     """Hand the job to a Ray that runs: ray://HOST:10001 or http://HOST:8265."""
     cluster: Annotated[Cluster, tyro.conf.arg(name="")] = field(default_factory=Cluster)
     files: Path = Path("submitted")
-    """Where the files are written, in a folder of the job's name."""
+    """Where the files are written, in a new folder named after the job and the time."""
     render: bool = False
     """Write and check the files, and hand over nothing."""
     json: bool = False

@@ -5,13 +5,53 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 from cluster.answers import Failed
 from envs.validation import InputError
+
+MOST_PER_CORE = 8
+"""CPUs that a local Ray may offer for each core of the machine."""
+
+
+def cores() -> int:
+    """Return how many cores this process may use: its affinity and its container's quota."""
+    found = len(os.sched_getaffinity(0))
+    with suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(found, int(quota) // int(period)))  # a quota of "max" is none
+    return found
+
+
+def offered_cpus(cpus: int | None) -> int:
+    """Return the CPUs that a Ray on this machine is to offer: ``cpus``, or one for each core.
+
+    More than there are cores is allowed, because a CPU of Ray's is a permit for a process and not a
+    core: many processes that wait can share one. But each takes some 0.5 GiB, so a number far
+    beyond the cores is refused.
+
+    Raises:
+        InputError: fewer than one, with which Ray waits for ever, or more than the machine bears.
+    """
+    here = cores()
+    if cpus is None:
+        return here
+    if cpus < 1:
+        raise InputError(
+            f"--cpus must be at least 1, but it is {cpus}: leave it out to use all {here} cores."
+        )
+    if cpus > MOST_PER_CORE * here:
+        raise InputError(
+            f"--cpus is {cpus:,}, but this machine has {here} cores: offer at most "
+            f"{MOST_PER_CORE * here} ({MOST_PER_CORE} for each core), or leave it out to use all."
+        )
+    return cpus
 
 
 @contextmanager
@@ -24,7 +64,7 @@ def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
         cpus: CPUs to offer on a local Ray; None offers all of them.
 
     Raises:
-        InputError: the cluster cannot be reached.
+        InputError: the cluster cannot be reached, or the CPUs cannot be offered.
         Failed: no Ray starts on this machine.
     """
     # Read by Ray when it is imported: no telemetry, no advertising of its pre-release output.
@@ -33,16 +73,19 @@ def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
     os.environ.setdefault("RAY_DEDUP_LOGS", "1")
     # Ray Serve gives up on its proxy after 5 seconds, which a busy machine needs to import it.
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+    # Ray's own handler of SIGTERM, in C++, dumps stacks and aborts: it would replace ours.
+    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
+    local = address == "local"
+    offered = offered_cpus(cpus) if local else None
     import ray
 
-    local = address == "local"
     if local:
         with suppress(OSError):  # a home that cannot be written to may be none that Ray needs
             keep_token_secret(Path.home() / ".ray" / "auth_token")
     try:
-        ray.init(
+        _init(
             address=address,
-            num_cpus=cpus if local else None,
+            num_cpus=offered,
             include_dashboard=False if local else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -75,3 +118,20 @@ def keep_token_secret(path: Path) -> None:
             os.link(file.name, path)
         except FileExistsError:
             path.chmod(0o600)
+
+
+def _init(**options: Any) -> None:
+    """Start or join Ray, and handle SIGTERM as before, which Ray handles in its own way."""
+    import ray
+
+    handler = signal.getsignal(signal.SIGTERM)
+    ours = callable(handler) and threading.current_thread() is threading.main_thread()
+    try:
+        ray.init(**options)
+    except SystemExit:  # what Ray's handler raises while it starts
+        if not ours:
+            raise
+        signal.signal(signal.SIGTERM, handler)
+        signal.raise_signal(signal.SIGTERM)
+    if ours:
+        signal.signal(signal.SIGTERM, handler)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def submitted(
         name: a preset or a job file.
         run: the run directory as the cluster sees it.
         cluster: what to ask for.
-        files: where a folder for the files is made.
+        files: where a folder of its own is made for the files.
         where: ``slurm``, ``kuberay``, ``launcher`` or ``to``.
         target: the launcher file, or the address of a Ray.
         hand_over: false only writes and checks.
@@ -48,8 +49,7 @@ def submitted(
         )
     if not run.is_absolute():
         raise InputError(f"--run {run} must be a full path: it is that of the cluster's machines.")
-    folder = files.absolute() / cluster.name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = own_folder(files.absolute(), cluster.name)
     job_file = folder / "job.yaml"
     job_file.write_text(text := dump_job(job))
     written, commands = [job_file], list[list[str]]()
@@ -59,8 +59,8 @@ def submitted(
         commands = [["sbatch", str(written[-1])]]
     elif where == "kuberay":
         written.append(folder / "rayjob.yaml")
-        written[-1].write_text(kuberay(cluster, text, run))
-        commands = [["kubectl", "apply", "-f", str(written[-1])]]
+        written[-1].write_text(kuberay(cluster, text, run, folder.name))
+        commands = [["kubectl", "create", "-f", str(written[-1])]]
     elif where == "launcher":
         commands = launcher_commands(Path(target), job_file, run)
     said: list[str] = []
@@ -71,6 +71,23 @@ def submitted(
         commands = commands[1:]
     left = [shlex.join(command) for command in commands]
     return {"files": list(map(str, written)), "said": said, "left": left}
+
+
+def own_folder(files: Path, name: str) -> Path:
+    """Make a folder that no other submission has.
+
+    A queued script reads its job when it starts, which may be after the next `submit`. The name is
+    also that of the objects on Kubernetes, hence the time and not a number that begins anew in
+    every directory.
+    """
+    while True:
+        folder = files / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            time.sleep(0.1)
+        else:
+            return folder
 
 
 def slurm(cluster: Cluster, job: Path, run: Path) -> str:
@@ -96,7 +113,7 @@ def launcher_commands(file: Path, job: Path, run: Path) -> list[list[str]]:
         InputError: Ray refuses the file.
     """
     checked_launcher(file)
-    there = f"~/{run.name}.job.yaml"
+    there = f"~/{job.parent.name}.job.yaml"
     tune = f"rungwise tune {there} --out {shlex.quote(str(run))} --address auto"
     return [
         ["ray", "up", "--yes", str(file)],

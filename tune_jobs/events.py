@@ -243,6 +243,8 @@ class JobEndRow:
     """``done``, ``interrupted``, ``stopped`` (by a request to stop it) or ``error``."""
     seconds: float
     """Wall clock of the whole job."""
+    sentence: str = ""
+    """Of ``error``: what the driver failed with."""
     time: float = dataclasses.field(default_factory=time.time)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from pyarrow import fs
 
 from envs.validation import InputError
+from tune_jobs.driver_lock import LOCK
 from tune_jobs.events import CheckpointRow, read
 
 PLACE = "RUNGWISE_MIRROR"
@@ -62,7 +63,7 @@ class Mirror:
         """Copy all that is there in the end: the report and the ledger too."""
         self.update()
         for file in self.directory.iterdir():
-            if file.is_file() and file.name != LOG:
+            if file.is_file() and file.name not in (LOG, LOCK):
                 self._write(file.name, file.read_bytes())
 
     def _copy(self, path: str) -> None:

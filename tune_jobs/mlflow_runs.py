@@ -11,8 +11,9 @@ import math
 import os
 import time
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray.air.constants import TRAINING_ITERATION
 from ray.tune.logger import LoggerCallback
@@ -20,6 +21,10 @@ from ray.tune.logger import LoggerCallback
 from envs.validation import InputError
 from tune_jobs.curves import Points
 from tune_jobs.events import Row
+from tune_jobs.words import first_sentence
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
 """Variable that names the experiment, and asks for this."""
@@ -38,14 +43,10 @@ class MlflowRuns(LoggerCallback):
         """Nothing: Tune pickles its callbacks for a restore of its own, which is not used here."""
         return {}
 
-    def setup(self, *args: Any, **kwargs: Any) -> None:
-        """Find or make the experiment, before the first trial begins."""
-        from mlflow import MlflowClient
-
-        self.client = MlflowClient()
-        name = os.environ[EXPERIMENT]
-        known = self.client.get_experiment_by_name(name)
-        self.experiment = known.experiment_id if known else self.client.create_experiment(name)
+    @cached_property
+    def store(self) -> tuple[MlflowClient, str]:
+        """The client and the experiment, opened by the first result and again after a failure."""
+        return opened_experiment()
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
         """One point of each curve; the first one begins the run."""
@@ -57,23 +58,24 @@ class MlflowRuns(LoggerCallback):
         points, now = self.points(result), int(1000 * time.time())
         at = int(points.pop(TRAINING_ITERATION))
         metrics = [Metric(n, float(v), now, at) for n, v in points.items() if math.isfinite(v)]
-        self.client.log_batch(self.runs[name], metrics)
+        self.store[0].log_batch(self.runs[name], metrics)
 
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
         """The trial's run is over."""
         if run := self.runs.pop(trial.config["plan"]["trial"], None):
-            self.client.set_terminated(run, "FAILED" if failed else "FINISHED")
+            self.store[0].set_terminated(run, "FAILED" if failed else "FINISHED")
 
     def _begun(self, trial: str, drawn: dict[str, Any]) -> str:
         from mlflow.entities import Param
 
         name = f"{self.directory.absolute().name}-{trial}"
-        for found in self.client.search_runs([self.experiment], f"tags.`{KEY}` = '{name}'"):
-            self.client.update_run(found.info.run_id, "RUNNING")
+        client, experiment = self.store
+        for found in client.search_runs([experiment], f"tags.`{KEY}` = '{name}'"):
+            client.update_run(found.info.run_id, "RUNNING")
             return found.info.run_id
-        run = self.client.create_run(self.experiment, run_name=name, tags={KEY: name})
+        run = client.create_run(experiment, run_name=name, tags={KEY: name})
         params = [Param(setting, str(value)) for setting, value in drawn.items()]
-        self.client.log_batch(run.info.run_id, params=params)
+        client.log_batch(run.info.run_id, params=params)
         return run.info.run_id
 
 
@@ -82,14 +84,37 @@ def mlflow_runs(directory: Path, earlier: Iterable[Row] = ()) -> list[LoggerCall
     return [MlflowRuns(directory, earlier)] if os.environ.get(EXPERIMENT) else []
 
 
+def opened_experiment() -> tuple[MlflowClient, str]:
+    """Find or make the experiment; return a client of its store, and its id."""
+    # MLflow's own seven attempts at 120 s each would hold up training for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    from mlflow import MlflowClient
+
+    client, name = MlflowClient(), os.environ[EXPERIMENT]
+    known = client.get_experiment_by_name(name)
+    return client, known.experiment_id if known else client.create_experiment(name)
+
+
 def check_mlflow() -> None:
-    """Say before a run that it cannot be reported as asked.
+    """Check before a run that it can be reported as asked.
 
     Raises:
-        InputError: MLflow is asked for and not installed.
+        InputError: MLflow is asked for and is not installed, or its store cannot be used.
     """
-    if os.environ.get(EXPERIMENT) and importlib.util.find_spec("mlflow") is None:
+    if not os.environ.get(EXPERIMENT):
+        return
+    if importlib.util.find_spec("mlflow") is None:
         raise InputError(
             f"{EXPERIMENT} asks for MLflow, which is not installed: pip install "
             "'rungwise[mlflow]', or take the variable away."
         )
+    try:
+        opened_experiment()
+    except Exception as error:  # of MLflow, its database drivers or its network
+        from mlflow import get_tracking_uri
+
+        raise InputError(
+            f"MLflow cannot be used at {get_tracking_uri()} ({first_sentence(error)}): change "
+            f"MLFLOW_TRACKING_URI (sqlite:///mlflow.db is a file), or take {EXPERIMENT} away."
+        ) from error

@@ -117,12 +117,14 @@ def _third_figure(outcome: Outcome) -> tuple[str, str, str]:
 def _unfinished(outcome: Outcome) -> str:
     if outcome.end is None:
         sentence = "The log of this run has no end: it is still running, or it was killed."
+    elif outcome.end.reason == "error":
+        why = f": {outcome.end.sentence}" if outcome.end.sentence else ""
+        sentence = f"This run failed before all of its trials ended{escape(why)}."
     elif outcome.end.reason == "done":
         return ""
     else:
-        ended = {"interrupted": "was interrupted", "stopped": "was stopped"}
-        how = ended.get(outcome.end.reason, "ended with an error")
-        sentence = f"This run {how} before all of its trials did."
+        how = "stopped" if outcome.end.reason == "stopped" else "interrupted"
+        sentence = f"This run was {how} before all of its trials ended."
     left = count(outcome.iterations_open, "iteration")
     return f'<p class="notice">{sentence} Of its budget {left} are neither run nor saved.</p>'
 

@@ -7,17 +7,14 @@ experiment snapshots, which lag behind the checkpoints and lose the scheduler's 
 
 from __future__ import annotations
 
-import errno
 import importlib.metadata
 import os
-import shutil
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+import traceback
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
@@ -30,7 +27,6 @@ from tune_jobs.job import Job
 from tune_jobs.ledger import write_ledger
 from tune_jobs.loading import dump_job, read_job
 from tune_jobs.mirror import check_mirror, mirrored
-from tune_jobs.mlflow_runs import check_mlflow, mlflow_runs
 from tune_jobs.outcome import Outcome
 from tune_jobs.population import RecordedPBT
 from tune_jobs.preflight import preflight
@@ -39,161 +35,108 @@ from tune_jobs.queue import Queue
 from tune_jobs.recorder import Recorder, Scheduler
 from tune_jobs.remainder import Plan, faults_of, remainder
 from tune_jobs.report import write_report
+from tune_jobs.room import DiskFull, bundles, check_space, claim, translating_disk_full
 from tune_jobs.rungs import brackets
 from tune_jobs.schedulers import RecordedASHA
-from tune_jobs.tensorboard import Curves
+from tune_jobs.trackers import check_trackers, trackers
 from tune_jobs.trial import Trial
-from tune_jobs.weights_and_biases import check_wandb, wandb_runs
+from tune_jobs.trial_outcome import TrialOutcome
+from tune_jobs.words import first_sentence
 
-NEEDED_BYTES = 200 * 2**20
-"""Free space below which a run is not started: a full disk in the middle ruins Tune's files."""
-FULL_BYTES = 2**20
-"""Free space below which a failure is put down to the disk."""
+LOG, JOB = "events.jsonl", "job.yaml"
+ERROR = "driver_error.txt"
+"""File of a run directory with the traceback of the driver that failed last."""
 
 
-class DiskFull(Exception):
-    """A run was ended by a full disk; nothing that was saved is lost."""
+class DriverFailed(Exception):
+    """The driver of a run failed; the message is a sentence, the traceback is in its directory."""
 
 
 def prepared(job: Job, directory: Path) -> Job:
     """The job ready to start: checked, its metric filled in, its directory claimed. Needs no Ray.
 
     Raises:
-        InputError: something that would fail later: an environment, a metric, a drawn setting, the
-            directory or the disk.
+        InputError: something that would fail later: an environment, a metric, a drawn setting, a
+            tracker, the directory or the disk.
     """
     if job.searcher == "optuna":
         check_optuna()
-    check_wandb()
-    check_mlflow()
-    check_mirror()
+    check_reporting()
     for name, good in job.objectives.items():
         score_of(replace(job, metric=name, mode=good))
     metric, mode = score_of(job)
     job = replace(job, metric=metric, mode=mode)
     preflight(job)
     claim(directory)
-    (directory / "job.yaml").write_text(dump_job(job))
+    try:
+        with (directory / JOB).open("x") as file:  # of two that claim it at once, one gets it
+            file.write(dump_job(job))
+    except FileExistsError:
+        claim(directory)
     return job
 
 
-def start(job: Job, directory: Path, listener: Listener) -> Outcome:
-    """Run a prepared job, on an initialised Ray."""
-    plans = [
-        Plan(name, setting, str(faults_of(directory, name)))
-        for name, setting in zip(job.names, job.drawn(), strict=False)
-    ]
-    log = EventLog(directory / "events.jsonl")
-    rows: list[Row] = [
-        _job_row(job, directory),
-        *(TrialRow(trial=p.trial, config=p.drawn) for p in plans),
-    ]
-    for row in rows:
-        log.append(row)
-        listener(row)
-    return _finish(job, directory, plans, rows, listener)
+def check_reporting() -> None:
+    """Check what the environment asks a run to report to, before it starts or continues.
+
+    Raises:
+        InputError: a tracker or the mirror cannot be used as it is configured.
+    """
+    check_trackers()
+    check_mirror()
 
 
-def resume(directory: Path, listener: Listener) -> Outcome:
-    """Go on with an unfinished run: no finished trial runs again.
+def drive(directory: Path, listener: Listener) -> Outcome:
+    """Begin a prepared run, or continue it: no finished trial runs again.
+
+    Needs an initialised Ray and the run's :func:`tune_jobs.driver_lock.driving`.
 
     Raises:
         InputError: not a run directory.
+        DiskFull: the disk is full.
+        DriverFailed: anything else that is no trial's failure.
     """
     job, rows = open_run(directory)
     check_space(directory)
-    left = remainder(directory, rows)
-    log = EventLog(directory / "events.jsonl")
-    with _telling_a_full_disk(directory):
-        for row in (replace(_job_row(job, directory), resumed=True), *left.owed):
-            log.append(row)
-            listener(row)
-            rows.append(row)
-    return _finish(job, directory, left.plans, rows, listener)
+    left, begun = remainder(directory, rows), {r.trial for r in rows if isinstance(r, TrialRow)}
+    # All of them in a new run, and those that a kill in the midst of writing them cut off.
+    new = [
+        Plan(name, setting, str(faults_of(directory, name)))
+        for name, setting in zip(job.names, job.drawn(), strict=False)
+        if name not in begun
+    ]
+    log, started = EventLog(directory / LOG), time.monotonic()
+    job_row = replace(_job_row(job, directory), resumed=bool(rows))
+    drawn = [TrialRow(trial=plan.trial, config=plan.drawn) for plan in new]
+    try:
+        with translating_disk_full(directory):
+            for row in (job_row, *left.owed, *drawn):
+                log.append(row)
+                listener(row)
+                rows.append(row)
+            return _finish(job, directory, [*left.plans, *new], rows, listener)
+    except Exception as error:
+        sentence = isinstance(error, DiskFull | InputError)
+        said = str(error) if sentence else f"{type(error).__name__}: {first_sentence(error)}"
+        with suppress(OSError):
+            end = JobEndRow(reason="error", seconds=time.monotonic() - started, sentence=said)
+            log.append(end)
+            (directory / ERROR).write_text(traceback.format_exc())
+        if sentence:
+            raise
+        raise DriverFailed(
+            f"The run failed: {said}. The traceback is in {directory / ERROR}; "
+            f"`rungwise resume {directory}` continues from the last checkpoints."
+        ) from error
 
 
 def open_run(directory: Path) -> tuple[Job, list[Row]]:
-    """The job and the event rows of a run directory."""
-    path = directory / "job.yaml"
+    """Return the job and the event rows of a run directory; no rows if it has not begun."""
+    path = directory / JOB
     if not path.is_file():
         raise InputError(f"{directory} is not a run: it has no job.yaml. Runs are listed in runs/.")
-    return read_job(path), read(directory / "events.jsonl")
-
-
-def claim(directory: Path) -> None:
-    """Create a run directory that nobody has used.
-
-    Raises:
-        InputError: it exists, cannot be written, or the disk is nearly full.
-    """
-    if directory.exists() and any(directory.iterdir() if directory.is_dir() else [directory]):
-        raise InputError(
-            f"{directory} exists already. Continue it with `rungwise resume {directory}`, or "
-            "choose another place with --out."
-        )
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / ".writable"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise InputError(
-            f"{directory} cannot be written ({error.strerror}); choose another place with --out."
-        ) from error
-    check_space(directory)
-
-
-def check_space(directory: Path) -> None:
-    """Refuse to train where the disk is nearly full.
-
-    Raises:
-        InputError: saying how much is free and how much is needed.
-    """
-    free = shutil.disk_usage(directory).free
-    if free < NEEDED_BYTES:
-        raise InputError(
-            f"Only {free / 2**20:.0f} MiB are free at {directory}, and a run needs "
-            f"{NEEDED_BYTES / 2**20:.0f}; free some space or choose another place with --out."
-        )
-
-
-def check_room(job: Job, cpus: int | None) -> None:
-    """Refuse a job of which this machine can never hold a trial: Ray would wait for ever.
-
-    Raises:
-        InputError: saying what a trial holds, what there is and what to change.
-    """
-    for kind, there, way in (
-        ("CPU", cpus or os.cpu_count() or 1, "offer more with --cpus, or set fewer workers"),
-        ("GPU", torch.cuda.device_count(), "set --gpus-per-trial lower"),
-    ):
-        held = sum(bundle.get(kind, 0.0) for bundle in _bundles(job))
-        if held > there:
-            kinds = kind if held == 1 else f"{kind}s"
-            said = f"All processes of a trial of this job hold {held:g} {kinds}, "
-            raise InputError(f"{said}but this machine offers {there}: {way}.")
-
-
-@contextmanager
-def _telling_a_full_disk(directory: Path) -> Generator[None]:
-    """Say in a sentence that the disk is full, wherever a write fails with it.
-
-    Raises:
-        DiskFull: naming the directory and how to go on.
-    """
-    try:
-        yield
-    except Exception as error:
-        # Tune writes its own files there too, and fails in many ways when it cannot.
-        cause: BaseException | None = error
-        while cause is not None and getattr(cause, "errno", None) != errno.ENOSPC:
-            cause = cause.__cause__ or cause.__context__
-        if cause is None and shutil.disk_usage(directory).free >= FULL_BYTES:
-            raise
-        raise DiskFull(
-            f"The disk of {directory} is full. Nothing that was saved is lost: free some space, "
-            f"then `rungwise resume {directory}` goes on from the last checkpoints."
-        ) from error
+    log = directory / LOG
+    return read_job(path), read(log) if log.exists() else []
 
 
 def _finish(
@@ -214,30 +157,44 @@ def _finish(
     def begin(plan: Plan) -> None:
         recorder.write(TrialRow(trial=plan.trial, config=plan.drawn))
 
-    with _telling_a_full_disk(directory), mirrored(directory):
-        if plans or (proposals and proposals.left):
-            queue: Queue | list[Plan] = plans  # Tune allows a population no searcher beside it
-            if isinstance(scheduler, RecordedASHA):
-                queue = Queue(plans, scheduler, proposals, begin)
-            _tune(job, directory, queue, scheduler, recorder)
-        recorder.write_decisions()
-        outcome = Outcome.of(read(directory / "events.jsonl"))
-        running = [trial for trial in outcome.trials if trial.end_reason is None]
-        for trial in running:
-            said = f"interrupted; `rungwise resume {directory}` goes on"
-            at = trial.iterations
-            recorder.write(
-                EndRow(trial=trial.id, iteration=at, reason="interrupted", sentence=said)
-            )
-        if not running and job.most_evaluated:
-            name_winner(job, directory, recorder.write, listener)
-        ended = "stopped" if recorder.stopping else "interrupted"
-        reason = ended if running else "done"
-        recorder.write(JobEndRow(reason=reason, seconds=time.monotonic() - started))
-        rows = read(directory / "events.jsonl")
+    with mirrored(directory):
+        try:
+            if plans or (proposals and proposals.left):
+                queue: Queue | list[Plan] = plans  # Tune allows a population no searcher beside it
+                if isinstance(scheduler, RecordedASHA):
+                    queue = Queue(plans, scheduler, proposals, begin)
+                _tune(job, directory, queue, scheduler, recorder)
+            recorder.write_decisions()
+            interrupted = bool(_running(directory) or (proposals and proposals.left))
+            if job.most_evaluated and not interrupted:
+                name_winner(job, directory, recorder.write, listener)
+        except KeyboardInterrupt:  # at any other time than while Tune waits for results
+            interrupted = True
+            recorder.write_decisions()
+        _write_end(directory, recorder, interrupted, time.monotonic() - started)
+        rows = read(directory / LOG)
         write_ledger(rows, directory / "ledger.parquet")
-        write_report(rows, (directory / "job.yaml").read_text(), directory / "report.html")
+        write_report(rows, (directory / JOB).read_text(), directory / "report.html")
     return Outcome.of(rows)
+
+
+def _running(directory: Path) -> list[TrialOutcome]:
+    """Return the trials that have no end."""
+    outcome = Outcome.of(read(directory / LOG))
+    return [trial for trial in outcome.trials if trial.end_reason is None]
+
+
+def _write_end(directory: Path, recorder: Recorder, interrupted: bool, seconds: float) -> None:
+    """End the trials that still run as interrupted, and the session."""
+    running = _running(directory)
+    said = f"interrupted; `rungwise resume {directory}` goes on"
+    for trial in running:
+        recorder.write(
+            EndRow(trial=trial.id, iteration=trial.iterations, reason="interrupted", sentence=said)
+        )
+    unfinished = "stopped" if recorder.stopping else "interrupted"
+    reason = unfinished if interrupted else "done"
+    recorder.write(JobEndRow(reason=reason, seconds=seconds))
 
 
 def _tune(
@@ -257,9 +214,9 @@ def _tune(
     # should know as much as possible. A population begins together.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if job.searcher == "optuna" else "200"
     sessions = len(list((directory / "trials").glob("session-*")))
-    earlier = read(directory / "events.jsonl")
+    earlier = read(directory / LOG)
     trainable = tune.with_resources(
-        tune.with_parameters(Trial, job=job), PlacementGroupFactory(_bundles(job))
+        tune.with_parameters(Trial, job=job), PlacementGroupFactory(bundles(job))
     )
     one_by_one = isinstance(queue, Queue)
     together = {} if one_by_one else {"plan": tune.grid_search([vars(plan) for plan in queue])}
@@ -277,12 +234,7 @@ def _tune(
             name=f"session-{sessions}",
             storage_path=str(directory.absolute() / "trials"),
             stop=recorder,
-            callbacks=[
-                recorder,
-                Curves(earlier),
-                *wandb_runs(directory, earlier),
-                *mlflow_runs(directory, earlier),
-            ],
+            callbacks=[recorder, *trackers(directory, earlier)],
             verbose=0,
             sync_config=tune.SyncConfig(sync_period=1),
             failure_config=tune.FailureConfig(max_failures=job.max_failures),
@@ -311,14 +263,6 @@ def _scheduler(job: Job, directory: Path, earlier: list[Row]) -> Scheduler:
     return scheduler
 
 
-def _bundles(job: Job) -> list[dict[str, float]]:
-    """What a trial holds: its own process, then each of its workers; GPUs are where it learns."""
-    gpus = {"GPU": job.gpus_per_learner}
-    own, learner, learners = {"CPU": job.cpus_per_trial}, {"CPU": 1.0}, job.settings.num_learners
-    runners = [{"CPU": 1.0}] * job.settings.num_env_runners
-    return [own, *runners, *[learner | gpus] * learners] if learners else [own | gpus, *runners]
-
-
 def _job_row(job: Job, directory: Path) -> JobRow:
     world = world_of(job.env, job.env_kwargs)
     packages = ("ray", "torch", "gymnasium", "numpy", "rungwise")
@@ -343,7 +287,7 @@ def _job_row(job: Job, directory: Path) -> JobRow:
         objectives=dict(job.objectives),
         seed=job.seed,
         seeds=job.seeds,
-        cpus_per_trial=sum(bundle["CPU"] for bundle in _bundles(job)),
+        cpus_per_trial=sum(bundle["CPU"] for bundle in bundles(job)),
         gpus_per_trial=job.gpus_per_trial,
         versions={name: importlib.metadata.version(name) for name in packages},
     )

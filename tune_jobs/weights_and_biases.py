@@ -19,6 +19,7 @@ from ray.tune.logger import LoggerCallback
 from envs.validation import InputError
 from tune_jobs.curves import Points
 from tune_jobs.events import Row
+from tune_jobs.words import first_sentence
 
 PROJECT = "WANDB_PROJECT"
 """Variable that names the project, and asks for this."""
@@ -52,7 +53,8 @@ class WandbRuns(LoggerCallback):
         import wandb
 
         run = self.directory.absolute().name
-        settings = wandb.Settings(silent=True, console="off")
+        # Training waits for it: W&B's own 90 s would be long.
+        settings = wandb.Settings(silent=True, console="off", init_timeout=20)
         return wandb.init(
             dir=self.directory,
             group=run,
@@ -71,13 +73,29 @@ def wandb_runs(directory: Path, earlier: Iterable[Row] = ()) -> list[LoggerCallb
 
 
 def check_wandb() -> None:
-    """Say before a run that it cannot be reported as asked.
+    """Check before a run that it can be reported as asked.
 
     Raises:
-        InputError: W&B is asked for and not installed.
+        InputError: W&B is asked for and is not installed, or does not let us in.
     """
-    if os.environ.get(PROJECT) and importlib.util.find_spec("wandb") is None:
+    if not os.environ.get(PROJECT):
+        return
+    if importlib.util.find_spec("wandb") is None:
         raise InputError(
             f"{PROJECT} asks for Weights & Biases, which is not installed: pip install "
             "'rungwise[wandb]', or take the variable away."
+        )
+    import wandb
+
+    if wandb.setup().settings.mode not in ("online", "shared"):
+        return
+    try:
+        why = "" if wandb.login(prompt=False) else "it has no API key"
+    except Exception as error:  # of W&B, its service process or its network
+        why = first_sentence(error)
+    if why:
+        raise InputError(
+            f"{PROJECT} asks for Weights & Biases, which cannot be used ({why}): call `wandb "
+            "login` or set WANDB_API_KEY, keep the curves here with WANDB_MODE=offline, or take "
+            "the variable away."
         )

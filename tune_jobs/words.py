@@ -71,6 +71,12 @@ def count(amount: int, noun: str, nouns: str = "") -> str:
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {nouns or noun + 's'}"
 
 
+def first_sentence(error: Exception) -> str:
+    """Return the first sentence of an error that was not written for our users."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return line.partition(". ")[0].rstrip(".:")[:300] or type(error).__name__
+
+
 def _decimal(value: float) -> str:
     if not math.isfinite(value):
         return "not finite"

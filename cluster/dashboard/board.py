@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from tune_jobs.driver_lock import lost_driver, lost_end
 from tune_jobs.events import (
     CheckpointRow,
     JobEndRow,
@@ -22,7 +23,7 @@ from tune_jobs.events import (
     Row,
     decode,
 )
-from tune_jobs.outcome import Outcome, Tally
+from tune_jobs.outcome import Outcome
 from tune_jobs.trial_outcome import finite
 
 CHUNK = 4 * 2**20
@@ -35,6 +36,10 @@ RESULT = re.compile(
     rb'\{"kind": "result", "trial": "([^"\\]*)", "iteration": (\d+), "score": ([-+.\deE]+|null), '
 )
 """How :func:`tune_jobs.events.encode` begins a result row."""
+
+
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+"""What decoding a line raises that is no event row."""
 
 
 class Point(NamedTuple):
@@ -99,6 +104,8 @@ class Board:
         self.path = directory / "events.jsonl"
         self.version = 0
         """Grows whenever something new was read."""
+        self.lost = ""
+        """What is known of a driver that died."""
         self._restart()
 
     def _restart(self) -> None:
@@ -116,6 +123,8 @@ class Board:
 
     def refresh(self) -> bool:
         """Read the next part of the log; whether there is more to read at once."""
+        if (lost := lost_driver(self.directory)) != self.lost:
+            self.lost, self.version = lost, self.version + 1
         try:
             with self.path.open("rb") as file:
                 self.size = file.seek(0, 2)
@@ -183,10 +192,8 @@ class Board:
             best = course.best_kept(mode)
             points = sorted({*points, best} if best else points)
             rows += zip((p.offset for p in points), self.rows(points), strict=True)
-        tally = Tally()
-        for _, row in sorted(rows, key=lambda pair: pair[0]):
-            tally.add(row)
-        return tally.outcome()
+        in_order = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+        return Outcome.of(in_order + (lost_end(self.directory, in_order) if self.lost else []))
 
     def curve(self, trial: str, metric: str, most: int) -> list[tuple[int, float | None]]:
         """A metric by iteration, thinned; None where it is missing or not finite."""
@@ -228,5 +235,5 @@ def first_and_last(path: Path) -> tuple[JobRow | None, JobEndRow | None]:
 def _decoded(line: bytes) -> Row | None:
     try:
         return decode(line)
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except UNREADABLE:
         return None

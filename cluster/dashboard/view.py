@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.dashboard.board import Board, first_and_last
-from cluster.service.orders import driven, order_of, state_of
+from cluster.service.orders import order_of, state_of
+from tune_jobs.driver_lock import driven
 from tune_jobs.events import DISPROVED, DecisionRow, EndRow, FindingRow, JobEndRow, JobRow, Row
 from tune_jobs.figures import ACCENT, ENDS, MUTED, PALETTE, spans
 from tune_jobs.outcome import Outcome
@@ -62,7 +63,7 @@ def shown(board: Board) -> dict[str, Any]:
         "share_read": board.share_read,
         "job": {
             "name": board.directory.name,
-            "about": _about(job),
+            "about": _about(job) + _failure(outcome),
             "metric": spoken(job.metric),
             "mode": job.mode,
             "iterations": job.iterations,
@@ -125,6 +126,7 @@ def _told(row: Row) -> dict[str, Any]:
             told["text"] = _sentence(row.sentence)
         case JobEndRow():
             told["title"] = f"the job ended: {row.reason}, after {duration(row.seconds)}"
+            told["text"] = _sentence(row.sentence)
         case JobRow():
             told["title"] = "the job was resumed" if row.resumed else "the job started"
         case _:
@@ -137,6 +139,13 @@ def _about(job: JobRow) -> str:
     scheduler = reason(str(job.scheduler.get("kind", "none")))
     trials = count(job.trials, "trial")
     return f"{_plain_env(job)}, {job.algo}, {trials}, scheduler {scheduler}, {started}"
+
+
+def _failure(outcome: Outcome) -> str:
+    """Say why the driver failed, if it did."""
+    if outcome.end is None or outcome.end.reason != "error":
+        return ""
+    return f" · failed: {outcome.end.sentence or 'its log does not say why'}"
 
 
 def _plain_env(job: JobRow) -> str:

@@ -53,7 +53,7 @@ srun --ntasks-per-node=1 $private ray symmetric-run \
   --metrics-export-port $((port + 5)) --runtime-env-agent-port $((port + 6)) \
   --node-manager-port $((port + 7)) --object-manager-port $((port + 8)) \
   -- bash -c '
-    if [ -s "$RUN/events.jsonl" ]; then
+    if [ -s "$RUN/job.yaml" ]; then
       rungwise resume "$RUN" --address "$ADDRESS"
     else
       rungwise tune "$JOB" --out "$RUN" --address "$ADDRESS"

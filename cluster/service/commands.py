@@ -36,13 +36,13 @@ class Service(Listening):
         """Serve until Ctrl-C; runs that have begun go on, and the next service finds them."""
         from cluster.access import admitted
         from cluster.dashboard.app import app
-        from cluster.service.orders import locked
         from cluster.service.queue import Queue
+        from tune_jobs.driver_lock import file_lock
 
         token = admitted(self.host, self.token)
         self.directory.mkdir(parents=True, exist_ok=True)
         queue = Queue(self.directory, self.address, self.cpus, self.at_once)
-        with locked(self.directory / ".service.lock") as own:
+        with file_lock(self.directory / ".service.lock") as own:
             if own is None:
                 raise InputError(
                     f"Another service works on {self.directory}: stop it, or name another one."

@@ -1,6 +1,7 @@
-"""The process that drives one run of the queue: ``python -m cluster.service.driver RUN ADDRESS``.
+"""The process that drives one run of the queue, with the lock that the queue took for it.
 
-It starts the run or goes on with it, and needs nobody: the service may end and come back.
+``python -m cluster.service.driver RUN ADDRESS LOCK [CPUS]`` starts the run or goes on with it, and
+needs nobody: the service may end and come back.
 """
 
 from __future__ import annotations
@@ -8,36 +9,52 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cluster.session import session
+from cluster.interruption import TERMINATED, terminated, treat_sigterm_as_ctrl_c
+from cluster.service.orders import Order, order_of, write_order
+from cluster.session import offered_cpus, session
 from envs.validation import InputError
+from tune_jobs.driver_lock import driving
 from tune_jobs.wishes import JOB, forget
 
 
-def drive(directory: Path, address: str, cpus: int | None) -> None:
+def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> None:
     """Run a prepared job to its end, or to the wish that it stops."""
-    from tune_jobs.loading import read_job
-    from tune_jobs.run import check_room, resume, start
+    from tune_jobs.room import check_room
+    from tune_jobs.run import check_reporting, drive, open_run
 
     forget(directory, JOB)
-    job = read_job(directory / "job.yaml")
-    if address == "local":
-        check_room(job, cpus)
-    with session(address, cpus):
-        if (directory / "events.jsonl").exists():
-            resume(directory, lambda _: None)
-        else:
-            start(job, directory, lambda _: None)
+    with driving(directory, lock):
+        job, _ = open_run(directory)
+        if address == "local":
+            check_room(job, offered_cpus(cpus))
+        check_reporting()
+        with session(address, cpus):
+            drive(directory, lambda _: None)
 
 
 def main() -> None:
     """Drive the run named on the command line; its errors are sentences on stderr."""
-    from tune_jobs.run import DiskFull
+    from cluster.answers import Failed
+    from tune_jobs.room import DiskFull
+    from tune_jobs.run import DriverFailed
 
-    directory, address, *cpus = sys.argv[1:]
+    treat_sigterm_as_ctrl_c()
+    directory, address, lock, *cpus = sys.argv[1:]
     try:
-        drive(Path(directory), address, int(cpus[0]) if cpus else None)
-    except (InputError, DiskFull) as error:
+        drive_run(Path(directory), address, int(lock), int(cpus[0]) if cpus else None)
+    except (InputError, DiskFull, DriverFailed, Failed) as error:
         sys.exit(f"rungwise: {error}")
+    except KeyboardInterrupt:
+        pass
+    if terminated():  # with its machine, say: the next service begins it again
+        _order_anew(Path(directory))
+        sys.exit(TERMINATED)
+
+
+def _order_anew(directory: Path) -> None:
+    """Keep the order of a run as if no driver had been started for it."""
+    if order := order_of(directory):
+        write_order(directory, Order(order.priority, order.since))
 
 
 if __name__ == "__main__":

@@ -1,29 +1,27 @@
 """Which runs are to be driven, and by whom they are: two small files in each run's directory.
 
 ``order.json`` is there while a run waits or is driven. ``driver.lock`` is locked as long as its
-driver lives, however that ends, and whoever started it; so a service that comes back after
-``kill -9`` knows which of its drivers are still at work.
+driver lives (:mod:`tune_jobs.driver_lock`); so a service that comes back after ``kill -9`` knows
+which of its drivers are still at work.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import re
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import Literal
 
 from cluster.dashboard.board import first_and_last
+from tune_jobs.driver_lock import driven, lost_driver
 from tune_jobs.words import duration
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 """What a run may be called: a name that is safe as a directory and in an address."""
-ORDER, LOCK, DRIVER_LOG = "order.json", "driver.lock", "driver.log"
+ORDER, DRIVER_LOG = "order.json", "driver.log"
 QUIET = 120
 """Seconds without a row after which a run that nobody here drives is called silent."""
 State = Literal["queued", "running", "failed", "ended", "interrupted", "stopped", "silent"]
@@ -77,28 +75,6 @@ def ordered(root: Path) -> list[tuple[Path, Order]]:
     return sorted(known, key=lambda pair: (-pair[1].priority, pair[1].since))
 
 
-@contextlib.contextmanager
-def locked(path: Path, shared: bool = False) -> Generator[int | None]:
-    """Hold a lock file, which others and their children respect; None if somebody else holds it."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield None
-    else:
-        yield file
-    finally:
-        os.close(file)
-
-
-def driven(directory: Path) -> bool:
-    """Whether a driver of the service works on a run."""
-    if not (directory / LOCK).exists():
-        return False
-    with locked(directory / LOCK, shared=True) as got:
-        return got is None
-
-
 def state_of(directory: Path) -> tuple[State, str]:
     """How a run stands, and more about that in words."""
     log, order = directory / "events.jsonl", order_of(directory)
@@ -109,7 +85,10 @@ def state_of(directory: Path) -> tuple[State, str]:
     if not log.is_file():
         return "stopped", "stopped before it began"
     if end := first_and_last(log)[1]:
-        return ENDS.get(end.reason, "interrupted"), ""
-    # Driven from elsewhere, by `rungwise tune` in a terminal or on another machine, or left behind.
+        state = ENDS.get(end.reason, "interrupted")
+        return state, f"failed: {end.sentence}" if state == "failed" else ""
+    if said := lost_driver(directory):
+        return "failed", f"failed: {said}"
+    # Driven from another machine whose locks are not seen here, or left behind there.
     quiet = time.time() - log.stat().st_mtime
     return ("running", "") if quiet < QUIET else ("silent", f"silent for {duration(quiet)}")

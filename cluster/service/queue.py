@@ -21,17 +21,16 @@ import yaml
 from cluster.dashboard.board import first_and_last
 from cluster.service.orders import (
     DRIVER_LOG,
-    LOCK,
     Order,
-    driven,
     drop_order,
-    locked,
     order_of,
     ordered,
     state_of,
     write_order,
 )
+from cluster.session import offered_cpus
 from envs.validation import InputError
+from tune_jobs.driver_lock import LOCK, driven, file_lock
 from tune_jobs.events import EndRow, EventLog
 from tune_jobs.wishes import JOB, ask_to_stop, forget
 
@@ -51,12 +50,19 @@ class Queue:
         at_once: runs that are driven at the same time.
 
     Raises:
-        InputError: several at once, each with all of this machine.
+        InputError: a number that lets no run begin, or several at once, each with all of this
+            machine.
     """
 
     def __init__(
         self, root: Path, address: str = "local", cpus: int | None = None, at_once: int = 1
     ) -> None:
+        if at_once < 1:
+            raise InputError(
+                f"--at-once must be at least 1, but it is {at_once}: no run would begin."
+            )
+        if address == "local":
+            offered_cpus(cpus)
         if at_once > 1 and address == "local" and cpus is None:
             raise InputError(
                 f"{at_once} runs at once would each take all of this machine: say how many CPUs "
@@ -125,7 +131,8 @@ class Queue:
         """Its driver is gone: the run has ended, or is tried again, or is given up."""
         log = directory / "events.jsonl"
         grown = log.is_file() and log.stat().st_size > order.log_size
-        if grown and first_and_last(log)[1]:
+        end = first_and_last(log)[1] if grown else None
+        if end and end.reason != "error":
             if order.again:
                 write_order(directory, Order(order.priority, order.since))
             else:
@@ -137,7 +144,7 @@ class Queue:
 
     def _start(self, directory: Path, order: Order) -> bool:
         """Start a driver; whether it could be had."""
-        with locked(directory / LOCK) as lock:
+        with file_lock(directory / LOCK) as lock:
             if lock is None:
                 return False
             log = directory / "events.jsonl"
@@ -146,7 +153,7 @@ class Queue:
                 directory, dataclasses.replace(order, starts=order.starts + 1, log_size=size)
             )
             words = [sys.executable, "-m", "cluster.service.driver", str(directory), self.address]
-            words += [] if self.cpus is None else [str(self.cpus)]
+            words += [str(lock), *([] if self.cpus is None else [str(self.cpus)])]
             with (directory / DRIVER_LOG).open("ab") as said:
                 # A session of its own: Ctrl-C and the end of the service leave it at work. It keeps
                 # the lock, by the file that it inherits, for as long as it lives.

@@ -21,11 +21,12 @@ from cluster.dashboard import view
 from cluster.dashboard.app import app
 from cluster.dashboard.board import MOST, Board, Point, thinned
 from cluster.dashboard.tabs import TABS, tab
-from cluster.service.orders import LOCK, locked, order_of
+from cluster.service.orders import order_of
 from cluster.service.queue import Queue
 from envs.experiment import Experiment, Frame
 from envs.validation import InputError
 from tests.tune_jobs.synthetic_sweep import end, job_row, result, synthetic_rows
+from tune_jobs.driver_lock import LOCK, file_lock
 from tune_jobs.events import (
     CheckpointRow,
     EndRow,
@@ -368,7 +369,7 @@ def test_a_trial_and_the_job_are_stopped_and_resumed_by_buttons(tmp_path):
             tab.ask(f"{clicked % said}.click()")
 
         tab.open(f"{url}?token={TOKEN}#run=sweep&trials=00,01", width=390, height=844)
-        with locked(run / LOCK):
+        with file_lock(run / LOCK):
             click("Stop trial 00")
             until(lambda: asked_to_stop(run, "00"))
             click("Stop this job")

@@ -1,6 +1,7 @@
 # pyright: basic, reportArgumentType=false
 """The service: what it starts, what outlives it, and that nothing sent to it breaks it."""
 
+import io
 import json
 import os
 import signal
@@ -12,16 +13,17 @@ from typing import TypeVar
 
 import pytest
 from command_line import answer, command, rungwise
+from rich.console import Console
 from test_dashboard import TOKEN, bearer, get, served_app, write
 
+from cluster import commands
+from cluster.dashboard import view
 from cluster.dashboard.app import app
+from cluster.dashboard.board import Board
 from cluster.service.client import Client
 from cluster.service.messages import Submission
 from cluster.service.orders import (
-    LOCK,
     Order,
-    driven,
-    locked,
     order_of,
     ordered,
     state_of,
@@ -30,7 +32,17 @@ from cluster.service.orders import (
 from cluster.service.queue import MOST_STARTS, Queue
 from envs.validation import InputError
 from tests.tune_jobs.synthetic_sweep import end, job_row, result, synthetic_rows
-from tune_jobs.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow, TrialRow, read
+from tune_jobs.driver_lock import LOCK, driven, driving, file_lock
+from tune_jobs.events import (
+    CheckpointRow,
+    EndRow,
+    EventLog,
+    FindingRow,
+    JobEndRow,
+    ResultRow,
+    TrialRow,
+    read,
+)
 from tune_jobs.job import Job
 from tune_jobs.remainder import remainder
 from tune_jobs.wishes import asked_to_stop
@@ -145,7 +157,7 @@ def test_a_trial_that_was_stopped_by_hand_goes_on_only_when_it_is_asked_to(idle)
 def test_a_trial_can_be_stopped_while_its_run_is_driven_and_not_otherwise(idle):
     root, client = idle
     run = write(root / "run", [job_row(), TrialRow(trial="00", config={}), result("00", 1, 0.5)])
-    with locked(run / LOCK):
+    with file_lock(run / LOCK):
         client.wish_of_trial("run", "00", "stop")
         assert asked_to_stop(run, "00") and not asked_to_stop(run)
         client.wish("run", "stop")
@@ -224,6 +236,41 @@ def test_a_run_whose_driver_never_gets_going_is_given_up_with_its_own_words(tmp_
     assert state == "failed" and "There is no Ray to join at 10.0.0.1." in said
     queue.resume(run)
     assert state_of(run)[0] == "queued"
+
+
+def test_a_run_whose_driver_died_has_failed_everywhere(idle):
+    root, client = idle
+    run = write(root / "run", [job_row(), TrialRow(trial="00", config={}), result("00", 1, 0.5)])
+    with driving(run):
+        assert client.job("run").job.state == "running"
+    told = client.job("run")
+    assert told.job.state == "failed" and f"process {os.getpid()}" in told.job.said
+    assert [trial.end_reason for trial in told.trials] == ["interrupted"]
+    shown = json.loads(get(client.url, "runs", **bearer())[2])
+    assert shown["runs"][0]["state"] == told.job.said
+    board = Board(run)
+    board.refresh()
+    assert told.job.said in view.shown(board)["job"]["about"]
+    (run / "job.yaml").write_text("env: CartPole-v1\n")
+    console = Console(file=io.StringIO(), width=300)
+    assert commands.report(run, console)["end"]["reason"] == "error"
+    assert told.job.said in console.file.getvalue().replace("Failed", "failed")
+    EventLog(run / "events.jsonl").append(
+        JobEndRow(reason="error", seconds=1.0, sentence="OSError: no such store")
+    )
+    assert client.job("run").job.said == "failed: OSError: no such store"
+
+
+def test_a_driver_that_failed_is_tried_again_and_then_given_up(tmp_path):
+    end = JobEndRow(reason="error", seconds=1.0, sentence="OSError: no such store")
+    run = write(tmp_path / "run", [job_row(), end])
+    (run / "driver.log").write_text("rungwise: The run failed: OSError: no such store.\n")
+    write_order(run, Order(starts=1))
+    queue = Queue(tmp_path)
+    queue._judge(run, Order(starts=1))
+    assert state_of(run)[0] == "queued"
+    queue._judge(run, Order(starts=MOST_STARTS))
+    assert state_of(run)[0] == "failed" and "no such store" in state_of(run)[1]
 
 
 def test_bad_input_to_every_address_is_refused_with_a_sentence(tmp_path):

@@ -4,8 +4,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-from cluster.session import keep_token_secret
+import pytest
+from command_line import rungwise
+
+from cluster import session
+from cluster.service.queue import Queue
+from cluster.session import MOST_PER_CORE, keep_token_secret, offered_cpus
+from envs.validation import InputError
 
 
 def test_a_ray_that_does_not_start_is_told_in_a_sentence(tmp_path):
@@ -31,3 +38,31 @@ def test_the_token_of_ray_is_for_its_owner_only_whoever_made_it(tmp_path):
     keep_token_secret(path)
     assert path.read_text() == token and path.stat().st_mode & 0o777 == 0o600
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "said"),
+    [(0, "at least 1, but it is 0"), (-2, "at least 1"), (9999, "9,999, but this machine has 2")],
+)
+def test_cpus_with_which_ray_would_hang_or_choke_are_refused(cpus, said, monkeypatch):
+    monkeypatch.setattr(session, "cores", lambda: 2)
+    with pytest.raises(InputError, match=said):
+        offered_cpus(cpus)
+    with pytest.raises(InputError, match=said):
+        Queue(Path("runs"), cpus=cpus)
+
+
+def test_cpus_may_exceed_the_cores_a_little_and_default_to_them(monkeypatch):
+    monkeypatch.setattr(session, "cores", lambda: 2)
+    assert [offered_cpus(n) for n in (None, 1, 3, 2 * MOST_PER_CORE)] == [2, 1, 3, 16]
+
+
+def test_a_service_that_would_begin_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="--at-once must be at least 1"):
+        Queue(tmp_path, at_once=0)
+
+
+def test_no_cpus_are_refused_by_the_commands_before_a_directory_is_made(tmp_path):
+    done = rungwise("train", "cartpole", "--cpus", 0, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 2 and "--cpus must be at least 1" in done.stderr
+    assert not (tmp_path / "run").exists()

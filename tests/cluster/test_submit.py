@@ -15,8 +15,8 @@ from command_line import answer, command, rungwise
 from jsonschema import Draft202012Validator
 
 from cluster.kubernetes import kuberay, serving, standing
-from cluster.machines import DEPLOY, Cluster
-from cluster.submit import checked_launcher, handed_over, slurm
+from cluster.machines import DEPLOY, LONGEST, Cluster
+from cluster.submit import checked_launcher, handed_over, own_folder, slurm, submitted
 from envs.validation import InputError
 from tune_jobs.loading import dump_job, load_job, parse_job
 
@@ -27,7 +27,7 @@ HOSTILE = "/shared/runs/$(touch sprung)'; touch sprung #\n\"x"
 
 def manifests(**changed):
     cluster = Cluster(**ON_KUBERNETES | changed)
-    text = kuberay(cluster, dump_job(load_job("cartpole")), Path("/runs/sweep"))
+    text = kuberay(cluster, dump_job(load_job("cartpole")), Path("/runs/sweep"), "sweep-1")
     return {document["kind"]: document for document in yaml.safe_load_all(text)}
 
 
@@ -150,7 +150,7 @@ def test_nothing_in_a_path_becomes_a_command(tmp_path):
         ["bash", "-c", f'{rest}; printf %s "$RUN"'], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.stdout == HOSTILE and not (tmp_path / "sprung").exists()
-    text = kuberay(Cluster(**ON_KUBERNETES), "a: 1\n---\nb: 2\n", Path(HOSTILE))
+    text = kuberay(Cluster(**ON_KUBERNETES), "a: 1\n---\nb: 2\n", Path(HOSTILE), "sweep-1")
     documents = list(yaml.safe_load_all(text))
     assert [d["kind"] for d in documents] == ["ConfigMap", "RayJob", "NetworkPolicy"]
 
@@ -192,9 +192,37 @@ def test_the_command_writes_the_files_and_says_what_is_left(tmp_path):
     run = ("--run", "/shared/runs/sweep", "--render", "--json")
     told = answer(rungwise("submit", "cartpole", "--slurm", *run, cwd=tmp_path))
     assert [Path(f).name for f in told["files"]] == ["job.yaml", "slurm.sh"]
-    assert told["left"] == [f"sbatch {tmp_path}/submitted/rungwise/slurm.sh"]
+    script = Path(told["files"][1])
+    assert told["left"] == [f"sbatch {script}"]
+    assert script.parent.parent == tmp_path / "submitted"
     neither = rungwise("submit", "cartpole", *run, cwd=tmp_path)
     assert neither.returncode == 2 and "Say where" in neither.stderr
+
+
+def test_every_submission_has_files_of_its_own_that_no_later_one_changes(tmp_path):
+    def submit(job, where="slurm"):
+        given = (Path("/shared/runs/a"), cluster, tmp_path, where, "")
+        return submitted(job, *given, hand_over=False)
+
+    cluster = Cluster(**ON_KUBERNETES)
+    first = submit("cartpole")
+    before = {path: Path(path).read_text() for path in first["files"]}
+    others = [submit("causal"), submit("causal", "kuberay"), submit("causal", "kuberay")]
+    folders = {Path(told["files"][0]).parent for told in (first, *others)}
+    assert len(folders) == 4 and all(folder.name.startswith("sweep-") for folder in folders)
+    assert {path: Path(path).read_text() for path in first["files"]} == before
+    # Objects on Kubernetes are named after the folder, and are never replaced by others.
+    for told in others[1:]:
+        documents = list(yaml.safe_load_all(Path(told["files"][1]).read_text()))
+        folder = Path(told["files"][0]).parent.name
+        assert {d["metadata"]["name"] for d in documents} == {folder, f"{folder}-job"}
+        assert told["left"] == [f"kubectl create -f {told['files'][1]}"]
+
+
+def test_the_longest_name_leaves_room_for_the_time_of_the_submission(tmp_path):
+    assert len(own_folder(tmp_path, "a" * LONGEST["name"]).name) <= 47  # KubeRay's limit
+    with pytest.raises(InputError, match="30 at most"):
+        Cluster(name="a" * (LONGEST["name"] + 1))
 
 
 def test_a_tool_that_refuses_is_quoted():

@@ -14,7 +14,16 @@ from command_line import answer, command, rungwise
 from test_dashboard import TOKEN, served
 
 from cluster.service.client import Client
-from tune_jobs.events import CheckpointRow, DecisionRow, EndRow, ResultRow, read
+from tune_jobs.driver_lock import driven
+from tune_jobs.events import (
+    CheckpointRow,
+    DecisionRow,
+    EndRow,
+    JobEndRow,
+    JobRow,
+    ResultRow,
+    read,
+)
 from tune_jobs.health.logs.tensorboard import read_events
 from tune_jobs.outcome import Outcome
 
@@ -138,6 +147,49 @@ def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
         first = next(r for r in new if r.trial == trial)
         assert first.iteration == saved.get(trial, 0) + 1
         assert reached.get(trial, 0) - saved.get(trial, 0) <= 2
+
+
+def test_a_terminated_run_is_resumed_by_one_of_two(tmp_path):
+    run = tmp_path / "run"
+    words = ("tune", "causal-quick", "--out", run, *LONG)
+    first = started(tmp_path, *words)
+    until(lambda: driven(run))  # before Ray has started
+    os.killpg(first.pid, signal.SIGTERM)
+    said = first.communicate(timeout=60)[1]
+    assert first.returncode == 143, said
+    assert "rungwise resume" in said and "SIGTERM received" not in said
+    second = started(tmp_path, "resume", run)
+    _wait_for_the_middle(run)
+    refused = rungwise("resume", run, cwd=tmp_path)
+    assert refused.returncode == 2 and f"process {second.pid}" in refused.stderr
+    # To all of its processes, as SLURM and `timeout` send it: Ray ends at the same time.
+    os.killpg(second.pid, signal.SIGTERM)
+    said = second.communicate(timeout=60)[1]
+    assert second.returncode == 143, said
+    assert "rungwise resume" in said and "SIGTERM received" not in said
+    assert "Traceback" not in said
+    rows = read(run / "events.jsonl")
+    assert isinstance(rows[-1], JobEndRow) and rows[-1].reason == "interrupted"
+    assert sum(isinstance(row, JobRow) for row in rows) == 1
+    assert {r.reason for r in rows if isinstance(r, EndRow)} >= {"interrupted"}
+
+
+def started(directory, *words):
+    return subprocess.Popen(
+        command(*words),
+        cwd=directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def until(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.05)
 
 
 def test_a_trial_that_waits_at_a_rung_is_stopped_from_the_page_and_the_others_go_on(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from envs.validation import InputError
 from tune_jobs.loading import load_job, make_job
 from tune_jobs.preflight import preflight
-from tune_jobs.run import _bundles, check_room, claim
+from tune_jobs.room import bundles, check_room, claim
 from tune_jobs.search import Space
 
 
@@ -47,8 +47,8 @@ def test_a_trial_that_this_machine_can_never_hold_is_refused(fields, said, monke
 @pytest.mark.parametrize(("learners", "held"), [(0, [0.5]), (2, [0, 0.25, 0.25])])
 def test_gpus_are_held_by_what_learns(learners, held):
     fields = {"gpus_per_trial": 0.5, "settings": {"num_learners": learners}}
-    bundles = _bundles(make_job({"env": "CartPole-v1"} | fields))
-    assert [bundle.get("GPU", 0) for bundle in bundles] == held
+    held_by = bundles(make_job({"env": "CartPole-v1"} | fields))
+    assert [bundle.get("GPU", 0) for bundle in held_by] == held
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+# pyright: basic, reportOptionalMemberAccess=false
+"""SIGTERM does what Ctrl-C does, with an exit status of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+# A command in the place of `rungwise envs`: what it does is in COMMAND.
+STUB = """
+import sys, time
+from pathlib import Path
+from cluster import cli, commands
+from cluster.answers import Interrupted
+def ready():
+    print("ready", flush=True)
+def stub(console):
+{command}
+commands.envs = stub
+cli.main(["envs"])
+"""
+WAITS = "    ready(); time.sleep(60)"
+ENDS_ITS_RUN = """
+    try:
+        ready()
+        time.sleep(60)
+    except KeyboardInterrupt:
+        raise Interrupted({}, Path("runs/a")) from None
+"""
+TAKES_CTRL_C = """
+    import signal
+    seen = []
+    signal.signal(signal.SIGINT, lambda *_: seen.append(1))  # as Tune does
+    ready()
+    while not seen:
+        time.sleep(0.01)
+    raise Interrupted({}, Path("runs/a"))
+"""
+
+
+def stopped(command, how, ignored=False):
+    """Its exit status and stderr, a signal after it is ready."""
+    # A shell script starts what it puts into the background with Ctrl-C ignored.
+    ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignored else None
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUB.replace("{command}", command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=ignore,
+    )
+    process.stdout.readline()
+    os.kill(process.pid, how)
+    _, errors = process.communicate(timeout=20)
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize("command", [WAITS, ENDS_ITS_RUN, TAKES_CTRL_C])
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_both_signals_end_a_command_alike(command, how, status):
+    returned, errors = stopped(command, how)
+    assert returned == status and "Traceback" not in errors
+    if command != WAITS:
+        assert "`rungwise resume runs/a`" in errors
+
+
+def test_sigterm_ends_a_background_job_that_ignores_ctrl_c():
+    assert stopped(WAITS, signal.SIGTERM, ignored=True)[0] == 143

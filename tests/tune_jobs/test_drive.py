@@ -1,0 +1,87 @@
+# pyright: basic, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
+"""What a driver leaves behind however it ends; Tune is replaced, so no Ray starts."""
+
+import pytest
+
+from cluster.service.orders import state_of
+from envs.validation import InputError
+from tune_jobs import run
+from tune_jobs.events import EndRow, JobEndRow, JobRow, TrialRow, read
+from tune_jobs.loading import make_job
+from tune_jobs.room import claim
+from tune_jobs.run import DriverFailed, drive, prepared
+
+FIELDS = {"env": "CartPole-v1", "iterations": 3, "trials": 2, "evaluation_episodes": 8}
+FIELDS |= {"search": {"lr": {"loguniform": [1e-4, 1e-3]}}, "scheduler": "none"}
+
+
+@pytest.fixture
+def directory(tmp_path):
+    prepared(make_job(FIELDS), tmp_path / "run")
+    return tmp_path / "run"
+
+
+def driven_with(monkeypatch, directory, tune):
+    monkeypatch.setattr(run, "_tune", tune)
+    drive(directory, lambda row: None)
+    return read(directory / "events.jsonl")
+
+
+def fails(error):
+    def tune(*_):
+        raise error
+
+    return tune
+
+
+def finishes(job, directory, queue, scheduler, recorder):
+    for plan in list(queue.fresh):
+        recorder.write(EndRow(trial=plan.trial, iteration=3, reason="budget"))
+
+
+def kinds(rows, kind):
+    return [row for row in rows if isinstance(row, kind)]
+
+
+def test_an_interrupted_driver_ends_its_trials_and_its_log(monkeypatch, directory):
+    rows = driven_with(monkeypatch, directory, fails(KeyboardInterrupt()))
+    assert [row.reason for row in kinds(rows, EndRow)] == ["interrupted"] * 2
+    assert rows[-1].reason == "interrupted"
+    assert (directory / "report.html").is_file() and (directory / "ledger.parquet").is_file()
+    rows = driven_with(monkeypatch, directory, finishes)
+    assert [row.resumed for row in kinds(rows, JobRow)] == [False, True]
+    assert len(kinds(rows, TrialRow)) == 2 and rows[-1].reason == "done"
+
+
+def test_an_interrupted_comparison_of_the_best_is_no_end(monkeypatch, directory):
+    monkeypatch.setattr(run, "_name_winner", fails(KeyboardInterrupt()))
+    rows = driven_with(monkeypatch, directory, finishes)
+    assert rows[-1].reason == "interrupted"
+    assert {row.reason for row in kinds(rows, EndRow)} == {"budget"}
+
+
+def test_a_driver_that_fails_says_what_it_failed_with(monkeypatch, directory):
+    with pytest.raises(DriverFailed, match=r"ValueError: no such store\. .*rungwise resume"):
+        driven_with(monkeypatch, directory, fails(ValueError("no such store.\n  at line 3")))
+    end = read(directory / "events.jsonl")[-1]
+    assert isinstance(end, JobEndRow) and end.reason == "error"
+    assert end.sentence == "ValueError: no such store"
+    assert "Traceback" in (directory / run.ERROR).read_text()
+    assert state_of(directory) == ("failed", f"failed: {end.sentence}")
+
+
+def test_trials_that_a_kill_kept_out_of_the_log_are_run(monkeypatch, directory):
+    driven_with(monkeypatch, directory, fails(KeyboardInterrupt()))
+    log = directory / "events.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:2]))  # job, trial 00
+    rows = driven_with(monkeypatch, directory, finishes)
+    assert [row.trial for row in kinds(rows, TrialRow)] == ["00", "01"]
+
+
+def test_a_run_that_was_claimed_at_the_same_moment_is_refused(directory, monkeypatch):
+    monkeypatch.setattr(run, "claim", lambda place: None if not place.exists() else claim(place))
+    job = make_job(FIELDS)
+    before = (directory / "job.yaml").read_text()
+    with pytest.raises(InputError, match="exists already"):
+        prepared(job, directory)
+    assert (directory / "job.yaml").read_text() == before
