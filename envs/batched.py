@@ -258,7 +258,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
                 f"reset needs one seed or one for each of the {self.num_envs} copies, but it got "
                 f"{list(seeds)}."
             )
-        given = [seed for seed in seeds if seed is not None]
+        given: list[Any] = [seed for seed in seeds if seed is not None]
         for seed in given:
             if not isinstance(seed, int) or seed < 0:
                 seeding.np_random(seed)  # raises Gymnasium's own error
