@@ -54,8 +54,9 @@ class RolloutStatistics:
 
     def note(self, infos: Mapping[str, Any], done: Array) -> None:
         """Take what an environment says in one step; ``done [B]`` are the copies that finished."""
-        if "reward_before_bonus" in infos:
-            self.before_bonus.append(infos["reward_before_bonus"])
+        before_bonus = of_step(infos, "reward_before_bonus")
+        if before_bonus is not None:
+            self.before_bonus.append(before_bonus)
         if self.episodes.names and done.any():
             # A next-step autoreset environment describes the finished episode in this step's info.
             final = infos.get("final_info", infos)
@@ -129,6 +130,19 @@ class RolloutStatistics:
             carried[:] = total[-1]
             carried[copy] = total[-1, copy] - ends  # the last end of each copy is written last
         return out[0], out[1], out[2]
+
+
+def of_step(infos: Mapping[str, Any], name: str) -> Array | None:
+    """The figure [B, ...] of a step by its name in ``infos``, that of finished copies included.
+
+    An environment with same-step autoreset has theirs in ``final_info`` alone.
+    """
+    final = infos.get("final_info", {})
+    if name not in final or name not in infos:
+        return final.get(name, infos.get(name))
+    figure, ended = infos[name].copy(), final.get(f"_{name}", infos.get("_final_info"))
+    figure[ended] = final[name][ended]
+    return figure
 
 
 def condition(

@@ -25,7 +25,13 @@ from ray.rllib.utils.checkpoints import Checkpointable
 
 from algos.columns import Columns
 from algos.environments import make_vector_env
-from algos.episodes import UNDERSTOOD, EpisodeStatistics, RolloutStatistics, condition
+from algos.episodes import (
+    UNDERSTOOD,
+    EpisodeStatistics,
+    RolloutStatistics,
+    condition,
+    of_step,
+)
 from algos.models.base import MASK, PolicyModule, observation_columns
 from algos.rollout import Array, Rollout, episode_numbers, first_episodes
 from algos.watchdog import Watchdog
@@ -209,9 +215,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
             )
             self.observation = observation_columns(observation)
             if policy.hindsight:
-                _write(columns, t, length, {name: infos[name] for name in policy.hindsight})
-            if "row_logp" in found and "row_reward" in infos:
-                _write(columns, t, length, {"row_reward": infos["row_reward"]})
+                _write(columns, t, length, {n: of_step(infos, n) for n in policy.hindsight})
+            if "row_logp" in found and (own := of_step(infos, "row_reward")) is not None:
+                _write(columns, t, length, {"row_reward": own})
             if infos:
                 statistics.note(infos, (terminated[t] | truncated[t]) & ~over)
                 if same_step and truncated[t].any():

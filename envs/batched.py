@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import gymnasium
 import numpy as np
+from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -23,6 +24,7 @@ from envs.arrays import (
     Array,
     Bools,
     Floats,
+    Ints,
     Keys,
     Observation,
     copied,
@@ -38,11 +40,16 @@ Action: TypeAlias = Any
 
 
 class Keyed(Protocol):
-    """A state: a frozen dataclass of arrays [B, ...] that carries the keys of its copies."""
+    """A state: a frozen dataclass of arrays [B, ...] with the keys of its copies."""
 
     @property
     def keys(self) -> Keys:
         """Keys [B] of the episodes under way; they do not change within an episode."""
+        ...
+
+    @property
+    def step(self) -> Ints:
+        """Steps done [B] in the episodes under way."""
         ...
 
 
@@ -176,19 +183,28 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
     """B copies of a world as a Gymnasium vector environment.
 
     A copy that ends starts its next episode in the same step. Its last observation is then found in
-    ``infos["final_obs"]``, batched like any observation (rows of copies that go on mean nothing),
-    and its figures in ``infos["final_info"]``, name -> [B, ...]; ``infos["_final_obs"]`` [B] and
-    ``_name`` beside each name say which copies they are.
+    ``infos["final_obs"]``, batched like any observation (rows of copies that go on mean nothing).
+    As in Gymnasium's SyncVectorEnv its figures are in ``infos["final_info"]`` alone, name ->
+    [B, ...], and those of the copies that go on in ``infos`` itself; ``infos["_final_obs"]`` [B]
+    and ``_name`` next to each name are the masks of the copies that have it, all others are 0.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 (Gymnasium's own declaration)
 
-    def __init__(self, world: World[StateT], num_envs: int) -> None:
+    def __init__(
+        self, world: World[StateT], num_envs: int, max_episode_steps: int | None = None
+    ) -> None:
         if num_envs < 1:
             raise InputError(f"num_envs must be at least 1, but it is {num_envs}.")
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise InputError(
+                f"max_episode_steps must be at least 1, but it is {max_episode_steps}: leave it "
+                "out for episodes that only the world ends."
+            )
         keep_freed_memory()
         self.world = world
         self.num_envs = num_envs
+        self.max_episode_steps = max_episode_steps
         self.single_observation_space = world.observation_space
         self.single_action_space = world.action_space
         self.observation_space = batch_space(world.observation_space, num_envs)
@@ -220,50 +236,66 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         """Start an episode in every copy; without a seed each continues from its own key.
 
         With a seed for each copy [B] copies of the same seed live through the same randomness, so
-        that their episodes differ by their actions alone.
+        that their episodes differ by their actions alone; where it is None, the copy continues.
         """
-        if isinstance(seed, Sequence):
-            self._state, observation = self.world.reset_to(self._keys(seed), options or {})
-            return copied(observation), {}
-        super().reset(seed=seed)
         if options and "reset_mask" in options:
             raise InputError(
                 "Copies cannot be reset one by one with options['reset_mask']: those that end "
                 "start anew by themselves (same-step autoreset)."
             )
-        if seed is None and self._state is not None:
-            keys = random.next_episode(self._state.keys)
-        else:
-            start = int(self.np_random.integers(2**63)) if seed is None else seed
-            keys = random.keys(start, self.num_envs)
+        keys = self._seeded(seed) if isinstance(seed, Sequence) else self._following(seed)
         self._state, observation = self.world.reset_to(keys, options or {})
         return copied(observation), {}
 
-    def _keys(self, seeds: Sequence[int | None]) -> Keys:
+    def _following(self, seed: int | None) -> Keys:
+        """The keys [B] of a reset with one seed, or of the next episodes without one."""
+        super().reset(seed=seed)
+        if seed is not None:
+            return random.keys(seed, self.num_envs)
+        if self._state is not None:
+            return random.next_episode(self._state.keys)
+        return random.keys(int(self.np_random.integers(2**63)), self.num_envs)
+
+    def _seeded(self, seeds: Sequence[int | None]) -> Keys:
         """The keys [B] that single environments with these seeds [B] have."""
-        if len(seeds) != self.num_envs or None in seeds:
+        if len(seeds) != self.num_envs:
             raise InputError(
                 f"reset needs one seed or one for each of the {self.num_envs} copies, but it got "
                 f"{list(seeds)}."
             )
-        return random.seeded(np.array(seeds, np.uint64))
+        given: list[Any] = [seed for seed in seeds if seed is not None]
+        for seed in given:
+            if not isinstance(seed, int) or seed < 0:
+                seeding.np_random(seed)  # raises Gymnasium's own error
+        keys = random.seeded(np.array([(seed or 0) % 2**64 for seed in seeds], np.uint64))
+        if len(given) < len(seeds):
+            own = np.array([seed is None for seed in seeds])
+            keys[own] = self._following(None)[own]
+        if given:
+            self._np_random, _ = seeding.np_random(given[0])
+            # One for each copy, as SyncVectorEnv's is.
+            self._np_random_seed = tuple(seeds)  # pyright: ignore[reportAttributeAccessIssue]
+        return keys
 
     def step(self, actions: Action) -> tuple[Observation, Array, Array, Array, dict[str, Any]]:
         """Advance all copies; those that end start anew."""
         step = self.world.step(self.state, actions)
+        truncated = step.truncated.copy()
+        if self.max_episode_steps is not None:
+            truncated |= self.state.step + 1 >= self.max_episode_steps
         state, observation = step.state, step.observation
-        infos = _masked(copied(step.info), np.ones(self.num_envs, np.bool_))
-        done = step.terminated | step.truncated
+        done = step.terminated | truncated
+        infos = _masked(step.info, ~done)
         if done.any():
-            infos |= {"final_obs": copied(observation), "_final_obs": done}
-            infos |= {"final_info": _masked(copied(step.info), done), "_final_info": done}
+            infos |= {"final_obs": copied(observation), "_final_obs": done.copy()}
+            infos |= {"final_info": _masked(step.info, done), "_final_info": done.copy()}
             keys = random.next_episode(state.keys[done])
             first_state, first_observation = self.world.reset(keys)
             state = put(state, done, first_state)
             observation = put(observation, done, first_observation)
         self._state = state
         # The caller may write into what it gets; the state must not share memory with it.
-        return copied(observation), step.reward, step.terminated, step.truncated, infos
+        return copied(observation), step.reward.copy(), step.terminated.copy(), truncated, infos
 
 
 class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
@@ -306,8 +338,18 @@ class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
 
 
 def _masked(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
-    """Gymnasium's form of batched figures: each name beside a mask of the copies that have it."""
-    return dict(info) | {f"_{name}": mask for name in info}
+    """Gymnasium's form of batched figures: each name next to a mask of the copies that have it.
+
+    Figures of all others are 0, and no two arrays share memory. Without any copy there are none.
+    """
+    if not mask.any():
+        return {}
+    masks = np.tile(mask, (len(info), 1))
+    found: dict[str, Any] = {}
+    for (name, leaf), own in zip(info.items(), masks, strict=True):
+        found[name], found[f"_{name}"] = np.zeros_like(leaf), own
+        found[name][mask] = leaf[mask]
+    return found
 
 
 def _only(tree: Any) -> Any:

@@ -16,9 +16,16 @@ def make_single(world: str, **fields: Any) -> SingleEnv[Any]:
     return SingleEnv(make_world(world, fields))
 
 
-def make_vector(world: str, num_envs: int, **fields: Any) -> BatchedVectorEnv[Any]:
-    """So many copies of the world ``module:class`` with these fields of its parameters."""
-    return BatchedVectorEnv(make_world(world, fields), num_envs)
+def make_vector(
+    world: str, num_envs: int, max_episode_steps: int | None = None, **fields: Any
+) -> BatchedVectorEnv[Any]:
+    """A batch of the world ``module:class`` with these fields of its parameters.
+
+    Episodes are cut off after ``max_episode_steps``, as Gymnasium does for single environments.
+    """
+    # -1 is Gymnasium's own word for no limit.
+    limit = None if max_episode_steps == -1 else max_episode_steps
+    return BatchedVectorEnv(make_world(world, fields), num_envs, limit)
 
 
 def make_world(path: str, fields: Mapping[str, Any]) -> World[Any]:

@@ -120,6 +120,11 @@ class State:
     rows_lookahead: Ints
     """[B]: rows drawn under interventions that were only tried."""
 
+    @property
+    def step(self) -> Ints:
+        """[B]: interventions done."""
+        return self.seen.step
+
 
 ROWS = ("rows", "rows_lookahead")
 FROM_POOL = "from_pool"

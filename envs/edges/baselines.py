@@ -7,6 +7,7 @@ the default's work, and its root-node solver nearly half.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -60,16 +61,12 @@ def oracle(world: EdgeSelection, state: State, keys: Keys) -> Array:
     return np.stack(actions)
 
 
-def _follow(score: int) -> Agent:
+def _follow(score: int, world: EdgeSelection, state: State, keys: Keys) -> Array:
     """The agent that looks at one score alone."""
-
-    def agent(world: EdgeSelection, state: State, keys: Keys) -> Array:
-        # Of a sparsifier's batch, edges may overlap by a quarter.
-        threshold = -0.5 if isinstance(world.objective, Sparsifier) else QUARTER
-        latent = rule(score, threshold, world.objective.latent)
-        return np.stack([_action(world, state, b, latent) for b in range(len(state.keys))])
-
-    return agent
+    # Of a sparsifier's batch, edges may overlap by a quarter.
+    threshold = -0.5 if isinstance(world.objective, Sparsifier) else QUARTER
+    latent = rule(score, threshold, world.objective.latent)
+    return np.stack([_action(world, state, b, latent) for b in range(len(state.keys))])
 
 
 def _action(world: EdgeSelection, state: State, b: int, latent: Floats) -> Array:
@@ -93,7 +90,8 @@ def _reward(world: EdgeSelection, state: State, b: int, action: Array) -> float:
 
 def agents(names: tuple[str, ...]) -> dict[str, Agent]:
     """The agents by name, given what the scores are called: one follows each score alone."""
-    following = {f"by_{name}": _follow(score) for score, name in enumerate(names)}
+    # Partial functions rather than closures: a world must be picklable.
+    following = {f"by_{n}": functools.partial(_follow, score) for score, n in enumerate(names)}
     return {"random": random_choice, **following, "oracle": oracle}
 
 

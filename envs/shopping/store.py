@@ -60,9 +60,10 @@ class Source:
 
 
 class Store:
-    """The products, goals, texts and search engine of one shop."""
+    """The products, goals, texts and search engine of one shop; pickled as its source."""
 
     def __init__(self, source: Source) -> None:
+        self.source = source
         self.products, goals_of = _stocked(source)
         self.goals: list[Goal] = goals_of(source.split, source.goals)
         if not self.goals:
@@ -91,6 +92,10 @@ class Store:
         self.found: Callable[[str], Ints] = functools.lru_cache(2**15)(self._found)
         self.matches: Callable[[int, int], Array] = functools.lru_cache(2**15)(self._matches)
         self.worth: Callable[..., Reward] = functools.lru_cache(2**15)(self._worth)
+
+    def __reduce__(self) -> tuple[Callable[[Source], Store], tuple[Source]]:
+        # Everything follows from the source, and one process needs one store of it.
+        return store_of, (self.source,)
 
     def _found(self, query: str) -> Ints:
         """What a search finds: places [RETURNED] of products, best first, -1 behind the last."""

@@ -20,6 +20,7 @@ class Params:
 class State:
     keys: Keys
     stage: np.ndarray
+    step: np.ndarray
 
 
 class Ladder(World[State]):
@@ -36,7 +37,7 @@ class Ladder(World[State]):
         self.stages = tuple(Stage(f"arm {i}", 0.8, 40) for i in range(params.stages))
 
     def reset(self, keys):
-        state = State(keys, np.full(len(keys), self.stage))
+        state = State(keys, np.full(len(keys), self.stage), np.zeros(len(keys), np.int64))
         return state, self._seen(state)
 
     def step(self, state, action):

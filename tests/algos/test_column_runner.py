@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from toy_worlds import Counting
 
 from algos.environments import make_vector_env
-from algos.episodes import EpisodeStatistics, RolloutStatistics, condition, merged
+from algos.episodes import EpisodeStatistics, RolloutStatistics, condition, merged, of_step
 from algos.runner import EnvironmentFault
 from envs.validation import InputError
 
@@ -410,3 +410,30 @@ def test_rows_hold_arrays_that_a_network_can_take():
     tensors = rows.torch()
     assert all(isinstance(column, torch.Tensor) for column in tensors.rows.values())
     assert all(len(column) == len(rows) for column in tensors.rows.values())
+
+
+def test_a_steps_figures_include_those_of_the_copies_that_ended():
+    plain = {"score": np.array([5, 6]), "_score": np.array([True, True])}
+    assert of_step(plain, "score").tolist() == [5, 6] and of_step(plain, "other") is None
+    ended = np.array([True, False])
+    final = {"final_info": {"score": np.array([7, 0]), "_score": ended}, "_final_info": ended}
+    mixed = {"score": np.array([0, 6]), "_score": ~ended} | final
+    assert of_step(mixed, "score").tolist() == [7, 6]
+    assert mixed["score"].tolist() == [0, 6]
+    assert of_step(final, "score").tolist() == [7, 0]
+    del final["final_info"]["_score"]  # a batch of one's own may leave the inner masks out
+    assert of_step(mixed, "score").tolist() == [7, 6]
+
+
+def test_rewards_before_a_bonus_include_those_of_last_steps():
+    ended = np.array([True, False])
+    infos = {
+        "reward_before_bonus": np.array([0.0, 1.0]),
+        "_reward_before_bonus": ~ended,
+        "final_info": {"reward_before_bonus": np.array([1.0, 0.0])},
+        "_final_info": ended,
+    }
+    collected = RolloutStatistics(EpisodeStatistics(2), choices=1)
+    collected.note(infos, ended)
+    found = collected.summary({}, np.zeros((1, 2)), ended[None], np.ones((1, 2), bool))
+    assert found["zero_rewards"] == 0

@@ -93,3 +93,12 @@ def test_a_cycle_is_refused_with_the_names_of_its_nodes():
             noise={"A": 1.0, "B": 1.0},
             domain=(-1, 1),
         )
+
+
+def test_each_copy_sets_values_in_its_own_domain():
+    two = take(MODEL, np.array([0, 0]))
+    own = np.array([[1.0], [3.0]])
+    two = dataclasses.replace(two, low=two.low * own, high=two.high * own + 1)
+    found = two.domain_value(np.array([1, 4]), np.array([-1.0, -1.0]))
+    np.testing.assert_allclose(found, [-5, -15])
+    np.testing.assert_allclose(two.domain_value(np.array([1, 4]), np.ones(2)), [6, 16])

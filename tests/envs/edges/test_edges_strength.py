@@ -102,3 +102,38 @@ def test_an_agent_chooses_the_same_edges_without_the_rewards():
             state = world.step(state, latent[None].astype(np.float32)).state
         graph, kept = world.choose(*world.drawn(key), lambda _, own=latent: own.astype(np.float32))
         np.testing.assert_array_equal(kept, state.kept[0, : len(graph.rows)])
+
+
+def test_the_levels_below_take_the_evolution_measure():
+    import pyamg
+
+    from envs.edges.reproducible import reproducible
+
+    matrix = instances.anisotropic(32, 0.4, 0.01)
+    C = strength_pattern(matrix, RULE)
+    made = multigrid.build(matrix, "smoothed_aggregation", multigrid.learnt(C))
+    entries = {}
+    for below in ("evolution", "symmetric"):
+        with reproducible():
+            solver = pyamg.smoothed_aggregation_solver(
+                matrix, strength=[("predefined", {"C": C}), below], **multigrid.SETTINGS
+            )
+        entries[below] = [level.A.nnz for level in solver.levels]
+    assert entries["evolution"] == [level.A.nnz for level in made.solver.levels]
+    assert entries["evolution"] != entries["symmetric"]
+
+
+def test_ruge_and_stuebens_solver_takes_their_own_threshold():
+    import pyamg
+
+    from envs.edges.reproducible import reproducible
+
+    matrix, key = instances.anisotropic(24, 0.6, 0.3), random.keys(0, 1)
+    found = baselines.competitor("ruge_stuben", matrix, key)
+    complexity = {}
+    for theta in (0.25, 0.5):
+        with reproducible():
+            strength = ("classical", {"theta": theta})
+            solver = pyamg.ruge_stuben_solver(matrix, strength=strength, **multigrid.SETTINGS)
+        complexity[theta] = solver.operator_complexity()
+    assert found.operator_complexity == complexity[0.25] != complexity[0.5]

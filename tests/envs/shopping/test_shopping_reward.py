@@ -13,6 +13,7 @@ import naive_shop
 from shop_visits import HAT, SHIRT
 
 from envs.shopping import generator
+from envs.shopping.catalogue import CATEGORY_STEP
 from envs.shopping.goals import NO_LIMIT, Goal
 from envs.shopping.reward import reward
 
@@ -95,3 +96,27 @@ def test_every_generated_goal_can_be_met():
         ]
         assert reward(goal, goal.target, chosen).total == 1
         assert goal.price_upper == NO_LIMIT or goal.price_upper > goal.target.price
+
+
+@pytest.mark.parametrize(
+    ("category", "is_same"),
+    [
+        ("Clothing > Men > Shirts", True),
+        ("Clothing > Women > Men", True),
+        ("Clothing > Women > Hats", False),  # one shared place is not enough
+        ("Home > Kitchen", False),
+    ],
+)
+def test_a_category_is_the_same_where_two_places_are_shared(category, is_same):
+    category = category.replace(">", CATEGORY_STEP)  # SHIRT's is Clothing > Men > Shirts
+    found = reward(GOAL, dataclasses.replace(SHIRT, query="hats", category=category), ())
+    assert found.category_match == is_same and not found.query_match
+
+
+@pytest.mark.parametrize(("common", "factor"), [(2, 0.5), (3, 1.0), (5, 1.0), (6, 1.0)])
+def test_a_title_that_shares_more_than_a_fifth_is_of_the_type(common, factor):
+    nouns = tuple(f"n{i}" for i in range(10))
+    strange = {"query": "hats", "category": "Home", "nouns": nouns[:common]}
+    goal = dataclasses.replace(GOAL, target=dataclasses.replace(SHIRT, nouns=nouns))
+    found = reward(goal, dataclasses.replace(SHIRT, **strange), ())
+    assert found.title_score == common / 10 and found.type == factor
