@@ -67,7 +67,9 @@ def idle(tmp_path):
 def test_a_submitted_job_waits_with_its_priority_in_its_own_directory(idle):
     root, client = idle
     low = client.submit(Submission(job=TINY, name="low"))
-    high = client.submit(Submission(preset="cartpole", job={"iterations": 3}, priority=5))
+    high = client.submit(
+        Submission(preset="cartpole", job={"iterations": 3, "grace": 1}, priority=5)
+    )
     assert (low.state, low.priority, high.state, high.priority) == ("queued", 0, "queued", 5)
     assert [path.name for path, _ in ordered(root)] == [high.name, "low"]
     assert {job.name for job in client.jobs()} == {"low", high.name}
