@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -32,6 +31,7 @@ from tune_jobs.players import (
     joined,
     plain_summary,
     play_plain,
+    play_together,
     play_world,
     random_player,
 )
@@ -151,11 +151,7 @@ def evaluate(
         if world is None:
             parts.append(play_plain(env, env_kwargs, players, count, seed + first, told))
         else:
-            played = {
-                name: play_world(world, act, count, seed + first, partial(told, name))
-                for name, act in players.items()
-            }
-            parts.append(played)
+            parts.append(play_together(world, players, count, seed + first, told))
     found = {name: joined([part[name] for part in parts]) for name in players}
     if world is None:
         return found, plain_summary, PLAIN_SCORE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -123,6 +124,20 @@ def _trace(traces: list[Array], world: World[Any], state: Any) -> None:
     """Note the mean loss per node, in worlds that have nodes to be learnt."""
     if (losses := world.node_losses(state)) is not None:
         traces.append(losses.mean(0))
+
+
+def play_together(
+    world: World[Any],
+    players: Mapping[str, Act],
+    episodes: int,
+    seed: int,
+    tell: Callable[[str, int], None],
+) -> dict[str, Episodes]:
+    """Play one episode on each seed with every player, in one of our worlds."""
+    return {
+        name: play_world(world, act, episodes, seed, partial(tell, name))
+        for name, act in players.items()
+    }
 
 
 def play_plain(
