@@ -99,6 +99,7 @@ def test_the_rows_of_a_damaged_ledger_are_made_from_the_events(runs, damage):
 
 def test_a_run_whose_events_are_lost_is_named(runs):
     (runs / "single" / "events.jsonl").write_text("")
+    os.utime(runs / "single" / "ledger.parquet", (0, 0))
     with pytest.raises(InputError, match="single has no ledger"):
         spending([runs])
 
