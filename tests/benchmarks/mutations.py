@@ -144,7 +144,9 @@ def _expressed(node: ast.expr) -> Iterator[tuple[str, ast.AST, ast.AST | str]]:
     elif isinstance(node, ast.BoolOp):
         yield "negate", node, _other(node, {ast.And: ast.Or, ast.Or: ast.And})
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Not)):
-        yield "negate", node, node.operand
+        # The axis -1 is often the axis 1.
+        if ast.unparse(node) != "-1":
+            yield "negate", node, node.operand
     elif isinstance(node, ast.Constant) and (other := _constant(node.value)) is not None:
         yield "constant", node, repr(other)
     elif isinstance(node, ast.Call):

@@ -231,3 +231,12 @@ def test_the_spaces_of_a_world_stay_what_they_are(name, fields, observation, act
     env = gymnasium.make(f"envs:{name}", **fields)
     assert described(env.observation_space) == observation
     assert described(env.action_space) == action
+
+
+@pytest.mark.parametrize(("name", "fields", "observation", "action"), SPACES, ids=str)
+def test_every_choice_has_a_name_of_its_own(name, fields, observation, action):
+    world: Any = gymnasium.make(f"envs:{name}", **fields).unwrapped
+    choice = action["choice"] if isinstance(action, dict) else action
+    names = world.world.choice_names
+    assert len(names) == (choice[1] if choice[0] == "Discrete" else 0)
+    assert len(set(names)) == len(names)
