@@ -1,0 +1,372 @@
+# pyright: basic
+"""Do the tests notice small changes of the code?
+
+    PYTHONPATH=.:tests python -m benchmarks.mutants --number 60 [--seed 1] [--from 0]
+
+Draws mutations of the code that decides (``TARGETS``), applies each in a copy of the tree and runs
+the tests that execute the changed line, the quick ones first, until one fails. Prints the diffs of
+those that no test noticed, a table by package, and as the last line one JSON object. What was found
+is kept in ``build/mutants``: a second call with the same seed goes on where the first ended, and
+``--again`` tries the survivors against today's tests. ``ACCEPTED`` lists survivors that change
+nothing a test could see, and why.
+
+Which tests run a line is recorded once for each test file, and anew when the file or the code
+changes. Tests that start Ray are left out: a mutant that only they notice counts as a survivor.
+"""
+
+import argparse
+import collections
+import contextlib
+import difflib
+import hashlib
+import importlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from benchmarks.mutations import Mutation, mutations
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "build" / "mutants"
+PACKAGES = ("envs", "algos", "tune_jobs", "cluster")
+TARGETS = (
+    "algos/*.py",
+    "tune_jobs/rungs.py",
+    "tune_jobs/schedulers.py",
+    "tune_jobs/population.py",
+    "tune_jobs/spending.py",
+    "tune_jobs/ledger.py",
+    "tune_jobs/outcome.py",
+    "envs/batched.py",
+    "envs/*/*reward*.py",
+    "envs/causal/learning.py",
+    "envs/causal/optimisation.py",
+    "envs/edges/selecting.py",
+    "envs/shopping/shopping.py",
+    "envs/thoughts/thoughts.py",
+    "cluster/access.py",
+)
+TESTS = ("tests/algos", "tests/envs", "tests/tune_jobs", "tests/cluster/test_access.py")
+PRELOADED = (
+    "gymnasium",
+    "hypothesis",
+    "pytest",
+    "pytest_timeout",
+    "scipy.sparse",
+    "pyamg",
+    "rapidfuzz",
+    "tantivy",
+    "pyarrow.parquet",
+    "fastapi.testclient",
+    "ray.rllib.algorithms.algorithm",
+    "ray.rllib.core.learner.torch.torch_learner",
+    "ray.tune",
+    "transformers",
+)
+"""What tests need from elsewhere, imported once; a test run is a fork of the process that did."""
+OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--assert=plain")
+BUDGET_S = 30.0
+"""Recorded seconds of tests that a mutant has to survive."""
+ACCEPTED: dict[str, str] = {}
+"""Survivors that no test can notice: name of the mutant -> why."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--number", type=int, default=60, help="mutants to try")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="place of the first one")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--only", default="", help="targets whose paths match this expression")
+    parser.add_argument("--again", action="store_true", help="try the survivors once more")
+    parser.add_argument("--record", action="store_true", help="only record which tests run what")
+    args = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    drawn = draw(args.seed, args.only)[args.first : args.first + args.number]
+    preload()
+    with copied_tree() as tree:
+        covered = recorded(tree)
+        if args.record:
+            return
+        found = tried(drawn, covered, tree, FOLDER / f"seed-{args.seed}.jsonl", args.again)
+    report(found)
+
+
+def draw(seed: int, only: str) -> list[Mutation]:
+    """All mutations in an order that the seed decides."""
+    paths = sorted({path for pattern in TARGETS for path in ROOT.glob(pattern)})
+    every = [
+        mutation
+        for path in paths
+        if re.search(only, str(path.relative_to(ROOT)))
+        for mutation in mutations(str(path.relative_to(ROOT)), path.read_text())
+    ]
+    return random.Random(seed).sample(every, len(every))
+
+
+def preload() -> None:
+    # Other plugins of pytest take longer to load than most tests to run.
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OMP_NUM_THREADS": "1"}
+    os.environ |= alone | {"CUDA_VISIBLE_DEVICES": ""}
+    for name in PRELOADED:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+@contextlib.contextmanager
+def copied_tree():
+    """A copy of the tree, which mutants may be written to."""
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        tree = Path(folder)
+        for name in (*PACKAGES, "tests"):
+            leave = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, tree / name, ignore=leave)
+        for name in ("pyproject.toml", "README.md", "Makefile"):
+            shutil.copy(ROOT / name, tree / name)
+        yield tree
+
+
+def forked(work, tree: Path, limit_s: float, log: Path):
+    """What ``work()`` returns in a fork of this process that lives in the tree, else None."""
+    answer = log.with_suffix(".json")
+    answer.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setsid()
+            os.chdir(tree)
+            out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(out, 1)
+            os.dup2(out, 2)
+            os.environ["PYTHONPATH"] = f"{tree}{os.pathsep}{tree / 'tests'}"
+            # The tree comes before the installed packages, and before this file's own folder.
+            sys.path[:] = [str(tree), *(p for p in sys.path if p and Path(p) != ROOT)]
+            sys.path[:] = [p for p in sys.path if Path(p) != ROOT / "tests"]
+            for name in [n for n in sys.modules if n.split(".")[0] in (*PACKAGES, "benchmarks")]:
+                del sys.modules[name]
+            answer.write_text(json.dumps(work()))
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    until = time.monotonic() + limit_s
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > until:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return None
+        time.sleep(0.01)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # whatever its tests have left behind
+    return json.loads(answer.read_text()) if answer.exists() else None
+
+
+def recorded(tree: Path) -> dict[str, dict]:
+    """What each test file's tests run: file -> {"seconds", "lines", "sources"}."""
+    folder = FOLDER / "recorded"
+    folder.mkdir(exist_ok=True)
+    every: dict[str, dict] = {}
+    for path in sorted(path for name in TESTS for path in found_in(ROOT / name)):
+        name = str(path.relative_to(ROOT))
+        kept = folder / f"{name.replace('/', '_')}.json"
+        if not kept.exists() or not is_current(json.loads(kept.read_text())):
+            started = time.monotonic()
+            found = forked(lambda name=name: watched(name), tree, 240, FOLDER / "record.log")
+            nothing = {"seconds": {}, "lines": {}, "sources": {name: digest(path)}}
+            kept.write_text(json.dumps(found or nothing))
+            took = time.monotonic() - started
+            progress(f"{name}: {len((found or nothing)['seconds'])} tests in {took:.0f} s")
+        every[name] = json.loads(kept.read_text())
+    return every
+
+
+def is_current(recording: dict) -> bool:
+    """Whether all files that were run are still the same."""
+    sources = recording["sources"].items()
+    return all((ROOT / name).exists() and digest(ROOT / name) == code for name, code in sources)
+
+
+def found_in(path: Path) -> list[Path]:
+    return [path] if path.is_file() else list(path.rglob("test_*.py"))
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def watched(name: str) -> dict:
+    """Run a test file's tests and note which lines of the packages each of them runs."""
+    import coverage
+    import pytest
+
+    here = str(Path.cwd())
+    cov = coverage.Coverage(
+        data_file=None, config_file=False, include=[f"{here}/{p}/*" for p in (*PACKAGES, "tests")]
+    )
+    seconds: dict[str, float] = collections.defaultdict(float)
+    failed: set[str] = set()
+
+    class Contexts:
+        def pytest_collection_modifyitems(self, items):
+            items[:] = [item for item in items if is_plain(item)]
+
+        @pytest.hookimpl(hookwrapper=True)
+        def pytest_runtest_call(self, item):
+            cov.switch_context(item.nodeid)
+            yield
+            cov.switch_context("")
+
+        def pytest_runtest_logreport(self, report):
+            seconds[report.nodeid] += report.duration
+            if report.outcome != "passed":
+                failed.add(report.nodeid)
+
+    cov.start()
+    pytest.main([name, *OPTIONS], plugins=[Contexts()])
+    cov.stop()
+    data = cov.get_data()
+    lines: dict[str, dict[str, list[str]]] = {}
+    sources = {os.path.relpath(path, here): digest(Path(path)) for path in data.measured_files()}
+    for path in data.measured_files():
+        if os.path.relpath(path, here).startswith("tests"):
+            continue
+        by_line = data.contexts_by_lineno(path)
+        lines[os.path.relpath(path, here)] = {
+            str(n): sorted(set(c) - failed) for n, c in by_line.items()
+        }
+    took = {test: s for test, s in seconds.items() if test not in failed}
+    return {"seconds": took, "lines": lines, "sources": sources}
+
+
+def is_plain(item) -> bool:
+    """Whether a test is quick and does without Ray."""
+    return not (
+        "local_ray" in item.fixturenames
+        or any(item.get_closest_marker(name) for name in ("slow", "gpu"))
+    )
+
+
+def chosen(mutation: Mutation, covered: dict[str, dict]) -> list[str]:
+    """The tests that run the line, the quick ones first; then those that run its file at all.
+
+    A line may also be run by a fixture that many tests share, or once for all in a cache.
+    """
+    exact: list[tuple[float, str]] = []
+    others: list[tuple[float, str]] = []
+    for of in covered.values():
+        lines = of["lines"].get(mutation.path, {})
+        here = set(lines.get(str(mutation.line), ())) - {""}
+        anywhere = {test for tests in lines.values() for test in tests} - {""}
+        exact += [(of["seconds"].get(test, 0), test) for test in here]
+        others += [(of["seconds"].get(test, 0), test) for test in anywhere - here]
+    found: list[str] = []
+    for tests in (sorted(exact), sorted(others)):
+        spent = 0.0
+        for seconds, test in tests:
+            spent += seconds
+            if spent > BUDGET_S:
+                break
+            found.append(test)
+    return found
+
+
+def tried(drawn, covered, tree, path, again) -> list[dict]:
+    """The verdict on each mutant: earlier ones are read, new ones added."""
+    earlier = {}
+    if path.exists():
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        earlier = {row["name"]: row for row in rows}
+    found: list[dict] = []
+    for number, mutation in enumerate(drawn, 1):
+        name = named(mutation)
+        row = earlier.get(name)
+        if row is None or (again and row["verdict"] == "survived"):
+            row = {"name": name} | judged(mutation, covered, tree)
+            with path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            took = f"{row['tests']} tests, {row['seconds']:.1f} s"
+            progress(f"{number}/{len(drawn)} {name}: {row['verdict']} ({took})")
+        found.append(row)
+    return found
+
+
+def named(mutation: Mutation) -> str:
+    """A name that stays the same while its line does."""
+    source = (ROOT / mutation.path).read_text()
+    before = source.split("\n")[mutation.line - 1].strip()
+    column = mutation.start - source.rfind("\n", 0, mutation.start)
+    what = f"{before}\0{column}\0{mutation.text}"
+    code = hashlib.sha256(what.encode()).hexdigest()[:6]
+    return f"{mutation.path}:{mutation.kind}:{code}"
+
+
+def judged(mutation: Mutation, covered: dict[str, dict], tree: Path) -> dict:
+    source = (ROOT / mutation.path).read_text()
+    changed = mutation.applied(source)
+    diff = difflib.unified_diff(
+        source.split("\n"), changed.split("\n"), mutation.path, n=1, lineterm=""
+    )
+    tests = chosen(mutation, covered)
+    row = {
+        "path": mutation.path,
+        "line": mutation.line,
+        "tests": len(tests),
+        "diff": "\n".join(diff),
+    }
+    started = time.monotonic()
+    verdict = "survived"
+    if tests:
+        (tree / mutation.path).write_text(changed)
+        try:
+            expected = sum(covered[t.split("::")[0]]["seconds"].get(t, 0) for t in tests)
+            limit = 60 + 5 * expected
+            answer = forked(lambda: passed(tests), tree, limit, FOLDER / "last.log")
+        finally:
+            (tree / mutation.path).write_text(source)
+        verdict = "survived" if answer is True else "killed"
+    return row | {"verdict": verdict, "seconds": time.monotonic() - started}
+
+
+def passed(tests: list[str]) -> bool:
+    """Whether all tests pass."""
+    import pytest
+
+    return pytest.main([*tests, "-x", *OPTIONS]) == 0
+
+
+def report(found: list[dict]) -> None:
+    survivors = [row for row in found if row["verdict"] == "survived"]
+    for row in survivors:
+        why = ACCEPTED.get(row["name"], "")
+        print(f"survived: {row['name']}{f' (accepted: {why})' if why else ''}\n{row['diff']}\n")
+    groups: dict[str, list[dict]] = collections.defaultdict(list)
+    for row in found:
+        groups[row["path"].split("/")[0]].append(row)
+    print(f"{'':12}{'mutants':>8}{'killed':>8}{'accepted':>10}{'share':>8}")
+    for name, rows in [*sorted(groups.items()), ("all", found)]:
+        killed = sum(row["verdict"] == "killed" for row in rows)
+        accepted = sum(row["name"] in ACCEPTED for row in rows if row["verdict"] == "survived")
+        share = killed / max(len(rows) - accepted, 1)
+        print(f"{name:12}{len(rows):8}{killed:8}{accepted:10}{share:8.1%}")
+    killed = len(found) - len(survivors)
+    accepted = sum(row["name"] in ACCEPTED for row in survivors)
+    figures = {"mutants": len(found), "killed": killed, "accepted": accepted}
+    print(json.dumps(figures | {"survived": len(survivors) - accepted}))
+
+
+def progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
