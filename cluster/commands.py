@@ -352,8 +352,11 @@ def _why_unscored(outcome: Outcome, directory: Path) -> str:
         return "no trial has a finite score"
     job, _ = open_run(directory)
     episodes, iterations = max(
-        (sum(row.metrics.get("episodes", 0) for row in trial.results), trial.iterations)
-        for trial in outcome.trials
+        (
+            (sum(row.metrics.get("episodes", 0) for row in trial.results), trial.iterations)
+            for trial in outcome.trials
+        ),
+        default=(0, 0),
     )
     return no_score(job, pace_of(job), episodes, iterations)
 
