@@ -282,7 +282,7 @@ def _finding(row: FindingRow) -> str:
     word = row.severity
     if row.withdrawn:
         word = "withdrawn"
-        said = [f"Withdrawn at iteration {row.withdrawn}: {DISPROVED}", row.evidence]
+        said = [row.evidence, f"Withdrawn at iteration {row.withdrawn}: {DISPROVED}"]
     return (
         f'<li><b class="{escape(word)}">{escape(word)}</b> '
         f"Trial {escape(row.trial)}, {escape(spoken(row.symptom))} since iteration {row.since}: "

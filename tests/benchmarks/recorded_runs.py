@@ -9,7 +9,6 @@ no rule may end a run that goes on to learn.
 
 import json
 import lzma
-import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -28,11 +27,62 @@ RULES_FOLDER = Path(__file__).parents[2] / "tune_jobs" / "health"
 DIGITS = 4
 """Significant digits that are kept of a number."""
 
-SCALED = "--settings.normalise-rewards"
-FAST = f"--settings.num-envs 16 --settings.lr 1e-3 {SCALED}"
-GUESS = "--env benchmarks.sparse_worlds:LastGuess-v0 --iterations 60"
-RUNS: dict[str, str] = {}
-"""What each run is called, and the arguments of ``rungwise train``."""
+GUESS = "benchmarks.sparse_worlds:LastGuess-v0"
+RUNS = {
+    "pendulum-1": ("Pendulum-v1", 1, 100, "normalise-rewards"),
+    "pendulum-2": ("Pendulum-v1", 2, 100, "normalise-rewards"),
+    "pendulum-3": ("Pendulum-v1", 3, 100, "normalise-rewards lr=1e-3"),
+    "pendulum-4": ("Pendulum-v1", 4, 60,
+        "normalise-rewards num-envs=4 rollout-length=200 lr=2e-3 gamma=0.9"),
+    "acrobot-1": ("Acrobot-v1", 1, 60, "num-envs=8 lr=1e-3"),
+    "acrobot-2": ("Acrobot-v1", 2, 80, ""),
+    "acrobot-3": ("Acrobot-v1", 3, 60, "num-envs=4 rollout-length=256 lr=1e-3"),
+    "cartpole-1": ("CartPole-v1", 1, 60, "num-envs=2 rollout-length=128 lr=1e-3"),
+    "mcc-1": ("MountainCarContinuous-v0", 1, 60,
+        "num-envs=16 rollout-length=256 gamma=0.999 lr=1e-3"),
+    "lander-1": ("LunarLander-v3", 1, 100, "num-envs=16 lr=1e-3"),
+    "lander-2": ("LunarLander-v3", 2, 100, ""),
+    "lander-3": ("LunarLander-v3", 3, 80, "num-envs=16 lr=1e-3 normalise-rewards epochs=8"),
+    "lander-4": ("LunarLander-v3", 4, 60, "num-envs=4 lr=2e-3 normalise-rewards"),
+    "landercont-1": ("LunarLanderContinuous-v3", 1, 80, "num-envs=16 lr=1e-3 normalise-rewards"),
+    "landercont-2": ("LunarLanderContinuous-v3", 2, 60, "num-envs=8 lr=1e-3 normalise-rewards"),
+    "bipedal-1": ("BipedalWalker-v3", 1, 80,
+        "num-envs=16 rollout-length=256 lr=1e-3 normalise-rewards"),
+    "bipedal-2": ("BipedalWalker-v3", 2, 60,
+        "num-envs=8 rollout-length=256 lr=1e-3 epochs=8 normalise-rewards"),
+    "invpend-1": ("InvertedPendulum-v5", 1, 80, ""),
+    "invpend-2": ("InvertedPendulum-v5", 2, 60, "lr=1e-3"),
+    "invpend-3": ("InvertedPendulum-v5", 3, 80, "lr=3e-3"),
+    "invdouble-1": ("InvertedDoublePendulum-v5", 1, 80, "normalise-rewards"),
+    "invdouble-2": ("InvertedDoublePendulum-v5", 2, 60, "lr=1e-3 normalise-rewards"),
+    "reacher-1": ("Reacher-v5", 1, 80, "num-envs=16 lr=1e-3 normalise-rewards"),
+    "reacher-2": ("Reacher-v5", 2, 60, "num-envs=8 lr=1e-3"),
+    "pusher-1": ("Pusher-v5", 1, 60, "num-envs=16 lr=1e-3 normalise-rewards"),
+    "swimmer-1": ("Swimmer-v5", 1, 60,
+        "num-envs=8 rollout-length=256 gamma=0.999 lr=1e-3 normalise-rewards"),
+    "swimmer-2": ("Swimmer-v5", 2, 60,
+        "num-envs=4 rollout-length=256 gamma=0.999 lr=2e-3 normalise-rewards"),
+    "swimmer-3": ("Swimmer-v5", 3, 60, "num-envs=4 rollout-length=256 normalise-rewards"),
+    "hopper-1": ("Hopper-v5", 1, 80, "num-envs=16 lr=1e-3 normalise-rewards"),
+    "hopper-2": ("Hopper-v5", 2, 60, "num-envs=4 lr=1e-3 normalise-rewards"),
+    "walker-1": ("Walker2d-v5", 1, 80, "num-envs=16 lr=1e-3 normalise-rewards"),
+    "walker-2": ("Walker2d-v5", 2, 60, "num-envs=4 rollout-length=256 lr=1e-3 normalise-rewards"),
+    "cheetah-1": ("HalfCheetah-v5", 1, 80,
+        "num-envs=8 rollout-length=256 lr=1e-3 normalise-rewards"),
+    "cheetah-2": ("HalfCheetah-v5", 2, 60,
+        "num-envs=8 rollout-length=256 lr=3e-4 epochs=10 minibatch-size=64 normalise-rewards"),
+    "cliff-1": ("CliffWalking-v1", 1, 60, "num-envs=16 lr=3e-3 normalise-rewards"),
+    "taxi-1": ("Taxi-v3", 1, 100, "num-envs=16 lr=3e-3 normalise-rewards"),
+    "frozenlake-1": ("FrozenLake-v1", 1, 60, "num-envs=8 lr=3e-3"),
+    "guess-five": (GUESS, 5, 60, "num-envs=8 rollout-length=50 lr=5e-4"),
+    "guess-mid": (GUESS, 3, 60, "num-envs=8 rollout-length=100 lr=5e-4"),
+    "guess-slow": (GUESS, 1, 60, "num-envs=16 rollout-length=100 lr=1e-4"),
+    "guess-slower": (GUESS, 2, 60, "num-envs=8 rollout-length=100 lr=1.5e-4"),
+    "guess-warm": (GUESS, 1, 60, "num-envs=16 rollout-length=100 lr=6e-4 warmup=0.7"),
+    "guess-fast": (GUESS, 1, 60, "num-envs=16 rollout-length=100 lr=3e-4"),
+    "guess-faster": (GUESS, 1, 60, "num-envs=16 rollout-length=100 lr=1e-3"),
+}  # fmt: skip
+"""By name: environment, seed, iterations, and settings as ``rungwise train`` takes them."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +190,14 @@ def record(to: Path) -> None:
     """Train every run that is not in the folder yet, and pack them all."""
     limits = [word for symptom in RULES for word in (symptom, "warn")]
     packed = []
-    for name, arguments in RUNS.items():
+    for name, (env, seed, iterations, settings) in RUNS.items():
         if not (to / name).exists():
-            words = ["train", *shlex.split(arguments), "--out", str(to / name), "--cpus", "1"]
-            words += ["--evaluation-episodes", "0", "--health", *limits]
+            words = ["train", "--env", env, "--seed", str(seed), "--iterations", str(iterations)]
+            for setting in settings.split():
+                flag, _, value = setting.partition("=")
+                words += [f"--settings.{flag}", *([value] if value else [])]
+            words += ["--out", str(to / name), "--cpus", "1", "--evaluation-episodes", "0"]
+            words += ["--health", *limits]
             subprocess.run([str(Path(sys.executable).parent / "rungwise"), *words], check=True)
         packed.append(_packed(name, to / name))
     ARCHIVE.write_bytes(lzma.compress(json.dumps(packed).encode(), preset=9))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tune_jobs.health.improvement import FloatArray, jumps_sd, kendall_tau
+from tune_jobs.health.improvement import FloatArray, Rise, jumps_sd, kendall_tau
 
 FEWEST = 8
 """Scores from which their scatter is known, as many as ``Improvement`` waits for."""
@@ -15,6 +15,8 @@ NOISE = 2.0
 scores, so in one patience of twenty luck alone is taken for a gain, and the run goes on a while."""
 TREND = 0.2
 """Kendall's tau above which the score tends upwards, as in ``no_improvement``."""
+
+_rises = Rise()
 
 
 def at_plateau(scores: FloatArray, iterations: FloatArray, patience: int, min_delta: float) -> bool:
@@ -32,8 +34,9 @@ def at_plateau(scores: FloatArray, iterations: FloatArray, patience: int, min_de
     With 20 scores a gain of 0.9 times their scatter in a patience is seen, by the means alone.
     Noisy scores want more patience: twice as much tells a gain 2.8 times as slow.
 
-    Where the patience holds fewer than ``FEWEST`` scores (held-out ones, of many episodes each)
-    every score stands for itself and ``min_delta`` alone decides.
+    Where the patience holds fewer than ``FEWEST`` scores (held-out ones, or those of long episodes)
+    every score stands for itself and ``min_delta`` alone decides, unless the scores rise
+    (:class:`Rise`): the best may be one of few lucky episodes.
 
     Warm-up: the patience and the first mean. NaN policy: rows without a finite score are left out.
     """
@@ -46,7 +49,7 @@ def at_plateau(scores: FloatArray, iterations: FloatArray, patience: int, min_de
     means = np.lib.stride_tricks.sliding_window_view(r, few).mean(axis=1)
     best, lately = float(means[:-recent].max()), float(means[-recent:].max())
     if few == 1:
-        return lately - best <= min_delta * abs(best)
+        return lately - best <= min_delta * abs(best) and not _rises(r)
     # A jump is the difference of two scores, so its scatter is that of the difference of two means.
     error = jumps_sd(r[-recent:]) / math.sqrt(few)
     better = lately - best > max(min_delta * abs(best), NOISE * error)

@@ -51,6 +51,14 @@ def test_one_lucky_score_does_not_put_it_off():
     assert ended(scores) == end
 
 
+def test_rare_scores_that_rise_go_on_though_an_early_one_was_lucky():
+    # Episodes of five iterations each: a patience holds four scores.
+    scores = np.concatenate([np.full(10, 1.0), np.linspace(1.0, 2.0, 12)])
+    scores[11] = 3.0
+    assert not at_plateau(scores, 5 * np.arange(1.0, 23), PATIENCE, min_delta=0.01)
+    assert at_plateau(scores[::-1], 5 * np.arange(1.0, 23), PATIENCE, min_delta=0.01)
+
+
 def test_a_run_that_gets_slowly_better_goes_on():
     """By three times the scatter of a score in a patience, from far below it to far above."""
     rng = np.random.default_rng(2)
