@@ -89,7 +89,10 @@ class _Formal(gymnasium.Wrapper[Any, Any, Any, Any]):
     def _count(self) -> None:
         if time.monotonic() > self.deadline:
             spent = time.monotonic() - self.started
-            raise CutShortError(f"{self.calls} calls of reset() and step() took {spent:.1f} s")
+            raise CutShortError(
+                f"there was no time for all of it: {self.calls} calls of reset() and step() took "
+                f"{spent:.1f} s"
+            )
         self.calls += 1
 
     def _note(self, result: Any) -> None:

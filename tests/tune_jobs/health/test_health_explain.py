@@ -148,13 +148,14 @@ def test_a_symptom_is_told_with_the_probe_that_looks_for_it():
 def test_every_finding_of_a_probe_is_in_the_table():
     emitted: set[str] = set()
     calls = 0
-    for path in (ROOT / "tune_jobs" / "health" / "check").glob("*.py"):
+    named = r"^(?:SYMPTOM|STUCK|UNREAD) = \"(\w+)\""
+    probes = (ROOT / "tune_jobs" / "health" / "check").glob("*.py")
+    for path in [*probes, *(ROOT / "envs").glob("*.py")]:
         source = path.read_text()
         calls += len(re.findall(r"\.find\(", source))
         emitted |= set(re.findall(r"\.find\(\s*\"(\w+)\"", source))
-        emitted |= set(re.findall(r"^SYMPTOM = \"(\w+)\"", source, re.M))
-    checking = (ROOT / "envs" / "checking.py").read_text()
-    emitted |= set(re.findall(r"Violation\(\s*\"(\w+)\"", checking))
+        emitted |= set(re.findall(named, source, re.M))
+        emitted |= set(re.findall(r"Violation\(\s*\"(\w+)\"", source))
     assert emitted <= set(SYMPTOMS)
     # What is left are the terms of a loss, whose names are an algorithm's own.
     rest = {name for name in SYMPTOMS if name.endswith("_without_gradient")}
