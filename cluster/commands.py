@@ -7,6 +7,7 @@ console. Nothing here imports Ray or torch before it needs them: ``--help`` must
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -300,13 +301,14 @@ def _watched(
     directory: Path, address: str, cpus: int | None, earlier: Sequence[Row] = ()
 ) -> Outcome:
     """Drive a run with live progress on stderr; ``earlier`` rows are known and not shown again."""
+    from cluster.interruption import last_words
     from cluster.progress import Progress
     from cluster.session import session
     from tune_jobs.driver_lock import driving
     from tune_jobs.evaluating import Evaluating
     from tune_jobs.events import JobRow
     from tune_jobs.room import DiskFull
-    from tune_jobs.run import DriverFailed, drive
+    from tune_jobs.run import DriverFailed, drive, end_interrupted
 
     shown: list[Progress] = []
 
@@ -317,8 +319,12 @@ def _watched(
         else:
             shown[0].update(row)
 
+    def say() -> None:
+        end_interrupted(directory)
+        sys.stderr.write(f"rungwise: {Interrupted({}, directory)}\n")
+
     try:
-        with driving(directory), session(address, cpus):
+        with driving(directory), last_words(say), session(address, cpus):
             return drive(directory, listener)
     except (DiskFull, DriverFailed) as error:
         raise Failed({"run": str(directory)}, str(error)) from error

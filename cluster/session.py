@@ -14,6 +14,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from cluster.answers import Failed
+from cluster.interruption import terminated
 from envs.validation import InputError
 
 MOST_PER_CORE = 8
@@ -128,10 +129,11 @@ def _init(**options: Any) -> None:
     ours = callable(handler) and threading.current_thread() is threading.main_thread()
     try:
         ray.init(**options)
-    except SystemExit:  # what Ray's handler raises while it starts
-        if not ours:
+    except SystemExit:  # what Ray's handler raises, which is lost where it hits a destructor
+        if not terminated():
             raise
-        signal.signal(signal.SIGTERM, handler)
-        signal.raise_signal(signal.SIGTERM)
-    if ours:
-        signal.signal(signal.SIGTERM, handler)
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, handler)
+    if terminated():
+        raise KeyboardInterrupt

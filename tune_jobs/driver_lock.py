@@ -4,9 +4,10 @@
 its process id, its machine and its start. The descriptor closes on exec, so the processes that a
 driver starts (Ray's, a tracker's) do not hold the lock after it.
 
-Linux maps ``flock`` on NFS to a lock of the server, which also holds between machines. A mount with
-``local_lock`` or ``nolock`` only shows each machine its own drivers; a file system without locks
-(some Lustre mounts) shows none, and a run there starts with a warning.
+Linux maps ``flock`` on NFS to a lock of the server, which also holds between machines; that of a
+machine that died is free once its lease has ended (90 s by default). A mount with ``local_lock`` or
+``nolock`` only shows each machine its own drivers; a file system without locks (some Lustre mounts)
+shows none, and a run there starts with a warning.
 """
 
 from __future__ import annotations

@@ -186,15 +186,31 @@ def _running(directory: Path) -> list[TrialOutcome]:
 
 def _write_end(directory: Path, recorder: Recorder, interrupted: bool, seconds: float) -> None:
     """End the trials that still run as interrupted, and the session."""
-    running = _running(directory)
-    said = f"interrupted; `rungwise resume {directory}` goes on"
-    for trial in running:
-        recorder.write(
-            EndRow(trial=trial.id, iteration=trial.iterations, reason="interrupted", sentence=said)
-        )
+    for row in _interrupted_ends(directory):
+        recorder.write(row)
     unfinished = "stopped" if recorder.stopping else "interrupted"
     reason = unfinished if interrupted else "done"
     recorder.write(JobEndRow(reason=reason, seconds=seconds))
+
+
+def _interrupted_ends(directory: Path) -> list[EndRow]:
+    said = f"interrupted; `rungwise resume {directory}` goes on"
+    return [
+        EndRow(trial=trial.id, iteration=trial.iterations, reason="interrupted", sentence=said)
+        for trial in _running(directory)
+    ]
+
+
+def end_interrupted(directory: Path) -> None:
+    """End the log of a run that is interrupted, where its driver cannot do so in time."""
+    log = EventLog(directory / LOG)
+    rows = read(log.path) if log.path.exists() else []
+    begun = [i for i, row in enumerate(rows) if isinstance(row, JobRow)]
+    if not begun or any(isinstance(row, JobEndRow) for row in rows[begun[-1] :]):
+        return
+    seconds = time.time() - rows[begun[-1]].time
+    for row in (*_interrupted_ends(directory), JobEndRow(reason="interrupted", seconds=seconds)):
+        log.append(row)
 
 
 def _tune(

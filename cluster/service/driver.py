@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cluster.interruption import TERMINATED, terminated, treat_sigterm_as_ctrl_c
+from cluster.interruption import TERMINATED, last_words, terminated, treat_sigterm_as_ctrl_c
 from cluster.service.orders import Order, order_of, write_order
 from cluster.session import offered_cpus, session
 from envs.validation import InputError
@@ -20,10 +20,14 @@ from tune_jobs.wishes import JOB, forget
 def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> None:
     """Run a prepared job to its end, or to the wish that it stops."""
     from tune_jobs.room import check_room
-    from tune_jobs.run import check_reporting, drive, open_run
+    from tune_jobs.run import check_reporting, drive, end_interrupted, open_run
+
+    def say() -> None:
+        end_interrupted(directory)
+        _order_anew(directory)
 
     forget(directory, JOB)
-    with driving(directory, lock):
+    with driving(directory, lock), last_words(say):
         job, _ = open_run(directory)
         if address == "local":
             check_room(job, offered_cpus(cpus))

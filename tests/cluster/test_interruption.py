@@ -12,7 +12,7 @@ import pytest
 STUB = """
 import sys, time
 from pathlib import Path
-from cluster import cli, commands
+from cluster import cli, commands, interruption
 from cluster.answers import Interrupted
 def ready():
     print("ready", flush=True)
@@ -28,6 +28,16 @@ ENDS_ITS_RUN = """
         time.sleep(60)
     except KeyboardInterrupt:
         raise Interrupted({}, Path("runs/a")) from None
+"""
+STUCK = """
+    import signal
+    signal.signal(signal.SIGINT, lambda *_: None)  # as a call that no handler can leave
+    signal.signal(signal.SIGTERM, lambda *_: None)  # as Ray while it starts
+    interruption.GRACE_S = .2
+    with interruption.last_words(lambda: print("last words", file=sys.stderr, flush=True)):
+        ready()
+        while True:
+            time.sleep(10)
 """
 TAKES_CTRL_C = """
     import signal
@@ -64,6 +74,10 @@ def test_both_signals_end_a_command_alike(command, how, status):
     assert returned == status and "Traceback" not in errors
     if command != WAITS:
         assert "`rungwise resume runs/a`" in errors
+
+
+def test_a_command_that_is_stuck_is_ended_in_time_with_its_last_words():
+    assert stopped(STUCK, signal.SIGTERM) == (143, "last words\n")
 
 
 def test_sigterm_ends_a_background_job_that_ignores_ctrl_c():
