@@ -64,8 +64,9 @@ def test_each_terms_gradient_is_measured_by_itself():
 
 def test_a_change_is_over_the_norm_of_what_was_there():
     before = [torch.tensor([3.0]), torch.tensor([4.0])]
-    assert _change(before, [torch.tensor([3.0]), torch.tensor([5.0])]) == pytest.approx(0.2)
-    assert _change([torch.zeros(1)], [torch.zeros(1)]) == 0
+    after = [torch.nn.Parameter(torch.tensor([x])) for x in (3.0, 5.0)]
+    assert _change(before, after) == pytest.approx(0.2)
+    assert _change([torch.zeros(1)], [torch.nn.Parameter(torch.zeros(1))]) == 0
 
 
 @pytest.fixture

@@ -209,7 +209,7 @@ def _packed(name: str, run: Path) -> dict:
     results = [row for row in events if isinstance(row, ResultRow)]
     rows = [r.metrics | {"iteration": r.iteration, "env_steps": r.env_steps} for r in results]
     # Constant from the first row to the last, so stored once.
-    settings = {n: v for n, v in vars(load_job(run / "job.yaml").settings).items()}
+    settings = {n: v for n, v in vars(load_job(str(run / "job.yaml")).settings).items()}
     columns = {n: [_short(row.get(n)) for row in rows] for n in ["iteration", *_read_by_rules()]}
     known = {n: c for n, c in columns.items() if any(value is not None for value in c)}
     return {"name": name, "budget": budget, "settings": settings, "columns": known}

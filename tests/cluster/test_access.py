@@ -5,6 +5,7 @@ import asyncio
 import json
 import stat
 from pathlib import Path
+from unittest.mock import AsyncMock
 from urllib.parse import urlsplit
 
 import pytest
@@ -217,8 +218,9 @@ def test_what_is_no_request_passes_unasked():
         seen.append((scope, receive, send))
 
     scope = {"type": "lifespan"}
-    asyncio.run(Gate(app, TOKEN)(scope, "receive", "send"))
-    assert seen == [(scope, "receive", "send")]
+    receive, send = AsyncMock(), AsyncMock()
+    asyncio.run(Gate(app, TOKEN)(scope, receive, send))
+    assert seen == [(scope, receive, send)]
 
 
 def test_a_token_of_any_characters_is_refused_without_an_error():

@@ -2,6 +2,7 @@
 """The structural causal model: its equations, interventions, and what it refuses."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ def test_a_cycle_is_refused_with_the_names_of_its_nodes():
 
 
 def test_each_copy_sets_values_in_its_own_domain():
-    two = take(MODEL, np.array([0, 0]))
+    two: Any = take(MODEL, np.array([0, 0]))
     own = np.array([[1.0], [3.0]])
     two = dataclasses.replace(two, low=two.low * own, high=two.high * own + 1)
     found = two.domain_value(np.array([1, 4]), np.array([-1.0, -1.0]))

@@ -74,6 +74,6 @@ def test_finals_are_judged_by_the_metric_of_the_job_where_episodes_have_it(
     monkeypatch.setattr(finals, "evaluate", lambda *a, **k: (found, None, "return"))
     monkeypatch.setattr(finals.Policy, "load", lambda path: None)
     job = make_job({"env": "CartPole-v1", "held_out_every": 1, "metric": metric, "mode": mode})
-    row = finals.play_final(job, tmp_path, "00", "c")
+    row = finals.play_final(job, tmp_path, "00", "c", 2)
     assert (row.metric, row.mode, row.score) == judged
     assert row.error == pytest.approx(1.0)

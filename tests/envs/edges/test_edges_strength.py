@@ -3,6 +3,7 @@
 
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,11 +114,11 @@ def test_the_levels_below_take_the_evolution_measure():
     C = strength_pattern(matrix, RULE)
     made = multigrid.build(matrix, "smoothed_aggregation", multigrid.learnt(C))
     entries = {}
+    settings: Any = multigrid.SETTINGS
     for below in ("evolution", "symmetric"):
         with reproducible():
-            solver = pyamg.smoothed_aggregation_solver(
-                matrix, strength=[("predefined", {"C": C}), below], **multigrid.SETTINGS
-            )
+            strength: Any = [("predefined", {"C": C}), below]
+            solver = pyamg.smoothed_aggregation_solver(matrix, strength=strength, **settings)
         entries[below] = [level.A.nnz for level in solver.levels]
     assert entries["evolution"] == [level.A.nnz for level in made.solver.levels]
     assert entries["evolution"] != entries["symmetric"]
@@ -131,9 +132,10 @@ def test_ruge_and_stuebens_solver_takes_their_own_threshold():
     matrix, key = instances.anisotropic(24, 0.6, 0.3), random.keys(0, 1)
     found = baselines.competitor("ruge_stuben", matrix, key)
     complexity = {}
+    settings: Any = multigrid.SETTINGS
     for theta in (0.25, 0.5):
         with reproducible():
             strength = ("classical", {"theta": theta})
-            solver = pyamg.ruge_stuben_solver(matrix, strength=strength, **multigrid.SETTINGS)
+            solver = pyamg.ruge_stuben_solver(matrix, strength=strength, **settings)
         complexity[theta] = solver.operator_complexity()
     assert found.operator_complexity == complexity[0.25] != complexity[0.5]
