@@ -1,6 +1,7 @@
 # pyright: basic, reportArgumentType=false, reportOptionalMemberAccess=false
 """When a trial can have a score at all, and what is said before and after it has none."""
 
+import io
 import math
 from dataclasses import replace
 from typing import Any
@@ -10,12 +11,17 @@ import pytest
 from command_line import answer, rungwise
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+from synthetic_sweep import end, job_row, result
 
 from algos.environments import make_vector_env
-from cluster.commands import shortened
+from cluster.answers import Failed
+from cluster.commands import _told, shortened
 from envs.validation import InputError
+from tune_jobs.events import EventLog, read
 from tune_jobs.first_score import Pace, late_score, no_score, pace_of
-from tune_jobs.loading import load_job, make_job, preset_names
+from tune_jobs.loading import dump_job, load_job, make_job, preset_names
+from tune_jobs.outcome import Outcome
 from tune_jobs.preflight import preflight
 from tune_jobs.recent_episodes import FEWEST
 
@@ -102,6 +108,22 @@ def test_why_no_trial_has_a_score():
     assert "200 steps" in said and "--iterations to at least 5" in said
     assert "only 8 episodes" in no_score(job, pace_of(job), episodes=8, iterations=2)
     assert "held_out" in no_score(replace(job, metric="held_out_return_mean"), None, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("score", "said"),
+    [(None, "no episode finished in 1 iteration of 1,024 steps"), (math.nan, "no trial has a fin")],
+)
+def test_a_run_without_any_score_fails_with_the_reason(tmp_path, score, said):
+    job = make_job(PENDULUM | {"iterations": 1})
+    (tmp_path / "job.yaml").write_text(dump_job(job))
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(job_row(metric="return_mean", mode="max", iterations=1, trials=2))
+    for trial in ("00", "01"):
+        log.append(result(trial, 1, score, metrics={"episodes": 0}))
+        log.append(end(trial, 1, "budget"))
+    with pytest.raises(Failed, match=said):
+        _told(Outcome.of(read(log.path)), tmp_path, Console(file=io.StringIO()))
 
 
 @pytest.mark.parametrize(("grace", "iterations"), [(100, 30), (30, 30)])
