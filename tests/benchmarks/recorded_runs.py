@@ -81,6 +81,9 @@ RUNS = {
     "guess-warm": (GUESS, 1, 60, "num-envs=16 rollout-length=100 lr=6e-4 warmup=0.7"),
     "guess-fast": (GUESS, 1, 60, "num-envs=16 rollout-length=100 lr=3e-4"),
     "guess-faster": (GUESS, 1, 60, "num-envs=16 rollout-length=100 lr=1e-3"),
+    "guess-late": (GUESS, 4, 60, "num-envs=8 rollout-length=100 lr=2e-3 warmup=0.95"),
+    "guess-late-a": (GUESS, 5, 60,
+        "num-envs=4 rollout-length=100 lr=2e-3 warmup=0.99 gamma=1.0"),
 }  # fmt: skip
 """By name: environment, seed, iterations, and settings as ``rungwise train`` takes them."""
 

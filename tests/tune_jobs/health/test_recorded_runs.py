@@ -4,8 +4,9 @@
 import pytest
 from benchmarks.recorded_runs import ARCHIVE, judged, recordings, summary
 
-LATE = ("pendulum-1", "bipedal-1", "guess-slow")
-"""Ended before: by no_improvement in a dip and before a late start, by zero_reward."""
+LATE = ("pendulum-1", "pendulum-3", "pendulum-4", "bipedal-1", "guess-slow", "guess-five")
+"""What ends none of them now did: no_improvement in dips and late starts, zero_reward in guesses.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def test_no_recorded_run_that_learns_is_ended(verdicts):
     found = summary(verdicts)
     assert found["healthy"] >= 30
     assert found["false_stops"] == 0
-    assert found["warned"] <= found["healthy"] / 3
+    assert found["warned"] <= 0.4 * found["healthy"]
 
 
 def test_dips_late_starts_and_rare_rewards_are_among_them(verdicts):
