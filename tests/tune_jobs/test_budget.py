@@ -154,6 +154,22 @@ def test_all_players_play_the_same_number_of_episodes():
         )
 
 
+def test_each_episode_has_a_seed_of_its_own_the_same_for_all_players():
+    # What is paid there follows from the seed alone.
+    found, _, _ = evaluate(policy("toy_worlds:Drawing-v0"), 30, 4, seconds=1e6)
+    returns = {name: episodes.metrics["return"].tolist() for name, episodes in found.items()}
+    assert returns["policy"] == returns["greedy"] == returns["random"]
+    assert len(set(returns["policy"])) == 30
+
+
+def test_progress_counts_the_episodes_of_all_batches():
+    done: dict[str, list[int]] = {}
+    told = lambda name, episodes, of: done.setdefault(name, []).append(episodes)  # noqa: E731
+    evaluate(policy(), 30, 0, seconds=1e6, tell=told)
+    for counts in done.values():
+        assert counts == sorted(counts) and counts[-1] == 30 and LEAST in counts
+
+
 def test_with_time_for_all_the_same_episodes_come_again():
     judged = policy()
     one, two = (evaluate(judged, 30, 5, seconds=1e6)[0] for _ in range(2))
