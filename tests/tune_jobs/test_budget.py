@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
 """How many episodes an evaluation plays, and that all players play the same ones."""
 
 import gymnasium
