@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import small
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from toy_worlds import Counting
 
-from algos.environments import make_vector_env
 from algos.episode_returns import episode_returns
 from algos.evaluation import _episodes, evaluated
-from algos.runner import TRAINING_SEED
+from algos.models.base import PolicyModule
 from envs.validation import InputError
 
 COUNTING = "toy_worlds:Counting-v0"
@@ -58,15 +59,23 @@ def test_whole_episodes_are_played_and_summed_up():
     assert [found[f"episode_return_{n}"] for n in ("min", "mean", "max")] == [10, 10, 10]
 
 
-def test_the_evaluation_may_have_an_environment_and_actions_of_its_own():
+def test_an_evaluation_may_have_an_environment_of_its_own():
     longer = config(evaluation_duration=2, evaluation_config={"env_config": {"length": 6}})
     assert played(longer)["episode_len_mean"] == 6
-    drawn, likely = (
-        played(config("toy_worlds:Leaving-v0", evaluation_config={"explore": explore}))
-        for explore in (True, False)
-    )
-    assert drawn["episode_len_mean"] != likely["episode_len_mean"]
-    assert likely == played(config("toy_worlds:Leaving-v0", evaluation_config={"explore": False}))
+
+
+@pytest.mark.parametrize("explore", [True, False])
+def test_an_evaluation_draws_its_actions_unless_told_otherwise(explore, monkeypatch):
+    greedy: list[bool] = []
+    decide = PolicyModule.decide
+
+    def watched(self, *args, **how):
+        greedy.append(how["greedy"])
+        return decide(self, *args, **how)
+
+    monkeypatch.setattr(PolicyModule, "decide", watched)
+    played(config(evaluation_config={"explore": explore}))
+    assert set(greedy) == {not explore}
 
 
 def test_a_world_of_ours_is_evaluated_too():
@@ -99,12 +108,12 @@ def test_evaluate_plays_on_an_algorithm_and_during_its_training():
         built.stop()
 
 
-@pytest.mark.parametrize("env", [COUNTING, "LeavingNextStep-v0"])
-def test_returns_are_those_of_first_episodes_in_any_autoreset_mode(env):
-    made, told = make_vector_env(env, {"length": 3}, 4), []
-    seed = TRAINING_SEED - 4
-    returns, lengths = episode_returns(made, lambda seen: np.zeros(4, np.int64), seed, told.append)
-    made.close()
-    assert lengths.tolist() == [3] * 4 and told == [4]
-    if env == COUNTING:
-        assert returns.tolist() == [6] * 4
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
+def test_returns_are_those_of_the_first_episode_of_each_copy(mode):
+    makers = [lambda length=length: Counting(length) for length in (2, 4, 2)]
+    told: list[int] = []
+    returns, lengths = episode_returns(
+        SyncVectorEnv(makers, autoreset_mode=mode), lambda seen: np.zeros(3, int), 7, told.append
+    )
+    assert returns.tolist() == [3, 10, 3] and lengths.tolist() == [2, 4, 2]
+    assert told == [2, 3]

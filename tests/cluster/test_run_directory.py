@@ -77,7 +77,7 @@ def silent():
 # Which checkpoint it is.
 
 
-def test_a_run_directory_stands_for_the_checkpoint_of_its_best_trial(run):
+def test_a_run_directory_stands_for_its_best_checkpoint(run):
     best = run / "trials/01/checkpoint_4"
     assert checkpoint_at(run) == best
     assert checkpoint_at(best) == best

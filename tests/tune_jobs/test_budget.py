@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
 """How many episodes an evaluation plays, and that all players play the same ones."""
 
 import gymnasium
@@ -128,6 +128,26 @@ def test_a_batch_that_was_over_sooner_repeats_its_end():
 # A policy in an environment that is not ours.
 
 
+class Lottery(gymnasium.Env):
+    """Three steps, each of which pays what the seed says, whatever is done."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        reward = float(self.np_random.normal())
+        return np.zeros(1, np.float32), reward, self.steps == 3, False, {}
+
+
+gymnasium.register("Lottery-v0", Lottery)
+
+
 def policy(env="CartPole-v1", **about):
     settings = algorithm_class("ppo").settings_class(hidden=(8,))
     made = gymnasium.make(env)
@@ -152,6 +172,22 @@ def test_all_players_play_the_same_number_of_episodes():
         assert done[-1] == (player, LEAST, 256) and [d[1] for d in done] == sorted(
             {d[1] for d in done}
         )
+
+
+def test_each_episode_has_a_seed_of_its_own_the_same_for_all_players():
+    # What is paid there follows from the seed alone.
+    found, _, _ = evaluate(policy("Lottery-v0"), 30, 4, seconds=1e6)
+    returns = {name: episodes.metrics["return"].tolist() for name, episodes in found.items()}
+    assert returns["policy"] == returns["greedy"] == returns["random"]
+    assert len(set(returns["policy"])) == 30
+
+
+def test_progress_counts_the_episodes_of_all_batches():
+    done: dict[str, list[int]] = {}
+    told = lambda name, episodes, of: done.setdefault(name, []).append(episodes)  # noqa: E731
+    evaluate(policy(), 30, 0, seconds=1e6, tell=told)
+    for counts in done.values():
+        assert counts == sorted(counts) and counts[-1] == 30 and LEAST in counts
 
 
 def test_with_time_for_all_the_same_episodes_come_again():
