@@ -43,9 +43,10 @@ def env_spec(env_id: str) -> EnvSpec:
             importlib.import_module(module)  # registers its environments
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
-        reason = str(error).rstrip(".")
+        reason = str(error)
+        end = "" if reason.endswith((".", "?")) else "."
         hint = "" if module else f" {_hint(name)}"
-        raise InputError(f"There is no environment {env_id!r}: {reason}.{hint}") from error
+        raise InputError(f"There is no environment {env_id!r}: {reason}{end}{hint}") from error
 
 
 def _hint(name: str) -> str:
@@ -77,15 +78,17 @@ def check_arguments(env_id: str, env_kwargs: Mapping[str, Any]) -> None:
     missing = [p.name for p in named if p.default is p.empty and p.name not in given]
     # Gymnasium's own, which never reach the constructor.
     unknown = sorted({*given} - {*names, "max_episode_steps", "disable_env_checker"})
-    takes = f"It takes {', '.join(names) or 'none'}."
+    unknown = [] if any(p.kind is p.VAR_KEYWORD for p in parameters) else unknown
+    wrong = [f"has no argument {' or '.join(unknown)}"] if unknown else []
     if missing:
         how = " ".join(f"{name} VALUE" for name in missing)
-        raise InputError(
-            f"{env_id} cannot be made without {' and '.join(missing)}: give `--env-kwargs {how}` "
-            f"(in a job file, `env_kwargs: {{{missing[0]}: VALUE}}`). {takes}"
+        wrong.append(
+            f"cannot be made without {' and '.join(missing)}: give `--env-kwargs {how}` "
+            f"(in a job file, `env_kwargs: {{{missing[0]}: VALUE}}`)"
         )
-    if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        raise InputError(f"{env_id} has no argument {' or '.join(unknown)}. {takes}")
+    if wrong:
+        takes = ", ".join(names) or "none"
+        raise InputError(f"{env_id} {', and '.join(wrong)}. It takes {takes}.")
 
 
 def make_vector_env(

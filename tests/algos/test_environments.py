@@ -80,6 +80,7 @@ def test_a_vector_environment_with_other_spaces_is_not_used():
     [
         ({}, "without length and width: give `--env-kwargs length VALUE width VALUE`"),
         ({"length": 1, "width": 2, "wdth": 3}, "has no argument wdth. It takes length, width"),
+        ({"length": 1, "wdth": 3}, "no argument wdth, and cannot be made without width: give"),
     ],
 )
 def test_arguments_that_are_missing_or_unknown_are_named(kwargs, said):

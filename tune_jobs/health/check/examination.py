@@ -55,7 +55,7 @@ ACTING = frozenset({"actions", "gradients", "overfit"})
 """Probes in which a policy acts, by no mask but its own."""
 STUCK = "does_not_return"
 """The finding that a single call of the environment used up the time of a probe."""
-TOTAL = 95.0
+TOTAL = 90.0
 """Seconds that all probes may take together; the rest of two minutes is for starting up."""
 OVER, GRACE = 1.5, 5.0
 """A probe is cut off at this multiple of its seconds, and so many seconds later."""
