@@ -115,6 +115,9 @@ def drive(directory: Path, listener: Listener) -> Outcome:
                 listener(row)
                 rows.append(row)
             return _finish(job, directory, [*left.plans, *new], rows, listener)
+    except KeyboardInterrupt:  # before Tune has begun, or again while the end is written
+        end_interrupted(directory)
+        raise
     except Exception as error:
         sentence = isinstance(error, DiskFull | InputError)
         said = str(error) if sentence else f"{type(error).__name__}: {first_sentence(error)}"

@@ -116,6 +116,7 @@ def test_resuming_a_finished_run_runs_nothing_again(sweep):
     assert after == before
 
 
+ENDLESS = ["--iterations", 4000, "--checkpoint-every", 2]
 LONG = ["--iterations", 40, "--grace", 2, "--checkpoint-every", 2, "--evaluation-episodes", 0]
 
 
@@ -151,15 +152,14 @@ def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
 
 def test_a_terminated_run_is_resumed_by_one_of_two(tmp_path):
     run = tmp_path / "run"
-    words = ("tune", "causal-quick", "--out", run, *LONG)
-    first = started(tmp_path, *words)
+    first = started(tmp_path, "tune", "causal-quick", "--out", run, *ENDLESS)
     until(lambda: driven(run))  # before Ray has started
     os.killpg(first.pid, signal.SIGTERM)
     said = first.communicate(timeout=60)[1]
     assert first.returncode == 143, said
     assert "rungwise resume" in said and "SIGTERM received" not in said
     second = started(tmp_path, "resume", run)
-    _wait_for_the_middle(run)
+    until(lambda: (run / "events.jsonl").exists() and checkpoints(run))
     refused = rungwise("resume", run, cwd=tmp_path)
     assert refused.returncode == 2 and f"process {second.pid}" in refused.stderr
     # To all of its processes, as SLURM and `timeout` send it: Ray ends at the same time.
@@ -174,6 +174,10 @@ def test_a_terminated_run_is_resumed_by_one_of_two(tmp_path):
     assert {r.reason for r in rows if isinstance(r, EndRow)} >= {"interrupted"}
 
 
+def checkpoints(run):
+    return [row for row in read(run / "events.jsonl") if isinstance(row, CheckpointRow)]
+
+
 def started(directory, *words):
     return subprocess.Popen(
         command(*words),
@@ -185,7 +189,7 @@ def started(directory, *words):
     )
 
 
-def until(true, seconds=60):
+def until(true, seconds=150):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it never came true"

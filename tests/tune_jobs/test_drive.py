@@ -60,6 +60,16 @@ def test_an_interrupted_comparison_of_the_best_is_no_end(monkeypatch, directory)
     assert {row.reason for row in kinds(rows, EndRow)} == {"budget"}
 
 
+def test_a_driver_interrupted_before_tune_begins_ends_its_log(monkeypatch, directory):
+    monkeypatch.setattr(run, "_scheduler", fails(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        drive(directory, lambda row: None)
+    rows = read(directory / "events.jsonl")
+    assert [row.reason for row in kinds(rows, EndRow | JobEndRow)] == ["interrupted"] * 3
+    run.end_interrupted(directory)
+    assert read(directory / "events.jsonl") == rows
+
+
 def test_a_driver_that_fails_says_what_it_failed_with(monkeypatch, directory):
     with pytest.raises(DriverFailed, match=r"ValueError: no such store\. .*rungwise resume"):
         driven_with(monkeypatch, directory, fails(ValueError("no such store.\n  at line 3")))
