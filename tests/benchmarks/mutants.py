@@ -11,13 +11,14 @@ is kept in ``build/mutants``: a second call with the same seed goes on where the
 nothing a test could see, and why.
 
 Which tests run a line is recorded once for each test file, and anew when the file or the code
-changes. Tests that start Ray are left out: a mutant that only they notice counts as a survivor.
+changes. Tests that start Ray are only tried on what all others let pass, and only with ``--ray``.
 """
 
 import argparse
 import collections
 import contextlib
 import difflib
+import functools
 import hashlib
 import importlib
 import json
@@ -73,6 +74,8 @@ PRELOADED = (
 )
 """What tests need from elsewhere, imported once; a test run is a fork of the process that did."""
 OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--assert=plain")
+RAY = "local_ray"
+"""The fixture of the tests that start Ray."""
 BUDGET_S = 30.0
 """Recorded seconds of tests that a mutant has to survive."""
 ACCEPTED: dict[str, str] = {}
@@ -87,12 +90,13 @@ def main() -> None:
     parser.add_argument("--only", default="", help="targets whose paths match this expression")
     parser.add_argument("--again", action="store_true", help="try the survivors once more")
     parser.add_argument("--record", action="store_true", help="only record which tests run what")
+    parser.add_argument("--ray", action="store_true", help="survivors meet the tests with Ray, too")
     args = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     drawn = draw(args.seed, args.only)[args.first : args.first + args.number]
     preload()
     with copied_tree() as tree:
-        covered = recorded(tree)
+        covered = [recorded(tree, with_ray) for with_ray in (False, True)[: 1 + args.ray]]
         if args.record:
             return
         found = tried(drawn, covered, tree, FOLDER / f"seed-{args.seed}.jsonl", args.again)
@@ -171,17 +175,20 @@ def forked(work, tree: Path, limit_s: float, log: Path):
     return json.loads(answer.read_text()) if answer.exists() else None
 
 
-def recorded(tree: Path) -> dict[str, dict]:
+def recorded(tree: Path, with_ray: bool) -> dict[str, dict]:
     """What each test file's tests run: file -> {"seconds", "lines", "sources"}."""
-    folder = FOLDER / "recorded"
+    folder = FOLDER / ("recorded-ray" if with_ray else "recorded")
     folder.mkdir(exist_ok=True)
     every: dict[str, dict] = {}
     for path in sorted(path for name in TESTS for path in found_in(ROOT / name)):
         name = str(path.relative_to(ROOT))
+        if with_ray and RAY not in path.read_text():
+            continue
         kept = folder / f"{name.replace('/', '_')}.json"
         if not kept.exists() or not is_current(json.loads(kept.read_text())):
             started = time.monotonic()
-            found = forked(lambda name=name: watched(name), tree, 240, FOLDER / "record.log")
+            work = functools.partial(watched, name, with_ray)
+            found = forked(work, tree, 400, FOLDER / "record.log")
             nothing = {"seconds": {}, "lines": {}, "sources": {name: digest(path)}}
             kept.write_text(json.dumps(found or nothing))
             took = time.monotonic() - started
@@ -204,7 +211,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def watched(name: str) -> dict:
+def watched(name: str, with_ray: bool) -> dict:
     """Run a test file's tests and note which lines of the packages each of them runs."""
     import coverage
     import pytest
@@ -218,7 +225,7 @@ def watched(name: str) -> dict:
 
     class Contexts:
         def pytest_collection_modifyitems(self, items):
-            items[:] = [item for item in items if is_plain(item)]
+            items[:] = [item for item in items if is_tried(item, with_ray)]
 
         @pytest.hookimpl(hookwrapper=True)
         def pytest_runtest_call(self, item):
@@ -248,12 +255,10 @@ def watched(name: str) -> dict:
     return {"seconds": took, "lines": lines, "sources": sources}
 
 
-def is_plain(item) -> bool:
-    """Whether a test is quick and does without Ray."""
-    return not (
-        "local_ray" in item.fixturenames
-        or any(item.get_closest_marker(name) for name in ("slow", "gpu"))
-    )
+def is_tried(item, with_ray: bool) -> bool:
+    """Whether a test is quick and needs Ray, or does without."""
+    is_slow = any(item.get_closest_marker(name) for name in ("slow", "gpu"))
+    return (RAY in item.fixturenames) == with_ray and not is_slow
 
 
 def chosen(mutation: Mutation, covered: dict[str, dict]) -> list[str]:
@@ -291,7 +296,10 @@ def tried(drawn, covered, tree, path, again) -> list[dict]:
         name = named(mutation)
         row = earlier.get(name)
         if row is None or (again and row["verdict"] == "survived"):
-            row = {"name": name} | judged(mutation, covered, tree)
+            for recordings in covered:
+                row = {"name": name} | judged(mutation, recordings, tree)
+                if row["verdict"] == "killed":
+                    break
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             took = f"{row['tests']} tests, {row['seconds']:.1f} s"
@@ -303,9 +311,11 @@ def tried(drawn, covered, tree, path, again) -> list[dict]:
 def named(mutation: Mutation) -> str:
     """A name that stays the same while its line does."""
     source = (ROOT / mutation.path).read_text()
-    before = source.split("\n")[mutation.line - 1].strip()
+    lines = source.split("\n")
+    line = lines[mutation.line - 1]
+    alike = lines[: mutation.line - 1].count(line)
     column = mutation.start - source.rfind("\n", 0, mutation.start)
-    what = f"{before}\0{column}\0{mutation.text}"
+    what = f"{line.strip()}\0{alike}\0{column}\0{mutation.text}"
     code = hashlib.sha256(what.encode()).hexdigest()[:6]
     return f"{mutation.path}:{mutation.kind}:{code}"
 
