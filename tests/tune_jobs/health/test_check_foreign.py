@@ -1,6 +1,7 @@
 # pyright: basic
 """Environments as users bring them: bandits, timings in info, masks, pictures, waiting steps."""
 
+import dataclasses
 import time
 
 import gymnasium
@@ -24,6 +25,15 @@ def test_a_bandit_is_paid_by_chance_and_not_always():
     answer = examine(subject_of("SickBandit-v0"), 0.1, only=("observations", "rewards"))
     assert found(answer) == {"observation_constant": "note"}
     assert 0.2 < answer["figures"]["rewards"]["reward_mean"] < 0.47
+
+
+def test_too_few_episodes_say_nothing_of_a_constant_reward():
+    subject = subject_of("SickAlways-v0")
+    seen = sample(subject, 0.5)
+    subject.shared["sample"] = dataclasses.replace(seen, episodes=seen.episodes[:7])
+    answer = examine(subject, 0.1, only=("rewards",))
+    assert found(answer) == {}
+    assert "7 episodes only" in answer["not_judged"]["constant_reward"]
 
 
 def test_actions_of_one_plan_are_the_same_each_time():

@@ -18,6 +18,8 @@ from tune_jobs.health.check.subject import Subject
 
 SEEN_LARGE = 100.0
 """Entries of observations beyond this are large: ten times what RLExplorer allows."""
+ENOUGH = 8
+"""Episodes of random play without a reward after which that is remarkable."""
 LARGE, HUGE = 1e3, 1e5
 """Returns of this size are remarkable; of that size the value function drowns (measured)."""
 SMALL = 1e-3
@@ -113,6 +115,13 @@ def rewards(subject: Subject, seconds: float) -> Outcome:
     played = sample(subject, seconds).episodes
     paid = Paid(played)
     outcome.figures = paid.figures()
+    if paid.constant is not None and len(played) < ENOUGH:
+        symptom = "constant_reward" if paid.constant else "zero_reward"
+        outcome.not_judged[symptom] = (
+            f"no reward but {paid.constant:g} was met, but there was time for {len(played)} "
+            f"episodes only; {ENOUGH} are needed"
+        )
+        return outcome
     if paid.constant is not None:
         _nothing(outcome, paid)
         return outcome
