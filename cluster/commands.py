@@ -99,7 +99,10 @@ def report(directory: Path, console: Console) -> Answer:
     outcome = Outcome.of(rows)
     write_report(rows, (directory / "job.yaml").read_text(), directory / "report.html")
     print_outcome(outcome, console, directory)
-    return outcome.as_dict(directory)
+    answer = outcome.as_dict(directory)
+    if outcome.end and outcome.end.reason == "error":
+        answer["failed"] = outcome.end.sentence
+    return answer
 
 
 def evaluate(

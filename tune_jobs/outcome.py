@@ -225,7 +225,6 @@ class Outcome:
             },
             "compute_saved": self.compute_saved,
             "siblings": self.siblings,
-            "end": self.end and {"reason": self.end.reason, "sentence": self.end.sentence},
             "report": str(root / "report.html"),
             **front,
         }

@@ -53,13 +53,14 @@ TAKES_CTRL_C = """
 def stopped(command, how, ignored=False):
     """Its exit status and stderr, a signal after it is ready."""
     # A shell script starts what it puts into the background with Ctrl-C ignored.
-    ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignored else None
+    # The tests themselves may be such a job, so the other case is set, too.
+    ctrl_c = signal.SIG_IGN if ignored else signal.SIG_DFL
     process = subprocess.Popen(
         [sys.executable, "-c", STUB.replace("{command}", command)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=ignore,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, ctrl_c),
     )
     process.stdout.readline()
     os.kill(process.pid, how)
