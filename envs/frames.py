@@ -16,21 +16,21 @@ OURS = frozenset({"algos", "cluster", "envs", "tune_jobs"})
 
 
 def user_frame(error: BaseException, installed: bool = True) -> str | None:
-    """Return ``path:line`` of the innermost frame of an environment's own code, if there is one.
+    """Return ``path:line in function`` of the innermost frame of an environment's code, if any.
 
     Causes come first (``raise ... from error``): they were raised further inside. So does what a
     library was handling when it raised: Gymnasium raises a constructor's TypeError anew, without
     its frames. Code of the user's own comes before that of ``installed`` packages.
     """
     frames = [
-        (Path(frame.filename), frame.lineno)
+        (Path(frame.filename), f"{frame.filename}:{frame.lineno} in {frame.name}")
         for link in _chain(error, set())
         for frame in reversed(traceback.extract_tb(link.__traceback__))
     ]
     for belongs in (_is_users, _is_installed) if installed else (_is_users,):
-        for path, line in frames:
+        for path, place in frames:
             if path.is_file() and belongs(path):
-                return f"{path}:{line}"
+                return place
     return None
 
 

@@ -74,7 +74,7 @@ def test_a_planted_fault_is_found_and_nothing_else_is(world, symptom, severity):
 
 
 def test_dice_that_no_seed_reaches_are_told_from_a_reward_that_follows_the_action(monkeypatch):
-    monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(0))
+    monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(2))
     answer = check("SickOwnDice-v0", "rewards", "dependence", share=0.5)
     assert found(answer) == {"reward_blind_to_action": "stop"}
     assert "of its variance, p = " in answer["findings"][0]["evidence"]

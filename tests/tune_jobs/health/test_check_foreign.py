@@ -66,6 +66,7 @@ def test_an_illegal_action_met_late_is_not_called_a_fault_of_the_environment():
 
 
 def test_a_step_that_never_returns_is_cut_off_and_placed(monkeypatch):
+    monkeypatch.setattr(examination, "OVER", 0.1)
     monkeypatch.setattr(examination, "GRACE", 1.0)
     started = time.monotonic()
     answer = examine(subject_of("SickWaiting-v0"), 0.05)

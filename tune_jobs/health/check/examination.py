@@ -98,7 +98,7 @@ def _examined(
         if tell:
             tell(question, may)
         started = time.monotonic()
-        outcome, failed = _tried(probe, subject, may, min(OVER * may + GRACE, left))
+        outcome, failed = _tried(probe, subject, may, min(OVER * seconds + GRACE, left))
         spent = time.monotonic() - started
         if failed:  # a probe's own failure must not hide what the others found
             not_judged[name] = failed
@@ -153,7 +153,7 @@ def _tried(probe: Probe, subject: Subject, seconds: float, most: float) -> tuple
             return probe(subject, seconds), ""
     except TimeUpError as cut:
         frame = user_frame(cut)
-        at = f" in {frame}" if frame else ""
+        at = f" at {frame}" if frame else ""
         spent = time.monotonic() - started
         why = (
             f"it took more than the {seconds:.0f} s it may and was cut off after {spent:.0f} s{at}"
