@@ -33,9 +33,9 @@ def treat_sigterm_as_ctrl_c() -> None:
     threading.Thread(target=_end_in_time, args=(read,), daemon=True).start()
 
 
-def terminated() -> bool:
-    """Return whether SIGTERM was received."""
-    return _received.is_set()
+def terminated(wait_s: float = 0.0) -> bool:
+    """Return whether SIGTERM was received; ``wait_s`` gives the thread that reads it time to."""
+    return _received.wait(wait_s)
 
 
 def exit_status(status: int) -> int:

@@ -130,7 +130,7 @@ def _init(**options: Any) -> None:
     try:
         ray.init(**options)
     except SystemExit:  # what Ray's handler raises, which is lost where it hits a destructor
-        if not terminated():
+        if not terminated(wait_s=1.0):
             raise
     finally:
         if ours:

@@ -99,12 +99,14 @@ class Rungs:
         """Take over the decisions and the ends of an earlier session."""
         for row in rows:
             if isinstance(row, DecisionRow):
-                self.arrive(row.trial, row.iteration, row.score)
+                # A log holds no NaN: the decision without a score is that of a diverged trial.
+                score = math.nan if row.score is None else row.score
+                self.arrive(row.trial, row.iteration, score)
                 if not row.keep:
                     self.leave(row.trial)
                 elif not row.waits and row.rung == self._waits_at(row.trial):
                     self.promote(row.trial)
-            elif isinstance(row, ResultRow) and row.score is None:
+            elif isinstance(row, ResultRow) and row.score is None and not _diverged(row):
                 self.arrive(row.trial, row.iteration, None)
             elif isinstance(row, EndRow) and row.reason not in CONTINUED:
                 self.leave(row.trial)
@@ -257,3 +259,8 @@ def brackets(
 
 def _best(allowed: int) -> str:
     return "the best" if allowed == 1 else f"the best {allowed}"
+
+
+def _diverged(row: ResultRow) -> bool:
+    """Return whether a result has no score because of numbers that are not finite."""
+    return bool(row.metrics.get("nonfinite"))

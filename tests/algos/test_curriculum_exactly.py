@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """A curriculum by itself: what counts, what is mastered, and what a checkpoint keeps."""
 
 from types import SimpleNamespace

@@ -296,6 +296,7 @@ def tried(drawn, covered, tree, path, again) -> list[dict]:
         name = named(mutation)
         row = earlier.get(name)
         if row is None or (again and row["verdict"] == "survived"):
+            row = {}
             for recordings in covered:
                 row = {"name": name} | judged(mutation, recordings, tree)
                 if row["verdict"] == "killed":

@@ -54,7 +54,7 @@ def test_an_interrupted_driver_ends_its_trials_and_its_log(monkeypatch, director
 
 
 def test_an_interrupted_comparison_of_the_best_is_no_end(monkeypatch, directory):
-    monkeypatch.setattr(run, "_name_winner", fails(KeyboardInterrupt()))
+    monkeypatch.setattr(run, "name_winner", fails(KeyboardInterrupt()))
     rows = driven_with(monkeypatch, directory, finishes)
     assert rows[-1].reason == "interrupted"
     assert {row.reason for row in kinds(rows, EndRow)} == {"budget"}

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from tune_jobs.events import DecisionRow, EndRow
+from tune_jobs.events import DecisionRow, EndRow, ResultRow
 from tune_jobs.outcome import CONTINUED
 from tune_jobs.rungs import Rung, Rungs, brackets
 
@@ -39,14 +39,18 @@ def test_where_low_is_good_the_lowest_score_is_first():
     assert rungs.promote("01").cut == 1.0
     (end,) = rungs.hopeless()
     assert (end.trial, end.keep, end.waits, end.cut, end.score) == ("03", False, False, 3.0, 4.0)
-    assert end.sentence == "rung 3: 4 is above 3, the cut for the best 3 of 9"
+    assert end.sentence == (
+        "rung 3: 4 is above 3, the cut for the best 3 of 9 when 4 of them had a score there"
+    )
 
 
 def test_a_decision_names_its_rung_its_score_and_who_waits():
     row = rungs_of(4, levels=(9, 3)).arrive("02", 4, 1.23456)
-    assert (row.trial, row.iteration, row.rung, row.score, row.cut) == ("02", 3, 3, 1.23456, None)
+    assert (row.trial, row.iteration, row.rung, row.score, row.cut) == ("02", 4, 3, 1.23456, None)
     assert (row.keep, row.waits, row.rank, row.of) == (True, True, 1, 1)
-    assert row.sentence == "rung 3: 1.235 waits: number 1 of 1, too few to tell"
+    assert row.sentence == (
+        "rung 3 (entered at iteration 4): 1.235 waits: number 1 of 1, too few to tell"
+    )
 
 
 def test_a_report_before_the_first_rung_is_no_decision():
@@ -57,14 +61,14 @@ def test_a_report_before_the_first_rung_is_no_decision():
     assert rungs.arrive("of another bracket", 3, 1.0) is None
 
 
-def test_a_report_beyond_several_rungs_counts_at_each_and_waits_at_the_last():
+def test_a_report_beyond_several_rungs_counts_and_waits_at_the_last():
     rungs = rungs_of(4, levels=(1, 3, 9))
     assert rungs.arrive("00", 5, 7.0).rung == 3
-    assert [len(rung.keys) for rung in rungs.rungs] == [1, 1, 0]
+    assert [len(rung.keys) for rung in rungs.rungs] == [0, 1, 0]
     assert [len(rung.waiting) for rung in rungs.rungs] == [0, 1, 0]
     assert rungs.waiting == {"00": 1} and "00" not in rungs.heading
     assert rungs.arrive("01", 1, 8.0).rank == 1
-    assert rungs.arrive("02", 1, 6.0).rank == 3, "the first one was better there, too"
+    assert rungs.arrive("02", 1, 6.0).rank == 2, "the first one was never compared there"
 
 
 def test_a_lost_score_counts_among_those_seen_and_waits_nowhere():
@@ -73,10 +77,10 @@ def test_a_lost_score_counts_among_those_seen_and_waits_nowhere():
     lost = rungs.arrive("01", 3, math.nan)
     assert (lost.keep, lost.waits, lost.rung, lost.cut) == (False, False, 3, None)
     assert lost.sentence == "rung 3: the score is nan, which cannot be compared"
-    assert [len(rung.keys) for rung in rungs.rungs] == [2, 1]
+    assert [len(rung.keys) for rung in rungs.rungs] == [1, 1]
     assert (lost.rank, lost.of) == (1, 1)
     assert "01" not in rungs.heading and "01" not in rungs.waiting
-    assert rungs.arrive("02", 1, 0.0).sentence.endswith("number 2 of 3, and the best may go on")
+    assert rungs.arrive("02", 1, 0.0).sentence.endswith("number 2 of 2, too few to tell")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +164,15 @@ def row(trial, rung=3, score=1.0, keep=True, waits=True):
         trial=trial, iteration=rung, rung=rung, score=score, cut=None, rank=1, of=1,
         keep=keep, waits=waits, sentence="",
     )  # fmt: skip
+
+
+def test_a_diverged_trial_is_recalled_as_one_that_lost_its_rung():
+    rungs = rungs_of(6)
+    diverged = ResultRow(
+        trial="03", iteration=3, score=None, seconds=1.0, env_steps=8, metrics={"nonfinite": 2}
+    )
+    rungs.recall([diverged, row("03", score=None, keep=False, waits=False)])
+    assert math.isnan(rungs.rungs[0].score("03")) and "03" not in rungs.heading
 
 
 def test_recalled_decisions_put_every_trial_where_it_was():

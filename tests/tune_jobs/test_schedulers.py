@@ -73,7 +73,7 @@ def test_a_trial_without_a_score_goes_on_past_its_rung(asha):
     tune.report("01", 3, 1.0)
     assert [tune.report("00", i, None) for i in range(1, 8)] == [CONTINUE] * 7
     assert tune.report("02", 3, float("nan")) == STOP, "diverged is not undecided"
-    assert tune.report("00", 8, 5.0) == PAUSE
+    assert tune.report("00", 8, 0.5) == PAUSE
     waits = asha.decisions[-1]
     assert (waits.trial, waits.rung, waits.iteration, waits.waits) == ("00", 3, 8, True)
 

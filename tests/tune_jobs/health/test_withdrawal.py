@@ -60,7 +60,7 @@ def log(tmp_path):
         earlier = read(path)
         recorder = Recorder(job, tmp_path, RecordedASHA([]), lambda row: None, earlier)
         for i in part:
-            metrics = {"episodes": 20, "grad_clipped_share": 1.0}
+            metrics = {"episodes": 20, "grad_clipped_share": 1.0, "return_mean": LEARNS_LATE[i]}
             told = {"trial": "00", "iteration": i + 1, "score": LEARNS_LATE[i], "fault": ""}
             told |= {"trained_s": 1.0, "metrics": json.dumps(metrics)}
             recorder("00", told)
