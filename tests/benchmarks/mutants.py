@@ -21,6 +21,7 @@ import difflib
 import functools
 import hashlib
 import importlib
+import inspect
 import json
 import os
 import random
@@ -55,7 +56,12 @@ TARGETS = (
     "envs/thoughts/thoughts.py",
     "cluster/access.py",
 )
-TESTS = ("tests/algos", "tests/envs", "tests/tune_jobs", "tests/cluster/test_access.py")
+TESTS = (
+    "tests/algos/test_*.py",
+    "tests/envs/**/test_*.py",
+    "tests/tune_jobs/test_*.py",
+    "tests/cluster/test_access.py",
+)
 PRELOADED = (
     "gymnasium",
     "hypothesis",
@@ -92,6 +98,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="only record which tests run what")
     parser.add_argument("--ray", action="store_true", help="survivors meet the tests with Ray, too")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the copied tree is removed
     FOLDER.mkdir(parents=True, exist_ok=True)
     drawn = draw(args.seed, args.only)[args.first : args.first + args.number]
     preload()
@@ -146,6 +153,7 @@ def forked(work, tree: Path, limit_s: float, log: Path):
         status = 1
         try:
             os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.chdir(tree)
             out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(out, 1)
@@ -164,14 +172,15 @@ def forked(work, tree: Path, limit_s: float, log: Path):
             sys.stdout.flush()
             os._exit(status)
     until = time.monotonic() + limit_s
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        if time.monotonic() > until:
-            os.killpg(child, signal.SIGKILL)
+    try:
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > until:
+                break
+            time.sleep(0.01)
+    finally:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.killpg(child, signal.SIGKILL)  # and whatever its tests have left behind
             os.waitpid(child, 0)
-            return None
-        time.sleep(0.01)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # whatever its tests have left behind
     return json.loads(answer.read_text()) if answer.exists() else None
 
 
@@ -180,7 +189,7 @@ def recorded(tree: Path, with_ray: bool) -> dict[str, dict]:
     folder = FOLDER / ("recorded-ray" if with_ray else "recorded")
     folder.mkdir(exist_ok=True)
     every: dict[str, dict] = {}
-    for path in sorted(path for name in TESTS for path in found_in(ROOT / name)):
+    for path in sorted(path for pattern in TESTS for path in ROOT.glob(pattern)):
         name = str(path.relative_to(ROOT))
         if with_ray and RAY not in path.read_text():
             continue
@@ -201,10 +210,6 @@ def is_current(recording: dict) -> bool:
     """Whether all files that were run are still the same."""
     sources = recording["sources"].items()
     return all((ROOT / name).exists() and digest(ROOT / name) == code for name, code in sources)
-
-
-def found_in(path: Path) -> list[Path]:
-    return [path] if path.is_file() else list(path.rglob("test_*.py"))
 
 
 def digest(path: Path) -> str:
@@ -256,9 +261,12 @@ def watched(name: str, with_ray: bool) -> dict:
 
 
 def is_tried(item, with_ray: bool) -> bool:
-    """Whether a test is quick and needs Ray, or does without."""
+    """Whether a test is quick, runs the code in its own process, and needs Ray or does without."""
     is_slow = any(item.get_closest_marker(name) for name in ("slow", "gpu"))
-    return (RAY in item.fixturenames) == with_ray and not is_slow
+    fixtures = [d.func for defs in item._fixtureinfo.name2fixturedefs.values() for d in defs]
+    works = [item.function, *(f for f in fixtures if f.__module__ == item.module.__name__)]
+    is_apart = any("rungwise(" in inspect.getsource(work) for work in works)
+    return (RAY in item.fixturenames) == with_ray and not is_slow and not is_apart
 
 
 def chosen(mutation: Mutation, covered: dict[str, dict]) -> list[str]:
