@@ -92,7 +92,9 @@ def test_arguments_that_are_missing_or_unknown_are_named(kwargs, said):
 
 
 def test_an_environment_that_cannot_be_made_is_placed():
-    with pytest.raises(InputError, match=r"OSError: no map \(.*test_environments.py:\d+ in __init__\)"):
+    with pytest.raises(
+        InputError, match=r"OSError: no map \(.*test_environments.py:\d+ in __init__\)"
+    ):
         make_vector_env("Broken-v0", {}, 2)
 
 
