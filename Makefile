@@ -47,7 +47,7 @@ bench: $(READY)
 # Sick and healthy runs, judged while they train. make bench-health BENCH="--only CartPole" (--help
 # lists the rest).
 bench-health: $(READY)
-	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests:tests/algos $(BIN)/python -m benchmarks.health_suite $(BENCH)
+	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests:tests/support $(BIN)/python -m benchmarks.health_suite $(BENCH)
 
 # 27 settings run in full once, then replayed under each way of stopping. make bench-sweep
 # BENCH=--quick takes 9 short ones.

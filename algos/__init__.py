@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from envs.validation import unknown_name
+from envs.validation import unknown_name_error
 
 if TYPE_CHECKING:
     from algos.algorithm import ColumnAlgorithm
@@ -20,7 +20,7 @@ ALGORITHMS = {
 """Name -> module, class and one line about it. Modules are imported on demand: torch is slow."""
 
 
-def algorithm_class(name: str) -> type[ColumnAlgorithm]:
+def get_algorithm_class(name: str) -> type[ColumnAlgorithm]:
     """The algorithm of that name.
 
     Raises:
@@ -29,12 +29,12 @@ def algorithm_class(name: str) -> type[ColumnAlgorithm]:
     import importlib
 
     if name not in ALGORITHMS:
-        raise unknown_name("algorithm", name, ALGORITHMS)
+        raise unknown_name_error("algorithm", name, ALGORITHMS)
     module, attribute, _ = ALGORITHMS[name]
     return getattr(importlib.import_module(module), attribute)
 
 
-def build(
+def build_algorithm(
     name: str,
     env: str,
     env_kwargs: dict[str, Any],
@@ -43,7 +43,7 @@ def build(
     iterations: int,
     seed: int,
     gpus: float = 0,
-    faults: str = "",
+    hang_report_dir: str = "",
 ) -> ColumnAlgorithm:
     """An algorithm ready for ``train()``, on an initialised Ray.
 
@@ -55,9 +55,11 @@ def build(
         iterations: the budget; schedules end there.
         seed: seeds networks, environments and shuffling.
         gpus: GPUs of each learner.
-        faults: directory where a runner that hangs leaves its report.
+        hang_report_dir: directory where a runner that hangs leaves its report.
     """
-    config = algorithm_class(name).get_default_config()
+    config = get_algorithm_class(name).get_default_config()
     config.environment(env, env_config=env_kwargs).debugging(seed=seed)
-    built: Any = config.train_with(settings, iterations, gpus=gpus, faults=faults).build_algo()
+    built: Any = config.configure_training(
+        settings, iterations, gpus=gpus, hang_report_dir=hang_report_dir
+    ).build_algo()
     return built

@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 
-def next_values(
+def compute_next_values(
     values: Floats, last_values: Floats, terminated: Flags, truncated: Flags, final_values: Floats
 ) -> Floats:
     """values [T, B], last_values [B], terminated, truncated, final_values [T, B] -> [T, B].
@@ -31,7 +31,7 @@ def next_values(
 
 
 def gae(
-    rewards: Floats, values: Floats, following: Floats, done: Flags, gamma: float, lam: float
+    rewards: Floats, values: Floats, next_values: Floats, done: Flags, gamma: float, lam: float
 ) -> Floats:
     """rewards, values, following, done [T, B] -> advantages [T, B].
 
@@ -39,28 +39,28 @@ def gae(
     ``A_t = delta_t + gamma lam (1 - done_t) A_{t+1}`` with
     ``delta_t = r_t + gamma following_t - V_t``. ``lam = 0`` gives the one-step error and
     ``lam = 1`` the Monte Carlo return minus V. ``done`` (terminated or truncated) stops the sum;
-    what the future is worth there is already in ``following``.
+    what the future is worth there is already in ``next_values``.
     """
-    advantages = np.asarray(rewards + gamma * following - values, np.float32)
+    advantages = np.asarray(rewards + gamma * next_values - values, np.float32)
     decay = np.asarray(gamma * lam * ~done, np.float32)
     for t in range(len(rewards) - 2, -1, -1):
         advantages[t] += decay[t] * advantages[t + 1]
     return advantages
 
 
-def returns_to_go(rewards: Floats, following: Floats, done: Flags, gamma: float) -> Floats:
+def returns_to_go(rewards: Floats, next_values: Floats, done: Flags, gamma: float) -> Floats:
     """rewards, following, done [T, B] -> discounted returns [T, B].
 
     ``R_t = r_t + gamma R_{t+1}`` (Sutton and Barto 2018, eq. 3.9) until the episode is done or the
-    rows end; what the future is worth there is ``following`` of that row, 0 when it terminated.
+    rows end; what the future is worth there is ``next_values`` of that row, 0 when it terminated.
     """
-    returns = np.asarray(rewards + gamma * following, np.float32)
+    returns = np.asarray(rewards + gamma * next_values, np.float32)
     for t in range(len(rewards) - 2, -1, -1):
         returns[t] = np.where(done[t], returns[t], rewards[t] + gamma * returns[t + 1])
     return returns
 
 
-def normalised(advantages: Floats) -> Floats:
+def normalise(advantages: Floats) -> Floats:
     """advantages [...] -> the same with mean 0 and standard deviation 1 over all entries."""
     centred = advantages - advantages.mean()
     return (centred / (advantages.std() + 1e-8)).astype(np.float32)
@@ -74,7 +74,7 @@ def has_signal(returns: Floats) -> Flags:
     return ~np.isclose(returns.min(-1), returns.max(-1), rtol=1e-8, atol=0)
 
 
-def _centred(returns: Floats) -> Floats:
+def _centre_on_group(returns: Floats) -> Floats:
     """returns [..., G] -> minus the mean of the group; exactly 0 in a group without a signal."""
     centred = returns - returns.mean(-1, keepdims=True)
     return np.where(has_signal(returns)[..., None], centred, 0).astype(np.float32)
@@ -88,7 +88,7 @@ def group_advantages(returns: Floats, *, scale: bool) -> Floats:
     start up because its returns are close to each other. The paper leaves the kind of deviation
     open: it is the sample's (``G - 1``), with the same small constant, as in TRL.
     """
-    centred = _centred(returns)
+    centred = _centre_on_group(returns)
     if not scale:
         return centred
     deviation = returns.std(-1, ddof=1, keepdims=True) + 1e-4
@@ -103,10 +103,12 @@ def leave_one_out(returns: Floats) -> Floats:
     ``R_i - sum_{j != i} R_j / (G - 1) = G / (G - 1) (R_i - mean R)``.
     """
     G = returns.shape[-1]
-    return _centred(returns) * np.float32(G / (G - 1))
+    return _centre_on_group(returns) * np.float32(G / (G - 1))
 
 
-def v_star(returns: Floats, kind: Literal["softmax", "max", "mean"], beta: float) -> Floats:
+def estimate_v_star(
+    returns: Floats, kind: Literal["softmax", "max", "mean"], beta: float
+) -> Floats:
     """returns [..., K] of the reference policy -> estimate [...] of the optimal value V*.
 
     The best that any policy can expect when it pays ``beta KL(policy || reference)``:
@@ -123,7 +125,7 @@ def v_star(returns: Floats, kind: Literal["softmax", "max", "mean"], beta: float
     return (best + beta * np.log1p(gaps)).astype(np.float32)
 
 
-def value_statistics(values: Floats, returns: Floats) -> dict[str, float]:
+def compute_value_metrics(values: Floats, returns: Floats) -> dict[str, float]:
     """values, returns [N] -> how well a value function does, by the names in ``metrics.py``.
 
     Without the share of variance explained where all returns are equal: there is none then.

@@ -22,33 +22,33 @@ from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from torch import Tensor
 
-from algos import recording
-from algos.advantages import next_values
-from algos.cloning import inherited, teacher_rows
-from algos.collecting import (
-    SYNC_TIMEOUT_S,
-    reseed,
-    revive,
-    sample_ahead,
-    sampled_ahead,
-    samples,
-)
-from algos.column_config import ColumnConfig
-from algos.columns import Columns, concat
+from algos.actions.action_heads import ActionHead, make_action_head
+from algos.advantages import compute_next_values
 from algos.config import TrainingSettings
-from algos.curriculum import Curriculum
-from algos.environments import make_vector_env
-from algos.episodes import merged
-from algos.evaluation import evaluated
-from algos.heads import Head, head_for
-from algos.learner import CLONE, PROGRESS, SCORE, SKIPPED
+from algos.learning.behaviour_cloning import collect_teacher_rows, merge_teacher_weights
+from algos.learning.learner import CLONE, PROGRESS, SCORE, SKIPPED_UPDATES
 from algos.metrics import METRICS
 from algos.requirements import Need
-from algos.reward_scale import RewardScale
-from algos.rollout import Rollout
-from algos.runner import TRAINING_SEED, EnvironmentFault
+from algos.rllib_config import ColumnConfig
+from algos.rollouts import rollout_io
+from algos.rollouts.columns import Columns, concat
+from algos.rollouts.curriculum import Curriculum
+from algos.rollouts.env_factory import make_vector_env
+from algos.rollouts.env_runner import TRAINING_SEED, EnvironmentFault
+from algos.rollouts.episode_statistics import merge_statistics
+from algos.rollouts.reward_scale import RewardScale
+from algos.rollouts.rllib_evaluation import evaluate_episodes
+from algos.rollouts.rollout import Rollout
+from algos.rollouts.runner_group import (
+    SYNC_TIMEOUT_S,
+    collect_samples,
+    reseed_runners,
+    start_sampling_ahead,
+    wait_for_restart,
+    wait_for_samples_ahead,
+)
+from algos.rollouts.watchdog import take_hang_reports
 from algos.schedules import schedule
-from algos.watchdog import hang_reports
 
 WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
 
@@ -60,42 +60,42 @@ class ColumnAlgorithm(Algorithm):
     config: Any
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"": {}}
     """Forms that need different things of an environment -> the settings that choose them."""
-    bootstrap = staticmethod(next_values)
+    bootstrap = staticmethod(compute_next_values)
 
     # What an algorithm says about itself: pure functions, run on runners, driver and learners.
 
     @staticmethod
-    def needs(settings: Any) -> frozenset[Need]:
+    def get_environment_needs(settings: Any) -> frozenset[Need]:
         """What it needs of an environment beyond Gymnasium's own rules (``requirements.py``)."""
         return frozenset()
 
     @staticmethod
-    def credit(rollout: Rollout, settings: Any) -> Columns:
+    def compute_advantages(rollout: Rollout, settings: Any) -> Columns:
         """Rollout [T, B] -> rows with what each action was worth. Runs on the runners."""
         raise NotImplementedError
 
     @staticmethod
-    def prepare(rows: Columns, settings: Any) -> tuple[Columns, dict[str, float]]:
+    def preprocess_batch(rows: Columns, settings: Any) -> tuple[Columns, dict[str, float]]:
         """The rows of all runners as the learners should see them, and metrics about them."""
         return rows, {}
 
     @staticmethod
-    def inputs(batch: Columns) -> Mapping[str, Any]:
+    def build_network_inputs(batch: Columns) -> Mapping[str, Any]:
         """What the network sees of a minibatch: its rows as they are, or the steps they hold."""
         return batch
 
     @staticmethod
-    def reference_every(settings: Any) -> int | None:
+    def get_reference_interval(settings: Any) -> int | None:
         """Updates after which the frozen copy of the policy is taken anew; 0: never; None: none."""
         return None
 
     @staticmethod
-    def referenced(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
+    def compute_reference_columns(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
         """The frozen copy's output -> columns for the loss."""
         return {"reference_logp": forward["dist"].logp(batch)}
 
     @staticmethod
-    def terms(
+    def compute_loss_terms(
         forward: Mapping[str, Any], batch: Columns, settings: Any, coefficients: Mapping[str, float]
     ) -> dict[str, Tensor]:
         """The network's output for a minibatch -> the loss, term by term.
@@ -107,12 +107,14 @@ class ColumnAlgorithm(Algorithm):
         raise NotImplementedError
 
     @staticmethod
-    def measured(forward: Mapping[str, Any], batch: Columns, settings: Any) -> dict[str, Tensor]:
+    def compute_metrics(
+        forward: Mapping[str, Any], batch: Columns, settings: Any
+    ) -> dict[str, Tensor]:
         """The same output -> scalars that say what the update did (names in ``metrics.py``)."""
         return {}
 
     @staticmethod
-    def suits(settings: Any, head: Head) -> None:
+    def validate_action_space(settings: Any, head: ActionHead) -> None:
         """Refuse settings that would do nothing with such actions, or actions of the wrong kind.
 
         Raises:
@@ -120,7 +122,7 @@ class ColumnAlgorithm(Algorithm):
         """
 
     @staticmethod
-    def fits(settings: Any, world: Any, env_id: str) -> None:
+    def validate_world(settings: Any, world: Any, env_id: str) -> None:
         """Refuse a world (None: an environment that is none) that cannot do what settings ask.
 
         Raises:
@@ -133,7 +135,7 @@ class ColumnAlgorithm(Algorithm):
         return {"entropy_coef": settings.entropy_coef}
 
     @staticmethod
-    def scheduled(
+    def schedule_coefficients(
         coefficients: dict[str, float], settings: Any, progress: float
     ) -> dict[str, float]:
         """The coefficients at this share of the training budget."""
@@ -144,7 +146,7 @@ class ColumnAlgorithm(Algorithm):
         return coefficients | {"entropy_coef": value}
 
     @staticmethod
-    def adapted(
+    def adapt_coefficients(
         coefficients: dict[str, float], settings: Any, stats: Mapping[str, float]
     ) -> dict[str, float]:
         """The coefficients after an update with these statistics."""
@@ -154,7 +156,7 @@ class ColumnAlgorithm(Algorithm):
         return coefficients | {"entropy_coef": value}
 
     @staticmethod
-    def enough(settings: Any, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
+    def should_stop_epochs(settings: Any, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
         """Whether to leave out the remaining epochs; ``measure()`` the last minibatch to decide."""
         return False
 
@@ -172,25 +174,25 @@ class ColumnAlgorithm(Algorithm):
 
     def setup(self, config: Any) -> None:
         """Build runners and learners (RLlib) and our own counters."""
-        self.env_steps, self.begun = 0, False
+        self.env_steps, self.training_started = 0, False
         self.recent_returns: deque[float] = deque(maxlen=100)
-        self.flat: dict[str, Any] = {}
+        self.flat_metrics: dict[str, Any] = {}
         # Before any runner: RLlib loses the error of a remote one that cannot make its environment.
         made = make_vector_env(config.env, config.env_config, 1)
         world = getattr(made, "world", None)
-        self.fits(config.settings, world, config.env)
+        self.validate_world(config.settings, world, config.env)
         self.curriculum = Curriculum(world)
         self.reward_scale = RewardScale()
         made.close()
         super().setup(config)
-        self.suits(self.settings, self._head())
+        self.validate_action_space(self.settings, self._make_head())
         self.push_weights()
 
     def training_step(self) -> None:
         """One iteration: collect rows, learn from them, hand the new weights to the runners."""
         started = time.perf_counter()
-        first = {} if self.begun else self.begin()
-        self.begun = True
+        first = {} if self.training_started else self.start_training()
+        self.training_started = True
         rows, metrics = self.collect()
         steps = metrics.pop("steps")
         self.env_steps += steps
@@ -198,10 +200,12 @@ class ColumnAlgorithm(Algorithm):
             # Learning from NaN would only hide where it came from.
             metrics["learn_s"] = 0.0
         else:
-            metrics |= self._learn(rows, metrics.get(self.curriculum.score or "return_mean_100"))
+            metrics |= self._learn(
+                rows, metrics.get(self.curriculum.score_metric or "return_mean_100")
+            )
             self.push_weights()
         seconds = time.perf_counter() - started
-        self.flat = (
+        self.flat_metrics = (
             first
             | metrics
             | {
@@ -211,99 +215,103 @@ class ColumnAlgorithm(Algorithm):
             }
         )
 
-    def begin(self) -> dict[str, Any]:
+    def start_training(self) -> dict[str, Any]:
         """What comes before the first iteration (never again after a restore); metrics about it."""
         s = self.settings
         if not s.warm_start:
             return {}
-        head, seed = self._head(), TRAINING_SEED + (self.config.seed or 0)
+        head, seed = self._make_head(), TRAINING_SEED + (self.config.seed or 0)
         env = make_vector_env(self.config.env, self.config.env_config, 1)
         world = getattr(env, "world", None)
         env.close()
-        if world and self._inherit(world.network(s.warm_start)):
+        if world and self._load_teacher_weights(world.get_network_weights(s.warm_start)):
             return {}
-        rows = teacher_rows(s.warm_start, world, head, s.warm_start_episodes, seed)
-        learnt = self._update(rows, {PROGRESS: 1 / self.config.total_iterations, CLONE: True})
+        rows = collect_teacher_rows(s.warm_start, world, head, s.warm_start_episodes, seed)
+        learnt = self._update_learners(
+            rows, {PROGRESS: 1 / self.config.total_iterations, CLONE: True}
+        )
         self.push_weights()
         return {"warm_start_loss": learnt["warm_start_loss"]}
 
-    def _inherit(self, network: Mapping[str, Any] | None) -> bool:
+    def _load_teacher_weights(self, network: Mapping[str, Any] | None) -> bool:
         """Begin with a teacher's own weights, if the policy has a place for them."""
         group: Any = self.learner_group
-        weights = inherited(group.get_weights()[DEFAULT_MODULE_ID], network)
+        weights = merge_teacher_weights(group.get_weights()[DEFAULT_MODULE_ID], network)
         if weights:
             modules = {COMPONENT_RL_MODULE: {DEFAULT_MODULE_ID: weights}}
             group.set_state({COMPONENT_LEARNER: modules})
             self.push_weights()
         return bool(weights)
 
-    def _head(self) -> Head:
+    def _make_head(self) -> ActionHead:
         assert self.spaces is not None  # noqa: S101
         s = self.settings
-        return head_for(self.spaces[DEFAULT_MODULE_ID][1], s.value_distribution, s.bins)
+        return make_action_head(self.spaces[DEFAULT_MODULE_ID][1], s.value_distribution, s.bins)
 
-    def collect(self, **how: Any) -> tuple[Columns, dict[str, Any]]:
+    def collect(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
         """One sample of as many runners as there should be, from whichever are healthy.
 
         ``how`` are arguments of the runner's ``sample``.
         """
         group, losses = self.env_runner_group, 0
         assert group is not None  # noqa: S101
-        ahead = self.settings.pipeline and not how
-        parts = sampled_ahead(group) if ahead else []
+        ahead = self.settings.pipeline and not sample_kwargs
+        parts = wait_for_samples_ahead(group) if ahead else []
         while len(parts) < self.settings.runners:
-            found = samples(group, how)
+            found = collect_samples(group, sample_kwargs)
             if not found:
                 losses += 1
-                revive(group, self.restore_env_runners, losses)
+                wait_for_restart(group, self.restore_env_runners, losses)
             parts.extend(found)
         if ahead and self.iteration + 1 < self.config.total_iterations:
             # They begin with the weights of before this iteration's update, and take the new ones
             # when they are done: the next rows are exactly one update behind.
-            sample_ahead(group)
-        return self._merged(parts)
+            start_sampling_ahead(group)
+        return self._merge_samples(parts)
 
-    def _merged(self, parts: list[Any]) -> tuple[Columns, dict[str, Any]]:
+    def _merge_samples(self, parts: list[Any]) -> tuple[Columns, dict[str, Any]]:
         """The rows and metrics of all runners' samples."""
         group: Any = self.env_runner_group
         for part in parts:
             if isinstance(part, EnvironmentFault):
                 raise part
-        metrics = merged([statistics for _, statistics in parts])
+        metrics = merge_statistics([statistics for _, statistics in parts])
         lost = group.num_remote_env_runners() - group.num_healthy_remote_workers()
-        why = hang_reports(Path(self.config.faults), "runner") if lost else []
+        why = take_hang_reports(Path(self.config.hang_report_dir), "runner") if lost else []
         metrics |= {"runners_lost": lost, "runners_lost_why": "; ".join(why)}
         for _, statistics in parts:
             returns = statistics["episodes"].get("episode_return", [])
             self.recent_returns.extend(returns)
-            self.reward_scale.note(returns)
-        metrics |= self.curriculum.note(statistics["episodes"] for _, statistics in parts)
+            self.reward_scale.record_returns(returns)
+        metrics |= self.curriculum.record_episodes(
+            statistics["episodes"] for _, statistics in parts
+        )
         if self.recent_returns:
             metrics["return_mean_100"] = float(np.mean(self.recent_returns))
         if self.settings.record:
-            self._record(concat([statistics["recorded"] for _, statistics in parts]))
+            self._record_rollouts(concat([statistics["recorded"] for _, statistics in parts]))
         return concat([rows for rows, _ in parts]), metrics
 
-    def _record(self, rows: Columns) -> None:
+    def _record_rollouts(self, rows: Columns) -> None:
         folder = Path(self.settings.record) / f"seed-{self.config.seed:06d}"
         path = folder / f"iteration-{self.iteration + 1:06d}.parquet"
-        recording.write(rows, path, env=self.config.env, algorithm=type(self).__name__)
+        rollout_io.write_columns(rows, path, env=self.config.env, algorithm=type(self).__name__)
 
     def _learn(self, rows: Columns, score: float | None = None) -> dict[str, Any]:
         started = time.perf_counter()
-        rows, metrics = self.prepare(rows, self.settings)
+        rows, metrics = self.preprocess_batch(rows, self.settings)
         if len(rows) < max(self.settings.num_learners, 1):  # e.g. no group's returns differed
             return metrics | {"updates": 0, "learn_s": time.perf_counter() - started}
         progress = (self.iteration + 1) / self.config.total_iterations
-        learnt = self._update(rows, {PROGRESS: progress, SCORE: score})
+        learnt = self._update_learners(rows, {PROGRESS: progress, SCORE: score})
         # RLlib's own names in there (parameter counts, ...) are not in the catalogue.
-        metrics |= {n: float(v) for n, v in learnt.items() if n in METRICS or n == SKIPPED}
-        if metrics.pop(SKIPPED, 0):
+        metrics |= {n: float(v) for n, v in learnt.items() if n in METRICS or n == SKIPPED_UPDATES}
+        if metrics.pop(SKIPPED_UPDATES, 0):
             metrics |= {"nonfinite": 1, "nonfinite_where": "the gradient of the loss"}
         metrics["learn_s"] = time.perf_counter() - started
         return metrics
 
-    def _update(self, rows: Columns, timesteps: dict[str, Any]) -> dict[str, Any]:
+    def _update_learners(self, rows: Columns, timesteps: dict[str, Any]) -> dict[str, Any]:
         """Let the learners learn from rows; what they say about it."""
         learners, group = self.settings.num_learners, self.learner_group
         assert group is not None  # noqa: S101
@@ -319,11 +327,11 @@ class ColumnAlgorithm(Algorithm):
     def evaluate(self, parallel_train_future: Any = None) -> dict[str, Any]:
         """Play whole episodes with the policy as it stands (see ``evaluation.py``)."""
         group: Any = self.learner_group
-        return evaluated(self.config, self.spaces, group.get_weights()[DEFAULT_MODULE_ID])
+        return evaluate_episodes(self.config, self.spaces, group.get_weights()[DEFAULT_MODULE_ID])
 
     def step(self) -> dict[str, Any]:
         """RLlib's result with our flat metrics beside its nested ones."""
-        return super().step() | self.flat
+        return super().step() | self.flat_metrics
 
     # Weights and checkpoints: RLlib sends weights without waiting and drops the call when another
     # is under way, so that a runner may sample with old ones. Here every transfer is waited for.
@@ -351,13 +359,13 @@ class ColumnAlgorithm(Algorithm):
         """Bring back restarted runners and give them the current weights."""
         restored = env_runner_group.probe_unhealthy_env_runners()
         if restored:
-            reseed(env_runner_group, self.iteration, restored)
+            reseed_runners(env_runner_group, self.iteration, restored)
             self.push_weights()
         return restored
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state and our counters."""
-        own = {"env_steps": self.env_steps, "begun": self.begun}
+        own = {"env_steps": self.env_steps, "training_started": self.training_started}
         own |= {"recent_returns": list(self.recent_returns)}
         own |= {"curriculum": self.curriculum.get_state()}
         own |= {"reward_scale": self.reward_scale.get_state()}
@@ -365,10 +373,10 @@ class ColumnAlgorithm(Algorithm):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over a state; every runner holds its weights before this returns."""
-        sampled_ahead(self.env_runner_group)  # belongs to the training that ends here
+        wait_for_samples_ahead(self.env_runner_group)  # belongs to the training that ends here
         super().set_state(state)
         if own := state.get("rungwise"):
-            self.env_steps, self.begun = own["env_steps"], own["begun"]
+            self.env_steps, self.training_started = own["env_steps"], own["training_started"]
             self.recent_returns = deque(own["recent_returns"], maxlen=100)
             self.curriculum.set_state(own["curriculum"])
             self.reward_scale.set_state(own.get("reward_scale", self.reward_scale.get_state()))
@@ -377,5 +385,5 @@ class ColumnAlgorithm(Algorithm):
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
         """Restore; every runner holds the restored weights before this returns."""
         super().restore_from_path(path, *args, **kwargs)
-        reseed(self.env_runner_group, self.iteration)
+        reseed_runners(self.env_runner_group, self.iteration)
         self.push_weights()

@@ -19,21 +19,21 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
-from algos import recording
-from algos.advantages import normalised, v_star
+from algos.advantages import estimate_v_star, normalise
 from algos.algorithm import ColumnAlgorithm
-from algos.columns import Columns, Ragged
 from algos.config import EpisodeSettings
-from algos.exploration import entropies
+from algos.exploration import compute_entropy_metrics
 from algos.losses import astar_regression
 from algos.requirements import Need
-from algos.rollout import Rollout
-from algos.runner import TRAINING_SEED
+from algos.rollouts import rollout_io
+from algos.rollouts.columns import Columns, Ragged
+from algos.rollouts.env_runner import TRAINING_SEED
+from algos.rollouts.rollout import Rollout
 from envs.validation import AtLeastOne, Fraction, InputError, Positive
 
 Array = np.ndarray[Any, Any]
 
-LIMIT = 5.0
+ADVANTAGE_LIMIT = 5.0
 """The post-mortem's limit of a normalised advantage."""
 
 
@@ -62,7 +62,7 @@ class AStarPOSettings(EpisodeSettings):
     v_star_cache: str = ""
     """Folder in which V* is kept for further trials with the same reference; `""` keeps none."""
 
-    row: ClassVar[str] = "episodes (num_envs * runners)"
+    row_description: ClassVar[str] = "episodes (num_envs * runners)"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,7 +73,7 @@ class AStarPOSettings(EpisodeSettings):
             )
 
     @property
-    def rows(self) -> int:
+    def rows_per_iteration(self) -> int:
         """Episodes of one iteration."""
         return self.num_envs * self.runners
 
@@ -84,12 +84,12 @@ class AStarPO(ColumnAlgorithm):
     settings_class = AStarPOSettings
 
     @staticmethod
-    def needs(settings: AStarPOSettings) -> frozenset[Need]:
+    def get_environment_needs(settings: AStarPOSettings) -> frozenset[Need]:
         """Repeatable starts, and actions that have one log-probability to regress."""
         return frozenset({"starts", "whole"})
 
     @staticmethod
-    def reference_every(settings: AStarPOSettings) -> int | None:
+    def get_reference_interval(settings: AStarPOSettings) -> int | None:
         """The policy of the beginning: V* belongs to it."""
         return 0
 
@@ -97,33 +97,39 @@ class AStarPO(ColumnAlgorithm):
 
     def setup(self, config: Any) -> None:
         """RLlib's hook."""
-        self.v_star: dict[int, float] = {}
+        self.v_star_by_start: dict[int, float] = {}
         super().setup(config)
 
-    def begin(self) -> dict[str, Any]:
+    def start_training(self) -> dict[str, Any]:
         """Estimate V* of every start from episodes of the reference policy."""
-        first = super().begin()
+        first = super().start_training()
         s = self.settings
-        cache = Path(s.v_star_cache) / f"{self._checksum()}.parquet" if s.v_star_cache else None
+        cache = (
+            Path(s.v_star_cache) / f"{self._compute_cache_key()}.parquet"
+            if s.v_star_cache
+            else None
+        )
         if cache and cache.exists():
-            kept = recording.read(cache)
-            self.v_star = dict(zip(kept["start"].tolist(), kept["v_star"].tolist(), strict=True))
-        while missing := sorted(set(range(s.starts)) - self.v_star.keys()):
+            kept = rollout_io.read_columns(cache)
+            self.v_star_by_start = dict(
+                zip(kept["start"].tolist(), kept["v_star"].tolist(), strict=True)
+            )
+        while missing := sorted(set(range(s.starts)) - self.v_star_by_start.keys()):
             starts = TRAINING_SEED + np.array(missing)
             rows, metrics = self.collect(starts=starts, group_size=s.reference_samples)
             self.env_steps += metrics["steps"]
             returns = rows["returns"].reshape(-1, s.reference_samples)
-            found = v_star(returns, s.v_star, s.v_star_beta)
+            found = estimate_v_star(returns, s.v_star, s.v_star_beta)
             ids = rows["starts"][:: s.reference_samples] - TRAINING_SEED
-            self.v_star |= dict(zip(ids.tolist(), found.tolist(), strict=True))
-        values = np.array(list(self.v_star.values()), np.float32)
+            self.v_star_by_start |= dict(zip(ids.tolist(), found.tolist(), strict=True))
+        values = np.array(list(self.v_star_by_start.values()), np.float32)
         if cache:
-            table = {"start": np.array(list(self.v_star)), "v_star": values}
-            recording.write(Columns(table), cache, env=self.config.env)
-        own = np.array([self.v_star[start] for start in range(s.starts)], np.float32)
+            table = {"start": np.array(list(self.v_star_by_start)), "v_star": values}
+            rollout_io.write_columns(Columns(table), cache, env=self.config.env)
+        own = np.array([self.v_star_by_start[start] for start in range(s.starts)], np.float32)
         return first | {"v_star_mean": float(own.mean()), "v_star_std": float(own.std())}
 
-    def _checksum(self) -> str:
+    def _compute_cache_key(self) -> str:
         """What V* depends on: the reference's weights, the environment and how it is estimated."""
         s, digest = self.settings, hashlib.sha256()
         assert self.learner_group is not None  # noqa: S101
@@ -136,87 +142,94 @@ class AStarPO(ColumnAlgorithm):
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The state and V*."""
-        return super().get_state(*args, **kwargs) | {"v_star": self.v_star}
+        return super().get_state(*args, **kwargs) | {"v_star": self.v_star_by_start}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over a state."""
         super().set_state(state)
-        self.v_star = state.get("v_star", self.v_star)
+        self.v_star_by_start = state.get("v_star", self.v_star_by_start)
 
     # Stage 2.
 
     @staticmethod
-    def credit(rollout: Rollout, settings: AStarPOSettings) -> Columns:
+    def compute_advantages(rollout: Rollout, settings: AStarPOSettings) -> Columns:
         """A row for each episode."""
         returns = rollout.returns(settings.gamma).astype(np.float32)
-        return rollout.episodes(returns=returns, starts=rollout.columns["start"][0])
+        return rollout.to_episodes(returns=returns, starts=rollout.columns["start"][0])
 
-    def collect(self, **how: Any) -> tuple[Columns, dict[str, Any]]:
+    def collect(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
         """Episodes with the V* of their starts, where it is known."""
-        rows, metrics = super().collect(**how)
+        rows, metrics = super().collect(**sample_kwargs)
         known = [
-            self.v_star.get(start - TRAINING_SEED, np.nan) for start in rows["starts"].tolist()
+            self.v_star_by_start.get(start - TRAINING_SEED, np.nan)
+            for start in rows["starts"].tolist()
         ]
         return rows.with_columns(v_star=np.array(known, np.float32)), metrics
 
     @staticmethod
-    def prepare(rows: Columns, settings: AStarPOSettings) -> tuple[Columns, dict[str, float]]:
+    def preprocess_batch(
+        rows: Columns, settings: AStarPOSettings
+    ) -> tuple[Columns, dict[str, float]]:
         """Advantages over V*."""
         advantages: Array = rows["returns"] - rows["v_star"]
         metrics = {
             "advantage_mean": float(advantages.mean()),
             "advantage_std": float(advantages.std()),
-            "advantage_negative_share": float((advantages < 0).mean()),
+            "advantage_negative_fraction": float((advantages < 0).mean()),
         }
         if settings.loss == "clipped_pg":
-            advantages = normalised(advantages)
-            metrics["advantage_clipped_share"] = float((np.abs(advantages) > LIMIT).mean())
-            advantages = advantages.clip(-LIMIT, LIMIT)
+            advantages = normalise(advantages)
+            metrics["advantage_clip_fraction"] = float(
+                (np.abs(advantages) > ADVANTAGE_LIMIT).mean()
+            )
+            advantages = advantages.clip(-ADVANTAGE_LIMIT, ADVANTAGE_LIMIT)
         return rows.with_columns(advantages=advantages), metrics
 
     @staticmethod
-    def inputs(batch: Columns) -> Mapping[str, Any]:
+    def build_network_inputs(batch: Columns) -> Mapping[str, Any]:
         """The network sees the steps of all episodes."""
         return {n: column.values for n, column in batch.items() if isinstance(column, Ragged)}
 
     @staticmethod
-    def referenced(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
+    def compute_reference_columns(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
         """The reference's log-probabilities [N] of whole episodes."""
-        return {"reference_logp": _logp(forward, batch)}
+        return {"reference_logp": _compute_episode_logps(forward, batch)}
 
     @staticmethod
-    def terms(
+    def compute_loss_terms(
         forward: Mapping[str, Any],
         batch: Columns,
         settings: AStarPOSettings,
         coefficients: Mapping[str, float],
     ) -> dict[str, Tensor]:
         """Regression or policy gradient, and entropy bonus."""
-        terms = {"policy": _losses(forward, batch, settings)}
+        terms = {"policy": _compute_episode_losses(forward, batch, settings)}
         if weight := coefficients["entropy_coef"]:
             terms["entropy"] = -weight * forward["dist"].entropy().mean()
         return terms
 
     @staticmethod
-    def measured(
+    def compute_metrics(
         forward: Mapping[str, Any], batch: Columns, settings: AStarPOSettings
     ) -> dict[str, Tensor]:
         """What the update did to the policy."""
-        moved = _logp(forward, batch) - batch["reference_logp"]
+        moved = _compute_episode_logps(forward, batch) - batch["reference_logp"]
         return {
-            "policy_loss": _losses(forward, batch, settings).mean(),
+            "policy_loss": _compute_episode_losses(forward, batch, settings).mean(),
             "reference_kl": moved.sum() / len(batch["logp"].values),
-        } | entropies(forward["dist"])
+        } | compute_entropy_metrics(forward["dist"])
 
 
-def _logp(forward: Mapping[str, Any], batch: Columns) -> Tensor:
+def _compute_episode_logps(forward: Mapping[str, Any], batch: Columns) -> Tensor:
     """Log-probability [N] of everything done in each episode."""
-    return batch["logp"].total(forward["dist"].logp(AStarPO.inputs(batch)))
+    return batch["logp"].sum_by_row(forward["dist"].logp(AStarPO.build_network_inputs(batch)))
 
 
-def _losses(forward: Mapping[str, Any], batch: Columns, settings: AStarPOSettings) -> Tensor:
+def _compute_episode_losses(
+    forward: Mapping[str, Any], batch: Columns, settings: AStarPOSettings
+) -> Tensor:
     """Loss [N] of each episode."""
-    logp, s = _logp(forward, batch), settings
+    logp, s = _compute_episode_logps(forward, batch), settings
     if s.loss == "clipped_pg":
         return -s.beta * logp * batch["advantages"]
     regression = astar_regression(logp, batch["reference_logp"], batch["advantages"], s.beta)

@@ -31,11 +31,11 @@ class DamagedCheckpoint(InputError):
 
 def write_manifest(directory: Path) -> None:
     """Record the sha256 of every file under ``directory``."""
-    files = {name: _sha256(directory / name) for name in _files(directory)}
+    files = {name: _sha256(directory / name) for name in _list_files(directory)}
     (directory / MANIFEST).write_text(json.dumps(files, indent=1))
 
 
-def verify(directory: Path, under: str = "") -> None:
+def verify_checkpoint(directory: Path, prefix: str = "") -> None:
     """Check the files below ``directory / under`` against the manifest.
 
     Raises:
@@ -45,14 +45,14 @@ def verify(directory: Path, under: str = "") -> None:
         recorded: Any = json.loads((directory / MANIFEST).read_text())
         if not isinstance(recorded, dict):
             raise ValueError("it is not a table of files")
-        if missing := {n for n in _files(directory) if n.startswith(under)} - set(recorded):
+        if missing := {n for n in _list_files(directory) if n.startswith(prefix)} - set(recorded):
             raise ValueError(f"it does not list {', '.join(sorted(missing))}")
     except (OSError, ValueError, TypeError) as error:
         raise DamagedCheckpoint(
             f"{directory} is not a complete checkpoint: its {MANIFEST} cannot be used ({error})."
         ) from error
     for name, digest in recorded.items():
-        if name.startswith(under) and not (
+        if name.startswith(prefix) and not (
             (directory / name).is_file() and _sha256(directory / name) == digest
         ):
             raise DamagedCheckpoint(
@@ -60,7 +60,7 @@ def verify(directory: Path, under: str = "") -> None:
             )
 
 
-def refuse_pickles(directory: Path, about: Mapping[str, Any]) -> None:
+def refuse_pickles(directory: Path, metadata: Mapping[str, Any]) -> None:
     """Make sure that the spaces of a policy.json are read without unpickling anything.
 
     RLlib reads their arrays by ``numpy.load(allow_pickle=True)``.
@@ -69,7 +69,10 @@ def refuse_pickles(directory: Path, about: Mapping[str, Any]) -> None:
         InputError: an array holds objects.
     """
     try:
-        for text in (*_arrays(about["observation_space"]), *_arrays(about["action_space"])):
+        for text in (
+            *_find_encoded_arrays(metadata["observation_space"]),
+            *_find_encoded_arrays(metadata["action_space"]),
+        ):
             np.load(io.BytesIO(zlib.decompress(base64.b64decode(text))), allow_pickle=False)
     except (ValueError, KeyError, TypeError, EOFError, zlib.error, RecursionError) as error:
         raise InputError(
@@ -78,16 +81,16 @@ def refuse_pickles(directory: Path, about: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _arrays(space: Any) -> list[str]:
+def _find_encoded_arrays(space: Any) -> list[str]:
     """Every array in a space as RLlib writes it, however deep."""
     parts = space.values() if isinstance(space, dict) else space
     if not isinstance(space, dict | list):
         return []
     own = [space[name] for name in ARRAYS if name in space] if isinstance(space, dict) else []
-    return [*filter(None, own), *(text for part in parts for text in _arrays(part))]
+    return [*filter(None, own), *(text for part in parts for text in _find_encoded_arrays(part))]
 
 
-def _files(directory: Path) -> list[str]:
+def _list_files(directory: Path) -> list[str]:
     found = (p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file())
     return sorted(name for name in found if name != MANIFEST)
 

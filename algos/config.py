@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from algos.schedules import Kind
+from algos.schedules import ScheduleKind
 from envs.validation import (
     AtLeastOne,
     Between,
@@ -37,7 +37,7 @@ class TrainingSettings:
     """Remote learners; 0 learns inside the trial's process."""
     lr: Annotated[float, Between(0, 1)] = 3e-4
     """Adam's learning rate (after the warm-up, before the schedule)."""
-    lr_schedule: Kind = "constant"
+    lr_schedule: ScheduleKind = "constant"
     """How the learning rate changes over the training budget."""
     lr_end: Annotated[float, Between(0, 1)] = 0.0
     """Learning rate at the end of a schedule (above 0 for an exponential one)."""
@@ -50,7 +50,7 @@ class TrainingSettings:
     accumulate: Annotated[int, AtLeastOne] = 1
     """Minibatches whose gradients make one optimiser step: as one that is so many times as large,
     for which memory might not suffice."""
-    hang_s: Annotated[float, Positive] = 30.0
+    hang_limit_s: Annotated[float, Positive] = 30.0
     """Seconds that collecting may always take; beyond them and 3 times its usual time it hangs."""
     grad_clip: Annotated[float, NonNegative] = 0.5
     """Largest gradient norm of an optimiser step; 0 does not clip."""
@@ -70,7 +70,7 @@ class TrainingSettings:
     """Factor of the entropy weight after each iteration (`decay`), down to `entropy_end`."""
     temperature: Annotated[float, Positive] = 1.0
     """What the logits of choices are divided by at the start: above 1 tries more, below 1 less."""
-    temperature_schedule: Kind = "constant"
+    temperature_schedule: ScheduleKind = "constant"
     """How the temperature changes over the training budget; a policy keeps its last one."""
     temperature_end: Annotated[float, Positive] = 1.0
     """Temperature at the end of a schedule."""
@@ -159,19 +159,20 @@ class TrainingSettings:
 
     def _check_minibatches(self, name: str) -> None:
         """Refuse more rows in a minibatch, or in a step, than there are."""
-        if self.minibatch_size > self.rows:
+        if self.minibatch_size > self.rows_per_iteration:
             raise InputError(
-                f"{name}.minibatch_size must be at most the {self.rows} {self.row} of an "
-                f"iteration, but it is {self.minibatch_size}."
+                f"{name}.minibatch_size must be at most the {self.rows_per_iteration} "
+                f"{self.row_description} of an iteration, but it is {self.minibatch_size}."
             )
-        if self.accumulate * self.minibatch_size > self.rows:
+        if self.accumulate * self.minibatch_size > self.rows_per_iteration:
             raise InputError(
-                f"{name}.accumulate must be at most {self.rows // self.minibatch_size}, which is "
-                f"how many minibatches of {self.minibatch_size} the {self.rows} {self.row} of an "
-                f"iteration fill, but it is {self.accumulate}."
+                f"{name}.accumulate must be at most "
+                f"{self.rows_per_iteration // self.minibatch_size}, which is how many minibatches "
+                f"of {self.minibatch_size} the {self.rows_per_iteration} {self.row_description} of "
+                f"an iteration fill, but it is {self.accumulate}."
             )
 
-    row: ClassVar[str] = "steps (rollout_length * num_envs * runners)"
+    row_description: ClassVar[str] = "steps (rollout_length * num_envs * runners)"
     """What an optimiser step is made of, in words."""
 
     @property
@@ -180,7 +181,7 @@ class TrainingSettings:
         return max(self.num_env_runners, 1)
 
     @property
-    def rows(self) -> int:
+    def rows_per_iteration(self) -> int:
         """Rows of one iteration, over all runners (at most, where episodes end early)."""
         return self.rollout_length * self.num_envs * self.runners
 
@@ -209,13 +210,13 @@ class EpisodeSettings(TrainingSettings):
     """How many starts there are in all; 0: every iteration has new ones."""
 
     @property
-    def grouped(self) -> bool:
+    def collects_groups(self) -> bool:
         """Whether episodes are collected in groups at all."""
         return True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.grouped and self.num_envs % self.group_size:
+        if self.collects_groups and self.num_envs % self.group_size:
             raise InputError(
                 f"{type(self).__name__}.num_envs must be a multiple of group_size "
                 f"({self.group_size}), but it is {self.num_envs}."

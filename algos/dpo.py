@@ -14,28 +14,28 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
+from algos.actions.action_heads import ActionHead
 from algos.algorithm import ColumnAlgorithm
-from algos.column_config import ColumnConfig
-from algos.columns import Columns
 from algos.config import EpisodeSettings
-from algos.exploration import entropies
-from algos.heads import Head
+from algos.exploration import compute_entropy_metrics
 from algos.losses import dpo_loss
-from algos.pairs import (
+from algos.requirements import Need
+from algos.rllib_config import ColumnConfig
+from algos.rollouts.columns import Columns
+from algos.rollouts.preference_pairs import (
     IMAGINED,
     CandidateRunner,
-    both,
-    candidate_pairs,
-    check_belief,
-    episode_pairs,
-    recorded_pairs,
+    check_reward_prediction,
+    concat_pair_steps,
+    load_recorded_pairs,
+    make_candidate_pairs,
+    make_episode_pairs,
 )
-from algos.requirements import Need
-from algos.rollout import Rollout
+from algos.rollouts.rollout import Rollout
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, Positive
 
-TRIED = ("candidates", IMAGINED)
-COLLECTED = ("groups", *TRIED)
+CANDIDATE_SOURCES = ("candidates", IMAGINED)
+COLLECTED_SOURCES = ("groups", *CANDIDATE_SOURCES)
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,17 @@ class DPOSettings(EpisodeSettings):
     """How far a preference may pull the policy from the reference; small pulls far."""
     weights: Literal["equal", "gap"] = "equal"
     """Whether pairs count alike, or by how much better the better one was."""
-    reference_every: Annotated[int, NonNegative] = 25
+    reference_interval: Annotated[int, NonNegative] = 25
     """Updates after which the reference is taken anew; 0: it stays that of the beginning."""
 
     @property
-    def grouped(self) -> bool:
+    def collects_groups(self) -> bool:
         """Only where episodes are compared."""
         return self.pairs == "groups"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.grouped and self.group_size < 2:
+        if self.collects_groups and self.group_size < 2:
             raise InputError("DPOSettings.group_size must be at least 2 to compare episodes.")
 
 
@@ -92,101 +92,105 @@ class DPO(ColumnAlgorithm):
         return config
 
     @staticmethod
-    def needs(settings: DPOSettings) -> frozenset[Need]:
+    def get_environment_needs(settings: DPOSettings) -> frozenset[Need]:
         """What the pairs are made of: whole actions, or episodes of them."""
-        if settings.pairs in TRIED:
+        if settings.pairs in CANDIDATE_SOURCES:
             return frozenset({"candidates", "whole"})
         return frozenset({"starts", "whole"} if settings.pairs == "groups" else {"whole"})
 
     @staticmethod
-    def suits(settings: DPOSettings, head: Head) -> None:
+    def validate_action_space(settings: DPOSettings, head: ActionHead) -> None:
         """Recorded pairs must be there."""
-        if settings.pairs not in COLLECTED:
-            recorded_pairs(settings.pairs)
+        if settings.pairs not in COLLECTED_SOURCES:
+            load_recorded_pairs(settings.pairs)
 
     @staticmethod
-    def fits(settings: DPOSettings, world: Any, env_id: str) -> None:
+    def validate_world(settings: DPOSettings, world: Any, env_id: str) -> None:
         """A judge that cannot judge is refused before any runner is made."""
         if settings.pairs == IMAGINED:
-            check_belief(world, env_id)
+            check_reward_prediction(world, env_id)
 
     @staticmethod
-    def reference_every(settings: DPOSettings) -> int | None:
+    def get_reference_interval(settings: DPOSettings) -> int | None:
         """Always a reference."""
-        return settings.reference_every
+        return settings.reference_interval
 
     @staticmethod
-    def credit(rollout: Rollout, settings: DPOSettings) -> Columns:
+    def compute_advantages(rollout: Rollout, settings: DPOSettings) -> Columns:
         """Pairs; with recorded ones, steps that only tell how good the policy is by now."""
-        if settings.pairs in TRIED:
-            return candidate_pairs(rollout.rows())
+        if settings.pairs in CANDIDATE_SOURCES:
+            return make_candidate_pairs(rollout.to_rows())
         if settings.pairs == "groups":
             starts = rollout.columns["start"][0]
-            return episode_pairs(rollout.episodes(), rollout.returns(settings.gamma), starts)
-        return rollout.rows()
+            return make_episode_pairs(
+                rollout.to_episodes(), rollout.returns(settings.gamma), starts
+            )
+        return rollout.to_rows()
 
     @staticmethod
-    def prepare(rows: Columns, settings: DPOSettings) -> tuple[Columns, dict[str, float]]:
+    def preprocess_batch(rows: Columns, settings: DPOSettings) -> tuple[Columns, dict[str, float]]:
         """Weigh the pairs."""
-        if settings.pairs not in COLLECTED:
-            rows = recorded_pairs(settings.pairs)
+        if settings.pairs not in COLLECTED_SOURCES:
+            rows = load_recorded_pairs(settings.pairs)
         gap = np.asarray(rows["gap"], np.float32)
         weight = gap / gap.mean() if settings.weights == "gap" and len(gap) else np.ones_like(gap)
         metrics = {"pairs": float(len(gap)), "pair_gap": float(gap.mean()) if len(gap) else 0.0}
         return rows.with_columns(weight=weight), metrics
 
     @staticmethod
-    def inputs(batch: Columns) -> Mapping[str, Any]:
+    def build_network_inputs(batch: Columns) -> Mapping[str, Any]:
         """The network sees the steps of both halves."""
-        return both(batch)
+        return concat_pair_steps(batch)
 
     @staticmethod
-    def referenced(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
+    def compute_reference_columns(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
         """The reference's log-probabilities [N] of both halves."""
-        chosen, rejected = _logps(forward, batch)
+        chosen, rejected = _compute_pair_logps(forward, batch)
         return {"reference_chosen": chosen, "reference_rejected": rejected}
 
     @staticmethod
-    def terms(
+    def compute_loss_terms(
         forward: Mapping[str, Any],
         batch: Columns,
         settings: DPOSettings,
         coefficients: Mapping[str, float],
     ) -> dict[str, Tensor]:
         """Weighted preference loss and entropy bonus."""
-        terms = {"policy": batch["weight"] * _losses(forward, batch, settings)}
+        terms = {"policy": batch["weight"] * _compute_pair_losses(forward, batch, settings)}
         if weight := coefficients["entropy_coef"]:
             terms["entropy"] = -weight * forward["dist"].entropy().mean()
         return terms
 
     @staticmethod
-    def measured(
+    def compute_metrics(
         forward: Mapping[str, Any], batch: Columns, settings: DPOSettings
     ) -> dict[str, Tensor]:
         """What the update did to the policy."""
-        chosen, rejected = _logps(forward, batch)
+        chosen, rejected = _compute_pair_logps(forward, batch)
         gain = chosen - batch["reference_chosen"]
         margin = gain - (rejected - batch["reference_rejected"])
         return {
-            "policy_loss": _losses(forward, batch, settings).mean(),
+            "policy_loss": _compute_pair_losses(forward, batch, settings).mean(),
             "pair_accuracy": (margin > 0).float().mean(),
             "pair_margin": settings.beta * margin.mean(),
             "chosen_gain": gain.mean(),
-        } | entropies(forward["dist"])
+        } | compute_entropy_metrics(forward["dist"])
 
 
-def _logps(forward: Mapping[str, Any], batch: Columns) -> tuple[Tensor, Tensor]:
+def _compute_pair_logps(forward: Mapping[str, Any], batch: Columns) -> tuple[Tensor, Tensor]:
     """Log-probabilities [N] of the better and the worse half of each pair."""
     chosen, rejected = (next(batch[n] for n in batch if n.startswith(f"{side}.")) for side in SIDES)
-    each = forward["dist"].logp(both(batch))
+    each = forward["dist"].logp(concat_pair_steps(batch))
     split = len(chosen.values)
-    return chosen.total(each[:split]), rejected.total(each[split:])
+    return chosen.sum_by_row(each[:split]), rejected.sum_by_row(each[split:])
 
 
 SIDES = ("chosen", "rejected")
 
 
-def _losses(forward: Mapping[str, Any], batch: Columns, settings: DPOSettings) -> Tensor:
-    chosen, rejected = _logps(forward, batch)
+def _compute_pair_losses(
+    forward: Mapping[str, Any], batch: Columns, settings: DPOSettings
+) -> Tensor:
+    chosen, rejected = _compute_pair_logps(forward, batch)
     references = batch["reference_chosen"], batch["reference_rejected"]
     return dpo_loss(chosen, rejected, *references, settings.beta)

@@ -8,14 +8,14 @@ from typing import Literal
 
 import torch
 
-from algos.distributions import Dist
-from algos.schedules import Kind, schedule
+from algos.actions.distributions import ActionDistribution
+from algos.schedules import ScheduleKind, schedule
 
-CHOICE_STEPS = "choice_step_share"
+CHOICE_STEPS = "choice_step_fraction"
 """Metric: the share of rows in which at least two actions are legal."""
 
 
-def adapted_entropy_coef(
+def adapt_entropy_coef(
     coef: float, entropy: float, target: float, *, rate: float = 0.1, high: float = 10.0
 ) -> float:
     """The entropy coefficient for the next update, steering the entropy towards a target.
@@ -27,7 +27,7 @@ def adapted_entropy_coef(
     return min(max(coef * factor, 1e-6), high)
 
 
-def adapted_kl_coef(coef: float, kl: float, target: float) -> float:
+def adapt_kl_coef(coef: float, kl: float, target: float) -> float:
     """The KL coefficient for the next update (Schulman et al. 2017, section 4)."""
     if kl > 1.5 * target:
         coef *= 2
@@ -36,8 +36,8 @@ def adapted_kl_coef(coef: float, kl: float, target: float) -> float:
     return min(max(coef, 1e-6), 1e3)
 
 
-def scheduled_log_std(
-    kind: Kind | Literal["performance"],
+def schedule_log_std(
+    kind: ScheduleKind | Literal["performance"],
     start: float,
     end: float,
     progress: float,
@@ -72,7 +72,7 @@ def marginal_entropy(probabilities: torch.Tensor) -> torch.Tensor:
     return -(mean * mean.clamp_min(1e-12).log()).sum()
 
 
-def entropies(dist: Dist) -> dict[str, torch.Tensor]:
+def compute_entropy_metrics(dist: ActionDistribution) -> dict[str, torch.Tensor]:
     """How undecided a policy is over a batch: scalars by their names in ``metrics.py``.
 
     Where a largest entropy is known these are means over all rows in which forced moves count 0,
@@ -92,7 +92,7 @@ def entropies(dist: Dist) -> dict[str, torch.Tensor]:
 
 
 def over_choices(found: Mapping[str, float]) -> dict[str, float]:
-    """Averages of :func:`entropies` -> the same with entropies as means over rows with a choice.
+    """Turn averaged entropy metrics into means over the rows that had a choice.
 
     Without any such row there is no entropy to report: a policy that cannot choose has not settled.
     """

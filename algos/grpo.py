@@ -14,15 +14,21 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from torch import Tensor
 
+from algos.actions.topk import entropy_per_choice, log_probabilities
 from algos.advantages import group_advantages, has_signal
 from algos.algorithm import ColumnAlgorithm
-from algos.columns import Columns
 from algos.config import EpisodeSettings
-from algos.exploration import entropies
-from algos.losses import clipped_share, clipped_surrogate, compared, kl_estimate, per_action
+from algos.exploration import compute_entropy_metrics
+from algos.losses import (
+    average_over_rows,
+    clip_fraction,
+    clipped_surrogate,
+    compute_logps_and_advantages,
+    kl_estimate,
+)
 from algos.requirements import Need
-from algos.rollout import Rollout
-from algos.topk import entropy_per_choice, log_probabilities
+from algos.rollouts.columns import Columns
+from algos.rollouts.rollout import Rollout
 from envs.validation import Fraction, InputError, NonNegative, Positive
 
 
@@ -42,9 +48,9 @@ class GRPOSettings(EpisodeSettings):
     """Divide by the group's standard deviation; false is Dr. GRPO (Liu et al. 2025)."""
     reference_kl_coef: Annotated[float, NonNegative] = 0.0
     """Weight of the KL to the frozen reference policy."""
-    reference_every: Annotated[int, NonNegative] = 0
+    reference_interval: Annotated[int, NonNegative] = 0
     """Updates after which the reference is taken anew; 0: it stays that of the beginning."""
-    target_kl: Annotated[float, NonNegative] = 0.0
+    kl_limit: Annotated[float, NonNegative] = 0.0
     """Leave out the remaining epochs once an epoch's KL is above this; 0 never does."""
 
     def __post_init__(self) -> None:
@@ -62,17 +68,17 @@ class GRPO(ColumnAlgorithm):
     settings_class = GRPOSettings
 
     @staticmethod
-    def needs(settings: GRPOSettings) -> frozenset[Need]:
+    def get_environment_needs(settings: GRPOSettings) -> frozenset[Need]:
         """Repeatable starts."""
         return frozenset({"starts"})
 
     @staticmethod
-    def reference_every(settings: GRPOSettings) -> int | None:
+    def get_reference_interval(settings: GRPOSettings) -> int | None:
         """A reference, if the KL to it has a weight."""
-        return settings.reference_every if settings.reference_kl_coef else None
+        return settings.reference_interval if settings.reference_kl_coef else None
 
     @staticmethod
-    def credit(rollout: Rollout, settings: GRPOSettings) -> Columns:
+    def compute_advantages(rollout: Rollout, settings: GRPOSettings) -> Columns:
         """What follows each step, or all of its episode, compared with that of its group.
 
         Each row of an action that has rewards of its own is compared with the same row of the
@@ -88,10 +94,10 @@ class GRPO(ColumnAlgorithm):
             rows = rows[:judged].reshape(*groups.shape, -1).swapaxes(2, 3)
             rows = group_advantages(rows, scale=s.scale_advantages)
         advantages = group_advantages(groups, scale=s.scale_advantages)
-        return rollout.compared(advantages, has_signal(groups), rows)
+        return rollout.to_group_rows(advantages, has_signal(groups), rows)
 
     @staticmethod
-    def prepare(rows: Columns, settings: GRPOSettings) -> tuple[Columns, dict[str, float]]:
+    def preprocess_batch(rows: Columns, settings: GRPOSettings) -> tuple[Columns, dict[str, float]]:
         """Leave out the groups whose returns are all equal: they say nothing."""
         signal = rows["signal"]
         metrics = {"group_signal": float(signal.mean())}
@@ -100,13 +106,13 @@ class GRPO(ColumnAlgorithm):
         return rows.select(np.flatnonzero(signal)), metrics
 
     @staticmethod
-    def referenced(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
+    def compute_reference_columns(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
         """The reference's log-probabilities of actions, or of each row of an action."""
         found = log_probabilities(forward["dist"], batch)
         return {"reference_logp": found.get("row_logp", found["logp"])}
 
     @staticmethod
-    def terms(
+    def compute_loss_terms(
         forward: Mapping[str, Any],
         batch: Columns,
         settings: GRPOSettings,
@@ -114,32 +120,38 @@ class GRPO(ColumnAlgorithm):
     ) -> dict[str, Tensor]:
         """Clipped surrogate, entropy bonus and KL to the reference."""
         dist = forward["dist"]
-        logp, old, advantages = compared(dist, batch)
-        terms = {"policy": per_action(clipped_surrogate(logp, old, advantages, settings.clip))}
+        logp, old, advantages = compute_logps_and_advantages(dist, batch)
+        terms = {
+            "policy": average_over_rows(clipped_surrogate(logp, old, advantages, settings.clip))
+        }
         if weight := coefficients["entropy_coef"]:
             terms["entropy"] = -weight * entropy_per_choice(dist)
         if weight := settings.reference_kl_coef:
-            terms["reference_kl"] = weight * per_action(kl_estimate(batch["reference_logp"], logp))
+            terms["reference_kl"] = weight * average_over_rows(
+                kl_estimate(batch["reference_logp"], logp)
+            )
         return terms
 
     @staticmethod
-    def measured(
+    def compute_metrics(
         forward: Mapping[str, Any], batch: Columns, settings: GRPOSettings
     ) -> dict[str, Tensor]:
         """What the update did to the policy."""
         dist = forward["dist"]
-        logp, old, advantages = compared(dist, batch)
+        logp, old, advantages = compute_logps_and_advantages(dist, batch)
         policy = clipped_surrogate(logp, old, advantages, settings.clip)
         stats = {
             "policy_loss": policy.mean(),
             "kl": kl_estimate(logp, old).mean(),
-            "clip_fraction": clipped_share(logp, old, settings.clip),
+            "clip_fraction": clip_fraction(logp, old, settings.clip),
         }
         if settings.reference_kl_coef:
             stats["reference_kl"] = kl_estimate(batch["reference_logp"], logp).mean()
-        return stats | entropies(dist)
+        return stats | compute_entropy_metrics(dist)
 
     @staticmethod
-    def enough(settings: GRPOSettings, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
+    def should_stop_epochs(
+        settings: GRPOSettings, measure: Callable[[], Mapping[str, Tensor]]
+    ) -> bool:
         """Stop the epochs once the policy has moved far enough."""
-        return settings.target_kl > 0 and bool(measure()["kl"] > settings.target_kl)
+        return settings.kl_limit > 0 and bool(measure()["kl"] > settings.kl_limit)

@@ -15,20 +15,23 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, mse_loss
 
-from algos.native import library, native
+from algos.actions.array_backend import get_array_module, to_native_array
 
 
-def total(terms: Mapping[str, Tensor]) -> Tensor:
+def sum_loss_terms(terms: Mapping[str, Tensor]) -> Tensor:
     """Terms of a loss, each per row [N] or a scalar -> the scalar that is minimised."""
     return reduce(add, terms.values()).mean()
 
 
-def compared(dist: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def compute_logps_and_advantages(
+    dist: Any, batch: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
     """A policy and rows of a minibatch -> logp, logp_old, advantages, [N] each or [N, R].
 
     Where an action is a choice in each of R rows of a graph, each has a ratio of its own: their
     product leaves any clip within an update, as a whole text's does. Its advantage is its own, too,
-    where rewards are means over rows (``Rollout.row_advantages``), and else that of the action.
+    where rewards are means over rows (``Rollout.compute_row_advantages``), and else that of the
+    action.
     """
     if "row_logp" not in batch:
         return dist.logp(batch), batch["logp"], batch["advantages"]
@@ -38,7 +41,7 @@ def compared(dist: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Te
     return dist.row_logp(batch), batch["row_logp"], advantages
 
 
-def per_action(loss: Tensor) -> Tensor:
+def average_over_rows(loss: Tensor) -> Tensor:
     """A loss [N], or [N, R] of rows -> [N], rows averaged."""
     return loss.mean(-1) if loss.ndim > 1 else loss
 
@@ -59,9 +62,9 @@ class _ClippedSurrogate(torch.autograd.Function):
     def forward(
         ctx: Any, logp: Tensor, logp_old: Tensor, advantages: Tensor, clip: float
     ) -> Tensor:
-        advantages = native(advantages)
-        lib = library(advantages)
-        free = lib.exp(native(logp) - native(logp_old)) * advantages
+        advantages = to_native_array(advantages)
+        lib = get_array_module(advantages)
+        free = lib.exp(to_native_array(logp) - to_native_array(logp_old)) * advantages
         held = advantages + clip * abs(advantages)  # the most that the clip lets an advantage earn
         # The derivative of r A by logp is r A itself, and zero where the clip holds. NaN is in
         # neither order and must stay NaN, or a broken advantage would pass for a settled policy.
@@ -73,7 +76,7 @@ class _ClippedSurrogate(torch.autograd.Function):
         return -ctx.slope * gradients[0], None, None, None
 
 
-def clipped_share(logp: Tensor, logp_old: Tensor, clip: float) -> Tensor:
+def clip_fraction(logp: Tensor, logp_old: Tensor, clip: float) -> Tensor:
     """logp, logp_old [N] -> share of rows whose probability ratio has left [1 - clip, 1 + clip]."""
     return (((logp - logp_old).exp() - 1).abs() > clip).float().mean()
 

@@ -31,32 +31,34 @@ METRICS: dict[str, Metric] = {
     "episode_length": Metric("steps", "mean length of those episodes"),
     "reward_mean": Metric("reward", "mean reward of a step"),
     "reward_std": Metric("reward", "standard deviation of a step's reward", "above 0"),
-    "reward_zero_share": Metric(
-        "share", "steps whose reward before bonuses is smaller than 0.01 in size", "below 0.85"
+    "zero_reward_fraction": Metric(
+        "fraction", "steps whose reward before bonuses is smaller than 0.01 in size", "below 0.85"
     ),
-    "rewarded_episode_share": Metric(
-        "share", "finished episodes with any reward before bonuses that is not 0", "rises to 1"
+    "rewarded_episode_fraction": Metric(
+        "fraction", "finished episodes with any reward before bonuses that is not 0", "rises to 1"
     ),
     "reward_abs_max": Metric("reward", "largest size of a reward"),
     "success_rate": Metric(
-        "share", "finished episodes that reached their goal, where the environment says so"
+        "fraction", "finished episodes that reached their goal, where the environment says so"
     ),
-    "truncated_share": Metric("share", "finished episodes that were cut off by a time limit"),
+    "truncated_fraction": Metric("fraction", "finished episodes that were cut off by a time limit"),
     "running_length_max": Metric("steps", "longest episode that has not ended yet"),
     "observation_abs_max": Metric("", "largest size of an observed number", "below 10"),
-    "observation_constant_share": Metric(
-        "share", "observed numbers that never changed in this iteration", "below 1"
+    "observation_constant_fraction": Metric(
+        "fraction", "observed numbers that never changed in this iteration", "below 1"
     ),
-    "choice_shares": Metric(
+    "choice_fractions": Metric(
         "shares", "how often each discrete choice was taken where at least two were legal"
     ),
-    "choice_share_max": Metric("share", "share of the most frequent choice", "below 0.6 at first"),
-    "choice_step_share": Metric("share", "steps in which at least two actions were legal"),
+    "choice_fraction_max": Metric(
+        "fraction", "share of the most frequent choice", "below 0.6 at first"
+    ),
+    "choice_step_fraction": Metric("fraction", "steps in which at least two actions were legal"),
     "entropy": Metric(
         "nats", "mean entropy of the policy where at least two actions were legal", "falls slowly"
     ),
     "entropy_normalised": Metric(
-        "share",
+        "fraction",
         "the same over the entropy of uniform actions; absent where no step had a choice",
         "above 0.05 until solved",
     ),
@@ -71,7 +73,7 @@ METRICS: dict[str, Metric] = {
     "total_loss": Metric("loss", "what is minimised: all terms together, over the whole update"),
     "value_loss": Metric("reward^2", "half the squared error of the value"),
     "explained_variance": Metric(
-        "share", "share of the returns' variance the value explains", "rises to 1"
+        "fraction", "share of the returns' variance the value explains", "rises to 1"
     ),
     "advantage_std": Metric("reward", "standard deviation of the advantages before normalisation"),
     "kl": Metric(
@@ -79,15 +81,17 @@ METRICS: dict[str, Metric] = {
     ),
     "kl_max": Metric("nats", "largest KL of a minibatch", "below 0.5"),
     "clip_fraction": Metric(
-        "share", "rows whose ratio left the clip range at the end of the update", "below 0.3"
+        "fraction", "rows whose ratio left the clip range at the end of the update", "below 0.3"
     ),
     "group_signal": Metric(
-        "share", "steps in groups of episodes whose returns differ", "above 0.1 until solved"
+        "fraction", "steps in groups of episodes whose returns differ", "above 0.1 until solved"
     ),
     "pairs": Metric("count", "preference pairs of this iteration", "above 0"),
     "pair_gap": Metric("reward", "how much better the better half was, on average"),
     "pair_accuracy": Metric(
-        "share", "pairs whose better half the policy favours more than the reference does", "rises"
+        "fraction",
+        "pairs whose better half the policy favours more than the reference does",
+        "rises",
     ),
     "pair_margin": Metric("nats", "by how much, times beta"),
     "chosen_gain": Metric("nats", "log-probability of the better halves over the reference's"),
@@ -96,13 +100,13 @@ METRICS: dict[str, Metric] = {
     "advantage_mean": Metric(
         "reward", "mean advantage before normalisation; of A*-PO the mean return minus V*", "rises"
     ),
-    "advantage_negative_share": Metric("share", "episodes that did worse than V*", "falls"),
-    "advantage_clipped_share": Metric("share", "advantages cut off at the limit", "below 0.5"),
+    "advantage_negative_fraction": Metric("fraction", "episodes that did worse than V*", "falls"),
+    "advantage_clip_fraction": Metric("fraction", "advantages cut off at the limit", "below 0.5"),
     "reference_kl": Metric("nats", "KL of the policy to its frozen copy, per action"),
     "warm_start_loss": Metric("nats", "minus the log-probability of the imitated actions"),
     "grad_norm": Metric("norm", "mean gradient norm before clipping"),
     "grad_norm_max": Metric("norm", "largest gradient norm before clipping"),
-    "grad_clipped_share": Metric("share", "optimiser steps in which the clip was active"),
+    "grad_clip_fraction": Metric("fraction", "optimiser steps in which the clip was active"),
     "grad_clip": Metric("norm", "the limit of the gradient norm, 0 for none"),
     "grad_norm_policy": Metric("norm", "gradient norm of the policy's part of the loss", "above 0"),
     "grad_norm_value": Metric("norm", "gradient norm of the weighted value error", "above 0"),
@@ -112,14 +116,14 @@ METRICS: dict[str, Metric] = {
     "grad_norm_likelihood": Metric("norm", "gradient norm of the weighted log-probability of text"),
     "grad_norm_diversity": Metric("norm", "gradient norm of the weighted diversity bonus"),
     "update_ratio": Metric(
-        "share", "how far the update moved the parameters, over their norm", "1e-4 to 0.1"
+        "fraction", "how far the update moved the parameters, over their norm", "1e-4 to 0.1"
     ),
-    "dead_unit_share": Metric("share", "hidden units saturated in every row", "below 0.3"),
+    "dead_unit_fraction": Metric("fraction", "hidden units saturated in every row", "below 0.3"),
     "value_abs_max": Metric("reward", "largest size of a value"),
     "target_abs_max": Metric("reward", "largest size of a return that values are fitted to"),
     "lr": Metric("rate", "learning rate of this iteration"),
-    "exploration_rate": Metric("share", "actions drawn at random (DQN)", "falls below 0.1"),
-    "gamma": Metric("share", "discount of what the next step is worth", "0.9 to 1"),
+    "exploration_rate": Metric("fraction", "actions drawn at random (DQN)", "falls below 0.1"),
+    "gamma": Metric("fraction", "discount of what the next step is worth", "0.9 to 1"),
     "updates": Metric("count", "optimiser steps of this iteration", "above 0"),
     "epochs_run": Metric("count", "passes over the rows before the KL limit stopped them"),
     "nonfinite": Metric("count", "NaN and infinite numbers met in this iteration", "0"),
@@ -132,11 +136,11 @@ METRICS: dict[str, Metric] = {
     "iteration_s": Metric("s", "seconds of this iteration"),
     "sample_s": Metric("s", "of which collecting"),
     "learn_s": Metric("s", "of which learning"),
-    "action_clipped_share": Metric(
-        "share", "values of actions that lay outside of their bounds", "below 0.5"
+    "action_clip_fraction": Metric(
+        "fraction", "values of actions that lay outside of their bounds", "below 0.5"
     ),
     "range_utilisation": Metric(
-        "share", "share of their range that set values use, where the environment says so"
+        "fraction", "share of their range that set values use, where the environment says so"
     ),
     "episode_improvement": Metric(
         "reward",

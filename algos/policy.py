@@ -19,11 +19,11 @@ from gymnasium import spaces
 from ray.rllib.utils.serialization import gym_space_from_dict, gym_space_to_dict
 from safetensors.torch import load_file, save_file
 
-from algos import algorithm_class
+from algos import get_algorithm_class
 from algos.algorithm import ColumnAlgorithm
-from algos.checkpoint import refuse_pickles, verify
+from algos.checkpoint import refuse_pickles, verify_checkpoint
 from algos.models import MODELS
-from algos.models.base import PolicyModule, observation_columns
+from algos.models.base import PolicyModule, to_observation_columns
 from envs.validation import InputError
 
 FORMAT = 1
@@ -47,7 +47,7 @@ def save_policy(
     weights = algorithm.learner_group.get_weights()["default_policy"]
     tensors = {name: torch.from_numpy(np.asarray(w, order="C")) for name, w in weights.items()}
     save_file(tensors, directory / "weights.safetensors")
-    about = {
+    metadata = {
         "format": FORMAT,
         "algo": algo,
         "env": config.env,
@@ -58,12 +58,12 @@ def save_policy(
         "observation_space": gym_space_to_dict(observation),
         "action_space": gym_space_to_dict(action),
     }
-    (directory / "policy.json").write_text(json.dumps(about, indent=1))
+    (directory / "policy.json").write_text(json.dumps(metadata, indent=1))
     if config.settings.model == "lm":
-        algorithm.learner_group.foreach_learner(partial(_save_pretrained, directory))
+        algorithm.learner_group.foreach_learner(partial(_save_language_model, directory))
 
 
-def _save_pretrained(directory: Path, learner: Any, *_: Any, **kwargs: Any) -> None:
+def _save_language_model(directory: Path, learner: Any, *_: Any, **kwargs: Any) -> None:
     """The language model of a learner, as Hugging Face's libraries read it."""
     learner.module["default_policy"].unwrapped().save_pretrained(directory / "language_model")
 
@@ -71,20 +71,20 @@ def _save_pretrained(directory: Path, learner: Any, *_: Any, **kwargs: Any) -> N
 class Policy:
     """A policy network with its weights, ready to act."""
 
-    def __init__(self, module: PolicyModule, about: dict[str, Any]) -> None:
-        self.module, self.about = module, about
+    def __init__(self, module: PolicyModule, metadata: dict[str, Any]) -> None:
+        self.module, self.metadata = module, metadata
         self.observation_space: spaces.Space[Any] = module.observation_space
         self.action_space: spaces.Space[Any] = module.action_space
 
     @property
-    def judged_by(self) -> dict[str, Any]:
+    def evaluation_env_kwargs(self) -> dict[str, Any]:
         """The environment's arguments that differ from training wherever this policy is judged."""
-        return self.about.get("evaluation_env_kwargs", {})  # checkpoints of old have none
+        return self.metadata.get("evaluation_env_kwargs", {})  # checkpoints of old have none
 
     @property
-    def judged_in(self) -> dict[str, Any]:
+    def full_evaluation_env_kwargs(self) -> dict[str, Any]:
         """All arguments of the environment there."""
-        return self.about["env_kwargs"] | self.judged_by
+        return self.metadata["env_kwargs"] | self.evaluation_env_kwargs
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> Policy:
@@ -99,19 +99,20 @@ class Policy:
                 f"{directory} is not a checkpoint: it has no policy/policy.json. Give a "
                 "directory such as runs/NAME/trials/session-0/03/checkpoint_000004."
             )
-        verify(directory, "policy/")
-        about = json.loads((directory / "policy" / "policy.json").read_text())
-        refuse_pickles(directory, about)
-        if about["format"] != FORMAT:
+        verify_checkpoint(directory, "policy/")
+        metadata = json.loads((directory / "policy" / "policy.json").read_text())
+        refuse_pickles(directory, metadata)
+        if metadata["format"] != FORMAT:
             raise InputError(
-                f"{directory} has checkpoint format {about['format']}; this version reads {FORMAT}."
+                f"{directory} has checkpoint format {metadata['format']}; "
+                f"this version reads {FORMAT}."
             )
-        given = about["settings"].items()  # JSON knows no tuples
-        about["settings"] = {n: tuple(v) if isinstance(v, list) else v for n, v in given}
-        settings = algorithm_class(about["algo"]).settings_class(**about["settings"])
+        given = metadata["settings"].items()  # JSON knows no tuples
+        metadata["settings"] = {n: tuple(v) if isinstance(v, list) else v for n, v in given}
+        settings = get_algorithm_class(metadata["algo"]).settings_class(**metadata["settings"])
         module = MODELS[settings.model](
-            observation_space=gym_space_from_dict(about["observation_space"]),
-            action_space=gym_space_from_dict(about["action_space"]),
+            observation_space=gym_space_from_dict(metadata["observation_space"]),
+            action_space=gym_space_from_dict(metadata["action_space"]),
             model_config=settings.model_config,
         )
         weights = load_file(directory / "policy" / "weights.safetensors")
@@ -122,11 +123,11 @@ class Policy:
                 f"{directory} is of another version of the network {settings.model!r}, which this "
                 f"one cannot read: train it again. {error}"
             ) from error
-        return cls(module.eval(), about)
+        return cls(module.eval(), metadata)
 
     def act(self, observation: Any, *, greedy: bool = True) -> Any:
         """The environment action for one observation."""
-        batch = stacked(observation, self.observation_space, self.module.any_size)
+        batch = batch_observation(observation, self.observation_space, self.module.accepts_any_size)
         try:
             action = self.act_batch(batch, greedy=greedy)
         except RuntimeError as error:  # torch's, of parts whose sizes do not go together
@@ -142,18 +143,22 @@ class Policy:
         self, observations: Any, *, greedy: bool = True, generator: torch.Generator | None = None
     ) -> Any:
         """The batched environment action for stacked observations [B, ...]."""
-        action, _, _ = self.module.act(observation_columns(observations), generator, greedy=greedy)
-        return self.module.head.env_action({name: part.numpy() for name, part in action.items()})
+        action, _, _ = self.module.act(
+            to_observation_columns(observations), generator, greedy=greedy
+        )
+        return self.module.head.to_env_action({name: part.numpy() for name, part in action.items()})
 
 
-def same_kind(own: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
+def have_same_structure(space: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
     """Whether two spaces differ by sizes alone: a policy over nodes acts in both."""
-    if isinstance(own, spaces.Dict) and isinstance(other, spaces.Dict):
-        return set(own) == set(other) and all(same_kind(own[n], other[n]) for n in own)
-    return type(own) is type(other) and len(own.shape or ()) == len(other.shape or ())
+    if isinstance(space, spaces.Dict) and isinstance(other, spaces.Dict):
+        return set(space) == set(other) and all(
+            have_same_structure(space[n], other[n]) for n in space
+        )
+    return type(space) is type(other) and len(space.shape or ()) == len(other.shape or ())
 
 
-def stacked(observation: Any, space: spaces.Space[Any], any_size: bool) -> Any:
+def batch_observation(observation: Any, space: spaces.Space[Any], accepts_any_size: bool) -> Any:
     """One observation as a batch of one, in the types of its space.
 
     Raises:
@@ -162,7 +167,10 @@ def stacked(observation: Any, space: spaces.Space[Any], any_size: bool) -> Any:
     if isinstance(space, spaces.Dict | spaces.Tuple):
         parts = dict(space.spaces) if isinstance(space, spaces.Dict) else dict(enumerate(space))
         try:
-            batch = {n: stacked(observation[n], part, any_size) for n, part in parts.items()}
+            batch = {
+                n: batch_observation(observation[n], part, accepts_any_size)
+                for n, part in parts.items()
+            }
         except (LookupError, TypeError) as error:
             raise InputError(
                 f"This policy acts on {space}, but a part is missing: {error}."
@@ -170,7 +178,7 @@ def stacked(observation: Any, space: spaces.Space[Any], any_size: bool) -> Any:
         return batch if isinstance(space, spaces.Dict) else tuple(batch.values())
     array, dtype = np.asarray(observation), space.dtype
     assert dtype is not None  # noqa: S101
-    fits = array.ndim == len(space.shape or ()) if any_size else array.shape == space.shape
+    fits = array.ndim == len(space.shape or ()) if accepts_any_size else array.shape == space.shape
     if not fits or not np.can_cast(array.dtype, dtype, "same_kind"):
         raise InputError(
             f"This policy acts on {space}, but the observation has shape {array.shape} and type "

@@ -11,22 +11,27 @@ from typing import Annotated, Any
 
 from torch import Tensor
 
-from algos.advantages import gae, value_statistics
+from algos.actions.action_heads import ActionHead
+from algos.actions.topk import entropy_per_choice
+from algos.advantages import compute_value_metrics, gae
 from algos.algorithm import ColumnAlgorithm
-from algos.columns import Columns
 from algos.config import TrainingSettings
-from algos.exploration import adapted_entropy_coef, adapted_kl_coef, entropies, marginal_entropy
-from algos.heads import Head
+from algos.exploration import (
+    adapt_entropy_coef,
+    adapt_kl_coef,
+    compute_entropy_metrics,
+    marginal_entropy,
+)
 from algos.losses import (
-    clipped_share,
+    average_over_rows,
+    clip_fraction,
     clipped_surrogate,
-    compared,
+    compute_logps_and_advantages,
     kl_estimate,
-    per_action,
     value_error,
 )
-from algos.rollout import Rollout, normalised_advantages
-from algos.topk import entropy_per_choice
+from algos.rollouts.columns import Columns
+from algos.rollouts.rollout import Rollout, normalise_advantages
 from envs.validation import Fraction, InputError, NonNegative, Positive
 
 
@@ -52,7 +57,7 @@ class PPOSettings(TrainingSettings):
     """Weight of the KL penalty to the collecting policy."""
     kl_target: Annotated[float, NonNegative] = 0.0
     """KL to steer towards by adapting the penalty's weight; 0 keeps it fixed."""
-    target_kl: Annotated[float, NonNegative] = 0.0
+    kl_limit: Annotated[float, NonNegative] = 0.0
     """Leave out the remaining epochs once an epoch's KL is above this; 0 never does."""
     diversity_coef: Annotated[float, NonNegative] = 0.0
     """Weight of a bonus on the entropy of the choices averaged over states."""
@@ -75,33 +80,35 @@ class PPO(ColumnAlgorithm):
     settings_class = PPOSettings
 
     @staticmethod
-    def credit(rollout: Rollout, settings: PPOSettings) -> Columns:
+    def compute_advantages(rollout: Rollout, settings: PPOSettings) -> Columns:
         """Rows with their advantage and return."""
         if settings.normalise_rewards:
-            rollout = rollout.normalised()
+            rollout = rollout.normalise_rewards()
         advantages = gae(
             rollout.rewards,
             rollout.values,
-            rollout.following,
+            rollout.next_values,
             rollout.done,
             settings.gamma,
             settings.lam,
         )
         returns = advantages + rollout.values
-        by_row = rollout.row_advantages(advantages)
-        return rollout.rows(advantages=advantages, returns=returns, values=rollout.values, **by_row)
+        by_row = rollout.compute_row_advantages(advantages)
+        return rollout.to_rows(
+            advantages=advantages, returns=returns, values=rollout.values, **by_row
+        )
 
     @staticmethod
-    def prepare(rows: Columns, settings: PPOSettings) -> tuple[Columns, dict[str, float]]:
+    def preprocess_batch(rows: Columns, settings: PPOSettings) -> tuple[Columns, dict[str, float]]:
         """Normalise advantages over all rows; say how much of the returns the value explains."""
         metrics = {"advantage_std": float(rows["advantages"].std())}
-        metrics |= value_statistics(rows["values"], rows["returns"])
+        metrics |= compute_value_metrics(rows["values"], rows["returns"])
         if settings.normalise_advantages:
-            rows = normalised_advantages(rows)
+            rows = normalise_advantages(rows)
         return rows, metrics
 
     @staticmethod
-    def terms(
+    def compute_loss_terms(
         forward: Mapping[str, Any],
         batch: Columns,
         settings: PPOSettings,
@@ -109,28 +116,28 @@ class PPO(ColumnAlgorithm):
     ) -> dict[str, Tensor]:
         """Clipped surrogate, value error, entropy bonus, KL penalty and diversity bonus."""
         dist, values = forward["dist"], forward["value"]
-        logp, old, advantages = compared(dist, batch)
+        logp, old, advantages = compute_logps_and_advantages(dist, batch)
         error = value_error(values, batch["returns"], batch["values"], settings.value_clip)
         terms = {
-            "policy": per_action(clipped_surrogate(logp, old, advantages, settings.clip)),
+            "policy": average_over_rows(clipped_surrogate(logp, old, advantages, settings.clip)),
             "value": 0.5 * settings.value_coef * error,
         }
         # The graph of a term without weight would cost a tenth of the update, for nothing.
         if weight := coefficients["entropy_coef"]:
             terms["entropy"] = -weight * entropy_per_choice(dist)
         if weight := coefficients["kl_coef"]:
-            terms["kl"] = weight * per_action(kl_estimate(logp, old))
+            terms["kl"] = weight * average_over_rows(kl_estimate(logp, old))
         if weight := settings.diversity_coef:
             terms["diversity"] = -weight * marginal_entropy(dist.choice_probabilities())
         return terms
 
     @staticmethod
-    def measured(
+    def compute_metrics(
         forward: Mapping[str, Any], batch: Columns, settings: PPOSettings
     ) -> dict[str, Tensor]:
         """What the update did to the policy, for people and health rules."""
         dist = forward["dist"]
-        logp, old, advantages = compared(dist, batch)
+        logp, old, advantages = compute_logps_and_advantages(dist, batch)
         policy = clipped_surrogate(logp, old, advantages, settings.clip)
         error = value_error(
             forward["value"], batch["returns"], batch["values"], settings.value_clip
@@ -139,13 +146,13 @@ class PPO(ColumnAlgorithm):
             "policy_loss": policy.mean(),
             "value_loss": 0.5 * error.mean(),
             "kl": kl_estimate(logp, old).mean(),
-            "clip_fraction": clipped_share(logp, old, settings.clip),
-        } | entropies(dist)
+            "clip_fraction": clip_fraction(logp, old, settings.clip),
+        } | compute_entropy_metrics(dist)
 
     @staticmethod
-    def suits(settings: PPOSettings, head: Head) -> None:
+    def validate_action_space(settings: PPOSettings, head: ActionHead) -> None:
         """Entropy targets need a largest entropy; diversity needs a choice."""
-        if settings.entropy_target > 0 and head.free and not head.choices:
+        if settings.entropy_target > 0 and head.num_log_stds and not head.choices:
             raise InputError(
                 "PPOSettings.entropy_target would do nothing: values without bounds have no "
                 "largest entropy to compare with. Set it to 0 and use entropy_coef."
@@ -162,31 +169,33 @@ class PPO(ColumnAlgorithm):
         return {"entropy_coef": settings.entropy_coef, "kl_coef": settings.kl_coef}
 
     @staticmethod
-    def scheduled(
+    def schedule_coefficients(
         coefficients: dict[str, float], settings: PPOSettings, progress: float
     ) -> dict[str, float]:
         """The entropy weight follows its schedule unless it is steered."""
         if settings.entropy_target > 0:
             return coefficients
-        return ColumnAlgorithm.scheduled(coefficients, settings, progress)
+        return ColumnAlgorithm.schedule_coefficients(coefficients, settings, progress)
 
     @staticmethod
-    def adapted(
+    def adapt_coefficients(
         coefficients: dict[str, float], settings: PPOSettings, stats: Mapping[str, float]
     ) -> dict[str, float]:
         """Steer entropy and KL weights where the settings name a target."""
-        changed = ColumnAlgorithm.adapted(coefficients, settings, stats)
+        changed = ColumnAlgorithm.adapt_coefficients(coefficients, settings, stats)
         if settings.entropy_target > 0 and "entropy_normalised" in stats:
-            changed["entropy_coef"] = adapted_entropy_coef(
+            changed["entropy_coef"] = adapt_entropy_coef(
                 coefficients["entropy_coef"], stats["entropy_normalised"], settings.entropy_target
             )
         if settings.kl_target > 0:
-            changed["kl_coef"] = adapted_kl_coef(
+            changed["kl_coef"] = adapt_kl_coef(
                 coefficients["kl_coef"], stats["kl"], settings.kl_target
             )
         return changed
 
     @staticmethod
-    def enough(settings: PPOSettings, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
+    def should_stop_epochs(
+        settings: PPOSettings, measure: Callable[[], Mapping[str, Tensor]]
+    ) -> bool:
         """Stop the epochs once the policy has moved far enough."""
-        return settings.target_kl > 0 and bool(measure()["kl"] > settings.target_kl)
+        return settings.kl_limit > 0 and bool(measure()["kl"] > settings.kl_limit)

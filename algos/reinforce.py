@@ -15,22 +15,22 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
+from algos.actions.topk import entropy_per_choice
 from algos.advantages import (
+    compute_value_metrics,
     gae,
     group_advantages,
     has_signal,
     leave_one_out,
     returns_to_go,
-    value_statistics,
 )
 from algos.algorithm import ColumnAlgorithm
-from algos.columns import Columns
 from algos.config import EpisodeSettings
-from algos.exploration import entropies
-from algos.losses import compared, kl_estimate, per_action, value_error
+from algos.exploration import compute_entropy_metrics
+from algos.losses import average_over_rows, compute_logps_and_advantages, kl_estimate, value_error
 from algos.requirements import Need
-from algos.rollout import Array, Rollout, normalised_advantages
-from algos.topk import entropy_per_choice
+from algos.rollouts.columns import Columns
+from algos.rollouts.rollout import Array, Rollout, normalise_advantages
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative
 
 
@@ -61,13 +61,13 @@ class ReinforceSettings(EpisodeSettings):
     """Weight of the log-probability of what follows a thought, for model `thinker`."""
 
     @property
-    def grouped(self) -> bool:
+    def collects_groups(self) -> bool:
         """Only for baselines made of groups."""
         return self.baseline in ("group_mean", "leave_one_out")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.grouped and self.group_size < 2:
+        if self.collects_groups and self.group_size < 2:
             raise InputError(
                 f"ReinforceSettings.group_size must be at least 2 for baseline={self.baseline}."
             )
@@ -88,36 +88,40 @@ class Reinforce(ColumnAlgorithm):
     }
 
     @staticmethod
-    def needs(settings: ReinforceSettings) -> frozenset[Need]:
+    def get_environment_needs(settings: ReinforceSettings) -> frozenset[Need]:
         """Repeatable starts, for baselines made of groups."""
-        return frozenset({"starts"}) if settings.grouped else frozenset()
+        return frozenset({"starts"}) if settings.collects_groups else frozenset()
 
     @staticmethod
-    def reference_every(settings: ReinforceSettings) -> int | None:
+    def get_reference_interval(settings: ReinforceSettings) -> int | None:
         """The policy of the beginning, if the KL to it has a weight."""
         return 0 if settings.reference_kl_coef else None
 
     @staticmethod
-    def credit(rollout: Rollout, settings: ReinforceSettings) -> Columns:
+    def compute_advantages(rollout: Rollout, settings: ReinforceSettings) -> Columns:
         """Rows with their advantage and, for a learned baseline, their return."""
-        s, r = settings, rollout.normalised() if settings.normalise_rewards else rollout
+        s, r = settings, rollout.normalise_rewards() if settings.normalise_rewards else rollout
         if s.baseline == "value":
-            advantages = gae(r.rewards, r.values, r.following, r.done, s.gamma, s.lam)
+            advantages = gae(r.rewards, r.values, r.next_values, r.done, s.gamma, s.lam)
             returns = advantages + r.values
-            by_row = r.row_advantages(advantages)
-            return r.rows(advantages=advantages, returns=returns, values=r.values, **by_row)
+            by_row = r.compute_row_advantages(advantages)
+            return r.to_rows(advantages=advantages, returns=returns, values=r.values, **by_row)
         if s.baseline == "moving_average":
             # Nothing is bootstrapped from a value that nobody learns.
-            returns = returns_to_go(r.rewards, np.zeros_like(r.following), r.done, s.gamma)
-            return r.rows(advantages=returns, returns=returns, **r.row_advantages(returns))
+            returns = returns_to_go(r.rewards, np.zeros_like(r.next_values), r.done, s.gamma)
+            return r.to_rows(
+                advantages=returns, returns=returns, **r.compute_row_advantages(returns)
+            )
         groups = r.returns(s.gamma).reshape(1, -1, s.group_size)
         rows = r.row_returns_to_go(s.gamma)
         if rows is not None:  # each row is compared with the same row of other episodes
-            rows = _baselined(rows[0].reshape(*groups.shape, -1).swapaxes(2, 3), s)
-        return r.compared(_baselined(groups, s), has_signal(groups), rows)
+            rows = _subtract_group_baseline(rows[0].reshape(*groups.shape, -1).swapaxes(2, 3), s)
+        return r.to_group_rows(_subtract_group_baseline(groups, s), has_signal(groups), rows)
 
     @staticmethod
-    def prepare(rows: Columns, settings: ReinforceSettings) -> tuple[Columns, dict[str, float]]:
+    def preprocess_batch(
+        rows: Columns, settings: ReinforceSettings
+    ) -> tuple[Columns, dict[str, float]]:
         """Normalise advantages over all rows."""
         advantages = rows["advantages"]
         metrics = {
@@ -125,17 +129,17 @@ class Reinforce(ColumnAlgorithm):
             "advantage_std": float(advantages.std()),
         }
         if settings.baseline == "value":
-            metrics |= value_statistics(rows["values"], rows["returns"])
-        elif settings.grouped:
+            metrics |= compute_value_metrics(rows["values"], rows["returns"])
+        elif settings.collects_groups:
             metrics["group_signal"] = float(rows["signal"].mean())
         else:
             return rows, metrics  # what to scale by is an average as well
         if settings.normalise_advantages:
-            rows = normalised_advantages(rows)
+            rows = normalise_advantages(rows)
         return rows, metrics
 
     @staticmethod
-    def terms(
+    def compute_loss_terms(
         forward: Mapping[str, Any],
         batch: Columns,
         settings: ReinforceSettings,
@@ -143,28 +147,30 @@ class Reinforce(ColumnAlgorithm):
     ) -> dict[str, Tensor]:
         """-log p * advantage, value error, entropy bonus and KL to the reference."""
         dist = forward["dist"]
-        logp, _, advantages = compared(dist, batch)
+        logp, _, advantages = compute_logps_and_advantages(dist, batch)
         if settings.baseline == "moving_average":
-            advantages = _against_average(advantages, coefficients, settings)
-        terms = {"policy": per_action(-logp * advantages)}
+            advantages = _subtract_average(advantages, coefficients, settings)
+        terms = {"policy": average_over_rows(-logp * advantages)}
         if settings.baseline == "value":
             error = value_error(forward["value"], batch["returns"], batch["values"], clip=0)
             terms["value"] = 0.5 * settings.value_coef * error
         if weight := coefficients["entropy_coef"]:
             terms["entropy"] = -weight * entropy_per_choice(dist)
         if weight := settings.reference_kl_coef:
-            terms["reference_kl"] = weight * kl_estimate(batch["reference_logp"], _whole(logp))
+            terms["reference_kl"] = weight * kl_estimate(
+                batch["reference_logp"], _sum_over_rows(logp)
+            )
         if weight := settings.likelihood_coef:
             terms["likelihood"] = -weight * forward["likelihood"]
         return terms
 
     @staticmethod
-    def measured(
+    def compute_metrics(
         forward: Mapping[str, Any], batch: Columns, settings: ReinforceSettings
     ) -> dict[str, Tensor]:
         """What the update did to the policy."""
         dist = forward["dist"]
-        logp, old, advantages = compared(dist, batch)
+        logp, old, advantages = compute_logps_and_advantages(dist, batch)
         stats = {
             "policy_loss": -(logp * advantages).mean(),
             "kl": kl_estimate(logp, old).mean(),
@@ -176,8 +182,10 @@ class Reinforce(ColumnAlgorithm):
             returns = batch["returns"]
             stats |= {"return_seen": returns.mean(), "return_square": (returns**2).mean()}
         if settings.reference_kl_coef:
-            stats["reference_kl"] = kl_estimate(batch["reference_logp"], _whole(logp)).mean()
-        return stats | entropies(dist)
+            stats["reference_kl"] = kl_estimate(
+                batch["reference_logp"], _sum_over_rows(logp)
+            ).mean()
+        return stats | compute_entropy_metrics(dist)
 
     @staticmethod
     def initial_coefficients(settings: ReinforceSettings) -> dict[str, float]:
@@ -185,11 +193,11 @@ class Reinforce(ColumnAlgorithm):
         return ColumnAlgorithm.initial_coefficients(settings) | dict.fromkeys(AVERAGES, 0.0)
 
     @staticmethod
-    def adapted(
+    def adapt_coefficients(
         coefficients: dict[str, float], settings: ReinforceSettings, stats: Mapping[str, float]
     ) -> dict[str, float]:
         """The averages move towards the returns of this update."""
-        changed = ColumnAlgorithm.adapted(coefficients, settings, stats)
+        changed = ColumnAlgorithm.adapt_coefficients(coefficients, settings, stats)
         if settings.baseline == "moving_average":
             keep = settings.baseline_momentum
             seen = (stats["return_seen"], stats["return_square"], 1.0)
@@ -203,7 +211,7 @@ class Reinforce(ColumnAlgorithm):
 AVERAGES = ("average_return", "average_square", "average_weight")
 
 
-def _against_average(
+def _subtract_average(
     advantages: Tensor, coefficients: Mapping[str, float], settings: ReinforceSettings
 ) -> Tensor:
     """Returns minus their moving average and, if they are normalised, over its deviation."""
@@ -215,12 +223,12 @@ def _against_average(
     return (advantages - mean) / (deviation if settings.normalise_advantages else 1.0)
 
 
-def _whole(logp: Tensor) -> Tensor:
+def _sum_over_rows(logp: Tensor) -> Tensor:
     """The log-probability [N] of actions, from that of their rows [N, R] if it has any."""
     return logp.sum(-1) if logp.ndim > 1 else logp
 
 
-def _baselined(groups: Array, settings: ReinforceSettings) -> Array:
+def _subtract_group_baseline(groups: Array, settings: ReinforceSettings) -> Array:
     """Returns [..., G] of episodes from the same start -> advantages [..., G]."""
     if settings.baseline == "leave_one_out":
         return leave_one_out(groups)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["constant", "linear", "cosine", "exponential"]
+ScheduleKind: TypeAlias = Literal["constant", "linear", "cosine", "exponential"]
 
 
 def schedule(
-    kind: Kind, start: float, end: float, progress: float, *, warmup: float = 0.0
+    kind: ScheduleKind, start: float, end: float, progress: float, *, warmup: float = 0.0
 ) -> float:
     """The scheduled value at ``progress``.
 

@@ -21,23 +21,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.console import Console
 
-from cluster.answers import (
+from cluster.commands.queue import QUEUE_COMMANDS
+from cluster.commands.serve import SERVICE_COMMANDS
+from cluster.errors import (
     Answer,
-    Failed,
-    Interrupted,
+    CommandFailed,
+    RunInterrupted,
     Terminal,
     Unhealthy,
     WrongCall,
     error_answer,
     parsing,
 )
-from cluster.interruption import exit_status, treat_sigterm_as_ctrl_c
-from cluster.service.commands import QUEUE_COMMANDS
-from cluster.service_commands import SERVICE_COMMANDS
-from envs.validation import InputError, InputWarning, unknown_name
+from cluster.interruption import get_exit_status, treat_sigterm_as_ctrl_c
+from envs.validation import InputError, InputWarning, unknown_name_error
 
 if TYPE_CHECKING:
-    from tune_jobs.job import Job
+    from tune_jobs.jobs.job import Job
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,9 @@ class Ledger:
 
     def __call__(self, console: Console) -> Any:
         """The sums."""
-        from cluster.ledger_command import ledger
+        from cluster.commands.ledger import summarise_ledgers
 
-        return ledger(self.runs, console)
+        return summarise_ledgers(self.runs, console)
 
 
 @dataclass(frozen=True)
@@ -185,10 +185,12 @@ class Play:
 
     def __call__(self, console: Console) -> Any:
         """One episode."""
-        from cluster.commands import read_env_kwargs
-        from cluster.play import play
+        from cluster.commands.play import play
+        from tune_jobs.jobs.cli_flags import read_values
 
-        return play(self.env, self.goal, self.watch, read_env_kwargs(self.env_kwargs), console)
+        return play(
+            self.env, self.goal, self.watch, read_values("env_kwargs", self.env_kwargs), console
+        )
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # RLlib warns of deprecated calls that it makes itself.
     logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
     treat_sigterm_as_ctrl_c()
-    sys.exit(exit_status(run(list(sys.argv[1:] if argv is None else argv))))
+    sys.exit(get_exit_status(run(list(sys.argv[1:] if argv is None else argv))))
 
 
 def run(argv: list[str]) -> int:
@@ -257,21 +259,21 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
     try:
         # Without --json tyro writes to the terminal itself, in its width and colours.
         with parsing() if terminal.as_json else contextlib.nullcontext():
-            command = parse(argv)
+            command = parse_command(argv)
         return 0, command(terminal)
     except WrongCall as error:
         return 2, error_answer("input", str(error))
     except InputError as error:
-        _say(str(error))
+        _print_error(str(error))
         return 2, error_answer("input", str(error))
     except Unhealthy as verdict:
-        _say(str(verdict))
+        _print_error(str(verdict))
         return 1, verdict.answer
-    except Failed as error:
-        _say(str(error))
+    except CommandFailed as error:
+        _print_error(str(error))
         return 1, error.answer | error_answer("failed", str(error))
-    except Interrupted as error:
-        _say(str(error))
+    except RunInterrupted as error:
+        _print_error(str(error))
         return 130, error.answer | error_answer("interrupted", str(error))
     except KeyboardInterrupt:
         return 130, error_answer("interrupted", "Stopped by Ctrl-C.")
@@ -280,7 +282,7 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
         return 1, error_answer("crash", f"{type(error).__name__}: {error}")
 
 
-def _say(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     sys.stderr.write(f"rungwise: {sentence}\n")
 
 
@@ -288,54 +290,54 @@ def _show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
 ) -> None:
     if issubclass(category, InputWarning):
-        _say(str(message))
+        _print_error(str(message))
     else:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
-def parse(argv: list[str]) -> Callable[[Terminal], Any]:
+def parse_command(argv: list[str]) -> Callable[[Terminal], Any]:
     """The command that a command line asks for, ready to be called with a console."""
-    from cluster import commands
+    from cluster.commands import jobs
 
     if argv and argv[0] in JOB_COMMANDS:
         job, options = parse_job_command(argv[0], argv[1:])
-        command = commands.train if argv[0] == "train" else commands.tune
-        job = commands.shortened(job) if options.quick else job
+        command = jobs.train if argv[0] == "train" else jobs.tune
+        job = jobs.shorten_job(job) if options.quick else job
         return lambda c: command(job, options.out, options.address, options.cpus, c)
     if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
-        raise unknown_name("command", argv[0], COMMANDS)
-    from tune_jobs.flags import split_pairs
+        raise unknown_name_error("command", argv[0], COMMANDS)
+    from tune_jobs.jobs.cli_flags import split_pairs
 
     rest, pairs = split_pairs(argv, ["env_kwargs"])
     for name, value in pairs.get("env_kwargs", {}).items():
         rest += [*([] if "--env-kwargs" in rest else ["--env-kwargs"]), name, value]
     chosen = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="rungwise", args=rest)
-    return chosen if callable(chosen) else _named(chosen)
+    return chosen if callable(chosen) else _bind_command(chosen)
 
 
-def _named(chosen: Any) -> Callable[[Terminal], Any]:
-    from cluster import commands, health_commands
+def _bind_command(parsed: Any) -> Callable[[Terminal], Any]:
+    from cluster.commands import inspect, jobs
 
-    match chosen:
+    match parsed:
         case Resume():
-            return lambda c: commands.resume(chosen.run, chosen.address, chosen.cpus, c)
+            return lambda c: jobs.resume(parsed.run, parsed.address, parsed.cpus, c)
         case Report():
-            return lambda c: commands.report(chosen.run, c)
+            return lambda c: jobs.report(parsed.run, c)
         case Evaluate():
-            asked = (chosen.checkpoint, chosen.episodes, chosen.seed)
-            changed = (chosen.env_kwargs, chosen.scm, chosen.matrix)
-            return lambda c: commands.evaluate(*asked, *changed, chosen.quick, c)
+            asked = (parsed.checkpoint, parsed.episodes, parsed.seed)
+            changed = (parsed.env_kwargs, parsed.scm, parsed.matrix)
+            return lambda c: jobs.evaluate(*asked, *changed, parsed.quick, c)
         case Check():
-            asked = (chosen.env, chosen.algo, chosen.env_kwargs, chosen.scm)
-            return lambda c: commands.check(*asked, c)
+            asked = (parsed.env, parsed.algo, parsed.env_kwargs, parsed.scm)
+            return lambda c: jobs.check(*asked, c)
         case Doctor():
-            return lambda c: health_commands.doctor(chosen.paths, chosen.rename, c)
+            return lambda c: inspect.doctor(parsed.paths, parsed.rename, c)
         case Explain():
-            return lambda c: health_commands.explain(chosen.symptom, c)
+            return lambda c: inspect.explain(parsed.symptom, c)
         case Envs():
-            return commands.envs
+            return jobs.list_envs
         case _:
-            return commands.algos
+            return jobs.list_algos
 
 
 def parse_job_command(command: str, argv: list[str]) -> tuple[Job, RunOptions]:
@@ -344,8 +346,8 @@ def parse_job_command(command: str, argv: list[str]) -> tuple[Job, RunOptions]:
     The flags of a job depend on its algorithm and environment, so these are found out first: from
     the preset or file named, and from ``--env`` and ``--algo``.
     """
-    from tune_jobs.flags import job_flags, job_from_flags, with_pairs
-    from tune_jobs.loading import load_job, make_job, preset_names
+    from tune_jobs.jobs.cli_flags import make_job_flags, make_job_from_flags, with_pairs
+    from tune_jobs.jobs.job_yaml import list_presets, load_job, make_job
 
     named = argv[0] if argv and not argv[0].startswith("-") else None
     env, algo = _flag(argv, "--env"), _flag(argv, "--algo")
@@ -358,10 +360,10 @@ def parse_job_command(command: str, argv: list[str]) -> tuple[Job, RunOptions]:
             job = load_job("causal")
         else:
             raise InputError(
-                f"`rungwise {command}` needs a preset ({', '.join(preset_names())}), a job file "
+                f"`rungwise {command}` needs a preset ({', '.join(list_presets())}), a job file "
                 "ending in .yaml, or --env."
             )
-    flags = job_flags(job, env=env, algo=algo)
+    flags = make_job_flags(job, env=env, algo=algo)
     flags, rest = with_pairs(flags, argv[1:] if named else argv)
 
     flat = tyro.conf.arg(name="")
@@ -371,7 +373,7 @@ def parse_job_command(command: str, argv: list[str]) -> tuple[Job, RunOptions]:
     default = call_type(RunOptions(), flags.default)
     prog = f"rungwise {command} {named or '[PRESET or FILE.yaml]'}"
     call: Any = tyro.cli(call_type, default=default, args=rest, prog=prog)
-    return job_from_flags(call.job), call.options
+    return make_job_from_flags(call.job), call.options
 
 
 def _flag(argv: list[str], name: str) -> str | None:

@@ -33,18 +33,18 @@ def treat_sigterm_as_ctrl_c() -> None:
     threading.Thread(target=_end_in_time, args=(read,), daemon=True).start()
 
 
-def terminated(wait_s: float = 0.0) -> bool:
+def received_sigterm(wait_s: float = 0.0) -> bool:
     """Return whether SIGTERM was received; ``wait_s`` gives the thread that reads it time to."""
     return _received.wait(wait_s)
 
 
-def exit_status(status: int) -> int:
+def get_exit_status(status: int) -> int:
     """Return the exit status of a command that would end with this one after Ctrl-C."""
-    return TERMINATED if status == INTERRUPTED and terminated() else status
+    return TERMINATED if status == INTERRUPTED and received_sigterm() else status
 
 
 @contextmanager
-def last_words(say: Callable[[], None]) -> Generator[None]:
+def run_last_words(say: Callable[[], None]) -> Generator[None]:
     """Have this called, in a thread, before a process is ended that did not end in time."""
     _last_words.append(say)
     try:

@@ -13,8 +13,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from cluster.answers import Failed
-from cluster.interruption import terminated
+from cluster.errors import CommandFailed
+from cluster.interruption import received_sigterm
 from envs.validation import InputError
 
 MOST_PER_CORE = 8
@@ -56,7 +56,7 @@ def offered_cpus(cpus: int | None) -> int:
 
 
 @contextmanager
-def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
+def ray_session(address: str = "local", cpus: int | None = None) -> Generator[None]:
     """Ray for the length of a command.
 
     Args:
@@ -82,7 +82,7 @@ def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
 
     if local:
         with suppress(OSError):  # a home that cannot be written to may be none that Ray needs
-            keep_token_secret(Path.home() / ".ray" / "auth_token")
+            ensure_private_ray_token(Path.home() / ".ray" / "auth_token")
     try:
         _init(
             address=address,
@@ -98,7 +98,7 @@ def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
         if not local:
             raise
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise Failed(
+        raise CommandFailed(
             {},
             f"Ray did not start on this machine: {why.rstrip('.')}. If the machine is very busy or "
             "short of memory, try again; the logs are in /tmp/ray/session_latest/logs.",
@@ -109,7 +109,7 @@ def session(address: str = "local", cpus: int | None = None) -> Generator[None]:
         ray.shutdown()
 
 
-def keep_token_secret(path: Path) -> None:
+def ensure_private_ray_token(path: Path) -> None:
     """Let only its owner read Ray's token; Ray makes one that everybody can read."""
     path.parent.mkdir(exist_ok=True)
     with NamedTemporaryFile("w", dir=path.parent) as file:  # at once whole, and mode 0600
@@ -130,10 +130,10 @@ def _init(**options: Any) -> None:
     try:
         ray.init(**options)
     except SystemExit:  # what Ray's handler raises, which is lost where it hits a destructor
-        if not terminated(wait_s=1.0):
+        if not received_sigterm(wait_s=1.0):
             raise
     finally:
         if ours:
             signal.signal(signal.SIGTERM, handler)
-    if terminated():
+    if received_sigterm():
         raise KeyboardInterrupt

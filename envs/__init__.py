@@ -36,7 +36,7 @@ _check_neighbours()
 
 
 @dataclasses.dataclass(frozen=True)
-class Family:
+class EnvFamily:
     """One of our environments."""
 
     name: str
@@ -58,33 +58,33 @@ class Family:
         return self.world.params_type
 
 
-FAMILIES: dict[str, Family] = {
+FAMILIES: dict[str, EnvFamily] = {
     family.name: family
     for family in (
-        Family(
+        EnvFamily(
             name="CausalLearning-v0",
             description="Choose interventions from which a student learns a causal model.",
-            path="envs.causal.learning:CausalLearning",
+            path="envs.causal.learning.world:CausalLearning",
         ),
-        Family(
+        EnvFamily(
             name="Shopping-v0",
             description="Search a shop, choose options and buy what an instruction asks for.",
-            path="envs.shopping.shopping:Shopping",
+            path="envs.shopping.world:Shopping",
         ),
-        Family(
+        EnvFamily(
             name="CausalOptimisation-v0",
             description="Choose interventions that drive one node of an unknown causal model down.",
-            path="envs.causal.optimisation:CausalOptimisation",
+            path="envs.causal.optimisation.world:CausalOptimisation",
         ),
-        Family(
+        EnvFamily(
             name="EdgeSelection-v0",
             description="Choose edges of a sparse matrix's graph so that a solver does less work.",
-            path="envs.edges.selecting:EdgeSelection",
+            path="envs.edges.world:EdgeSelection",
         ),
-        Family(
+        EnvFamily(
             name="QuietThoughts-v0",
             description="Think, token by token, so that the text that follows is predicted better.",
-            path="envs.thoughts.thoughts:QuietThoughts",
+            path="envs.thoughts.world:QuietThoughts",
         ),
     )
 }
@@ -93,7 +93,7 @@ FAMILIES: dict[str, Family] = {
 for _family in FAMILIES.values():
     gymnasium.register(
         id=_family.name,
-        entry_point="envs.making:make_single",
-        vector_entry_point="envs.making:make_vector",
+        entry_point="envs.factory:make_single",
+        vector_entry_point="envs.factory:make_vector",
         kwargs={"world": _family.path},
     )

@@ -19,27 +19,27 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs import random
-from envs.arrays import (
+from envs import counter_rng
+from envs.episode_trace import EpisodeTrace
+from envs.pytree import (
     Array,
     Bools,
     Floats,
     Ints,
     Keys,
     Observation,
-    copied,
+    copy_tree,
     keep_freed_memory,
     put,
     take,
 )
-from envs.experiment import Experiment
 from envs.validation import InputError
 
 Action: TypeAlias = Any
 """A batched action: [B, ...], or one such array for each name of a Dict space."""
 
 
-class Keyed(Protocol):
+class HasKeys(Protocol):
     """A state: a frozen dataclass of arrays [B, ...] with the keys of its copies."""
 
     @property
@@ -53,7 +53,7 @@ class Keyed(Protocol):
         ...
 
 
-StateT = TypeVar("StateT", bound=Keyed)
+StateT = TypeVar("StateT", bound=HasKeys)
 
 Agent: TypeAlias = Callable[[Any, Any, Keys], Action]
 """A policy without parameters: (world, state, keys [B]) -> batched action."""
@@ -100,9 +100,9 @@ class World(ABC, Generic[StateT]):
     """What the discrete choices are called, for the shares in which they are taken."""
     baselines: Mapping[str, Agent]
     """Simple agents to compare with, by name."""
-    slow: ClassVar[frozenset[str]] = frozenset({"oracle"})
+    slow_baselines: ClassVar[frozenset[str]] = frozenset({"oracle"})
     """Which baselines take so much longer than a policy that a first look leaves them out."""
-    score: ClassVar[str]
+    score_metric: ClassVar[str]
     """The episode metric by which policies are compared."""
     score_mode: ClassVar[Literal["min", "max"]]
     """Whether a small or a large score is good."""
@@ -150,26 +150,28 @@ class World(ABC, Generic[StateT]):
         """How badly each node is known [B, n], in worlds where nodes are learnt; else None."""
         return None
 
-    def network(self, agent: str) -> Mapping[str, Array] | None:
+    def get_network_weights(self, agent: str) -> Mapping[str, Array] | None:
         """The weights by name of the network behind an agent, for a policy that is one like it."""
         del agent
         return None
 
-    def follow(self, weights: Mapping[str, Any]) -> None:
+    def set_policy_weights(self, weights: Mapping[str, Any]) -> None:
         """Take note of a policy's weights by name, in worlds that it is itself a part of."""
         del weights
 
-    def examined(self, state: StateT) -> dict[str, Floats]:
+    def compute_evaluation_metrics(self, state: StateT) -> dict[str, Floats]:
         """What only an evaluation asks of finished episodes: more metrics [B] by name."""
         del state
         return {}
 
-    def competitors(self, keys: Keys) -> dict[str, dict[str, Floats]]:
+    def evaluate_competitors(self, keys: Keys) -> dict[str, dict[str, Floats]]:
         """What is no agent but belongs beside a policy, by name: its metrics [N] on keys [N]."""
         del keys
         return {}
 
-    def experiment(self, states: Sequence[StateT], actions: Sequence[Action]) -> Experiment | None:
+    def trace_episode(
+        self, states: Sequence[StateT], actions: Sequence[Action]
+    ) -> EpisodeTrace | None:
         """An episode told step by step, from its T + 1 states [1] and T actions [1]; or None."""
         del states, actions
         return None
@@ -245,16 +247,16 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
             )
         keys = self._seeded(seed) if isinstance(seed, Sequence) else self._following(seed)
         self._state, observation = self.world.reset_to(keys, options or {})
-        return copied(observation), {}
+        return copy_tree(observation), {}
 
     def _following(self, seed: int | None) -> Keys:
         """The keys [B] of a reset with one seed, or of the next episodes without one."""
         super().reset(seed=seed)
         if seed is not None:
-            return random.keys(seed, self.num_envs)
+            return counter_rng.make_keys(seed, self.num_envs)
         if self._state is not None:
-            return random.next_episode(self._state.keys)
-        return random.keys(int(self.np_random.integers(2**63)), self.num_envs)
+            return counter_rng.next_episode(self._state.keys)
+        return counter_rng.make_keys(int(self.np_random.integers(2**63)), self.num_envs)
 
     def _seeded(self, seeds: Sequence[int | None]) -> Keys:
         """The keys [B] that single environments with these seeds [B] have."""
@@ -267,7 +269,9 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         for seed in given:
             if not isinstance(seed, int) or seed < 0:
                 seeding.np_random(seed)  # raises Gymnasium's own error
-        keys = random.seeded(np.array([(seed or 0) % 2**64 for seed in seeds], np.uint64))
+        keys = counter_rng.make_keys_from_seeds(
+            np.array([(seed or 0) % 2**64 for seed in seeds], np.uint64)
+        )
         if len(given) < len(seeds):
             own = np.array([seed is None for seed in seeds])
             keys[own] = self._following(None)[own]
@@ -287,15 +291,15 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         done = step.terminated | truncated
         infos = _masked(step.info, ~done)
         if done.any():
-            infos |= {"final_obs": copied(observation), "_final_obs": done.copy()}
+            infos |= {"final_obs": copy_tree(observation), "_final_obs": done.copy()}
             infos |= {"final_info": _masked(step.info, done), "_final_info": done.copy()}
-            keys = random.next_episode(state.keys[done])
+            keys = counter_rng.next_episode(state.keys[done])
             first_state, first_observation = self.world.reset(keys)
             state = put(state, done, first_state)
             observation = put(observation, done, first_observation)
         self._state = state
         # The caller may write into what it gets; the state must not share memory with it.
-        return copied(observation), step.reward.copy(), step.terminated.copy(), truncated, infos
+        return copy_tree(observation), step.reward.copy(), step.terminated.copy(), truncated, infos
 
 
 class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
@@ -315,10 +319,10 @@ class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
         """Start an episode; without a seed it follows the last one as in the vector environment."""
         super().reset(seed=seed)
         if seed is None and self.state is not None:
-            keys = random.next_episode(self.state.keys)
+            keys = counter_rng.next_episode(self.state.keys)
         else:
             start = int(self.np_random.integers(2**63)) if seed is None else seed
-            keys = random.keys(start, 1)
+            keys = counter_rng.make_keys(start, 1)
         self.state, observation = self.world.reset_to(keys, options or {})
         return _only(observation), {}
 
@@ -353,7 +357,7 @@ def _masked(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
 
 
 def _only(tree: Any) -> Any:
-    return take(copied(tree), 0)
+    return take(copy_tree(tree), 0)
 
 
 def _batch_of_one(action: Any) -> Any:

@@ -57,7 +57,7 @@ AtLeastOne = Between(1)
 """One or more."""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:
+def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:
     """An error for a name that does not exist, with the nearest that do.
 
     Args:
@@ -72,7 +72,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") ->
     return InputError(f"There is no {kind} {name!r}{' ' + where if where else ''}: {hint}")
 
 
-def fields_of(config: type) -> dict[str, tuple[Any, Between | None]]:
+def get_fields(config: type) -> dict[str, tuple[Any, Between | None]]:
     """Each field of a configuration class with its plain type and its bounds, if it has any."""
     hints = typing.get_type_hints(config, include_extras=True)
     found: dict[str, tuple[Any, Between | None]] = {}
@@ -91,11 +91,11 @@ def validate(config: Any) -> None:
     Raises:
         InputError: naming the class, the field, the value seen and what it must be.
     """
-    for name, (hint, bounds) in fields_of(type(config)).items():
-        check(f"{type(config).__name__}.{name}", getattr(config, name), hint, bounds)
+    for name, (hint, bounds) in get_fields(type(config)).items():
+        check_value(f"{type(config).__name__}.{name}", getattr(config, name), hint, bounds)
 
 
-def check(name: str, value: Any, hint: Any, bounds: Between | None = None) -> None:
+def check_value(name: str, value: Any, hint: Any, bounds: Between | None = None) -> None:
     """Check one value against a type hint and bounds.
 
     Raises:

@@ -2,9 +2,9 @@
 """What the tests of all packages share."""
 
 import os
-from pathlib import Path
 
 import pytest
+from paths import SUPPORT
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,7 +19,7 @@ def local_ray():
     import ray
 
     if not ray.is_initialized():
-        places = [str(Path(__file__).parent / "algos"), os.environ.get("PYTHONPATH", "")]
+        places = [str(SUPPORT), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield

@@ -19,40 +19,54 @@ from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from envs.validation import InputError
-from tune_jobs.evaluate import score_of, world_of
-from tune_jobs.evaluating import Listener
-from tune_jobs.events import EndRow, EventLog, JobEndRow, JobRow, Row, TrialRow, read
-from tune_jobs.finals import name_winner
-from tune_jobs.job import Job
-from tune_jobs.ledger import write_ledger
-from tune_jobs.loading import dump_job, read_job
-from tune_jobs.mirror import check_mirror, mirrored
-from tune_jobs.outcome import Outcome
-from tune_jobs.population import RecordedPBT
-from tune_jobs.preflight import preflight
-from tune_jobs.proposals import Proposals, check_optuna
-from tune_jobs.queue import Queue
+from tune_jobs.evaluation.evaluate import make_world, resolve_metric
+from tune_jobs.evaluation.evaluation_status import Listener
+from tune_jobs.formatting import first_sentence
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_validation import validate_job
+from tune_jobs.jobs.job_yaml import dump_job, read_job
+from tune_jobs.jobs.resources import (
+    DiskFullError,
+    check_disk_space,
+    claim_run_directory,
+    list_bundles,
+    report_full_disk,
+)
 from tune_jobs.recorder import Recorder, Scheduler
-from tune_jobs.remainder import Plan, faults_of, remainder
-from tune_jobs.report import write_report
-from tune_jobs.room import DiskFull, bundles, check_space, claim, translating_disk_full
-from tune_jobs.rungs import brackets
-from tune_jobs.schedulers import RecordedASHA
-from tune_jobs.trackers import check_trackers, trackers
-from tune_jobs.trial import Trial
-from tune_jobs.trial_outcome import TrialOutcome
-from tune_jobs.words import first_sentence
+from tune_jobs.report.report import write_report
+from tune_jobs.run_log.events import (
+    EndRow,
+    EventLog,
+    JobEndRow,
+    JobRow,
+    Row,
+    TrialRow,
+    read_event_log,
+)
+from tune_jobs.run_log.ledger import write_ledger
+from tune_jobs.run_log.object_storage import check_mirror, mirror_run
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.resume import TrialPlan, find_remaining_work, get_hang_report_dir
+from tune_jobs.run_log.trial_outcome import TrialOutcome
+from tune_jobs.schedulers.asha import RecordedASHA
+from tune_jobs.schedulers.optuna_sampler import OptunaSampler, check_optuna
+from tune_jobs.schedulers.pbt import RecordedPBT
+from tune_jobs.schedulers.successive_halving import make_brackets
+from tune_jobs.schedulers.trial_queue import TrialQueue
+from tune_jobs.trackers.tracker import check_trackers, make_trackers
+from tune_jobs.trial import TrialTrainable
+from tune_jobs.winner import name_winner
 
 LOG, JOB = "events.jsonl", "job.yaml"
 ERROR = "driver_error.txt"
 """File of a run directory with the traceback of the driver that failed last."""
 
 
-class DriverFailed(Exception):
+class DriverError(Exception):
     """The driver of a run failed; the message is a sentence, the traceback is in its directory."""
 
 
-def prepared(job: Job, directory: Path) -> Job:
+def prepare_job(job: Job, directory: Path) -> Job:
     """The job ready to start: checked, its metric filled in, its directory claimed. Needs no Ray.
 
     Raises:
@@ -63,16 +77,16 @@ def prepared(job: Job, directory: Path) -> Job:
         check_optuna()
     check_reporting()
     for name, good in job.objectives.items():
-        score_of(replace(job, metric=name, mode=good))
-    metric, mode = score_of(job)
+        resolve_metric(replace(job, metric=name, mode=good))
+    metric, mode = resolve_metric(job)
     job = replace(job, metric=metric, mode=mode)
-    preflight(job)
-    claim(directory)
+    validate_job(job)
+    claim_run_directory(directory)
     try:
         with (directory / JOB).open("x") as file:  # of two that claim it at once, one gets it
             file.write(dump_job(job))
     except FileExistsError:
-        claim(directory)
+        claim_run_directory(directory)
     return job
 
 
@@ -89,7 +103,7 @@ def check_reporting() -> None:
 def drive(directory: Path, listener: Listener) -> Outcome:
     """Begin a prepared run, or continue it: no finished trial runs again.
 
-    Needs an initialised Ray and the run's :func:`tune_jobs.driver_lock.driving`.
+    Needs an initialised Ray and the run's :func:`tune_jobs.run_log.driver_lock.hold_driver_lock`.
 
     Raises:
         InputError: not a run directory.
@@ -97,29 +111,32 @@ def drive(directory: Path, listener: Listener) -> Outcome:
         DriverFailed: anything else that is no trial's failure.
     """
     job, rows = open_run(directory)
-    check_space(directory)
-    left, begun = remainder(directory, rows), {r.trial for r in rows if isinstance(r, TrialRow)}
+    check_disk_space(directory)
+    left, begun = (
+        find_remaining_work(directory, rows),
+        {r.trial for r in rows if isinstance(r, TrialRow)},
+    )
     # All of them in a new run, and those that a kill in the midst of writing them cut off.
     new = [
-        Plan(name, setting, str(faults_of(directory, name)))
-        for name, setting in zip(job.names, job.drawn(), strict=False)
+        TrialPlan(name, setting, str(get_hang_report_dir(directory, name)))
+        for name, setting in zip(job.trial_ids, job.sample_configs(), strict=False)
         if name not in begun
     ]
     log, started = EventLog(directory / LOG), time.monotonic()
     job_row = replace(_job_row(job, directory), resumed=bool(rows))
-    drawn = [TrialRow(trial=plan.trial, config=plan.drawn) for plan in new]
+    drawn = [TrialRow(trial=plan.trial, config=plan.config) for plan in new]
     try:
-        with translating_disk_full(directory):
-            for row in (job_row, *left.owed, *drawn):
+        with report_full_disk(directory):
+            for row in (job_row, *left.missing_rows, *drawn):
                 log.append(row)
                 listener(row)
                 rows.append(row)
-            return _finish(job, directory, [*left.plans, *new], rows, listener)
+            return _run_session(job, directory, [*left.plans, *new], rows, listener)
     except KeyboardInterrupt:  # before Tune has begun, or again while the end is written
         end_interrupted(directory)
         raise
     except Exception as error:
-        sentence = isinstance(error, DiskFull | InputError)
+        sentence = isinstance(error, DiskFullError | InputError)
         said = str(error) if sentence else f"{type(error).__name__}: {first_sentence(error)}"
         with suppress(OSError):
             end = JobEndRow(reason="error", seconds=time.monotonic() - started, sentence=said)
@@ -127,7 +144,7 @@ def drive(directory: Path, listener: Listener) -> Outcome:
             (directory / ERROR).write_text(traceback.format_exc())
         if sentence:
             raise
-        raise DriverFailed(
+        raise DriverError(
             f"The run failed: {said}. The traceback is in {directory / ERROR}; "
             f"`rungwise resume {directory}` continues from the last checkpoints."
         ) from error
@@ -139,87 +156,92 @@ def open_run(directory: Path) -> tuple[Job, list[Row]]:
     if not path.is_file():
         raise InputError(f"{directory} is not a run: it has no job.yaml. Runs are listed in runs/.")
     log = directory / LOG
-    return read_job(path), read(log) if log.exists() else []
+    return read_job(path), read_event_log(log) if log.exists() else []
 
 
-def _finish(
-    job: Job, directory: Path, plans: list[Plan], earlier: list[Row], listener: Listener
+def _run_session(
+    job: Job, directory: Path, plans: list[TrialPlan], earlier: list[Row], listener: Listener
 ) -> Outcome:
     """Run what is left, compare the best trial, write ledger and report."""
     started = time.monotonic()
     scheduler = _scheduler(job, directory, earlier)
-    proposals = Proposals(job, directory, earlier) if job.searcher == "optuna" else None
+    proposals = OptunaSampler(job, directory, earlier) if job.searcher == "optuna" else None
 
-    def told(row: Row) -> None:
+    def publish(row: Row) -> None:
         listener(row)
         if proposals:
-            proposals.hear(row)
+            proposals.observe_row(row)
 
-    recorder = Recorder(job, directory, scheduler, told, earlier)
+    recorder = Recorder(job, directory, scheduler, publish, earlier)
 
-    def begin(plan: Plan) -> None:
-        recorder.write(TrialRow(trial=plan.trial, config=plan.drawn))
+    def record_trial(plan: TrialPlan) -> None:
+        recorder.write(TrialRow(trial=plan.trial, config=plan.config))
 
-    with mirrored(directory):
+    with mirror_run(directory):
         try:
-            if plans or (proposals and proposals.left):
-                queue: Queue | list[Plan] = plans  # Tune allows a population no searcher beside it
+            if plans or (proposals and proposals.num_left):
+                queue: TrialQueue | list[TrialPlan] = (
+                    plans  # Tune allows a population no searcher beside it
+                )
                 if isinstance(scheduler, RecordedASHA):
-                    queue = Queue(plans, scheduler, proposals, begin)
+                    queue = TrialQueue(plans, scheduler, proposals, record_trial)
                 _tune(job, directory, queue, scheduler, recorder)
             recorder.write_decisions()
-            interrupted = bool(_running(directory) or (proposals and proposals.left))
+            interrupted = bool(_list_running(directory) or (proposals and proposals.num_left))
             if job.most_evaluated and not interrupted:
                 name_winner(job, directory, recorder.write, listener)
         except KeyboardInterrupt:  # at any other time than while Tune waits for results
             interrupted = True
             recorder.write_decisions()
         _write_end(directory, recorder, interrupted, time.monotonic() - started)
-        rows = read(directory / LOG)
+        rows = read_event_log(directory / LOG)
         write_ledger(rows, directory / "ledger.parquet")
         write_report(rows, (directory / JOB).read_text(), directory / "report.html")
-    return Outcome.of(rows)
+    return Outcome.from_rows(rows)
 
 
-def _running(directory: Path) -> list[TrialOutcome]:
+def _list_running(directory: Path) -> list[TrialOutcome]:
     """Return the trials that have no end."""
-    outcome = Outcome.of(read(directory / LOG))
+    outcome = Outcome.from_rows(read_event_log(directory / LOG))
     return [trial for trial in outcome.trials if trial.end_reason is None]
 
 
 def _write_end(directory: Path, recorder: Recorder, interrupted: bool, seconds: float) -> None:
     """End the trials that still run as interrupted, and the session."""
-    for row in _interrupted_ends(directory):
+    for row in _make_interrupted_ends(directory):
         recorder.write(row)
     unfinished = "stopped" if recorder.stopping else "interrupted"
     reason = unfinished if interrupted else "done"
     recorder.write(JobEndRow(reason=reason, seconds=seconds))
 
 
-def _interrupted_ends(directory: Path) -> list[EndRow]:
+def _make_interrupted_ends(directory: Path) -> list[EndRow]:
     said = f"interrupted; `rungwise resume {directory}` goes on"
     return [
         EndRow(trial=trial.id, iteration=trial.iterations, reason="interrupted", sentence=said)
-        for trial in _running(directory)
+        for trial in _list_running(directory)
     ]
 
 
 def end_interrupted(directory: Path) -> None:
     """End the log of a run that is interrupted, where its driver cannot do so in time."""
     log = EventLog(directory / LOG)
-    rows = read(log.path) if log.path.exists() else []
+    rows = read_event_log(log.path) if log.path.exists() else []
     begun = [i for i, row in enumerate(rows) if isinstance(row, JobRow)]
     if not begun or any(isinstance(row, JobEndRow) for row in rows[begun[-1] :]):
         return
     seconds = time.time() - rows[begun[-1]].time
-    for row in (*_interrupted_ends(directory), JobEndRow(reason="interrupted", seconds=seconds)):
+    for row in (
+        *_make_interrupted_ends(directory),
+        JobEndRow(reason="interrupted", seconds=seconds),
+    ):
         log.append(row)
 
 
 def _tune(
     job: Job,
     directory: Path,
-    queue: Queue | list[Plan],
+    queue: TrialQueue | list[TrialPlan],
     scheduler: Scheduler,
     recorder: Recorder,
 ) -> None:
@@ -233,11 +255,11 @@ def _tune(
     # should know as much as possible. A population begins together.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if job.searcher == "optuna" else "200"
     sessions = len(list((directory / "trials").glob("session-*")))
-    earlier = read(directory / LOG)
+    earlier = read_event_log(directory / LOG)
     trainable = tune.with_resources(
-        tune.with_parameters(Trial, job=job), PlacementGroupFactory(bundles(job))
+        tune.with_parameters(TrialTrainable, job=job), PlacementGroupFactory(list_bundles(job))
     )
-    one_by_one = isinstance(queue, Queue)
+    one_by_one = isinstance(queue, TrialQueue)
     together = {} if one_by_one else {"plan": tune.grid_search([vars(plan) for plan in queue])}
     tuner = tune.Tuner(
         trainable,
@@ -253,12 +275,12 @@ def _tune(
             name=f"session-{sessions}",
             storage_path=str(directory.absolute() / "trials"),
             stop=recorder,
-            callbacks=[recorder, *trackers(directory, earlier)],
+            callbacks=[recorder, *make_trackers(directory, earlier)],
             verbose=0,
             sync_config=tune.SyncConfig(sync_period=1),
             failure_config=tune.FailureConfig(max_failures=job.max_failures),
             checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=job.checkpoint_every,
+                checkpoint_frequency=job.checkpoint_interval,
                 checkpoint_at_end=True,
                 # And the newest, which a resume needs; a population goes on from others'.
                 num_to_keep=4 if job.scheduler == "pbt" else 2,
@@ -276,14 +298,14 @@ def _scheduler(job: Job, directory: Path, earlier: list[Row]) -> Scheduler:
         sessions = sum(isinstance(row, JobRow) for row in earlier)
         return RecordedPBT(job, directory, sessions)
     number = job.brackets if job.rungs else 1
-    rungs = brackets(job.names, job.rungs, job.mode or "max", job.reduction_factor, number)
+    rungs = make_brackets(job.trial_ids, job.rungs, job.mode or "max", job.reduction_factor, number)
     scheduler = RecordedASHA(rungs)
-    scheduler.recall(earlier)
+    scheduler.restore_decisions(earlier)
     return scheduler
 
 
 def _job_row(job: Job, directory: Path) -> JobRow:
-    world = world_of(job.env, job.env_kwargs)
+    world = make_world(job.env, job.env_kwargs)
     packages = ("ray", "torch", "gymnasium", "numpy", "rungwise")
     return JobRow(
         run=directory.name,
@@ -292,7 +314,7 @@ def _job_row(job: Job, directory: Path) -> JobRow:
         metric=job.metric,
         mode=job.mode,
         iterations=job.iterations,
-        trials=len(job.names),
+        trials=len(job.trial_ids),
         keep=job.keep,
         scheduler={
             "kind": job.scheduler,
@@ -306,7 +328,7 @@ def _job_row(job: Job, directory: Path) -> JobRow:
         objectives=dict(job.objectives),
         seed=job.seed,
         seeds=job.seeds,
-        cpus_per_trial=sum(bundle["CPU"] for bundle in bundles(job)),
+        cpus_per_trial=sum(bundle["CPU"] for bundle in list_bundles(job)),
         gpus_per_trial=job.gpus_per_trial,
         versions={name: importlib.metadata.version(name) for name in packages},
     )

@@ -19,15 +19,15 @@ import torch
 from ray import tune
 
 import algos
-from algos.checkpoint import verify, write_manifest
+from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
-from algos.runner import EnvironmentFault
-from algos.watchdog import Watchdog
-from tune_jobs.evaluate import held_out
-from tune_jobs.job import Job
-from tune_jobs.recent_episodes import FEWEST, RecentEpisodes, is_episode_mean
-from tune_jobs.remainder import newest_sound
-from tune_jobs.trial_outcome import SPREAD
+from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.watchdog import Watchdog
+from tune_jobs.evaluation.evaluate import evaluate_held_out
+from tune_jobs.jobs.job import Job
+from tune_jobs.recent_score import FEWEST, RecentEpisodes, is_episode_mean
+from tune_jobs.run_log.resume import find_newest_intact
+from tune_jobs.run_log.trial_outcome import SPREAD
 
 PROGRESS = "trial.json"
 """File of a checkpoint with the seconds trained, the last score and the recent episodes of each
@@ -38,27 +38,27 @@ SUMMED = ("env_steps", "episodes", "iteration_s", "nonfinite", "updates", "runne
 """Metrics that several agents have together."""
 
 
-class Trial(tune.Trainable):
+class TrialTrainable(tune.Trainable):
     """Trains the setting ``drawn`` of its plan on each seed; reports flat metrics and a score."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]
         """Build the agents and go on from the plan's checkpoint, if it names one."""
         self.job = job
-        self._build(config["plan"])
+        self._build_agents(config["plan"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another trial in the same process (Tune's ``reuse_actors``)."""
         self.cleanup()
-        self._build(new_config["plan"])
+        self._build_agents(new_config["plan"])
         return True
 
-    def _build(self, plan: dict[str, Any]) -> None:
+    def _build_agents(self, plan: dict[str, Any]) -> None:
         job = self.job
-        settings, env_kwargs = job.trial_settings(plan["drawn"])
+        settings, env_kwargs = job.make_trial_settings(plan["config"])
         # A build without CUDA learns on the CPU, and the run says so.
         self.gpus = job.gpus_per_learner if torch.backends.cuda.is_built() else 0.0
         self.agents = [
-            algos.build(
+            algos.build_algorithm(
                 job.algo,
                 job.env,
                 env_kwargs,
@@ -66,54 +66,56 @@ class Trial(tune.Trainable):
                 iterations=job.iterations,
                 seed=job.seed * 1000 + int(plan["trial"]) + SEEDS_APART * place,
                 gpus=self.gpus,
-                faults=plan["faults"],
+                hang_report_dir=plan["hang_report_dir"],
             )
             for place in range(job.seeds)
         ]
         # A hung runner is replaced while the trial waits: the trial itself must wait longer.
-        patience = settings.hang_s * (4 if settings.num_env_runners else 1)
-        self.watchdog = Watchdog(Path(plan["faults"]), "trial", patience)
-        self.number: str = plan["trial"]
+        patience = settings.hang_limit_s * (4 if settings.num_env_runners else 1)
+        self.watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
+        self.trial_number: str = plan["trial"]
         self.trained_s = 0.0
         self.scores: list[float | None] = [None] * job.seeds
         """The last score of each agent: None while it is undecided, NaN where it has diverged."""
         self.recent = [RecentEpisodes() for _ in self.agents]
-        self.drawn: dict[str, Any] = plan["drawn"]
-        self.took: dict[str, Any] = {}
+        self.trial_config: dict[str, Any] = plan["config"]
+        self.applied_settings: dict[str, Any] = {}
         """Changed settings as read back from the learner, until they are reported."""
-        if plan["resume"]:
-            self._restore(Path(plan["resume"]))
+        if plan["resume_from"]:
+            self._restore(Path(plan["resume_from"]))
 
     def _restore(self, directory: Path) -> None:
-        verify(directory)
+        verify_checkpoint(directory)
         for place, agent in enumerate(self.agents):
-            agent.restore_from_path(directory / _state(place))
+            agent.restore_from_path(directory / _get_agent_folder(place))
         own = json.loads((directory / PROGRESS).read_text())
         self.trained_s, self.scores = own["trained_s"], own["scores"]
         # Of another trial's checkpoint, too: they are the episodes of the policy that came with it.
         self.recent = [RecentEpisodes(iterations) for iterations in own["recent"]]
-        if [own["trial"], own["drawn"]] != json.loads(json.dumps([self.number, self.drawn])):
+        if [own["trial"], own["config"]] != json.loads(
+            json.dumps([self.trial_number, self.trial_config])
+        ):
             # Another trial's checkpoint: its learner's coefficients came with it (ray#62173).
             for agent in self.agents:
                 group: Any = agent.learner_group
-                for reply in group.foreach_learner(taken_over, drawn=self.drawn):
-                    self.took = reply.get()
+                for reply in group.foreach_learner(apply_trial_config, config=self.trial_config):
+                    self.applied_settings = reply.get()
 
     def step(self) -> dict[str, Any]:
         """One iteration of every agent."""
         fault = ""
         try:
-            found = [self._train(place) for place in range(len(self.agents))]
-            metrics, score = merged_seeds(found), merged_scores(self.scores, self._over())
+            found = [self._train_agent(place) for place in range(len(self.agents))]
+            metrics, score = merge_agent_metrics(found), merged_scores(self.scores, self._over())
         except EnvironmentFault as error:
             # The environment's own failure: started again it would fail again, so the trial ends.
             fault, metrics, score = str(error), {}, math.nan
         known = [score for score in self.scores if score is not None]
         if not fault and len(known) > 1:
             metrics[SPREAD] = float(np.std(known, ddof=1))
-        took, self.took = self.took, {}
+        took, self.applied_settings = self.applied_settings, {}
         return {
-            "trial": self.number,
+            "trial": self.trial_number,
             "took": json.dumps(took),
             "iteration": self.agents[0].iteration,
             "score": score,
@@ -128,19 +130,19 @@ class Trial(tune.Trainable):
             "done": bool(fault),
         }
 
-    def _train(self, place: int) -> dict[str, Any]:
-        agent = self.agents[place]
-        with self.watchdog.watching():
+    def _train_agent(self, index: int) -> dict[str, Any]:
+        agent = self.agents[index]
+        with self.watchdog.watch():
             agent.train()
-        metrics = agent.flat
+        metrics = agent.flat_metrics
         self.trained_s += metrics["iteration_s"]
-        every = self.job.held_out_every
+        every = self.job.held_out_interval
         # At the first, too: a score is there from the beginning.
         if every and (agent.iteration == 1 or agent.iteration % every == 0):
             started = time.perf_counter()
-            metrics = metrics | self._held_out(agent)
+            metrics = metrics | self._evaluate_held_out(agent)
             self.trained_s += time.perf_counter() - started
-        self.scores[place] = math.nan if metrics["nonfinite"] else self._score(place, metrics)
+        self.scores[index] = math.nan if metrics["nonfinite"] else self._score(index, metrics)
         return metrics
 
     def _score(self, place: int, metrics: Mapping[str, Any]) -> float | None:
@@ -159,13 +161,13 @@ class Trial(tune.Trainable):
         """Whether an agent's budget of iterations is used up."""
         return self.agents[place].iteration >= self.job.iterations
 
-    def _held_out(self, agent: Any) -> dict[str, float]:
+    def _evaluate_held_out(self, agent: Any) -> dict[str, float]:
         """What the policy does on held-out seeds, loaded as everybody will load it."""
         with tempfile.TemporaryDirectory() as folder:
             directory = Path(folder)
             self._save_policy(agent, directory)
             write_manifest(directory)
-            return held_out(Policy.load(directory), self.job)
+            return evaluate_held_out(Policy.load(directory), self.job)
 
     def _save_policy(self, agent: Any, checkpoint: Path) -> None:
         save_policy(agent, self.job.algo, checkpoint / "policy", self.job.evaluation_env_kwargs)
@@ -174,20 +176,20 @@ class Trial(tune.Trainable):
         """Write the best agent's policy, all states, what only the trial knows, the manifest."""
         directory = Path(checkpoint_dir)
         for place, agent in enumerate(self.agents):
-            agent.save_to_path(directory / _state(place))
+            agent.save_to_path(directory / _get_agent_folder(place))
         sign = -1 if self.job.mode == "min" else 1
         order = [sign * s if s is not None and math.isfinite(s) else -math.inf for s in self.scores]
         self._save_policy(self.agents[int(np.argmax(order))], directory)
         own: dict[str, Any] = {"trained_s": self.trained_s, "scores": self.scores}
         own["recent"] = [recent.iterations for recent in self.recent]
-        own |= {"trial": self.number, "drawn": self.drawn}
+        own |= {"trial": self.trial_number, "config": self.trial_config}
         (directory / PROGRESS).write_text(json.dumps(own))
         write_manifest(directory)
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Go on from a checkpoint of this session (Tune, after a crash), or from the one before."""
         newest = Path(checkpoint)
-        sound, _ = newest_sound(
+        sound, _ = find_newest_intact(
             sorted(p for p in newest.parent.glob("checkpoint_*") if p <= newest)
         )
         # Without a sound one the newest is asked for: it says what is wrong with it.
@@ -199,21 +201,21 @@ class Trial(tune.Trainable):
             agent.stop()
 
 
-def _state(place: int) -> str:
+def _get_agent_folder(agent_index: int) -> str:
     """Folder of a checkpoint with the state of one of the trial's agents."""
-    return f"algorithm-{place}" if place else "algorithm"
+    return f"algorithm-{agent_index}" if agent_index else "algorithm"
 
 
-def taken_over(learner: Any, drawn: Mapping[str, Any]) -> dict[str, Any]:
+def apply_trial_config(learner: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     """Give a restored learner the settings of its own trial, and read back what it runs with."""
-    for name in drawn:
+    for name in config:
         if name in learner.coefficients:
-            learner.coefficients[name] = drawn[name]
-    used = {n: getattr(learner.settings, n) for n in drawn if hasattr(learner.settings, n)}
-    return used | {n: learner.coefficients[n] for n in drawn if n in learner.coefficients}
+            learner.coefficients[name] = config[name]
+    used = {n: getattr(learner.settings, n) for n in config if hasattr(learner.settings, n)}
+    return used | {n: learner.coefficients[n] for n in config if n in learner.coefficients}
 
 
-def merged_seeds(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merge_agent_metrics(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The metrics of agents that differ in their seeds as those of one.
 
     Counts and times are sums, other numbers means over the agents that have them (none of an

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from algos.models.base import PolicyModule
+from algos.models.candidate_scorer import CandidateScorer
 from algos.models.graph import GinPolicy, GraphPolicy
-from algos.models.language import LanguagePolicy
-from algos.models.lm import LMPolicy
-from algos.models.mlp import MLP
-from algos.models.scorer import Scorer
-from algos.models.set import SetPolicy
-from algos.models.thinker import Thinker
+from algos.models.hf_candidate_lm import CandidateLMPolicy
+from algos.models.mlp import MLPPolicy
+from algos.models.quiet_star import QuietStarPolicy
+from algos.models.set_attention import SetPolicy
+from algos.models.token_policy import TokenPolicy
 
 MODELS: dict[str, type[PolicyModule]] = {
-    "mlp": MLP,
+    "mlp": MLPPolicy,
     "set": SetPolicy,
     "graph": GraphPolicy,
     "gin": GinPolicy,
-    "scorer": Scorer,
-    "language": LanguagePolicy,
-    "thinker": Thinker,
-    "lm": LMPolicy,
+    "scorer": CandidateScorer,
+    "language": TokenPolicy,
+    "thinker": QuietStarPolicy,
+    "lm": CandidateLMPolicy,
 }

@@ -14,11 +14,11 @@ from ray.rllib.core.rl_module.apis import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
-from algos.distributions import Action, Dist
-from algos.heads import head_for
-from algos.native import Array, floats, library
-from algos.temperature import has_choices, tempered
-from algos.topk import log_probabilities
+from algos.actions.action_heads import make_action_head
+from algos.actions.array_backend import Array, get_array_module, to_float32
+from algos.actions.distributions import Action, ActionDistribution
+from algos.actions.temperature import apply_temperature, has_choices
+from algos.actions.topk import log_probabilities
 from envs.validation import InputError
 
 OBSERVATION = "obs"
@@ -27,7 +27,7 @@ MASK = "obs.mask"
 """Column of legal choices, where an observation Dict has a ``mask``."""
 
 
-def observation_columns(observation: Any) -> dict[str, Any]:
+def to_observation_columns(observation: Any) -> dict[str, Any]:
     """A (batched) observation as named columns; nested Dicts and Tuples become dotted names."""
     if isinstance(observation, Mapping):
         parts = observation.items()
@@ -38,11 +38,11 @@ def observation_columns(observation: Any) -> dict[str, Any]:
     return {
         f"{OBSERVATION}.{name}{inner.removeprefix(OBSERVATION)}": column
         for name, part in parts
-        for inner, column in observation_columns(part).items()
+        for inner, column in to_observation_columns(part).items()
     }
 
 
-def column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
+def get_column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
     """The space of each observation column, in a fixed order.
 
     Raises:
@@ -64,7 +64,7 @@ def column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
     return {
         f"{OBSERVATION}.{name}{inner.removeprefix(OBSERVATION)}": column
         for name, part in parts
-        for inner, column in column_spaces(part).items()
+        for inner, column in get_column_spaces(part).items()
     }
 
 
@@ -75,16 +75,16 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     :meth:`outputs`; everything else (distribution, value, masks, weights) is here.
     """
 
-    any_size: ClassVar[bool] = False
+    accepts_any_size: ClassVar[bool] = False
     """Whether the same weights act on any number of nodes (or candidates)."""
 
-    picks: ClassVar[bool] = False
+    supports_picks: ClassVar[bool] = False
     """Whether it gives a logit for each thing that may be picked (``heads.TopKHead``)."""
 
-    hindsight: ClassVar[tuple[str, ...]] = ()
+    hindsight_columns: ClassVar[tuple[str, ...]] = ()
     """What of a step's ``info`` its loss needs beside what it saw and did."""
 
-    native: bool = False
+    acts_on_numpy: bool = False
     """Whether it acts on numpy arrays without torch, whose calls cost a small network dear."""
 
     temperature: Tensor | None
@@ -93,27 +93,31 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     def setup(self) -> None:
         """Build the network (called by RLlib)."""
         config = self.model_config
-        self.head = head_for(self.action_space, config["value_distribution"], config["bins"])
-        self.columns = column_spaces(self.observation_space)
-        if MASK in self.columns and not self.head.choices:
+        self.head = make_action_head(
+            self.action_space, config["value_distribution"], config["bins"]
+        )
+        self.observation_spaces = get_column_spaces(self.observation_space)
+        if MASK in self.observation_spaces and not self.head.choices:
             raise InputError(
                 f"The observation has a mask, but it would do nothing for {self.action_space}: it "
                 "names the legal choices of a Discrete action or of Dict(choice=..., value=...)."
             )
-        if not (self.head.size or self.picks):
+        if not (self.head.size or self.supports_picks):
             raise InputError(
                 f"model='graph' alone can pick {self.action_space.shape} edges of a graph: take it "
                 "with an observation made of nodes and edges."
             )
         learned = config["log_std_schedule"] == "learned"
-        if not (learned or self.head.free):
+        if not (learned or self.head.num_log_stds):
             raise InputError(
                 f"log_std_schedule is {config['log_std_schedule']!r}, but it would do nothing: no "
                 f"part of {self.action_space} is drawn from a normal distribution. Set "
                 "value_distribution='normal' if a choice has a value, else 'learned'."
             )
-        start = torch.full((self.head.free,), float(config["initial_log_std"]))
-        self.free = nn.Parameter(start, requires_grad=learned) if self.head.free else None
+        start = torch.full((self.head.num_log_stds,), float(config["initial_log_std"]))
+        self.log_std = (
+            nn.Parameter(start, requires_grad=learned) if self.head.num_log_stds else None
+        )
         temperature = config["temperature"]
         if temperature is not None and not has_choices(self.head):
             raise InputError(
@@ -128,24 +132,24 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 
     @abstractmethod
     def build(self) -> None:
-        """Create the layers from ``self.model_config``, ``self.columns`` and ``self.head``."""
+        """Create the layers for ``self.observation_spaces`` and ``self.head``."""
 
     @abstractmethod
-    def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Observation columns -> outputs [N, head.size] and value [N]."""
 
     def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
-        outputs, value = self.outputs(batch)
+        outputs, value = self.compute_outputs(batch)
         return {"dist": self.dist(outputs, batch), "value": value}
 
-    def dist(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Dist:
+    def dist(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> ActionDistribution:
         """Outputs [N, head.size] -> the distribution of actions, at the policy's temperature."""
-        dist = self.head.dist(outputs, self.free, batch.get(MASK))
-        return dist if self.temperature is None else tempered(dist, self.temperature)
+        dist = self.head.dist(outputs, self.log_std, batch.get(MASK))
+        return dist if self.temperature is None else apply_temperature(dist, self.temperature)
 
     def compute_values(self, batch: Mapping[str, Tensor], embeddings: Any = None) -> Tensor:
         """Values [N] (RLlib's ValueFunctionAPI)."""
-        return self.outputs(batch)[1]
+        return self.compute_outputs(batch)[1]
 
     def act(
         self,
@@ -155,11 +159,11 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         greedy: bool = False,
     ) -> tuple[Action, Tensor, Tensor]:
         """Observation columns [B, ...] -> action columns, log-probability [B] and value [B]."""
-        action, logps, value = self.decide(observation, generator, greedy=greedy)
+        action, logps, value = self.act_on_arrays(observation, generator, greedy=greedy)
         taken = {name: torch.as_tensor(part) for name, part in action.items()}
         return taken, torch.as_tensor(logps["logp"]), torch.as_tensor(value)
 
-    def decide(
+    def act_on_arrays(
         self,
         observation: Mapping[str, Array],
         generator: torch.Generator | None = None,
@@ -167,33 +171,33 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         greedy: bool = False,
     ) -> tuple[dict[str, Array], dict[str, Array], Array]:
         """The same as arrays, with ``logp [B]`` and, where there are rows, ``row_logp [B, R]``."""
-        if self.native:
-            return self._decided(observation, generator, greedy)
+        if self.acts_on_numpy:
+            return self._choose_action(observation, generator, greedy)
         with torch.no_grad():
             batch = {name: torch.from_numpy(column) for name, column in observation.items()}
-            action, logps, value = self._decided(batch, generator, greedy)
+            action, logps, value = self._choose_action(batch, generator, greedy)
         acted, told = ({name: part.numpy() for name, part in d.items()} for d in (action, logps))
         return acted, told, value.numpy()
 
-    def _decided(
+    def _choose_action(
         self, batch: Any, generator: torch.Generator | None, greedy: bool
     ) -> tuple[dict[str, Any], dict[str, Any], Any]:
         forward = self._forward(batch)
-        dist: Dist = forward["dist"]
+        dist: ActionDistribution = forward["dist"]
         action = dist.mode() if greedy else dist.sample(generator)
         return action, log_probabilities(dist, action), forward["value"]
 
-    def condition(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
+    def compute_network_metrics(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """What the layers say about the network's health (names in ``algos/metrics.py``)."""
         return {}
 
-    def named_weights(self) -> dict[str, Tensor]:
+    def get_named_weights(self) -> dict[str, Tensor]:
         """The weights as checkpoints and other processes see them, sharing the module's memory."""
         return {name: weight.detach() for name, weight in self.state_dict().items()}
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, np.ndarray[Any, Any]]:
         """A copy of the weights by name."""
-        return {name: w.cpu().numpy().copy() for name, w in self.named_weights().items()}
+        return {name: w.cpu().numpy().copy() for name, w in self.get_named_weights().items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Load weights.
@@ -202,7 +206,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
             ValueError: names that are missing or unknown, or weights of another shape; RLlib would
                 silently keep the old values.
         """
-        own = self.named_weights()
+        own = self.get_named_weights()
         if own.keys() != state.keys():
             raise ValueError(
                 f"These weights belong to another network: missing {sorted(own.keys() - state)}, "
@@ -218,20 +222,22 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
             weight.copy_(given)
 
 
-class Flatten:
+class ObservationFlattener:
     """Observation columns -> one float matrix ``[N, size]``; discrete parts become one-hot."""
 
     def __init__(self, columns: Mapping[str, gymnasium.Space[Any]]) -> None:
         self.columns = {name: space for name, space in columns.items() if name != MASK}
         discrete = spaces.Discrete | spaces.MultiDiscrete
-        self.plain = not any(isinstance(space, discrete) for space in self.columns.values())
+        self.supports_numpy = not any(
+            isinstance(space, discrete) for space in self.columns.values()
+        )
         """Whether nothing becomes one-hot; it then flattens numpy arrays, too."""
         self.size = sum(int(spaces.flatdim(space)) for space in self.columns.values())
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Columns [N, ...] -> [N, size]."""
         parts = [self._matrix(batch[name], space) for name, space in self.columns.items()]
-        return parts[0] if len(parts) == 1 else library(parts[0]).concatenate(parts, -1)
+        return parts[0] if len(parts) == 1 else get_array_module(parts[0]).concatenate(parts, -1)
 
     @staticmethod
     def _matrix(column: Tensor, space: spaces.Space[Any]) -> Tensor:
@@ -244,10 +250,10 @@ class Flatten:
             hot = [nn.functional.one_hot(c, n) for c, n in zip(columns, sizes, strict=True)]
             return torch.cat(hot, -1).float()
         # Not its len: an exported network is for any number of rows.
-        return floats(column.reshape(column.shape[0], -1))
+        return to_float32(column.reshape(column.shape[0], -1))
 
 
-def initialised(layer: nn.Linear, gain: float) -> nn.Linear:
+def initialise_linear(layer: nn.Linear, gain: float) -> nn.Linear:
     """Orthogonal weights, zero bias (Andrychowicz et al. 2021: a small last policy layer helps)."""
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.zeros_(layer.bias)

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
-from algos.distributions import FORBIDDEN
-from algos.heads import TopKHead
-from algos.models.base import PolicyModule, initialised
+from algos.actions.action_heads import TopKHead
+from algos.actions.distributions import ILLEGAL_LOGIT
+from algos.models.base import PolicyModule, initialise_linear
 from envs.validation import InputError
 
-SCORED = 32
+SCORE_WIDTH = 32
 """Width of what an edge's score is made from."""
 
 
@@ -48,7 +48,7 @@ class Edges:
     """[N n]: where in that order the edges to each node begin."""
 
     @classmethod
-    def of(cls, edges: Tensor, mask: Tensor, nodes: int) -> Edges:
+    def from_padded(cls, edges: Tensor, mask: Tensor, nodes: int) -> Edges:
         """Edges [N, 2, E] and mask [N, E] of those that are real -> without the others."""
         graph, number = mask.nonzero(as_tuple=True)
         rows, columns = edges[graph, :, number].T.contiguous() + graph * nodes
@@ -56,16 +56,16 @@ class Edges:
         starts, back_starts = (degree.cumsum(0) - degree for degree in (out, into))
         return cls(graph, number, rows, columns, starts, columns.argsort(stable=True), back_starts)
 
-    def out(self, values: Tensor, at: Tensor, mode: str = "mean") -> Tensor:
+    def pool_outgoing(self, values: Tensor, indices: Tensor, mode: str = "mean") -> Tensor:
         """Values [S, w] at places [M] -> mean or sum over each node's edges [N n, w], else 0."""
-        return embedding_bag(at, values, self.starts, mode=mode)
+        return embedding_bag(indices, values, self.starts, mode=mode)
 
-    def into(self, values: Tensor, at: Tensor, mode: str = "mean") -> Tensor:
+    def pool_incoming(self, values: Tensor, indices: Tensor, mode: str = "mean") -> Tensor:
         """The same over the edges that lead to a node."""
-        return embedding_bag(at[self.back], values, self.back_starts, mode=mode)
+        return embedding_bag(indices[self.back], values, self.back_starts, mode=mode)
 
 
-class Sage(nn.Module):
+class SageLayer(nn.Module):
     """GraphSAGE (Hamilton et al. 2017), both ways.
 
     x_i -> relu(U x_i + V mean of x_j over the edges of i + W mean of x_j over the edges to i).
@@ -73,16 +73,20 @@ class Sage(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.own = nn.Linear(width, width)
-        self.others, self.leading = (nn.Linear(width, width, bias=False) for _ in range(2))
+        self.self_projection = nn.Linear(width, width)
+        self.outgoing_projection, self.incoming_projection = (
+            nn.Linear(width, width, bias=False) for _ in range(2)
+        )
 
     def forward(self, x: Tensor, edges: Edges) -> Tensor:
         """X [N n, w] -> [N n, w]."""
-        heard = self.others(edges.out(x, edges.columns)) + self.leading(edges.into(x, edges.rows))
-        return torch.relu(self.own(x) + heard)
+        heard = self.outgoing_projection(
+            edges.pool_outgoing(x, edges.columns)
+        ) + self.incoming_projection(edges.pool_incoming(x, edges.rows))
+        return torch.relu(self.self_projection(x) + heard)
 
 
-class Gin(nn.Module):
+class GinLayer(nn.Module):
     """A graph isomorphism layer (Xu et al. 2019), both ways.
 
     x_i -> relu(P relu(U x_i + V sum over the edges of i of x_j + W sum over those to i of x_j)). A
@@ -91,22 +95,27 @@ class Gin(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.own, self.after = nn.Linear(width, width), nn.Linear(width, width)
-        self.others, self.leading = (nn.Linear(width, width, bias=False) for _ in range(2))
+        self.self_projection, self.after = nn.Linear(width, width), nn.Linear(width, width)
+        self.outgoing_projection, self.incoming_projection = (
+            nn.Linear(width, width, bias=False) for _ in range(2)
+        )
 
     def forward(self, x: Tensor, edges: Edges) -> Tensor:
         """X [N n, w] -> [N n, w]."""
-        out, into = edges.out(x, edges.columns, "sum"), edges.into(x, edges.rows, "sum")
-        heard = self.others(out) + self.leading(into)
-        return torch.relu(self.after(torch.relu(self.own(x) + heard)))
+        out, into = (
+            edges.pool_outgoing(x, edges.columns, "sum"),
+            edges.pool_incoming(x, edges.rows, "sum"),
+        )
+        heard = self.outgoing_projection(out) + self.incoming_projection(into)
+        return torch.relu(self.after(torch.relu(self.self_projection(x) + heard)))
 
 
 class GraphPolicy(PolicyModule):
     """Picks by the scores of edges, other actions and the value from pooled nodes."""
 
-    any_size = True
-    picks = True
-    layer: ClassVar[type[Sage | Gin]] = Sage
+    accepts_any_size = True
+    supports_picks = True
+    layer_class: ClassVar[type[SageLayer | GinLayer]] = SageLayer
 
     def build(self) -> None:
         """Create the layers; the first hidden width is used for all layers (and for the value).
@@ -114,7 +123,9 @@ class GraphPolicy(PolicyModule):
         Raises:
             InputError: an observation that is no graph, or picks of something else than its edges.
         """
-        parts = {name.removeprefix("obs."): space for name, space in self.columns.items()}
+        parts = {
+            name.removeprefix("obs."): space for name, space in self.observation_spaces.items()
+        }
         missing = {"nodes", "edges", "edge_features", "node_mask", "edge_mask"} - set(parts)
         unread = set(parts) - {"nodes", "edges", "edge_features", "node_mask", "edge_mask"}
         if missing or unread - {"legal", "summary"}:
@@ -125,10 +136,10 @@ class GraphPolicy(PolicyModule):
             )
         sizes = {name: (space.shape or (1,))[-1] for name, space in parts.items()}
         self.context = sizes.get("summary", 0)
-        self.for_each_node = False
+        self.picks_per_node = False
         if isinstance(self.head, TopKHead):
-            self.for_each_node = self.head.rows == sizes["node_mask"]
-            if not self.for_each_node and self.head.rows != 1:
+            self.picks_per_node = self.head.rows == sizes["node_mask"]
+            if not self.picks_per_node and self.head.rows != 1:
                 raise InputError(
                     f"The graph model picks edges of each of {sizes['node_mask']} nodes or of the "
                     f"whole graph, but the action has {self.head.rows} rows."
@@ -136,11 +147,11 @@ class GraphPolicy(PolicyModule):
         widths = self.model_config["hidden"]
         width = widths[0]
         self.embed = nn.Linear(sizes["nodes"] + 2 * sizes["edge_features"], width)
-        self.layers = nn.ModuleList(self.layer(width) for _ in widths)
+        self.layers = nn.ModuleList(self.layer_class(width) for _ in widths)
         if isinstance(self.head, TopKHead):
-            self.ends = nn.Linear(width, 2 * SCORED)
-            self.between = nn.Linear(sizes["edge_features"], SCORED, bias=False)
-            self.score = nn.Linear(SCORED, 1, bias=False)
+            self.node_projection = nn.Linear(width, 2 * SCORE_WIDTH)
+            self.edge_projection = nn.Linear(sizes["edge_features"], SCORE_WIDTH, bias=False)
+            self.score = nn.Linear(SCORE_WIDTH, 1, bias=False)
         else:
             self.policy = self._perceptron((width,), self.head.size, 0.01)
         self.critic = self._perceptron(self.model_config["value_hidden"] or (width,), 1, 1.0)
@@ -150,17 +161,17 @@ class GraphPolicy(PolicyModule):
         pooled = self.model_config["hidden"][0] + self.context
         layers = [(nn.Linear(*pair), nn.ReLU()) for pair in pairwise((pooled, *hidden))]
         return nn.Sequential(
-            *chain.from_iterable(layers), initialised(nn.Linear(hidden[-1], size), gain)
+            *chain.from_iterable(layers), initialise_linear(nn.Linear(hidden[-1], size), gain)
         )
 
-    def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """See :class:`PolicyModule`; of picks the outputs are [N, R, D], ``FORBIDDEN`` if none."""
+    def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return outputs (of picks [N, R, D], ``ILLEGAL_LOGIT`` where there is none) and values."""
         nodes = batch["obs.nodes"].float()
         N, n, _ = nodes.shape
-        edges = Edges.of(batch["obs.edges"], batch["obs.edge_mask"] > 0, n)
+        edges = Edges.from_padded(batch["obs.edges"], batch["obs.edge_mask"] > 0, n)
         features = batch["obs.edge_features"][edges.graph, edges.number].float()
         each = torch.arange(len(features), device=nodes.device)
-        around = [edges.out(features, each), edges.into(features, each)]
+        around = [edges.pool_outgoing(features, each), edges.pool_incoming(features, each)]
         x = torch.relu(self.embed(torch.cat([nodes.flatten(0, 1), *around], -1)))
         for layer in self.layers:
             x = layer(x, edges)
@@ -171,36 +182,36 @@ class GraphPolicy(PolicyModule):
         value = self.critic(pooled)[:, 0]
         if not isinstance(self.head, TopKHead):
             return self.policy(pooled), value
-        return self._by_row(self._scores(x, features, edges), edges, batch), value
+        return self._arrange_by_row(self._score_edges(x, features, edges), edges, batch), value
 
-    def _scores(self, x: Tensor, features: Tensor, edges: Edges) -> Tensor:
+    def _score_edges(self, x: Tensor, features: Tensor, edges: Edges) -> Tensor:
         """v . relu(U x_i + V x_j + W f_ij) [M]; nodes are projected once, not for each edge."""
-        first, second = self.ends(x).split(SCORED, -1)
+        first, second = self.node_projection(x).split(SCORE_WIDTH, -1)
         both = first.index_select(0, edges.rows) + second.index_select(0, edges.columns)
-        return self.score(torch.relu(both + self.between(features)))[:, 0]
+        return self.score(torch.relu(both + self.edge_projection(features)))[:, 0]
 
-    def _by_row(self, scores: Tensor, edges: Edges, batch: Mapping[str, Tensor]) -> Tensor:
+    def _arrange_by_row(self, scores: Tensor, edges: Edges, batch: Mapping[str, Tensor]) -> Tensor:
         """Scores [M] -> [N, R, D], R nodes or 1, D the most edges of any (at least k)."""
         assert isinstance(self.head, TopKHead)  # noqa: S101
         N, n, _ = batch["obs.nodes"].shape
-        if self.for_each_node:
-            row, slot, rows = edges.rows, _numbers(edges), n
+        if self.picks_per_node:
+            row, slot, rows = edges.rows, _number_within_node(edges), n
         else:
             row, slot, rows = edges.graph, edges.number, 1
         width = max(int(slot.max()) + 1, self.head.k)
         if "obs.legal" in batch:
             legal = batch["obs.legal"][edges.graph, edges.number] > 0
-            scores = scores.masked_fill(~legal, FORBIDDEN)
-        table = scores.new_full((N * rows, width), FORBIDDEN)
+            scores = scores.masked_fill(~legal, ILLEGAL_LOGIT)
+        table = scores.new_full((N * rows, width), ILLEGAL_LOGIT)
         return table.index_put((row, slot), scores).view(N, rows, width)
 
 
 class GinPolicy(GraphPolicy):
     """The same with layers that add up what a node hears."""
 
-    layer = Gin
+    layer_class = GinLayer
 
 
-def _numbers(edges: Edges) -> Tensor:
+def _number_within_node(edges: Edges) -> Tensor:
     """The number of each edge within its node [M]."""
     return torch.arange(len(edges.rows), device=edges.rows.device) - edges.starts[edges.rows]

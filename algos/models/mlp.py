@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from algos.heads import DiscreteHead
-from algos.models.base import Flatten, PolicyModule
-from algos.models.fused import Layout, dead_share, forward, twin_mlp
-from algos.native import native
+from algos.actions.action_heads import DiscreteHead
+from algos.actions.array_backend import to_native_array
+from algos.models.base import ObservationFlattener, PolicyModule
+from algos.models.fused_mlp import Layout, dead_unit_fraction, forward, twin_mlp
 
 
-class MLP(PolicyModule):
+class MLPPolicy(PolicyModule):
     """Separate trunks, so that the scale of the value error cannot disturb the policy."""
 
     def build(self) -> None:
         """Create both trunks, whose weights are one flat parameter."""
-        self.flatten = Flatten(self.columns)
+        self.flatten = ObservationFlattener(self.observation_spaces)
         config = self.model_config
         self.layout = Layout(
             self.flatten.size,
@@ -31,27 +31,29 @@ class MLP(PolicyModule):
         self.flat = nn.Parameter(torch.empty(self.layout.size))
         self.layout.initialise(self.flat)
         draws = isinstance(self.head, DiscreteHead) and self.temperature is None
-        self.native = draws and self.flatten.plain
+        self.acts_on_numpy = draws and self.flatten.supports_numpy
         self._views: dict[str, Any] = {}
         self._viewed = 0
 
-    def outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See :class:`PolicyModule`."""
-        return twin_mlp(self.flatten(batch), self.flat, self._weights(), self.layout)
+        return twin_mlp(self.flatten(batch), self.flat, self._get_weight_views(), self.layout)
 
-    def _weights(self) -> dict[str, Any]:
+    def _get_weight_views(self) -> dict[str, Any]:
         """Views of the flat parameter, made anew only when it has moved (to a GPU, in a copy)."""
         if self._viewed != self.flat.data_ptr():
             self._viewed = self.flat.data_ptr()
-            self._views = self.layout.views(native(self.flat))
+            self._views = self.layout.split_weights(to_native_array(self.flat))
         return self._views
 
-    def condition(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
+    def compute_network_metrics(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """The share of hidden units that give the same saturated output for every row."""
-        layers, _, _ = forward(native(self.flatten(batch)), self._weights(), self.layout)
-        return {"dead_unit_share": dead_share(layers, self.layout.activation)}
+        layers, _, _ = forward(
+            to_native_array(self.flatten(batch)), self._get_weight_views(), self.layout
+        )
+        return {"dead_unit_fraction": dead_unit_fraction(layers, self.layout.activation)}
 
-    def named_weights(self) -> dict[str, Tensor]:
+    def get_named_weights(self) -> dict[str, Tensor]:
         """Each weight under its own name instead of the flat vector."""
-        weights = super().named_weights()
-        return self.layout.views(weights.pop("flat")) | weights
+        weights = super().get_named_weights()
+        return self.layout.split_weights(weights.pop("flat")) | weights

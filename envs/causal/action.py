@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from envs.arrays import Array, Floats, Ints
+from envs.pytree import Array, Floats, Ints
 from envs.validation import InputError
 
 
-def checked(action: Mapping[str, Array], copies: int, nodes: int) -> tuple[Ints, Floats]:
+def validate_action(action: Mapping[str, Array], copies: int, nodes: int) -> tuple[Ints, Floats]:
     """The chosen nodes [B] and positions [B] in [-1, 1] of an action for B copies.
 
     Raises:

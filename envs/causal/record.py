@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from envs.arrays import Bools, Floats
-from envs.experiment import Experiment, Frame
+from envs.episode_trace import EpisodeTrace, Frame
+from envs.pytree import Bools, Floats
 
 if TYPE_CHECKING:
-    from envs.causal import learning, optimisation
+    from envs.causal.learning import world as learning
+    from envs.causal.optimisation import world as optimisation
 
 COLUMNS_FOR = 6
 """So many nodes have a column each in the table; of more, only the one learnt most is named."""
@@ -22,13 +23,13 @@ _KNOWN = 1e-3
 """The excess risk at which a node is drawn as fully known; at 1 it is drawn as unknown."""
 
 
-def learnt(
+def trace_learning_episode(
     world: learning.CausalLearning,
     states: Sequence[learning.State],
     actions: Sequence[Mapping[str, Any]],
-) -> Experiment:
+) -> EpisodeTrace:
     """An episode of CausalLearning, from its T + 1 states [1] and T actions [1]."""
-    problem = world.problem(states[0])
+    problem = world.get_problem(states[0])
     scm, drawn = problem.scm, _Graph(world.choice_names, problem.parents[0], problem.scm.real[0])
     losses = np.stack([state.risk.node_excess[0, drawn.nodes] for state in states])
     shades = np.clip(np.log(np.maximum(losses, _KNOWN)) / np.log(_KNOWN), 0, 1)
@@ -37,7 +38,7 @@ def learnt(
     for t, state in enumerate(states):
         chosen, move, gain = list[int](), ["", ""], ""
         if t:
-            may = world.mask(states[t - 1])[0]
+            may = world.compute_mask(states[t - 1])[0]
             chosen, value = drawn.moved(actions[t - 1], may, scm.low, scm.high)
             move = _cells(drawn, chosen, value)
             most = int((losses[t - 1] - losses[t]).argmax())
@@ -55,7 +56,7 @@ def learnt(
                 cut=drawn.into(chosen),
             )
         )
-    return Experiment(
+    return EpisodeTrace(
         about=(
             "Beside each node is its excess risk: how badly its mechanism is known. Empty is 1 or "
             "worse, full colour 0.001 or better. A square marks the node that was set, dashes the "
@@ -68,16 +69,16 @@ def learnt(
     )
 
 
-def driven(
+def trace_optimisation_episode(
     world: optimisation.CausalOptimisation,
     states: Sequence[optimisation.State],
     actions: Sequence[Mapping[str, Any]],
-) -> Experiment:
+) -> EpisodeTrace:
     """An episode of CausalOptimisation, from its T + 1 states [1] and T actions [1]."""
     last, problem, seen = states[-1], states[-1].problem, states[-1].seen
-    drawn = _Graph(world.source.called(problem), problem.parents[0], problem.real[0])
+    drawn = _Graph(world.source.get_node_names(problem), problem.parents[0], problem.real[0])
     target = drawn.nodes.index(int(problem.target[0]))
-    is_set, position = seen.set[0][:, drawn.nodes], seen.position[0][:, drawn.nodes]
+    is_set, position = seen.is_set[0][:, drawn.nodes], seen.position[0][:, drawn.nodes]
     low, high = problem.low[0, drawn.nodes], problem.high[0, drawn.nodes]
     values = low + (position + 1) / 2 * (high - low)
     expected, scores = last.expected[0], problem.normalised(last.expected)[0]
@@ -102,7 +103,7 @@ def driven(
             )
         )
     known = "" if world.params.graph else " The policy did not see the graph."
-    return Experiment(
+    return EpisodeTrace(
         about=(
             f"{drawn.names[target]}, in two rings, is to be driven down; beside it is its true "
             "expectation, beside a set node its value. A square marks what is set, dashes the "

@@ -15,7 +15,7 @@ import numpy as np
 class Chooser(Protocol):
     """A trained policy: ``algos.policy.Policy``, or anything like it."""
 
-    about: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     """``env`` and ``env_kwargs``: what it was trained in."""
 
     def act(self, observation: Any) -> Any:
@@ -27,13 +27,13 @@ _KEPT = ("objective", "action", "observation", "k", "builder")
 """Arguments of the training that say what a policy sees and does; the rest is about matrices."""
 
 
-def strength_pattern(matrix: Any, by: Any) -> Any:
+def strength_pattern(matrix: Any, policy: Any) -> Any:
     """The strength of connection that a policy, or a latent action, chooses on a matrix.
 
     Args:
         matrix: a real symmetric positive definite scipy sparse matrix [N, N].
-        by: a policy trained on ``objective='multigrid'`` (a :class:`Chooser`), or five numbers in
-            [-1, 1]: weights of |a|, -a, evolution and affinity; a threshold.
+        policy: trained on ``objective='multigrid'`` (an :class:`ActionChooser`), or five numbers
+            in [-1, 1]: weights of |a|, -a, evolution and affinity; a threshold.
 
     Returns:
         C [N, N], a csr_array of ones with the diagonal, for PyAMG's ``("predefined", {"C": C})``.
@@ -42,21 +42,23 @@ def strength_pattern(matrix: Any, by: Any) -> Any:
         InputError: the matrix is not symmetric positive definite (see ``envs.edges.matrices``),
             the policy chooses something else, or there are not five numbers.
     """
-    from envs import random
+    from envs import counter_rng
     from envs.edges import matrices, multigrid
-    from envs.edges.selecting import EdgeSelection, Params
+    from envs.edges.world import EdgeSelection, Params
 
-    act, fields = _agent(by)
-    world = EdgeSelection(Params(**fields), matrices.checked(matrix))
-    return multigrid.pattern(*world.choose(*world.drawn(random.keys(0, 1)), act))
+    act, fields = _agent(policy)
+    world = EdgeSelection(Params(**fields), matrices.validate_matrix(matrix))
+    return multigrid.make_pattern(
+        *world.choose_on_matrix(*world.draw_matrix(counter_rng.make_keys(0, 1)), act)
+    )
 
 
-def _agent(by: Any) -> tuple[Any, dict[str, Any]]:
+def _agent(policy: Any) -> tuple[Any, dict[str, Any]]:
     """What acts, and the arguments of the world it acts in."""
     from envs.validation import InputError
 
-    if hasattr(by, "act"):
-        env, fields = by.about["env"].removeprefix("envs:"), by.about["env_kwargs"]
+    if hasattr(policy, "act"):
+        env, fields = policy.metadata["env"].removeprefix("envs:"), policy.metadata["env_kwargs"]
         objective = fields.get("objective", "multigrid")
         if (env, objective) != ("EdgeSelection-v0", "multigrid"):
             what = f"for {env}" if env != "EdgeSelection-v0" else f"with objective={objective!r}"
@@ -65,8 +67,8 @@ def _agent(by: Any) -> tuple[Any, dict[str, Any]]:
                 f"objective='multigrid', but this one was trained {what}: train one with "
                 "`rungwise train edges`."
             )
-        return by.act, {name: fields[name] for name in _KEPT if name in fields}
-    numbers = np.asarray(by, np.float64)
+        return policy.act, {name: fields[name] for name in _KEPT if name in fields}
+    numbers = np.asarray(policy, np.float64)
     if numbers.shape != (5,) or not np.isfinite(numbers).all():
-        raise InputError(f"by must be a policy or five finite numbers, but it is {by!r}.")
+        raise InputError(f"by must be a policy or five finite numbers, but it is {policy!r}.")
     return lambda _: numbers, {}

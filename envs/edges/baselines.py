@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from envs import random
-from envs.arrays import Array, Floats, Keys
+from envs import counter_rng
 from envs.batched import Agent
 from envs.edges import fsai, multigrid, selection
 from envs.edges.instances import Matrix
 from envs.edges.objectives import Fsai, Instance, Multigrid, Result, Sparsifier
+from envs.pytree import Array, Floats, Keys
 
 if TYPE_CHECKING:
-    from envs.edges.selecting import EdgeSelection, State
+    from envs.edges.world import EdgeSelection, State
 
 THRESHOLDS = (-0.05, -0.1, -0.2, -0.3, -0.45, -0.7)
 """Thresholds of the oracle's rules: 4 scores x 6 = 24."""
@@ -30,7 +30,7 @@ QUARTER = float(np.log(0.25) / np.log(1e3))
 """The threshold that stands for |a_ij| >= .25 of the strongest."""
 
 
-def rule(score: int, threshold: float, size: int) -> Floats:
+def make_rule_action(score: int, threshold: float, size: int) -> Floats:
     """The latent action [size] that looks at one score alone."""
     latent = np.full(size, -1.0)
     latent[score] = 1.0
@@ -41,7 +41,7 @@ def rule(score: int, threshold: float, size: int) -> Floats:
 def random_choice(world: EdgeSelection, state: State, keys: Keys) -> Array:
     """Any action of the space."""
     space = world.action_space
-    u = random.uniform(keys, space.shape or ())
+    u = counter_rng.uniform(keys, space.shape or ())
     if world.params.action == "latent":
         return (2 * u - 1).astype(np.float32)
     return np.floor(u * world.edges).astype(np.int64)
@@ -52,7 +52,7 @@ def oracle(world: EdgeSelection, state: State, keys: Keys) -> Array:
     size = world.objective.latent
     plain = size == 4 or world.params.action == "edges"
     thresholds = THRESHOLDS[:1] if plain else THRESHOLDS
-    rules = [rule(score, t, size) for score in range(4) for t in thresholds]
+    rules = [make_rule_action(score, t, size) for score in range(4) for t in thresholds]
     actions: list[Array] = []
     for b in range(len(state.keys)):
         tried = [_action(world, state, b, latent) for latent in rules]
@@ -65,7 +65,7 @@ def _follow(score: int, world: EdgeSelection, state: State, keys: Keys) -> Array
     """The agent that looks at one score alone."""
     # Of a sparsifier's batch, edges may overlap by a quarter.
     threshold = -0.5 if isinstance(world.objective, Sparsifier) else QUARTER
-    latent = rule(score, threshold, world.objective.latent)
+    latent = make_rule_action(score, threshold, world.objective.latent)
     return np.stack([_action(world, state, b, latent) for b in range(len(state.keys))])
 
 
@@ -73,7 +73,7 @@ def _action(world: EdgeSelection, state: State, b: int, latent: Floats) -> Array
     """A rule as an action of the world's space."""
     if world.params.action == "latent":
         return latent.astype(np.float32)
-    instance, kept, scores = world.copy(state, b)
+    instance, kept, scores = world.unpad_copy(state, b)
     priority = scores @ selection.weights(latent)
     starts = instance.graph.starts
     picks = np.full((world.decisions, world.picks), -1)
@@ -82,13 +82,13 @@ def _action(world: EdgeSelection, state: State, b: int, latent: Floats) -> Array
 
 
 def _reward(world: EdgeSelection, state: State, b: int, action: Array) -> float:
-    instance, kept, scores = world.copy(state, b)
-    chosen = world.chosen(instance.graph, kept, scores, action)
+    instance, kept, scores = world.unpad_copy(state, b)
+    chosen = world.choose_edges(instance.graph, kept, scores, action)
     level = float(state.level[b])
-    return world.objective.result(instance, kept | chosen, level, world.params.solve).reward
+    return world.objective.evaluate(instance, kept | chosen, level, world.params.solve).reward
 
 
-def agents(names: tuple[str, ...]) -> dict[str, Agent]:
+def make_agents(names: tuple[str, ...]) -> dict[str, Agent]:
     """The agents by name, given what the scores are called: one follows each score alone."""
     # Partial functions rather than closures: a world must be picklable.
     following = {f"by_{n}": functools.partial(_follow, score) for score, n in enumerate(names)}
@@ -119,19 +119,21 @@ SOLVERS: Mapping[str, tuple[str, Any]] = {
 """PyAMG's solvers by name, with the strength each uses; ``quarter`` is |a_ij| >= .25."""
 
 
-def competitor(name: str, matrix: Matrix, key: Keys) -> Competitor:
+def evaluate_solver(name: str, matrix: Matrix, key: Keys) -> Competitor:
     """One of :data:`SOLVERS` on one matrix, with the right-hand sides of an instance's key [1]."""
     builder, strength = SOLVERS[name]
     if strength == "quarter":
-        graph, _ = Multigrid(1, "smoothed_aggregation", "work").begun(matrix, key)
-        strength = multigrid.learnt(multigrid.pattern(graph, graph.scores[:, 0] >= QUARTER))
-    made = multigrid.build(matrix, builder, strength)
-    sides = multigrid.right_hand_sides(matrix.shape[0], random.fold(key, 2))
-    found, work = multigrid.measured(matrix, made, sides, solve=True)
+        graph, _ = Multigrid(1, "smoothed_aggregation", "work").start(matrix, key)
+        strength = multigrid.make_strength(
+            multigrid.make_pattern(graph, graph.scores[:, 0] >= QUARTER)
+        )
+    made = multigrid.build_hierarchy(matrix, builder, strength)
+    sides = multigrid.right_hand_sides(matrix.shape[0], counter_rng.fold(key, 2))
+    found, work = multigrid.measure_hierarchy(matrix, made, sides, solve=True)
     return Competitor(found.iterations, work, made.operator_complexity, made.setup_seconds)
 
 
-def competitors(world: EdgeSelection, keys: Keys) -> dict[str, dict[str, Floats]]:
+def evaluate_competitors(world: EdgeSelection, keys: Keys) -> dict[str, dict[str, Floats]]:
     """What is not an agent but belongs beside a policy: episode metrics [N] by name.
 
     PyAMG's own solvers (multigrid), with the seconds that building each takes; the best choice of
@@ -140,7 +142,7 @@ def competitors(world: EdgeSelection, keys: Keys) -> dict[str, dict[str, Floats]
     found: dict[str, list[dict[str, float]]] = {}
     whole = {"stage": float(world.stage), "length": 1.0}
     for b in range(len(keys)):
-        instance = world.instance(keys[b : b + 1])
+        instance = world.get_instance(keys[b : b + 1])
         for name, figures in _rivals(world, instance).items():
             ratio = figures["work_per_digit"] / instance.reference.work
             found.setdefault(name, []).append(figures | {"work_ratio": ratio, **whole})
@@ -154,7 +156,7 @@ def _rivals(world: EdgeSelection, instance: Instance) -> dict[str, dict[str, flo
     """Figures of one instance by name of the rival and of the figure."""
     if isinstance(world.objective, Multigrid):
         matrix, key = instance.graph.matrix, instance.key
-        return {name: _solver_figures(competitor(name, matrix, key)) for name in SOLVERS}
+        return {name: _solver_figures(evaluate_solver(name, matrix, key)) for name in SOLVERS}
     found = {"reference": _figures(instance.reference, np.nan)}
     if isinstance(world.objective, Fsai):
         chosen = {
@@ -162,7 +164,7 @@ def _rivals(world: EdgeSelection, instance: Instance) -> dict[str, dict[str, flo
             "optimum": fsai.optimum(instance.graph, world.params.k),
         }
         for name, kept in chosen.items():
-            own = world.objective.result(instance, kept, 0.0, solve=True)
+            own = world.objective.evaluate(instance, kept, 0.0, solve=True)
             found[name] = _figures(own, float(kept.mean()))
     return found
 
@@ -172,7 +174,7 @@ def _solver_figures(found: Competitor) -> dict[str, float]:
         "work_per_digit": found.work,
         "iterations": found.iterations,
         "operator_complexity": found.operator_complexity,
-        "selected_share": np.nan,
+        "selected_fraction": np.nan,
         "setup_seconds": found.setup_seconds,
     }
 
@@ -182,11 +184,11 @@ def _figures(result: Result, share: float) -> dict[str, float]:
         "work_per_digit": result.work,
         "iterations": result.iterations,
         "operator_complexity": result.complexity,
-        "selected_share": share,
+        "selected_fraction": share,
     }
 
 
-def setup_seconds(world: EdgeSelection, keys: Keys, act: Callable[[Any], Array]) -> Floats:
+def measure_setup_seconds(world: EdgeSelection, keys: Keys, act: Callable[[Any], Array]) -> Floats:
     """What a user waits for before the first iteration [N], on episodes of keys [N].
 
     Scores, the agent's own time (``act(observation)``) and what the edges are for, such as PyAMG's
@@ -194,14 +196,14 @@ def setup_seconds(world: EdgeSelection, keys: Keys, act: Callable[[Any], Array])
     """
     found = np.zeros(len(keys))
     for b in range(len(keys)):
-        matrix, key = world.drawn(keys[b : b + 1])
+        matrix, key = world.draw_matrix(keys[b : b + 1])
         start = time.perf_counter()
-        world.objective.build(*world.choose(matrix, key, act))
+        world.objective.build(*world.choose_on_matrix(matrix, key, act))
         found[b] = time.perf_counter() - start
     return found
 
 
-def compare(pairs: Iterable[tuple[Matrix, Keys]]) -> dict[str, dict[str, float]]:
+def compare_solvers(pairs: Iterable[tuple[Matrix, Keys]]) -> dict[str, dict[str, float]]:
     """Every competitor on matrices with their keys: means by name.
 
     ``work_ratio`` is the geometric mean of work per digit over that of PyAMG's default.
@@ -209,7 +211,7 @@ def compare(pairs: Iterable[tuple[Matrix, Keys]]) -> dict[str, dict[str, float]]
     found: dict[str, list[Competitor]] = {name: [] for name in SOLVERS}
     for matrix, key in pairs:
         for name, own in found.items():
-            own.append(competitor(name, matrix, key))
+            own.append(evaluate_solver(name, matrix, key))
     usual = np.log([c.work for c in found["sa_default"]])
     return {
         name: {

@@ -11,11 +11,11 @@ import dataclasses
 import numpy as np
 from scipy import sparse
 
-from envs import random
-from envs.arrays import Array, Bools, Floats, Ints, Keys
+from envs import counter_rng
 from envs.edges.instances import Matrix
 from envs.edges.reproducible import reproducible
-from envs.extras import library
+from envs.optional_imports import import_extra
+from envs.pytree import Array, Bools, Floats, Ints, Keys
 
 SCORES = 4
 """Scores of an edge: four measures of how strong it is; which ones, the objective says."""
@@ -102,7 +102,7 @@ def strength(measure: Floats, rows: Ints, columns: Ints, nodes: int) -> Floats:
 
 def smooth_vectors(matrix: Matrix, key: Keys) -> Floats:
     """Test vectors [N, 4] of A x = 0 after 5 Jacobi sweeps (2/3), each of unit mean square."""
-    x = random.normal(key, (matrix.shape[0], VECTORS))[0].astype(np.float64)
+    x = counter_rng.normal(key, (matrix.shape[0], VECTORS))[0].astype(np.float64)
     weight = (2 / 3) / matrix.diagonal()[:, None]
     for _ in range(_SWEEPS):
         x = x - weight * (matrix @ x)
@@ -111,7 +111,7 @@ def smooth_vectors(matrix: Matrix, key: Keys) -> Floats:
 
 def evolution(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
     """PyAMG's evolution measure [E], undropped (Olson, Schroder and Tuminaro, 2010)."""
-    of_connection = library("pyamg", "edges").strength.evolution_strength_of_connection
+    of_connection = import_extra("pyamg", "edges").strength.evolution_strength_of_connection
     with reproducible():
         measure = of_connection(matrix, np.ones((matrix.shape[0], 1)), epsilon=np.inf, k=2)
     csr: Matrix = sparse.csr_array(measure)

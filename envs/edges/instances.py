@@ -23,10 +23,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy import sparse, spatial
 
-from envs import random
-from envs.arrays import Floats, Ints, Keys
+from envs import counter_rng
 from envs.edges import power
-from envs.extras import library
+from envs.optional_imports import import_extra
+from envs.pytree import Floats, Ints, Keys
 
 Matrix: TypeAlias = Any
 """A square ``scipy.sparse.csr_array`` of float64 with sorted columns (scipy ships no types)."""
@@ -45,7 +45,7 @@ _LONG_EDGES = 0.25
 """Long edges of a random graph for each of its nodes."""
 
 
-def draw(family: Family, size: int, key: Keys) -> Matrix:
+def draw_matrix(family: Family, size: int, key: Keys) -> Matrix:
     """The matrix of one key [1]; ``size`` is the side of a square of size x size nodes."""
     return canonical(_LAWS[family](size, key))
 
@@ -95,21 +95,21 @@ def parameters(family: Family, key: Keys) -> dict[str, float]:
     """
     if family not in ("anisotropic", "variable", "mesh"):
         return {}
-    theta, epsilon = anisotropy(random.fold(key, 1) if family == "mesh" else key)
+    theta, epsilon = anisotropy(counter_rng.fold(key, 1) if family == "mesh" else key)
     quarter = np.rad2deg(theta) % 90
     return {"epsilon": epsilon, "theta": min(quarter, 90 - quarter)}
 
 
 def anisotropy(key: Keys) -> tuple[float, float]:
     """The post-mortem's law: (theta, eps) of one key [1]."""
-    u, v = random.uniform(key, (2,))[0]
+    u, v = counter_rng.uniform(key, (2,))[0]
     low, high = np.log(_EPSILON)
     return float(2 * np.pi * u), float(np.exp(low + (high - low) * v))
 
 
 def anisotropic(size: int, theta: float, epsilon: float) -> Matrix:
     """Nine-point differences of rotated anisotropic diffusion on size x size inner points."""
-    gallery = library("pyamg", "edges").gallery
+    gallery = import_extra("pyamg", "edges").gallery
     stencil = gallery.diffusion_stencil_2d(epsilon=epsilon, theta=theta, type="FD")
     return canonical(gallery.stencil_grid(stencil, (size, size)))
 
@@ -120,7 +120,7 @@ def _anisotropic(size: int, key: Keys) -> Matrix:
 
 def _variable(size: int, key: Keys) -> Matrix:
     base, epsilon = anisotropy(key)
-    waves = random.normal(random.fold(key, 1), (3, 3))[0].astype(np.float64)
+    waves = counter_rng.normal(counter_rng.fold(key, 1), (3, 3))[0].astype(np.float64)
     centre = (np.arange(size + 1) + 0.5) / (size + 1)
     x, y = (part.ravel() for part in np.meshgrid(centre, centre, indexing="ij"))
     theta = base + sum(np.sin(np.pi * (a * x + b * y) + c) for a, b, c in waves)
@@ -150,9 +150,9 @@ def bilinear_elements(size: int, K: Floats) -> Matrix:
 
 
 def _mesh(size: int, key: Keys) -> Matrix:
-    skfem = library("skfem", "edges")
+    skfem = import_extra("skfem", "edges")
     points, triangles = _triangulation(size, key)
-    K = _tensor(*anisotropy(random.fold(key, 1)))
+    K = _tensor(*anisotropy(counter_rng.fold(key, 1)))
 
     @skfem.BilinearForm
     def stiffness(u: Any, v: Any, w: Any) -> Any:
@@ -165,7 +165,7 @@ def _mesh(size: int, key: Keys) -> Matrix:
 
 def _triangulation(size: int, key: Keys) -> tuple[Floats, Ints]:
     """Points [size^2 + border, 2], inner ones first, and triangles [t, 3], finer at one side."""
-    jitter = random.uniform(key, (size * size + 1, 2))[0]
+    jitter = counter_rng.uniform(key, (size * size + 1, 2))[0]
     power = 1 + jitter[-1]
     cell = np.stack(np.meshgrid(*(2 * [np.arange(size)]), indexing="ij"), -1).reshape(-1, 2)
     inner = (cell + 0.5 + 0.7 * (jitter[:-1] - 0.5)) / size
@@ -181,11 +181,11 @@ def _triangulation(size: int, key: Keys) -> tuple[Floats, Ints]:
 
 
 def _gallery(size: int, key: Keys) -> Matrix:
-    return _example(_GALLERY[int(random.integers(key, len(_GALLERY))[0])])
+    return _example(_GALLERY[int(counter_rng.integers(key, len(_GALLERY))[0])])
 
 
 def _example(name: str) -> Matrix:
-    return canonical(library("pyamg", "edges").gallery.load_example(name)["A"])
+    return canonical(import_extra("pyamg", "edges").gallery.load_example(name)["A"])
 
 
 def _weighted_grid(size: int, key: Keys) -> Matrix:
@@ -197,17 +197,17 @@ def _weighted_grid(size: int, key: Keys) -> Matrix:
 
 def _random_graph(size: int, key: Keys) -> Matrix:
     n = size * size
-    points = random.uniform(random.fold(key, 1), (n, 2))[0]
+    points = counter_rng.uniform(counter_rng.fold(key, 1), (n, 2))[0]
     corners = spatial.Delaunay(points).simplices.astype(np.int64)
     planar = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
-    long = random.integers(random.fold(key, 2), n, (int(_LONG_EDGES * n), 2))[0]
+    long = counter_rng.integers(counter_rng.fold(key, 2), n, (int(_LONG_EDGES * n), 2))[0]
     ends = np.sort(np.concatenate([planar, long[long[:, 0] != long[:, 1]]]), 1)
     return _laplacian(np.unique(ends, axis=0), key)
 
 
 def _laplacian(ends: Ints, key: Keys) -> Matrix:
     """The grounded Laplacian of edges [M, 2] with conductances exp(N(0, 1))."""
-    weight = np.exp(random.normal(key, (len(ends),))[0].astype(np.float64))
+    weight = np.exp(counter_rng.normal(key, (len(ends),))[0].astype(np.float64))
     n = int(ends.max()) + 1
     half = sparse.coo_array((weight, (ends[:, 0], ends[:, 1])), shape=(n, n))
     return _grounded((half + half.T).tocsr(), 1.0)

@@ -29,11 +29,11 @@ _UNREADABLE = (
 )
 
 
-def load(path: str, largest: int = LARGEST) -> Matrix:
+def load_matrix(path: str, largest: int = LARGEST) -> Matrix:
     """A matrix from a Matrix Market file or from ``scipy.sparse.save_npz``.
 
     Raises:
-        InputError: no such file, another format, or a matrix that :func:`checked` refuses.
+        InputError: no such file, another format, or a matrix that :func:`validate_matrix` refuses.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -56,10 +56,10 @@ def load(path: str, largest: int = LARGEST) -> Matrix:
             f"{path} cannot be read as a matrix ({error}): save it again with scipy.io.mmwrite "
             "(.mtx) or scipy.sparse.save_npz (.npz)."
         ) from error
-    return checked(found, path, largest)
+    return validate_matrix(found, path, largest)
 
 
-def checked(matrix: Any, name: str = "The matrix", largest: int = LARGEST) -> Matrix:
+def validate_matrix(matrix: Any, name: str = "The matrix", largest: int = LARGEST) -> Matrix:
     """A matrix that solvers for symmetric positive definite systems can take, in canonical form.
 
     Definiteness is probed, not proven: the diagonal must be positive and no step of conjugate

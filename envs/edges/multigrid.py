@@ -15,13 +15,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy import sparse
 
-from envs import random
-from envs.arrays import Bools, Floats, Keys
+from envs import counter_rng
 from envs.edges.graph import Graph
 from envs.edges.instances import Matrix
 from envs.edges.krylov import TOLERANCE, Quality, quality
 from envs.edges.reproducible import reproducible
-from envs.extras import library
+from envs.optional_imports import import_extra
+from envs.pytree import Bools, Floats, Keys
 
 Builder: TypeAlias = Literal["smoothed_aggregation", "root_node"]
 Reward: TypeAlias = Literal["work", "vcycle_energy", "pcg_residual"]
@@ -52,9 +52,9 @@ class Hierarchy:
     """Time to build it."""
 
 
-def build(A: Matrix, builder: str, strength: Any) -> Hierarchy:
+def build_hierarchy(A: Matrix, builder: str, strength: Any) -> Hierarchy:
     """A hierarchy; ``strength`` is PyAMG's (a name, a pair, or a list with one for each level)."""
-    pyamg: Any = library("pyamg", "edges")
+    pyamg: Any = import_extra("pyamg", "edges")
     make = {
         "smoothed_aggregation": pyamg.smoothed_aggregation_solver,
         "root_node": pyamg.rootnode_solver,
@@ -70,7 +70,7 @@ def build(A: Matrix, builder: str, strength: Any) -> Hierarchy:
     return Hierarchy(solver, complexity, float(solver.operator_complexity()), seconds)
 
 
-def pattern(graph: Graph, chosen: Bools) -> Matrix:
+def make_pattern(graph: Graph, chosen: Bools) -> Matrix:
     """Chosen edges [E] as a strength of connection C [N, N]: symmetric, of ones, with diagonal."""
     n = graph.matrix.shape[0]
     rows, columns, own = graph.rows[chosen], graph.columns[chosen], np.arange(n)
@@ -81,13 +81,13 @@ def pattern(graph: Graph, chosen: Bools) -> Matrix:
     return C
 
 
-def learnt(C: Matrix) -> list[Any]:
+def make_strength(C: Matrix) -> list[Any]:
     """PyAMG's ``strength`` for a pattern C on the finest level and evolution on those below."""
     return [("predefined", {"C": C}), "evolution"]
 
 
-def call(builder: Builder) -> str:
-    """The PyAMG call that builds :func:`build`'s hierarchy of a pattern C on a matrix A."""
+def format_pyamg_call(builder: Builder) -> str:
+    """Return the PyAMG call that builds the hierarchy of a pattern C on a matrix A."""
     name = {"smoothed_aggregation": "smoothed_aggregation_solver", "root_node": "rootnode_solver"}
     strength = "[('predefined', {'C': C}), 'evolution']"
     settings = ", ".join(f"{field}={value!r}" for field, value in SETTINGS.items())
@@ -96,7 +96,7 @@ def call(builder: Builder) -> str:
 
 def right_hand_sides(nodes: int, key: Keys) -> Floats:
     """The normal right-hand sides [3, N] of one key [1]."""
-    return random.normal(key, (_SIDES, nodes))[0].astype(np.float64)
+    return counter_rng.normal(key, (_SIDES, nodes))[0].astype(np.float64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,9 @@ class Outcome:
     """Entries of all matrices over those of A."""
 
 
-def measured(A: Matrix, made: Hierarchy, sides: Floats, solve: bool) -> tuple[Quality, float]:
+def measure_hierarchy(
+    A: Matrix, made: Hierarchy, sides: Floats, solve: bool
+) -> tuple[Quality, float]:
     """A hierarchy's quality, and its work for each digit in products with A."""
     found = quality(A, sides, made.solver.aspreconditioner("V").matvec, solve)
     return found, found.iterations / -np.log10(TOLERANCE) * made.cycle_complexity
@@ -123,10 +125,10 @@ def work_score(found: Quality, made: Hierarchy) -> float:
     return found.reduction / made.cycle_complexity
 
 
-def attempt(A: Matrix, builder: Builder, C: Matrix) -> Hierarchy | None:
+def try_build_hierarchy(A: Matrix, builder: Builder, C: Matrix) -> Hierarchy | None:
     """The hierarchy of a pattern, or None where PyAMG cannot build one that coarsens."""
     try:
-        made = build(A, builder, learnt(C))
+        made = build_hierarchy(A, builder, make_strength(C))
     except _FAILURES:
         return None
     # PyAMG solves the coarsest system exactly, at a price that no complexity counts.
@@ -146,7 +148,7 @@ def energy_reward(A: Matrix, made: Hierarchy, key: Keys) -> float:
     e_0: 6 random vectors after 25 Jacobi sweeps (2/3) on A e = 0; e_1: after one V-cycle. The
     penalty is what the operator complexity exceeds 1.35 by.
     """
-    e = random.normal(key, (A.shape[0], _ENERGY_VECTORS))[0].astype(np.float64)
+    e = counter_rng.normal(key, (A.shape[0], _ENERGY_VECTORS))[0].astype(np.float64)
     weight = (2 / 3) / A.diagonal()[:, None]
     for _ in range(_ENERGY_SWEEPS):
         e = e - weight * (A @ e)

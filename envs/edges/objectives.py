@@ -11,12 +11,12 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from envs import random
-from envs.arrays import Bools, Floats, Ints, Keys
+from envs import counter_rng
 from envs.edges import fsai, instances, multigrid, selection, sparsifier
 from envs.edges.graph import Graph, offdiagonal
 from envs.edges.instances import Family, Matrix
 from envs.edges.krylov import EARLY, MOST, TOLERANCE, quality
+from envs.pytree import Bools, Floats, Ints, Keys
 
 _DIGITS = -np.log10(TOLERANCE)
 
@@ -62,13 +62,13 @@ class Objective(ABC):
 
     latent: int
     """Numbers of a latent action."""
-    names: tuple[str, str, str, str]
+    score_names: tuple[str, str, str, str]
     """What the four scores are called."""
     steps: int = 1
     """Steps of an episode."""
 
     @abstractmethod
-    def begun(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
+    def start(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
         """The scored edges of a matrix and its key [1], and which of them [E] are kept already."""
 
     @abstractmethod
@@ -84,7 +84,7 @@ class Objective(ABC):
         """The instance of a matrix and its key [1]."""
 
     @abstractmethod
-    def chosen(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+    def choose_edges(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
         """The edges [E] that a latent action chooses, given kept ones [E] and scores [E, 4]."""
 
     @abstractmethod
@@ -92,7 +92,7 @@ class Objective(ABC):
         """What kept edges [E] are for, as a user would build it; for its time alone."""
 
     @abstractmethod
-    def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
+    def evaluate(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
         """What kept edges [E] bring; with ``solve`` the system is solved to the end."""
 
     def scores(self, graph: Graph, kept: Bools) -> Floats:
@@ -104,15 +104,15 @@ class Multigrid(Objective):
     """The strength of connection of a hierarchy; see :mod:`envs.edges.multigrid`."""
 
     latent = 5
-    names = ("size", "sign", "evolution", "affinity")
+    score_names = ("size", "sign", "evolution", "affinity")
 
     def __init__(self, k: int, builder: multigrid.Builder, reward: multigrid.Reward) -> None:
         self.k, self.reward = k, reward
         self.builder: multigrid.Builder = builder
 
-    def begun(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
+    def start(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
         """All off-diagonal entries, none of them kept."""
-        graph = offdiagonal(matrix, random.fold(key, 1))
+        graph = offdiagonal(matrix, counter_rng.fold(key, 1))
         return graph, np.zeros(len(graph.rows), np.bool_)
 
     def capacity(self, family: Family, size: int) -> int:
@@ -125,36 +125,40 @@ class Multigrid(Objective):
 
     def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
         """With PyAMG's default as the reference."""
-        graph, nothing = self.begun(matrix, key)
-        sides = multigrid.right_hand_sides(matrix.shape[0], random.fold(key, 2))
-        made = multigrid.build(matrix, "smoothed_aggregation", "symmetric")
-        found, work = multigrid.measured(matrix, made, sides, solve)
+        graph, nothing = self.start(matrix, key)
+        sides = multigrid.right_hand_sides(matrix.shape[0], counter_rng.fold(key, 2))
+        made = multigrid.build_hierarchy(matrix, "smoothed_aggregation", "symmetric")
+        found, work = multigrid.measure_hierarchy(matrix, made, sides, solve)
         score = multigrid.work_score(found, made)
         usual = Result(0.0, score, found.iterations, work, made.operator_complexity)
         return Instance(key, graph, nothing, sides, usual, usual)
 
-    def chosen(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+    def choose_edges(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
         """Those whose weighed scores reach the threshold."""
         return selection.strong(scores, latent)
 
     def build(self, graph: Graph, kept: Bools) -> object:
         """A hierarchy."""
-        return multigrid.attempt(graph.matrix, self.builder, multigrid.pattern(graph, kept))
+        return multigrid.try_build_hierarchy(
+            graph.matrix, self.builder, multigrid.make_pattern(graph, kept)
+        )
 
-    def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
+    def evaluate(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
         """A hierarchy's work against the reference's."""
         A = instance.graph.matrix
-        made = multigrid.attempt(A, self.builder, multigrid.pattern(instance.graph, kept))
+        made = multigrid.try_build_hierarchy(
+            A, self.builder, multigrid.make_pattern(instance.graph, kept)
+        )
         if made is None:
             return self._failed(instance)
-        found, work = multigrid.measured(A, made, instance.sides, solve)
+        found, work = multigrid.measure_hierarchy(A, made, instance.sides, solve)
         score = multigrid.work_score(found, made)
         if not np.isfinite(score):
             return self._failed(instance)
         if self.reward == "work":
             reward = multigrid.work_reward(score, instance.reference.level)
         elif self.reward == "vcycle_energy":
-            reward = multigrid.energy_reward(A, made, random.fold(instance.key, 3))
+            reward = multigrid.energy_reward(A, made, counter_rng.fold(instance.key, 3))
         else:
             reward = multigrid.residual_reward(found, made)
         return Result(reward, score, found.iterations, work, made.operator_complexity)
@@ -168,14 +172,14 @@ class Fsai(Objective):
     """The pattern of an approximate inverse; see :mod:`envs.edges.fsai`."""
 
     latent = 4
-    names = ("size", "sign", "paths", "affinity")
+    score_names = ("size", "sign", "paths", "affinity")
 
     def __init__(self, k: int) -> None:
         self.k = k
 
-    def begun(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
+    def start(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
         """What each row's two steps reach below the diagonal, none of it kept."""
-        graph = fsai.candidates(matrix, random.fold(key, 1))
+        graph = fsai.candidates(matrix, counter_rng.fold(key, 1))
         return graph, np.zeros(len(graph.rows), np.bool_)
 
     def capacity(self, family: Family, size: int) -> int:
@@ -188,13 +192,13 @@ class Fsai(Objective):
 
     def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
         """With the k largest entries of each row as the reference."""
-        graph, nothing = self.begun(matrix, key)
-        sides = multigrid.right_hand_sides(matrix.shape[0], random.fold(key, 2))
+        graph, nothing = self.start(matrix, key)
+        sides = multigrid.right_hand_sides(matrix.shape[0], counter_rng.fold(key, 2))
         largest = selection.strongest(np.abs(graph.values), graph.starts, self.k)
         usual = self._result(graph, sides, largest, solve)
         return Instance(key, graph, nothing, sides, usual, usual)
 
-    def chosen(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+    def choose_edges(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
         """The k of the highest weighed score in each row."""
         return selection.strongest(scores @ selection.weights(latent), graph.starts, self.k)
 
@@ -202,7 +206,7 @@ class Fsai(Objective):
         """The approximate inverse."""
         return fsai.preconditioner(graph, kept)
 
-    def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
+    def evaluate(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
         """Kaporin's measure."""
         return self._result(instance.graph, instance.sides, kept, solve)
 
@@ -220,14 +224,14 @@ class Sparsifier(Objective):
     """Edges to add to a tree, a batch a step; see :mod:`envs.edges.sparsifier`."""
 
     latent = 5
-    names = ("weight", "stretch", "trace", "rival")
+    score_names = ("weight", "stretch", "trace", "rival")
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
 
-    def begun(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
+    def start(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
         """The undirected edges, those of the heaviest spanning tree kept."""
-        graph = sparsifier.candidates(matrix, random.fold(key, 1))
+        graph = sparsifier.candidates(matrix, counter_rng.fold(key, 1))
         tree = sparsifier.spanning_tree(graph)
         return dataclasses.replace(graph, scores=sparsifier.Factor(graph, tree).scores()), tree
 
@@ -241,20 +245,20 @@ class Sparsifier(Objective):
 
     def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
         """With the edges of the highest stretch over the tree, all at once, as the reference."""
-        graph, tree = self.begun(matrix, key)
-        sides = multigrid.right_hand_sides(matrix.shape[0], random.fold(key, 2))
+        graph, tree = self.start(matrix, key)
+        sides = multigrid.right_hand_sides(matrix.shape[0], counter_rng.fold(key, 2))
         budget = self.steps * self.decisions(matrix.shape[0])[1]
         usual = tree | selection.strongest(graph.scores[:, 1], graph.starts, budget, ~tree)
         results = [self._result(graph, sides, kept, 0.0, solve) for kept in (tree, usual)]
         return Instance(key, graph, tree, sides, *results)
 
-    def chosen(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
+    def choose_edges(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
         """A batch by weighed score whose edges do not overlap too much."""
         sketch = sparsifier.Factor(graph, kept).sketch()
         k, limit = self.decisions(graph.matrix.shape[0])[1], selection.spacing(latent)
         return sparsifier.spread(scores @ selection.weights(latent), sketch, k, limit, ~kept)
 
-    def result(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
+    def evaluate(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
         """The change of ln(|r_0| / |r_5|)."""
         return self._result(instance.graph, instance.sides, kept, level, solve)
 
@@ -277,6 +281,6 @@ class Sparsifier(Objective):
         return Result(now - level, now, found.iterations, work, 1 + share)
 
 
-def decided(picks: Ints, graph: Graph, kept: Bools) -> Bools:
+def select_picked_edges(picks: Ints, graph: Graph, kept: Bools) -> Bools:
     """The edges [E] that picks [R, k] of an ``edges`` action choose."""
     return selection.picked(picks, graph.starts, ~kept)

@@ -15,9 +15,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from envs import random
-from envs.arrays import Floats, Keys
-from envs.extras import library
+from envs import counter_rng
+from envs.optional_imports import import_extra
+from envs.pytree import Floats, Keys
 from envs.validation import InputError
 
 GRIDS = {
@@ -50,13 +50,13 @@ def part(buses: int, key: Keys) -> Any:
             f"family='power_grid' has grids of up to {max(GRIDS.values())} buses, but {buses} are "
             f"asked for: take a size of at most {int(max(GRIDS.values()) ** 0.5)}."
         )
-    for_grid, for_bus = random.split(key, 2)
-    whole = _grid(large[int(random.integers(for_grid, len(large))[0])])
+    for_grid, for_bus = counter_rng.split(key, 2)
+    whole = _grid(large[int(counter_rng.integers(for_grid, len(large))[0])])
     count, island = csgraph.connected_components(whole, directed=False)
     sizes = np.bincount(island, minlength=count)
     # Buses out of service are islands; of those that are large enough, any bus is the middle.
     middles = np.flatnonzero(sizes[island] >= min(buses, sizes.max()))
-    middle = middles[int(random.integers(for_bus, len(middles))[0])]
+    middle = middles[int(counter_rng.integers(for_bus, len(middles))[0])]
     near = csgraph.breadth_first_order(whole, middle, directed=False, return_predecessors=False)
     return whole[near[:buses]][:, near[:buses]]
 
@@ -86,7 +86,7 @@ def _grid(name: str) -> Any:
 def _folder() -> Path:
     found = importlib.util.find_spec("pandapower")
     if found is None or found.origin is None:
-        library("pandapower", "edges")  # says what to install
+        import_extra("pandapower", "edges")  # says what to install
         raise AssertionError
     return Path(found.origin).parent / "networks" / "power_system_test_case_jsons"
 

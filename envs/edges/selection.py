@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.arrays import Bools, Floats, Ints
+from envs.pytree import Bools, Floats, Ints
 
 _SHARPNESS = 2.0
 

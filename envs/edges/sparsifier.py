@@ -11,11 +11,11 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph, linalg
 
-from envs import random
-from envs.arrays import Bools, Floats, Keys
+from envs import counter_rng
 from envs.edges.graph import Graph, smooth_vectors
 from envs.edges.instances import Matrix
 from envs.edges.krylov import Preconditioner
+from envs.pytree import Bools, Floats, Keys
 from envs.validation import InputError
 
 BUDGET = 1.25
@@ -129,8 +129,10 @@ class Factor:
         """L_S^-1 B W^1/2 z for random signs z of the edges ``which``, by edge [E, count]."""
         graph = self.graph
         rows, columns, weight = graph.rows[which], graph.columns[which], -graph.values[which]
-        key = random.seeded(np.arange(count, dtype=np.uint64) + np.uint64(len(rows)))
-        words = random.bits(key, -(-len(rows) // 64))  # 64 signs each
+        key = counter_rng.make_keys_from_seeds(
+            np.arange(count, dtype=np.uint64) + np.uint64(len(rows))
+        )
+        words = counter_rng.bits(key, -(-len(rows) // 64))  # 64 signs each
         drawn = np.unpackbits(words.astype("<u8").view(np.uint8), axis=1, count=len(rows))
         flow = np.sqrt(weight)[:, None] * (1.0 - 2.0 * np.ascontiguousarray(drawn.T))
         ends = np.append(rows, columns), np.tile(np.arange(len(rows)), 2)

@@ -67,7 +67,7 @@ class _Family:
 
 
 @functools.lru_cache(8)
-def catalogue(products: int, seed: int, recipe: Recipe = RECIPE) -> tuple[Product, ...]:
+def generate_catalogue(products: int, seed: int, recipe: Recipe = RECIPE) -> tuple[Product, ...]:
     """So many products, spread evenly over the 120 families."""
     rng = Random(f"catalogue {seed}")
     families = [
@@ -83,7 +83,7 @@ def catalogue(products: int, seed: int, recipe: Recipe = RECIPE) -> tuple[Produc
     return tuple(_product(i, order[i], rng, recipe) for i in range(products))
 
 
-def goals(
+def generate_goals(
     products: Sequence[Product], count: int, seed: str, recipe: Recipe = RECIPE
 ) -> list[Goal]:
     """So many goals for products of a generated catalogue, drawn at random."""
@@ -147,13 +147,13 @@ def _stock(family: _Family, rng: Random, recipe: Recipe) -> dict[str, tuple[str,
 
 def _goal(product: Product, rng: Random, recipe: Recipe) -> Goal:
     attributes = _some(product.attributes, rng.randint(1, 3), rng)
-    wishes = [_asked(_TERMS[name], recipe.paraphrased, rng) for name in attributes]
+    wishes = [_phrase_term(_TERMS[name], recipe.paraphrased, rng) for name in attributes]
     options: list[tuple[str, str]] = []
     for values in product.options.values():
         if rng.random() < recipe.mentioned:
             value = rng.choice(values)
             options.append(("", value))
-            wishes.append(_asked(_VALUES[value], recipe.option_paraphrased, rng))
+            wishes.append(_phrase_term(_VALUES[value], recipe.option_paraphrased, rng))
     is_free = rng.random() < recipe.no_limit
     price_upper = NO_LIMIT if is_free else price_limit(product.price, rng)
     text = rng.choice(TEMPLATES).format(
@@ -162,7 +162,7 @@ def _goal(product: Product, rng: Random, recipe: Recipe) -> Goal:
     return Goal(product, text + price_phrase(price_upper), attributes, tuple(options), price_upper)
 
 
-def _asked(term: Term, paraphrased: float, rng: Random) -> str:
+def _phrase_term(term: Term, paraphrased: float, rng: Random) -> str:
     """A term in the words of an instruction."""
     if rng.random() < paraphrased:
         return rng.choice(term.asked)

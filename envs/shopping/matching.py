@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from envs.extras import library
+from envs.optional_imports import import_extra
 
 Nouns: TypeAlias = Callable[[str], tuple[str, ...]]
 """A tagger: title -> its nouns in lower case, in order, repeats included."""
@@ -32,8 +32,8 @@ THRESHOLD = 85
 @functools.lru_cache(2**18)
 def alike(a: str, b: str) -> bool:
     """Whether two phrases are the same but for words that only one of them has."""
-    fuzz = library("rapidfuzz.fuzz", "shop")
-    processed = library("rapidfuzz.utils", "shop").default_process
+    fuzz = import_extra("rapidfuzz.fuzz", "shop")
+    processed = import_extra("rapidfuzz.utils", "shop").default_process
     return round(fuzz.token_set_ratio(_ascii(a), _ascii(b), processor=processed)) > THRESHOLD
 
 
@@ -91,7 +91,7 @@ def spacy_nouns(model: str = "en_core_web_lg") -> Nouns:
     Raises:
         InputError: spaCy is not installed.
     """
-    tag: Any = library("spacy", "shop").load(model)
+    tag: Any = import_extra("spacy", "shop").load(model)
 
     def nouns(title: str) -> tuple[str, ...]:
         return tuple(t.text.lower() for t in tag(title) if t.pos_ in ("NOUN", "PROPN"))

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gymnasium import spaces
 
-from envs.arrays import Array, Bools, Floats, Ints
+from envs.pytree import Array, Bools, Floats, Ints
 from envs.shopping import pages
 from envs.shopping.goals import SEARCHES
 from envs.shopping.pages import BUY, DONE, ITEM, LISTED, PREV, RESULTS, START, WINDOW, State
 from envs.shopping.texts import DESCRIPTION_SEEN, FEATURES_SEEN
 
 if TYPE_CHECKING:
-    from envs.shopping.shopping import Shopping
+    from envs.shopping.world import Shopping
 
 FIGURES = (
     "share of its words that the instruction has",
@@ -82,11 +82,11 @@ def observe(world: Shopping, state: State) -> dict[str, Array]:
     """
     if world.reader:
         return world.reader.observe(state)
-    mask = pages.legal(state, world.store)
+    mask = pages.compute_legal_mask(state, world.store)
     products = _products(state, world.slots)
     slot_seen = _seen(state, products)
     candidates = _texts(world, state, products, slot_seen)
-    instruction = world.store.texts.instruction(state.goal)
+    instruction = world.store.texts.get_instruction_rows(state.goal)
     page = candidates[:, PREV]
     texts = {"instruction": instruction, "page": page, "candidates": candidates}
     if world.params.text == "tokens":
@@ -106,7 +106,7 @@ def observe(world: Shopping, state: State) -> dict[str, Array]:
 def _products(state: State, count: int) -> Ints:
     """Which product [B, K] each action is about: those listed, or the one in hand; -1 is none."""
     products = np.full((len(state.page), count), -1)
-    products[:, LISTED : LISTED + WINDOW] = pages.shown(state)
+    products[:, LISTED : LISTED + WINDOW] = pages.get_shown_products(state)
     products[:, PREV] = products[:, BUY] = state.item
     return products
 
@@ -124,10 +124,10 @@ def _seen(state: State, products: Ints) -> Ints:
 def _texts(world: Shopping, state: State, products: Ints, seen: Ints) -> Ints:
     """The row of the text table [B, K] of each action."""
     texts = world.store.texts
-    rows = texts.product(products, np.maximum(seen, 0))
+    rows = texts.get_product_rows(products, np.maximum(seen, 0))
     listed = rows[:, LISTED:]
     start, item = state.page == START, state.page == ITEM
-    listed[start, :SEARCHES] = texts.searches(state.goal[start])
+    listed[start, :SEARCHES] = texts.get_search_rows(state.goal[start])
     listed[item, : texts.values.shape[1]] = texts.values[state.item[item]]
     return rows
 
@@ -151,9 +151,9 @@ def _figures(world: Shopping, state: State, products: Ints, rows: Ints) -> Float
     item = np.flatnonzero(state.page == ITEM)
     if item.size:
         pairs = zip(state.goal[item].tolist(), state.item[item].tolist(), strict=True)
-        listed[item, :V, 2:5] = [store.matches(goal, product) for goal, product in pairs]
+        listed[item, :V, 2:5] = [store.compute_matches(goal, product) for goal, product in pairs]
         listed[item, :V, 9] = state.chosen[item]
-        listed[item, :V, 10] = pages.decided(state, store)[item]
+        listed[item, :V, 10] = pages.find_decided_options(state, store)[item]
     copy, slot = np.nonzero(products >= 0)
     product = products[copy, slot]
     ratio = store.prices[product] / store.limits[state.goal[copy]]
@@ -173,11 +173,11 @@ def _lexical(world: Shopping, state: State, rows: Ints, figures: Floats) -> None
     copy, slot = np.nonzero(rows)
     row, goal = rows[copy, slot], state.goal[copy]
     words = store.texts.rows[row].astype(np.int64)
-    common = (store.asked[goal[:, None], words >> 3] >> (words & 7).astype(np.uint8)) & 1
+    common = (store.instruction_bits[goal[:, None], words >> 3] >> (words & 7).astype(np.uint8)) & 1
     count = common.sum(axis=1)
     lengths = store.texts.lengths
     figures[copy, slot, 0] = count / np.maximum(lengths[row], 1)
-    figures[copy, slot, 1] = count / np.maximum(lengths[store.texts.instruction(goal)], 1)
+    figures[copy, slot, 1] = count / np.maximum(lengths[store.texts.get_instruction_rows(goal)], 1)
 
 
 def _context(world: Shopping, state: State, seen: Ints) -> Floats:

@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from envs.arrays import Bools, Floats, Ints, Keys
+from envs.pytree import Bools, Floats, Ints, Keys
 from envs.shopping.goals import SEARCHES
 from envs.shopping.search import RETURNED
 from envs.shopping.store import Store
@@ -66,7 +66,7 @@ class State:
     """[B]: 100 times the reward of the purchase; 0 without one."""
 
 
-def first(keys: Keys, goal: Ints, store: Store, steps: int) -> State:
+def make_start_state(keys: Keys, goal: Ints, store: Store, steps: int) -> State:
     """The start pages of goals [B], for episodes of at most so many steps."""
     B = len(keys)
     nothing = np.zeros(B, np.int64)
@@ -88,39 +88,39 @@ def first(keys: Keys, goal: Ints, store: Store, steps: int) -> State:
     )
 
 
-def slots(store: Store) -> int:
+def count_slots(store: Store) -> int:
     """How many actions there are."""
     return LISTED + max(SEARCHES, WINDOW, store.value_slots)
 
 
-def shown(state: State) -> Ints:
+def get_shown_products(state: State) -> Ints:
     """The products [B, WINDOW] on pages of results, -1 behind the last and on other pages."""
     place = (state.number[:, None] - 1) * WINDOW + np.arange(WINDOW)
     found = np.take_along_axis(state.results, np.minimum(place, RETURNED - 1), axis=1)
     return np.where((place < RETURNED) & (state.page == RESULTS)[:, None], found, -1)
 
 
-def legal(state: State, store: Store) -> Bools:
+def compute_legal_mask(state: State, store: Store) -> Bools:
     """Which actions [B, K] the pages offer."""
-    mask = np.zeros((len(state.page), slots(store)), np.bool_)
+    mask = np.zeros((len(state.page), count_slots(store)), np.bool_)
     mask[:, :LISTED] = _LEGAL[state.page]
     mask[:, PREV] &= (state.page != RESULTS) | (state.number > 1)
     listed = mask[:, LISTED:]
     listed[:, :SEARCHES] = (state.page == START)[:, None]
-    listed[:, :WINDOW] |= shown(state) >= 0
+    listed[:, :WINDOW] |= get_shown_products(state) >= 0
     count = np.where(state.page == ITEM, store.value_count[state.item], 0)
     listed[:, : store.value_slots] |= np.arange(store.value_slots) < count[:, None]
     return mask
 
 
-def groups(state: State, store: Store) -> Ints:
+def get_option_groups(state: State, store: Store) -> Ints:
     """Which option [B, V] each value of the items in hand belongs to; -1 is none."""
     return np.where((state.item >= 0)[:, None], store.group_of[state.item], -1)
 
 
-def decided(state: State, store: Store) -> Bools:
+def find_decided_options(state: State, store: Store) -> Bools:
     """Whether the option [B, V] that each value belongs to has a choice."""
-    of = groups(state, store)
+    of = get_option_groups(state, store)
     found = np.zeros(of.shape, np.bool_)
     for group in range(int(store.group_count.max())):
         own = of == group
@@ -137,7 +137,9 @@ def click(state: State, slot: Ints, store: Store) -> State:
     opened = on_results & (slot >= LISTED)
     listed = np.where(slot >= LISTED, slot - LISTED, 0)
     every = np.arange(len(slot))
-    product = np.where(opened, shown(state)[every, np.minimum(listed, WINDOW - 1)], item)
+    product = np.where(
+        opened, get_shown_products(state)[every, np.minimum(listed, WINDOW - 1)], item
+    )
     leaves = back | (prev & on_item)
     to = np.select(
         [back, opened, prev & on_item, prev & (page > ITEM), slot == BUY],
@@ -150,10 +152,12 @@ def click(state: State, slot: Ints, store: Store) -> State:
         item=np.where(leaves, -1, product),
         number=np.where(back, 1, number + on_results * ((slot == NEXT) * 1 - prev)),
         results=np.where(back[:, None], -1, state.results),
-        chosen=_chosen(state, np.where(on_item & (slot >= LISTED), listed, -1), leaves, store),
+        chosen=_choose_value(
+            state, np.where(on_item & (slot >= LISTED), listed, -1), leaves, store
+        ),
         clicked=state.clicked & ~back[:, None],
     )
-    return _remembered(state, opened)
+    return _remember_products(state, opened)
 
 
 def search(state: State, who: Ints, results: Ints) -> State:
@@ -166,16 +170,16 @@ def search(state: State, who: Ints, results: Ints) -> State:
     )
 
 
-def _chosen(state: State, value: Ints, leaves: Bools, store: Store) -> Bools:
+def _choose_value(state: State, value: Ints, leaves: Bools, store: Store) -> Bools:
     """Option values [B, V] after choosing ``value`` [B] (-1: none) in place of its option's."""
-    of = groups(state, store)
+    of = get_option_groups(state, store)
     every = np.arange(len(value))
     its = np.where(value >= 0, of[every, np.maximum(value, 0)], -2)
     chosen = state.chosen & (of != its[:, None]) & ~leaves[:, None]
     return chosen | (np.arange(of.shape[1]) == value[:, None])
 
 
-def _remembered(state: State, opened: Bools) -> State:
+def _remember_products(state: State, opened: Bools) -> State:
     """The states with items that were opened, or read, noted in the memory."""
     visited, seen, clicked = state.visited.copy(), state.seen.copy(), state.clicked.copy()
     known = (visited == state.item[:, None]) & (state.item >= 0)[:, None]

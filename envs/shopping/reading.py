@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from gymnasium import spaces
 
-from envs.arrays import Array, take
-from envs.extras import library
+from envs.optional_imports import import_extra
+from envs.pytree import Array, take
 from envs.shopping import pages
 from envs.shopping.goals import searches
 from envs.shopping.pages import BUTTONS, ITEM, LISTED, RESULTS, START, State
@@ -33,11 +33,11 @@ class Tokenizer(Protocol):
     size: int
     """How many different tokens there are."""
 
-    def prompt(self, text: str) -> list[int]:
+    def encode_prompt(self, text: str) -> list[int]:
         """The tokens of what is said to the model."""
         ...
 
-    def answer(self, text: str) -> list[int]:
+    def encode_answer(self, text: str) -> list[int]:
         """The tokens of what the model may say."""
         ...
 
@@ -51,11 +51,11 @@ class Words:
         self._number = {word: number for number, word in enumerate(kept, 1)}
         self.size = len(kept) + 1
 
-    def prompt(self, text: str) -> list[int]:
+    def encode_prompt(self, text: str) -> list[int]:
         """See :class:`Tokenizer`."""
-        return self.answer(text)
+        return self.encode_answer(text)
 
-    def answer(self, text: str) -> list[int]:
+    def encode_answer(self, text: str) -> list[int]:
         """See :class:`Tokenizer`."""
         return [self._number.get(word, 0) for word in _words(text)]
 
@@ -68,7 +68,7 @@ class Pretrained:
     """
 
     def __init__(self, folder: str) -> None:
-        auto = library("transformers", "lm").AutoTokenizer
+        auto = import_extra("transformers", "lm").AutoTokenizer
         if not Path(folder).is_dir():
             raise InputError(
                 f"There is no folder {folder}: Params.language_model must be the folder of a "
@@ -79,17 +79,19 @@ class Pretrained:
         except (OSError, ValueError) as error:
             raise InputError(f"{folder} holds no tokenizer that can be read: {error}") from error
         self.size = len(self._own)
-        if not self.answer(BUTTONS[-1]):  # read as one of another make, it finds nothing in a text
+        if not self.encode_answer(
+            BUTTONS[-1]
+        ):  # read as one of another make, it finds nothing in a text
             raise InputError(f"The tokenizer in {folder} makes no tokens of {BUTTONS[-1]!r}.")
 
-    def prompt(self, text: str) -> list[int]:
+    def encode_prompt(self, text: str) -> list[int]:
         """See :class:`Tokenizer`."""
         if not self._own.chat_template:
-            return self.answer(text)
+            return self.encode_answer(text)
         said = [{"role": "user", "content": text}]
         return self._own.apply_chat_template(said, add_generation_prompt=True, return_dict=False)
 
-    def answer(self, text: str) -> list[int]:
+    def encode_answer(self, text: str) -> list[int]:
         """See :class:`Tokenizer`."""
         return self._own(text, add_special_tokens=False)["input_ids"]
 
@@ -105,10 +107,12 @@ class Reader:
     """
 
     def __init__(self, store: Store, folder: str, prompt: int, answer: int, min_texts: int) -> None:
-        self.store, self.slots = store, pages.slots(store)
-        self.tokens: Tokenizer = Pretrained(folder) if folder else Words(_said(store), min_texts)
-        self._prompt = functools.lru_cache(2**14)(self._row_of(self.tokens.prompt, prompt))
-        self._answer = functools.lru_cache(2**14)(self._row_of(self.tokens.answer, answer))
+        self.store, self.slots = store, pages.count_slots(store)
+        self.tokens: Tokenizer = (
+            Pretrained(folder) if folder else Words(_list_vocabulary_texts(store), min_texts)
+        )
+        self._prompt = functools.lru_cache(2**14)(self._row_of(self.tokens.encode_prompt, prompt))
+        self._answer = functools.lru_cache(2**14)(self._row_of(self.tokens.encode_answer, answer))
         high = self.tokens.size
         self.space = spaces.Dict(
             {
@@ -120,7 +124,7 @@ class Reader:
 
     def observe(self, state: State) -> dict[str, Array]:
         """``prompt`` [B, P], ``candidates`` [B, K, A] and ``mask`` [B, K] of a state."""
-        mask = pages.legal(state, self.store)
+        mask = pages.compute_legal_mask(state, self.store)
         copies = range(len(mask))
         prompts = [self._prompt(prompt_text(state, b, self.store)) for b in copies]
         answers = [
@@ -180,7 +184,9 @@ def action_texts(state: State, copy: int, mask: Array, store: Store) -> list[str
     if page == START:
         listed = list(searches(store.goals[own.goal[0]].instruction))
     elif page == RESULTS:
-        found = [store.products[p] if p >= 0 else None for p in pages.shown(own)[0].tolist()]
+        found = [
+            store.products[p] if p >= 0 else None for p in pages.get_shown_products(own)[0].tolist()
+        ]
         listed = [f"{i} : {p.title} {p.price_text}" if p else "" for i, p in enumerate(found)]
     elif page == ITEM:
         listed = [f"{name} {value}" for name, value in store.products[own.item[0]].values]
@@ -197,11 +203,11 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[a-z]+|\d|[^\sa-z\d]", text.lower().replace("'", ""))
 
 
-def _said(store: Store) -> Iterator[str]:
+def _list_vocabulary_texts(store: Store) -> Iterator[str]:
     """Every text that the vocabulary is counted in; a button's words are in as many as need be."""
     for product in store.products:
         values = (f"{name} {value}" for name, value in product.values)
         price = f"{product.price_text} page chosen ; :"
         yield " ".join((product.title, product.description, *product.features, *values, price))
         yield " ".join(BUTTONS)
-    yield from store.heard
+    yield from store.vocabulary_instructions

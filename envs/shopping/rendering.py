@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from envs.arrays import take
+from envs.pytree import take
 from envs.shopping.goals import searches
 from envs.shopping.pages import (
     BUTTONS,
@@ -20,8 +20,8 @@ from envs.shopping.pages import (
     RESULTS,
     START,
     State,
-    legal,
-    shown,
+    compute_legal_mask,
+    get_shown_products,
 )
 from envs.shopping.store import Store
 
@@ -51,7 +51,7 @@ def page_text(state: State, copy: int, store: Store, style: Style = "text") -> s
 def action_texts(state: State, copy: int, store: Store) -> list[str]:
     """What each action [K] of one copy is called; empty where it is not legal."""
     state = _only(state, copy)
-    mask = legal(state, store)[0].tolist()
+    mask = compute_legal_mask(state, store)[0].tolist()
     listed = _listed(state, store)
     texts = [f"click[{name}]" for name in BUTTONS]
     if state.page[0] == START:
@@ -81,7 +81,7 @@ def _listed(state: State, store: Store) -> list[str]:
     if page == START:
         return list(searches(store.goals[state.goal[0]].instruction))
     if page == RESULTS:
-        found = shown(state)[0].tolist()
+        found = get_shown_products(state)[0].tolist()
         return [store.products[p].id.lower() if p >= 0 else "" for p in found]
     if page == ITEM:
         return [value for _, value in store.products[state.item[0]].values]
@@ -123,7 +123,7 @@ def _results(state: State, store: Store) -> Iterator[Piece]:
         yield _button("< prev")
     yield _button("next >")
     visited = state.visited[0][state.clicked[0]].tolist()
-    for place in shown(state)[0].tolist():
+    for place in get_shown_products(state)[0].tolist():
         if place >= 0:
             product = store.products[place]
             yield Piece(product.id, "product", place in visited)

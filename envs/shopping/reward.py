@@ -39,7 +39,7 @@ class Reward:
         return self.type * (self.attributes + self.options + self.price) / self.wanted
 
 
-def reward(
+def compute_reward(
     goal: Goal, product: Product, chosen: Sequence[tuple[str, str]], compat: Compat = "webshop"
 ) -> Reward:
     """The reward for buying a product with the chosen (option name, value)."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from envs.extras import library
+from envs.optional_imports import import_extra
 from envs.validation import InputError
 
 RETURNED = 50
@@ -33,7 +33,7 @@ class Tantivy:
 
     def __init__(self, documents: Sequence[str], cache: Path) -> None:
         # Another version may not read this one's files.
-        version = library("tantivy", "shop").__version__
+        version = import_extra("tantivy", "shop").__version__
         digest = hashlib.sha256("\0".join((_FORMAT, version, *documents)).encode()).hexdigest()
         self.path = cache / f"shop-{digest[:24]}"
         if not self.path.exists():
@@ -47,7 +47,7 @@ class Tantivy:
         self._open()
 
     def _open(self) -> None:
-        tantivy = library("tantivy", "shop")
+        tantivy = import_extra("tantivy", "shop")
         self._index: Any = tantivy.Index.open(str(self.path))
         self._english, self._query = _english(tantivy), tantivy.Query
         self._should = tantivy.Occur.Should
@@ -94,7 +94,7 @@ def _english(tantivy: Any) -> Any:
 
 
 def _build(documents: Sequence[str], path: Path) -> None:
-    tantivy = library("tantivy", "shop")
+    tantivy = import_extra("tantivy", "shop")
     schema = tantivy.SchemaBuilder()
     schema.add_text_field("text", tokenizer_name="english", index_option="freq")
     schema.add_integer_field("place", fast=True)

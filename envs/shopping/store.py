@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from envs.arrays import Array, Floats, Ints
-from envs.extras import library
+from envs.optional_imports import import_extra
+from envs.pytree import Array, Floats, Ints
 from envs.shopping import catalogue, generator
 from envs.shopping.catalogue import Product
 from envs.shopping.goals import Goal, Split, families_of, from_requests, limit_in
 from envs.shopping.matching import spacy_nouns, title_nouns
-from envs.shopping.reward import Compat, Reward, reward
+from envs.shopping.reward import Compat, Reward, compute_reward
 from envs.shopping.search import RETURNED, Tantivy, cache_folder
 from envs.shopping.texts import Texts, vocabulary_of
 from envs.validation import AtLeastOne, Between, InputError, NonNegative, validate
@@ -64,7 +64,7 @@ class Store:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.products, goals_of = _stocked(source)
+        self.products, goals_of = _load_products(source)
         self.goals: list[Goal] = goals_of(source.split, source.goals)
         if not self.goals:
             raise InputError(
@@ -75,7 +75,7 @@ class Store:
         place = {product.id: p for p, product in enumerate(self.products)}
         self.targets: Ints = np.array([place[goal.target.id] for goal in self.goals])
         weights = np.cumsum([goal.weight for goal in self.goals])
-        self.odds: Floats = weights / weights[-1]
+        self.cumulative_weights: Floats = weights / weights[-1]
         self.limits: Floats = np.array([limit_in(goal.instruction) for goal in self.goals])
         self.prices: Floats = np.array([(p.prices or (p.price,))[0] for p in self.products])
         self.value_count: Ints = np.array([len(p.values) for p in self.products])
@@ -83,21 +83,30 @@ class Store:
         self.group_of: Ints = _groups(self.products, self.value_slots)
         self.group_count: Ints = self.group_of.max(axis=1) + 1
         # Of all splits the same words, from training instructions only.
-        self.heard = [goal.instruction for goal in goals_of("train", _HEARD)[:_HEARD]]
-        words = vocabulary_of(self.products, self.heard, source.vocabulary, source.min_texts)
-        self.texts = Texts.of(self.products, self.goals, self.value_slots, words, source.words)
-        self.asked: Array = _bits(
-            self.texts.rows[self.texts.instruction(np.arange(len(self.goals)))], source.vocabulary
+        self.vocabulary_instructions = [
+            goal.instruction for goal in goals_of("train", _HEARD)[:_HEARD]
+        ]
+        words = vocabulary_of(
+            self.products, self.vocabulary_instructions, source.vocabulary, source.min_texts
         )
-        self.found: Callable[[str], Ints] = functools.lru_cache(2**15)(self._found)
-        self.matches: Callable[[int, int], Array] = functools.lru_cache(2**15)(self._matches)
-        self.worth: Callable[..., Reward] = functools.lru_cache(2**15)(self._worth)
+        self.texts = Texts.build(self.products, self.goals, self.value_slots, words, source.words)
+        self.instruction_bits: Array = _bits(
+            self.texts.rows[self.texts.get_instruction_rows(np.arange(len(self.goals)))],
+            source.vocabulary,
+        )
+        self.search: Callable[[str], Ints] = functools.lru_cache(2**15)(self._search)
+        self.compute_matches: Callable[[int, int], Array] = functools.lru_cache(2**15)(
+            self._matches
+        )
+        self.compute_reward: Callable[..., Reward] = functools.lru_cache(2**15)(
+            self._compute_reward
+        )
 
     def __reduce__(self) -> tuple[Callable[[Source], Store], tuple[Source]]:
         # Everything follows from the source, and one process needs one store of it.
-        return store_of, (self.source,)
+        return get_store, (self.source,)
 
-    def _found(self, query: str) -> Ints:
+    def _search(self, query: str) -> Ints:
         """What a search finds: places [RETURNED] of products, best first, -1 behind the last."""
         found = np.full(RETURNED, -1)
         places = self.engine.search(query)
@@ -109,7 +118,7 @@ class Store:
 
         Token-set ratio and partial ratio in [0, 1], and whether a value's sum is best in its group.
         """
-        fuzz = library("rapidfuzz.fuzz", "shop")
+        fuzz = import_extra("rapidfuzz.fuzz", "shop")
         instruction = self.goals[goal].instruction.lower()
         found = np.zeros((self.value_slots, 3), np.float32)
         best: dict[str, tuple[float, int]] = {}
@@ -121,14 +130,16 @@ class Store:
         found[[slot for _, slot in best.values()], 2] = 1
         return found
 
-    def _worth(self, goal: int, product: int, slots: tuple[int, ...], compat: Compat) -> Reward:
+    def _compute_reward(
+        self, goal: int, product: int, slots: tuple[int, ...], compat: Compat
+    ) -> Reward:
         """The reward for buying a product with the values in these slots chosen."""
         item = self.products[product]
-        return reward(self.goals[goal], item, [item.values[slot] for slot in slots], compat)
+        return compute_reward(self.goals[goal], item, [item.values[slot] for slot in slots], compat)
 
 
 @functools.lru_cache(4)
-def store_of(source: Source) -> Store:
+def get_store(source: Source) -> Store:
     """The store of a source; made once in a process."""
     return Store(source)
 
@@ -141,14 +152,14 @@ _HEARD = 10_000
 option is in enough of them."""
 
 
-def _stocked(source: Source) -> tuple[Sequence[Product], Callable[[Split, int], list[Goal]]]:
+def _load_products(source: Source) -> tuple[Sequence[Product], Callable[[Split, int], list[Goal]]]:
     """The products of a source, and a function that gives so many goals of a split."""
     if not source.data:
-        products = generator.catalogue(source.products, source.seed)
+        products = generator.generate_catalogue(source.products, source.seed)
 
         def generated(split: Split, count: int) -> list[Goal]:
             own = _own(products, split, source.seed)
-            return generator.goals(own, count, f"{source.seed} {split}") if own else []
+            return generator.generate_goals(own, count, f"{source.seed} {split}") if own else []
 
         return products, generated
     files = catalogue.find_files(Path(source.data), source.human)

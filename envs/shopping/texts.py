@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from envs.arrays import Ints
+from envs.pytree import Ints
 from envs.shopping.catalogue import Product
 from envs.shopping.goals import SEARCHES, Goal, searches
 
@@ -63,23 +63,23 @@ class Texts:
     second the instruction without its price."""
 
     @staticmethod
-    def product(product: Ints, seen: Ints) -> Ints:
+    def get_product_rows(product: Ints, seen: Ints) -> Ints:
         """Rows of products of which so much has been seen; any shape; -1 is the empty text."""
         return np.where(product < 0, 0, 1 + 4 * product + seen)
 
-    def instruction(self, goal: Ints) -> Ints:
+    def get_instruction_rows(self, goal: Ints) -> Ints:
         """Rows [B] of the instructions of goals [B], without their price.
 
         Its figures say all of a limit that counts, and by its digits a goal would be recognised.
         """
         return self.first_goal + goal * SEARCHES + 1
 
-    def searches(self, goal: Ints) -> Ints:
+    def get_search_rows(self, goal: Ints) -> Ints:
         """Rows [B, SEARCHES] of what is proposed to search for."""
         return self.first_goal + goal[:, None] * SEARCHES + np.arange(SEARCHES)
 
     @staticmethod
-    def of(
+    def build(
         products: Sequence[Product],
         goals: Sequence[Goal],
         value_slots: int,

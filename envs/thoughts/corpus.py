@@ -19,8 +19,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from envs import random
-from envs.arrays import Bools, Ints, Keys
+from envs import counter_rng
+from envs.pytree import Bools, Ints, Keys
 from envs.validation import InputError
 
 Split: TypeAlias = Literal["train", "test"]
@@ -77,7 +77,7 @@ class Corpus(ABC):
         """The passages that keys [B] draw from a part of the text."""
 
     @abstractmethod
-    def implied(self, passages: Passages, thought: Ints) -> Ints:
+    def infer_answer(self, passages: Passages, thought: Ints) -> Ints:
         """The answer [B] that a reader of thoughts [B, T] would give; -1 where none is implied."""
 
 
@@ -111,7 +111,7 @@ class Problems(Corpus):
         elements = np.zeros((len(keys), terms), np.int64)
         open_ = np.arange(len(keys))
         for attempt in itertools.count():
-            tried = random.integers(random.fold(keys[open_], attempt), size, (terms,))
+            tried = counter_rng.integers(counter_rng.fold(keys[open_], attempt), size, (terms,))
             elements[open_] = tried
             open_ = open_[_held_out(tried, size) != (split == "test")]
             if not len(open_):
@@ -120,8 +120,8 @@ class Problems(Corpus):
         context = np.concatenate([elements + self.first, np.full((len(keys), 1), EQUALS)], 1)
         hints = np.zeros((len(keys), self.longest), np.int64)
         hints[:, : self.steps] = sums[:, -self.steps :] + self.first
-        problem = random.uniform(random.fold(keys, _KIND)) >= self.filler
-        run = random.integers(random.fold(keys, _LETTER), len(LETTERS))[:, None]
+        problem = counter_rng.uniform(counter_rng.fold(keys, _KIND)) >= self.filler
+        run = counter_rng.integers(counter_rng.fold(keys, _LETTER), len(LETTERS))[:, None]
         letters = EQUALS + 1 + (run + np.arange(terms + 2)) % len(LETTERS)
         return Passages(
             np.where(problem[:, None], context, letters[:, :-1]),
@@ -138,7 +138,7 @@ class Problems(Corpus):
             found.append(so_far)
         return np.stack(found, 1)
 
-    def implied(self, passages: Passages, thought: Ints) -> Ints:
+    def infer_answer(self, passages: Passages, thought: Ints) -> Ints:
         """See :class:`Corpus`; a thought's last token is taken for the product so far."""
         terms, length = self.context - 1, (thought > 0).sum(1)
         last = np.take_along_axis(thought, np.maximum(length - 1, 0)[:, None], 1)[:, 0]
@@ -201,14 +201,14 @@ class PlainText(Corpus):
     def draw(self, keys: Keys, split: Split) -> Passages:
         """See :class:`Corpus`."""
         low, high = self.parts[split]
-        start = low + random.integers(keys, high - low)
+        start = low + counter_rng.integers(keys, high - low)
         read = self.text[start[:, None] + np.arange(self.context)]
         after = start[:, None] + self.context + np.arange(max(self.ahead, self.longest))
         follows = self.text[after]
         everywhere = np.ones(len(keys), np.bool_)
         return Passages(read, follows[:, : self.ahead], follows[:, : self.longest], everywhere)
 
-    def implied(self, passages: Passages, thought: Ints) -> Ints:
+    def infer_answer(self, passages: Passages, thought: Ints) -> Ints:
         """Nothing is implied by a draft."""
         return np.full(len(thought), -1)
 
@@ -235,4 +235,4 @@ _KIND, _LETTER = 2**20, 2**20 + 1
 def _held_out(elements: Ints, size: int) -> Bools:
     """Which problems [B] of elements [B, K] are kept for evaluation: a hash says."""
     code = elements @ (size ** np.arange(elements.shape[1], dtype=np.uint64)).astype(np.int64)
-    return random.uniform(random.seeded(code.astype(np.uint64))) < HELD_OUT
+    return counter_rng.uniform(counter_rng.make_keys_from_seeds(code.astype(np.uint64))) < HELD_OUT

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.arrays import Floats, Ints
+from envs.pytree import Floats, Ints
 
 if TYPE_CHECKING:
-    from envs.thoughts.thoughts import QuietThoughts, State
+    from envs.thoughts.world import QuietThoughts, State
 
 GAIN, OWN, RANDOM, FOLLOWED, DIVERGENCE, COHERENCE = 0.1, 0.5, 0.1, 0.5, 0.3, 0.5
-"""The limits of the six tests; see :func:`verdict`."""
+"""The limits of the six tests; see :func:`judge_episodes`."""
 RESAMPLES = 1000
 
 
-def examined(world: QuietThoughts, state: State) -> dict[str, Floats]:
+def compute_proof_metrics(world: QuietThoughts, state: State) -> dict[str, Floats]:
     """Figures [B] of ended thoughts: ``followed``, ``divergence``, ``coherence`` and its like.
 
     * ``followed``: whether another last token changes the answer to the one that it implies; NaN
@@ -39,13 +39,13 @@ def examined(world: QuietThoughts, state: State) -> dict[str, Floats]:
     # The next word instead, whatever it is: another one, and as good as any.
     swapped = corpus.first + (thought[rows, last] - corpus.first + 1) % count
     changed[rows[there], last[there]] = swapped[there]
-    implied = corpus.implied(places, changed)
-    _, guess = reader.after(places.context, changed, places.answer)
+    implied = corpus.infer_answer(places, changed)
+    _, guess = reader.predict_answer(places.context, changed, places.answer)
     followed = np.where(implied >= 0, guess[:, 0] == implied, np.nan)
     # A problem that was not thought about followed nothing.
     followed[places.problem & ~there & (world.params.task != "text")] = 0
-    plain = reader.continued(places.context, thought.shape[1])
-    noise = world.noise(state)
+    plain = reader.write_continuation(places.context, thought.shape[1])
+    noise = world.draw_random_thought(state)
     return {
         "followed": followed,
         "divergence": np.where(there, edit_distance(thought, plain), np.nan),
@@ -54,7 +54,7 @@ def examined(world: QuietThoughts, state: State) -> dict[str, Floats]:
     }
 
 
-def verdict(episodes: Mapping[str, Floats]) -> dict[str, float]:
+def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
     """Episode metrics [N] by name -> each test's figure, its interval, and whether all hold.
 
     1. gain: with the thought the answer is more likely by 0.1 nat, and surely so;
@@ -69,8 +69,8 @@ def verdict(episodes: Mapping[str, Floats]) -> dict[str, float]:
     """
     with_own, without = episodes["log_p_with"], episodes["log_p_without"]
     gains = with_own - without
-    gain, low, high = interval(gains)
-    own, own_low, own_high = interval(with_own - episodes["log_p_shuffled"])
+    gain, low, high = bootstrap_interval(gains)
+    own, own_low, own_high = bootstrap_interval(with_own - episodes["log_p_shuffled"])
     noisy = float((episodes["log_p_random"] - without).mean())
     found = {
         **{"gain": gain, "gain_low": low, "gain_high": high},
@@ -78,7 +78,7 @@ def verdict(episodes: Mapping[str, Floats]) -> dict[str, float]:
     }
     if "followed" not in episodes:
         return found
-    followed, followed_low, followed_high = interval(_known(episodes["followed"]))
+    followed, followed_low, followed_high = bootstrap_interval(_known(episodes["followed"]))
     divergence = float(_known(episodes["divergence"]).mean())
     pooled = np.concatenate([gains, episodes["log_p_random"] - without])
     coheres = np.concatenate([episodes["coherence"], episodes["noise_coherence"]])
@@ -98,11 +98,11 @@ def verdict(episodes: Mapping[str, Floats]) -> dict[str, float]:
     return found | {"proved": float(all(tests.values()))}
 
 
-def interval(values: Floats, share: float = 0.95) -> tuple[float, float, float]:
+def bootstrap_interval(values: Floats, level: float = 0.95) -> tuple[float, float, float]:
     """The mean of values [N] and the bounds of its bootstrap interval (Efron 1979)."""
     draw = np.random.default_rng(0)
     means = [draw.choice(values, len(values)).mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [(1 - share) / 2, (1 + share) / 2])
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(values.mean()), float(low), float(high)
 
 

@@ -21,8 +21,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from envs import random
-from envs.arrays import Floats, Ints
+from envs import counter_rng
+from envs.pytree import Floats, Ints
 from envs.shopping.search import cache_folder
 from envs.thoughts.corpus import NOTHING, THINK, Corpus
 from envs.thoughts.gpt import GPT, HEADS, Mixing
@@ -68,24 +68,24 @@ class Reader:
         self.corpus, self.network = corpus, network.double().requires_grad_(False).eval()
         self.mixing = mixing.double().requires_grad_(False) if mixing else None
 
-    def after(self, context: Ints, thought: Ints, answer: Ints) -> tuple[Floats, Ints]:
+    def predict_answer(self, context: Ints, thought: Ints, answer: Ints) -> tuple[Floats, Ints]:
         """Contexts [B, C], thoughts [B, T], answers [B, n] -> log p of answers [B], guesses [B, n].
 
         A guess is the likeliest token where the true ones before it have been read.
         """
-        hidden = self._hidden(*written(self.corpus, context, thought, answer))
+        hidden = self._hidden(*encode_text(self.corpus, context, thought, answer))
         if self.mixing is None:
             logits = self.network.words(hidden)
         else:
-            plain = self._hidden(*written(self.corpus, context, thought[:, :0], answer))
+            plain = self._hidden(*encode_text(self.corpus, context, thought[:, :0], answer))
             logits = self.mixing(self.network.words, hidden, plain)
         logits = torch.log_softmax(logits, -1)
         found = logits.gather(-1, torch.from_numpy(answer)[..., None])[..., 0].sum(-1)
         return found.numpy(), logits.argmax(-1).numpy()
 
-    def continued(self, context: Ints, count: int) -> Ints:
+    def write_continuation(self, context: Ints, count: int) -> Ints:
         """What it would write [B, count] after contexts [B, C], without a thought."""
-        text, place = written(self.corpus, context, np.zeros((len(context), 0), np.int64))
+        text, place = encode_text(self.corpus, context, np.zeros((len(context), 0), np.int64))
         for step in range(count):
             guess = self._logits(text, place + step)[:, :1].argmax(-1).numpy()
             text = np.concatenate([text, guess], 1)
@@ -93,7 +93,7 @@ class Reader:
 
     def coherence(self, context: Ints, thought: Ints) -> Floats:
         """How likely thoughts [B, T] are after contexts [B, C]: mean log p of a token [B], or 0."""
-        begun, C = _begun(context, thought), context.shape[1]
+        begun, C = _encode_prefix(context, thought), context.shape[1]
         places = np.tile(np.arange(C, begun.shape[1] - 1), (len(begun), 1))
         logits = self._logits(begun, places)
         each = logits.gather(-1, torch.from_numpy(thought)[..., None])[..., 0].numpy()
@@ -102,7 +102,7 @@ class Reader:
 
     def next_thought(self, context: Ints, thought: Ints) -> Floats:
         """Log-probabilities [B, A] of ending the thought and of each token it may go on with."""
-        begun = _begun(context, thought)
+        begun = _encode_prefix(context, thought)
         last = (begun > NOTHING).sum(1) - 1
         logits = self._logits(begun[:, : last.max() + 1], last[:, None])[:, 0]
         return torch.log_softmax(logits[:, self.corpus.end :], -1).numpy()
@@ -118,12 +118,12 @@ class Reader:
         return hidden[torch.arange(len(text))[:, None], torch.from_numpy(place)]
 
 
-def _begun(context: Ints, thought: Ints) -> Ints:
+def _encode_prefix(context: Ints, thought: Ints) -> Ints:
     """``context ( thought`` as tokens [B, C + 1 + T]."""
     return np.concatenate([context, np.full((len(context), 1), THINK), thought], 1)
 
 
-def written(
+def encode_text(
     corpus: Corpus, context: Ints, thought: Ints, answer: Ints | None = None
 ) -> tuple[Ints, Ints]:
     """``context ( thought ) answer`` as tokens [B, L], and the places [B, n] before the answer's.
@@ -145,7 +145,7 @@ def written(
     return (text if answer is not None else text[:, :-1]), place
 
 
-def baked(corpus: Corpus, baking: Baking) -> Reader:
+def load_or_bake_reader(corpus: Corpus, baking: Baking) -> Reader:
     """The reader of a text, from the cache folder or made now, which takes a while.
 
     Raises:
@@ -172,7 +172,7 @@ def baked(corpus: Corpus, baking: Baking) -> Reader:
     return Reader(corpus, network)
 
 
-def shared(corpus: Corpus, baking: Baking, weights: Mapping[str, Any]) -> Reader:
+def make_shared_reader(corpus: Corpus, baking: Baking, weights: Mapping[str, Any]) -> Reader:
     """The reader that a thinking policy (``model='thinker'``) is itself, by its weights.
 
     Raises:
@@ -200,7 +200,7 @@ def bake(corpus: Corpus, baking: Baking) -> GPT:
         optimiser = torch.optim.AdamW(network.parameters(), lr=baking.lr, weight_decay=0.01)
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(baking.steps, 1))
         for step in range(baking.steps):
-            tokens = torch.from_numpy(lesson(corpus, baking, step))
+            tokens = torch.from_numpy(make_lesson(corpus, baking, step))
             # What is learnt: the thought, its end and the answer. The context is given.
             target = tokens[:, corpus.context + 1 :]
             logits = network(tokens[:, :-1])[:, corpus.context :]
@@ -218,21 +218,27 @@ def bake(corpus: Corpus, baking: Baking) -> GPT:
         return network
 
 
-def lesson(corpus: Corpus, baking: Baking, number: int) -> Ints:
+def make_lesson(corpus: Corpus, baking: Baking, number: int) -> Ints:
     """The texts [passages, L] of an update."""
-    keys = random.keys(_LESSONS + baking.seed * 2**24 + number * baking.passages, baking.passages)
+    keys = counter_rng.make_keys(
+        _LESSONS + baking.seed * 2**24 + number * baking.passages, baking.passages
+    )
     passages = corpus.draw(keys, "train")
-    draw = random.uniform(random.fold(keys, _LENGTHS), (2,))
+    draw = counter_rng.uniform(counter_rng.fold(keys, _LENGTHS), (2,))
     length = np.where(draw[:, 0] < baking.full, corpus.longest, draw[:, 1] * (corpus.longest + 1))
     # Where thinking does not help, any thought is shown, so that none does harm.
-    wrong = random.uniform(random.fold(keys, _WRONG), (corpus.longest,)) < baking.corruption
+    wrong = (
+        counter_rng.uniform(counter_rng.fold(keys, _WRONG), (corpus.longest,)) < baking.corruption
+    )
     wrong |= ~passages.problem[:, None]
     count = len(corpus.words) - corpus.first
-    anything = corpus.first + random.integers(random.fold(keys, _TOKEN), count, (corpus.longest,))
+    anything = corpus.first + counter_rng.integers(
+        counter_rng.fold(keys, _TOKEN), count, (corpus.longest,)
+    )
     kept = np.arange(corpus.longest) < length.astype(np.int64)[:, None]
     kept &= (passages.hints > NOTHING) | ~passages.problem[:, None]
     thought = np.where(kept, np.where(wrong, anything, passages.hints), NOTHING)
-    return written(corpus, passages.context, thought, passages.answer)[0]
+    return encode_text(corpus, passages.context, thought, passages.answer)[0]
 
 
 @contextlib.contextmanager

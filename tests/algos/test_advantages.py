@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algos.advantages import (
+    compute_next_values,
+    estimate_v_star,
     gae,
     group_advantages,
     has_signal,
     leave_one_out,
-    next_values,
-    normalised,
+    normalise,
     returns_to_go,
-    v_star,
 )
 
 EXAMPLES = settings(derandomize=True, max_examples=40, deadline=None)
@@ -61,7 +61,7 @@ def one_copy(terminated, truncated):
     """Three steps of one copy whose values are 1, 2, 3, then 4; final observations are worth 9."""
     flags = np.zeros((2, 3, 1), bool)
     flags[0, 1], flags[1, 1] = terminated, truncated
-    return next_values(
+    return compute_next_values(
         array([1], [2], [3]), array(4), flags[0], flags[1], np.full((3, 1), 9, np.float32)
     )[:, 0]
 
@@ -87,7 +87,7 @@ def test_the_last_row_of_a_rollout_follows_the_same_rules():
     terminated, truncated = nothing.copy(), nothing.copy()
     terminated[0, [1, 3]] = True
     truncated[0, [2, 3]] = True
-    found = next_values(
+    found = compute_next_values(
         array([1, 1, 1, 1]), array(5, 6, 7, 8), terminated, truncated, array([9, 9, 9, 9])
     )
     assert found.tolist() == [[5, 0, 9, 0]]
@@ -98,7 +98,7 @@ def test_the_last_row_of_a_rollout_follows_the_same_rules():
 def test_next_values_equal_their_naive_twin(rollout):
     _, values, last, terminated, truncated, final = rollout
     lists = (a.tolist() for a in (values, last, terminated, truncated, final))
-    found = next_values(values, last, terminated, truncated, final)
+    found = compute_next_values(values, last, terminated, truncated, final)
     np.testing.assert_array_equal(found, np.array(naive.next_values(*lists), np.float32))
 
 
@@ -124,7 +124,7 @@ def test_gae_of_three_steps_worked_out_by_hand():
 @given(rollouts(), st.floats(0, 1), st.floats(0, 1))
 def test_gae_equals_its_naive_twin(rollout, gamma, lam):
     rewards, values, last, terminated, truncated, final = rollout
-    following = next_values(values, last, terminated, truncated, final)
+    following = compute_next_values(values, last, terminated, truncated, final)
     done = terminated | truncated
     lists = (a.tolist() for a in (rewards, values, following, done))
     expected = naive.gae(*lists, gamma=gamma, lam=lam)
@@ -136,7 +136,7 @@ def test_gae_equals_its_naive_twin(rollout, gamma, lam):
 @given(rollouts(), st.floats(0, 1))
 def test_gae_with_lambda_0_is_the_one_step_error(rollout, gamma):
     rewards, values, last, terminated, truncated, final = rollout
-    following = next_values(values, last, terminated, truncated, final)
+    following = compute_next_values(values, last, terminated, truncated, final)
     found = gae(rewards, values, following, terminated | truncated, gamma, 0.0)
     np.testing.assert_allclose(found, rewards + gamma * following - values, rtol=1e-5, atol=1e-5)
 
@@ -145,7 +145,7 @@ def test_gae_with_lambda_0_is_the_one_step_error(rollout, gamma):
 @given(rollouts(), st.floats(0, 1))
 def test_gae_with_lambda_1_is_the_monte_carlo_return_minus_the_value(rollout, gamma):
     rewards, values, last, terminated, truncated, final = rollout
-    following = next_values(values, last, terminated, truncated, final)
+    following = compute_next_values(values, last, terminated, truncated, final)
     done = terminated | truncated
     lists = (a.tolist() for a in (rewards, following, done))
     returns = naive.monte_carlo(*lists, gamma=gamma)
@@ -179,7 +179,7 @@ def test_returns_to_go_of_three_steps_worked_out_by_hand():
 @given(rollouts(), st.floats(0, 1))
 def test_returns_to_go_equal_their_naive_twin(rollout, gamma):
     rewards, values, last, terminated, truncated, final = rollout
-    following = next_values(values, last, terminated, truncated, final)
+    following = compute_next_values(values, last, terminated, truncated, final)
     done = terminated | truncated
     lists = (a.tolist() for a in (rewards, following, done))
     found = returns_to_go(rewards, following, done, gamma)
@@ -190,7 +190,7 @@ def test_returns_to_go_equal_their_naive_twin(rollout, gamma):
 @given(rollouts(), st.floats(0, 1))
 def test_returns_to_go_are_gae_with_lambda_1_plus_the_value(rollout, gamma):
     rewards, values, last, terminated, truncated, final = rollout
-    following = next_values(values, last, terminated, truncated, final)
+    following = compute_next_values(values, last, terminated, truncated, final)
     done = terminated | truncated
     found = returns_to_go(rewards, following, done, gamma)
     advantages = gae(rewards, values, following, done, gamma, 1.0)
@@ -277,16 +277,18 @@ def test_v_star_worked_out_by_hand():
     # Half of the returns 1, half 0, beta = 1 / ln 3: exp(R / beta) is 3 or 1, their mean is 2,
     # so V* = ln 2 / ln 3.
     returns, beta = array([0, 1, 1, 0]), 1 / np.log(3)
-    assert v_star(returns, "softmax", beta).tolist() == pytest.approx([np.log(2) / np.log(3)])
-    assert v_star(returns, "max", beta).tolist() == [1]
-    assert v_star(returns, "mean", beta).tolist() == [0.5]
+    assert estimate_v_star(returns, "softmax", beta).tolist() == pytest.approx(
+        [np.log(2) / np.log(3)]
+    )
+    assert estimate_v_star(returns, "max", beta).tolist() == [1]
+    assert estimate_v_star(returns, "mean", beta).tolist() == [0.5]
 
 
 @EXAMPLES
 @given(groups(), st.sampled_from(["softmax", "max", "mean"]), st.floats(0.1, 10))
 def test_v_star_equals_its_naive_twin(returns, kind, beta):
     expected = of_each_group(naive.v_star, returns, kind=kind, beta=beta)
-    found = v_star(returns, kind, beta)
+    found = estimate_v_star(returns, kind, beta)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -294,8 +296,8 @@ def test_v_star_equals_its_naive_twin(returns, kind, beta):
 @EXAMPLES
 @given(groups(), st.floats(1e-3, 1e3), st.floats(1.01, 100))
 def test_v_star_lies_between_the_mean_and_the_maximum_and_falls_with_beta(returns, beta, factor):
-    mean, best = (v_star(returns, kind, beta) for kind in ("mean", "max"))
-    tight, loose = (v_star(returns, "softmax", b) for b in (beta, factor * beta))
+    mean, best = (estimate_v_star(returns, kind, beta) for kind in ("mean", "max"))
+    tight, loose = (estimate_v_star(returns, "softmax", b) for b in (beta, factor * beta))
     assert (mean <= loose + 1e-5).all()
     assert (loose <= tight + 1e-5).all()
     assert (tight <= best + 1e-5).all()
@@ -304,15 +306,15 @@ def test_v_star_lies_between_the_mean_and_the_maximum_and_falls_with_beta(return
 @EXAMPLES
 @given(groups())
 def test_v_star_tends_to_the_maximum_for_small_and_to_the_mean_for_large_beta(returns):
-    small, large = (v_star(returns, "softmax", beta) for beta in (1e-8, 1e8))
+    small, large = (estimate_v_star(returns, "softmax", beta) for beta in (1e-8, 1e8))
     np.testing.assert_allclose(small, returns.max(-1), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(large, returns.mean(-1), rtol=1e-5, atol=1e-6)
 
 
 def test_v_star_does_not_overflow_and_shifts_with_its_returns():
     returns = array([0, 1, 2])
-    shifted = v_star(returns + 1000, "softmax", 0.5)
-    np.testing.assert_allclose(shifted, v_star(returns, "softmax", 0.5) + 1000, rtol=1e-6)
+    shifted = estimate_v_star(returns + 1000, "softmax", 0.5)
+    np.testing.assert_allclose(shifted, estimate_v_star(returns, "softmax", 0.5) + 1000, rtol=1e-6)
 
 
 # Scale.
@@ -320,11 +322,11 @@ def test_v_star_does_not_overflow_and_shifts_with_its_returns():
 
 def test_normalised_advantages_have_mean_0_and_deviation_1_and_keep_their_order():
     advantages = array([3, -1], [10, 4])
-    found = normalised(advantages)
+    found = normalise(advantages)
     assert found.mean() == pytest.approx(0, abs=1e-6)
     assert found.std() == pytest.approx(1, abs=1e-6)
     assert np.argsort(found, None).tolist() == np.argsort(advantages, None).tolist()
 
 
 def test_equal_advantages_are_normalised_to_0_not_to_nan():
-    assert normalised(np.full((2, 2), 3, np.float32)).tolist() == [[0, 0], [0, 0]]
+    assert normalise(np.full((2, 2), 3, np.float32)).tolist() == [[0, 0], [0, 0]]

@@ -9,10 +9,10 @@ import small
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from algos.advantages import v_star
-from algos.astar_po import LIMIT, AStarPO
-from algos.rollout import Rollout, first_episodes
-from algos.runner import TRAINING_SEED
+from algos.advantages import estimate_v_star
+from algos.astar_po import ADVANTAGE_LIMIT, AStarPO
+from algos.rollouts.env_runner import TRAINING_SEED
+from algos.rollouts.rollout import Rollout, mask_first_episodes
 
 BANDIT = "toy_worlds:Bandit-v0"
 SMALL: dict[str, Any] = {"algo": "astar_po", "num_envs": 4, "starts": 6, "reference_samples": 2}
@@ -22,7 +22,7 @@ def rows(**changed):
     """Three episodes of 1, 3 and 2 steps with returns 2, 3 and 1 and V* of 1, 1 and 2."""
     rng = np.random.default_rng(0)
     shape = (3, 3)
-    done, valid = first_episodes(np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0]], bool))
+    done, valid = mask_first_episodes(np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0]], bool))
     rewards = np.array([[2, 1, 0], [9, 1, 1], [9, 1, 9]], np.float32)
     columns = {
         "obs": rng.normal(size=(*shape, 2)).astype(np.float32),
@@ -33,18 +33,20 @@ def rows(**changed):
     zeros = np.zeros(shape, np.float32)
     settings = small.settings("astar_po", **changed)
     rollout = Rollout(columns, rewards, zeros, zeros, done, valid)
-    credited = AStarPO.credit(rollout, settings)
+    credited = AStarPO.compute_advantages(rollout, settings)
     credited = credited.with_columns(v_star=np.array([1, 1, 2], np.float32))
-    return AStarPO.prepare(credited, settings), columns
+    return AStarPO.preprocess_batch(credited, settings), columns
 
 
 def policy(**changed):
     """A learner, its policy and a batch with what the policy's frozen copy says about it."""
     (table, _), columns = rows(**changed)
     learner = small.learner(BANDIT, algo="astar_po", entropy_coef=0.0, **changed)
-    module, batch = learner.module[DEFAULT_MODULE_ID], table.torch()
+    module, batch = learner.module[DEFAULT_MODULE_ID], table.to_torch()
     with torch.no_grad():
-        reference = AStarPO.referenced(module(AStarPO.inputs(batch)), batch)
+        reference = AStarPO.compute_reference_columns(
+            module(AStarPO.build_network_inputs(batch)), batch
+        )
     return learner.settings, module, batch.with_columns(**reference), columns
 
 
@@ -65,7 +67,7 @@ def test_an_episode_is_a_row_with_its_return_and_its_own_steps():
     assert table["obs"].values[1:4].tolist() == columns["obs"][:, 1].tolist()
     assert table["advantages"].tolist() == [1, 2, -1]
     assert metrics["advantage_mean"] == pytest.approx(2 / 3)
-    assert metrics["advantage_negative_share"] == pytest.approx(1 / 3)
+    assert metrics["advantage_negative_fraction"] == pytest.approx(1 / 3)
     assert rows(gamma=0.5)[0][0]["returns"].tolist() == [2, 1.75, 0.5]
 
 
@@ -81,17 +83,17 @@ def test_the_log_probability_of_an_episode_is_the_sum_over_its_own_steps():
 @pytest.mark.parametrize("beta", [0.01, 0.7])
 def test_at_the_reference_the_regression_is_that_of_the_advantages_alone(beta):
     settings, module, batch, _ = policy(beta=beta)
-    loss = small.loss("astar_po", module(AStarPO.inputs(batch)), batch, settings)
+    loss = small.loss("astar_po", module(AStarPO.build_network_inputs(batch)), batch, settings)
     # Mean of (R - V*)^2 / (2 beta): (1 + 4 + 1) / 3 / (2 beta).
     assert loss.item() == pytest.approx(2 / (2 * beta), rel=1e-5)
 
 
 def test_at_the_reference_it_is_a_policy_gradient_whatever_beta_is():
     settings, module, batch, _ = policy(beta=0.05)
-    forward = module(AStarPO.inputs(batch))
-    logp = batch["logp"].total(forward["dist"].logp(AStarPO.inputs(batch)))
+    forward = module(AStarPO.build_network_inputs(batch))
+    logp = batch["logp"].sum_by_row(forward["dist"].logp(AStarPO.build_network_inputs(batch)))
     expected = gradient(-(logp * batch["advantages"]).mean(), module)
-    forward = module(AStarPO.inputs(batch))
+    forward = module(AStarPO.build_network_inputs(batch))
     found = gradient(small.loss("astar_po", forward, batch, settings), module)
     assert expected.abs().max() > 1e-3
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
@@ -102,7 +104,7 @@ def test_the_regression_is_zero_for_the_optimal_policy():
     settings, module, batch, _ = policy(beta=0.5)
     gain = batch["advantages"] / settings.beta
     batch = batch.with_columns(reference_logp=batch["reference_logp"] - gain)
-    loss = small.loss("astar_po", module(AStarPO.inputs(batch)), batch, settings)
+    loss = small.loss("astar_po", module(AStarPO.build_network_inputs(batch)), batch, settings)
     assert loss.item() == pytest.approx(0, abs=1e-9)
 
 
@@ -110,7 +112,7 @@ def test_the_post_mortems_variant_normalises_and_clips_the_advantages():
     settings, module, batch, _ = policy(loss="clipped_pg", beta=0.5)
     expected = (np.array([1, 2, -1]) - 2 / 3) / np.std([1, 2, -1])
     np.testing.assert_allclose(batch["advantages"], expected, rtol=1e-5)
-    loss = small.loss("astar_po", module(AStarPO.inputs(batch)), batch, settings)
+    loss = small.loss("astar_po", module(AStarPO.build_network_inputs(batch)), batch, settings)
     by_hand = -0.5 * (batch["reference_logp"] * batch["advantages"]).mean()
     assert loss.item() == pytest.approx(by_hand.item(), rel=1e-5)
 
@@ -119,19 +121,21 @@ def test_the_limit_of_a_normalised_advantage_is_told():
     (table, _), _ = rows()
     many = table.select(np.zeros(100, np.int64))
     many["returns"][7] = 1000.0  # one of a hundred: 99 / sqrt(99) = 9.9 standard deviations
-    prepared, metrics = AStarPO.prepare(many, small.settings("astar_po", loss="clipped_pg"))
-    assert prepared["advantages"].max() == LIMIT
-    assert metrics["advantage_clipped_share"] == 0.01
-    plain, metrics = AStarPO.prepare(many, small.settings("astar_po"))
-    assert plain["advantages"].max() == 999 and "advantage_clipped_share" not in metrics
+    prepared, metrics = AStarPO.preprocess_batch(
+        many, small.settings("astar_po", loss="clipped_pg")
+    )
+    assert prepared["advantages"].max() == ADVANTAGE_LIMIT
+    assert metrics["advantage_clip_fraction"] == 0.01
+    plain, metrics = AStarPO.preprocess_batch(many, small.settings("astar_po"))
+    assert plain["advantages"].max() == 999 and "advantage_clip_fraction" not in metrics
 
 
 def test_the_kl_to_the_reference_is_told_per_action():
     settings, module, batch, _ = policy()
-    forward = module(AStarPO.inputs(batch))
-    assert AStarPO.measured(forward, batch, settings)["reference_kl"].item() == 0
+    forward = module(AStarPO.build_network_inputs(batch))
+    assert AStarPO.compute_metrics(forward, batch, settings)["reference_kl"].item() == 0
     moved = batch.with_columns(reference_logp=batch["reference_logp"] - 0.6)
-    found = AStarPO.measured(forward, moved, settings)["reference_kl"].item()
+    found = AStarPO.compute_metrics(forward, moved, settings)["reference_kl"].item()
     assert found == pytest.approx(3 * 0.6 / 6, rel=1e-5)  # three episodes, six actions
 
 
@@ -141,14 +145,14 @@ def test_the_kl_to_the_reference_is_told_per_action():
 @pytest.mark.usefixtures("local_ray")
 def test_every_start_has_a_v_star_made_of_the_references_episodes():
     with small.algorithm(BANDIT, **SMALL) as algorithm:
-        told = algorithm.begin()
-        assert sorted(algorithm.v_star) == list(range(6))
-        values = np.array(list(algorithm.v_star.values()))
+        told = algorithm.start_training()
+        assert sorted(algorithm.v_star_by_start) == list(range(6))
+        values = np.array(list(algorithm.v_star_by_start.values()))
         assert told["v_star_mean"] == pytest.approx(values.mean())
         assert told["v_star_std"] == pytest.approx(values.std(), rel=1e-5)
         # Two episodes of a start whose returns are whole numbers from 0 to 4.
         pairs = [[a, b] for a in range(5) for b in range(a, 5)]
-        possible = v_star(np.array(pairs, np.float32), "softmax", 0.5)
+        possible = estimate_v_star(np.array(pairs, np.float32), "softmax", 0.5)
         assert all(np.isclose(possible, value).any() for value in values)
         # Six starts, two a sample: three samples of four episodes of four steps.
         assert algorithm.env_steps == 3 * 4 * 4
@@ -158,22 +162,22 @@ def test_every_start_has_a_v_star_made_of_the_references_episodes():
 def test_v_star_is_part_of_a_checkpoint_and_not_estimated_again(tmp_path):
     def trained(algorithm):
         algorithm.train()
-        flat = {n: v for n, v in algorithm.flat.items() if not n.endswith("_s")}
+        flat = {n: v for n, v in algorithm.flat_metrics.items() if not n.endswith("_s")}
         return flat, small.learner_weights(algorithm)
 
     with small.algorithm(BANDIT, **SMALL) as undisturbed:
         assert "v_star_mean" in trained(undisturbed)[0]
-        table = dict(undisturbed.v_star)
+        table = dict(undisturbed.v_star_by_start)
         undisturbed.save_to_path(str(tmp_path))
         expected, weights = trained(undisturbed)
-        assert "v_star_mean" not in expected and undisturbed.v_star == table
+        assert "v_star_mean" not in expected and undisturbed.v_star_by_start == table
         assert expected["reference_kl"] != 0
     with small.algorithm(BANDIT, seed=9, **SMALL) as restored:
         restored.restore_from_path(str(tmp_path))
-        assert restored.v_star == table
+        assert restored.v_star_by_start == table
         # Bit for bit, which takes the reference and the random state of the runner as well.
         found, restored_weights = trained(restored)
-        assert found == expected and restored.v_star == table
+        assert found == expected and restored.v_star_by_start == table
         assert small.same_weights(restored_weights, weights)
 
 
@@ -184,10 +188,12 @@ def test_a_further_trial_takes_v_star_from_the_cache_if_its_reference_is_the_sam
     def begun(**changed):
         """V*, and whether episodes had to be lived through for it."""
         with small.algorithm(BANDIT, **cached | changed) as algorithm:
-            told = algorithm.begin()
-            assert sorted(algorithm.v_star) == list(range(algorithm.settings.starts))
-            assert told["v_star_mean"] == pytest.approx(np.mean(list(algorithm.v_star.values())))
-            return algorithm.v_star, algorithm.env_steps > 0
+            told = algorithm.start_training()
+            assert sorted(algorithm.v_star_by_start) == list(range(algorithm.settings.starts))
+            assert told["v_star_mean"] == pytest.approx(
+                np.mean(list(algorithm.v_star_by_start.values()))
+            )
+            return algorithm.v_star_by_start, algorithm.env_steps > 0
 
     first, sampled = begun()
     assert sampled

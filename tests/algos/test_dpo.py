@@ -9,10 +9,14 @@ import small
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from algos.columns import Columns, Ragged
 from algos.dpo import DPO
-from algos.pairs import both, candidate_pairs, episode_pairs
-from algos.rollout import Rollout, first_episodes
+from algos.rollouts.columns import Columns, Ragged
+from algos.rollouts.preference_pairs import (
+    concat_pair_steps,
+    make_candidate_pairs,
+    make_episode_pairs,
+)
+from algos.rollouts.rollout import Rollout, mask_first_episodes
 
 BANDIT = "toy_worlds:Bandit-v0"
 
@@ -44,7 +48,7 @@ def test_of_the_episodes_from_a_start_the_best_is_preferred_to_the_worst():
     # Start 7: 1 5 3, start 2: 0 4, start 9: 6 6, which says nothing.
     starts = np.array([7, 7, 7, 2, 2, 9, 9])
     returns = np.array([1, 5, 3, 0, 4, 6, 6], np.float32)
-    pairs = episode_pairs(episodes(7), returns, starts)
+    pairs = make_episode_pairs(episodes(7), returns, starts)
     assert members(pairs, "chosen") == [4, 1] and members(pairs, "rejected") == [3, 0]
     assert pairs["gap"].tolist() == [4, 4]
 
@@ -53,21 +57,21 @@ def test_two_groups_from_one_start_are_one_group():
     # Start 3 was drawn twice: 2 8 | 9 1, with another start between them.
     starts = np.array([3, 3, 5, 5, 3, 3])
     returns = np.array([2, 8, 7, 0, 9, 1], np.float32)
-    pairs = episode_pairs(episodes(6), returns, starts)
+    pairs = make_episode_pairs(episodes(6), returns, starts)
     assert members(pairs, "chosen") == [4, 2] and members(pairs, "rejected") == [5, 3]
     assert pairs["gap"].tolist() == [8, 7]
 
 
 def test_episodes_that_tie_for_the_best_give_one_pair_of_unequal_halves():
     starts, returns = np.zeros(4, np.int64), np.array([2, 5, 5, 2], np.float32)
-    pairs = episode_pairs(episodes(4), returns, starts)
+    pairs = make_episode_pairs(episodes(4), returns, starts)
     assert members(pairs, "chosen")[0] in (1, 2) and members(pairs, "rejected")[0] in (0, 3)
     assert pairs["gap"].tolist() == [3]
 
 
 def test_where_nothing_was_better_there_are_no_pairs_and_no_failure():
-    none = episode_pairs(episodes(4), np.ones(4, np.float32), np.array([1, 1, 2, 2]))
-    rows, metrics = DPO.prepare(none, small.settings("dpo", weights="gap"))
+    none = make_episode_pairs(episodes(4), np.ones(4, np.float32), np.array([1, 1, 2, 2]))
+    rows, metrics = DPO.preprocess_batch(none, small.settings("dpo", weights="gap"))
     assert len(rows) == 0 and metrics == {"pairs": 0, "pair_gap": 0}
 
 
@@ -80,7 +84,7 @@ def test_of_the_candidates_for_an_action_the_best_is_preferred_to_the_worst():
             "judged": np.array([[0.5, -1.0, 2.0], [3.0, 3.0, 3.0], [1.0, 0.0, 1.0]], np.float32),
         }
     )
-    pairs = candidate_pairs(steps)
+    pairs = make_candidate_pairs(steps)
     assert pairs["chosen.choice"].values.tolist() == [12, 30]  # the first of the best
     assert pairs["rejected.choice"].values.tolist() == [11, 31]
     assert pairs["gap"].tolist() == [3, 1]
@@ -92,7 +96,7 @@ def test_of_the_candidates_for_an_action_the_best_is_preferred_to_the_worst():
 def collected(**changed):
     """A rollout of two groups of two copies: one-step and two-step episodes."""
     rewards = np.array([[1, 2, 0, 0], [4, 9, 3, 9]], np.float32)
-    done, valid = first_episodes(np.array([[0, 1, 0, 1], [1, 0, 1, 0]], bool))
+    done, valid = mask_first_episodes(np.array([[0, 1, 0, 1], [1, 0, 1, 0]], bool))
     zeros = np.zeros((2, 4), np.float32)
     columns = {
         "obs": np.arange(4, dtype=np.float32)[None, :, None].repeat(2, 0),
@@ -100,7 +104,7 @@ def collected(**changed):
         "start": np.array([[5, 5, 8, 8]] * 2),
     }
     settings = small.settings("dpo", **changed)
-    return DPO.credit(Rollout(columns, rewards, zeros, zeros, done, valid), settings)
+    return DPO.compute_advantages(Rollout(columns, rewards, zeros, zeros, done, valid), settings)
 
 
 def test_groups_are_compared_by_their_discounted_returns():
@@ -118,9 +122,9 @@ def test_groups_are_compared_by_their_discounted_returns():
 
 def test_pairs_count_alike_or_by_how_much_better_the_better_half_was():
     starts, returns = np.array([1, 1, 2, 2]), np.array([0, 1, 0, 3], np.float32)
-    pairs = episode_pairs(episodes(4), returns, starts)
-    alike, metrics = DPO.prepare(pairs, small.settings("dpo"))
-    by_gap, _ = DPO.prepare(pairs, small.settings("dpo", weights="gap"))
+    pairs = make_episode_pairs(episodes(4), returns, starts)
+    alike, metrics = DPO.preprocess_batch(pairs, small.settings("dpo"))
+    by_gap, _ = DPO.preprocess_batch(pairs, small.settings("dpo", weights="gap"))
     assert alike["weight"].tolist() == [1, 1]
     assert by_gap["weight"].tolist() == [0.5, 1.5]  # of mean 1, so that the learning rate holds
     assert metrics == {"pairs": 2, "pair_gap": 2}
@@ -134,7 +138,7 @@ def policy(batch, **changed):
     learner = small.learner(BANDIT, algo="dpo", **changed)
     module = learner.module[DEFAULT_MODULE_ID]
     with torch.no_grad():
-        references = DPO.referenced(module(DPO.inputs(batch)), batch)
+        references = DPO.compute_reference_columns(module(DPO.build_network_inputs(batch)), batch)
     return learner, module, batch.with_columns(**references)
 
 
@@ -144,8 +148,8 @@ def tensors(**changed):
     count = int(rows["obs"].offsets[-1])
     obs = rng.normal(size=(count, 2)).astype(np.float32)
     rows = rows.with_columns(obs=Ragged(obs, rows["obs"].offsets))
-    pairs = episode_pairs(rows, np.array([0, 1, 5, 2, 3, 9], np.float32), np.arange(6) // 2)
-    return DPO.prepare(pairs, small.settings("dpo", **changed))[0].torch()
+    pairs = make_episode_pairs(rows, np.array([0, 1, 5, 2, 3, 9], np.float32), np.arange(6) // 2)
+    return DPO.preprocess_batch(pairs, small.settings("dpo", **changed))[0].to_torch()
 
 
 def gradient(scalar, module):
@@ -158,7 +162,7 @@ def test_at_the_reference_each_pair_pulls_by_half_of_beta(weights):
     """d/dx -log sigmoid(beta x) at x = 0 is -beta / 2."""
     beta = 0.3
     learner, module, batch = policy(tensors(weights=weights), beta=beta, weights=weights)
-    loss = small.loss("dpo", module(DPO.inputs(batch)), batch, learner.settings)
+    loss = small.loss("dpo", module(DPO.build_network_inputs(batch)), batch, learner.settings)
     expected = torch.zeros(())
     for pair in range(len(batch)):
         one = batch.select(torch.tensor([pair]))
@@ -182,7 +186,7 @@ def test_the_reported_margin_is_compared_with_the_reference_on_both_sides():
         reference_chosen=batch["reference_chosen"] - better,
         reference_rejected=batch["reference_rejected"] - worse,
     )
-    found = DPO.measured(module(DPO.inputs(batch)), batch, learner.settings)
+    found = DPO.compute_metrics(module(DPO.build_network_inputs(batch)), batch, learner.settings)
     margin = better - worse
     assert found["chosen_gain"].item() == pytest.approx(better.mean().item(), abs=1e-5)
     assert found["pair_margin"].item() == pytest.approx(0.3 * margin.mean().item(), abs=1e-5)
@@ -191,16 +195,16 @@ def test_the_reported_margin_is_compared_with_the_reference_on_both_sides():
 
 
 def test_the_steps_of_both_halves_are_one_table():
-    pairs = episode_pairs(episodes(2), np.array([0, 1], np.float32), np.zeros(2, np.int64))
-    table = both(pairs.torch())
+    pairs = make_episode_pairs(episodes(2), np.array([0, 1], np.float32), np.zeros(2, np.int64))
+    table = concat_pair_steps(pairs.to_torch())
     assert table["obs"][:, 0].tolist() == [1, 1, 0]
     assert table["choice"].tolist() == [1, 1, 0]
 
 
 def test_the_better_halves_become_likelier_than_the_worse_ones():
-    changed: dict[str, Any] = {"lr": 0.02, "reference_every": 0, "beta": 0.5}
+    changed: dict[str, Any] = {"lr": 0.02, "reference_interval": 0, "beta": 0.5}
     learner = small.learner(BANDIT, algo="dpo", **changed)
-    rows, _ = DPO.prepare(collected(), learner.settings)
+    rows, _ = DPO.preprocess_batch(collected(), learner.settings)
     # Two inputs where the bandit has two: the copy's number and a one.
     rows = Columns({n: _widened(n, column) for n, column in rows.items()})
     history = [small.updated(learner, rows) for _ in range(10)]

@@ -10,25 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algos.exploration import (
-    adapted_entropy_coef,
-    adapted_kl_coef,
+    adapt_entropy_coef,
+    adapt_kl_coef,
     marginal_entropy,
-    scheduled_log_std,
+    schedule_log_std,
 )
 
 
 def test_the_entropy_weight_grows_below_the_target_and_shrinks_above_it():
-    assert adapted_entropy_coef(0.1, 0.2, 0.5) == pytest.approx(0.11)
-    assert adapted_entropy_coef(0.11, 0.8, 0.5) == pytest.approx(0.1)
+    assert adapt_entropy_coef(0.1, 0.2, 0.5) == pytest.approx(0.11)
+    assert adapt_entropy_coef(0.11, 0.8, 0.5) == pytest.approx(0.1)
 
 
 def test_the_entropy_weight_never_reaches_0_so_that_it_can_recover():
     coef = 0.1
     for _ in range(1000):
-        coef = adapted_entropy_coef(coef, 1.0, 0.5)
+        coef = adapt_entropy_coef(coef, 1.0, 0.5)
     assert coef > 0
     for _ in range(1000):
-        coef = adapted_entropy_coef(coef, 0.0, 0.5)
+        coef = adapt_entropy_coef(coef, 0.0, 0.5)
     assert coef == 10.0
 
 
@@ -38,15 +38,15 @@ def test_the_entropy_weight_never_reaches_0_so_that_it_can_recover():
 def test_the_kl_weight_doubles_above_one_and_a_half_targets_and_halves_below_two_thirds(
     kl, expected
 ):
-    assert adapted_kl_coef(0.2, kl, 0.1) == pytest.approx(expected)
+    assert adapt_kl_coef(0.2, kl, 0.1) == pytest.approx(expected)
 
 
 def test_the_kl_weight_stays_within_bounds_from_which_it_can_return():
     low = high = 0.2
     for _ in range(100):
-        low, high = adapted_kl_coef(low, 0.0, 0.1), adapted_kl_coef(high, 9.0, 0.1)
+        low, high = adapt_kl_coef(low, 0.0, 0.1), adapt_kl_coef(high, 9.0, 0.1)
     assert (low, high) == (1e-6, 1e3)
-    assert adapted_kl_coef(low, 9.0, 0.1) == 2e-6
+    assert adapt_kl_coef(low, 9.0, 0.1) == 2e-6
 
 
 def test_a_policy_that_is_certain_in_each_state_may_still_use_all_choices():
@@ -86,7 +86,7 @@ SPREAD = {"start": -1.0, "end": -3.0}
 )
 def test_the_spread_follows_its_schedule_whatever_the_score(kind, progress, expected):
     for score in (None, 0.9):
-        found = scheduled_log_std(kind, **SPREAD, progress=progress, score=score, scores=(0, 1))
+        found = schedule_log_std(kind, **SPREAD, progress=progress, score=score, scores=(0, 1))
         assert found == pytest.approx(expected)
 
 
@@ -104,5 +104,5 @@ def test_the_spread_follows_its_schedule_whatever_the_score(kind, progress, expe
     ],
 )
 def test_by_performance_the_spread_follows_how_far_the_score_has_come(score, scores, expected):
-    found = scheduled_log_std("performance", **SPREAD, progress=0.1, score=score, scores=scores)
+    found = schedule_log_std("performance", **SPREAD, progress=0.1, score=score, scores=scores)
     assert found == (None if expected is None else pytest.approx(expected))

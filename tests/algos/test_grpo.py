@@ -11,7 +11,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from toy_worlds import Masked
 
 from algos.grpo import GRPO
-from algos.rollout import Rollout, first_episodes
+from algos.rollouts.rollout import Rollout, mask_first_episodes
 
 BANDIT = "toy_worlds:Bandit-v0"
 
@@ -19,7 +19,7 @@ BANDIT = "toy_worlds:Bandit-v0"
 def rollout(rewards, done):
     """The first episodes of some copies; what was seen and done does not matter."""
     rewards, shape = np.array(rewards, np.float32), np.shape(rewards)
-    done, valid = first_episodes(np.array(done, bool))
+    done, valid = mask_first_episodes(np.array(done, bool))
     zeros = np.zeros(shape, np.float32)
     columns = {
         "obs": np.arange(rewards.size * 2, dtype=np.float32).reshape(*shape, 2) / 10,
@@ -39,7 +39,7 @@ BY_HAND = rollout(
 
 def test_an_episodes_advantage_is_its_groups_and_that_of_all_its_steps():
     # Mean 2, sample standard deviation sqrt(2): (3 - 2) / sqrt(2) and its opposite.
-    rows = GRPO.credit(BY_HAND, small.settings("grpo"))
+    rows = GRPO.compute_advantages(BY_HAND, small.settings("grpo"))
     a = 1 / (np.sqrt(2) + 1e-4)
     # Time-major rows: step 0 of all copies, step 1 without copy 1, step 2 without copies 0 and 1.
     np.testing.assert_allclose(rows["advantages"], [a, -a, 0, 0, a, 0, 0, 0, 0], rtol=1e-6)
@@ -52,7 +52,7 @@ def test_an_episodes_advantage_is_its_groups_and_that_of_all_its_steps():
 def test_without_the_scale_and_with_a_discount():
     settings = small.settings("grpo", scale_advantages=False, gamma=0.5)
     # Returns 1 + 2 / 2 = 2 and 1; 1 + 1 / 2 + 2 / 4 = 2 and 4.
-    rows = GRPO.credit(BY_HAND, settings)
+    rows = GRPO.compute_advantages(BY_HAND, settings)
     assert rows["advantages"].tolist() == [0.5, -0.5, -1, 1, 0.5, -1, 1, -1, 1]
 
 
@@ -74,7 +74,7 @@ def test_under_process_supervision_a_step_is_judged_by_what_follows_it(scale):
             deviation = np.std(group, ddof=1) + 1e-4 if scale else 1
             if lived.valid[t, b]:
                 expected.append((follow[b] - np.mean(group)) / deviation)
-    rows = GRPO.credit(lived, settings)
+    rows = GRPO.compute_advantages(lived, settings)
     assert not lived.valid.all()
     np.testing.assert_allclose(rows["advantages"], expected, rtol=1e-4, atol=1e-6)
 
@@ -82,14 +82,14 @@ def test_under_process_supervision_a_step_is_judged_by_what_follows_it(scale):
 def test_at_an_episodes_first_step_process_and_outcome_agree_and_later_the_past_counts_no_more():
     # Step 1 on: copy 0 still gets 2, copy 1 has ended; copies 2 and 3 get 3 and 0, then 2 and 0.
     process = small.settings("grpo", supervision="process", scale_advantages=False)
-    rows = GRPO.credit(BY_HAND, process)
+    rows = GRPO.compute_advantages(BY_HAND, process)
     assert rows["advantages"].tolist() == [1, -1, 0, 0, 1, 1.5, -1.5, 1, -1]
     assert rows["signal"].tolist() == [True, True, False, False] + [True] * 5
 
 
 def test_groups_without_a_signal_are_left_out_and_counted():
     settings = small.settings("grpo")
-    rows, metrics = GRPO.prepare(GRPO.credit(BY_HAND, settings), settings)
+    rows, metrics = GRPO.preprocess_batch(GRPO.compute_advantages(BY_HAND, settings), settings)
     assert len(rows) == 3 and rows["signal"].all()
     assert metrics["group_signal"] == pytest.approx(3 / 9)
     assert metrics["advantage_std"] == pytest.approx(rows["advantages"].std())
@@ -101,7 +101,7 @@ def test_an_iteration_in_which_no_group_has_a_signal_changes_nothing_and_does_no
     with small.algorithm("toy_worlds:Counting-v0", algo="grpo") as algorithm:
         before = small.learner_weights(algorithm)
         algorithm.train()
-        flat = algorithm.flat
+        flat = algorithm.flat_metrics
         assert (flat["group_signal"], flat["updates"], flat["return_mean"]) == (0, 0, 6)
         assert small.same_weights(small.learner_weights(algorithm), before)
 
@@ -111,10 +111,10 @@ def test_choices_and_their_values_both_learn_from_a_group():
     shape: dict[str, Any] = {"model": "set", "hidden": (8,), "entropy_coef": 0.0}
     runner = small.runner("toy_worlds:Masked-v0", algo="grpo", **shape)
     settings, module = runner.settings, runner.module
-    rows, _ = GRPO.prepare(runner.sample()[0], runner.settings)
+    rows, _ = GRPO.preprocess_batch(runner.sample()[0], runner.settings)
     assert len(rows) == 12  # two episodes of six steps, of unequal returns
-    batch = rows.torch()
-    outputs, value = module.outputs(batch)
+    batch = rows.to_torch()
+    outputs, value = module.compute_outputs(batch)
     outputs.retain_grad()
     forward = {"dist": module.head.dist(outputs, None, batch["obs.mask"]), "value": value}
     small.loss("grpo", forward, batch, settings).backward()
@@ -134,7 +134,7 @@ def first_update(**changed):
     runner = small.runner(BANDIT, algo="grpo", **changed)
     learner = small.learner(BANDIT, algo="grpo", **changed)
     runner.module.set_state(learner.module[DEFAULT_MODULE_ID].get_state())
-    rows, _ = GRPO.prepare(runner.sample()[0], learner.settings)
+    rows, _ = GRPO.preprocess_batch(runner.sample()[0], learner.settings)
     return learner, rows, small.updated(learner, rows)
 
 
@@ -147,7 +147,7 @@ def test_the_kl_to_the_reference_is_zero_at_first_and_grows_with_every_update():
 
 
 def test_a_reference_that_is_taken_anew_is_the_policy_itself_again():
-    learner, rows, _ = first_update(reference_kl_coef=0.5, reference_every=2, lr=0.01)
+    learner, rows, _ = first_update(reference_kl_coef=0.5, reference_interval=2, lr=0.01)
     later = [small.updated(learner, rows)["reference_kl"] for _ in range(4)]
     assert later[0] > 1e-6 and later[2] > 1e-6  # updates 2 and 4
     assert later[1] == pytest.approx(0, abs=1e-7) and later[3] == pytest.approx(0, abs=1e-7)
@@ -163,5 +163,5 @@ def test_the_pull_of_the_reference_keeps_the_policy_near():
 
 def test_the_epochs_stop_once_the_policy_has_moved_far_enough():
     _, _, free = first_update(epochs=6, lr=0.03)
-    _, _, limited = first_update(epochs=6, lr=0.03, target_kl=1e-4)
+    _, _, limited = first_update(epochs=6, lr=0.03, kl_limit=1e-4)
     assert free["epochs_run"] == 6 and 1 < limited["epochs_run"] < 6

@@ -26,7 +26,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "reinforce, leave_one_out": {"baseline": "leave_one_out", **EPISODES},
     "reinforce, group_mean": {"baseline": "group_mean", **EPISODES},
     "grpo": EPISODES,
-    "dpo": {**EPISODES, "minibatch_size": 8, "reference_every": 1},
+    "dpo": {**EPISODES, "minibatch_size": 8, "reference_interval": 1},
     "astar_po": {**STARTS, "beta": 0.05},
     "astar_po, clipped_pg": {**STARTS, "loss": "clipped_pg"},
 }

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
 
-from algos.advantages import gae, group_advantages, leave_one_out, next_values
+from algos.advantages import compute_next_values, gae, group_advantages, leave_one_out
 from algos.losses import clipped_surrogate, dpo_loss, kl_estimate
 
 EXAMPLES = settings(derandomize=True, max_examples=40, deadline=None)
@@ -32,7 +32,7 @@ def rollouts(draw):
     last = rng.normal(size=B).astype(np.float32)
     terminated = rng.random((T, B)) < 0.25
     truncated = (rng.random((T, B)) < 0.25) & ~terminated
-    following = next_values(values, last, terminated, truncated, final)
+    following = compute_next_values(values, last, terminated, truncated, final)
     return rewards, values, last, terminated, truncated, final, following
 
 

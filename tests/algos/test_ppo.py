@@ -6,7 +6,7 @@ import pytest
 import small
 
 from algos.ppo import PPO
-from algos.rollout import Rollout
+from algos.rollouts.rollout import Rollout
 
 
 def credited(**changed):
@@ -14,8 +14,10 @@ def credited(**changed):
     rewards, values = np.array([[1.0], [2.0]], np.float32), np.array([[10.0], [20.0]], np.float32)
     following, done = np.array([[20.0], [0.0]], np.float32), np.array([[False], [True]])
     columns = {"obs": np.zeros((2, 1, 1), np.float32)}
-    rollout = Rollout(columns, rewards, values, following, done, np.ones((2, 1), bool), unit=2.0)
-    return PPO.credit(rollout, small.settings(gamma=0.5, **changed))
+    rollout = Rollout(
+        columns, rewards, values, following, done, np.ones((2, 1), bool), reward_unit=2.0
+    )
+    return PPO.compute_advantages(rollout, small.settings(gamma=0.5, **changed))
 
 
 @pytest.mark.parametrize(

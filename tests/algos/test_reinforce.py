@@ -11,7 +11,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 from algos.ppo import PPO
 from algos.reinforce import Reinforce
-from algos.rollout import Rollout, first_episodes
+from algos.rollouts.rollout import Rollout, mask_first_episodes
 from envs.validation import InputError
 
 BANDIT = "toy_worlds:Bandit-v0"
@@ -29,7 +29,7 @@ def rollout(*, whole=False):
     rewards, values, following = rng.normal(size=(3, *shape)).astype(np.float32)
     done, valid = rng.random(shape) < 0.3, np.ones(shape, bool)
     if whole:
-        done, valid = first_episodes(done)
+        done, valid = mask_first_episodes(done)
     return Rollout(columns, rewards, values, following, done, valid)
 
 
@@ -42,13 +42,13 @@ def by_hand(baseline, **changed):
     settings = small.settings(
         "reinforce", baseline=baseline, num_envs=6, group_size=3, rollout_length=8, **changed
     )
-    rows = Reinforce.credit(found, settings)
-    return rows["advantages"], Reinforce.prepare(rows, settings)
+    rows = Reinforce.compute_advantages(found, settings)
+    return rows["advantages"], Reinforce.preprocess_batch(rows, settings)
 
 
 def test_a_learned_baseline_gives_the_advantages_of_ppo():
-    ours = Reinforce.credit(rollout(), small.settings("reinforce", lam=0.7, gamma=0.9))
-    theirs = PPO.credit(rollout(), small.settings("ppo", lam=0.7, gamma=0.9))
+    ours = Reinforce.compute_advantages(rollout(), small.settings("reinforce", lam=0.7, gamma=0.9))
+    theirs = PPO.compute_advantages(rollout(), small.settings("ppo", lam=0.7, gamma=0.9))
     for name in ("advantages", "returns", "values"):
         assert (ours[name] == theirs[name]).all()
 
@@ -74,7 +74,7 @@ def test_normalised_advantages_have_mean_0_and_standard_deviation_1():
 def test_every_step_of_an_episode_has_its_advantage_and_steps_after_it_are_no_rows():
     settings = small.settings("reinforce", baseline="group_mean", num_envs=B, gamma=1.0)
     found = rollout(whole=True)
-    rows = Reinforce.credit(found, settings)
+    rows = Reinforce.compute_advantages(found, settings)
     assert len(rows) == found.valid.sum() < T * B
     copy = np.broadcast_to(np.arange(B), (T, B))[found.valid]
     returns = (found.rewards * found.valid).sum(0)
@@ -86,8 +86,8 @@ def test_every_step_of_an_episode_has_its_advantage_and_steps_after_it_are_no_ro
 def test_the_gradient_is_the_advantage_times_that_of_the_log_probability():
     learner = small.learner(BANDIT, algo="reinforce", entropy_coef=0.0, value_coef=0.0)
     module = learner.module[DEFAULT_MODULE_ID]
-    rows = Reinforce.credit(rollout(), learner.settings)
-    batch = Reinforce.prepare(rows, learner.settings)[0].torch()
+    rows = Reinforce.compute_advantages(rollout(), learner.settings)
+    batch = Reinforce.preprocess_batch(rows, learner.settings)[0].to_torch()
 
     def gradient(scalar):
         return torch.autograd.grad(scalar, list(module.parameters()))[0]
@@ -105,7 +105,9 @@ def test_the_gradient_is_the_advantage_times_that_of_the_log_probability():
 def weights_of(count, **changed):
     """The entropy weight of each of so many updates, a tenth of the budget apart."""
     learner = small.learner(BANDIT, algo="reinforce", lr=0.01, **changed)
-    rows = Reinforce.prepare(Reinforce.credit(rollout(), learner.settings), learner.settings)[0]
+    rows = Reinforce.preprocess_batch(
+        Reinforce.compute_advantages(rollout(), learner.settings), learner.settings
+    )[0]
     return [
         small.updated(learner, rows, progress=(n + 1) / 10)["entropy_coef"] for n in range(count)
     ]
@@ -128,7 +130,9 @@ def test_a_cosine_of_the_entropy_weight_ends_at_its_minimum():
 def test_the_kl_to_the_policy_of_the_beginning_keeps_it_near():
     def moved(weight):
         learner = small.learner(BANDIT, algo="reinforce", lr=0.02, reference_kl_coef=weight)
-        rows = Reinforce.prepare(Reinforce.credit(rollout(), learner.settings), learner.settings)
+        rows = Reinforce.preprocess_batch(
+            Reinforce.compute_advantages(rollout(), learner.settings), learner.settings
+        )
         return [small.updated(learner, rows[0])["reference_kl"] for _ in range(15)][-1]
 
     assert 0 < moved(5.0) < moved(0.01) / 2
@@ -152,12 +156,14 @@ def test_a_moving_average_is_taken_of_all_returns_and_later_ones_count_more():
 
     def pull(settings):
         used = coefficients | {"entropy_coef": 0.0}
-        return Reinforce.terms({"dist": Certain()}, batch, settings, used)["policy"].tolist()
+        return Reinforce.compute_loss_terms({"dist": Certain()}, batch, settings, used)[
+            "policy"
+        ].tolist()
 
     assert pull(s) == [-5, -1]  # nothing is known yet
     for seen, square in ((1.0, 2.0), (4.0, 17.0)):
         stats = {"return_seen": seen, "return_square": square}
-        coefficients = Reinforce.adapted(coefficients, s, stats)
+        coefficients = Reinforce.adapt_coefficients(coefficients, s, stats)
     # Weights 1/4 and 1/2: (1 + 8) / 3 = 3; squares (2 + 34) / 3 = 12, so a deviation of sqrt(3).
     assert pull(
         small.settings("reinforce", baseline="moving_average", normalise_advantages=False)
@@ -170,9 +176,9 @@ def test_a_moving_average_is_taken_of_all_returns_and_later_ones_count_more():
 
 def test_a_moving_average_compares_whole_returns_and_bootstraps_from_no_value():
     found, s = rollout(), small.settings("reinforce", baseline="moving_average", gamma=0.5)
-    rows = Reinforce.credit(found, s)
+    rows = Reinforce.compute_advantages(found, s)
     expected = np.zeros((T + 1, B), np.float32)
     for t in reversed(range(T)):
         expected[t] = found.rewards[t] + 0.5 * ~found.done[t] * expected[t + 1]
     np.testing.assert_allclose(rows["returns"].reshape(T, B), expected[:T], rtol=1e-5)
-    assert Reinforce.prepare(rows, s)[0] is rows
+    assert Reinforce.preprocess_batch(rows, s)[0] is rows

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import small
 
-from algos import ALGORITHMS, algorithm_class
-from algos.environments import make_vector_env
-from algos.requirements import check_needs, fitting, offered
+from algos import ALGORITHMS, get_algorithm_class
+from algos.requirements import check_needs, detect_offered_needs, list_runnable_algorithms
+from algos.rollouts.env_factory import make_vector_env
 from envs.validation import InputError
 
 WHOLE: Any = frozenset({"whole"})
@@ -30,14 +30,14 @@ NOTHING: Any = frozenset()
     ],
 )
 def test_what_an_environment_has_is_found_out(env, has):
-    built = make_vector_env(env, {}, 2, seeded=True)
-    assert offered(built) == has
+    built = make_vector_env(env, {}, 2, per_copy_seeds=True)
+    assert detect_offered_needs(built) == has
     built.close()
 
 
 def test_a_vector_environment_that_takes_one_seed_for_all_copies_has_no_starts():
     built = make_vector_env("CartPole-v1", {}, 2)
-    assert offered(built) == WHOLE
+    assert detect_offered_needs(built) == WHOLE
     built.close()
 
 
@@ -48,15 +48,15 @@ def test_picks_in_many_rows_are_no_action_to_be_compared_as_a_whole(objective, h
     pytest.importorskip("pyamg")
     fields = {"objective": objective, "observation": "graph", "size": 6, "solve": False}
     picks = make_vector_env("envs:EdgeSelection-v0", fields | {"action": "edges"}, 2)
-    assert offered(picks) == has
+    assert detect_offered_needs(picks) == has
     latent = make_vector_env("envs:EdgeSelection-v0", fields, 2)
-    assert offered(latent) == ALL
+    assert detect_offered_needs(latent) == ALL
     for algo in ("dpo", "astar_po"):
-        needs = algorithm_class(algo).needs(small.settings(algo))
+        needs = get_algorithm_class(algo).get_environment_needs(small.settings(algo))
         if has == ROWS:
             with pytest.raises(InputError, match=r"worth comparing .* ppo or reinforce or grpo wo"):
-                check_needs(algo, needs, "EdgeSelection-v0", offered(picks))
-        check_needs(algo, needs, "EdgeSelection-v0", offered(latent))
+                check_needs(algo, needs, "EdgeSelection-v0", detect_offered_needs(picks))
+        check_needs(algo, needs, "EdgeSelection-v0", detect_offered_needs(latent))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_picks_in_many_rows_are_no_action_to_be_compared_as_a_whole(objective, h
     ],
 )
 def test_what_an_algorithm_needs_depends_on_its_settings(algo, changed, needs):
-    assert algorithm_class(algo).needs(small.settings(algo, **changed)) == needs
+    assert get_algorithm_class(algo).get_environment_needs(small.settings(algo, **changed)) == needs
 
 
 def test_a_refusal_names_what_is_missing_and_what_would_work():
@@ -87,6 +87,6 @@ def test_a_refusal_names_what_is_missing_and_what_would_work():
 
 
 def test_everything_works_where_everything_is_offered():
-    assert fitting(ALL) == fitting(STARTS) == list(ALGORITHMS)
-    assert fitting(WHOLE) == ["ppo", "reinforce"]
-    assert fitting(ROWS) == ["ppo", "reinforce", "grpo"]
+    assert list_runnable_algorithms(ALL) == list_runnable_algorithms(STARTS) == list(ALGORITHMS)
+    assert list_runnable_algorithms(WHOLE) == ["ppo", "reinforce"]
+    assert list_runnable_algorithms(ROWS) == ["ppo", "reinforce", "grpo"]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algos.schedules import Kind, schedule
+from algos.schedules import ScheduleKind, schedule
 
-MOVING: tuple[Kind, ...] = ("linear", "cosine", "exponential")
+MOVING: tuple[ScheduleKind, ...] = ("linear", "cosine", "exponential")
 VALUES = st.floats(1e-6, 1.0)
 
 

@@ -15,10 +15,10 @@ import small
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from algos import ALGORITHMS, algorithm_class
+from algos import ALGORITHMS, get_algorithm_class
 from algos.config import TrainingSettings
-from algos.rollout import Rollout, first_episodes
-from envs.validation import fields_of
+from algos.rollouts.rollout import Rollout, mask_first_episodes
+from envs.validation import get_fields
 
 T, B, K = 6, 8, 3
 BASE: dict[str, Any] = {"num_envs": B, "epochs": 2, "lr": 0.01, "hidden": (8,)}
@@ -26,7 +26,7 @@ OWN = {"ppo": {}, "astar_po": {"group_size": 2, "minibatch_size": 4}}
 BANDIT, CAUSAL = "toy_worlds:Bandit-v0", "envs:CausalLearning-v0"
 
 STRUCTURE = {
-    *("num_envs", "rollout_length", "num_env_runners", "num_learners", "hang_s"),
+    *("num_envs", "rollout_length", "num_env_runners", "num_learners", "hang_limit_s"),
     *("warm_start", "warm_start_episodes", "warm_start_epochs", "record", "pipeline"),
     *("model", "hidden", "value_hidden", "activation", "value_distribution", "bins"),
     *("initial_log_std", "language_model", "lora_rank"),
@@ -73,7 +73,7 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "entropy_target": ({"entropy_coef": 0.3}, 0.99),
         "kl_coef": ({}, 1.0),
         "kl_target": ({"kl_coef": 1.0}, 1e-5),
-        "target_kl": ({}, 1e-4),
+        "kl_limit": ({}, 1e-4),
         "diversity_coef": ({}, 0.5),
     },
     "reinforce": {
@@ -90,8 +90,8 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "supervision": ({}, "process"),
         "scale_advantages": ({}, False),
         "reference_kl_coef": ({}, 1.0),
-        "reference_every": (REFERENCED, 1),
-        "target_kl": ({}, 1e-4),
+        "reference_interval": (REFERENCED, 1),
+        "kl_limit": ({}, 1e-4),
         "group_size": ({}, 4),
     },
     "dpo": {
@@ -99,7 +99,7 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "pairs": ({}, "candidates"),
         "beta": ({}, 0.5),
         "weights": ({}, "gap"),
-        "reference_every": ({}, 1),
+        "reference_interval": ({}, 1),
     },
     "astar_po": {"loss": ({}, "clipped_pg"), "beta": ({}, 0.5)},
 }
@@ -148,17 +148,19 @@ def rollout(*, whole):
     rewards, values, following = rng.normal(size=(3, *shape)).astype(np.float32)
     done, valid = rng.random(shape) < 0.2, np.ones(shape, bool)
     if whole:
-        done, valid = first_episodes(done)
-    return Rollout(columns, rewards, values, following, done, valid, unit=2.0)
+        done, valid = mask_first_episodes(done)
+    return Rollout(columns, rewards, values, following, done, valid, reward_unit=2.0)
 
 
 def prepared(algo, settings):
     """The fixed steps with the credit that these settings give them."""
-    algorithm = algorithm_class(algo)
-    rows = algorithm.credit(rollout(whole="starts" in algorithm.needs(settings)), settings)
+    algorithm = get_algorithm_class(algo)
+    rows = algorithm.compute_advantages(
+        rollout(whole="starts" in algorithm.get_environment_needs(settings)), settings
+    )
     if algo == "astar_po":  # begin() brings V*
         rows = rows.with_columns(v_star=np.linspace(-1, 1, len(rows), dtype=np.float32))
-    return algorithm.prepare(rows, settings)[0]
+    return algorithm.preprocess_batch(rows, settings)[0]
 
 
 def base(algo):
@@ -197,13 +199,15 @@ def collected(algo, **changed: Any):
     if algo == "astar_po":
         rows = rows.with_columns(v_star=np.zeros(len(rows), np.float32))
     learner = small.learner(env, algo=algo, **changed)
-    small.updated(learner, runner.algorithm.prepare(rows, learner.settings)[0], progress=0.5)
+    small.updated(
+        learner, runner.algorithm.preprocess_batch(rows, learner.settings)[0], progress=0.5
+    )
     return parameters(learner)
 
 
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_every_setting_is_either_structure_or_one_that_is_tested_here(algo):
-    names = {field.name for field in dataclasses.fields(algorithm_class(algo).settings_class)}
+    names = {field.name for field in dataclasses.fields(get_algorithm_class(algo).settings_class)}
     tested = set(SHARED) | set(LEARNING[algo]) | set(COLLECTING[algo]) | set(SPREAD)
     if algo == "astar_po":
         tested |= set(V_STAR)
@@ -245,9 +249,9 @@ def test_changing_how_values_spread_changes_the_spread(env, name):
         normal = BASE | {"num_envs": 2, "rollout_length": 4, "value_distribution": "normal"}
         rows = small.runner(env, **normal).sample()[0]
         learner = small.learner(env, **normal | changed)
-        before = learner.module[DEFAULT_MODULE_ID].free.clone()
+        before = learner.module[DEFAULT_MODULE_ID].log_std.clone()
         found = small.updated(learner, rows, progress=0.5, score=0.4)
-        after = learner.module[DEFAULT_MODULE_ID].free.detach()
+        after = learner.module[DEFAULT_MODULE_ID].log_std.detach()
         assert found["value_spread"] == pytest.approx(float(after.exp().mean()))
         return before, after
 
@@ -262,8 +266,8 @@ def test_the_settings_of_the_first_stage_change_v_star():
     def table(**changed):
         chosen = {"num_envs": 4, "starts": 4, "reference_samples": 2} | changed
         with small.algorithm(BANDIT, algo="astar_po", **chosen) as algorithm:
-            algorithm.begin()
-            return algorithm.v_star
+            algorithm.start_training()
+            return algorithm.v_star_by_start
 
     before = table()
     assert before == table()
@@ -297,6 +301,6 @@ def test_settings_that_cannot_work_are_refused_in_a_sentence(algo, changed, sent
 
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_no_algorithm_loses_the_bounds_of_a_shared_setting_by_another_default(algo):
-    own = fields_of(algorithm_class(algo).settings_class)
-    for name, (hint, bounds) in fields_of(TrainingSettings).items():
+    own = get_fields(get_algorithm_class(algo).settings_class)
+    for name, (hint, bounds) in get_fields(TrainingSettings).items():
         assert own[name] == (hint, bounds), name

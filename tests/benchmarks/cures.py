@@ -19,13 +19,13 @@ import numpy as np
 import torch
 
 import algos
-from cluster.session import session
-from envs import random
-from envs.causal.learning import CausalLearning, Params
-from envs.causal.reward import RewardTerms
-from tune_jobs.health.plateau import at_plateau
-from tune_jobs.job import Job
-from tune_jobs.loading import load_job
+from cluster.session import ray_session
+from envs import counter_rng
+from envs.causal.learning.reward import RewardTerms
+from envs.causal.learning.world import CausalLearning, Params
+from tune_jobs.health.plateau import has_reached_plateau
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_yaml import load_job
 
 LOG_GAIN, BEFORE = RewardTerms(), RewardTerms(log_gain=0.0, improvement=100.0)
 
@@ -42,7 +42,7 @@ class Arm:
 
 WHOLE_BUDGET = "without early stopping"
 NO_OBSERVATIONS, NO_CAP = {"observe_every": 0}, {"cap": 0.0}
-NO_TEACHER, NO_REFRESH = {"warm_start": ""}, {"reference_every": 0}
+NO_TEACHER, NO_REFRESH = {"warm_start": ""}, {"reference_interval": 0}
 ARMS = {
     "everything": Arm(),
     "without diversity terms": Arm({"reward": LOG_GAIN}),
@@ -70,7 +70,7 @@ def main() -> None:
     torch.set_num_threads(1)
     job = dataclasses.replace(load_job("causal-ace"), iterations=asked.iterations)
     found: dict[str, list[dict[str, Any]]] = {}
-    with session(cpus=1):
+    with ray_session(cpus=1):
         for name in [name for name in ARMS if asked.only in name]:
             for seed in range(asked.seeds):
                 for arm, figures in results(job, name, seed).items():
@@ -88,7 +88,7 @@ def results(job: Job, name: str, seed: int) -> dict[str, dict[str, Any]]:
     arm, started = ARMS[name], clock()
     env_kwargs = job.env_kwargs | arm.env_kwargs
     settings = dataclasses.replace(job.settings, **arm.settings)
-    built: Any = algos.build(
+    built: Any = algos.build_algorithm(
         *(job.algo, job.env, env_kwargs, settings), iterations=job.iterations, seed=seed
     )
     module = built.env_runner_group.local_env_runner.module
@@ -97,11 +97,11 @@ def results(job: Job, name: str, seed: int) -> dict[str, dict[str, Any]]:
     for iteration in range(1, job.iterations + 1):
         before = copy.deepcopy(module.state_dict())  # what this iteration's episodes are played by
         built.train()
-        scores.append(-float(built.flat[CausalLearning.score]))
+        scores.append(-float(built.flat_metrics[CausalLearning.score_metric]))
         if scores[-1] == max(scores):
             kept = before
         told = np.array(scores), np.arange(1.0, iteration + 1), job.patience, job.min_delta
-        if name not in out and arm.stops and at_plateau(*told):
+        if name not in out and arm.stops and has_reached_plateau(*told):
             saved = 1 - iteration / load_job("causal-ace").iterations
             out[name] = played(env_kwargs, built, kept)
             out[name] |= {"iterations": iteration, "saved": saved, "seconds": clock() - started}
@@ -122,13 +122,13 @@ def played(env_kwargs, built, weights, episodes=256) -> dict[str, Any]:
     module.load_state_dict(weights)
     state: Any
     observation: Any
-    state, observation = world.reset(random.keys(0, episodes))
+    state, observation = world.reset(counter_rng.make_keys(0, episodes))
     generator = torch.Generator().manual_seed(0)
     rewards, shares = [], np.zeros(len(world.choice_names))
     for _ in range(world.params.interventions):
         seen = {f"obs.{name}": column for name, column in observation.items()}
         action, _, _ = module.act(seen, generator, greedy=False)
-        action = module.head.env_action({name: part.numpy() for name, part in action.items()})
+        action = module.head.to_env_action({name: part.numpy() for name, part in action.items()})
         shares += np.bincount(action["choice"], minlength=len(shares))
         step = world.step(state, action)
         state, observation = step.state, step.observation
@@ -149,7 +149,7 @@ def own_loss(world, state):
 
     A root's is the mean square around the learnt mean, an effect's the excess and the noise.
     """
-    truth, roots = world.problem(state).truth, world.student.root_nodes
+    truth, roots = world.get_problem(state).truth, world.student.root_nodes
     loss = state.risk.node_excess + truth.noise**2
     missed = world.student.roots(state.student).mean - truth.mean
     loss[:, roots] = np.square(missed) + np.square(truth.noise[:, roots])

@@ -17,9 +17,9 @@ import numpy as np
 import ray
 
 import algos
-from envs import random
-from envs.edges.selecting import EdgeSelection, Params
-from tune_jobs.loading import load_job
+from envs import counter_rng
+from envs.edges.world import EdgeSelection, Params
+from tune_jobs.jobs.job_yaml import load_job
 
 OBJECTIVES = ("multigrid", "fsai", "sparsifier")
 SIZES = (32, 128)
@@ -30,11 +30,11 @@ def reward_ms(objective: Any, size: int, times: int) -> float:
     world = EdgeSelection(Params(objective=objective, size=size, solve=False))
     found: list[float] = []
     for seed in range(times):
-        instance = world.instance(random.keys(seed, 1))
+        instance = world.get_instance(counter_rng.make_keys(seed, 1))
         latent = np.linspace(-0.5, 0.5, world.objective.latent)
-        chosen = world.chosen(instance.graph, instance.kept, instance.graph.scores, latent)
+        chosen = world.choose_edges(instance.graph, instance.kept, instance.graph.scores, latent)
         started = time.process_time()
-        world.objective.result(instance, instance.kept | chosen, 0.0, solve=False)
+        world.objective.evaluate(instance, instance.kept | chosen, 0.0, solve=False)
         found.append(1e3 * (time.process_time() - started))
     return statistics.median(found)
 
@@ -43,11 +43,13 @@ def steps_per_second(runners: int, iterations: int) -> float:
     """Median over iterations of the preset ``edges``, the first left out: it makes the matrices."""
     job = load_job("edges")
     chosen = replace(job.settings, num_env_runners=runners)
-    trained = algos.build(job.algo, job.env, job.env_kwargs, chosen, iterations=10**6, seed=0)
+    trained = algos.build_algorithm(
+        job.algo, job.env, job.env_kwargs, chosen, iterations=10**6, seed=0
+    )
     found: list[float] = []
     for _ in range(iterations):
         trained.train()
-        found.append(float(trained.flat["env_steps_per_s"]))
+        found.append(float(trained.flat_metrics["env_steps_per_s"]))
     trained.stop()
     return statistics.median(found[1:])
 

@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_jobs.health.logs import read
+from tune_jobs.health.doctor import doctor
+from tune_jobs.health.logs import read_logs
 from tune_jobs.health.logs.tables import read_csv
 from tune_jobs.health.logs.tensorboard import read_events
-from tune_jobs.health.post_mortem import doctor
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "foreign_logs.tar.xz"
 INDEX = "index.json"
@@ -79,7 +79,7 @@ def verdict(place: Path, entry, rivals: bool = True) -> Verdict:
 
 def others(place: Path) -> dict:
     """Whether each of the other tools flags the log."""
-    (log,) = read(place)
+    (log,) = read_logs(place)
     renamed = [
         {TO_RLDOCTOR[n]: v for n, v in row.items() if n in TO_RLDOCTOR} | {"step": row["iteration"]}
         for row in log.rows

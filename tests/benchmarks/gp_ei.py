@@ -22,9 +22,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from envs import random
-from envs.causal import named
-from envs.causal.optimisation_problem import noise_rows, outcomes
+from envs import counter_rng
+from envs.causal.models import named
+from envs.causal.optimisation.problem import noise_rows, simulate_target
 from envs.validation import InputError
 
 SETS = {
@@ -42,7 +42,7 @@ class Task:
     """One model whose target is to be driven down."""
 
     def __init__(self, name, rows):
-        self.model, self.rows = named.model(name), rows
+        self.model, self.rows = named.load_model(name), rows
         self.target = np.array([self.model.names.index(self.model.target)])
         self.noise = noise_rows(PRECISION, len(self.model.names))
 
@@ -51,11 +51,11 @@ class Task:
         names = self.model.names
         chosen = np.isin(names, list(setting))[None]
         values = np.array([[setting.get(name, 0.0) for name in names]])
-        return float(outcomes(self.model.scm, self.target, chosen, values, noise).mean())
+        return float(simulate_target(self.model.scm, self.target, chosen, values, noise).mean())
 
     def evaluated(self, setting, key):
         """Its mean over rows drawn for this evaluation."""
-        return self.mean(setting, random.normal(key, (self.rows, len(self.model.names)))[0])
+        return self.mean(setting, counter_rng.normal(key, (self.rows, len(self.model.names)))[0])
 
     def expectation(self, setting):
         """Its true expectation."""
@@ -70,8 +70,8 @@ class Task:
 
 def spread(count, nodes, seed):
     """Places [count, nodes] all over the unit cube, from a random start."""
-    start = random.uniform(random.keys(seed, 1), (nodes,))[0]
-    return (random.low_discrepancy(count, nodes) + start) % 1
+    start = counter_rng.uniform(counter_rng.make_keys(seed, 1), (nodes,))[0]
+    return (counter_rng.low_discrepancy(count, nodes) + start) % 1
 
 
 def by_chance(task, sets, evaluations, seed):
@@ -85,7 +85,7 @@ def by_chance(task, sets, evaluations, seed):
 
 def by_improvement(task, sets, evaluations, seed):
     """The same of a Gaussian process for each set, which begins with one setting of each."""
-    keys, settings, found = random.keys(2**20 + seed, 1), [], []
+    keys, settings, found = counter_rng.make_keys(2**20 + seed, 1), [], []
     tried = [([], []) for _ in sets]
     for t in range(evaluations):
         if t < len(sets):
@@ -93,7 +93,7 @@ def by_improvement(task, sets, evaluations, seed):
         else:
             which, x = most_promising(tried, np.array(found), own(seed, t))
         settings.append(task.setting(sets[which], x))
-        found.append(task.evaluated(settings[-1], random.fold(keys, t)))
+        found.append(task.evaluated(settings[-1], counter_rng.fold(keys, t)))
         tried[which][0].append(x)
         tried[which][1].append(found[-1])
     return incumbents(task, settings, seed)
@@ -106,8 +106,10 @@ def own(seed, t):
 
 def incumbents(task, settings, seed):
     """The true expectation of the setting with the lowest rows so far, after each setting."""
-    keys = random.keys(2**20 + seed, 1)
-    seen = [task.evaluated(setting, random.fold(keys, t)) for t, setting in enumerate(settings)]
+    keys = counter_rng.make_keys(2**20 + seed, 1)
+    seen = [
+        task.evaluated(setting, counter_rng.fold(keys, t)) for t, setting in enumerate(settings)
+    ]
     return [task.expectation(settings[int(np.argmin(seen[: t + 1]))]) for t in range(len(seen))]
 
 
@@ -155,13 +157,13 @@ def improvement(best, mean, deviation):
 def by_policy(checkpoint, name, rows, evaluations, seeds):
     """The incumbents [seeds] at the end of a policy's episodes, or why it has none."""
     from algos.policy import Policy
-    from tune_jobs.evaluate import choosing, evaluate
+    from tune_jobs.evaluation.evaluate import evaluate, make_scm_kwargs
 
     policy = Policy.load(checkpoint)
-    changed = choosing(name, policy.about["env"], policy.about["env_kwargs"])
+    changed = make_scm_kwargs(name, policy.metadata["env"], policy.metadata["env_kwargs"])
     changed |= {"rows": rows, "interventions": evaluations, "precision": 1024}
     try:
-        found, _, _ = evaluate(policy, seeds, 0, changed, quick=True)
+        found, _, _ = evaluate(policy, seeds, 0, changed, skip_slow_baselines=True)
     except InputError as error:
         return str(error)
     return found["policy"].metrics["incumbent"].tolist()

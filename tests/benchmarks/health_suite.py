@@ -88,13 +88,13 @@ def judged(case: Case, seed: int, rows_to: Path | None = None):
 
 def trained(case: Case, seed: int):
     """One row of metrics for each iteration, as it is trained."""
-    kind = algos.algorithm_class(case.algo)
+    kind = algos.get_algorithm_class(case.algo)
     config = FAULTY.get(case.faulty, kind).get_default_config()
     config.environment(case.env, env_config=case.env_kwargs).debugging(seed=seed)
-    algorithm = config.train_with(settings_of(case), case.iterations).build_algo()
+    algorithm = config.configure_training(settings_of(case), case.iterations).build_algo()
     for i in range(case.iterations):
         algorithm.train()
-        row = algorithm.flat | {"iteration": i + 1}
+        row = algorithm.flat_metrics | {"iteration": i + 1}
         # As a trial reports it: no score in an iteration in which no episode finished.
         if "return_mean" in row:
             row["score"] = float("nan") if row["nonfinite"] else row["return_mean"]
@@ -103,7 +103,7 @@ def trained(case: Case, seed: int):
 
 
 def settings_of(case: Case):
-    return algos.algorithm_class(case.algo).settings_class(**case.settings)
+    return algos.get_algorithm_class(case.algo).settings_class(**case.settings)
 
 
 def right(case: Case, verdict, within: float = 1.0) -> bool:

@@ -20,11 +20,11 @@ import numpy as np
 import ray
 
 import algos
-import algos.learner as learning
-import algos.runner as running
+import algos.learning.learner as learning
+import algos.rollouts.env_runner as running
 from algos.ppo import PPO, PPOSettings
 from tune_jobs.health import History, diagnose
-from tune_jobs.health.columns import Columns
+from tune_jobs.health.metric_table import MetricTable
 
 BLOCKS = 50
 """Blocks of iterations; in each the network is examined once."""
@@ -38,7 +38,7 @@ def main() -> None:
     """Measure and print."""
     ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level=logging.ERROR)
     chosen = PPOSettings(rollout_length=512, epochs=10, lr=1e-3, entropy_coef=0.0)
-    trained = algos.build("ppo", "CartPole-v1", {}, chosen, iterations=10**6, seed=0)
+    trained = algos.build_algorithm("ppo", "CartPole-v1", {}, chosen, iterations=10**6, seed=0)
     spent: defaultdict[str, float] = defaultdict(float)
 
     def timed(kind, function):
@@ -54,25 +54,28 @@ def main() -> None:
 
     learner: Any = learning.ColumnLearner
     measuring: Any = PPO
-    measuring.measured = staticmethod(timed("measurements", PPO.measured))
-    learner._examined = timed("measurements", learner._examined)
-    learning._change = timed("measurements", learning._change)
-    running.condition = timed("measurements", running.condition)
+    measuring.measured = staticmethod(timed("measurements", PPO.compute_metrics))
+    learner._compute_diagnostics = timed("measurements", learner._compute_diagnostics)
+    learning._compute_update_ratio = timed("measurements", learning._compute_update_ratio)
+    running.compute_environment_metrics = timed("measurements", running.compute_environment_metrics)
     iterate, judge = timed("iteration", trained.train), timed("health", judged)
 
-    rows, iterations = Columns(), BLOCKS * learning.EXAMINED
+    rows, iterations = MetricTable(), BLOCKS * learning.DIAGNOSTICS_INTERVAL
     blocks = []
     for i in range(iterations):
         iterate()
-        seen = trained.flat | {"iteration": i + 1, "score": trained.flat["return_mean_100"]}
+        seen = trained.flat_metrics | {
+            "iteration": i + 1,
+            "score": trained.flat_metrics["return_mean_100"],
+        }
         judge(rows, seen, iterations)
-        if (i + 1) % learning.EXAMINED == 0:
+        if (i + 1) % learning.DIAGNOSTICS_INTERVAL == 0:
             blocks.append([spent[kind] for kind in (*KINDS, "iteration")])
             spent.clear()
     print(json.dumps(shares(np.array(blocks[WARM_UP:]))))
 
 
-def judged(rows: Columns, row, budget: int):
+def judged(rows: MetricTable, row, budget: int):
     """What a live run does with a new row."""
     rows.append(row)
     return diagnose(History(rows, budget))

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from algos.metrics import METRICS
-from tune_jobs.events import JobRow, ResultRow, read
 from tune_jobs.health import RULES, History, diagnose
-from tune_jobs.health.columns import Columns
-from tune_jobs.loading import load_job
+from tune_jobs.health.metric_table import MetricTable
+from tune_jobs.jobs.job_yaml import load_job
+from tune_jobs.run_log.events import JobRow, ResultRow, read_event_log
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "recorded_runs.json.xz"
 RULES_FOLDER = Path(__file__).parents[2] / "tune_jobs" / "health"
@@ -148,7 +148,7 @@ def course(rows):
 
 def judged(recording: Recording) -> Verdict:
     """Look at a run after each of its iterations."""
-    rows, warned, stopped = Columns(), {}, None
+    rows, warned, stopped = MetricTable(), {}, None
     for row in recording.rows:
         rows.append(row)
         at = int(row["iteration"])
@@ -207,7 +207,7 @@ def record(to: Path) -> None:
 
 
 def _packed(name: str, run: Path) -> dict:
-    events = read(run / "events.jsonl")
+    events = read_event_log(run / "events.jsonl")
     budget = next(row.iterations for row in events if isinstance(row, JobRow))
     results = [row for row in events if isinstance(row, ResultRow)]
     rows = [r.metrics | {"iteration": r.iteration, "env_steps": r.env_steps} for r in results]

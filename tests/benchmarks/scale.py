@@ -31,18 +31,18 @@ from ray.tune.schedulers import TrialScheduler
 from rich.console import Console
 
 from benchmarks.sweep import QUICK, record
-from cluster.dashboard.board import Board
-from cluster.dashboard.view import curves, shown
-from cluster.progress import Progress
-from tune_jobs.events import EventLog, JobRow, ResultRow, TrialRow, read
-from tune_jobs.job import Job
-from tune_jobs.ledger import write_ledger
-from tune_jobs.loading import dump_job
-from tune_jobs.outcome import Outcome
+from cluster.dashboard.run_view import RunView
+from cluster.dashboard.views import build_curves, build_run_state
+from cluster.terminal.progress import ProgressDisplay
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_yaml import dump_job
+from tune_jobs.jobs.search_space import sample_configs
 from tune_jobs.recorder import Recorder
-from tune_jobs.remainder import remainder
 from tune_jobs.run import _scheduler, open_run
-from tune_jobs.search import draws
+from tune_jobs.run_log.events import EventLog, JobRow, ResultRow, TrialRow, read_event_log
+from tune_jobs.run_log.ledger import write_ledger
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.resume import find_remaining_work
 
 SIZES = (100, 1_000, 5_000)
 EVERY_S = 10.0
@@ -63,7 +63,7 @@ class Stand:
 
 def trial_of(name, config):
     trial = SimpleNamespace(
-        config={"plan": {"trial": name, "drawn": config}},
+        config={"plan": {"trial": name, "config": config}},
         status=TuneTrial.RUNNING,
         last_result={},
         at=0,
@@ -99,11 +99,13 @@ def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str
         scheduler={"kind": job.scheduler, "rungs": job.rungs},
         searched=list(job.search),
     )
-    configs = dict(zip(job.names, draws(job.search, job.trials, job.seed), strict=True))
+    configs = dict(
+        zip(job.trial_ids, sample_configs(job.search, job.trials, job.seed), strict=True)
+    )
     earlier = [first, *(TrialRow(trial=n, config=c) for n, c in configs.items())]
     for row in earlier:
         EventLog(directory / "events.jsonl").append(row)
-    live = Progress(first, console=Console(file=io.StringIO(), width=100))
+    live = ProgressDisplay(first, console=Console(file=io.StringIO(), width=100))
     for row in earlier[1:]:
         live.update(row)
     recorder = Recorder(job, directory, scheduler, live.update, earlier)
@@ -130,7 +132,7 @@ def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str
             decision = scheduler.on_trial_result(stand, trial, result)
         recorder.on_trial_result(0, [], trial, result)
         trial.last_result = result
-        if decision != TrialScheduler.CONTINUE or row.iteration % job.checkpoint_every == 0:
+        if decision != TrialScheduler.CONTINUE or row.iteration % job.checkpoint_interval == 0:
             path = directory.absolute() / "trials" / name / f"checkpoint_{row.iteration:06d}"
             recorder.on_checkpoint(0, [], trial, SimpleNamespace(path=str(path)))
         if decision == TrialScheduler.STOP:
@@ -169,7 +171,7 @@ def snapshot(job: Job, result: ResultRow, directory: Path) -> float:
     """Seconds of CPU of Tune's own snapshot when every trial has something new to say."""
     trials = [
         TuneTrial("rungwise", stub=True, config={"plan": {"trial": name}}, trial_id=name)
-        for name in job.names
+        for name in job.trial_ids
     ]
     for trial in trials:
         trial.update_last_result(said(trial.trial_id, result))
@@ -184,7 +186,7 @@ def snapshot(job: Job, result: ResultRow, directory: Path) -> float:
 def measure(run: Path, trials: int) -> dict[str, float]:
     """Everything about one size."""
     job, rows = open_run(run)
-    recorded = [list(t.results) for t in Outcome.of(rows).trials if len(t.results) > 1]
+    recorded = [list(t.results) for t in Outcome.from_rows(rows).trials if len(t.results) > 1]
     job = replace(job, trials=trials, scheduler="asha", grace=1, searcher="random", points=[])
     job = replace(job, iterations=min(len(rows) for rows in recorded), health={})
     with tempfile.TemporaryDirectory() as place:
@@ -197,20 +199,22 @@ def measure(run: Path, trials: int) -> dict[str, float]:
 
         def resume() -> None:
             _, known = open_run(directory)
-            remainder(directory, known)
+            find_remaining_work(directory, known)
             Recorder(job, directory, _scheduler(job, directory, known), print, known)
 
         found["resume_s"] = timed(resume)
         found["snapshot_s"] = snapshot(job, recorded[0][-1], directory)
         log.write_bytes(b"".join(lines))
-        found["ledger_s"] = timed(lambda: write_ledger(read(log), directory / "ledger.parquet"))
-        board = Board(directory)
+        found["ledger_s"] = timed(
+            lambda: write_ledger(read_event_log(log), directory / "ledger.parquet")
+        )
+        board = RunView(directory)
 
         def page(since: int = -1) -> None:
             while board.refresh():
                 pass
-            shown(board)
-            curves(board, "score", since)
+            build_run_state(board)
+            build_curves(board, "score", since)
 
         found["page_first_s"] = timed(page)
         news = next(line for line in reversed(lines) if b'"result"' in line)

@@ -1,7 +1,7 @@
 # pyright: basic
 """Requests per second and their 99th percentile: Ray Serve against bare uvicorn, the same policy.
 
-    PYTHONPATH=.:tests:tests/cluster python -m benchmarks.serving [--seconds 8] [--connections 32]
+    PYTHONPATH=.:tests:tests/support python -m benchmarks.serving [--seconds 8] [--connections 32]
 
 Each contestant answers the same connections, one after the other; the callers are a process of
 their own. The last line is one JSON object.
@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import uvicorn
+from checkpoints import write_checkpoint
 from gymnasium import spaces
 
 from algos.policy import Policy
-from cluster import serving
-from cluster.service_commands import bound
-from cluster.session import session
-from tests.cluster.checkpoints import write_checkpoint
+from cluster.commands.serve import bind_socket
+from cluster.serving import policy_server
+from cluster.session import ray_session
 
 TOKEN = "benchmark"
 WARM_UP_S = 2.0
@@ -37,8 +37,8 @@ class OneByOne:
     def __init__(self, checkpoint):
         self.policy = Policy.load(checkpoint)
 
-    async def decide(self, observation):
-        return serving.decided(self.policy, [observation])[0]
+    async def act(self, observation):
+        return policy_server.act_on_batches(self.policy, [observation])[0]
 
 
 async def call(port, body, until, took, failed):
@@ -93,8 +93,8 @@ def measured(port, observations, asked):
 
 
 def bare(checkpoint, asked, found):
-    door = bound("127.0.0.1", 0)
-    app = serving.application(OneByOne(checkpoint), TOKEN)
+    door = bind_socket("127.0.0.1", 0)
+    app = policy_server.make_application(OneByOne(checkpoint), TOKEN)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
     thread.start()
@@ -105,14 +105,14 @@ def bare(checkpoint, asked, found):
 
 
 def under_serve(checkpoint, asked, found):
-    door = bound("127.0.0.1", 0)
+    door = bind_socket("127.0.0.1", 0)
     port = door.getsockname()[1]
     door.close()
-    with session():
-        serving.start(checkpoint, "127.0.0.1", port, TOKEN)
+    with ray_session():
+        policy_server.start_serving(checkpoint, "127.0.0.1", port, TOKEN)
         found["Ray Serve, batched"] = measured(port, 0, asked)
         found["Ray Serve, 64 a request"] = measured(port, 64, asked)
-        serving.swap(checkpoint, TOKEN, batch=1)
+        policy_server.deploy_checkpoint(checkpoint, TOKEN, batch=1)
         found["Ray Serve, not batched"] = measured(port, 0, asked)
 
 

@@ -22,12 +22,12 @@ import numpy as np
 import torch
 
 import algos
-from algos.models.base import observation_columns
+from algos.models.base import to_observation_columns
 from algos.reinforce import ReinforceSettings
-from cluster.session import session
-from tune_jobs.evaluate import world_of
-from tune_jobs.loading import load_job
-from tune_jobs.players import play_world
+from cluster.session import ray_session
+from tune_jobs.evaluation.evaluate import make_world
+from tune_jobs.evaluation.players import play_world_episodes
+from tune_jobs.jobs.job_yaml import load_job
 
 LENGTH = 5
 """Steps of an episode, about: what budgets in episodes are reckoned with."""
@@ -68,7 +68,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     found: dict[str, list[dict[str, float]]] = {}
-    with session(cpus=1):
+    with ray_session(cpus=1):
         for seed in asked.seeds:  # whoever stops it early has whole comparisons
             for name, (algo, settings) in arms().items():
                 if asked.only in name:
@@ -86,18 +86,18 @@ def result(algo: str, settings: Any, asked: argparse.Namespace, seed: int) -> di
     if hasattr(settings, "reference_samples"):
         starts = int(FIRST_STAGE * steps / (settings.reference_samples * LENGTH))
         settings = dataclasses.replace(settings, starts=starts)
-    built: Any = algos.build(
+    built: Any = algos.build_algorithm(
         *(algo, "Shopping-v0", kwargs, settings), iterations=budget(settings, steps), seed=seed
     )
     started, curve = clock(), []
     for _ in range(built.config.total_iterations):
         built.train()
-        curve.append(built.flat["score"])
+        curve.append(built.flat_metrics["score"])
         if built.env_steps >= steps:
             break
     minutes = (clock() - started) / 60
     policy = built.env_runner_group.local_env_runner.module
-    judged: Any = world_of("Shopping-v0", kwargs | job.evaluation_env_kwargs | {"goals": GOALS})
+    judged: Any = make_world("Shopping-v0", kwargs | job.evaluation_env_kwargs | {"goals": GOALS})
     rule, agent = judged.baselines["rule_with_options"], greedy(policy)
     ruled = partial(played, judged, lambda s, o, k: rule(judged, s, k))
     own = played(judged, agent)
@@ -132,7 +132,7 @@ def played(world: Any, agent: Any, paid: Any = None) -> dict[str, float]:
     if paid is not None:
         store.worth = lambda goal, *bought: worth(int(paid[goal]), *bought)
     try:
-        return world.summarise(play_world(world, agent, GOALS, 0).metrics)
+        return world.summarise(play_world_episodes(world, agent, GOALS, 0).metrics)
     finally:
         store.worth = worth
 
@@ -150,17 +150,19 @@ def shuffled(world: Any, same_type: bool) -> Any:
 def budget(settings: Any, steps: int) -> int:
     """Iterations of so many steps."""
     if not hasattr(settings, "reference_samples"):
-        return steps // settings.rows
+        return steps // settings.rows_per_iteration
     first = settings.starts * settings.reference_samples * LENGTH
-    return (steps - first) // (settings.rows * LENGTH)
+    return (steps - first) // (settings.rows_per_iteration * LENGTH)
 
 
 def greedy(policy: Any) -> Any:
     """The most likely action of a policy network, as an agent."""
-    return lambda s, observation, k: policy.head.env_action(
+    return lambda s, observation, k: policy.head.to_env_action(
         {
             name: part.numpy()
-            for name, part in policy.act(observation_columns(observation), greedy=True)[0].items()
+            for name, part in policy.act(to_observation_columns(observation), greedy=True)[
+                0
+            ].items()
         }
     )
 

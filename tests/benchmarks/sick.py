@@ -174,8 +174,8 @@ def detached(term):
 
     class Detached(PPO):
         @staticmethod
-        def terms(forward, batch, settings, coefficients):
-            found = PPO.terms(forward, batch, settings, coefficients)
+        def compute_loss_terms(forward, batch, settings, coefficients):
+            found = PPO.compute_loss_terms(forward, batch, settings, coefficients)
             return found | {term: found[term].detach()}
 
     Detached.__name__ = f"Detached{term}"
@@ -186,8 +186,8 @@ class WrongSign(PPO):
     """Makes what was good rarer."""
 
     @staticmethod
-    def prepare(rows, settings):
-        rows, metrics = PPO.prepare(rows, settings)
+    def preprocess_batch(rows, settings):
+        rows, metrics = PPO.preprocess_batch(rows, settings)
         return rows.with_columns(advantages=-rows["advantages"]), metrics
 
 
@@ -195,8 +195,8 @@ class Shuffled(PPO):
     """Gives every step the advantage of another one."""
 
     @staticmethod
-    def prepare(rows, settings):
-        rows, metrics = PPO.prepare(rows, settings)
+    def preprocess_batch(rows, settings):
+        rows, metrics = PPO.preprocess_batch(rows, settings)
         order = np.random.default_rng(len(rows)).permutation(len(rows))
         return rows.with_columns(advantages=rows["advantages"][order]), metrics
 
@@ -205,28 +205,28 @@ class NoFuture(PPO):
     """Takes every step for the last one: no bootstrapping, no future."""
 
     @staticmethod
-    def credit(rollout, settings):
-        rollout.following = np.zeros_like(rollout.following)
+    def compute_advantages(rollout, settings):
+        rollout.next_values = np.zeros_like(rollout.next_values)
         rollout.done = np.ones_like(rollout.done)
-        return PPO.credit(rollout, settings)
+        return PPO.compute_advantages(rollout, settings)
 
 
 class Diverging(PPO):
     """Bootstraps from twice the value of the next state: values chase themselves upwards."""
 
     @staticmethod
-    def credit(rollout, settings):
-        rollout.following = 2 * rollout.following + 1
+    def compute_advantages(rollout, settings):
+        rollout.next_values = 2 * rollout.next_values + 1
         rollout.done = np.zeros_like(rollout.done)
-        return PPO.credit(rollout, settings)
+        return PPO.compute_advantages(rollout, settings)
 
 
 class ConstantValue(PPO):
     """A critic whose targets are noise: it can explain nothing."""
 
     @staticmethod
-    def prepare(rows, settings):
-        rows, metrics = PPO.prepare(rows, settings)
+    def preprocess_batch(rows, settings):
+        rows, metrics = PPO.preprocess_batch(rows, settings)
         order = np.random.default_rng(len(rows)).permutation(len(rows))
         return rows.with_columns(returns=rows["returns"][order]), metrics
 
@@ -247,9 +247,11 @@ def shifted_v_star(by):
     """A*-PO whose estimate of V* is off."""
 
     class Shifted(AStarPO):
-        def begin(self):
-            found = super().begin()
-            self.v_star = {start: value + by for start, value in self.v_star.items()}
+        def start_training(self):
+            found = super().start_training()
+            self.v_star_by_start = {
+                start: value + by for start, value in self.v_star_by_start.items()
+            }
             return found
 
     return Shifted
@@ -259,9 +261,9 @@ class Outliers(AStarPO):
     """Nearly all advantages are far beyond the limit."""
 
     @staticmethod
-    def prepare(rows, settings):
-        rows, metrics = AStarPO.prepare(rows, settings)
-        return rows, metrics | {"advantage_clipped_share": 0.9}
+    def preprocess_batch(rows, settings):
+        rows, metrics = AStarPO.preprocess_batch(rows, settings)
+        return rows, metrics | {"advantage_clip_fraction": 0.9}
 
 
 FAULTY = {

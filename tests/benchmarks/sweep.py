@@ -29,12 +29,12 @@ import yaml
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from algos.policy import Policy
-from tune_jobs.evaluate import evaluate
-from tune_jobs.events import read
+from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.health import RULES, History, diagnose
-from tune_jobs.outcome import Outcome
-from tune_jobs.rungs import brackets
-from tune_jobs.trial_outcome import TrialOutcome
+from tune_jobs.run_log.events import read_event_log
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import TrialOutcome
+from tune_jobs.schedulers.successive_halving import make_brackets
 
 TASKS = ("cartpole", "causal", "optimising")
 JOBS = {name: Path(__file__).with_name(f"sweep_{name}.yaml") for name in TASKS}
@@ -133,7 +133,7 @@ class Stock(Nothing):
 
 
 class Ours:
-    """The rungs of ``tune_jobs.rungs``, and before them the health rules if their verdict is given.
+    """Successive halving, preceded by the health rules if their verdict is given.
 
     ``sick`` has the place of the result after which the rules would end a trial.
     """
@@ -149,24 +149,24 @@ class Ours:
         sick: dict[str, int] | None = None,
     ) -> None:
         levels = [grace * factor**k for k in range(20) if grace * factor**k < iterations]
-        self.brackets = brackets([t.id for t in trials], levels, mode, factor, number)
-        self.of = {name: rungs for rungs in self.brackets for name in rungs.heading}
+        self.brackets = make_brackets([t.id for t in trials], levels, mode, factor, number)
+        self.of = {name: rungs for rungs in self.brackets for name in rungs.next_rung_index}
         self.sick = sick or {}
 
     def goes_on(self, trial: TrialOutcome, place: int) -> bool:
         rungs, row = self.of[trial.id], trial.results[place]
         if place + 1 == len(trial.results) or self.sick.get(trial.id) == place:
-            rungs.leave(trial.id)
+            rungs.remove_trial(trial.id)
             return False
-        decision = rungs.arrive(trial.id, row.iteration, row.score)
-        if decision is not None and rungs.chosen() == trial.id:
+        decision = rungs.report_score(trial.id, row.iteration, row.score)
+        if decision is not None and rungs.find_promotable() == trial.id:
             decision = rungs.promote(trial.id)
         return decision is None or (decision.keep and not decision.waits)
 
     def called(self) -> str | None:
         for rungs in self.brackets:
-            rungs.hopeless()
-            if (name := rungs.chosen()) is not None:
+            rungs.end_hopeless()
+            if (name := rungs.find_promotable()) is not None:
                 rungs.promote(name)
                 return name
         return None
@@ -191,7 +191,7 @@ def record(out: Path, words: list[str], job_file: Path = JOBS["cartpole"]) -> Ou
     """The full run, made where it does not exist yet; no rule may end a trial of it."""
     if not (out / "report.html").exists():
         tuned(job_file, out, words, {"health": dict.fromkeys(RULES, "warn")})
-    return Outcome.of(read(out / "events.jsonl"))
+    return Outcome.from_rows(read_event_log(out / "events.jsonl"))
 
 
 def tuned(job_file: Path, out: Path, words: list[str], changed: dict[str, object]) -> None:
@@ -208,7 +208,7 @@ def tuned(job_file: Path, out: Path, words: list[str], changed: dict[str, object
 def on_fresh_seeds(out: Path, trial: TrialOutcome) -> float:
     """Mean score of a trial's policy over episodes that nothing else used."""
     policy = Policy.load(out / str(trial.checkpoint))
-    found, _, score = evaluate(policy, EPISODES, SEED, beside=False)
+    found, _, score = evaluate(policy, EPISODES, SEED, with_baselines=False)
     return statistics.fmean(found["policy"].metrics[score.removeprefix("-")])
 
 
@@ -295,8 +295,8 @@ def main() -> None:
             print(line(name, mean, 1 - mean / full, wall, regrets), flush=True)
         for name, changed in RERUNS.items() if asked.rerun else ():
             run = Path(place) / name.split()[0]
-            tuned(JOBS[asked.task], run, [*words, *changed], {"checkpoint_every": 1})
-            ended = Outcome.of(read(run / "events.jsonl"))
+            tuned(JOBS[asked.task], run, [*words, *changed], {"checkpoint_interval": 1})
+            ended = Outcome.from_rows(read_event_log(run / "events.jsonl"))
             score = on_fresh_seeds(run, ended.best)  # type: ignore[arg-type]
             ran, wall = ended.iterations_run, ended.end.seconds  # type: ignore[union-attr]
             regret = sign * (best - score) / abs(best)

@@ -28,16 +28,16 @@ import torch
 from torch import Tensor, nn
 
 import algos
-from algos.advantages import gae, next_values, returns_to_go
+from algos.advantages import compute_next_values, gae, returns_to_go
 from algos.models import MODELS
-from algos.models.base import observation_columns
+from algos.models.base import to_observation_columns
 from algos.reinforce import Reinforce
-from algos.rollout import Rollout, first_episodes
-from envs import random
-from envs.thoughts.thoughts import Params, QuietThoughts
-from tune_jobs.health.plateau import at_plateau
-from tune_jobs.loading import load_job
-from tune_jobs.players import play_world
+from algos.rollouts.rollout import Rollout, mask_first_episodes
+from envs import counter_rng
+from envs.thoughts.world import Params, QuietThoughts
+from tune_jobs.evaluation.players import play_world_episodes
+from tune_jobs.health.plateau import has_reached_plateau
+from tune_jobs.jobs.job_yaml import load_job
 
 COPIES = 64
 """Thoughts of a rollout."""
@@ -50,12 +50,12 @@ class Bare(Reinforce):
     """No baseline: an action is worth the return that follows it."""
 
     @staticmethod
-    def credit(rollout: Rollout, settings: Any) -> Any:
+    def compute_advantages(rollout: Rollout, settings: Any) -> Any:
         """See :class:`Reinforce`."""
         nothing = dataclasses.replace(
-            rollout, values=0 * rollout.values, following=0 * rollout.following
+            rollout, values=0 * rollout.values, following=0 * rollout.next_values
         )
-        return Reinforce.credit(nothing, settings)
+        return Reinforce.compute_advantages(nothing, settings)
 
 
 ARMS: dict[str, tuple[type[Reinforce], dict[str, Any], int]] = {
@@ -119,12 +119,12 @@ def variances(repeats: int, seed: int, after: int) -> dict[str, Any]:
     draw = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     count = FITTED + repeats * COPIES
-    keys = random.keys(seed * 2**20, count)
+    keys = counter_rng.make_keys(seed * 2**20, count)
     # In parts: what lies in memory together is small.
     parts = [rollout(world, policy, keys[i : i + 1024], draw) for i in range(0, count, 1024)]
     seen = _joined(parts)
     T, B = seen.rewards.shape
-    returns = returns_to_go(seen.rewards, 0 * seen.following, seen.done, settings.gamma)
+    returns = returns_to_go(seen.rewards, 0 * seen.next_values, seen.done, settings.gamma)
     tokens = torch.from_numpy(seen.columns["obs.tokens"].reshape(T * B, -1))
     choice = torch.from_numpy(seen.columns["choice"].reshape(-1))
     valid = torch.from_numpy(seen.valid.reshape(-1))
@@ -178,7 +178,7 @@ def baked() -> tuple[QuietThoughts, Any]:
         action_space=world.action_space,
         model_config=job.settings.model_config,
     )
-    weights = world.network("baked")
+    weights = world.get_network_weights("baked")
     assert weights is not None
     policy.gpt.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
     return world, policy
@@ -188,7 +188,7 @@ def taught(iterations: int, seed: int) -> dict[str, Tensor]:
     """The weights of the preset's policy after so many iterations."""
     job = load_job("thoughts")
     ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level=logging.ERROR)
-    algorithm: Any = algos.build(
+    algorithm: Any = algos.build_algorithm(
         job.algo, job.env, job.env_kwargs, job.settings, iterations=job.iterations, seed=seed
     )
     for _ in range(iterations):
@@ -204,7 +204,7 @@ def rollout(world: QuietThoughts, policy: Any, keys: Any, draw: torch.Generator)
     state, observation = world.reset(keys)
     rows: list[dict[str, Any]] = []
     for _ in range(world.params.longest):
-        columns = observation_columns(observation)
+        columns = to_observation_columns(observation)
         action, logp, value = policy.act(columns, draw)
         step = world.step(state, action["choice"].numpy())
         rows.append(
@@ -215,7 +215,7 @@ def rollout(world: QuietThoughts, policy: Any, keys: Any, draw: torch.Generator)
         state, observation = step.state, step.observation
     table = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     rewards, values, done = (table.pop(name) for name in ("reward", "value", "done"))
-    done, valid = first_episodes(done)
+    done, valid = mask_first_episodes(done)
     return Rollout(table, rewards, values, 0 * values, done, valid)
 
 
@@ -235,7 +235,7 @@ def known(policy: Any, tokens: Tensor, choice: Tensor) -> tuple[Tensor, Tensor, 
     last = seen[torch.arange(len(seen)), (tokens > 0).sum(-1) - 1]
     p = policy._forward({"obs.tokens": tokens})["dist"].logits.exp()
     own = p.gather(-1, choice[:, None])[:, 0]
-    return last, policy._expected(seen, tokens), 1 - 2 * own + (p**2).sum(-1)
+    return last, policy._compute_token_logps(seen, tokens), 1 - 2 * own + (p**2).sum(-1)
 
 
 @torch.no_grad()
@@ -275,7 +275,7 @@ def advantages(seen: Rollout, value: Tensor, gamma: float, lam: float) -> Tensor
     """GAE of all rows [N] by a value of theirs [N]."""
     values = value.reshape(seen.rewards.shape).numpy().astype(np.float32)
     never = np.zeros_like(seen.done)
-    following = next_values(values, 0 * values[0], seen.done, never, 0 * values)
+    following = compute_next_values(values, 0 * values[0], seen.done, never, 0 * values)
     found = gae(seen.rewards, values, following, seen.done, gamma, lam)
     return torch.from_numpy(found.reshape(-1).copy())
 
@@ -292,7 +292,7 @@ def trained(arm: str, seed: int) -> dict[str, Any]:
     iterations = times * job.iterations
     settings = dataclasses.replace(job.settings, **changed)
     algos.ALGORITHMS["arm"] = (algorithm_class.__module__, algorithm_class.__name__, arm)
-    algorithm: Any = algos.build(
+    algorithm: Any = algos.build_algorithm(
         "arm", job.env, job.env_kwargs, settings, iterations=iterations, seed=seed
     )
     world = QuietThoughts(dataclasses.replace(Params(**job.env_kwargs), split="test"))
@@ -301,13 +301,13 @@ def trained(arm: str, seed: int) -> dict[str, Any]:
     for number in range(1, iterations + 1):
         started = time.process_time()
         algorithm.train()
-        if number % job.held_out_every == 0 and not stop:
+        if number % job.held_out_interval == 0 and not stop:
             score = looked_at(world, module, job.held_out_episodes, 2**20)["log_p_with"]
             looks.append(score)
             at.append(number)
             if score > best[0]:
                 best = score, algorithm.learner_group.get_weights()["default_policy"]
-            if at_plateau(np.array(looks), np.array(at), job.patience, job.min_delta):
+            if has_reached_plateau(np.array(looks), np.array(at), job.patience, job.min_delta):
                 stop = number
         seconds.append(time.process_time() - started)
     stop = stop or iterations
@@ -329,9 +329,9 @@ def looked_at(world: QuietThoughts, module: Any, episodes: int, seed: int) -> di
     draw = torch.Generator().manual_seed(seed)
 
     def act(state: Any, observations: Any, keys: Any) -> Any:
-        return module.act(observation_columns(observations), draw)[0]["choice"].numpy()
+        return module.act(to_observation_columns(observations), draw)[0]["choice"].numpy()
 
-    return world.summarise(play_world(world, act, episodes, seed).metrics)
+    return world.summarise(play_world_episodes(world, act, episodes, seed).metrics)
 
 
 if __name__ == "__main__":

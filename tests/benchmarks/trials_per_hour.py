@@ -20,11 +20,11 @@ from pathlib import Path
 from benchmarks.meter import Asked
 from benchmarks.settings import TASKS, Task
 from benchmarks.sweep import JOBS, tuned
-from tune_jobs.events import read
-from tune_jobs.job import Job
-from tune_jobs.loading import parse_job
-from tune_jobs.outcome import Outcome
-from tune_jobs.search import draws
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_yaml import parse_job
+from tune_jobs.jobs.search_space import sample_configs
+from tune_jobs.run_log.events import read_event_log
+from tune_jobs.run_log.outcome import Outcome
 
 WORKERS = 2
 OWN = {"lr": "lr", "clip": "clip_param", "entropy_coef": "entropy_coeff"}
@@ -58,17 +58,17 @@ def stock(trials: int, iterations: int, asha: bool, place: str) -> int:
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
     from benchmarks.contestants.rllib_ppo import configured
-    from cluster.session import session
+    from cluster.session import ray_session
 
     job = job_of()
     config = configured(Asked("stock", task_of(job), 0, 0, False))
     drawn = [
         {OWN[name]: value for name, value in one.items()}
-        for one in draws(job.search, trials, job.seed)
+        for one in sample_configs(job.search, trials, job.seed)
     ]
     config.training(**{name: tune.uniform(0, 1) for name in drawn[0]})  # each is given by a point
     told = {"metric": "env_runners/episode_return_mean", "mode": "max"}
-    with session(cpus=WORKERS):
+    with ray_session(cpus=WORKERS):
         found = tune.Tuner(
             PPO,
             param_space=config,
@@ -93,7 +93,7 @@ def ours(trials: int, iterations: int, asha: bool, place: str) -> int:
     run = Path(place) / "run"
     changed = {"scheduler": "asha" if asha else "none"}
     tuned(JOBS["cartpole"], run, words, changed)
-    return Outcome.of(read(run / "events.jsonl")).iterations_run
+    return Outcome.from_rows(read_event_log(run / "events.jsonl")).iterations_run
 
 
 def timed(name: str, trials: int, iterations: int, asha: bool) -> dict[str, float]:

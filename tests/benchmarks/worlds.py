@@ -19,9 +19,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 import envs
-from envs import random
-from envs.arrays import put
-from envs.causal.learning import CausalLearning
+from envs import counter_rng
+from envs.causal.learning.world import CausalLearning
+from envs.pytree import put
 
 STEP_S = 0.001
 GRID = np.linspace(-1, 1, 21)
@@ -89,21 +89,21 @@ class FlatBatchedCausal(VectorEnv):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         start = int(self.np_random.integers(2**63)) if seed is None else seed
-        self.state, observation = self.world.reset(random.keys(start, self.num_envs))
+        self.state, observation = self.world.reset(counter_rng.make_keys(start, self.num_envs))
         self.ended = np.zeros(self.num_envs, np.bool_)
         return self._flat(observation), {}
 
     def step(self, actions):
         ended, zero = self.ended, np.zeros(self.num_envs, np.float32)
         if ended.all():  # always so here: all episodes have the same length
-            self.state, observation = self.world.reset(random.next_episode(self.state.keys))
+            self.state, observation = self.world.reset(counter_rng.next_episode(self.state.keys))
             self.ended = np.zeros_like(ended)
             return self._flat(observation), zero, self.ended, self.ended, {}
         action = {"choice": actions[:, 0], "value": GRID[actions[:, 1]]}
         step = self.world.step(self.state, action)
         state, observation = step.state, step.observation
         if ended.any():
-            keys = random.next_episode(self.state.keys[ended])
+            keys = counter_rng.next_episode(self.state.keys[ended])
             first_state, first_observation = self.world.reset(keys)
             state = put(state, ended, first_state)
             observation = put(observation, ended, first_observation)
@@ -140,8 +140,8 @@ class FlatWorld(CausalLearning):
 
 gymnasium.register(
     "FlatCausal-v0",
-    "envs.making:make_single",
-    vector_entry_point="envs.making:make_vector",
+    "envs.factory:make_single",
+    vector_entry_point="envs.factory:make_vector",
     kwargs={"world": "benchmarks.worlds:FlatWorld"},
 )
 

@@ -13,12 +13,12 @@ import psutil
 import pytest
 from command_line import command, rungwise
 
-from tune_jobs.events import CheckpointRow, EndRow, ResultRow, read
-from tune_jobs.outcome import Outcome
+from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow, read_event_log
+from tune_jobs.run_log.outcome import Outcome
 
 KILLS, TRIALS, ITERATIONS, EVERY = 20, 12, 24, 4
 SWEEP = ["tune", "causal-quick", "--scheduler", "none", "--trials", TRIALS, "--out", "run"]
-SWEEP += ["--iterations", ITERATIONS, "--checkpoint-every", EVERY, "--max-failures", KILLS]
+SWEEP += ["--iterations", ITERATIONS, "--checkpoint-interval", EVERY, "--max-failures", KILLS]
 SWEEP += ["--settings.num-env-runners", 1, "--cpus", 4, "--evaluation-episodes", 0]
 PROCESSES = {"trial": r"ray::(Trial|ResourceTrainable)", "runner": r"ray::\w*Runner"}
 PATIENCE_S = 400
@@ -38,7 +38,7 @@ class Sweep:
 
     def rows(self):
         path = self.directory / "run" / "events.jsonl"
-        return read(path) if path.exists() else []
+        return read_event_log(path) if path.exists() else []
 
     def steps(self):
         return sum(isinstance(row, ResultRow) for row in self.rows())
@@ -91,7 +91,7 @@ def test_twenty_kills_cost_no_trial_and_at_most_one_checkpoint_interval_each(tmp
     while sweep.goes_on():
         pass
     rows = sweep.rows()
-    table = {t.id: (t.iterations, t.budget, t.end_reason) for t in Outcome.of(rows).trials}
+    table = {t.id: (t.iterations, t.budget, t.end_reason) for t in Outcome.from_rows(rows).trials}
     # The undisturbed one: every trial of the job runs all its iterations.
     undisturbed = {f"{i:02d}": (ITERATIONS, ITERATIONS, "budget") for i in range(TRIALS)}
     assert table == undisturbed

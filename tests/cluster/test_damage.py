@@ -10,11 +10,11 @@ import time
 import pytest
 from command_line import answer, command, rungwise
 
-from tune_jobs.events import CheckpointRow, EndRow, FindingRow, ResultRow, read
-from tune_jobs.outcome import Outcome
+from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow, read_event_log
+from tune_jobs.run_log.outcome import Outcome
 
 SWEEP = ["tune", "causal-quick", "--trials", 4, "--iterations", 30, "--grace", 10]
-SWEEP += ["--checkpoint-every", 2, "--evaluation-episodes", 0, "--out", "run"]
+SWEEP += ["--checkpoint-interval", 2, "--evaluation-episodes", 0, "--out", "run"]
 
 
 def _when_saved_twice(run):
@@ -22,7 +22,7 @@ def _when_saved_twice(run):
     for _ in range(1200):
         time.sleep(0.1)
         if (run / "events.jsonl").exists():
-            rows = read(run / "events.jsonl")
+            rows = read_event_log(run / "events.jsonl")
             ended = {row.trial for row in rows if isinstance(row, EndRow)}
             saved = [row.trial for row in rows if isinstance(row, CheckpointRow)]
             if any(saved.count(trial) > 1 for trial in set(saved) - ended):
@@ -46,7 +46,7 @@ def test_a_killed_run_copied_elsewhere_goes_on_there_from_before_its_damaged_che
     shutil.copytree(tmp_path / "here" / "run", there)
     shutil.rmtree(tmp_path / "here")
 
-    rows = read(there / "events.jsonl")
+    rows = read_event_log(there / "events.jsonl")
     ended = {row.trial for row in rows if isinstance(row, EndRow)}
     saved = {}
     for row in rows:
@@ -60,7 +60,7 @@ def test_a_killed_run_copied_elsewhere_goes_on_there_from_before_its_damaged_che
 
     done = rungwise("resume", "moved", "--json", cwd=there.parent)
     assert done.returncode == 0, done.stderr
-    new = read(there / "events.jsonl")[len(rows) :]
+    new = read_event_log(there / "events.jsonl")[len(rows) :]
     (said,) = [r for r in new if isinstance(r, FindingRow) and r.symptom == "damaged_checkpoint"]
     assert said.trial == trial and f"{newest.path}/policy/weights.safetensors" in said.evidence
     assert before.path in said.remedy
@@ -94,8 +94,8 @@ def test_a_full_disk_is_said_in_a_sentence_and_costs_no_finished_work(tmp_path):
     said = (tmp_path / "full.err").read_text()
     assert "disk" in said and "full" in said and "rungwise resume run" in said, said
     assert (tmp_path / "after.status").read_text() == "0\n", (tmp_path / "after.err").read_text()
-    rows, before = read(tmp_path / "after.jsonl"), read(tmp_path / "full.jsonl")
-    for trial in Outcome.of(rows).trials:
+    rows, before = read_event_log(tmp_path / "after.jsonl"), read_event_log(tmp_path / "full.jsonl")
+    for trial in Outcome.from_rows(rows).trials:
         assert trial.end_reason in {"budget", "asha", "health"}
     saved = {row.trial: row.iteration for row in before if isinstance(row, CheckpointRow)}
     first = {}

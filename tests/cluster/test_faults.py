@@ -12,7 +12,7 @@ import psutil
 import pytest
 from command_line import answer, command, rungwise
 
-from tune_jobs.events import CheckpointRow, EndRow, FindingRow, ResultRow, read
+from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow, read_event_log
 
 TROUBLED = textwrap.dedent(
     """
@@ -62,7 +62,7 @@ TROUBLED = textwrap.dedent(
     """
 )
 
-RUN = ["--env", "my_envs:Troubled-v0", "--evaluation-episodes", 0, "--checkpoint-every", 1]
+RUN = ["--env", "my_envs:Troubled-v0", "--evaluation-episodes", 0, "--checkpoint-interval", 1]
 
 
 @pytest.fixture
@@ -73,9 +73,9 @@ def project(tmp_path):
 
 def train(project, trouble, *words, iterations=8):
     trouble = ["--env-kwargs", "trouble", trouble, "flag", project / "flag", "--out", "run"]
-    words = [*RUN, "--iterations", iterations, *trouble, "--settings.hang-s", 3, *words, "--json"]
-    done = rungwise("train", *words, cwd=project, timeout=280)
-    return done, read(project / "run" / "events.jsonl")
+    words = [*RUN, "--iterations", iterations, *trouble, "--settings.hang-limit-s", 3, *words]
+    done = rungwise("train", *words, "--json", cwd=project, timeout=280)
+    return done, read_event_log(project / "run" / "events.jsonl")
 
 
 def iterations_of(rows):
@@ -127,7 +127,7 @@ def test_a_remote_runner_that_hangs_or_exits_is_replaced_and_no_iteration_is_los
     ids=["trial", "learner"],
 )
 def test_a_killed_trial_or_learner_costs_at_most_one_checkpoint_interval(project, victim, words):
-    words = [*RUN, "--iterations", 60, "--checkpoint-every", 2, "--out", "run", *words, "--json"]
+    words = [*RUN, "--iterations", 60, "--checkpoint-interval", 2, "--out", "run", *words, "--json"]
     process = subprocess.Popen(
         command("train", *words), cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -136,7 +136,7 @@ def test_a_killed_trial_or_learner_costs_at_most_one_checkpoint_interval(project
     killed = time.time()
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
-    rows = read(project / "run" / "events.jsonl")
+    rows = read_event_log(project / "run" / "events.jsonl")
     after = [row for row in rows if isinstance(row, ResultRow) and row.time > killed]
     back = next(row for row in after if row.iteration > before)
     print(f"\n{victim[0]}: back {back.time - killed:.1f} s after the kill")
@@ -151,7 +151,7 @@ def _when_saved(run):
     for _ in range(600):
         time.sleep(0.1)
         if (run / "events.jsonl").exists():
-            rows = read(run / "events.jsonl")
+            rows = read_event_log(run / "events.jsonl")
             if any(isinstance(row, CheckpointRow) for row in rows):
                 return max(iterations_of(rows))
     raise AssertionError("the run never got going")

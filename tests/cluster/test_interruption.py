@@ -12,13 +12,14 @@ import pytest
 STUB = """
 import sys, time
 from pathlib import Path
-from cluster import cli, commands, interruption
-from cluster.answers import Interrupted
+from cluster import cli, interruption
+from cluster.commands import jobs
+from cluster.errors import RunInterrupted
 def ready():
     print("ready", flush=True)
 def stub(console):
 {command}
-commands.envs = stub
+jobs.list_envs = stub
 cli.main(["envs"])
 """
 WAITS = "    ready(); time.sleep(60)"
@@ -27,14 +28,14 @@ ENDS_ITS_RUN = """
         ready()
         time.sleep(60)
     except KeyboardInterrupt:
-        raise Interrupted({}, Path("runs/a")) from None
+        raise RunInterrupted({}, Path("runs/a")) from None
 """
 STUCK = """
     import signal
     signal.signal(signal.SIGINT, lambda *_: None)  # as a call that no handler can leave
     signal.signal(signal.SIGTERM, lambda *_: None)  # as Ray while it starts
     interruption.GRACE_S = .2
-    with interruption.last_words(lambda: print("last words", file=sys.stderr, flush=True)):
+    with interruption.run_last_words(lambda: print("last words", file=sys.stderr, flush=True)):
         ready()
         while True:
             time.sleep(10)
@@ -46,7 +47,7 @@ TAKES_CTRL_C = """
     ready()
     while not seen:
         time.sleep(0.01)
-    raise Interrupted({}, Path("runs/a"))
+    raise RunInterrupted({}, Path("runs/a"))
 """
 
 

@@ -15,14 +15,21 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import torch
 from command_line import command
+from paths import SUPPORT
 
-from tune_jobs.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow, read
+from tune_jobs.run_log.events import (
+    CheckpointRow,
+    EndRow,
+    FindingRow,
+    JobEndRow,
+    ResultRow,
+    read_event_log,
+)
 
 R = TypeVar("R")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -32,7 +39,7 @@ JOB = """
 env: CartPole-v1
 trials: 3
 iterations: {iterations}
-checkpoint_every: 1
+checkpoint_interval: 1
 scheduler: none
 evaluation_episodes: 0
 cpus_per_trial: 0.5
@@ -58,7 +65,7 @@ def nodes(place, count=3, **environment):
         }
     )
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("nodes.py")), str(count)],
+        [sys.executable, str(SUPPORT / "nodes.py"), str(count)],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -104,7 +111,7 @@ def sweep(place, environment, iterations):
 
 def of(run, kind: type[R]) -> list[R]:
     path = run / "events.jsonl"
-    return [row for row in read(path) if isinstance(row, kind)] if path.exists() else []
+    return [row for row in read_event_log(path) if isinstance(row, kind)] if path.exists() else []
 
 
 def until(true, process, seconds=300):

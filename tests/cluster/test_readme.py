@@ -2,12 +2,12 @@
 """What the README shows, done as written."""
 
 import re
-from pathlib import Path
 
 import pytest
 from command_line import answer, rungwise
+from paths import ROOT
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_the_environment_of_the_readme_passes_check_and_can_be_trained_and_compa
 
 
 def test_every_dependency_is_listed_with_a_reason():
-    project = (Path(__file__).parent.parent.parent / "pyproject.toml").read_text()
+    project = (ROOT / "pyproject.toml").read_text()
     names = set(re.findall(r'^    "([a-z-]+)[\[<>=]', project, re.M)) - {
         "types-pyyaml",
         "setuptools",
@@ -40,15 +40,17 @@ def test_every_dependency_is_listed_with_a_reason():
 
 
 def test_the_table_of_algorithms_is_the_one_that_follows_from_their_needs():
-    from algos.requirements import table
+    from algos.requirements import format_requirements_table
 
     shown = re.search(r"<!-- algorithms: .*? -->\n(.*?)\n<!-- end -->", README, re.S)
-    assert shown and shown[1] == table()
+    assert shown and shown[1] == format_requirements_table()
 
 
 def test_the_table_of_symptoms_is_what_the_rules_say():
-    from tune_jobs.health.explain import table
+    from tune_jobs.check.explain import format_symptoms_table
 
     shown = re.search(r"<!-- symptoms: .*? -->\n(.*?)\n<!-- end of symptoms -->", README, re.S)
     assert shown, "the markers around the table are gone"
-    assert shown[1] == table(), "paste what tune_jobs.health.explain.table() says into README.md"
+    assert shown[1] == format_symptoms_table(), (
+        "paste what tune_jobs.check.explain.table() says into README.md"
+    )

@@ -9,14 +9,16 @@ import pytest
 from checkpoints import write_checkpoint
 from rich.console import Console
 
-from cluster import commands
-from cluster.play import _chooser
-from cluster.progress import EVERY, EvaluationProgress, Progress, print_outcome
-from cluster.service_commands import Export
+from cluster.commands import jobs
+from cluster.commands.play import _chooser
+from cluster.commands.serve import Export
+from cluster.terminal.progress import EVERY, EvaluationProgress, ProgressDisplay, print_outcome
 from envs.validation import InputError
-from tune_jobs.checkpoints import checkpoint_at
-from tune_jobs.evaluating import Evaluating
-from tune_jobs.events import (
+from tune_jobs.evaluation.evaluation_status import EvaluationStatus
+from tune_jobs.jobs.job_yaml import dump_job, make_job
+from tune_jobs.report.report import write_report
+from tune_jobs.run_log.best_checkpoint import find_checkpoint
+from tune_jobs.run_log.events import (
     CheckpointRow,
     EndRow,
     EvaluationRow,
@@ -25,12 +27,10 @@ from tune_jobs.events import (
     JobRow,
     ResultRow,
     TrialRow,
-    read,
+    read_event_log,
 )
-from tune_jobs.finals import name_winner
-from tune_jobs.loading import dump_job, make_job
-from tune_jobs.outcome import Outcome
-from tune_jobs.report import write_report
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.winner import name_winner
 
 SCORES = {"00": 20.0, "01": 90.0, "02": 50.0}
 TRAINED_S = 60.0
@@ -79,32 +79,32 @@ def silent():
 
 def test_a_run_directory_stands_for_its_best_checkpoint(run):
     best = run / "trials/01/checkpoint_4"
-    assert checkpoint_at(run) == best
-    assert checkpoint_at(best) == best
+    assert find_checkpoint(run) == best
+    assert find_checkpoint(best) == best
     final = {"checkpoint": "c", "metric": "return_mean", "mode": "max", "error": 0.0}
     for trial, score in (("01", 10.0), ("02", 11.0)):
         row = FinalRow(trial=trial, score=score, episodes=20, seed=0, **final)
         EventLog(run / "events.jsonl").append(row)
-    assert checkpoint_at(run) == run / "trials/02/checkpoint_4", "the winner of the finals"
+    assert find_checkpoint(run) == run / "trials/02/checkpoint_4", "the winner of the finals"
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(run):
     (run / "trials/01/checkpoint_4/policy/weights.safetensors").write_bytes(b"")
-    assert checkpoint_at(run) == run / "trials/01/checkpoint_2"
+    assert find_checkpoint(run) == run / "trials/01/checkpoint_2"
 
 
 def test_a_run_without_a_checkpoint_is_refused(tmp_path):
     (tmp_path / "job.yaml").write_text(dump_job(job()))
     log_of(tmp_path)
     with pytest.raises(InputError, match="no checkpoint of a trial"):
-        checkpoint_at(tmp_path)
+        find_checkpoint(tmp_path)
 
 
 # Commands take it.
 
 
 def test_evaluate_takes_a_run_directory(run):
-    found = commands.evaluate(run, 5, 0, {}, "", "", False, silent())
+    found = jobs.evaluate(run, 5, 0, {}, "", "", False, silent())
     assert found["checkpoint"] == str(run / "trials/01/checkpoint_4") and found["episodes"] == 5
 
 
@@ -125,34 +125,34 @@ def compared(run, job):
     """The finals and the evaluation that follow, and what was shown on the way."""
     shown = []
     name_winner(job, run, EventLog(run / "events.jsonl").append, shown.append)
-    rows = read(run / "events.jsonl")
-    finals = [row for row in rows if isinstance(row, FinalRow)]
+    rows = read_event_log(run / "events.jsonl")
+    winner = [row for row in rows if isinstance(row, FinalRow)]
     (evaluation,) = (row for row in rows if isinstance(row, EvaluationRow))
-    return finals, evaluation, shown
+    return winner, evaluation, shown
 
 
 def test_by_default_it_takes_a_tenth_of_the_time_and_says_how_many(run, monkeypatch):
     # Without a moment of training there is time for the least number only.
-    monkeypatch.setattr("tune_jobs.finals.SHARE", 0.0)
-    finals, evaluation, shown = compared(run, job())
-    assert [row.episodes for row in finals] == [20] * 3
+    monkeypatch.setattr("tune_jobs.winner.SHARE", 0.0)
+    winner, evaluation, shown = compared(run, job())
+    assert [row.episodes for row in winner] == [20] * 3
     assert (evaluation.episodes, evaluation.most) == (20, 256)
-    assert finals[0].seed == 256 and evaluation.seed == 0
+    assert winner[0].seed == 256 and evaluation.seed == 0
     assert {far.player for far in shown} == {"policy", "greedy", "random"}
     assert max(far.episodes for far in shown) == 20
 
 
 def test_finalists_play_as_many_episodes_as_the_first(run, monkeypatch):
-    from tune_jobs import finals
+    from tune_jobs import winner
 
     asked = []
 
-    def played(policy, episodes, seed, *, beside, seconds, tell):
+    def played(policy, episodes, seed, *, with_baselines, seconds, tell):
         asked.append((episodes, seconds))
-        return evaluate(policy, min(episodes, 33), seed, beside=beside)
+        return evaluate(policy, min(episodes, 33), seed, with_baselines=with_baselines)
 
-    evaluate = finals.evaluate
-    monkeypatch.setattr(finals, "evaluate", played)
+    evaluate = winner.evaluate
+    monkeypatch.setattr(winner, "evaluate", played)
     rows, _, _ = compared(run, job())
     # A tenth of 60 s, of which each of three finalists has a third of a half.
     assert asked == [(256, pytest.approx(1.0)), *[(33, float("inf"))] * 2]
@@ -160,14 +160,14 @@ def test_finalists_play_as_many_episodes_as_the_first(run, monkeypatch):
 
 
 def test_a_number_that_the_job_names_is_played_in_full(run, monkeypatch):
-    monkeypatch.setattr("tune_jobs.finals.SHARE", 0.0)
-    finals, evaluation, _ = compared(run, job(evaluation_episodes=45))
-    assert [row.episodes for row in finals] == [45] * 3 and finals[0].seed == 45
+    monkeypatch.setattr("tune_jobs.winner.SHARE", 0.0)
+    winner, evaluation, _ = compared(run, job(evaluation_episodes=45))
+    assert [row.episodes for row in winner] == [45] * 3 and winner[0].seed == 45
     assert (evaluation.episodes, evaluation.most) == (45, 45)
 
 
 def test_what_was_played_before_is_not_played_again(run, monkeypatch):
-    monkeypatch.setattr("tune_jobs.finals.SHARE", 0.0)
+    monkeypatch.setattr("tune_jobs.winner.SHARE", 0.0)
     compared(run, job())
     before = (run / "events.jsonl").read_text()
     compared(run, job())
@@ -182,11 +182,11 @@ def test_progress_says_how_far_the_evaluation_has_come():
     row = JobRow(
         run="r", env="e", algo="ppo", metric="m", mode="max", iterations=4, trials=1, time=0.0
     )
-    progress = Progress(row, console=out, clock=lambda: now[0])
+    progress = ProgressDisplay(row, console=out, clock=lambda: now[0])
     alone = EvaluationProgress(console=out, clock=lambda: now[0])
     for episodes in (20, 40, 64):
         now[0] += EVERY / 2
-        progress.update(Evaluating("03", "policy", episodes, 256))
+        progress.update(EvaluationStatus("03", "policy", episodes, 256))
         alone("greedy", episodes, 256)
     assert out.file.getvalue().splitlines() == [
         "trial 03 evaluating: policy 40 of 256 episodes",
@@ -199,7 +199,7 @@ def test_a_terminal_shows_it_until_the_evaluation_is_there():
     job_row = JobRow(
         run="r", env="e", algo="ppo", metric="m", mode="max", iterations=4, trials=1, time=0.0
     )
-    progress = Progress(job_row, console=out)
+    progress = ProgressDisplay(job_row, console=out)
 
     def last():
         with out.capture() as capture:
@@ -207,17 +207,17 @@ def test_a_terminal_shows_it_until_the_evaluation_is_there():
         return capture.get().splitlines()[-1]
 
     progress.update(TrialRow(trial="03", config={}))
-    progress.update(Evaluating("03", "policy", 64, 256))
+    progress.update(EvaluationStatus("03", "policy", 64, 256))
     assert "policy 64 of 256 episodes" in last()
     progress.update(EvaluationRow(trial="03", checkpoint="c", episodes=256, seed=0, policy={}))
     assert "evaluating" not in last()
 
 
 def test_the_best_checkpoint_is_printed_and_stands_in_the_report(run):
-    out, rows = silent(), read(run / "events.jsonl")
-    print_outcome(Outcome.of(rows), out, run)
+    out, rows = silent(), read_event_log(run / "events.jsonl")
+    print_outcome(Outcome.from_rows(rows), out, run)
     best = str(run / "trials/01/checkpoint_4")
     assert f"Checkpoint: {best}" in out.file.getvalue().splitlines()
     write_report(rows, (run / "job.yaml").read_text(), run / "report.html")
     assert best in (run / "report.html").read_text()
-    json.dumps(Outcome.of(rows).as_dict(run))
+    json.dumps(Outcome.from_rows(rows).as_dict(run))

@@ -10,14 +10,14 @@ import pytest
 from command_line import rungwise
 
 from cluster import session
-from cluster.service.queue import Queue
-from cluster.session import MOST_PER_CORE, keep_token_secret, offered_cpus
+from cluster.queue.queue import RunQueue
+from cluster.session import MOST_PER_CORE, ensure_private_ray_token, offered_cpus
 from envs.validation import InputError
 
 
 def test_a_ray_that_does_not_start_is_told_in_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    code = "from cluster.session import session\nwith session(): pass"
+    code = "from cluster.session import ray_session\nwith ray_session(): pass"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"RAY_TMPDIR": str(tmp_path / "file"), "HOME": str(tmp_path)},  # no folder
@@ -31,11 +31,11 @@ def test_a_ray_that_does_not_start_is_told_in_a_sentence(tmp_path):
 
 def test_the_token_of_ray_is_for_its_owner_only_whoever_made_it(tmp_path):
     path = tmp_path / ".ray" / "auth_token"
-    keep_token_secret(path)
+    ensure_private_ray_token(path)
     token = path.read_text()
     assert len(token) == 64
     path.chmod(0o644)  # as Ray makes it
-    keep_token_secret(path)
+    ensure_private_ray_token(path)
     assert path.read_text() == token and path.stat().st_mode & 0o777 == 0o600
     assert list(path.parent.iterdir()) == [path]
 
@@ -49,7 +49,7 @@ def test_cpus_with_which_ray_would_hang_or_choke_are_refused(cpus, said, monkeyp
     with pytest.raises(InputError, match=said):
         offered_cpus(cpus)
     with pytest.raises(InputError, match=said):
-        Queue(Path("runs"), cpus=cpus)
+        RunQueue(Path("runs"), cpus=cpus)
 
 
 def test_cpus_may_exceed_the_cores_a_little_and_default_to_them(monkeypatch):
@@ -59,7 +59,7 @@ def test_cpus_may_exceed_the_cores_a_little_and_default_to_them(monkeypatch):
 
 def test_a_service_that_would_begin_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="--at-once must be at least 1"):
-        Queue(tmp_path, at_once=0)
+        RunQueue(tmp_path, at_once=0)
 
 
 def test_no_cpus_are_refused_by_the_commands_before_a_directory_is_made(tmp_path):

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import gymnasium
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs import arrays, random
+from envs import counter_rng, pytree
 from envs.validation import InputError
 
 ID = "envs:CausalLearning-v0"
@@ -82,12 +83,12 @@ def play(identity: str, **fields: Any) -> str:
     state, observation = world.reset(keys)
     seen: list[Any] = [observation]
     for t in range(10):
-        step = world.step(state, world.baselines["random"](world, state, random.fold(keys, t)))
+        step = world.step(state, world.baselines["random"](world, state, counter_rng.fold(keys, t)))
         state, seen = step.state, [*seen, step.observation, step.reward, step.info]
-    arrays = [
+    pytree = [
         part for each in seen for part in (each.values() if isinstance(each, dict) else [each])
     ]
-    return hashlib.sha1(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+    return hashlib.sha1(b"".join(np.ascontiguousarray(a).tobytes() for a in pytree)).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -103,10 +104,11 @@ def play(identity: str, **fields: Any) -> str:
     ids=str,
 )
 def test_a_fresh_process_lives_the_same_episodes_with_any_number_of_threads(identity, fields):
-    code = f"from tests.envs.test_batched import play; print(play({identity!r}, **{fields!r}))"
+    code = f"from test_batched import play; print(play({identity!r}, **{fields!r}))"
     digests = [
         subprocess.run(
             [sys.executable, "-c", code],
+            cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             check=True,
@@ -204,7 +206,7 @@ def test_states_are_indexed_and_merged_without_spelling_them_out():
     state, _ = world.reset(np.arange(4, dtype=np.uint64))
     other, _ = world.reset(np.arange(10, 14, dtype=np.uint64))
     mask = np.array([True, False, True, False])
-    assert arrays.take(state, mask).keys.tolist() == [0, 2]
-    assert arrays.where(mask, state, other).keys.tolist() == [0, 11, 2, 13]
-    assert arrays.put(state, mask, arrays.take(other, mask)).keys.tolist() == [10, 1, 12, 3]
-    assert arrays.take(state, mask).student.gram[0].shape[0] == 2
+    assert pytree.take(state, mask).keys.tolist() == [0, 2]
+    assert pytree.where(mask, state, other).keys.tolist() == [0, 11, 2, 13]
+    assert pytree.put(state, mask, pytree.take(other, mask)).keys.tolist() == [10, 1, 12, 3]
+    assert pytree.take(state, mask).student.gram[0].shape[0] == 2

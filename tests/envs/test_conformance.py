@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import envs
-from envs import random
+from envs import counter_rng
 from envs.batched import BatchedVectorEnv
 from envs.validation import InputError
 
@@ -73,11 +73,11 @@ def sync(world, copies=COPIES, **more) -> Any:
 def actions(env, steps, seed=0):
     """Actions of the space, some of them from the world's random agent, which are legal."""
     env.action_space.seed(seed)
-    world, keys = env.unwrapped.world, random.keys(seed, COPIES)
+    world, keys = env.unwrapped.world, counter_rng.make_keys(seed, COPIES)
     for t in range(steps):
         state = env.unwrapped.state
         if t % 2 and len(state.keys) == COPIES:
-            yield world.baselines["random"](world, state, random.fold(keys, t))
+            yield world.baselines["random"](world, state, counter_rng.fold(keys, t))
         else:
             yield env.action_space.sample()
 
@@ -369,8 +369,8 @@ def test_a_limit_of_an_id_of_ones_own_holds_for_its_batch():
     world = envs.FAMILIES["CausalLearning-v0"].path
     gymnasium.register(
         "Limited-v0",
-        entry_point="envs.making:make_single",
-        vector_entry_point="envs.making:make_vector",
+        entry_point="envs.factory:make_single",
+        vector_entry_point="envs.factory:make_vector",
         max_episode_steps=2,
         kwargs={"world": world},
     )

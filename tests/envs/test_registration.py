@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.batched import SingleEnv
-from envs.causal.reward import RewardTerms
+from envs.causal.learning.reward import RewardTerms
 from envs.validation import InputError
 
 

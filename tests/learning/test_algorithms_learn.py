@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import algos
-from algos.environments import make_vector_env
-from envs import random
+from algos.rollouts.env_factory import make_vector_env
+from envs import counter_rng
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,7 +41,7 @@ ON_CAUSAL: dict[str, dict[str, Any]] = {
     "grpo": {**EPISODES, "num_envs": 128, "group_size": 16, "minibatch_size": 256, "lr": 2e-3},
     "dpo": {
         **{"pairs": "candidates", "candidates": 4, "group_size": 1, "num_envs": 64, "beta": 0.3},
-        **{"rollout_length": 10, "minibatch_size": 64, "lr": 2e-3, "reference_every": 1},
+        **{"rollout_length": 10, "minibatch_size": 64, "lr": 2e-3, "reference_interval": 1},
     },
 }
 
@@ -49,8 +49,8 @@ ON_CAUSAL: dict[str, dict[str, Any]] = {
 def trained(algo, env, seed, iterations, chosen):
     """The policy of a finished training, and the steps that it took."""
     torch.set_num_threads(1)  # more cost more than they bring to such networks
-    settings = algos.algorithm_class(algo).settings_class(**chosen)
-    built: Any = algos.build(algo, env, {}, settings, iterations=iterations, seed=seed)
+    settings = algos.get_algorithm_class(algo).settings_class(**chosen)
+    built: Any = algos.build_algorithm(algo, env, {}, settings, iterations=iterations, seed=seed)
     try:
         for _ in range(iterations):
             built.train()
@@ -65,14 +65,14 @@ def acting(module, *, greedy):
 
     def act(observation):
         action, _, _ = module.act(observation, generator, greedy=greedy)
-        return module.head.env_action({name: part.numpy() for name, part in action.items()})
+        return module.head.to_env_action({name: part.numpy() for name, part in action.items()})
 
     return act
 
 
 def cartpole_returns(act, episodes=100):
     """Returns of whole episodes from fresh seeds."""
-    env = make_vector_env(CARTPOLE, {}, episodes, seeded=True)
+    env = make_vector_env(CARTPOLE, {}, episodes, per_copy_seeds=True)
     observation, _ = env.reset(seed=7)
     returns, over = np.zeros(episodes), np.zeros(episodes, bool)
     while not over.all():
@@ -132,5 +132,5 @@ def _world():
 
 
 def _ruled(env, rule):
-    keys = random.fold(env.state.keys, int(env.state.step[0]))
+    keys = counter_rng.fold(env.state.keys, int(env.state.step[0]))
     return env.world.baselines[rule](env.world, env.state, keys)

@@ -4,23 +4,19 @@
 The same few seconds of training that learn single edges on a small instance of ``fsai``.
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 pytest.importorskip("pyamg")
-sys.path.append(str(Path(__file__).parents[1] / "algos"))
 
 import small  # pyright: ignore[reportMissingImports]
 from ray.rllib.core import DEFAULT_MODULE_ID
 from sparse_inverse import ENV, FIELDS, SETTINGS
 
 from algos.reinforce import Reinforce
-from envs import random
-from envs.edges import selecting
-from envs.edges.selecting import EdgeSelection, Params
+from envs import counter_rng
+from envs.edges import world as selecting
+from envs.edges.world import EdgeSelection, Params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -48,13 +44,13 @@ def gained(credit=as_they_are, iterations=40):
     for _ in range(iterations):
         runner.module.set_state(policy.get_state())
         rows = credit(runner.sample()[0], generator)
-        small.updated(learner, Reinforce.prepare(rows, runner.settings)[0], progress=0.0)
+        small.updated(learner, Reinforce.preprocess_batch(rows, runner.settings)[0], progress=0.0)
     return before, held_out(policy)
 
 
 def held_out(policy):
     world = EdgeSelection(Params(**FIELDS))
-    state, seen = world.reset(random.keys(0, HELD_OUT))
+    state, seen = world.reset(counter_rng.make_keys(0, HELD_OUT))
     assert isinstance(seen, dict)
     columns = {f"obs.{name}": part for name, part in seen.items()}
     picks = policy.act(columns, None, greedy=True)[0]["picks"].numpy()
@@ -77,7 +73,7 @@ def test_the_post_mortems_sampler_shows_no_gain(monkeypatch):
     def everything(picks, graph, kept):
         return ~kept
 
-    monkeypatch.setattr(selecting, "decided", everything)
+    monkeypatch.setattr(selecting, "select_picked_edges", everything)
     before, after = gained()
     assert after == before == pytest.approx(held_out_of(everything))
 
@@ -85,9 +81,9 @@ def test_the_post_mortems_sampler_shows_no_gain(monkeypatch):
 def held_out_of(choose):
     """The mean reward of a choice that looks at nothing."""
     world = EdgeSelection(Params(**FIELDS))
-    each = [world.instance(random.keys(seed, 1)) for seed in range(HELD_OUT)]
+    each = [world.get_instance(counter_rng.make_keys(seed, 1)) for seed in range(HELD_OUT)]
     results = [
-        world.objective.result(i, choose(None, i.graph, np.zeros_like(i.kept)), 0.0, False)
+        world.objective.evaluate(i, choose(None, i.graph, np.zeros_like(i.kept)), 0.0, False)
         for i in each
     ]
     return np.mean([result.reward for result in results])

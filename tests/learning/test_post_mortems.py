@@ -16,13 +16,14 @@ import torch
 from benchmarks import health_suite
 from benchmarks.health_cases import BANDIT, CLICKS, EPISODES, SHOP, SMALL, THINKING, Case
 from command_line import answer, rungwise
+from paths import SUPPORT
 
 from algos.policy import Policy
-from envs.causal.reward import POSTMORTEM
-from tune_jobs.evaluate import world_of
-from tune_jobs.events import CheckpointRow, ResultRow, read
+from envs.causal.learning.reward import POSTMORTEM
+from tune_jobs.evaluation.evaluate import make_world
+from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.health import RULES, History, diagnose
-from tune_jobs.players import play_world
+from tune_jobs.run_log.events import CheckpointRow, ResultRow, read_event_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -41,7 +42,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
     ids=lambda case: case.name,
 )  # fmt: skip
 def test_what_the_post_mortems_found_late_is_found_live(case, seed, monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "algos")  # its toy_worlds
+    monkeypatch.syspath_prepend(SUPPORT)  # its toy_worlds
     torch.set_num_threads(1)
     rows, started = [], time.perf_counter()
     for row in health_suite.trained(case, seed):
@@ -77,7 +78,7 @@ JOB = {
     },
     "iterations": BUDGET,
     "keep": "best",
-    "checkpoint_every": 1,
+    "checkpoint_interval": 1,
     "evaluation_episodes": 0,
     "health": dict.fromkeys(RULES, "warn"),  # so that patience alone ends a run
 }
@@ -116,13 +117,13 @@ def run(*words, cwd):
 
 
 def scores_of(directory):
-    rows = [r for r in read(directory / "events.jsonl") if isinstance(r, ResultRow)]
+    rows = [r for r in read_event_log(directory / "events.jsonl") if isinstance(r, ResultRow)]
     return [float("nan") if row.score is None else row.score for row in rows]
 
 
 def iteration_of(root, checkpoint):
     """The iteration after which a checkpoint was written."""
-    rows = read(root / Path(checkpoint).parts[0] / "events.jsonl")
+    rows = read_event_log(root / Path(checkpoint).parts[0] / "events.jsonl")
     written = [r for r in rows if isinstance(r, CheckpointRow)]
     return next(r.iteration for r in written if Path(r.path).name == Path(checkpoint).name)
 
@@ -147,12 +148,12 @@ def difference(checkpoint, other, episodes=256):
     risks = []
     for path in (checkpoint, other):
         policy, generator = Policy.load(path), torch.Generator().manual_seed(0)
-        world: Any = world_of(policy.about["env"], policy.about["env_kwargs"])
+        world: Any = make_world(policy.metadata["env"], policy.metadata["env_kwargs"])
 
         def act(state, observations, keys, policy=policy, generator=generator):
             return policy.act_batch(observations, greedy=False, generator=generator)
 
         # Without the baselines, whose designs take minutes for episodes of 25 interventions.
-        risks.append(play_world(world, act, episodes, 0).metrics["excess_risk"])
+        risks.append(play_world_episodes(world, act, episodes, 0).metrics["excess_risk"])
     gap = risks[0] - risks[1]
     return gap.mean(), gap.std() / len(gap) ** 0.5

@@ -9,9 +9,9 @@ import torch
 from command_line import answer, rungwise
 
 from algos.policy import Policy
-from tune_jobs.evaluate import world_of
-from tune_jobs.events import ResultRow, read
-from tune_jobs.players import play_world
+from tune_jobs.evaluation.evaluate import make_world
+from tune_jobs.evaluation.players import play_world_episodes
+from tune_jobs.run_log.events import ResultRow, read_event_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -63,7 +63,7 @@ def test_the_causal_ace_preset_keeps_its_interventions_diverse(seed, tmp_path):
     assert done.returncode == 0, done.stderr
     told = answer(done)
     policy, generator = Policy.load(tmp_path / told["checkpoint"]), torch.Generator().manual_seed(0)
-    world: Any = world_of(policy.about["env"], policy.about["env_kwargs"])
+    world: Any = make_world(policy.metadata["env"], policy.metadata["env_kwargs"])
     useful = []
 
     def act(state, observations, keys):
@@ -73,9 +73,11 @@ def test_the_causal_ace_preset_keeps_its_interventions_diverse(seed, tmp_path):
         return action
 
     # Without the baselines, whose designs take minutes for episodes of 25 interventions.
-    played = play_world(world, act, 256, 0)
-    _, x2, _, x4, x5 = played.choice_shares
-    iterations = sum(isinstance(r, ResultRow) for r in read(tmp_path / "run" / "events.jsonl"))
+    played = play_world_episodes(world, act, 256, 0)
+    _, x2, _, x4, x5 = played.choice_fractions
+    iterations = sum(
+        isinstance(r, ResultRow) for r in read_event_log(tmp_path / "run" / "events.jsonl")
+    )
     median, saved = float(np.median(played.metrics["excess_risk"])), 1 - iterations / 400
     print(
         f"\nseed {seed}: X2 {x2:.1%}, X4 {x4:.1%}, X5 {x5:.1%}, useful {np.mean(useful):.1%}, "

@@ -12,9 +12,9 @@ pytest.importorskip("transformers", reason="the extra [lm] is not installed")
 from command_line import answer, rungwise
 
 from algos.policy import Policy
-from envs import random
-from tune_jobs.evaluate import world_of
-from tune_jobs.events import ResultRow, read
+from envs import counter_rng
+from tune_jobs.evaluation.evaluate import make_world
+from tune_jobs.run_log.events import ResultRow, read_event_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -28,14 +28,16 @@ def test_the_tiny_language_model_shops_better_after_a_whole_run_than_at_its_star
         timeout=2300,
     )
     assert done.returncode == 0, done.stderr
-    rows = [r for r in read(tmp_path / "run" / "events.jsonl") if isinstance(r, ResultRow)]
+    rows = [
+        r for r in read_event_log(tmp_path / "run" / "events.jsonl") if isinstance(r, ResultRow)
+    ]
     scores = [row.metrics["score"] for row in rows]
     before, after = (sum(part) / 5 for part in (scores[:5], scores[-5:]))
     collecting, learning = (sum(row.metrics[n] for row in rows) for n in ("sample_s", "learn_s"))
     steps = sum(row.metrics["env_steps_per_s"] * row.metrics["iteration_s"] for row in rows)
     checkpoint = tmp_path / answer(done)["checkpoint"]
     policy = Policy.load(checkpoint)
-    tokens, epochs = steps * tokens_of_a_step(policy), policy.about["settings"]["epochs"]
+    tokens, epochs = steps * tokens_of_a_step(policy), policy.metadata["settings"]["epochs"]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
     print(
         f"\nscore {before:.1f} to {after:.1f} (means of 5 iterations), first {scores[0]:.1f}; "
@@ -50,9 +52,9 @@ def test_the_tiny_language_model_shops_better_after_a_whole_run_than_at_its_star
 
 def tokens_of_a_step(policy) -> float:
     """How many tokens a policy reads for one step, prompt and candidates, over 64 episodes."""
-    world = world_of(policy.about["env"], policy.judged_in, policy)
+    world = make_world(policy.metadata["env"], policy.full_evaluation_env_kwargs, policy)
     assert world is not None
-    state, observation = world.reset(random.keys(0, 64))
+    state, observation = world.reset(counter_rng.make_keys(0, 64))
     alive, read = np.ones(64, bool), []
     while alive.any():
         legal = observation["candidates"] * observation["mask"][..., None]

@@ -16,9 +16,9 @@ import torch
 from benchmarks import health_suite
 from benchmarks.health_cases import Case
 
-from envs import random
-from envs.shopping import agents, pages
-from envs.shopping.shopping import Params, Shopping
+from envs import counter_rng
+from envs.shopping import baselines, pages
+from envs.shopping.world import Params, Shopping
 from tune_jobs.health import History, diagnose
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -37,8 +37,8 @@ class FarmedShop(Shopping):
 
 gymnasium.register(
     "FarmedShop-v0",
-    entry_point="envs.making:make_single",
-    vector_entry_point="envs.making:make_vector",
+    entry_point="envs.factory:make_single",
+    vector_entry_point="envs.factory:make_vector",
     kwargs={"world": f"{__name__}:FarmedShop"},
 )
 
@@ -100,10 +100,10 @@ def test_no_way_of_clicking_about_earns_anything_by_the_shaping_of_the_product()
 
 def earned_by_clicking(world):
     """The return [B] of going to and fro for 40 steps: open a product, go back, open it again."""
-    state, _ = world.reset(random.keys(0, 50))
+    state, _ = world.reset(counter_rng.make_keys(0, 50))
     returns = np.zeros(50)
     for _ in range(40):
-        first = agents.rule(world, state, state.keys)
+        first = baselines.rule(world, state, state.keys)
         step = world.step(state, np.where(state.page == pages.ITEM, pages.PREV, first))
         returns += step.reward
         state = step.state

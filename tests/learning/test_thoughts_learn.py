@@ -13,13 +13,13 @@ from command_line import answer, rungwise
 from thoughts_post_mortem import PostMortem
 
 import algos
-from algos.models.base import observation_columns
+from algos.models.base import to_observation_columns
 from algos.reinforce import Reinforce
-from envs.thoughts.thoughts import Params, QuietThoughts
-from tune_jobs.events import ResultRow, read
+from envs.thoughts.world import Params, QuietThoughts
+from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.health import History, diagnose
-from tune_jobs.loading import load_job
-from tune_jobs.players import play_world
+from tune_jobs.jobs.job_yaml import load_job
+from tune_jobs.run_log.events import ResultRow, read_event_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -49,7 +49,9 @@ def test_a_preset_learns_thoughts_that_work(preset, seed, tmp_path):
     )
     told = answer(done)
     policy, baked = told["policy"], told["baselines"]["baked"]
-    rows = [r for r in read(tmp_path / "run" / "events.jsonl") if isinstance(r, ResultRow)]
+    rows = [
+        r for r in read_event_log(tmp_path / "run" / "events.jsonl") if isinstance(r, ResultRow)
+    ]
     print(f"\n{preset}, seed {seed}: {policy}")
     print(f"baked: {baked['log_p_with']:.3f} ({baked['accuracy']:.3f})")
     print(f"{len(rows)} iterations, {rows[-1].seconds:.0f} s")
@@ -68,8 +70,8 @@ class Untaught(Reinforce):
     """
 
     @staticmethod
-    def terms(forward, batch, settings, coefficients):
-        found = Reinforce.terms(forward, batch, settings, coefficients)
+    def compute_loss_terms(forward, batch, settings, coefficients):
+        found = Reinforce.compute_loss_terms(forward, batch, settings, coefficients)
         return found | {name: 0 * found[name] for name in ("policy", "reference_kl")}
 
 
@@ -77,11 +79,11 @@ class Mistaken(Reinforce):
     """Each thought is paid what another one has earned."""
 
     @staticmethod
-    def credit(rollout, settings):
+    def compute_advantages(rollout, settings):
         draw = np.random.default_rng(int(rollout.rewards.sum() * 1e6) % 2**32)
         rewards = rollout.rewards.copy()
         rewards[rollout.done] = draw.permutation(rewards[rollout.done])
-        return Reinforce.credit(replace(rollout, rewards=rewards), settings)
+        return Reinforce.compute_advantages(replace(rollout, rewards=rewards), settings)
 
 
 CONTROLS = {"untaught": Untaught, "mistaken": Mistaken, "post_mortem": PostMortem}
@@ -98,7 +100,7 @@ def test_what_was_not_taught_by_its_own_rewards_fails_the_proof_and_is_found_liv
     with taught(control) as (algorithm, iterations):
         for number in range(iterations):
             algorithm.train()
-            row = {**algorithm.flat, "iteration": number + 1}
+            row = {**algorithm.flat_metrics, "iteration": number + 1}
             rows.append(row | {"score": row["log_p_with"]})
             told = diagnose(History(rows, iterations)).findings
             found += [f for f in told if f.symptom == "theatre" and f.severity != "note"]
@@ -112,7 +114,7 @@ def test_what_was_not_taught_by_its_own_rewards_fails_the_proof_and_is_found_liv
 
 def test_a_constant_thought_fails_the_proof():
     world = QuietThoughts(Params(split="test"))
-    played = play_world(world, lambda s, o, k: np.ones(len(s.keys), np.int64), 2000, 0)
+    played = play_world_episodes(world, lambda s, o, k: np.ones(len(s.keys), np.int64), 2000, 0)
     figures = world.summarise(played.metrics)
     print(f"\nconstant: {figures}")
     assert figures["proved"] == 0 and figures["gain"] < 0
@@ -123,7 +125,7 @@ def taught(algo) -> Iterator[Any]:
     """The job of preset thoughts with another algorithm, and its iterations."""
     torch.set_num_threads(1)
     job = load_job("thoughts")
-    algorithm = algos.build(
+    algorithm = algos.build_algorithm(
         algo, job.env, job.env_kwargs, job.settings, iterations=job.iterations, seed=0
     )
     try:
@@ -138,9 +140,9 @@ def proved(algorithm):
     generator = torch.Generator().manual_seed(0)
 
     def act(state, observations, keys):
-        action, _, _ = module.act(observation_columns(observations), generator)
+        action, _, _ = module.act(to_observation_columns(observations), generator)
         return action["choice"].numpy()
 
     params = algorithm.env_runner_group.local_env_runner.env.world.params
     world = QuietThoughts(replace(params, split="test"))
-    return world.summarise(play_world(world, act, 2000, 0).metrics)
+    return world.summarise(play_world_episodes(world, act, 2000, 0).metrics)

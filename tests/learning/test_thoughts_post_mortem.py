@@ -6,10 +6,10 @@ import pytest
 import torch
 from thoughts_post_mortem import PostMortem
 
-from algos.columns import Columns
-from algos.distributions import Categorical
+from algos.actions.distributions import Categorical
 from algos.reinforce import Reinforce, ReinforceSettings
-from algos.rollout import Rollout
+from algos.rollouts.columns import Columns
+from algos.rollouts.rollout import Rollout
 
 SETTINGS = ReinforceSettings(group_size=1, entropy_coef=0.0, normalise_advantages=False)
 N, A = 12, 4
@@ -27,7 +27,9 @@ def pull(algorithm, order):
         "values": np.zeros(N, np.float32),
     }
     forward = {"dist": Categorical(logits), "value": torch.zeros(N)}
-    terms = algorithm.terms(forward, Columns(rows).torch(), SETTINGS, {"entropy_coef": 0.0})
+    terms = algorithm.compute_loss_terms(
+        forward, Columns(rows).to_torch(), SETTINGS, {"entropy_coef": 0.0}
+    )
     return torch.autograd.grad(terms["policy"].mean(), logits)[0]
 
 
@@ -49,7 +51,7 @@ def test_whether_a_thought_is_judged_by_itself_or_by_its_neighbours(algorithm, a
         following = np.where(done, 0, values).astype(np.float32)
         columns = {"choice": np.zeros((3, 2), np.int64), "logp": np.zeros((3, 2), np.float32)}
         rollout = Rollout(columns, rewards, values, following, done, np.ones((3, 2), bool))
-        return algorithm.credit(rollout, SETTINGS)["advantages"].reshape(3, 2)[:, 0]
+        return algorithm.compute_advantages(rollout, SETTINGS)["advantages"].reshape(3, 2)[:, 0]
 
     same = np.array_equal(advantages(0.0), advantages(5.0))
     assert same == alone

@@ -3,13 +3,13 @@
 
 import pytest
 
-from cluster.service.orders import state_of
+from cluster.queue.orders import get_run_state
 from envs.validation import InputError
 from tune_jobs import run
-from tune_jobs.events import EndRow, JobEndRow, JobRow, TrialRow, read
-from tune_jobs.loading import make_job
-from tune_jobs.room import claim
-from tune_jobs.run import DriverFailed, drive, prepared
+from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.jobs.resources import claim_run_directory
+from tune_jobs.run import DriverError, drive, prepare_job
+from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, TrialRow, read_event_log
 
 FIELDS = {"env": "CartPole-v1", "iterations": 3, "trials": 2, "evaluation_episodes": 8}
 FIELDS |= {"search": {"lr": {"loguniform": [1e-4, 1e-3]}}, "scheduler": "none"}
@@ -17,14 +17,14 @@ FIELDS |= {"search": {"lr": {"loguniform": [1e-4, 1e-3]}}, "scheduler": "none"}
 
 @pytest.fixture
 def directory(tmp_path):
-    prepared(make_job(FIELDS), tmp_path / "run")
+    prepare_job(make_job(FIELDS), tmp_path / "run")
     return tmp_path / "run"
 
 
 def driven_with(monkeypatch, directory, tune):
     monkeypatch.setattr(run, "_tune", tune)
     drive(directory, lambda row: None)
-    return read(directory / "events.jsonl")
+    return read_event_log(directory / "events.jsonl")
 
 
 def fails(error):
@@ -35,7 +35,7 @@ def fails(error):
 
 
 def finishes(job, directory, queue, scheduler, recorder):
-    for plan in list(queue.fresh):
+    for plan in list(queue.plans_to_start):
         recorder.write(EndRow(trial=plan.trial, iteration=3, reason="budget"))
 
 
@@ -64,20 +64,20 @@ def test_a_driver_interrupted_before_tune_begins_ends_its_log(monkeypatch, direc
     monkeypatch.setattr(run, "_scheduler", fails(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         drive(directory, lambda row: None)
-    rows = read(directory / "events.jsonl")
+    rows = read_event_log(directory / "events.jsonl")
     assert [row.reason for row in kinds(rows, EndRow | JobEndRow)] == ["interrupted"] * 3
     run.end_interrupted(directory)
-    assert read(directory / "events.jsonl") == rows
+    assert read_event_log(directory / "events.jsonl") == rows
 
 
 def test_a_driver_that_fails_says_what_it_failed_with(monkeypatch, directory):
-    with pytest.raises(DriverFailed, match=r"ValueError: no such store\. .*rungwise resume"):
+    with pytest.raises(DriverError, match=r"ValueError: no such store\. .*rungwise resume"):
         driven_with(monkeypatch, directory, fails(ValueError("no such store.\n  at line 3")))
-    end = read(directory / "events.jsonl")[-1]
+    end = read_event_log(directory / "events.jsonl")[-1]
     assert isinstance(end, JobEndRow) and end.reason == "error"
     assert end.sentence == "ValueError: no such store"
     assert "Traceback" in (directory / run.ERROR).read_text()
-    assert state_of(directory) == ("failed", f"failed: {end.sentence}")
+    assert get_run_state(directory) == ("failed", f"failed: {end.sentence}")
 
 
 def test_trials_that_a_kill_kept_out_of_the_log_are_run(monkeypatch, directory):
@@ -89,9 +89,13 @@ def test_trials_that_a_kill_kept_out_of_the_log_are_run(monkeypatch, directory):
 
 
 def test_a_run_that_was_claimed_at_the_same_moment_is_refused(directory, monkeypatch):
-    monkeypatch.setattr(run, "claim", lambda place: None if not place.exists() else claim(place))
+    monkeypatch.setattr(
+        run,
+        "claim_run_directory",
+        lambda place: None if not place.exists() else claim_run_directory(place),
+    )
     job = make_job(FIELDS)
     before = (directory / "job.yaml").read_text()
     with pytest.raises(InputError, match="exists already"):
-        prepared(job, directory)
+        prepare_job(job, directory)
     assert (directory / "job.yaml").read_text() == before

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tune_jobs.loading import load_job
+from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.recorder import Recorder
-from tune_jobs.schedulers import RecordedASHA
+from tune_jobs.schedulers.asha import RecordedASHA
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def ended(tmp_path):
             result = {"trial": "00", "iteration": i, "score": score, "fault": "", "trained_s": i}
             measured = {} if math.isnan(score) else {"return_mean": score}
             if recorder("00", result | {"metrics": json.dumps({"env_steps": i} | measured)}):
-                return i, *recorder.verdicts["00"]
+                return i, *recorder.pending_ends["00"]
         return None
 
     return report

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from algos.checkpoint import verify, write_manifest
+from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
-from tune_jobs.loading import make_job
-from tune_jobs.trial import Trial, merged_scores, merged_seeds
-from tune_jobs.trial_outcome import SPREAD
+from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.run_log.trial_outcome import SPREAD
+from tune_jobs.trial import TrialTrainable, merge_agent_metrics, merged_scores
 
 JOB = {
     "env": "CartPole-v1",
@@ -26,8 +26,13 @@ JOB = {
 
 
 def trial(tmp_path, seeds, resume="", **changed):
-    made = Trial.__new__(Trial)
-    plan = {"trial": "00", "drawn": {}, "faults": str(tmp_path / "faults"), "resume": resume}
+    made = TrialTrainable.__new__(TrialTrainable)
+    plan = {
+        "trial": "00",
+        "config": {},
+        "hang_report_dir": str(tmp_path / "faults"),
+        "resume_from": resume,
+    }
     made.setup({"plan": plan}, make_job(JOB | {"seeds": seeds} | changed))
     return made
 
@@ -53,7 +58,7 @@ def test_its_score_is_the_mean_of_its_seeds_and_their_spread_is_told(three):
 def test_the_first_of_its_seeds_is_the_one_a_trial_of_one_seed_has(three, tmp_path):
     alone = trial(tmp_path, 1)
     assert alone.step()["score"] == pytest.approx(
-        json.loads(json.dumps(three._train(0)))["return_mean"]
+        json.loads(json.dumps(three._train_agent(0)))["return_mean"]
     )
     assert SPREAD not in json.loads(alone.step()["metrics"])
     alone.cleanup()
@@ -69,7 +74,7 @@ def test_it_leaves_no_thread_whose_end_the_next_trial_would_wait_for(tmp_path, l
 
 def test_one_seed_that_is_not_finite_loses_for_all(three):
     three.step()
-    three.agents[1].__dict__["train"] = lambda: three.agents[1].flat.update(nonfinite=1)
+    three.agents[1].__dict__["train"] = lambda: three.agents[1].flat_metrics.update(nonfinite=1)
     assert math.isnan(three.step()["score"])
 
 
@@ -77,7 +82,7 @@ def test_a_checkpoint_brings_every_seed_back_and_holds_the_best_policy(three, tm
     three.step()
     (tmp_path / "saved").mkdir()
     three.save_checkpoint(str(tmp_path / "saved"))
-    verify(tmp_path / "saved")
+    verify_checkpoint(tmp_path / "saved")
     again = trial(tmp_path, 3, resume=str(tmp_path / "saved"))
     assert again.scores == three.scores and again.trained_s == three.trained_s
     assert [agent.iteration for agent in again.agents] == [1, 1, 1]
@@ -144,10 +149,10 @@ def test_a_trial_is_undecided_while_any_of_its_seeds_is():
 
 def test_a_metric_that_one_seed_has_not_measured_is_the_mean_of_the_others():
     found = [{"kl": 0.1}, {"kl": 0.3, "return_mean": 2.0}, {"return_mean": 4.0}]
-    assert merged_seeds(found) == {"kl": pytest.approx(0.2), "return_mean": 3.0}
+    assert merge_agent_metrics(found) == {"kl": pytest.approx(0.2), "return_mean": 3.0}
 
 
 def test_counts_of_seeds_add_up_and_the_rest_is_averaged():
     found = [{"env_steps": 10, "kl": 0.1, "why": "a"}, {"env_steps": 12, "kl": 0.3, "why": "b"}]
-    assert merged_seeds(found) == {"env_steps": 22, "kl": pytest.approx(0.2), "why": "a"}
-    assert merged_seeds(found[:1]) == found[0]
+    assert merge_agent_metrics(found) == {"env_steps": 22, "kl": pytest.approx(0.2), "why": "a"}
+    assert merge_agent_metrics(found[:1]) == found[0]

@@ -1,6 +1,13 @@
 """Why runs fail, said early: rules that turn a run's metrics into findings."""
 
-from tune_jobs.health.doctor import RULES, Diagnosis, Discipline, Limit, check_policy, diagnose
+from tune_jobs.health.diagnosis import (
+    RULES,
+    Diagnosis,
+    Limit,
+    StopConditions,
+    check_limits,
+    diagnose,
+)
 from tune_jobs.health.finding import SCORE, SEVERITIES, Finding, History, Row, Rule, Severity
 
 __all__ = [
@@ -8,13 +15,13 @@ __all__ = [
     "SCORE",
     "SEVERITIES",
     "Diagnosis",
-    "Discipline",
     "Finding",
     "History",
     "Limit",
     "Row",
     "Rule",
     "Severity",
-    "check_policy",
+    "StopConditions",
+    "check_limits",
     "diagnose",
 ]

@@ -1,143 +1,120 @@
-"""All rules on one history: what is found, what was judged, and what could not be."""
+"""``rungwise doctor``: the rules on finished runs, ours or somebody else's."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+from bisect import bisect_left
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, check, unknown_name, validate
-from tune_jobs.health.finding import SCORE, SEVERITIES, Finding, History, Rule, Severity
-from tune_jobs.health.remedy import worded
-from tune_jobs.health.rules import RULES
+from algos.metrics import METRICS
+from tune_jobs.formatting import count
+from tune_jobs.health.diagnosis import RULES, Diagnosis, diagnose
+from tune_jobs.health.history import History
+from tune_jobs.health.improvement import Improvement
+from tune_jobs.health.logs import Log, read_all
+from tune_jobs.health.logs.log import SHORTEST
+from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
 
-Limit = Literal["off", "note", "warn", "stop"]
-"""What a job allows a rule: nothing, or at most this severity."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Discipline:
-    """When a stop that a rule asks for is granted; otherwise it becomes a warning."""
-
-    stop_from: Annotated[float, Fraction] = 0.4
-    """Share of the budget before which a run is ended only for what cannot heal."""
-    patience: Annotated[int, AtLeastOne] = 2
-    """Consecutive checks for which a stop must hold (one check a row)."""
-
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def grants(self, rule: Rule, history: History) -> bool:
-        """Whether the stop this rule asks for on this history may be carried out.
-
-        Patience is read off the history, by judging again what it was at the checks before, and
-        not remembered: a resumed run and a post-mortem get the same answer as the live one.
-        """
-        if rule.healable and history.spent < self.stop_from:
-            return False
-        if history.rising and not rule.stops_rising:
-            return False
-        checks = 1 if rule.at_once else self.patience
-        return all(_asks_to_stop(rule, history.without_last(ago)) for ago in range(1, checks))
+Answer = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Diagnosis:
-    """The answer of all rules on one history."""
+def doctor(*paths: Path, rename: Mapping[str, str] | None = None) -> Answer:
+    """Judge every log at the paths; the answer of ``rungwise doctor --json``.
 
-    findings: tuple[Finding, ...]
-    """What was found, the severest first."""
-    judged: tuple[str, ...]
-    """Symptoms whose metrics were there (a rule may still be in its warm-up)."""
-    not_judged: Mapping[str, str]
-    """Symptoms that cannot be judged, with the first metric that is missing."""
-
-    @property
-    def stop(self) -> Finding | None:
-        """The finding that ends the run, if one does."""
-        return next((finding for finding in self.findings if finding.severity == "stop"), None)
-
-
-_DISCIPLINE = Discipline()
-
-
-def check_policy(policy: Mapping[str, Limit], rules: Mapping[str, Rule] = RULES) -> None:
-    """Refuse a policy that names an unknown symptom or limit, before anything is started.
+    ``logs`` has an entry for each log. Beside it stand the findings of all of them, each with the
+    log's name, and what could be judged in any of them; ``not_judged`` says why in none. ``path``
+    is None where there are several ``paths``.
 
     Raises:
-        InputError: naming the symptom with the nearest known one, or the limit seen.
+        InputError: if there is nothing to read at one of the paths, or no log can be read.
     """
-    for symptom, limit in policy.items():
-        if symptom not in rules:
-            raise unknown_name("symptom", symptom, rules, "in the health policy")
-        check(f"The health policy of {symptom}", limit, Limit)
+    # Diverged runs log values at the end of the float range.
+    with np.errstate(all="ignore"):
+        return _judge(paths, read_all(paths, rename))
 
 
-def diagnose(
-    history: History,
-    policy: Mapping[str, Limit] | None = None,
-    *,
-    discipline: Discipline = _DISCIPLINE,
-    rules: Mapping[str, Rule] = RULES,
-) -> Diagnosis:
-    """Judge a history by every rule.
-
-    Args:
-        history: the rows of one run up to now, or of a finished one.
-        policy: the highest severity of a rule by its symptom id, ``"off"`` to leave it out; the
-            rule's own ``highest`` where nothing is said.
-        discipline: when a stop is granted.
-        rules: the rules, with their thresholds.
-
-    Raises:
-        InputError: if the policy names an unknown symptom or limit.
-    """
-    policy = policy or {}
-    check_policy(policy, rules)
-    findings: list[Finding] = []
-    judged: list[str] = []
+def _judge(paths: tuple[Path, ...], logs: list[Log]) -> Answer:
+    entries = [_entry(log) for log in logs]
+    judged = [s for s in RULES if any(s in entry["judged"] for entry in entries)]
     not_judged: dict[str, str] = {}
-    with np.errstate(all="ignore"):  # diverged runs log values at the end of the float range
-        for symptom, rule in rules.items():
-            limit = policy.get(symptom, rule.highest)
-            if limit == "off":
-                continue
-            missing = _missing(rule, history)
-            if missing is not None:
-                not_judged[symptom] = missing
-                continue
-            judged.append(symptom)
-            finding = rule(history)
-            if finding is not None:
-                severity = _granted(finding.severity, limit, rule, history, discipline)
-                remedy = worded(rule.remedy, history.in_use, complete=bool(history.settings))
-                findings.append(dataclasses.replace(finding, severity=severity, remedy=remedy))
-    findings.sort(key=lambda finding: -SEVERITIES.index(finding.severity))
-    return Diagnosis(tuple(findings), tuple(judged), not_judged)
+    for entry in entries:
+        for symptom, why in entry["not_judged"].items():
+            if symptom not in judged:
+                not_judged.setdefault(symptom, why)
+    return {
+        "path": str(paths[0]) if len(paths) == 1 else None,
+        "paths": list(map(str, paths)),
+        "findings": [
+            {"log": entry["name"], **finding} for entry in entries for finding in entry["findings"]
+        ],
+        "judged": judged,
+        "not_judged": not_judged,
+        "siblings": compare_trials_on_all_symptoms(
+            [_sibling(log, entry) for log, entry in zip(logs, entries, strict=True) if log.rows]
+        ),
+        "logs": entries,
+    }
 
 
-def _missing(rule: Rule, history: History) -> str | None:
-    """The first metric that the rule needs and the history does not have."""
-    for need in rule.needs:
-        name = history.score if need == SCORE else need
-        if not history.has(name):
-            return name
-    return None
+def _sibling(log: Log, entry: Answer) -> Sibling:
+    history = log.history
+    symptoms = [f["symptom"] for f in entry["findings"] if f["severity"] != "note"]
+    found = {symptom: _found_at(symptom, history) for symptom in symptoms}
+    return Sibling(log.name, history.iteration(-1), found)
 
 
-def _granted(
-    asked: Severity, limit: Severity, rule: Rule, history: History, discipline: Discipline
-) -> Severity:
-    severity = SEVERITIES[min(SEVERITIES.index(asked), SEVERITIES.index(limit))]
-    if severity == "stop" and not discipline.grants(rule, history):
-        return "warn"
-    return severity
+def _found_at(symptom: str, history: History) -> int:
+    """The iteration from which a finding of the whole log would have been made live."""
+    rows = range(1, len(history) + 1)
+    length = bisect_left(
+        rows, True, key=lambda n: RULES[symptom](history.without_last(len(history) - n)) is not None
+    )
+    return history.iteration(min(length, len(history) - 1))
 
 
-def _asks_to_stop(rule: Rule, history: History) -> bool:
-    if _missing(rule, history) is not None:
-        return False
-    finding = rule(history)
-    return finding is not None and finding.severity == "stop"
+def _entry(log: Log) -> Answer:
+    diagnosis = diagnose(log.history) if log.rows else Diagnosis((), (), {})
+    judged, not_judged = list(diagnosis.judged), diagnosis.not_judged
+    reasons = {symptom: _why(name) for symptom, name in not_judged.items()}
+    needed = rows_needed(log.history) if log.rows else 1
+    if len(log.rows) < needed:
+        found = {finding.symptom for finding in diagnosis.findings}
+        early = [
+            symptom for symptom in judged if symptom in found or RULES[symptom].ignores_patience
+        ]
+        few = f"the log has {count(len(log.rows), 'iteration')} of the {needed} that are needed"
+        few = few if log.rows else "the log has no iteration"
+        waiting = judged if log.rows else RULES
+        reasons |= {symptom: few for symptom in waiting if symptom not in early}
+        judged = early
+    return {
+        "name": log.name,
+        "format": log.format,
+        "rows": len(log.rows),
+        "rows_needed": needed,
+        "note": log.note,
+        "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
+        "judged": judged,
+        "not_judged": reasons,
+        "unmapped": log.unmapped,
+        "likely_return": log.likely_return,
+    }
+
+
+def rows_needed(history: History) -> int:
+    """Iterations before a run without findings can be called well.
+
+    Until then most rules are in their warm-up, which counted in rows asks for half of the budget at
+    most, or know too few scores to say whether these have improved.
+    """
+    return max(Improvement().rows, math.ceil(min(SHORTEST, history.budget) / 2))
+
+
+def _why(missing: str) -> str:
+    meaning = f" ({METRICS[missing].meaning})" if missing in METRICS else ""
+    return f"the log has no {missing}{meaning}"

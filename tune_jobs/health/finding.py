@@ -48,9 +48,9 @@ class Rule(Protocol):
     """What usually brings it about, one clause each."""
     remedy: ClassVar[Remedy]
     """What to try."""
-    healable: ClassVar[bool] = True
+    can_recover: ClassVar[bool] = True
     """Whether runs recover from it: if so, none is ended for it early in its budget."""
-    at_once: ClassVar[bool] = False
+    ignores_patience: ClassVar[bool] = False
     """Whether one check is proof enough, so that a stop need not hold for several."""
     stops_rising: ClassVar[bool] = False
     """Whether it may end a run whose score rises: for most a rising score disproves the finding."""

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from envs.validation import AtLeastOne, check
+from envs.validation import AtLeastOne, check_value
 from tune_jobs.health.improvement import (
     BoolArray,
     FloatArray,
@@ -33,7 +33,7 @@ _has_improved, _rises = Improvement(), Rise()
 
 
 @runtime_checkable
-class Columnar(Protocol):
+class SupportsColumn(Protocol):
     """Rows that are kept by metric, which saves putting each column together again."""
 
     def column(self, name: str) -> FloatArray:
@@ -70,8 +70,8 @@ class History:
     )
 
     def __post_init__(self) -> None:
-        check("History.budget", self.budget, int, AtLeastOne)
-        check("History.mode", self.mode, Literal["min", "max"])
+        check_value("History.budget", self.budget, int, AtLeastOne)
+        check_value("History.mode", self.mode, Literal["min", "max"])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -90,9 +90,9 @@ class History:
         return as_numbers([row.get(name) for row in self.rows[-rows:]])
 
     @cached_property
-    def _columnar(self) -> Columnar | None:
+    def _columnar(self) -> SupportsColumn | None:
         # Asking what an object is like takes longer than most of the rules.
-        return self.rows if isinstance(self.rows, Columnar) else None
+        return self.rows if isinstance(self.rows, SupportsColumn) else None
 
     def recent(self, name: str, rows: int) -> FloatArray:
         """The finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
@@ -125,19 +125,19 @@ class History:
         return int(known) if math.isfinite(known) else range(1, len(self) + 1)[index]
 
     @cached_property
-    def spent(self) -> float:
+    def budget_fraction_used(self) -> float:
         """Share of the budget used, 0 to 1."""
         return min(1.0, self.iteration(-1) / self.budget) if self.rows else 0.0
 
-    def past(self, rows: int, share: float) -> bool:
+    def is_warmed_up(self, rows: int, share: float) -> bool:
         """Whether a warm-up is over: ``rows`` rows and ``share`` of the budget.
 
         Short trials (27 iterations are common under ASHA) would be over before a warm-up counted
         in rows alone, so it never asks for more rows than half of the budget.
         """
-        return len(self) >= min(rows, self.budget / 2) and self.spent >= share
+        return len(self) >= min(rows, self.budget / 2) and self.budget_fraction_used >= share
 
-    def since(self, sick: BoolArray, window: int) -> int:
+    def find_onset(self, sick: BoolArray, window: int) -> int:
         """The iteration at which the sickness of the last ``window`` rows began.
 
         Args:
@@ -174,7 +174,7 @@ class History:
         """
         return _rises(self.scores)
 
-    def improved_lately(self, rows: int) -> bool:
+    def has_improved_lately(self, rows: int) -> bool:
         """Whether the score has improved by any of the last checks.
 
         A few bad iterations make the gain uncertain for a while; they do not take it back.

@@ -144,12 +144,12 @@ def _gain(r: FloatArray, start: int) -> tuple[float, float, float]:
     last = math.ceil(r.size / 3)
     first, plateau = float(r[:start].mean()), float(np.median(r[-last:]))
     sd = _detrended_sd(r[-max(last, 6) :])
-    early_sd = max(sd, jumps_sd(r[: max(last, 6)]) / math.sqrt(2))
+    early_sd = max(sd, estimate_jump_sd(r[: max(last, 6)]) / math.sqrt(2))
     error = math.hypot(sd * math.sqrt(math.pi / 2 / last), early_sd / math.sqrt(start))
     return plateau - first, error, max(abs(first), abs(plateau))
 
 
-def jumps_sd(values: FloatArray) -> float:
+def estimate_jump_sd(values: FloatArray) -> float:
     """The standard deviation of the jumps from row to row: values [R], R > 1 -> at least 0.
 
     By their median size around their median, so that neither a slope nor a leap is noise.

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tune_jobs.health.improvement import FloatArray, Rise, jumps_sd, kendall_tau
+from tune_jobs.health.improvement import FloatArray, Rise, estimate_jump_sd, kendall_tau
 
 FEWEST = 8
 """Scores from which their scatter is known, as many as ``Improvement`` waits for."""
@@ -19,7 +19,9 @@ TREND = 0.2
 _rises = Rise()
 
 
-def at_plateau(scores: FloatArray, iterations: FloatArray, patience: int, min_delta: float) -> bool:
+def has_reached_plateau(
+    scores: FloatArray, iterations: FloatArray, patience: int, min_delta: float
+) -> bool:
     """scores [R] (higher is better), iterations [R] -> whether ``patience`` of them gained nothing.
 
     A score is partly luck: on a plateau one of them is again and again a little better than all
@@ -51,6 +53,6 @@ def at_plateau(scores: FloatArray, iterations: FloatArray, patience: int, min_de
     if few == 1:
         return lately - best <= min_delta * abs(best) and not _rises(r)
     # A jump is the difference of two scores, so its scatter is that of the difference of two means.
-    error = jumps_sd(r[-recent:]) / math.sqrt(few)
+    error = estimate_jump_sd(r[-recent:]) / math.sqrt(few)
     better = lately - best > max(min_delta * abs(best), NOISE * error)
     return not better and kendall_tau(r[-recent:]) <= TREND

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from tune_jobs.words import number
+from tune_jobs.formatting import format_number
 
 Value = float | str | bool
 
@@ -108,4 +108,4 @@ def _there(step: Step, used: object) -> bool:
 
 def _written(value: object) -> str:
     """Return a value as a job file has it."""
-    return str(value).lower() if isinstance(value, bool) else number(value)
+    return str(value).lower() if isinstance(value, bool) else format_number(value)

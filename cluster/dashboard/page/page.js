@@ -67,7 +67,7 @@ async function start() {
 
 function listWaiting(waiting) {
   $("waiting").hidden = !waiting.length;
-  $("waiting").textContent = waiting.map((run) => `${run.name} ${run.said}`).join("; ");
+  $("waiting").textContent = waiting.map((run) => `${run.name} ${run.message}`).join("; ");
 }
 
 function listRuns(runs) {
@@ -111,7 +111,7 @@ function showState() {
   }
   document.title = `${state.job.name} · Rungwise`;
   $("name").textContent = state.job.name;
-  const reading = state.share_read < 1 ? ` · ${Math.floor(100 * state.share_read)} % of its log read` : "";
+  const reading = state.read_fraction < 1 ? ` · ${Math.floor(100 * state.read_fraction)} % of its log read` : "";
   $("about").textContent = state.job.about + reading;
   $("cards").replaceChildren(...state.cards.map((card) =>
     el("div", {}, el("span", {}, card.name), el("strong", {}, card.value), el("small", {}, card.note))));

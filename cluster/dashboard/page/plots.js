@@ -54,7 +54,7 @@ function ends(reason, state, curves, style) {
   return {
     x: last.map((point) => point[0]), y: last.map((point) => point[1]), type: "scatter",
     mode: "markers", marker: { size: 9, color: mark.colour, symbol: mark.symbol },
-    name: `ended: ${mark.said}`, text: ended.map((t) => folded(`trial ${t.id}, ${t.state}`)),
+    name: `ended: ${mark.message}`, text: ended.map((t) => folded(`trial ${t.id}, ${t.state}`)),
     hovertemplate: "%{text}<extra></extra>",
   };
 }

@@ -10,16 +10,16 @@ import algos
 from algos.ppo import PPOSettings
 from benchmarks.meter import Asked, Meter, asked
 from benchmarks.settings import ADAM_EPS, CLIP, GRAD_CLIP, LAM, VALUE_COEF
-from cluster.session import session
+from cluster.session import ray_session
 
 
 def main() -> None:
     told = asked()
     torch.set_num_threads(1)
-    with session(cpus=1 + told.runners):
+    with ray_session(cpus=1 + told.runners):
         task = told.task
         env = "benchmarks.worlds:FlatCausal-v0" if told.batched else task.env
-        algorithm = algos.build(
+        algorithm = algos.build_algorithm(
             "ppo", env, {}, settings(told), iterations=task.iterations, seed=told.seed
         )
         meter, steps = Meter(told, total_cpu if told.runners else time.process_time), 0

@@ -11,7 +11,7 @@ from ray.tune import register_env
 from benchmarks.meter import Asked, Meter, asked
 from benchmarks.settings import CLIP, GRAD_CLIP, LAM, VALUE_COEF
 from benchmarks.worlds import FlatBatchedCausal, FlatCausal
-from cluster.session import session
+from cluster.session import ray_session
 
 finished: list[float] = []
 """Returns of the episodes that ended in this iteration."""
@@ -30,7 +30,7 @@ def main() -> None:
     torch.set_num_threads(1)
     register_env("FlatCausal", lambda _: FlatCausal())
     register_env("FlatBatchedCausal", lambda context: FlatBatchedCausal(context["num_envs"]))
-    with session(cpus=1):
+    with ray_session(cpus=1):
         algorithm = configured(told).build_algo()
         meter, steps = Meter(told), 0
         for _ in range(told.task.iterations):

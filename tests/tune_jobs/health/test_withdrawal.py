@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cluster.dashboard.view import _told
-from tune_jobs.events import EventLog, FindingRow, JobRow, TrialRow, read
+from cluster.dashboard.views import _describe_event
 from tune_jobs.health import History
 from tune_jobs.health.withdrawal import PATIENCE, disproved
-from tune_jobs.loading import load_job
-from tune_jobs.outcome import Outcome
+from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.recorder import Recorder
-from tune_jobs.report import _finding
-from tune_jobs.schedulers import RecordedASHA
+from tune_jobs.report.report import _finding
+from tune_jobs.run_log.events import EventLog, FindingRow, JobRow, TrialRow, read_event_log
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.schedulers.asha import RecordedASHA
 
 SYMPTOM = "gradients_always_clipped"
 LEARNS_LATE = [-500.0] * 20 + np.linspace(-480, -100, 20).tolist()
@@ -23,7 +23,7 @@ LEARNS_LATE = [-500.0] * 20 + np.linspace(-480, -100, 20).tolist()
 
 def rows(n, clipped=1.0):
     return [
-        {"iteration": i + 1, "score": LEARNS_LATE[i], "episodes": 20, "grad_clipped_share": clipped}
+        {"iteration": i + 1, "score": LEARNS_LATE[i], "episodes": 20, "grad_clip_fraction": clipped}
         for i in range(n)
     ]
 
@@ -57,10 +57,10 @@ def log(tmp_path):
     for row in head:
         EventLog(path).append(row)
     for part in (range(25), range(25, 40)):  # resumed in between
-        earlier = read(path)
+        earlier = read_event_log(path)
         recorder = Recorder(job, tmp_path, RecordedASHA([]), lambda row: None, earlier)
         for i in part:
-            metrics = {"episodes": 20, "grad_clipped_share": 1.0, "return_mean": LEARNS_LATE[i]}
+            metrics = {"episodes": 20, "grad_clip_fraction": 1.0, "return_mean": LEARNS_LATE[i]}
             told = {"trial": "00", "iteration": i + 1, "score": LEARNS_LATE[i], "fault": ""}
             told |= {"trained_s": 1.0, "metrics": json.dumps(metrics)}
             recorder("00", told)
@@ -69,21 +69,21 @@ def log(tmp_path):
 
 
 def test_a_live_run_writes_the_finding_and_later_its_withdrawal(log):
-    found = [r for r in read(log) if isinstance(r, FindingRow) and r.symptom == SYMPTOM]
+    found = [r for r in read_event_log(log) if isinstance(r, FindingRow) and r.symptom == SYMPTOM]
     assert [bool(row.withdrawn) for row in found] == [False, True]
     assert 25 < found[1].withdrawn < 40
     assert found[1].iteration == found[0].iteration
 
 
 def test_the_outcome_shows_a_withdrawn_finding_as_such(log):
-    (trial,) = Outcome.of(read(log)).trials
+    (trial,) = Outcome.from_rows(read_event_log(log)).trials
     (found,) = [row for row in trial.findings if row.symptom == SYMPTOM]
     assert found.withdrawn
     shown = _finding(found)
     assert '<b class="withdrawn">withdrawn</b>' in shown
     assert f"Withdrawn at iteration {found.withdrawn}" in shown
     assert found.remedy not in shown
-    assert "remedy" not in _told(found)
+    assert "remedy" not in _describe_event(found)
 
 
 def test_a_withdrawn_warning_no_longer_stands_for_a_trial():
@@ -92,7 +92,7 @@ def test_a_withdrawn_warning_no_longer_stands_for_a_trial():
     job = JobRow(run="x", env="e", algo="ppo", metric="m", mode="max", iterations=9, trials=1)
     gone = replace(warning, withdrawn=12)
     standing, withdrawn, again = (
-        Outcome.of([job, TrialRow(trial="00", config={}), *found]).trials[0]
+        Outcome.from_rows([job, TrialRow(trial="00", config={}), *found]).trials[0]
         for found in ([warning], [warning, gone], [warning, gone, warning])
     )
     assert standing.warning == again.warning == warning

@@ -27,10 +27,10 @@ def read_monitors(paths: Sequence[Path]) -> list[Record]:
     Raises:
         InputError: if a file has not the columns r, l and t.
     """
-    return grouped(*_finished(paths))
+    return group_episodes(*_finished(paths))
 
 
-def with_episodes(records: Sequence[Record], paths: Sequence[Path]) -> list[Record]:
+def add_episode_returns(records: Sequence[Record], paths: Sequence[Path]) -> list[Record]:
     """SB3's own lines with the return of the episodes that finished since the line before.
 
     SB3 logs a moving average over 100 episodes, in which noise looks like a trend. Monitors whose
@@ -47,7 +47,7 @@ def with_episodes(records: Sequence[Record], paths: Sequence[Path]) -> list[Reco
         values = dict(record.values) | {"episodes": float(max(0, last - first))}
         if last > first:
             values["return_mean"] = float(returns[first:last].mean())
-        found.append(Record(record.place, values))
+        found.append(Record(record.location, values))
     return found
 
 
@@ -60,7 +60,7 @@ def _finished(paths: Sequence[Path]) -> tuple[FloatArray, FloatArray]:
             r, length, t = (record.values.get(name) for name in "rlt")
             if not isinstance(r, float) or not isinstance(length, float):
                 raise InputError(
-                    f"{path}, {record.place} has no number for the return r and the length l."
+                    f"{path}, {record.location} has no number for the return r and the length l."
                 )
             found.append((start + as_number(t if t is not None else 0.0), r, length))
     found.sort(key=lambda episode: episode[0])
@@ -68,7 +68,7 @@ def _finished(paths: Sequence[Path]) -> tuple[FloatArray, FloatArray]:
     return returns, lengths
 
 
-def grouped(returns: FloatArray, lengths: FloatArray) -> list[Record]:
+def group_episodes(returns: FloatArray, lengths: FloatArray) -> list[Record]:
     """returns, lengths [E] of episodes -> one record for each group of equally many."""
     size = max(FEWEST, -(-returns.size // ROWS))
     groups = max(1, returns.size // size) if returns.size else 0

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Literal
 
 from tune_jobs.health.history import History, as_number
-from tune_jobs.health.logs.smoothed import Smoothed
+from tune_jobs.health.logs.smoothed import SmoothedHistory
 
 SHORTEST = 30
 """Iterations that a run of unknown budget is taken to have had at least. The rules shorten their
@@ -42,5 +42,5 @@ class Log:
     def history(self) -> History:
         """What the rules judge. A run of unknown budget is taken to have used it all."""
         last = int(as_number(self.rows[-1].get("iteration"))) if self.rows else 0
-        kind = Smoothed if self.score == "return_mean_100" else History
+        kind = SmoothedHistory if self.score == "return_mean_100" else History
         return kind(self.rows, self.budget or max(SHORTEST, last), self.score, self.mode)

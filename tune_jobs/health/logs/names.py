@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Mapping
 
 from algos.metrics import METRICS
-from envs.validation import unknown_name
+from envs.validation import unknown_name_error
 
 
 @dataclasses.dataclass(frozen=True)
-class Ours:
+class CatalogueMetric:
     """The metric of our catalogue that a foreign one is, and what makes it so."""
 
     name: str
@@ -32,27 +32,29 @@ class Ours:
 
 
 RLLIB = {
-    "training_iteration": Ours("iteration"),
-    "num_env_steps_sampled_lifetime": Ours("env_steps"),
-    "env_runners/num_env_steps_sampled_lifetime": Ours("env_steps"),
-    "env_runners/episode_return_mean": Ours("return_mean"),
-    "env_runners/episode_return_min": Ours("return_min"),
-    "env_runners/episode_return_max": Ours("return_max"),
-    "env_runners/num_episodes": Ours("episodes"),
-    "env_runners/episode_len_mean": Ours("episode_length"),
-    "learners/*/policy_loss": Ours("policy_loss"),
-    "learners/*/vf_loss_unclipped": Ours("value_loss", times=0.5),  # vf_loss is cut off at a limit
-    "learners/*/vf_loss": Ours("value_loss", times=0.5),
-    "learners/*/qf_loss": Ours("value_loss"),
-    "learners/*/vf_explained_var": Ours("explained_variance"),
-    "learners/*/entropy": Ours("entropy"),
-    "learners/*/mean_kl_loss": Ours("kl"),
-    "learners/*/curr_kl_coeff": Ours("kl_coef"),
-    "learners/*/curr_entropy_coeff": Ours("entropy_coef"),
-    "learners/*/default_optimizer_learning_rate": Ours("lr"),
-    "config/gamma": Ours("gamma"),
-    "learners/*/gradients_default_optimizer_global_norm": Ours("grad_norm"),
-    "time_this_iter_s": Ours("iteration_s"),
+    "training_iteration": CatalogueMetric("iteration"),
+    "num_env_steps_sampled_lifetime": CatalogueMetric("env_steps"),
+    "env_runners/num_env_steps_sampled_lifetime": CatalogueMetric("env_steps"),
+    "env_runners/episode_return_mean": CatalogueMetric("return_mean"),
+    "env_runners/episode_return_min": CatalogueMetric("return_min"),
+    "env_runners/episode_return_max": CatalogueMetric("return_max"),
+    "env_runners/num_episodes": CatalogueMetric("episodes"),
+    "env_runners/episode_len_mean": CatalogueMetric("episode_length"),
+    "learners/*/policy_loss": CatalogueMetric("policy_loss"),
+    "learners/*/vf_loss_unclipped": CatalogueMetric(
+        "value_loss", times=0.5
+    ),  # vf_loss is cut off at a limit
+    "learners/*/vf_loss": CatalogueMetric("value_loss", times=0.5),
+    "learners/*/qf_loss": CatalogueMetric("value_loss"),
+    "learners/*/vf_explained_var": CatalogueMetric("explained_variance"),
+    "learners/*/entropy": CatalogueMetric("entropy"),
+    "learners/*/mean_kl_loss": CatalogueMetric("kl"),
+    "learners/*/curr_kl_coeff": CatalogueMetric("kl_coef"),
+    "learners/*/curr_entropy_coeff": CatalogueMetric("entropy_coef"),
+    "learners/*/default_optimizer_learning_rate": CatalogueMetric("lr"),
+    "config/gamma": CatalogueMetric("gamma"),
+    "learners/*/gradients_default_optimizer_global_norm": CatalogueMetric("grad_norm"),
+    "time_this_iter_s": CatalogueMetric("iteration_s"),
 }
 """The new API stack of RLlib, and Tune; ``*`` is a policy's id."""
 
@@ -60,66 +62,66 @@ _STATS = "info/learner/*/learner_stats/"
 # The old stack averages returns over 100 episodes, and its grad_gnorm is the norm after clipping.
 _HIDES = "env_runners/episode_return_mean"
 RLLIB_OLD = {
-    "env_runners/episode_reward_mean": Ours("return_mean_100", hides=_HIDES),
-    "sampler_results/episode_reward_mean": Ours("return_mean_100"),
-    "episode_reward_mean": Ours("return_mean_100", hides=_HIDES),
-    "episodes_this_iter": Ours("episodes"),
-    "episode_len_mean": Ours("episode_length"),
-    _STATS + "policy_loss": Ours("policy_loss"),
-    _STATS + "vf_loss": Ours("value_loss", times=0.5),
-    _STATS + "vf_explained_var": Ours("explained_variance"),
-    _STATS + "entropy": Ours("entropy"),
-    _STATS + "kl": Ours("kl"),
-    _STATS + "cur_kl_coeff": Ours("kl_coef"),
-    _STATS + "entropy_coeff": Ours("entropy_coef"),
-    _STATS + "cur_lr": Ours("lr"),
-    "num_env_steps_sampled": Ours("env_steps"),
-    "timesteps_total": Ours("env_steps"),
+    "env_runners/episode_reward_mean": CatalogueMetric("return_mean_100", hides=_HIDES),
+    "sampler_results/episode_reward_mean": CatalogueMetric("return_mean_100"),
+    "episode_reward_mean": CatalogueMetric("return_mean_100", hides=_HIDES),
+    "episodes_this_iter": CatalogueMetric("episodes"),
+    "episode_len_mean": CatalogueMetric("episode_length"),
+    _STATS + "policy_loss": CatalogueMetric("policy_loss"),
+    _STATS + "vf_loss": CatalogueMetric("value_loss", times=0.5),
+    _STATS + "vf_explained_var": CatalogueMetric("explained_variance"),
+    _STATS + "entropy": CatalogueMetric("entropy"),
+    _STATS + "kl": CatalogueMetric("kl"),
+    _STATS + "cur_kl_coeff": CatalogueMetric("kl_coef"),
+    _STATS + "entropy_coeff": CatalogueMetric("entropy_coef"),
+    _STATS + "cur_lr": CatalogueMetric("lr"),
+    "num_env_steps_sampled": CatalogueMetric("env_steps"),
+    "timesteps_total": CatalogueMetric("env_steps"),
 }
 """The old API stack of RLlib."""
 
 SB3 = {
-    "time/total_timesteps": Ours("env_steps"),
-    "time/iterations": Ours("iteration"),
-    "time/episodes": Ours("episodes", since_start=True),
-    "time/fps": Ours("env_steps_per_s"),
-    "rollout/ep_rew_mean": Ours("return_mean_100", hides="eval/mean_reward"),
-    "rollout/ep_len_mean": Ours("episode_length"),
-    "rollout/success_rate": Ours("success_rate"),
-    "train/policy_gradient_loss": Ours("policy_loss"),
-    "train/policy_loss": Ours("policy_loss"),
-    "train/actor_loss": Ours("policy_loss"),
-    "train/value_loss": Ours("value_loss", times=0.5),
-    "train/critic_loss": Ours("value_loss"),
-    "train/loss": Ours("value_loss"),  # DQN's; PPO has a value_loss and this is the sum
-    "train/explained_variance": Ours("explained_variance"),
-    "train/entropy_loss": Ours("entropy", times=-1),
-    "train/ent_coef": Ours("entropy_coef"),
-    "train/approx_kl": Ours("kl"),
-    "train/clip_fraction": Ours("clip_fraction"),
-    "train/learning_rate": Ours("lr"),
-    "train/n_updates": Ours("updates", since_start=True),  # PPO counts its epochs
-    "rollout/exploration_rate": Ours("exploration_rate"),
-    "eval/mean_reward": Ours("return_mean"),
-    "eval/mean_ep_length": Ours("episode_length"),
+    "time/total_timesteps": CatalogueMetric("env_steps"),
+    "time/iterations": CatalogueMetric("iteration"),
+    "time/episodes": CatalogueMetric("episodes", since_start=True),
+    "time/fps": CatalogueMetric("env_steps_per_s"),
+    "rollout/ep_rew_mean": CatalogueMetric("return_mean_100", hides="eval/mean_reward"),
+    "rollout/ep_len_mean": CatalogueMetric("episode_length"),
+    "rollout/success_rate": CatalogueMetric("success_rate"),
+    "train/policy_gradient_loss": CatalogueMetric("policy_loss"),
+    "train/policy_loss": CatalogueMetric("policy_loss"),
+    "train/actor_loss": CatalogueMetric("policy_loss"),
+    "train/value_loss": CatalogueMetric("value_loss", times=0.5),
+    "train/critic_loss": CatalogueMetric("value_loss"),
+    "train/loss": CatalogueMetric("value_loss"),  # DQN's; PPO has a value_loss and this is the sum
+    "train/explained_variance": CatalogueMetric("explained_variance"),
+    "train/entropy_loss": CatalogueMetric("entropy", times=-1),
+    "train/ent_coef": CatalogueMetric("entropy_coef"),
+    "train/approx_kl": CatalogueMetric("kl"),
+    "train/clip_fraction": CatalogueMetric("clip_fraction"),
+    "train/learning_rate": CatalogueMetric("lr"),
+    "train/n_updates": CatalogueMetric("updates", since_start=True),  # PPO counts its epochs
+    "rollout/exploration_rate": CatalogueMetric("exploration_rate"),
+    "eval/mean_reward": CatalogueMetric("return_mean"),
+    "eval/mean_ep_length": CatalogueMetric("episode_length"),
 }
 """Stable-Baselines3, in progress.csv and in TensorBoard."""
 
 CLEANRL = {
-    "charts/episodic_return": Ours("return_mean", per_episode=True),
-    "charts/episodic_length": Ours("episode_length", per_episode=True),
-    "charts/learning_rate": Ours("lr"),
-    "charts/sps": Ours("env_steps_per_s"),
-    "losses/policy_loss": Ours("policy_loss"),
-    "losses/actor_loss": Ours("policy_loss"),
-    "losses/value_loss": Ours("value_loss"),
-    "losses/td_loss": Ours("value_loss"),
-    "losses/qf_loss": Ours("value_loss"),
-    "losses/entropy": Ours("entropy"),
-    "losses/alpha": Ours("entropy_coef"),
-    "losses/approx_kl": Ours("kl"),
-    "losses/clipfrac": Ours("clip_fraction"),
-    "losses/explained_variance": Ours("explained_variance"),
+    "charts/episodic_return": CatalogueMetric("return_mean", per_episode=True),
+    "charts/episodic_length": CatalogueMetric("episode_length", per_episode=True),
+    "charts/learning_rate": CatalogueMetric("lr"),
+    "charts/sps": CatalogueMetric("env_steps_per_s"),
+    "losses/policy_loss": CatalogueMetric("policy_loss"),
+    "losses/actor_loss": CatalogueMetric("policy_loss"),
+    "losses/value_loss": CatalogueMetric("value_loss"),
+    "losses/td_loss": CatalogueMetric("value_loss"),
+    "losses/qf_loss": CatalogueMetric("value_loss"),
+    "losses/entropy": CatalogueMetric("entropy"),
+    "losses/alpha": CatalogueMetric("entropy_coef"),
+    "losses/approx_kl": CatalogueMetric("kl"),
+    "losses/clipfrac": CatalogueMetric("clip_fraction"),
+    "losses/explained_variance": CatalogueMetric("explained_variance"),
 }
 """CleanRL, in TensorBoard."""
 
@@ -148,31 +150,35 @@ _PLAIN = {
 }
 """Plain files, OpenAI's baselines and Spinning Up."""
 
-KNOWN: dict[str, Ours] = (
+KNOWN: dict[str, CatalogueMetric] = (
     RLLIB
     | RLLIB_OLD
     | SB3
     | CLEANRL
-    | {theirs: Ours(ours, patchy=True) for ours, names in _PLAIN.items() for theirs in names}
-    | {"entropy_loss": Ours("entropy", times=-1, patchy=True)}
+    | {
+        theirs: CatalogueMetric(ours, patchy=True)
+        for ours, names in _PLAIN.items()
+        for theirs in names
+    }
+    | {"entropy_loss": CatalogueMetric("entropy", times=-1, patchy=True)}
 )
 
 _RANK = {name: rank for rank, name in enumerate(KNOWN)}
 _POLICY = re.compile(r"^(learners|info/learner)/([^/]+)/")
 
 
-def sources(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, Ours]:
+def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, CatalogueMetric]:
     """The foreign names that our metrics are taken from, at most one for each of ours."""
-    candidates: list[tuple[int, int, str, Ours]] = []
+    candidates: list[tuple[int, int, str, CatalogueMetric]] = []
     for place, name in enumerate(names):
-        found = _known(name, rename)
+        found = _look_up_name(name, rename)
         if found is not None:
             candidates.append((found[0], place, name, found[1]))
     candidates.sort(key=lambda candidate: candidate[:2])
     hidden = {ours.hides for *_, ours in candidates}
-    taken: dict[str, tuple[str, Ours]] = {}
+    taken: dict[str, tuple[str, CatalogueMetric]] = {}
     for _, _, name, ours in candidates:
-        if bare(name) not in hidden:
+        if strip_tune_prefix(name) not in hidden:
             taken.setdefault(ours.name, (name, ours))
     return dict(taken.values())
 
@@ -185,23 +191,23 @@ def check_rename(rename: Mapping[str, str]) -> None:
     """
     for name in rename.values():
         if name not in METRICS and name != "iteration":
-            raise unknown_name("metric", name, METRICS, "in our catalogue")
+            raise unknown_name_error("metric", name, METRICS, "in our catalogue")
 
 
-def bare(name: str) -> str:
+def strip_tune_prefix(name: str) -> str:
     """The name without what Tune's TensorBoard files put before it."""
     return name.removeprefix("ray/tune/")
 
 
-def _known(name: str, rename: Mapping[str, str]) -> tuple[int, Ours] | None:
+def _look_up_name(name: str, rename: Mapping[str, str]) -> tuple[int, CatalogueMetric] | None:
     """What a foreign name is, with its rank: the smallest is taken."""
-    short = bare(name)
+    short = strip_tune_prefix(name)
     for given in (name, short):
         if given in rename:
-            return -2, Ours(rename[given], patchy=True)
+            return -2, CatalogueMetric(rename[given], patchy=True)
     own = short.removeprefix("metrics/")
     if own in METRICS:
-        return -1, Ours(own, patchy=own == short)
+        return -1, CatalogueMetric(own, patchy=own == short)
     policy = _POLICY.match(short)
     general = _POLICY.sub(r"\1/*/", short).casefold()
     if general not in KNOWN:

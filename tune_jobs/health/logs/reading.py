@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from envs.validation import InputError, unknown_name
-from tune_jobs import events
-from tune_jobs.health.logs.episodes import read_monitors, with_episodes
+from envs.validation import InputError, unknown_name_error
+from tune_jobs.health.logs.episodes import add_episode_returns, read_monitors
 from tune_jobs.health.logs.log import Log
-from tune_jobs.health.logs.names import check_rename, sources
+from tune_jobs.health.logs.names import check_rename, match_metrics
 from tune_jobs.health.logs.tables import header_of, read_csv_above_damage, read_json_lines
 from tune_jobs.health.logs.tensorboard import read_events
-from tune_jobs.health.logs.translation import Record, translated
-from tune_jobs.outcome import Outcome
+from tune_jobs.health.logs.translation import Record, translate_log
+from tune_jobs.run_log import events
+from tune_jobs.run_log.outcome import Outcome
 
 LOOKED_FOR = (
     "a run directory of ours (events.jsonl), Ray Tune's result.json and progress.csv, SB3's "
@@ -43,7 +43,7 @@ _OF_RUN = re.compile(r"(\d+\.)?monitor\.csv")
 """SB3's name for the episodes of its one environment, or of each of those that run in parallel."""
 
 
-def read(path: Path, rename: Mapping[str, str] | None = None) -> list[Log]:
+def read_logs(path: Path, rename: Mapping[str, str] | None = None) -> list[Log]:
     """Every log at a path, as :func:`read_all`."""
     return read_all([path], rename)
 
@@ -85,7 +85,7 @@ def _places(path: Path, rename: Mapping[str, str]) -> list[tuple[str, list[Path]
     if not path.exists():
         raise InputError(f"There is no {path}: give a log file or a directory that has one.")
     try:
-        found = list(_found(path, rename))
+        found = list(_find_logs(path, rename))
     except OSError as error:
         raise InputError(_unreadable(path, error)) from None
     if not found:
@@ -93,7 +93,7 @@ def _places(path: Path, rename: Mapping[str, str]) -> list[tuple[str, list[Path]
     return found
 
 
-def _found(path: Path, rename: Mapping[str, str]) -> Iterator[tuple[str, list[Path]]]:
+def _find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[tuple[str, list[Path]]]:
     """Each log below a path: its format and its files."""
     if path.is_file():
         yield _format_of(path) or _unknown(path), [path]
@@ -156,7 +156,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _has_score(header: list[str], rename: Mapping[str, str]) -> bool:
-    return any(o.name.startswith("return_mean") for o in sources(header, rename).values())
+    return any(o.name.startswith("return_mean") for o in match_metrics(header, rename).values())
 
 
 def _read_or_noted(
@@ -172,7 +172,7 @@ def _read_or_noted(
     """
     try:
         if form == RUN:
-            return list(_own(root, files[0]))
+            return list(_read_own_run(root, files[0]))
         log = _read(_name(root, form, files), form, files, rename)
     except InputError as error:
         note = str(error)
@@ -205,16 +205,18 @@ def _read(name: str, form: str, files: list[Path], rename: Mapping[str, str]) ->
         if damage and not records:
             raise InputError(damage)
         if form == SB3_CSV:
-            records = with_episodes(_without_evaluations(records), files[1:])
+            records = add_episode_returns(_without_evaluations(records), files[1:])
     note = damage and f"{damage} Only the rows above it are judged."
-    return translated(files[0], name, form, records, rename, note)
+    return translate_log(files[0], name, form, records, rename, note)
 
 
-def _own(root: Path | None, file: Path) -> Iterator[Log]:
+def _read_own_run(root: Path | None, file: Path) -> Iterator[Log]:
     """Every trial of a run of ours; its rows are those that the rules saw while it ran."""
     try:
-        outcome = Outcome.of(events.read(file))
-        trials = {trial.id: [_seen(row) for row in trial.results] for trial in outcome.trials}
+        outcome = Outcome.from_rows(events.read_event_log(file))
+        trials = {
+            trial.id: [_to_history_row(row) for row in trial.results] for trial in outcome.trials
+        }
     except (TypeError, AttributeError):
         raise InputError(f"{file} is damaged: a value in it is not of its type.") from None
     place = file.parent
@@ -225,7 +227,7 @@ def _own(root: Path | None, file: Path) -> Iterator[Log]:
         yield Log(run + trial, RUN, rows, [], score=score, mode=mode, budget=budget)
 
 
-def _seen(row: events.ResultRow) -> dict[str, Any]:
+def _to_history_row(row: events.ResultRow) -> dict[str, Any]:
     return row.metrics | {"iteration": row.iteration, "env_steps": row.env_steps}
 
 
@@ -272,4 +274,6 @@ def _check_used(rename: Mapping[str, str], logs: list[Log]) -> None:
     known = {name for log in logs for name in (*log.unmapped, *log.renamed)}
     for name in rename:
         if not any(name in log.renamed for log in logs):
-            raise unknown_name("column", name, known, "in the log that is none of our metrics yet")
+            raise unknown_name_error(
+                "column", name, known, "in the log that is none of our metrics yet"
+            )

@@ -9,7 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from tune_jobs.health.history import History
-from tune_jobs.health.improvement import FloatArray, Improvement, Rise, jumps_sd, kendall_tau
+from tune_jobs.health.improvement import (
+    FloatArray,
+    Improvement,
+    Rise,
+    estimate_jump_sd,
+    kendall_tau,
+)
 
 WINDOW = 100
 """Episodes that a ``return_mean_100`` is the mean of."""
@@ -22,7 +28,7 @@ EVEN = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
-class Smoothed(History):
+class SmoothedHistory(History):
     """The same rows, judged as the fewer independent ones that they are.
 
     The mean of the last 100 episodes walks at random where nothing is learnt: three PPO runs on
@@ -60,7 +66,7 @@ class Smoothed(History):
         last = math.ceil(r.size / 3)
         plateau, first = float(np.median(r[-last:])), float(r[0])
         # Rows that differ by e new episodes have jumps of sd sqrt(2e) / 100 of an episode's sd.
-        sd = jumps_sd(r) * math.sqrt(self.repeats / 2)
+        sd = estimate_jump_sd(r) * math.sqrt(self.repeats / 2)
         end = min(1.0, self.repeats / last)
         if plateau - first > plain.leap * max(abs(plateau), abs(first)):
             fewer = self.repeats if self._even else 1.0

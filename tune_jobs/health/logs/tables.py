@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.validation import InputError
-from tune_jobs.health.logs.translation import Record, flat
+from tune_jobs.health.logs.translation import Record, flatten
 
 EMPTY = {"", "none", "null", "na", "n/a", "-"}
 """Cells that say that there is no value. NaN is not among them."""
@@ -89,7 +89,7 @@ def read_json_lines(path: Path) -> list[Record]:
             raise InputError(f"{path}, line {number} is not JSON: {error}.") from None
         if not isinstance(data, dict):
             raise InputError(f"{path}, line {number} is not a JSON object but {line[:40]!r}.")
-        records.append(Record(f"line {number}", flat(data)))
+        records.append(Record(f"line {number}", flatten(data)))
     return records
 
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from envs.validation import InputError
 from tune_jobs.health.improvement import FloatArray
-from tune_jobs.health.logs.episodes import grouped
-from tune_jobs.health.logs.names import sources
+from tune_jobs.health.logs.episodes import group_episodes
+from tune_jobs.health.logs.names import match_metrics
 from tune_jobs.health.logs.translation import Record
 
 Series = Mapping[str, Mapping[int, list[float]]]
@@ -52,7 +52,7 @@ def iterations(series: Series, rename: Mapping[str, str]) -> list[Record]:
     The steps at which most metrics are logged together are the iterations. What is logged more
     often (CleanRL's return of each episode) is averaged over the steps since the iteration before.
     """
-    taken = sources(series, rename)
+    taken = match_metrics(series, rename)
     single = {tag for tag, ours in taken.items() if ours.per_episode}
     together = {tag: values for tag, values in series.items() if tag in taken.keys() - single}
     if single and not together:
@@ -69,7 +69,7 @@ def iterations(series: Series, rename: Mapping[str, str]) -> list[Record]:
         name = "iteration" if clock == list(range(1, len(clock) + 1)) else "env_steps"
         for step, column in zip(clock, columns, strict=True):
             column[name] = float(step)
-    return [Record(record.place, c) for record, c in zip(records, columns, strict=True)]
+    return [Record(record.location, c) for record, c in zip(records, columns, strict=True)]
 
 
 def _clock(together: Series) -> list[int]:
@@ -102,7 +102,7 @@ def _episodes_only(series: Series, tags: Mapping[str, str]) -> list[Record]:
     returns, lengths = column("return_mean"), column("episode_length")
     if lengths.size != returns.size:
         lengths = np.full(returns.size, np.nan)
-    return grouped(returns, lengths)
+    return group_episodes(returns, lengths)
 
 
 def _messages(path: Path) -> Iterator[Any]:

@@ -26,7 +26,7 @@ from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import BoolArray, FloatArray
 from tune_jobs.health.logs.likely_return import likely_return
 from tune_jobs.health.logs.log import Log
-from tune_jobs.health.logs.names import Ours, bare, sources
+from tune_jobs.health.logs.names import CatalogueMetric, match_metrics, strip_tune_prefix
 from tune_jobs.health.rules.not_finite import WATCHED
 
 RETURNS = ("return_mean", "return_mean_100")
@@ -50,13 +50,13 @@ _LEARNER = re.compile(r"((?:ray/tune/)?learners/[^/]+/)")
 class Record:
     """One line of a foreign log."""
 
-    place: str
+    location: str
     """Where it stands, for messages: ``line 7``."""
     values: Mapping[str, object]
     """Foreign name to number, text or list; a cell that is empty is not there."""
 
 
-def translated(
+def translate_log(
     path: Path,
     name: str,
     form: str,
@@ -70,7 +70,7 @@ def translated(
         InputError: if a metric has a value that is not a number.
     """
     names = list(dict.fromkeys(key for record in records for key in record.values))
-    taken = sources(names, rename)
+    taken = match_metrics(names, rename)
     rows = [_row(path, record, taken) for record in records]
     _increase(rows, taken)
     if "time/fps" in names and not any(name.startswith("train/") for name in names):
@@ -106,7 +106,7 @@ def translated(
     )
 
 
-def _row(path: Path, record: Record, taken: Mapping[str, Ours]) -> dict[str, Any]:
+def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for theirs, ours in taken.items():
         value = record.values.get(theirs)
@@ -120,7 +120,7 @@ def _row(path: Path, record: Record, taken: Mapping[str, Ours]) -> dict[str, Any
             row[ours.name] = value
         else:
             raise InputError(
-                f"{path}, {record.place}: {theirs} is {value!r}, which is not a number."
+                f"{path}, {record.location}: {theirs} is {value!r}, which is not a number."
             )
     return row | {_RECORD: record.values} if row else row
 
@@ -132,7 +132,7 @@ def _learnt_nothing(theirs: str, record: Record) -> bool:
     return counter in record.values and not as_number(record.values[counter]) > 0
 
 
-def _increase(rows: Iterable[dict[str, Any]], taken: Mapping[str, Ours]) -> None:
+def _increase(rows: Iterable[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
     for name in (ours.name for ours in taken.values() if ours.since_start):
         before = 0.0
         for row in rows:
@@ -168,7 +168,7 @@ def _estimate_episodes(rows: Iterable[dict[str, Any]]) -> None:
         before = steps if math.isfinite(steps) else before
 
 
-def _believe(rows: Sequence[dict[str, Any]], theirs: str, ours: Ours) -> None:
+def _believe(rows: Sequence[dict[str, Any]], theirs: str, ours: CatalogueMetric) -> None:
     """Take out the NaN that only say that there was no number; point at the others."""
     name = ours.name
     values = np.array([as_number(row.get(name, 0.0)) for row in rows])
@@ -254,7 +254,7 @@ def _column(rows: Sequence[dict[str, Any]], name: str) -> FloatArray:
 
 
 def _is_metric(name: str, records: Sequence[Record]) -> bool:
-    if bare(name).startswith("config/"):
+    if strip_tune_prefix(name).startswith("config/"):
         return False
     values = (record.values.get(name) for record in records)
     return any(isinstance(value, int | float) and value is not True for value in values)
@@ -264,12 +264,12 @@ def _columns(names: Sequence[str], records: Sequence[Record]) -> dict[str, Float
     return {n: np.array([as_number(record.values.get(n)) for record in records]) for n in names}
 
 
-def flat(nested: Mapping[str, object], before: str = "") -> dict[str, object]:
+def flatten(nested: Mapping[str, object], before: str = "") -> dict[str, object]:
     """Nested keys joined by a slash, without what has no value."""
     found: dict[str, object] = {}
     for key, value in nested.items():
         if isinstance(value, Mapping):
-            found |= flat(cast("Mapping[str, object]", value), f"{before}{key}/")
+            found |= flatten(cast("Mapping[str, object]", value), f"{before}{key}/")
         elif value is not None:
             found[before + str(key)] = value
     return found

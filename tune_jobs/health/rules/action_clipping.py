@@ -24,7 +24,7 @@ class ActionClipping(Rule):
     """
 
     symptom: ClassVar[str] = "action_clipping"
-    needs: ClassVar[tuple[str, ...]] = ("action_clipped_share", SCORE)
+    needs: ClassVar[tuple[str, ...]] = ("action_clip_fraction", SCORE)
     highest: ClassVar[Severity] = "warn"
     causes: ClassVar[tuple[str, ...]] = (
         "an entropy bonus that widens the spread without end",
@@ -37,7 +37,7 @@ class ActionClipping(Rule):
         put("value_distribution", "beta", "use a bounded distribution ({})"),
     )
 
-    share: Annotated[float, Fraction] = 0.9
+    clip_fraction: Annotated[float, Fraction] = 0.9
     """Share of values outside the bounds above which an iteration is sick."""
     rows: Annotated[int, AtLeastOne] = 5
     """The median of this many last iterations is judged."""
@@ -47,15 +47,17 @@ class ActionClipping(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when nearly all recent values were outside."""
-        if not history.past(self.rows, 0.0) or history.improved is not False:
+        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
             return None
-        shares = history.recent("action_clipped_share", self.rows)
-        if shares.size == 0 or np.median(shares) <= self.share:
+        shares = history.recent("action_clip_fraction", self.rows)
+        if shares.size == 0 or np.median(shares) <= self.clip_fraction:
             return None
         return Finding(
             self.symptom,
             "warn",
-            history.since(history.series("action_clipped_share") > self.share, self.rows),
+            history.find_onset(
+                history.series("action_clip_fraction") > self.clip_fraction, self.rows
+            ),
             f"{np.median(shares):.0%} of the values of the last {self.rows} iterations were "
             "outside the action's bounds and the score has not improved",
         )

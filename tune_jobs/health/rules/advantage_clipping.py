@@ -24,7 +24,7 @@ class AdvantageClipping(Rule):
     """
 
     symptom: ClassVar[str] = "advantage_clipping"
-    needs: ClassVar[tuple[str, ...]] = ("advantage_clipped_share", SCORE)
+    needs: ClassVar[tuple[str, ...]] = ("advantage_clip_fraction", SCORE)
     highest: ClassVar[Severity] = "warn"
     causes: ClassVar[tuple[str, ...]] = (
         "advantages that are not normalised before they are cut off",
@@ -37,7 +37,7 @@ class AdvantageClipping(Rule):
         "then look for `v_star_optimistic` and `v_star_pessimistic`",
     )
 
-    share: Annotated[float, Fraction] = 0.5
+    clip_fraction: Annotated[float, Fraction] = 0.5
     """Share of advantages cut off above which an iteration is sick."""
     rows: Annotated[int, AtLeastOne] = 5
     """The median of this many last iterations is judged."""
@@ -47,16 +47,18 @@ class AdvantageClipping(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when most of the recent advantages were cut off."""
-        if not history.past(self.rows, 0.0):
+        if not history.is_warmed_up(self.rows, 0.0):
             return None
-        shares = history.recent("advantage_clipped_share", self.rows)
-        if shares.size == 0 or np.median(shares) <= self.share:
+        shares = history.recent("advantage_clip_fraction", self.rows)
+        if shares.size == 0 or np.median(shares) <= self.clip_fraction:
             return None
         learnt = "and the score has not improved" if history.improved is False else ""
         return Finding(
             self.symptom,
             "warn" if learnt else "note",
-            history.since(history.series("advantage_clipped_share") > self.share, self.rows),
+            history.find_onset(
+                history.series("advantage_clip_fraction") > self.clip_fraction, self.rows
+            ),
             f"{np.median(shares):.0%} of the advantages of the last {self.rows} iterations were "
             f"cut off {learnt}".rstrip(),
         )

@@ -23,7 +23,7 @@ class AlwaysTruncated(Rule):
     """
 
     symptom: ClassVar[str] = "always_truncated"
-    needs: ClassVar[tuple[str, ...]] = ("truncated_share", "episode_length", SCORE)
+    needs: ClassVar[tuple[str, ...]] = ("truncated_fraction", "episode_length", SCORE)
     highest: ClassVar[Severity] = "note"
     causes: ClassVar[tuple[str, ...]] = (
         "the goal is never reached within the time limit",
@@ -49,9 +49,12 @@ class AlwaysTruncated(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the recent episodes all ran into one limit."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved is not False:
+        if (
+            not history.is_warmed_up(self.rows, self.share_of_budget)
+            or history.improved is not False
+        ):
             return None
-        shares = history.recent("truncated_share", self.rows)
+        shares = history.recent("truncated_fraction", self.rows)
         lengths = history.recent("episode_length", self.rows)
         if shares.size == 0 or lengths.size == 0 or shares.min() < 1:
             return None
@@ -60,7 +63,7 @@ class AlwaysTruncated(Rule):
         return Finding(
             self.symptom,
             "note",
-            history.since(history.series("truncated_share") >= 1, self.rows),
+            history.find_onset(history.series("truncated_fraction") >= 1, self.rows),
             f"every episode of the last {self.rows} iterations was cut off after "
             f"{lengths[-1]:,.0f} steps and the score has not improved",
         )

@@ -29,7 +29,7 @@ class ChoiceConcentration(Rule):
     """
 
     symptom: ClassVar[str] = "choice_concentration"
-    needs: ClassVar[tuple[str, ...]] = ("choice_share_max", SCORE)
+    needs: ClassVar[tuple[str, ...]] = ("choice_fraction_max", SCORE)
     causes: ClassVar[tuple[str, ...]] = (
         "this choice is paid without advancing the task",
         "the entropy bonus is too small",
@@ -61,9 +61,9 @@ class ChoiceConcentration(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when one choice has far more than its even share of the recent steps."""
-        if not history.past(self.rows, 0.0) or history.improved is not False:
+        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
             return None
-        shares = history.recent("choice_share_max", self.rows)
+        shares = history.recent("choice_fraction_max", self.rows)
         latest = _latest_shares(history)
         even = 1 / len(latest) if latest else 0.0
         if shares.size == 0 or even == 1.0 or history.latest("env_steps") < self.steps:
@@ -73,12 +73,12 @@ class ChoiceConcentration(Rule):
         if severity is None:
             return None
         rises = self._rises(history)
-        per_row = (history.series("choice_share_max") - even) / (1 - even)
+        per_row = (history.series("choice_fraction_max") - even) / (1 - even)
         which = f" (number {max(range(len(latest)), key=latest.__getitem__)})" if latest else ""
         return Finding(
             self.symptom,
             "note" if rises else severity,
-            history.since(per_row > self.note, self.rows),
+            history.find_onset(per_row > self.note, self.rows),
             f"one choice{which} takes {np.median(shares):.0%} of the steps in the last "
             f"{self.rows} iterations and the score "
             + ("is rising, not yet beyond its noise" if rises else "has not improved"),
@@ -101,7 +101,7 @@ class ChoiceConcentration(Rule):
 def _latest_shares(history: History) -> Sequence[float]:
     """The share of each choice in the last row that has them; empty if none has."""
     for row in reversed(history.rows):
-        shares = row.get("choice_shares")
+        shares = row.get("choice_fractions")
         if isinstance(shares, list | tuple):
             return cast("Sequence[float]", shares)
     return ()

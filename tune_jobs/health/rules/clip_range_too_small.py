@@ -49,7 +49,7 @@ class ClipRangeTooSmall(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when all recent iterations clipped nearly everything and moved nearly nothing."""
-        if not history.past(self.rows, 0.0) or history.improved is not False:
+        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
             return None
         fractions = history.recent("clip_fraction", self.rows)
         kl = history.recent("kl", self.rows)
@@ -60,7 +60,7 @@ class ClipRangeTooSmall(Rule):
         return Finding(
             self.symptom,
             "stop",
-            history.since(self._sick(history), self.rows),
+            history.find_onset(self._sick(history), self.rows),
             f"{np.median(fractions):.0%} of the ratios were clipped in the last {self.rows} "
             f"iterations at a KL of {np.median(kl):.1g} and the score has not improved",
         )

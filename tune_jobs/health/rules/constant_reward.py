@@ -54,7 +54,7 @@ class ConstantReward(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when no return has ever differed from the first."""
-        if not history.past(self.rows, self.share_of_budget):
+        if not history.is_warmed_up(self.rows, self.share_of_budget):
             return None
         name = "return_mean" if history.has("return_mean") else "return_mean_100"
         returns = history.recent(name, len(history))
@@ -65,11 +65,11 @@ class ConstantReward(Rule):
             return None
         if np.ptp(returns) > self.spread * np.abs(returns).max():
             return None
-        if not returns.any() and history.has("reward_zero_share"):
+        if not returns.any() and history.has("zero_reward_fraction"):
             return None
         return Finding(
             self.symptom,
-            "stop" if history.spent >= self.stop_from else "warn",
+            "stop" if history.budget_fraction_used >= self.stop_from else "warn",
             history.iteration(0),
             f"{name} has been {returns[-1]:.6g} in all {returns.size} iterations",
         )

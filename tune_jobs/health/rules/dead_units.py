@@ -24,7 +24,7 @@ class DeadUnits(Rule):
     """
 
     symptom: ClassVar[str] = "dead_units"
-    needs: ClassVar[tuple[str, ...]] = ("dead_unit_share", SCORE)
+    needs: ClassVar[tuple[str, ...]] = ("dead_unit_fraction", SCORE)
     causes: ClassVar[tuple[str, ...]] = (
         "updates too large for the network, above all with relu",
         "observations so large that tanh saturates",
@@ -49,16 +49,16 @@ class DeadUnits(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when most of the units were dead recently."""
-        if not history.past(self.rows, 0.0) or history.improved is not False:
+        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
             return None
-        shares = history.recent("dead_unit_share", self.rows)
+        shares = history.recent("dead_unit_fraction", self.rows)
         if shares.size == 0 or np.median(shares) <= self.warn:
             return None
         severity: Severity = "stop" if np.median(shares) > self.stop else "warn"
         return Finding(
             self.symptom,
             severity,
-            history.since(history.series("dead_unit_share") > self.warn, self.rows),
+            history.find_onset(history.series("dead_unit_fraction") > self.warn, self.rows),
             f"{np.median(shares):.0%} of the hidden units gave one and the same output for all "
             f"rows of the last {self.rows} iterations and the score has not improved",
         )

@@ -58,7 +58,7 @@ class EntropyCollapse(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the late entropy is next to nothing."""
-        if not history.past(self.rows, 0.0) or history.improved is not False:
+        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
             return None
         if history.trend > self.tau:
             return None
@@ -69,13 +69,13 @@ class EntropyCollapse(Rule):
             return None
         late = float(np.median(recent))
         severity, sick = self._judge(history, name, late)
-        if severity is None or history.improved_lately(self.rows):
+        if severity is None or history.has_improved_lately(self.rows):
             return None
         unit = "of its maximum" if name == "entropy_normalised" else "nats"
         return Finding(
             self.symptom,
             severity,
-            history.since(sick, window),
+            history.find_onset(sick, window),
             f"entropy is {late:.2g} {unit} over the last {window} iterations and the score has "
             "not improved",
         )

@@ -59,7 +59,10 @@ class EntropyStuckAtMax(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the late entropy is that of a lottery and stays so."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved is not False:
+        if (
+            not history.is_warmed_up(self.rows, self.share_of_budget)
+            or history.improved is not False
+        ):
             return None
         window = math.ceil(len(history) / 3)
         recent = history.recent("entropy_normalised", window)
@@ -73,7 +76,7 @@ class EntropyStuckAtMax(Rule):
         return Finding(
             self.symptom,
             "warn",
-            history.since(history.series("entropy_normalised") > self.normalised, window),
+            history.find_onset(history.series("entropy_normalised") > self.normalised, window),
             f"entropy is {np.median(recent):.1%} of its maximum over the last {window} iterations "
             "and the score has not improved",
         )

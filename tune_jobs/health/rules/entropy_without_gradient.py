@@ -58,7 +58,7 @@ class EntropyWithoutGradient(Rule):
         return Finding(
             self.symptom,
             "note" if history.improved else "warn",
-            history.since(history.series("grad_norm_entropy") == 0, self.rows),
+            history.find_onset(history.series("grad_norm_entropy") == 0, self.rows),
             f"the entropy term's gradient is exactly zero in the last {self.rows} iterations with "
             f"a coefficient of {weights[-1]:.3g}",
         )
@@ -67,7 +67,7 @@ class EntropyWithoutGradient(Rule):
         normalised = history.recent("entropy_normalised", self.rows)
         if normalised.size:
             return not self.low <= float(np.median(normalised)) <= self.high
-        if history.latest("choice_step_share") == 0:
+        if history.latest("choice_step_fraction") == 0:
             return True  # a policy whose every move is forced is certain, too
         nats = history.recent("entropy", self.rows)
         return bool(nats.size) and 0 <= float(np.median(nats)) < self.low

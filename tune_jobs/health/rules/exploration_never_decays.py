@@ -48,7 +48,7 @@ class ExplorationNeverDecays(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the recent rates are those of the first row."""
-        if not history.past(self.rows, self.share_of_budget):
+        if not history.is_warmed_up(self.rows, self.share_of_budget):
             return None
         rates = history.recent("exploration_rate", self.rows)
         if rates.size == 0 or rates.min() <= self.rate:
@@ -56,7 +56,7 @@ class ExplorationNeverDecays(Rule):
         return Finding(
             self.symptom,
             "warn",
-            history.since(history.series("exploration_rate") > self.rate, self.rows),
+            history.find_onset(history.series("exploration_rate") > self.rate, self.rows),
             f"{np.median(rates):.0%} of the actions are drawn at random after {len(history)} "
             "iterations",
         )

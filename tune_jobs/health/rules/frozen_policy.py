@@ -41,7 +41,7 @@ class FrozenPolicy(Rule):
         "see whether the advantages differ at all",
         lower("value_coef", 0.1),
     )
-    healable: ClassVar[bool] = False
+    can_recover: ClassVar[bool] = False
 
     kl: Annotated[float, Positive] = 1e-6
     """Median absolute KL below which nothing moves."""
@@ -61,7 +61,7 @@ class FrozenPolicy(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when neither KL nor the entropy has moved since the start."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved:
+        if not history.is_warmed_up(self.rows, self.share_of_budget) or history.improved:
             return None
         entropy = history.series("entropy")[1:]
         entropy = entropy[np.isfinite(entropy)]

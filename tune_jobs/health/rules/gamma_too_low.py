@@ -44,7 +44,7 @@ class GammaTooLow(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when hardly anything counts but the next reward, in vain."""
-        if not history.past(self.rows, 0.0) or history.improved is not False:
+        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
             return None
         gamma = history.latest("gamma")
         lengths = history.recent("episode_length", self.rows)

@@ -24,7 +24,7 @@ class GradientsAlwaysClipped(Rule):
     """
 
     symptom: ClassVar[str] = "gradients_always_clipped"
-    needs: ClassVar[tuple[str, ...]] = ("grad_clipped_share", SCORE)
+    needs: ClassVar[tuple[str, ...]] = ("grad_clip_fraction", SCORE)
     causes: ClassVar[tuple[str, ...]] = (
         "the loss sums over rows or tokens where it should take the mean",
         "rewards so large that the value error dominates",
@@ -37,7 +37,7 @@ class GradientsAlwaysClipped(Rule):
     )
     highest: ClassVar[Severity] = "warn"
 
-    share: Annotated[float, Fraction] = 0.95
+    clip_fraction: Annotated[float, Fraction] = 0.95
     """Share of updates with an active clip above which an iteration is sick."""
     excess: Annotated[float, Positive] = 1000.0
     """Gradient norm over its limit above which the clip is taken for the cause."""
@@ -49,12 +49,12 @@ class GradientsAlwaysClipped(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the clip is active in nearly all recent updates."""
-        if not history.past(self.rows, 0.0) or history.improved is not False:
+        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
             return None
-        shares = history.recent("grad_clipped_share", self.rows)
-        if shares.size == 0 or np.median(shares) <= self.share:
+        shares = history.recent("grad_clip_fraction", self.rows)
+        if shares.size == 0 or np.median(shares) <= self.clip_fraction:
             return None
-        if history.improved_lately(self.rows):
+        if history.has_improved_lately(self.rows):
             return None
         norms, limit = history.recent("grad_norm", self.rows), history.latest("grad_clip")
         ratio = float(np.median(norms)) / limit if norms.size and limit > 0 else 0.0
@@ -62,7 +62,9 @@ class GradientsAlwaysClipped(Rule):
         return Finding(
             self.symptom,
             "stop" if ratio > self.excess else "note",
-            history.since(history.series("grad_clipped_share") > self.share, self.rows),
+            history.find_onset(
+                history.series("grad_clip_fraction") > self.clip_fraction, self.rows
+            ),
             f"the clip was active in {np.median(shares):.0%} of the updates of the last "
             f"{self.rows} iterations{times} and the score has not improved",
         )

@@ -53,7 +53,10 @@ class GroupsWithoutSignal(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the recent groups have next to no signal."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved is not False:
+        if (
+            not history.is_warmed_up(self.rows, self.share_of_budget)
+            or history.improved is not False
+        ):
             return None
         recent = history.recent("group_signal", self.rows)
         if recent.size == 0:
@@ -65,7 +68,7 @@ class GroupsWithoutSignal(Rule):
         return Finding(
             self.symptom,
             severity,
-            history.since(1 - history.series("group_signal") > self.note, self.rows),
+            history.find_onset(1 - history.series("group_signal") > self.note, self.rows),
             f"in {without:.0%} of the groups of the last {self.rows} iterations all returns are "
             "equal and the score has not improved",
         )

@@ -29,9 +29,9 @@ class Hung(Rule):
     )
     remedy: ClassVar[Remedy] = (
         "mend the environment where it hangs",
-        increase("hang_s", 120, "if its steps may take that long raise {}"),
+        increase("hang_limit_s", 120, "if its steps may take that long raise {}"),
     )
-    healable: ClassVar[bool] = False
+    can_recover: ClassVar[bool] = False
     stops_rising: ClassVar[bool] = True
 
     always: Annotated[int, AtLeastOne] = 5

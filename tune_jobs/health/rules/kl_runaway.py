@@ -34,9 +34,9 @@ class KlRunaway(Rule):
     remedy: ClassVar[Remedy] = (
         lower("lr", 1e-4),
         at_most("epochs", 4),
-        put("target_kl", 0.02, "leave out epochs beyond {}"),
+        put("kl_limit", 0.02, "leave out epochs beyond {}"),
     )
-    healable: ClassVar[bool] = False
+    can_recover: ClassVar[bool] = False
 
     jump: Annotated[float, Positive] = 10.0
     """KL in nats of one iteration beyond which the policy is another one."""
@@ -66,12 +66,12 @@ class KlRunaway(Rule):
             return None
         sick = int(np.count_nonzero(recent > self.high))
         if sick >= self.rows:
-            since = history.since(kl > self.high, self.window)
+            since = history.find_onset(kl > self.high, self.window)
             seen = f"KL above {self.high:g} in {sick} of the last {recent.size} iterations"
             return self._finding("warn", since, seen)
         middle = float(np.median(recent))
         if middle > self.median and not (history.improved or history.trend > self.rising):
-            since = history.since(kl > self.median, self.window)
+            since = history.find_onset(kl > self.median, self.window)
             seen = f"median KL {middle:.2g} over the last {recent.size} iterations"
             return self._finding("warn", since, seen)
         return None

@@ -60,7 +60,7 @@ class LowExplainedVariance(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when even the better rows explain next to nothing."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved is None:
+        if not history.is_warmed_up(self.rows, self.share_of_budget) or history.improved is None:
             return None
         window = math.ceil(len(history) * 2 / 3)
         recent = history.recent("explained_variance", window)
@@ -79,7 +79,7 @@ class LowExplainedVariance(Rule):
         return Finding(
             self.symptom,
             "note" if learns else "stop",
-            history.since(history.series("explained_variance") < self.median, window),
+            history.find_onset(history.series("explained_variance") < self.median, window),
             f"explained variance is {late:.2g} over the last {window} iterations and {learnt}",
         )
 

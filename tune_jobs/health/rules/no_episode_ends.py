@@ -29,7 +29,7 @@ class NoEpisodeEnds(Rule):
 
     symptom: ClassVar[str] = "no_episode_ends"
     needs: ClassVar[tuple[str, ...]] = ("env_steps",)
-    healable: ClassVar[bool] = False
+    can_recover: ClassVar[bool] = False
     causes: ClassVar[tuple[str, ...]] = (
         "the environment returns neither terminated nor truncated",
         "a time limit longer than the run, or none",
@@ -55,7 +55,11 @@ class NoEpisodeEnds(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when steps grow and nothing has ever ended."""
-        if not history.past(self.rows, 0.0) or history.improved or _ended(history):
+        if (
+            not history.is_warmed_up(self.rows, 0.0)
+            or history.improved
+            or _has_any_episode_ended(history)
+        ):
             return None
         steps = history.series("env_steps")
         steps = steps[np.isfinite(steps)]
@@ -72,12 +76,12 @@ class NoEpisodeEnds(Rule):
         )
 
     def _severity(self, history: History, longest: float) -> Severity:
-        if longest >= self.endless and history.spent >= self.share_of_budget:
+        if longest >= self.endless and history.budget_fraction_used >= self.share_of_budget:
             return "stop"
         return "note" if longest < self.long else "warn"
 
 
-def _ended(history: History) -> bool:
+def _has_any_episode_ended(history: History) -> bool:
     """Whether any episode did, or is not known not to have."""
     if any(history.has(name) for name in RESULTS):
         return True

@@ -55,7 +55,7 @@ class NoExploration(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the policy has been certain in every row."""
-        if not history.past(self.rows, 0.0) or history.improved or history.trend > self.tau:
+        if not history.is_warmed_up(self.rows, 0.0) or history.improved or history.trend > self.tau:
             return None
         name = "entropy_normalised" if history.has("entropy_normalised") else "entropy"
         entropy = _finite(history.series(name))

@@ -51,7 +51,7 @@ class NoImprovement(Rule):
     """The best is beaten by more than this share of its own size (and more than the noise)."""
     patience: Annotated[int, AtLeastOne] = 20
     """Rows for which the best must stand."""
-    patience_share: Annotated[float, Fraction] = 0.3
+    patience_fraction: Annotated[float, Fraction] = 0.3
     """The patience is never longer than this share of the budget."""
     tau: Annotated[float, Fraction] = 0.2
     """Kendall's tau above which a score that has not improved yet is on its way."""
@@ -68,19 +68,19 @@ class NoImprovement(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the best score has stood too long at the level of the start."""
-        if not history.past(self.rows, self.warn_from) or history.improved is not False:
+        if not history.is_warmed_up(self.rows, self.warn_from) or history.improved is not False:
             return None
         last = self._last_record(history)
         if last is None or history.trend > self.tau:
             return None
         record, best = last
         stood = len(history) - 1 - record
-        if stood < min(self.patience, math.ceil(self.patience_share * history.budget)):
+        if stood < min(self.patience, math.ceil(self.patience_fraction * history.budget)):
             return None
         best = best if history.mode == "max" else -best
         return Finding(
             self.symptom,
-            "stop" if history.spent >= self.stop_from else "warn",
+            "stop" if history.budget_fraction_used >= self.stop_from else "warn",
             history.iteration(record),
             f"the best {history.score} ({best:.3g}, iteration {history.iteration(record)}) has not "
             f"been beaten by {self.min_delta:.0%} for {stood} iterations and is within the noise "

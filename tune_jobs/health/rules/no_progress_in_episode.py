@@ -50,15 +50,18 @@ class NoProgressInEpisode(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the recent episodes did not get better on their way."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved is not False:
+        if (
+            not history.is_warmed_up(self.rows, self.share_of_budget)
+            or history.improved is not False
+        ):
             return None
         gains = history.recent("episode_improvement", self.rows)
         if gains.size == 0 or np.median(gains) > 0:
             return None
         return Finding(
             self.symptom,
-            "warn" if history.spent >= self.warn_from else "note",
-            history.since(history.series("episode_improvement") <= 0, self.rows),
+            "warn" if history.budget_fraction_used >= self.warn_from else "note",
+            history.find_onset(history.series("episode_improvement") <= 0, self.rows),
             f"the end of an episode differs from its beginning by {np.median(gains):.2g} over the "
             f"last {self.rows} iterations and the score has not improved",
         )

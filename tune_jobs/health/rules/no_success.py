@@ -50,7 +50,7 @@ class NoSuccess(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when there has not been one success."""
-        if history.spent < self.warn_from or not _moves(history):
+        if history.budget_fraction_used < self.warn_from or not _moves(history):
             return None
         rates = history.series("success_rate")
         known = np.isfinite(rates)
@@ -60,7 +60,7 @@ class NoSuccess(Rule):
         episodes = float(np.nansum(counted)) if history.has("episodes") else float(known.sum())
         if episodes < self.episodes:
             return None
-        lost = history.improved is False and history.spent >= self.stop_from
+        lost = history.improved is False and history.budget_fraction_used >= self.stop_from
         severity: Severity = "stop" if lost else "warn"
         return Finding(
             self.symptom,

@@ -24,7 +24,7 @@ class NoUpdates(Rule):
 
     symptom: ClassVar[str] = "no_updates"
     needs: ClassVar[tuple[str, ...]] = ("updates",)
-    healable: ClassVar[bool] = False
+    can_recover: ClassVar[bool] = False
     causes: ClassVar[tuple[str, ...]] = (
         "learning is to start after more steps than the run has",
         "a batch larger than what is ever collected",
@@ -47,14 +47,14 @@ class NoUpdates(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when there was not one update."""
-        if not history.past(self.rows, self.share_of_budget):
+        if not history.is_warmed_up(self.rows, self.share_of_budget):
             return None
         updates = history.recent("updates", len(history))
         if updates.size == 0 or np.any(updates > 0):
             return None
         return Finding(
             self.symptom,
-            "stop" if history.spent >= self.stop_from else "warn",
+            "stop" if history.budget_fraction_used >= self.stop_from else "warn",
             history.iteration(0),
             f"not one update in {len(history)} iterations",
         )

@@ -6,10 +6,10 @@ import dataclasses
 import math
 from typing import ClassVar
 
+from tune_jobs.formatting import count
 from tune_jobs.health.finding import Finding, History, Row, Rule
 from tune_jobs.health.history import as_number
 from tune_jobs.health.remedy import Remedy, lower, put
-from tune_jobs.words import count
 
 WATCHED = ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")
 """Looked at in rows that carry no count of non-finite numbers, as those of foreign logs."""
@@ -39,8 +39,8 @@ class NotFinite(Rule):
         lower("lr", 1e-4, "if it is clean lower {}"),
         put("grad_clip", 0.5, "clip with {}"),
     )
-    healable: ClassVar[bool] = False
-    at_once: ClassVar[bool] = True
+    can_recover: ClassVar[bool] = False
+    ignores_patience: ClassVar[bool] = True
     stops_rising: ClassVar[bool] = True
 
     def __call__(self, history: History) -> Finding | None:

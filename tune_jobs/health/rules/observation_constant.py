@@ -22,7 +22,7 @@ class ObservationConstant(Rule):
     """
 
     symptom: ClassVar[str] = "observation_constant"
-    needs: ClassVar[tuple[str, ...]] = ("observation_constant_share", SCORE)
+    needs: ClassVar[tuple[str, ...]] = ("observation_constant_fraction", SCORE)
     causes: ClassVar[tuple[str, ...]] = (
         "step() returns the array that reset() made, or a copy of it",
         "a wrapper or filter that replaces the observation",
@@ -41,14 +41,14 @@ class ObservationConstant(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when nothing in the recent observations moved."""
-        shares = history.recent("observation_constant_share", self.rows)
+        shares = history.recent("observation_constant_fraction", self.rows)
         if history.improved or shares.size < self.rows or shares.min() < 1:
             return None
         severity: Severity = "note" if history.improved is None else "stop"
         return Finding(
             self.symptom,
             severity,
-            history.since(history.series("observation_constant_share") >= 1, self.rows),
+            history.find_onset(history.series("observation_constant_fraction") >= 1, self.rows),
             f"every entry of the observation was constant in each of the last {self.rows} "
             "iterations",
         )

@@ -47,18 +47,18 @@ class ObservationScale(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the recent observations are large and nothing was learnt from them."""
-        if not history.past(self.rows, 0.0) or history.improved is not False:
+        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
             return None
         sizes = history.recent("observation_abs_max", self.rows)
         if sizes.size == 0 or np.median(sizes) <= self.size:
             return None
-        dead = history.recent("dead_unit_share", self.rows)
+        dead = history.recent("dead_unit_fraction", self.rows)
         share = float(np.median(dead)) if dead.size else 0.0
         saturated = f", {share:.0%} of the hidden units are dead" if share > self.dead else ""
         return Finding(
             self.symptom,
             "warn" if saturated else "note",
-            history.since(history.series("observation_abs_max") > self.size, self.rows),
+            history.find_onset(history.series("observation_abs_max") > self.size, self.rows),
             f"observations reach {np.median(sizes):.3g} in size{saturated} and the score has not "
             "improved",
         )

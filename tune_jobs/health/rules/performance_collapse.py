@@ -37,7 +37,7 @@ class PerformanceCollapse(Rule):
         "if it fell from the start check the signs of reward and loss",
         lower("lr", 1e-4, "if it fell later lower {}"),
         lower("clip", 0.1),
-        put("target_kl", 0.02),
+        put("kl_limit", 0.02),
         "go back to the best checkpoint",
     )
 
@@ -47,7 +47,7 @@ class PerformanceCollapse(Rule):
     """The same as a share of the start's size."""
     lost: Annotated[float, Fraction] = 0.8
     """Share of the gain that must be lost: 0.6 at a run's end, more while it may yet recover."""
-    patience_share: Annotated[float, Fraction] = 0.1
+    patience_fraction: Annotated[float, Fraction] = 0.1
     """Share of the budget for which the fall must hold."""
     rows: Annotated[int, AtLeastOne] = 3
     """Rows that make the start and the best; the patience is no shorter."""
@@ -59,7 +59,7 @@ class PerformanceCollapse(Rule):
         """Sick when all recent scores are where no healthy run stays."""
         known = np.flatnonzero(np.isfinite(history.scores))
         scores = history.scores[known]
-        patience = max(self.rows, math.ceil(self.patience_share * history.budget))
+        patience = max(self.rows, math.ceil(self.patience_fraction * history.budget))
         if scores.size < self.rows + patience:
             return None
         start, best = float(np.mean(scores[: self.rows])), self._best(scores)

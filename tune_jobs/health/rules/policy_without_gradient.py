@@ -55,7 +55,7 @@ class PolicyWithoutGradient(Rule):
         return Finding(
             self.symptom,
             severity,
-            history.since(history.series("grad_norm_policy") == 0, self.rows),
+            history.find_onset(history.series("grad_norm_policy") == 0, self.rows),
             f"the policy's gradient is exactly zero in the last {self.rows} iterations while the "
             f"advantages have a standard deviation of {np.median(spread):.3g}",
         )

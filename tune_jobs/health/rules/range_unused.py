@@ -37,7 +37,7 @@ class RangeUnused(Rule):
         "see whether a larger value is paid at all",
     )
 
-    share: Annotated[float, Fraction] = 0.3
+    used_fraction: Annotated[float, Fraction] = 0.3
     """Share of the range below which an iteration is sick."""
     rows: Annotated[int, AtLeastOne] = 10
     """The median of this many last iterations is judged."""
@@ -51,15 +51,18 @@ class RangeUnused(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when little of the range was used recently."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved is not False:
+        if (
+            not history.is_warmed_up(self.rows, self.share_of_budget)
+            or history.improved is not False
+        ):
             return None
         shares = history.recent("range_utilisation", self.rows)
-        if shares.size == 0 or np.median(shares) >= self.share:
+        if shares.size == 0 or np.median(shares) >= self.used_fraction:
             return None
         return Finding(
             self.symptom,
-            "warn" if history.spent >= self.warn_from else "note",
-            history.since(history.series("range_utilisation") < self.share, self.rows),
+            "warn" if history.budget_fraction_used >= self.warn_from else "note",
+            history.find_onset(history.series("range_utilisation") < self.used_fraction, self.rows),
             f"the values of the last {self.rows} iterations use {np.median(shares):.0%} of their "
             "range and the score has not improved",
         )

@@ -78,7 +78,7 @@ class RewardHacking(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the return goes up and success does not go with it."""
-        if not history.past(self.rows, self.warn_from):
+        if not history.is_warmed_up(self.rows, self.warn_from):
             return None
         rate, gain = history.series("success_rate"), history.series("return_mean")
         known = np.flatnonzero(np.isfinite(rate) & np.isfinite(gain))
@@ -103,7 +103,9 @@ class RewardHacking(Rule):
         if not (fell and rose):
             return None
         low = now.mean() <= self.stop_below * best.mean()
-        severity: Severity = "stop" if low and history.spent >= self.stop_from else "warn"
+        severity: Severity = (
+            "stop" if low and history.budget_fraction_used >= self.stop_from else "warn"
+        )
         return Finding(
             self.symptom,
             severity,
@@ -117,7 +119,11 @@ class RewardHacking(Rule):
     ) -> Finding | None:
         episodes = history.series("episodes")[known]
         now = float(np.median(rate[-math.ceil(rate.size / 3) :]))
-        if history.spent < self.flat_from or now >= self.full or kendall_tau(rate) > self.tau:
+        if (
+            history.budget_fraction_used < self.flat_from
+            or now >= self.full
+            or kendall_tau(rate) > self.tau
+        ):
             return None
         if _has_improved(rate, episodes) or not _has_improved(gain, episodes):
             return None

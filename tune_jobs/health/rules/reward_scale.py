@@ -68,7 +68,10 @@ class RewardScale(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the returns' size is far out and the value function does not cope."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved is not False:
+        if (
+            not history.is_warmed_up(self.rows, self.share_of_budget)
+            or history.improved is not False
+        ):
             return None
         names = ("target_abs_max", "return_mean", "return_mean_100")
         name = next((name for name in names if history.has(name)), "")
@@ -84,7 +87,7 @@ class RewardScale(Rule):
         return Finding(
             self.symptom,
             "warn",
-            history.since((sizes > self.large) | (sizes < self.small), self.rows),
+            history.find_onset((sizes > self.large) | (sizes < self.small), self.rows),
             f"{name} is {size:.3g} in size over the last {self.rows} iterations, {shown} and the "
             "score has not improved",
         )
@@ -96,7 +99,7 @@ class RewardScale(Rule):
             return f"explained variance is {explained:.2g}"
         if tiny:
             return "which is lost in the noise of the updates"
-        clipped = _middle(history.recent("grad_clipped_share", self.rows))
+        clipped = _middle(history.recent("grad_clip_fraction", self.rows))
         if large and clipped > self.clipped:
             return f"{clipped:.0%} of the gradients are clipped"
         return ""

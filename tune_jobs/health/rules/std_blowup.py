@@ -49,7 +49,7 @@ class StdBlowup(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the spread has grown fourfold."""
-        if not history.past(self.rows, 0.0) or history.improved is not False:
+        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
             return None
         values = history.series("entropy")
         entropy = values[np.isfinite(values)]
@@ -61,6 +61,6 @@ class StdBlowup(Rule):
         return Finding(
             self.symptom,
             "stop",
-            history.since(values - first >= self.rise, 3),
+            history.find_onset(values - first >= self.rise, 3),
             f"entropy rose from {first:.3g} to {late:.3g} nats and the score has not improved",
         )

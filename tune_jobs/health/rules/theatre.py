@@ -50,7 +50,7 @@ class Theatre(Rule):
 
     gain: Annotated[float, NonNegative] = 0.1
     """Nats that the thought must add to the answer's log-probability."""
-    own: Annotated[float, Fraction] = 0.5
+    lost_when_shuffled: Annotated[float, Fraction] = 0.5
     """Share of the gain that must be lost with another context's thought."""
     random: Annotated[float, Fraction] = 0.1
     """Share of the gain that random tokens may have."""
@@ -68,31 +68,35 @@ class Theatre(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the answer would be as likely without these very thoughts."""
-        if not history.past(self.rows, self.warn_from):
+        if not history.is_warmed_up(self.rows, self.warn_from):
             return None
         gains, own, random = _differences(history)
         known = gains[np.isfinite(gains)]
         if known.size == 0 or -self._median(history.series("log_p_without")) <= self.gain:
             return None
         gain = self._median(gains)
-        said = self._said(gain, self._median(own), self._median(random))
+        said = self._describe_problem(gain, self._median(own), self._median(random))
         if not said or (gain <= self.gain and kendall_tau(known) > self.tau):
             return None
-        lost = history.improved is False and history.spent >= self.stop_from
+        lost = history.improved is False and history.budget_fraction_used >= self.stop_from
         severity: Severity = "stop" if lost else "warn"
-        sick = (gains <= self.gain) | (own <= self.own * gains) | (random >= self.random * gains)
+        sick = (
+            (gains <= self.gain)
+            | (own <= self.lost_when_shuffled * gains)
+            | (random >= self.random * gains)
+        )
         return Finding(
             self.symptom,
             severity,
-            history.since(sick, self.rows),
+            history.find_onset(sick, self.rows),
             f"{said} (nats, last {self.rows} iterations)",
         )
 
-    def _said(self, gain: float, own: float, random: float) -> str:
+    def _describe_problem(self, gain: float, own: float, random: float) -> str:
         """What is wrong with these differences; empty if nothing is. A NaN is not judged."""
         if gain <= self.gain:
             return f"with the thought the answer is only {gain:.2g} more likely than without"
-        if own <= self.own * gain:
+        if own <= self.lost_when_shuffled * gain:
             return (
                 f"the thought adds {gain:.2g}, and that of another context costs only "
                 f"{own:.2g} of it"

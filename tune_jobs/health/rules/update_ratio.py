@@ -58,7 +58,10 @@ class UpdateRatio(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when all recent ratios are above the high or below the low limit."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved is not False:
+        if (
+            not history.is_warmed_up(self.rows, self.share_of_budget)
+            or history.improved is not False
+        ):
             return None
         ratios = history.recent("update_ratio", self.rows)
         if ratios.size == 0 or history.trend > self.tau:
@@ -69,7 +72,7 @@ class UpdateRatio(Rule):
             sick, severity = history.series("update_ratio") < self.low, "stop"
         else:
             return None
-        return self._finding(history, severity, history.since(sick, self.rows), ratios)
+        return self._finding(history, severity, history.find_onset(sick, self.rows), ratios)
 
     def _finding(
         self, history: History, severity: Severity, since: int, ratios: FloatArray

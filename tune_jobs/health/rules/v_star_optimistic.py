@@ -24,7 +24,7 @@ class VStarOptimistic(Rule):
     """
 
     symptom: ClassVar[str] = "v_star_optimistic"
-    needs: ClassVar[tuple[str, ...]] = ("advantage_negative_share", "advantage_mean", SCORE)
+    needs: ClassVar[tuple[str, ...]] = ("advantage_negative_fraction", "advantage_mean", SCORE)
     highest: ClassVar[Severity] = "warn"
     causes: ClassVar[tuple[str, ...]] = (
         "V* is the best of a few lucky episodes",
@@ -38,7 +38,7 @@ class VStarOptimistic(Rule):
         at_least("num_envs", 32, "for that raise {}"),
     )
 
-    share: Annotated[float, Fraction] = 0.95
+    negative_fraction: Annotated[float, Fraction] = 0.95
     """Share of negative advantages above which an iteration is sick (the design's "all")."""
     beyond: Annotated[float, Positive] = 10.0
     """Mean advantage below minus this many standard deviations, which says how far V* is off."""
@@ -52,17 +52,22 @@ class VStarOptimistic(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when the recent episodes nearly all did worse than V*."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved is not False:
+        if (
+            not history.is_warmed_up(self.rows, self.share_of_budget)
+            or history.improved is not False
+        ):
             return None
-        shares = history.recent("advantage_negative_share", self.rows)
+        shares = history.recent("advantage_negative_fraction", self.rows)
         means = history.recent("advantage_mean", self.rows)
-        if shares.size == 0 or means.size == 0 or np.median(shares) <= self.share:
+        if shares.size == 0 or means.size == 0 or np.median(shares) <= self.negative_fraction:
             return None
         mean = float(np.median(means))
         return Finding(
             self.symptom,
             "warn",
-            history.since(history.series("advantage_negative_share") > self.share, self.rows),
+            history.find_onset(
+                history.series("advantage_negative_fraction") > self.negative_fraction, self.rows
+            ),
             f"{np.median(shares):.0%} of the episodes of the last {self.rows} iterations did worse "
             f"than V*, by {-mean:.3g} on average{self._where(history, mean)}, and the score has "
             "not improved",

@@ -23,7 +23,7 @@ class VStarPessimistic(Rule):
     """
 
     symptom: ClassVar[str] = "v_star_pessimistic"
-    needs: ClassVar[tuple[str, ...]] = ("advantage_negative_share", "advantage_mean", SCORE)
+    needs: ClassVar[tuple[str, ...]] = ("advantage_negative_fraction", "advantage_mean", SCORE)
     highest: ClassVar[Severity] = "warn"
     causes: ClassVar[tuple[str, ...]] = (
         "no episode of the reference ever succeeded, so that V* is the return of failing",
@@ -38,7 +38,7 @@ class VStarPessimistic(Rule):
         lower("v_star_beta", 0.5),
     )
 
-    share: Annotated[float, Fraction] = 0.05
+    negative_fraction: Annotated[float, Fraction] = 0.05
     """Share of negative advantages below which an iteration is sick (none, with some slack)."""
     near_zero: Annotated[float, NonNegative] = 0.01
     """Size of mean and spread up to which advantages are zero, as a reward is in `zero_reward`."""
@@ -52,11 +52,14 @@ class VStarPessimistic(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when recently no episode, or none by anything that counts, was worse than V*."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved is not False:
+        if (
+            not history.is_warmed_up(self.rows, self.share_of_budget)
+            or history.improved is not False
+        ):
             return None
-        negative = history.series("advantage_negative_share")
+        negative = history.series("advantage_negative_fraction")
         size = np.fmax(np.abs(history.series("advantage_mean")), history.series("advantage_std"))
-        low, zero = negative < self.share, size < self.near_zero
+        low, zero = negative < self.negative_fraction, size < self.near_zero
         known = np.isfinite(negative[-self.rows :])
         if not known.any() or not np.all((low | zero)[-self.rows :][known]):
             return None
@@ -69,7 +72,7 @@ class VStarPessimistic(Rule):
         return Finding(
             self.symptom,
             "warn",
-            history.since(low | zero, self.rows),
+            history.find_onset(low | zero, self.rows),
             f"all episodes of the last {self.rows} iterations {what} and the score has not "
             "improved",
         )

@@ -66,7 +66,7 @@ class ValueDivergence(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when values leave their targets behind or their error explodes."""
-        if not history.past(self.rows, 0.0) or history.improved is None:
+        if not history.is_warmed_up(self.rows, 0.0) or history.improved is None:
             return None
         return (None if history.improved else self._run_away(history)) or self._growing(history)
 
@@ -76,14 +76,14 @@ class ValueDivergence(Rule):
         ratio = values / np.fmax(targets, 1e-9)
         recent = ratio[-self.rows :][np.isfinite(ratio[-self.rows :])]
         if recent.size and recent.min() > self.beyond and _grows(values[-self.rows :]):
-            since = history.since(ratio > self.beyond, self.rows)
+            since = history.find_onset(ratio > self.beyond, self.rows)
             seen = f"values are {np.median(recent):.3g} times their targets and grow"
             return self._finding(history, since, seen)
         possible = _largest_possible(history)
         over = targets / possible
         recent = over[-self.rows :][np.isfinite(over[-self.rows :])]
         if recent.size and recent.min() > self.reach and _grows(targets[-self.rows :]):
-            since = history.since(over > self.reach, self.rows)
+            since = history.find_onset(over > self.reach, self.rows)
             seen = f"targets are {np.median(recent):.3g} times the largest return there can be"
             return self._finding(history, since, f"{seen} and grow")
         return None
@@ -96,7 +96,7 @@ class ValueDivergence(Rule):
         limit = (self.explosion if exploded else self.growth) * early
         if not late > limit or not (exploded or _grows(errors[-third:])):
             return None
-        since = history.since(errors > limit, third)
+        since = history.find_onset(errors > limit, third)
         seen = f"the value loss grew {late / early:.3g} times relative to the squared returns"
         return self._finding(history, since, seen, "stop" if exploded else "warn")
 
@@ -120,7 +120,7 @@ def _largest_possible(history: History) -> FloatArray:
     sizes += [np.abs(history.series(name)) for name in ("return_max", "return_min")]
     size = np.nan_to_num(np.fmax(np.fmax(*sizes[:2]), sizes[2]), posinf=0.0)
     possible = np.maximum.accumulate(size)
-    ends = (history.series("truncated_share") == 0) & (possible > 0)
+    ends = (history.series("truncated_fraction") == 0) & (possible > 0)
     return np.where(ends, possible, np.nan)
 
 

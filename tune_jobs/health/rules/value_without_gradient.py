@@ -54,7 +54,7 @@ class ValueWithoutGradient(Rule):
         return Finding(
             self.symptom,
             "note" if history.improved else "warn",
-            history.since(history.series("grad_norm_value") == 0, self.rows),
+            history.find_onset(history.series("grad_norm_value") == 0, self.rows),
             f"the value error's gradient is exactly zero in the last {self.rows} iterations with "
             f"a value loss of {np.median(errors):.3g}",
         )

@@ -33,7 +33,7 @@ class ZeroReward(Rule):
     """
 
     symptom: ClassVar[str] = "zero_reward"
-    needs: ClassVar[tuple[str, ...]] = ("reward_zero_share", SCORE)
+    needs: ClassVar[tuple[str, ...]] = ("zero_reward_fraction", SCORE)
     causes: ClassVar[tuple[str, ...]] = (
         "the goal cannot be reached, or not within an episode",
         "its reward never arrives",
@@ -45,7 +45,7 @@ class ZeroReward(Rule):
         "begin with `warm_start`, or shape the reward",
     )
 
-    share: Annotated[float, Fraction] = 0.85
+    zero_fraction: Annotated[float, Fraction] = 0.85
     """Share of steps without reward above which an iteration is sick."""
     rows: Annotated[int, AtLeastOne] = 5
     """All of this many last iterations must be sick."""
@@ -61,15 +61,20 @@ class ZeroReward(Rule):
 
     def __call__(self, history: History) -> Finding | None:
         """Sick when all recent iterations are nearly without reward."""
-        if not history.past(self.rows, self.share_of_budget) or history.improved is not False:
+        if (
+            not history.is_warmed_up(self.rows, self.share_of_budget)
+            or history.improved is not False
+        ):
             return None
-        share = history.recent("reward_zero_share", self.rows)
-        if share.size == 0 or share.min() <= self.share:
+        share = history.recent("zero_reward_fraction", self.rows)
+        if share.size == 0 or share.min() <= self.zero_fraction:
             return None
         if np.nansum(history.series("episodes")) < self.episodes and history.has("episodes"):
             return None
-        since = history.since(history.series("reward_zero_share") > self.share, self.rows)
-        rewarded = history.recent("rewarded_episode_share", len(history))
+        since = history.find_onset(
+            history.series("zero_reward_fraction") > self.zero_fraction, self.rows
+        )
+        rewarded = history.recent("rewarded_episode_fraction", len(history))
         recent = rewarded[-self.rows :]
         of_episodes = f", {recent.mean():.0%} of the episodes anything," if recent.size else ""
         return Finding(
@@ -86,4 +91,4 @@ class ZeroReward(Rule):
         if once or _rises(rewarded):
             return "note"
         never = rewarded.size and not rewarded.any()
-        return "stop" if never and history.spent >= self.stop_from else "warn"
+        return "stop" if never and history.budget_fraction_used >= self.stop_from else "warn"

@@ -1,0 +1,55 @@
+"""The same lines of arithmetic on numpy arrays (CPU) and on torch tensors (elsewhere).
+
+A call of numpy costs a fraction of a call of torch, and small networks on a CPU are all calls. Code
+inside hand-written autograd nodes computes with ``lib = library(x)`` on ``to_native_array`` arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Array: TypeAlias = Any
+"""A numpy array on a CPU, a torch tensor elsewhere."""
+
+
+def to_native_array(x: Tensor) -> Array:
+    """The tensor without its history, as a numpy array sharing its memory where it can be one."""
+    return x.detach().numpy() if x.device.type == "cpu" else x.detach()
+
+
+def to_float32(x: Array) -> Array:
+    """The same in float32."""
+    return x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else x.float()
+
+
+def log_softmax(x: Array) -> Array:
+    """x [..., A] -> its logarithms of probabilities."""
+    if isinstance(x, Tensor):
+        return torch.log_softmax(x, -1)
+    below = x - x.max(-1, keepdims=True)
+    below -= np.log(np.exp(below).sum(-1, keepdims=True))
+    return below
+
+
+def draw_exponential(like: Array, generator: torch.Generator | None) -> Array:
+    """Draws from the exponential distribution of mean 1, the same ones for both kinds of array."""
+    if isinstance(like, Tensor):
+        return torch.empty_like(like).exponential_(generator=generator)
+    return torch.empty(like.shape).exponential_(generator=generator).numpy()
+
+
+def take_at_index(x: Array, index: Array) -> Array:
+    """x [..., A], index [...] -> the entry at its index of each row [...]."""
+    if isinstance(x, Tensor):
+        return x.gather(-1, index[..., None]).squeeze(-1)
+    rows = x.reshape(-1, x.shape[-1])  # take_along_axis takes five times as long
+    return rows[np.arange(len(rows)), index.reshape(-1)].reshape(index.shape)
+
+
+def get_array_module(x: Array) -> Any:
+    """The module whose functions compute with ``x``."""
+    return np if isinstance(x, np.ndarray) else torch

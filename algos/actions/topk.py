@@ -1,0 +1,109 @@
+"""Ordered picks of several things out of each row: k edges of each node, a batch out of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from algos.actions.distributions import ILLEGAL_LOGIT, Action, ActionDistribution, Categorical
+
+
+class TopK:
+    """k different choices of each row, one after the other, without putting back.
+
+    This is the distribution of Plackett and Luce: each pick is a softmax over what is left. An
+    action is ``picks [N, R, k]``, in the order in which they were drawn; rows with fewer than k
+    legal choices end in -1.
+
+    Args:
+        logits: ``[N, R, D]``, or ``[R, D]`` for a single one.
+        mask: of the same shape, false where a choice is illegal; None: all are legal.
+        k: how many to pick.
+    """
+
+    def __init__(self, logits: Tensor, mask: Tensor | None, k: int) -> None:
+        self.mask = torch.ones_like(logits, dtype=torch.bool) if mask is None else mask.bool()
+        self.logits = logits.masked_fill(~self.mask, ILLEGAL_LOGIT)
+        self.k = min(k, logits.shape[-1])
+
+    def sample(self, generator: torch.Generator | None = None) -> Action:
+        """Draw by Gumbel top-k: the k highest of logits + Gumbel noise, highest first."""
+        noise = torch.empty_like(self.logits).exponential_(generator=generator).log()
+        return self._pick_highest(self.logits - noise)
+
+    def mode(self) -> Action:
+        """The k highest logits, highest first: the most likely ordered picks."""
+        return self._pick_highest(self.logits)
+
+    def row_logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Log-probability ``[N, R]`` of each row's ordered picks.
+
+        sum_j (s_j - log(sum of exp s over what pick j and later picks and the rest leave)): the
+        sums are one cumulative sum from the last pick backwards, started from the rest.
+        """
+        picks = action["picks"]
+        real = picks >= 0
+        place = picks.clamp_min(0)
+        chosen = self.logits.gather(-1, place)
+        # Added up, not written: the padding's place 0 must not hide a real pick of 0.
+        taken = torch.zeros_like(self.logits).scatter_add(-1, place, real.to(chosen.dtype)) > 0
+        rest = self.logits.masked_fill(taken, ILLEGAL_LOGIT).logsumexp(-1, keepdim=True)
+        backwards = torch.cat([rest, chosen.masked_fill(~real, ILLEGAL_LOGIT).flip(-1)], -1)
+        left = backwards.logcumsumexp(-1)[..., 1:].flip(-1)
+        return torch.where(real, chosen - left, 0.0).sum(-1)
+
+    def logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Sum over the rows ``[N]``.
+
+        Of thousands of rows it moves by tens within a few updates: take ratios by row.
+        """
+        return self.row_logp(action).sum(-1)
+
+    def row_entropy(self) -> Tensor:
+        """Entropy of each row's first pick in nats ``[N, R]``; that of all k has no closed form."""
+        entropy = Categorical(self.logits).entropy()
+        # Where nothing is legal all is equally illegal.
+        return torch.where(self.mask.any(-1), entropy, 0.0)
+
+    def entropy(self) -> Tensor:
+        """Sum over the rows of the entropy of the first pick, in nats ``[N]``."""
+        return self.row_entropy().sum(-1)
+
+    def max_entropy(self) -> Tensor:
+        """The same where every legal choice is as likely ``[N]``."""
+        return self.mask.sum(-1).clamp_min(1).to(self.logits.dtype).log().sum(-1)
+
+    def normalised_entropy(self) -> Tensor:
+        """Mean over rows with a choice of first-pick entropy over ln(legal choices) ``[N]``."""
+        legal = self.mask.sum(-1)
+        highest = legal.clamp_min(2).to(self.logits.dtype).log()
+        share = torch.where(legal > 1, self.row_entropy() / highest, 0.0)
+        return share.sum(-1) / (legal > 1).sum(-1).clamp_min(1)
+
+    def choice_probabilities(self) -> None:
+        """None: there is no single choice whose concentration could be told."""
+
+    def _pick_highest(self, scores: Tensor) -> Action:
+        picks = scores.topk(self.k, -1).indices
+        # topk fills up with illegal choices where there are too few legal ones.
+        return {"picks": picks.where(self.mask.gather(-1, picks), -1)}
+
+
+def log_probabilities(
+    dist: ActionDistribution | TopK, action: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """``logp [N]`` of an action and, where it is made of rows, ``row_logp [N, R]``, by name."""
+    if not isinstance(dist, TopK):
+        return {"logp": dist.logp(action)}
+    by_row = dist.row_logp(action)
+    return {"logp": by_row.sum(-1), "row_logp": by_row}
+
+
+def entropy_per_choice(dist: ActionDistribution | TopK) -> Tensor:
+    """Entropy in nats ``[N]`` of an action; of one made of rows the mean of theirs.
+
+    What a bonus is given for, so that its weight does not depend on the size of the graph.
+    """
+    return dist.row_entropy().mean(-1) if isinstance(dist, TopK) else dist.entropy()

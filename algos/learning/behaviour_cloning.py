@@ -1,0 +1,122 @@
+"""The warm start: imitate a simple rule of the environment, or recorded rollouts, before training.
+
+Behaviour cloning (Pomerleau 1991): the policy's log-probability of what the teacher did is raised.
+A policy that already does something sensible meets rewards from its first rollout on. Where the
+teacher is a network and a part of the policy is made alike, its weights are taken over instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from algos.actions.action_heads import ActionHead
+from algos.models.base import to_observation_columns
+from algos.rollouts.columns import Columns, concat
+from algos.rollouts.rollout_io import read_columns
+from envs import counter_rng
+from envs.batched import World
+from envs.pytree import Array, take
+from envs.validation import InputError
+
+EPISODES_PER_BATCH = 128
+"""Episodes that a simple rule plays at a time."""
+
+
+class BehaviourCloning:
+    """The loss of the warm start, in the form that the learner runs an algorithm's."""
+
+    @staticmethod
+    def build_network_inputs(batch: Columns) -> Mapping[str, Any]:
+        """Rows are steps."""
+        return batch
+
+    @staticmethod
+    def compute_loss_terms(
+        forward: Mapping[str, Any], batch: Columns, *_: Any
+    ) -> dict[str, Tensor]:
+        """Minus the log-probability of what the teacher did."""
+        return {"policy": -forward["dist"].logp(batch)}
+
+    @staticmethod
+    def compute_metrics(forward: Mapping[str, Any], batch: Columns, *_: Any) -> dict[str, Tensor]:
+        """That loss, once more at the end."""
+        return {
+            "warm_start_loss": BehaviourCloning.compute_loss_terms(forward, batch)["policy"].mean()
+        }
+
+    @staticmethod
+    def should_stop_epochs(*_: Any) -> bool:
+        """Never before all epochs are done."""
+        return False
+
+
+def collect_teacher_rows(
+    name: str, world: World[Any] | None, head: ActionHead, episodes: int, seed: int
+) -> Columns:
+    """Steps to be imitated: observation and action columns.
+
+    Args:
+        name: one of the world's simple rules, or a file or folder of recorded rollouts.
+        world: the environment, None where it is none of ours.
+        head: what the policy's actions are made of.
+        episodes: how many the simple rule plays.
+        seed: of the first of them.
+
+    Raises:
+        InputError: neither a rule nor a recording has that name, or it does not fit the policy.
+    """
+    rules = dict(world.baselines) if world else {}
+    if world and name in rules:
+        first = range(seed, seed + episodes, EPISODES_PER_BATCH)
+        counts = [min(EPISODES_PER_BATCH, seed + episodes - start) for start in first]
+        played = [
+            _play_rule(world, rules[name], head, counter_rng.make_keys(start, count))
+            for start, count in zip(first, counts, strict=True)
+        ]
+        return concat(played)
+    if not Path(name).exists():
+        offered = f"one of {', '.join(sorted(rules))}, or " if rules else ""
+        raise InputError(
+            f"warm_start must be {offered}a folder of recorded rollouts, but it is {name!r}."
+        )
+    rows = read_columns(Path(name))
+    wanted = set(head.columns)
+    if missing := sorted(wanted - set(rows)):
+        raise InputError(
+            f"The rollouts in {name} do not fit this environment's actions: they have no "
+            f"column {', '.join(missing)}."
+        )
+    return Columns({n: c for n, c in rows.items() if n in wanted or n.split(".")[0] == "obs"})
+
+
+def merge_teacher_weights(
+    weights: Mapping[str, Array], teacher_weights: Mapping[str, Array] | None
+) -> dict[str, Array] | None:
+    """A policy's weights with a teacher's network in the place of one of its parts.
+
+    None if none of its parts is made alike: then it has to imitate.
+    """
+    for part in {name.partition(".")[0] for name in weights} if teacher_weights else ():
+        named = {f"{part}.{name}": weight for name, weight in (teacher_weights or {}).items()}
+        if all(n in weights and weights[n].shape == w.shape for n, w in named.items()):
+            return {**weights, **named}
+    return None
+
+
+def _play_rule(world: World[Any], rule: Any, head: ActionHead, keys: Any) -> Columns:
+    """Every step of the episodes of keys [B]."""
+    state, observation = world.reset(keys)
+    steps: list[Columns] = []
+    while len(keys):
+        action = rule(world, state, counter_rng.fold(state.keys, len(steps)))
+        steps.append(Columns(to_observation_columns(observation) | head.to_action_columns(action)))
+        step = world.step(state, action)
+        go_on = np.flatnonzero(~(step.terminated | step.truncated))
+        state, observation = take(step.state, go_on), take(step.observation, go_on)
+        keys = state.keys
+    return concat(steps)

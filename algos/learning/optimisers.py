@@ -1,0 +1,45 @@
+"""The optimisers that a setting may name.
+
+Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019), and Muon (Jordan et al. 2024), which
+makes the update of every matrix orthogonal; all that is no matrix is then AdamW's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import torch
+from ray.rllib.core.learner.learner import DEFAULT_OPTIMIZER
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+OptimiserKind: TypeAlias = Literal["adam", "adamw", "muon"]
+
+
+def make_optimisers(
+    kind: OptimiserKind, params: Sequence[Parameter], lr: float, eps: float, weight_decay: float
+) -> dict[str, tuple[Optimizer, list[Parameter]]]:
+    """By name each optimiser and the parameters that are its own.
+
+    Args:
+        kind: which.
+        params: all parameters that are trained.
+        lr: learning rate of all of them.
+        eps: Adam's epsilon.
+        weight_decay: how fast weights shrink; a part of the gradient for ``adam``, apart from it
+            for the others.
+    """
+    matrices = [p for p in params if p.ndim == 2] if kind == "muon" else []
+    others = [p for p in params if kind != "muon" or p.ndim != 2]
+    found: dict[str, tuple[Optimizer, list[Parameter]]] = {}
+    if matrices:
+        # Steps as long as AdamW's, so that one learning rate suits both.
+        like = "match_rms_adamw"
+        muon = torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn=like)
+        found["matrices"] = muon, matrices
+    if others:
+        adam: Any = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
+        made = adam(others, lr=lr, eps=eps, weight_decay=weight_decay, fused=True)
+        found[DEFAULT_OPTIMIZER] = made, others
+    return found

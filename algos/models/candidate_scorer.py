@@ -1,0 +1,176 @@
+"""A policy that scores each candidate by its words and figures: any number of them, in one pass.
+
+Words are compared where they differ: what a candidate has in common with the instruction is for its
+figures to tell, and learnt is what the other words of both have to do with each other. Comparing
+all words, a policy learns more of the products of its training by heart (their type and price limit
+in an instruction give them away), which is of no use where they are not sold.
+
+Reads a Dict observation with ``candidates [K, L]`` (numbers of words; 0 is none), the words of the
+``instruction [L]`` and, where there are any, of the ``page [L]``, ``kinds [K]`` (whole numbers),
+``figures [K, F]``, ``context [C]`` and ``mask [K]``. Illegal candidates are not even looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain, pairwise
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from algos.actions.distributions import ILLEGAL_LOGIT
+from algos.models.base import MASK, PolicyModule, initialise_linear
+from envs.validation import InputError
+
+HEADS, SIZE = 4, 16
+"""How many likenesses of two texts there are, and how many numbers of a word each is made of."""
+SCALE = 0.3
+"""Of a bag: how quickly words are learnt beside everything else."""
+MET, OPEN = 1, 2
+"""Of a word of an instruction: the page has it, or not yet; 0 is a word that it does not have."""
+INSTRUCTION, PAGE, CANDIDATES = "obs.instruction", "obs.page", "obs.candidates"
+KINDS, FIGURES, CONTEXT = "obs.kinds", "obs.figures", "obs.context"
+TEXTS = (INSTRUCTION, PAGE, CANDIDATES)
+
+
+class CandidateScorer(PolicyModule):
+    """Bags of words compared, then a perceptron for each candidate; a perceptron for the value."""
+
+    accepts_any_size = True
+
+    def build(self) -> None:
+        """Create the layers; ``hidden`` are the widths of both perceptrons (see value_hidden).
+
+        Raises:
+            InputError: an observation without candidates, or choices that are not the candidates.
+        """
+        words = self._words()
+        kinds: Any = self.observation_spaces.get(KINDS)
+        self.kinds = int(kinds.high.max()) + 1 if kinds else 0
+        others: list[Any] = [
+            self.observation_spaces[n] for n in (FIGURES, CONTEXT) if n in self.observation_spaces
+        ]
+        size = self.kinds + HEADS + 1
+        size += sum(int(space.shape[-1]) for space in others)
+        # Small enough (half a million numbers for 8,192 words) for a dense Adam to cost next to
+        # nothing, and large numbers: Adam's steps, which know no size, then move a word slowly.
+        self.word_embeddings = nn.Parameter(torch.empty(words, HEADS * SIZE).normal_())
+        self.query_projection, self.key_projection = (
+            nn.Linear(HEADS * SIZE, HEADS * SIZE, bias=False) for _ in range(2)
+        )
+        for layer in (self.query_projection, self.key_projection):
+            nn.init.eye_(layer.weight)
+        config = self.model_config
+        activation = nn.Tanh if config["activation"] == "tanh" else nn.ReLU
+        self.policy = _perceptron((size, *config["hidden"]), activation, 0.01)
+        # Of the sum of likenesses: words that only the perceptron hears of are learnt more slowly.
+        self.direct = nn.Parameter(torch.tensor(0.1))
+        critic = config["value_hidden"] or config["hidden"]
+        self.critic = _perceptron((2 * size, *critic), activation, 1.0)
+
+    def _words(self) -> int:
+        """How many different words there are, in an observation that can be scored."""
+        space, known = (
+            self.observation_spaces.get(CANDIDATES),
+            {*TEXTS, KINDS, FIGURES, CONTEXT, MASK},
+        )
+        shape = space.shape if isinstance(space, spaces.Box) else ()
+        if (
+            len(shape) != 2
+            or shape[0] != self.head.choices
+            or INSTRUCTION not in self.observation_spaces
+        ):
+            raise InputError(
+                "The scorer needs a Dict observation whose 'candidates' [K, L], numbers of words, "
+                "are the choices of the action, and an 'instruction' [L], but the observation is "
+                f"{self.observation_space} and the action {self.action_space}."
+            )
+        if unread := sorted(set(self.observation_spaces) - known):
+            raise InputError(
+                f"The scorer reads {', '.join(sorted(known))}; it would ignore {unread}."
+            )
+        found: list[Any] = [
+            self.observation_spaces[name] for name in TEXTS if name in self.observation_spaces
+        ]
+        return max(int(space.high.max()) for space in found) + 1
+
+    def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """See :class:`PolicyModule`. A row without any legal candidate gets zeros, not NaN."""
+        N, K = batch[CANDIDATES].shape[:2]
+        legal = batch[MASK] > 0 if MASK in batch else batch[CANDIDATES].new_ones(N, K) > 0
+        row, place = legal.nonzero(as_tuple=True)  # M legal candidates in all
+        seen = self._build_features(batch, row, place)
+        score = self.policy(seen)[:, 0] + self.direct * seen[:, HEADS]
+        scores = seen.new_zeros(N, K).index_put((row, place), score)
+        # The value of what the policy would do, beside what there is to do; it may not move either.
+        seen, logits = seen.detach(), scores.detach().masked_fill(~legal, ILLEGAL_LOGIT)
+        likely = logits.softmax(-1)[row, place]
+        even = 1 / legal.sum(-1).clamp_min(1)[row]
+        means = [
+            seen.new_zeros(N, seen.shape[1]).index_add(0, row, seen * share[:, None])
+            for share in (likely, even)
+        ]
+        return scores, self.critic(torch.cat(means, -1))[:, 0]
+
+    def _build_features(
+        self, batch: Mapping[str, Tensor], row: Tensor, candidate: Tensor
+    ) -> Tensor:
+        """What is known [M, size] of the candidates at row [M] and place [M]."""
+        parts = [self._compute_likeness(batch, row, candidate)]
+        if self.kinds:
+            kinds = batch[KINDS][row, candidate].long()
+            parts.append(nn.functional.one_hot(kinds, self.kinds).float())
+        if FIGURES in batch:
+            parts.append(batch[FIGURES][row, candidate].float())
+        if CONTEXT in batch:
+            parts.append(batch[CONTEXT][row].float())
+        return torch.cat(parts, -1)
+
+    def _compute_likeness(
+        self, batch: Mapping[str, Tensor], row: Tensor, candidate: Tensor
+    ) -> Tensor:
+        """How well what an instruction leaves open goes with what is new in a candidate.
+
+        [M, HEADS + 1] for the candidates at row [M] and place [M]: all likenesses and their sum.
+        Open are the words that neither the page nor the candidate has, new those that the
+        instruction does not have.
+        """
+        asked, whose = _list_words(batch[INSTRUCTION])
+        count = len(batch[INSTRUCTION])
+        said = asked.new_zeros(count, len(self.word_embeddings), dtype=torch.uint8)
+        said[whose, asked] = OPEN
+        if PAGE in batch:
+            read, by = _list_words(batch[PAGE])
+            said[by, read] = said[by, read].clamp_max(MET)
+        is_open = said[whose, asked] == OPEN
+        wanted = self._embed_bags(asked[is_open], whose[is_open], count)[row]
+        offered, whose = _list_words(batch[CANDIDATES][row, candidate])
+        found = said[row[whose], offered]
+        is_met, is_new = found == OPEN, found == 0
+        wanted = wanted - self._embed_bags(offered[is_met], whose[is_met], len(row))
+        new = self._embed_bags(offered[is_new], whose[is_new], len(row))
+        like = (self.query_projection(wanted) * self.key_projection(new)).view(-1, HEADS, SIZE).sum(
+            -1
+        ) / SIZE**0.5
+        return torch.cat([like, like.sum(-1, keepdim=True)], -1)
+
+    def _embed_bags(self, words: Tensor, owner: Tensor, count: int) -> Tensor:
+        """Words [S] in the order of their owners -> the sum of what they mean [count, width]."""
+        starts = nn.functional.pad(torch.bincount(owner, minlength=count).cumsum(0), (1, 0))[:-1]
+        return SCALE * nn.functional.embedding_bag(words, self.word_embeddings, starts, mode="sum")
+
+
+def _list_words(texts: Tensor) -> tuple[Tensor, Tensor]:
+    """Texts [M, L] -> their words [S] one after another, and the row [S] that each is of."""
+    owner, place = (texts > 0).nonzero(as_tuple=True)
+    return texts[owner, place].long(), owner
+
+
+def _perceptron(widths: tuple[int, ...], activation: type[nn.Module], gain: float) -> nn.Module:
+    """Layers of these widths and one number above them."""
+    layers = [(nn.Linear(*sizes), activation()) for sizes in pairwise(widths)]
+    return nn.Sequential(
+        *chain.from_iterable(layers), initialise_linear(nn.Linear(widths[-1], 1), gain)
+    )

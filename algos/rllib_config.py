@@ -1,0 +1,70 @@
+"""RLlib's configuration for the columnar path: our runner, our learner, our frozen settings."""
+
+from __future__ import annotations
+
+import tempfile
+
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+
+from algos.config import TrainingSettings
+from algos.learning.learner import ColumnLearner
+from algos.models import MODELS
+from algos.rollouts.env_runner import ColumnRunner
+
+
+class ColumnConfig(AlgorithmConfig):
+    """RLlib's configuration carrying our own frozen settings."""
+
+    def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
+        super().__init__(algo_class=algo_class)
+        self.settings = TrainingSettings()
+        self.total_iterations = 1
+        self.hang_report_dir = tempfile.gettempdir()
+        self.env_runner_cls = ColumnRunner
+        # Our runner has no connectors to merge, and a state sent without waiting may be dropped.
+        self._dont_auto_sync_env_runner_states = True
+        self.min_time_s_per_iteration = 0
+        self.restart_failed_env_runners = True
+        # RLlib's default sleeps a minute after every exception of a worker.
+        self.delay_between_env_runner_restarts_s = 0.0
+        self.create_env_on_local_worker = False
+        self.add_default_connectors_to_learner_pipeline = False
+        self.log_level = "ERROR"
+        # It polls in a thread, whose end every trial would wait for: half a second.
+        self.log_sys_usage = False
+
+    def configure_training(
+        self,
+        settings: TrainingSettings,
+        total_iterations: int,
+        *,
+        gpus: float = 0,
+        hang_report_dir: str = "",
+    ) -> ColumnConfig:
+        """Use these settings for a budget of ``total_iterations`` (schedules end there).
+
+        ``faults`` is the directory where a runner that hangs leaves its report.
+        """
+        self.settings, self.total_iterations = settings, total_iterations
+        self.hang_report_dir = hang_report_dir or self.hang_report_dir
+        self.env_runners(
+            num_env_runners=settings.num_env_runners,
+            num_envs_per_env_runner=settings.num_envs,
+            rollout_fragment_length=settings.rollout_length,
+        )
+        self.learners(num_learners=settings.num_learners, num_gpus_per_learner=gpus)
+        return self.training(
+            train_batch_size_per_learner=settings.rows_per_iteration, lr=settings.lr
+        )
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """The network that the settings name."""
+        return RLModuleSpec(
+            module_class=MODELS[self.settings.model], model_config=self.settings.model_config
+        )
+
+    def get_default_learner_class(self) -> type[ColumnLearner]:
+        """Ours."""
+        return ColumnLearner

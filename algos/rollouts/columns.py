@@ -1,0 +1,246 @@
+"""The batch that flows from rollout to loss.
+
+A :class:`Columns` is a table with named columns whose rows belong together: a step, a pair, a graph
+or a token sequence. A column is a dense array ``[N, ...]`` or a :class:`Ragged` one (rows of
+different length). A column may hold *ids* into a side table of the same name (texts, graphs), which
+a selection of rows never copies. Padding is a view made inside a model, never storage.
+
+RLlib's SampleBatch cannot carry this: it slices ragged values silently wrong, so batches travel to
+the learners as ``TrainingData(batch=columns)``, which hands them over untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+Array: TypeAlias = Any
+"""A numpy array or a torch tensor; every function here accepts both."""
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """N rows of different length: ``values [sum of lengths, ...]``, ``offsets [N + 1]``."""
+
+    values: Array
+    offsets: Array
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Array]) -> Ragged:
+        """Build from a list of numpy rows ``[length, ...]``."""
+        lengths = [len(row) for row in rows]
+        return cls(np.concatenate([np.asarray(row) for row in rows]), _offsets(np.array(lengths)))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Array:
+        """Length of each row ``[N]``."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    def select(self, index: Array) -> Ragged:
+        """The rows at ``index [M]``, in that order."""
+        lengths, starts = self.lengths[index], self.offsets[:-1][index]
+        offsets = _offsets(lengths)
+        within = _arange(offsets[-1], like=lengths) - _repeat(offsets[:-1], lengths)
+        return Ragged(self.values[_repeat(starts, lengths) + within], offsets)
+
+    def segment_ids(self) -> Array:
+        """The row number of every value ``[sum of lengths]``."""
+        return _repeat(_arange(len(self), like=self.lengths), self.lengths)
+
+    def sum_by_row(self, values: torch.Tensor) -> torch.Tensor:
+        """values [sum of lengths] -> their sum in each row [N], gradients included."""
+        return values.new_zeros(len(self)).index_add(0, self.segment_ids(), values)
+
+    def pad(self, fill: float = 0, *, left: bool = False) -> tuple[Array, Array]:
+        """A dense view ``[N, longest, ...]`` and the mask of real entries ``[N, longest]``."""
+        longest = int(self.lengths.max())
+        place = _arange(longest, like=self.lengths)[None, :]
+        shift = (longest - self.lengths)[:, None] if left else 0 * self.lengths[:, None]
+        mask = (place >= shift) & (place < shift + self.lengths[:, None])
+        shape = (len(self), longest, *self.values.shape[1:])
+        if isinstance(self.values, torch.Tensor):
+            dense = self.values.new_full(shape, fill)
+        else:
+            dense = np.full(shape, fill, self.values.dtype)
+        dense[mask] = self.values
+        return dense, mask
+
+    def to_torch(self, device: torch.device | str = "cpu") -> Ragged:
+        """The same rows as tensors on ``device``."""
+        return Ragged(_tensor(self.values, device), _tensor(self.offsets, device))
+
+
+Column: TypeAlias = Array | Ragged
+
+
+@dataclass(frozen=True)
+class Columns(Mapping[str, Any]):
+    """A table of N rows.
+
+    Attributes:
+        rows: column name to dense array ``[N, ...]`` or Ragged of N rows.
+        tables: side tables; the column of the same name holds ids found in the table's ``id``.
+
+    Raises:
+        ValueError: columns of unequal length, an object array, or a table without its id column.
+    """
+
+    rows: dict[str, Column]
+    tables: dict[str, Columns] = field(default_factory=dict[str, "Columns"])
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(column) for name, column in self.rows.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"The columns have different numbers of rows: {lengths}.")
+        for name, column in self.rows.items():
+            if isinstance(column, np.ndarray) and column.dtype == object:
+                raise ValueError(
+                    f"Column {name!r} holds Python objects; use Ragged for uneven rows."
+                )
+        for name, table in self.tables.items():
+            if name not in self.rows or "id" not in table.rows:
+                raise ValueError(
+                    f"Table {name!r} needs a column {name!r} of ids and an 'id' column."
+                )
+
+    def __getitem__(self, name: str) -> Any:
+        return self.rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        """Number of rows (not of columns)."""
+        return len(next(iter(self.rows.values()))) if self.rows else 0
+
+    def select(self, index: Array) -> Columns:
+        """The rows at ``index [M]``; side tables are shared, not copied."""
+        taken = {
+            name: column.select(index) if isinstance(column, Ragged) else column[index]
+            for name, column in self.rows.items()
+        }
+        return Columns(taken, self.tables)
+
+    def with_columns(self, **columns: Column) -> Columns:
+        """The same rows with columns added or replaced."""
+        return replace(self, rows={**self.rows, **columns})
+
+    def look_up(self, name: str) -> Columns:
+        """The rows of side table ``name``, one for each id in the column of that name."""
+        ids, table = self.rows[name], self.tables[name]
+        ids = ids.values if isinstance(ids, Ragged) else ids
+        return table.select(_positions(table["id"], ids))
+
+    def prune(self) -> Columns:
+        """The same rows with side tables cut down to the ids in use."""
+        kept: dict[str, Columns] = {}
+        for name, table in self.tables.items():
+            ids = self.rows[name]
+            used = np.unique(ids.values if isinstance(ids, Ragged) else ids)
+            kept[name] = table.select(_positions(table["id"], used))
+        return replace(self, tables=kept)
+
+    def shard(self, parts: int) -> list[Columns]:
+        """``parts`` tables of exactly equal length; at most ``parts - 1`` last rows are left out.
+
+        Equal shards are what keeps several learners in step: with unequal ones they would run
+        different numbers of minibatches and wait for each other for ever.
+        """
+        size = len(self) // parts
+        return [self.select(np.arange(i * size, (i + 1) * size)).prune() for i in range(parts)]
+
+    def to_torch(self, device: torch.device | str = "cpu") -> Columns:
+        """The same table as tensors on ``device``. Read-only arrays are copied, never written."""
+        rows = {
+            name: column.to_torch(device) if isinstance(column, Ragged) else _tensor(column, device)
+            for name, column in self.rows.items()
+        }
+        return Columns(rows, {name: table.to_torch(device) for name, table in self.tables.items()})
+
+
+def concat(parts: Sequence[Columns]) -> Columns:
+    """The rows of all parts after one another; side tables are united by id."""
+    if len(parts) == 1:
+        return parts[0]
+    if any(part.rows.keys() != parts[0].rows.keys() for part in parts):
+        raise ValueError(f"The parts have different columns: {[sorted(part) for part in parts]}.")
+    rows: dict[str, Column] = {}
+    for name in parts[0]:
+        columns = [part[name] for part in parts]
+        if isinstance(columns[0], Ragged):
+            lengths = np.concatenate([column.lengths for column in columns])
+            values = np.concatenate([column.values for column in columns])
+            rows[name] = Ragged(values, _offsets(lengths))
+        else:
+            rows[name] = np.concatenate(columns)
+    tables: dict[str, Columns] = {}
+    for name in parts[0].tables:
+        united = concat([part.tables[name] for part in parts])
+        _, first = np.unique(united["id"], return_index=True)
+        tables[name] = united.select(first)
+    return Columns(rows, tables)
+
+
+def split_minibatches(rows: Columns, size: int, generator: torch.Generator) -> list[Columns]:
+    """One shuffled pass over the rows of ``rows`` (tensors), in parts of at most ``size``.
+
+    The last part takes the remainder when that is at least half of ``size``; a smaller one is left
+    to the next pass's shuffle, so that no update is dominated by a handful of rows.
+    """
+    size = min(size, len(rows))
+    order = torch.randperm(len(rows), generator=generator)
+    count = (len(rows) + size // 2) // size
+    device = next(iter(rows.rows.values()))
+    order = order.to(device.values.device if isinstance(device, Ragged) else device.device)
+    # Dense columns are shuffled once and cut into views: a gather for each part costs more.
+    parts: dict[str, Sequence[Any]] = {
+        name: [column.select(part) for part in order.split(size)]
+        if isinstance(column, Ragged)
+        else column[order].split(size)
+        for name, column in rows.rows.items()
+    }
+    return [Columns({n: p[i] for n, p in parts.items()}, rows.tables) for i in range(count)]
+
+
+def _offsets(lengths: Array) -> Array:
+    if isinstance(lengths, torch.Tensor):
+        return torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+    return np.concatenate([[0], np.cumsum(lengths)])
+
+
+def _arange(count: Any, like: Array) -> Array:
+    if isinstance(like, torch.Tensor):
+        return torch.arange(int(count), device=like.device)
+    return np.arange(int(count))
+
+
+def _repeat(values: Array, times: Array) -> Array:
+    if isinstance(values, torch.Tensor):
+        return torch.repeat_interleave(values, times)
+    return np.repeat(values, times)
+
+
+def _positions(sorted_ids: Array, ids: Array) -> Array:
+    found = (
+        torch.searchsorted(sorted_ids, ids)
+        if isinstance(sorted_ids, torch.Tensor)
+        else np.searchsorted(sorted_ids, ids)
+    )
+    inside = found < len(sorted_ids)
+    if not bool(inside.all()) or not bool((sorted_ids[found] == ids).all()):
+        raise ValueError("A column holds ids that its side table, sorted by id, does not have.")
+    return found
+
+
+def _tensor(array: Array, device: torch.device | str) -> torch.Tensor:
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        # Arrays out of Ray's object store are read-only; a tensor over one could be written to.
+        array = array.copy()
+    return torch.as_tensor(array, device=device)

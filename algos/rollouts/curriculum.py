@@ -1,0 +1,62 @@
+"""A curriculum: the stages of a world, each begun when the one before it is mastered."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from envs.batched import World
+
+Array = np.ndarray[Any, Any]
+STAGE = "stage"
+"""The episode metric that says in which stage an episode was begun."""
+
+
+class Curriculum:
+    """Where training stands among a world's stages; part of every checkpoint.
+
+    The next stage begins when the mean score of the last episodes that were begun in this one
+    reaches its threshold. A world without stages stays in its only one.
+    """
+
+    def __init__(self, world: World[Any] | None) -> None:
+        self.stages = world.stages if world else ()
+        self.score_metric = world.score_metric if world else ""
+        self.sign = -1.0 if world and world.score_mode == "min" else 1.0
+        self.stage = 0
+        self.recent: deque[float] = deque()
+
+    def record_episodes(self, finished: Iterable[Mapping[str, Array]]) -> dict[str, float]:
+        """Take the metrics of finished episodes, name -> [N]; the stage they were of, as metrics.
+
+        Scores of episodes from an earlier stage, which end after the next one has begun, are not
+        counted.
+        """
+        if not self.stages:
+            return {}
+        now = self.stage
+        for episodes in finished:
+            if self.score_metric in episodes:
+                self.recent.extend(episodes[self.score_metric][episodes[STAGE] == now].tolist())
+        last = self.stages[now]
+        while len(self.recent) > last.episodes:
+            self.recent.popleft()
+        mastered = (
+            len(self.recent) == last.episodes
+            and self.sign * (float(np.mean(self.recent)) - last.threshold) >= 0
+        )
+        if mastered and now + 1 < len(self.stages):
+            self.stage += 1
+            self.recent.clear()
+        return {STAGE: now}
+
+    def get_state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"stage": self.stage, "recent": list(self.recent)}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.stage, self.recent = state["stage"], deque(state["recent"])

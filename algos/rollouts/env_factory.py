@@ -1,0 +1,148 @@
+"""Making environments by their Gymnasium ids, our own and anybody's."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from envs.checking.user_frames import find_user_frame
+from envs.validation import InputError
+
+MODULES = {
+    "ALE/": "ale_py",
+    "BabyAI-": "minigrid",
+    "MiniGrid-": "minigrid",
+    "MinAtar/": "minatar.gym",
+    "PyFlyt/": "PyFlyt.gym_envs",
+    "highway-": "highway_env",
+    "intersection-": "highway_env",
+    "merge-": "highway_env",
+    "parking-": "highway_env",
+    "popgym-": "popgym",
+    "racetrack-": "highway_env",
+    "roundabout-": "highway_env",
+}
+"""How ids of well-known packages begin -> the module that registers them."""
+
+
+def find_env_spec(env_id: str) -> EnvSpec:
+    """Gymnasium's entry for an environment, whose module (``module:Name-v0``) is imported.
+
+    Raises:
+        InputError: no environment has that id.
+    """
+    module, _, name = env_id.rpartition(":")
+    try:
+        if module:
+            importlib.import_module(module)  # registers its environments
+        return gymnasium.spec(name)
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        reason = str(error)
+        end = "" if reason.endswith((".", "?")) else "."
+        hint = "" if module else f" {_hint(name)}"
+        raise InputError(f"There is no environment {env_id!r}: {reason}{end}{hint}") from error
+
+
+def _hint(name: str) -> str:
+    """How to name the module that registers an environment."""
+    known = next((m for start, m in MODULES.items() if name.startswith(start)), None)
+    if known:
+        return f"It is registered by {known}: write `{known}:{name}`."
+    return f"If a module registers it, name that first: `my_module:{name}`."
+
+
+def check_arguments(env_id: str, env_kwargs: Mapping[str, Any]) -> None:
+    """Refuse arguments that an environment's constructor cannot be called with.
+
+    Raises:
+        InputError: naming those that are missing, or those that it does not take.
+    """
+    spec = find_env_spec(env_id)
+    if spec.entry_point is None:
+        return
+    try:
+        creator: Any = spec.entry_point
+        creator = creator if callable(creator) else load_env_creator(creator)
+        parameters = inspect.signature(creator).parameters.values()
+    except Exception:  # no module or no signature: making it will say what is wrong
+        return
+    given = {**spec.kwargs, **env_kwargs}
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    names = [p.name for p in named]
+    missing = [p.name for p in named if p.default is p.empty and p.name not in given]
+    # Gymnasium's own, which never reach the constructor.
+    unknown = sorted({*given} - {*names, "max_episode_steps", "disable_env_checker"})
+    unknown = [] if any(p.kind is p.VAR_KEYWORD for p in parameters) else unknown
+    wrong = [f"has no argument {' or '.join(unknown)}"] if unknown else []
+    if missing:
+        how = " ".join(f"{name} VALUE" for name in missing)
+        wrong.append(
+            f"cannot be made without {' and '.join(missing)}: give `--env-kwargs {how}` "
+            f"(in a job file, `env_kwargs: {{{missing[0]}: VALUE}}`)"
+        )
+    if wrong:
+        takes = ", ".join(names) or "none"
+        raise InputError(f"{env_id} {', and '.join(wrong)}. It takes {takes}.")
+
+
+def make_vector_env(
+    env_id: str, env_kwargs: dict[str, Any], num_envs: int, *, per_copy_seeds: bool = False
+) -> VectorEnv[Any, Any, Any]:
+    """``num_envs`` copies of a registered environment, natively batched where it can be.
+
+    With ``seeded`` each copy takes a seed of its own, as Gymnasium's batched ones do not. A
+    registered vector environment is used where its copies have the spaces that the single
+    environment has; others, such as that of ALE, are other environments by the same name.
+
+    Raises:
+        InputError: an environment that does not exist, does not take these arguments or raises
+            when it is made.
+    """
+    check_arguments(env_id, env_kwargs)
+    try:
+        return _native(env_id, env_kwargs, num_envs, per_copy_seeds) or gymnasium.make_vec(
+            env_id, num_envs, "sync", {"autoreset_mode": AutoresetMode.SAME_STEP}, **env_kwargs
+        )
+    except InputError:
+        raise
+    except Exception as error:
+        frame = find_user_frame(error)
+        raise InputError(
+            f"{env_id} cannot be made with {env_kwargs}: {type(error).__name__}: {error}"
+            f"{f' ({frame})' if frame else ''}"
+        ) from error
+
+
+def _native(
+    env_id: str, env_kwargs: dict[str, Any], num_envs: int, seeded: bool
+) -> VectorEnv[Any, Any, Any] | None:
+    """The registered vector environment; None where there is none that would do."""
+    spec = find_env_spec(env_id)
+    if not spec.vector_entry_point or (spec.entry_point and spec.additional_wrappers):
+        return None
+    try:
+        env = gymnasium.make_vec(env_id, num_envs, "vector_entry_point", **env_kwargs)
+    except InputError:
+        raise
+    except Exception:
+        if not spec.entry_point:
+            raise
+        return None  # it may lack what the single one does not need; that one says what is wrong
+    if hasattr(env, "world") or not spec.entry_point:
+        return env
+    single = gymnasium.make(env_id, **env_kwargs)
+    same = (single.observation_space, single.action_space) == (
+        env.single_observation_space,
+        env.single_action_space,
+    )
+    single.close()
+    if same and not seeded:
+        return env
+    env.close()
+    return None

@@ -1,0 +1,39 @@
+"""Whole episodes of a vector environment, one in each copy: their returns and lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+Array = np.ndarray[Any, Any]
+
+
+def play_episodes(
+    env: VectorEnv[Any, Any, Any],
+    act: Callable[[Any], Any],
+    seed: int,
+    tell: Callable[[int], None] | None = None,
+) -> tuple[Array, Array]:
+    """Return the undiscounted returns [B] and lengths [B] of the first episode of each copy.
+
+    Args:
+        env: B copies in any autoreset mode; what a copy does after its end does not count.
+        act: observations [B, ...] -> actions [B, ...].
+        seed: of the reset; Gymnasium seeds the copies with it and the numbers that follow.
+        tell: called with the number of finished episodes whenever it changes.
+    """
+    observation, _ = env.reset(seed=seed)
+    returns, lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
+    ended = np.zeros(env.num_envs, bool)
+    while not ended.all():
+        observation, reward, terminated, truncated, _ = env.step(act(observation))
+        returns += np.where(ended, 0, reward)
+        lengths += ~ended
+        over = ended | terminated | truncated
+        if tell and (over != ended).any():
+            tell(int(over.sum()))
+        ended = over
+    return returns, lengths

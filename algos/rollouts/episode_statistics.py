@@ -1,0 +1,239 @@
+"""Statistics of episodes and rollouts, as array operations over all copies at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+INFO_METRICS = {
+    "is_success": "success_rate",
+    "success": "success_rate",
+    "range_utilisation": "range_utilisation",
+    "episode_improvement": "episode_improvement",
+    "log_p_with": "log_p_with",
+    "log_p_without": "log_p_without",
+    "log_p_shuffled": "log_p_shuffled",
+    "log_p_random": "log_p_random",
+}
+"""What any environment may say of an episode in its last ``info`` -> the metric that it becomes."""
+
+ZERO_REWARD = 0.01
+"""A reward of smaller size counts as zero (the causal-learning post-mortem's limit)."""
+
+
+@dataclass
+class EpisodeStatistics:
+    """Running sums over the unfinished episodes of B copies; kept across rollouts."""
+
+    copies: int
+    metric_names: tuple[str, ...] = ()
+    """Entries of the environment's info whose last value describes a finished episode."""
+    returns: Array = field(init=False)
+    lengths: Array = field(init=False)
+    rewarded: Array = field(init=False)
+    """Steps of the running episode whose reward, before bonuses, is not exactly 0."""
+
+    def __post_init__(self) -> None:
+        self.returns = np.zeros(self.copies, np.float64)
+        self.lengths = np.zeros(self.copies, np.int64)
+        self.rewarded = np.zeros(self.copies, np.int64)
+
+
+class RolloutStatistics:
+    """What one rollout tells about the agent and the environment."""
+
+    def __init__(self, episodes: EpisodeStatistics, choices: int) -> None:
+        self.episodes, self.choices = episodes, choices
+        self.finished: dict[str, list[Array]] = {}
+        self.rewards_before_bonus: list[Array] = []
+
+    def record_step(self, infos: Mapping[str, Any], done: Array) -> None:
+        """Take what an environment says in one step; ``done [B]`` are the copies that finished."""
+        before_bonus = of_step(infos, "reward_before_bonus")
+        if before_bonus is not None:
+            self.rewards_before_bonus.append(before_bonus)
+        if self.episodes.metric_names and done.any():
+            # A next-step autoreset environment describes the finished episode in this step's info.
+            final = infos.get("final_info", infos)
+            for name in self.episodes.metric_names:
+                if name in final:
+                    self.finished.setdefault(name, []).append(np.asarray(final[name])[done])
+
+    def summarise(
+        self,
+        columns: Mapping[str, Array],
+        rewards: Array,
+        done: Array,
+        valid: Array,
+        mask: Array | None = None,
+    ) -> dict[str, Any]:
+        """Flat statistics; sums and counts rather than means, so that runners can be merged.
+
+        Args:
+            columns: everything stored, to be searched for numbers that are not finite.
+            rewards: ``[T, B]``.
+            done: ``[T, B]``, where an episode ended.
+            valid: ``[T, B]``, false where a step only reset.
+            mask: ``[T, B, A]``, the legal choices; None: all of them.
+        """
+        base = np.stack(self.rewards_before_bonus) if self.rewards_before_bonus else rewards
+        counted = rewards[valid]
+        returns, lengths, rewarded = self._finish_episodes(rewards, base, done, valid)
+        episodes = {name: np.concatenate(parts) for name, parts in self.finished.items()}
+        if len(returns):
+            episodes |= {
+                "episode_return": returns,
+                "episode_length": lengths,
+                "rewarded_episode_fraction": rewarded > 0,
+            }
+        out: dict[str, Any] = {
+            "steps": int(valid.sum()),
+            "reward_sum": float(counted.sum()),
+            "reward_square_sum": float(np.square(counted, dtype=np.float64).sum()),
+            "zero_rewards": int((np.abs(base[valid]) < ZERO_REWARD).sum()),
+            "episodes": episodes,
+        }
+        if "choice" in columns:
+            # A forced move says nothing about what the policy prefers.
+            free = valid if mask is None else valid & ((mask != 0).sum(-1) > 1)
+            out["choices"] = np.bincount(columns["choice"][free], minlength=self.choices)
+        out["nonfinite"], out["nonfinite_where"] = count_nonfinite({**columns, "reward": rewards})
+        return out
+
+    def _finish_episodes(
+        self, rewards: Array, base: Array, done: Array, valid: Array
+    ) -> tuple[Array, Array, Array]:
+        """Returns, lengths and rewarded steps of the episodes that ended, copy by copy.
+
+        What belongs to an episode that has not ended is kept for the next rollout.
+        """
+        running = self.episodes
+        copy, t = np.nonzero(done.T)
+        out: list[Array] = []
+        for carried, step in (
+            (running.returns, np.where(valid, rewards, 0)),
+            (running.lengths, valid),
+            (running.rewarded, valid & (base != 0)),
+        ):
+            total = carried + np.cumsum(step, 0, carried.dtype)
+            ends = total[t, copy]
+            # What had been gathered when the episode before it ended in the same copy.
+            before = np.zeros_like(ends)
+            same = copy[1:] == copy[:-1]
+            before[1:][same] = ends[:-1][same]
+            out.append(ends - before)
+            carried[:] = total[-1]
+            carried[copy] = total[-1, copy] - ends  # the last end of each copy is written last
+        return out[0], out[1], out[2]
+
+
+def of_step(infos: Mapping[str, Any], name: str) -> Array | None:
+    """The figure [B, ...] of a step by its name in ``infos``, that of finished copies included.
+
+    An environment with same-step autoreset has theirs in ``final_info`` alone.
+    """
+    final = infos.get("final_info", {})
+    if name not in final or name not in infos:
+        return final.get(name, infos.get(name))
+    figure, ended = infos[name].copy(), final.get(f"_{name}", infos.get("_final_info"))
+    figure[ended] = final[name][ended]
+    return figure
+
+
+def compute_environment_metrics(
+    columns: Mapping[str, Array],
+    rewards: Array,
+    done: Array,
+    truncated: Array,
+    running_lengths: Array,
+) -> dict[str, float]:
+    """Observation columns [T, B, ...], rewards, done, truncated [T, B], running [B] -> figures.
+
+    What a rollout says about the environment's numbers; ``running`` are the steps so far of the
+    episodes that have not ended.
+    """
+    parts = [column for column in columns.values() if np.issubdtype(column.dtype, np.number)]
+    # The largest and smallest entry of each number that is observed.
+    high = np.concatenate([part.max((0, 1)).reshape(-1) for part in parts] or [np.zeros(1)])
+    low = np.concatenate([part.min((0, 1)).reshape(-1) for part in parts] or [np.zeros(1)])
+    ends = max(int(done.sum()), 1)
+    return {
+        "observation_abs_max": float(max(abs(high.max()), abs(low.min()))),
+        "observation_constant_fraction": float((high == low).mean()),
+        "reward_abs_max": float(np.abs(rewards).max()),
+        "truncated_fraction": float((truncated & done).sum() / ends),
+        "running_length_max": float(running_lengths.max()),
+    }
+
+
+def count_nonfinite(columns: Mapping[str, Array]) -> tuple[int, str]:
+    """Number of NaN and infinite entries of ``[T, B, ...]`` columns and where the first one is."""
+    count, where = 0, ""
+    for name, column in columns.items():
+        if not np.issubdtype(column.dtype, np.floating):
+            continue
+        bad = ~np.isfinite(column)
+        if not bad.any():
+            continue
+        if not where:
+            t, copy = np.argwhere(bad)[0][:2]
+            where = f"{name} at step {t} of the rollout in copy {copy}"
+        count += int(bad.sum())
+    return count, where
+
+
+def _combine_extremes(conditions: list[dict[str, float]]) -> dict[str, float]:
+    """The largest of the largest numbers; of the shares, the smallest: what all runners share."""
+    return {
+        name: (min if name.endswith("fraction") else max)(found[name] for found in conditions)
+        for name in conditions[0]
+    }
+
+
+def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The statistics of several runners as flat metrics (names in ``algos/metrics.py``)."""
+    steps = max(sum(part["steps"] for part in parts), 1)
+    mean = sum(part["reward_sum"] for part in parts) / steps
+    square = sum(part["reward_square_sum"] for part in parts) / steps
+    metrics: dict[str, Any] = {
+        "steps": sum(part["steps"] for part in parts),
+        "reward_mean": mean,
+        "reward_std": float(np.sqrt(max(square - mean**2, 0))),
+        "zero_reward_fraction": sum(part["zero_rewards"] for part in parts) / steps,
+        "sample_s": max(part["sample_s"] for part in parts),
+        "nonfinite": sum(part["nonfinite"] for part in parts),
+        **_combine_extremes([part["condition"] for part in parts]),
+        "nonfinite_where": next((p["nonfinite_where"] for p in parts if p["nonfinite"]), ""),
+    }
+    finished: dict[str, Array] = {
+        name: np.concatenate([p["episodes"][name] for p in parts if name in p["episodes"]])
+        for name in {name for part in parts for name in part["episodes"]}
+    }
+    returns = finished.pop("episode_return", np.empty(0))
+    metrics["episodes"] = len(returns)
+    if len(returns):
+        metrics |= {
+            "return_mean": float(returns.mean()),
+            "return_std": float(returns.std()),
+            "return_min": float(returns.min()),
+            "return_max": float(returns.max()),
+            "episode_length": float(finished.pop("episode_length").mean()),
+        }
+        metrics |= {
+            str(INFO_METRICS.get(name, name)): float(np.mean(values))
+            for name, values in finished.items()
+        }
+    if "choices" in parts[0]:
+        counts: Array = np.sum([part["choices"] for part in parts], axis=0)
+        if counts.any():  # else every move was forced
+            shares = counts / counts.sum()
+            metrics |= {
+                "choice_fractions": shares.tolist(),
+                "choice_fraction_max": float(shares.max()),
+            }
+    return metrics

@@ -1,0 +1,183 @@
+"""Preference pairs: what was better beside what was worse, from the same state.
+
+A pair is one row, which shuffling and sharding never cut: the better and the worse steps as Ragged
+columns ``chosen.*`` and ``rejected.*`` (a single step each where candidates for one action were
+compared, whole episodes where those from the same start were) and how much better, ``gap [N]``.
+
+Candidates are judged in the environment, which counts what that costs, or by what a student inside
+of it expects of them, which costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from algos.rollouts.columns import Columns, Ragged
+from algos.rollouts.env_runner import ColumnRunner
+from algos.rollouts.rollout_io import read_columns
+from envs import counter_rng
+from envs.pytree import take
+from envs.validation import InputError
+
+Array = np.ndarray[Any, Any]
+
+IMAGINED = "imagined"
+"""Pairs of candidates that only a world's own student has judged."""
+
+
+@runtime_checkable
+class SupportsRewardPrediction(Protocol):
+    """A world with a student inside that expects something of an action."""
+
+    def predict_rewards(self, state: Any, action: Any) -> Array:
+        """The rewards [B] that it expects of actions [B] from states [B]."""
+        ...
+
+
+@runtime_checkable
+class SupportsLookaheadCost(Protocol):
+    """A world that counts what trials cost."""
+
+    def charge_lookahead(self, state: Any, steps: int) -> Any:
+        """The states where so many more steps were tried and taken back."""
+        ...
+
+
+class CandidateRunner(ColumnRunner):
+    """Tries K actions from the same state before each step, and judges them."""
+
+    def _act(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
+        """The step to be done (see :class:`ColumnRunner`), one of K candidates."""
+        if "candidates" not in self.needs:
+            return super()._act()
+        policy: Any = self.module
+        K, B, world = self.settings.candidates, self.env.num_envs, self.env.world
+        again = np.repeat(np.arange(B), K)
+        every, logps, value = policy.act_on_arrays(
+            {name: column[again] for name, column in self.observation.items()}, self.generator
+        )
+        state, tried = take(self.env.state, again), policy.head.to_env_action(every)
+        if self.settings.pairs == IMAGINED:
+            judged = self._call_env(world.predict_rewards, state, tried)
+        else:
+            judged = self._call_env(world.step, state, tried).reward
+            if isinstance(world, SupportsLookaheadCost):
+                # The one that is done is not paid for twice: its rows are drawn again, the same.
+                self.env.state = world.charge_lookahead(self.env.state, K - 1)
+        judged = judged.reshape(B, K)
+        best = judged.argmax(1) if self.settings.execute == "best" else 0
+        place = np.arange(B) * K + best
+        found = {
+            f"candidates.{name}": part.reshape(B, K, *part.shape[1:])
+            for name, part in every.items()
+        }
+        found |= {"judged": judged, "logp": logps["logp"][place]}
+        return {name: part[place] for name, part in every.items()}, found, value[place]
+
+
+def check_reward_prediction(world: Any, env_id: str) -> None:
+    """Make sure that a world's own student can judge candidates.
+
+    Raises:
+        InputError: there is none, or it expects nothing of such a reward.
+    """
+    if not isinstance(world, SupportsRewardPrediction):
+        raise InputError(
+            f"{env_id} has no student inside that could imagine what actions bring: set "
+            "pairs='candidates', or take CausalLearning-v0."
+        )
+    known: Any = world
+    keys = counter_rng.make_keys(0, 1)
+    state, _ = known.reset(keys)
+    known.predict_rewards(state, known.baselines["random"](known, state, keys))
+
+
+def make_candidate_pairs(steps: Columns) -> Columns:
+    """Steps [N] with ``candidates.* [N, K, ...]`` and ``judged [N, K]`` -> at most N pairs.
+
+    The best candidate against the worst, where they differ.
+    """
+    judged: Array = steps["judged"]
+    every = np.arange(len(judged))
+    best, worst = judged.argmax(1), judged.argmin(1)
+    gap = judged[every, best] - judged[every, worst]
+    start = "candidates."
+    tried = {name.removeprefix(start): steps[name] for name in steps if name.startswith(start)}
+    seen = {name: steps[name] for name in steps if name.split(".")[0] == "obs"}
+    pairs = {"gap": gap}
+    for side, place in (("chosen", best), ("rejected", worst)):
+        columns = seen | {name: column[every, place] for name, column in tried.items()}
+        pairs |= {f"{side}.{name}": _to_single_steps(column) for name, column in columns.items()}
+    return Columns(pairs).select(np.flatnonzero(gap > 0))
+
+
+def make_episode_pairs(episodes: Columns, returns: Array, starts: Array) -> Columns:
+    """Episodes [E] of Ragged steps, returns and starts [E] -> a pair for each start.
+
+    The best episode against the worst, where they differ.
+    """
+    order = np.lexsort((returns, starts))
+    first = np.flatnonzero(np.diff(starts[order], prepend=starts[order][0] - 1))
+    last = np.append(first[1:], len(order)) - 1
+    worst, best = order[first], order[last]
+    gap = returns[best] - returns[worst]
+    differ = np.flatnonzero(gap > 0)
+    chosen, rejected = episodes.select(best[differ]), episodes.select(worst[differ])
+    return Columns(
+        {f"chosen.{name}": chosen[name] for name in chosen}
+        | {f"rejected.{name}": rejected[name] for name in rejected}
+        | {"gap": gap[differ]}
+    )
+
+
+@lru_cache(maxsize=1)
+def load_recorded_pairs(folder: str) -> Columns:
+    """The pairs in recorded rollouts, of candidates where there are any, else of episodes.
+
+    Raises:
+        InputError: rollouts in which nothing began alike, or nothing differed.
+    """
+    rows = read_columns(Path(folder))
+    if "judged" in rows:
+        pairs = make_candidate_pairs(rows)
+    elif {"start", "episode", "reward"} <= set(rows):
+        pairs = make_episode_pairs(*_group_into_episodes(rows))
+    else:
+        raise InputError(
+            f"The rollouts in {folder} are no pairs: they have neither candidates nor episodes "
+            "from the same start. Record them with an algorithm that collects groups (grpo)."
+        )
+    if not len(pairs):
+        raise InputError(f"In the rollouts in {folder} nothing was better than anything else.")
+    return pairs
+
+
+def _group_into_episodes(steps: Columns) -> tuple[Columns, Array, Array]:
+    """Recorded steps [N] -> episodes [E] of Ragged steps, their returns [E] and starts [E]."""
+    order = np.argsort(steps["episode"], kind="stable")
+    steps = steps.select(order)
+    first = np.flatnonzero(np.diff(steps["episode"], prepend=steps["episode"][0] - 1))
+    offsets = np.append(first, len(steps))
+    kept = {name: steps[name] for name in steps if name not in ("reward", "done", "episode")}
+    episodes = Columns({name: Ragged(column, offsets) for name, column in kept.items()})
+    return episodes, np.add.reduceat(steps["reward"], first), steps["start"][first]
+
+
+def _to_single_steps(column: Array) -> Ragged:
+    return Ragged(column, np.arange(len(column) + 1))
+
+
+def concat_pair_steps(pairs: Mapping[str, Any]) -> dict[str, Any]:
+    """The steps of all better halves and then of all worse ones, as one table of tensors."""
+    start = "chosen."
+    names = [name.removeprefix(start) for name in pairs if name.startswith(start)]
+    return {
+        name: torch.cat([pairs[f"chosen.{name}"].values, pairs[f"rejected.{name}"].values])
+        for name in names
+    }

@@ -1,0 +1,148 @@
+"""T steps of B copies, time-major: what a runner collects and an algorithm turns into rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from algos.advantages import normalise, returns_to_go
+from algos.rollouts.columns import Columns, Ragged
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class Rollout:
+    """Steps before anyone has said what they were worth.
+
+    Attributes:
+        columns: observation and action columns and ``logp``, each ``[T, B, ...]``; also ``start``,
+            the seed of the episode, where several copies begin alike, and ``candidates.*`` and
+            ``judged``, ``[T, B, K, ...]``, where several actions were tried from the same state;
+            and ``row_logp`` and ``row_reward``, ``[T, B, R]``, where an action is a choice in each
+            of R rows and the reward the mean of theirs.
+        rewards, values, following: ``[T, B]``; ``next_values`` is the value of the next state, with
+            terminated and truncated episodes already told apart.
+        done, valid: ``[T, B]``; ``valid`` is false for the empty step in which a next-step
+            autoreset environment only resets and, where each copy lives through one episode, after
+            its end.
+        unit: what rewards are divided by where they are normalised (``reward_scale.py``).
+    """
+
+    columns: dict[str, Array]
+    rewards: Array
+    values: Array
+    next_values: Array
+    done: Array
+    valid: Array
+    reward_unit: float = 1.0
+
+    def normalise_rewards(self) -> Rollout:
+        """The same with rewards, those of a graph's rows too, in units of ``reward_unit``."""
+        columns = dict(self.columns)
+        if "row_reward" in columns:
+            columns["row_reward"] = columns["row_reward"] / self.reward_unit
+        return replace(
+            self, columns=columns, rewards=self.rewards / self.reward_unit, reward_unit=1.0
+        )
+
+    def to_rows(self, **extra_columns: Array) -> Columns:
+        """The valid steps as rows, with further ``[T, B]`` columns."""
+        valid = self.valid.reshape(-1)
+        flat = {
+            name: column.reshape(-1, *column.shape[2:])
+            for name, column in (self.columns | extra_columns).items()
+        }
+        table = Columns(flat)
+        return table if valid.all() else table.select(np.flatnonzero(valid))
+
+    def compute_row_advantages(self, advantages: Array) -> dict[str, Array]:
+        """advantages [T, B] -> column ``compute_row_advantages`` [T, B, R], if rows have rewards.
+
+        A row's own reward stands in for the mean of all; what follows is the same for each.
+        """
+        if "row_reward" not in self.columns:
+            return {}
+        own = self.columns["row_reward"] - self.rewards[..., None]
+        return {"row_advantages": advantages[..., None] + own}
+
+    def to_group_rows(
+        self, advantages: Array, has_signal: Array, row_advantages: Array | None = None
+    ) -> Columns:
+        """Rows where each copy was compared with its group's.
+
+        advantages ``[T, P, G]`` and whether a group had anything to tell, ``[T, P]``, for P G
+        copies; ``[T, P, R, G]`` where each row of an action was compared with its like. A T of 1:
+        all steps of an episode count alike.
+        """
+        steps, shape = len(advantages), self.rewards.shape
+        told = np.repeat(has_signal, advantages.shape[-1], axis=1)
+        by_row: dict[str, Array] = {}
+        if row_advantages is not None:
+            copies = row_advantages.swapaxes(2, 3).reshape(steps, shape[1], -1)
+            by_row["row_advantages"] = np.broadcast_to(copies, (*shape, copies.shape[2]))
+        return self.to_rows(
+            advantages=np.broadcast_to(advantages.reshape(steps, -1), shape),
+            signal=np.broadcast_to(told, shape),
+            **by_row,
+        )
+
+    def to_episodes(self, **extra_columns: Array) -> Columns:
+        """A row for each copy: its valid steps as Ragged columns, and further ``[B]`` columns."""
+        valid = self.valid.T
+        offsets = np.concatenate([[0], np.cumsum(valid.sum(1))])
+        steps = {
+            name: Ragged(column.swapaxes(0, 1)[valid], offsets)
+            for name, column in self.columns.items()
+        }
+        return Columns(steps | extra_columns)
+
+    def returns(self, gamma: float) -> Array:
+        """Discounted sum of the rewards of each copy's valid steps ``[B]``."""
+        weights = np.float32(gamma) ** np.arange(len(self.rewards), dtype=np.float32)
+        return np.where(self.valid, self.rewards * weights[:, None], 0).sum(0)
+
+    def returns_to_go(self, gamma: float) -> Array:
+        """Discounted sum of the rewards from each step of a copy's episode on ``[T, B]``."""
+        rewards = np.where(self.valid, self.rewards, np.float32(0))
+        return returns_to_go(rewards, np.zeros_like(rewards), self.done, gamma)
+
+    def row_returns_to_go(self, gamma: float) -> Array | None:
+        """The same for each row ``[T, B, R]``; None if rows have no rewards."""
+        if "row_reward" not in self.columns:
+            return None
+        rewards = np.where(self.valid[..., None], self.columns["row_reward"], np.float32(0))
+        return returns_to_go(rewards, np.zeros_like(rewards), self.done[..., None], gamma)
+
+
+def normalise_advantages(rows: Columns) -> Columns:
+    """The same rows, advantages (those of a graph's rows, too) of mean 0 and deviation 1."""
+    names = ("advantages", "row_advantages")
+    return rows.with_columns(**{n: normalise(rows[n]) for n in names if n in rows})
+
+
+def mask_first_episodes(done: Array) -> tuple[Array, Array]:
+    """done [T, B] -> the ends of the first episodes [T, B] and the steps that belong to them.
+
+    An episode that has not ended by T is cut off there.
+    """
+    over = np.maximum.accumulate(done)
+    valid = ~np.concatenate([np.zeros_like(over[:1]), over[:-1]])
+    ends = done & valid
+    ends[-1] |= valid[-1]
+    return ends, valid
+
+
+def number_episodes(done: Array, episode_starts: Array, first: int) -> tuple[Array, Array]:
+    """done [T, B], begun [B], number of the first step -> a number for each step's episode [T, B].
+
+    It is unique among the episodes of all copies: the step at which the episode began, times B,
+    plus the copy. ``begun`` says when the episodes under way did; the second result is its next
+    value.
+    """
+    T, B = done.shape
+    starts = np.where(done, np.arange(first + 1, first + T + 1)[:, None], 0)
+    began = np.maximum.accumulate(np.concatenate([episode_starts[None], starts]))
+    return began[:-1] * B + np.arange(B), began[-1]

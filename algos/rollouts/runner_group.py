@@ -1,0 +1,91 @@
+"""Asking remote runners for samples, though some may be at work, dead or just being started again.
+
+RLlib's EnvRunnerGroup holds the runners and starts dead ones again; these are calls of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from algos.rollouts.env_runner import EnvironmentFault
+
+AHEAD = "ahead"
+"""Tag of the samples that are collected during an update."""
+SYNC_TIMEOUT_S = 60.0
+RESTART_S = 120.0
+"""How long a runner may take to be started again where no other is left."""
+MAX_LOSSES = 3
+"""How often all runners may be lost in one iteration: then it is no accident."""
+
+
+def collect_samples(group: Any, sample_kwargs: dict[str, Any]) -> list[Any]:
+    """What each healthy runner sampled; the driver's own, where there are no remote ones.
+
+    A part is ``(rows, statistics)``, or the EnvironmentFault that it met. ``how`` are arguments of
+    the runner's ``sample``.
+    """
+    if not group.num_remote_env_runners():
+        return [_sample_or_return_fault(group.local_env_runner, **sample_kwargs)]
+    return group.foreach_env_runner(
+        partial(_sample_or_return_fault, **sample_kwargs), local_env_runner=False
+    )
+
+
+def start_sampling_ahead(group: Any) -> None:
+    """Let the remote runners begin with the next samples."""
+    group.foreach_env_runner_async(_sample_or_return_fault, AHEAD)
+
+
+def wait_for_samples_ahead(group: Any) -> list[Any]:
+    """Wait for what was begun by :func:`start_sampling_ahead`; empty if nothing was."""
+    found: dict[int, Any] = {}
+    while group.num_in_flight_async_reqs(AHEAD):
+        found |= group.fetch_ready_async_reqs(tags=AHEAD, timeout_seconds=1.0)
+    # In the runners' order, whoever was first: the same seed must give the same batch.
+    return [found[runner] for runner in sorted(found)]
+
+
+def wait_for_restart(group: Any, restore: Callable[[Any], Any], losses: int) -> None:
+    """Wait until one of the remote runners, all of which are lost, is back.
+
+    Args:
+        group: the runners.
+        restore: takes back those that have been started again.
+        losses: how often that has happened in this iteration, this time included.
+
+    Raises:
+        RuntimeError: too often, or none came back.
+    """
+    deadline = time.monotonic() + RESTART_S
+    while losses <= MAX_LOSSES and time.monotonic() < deadline:
+        restore(group)
+        if group.num_healthy_remote_workers():
+            return
+        time.sleep(0.2)  # a call of a runner that is being started fails at once
+    raise RuntimeError("No rollout worker is alive; see the workers' logs for why.")
+
+
+def reseed_runners(group: Any, iteration: int, ids: list[int] | None = None) -> None:
+    """Give remote runners (None: all) new randomness, from the iteration they begin at.
+
+    They are not part of a checkpoint, nor does a restarted one remember anything: they must not
+    live through their first episodes a second time.
+    """
+    group.foreach_env_runner(
+        "reseed",
+        kwargs={"restored_at": iteration},
+        local_env_runner=False,
+        remote_worker_ids=ids,
+        timeout_seconds=SYNC_TIMEOUT_S,
+    )
+
+
+def _sample_or_return_fault(runner: Any, **sample_kwargs: Any) -> Any:
+    """Sample, handing an environment's own failure over as a value: RLlib would swallow it."""
+    try:
+        return runner.sample(**sample_kwargs)
+    except EnvironmentFault as fault:
+        return fault

@@ -1,0 +1,78 @@
+"""Ends a process whose work hangs, and leaves behind where it hung.
+
+Ray counts a worker that never answers as healthy for ever. Here each process that steps an
+environment watches itself: Python's ``faulthandler`` has a timer of its own that fires even while
+other code holds the interpreter, writes every thread's stack and ends the process. Ray then
+restarts the worker, or Tune the trial, as after any crash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import re
+import time
+from collections import deque
+from collections.abc import Generator
+from pathlib import Path
+from statistics import median
+
+FIRST_S = 600.0
+"""Limit while nothing is known yet: environments may load data when they first step."""
+HANG_FACTOR = 3.0
+"""How many times longer than usual is a hang."""
+
+
+class Watchdog:
+    """Watches repeated stretches of work in this process.
+
+    Args:
+        directory: where the stacks are written to, as ``<who>.hang``.
+        who: a name for this process.
+        at_least: seconds that a stretch may always take.
+    """
+
+    def __init__(self, directory: Path, process_name: str, min_limit_s: float) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.report_path, self.at_least = directory / f"{process_name}.hang", min_limit_s
+        self.seconds: deque[float] = deque(maxlen=20)
+
+    @property
+    def limit(self) -> float:
+        """Seconds that the next stretch may take."""
+        if not self.seconds:
+            return max(FIRST_S, self.at_least)
+        return max(HANG_FACTOR * median(self.seconds), self.at_least)
+
+    @contextlib.contextmanager
+    def watch(self) -> Generator[None]:
+        """End the process if the work inside takes longer than the limit."""
+        started = time.monotonic()
+        with self.report_path.open("w") as file:
+            file.write(f"was given up after {self.limit:.0f} s\n")
+            file.flush()
+            faulthandler.dump_traceback_later(self.limit, exit=True, file=file)
+            try:
+                yield
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+        self.report_path.unlink()
+        self.seconds.append(time.monotonic() - started)
+
+
+def take_hang_reports(directory: Path, process_name: str) -> list[str]:
+    """What the watchdogs of ``who`` left in ``directory``: a sentence for each process that hung.
+
+    Each report is told once and removed; those of stretches under way are left alone.
+    """
+    found: list[str] = []
+    for path in sorted(directory.glob(f"{process_name}*.hang")):
+        text = path.read_text(errors="replace")
+        frames = re.findall(r'File "(.+)", line (\d+) in (\S+)', text)
+        if not frames:
+            continue
+        path.unlink(missing_ok=True)
+        own = [f for f in frames if "site-packages" not in f[0] and "/lib/python" not in f[0]]
+        file, line, function = (own or frames)[0]
+        found.append(f"{path.stem} hung in {function} ({file}:{line}) and {text.splitlines()[0]}")
+    return found

@@ -1,0 +1,164 @@
+"""What Prometheus and Grafana need to show runs: rules, a dashboard, where to scrape.
+
+All of it is made from the catalogue of metrics and from the health rules: none is forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from algos.metrics import METRICS
+from tune_jobs.check import explain
+from tune_jobs.formatting import format_identifier
+from tune_jobs.health.rules import RULES
+from tune_jobs.trackers.prometheus_gauges import (
+    COUNTED,
+    FINDING,
+    LEVEL,
+    PREFIX,
+    SCORE,
+    list_gauge_metrics,
+)
+
+RAY = "ray_" + PREFIX
+"""How the names of our series begin."""
+WIDE, HIGH, COLUMNS = 8, 7, 24
+"""Size of a panel on Grafana's grid, which has so many columns."""
+UNITS = {"fraction": "percentunit", "s": "s", "steps/s": "ops", "count": "none"}
+"""Grafana's names of the catalogue's units, where it has one."""
+OWN = 'run=~"$run",trial=~"$trial"'
+"""What the variables of the dashboard choose."""
+
+
+def write_monitoring_files(directory: Path, ray_files: Path) -> list[Path]:
+    """Write the files; ``ray_files`` is where Ray keeps its session (``/tmp/ray``)."""
+    directory.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "prometheus.yaml": yaml.safe_dump(make_scrape_config(ray_files), sort_keys=False),
+        "alerts.yaml": yaml.safe_dump(make_alerts(), sort_keys=False, width=100),
+        "grafana.json": json.dumps(make_dashboard(), indent=1) + "\n",
+    }
+    for name, text in texts.items():
+        (directory / name).write_text(text)
+    return [directory / name for name in texts]
+
+
+def make_scrape_config(ray_files: Path) -> dict[str, Any]:
+    """A configuration of Prometheus: Ray's nodes as they come and go, and the alerts."""
+    # The file is behind a link, whose change Prometheus does not notice: it has to look again.
+    nodes = {
+        "files": [str(ray_files / "prom_metrics_service_discovery.json")],
+        "refresh_interval": "10s",
+    }
+    return {
+        "global": {"scrape_interval": "10s", "evaluation_interval": "10s"},
+        "rule_files": ["alerts.yaml"],
+        "scrape_configs": [{"job_name": "ray", "file_sd_configs": [nodes]}],
+    }
+
+
+def make_alerts() -> dict[str, Any]:
+    """One rule for each health rule: it fires while a living trial has the symptom."""
+    return {"groups": [{"name": "rungwise", "rules": [_alert(symptom) for symptom in RULES]}]}
+
+
+def _alert(symptom: str) -> dict[str, Any]:
+    said = explain.explain(symptom)
+    series = f'{RAY}{FINDING}{{symptom="{symptom}"}}'
+    noted = LEVEL["note"] if RULES[symptom].highest == "note" else LEVEL["warn"]
+    return {
+        "alert": "".join(word.title() for word in symptom.split("_")),
+        "expr": f"max by (run, trial) ({series}) >= {noted}",
+        "labels": {"severity": RULES[symptom].highest, "symptom": symptom},
+        "annotations": {
+            "summary": f"{{{{ $labels.run }}}}, trial {{{{ $labels.trial }}}}: {said['title']}",
+            "description": said["remedy"],
+        },
+    }
+
+
+def make_dashboard() -> dict[str, Any]:
+    """Grafana's dashboard: how the runs do, then every metric of the catalogue."""
+    steps = _panel(
+        "Environment steps per second", f"sum by (run) (rate({_counter('env_steps')}[1m]))"
+    )
+    panels = [
+        _panel("Score", _latest(SCORE), "What the run is judged by."),
+        _panel("Iterations", f"sum by (run) ({_counter('iterations')})"),
+        steps,
+        _panel("Trials ended, by reason", f"sum by (run, reason) ({_counter('trials_ended')})"),
+        _panel(
+            "Findings",
+            f"max by (run, trial, symptom) ({RAY}{FINDING}{{{OWN}}})",
+            "1 noted, 2 warned of, 3 stopped; 0 once the trial has ended.",
+        ),
+    ]
+    for name, said in list_gauge_metrics().items():
+        healthy = METRICS[name].healthy
+        about = f"{said}. Healthy: {healthy}." if healthy else f"{said}."
+        unit = UNITS.get(METRICS[name].unit, "short")
+        panels.append(_panel(format_identifier(name).capitalize(), _latest(name), about, unit))
+    for place, panel in enumerate(panels):
+        row, column = divmod(place, COLUMNS // WIDE)
+        panel |= {"id": place + 1}
+        panel["gridPos"] = {"x": column * WIDE, "y": row * HIGH, "w": WIDE, "h": HIGH}
+    return {
+        "uid": "rungwise",
+        "title": "Rungwise",
+        "tags": ["rungwise"],
+        "schemaVersion": 39,
+        "timezone": "browser",
+        "refresh": "10s",
+        "time": {"from": "now-1h", "to": "now"},
+        "templating": {"list": [_source(), _variable("run"), _variable("trial")]},
+        "panels": panels,
+    }
+
+
+def list_expressions() -> list[str]:
+    """Every expression of the dashboard."""
+    return [target["expr"] for panel in make_dashboard()["panels"] for target in panel["targets"]]
+
+
+def _latest(name: str) -> str:
+    # A restarted worker is a new series of the same trial: of those the newest counts.
+    return f"max by (run, trial) ({RAY}{name}{{{OWN}}})"
+
+
+def _counter(name: str) -> str:
+    assert name in COUNTED  # noqa: S101
+    return f"{RAY}{name}_total{{{OWN}}}"
+
+
+def _panel(title: str, expr: str, description: str = "", unit: str = "short") -> dict[str, Any]:
+    return {
+        "type": "timeseries",
+        "title": title,
+        "description": description,
+        "datasource": {"type": "prometheus", "uid": "$source"},
+        "fieldConfig": {"defaults": {"unit": unit}, "overrides": []},
+        "options": {"legend": {"displayMode": "hidden"}, "tooltip": {"mode": "multi"}},
+        "targets": [{"refId": "A", "expr": expr, "legendFormat": "__auto"}],
+    }
+
+
+def _source() -> dict[str, Any]:
+    return {"name": "source", "type": "datasource", "query": "prometheus"}
+
+
+def _variable(tag: str) -> dict[str, Any]:
+    return {
+        "name": tag,
+        "type": "query",
+        "datasource": {"type": "prometheus", "uid": "$source"},
+        "query": f"label_values({RAY}{SCORE}, {tag})",
+        "refresh": 2,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"text": "All", "value": "$__all"},
+    }

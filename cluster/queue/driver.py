@@ -1,0 +1,70 @@
+"""The process that drives one run of the queue, with the lock that the queue took for it.
+
+``python -m cluster.queue.driver RUN ADDRESS LOCK [CPUS]`` starts the run or goes on with it, and
+needs nobody: the service may end and come back.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cluster.interruption import (
+    TERMINATED,
+    received_sigterm,
+    run_last_words,
+    treat_sigterm_as_ctrl_c,
+)
+from cluster.queue.orders import Order, read_order, write_order
+from cluster.session import offered_cpus, ray_session
+from envs.validation import InputError
+from tune_jobs.run_log.driver_lock import hold_driver_lock
+from tune_jobs.run_log.stop_requests import JOB, clear_stop_request
+
+
+def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> None:
+    """Run a prepared job to its end, or to the wish that it stops."""
+    from tune_jobs.jobs.resources import check_resources
+    from tune_jobs.run import check_reporting, drive, end_interrupted, open_run
+
+    def say() -> None:
+        end_interrupted(directory)
+        _order_anew(directory)
+
+    clear_stop_request(directory, JOB)
+    with hold_driver_lock(directory, lock), run_last_words(say):
+        job, _ = open_run(directory)
+        if address == "local":
+            check_resources(job, offered_cpus(cpus))
+        check_reporting()
+        with ray_session(address, cpus):
+            drive(directory, lambda _: None)
+
+
+def main() -> None:
+    """Drive the run named on the command line; its errors are sentences on stderr."""
+    from cluster.errors import CommandFailed
+    from tune_jobs.jobs.resources import DiskFullError
+    from tune_jobs.run import DriverError
+
+    treat_sigterm_as_ctrl_c()
+    directory, address, lock, *cpus = sys.argv[1:]
+    try:
+        drive_run(Path(directory), address, int(lock), int(cpus[0]) if cpus else None)
+    except (InputError, DiskFullError, DriverError, CommandFailed) as error:
+        sys.exit(f"rungwise: {error}")
+    except KeyboardInterrupt:
+        pass
+    if received_sigterm():  # with its machine, say: the next service begins it again
+        _order_anew(Path(directory))
+        sys.exit(TERMINATED)
+
+
+def _order_anew(directory: Path) -> None:
+    """Keep the order of a run as if no driver had been started for it."""
+    if order := read_order(directory):
+        write_order(directory, Order(order.priority, order.ordered_at))
+
+
+if __name__ == "__main__":
+    main()

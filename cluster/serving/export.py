@@ -1,0 +1,282 @@
+"""A policy for other runtimes (``torch.export``, ONNX), and policies from other people.
+
+An export holds the greedy policy as one function from observation columns to action columns, the
+network's own numbers and the value, for any batch size. ``interface.json`` names them. Every export
+is compared with the policy itself on many observations before it is called done.
+
+Importing a checkpoint takes its settings (JSON) and weights (safetensors) only. The pickled state
+that RLlib needs to go on training is left behind, and so is a pickle hidden in the JSON.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector.utils import batch_space
+from torch import Tensor, nn
+
+from algos.checkpoint import verify_checkpoint, write_manifest
+from algos.models.base import MASK, to_observation_columns
+from algos.models.fused_mlp import Layout
+from algos.models.mlp import MLPPolicy
+from algos.policy import Policy
+from envs.validation import InputError
+
+OBSERVATIONS, TOLERANCE = 10_000, 1e-5
+"""On how many an export is compared, and how far a number may be off (relative above 1)."""
+PART = 500
+"""Of them at a time: an observation may be large."""
+EXAMPLES = 3
+"""Batch size of the traced example; the exported batch size is free."""
+FILES = ("policy/policy.json", "policy/weights.safetensors")
+"""What an imported checkpoint consists of."""
+
+ObservationColumns = dict[str, np.ndarray[Any, Any]]
+Runner = Callable[[ObservationColumns], list[np.ndarray[Any, Any]]]
+
+
+class GreedyPolicy(nn.Module):
+    """The greedy policy as a function of tensors.
+
+    Attributes:
+        inputs: names of the observation columns, in the order of the arguments.
+        outputs: names of what it returns: ``action.<part>``, then ``outputs`` and ``value``.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy.module
+        self.inputs = list(policy.module.observation_spaces)
+        drawn = policy.module.act(sample_observations(policy, EXAMPLES), greedy=True)[0]
+        self.outputs = [*(f"action.{name}" for name in drawn), "outputs", "value"]
+
+    def forward(self, *columns: Tensor) -> tuple[Tensor, ...]:
+        """Observation columns [B, ...] -> action columns, outputs [B, head.size], value [B]."""
+        batch = dict(zip(self.inputs, columns, strict=True))
+        if isinstance(self.policy, MLPPolicy):
+            weight = self.policy.layout.split_weights(self.policy.flat)
+            found = apply_fused_mlp(self.policy.flatten(batch), weight, self.policy.layout)
+        else:
+            found = self.policy.compute_outputs(batch)
+        return self._act_greedily(batch, *found)
+
+    def compute_expected(self, columns: ObservationColumns) -> list[np.ndarray[Any, Any]]:
+        """The same by the policy as it acts everywhere else: what an export is compared with."""
+        batch = {name: torch.from_numpy(column) for name, column in columns.items()}
+        return [
+            tensor.numpy()
+            for tensor in self._act_greedily(batch, *self.policy.compute_outputs(batch))
+        ]
+
+    def _act_greedily(
+        self, batch: dict[str, Tensor], outputs: Tensor, value: Tensor
+    ) -> tuple[Tensor, ...]:
+        dist = self.policy.head.dist(outputs, self.policy.log_std, batch.get(MASK))
+        return *dist.mode().values(), outputs, value
+
+
+def apply_fused_mlp(x: Tensor, weight: dict[str, Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
+    """x [N, I] -> outputs [N, P], values [N]: the fused network in steps that can be traced."""
+    activate = torch.tanh if layout.activation == "tanh" else torch.relu
+    top: dict[str, Tensor] = {}
+    for layer in layout.layers:
+        bias = weight[layer.bias]
+        for trunk, columns, feeds in layer.blocks:
+            first = trunk not in top
+            product = x @ weight["first.weight"][:, columns] if first else top[trunk]
+            top[trunk] = activate(product + bias[columns]) @ weight[feeds]
+    return top["policy"] + weight["policy.bias"], (top["critic"] + weight["critic.bias"])[:, 0]
+
+
+def export_policy(policy: Policy, directory: Path, onnx: bool) -> dict[str, Any]:
+    """Write the policy for other runtimes and compare them with it.
+
+    Returns:
+        For each file the largest difference of a number and how many choices differ.
+
+    Raises:
+        InputError: the directory is used, what ONNX needs is missing, the network cannot be traced,
+            or an export differs from the policy.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        raise InputError(f"{directory} is not empty: choose another place with --out.")
+    if onnx:
+        _require_packages("onnx", "onnxscript", "onnxruntime")
+    directory.mkdir(parents=True, exist_ok=True)
+    greedy = GreedyPolicy(policy).eval().requires_grad_(False)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own deprecations while it traces
+        program = _trace_policy(greedy, policy)
+        torch.export.save(program, directory / "policy.pt2")
+        runners: dict[str, Runner] = {"policy.pt2": _torch_runner(directory / "policy.pt2")}
+        if onnx:
+            _write_onnx(greedy, program, directory / "policy.onnx")
+            runners["policy.onnx"] = _onnx_runner(directory / "policy.onnx", greedy.outputs)
+        parity = compare_with_policy(greedy, policy, runners)
+    (directory / "interface.json").write_text(
+        json.dumps(_interface(policy, greedy, parity), indent=1)
+    )
+    for name, found in parity.items():
+        if found["largest"] > TOLERANCE or found["choices_differ"] > 0.001 * OBSERVATIONS:
+            raise InputError(
+                f"{directory / name} differs from the policy by {found['largest']:.2g} and in "
+                f"{found['choices_differ']} of {OBSERVATIONS} choices; {TOLERANCE:g} is allowed. "
+                "Do not use it."
+            )
+    return parity
+
+
+def sample_observations(policy: Policy, num: int, seed: int = 0) -> ObservationColumns:
+    """So many observations as columns [count, ...], drawn from the observation space."""
+    space = batch_space(policy.observation_space, num)
+    space.seed(seed)
+    columns = to_observation_columns(space.sample())
+    if MASK in columns:
+        # Drawn masks lie anywhere between 0 and 1; real ones say yes or no, and yes at least once.
+        mask = (columns[MASK] > 0.5).astype(columns[MASK].dtype)
+        mask[~mask.any(-1)] = 1
+        columns[MASK] = mask
+    return {name: columns[name] for name in policy.module.observation_spaces}
+
+
+def compare_with_policy(
+    greedy: GreedyPolicy, policy: Policy, runners: dict[str, Runner]
+) -> dict[str, Any]:
+    """Measure each runner's difference from the policy, a part of the observations at a time."""
+    found = {name: {"largest": 0.0, "choices_differ": 0, "of": 0} for name in runners}
+    for part in range(OBSERVATIONS // PART):
+        columns = sample_observations(policy, PART, seed=part)
+        expected = greedy.compute_expected(columns)
+        for name, run in runners.items():
+            here, total = measure_difference(greedy.outputs, expected, run(columns)), found[name]
+            total["largest"] = max(total["largest"], here["largest"])
+            total["choices_differ"] += here["choices_differ"]
+            total["of"] += here["of"]
+    return found
+
+
+def measure_difference(
+    names: Sequence[str], expected: Sequence[Any], found: Sequence[Any]
+) -> dict[str, Any]:
+    """The largest difference of a number (relative above 1), and how many rows choose otherwise.
+
+    Two choices whose numbers are equal to the last digit may go either way; they are counted.
+    """
+    largest, differ = 0.0, np.zeros(len(expected[0]), bool)
+    for name, ours, theirs in zip(names, expected, found, strict=True):
+        if name.startswith("action.") and np.issubdtype(ours.dtype, np.integer):
+            differ |= (ours != theirs).reshape(len(ours), -1).any(-1)
+    for name, ours, theirs in zip(names, expected, found, strict=True):
+        if np.issubdtype(ours.dtype, np.floating):
+            # A value that goes with another choice is another value.
+            same = ~differ if name.startswith("action.") else slice(None)
+            gap = np.abs(ours - theirs) / np.maximum(1, np.abs(ours))
+            largest = max(largest, float(gap[same].max(initial=0.0)))
+    return {"largest": largest, "choices_differ": int(differ.sum()), "of": len(differ)}
+
+
+def import_checkpoint(source: Path, directory: Path) -> Policy:
+    """Take over somebody else's checkpoint without running anything that is in it.
+
+    Raises:
+        InputError: it is damaged, holds a pickle where none belongs, or the place is used.
+    """
+    if directory.exists():
+        raise InputError(f"{directory} exists already: choose another place with --out.")
+    for name in FILES:
+        if not (source / name).is_file() or (source / name).is_symlink():
+            raise InputError(f"{source} is not a checkpoint: {name} is missing or a link.")
+    verify_checkpoint(source, "policy/")
+    unfinished = directory.with_name(f".{directory.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    (unfinished / "policy").mkdir(parents=True)
+    try:
+        for name in FILES:
+            shutil.copyfile(source / name, unfinished / name)
+        write_manifest(unfinished)
+        policy = Policy.load(unfinished)
+        unfinished.rename(directory)
+    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{source} cannot be read as a policy ({error}).") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return policy
+
+
+def _trace_policy(greedy: GreedyPolicy, policy: Policy) -> Any:
+    columns = tuple(torch.from_numpy(c) for c in sample_observations(policy, EXAMPLES).values())
+    batch = torch.export.Dim("batch", min=1)
+    free = (tuple({0: batch} for _ in columns),)
+    failed: list[str] = []
+    # What each of the two ways of tracing cannot follow: a `len(batch)` the first, which would fix
+    # the batch size, and plain Python objects such as spaces the second.
+    for strict in (False, True):
+        try:
+            return torch.export.export(greedy, columns, dynamic_shapes=free, strict=strict)
+        except Exception as error:  # torch has many kinds
+            failed.append(str(error).splitlines()[0])
+    model = policy.metadata["settings"]["model"]
+    raise InputError(f"model={model!r} cannot be exported: {' And strictly: '.join(failed)}")
+
+
+def _torch_runner(path: Path) -> Runner:
+    module = torch.export.load(path).module()
+    return lambda columns: [t.numpy() for t in module(*map(torch.from_numpy, columns.values()))]
+
+
+def _write_onnx(greedy: GreedyPolicy, program: Any, path: Path) -> None:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    torch.onnx.export(
+        program,
+        (),
+        path,
+        input_names=greedy.inputs,
+        output_names=greedy.outputs,
+        external_data=False,
+        verbose=False,
+    )
+
+
+def _onnx_runner(path: Path, outputs: Sequence[str]) -> Runner:
+    import onnxruntime
+
+    session: Any = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda columns: session.run(list(outputs), columns)
+
+
+def _interface(policy: Policy, greedy: GreedyPolicy, parity: dict[str, Any]) -> dict[str, Any]:
+    columns = sample_observations(policy, EXAMPLES)
+    with torch.no_grad():
+        found = greedy.compute_expected(columns)
+
+    def told(names: Sequence[str], arrays: Sequence[Any]) -> dict[str, Any]:
+        rows = zip(names, arrays, strict=True)
+        return {n: {"shape": ["batch", *a.shape[1:]], "dtype": str(a.dtype)} for n, a in rows}
+
+    about = policy.metadata
+    return {
+        **{name: about[name] for name in ("env", "env_kwargs", "algo", "iteration")},
+        "inputs": told(greedy.inputs, list(columns.values())),
+        "outputs": told(greedy.outputs, found),
+        "action_start": np.asarray(getattr(policy.action_space, "start", 0)).tolist(),
+        "parity": parity,
+    }
+
+
+def _require_packages(*packages: str) -> None:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"ONNX needs {', '.join(missing)}: pip install 'rungwise[onnx]', or leave out --onnx."
+        )

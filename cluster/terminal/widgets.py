@@ -1,0 +1,98 @@
+"""The small parts of the terminal's table: bars, sparklines, the summary line, the time left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tune_jobs.formatting import format_duration, format_measurement, format_number, format_percent
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import TrialOutcome
+
+SPARKS = "▁▂▃▄▅▆▇█"
+MOST_SETTINGS = 4
+WIDEST = 14
+"""Columns a setting takes at most."""
+
+
+def bar(done: int, full: int, width: int) -> str:
+    """A bar with its numbers: ``▇▇▇▁▁ 16/27``; without a width the numbers only."""
+    filled = min(width, round(width * done / full)) if full > 0 else 0
+    numbers = f"{done:>{len(str(full))}}/{full}"
+    return f"{'▇' * filled}{'▁' * (width - filled)} {numbers}" if width else numbers
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """The course of finite values in so many characters, first and last included."""
+    if not values:
+        return ""
+    last = len(values) - 1
+    if len(values) > width:
+        values = [values[round(last * place / (width - 1))] for place in range(width)]
+    low, high = min(values), max(values)
+    # The difference of two huge numbers can overflow, that of their halves cannot.
+    half = high / 2 - low / 2
+    if not half:
+        return SPARKS[3] * len(values)
+    top = len(SPARKS) - 1
+    return "".join(SPARKS[round(top * ((value / 2 - low / 2) / half))] for value in values)
+
+
+def short(name: str) -> str:
+    """The last part of a dotted name: ``algo.lr`` becomes ``lr``."""
+    return name.rsplit(".", 1)[-1]
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks: an exception may have brought some."""
+    return " ".join(text.split()) if "\n" in text or "\r" in text else text
+
+
+def settings_shown(
+    searched: Sequence[str], trials: Sequence[TrialOutcome], width: int
+) -> list[str]:
+    """The searched settings that fit into a width, in their order, at most four."""
+    shown: list[str] = []
+    for name in searched:
+        cells = [short(name), *(format_number(trial.config.get(name)) for trial in trials)]
+        needed = min(WIDEST, max(map(len, cells))) + 2
+        if needed <= width and len(shown) < MOST_SETTINGS:
+            shown.append(name)
+            width -= needed
+    return shown
+
+
+def summary(outcome: Outcome, seconds_left: float | None) -> str:
+    """One line about the whole sweep."""
+    ended = sum(trial.end_reason is not None for trial in outcome.trials)
+    parts = [f"{ended} of {max(outcome.job.trials, len(outcome.trials))} ended"]
+    best = outcome.best
+    if best is not None:
+        parts.append(f"best {format_measurement(outcome.best_score)} (trial {best.id})")
+    parts.append(f"compute saved {format_percent(outcome.compute_saved)}")
+    if seconds_left is not None:
+        parts.append(f"about {format_duration(seconds_left)} left")
+    return " · ".join(parts)
+
+
+def estimated_seconds(outcome: Outcome, done: int, seconds: float) -> float | None:
+    """How long the rest may take at the pace so far; None while too little is known.
+
+    A trial is taken to run as long as the ended ones did on average, and one that has outlived this
+    to run to its end.
+
+    Args:
+        outcome: the run so far.
+        done: iterations run since this start.
+        seconds: time since this start.
+    """
+    ended = [trial.iterations for trial in outcome.trials if trial.end_reason is not None]
+    if len(ended) < 3 or done < 1 or seconds <= 0:
+        return None
+    usual = sum(ended) / len(ended)
+    running = [trial for trial in outcome.trials if trial.end_reason is None]
+    left = sum(
+        usual - trial.iterations if trial.iterations < usual else trial.iterations_not_run
+        for trial in running
+    )
+    left += usual * max(0, outcome.job.trials - len(outcome.trials))
+    return left * seconds / done

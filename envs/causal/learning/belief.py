@@ -1,0 +1,63 @@
+"""What a student expects an intervention to be worth: a judgement that costs no rows.
+
+The post-mortem tried four candidates for every intervention in the environment itself, so that each
+step was paid for four times. A student with a posterior can imagine the rows instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from envs import counter_rng
+from envs.causal.action import validate_action
+from envs.causal.learning import reward
+from envs.causal.learning.observation import uncertainty
+from envs.pytree import Array
+from envs.validation import InputError
+
+if TYPE_CHECKING:
+    from envs.causal.learning.world import CausalLearning, State
+
+
+def predict_rewards(world: CausalLearning, state: State, action: Mapping[str, Array]) -> Array:
+    """The reward [B], float32, that students expect of a step from states [B].
+
+    In the place of the excess risk, which nobody knows, stands the uncertainty that is observed,
+    summed over the nodes; the rows are imagined from the student's own means, with the same noise
+    for all actions from a state. Bonuses need no belief.
+
+    Raises:
+        InputError: a student without a posterior, or a reward that its belief says nothing about.
+    """
+    params, problem, student = world.params, world.get_problem(state), world.student
+    if params.student != "bayes_linear":
+        raise InputError(
+            f"Only a student with a posterior knows what to expect, but this one is "
+            f"{params.student!r}: set student='bayes_linear', or try candidates in the environment."
+        )
+    if params.reward.improvement or not params.reward.log_gain:
+        raise InputError(
+            "A student expects its uncertainty to fall by a factor, not its loss by an amount, but "
+            f"reward.log_gain is {params.reward.log_gain:g} and reward.improvement "
+            f"{params.reward.improvement:g}: use log_gain alone, or try candidates in the "
+            "environment."
+        )
+    node, position = validate_action(action, len(state.keys), problem.scm.nodes)
+    chosen, values = world.compute_setting(state, node, position)
+    keys = counter_rng.fold(counter_rng.fold(state.keys, state.step), _IMAGINED)
+    noise = counter_rng.normal(keys, (params.rows, problem.scm.nodes))
+    imagining: Any = student
+    mechanisms = imagining.expected_variance(state.student, noise, chosen, values)
+    count = student.roots(state.student).count + params.rows * ~chosen[:, student.root_nodes]
+    roots = (problem.truth.is_root[:, student.root_nodes] / (1 + count)).sum(axis=1)
+    gain = reward.log_fall(uncertainty(world, state).sum(axis=1), mechanisms + roots)
+    counts = reward.counted(reward.remembered(state.recent, state.step, node), problem.scm.nodes)
+    extra = reward.bonuses(params.reward, counts, problem.scm.real, node)
+    return (params.reward.log_gain * gain + sum(extra)).astype(np.float32)
+
+
+_IMAGINED = 5
+"""A random stream of a step beside those of the world: what is imagined is not what will happen."""

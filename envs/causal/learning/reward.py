@@ -1,0 +1,121 @@
+"""What an intervention is worth: the gain in knowledge, and the post-mortem's bonuses.
+
+Every term is computed and reported whether or not it counts, so that its cost can be seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import numpy as np
+
+from envs.causal.learning.metric import Risk
+from envs.pytree import Bools, Floats, Ints
+from envs.validation import Between, Fraction, NonNegative, validate
+
+_FLOOR = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class RewardTerms:
+    """The weight of each term of the reward; 0 leaves a term out."""
+
+    log_gain: Annotated[float, NonNegative] = 1.0
+    """Times log excess risk before minus after: scale-free, so late steps still count."""
+    improvement: Annotated[float, NonNegative] = 0.0
+    """Times the fall of the post-mortem's loss (the post-mortem: 100)."""
+    concentration: Annotated[float, NonNegative] = 0.0
+    """Penalty times the share of the commonest recent choice beyond the limit (200)."""
+    concentration_limit: Annotated[float, Fraction] = 0.4
+    """The share of one choice up to which nothing is taken off."""
+    coverage: Annotated[float, NonNegative] = 0.0
+    """Times the number of different nodes among the recent choices (10)."""
+    undersampled: Annotated[float, NonNegative] = 0.0
+    """Bonus times how far the chosen node's share lies below an equal share (200)."""
+    diversity_threshold: Annotated[float, Fraction] = 0.6
+    """The bonus is paid only while the recent choices' entropy, over its maximum, is below this."""
+    window: Annotated[int, Between(1, 10_000)] = 100
+    """How many choices count as recent; all belong to the same episode."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+POSTMORTEM = RewardTerms(
+    log_gain=0.0, improvement=100.0, concentration=200.0, coverage=10.0, undersampled=200.0
+)
+"""The post-mortem's own proposal."""
+
+
+def compute_rewards(
+    terms: RewardTerms, before: Risk, after: Risk, counts: Ints, real: Bools, chosen: Ints
+) -> Floats:
+    """Reward terms [B, 5], weighted, in the order of ``NAMES``.
+
+    Args:
+        terms: the weights.
+        before: the risk before the intervention.
+        after: the risk after it.
+        counts: [B, n] how often each node is among the recent choices, this one included.
+        real: [C, n] which nodes there are; others fill up smaller models.
+        chosen: [B] the node chosen now.
+    """
+    fallen = before.postmortem - after.postmortem
+    gains = (
+        terms.log_gain * log_fall(before.excess, after.excess),
+        terms.improvement * fallen,
+    )
+    return np.stack((*gains, *bonuses(terms, counts, real, chosen)), axis=1)
+
+
+def log_fall(before: Floats, after: Floats) -> Floats:
+    """By how much the logarithm of what is unknown fell [B]; what is next to nothing is all one."""
+    unknown = np.maximum(np.stack((before, after)), _FLOOR)
+    return np.log(unknown[0]) - np.log(unknown[1])
+
+
+def bonuses(terms: RewardTerms, counts: Ints, real: Bools, chosen: Ints) -> tuple[Floats, ...]:
+    """The three terms [B] that depend on the choices alone; see :func:`compute_rewards`."""
+    share, size = shares(counts, real), real.sum(axis=1)
+    crowded = np.maximum(share.max(axis=1) - terms.concentration_limit, 0)
+    missing = np.maximum(1 / size - share[np.arange(len(share)), chosen], 0)
+    monotonous = diversity(counts, real) < terms.diversity_threshold
+    return (
+        -terms.concentration * crowded,
+        terms.coverage * (counts > 0).sum(axis=1),
+        terms.undersampled * missing * monotonous,
+    )
+
+
+NAMES = ("log_gain", "improvement", "concentration", "coverage", "undersampled")
+"""The terms in order; the first two are the gain in knowledge, the others bonuses on top of it."""
+
+
+def remembered(recent: Ints, step: Ints, chosen: Ints) -> Ints:
+    """Recent choices [B, window] with those of a step [B] in the place of the oldest."""
+    recent = recent.copy()
+    recent[np.arange(len(step)), step % recent.shape[1]] = chosen
+    return recent
+
+
+def counted(recent: Ints, n: int) -> Ints:
+    """How often each of n nodes is among recent choices [B, window], -1 for none: [B, n]."""
+    return (recent[:, :, None] == np.arange(n)).sum(axis=1)
+
+
+def shares(counts: Ints, real: Bools) -> Floats:
+    """Shares [B, n] of choices counted [B, n] among the real nodes [C, n].
+
+    Early on every choice would be a large share of few, so at least as many choices are reckoned
+    with as there are nodes.
+    """
+    size = real.sum(axis=1, keepdims=True)
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), size)
+
+
+def diversity(counts: Ints, real: Bools) -> Floats:
+    """Entropy [B] of choices counted [B, n], over its maximum for so many real nodes [C, n]."""
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
+    return entropy / np.log(np.maximum(real.sum(axis=1), 2))

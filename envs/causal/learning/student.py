@@ -1,0 +1,244 @@
+"""The default student: Bayesian linear regression on random Fourier features, one for each node.
+
+Its whole knowledge is a sum over rows (``gram`` = Phi^T Phi, ``moment`` = Phi^T y), so learning is
+exact, independent of the order of the rows, and the posterior variance comes with it. The features
+are those of Rahimi and Recht, "Random features for large-scale kernel machines" (2007), with
+frequencies spread evenly instead of drawn.
+
+On the box where rows count, few combinations of the features differ from zero: of 32 features of
+one parent about 8. So each node works with those combinations ("directions", orthonormal), which
+is the same regression at a fraction of the cost.
+
+Shapes: B copies, k nodes with parents ("slots"), n nodes, D features, P probe points, r directions
+of a slot (each has its own r, so their arrays come as tuples over the slots).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from envs.causal.learning import roots as root_fits
+from envs.causal.learning.linear import REACH, Basis, Units, basis, fit, joint_features
+from envs.causal.learning.roots import Roots
+from envs.causal.models.scm import Scm
+from envs.pytree import Bools, Floats, Ints, Keys
+
+_CHUNK = 128
+"""How many copies are worked on at a time: their features then stay in the processor's cache."""
+
+S = TypeVar("S")
+
+
+class Student(Protocol[S]):
+    """What a world needs of a student; its state S is a tree of arrays with leading axis B."""
+
+    slots: Ints
+    """[k]: the nodes whose mechanisms are learnt."""
+    root_nodes: Ints
+    """[r]: the nodes that are fitted as roots."""
+
+    def reset(self, keys: Keys, scm: Scm) -> S:
+        """A student that knows nothing but the graph of its model, for each of the keys [B]."""
+        ...
+
+    def learn(self, state: S, rows: Floats, chosen: Bools) -> S:
+        """The state after rows [B, rows, n] in which the nodes chosen [B, n] were set."""
+        ...
+
+    def predict(self, state: S, x: Floats) -> Floats:
+        """Learnt means [B, k, rows] of the slots where the nodes have the values x [B, rows, n]."""
+        ...
+
+    def make_target(self, scm: Scm) -> Any:
+        """The mechanisms of models at the probe points, in the form that squared_error takes."""
+        ...
+
+    def squared_error(self, state: S, target: Any) -> Floats:
+        """Mean squared error [B, k] at the probe points."""
+        ...
+
+    def uncertainty(self, state: S) -> Floats:
+        """How unsure each slot is [B, k], known without the truth; smaller is surer."""
+        ...
+
+    def roots(self, state: S) -> Roots:
+        """The fitted roots."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Knowledge:
+    """What B linear students know."""
+
+    gram: tuple[Floats, ...]
+    """For each slot [B, r, r]: sum over rows of the outer product of the directions."""
+    moment: tuple[Floats, ...]
+    """For each slot [B, r]: sum over rows of directions times the node's value."""
+    weights: tuple[Floats, ...]
+    """For each slot [B, r]: posterior mean, solved from the two."""
+    variance: Floats
+    """[B, k]: posterior variance, averaged over the probe points, in units of the noise's."""
+    roots: Roots
+    """The fitted roots."""
+
+
+def true_means(scm: Scm, nodes: Ints, probes: Floats) -> Floats:
+    """Noiseless values [C, k, P] of nodes [k] where all nodes have the values probes [P, n]."""
+    means = [scm.mechanism(np.array([node]), probes[None]) for node in nodes]
+    return np.stack(means, axis=1)
+
+
+class BayesLinear:
+    """Bayesian linear regression on D features of each node's parents."""
+
+    def __init__(
+        self,
+        parents: Bools,
+        probes: Floats,
+        features: int,
+        length_scale: float,
+        ridge: float,
+        units: Units | None = None,
+    ) -> None:
+        """Prepare the features.
+
+        Args:
+            parents: [n, n], row j marks the parents of node j.
+            probes: [P, n] points at which errors and variances are averaged, in ``units``.
+            features: D.
+            length_scale: over which distance of the parents' values the mechanisms change.
+            ridge: noise variance over prior variance of a weight.
+            units: those of points and distances; None: the nodes' own.
+        """
+        n = len(parents)
+        units = units or Units(np.zeros(n), np.ones(n))
+        self.slots: Ints = np.flatnonzero(parents.any(axis=1))
+        self.root_nodes: Ints = np.flatnonzero(~parents.any(axis=1))
+        self.ridge = ridge
+        self._probes, box = units.own(probes), units.own(probes * (REACH / np.abs(probes).max()))
+        # In single precision like the rows, so that the ends themselves are within reach.
+        ends = units.own(np.array([[-REACH], [REACH]]) * np.ones(n)).astype(np.float32)
+        self._low, self._high = ends
+        self.bases: tuple[Basis, ...] = tuple(
+            basis(
+                own,
+                units.frequencies(joint_features(len(own), features, length_scale), own),
+                self._probes,
+                box,
+            )
+            for own in (np.flatnonzero(parents[node]) for node in self.slots)
+        )
+
+    def reset(self, keys: Keys, scm: Scm) -> Knowledge:
+        """Knowledge of nothing for keys [B]."""
+        B, ranks = len(keys), [b.rank for b in self.bases]
+        prior = np.array([b.energy.sum() for b in self.bases]) / self.ridge
+        return Knowledge(
+            gram=tuple(np.zeros((B, r, r)) for r in ranks),
+            moment=tuple(np.zeros((B, r)) for r in ranks),
+            weights=tuple(np.zeros((B, r)) for r in ranks),
+            variance=np.broadcast_to(prior, (B, len(ranks))).copy(),
+            roots=root_fits.empty(B, len(self.root_nodes)),
+        )
+
+    def learn(self, state: Knowledge, rows: Floats, chosen: Bools) -> Knowledge:
+        """Knowledge after rows [B, rows, n] in which the nodes chosen [B, n] were set.
+
+        Rows in which a node was set say nothing about its mechanism: they add 0 to its sums, from
+        which the same weights follow again.
+        """
+        known = Knowledge(
+            gram=tuple(np.empty_like(part) for part in state.gram),
+            moment=tuple(np.empty_like(part) for part in state.moment),
+            weights=tuple(np.empty_like(part) for part in state.weights),
+            variance=np.empty_like(state.variance),
+            roots=root_fits.learn(
+                state.roots, rows[:, :, self.root_nodes], ~chosen[:, self.root_nodes]
+            ),
+        )
+        for first in range(0, len(rows), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            for slot, node in enumerate(self.slots.tolist()):
+                phi = self._compute_teaching_directions(slot, rows[part], chosen[part, node])
+                values = rows[part, :, node].astype(float)
+                gram = np.matmul(np.swapaxes(phi, -1, -2), phi, out=known.gram[slot][part])
+                gram += state.gram[slot][part]
+                moment = known.moment[slot][part]
+                moment[:] = state.moment[slot][part] + (values[:, None] @ phi)[:, 0]
+                known.weights[slot][part], known.variance[part, slot], _ = fit(
+                    gram, moment, self.ridge, self.bases[slot].energy
+                )
+        return known
+
+    def predict(self, state: Knowledge, x: Floats) -> Floats:
+        """Learnt means [B, k, rows] where the nodes have the values x [B, rows, n]."""
+        return np.stack([self._mean(state, slot, x) for slot in range(len(self.slots))], axis=1)
+
+    def make_target(self, scm: Scm) -> tuple[Floats, ...]:
+        """The mechanisms f as [C, r + 1] for each slot: Q^T f and what no R w reaches.
+
+        Here Phi = QR. The error |Rw - Q^T f|^2 + remainder^2 equals the mean square of Phi w - f at
+        a fraction of the cost, and never goes below zero by rounding.
+        """
+        f = true_means(scm, self.slots, self._probes) / np.sqrt(len(self._probes))
+        targets: list[Floats] = []
+        for slot, b in enumerate(self.bases):
+            projected = f[:, slot] @ b.probe_basis
+            remainder = f[:, slot] - projected @ b.probe_basis.T
+            length = np.linalg.norm(remainder, axis=-1, keepdims=True)
+            targets.append(np.concatenate((projected, length), axis=-1))
+        return tuple(targets)
+
+    def squared_error(self, state: Knowledge, target: tuple[Floats, ...]) -> Floats:
+        """Mean squared error [B, k] at the probe points, whose targets are [C, r + 1]."""
+        errors: list[Floats] = []
+        for b, weights, goal in zip(self.bases, state.weights, target, strict=True):
+            learnt = (b.probe_factor @ weights[..., None])[..., 0]
+            gap = np.square(learnt - goal[:, :-1]).sum(axis=-1)
+            errors.append(gap + np.square(goal[:, -1]))
+        return np.stack(errors, axis=1)
+
+    def uncertainty(self, state: Knowledge) -> Floats:
+        """Posterior variance [B, k] averaged over the probe points, in units of the noise's."""
+        return state.variance
+
+    def roots(self, state: Knowledge) -> Roots:
+        """The fitted roots."""
+        return state.roots
+
+    def expected_variance(
+        self, state: Knowledge, noise: Floats, chosen: Bools, values: Floats
+    ) -> Floats:
+        """Sum over slots [B] of the variance expected after rows under an intervention.
+
+        The rows are imagined: roots from their fitted Gaussians with noise [B, rows, n], other
+        nodes at the student's means; nodes chosen [B, n] have the values [B, n].
+        """
+        B, R, n = noise.shape
+        x = np.zeros((B, R, n))
+        x[:, :, self.root_nodes] = (
+            state.roots.mean[:, None]
+            + np.sqrt(state.roots.variance)[:, None] * noise[:, :, self.root_nodes]
+        )
+        x = np.where(chosen[:, None], values[:, None], x)
+        for slot, node in enumerate(self.slots.tolist()):
+            means = self._mean(state, slot, x)
+            x[:, :, node] = np.where(chosen[:, node, None], values[:, node, None], means)
+        return self.learn(state, x, chosen).variance.sum(axis=1)
+
+    def _mean(self, state: Knowledge, slot: int, x: Floats) -> Floats:
+        return (self.bases[slot].directions(x) @ state.weights[slot][..., None])[..., 0]
+
+    def _compute_teaching_directions(self, slot: int, rows: Floats, chosen: Bools) -> Floats:
+        """Directions [b, rows, r] of a slot in rows [b, rows, n]; 0 where a row does not count.
+
+        It counts if the node was not chosen [b] and no parent lies out of reach.
+        """
+        b = self.bases[slot]
+        phi, x = b.directions(rows), rows[:, :, b.parents]
+        far = (x < self._low[b.parents]) | (x > self._high[b.parents])
+        phi[far.any(axis=-1) | chosen[:, None]] = 0
+        return phi

@@ -1,0 +1,323 @@
+"""CausalLearning: choose interventions from which a student learns the mechanisms of a model.
+
+Each step sets one node to one value, draws rows from the model and lets the student learn from
+them. What counts in the end is the excess risk (:mod:`envs.causal.learning.metric`); what is paid
+for is rows, counted by what they were drawn for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, cast
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from envs import counter_rng
+from envs.batched import Agent, Step, World
+from envs.causal import record
+from envs.causal.action import validate_action
+from envs.causal.learning import baselines, belief, reward
+from envs.causal.learning import problem as learning_problem
+from envs.causal.learning.family_student import FamilyStudent
+from envs.causal.learning.linear import Units, additive_features, joint_features
+from envs.causal.learning.metric import Risk, compute_risk, probe_points
+from envs.causal.learning.observation import FAMILY_FEATURES, FEATURES, ValueHistogram, observe
+from envs.causal.learning.params import Params
+from envs.causal.learning.problem import Problem
+from envs.causal.learning.student import BayesLinear, Student
+from envs.causal.models.scm import Scm
+from envs.episode_trace import EpisodeTrace
+from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation, put, take
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """B copies of the task."""
+
+    keys: Keys
+    """[B]: the keys of the episodes."""
+    step: Ints
+    """[B]: interventions done."""
+    drawn: Problem | tuple[()]
+    """What each copy is to learn, if that is not the same for all."""
+    student: Any
+    """The students' own states."""
+    histogram: Floats
+    """[B, n, bins]: how often each node was set to a value in each part of its domain."""
+    recent: Ints
+    """[B, window]: the latest choices, -1 where there is none yet."""
+    risk: Risk
+    """What is still to be learnt."""
+    at_start: Floats
+    """[B]: the excess risk before the first intervention."""
+    best: Floats
+    """[B]: the lowest excess risk so far that counted as a fall."""
+    steps_since_fall: Ints
+    """[B]: steps since then."""
+    rows_executed: Ints
+    """[B]: rows drawn under interventions."""
+    rows_observational: Ints
+    """[B]: rows drawn without."""
+    rows_lookahead: Ints
+    """[B]: rows drawn under interventions that were only tried."""
+
+
+class CausalLearning(World[State]):
+    """The world of one :class:`Params`."""
+
+    params_type = Params
+    episode_metrics: ClassVar = (
+        "excess_risk",
+        "postmortem_loss",
+        "rows",
+        "rows_lookahead",
+        "length",
+    )
+    score_metric: ClassVar = "excess_risk"
+    score_mode: ClassVar = "min"
+    slow_baselines: ClassVar = frozenset({"posterior_variance_design"})
+    reference_rule: ClassVar = "round_robin"
+
+    def __init__(self, params: Params) -> None:
+        super().__init__(params)
+        self._common: Problem | None = None
+        if params.is_family:
+            example = learning_problem.draw_models(params, counter_rng.make_keys(0, 1))
+            most = int(example.inputs.shape[2])
+            self.student: Student[Any] = _family_student(params, example.nodes, most)
+            names = tuple(f"node {number}" for number in range(1, example.nodes + 1))
+        else:
+            model = learning_problem.load_named_model(params)
+            self.student = _student(params, model.scm)
+            self._common = learning_problem.make_common_problem(params, model, self.student)
+            names = model.names
+        self.choice_names = names
+        self.baselines: Mapping[str, Agent] = baselines.make_agents(params)
+        n, features = len(names), FAMILY_FEATURES if params.many_graphs else FEATURES
+        self.observation_space = spaces.Dict(
+            {
+                "nodes": spaces.Box(-10.0, 10.0, (n, features), np.float32),
+                "parents": spaces.Box(0.0, 1.0, (n, n), np.float32),
+                "mask": spaces.Box(0.0, 1.0, (n,), np.float32),
+                "context": spaces.Box(0.0, 1.0, (2,), np.float32),
+            }
+        )
+        self.action_space: gymnasium.Space[Any] = spaces.Dict(
+            {"choice": spaces.Discrete(n), "value": spaces.Box(-1.0, 1.0, (), np.float32)}
+        )
+
+    @property
+    def episode_limit(self) -> int:
+        """See :class:`World`."""
+        n = len(self.choice_names)
+        return self.params.interventions_per_node * n or self.params.interventions
+
+    def reset(self, keys: Keys) -> tuple[State, Observation]:
+        """Students that know nothing, for keys [B]."""
+        B, n = len(keys), len(self.choice_names)
+        if self._common:
+            drawn, problem = (), self._common
+        else:
+            drawn = problem = learning_problem.draw_problems(self.params, keys, self.student)
+        student = self.student.reset(counter_rng.fold(keys, _STUDENT), problem.scm)
+        at_first = compute_risk(self.student, student, problem.truth)
+        window = min(self.params.reward.window, self.episode_limit)
+        nothing = np.zeros(B, np.int64)
+        state = State(
+            keys=keys,
+            step=nothing,
+            drawn=drawn,
+            student=student,
+            histogram=ValueHistogram.empty(B, n),
+            recent=np.full((B, window), -1),
+            risk=at_first,
+            at_start=at_first.excess,
+            best=at_first.excess,
+            steps_since_fall=nothing,
+            rows_executed=nothing,
+            rows_observational=nothing,
+            rows_lookahead=nothing,
+        )
+        return state, observe(self, state)
+
+    def get_problem(self, state: State) -> Problem:
+        """What the copies are to learn: all the same (C = 1), or each its own (C = B)."""
+        return self._common or cast("Problem", state.drawn)
+
+    def compute_mask(self, state: State) -> Bools:
+        """Which nodes may be set now: [C, n], or under a cap [B, n] without those beyond it."""
+        settable = self.get_problem(state).settable
+        if not self.params.cap:
+            return settable
+        counts = reward.counted(state.recent, len(self.choice_names))
+        share = reward.shares(counts, self.get_problem(state).scm.real)
+        free = settable & (share <= self.params.cap)
+        return np.where(free.any(axis=1, keepdims=True), free, settable)
+
+    def step(self, state: State, action: Mapping[str, Array]) -> Step[State]:
+        """Set each copy's chosen node to the chosen value and learn from the rows."""
+        problem = self.get_problem(state)
+        scm = problem.scm
+        node, position = validate_action(action, len(state.keys), scm.nodes)
+        chosen, values = self.compute_setting(state, node, position)
+        keys = counter_rng.fold(state.keys, state.step)
+        noise = counter_rng.normal(counter_rng.fold(keys, _ROWS), (self.params.rows, scm.nodes))
+        rows = scm.sample(noise, chosen, values)
+        student = self.student.learn(state.student, rows, chosen)
+        due = np.zeros(len(node), np.bool_)
+        if self.params.observe_every:
+            due = (state.step + 1) % self.params.observe_every == 0
+            student = self._observe_rows(scm, student, counter_rng.fold(keys, _OBSERVATION), due)
+        after = self._advance(state, student, node, position, due)
+        return self._step(state, after, node)
+
+    def compute_setting(self, state: State, node: Ints, position: Floats) -> tuple[Bools, Floats]:
+        """Which nodes are set [B, n], and to what, where nodes [B] are chosen at positions [B]."""
+        scm = self.get_problem(state).scm
+        # Whoever does not heed the mask sets nothing: the rows are then drawn without intervention.
+        chosen = (np.arange(scm.nodes) == node[:, None]) & self.compute_mask(state)
+        return chosen, np.where(chosen, scm.domain_value(node, position)[:, None], 0.0)
+
+    def predict_rewards(self, state: State, action: Mapping[str, Array]) -> Array:
+        """What the students expect a step to earn [B], from no more than an agent may know."""
+        return belief.predict_rewards(self, state, action)
+
+    def charge_lookahead(self, state: State, trials: int) -> State:
+        """The state where so many more steps were tried and taken back, whose rows are paid for.
+
+        Observational rows that a step brings are the same ones whichever node it sets.
+        """
+        tried = state.rows_lookahead + trials * self.params.rows
+        return dataclasses.replace(state, rows_lookahead=tried)
+
+    def _advance(
+        self, state: State, student: Any, node: Ints, position: Floats, due: Bools
+    ) -> State:
+        params = self.params
+        now = compute_risk(self.student, student, self.get_problem(state).truth)
+        fell = now.excess < state.best - params.tolerance
+        return State(
+            keys=state.keys,
+            step=state.step + 1,
+            drawn=state.drawn,
+            student=student,
+            histogram=ValueHistogram.add(state.histogram, node, position),
+            recent=reward.remembered(state.recent, state.step, node),
+            risk=now,
+            at_start=state.at_start,
+            best=np.where(fell, now.excess, state.best),
+            steps_since_fall=np.where(fell, 0, state.steps_since_fall + 1),
+            rows_executed=state.rows_executed + params.rows,
+            rows_observational=state.rows_observational + due * params.observation_rows,
+            rows_lookahead=state.rows_lookahead,
+        )
+
+    def _step(self, before: State, after: State, node: Ints) -> Step[State]:
+        params = self.params
+        counts = reward.counted(after.recent, len(self.choice_names))
+        real = self.get_problem(after).scm.real
+        terms = reward.compute_rewards(params.reward, before.risk, after.risk, counts, real, node)
+        # The horizon is the task itself (a budget of rows, shown as t/T in the observation), and
+        # nothing can be gained after it: reaching it terminates, and nothing is bootstrapped.
+        terminated = after.step >= self.get_problem(after).horizon
+        if params.stop_when_learnt:
+            terminated = terminated | (after.steps_since_fall >= params.patience)
+        return Step(
+            state=after,
+            observation=observe(self, after),
+            reward=terms.sum(axis=1).astype(np.float32),
+            terminated=terminated,
+            truncated=np.zeros(len(node), np.bool_),
+            info=_info(after, terms),
+        )
+
+    def node_losses(self, state: State) -> Floats:
+        """Excess risk [B, n] of each node."""
+        return state.risk.node_excess
+
+    def trace_episode(
+        self, states: Sequence[State], actions: Sequence[Mapping[str, Array]]
+    ) -> EpisodeTrace:
+        """See :class:`World`."""
+        return record.trace_learning_episode(self, states, actions)
+
+    def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
+        """Middle, means and nine-tenths quantile of the excess risk at the end of episodes [N]."""
+        excess = episodes["excess_risk"]
+        return {
+            "median": float(np.median(excess)),
+            "mean": float(np.mean(excess)),
+            "q90": float(np.quantile(excess, 0.9)),
+            "geometric_mean": float(np.exp(_log(excess).mean())),
+        }
+
+    def compare_with_rule(
+        self, episodes: Mapping[str, Floats], rule: Mapping[str, Floats]
+    ) -> dict[str, float]:
+        """The geometric mean of the ratios to what the nodes in turns leave, seed by seed."""
+        gap = _log(episodes["excess_risk"]) - _log(rule["excess_risk"])
+        return {"to_round_robin": float(np.exp(gap.mean()))}
+
+    def _observe_rows(self, scm: Scm, student: Any, keys: Keys, due: Bools) -> Any:
+        """Students of the copies that are due learn from rows without an intervention."""
+        if not due.any():
+            return student
+        noise = counter_rng.normal(keys[due], (self.params.observation_rows, scm.nodes))
+        nothing = np.zeros((len(noise), scm.nodes), np.bool_)
+        own = scm if self._common else take(scm, due)
+        rows = own.sample(noise, nothing, np.zeros(nothing.shape))
+        return put(student, due, self.student.learn(take(student, due), rows, nothing))
+
+
+_STUDENT, _ROWS, _OBSERVATION = 1, 2, 3
+"""What each of an episode's or a step's random streams is for."""
+
+
+def _log(excess: Floats) -> Floats:
+    return np.log(np.maximum(excess, 1e-6))
+
+
+def _student(params: Params, scm: Scm) -> Student[Any]:
+    parents, units = scm.parents[0], Units.of(scm)
+    if params.like_family:
+        return _family_student(params, len(parents), int(parents.sum(axis=1).max()), units)
+    if params.student == "mlp":
+        # torch is needed by this student alone.
+        from envs.causal.learning.mlp_student import MlpStudent
+
+        capacity = max(params.rows, params.observation_rows if params.observe_every else 0)
+        return MlpStudent(parents, units.own(probe_points(len(parents))), capacity, params.mlp)
+    points, size = probe_points(len(parents)), params.features
+    return BayesLinear(parents, points, size, params.length_scale, params.ridge, units)
+
+
+def _family_student(
+    params: Params, nodes: int, most_parents: int, units: Units | None = None
+) -> FamilyStudent:
+    kind = joint_features if params.interactions else additive_features
+    return FamilyStudent(
+        nodes,
+        lambda parents: kind(parents, params.features, params.length_scale),
+        probe_points(most_parents),
+        params.ridge,
+        units,
+    )
+
+
+def _info(state: State, terms: Floats) -> dict[str, Array]:
+    figures: dict[str, Array] = {
+        "excess_risk": state.risk.excess,
+        "excess_at_start": state.at_start,
+        "node_excess": state.risk.node_excess,
+        "postmortem_loss": state.risk.postmortem,
+        "rows": state.rows_executed + state.rows_observational + state.rows_lookahead,
+        "rows_executed": state.rows_executed,
+        "rows_observational": state.rows_observational,
+        "rows_lookahead": state.rows_lookahead,
+        "length": state.step,
+        "reward_before_bonus": terms[:, :2].sum(axis=1),
+    }
+    return figures | {f"reward_{name}": terms[:, i] for i, name in enumerate(reward.NAMES)}

@@ -1,0 +1,160 @@
+"""Random directed acyclic graphs, one for each key of a batch.
+
+Their nodes are in a canonical order: parents have smaller numbers than their children. Graphs
+smaller than the largest are filled up with nodes at the end that have no edges.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from envs import counter_rng
+from envs.pytree import Bools, Floats, Ints, Keys
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """A kind of graph."""
+
+    what: str
+    """What it is, in words."""
+    parents: Callable[[Keys, Ints, int], Bools]
+    """Draws who is whose parent [B, n, n] from keys [B], sizes [B] and n; fillers are ignored."""
+    width: int
+    """The most parents that a node has; 0 if it may have all."""
+    fewest: int = 2
+    """The size of the smallest such graph."""
+
+    def draw(self, keys: Keys, size: Ints, n: int) -> Edges:
+        """Graphs of so many nodes [B], filled up to n, from keys [B]."""
+        real = np.less(np.arange(n), size[:, None])
+        parents = self.parents(keys, size, n) & real[:, :, None] & real[:, None, :]
+        inputs = np.argsort(~parents, axis=2, kind="stable")[:, :, : self.width or n - 1]
+        exist = np.take_along_axis(parents, inputs, axis=2)
+        return Edges(size, real, np.where(exist, inputs, 0), exist)
+
+
+@dataclasses.dataclass(frozen=True)
+class Edges:
+    """B graphs, as lists of parents."""
+
+    size: Ints
+    """[B]: how many nodes there are."""
+    real: Bools
+    """[B, n]: which nodes are no fillers."""
+    inputs: Ints
+    """[B, n, p]: the parents of each node, then zeros."""
+    exist: Bools
+    """[B, n, p]: which of these are parents."""
+
+    @property
+    def effects(self) -> Bools:
+        """[B, n]: which nodes have parents."""
+        return np.asarray(self.exist.any(axis=2))
+
+
+def meeting(size: Ints) -> Ints:
+    """The node [B] at which the edges of a ``collider`` meet."""
+    return np.minimum(size - 1, 3)
+
+
+def before_decoys(size: Ints) -> Ints:
+    """The node [B] whose children the decoys of ``DECOYS`` are."""
+    return size - size // 4 - 1
+
+
+def _some_earlier(keys: Keys, counts: Ints) -> Bools:
+    """As many random earlier nodes as counts [B, n] say, as parents [B, n, n]."""
+    n = counts.shape[1]
+    earlier = np.tri(n, k=-1, dtype=np.bool_)
+    scores = np.where(earlier, counter_rng.uniform(keys, (n, n)), 2.0)
+    return np.less(_ranks(scores), counts[:, :, None]) & earlier
+
+
+def _ranks(scores: Floats) -> Ints:
+    """Which place each of scores [..., n] has when they are sorted."""
+    return np.argsort(np.argsort(scores, axis=-1, kind="stable"), axis=-1, kind="stable")
+
+
+def _random(keys: Keys, size: Ints, n: int) -> Bools:
+    for_roots, for_counts, for_parents = counter_rng.split(keys, 3)
+    roots = 2 + counter_rng.integers(for_roots, np.maximum(size // 2 - 1, 1))
+    counts = 1 + counter_rng.integers(for_counts, 3, (n,))
+    return _some_earlier(for_parents, np.where(np.arange(n) < roots[:, None], 0, counts))
+
+
+def _chain(keys: Keys, size: Ints, n: int) -> Bools:
+    return np.broadcast_to(np.eye(n, k=-1, dtype=np.bool_), (len(keys), n, n))
+
+
+def _fork(keys: Keys, size: Ints, n: int) -> Bools:
+    first = np.zeros((len(keys), n, n), np.bool_)
+    first[:, 1:, 0] = True
+    return first
+
+
+def _collider(keys: Keys, size: Ints, n: int) -> Bools:
+    node, middle = np.arange(n), meeting(size)[:, None]
+    return _some_earlier(keys, np.where(node < middle, 0, np.where(node == middle, middle, 1)))
+
+
+def _erdos_renyi(keys: Keys, size: Ints, n: int) -> Bools:
+    share = np.minimum(2 / (size - 1), 1.0)[:, None, None]
+    parents = (counter_rng.uniform(keys, (n, n)) < share) & np.tri(n, k=-1, dtype=np.bool_)
+    parents[:, 1, 0] = True  # so that some node has a parent
+    return parents
+
+
+def _scale_free(keys: Keys, size: Ints, n: int) -> Bools:
+    for_counts, for_parents = counter_rng.split(keys, 2)
+    counts = 1 + counter_rng.integers(for_counts, 2, (n,))
+    # The first of exponential clocks with these rates: drawing without replacement by weight.
+    clocks = -np.log1p(-counter_rng.uniform(for_parents, (n, n)))
+    parents = np.zeros((len(keys), n, n), np.bool_)
+    for j in range(1, n):
+        rates = 1 + parents.sum(axis=1) + parents.sum(axis=2)
+        parents[:, j, :j] = _ranks(clocks[:, j, :j] / rates[:, :j]) < counts[:, j, None]
+    return parents
+
+
+def _with_decoys(keys: Keys, size: Ints, n: int) -> Bools:
+    for_counts, for_parents = counter_rng.split(keys, 2)
+    counts = 1 + counter_rng.integers(for_counts, 2, (n,))
+    target = before_decoys(size)
+    is_decoy = np.greater(np.arange(n), target[:, None])[:, :, None]
+    is_target = np.equal(np.arange(n), target[:, None, None])
+    return np.where(is_decoy, is_target, _some_earlier(for_parents, counts))
+
+
+DECOYS = Graph(
+    "one or two parents each, but the last quarter of the nodes, decoys, are children of the node "
+    "before them and of no other",
+    _with_decoys,
+    width=2,
+    fewest=3,
+)
+"""The graphs of the hard families."""
+
+GRAPHS: dict[str, Graph] = {
+    "random": Graph(
+        "at least two roots, at most half of the nodes; 1 to 3 parents otherwise",
+        _random,
+        width=3,
+        fewest=3,
+    ),
+    "chain": Graph("one path", _chain, width=1),
+    "fork": Graph("one parent of all others", _fork, width=1),
+    "collider": Graph(
+        "up to three parents of one node; each node beyond these has one random parent",
+        _collider,
+        width=3,
+    ),
+    "erdos_renyi": Graph("random edges, two at a node on average", _erdos_renyi, width=0),
+    "scale_free": Graph(
+        "one or two parents, nodes with more edges being more likely ones", _scale_free, width=2
+    ),
+}
+"""The kinds of graph that can be chosen by name."""

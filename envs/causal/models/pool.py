@@ -1,0 +1,165 @@
+"""A pool of users' own models, drawn in a share of the episodes beside those of a family.
+
+Models of a pool may be in any format that :mod:`envs.causal.models.files` reads, and of different
+formats and sizes: each is evaluated by its own rules, and what it lacks in nodes is filled up, so
+that it can stand in a batch beside drawn ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from envs import counter_rng
+from envs.causal.models.files import FORMATS, read
+from envs.causal.models.scm import AdditiveScm, Model
+from envs.causal.optimisation.curriculum import Lesson, Lessons, OneModel, Sampled, Source
+from envs.causal.optimisation.problem import Problem
+from envs.pytree import Array, Bools, Floats, Ints, Keys, put, take
+from envs.validation import InputError
+
+
+def read_pool(where: str, target: str) -> dict[Path, Model]:
+    """The models in a file or in all files of a folder that have an ending of a model.
+
+    ``target`` is that of the models that name none.
+
+    Raises:
+        InputError: there is none, or some cannot be used; every one of these is named.
+    """
+    path = Path(where)
+    if not path.exists():
+        raise InputError(f"There is no file or folder {path}: check the path to the pool.")
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in FORMATS)
+    if not files:
+        raise InputError(
+            f"The folder {path} holds no model: put files there that end in {', '.join(FORMATS)}."
+        )
+    found: dict[Path, Model] = {}
+    wrong: list[str] = []
+    for file in files:
+        try:
+            found[file] = _read_with_target(file, target)
+        except InputError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise InputError("\n".join(wrong))
+    return found
+
+
+def _read_with_target(file: Path, target: str) -> Model:
+    """The model in a file, with something that may be set to drive its target down."""
+    model = read(file)
+    try:
+        model = model.with_target(target) if target and not model.target else model
+        OneModel(model, 2)
+    except InputError as error:
+        raise InputError(f"The model {file} cannot be used. {error}") from error
+    return model
+
+
+class Pooled(Source):
+    """A model of the pool in a share of the episodes, one of the lessons in the others."""
+
+    def __init__(
+        self,
+        lessons: tuple[Lesson, ...],
+        pool: Sequence[Model],
+        pool_fraction: float,
+        precision: int,
+    ) -> None:
+        most = max(len(model.names) - model.hidden for model in pool)
+        self.lessons = Lessons(lessons, precision, most, max(model.hidden for model in pool))
+        self.names, self.nodes = self.lessons.names, self.lessons.nodes
+        self.noise, self.share = self.lessons.noise, pool_fraction
+        self.members = tuple(Member(model, self.nodes, self.noise) for model in pool)
+        blank = self.lessons.draw(counter_rng.make_keys(0, 1), 0)
+        self.problems = _stacked(
+            blank, [m.problem(i, len(self.names)) for i, m in enumerate(self.members, 1)]
+        )
+
+    def draw(self, keys: Keys, stage: int) -> Problem:
+        """See :class:`Source`. Drawn models are those that the episodes have without a pool."""
+        for_share, for_member = counter_rng.split(counter_rng.fold(keys, _POOL), 2)
+        member = 1 + counter_rng.integers(for_member, len(self.members))
+        member = np.where(counter_rng.uniform(for_share) < self.share, member, 0)
+        problem = take(self.problems, member)
+        if (drawn := member == 0).any():
+            problem = put(problem, drawn, self.lessons.draw(keys[drawn], stage))
+        return problem
+
+    def get_scm(self, problem: Problem) -> Sampled:
+        """See :class:`Source`."""
+        return Mixture(problem.scm, problem.member, self.members)
+
+    def get_node_names(self, problem: Problem) -> tuple[str, ...]:
+        """See :class:`Source`."""
+        if not problem.member[0]:
+            return self.names
+        own = self.members[problem.member[0] - 1].one.names
+        return own + self.names[len(own) :]
+
+
+class Member:
+    """A model of the pool among N nodes: its seen ones come first, its hidden ones last."""
+
+    def __init__(self, model: Model, nodes: int, noise: Floats) -> None:
+        seen = len(model.names) - model.hidden
+        self.scm = model.scm
+        self.places = np.concatenate([np.arange(seen), np.arange(nodes - model.hidden, nodes)])
+        self.one = OneModel(model, len(noise), noise[:, self.places])
+
+    def problem(self, number: int, nodes: int) -> Problem:
+        """Its problem [1] as the pool's model of this number, filled up to so many seen nodes."""
+        own, more = self.one.problem, nodes - len(self.one.names)
+        wide = {
+            name: np.pad(getattr(own, name), [(0, 0), (0, more)])
+            for name in ("allowed", "real", "low", "high")
+        }
+        wide["parents"] = np.pad(own.parents, [(0, 0), (0, more), (0, more)])
+        return dataclasses.replace(own, member=np.array([number]), **wide)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixture:
+    """The models of B copies, of which some are members of a pool."""
+
+    drawn: AdditiveScm
+    """[B]: those that are none."""
+    member: Ints
+    """[B]: which member each is, from 1 on, or 0."""
+    members: Sequence[Member]
+    """The pool."""
+
+    def sample(self, noise: Floats, chosen: Bools, values: Floats) -> Floats:
+        """See :meth:`envs.causal.models.scm.Scm.sample`."""
+        rows = np.zeros_like(noise)
+        for number in np.unique(self.member).tolist():
+            mine = np.flatnonzero(self.member == number)
+            scm, places = take(self.drawn, mine), np.arange(noise.shape[2])
+            if number:
+                scm, places = self.members[number - 1].scm, self.members[number - 1].places
+            cells = np.ix_(mine, places)
+            part = scm.sample(noise[mine][:, :, places], chosen[cells], values[cells])
+            rows[np.ix_(mine, np.arange(noise.shape[1]), places)] = part
+        return rows
+
+
+def _stacked(blank: Problem, problems: Sequence[Problem]) -> Problem:
+    """All problems in one batch behind a blank one, whose drawn model stands for theirs."""
+    fields = [field.name for field in dataclasses.fields(Problem) if field.name != "scm"]
+    every: dict[str, Array] = {
+        name: np.concatenate([getattr(problem, name) for problem in (blank, *problems)])
+        for name in fields
+    }
+    scm = take(blank.scm, np.zeros(1 + len(problems), np.int64))
+    return Problem(scm=scm, **every)
+
+
+_POOL = 2**33
+"""A random stream beside those from which lessons are drawn."""

@@ -1,0 +1,188 @@
+"""Where the problems of CausalOptimisation come from: families of models, a curriculum, one model.
+
+All problems of a world have the same number of nodes and of inputs to a node; what a model lacks is
+filled up, so that episodes of different families can stand side by side in a batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import numpy as np
+
+from envs import counter_rng
+from envs.causal.models import families
+from envs.causal.models.families import Drawn
+from envs.causal.models.scm import AdditiveScm, Model
+from envs.causal.optimisation.problem import (
+    FINE_GRID,
+    GRID,
+    SCREENING,
+    Problem,
+    find_ancestors,
+    noise_rows,
+    solve_problem,
+)
+from envs.pytree import Array, Bools, Floats, Keys, put, take
+from envs.validation import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Lesson:
+    """Families of models of certain sizes, all equally likely."""
+
+    name: str
+    """What is learnt, in a few words."""
+    families: tuple[str, ...]
+    """The families."""
+    smallest: int
+    """The fewest nodes of a model, hidden ones aside."""
+    largest: int
+    """The most."""
+
+
+CURRICULUM = {
+    Lesson("chains and forks of 3 or 4 nodes", ("linear_chain", "linear_fork"), 3, 4): 0.8,
+    Lesson("5 to 7 nodes", ("linear_random", "linear_scale_free"), 5, 7): 0.85,
+    Lesson("8 to 10 nodes, half of them hard", ("linear_erdos_renyi", "hard"), 8, 10): 0.85,
+}
+"""The lessons of the post-mortem's curriculum and the score at which each is over."""
+
+
+class Sampled(Protocol):
+    """Models of B copies from which rows can be drawn."""
+
+    def sample(self, noise: Floats, chosen: Bools, values: Floats) -> Floats:
+        """See :meth:`envs.causal.models.scm.Scm.sample`."""
+        ...
+
+
+class Source(ABC):
+    """Where problems come from."""
+
+    names: tuple[str, ...]
+    """What the n seen nodes are called."""
+    nodes: int
+    """How many nodes there are with the hidden ones, N."""
+    noise: Floats
+    """[rows, N]: the noise that expectations are means over."""
+
+    @abstractmethod
+    def draw(self, keys: Keys, stage: int) -> Problem:
+        """Problems of a stage of the curriculum for keys [B]."""
+
+    def get_scm(self, problem: Problem) -> Sampled:
+        """The models of problems."""
+        return problem.scm
+
+    def get_node_names(self, problem: Problem) -> tuple[str, ...]:
+        """What the n nodes of a single problem [1] are called."""
+        return self.names
+
+
+class OneModel(Source):
+    """The same problem in each episode."""
+
+    def __init__(self, model: Model, precision: int, noise: Floats | None = None) -> None:
+        self.model, self.nodes = model, model.scm.nodes
+        self.names = model.names[: self.nodes - model.hidden]
+        if model.target not in self.names:
+            raise InputError(
+                "CausalOptimisation drives a target down, but the model names none of its nodes "
+                f"({', '.join(self.names)}) as its target: add one, or choose it with the "
+                f"environment's argument target, such as {self.names[-1]}."
+            )
+        target = np.array([self.names.index(model.target)])
+        seen = np.arange(len(self.names))
+        allowed = np.array([model.settable[: len(seen)]]) & (seen != target)
+        if not allowed.any():
+            raise InputError(
+                f"No node of the model but {model.target} may be set: give one a domain."
+            )
+        if not (allowed & find_ancestors(model.scm.parents)[0, target, : len(seen)]).any():
+            raise InputError(
+                f"Nothing that may be set has an effect on the target {model.target}: choose a "
+                "target further down the graph."
+            )
+        self.noise = noise_rows(precision, self.nodes) if noise is None else noise
+        # Once for all episodes, so on all rows: of discrete nodes a few say little.
+        found = solve_problem(model.scm, target, allowed, self.noise, FINE_GRID, precision)
+        self.problem = dataclasses.replace(found, scm=())
+
+    def draw(self, keys: Keys, stage: int) -> Problem:
+        """See :class:`Source`."""
+        return take(self.problem, np.zeros(len(keys), np.int64))
+
+    def get_scm(self, problem: Problem) -> Sampled:
+        """See :class:`Source`."""
+        return self.model.scm
+
+
+class Lessons(Source):
+    """A new problem in each episode, of one lesson after another."""
+
+    def __init__(
+        self, lessons: tuple[Lesson, ...], precision: int, least: int = 0, least_hidden: int = 0
+    ) -> None:
+        """Prepare for problems of at least so many seen and hidden nodes, fillers among them."""
+        self.lessons = lessons
+        self.hidden = {
+            family: families.hidden_nodes(family, lesson.largest)
+            for lesson in lessons
+            for family in lesson.families
+        }
+        seen = max(least, *(lesson.largest for lesson in lessons))
+        self.names = tuple(f"X{i + 1}" for i in range(seen))
+        self.nodes = seen + max(least_hidden, *self.hidden.values())
+        one = counter_rng.make_keys(0, 1)
+        self.inputs = max(
+            families.draw_family(family, one, lesson.smallest, lesson.largest).scm.inputs.shape[2]
+            for lesson in lessons
+            for family in lesson.families
+        )
+        self.noise = noise_rows(precision, self.nodes)
+
+    def draw(self, keys: Keys, stage: int) -> Problem:
+        """See :class:`Source`."""
+        lesson = self.lessons[stage]
+        for_kind, for_model = counter_rng.split(keys, 2)
+        kind = counter_rng.integers(for_kind, len(lesson.families))
+        problem = self._draw_family(lesson, 0, for_model)
+        for number in range(1, len(lesson.families)):
+            if (mine := kind == number).any():
+                problem = put(problem, mine, self._draw_family(lesson, number, for_model[mine]))
+        return problem
+
+    def _draw_family(self, lesson: Lesson, number: int, keys: Keys) -> Problem:
+        family = lesson.families[number]
+        drawn = families.draw_family(family, keys, lesson.smallest, lesson.largest)
+        wide = pad_models(drawn, self.hidden[family], self.nodes, self.inputs)
+        seen = np.arange(len(self.names))
+        allowed = wide.scm.real[:, : len(seen)] & (seen != wide.target[:, None])
+        return solve_problem(wide.scm, wide.target, allowed, self.noise, GRID, SCREENING)
+
+
+def pad_models(drawn: Drawn, hidden: int, nodes: int, inputs: int) -> Drawn:
+    """The same models with fillers, up to so many nodes and inputs; their hidden nodes stay last.
+
+    A filler has no inputs and no noise: it is 0 and moves nothing.
+    """
+    scm = drawn.scm
+    B, n, p = scm.inputs.shape
+    if (n, p) == (nodes, inputs):
+        return drawn
+    place = np.concatenate([np.arange(n - hidden), np.arange(nodes - hidden, nodes)])
+
+    def spread(x: Array) -> Array:
+        """A field [B, n, ...] or [B, n, p, ...] with every node at its new place."""
+        wide = np.zeros((B, nodes, *((inputs,) if x.ndim > 2 else ()), *x.shape[3:]), x.dtype)
+        wide[(slice(None), place, *((slice(p),) if x.ndim > 2 else ()))] = x
+        return wide
+
+    own = {field.name: spread(getattr(scm, field.name)) for field in dataclasses.fields(scm)}
+    own["inputs"] = spread(place[scm.inputs])
+    fillers = np.setdiff1d(np.arange(nodes), place)
+    own["order"] = np.concatenate([place[scm.order], np.tile(fillers, (B, 1))], axis=1)
+    return Drawn(AdditiveScm(**own), drawn.target)

@@ -1,0 +1,202 @@
+"""What an experimenter sees of CausalOptimisation, and nothing else: rows, and what was set.
+
+Observations are functions of :class:`Seen` alone, which holds no truth, and treat all nodes alike:
+renumbering the nodes renumbers the observation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from envs.pytree import Array, Bools, Floats, Ints
+
+BINS = 5
+"""Into how many equal parts of its domain the values set on a node are sorted."""
+NATURAL = 7
+"""Figures of each node in rows without an intervention; see :func:`natural`."""
+FEATURES = 9 + NATURAL + 2 * BINS
+"""Figures of each node; see :func:`statistics`."""
+CONTEXT = 5
+"""Figures of the whole; see :func:`statistics`."""
+CHANNELS = 3
+"""Figures of each node in each row; see :func:`rows`."""
+ALONE = 3
+"""Which of the natural figures is the effect that the regression on the node alone promises."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What B experimenters have seen, of n nodes in O rows and up to T interventions."""
+
+    target: Ints
+    """[B]: the node to be driven down."""
+    allowed: Bools
+    """[B, n]: which nodes may be set."""
+    real: Bools
+    """[B, n]: which nodes there are; others fill up smaller models."""
+    low: Floats
+    """[B, n]: the smallest value that each may be set to."""
+    high: Floats
+    """[B, n]: the largest."""
+    observed: Floats
+    """[B, O, n]: rows without an intervention."""
+    natural: Floats
+    """[B, n, NATURAL]: what these say of each node."""
+    means: Floats
+    """[B, T, n]: the mean of the rows under each intervention; 0 for those still to come."""
+    is_set: Bools
+    """[B, T, n]: which nodes were set then."""
+    position: Floats
+    """[B, T, n]: where in their domains, from -1 to 1; 0 where they were not."""
+    step: Ints
+    """[B]: interventions done."""
+
+    @property
+    def done(self) -> Bools:
+        """[B, T]: which interventions have been done."""
+        return np.arange(self.means.shape[1]) < self.step[:, None]
+
+    @property
+    def outcomes(self) -> Floats:
+        """[B, T]: the target's mean under each intervention."""
+        return self.means[np.arange(len(self.target)), :, self.target]
+
+    def standardised(self) -> Floats:
+        """[B, T]: outcomes in observed standard deviations from the observed mean; 0 to come."""
+        y = self.observed[np.arange(len(self.target)), :, self.target]
+        centred = self.outcomes - y.mean(axis=1, keepdims=True)
+        return np.where(self.done, centred / _spread(y), 0.0)
+
+
+def describe_observed_rows(
+    observed: Floats, target: Ints, real: Bools, low: Floats, high: Floats
+) -> Floats:
+    """What rows [B, O, n] without an intervention say of each node, [B, n, NATURAL].
+
+    Its mean and spread in its domain; of its relation to the target [B] the correlation, the effect
+    of half its domain that the regression on it alone promises (``ALONE``), the same for the
+    regression on all nodes, and the correlation once all others are accounted for; and the share of
+    its own variance that all others account for. A small ridge decides where the rows are too few
+    for as many nodes. Effects are in the target's standard deviations, on the scale of arsinh.
+    """
+    every, n = np.arange(len(target)), observed.shape[2]
+    half = np.maximum(high - low, 1e-9) / 2
+    x = np.where(real[:, None], observed, 0.0).astype(np.float64)
+    mean = x.mean(axis=1)
+    x = x - mean[:, None]
+    covariance = x.mT @ x / x.shape[1] + 1e-3 * np.eye(n)
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    spread = np.sqrt(variance)
+    target_spread = spread[every, target, None]
+    with_target = covariance[every, target]
+    inverse = np.linalg.inv(covariance)
+    own = np.diagonal(inverse, axis1=1, axis2=2)
+    row, of_target = inverse[every, target], own[every, target, None]
+    figures = (
+        (mean - (low + high) / 2) / half,
+        spread / half,
+        with_target / (spread * target_spread),
+        np.arcsinh(with_target / variance * half / target_spread),
+        np.arcsinh(-row / of_target * half / target_spread),
+        -row / np.sqrt(own * of_target),
+        1 - 1 / (own * variance),
+    )
+    found = np.stack(figures, axis=2)
+    found[every, target, 2:-1] = 0.0  # the target says nothing of itself
+    return found
+
+
+def statistics(seen: Seen) -> dict[str, Array]:
+    """``nodes`` [B, n, FEATURES], ``mask`` [B, n] (1 where a node may be set), ``context``.
+
+    Float32, about unit scale. Of each node: whether it is the target, whether it may be set, its
+    natural figures, and what :func:`_describe_interventions` says. Of the whole [B, CONTEXT]: time
+    gone, time left, the best and the last outcome, and the target's spread in its domain. Outcomes
+    are in observed standard deviations, on the scale of arsinh.
+    """
+    B, T, n = seen.means.shape
+    every, gone = np.arange(B), seen.step / T
+    outcome = seen.standardised()
+    is_target = np.arange(n) == seen.target[:, None]
+    nodes = np.empty((B, n, FEATURES), np.float32)
+    nodes[:, :, 0], nodes[:, :, 1] = is_target, seen.allowed
+    nodes[:, :, 2 : 2 + NATURAL] = seen.natural
+    nodes[:, :, 2 + NATURAL :] = _describe_interventions(seen, outcome)
+    # The columns of nodes that do not exist stay empty, by which a model knows them.
+    nodes = np.clip(nodes, -10, 10) * seen.real[:, :, None]
+    last = outcome[every, np.maximum(seen.step - 1, 0)]
+    spread = seen.natural[every, seen.target, 1]
+    context = (gone, 1 - gone, np.arcsinh(outcome.min(axis=1)), np.arcsinh(last), spread)
+    return {
+        "nodes": nodes.astype(np.float32),
+        "mask": seen.allowed.astype(np.float32),
+        "context": np.clip(np.stack(context, axis=1), -10, 10).astype(np.float32),
+    }
+
+
+def _describe_interventions(seen: Seen, outcome: Floats) -> Floats:
+    """What interventions say of each node [B, n, 7 + 2 * BINS], from outcomes [B, T].
+
+    How often it was set; whether and where it was set last; the slope of the outcomes on its
+    values; the best mean outcome among the parts of its domain, and how far behind the best of all
+    that is; the correlation with the target in rows in which it was not set; then for each part of
+    its domain a mean outcome, shrunk to 0 by one imagined row, and a figure that grows with how
+    often it was tried.
+    """
+    every, last = np.arange(len(outcome)), np.maximum(seen.step - 1, 0)
+    part = np.minimum((seen.position + 1) / 2 * BINS, BINS - 1).astype(np.int64)
+    tried = ((part[..., None] == np.arange(BINS)) & seen.is_set[..., None]).astype(np.float64)
+    counts = tried.sum(axis=1)
+    shrunk = np.einsum("btnk,bt->bnk", tried, outcome) / (counts + 1)
+    best = shrunk.min(axis=2)
+    along = np.einsum("btn,bt->bn", seen.position, outcome)
+    figures = (
+        np.log1p(counts.sum(axis=2)) / 2,
+        seen.is_set[every, last],
+        seen.position[every, last],
+        np.arcsinh(along / ((seen.position**2).sum(axis=1) + 1)),
+        np.arcsinh(best),
+        np.arcsinh(best - best.min(axis=1, keepdims=True)),
+        _unset_correlation(seen, outcome),
+    )
+    alone: Floats = np.stack(figures, axis=2).astype(np.float64)
+    return np.concatenate([alone, np.arcsinh(shrunk), counts / (counts + 1)], axis=2)
+
+
+def _unset_correlation(seen: Seen, outcome: Floats) -> Floats:
+    """Correlations [B, n] of nodes and outcomes [B, T] over interventions that set other nodes."""
+    w = (seen.done[:, :, None] & ~seen.is_set).astype(np.float64)
+    count = np.maximum(w.sum(axis=1, keepdims=True), 1)
+    x = (seen.means - (w * seen.means).sum(axis=1, keepdims=True) / count) * w
+    y = outcome[:, :, None]
+    y = (y - (w * y).sum(axis=1, keepdims=True) / count) * w
+    scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+    return (x * y).sum(axis=1) / np.maximum(scale, 1e-6)
+
+
+def rows(seen: Seen) -> Array:
+    """Rows [B, O + T, n, CHANNELS], float32: the newest last, zeros before the first.
+
+    Channels: the value, standardised by one mean and spread over all rows and nodes; whether the
+    node is the target; whether it was set. An intervention is one row, the mean of its rows.
+    """
+    B, T, n = seen.means.shape
+    length = seen.observed.shape[1] + T
+    values = np.concatenate([seen.observed, seen.means], axis=1)
+    was_set = np.concatenate([np.zeros_like(seen.observed), seen.is_set], axis=1)
+    filled = np.arange(length) < (length - T + seen.step)[:, None]
+    there = seen.real[:, None] & filled[:, :, None]
+    count = np.maximum(there.sum(axis=(1, 2), keepdims=True), 1)
+    centred = (values - (values * there).sum(axis=(1, 2), keepdims=True) / count) * there
+    scale = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True) / count)
+    is_target = (np.arange(n) == seen.target[:, None])[:, None] & there
+    found = np.stack([centred / np.maximum(scale, 1e-6), is_target, was_set], axis=3)
+    newest_last = (np.arange(length) - (T - seen.step)[:, None]) % length
+    return np.clip(found[np.arange(B)[:, None], newest_last], -10, 10).astype(np.float32)
+
+
+def _spread(y: Floats) -> Floats:
+    """Standard deviations [B, 1] of targets [B, O], none too small to divide by."""
+    return np.maximum(y.std(axis=1, keepdims=True), 1e-3)

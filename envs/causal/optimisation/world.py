@@ -1,0 +1,400 @@
+"""CausalOptimisation: choose interventions that drive one node of a model down.
+
+Each episode brings a model never seen before. Some rows are seen without an intervention; then each
+step sets one node to one value, draws rows and shows them. Nobody tells the graph: what lowers the
+target has to be found out while every step counts. What is scored is the target's true expectation
+under each intervention, on a scale with 0 where nothing is set and 1 at the best single
+intervention.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from envs import counter_rng
+from envs.batched import Agent, Stage, Step, World
+from envs.causal import record
+from envs.causal.action import validate_action
+from envs.causal.models.families import FAMILIES
+from envs.causal.models.named import load_model
+from envs.causal.optimisation import baselines as baselines
+from envs.causal.optimisation.curriculum import CURRICULUM, Lesson, Lessons, OneModel, Source
+from envs.causal.optimisation.observation import (
+    CHANNELS,
+    CONTEXT,
+    FEATURES,
+    Seen,
+    describe_observed_rows,
+    rows,
+    statistics,
+)
+from envs.causal.optimisation.problem import Problem
+from envs.episode_trace import EpisodeTrace
+from envs.pytree import Array, Floats, Ints, Keys, Observation
+from envs.validation import AtLeastOne, Between, InputError, validate
+
+
+@dataclasses.dataclass(frozen=True)
+class Params:
+    """The task."""
+
+    scm: str = "hard"
+    """A family of which each episode draws a model (``hard``, ``linear_random``, ...), or one model
+    with a target, by name or file (``envs.causal.models.named``)."""
+    target: str = ""
+    """The node of one model that is driven down, where the model names none or another; and of the
+    models of a pool that name none."""
+    smallest: Annotated[int, AtLeastOne] = 4
+    """The fewest nodes of a drawn model, the target among them and hidden ones aside."""
+    largest: Annotated[int, AtLeastOne] = 8
+    """The most."""
+    curriculum: bool = False
+    """Whether families and sizes come from a curriculum of three stages instead."""
+    pool: str = ""
+    """A file with a model of your own, or a folder of them (``envs.causal.models.files``), drawn
+    beside
+    those of the family or of the curriculum."""
+    pool_fraction: Annotated[float, Between(0, 1, low_open=True)] = 0.5
+    """In which share of the episodes the model is one of the pool, each as likely."""
+    observations: Annotated[int, Between(2)] = 20
+    """How many rows are seen before the first intervention."""
+    interventions: Annotated[int, AtLeastOne] = 20
+    """How many interventions an episode has."""
+    rows: Annotated[int, AtLeastOne] = 1
+    """How many rows are drawn under each intervention; their mean is seen."""
+    at_once: Annotated[int, AtLeastOne] = 1
+    """How many nodes are set at once: the latest choices of different nodes stay in force."""
+    observation: Literal["statistics", "rows"] = "statistics"
+    """Figures of each node, or beside them all rows seen so far, for models that read rows."""
+    graph: bool = False
+    """Whether the graph is known: the observation then has the true ``parents``."""
+    reward: Literal["expected", "observed"] = "expected"
+    """Whether a step earns the target's true expectation, or the mean of the rows drawn. The first
+    has no noise and teaches faster; the policy sees the rows alone in either case."""
+    precision: Annotated[int, Between(8, 4096)] = 32
+    """Noise rows over which expectations are averaged (even): 32 err by 0.015 of the scale."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.precision % 2:
+            raise InputError(f"Params.precision must be even, but it is {self.precision}.")
+        drawn = self.curriculum or self.scm in FAMILIES
+        if self.pool and not drawn:
+            raise InputError(
+                "Params.pool brings models beside those that are drawn, but scm is the one model "
+                f"{self.scm!r}: choose a family, such as 'hard', or put that model into the pool."
+            )
+        if self.target and drawn and not self.pool:
+            whose = "a curriculum" if self.curriculum else f"the family {self.scm!r}"
+            raise InputError(
+                f"Params.target is {self.target!r}, but each model of {whose} draws its own: leave "
+                "it out, or choose one model with scm."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """B copies of the task."""
+
+    keys: Keys
+    """[B]: the keys of the episodes."""
+    stage: Ints
+    """[B]: the stage of the curriculum that each began in."""
+    problem: Problem
+    """The truth."""
+    seen: Seen
+    """What the experimenters know."""
+    chosen: Ints
+    """[B, T]: the node chosen at each step, -1 for those to come."""
+    last_chosen_step: Ints
+    """[B, n]: the step at which each node was last chosen, -1 for never."""
+    position: Floats
+    """[B, n]: the position last chosen for it."""
+    expected: Floats
+    """[B, T]: the target's expectation under each intervention; 0 for those to come."""
+    rows_lookahead: Ints
+    """[B]: rows drawn under interventions that were only tried."""
+
+    @property
+    def step(self) -> Ints:
+        """[B]: interventions done."""
+        return self.seen.step
+
+
+ROWS = ("rows", "rows_lookahead")
+FROM_POOL = "from_pool"
+"""The episode metric that is 1 where the model is one of the pool."""
+
+
+class CausalOptimisation(World[State]):
+    """The world of one :class:`Params`."""
+
+    params_type = Params
+    episode_metrics: ClassVar = (
+        "episode_mean",
+        "last3",
+        "best",
+        "target_mean",
+        "incumbent",
+        "range_utilisation",
+        "episode_improvement",
+        "parent_accuracy",
+        *ROWS,
+        "stage",
+        FROM_POOL,
+    )
+    score_metric: ClassVar = "episode_mean"
+    score_mode: ClassVar = "max"
+    slow_baselines: ClassVar = frozenset[str]()
+    reference_rule: ClassVar = "obs_ols"
+
+    def __init__(self, params: Params) -> None:
+        super().__init__(params)
+        self.source = _source(params)
+        if params.curriculum:
+            too = f", and {params.pool_fraction:.0%} of the pool" if params.pool else ""
+            self.stages = tuple(Stage(le.name + too, CURRICULUM[le]) for le in CURRICULUM)
+        self.choice_names = self.source.names
+        n = len(self.choice_names)
+        self.baselines: Mapping[str, Agent] = baselines.AGENTS
+        inner: dict[str, gymnasium.Space[Any]] = {
+            "nodes": spaces.Box(-10.0, 10.0, (n, FEATURES), np.float32),
+            "mask": spaces.Box(0.0, 1.0, (n,), np.float32),
+            "context": spaces.Box(-10.0, 10.0, (CONTEXT,), np.float32),
+        }
+        if params.graph:
+            inner["parents"] = spaces.Box(0.0, 1.0, (n, n), np.float32)
+        if params.observation == "rows":
+            seen = params.observations + params.interventions
+            inner["rows"] = spaces.Box(-10.0, 10.0, (seen, n, CHANNELS), np.float32)
+        self.observation_space = spaces.Dict(inner)
+        self.action_space: gymnasium.Space[Any] = spaces.Dict(
+            {"choice": spaces.Discrete(n), "value": spaces.Box(-1.0, 1.0, (), np.float32)}
+        )
+
+    @property
+    def episode_limit(self) -> int:
+        """See :class:`World`."""
+        return self.params.interventions
+
+    def reset(self, keys: Keys) -> tuple[State, Observation]:
+        """Models for keys [B] and their rows without an intervention."""
+        params, B, n, N = self.params, len(keys), len(self.source.names), self.source.nodes
+        T = params.interventions
+        problem = self.source.draw(counter_rng.fold(keys, _MODEL), self.stage)
+        noise = counter_rng.normal(counter_rng.fold(keys, _OBSERVED), (params.observations, N))
+        nothing = np.zeros((B, N))
+        scm = self.source.get_scm(problem)
+        observed = scm.sample(noise, nothing > 0, nothing)[:, :, :n]
+        seen = Seen(
+            target=problem.target,
+            allowed=problem.allowed,
+            real=problem.real,
+            low=problem.low,
+            high=problem.high,
+            observed=observed,
+            natural=describe_observed_rows(
+                observed, problem.target, problem.real, problem.low, problem.high
+            ),
+            means=np.zeros((B, T, n)),
+            is_set=np.zeros((B, T, n), np.bool_),
+            position=np.zeros((B, T, n)),
+            step=np.zeros(B, np.int64),
+        )
+        state = State(
+            keys=keys,
+            stage=np.full(B, self.stage),
+            problem=problem,
+            seen=seen,
+            chosen=np.full((B, T), -1),
+            last_chosen_step=np.full((B, n), -1),
+            position=np.zeros((B, n)),
+            expected=np.zeros((B, T)),
+            rows_lookahead=np.zeros(B, np.int64),
+        )
+        return state, self._observe(state)
+
+    def step(self, state: State, action: Mapping[str, Array]) -> Step[State]:
+        """Set each copy's chosen node to the chosen value, beside those still in force.
+
+        A node that the mask forbids is not set: such a choice only watches.
+        """
+        node, place = validate_action(action, len(state.keys), len(self.source.names))
+        after = self._advance(state, node, place)
+        every, last = np.arange(len(node)), state.seen.step
+        rewards = {
+            "reward_expected": after.problem.normalised(after.expected[every, last]),
+            "reward_observed": after.problem.normalised(after.seen.outcomes[every, last]),
+        }
+        # The horizon is the task itself (a budget of rows, shown as t/T in the observation), and
+        # nothing can be gained after it: reaching it terminates, and nothing is bootstrapped.
+        return Step(
+            state=after,
+            observation=self._observe(after),
+            reward=np.clip(rewards[f"reward_{self.params.reward}"], -2, 2).astype(np.float32),
+            terminated=after.seen.step >= self.params.interventions,
+            truncated=np.zeros(len(node), np.bool_),
+            info=self._info(after) | rewards,
+        )
+
+    def charge_lookahead(self, state: State, trials: int) -> State:
+        """The state where so many more steps were tried and taken back, whose rows are paid for."""
+        tried = state.rows_lookahead + trials * self.params.rows
+        return dataclasses.replace(state, rows_lookahead=tried)
+
+    def _advance(self, state: State, node: Ints, new_position: Floats) -> State:
+        problem, seen, every = state.problem, state.seen, np.arange(len(node))
+        n, N = len(self.source.names), self.source.nodes
+        t = seen.step
+        since, position, chosen = (
+            state.last_chosen_step.copy(),
+            state.position.copy(),
+            state.chosen.copy(),
+        )
+        since[every, node], position[every, node], chosen[every, t] = t, new_position, node
+        later = (since[:, None, :] > since[:, :, None]).sum(axis=2)
+        in_force = (since >= 0) & (later < self.params.at_once) & seen.allowed
+        to_hidden = [(0, 0), (0, N - n)]
+        is_set = np.pad(in_force, to_hidden)
+        values = np.pad(seen.low + (position + 1) / 2 * (seen.high - seen.low), to_hidden)
+        # The rows that are seen and the fixed ones that expectations are made of, in one pass.
+        own = counter_rng.normal(counter_rng.fold(state.keys, t), (self.params.rows, N))
+        fixed = np.broadcast_to(self.source.noise, (len(node), *self.source.noise.shape))
+        drawn = self.source.get_scm(problem).sample(
+            np.concatenate([own, fixed], axis=1), is_set, values
+        )
+        means = drawn[:, : self.params.rows, :n].mean(axis=1)
+        truth = drawn[every, self.params.rows :, problem.target].mean(axis=1, dtype=np.float64)
+        return dataclasses.replace(
+            state,
+            seen=dataclasses.replace(
+                seen,
+                means=_write_at_steps(seen.means, t, means),
+                is_set=_write_at_steps(seen.is_set, t, in_force),
+                position=_write_at_steps(seen.position, t, position * in_force),
+                step=t + 1,
+            ),
+            chosen=chosen,
+            last_chosen_step=since,
+            position=position,
+            expected=_write_at_steps(state.expected, t, truth),
+        )
+
+    def _observe(self, state: State) -> dict[str, Array]:
+        observation = statistics(state.seen)
+        if self.params.graph:
+            observation["parents"] = state.problem.parents.astype(np.float32)
+        if self.params.observation == "rows":
+            observation["rows"] = rows(state.seen)
+        return observation
+
+    def _info(self, state: State) -> dict[str, Array]:
+        """The figures of the episodes so far; see :meth:`summarise`."""
+        params, seen, done = self.params, state.seen, state.seen.done
+        every, t, steps = np.arange(len(done)), np.arange(done.shape[1]), seen.step[:, None]
+        scores = state.problem.normalised(state.expected)
+        last = _mean(scores, done & (t >= steps - 3))
+        lowest = np.where(done, seen.outcomes, np.inf).argmin(axis=1)
+        is_parent = state.problem.parents[every, state.problem.target]
+        executed = seen.step * params.rows
+        observational = np.full_like(executed, params.observations)
+        return {
+            "episode_mean": _mean(scores, done),
+            "last3": last,
+            "best": np.where(done, scores, -np.inf).max(axis=1),
+            "target_mean": _mean(state.expected, done),
+            "incumbent": state.expected[every, lowest],
+            "range_utilisation": _range_utilisation(seen),
+            "episode_improvement": last - _mean(scores, done & (t < 3)),
+            "parent_accuracy": _mean(is_parent[every[:, None], state.chosen], done),
+            "rows": executed + observational + state.rows_lookahead,
+            "rows_executed": executed,
+            "rows_observational": observational,
+            "rows_lookahead": state.rows_lookahead,
+            "length": seen.step,
+            "stage": state.stage,
+            FROM_POOL: (state.problem.member > 0).astype(float),
+        }
+
+    def trace_episode(
+        self, states: Sequence[State], actions: Sequence[Mapping[str, Array]]
+    ) -> EpisodeTrace:
+        """See :class:`World`."""
+        return record.trace_optimisation_episode(self, states, actions)
+
+    def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
+        """Means over episodes [N] of what each was worth.
+
+        ``episode_mean`` and ``last3`` (its last three steps) are scores, on the scale with 1 at the
+        best single intervention, and ``episode_improvement`` is from the first three to the last;
+        ``incumbent`` is the target's expectation under the intervention with the lowest rows, in
+        the target's own units; ``pool_mean`` is the score in the models of the pool alone.
+        """
+        left_out = ("stage", FROM_POOL, *ROWS)
+        names = [name for name in self.episode_metrics if name not in left_out]
+        found = {name: float(np.mean(episodes[name])) for name in names}
+        own = np.asarray(episodes[FROM_POOL]) > 0
+        return found | (
+            {"pool_mean": float(episodes[self.score_metric][own].mean())} if own.any() else {}
+        )
+
+    def compare_with_rule(
+        self, episodes: Mapping[str, Floats], rule: Mapping[str, Floats]
+    ) -> dict[str, float]:
+        """How much better episodes [N] are than regression on observed rows.
+
+        On average, and the share of the models in which they are no more than 0.1 worse.
+        """
+        gain = episodes[self.score_metric] - rule[self.score_metric]
+        return {"gain_over_ols": float(gain.mean()), "ols_or_better": float((gain >= -0.1).mean())}
+
+
+def _source(params: Params) -> Source:
+    lessons = tuple(CURRICULUM) if params.curriculum else ()
+    if not params.curriculum and params.scm in FAMILIES:
+        lessons = (Lesson("", (params.scm,), params.smallest, params.largest),)
+    if lessons and params.pool:
+        # Files may be in formats whose libraries are slow to import.
+        from envs.causal.models.pool import Pooled, read_pool
+
+        pool = tuple(read_pool(params.pool, params.target).values())
+        return Pooled(lessons, pool, params.pool_fraction, params.precision)
+    if lessons:
+        return Lessons(lessons, params.precision)
+    one = load_model(params.scm)
+    return OneModel(one.with_target(params.target) if params.target else one, params.precision)
+
+
+_MODEL, _OBSERVED = 2**32, 2**32 + 1
+"""What an episode's random streams beside those of its steps are for."""
+
+
+def _write_at_steps(history: Array, step: Ints, entry: Array) -> Array:
+    """A history [B, T, ...] with entries [B, ...] at steps [B]."""
+    history = history.copy()
+    history[np.arange(len(step)), step] = entry
+    return history
+
+
+def _mean(x: Array, which: Array) -> Floats:
+    """Means [B] of x [B, T] over the steps that count [B, T]."""
+    return (x * which).sum(axis=1) / np.maximum(which.sum(axis=1), 1)
+
+
+def _range_utilisation(seen: Seen) -> Floats:
+    """How much of its domain the values set on a node span [B], averaged over often-set nodes.
+
+    Those are nodes that were set three times, or, if there are none, most often. The middle of the
+    domain counts as used: a node held at one end spans half of it, for settling on an end is no
+    timidity.
+    """
+    times = seen.is_set.sum(axis=1)
+    often = (times >= np.minimum(times.max(axis=1), 3)[:, None]) & (times > 0)
+    span = seen.position.max(axis=1).clip(0) - seen.position.min(axis=1).clip(None, 0)
+    return _mean(span / 2, often)

@@ -1,0 +1,115 @@
+"""Two environments with the same seed and actions must live the same episode."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import gymnasium
+from gymnasium.utils.env_checker import data_equivalence
+
+from envs.action_masks import find_mask, sample_legal
+from envs.checking.guarded_calls import (
+    BrokenEnvironmentError,
+    TimeLimitError,
+    Violation,
+    call_guarded,
+    reset_env,
+    take_step,
+)
+from envs.counter_rng import derived_seed
+
+SEED = 7
+"""Of the episode that is lived through twice."""
+STEPS = 50
+"""Of it that are."""
+
+
+def check_same_seed(
+    make: Callable[[], gymnasium.Env[Any, Any]], deadline: float
+) -> list[Violation]:
+    """Live through the start of an episode twice, in two environments, until a time.
+
+    Returns:
+        A note if the infos differed, which no training reads.
+
+    Raises:
+        BrokenError: observations, rewards or ends differed.
+        CutShortError: they may differ.
+    """
+    one, two = call_guarded("make", make), call_guarded("make", make)
+    try:
+        if one.spec is not None and one.spec.nondeterministic:
+            raise TimeLimitError("the environment is registered as nondeterministic")
+        return _play_twice(one, two, deadline)
+    finally:
+        one.close()
+        two.close()
+
+
+def _play_twice(
+    one: gymnasium.Env[Any, Any], two: gymnasium.Env[Any, Any], deadline: float
+) -> list[Violation]:
+    left, right = reset_env(one, seed=SEED), reset_env(two, seed=SEED)
+    one.action_space.seed(derived_seed(SEED, "actions"))
+    informal: list[Violation] = []
+    for step in range(STEPS + 1):
+        if not data_equivalence(left[0], right[0]):
+            raise BrokenEnvironmentError(
+                Violation(
+                    "same_seed",
+                    f"Expected the same episode twice from seed {SEED} and the same actions, but "
+                    f"the observations differ at step {step}: draw every random number from "
+                    "self.np_random after super().reset(seed=seed).",
+                    step,
+                )
+            )
+        if not data_equivalence(left[1:-1], right[1:-1], exact=True):
+            raise BrokenEnvironmentError(
+                Violation(
+                    "same_seed",
+                    f"Expected the same reward and ends twice from seed {SEED}, but got "
+                    f"{left[1:-1]} and {right[1:-1]} at step {step}: draw every random number from "
+                    "self.np_random.",
+                    step,
+                )
+            )
+        if not informal and (names := _list_differences(left[-1], right[-1])):
+            informal.append(_info_violation(names, step))
+        if (step and (left[2] or left[3])) or time.monotonic() > deadline:
+            break
+        mask = find_mask(one, left[0], left[-1])
+        action = sample_legal(one.action_space, mask and mask.legal)
+        left, right = take_step(one, action, step + 1), take_step(two, action, step + 1)
+    return informal
+
+
+def _list_differences(one: Any, two: Any) -> list[str]:
+    """The entries of two infos that are not alike."""
+    if not (isinstance(one, Mapping) and isinstance(two, Mapping)):
+        return []
+    first, second = cast("Mapping[Any, Any]", one), cast("Mapping[Any, Any]", two)
+    return [
+        repr(name)
+        for name in {**first, **second}
+        if name not in first or name not in second or not _are_equal(first[name], second[name])
+    ]
+
+
+def _are_equal(one: Any, two: Any) -> bool:
+    try:
+        return bool(data_equivalence(one, two))
+    except Exception:  # a comparison of the user's own objects that fails or has no single answer
+        return False
+
+
+def _info_violation(names: list[str], step: int) -> Violation:
+    when = f"step {step}" if step else "the reset"
+    return Violation(
+        "info_differs",
+        f"played twice from seed {SEED} with the same actions, info differed in "
+        f"{', '.join(names[:4])} at {when}: such as timings, or objects that equal nothing else",
+        step or None,
+        "note",
+    )

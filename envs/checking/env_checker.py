@@ -1,0 +1,265 @@
+"""Is this environment one that an algorithm can be trained on? Checks before training, in words.
+
+``conformance`` runs Gymnasium's own checker and then plays random episodes, looking for what breaks
+training hours later: observations outside their space, rewards that are not finite, episodes that
+differ under the same seed, exceptions in the middle of a run. It needs no algorithm.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+import gymnasium
+import numpy as np
+
+from envs.action_masks import FORMS, READ, Form, Mask, find_mask, is_legal, sample_legal
+from envs.checking.determinism import check_same_seed
+from envs.checking.guarded_calls import (
+    BrokenEnvironmentError,
+    TimeLimitError,
+    Violation,
+    call_guarded,
+    reset_env,
+    take_step,
+)
+from envs.checking.gymnasium_check import run_gymnasium_check
+from envs.counter_rng import derived_seed
+
+Make: TypeAlias = Callable[[], gymnasium.Env[Any, Any]]
+
+UNREAD = "mask_unread"
+"""The rule that a mask should be in a form that policies read."""
+ILLEGAL = 20
+"""Illegal actions that are tried."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Conformance:
+    """Which rules are broken, and which there was no time for."""
+
+    violations: list[Violation]
+    """At most one of each rule, Gymnasium's findings first."""
+    cut_short: dict[str, str]
+    """Rule -> why it was not judged."""
+
+
+def check_conformance(
+    make: Make, episodes: int = 200, max_steps: int = 20_000, seconds: float = 60.0
+) -> list[Violation]:
+    """Check an environment; an empty list is a pass.
+
+    Args:
+        make: makes the environment.
+        episodes: random episodes to play at most.
+        max_steps: steps to play at most.
+        seconds: time after which no further step is begun.
+
+    Returns:
+        At most one violation of each rule, Gymnasium's findings first.
+    """
+    return examine(make, episodes, max_steps, seconds).violations
+
+
+def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Conformance:
+    """Check an environment, and say what there was no time for."""
+    found: list[Violation] = []
+    cut: dict[str, str] = {}
+    started = time.monotonic()
+    for rule, check, share in (
+        ("gymnasium_check", run_gymnasium_check, 0.4),
+        ("same_seed", check_same_seed, 0.7),
+    ):
+        try:
+            deadline = started + share * seconds
+            found += _collect_violations(
+                lambda check=check, deadline=deadline: check(make, deadline)
+            )
+        except TimeLimitError as why:
+            cut[rule] = str(why)
+    left = max(started + seconds - time.monotonic(), 0.0)
+    found += check_random_play(make, episodes, max_steps, left, frozenset(FORMS))
+    return Conformance(list({v.rule: v for v in reversed(found)}.values())[::-1], cut)
+
+
+def check_random_play(
+    make: Make, episodes: int, max_steps: int, seconds: float, forms: frozenset[Form] = READ
+) -> list[Violation]:
+    """Play random episodes; the first thing that is wrong with them, if anything is.
+
+    The part of :func:`check_conformance` that no training can do without. Actions are legal by
+    masks of these forms; by default those that a policy reads.
+    """
+    deadline = time.monotonic() + seconds
+    return _collect_violations(lambda: _random_episodes(make, episodes, max_steps, deadline, forms))
+
+
+def _collect_violations(check: Callable[[], list[Violation] | None]) -> list[Violation]:
+    try:
+        return check() or []
+    except BrokenEnvironmentError as broken:
+        return [broken.violation]
+
+
+def _random_episodes(
+    make: Make, episodes: int, max_steps: int, deadline: float, forms: frozenset[Form]
+) -> None:
+    env = call_guarded("make", make)
+    env.action_space.seed(derived_seed(0, "actions"))
+    step = 0
+    try:
+        for episode in range(episodes):
+            observation, info = reset_env(env, episode, step or None)
+            _check_observation(env, observation, "reset()", step or None)
+            done = False
+            while not done:
+                if step >= max_steps or time.monotonic() > deadline:
+                    return
+                step += 1
+                every = find_mask(env, observation, info)
+                mask = every if every and every.form in forms else None
+                action = sample_legal(env.action_space, mask and mask.legal)
+                observation, reward, terminated, truncated, info = take_masked(
+                    env, action, step, every
+                )
+                _check_reward(reward, step)
+                _check_observation(env, observation, "step()", step)
+                done = terminated or truncated
+    finally:
+        env.close()
+
+
+def try_illegal(make: Make, seconds: float) -> Violation | None:
+    """Take actions that are illegal by a mask that no policy reads.
+
+    Every other action is legal, so that the episodes go somewhere.
+
+    Returns:
+        What such an action led to, if one made the environment raise.
+    """
+    deadline = time.monotonic() + seconds
+    found = _collect_violations(lambda: _illegal_actions(make, deadline))
+    return found[0] if found and found[0].rule == UNREAD else None
+
+
+def _illegal_actions(make: Make, deadline: float) -> None:
+    env = call_guarded("make", make)
+    env.action_space.seed(derived_seed(1, "actions"))
+    step = tried = 0
+    try:
+        while tried < ILLEGAL:
+            (observation, info), done = reset_env(env, step), False
+            while not done:
+                mask = find_mask(env, observation, info)
+                if mask is None or mask.form in READ or time.monotonic() > deadline:
+                    return
+                step += 1
+                forbidden = 1 - mask.legal
+                illegal = step % 2 == 1 and bool(forbidden.any())
+                action = sample_legal(env.action_space, forbidden if illegal else mask.legal)
+                observation, _, terminated, truncated, info = take_masked(env, action, step, mask)
+                tried, done = tried + illegal, terminated or truncated
+    finally:
+        env.close()
+
+
+def take_masked(env: gymnasium.Env[Any, Any], action: Any, step: int, mask: Mask | None) -> Any:
+    """Step; where that raises, say so if the action was illegal by a mask that no policy reads.
+
+    Raises:
+        BrokenError: it raised.
+    """
+    try:
+        return take_step(env, action, step)
+    except BrokenEnvironmentError as broken:
+        raises = broken.violation.rule == "raises"
+        if (
+            not raises
+            or mask is None
+            or mask.form in READ
+            or is_legal(env.action_space, mask.legal, action)
+        ):
+            raise
+        raise BrokenEnvironmentError(_unread(mask.form, broken.violation)) from broken
+
+
+def _unread(form: Form, raised: Violation) -> Violation:
+    what = raised.sentence.partition("but ")[2].partition(": mend")[0]
+    return Violation(
+        UNREAD,
+        f"The environment says which actions are legal by {FORMS[form]}, which no policy here "
+        f"reads, and an illegal one made it fail: {what}. Show the mask as a part named `mask` of "
+        "a Dict observation, which policies obey.",
+        raised.step,
+    )
+
+
+def _check_reward(reward: Any, step: int) -> None:
+    number = isinstance(reward, int | float | np.integer | np.floating)
+    if not number or not np.isfinite(reward):
+        raise BrokenEnvironmentError(
+            Violation(
+                "reward_finite",
+                f"Expected a finite number as the reward, but step {step} gave {reward!r} "
+                f"({type(reward).__name__}): look for a division by zero or a logarithm of it, and "
+                "return float(reward).",
+                step,
+            )
+        )
+
+
+def _check_observation(
+    env: gymnasium.Env[Any, Any], observation: Any, source: str, step: int | None
+) -> None:
+    where = source if step is None else f"{source} at step {step}"
+    for name, part in _leaves(observation):
+        if np.issubdtype(part.dtype, np.floating) and not np.isfinite(part).all():
+            raise BrokenEnvironmentError(
+                Violation(
+                    "observation_finite",
+                    f"Expected finite observations, but {where} gave NaN or infinity in {name}: "
+                    "look for a division by zero, and clip what can grow without limit.",
+                    step,
+                )
+            )
+    if observation not in env.observation_space:
+        raise BrokenEnvironmentError(
+            Violation(
+                "observation_in_space",
+                f"Expected an observation inside {env.observation_space}, but {where} gave "
+                f"{_difference(env.observation_space, observation)}: widen the space or convert "
+                "the observation.",
+                step,
+            )
+        )
+
+
+def _difference(space: gymnasium.Space[Any], observation: Any) -> str:
+    """What about an observation does not fit its space."""
+    if isinstance(space, gymnasium.spaces.Dict) and isinstance(observation, dict):
+        parts = cast("dict[str, Any]", observation)
+        if set(parts) != set(space.spaces):
+            return f"the names {sorted(parts)} instead of {sorted(space.spaces)}"
+        wrong = next(name for name, inner in space.spaces.items() if parts[name] not in inner)
+        return f"in {wrong!r} {_difference(space.spaces[wrong], parts[wrong])}"
+    if not isinstance(space, gymnasium.spaces.Box) or not isinstance(observation, np.ndarray):
+        return f"{observation!r} ({type(observation).__name__})"
+    array = cast("np.ndarray[Any, Any]", observation)
+    if array.shape != space.shape or array.dtype != space.dtype:
+        return f"shape {array.shape} of {array.dtype} instead of {space.shape} of {space.dtype}"
+    place = tuple(np.argwhere((array < space.low) | (array > space.high))[0].tolist())
+    low, high = space.low[place], space.high[place]
+    return f"{array[place]!s} at {place} instead of a value from {low} to {high}"
+
+
+def _leaves(observation: Any, name: str = "the observation") -> list[tuple[str, Any]]:
+    if isinstance(observation, dict):
+        parts = cast("dict[str, Any]", observation)
+        return [leaf for key, part in parts.items() for leaf in _leaves(part, f"{key!r}")]
+    if isinstance(observation, tuple):
+        parts = cast("tuple[Any, ...]", observation)
+        return [leaf for place, part in enumerate(parts) for leaf in _leaves(part, f"part {place}")]
+    is_number = isinstance(observation, np.ndarray | np.generic | float | int)
+    return [(name, np.asarray(observation))] if is_number else []

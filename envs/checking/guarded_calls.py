@@ -1,0 +1,124 @@
+"""Calls of an environment whose failures become sentences: what was expected and what came."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import gymnasium
+import numpy as np
+
+from envs.checking.user_frames import find_user_frame
+
+
+@dataclasses.dataclass(frozen=True)
+class Violation:
+    """One broken rule."""
+
+    rule: str
+    """Its name."""
+    sentence: str
+    """What was expected, what came, and what to do."""
+    step: int | None = None
+    """The step of the check at which it showed, from 1; None outside of steps."""
+    severity: Literal["note", "warn", "stop"] = "stop"
+    """``stop``: training would fail; ``warn``: it may; ``note``: it does not."""
+
+
+class BrokenEnvironmentError(Exception):
+    """Carries a violation out of the depth of a check."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(violation.sentence)
+        self.violation = violation
+
+
+class TimeLimitError(Exception):
+    """A check had no time left."""
+
+
+def reset_env(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) -> tuple[Any, ...]:
+    """Reset; its observation and info.
+
+    Raises:
+        BrokenError: it raised, or returned something else.
+    """
+    result: Any = call_guarded("reset()", lambda: env.reset(seed=seed), step)
+    if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 2:
+        raise BrokenEnvironmentError(
+            Violation(
+                "reset_returns",
+                f"Expected reset() to return (observation, info), but got "
+                f"{_describe_result(result)}: end reset() with `return observation, {{}}`.",
+                step,
+            )
+        )
+    return cast("tuple[Any, ...]", result)
+
+
+def take_step(env: gymnasium.Env[Any, Any], action: Any, step: int) -> tuple[Any, ...]:
+    """Step; the five things that it returns.
+
+    Raises:
+        BrokenError: it raised, or returned something else.
+    """
+    result: Any = call_guarded("step()", lambda: env.step(action), step)
+    if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 5:
+        raise BrokenEnvironmentError(
+            Violation(
+                "step_returns",
+                "Expected step() to return (observation, reward, terminated, truncated, info), but "
+                f"got {_describe_result(result)}: split an old `done` into terminated (the task "
+                "ended) and truncated (time ran out).",
+                step,
+            )
+        )
+    values = cast("tuple[Any, ...]", result)
+    for name, flag in (("terminated", values[2]), ("truncated", values[3])):
+        if not isinstance(flag, bool | np.bool_):
+            raise BrokenEnvironmentError(
+                Violation(
+                    "flags_are_bool",
+                    f"Expected {name} to be true or false, but step {step} gave {flag!r} "
+                    f"({type(flag).__name__}): return bool({name}).",
+                    step,
+                )
+            )
+    return values
+
+
+def _describe_result(result: Any) -> str:
+    """What came back instead of the tuple expected."""
+    if isinstance(result, tuple):
+        return f"{len(cast('tuple[Any, ...]', result))} values"
+    return f"a single {type(result).__name__}"
+
+
+def call_guarded(source: str, call: Callable[[], Any], step: int | None = None) -> Any:
+    """Call a part of an environment (``make``, ``reset()``, ``step()``).
+
+    Raises:
+        BrokenError: it raised.
+    """
+    try:
+        return call()
+    except Exception as error:
+        raise BrokenEnvironmentError(make_violation(source, error, step)) from error
+
+
+def make_violation(source: str, error: Exception, step: int | None) -> Violation:
+    """Describe an exception of an environment, with the line of the user's own that raised it."""
+    frame, cause = find_user_frame(error), error.__cause__
+    place = f" ({frame})" if frame else ""
+    when = f" at step {step}" if step else ""
+    why = f", caused by {type(cause).__name__}: {cause}," if cause else ""
+    told = f"raised {type(error).__name__}: {error}{why}{when}{place}"
+    if source == "make":
+        return Violation("cannot_be_made", f"Expected an environment, but making it {told}.")
+    return Violation(
+        "raises",
+        f"Expected no exception, but {source} {told}: mend that line; a legal action must never "
+        "raise.",
+        step,
+    )

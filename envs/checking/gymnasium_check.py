@@ -1,0 +1,111 @@
+"""Gymnasium's own checker, with what it takes for faults and are none left out."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, cast
+
+import gymnasium
+import numpy as np
+from gymnasium.utils.env_checker import check_env
+
+from envs.action_masks import Mask, find_mask, is_legal, sample_legal
+from envs.checking.guarded_calls import (
+    BrokenEnvironmentError,
+    TimeLimitError,
+    Violation,
+    call_guarded,
+    make_violation,
+)
+from envs.checking.user_frames import is_raised_by
+from envs.counter_rng import derived_seed
+
+SEED = 123
+"""That the checker itself seeds action spaces with."""
+
+
+def run_gymnasium_check(make: Callable[[], gymnasium.Env[Any, Any]], deadline: float) -> None:
+    """Run Gymnasium's checker until a time.
+
+    Raises:
+        BrokenError: what it found, or an exception of the environment.
+        CutShortError: there was no time for all of it.
+    """
+    env = call_guarded("make", make)
+    try:
+        with warnings.catch_warnings():
+            # Gymnasium warns about style (unbounded boxes); only its errors are violations.
+            warnings.simplefilter("ignore")
+            formal = _CheckedEnv(env.unwrapped, deadline)
+            check_env(formal, skip_render_check=True, skip_close_check=True)
+    except TimeLimitError:
+        raise
+    except Exception as error:
+        if not is_raised_by(error, "gymnasium"):
+            raise BrokenEnvironmentError(
+                make_violation("reset() or step()", error, None)
+            ) from error
+        reason = str(error).strip() or type(error).__name__
+        sentence = f"Gymnasium's check_env expects otherwise: {reason}"
+        raise BrokenEnvironmentError(
+            Violation("gymnasium_check", sentence, severity="warn")
+        ) from error
+    finally:
+        env.close()
+
+
+class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment as Gymnasium's checker should see it.
+
+    The checker compares ``info``, which no training reads, takes numpy's false for an end, and
+    draws actions without a mask.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], deadline: float) -> None:
+        super().__init__(env)
+        self.mask: Mask | None = None
+        self.deadline = deadline
+        self.started, self.calls = time.monotonic(), 0
+        inner = env.reset
+
+        def reset(*args: Any, **kwargs: Any) -> Any:
+            self._count()
+            result = inner(*args, **kwargs)
+            self._note(result)
+            return result
+
+        # The checker looks at the signature of the environment's own.
+        reset.__signature__ = inspect.signature(inner)  # pyright: ignore[reportFunctionMemberAccess]
+        self.reset = reset
+
+    def step(self, action: Any) -> Any:
+        """Take a legal action; the same for the same action and mask."""
+        self._count()
+        space = self.env.action_space
+        if self.mask is not None and not is_legal(space, self.mask.legal, action):
+            space.seed(derived_seed(SEED, "legal actions"))
+            action = sample_legal(space, self.mask.legal)
+        result: Any = self.env.step(action)
+        self._note(result)
+        if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 5:
+            return cast("Any", result)
+        observation, reward, terminated, truncated, info = cast("tuple[Any, ...]", result)
+        ends = (bool(e) if isinstance(e, np.bool_) else e for e in (terminated, truncated))
+        return observation, reward, *ends, {} if isinstance(info, dict) else info
+
+    def _count(self) -> None:
+        if time.monotonic() > self.deadline:
+            spent = time.monotonic() - self.started
+            raise TimeLimitError(
+                f"there was no time for all of it: {self.calls} calls of reset() and step() took "
+                f"{spent:.1f} s"
+            )
+        self.calls += 1
+
+    def _note(self, result: Any) -> None:
+        if isinstance(result, tuple) and len(cast("tuple[Any, ...]", result)) > 1:
+            parts = cast("tuple[Any, ...]", result)
+            self.mask = find_mask(self.env, parts[0], parts[-1])

@@ -1,0 +1,73 @@
+"""Where in a user's code an exception was raised."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+LIBRARIES = frozenset({"site-packages", "dist-packages"})
+"""Folders that hold installed packages."""
+FRAMEWORKS = frozenset({"gymnasium", "numpy", "ray", "scipy", "torch"})
+"""Packages whose frames say nothing about the environment that calls them."""
+OURS = frozenset({"algos", "cluster", "envs", "tune_jobs"})
+"""The packages of this product."""
+
+
+def find_user_frame(error: BaseException, installed: bool = True) -> str | None:
+    """Return ``path:line in function`` of the innermost frame of an environment's code, if any.
+
+    Causes come first (``raise ... from error``): they were raised further inside. So does what a
+    library was handling when it raised: Gymnasium raises a constructor's TypeError anew, without
+    its frames. Code of the user's own comes before that of ``installed`` packages.
+    """
+    frames = [
+        (Path(frame.filename), f"{frame.filename}:{frame.lineno} in {frame.name}")
+        for link in _walk_causes(error, set())
+        for frame in reversed(traceback.extract_tb(link.__traceback__))
+    ]
+    for belongs in (_is_user_code, _is_installed) if installed else (_is_user_code,):
+        for path, place in frames:
+            if path.is_file() and belongs(path):
+                return place
+    return None
+
+
+def is_raised_by(error: BaseException, package: str) -> bool:
+    """Return whether the line that raised the error is in this installed package."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and _package(Path(frames[-1].filename)) == package
+
+
+def _walk_causes(link: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
+    """Yield an error and those behind it, the innermost first."""
+    if link is None or id(link) in seen:
+        return
+    seen.add(id(link))
+    frames = traceback.extract_tb(link.__traceback__)
+    anew = bool(frames) and not _is_user_code(Path(frames[-1].filename))
+    yield from _walk_causes(link.__cause__ or (link.__context__ if anew else None), seen)
+    yield link
+    yield from _walk_causes(link.__context__, seen)
+
+
+def _is_user_code(path: Path) -> bool:
+    here = Path(__file__).resolve().parents[2]
+    ours = any(path.is_relative_to(here / name) for name in OURS)
+    return not (ours or _package(path) or _is_standard(path))
+
+
+def _is_installed(path: Path) -> bool:
+    return _package(path) not in FRAMEWORKS | {""}
+
+
+def _is_standard(path: Path) -> bool:
+    return any(path.is_relative_to(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))
+
+
+def _package(path: Path) -> str:
+    """The name of the installed package that a file belongs to; empty if it belongs to none."""
+    parts = path.parts
+    places = [place for place, part in enumerate(parts[:-1]) if part in LIBRARIES]
+    return parts[places[-1] + 1].removesuffix(".py") if places else ""

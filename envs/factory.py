@@ -1,0 +1,53 @@
+"""From keywords to environments: what Gymnasium calls for our ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from envs.batched import BatchedVectorEnv, SingleEnv, World
+from envs.validation import get_fields, unknown_name_error
+
+
+def make_single(world: str, **fields: Any) -> SingleEnv[Any]:
+    """One copy of the world ``module:class`` with these fields of its parameters."""
+    return SingleEnv(make_world(world, fields))
+
+
+def make_vector(
+    world: str, num_envs: int, max_episode_steps: int | None = None, **fields: Any
+) -> BatchedVectorEnv[Any]:
+    """A batch of the world ``module:class`` with these fields of its parameters.
+
+    Episodes are cut off after ``max_episode_steps``, as Gymnasium does for single environments.
+    """
+    # -1 is Gymnasium's own word for no limit.
+    limit = None if max_episode_steps == -1 else max_episode_steps
+    return BatchedVectorEnv(make_world(world, fields), num_envs, limit)
+
+
+def make_world(path: str, fields: Mapping[str, Any]) -> World[Any]:
+    """The world ``module:class`` with these fields of its parameters."""
+    module, name = path.split(":")
+    cls = getattr(importlib.import_module(module), name)
+    return cls(make_params(cls.params_type, fields))
+
+
+def make_params(cls: type, fields: Mapping[str, Any]) -> Any:
+    """A configuration from plain values; a nested one may be given as a mapping of its fields.
+
+    Raises:
+        InputError: for a field that does not exist, with the nearest that does.
+    """
+    known = get_fields(cls)
+    values: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name not in known:
+            raise unknown_name_error("field", name, known, f"in {cls.__module__}.{cls.__name__}")
+        hint = known[name][0]
+        nested = isinstance(hint, type) and dataclasses.is_dataclass(hint)
+        is_table = isinstance(value, Mapping)
+        values[name] = make_params(hint, value) if nested and is_table else value
+    return cls(**values)

@@ -1,0 +1,260 @@
+"""Shopping: search a shop, look, choose options and buy what an instruction asks for.
+
+WebShop (Yao et al., "WebShop: Towards scalable real-world web interaction with grounded language
+agents", NeurIPS 2022) without its web server: the same pages, transitions and reward over a
+generated catalogue, or over the original's files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from envs import counter_rng
+from envs.batched import Agent, Step, World
+from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation
+from envs.shopping import baselines as agents
+from envs.shopping import observation, pages, rendering
+from envs.shopping.goals import searches
+from envs.shopping.pages import BUY, DONE, LISTED, START, State
+from envs.shopping.reading import Reader
+from envs.shopping.rendering import Style
+from envs.shopping.reward import Compat
+from envs.shopping.store import Source, Store, get_store
+from envs.shopping.texts import Tokens
+from envs.validation import Between, Fraction, InputError, NonNegative
+
+
+@dataclasses.dataclass(frozen=True)
+class Params(Source):
+    """The shop and its task."""
+
+    episode_limit: Annotated[int, Between(1, 100)] = 15
+    """After how many steps an episode is cut off; that is no purchase."""
+    compat: Compat = "webshop"
+    """Whose reward: WebShop's with its quirks, or one without them."""
+    shaping: Annotated[float, NonNegative] = 0.0
+    """Weight of the shaping potential: what buying the item in hand would bring. Never in the
+    score, and nothing is gained by it but time (Ng, Harada and Russell, ICML 1999)."""
+    discount: Annotated[float, Fraction] = 1.0
+    """The discount factor of the agent, for the potential."""
+    text: Literal["tokens", "ids", "language"] = "tokens"
+    """Whether observations hold texts as words, as rows of the world's ``tokens``, or as a prompt
+    and candidates for a language model."""
+    language_model: str = ""
+    """Folder of the Hugging Face model whose tokens are meant (text: language); empty: the
+    catalogue's own words."""
+    prompt_tokens: Annotated[int, Between(16, 8192)] = 128
+    """At most so many tokens of a prompt are observed (text: language)."""
+    action_tokens: Annotated[int, Between(4, 512)] = 24
+    """At most so many tokens of an action (text: language)."""
+
+    @property
+    def source(self) -> Source:
+        """Where products and goals come from."""
+        names = [field.name for field in dataclasses.fields(Source)]
+        return Source(**{name: getattr(self, name) for name in names})
+
+
+class Shopping(World[State]):
+    """The world of one :class:`Params`.
+
+    An action [B] is a slot (:mod:`envs.shopping.pages`) or a number that :meth:`parse_actions` gave
+    for a text. What is not legal does nothing but count as invalid, as in WebShop.
+    """
+
+    params_type = Params
+    episode_metrics: ClassVar = ("score", "success", "length", "bought", "invalid")
+    score_metric: ClassVar = "score"
+    score_mode: ClassVar = "max"
+    baselines: Mapping[str, Agent] = agents.AGENTS
+
+    def __init__(self, params: Params) -> None:
+        super().__init__(params)
+        self.store: Store = get_store(params.source)
+        self.slots = pages.count_slots(self.store)
+        self.tokens: Tokens = self.store.texts.rows
+        self.reader = _reader(self.store, params) if params.text == "language" else None
+        listed = range(1, self.slots - LISTED + 1)
+        self.choice_names = (*pages.BUTTONS, *(f"listed {place}" for place in listed))
+        self.observation_space = observation.space(self)
+        self.action_space: gymnasium.Space[Any] = spaces.Discrete(self.slots)
+        self._typed: dict[str, int] = {}
+
+    @property
+    def episode_limit(self) -> int:
+        """See :class:`World`."""
+        return self.params.episode_limit
+
+    def reset(self, keys: Keys) -> tuple[State, Observation]:
+        """The start pages of goals that keys [B] draw."""
+        goal = np.searchsorted(
+            self.store.cumulative_weights,
+            counter_rng.uniform(counter_rng.fold(keys, _GOAL)),
+            "right",
+        )
+        return self._first(keys, np.minimum(goal, len(self.store.goals) - 1))
+
+    def reset_to(self, keys: Keys, options: Mapping[str, Any]) -> tuple[State, Observation]:
+        """The start pages of the goals ``options["goal"]``, one number for all copies or [B].
+
+        Raises:
+            InputError: an option that is not known, or a goal that does not exist.
+        """
+        if unknown := set(options) - {"goal"}:
+            raise InputError(f"Shopping-v0 has the reset option goal, not {sorted(unknown)}.")
+        if "goal" not in options:
+            return self.reset(keys)
+        goal, count = np.asarray(options["goal"]), len(self.store.goals)
+        whole = np.issubdtype(goal.dtype, np.integer) and goal.shape in ((), keys.shape)
+        if not whole or ((goal < 0) | (goal >= count)).any():
+            raise InputError(
+                f"options['goal'] must be a number from 0 to {count - 1}, or one for each of the "
+                f"{len(keys)} copies, but it is {options['goal']!r}."
+            )
+        return self._first(keys, np.broadcast_to(goal.astype(np.int64), keys.shape).copy())
+
+    def _first(self, keys: Keys, goal: Ints) -> tuple[State, Observation]:
+        state = pages.make_start_state(keys, goal, self.store, self.params.episode_limit)
+        return state, observation.observe(self, state)
+
+    def step(self, state: State, action: Array) -> Step[State]:
+        """Click or search in each copy."""
+        slot = self._validate_action(action, len(state.keys))
+        done = state.page == DONE
+        mask = pages.compute_legal_mask(state, self.store)
+        every = np.arange(len(slot))
+        typed = (slot >= self.slots) & ~done
+        is_legal = mask[every, np.clip(slot, 0, self.slots - 1)] & (slot >= 0) & ~typed
+        asks = is_legal & (state.page == START) & (slot >= LISTED)
+        after = pages.click(state, np.where(is_legal & ~asks, slot, -1), self.store)
+        after = self._search(state, after, slot, asks, typed)
+        bought = is_legal & (slot == BUY)
+        after = dataclasses.replace(
+            after,
+            step=state.step + ~done,
+            invalid=state.invalid + ~(is_legal | typed | done),
+            score=np.where(bought, 100 * self._compute_purchase_reward(after, bought), state.score),
+        )
+        return self._step(state, after, bought)
+
+    def _search(self, before: State, after: State, slot: Ints, asks: Bools, typed: Bools) -> State:
+        """The states after the proposed and the typed searches."""
+        who = np.flatnonzero(asks | typed)
+        if not who.size:
+            return after
+        texts = list(self._typed) if typed.any() else []
+        queries = [
+            texts[slot[b] - self.slots] if typed[b] else self._proposed(before.goal[b], slot[b])
+            for b in who
+        ]
+        searched = before.searched.copy()
+        searched[asks, slot[asks] - LISTED] = True
+        after = dataclasses.replace(after, searched=searched)
+        return pages.search(after, who, np.stack([self.store.search(query) for query in queries]))
+
+    def _proposed(self, goal: int, slot: int) -> str:
+        return searches(self.store.goals[goal].instruction)[slot - LISTED]
+
+    def _step(self, before: State, after: State, bought: Bools) -> Step[State]:
+        params = self.params
+        reward = bought * after.score / 100
+        if params.shaping:
+            gain = params.discount * self.potential(after) - self.potential(before)
+            reward = reward + params.shaping * gain
+        terminated = after.page == DONE
+        return Step(
+            state=after,
+            observation=observation.observe(self, after),
+            reward=reward.astype(np.float32),
+            terminated=terminated,
+            truncated=(after.step >= params.episode_limit) & ~terminated,
+            info={
+                "score": after.score,
+                "success": (after.score == 100).astype(np.float64),
+                "length": after.step,
+                "bought": terminated.astype(np.float64),
+                "invalid": after.invalid,
+            },
+        )
+
+    def potential(self, state: State) -> Floats:
+        """What buying the item in hand would bring [B]; 0 without one and after the purchase."""
+        return self._compute_purchase_reward(state, (state.item >= 0) & (state.page != DONE))
+
+    def _compute_purchase_reward(self, state: State, which: Bools) -> Floats:
+        """The reward [B] of buying what is in hand, for the copies ``which`` [B]; 0 elsewhere."""
+        found = np.zeros(len(which))
+        for b in np.flatnonzero(which):
+            slots = tuple(np.flatnonzero(state.chosen[b]).tolist())
+            goal, item = int(state.goal[b]), int(state.item[b])
+            found[b] = self.store.compute_reward(goal, item, slots, self.params.compat).total
+        return found
+
+    def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
+        """Means over episodes [N]; the score from 0 to 100, success and purchases from 0 to 1."""
+        return {name: float(np.mean(episodes[name])) for name in self.episode_metrics}
+
+    def get_instruction(self, state: State, copy: int) -> str:
+        """What one copy is to buy, in words."""
+        return self.store.goals[state.goal[copy]].instruction
+
+    def render_page(self, state: State, copy: int, style: Style = "text") -> str:
+        """The page of one copy in one of WebShop's formats."""
+        return rendering.page_text(state, copy, self.store, style)
+
+    def render_actions(self, state: State, copy: int) -> list[str]:
+        """The actions [K] of one copy, ``click[...]`` or ``search[...]``; empty if illegal."""
+        return rendering.action_texts(state, copy, self.store)
+
+    def parse_actions(self, state: State, texts: Sequence[str]) -> Ints:
+        """The actions [B] that B texts mean; -1 for what means none here.
+
+        Any ``search[...]`` is one, on every page. The numbers of searches that are not proposed are
+        this world's own: step them here, and keep none.
+        """
+        if len(texts) != len(state.keys):
+            raise InputError(f"{len(state.keys)} copies need as many texts, not {len(texts)}.")
+        return np.array([self._action(state, b, text) for b, text in enumerate(texts)], np.int64)
+
+    def _action(self, state: State, copy: int, text: str) -> int:
+        found = rendering.parsed(text)
+        if not found:
+            return -1
+        kind, argument = found
+        if kind == "search":
+            return self.slots + self._typed.setdefault(argument, len(self._typed))
+        names = rendering.action_texts(state, copy, self.store)
+        # Of two things of the same name the original knows the later one.
+        last = {name: slot for slot, name in enumerate(names) if name.startswith("click[")}
+        return last.get(f"click[{argument}]", -1)
+
+    def _validate_action(self, action: Array, copies: int) -> Ints:
+        slot = np.asarray(action)
+        most = self.slots + len(self._typed) - 1
+        if slot.shape != (copies,) or not np.issubdtype(slot.dtype, np.integer):
+            raise InputError(
+                f"An action needs {copies} whole numbers, one for each copy, but it has the shape "
+                f"{slot.shape} and the type {slot.dtype}."
+            )
+        if ((slot < -1) | (slot > most)).any():
+            wrong = slot[(slot < -1) | (slot > most)][0]
+            raise InputError(
+                f"The action must be a slot from 0 to {self.slots - 1}, -1 for none, or what "
+                f"actions() gave, but it is {wrong}."
+            )
+        return slot.astype(np.int64)
+
+
+def _reader(store: Store, params: Params) -> Reader:
+    lengths = params.prompt_tokens, params.action_tokens
+    return Reader(store, params.language_model, *lengths, params.min_texts)
+
+
+_GOAL = 1
+"""What an episode's one random stream is for."""

@@ -1,0 +1,194 @@
+# pyright: basic, reportOptionalMemberAccess=false
+"""Heads: which action spaces a policy can act in, and how its numbers become actions."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from algos.actions.action_heads import make_action_head
+from algos.actions.distributions import (
+    BetaValue,
+    BinnedValue,
+    Categorical,
+    ChoiceWithValue,
+    Gaussian,
+    MultiCategorical,
+    NormalValue,
+    Product,
+)
+from algos.actions.topk import TopK
+from envs.validation import InputError
+
+CHOICE_AND_VALUE = spaces.Dict(choice=spaces.Discrete(3), value=spaces.Box(-1, 1, ()))
+
+
+def drawn(space, count=64):
+    """Actions of a head with random outputs, and its distribution."""
+    head = make_action_head(space)
+    generator = torch.Generator().manual_seed(0)
+    dist = head.dist(2 * torch.randn(count, head.size, generator=generator))
+    action = dist.sample(generator)
+    return head.to_env_action({name: part.numpy() for name, part in action.items()}), dist
+
+
+def one_of(action, b):
+    if isinstance(action, dict):
+        return {name: np.asarray(one_of(part, b)) for name, part in action.items()}
+    if isinstance(action, tuple):
+        return tuple(one_of(part, b) for part in action)
+    return action[b]
+
+
+@pytest.mark.parametrize(
+    ("space", "kind"),
+    [
+        (spaces.Discrete(3), Categorical),
+        (spaces.Discrete(3, start=-1), Categorical),
+        (spaces.MultiDiscrete([2, 3]), MultiCategorical),
+        (spaces.MultiDiscrete([2, 3], start=[5, 1]), MultiCategorical),
+        (spaces.Box(-2, 3, (2,)), Gaussian),
+        (spaces.Box(np.array([0, -1], np.float32), np.array([1, 5], np.float32)), Gaussian),
+        (spaces.Box(-np.inf, np.inf, (2, 2)), Gaussian),
+        (spaces.Box(0, np.inf, (1,)), Gaussian),
+        (spaces.Box(-1, 1, (1,), np.float64), Gaussian),
+        (CHOICE_AND_VALUE, ChoiceWithValue),
+        (spaces.MultiBinary(3), MultiCategorical),
+        (spaces.MultiBinary((2, 2)), MultiCategorical),
+        (spaces.MultiDiscrete(np.full((2, 2), 3)), MultiCategorical),
+        (spaces.Dict(left=spaces.Discrete(2), right=spaces.Box(-1, 4, (2,))), Product),
+        (spaces.Tuple([spaces.Discrete(2), spaces.Dict(a=spaces.MultiBinary(2))]), Product),
+        (spaces.Dict(choice=spaces.Discrete(2), value=spaces.Box(0, 1, ())), Product),
+    ],
+    ids=str,
+)
+def test_what_a_head_draws_is_an_action_of_the_space(space, kind):
+    action, dist = drawn(space)
+    assert isinstance(dist, kind)
+    assert all(space.contains(one_of(action, b)) for b in range(64))
+
+
+def test_a_choice_that_does_not_count_from_0_is_shifted_in_a_dict_too():
+    space = spaces.Dict(choice=spaces.Discrete(3, start=1), value=spaces.Box(-1, 1, ()))
+    action, _ = drawn(space)
+    assert set(action["choice"].tolist()) == {1, 2, 3}
+
+
+def test_discrete_actions_begin_at_the_start_of_their_space():
+    assert make_action_head(spaces.Discrete(3, start=-1)).to_env_action(
+        {"choice": np.arange(3)}
+    ).tolist() == [
+        -1,
+        0,
+        1,
+    ]
+    several = make_action_head(spaces.MultiDiscrete([2, 3], start=[5, 1]))
+    assert several.to_env_action({"choices": np.array([[0, 0], [1, 2]])}).tolist() == [
+        [5, 1],
+        [6, 3],
+    ]
+
+
+def test_a_bounded_box_is_reached_from_end_to_end_and_not_beyond():
+    head = make_action_head(spaces.Box(np.array([0, -1], np.float32), np.array([1, 5], np.float32)))
+    value = np.array([[-1, -1], [0, 0], [1, 1], [-3, 9]])
+    # -1 is the low end, 0 the middle, 1 the high end, and what lies outside is clipped.
+    assert head.to_env_action({"value": value}).tolist() == [[0, -1], [0.5, 2], [1, 5], [0, 5]]
+
+
+def test_an_unbounded_box_takes_values_as_they_are_and_a_half_bounded_one_clips_them():
+    value = {"value": np.array([[-3.0], [7.0]])}
+    assert make_action_head(spaces.Box(-np.inf, np.inf, (1,))).to_env_action(value).tolist() == [
+        [-3],
+        [7],
+    ]
+    assert make_action_head(spaces.Box(0, np.inf, (1,))).to_env_action(value).tolist() == [[0], [7]]
+
+
+def test_a_box_of_any_shape_keeps_it():
+    head = make_action_head(spaces.Box(-1, 1, (2, 3)))
+    assert head.to_env_action({"value": np.zeros((4, 6))}).shape == (4, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [("bins", BinnedValue), ("beta", BetaValue), ("normal", NormalValue)]
+)
+def test_the_value_of_a_choice_is_drawn_as_the_settings_say(value, kind):
+    head = make_action_head(CHOICE_AND_VALUE, value, bins=7)
+    assert head.size == 3 * {"bins": 1 + 7, "beta": 1 + 2, "normal": 1 + 1}[value]
+    dist = head.dist(torch.zeros(1, head.size))
+    assert isinstance(dist, ChoiceWithValue) and dist.value is kind
+
+
+def test_all_choices_share_one_spread_of_normal_values_whatever_their_number():
+    head = make_action_head(CHOICE_AND_VALUE, "normal")
+    outputs = torch.randn(4, 6 * 2, generator=torch.Generator().manual_seed(0))
+    free = torch.tensor([-1.5], requires_grad=True)
+    dist: Any = head.dist(outputs, free)  # six choices by a head that was made for three
+    assert head.num_log_stds == 1 and dist.params.shape == (4, 6, 2)
+    assert (dist.params[..., 1] == -1.5).all()
+    dist.entropy().sum().backward()
+    assert free.grad is not None and free.grad.item() > 0
+    assert list(head.label_outputs(outputs, free)) == ["choice", "value", "value (spread)"]
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Text(5),
+        spaces.Box(0, 5, (2,), np.int64),
+        spaces.Dict(),
+        spaces.Sequence(spaces.Discrete(2)),
+    ],
+    ids=str,
+)
+def test_a_space_that_no_policy_can_act_in_is_refused_in_a_sentence(space):
+    with pytest.raises(InputError) as refusal:
+        make_action_head(space)
+    sentence = str(refusal.value)
+    assert sentence.startswith(f"No policy here can act in {space}. Use Discrete")
+    assert "wrapper" in sentence
+
+
+def test_a_part_that_no_policy_can_act_in_is_named_itself():
+    with pytest.raises(InputError, match=r"act in Text"):
+        make_action_head(spaces.Dict(move=spaces.Discrete(2), say=spaces.Text(5)))
+
+
+def test_the_parts_of_a_product_are_independent_and_add_up():
+    head = make_action_head(spaces.Dict(left=spaces.Discrete(2), right=spaces.Discrete(3)))
+    outputs = torch.tensor([[0.3, -0.2, 1.0, 0.0, -1.0]])
+    dist = head.dist(outputs)
+    left, right = Categorical(outputs[:, :2]), Categorical(outputs[:, 2:])
+    total = 0.0
+    for i in range(2):
+        for j in range(3):
+            pair = {"left.choice": torch.tensor([i]), "right.choice": torch.tensor([j])}
+            apart = left.logp({"choice": pair["left.choice"]}) + right.logp(
+                {"choice": pair["right.choice"]}
+            )
+            torch.testing.assert_close(dist.logp(pair), apart)
+            total += float(dist.logp(pair).exp())
+    assert total == pytest.approx(1)
+    torch.testing.assert_close(dist.entropy(), left.entropy() + right.entropy())
+    assert dist.max_entropy().item() == pytest.approx(np.log(6))
+
+
+def test_ordered_picks_are_for_whole_numbers_in_rows_that_may_be_left_out():
+    space = spaces.Box(-1, 8, (4, 2), np.int64)
+    head = make_action_head(space)
+    outputs = torch.randn(3, 4, 5)
+    outputs[:, 1, 1:] = -1e30
+    dist = head.dist(outputs)
+    assert isinstance(dist, TopK)
+    picks = dist.sample(torch.Generator().manual_seed(0))["picks"].numpy()
+    assert (picks[:, 1] == [0, -1]).all() and (np.delete(picks, 1, 1) >= 0).all()
+    action = head.to_env_action({"picks": picks})
+    assert all(one in space for one in action)
+    assert (head.to_action_columns(action)["picks"] == picks).all()
+    assert list(head.label_outputs(outputs, torch.empty(0))) == ["picks"]
+    for other in (spaces.Box(0, 8, (4, 2), np.int64), spaces.Dict(a=space, b=spaces.Discrete(2))):
+        with pytest.raises(InputError, match="No policy here can act in"):
+            make_action_head(other)

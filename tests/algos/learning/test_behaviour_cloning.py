@@ -1,0 +1,136 @@
+# pyright: basic
+"""The warm start: what the teacher does becomes likely, once, before anything else is learnt."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+import torch
+
+from algos.actions.action_heads import make_action_head
+from algos.learning.behaviour_cloning import collect_teacher_rows
+from algos.rollouts.columns import Columns
+from algos.rollouts.rollout_io import write_columns
+from envs.validation import InputError
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+CAUSAL, BANDIT = "envs:CausalLearning-v0", "toy_worlds:Bandit-v0"
+TAUGHT: dict[str, Any] = {
+    "warm_start": "parents_first",
+    "warm_start_episodes": 130,
+    "num_envs": 8,
+    "lr": 0.01,
+}
+LENGTH: dict[str, Any] = {"rollout_length": 25, "minibatch_size": 100}
+
+
+def logp(algorithm, rows):
+    """Mean log-probability of what the rows did, under the policy that collects."""
+    module = algorithm.env_runner_group.local_env_runner.module
+    columns = rows.to_torch()
+    with torch.no_grad():
+        return module._forward(columns)["dist"].logp(columns).mean().item()
+
+
+def taught(algorithm, seed=0):
+    """Episodes of the teacher that the warm start did not see."""
+    world = algorithm.env_runner_group.local_env_runner.env.world
+    return collect_teacher_rows("parents_first", world, algorithm._make_head(), 130, seed)
+
+
+def first_score(**changed):
+    """The excess risk of the first iteration, before anything was learnt from it."""
+    with small.algorithm(
+        CAUSAL, **{**LENGTH, "num_envs": 64, "minibatch_size": 50} | changed
+    ) as algorithm:
+        algorithm.train()
+        return algorithm.flat_metrics["excess_risk"]
+
+
+def test_imitating_a_rule_makes_what_it_does_likely_and_is_not_repeated(tmp_path):
+    with small.algorithm(CAUSAL, **TAUGHT, **LENGTH) as algorithm:
+        rows = taught(algorithm)
+        before = logp(algorithm, rows)
+        told = algorithm.start_training()
+        after = logp(algorithm, rows)
+        assert after > before + 1
+        assert told["warm_start_loss"] == pytest.approx(-after, abs=0.5)
+        algorithm.training_started = True
+        algorithm.train()
+        assert "warm_start_loss" not in algorithm.flat_metrics
+        algorithm.save_to_path(str(tmp_path))
+    with small.algorithm(CAUSAL, seed=9, **TAUGHT, **LENGTH) as restored:
+        assert not restored.training_started
+        restored.restore_from_path(str(tmp_path))
+        restored.train()
+        assert restored.training_started and "warm_start_loss" not in restored.flat_metrics
+
+
+def test_it_is_part_of_the_first_iteration_only():
+    with small.algorithm(CAUSAL, **TAUGHT, **LENGTH) as algorithm:
+        algorithm.train()
+        assert algorithm.flat_metrics["warm_start_loss"] > 0
+        assert algorithm.flat_metrics["env_steps"] == 200  # what was played for it is not counted
+        algorithm.train()
+        assert "warm_start_loss" not in algorithm.flat_metrics
+
+
+def test_a_policy_that_was_warmed_up_scores_better_from_its_first_rollouts_on():
+    warm = {"warm_start": "parents_first", "lr": 0.01}
+    assert first_score(**warm) < 0.9 * first_score()
+
+
+def test_the_reference_of_an_algorithm_is_the_policy_after_the_warm_start():
+    grouped = {"algo": "grpo", "reference_kl_coef": 0.1, "minibatch_size": 96, "iterations": 3}
+    with small.algorithm(CAUSAL, **grouped, **TAUGHT, rollout_length=12) as algorithm:
+        rows = taught(algorithm)
+        algorithm.train()
+        reference = algorithm.learner_group._learner.reference
+        columns = rows.to_torch()
+        with torch.no_grad():
+            referenced = reference._forward(columns)["dist"].logp(columns).mean().item()
+        assert referenced == pytest.approx(-algorithm.flat_metrics["warm_start_loss"], abs=0.5)
+
+
+def of_an_expert(folder, count=400):
+    """Recorded rollouts of somebody who knows the bandit."""
+    context = np.random.default_rng(0).integers(0, 2, count)
+    rows = {"obs": np.eye(2, dtype=np.float32)[context], "choice": context}
+    write_columns(Columns(rows | {"reward": np.ones(count, np.float32)}), folder / "expert.parquet")
+
+
+def test_recorded_rollouts_are_imitated(tmp_path):
+    of_an_expert(tmp_path)
+    learnt = {"warm_start": str(tmp_path), "warm_start_epochs": 10, "lr": 0.01}
+    with small.algorithm(BANDIT, num_envs=8, **learnt) as algorithm:
+        algorithm.train()
+        assert algorithm.flat_metrics["warm_start_loss"] < 0.1
+        assert algorithm.flat_metrics["return_mean"] > 3.5  # of 4; a coin makes 2
+
+
+def test_what_is_no_teacher_is_refused_in_a_sentence(tmp_path):
+    with small.algorithm(CAUSAL, warm_start="parents_frist") as algorithm:
+        offered = "one of parents_first, posterior_variance_design, random, round_robin, or a fold"
+        with pytest.raises(
+            InputError, match=rf"warm_start must be {offered}er of recorded .*frist"
+        ):
+            algorithm.train()
+        head = algorithm._make_head()
+    with pytest.raises(InputError, match="warm_start must be a folder of recorded rollouts, but"):
+        collect_teacher_rows("parents_first", None, head, 8, 0)
+    of_an_expert(tmp_path)
+    with pytest.raises(InputError, match=r"do not fit this environment's actions: .* column value"):
+        collect_teacher_rows(str(tmp_path), None, head, 8, 0)
+
+
+@pytest.mark.parametrize("episodes", [1, 128, 129])
+def test_a_rule_plays_as_many_episodes_as_are_asked_for(episodes):
+    from envs.factory import make_world
+
+    world = make_world("envs.causal.learning.world:CausalLearning", {"interventions": 3})
+    head = make_action_head(world.action_space)
+    rows = collect_teacher_rows("parents_first", world, head, episodes, 5)
+    assert len(rows) == 3 * episodes
+    assert {"obs.nodes", "obs.mask", "choice", "value"} <= set(rows)

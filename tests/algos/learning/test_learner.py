@@ -1,0 +1,183 @@
+# pyright: basic
+"""What a learner reports of its gradients and keeps of its updates, worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import small
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+
+from algos.learning.learner import (
+    DIAGNOSTICS_INTERVAL,
+    MEASURED_MINIBATCHES,
+    _clip_gradients,
+    _compute_term_grad_norms,
+    _compute_update_ratio,
+    _step_optimizers,
+    _summarise_grad_norms,
+)
+from algos.rollouts.env_runner import TRAINING_SEED
+
+CARTPOLE = "CartPole-v1"
+
+
+def test_gradients_are_scaled_to_the_limit_and_not_beyond():
+    one, two = torch.tensor([3.0]), torch.tensor([[4.0]])
+    assert _clip_gradients([one, two], 0.0) == 5 and (one.item(), two.item()) == (3, 4)
+    assert _clip_gradients([one, two], 5.0) == 5 and one.item() == 3
+    assert _clip_gradients([one, two], 2.5) == 5
+    assert (one.item(), two.item()) == pytest.approx((1.5, 2), rel=1e-5)
+    alone = torch.tensor([3.0, 4.0])
+    assert _clip_gradients([alone], 1.0) == 5 and alone.tolist() == pytest.approx(
+        [0.6, 0.8], rel=1e-5
+    )
+    broken = torch.tensor([math.inf])
+    assert _clip_gradients([broken, one], 1.0) == math.inf and one.item() == pytest.approx(1.5)
+
+
+def test_a_step_on_broken_gradients_is_left_out_and_gradients_are_emptied():
+    p = torch.nn.Parameter(torch.tensor([1.0]))
+    unused = torch.nn.Parameter(torch.tensor([1.0]))
+    stepper = torch.optim.SGD([p], lr=1.0)
+    p.grad = torch.tensor([0.5])
+    assert _step_optimizers([stepper], [p, unused], 0.0) == 0.5
+    assert p.item() == 0.5 and p.grad is None
+    p.grad = torch.tensor([math.nan])
+    assert math.isnan(_step_optimizers([stepper], [p, unused], 0.0))
+    assert p.item() == 0.5 and p.grad is None
+
+
+def test_figures_of_gradients_are_mean_largest_and_the_share_clipped():
+    assert _summarise_grad_norms([1.0, 2.0, 6.0], 1.0) == pytest.approx(
+        {"grad_norm": 3, "grad_norm_max": 6, "grad_clip_fraction": 2 / 3}
+    )
+    assert _summarise_grad_norms([1.0, 2.0], 0.0)["grad_clip_fraction"] == 0
+
+
+def test_each_terms_gradient_is_measured_by_itself():
+    a, b = torch.nn.Parameter(torch.tensor([1.0, 2.0])), torch.nn.Parameter(torch.tensor(1.0))
+    terms = {"both": 3 * a.sum() + 4 * b, "mean": 2 * a, "detached": a.detach()}
+    found = _compute_term_grad_norms(terms, [a, b])
+    expected = {"both": math.sqrt(9 + 9 + 16), "mean": math.sqrt(2), "detached": 0}
+    assert found == pytest.approx({f"grad_norm_{name}": v for name, v in expected.items()})
+
+
+def test_a_change_is_over_the_norm_of_what_was_there():
+    before = [torch.tensor([3.0]), torch.tensor([4.0])]
+    after = [torch.nn.Parameter(torch.tensor([x])) for x in (3.0, 5.0)]
+    assert _compute_update_ratio(before, after) == pytest.approx(0.2)
+    assert _compute_update_ratio([torch.zeros(1)], [torch.nn.Parameter(torch.zeros(1))]) == 0
+
+
+@pytest.fixture
+def rows():
+    return small.runner(CARTPOLE, rollout_length=20).sample()[0]
+
+
+def counted(learner, monkeypatch):
+    """How often an update measures, and how often it examines the terms."""
+    calls = {"measured": 0, "examined": 0}
+    algorithm, examined = learner.algorithm, learner._compute_diagnostics
+
+    class Counting(algorithm):
+        @staticmethod
+        def compute_metrics(*args):
+            calls["measured"] += 1
+            return algorithm.compute_metrics(*args)
+
+    def examining(*args):
+        calls["examined"] += 1
+        return examined(*args)
+
+    monkeypatch.setattr(learner, "algorithm", Counting)
+    monkeypatch.setattr(learner, "_compute_diagnostics", examining)
+    return calls
+
+
+def test_the_last_minibatches_of_the_last_epoch_are_measured(rows, monkeypatch):
+    learner = small.learner(CARTPOLE, epochs=2, minibatch_size=8)
+    calls = counted(learner, monkeypatch)
+    metrics = small.updated(learner, rows)
+    assert (MEASURED_MINIBATCHES, calls["measured"]) == (4, 4)
+    assert (metrics["updates"], metrics["epochs_run"], metrics["updates_skipped"]) == (10, 2, 0)
+    few = small.learner(CARTPOLE, epochs=3, minibatch_size=20, rollout_length=20)
+    calls = counted(few, monkeypatch)
+    small.updated(few, rows)
+    assert calls["measured"] == 2
+
+
+def test_terms_are_examined_at_the_first_update_and_every_fourth(rows, monkeypatch):
+    learner = small.learner(CARTPOLE, epochs=2)
+    calls = counted(learner, monkeypatch)
+    seen = []
+    for _ in range(6):
+        assert "grad_norm_policy" in small.updated(learner, rows)
+        seen.append(calls["examined"])
+    assert DIAGNOSTICS_INTERVAL == 4 and seen == [1, 1, 1, 1, 2, 2]
+
+
+def test_a_state_holds_what_the_next_update_depends_on(rows):
+    learner, other = small.learner(CARTPOLE), small.learner(CARTPOLE, seed=9)
+    for _ in range(2):
+        small.updated(learner, rows)
+    state = learner.get_state()
+    assert state["updates"] == 2 and state["diagnostics"]
+    assert "reference" not in state
+    other.set_state(state)
+    assert (other.updates, other.diagnostics) == (2, learner.diagnostics)
+    assert other.coefficients == learner.coefficients
+    first, second = small.updated(learner, rows), small.updated(other, rows)
+    assert first == pytest.approx(second)
+    weights = learner.get_state(components="rl_module")
+    assert "updates" not in weights
+
+
+def test_the_learning_rate_follows_its_schedule(rows):
+    own = {"lr": 0.4, "lr_schedule": "linear", "lr_end": 0.0, "warmup": 0.2}
+    learner = small.learner(CARTPOLE, **own)
+    for progress, lr in ((0.1, 0.2), (0.2, 0.4), (0.6, 0.2), (1.0, 0.0)):
+        assert small.updated(learner, rows, progress)["lr"] == pytest.approx(lr)
+
+
+def test_accumulated_minibatches_make_the_step_of_their_sum(rows):
+    same = {
+        "rollout_length": 20,
+        "epochs": 1,
+        "grad_clip": 0.0,
+        "normalise_advantages": False,
+        "optimiser": "adam",
+    }
+    one = small.learner(CARTPOLE, minibatch_size=40, **same)
+    two = small.learner(CARTPOLE, minibatch_size=10, accumulate=4, **same)
+    assert small.updated(one, rows)["updates"] == small.updated(two, rows)["updates"] == 1
+    for a, b in zip(
+        one.module[DEFAULT_MODULE_ID].parameters(),
+        two.module[DEFAULT_MODULE_ID].parameters(),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_each_runner_takes_its_own_share_of_the_starts():
+    starts = np.arange(10)
+    shares = {}
+    for index in range(4):
+        built = small.runner("toy_worlds:Leaving-v0", algo="grpo", num_envs=4, group_size=2)
+        built.worker_index = index
+        found, _ = built._collect_groups(starts, 2)
+        shares[index] = found.columns["start"][0].tolist()
+    assert shares[0] == shares[1] == [0, 0, 1, 1]
+    assert shares[2] == [2, 2, 3, 3] and shares[3] == [4, 4, 5, 5]
+    built.worker_index = 6
+    assert built._collect_groups(starts, 2)[0].columns["start"][0].tolist() == [0, 0, 1, 1]
+
+
+def test_starts_are_drawn_anew_or_from_a_fixed_number():
+    built = small.runner("toy_worlds:Leaving-v0", algo="grpo", num_envs=4, starts=3)
+    drawn = built._draw_starts(5) - TRAINING_SEED
+    assert sorted(set(drawn.tolist())) == [0, 1, 2] and len(drawn) == 5
+    free = small.runner("toy_worlds:Leaving-v0", algo="grpo", num_envs=4)._draw_starts(100)
+    assert len(set(free.tolist())) == 100
+    assert (free >= TRAINING_SEED).all() and (free < 2 * TRAINING_SEED).all()

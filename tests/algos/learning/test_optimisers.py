@@ -1,0 +1,101 @@
+# pyright: basic
+"""Which optimiser moves what, and that a checkpoint keeps what it remembers."""
+
+from typing import Any
+
+import pytest
+import small
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+from torch import nn
+
+from algos.learning.optimisers import make_optimisers
+
+WORLD = "envs:CausalLearning-v0"
+SETS: dict[str, Any] = {
+    "model": "set",
+    "hidden": (16,),
+    "num_envs": 4,
+    "rollout_length": 8,
+    "minibatch_size": 16,
+}
+
+
+def moved(kind, weight_decay=0.0, steps=1):
+    """How far a step has moved each parameter of a small network along random gradients."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(12, 16), nn.LayerNorm(16), nn.Linear(16, 8))
+    with torch.no_grad():
+        for p in net.parameters():
+            p.normal_()
+    before = [p.detach().clone() for p in net.parameters()]
+    found = make_optimisers(kind, list(net.parameters()), 0.01, 1e-8, weight_decay)
+    for _ in range(steps):
+        for p in net.parameters():
+            p.grad = torch.randn(p.shape)
+        for optimiser, _ in found.values():
+            optimiser.step()
+    return [p.detach() - b for p, b in zip(net.parameters(), before, strict=True)], before
+
+
+def test_muon_moves_matrices_in_all_directions_alike_and_adam_does_not():
+    def evenness(kind):
+        values = torch.linalg.svdvals(moved(kind)[0][0])
+        return float(values.min() / values.max())
+
+    assert evenness("muon") > 0.5 > evenness("adamw")
+
+
+def test_what_is_no_matrix_is_adamws_under_muon():
+    muon, adamw = moved("muon")[0], moved("adamw")[0]
+    assert sum(change.ndim != 2 for change in muon) == 4
+    for ours, theirs in zip(muon, adamw, strict=True):
+        assert torch.equal(ours, theirs) == (ours.ndim != 2)
+
+
+def test_the_steps_of_muon_are_about_as_long_as_adamws():
+    muon, adamw = moved("muon")[0][0], moved("adamw")[0][0]
+    assert 0.1 < muon.norm() / adamw.norm() < 1
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_weights_shrink_apart_from_the_gradient_where_the_optimiser_says_so(kind):
+    with_decay, before = moved(kind, 0.5)
+    without, _ = moved(kind)
+    for shrunk, plain, weight in zip(with_decay, without, before, strict=True):
+        torch.testing.assert_close(shrunk - plain, -0.01 * 0.5 * weight, atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_a_restored_learner_goes_on_as_if_nothing_had_happened(kind):
+    def learner(seed):
+        chosen = SETS | {"optimiser": kind, "weight_decay": 0.1, "lr": 0.01}
+        return small.learner(WORLD, seed=seed, **chosen)
+
+    def weights(learner):
+        return [p.detach().clone() for p in learner.module[DEFAULT_MODULE_ID].parameters()]
+
+    runner = small.runner(WORLD, **SETS)
+    rows = [
+        runner.algorithm.preprocess_batch(runner.sample()[0], runner.settings)[0] for _ in range(2)
+    ]
+    first, again = learner(0), learner(1)
+    small.updated(first, rows[0])
+    again.set_state(first.get_state())
+    for each in (first, again):
+        small.updated(each, rows[1])
+    for one, other in zip(weights(first), weights(again), strict=True):
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
+def test_a_learning_rate_of_nothing_stops_every_optimiser():
+    learner = small.learner(WORLD, **SETS, optimiser="muon", lr_schedule="linear")
+    runner = small.runner(WORLD, **SETS)
+    rows = runner.algorithm.preprocess_batch(runner.sample()[0], runner.settings)[0]
+    module = learner.module[DEFAULT_MODULE_ID]
+    before = [p.detach().clone() for p in module.parameters()]
+    small.updated(learner, rows, progress=1.0)  # the end of the schedule: 0
+    assert all(torch.equal(p, b) for p, b in zip(module.parameters(), before, strict=True))
+    small.updated(learner, rows, progress=0.5)
+    changed = [not torch.equal(p, b) for p, b in zip(module.parameters(), before, strict=True)]
+    assert {p.ndim for p, c in zip(module.parameters(), changed, strict=True) if c} >= {1, 2}

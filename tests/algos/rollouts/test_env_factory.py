@@ -1,0 +1,111 @@
+# pyright: basic
+"""Environments by their ids: the one that is asked for, or a sentence."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from algos.rollouts.env_factory import check_arguments, find_env_spec, make_vector_env
+from envs.validation import InputError
+
+
+class Street(gymnasium.Env):
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, length=3):
+        self.length = length
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 0.0, True, False, {}
+
+
+class Needy(Street):
+    def __init__(self, length, *, width, height=2):
+        super().__init__(length)
+
+
+class Broken(Street):
+    def __init__(self):
+        raise OSError("no map")  # the line of the map
+
+
+class Streets(VectorEnv):
+    """The same by another name: other observations."""
+
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
+    size = 3
+
+    def __init__(self, num_envs, **kwargs):
+        self.num_envs = num_envs
+        self.single_action_space = spaces.Discrete(2)
+        self.single_observation_space = spaces.Box(-1, 1, (self.size,), np.float32)
+
+
+class SameStreets(Streets):
+    size = 2
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    ids = {
+        "Other-v0": (Street, Streets),
+        "Same-v0": (Street, SameStreets),
+        "Needy-v0": (Needy, None),
+        "Broken-v0": (Broken, None),
+    }
+    for name, (single, vector) in ids.items():
+        gymnasium.register(name, single, vector_entry_point=vector)
+    yield
+    for name in ids:
+        del gymnasium.registry[name]
+
+
+def test_a_vector_environment_with_other_spaces_is_not_used():
+    made = make_vector_env("Other-v0", {}, 2)
+    assert isinstance(made, SyncVectorEnv)
+    assert made.single_observation_space.shape == (2,)
+    assert isinstance(make_vector_env("Same-v0", {}, 2), SameStreets)
+    assert not isinstance(make_vector_env("CartPole-v1", {}, 2), SyncVectorEnv)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "said"),
+    [
+        ({}, "without length and width: give `--env-kwargs length VALUE width VALUE`"),
+        ({"length": 1, "width": 2, "wdth": 3}, "has no argument wdth. It takes length, width"),
+        ({"length": 1, "wdth": 3}, "no argument wdth, and cannot be made without width: give"),
+    ],
+)
+def test_arguments_that_are_missing_or_unknown_are_named(kwargs, said):
+    with pytest.raises(InputError) as error:
+        make_vector_env("Needy-v0", kwargs, 2)
+    assert said in str(error.value)
+    check_arguments("Needy-v0", {"length": 1, "width": 2})
+    check_arguments("CartPole-v1", {"max_episode_steps": 9})
+
+
+def test_an_environment_that_cannot_be_made_is_placed():
+    with pytest.raises(
+        InputError, match=r"OSError: no map \(.*test_env_factory.py:\d+ in __init__\)"
+    ):
+        make_vector_env("Broken-v0", {}, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ALE/Nowhere-v5", "write `ale_py:ALE/Nowhere-v5`"),
+        ("Nowhere-v0", "name that first: `my_module:Nowhere-v0`"),
+    ],
+)
+def test_an_unknown_id_says_how_to_name_its_module(name, said):
+    with pytest.raises(InputError) as error:
+        find_env_spec(name)
+    assert said in str(error.value)

@@ -1,0 +1,64 @@
+# pyright: basic
+"""Rewards are normalised by what all episodes earned, whichever runner played them."""
+
+import numpy as np
+import pytest
+import small
+
+from algos.ppo import PPO
+from algos.rollouts.reward_scale import RewardScale
+from algos.rollouts.rollout import Rollout
+
+BANDIT = "toy_worlds:Bandit-v0"
+
+
+def test_the_unit_is_the_root_mean_square_of_all_returns():
+    scale = RewardScale()
+    assert scale.unit == 1
+    scale.record_returns([0.0])
+    assert scale.unit == 1  # nothing was earned yet
+    scale.record_returns([3.0, -4.0, np.nan, np.inf])
+    assert scale.unit == pytest.approx((25 / 3) ** 0.5)
+    other = RewardScale()
+    other.set_state(scale.get_state())
+    other.record_returns([1.0])
+    assert other.unit == pytest.approx((26 / 4) ** 0.5)
+
+
+def test_rewards_a_hundred_times_as_large_are_learnt_from_as_the_same():
+    rng = np.random.default_rng(0)
+    rewards, values, following = rng.normal(size=(3, 4, 2)).astype(np.float32)
+    ends, all_ = np.zeros((4, 2), bool), np.ones((4, 2), bool)
+    rows = rng.normal(size=(4, 2, 3)).astype(np.float32)
+
+    def credited(times, wanted):
+        columns = {"row_reward": times * rows}
+        played = Rollout(
+            columns, times * rewards, values, following, ends, all_, reward_unit=0.5 * times
+        )
+        return PPO.compute_advantages(played, small.settings(normalise_rewards=wanted))
+
+    one, hundred = credited(1, True), credited(100, True)
+    for name in ("advantages", "returns", "row_advantages"):
+        np.testing.assert_allclose(one[name], hundred[name], rtol=1e-4, atol=1e-5)
+    assert np.abs(credited(100, False)["returns"]).max() > 10 * np.abs(one["returns"]).max()
+
+
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize("runners", [0, 2])
+def test_every_runner_has_the_unit_of_all_and_a_checkpoint_keeps_it(runners, tmp_path):
+    chosen = {"normalise_rewards": True, "num_env_runners": runners}
+
+    def units(algorithm):
+        group = algorithm.env_runner_group
+        return group.foreach_env_runner(lambda r: r.reward_unit, local_env_runner=not runners)
+
+    with small.algorithm(BANDIT, **chosen) as algorithm:
+        algorithm.train()
+        unit = algorithm.reward_scale.unit
+        assert algorithm.reward_scale.episodes > 0 and unit != 1
+        assert units(algorithm) == [unit] * max(runners, 1)
+        algorithm.save_to_path(str(tmp_path))
+    with small.algorithm(BANDIT, **chosen) as algorithm:
+        algorithm.restore_from_path(str(tmp_path))
+        assert units(algorithm) == [unit] * max(runners, 1)

@@ -1,0 +1,244 @@
+# pyright: basic
+"""The algorithm on Ray: checkpoints lose nothing, runners never lag, failures are told."""
+
+import copy
+import json
+import os
+import signal
+
+import gymnasium
+import numpy as np
+import pytest
+import small
+
+import algos
+from algos.metrics import METRICS
+from algos.rollouts.env_runner import EnvironmentFault
+from envs.validation import InputError
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+CAUSAL = "envs:CausalLearning-v0"
+STEERED = {"entropy_coef": 0.1, "entropy_target": 0.9, "kl_coef": 1.0, "kl_target": 0.01}
+SHORT = {"num_envs": 3, "rollout_length": 25, "minibatch_size": 25, "lr": 0.01}
+
+
+def told(flat):
+    """The metrics without those that only say how long it took."""
+    return {name: value for name, value in flat.items() if not name.endswith("_s")}
+
+
+def trained(algorithm, iterations):
+    """The metrics of some iterations, and the weights after each."""
+    history = []
+    for _ in range(iterations):
+        algorithm.train()
+        history.append((told(algorithm.flat_metrics), small.learner_weights(algorithm)))
+    return history
+
+
+def assert_same(found, expected):
+    for (metrics, weights), (other_metrics, other_weights) in zip(found, expected, strict=True):
+        assert metrics == other_metrics
+        assert small.same_weights(weights, other_weights)
+
+
+@pytest.mark.parametrize("model", ["set", "mlp"])
+def test_training_continues_from_a_checkpoint_bit_for_bit(model, tmp_path):
+    chosen = {**STEERED, **SHORT, "model": model, "lr_schedule": "linear", "lr_end": 0.001}
+    with small.algorithm(CAUSAL, iterations=6, **chosen) as undisturbed:
+        trained(undisturbed, 2)
+        undisturbed.save_to_path(str(tmp_path))
+        expected = trained(undisturbed, 2)
+    with small.algorithm(CAUSAL, seed=9, iterations=6, **chosen) as restored:
+        restored.restore_from_path(str(tmp_path))
+        assert restored.iteration == 2
+        assert_same(trained(restored, 2), expected)
+    # Coefficients that adapt are no longer those of the settings, and finished episodes count.
+    assert expected[-1][0]["entropy_coef"] != chosen["entropy_coef"]
+    assert expected[-1][0]["kl_coef"] != chosen["kl_coef"]
+    assert expected[-1][0]["episodes"] > 0
+
+
+def test_a_live_algorithm_goes_back_to_an_earlier_state(tmp_path):
+    with small.algorithm(CAUSAL, **STEERED, **SHORT) as algorithm:
+        trained(algorithm, 1)
+        algorithm.save_to_path(str(tmp_path))
+        expected = trained(algorithm, 2)
+        assert not small.same_weights(expected[0][1], expected[1][1])
+        algorithm.restore_from_path(str(tmp_path))
+        assert_same(trained(algorithm, 2), expected)
+
+
+def test_adapted_coefficients_survive_a_checkpoint(tmp_path):
+    def coefficients(algorithm):
+        return dict(algorithm.learner_group._learner.coefficients)
+
+    with small.algorithm(CAUSAL, **STEERED, **SHORT) as algorithm:
+        trained(algorithm, 3)
+        adapted = coefficients(algorithm)
+        algorithm.save_to_path(str(tmp_path))
+    assert adapted != {"entropy_coef": 0.1, "kl_coef": 1.0}
+    with small.algorithm(CAUSAL, **STEERED, **SHORT) as fresh:
+        assert coefficients(fresh) == {"entropy_coef": 0.1, "kl_coef": 1.0}
+        fresh.restore_from_path(str(tmp_path))
+        assert coefficients(fresh) == adapted
+
+
+def test_the_same_seed_trains_alike_and_another_one_does_not():
+    def run(seed):
+        with small.algorithm(CAUSAL, seed=seed, **SHORT) as algorithm:
+            return trained(algorithm, 2)
+
+    first = run(3)
+    assert_same(run(3), first)
+    other = run(4)
+    assert other[0][0]["reward_mean"] != first[0][0]["reward_mean"]
+    assert not small.same_weights(other[0][1], first[0][1])
+
+
+EVERYTHING = {
+    "ppo": {"diversity_coef": 0.1, "kl_coef": 0.1, "warm_start": "random"},
+    "reinforce": {"baseline": "leave_one_out", "num_envs": 4, "reference_kl_coef": 0.1},
+    "grpo": {"num_envs": 4, "reference_kl_coef": 0.1, "temperature": 1.5},
+    "dpo": {"num_envs": 4, "pairs": "candidates", "entropy_coef": 0.1},
+    "astar_po": {"num_envs": 4, "loss": "clipped_pg"},
+}
+"""Settings with which the algorithms together report whatever there is to report."""
+
+
+def test_every_metric_is_in_the_catalogue_or_one_of_the_environments_own():
+    env = gymnasium.make_vec(CAUSAL, 1, "vector_entry_point")
+    own = set(env.unwrapped.world.episode_metrics)  # type: ignore[attr-defined]
+    reported: set[str] = set()
+    for algo, changed in EVERYTHING.items():
+        with small.algorithm(CAUSAL, algo=algo, **{"rollout_length": 25, **changed}) as algorithm:
+            result, flat = algorithm.train(), algorithm.flat_metrics
+        assert set(flat) <= set(METRICS) | own, algo
+        assert own and own <= set(flat), algo
+        assert json.dumps(flat)
+        assert all(result[name] == value for name, value in flat.items())
+        reported |= set(flat)
+    # What only other environments have: goals, thoughts, values that can lie outside of their
+    # bounds, and the stages of a curriculum.
+    for other in ("toy_worlds:Reaching-v0", "staged_world:Ladder-v0"):
+        with small.algorithm(other) as algorithm:
+            algorithm.train()
+            reported |= set(algorithm.flat_metrics) & set(METRICS)
+    assert reported <= set(METRICS) | own
+    others = {"exploration_rate", "gamma"}  # read from logs of other tools alone
+    others |= {"grad_norm_likelihood"}  # of model thinker alone: see test_thoughts_shared
+    missing = set(METRICS) - reported - others
+    assert not missing, f"promised, but never reported: {missing}"
+
+
+def test_metrics_of_an_iteration_worked_out_by_hand():
+    # Two copies, eight steps each: 1 2 3 | 1 2 3 | 1 2, so four episodes of return 6.
+    with small.algorithm("toy_worlds:Counting-v0") as algorithm:
+        algorithm.train()
+        flat = algorithm.flat_metrics
+        assert (flat["episodes"], flat["return_mean"], flat["episode_length"]) == (4, 6, 3)
+        assert flat["return_mean_100"] == 6 and flat["return_std"] == 0
+        assert flat["reward_mean"] == pytest.approx(15 / 8)
+        assert (flat["env_steps"], flat["updates"], flat["epochs_run"]) == (16, 8, 4)
+        algorithm.train()
+        assert algorithm.flat_metrics["env_steps"] == 32
+
+
+@pytest.mark.parametrize(
+    "env_kwargs",
+    [
+        {"sickness": "reward"},
+        {"sickness": "observation"},
+        {"sickness": "observation", "at": 8},  # seen only in what the last step led to
+    ],
+    ids=["reward", "observation", "last observation"],
+)
+def test_nothing_is_learnt_from_numbers_that_are_not_finite(env_kwargs):
+    with small.algorithm("toy_worlds:Sick-v0", env_kwargs) as algorithm:
+        before = small.learner_weights(algorithm)
+        algorithm.train()
+        assert algorithm.flat_metrics["nonfinite"] > 0 and algorithm.flat_metrics["nonfinite_where"]
+        assert small.same_weights(small.learner_weights(algorithm), before)
+
+
+def test_a_failing_environment_ends_the_training_with_its_own_words():
+    with (
+        small.algorithm("toy_worlds:Sick-v0") as algorithm,
+        pytest.raises(EnvironmentFault, match=r"step 2 of runner 0: ZeroDivisionError: the pole"),
+    ):
+        algorithm.train()
+
+
+def test_an_unknown_algorithm_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match=r"no algorithm 'pppo'.*did you mean ppo"):
+        algos.get_algorithm_class("pppo")
+
+
+# Remote runners. Each takes seconds to start, so that these tests share what they can.
+
+
+def held_weights(algorithm):
+    """What each runner would act with."""
+    return algorithm.env_runner_group.foreach_env_runner(
+        lambda runner: runner.module.get_state(), local_env_runner=False
+    )
+
+
+def assert_all_hold(algorithm, weights):
+    held = held_weights(algorithm)
+    assert len(held) == 2
+    for own in held:
+        assert small.same_weights({name: np.asarray(w) for name, w in own.items()}, weights)
+    assert small.same_weights(small.learner_weights(algorithm), weights)
+
+
+def test_remote_runners_hold_the_weights_after_training_rollback_restore_and_death(tmp_path):
+    remote = {"num_env_runners": 2, "lr": 0.01}
+    with small.algorithm("toy_worlds:Drawing-v0", **remote) as algorithm:
+        trained(algorithm, 1)
+        saved = copy.deepcopy(small.learner_weights(algorithm))
+        assert_all_hold(algorithm, saved)
+        algorithm.save_to_path(str(tmp_path))
+        names = set(trained(algorithm, 2)[-1][0])
+        later = small.learner_weights(algorithm)
+        assert not small.same_weights(later, saved)
+        assert_all_hold(algorithm, later)
+        algorithm.restore_from_path(str(tmp_path))
+        assert_all_hold(algorithm, saved)
+    with small.algorithm("toy_worlds:Drawing-v0", **remote, seed=9) as fresh:
+        assert not small.same_weights(small.learner_weights(fresh), saved)
+        fresh.restore_from_path(str(tmp_path))
+        assert_all_hold(fresh, saved)
+        assert fresh.iteration == 1 and fresh.env_steps == 32
+        # One runner dies. The other one collects alone until Ray has started it again.
+        (first, _) = fresh.env_runner_group.foreach_env_runner(
+            lambda runner: os.getpid(), local_env_runner=False
+        )
+        os.kill(first, signal.SIGKILL)
+        for _ in range(10):
+            steps = fresh.env_steps
+            trained(fresh, 1)
+            assert fresh.env_steps >= steps + 32
+            if fresh.env_runner_group.num_healthy_remote_workers() == 2:
+                break
+        assert_all_hold(fresh, small.learner_weights(fresh))
+    with small.algorithm("toy_worlds:Drawing-v0") as local:
+        assert set(trained(local, 3)[-1][0]) == names
+
+
+def test_an_environment_that_fails_in_a_remote_runner_is_told_with_the_users_own_line():
+    with small.algorithm("toy_worlds:Sick-v0", num_env_runners=1) as algorithm:
+        with pytest.raises(EnvironmentFault) as fault:
+            algorithm.train()
+        sentence = str(fault.value)
+        assert "failed in step() at step 2 of runner 1: ZeroDivisionError: the pole" in sentence
+        assert "toy_worlds.py:" in sentence and "in step)" in sentence
+
+
+def test_one_remote_learner_learns_as_the_local_one_does():
+    def learnt(**changed):
+        with small.algorithm("toy_worlds:Drawing-v0", lr=0.01, **changed) as algorithm:
+            return trained(algorithm, 1)
+
+    assert_same(learnt(num_learners=1), learnt())

@@ -1,0 +1,260 @@
+# pyright: basic
+"""Candidates: K actions are tried from one state, which none of them changes; one is done.
+
+What the others cost is counted, unless they were only imagined.
+"""
+
+import copy
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+import torch
+
+from algos.dpo import DPO
+from algos.rollouts.preference_pairs import CandidateRunner, check_reward_prediction
+from envs import counter_rng
+from envs.batched import BatchedVectorEnv
+from envs.causal.learning.reward import POSTMORTEM, RewardTerms
+from envs.causal.learning.world import CausalLearning, Params
+from envs.causal.optimisation.world import CausalOptimisation
+from envs.causal.optimisation.world import Params as Driving
+from envs.validation import InputError
+from tune_jobs.check import CheckTarget, examine
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_validation import validate_job
+
+CAUSAL, DRIVEN = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"
+K, B = 4, 3
+
+
+def trying(env_kwargs=None, env=CAUSAL, **changed) -> Any:
+    sizes: dict[str, Any] = {
+        "num_envs": B,
+        "group_size": 1,
+        "rollout_length": 12,
+        "minibatch_size": 8,
+    }
+    chosen = {"algo": "dpo", "pairs": "candidates", "candidates": K} | sizes | changed
+    config = DPO.get_default_config().environment(env, env_config=env_kwargs or {})
+    config.debugging(seed=0).configure_training(small.settings(**chosen), 5)
+    assert config.env_runner_cls is CandidateRunner  # what a training collects with
+    torch.manual_seed(0)
+    return config.env_runner_cls(config=config, worker_index=0)
+
+
+def leaves(state):
+    return [np.array(leaf) for leaf in _walk(vars(state))]
+
+
+def _walk(tree):
+    for value in tree.values():
+        if isinstance(value, np.ndarray):
+            yield value
+        elif hasattr(value, "__dict__"):
+            yield from _walk(vars(value))
+
+
+@pytest.mark.parametrize("pairs", ["candidates", "imagined"])
+def test_trying_changes_nothing_in_the_state_but_the_bill(pairs):
+    built = trying(pairs=pairs)
+    built.collect_rollout(3)
+    before = copy.deepcopy(built.env.state)
+    built._act()
+    after = built.env.state
+    paid = (after.rows_lookahead - before.rows_lookahead).tolist()
+    assert paid == [(K - 1) * 50 if pairs == "candidates" else 0] * B
+    same = dataclasses.replace(after, rows_lookahead=before.rows_lookahead)
+    assert len(leaves(before)) > 1
+    for a, b in zip(leaves(before), leaves(same), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# What it costs.
+
+
+@pytest.mark.parametrize(
+    ("env", "pairs", "trials"),
+    [(CAUSAL, "candidates", K - 1), (CAUSAL, "imagined", 0), (DRIVEN, "candidates", K - 1)],
+)
+def test_every_row_of_an_episode_is_counted_by_what_it_was_drawn_for(env, pairs, trials):
+    fields = {"interventions": 5, "rows": 7}
+    fields |= {"observe_every": 2, "observation_rows": 30} if env == CAUSAL else {}
+    built = trying(fields, env, pairs=pairs)
+    _, statistics = built.collect_rollout(10)
+    observed = 2 * 30 if env == CAUSAL else 20
+    episodes = statistics["episodes"]
+    assert len(episodes["rows"]) == 2 * B
+    assert set(episodes["rows_lookahead"]) == {5 * 7 * trials}
+    assert set(episodes["rows"]) == {5 * 7 * (1 + trials) + observed}
+
+
+# What a student imagines.
+
+
+def imagined(world, state, node, value):
+    copies = len(state.keys)
+    action = {"choice": np.full(copies, node), "value": np.full(copies, value)}
+    return world.predict_rewards(state, action), world.step(state, action)
+
+
+def after(world, turns, copies=64):
+    """The states after each node of turns was set to a value spread over its domain."""
+    state, _ = world.reset(counter_rng.make_keys(3, copies))
+    for t, node in enumerate(turns):
+        place = 2 * counter_rng.uniform(counter_rng.fold(state.keys, 900 + t)) - 1
+        state = world.step(state, {"choice": np.full(copies, node), "value": place}).state
+    return state
+
+
+def test_a_student_expects_most_of_what_it_knows_least():
+    # X2 was set often and X4 never: X3 is known and X5 is not.
+    world = CausalLearning(Params(interventions=30))
+    state = after(world, [1] * 6)
+    by_node = [imagined(world, state, node, 0.9)[0] for node in (1, 3)]
+    assert (by_node[1] > by_node[0]).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("fields", "reached"), [({}, 0.2), ({"scm": "random", "interventions_per_node": 2}, 0.15)]
+)
+def test_doing_what_is_imagined_to_be_best_learns_well(fields, reached):
+    world, copies = CausalLearning(Params(**fields)), 16
+    state, observation = world.reset(counter_rng.make_keys(0, copies))
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        best = np.full(copies, -np.inf)
+        action = {"choice": np.zeros(copies, int), "value": np.zeros(copies)}
+        for _ in range(16):
+            node = np.where(observation["mask"] > 0, rng.random(observation["mask"].shape), -1)
+            tried = {"choice": node.argmax(1), "value": rng.uniform(-1, 1, copies)}
+            expected = world.predict_rewards(state, tried)
+            for name, part in tried.items():
+                action[name] = np.where(expected > best, part, action[name])
+            best = np.maximum(best, expected)
+        step = world.step(state, action)
+        state, observation = step.state, step.observation
+    assert np.median(state.risk.excess) < reached
+
+
+def test_what_is_imagined_does_not_foresee_the_rows_that_will_be_drawn():
+    # A belief is a function of what the student knows: other true models, the same belief.
+    alike, other = (CausalLearning(Params(scm=scm)) for scm in ("fixed-chain-3", "fixed-chain-3"))
+    state = after(alike, [0, 1], 8)
+    same: Any = alike.get_problem(state).scm
+    scm: Any = other.get_problem(state).scm
+    scm.weights[:] *= -3
+    scm.noise[:] *= 2
+    assert (same.weights != scm.weights).any()
+    (mine, step), (theirs, moved) = (imagined(w, state, 0, 0.5) for w in (alike, other))
+    np.testing.assert_array_equal(mine, theirs)
+    assert (step.state.risk.excess != moved.state.risk.excess).any()
+
+
+def test_bonuses_of_the_choices_are_part_of_what_is_expected():
+    plain, bonus = (
+        CausalLearning(Params(reward=RewardTerms(coverage=c, undersampled=c))) for c in (0.0, 2.0)
+    )
+    state = after(plain, [0, 0], 4)
+    extra = imagined(bonus, state, 1, 0.5)[0] - imagined(plain, state, 1, 0.5)[0]
+    # Two nodes so far, and X2's share of 1/5 is just an equal one.
+    np.testing.assert_allclose(extra, 4, rtol=1e-5)
+
+
+def test_a_policy_learns_from_pairs_that_cost_no_row():
+    pairs, _ = trying(pairs="imagined", num_envs=8).sample()
+    assert len(pairs) > 60 and (pairs["gap"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("world", "sentence"),
+    [
+        (CausalOptimisation(Driving()), "has no student inside .* pairs='candidates'"),
+        (CausalLearning(Params(student="mlp")), "Only a student with a posterior .*'mlp'"),
+        (CausalLearning(Params(reward=POSTMORTEM)), "reward.log_gain is 0 and .*improvement 100"),
+    ],
+    ids=["no student", "no posterior", "no belief"],
+)
+def test_what_nobody_can_imagine_is_refused_in_a_sentence(world, sentence):
+    with pytest.raises(InputError, match=sentence):
+        check_reward_prediction(world, "This-v0")
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_training_is_refused_before_it_collects():
+    chosen = {"algo": "dpo", "pairs": "imagined", "group_size": 1}
+    with (
+        pytest.raises(InputError, match="CausalOptimisation-v0 has no student inside"),
+        small.algorithm(DRIVEN, **chosen),
+    ):
+        pass
+
+
+def test_a_check_and_a_job_say_so_before_a_training_does():
+    sentence = "CausalOptimisation-v0 has no student inside"
+    settings = small.settings("dpo", pairs="imagined", group_size=1)
+    answer = examine(CheckTarget(DRIVEN, {}, "dpo", settings), 0.1, only=("gradients",))
+    (finding,) = answer["findings"]
+    assert finding["symptom"] == "cannot_start" and sentence in finding["evidence"]
+    with pytest.raises(InputError, match=sentence):
+        validate_job(Job(env=DRIVEN, algo="dpo", settings=settings))
+
+
+# What is made of it.
+
+
+@pytest.mark.parametrize("env_kwargs", [{}, {"interventions": 5}])
+def test_what_a_candidate_is_judged_by_is_what_a_step_would_have_paid(env_kwargs):
+    built = trying(env_kwargs)
+    for _ in range(6):  # beyond the end of an episode of 5 interventions
+        acted, found, _ = built._act()
+        for k in range(K):
+            other = BatchedVectorEnv(built.env.world, B)
+            other.state = built.env.state
+            action = {n: found[f"candidates.{n}"][:, k] for n in built.module.head.columns}
+            _, reward, *_ = other.step(built.module.head.to_env_action(action))
+            np.testing.assert_array_equal(reward, found["judged"][:, k])
+        built.observation = _columns(built.env.step(built.module.head.to_env_action(acted))[0])
+
+
+def _columns(observation):
+    return {f"obs.{name}": column for name, column in observation.items()}
+
+
+@pytest.mark.parametrize("execute", ["best", "sampled"])
+def test_what_is_done_is_the_best_or_the_first_candidate(execute):
+    built = trying(execute=execute)
+    found, _ = built.collect_rollout(12)
+    columns, judged = found.columns, found.columns["judged"]
+    assert judged.shape == (12, B, K) and (judged.std(-1) > 0).any()
+    place = judged.argmax(-1) if execute == "best" else np.zeros((12, B), int)
+    t, b = np.indices((12, B))
+    for name in built.module.head.columns:
+        np.testing.assert_array_equal(columns[name], columns[f"candidates.{name}"][t, b, place])
+    np.testing.assert_array_equal(found.rewards, judged[t, b, place])
+    # The log-probability is that of what was done.
+    batch = {n: torch.from_numpy(c.reshape(-1, *c.shape[2:])) for n, c in columns.items()}
+    with torch.no_grad():
+        logp = built.module._forward(batch)["dist"].logp(batch).numpy()
+    np.testing.assert_allclose(columns["logp"].ravel(), logp, atol=1e-5)
+
+
+def test_the_first_candidate_is_the_policys_own_choice_like_any_other():
+    # Were the first one special, "sampled" would not be on policy: over many steps each place of
+    # the K is equally often the best.
+    found, _ = trying(num_envs=32).collect_rollout(40)
+    judged = found.columns["judged"].reshape(-1, K)
+    differ = judged.std(-1) > 0
+    share = np.bincount(judged[differ].argmax(1), minlength=K) / differ.sum()
+    assert differ.sum() > 300 and np.abs(share - 1 / K).max() < 0.08
+
+
+def test_pairs_are_the_best_against_the_worst_candidate():
+    built = trying()
+    found, _ = copy.deepcopy(built).collect_rollout(12)
+    pairs, _ = built.sample()
+    judged = found.to_rows()["judged"]
+    gap = judged.max(1) - judged.min(1)
+    np.testing.assert_array_equal(pairs["gap"], gap[gap > 0])

@@ -1,0 +1,84 @@
+# pyright: basic
+"""A policy over nodes may be judged on models of another size; any other one may not."""
+
+import numpy as np
+import pytest
+import small
+
+from algos.checkpoint import write_manifest
+from algos.policy import Policy, save_policy
+from envs.causal.learning.world import CausalLearning
+from envs.validation import InputError
+from tune_jobs.evaluation.evaluate import evaluate, make_scm_kwargs
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+CAUSAL = "envs:CausalLearning-v0"
+
+
+def policy(tmp_path, model, env=CAUSAL, **env_kwargs):
+    with small.algorithm(env, env_kwargs, model=model) as algorithm:
+        save_policy(algorithm, "ppo", tmp_path / "policy")
+    write_manifest(tmp_path)
+    return Policy.load(tmp_path)
+
+
+def test_a_policy_trained_on_small_models_is_evaluated_on_larger_ones(tmp_path):
+    trained = policy(tmp_path, "set", scm="random", smallest=3, largest=4)
+    found, summary, score = evaluate(trained, 4, 0, {"smallest": 6, "largest": 6})
+    assert score == "-excess_risk" and set(found) >= {"policy", "greedy", "random"}
+    assert len(found["policy"].choice_fractions) == 6
+    assert summary(found["policy"])["median"] > 0
+    observation = {name: part[0] for name, part in _observations(6).items()}
+    assert 0 <= trained.act(observation)["choice"] < 6
+
+
+def test_edges_picked_on_small_matrices_are_evaluated_on_larger_ones(tmp_path):
+    pytest.importorskip("pyamg")
+    fields = {"objective": "fsai", "action": "edges", "observation": "graph", "solve": False}
+    trained = policy(tmp_path, "graph", "envs:EdgeSelection-v0", size=4, **fields)
+    found, summary, _ = evaluate(trained, 2, 0, {"size": 6})
+    assert {"policy", "greedy", "random"} <= set(found)
+    assert 0 < summary(found["greedy"])["work_ratio"] < np.inf
+
+
+def test_a_policy_of_one_size_is_refused_there_in_a_sentence(tmp_path):
+    trained = policy(tmp_path, "mlp", scm="random", smallest=3, largest=4)
+    with pytest.raises(
+        InputError, match=r"for observations of .*nodes 4 x .*has .*nodes 6 x .*change what"
+    ):
+        evaluate(trained, 4, 0, {"largest": 6})
+
+
+def test_a_policy_over_nodes_is_refused_where_nodes_have_other_figures(tmp_path):
+    trained = policy(tmp_path, "set", scm="random", smallest=3, largest=4)
+    with pytest.raises(InputError, match=r"for observations of .*nodes 4 x .*has .*nodes 5 x"):
+        evaluate(trained, 4, 0, {"scm": "ace5"})
+
+
+def test_a_first_look_leaves_out_what_takes_long_and_rivals_stand_in_the_same_table(
+    tmp_path, monkeypatch
+):
+    def competitors(world, keys):
+        return {"cheat": {name: np.zeros(len(keys)) for name in world.episode_metrics}}
+
+    monkeypatch.setattr(CausalLearning, "evaluate_competitors", competitors)
+    trained = policy(tmp_path, "set", scm="ace5")
+    slow = {"posterior_variance_design"}
+    found, summary, _ = evaluate(trained, 4, 0, skip_slow_baselines=True)
+    assert slow.isdisjoint(found) and "parents_first" in found
+    assert summary(found["cheat"]).keys() == summary(found["policy"]).keys()
+    assert slow <= set(evaluate(trained, 4, 0)[0])
+
+
+def test_the_model_is_chosen_in_causal_environments_only():
+    assert make_scm_kwargs("my.yaml", CAUSAL) == {"scm": "my.yaml"}
+    assert make_scm_kwargs("my.yaml", "envs:CausalOptimisation-v0")["curriculum"] is False
+    with pytest.raises(InputError, match="CartPole-v1 is none: leave it out"):
+        make_scm_kwargs("my.yaml", "CartPole-v1")
+
+
+def _observations(size):
+    import gymnasium
+
+    made = gymnasium.make_vec(CAUSAL, num_envs=1, scm="random", smallest=size, largest=size)
+    return made.reset(seed=0)[0]

@@ -1,0 +1,54 @@
+# pyright: basic
+"""A causal model of the user's own: checked, trained on and compared on, as a command line."""
+
+import pytest
+import yaml
+from command_line import answer, rungwise
+from paths import DATA
+
+ENV = "CausalLearning-v0"
+SPRINKLER = DATA / "causal_models" / "sprinkler.bif"
+MODEL = """
+domain: [-5, 5]
+nodes:
+  Rain: {noise: 1}
+  Wet: {parents: {Rain: -1.5}, kind: tanh, noise: 0.1}
+  Slow: {expr: cos(Wet) - 0.2*Rain**2, noise: 0.1}
+"""
+WRONG = {
+    "cycle": ("{A: {parents: [B]}, B: {parents: [A]}}", "has a cycle"),
+    "parent": ("{Rain: {}, B: {parents: [Rian]}}", "did you mean Rain"),
+    "expression": ("{A: {}, B: {expr: __import__('os')}}", "There is no function"),
+}
+
+
+def test_a_model_of_ones_own_is_trained_on_and_its_policy_compared_on_another(tmp_path):
+    (tmp_path / "my.yaml").write_text(MODEL)
+    done = rungwise(
+        *("train", "--env", ENV, "--env-kwargs.scm", "my.yaml", "--settings.model", "set"),
+        *("--iterations", 2, "--evaluation-episodes", 4, "--cpus", 1, "--out", "run", "--json"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    checkpoint = tmp_path / answer(done)["checkpoint"]
+    job = yaml.safe_load((tmp_path / "run" / "job.yaml").read_text())
+    assert job["env_kwargs"]["scm"] == str(tmp_path / "my.yaml")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("<svg role") == 11 and "<title>Slow " in page
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    own = answer(rungwise("evaluate", checkpoint, "--quick", "--json", cwd=elsewhere))
+    assert own["episodes"] == 32 and own["env_kwargs"] == {}
+    assert set(own["baselines"]) == {"greedy", "random", "round_robin", "parents_first"}
+    words = ("evaluate", checkpoint, "--quick", "--episodes", 4, "--json", "--scm")
+    other = answer(rungwise(*words, SPRINKLER, cwd=elsewhere))
+    assert other["episodes"] == 4 and other["policy"]["median"] > 0
+
+
+@pytest.mark.parametrize(("nodes", "said"), WRONG.values(), ids=WRONG)
+def test_a_model_that_cannot_be_used_is_refused_before_it_is_checked(nodes, said, tmp_path):
+    (tmp_path / "my.yaml").write_text(f"domain: [0, 1]\nnodes: {nodes}\n")
+    done = rungwise("check", ENV, "--scm", "my.yaml", cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert "The model my.yaml cannot be used." in done.stderr and said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,179 @@
+# pyright: basic
+"""Metrics for Prometheus and Grafana: every rule can fire, and every panel shows something."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+import yaml
+from command_line import answer, rungwise
+from paths import ROOT, SUPPORT
+
+from algos.metrics import METRICS
+from cluster.deploy.prometheus_files import (
+    RAY,
+    list_expressions,
+    make_alerts,
+    make_dashboard,
+    make_scrape_config,
+    write_monitoring_files,
+)
+from tune_jobs.health.rules import RULES
+from tune_jobs.trackers.prometheus_gauges import FINDING, LEVEL, list_gauge_metrics
+
+needs_prometheus = pytest.mark.skipif(
+    not (shutil.which("prometheus") and shutil.which("promtool")),
+    reason="no Prometheus on this machine (apt-get install prometheus)",
+)
+
+
+def promtool(*words, cwd):
+    done = subprocess.run(["promtool", *words], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_number_of_the_catalogue_has_a_panel_and_every_health_rule_an_alert():
+    shown = " ".join(list_expressions())
+    assert [name for name in list_gauge_metrics() if f"{RAY}{name}{{" not in shown] == []
+    assert set(METRICS) - set(list_gauge_metrics()) == {
+        "env_steps",
+        "choice_fractions",
+        "nonfinite_where",
+        "runners_lost_why",
+    }
+    (group,) = make_alerts()["groups"]
+    assert [rule["labels"]["symptom"] for rule in group["rules"]] == list(RULES)
+    for rule in group["rules"]:
+        assert rule["annotations"]["description"] and rule["labels"]["severity"] in LEVEL
+
+
+def test_no_panel_lies_on_another():
+    places = [panel["gridPos"] for panel in make_dashboard()["panels"]]
+    assert len({(p["x"], p["y"]) for p in places}) == len(places)
+    assert all(p["x"] + p["w"] <= 24 for p in places)
+    assert len({panel["id"] for panel in make_dashboard()["panels"]}) == len(places)
+
+
+def test_the_command_writes_the_files(tmp_path):
+    told = answer(rungwise("monitoring", "--json", cwd=tmp_path))
+    assert [Path(file).name for file in told["files"]] == [
+        "prometheus.yaml",
+        "alerts.yaml",
+        "grafana.json",
+    ]
+    assert json.loads((tmp_path / "monitoring" / "grafana.json").read_text()) == make_dashboard()
+
+
+@needs_prometheus
+def test_promtool_accepts_the_configuration_and_every_expression(tmp_path):
+    write_monitoring_files(tmp_path, Path("/tmp/ray"))
+    promtool("check", "config", "prometheus.yaml", cwd=tmp_path)
+    named = [
+        {"record": f"e{place}", "expr": chosen(expr)}
+        for place, expr in enumerate(list_expressions())
+    ]
+    rules = {"groups": [{"name": "dashboard", "rules": named}]}
+    (tmp_path / "expressions.yaml").write_text(yaml.safe_dump(rules))
+    promtool("check", "rules", "expressions.yaml", cwd=tmp_path)
+
+
+@needs_prometheus
+def test_every_alert_fires_on_its_symptom_and_is_silent_when_the_trial_has_ended(tmp_path):
+    write_monitoring_files(tmp_path, Path("/tmp/ray"))
+    (group,) = make_alerts()["groups"]
+    tests = [case(rule) for rule in group["rules"]]
+    (tmp_path / "test.yaml").write_text(
+        yaml.safe_dump({"rule_files": ["alerts.yaml"], "tests": tests})
+    )
+    promtool("test", "rules", "test.yaml", cwd=tmp_path)
+
+
+def case(rule):
+    """Nothing at first, then the symptom for two minutes, then the trial has ended."""
+    symptom = rule["labels"]["symptom"]
+    tags = {"run": "r", "trial": "07", "WorkerId": "w"}
+    series = ",".join(f'{name}="{value}"' for name, value in tags.items())
+    level = LEVEL[RULES[symptom].highest]
+    values = f"_ {level} {level} 0"
+    labels = {"run": "r", "trial": "07"} | rule["labels"]
+    said = {
+        name: text.replace("{{ $labels.run }}", "r").replace("{{ $labels.trial }}", "07")
+        for name, text in rule["annotations"].items()
+    }
+    fired = [{"exp_labels": labels, "exp_annotations": said}]
+    return {
+        "interval": "1m",
+        "input_series": [
+            {"series": f'{RAY}{FINDING}{{symptom="{symptom}",{series}}}', "values": values}
+        ],
+        "alert_rule_test": [
+            {"eval_time": time, "alertname": rule["alert"], "exp_alerts": fired if fires else []}
+            for time, fires in (("0m", False), ("1m", True), ("2m", True), ("3m", False))
+        ],
+    }
+
+
+def chosen(expr):
+    """An expression with the dashboard's variables filled in, as Grafana does."""
+    return expr.replace("$run", "watched").replace("$trial", ".*")
+
+
+@pytest.fixture
+def prometheus(tmp_path):
+    """A Prometheus that scrapes a Ray on which a run reports; asks it an expression."""
+    ray_files = Path(tempfile.mkdtemp(prefix="rw-"))  # Ray's sockets need a short path
+    config = make_scrape_config(ray_files)
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    write_monitoring_files(tmp_path, ray_files)
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+    driver = [sys.executable, str(SUPPORT / "watched.py"), str(ray_files)]
+    server = ["prometheus", f"--config.file={tmp_path}/prometheus.yaml"]
+    server += [f"--storage.tsdb.path={tmp_path}/data", f"--web.listen-address={address}"]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+    def ask(expr):
+        with urlopen(f"http://{address}/api/v1/query?{urlencode({'query': expr})}") as told:
+            return json.load(told)["data"]["result"]
+
+    environment = {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    processes = [
+        subprocess.Popen(driver, cwd=ROOT, env=os.environ | environment, **quiet),
+        subprocess.Popen(server, **quiet),
+    ]
+    try:
+        yield ask
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(60)
+        shutil.rmtree(ray_files, ignore_errors=True)
+
+
+@pytest.mark.slow
+@needs_prometheus
+def test_a_real_prometheus_finds_series_for_every_panel_and_fires_the_alert(prometheus):
+    left, until = {chosen(expr) for expr in list_expressions()}, time.monotonic() + 200
+    while left and time.monotonic() < until:
+        time.sleep(1)
+        try:
+            left = {expr for expr in left if not prometheus(expr)}
+        except OSError:
+            continue  # it has not begun to listen
+    assert left == set()
+    firing = 'ALERTS{alertname="KlRunaway", alertstate="firing", run="watched"}'
+    while not (alert := prometheus(firing)) and time.monotonic() < until:
+        time.sleep(1)
+    assert [series["metric"]["trial"] for series in alert] == ["00"]

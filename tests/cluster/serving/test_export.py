@@ -1,0 +1,173 @@
+# pyright: basic
+"""Exports act as the policy does, and importing somebody's checkpoint runs nothing of theirs."""
+
+import base64
+import io
+import json
+import pickle
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import write_checkpoint
+from command_line import answer, rungwise
+from gymnasium import spaces
+
+from algos.checkpoint import write_manifest
+from algos.policy import Policy
+from cluster.serving import export
+from envs.validation import InputError
+
+BOX = spaces.Box(-np.inf, np.inf, (4,), np.float32)
+CHOOSE = spaces.Dict({"choice": spaces.Discrete(5), "value": spaces.Box(-1, 1, (), np.float32)})
+WORLDS = {
+    "discrete": (BOX, spaces.Discrete(2, start=3), {}),
+    "continuous": (BOX, spaces.Box(-1, 1, (3,), np.float32), {}),
+    "masked": (
+        spaces.Dict({"nodes": spaces.Box(-1, 1, (5, 3)), "mask": spaces.Box(0, 1, (5,))}),
+        CHOOSE,
+        {"model": "set"},
+    ),
+    "uneven": (BOX, spaces.Discrete(3), {"hidden": (16, 16), "value_hidden": (8, 8, 8)}),
+    "relu": (BOX, spaces.Discrete(3), {"activation": "relu"}),
+    "mixed": (
+        spaces.Dict({"kind": spaces.Discrete(3), "place": BOX}),
+        spaces.MultiDiscrete([3, 4]),
+        {},
+    ),
+}
+
+
+@pytest.fixture
+def checkpoint(request, tmp_path):
+    observation, action, settings = WORLDS[request.param]
+    return write_checkpoint(tmp_path / "checkpoint", observation, action, **settings)
+
+
+@pytest.mark.parametrize("checkpoint", WORLDS, indirect=True)
+def test_an_export_acts_as_the_policy_on_ten_thousand_observations(checkpoint, tmp_path, request):
+    policy = Policy.load(checkpoint)
+    onnx = request.node.callspec.params["checkpoint"] in ("discrete", "masked")
+    if onnx:
+        pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    parity = export.export_policy(policy, tmp_path / "out", onnx=onnx)
+    assert set(parity) == ({"policy.pt2", "policy.onnx"} if onnx else {"policy.pt2"})
+    print(f"\n{request.node.callspec.id}: {parity}")
+    for found in parity.values():
+        assert found["of"] == 10_000
+        assert found["largest"] <= 1e-5
+        assert found["choices_differ"] <= 3
+
+
+@pytest.mark.parametrize("checkpoint", ["mixed"], indirect=True)
+def test_an_export_needs_nothing_of_ours(checkpoint, tmp_path):
+    policy = Policy.load(checkpoint)
+    export.export_policy(policy, tmp_path / "out", onnx=False)
+    interface = json.loads((tmp_path / "out" / "interface.json").read_text())
+    columns = export.sample_observations(policy, 7, seed=5)
+    assert list(interface["inputs"]) == list(columns)
+    program = torch.export.load(tmp_path / "out" / "policy.pt2").module()
+    found = program(*map(torch.from_numpy, columns.values()))
+    actions, _, _ = policy.module.act(columns, greedy=True)
+    for name, ours in actions.items():
+        place = list(interface["outputs"]).index(f"action.{name}")
+        assert torch.allclose(found[place], ours, atol=1e-5)
+
+
+def test_a_difference_is_found():
+    ours = [np.array([0, 1, 2]), np.array([[0.0], [1.0], [100.0]], np.float32)]
+    theirs = [np.array([0, 1, 1]), np.array([[0.0], [1.1], [101.0]], np.float32)]
+    found = export.measure_difference(["action.choice", "outputs"], ours, theirs)
+    assert found == {"largest": pytest.approx(0.1), "choices_differ": 1, "of": 3}
+
+
+def test_the_command_says_how_far_the_export_is_off(tmp_path):
+    write_checkpoint(tmp_path / "checkpoint", BOX, spaces.Discrete(2))
+    told = answer(rungwise("export", "checkpoint", "--out", "out", "--json", cwd=tmp_path))
+    assert told["parity"]["policy.pt2"]["largest"] <= 1e-5
+    assert (tmp_path / "out" / "policy.pt2").is_file()
+    again = rungwise("export", "checkpoint", "--out", "out", cwd=tmp_path)
+    assert again.returncode == 2 and "not empty" in again.stderr
+
+
+class Trap:
+    """Pickled, it touches a file when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """A checkpoint with a pickle where RLlib keeps its own state."""
+    place = write_checkpoint(tmp_path / "foreign", BOX, spaces.Discrete(2))
+    (place / "algorithm").mkdir()
+    (place / "algorithm" / "state.pkl").write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+    (place / "policy" / "extra.pkl").write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+    write_manifest(place)
+    return place
+
+
+def test_an_imported_policy_acts_as_before_and_brings_no_pickles(foreign, tmp_path):
+    told = answer(rungwise("import", foreign, "--out", "own", "--json", cwd=tmp_path))
+    own = tmp_path / "own"
+    assert told["checkpoint"] == str(own)
+    files = sorted(p.relative_to(own).as_posix() for p in own.rglob("*") if p.is_file())
+    assert files == ["manifest.json", "policy/policy.json", "policy/weights.safetensors"]
+    assert not (tmp_path / "sprung").exists()
+    before, after = Policy.load(foreign), Policy.load(own)
+    rows = export.sample_observations(before, 50)["obs"]
+    assert (before.act_batch(rows) == after.act_batch(rows)).all()
+
+
+def plant(place, sprung):
+    """Hide a pickle in the bounds of the observation space and write a fitting manifest."""
+    path = place / "policy" / "policy.json"
+    about = json.loads(path.read_text())
+    file = io.BytesIO()
+    np.save(file, np.array([Trap(sprung)], dtype=object), allow_pickle=True)
+    about["observation_space"]["low"] = base64.b64encode(zlib.compress(file.getvalue())).decode()
+    path.write_text(json.dumps(about))
+    write_manifest(place)
+
+
+def test_a_pickle_planted_in_the_spaces_is_refused_and_not_executed(foreign, tmp_path):
+    plant(foreign, tmp_path / "sprung")
+    with pytest.raises(InputError, match="does not describe plain spaces"):
+        export.import_checkpoint(foreign, tmp_path / "own")
+    with pytest.raises(InputError, match="does not describe plain spaces"):
+        Policy.load(foreign)
+    assert not (tmp_path / "sprung").exists() and not (tmp_path / "own").exists()
+
+
+def test_the_trap_is_a_real_one(foreign, tmp_path):
+    pickle.loads((foreign / "algorithm" / "state.pkl").read_bytes())
+    assert (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda place: (place / "policy" / "weights.safetensors").write_bytes(b"x"),
+        lambda place: (place / "manifest.json").unlink(),
+        lambda place: (place / "policy" / "policy.json").unlink(),
+    ],
+)
+def test_a_damaged_checkpoint_is_not_imported(foreign, tmp_path, damage):
+    damage(foreign)
+    with pytest.raises(InputError):
+        export.import_checkpoint(foreign, tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize("changed", [{"settings": 3}, {"action_space": []}, {"algo": "none"}])
+def test_settings_that_make_no_sense_are_a_sentence(foreign, tmp_path, changed):
+    path = foreign / "policy" / "policy.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    write_manifest(foreign)
+    with pytest.raises(InputError):
+        export.import_checkpoint(foreign, tmp_path / "own")

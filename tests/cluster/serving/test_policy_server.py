@@ -1,0 +1,254 @@
+# pyright: basic
+"""A policy over HTTP: it acts as in Python, refuses with a sentence, and is swapped live."""
+
+import http.client
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import uvicorn
+from checkpoints import write_checkpoint
+from command_line import command, rungwise
+from gymnasium import spaces
+
+from algos.policy import Policy
+from cluster.commands.serve import bind_socket
+from cluster.serving import policy_server
+from cluster.web import auth
+from envs.validation import InputError
+
+TOKEN = "a-token-of-the-tests"
+BOX = spaces.Box(-np.inf, np.inf, (4,), np.float32)
+MIXED = spaces.Dict({"place": BOX, "kind": spaces.Discrete(3), "mask": spaces.Box(0, 1, (5,))})
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory):
+    place = tmp_path_factory.mktemp("policies")
+    plain = write_checkpoint(place / "checkpoint_000001", BOX, spaces.Discrete(2))
+    mixed = write_checkpoint(place / "mixed", MIXED, spaces.Discrete(5))
+    nodes = spaces.Dict({"nodes": spaces.Box(-1, 1, (6, 3)), "mask": spaces.Box(0, 1, (6,))})
+    any_size = write_checkpoint(place / "set", nodes, spaces.Discrete(6), model="set")
+    return {"plain": plain, "mixed": mixed, "set": any_size}
+
+
+class Holder:
+    """Decides one by one, without Ray."""
+
+    def __init__(self, checkpoint):
+        self.policy = Policy.load(checkpoint)
+
+    async def act(self, observation):
+        return policy_server.act_on_batches(self.policy, [observation])[0]
+
+
+@contextmanager
+def served(checkpoint):
+    door = bind_socket("127.0.0.1", 0)
+    app = policy_server.make_application(Holder(checkpoint), TOKEN)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{door.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        door.close()
+
+
+@pytest.fixture(scope="module")
+def address(policies):
+    with served(policies["mixed"]) as place:
+        yield place
+
+
+def ask(address, path, body=None, token=TOKEN) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection(address, timeout=60)
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body)
+    headers = {"Authorization": f"Bearer {token}"}
+    connection.request("GET" if data is None else "POST", path, data, headers)
+    response = connection.getresponse()
+    text = response.read().decode()
+    is_json = "json" in response.headers.get("content-type", "")
+    return response.status, json.loads(text) if is_json else text
+
+
+def some(space, count=20):
+    space.seed(0)
+    return [space.sample() for _ in range(count)]
+
+
+def as_json(observation):
+    if isinstance(observation, dict):
+        return {name: np.asarray(part).tolist() for name, part in observation.items()}
+    return observation.tolist()
+
+
+@pytest.mark.parametrize("name", ["plain", "mixed", "set"])
+def test_what_is_decided_together_is_what_each_would_get_alone(policies, name):
+    policy = Policy.load(policies[name])
+    observations = some(policy.observation_space)
+    batches = [policy_server.validate_observation(policy, as_json(one)) for one in observations]
+    assert policy_server.act_on_batches(policy, batches) == [
+        policy.act(one) for one in observations
+    ]
+    assert len(set(policy_server.act_on_batches(policy, batches))) > 1
+
+
+def test_observations_of_different_sizes_can_be_decided_together(policies):
+    policy = Policy.load(policies["set"])
+    random = np.random.default_rng(0)
+    observations = [
+        {"nodes": random.normal(size=(n, 3)).astype(np.float32), "mask": np.ones(n, np.float32)}
+        for n in (6, 3, 6, 9)
+    ]
+    batches = [policy_server.validate_observation(policy, as_json(one)) for one in observations]
+    assert policy_server.act_on_batches(policy, batches) == [
+        policy.act(one) for one in observations
+    ]
+
+
+def test_the_schema_says_what_is_accepted(address):
+    status, said = ask(address, "/schema")
+    assert status == 200 and said["action"] == {"type": "integer", "minimum": 0, "maximum": 4}
+    place, kind = (said["observation"]["properties"][name] for name in ("place", "kind"))
+    assert place == {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
+    assert kind == {"type": "integer", "minimum": 0, "maximum": 2}
+    assert ask(address, "/") == (200, said), "what the command says to open"
+
+
+def test_it_acts_as_the_policy_does(address, policies):
+    policy = Policy.load(policies["mixed"])
+    observations = some(MIXED)
+    expected = [int(policy.act(one)) for one in observations]
+    told = [ask(address, "/act", {"observation": as_json(one)})[1] for one in observations]
+    assert [one["action"] for one in told] == expected
+    _, many = ask(address, "/act", {"observations": [as_json(one) for one in observations]})
+    assert many["actions"] == expected
+
+
+GOOD = {"place": [0, 0, 0, 0], "kind": 1, "mask": [1, 1, 1, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"observation": GOOD | {"place": [0, 0, 0]}}, "shape (3,)"),
+        ({"observation": GOOD | {"place": [[0], [0, 1]]}}, "inhomogeneous"),
+        ({"observation": GOOD | {"place": ["a", "b", "c", "d"]}}, "type <U1"),
+        pytest.param(
+            {"observation": GOOD | {"place": [1e300, 0, 0, 0]}},
+            "not finite",
+            marks=pytest.mark.filterwarnings("ignore:overflow"),
+        ),
+        ({"observation": GOOD | {"place": [10**400, 0, 0, 0]}}, "type object"),
+        ({"observation": GOOD | {"kind": 3}}, "no 3 in kind"),
+        ({"observation": GOOD | {"kind": 10**30}}, "acts on"),
+        ({"observation": {"place": [0, 0, 0, 0]}}, "part is missing"),
+        ({"observation": [1, 2]}, "part is missing"),
+        ({"observation": None}, "part is missing"),
+        ({"observations": GOOD}, "must be a list"),
+        ({"observations": [GOOD, {}]}, "part is missing"),
+        ({"observation": GOOD, "observations": []}, "The body must be"),
+        ([GOOD], "The body must be"),
+        (b"{", "not JSON"),
+        (b'{"observation": NaN}', "NaN is no number"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+    ],
+)
+def test_a_wrong_observation_gets_422_with_a_sentence(address, body, said):
+    status, answer = ask(address, "/act", body)
+    assert status == 422 and said in answer["error"]
+
+
+def test_other_wrong_calls_get_a_sentence_too(address):
+    assert ask(address, "/act")[0] == 405
+    assert ask(address, "/nothing")[0] == 404
+    status, answer = ask(address, "/act", b"x" * (auth.MAX_REQUEST_BYTES + 1))
+    assert status == 413 and "bytes" in answer["error"]
+
+
+@pytest.mark.parametrize("path", ["/act", "/schema", "/healthz", "/metrics", "/nothing"])
+def test_without_the_token_every_address_is_refused(address, path):
+    assert ask(address, path, token="wrong")[0] == 401
+    assert ask(address, path, body={"observation": GOOD}, token="")[0] == 401
+
+
+def test_the_metrics_count_what_was_answered(policies):
+    with served(policies["plain"]) as place:
+        ask(place, "/act", {"observation": [0, 0, 0, 0]})
+        ask(place, "/act", {"observation": [0]})
+        _, text = ask(place, "/metrics")
+    assert 'rungwise_requests_total{status="200"} 1.0' in text
+    assert 'rungwise_requests_total{status="422"} 1.0' in text
+    assert "rungwise_policy_iteration 1.0" in text
+
+
+def test_what_cannot_be_served_is_refused_before_ray_starts(tmp_path):
+    done = rungwise("serve", "nothing", cwd=tmp_path)
+    assert done.returncode == 2 and "is not a checkpoint" in done.stderr
+
+
+def test_under_ray_serve_a_newer_checkpoint_takes_over_without_a_failed_request(tmp_path):
+    trial = tmp_path / "trial"
+    trial.mkdir()
+    first = write_checkpoint(trial / "checkpoint_000001", BOX, spaces.Discrete(2), seed=1)
+    words = command("serve", first, "--follow", "--port", 0, "--json")
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    log = (tmp_path / "log").open("w")
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=tmp_path
+    )
+    try:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        place = urlsplit(said["url"]).netloc
+        assert ask(place, "/healthz", token="wrong")[0] == 401
+        seen, done = Counter(), threading.Event()
+
+        def hammer():
+            while not done.is_set():
+                status, answer = ask(
+                    place, "/act", {"observation": [0.1, 0.2, 0, 0]}, said["token"]
+                )
+                seen[status, answer.get("iteration")] += 1
+
+        threads = [threading.Thread(target=hammer) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        write_checkpoint(trial / "checkpoint_000002", BOX, spaces.Discrete(2), seed=2, iteration=2)
+        until = time.monotonic() + 90
+        while not seen[200, 2] and time.monotonic() < until:
+            time.sleep(0.1)
+        done.set()
+        for thread in threads:
+            thread.join(60)
+        print(f"\nanswers by status and iteration during the swap: {dict(seen)}")
+        assert set(seen) == {(200, 1), (200, 2)}, (tmp_path / "log").read_text()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
+
+
+def test_the_newest_checkpoint_is_that_of_the_same_trial(tmp_path):
+    for trial, number in (("00", 1), ("00", 3), ("01", 9)):
+        (tmp_path / trial).mkdir(exist_ok=True)
+        write_checkpoint(tmp_path / trial / f"checkpoint_{number:06d}", BOX, spaces.Discrete(2))
+    (tmp_path / "00" / "checkpoint_000004").mkdir()  # not complete: no manifest
+    first = tmp_path / "00" / "checkpoint_000001"
+    assert policy_server.find_newest_checkpoint(first).name == "checkpoint_000003"
+    with pytest.raises(InputError):
+        Policy.load(tmp_path / "00" / "checkpoint_000004")

@@ -1,0 +1,174 @@
+# pyright: basic
+"""With --json every end of a command is one JSON object on stdout, and its status stays."""
+
+import json
+import warnings
+
+import pytest
+from command_line import answer, rungwise
+from synthetic_sweep import end, job_row, result
+
+from cluster import cli
+from cluster.commands import jobs
+from cluster.errors import CommandFailed, RunInterrupted, Terminal, Unhealthy
+from envs.validation import InputError, InputWarning
+from tune_jobs.run_log.events import EvaluationRow, EventLog, FindingRow
+from tune_jobs.run_log.outcome import Outcome
+
+
+@pytest.fixture
+def ending(monkeypatch, capsys):
+    """Run `rungwise envs` with an end of our choice: its status, its stdout and its stderr."""
+
+    def run(error, *words):
+        def envs(console):
+            print("a library's own words")
+            raise error
+
+        monkeypatch.setattr(jobs, "list_envs", envs)
+        status = cli.run(["envs", *words])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (InputError("No such thing."), 2, "input"),
+        (CommandFailed({}, "No Ray."), 1, "failed"),
+        (ZeroDivisionError("by zero"), 1, "crash"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_every_error_is_one_object_and_keeps_its_status(ending, error, status, kind):
+    assert ending(error)[0] == status
+    found, out, err = ending(error, "--json")
+    assert found == status
+    told = json.loads(out)["error"]
+    assert told.keys() == {"kind", "message"}
+    assert told["kind"] == kind and str(error) in told["message"]
+    assert ("Traceback" in err) == (kind == "crash")
+
+
+def test_an_answer_so_far_stands_beside_the_error(ending, tmp_path):
+    for error in (CommandFailed({"run": "a"}, "No score."), RunInterrupted({"run": "a"}, tmp_path)):
+        told = json.loads(ending(error, "--json")[1])
+        assert told["run"] == "a" and told["error"]["message"] == str(error)
+
+
+def test_a_verdict_is_an_answer_and_no_error(ending):
+    status, out, err = ending(Unhealthy({"findings": []}, "It is sick."), "--json")
+    assert (status, json.loads(out)) == (1, {"findings": []})
+    assert "It is sick." in err
+
+
+def test_a_server_that_has_said_its_address_says_nothing_more(capsys):
+    terminal = Terminal(as_json=True)
+    terminal.print_answer({"url": "here"})
+    terminal.print_answer({"error": {}})
+    assert json.loads(capsys.readouterr().out) == {"url": "here"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["doctr", "x"], "did you mean doctor"),
+        ([], "Expected one of|options"),
+        (["doctor", "x", "--renme", "a=b"], r"--renme, a=b\. Perhaps you meant: --rename"),
+        (["evaluate"], "Missing from rungwise evaluate: PATH"),
+        (["jobs", "foo"], "invalid choice 'foo'"),
+        (["tune", "causal", "--trials", "x"], "--trials: invalid literal"),
+        (["train", "cartpole", "--settings.lr", "7"], "lr must be in"),
+        (["train", "nowhere.yaml"], "cannot be read"),
+        (["dashboard", "nowhere"], "no directory nowhere"),
+        (["ledger", "nowhere"], "no run in or below"),
+    ],
+)
+def test_a_wrong_call_is_one_object_too(words, said, capsys, monkeypatch, tmp_path):
+    import re
+
+    monkeypatch.chdir(tmp_path)
+    assert cli.run([*words, "--json"]) == 2
+    out, err = capsys.readouterr()
+    told = json.loads(out)["error"]
+    assert told["kind"] == "input" and re.search(said, told["message"]), told
+    assert "│" not in told["message"] and "full helptext" not in told["message"]
+    assert err
+
+
+def test_help_is_no_error(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.run(["doctor", "--help", "--json"])
+    assert not ended.value.code
+    assert "--rename" in capsys.readouterr().err
+
+
+def test_what_is_left_out_is_said_once_and_in_a_sentence(monkeypatch, capsys):
+    def envs(console):
+        for _ in range(2):
+            warnings.warn("line 3 is left out.", InputWarning, stacklevel=1)
+        return {}
+
+    monkeypatch.setattr(jobs, "list_envs", envs)
+    cli.run(["envs"])
+    assert capsys.readouterr().err == "rungwise: line 3 is left out.\n"
+
+
+def test_the_dashboard_refuses_before_it_says_an_address(tmp_path):
+    done = rungwise("dashboard", "nowhere", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no directory nowhere" in done.stderr
+
+
+def test_the_real_command_prints_the_error_on_stdout(tmp_path):
+    done = rungwise("doctor", "nowhere", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "nowhere" in answer(done)["error"]["message"]
+
+
+def finding(symptom, severity, since):
+    return FindingRow(
+        trial="00",
+        iteration=9,
+        symptom=symptom,
+        severity=severity,
+        since=since,
+        evidence="seen",
+        remedy="mend it",
+    )
+
+
+def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):
+    rows = [job_row(trials=1), *(result("00", i, 0.5) for i in (1, 2)), end("00", 2, "health")]
+    rows += [finding("hung", "note", 1), finding("kl_runaway", "warn", 1)]
+    rows += [finding("kl_runaway", "stop", 2)]
+    figures = {"policy": {"return_mean": 3.0}, "baselines": {"random": {"return_mean": 1.0}}}
+    rows.append(
+        EvaluationRow(
+            trial="00", checkpoint="trials/c", episodes=8, seed=0, better_than_random=0.5, **figures
+        )
+    )
+    log = EventLog(tmp_path / "events.jsonl")
+    for row in rows:
+        log.append(row)
+    told = jobs._single(Outcome.from_rows(rows).as_dict(tmp_path))
+    assert {"run", "checkpoint", "end_reason", "metrics"} <= told.keys()
+    assert told["evaluation"] == figures | {
+        "checkpoint": str(tmp_path / "trials/c"),
+        "episodes": 8,
+        "seed": 0,
+        "better_than_random": 0.5,
+    }
+    said = [(f["symptom"], f["severity"], f["since"]) for f in told["findings"]]
+    assert said == [("kl_runaway", "stop", 2), ("hung", "note", 1)]
+    assert told["findings"][0].keys() == {"symptom", "severity", "since", "evidence", "remedy"}
+
+
+def test_a_training_without_an_evaluation_says_so(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    rows = [job_row(trials=1), result("00", 1, 0.5), end("00", 1, "budget")]
+    for row in rows:
+        log.append(row)
+    told = jobs._single(Outcome.from_rows(rows).as_dict(tmp_path))
+    assert (told["evaluation"], told["findings"]) == (None, [])

@@ -1,0 +1,285 @@
+# pyright: basic
+"""The conformance check: planted faults are found, named and placed; sound worlds pass."""
+
+import time
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+from envs.checking.env_checker import check_conformance, check_random_play, examine, try_illegal
+
+
+class Sound(gymnasium.Env):
+    """Guess the sign of a number."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    length = 5
+
+    def look(self):
+        return self.np_random.uniform(-1, 1, 2).astype(np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = 0
+        return self.look(), {}
+
+    def step(self, action):
+        self.time += 1
+        return self.look(), float(action), self.time >= self.length, False, {}
+
+
+class OutOfSpace(Sound):
+    def step(self, action):
+        observation, *rest = super().step(action)
+        return observation + 3 * (self.time == 4), *rest
+
+
+class WrongType(Sound):
+    def look(self):
+        return self.np_random.uniform(-1, 1, 2)
+
+
+class NotFinite(Sound):
+    def step(self, action):
+        observation, *rest = super().step(action)
+        return observation * (np.nan if self.time == 3 else 1), *rest
+
+
+class BadReward(Sound):
+    def step(self, action):
+        observation, _, *rest = super().step(action)
+        return observation, -np.inf if self.time == 2 else 0.0, *rest
+
+
+class OwnRandomness(Sound):
+    def look(self):
+        return np.random.default_rng().uniform(-1, 1, 2).astype(np.float32)
+
+
+class Raises(Sound):
+    def step(self, action):
+        if self.time == 4:
+            raise KeyError("shelf")  # the planted line
+        return super().step(action)
+
+
+class FourValues(Sound):
+    def step(self, action):
+        observation, reward, terminated, _, info = super().step(action)
+        return observation, reward, terminated, info
+
+
+class OnlyObservation(Sound):
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=seed)[0]
+
+
+class FlagsAreNumbers(Sound):
+    def step(self, action):
+        observation, reward, terminated, _, info = super().step(action)
+        return observation, reward, int(terminated), 0, info
+
+
+class LateFault(Sound):
+    """Breaks in its 150th episode."""
+
+    episodes = 0
+
+    def reset(self, *, seed=None, options=None):
+        type(self).episodes += 1
+        if type(self).episodes > 150:
+            raise RuntimeError("out of shelves")
+        return super().reset(seed=seed)
+
+
+def test_sound_environments_pass():
+    assert check_conformance(Sound) == []
+    assert check_conformance(lambda: gymnasium.make("CartPole-v1"), episodes=20) == []
+    assert check_conformance(lambda: gymnasium.make("envs:CausalLearning-v0"), episodes=20) == []
+
+
+@pytest.mark.parametrize(
+    ("env", "rule", "words", "step"),
+    [
+        (OutOfSpace, "observation_in_space", "step() at step 4", 4),
+        (WrongType, "observation_in_space", "float64 instead of (2,) of float32", None),
+        (NotFinite, "observation_finite", "NaN", 3),
+        (BadReward, "reward_finite", "step 2 gave", 2),
+        (OwnRandomness, "same_seed", "self.np_random", 0),
+        (Raises, "raises", "KeyError: 'shelf' at step 5", 5),
+        (FourValues, "step_returns", "got 4 values", 1),
+        (OnlyObservation, "reset_returns", "got a single ndarray", None),
+        (FlagsAreNumbers, "flags_are_bool", "return bool(", 1),
+    ],
+)
+def test_planted_faults_are_found_and_placed(env, rule, words, step):
+    found = {violation.rule: violation for violation in check_conformance(env)}
+    assert rule in found
+    assert words in found[rule].sentence
+    assert found[rule].step == step
+
+
+def test_a_fault_in_a_late_episode_is_found_with_its_step():
+    (found,) = check_conformance(LateFault)
+    assert found.rule == "raises"
+    assert found.step is not None and found.step > 100
+    assert f"RuntimeError: out of shelves at step {found.step}" in found.sentence
+
+
+def test_the_users_own_line_is_named():
+    sentence = next(v.sentence for v in check_conformance(Raises) if v.rule == "raises")
+    source = Path(__file__).read_text().splitlines()
+    line = 1 + next(i for i, text in enumerate(source) if "the planted line" in text)
+    assert f"{__file__}:{line}" in sentence
+
+
+def test_a_check_ends_in_bounded_time():
+    class Endless(Sound):
+        length = 10**9
+
+    assert check_conformance(Endless, max_steps=500) == []
+    assert check_conformance(Endless, seconds=0.2) == []
+
+
+class Token:
+    """Equal to itself only."""
+
+
+class Informal(Sound):
+    def step(self, action):
+        return *super().step(action)[:4], {"took": time.perf_counter(), "token": Token()}
+
+
+def test_info_that_differs_is_a_note_and_nothing_else():
+    (found,) = check_conformance(Informal)
+    assert (found.rule, found.severity) == ("info_differs", "note")
+    assert "'took', 'token'" in found.sentence
+
+
+class Chained(Sound):
+    def step(self, action):
+        try:
+            return {}["aisle"]  # the innermost line
+        except KeyError as error:
+            raise RuntimeError("no way") from error
+
+
+class Unbuilt(Sound):
+    def __init__(self):
+        sum(None)  # pyright: ignore  # in the constructor
+
+
+@pytest.mark.parametrize(
+    ("env", "rule", "mark"),
+    [(Chained, "raises", "the innermost line"), (Unbuilt, "cannot_be_made", "in the constructor")],
+)
+def test_the_innermost_line_of_the_users_own_is_named(env, rule, mark):
+    gymnasium.register("Innermost-v0", env)
+    (found,) = check_conformance(lambda: gymnasium.make("Innermost-v0"), episodes=1)
+    del gymnasium.registry["Innermost-v0"]
+    source = Path(__file__).read_text().splitlines()
+    line = 1 + next(i for i, text in enumerate(source) if f"# {mark}" in text)
+    assert found.rule == rule
+    assert f"{__file__}:{line}" in found.sentence
+
+
+class NumpyFlags(Sound):
+    def step(self, action):
+        observation, reward, terminated, _, info = super().step(action)
+        return observation, reward, np.bool_(terminated), np.bool_(False), info
+
+
+class UnseededAnswer(Sound):
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return np.zeros(2, np.float32), {}
+
+
+def test_numpy_flags_pass_and_gymnasiums_own_findings_are_warnings():
+    assert check_conformance(NumpyFlags) == []
+    (found,) = [v for v in check_conformance(UnseededAnswer) if v.rule == "gymnasium_check"]
+    assert found.severity == "warn"
+
+
+class Aisles(Sound):
+    """Every other action is closed, by turns; to take one raises."""
+
+    action_space = gymnasium.spaces.Discrete(4)
+
+    def legal(self):
+        return (np.arange(4) % 2 == self.time % 2).astype(np.int8)
+
+    def step(self, action):
+        if not self.legal()[action]:
+            raise LookupError("closed")
+        return super().step(action)
+
+
+class InfoMask(Aisles):
+    def reset(self, *, seed=None, options=None):
+        observation, _ = super().reset(seed=seed)
+        return observation, {"action_mask": self.legal()}
+
+    def step(self, action):
+        return *super().step(action)[:4], {"action_mask": self.legal()}
+
+
+class MethodMask(Aisles):
+    def action_masks(self):
+        return self.legal().astype(bool)
+
+
+def part_mask(name):
+    class PartMask(Aisles):
+        observation_space = gymnasium.spaces.Dict(
+            {"seen": Sound.observation_space, name: gymnasium.spaces.MultiBinary(4)}
+        )
+
+        def look(self):
+            return {"seen": super().look(), name: self.legal()}
+
+    return PartMask
+
+
+@pytest.mark.parametrize("env", [InfoMask, MethodMask, part_mask("action_mask")])
+def test_a_mask_in_another_form_is_obeyed_and_named(env):
+    assert check_conformance(env) == []
+    (found,) = check_random_play(env, 5, 100, 5.0)
+    assert found.rule == "mask_unread"
+    assert "LookupError: closed" in found.sentence
+    assert "named `mask`" in found.sentence
+    assert try_illegal(env, 5.0) is not None
+
+
+def test_a_mask_that_policies_read_is_obeyed():
+    env = part_mask("mask")
+    assert check_conformance(env) == []
+    assert check_random_play(env, 5, 100, 5.0) == []
+
+
+def test_illegal_actions_that_do_not_raise_are_no_fault():
+    class Tolerant(InfoMask):
+        def legal(self):
+            return np.array([1, 1, 1, 1 - self.time % 2], np.int8)
+
+        def step(self, action):
+            self.time -= 1
+            return super().step(0)
+
+    assert try_illegal(Tolerant, 0.2) is None
+
+
+def test_a_slow_environment_is_checked_in_the_time_there_is():
+    class Slow(Sound):
+        def step(self, action):
+            time.sleep(0.05)
+            return super().step(action)
+
+    started = time.monotonic()
+    found = examine(Slow, 200, 20_000, 0.1)
+    assert time.monotonic() - started < 2
+    assert found.violations == []
+    assert "calls of reset() and step() took" in found.cut_short["gymnasium_check"]

@@ -1,0 +1,124 @@
+# pyright: basic
+"""Pages: WebShop's transitions, its text formats and its action grammar."""
+
+import random as stdlib
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tantivy", reason="the extra [shop] is not installed")
+pytest.importorskip("rapidfuzz", reason="the extra [shop] is not installed")
+
+import naive_shop
+from shop_visits import legal_texts, visit, walk
+
+from envs import counter_rng
+from envs.shopping.goals import searches
+from envs.shopping.pages import DONE
+
+
+def assert_same_page(world, state, session):
+    assert (state.page[0] == DONE) == session.done
+    if session.done:
+        return
+    assert world.render_page(state, 0) == session.text()
+    clicks = {text for text in legal_texts(world, state) if text.startswith("click[")}
+    assert clicks == {f"click[{name}]" for name in session.clickables() if name != "search"}
+    product = state.item[0]
+    assert (product < 0) == (session.asin is None)
+    if product >= 0:
+        values = world.store.products[product].values
+        chosen = {values[slot][0]: values[slot][1] for slot in np.flatnonzero(state.chosen[0])}
+        assert chosen == session.options
+
+
+ITEM, LAST = "click[{0}]", "click[{9}]"
+SEARCH = "search[{q}]"
+SEQUENCES = {
+    "buy the first": [SEARCH, ITEM, "click[buy now]"],
+    "options replace each other": [SEARCH, ITEM, "option 0", "option 1", "option 0", "option -1"],
+    "sub-pages keep options": [
+        *(SEARCH, ITEM, "option 0", "click[description]", "click[< prev]", "click[features]"),
+        *("click[buy now]", "click[< prev]", "click[reviews]", "click[< prev]", "click[buy now]"),
+    ],
+    "results lose options": [SEARCH, ITEM, "option 0", "click[< prev]", ITEM, "click[buy now]"],
+    "back to search forgets": [SEARCH, ITEM, "click[back to search]", SEARCH, "click[next >]"],
+    "pages of results": [SEARCH, "click[< prev]", *["click[next >]"] * 2, "click[< prev]", LAST],
+    "pages past the end are empty": [SEARCH, *["click[next >]"] * 7, "click[< prev]"],
+    "the page of results is kept": [SEARCH, "click[next >]", ITEM, "click[< prev]", ITEM],
+    "search works on every page": [SEARCH, ITEM, "option 0", "search[lamp]", LAST, "search[!]"],
+    "no hits": ["search[qqq zzz]", ITEM, "click[next >]", "click[back to search]"],
+    "nonsense does nothing": ["buy", "click[buy now]", "click[search]", "search[]", "Search[lamp]"],
+    "the argument may be in capitals": ["search[LAMP]", "click[BACK TO SEARCH]", "search[a[b]c]"],
+    "back from a sub-page": [SEARCH, ITEM, "click[features]", "click[back to search]"],
+}
+
+
+def filled(action, world, state, session):
+    """An action with the current page's links and options put in."""
+    links = [text for text, kind in session.nodes() if kind == "link"]
+    options = [text for text, kind in session.nodes() if kind == "option"]
+    if action.startswith("option"):
+        return f"click[{options[int(action.split()[1])]}]" if options else "click[nothing]"
+    query = searches(session.instruction)[0]
+    return action.format(*(links or ["none"]) * 10, q=query) if "{" in action else action
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_a_scripted_visit_shows_what_webshop_shows(world, name):
+    for goal in range(3):
+        state, session = visit(world, goal), naive_shop.Session(world.store, goal)
+        assert_same_page(world, state, session)
+        for action in SEQUENCES[name]:
+            text = filled(action, world, state, session)
+            state = walk(world, state, text)
+            session.act(text)
+            assert_same_page(world, state, session)
+
+
+def test_random_visits_show_what_webshop_shows(world):
+    rng = stdlib.Random(0)
+    for goal in range(30):
+        state, session = visit(world, goal), naive_shop.Session(world.store, goal)
+        for _ in range(25):
+            text = rng.choice([*legal_texts(world, state), "search[lamp]", "click[next >]"])
+            if text == "click[buy now]" and rng.random() < 0.8:
+                continue
+            state = walk(world, state, text)
+            session.act(text)
+            assert_same_page(world, state, session)
+
+
+def test_the_rich_format_marks_buttons_and_what_was_clicked(world):
+    goal = next(g for g, t in enumerate(world.store.targets) if world.store.value_count[t] > 2)
+    product = world.store.products[world.store.targets[goal]]
+    state = walk(world, visit(world, goal), f"search[{product.title}]", f"click[{product.id}]")
+    name, value = product.values[0]
+    rich = world.render_page(walk(world, state, f"click[{value}]"), 0, "text_rich")
+    assert rich.startswith(f"You have clicked {value}.\nInstruction:\n")
+    assert f"\n{name}\n  [clicked button] {value} [clicked button_]\n" in rich
+    assert "\n[button] Buy Now [button_]\n" in rich
+    again = walk(world, state, "click[< prev]")
+    assert f"\n\n[clicked button] {product.id} [clicked button_]\n" in world.render_page(
+        again, 0, "text_rich"
+    )
+    fresh = walk(world, again, "click[back to search]", f"search[{product.title}]")
+    assert "clicked" not in world.render_page(fresh, 0, "text_rich")
+
+
+def test_every_legal_action_has_a_name_that_means_it(world):
+    state = visit(world, np.arange(40), copies=40)
+    for step in range(12):
+        texts = [world.render_actions(state, copy) for copy in range(40)]
+        offered = [[slot for slot, text in enumerate(own) if text] for own in texts]
+        pick = counter_rng.integers(
+            counter_rng.make_keys(step, 40), np.array([max(1, len(o)) for o in offered])
+        )
+        slots = np.array([o[i] if o else -1 for o, i in zip(offered, pick, strict=True)])
+        for copy in np.flatnonzero(slots >= 0):
+            text = texts[copy][slots[copy]]
+            if text.startswith("click["):
+                named = [""] * 40
+                named[copy] = text
+                assert world.parse_actions(state, named)[copy] == slots[copy]
+        state = world.step(state, slots).state

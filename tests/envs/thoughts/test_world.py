@@ -1,0 +1,214 @@
+# pyright: basic
+"""QuietThoughts-v0: what a thought is, what it is worth, and that copies do not meet."""
+
+import dataclasses
+
+import gymnasium
+import numpy as np
+import pytest
+from small_reader import UNTAUGHT, played, small, thinking
+
+from envs import counter_rng
+from envs.pytree import take
+from envs.thoughts.corpus import THINK
+from envs.thoughts.world import Params
+from envs.validation import InputError
+
+KEYS = counter_rng.make_keys(0, 300)
+
+
+def test_a_thought_is_worth_what_it_adds_to_the_log_probability_less_its_price(world):
+    state, _ = world.reset(KEYS)
+    hints = np.maximum(state.passages.hints - world.corpus.end, 0)
+    steps = played(world, state, hints.T)
+    ends = np.stack([step.terminated for step in steps])
+    ended = ends & ~np.concatenate([np.zeros_like(ends[:1]), ends[:-1]])
+    rewards = np.stack([step.reward for step in steps])
+    assert (rewards[~ended] == 0).all()
+    last = steps[-1].state
+    nothing = np.zeros_like(last.thought)
+    with_it, without = (
+        world.reader.predict_answer(last.passages.context, thought, last.passages.answer)[0]
+        for thought in (last.thought, nothing)
+    )
+    expected = with_it - without - world.params.price * last.step
+    np.testing.assert_allclose(rewards.sum(0), expected, atol=1e-6)
+    assert last.step[last.passages.problem].tolist() == [3] * int(last.passages.problem.sum())
+    assert (last.step[~last.passages.problem] == 0).all()
+
+
+def test_no_thought_is_worth_nothing(world):
+    state, _ = world.reset(KEYS)
+    step = world.step(state, np.zeros(300, np.int64))
+    assert step.terminated.all() and (step.reward == 0).all()
+    assert (step.info["log_p_with"] == step.info["log_p_without"]).all()
+
+
+def test_the_episode_ends_with_the_thought_or_with_its_longest_token(world):
+    state, _ = world.reset(KEYS[:3])
+    steps = played(world, state, [[1, 0, 2], [0, 1, 2], [1, 1, 2]])
+    assert [step.terminated.tolist() for step in steps] == [
+        [False, True, False],
+        [True, True, False],
+        [True, True, True],
+    ]
+    assert not any(step.truncated.any() for step in steps)
+    assert steps[-1].info["length"].tolist() == [1, 0, 3]
+    assert (steps[-1].reward[:2] == 0).all()  # what has ended is not paid for again
+
+
+def test_the_agent_sees_the_context_and_its_own_thought_and_never_the_answer(world):
+    corpus, (state, first) = world.corpus, world.reset(KEYS)
+    after = world.step(state, np.full(300, 2)).observation["tokens"]
+    C = corpus.context
+    np.testing.assert_array_equal(first["tokens"][:, :C], state.passages.context)
+    assert (first["tokens"][:, C] == THINK).all() and (first["tokens"][:, C + 1 :] == 0).all()
+    assert (after[:, C + 1] == corpus.end + 2).all() and (after[:, C + 2 :] == 0).all()
+    passages = dataclasses.replace(state.passages, answer=state.passages.answer[::-1].copy())
+    other = dataclasses.replace(state, passages=passages)
+    np.testing.assert_array_equal(world._observe(other)["tokens"], first["tokens"])
+
+
+@pytest.mark.parametrize("copies", [slice(0, 1), slice(7, 8), slice(100, 230)])
+def test_a_copy_lives_the_same_episode_whatever_the_batch(world, copies):
+    actions = counter_rng.integers(counter_rng.make_keys(9, 300), world.choices, (3,)).T
+    state, _ = world.reset(KEYS)
+    among = played(world, state, actions)
+    state, _ = world.reset(KEYS[copies])
+    alone = played(world, state, actions[:, copies])
+    for a, b in zip(among, alone, strict=True):
+        np.testing.assert_array_equal(take(a.reward, copies), b.reward)
+        for name, figures in b.info.items():
+            same = figures.astype(np.float32)
+            np.testing.assert_array_equal(a.info[name][copies].astype(np.float32), same, name)
+
+
+def test_copies_of_one_seed_think_about_the_same_passage(world):
+    state, observation = world.reset(
+        counter_rng.make_keys_from_seeds(np.array([5, 5, 6, 5], np.uint64))
+    )
+    tokens = observation["tokens"]
+    assert (tokens[[1, 3]] == tokens[0]).all() and (tokens[2] != tokens[0]).any()
+    step = world.step(state, np.array([1, 2, 1, 1]))
+    assert (step.state.passages.context[[1, 3]] == step.state.passages.context[0]).all()
+
+
+def test_a_step_changes_nothing_of_the_state_before_it(world):
+    state, _ = world.reset(KEYS)
+    before = state.thought.copy()
+    world.step(state, np.ones(300, np.int64))
+    np.testing.assert_array_equal(state.thought, before)
+    assert (state.step == 0).all() and not state.over.any()
+
+
+def test_the_agents_do_what_they_are_called(world):
+    state, _ = world.reset(KEYS)
+    last = {name: thinking(world, state, name) for name in world.baselines}
+    assert (last["silent"].step == 0).all()
+    assert (last["random"].step == 3).all()
+    hints = state.passages.hints
+    np.testing.assert_array_equal(last["oracle"].thought, hints)
+    scores = {}
+    for name, ended in last.items():
+        read = world.reader.predict_answer(
+            ended.passages.context, ended.thought, ended.passages.answer
+        )
+        scores[name] = read[0].mean()
+    assert scores["random"] < scores["silent"] < scores["oracle"]
+    assert len(np.unique(last["random"].thought)) == 4  # each of the four words
+    tokens = last["baked"].thought[:, 0]
+    assert (tokens > 0).mean() > 0.5 and len(np.unique(tokens)) == 5
+
+
+def test_the_baked_thinker_draws_as_the_reader_would_write(world):
+    state = take(world.reset(KEYS)[0], np.zeros(20000, np.int64))
+    logp = world.reader.next_thought(state.passages.context[:1], state.thought[:1])[0]
+    drawn = world.baselines["baked"](world, state, counter_rng.make_keys(1, 20000))
+    shares = np.bincount(drawn, minlength=world.choices) / 20000
+    np.testing.assert_allclose(shares, np.exp(logp), atol=0.015)
+
+
+def test_other_thoughts_are_read_in_place_of_the_own_one():
+    world = small(UNTAUGHT)
+    state, _ = world.reset(KEYS)
+    after = played(world, state, np.array([[1] * 300, [2] * 300, [0] * 300]))[-1]
+    noise = world.draw_random_thought(after.state)
+    assert ((noise > 0) == (after.state.thought > 0)).all()  # as many tokens
+    assert (noise != after.state.thought).any(1).mean() > 0.8
+    info, places = after.info, state.passages
+    read = world.reader.predict_answer(places.context, noise, places.answer)[0]
+    np.testing.assert_allclose(info["log_p_random"], read, atol=1e-9)
+    # The shuffled thought is this one, read in another place.
+    same = info["log_p_shuffled"] == info["log_p_with"]
+    assert same.mean() < 0.1
+
+
+def test_the_thought_is_told_word_by_word(world):
+    keys = KEYS[world.reset(KEYS)[0].passages.problem][:1]
+    state, _ = world.reset(keys)
+    actions = [np.maximum(h - world.corpus.end, 0) for h in state.passages.hints.T]
+    steps = played(world, state, actions)
+    told = world.trace_episode([state, *(step.state for step in steps)], actions)
+    assert len(told.frames) == 4 and all(len(f.cells) == len(told.columns) for f in told.frames)
+    problem, hints = (
+        world.format_tokens(part[0]) for part in (state.passages.context, state.passages.hints)
+    )
+    assert told.frames[0].cells[1] == "nothing" and told.frames[-1].cells[1] == hints
+    assert told.frames[-1].caption == f"{problem} ({hints})"
+    assert float(told.frames[-1].cells[3]) > float(told.frames[0].cells[3])
+
+
+def test_a_plain_text_can_be_thought_about(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("the quick brown fox jumps over the lazy dog. " * 30)
+    fields = {"task": "text", "text": str(path), "context": 5, "ahead": 3, "longest": 2}
+    env = gymnasium.make("envs:QuietThoughts-v0", **fields, reader={"width": 16, "steps": 0})
+    observation, _ = env.reset(seed=1)
+    assert observation["tokens"].shape == (5 + 2 + 2 + 3,)
+    _, _, terminated, _, info = env.step(3)
+    assert not terminated and info["length"] == 1
+    _, reward, terminated, _, info = env.step(4)
+    assert terminated
+    assert reward == pytest.approx(info["log_p_with"] - info["log_p_without"] - 0.02, abs=1e-6)
+    assert 0 <= info["accuracy"] <= 1
+
+
+def test_a_policy_can_begin_as_the_reader_and_as_no_other_agent(world):
+    weights = world.get_network_weights("baked")
+    assert weights["words.weight"].shape == (len(world.corpus.words), 32)
+    assert weights["words.weight"].dtype == np.float32
+    assert world.get_network_weights("oracle") is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"task": "text"},
+            "text names the file of task='text', but the task is 'text' and text is",
+        ),
+        ({"text": "a.txt"}, "give both or neither"),
+        ({"modulus": 1}, r"modulus must be in \[2, 100\], but it is 1"),
+        ({"longest": 0}, r"longest must be in \[1, 32\], but it is 0"),
+        ({"task": "products"}, "one of 'sums', 'permutations', 'text'"),
+    ],
+)
+def test_wrong_fields_are_refused_in_a_sentence(fields, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Params(**fields)
+
+
+@pytest.mark.parametrize(
+    ("action", "sentence"),
+    [
+        ([1, 5], "from 1 to 4, but it is 5"),
+        ([-1, 1], "but it is -1"),
+        ([1.0, 2.0], "2 whole numbers.*float64"),
+        ([1], r"2 whole numbers.*\(1,\)"),
+    ],
+)
+def test_an_action_that_is_none_is_refused_in_a_sentence(action, sentence):
+    world = small()
+    state, _ = world.reset(KEYS[:2])
+    with pytest.raises(InputError, match=sentence):
+        world.step(state, np.array(action))

@@ -1,0 +1,65 @@
+# pyright: basic
+"""The live page on a port of its own, and runs for it to show."""
+
+import http.client
+import threading
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from cluster.commands import serve
+from cluster.dashboard.run_view import RunView
+from cluster.web.server import make_app
+from tune_jobs.run_log.events import (
+    encode_row,
+)
+
+TOKEN = "a-token-of-the-tests"
+
+
+def write(directory, rows):
+    directory.mkdir(parents=True, exist_ok=True)
+    text = "".join(encode_row(row) + "\n" for row in rows)
+    (directory / "events.jsonl").write_text(text)
+    return directory
+
+
+def read_whole(directory):
+    board = RunView(directory)
+    while board.refresh():
+        pass
+    return board
+
+
+def served(root, token=TOKEN):
+    """The page on a port of its own."""
+    return served_app(make_app(root, token))
+
+
+@contextmanager
+def served_app(made):
+    """An application on a port of its own."""
+    door = serve.bind_socket("127.0.0.1", 0)
+    config = uvicorn.Config(made, log_level="error", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{door.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        door.close()
+
+
+def get(url, path="", method="GET", sent=None, **headers):
+    """Status, headers and body, following nothing."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    connection.request(method, "/" + path, sent, headers=headers)
+    response = connection.getresponse()
+    return response.status, response.headers, response.read().decode()
+
+
+def bearer(token=TOKEN):
+    return {"Authorization": f"Bearer {token}"}

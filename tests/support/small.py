@@ -1,0 +1,110 @@
+# pyright: basic
+"""Modules, runners, learners and algorithms that are small enough for a test."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.training_data import TrainingData
+
+import algos
+from algos.learning.learner import PROGRESS, SCORE
+from algos.losses import sum_loss_terms
+from algos.models import MODELS
+
+# Threads that wait for each other cost more than they bring to networks of this size: on a busy
+# machine ten times as much.
+torch.set_num_threads(1)
+
+TINY: dict[str, Any] = {"num_envs": 2, "rollout_length": 8, "minibatch_size": 8, "hidden": (16,)}
+GROUPS: dict[str, dict[str, Any]] = {
+    "reinforce": {"group_size": 2},
+    "grpo": {"group_size": 2},
+    "dpo": {"group_size": 2},
+    "astar_po": {"group_size": 1, "reference_samples": 2, "starts": 4, "minibatch_size": 2},
+}
+"""What the algorithms that compare episodes need beside TINY."""
+
+
+def settings(algo="ppo", **changed) -> Any:
+    """The settings of an algorithm that learns next to nothing, quickly."""
+    return algos.get_algorithm_class(algo).settings_class(**TINY | GROUPS.get(algo, {}) | changed)
+
+
+def module(observation_space, action_space, *, scale=0.3, seed=0, **changed) -> Any:
+    """A policy network with weights large enough for its probabilities to differ."""
+    s = settings(**changed)
+    built = MODELS[s.model](
+        observation_space=observation_space, action_space=action_space, model_config=s.model_config
+    )
+    return _spread(built, scale, seed)
+
+
+def _spread(module, scale, seed):
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(0, scale, generator=generator)
+    return module
+
+
+def _config(algo, env, env_kwargs, seed, chosen, iterations=5):
+    config = algos.get_algorithm_class(algo).get_default_config()
+    config.environment(env, env_config=env_kwargs or {}).debugging(seed=seed)
+    return config.configure_training(chosen, iterations)
+
+
+def runner(env, env_kwargs=None, *, algo="ppo", seed=0, worker_index=0, **changed) -> Any:
+    """The algorithm's own runner in this process, without Ray."""
+    config = _config(algo, env, env_kwargs, seed, settings(algo, **changed))
+    torch.manual_seed(seed)
+    return config.env_runner_cls(config=config, worker_index=worker_index)
+
+
+def learner(env, *, algo="ppo", seed=0, **changed) -> Any:
+    """A learner in this process, without Ray, whose policy is not nearly uniform."""
+    config = _config(algo, env, None, seed, settings(algo, **changed))
+    built = config.build_learner(env=gymnasium.make(env))
+    _spread(built.module[DEFAULT_MODULE_ID], 0.5, seed)
+    return built
+
+
+def updated(learner, batch, progress=0.7, score=None):
+    """The metrics of one update on these rows."""
+    data, steps = TrainingData(batch=batch), {PROGRESS: progress, SCORE: score}
+    found = learner.update(training_data=data, timesteps=steps)[DEFAULT_MODULE_ID]
+    return {name: float(value.peek()) for name, value in found.items()}
+
+
+def loss(algo, forward, batch, settings, **coefficients):
+    """What the learner minimises: the mean of the sum of an algorithm's terms."""
+    algorithm = algos.get_algorithm_class(algo)
+    coefficients = algorithm.initial_coefficients(settings) | coefficients
+    return sum_loss_terms(algorithm.compute_loss_terms(forward, batch, settings, coefficients))
+
+
+@contextmanager
+def algorithm(
+    env, env_kwargs=None, *, algo="ppo", seed=0, iterations=5, **changed
+) -> Iterator[Any]:
+    """An algorithm on the session's Ray, stopped at the end."""
+    chosen = settings(algo, **changed)
+    built = algos.build_algorithm(
+        algo, env, env_kwargs or {}, chosen, iterations=iterations, seed=seed
+    )
+    try:
+        yield built
+    finally:
+        built.stop()
+
+
+def learner_weights(algorithm):
+    return algorithm.learner_group.get_weights()["default_policy"]
+
+
+def same_weights(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)

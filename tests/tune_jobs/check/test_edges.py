@@ -1,0 +1,44 @@
+# pyright: basic
+"""What was wrong in the edges post-mortem is found in the real environment before any training."""
+
+import pytest
+
+pytest.importorskip("pyamg")
+
+from algos.ppo import PPO, PPOSettings
+from tune_jobs.check import CheckTarget, examine
+
+FIELDS = {"objective": "fsai", "action": "edges", "observation": "graph", "size": 6, "solve": False}
+
+
+def found(algorithm=None, *probes):
+    settings = PPOSettings(model="graph", hidden=(16,))
+    subject = CheckTarget("envs:EdgeSelection-v0", FIELDS, settings=settings, algorithm=algorithm)
+    answer = examine(subject, 0.05, only=probes)
+    assert answer["judged"] == list(probes)
+    return {finding["symptom"]: finding["severity"] for finding in answer["findings"]}
+
+
+def test_the_sampler_that_selects_every_edge_is_found(monkeypatch):
+    def everything(picks, instance, kept):
+        return ~kept
+
+    monkeypatch.setattr("envs.edges.world.select_picked_edges", everything)
+    assert found(None, "dependence") == {"reward_blind_to_action": "stop"}
+
+
+class Detached(PPO):
+    """Its entropy has a weight and no gradient."""
+
+    @staticmethod
+    def compute_loss_terms(forward, batch, settings, coefficients):
+        terms = PPO.compute_loss_terms(forward, batch, settings, coefficients)
+        return terms | {"entropy": terms["entropy"].detach()}
+
+
+def test_entropy_without_a_gradient_is_found():
+    assert found(Detached, "gradients") == {"entropy_without_gradient": "warn"}
+
+
+def test_the_world_and_the_policy_as_they_are_are_left_in_peace():
+    assert found(None, "dependence", "sampler", "actions", "credit", "gradients") == {}

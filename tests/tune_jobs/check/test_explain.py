@@ -1,0 +1,183 @@
+"""What is said about a symptom comes from its rule, and names settings that exist."""
+
+import contextlib
+import dataclasses
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+from paths import ROOT
+
+from algos import ALGORITHMS, get_algorithm_class
+from algos.metrics import METRICS
+from envs.validation import InputError
+from tune_jobs.check.explain import (
+    CHECKED,
+    check_table,
+    explain,
+    format_symptoms_table,
+    get_stop_limits,
+    title,
+)
+from tune_jobs.check.findings_catalogue import SYMPTOMS
+from tune_jobs.health import RULES, SCORE
+from tune_jobs.health.remedy import worded
+from tune_jobs.jobs.job import Job
+
+FIELDS = {field.name for field in dataclasses.fields(Job)} | {
+    field.name
+    for name in ALGORITHMS
+    for field in dataclasses.fields(get_algorithm_class(name).settings_class)
+}
+
+
+@pytest.mark.parametrize("symptom", RULES)
+def test_every_symptom_is_explained_in_full(symptom: str):
+    rule: Any = RULES[symptom]
+    answer = explain(symptom)
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+    assert answer["title"][0].isupper() or answer["title"].startswith("V*")
+    assert len(answer["meaning"]) > 60
+    assert answer["warm_up"].startswith("Warm-up: ")
+    assert "NaN policy: " in answer["warm_up"]
+    assert set(answer["measured"]["needs"]) == set(rule.needs)
+    thresholds = answer["measured"]["thresholds"]
+    assert set(thresholds) == {field.name for field in dataclasses.fields(rule)}
+    assert all(one["meaning"].endswith(".") for one in thresholds.values())
+    assert answer["causes"]
+    assert not any(cause.endswith(".") for cause in answer["causes"])
+    assert answer["remedy"].endswith(".")
+
+
+@pytest.mark.parametrize("symptom", RULES)
+def test_every_metric_a_rule_needs_is_in_the_catalogue(symptom: str):
+    assert set(RULES[symptom].needs) - {SCORE} <= set(METRICS)
+
+
+@pytest.mark.parametrize("symptom", RULES)
+def test_remedies_name_settings_and_values_that_exist(symptom: str):
+    quoted = re.findall(r"`([^`]+)`", worded(RULES[symptom].remedy))
+    assigned = dict(word.split("=", 1) for word in quoted if "=" in word)
+    assert set(assigned) <= FIELDS
+    for name in quoted:
+        known = name.startswith("rungwise ") or name in RULES or name in FIELDS | {"detach"}
+        assert known or name.partition("=")[0] in assigned, name
+    for name in assigned:
+        assert any(_accepts(algorithm, name, assigned) for algorithm in ALGORITHMS), name
+
+
+def _accepts(algorithm: str, name: str, assigned: dict[str, str]) -> bool:
+    """Whether an algorithm has this setting and takes its value, alone or with the others."""
+    kind: Any = get_algorithm_class(algorithm).settings_class
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    if name not in defaults:
+        return False
+    values = {n: _value(text, defaults[n]) for n, text in assigned.items() if n in defaults}
+    for settings in ({name: values[name]}, values):
+        with contextlib.suppress(InputError):
+            kind(**settings)
+            return True
+    return False
+
+
+def _value(text: str, default: object) -> object:
+    return float(text) if isinstance(default, float) else yaml.safe_load(text)
+
+
+def test_an_unknown_symptom_is_refused_with_the_nearest_one():
+    for ask in (explain, title, get_stop_limits):
+        with pytest.raises(InputError, match=r"no symptom 'entropy_colapse'.*did you mean entropy"):
+            ask("entropy_colapse")
+
+
+@pytest.mark.parametrize(
+    ("symptom", "highest", "when"),
+    [
+        ("not_finite", "stop", "at any time"),
+        ("frozen_policy", "stop", "at any time, if it holds for 2 iterations in a row"),
+        ("no_episode_ends", "stop", "at any time, if it holds for 2 iterations in a row"),
+        ("dead_units", "stop", "from 40 % of the budget on, if it holds for 2 iterations in a row"),
+        (
+            "no_improvement",
+            "stop",
+            "from 80 % of the budget on, if it holds for 2 iterations in a row",
+        ),
+        ("low_explained_variance", "warn", "never"),
+        ("always_truncated", "note", "never"),
+    ],
+)
+def test_it_says_when_a_run_is_ended(symptom: str, highest: str, when: str):
+    assert get_stop_limits(symptom) == {"highest": highest, "when": when}
+
+
+def test_only_what_cannot_heal_may_end_a_run_early():
+    early = {symptom for symptom in RULES if "at any time" in get_stop_limits(symptom)["when"]}
+    assert early == {"not_finite", "hung", "no_episode_ends", "frozen_policy", "kl_runaway"}
+
+
+def test_the_table_has_a_row_for_each_symptom():
+    lines = format_symptoms_table().splitlines()
+    assert len(lines) == len(RULES) + 2
+    assert all(line.count("|") == 5 for line in lines)
+    assert lines[2].startswith("| `not_finite` | NaN or Inf in")
+
+
+# What only a check finds.
+
+
+@pytest.mark.parametrize("symptom", CHECKED)
+def test_what_a_check_finds_is_explained_in_full(symptom: str):
+    answer = explain(symptom)
+    assert answer.keys() == explain("hung").keys()
+    assert answer["measured"].keys() == explain("hung")["measured"].keys()
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+    assert answer["title"]
+    assert not answer["title"].endswith(".")
+    assert len(answer["meaning"]) > 60
+    assert answer["causes"]
+    assert not any(cause.endswith(".") for cause in answer["causes"])
+    assert answer["remedy"].endswith(".")
+    assert answer["stops"]["when"].startswith("never")
+
+
+def test_a_symptom_is_told_with_the_probe_that_looks_for_it():
+    from tune_jobs.check import PROBES
+
+    assert {entry.probe for entry in SYMPTOMS.values()} == set(PROBES)
+    assert explain("credit_leaks")["measured"]["probe"] == "credit"
+    assert explain("zero_reward")["measured"]["probe"] == "rewards"
+    assert explain("kl_runaway")["measured"]["probe"] == ""
+
+
+def test_every_finding_of_a_probe_is_in_the_table():
+    emitted: set[str] = set()
+    calls = 0
+    named = r"^(?:SYMPTOM|STUCK|UNREAD) = \"(\w+)\""
+    probes = (ROOT / "tune_jobs" / "check").glob("*.py")
+    for path in [*probes, *(ROOT / "envs" / "checking").glob("*.py")]:
+        source = path.read_text()
+        calls += len(re.findall(r"\.add_finding\(", source))
+        emitted |= set(re.findall(r"\.add_finding\(\s*\"(\w+)\"", source))
+        emitted |= set(re.findall(named, source, re.M))
+        emitted |= set(re.findall(r"Violation\(\s*\"(\w+)\"", source))
+    assert emitted <= set(SYMPTOMS)
+    # What is left are the terms of a loss, whose names are an algorithm's own.
+    rest = {name for name in SYMPTOMS if name.endswith("_without_gradient")}
+    assert set(SYMPTOMS) - emitted == rest - {"action_part_without_gradient"}
+    assert calls > 20
+
+
+def test_a_misspelt_finding_is_answered_with_the_nearest_of_rules_and_checks():
+    with pytest.raises(InputError, match="did you mean credit_leaks"):
+        explain("credit_leak")
+
+
+def test_the_readme_lists_what_only_a_check_finds():
+    readme = (ROOT / "README.md").read_text()
+    shown = re.search(
+        r"<!-- findings of a check: .*? -->\n(.*?)\n<!-- end of findings -->", readme, re.S
+    )
+    assert shown, "the markers around the table are gone"
+    assert shown[1] == check_table(), "paste what explain.check_table() says into README.md"

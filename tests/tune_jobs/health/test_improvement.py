@@ -1,0 +1,160 @@
+import math
+from typing import Literal
+
+import numpy as np
+import pytest
+from health_runs import Curve, flat, history, make_rows, rising
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from envs.validation import InputError
+from tune_jobs.health import History
+from tune_jobs.health.improvement import FloatArray, Improvement, Rise, kendall_tau
+
+
+def improved(
+    scores: list[float], mode: Literal["min", "max"] = "max", **metrics: Curve
+) -> bool | None:
+    rows = make_rows(len(scores), score=scores, **metrics)
+    return History(rows, len(rows), mode=mode).improved
+
+
+def naive_tau(values: list[int]) -> float:
+    pairs = [(a, b) for i, a in enumerate(values) for b in values[i + 1 :]]
+    return sum((b > a) - (b < a) for a, b in pairs) / len(pairs)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.integers(-5, 5), min_size=2, max_size=30))
+def test_kendall_tau_is_the_count_over_all_pairs(values: list[int]):
+    assert kendall_tau(np.array(values, float)) == pytest.approx(naive_tau(values))
+
+
+def test_kendall_tau_of_a_long_series_is_thinned_evenly():
+    assert kendall_tau(np.arange(5000.0)) == 1.0
+    assert kendall_tau(-np.arange(5000.0)) == -1.0
+
+
+@pytest.mark.parametrize("n", [12, 27, 100, 300])
+def test_a_learning_run_has_improved_in_either_mode(n: int):
+    scores = rising(n)
+    assert improved(scores) is True
+    assert improved([-score for score in scores], mode="min") is True
+    assert improved(scores, mode="min") is False
+
+
+@pytest.mark.parametrize("n", [12, 27, 100, 300])
+def test_noise_has_not_improved(n: int):
+    assert not any(improved(flat(n, seed=seed)) for seed in range(20))
+
+
+def test_too_few_scores_say_nothing():
+    assert improved(rising(7)) is None
+    assert improved([math.nan] * 50) is None
+
+
+def test_a_gain_below_five_percent_is_no_gain():
+    assert improved(np.linspace(100, 104, 60).tolist()) is False
+    assert improved(np.linspace(100, 110, 60).tolist()) is True
+
+
+def test_a_run_solved_within_its_first_rows_has_improved_although_it_shows_no_trend():
+    scores = [0.0, 0.1, *flat(25, 1.0, 0.05)]
+    assert improved(scores) is True
+    assert improved(scores, episodes=20) is True  # the first rows are skipped, but not forgotten
+
+
+def test_a_low_start_from_short_episodes_is_no_improvement():
+    # A frozen policy on CartPole: 18.7 at first, because short episodes finish first, then 22.7.
+    scores = [18.7, 20.5, *flat(60, 22.7, 0.05)]
+    assert improved(scores, episodes=20) is False
+
+
+def test_a_collapsed_run_has_not_improved():
+    scores = [*rising(30), *flat(30, 0.0, 0.03)]
+    assert improved(scores) is False
+
+
+def test_rows_without_a_score_are_left_out():
+    scores = [score if i % 2 else math.nan for i, score in enumerate(rising(60))]
+    assert improved(scores) is True
+
+
+def test_series_are_nan_where_a_row_has_no_number():
+    rows = [{"a": 1.0}, {}, {"a": [0.5, 0.5]}, {"a": "text"}, {"a": None}, {"a": 2}]
+    series = History(rows, 6).series("a")
+    np.testing.assert_array_equal(series, [1, math.nan, math.nan, math.nan, math.nan, 2])
+
+
+def test_since_goes_back_while_each_row_is_sick():
+    sick = np.array([1, 0, 0, 1, 1, 1, 1, 1], bool)
+    assert history(8, a=0).find_onset(sick, 3) == 4
+    assert history(8, a=0).find_onset(np.array([0, 0, 0, 0, 0, 0, 1, 1], bool), 4) == 7
+
+
+def test_iterations_and_budget_are_read_from_the_rows_so_that_a_resumed_run_goes_on():
+    rows = make_rows(10, score=1)[4:]
+    seen = History(rows, 20)
+    assert (seen.iteration(0), seen.iteration(-1), seen.budget_fraction_used) == (5, 10, 0.5)
+    assert History([], 20).budget_fraction_used == 0
+
+
+def test_a_warm_up_never_asks_for_more_rows_than_half_of_the_budget():
+    assert history(14, 27, a=0).is_warmed_up(30, 0.4)
+    assert not history(13, 27, a=0).is_warmed_up(30, 0.4)
+    assert not history(29, 300, a=0).is_warmed_up(30, 0.0)
+
+
+def test_the_history_as_it_was_before_has_its_own_rows_and_series():
+    seen = history(10, score=rising(10))
+    assert seen.series("score").size == 10
+    earlier = seen.without_last(3)
+    assert len(earlier) == earlier.series("score").size == 7
+    assert len(seen.without_last(99)) == 0
+
+
+def test_bad_arguments_are_refused_with_a_sentence():
+    with pytest.raises(InputError, match=r"History\.budget must be at least 1, but it is 0"):
+        History([], 0)
+    with pytest.raises(InputError, match=r"History\.mode must be one of 'min', 'max'"):
+        History([], 1, mode="maximise")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"Improvement\.tau must be in \[0, 1\], but it is 2"):
+        Improvement(tau=2)
+
+
+def naive_rise(values: FloatArray, rows: int = 10, deviations: float = 3.0) -> bool:
+    for n in range(rows, len(values) + 1):
+        last = values[-n:]
+        pairs = sum(float(np.sign(b - a)) for i, a in enumerate(last) for b in last[i + 1 :])
+        if pairs > deviations * math.sqrt(n * (n - 1) * (2 * n + 5) / 18):
+            return True
+    return False
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.lists(st.integers(-3, 9), max_size=24), st.integers(0, 12))
+def test_a_rise_is_that_of_any_stretch_of_last_scores(values: list[int], steps: int):
+    scores = np.array([*values, *range(steps)], float)
+    assert Rise()(scores) == naive_rise(scores)
+
+
+def test_noise_rarely_rises():
+    rng = np.random.default_rng(0)
+    runs = [rng.normal(size=60) for _ in range(100)]
+    rises = [Rise()(run[:n]) for run in runs for n in range(30, 61)]
+    assert np.mean(rises) < 0.02
+
+
+def test_a_run_rises_while_it_recovers_from_a_dip():
+    # Pendulum, PPO with normalised rewards, seed 1: iterations in which episodes finished.
+    recovery = [-1472, -1442, -1471, -1487, -1468, -1475, -1456, -1487, -1409, -1391, -1421, -1436]
+    recovery += [-1375, -1349, -1368, -1301, -1308]
+    run = [-1126.0, -1048.0, -1159.0, -1090.0, -1150.0, -1243.0, -1334.0, -1412.0, *recovery]
+    assert history(len(run), score=run).rising
+    assert not history(len(run) - 8, score=run[:-8]).rising
+
+
+def test_rows_without_a_score_do_not_hide_a_rise():
+    score = [math.nan if i % 2 else float(i) for i in range(24)]
+    assert history(24, score=score).rising
+    assert not history(16, score=score[:16]).rising

@@ -1,0 +1,74 @@
+# pyright: basic, reportAttributeAccessIssue=false
+"""Rows kept by metric are the rows that were given, to the rules and to anybody."""
+
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tune_jobs.health import History, diagnose
+from tune_jobs.health.metric_table import MetricTable
+
+VALUES = st.one_of(
+    st.floats(), st.integers(-5, 5), st.lists(st.floats(0, 1), min_size=2, max_size=2), st.text()
+)
+NAMES = ["score", "kl", "entropy", "nonfinite", "choice_fractions", "return_mean", "episodes"]
+
+
+def kept(rows):
+    columns = MetricTable()
+    for row in rows:
+        columns.append(row)
+    return columns
+
+
+def same(one, other):
+    numbers = all(isinstance(v, int | float) for v in (one, other))
+    return repr(float(one)) == repr(float(other)) if numbers else one == other
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES), max_size=40), st.integers(0, 10))
+def test_every_row_comes_back_also_after_the_last_ones_were_taken_back(rows, back):
+    columns = kept([*rows, *({"kl": 1.0, "new": "text"} for _ in range(back))])
+    for _ in range(back):
+        columns.pop()
+    assert len(columns) == len(rows)
+    for row, found in zip(rows, columns, strict=True):
+        assert row.keys() == found.keys()
+        assert all(same(value, found[name]) for name, value in row.items())
+    for name in NAMES:
+        plain, ours = History(rows, 9).series(name), History(columns, 9).series(name)
+        np.testing.assert_array_equal(plain, ours)
+        np.testing.assert_array_equal(History(rows[5:], 9).series(name), columns[5:].column(name))
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40))
+def test_the_rules_find_the_same_in_either_form(seed, count):
+    random = np.random.default_rng(seed)
+    sick = random.choice(["kl", "entropy", "nan", "shares"])
+    rows = [
+        {
+            "iteration": at,
+            "score": float(random.normal()),
+            "env_steps": 1000 * at,
+            "kl": 20.0 if sick == "kl" else 0.01,
+            "entropy": 1e-12 if sick == "entropy" else 1.0,
+            "choice_fraction_max": 0.99 if sick == "shares" else 0.3,
+            "choice_fractions": [0.99, 0.01] if sick == "shares" else [0.5, 0.5],
+            "value_loss": math.nan if sick == "nan" and at > 3 else 1.0,
+            "nonfinite": 3 if sick == "nan" and at > 3 else 0,
+        }
+        for at in range(1, count + 1)
+    ]
+    plain, ours = (diagnose(History(form, 40), {}) for form in (rows, kept(rows)))
+    assert ours == plain
+
+
+def test_a_long_run_takes_a_tenth_of_the_memory_of_its_rows():
+    columns = kept({f"metric_{i}": float(at) for i in range(50)} for at in range(5_000))
+    taken = sum(column.nbytes for column in columns._numbers.values())
+    assert taken <= 50 * 5_000 * 8 * 2  # a dict of 50 floats has some 4 KB, 20,000 KB in all
+    assert columns[4_999]["metric_7"] == 4_999

@@ -1,0 +1,80 @@
+"""A plateau is one though a score is lucky, and slow progress is none though its scores scatter."""
+
+import math
+
+import numpy as np
+
+from tune_jobs.health.plateau import has_reached_plateau
+
+PATIENCE = 20
+
+
+def ended(scores: np.ndarray, patience: int = PATIENCE, every: int = 1) -> int | None:
+    """The iteration in which a run with these scores, one every so many iterations, ends."""
+    iterations = every * np.arange(1.0, len(scores) + 1)
+    for rows in range(1, len(scores) + 1):
+        if has_reached_plateau(scores[:rows], iterations[:rows], patience, min_delta=0.01):
+            return every * rows
+    return None
+
+
+def test_two_means_are_compared_as_worked_out_by_hand():
+    # A patience of 8 holds two means of 4. Of the jumps 2 -3 2 -3 4 -3 1 the median is 1, the
+    # median distance from it 3: their scatter is 1.4826 * 3, and twice the error of a gain in a
+    # mean of 4 is the same, 4.45. The best mean is that of 11 13 10 12: 11.5.
+    lately = [11.0, 13, 10, 12, 9, 13, 10, 11]
+    assert ended(np.array([7.1] * 4 + lately), 8) == 12  # 4.4 better
+    assert ended(np.array([7.0] * 4 + lately), 8) is None  # 4.5 better
+
+
+def test_scores_that_tend_upwards_go_on_though_their_mean_is_not_better_yet():
+    dip = np.array([13.2] * 4 + [9.0, 10, 10, 11, 11, 12, 13, 13])  # the last four: 12.25
+    assert ended(dip, 8) is None
+    dip[-8:] = dip[:-9:-1]
+    assert ended(dip, 8) == 12
+
+
+def test_luck_puts_off_the_end_of_few_plateaus():
+    """Ten iterations up, then flat: half a patience after that the best mean is a plateau's."""
+    rng = np.random.default_rng(0)
+    curve = np.append(np.arange(10.0), np.full(90, 10.0))
+    ends = [ended(curve + rng.normal(size=100)) or math.inf for _ in range(200)]
+    assert np.median(ends) <= 10 + PATIENCE + PATIENCE / 2
+    assert np.quantile(ends, 0.9) <= 10 + 2 * PATIENCE
+
+
+def test_one_lucky_score_does_not_put_it_off():
+    scores = 10 + np.random.default_rng(1).normal(size=60)
+    end = ended(scores)
+    assert end is not None
+    scores[end - 5] = scores.max() + 0.2  # the best of all, by 1 to 2 %
+    assert ended(scores) == end
+
+
+def test_rare_scores_that_rise_go_on_though_an_early_one_was_lucky():
+    # Episodes of five iterations each: a patience holds four scores.
+    scores = np.concatenate([np.full(10, 1.0), np.linspace(1.0, 2.0, 12)])
+    scores[11] = 3.0
+    assert not has_reached_plateau(scores, 5 * np.arange(1.0, 23), PATIENCE, min_delta=0.01)
+    assert has_reached_plateau(scores[::-1], 5 * np.arange(1.0, 23), PATIENCE, min_delta=0.01)
+
+
+def test_a_run_that_gets_slowly_better_goes_on():
+    """By three times the scatter of a score in a patience, from far below it to far above."""
+    rng = np.random.default_rng(2)
+    curve = 3 * np.arange(200) / PATIENCE
+    assert sum(ended(curve + rng.normal(size=200)) is not None for _ in range(50)) == 0
+
+
+def test_a_few_scores_each_stand_for_themselves():
+    held_out = np.array([0.5, 0.7, 0.8, 0.805, 0.79, 0.8])
+    assert ended(held_out, 60, every=20) == 120  # the best is that of iteration 60, by 1 %
+    assert ended(held_out[:5], 60, every=20) is None
+
+
+def test_scores_that_are_missing_count_for_nothing():
+    scores = np.array([1.0, 2, 3, 3, 3, 3, 3])
+    gaps = np.full(14, np.nan)
+    gaps[1::2] = scores
+    assert ended(gaps, 8) == 2 * ended(scores, 4)  # type: ignore[operator]
+    assert ended(np.full(30, np.nan)) is None

@@ -1,0 +1,49 @@
+# pyright: basic
+"""Name-value pairs on the command line, in both ways to write them."""
+
+import pytest
+
+from cluster.cli import parse_job_command
+from envs.validation import InputError
+from tune_jobs.jobs.cli_flags import split_pairs
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--env-kwargs.max-steps 3 --env-kwargs.goal=left",
+        "--env_kwargs.max_steps 3 --env-kwargs goal left",
+        "--env-kwargs max_steps 3 goal left",
+    ],
+)
+def test_pairs_may_be_dotted_or_one_after_another(words):
+    rest, pairs = split_pairs(["CartPole-v1", *words.split(), "--json"], ["env_kwargs"])
+    assert rest == ["CartPole-v1", "--json"]
+    assert pairs == {"env_kwargs": {"max_steps": "3", "goal": "left"}}
+
+
+def test_a_name_without_a_value_is_refused():
+    with pytest.raises(InputError, match="needs names and values, but it got 'size'"):
+        split_pairs(["--env-kwargs.size"], ["env_kwargs"])
+
+
+def test_arguments_of_a_foreign_environment_are_set_one_by_one():
+    words = ["--env", "CartPole-v1", "--env-kwargs.sutton_barto_reward", "true"]
+    job, _ = parse_job_command("train", words)
+    assert job.env_kwargs == {"sutton_barto_reward": True}
+
+
+def test_a_pair_is_added_to_those_of_a_job():
+    words = ["cartpole", "--search.gamma", "{uniform: [0.9, 0.99]}"]
+    job, _ = parse_job_command("tune", words)
+    assert {"lr", "gamma"} <= set(job.search)
+
+
+def test_powers_of_ten_are_numbers_on_the_command_line():
+    job, _ = parse_job_command("tune", ["cartpole", "--search.lr", "loguniform: [1e-4, 1E-2]"])
+    assert job.search["lr"].values == (1e-4, 1e-2)
+
+
+def test_a_value_that_is_not_yaml_is_named():
+    with pytest.raises(InputError, match=r"--search lr .* is not YAML"):
+        parse_job_command("tune", ["cartpole", "--search.lr", "{uniform: [1"])

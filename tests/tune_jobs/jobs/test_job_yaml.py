@@ -1,0 +1,130 @@
+# pyright: basic
+import dataclasses
+
+import pytest
+
+import envs
+from envs.factory import make_params
+from envs.validation import InputError
+from tune_jobs.evaluation.evaluate import resolve_metric
+from tune_jobs.jobs.cli_flags import make_job_flags, make_job_from_flags
+from tune_jobs.jobs.job_yaml import dump_job, list_presets, load_job, make_job, parse_job
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_every_preset_loads_and_survives_being_written_out(name):
+    job = load_job(name)
+    assert parse_job(dump_job(job), "copy") == job
+    for drawn in job.sample_configs():
+        job.make_trial_settings(drawn)
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_a_job_survives_the_way_through_command_line_flags(name):
+    job = load_job(name)
+    again = make_job_from_flags(make_job_flags(job).default)
+    # What a preset says although it is the default is left out of a job's copy.
+    assert world(again) == world(job)
+    assert dataclasses.replace(again, env_kwargs={}) == dataclasses.replace(job, env_kwargs={})
+
+
+def world(job):
+    family = envs.FAMILIES.get(job.env.removeprefix("envs:"))
+    return make_params(family.params, job.env_kwargs) if family else job.env_kwargs
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("env: CartPole-v1\nitertions: 3", "no field 'itertions' .*did you mean iterations"),
+        ("env: CartPole-v1\nsettings: {leraning_rate: 1}", "no field 'leraning_rate'"),
+        ("env: CartPole-v1\nsettings: {lr: 7}", r"PPOSettings.lr must be in \[0, 1\].*it is 7"),
+        ("env: CartPole-v1\nsettings: {lr: fast}", "PPOSettings.lr must be a number.*'fast'"),
+        ("env: CartPole-v1\nalgo: pqo", "no algorithm 'pqo': did you mean ppo"),
+        ("env: CartPole-v1\nsearch: {cilp: {uniform: [0, 1]}}", "did you mean clip"),
+        ("env: CartPole-v1\nsearch: {lr: {uniform: [0.1, 7]}}", r"search.lr must be in \[0, 1\]"),
+        ("env: CartPole-v1\nhealth: {zero_rewad: stop}", "did you mean zero_reward"),
+        ("env: CartPole-v1\nhealth: {zero_reward: halt}", "halt"),
+        ("env: CartPole-v1\ntrials: 4", "need something to search"),
+        ("env: CartPole-v1\nseed: -1", "seed must be"),
+        ("settings: {lr: 0.1}", "must name an environment"),
+        ("env: [", "not valid YAML"),
+        ("env: a\nsettings:\n  lr: 1\n  clip: 1\n  lr: 2", "line 5: 'lr' .* first in line 3"),
+        ("env: a\nsettings: {lr: 1, lr: 2}", "line 2: 'lr' is given twice"),
+        ("env: a\npoints: [{lr: 1}, {lr: 1, lr: 2}]", "line 2: 'lr' is given twice"),
+        ("env: CartPole-v1\nhealth: off", "health must be"),
+        ("env: CartPole-v1\nhealth: {zero_reward: on}", "must be one of 'off'"),
+        ("just text", "must hold the fields of a job"),
+        ("env: CartPole-v1\nsettings: {minibatch_size: 9999}", "at most the 1024 steps"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_a_sentence(text, said):
+    with pytest.raises(InputError, match=said):
+        parse_job(text, "job.yaml")
+
+
+def test_an_unknown_preset_names_the_nearest():
+    with pytest.raises(InputError, match="did you mean causal"):
+        load_job("causl")
+
+
+def test_a_missing_job_file_is_named():
+    with pytest.raises(InputError, match=r"nowhere.yaml cannot be read"):
+        load_job("nowhere.yaml")
+
+
+def test_a_job_file_that_is_not_utf8_is_refused_by_its_line(tmp_path):
+    path = tmp_path / "job.yaml"
+    path.write_bytes(b"env: CartPole-v1\nmetric: r\xe9compense\n")
+    with pytest.raises(InputError, match=r"job\.yaml is not UTF-8 text: line 2 .*0xe9"):
+        load_job(str(path))
+    path.write_text("env: CartPole-v1\n", encoding="utf-8-sig")  # as some editors save it
+    assert load_job(str(path)).env == "CartPole-v1"
+
+
+def test_keys_may_be_repeated_in_different_mappings():
+    text = "env: CartPole-v1\nsettings: {lr: 0.1}\npoints: [{lr: 0.2}, {lr: 0.3}]\n"
+    text += "search: {lr: {uniform: [0.1, 0.3]}}\ntrials: 2\n"
+    assert [point["lr"] for point in parse_job(text, "job.yaml").points] == [0.2, 0.3]
+
+
+def test_a_health_rule_is_switched_off_by_the_word_that_yaml_reads_as_false():
+    job = parse_job("env: CartPole-v1\nhealth: {entropy_collapse: off}\n", "job.yaml")
+    assert job.health == {"entropy_collapse": "off"}
+    assert parse_job(dump_job(job), "copy").health == job.health
+    flags = make_job_flags(make_job({"env": "CartPole-v1"}))
+    given = dataclasses.replace(flags.default, health={"entropy_collapse": "off"})
+    assert make_job_from_flags(given).health == job.health
+
+
+def test_our_environments_need_no_module_and_bring_their_own_score():
+    job = make_job({"env": "CausalLearning-v0"})
+    assert job.env == "envs:CausalLearning-v0"
+    assert resolve_metric(job) == ("excess_risk", "min")
+    assert resolve_metric(make_job({"env": "CartPole-v1"})) == ("return_mean", "max")
+
+
+def test_an_unknown_metric_or_an_unclear_direction_is_refused():
+    with pytest.raises(InputError, match="did you mean return_mean"):
+        resolve_metric(make_job({"env": "CartPole-v1", "metric": "retrun_mean"}))
+    with pytest.raises(InputError, match="mode must say"):
+        resolve_metric(make_job({"env": "CartPole-v1", "metric": "entropy"}))
+    job = make_job({"env": "CartPole-v1", "metric": "entropy", "mode": "max"})
+    assert resolve_metric(job) == ("entropy", "max")
+
+
+def test_files_named_in_a_job_are_found_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "my.yaml").write_text("nodes: {A: {}}")
+    monkeypatch.chdir(tmp_path)
+    job = make_job({"env": "CausalLearning-v0", "env_kwargs": {"scm": "my.yaml", "largest": 5}})
+    assert job.env_kwargs == {"scm": str(tmp_path / "my.yaml"), "largest": 5}
+    assert make_job({"env": "CausalLearning-v0", "env_kwargs": {"scm": "ace5"}}).env_kwargs == {
+        "scm": "ace5"
+    }
+    searched = make_job(
+        {"env": "CausalLearning-v0", "search": {"env.scm": {"choice": ["my.yaml"]}}}
+    )
+    assert searched.search["env.scm"].values == (str(tmp_path / "my.yaml"),)
+    # What others' environments take for a name is theirs.
+    job = make_job({"env": "CartPole-v1", "env_kwargs": {"render_mode": "my.yaml"}})
+    assert job.env_kwargs == {"render_mode": "my.yaml"}

@@ -1,0 +1,103 @@
+# pyright: basic
+import numpy as np
+import pytest
+
+from envs.validation import InputError
+from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
+from tune_jobs.jobs.search_space import Space, make_grid, sample_configs
+
+
+def test_the_same_seed_draws_the_same_settings():
+    spaces = {"lr": Space("loguniform", (1e-4, 1e-2)), "epochs": Space("int", (2, 8))}
+    assert sample_configs(spaces, 5, 3) == sample_configs(spaces, 5, 3)
+    assert sample_configs(spaces, 5, 3) != sample_configs(spaces, 5, 4)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "loguniform"])
+def test_every_equal_part_of_a_range_is_drawn_from_once(kind):
+    drawn = [row["x"] for row in sample_configs({"x": Space(kind, (1e-4, 1e-1))}, 10, 0)]
+    place = np.log(drawn) if kind == "loguniform" else np.array(drawn)
+    low, high = (np.log(1e-4), np.log(1e-1)) if kind == "loguniform" else (1e-4, 1e-1)
+    parts = np.floor((place - low) / (high - low) * 10).clip(0, 9).astype(int)
+    # Rounding to four digits may move a value over an edge, but not the whole spread.
+    assert len(set(parts)) >= 9
+
+
+def test_whole_numbers_and_choices_reach_both_ends_and_nothing_else():
+    spaces = {"n": Space("int", (2, 4)), "a": Space("choice", ("tanh", "relu"))}
+    rows = sample_configs(spaces, 30, 0)
+    assert {row["n"] for row in rows} == {2, 3, 4}
+    assert {row["a"] for row in rows} == {"tanh", "relu"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"logunform": [1, 2]}, "did you mean loguniform"),
+        ({"uniform": [2, 1]}, "a lower and a higher bound"),
+        ({"loguniform": [0, 1]}, "above zero"),
+        ({"uniform": [1]}, "two numbers"),
+        ({"choice": []}, "a list of values"),
+        (3, "must name one kind of space"),
+    ],
+)
+def test_a_space_that_cannot_be_drawn_from_is_refused_with_its_field(given, said):
+    with pytest.raises(InputError, match=said) as error:
+        Space.parse("lr", given)
+    assert "lr" in str(error.value)
+
+
+def test_a_grid_has_all_choices_and_both_ends_of_every_range():
+    spaces = {
+        "a": Space("choice", ("tanh", "relu")),
+        "lr": Space("loguniform", (1e-4, 1e-2)),
+        "n": Space("int", (2, 4)),
+    }
+    found = make_grid(spaces, 20)
+    assert len(found) == len({tuple(row.values()) for row in found}) == 18
+    assert {row["lr"] for row in found} == {1e-4, 1e-3, 1e-2}
+    assert {row["n"] for row in found} == {2, 3, 4}
+    assert [row["lr"] for row in make_grid({"lr": spaces["lr"]}, 1)] == [1e-3]
+
+
+def test_a_grid_never_has_an_equal_setting_twice():
+    assert [row["n"] for row in make_grid({"n": Space("int", (1, 2))}, 5)] == [1, 2]
+
+
+CHOICE = {"activation": {"choice": ["tanh", "relu"]}}
+SEARCHED = {
+    "env": "CartPole-v1",
+    "trials": 4,
+    "search": {"lr": {"loguniform": [1e-4, 1e-2]}, "clip": {"uniform": [0.1, 0.4]}},
+}
+
+
+def test_points_are_the_first_trials_and_what_they_leave_out_is_drawn():
+    job = make_job(SEARCHED | {"points": [{"lr": 0.005}, {"clip": 0.2, "lr": 0.001}]})
+    first, second, *rest = job.sample_configs()
+    assert first["lr"] == 0.005 and 0.1 <= first["clip"] <= 0.4
+    assert second == {"lr": 0.001, "clip": 0.2}
+    assert len(rest) == 2
+    assert parse_job(dump_job(job), "again") == job
+
+
+def test_a_grid_after_the_points_is_part_of_the_same_job():
+    points = [{"lr": 0.005, "clip": 0.2}]
+    job = make_job(SEARCHED | {"points": points, "trials": 6, "searcher": "grid"})
+    assert len(job.sample_configs()) == 5, "one point, and two values by two"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"points": [{"lrr": 0.1}]}, r"no searched field 'lrr' in points\[0\]: did you mean lr"),
+        ({"points": [{"lr": -1.0}]}, r"points\[0\].lr must be"),
+        ({"points": [{"lr": 0.1}] * 5}, "5 points need as many trials"),
+        ({"points": {"lr": 0.1}}, "must be a list of settings"),
+        ({"searcher": "rnadom"}, "searcher must be one of 'random', 'grid'"),
+        ({"searcher": "grid", "search": CHOICE, "trials": 1}, "2 combinations of choices"),
+    ],
+)
+def test_a_searcher_that_cannot_do_what_is_asked_says_so(changed, said):
+    with pytest.raises(InputError, match=said):
+        make_job(SEARCHED | changed).sample_configs()

@@ -1,0 +1,173 @@
+# pyright: basic
+"""The report tells one episode step by step, in pictures that need nothing but the page."""
+
+import html
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic_sweep import job_row
+
+from envs.episode_trace import EpisodeTrace, Frame
+from tune_jobs.evaluation.evaluate import make_world, record_median_episode
+from tune_jobs.evaluation.players import play_world_episodes
+from tune_jobs.report.episode_figure import (
+    RADIUS,
+    choose_shown_runs,
+    depths,
+    group_repeated_steps,
+    make_layered_layout,
+)
+from tune_jobs.report.episode_figure import render_episode_section as shown
+from tune_jobs.report.report import write_report
+from tune_jobs.run_log.events import EvaluationRow, EventLog, read_event_log
+
+LEARNING, OPTIMISATION = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"
+FIGURE = r"<figure><figcaption>(.*?)</figcaption>(<svg.*?</svg>)</figure>"
+EVIL = "<script>alert(1)</script>\"'&"
+
+
+def played(env, agent, episodes=5, **env_kwargs):
+    world: Any = make_world(env, env_kwargs)
+    rule = world.baselines[agent]
+    found = play_world_episodes(world, lambda s, o, k: rule(world, s, k), episodes, 3)
+    return found, record_median_episode(world, found, 3)
+
+
+def page_of(experiment, tmp_path):
+    """The section of a report whose evaluation came from the log."""
+    row = EvaluationRow(
+        trial="00", checkpoint="", episodes=5, seed=3, policy={}, experiment=experiment
+    )
+    EventLog(tmp_path / "events.jsonl").append(job_row())
+    EventLog(tmp_path / "events.jsonl").append(row)
+    write_report(read_event_log(tmp_path / "events.jsonl"), "env: x", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    return re.findall(r"<section><h2>One episode, step by step.*?</section>", page, re.S)[0]
+
+
+def cells(section):
+    return [
+        re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(<td>.*?)</tr>", section)
+    ]
+
+
+def test_an_episode_of_learning_shows_each_step_and_what_it_taught(tmp_path):
+    found, experiment = played(LEARNING, "parents_first")
+    section = page_of(experiment, tmp_path)
+    pictures, rows = re.findall(FIGURE, section), cells(section)
+    assert len(pictures) == len(rows) == 11
+    actions = [row[1:3] for row in rows]
+    assert [node for node, _ in actions[1:5]] == ["X2", "X4", "X2", "X1"]
+    for step, ((caption, picture), (node, value)) in enumerate(zip(pictures, actions, strict=True)):
+        assert caption == (f"{step}. {node} = {value}" if step else "at first")
+        assert all(f"<title>X{i} " in picture for i in range(1, 6))
+        chosen = re.findall(r'<g class="chosen"><title>(\w+)', picture)
+        assert chosen == [node] * bool(step)
+    # It is the very episode with the middle score, told to its end.
+    middle = np.sort(found.metrics["excess_risk"])[2]
+    assert float(rows[-1][3]) == pytest.approx(middle, rel=0.01)
+    assert found.metrics["excess_risk"][experiment["seed"] - 3] == middle
+    assert sum(map(float, rows[-1][4:9])) == pytest.approx(middle, rel=0.01)
+
+
+def test_setting_a_node_puts_the_edges_into_it_out_of_force():
+    _, experiment = played(LEARNING, "parents_first")
+    edges, frame = experiment["edges"], experiment["frames"][1]
+    assert [experiment["nodes"][end] for _, end in (edges[i] for i in frame["cut"])] == ["X2"]
+
+
+def test_an_episode_of_optimisation_shows_the_target_and_the_best_so_far(tmp_path):
+    found, experiment = played(OPTIMISATION, "mirrored_half_probe", scm="linear_random")
+    target = experiment["nodes"][experiment["target"]]
+    section = page_of(experiment, tmp_path)
+    assert f"{target}, in two rings, is to be driven down" in section
+    rows = cells(section)
+    best = [float(row[5]) for row in rows[1:]]
+    assert len(best) == 20 and best == sorted(best, reverse=True)
+    assert np.mean([float(row[6]) for row in rows[1:]]) == pytest.approx(
+        np.sort(found.metrics["episode_mean"])[2], abs=0.01
+    )
+    captions = [re.sub(r"^[\d to]+\. ", "", words) for words, _ in re.findall(FIGURE, section)]
+    assert {f"{row[1]} = {row[2]}" for row in rows[1:]} == set(captions[1:])
+    assert section.count('class="ring"') == len(captions)
+
+
+def test_a_drawn_model_is_shown_without_fillers_and_a_forbidden_choice_sets_nothing():
+    world: Any = make_world(LEARNING, {"scm": "random", "smallest": 4, "largest": 9})
+    action = {"choice": np.full(3, 8), "value": np.zeros(3, np.float32)}
+    found = play_world_episodes(world, lambda s, o, k: action, 3, 0)
+    experiment = record_median_episode(world, found, 0)
+    assert 4 <= len(experiment["nodes"]) < 9
+    assert {frame["caption"] for frame in experiment["frames"]} == {"at first", "nothing set"}
+
+
+def test_a_choice_beyond_the_cap_is_told_as_one_that_set_nothing():
+    world: Any = make_world(LEARNING, {"cap": 0.4})
+    action = {"choice": np.zeros(1, np.int64), "value": np.zeros(1, np.float32)}
+    experiment = record_median_episode(
+        world, play_world_episodes(world, lambda s, o, k: action, 1, 0), 0
+    )
+    captions = [frame["caption"] for frame in experiment["frames"]]
+    assert captions[1] == "X1 = 0" and "nothing set" in captions
+
+
+def test_names_cannot_become_markup_and_nothing_is_loaded(tmp_path):
+    frame = Frame(EVIL, [EVIL], [0], [0.5, 0.5], [EVIL, EVIL])
+    experiment = EpisodeTrace(EVIL, [EVIL], [frame, frame], [EVIL, EVIL], [[0, 1]], target=1)
+    section = page_of(experiment.to_dict(), tmp_path)
+    assert "<script" not in section and "<svg" in section and html.escape(EVIL) in section
+    assert not re.search(r"https?:|url\(|<image|href|src=", section)
+
+
+def test_a_log_without_an_episode_or_with_more_than_is_known_is_shown_all_the_same(tmp_path):
+    assert "No evaluation has told an episode" in page_of({}, tmp_path)
+    later: dict[str, Any] = EpisodeTrace("", ["step"], [Frame("", ["7"])]).to_dict() | {"new": 1}
+    later["frames"][0]["newer"] = 2
+    assert EpisodeTrace.from_dict(later) == EpisodeTrace("", ["step"], [Frame("", ["7"])])
+
+
+def test_what_has_no_nodes_is_told_by_its_table_alone():
+    parts = "".join(shown(EpisodeTrace("A visit.", ["page"], [Frame("", ["shop"])]).to_dict()))
+    assert "A visit." in parts and "<td>shop</td>" in parts and "<svg" not in parts
+
+
+def test_nodes_with_places_of_their_own_stay_there():
+    experiment = EpisodeTrace(
+        "", [], [Frame("", [])], ["a", "b"], [[0, 1]], places=[[0, 0], [1, 0]]
+    )
+    parts = "".join(shown(experiment.to_dict()))
+    (left, top), (right, bottom) = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', parts)[::2]
+    assert float(left) < float(right) and top == bottom
+
+
+def test_parents_stand_above_their_children_and_long_edges_run_around_nodes():
+    edges = [[0, 1], [1, 2], [0, 2], [3, 2]]
+    assert depths(4, edges) == [0, 1, 2, 0]
+    layout = make_layered_layout(EpisodeTrace("", [], [], ["a", "b", "c", "d"], edges))
+    assert all(layout.nodes[start][1] < layout.nodes[end][1] for start, end in edges)
+    (bend,) = layout.edges[2][1:-1]
+    assert bend[1] == layout.nodes[1][1] and abs(bend[0] - layout.nodes[1][0]) > RADIUS
+    assert len({*layout.nodes}) == 4
+    assert depths(2, [[0, 1], [1, 0]])  # a cycle, which no world has, still ends
+
+
+def test_few_pictures_are_drawn_of_many_steps_the_first_and_the_last_among_them():
+    runs = group_repeated_steps(["at first", "a", "a", "b", "a"])
+    assert runs == [range(1), range(1, 3), range(3, 4), range(4, 5)]
+    assert choose_shown_runs(runs, 9) == runs
+    assert choose_shown_runs(runs, 2) == [runs[0], runs[-1]]
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "envs:Shopping-v0"])
+def test_other_environments_need_not_tell_anything(env):
+    world = make_world(env, {})
+    assert world is None or world.trace_episode([], []) is None
+
+
+def test_an_experiment_is_read_back_as_it_was_written():
+    experiment = EpisodeTrace(
+        "x", ["a"], [Frame("c", ["1"], [0], [0.5], ["l"], [0])], ["n"], [[0, 0]]
+    )
+    assert EpisodeTrace.from_dict(experiment.to_dict()) == experiment

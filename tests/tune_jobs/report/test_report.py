@@ -1,0 +1,191 @@
+"""The report is one page that needs nothing else and keeps nothing back."""
+
+# pyright: basic
+import dataclasses
+import html
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plotly.offline import get_plotlyjs
+from synthetic_sweep import NODES, end, job_row, result
+
+from tune_jobs.report.parallel_coordinates import Axis, parallel_coordinates
+from tune_jobs.report.plots import choices_over_time, learning_curves, plot_choices_by_policy
+from tune_jobs.report.report import write_report
+from tune_jobs.run_log.events import FinalRow, FindingRow, JobEndRow, TrialRow
+from tune_jobs.run_log.outcome import Outcome
+
+
+def page_of(rows, tmp_path, job_yaml="env: x\n"):
+    """The page without Plotly's own script."""
+    write_report(rows, job_yaml, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count(get_plotlyjs()) == 1
+    return page.replace(get_plotlyjs(), "")
+
+
+@pytest.fixture(scope="module")
+def page(sweep_rows, tmp_path_factory):
+    return page_of(sweep_rows, tmp_path_factory.mktemp("report"), "env: causal\nlr: 0.001\n")
+
+
+def test_it_loads_nothing_from_anywhere(page):
+    assert not re.search(r"https?://|//cdn|@import|url\(|<link|<iframe|\bsrc=", page)
+    assert "default-src 'none'" in page
+
+
+def test_every_end_sentence_is_in_it(page, sweep_rows):
+    sentences = [row.sentence for row in sweep_rows if row.kind == "end" and row.sentence]
+    assert len(sentences) > 10
+    assert all(html.escape(sentence) in page for sentence in sentences)
+
+
+def test_it_has_the_headline_the_comparison_and_the_job(page, sweep_rows):
+    outcome = Outcome.from_rows(sweep_rows)
+    for text in ("75 %", f"{outcome.iterations_run} of 432 iterations run", "round robin", "q90"):
+        assert text in page
+    assert "Better than random on 98 % of the seeds" in page
+    assert "env: causal\nlr: 0.001" in page and "rungwise report" in page and "2.60.0" in page
+
+
+def test_every_plot_is_drawn_for_a_full_run(page):
+    ids = set(re.findall(r'id="plot-([\w-]+)"', page))
+    nodes = {f"node-{place}" for place in range(len(NODES))}
+    others = {"learning", "over-time", "compared", "entropy", "gradient", "settings", "compute"}
+    assert ids == nodes | others
+
+
+def test_what_users_wrote_cannot_become_markup(tmp_path):
+    evil = "<script>alert(1)</script>\"'&"
+    rows = [
+        job_row(run=evil, env=evil, choice_names=[evil], searched=[evil], versions={evil: evil}),
+        TrialRow(trial=evil, config={evil: evil}),
+        *(result(evil, i, 0.1 * i, metrics={"choice_fractions": [1.0]}) for i in (1, 2)),
+        FindingRow(
+            trial=evil,
+            iteration=1,
+            symptom=evil,
+            severity="warn",
+            since=1,
+            evidence=evil,
+            remedy=evil,
+        ),
+        end(evil, 2, evil, evil),
+    ]
+    assert "<script>alert" not in page_of(rows, tmp_path, evil)
+
+
+def test_findings_are_told_with_what_the_other_trials_say_of_them(tmp_path):
+    rows = [job_row(trials=3), *(result(f"{i:02d}", 4, 1.0) for i in range(3))]
+    for trial, siblings in (("00", ""), ("01", "only trial 01 of 3: suspect its setting")):
+        rows.append(
+            FindingRow(trial=trial, iteration=4, symptom="kl_runaway", severity="warn", since=2,
+                       evidence="KL 14", remedy="Less.", siblings=siblings)
+        )  # fmt: skip
+    page = page_of(rows, tmp_path)
+    assert "KL 14. only trial 01 of 3: suspect its setting. Less." in page
+    assert "KL 14. Less." in page
+    assert "2 of 3 trials (00, 01)" in page
+
+
+def test_a_plot_without_data_is_a_sentence_instead(tmp_path):
+    rows = [job_row(), result("01", 1, math.nan), end("01", 1, "health", "not finite")]
+    page = page_of(rows, tmp_path)
+    assert set(re.findall(r'id="plot-([\w-]+)"', page)) == {"compute"}
+    for sentence in (
+        "No trial has a finite score.",
+        "No trial reports grad norm.",
+        "need 4 trials",
+    ):
+        assert sentence in page
+    assert "The health rules found nothing." in page
+
+
+def test_an_unfinished_run_is_said_to_be_unfinished(tmp_path):
+    rows = [job_row(), result("01", 1, 0.4)]
+    assert "The log of this run has no end" in page_of(rows, tmp_path)
+    rows.append(JobEndRow(reason="interrupted", seconds=3.0))
+    assert "This run was interrupted" in page_of(rows, tmp_path)
+
+
+def test_the_best_trial_is_strong_and_each_end_has_a_mark(sweep_rows):
+    outcome: Any = Outcome.from_rows(sweep_rows)
+    figure: Any = learning_curves(outcome)
+    strong = [trace.name for trace in figure.data if trace.mode == "lines" and trace.line.width > 1]
+    assert strong == [f"trial {outcome.best.id}, the best"]
+    marks = [text for trace in figure.data if trace.text for text in trace.text]
+    assert len(marks) == 16
+    assert len(figure.layout.shapes) == len(outcome.rungs)
+
+
+def test_rare_choices_are_put_together():
+    shares = [0.5, *[0.05] * 10]
+    rows = [
+        job_row(),
+        *(result("01", i, 0.1, metrics={"choice_fractions": shares}) for i in (1, 2)),
+    ]
+    figure: Any = choices_over_time(Outcome.from_rows(rows))
+    assert [trace.name for trace in figure.data][-1] == "3 others"
+    assert sum(trace.y[0] for trace in figure.data) == pytest.approx(100)
+
+
+def test_choices_are_compared_with_those_of_the_baselines(sweep_rows):
+    figure: Any = plot_choices_by_policy(Outcome.from_rows(sweep_rows))
+    assert "random" in figure.data[0].y and len(figure.data) == len(NODES)
+
+
+def test_an_axis_is_logarithmic_when_its_values_span_decades():
+    axis = Axis.from_values("lr", [1e-5, 1e-3, 1e-1])
+    assert axis.name == "lr (log)" and axis.places == pytest.approx([0, 0.5, 1])
+    assert Axis.from_values("clip", [0.1, 0.3]).name == "clip"
+    names = Axis.from_values("kind", ["gae", None, "gae"])
+    assert names.places[0] == names.places[2] != names.places[1]
+
+
+def test_parallel_coordinates_have_a_line_for_each_scored_trial(sweep_rows):
+    figure: Any = parallel_coordinates(Outcome.from_rows(sweep_rows))
+    assert len(figure.data) == 15
+
+
+def test_odd_values_do_not_hinder_a_report(tmp_path, sweep_rows):
+    rows = [
+        dataclasses.replace(
+            row, score=None, metrics={"grad_norm": math.inf, "choice_fractions": [None]}
+        )
+        if row.kind == "result"
+        else row
+        for row in sweep_rows
+    ]
+    assert "no trial has a finite score" in page_of(rows, tmp_path)
+
+
+def test_where_finals_decide_the_headline_has_their_score_and_says_so(tmp_path, sweep_rows):
+    about = {"checkpoint": "c", "metric": "excess_risk", "mode": "min", "episodes": 256, "seed": 9}
+    best, second = (trial.id for trial in Outcome.from_rows(sweep_rows).ranked[:2])
+    finals = [FinalRow(trial=best, score=0.2, error=0.01, **about)]
+    finals += [FinalRow(trial=second, score=0.1234, error=0.01, **about)]
+    write_report([*sweep_rows, *finals], "", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    cards = page[page.index('class="cards"') : page.index("</header>")]
+    assert "0.123" in cards
+    assert f"trial {second}, by 256 fresh episodes of each of the best 2" in cards
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, sweep_rows, monkeypatch):
+    """Nobody opens half a page, and a full disk costs nothing that was there."""
+    path = tmp_path / "report.html"
+    path.write_text("the old one")
+    write = Path.write_text
+
+    def cut_off(self, text, **how):
+        write(self, text[:100], **how)
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", cut_off)
+    with pytest.raises(OSError, match="No space"):
+        write_report(sweep_rows, "", path)
+    assert path.read_text() == "the old one"
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]

@@ -1,0 +1,82 @@
+# pyright: basic
+"""The report says in a picture and in words whether thoughts work."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic_sweep import end, job_row, result
+
+from envs import counter_rng
+from envs.thoughts.reader import Baking
+from envs.thoughts.world import Params, QuietThoughts
+from tune_jobs.evaluation.players import play_world_episodes
+from tune_jobs.evaluation.sample_episodes import collect_examples
+from tune_jobs.report.report import write_report
+from tune_jobs.report.thoughts_section import curves
+from tune_jobs.run_log.events import EvaluationRow, TrialRow
+from tune_jobs.run_log.outcome import Outcome
+
+LOG_P = {"log_p_with": -0.1, "log_p_without": -1.6, "log_p_shuffled": -4, "log_p_random": -5}
+SMALL: Any = {"modulus": 3, "terms": 3, "longest": 2}
+
+
+def rows(thinks: bool = True, shown: Any = ()) -> Any:
+    found: list[Any] = [job_row(), TrialRow(trial="00", config={})]
+    for iteration in (1, 2, 3):
+        held = {f"held_out_{name}": value - 1 for name, value in LOG_P.items()}
+        metrics = LOG_P | (held if iteration == 2 else {}) if thinks else {"kl": 0.1}
+        found.append(result("00", iteration, 0.1, metrics=metrics))
+    found.append(end("00", 3, "budget"))
+    return [
+        *found,
+        EvaluationRow(
+            trial="00", checkpoint="c", episodes=2, seed=0, policy={"gain": 1.5}, examples=shown
+        ),
+    ]
+
+
+@pytest.fixture(scope="module")
+def world():
+    return QuietThoughts(Params(**SMALL, reader=Baking(width=16, steps=2, passages=4)))
+
+
+def test_all_four_log_probabilities_are_drawn_and_the_held_out_ones_where_there_are_any():
+    figure: Any = curves(Outcome.from_rows(rows()))
+    lines = {line.name: list(line.y) for line in figure.data if line.mode == "lines"}
+    rings = {line.name: list(line.y) for line in figure.data if line.mode == "markers"}
+    assert list(lines.values()) == [[value] * 3 for value in LOG_P.values()]
+    assert list(rings.values()) == [[None, value - 1, None] for value in LOG_P.values()]
+    assert lines.keys() == rings.keys()
+
+
+def test_a_run_that_thinks_nothing_has_no_such_section(tmp_path):
+    assert isinstance(curves(Outcome.from_rows(rows(thinks=False))), str)
+    write_report(rows(thinks=False), "", tmp_path / "r.html")
+    assert "Do the thoughts work" not in (tmp_path / "r.html").read_text()
+
+
+def test_thoughts_stand_in_the_report_in_words_and_cannot_become_markup(tmp_path):
+    shown = [{"read": "1 + 2 =", "thought": "<b>0 0</b>"}, {"read": "2 2 =", "thought": "nothing"}]
+    write_report(rows(shown=shown), "", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "Do the thoughts work" in page and "plot-thoughts" in page
+    assert "1 + 2 =" in page and "&lt;b&gt;0 0&lt;/b&gt;" in page and "<b>0 0</b>" not in page
+
+
+def test_an_example_is_what_was_thought_and_what_the_reader_made_of_it(world):
+    done = play_world_episodes(world, lambda s, o, k: world.baselines["oracle"](world, s, k), 20, 7)
+    found = collect_examples(world, counter_rng.make_keys(7, 20), done.actions)
+    assert len(found) == 8
+    for place, row in enumerate(found):
+        told, untold = map(float, row["log p with, without"].split(", "))
+        assert told == pytest.approx(done.metrics["log_p_with"][place], abs=1e-3)
+        assert untold == pytest.approx(done.metrics["log_p_without"][place], abs=1e-3)
+        *terms, mark = row["read"].split()
+        sums = np.cumsum([int(term) for term in terms]) % 3
+        assert mark == "=" and row["thought"] == " ".join(map(str, sums[1:].tolist()))
+        assert row["what follows"] == str(sums[-1])
+
+
+def test_a_world_that_shows_nothing_has_no_examples():
+    assert collect_examples(None, counter_rng.make_keys(0, 2), []) == []

@@ -1,0 +1,114 @@
+"""The event log gives back what was written, whatever happened to its writer."""
+
+# pyright: basic
+import json
+import math
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic_sweep import end, job_row, result
+
+from envs.validation import InputError, InputWarning
+from tune_jobs.run_log.events import EventLog, encode_row, read_event_log, to_json_types
+
+
+def test_every_kind_of_row_comes_back_as_it_was(tmp_path, sweep_rows):
+    log = EventLog(tmp_path / "events.jsonl")
+    finite = [row for row in sweep_rows if "nonfinite" not in encode_row(row)]
+    for row in finite:
+        log.append(row)
+    assert read_event_log(log.path) == finite
+    assert len({row.kind for row in finite}) == 9
+
+
+def test_lines_are_strict_json_and_non_finite_numbers_survive(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    metrics = {"a/b": math.inf, "shares": [0.5, -math.inf], "kl": np.float32("nan"), "lr": 0.1}
+    log.append(result("01", 1, math.nan, metrics=metrics))
+    line = json.loads(log.path.read_text(), parse_constant=lambda word: pytest.fail(word))
+    assert line["score"] is None
+    assert line["metrics"] == {"a/b": None, "shares": [0.5, None], "kl": None, "lr": 0.1}
+    row: Any = read_event_log(log.path)[0]
+    assert math.isnan(row.score) and math.isnan(row.metrics["kl"])
+    assert row.metrics["a/b"] == math.inf and row.metrics["shares"] == [0.5, -math.inf]
+
+
+def test_arrays_and_odd_values_are_written_as_plain_types():
+    value = {1: np.arange(2), "x": (np.float64(0.5), np.bool_(True)), "path": complex(1)}
+    assert to_json_types(value) == {"1": [0, 1], "x": [0.5, True], "path": "(1+0j)"}
+
+
+def test_a_partial_last_line_is_left_out_without_a_word(tmp_path, recwarn):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(job_row())
+    log.append(result("01", 1, 0.5))
+    log.path.write_bytes(log.path.read_bytes()[:-20])
+    assert read_event_log(log.path) == [job_row()]
+    assert not recwarn.list
+
+
+def test_a_row_after_a_partial_line_is_not_lost(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(job_row())
+    with log.path.open("ab") as file:
+        file.write(b'{"kind": "resu')
+    log.append(end("01", 3, "budget"))
+    with pytest.warns(UserWarning, match="line 2 is not an event row"):
+        assert read_event_log(log.path) == [job_row(), end("01", 3, "budget")]
+
+
+@pytest.mark.parametrize(
+    "broken", [b"\xff\xfe", b"5", b"{}", b'{"kind": "later"}', b'{"kind": "end"}']
+)
+def test_a_broken_middle_line_is_named_in_a_warning(tmp_path, broken):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(job_row())
+    log.path.write_bytes(log.path.read_bytes() + broken + b"\n")
+    log.append(end("01", 3, "budget"))
+    with pytest.warns(UserWarning, match="line 2"):
+        assert len(read_event_log(log.path)) == 2
+
+
+def test_a_damaged_log_is_named_in_one_warning(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(job_row())
+    log.path.write_bytes(log.path.read_bytes() + b"\xff damaged\n" * 1200)
+    log.append(end("01", 3, "budget"))
+    with pytest.warns(InputWarning) as told:
+        assert len(read_event_log(log.path)) == 2
+    (warning,) = told
+    assert "1,200 lines" in str(warning.message) and "line 2" in str(warning.message)
+
+
+def test_fields_of_a_later_version_do_not_hinder_reading(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_text(json.dumps({**json.loads(encode_row(job_row())), "colour": "red"}) + "\n")
+    assert read_event_log(path) == [job_row()]
+
+
+def test_a_missing_log_is_said_in_a_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"There is no .*events\.jsonl"):
+        read_event_log(tmp_path / "events.jsonl")
+
+
+def test_a_short_write_is_an_error(tmp_path, monkeypatch):
+    """A disk that is nearly full takes a part of a row and says only how much it took."""
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(job_row())
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, line: write(file, line[: len(line) // 2]))
+    with pytest.raises(OSError, match="only a part of a row"):
+        log.append(end("01", 3, "budget"))
+    monkeypatch.undo()
+    assert read_event_log(log.path) == [job_row()]
+
+
+def test_an_undecided_score_and_one_that_is_not_finite_stay_apart(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    for score in (None, math.nan):
+        log.append(result("01", 1, score))
+    rows: Any = read_event_log(log.path)
+    undecided, diverged = rows
+    assert undecided.score is None and math.isnan(diverged.score)

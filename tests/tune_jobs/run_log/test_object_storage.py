@@ -1,0 +1,143 @@
+# pyright: basic
+"""A run is copied while it runs, and goes on from the copy when its machine is lost."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+from command_line import answer, command, rungwise
+from pyarrow import fs
+from synthetic_sweep import job_row, result
+
+from envs.validation import InputError
+from tune_jobs.run_log.events import CheckpointRow, EndRow, EventLog, ResultRow, read_event_log
+from tune_jobs.run_log.object_storage import MIRROR_VARIABLE, Mirror, fetch_run, open_filesystem
+
+JOB = ["--env", "CartPole-v1", "--iterations", 12, "--checkpoint-interval", 1]
+
+
+def begun(directory, checkpoints):
+    """A run with some checkpoints, which the log names."""
+    directory.mkdir(exist_ok=True)
+    (directory / "job.yaml").write_text("env: CartPole-v1\n")
+    log = EventLog(directory / "events.jsonl")
+    log.append(job_row())
+    for at in checkpoints:
+        (directory / "trials" / f"checkpoint_{at}").mkdir(parents=True)
+        (directory / "trials" / f"checkpoint_{at}" / "weights").write_text(f"{at}")
+        log.append(result("00", at, 0.5))
+        log.append(CheckpointRow(trial="00", iteration=at, path=f"trials/checkpoint_{at}"))
+    return directory
+
+
+def test_a_copy_has_what_the_run_has_and_no_more(tmp_path):
+    run, place = begun(tmp_path / "run", [1, 2]), tmp_path / "there"
+    place.mkdir()
+    mirror = Mirror(run, place.as_uri())
+    mirror.update()
+    shutil.rmtree(run / "trials" / "checkpoint_1")
+    begun(run, [3])
+    mirror.update()
+    (run / "report.html").write_text("<p>")
+    mirror.finish()
+    fetch_run((place / "run").as_uri(), tmp_path / "back")
+
+    def files(root):
+        return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+    assert files(tmp_path / "back") == files(run)
+    with pytest.raises(InputError, match="exists already"):
+        fetch_run((place / "run").as_uri(), tmp_path / "back")
+    with pytest.raises(InputError, match="no run at"):
+        fetch_run(place.as_uri(), tmp_path / "other")
+
+
+def test_a_place_that_is_none_is_refused_before_the_run(tmp_path):
+    with pytest.raises(InputError, match="cannot be reached"):
+        open_filesystem("nowhere")
+    done = subprocess.run(
+        command("train", *JOB),
+        cwd=tmp_path,
+        env=os.environ | {MIRROR_VARIABLE: "s3x://bucket"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "s3x://bucket cannot be reached" in done.stderr
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+    """The address of a bucket of an S3 server of one's own."""
+    if shutil.which("moto_server") is None:
+        pytest.skip("no S3 server on this machine (pip install -e '.[s3]')")
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    server = subprocess.Popen(
+        ["moto_server", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    asked = f"?scheme=http&region=us-east-1&endpoint_override=127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        s3 = fs.S3FileSystem(
+            endpoint_override=f"127.0.0.1:{port}",
+            scheme="http",
+            region="us-east-1",
+            allow_bucket_creation=True,
+        )
+        s3.create_dir("runs")
+        yield lambda path="": f"s3://runs{path}{asked}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_goes_on_from_s3_when_its_machine_is_lost(tmp_path, bucket):
+    environment = os.environ | {MIRROR_VARIABLE: bucket("/all")}
+    words = ["train", *JOB, "--iterations", 400, "--evaluation-episodes", 0, "--out", "run"]
+    process = subprocess.Popen(
+        command(*words),
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    there, place = open_filesystem(bucket("/all/run"))
+    until = time.monotonic() + 400
+    saved = b""
+    while b'"kind": "checkpoint"' not in saved and time.monotonic() < until:
+        time.sleep(1)
+        if there.get_file_info(f"{place}/events.jsonl").type == fs.FileType.File:
+            saved = there.open_input_stream(f"{place}/events.jsonl").read()
+    process.kill()
+    process.wait(30)
+    shutil.rmtree(tmp_path / "run")
+    told = rungwise("fetch", bucket("/all/run"), "--out", "back", "--json", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert answer(told) == {"run": "back"}
+    rows = read_event_log(tmp_path / "back" / "events.jsonl")
+    last = [row for row in rows if isinstance(row, CheckpointRow)][-1].iteration
+    resumed = subprocess.Popen(command("resume", "back"), cwd=tmp_path, env=environment)
+    try:
+        new = []
+        while not new and time.monotonic() < until + 200:
+            time.sleep(0.5)
+            now = read_event_log(tmp_path / "back" / "events.jsonl")[len(rows) :]
+            new = [row for row in now if isinstance(row, ResultRow)]
+        assert new[0].iteration == last + 1
+        assert not [row for row in rows if isinstance(row, EndRow)]
+    finally:
+        resumed.kill()
+        resumed.wait(30)

@@ -1,0 +1,172 @@
+"""The outcome is what the rows say, and its sums are right for any log."""
+
+# pyright: basic
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic_sweep import end, job_row, result
+
+from envs.validation import InputError
+from tune_jobs.run_log.events import CheckpointRow, EvaluationRow, FindingRow, JobEndRow, TrialRow
+from tune_jobs.run_log.outcome import Outcome
+
+BUDGET = 9
+
+
+@st.composite
+def logs(draw):
+    """A job of some trials; each ran some iterations, and most have ended for some reason."""
+    rows = []
+    for place in range(draw(st.integers(1, 6))):
+        trial, ran = f"{place:02d}", draw(st.integers(0, BUDGET))
+        rows.append([TrialRow(trial=trial, config={})])
+        rows[-1] += [result(trial, i, draw(st.floats())) for i in range(1, ran + 1)]
+        reason = draw(st.sampled_from([None, "budget", "asha", "health", "error", "interrupted"]))
+        if reason:
+            rows[-1].append(end(trial, ran, reason))
+    job = job_row(trials=draw(st.integers(len(rows), 8)), iterations=BUDGET)
+    merged = []
+    while any(rows):
+        merged.append(rows[draw(st.sampled_from([i for i, r in enumerate(rows) if r]))].pop(0))
+    return [job, *merged]
+
+
+def best_id(rows):
+    best = Outcome.from_rows(rows).best
+    return best and best.id
+
+
+def naive_saved(rows):
+    saved = {}
+    for row in rows:
+        if row.kind == "end" and row.reason != "interrupted":
+            ran = [r.iteration for r in rows if r.kind == "result" and r.trial == row.trial]
+            saved[row.reason] = saved.get(row.reason, 0) + BUDGET - max(ran, default=0)
+    return {reason: iterations for reason, iterations in saved.items() if iterations}
+
+
+@given(logs())
+def test_compute_saved_adds_up_by_reason(rows):
+    outcome = Outcome.from_rows(rows)
+    assert outcome.iterations_saved_by_reason == naive_saved(rows)
+    assert outcome.compute_saved == sum(naive_saved(rows).values()) / (rows[0].trials * BUDGET)
+    saved = sum(outcome.iterations_saved_by_reason.values())
+    assert outcome.iterations_run + saved + outcome.iterations_open == outcome.budget
+
+
+@given(logs())
+def test_the_best_trial_has_the_best_finite_last_score(rows):
+    last = {row.trial: row.score for row in rows if row.kind == "result"}
+    finite = [(score, trial) for trial, score in last.items() if math.isfinite(score)]
+    assert best_id(rows) == (min(finite)[1] if finite else None)
+
+
+@given(logs())
+def test_the_answer_is_strict_json(rows):
+    json.dumps(Outcome.from_rows(rows).as_dict(), allow_nan=False)
+
+
+def test_the_answer_has_the_fields_of_the_contract(sweep_rows):
+    answer = Outcome.from_rows(sweep_rows).as_dict("runs/x")
+    assert list(answer) == ["run", "trials", "best", "compute_saved", "siblings", "report"]
+    assert set(answer["trials"][0]) == {"id", "score", "iterations", "end_reason", "checkpoint"}
+    judged = {"score", "score_from", "metric", "training_score"}
+    assert set(answer["best"]) == {"id", *judged, "config", "checkpoint"}
+    assert answer["best"]["checkpoint"].startswith("runs/x/trials/")
+    assert answer["report"] == "runs/x/report.html"
+
+
+def test_a_trial_with_nan_is_never_the_best():
+    rows = [job_row(), result("01", 1, 0.1), result("01", 2, math.nan), result("02", 1, 5.0)]
+    assert best_id(rows) == "02"
+    assert Outcome.from_rows(rows).as_dict()["trials"][0]["score"] is None
+
+
+def test_more_is_better_where_the_job_says_so_and_a_tie_goes_to_the_lower_id():
+    rows = [job_row(mode="max"), result("03", 1, 2.0), result("02", 1, 2.0), result("01", 1, 1.0)]
+    assert best_id(rows) == "02"
+
+
+def test_after_a_resume_the_later_rows_win():
+    rows = [job_row(), *(result("01", i, 1.0) for i in (1, 2, 3)), end("01", 3, "interrupted")]
+    rows += [job_row(resumed=True), result("01", 2, 0.7), result("01", 3, 0.6)]
+    (trial,) = Outcome.from_rows(rows).trials
+    assert [(row.iteration, row.score) for row in trial.results] == [(1, 1.0), (2, 0.7), (3, 0.6)]
+    assert (trial.iterations, trial.end_reason, trial.status_text) == (3, None, "running")
+
+
+def test_an_interrupted_job_interrupts_its_running_trials_and_saves_nothing_by_it():
+    rows = [job_row(trials=4), TrialRow(trial="02", config={}), result("01", 5, 0.3)]
+    outcome = Outcome.from_rows([*rows, JobEndRow(reason="interrupted", seconds=9.0)])
+    assert [trial.end_reason for trial in outcome.trials] == ["interrupted", "interrupted"]
+    assert outcome.compute_saved == 0 and outcome.iterations_open == 4 * 27 - 5
+    running = Outcome.from_rows(rows)
+    assert [trial.status_text for trial in running.trials] == ["running", "waiting"]
+
+
+def test_a_finished_job_saves_what_it_has_not_run(sweep_rows):
+    outcome = Outcome.from_rows(sweep_rows)
+    assert outcome.compute_saved == pytest.approx(1 - outcome.iterations_run / outcome.budget)
+    assert outcome.iterations_saved_by_reason.keys() == {"asha", "health", "error"}
+
+
+def test_a_finding_is_kept_once_and_noticed_in_the_state():
+    finding = FindingRow(
+        trial="01",
+        iteration=4,
+        symptom="entropy_collapse",
+        severity="warn",
+        since=3,
+        evidence="0.01",
+        remedy="",
+    )
+    (trial,) = Outcome.from_rows([job_row(), result("01", 4, 0.3), finding, finding]).trials
+    assert len(trial.findings) == 1
+    assert trial.status_text == "running, entropy collapse noticed"
+
+
+def test_the_latest_checkpoint_and_the_evaluation_of_the_best_are_found():
+    figures = {"episodes": 2, "seed": 0, "policy": {"median": 1.0}}
+    rows = [job_row(), result("01", 1, 0.3), result("02", 1, 0.5)]
+    rows += [CheckpointRow(trial="01", iteration=i, path=f"c/{i}") for i in (1, 2)]
+    rows += [EvaluationRow(trial=t, checkpoint="c", **figures) for t in ("01", "02")]
+    outcome: Any = Outcome.from_rows(rows)
+    assert outcome.best.checkpoint == "c/2"
+    assert outcome.evaluation.trial == "01"
+
+
+def test_a_log_without_a_job_is_refused():
+    with pytest.raises(InputError, match="no job row"):
+        Outcome.from_rows([result("01", 1, 0.5)])
+
+
+@pytest.mark.parametrize(("keep", "iteration"), [("last", 6), ("best", 4)])
+def test_the_result_of_a_trial_is_its_last_checkpoint_or_the_best(keep, iteration):
+    # Scores of a mode min; there is no checkpoint of iteration 3, the best of all.
+    scores = {1: 9.0, 2: 5.0, 3: 1.0, 4: 2.0, 5: 3.0, 6: math.nan}
+    rows = [job_row(mode="min", keep=keep), TrialRow(trial="00", config={})]
+    for i, score in scores.items():
+        rows.append(result("00", i, score))
+        if i % 2 == 0:
+            rows.append(CheckpointRow(trial="00", iteration=i, path=f"checkpoint-{i}"))
+    assert Outcome.from_rows(rows).trials[0].checkpoint == f"checkpoint-{iteration}"
+
+
+def test_the_front_holds_whoever_no_other_beats_in_everything():
+    def last(trial, score, seconds):
+        return result(trial, 1, score, metrics={"iteration_s": seconds})
+
+    # Small scores and few seconds are good: 01 is best, 00 cheapest, 02 beaten by 01 in both.
+    rows = [last("00", 3.0, 1.0), last("01", 1.0, 4.0), last("02", 2.0, 5.0), last("03", 2.5, 3.0)]
+    drawn = [TrialRow(trial=row.trial, config={}) for row in rows]
+    job = job_row(mode="min", objectives={"iteration_s": "min"})
+    assert [trial.id for trial in Outcome.from_rows([job, *drawn, *rows]).pareto_front] == [
+        "01",
+        "03",
+        "00",
+    ]
+    assert Outcome.from_rows([job_row(), *drawn, *rows]).pareto_front == []

@@ -1,0 +1,163 @@
+# pyright: basic, reportArgumentType=false, reportOptionalMemberAccess=false
+"""Settings that follow from what earlier trials came to."""
+
+import math
+import sys
+from dataclasses import replace
+
+import pytest
+
+from envs.validation import InputError
+from tune_jobs.jobs.job_yaml import load_job
+from tune_jobs.jobs.search_space import Space
+from tune_jobs.run import prepare_job
+from tune_jobs.run_log.events import EndRow, ResultRow, TrialRow
+from tune_jobs.schedulers.optuna_sampler import OptunaSampler, check_optuna
+
+pytest.importorskip("optuna")
+
+SEARCH = {
+    "lr": Space("loguniform", (1e-5, 1e-1)),
+    "epochs": Space("int", (1, 16)),
+    "hidden": Space("choice", ((32,), (64, 64))),
+}
+
+
+def make_job(**changed):
+    job = load_job("cartpole")
+    return replace(
+        job,
+        **{
+            "searcher": "optuna",
+            "search": SEARCH,
+            "trials": 40,
+            "mode": "max",
+            "metric": "return_mean",
+            **changed,
+        },
+    )
+
+
+def score(drawn):
+    """Best at lr 1e-2 with the larger network."""
+    return -((math.log10(drawn["lr"]) + 2) ** 2) - (drawn["hidden"] == (32,))
+
+
+def rows_of(plan, reason="budget", iteration=9, **metrics):
+    row = ResultRow(
+        trial=plan.trial,
+        iteration=iteration,
+        score=score(plan.config),
+        seconds=1,
+        env_steps=1,
+        metrics=metrics,
+    )
+    return [
+        TrialRow(trial=plan.trial, config=plan.config),
+        row,
+        EndRow(trial=plan.trial, iteration=iteration, reason=reason),
+    ]
+
+
+def played(proposals, count, **how):
+    """Let so many trials be proposed and run; their rows."""
+    rows = []
+    for _ in range(count):
+        rows.append(new := rows_of(proposals.propose(), **how))
+        for row in new:
+            proposals.observe_row(row)
+    return [row for new in rows for row in new]
+
+
+def drawn(rows):
+    return [row.config for row in rows if isinstance(row, TrialRow)]
+
+
+@pytest.mark.parametrize("reason", ["budget", "asha"])
+def test_later_proposals_are_better_than_the_first_whether_trials_ran_to_their_end_or_not(
+    tmp_path, reason
+):
+    scores = [
+        score(config)
+        for config in drawn(played(OptunaSampler(make_job(), tmp_path, []), 40, reason=reason))
+    ]
+    first, last = scores[:10], scores[-10:]
+    assert sum(last) / 10 > sum(first) / 10 + 1
+    assert max(last) > -0.1
+
+
+def test_the_same_seed_proposes_the_same_and_every_value_lies_in_its_space(tmp_path):
+    one = drawn(played(OptunaSampler(make_job(), tmp_path, []), 15))
+    assert one == drawn(played(OptunaSampler(make_job(), tmp_path, []), 15))
+    assert one != drawn(played(OptunaSampler(make_job(seed=1), tmp_path, []), 15))
+    assert all(1e-5 <= c["lr"] <= 1e-1 and 1 <= c["epochs"] <= 16 for c in one)
+    assert {c["hidden"] for c in one} == {(32,), (64, 64)}
+
+
+def test_a_resumed_run_goes_on_learning_from_the_rows_of_before(tmp_path):
+    rows = played(OptunaSampler(make_job(), tmp_path, []), 30)
+    resumed = OptunaSampler(make_job(), tmp_path, rows)
+    assert resumed.num_left == 10
+    rest = played(resumed, 10)
+    assert next(row.trial for row in rest if isinstance(row, TrialRow)) == "30"
+    later = [score(config) for config in drawn(rest)]
+    assert sum(later) / 10 > sum(map(score, drawn(rows)[:10])) / 10 + 1
+    assert not [c for c in drawn(rest) if c in drawn(rows)], "nothing is proposed twice"
+
+
+def test_a_trial_of_an_earlier_session_is_learnt_from_when_it_ends_in_this_one(tmp_path):
+    plan = OptunaSampler(make_job(), tmp_path, []).propose()
+    begun, result, end = rows_of(plan)
+    proposals = OptunaSampler(make_job(), tmp_path, [begun])
+    assert proposals.num_left == 39
+    proposals.observe_row(result)
+    proposals.observe_row(end)
+    assert [trial.value for trial in proposals._study.trials] == [result.score]
+
+
+def test_points_are_tried_first_and_learnt_from(tmp_path):
+    job = make_job(points=[{"lr": 1e-3, "hidden": (64, 64)}])
+    assert [config["lr"] for config in job.sample_configs()] == [1e-3]
+    point = TrialRow(trial="00", config=job.sample_configs()[0])
+    assert OptunaSampler(job, tmp_path, [point]).propose().trial == "01"
+    assert len(job.trial_ids) == 40
+
+
+def test_several_objectives_are_traded_off(tmp_path):
+    job = make_job(objectives={"iteration_s": "min"}, scheduler="none")
+    proposals = OptunaSampler(job, tmp_path, [])
+    # The dearer in seconds, the better: every number of epochs lies on the front.
+    for _ in range(30):
+        plan = proposals.propose()
+        for row in rows_of(plan, iteration_s=float(plan.config["epochs"])):
+            proposals.observe_row(row)
+    fronts = proposals._study.best_trials
+    assert min(trial.values[1] for trial in fronts) < 4
+    assert max(trial.values[0] for trial in fronts) > -0.2
+
+
+def test_a_failed_trial_teaches_nothing_and_is_not_fatal(tmp_path):
+    proposals = OptunaSampler(make_job(), tmp_path, [])
+    plan = proposals.propose()
+    proposals.observe_row(TrialRow(trial=plan.trial, config=plan.config))
+    proposals.observe_row(EndRow(trial=plan.trial, iteration=0, reason="health"))
+    assert proposals.propose().trial == "01"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"scheduler": "pbt"}, "proposes them one by one"),
+        ({"objectives": {"iteration_s": "min"}}, "objectives need searcher optuna and scheduler"),
+        ({"objectives": {"seconds_of": "min"}, "scheduler": "none"}, "seconds_of"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path, changed, said):
+    with pytest.raises(InputError, match=said):
+        prepare_job(make_job(**changed), tmp_path / "run")
+
+
+def test_without_optuna_a_sentence_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(InputError, match=r"rungwise\[optuna\]"):
+        check_optuna()

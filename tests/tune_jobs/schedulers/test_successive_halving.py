@@ -1,0 +1,261 @@
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
+"""Who waits at a rung, who goes on and who ends."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic_sweep import result
+
+from tune_jobs.run_log.events import EndRow
+from tune_jobs.schedulers.successive_halving import Bracket, make_brackets
+
+
+def rungs_of(count, levels=(3, 9), mode="max", factor=3):
+    return Bracket(levels, mode, factor, [f"{i:02d}" for i in range(count)])
+
+
+def test_the_first_ones_wait_until_there_are_enough_to_tell():
+    rungs = rungs_of(9)
+    assert (
+        rungs.report_score("00", 3, 1.0).sentence
+        == "rung 3: 1 waits: number 1 of 1, too few to tell"
+    )
+    rungs.report_score("01", 3, 2.0)
+    assert rungs.find_promotable() is None
+    said = rungs.report_score("02", 3, 1.5)
+    assert (said.keep, said.waits, said.rank, said.of) == (True, True, 2, 3)
+    assert said.sentence == "rung 3: 1.5 waits: number 2 of 3, and the best may go on"
+    assert rungs.find_promotable() == "01"
+    kept = rungs.promote("01")
+    assert (kept.keep, kept.waits, kept.cut) == (True, False, 2.0)
+    assert kept.sentence == "rung 3: 2 is among the best of 3"
+    assert rungs.find_promotable() is None, "only one of three goes on"
+
+
+def test_a_trial_on_its_way_is_never_ended_however_many_overtake_it():
+    rungs = rungs_of(9)
+    for trial, score in (("00", 3.0), ("01", 2.0), ("02", 1.0)):
+        rungs.report_score(trial, 3, score)
+    rungs.promote("00")
+    for number in range(3, 9):
+        rungs.report_score(f"{number:02d}", 3, 10.0 + number)
+    assert "00" not in {row.trial for row in rungs.end_hopeless()}
+    assert rungs.report_score("00", 8, 0.0) is None
+    assert rungs.report_score("00", 9, 0.0).rung == 9, "it is judged where it comes to"
+
+
+def test_a_trial_ends_as_soon_as_too_many_are_better_whoever_still_comes():
+    rungs = rungs_of(9)
+    for number in range(4):
+        rungs.report_score(f"{number:02d}", 3, float(number))
+    ends = rungs.end_hopeless()
+    # Three of nine can go on at most, and three are better already.
+    assert [(row.trial, row.keep, row.cut) for row in ends] == [("00", False, 1.0)]
+    assert ends[0].sentence == (
+        "rung 3: 0 is below 1, the cut for the best 3 of 9 when 4 of them had a score there"
+    )
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_score_that_is_not_finite_always_loses(score, mode):
+    rungs = rungs_of(2, levels=[3], mode=mode)
+    lost = rungs.report_score("00", 3, score)
+    assert not lost.keep and "cannot be compared" in lost.sentence
+    rungs.report_score("01", 3, 1.0)
+    assert rungs.find_promotable() == "01"
+
+
+def test_when_nobody_else_can_come_the_best_goes_on_however_few_they_are():
+    rungs = rungs_of(2)
+    rungs.report_score("00", 3, 1.0)
+    assert rungs.find_promotable() is None
+    rungs.remove_trial("01")  # it failed
+    assert rungs.find_promotable() == "00"
+    said = rungs.promote("00").sentence
+    assert said == "rung 3: 1 is the best of 1, and nobody else can come"
+
+
+def play(rungs, scores, order):
+    """Each step the next free worker takes who may go on, or else who comes next."""
+    ends, finished, rows = set(), set(), []
+    coming = list(order)
+    while coming or rungs.next_rung_index or rungs.waiting_rung_index:
+        trial = rungs.find_promotable()
+        if trial is not None:
+            rows.append(rungs.promote(trial))
+        else:
+            trial = coming.pop()
+        place = rungs.next_rung_index[trial]
+        if place == len(rungs.levels):
+            rungs.remove_trial(trial)
+            finished.add(trial)
+            rows.append(EndRow(trial=trial, iteration=27, reason="budget"))
+        else:
+            rows.append(rungs.report_score(trial, rungs.levels[place], scores[trial]))
+        rows += (ended := rungs.end_hopeless())
+        ends |= {row.trial for row in ended}
+    return finished, ends, rows
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.permutations(range(12)), st.sampled_from(["min", "max"]), st.integers(2, 4))
+def test_in_whatever_order_they_come_everyone_ends_and_the_best_is_never_lost(order, mode, factor):
+    names = [f"{i:02d}" for i in range(12)]
+    rungs = Bracket([1, 3], mode, factor, names)
+    scores = {name: float(i) for i, name in enumerate(names)}
+    finished, ended, rows = play(rungs, scores, [names[i] for i in order])
+    assert finished | ended == set(names) and not finished & ended
+    assert ("11" if mode == "max" else "00") in finished
+    seen = {row.trial for row in rows if isinstance(row, EndRow) or row.rung == 3}
+    assert len(seen) >= 12 // factor, "as many go on as the paper lets"
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.permutations(range(9)), st.integers(0, 20))
+def test_a_resumed_session_decides_as_the_first_one_would_have(order, cut):
+    names = [f"{i:02d}" for i in range(9)]
+    scores = {name: float(i) for i, name in enumerate(names)}
+    _, _, rows = play(rungs_of(9), scores, [names[i] for i in order])
+    once, again = rungs_of(9), rungs_of(9)
+    for row in rows[:cut]:
+        once.restore_decisions([row])
+    again.restore_decisions(rows[:cut])
+    again.restore_decisions(rows[:cut])  # what is known already changes nothing
+    assert (again.next_rung_index, again.waiting_rung_index) == (
+        once.next_rung_index,
+        once.waiting_rung_index,
+    )
+    assert again.find_promotable() == once.find_promotable()
+    rest = [name for name in (names[i] for i in order) if again.next_rung_index.get(name) == 0]
+    finished = {row.trial for row in rows[:cut] if isinstance(row, EndRow)}
+    for trial in [t for t, place in again.next_rung_index.items() if place]:
+        # Those that were under way arrive first.
+        if again.next_rung_index[trial] == len(again.levels):
+            again.remove_trial(trial)
+            finished.add(trial)
+        else:
+            again.report_score(trial, again.levels[again.next_rung_index[trial]], scores[trial])
+    finished |= play(again, scores, rest)[0]
+    assert not again.next_rung_index and not again.waiting_rung_index, "everyone ends"
+    assert "08" in finished, "the best is not lost"
+
+
+def test_brackets_leave_out_the_lowest_rungs_and_cost_about_the_same():
+    names = [f"{i:03d}" for i in range(100)]
+    three = make_brackets(names, [3, 9, 27], "max", 3, 3)
+    assert [rungs.levels for rungs in three] == [[3, 9, 27], [9, 27], [27]]
+    sizes = [len(rungs.next_rung_index) for rungs in three]
+    # The weights are 27 / 4, 9 / 3 and 3 / 2.
+    assert sizes == [60, 27, 13] and sum(sizes) == 100
+    assert three[1].report_score("060", 9, 1.0).sentence.startswith("bracket 2, rung 9: ")
+    assert three[0].report_score("060", 9, 1.0) is None, "a trial belongs to one bracket"
+
+
+def test_the_highest_rung_is_served_first():
+    """Its trials are nearest to their end: a free worker helps one of them, not a beginner."""
+    rungs = rungs_of(6, factor=2)
+    for number in range(6):
+        rungs.report_score(f"{number:02d}", 3, float(number))
+    for trial in ("05", "04"):
+        rungs.promote(trial)
+        rungs.report_score(trial, 9, float(trial))
+    # 03 is among the best three of six at the first rung, 05 the better of two at the second.
+    assert rungs.waiting_rung_index["03"] == 0 and rungs.waiting_rung_index["05"] == 1
+    assert rungs.find_promotable() == "05"
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_of_equal_scores_the_trial_that_came_first_goes_on(mode):
+    rungs = rungs_of(3, levels=[3], mode=mode)
+    for trial in ("02", "00", "01"):
+        rungs.report_score(trial, 3, 1.0)
+    assert rungs.find_promotable() == "02"
+    assert [rungs.rungs[0].rank(trial) for trial in ("02", "00", "01")] == [1, 2, 3]
+
+
+def test_a_trial_without_a_score_is_neither_promoted_nor_ended():
+    rungs = rungs_of(2)
+    assert rungs.report_score("00", 3, None) is None
+    assert rungs.next_rung_index["00"] == 0 and not rungs.rungs[0].keys
+    rungs.report_score("01", 3, 1.0)
+    assert rungs.find_promotable() is None, "00 may still come to this rung"
+    assert not rungs.end_hopeless()
+
+
+def test_the_first_score_enters_the_highest_rung_reached_by_then():
+    rungs = rungs_of(3)
+    for iteration in range(3, 8):
+        assert rungs.report_score("00", iteration, None) is None
+    waits = rungs.report_score("00", 8, 5.0)
+    assert (waits.rung, waits.iteration, waits.waits) == (3, 8, True)
+    assert waits.sentence.startswith("rung 3 (entered at iteration 8): 5 waits")
+    for iteration in range(3, 12):
+        rungs.report_score("01", iteration, None)
+    waits = rungs.report_score("01", 12, 4.0)
+    assert (waits.rung, waits.iteration) == (9, 12)
+    assert "01" not in rungs.rungs[0].keys, "a score of iteration 12 is none of iteration 3"
+
+
+def test_a_first_score_at_the_second_rung_is_none_of_the_first():
+    rungs = rungs_of(3)
+    for iteration in range(3, 9):
+        rungs.report_score("00", iteration, None)
+    assert rungs.report_score("00", 9, 4.0).rung == 9
+    assert not rungs.rungs[0].keys
+
+
+def test_a_rung_does_not_wait_for_a_trial_that_has_passed_it():
+    rungs = rungs_of(2)
+    rungs.report_score("00", 3, 1.0)
+    for iteration in range(3, 9):
+        rungs.report_score("01", iteration, None)
+        assert rungs.find_promotable() is None
+    rungs.report_score("01", 9, None)
+    assert rungs.find_promotable() == "00"
+
+
+def test_a_resumed_session_knows_which_trials_were_undecided():
+    rungs, rows = rungs_of(2), []
+    for iteration in (3, 9):
+        rungs.report_score("00", iteration, None)
+        rows.append(result("00", iteration, None))
+    rows.append(rungs.report_score("01", 3, 1.0))
+    again = rungs_of(2)
+    again.restore_decisions(rows)
+    assert (again.next_rung_index, again.waiting_rung_index) == (
+        rungs.next_rung_index,
+        rungs.waiting_rung_index,
+    )
+    assert again.find_promotable() == "01"
+    rows.append(rungs.report_score("00", 11, 2.0))
+    again.restore_decisions(rows)
+    assert again.waiting_rung_index == rungs.waiting_rung_index == {"00": 1, "01": 0}
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.permutations(range(9)), st.sets(st.integers(0, 8)), st.integers(3, 30))
+def test_every_trial_ends_whichever_of_them_are_undecided_for_a_while(order, late, first):
+    rungs = rungs_of(9)
+    at = dict.fromkeys(rungs.next_rung_index, 0)
+    coming, finished = [f"{i:02d}" for i in order], 0
+    for _ in range(9 * 40):
+        trial = rungs.find_promotable()
+        if trial is not None:
+            rungs.promote(trial)
+        else:
+            trial = next((t for t in coming if t in rungs.next_rung_index), None)
+        if trial is None:
+            break
+        at[trial] += 1
+        undecided = int(trial) in late and at[trial] < first
+        if at[trial] == 27:
+            rungs.remove_trial(trial)
+            finished += 1
+        else:
+            rungs.report_score(trial, at[trial], None if undecided else float(trial))
+        rungs.end_hopeless()
+    assert not rungs.next_rung_index and not rungs.waiting_rung_index
+    assert finished >= 1

@@ -1,0 +1,79 @@
+# pyright: basic, reportOptionalMemberAccess=false
+"""Who wins: not the luckiest score of training, but the best on fresh seeds."""
+
+import math
+
+import numpy as np
+import pytest
+from synthetic_sweep import job_row, result
+
+from tune_jobs import winner as finals
+from tune_jobs.evaluation.evaluate import EvaluatedEpisodes
+from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.run_log.events import FinalRow
+from tune_jobs.run_log.outcome import Outcome
+
+SCORES = {"00": 0.30, "01": 0.10, "02": 0.20, "03": math.nan}
+
+
+def rows(mode="min"):
+    return [job_row(mode=mode, trials=4), *(result(t, 9, s) for t, s in SCORES.items())]
+
+
+def final(trial, score, mode="min"):
+    about = {"checkpoint": "c", "metric": "excess_risk", "episodes": 8, "seed": 64, "error": 0.0}
+    return FinalRow(trial=trial, score=score, mode=mode, **about)
+
+
+def test_without_finals_the_best_score_of_training_wins():
+    assert [trial.id for trial in Outcome.from_rows(rows()).ranked] == ["01", "02", "00"]
+    assert Outcome.from_rows(rows()).best.id == "01"
+    assert Outcome.from_rows(rows("max")).best.id == "00"
+
+
+@pytest.mark.parametrize(("mode", "winner"), [("min", "02"), ("max", "01")])
+def test_with_finals_the_best_on_fresh_seeds_wins(mode, winner):
+    finals = [final("01", 0.4, mode), final("02", 0.3, mode), final("00", math.nan, mode)]
+    assert Outcome.from_rows([*rows(), *finals]).best.id == winner
+
+
+def test_a_later_look_at_a_finalist_replaces_an_earlier_one():
+    looks = [final("01", 0.4), final("02", 0.3), final("02", 0.9)]
+    assert Outcome.from_rows([*rows(), *looks]).best.id == "01"
+
+
+def test_the_score_of_the_best_is_the_one_that_decided():
+    finals = [final("01", 0.4), final("02", 0.3), final("00", 0.9)]
+    outcome = Outcome.from_rows([*rows(), *finals])
+    assert (outcome.best.id, outcome.best_score) == ("02", 0.3)
+    assert outcome.best_by == "8 fresh episodes of each of the best 3"
+    told = outcome.as_dict()["best"]
+    assert (told["score"], told["training_score"]) == (0.3, 0.20)
+    assert (told["score_from"], told["metric"]) == (outcome.best_by, "excess_risk")
+
+
+def test_without_finals_the_score_of_the_best_is_that_of_its_training():
+    outcome = Outcome.from_rows(rows())
+    assert outcome.best_score == 0.10
+    told = outcome.as_dict()["best"]
+    assert (told["score"], told["score_from"]) == (0.10, "training")
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode", "judged"),
+    [
+        ("return_mean", "min", ("return_mean", "min", 2.0)),
+        ("held_out_return_mean", "max", ("return_mean", "max", 2.0)),
+        ("kl", "min", ("return", "max", 2.0)),
+    ],
+)
+def test_finals_are_judged_by_the_metric_of_the_job_where_episodes_have_it(
+    monkeypatch, tmp_path, metric, mode, judged
+):
+    found = {"policy": EvaluatedEpisodes({"return": np.array([1.0, 3.0])})}
+    monkeypatch.setattr(finals, "evaluate", lambda *a, **k: (found, None, "return"))
+    monkeypatch.setattr(finals.Policy, "load", lambda path: None)
+    job = make_job({"env": "CartPole-v1", "held_out_interval": 1, "metric": metric, "mode": mode})
+    row = finals.play_final(job, tmp_path, "00", "c", 2)
+    assert (row.metric, row.mode, row.score) == judged
+    assert row.error == pytest.approx(1.0)

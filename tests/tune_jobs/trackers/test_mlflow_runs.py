@@ -1,0 +1,58 @@
+# pyright: basic, reportArgumentType=false
+"""Trials as runs of MLflow, in a store on this machine."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from envs.validation import InputError
+from tune_jobs.trackers import mlflow_runs
+
+mlflow = pytest.importorskip("mlflow", reason="pip install 'rungwise[mlflow]'")
+
+
+@pytest.fixture
+def client(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path}/mlruns")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv(mlflow_runs.EXPERIMENT, "sweeps")
+    return mlflow.MlflowClient()
+
+
+def play(directory, iterations, trial="03"):
+    """A session that reports some iterations of a trial."""
+    (runs,) = mlflow_runs.make_mlflow_callbacks(directory)
+    runs.setup()
+    told = SimpleNamespace(config={"plan": {"trial": trial, "config": {"lr": 0.01}}})
+    for at in iterations:
+        metrics = json.dumps({"kl": at / 10, "entropy": float("nan")})
+        result = {"trial": trial, "iteration": at, "score": float(at), "metrics": metrics}
+        runs.log_trial_result(at, told, result)
+    return runs, told
+
+
+def test_a_trial_is_one_run_with_its_settings_and_a_resume_goes_on_with_it(client, tmp_path):
+    runs, told = play(tmp_path / "sweep", [1, 2])
+    runs.log_trial_end(told)
+    runs, told = play(tmp_path / "sweep", [3])
+    experiment = client.get_experiment_by_name("sweeps").experiment_id
+    (run,) = client.search_runs([experiment])
+    assert run.info.run_name == "sweep-03" and run.data.params == {"lr": "0.01"}
+    assert run.info.status == "RUNNING"
+    history = client.get_metric_history(run.info.run_id, "score")
+    assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    assert "entropy" not in run.data.metrics
+    runs.log_trial_end(told, failed=True)
+    assert client.get_run(run.info.run_id).info.status == "FAILED"
+
+
+def test_without_the_variable_nothing_is_reported_and_without_mlflow_it_is_said(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv(mlflow_runs.EXPERIMENT, raising=False)
+    assert mlflow_runs.make_mlflow_callbacks(tmp_path) == []
+    monkeypatch.setenv(mlflow_runs.EXPERIMENT, "sweeps")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"rungwise\[mlflow\]"):
+        mlflow_runs.check_mlflow()

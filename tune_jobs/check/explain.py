@@ -1,0 +1,145 @@
+"""``rungwise explain``: what a symptom means, how it is measured and what to try.
+
+Everything said here is read from the rules themselves, from the catalogue of metrics and, for what
+``rungwise check`` alone finds, from the table of its symptoms.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import textwrap
+from typing import Any
+
+from algos.metrics import METRICS
+from envs.validation import unknown_name_error
+from tune_jobs.check.findings_catalogue import SYMPTOMS, CheckSymptom
+from tune_jobs.formatting import format_percent
+from tune_jobs.health.diagnosis import RULES, StopConditions
+from tune_jobs.health.finding import SCORE, Rule
+from tune_jobs.health.remedy import worded
+
+Answer = dict[str, Any]
+
+_SCORE = {"meaning": "what the run is judged by", "unit": "", "healthy": "improves"}
+
+CHECKED: dict[str, CheckSymptom] = {name: s for name, s in SYMPTOMS.items() if name not in RULES}
+"""What only ``rungwise check`` finds."""
+
+
+def explain(symptom: str) -> Answer:
+    """All there is to know about a symptom; the answer of ``rungwise explain SYMPTOM --json``.
+
+    Raises:
+        InputError: naming the nearest symptoms if there is none of this name.
+    """
+    known = _known(symptom)
+    checked = isinstance(known, CheckSymptom)
+    meaning, warm_up = (known.meaning, "") if checked else _meaning(known)
+    return {
+        "symptom": symptom,
+        "title": title(symptom),
+        "meaning": meaning,
+        "warm_up": warm_up,
+        "measured": {
+            "probe": SYMPTOMS[symptom].probe if symptom in SYMPTOMS else "",
+            "needs": {} if checked else {need: _metric(need) for need in known.needs},
+            "thresholds": {} if checked else _thresholds(known),
+        },
+        "stops": get_stop_limits(symptom),
+        "causes": list(known.causes),
+        "remedy": known.remedy if isinstance(known, CheckSymptom) else worded(known.remedy),
+    }
+
+
+def title(symptom: str) -> str:
+    """The symptom in one clause."""
+    known = _known(symptom)
+    if isinstance(known, CheckSymptom):
+        return known.title
+    module = importlib.import_module(type(known).__module__)
+    clause = (module.__doc__ or "").partition("\n\n")[0].partition("``: ")[2].strip()
+    return clause[:1].upper() + clause[1:].removesuffix(".")
+
+
+def get_stop_limits(symptom: str) -> dict[str, str]:
+    """The most it may do, and when it ends a run, unless the job's ``health`` says otherwise."""
+    rule, discipline = _known(symptom), StopConditions()
+    if isinstance(rule, CheckSymptom):
+        return {"highest": rule.highest, "when": "never: it is looked for before a run"}
+    when = f"{_from(rule)}, if it holds for {discipline.patience} iterations in a row"
+    if rule.ignores_patience:
+        when = _from(rule)
+    return {"highest": rule.highest, "when": when if rule.highest == "stop" else "never"}
+
+
+def _from(rule: Rule) -> str:
+    """The share of the budget from which a stop may be both asked for and granted."""
+    asked = float(getattr(rule, "stop_from", 0.0))
+    share = max(asked, StopConditions().stop_from) if rule.can_recover else asked
+    return f"from {format_percent(share)} of the budget on" if share else "at any time"
+
+
+def format_symptoms_table() -> str:
+    """Every symptom as a row of a Markdown table."""
+    lines = [
+        "| symptom | what it means | judged from | may end a run |",
+        "| --- | --- | --- | --- |",
+    ]
+    for symptom, rule in RULES.items():
+        needs = ", ".join("the score" if need == SCORE else f"`{need}`" for need in rule.needs)
+        needs = needs or "whatever was logged"
+        may = _from(rule) if rule.highest == "stop" else f"no ({rule.highest})"
+        lines.append(f"| `{symptom}` | {title(symptom)} | {needs} | {may} |")
+    return "\n".join(lines)
+
+
+def check_table() -> str:
+    """What only ``rungwise check`` finds as rows of a Markdown table."""
+    lines = ["| finding | what it means | probe | at most |", "| --- | --- | --- | --- |"]
+    lines += [f"| `{name}` | {s.title} | {s.probe} | {s.highest} |" for name, s in CHECKED.items()]
+    return "\n".join(lines)
+
+
+def _known(symptom: str) -> Rule | CheckSymptom:
+    """The rule of a symptom, or what a check says of it."""
+    known: dict[str, Rule | CheckSymptom] = {**CHECKED, **RULES}
+    if symptom not in known:
+        raise unknown_name_error("symptom", symptom, known)
+    return known[symptom]
+
+
+def _meaning(rule: Rule) -> tuple[str, str]:
+    """The rule's own docstring: what it takes for sick, and when it begins to judge."""
+    doc = inspect.cleandoc(rule.__doc__ or "").replace("``", "`")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in doc.split("\n\n")]
+    warm_up = next((p for p in paragraphs if p.startswith("Warm-up:")), "")
+    return "\n\n".join(p for p in paragraphs if p != warm_up), warm_up
+
+
+def _metric(name: str) -> dict[str, str]:
+    if name == SCORE:
+        return _SCORE
+    metric = METRICS[name]
+    return {"meaning": metric.meaning, "unit": metric.unit, "healthy": metric.healthy}
+
+
+def _thresholds(rule: Rule) -> Answer:
+    """Each field of a rule with its value and the docstring under it."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(type(rule)))).body[0]
+    assert isinstance(body, ast.ClassDef)  # noqa: S101
+    docs = {
+        field.target.id: " ".join(str(doc.value.value).split())
+        for field, doc in zip(body.body, body.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(doc, ast.Expr)
+        and isinstance(doc.value, ast.Constant)
+    }
+    fields: Any = rule  # every rule is a dataclass
+    return {
+        field.name: {"value": getattr(rule, field.name), "meaning": docs.get(field.name, "")}
+        for field in dataclasses.fields(fields)
+    }

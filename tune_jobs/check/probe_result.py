@@ -1,0 +1,26 @@
+"""What a probe found."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tune_jobs.check.findings_catalogue import SYMPTOMS
+from tune_jobs.health.finding import Finding, Severity
+
+
+@dataclasses.dataclass
+class ProbeResult:
+    """Findings, numbers, and questions that stayed open."""
+
+    findings: list[Finding] = dataclasses.field(default_factory=list[Finding])
+    """What is wrong; ``since`` is a step of the check, 0 where there is none."""
+    figures: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    """Name -> number (or text, or numbers by name)."""
+    not_judged: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    """Symptom -> why it cannot be told."""
+
+    def add_finding(self, symptom: str, severity: Severity, evidence: str, since: int = 0) -> None:
+        """Add a finding, with the remedy that its symptom has."""
+        remedy = SYMPTOMS[symptom].remedy
+        self.findings.append(Finding(symptom, severity, since, evidence, remedy))

@@ -1,0 +1,208 @@
+"""All probes in turn, and the answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+
+from algos.rollouts.env_runner import EnvironmentFault
+from envs.checking.env_checker import UNREAD
+from envs.checking.guarded_calls import BrokenEnvironmentError
+from envs.checking.user_frames import find_user_frame
+from envs.validation import InputError
+from tune_jobs.check.action_passthrough import probe_actions
+from tune_jobs.check.action_sampler import probe_sampler
+from tune_jobs.check.check_target import CheckTarget
+from tune_jobs.check.conformance import BROKEN, probe_conformance, probe_determinism
+from tune_jobs.check.credit_assignment import probe_credit
+from tune_jobs.check.dependence import probe_dependence
+from tune_jobs.check.gradients import probe_gradients
+from tune_jobs.check.headroom import probe_headroom
+from tune_jobs.check.overfit_probe import probe_overfit
+from tune_jobs.check.probe_result import ProbeResult
+from tune_jobs.check.random_play import probe_episodes, probe_observations, probe_rewards
+from tune_jobs.check.time_limit import TimeUpError, time_limit
+from tune_jobs.health.finding import SEVERITIES, Finding
+
+Probe: TypeAlias = Callable[[CheckTarget, float], ProbeResult]
+Tell: TypeAlias = Callable[[str, float], None]
+
+PROBES: dict[str, tuple[Probe, float, str]] = {
+    "conformance": (probe_conformance, 8.0, "Gymnasium's rules and ours"),
+    "determinism": (probe_determinism, 4.0, "the same seed twice"),
+    "episodes": (probe_episodes, 6.0, "how random play ends"),
+    "observations": (probe_observations, 6.0, "what is seen"),
+    "rewards": (probe_rewards, 6.0, "what is paid"),
+    "dependence": (probe_dependence, 16.0, "whether acting matters"),
+    "sampler": (probe_sampler, 6.0, "whether actions are drawn as they should"),
+    "actions": (probe_actions, 4.0, "whether they reach the environment"),
+    "credit": (probe_credit, 4.0, "whether rewards count for the actions behind them"),
+    "gradients": (probe_gradients, 6.0, "whether each term of the loss pulls"),
+    "headroom": (probe_headroom, 8.0, "whether there is something to learn"),
+    "overfit": (probe_overfit, 25.0, "whether a little is learnt"),
+}
+"""Name -> the probe, the seconds it may take, and what it asks."""
+
+LAST = "overfit"
+"""The longest probe, which is left out where another one has found a reason to stop."""
+ACTING = frozenset({"actions", "gradients", "overfit"})
+"""Probes in which a policy acts, by no mask but its own."""
+STUCK = "does_not_return"
+"""The finding that a single call of the environment used up the time of a probe."""
+TOTAL = 90.0
+"""Seconds that all probes may take together; the rest of two minutes is for starting up."""
+OVER, GRACE = 1.5, 10.0
+"""A probe is cut off at this multiple of its seconds, and so many seconds later."""
+
+
+def examine(
+    subject: CheckTarget,
+    time_fraction: float = 1.0,
+    on_probe_start: Tell | None = None,
+    only: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Run the probes; the answer of ``rungwise check --json``.
+
+    Args:
+        subject: what is examined.
+        time_fraction: of the seconds that each probe may take.
+        on_probe_start: called before each probe with its question, and the seconds it may take.
+        only: names of probes to run; empty runs all.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # small networks: more of them only wait for each other
+    try:
+        return _run_probes(subject, time_fraction, on_probe_start, only)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run_probes(
+    subject: CheckTarget, share: float, tell: Tell | None, only: tuple[str, ...]
+) -> dict[str, Any]:
+    findings: list[Finding] = []
+    judged, figures = list[str](), dict[str, Any]()
+    not_judged: dict[str, str] = {}
+    deadline = time.monotonic() + TOTAL
+    for name, (probe, seconds, question) in PROBES.items():
+        if only and name not in only:
+            continue
+        left = deadline - time.monotonic()
+        if why := _pointless(name, findings) or ("" if left > 0 else _NO_TIME):
+            not_judged[name] = why
+            continue
+        may = min(seconds * share, left)
+        if tell:
+            tell(question, may)
+        started = time.monotonic()
+        outcome, failed = _tried(probe, subject, may, min(OVER * seconds + GRACE, left))
+        spent = time.monotonic() - started
+        if failed:  # a probe's own failure must not hide what the others found
+            not_judged[name] = failed
+        else:
+            judged.append(name)
+            figures[name] = _to_json_types(outcome.figures)
+            figures[name]["seconds"] = round(spent, 2)
+        findings = _merged(findings, outcome.findings)
+        not_judged |= outcome.not_judged
+    return {
+        "env": subject.env,
+        "algo": subject.algo,
+        "findings": [dataclasses.asdict(finding) for finding in findings],
+        "judged": judged,
+        "not_judged": not_judged,
+        "figures": figures,
+    }
+
+
+def _merged(findings: list[Finding], new: list[Finding]) -> list[Finding]:
+    """One finding of each symptom: the first of the most severe."""
+    every = sorted([*findings, *new], key=lambda finding: -SEVERITIES.index(finding.severity))
+    first = {finding.symptom: finding for finding in reversed(every)}
+    return [finding for finding in every if first[finding.symptom] is finding]
+
+
+_NO_TIME = f"the {TOTAL:.0f} s of a check were used up by what came before"
+
+
+def _pointless(name: str, findings: list[Finding]) -> str:
+    """Why a probe is left out after these findings; empty if it is not."""
+    for finding in findings:
+        if finding.symptom == STUCK:
+            return "calls of the environment take too long"
+        if finding.symptom in BROKEN:
+            return f"the environment is broken: {finding.symptom}"
+        if finding.severity != "stop":
+            continue
+        if finding.symptom == UNREAD and name in ACTING:
+            return "a policy would draw illegal actions before it shows its mask"
+        if name == LAST:
+            return f"there is no point in training before {finding.symptom} is mended"
+    return ""
+
+
+def _tried(
+    probe: Probe, subject: CheckTarget, seconds: float, most: float
+) -> tuple[ProbeResult, str]:
+    """What a probe found, and why it came to no end if it did not."""
+    started = time.monotonic()
+    try:
+        with warnings.catch_warnings(), time_limit(most):
+            warnings.simplefilter("ignore")  # Gymnasium's, about style
+            return probe(subject, seconds), ""
+    except TimeUpError as cut:
+        frame = find_user_frame(cut)
+        at = f" at {frame}" if frame else ""
+        spent = time.monotonic() - started
+        why = (
+            f"it took more than the {seconds:.0f} s it may and was cut off after {spent:.0f} s{at}"
+        )
+        outcome = ProbeResult()
+        if (
+            probe is probe_conformance
+        ):  # it looks at the clock between any two calls of the environment
+            outcome.add_finding(
+                STUCK,
+                "warn",
+                f"a call of make, reset() or step() was cut off{at}: it had not returned "
+                f"{spent - seconds:.0f} s after the probe's time was up",
+            )
+        return outcome, why
+    except Exception as error:
+        return classify_exception(subject, error), f"{type(error).__name__}: {error}"
+
+
+def _to_json_types(value: Any) -> Any:
+    """What JSON can hold: no numpy, no NaN; numbers to six digits."""
+    if isinstance(value, dict):
+        return {str(name): _to_json_types(part) for name, part in value.items()}  # pyright: ignore
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+def classify_exception(subject: CheckTarget, error: Exception) -> ProbeResult:
+    """What an exception amounts to: the environment's fault, the settings', or the probe's own."""
+    outcome = ProbeResult()
+    if isinstance(error, BrokenEnvironmentError):
+        broken = error.violation
+        if broken.rule == UNREAD:  # from now on random play obeys the mask
+            subject.illegal_raises = broken
+        outcome.add_finding(broken.rule, broken.severity, broken.sentence, broken.step or 0)
+        return outcome
+    if isinstance(error, InputError):
+        outcome.add_finding("cannot_start", "stop", str(error))
+        return outcome
+    place = None if subject.world is not None else find_user_frame(error, installed=False)
+    if place or isinstance(error, EnvironmentFault):
+        said = f"{type(error).__name__}: {error} ({place})" if place else str(error)
+        outcome.add_finding("raises", "stop", f"the environment raised after a while: {said}")
+    return outcome

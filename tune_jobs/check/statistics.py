@@ -1,0 +1,112 @@
+"""Tests without assumptions about distributions: pure functions over arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+DRAWS = 1999
+"""Permutations, or draws, of a test: the smallest p-value is 1 in 2000."""
+POWER = 0.9
+"""With what probability an effect of the size that is called detectable is found."""
+ROUNDING = 1e-9
+"""Differences below this share of the largest value are rounding."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedTest:
+    """Two ways to act, each played twice from every one of S starts."""
+
+    starts: int
+    """S."""
+    differing: int
+    """Starts from which not all four plays were worth the same."""
+    noisy: int
+    """Starts from which the same actions were not worth the same both times."""
+    variance_fraction: float
+    """Of the variance among plays from the same start, what is due to the way to act: 1 where only
+    that matters, about 0 where it does not (the intraclass correlation)."""
+    p_value: float
+    """Probability of a share like that if it did not matter which plays had the same actions."""
+    detectable_fraction: float
+    """The share that would have been found with a probability of 90 %."""
+
+
+def run_paired_test(returns: Array, level: float = 0.05) -> PairedTest:
+    """returns [S, 2, 2] of S starts, 2 ways to act and 2 plays each -> does acting matter?
+
+    Under the null hypothesis the four plays of a start can be exchanged, so that each of the three
+    ways to pair them is as likely as the observed one: a permutation test within starts. The
+    statistic is the sum of squares between the pairs over that within all four.
+    """
+    values = np.asarray(returns, np.float64)
+    tiny = ROUNDING * max(float(np.abs(values).max(initial=0)), 1e-300)
+    four = values.reshape(-1, 4)
+    # Between the pairs, for the observed pairing (01)(23) and the two others.
+    halves = [four[:, [0, i]].sum(1) - four.sum(1) / 2 for i in (1, 2, 3)]
+    between = np.square(np.stack(halves, 1))
+    within = np.square(four - four.mean(1, keepdims=True)).sum(1)
+    differs = np.ptp(four, axis=1) > tiny
+    noisy = (np.abs(values[:, :, 0] - values[:, :, 1]) > tiny).any(1)
+    count, total = int(differs.sum()), float(within[differs].sum())
+    if not count or not total:
+        return PairedTest(len(four), 0, int(noisy.sum()), 0.0, 1.0, 1.0)
+    between, rng = between[differs], np.random.default_rng(0)
+    # A start from which one play of four was worth something says nothing about the pairing.
+    telling = int((np.ptp(between, axis=1) > ROUNDING * between.max()).sum())
+    observed = float(between[:, 0].sum())
+    drawn = np.array(
+        [between[np.arange(count), rng.integers(3, size=count)].sum() for _ in range(DRAWS)]
+    )
+    p = (1 + int((drawn >= observed * (1 - 1e-12)).sum())) / (1 + DRAWS)
+    # The intraclass correlation: by chance alone a third of the squares lies between halves.
+    share = max((3 * observed - total) / (observed + total), 0.0)
+    found = compute_detectable_fraction(telling, level) if telling else 1.0
+    return PairedTest(len(four), count, int(noisy.sum()), min(share, 1.0), p, found)
+
+
+def compute_detectable_fraction(starts: int, level: float = 0.05) -> float:
+    """Return the fraction of variance between ways to act that is found with 90 % probability.
+
+    For normal effects and noise: F = (1 + 2 share / (1 - share)) times a central F with S and 2 S
+    degrees of freedom, whose quantiles are drawn.
+    """
+    rng = np.random.default_rng(0)
+    first = rng.chisquare(starts, 20_000) / starts
+    second = rng.chisquare(2 * starts, 20_000) / (2 * starts)
+    low, high = np.quantile(first / second, [1 - POWER, 1 - level])
+    odds = (high / low - 1) / 2
+    return float(odds / (1 + odds))
+
+
+def compute_frequencies_p_value(counts: Array, probabilities: Array) -> float:
+    """counts [M] of draws, probabilities [M] -> p-value of Pearson's chi-square statistic.
+
+    From multinomial draws instead of the chi-square distribution; cells that expect fewer than 5
+    draws are put together.
+    """
+    total, p = int(counts.sum()), np.clip(np.asarray(probabilities, np.float64), 0, None)
+    p = p / p.sum()
+    rare = p * total < 5
+    cells = np.append(counts[~rare], counts[rare].sum()).astype(np.float64)
+    p = np.append(p[~rare], p[rare].sum())
+    expected = np.maximum(p * total, 1e-9)
+    drawn = np.random.default_rng(0).multinomial(total, p / p.sum(), DRAWS)
+    statistic = (np.square(cells - expected) / expected).sum()
+    null = (np.square(drawn - expected) / expected).sum(1)
+    return (1 + int((null >= statistic).sum())) / (1 + DRAWS)
+
+
+def welch(first: Array, second: Array) -> float:
+    """How many standard errors the mean of ``second`` lies above that of ``first``."""
+    if min(len(first), len(second)) < 2:
+        return 0.0
+    gap = float(np.mean(second) - np.mean(first))
+    error = np.sqrt(np.var(first, ddof=1) / len(first) + np.var(second, ddof=1) / len(second))
+    if error <= ROUNDING * max(abs(float(np.mean(first))), 1e-300):
+        return 0.0 if abs(gap) <= ROUNDING else float(np.sign(gap)) * 1e6
+    return float(gap / error)

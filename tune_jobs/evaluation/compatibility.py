@@ -1,0 +1,70 @@
+"""Whether a policy can act in an environment other than that of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from algos.policy import Policy, have_same_structure
+from algos.rollouts.env_factory import make_vector_env
+from envs.validation import InputError
+
+
+def check_policy_fits(policy: Policy, env: str, env_kwargs: Mapping[str, Any]) -> None:
+    """Refuse an environment whose observations or actions this policy was not made for.
+
+    Raises:
+        InputError: naming what differs.
+    """
+    made = make_vector_env(env, dict(env_kwargs), 1)
+    own = (policy.observation_space, policy.action_space)
+    there = (made.single_observation_space, made.single_action_space)
+    made.close()
+    if policy.module.accepts_any_size:
+        fits = all(map(have_same_structure, own, there)) and _have_same_features(own, there)
+        remedy = "change what differs from training, other than the size."
+    else:
+        fits = own == there
+        remedy = "change what differs from training, or train with --settings.model set, whose "
+        remedy += "policies take graphs of any size."
+    for what, mine, theirs in zip(("observations", "actions"), own, there, strict=True):
+        if not fits and mine != theirs:
+            raise InputError(
+                f"This policy was trained for {what} of {_format_space(mine)}, but {env} with "
+                f"{dict(env_kwargs)} has {_format_space(theirs)}: {remedy}"
+            )
+
+
+def _have_same_features(own: Sequence[Any], there: Sequence[Any]) -> bool:
+    """Whether (observations, actions) of two sizes have as many figures of each node and edge.
+
+    The last axis of a part may differ as the choices do, or as the rows of another part: a mask's.
+    """
+    parts = list(zip(_split_space(own[0]).values(), _split_space(there[0]).values(), strict=True))
+    sizes = {tuple(_count_choices(action) for _, action in (own, there))}
+    sizes |= {m.shape[:1] + t.shape[:1] for m, t in parts if len(m.shape) > 1}
+    return all(
+        np.issubdtype(mine.dtype, np.integer)
+        or mine.shape[-1:] == theirs.shape[-1:]
+        or mine.shape[-1:] + theirs.shape[-1:] in sizes
+        for mine, theirs in parts
+    )
+
+
+def _count_choices(action: Any) -> int | None:
+    return getattr(_split_space(action).get("choice", action), "n", None)
+
+
+def _split_space(space: Any) -> dict[str, Any]:
+    return dict(space.spaces) if isinstance(space, gymnasium.spaces.Dict) else {"": space}
+
+
+def _format_space(space: Any) -> str:
+    """A space by the shapes of its parts: nodes 5 x 11, mask 5."""
+    return ", ".join(
+        f"{name} {' x '.join(map(str, part.shape)) or part}".strip()
+        for name, part in _split_space(space).items()
+    )

@@ -1,0 +1,58 @@
+"""How many episodes an evaluation plays: a number that is asked for, or what time allows."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from tune_jobs.run_log.events import EndRow, JobRow, ResultRow, Row
+
+SHARE = 0.1
+"""Of the training's time: what the evaluation at its end may take where no number is asked for."""
+LEAST = 20
+"""Episodes that are played however long they take."""
+
+
+def plan_batches(
+    episodes: int,
+    seconds: float = math.inf,
+    most: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[tuple[int, int]]:
+    """The first episode and the size of each batch, until there are enough or time is used up.
+
+    With a limit of time batches double: a whole number of small ones measures what an episode
+    takes, and larger ones cost less an episode where copies advance together. Where time allows
+    all episodes the batches are the same in every run, and so are the episodes.
+
+    Args:
+        episodes: how many there are at most.
+        seconds: how long all batches together may take, ``LEAST`` episodes apart.
+        most: the largest batch.
+        clock: seconds that have passed.
+    """
+    begun, done = clock(), 0
+    while done < episodes:
+        count, spent = min(episodes - done, most or episodes), clock() - begun
+        if math.isfinite(seconds):
+            count = min(count, max(done, LEAST))
+        affordable = (seconds - spent) / spent * done if done and spent > 0 else math.inf
+        if affordable < count:
+            # The last one: batches of another size would be other episodes of a sampled policy.
+            if affordable >= LEAST:
+                yield done, int(affordable)
+            return
+        yield done, count
+        done += count
+
+
+def sum_training_seconds(rows: Iterable[Row]) -> float:
+    """How long a run has trained: from each start to the last that was heard of a trial."""
+    total, begun, last = 0.0, 0.0, 0.0
+    for row in rows:
+        if isinstance(row, JobRow):
+            total, begun, last = total + last - begun, row.time, row.time
+        elif isinstance(row, ResultRow | EndRow):
+            last = max(last, row.time)
+    return total + last - begun

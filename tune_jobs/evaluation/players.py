@@ -1,0 +1,190 @@
+"""Players, and the episodes that they play: policies, random actions and simple rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from algos.rollouts.env_factory import make_vector_env
+from algos.rollouts.episode_returns import play_episodes
+from envs import counter_rng
+from envs.batched import World
+from envs.pytree import concatenated, take
+
+Array = np.ndarray[Any, Any]
+
+Act = Callable[[Any, Any, Any], Any]
+"""(state or None, observations [N], keys [N] or None) -> actions [N]."""
+
+Count = Callable[[int], None]
+"""Takes how many episodes have finished."""
+
+PLAIN_SCORE = "return"
+"""Episode metric of an environment that is not ours."""
+
+
+@dataclass
+class EvaluatedEpisodes:
+    """N finished episodes of one player, one a seed."""
+
+    metrics: dict[str, Array]
+    """Episode metric -> [N]."""
+    traces: Array | None = None
+    """Loss per node after 0..T interventions, averaged over seeds: [T + 1, n]."""
+    choices: Array = field(default_factory=lambda: np.zeros(0))
+    """How often each choice was taken; empty where there are none."""
+    actions: list[Any] = field(default_factory=list[Any])
+    """What was done at each step, [N]."""
+    lengths: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[N]: how many steps each had."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.metrics.values())))
+
+    @property
+    def choice_fractions(self) -> list[float]:
+        """How often each choice was taken, as shares; empty where there are none."""
+        total = self.choices.sum()
+        return (self.choices / total).tolist() if total else []
+
+
+def join_episodes(parts: Sequence[EvaluatedEpisodes]) -> EvaluatedEpisodes:
+    """The episodes of several batches of one player as those of one batch.
+
+    A batch that was over sooner repeats its last action and its last losses: its episodes had ended
+    by then.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    steps = max(len(part.actions) for part in parts)
+    actions = [
+        concatenated(*(part.actions[min(t, len(part.actions) - 1)] for part in parts))
+        for t in range(steps)
+    ]
+    return EvaluatedEpisodes(
+        {name: np.concatenate([p.metrics[name] for p in parts]) for name in parts[0].metrics},
+        _average_traces(parts),
+        np.sum([part.choices for part in parts], axis=0),
+        actions,
+        np.concatenate([part.lengths for part in parts]),
+    )
+
+
+def _average_traces(parts: Sequence[EvaluatedEpisodes]) -> Array | None:
+    traces = [part.traces for part in parts if part.traces is not None]
+    if not traces:
+        return None
+    longest = max(map(len, traces))
+    padded = [np.pad(t, ((0, longest - len(t)), (0, 0)), "edge") for t in traces]
+    return np.average(padded, axis=0, weights=[len(part) for part in parts])
+
+
+def play_world_episodes(
+    world: World[Any], act: Act, episodes: int, seed: int, tell: Count | None = None
+) -> EvaluatedEpisodes:
+    """Play one episode on each of the seeds from ``seed`` in a batch of one of our worlds."""
+    keys = counter_rng.make_keys(seed, episodes)
+    state, observation = world.reset(keys)
+    ended = np.zeros(episodes, bool)
+    metrics: dict[str, Array] = {}
+    traces: list[Array] = []
+    counts = np.zeros(len(world.choice_names))
+    actions: list[Any] = []
+    lengths = np.zeros(episodes, np.int64)
+    _append_trace(traces, world, state)
+    while not ended.all():
+        action = act(state, observation, counter_rng.fold(keys, len(actions) + 2**20))
+        actions.append(action)
+        lengths += ~ended
+        choice = action["choice"] if isinstance(action, Mapping) else action
+        if len(counts):
+            counts += np.bincount(np.asarray(choice)[~ended], minlength=len(counts))
+        moved = world.step(state, action)
+        fresh = (moved.terminated | moved.truncated) & ~ended
+        for name in world.episode_metrics:
+            metrics.setdefault(name, np.zeros(episodes))[fresh] = moved.info[name][fresh]
+        if fresh.any():
+            for name, figures in world.compute_evaluation_metrics(take(moved.state, fresh)).items():
+                metrics.setdefault(name, np.zeros(episodes))[fresh] = figures
+        _append_trace(traces, world, moved.state)
+        ended |= fresh
+        if tell and fresh.any():
+            tell(int(ended.sum()))
+        state, observation = moved.state, moved.observation
+    losses = np.stack(traces) if traces else None
+    return EvaluatedEpisodes(metrics, losses, counts, actions, lengths)
+
+
+def _append_trace(traces: list[Array], world: World[Any], state: Any) -> None:
+    """Note the mean loss per node, in worlds that have nodes to be learnt."""
+    if (losses := world.node_losses(state)) is not None:
+        traces.append(losses.mean(0))
+
+
+def play_vector_episodes(
+    world: World[Any],
+    players: Mapping[str, Act],
+    episodes: int,
+    seed: int,
+    tell: Callable[[str, int], None],
+) -> dict[str, EvaluatedEpisodes]:
+    """Play one episode on each seed with every player, in one of our worlds."""
+    return {
+        name: play_world_episodes(world, act, episodes, seed, partial(tell, name))
+        for name, act in players.items()
+    }
+
+
+def play_gym_episodes(
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    players: Mapping[str, Act],
+    episodes: int,
+    seed: int,
+    tell: Callable[[str, int], None] | None = None,
+) -> dict[str, EvaluatedEpisodes]:
+    """Play one episode on each seed with every player, one after the other in the same copies."""
+    env = make_vector_env(env_id, dict(env_kwargs), episodes)
+    found: dict[str, EvaluatedEpisodes] = {}
+    try:
+        for name, act in players.items():
+            say = None if tell is None else lambda done, name=name: tell(name, done)
+            returns, lengths = play_episodes(env, lambda o, act=act: act(None, o, None), seed, say)
+            found[name] = EvaluatedEpisodes({PLAIN_SCORE: returns}, lengths=lengths)
+    finally:
+        env.close()
+    return found
+
+
+def summarise_gym_episodes(episodes: EvaluatedEpisodes) -> dict[str, float]:
+    """The figures of an environment that is not ours."""
+    returns = episodes.metrics[PLAIN_SCORE]
+    return {"return_mean": float(returns.mean()), "return_std": float(returns.std())}
+
+
+def make_random_player(space: gymnasium.Space[Any], seed: int) -> Act:
+    """Draw every action uniformly from a space."""
+    batched: dict[int, gymnasium.Space[Any]] = {}
+    # Not the seed itself: a space and an environment that are seeded alike draw the same numbers.
+
+    def act(state: Any, observations: Any, keys: Any) -> Any:
+        count = len(_take_first(observations))
+        if count not in batched:
+            batched[count] = gymnasium.vector.utils.batch_space(space, count)
+            batched[count].seed(counter_rng.derived_seed(seed, "actions"))
+        return batched[count].sample()
+
+    return act
+
+
+def _take_first(observations: Any) -> Any:
+    """Any one part of a batch of observations."""
+    while isinstance(observations, Mapping | tuple):
+        parts: Any = observations.values() if isinstance(observations, Mapping) else observations
+        observations = next(iter(parts))
+    return observations

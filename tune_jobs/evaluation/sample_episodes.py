@@ -1,0 +1,36 @@
+"""A few of a policy's episodes side by side, in worlds that can show them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from envs.batched import World
+from envs.pytree import Keys, take
+
+SHOWN = 8
+"""Examples of a report."""
+
+
+@runtime_checkable
+class SupportsExamples(Protocol):
+    """A world whose finished episodes can be shown side by side."""
+
+    def list_examples(self, state: Any) -> list[dict[str, str]]:
+        """A row for each finished episode [B]: what is shown of it, by heading."""
+        ...
+
+
+def collect_examples(
+    world: World[Any] | None, keys: Keys, actions: Sequence[Any]
+) -> list[dict[str, str]]:
+    """The first few episodes of keys [N], in which these actions [N] were done, as rows."""
+    if not isinstance(world, SupportsExamples):
+        return []
+    few = np.arange(min(SHOWN, len(keys)))
+    state: Any = world.reset(keys[few])[0]
+    for action in actions:  # worlds are pure: they live through the same again
+        state = world.step(state, take(action, few)).state
+    return world.list_examples(state)

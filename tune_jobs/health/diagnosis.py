@@ -1,0 +1,143 @@
+"""All rules on one history: what is found, what was judged, and what could not be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+
+from envs.validation import AtLeastOne, Fraction, check_value, unknown_name_error, validate
+from tune_jobs.health.finding import SCORE, SEVERITIES, Finding, History, Rule, Severity
+from tune_jobs.health.remedy import worded
+from tune_jobs.health.rules import RULES
+
+Limit = Literal["off", "note", "warn", "stop"]
+"""What a job allows a rule: nothing, or at most this severity."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StopConditions:
+    """When a stop that a rule asks for is granted; otherwise it becomes a warning."""
+
+    stop_from: Annotated[float, Fraction] = 0.4
+    """Share of the budget before which a run is ended only for what cannot heal."""
+    patience: Annotated[int, AtLeastOne] = 2
+    """Consecutive checks for which a stop must hold (one check a row)."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def allows_stop(self, rule: Rule, history: History) -> bool:
+        """Whether the stop this rule asks for on this history may be carried out.
+
+        Patience is read off the history, by judging again what it was at the checks before, and
+        not remembered: a resumed run and a post-mortem get the same answer as the live one.
+        """
+        if rule.can_recover and history.budget_fraction_used < self.stop_from:
+            return False
+        if history.rising and not rule.stops_rising:
+            return False
+        checks = 1 if rule.ignores_patience else self.patience
+        return all(_asks_to_stop(rule, history.without_last(ago)) for ago in range(1, checks))
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """The answer of all rules on one history."""
+
+    findings: tuple[Finding, ...]
+    """What was found, the severest first."""
+    judged: tuple[str, ...]
+    """Symptoms whose metrics were there (a rule may still be in its warm-up)."""
+    not_judged: Mapping[str, str]
+    """Symptoms that cannot be judged, with the first metric that is missing."""
+
+    @property
+    def stop(self) -> Finding | None:
+        """The finding that ends the run, if one does."""
+        return next((finding for finding in self.findings if finding.severity == "stop"), None)
+
+
+_DISCIPLINE = StopConditions()
+
+
+def check_limits(limits: Mapping[str, Limit], rules: Mapping[str, Rule] = RULES) -> None:
+    """Refuse a policy that names an unknown symptom or limit, before anything is started.
+
+    Raises:
+        InputError: naming the symptom with the nearest known one, or the limit seen.
+    """
+    for symptom, limit in limits.items():
+        if symptom not in rules:
+            raise unknown_name_error("symptom", symptom, rules, "in the health policy")
+        check_value(f"The health policy of {symptom}", limit, Limit)
+
+
+def diagnose(
+    history: History,
+    limits: Mapping[str, Limit] | None = None,
+    *,
+    stop_conditions: StopConditions = _DISCIPLINE,
+    rules: Mapping[str, Rule] = RULES,
+) -> Diagnosis:
+    """Judge a history by every rule.
+
+    Args:
+        history: the rows of one run up to now, or of a finished one.
+        limits: the highest severity of a rule by its symptom id, ``"off"`` to leave it out; the
+            rule's own ``highest`` where nothing is said.
+        stop_conditions: when a stop is granted.
+        rules: the rules, with their thresholds.
+
+    Raises:
+        InputError: if the policy names an unknown symptom or limit.
+    """
+    limits = limits or {}
+    check_limits(limits, rules)
+    findings: list[Finding] = []
+    judged: list[str] = []
+    not_judged: dict[str, str] = {}
+    with np.errstate(all="ignore"):  # diverged runs log values at the end of the float range
+        for symptom, rule in rules.items():
+            limit = limits.get(symptom, rule.highest)
+            if limit == "off":
+                continue
+            missing = _missing(rule, history)
+            if missing is not None:
+                not_judged[symptom] = missing
+                continue
+            judged.append(symptom)
+            finding = rule(history)
+            if finding is not None:
+                severity = _limit_severity(finding.severity, limit, rule, history, stop_conditions)
+                remedy = worded(rule.remedy, history.in_use, complete=bool(history.settings))
+                findings.append(dataclasses.replace(finding, severity=severity, remedy=remedy))
+    findings.sort(key=lambda finding: -SEVERITIES.index(finding.severity))
+    return Diagnosis(tuple(findings), tuple(judged), not_judged)
+
+
+def _missing(rule: Rule, history: History) -> str | None:
+    """The first metric that the rule needs and the history does not have."""
+    for need in rule.needs:
+        name = history.score if need == SCORE else need
+        if not history.has(name):
+            return name
+    return None
+
+
+def _limit_severity(
+    asked: Severity, limit: Severity, rule: Rule, history: History, stop_conditions: StopConditions
+) -> Severity:
+    severity = SEVERITIES[min(SEVERITIES.index(asked), SEVERITIES.index(limit))]
+    if severity == "stop" and not stop_conditions.allows_stop(rule, history):
+        return "warn"
+    return severity
+
+
+def _asks_to_stop(rule: Rule, history: History) -> bool:
+    if _missing(rule, history) is not None:
+        return False
+    finding = rule(history)
+    return finding is not None and finding.severity == "stop"

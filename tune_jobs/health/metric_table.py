@@ -1,0 +1,101 @@
+"""The rows of a long run, kept by metric: the rules read whole columns and put none together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+
+from tune_jobs.health.history import FloatArray, Row, as_number
+
+FIRST = 16
+"""Rows that there is room for at first; the room doubles when it is full."""
+
+
+class MetricTable(Sequence[Row]):
+    """Rows of flat metrics, oldest first; numbers in one array for each metric.
+
+    What is no finite number (a list, a text, a logged NaN) is kept beside them as it is. A number
+    comes back as a float.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, FloatArray] = {}
+        self._others: dict[str, dict[int, object]] = {}
+        self._length, self._room = 0, FIRST
+
+    def append(self, row: Row) -> None:
+        """Add the row of one more iteration."""
+        if self._length == self._room:
+            self._room *= 2
+            for name, column in self._numbers.items():
+                # A new array: whoever looks at the old one still sees what was there.
+                self._numbers[name] = np.concatenate([column, np.full_like(column, np.nan)])
+        at = self._length
+        for name, value in row.items():
+            number = as_number(value)
+            if name not in self._numbers:
+                self._numbers[name] = np.full(self._room, np.nan)
+            self._numbers[name][at] = number
+            if not math.isfinite(number):
+                self._others.setdefault(name, {})[at] = value
+        self._length += 1
+
+    def pop(self) -> None:
+        """Forget the last row."""
+        self._length -= 1
+        for column in self._numbers.values():
+            column[self._length] = np.nan
+        for others in self._others.values():
+            others.pop(self._length, None)
+
+    def column(self, name: str) -> FloatArray:
+        """The values [R] of a metric, NaN where a row does not have it as a number."""
+        if name not in self._numbers:
+            return np.full(self._length, np.nan)
+        return self._numbers[name][: self._length]
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
+        if isinstance(index, slice):
+            return MetricTableSlice(self, range(self._length)[index])
+        at = range(self._length)[index]
+        row: dict[str, object] = {}
+        for name, column in self._numbers.items():
+            if math.isfinite(column[at]):
+                row[name] = float(column[at])
+            elif at in self._others.get(name, ()):
+                row[name] = self._others[name][at]
+        return row
+
+
+class MetricTableSlice(Sequence[Row]):
+    """Some of the rows of :class:`MetricTable`."""
+
+    def __init__(self, whole: MetricTable, places: range) -> None:
+        self._whole, self._places = whole, places
+
+    def column(self, name: str) -> FloatArray:
+        """The values of a metric in these rows."""
+        places = self._places
+        return self._whole.column(name)[places.start : places.stop : places.step]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
+        if isinstance(index, slice):
+            return MetricTableSlice(self._whole, self._places[index])
+        return self._whole[self._places[index]]

@@ -1,0 +1,170 @@
+"""A job as command-line flags: its fields, with the types of its algorithm and environment.
+
+``settings`` has the chosen algorithm's own class, ``env_kwargs`` the family's parameters where the
+environment is ours; searches, health limits and other environments' arguments are name-value pairs
+whose values are read as YAML.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+import yaml
+
+import algos
+import envs
+from envs.factory import make_params
+from envs.validation import InputError
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_yaml import JobDumper, JobLoader, dump_job, make_job, resolve_env_id
+
+PAIRS = ("env_kwargs", "evaluation_env_kwargs", "search", "health")
+
+
+@dataclass(frozen=True)
+class JobFlags:
+    """The dataclass of a job's flags and its values before any flag is read."""
+
+    type: type
+    default: Any
+
+
+def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None) -> JobFlags:
+    """The flags of ``job``, or of the job it becomes with another environment or algorithm."""
+    plain: dict[str, Any] = yaml.load(dump_job(job), JobLoader)
+    if env and resolve_env_id(env) != job.env:
+        plain |= {"env": resolve_env_id(env), "env_kwargs": {}, "metric": "", "mode": ""}
+    if algo and algo != job.algo:
+        plain |= {"algo": algo, "settings": {}, "search": {}}
+    job = make_job(plain)
+    family = envs.FAMILIES.get(job.env.removeprefix("envs:"))
+    types = typing.get_type_hints(Job, include_extras=True)
+    values = {f.name: getattr(job, f.name) for f in dataclasses.fields(job)}
+    types |= dict.fromkeys(PAIRS, dict[str, str])
+    values |= {name: {k: _text(v) for k, v in plain[name].items()} for name in PAIRS}
+    # What `rungwise evaluate` calls it.
+    asked = tyro.conf.arg(aliases=("--episodes",))
+    types["evaluation_episodes"] = Annotated[int | None, asked]
+    types["settings"] = algos.get_algorithm_class(job.algo).settings_class
+    if family:
+        types["env_kwargs"] = family.params
+        values["env_kwargs"] = make_params(family.params, plain["env_kwargs"])
+    # Fields are taken over with their names and docstrings; the class itself checks nothing, so
+    # that a wrong value is reported once, by Job.
+    cls = dataclasses.make_dataclass("Job", [(name, types[name]) for name in values], frozen=True)
+    cls.__doc__ = _field_docs(Job)
+    return JobFlags(cls, cls(**values))
+
+
+def with_pairs(flags: JobFlags, argv: Sequence[str]) -> tuple[JobFlags, list[str]]:
+    """Flags whose name-value pairs are changed as the arguments say, and the arguments left.
+
+    Raises:
+        InputError: a name without a value.
+    """
+    types = typing.get_type_hints(flags.type, include_extras=True)
+    names = [name for name in PAIRS if not dataclasses.is_dataclass(types[name])]
+    rest, pairs = split_pairs(argv, names)
+    changed = {name: getattr(flags.default, name) | given for name, given in pairs.items()}
+    return dataclasses.replace(flags, default=dataclasses.replace(flags.default, **changed)), rest
+
+
+def split_pairs(
+    argv: Sequence[str], fields: Sequence[str]
+) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Arguments without the name-value pairs of these fields, and the pairs of those given.
+
+    Both ``--env-kwargs.size 3`` and ``--env-kwargs size 3 goal left`` are understood: a field whose
+    names are known is written the first way, so one that takes any names may be, too.
+
+    Raises:
+        InputError: a name without a value.
+    """
+    flags = {f"--{name.replace('_', '-')}": name for name in fields}
+    rest, kept, pairs = list(argv), list[str](), dict[str, dict[str, str]]()
+    while rest:
+        given = rest.pop(0)
+        spelt, equals, value = given.partition("=")
+        flag, _, name = spelt.replace("_", "-").partition(".")
+        if flag not in flags or (equals and not name):
+            kept.append(given)
+            continue
+        if name:
+            words = [name.replace("-", "_"), *([value] if equals else rest[:1])]
+            rest = rest if equals else rest[1:]
+        else:
+            count = next((i for i, word in enumerate(rest) if word.startswith("--")), len(rest))
+            words, rest = rest[:count], rest[count:]
+        if not words or len(words) % 2:
+            raise InputError(f"{flag} needs names and values, but it got {' '.join(words)!r}.")
+        pairs.setdefault(flags[flag], {}).update(zip(words[::2], words[1::2], strict=True))
+    return kept, pairs
+
+
+def make_job_from_flags(flags: Any) -> Job:
+    """The job that these flags describe.
+
+    Raises:
+        InputError: values that cannot be used.
+    """
+    plain = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
+    for name in PAIRS:
+        if dataclasses.is_dataclass(plain[name]):
+            plain[name] = _get_changed_fields(plain[name])
+        else:
+            plain[name] = read_values(name, plain[name])
+    plain["settings"] = dataclasses.asdict(plain["settings"])
+    return make_job(plain, "the command line")
+
+
+def read_values(field: str, pairs: Mapping[str, str]) -> dict[str, Any]:
+    """The values of a field's name-value pairs, which are written in YAML.
+
+    Raises:
+        InputError: naming the one that is not YAML.
+    """
+    read: dict[str, Any] = {}
+    for name, value in pairs.items():
+        try:
+            read[name] = yaml.load(value, JobLoader)
+        except yaml.YAMLError as error:
+            flag = f"--{field.replace('_', '-')} {name} {value!r}"
+            raise InputError(f"{flag} is not YAML: put quotes.") from error
+    return read
+
+
+def _get_changed_fields(params: Any) -> dict[str, Any]:
+    """The fields that differ from their defaults, so that a job's copy says what was chosen."""
+    default, chosen = dataclasses.asdict(type(params)()), dataclasses.asdict(params)
+    return {name: value for name, value in chosen.items() if value != default[name]}
+
+
+def _text(value: Any) -> str:
+    return (
+        yaml.dump(value, Dumper=JobDumper, default_flow_style=True).removesuffix("\n...\n").strip()
+    )
+
+
+def _field_docs(cls: type) -> str:
+    """Docstrings under the fields of ``cls``, as a Google-style Attributes section for tyro."""
+    import ast
+    import inspect
+    import textwrap
+
+    tree = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(tree, ast.ClassDef)  # noqa: S101
+    lines = ["A job.", "", "Attributes:"]
+    for field, doc in zip(tree.body, tree.body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(doc, ast.Expr)
+            and isinstance(doc.value, ast.Constant)
+        ):
+            lines.append(f"    {field.target.id}: {' '.join(str(doc.value.value).split())}")
+    return "\n".join(lines)

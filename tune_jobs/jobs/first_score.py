@@ -1,0 +1,123 @@
+"""When a trial can have its first score, known before it starts.
+
+A score needs finished episodes. Where no episode ends before its limit (locomotion, pendulums), the
+first ones finish only after ``limit / rollout_length`` iterations: later than a first rung of a few
+iterations, and perhaps later than the whole budget.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gymnasium.vector import AutoresetMode
+
+from algos import get_algorithm_class
+from algos.config import TrainingSettings
+from algos.rollouts.env_factory import make_vector_env
+from tune_jobs.formatting import count
+from tune_jobs.jobs.job import Job
+from tune_jobs.recent_score import FEWEST, is_episode_mean
+
+
+@dataclass(frozen=True)
+class EpisodePace:
+    """How fast a trial finishes episodes if each of them lasts until its limit."""
+
+    limit: int
+    """Steps after which an episode is cut off."""
+    rollout_length: int
+    """Steps of each copy of the environment in an iteration."""
+    copies: int
+    """Copies of the environment, over all runners."""
+    reset_steps: int = 0
+    """Steps between two episodes that only reset."""
+
+    def iterations(self, episodes: int) -> int:
+        """Return the iterations after which ``episodes`` have finished."""
+        each = math.ceil(episodes / self.copies)
+        steps = each * self.limit + (each - 1) * self.reset_steps
+        return math.ceil(steps / self.rollout_length)
+
+    def __str__(self) -> str:
+        return (
+            f"an episode is cut off after {count(self.limit, 'step')}, and each of "
+            f"{count(self.copies, 'copy', 'copies')} takes {self.rollout_length:,} in an iteration"
+        )
+
+
+def estimate_pace(job: Job) -> EpisodePace | None:
+    """Return the pace of a job's slowest trial; None where episodes have no known limit."""
+    env = make_vector_env(job.env, job.env_kwargs, 1)
+    try:
+        world = getattr(env, "world", None)
+        known = world.episode_limit if world else env.spec and env.spec.max_episode_steps
+        limit: int | None = job.env_kwargs.get("max_episode_steps", known)
+        resets = env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
+    finally:
+        env.close()
+    if not limit:
+        return None
+    paces = [
+        _pace(job, job.make_trial_settings(drawn)[0], limit, resets)
+        for drawn in job.sample_configs_to_validate()
+    ]
+    return max(paces, key=lambda pace: pace.iterations(FEWEST))
+
+
+def _pace(job: Job, settings: TrainingSettings, limit: int, resets: bool) -> EpisodePace:
+    copies = settings.num_envs * settings.runners
+    if "starts" in get_algorithm_class(job.algo).get_environment_needs(settings):
+        # Every iteration begins new episodes and cuts them off at its end.
+        limit, resets = min(limit, settings.rollout_length), False
+        return EpisodePace(limit, limit, copies)
+    return EpisodePace(limit, settings.rollout_length, copies, int(resets))
+
+
+def explain_late_score(job: Job, pace: EpisodePace) -> str:
+    """Return a warning if trials can have no score at their first rung or at all; else nothing.
+
+    A score may come earlier where episodes end by themselves.
+    """
+    if not is_episode_mean(job.metric):
+        return ""
+    first = pace.iterations(FEWEST)
+    if pace.iterations(1) > job.iterations:
+        never = f"No episode that lasts until its limit can finish in {job.iterations} iterations"
+        return f"{never}, so that trials may end without a score: {pace}. {_suggest_longer(pace)}"
+    if not job.rungs or first <= job.rungs[0]:
+        return ""
+    said = (
+        f"The first rung is at iteration {job.rungs[0]}, but if episodes last until their limit, "
+        f"{FEWEST} of them, which a score needs, have finished only after {first}: {pace}. "
+        "Until then trials are undecided and go on."
+    )
+    if first < job.iterations:
+        return f"{said} Set --grace {first}, or raise --settings.rollout-length."
+    return f"{said} Raise --iterations above {first}, or --settings.rollout-length."
+
+
+def explain_missing_score(
+    job: Job, pace: EpisodePace | None, episodes: int, iterations: int
+) -> str:
+    """Return why no trial of a job has a score, and what to do.
+
+    Args:
+        job: what was run.
+        pace: of its slowest trial.
+        episodes: that finished in the trial with the most of them.
+        iterations: that this trial ran.
+    """
+    if not is_episode_mean(job.metric):
+        return f"no iteration measured {job.metric}"
+    ran = count(iterations, "iteration")
+    if episodes:
+        return f"only {count(episodes, 'episode')} finished in {ran}, and a score needs {FEWEST}"
+    said = f"no episode finished in {ran} of {count(job.settings.rows_per_iteration, 'step')}"
+    return f"{said}: {pace}. {_suggest_longer(pace)}" if pace else said
+
+
+def _suggest_longer(pace: EpisodePace) -> str:
+    return (
+        f"Raise --iterations to at least {pace.iterations(FEWEST)}, or --settings.rollout-length."
+    )

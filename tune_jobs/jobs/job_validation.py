@@ -1,0 +1,83 @@
+"""What can be refused before anything starts is refused before anything starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+
+from algos import get_algorithm_class
+from algos.learning.behaviour_cloning import collect_teacher_rows
+from algos.models import MODELS
+from algos.models.hf_checkpoint import check_language_model
+from algos.requirements import Need, check_needs, detect_offered_needs
+from algos.rollouts.env_factory import make_vector_env
+from algos.rollouts.env_runner import TRAINING_SEED
+from envs.checking.env_checker import check_random_play
+from envs.validation import InputError
+from tune_jobs.jobs.job import Job
+
+EPISODES, STEPS, SECONDS = 3, 300, 5.0
+"""How much of an environment is played before it is trained on."""
+
+
+def validate_job(job: Job) -> None:
+    """Make sure that every trial of a job can start.
+
+    Raises:
+        InputError: settings that do not go together, a grace without a rung, an environment that
+            cannot be made or breaks Gymnasium's rules, one whose spaces no policy can read or act
+            in, or one that does not have what the algorithm needs.
+    """
+    _check_rungs(job)
+    played: list[tuple[dict[str, Any], frozenset[Need]]] = []
+    algorithm = get_algorithm_class(job.algo)
+    for drawn in job.sample_configs_to_validate():
+        settings, env_kwargs = job.make_trial_settings(drawn)
+        needs = algorithm.get_environment_needs(settings)
+        if (env_kwargs, needs) in played:
+            continue
+        played.append((env_kwargs, needs))
+        if settings.language_model:
+            check_language_model(
+                settings.language_model, settings.lora_rank, settings.num_env_runners
+            )
+        env = make_vector_env(job.env, env_kwargs, 2, per_copy_seeds="starts" in needs)
+        try:
+            module = MODELS[settings.model](
+                observation_space=env.single_observation_space,
+                action_space=env.single_action_space,
+                model_config=settings.model_config,
+            )
+            algorithm.validate_action_space(settings, module.head)
+            algorithm.validate_world(settings, getattr(env, "world", None), job.env)
+            if settings.warm_start:
+                world = getattr(env, "world", None)
+                collect_teacher_rows(settings.warm_start, world, module.head, 1, TRAINING_SEED)
+            _play(job.env, env_kwargs)
+            if needs:  # asked last, as it resets an environment that has just been found healthy
+                check_needs(job.algo, needs, job.env, detect_offered_needs(env))
+        finally:
+            env.close()
+
+
+def _check_rungs(job: Job) -> None:
+    """Refuse a sweep under ASHA in which ASHA could stop no trial.
+
+    Not a job's own check: the file of a sweep may also be trained as a single short run.
+    """
+    if job.scheduler != "asha" or job.rungs or min(job.trials, job.iterations) < 2:
+        return  # of a single iteration nothing can be saved
+    raise InputError(
+        f"grace is {job.grace}, but iterations is {job.iterations}, so that ASHA has no rung at "
+        f"which it could stop a trial: set --grace to at most {job.iterations - 1}, or "
+        "--scheduler none."
+    )
+
+
+def _play(env_id: str, env_kwargs: dict[str, Any]) -> None:
+    found = check_random_play(
+        lambda: gymnasium.make(env_id, **env_kwargs), EPISODES, STEPS, SECONDS
+    )
+    if found:
+        raise InputError(f"{found[0].sentence} (`rungwise check {env_id}` checks it at length.)")

@@ -1,0 +1,207 @@
+"""Jobs from YAML: strict, with the nearest name for every unknown one, before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+import algos
+from envs import FAMILIES
+from envs.validation import InputError, get_fields, unknown_name_error
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.search_space import Space
+
+PRESETS = Path(__file__).with_name("presets")
+
+
+class JobLoader(yaml.SafeLoader):
+    """YAML as jobs are written in: ``1e-4`` is a number, as in YAML 1.2."""
+
+
+class JobDumper(yaml.SafeDumper):
+    """The same when written, so that the text ``1e-4`` gets its quotes."""
+
+
+for _yaml in (JobLoader, JobDumper):
+    number = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+    _yaml.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+
+
+def list_presets() -> list[str]:
+    """The presets shipped with the product."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load_job(name: str) -> Job:
+    """The job of a preset's name or of a YAML file's path.
+
+    Raises:
+        InputError: no such preset or file, or something in it that cannot be used.
+    """
+    path = Path(name)
+    if path.suffix not in {".yaml", ".yml"}:
+        path = PRESETS / f"{name}.yaml"
+        if not path.is_file():
+            raise unknown_name_error("preset", name, list_presets(), "(a job file ends in .yaml)")
+    return read_job(path)
+
+
+def read_job(path: Path) -> Job:
+    """The job in a YAML file.
+
+    Raises:
+        InputError: no such file, or something in it that cannot be used.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"The job file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"The job file {path} is not UTF-8 text: line {line} has the byte "
+            f"0x{error.object[error.start]:02x}. Save it as UTF-8."
+        ) from error
+    return parse_job(text, str(path))
+
+
+def parse_job(text: str, where: str) -> Job:
+    """The job written in ``text``.
+
+    Raises:
+        InputError: naming the place and what to write instead.
+    """
+    try:
+        _refuse_repeated_keys(yaml.compose(text, JobLoader), where)
+        given = yaml.load(text, JobLoader)
+    except yaml.YAMLError as error:
+        raise InputError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(given, dict):
+        raise InputError(f"{where} must hold the fields of a job, such as `env: CartPole-v1`.")
+    return make_job(given, where)
+
+
+def _refuse_repeated_keys(root: yaml.Node | None, where: str) -> None:
+    """Refuse a key that is given twice, of which YAML would silently take the last."""
+    waiting, seen = [root], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))  # an anchor may be used often, even within itself
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+            continue
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            waiting.append(value)
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line, name = key.start_mark.line + 1, (key.tag, key.value)
+            if name in lines:
+                raise InputError(
+                    f"{where}, line {line}: {key.value!r} is given twice, first in line "
+                    f"{lines[name]}. Remove one of them."
+                )
+            lines[name] = line
+
+
+def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
+    """The job with these plain fields; ours are checked, the rest have their defaults."""
+    _check_known_names(given, get_fields(Job), "field", f"in {where}")
+    if "env" not in given:
+        raise InputError(f"{where} must name an environment, such as `env: CartPole-v1`.")
+    for name in ("env_kwargs", "evaluation_env_kwargs", "settings", "search", "health"):
+        if not isinstance(given.get(name) or {}, Mapping):
+            raise InputError(
+                f"{name} in {where} must hold names and values: {given[name]!r} does not."
+            )
+    values = dict(given)
+    values["env"] = resolve_env_id(str(given["env"]))
+    if values["env"].removeprefix("envs:") in FAMILIES:
+        ours = ("env_kwargs", "evaluation_env_kwargs", "search")
+        values |= {name: resolve_paths(given[name]) for name in ours if name in given}
+    settings = algos.get_algorithm_class(str(given.get("algo", "ppo"))).settings_class
+    values["settings"] = _dataclass(settings, given.get("settings") or {}, f"settings in {where}")
+    if isinstance(health := given.get("health"), Mapping):
+        limits = cast("Mapping[str, Any]", health).items()
+        # YAML 1.1 reads the word off as false.
+        values["health"] = {n: "off" if limit is False else limit for n, limit in limits}
+    search = values.get("search") or {}
+    values["search"] = {name: Space.parse(name, space) for name, space in search.items()}
+    values["points"] = [
+        {n: tuple(v) if isinstance(v, list) else v for n, v in point.items()}
+        for point in _points(values.get("points") or [], where)
+    ]
+    _check_known_names(
+        search,
+        {k for k in get_fields(settings)} | {k for k in search if k.startswith("env.")},
+        f"setting of {given.get('algo', 'ppo')}",
+        f"in search of {where}",
+    )
+    return Job(**values)
+
+
+def dump_job(job: Job) -> str:
+    """The whole job as YAML, every default written out; :func:`parse_job` reads it back."""
+    plain = dataclasses.asdict(job)
+    plain["settings"]["hidden"] = list(plain["settings"]["hidden"])
+    plain["search"] = {
+        n: {s.kind: [list(v) if isinstance(v, tuple) else v for v in s.values]}
+        for n, s in job.search.items()
+    }
+    plain["points"] = [
+        {n: list(v) if isinstance(v, tuple) else v for n, v in point.items()}
+        for point in job.points
+    ]
+    return yaml.dump(plain, Dumper=JobDumper, sort_keys=False, width=100)
+
+
+def resolve_env_id(name: str) -> str:
+    """The full Gymnasium id: our own environments may be named without their module."""
+    return f"envs:{name}" if name in FAMILIES else name
+
+
+def resolve_paths(value: Any) -> Any:
+    """The value with absolute paths for the files named in it, which are then found from anywhere.
+
+    As in the environments, the name of a file (or folder) has an ending or a slash.
+    """
+    if isinstance(value, dict):
+        return {name: resolve_paths(part) for name, part in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [resolve_paths(part) for part in cast("list[Any]", value)]
+    if not isinstance(value, str) or not ("/" in value or Path(value).suffix):
+        return value
+    path = Path(value).expanduser()
+    return str(path.absolute()) if path.exists() else value
+
+
+def _dataclass(cls: type, given: Any, where: str) -> Any:
+    if not isinstance(given, Mapping):
+        raise InputError(f"{where} must hold fields, but it is {given!r}.")
+    known = get_fields(cls)
+    _check_known_names(given, known, "field", f"of {cls.__name__} (in {where})")
+    # YAML has no tuples.
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    return cls(**values)
+
+
+def _points(given: Any, where: str) -> list[Mapping[str, Any]]:
+    if not isinstance(given, list) or not all(isinstance(p, Mapping) for p in given):
+        raise InputError(
+            f"points in {where} must be a list of settings, such as [{{lr: 0.001}}], but it is "
+            f"{given!r}."
+        )
+    return cast("list[Mapping[str, Any]]", given)
+
+
+def _check_known_names(given: Mapping[str, Any], known: Any, kind: str, where: str) -> None:
+    for name in given:
+        if name not in known:
+            raise unknown_name_error(kind, str(name), known, where)

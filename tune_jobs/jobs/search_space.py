@@ -1,0 +1,157 @@
+"""Search spaces: which values a field may take, and drawing settings from them.
+
+Settings are drawn before anything starts, from the job's seed: a job is the same list of trials on
+every machine and after every resume, and a setting that the algorithm would refuse is refused now.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from envs.validation import InputError, unknown_name_error
+
+SpaceKind: TypeAlias = Literal["uniform", "loguniform", "int", "choice"]
+KINDS = ("uniform", "loguniform", "int", "choice")
+
+
+@dataclass(frozen=True)
+class Space:
+    """The values one field may take.
+
+    In YAML: ``lr: {loguniform: [1.0e-4, 1.0e-2]}``, ``clip: {uniform: [0.1, 0.4]}``,
+    ``epochs: {int: [2, 8]}`` (both ends included), ``activation: {choice: [tanh, relu]}``.
+    """
+
+    kind: SpaceKind
+    values: tuple[Any, ...]
+
+    @classmethod
+    def parse(cls, field: str, given: Any) -> Space:
+        """Read a space from YAML.
+
+        Raises:
+            InputError: saying what a space looks like.
+        """
+        if isinstance(given, Space):
+            return given
+        if not (isinstance(given, Mapping) and len(given) == 1):
+            raise InputError(
+                f"search.{field} must name one kind of space, such as "
+                f"{{uniform: [0.1, 0.4]}}, but it is {given!r}."
+            )
+        kind, values = next(iter(given.items()))
+        if kind not in KINDS:
+            raise unknown_name_error("kind of space", str(kind), KINDS, f"for search.{field}")
+        if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+            raise InputError(
+                f"search.{field}: {kind} needs a list of values, but it is {values!r}."
+            )
+        space = cls(kind, tuple(tuple(v) if isinstance(v, list) else v for v in values))
+        space.check(field)
+        return space
+
+    def check(self, field: str) -> None:
+        """Refuse bounds that cannot be drawn from."""
+        if self.kind == "choice":
+            return
+        if len(self.values) != 2 or not all(isinstance(v, int | float) for v in self.values):
+            raise InputError(
+                f"search.{field}: {self.kind} needs two numbers, but it is {list(self.values)}."
+            )
+        low, high = self.values
+        if low >= high or (self.kind == "loguniform" and low <= 0):
+            above = " above zero" if self.kind == "loguniform" else ""
+            raise InputError(
+                f"search.{field}: {self.kind} needs a lower and a higher bound{above}, "
+                f"but it is {list(self.values)}."
+            )
+
+
+def make_grid(spaces: Mapping[str, Space], count: int) -> list[dict[str, Any]]:
+    """All combinations of evenly spaced values of each field, ``count`` of them at most.
+
+    A choice has all its values. The others share what is left of ``count`` evenly: as many values
+    each, both ends included, as fit. Larger spaces than ``count`` are refused.
+
+    Raises:
+        InputError: more combinations of choices than there may be trials.
+    """
+    choices = math.prod(len(s.values) for s in spaces.values() if s.kind == "choice")
+    if choices > count:
+        raise InputError(
+            f"searcher grid has {choices} combinations of choices, but trials is {count}: raise "
+            "trials, or search fewer choices."
+        )
+    ranges = sum(space.kind != "choice" for space in spaces.values())
+    steps = 1
+    while ranges and choices * (steps + 1) ** ranges <= count:
+        steps += 1
+    axes = [_steps(space, steps) for space in spaces.values()]
+    return [dict(zip(spaces, values, strict=True)) for values in itertools.product(*axes)]
+
+
+def _steps(space: Space, steps: int) -> list[Any]:
+    if space.kind == "choice":
+        return list(space.values)
+    places = [step / (steps - 1) for step in range(steps)] if steps > 1 else [0.5]
+    return list(dict.fromkeys(_at(space, place) for place in places))
+
+
+def sample_configs(spaces: Mapping[str, Space], count: int, seed: int) -> list[dict[str, Any]]:
+    """``count`` settings, the same ones for the same seed.
+
+    The values of each field are spread evenly over its space (a Latin hypercube, McKay et al. 1979)
+    so that a dozen trials cover it better than independent draws would.
+    """
+    rng = np.random.default_rng(seed)
+    columns = {name: _spread(space, count, rng) for name, space in spaces.items()}
+    return [{name: column[i] for name, column in columns.items()} for i in range(count)]
+
+
+def perturb_config(
+    spaces: Mapping[str, Space], drawn: Mapping[str, Any], rng: np.random.Generator
+) -> dict[str, Any]:
+    """Settings near these, within their spaces (Jaderberg et al. 2017).
+
+    Each value is drawn anew one time in four. Otherwise a number is multiplied by 0.8 or 1.2, an
+    integer by at least one step, and a choice moves to one of its neighbours.
+    """
+    return {name: _near(space, drawn[name], rng) for name, space in spaces.items()}
+
+
+def _near(space: Space, value: Any, rng: np.random.Generator) -> Any:
+    if rng.uniform() < 0.25:
+        return _spread(space, 1, rng)[0]
+    up = rng.uniform() < 0.5
+    if space.kind == "choice":
+        place = space.values.index(value) + (1 if up else -1)
+        return space.values[min(max(place, 0), len(space.values) - 1)]
+    low, high = space.values
+    if space.kind == "int":
+        step = max(1, round(0.2 * abs(value)))
+        return int(min(max(value + (step if up else -step), low), high))
+    return float(f"{min(max(value * (1.2 if up else 0.8), low), high):.4g}")
+
+
+def _spread(space: Space, count: int, rng: np.random.Generator) -> list[Any]:
+    places = (rng.permutation(count) + rng.uniform(size=count)) / count
+    if space.kind == "choice":
+        return [space.values[int(p * len(space.values))] for p in places]
+    return [_at(space, place) for place in places]
+
+
+def _at(space: Space, place: float) -> Any:
+    """The value at a place between 0 and 1 of a range of numbers."""
+    low, high = space.values
+    if space.kind == "int":
+        return min(int(low + place * (high - low + 1)), high)
+    if space.kind == "loguniform":
+        low, high = math.log(low), math.log(high)
+        return float(f"{math.exp(low + place * (high - low)):.4g}")
+    return float(f"{low + place * (high - low):.4g}")

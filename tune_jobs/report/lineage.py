@@ -1,0 +1,66 @@
+"""Who went on from whom: the lineage of a population as one small figure."""
+
+from __future__ import annotations
+
+from html import escape
+
+import plotly.graph_objects as go
+
+from tune_jobs.report.plots import Plot, make_blank_figure
+from tune_jobs.run_log.outcome import Outcome
+
+OWN, WINNER = "#9aa0a6", "#1f6fb4"
+
+
+def ancestry(outcome: Outcome, trial: str) -> list[tuple[str, int, int]]:
+    """The pieces of training that made a trial what it is: (trial, first, last iteration)."""
+    exploits = {t.id: t.exploits for t in outcome.trials}
+    ends = {t.id: t.iterations for t in outcome.trials}
+    pieces: list[tuple[str, int, int]] = []
+    last = ends[trial]
+    while True:
+        earlier = [row for row in exploits[trial] if row.iteration < last]
+        if not earlier:
+            return [(trial, 0, last), *reversed(pieces)]
+        row = earlier[-1]
+        pieces.append((trial, row.iteration, last))
+        trial, last = row.donor, row.iteration
+
+
+def lineage(outcome: Outcome) -> Plot:
+    """Each trial as a line over its iterations, each exploit as a step from the donor's line.
+
+    The line of the best trial's own past is drawn in blue.
+    """
+    exploits = [row for trial in outcome.trials for row in trial.exploits]
+    if not exploits:
+        return "No trial went on from another one."
+    place = {trial.id: -row for row, trial in enumerate(outcome.trials)}
+    figure = make_blank_figure(height=80 + 22 * len(place))
+    for trial in outcome.trials:
+        figure.add_trace(_line([0, trial.iterations], [place[trial.id]] * 2, OWN, 1, ""))
+    for row in exploits:
+        xs, ys = [row.iteration] * 2, [place[row.donor], place[row.trial]]
+        figure.add_trace(_line(xs, ys, OWN, 1, f"trial {row.trial} {row.sentence}"))
+    if best := outcome.best:
+        past = ancestry(outcome, best.id)
+        xs = [at for _, first, last in past for at in (first, last)]
+        ys = [place[trial] for trial, _, _ in past for _ in range(2)]
+        figure.add_trace(_line(xs, ys, WINNER, 3, f"trial {best.id}"))
+    figure.update_yaxes(
+        tickvals=list(place.values()), ticktext=[f"trial {escape(trial)}" for trial in place]
+    )
+    figure.update_xaxes(title="iteration")
+    return figure
+
+
+def _line(xs: list[int], ys: list[int], colour: str, width: int, text: str) -> go.Scatter:
+    return go.Scatter(
+        x=xs,
+        y=ys,
+        mode="lines",
+        line={"color": colour, "width": width},
+        text=escape(text),
+        hoverinfo="text" if text else "skip",
+        showlegend=False,
+    )

@@ -1,0 +1,110 @@
+"""Is it a bug or the settings? What the other trials of a sweep say about a symptom of one.
+
+A symptom of every trial points at what they share, a symptom of one at the setting it was given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tune_jobs.formatting import format_number
+
+FEWEST = 3
+"""Trials that must have come far enough before anything is concluded."""
+NAMED = 12
+"""So many sick trials are named, the others counted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sibling:
+    """One trial as the comparison sees it."""
+
+    trial: str
+    iterations: int
+    """How far it has been judged."""
+    symptom_iterations: Mapping[str, int]
+    """Symptom to the iteration at which it was found."""
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    """The searched values it was given."""
+
+
+def compare_trials_on_all_symptoms(trials: Sequence[Sibling]) -> dict[str, str]:
+    """For each symptom of a sweep, what it points at; only where there is something to conclude."""
+    symptoms = dict.fromkeys(symptom for trial in trials for symptom in trial.symptom_iterations)
+    said = {symptom: compare_trials_on_symptom(symptom, trials) for symptom in symptoms}
+    return {symptom: sentence for symptom, sentence in said.items() if sentence}
+
+
+def compare_trials_on_symptom(symptom: str, trials: Sequence[Sibling]) -> str:
+    """What a symptom points at, in a sentence; empty while too few trials can be compared."""
+    sick, well = split_by_symptom(symptom, trials)
+    of = len(sick) + len(well)
+    if not sick or of < FEWEST:
+        return ""
+    if not well:
+        return (
+            f"all {of} trials that came as far: suspect the environment, its reward, or a setting "
+            "that they share (the search range)"
+        )
+    apart = _find_separating_setting(sick, well)
+    if len(sick) == 1:
+        which = f" ({apart})" if apart else ""
+        return f"only trial {sick[0].trial} of {of}: suspect its setting{which}"
+    names = ", ".join(trial.trial for trial in sick[:NAMED])
+    if len(sick) > NAMED:
+        names += f" and {len(sick) - NAMED} others"
+    return f"{len(sick)} of {of} trials ({names})" + (f": {apart}" if apart else "")
+
+
+def split_by_symptom(
+    symptom: str, trials: Sequence[Sibling]
+) -> tuple[list[Sibling], list[Sibling]]:
+    """The trials that have a symptom and those that could have shown it by now and do not.
+
+    A trial that ended before any of the others showed it says nothing about it.
+    """
+    sick = [trial for trial in trials if symptom in trial.symptom_iterations]
+    shown = min((trial.symptom_iterations[symptom] for trial in sick), default=0)
+    return sick, [
+        t for t in trials if symptom not in t.symptom_iterations and t.iterations >= shown
+    ]
+
+
+def _find_separating_setting(sick: Sequence[Sibling], well: Sequence[Sibling]) -> str:
+    """The setting that sets the sick trials apart best: none of the others has a value like it."""
+    names = [name for name in sick[0].config if all(name in t.config for t in (*sick, *well))]
+    found = [
+        (gap, said)
+        for name in names
+        for gap, said in [
+            _gap(name, [t.config[name] for t in sick], [t.config[name] for t in well])
+        ]
+        if gap > 0
+    ]
+    return max(found, default=(0.0, ""), key=lambda entry: entry[0])[1]
+
+
+def _gap(name: str, sick: Sequence[Any], well: Sequence[Any]) -> tuple[float, str]:
+    """How far the sick values lie from the others, as a share of their range; and that in words."""
+    values = [*sick, *well]
+    short, lone = name.removeprefix("env."), len(sick) == 1
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        alike = all(v == sick[0] for v in sick) and sick[0] not in well
+        whose = "its" if lone else "their"
+        # A choice has no range: it counts like a number half of its range away.
+        return alike / 2, f"{whose} {short}={format_number(sick[0])} is no other's"
+    # Learning rates and their like are drawn on a logarithmic scale, and differ on it.
+    scale = math.log if min(values) > 0 else float
+    a, b = [scale(float(v)) for v in sick], [scale(float(v)) for v in well]
+    above, below = min(a) - max(b), min(b) - max(a)
+    side = "highest" if above > below else "lowest"
+    if lone:
+        said = f"its {short}={format_number(sick[0])} is the {side}"
+    else:
+        edge, bound = (min(sick), "or more") if above > below else (max(sick), "or less")
+        said = f"those of the {side} {short} ({format_number(edge)} {bound})"
+    spread = max(*a, *b) - min(*a, *b)
+    return (max(above, below) / spread if spread else 0.0), said

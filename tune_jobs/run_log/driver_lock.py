@@ -1,0 +1,168 @@
+"""One driver per run directory: a file lock that ends with its process.
+
+``driver.lock`` is locked with ``flock`` for as long as the driver lives, however it ends, and holds
+its process id, its machine and its start. The descriptor closes on exec, so the processes that a
+driver starts (Ray's, a tracker's) do not hold the lock after it.
+
+Linux maps ``flock`` on NFS to a lock of the server, which also holds between machines; that of a
+machine that died is free once its lease has ended (90 s by default). A mount with ``local_lock`` or
+``nolock`` only shows each machine its own drivers; a file system without locks (some Lustre mounts)
+shows none, and a run there starts with a warning.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from envs.validation import InputError
+from tune_jobs.formatting import format_duration
+from tune_jobs.run_log.events import JobEndRow, JobRow, Row
+
+LOCK = "driver.lock"
+PATIENCE_S = 1.0
+"""How long a driver asks for the lock: one that only looks holds it for an instant."""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The process that drives a run, or drove it last."""
+
+    pid: int
+    host: str
+    since: float
+    """Seconds since 1970."""
+
+    def __str__(self) -> str:
+        """Name the process as an error message does."""
+        return f"process {self.pid} on {self.host}"
+
+
+@contextmanager
+def file_lock(path: Path) -> Generator[int | None]:
+    """Hold a lock file; yield its descriptor, or None where another process holds it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield file
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def hold_driver_lock(directory: Path, inherited: int | None = None) -> Generator[None]:
+    """Hold a run directory as its only driver.
+
+    Args:
+        directory: of the run.
+        inherited: descriptor of the lock file, where the process that started this one took the
+            lock.
+
+    Raises:
+        InputError: another process drives the run.
+    """
+    file = _open_and_lock(directory) if inherited is None else inherited
+    try:
+        os.set_inheritable(file, False)
+        os.ftruncate(file, 0)
+        me = Driver(os.getpid(), socket.gethostname(), time.time())
+        os.pwrite(file, json.dumps(asdict(me)).encode(), 0)
+        yield
+    finally:
+        os.close(file)
+
+
+def _open_and_lock(directory: Path) -> int:
+    file = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < until:
+                time.sleep(0.05)
+                continue
+            os.close(file)
+            raise _already_driven_error(directory) from None
+        except OSError as error:
+            sys.stderr.write(
+                f"rungwise: {directory} is on a file system without locks ({error.strerror}): make "
+                "sure that no second process resumes this run.\n"
+            )
+        return file
+
+
+def _already_driven_error(directory: Path) -> InputError:
+    driver = read_driver(directory)
+    by = (
+        f"{driver} for {format_duration(time.time() - driver.since)}"
+        if driver
+        else "another process"
+    )
+    return InputError(
+        f"{directory} is being driven by {by}, and a run has one driver: wait for its end, or stop "
+        f"it with Ctrl-C there or on the page of `rungwise dashboard {directory}`."
+    )
+
+
+def read_driver(directory: Path) -> Driver | None:
+    """Return the latest driver of a run, at work or not; None if none is known."""
+    try:
+        return Driver(**json.loads((directory / LOCK).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def has_driver(directory: Path) -> bool:
+    """Return whether a driver works on a run, as far as locks show it."""
+    try:
+        file = os.open(directory / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return False
+
+
+def describe_lost_driver(directory: Path) -> str:
+    """Return what is known of a driver that died, of a run whose log has no end.
+
+    Empty while it is at work, or where that cannot be known: of another machine, a free lock may
+    only mean that locks are not shared.
+    """
+    driver = read_driver(directory)
+    if driver is None or driver.host != socket.gethostname() or has_driver(directory):
+        return ""
+    return f"its driver ({driver}) ended without saying why: it was killed, or ran out of memory"
+
+
+def make_lost_end(directory: Path, rows: Iterable[Row]) -> list[JobEndRow]:
+    """Return the end that the log of a run lacks because its driver died, if it does."""
+    begun, latest = 0.0, 0.0
+    for row in rows:
+        latest = row.time
+        if isinstance(row, JobRow):
+            begun = row.time
+        elif isinstance(row, JobEndRow):
+            begun = 0.0
+    said = describe_lost_driver(directory) if begun else ""
+    spent = latest - begun
+    return [JobEndRow(reason="error", seconds=spent, sentence=said, time=latest)] if said else []

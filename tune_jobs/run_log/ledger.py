@@ -1,0 +1,120 @@
+"""The ledger: what every trial and every decision of a run cost and saved, as a Parquet file.
+
+A row of kind ``decision`` is one look of the scheduler at one trial. Each trial has one more row,
+of kind ``end``, or ``open`` while it may still run. Costs stand only in these last rows, so that a
+sum over a column is right without a filter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tune_jobs.run_log.events import JobRow, Row
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import TrialOutcome
+
+VERSION = "2"
+SCHEMA = pa.schema(
+    [
+        pa.field("trial", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("iteration", pa.int64(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("score", pa.float64()),
+        pa.field("iterations_run", pa.int64()),
+        pa.field("iterations_not_run", pa.int64()),
+        pa.field("iterations_saved", pa.int64()),
+        pa.field("env_steps", pa.int64()),
+        pa.field("env_steps_saved", pa.float64()),
+        pa.field("seconds", pa.float64()),
+        pa.field("seconds_saved", pa.float64()),
+        pa.field("cpu_seconds", pa.float64()),
+        pa.field("cpu_seconds_saved", pa.float64()),
+        pa.field("gpu_seconds", pa.float64()),
+        pa.field("gpu_seconds_saved", pa.float64()),
+        pa.field("sentence", pa.string(), nullable=False),
+    ],
+    metadata={
+        "rungwise_ledger_version": VERSION,
+        "kind": "decision, end, or open (the trial may still run)",
+        "reason": "keep, wait or stop for a decision; the end reason for an end",
+        "iterations_saved": "not run for good: iterations_not_run, but 0 for an interrupted trial",
+        "env_steps_saved": "estimated: iterations saved x the trial's own steps per iteration",
+        "seconds_saved": "estimated: iterations saved x the trial's own seconds per iteration",
+        "cpu_seconds": "seconds x the CPUs that a trial of this job holds",
+        "cpu_seconds_saved": "estimated: seconds_saved x the CPUs that a trial of this job holds",
+        "gpu_seconds": "seconds x the GPUs that a trial of this job holds",
+        "gpu_seconds_saved": "estimated: seconds_saved x the GPUs that a trial of this job holds",
+    },
+)
+"""The columns; a change of their meaning raises the version."""
+
+
+def write_ledger(rows: Iterable[Row], path: str | Path) -> None:
+    """Write the ledger of a run, replacing an older one in one step.
+
+    Raises:
+        InputError: if there is no job row among the rows.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        pq.write_table(build_ledger(rows), unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def build_ledger(rows: Iterable[Row]) -> pa.Table:
+    """The ledger of a run as a table.
+
+    Raises:
+        InputError: if there is no job row among the rows.
+    """
+    outcome = Outcome.from_rows(rows)
+    lines = [line for trial in outcome.trials for line in _lines(trial, outcome.job)]
+    return pa.Table.from_pylist(lines, schema=SCHEMA)
+
+
+def _lines(trial: TrialOutcome, job: JobRow) -> list[dict[str, Any]]:
+    decisions = [
+        {
+            "trial": trial.id,
+            "kind": "decision",
+            "iteration": row.iteration,
+            "reason": "wait" if row.waits else "keep" if row.keep else "stop",
+            "score": row.score,
+            "sentence": row.sentence,
+        }
+        for row in trial.decisions
+    ]
+    return [*decisions, _last(trial, job)]
+
+
+def _last(trial: TrialOutcome, job: JobRow) -> dict[str, Any]:
+    saved = trial.seconds_saved
+    return {
+        "trial": trial.id,
+        "kind": "open" if trial.end_reason is None else "end",
+        "iteration": trial.iterations,
+        "reason": trial.end_reason,
+        "score": trial.score,
+        "iterations_run": trial.iterations,
+        "iterations_not_run": trial.iterations_not_run,
+        "iterations_saved": trial.iterations_saved,
+        "env_steps": trial.env_steps,
+        "env_steps_saved": trial.env_steps_saved,
+        "seconds": trial.seconds,
+        "seconds_saved": saved,
+        "cpu_seconds": trial.seconds * job.cpus_per_trial,
+        "cpu_seconds_saved": None if saved is None else saved * job.cpus_per_trial,
+        "gpu_seconds": trial.seconds * job.gpus_per_trial,
+        "gpu_seconds_saved": None if saved is None else saved * job.gpus_per_trial,
+        "sentence": trial.sentence,
+    }

@@ -1,0 +1,98 @@
+"""What several runs spent and saved together, by the reason each trial ended."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from envs.validation import InputError, InputWarning
+from tune_jobs.run_log.events import read_event_log
+from tune_jobs.run_log.ledger import SCHEMA, VERSION, build_ledger
+
+RUN = ("iterations_run", "env_steps", "seconds", "cpu_seconds", "gpu_seconds")
+SAVED = (
+    "iterations_saved",
+    "env_steps_saved",
+    "seconds_saved",
+    "cpu_seconds_saved",
+    "gpu_seconds_saved",
+)
+"""What the same columns would have grown by."""
+SUMMED = (*RUN, *SAVED, "iterations_open")
+
+
+def summarise_spending(places: Sequence[Path]) -> dict[str, Any]:
+    """The sums over all runs in and below these folders.
+
+    Returns:
+        ``runs`` (their directories), ``total`` and ``by_reason``: of each the number of ``trials``,
+        the columns of :data:`RUN` and :data:`SAVED`, and ``iterations_open``, which a resume would
+        still run. A trial that may still run has the reason ``open``.
+
+    Raises:
+        InputError: a folder without a run.
+    """
+    runs = find_runs(places)
+    total = dict.fromkeys(("trials", *SUMMED), 0.0)
+    by_reason: dict[str, dict[str, float]] = {}
+    for run in runs:
+        try:
+            ledger = load_ledger(run)
+        except InputError as error:
+            raise InputError(f"{run} has no ledger: {error}") from error
+        for row in ledger.to_pylist():
+            if row["kind"] == "decision":
+                continue
+            left = row["iterations_not_run"] - row["iterations_saved"]
+            row |= {"trials": 1, "iterations_open": left}
+            of_reason = by_reason.setdefault(row["reason"] or "open", dict.fromkeys(total, 0.0))
+            for name in total:
+                total[name] += row[name] or 0
+                of_reason[name] += row[name] or 0
+    most = sorted(by_reason.items(), key=lambda item: -item[1]["iterations_run"])
+    return {"runs": [str(run) for run in runs], "total": total, "by_reason": dict(most)}
+
+
+def find_runs(places: Iterable[Path]) -> list[Path]:
+    """The run directories in and below these folders, each once.
+
+    Raises:
+        InputError: a folder without one.
+    """
+    found: dict[Path, Path] = {}
+    for place in places:
+        runs = sorted(path.parent for path in place.rglob("events.jsonl"))
+        if not runs:
+            raise InputError(
+                f"There is no run in or below {place}: a run directory has an events.jsonl. Runs "
+                "are made in runs/ unless --out says otherwise; give their directories."
+            )
+        found |= {run.resolve(): run for run in runs}
+    return list(found.values())
+
+
+def load_ledger(run: Path) -> pa.Table:
+    """The ledger of a run; made from its events where the file is older than they are or damaged.
+
+    Raises:
+        InputError: if the events are not those of a run.
+    """
+    path, events = run / "ledger.parquet", run / "events.jsonl"
+    if path.is_file() and path.stat().st_mtime >= events.stat().st_mtime:
+        try:
+            schema = pq.read_schema(path)
+            if (schema.metadata or {}).get(b"rungwise_ledger_version") == VERSION.encode():
+                return pq.read_table(path).cast(SCHEMA)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            why = " ".join(str(error).split()).rstrip(".")
+            warnings.warn(
+                f"{path} is damaged, its rows are made from {events.name} instead ({why}).",
+                InputWarning,
+                stacklevel=2,
+            )
+    return build_ledger(read_event_log(events))

@@ -1,0 +1,120 @@
+"""What one trial of a run came to, as far as the log tells."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from tune_jobs.formatting import format_identifier
+from tune_jobs.run_log.events import DecisionRow, ExploitRow, FindingRow, ResultRow
+
+SPREAD = "score_spread"
+"""Metric of a trial of several seeds: the standard deviation of their scores."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialOutcome:
+    """One trial, as far as the log tells."""
+
+    id: str
+    config: dict[str, Any]
+    budget: int
+    """Iterations of a full run."""
+    iterations: int
+    """Iterations run; those which a resume repeated count once."""
+    results: tuple[ResultRow, ...]
+    decisions: tuple[DecisionRow, ...]
+    findings: tuple[FindingRow, ...]
+    end_reason: str | None
+    """None while it may still run."""
+    sentence: str
+    checkpoint: str | None
+    exploits: tuple[ExploitRow, ...] = ()
+    """When it went on from another trial's checkpoint; ``config`` has its latest settings."""
+
+    @property
+    def score(self) -> float | None:
+        """The last score: None while it is undecided, NaN where training has diverged."""
+        return self.results[-1].score if self.results else None
+
+    @property
+    def finite_score(self) -> float | None:
+        """The last score if it is a finite number."""
+        return to_finite_float(self.score)
+
+    @property
+    def score_spread(self) -> float | None:
+        """Standard deviation of the last score between the seeds; None where there is only one."""
+        return to_finite_float(self.results[-1].metrics.get(SPREAD)) if self.results else None
+
+    @property
+    def finite_scores(self) -> list[float]:
+        """Every finite score on the way."""
+        return [score for row in self.results if (score := to_finite_float(row.score)) is not None]
+
+    @property
+    def seconds(self) -> float:
+        """How long it has trained."""
+        return self.results[-1].seconds if self.results else 0.0
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps it has taken."""
+        return self.results[-1].env_steps if self.results else 0
+
+    @property
+    def iterations_not_run(self) -> int:
+        """Iterations of the full budget that were not run."""
+        return max(0, self.budget - self.iterations)
+
+    @property
+    def iterations_saved(self) -> int:
+        """Iterations not run for good."""
+        return 0 if self.end_reason in (None, "interrupted") else self.iterations_not_run
+
+    @property
+    def seconds_saved(self) -> float | None:
+        """What the saved iterations would have taken at this trial's own pace; None if unknown."""
+        return self._saved_of(self.seconds)
+
+    @property
+    def env_steps_saved(self) -> float | None:
+        """Environment steps of the saved iterations, at this trial's own pace; None if unknown."""
+        return self._saved_of(self.env_steps)
+
+    def _saved_of(self, spent: float) -> float | None:
+        if not self.iterations_saved:
+            return 0.0
+        return self.iterations_saved * spent / self.iterations if self.iterations else None
+
+    @property
+    def warning(self) -> FindingRow | None:
+        """The latest finding that is more than a note and stands."""
+        standing = (f for f in self.findings if f.severity != "note" and not f.withdrawn)
+        return next(reversed(list(standing)), None)
+
+    @property
+    def status_text(self) -> str:
+        """How it stands, in words."""
+        if self.end_reason is None:
+            warning = self.warning
+            running = "running" if self.results else "waiting"
+            if self.decisions and self.decisions[-1].waits:
+                running = f"waits at rung {self.decisions[-1].rung}"
+            return (
+                f"{running}, {format_identifier(warning.symptom)} noticed" if warning else running
+            )
+        if self.end_reason in ("budget", "interrupted"):
+            return "finished" if self.end_reason == "budget" else "interrupted"
+        word = "failed" if self.end_reason == "error" else "stopped"
+        if self.sentence.lower().startswith(word):
+            return self.sentence
+        return f"{word}: {self.sentence or format_identifier(self.end_reason)}"
+
+
+def to_finite_float(value: Any) -> float | None:
+    """The value if it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,120 @@
+"""Population based training: the worst take over from the best and go on with changed settings.
+
+Jaderberg et al. 2017. All trials wait for each other every ``grace`` iterations; then each of the
+worst quarter continues from the checkpoint of one of the best quarter (exploit) with settings near
+that one's (explore). Ray's scheduler does the waiting and the copying. What it lacks is here: the
+settings stay within the job's search space, a trial whose score is not finite counts as the worst
+(one that has no score yet is left alone), and every exploit is a row of the log, with the settings
+that the learner really runs with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ray.tune.schedulers import PopulationBasedTraining
+
+from envs.validation import InputError
+from tune_jobs.formatting import format_measurement, format_number
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.search_space import perturb_config
+from tune_jobs.run_log.events import ExploitRow
+
+QUANTILE = 0.25
+"""The share of the trials that are replaced, and that they are replaced by."""
+
+
+class RecordedPBT(PopulationBasedTraining):
+    """Ray's PBT on the settings of a job; leaves its exploits for the recorder to write."""
+
+    def __init__(self, job: Job, directory: Path, sessions: int) -> None:
+        super().__init__(
+            time_attr="iteration",
+            metric="score",
+            mode=job.mode or "max",
+            perturbation_interval=job.grace,
+            quantile_fraction=QUANTILE,
+            custom_explore_fn=_return_unchanged,
+            log_config=False,
+            synch=True,
+        )
+        self.job, self.directory = job, directory.absolute()
+        self.exploits: dict[str, ExploitRow] = {}
+        """The latest exploit of each trial that has not reported since."""
+        self.rng = np.random.default_rng([job.seed, sessions])
+
+    def _save_trial_state(self, state: Any, time: int, result: dict[str, Any], trial: Any) -> float:
+        score = result["score"]
+        if score is None:
+            # Ray leaves NaN out of both quantiles: an undecided trial neither donates nor loses.
+            result = result | {"score": math.nan}
+        elif not math.isfinite(score):
+            result = result | {"score": -math.inf * (1 if self._mode == "max" else -1)}
+        return super()._save_trial_state(state, time, result, trial)
+
+    def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], Any]:
+        """The settings a trial goes on with (the place where Ray's own PB2 chooses them, too)."""
+        loser, donor = trial.config["plan"], trial_to_clone.config["plan"]
+        after = self._perturb_config(donor["config"])
+        lost: Any = self._trial_state[trial]
+        won: Any = self._trial_state[trial_to_clone]
+        sign = 1 if self._mode == "max" else -1
+        self.exploits[loser["trial"]] = ExploitRow(
+            trial=loser["trial"],
+            iteration=int(lost.last_train_time),
+            donor=donor["trial"],
+            score=sign * lost.last_score,
+            donor_score=sign * won.last_score,
+            before=loser["config"],
+            donated=donor["config"],
+            after=after,
+            checkpoint=Path(won.last_checkpoint.path).relative_to(self.directory).as_posix(),
+        )
+        return {"plan": loser | {"config": after, "resume_from": ""}}, {}
+
+    def _perturb_config(self, config: dict[str, Any]) -> dict[str, Any]:
+        after = perturb_config(self.job.search, config, self.rng)
+        try:
+            self.job.make_trial_settings(after)
+        except InputError:
+            return config  # the changed values do not go together: the donor's do
+        return after
+
+
+def _return_unchanged(config: dict[str, Any]) -> dict[str, Any]:
+    """Ray wants a function to explore with; :meth:`RecordedPBT._perturb_config` does it instead."""
+    return config
+
+
+def complete_exploit(row: ExploitRow, applied_settings: dict[str, Any]) -> ExploitRow:
+    """The exploit with the values its learner runs with, and in words.
+
+    Args:
+        row: what was decided.
+        applied_settings: the changed settings, read back from the learner.
+    """
+    changes = [
+        f"{name} {format_number(value)} (was {format_number(row.before.get(name))})"
+        for name, value in row.after.items()
+        if value != row.before.get(name)
+    ]
+    lost, won = format_measurement(row.score), format_measurement(row.donor_score)
+    said = f"goes on from trial {row.donor}, {won} to its {lost}"
+    said += f", with {', '.join(changes)}" if changes else ", with the same settings"
+    wrong = {
+        n: v for n, v in applied_settings.items() if n in row.after and not _same(v, row.after[n])
+    }
+    if wrong:
+        found = ", ".join(f"{name} {format_number(value)}" for name, value in wrong.items())
+        said += f"; but its learner runs with {found}"
+    return dataclasses.replace(row, took=applied_settings, sentence=said)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) or isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-6)
+    return one == (tuple(other) if isinstance(other, list) else other)

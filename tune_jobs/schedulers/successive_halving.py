@@ -1,0 +1,270 @@
+"""Asynchronous successive halving as its paper has it: who waits at a rung and who goes on.
+
+Ray's ASHA stops a trial at its rung or lets it through, for good, on the word of the few that were
+there before. So the first ones are let through unseen, and a good one that comes second is lost. In
+the paper (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2) a
+trial waits at its rung and its worker tries another one; it goes on as soon as it is among the best
+``1 / reduction_factor`` of those seen there. No trial is ended on its way between two rungs.
+
+Two things are added, because a job has a fixed number of trials where the paper's never ends: when
+nobody else can come to a rung its best trial goes on, however few they are; and a trial ends as
+soon as it is certain that too many are better.
+
+A trial without a score (none of its episodes has ended yet, say) is undecided. It goes on training
+past its rung and enters, with its first score, the highest rung that it has reached by then.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Sequence
+
+from tune_jobs.run_log.events import DecisionRow, EndRow, ResultRow, Row
+from tune_jobs.run_log.outcome import CONTINUED
+
+Key = tuple[float, int]
+"""What trials are ranked by: the score, turned so that low is good, and who came first."""
+
+
+class Rung:
+    """The scores seen at one rung, and those that wait there."""
+
+    def __init__(self, iteration: int, sign: float) -> None:
+        self.iteration, self._sign = iteration, sign
+        self.keys: dict[str, Key] = {}
+        """Of each trial that was here."""
+        self.order: list[Key] = []
+        """The keys of the finite scores, the best first."""
+        self.waiting: list[tuple[Key, str]] = []
+        """The trials that wait, the best first."""
+
+    def enter(self, trial: str, score: float) -> None:
+        """A trial comes and waits, unless its score is not finite."""
+        key = self.keys[trial] = (self._sign * score, len(self.keys))
+        if math.isfinite(score):
+            insort(self.order, key)
+            insort(self.waiting, (key, trial))
+
+    def remove_waiting(self, trial: str) -> None:
+        """A trial that waits does so no longer."""
+        del self.waiting[bisect_left(self.waiting, (self.keys[trial], trial))]
+
+    def rank(self, trial: str) -> int:
+        """A trial's place among all seen here, from 1; a score that is not finite comes last."""
+        key = self.keys[trial]
+        return 1 + bisect_left(self.order, key) if math.isfinite(key[0]) else len(self.keys)
+
+    def score(self, trial: str) -> float:
+        """The score that a trial came with."""
+        return self._sign * self.keys[trial][0]
+
+    def cut(self, allowed: int) -> float:
+        """The score of the last one of the best ``allowed``."""
+        return self._sign * self.order[min(allowed, len(self.order)) - 1][0]
+
+
+class Bracket:
+    """The rungs of one bracket of trials, and what follows from the scores reported there.
+
+    Args:
+        levels: the iterations of the rungs.
+        mode: ``min`` or ``max``.
+        reduction_factor: one of so many goes on.
+        trials: all that will come, if they do not :meth:`remove_trial`.
+        name: what the bracket is called in sentences; empty where there is only one.
+    """
+
+    def __init__(
+        self,
+        levels: Iterable[int],
+        mode: str,
+        reduction_factor: int,
+        trials: Iterable[str],
+        name: str = "",
+    ) -> None:
+        self.mode, self.reduction_factor, self.name = mode, reduction_factor, name
+        self.levels = sorted(levels)
+        self.rungs = [Rung(at, -1.0 if mode == "max" else 1.0) for at in self.levels]
+        self.next_rung_index = dict.fromkeys(trials, 0)
+        """Of each trial in training or not begun: the place of the rung that it comes to next."""
+        self.waiting_rung_index: dict[str, int] = {}
+        """Of each trial that waits: the place of its rung."""
+        self._entered: dict[str, int] = {}
+        """The iteration at which each trial entered its last rung."""
+        self._num_heading_for_rung = [len(self.next_rung_index), *[0] * len(self.rungs)]
+        """How many head for each rung, and for the end."""
+
+    def restore_decisions(self, rows: Iterable[Row]) -> None:
+        """Take over the decisions and the ends of an earlier session."""
+        for row in rows:
+            if isinstance(row, DecisionRow):
+                # A log holds no NaN: the decision without a score is that of a diverged trial.
+                score = math.nan if row.score is None else row.score
+                self.report_score(row.trial, row.iteration, score)
+                if not row.keep:
+                    self.remove_trial(row.trial)
+                elif not row.waits and row.rung == self._waits_at(row.trial):
+                    self.promote(row.trial)
+            elif isinstance(row, ResultRow) and row.score is None and not _diverged(row):
+                self.report_score(row.trial, row.iteration, None)
+            elif isinstance(row, EndRow) and row.reason not in CONTINUED:
+                self.remove_trial(row.trial)
+
+    def report_score(self, trial: str, iteration: int, score: float | None) -> DecisionRow | None:
+        """Decide what a trial's score means at a rung: the trial waits there, or it ends.
+
+        Without a score the trial enters no rung. A score that is not finite cannot be compared and
+        loses.
+
+        Returns:
+            None if no rung was reached or entered.
+        """
+        before, reached = self.next_rung_index.get(trial), bisect_right(self.levels, iteration)
+        if before is None or reached <= before:
+            return None
+        self.remove_trial(trial)
+        if score is None:
+            # The rungs below this one need not wait for it any more.
+            self._head_for(trial, reached - 1)
+            return None
+        rung = self.rungs[reached - 1]
+        rung.enter(trial, score)
+        self._entered[trial] = iteration
+        if not math.isfinite(score):
+            said = f"the score is {score}, which cannot be compared"
+            return self._make_decision(trial, rung, None, said, keep=False)
+        self.waiting_rung_index[trial] = reached - 1
+        place, of, allowed = rung.rank(trial), len(rung.keys), self._count_promotable(reached - 1)
+        said = f"{score:.4g} waits: number {place} of {of}, "
+        said += f"and {_best(allowed)} may go on" if allowed else "too few to tell"
+        return self._make_decision(trial, rung, None, said, keep=True, waits=True)
+
+    def remove_trial(self, trial: str) -> None:
+        """A trial ends for a reason of its own, or fails for good: it comes to no rung any more."""
+        if trial in self.next_rung_index:
+            self._num_heading_for_rung[self.next_rung_index.pop(trial)] -= 1
+        elif trial in self.waiting_rung_index:
+            self.rungs[self.waiting_rung_index.pop(trial)].remove_waiting(trial)
+
+    def find_promotable(self) -> str | None:
+        """The waiting trial that may go on, from the highest rung where there is one."""
+        for place in reversed(range(len(self.rungs))):
+            waiting = self.rungs[place].waiting
+            if waiting and self.rungs[place].rank(waiting[0][1]) <= self._count_promotable(place):
+                return waiting[0][1]
+        return None
+
+    def promote(self, trial: str) -> DecisionRow:
+        """Let a waiting trial go on to the next rung or to its end."""
+        place = self.waiting_rung_index[trial]
+        rung, allowed = self.rungs[place], max(1, self._count_promotable(place))
+        self.remove_trial(trial)
+        self._head_for(trial, place + 1)
+        score, of = rung.score(trial), len(rung.keys)
+        if of < self.reduction_factor:
+            said = f"{score:.4g} is the best of {of}, and nobody else can come"
+        else:
+            said = f"{score:.4g} is among {_best(allowed)} of {of}"
+        return self._make_decision(trial, rung, rung.cut(allowed), said, keep=True)
+
+    def end_hopeless(self) -> list[DecisionRow]:
+        """The ends of the waiting trials that cannot go on any more, whoever may still come."""
+        ends: list[DecisionRow] = []
+        for place, rung in enumerate(self.rungs):
+            most = len(rung.keys) + self._expected()[place]
+            allowed = max(1, most // self.reduction_factor)
+            while rung.waiting and rung.rank(trial := rung.waiting[-1][1]) > allowed:
+                self.remove_trial(trial)
+                cut, side = rung.cut(allowed), "below" if self.mode == "max" else "above"
+                said = f"{rung.score(trial):.4g} is {side} {cut:.4g}, "
+                said += f"the cut for {_best(allowed)} of {most}"
+                if (seen := len(rung.keys)) < most:  # a later trial may raise the cut
+                    said += f" when {seen} of them had a score there"
+                ends.append(self._make_decision(trial, rung, cut, said, keep=False))
+        return ends
+
+    def _head_for(self, trial: str, place: int) -> None:
+        """Let a trial that has left its place head for a rung, or for the end."""
+        self.next_rung_index[trial] = place
+        self._num_heading_for_rung[place] += 1
+
+    def _waits_at(self, trial: str) -> int | None:
+        return (
+            self.levels[self.waiting_rung_index[trial]]
+            if trial in self.waiting_rung_index
+            else None
+        )
+
+    def _count_promotable(self, rung_index: int) -> int:
+        """How many of those seen at a rung may go on."""
+        allowed = len(self.rungs[rung_index].keys) // self.reduction_factor
+        return allowed if self._expected()[rung_index] else max(1, allowed)
+
+    def _expected(self) -> list[int]:
+        """How many more can come to each rung at most."""
+        expected: list[int] = []
+        come = 0
+        for rung, heading in zip(self.rungs, self._num_heading_for_rung[:-1], strict=True):
+            come += heading
+            expected.append(come)
+            most = max(1, (len(rung.keys) + come) // self.reduction_factor)
+            come = min(most, len(rung.waiting) + come)
+        return expected
+
+    def _make_decision(
+        self,
+        trial: str,
+        rung: Rung,
+        cut: float | None,
+        sentence: str,
+        keep: bool,
+        waits: bool = False,
+    ) -> DecisionRow:
+        entered = self._entered[trial]
+        late = f" (entered at iteration {entered})" if entered > rung.iteration else ""
+        return DecisionRow(
+            trial=trial,
+            iteration=entered,
+            rung=rung.iteration,
+            score=rung.score(trial),
+            cut=cut,
+            rank=rung.rank(trial),
+            of=len(rung.keys),
+            keep=keep,
+            waits=waits,
+            sentence=f"{self.name}rung {rung.iteration}{late}: {sentence}",
+        )
+
+
+def make_brackets(
+    trials: Sequence[str], levels: Sequence[int], mode: str, reduction_factor: int, number: int
+) -> list[Bracket]:
+    """The trials shared out among brackets; each leaves out one more of the lowest rungs.
+
+    Hyperband hedges so against scores that say little at first (Li et al. 2018): a bracket with
+    more patience tries fewer settings. Its shares are that paper's, ``reduction_factor ** s / (s +
+    1)`` for a bracket of ``s`` rungs, so that all brackets cost about the same.
+    """
+    left = [len(levels) - skipped for skipped in range(number)]
+    weights = [reduction_factor**rungs / (rungs + 1) for rungs in left]
+    ends = [round(len(trials) * sum(weights[: i + 1]) / sum(weights)) for i in range(number)]
+    return [
+        Bracket(
+            levels[i:],
+            mode,
+            reduction_factor,
+            trials[start:end],
+            f"bracket {i + 1}, " if number > 1 else "",
+        )
+        for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
+    ]
+
+
+def _best(allowed: int) -> str:
+    return "the best" if allowed == 1 else f"the best {allowed}"
+
+
+def _diverged(row: ResultRow) -> bool:
+    """Return whether a result has no score because of numbers that are not finite."""
+    return bool(row.metrics.get("nonfinite"))

@@ -1,0 +1,120 @@
+"""The metrics of every trial as runs of MLflow, where the environment asks for it.
+
+``MLFLOW_EXPERIMENT_NAME=name`` does; ``MLFLOW_TRACKING_URI`` says where they are kept. A trial is a
+run, named after the run's directory and its number; a resume goes on with it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import time
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray.air.constants import TRAINING_ITERATION
+from ray.tune.logger import LoggerCallback
+
+from envs.validation import InputError
+from tune_jobs.formatting import first_sentence
+from tune_jobs.run_log.events import Row
+from tune_jobs.trackers.tracker_metrics import CurvePoints
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
+"""Variable that names the experiment, and asks for this."""
+KEY = "rungwise.trial"
+"""Tag by which a trial's run is found again."""
+
+
+class MlflowRuns(LoggerCallback):
+    """A run of MLflow for each trial, written by the driver."""
+
+    def __init__(self, directory: Path, earlier: Iterable[Row] = ()) -> None:
+        self.directory, self.points = directory, CurvePoints(earlier)
+        self.runs: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks for a restore of its own, which is not used here."""
+        return {}
+
+    @cached_property
+    def store(self) -> tuple[MlflowClient, str]:
+        """The client and the experiment, opened by the first result and again after a failure."""
+        return opened_experiment()
+
+    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+        """One point of each curve; the first one begins the run."""
+        from mlflow.entities import Metric
+
+        name = result["trial"]
+        if name not in self.runs:
+            self.runs[name] = self._begin_run(name, trial.config["plan"]["config"])
+        points, now = self.points(result), int(1000 * time.time())
+        at = int(points.pop(TRAINING_ITERATION))
+        metrics = [Metric(n, float(v), now, at) for n, v in points.items() if math.isfinite(v)]
+        self.store[0].log_batch(self.runs[name], metrics)
+
+    def log_trial_end(self, trial: Any, failed: bool = False) -> None:
+        """The trial's run is over."""
+        if run := self.runs.pop(trial.config["plan"]["trial"], None):
+            self.store[0].set_terminated(run, "FAILED" if failed else "FINISHED")
+
+    def _begin_run(self, trial: str, drawn: dict[str, Any]) -> str:
+        from mlflow.entities import Param
+
+        name = f"{self.directory.absolute().name}-{trial}"
+        client, experiment = self.store
+        for found in client.search_runs([experiment], f"tags.`{KEY}` = '{name}'"):
+            client.update_run(found.info.run_id, "RUNNING")
+            return found.info.run_id
+        run = client.create_run(experiment, run_name=name, tags={KEY: name})
+        params = [Param(setting, str(value)) for setting, value in drawn.items()]
+        client.log_batch(run.info.run_id, params=params)
+        return run.info.run_id
+
+
+def make_mlflow_callbacks(directory: Path, earlier: Iterable[Row] = ()) -> list[LoggerCallback]:
+    """The callback, if the environment asks for it."""
+    return [MlflowRuns(directory, earlier)] if os.environ.get(EXPERIMENT) else []
+
+
+def opened_experiment() -> tuple[MlflowClient, str]:
+    """Find or make the experiment; return a client of its store, and its id."""
+    # MLflow's own seven attempts at 120 s each would hold up training for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    from mlflow import MlflowClient
+
+    client, name = MlflowClient(), os.environ[EXPERIMENT]
+    known = client.get_experiment_by_name(name)
+    return client, known.experiment_id if known else client.create_experiment(name)
+
+
+def check_mlflow() -> None:
+    """Check before a run that it can be reported as asked.
+
+    Raises:
+        InputError: MLflow is asked for and is not installed, or its store cannot be used.
+    """
+    if not os.environ.get(EXPERIMENT):
+        return
+    if importlib.util.find_spec("mlflow") is None:
+        raise InputError(
+            f"{EXPERIMENT} asks for MLflow, which is not installed: pip install "
+            "'rungwise[mlflow]', or take the variable away."
+        )
+    try:
+        opened_experiment()
+    except Exception as error:  # of MLflow, its database drivers or its network
+        from mlflow import get_tracking_uri
+
+        raise InputError(
+            f"MLflow cannot be used at {get_tracking_uri()} ({first_sentence(error)}): change "
+            f"MLFLOW_TRACKING_URI (sqlite:///mlflow.db is a file), or take {EXPERIMENT} away."
+        ) from error

@@ -1,0 +1,89 @@
+"""A run's metrics as Ray's own gauges and counters, which Prometheus reads from every node.
+
+Their names are ``rungwise_`` and the name in the catalogue; Ray puts ``ray_`` in front, and
+``_total`` behind a counter. Each has the tags ``run`` and ``trial``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from ray.util.metrics import Counter, Gauge
+
+from algos.metrics import METRICS
+from tune_jobs.health.finding import SEVERITIES
+from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow, Row
+from tune_jobs.run_log.trial_outcome import to_finite_float
+
+PREFIX = "rungwise_"
+SCORE, FINDING = "score", "finding"
+MOST = 200
+"""Trials of a run above which only their scores are shown: each metric of each is a series."""
+COUNTED = {
+    "env_steps": "environment steps taken",
+    "iterations": "training iterations run",
+    "trials_ended": "trials that have ended, by reason",
+}
+"""Counters, with what they count."""
+LEVEL = {name: place for place, name in enumerate(SEVERITIES, start=1)}
+"""What the gauge ``finding`` shows for each severity; 0 once the trial has ended."""
+
+
+def list_gauge_metrics() -> dict[str, str]:
+    """The metrics of the catalogue that are single numbers, with their meaning."""
+    words = ("text", "shares")
+    return {
+        name: f"{metric.meaning} [{metric.unit}]" if metric.unit else metric.meaning
+        for name, metric in METRICS.items()
+        if metric.unit not in words and name not in COUNTED
+    }
+
+
+class RunGauges:
+    """Takes the rows of a run of so many trials and shows what they say, on an initialised Ray."""
+
+    def __init__(self, run: str, trials: int) -> None:
+        self.run = run
+        told = (list_gauge_metrics() if trials <= MOST else {}) | {
+            SCORE: "what the run is judged by"
+        }
+        self._gauges = {n: Gauge(PREFIX + n, said, ("run", "trial")) for n, said in told.items()}
+        keys = ("run", "trial", "symptom")
+        self._finding = Gauge(PREFIX + FINDING, "1 noted, 2 warned of, 3 stopped, 0 past", keys)
+        keys = ("run", "trial", "reason")
+        self._counters = {n: Counter(PREFIX + n, said, keys) for n, said in COUNTED.items()}
+        self._reached: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        self._found: defaultdict[str, set[str]] = defaultdict(set)
+
+    def show_row(self, row: Row) -> None:
+        """Show what a row says."""
+        match row:
+            case ResultRow():
+                self._result(row)
+            case FindingRow():
+                self._found[row.trial].add(row.symptom)
+                tags = {"run": self.run, "trial": row.trial, "symptom": row.symptom}
+                self._finding.set(0 if row.withdrawn else LEVEL[row.severity], tags)
+            case EndRow():
+                for symptom in self._found.pop(row.trial, ()):
+                    self._finding.set(0, {"run": self.run, "trial": row.trial, "symptom": symptom})
+                self._count("trials_ended", row.trial, 1, row.reason)
+            case _:
+                pass
+
+    def _result(self, row: ResultRow) -> None:
+        tags = {"run": self.run, "trial": row.trial}
+        for name, value in (row.metrics | {SCORE: row.score}).items():
+            number, gauge = to_finite_float(value), self._gauges.get(name)
+            if number is not None and gauge is not None:
+                gauge.set(number, tags)
+        iterations, steps = self._reached[row.trial]
+        self._reached[row.trial] = (row.iteration, row.env_steps)
+        # What a restored trial runs again is work done, so the difference counts from where it is.
+        self._count("iterations", row.trial, row.iteration - iterations)
+        self._count("env_steps", row.trial, row.env_steps - steps)
+
+    def _count(self, name: str, trial: str, amount: int, reason: str = "") -> None:
+        if amount > 0:
+            tags = {"run": self.run, "trial": trial, "reason": reason}
+            self._counters[name].inc(amount, tags)

@@ -1,0 +1,77 @@
+"""The numbers of a trial's result, by the names under which curves are drawn elsewhere.
+
+Thoughts bring the names of Quiet-STaR's post-mortem along: whoever compares with its dashboards
+finds them, measured here as what they are called.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ray.air.constants import TRAINING_ITERATION
+
+from tune_jobs.run_log.events import ResultRow, Row
+
+THOUGHTS = "log_p_with"
+"""A metric that only trials of thoughts have."""
+EPISODES = "rl/episode"
+POST_MORTEM: Mapping[str, tuple[str, ...]] = {
+    "rl/reward": ("return_mean",),
+    "rl/avg_reward_100": ("return_mean_100",),
+    "rl/policy_loss": ("policy_loss",),
+    "rl/value_loss": ("value_loss",),
+    "rl/entropy": ("entropy",),
+    "rl/entropy_coefficient": ("entropy_coef",),
+    "rl/advantages": ("advantage_mean",),
+    "rl/kl_divergence": ("reference_kl", "kl"),
+    "rl/total_loss": ("total_loss",),
+    "rl/num_thoughts": ("episodes",),
+    "rl/coherence": ("held_out_mean_coherence",),
+    "rl/learning_rate": ("lr",),
+    "rl/anti_theater_divergence": ("held_out_divergence",),
+    "rl/anti_theater_ablation": ("held_out_gain",),
+    "rl/anti_theater_correlation": ("held_out_coherence",),
+    "rl/anti_theater_all_passed": ("held_out_proved",),
+}
+"""Its name -> the metric that it is, or the first of several that a trial has."""
+
+
+class CurvePoints:
+    """Results -> points of curves, with the episodes of each trial counted over sessions.
+
+    Args:
+        earlier: the event rows of earlier sessions.
+    """
+
+    def __init__(self, earlier: Iterable[Row] = ()) -> None:
+        self.episodes: dict[str, dict[int, float]] = {}
+        for row in earlier:
+            if isinstance(row, ResultRow):
+                self._note(row.trial, row.iteration, row.metrics)
+
+    def __call__(self, result: Mapping[str, Any]) -> dict[str, float]:
+        """The numbers of a result (``Trial.step``), by the names of their curves."""
+        found: dict[str, Any] = json.loads(result["metrics"])
+        numbers: dict[str, float] = {n: v for n, v in found.items() if isinstance(v, int | float)}
+        self._note(result["trial"], result["iteration"], numbers)
+        if THOUGHTS in numbers:
+            numbers |= rename_for_post_mortem(numbers)
+            numbers[EPISODES] = sum(self.episodes[result["trial"]].values())
+        if result["score"] is not None:  # a curve has no point where a trial is undecided
+            numbers["score"] = result["score"]
+        return numbers | {TRAINING_ITERATION: result["iteration"]}
+
+    def _note(self, trial: str, iteration: int, metrics: Mapping[str, Any]) -> None:
+        # By iteration: a restored trial runs again what came after its checkpoint.
+        self.episodes.setdefault(trial, {})[iteration] = metrics.get("episodes", 0)
+
+
+def rename_for_post_mortem(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Metrics by the post-mortem's names, as far as there are any."""
+    first = {
+        name: next((numbers[own] for own in metrics if own in numbers), None)
+        for name, metrics in POST_MORTEM.items()
+    }
+    return {name: value for name, value in first.items() if value is not None}
