@@ -22,7 +22,7 @@ RULE = baselines.make_rule_action(2, -0.3, 5)
 
 def policy(act, **env_kwargs):
     return SimpleNamespace(
-        about={"env": "envs:EdgeSelection-v0", "env_kwargs": env_kwargs}, act=act
+        metadata={"env": "envs:EdgeSelection-v0", "env_kwargs": env_kwargs}, act=act
     )
 
 
@@ -80,7 +80,7 @@ def test_the_advised_call_is_pyamgs_own():
         ([1, 2], "must be a policy or five finite numbers"),
         (policy(None, objective="fsai"), "was trained with objective='fsai'"),
         (
-            SimpleNamespace(about={"env": "CartPole-v1", "env_kwargs": {}}, act=None),
+            SimpleNamespace(metadata={"env": "CartPole-v1", "env_kwargs": {}}, act=None),
             "was trained for CartPole-v1",
         ),
     ],
