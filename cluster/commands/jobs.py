@@ -125,8 +125,10 @@ def evaluate(
     job evaluates with (its ``evaluation_env_kwargs``: goals or matrices never trained on, say).
     """
     from algos.policy import Policy
+    from cluster.commands.solver_tables import compare_with_solvers, print_comparison
     from cluster.terminal.progress import EvaluationProgress
-    from tune_jobs.evaluation.evaluate import compute_better_fraction, make_scm_kwargs
+    from envs.capabilities import ComparisonDetails, SupportsSolverComparison
+    from tune_jobs.evaluation.evaluate import compute_better_fraction, make_scm_kwargs, make_world
     from tune_jobs.evaluation.evaluate import evaluate as compare
     from tune_jobs.jobs.cli_flags import read_values
     from tune_jobs.run_log.best_checkpoint import find_checkpoint
@@ -136,22 +138,23 @@ def evaluate(
     policy = Policy.load(checkpoint)
     about = policy.metadata
     chosen = make_scm_kwargs(scm, about["env"], about["env_kwargs"]) if scm else {}
-    if matrix or about["env"].endswith("EdgeSelection-v0"):
-        from tune_jobs.evaluation.solvers import make_comparison_kwargs
-
-        chosen |= make_comparison_kwargs(matrix, about["env"])
+    world = make_world(about["env"], policy.full_evaluation_env_kwargs)
+    if isinstance(world, SupportsSolverComparison):
+        chosen |= world.make_comparison_kwargs(matrix)
+    elif matrix:
+        raise InputError(
+            "--matrix gives a matrix to an environment that compares policies with solvers, but "
+            f"this policy was trained for {about['env']}: leave it out."
+        )
     arguments = chosen | read_values("env_kwargs", env_kwargs)
     if episodes is None:  # of one matrix, more would tell nothing new
         episodes = 1 if matrix else QUICK_EPISODES if quick else EPISODES
     with EvaluationProgress() as progress:
         found, summary, score = compare(policy, episodes, seed, arguments, quick, tell=progress)
-    show = None
-    if about["env"].endswith("EdgeSelection-v0"):
-        from cluster.commands.solver_tables import prepare_solver_tables
-
-        show = prepare_solver_tables(
-            policy, policy.full_evaluation_env_kwargs | arguments, found, seed, checkpoint
-        )
+    details = ComparisonDetails(answer={})
+    world = make_world(about["env"], policy.full_evaluation_env_kwargs | arguments)
+    if isinstance(world, SupportsSolverComparison):
+        details = compare_with_solvers(policy, world, found, seed, checkpoint)
     figures = {name: summary(e) for name, e in found.items()}
     better = compute_better_fraction(found["policy"], found["random"], score)
     console.print(_make_comparison_table(figures, f"{count(episodes, 'episode')} from seed {seed}"))
@@ -160,7 +163,8 @@ def evaluate(
     if unlike:
         told = ", ".join(f"{name} {value}" for name, value in unlike.items())
         console.print(f"Unlike in training: {told}.")
-    return (show(console) if show else {}) | {
+    print_comparison(details, console)
+    return details.answer | {
         "checkpoint": str(checkpoint),
         "episodes": episodes,
         "seed": seed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from rich.console import Console
@@ -14,10 +14,8 @@ from rich.text import Text
 
 from envs import counter_rng
 from envs.batched import World
+from envs.capabilities import SupportsPages, SupportsResetOptions
 from envs.validation import InputError, unknown_name_error
-
-if TYPE_CHECKING:
-    from envs.shopping.world import Shopping
 
 ActionChooser: TypeAlias = Callable[[Any, Any, list[str]], str | None]
 """What is done, of a state, its observation and the actions' texts; None gives up."""
@@ -47,7 +45,13 @@ def play(
     Raises:
         InputError: an environment without pages, a goal it does not have, or a watch that is none.
     """
-    world = _shop(env, env_kwargs)
+    from tune_jobs.check import load_check_target
+
+    world = load_check_target(env, env_kwargs=env_kwargs).world
+    if not (isinstance(world, SupportsPages) and isinstance(world, SupportsResetOptions)):
+        raise InputError(
+            f"{env} has no pages to look at: play is for the shop (`rungwise play shop`)."
+        )
     choose = _chooser(world, watch) if watch else _typed(console, read_line or console.input)
     keys = counter_rng.make_keys(0, 1)
     state, observed = world.reset_to(keys, {"goal": goal})
@@ -55,7 +59,9 @@ def play(
     info: dict[str, Any] = dict.fromkeys(("bought", "score", "success", "invalid"), np.zeros(1))
     over = False
     while not over:
-        _show(world, state, console)
+        console.rule(f"step {int(state.step[0]) + 1} of {world.episode_limit}")
+        for piece in world.render_page(state, 0).split(" [SEP] "):
+            console.print(Padding(Text(piece), (0, 0, 0, 2)))
         text = choose(state, observed, world.render_actions(state, 0))
         if text is None:
             break
@@ -76,18 +82,6 @@ def play(
     }
     _print_result(answer, console)
     return answer
-
-
-def _shop(env: str, env_kwargs: Mapping[str, Any]) -> Shopping:
-    from envs.shopping.world import Shopping
-    from tune_jobs.check import load_check_target
-
-    world = load_check_target(env, env_kwargs=env_kwargs).world
-    if not isinstance(world, Shopping):
-        raise InputError(
-            f"{env} has no pages to look at: play is for the shop (`rungwise play shop`)."
-        )
-    return world
 
 
 def _typed(console: Console, read_line: Callable[[], str]) -> ActionChooser:
@@ -128,13 +122,6 @@ def _chooser(world: World[Any], watch: str) -> ActionChooser:
 
     policy = Policy.load(find_checkpoint(Path(watch)))
     return lambda state, observed, texts: texts[int(policy.act_batch(observed)[0])]
-
-
-def _show(world: Shopping, state: Any, console: Console) -> None:
-    console.rule(f"step {int(state.step[0]) + 1} of {world.params.episode_limit}")
-    page = world.render_page(state, 0)
-    for piece in page.split(" [SEP] "):
-        console.print(Padding(Text(piece), (0, 0, 0, 2)))
 
 
 def _print_result(answer: Mapping[str, Any], console: Console) -> None:

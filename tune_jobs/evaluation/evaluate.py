@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,14 @@ from algos.policy import Policy
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.env_runner import TRAINING_SEED
 from envs import FAMILIES, counter_rng
-from envs.batched import World
+from envs.batched import World, get_world
+from envs.capabilities import (
+    SupportsCompetitors,
+    SupportsCurriculum,
+    SupportsEpisodeTrace,
+    SupportsPolicyWeights,
+    SupportsRuleComparison,
+)
 from envs.factory import make_params
 from envs.pytree import take
 from envs.validation import InputError, get_fields, unknown_name_error
@@ -39,20 +46,6 @@ from tune_jobs.run_log.events import EvaluationRow
 Array = np.ndarray[Any, Any]
 
 
-@runtime_checkable
-class SupportsRuleComparison(Protocol):
-    """A world in which every agent is measured by one of its simple rules."""
-
-    reference_rule: str
-    """That rule's name."""
-
-    def compare_with_rule(
-        self, episodes: Mapping[str, Array], rule: Mapping[str, Array]
-    ) -> dict[str, float]:
-        """Figures of episodes beside those of the rule on the same seeds, by both's metrics [N]."""
-        ...
-
-
 Tell = Callable[[str, int, int], None]
 """Takes a player, how many episodes it has finished, and how many there are at most."""
 
@@ -71,11 +64,12 @@ def make_world(
     """
     made = make_vector_env(env, dict(env_kwargs), 1)
     made.close()
-    world = getattr(made, "world", None)
-    if world is not None and world.stages:
-        world.stage = len(world.stages) - 1  # what a curriculum leads to
-    if world is not None and policy is not None:
-        world.set_policy_weights(policy.module.get_named_weights())
+    world = get_world(made)
+    if isinstance(world, SupportsCurriculum) and world.stages:
+        # The last stage is the task that the curriculum leads to.
+        world = world.at_stage(len(world.stages) - 1)
+    if policy is not None and isinstance(world, SupportsPolicyWeights):
+        world = world.with_policy_weights(policy.module.get_named_weights())
     return world
 
 
@@ -165,8 +159,9 @@ def evaluate(
     if world is None:
         return found, summarise_gym_episodes, PLAIN_SCORE
     keys = counter_rng.make_keys(seed, len(found["policy"]))
-    rivals = world.evaluate_competitors(keys) if with_baselines else {}
-    found |= {name: EvaluatedEpisodes(metrics) for name, metrics in rivals.items()}
+    if with_baselines and isinstance(world, SupportsCompetitors):
+        competitors = world.evaluate_competitors(keys)
+        found |= {name: EvaluatedEpisodes(metrics) for name, metrics in competitors.items()}
     sign = "-" if world.score_mode == "min" else ""
     return found, _summary(world, found), sign + world.score_metric
 
@@ -296,6 +291,8 @@ def record_median_episode(
     world: World[Any], episodes: EvaluatedEpisodes, seed: int
 ) -> dict[str, Any]:
     """The episode with the middle score as a plain :class:`EpisodeTrace`; empty if none is told."""
+    if not isinstance(world, SupportsEpisodeTrace):
+        return {}
     scores = episodes.metrics[world.score_metric]
     middle = int(np.argsort(scores, kind="stable")[len(scores) // 2])
     state, _ = world.reset(counter_rng.make_keys(seed, len(scores))[middle : middle + 1])
@@ -304,8 +301,7 @@ def record_median_episode(
     for batch in episodes.actions[: int(episodes.lengths[middle])]:
         actions.append(take(batch, np.array([middle])))
         states.append(world.step(states[-1], actions[-1]).state)
-    experiment = world.trace_episode(states, actions)
-    return experiment.to_dict() | {"seed": seed + middle} if experiment else {}
+    return world.trace_episode(states, actions).to_dict() | {"seed": seed + middle}
 
 
 def compute_better_fraction(

@@ -13,6 +13,7 @@ from algos.models.hf_checkpoint import check_language_model
 from algos.requirements import Need, check_needs, detect_offered_needs
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.env_runner import TRAINING_SEED
+from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job
@@ -50,10 +51,11 @@ def validate_job(job: Job) -> None:
                 model_config=settings.model_config,
             )
             algorithm.validate_action_space(settings, module.head)
-            algorithm.validate_world(settings, getattr(env, "world", None), job.env)
+            algorithm.validate_world(settings, get_world(env), job.env)
             if settings.warm_start:
-                world = getattr(env, "world", None)
-                collect_teacher_rows(settings.warm_start, world, module.head, 1, TRAINING_SEED)
+                collect_teacher_rows(
+                    settings.warm_start, get_world(env), module.head, 1, TRAINING_SEED
+                )
             _play(job.env, env_kwargs)
             if needs:  # asked last, as it resets an environment that has just been found healthy
                 check_needs(job.algo, needs, job.env, detect_offered_needs(env))

@@ -61,7 +61,7 @@ def thought(world):
 def test_what_it_learns_to_find_likely_is_what_the_world_pays_it_for():
     world = small(UNTAUGHT, shared=True)
     module = policy(world)
-    world.set_policy_weights(module.get_state())
+    world = world.with_policy_weights(module.get_state())
     steps, rows = thought(world)
     found = module._forward(rows)["likelihood"].detach()
     ended = np.concatenate([s.info["answer"][:, 0] > 0 for s in steps])
@@ -76,7 +76,7 @@ def test_the_mixing_head_weighs_the_logits_after_a_thought_and_without_it():
     """One passage by hand, token by token."""
     world = small(UNTAUGHT, shared=True)
     module = policy(world)
-    world.set_policy_weights(module.get_state())
+    world = world.with_policy_weights(module.get_state())
     places = world.reset(KEYS[:1])[0].passages
     token = world.corpus.first
     found, _ = world.reader.predict_answer(places.context, np.array([[token, 0, 0]]), places.answer)
@@ -136,12 +136,10 @@ def test_who_reads_must_be_able_to_and_asked_to():
     shared, frozen = small(UNTAUGHT, shared=True), small(UNTAUGHT)
     writer, thinker = policy(shared, "language").get_state(), policy(shared).get_state()
     with pytest.raises(InputError, match="set model='thinker'"):
-        shared.set_policy_weights(writer)
+        shared.with_policy_weights(writer)
     with pytest.raises(InputError, match="set the environment's shared to true"):
-        frozen.set_policy_weights(thinker)
-    before = frozen.reader
-    frozen.set_policy_weights(writer)
-    assert frozen.reader is before
+        frozen.with_policy_weights(thinker)
+    assert frozen.with_policy_weights(writer).reader is frozen.reader
     with pytest.raises(InputError, match="model='language' does not read"):
         ReinforceSettings(**{**SETTINGS, "model": "language"})
 
