@@ -115,10 +115,11 @@ def test_the_likelihood_moves_what_reads_by_its_weight():
 @pytest.mark.usefixtures("local_ray")
 def test_what_has_been_learnt_reads_the_next_thoughts_and_the_taught_thinker_stays_as_it_was():
     with trained() as algorithm:
-        world = algorithm.env_runner_group.local_env_runner.env.world
-        began = world.get_network_weights("baked")
+        runner = algorithm.env_runner_group.local_env_runner
+        began = runner.env.world.get_network_weights("baked")
         for _ in range(2):
             algorithm.train()
+            world = runner.env.world
             learnt = algorithm.learner_group.get_weights()["default_policy"]
             read = world.reader.network.state_dict() | {
                 f"mixing.{name}": w for name, w in world.reader.mixing.state_dict().items()
