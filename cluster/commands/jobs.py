@@ -126,8 +126,8 @@ def evaluate(
     """
     from algos.policy import Policy
     from cluster.terminal.progress import EvaluationProgress
-    from tune_jobs.evaluation.evaluate import compute_better_fraction, make_scm_kwargs
     from tune_jobs.evaluation.evaluate import evaluate as compare
+    from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
     from tune_jobs.jobs.cli_flags import read_values
     from tune_jobs.run_log.best_checkpoint import find_checkpoint
     from tune_jobs.run_log.events import to_json_types
@@ -144,16 +144,20 @@ def evaluate(
     if episodes is None:  # of one matrix, more would tell nothing new
         episodes = 1 if matrix else QUICK_EPISODES if quick else EPISODES
     with EvaluationProgress() as progress:
-        found, summary, score = compare(policy, episodes, seed, arguments, quick, tell=progress)
+        evaluation = compare(policy, episodes, seed, arguments, quick, on_progress=progress)
     show = None
     if about["env"].endswith("EdgeSelection-v0"):
         from cluster.commands.solver_tables import prepare_solver_tables
 
         show = prepare_solver_tables(
-            policy, policy.full_evaluation_env_kwargs | arguments, found, seed, checkpoint
+            policy,
+            policy.full_evaluation_env_kwargs | arguments,
+            evaluation.episodes,
+            seed,
+            checkpoint,
         )
-    figures = {name: summary(e) for name, e in found.items()}
-    better = compute_better_fraction(found["policy"], found["random"], score)
+    figures = {name: evaluation.summarise(name) for name in evaluation.episodes}
+    better = evaluation.compute_better_fraction("random")
     console.print(_make_comparison_table(figures, f"{count(episodes, 'episode')} from seed {seed}"))
     console.print(f"Better than random on {better:.0%} of the seeds.")
     unlike = policy.evaluation_env_kwargs | arguments
@@ -165,7 +169,7 @@ def evaluate(
         "episodes": episodes,
         "seed": seed,
         "env_kwargs": unlike,
-        "score": score.removeprefix("-"),
+        "score": evaluation.metric,
         "policy": to_json_types(figures.pop("policy")),
         "baselines": to_json_types(figures),
         "better_than_random": better,
