@@ -15,7 +15,7 @@ from envs.causal.learning.params import Params as Learning
 from envs.causal.learning.world import CausalLearning
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import CausalOptimisation
-from tune_jobs.evaluation.evaluate import make_scm_kwargs
+from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 
 CAUSAL, DRIVEN = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"
 
