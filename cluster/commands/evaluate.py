@@ -44,7 +44,7 @@ class Evaluate(EnvironmentCommand):
         """Play the episodes and print the comparison."""
         from algos.policy import Policy
         from cluster.terminal.progress import EvaluationProgress
-        from tune_jobs.evaluation.evaluate import compute_better_fraction, evaluate
+        from tune_jobs.evaluation.evaluate import evaluate
         from tune_jobs.run_log.best_checkpoint import find_checkpoint
         from tune_jobs.run_log.events import to_json_types
 
@@ -55,17 +55,19 @@ class Evaluate(EnvironmentCommand):
         if episodes is None:  # a matrix has one state: more episodes would repeat it
             episodes = 1 if self.matrix else QUICK_EPISODES if self.quick else EPISODES
         with EvaluationProgress() as progress:
-            played, summary, score = evaluate(
-                policy, episodes, self.seed, arguments, self.quick, tell=progress
+            evaluation = evaluate(
+                policy, episodes, self.seed, arguments, self.quick, on_progress=progress
             )
         print_details: Callable[[Console], Answer] | None = None
         if policy.metadata["env"].endswith("EdgeSelection-v0"):
             from cluster.commands.solver_tables import prepare_solver_tables
 
             kwargs = policy.full_evaluation_env_kwargs | arguments
-            print_details = prepare_solver_tables(policy, kwargs, played, self.seed, checkpoint)
-        figures = {name: summary(e) for name, e in played.items()}
-        better = compute_better_fraction(played["policy"], played["random"], score)
+            print_details = prepare_solver_tables(
+                policy, kwargs, evaluation.episodes, self.seed, checkpoint
+            )
+        figures = {name: evaluation.summarise(name) for name in evaluation.episodes}
+        better = evaluation.compute_better_fraction("random")
         title = f"{count(episodes, 'episode')} from seed {self.seed}"
         console.print(make_comparison_table(figures, title))
         console.print(f"Better than random on {better:.0%} of the seeds.")
@@ -78,7 +80,7 @@ class Evaluate(EnvironmentCommand):
             "episodes": episodes,
             "seed": self.seed,
             "env_kwargs": changed,
-            "score": score.removeprefix("-"),
+            "score": evaluation.metric,
             "policy": to_json_types(figures.pop("policy")),
             "baselines": to_json_types(figures),
             "better_than_random": better,
@@ -86,7 +88,7 @@ class Evaluate(EnvironmentCommand):
 
     def _choose_env_kwargs(self, policy: Policy) -> dict[str, Any]:
         """Return the environment arguments that differ from those of the job's evaluations."""
-        from tune_jobs.evaluation.evaluate import make_scm_kwargs
+        from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 
         env, env_kwargs = policy.metadata["env"], policy.metadata["env_kwargs"]
         chosen = make_scm_kwargs(self.scm, env, env_kwargs) if self.scm else {}

@@ -82,7 +82,7 @@ class Tune(RayCommand):
         return self._run(self.job, console)
 
     def _run(self, job: Job, console: Console) -> Answer:
-        from tune_jobs.run import prepare_job
+        from tune_jobs.prepare import prepare_job
 
         directory = self.out or find_free_directory(job.env)
         check_machine(job, self.address, self.cpus)
@@ -117,7 +117,7 @@ class Resume(RayCommand):
 
     def __call__(self, console: Console) -> Answer:
         """Continue the run, or start one that was stopped before its first row."""
-        from tune_jobs.run import check_reporting, open_run
+        from tune_jobs.prepare import check_reporting, open_run
 
         job, rows = open_run(self.run)  # refuses what is not a run before Ray starts
         check_machine(job, self.address, self.cpus)
@@ -136,8 +136,8 @@ class Report(Command):
     def __call__(self, console: Console) -> Answer:
         """Rebuild the outcome from the event log."""
         from cluster.terminal.progress import print_outcome
+        from tune_jobs.prepare import open_run
         from tune_jobs.report.report import write_report
-        from tune_jobs.run import open_run
         from tune_jobs.run_log.driver_lock import make_lost_end
         from tune_jobs.run_log.outcome import Outcome
 

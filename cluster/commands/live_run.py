@@ -54,7 +54,7 @@ def announce_job(job: Job, address: str, cpus: int | None) -> None:
 
 def warn_of_late_scores(job: Job) -> None:
     """Warn on stderr if trials will have no score at their first rung."""
-    from tune_jobs.jobs.first_score import estimate_pace, explain_late_score
+    from tune_jobs.evaluation.first_score import estimate_pace, explain_late_score
 
     pace = estimate_pace(job)
     if pace and (warning := explain_late_score(job, pace)):
@@ -80,9 +80,9 @@ def run_with_progress(
     from cluster.interruption import run_last_words
     from cluster.session import ray_session
     from cluster.terminal.progress import ProgressDisplay
+    from tune_jobs.disk_space import DiskFullError
     from tune_jobs.evaluation.evaluation_status import EvaluationStatus
-    from tune_jobs.jobs.resources import DiskFullError
-    from tune_jobs.run import DriverError, drive, end_interrupted
+    from tune_jobs.run_lifecycle import DriverError, drive, end_interrupted
     from tune_jobs.run_log.driver_lock import hold_driver_lock
     from tune_jobs.run_log.events import JobRow
 
@@ -137,8 +137,8 @@ def print_and_check_outcome(outcome: Outcome, directory: Path, console: Console)
 
 def _explain_unscored(outcome: Outcome, directory: Path) -> str:
     """Say why no trial of a run has a score."""
-    from tune_jobs.jobs.first_score import estimate_pace, explain_missing_score
-    from tune_jobs.run import open_run
+    from tune_jobs.evaluation.first_score import estimate_pace, explain_missing_score
+    from tune_jobs.prepare import open_run
 
     if any(trial.score is not None for trial in outcome.trials):
         return "no trial has a finite score"
