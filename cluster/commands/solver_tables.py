@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -11,25 +10,25 @@ from rich.table import Table
 from algos.policy import Policy
 from envs import counter_rng
 from envs.capabilities import ComparisonDetails, SupportsSolverComparison
-from tune_jobs.evaluation.players import EvaluatedEpisodes
+from tune_jobs.evaluation.evaluate import Evaluation
 
 
 def compare_with_solvers(
-    policy: Policy,
-    world: SupportsSolverComparison,
-    found: Mapping[str, EvaluatedEpisodes],
-    seed: int,
-    checkpoint: Path,
+    policy: Policy, evaluation: Evaluation, seed: int, checkpoint: Path
 ) -> ComparisonDetails:
     """Add the policy's set-up times to its metrics, and return the details of the comparison.
 
+    Both only in a world that compares policies with solvers; the details are empty in others.
+
     Args:
         policy: the policy that was evaluated.
-        world: the world of the evaluation.
-        found: the episodes of each player and solver, on the same seeds.
+        evaluation: its episodes and those of the solvers, on the same seeds.
         seed: the first of these seeds.
         checkpoint: the policy's path.
     """
+    world, found = evaluation.world, evaluation.episodes
+    if not isinstance(world, SupportsSolverComparison):
+        return ComparisonDetails(answer={})
     keys = counter_rng.make_keys(seed, len(found["policy"]))
     seconds = world.measure_setup_seconds(keys, policy.act)
     for name in ("policy", "greedy"):
