@@ -147,7 +147,7 @@ def test_finalists_play_as_many_episodes_as_the_first(run, monkeypatch):
 
     asked = []
 
-    def played(policy, episodes, seed, *, with_baselines, seconds, tell):
+    def played(policy, episodes, seed, *, with_baselines, seconds, on_progress):
         asked.append((episodes, seconds))
         return evaluate(policy, min(episodes, 33), seed, with_baselines=with_baselines)
 

@@ -13,7 +13,8 @@ from envs import counter_rng
 from envs.causal.learning.world import CausalLearning
 from envs.causal.learning.world import Params as Learning
 from envs.causal.optimisation.world import CausalOptimisation, Params
-from tune_jobs.evaluation.evaluate import SupportsRuleComparison, make_scm_kwargs
+from tune_jobs.evaluation.evaluate import SupportsRuleComparison
+from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 
 CAUSAL, DRIVEN = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"
 
