@@ -28,6 +28,7 @@ from cluster.queue.orders import (
     read_order,
     write_order,
 )
+from cluster.run_directory import find_free_directory
 from cluster.session import offered_cpus
 from envs.validation import InputError
 from tune_jobs.run_log.driver_lock import LOCK, file_lock, has_driver
@@ -80,9 +81,8 @@ class RunQueue:
         Raises:
             InputError: something in it cannot be used, or the name is taken.
         """
-        from cluster.commands.jobs import find_free_directory
         from tune_jobs.jobs.job_yaml import make_job
-        from tune_jobs.run import prepare_job
+        from tune_jobs.prepare import prepare_job
 
         try:
             job = make_job(fields if preset is None else _merge_with_preset(preset, fields))
