@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,11 +72,6 @@ class Tantivy:
         return [
             place for _, place in sorted((-s, p) for (s, _), p in zip(found, places, strict=True))
         ]
-
-
-def cache_folder() -> Path:
-    """Where indexes are kept: ``$RUNGWISE_CACHE``, else ``~/.cache/rungwise``."""
-    return Path(os.environ.get("RUNGWISE_CACHE") or Path.home() / ".cache" / "rungwise")
 
 
 _FORMAT = "1"

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
+from envs.cache_folder import get_cache_folder
 from envs.optional_imports import import_extra
 from envs.pytree import Array, Floats, Ints
 from envs.shopping import catalogue, generator
@@ -18,7 +19,7 @@ from envs.shopping.catalogue import Product
 from envs.shopping.goals import Goal, Split, families_of, from_requests, limit_in
 from envs.shopping.matching import spacy_nouns, title_nouns
 from envs.shopping.reward import Compat, Reward, compute_reward
-from envs.shopping.search import RETURNED, Tantivy, cache_folder
+from envs.shopping.search import RETURNED, Tantivy
 from envs.shopping.texts import Texts, vocabulary_of
 from envs.validation import AtLeastOne, Between, InputError, NonNegative, validate
 
@@ -71,7 +72,7 @@ class Store:
                 f"The split {source.split!r} of these {len(self.products)} products has no goals: "
                 "use more products."
             )
-        self.engine = Tantivy([product.document for product in self.products], cache_folder())
+        self.engine = Tantivy([product.document for product in self.products], get_cache_folder())
         place = {product.id: p for p, product in enumerate(self.products)}
         self.targets: Ints = np.array([place[goal.target.id] for goal in self.goals])
         weights = np.cumsum([goal.weight for goal in self.goals])

@@ -22,8 +22,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from envs import counter_rng
+from envs.cache_folder import get_cache_folder
 from envs.pytree import Floats, Ints
-from envs.shopping.search import cache_folder
 from envs.thoughts.corpus import NOTHING, THINK, Corpus
 from envs.thoughts.gpt import GPT, HEADS, Mixing
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
@@ -152,7 +152,7 @@ def load_or_bake_reader(corpus: Corpus, baking: Baking) -> Reader:
         InputError: it cannot be kept.
     """
     network = GPT(len(corpus.words), corpus.length, baking.width, baking.layers)
-    path = cache_folder() / f"reader-{_digest(corpus, baking)}.safetensors"
+    path = get_cache_folder() / f"reader-{_digest(corpus, baking)}.safetensors"
     if path.is_file():
         network.load_state_dict(load_file(path))
         return Reader(corpus, network)

@@ -281,7 +281,7 @@ def _source(params: Params) -> Source:
         lessons = (Lesson("", (params.scm,), params.smallest, params.largest),)
     if lessons and params.pool:
         # Files may be in formats whose libraries are slow to import.
-        from envs.causal.models.pool import Pooled, read_pool
+        from envs.causal.optimisation.pool import Pooled, read_pool
 
         pool = tuple(read_pool(params.pool, params.target).values())
         return Pooled(lessons, pool, params.pool_fraction, params.precision)
