@@ -93,7 +93,7 @@ def _flatten(found: Any) -> Array | None:
 
 
 def _count_choices(space: spaces.Space[Any]) -> int:
-    """How many options a mask of this space has; -1 for a space that cannot have one."""
+    """Count the options of this space's mask; -1 for a space that cannot have one."""
     if isinstance(space, spaces.Dict):
         choice = space.spaces.get("choice")
         return _count_choices(choice) if isinstance(choice, spaces.Discrete) else -1

@@ -26,13 +26,13 @@ _NEXT_EPISODE = 0x6E657874
 
 
 def make_keys(seed: int, copies: int) -> Keys:
-    """Keys [B] of a batch; copy b has the key that a single environment seeded seed + b has."""
+    """Return keys [B] of a batch; copy b has that of a single environment seeded seed + b."""
     with np.errstate(over="ignore"):
         return make_keys_from_seeds(np.uint64(seed % 2**64) + np.arange(copies, dtype=np.uint64))
 
 
 def make_keys_from_seeds(seeds: Keys) -> Keys:
-    """The keys [B] of single environments with these seeds [B] (unsigned whole numbers)."""
+    """Return the keys [B] of single environments with seeds [B] (unsigned whole numbers)."""
     with np.errstate(over="ignore"):
         return _mix(_mix(seeds) ^ _FOLD)
 
@@ -48,37 +48,37 @@ def derived_seed(seed: int, purpose: str) -> int:
 
 
 def fold(key: Keys, data: int | Ints) -> Keys:
-    """New keys [B] from keys [B] and a whole number, the same for all or one for each copy [B]."""
+    """Derive keys [B] from keys [B] and a whole number, one for all or one per copy [B]."""
     number = np.asarray(data).astype(np.uint64)
     with np.errstate(over="ignore"):
         return _mix(key ^ _mix(number * _FOLD + _GOLDEN))
 
 
 def split(key: Keys, parts: int) -> tuple[Keys, ...]:
-    """So many independent keys [B] from keys [B], one for each purpose."""
+    """Return ``parts`` independent keys [B] from keys [B], one for each purpose."""
     return tuple(fold(key, part) for part in range(parts))
 
 
 def next_episode(key: Keys) -> Keys:
-    """Keys [B] of the episodes that follow the ones keyed by keys [B]."""
+    """Return the keys [B] of the episodes that follow those of keys [B]."""
     return fold(key, _NEXT_EPISODE)
 
 
 def bits(key: Keys, count: int) -> Keys:
-    """Random 64-bit words [B, count] from keys [B]."""
+    """Draw random 64-bit words [B, count] from keys [B]."""
     with np.errstate(over="ignore"):
         steps = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
         return _mix(key[:, None] + steps)
 
 
 def uniform(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
-    """Uniform numbers in [0, 1) [B, *shape] from keys [B], 53 bits each."""
+    """Draw uniform numbers in [0, 1) [B, *shape] from keys [B], 53 bits each."""
     words = bits(key, math.prod(shape)) >> _SHIFTS[3]
     return (words * 2.0**-53).reshape(len(key), *shape)
 
 
 def normal(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
-    """Standard normal numbers [B, *shape] from keys [B], by Box and Muller (1958).
+    """Draw standard normal numbers [B, *shape] from keys [B], by Box and Muller (1958).
 
     In single precision, whose logarithm and cosine are ten times as fast; from 32 bits each.
     """
@@ -96,13 +96,13 @@ def normal(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
 
 
 def integers(key: Keys, high: int | Ints, shape: tuple[int, ...] = ()) -> Ints:
-    """Whole numbers in [0, high) [B, *shape] from keys [B]; high may differ by copy [B]."""
+    """Draw whole numbers in [0, high) [B, *shape] from keys [B]; high may differ by copy [B]."""
     bound = np.asarray(high).reshape(-1, *(1 for _ in shape))
     return np.floor(uniform(key, shape) * bound).astype(np.int64)
 
 
 def low_discrepancy(count: int, dimensions: int, skip: int = 0) -> Floats:
-    """Evenly spread points in (0, 1) [count, dimensions] of one fixed sequence, after ``skip``.
+    """Return evenly spread points in (0, 1) [count, dimensions] of one fixed sequence.
 
     The Kronecker sequence on the generalised golden ratio (Roberts, 2018, "R_d"): for one dimension
     it is the golden-ratio sequence.
@@ -115,7 +115,7 @@ def low_discrepancy(count: int, dimensions: int, skip: int = 0) -> Floats:
 
 
 def normal_quantiles(u: Floats) -> Floats:
-    """Standard normal quantiles of probabilities in (0, 1), any shape."""
+    """Return standard normal quantiles of probabilities in (0, 1), any shape."""
     inverse = NormalDist().inv_cdf
     return np.array([inverse(p) for p in u.ravel().tolist()]).reshape(u.shape)
 

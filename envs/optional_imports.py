@@ -9,7 +9,7 @@ from envs.validation import InputError
 
 
 def import_extra(name: str, extra: str) -> Any:
-    """A module that the extra ``rungwise[extra]`` installs.
+    """Import a module that the extra ``rungwise[extra]`` installs.
 
     Raises:
         InputError: it is not installed.

@@ -35,12 +35,12 @@ def keep_freed_memory() -> None:
 
 
 def take(tree: Tree, index: Array | int) -> Tree:
-    """The copies at ``index`` of a tree [B, ...]: positions [b], a mask [B], or one position."""
+    """Return the copies at ``index`` of a tree [B, ...]: positions [b], a mask [B] or one number."""
     return _map(lambda leaf: leaf[index], tree)
 
 
 def put(tree: Tree, index: Array, part: Tree) -> Tree:
-    """A tree [B, ...] with the copies ``index`` [b] replaced by those of ``part`` [b, ...]."""
+    """Return a tree [B, ...] with copies ``index`` [b] replaced by those of ``part`` [b, ...]."""
     if index.dtype == np.bool_ and index.all():
         return part
 
@@ -53,7 +53,7 @@ def put(tree: Tree, index: Array, part: Tree) -> Tree:
 
 
 def where(mask: Bools, yes: Tree, no: Tree) -> Tree:
-    """For each copy the tree ``yes`` where the mask [B] is true, else ``no``."""
+    """Return for each copy the tree ``yes`` where the mask [B] is true, else ``no``."""
 
     def chosen(a: Array, b: Array) -> Array:
         return np.where(mask.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
@@ -62,12 +62,12 @@ def where(mask: Bools, yes: Tree, no: Tree) -> Tree:
 
 
 def copy_tree(tree: Tree) -> Tree:
-    """The same tree in memory of its own."""
+    """Copy every array of a tree."""
     return _map(lambda leaf: leaf.copy(), tree)
 
 
 def concatenated(*trees: Tree) -> Tree:
-    """Trees [B1, ...], [B2, ...], ... of the same structure as one [B1 + B2 + ..., ...]."""
+    """Concatenate trees [B1, ...], [B2, ...], ... of the same structure along the batch axis."""
     return _map(lambda *leaves: np.concatenate(leaves), *trees)
 
 

@@ -58,7 +58,7 @@ AtLeastOne = Between(1)
 
 
 def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:
-    """An error for a name that does not exist, with the nearest that do.
+    """Return an error for a name that does not exist, with the nearest that do.
 
     Args:
         kind: what the name should be, e.g. ``"field"``.
@@ -73,7 +73,7 @@ def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = 
 
 
 def get_fields(config: type) -> dict[str, tuple[Any, Between | None]]:
-    """Each field of a configuration class with its plain type and its bounds, if it has any."""
+    """Return the plain type and the bounds, if any, of each field of a configuration class."""
     hints = typing.get_type_hints(config, include_extras=True)
     found: dict[str, tuple[Any, Between | None]] = {}
     for field in dataclasses.fields(config):

@@ -19,7 +19,7 @@ class SearchEngine(Protocol):
     """Finds documents by their words."""
 
     def search(self, query: str, count: int = RETURNED) -> list[int]:
-        """Places of the documents found, best first; ties in the order of the documents."""
+        """Return the indices of matching documents, best first; ties in document order."""
         ...
 
 
@@ -79,7 +79,7 @@ _FORMAT = "1"
 
 
 def _english(tantivy: Any) -> Any:
-    """Lower case, no stop words, Porter's stems: what the original's engine does."""
+    """Return the original engine's analyser: lower case, no stop words, Porter's stems."""
     words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple()).filter(
         tantivy.Filter.lowercase()
     )

@@ -108,14 +108,14 @@ class Store:
         return get_store, (self.source,)
 
     def _search(self, query: str) -> Ints:
-        """What a search finds: places [RETURNED] of products, best first, -1 behind the last."""
+        """Search: indices [RETURNED] of products, best first, -1 behind the last."""
         found = np.full(RETURNED, -1)
         places = self.engine.search(query)
         found[: len(places)] = places
         return found
 
     def _matches(self, goal: int, product: int) -> Array:
-        """How well a product's option values match an instruction's words [V, 3].
+        """Compute how well a product's option values match an instruction's words [V, 3].
 
         Token-set ratio and partial ratio in [0, 1], and whether a value's sum is best in its group.
         """
@@ -134,14 +134,14 @@ class Store:
     def _compute_reward(
         self, goal: int, product: int, slots: tuple[int, ...], compat: Compat
     ) -> Reward:
-        """The reward for buying a product with the values in these slots chosen."""
+        """Compute the reward for buying a product with the values in these slots chosen."""
         item = self.products[product]
         return compute_reward(self.goals[goal], item, [item.values[slot] for slot in slots], compat)
 
 
 @functools.lru_cache(4)
 def get_store(source: Source) -> Store:
-    """The store of a source; made once in a process."""
+    """Return the store of a source, made once in a process."""
     return Store(source)
 
 
@@ -154,7 +154,7 @@ option is in enough of them."""
 
 
 def _load_products(source: Source) -> tuple[Sequence[Product], Callable[[Split, int], list[Goal]]]:
-    """The products of a source, and a function that gives so many goals of a split."""
+    """Return the products of a source, and a function that draws goals of a split."""
     if not source.data:
         products = generator.generate_catalogue(source.products, source.seed)
 
@@ -179,7 +179,7 @@ def _own(products: Sequence[Product], split: Split, seed: int) -> list[Product]:
 
 
 def _groups(products: Sequence[Product], value_slots: int) -> Ints:
-    """The place of the option [P, V] that each value belongs to; -1 behind the last value."""
+    """Return the index of the option [P, V] that each value belongs to; -1 for no value."""
     groups = np.full((len(products), value_slots), -1)
     for p, product in enumerate(products):
         places = {name: place for place, name in enumerate(product.options)}
@@ -188,7 +188,7 @@ def _groups(products: Sequence[Product], value_slots: int) -> Ints:
 
 
 def _bits(rows: Array, vocabulary: int) -> Array:
-    """Which words [G, vocabulary / 8] (packed, lowest bit first) rows [G, L] of words have."""
+    """Pack the words of rows [G, L] into bits [G, vocabulary / 8], lowest bit first."""
     packed = np.zeros((len(rows), vocabulary // 8 + 1), np.uint8)
     words = rows.astype(np.int64)
     goal = np.arange(len(rows))[:, None]

@@ -21,7 +21,7 @@ from envs.validation import InputError
 
 
 def predict_rewards(task: Task, state: State, action: Mapping[str, Array]) -> Array:
-    """The reward [B], float32, that students expect of a step from states [B].
+    """Return the reward [B], float32, that students expect of a step from states [B].
 
     In the place of the excess risk, which nobody knows, stands the uncertainty that is observed,
     summed over the nodes; the rows are imagined from the student's own means, with the same noise

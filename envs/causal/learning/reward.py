@@ -51,7 +51,7 @@ POSTMORTEM = RewardTerms(
 def compute_rewards(
     terms: RewardTerms, before: Risk, after: Risk, counts: Ints, real: Bools, chosen: Ints
 ) -> Floats:
-    """Reward terms [B, 5], weighted, in the order of ``NAMES``.
+    """Compute the weighted reward terms [B, 5] in the order of ``NAMES``.
 
     Args:
         terms: the weights.
@@ -70,13 +70,13 @@ def compute_rewards(
 
 
 def log_fall(before: Floats, after: Floats) -> Floats:
-    """By how much the logarithm of what is unknown fell [B]; what is next to nothing is all one."""
+    """Return the fall [B] of the logarithm of a loss; losses below a floor count as the floor."""
     unknown = np.maximum(np.stack((before, after)), _FLOOR)
     return np.log(unknown[0]) - np.log(unknown[1])
 
 
 def bonuses(terms: RewardTerms, counts: Ints, real: Bools, chosen: Ints) -> tuple[Floats, ...]:
-    """The three terms [B] that depend on the choices alone; see :func:`compute_rewards`."""
+    """Compute the three terms [B] that depend on the choices alone."""
     share, size = shares(counts, real), real.sum(axis=1)
     crowded = np.maximum(share.max(axis=1) - terms.concentration_limit, 0)
     missing = np.maximum(1 / size - share[np.arange(len(share)), chosen], 0)
@@ -93,19 +93,19 @@ NAMES = ("log_gain", "improvement", "concentration", "coverage", "undersampled")
 
 
 def remembered(recent: Ints, step: Ints, chosen: Ints) -> Ints:
-    """Recent choices [B, window] with those of a step [B] in the place of the oldest."""
+    """Return recent choices [B, window] with those of a step [B] in place of the oldest."""
     recent = recent.copy()
     recent[np.arange(len(step)), step % recent.shape[1]] = chosen
     return recent
 
 
 def counted(recent: Ints, n: int) -> Ints:
-    """How often each of n nodes is among recent choices [B, window], -1 for none: [B, n]."""
+    """Count each of n nodes among recent choices [B, window], -1 for none: [B, n]."""
     return (recent[:, :, None] == np.arange(n)).sum(axis=1)
 
 
 def shares(counts: Ints, real: Bools) -> Floats:
-    """Shares [B, n] of choices counted [B, n] among the real nodes [C, n].
+    """Return the shares [B, n] of choices counted [B, n] among the real nodes [C, n].
 
     Early on every choice would be a large share of few, so at least as many choices are reckoned
     with as there are nodes.
@@ -115,7 +115,7 @@ def shares(counts: Ints, real: Bools) -> Floats:
 
 
 def diversity(counts: Ints, real: Bools) -> Floats:
-    """Entropy [B] of choices counted [B, n], over its maximum for so many real nodes [C, n]."""
+    """Return the entropy [B] of choices counted [B, n] over its maximum for real nodes [C, n]."""
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
     return entropy / np.log(np.maximum(real.sum(axis=1), 2))
