@@ -49,7 +49,13 @@ def find_mask(
 
 
 def is_legal(space: spaces.Space[Any], legal: Array, action: Any) -> bool:
-    """Return whether a mask that fits the space allows an action."""
+    """Return whether a mask that fits the space allows an action.
+
+    >>> is_legal(spaces.Discrete(3), np.array([1, 0, 1]), 1)
+    False
+    >>> is_legal(spaces.MultiDiscrete([2, 2]), np.array([1, 0, 0, 1]), [0, 1])
+    True
+    """
     if isinstance(space, spaces.Dict):
         return is_legal(space["choice"], legal, action["choice"])
     if isinstance(space, spaces.MultiDiscrete):

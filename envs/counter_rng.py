@@ -1,9 +1,18 @@
-"""Counter-based random numbers: every copy of a batch owns a key, and no draw changes any state.
+"""Counter-based random numbers: every copy of a batch has a key, and no draw changes any state.
 
-A number is a hash of (key, position), so copy ``b`` of a batch draws the same numbers whether it
-runs alone or beside a thousand others, in this process or in another, and numpy never loops over
-copies. The hash is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-generators", OOPSLA 2014), whose output function passes BigCrush.
+A number is a hash of (key, position), so copy ``b`` of a batch draws the same numbers alone, in a
+batch of a thousand, and in another process, and numpy never loops over copies. The hash is
+SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014),
+whose output function passes BigCrush.
+
+>>> keys = make_keys(seed=7, copies=3)
+>>> uniform(keys, (2,)).shape
+(3, 2)
+>>> bool((uniform(keys)[1:] == uniform(make_keys(seed=8, copies=2))).all())
+True
+>>> policy_keys, world_keys = split(keys, 2)
+>>> bool((policy_keys == world_keys).any())
+False
 """
 
 from __future__ import annotations
@@ -16,6 +25,7 @@ import numpy as np
 
 from envs.pytree import Floats, Ints, Keys
 
+# The constants are uint64 scalars: Python integers would overflow in mixed expressions.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FOLD = np.uint64(0xD1342543DE82EF95)
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(32))
@@ -40,8 +50,8 @@ def make_keys_from_seeds(seeds: Keys) -> Keys:
 def derived_seed(seed: int, purpose: str) -> int:
     """Return a seed for one purpose whose random numbers are independent of those of ``seed``.
 
-    Gymnasium seeds environments and spaces alike: an action space that has the environment's own
-    seed draws the numbers that the environment draws, and on a bandit each action meets its luck.
+    Gymnasium seeds environments and spaces alike: an action space with the environment's seed
+    draws the same numbers as the environment, so that random actions correlate with rewards.
     """
     words = np.random.SeedSequence([seed, zlib.crc32(purpose.encode())])
     return int(words.generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -104,9 +114,15 @@ def integers(key: Keys, high: int | Ints, shape: tuple[int, ...] = ()) -> Ints:
 def low_discrepancy(count: int, dimensions: int, skip: int = 0) -> Floats:
     """Return evenly spread points in (0, 1) [count, dimensions] of one fixed sequence.
 
-    The Kronecker sequence on the generalised golden ratio (Roberts, 2018, "R_d"): for one dimension
+    The Kronecker sequence on the generalised golden ratio (Roberts, 2018, "R_d"); in one dimension
     it is the golden-ratio sequence.
+
+    Args:
+        count: the number of points.
+        dimensions: their dimension.
+        skip: the number of points of the sequence to leave out before the first.
     """
+    # The fixed point of x = (1 + x)^(1 / (d + 1)): 64 iterations reach double precision.
     ratio = 2.0
     for _ in range(64):
         ratio = (1 + ratio) ** (1 / (dimensions + 1))
@@ -121,6 +137,7 @@ def normal_quantiles(u: Floats) -> Floats:
 
 
 def _mix(z: Keys) -> Keys:
+    """Apply SplitMix64's output function."""
     z = (z ^ (z >> _SHIFTS[0])) * _FACTORS[0]
     z = (z ^ (z >> _SHIFTS[1])) * _FACTORS[1]
     return z ^ (z >> _SHIFTS[2])

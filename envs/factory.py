@@ -1,4 +1,4 @@
-"""From keywords to environments: what Gymnasium calls for our ids."""
+"""Entry points of the registered ids: from keywords to environments."""
 
 from __future__ import annotations
 

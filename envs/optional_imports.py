@@ -1,4 +1,4 @@
-"""The libraries of an extra, found when they are first used."""
+"""Import of the optional libraries that an extra installs, when they are first used."""
 
 from __future__ import annotations
 

@@ -122,7 +122,10 @@ def correlation(x: Floats, y: Floats) -> float:
 def edit_distance(first: Ints, second: Ints) -> Floats:
     """Return the relative Levenshtein distances [B] of texts [B, T], 0 after their end.
 
-    The second is cut to the first one's length; two empty texts do not differ.
+    Divided by the length of the first, to which the second is cut; two empty texts do not differ.
+
+    >>> edit_distance(np.array([[3, 4, 5, 0]]), np.array([[3, 5, 5, 9]])).tolist()
+    [0.3333333333333333]
     """
     lengths = (first > 0).sum(1)
     second = np.where(np.arange(second.shape[1]) < lengths[:, None], second, 0)

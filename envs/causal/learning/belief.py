@@ -51,9 +51,11 @@ def predict_rewards(task: Task, state: State, action: Mapping[str, Array]) -> Ar
     mechanisms = imagining.expected_variance(state.student, noise, chosen, values)
     count = student.roots(state.student).count + params.rows * ~chosen[:, student.root_nodes]
     roots = (problem.truth.is_root[:, student.root_nodes] / (1 + count)).sum(axis=1)
-    gain = reward.log_fall(uncertainty(task, state).sum(axis=1), mechanisms + roots)
-    counts = reward.counted(reward.remembered(state.recent, state.step, node), problem.scm.nodes)
-    extra = reward.bonuses(params.reward, counts, problem.scm.real, node)
+    gain = reward.compute_log_fall(uncertainty(task, state).sum(axis=1), mechanisms + roots)
+    counts = reward.count_choices(
+        reward.remember_choices(state.recent, state.step, node), problem.scm.nodes
+    )
+    extra = reward.compute_bonuses(params.reward, counts, problem.scm.real, node)
     return (params.reward.log_gain * gain + sum(extra)).astype(np.float32)
 
 

@@ -189,7 +189,7 @@ class FamilyStudent:
         return errors
 
     def uncertainty(self, state: FamilyKnowledge) -> Floats:
-        """Return the mean posterior variance [B, n] at the probe points, in units of the noise's."""
+        """Return the mean posterior variance [B, n] at the probe points (unit: the noise's)."""
         return state.variance
 
     def where_unsure(self, state: FamilyKnowledge) -> Floats:

@@ -202,7 +202,7 @@ class BayesLinear:
         return np.stack(errors, axis=1)
 
     def uncertainty(self, state: Knowledge) -> Floats:
-        """Return the mean posterior variance [B, k] at the probe points, in units of the noise's."""
+        """Return the mean posterior variance [B, k] at the probe points (unit: the noise's)."""
         return state.variance
 
     def roots(self, state: Knowledge) -> Roots:

@@ -120,8 +120,8 @@ class CausalLearning(World[State]):
         settable = self.get_problem(state).settable
         if not self.params.cap:
             return settable
-        counts = reward.counted(state.recent, len(self.choice_names))
-        share = reward.shares(counts, self.get_problem(state).scm.real)
+        counts = reward.count_choices(state.recent, len(self.choice_names))
+        share = reward.compute_shares(counts, self.get_problem(state).scm.real)
         free = settable & (share <= self.params.cap)
         return np.where(free.any(axis=1, keepdims=True), free, settable)
 
@@ -173,7 +173,7 @@ class CausalLearning(World[State]):
             drawn=state.drawn,
             student=student,
             histogram=ValueHistogram.add(state.histogram, node, position),
-            recent=reward.remembered(state.recent, state.step, node),
+            recent=reward.remember_choices(state.recent, state.step, node),
             risk=now,
             at_start=state.at_start,
             best=np.where(fell, now.excess, state.best),
@@ -185,7 +185,7 @@ class CausalLearning(World[State]):
 
     def _step(self, before: State, after: State, node: Ints) -> Step[State]:
         params = self.params
-        counts = reward.counted(after.recent, len(self.choice_names))
+        counts = reward.count_choices(after.recent, len(self.choice_names))
         real = self.get_problem(after).scm.real
         terms = reward.compute_rewards(params.reward, before.risk, after.risk, counts, real, node)
         # The horizon is the task itself (a budget of rows, shown as t/T in the observation), and
