@@ -35,7 +35,7 @@ QUICK_ITERATIONS = 10
 
 def tune(job: Job, out: Path | None, address: str, cpus: int | None, console: Console) -> Answer:
     """Run a sweep."""
-    from tune_jobs.run import prepare_job
+    from tune_jobs.prepare import prepare_job
 
     directory = out or find_free_directory(job.env)
     _check_machine(job, address, cpus)
@@ -49,7 +49,7 @@ def tune(job: Job, out: Path | None, address: str, cpus: int | None, console: Co
 
 def resume(directory: Path, address: str, cpus: int | None, console: Console) -> Answer:
     """Continue a run, or begin one that was stopped before it could."""
-    from tune_jobs.run import check_reporting, open_run
+    from tune_jobs.prepare import check_reporting, open_run
 
     job, rows = open_run(directory)  # refuses what is not a run before Ray starts
     _check_machine(job, address, cpus)
@@ -88,8 +88,8 @@ def shorten_job(job: Job) -> Job:
 def report(directory: Path, console: Console) -> Answer:
     """Draw a run's report anew and print its outcome."""
     from cluster.terminal.progress import print_outcome
+    from tune_jobs.prepare import open_run
     from tune_jobs.report.report import write_report
-    from tune_jobs.run import open_run
     from tune_jobs.run_log.driver_lock import make_lost_end
     from tune_jobs.run_log.outcome import Outcome
 
@@ -286,7 +286,7 @@ def _announce(job: Job, address: str, cpus: int | None) -> None:
 
 def _warn_of_late_scores(job: Job) -> None:
     """Say on stderr if trials cannot be judged at their first rung."""
-    from tune_jobs.jobs.first_score import estimate_pace, explain_late_score
+    from tune_jobs.evaluation.first_score import estimate_pace, explain_late_score
 
     pace = estimate_pace(job)
     if pace and (warning := explain_late_score(job, pace)):
@@ -301,9 +301,9 @@ def _run_with_progress(
     from cluster.interruption import run_last_words
     from cluster.session import ray_session
     from cluster.terminal.progress import ProgressDisplay
+    from tune_jobs.disk_space import DiskFullError
     from tune_jobs.evaluation.evaluation_status import EvaluationStatus
-    from tune_jobs.jobs.resources import DiskFullError
-    from tune_jobs.run import DriverError, drive, end_interrupted
+    from tune_jobs.run_lifecycle import DriverError, drive, end_interrupted
     from tune_jobs.run_log.driver_lock import hold_driver_lock
     from tune_jobs.run_log.events import JobRow
 
@@ -348,8 +348,8 @@ def _print_and_check_outcome(outcome: Outcome, directory: Path, console: Console
 
 def _why_unscored(outcome: Outcome, directory: Path) -> str:
     """Why no trial of a run has a score."""
-    from tune_jobs.jobs.first_score import estimate_pace, explain_missing_score
-    from tune_jobs.run import open_run
+    from tune_jobs.evaluation.first_score import estimate_pace, explain_missing_score
+    from tune_jobs.prepare import open_run
 
     if any(trial.score is not None for trial in outcome.trials):
         return "no trial has a finite score"

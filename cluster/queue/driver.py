@@ -25,7 +25,8 @@ from tune_jobs.run_log.stop_requests import JOB, clear_stop_request
 def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> None:
     """Run a prepared job to its end, or to the wish that it stops."""
     from tune_jobs.jobs.resources import check_resources
-    from tune_jobs.run import check_reporting, drive, end_interrupted, open_run
+    from tune_jobs.prepare import check_reporting, open_run
+    from tune_jobs.run_lifecycle import drive, end_interrupted
 
     def say() -> None:
         end_interrupted(directory)
@@ -44,8 +45,8 @@ def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> Non
 def main() -> None:
     """Drive the run named on the command line; its errors are sentences on stderr."""
     from cluster.errors import CommandFailed
-    from tune_jobs.jobs.resources import DiskFullError
-    from tune_jobs.run import DriverError
+    from tune_jobs.disk_space import DiskFullError
+    from tune_jobs.run_lifecycle import DriverError
 
     treat_sigterm_as_ctrl_c()
     directory, address, lock, *cpus = sys.argv[1:]

@@ -82,7 +82,7 @@ class RunQueue:
         """
         from cluster.commands.jobs import find_free_directory
         from tune_jobs.jobs.job_yaml import make_job
-        from tune_jobs.run import prepare_job
+        from tune_jobs.prepare import prepare_job
 
         try:
             job = make_job(fields if preset is None else _merge_with_preset(preset, fields))

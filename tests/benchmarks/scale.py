@@ -37,12 +37,12 @@ from cluster.terminal.progress import ProgressDisplay
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import dump_job
 from tune_jobs.jobs.search_space import sample_configs
-from tune_jobs.recorder import Recorder
-from tune_jobs.run import _scheduler, open_run
+from tune_jobs.prepare import open_run
 from tune_jobs.run_log.events import EventLog, JobRow, ResultRow, TrialRow, read_event_log
 from tune_jobs.run_log.ledger import write_ledger
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import find_remaining_work
+from tune_jobs.tune_session import TuneSession
 
 SIZES = (100, 1_000, 5_000)
 EVERY_S = 10.0
@@ -87,7 +87,6 @@ def said(name: str, row: ResultRow, metrics: str = "") -> dict[str, Any]:
 
 def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str, float]:
     """Report everything once; seconds of CPU, results and bytes."""
-    scheduler = _scheduler(job, directory, [])
     first = JobRow(
         run="scale",
         env=job.env,
@@ -108,7 +107,8 @@ def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str
     live = ProgressDisplay(first, console=Console(file=io.StringIO(), width=100))
     for row in earlier[1:]:
         live.update(row)
-    recorder = Recorder(job, directory, scheduler, live.update, earlier)
+    session = TuneSession(job, directory, earlier, live.update)
+    scheduler, stopper, recorder = session.scheduler, session.stopper, session.recorder
     stand, chance = Stand(), random.Random(0)
     texts = [[json.dumps(row.metrics) for row in rows] for rows in recorded]
     running, order = [], itertools.count()
@@ -128,7 +128,7 @@ def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str
         result = said(name, row, texts[source][trial.at - 1])
         result["score"] *= 1 + shifts[name]
         decision = TrialScheduler.STOP
-        if not recorder(name, result):
+        if not stopper(name, result):
             decision = scheduler.on_trial_result(stand, trial, result)
         recorder.on_trial_result(0, [], trial, result)
         trial.last_result = result
@@ -200,7 +200,7 @@ def measure(run: Path, trials: int) -> dict[str, float]:
         def resume() -> None:
             _, known = open_run(directory)
             find_remaining_work(directory, known)
-            Recorder(job, directory, _scheduler(job, directory, known), print, known)
+            TuneSession(job, directory, known, print)
 
         found["resume_s"] = timed(resume)
         found["snapshot_s"] = snapshot(job, recorded[0][-1], directory)

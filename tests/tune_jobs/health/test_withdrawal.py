@@ -1,21 +1,18 @@
 # pyright: basic
 """A finding that the run disproves is withdrawn, and shown as such."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from sessions import make_result, make_session
 
 from cluster.dashboard.views import _describe_event
 from tune_jobs.health import History
 from tune_jobs.health.withdrawal import PATIENCE, disproved
-from tune_jobs.jobs.job_yaml import load_job
-from tune_jobs.recorder import Recorder
 from tune_jobs.report.report import _finding
 from tune_jobs.run_log.events import EventLog, FindingRow, JobRow, TrialRow, read_event_log
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.schedulers.asha import RecordedASHA
 
 SYMPTOM = "gradients_always_clipped"
 LEARNS_LATE = [-500.0] * 20 + np.linspace(-480, -100, 20).tolist()
@@ -48,7 +45,6 @@ def test_a_lost_worker_is_not_undone_by_a_rising_score():
 def log(tmp_path):
     """The event log of a trial that is clipped, and learns late."""
     path = tmp_path / "events.jsonl"
-    job = replace(load_job("cartpole"), mode="max", metric="return_mean", iterations=40)
     head = [
         JobRow(run="x", env="e", algo="ppo", metric="return_mean", mode="max", iterations=40,
                trials=1),
@@ -58,13 +54,10 @@ def log(tmp_path):
         EventLog(path).append(row)
     for part in (range(25), range(25, 40)):  # resumed in between
         earlier = read_event_log(path)
-        recorder = Recorder(job, tmp_path, RecordedASHA([]), lambda row: None, earlier)
+        stopper = make_session(tmp_path, earlier=earlier, iterations=40).stopper
         for i in part:
             metrics = {"episodes": 20, "grad_clip_fraction": 1.0, "return_mean": LEARNS_LATE[i]}
-            told = {"trial": "00", "iteration": i + 1, "score": LEARNS_LATE[i], "fault": ""}
-            told |= {"trained_s": 1.0, "metrics": json.dumps(metrics)}
-            recorder("00", told)
-            recorder.on_trial_result(i, [], None, told)
+            stopper("00", make_result("00", i + 1, LEARNS_LATE[i], metrics))
     return path
 
 

@@ -1,14 +1,16 @@
 # pyright: basic
-"""An environment that lacks what the algorithm needs is refused before anything starts."""
+"""A job that cannot be trained is refused before any process starts."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 from paths import SUPPORT
 
 from envs.validation import InputError
 from tune_jobs.jobs.job_validation import validate_job
-from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.jobs.job_yaml import load_job, make_job
+from tune_jobs.jobs.search_space import Space
 
 
 @pytest.fixture(autouse=True)
@@ -17,14 +19,14 @@ def _toy_worlds(monkeypatch):
 
 
 @pytest.mark.parametrize("algo", ["grpo", "dpo", "astar_po"])
-def test_an_environment_that_ignores_its_seed_is_refused_for_comparing_episodes(algo):
+def test_an_environment_without_seeds_is_refused_for_comparison(algo):
     said = rf"{algo} needs episodes that begin alike .* Unseeded-v0 .*ppo or reinforce would work"
     with pytest.raises(InputError, match=said.replace(" Unseeded", " toy_worlds:Unseeded")):
         validate_job(make_job({"env": "toy_worlds:Unseeded-v0", "algo": algo}))
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "toy_worlds:Leaving-v0"])
-def test_candidates_are_refused_where_the_same_state_cannot_be_stepped_twice(env):
+def test_candidates_need_a_state_that_can_be_stepped_twice(env):
     job = {"env": env, "algo": "dpo", "settings": {"pairs": "candidates"}}
     said = f"dpo needs a world whose step is a pure function.*, which {env} does not offer; ppo or"
     with pytest.raises(InputError, match=said):
@@ -32,7 +34,7 @@ def test_candidates_are_refused_where_the_same_state_cannot_be_stepped_twice(env
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "toy_worlds:Leaving-v0", "CausalLearning-v0"])
-def test_what_can_be_compared_is_let_through(env):
+def test_an_environment_that_meets_the_needs_is_accepted(env):
     validate_job(make_job({"env": env, "algo": "grpo"}))
     validate_job(make_job({"env": env, "algo": "ppo"}))
     if env == "CausalLearning-v0":
@@ -40,15 +42,37 @@ def test_what_can_be_compared_is_let_through(env):
         validate_job(make_job(job))
 
 
-def test_what_is_searched_is_looked_at_trial_by_trial():
+def test_searched_settings_are_checked_for_each_trial():
     searched = {"baseline": {"choice": ["value", "group_mean"]}}
     job = {"env": "toy_worlds:Unseeded-v0", "algo": "reinforce", "search": searched, "trials": 8}
     with pytest.raises(InputError, match="reinforce needs episodes that begin alike"):
         validate_job(make_job(job))
 
 
-def test_a_sick_environment_is_told_of_its_sickness_first():
+def test_a_broken_environment_is_reported_before_its_needs():
     kwargs = {"sickness": "observation"}
     job = {"env": "toy_worlds:Sick-v0", "env_kwargs": kwargs, "algo": "grpo"}
     with pytest.raises(InputError, match="`rungwise check toy_worlds:Sick-v0`"):
         validate_job(make_job(job))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"env": "CartPol-v1"}, "Did you mean: `CartPole`"),
+        ({"env": "no_such_module:Thing-v0"}, "no_such_module"),
+        ({"env": "CausalLearning-v0", "env_kwargs": {"row": 5}}, "did you mean rows"),
+        ({"env": "Blackjack-v1", "settings": {"model": "set"}}, "set model needs a Dict"),
+    ],
+)
+def test_an_environment_that_cannot_be_trained_on_is_refused(fields, said):
+    with pytest.raises(InputError, match=said):
+        validate_job(make_job(fields))
+
+
+def test_a_drawn_setting_that_contradicts_another_is_refused():
+    job = load_job("causal")
+    search = {"num_envs": Space("choice", (64,))}
+    job = replace(job, settings=replace(job.settings, minibatch_size=2000), search=search)
+    with pytest.raises(InputError, match="at most the 1280 steps"):
+        validate_job(job)

@@ -9,11 +9,12 @@ from ray.tune.schedulers import TrialScheduler
 from synthetic_sweep import result
 
 from tune_jobs.jobs.job_yaml import load_job
-from tune_jobs.recorder import Recorder
+from tune_jobs.recorder import EventRecorder
 from tune_jobs.run_log.events import EndRow
 from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.successive_halving import make_brackets
+from tune_jobs.stopping.sweep_health import SweepHealth
 
 NAMES = ["00", "01", "02", "03", "04", "05"]
 CONTINUE, PAUSE, STOP = TrialScheduler.CONTINUE, TrialScheduler.PAUSE, TrialScheduler.STOP
@@ -130,15 +131,16 @@ def test_a_trial_that_failed_for_good_is_not_waited_for(asha):
     assert tune.chosen() == "00"
 
 
-def test_a_trial_that_waits_stops_at_once_when_it_is_asked_to(asha, tmp_path):
-    tune, told = Tune(asha), []
-    recorder = Recorder(load_job("cartpole"), tmp_path, asha, told.append, [result("00", 3, 1.0)])
+def test_a_waiting_trial_stops_at_once_when_asked_to(asha, tmp_path):
+    tune, rows = Tune(asha), []
+    sweep = SweepHealth(load_job("cartpole"), [result("00", 3, 1.0)])
+    recorder = EventRecorder(tmp_path, asha, sweep, rows.append, num_trials=6)
     tune.report("00", 3, 1.0)
     for name in ("00", "01"):
         request_stop(tmp_path, name)
     recorder.on_step_end(0, [])
     assert tune.chosen() is None and tune.status("00") == TuneTrial.TERMINATED
-    ends = [(row.trial, row.iteration, row.reason) for row in told if isinstance(row, EndRow)]
+    ends = [(row.trial, row.iteration, row.reason) for row in rows if isinstance(row, EndRow)]
     assert ends == [("00", 3, "stopped")]
     assert list_stop_requests(tmp_path) == ["01"], "it runs, and stops after its next result"
 

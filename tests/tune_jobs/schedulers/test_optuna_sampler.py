@@ -10,7 +10,7 @@ import pytest
 from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.jobs.search_space import Space
-from tune_jobs.run import prepare_job
+from tune_jobs.prepare import prepare_job
 from tune_jobs.run_log.events import EndRow, ResultRow, TrialRow
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler, check_optuna
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.recent_score import FEWEST, POOLED, RecentEpisodes, is_episode_mean
+from tune_jobs.evaluation.recent_score import FEWEST, POOLED, RecentEpisodes, is_episode_mean
 
 ITERATIONS = st.lists(st.tuples(st.floats(-1e3, 1e3), st.integers(1, 150)), min_size=1)
 

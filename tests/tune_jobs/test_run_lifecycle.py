@@ -4,12 +4,12 @@
 import pytest
 
 from cluster.queue.orders import get_run_state
-from envs.validation import InputError
-from tune_jobs import run
+from tune_jobs import run_lifecycle
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.jobs.resources import claim_run_directory
-from tune_jobs.run import DriverError, drive, prepare_job
+from tune_jobs.prepare import prepare_job
+from tune_jobs.run_lifecycle import DriverError, drive
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, TrialRow, read_event_log
+from tune_jobs.tune_session import TuneSession
 
 FIELDS = {"env": "CartPole-v1", "iterations": 3, "trials": 2, "evaluation_episodes": 8}
 FIELDS |= {"search": {"lr": {"loguniform": [1e-4, 1e-3]}}, "scheduler": "none"}
@@ -22,7 +22,7 @@ def directory(tmp_path):
 
 
 def driven_with(monkeypatch, directory, tune):
-    monkeypatch.setattr(run, "_tune", tune)
+    monkeypatch.setattr(TuneSession, "run", tune)
     drive(directory, lambda row: None)
     return read_event_log(directory / "events.jsonl")
 
@@ -34,9 +34,9 @@ def fails(error):
     return tune
 
 
-def finishes(job, directory, queue, scheduler, recorder):
-    for plan in list(queue.plans_to_start):
-        recorder.write(EndRow(trial=plan.trial, iteration=3, reason="budget"))
+def finishes(session, plans):
+    for plan in plans:
+        session.recorder.write(EndRow(trial=plan.trial, iteration=3, reason="budget"))
 
 
 def kinds(rows, kind):
@@ -54,19 +54,19 @@ def test_an_interrupted_driver_ends_its_trials_and_its_log(monkeypatch, director
 
 
 def test_an_interrupted_comparison_of_the_best_is_no_end(monkeypatch, directory):
-    monkeypatch.setattr(run, "name_winner", fails(KeyboardInterrupt()))
+    monkeypatch.setattr(run_lifecycle, "name_winner", fails(KeyboardInterrupt()))
     rows = driven_with(monkeypatch, directory, finishes)
     assert rows[-1].reason == "interrupted"
     assert {row.reason for row in kinds(rows, EndRow)} == {"budget"}
 
 
 def test_a_driver_interrupted_before_tune_begins_ends_its_log(monkeypatch, directory):
-    monkeypatch.setattr(run, "_scheduler", fails(KeyboardInterrupt()))
+    monkeypatch.setattr(run_lifecycle, "TuneSession", fails(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         drive(directory, lambda row: None)
     rows = read_event_log(directory / "events.jsonl")
     assert [row.reason for row in kinds(rows, EndRow | JobEndRow)] == ["interrupted"] * 3
-    run.end_interrupted(directory)
+    run_lifecycle.end_interrupted(directory)
     assert read_event_log(directory / "events.jsonl") == rows
 
 
@@ -76,7 +76,7 @@ def test_a_driver_that_fails_says_what_it_failed_with(monkeypatch, directory):
     end = read_event_log(directory / "events.jsonl")[-1]
     assert isinstance(end, JobEndRow) and end.reason == "error"
     assert end.sentence == "ValueError: no such store"
-    assert "Traceback" in (directory / run.ERROR).read_text()
+    assert "Traceback" in (directory / run_lifecycle.ERROR).read_text()
     assert get_run_state(directory) == ("failed", f"failed: {end.sentence}")
 
 
@@ -86,16 +86,3 @@ def test_trials_that_a_kill_kept_out_of_the_log_are_run(monkeypatch, directory):
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:2]))  # job, trial 00
     rows = driven_with(monkeypatch, directory, finishes)
     assert [row.trial for row in kinds(rows, TrialRow)] == ["00", "01"]
-
-
-def test_a_run_that_was_claimed_at_the_same_moment_is_refused(directory, monkeypatch):
-    monkeypatch.setattr(
-        run,
-        "claim_run_directory",
-        lambda place: None if not place.exists() else claim_run_directory(place),
-    )
-    job = make_job(FIELDS)
-    before = (directory / "job.yaml").read_text()
-    with pytest.raises(InputError, match="exists already"):
-        prepare_job(job, directory)
-    assert (directory / "job.yaml").read_text() == before

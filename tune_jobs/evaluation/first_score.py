@@ -15,9 +15,9 @@ from gymnasium.vector import AutoresetMode
 from algos import get_algorithm_class
 from algos.config import TrainingSettings
 from algos.rollouts.env_factory import make_vector_env
+from tune_jobs.evaluation.recent_score import FEWEST, is_episode_mean
 from tune_jobs.formatting import count
 from tune_jobs.jobs.job import Job
-from tune_jobs.recent_score import FEWEST, is_episode_mean
 
 
 @dataclass(frozen=True)

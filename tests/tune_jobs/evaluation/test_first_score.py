@@ -18,15 +18,15 @@ from algos.rollouts.env_factory import make_vector_env
 from cluster.commands.jobs import _print_and_check_outcome, shorten_job
 from cluster.errors import CommandFailed
 from envs.validation import InputError
-from tune_jobs.jobs.first_score import (
+from tune_jobs.evaluation.first_score import (
     EpisodePace,
     estimate_pace,
     explain_late_score,
     explain_missing_score,
 )
+from tune_jobs.evaluation.recent_score import FEWEST
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, list_presets, load_job, make_job
-from tune_jobs.recent_score import FEWEST
 from tune_jobs.run_log.events import EventLog, read_event_log
 from tune_jobs.run_log.outcome import Outcome
 

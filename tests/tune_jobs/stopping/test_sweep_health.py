@@ -1,0 +1,98 @@
+# pyright: basic
+"""The health of a sweep: what the trials of a live run show about each other."""
+
+import pytest
+from sessions import make_result, make_session
+from synthetic_sweep import job_row
+
+from tune_jobs.run_log.events import EventLog, FindingRow, TrialRow, read_event_log
+from tune_jobs.run_log.outcome import Outcome
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """A recorder over trials that are given their metrics by hand, one iteration at a time."""
+
+    class Sweep:
+        def __init__(self, settings, **changed):
+            trials = [TrialRow(trial=f"{i:02d}", config=s) for i, s in enumerate(settings)]
+            self.rows = [job_row(mode="max", trials=len(trials)), *trials]
+            log = EventLog(tmp_path / "events.jsonl")
+            for row in self.rows:
+                log.append(row)
+            earlier = list(self.rows)
+            self.stopper = make_session(
+                tmp_path, self.rows.append, earlier, iterations=40, **changed
+            ).stopper
+
+        def report(self, trial, iteration, score=0.0, **metrics):
+            result = make_result(trial, iteration, score, {"return_mean": score} | metrics)
+            return self.stopper(trial, result)
+
+        def findings(self, symptom):
+            return [r for r in self.rows if isinstance(r, FindingRow) and r.symptom == symptom]
+
+    return Sweep
+
+
+NAN = {"nonfinite": 3.0, "nonfinite_where": "loss"}
+
+
+def test_each_finding_comes_with_a_comparison_of_trials(sweep, tmp_path):
+    live = sweep([{"lr": 1e-3}, {"lr": 2e-3}, {"lr": 0.5}])
+    for trial in ("00", "01"):
+        for i in range(1, 5):
+            live.report(trial, i, score=i)
+    assert not live.report("02", 1, score=1.0)
+    assert live.report("02", 2, score=1.0, **NAN)
+    (found,) = live.findings("not_finite")
+    assert found.siblings == ("only trial 02 of 3: suspect its setting (its lr=0.5 is the highest)")
+    outcome = Outcome.from_rows(read_event_log(tmp_path / "events.jsonl"))
+    assert outcome.siblings == {"not_finite": found.siblings}
+    assert outcome.as_dict()["siblings"] == outcome.siblings
+    assert found.siblings in outcome.trials[2].status_text
+
+
+def test_later_comparisons_know_more_trials(sweep, tmp_path):
+    live = sweep([{"lr": 1e-3}, {"lr": 2e-3}, {"lr": 0.5}])
+    for trial in ("00", "01", "02"):
+        live.report(trial, 1, **NAN)
+    said = [row.siblings for row in live.findings("not_finite")]
+    assert said[:2] == ["", ""] and said[2].startswith("all 3 trials")
+    assert (
+        Outcome.from_rows(read_event_log(tmp_path / "events.jsonl")).siblings["not_finite"]
+        == said[2]
+    )
+
+
+def plateau(sweep, share=1.0, paid=0.0, trials=3, **job):
+    """The iteration at which each trial is stopped when no step of any pays, trial by trial."""
+    live = sweep([{"lr": 1e-3 * (i + 1)} for i in range(trials)], **job)
+    ends = {}
+    for trial in (f"{i:02d}" for i in range(trials)):
+        for i in range(1, 41):
+            told = {"zero_reward_fraction": share, "reward_abs_max": paid, "episodes": 40}
+            told |= {"rewarded_episode_fraction": 0.0}  # what was paid, if at all, came too late
+            if live.report(trial, i, **told, episode_length=20.0):
+                ends[trial] = i
+                break
+    return live, ends
+
+
+def test_zero_reward_in_all_of_three_trials_ends_them_early(sweep):
+    live, ends = plateau(sweep, trials=4)
+    # The first two wait for half of their 40 iterations; with the third it is a common fault.
+    assert ends == {"00": 21, "01": 21, "02": 8, "03": 8}
+    row = live.findings("zero_reward")[-1]
+    assert row.severity == "stop" and row.siblings.startswith("all 4 trials")
+
+
+def test_one_reward_in_the_sweep_gives_every_trial_its_time(sweep):
+    _, ends = plateau(sweep, paid=1.0, share=0.99)
+    assert set(ends.values()) == {21}
+
+
+def test_zero_reward_limited_to_a_warning_stops_no_trial(sweep):
+    health = {"zero_reward": "warn", "no_improvement": "off", "constant_reward": "off"}
+    _, ends = plateau(sweep, health=health)
+    assert set(ends.values()) == {40}

@@ -1,0 +1,137 @@
+"""Preparation of a run: check the job and claim its directory, before any process starts."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import itertools
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from envs.validation import InputError
+from tune_jobs.disk_space import check_disk_space
+from tune_jobs.evaluation.evaluate import make_world, resolve_metric
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_validation import validate_job
+from tune_jobs.jobs.job_yaml import dump_job, read_job
+from tune_jobs.jobs.resources import list_bundles
+from tune_jobs.run_log.events import JobRow, Row, read_event_log
+from tune_jobs.run_log.object_storage import check_mirror
+from tune_jobs.schedulers.optuna_sampler import check_optuna
+from tune_jobs.trackers.tracker import check_trackers
+
+LOG, JOB = "events.jsonl", "job.yaml"
+PACKAGES = ("ray", "torch", "gymnasium", "numpy", "rungwise")
+"""Packages whose versions a run records."""
+
+
+def find_free_directory(env: str, parent: Path = Path("runs")) -> Path:
+    """Return the first free ``runs/<env>-<date>-<number>``."""
+    stem = f"{env.split(':')[-1].rsplit('-v', 1)[0].lower()}-{time.strftime('%Y-%m-%d')}"
+    return next(path for i in itertools.count(1) if not (path := parent / f"{stem}-{i}").exists())
+
+
+def prepare_job(job: Job, directory: Path) -> Job:
+    """Check a job, fill in its metric and claim its run directory; needs no Ray.
+
+    Returns:
+        The job as the run directory holds it.
+
+    Raises:
+        InputError: something that would fail later: an environment, a metric, a drawn setting, a
+            tracker, the directory or the disk.
+    """
+    if job.searcher == "optuna":
+        check_optuna()
+    check_reporting()
+    for name, mode in job.objectives.items():
+        resolve_metric(replace(job, metric=name, mode=mode))
+    metric, mode = resolve_metric(job)
+    job = replace(job, metric=metric, mode=mode)
+    validate_job(job)
+    claim_run_directory(directory)
+    try:
+        # Exclusive creation: where two processes claim a directory at once, one of them gets it.
+        with (directory / JOB).open("x") as file:
+            file.write(dump_job(job))
+    except FileExistsError:
+        claim_run_directory(directory)
+    return job
+
+
+def check_reporting() -> None:
+    """Check the trackers and the mirror that the process environment asks for.
+
+    Raises:
+        InputError: one of them cannot be used as it is configured.
+    """
+    check_trackers()
+    check_mirror()
+
+
+def claim_run_directory(directory: Path) -> None:
+    """Create a run directory that nothing has used before.
+
+    Raises:
+        InputError: it exists, cannot be written, or the disk is nearly full.
+    """
+    if directory.exists() and any(directory.iterdir() if directory.is_dir() else [directory]):
+        raise InputError(
+            f"{directory} exists already. Continue it with `rungwise resume {directory}`, or "
+            "choose another directory with --out."
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / ".writable"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{directory} cannot be written ({error.strerror}); choose another directory with "
+            "--out."
+        ) from error
+    check_disk_space(directory)
+
+
+def open_run(directory: Path) -> tuple[Job, list[Row]]:
+    """Return the job and the event rows of a run directory; no rows where it has not started.
+
+    Raises:
+        InputError: the directory is not that of a run.
+    """
+    path = directory / JOB
+    if not path.is_file():
+        raise InputError(f"{directory} is not a run: it has no job.yaml. Runs are listed in runs/.")
+    log = directory / LOG
+    return read_job(path), read_event_log(log) if log.exists() else []
+
+
+def make_job_row(job: Job, directory: Path, resumed: bool) -> JobRow:
+    """Return the row with which a session begins."""
+    world = make_world(job.env, job.env_kwargs)
+    return JobRow(
+        run=directory.name,
+        env=job.env,
+        algo=job.algo,
+        metric=job.metric,
+        mode=job.mode,
+        iterations=job.iterations,
+        trials=len(job.trial_ids),
+        keep=job.keep,
+        scheduler={
+            "kind": job.scheduler,
+            "grace": job.grace,
+            "reduction_factor": job.reduction_factor,
+            "rungs": job.rungs,
+            "brackets": job.brackets,
+        },
+        choice_names=list(world.choice_names) if world else [],
+        searched=list(job.search),
+        objectives=dict(job.objectives),
+        seed=job.seed,
+        seeds=job.seeds,
+        cpus_per_trial=sum(bundle["CPU"] for bundle in list_bundles(job)),
+        gpus_per_trial=job.gpus_per_trial,
+        versions={name: importlib.metadata.version(name) for name in PACKAGES},
+        resumed=resumed,
+    )

@@ -1,0 +1,101 @@
+"""The stopper of a session: judge every result of a trial and end the trial where a rule says so.
+
+Ray Tune knows no reason for a stop, only whether there is one. It calls, for every result and in
+this order, the stopper, the scheduler (unless the stopper ends the trial) and the callbacks. So the
+stopper writes what the result shows (the result, findings, the end), and the recorder's callback
+writes what the scheduler decided after it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ray.tune.stopper import Stopper
+
+from tune_jobs.health import Finding
+from tune_jobs.jobs.job import Job
+from tune_jobs.recorder import EventRecorder
+from tune_jobs.run_log.events import FindingRow, ResultRow
+from tune_jobs.run_log.stop_requests import clear_stop_request, is_stop_requested
+from tune_jobs.stopping import StopVerdict, TrialObservation, find_stop
+from tune_jobs.stopping.sweep_health import SweepHealth
+
+IDLE_GPU = Finding(
+    symptom="idle_gpu",
+    severity="warn",
+    since=1,
+    evidence="the trial holds a GPU, and its torch was built without CUDA: it learns on the CPU",
+    remedy="Install torch's CUDA build on the machines of the cluster, or set gpus_per_trial: 0.",
+)
+
+
+class TrialStopper(Stopper):
+    """Asks the stop rules about every result, and the run directory whether the run shall stop."""
+
+    def __init__(
+        self, job: Job, directory: Path, sweep: SweepHealth, recorder: EventRecorder
+    ) -> None:
+        self.job, self.directory, self.sweep, self.recorder = job, directory, sweep, recorder
+        self.run_stop_requested = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return whether the trial ends with this result, and write what the result shows."""
+        if "trial" not in result:
+            return False
+        trial, iteration = result["trial"], result["iteration"]
+        metrics: dict[str, Any] = json.loads(result["metrics"])
+        env_steps = metrics.get("env_steps", 0)
+        self.sweep.add_result(trial, iteration, env_steps, metrics)
+        findings, withdrawals = self._judge_health(result)
+        verdict = self._find_stop(result, findings)
+        self.recorder.write(
+            ResultRow(
+                trial=trial,
+                iteration=iteration,
+                score=result["score"],
+                seconds=result["trained_s"],
+                env_steps=env_steps,
+                metrics={name: value for name, value in metrics.items() if value != ""},
+            )
+        )
+        for row in self.sweep.register_new_findings(trial, iteration, findings):
+            self.recorder.write(row)
+        self.sweep.register_withdrawals(withdrawals)
+        for row in withdrawals:
+            self.recorder.write(row)
+        if verdict is not None:
+            # The scheduler is not asked about this result: nothing else can follow it in the log.
+            self.recorder.write_scheduling(result)
+            self.recorder.write_end(trial, iteration, verdict)
+        return verdict is not None
+
+    def stop_all(self) -> bool:
+        """Return whether the run shall stop; its trials can then be resumed."""
+        self.run_stop_requested = self.run_stop_requested or is_stop_requested(self.directory)
+        if self.run_stop_requested:
+            clear_stop_request(self.directory)
+        return self.run_stop_requested
+
+    def _judge_health(self, result: dict[str, Any]) -> tuple[list[Finding], list[FindingRow]]:
+        if result["fault"]:
+            return [], []  # the iteration failed, so there are no metrics to judge
+        findings, withdrawals = self.sweep.judge(result["trial"])
+        return [*findings, IDLE_GPU] if result.get("gpus_idle") else findings, withdrawals
+
+    def _find_stop(self, result: dict[str, Any], findings: list[Finding]) -> StopVerdict | None:
+        trial = result["trial"]
+        return find_stop(
+            TrialObservation(
+                job=self.job,
+                directory=self.directory,
+                trial=trial,
+                iteration=result["iteration"],
+                score=result["score"],
+                fault=result["fault"],
+                history=self.sweep.get_history(trial),
+                findings=findings,
+                compare_with_siblings=self.sweep.compare_with_siblings,
+            )
+        )

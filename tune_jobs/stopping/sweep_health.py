@@ -1,0 +1,193 @@
+"""The health of a sweep: the history of each trial, its findings, and what its siblings show."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tune_jobs.health import Finding, History, diagnose
+from tune_jobs.health.history import as_number
+from tune_jobs.health.metric_table import MetricTable
+from tune_jobs.health.open_findings import OpenFindings
+from tune_jobs.jobs.job import Job
+from tune_jobs.run_log.cross_trial import (
+    FEWEST,
+    Sibling,
+    compare_trials_on_symptom,
+    split_by_symptom,
+)
+from tune_jobs.run_log.events import ExploitRow, FindingRow, ResultRow, Row, TrialRow
+
+COMPARED = 50
+"""Sick trials up to which every finding is compared with all other trials."""
+
+
+class SweepHealth:
+    """The histories of all trials of a sweep, and the findings that follow from them.
+
+    Args:
+        job: the job, with its metric and mode filled in.
+        earlier: the event rows of earlier sessions, so that a resumed run judges as if it had never
+            been interrupted.
+    """
+
+    def __init__(self, job: Job, earlier: Iterable[Row] = ()) -> None:
+        self._job = job
+        self._histories: dict[str, MetricTable] = {}
+        self._configs: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        self._symptom_iterations: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self._settings: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        """By trial its searched values, and with them all settings of its algorithm."""
+        self._open_findings = OpenFindings()
+        self._any_reward_seen = False
+        """Whether any step of any trial had a reward other than zero."""
+        self._sick_trial_counts: Counter[str] = Counter()
+        self._cached_comparisons: dict[str, tuple[int, str]] = {}
+        """By symptom the number of sick trials at its last comparison, and that comparison."""
+        for row in earlier:
+            if isinstance(row, ResultRow):
+                self.add_result(row.trial, row.iteration, row.env_steps, row.metrics)
+            elif isinstance(row, FindingRow):
+                self._register_finding(row)
+            else:
+                self.add_config(row)
+
+    def add_config(self, row: Row) -> None:
+        """Take over the searched values of a trial, where this row sets or changes them."""
+        if isinstance(row, TrialRow):
+            self._configs[row.trial] = row.config
+        elif isinstance(row, ExploitRow):
+            self._configs[row.trial] = row.after
+
+    def add_result(
+        self, trial: str, iteration: int, env_steps: int, metrics: Mapping[str, Any]
+    ) -> None:
+        """Append one iteration to the history of a trial.
+
+        The rules judge trends over rows that were measured independently of each other, so the
+        history holds the job's metric as each iteration measured it. Scores are pooled over
+        trailing iterations and share episodes with those before them.
+        """
+        # A metric that is missing counts as a reward: nothing is known about it.
+        if as_number(metrics.get("reward_abs_max")) != 0:
+            self._any_reward_seen = True
+        rows = self._histories.setdefault(trial, MetricTable())
+        # A restored trial repeats the iterations after its checkpoint: the new ones replace them.
+        while rows and rows.column("iteration")[-1] >= iteration:
+            rows.pop()
+        rows.append({**metrics, "iteration": iteration, "env_steps": env_steps})
+
+    def get_history(self, trial: str) -> MetricTable:
+        """Return all iterations of a trial."""
+        return self._histories[trial]
+
+    def get_last_iteration(self, trial: str) -> int:
+        """Return the latest iteration that a trial has reported."""
+        return int(self._histories[trial].column("iteration")[-1])
+
+    def judge(self, trial: str) -> tuple[list[Finding], list[FindingRow]]:
+        """Apply the health rules to the history of a trial.
+
+        Returns:
+            The findings, and the rows that withdraw earlier findings which the history disproves.
+        """
+        history = History(
+            self._histories[trial],
+            self._job.iterations,
+            self._job.metric,
+            self._job.mode or "max",
+            settings=self._get_settings(trial),
+        )
+        diagnosis = diagnose(history, self._job.health)  # type: ignore[arg-type]
+        withdrawals = self._open_findings.withdrawals(trial, history)
+        for finding in diagnosis.findings:
+            self.register_symptom(
+                trial, finding.symptom, finding.severity, self.get_last_iteration(trial)
+            )
+        return [self._escalate_zero_reward(f) for f in diagnosis.findings], withdrawals
+
+    def register_symptom(self, trial: str, symptom: str, severity: str, iteration: int) -> None:
+        """Remember when a symptom was first found in a trial, for comparison with other trials.
+
+        A note does not count: it may describe a healthy trial.
+        """
+        if severity != "note" and symptom not in self._symptom_iterations[trial]:
+            self._symptom_iterations[trial][symptom] = iteration
+            self._sick_trial_counts[symptom] += 1
+
+    def register_new_findings(
+        self, trial: str, iteration: int, findings: Sequence[Finding]
+    ) -> list[FindingRow]:
+        """Return the rows of the findings that are not open yet, and open them."""
+        rows: list[FindingRow] = []
+        for finding in findings:
+            if not self._open_findings.holds(trial, finding):
+                siblings = self.compare_with_siblings(finding.symptom)
+                row = FindingRow(
+                    trial=trial, iteration=iteration, siblings=siblings, **vars(finding)
+                )
+                self._register_finding(row)
+                rows.append(row)
+        return rows
+
+    def register_withdrawals(self, rows: Sequence[FindingRow]) -> None:
+        """Close the findings that these rows withdraw."""
+        for row in rows:
+            self._register_finding(row)
+
+    def compare_with_siblings(self, symptom: str) -> str:
+        """Return what the other trials show about a symptom; empty where too few can be compared.
+
+        With many sick trials the answer is reused until their number has grown by a tenth:
+        comparing all trials at each finding takes time quadratic in their number.
+        """
+        sick = self._sick_trial_counts[symptom]
+        sick_before, comparison = self._cached_comparisons.get(symptom, (0, ""))
+        if sick <= COMPARED or sick > 1.1 * sick_before:
+            comparison = compare_trials_on_symptom(symptom, self._list_siblings())
+            self._cached_comparisons[symptom] = (sick, comparison)
+        return comparison
+
+    def _register_finding(self, row: FindingRow) -> None:
+        self._open_findings.take(row)
+        if not row.withdrawn:
+            self.register_symptom(row.trial, row.symptom, row.severity, row.iteration)
+        elif self._symptom_iterations[row.trial].pop(row.symptom, None) is not None:
+            self._sick_trial_counts[row.symptom] -= 1
+
+    def _get_settings(self, trial: str) -> dict[str, Any]:
+        """Return all settings of a trial, cached: validating them takes a millisecond."""
+        config = self._configs[trial]
+        if trial not in self._settings or self._settings[trial][0] is not config:
+            self._settings[trial] = config, vars(self._job.make_trial_settings(config)[0])
+        return self._settings[trial][1]
+
+    def _list_siblings(self) -> list[Sibling]:
+        return [
+            Sibling(
+                trial,
+                self.get_last_iteration(trial),
+                self._symptom_iterations[trial],
+                self._configs[trial],
+            )
+            for trial in sorted(self._histories)
+        ]
+
+    def _escalate_zero_reward(self, finding: Finding) -> Finding:
+        """Turn a warning of zero reward into a stop where no trial of the sweep has a reward.
+
+        A single trial gets half of its budget to find a first reward. Where none of several trials
+        found one in the same time, the cause is shared and more time does not help.
+        """
+        warned = finding.symptom == "zero_reward" and finding.severity == "warn"
+        if warned and self._is_sweep_unrewarded():
+            return dataclasses.replace(finding, severity="stop")
+        return finding
+
+    def _is_sweep_unrewarded(self) -> bool:
+        if self._any_reward_seen or self._job.health.get("zero_reward", "stop") != "stop":
+            return False
+        sick, well = split_by_symptom("zero_reward", self._list_siblings())
+        return len(sick) >= FEWEST and not well
