@@ -10,7 +10,8 @@ from pathlib import Path
 
 from envs.validation import InputError
 from tune_jobs.disk_space import check_disk_space
-from tune_jobs.evaluation.evaluate import make_world, resolve_metric
+from tune_jobs.evaluation.evaluation_world import make_world
+from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, read_job

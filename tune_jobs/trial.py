@@ -23,8 +23,8 @@ from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
 from algos.rollouts.env_runner import EnvironmentFault
 from algos.rollouts.watchdog import Watchdog
-from tune_jobs.evaluation.evaluate import evaluate_held_out
 from tune_jobs.evaluation.recent_score import FEWEST, RecentEpisodes, is_episode_mean
+from tune_jobs.evaluation.scoring import evaluate_held_out
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.resume import find_newest_intact
 from tune_jobs.run_log.trial_outcome import SPREAD

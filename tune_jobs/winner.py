@@ -1,8 +1,8 @@
-"""The finals: the best few trials play again on fresh seeds before one is named the winner.
+"""The winner of a run: replay the best trials on fresh seeds, then compare the best of them.
 
-The best of many scores is partly luck, and the more trials there are, the more of it. Here each
-finalist plays the same episodes, on seeds that neither training nor the comparison of the winner
-with other rules uses, so that the comparison is not flattered by the choice.
+The best of many scores is partly luck, and the more trials there are, the more of it. So each
+finalist plays the same episodes, on seeds that neither training nor the comparison with baselines
+uses: the choice of the winner does not flatter the comparison.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from pathlib import Path
 
 from algos.policy import Policy
 from tune_jobs.evaluation.episode_budget import SHARE, sum_training_seconds
-from tune_jobs.evaluation.evaluate import HELD_OUT, Tell, evaluate, evaluate_checkpoint
+from tune_jobs.evaluation.evaluate import ProgressCallback, evaluate
 from tune_jobs.evaluation.evaluation_status import EvaluationStatus
+from tune_jobs.evaluation.final_evaluation import evaluate_checkpoint
 from tune_jobs.evaluation.players import PLAIN_SCORE
+from tune_jobs.evaluation.scoring import HELD_OUT
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.best_checkpoint import find_best_checkpoint
 from tune_jobs.run_log.events import FinalRow, Row, read_event_log
@@ -29,41 +31,48 @@ def name_winner(
     write: Callable[[Row], None],
     show: Callable[[EvaluationStatus], None],
 ) -> None:
-    """Let the best few play for the win, and compare the winner with random and simple rules.
+    """Play the finals, and compare their winner with random and simple rules.
 
-    Unless the job names a number of episodes, both together take at most a tenth of the training's
-    time, the finals half of it. What an earlier session has done is not done again.
+    Unless the job sets a number of episodes, both together take at most a tenth of the training's
+    time, the finals half of it. What an earlier session has evaluated is not evaluated again.
+
+    Args:
+        job: the job.
+        directory: the run directory.
+        write: called with each row of the finals and of the comparison.
+        show: called with the progress of both.
     """
     path, started = directory / "events.jsonl", time.perf_counter()
     outcome = Outcome.from_rows(rows := read_event_log(path))
-    exact = job.evaluation_episodes is not None
-    seconds = math.inf if exact else SHARE * sum_training_seconds(rows)
-    kept = {
-        t.id: found for t in outcome.ranked if (found := find_best_checkpoint(directory, t, rows))
+    has_time_limit = job.evaluation_episodes is None
+    seconds = SHARE * sum_training_seconds(rows) if has_time_limit else math.inf
+    found = {trial.id: find_best_checkpoint(directory, trial, rows) for trial in outcome.ranked}
+    checkpoints = {
+        trial: path.relative_to(directory).as_posix() for trial, path in found.items() if path
     }
-    paths = {trial: found.relative_to(directory).as_posix() for trial, found in kept.items()}
-    finalists = list(paths.items())[: job.finalists]
+    finalists = list(checkpoints.items())[: job.finalists]
     played = {(row.trial, row.checkpoint): row for row in outcome.finals}
-    # The first finalist measures what an episode takes; the others play exactly as many.
+    # The first finalist measures how long an episode takes; the others play exactly as many.
     episodes = next((row.episodes for row in played.values()), None)
     for trial, checkpoint in finalists if len(finalists) > 1 else []:
         if (trial, checkpoint) not in played:
             limit = seconds / 2 / len(finalists) if episodes is None else math.inf
             most = job.most_evaluated if episodes is None else episodes
-            row = play_final(
-                job, directory, trial, checkpoint, most, limit, _make_progress_callback(show, trial)
-            )
+            on_progress = _make_progress_callback(show, trial)
+            row = play_final(job, directory, trial, checkpoint, most, limit, on_progress)
             write(row)
             episodes = row.episodes
     best = Outcome.from_rows(read_event_log(path)).best
-    checkpoint = best and paths.get(best.id)
+    checkpoint = best and checkpoints.get(best.id)
     if best and checkpoint and all(row.checkpoint != checkpoint for row in outcome.evaluations):
         left = max(seconds - (time.perf_counter() - started), 0.0)
-        tell = _make_progress_callback(show, best.id)
-        write(evaluate_checkpoint(job, directory, best.id, checkpoint, left, tell))
+        on_progress = _make_progress_callback(show, best.id)
+        write(evaluate_checkpoint(job, directory, best.id, checkpoint, left, on_progress))
 
 
-def _make_progress_callback(show: Callable[[EvaluationStatus], None], trial: str) -> Tell:
+def _make_progress_callback(
+    show: Callable[[EvaluationStatus], None], trial: str
+) -> ProgressCallback:
     return lambda player, done, of: show(EvaluationStatus(trial, player, done, of))
 
 
@@ -74,24 +83,35 @@ def play_final(
     checkpoint: str,
     episodes: int,
     seconds: float = math.inf,
-    tell: Tell | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> FinalRow:
-    """A finalist's checkpoint on the seeds of the finals, judged by the job's metric.
+    """Play a finalist's checkpoint on the seeds of the finals; return the event row.
 
-    Where no single episode has that metric, the environment's own score decides. Within a limit of
-    time fewer episodes are played.
+    The metric of the job decides; where single episodes do not have it (a loss, say), the
+    environment's own score does.
+
+    Args:
+        job: the job.
+        directory: the run directory.
+        trial: the finalist.
+        checkpoint: its path, relative to the run directory.
+        episodes: the most that are played.
+        seconds: time limit; after it fewer are played.
+        on_progress: called as episodes finish.
     """
     seed = job.evaluation_seed + job.most_evaluated
     policy = Policy.load(directory / checkpoint)
-    found, _, own = evaluate(
-        policy, episodes, seed, with_baselines=False, seconds=seconds, tell=tell
+    evaluation = evaluate(
+        policy, episodes, seed, with_baselines=False, seconds=seconds, on_progress=on_progress
     )
+    metrics = evaluation.episodes["policy"].metrics
     metric, mode = job.metric.removeprefix(HELD_OUT), job.mode
-    of_episodes = PLAIN_SCORE if metric == "return_mean" else metric
-    if of_episodes not in found["policy"].metrics:
-        metric = of_episodes = own.removeprefix("-")
-        mode = "min" if own.startswith("-") else "max"
-    scores = found["policy"].metrics[of_episodes]
+    # A mean return over an iteration is, for a single episode, its return.
+    episode_metric = PLAIN_SCORE if metric == "return_mean" else metric
+    if episode_metric not in metrics:
+        metric = episode_metric = evaluation.metric
+        mode = evaluation.mode
+    scores = metrics[episode_metric]
     error = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else 0.0
     return FinalRow(
         trial=trial,

@@ -9,7 +9,8 @@ from algos.checkpoint import write_manifest
 from algos.policy import Policy, save_policy
 from envs.causal.learning.world import CausalLearning
 from envs.validation import InputError
-from tune_jobs.evaluation.evaluate import evaluate, make_scm_kwargs
+from tune_jobs.evaluation.evaluate import evaluate
+from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 CAUSAL = "envs:CausalLearning-v0"
@@ -24,10 +25,11 @@ def policy(tmp_path, model, env=CAUSAL, **env_kwargs):
 
 def test_a_policy_trained_on_small_models_is_evaluated_on_larger_ones(tmp_path):
     trained = policy(tmp_path, "set", scm="random", smallest=3, largest=4)
-    found, summary, score = evaluate(trained, 4, 0, {"smallest": 6, "largest": 6})
-    assert score == "-excess_risk" and set(found) >= {"policy", "greedy", "random"}
-    assert len(found["policy"].choice_fractions) == 6
-    assert summary(found["policy"])["median"] > 0
+    evaluation = evaluate(trained, 4, 0, {"smallest": 6, "largest": 6})
+    assert (evaluation.metric, evaluation.mode) == ("excess_risk", "min")
+    assert set(evaluation.episodes) >= {"policy", "greedy", "random"}
+    assert len(evaluation.episodes["policy"].choice_fractions) == 6
+    assert evaluation.summarise("policy")["median"] > 0
     observation = {name: part[0] for name, part in _observations(6).items()}
     assert 0 <= trained.act(observation)["choice"] < 6
 
@@ -36,9 +38,9 @@ def test_edges_picked_on_small_matrices_are_evaluated_on_larger_ones(tmp_path):
     pytest.importorskip("pyamg")
     fields = {"objective": "fsai", "action": "edges", "observation": "graph", "solve": False}
     trained = policy(tmp_path, "graph", "envs:EdgeSelection-v0", size=4, **fields)
-    found, summary, _ = evaluate(trained, 2, 0, {"size": 6})
-    assert {"policy", "greedy", "random"} <= set(found)
-    assert 0 < summary(found["greedy"])["work_ratio"] < np.inf
+    evaluation = evaluate(trained, 2, 0, {"size": 6})
+    assert {"policy", "greedy", "random"} <= set(evaluation.episodes)
+    assert 0 < evaluation.summarise("greedy")["work_ratio"] < np.inf
 
 
 def test_a_policy_of_one_size_is_refused_there_in_a_sentence(tmp_path):
@@ -64,10 +66,10 @@ def test_a_first_look_leaves_out_what_takes_long_and_rivals_stand_in_the_same_ta
     monkeypatch.setattr(CausalLearning, "evaluate_competitors", competitors)
     trained = policy(tmp_path, "set", scm="ace5")
     slow = {"posterior_variance_design"}
-    found, summary, _ = evaluate(trained, 4, 0, skip_slow_baselines=True)
-    assert slow.isdisjoint(found) and "parents_first" in found
-    assert summary(found["cheat"]).keys() == summary(found["policy"]).keys()
-    assert slow <= set(evaluate(trained, 4, 0)[0])
+    quick = evaluate(trained, 4, 0, skip_slow_baselines=True)
+    assert slow.isdisjoint(quick.episodes) and "parents_first" in quick.episodes
+    assert quick.summarise("cheat").keys() == quick.summarise("policy").keys()
+    assert slow <= set(evaluate(trained, 4, 0).episodes)
 
 
 def test_the_model_is_chosen_in_causal_environments_only():

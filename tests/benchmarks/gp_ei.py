@@ -157,16 +157,17 @@ def improvement(best, mean, deviation):
 def by_policy(checkpoint, name, rows, evaluations, seeds):
     """The incumbents [seeds] at the end of a policy's episodes, or why it has none."""
     from algos.policy import Policy
-    from tune_jobs.evaluation.evaluate import evaluate, make_scm_kwargs
+    from tune_jobs.evaluation.evaluate import evaluate
+    from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 
     policy = Policy.load(checkpoint)
     changed = make_scm_kwargs(name, policy.metadata["env"], policy.metadata["env_kwargs"])
     changed |= {"rows": rows, "interventions": evaluations, "precision": 1024}
     try:
-        found, _, _ = evaluate(policy, seeds, 0, changed, skip_slow_baselines=True)
+        evaluation = evaluate(policy, seeds, 0, changed, skip_slow_baselines=True)
     except InputError as error:
         return str(error)
-    return found["policy"].metrics["incumbent"].tolist()
+    return evaluation.episodes["policy"].metrics["incumbent"].tolist()
 
 
 METHODS = {"random": by_chance, "gp_ei": by_improvement}

@@ -22,9 +22,9 @@ from checkpoints import write_checkpoint
 from gymnasium import spaces
 
 from algos.policy import Policy
-from cluster.commands.serve import bind_socket
 from cluster.serving import policy_server
 from cluster.session import ray_session
+from cluster.web.listening import bind_socket
 
 TOKEN = "benchmark"
 WARM_UP_S = 2.0

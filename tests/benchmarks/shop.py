@@ -25,7 +25,7 @@ import algos
 from algos.models.base import to_observation_columns
 from algos.reinforce import ReinforceSettings
 from cluster.session import ray_session
-from tune_jobs.evaluation.evaluate import make_world
+from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.jobs.job_yaml import load_job
 

@@ -208,8 +208,8 @@ def tuned(job_file: Path, out: Path, words: list[str], changed: dict[str, object
 def on_fresh_seeds(out: Path, trial: TrialOutcome) -> float:
     """Mean score of a trial's policy over episodes that nothing else used."""
     policy = Policy.load(out / str(trial.checkpoint))
-    found, _, score = evaluate(policy, EPISODES, SEED, with_baselines=False)
-    return statistics.fmean(found["policy"].metrics[score.removeprefix("-")])
+    evaluation = evaluate(policy, EPISODES, SEED, with_baselines=False)
+    return statistics.fmean(evaluation.episodes["policy"].metrics[evaluation.metric])
 
 
 def winner(trials: list[TrialOutcome], reached: dict[str, int], sign: int) -> TrialOutcome:

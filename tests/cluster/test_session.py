@@ -10,7 +10,7 @@ import pytest
 from command_line import rungwise
 
 from cluster import session
-from cluster.queue.queue import RunQueue
+from cluster.queue.run_queue import RunQueue
 from cluster.session import MOST_PER_CORE, ensure_private_ray_token, offered_cpus
 from envs.validation import InputError
 

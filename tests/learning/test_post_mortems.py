@@ -20,7 +20,7 @@ from paths import SUPPORT
 
 from algos.policy import Policy
 from envs.causal.learning.reward import POSTMORTEM
-from tune_jobs.evaluation.evaluate import make_world
+from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.health import RULES, History, diagnose
 from tune_jobs.run_log.events import CheckpointRow, ResultRow, read_event_log

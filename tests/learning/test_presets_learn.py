@@ -9,7 +9,7 @@ import torch
 from command_line import answer, rungwise
 
 from algos.policy import Policy
-from tune_jobs.evaluation.evaluate import make_world
+from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.run_log.events import ResultRow, read_event_log
 

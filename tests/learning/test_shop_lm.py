@@ -13,7 +13,7 @@ from command_line import answer, rungwise
 
 from algos.policy import Policy
 from envs import counter_rng
-from tune_jobs.evaluation.evaluate import make_world
+from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.run_log.events import ResultRow, read_event_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]

@@ -8,7 +8,8 @@ import pytest
 from synthetic_sweep import job_row, result
 
 from tune_jobs import winner as finals
-from tune_jobs.evaluation.evaluate import EvaluatedEpisodes
+from tune_jobs.evaluation.evaluate import Evaluation
+from tune_jobs.evaluation.players import EvaluatedEpisodes
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.events import FinalRow
 from tune_jobs.run_log.outcome import Outcome
@@ -70,8 +71,9 @@ def test_without_finals_the_score_of_the_best_is_that_of_its_training():
 def test_finals_are_judged_by_the_metric_of_the_job_where_episodes_have_it(
     monkeypatch, tmp_path, metric, mode, judged
 ):
-    found = {"policy": EvaluatedEpisodes({"return": np.array([1.0, 3.0])})}
-    monkeypatch.setattr(finals, "evaluate", lambda *a, **k: (found, None, "return"))
+    episodes = {"policy": EvaluatedEpisodes({"return": np.array([1.0, 3.0])})}
+    evaluation = Evaluation(episodes, "return", "max", None)
+    monkeypatch.setattr(finals, "evaluate", lambda *a, **k: evaluation)
     monkeypatch.setattr(finals.Policy, "load", lambda path: None)
     job = make_job({"env": "CartPole-v1", "held_out_interval": 1, "metric": metric, "mode": mode})
     row = finals.play_final(job, tmp_path, "00", "c", 2)

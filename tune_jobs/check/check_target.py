@@ -22,7 +22,7 @@ from envs.action_masks import READ, Form, find_mask
 from envs.batched import World
 from envs.checking.env_checker import Violation, try_illegal
 from envs.validation import InputError
-from tune_jobs.evaluation.evaluate import make_scm_kwargs
+from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.jobs.job_yaml import list_presets, load_job, resolve_env_id
 
 ILLEGAL_SECONDS = 2.0

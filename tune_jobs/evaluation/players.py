@@ -9,7 +9,9 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 
+from algos.policy import Policy
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.episode_returns import play_episodes
 from envs import counter_rng
@@ -165,6 +167,12 @@ def summarise_gym_episodes(episodes: EvaluatedEpisodes) -> dict[str, float]:
     """The figures of an environment that is not ours."""
     returns = episodes.metrics[PLAIN_SCORE]
     return {"return_mean": float(returns.mean()), "return_std": float(returns.std())}
+
+
+def make_sampled_player(policy: Policy, seed: int) -> Act:
+    """Return the policy as it acts in training: its actions are drawn."""
+    generator = torch.Generator().manual_seed(seed)
+    return lambda s, o, k: policy.act_batch(o, greedy=False, generator=generator)
 
 
 def make_random_player(space: gymnasium.Space[Any], seed: int) -> Act:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from algos.metrics import METRICS
 from algos.rollouts.episode_statistics import INFO_METRICS
-from tune_jobs.evaluation.evaluate import HELD_OUT
+from tune_jobs.evaluation.scoring import HELD_OUT
 
 POOLED = 100
 """Finished episodes that a score is the mean of, once there are so many."""

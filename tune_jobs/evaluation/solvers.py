@@ -16,7 +16,7 @@ from envs.edges.objectives import Multigrid
 from envs.edges.world import EdgeSelection
 from envs.pytree import Array
 from envs.validation import InputError
-from tune_jobs.evaluation.evaluate import make_world
+from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import EvaluatedEpisodes
 
 EPSILONS = (0.0, 0.008, 0.063, np.inf)

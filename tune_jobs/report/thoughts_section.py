@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from tune_jobs.evaluation.evaluate import HELD_OUT
+from tune_jobs.evaluation.scoring import HELD_OUT
 from tune_jobs.report.html_parts import figure, render_note, section, table
 from tune_jobs.report.plots import ACCENT, MUTED, PALETTE, Plot, make_blank_figure
 from tune_jobs.run_log.events import EvaluationRow

@@ -40,9 +40,9 @@ def told(local_ray, tmp_path_factory):
     algorithm.stop()
     write_manifest(place)
     policy = Policy.load(place)
-    found, summary, score = evaluate(policy, 300, 0, {"split": "test"})
-    assert score == "log_p_with"
-    return policy, {name: summary(episodes) for name, episodes in found.items()}
+    evaluation = evaluate(policy, 300, 0, {"split": "test"})
+    assert (evaluation.metric, evaluation.mode) == ("log_p_with", "max")
+    return policy, {name: evaluation.summarise(name) for name in evaluation.episodes}
 
 
 def test_every_thinker_has_the_figures_of_the_contract_and_the_proof(told):

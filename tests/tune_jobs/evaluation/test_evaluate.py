@@ -1,21 +1,22 @@
-# pyright: basic
-"""A run judged by episodes that it never trains on: looked at, watched, and the best one kept."""
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
+"""A policy compared with baselines on the same seeds."""
 
 import json
 
+import gymnasium
 import numpy as np
 import pytest
 from command_line import answer, rungwise
 
+from algos import get_algorithm_class
+from algos.models import MODELS
 from algos.policy import Policy
-from envs.validation import InputError
-from tune_jobs.evaluation.evaluate import evaluate_held_out, resolve_metric
-from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.evaluation.episode_budget import LEAST
+from tune_jobs.evaluation.evaluate import Evaluation, evaluate
+from tune_jobs.evaluation.players import EvaluatedEpisodes
 from tune_jobs.run_log.events import CheckpointRow, EndRow, EvaluationRow, ResultRow, read_event_log
-from tune_jobs.trial import TrialTrainable
 
 SMALL = {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
-POLE = {"env": "CartPole-v1", "settings": SMALL, "held_out_interval": 2, "held_out_episodes": 8}
 CAUSAL = {
     "env": "CausalLearning-v0",
     "env_kwargs": {"scm": "ace5", "interventions": 3},
@@ -23,77 +24,94 @@ CAUSAL = {
 }
 
 
-def trial(tmp_path, job):
-    made = TrialTrainable.__new__(TrialTrainable)
-    plan = {
-        "trial": "00",
-        "config": {},
-        "hang_report_dir": str(tmp_path / "faults"),
-        "resume_from": "",
+class Lottery(gymnasium.Env):
+    """Three steps, each of which pays what the seed says, whatever is done."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        reward = float(self.np_random.normal())
+        return np.zeros(1, np.float32), reward, self.steps == 3, False, {}
+
+
+gymnasium.register("Lottery-v0", Lottery)
+
+
+def policy(env="CartPole-v1", **about):
+    settings = get_algorithm_class("ppo").settings_class(hidden=(8,))
+    made = gymnasium.make(env)
+    module = MODELS["mlp"](
+        observation_space=made.observation_space,
+        action_space=made.action_space,
+        model_config=settings.model_config,
+    )
+    return Policy(module.eval(), {"env": env, "env_kwargs": {}, **about})
+
+
+def test_all_players_play_the_same_number_of_episodes():
+    reports = []
+    evaluation = evaluate(
+        policy(), 256, 0, seconds=0.0, on_progress=lambda *report: reports.append(report)
+    )
+    assert set(evaluation.episodes) == {"policy", "greedy", "random"}
+    assert {len(episodes) for episodes in evaluation.episodes.values()} == {LEAST}
+    assert set(evaluation.summarise("policy")) == {"return_mean", "return_std"}
+    assert (evaluation.metric, evaluation.mode, evaluation.world) == ("return", "max", None)
+    for player in evaluation.episodes:
+        done = [report for report in reports if report[0] == player]
+        assert done[-1] == (player, LEAST, 256) and [d[1] for d in done] == sorted(
+            {d[1] for d in done}
+        )
+
+
+def test_all_players_play_the_same_seeds():
+    # What is paid there follows from the seed alone.
+    found = evaluate(policy("Lottery-v0"), 30, 4, seconds=1e6).episodes
+    returns = {name: episodes.metrics["return"].tolist() for name, episodes in found.items()}
+    assert returns["policy"] == returns["greedy"] == returns["random"]
+    assert len(set(returns["policy"])) == 30
+
+
+def test_progress_counts_the_episodes_of_all_batches():
+    done: dict[str, list[int]] = {}
+
+    def on_progress(name, episodes, of):
+        done.setdefault(name, []).append(episodes)
+
+    evaluate(policy(), 30, 0, seconds=1e6, on_progress=on_progress)
+    for counts in done.values():
+        assert counts == sorted(counts) and counts[-1] == 30 and LEAST in counts
+
+
+def test_a_time_limit_does_not_change_the_episodes():
+    judged = policy()
+    one, two = (evaluate(judged, 30, 5, seconds=1e6).episodes for _ in range(2))
+    for name in one:
+        np.testing.assert_array_equal(one[name].metrics["return"], two[name].metrics["return"])
+    few = evaluate(judged, 30, 5, seconds=0.0).episodes
+    for name in one:
+        first = one[name].metrics["return"][:LEAST]
+        np.testing.assert_array_equal(few[name].metrics["return"], first)
+
+
+def test_better_fraction_counts_seeds_in_the_metrics_mode():
+    episodes = {
+        "policy": EvaluatedEpisodes({"loss": np.array([1.0, 2.0, 3.0, 5.0])}),
+        "random": EvaluatedEpisodes({"loss": np.array([2.0, 2.0, 4.0, 4.0])}),
     }
-    made.setup({"plan": plan}, make_job(job))
-    return made
-
-
-@pytest.mark.usefixtures("local_ray")
-def test_it_is_looked_at_first_and_then_as_often_as_asked_and_the_score_stands_between(tmp_path):
-    made = trial(tmp_path, POLE | {"metric": "held_out_return_mean", "mode": "max"})
-    results = [made.step() for _ in range(4)]
-    looked = [json.loads(result["metrics"]).get("held_out_return_mean") for result in results]
-    assert [look is not None for look in looked] == [True, True, False, True]
-    assert [result["score"] for result in results] == [looked[0], looked[1], looked[1], looked[3]]
-    training = [json.loads(result["metrics"])["return_mean"] for result in results]
-    assert training != looked, "it is not the score of training"
-    made.cleanup()
-
-
-@pytest.mark.usefixtures("local_ray")
-def test_what_it_says_is_what_the_saved_policy_does_on_those_very_seeds(tmp_path):
-    job = make_job(CAUSAL | {"held_out_interval": 1, "held_out_episodes": 16})
-    made = trial(tmp_path, CAUSAL | {"held_out_interval": 1, "held_out_episodes": 16})
-    metrics = json.loads(made.step()["metrics"])
-    made.save_checkpoint(str(tmp_path))
-    again = evaluate_held_out(Policy.load(tmp_path), job)
-    assert {"held_out_excess_risk", "held_out_median"} <= set(again)
-    for name, figure in again.items():
-        assert metrics[name] == pytest.approx(figure), name
-    made.cleanup()
-
-
-def test_those_seeds_are_neither_the_comparisons_nor_the_finals(monkeypatch):
-    from tune_jobs.evaluation import evaluate
-
-    asked = []
-    played = {"policy": None}
-    monkeypatch.setattr(evaluate, "play_gym_episodes", lambda *a: asked.append(a[-2:]) or played)
-    monkeypatch.setattr(evaluate, "summarise_gym_episodes", lambda episodes: {})
-    policy = Policy.__new__(Policy)
-    policy.metadata = {"env": "CartPole-v1", "env_kwargs": {}}
-    evaluate_held_out(policy, make_job(POLE | {"evaluation_episodes": 100, "evaluation_seed": 7}))
-    assert asked == [(8, 207)]
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"held_out_interval": 0}, "held_out_interval is 0: set it"),
-        ({"metric": "held_out_kl"}, "held_out_kl"),
-    ],
-)
-def test_a_metric_that_nobody_would_report_is_refused(changed, said):
-    with pytest.raises(InputError, match=said):
-        resolve_metric(make_job(POLE | {"metric": "held_out_return_mean"} | changed))
-
-
-def test_which_way_is_good_is_known_as_it_is_of_training():
-    pole = make_job(POLE | {"metric": "held_out_return_mean"})
-    causal = make_job(CAUSAL | {"held_out_interval": 1, "metric": "held_out_excess_risk"})
-    assert resolve_metric(pole) == ("held_out_return_mean", "max")
-    assert resolve_metric(causal) == ("held_out_excess_risk", "min")
+    assert Evaluation(episodes, "loss", "min", None).compute_better_fraction("random") == 0.5
+    assert Evaluation(episodes, "loss", "max", None).compute_better_fraction("random") == 0.25
 
 
 @pytest.mark.timeout(240)
-def test_a_single_run_ends_when_held_out_episodes_get_no_better_and_gives_the_best_of_them(
+def test_held_out_patience_ends_a_run_with_its_best_checkpoint(
     tmp_path,
 ):
     """A learning rate of nothing: the first look is the best there will be."""
@@ -124,7 +142,7 @@ def test_a_single_run_ends_when_held_out_episodes_get_no_better_and_gives_the_be
     assert not any(isinstance(row, EvaluationRow) for row in rows)
 
 
-def test_evaluate_judges_a_policy_in_the_environment_of_its_jobs_evaluation(tmp_path):
+def test_evaluate_uses_the_environment_of_the_jobs_evaluation(tmp_path):
     """Not in that of its training, whose goals or models it may know by heart."""
     (tmp_path / "job.yaml").write_text(
         json.dumps(CAUSAL | {"algo": "ppo", "evaluation_env_kwargs": {"interventions": 7}})

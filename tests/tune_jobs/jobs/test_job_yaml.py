@@ -6,7 +6,7 @@ import pytest
 import envs
 from envs.factory import make_params
 from envs.validation import InputError
-from tune_jobs.evaluation.evaluate import resolve_metric
+from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.jobs.cli_flags import make_job_flags, make_job_from_flags
 from tune_jobs.jobs.job_yaml import dump_job, list_presets, load_job, make_job, parse_job
 

@@ -10,7 +10,8 @@ import pytest
 from synthetic_sweep import job_row
 
 from envs.episode_trace import EpisodeTrace, Frame
-from tune_jobs.evaluation.evaluate import make_world, record_median_episode
+from tune_jobs.evaluation.evaluation_world import make_world
+from tune_jobs.evaluation.final_evaluation import record_median_episode
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.report.episode_figure import (
     RADIUS,

@@ -12,7 +12,7 @@ from envs.causal.models.named import load_model
 from envs.causal.optimisation import baselines as rules
 from envs.causal.optimisation.world import CURRICULUM, CausalOptimisation, Params
 from envs.validation import InputError
-from tune_jobs.evaluation.evaluate import make_scm_kwargs
+from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.jobs.job_yaml import resolve_paths
 
 MODELS = DATA / "causal_models"

@@ -28,6 +28,7 @@ from cluster.queue.orders import (
     read_order,
     write_order,
 )
+from cluster.run_directory import find_free_directory
 from cluster.session import offered_cpus
 from envs.validation import InputError
 from tune_jobs.run_log.driver_lock import LOCK, file_lock, has_driver
@@ -80,7 +81,6 @@ class RunQueue:
         Raises:
             InputError: something in it cannot be used, or the name is taken.
         """
-        from cluster.commands.jobs import find_free_directory
         from tune_jobs.jobs.job_yaml import make_job
         from tune_jobs.prepare import prepare_job
 

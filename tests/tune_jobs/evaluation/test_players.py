@@ -1,0 +1,58 @@
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
+"""Players and their episodes."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.vector.utils import batch_space
+
+from tune_jobs.evaluation.evaluation_world import make_world
+from tune_jobs.evaluation.players import (
+    EvaluatedEpisodes,
+    join_episodes,
+    make_random_player,
+    play_world_episodes,
+)
+
+
+def test_episodes_of_several_batches_are_those_of_one():
+    world = make_world("envs:CausalLearning-v0", {"scm": "ace5", "interventions": 4})
+    assert world
+    rule = world.baselines["random"]
+    whole, *parts = (
+        play_world_episodes(world, lambda s, o, k: rule(world, s, k), count, seed)
+        for count, seed in ((9, 3), (4, 3), (5, 7))
+    )
+    together = join_episodes(parts)
+    assert len(together) == 9 and together.lengths.tolist() == whole.lengths.tolist()
+    for name, values in whole.metrics.items():
+        np.testing.assert_array_equal(together.metrics[name], values)
+    assert together.traces is not None and whole.traces is not None
+    np.testing.assert_allclose(together.traces, whole.traces, rtol=1e-5)
+    assert together.choice_fractions == pytest.approx(whole.choice_fractions)
+    for one, other in zip(together.actions, whole.actions, strict=True):
+        assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_a_batch_that_was_over_sooner_repeats_its_end():
+    def part(steps, value):
+        return EvaluatedEpisodes(
+            {"score": np.array([value])},
+            np.full((steps + 1, 2), value),
+            np.zeros(0),
+            [np.array([value * 10 + t]) for t in range(steps)],
+            np.array([steps]),
+        )
+
+    found = join_episodes([part(1, 1.0), part(3, 5.0)])
+    assert [a.tolist() for a in found.actions] == [[10, 50], [10, 51], [10, 52]]
+    assert found.traces.tolist() == [[3, 3]] * 4
+    assert found.lengths.tolist() == [1, 3] and found.choice_fractions == []
+
+
+def test_a_random_player_is_no_twin_of_the_environment():
+    # An environment draws from a generator of its seed, as a space with that seed would.
+    space = batch_space(gymnasium.spaces.Discrete(2), 64)
+    space.seed(3)
+    drawn = make_random_player(gymnasium.spaces.Discrete(2), 3)(None, np.zeros((64, 2)), None)
+    assert (drawn != space.sample()).any()

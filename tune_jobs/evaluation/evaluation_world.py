@@ -1,0 +1,62 @@
+"""The world in which a policy is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from algos.policy import Policy
+from algos.rollouts.env_factory import make_vector_env
+from envs import FAMILIES
+from envs.batched import World
+from envs.factory import make_params
+from envs.validation import InputError, get_fields
+
+
+def make_world(
+    env: str, env_kwargs: Mapping[str, Any], policy: Policy | None = None
+) -> World[Any] | None:
+    """Return the batched world behind an environment; None for any other Gymnasium environment.
+
+    Args:
+        env: id of the environment.
+        env_kwargs: its arguments.
+        policy: the policy that will act there: some worlds contain it themselves.
+    """
+    made = make_vector_env(env, dict(env_kwargs), 1)
+    made.close()
+    world = getattr(made, "world", None)
+    if world is not None and world.stages:
+        world.stage = len(world.stages) - 1  # what a curriculum leads to
+    if world is not None and policy is not None:
+        world.set_policy_weights(policy.module.get_named_weights())
+    return world
+
+
+def make_scm_kwargs(
+    scm: str, env: str, trained_in: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the arguments that give a causal environment the model or family ``scm``.
+
+    Args:
+        scm: a model or a family of models.
+        env: id of the environment.
+        trained_in: environment arguments of the policy's training. A policy trained on a family
+            sees the single model in a family's form, with a student for one model. A target and a
+            pool that belong to another model are reset.
+
+    Raises:
+        InputError: the environment is not a causal one.
+    """
+    family = FAMILIES.get(env.removeprefix("envs:"))
+    if family is None or "scm" not in (known := get_fields(family.params)):
+        raise InputError(
+            f"--scm chooses the model of a causal environment, but {env} is none: leave it out."
+        )
+    before, found = trained_in or {}, dict[str, Any](scm=scm)
+    if "curriculum" in known:
+        found["curriculum"] = False
+    found |= {name: "" for name in ("target", "pool") if before.get(name)}
+    if "like_family" in known and make_params(family.params, before).is_family:
+        found |= {"like_family": True, "interactions": True}
+    return found

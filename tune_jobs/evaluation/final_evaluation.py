@@ -1,0 +1,86 @@
+"""The evaluation of a run's checkpoint at its end, as an event row for the report."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algos.policy import Policy
+from envs import counter_rng
+from envs.batched import World
+from envs.pytree import take
+from tune_jobs.evaluation.evaluate import ProgressCallback, evaluate
+from tune_jobs.evaluation.players import EvaluatedEpisodes
+from tune_jobs.evaluation.sample_episodes import SHOWN, collect_examples
+from tune_jobs.jobs.job import Job
+from tune_jobs.run_log.events import EvaluationRow
+
+
+def evaluate_checkpoint(
+    job: Job,
+    directory: Path,
+    trial: str,
+    checkpoint: str,
+    seconds: float = math.inf,
+    on_progress: ProgressCallback | None = None,
+) -> EvaluationRow:
+    """Compare a run's checkpoint with the baselines; return the event row.
+
+    Args:
+        job: the job.
+        directory: the run directory.
+        trial: the checkpoint's trial.
+        checkpoint: its path, relative to the run directory.
+        seconds: time limit; at least the minimum number of episodes is played.
+        on_progress: called as episodes finish.
+    """
+    most, seed = job.most_evaluated, job.evaluation_seed
+    policy = Policy.load(directory / checkpoint)
+    evaluation = evaluate(policy, most, seed, seconds=seconds, on_progress=on_progress)
+    world, episodes = evaluation.world, evaluation.episodes
+    nodes, played = world.choice_names if world else (), episodes["policy"]
+    # After the longest of the episodes shown, actions may belong to another batch.
+    steps_shown = int(played.lengths[:SHOWN].max())
+    keys = counter_rng.make_keys(seed, len(played))
+    return EvaluationRow(
+        trial=trial,
+        checkpoint=checkpoint,
+        episodes=len(played),
+        most=most,
+        seed=seed,
+        policy=evaluation.summarise("policy"),
+        baselines={name: evaluation.summarise(name) for name in episodes if name != "policy"},
+        better_than_random=evaluation.compute_better_fraction("random"),
+        traces={
+            name: {node: e.traces[:, i].tolist() for i, node in enumerate(nodes)}
+            for name, e in episodes.items()
+            if e.traces is not None
+        },
+        choice_fractions={
+            name: e.choice_fractions for name, e in episodes.items() if e.choice_fractions
+        },
+        experiment=record_median_episode(world, played, seed) if world else {},
+        examples=collect_examples(world, keys, played.actions[:steps_shown]),
+    )
+
+
+def record_median_episode(
+    world: World[Any], episodes: EvaluatedEpisodes, seed: int
+) -> dict[str, Any]:
+    """Return the episode with the median score as plain data of an :class:`EpisodeTrace`.
+
+    Empty where the world cannot show episodes step by step.
+    """
+    scores = episodes.metrics[world.score_metric]
+    middle = int(np.argsort(scores, kind="stable")[len(scores) // 2])
+    state, _ = world.reset(counter_rng.make_keys(seed, len(scores))[middle : middle + 1])
+    states, actions = [state], list[Any]()
+    # The world is pure: replayed alone, a copy repeats what it did in the batch.
+    for batch in episodes.actions[: int(episodes.lengths[middle])]:
+        actions.append(take(batch, np.array([middle])))
+        states.append(world.step(states[-1], actions[-1]).state)
+    experiment = world.trace_episode(states, actions)
+    return experiment.to_dict() | {"seed": seed + middle} if experiment else {}
