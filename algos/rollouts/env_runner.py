@@ -24,6 +24,7 @@ from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.utils.checkpoints import Checkpointable
 
 from algos.models.base import MASK, PolicyModule, to_observation_columns
+from algos.objective import Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.episode_statistics import (
@@ -64,8 +65,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
         super().__init__(**kwargs)
         config: Any = self.config  # ours; see ColumnConfig
         self.settings = config.settings
-        self.algorithm = config.algo_class
-        self.needs = self.algorithm.get_environment_needs(self.settings)
+        self.objective: Objective[Any] = config.make_objective()
+        self.needs = self.objective.needs
         self.env_id: str = config.env
         self.env: Any = None
         self.spaces = kwargs.get("spaces")
@@ -158,7 +159,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 )
             else:
                 rollout, statistics = self.collect_rollout(self.settings.rollout_length)
-        rows = self.algorithm.compute_advantages(rollout, self.settings)
+        rows = self.objective.compute_advantages(rollout)
         self.num_env_steps_sampled_lifetime += statistics["steps"]
         if self.settings.record:
             statistics["recorded"] = self._record_steps(rollout)
@@ -251,7 +252,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             valid = ~np.concatenate([self.reset_next[None], done[:-1]])
             self.reset_next = done[-1]
             final_values = np.concatenate([values[1:], last_values[None]])
-        following = self.algorithm.bootstrap(
+        following = self.objective.bootstrap(
             values, last_values, terminated, truncated, final_values
         )
         if whole:

@@ -11,11 +11,12 @@ from typing import Any
 import gymnasium
 import torch
 
-from algos import get_algorithm_class
+from algos import get_algorithm_class, load_algorithms
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings, TrainingSettings
 from algos.models import MODELS
-from algos.requirements import Need, check_needs, detect_offered_needs
+from algos.objective import Need
+from algos.requirements import check_needs, detect_offered_needs
 from algos.rollouts.env_factory import check_arguments, find_env_spec, make_vector_env
 from envs import FAMILIES
 from envs.action_masks import READ, Form, find_mask
@@ -189,7 +190,7 @@ def load_check_target(
     check_arguments(subject.env, subject.env_kwargs)
     if subject.env.removeprefix("envs:") in FAMILIES:
         _ = subject.world  # and so is one of ours with arguments that it refuses
-    needs: frozenset[Need] = subject.algorithm.get_environment_needs(subject.settings)
+    needs: frozenset[Need] = subject.algorithm.objective_class(subject.settings).needs
     if algo and needs:
         try:
             has = subject.offered_needs
@@ -197,5 +198,5 @@ def load_check_target(
             raise
         except Exception:  # the environment is broken, which the first probe will tell
             return subject
-        check_needs(algo, needs, subject.env, has)
+        check_needs(algo, needs, subject.env, has, load_algorithms())
     return subject

@@ -67,7 +67,7 @@ def estimate_pace(job: Job) -> EpisodePace | None:
 
 def _pace(job: Job, settings: TrainingSettings, limit: int, resets: bool) -> EpisodePace:
     copies = settings.num_envs * settings.runners
-    if "starts" in get_algorithm_class(job.algo).get_environment_needs(settings):
+    if "starts" in get_algorithm_class(job.algo).objective_class(settings).needs:
         # Every iteration begins new episodes and cuts them off at its end.
         limit, resets = min(limit, settings.rollout_length), False
         return EpisodePace(limit, limit, copies)

@@ -20,7 +20,7 @@ from small_reader import UNTAUGHT, played, small, thinking
 import algos
 from algos.advantages import gae
 from algos.models import MODELS
-from algos.reinforce import Reinforce, ReinforceSettings
+from algos.reinforce import ReinforceObjective, ReinforceSettings
 from algos.rollouts.columns import Columns
 from algos.schedules import schedule
 from envs import counter_rng
@@ -66,7 +66,7 @@ def thoughts(advantages):
 
 def terms(module, rows, **coefficients):
     settings, found = ReinforceSettings(**WRITER), {"entropy_coef": 0.01} | coefficients
-    return Reinforce.compute_loss_terms(module._forward(rows), rows, settings, found)
+    return ReinforceObjective(settings).loss(module._forward(rows), rows, found).terms
 
 
 def gradient(module, scalar):
@@ -207,7 +207,7 @@ def test_11_a_schedule_reaches_its_end_whatever_its_warm_up():
     )
     for number in range(4605):
         assert coefficients["entropy_coef"] == pytest.approx(max(0.001, 0.01 * 0.9995**number))
-        coefficients = Reinforce.adapt_coefficients(coefficients, settings, {})
+        coefficients = ReinforceObjective(settings).adapt_coefficients(coefficients, {})
     assert coefficients["entropy_coef"] == 0.001
 
 

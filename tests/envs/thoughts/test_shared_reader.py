@@ -14,7 +14,7 @@ import algos
 from algos.models import MODELS
 from algos.models.base import to_observation_columns
 from algos.models.quiet_star import NO_THOUGHT_WEIGHT
-from algos.reinforce import Reinforce, ReinforceSettings
+from algos.reinforce import ReinforceObjective, ReinforceSettings
 from algos.rollouts.columns import Columns
 from envs import counter_rng
 from envs.thoughts.corpus import THINK
@@ -101,8 +101,10 @@ def test_the_likelihood_moves_what_reads_by_its_weight():
 
     def gradient(weight):
         settings = ReinforceSettings(**{**SETTINGS, "likelihood_coef": weight})
-        terms = Reinforce.compute_loss_terms(
-            module._forward(batch), batch, settings, {"entropy_coef": 0.0}
+        terms = (
+            ReinforceObjective(settings)
+            .loss(module._forward(batch), batch, {"entropy_coef": 0.0})
+            .terms
         )
         own = [*module.gpt.parameters(), *module.mixing.parameters()]
         return torch.autograd.grad(terms["likelihood"].mean(), own, allow_unused=False)
