@@ -215,7 +215,7 @@ def format_metrics_table() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "symptoms": format_symptoms_table,
     "check-findings": check_table,
-    "requirements": format_requirements_table,
+    "requirements": lambda: format_requirements_table(algos.load_algorithms()),
     "algorithms": format_algorithms_table,
     "environments": format_environments_table,
     "presets": format_presets_table,
