@@ -23,7 +23,7 @@ import envs
 from algos.config import TrainingSettings
 from algos.metrics import METRICS
 from algos.requirements import format_requirements_table
-from cluster.cli import COMMANDS
+from cluster.commands.groups import summarise_commands
 from envs.validation import get_fields
 from tune_jobs.check.explain import check_table, format_symptoms_table
 from tune_jobs.jobs.job import Job
@@ -198,12 +198,13 @@ def format_stop_rules_table() -> str:
 
 
 def format_commands_table() -> str:
-    """Return every command with the first line of its help."""
+    """Return every command with the first line of its help, in the groups of ``--help``."""
     rows = [
-        [f"`rungwise {name}`", (command.__doc__ or "").partition("\n\n")[0]]
-        for name, command in COMMANDS.items()
+        [f"`rungwise {name}`", summary.partition("\n\n")[0], group]
+        for group, commands in summarise_commands().items()
+        for name, summary in commands.items()
     ]
-    return format_table(("command", "what it does"), rows)
+    return format_table(("command", "what it does", "group"), rows)
 
 
 def format_metrics_table() -> str:
