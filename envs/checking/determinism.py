@@ -1,4 +1,4 @@
-"""Two environments with the same seed and actions must live the same episode."""
+"""Determinism: the same seed and actions must give the same episode."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from envs.checking.guarded_calls import (
 from envs.counter_rng import derived_seed
 
 SEED = 7
-"""Of the episode that is lived through twice."""
+"""Seed of the episode that is played twice."""
 STEPS = 50
-"""Of it that are."""
+"""Largest number of its steps that are played."""
 
 
 def check_same_seed(
@@ -35,8 +35,8 @@ def check_same_seed(
         A note if the infos differed, which no training reads.
 
     Raises:
-        BrokenError: observations, rewards or ends differed.
-        CutShortError: they may differ.
+        BrokenEnvironmentError: observations, rewards or ends differed.
+        TimeLimitError: the environment is registered as nondeterministic.
     """
     one, two = call_guarded("make", make), call_guarded("make", make)
     try:

@@ -1,4 +1,4 @@
-"""Gymnasium's own checker, with what it takes for faults and are none left out."""
+"""Gymnasium's own checker, without its false positives."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from envs.checking.user_frames import is_raised_by
 from envs.counter_rng import derived_seed
 
 SEED = 123
-"""That the checker itself seeds action spaces with."""
+"""Seed that the checker gives action spaces."""
 
 
 def run_gymnasium_check(make: Callable[[], gymnasium.Env[Any, Any]], deadline: float) -> None:
     """Run Gymnasium's checker until a time.
 
     Raises:
-        BrokenError: what it found, or an exception of the environment.
-        CutShortError: there was no time for all of it.
+        BrokenEnvironmentError: a violation, or an exception of the environment.
+        TimeLimitError: the deadline came before the end of the check.
     """
     env = call_guarded("make", make)
     try:

@@ -22,7 +22,7 @@ from envs.pytree import Floats, Keys
 
 @dataclasses.dataclass(frozen=True)
 class Competitor:
-    """How one solver fares on one matrix."""
+    """The figures of one solver on one matrix."""
 
     iterations: float
     """Of conjugate gradients, one V-cycle each, to 1e-8."""

@@ -35,8 +35,8 @@ def candidates(matrix: Matrix, key: Keys) -> Graph:
     if (upper.data > 0).any():
         raise InputError(
             f"objective='sparsifier' needs a graph's Laplacian, but {int((upper.data > 0).sum())} "
-            "entries beside the diagonal are positive: take family='weighted_grid' or "
-            "'random_graph', or a matrix whose entries beside the diagonal are negative."
+            "off-diagonal entries are positive: take family='weighted_grid' or "
+            "'random_graph', or a matrix whose off-diagonal entries are negative."
         )
     order = np.lexsort((upper.col, upper.row))
     rows, columns = upper.row[order].astype(np.int64), upper.col[order].astype(np.int64)

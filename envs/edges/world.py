@@ -1,8 +1,8 @@
 """EdgeSelection: choose edges of a sparse matrix's graph so that a solver does less work.
 
-An episode is one matrix. What the chosen edges are for is the objective's: the hierarchy of a
+An episode is one matrix. The objective defines the use of the chosen edges: the hierarchy of a
 multigrid solver or the pattern of an approximate inverse (one step), or a sparsifier that grows by
-a batch a step.
+one batch per step.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from envs.pytree import Array, Bools, Floats, Keys, Observation
 from envs.validation import InputError
 
 REMEMBERED = 2**18
-"""Nodes of the instances that are kept in memory, all together; at least eight instances are."""
+"""Largest total number of nodes of cached instances; at least eight instances are cached."""
 
 
 class EdgeSelection(World[State]):
@@ -115,7 +115,7 @@ class EdgeSelection(World[State]):
     ) -> tuple[graph.Graph, Bools]:
         """Return the graph of a matrix and the edges [E] that ``act(observation)`` chooses.
 
-        An episode without its rewards: what a user who wants the edges has to wait for.
+        The computation of an episode without its rewards, which a user of the edges needs.
         """
         found, kept = self.objective.start(matrix, key)
         scores = found.scores
@@ -165,7 +165,7 @@ class EdgeSelection(World[State]):
             state=after,
             observation=self._observe(after),
             reward=np.array([result.reward for result in results], np.float32),
-            # The last step is the task's end: there is nothing to bootstrap from.
+            # The last step ends the task, so it terminates and nothing is bootstrapped.
             terminated=after.step >= self.objective.steps,
             truncated=np.zeros(len(results), np.bool_),
             info=self._info(after, results),

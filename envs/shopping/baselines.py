@@ -1,7 +1,7 @@
-"""Simple shoppers, to compare trained policies with and to begin from.
+"""Simple agents of Shopping, to compare trained policies with and to clone from.
 
 Each is a function ``(task, state, keys [B]) -> actions [B]`` that decides for all copies at once.
-All but the oracle look only at pages and instructions.
+All except the oracle read only pages and instructions.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def explorer(task: Task, state: State, keys: Keys) -> Ints:
 def oracle(task: Task, state: State, keys: Keys) -> Ints:
     """Buy the best of the first ten products with the best options; this agent sees the goal.
 
-    It searches for the whole instruction and reads no further than the first page of results.
+    It searches for the whole instruction and reads only the first page of results.
     """
     action = _first_listed(task, state)
     for b in np.flatnonzero((state.page == RESULTS) | (state.page == ITEM)):

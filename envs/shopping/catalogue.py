@@ -98,7 +98,7 @@ def load(
         products: ``items_shuffle*.json``.
         attributes: ``items_ins_v2*.json``.
         human: ``items_human_ins.json``; its requests then take the place of the synthetic ones.
-        limit: only the first so many records.
+        limit: the number of records to read, from the first.
         nouns: finds the nouns of a title.
 
     Raises:

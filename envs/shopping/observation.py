@@ -1,7 +1,7 @@
-"""What a policy that scores candidates sees: the words and some figures of every action.
+"""The observation for a policy that scores candidates: words and figures of every action.
 
-All of it is printed on pages that the agent has seen in this episode, or in its instruction: the
-price limit is parsed from the sentence, and a product's description counts only once it was opened.
+Everything comes from pages that the agent has seen in this episode, or from its instruction: the
+price limit is parsed from the sentence, and a product's description counts only once opened.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def make_space(store: Store, params: Params) -> spaces.Dict:
 def observe(task: Task, state: State) -> dict[str, Array]:
     """Return the batched observation of a state.
 
-    ``instruction`` and ``page`` (the item in hand as far as read) [B, L], ``candidates`` [B, K, L]:
+    ``instruction`` and ``page`` (the parts read of the open item) [B, L], ``candidates`` [B, K, L]:
     numbers of words, 0 behind the last (with ``text="ids"``: rows of ``world.tokens`` [B, 1],
     [B, 1] and [B, K]). ``kinds`` [B, K], ``figures`` [B, K, F] and ``context`` [B, C] as named
     here, ``mask`` [B, K]. With ``text="language"``: see :mod:`envs.shopping.reading`.

@@ -104,7 +104,7 @@ class Reader:
         store: the shop.
         folder: of the model whose tokens are meant; empty: the catalogue's own words.
         prompt, answer: how many tokens P of a prompt and A of an action are kept.
-        min_texts: words in fewer texts are told apart no further (without a folder).
+        min_texts: words in fewer texts share one token (without a folder).
     """
 
     def __init__(self, store: Store, folder: str, prompt: int, answer: int, min_texts: int) -> None:

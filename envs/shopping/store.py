@@ -38,7 +38,7 @@ class Source:
     goals: Annotated[int, AtLeastOne] = 10_000
     """How many goals are generated; the original's files say how many they have."""
     words: Annotated[int, Between(8, 512)] = 48
-    """At most so many words of a text are observed."""
+    """Largest number of words of a text that are observed."""
     vocabulary: Annotated[int, Between(256, 32_768)] = 8192
     """How many numbers words are given, by hashing: ten times as many as there are words keep nine
     in ten of them apart."""

@@ -1,4 +1,4 @@
-"""Shopping: search a shop, look, choose options and buy what an instruction asks for.
+"""Shopping: search a shop, choose options and buy the product that an instruction describes.
 
 WebShop (Yao et al., "WebShop: Towards scalable real-world web interaction with grounded language
 agents", NeurIPS 2022) without its web server: the same pages, transitions and reward over a
@@ -34,8 +34,8 @@ from envs.validation import InputError
 class Shopping(World[State]):
     """The world of one :class:`Params`.
 
-    An action [B] is a slot (:mod:`envs.shopping.pages`) or a number that :meth:`parse_actions` gave
-    for a text. What is not legal does nothing but count as invalid, as in WebShop.
+    An action [B] is a slot (:mod:`envs.shopping.pages`) or a number that :meth:`parse_actions`
+    returned for a text. An illegal action only counts as invalid, as in WebShop.
     """
 
     params_type = Params
@@ -205,7 +205,7 @@ class Shopping(World[State]):
         if kind == "search":
             return self.slots + self._typed.setdefault(argument, len(self._typed))
         names = rendering.action_texts(state, copy, self.store)
-        # Of two things of the same name the original knows the later one.
+        # Names may repeat; WebShop keeps the later one.
         last = {name: slot for slot, name in enumerate(names) if name.startswith("click[")}
         return last.get(f"click[{argument}]", -1)
 
@@ -232,4 +232,4 @@ def _reader(store: Store, params: Params) -> Reader:
 
 
 _GOAL = 1
-"""What an episode's one random stream is for."""
+"""The random stream that an episode's goal is drawn from."""

@@ -1,4 +1,4 @@
-"""Simple thinkers, to compare trained policies with.
+"""Simple agents of QuietThoughts, to compare trained policies with.
 
 Each is a function ``(task, state, keys [B]) -> actions [B]`` that decides for all copies at once.
 """

@@ -31,7 +31,7 @@ from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegati
 
 @dataclasses.dataclass(frozen=True)
 class Baking:
-    """How the reader is made."""
+    """Parameters of the reader's training."""
 
     width: Annotated[int, AtLeastOne] = 64
     """Width of its layers, a multiple of 4 (attention heads)."""
@@ -168,7 +168,7 @@ def load_or_bake_reader(corpus: Corpus, baking: Baking) -> Reader:
         network = bake(corpus, baking)
         unfinished = Path(folder) / "reader"
         save_file(network.state_dict(), unfinished)
-        unfinished.replace(path)  # in one step, for whoever looks at the same time
+        unfinished.replace(path)  # atomic: another process may read the path at the same time
     return Reader(corpus, network)
 
 

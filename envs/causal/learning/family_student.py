@@ -23,14 +23,14 @@ from envs.causal.models.scm import Scm, column, put_column
 from envs.pytree import Bools, Floats, Ints, Keys, take
 
 PARTS = 7
-"""Into how many equal parts of the probe points' range the uncertainty is divided."""
+"""Number of equal parts of the probe points' range into which the uncertainty is divided."""
 _CHUNK = 128
-"""How many nodes are worked on at a time: their features then stay in the processor's cache."""
+"""Nodes processed at a time, so that their features stay in the processor's cache."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """What a student knows of its copy from the beginning."""
+    """The graph of a copy, which its student knows from the beginning."""
 
     order: Ints
     """[B, n]: the nodes in an order in which they can be evaluated."""
@@ -42,7 +42,7 @@ class Graph:
 
 @dataclasses.dataclass(frozen=True)
 class FamilyKnowledge:
-    """What B students know."""
+    """The knowledge of B students."""
 
     graph: Graph
     """Who is whose parent."""

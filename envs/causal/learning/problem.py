@@ -1,6 +1,6 @@
-"""What an episode of CausalLearning is about: a model, and how long there is to learn it.
+"""The problem of an episode of CausalLearning: a model, and the number of interventions.
 
-Nothing of the truth is shown to an agent; what it may know of a model is the graph.
+Of the truth, an agent observes only the graph.
 """
 
 from __future__ import annotations

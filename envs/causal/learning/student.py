@@ -27,13 +27,13 @@ from envs.causal.models.scm import Scm
 from envs.pytree import Bools, Floats, Ints, Keys
 
 _CHUNK = 128
-"""How many copies are worked on at a time: their features then stay in the processor's cache."""
+"""Copies processed at a time, so that their features stay in the processor's cache."""
 
 S = TypeVar("S")
 
 
 class Student(Protocol[S]):
-    """What a world needs of a student; its state S is a tree of arrays with leading axis B."""
+    """The interface of a student; its state S is a tree of arrays with leading axis B."""
 
     slots: Ints
     """[k]: the nodes whose mechanisms are learnt."""
@@ -71,7 +71,7 @@ class Student(Protocol[S]):
 
 @dataclasses.dataclass(frozen=True)
 class Knowledge:
-    """What B linear students know."""
+    """The knowledge of B linear students."""
 
     gram: tuple[Floats, ...]
     """For each slot [B, r, r]: sum over rows of the outer product of the directions."""

@@ -204,7 +204,7 @@ def _shuffled(drawn: Drawn, keys: Keys, hidden: int) -> Drawn:
     scores[:, :visible] = np.where(
         scm.real[:, :visible], counter_rng.uniform(keys, (visible,)), scores[:, :visible]
     )
-    old = np.argsort(scores, axis=1)  # old[b, j] is the node that comes to the place j
+    old = np.argsort(scores, axis=1)  # old[b, j] is the node that moves to position j
     new = np.argsort(old, axis=1)
     every = np.arange(len(keys))[:, None]
     moved: dict[str, Array] = {

@@ -257,7 +257,7 @@ MODELS: dict[str, Callable[[], Model]] = {
         for name in ("ecoli70", "magic-niab", "magic-irri", "arth150")
     },
 }
-"""The models that can be chosen by name, beside ``hierarchical-<n>`` and ``fixed-chain-<n>``."""
+"""The models by name; there are also ``hierarchical-<n>`` and ``fixed-chain-<n>``."""
 
 OPTIMA: dict[str, Optimum] = {
     "toy_graph": Optimum(-2.1718, {"Z": -3.2}),

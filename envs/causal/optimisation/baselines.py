@@ -1,7 +1,7 @@
-"""Simple agents for CausalOptimisation, to compare trained policies with.
+"""Simple agents of CausalOptimisation, to compare trained policies with.
 
 Each is a function ``(task, state, keys [B]) -> action`` that decides for all copies at once. All
-but the oracle look only at what an experimenter has seen.
+except the oracle use only what an experimenter has observed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def mirrored_half_probe(task: object, state: State, keys: Keys) -> dict[str, Arr
     """Try the upper end of each domain in turn, then the best end by symmetry.
 
     Each outcome counts for both ends of its node, mirrored for the other: in a model that is odd
-    the target falls on one side of what is observed as far as it rises on the other.
+    the target falls on one side of its observed mean as much as it rises on the other.
     """
     del task, keys
     seen = state.seen

@@ -1,4 +1,4 @@
-"""What an experimenter sees of CausalOptimisation, and nothing else: rows, and what was set.
+"""The observation of CausalOptimisation: rows, and what was set in them.
 
 Observations are functions of :class:`Seen` alone, which holds no truth, and treat all nodes alike:
 renumbering the nodes renumbers the observation.
@@ -13,7 +13,7 @@ import numpy as np
 from envs.pytree import Array, Bools, Floats, Ints
 
 BINS = 5
-"""Into how many equal parts of its domain the values set on a node are sorted."""
+"""Number of equal parts of a domain into which the values set on a node are sorted."""
 NATURAL = 7
 """Figures of each node in rows without an intervention; see :func:`natural`."""
 FEATURES = 9 + NATURAL + 2 * BINS
@@ -28,7 +28,7 @@ ALONE = 3
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What B experimenters have seen, of n nodes in O rows and up to T interventions."""
+    """What B experimenters have observed, of n nodes in O rows and up to T interventions."""
 
     target: Ints
     """[B]: the node to be driven down."""

@@ -1,8 +1,8 @@
-"""A pool of users' own models, drawn in a share of the episodes beside those of a family.
+"""A pool of a user's models, drawn in a share of the episodes instead of a family's.
 
 Models of a pool may be in any format that :mod:`envs.causal.models.files` reads, and of different
 formats and sizes: each is evaluated by its own rules, and what it lacks in nodes is filled up, so
-that it can stand in a batch beside drawn ones.
+that it fits in one batch with drawn ones.
 """
 
 from __future__ import annotations
@@ -162,4 +162,4 @@ def _stacked(blank: Problem, problems: Sequence[Problem]) -> Problem:
 
 
 _POOL = 2**33
-"""A random stream beside those from which lessons are drawn."""
+"""A random stream apart from those from which lessons are drawn."""

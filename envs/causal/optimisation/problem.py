@@ -1,6 +1,6 @@
-"""What an episode of CausalOptimisation is about: a model, a target, and how low it can be driven.
+"""The problem of an episode of CausalOptimisation: a model, a target, and its optimum.
 
-Everything here is the truth, which scores and rewards are made of and no observation shows.
+All of this is the truth, from which scores and rewards are computed and no observation is.
 Expectations are means over one fixed set of noise rows, spread evenly and in pairs of opposite
 sign: exact for linear models, free of the luck of a draw for all, and the same for every
 intervention, so that differences between interventions are precise.
@@ -25,7 +25,7 @@ SCREENING, _FINALISTS = 8, 8
 """Noise rows on which every single intervention of drawn models is tried, and how many are then
 tried on all rows."""
 _AT_ONCE = 2**25
-"""So many values are worked out together at most."""
+"""Largest number of values computed together, to bound memory."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """CausalOptimisation: choose interventions that drive one node of a model down.
 
 Each episode brings a model never seen before. Some rows are seen without an intervention; then each
-step sets one node to one value, draws rows and shows them. Nobody tells the graph: what lowers the
-target has to be found out while every step counts. What is scored is the target's true expectation
-under each intervention, on a scale with 0 where nothing is set and 1 at the best single
+step sets one node to one value, draws rows and shows them. The graph is not observed: the policy
+has to find out what lowers the target while every step counts. The score is the target's true
+expectation under each intervention, on a scale with 0 where nothing is set and 1 at the best single
 intervention.
 """
 
@@ -141,9 +141,9 @@ class CausalOptimisation(World[State]):
         return state, self._observe(state)
 
     def step(self, state: State, action: Mapping[str, Array]) -> Step[State]:
-        """Set each copy's chosen node to the chosen value, beside those still in force.
+        """Set each copy's chosen node to the chosen value, in addition to those still in force.
 
-        A node that the mask forbids is not set: such a choice only watches.
+        A node that the mask forbids is not set: such a choice only observes.
         """
         node, place = validate_action(action, len(state.keys), len(self.source.names))
         after = self._advance(state, node, place)
@@ -292,7 +292,7 @@ def _source(params: Params) -> Source:
 
 
 _MODEL, _OBSERVED = 2**32, 2**32 + 1
-"""What an episode's random streams beside those of its steps are for."""
+"""Random streams of an episode; those of its steps are numbered from 0."""
 
 
 def _write_at_steps(history: Array, step: Ints, entry: Array) -> Array:
