@@ -179,8 +179,8 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode in every copy; without a seed each continues from its own key.
 
-        With a seed for each copy [B], copies with equal seeds get the same random numbers and differ
-        only by their actions; a copy whose seed is None continues.
+        With a seed for each copy [B], copies with equal seeds get equal random numbers and differ
+        by their actions alone; a copy whose seed is None continues.
         """
         if options and "reset_mask" in options:
             raise InputError(

@@ -62,7 +62,7 @@ def test_the_parents_are_the_names_that_are_read():
         "1j",
     ],
 )
-def test_what_is_not_arithmetic_is_refused_with_the_node_and_the_text(text):
+def test_a_text_that_is_not_arithmetic_is_refused_with_its_node(text):
     with pytest.raises(InputError, match=r"expression of Y, .* use numbers, the parents' names"):
         parsed(text, "Y", NAMES)
 
@@ -84,7 +84,7 @@ def test_unknown_names_are_refused_with_the_nearest():
         parsed("max(X)", "Y", NAMES)
 
 
-def test_a_value_that_is_no_number_is_refused_when_the_model_is_made():
+def test_a_value_that_is_not_a_number_is_refused_at_once():
     with pytest.raises(InputError, match=r"value of Y is (nan|-inf) where X is -.*max"):
         from_expressions({"X": "", "Y": "log(X)"}, {"X": 1.0}, {})
     with pytest.raises(InputError, match="value of Y is inf where X is"):
@@ -126,7 +126,7 @@ def test_copies_are_set_to_values_of_their_own():
     assert (x[0] == [3, 9]).all() and x[1, :, 0].std() > 0.5
 
 
-def test_the_normal_distribution_function_is_exact_to_a_ten_millionth():
+def test_the_normal_distribution_function_is_exact_to_1e_7():
     z = np.array([-5.0, -1.959964, -0.5, 0.0, 0.5, 1.644854, 5.0])
     expected = [2.866516e-7, 0.025, 0.30853754, 0.5, 0.69146246, 0.95, 1 - 2.866516e-7]
     np.testing.assert_allclose(normal_cdf(z), expected, atol=1e-7)
