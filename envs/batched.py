@@ -237,6 +237,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         if done.any():
             infos |= {"final_obs": copy_tree(observation), "_final_obs": done.copy()}
             infos |= {"final_info": _masked(step.info, done), "_final_info": done.copy()}
+            # Only the finished copies reset; the others keep their state and random numbers.
             keys = counter_rng.next_episode(state.keys[done])
             first_state, first_observation = self.world.reset(keys)
             state = put(state, done, first_state)

@@ -2,7 +2,7 @@
 
 The Laplacian of the kept edges is factorised and preconditions that of the graph. An episode
 starts from the tree of the greatest weights and ends when the budget of 1.25 N edges is used up;
-each step adds a batch of edges, looking at how far the kept ones bend the others.
+each step adds a batch of edges, scored by how much the kept ones stretch the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from envs.validation import InputError
 BUDGET = 1.25
 """Kept edges for each node."""
 PROJECTIONS, FEW = 256, 64
-"""Random projections by which edges are scored, and those that tell which of them overlap."""
+"""Random projections for the scores of edges, and for their overlaps."""
 _WEAKEST = 1e-4
 
 
@@ -73,11 +73,12 @@ def laplacian(graph: Graph, kept: Bools) -> Matrix:
 
 
 class Factor:
-    """The factorised Laplacian of kept edges, and what random projections of it tell of the others.
+    """The factorised Laplacian of kept edges, and scores of the others by random projections.
 
     The projections are those of Spielman and Srivastava (2011): 256 of them give effective
-    resistances to about 9 %, at the price of 256 solves at any size. A batch takes what looks best,
-    and with less it takes what is overestimated: with 64 no rule came below 28 iterations.
+    resistances to about 9 %, at the cost of 256 solves at any size. A batch takes the highest
+    scores and so, with fewer projections, overestimated ones: with 64 no rule needed fewer than 28
+    iterations.
     """
 
     def __init__(self, graph: Graph, kept: Bools) -> None:

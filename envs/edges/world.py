@@ -97,6 +97,7 @@ class EdgeSelection(World[State]):
         name = int(self._get_matrix_key(key)[0]), stage
         if name not in self._memory:
             self._memory[name] = self._make_instance(key, stage)
+            # Least recently used first: an episode's instance is needed at every of its steps.
             while len(self._memory) > max(8, REMEMBERED // self.nodes):
                 self._memory.popitem(last=False)
         self._memory.move_to_end(name)
@@ -152,6 +153,7 @@ class EdgeSelection(World[State]):
         actions = self._validate_action(action, len(state.keys))
         kept, scores, level = state.kept.copy(), state.scores.copy(), state.level.copy()
         results: list[Result] = []
+        # Matrices differ in sparsity from copy to copy, so copies are evaluated one by one.
         for b, own in enumerate(actions):
             instance, kept_b, scores_b = self.unpad_copy(state, b)
             now = kept_b | self.choose_edges(instance.graph, kept_b, scores_b, own)

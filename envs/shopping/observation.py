@@ -113,6 +113,7 @@ def _seen(state: State, products: Ints) -> Ints:
     slots = products >= 0
     seen = np.full(products.shape, -1)
     copy, slot = np.nonzero(slots)
+    # The memory [B, T] is short: compare with every visited product instead of indexing.
     match = state.visited[copy] == products[copy, slot][:, None]
     seen[copy, slot] = np.where(match, state.seen[copy], -1).max(axis=1)
     return seen
@@ -170,6 +171,7 @@ def _lexical(task: Task, state: State, rows: Ints, figures: Floats) -> None:
     copy, slot = np.nonzero(rows)
     row, goal = rows[copy, slot], state.goal[copy]
     words = store.texts.rows[row].astype(np.int64)
+    # Sets of words are bit fields, so membership of a word is one look-up.
     common = (store.instruction_bits[goal[:, None], words >> 3] >> (words & 7).astype(np.uint8)) & 1
     count = common.sum(axis=1)
     lengths = store.texts.lengths

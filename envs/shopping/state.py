@@ -16,7 +16,7 @@ class State:
     keys: Keys
     """[B]: the keys of the episodes."""
     goal: Ints
-    """[B]: what is to be bought."""
+    """[B]: the index of the goal."""
     step: Ints
     """[B]: actions so far."""
     page: Ints

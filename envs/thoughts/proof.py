@@ -133,6 +133,7 @@ def edit_distance(first: Ints, second: Ints) -> Floats:
     B, T = first.shape
     table = np.zeros((T + 1, T + 1, B))
     table[:, 0] = table[0, :] = np.arange(T + 1)[:, None]
+    # The dynamic programme runs over all B texts at once: T^2 vector operations.
     for i in range(1, T + 1):
         for j in range(1, T + 1):
             swap = table[i - 1, j - 1] + (first[:, i - 1] != second[:, j - 1])

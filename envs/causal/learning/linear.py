@@ -126,6 +126,7 @@ def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
         probe_basis=np.zeros((len(probes), features)),
         probe_factor=np.zeros((features, features)),
     )
+    # Few combinations of features differ from 0 on the box: drop the others before anything else.
     strength, rotation = np.linalg.eigh(_mean_gram(plain.directions(box)))
     needed = int((strength > _FAINT).sum())
     rank = min(b * 2**i for b in _BLOCKS for i in range(features) if b * 2**i >= needed)
@@ -138,6 +139,7 @@ def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
         rotation=(scale * rotation).astype(np.float32),
         energy=np.pad(np.maximum(energy, 0), (0, rank - len(energy))),
     )
+    # With QR the error at all probe points is the norm of r numbers: |R w - Q^T f|.
     Q, R = np.linalg.qr(rotated.directions(probes) / np.sqrt(len(probes)))
     return dataclasses.replace(rotated, probe_basis=Q, probe_factor=R)
 

@@ -159,6 +159,8 @@ class BayesLinear:
                 state.roots, rows[:, :, self.root_nodes], ~chosen[:, self.root_nodes]
             ),
         )
+        # Chunks keep the features [chunk, rows, D] in the cache; each slot has its own rank, so
+        # slots cannot share one batched product.
         for first in range(0, len(rows), _CHUNK):
             part = slice(first, first + _CHUNK)
             for slot, node in enumerate(self.slots.tolist()):

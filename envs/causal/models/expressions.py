@@ -49,31 +49,31 @@ _CALLS: dict[str, tuple[int, Callable[..., Floats]]] = {
     "clip": (3, np.clip),
     "where": (3, lambda condition, yes, no: np.where(condition != 0, yes, no)),
 }
-"""The functions that an expression may use, with how many arguments they take."""
+"""The functions that an expression may use, with their numbers of arguments."""
 _ALLOWED = f"numbers, the parents' names, + - * / ** < <= > >= and {', '.join(_CALLS)}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Noise:
-    """What is added to a mechanism, or what a root is; normal, unless it has quantiles."""
+    """The noise of a mechanism, which is all of a root; normal unless it has quantiles."""
 
     std: float = 0.0
     """Standard deviation."""
     mean: float = 0.0
     """Mean."""
     quantiles: tuple[float, ...] = ()
-    """If it is not normal: how far from the mean its quantiles are, from the 0th to the 100th."""
+    """Quantiles of a distribution that is not normal, relative to the mean, 0th to 100th."""
 
     @staticmethod
     def uniform(low: float, high: float) -> Noise:
-        """Draw noise that is uniform between two values."""
+        """Return noise that is uniform between two values."""
         half = (high - low) / 2
         return Noise(half / 3**0.5, (low + high) / 2, (-half, half))
 
 
 @dataclasses.dataclass(frozen=True)
 class ExpressionScm(Scm):
-    """A model (C = 1) in which every node has a formula of its own, to which noise is added."""
+    """A model (C = 1) in which every node has its own formula plus noise."""
 
     formulas: tuple[Formula, ...]
     """The noiseless mechanisms of the nodes, the means of their noise included."""

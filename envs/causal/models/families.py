@@ -19,7 +19,7 @@ from envs.pytree import Array, Floats, Ints, Keys
 from envs.validation import InputError, unknown_name_error
 
 DOMAIN = (-5.0, 5.0)
-"""What every node of every family may be set to."""
+"""Domain of every node of every family."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Drawn:
     scm: AdditiveScm
     """The models (C = B)."""
     target: Ints
-    """[B]: the node to be driven down; it has parents."""
+    """[B]: the target node; it has parents."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Family:
     """A kind of graph with a kind of mechanism."""
 
     what: str
-    """What it is, in words."""
+    """Description in words."""
     graph: Graph
-    """Which edges there are."""
+    """The kind of graph."""
     mechanisms: Callable[[Keys, Edges], AdditiveScm]
     """Draws a model in the canonical order, from keys [B] and the edges."""
     target: Callable[[Keys, Edges], Ints]
     """Draws the targets [B]."""
     hidden: int = 0
-    """How many hidden nodes come last."""
+    """Number of hidden nodes, which come last."""
 
 
 def draw_family(family: str, keys: Keys, smallest: int, largest: int) -> Drawn:

@@ -50,7 +50,7 @@ class Entry:
     kind: str = "linear"
     """Without expr: its mechanism is the sum of this function of its parents, times the weights."""
     offset: float = 0.0
-    """Without expr: what is added to that; for a root its mean."""
+    """Without expr: constant added to that; for a root its mean."""
     noise: float | dict[str, list[float]] = 1.0
     """Added: its standard deviation, or ``normal: [mean, std]``, or ``uniform: [low, high]``."""
     domain: list[float] | None = None

@@ -1,4 +1,4 @@
-"""Structural causal models that can be chosen by name, and what is known of their optima.
+"""Named structural causal models, and their known optima.
 
 The post-mortems' own models, and published benchmarks of causal Bayesian optimisation.
 """

@@ -91,6 +91,7 @@ def describe_observed_rows(
     spread = np.sqrt(variance)
     target_spread = spread[every, target, None]
     with_target = covariance[every, target]
+    # The precision matrix gives regression on all nodes and partial correlations at once.
     inverse = np.linalg.inv(covariance)
     own = np.diagonal(inverse, axis1=1, axis2=2)
     row, of_target = inverse[every, target], own[every, target, None]

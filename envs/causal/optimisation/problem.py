@@ -94,6 +94,7 @@ def solve_problem(
     place = np.broadcast_to(np.linspace(0, 1, grid), (len(copy), grid))
     found[copy, node] = _try_single_interventions(scm, target, copy, node, place, noise[:screening])
     found = np.where(allowed[:, :, None], found, np.inf).reshape(B, n * grid)
+    # Screening on few rows, then the exact expectation of the finalists alone.
     first = np.argpartition(found, _FINALISTS)[:, :_FINALISTS]
     copy, flat = np.repeat(every, _FINALISTS), first.ravel()
     place = (flat % grid / (grid - 1))[:, None]
@@ -164,6 +165,7 @@ def _try_single_interventions(
 def find_ancestors(parents: Bools) -> Bools:
     """Return which nodes are ancestors of which [B, n, n], from parents [B, n, n]."""
     reached = parents.astype(np.float32)
+    # Squaring doubles the length of the paths covered.
     for _ in range((parents.shape[1] - 1).bit_length()):
         reached = np.minimum(reached + reached @ reached, 1)
     return reached > 0

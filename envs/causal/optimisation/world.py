@@ -178,6 +178,7 @@ class CausalOptimisation(World[State]):
             state.chosen.copy(),
         )
         since[every, node], position[every, node], chosen[every, t] = t, new_position, node
+        # The number of nodes chosen after each one: the ``at_once`` latest stay in force.
         later = (since[:, None, :] > since[:, :, None]).sum(axis=2)
         in_force = (since >= 0) & (later < self.params.at_once) & seen.allowed
         to_hidden = [(0, 0), (0, N - n)]
