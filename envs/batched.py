@@ -233,10 +233,10 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
             truncated |= self.state.step + 1 >= self.max_episode_steps
         state, observation = step.state, step.observation
         done = step.terminated | truncated
-        infos = _masked(step.info, ~done)
+        infos = _mask_figures(step.info, ~done)
         if done.any():
             infos |= {"final_obs": copy_tree(observation), "_final_obs": done.copy()}
-            infos |= {"final_info": _masked(step.info, done), "_final_info": done.copy()}
+            infos |= {"final_info": _mask_figures(step.info, done), "_final_info": done.copy()}
             # Only the finished copies reset; the others keep their state and random numbers.
             keys = counter_rng.next_episode(state.keys[done])
             first_state, first_observation = self.world.reset(keys)
@@ -309,7 +309,7 @@ def _reset_world(
     return world.reset_to(keys, options)
 
 
-def _masked(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
+def _mask_figures(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
     """Return figures in Gymnasium's form: each name next to a mask of the copies that have it.
 
     Figures of all others are 0, and no two arrays share memory. Without any copy there are none.

@@ -59,11 +59,11 @@ class EpisodeTrace:
         """Read a trace from an event log; None where the log has none."""
         if not given:
             return None
-        frames = [Frame(**_known(Frame, frame)) for frame in given["frames"]]
-        return cls(**_known(cls, {**given, "frames": frames}))
+        frames = [Frame(**_select_known_fields(Frame, frame)) for frame in given["frames"]]
+        return cls(**_select_known_fields(cls, {**given, "frames": frames}))
 
 
-def _known(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
+def _select_known_fields(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the fields of this version: a later one may have added more."""
     names = {field.name for field in dataclasses.fields(cls)}
     return {name: value for name, value in given.items() if name in names}

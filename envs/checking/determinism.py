@@ -18,7 +18,7 @@ from envs.checking.guarded_calls import (
     reset_env,
     take_step,
 )
-from envs.counter_rng import derived_seed
+from envs.counter_rng import derive_seed
 
 SEED = 7
 """Seed of the episode that is played twice."""
@@ -52,7 +52,7 @@ def _play_twice(
     one: gymnasium.Env[Any, Any], two: gymnasium.Env[Any, Any], deadline: float
 ) -> list[Violation]:
     left, right = reset_env(one, seed=SEED), reset_env(two, seed=SEED)
-    one.action_space.seed(derived_seed(SEED, "actions"))
+    one.action_space.seed(derive_seed(SEED, "actions"))
     informal: list[Violation] = []
     for step in range(STEPS + 1):
         if not data_equivalence(left[0], right[0]):

@@ -26,7 +26,7 @@ from envs.checking.guarded_calls import (
     take_step,
 )
 from envs.checking.gymnasium_check import run_gymnasium_check
-from envs.counter_rng import derived_seed
+from envs.counter_rng import derive_seed
 
 Make: TypeAlias = Callable[[], gymnasium.Env[Any, Any]]
 
@@ -107,7 +107,7 @@ def _random_episodes(
     make: Make, episodes: int, max_steps: int, deadline: float, forms: frozenset[Form]
 ) -> None:
     env = call_guarded("make", make)
-    env.action_space.seed(derived_seed(0, "actions"))
+    env.action_space.seed(derive_seed(0, "actions"))
     step = 0
     try:
         for episode in range(episodes):
@@ -146,7 +146,7 @@ def try_illegal(make: Make, seconds: float) -> Violation | None:
 
 def _illegal_actions(make: Make, deadline: float) -> None:
     env = call_guarded("make", make)
-    env.action_space.seed(derived_seed(1, "actions"))
+    env.action_space.seed(derive_seed(1, "actions"))
     step = tried = 0
     try:
         while tried < ILLEGAL:

@@ -21,7 +21,7 @@ from envs.checking.guarded_calls import (
     make_violation,
 )
 from envs.checking.user_frames import is_raised_by
-from envs.counter_rng import derived_seed
+from envs.counter_rng import derive_seed
 
 SEED = 123
 """Seed that the checker gives action spaces."""
@@ -86,7 +86,7 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._count()
         space = self.env.action_space
         if self.mask is not None and not is_legal(space, self.mask.legal, action):
-            space.seed(derived_seed(SEED, "legal actions"))
+            space.seed(derive_seed(SEED, "legal actions"))
             action = sample_legal(space, self.mask.legal)
         result: Any = self.env.step(action)
         self._note(result)

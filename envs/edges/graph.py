@@ -139,7 +139,9 @@ def summary(scores: Floats, graph: Graph) -> Floats:
     return np.append(np.concatenate(parts).T.ravel(), [positive, degree]).astype(np.float32)
 
 
-def padded(graph: Graph, scores: Floats, kept: Bools, nodes: int, edges: int) -> dict[str, Array]:
+def pad_graph(
+    graph: Graph, scores: Floats, kept: Bools, nodes: int, edges: int
+) -> dict[str, Array]:
     """Return the graph as dense arrays of a fixed size; the edges of a row are adjacent.
 
     So pick p of row i is the p-th edge whose ``edges[0]`` is i.

@@ -150,11 +150,11 @@ class Multigrid(Objective):
             A, self.builder, multigrid.make_pattern(instance.graph, kept)
         )
         if made is None:
-            return self._failed(instance)
+            return self._make_failed_result(instance)
         found, work = multigrid.measure_hierarchy(A, made, instance.sides, solve)
         score = multigrid.work_score(found, made)
         if not np.isfinite(score):
-            return self._failed(instance)
+            return self._make_failed_result(instance)
         if self.reward == "work":
             reward = multigrid.work_reward(score, instance.reference.level)
         elif self.reward == "vcycle_energy":
@@ -163,7 +163,7 @@ class Multigrid(Objective):
             reward = multigrid.residual_reward(found, made)
         return Result(reward, score, found.iterations, work, made.operator_complexity)
 
-    def _failed(self, instance: Instance) -> Result:
+    def _make_failed_result(self, instance: Instance) -> Result:
         worst = -multigrid.CLIP if self.reward == "work" else multigrid.ORIGINAL_FAILURE
         return Result(worst, 0.0, MOST, MOST / _DIGITS, 1.0)
 
@@ -283,4 +283,4 @@ class Sparsifier(Objective):
 
 def select_picked_edges(picks: Ints, graph: Graph, kept: Bools) -> Bools:
     """Return the edges [E] that picks [R, k] of an ``edges`` action choose."""
-    return selection.picked(picks, graph.starts, ~kept)
+    return selection.select_picks(picks, graph.starts, ~kept)

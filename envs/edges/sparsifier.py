@@ -98,7 +98,7 @@ class Factor:
 
     def sketch(self) -> Floats:
         """Return vectors v_e [E, 64], v_e . v_f / 64 near b_e^T L_S^-1 b_f, b_e = e_i - e_j."""
-        return self._projected(self.kept, FEW)
+        return self._project(self.kept, FEW)
 
     def scores(self) -> Floats:
         """Return the scores [E, 4] of the edges in [-1, 0]; kept edges have -1.
@@ -110,8 +110,8 @@ class Factor:
         """
         graph = self.graph
         weight = -graph.values
-        stretch = weight * _mean_square(self._projected(self.kept, PROJECTIONS))
-        whole = self._projected(np.ones_like(self.kept), PROJECTIONS)
+        stretch = weight * _mean_square(self._project(self.kept, PROJECTIONS))
+        whole = self._project(np.ones_like(self.kept), PROJECTIONS)
         trace = weight * _mean_square(whole) / (1 + stretch)
         greatest = np.zeros(graph.matrix.shape[0])
         ends, alive = np.append(graph.rows, graph.columns), np.where(self.kept, 0.0, stretch)
@@ -126,7 +126,7 @@ class Factor:
         relative = alive / max(float(alive.max()), 1e-300)
         return np.log(np.clip(relative, _WEAKEST, 1)) / -np.log(_WEAKEST)
 
-    def _projected(self, which: Bools, count: int) -> Floats:
+    def _project(self, which: Bools, count: int) -> Floats:
         """Compute L_S^-1 B W^1/2 z for random signs z of the edges ``which``: [E, count]."""
         graph = self.graph
         rows, columns, weight = graph.rows[which], graph.columns[which], -graph.values[which]

@@ -305,7 +305,9 @@ class EdgeSelection(World[State]):
         summed = np.clip(np.append(graph.summary(scores, edge_graph), progress), -10, 10)
         if self.params.observation == "summary":
             return summed
-        return graph.padded(edge_graph, scores, kept, self.nodes, self.edges) | {"summary": summed}
+        return graph.pad_graph(edge_graph, scores, kept, self.nodes, self.edges) | {
+            "summary": summed
+        }
 
     def _info(self, state: State, results: list[Result]) -> dict[str, Array]:
         copies = [self.unpad_copy(state, b)[:2] for b in range(len(results))]

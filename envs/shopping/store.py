@@ -158,22 +158,24 @@ def _load_products(source: Source) -> tuple[Sequence[Product], Callable[[Split, 
     if not source.data:
         products = generator.generate_catalogue(source.products, source.seed)
 
-        def generated(split: Split, count: int) -> list[Goal]:
-            own = _own(products, split, source.seed)
+        def generate(split: Split, count: int) -> list[Goal]:
+            own = _select_split(products, split, source.seed)
             return generator.generate_goals(own, count, f"{source.seed} {split}") if own else []
 
-        return products, generated
+        return products, generate
     files = catalogue.find_files(Path(source.data), source.human)
     nouns = spacy_nouns() if source.nouns == "spacy" else title_nouns
     loaded = catalogue.load(*files, limit=source.products or None, nouns=nouns)
 
     def listed(split: Split, count: int) -> list[Goal]:
-        return from_requests(_own(loaded, split, source.seed), Random(f"goals {source.seed}"))
+        return from_requests(
+            _select_split(loaded, split, source.seed), Random(f"goals {source.seed}")
+        )
 
     return loaded, listed
 
 
-def _own(products: Sequence[Product], split: Split, seed: int) -> list[Product]:
+def _select_split(products: Sequence[Product], split: Split, seed: int) -> list[Product]:
     inside = families_of([product.family for product in products], split, seed)
     return [product for product, is_own in zip(products, inside, strict=True) if is_own]
 

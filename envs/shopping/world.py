@@ -125,7 +125,9 @@ class Shopping(World[State]):
             return after
         texts = list(self._typed) if typed.any() else []
         queries = [
-            texts[slot[b] - self.slots] if typed[b] else self._proposed(before.goal[b], slot[b])
+            texts[slot[b] - self.slots]
+            if typed[b]
+            else self._get_proposed_search(before.goal[b], slot[b])
             for b in who
         ]
         searched = before.searched.copy()
@@ -133,7 +135,7 @@ class Shopping(World[State]):
         after = dataclasses.replace(after, searched=searched)
         return pages.search(after, who, np.stack([self.store.search(query) for query in queries]))
 
-    def _proposed(self, goal: int, slot: int) -> str:
+    def _get_proposed_search(self, goal: int, slot: int) -> str:
         return searches(self.store.goals[goal].instruction)[slot - LISTED]
 
     def _step(self, before: State, after: State, bought: Bools) -> Step[State]:
@@ -198,7 +200,7 @@ class Shopping(World[State]):
         return np.array([self._action(state, b, text) for b, text in enumerate(texts)], np.int64)
 
     def _action(self, state: State, copy: int, text: str) -> int:
-        found = rendering.parsed(text)
+        found = rendering.parse_action(text)
         if not found:
             return -1
         kind, argument = found

@@ -77,8 +77,8 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
     }
     if "followed" not in episodes:
         return found
-    followed, followed_low, followed_high = bootstrap_interval(_known(episodes["followed"]))
-    divergence = float(_known(episodes["divergence"]).mean())
+    followed, followed_low, followed_high = bootstrap_interval(_drop_unknown(episodes["followed"]))
+    divergence = float(_drop_unknown(episodes["divergence"]).mean())
     pooled = np.concatenate([gains, episodes["log_p_random"] - without])
     coheres = np.concatenate([episodes["coherence"], episodes["noise_coherence"]])
     coherence = correlation(coheres, pooled)
@@ -92,7 +92,7 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
     }
     found |= {"followed": followed, "followed_low": followed_low, "followed_high": followed_high}
     found |= {"divergence": divergence, "coherence": coherence}
-    found["mean_coherence"] = float(_known(episodes["coherence"]).mean())
+    found["mean_coherence"] = float(_drop_unknown(episodes["coherence"]).mean())
     found |= {f"passed_{name}": float(passed) for name, passed in tests.items()}
     return found | {"proved": float(all(tests.values()))}
 
@@ -105,7 +105,7 @@ def bootstrap_interval(values: Floats, level: float = 0.95) -> tuple[float, floa
     return float(values.mean()), float(low), float(high)
 
 
-def _known(values: Floats) -> Floats:
+def _drop_unknown(values: Floats) -> Floats:
     """Return the values that are not NaN; a single 0 if all of them are."""
     known = values[np.isfinite(values)]
     return known if known.size else np.zeros(1)

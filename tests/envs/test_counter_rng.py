@@ -105,5 +105,5 @@ def test_actions_do_not_share_random_numbers_with_the_env():
 
     hidden = seeding.np_random(5)[0].integers(3, size=300)
     assert np.array_equal(drawn(5), hidden)  # what makes a seed of their own necessary
-    assert abs(np.mean(drawn(counter_rng.derived_seed(5, "actions")) == hidden) - 1 / 3) < 0.1
-    assert counter_rng.derived_seed(5, "actions") != counter_rng.derived_seed(5, "rules")
+    assert abs(np.mean(drawn(counter_rng.derive_seed(5, "actions")) == hidden) - 1 / 3) < 0.1
+    assert counter_rng.derive_seed(5, "actions") != counter_rng.derive_seed(5, "rules")

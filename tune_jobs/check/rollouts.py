@@ -132,7 +132,7 @@ def _single(
 ) -> Episode:
     observation, info = env.reset(seed=plan.seed)
     if plan.noise is not None:
-        own = counter_rng.derived_seed(plan.noise, "fresh noise")
+        own = counter_rng.derive_seed(plan.noise, "fresh noise")
         env.unwrapped.np_random = np.random.default_rng(own)
     episode = Episode()
     columns = _record_observation(observation, episode, kept)

@@ -52,7 +52,7 @@ class Units:
         middle = np.where(known, (low + high) / 2, 0.0)
         return cls(middle, np.where(known, (high - low) / (2 * REACH), 1.0))
 
-    def own(self, z: Floats) -> Floats:
+    def to_node_units(self, z: Floats) -> Floats:
         """Return values [..., n] in the nodes' own units."""
         return self.middle + z * self.size
 

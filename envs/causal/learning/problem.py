@@ -57,7 +57,7 @@ def load_named_model(params: Params) -> Model:
 def _check_learnable(model: Model) -> None:
     """Refuse a model whose excess risk would not be a number."""
     scm = model.scm
-    points = Units.of(scm).own(probe_points(len(model.names)))[None]
+    points = Units.of(scm).to_node_units(probe_points(len(model.names)))[None]
     for node, name in enumerate(model.names):
         own = scm.mechanism(np.array([node]), points)[0]
         wrong = np.flatnonzero(~np.isfinite(own))

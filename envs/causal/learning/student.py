@@ -118,9 +118,12 @@ class BayesLinear:
         self.slots: Ints = np.flatnonzero(parents.any(axis=1))
         self.root_nodes: Ints = np.flatnonzero(~parents.any(axis=1))
         self.ridge = ridge
-        self._probes, box = units.own(probes), units.own(probes * (REACH / np.abs(probes).max()))
+        self._probes, box = (
+            units.to_node_units(probes),
+            units.to_node_units(probes * (REACH / np.abs(probes).max())),
+        )
         # In single precision like the rows, so that the ends themselves are within reach.
-        ends = units.own(np.array([[-REACH], [REACH]]) * np.ones(n)).astype(np.float32)
+        ends = units.to_node_units(np.array([[-REACH], [REACH]]) * np.ones(n)).astype(np.float32)
         self._low, self._high = ends
         self.bases: tuple[Basis, ...] = tuple(
             basis(

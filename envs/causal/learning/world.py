@@ -257,7 +257,9 @@ def _student(params: Params, scm: Scm) -> Student[Any]:
         from envs.causal.learning.mlp_student import MlpStudent
 
         capacity = max(params.rows, params.observation_rows if params.observe_every else 0)
-        return MlpStudent(parents, units.own(probe_points(len(parents))), capacity, params.mlp)
+        return MlpStudent(
+            parents, units.to_node_units(probe_points(len(parents))), capacity, params.mlp
+        )
     points, size = probe_points(len(parents)), params.features
     return BayesLinear(parents, points, size, params.length_scale, params.ridge, units)
 

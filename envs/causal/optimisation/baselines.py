@@ -21,7 +21,9 @@ def random_choice(task: object, state: State, keys: Keys) -> dict[str, Array]:
     """Set any allowed node to any value."""
     del task
     allowed = state.seen.allowed
-    node = _allowed(allowed, counter_rng.integers(counter_rng.fold(keys, 1), allowed.sum(axis=1)))
+    node = _pick_allowed(
+        allowed, counter_rng.integers(counter_rng.fold(keys, 1), allowed.sum(axis=1))
+    )
     return _action(node, 2 * counter_rng.uniform(counter_rng.fold(keys, 2)) - 1)
 
 
@@ -46,7 +48,7 @@ def explore_then_commit(task: object, state: State, keys: Keys) -> dict[str, Arr
     exploring = t < 2 * seen.allowed.sum(axis=1)
     best = np.where(seen.done, seen.outcomes, np.inf).argmin(axis=1)
     best_node = seen.is_set[every, best].argmax(axis=1)
-    node = np.where(exploring, _allowed(seen.allowed, t // 2), best_node)
+    node = np.where(exploring, _pick_allowed(seen.allowed, t // 2), best_node)
     position = np.where(exploring, 2.0 * (t % 2) - 1, seen.position[every, best, best_node])
     return _action(node, position)
 
@@ -59,12 +61,12 @@ def mirrored_half_probe(task: object, state: State, keys: Keys) -> dict[str, Arr
     """
     del task, keys
     seen = state.seen
-    total = (seen.position * seen.standardised()[:, :, None]).sum(axis=1)
+    total = (seen.position * seen.standardise()[:, :, None]).sum(axis=1)
     mean = total / np.maximum(seen.is_set.sum(axis=1), 1)
     leader = np.abs(mean).argmax(axis=1)
     probing = seen.step < seen.allowed.sum(axis=1)
     end = np.where(probing, 1.0, -np.sign(mean[np.arange(len(leader)), leader]))
-    return _action(np.where(probing, _allowed(seen.allowed, seen.step), leader), end)
+    return _action(np.where(probing, _pick_allowed(seen.allowed, seen.step), leader), end)
 
 
 def oracle(task: object, state: State, keys: Keys) -> dict[str, Array]:
@@ -73,7 +75,7 @@ def oracle(task: object, state: State, keys: Keys) -> dict[str, Array]:
     return _action(state.problem.best_node, state.problem.best_position)
 
 
-def _allowed(allowed: Bools, rank: Ints) -> Ints:
+def _pick_allowed(allowed: Bools, rank: Ints) -> Ints:
     """Return the allowed node of each ``rank`` [B], from allowed [B, n]."""
     return (allowed.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
 

@@ -63,7 +63,7 @@ class Seen:
         """[B, T]: the target's mean under each intervention."""
         return self.means[np.arange(len(self.target)), :, self.target]
 
-    def standardised(self) -> Floats:
+    def standardise(self) -> Floats:
         """Return outcomes [B, T] in standard deviations from the observed mean; 0 if not done."""
         y = self.observed[np.arange(len(self.target)), :, self.target]
         centred = self.outcomes - y.mean(axis=1, keepdims=True)
@@ -119,7 +119,7 @@ def statistics(seen: Seen) -> dict[str, Array]:
     """
     B, T, n = seen.means.shape
     every, gone = np.arange(B), seen.step / T
-    outcome = seen.standardised()
+    outcome = seen.standardise()
     is_target = np.arange(n) == seen.target[:, None]
     nodes = np.empty((B, n, FEATURES), np.float32)
     nodes[:, :, 0], nodes[:, :, 1] = is_target, seen.allowed

@@ -79,7 +79,7 @@ class Pooled(Source):
         self.noise, self.share = self.lessons.noise, pool_fraction
         self.members = tuple(Member(model, self.nodes, self.noise) for model in pool)
         blank = self.lessons.draw(counter_rng.make_keys(0, 1), 0)
-        self.problems = _stacked(
+        self.problems = _stack(
             blank, [m.problem(i, len(self.names)) for i, m in enumerate(self.members, 1)]
         )
 
@@ -150,7 +150,7 @@ class Mixture:
         return rows
 
 
-def _stacked(blank: Problem, problems: Sequence[Problem]) -> Problem:
+def _stack(blank: Problem, problems: Sequence[Problem]) -> Problem:
     """Stack all problems in one batch behind a blank one, whose drawn model stands for theirs."""
     fields = [field.name for field in dataclasses.fields(Problem) if field.name != "scm"]
     every: dict[str, Array] = {

@@ -59,7 +59,7 @@ class Problem:
     member: Ints
     """[B]: which model of a pool it is, counted from 1; 0 if it is of none."""
 
-    def normalised(self, y: Floats) -> Floats:
+    def normalise(self, y: Floats) -> Floats:
         """Scale targets [B, ...] to 0 at the base and 1 at the optimum.
 
         A target that no intervention lowers by a fifth of its spread is measured in such fifths.

@@ -29,7 +29,7 @@ def trace_episode(
     is_set, position = seen.is_set[0][:, drawn.nodes], seen.position[0][:, drawn.nodes]
     low, high = problem.low[0, drawn.nodes], problem.high[0, drawn.nodes]
     values = low + (position + 1) / 2 * (high - low)
-    expected, scores = last.expected[0], problem.normalised(last.expected)[0]
+    expected, scores = last.expected[0], problem.normalise(last.expected)[0]
     base = format_figure(problem.base[0])
     labels = [base if node == target else "" for node in range(len(drawn.names))]
     frames = [Frame("at first", ["0", "", "", "", base, "", "0"], [], [0.0] * len(labels), labels)]

@@ -149,8 +149,8 @@ class CausalOptimisation(World[State]):
         after = self._advance(state, node, place)
         every, last = np.arange(len(node)), state.seen.step
         rewards = {
-            "reward_expected": after.problem.normalised(after.expected[every, last]),
-            "reward_observed": after.problem.normalised(after.seen.outcomes[every, last]),
+            "reward_expected": after.problem.normalise(after.expected[every, last]),
+            "reward_observed": after.problem.normalise(after.seen.outcomes[every, last]),
         }
         # The horizon is the task itself (a budget of rows, shown as t/T in the observation), and
         # nothing can be gained after it: reaching it terminates, and nothing is bootstrapped.
@@ -219,7 +219,7 @@ class CausalOptimisation(World[State]):
         """Return the figures of the episodes so far; see :meth:`summarise`."""
         params, seen, done = self.params, state.seen, state.seen.done
         every, t, steps = np.arange(len(done)), np.arange(done.shape[1]), seen.step[:, None]
-        scores = state.problem.normalised(state.expected)
+        scores = state.problem.normalise(state.expected)
         last = _mean(scores, done & (t >= steps - 3))
         lowest = np.where(done, seen.outcomes, np.inf).argmin(axis=1)
         is_parent = state.problem.parents[every, state.problem.target]

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from envs import counter_rng
-from envs.causal.models.expressions import Noise, from_expressions, normal_cdf, parsed
+from envs.causal.models.expressions import Noise, from_expressions, normal_cdf, parse_expression
 from envs.validation import InputError
 
 NAMES = ("X", "Z", "Y")
 
 
 def value(text, x=0.5, z=-2.0):
-    formula, _ = parsed(text, "Y", NAMES)
+    formula, _ = parse_expression(text, "Y", NAMES)
     return float(np.broadcast_to(formula(np.array([[[x, z, 0.0]]])), (1, 1))[0, 0])
 
 
@@ -36,7 +36,7 @@ def test_an_expression_means_what_it_says(text, expected):
 
 
 def test_the_parents_are_the_names_that_are_read():
-    assert parsed("exp(Z)*2", "Y", NAMES)[1] == {"Z"}
+    assert parse_expression("exp(Z)*2", "Y", NAMES)[1] == {"Z"}
 
 
 @pytest.mark.parametrize(
@@ -64,24 +64,24 @@ def test_the_parents_are_the_names_that_are_read():
 )
 def test_a_text_that_is_not_arithmetic_is_refused_with_its_node(text):
     with pytest.raises(InputError, match=r"expression of Y, .* use numbers, the parents' names"):
-        parsed(text, "Y", NAMES)
+        parse_expression(text, "Y", NAMES)
 
 
 @pytest.mark.parametrize("text", ["", "X +", "2 X", "x = 1", "(" * 9999, "-" * 99999 + "1", "\0"])
 def test_what_cannot_be_read_is_refused(text):
     with pytest.raises(InputError, match="The expression of Y, "):
-        parsed(text, "Y", NAMES)
+        parse_expression(text, "Y", NAMES)
 
 
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(InputError, match=r"no node 'Xx' for Y's expression 'Xx \+ 1': .*X"):
-        parsed("Xx + 1", "Y", NAMES)
+        parse_expression("Xx + 1", "Y", NAMES)
     with pytest.raises(InputError, match=r"no node 'Y' for Y's"):
-        parsed("Y + 1", "Y", NAMES)
+        parse_expression("Y + 1", "Y", NAMES)
     with pytest.raises(InputError, match=r"no function 'sine' .* did you mean sin"):
-        parsed("sine(X)", "Y", NAMES)
+        parse_expression("sine(X)", "Y", NAMES)
     with pytest.raises(InputError, match="max takes 2 arguments, but it has 1 in Y's"):
-        parsed("max(X)", "Y", NAMES)
+        parse_expression("max(X)", "Y", NAMES)
 
 
 def test_a_value_that_is_not_a_number_is_refused_at_once():

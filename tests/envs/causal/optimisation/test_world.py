@@ -92,12 +92,12 @@ def test_the_optimum_of_a_hard_model_is_that_of_many_rows():
 def test_a_step_earns_its_expectation_or_its_rows():
     _, step, expected = play(always(0), copies=16)
     state = step.state
-    scores = np.clip(state.problem.normalised(state.expected), -2, 2)
+    scores = np.clip(state.problem.normalise(state.expected), -2, 2)
     np.testing.assert_allclose(expected, scores.T, rtol=1e-5, atol=1e-6)
-    mean = state.problem.normalised(state.expected).mean(axis=1)
+    mean = state.problem.normalise(state.expected).mean(axis=1)
     np.testing.assert_allclose(step.info["episode_mean"], mean)
     _, step, observed = play(always(0), copies=16, reward="observed")
-    drawn = np.clip(step.state.problem.normalised(step.state.seen.outcomes), -2, 2)
+    drawn = np.clip(step.state.problem.normalise(step.state.seen.outcomes), -2, 2)
     np.testing.assert_allclose(observed, drawn.T, rtol=1e-5, atol=1e-6)
     assert not np.allclose(observed, expected)
 
@@ -324,7 +324,7 @@ def test_observations_are_of_about_unit_scale():
 def test_the_figures_of_an_episode_are_those_of_its_steps():
     _, step, _ = play(baselines.explore_then_commit, copies=8, interventions=9)
     info, state = step.info, step.state
-    scores = state.problem.normalised(state.expected)
+    scores = state.problem.normalise(state.expected)
     np.testing.assert_allclose(info["last3"], scores[:, -3:].mean(axis=1))
     np.testing.assert_allclose(info["best"], scores.max(axis=1))
     gain = scores[:, -3:].mean(axis=1) - scores[:, :3].mean(axis=1)
