@@ -260,13 +260,13 @@ def _check_machine(job: Job, address: str, cpus: int | None) -> None:
     Raises:
         InputError: it cannot, or ``cpus`` is no number of CPUs that it can offer.
     """
-    from cluster.session import cores, offered_cpus
     from tune_jobs.jobs.resources import check_resources
+    from tune_jobs.ray_session import count_cores, offered_cpus
 
     if address != "local":  # a cluster that is joined may still grow
         return
     check_resources(job, offered := offered_cpus(cpus))
-    if offered > (here := cores()):
+    if offered > (here := count_cores()):
         Console(stderr=True).print(
             f"--cpus {offered} is more than the {count(here, 'core')} of this machine: up to "
             f"{offered} processes will share them.",
@@ -276,7 +276,7 @@ def _check_machine(job: Job, address: str, cpus: int | None) -> None:
 
 def _announce(job: Job, address: str, cpus: int | None) -> None:
     """Say on stderr what is about to start, while Ray needs its seconds to do so."""
-    from cluster.session import offered_cpus
+    from tune_jobs.ray_session import offered_cpus
 
     settings = f"{job.trials} settings under {job.scheduler.upper()}" if job.trials > 1 else "1 run"
     local = address == "local"
@@ -302,11 +302,11 @@ def _run_with_progress(
     directory: Path, address: str, cpus: int | None, earlier_rows: Sequence[Row] = ()
 ) -> Outcome:
     """Drive a run with live progress on stderr; ``earlier`` rows are known and not shown again."""
-    from cluster.interruption import run_last_words
-    from cluster.session import ray_session
     from cluster.terminal.progress import ProgressDisplay
     from tune_jobs.disk_space import DiskFullError
     from tune_jobs.evaluation.evaluation_status import EvaluationStatus
+    from tune_jobs.interruption import run_last_words
+    from tune_jobs.ray_session import ray_session
     from tune_jobs.run_lifecycle import DriverError, drive, end_interrupted
     from tune_jobs.run_log.driver_lock import hold_driver_lock
     from tune_jobs.run_log.events import JobRow

@@ -24,7 +24,7 @@ from gymnasium import spaces
 from algos.policy import Policy
 from cluster.commands.serve import bind_socket
 from cluster.serving import policy_server
-from cluster.session import ray_session
+from tune_jobs.ray_session import ray_session
 
 TOKEN = "benchmark"
 WARM_UP_S = 2.0
