@@ -1,62 +1,91 @@
-"""``rungwise play``: shop in the terminal, or watch a policy or a simple rule shop."""
+"""``rungwise play``: shop in the terminal, or watch a policy or a baseline shop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
+from cluster.commands.command import EnvironmentCommand
+from cluster.errors import Answer
 from envs import counter_rng
 from envs.batched import World
+from envs.capabilities import SupportsPages, SupportsResetOptions
 from envs.validation import InputError, unknown_name_error
 
-if TYPE_CHECKING:
-    from envs.shopping.world import Shopping
-
 ActionChooser: TypeAlias = Callable[[Any, Any, list[str]], str | None]
-"""What is done, of a state, its observation and the actions' texts; None gives up."""
+"""Choose an action from a state, its observation and the texts of its actions; None gives up."""
 
 
-def play(
+@dataclass(frozen=True, kw_only=True)
+class Play(EnvironmentCommand):
+    """Shop in the terminal, or watch a policy shop: `rungwise play shop`."""
+
+    env: tyro.conf.Positional[str]
+    """The environment, or a preset or job file that names one."""
+    goal: int = 0
+    """Number of the goal to buy."""
+    watch: str = ""
+    """Watch this player instead of shopping yourself: a checkpoint, a run directory (its best
+    checkpoint), or a baseline such as `oracle`."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Play one episode."""
+        return play_episode(self.env, self.goal, self.watch, self.read_env_kwargs(), console)
+
+
+def play_episode(
     env: str,
     goal: int,
     watch: str,
     env_kwargs: Mapping[str, Any],
     console: Console,
     read_line: Callable[[], str] | None = None,
-) -> dict[str, Any]:
-    """One episode in a shop, page by page.
+) -> Answer:
+    """Play one episode in a shop, page by page.
 
     Args:
         env: the environment, or a preset or job file that names one.
-        goal: which of its goals is to be bought.
-        watch: a checkpoint, a run directory or a simple rule that shops; empty: the user does.
+        goal: number of the goal to buy.
+        watch: the checkpoint, run directory or baseline that shops; empty lets the user shop.
         env_kwargs: arguments of the environment, by name.
-        console: where pages are shown.
-        read_line: the next line that is typed; by default from the terminal.
+        console: prints the pages.
+        read_line: returns the next line that the user types; by default from the terminal.
 
     Returns:
-        The instruction, the actions and what the purchase was worth.
+        The instruction, the actions and the score of the purchase.
 
     Raises:
-        InputError: an environment without pages, a goal it does not have, or a watch that is none.
+        InputError: the environment has no pages, or the goal or the player does not exist.
     """
-    world = _shop(env, env_kwargs)
-    choose = _chooser(world, watch) if watch else _typed(console, read_line or console.input)
+    from tune_jobs.check import load_check_target
+
+    world = load_check_target(env, env_kwargs=env_kwargs).world
+    if not (isinstance(world, SupportsPages) and isinstance(world, SupportsResetOptions)):
+        raise InputError(
+            f"{env} has no pages to show: play the shop instead (`rungwise play shop`)."
+        )
+    choose = (
+        _make_player(world, watch) if watch else _make_typist(console, read_line or console.input)
+    )
     keys = counter_rng.make_keys(0, 1)
-    state, observed = world.reset_to(keys, {"goal": goal})
+    state, observation = world.reset_to(keys, {"goal": goal})
     actions: list[str] = []
     info: dict[str, Any] = dict.fromkeys(("bought", "score", "success", "invalid"), np.zeros(1))
-    over = False
-    while not over:
-        _show(world, state, console)
-        text = choose(state, observed, world.render_actions(state, 0))
+    ended = False
+    while not ended:
+        console.rule(f"step {int(state.step[0]) + 1} of {world.episode_limit}")
+        for piece in world.render_page(state, 0).split(" [SEP] "):
+            console.print(Padding(Text(piece), (0, 0, 0, 2)))
+        text = choose(state, observation, world.render_actions(state, 0))
         if text is None:
             break
         if watch:
@@ -65,8 +94,8 @@ def play(
         if step.info["invalid"][0] > info["invalid"][0]:
             console.print(Text(f"{text} does nothing here.", style="yellow"))
         actions.append(text)
-        state, observed, info = step.state, step.observation, step.info
-        over = bool(step.terminated[0] or step.truncated[0])
+        state, observation, info = step.state, step.observation, step.info
+        ended = bool(step.terminated[0] or step.truncated[0])
     answer = {
         "instruction": world.get_instruction(state, 0),
         "actions": actions,
@@ -78,67 +107,48 @@ def play(
     return answer
 
 
-def _shop(env: str, env_kwargs: Mapping[str, Any]) -> Shopping:
-    from envs.shopping.world import Shopping
-    from tune_jobs.check import load_check_target
+def _make_typist(console: Console, read_line: Callable[[], str]) -> ActionChooser:
+    """Make a chooser that asks the user for the number of an action, or the action itself."""
 
-    world = load_check_target(env, env_kwargs=env_kwargs).world
-    if not isinstance(world, Shopping):
-        raise InputError(
-            f"{env} has no pages to look at: play is for the shop (`rungwise play shop`)."
-        )
-    return world
-
-
-def _typed(console: Console, read_line: Callable[[], str]) -> ActionChooser:
-    """Someone who types the number of an action, or an action in words."""
-
-    def choose(state: Any, observed: Any, texts: list[str]) -> str | None:
+    def choose(state: Any, observation: Any, texts: list[str]) -> str | None:
         offered = [text for text in texts if text]
         for number, text in enumerate(offered, 1):
             console.print(Text(f"{number:3d}  {text}", style="cyan"))
         console.print(Text("A number, search[words], click[name], or q to leave.", style="dim"))
         while True:
             try:
-                said = read_line().strip()
+                typed = read_line().strip()
             except EOFError:
                 return None
-            if said == "q":
+            if typed == "q":
                 return None
-            if said.isdecimal() and 1 <= int(said) <= len(offered):
-                return offered[int(said) - 1]
-            if said.endswith("]") and said.startswith(("search[", "click[")):
-                return said
-            console.print(f"Type a number from 1 to {len(offered)}, not {escape(repr(said))}.")
+            if typed.isdecimal() and 1 <= int(typed) <= len(offered):
+                return offered[int(typed) - 1]
+            if typed.endswith("]") and typed.startswith(("search[", "click[")):
+                return typed
+            console.print(f"Type a number from 1 to {len(offered)}, not {escape(repr(typed))}.")
 
     return choose
 
 
-def _chooser(world: World[Any], watch: str) -> ActionChooser:
-    """A checkpoint's policy, or one of the environment's simple rules."""
+def _make_player(world: World[Any], watch: str) -> ActionChooser:
+    """Make a chooser that follows a checkpoint's policy or one of the environment's baselines."""
     if watch in world.baselines:
-        rule, keys = world.baselines[watch], counter_rng.make_keys(0, 1)
-        return lambda state, observed, texts: texts[
-            int(rule(world, state, counter_rng.fold(keys, int(state.step[0])))[0])
+        baseline, keys = world.baselines[watch], counter_rng.make_keys(0, 1)
+        return lambda state, observation, texts: texts[
+            int(baseline(world, state, counter_rng.fold(keys, int(state.step[0])))[0])
         ]
     if not Path(watch).exists():
-        raise unknown_name_error("rule or checkpoint", watch, world.baselines, "to watch")
+        raise unknown_name_error("baseline or checkpoint", watch, world.baselines, "to watch")
     from algos.policy import Policy
     from tune_jobs.run_log.best_checkpoint import find_checkpoint
 
     policy = Policy.load(find_checkpoint(Path(watch)))
-    return lambda state, observed, texts: texts[int(policy.act_batch(observed)[0])]
-
-
-def _show(world: Shopping, state: Any, console: Console) -> None:
-    console.rule(f"step {int(state.step[0]) + 1} of {world.params.episode_limit}")
-    page = world.render_page(state, 0)
-    for piece in page.split(" [SEP] "):
-        console.print(Padding(Text(piece), (0, 0, 0, 2)))
+    return lambda state, observation, texts: texts[int(policy.act_batch(observation)[0])]
 
 
 def _print_result(answer: Mapping[str, Any], console: Console) -> None:
-    """What it was all worth."""
+    """Print the score of the purchase."""
     console.rule("the end")
     if answer["success"]:
         console.print(Text("Exactly what was asked for: 100 points.", style="bold green"))

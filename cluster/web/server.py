@@ -19,7 +19,7 @@ from cluster.dashboard import views
 from cluster.dashboard.run_index import RunIndex
 from cluster.dashboard.run_view import RunView
 from cluster.dashboard.tab_content import build_tab
-from cluster.queue.queue import RunQueue
+from cluster.queue.run_queue import RunQueue
 from cluster.web.api import make_api
 from cluster.web.auth import TokenMiddleware
 from envs.validation import InputError

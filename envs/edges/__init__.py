@@ -44,7 +44,8 @@ def strength_pattern(matrix: Any, policy: Any) -> Any:
     """
     from envs import counter_rng
     from envs.edges import matrices, multigrid
-    from envs.edges.world import EdgeSelection, Params
+    from envs.edges.params import Params
+    from envs.edges.world import EdgeSelection
 
     act, fields = _agent(policy)
     world = EdgeSelection(Params(**fields), matrices.validate_matrix(matrix))

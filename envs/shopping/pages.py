@@ -11,9 +11,10 @@ import dataclasses
 
 import numpy as np
 
-from envs.pytree import Bools, Floats, Ints, Keys
+from envs.pytree import Bools, Ints, Keys
 from envs.shopping.goals import SEARCHES
 from envs.shopping.search import RETURNED
+from envs.shopping.state import State
 from envs.shopping.store import Store
 from envs.shopping.texts import DESCRIPTION_SEEN, FEATURES_SEEN
 
@@ -30,40 +31,6 @@ _LEGAL = np.zeros((7, LISTED), np.bool_)
 _LEGAL[RESULTS, [BACK, PREV, NEXT]] = True
 _LEGAL[ITEM] = [True, True, False, True, True, True, True]
 _LEGAL[DESCRIPTION : REVIEWS + 1, [BACK, PREV]] = True
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """B copies of the shop."""
-
-    keys: Keys
-    """[B]: the keys of the episodes."""
-    goal: Ints
-    """[B]: what is to be bought."""
-    step: Ints
-    """[B]: actions so far."""
-    page: Ints
-    """[B]: the kind of the page."""
-    results: Ints
-    """[B, 50]: products found, -1 behind the last."""
-    number: Ints
-    """[B]: the page of results, from 1."""
-    item: Ints
-    """[B]: the product whose page or sub-page is open, -1 elsewhere."""
-    chosen: Bools
-    """[B, V]: which of its option values are chosen."""
-    searched: Bools
-    """[B, SEARCHES]: proposed searches done."""
-    visited: Ints
-    """[B, T]: products looked at in this episode, in order, -1 behind the last."""
-    seen: Ints
-    """[B, T]: what has been read of each beside its title, as bits."""
-    clicked: Bools
-    """[B, T]: which of them since the last way back to the search (pages mark their links)."""
-    invalid: Ints
-    """[B]: actions that were not legal and did nothing."""
-    score: Floats
-    """[B]: 100 times the reward of the purchase; 0 without one."""
 
 
 def make_start_state(keys: Keys, goal: Ints, store: Store, steps: int) -> State:

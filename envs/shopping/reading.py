@@ -21,7 +21,8 @@ from envs.optional_imports import import_extra
 from envs.pytree import Array, take
 from envs.shopping import pages
 from envs.shopping.goals import searches
-from envs.shopping.pages import BUTTONS, ITEM, LISTED, RESULTS, START, State
+from envs.shopping.pages import BUTTONS, ITEM, LISTED, RESULTS, START
+from envs.shopping.state import State
 from envs.shopping.store import Store
 from envs.shopping.texts import DESCRIPTION_SEEN, FEATURES_SEEN
 from envs.validation import InputError

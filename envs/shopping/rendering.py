@@ -19,10 +19,10 @@ from envs.shopping.pages import (
     ITEM,
     RESULTS,
     START,
-    State,
     compute_legal_mask,
     get_shown_products,
 )
+from envs.shopping.state import State
 from envs.shopping.store import Store
 
 Style: TypeAlias = Literal["text", "text_rich"]

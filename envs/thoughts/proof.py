@@ -7,21 +7,19 @@ intervention in the thought and two of the post-mortem's own tests, with bootstr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from envs.pytree import Floats, Ints
-
-if TYPE_CHECKING:
-    from envs.thoughts.world import QuietThoughts, State
+from envs.thoughts.readings import draw_random_thought
+from envs.thoughts.state import State, Task
 
 GAIN, OWN, RANDOM, FOLLOWED, DIVERGENCE, COHERENCE = 0.1, 0.5, 0.1, 0.5, 0.3, 0.5
 """The limits of the six tests; see :func:`judge_episodes`."""
 RESAMPLES = 1000
 
 
-def compute_proof_metrics(world: QuietThoughts, state: State) -> dict[str, Floats]:
+def compute_proof_metrics(task: Task, state: State) -> dict[str, Floats]:
     """Figures [B] of ended thoughts: ``followed``, ``divergence``, ``coherence`` and its like.
 
     * ``followed``: whether another last token changes the answer to the one that it implies; NaN
@@ -32,9 +30,9 @@ def compute_proof_metrics(world: QuietThoughts, state: State) -> dict[str, Float
 
     The last two are NaN where nothing was thought.
     """
-    reader, corpus, places, thought = world.reader, world.corpus, state.passages, state.thought
+    reader, corpus, places, thought = task.reader, task.corpus, state.passages, state.thought
     rows, last = np.arange(len(thought)), np.maximum((thought > 0).sum(1) - 1, 0)
-    changed, count = thought.copy(), world.choices - 1
+    changed, count = thought.copy(), task.choices - 1
     there = thought[:, 0] > 0
     # The next word instead, whatever it is: another one, and as good as any.
     swapped = corpus.first + (thought[rows, last] - corpus.first + 1) % count
@@ -43,9 +41,9 @@ def compute_proof_metrics(world: QuietThoughts, state: State) -> dict[str, Float
     _, guess = reader.predict_answer(places.context, changed, places.answer)
     followed = np.where(implied >= 0, guess[:, 0] == implied, np.nan)
     # A problem that was not thought about followed nothing.
-    followed[places.problem & ~there & (world.params.task != "text")] = 0
+    followed[places.problem & ~there & (task.params.task != "text")] = 0
     plain = reader.write_continuation(places.context, thought.shape[1])
-    noise = world.draw_random_thought(state)
+    noise = draw_random_thought(corpus, state)
     return {
         "followed": followed,
         "divergence": np.where(there, edit_distance(thought, plain), np.nan),

@@ -20,8 +20,9 @@ import torch
 
 import algos
 from envs import counter_rng
+from envs.causal.learning.params import Params
 from envs.causal.learning.reward import RewardTerms
-from envs.causal.learning.world import CausalLearning, Params
+from envs.causal.learning.world import CausalLearning
 from tune_jobs.health.plateau import has_reached_plateau
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import load_job

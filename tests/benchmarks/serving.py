@@ -22,8 +22,8 @@ from checkpoints import write_checkpoint
 from gymnasium import spaces
 
 from algos.policy import Policy
-from cluster.commands.serve import bind_socket
 from cluster.serving import policy_server
+from cluster.web.listening import bind_socket
 from tune_jobs.ray_session import ray_session
 
 TOKEN = "benchmark"

@@ -9,7 +9,8 @@ from command_line import answer, rungwise
 from synthetic_sweep import end, job_row, result
 
 from cluster import cli
-from cluster.commands import jobs
+from cluster.commands.catalogue import Envs
+from cluster.commands.train_answer import make_train_answer
 from cluster.errors import CommandFailed, RunInterrupted, Terminal, Unhealthy
 from envs.validation import InputError, InputWarning
 from tune_jobs.run_log.events import EvaluationRow, EventLog, FindingRow
@@ -25,7 +26,7 @@ def ending(monkeypatch, capsys):
             print("a library's own words")
             raise error
 
-        monkeypatch.setattr(jobs, "list_envs", envs)
+        monkeypatch.setattr(Envs, "__call__", lambda self, console: envs(console))
         status = cli.run(["envs", *words])
         return status, *capsys.readouterr()
 
@@ -74,7 +75,7 @@ def test_a_server_that_has_said_its_address_says_nothing_more(capsys):
     ("words", "said"),
     [
         (["doctr", "x"], "did you mean doctor"),
-        ([], "Expected one of|options"),
+        ([], "needs a command"),
         (["doctor", "x", "--renme", "a=b"], r"--renme, a=b\. Perhaps you meant: --rename"),
         (["evaluate"], "Missing from rungwise evaluate: PATH"),
         (["jobs", "foo"], "invalid choice 'foo'"),
@@ -110,7 +111,7 @@ def test_what_is_left_out_is_said_once_and_in_a_sentence(monkeypatch, capsys):
             warnings.warn("line 3 is left out.", InputWarning, stacklevel=1)
         return {}
 
-    monkeypatch.setattr(jobs, "list_envs", envs)
+    monkeypatch.setattr(Envs, "__call__", lambda self, console: envs(console))
     cli.run(["envs"])
     assert capsys.readouterr().err == "rungwise: line 3 is left out.\n"
 
@@ -152,7 +153,7 @@ def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     for row in rows:
         log.append(row)
-    told = jobs._single(Outcome.from_rows(rows).as_dict(tmp_path))
+    told = make_train_answer(Outcome.from_rows(rows).as_dict(tmp_path))
     assert {"run", "checkpoint", "end_reason", "metrics"} <= told.keys()
     assert told["evaluation"] == figures | {
         "checkpoint": str(tmp_path / "trials/c"),
@@ -170,5 +171,5 @@ def test_a_training_without_an_evaluation_says_so(tmp_path):
     rows = [job_row(trials=1), result("00", 1, 0.5), end("00", 1, "budget")]
     for row in rows:
         log.append(row)
-    told = jobs._single(Outcome.from_rows(rows).as_dict(tmp_path))
+    told = make_train_answer(Outcome.from_rows(rows).as_dict(tmp_path))
     assert (told["evaluation"], told["findings"]) == (None, [])

@@ -9,9 +9,9 @@ import pytest
 from checkpoints import write_checkpoint
 from rich.console import Console
 
-from cluster.commands import jobs
-from cluster.commands.play import _chooser
-from cluster.commands.serve import Export
+from cluster.commands.evaluate import Evaluate
+from cluster.commands.export import Export
+from cluster.commands.play import _make_player
 from cluster.terminal.progress import EVERY, EvaluationProgress, ProgressDisplay, print_outcome
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_status import EvaluationStatus
@@ -104,17 +104,17 @@ def test_a_run_without_a_checkpoint_is_refused(tmp_path):
 
 
 def test_evaluate_takes_a_run_directory(run):
-    found = jobs.evaluate(run, 5, 0, {}, "", "", False, silent())
+    found = Evaluate(checkpoint=run, episodes=5)(silent())
     assert found["checkpoint"] == str(run / "trials/01/checkpoint_4") and found["episodes"] == 5
 
 
 def test_export_and_play_take_a_run_directory(run, tmp_path, monkeypatch):
-    Export(run, tmp_path / "exported")(silent())
+    Export(checkpoint=run, out=tmp_path / "exported")(silent())
     assert (tmp_path / "exported" / "policy.pt2").is_file()
     loaded = []
     monkeypatch.setattr("algos.policy.Policy.load", loaded.append)
     world = type("World", (), {"baselines": {}})()
-    _chooser(world, str(run))
+    _make_player(world, str(run))
     assert loaded == [run / "trials/01/checkpoint_4"]
 
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from cluster.commands import serve
 from cluster.dashboard.run_view import RunView
+from cluster.web.listening import bind_socket
 from cluster.web.server import make_app
 from tune_jobs.run_log.events import (
     encode_row,
@@ -40,7 +40,7 @@ def served(root, token=TOKEN):
 @contextmanager
 def served_app(made):
     """An application on a port of its own."""
-    door = serve.bind_socket("127.0.0.1", 0)
+    door = bind_socket("127.0.0.1", 0)
     config = uvicorn.Config(made, log_level="error", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})

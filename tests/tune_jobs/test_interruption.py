@@ -14,13 +14,13 @@ import sys, time
 from pathlib import Path
 from cluster import cli
 from tune_jobs import interruption
-from cluster.commands import jobs
+from cluster.commands.catalogue import Envs
 from cluster.errors import RunInterrupted
 def ready():
     print("ready", flush=True)
-def stub(console):
+def stub(self, console):
 {command}
-jobs.list_envs = stub
+Envs.__call__ = stub
 cli.main(["envs"])
 """
 WAITS = "    ready(); time.sleep(60)"

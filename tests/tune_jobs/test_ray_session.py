@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import rungwise
 
-from cluster.queue.queue import RunQueue
+from cluster.queue.run_queue import RunQueue
 from envs.validation import InputError
 from tune_jobs import ray_session
 from tune_jobs.ray_session import MOST_PER_CORE, ensure_private_ray_token, offered_cpus

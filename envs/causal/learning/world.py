@@ -17,52 +17,20 @@ from gymnasium import spaces
 
 from envs import counter_rng
 from envs.batched import Agent, Step, World
-from envs.causal import record
 from envs.causal.action import validate_action
-from envs.causal.learning import baselines, belief, reward
+from envs.causal.learning import baselines, belief, record, reward
 from envs.causal.learning import problem as learning_problem
 from envs.causal.learning.family_student import FamilyStudent
 from envs.causal.learning.linear import Units, additive_features, joint_features
-from envs.causal.learning.metric import Risk, compute_risk, probe_points
+from envs.causal.learning.metric import compute_risk, probe_points
 from envs.causal.learning.observation import FAMILY_FEATURES, FEATURES, ValueHistogram, observe
 from envs.causal.learning.params import Params
 from envs.causal.learning.problem import Problem
+from envs.causal.learning.state import State
 from envs.causal.learning.student import BayesLinear, Student
 from envs.causal.models.scm import Scm
 from envs.episode_trace import EpisodeTrace
 from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation, put, take
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """B copies of the task."""
-
-    keys: Keys
-    """[B]: the keys of the episodes."""
-    step: Ints
-    """[B]: interventions done."""
-    drawn: Problem | tuple[()]
-    """What each copy is to learn, if that is not the same for all."""
-    student: Any
-    """The students' own states."""
-    histogram: Floats
-    """[B, n, bins]: how often each node was set to a value in each part of its domain."""
-    recent: Ints
-    """[B, window]: the latest choices, -1 where there is none yet."""
-    risk: Risk
-    """What is still to be learnt."""
-    at_start: Floats
-    """[B]: the excess risk before the first intervention."""
-    best: Floats
-    """[B]: the lowest excess risk so far that counted as a fall."""
-    steps_since_fall: Ints
-    """[B]: steps since then."""
-    rows_executed: Ints
-    """[B]: rows drawn under interventions."""
-    rows_observational: Ints
-    """[B]: rows drawn without."""
-    rows_lookahead: Ints
-    """[B]: rows drawn under interventions that were only tried."""
 
 
 class CausalLearning(World[State]):
@@ -242,7 +210,7 @@ class CausalLearning(World[State]):
         self, states: Sequence[State], actions: Sequence[Mapping[str, Array]]
     ) -> EpisodeTrace:
         """See :class:`World`."""
-        return record.trace_learning_episode(self, states, actions)
+        return record.trace_episode(self, states, actions)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
         """Middle, means and nine-tenths quantile of the excess risk at the end of episodes [N]."""

@@ -39,7 +39,7 @@ def test_the_oracle_can_be_watched_buying_what_is_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        (("play", "causal"), "causal has no pages to look at"),
+        (("play", "causal"), "causal has no pages"),
         ((*PLAY, "--watch", "oracel"), "did you mean oracle?"),
         ((*PLAY, "--goal", "50"), "must be a number from 0 to 49"),
     ],

@@ -17,7 +17,7 @@ from cluster.dashboard import views
 from cluster.dashboard.run_view import MOST, ResultPoint, thin_points
 from cluster.dashboard.tab_content import TAB_BUILDERS, build_tab
 from cluster.queue.orders import read_order
-from cluster.queue.queue import RunQueue
+from cluster.queue.run_queue import RunQueue
 from cluster.web import auth
 from cluster.web.server import make_app
 from envs.episode_trace import EpisodeTrace, Frame

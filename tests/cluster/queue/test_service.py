@@ -17,7 +17,7 @@ from dashboard_app import TOKEN, bearer, get, served_app, write
 from rich.console import Console
 from synthetic_sweep import end, job_row, result, synthetic_rows
 
-from cluster.commands import jobs
+from cluster.commands.jobs import Report
 from cluster.dashboard import views
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import (
@@ -27,7 +27,7 @@ from cluster.queue.orders import (
     read_order,
     write_order,
 )
-from cluster.queue.queue import MAX_STARTS, RunQueue
+from cluster.queue.run_queue import MAX_STARTS, RunQueue
 from cluster.web.client import Client
 from cluster.web.schemas import Submission
 from cluster.web.server import make_app
@@ -257,7 +257,7 @@ def test_a_run_whose_driver_died_has_failed_everywhere(idle):
     assert told.job.message in views.build_run_state(board)["job"]["about"]
     (run / "job.yaml").write_text("env: CartPole-v1\n")
     console = Console(file=(printed := io.StringIO()), width=300)
-    assert jobs.report(run, console)["failed"] in told.job.message
+    assert Report(run=run)(console)["failed"] in told.job.message
     assert told.job.message in printed.getvalue().replace("Failed", "failed")
     EventLog(run / "events.jsonl").append(
         JobEndRow(reason="error", seconds=1.0, sentence="OSError: no such store")

@@ -20,9 +20,9 @@ from command_line import command, rungwise
 from gymnasium import spaces
 
 from algos.policy import Policy
-from cluster.commands.serve import bind_socket
 from cluster.serving import policy_server
 from cluster.web import auth
+from cluster.web.listening import bind_socket
 from envs.validation import InputError
 
 TOKEN = "a-token-of-the-tests"

@@ -15,7 +15,8 @@ from rich.console import Console
 from synthetic_sweep import end, job_row, result
 
 from algos.rollouts.env_factory import make_vector_env
-from cluster.commands.jobs import _print_and_check_outcome, shorten_job
+from cluster.commands.jobs import shorten_job
+from cluster.commands.live_run import print_and_check_outcome
 from cluster.errors import CommandFailed
 from envs.validation import InputError
 from tune_jobs.evaluation.first_score import (
@@ -132,7 +133,7 @@ def test_a_run_without_any_score_fails_with_the_reason(tmp_path, score, said):
         log.append(result(trial, 1, score, metrics={"episodes": 0}))
         log.append(end(trial, 1, "budget"))
     with pytest.raises(CommandFailed, match=said):
-        _print_and_check_outcome(
+        print_and_check_outcome(
             Outcome.from_rows(read_event_log(log.path)), tmp_path, Console(file=io.StringIO())
         )
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from cluster.cli import parse_job_command
+from cluster.commands.jobs import Train, Tune
 from envs.validation import InputError
 from tune_jobs.jobs.cli_flags import split_pairs
 
@@ -29,21 +29,21 @@ def test_a_name_without_a_value_is_refused():
 
 def test_arguments_of_a_foreign_environment_are_set_one_by_one():
     words = ["--env", "CartPole-v1", "--env-kwargs.sutton_barto_reward", "true"]
-    job, _ = parse_job_command("train", words)
+    job = Train.parse(words).job
     assert job.env_kwargs == {"sutton_barto_reward": True}
 
 
 def test_a_pair_is_added_to_those_of_a_job():
     words = ["cartpole", "--search.gamma", "{uniform: [0.9, 0.99]}"]
-    job, _ = parse_job_command("tune", words)
+    job = Tune.parse(words).job
     assert {"lr", "gamma"} <= set(job.search)
 
 
 def test_powers_of_ten_are_numbers_on_the_command_line():
-    job, _ = parse_job_command("tune", ["cartpole", "--search.lr", "loguniform: [1e-4, 1E-2]"])
+    job = Tune.parse(["cartpole", "--search.lr", "loguniform: [1e-4, 1E-2]"]).job
     assert job.search["lr"].values == (1e-4, 1e-2)
 
 
 def test_a_value_that_is_not_yaml_is_named():
     with pytest.raises(InputError, match=r"--search lr .* is not YAML"):
-        parse_job_command("tune", ["cartpole", "--search.lr", "{uniform: [1"])
+        Tune.parse(["cartpole", "--search.lr", "{uniform: [1"])

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cluster.commands.jobs import _make_comparison_table
+from cluster.commands.evaluate import make_comparison_table
 from envs import counter_rng
+from envs.capabilities import SupportsRuleComparison
+from envs.causal.learning.params import Params as Learning
 from envs.causal.learning.world import CausalLearning
-from envs.causal.learning.world import Params as Learning
-from envs.causal.optimisation.world import CausalOptimisation, Params
-from tune_jobs.evaluation.evaluate import SupportsRuleComparison
+from envs.causal.optimisation.params import Params
+from envs.causal.optimisation.world import CausalOptimisation
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 
 CAUSAL, DRIVEN = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"
@@ -75,7 +76,7 @@ def test_all_figures_of_all_rules_fit_on_a_screen():
     figures = {"policy": figures["random"], "greedy": figures["obs_ols"], **figures}
     shown = io.StringIO()
     console = Console(width=80, file=shown)
-    console.print(_make_comparison_table(figures, "16 episodes"))
+    console.print(make_comparison_table(figures, "16 episodes"))
     text = shown.getvalue()
     assert "…" not in text and f"{figures['oracle']['target_mean']:.3g}" in text
 

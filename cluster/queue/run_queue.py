@@ -30,6 +30,7 @@ from cluster.queue.orders import (
 )
 from envs.validation import InputError
 from tune_jobs.ray_session import offered_cpus
+from tune_jobs.run_directory import find_free_directory
 from tune_jobs.run_log.driver_lock import LOCK, file_lock, has_driver
 from tune_jobs.run_log.events import EndRow, EventLog
 from tune_jobs.run_log.stop_requests import JOB, clear_stop_request, request_stop
@@ -80,7 +81,6 @@ class RunQueue:
         Raises:
             InputError: something in it cannot be used, or the name is taken.
         """
-        from cluster.commands.jobs import find_free_directory
         from tune_jobs.jobs.job_yaml import make_job
         from tune_jobs.prepare import prepare_job
 

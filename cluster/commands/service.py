@@ -1,4 +1,4 @@
-"""The commands ``rungwise service`` and ``rungwise jobs``: how they are called and what they do."""
+"""Commands around the queue: ``service`` runs it, ``jobs`` is its client."""
 
 from __future__ import annotations
 
@@ -11,79 +11,81 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 from rich.console import Console
 
-from cluster.commands.serve import ServerOptions, bind_socket, print_address, serve_app
+from cluster.commands.command import Command
+from cluster.commands.serve import ServerCommand
+from cluster.errors import Answer
 from envs.validation import InputError
 
 if TYPE_CHECKING:
     from cluster.errors import Terminal
     from cluster.web.client import Client
+    from cluster.web.schemas import Submission
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service(ServerOptions):
-    """Run jobs from a queue, over HTTP and on the page: submit, watch, stop, resume."""
+class Service(ServerCommand):
+    """Run jobs from a queue, controlled over HTTP and on the page."""
 
     directory: tyro.conf.Positional[Path] = Path("runs")
-    """Where runs are kept; the queue is kept there too."""
+    """Directory of the runs and of the queue."""
     address: str = "local"
-    """`local` starts a Ray for each run; else the address of the Ray that all runs share."""
+    """`local` starts a Ray for each run; otherwise the address of the Ray that all runs share."""
     cpus: int | None = None
-    """CPUs of each run on this machine (all by default)."""
+    """CPUs of this machine for each run; all by default."""
     at_once: int = 1
-    """Runs that are driven at the same time; the others wait, by their priority."""
+    """Runs that are driven at the same time; the others wait, ordered by priority."""
 
     def __call__(self, console: Terminal) -> None:
-        """Serve until Ctrl-C; runs that have begun go on, and the next service finds them."""
-        from cluster.queue.queue import RunQueue
+        """Serve until Ctrl-C; runs that have started continue, and the next service finds them."""
+        from cluster.queue.run_queue import RunQueue
         from cluster.web.auth import choose_token
+        from cluster.web.listening import bind_socket, print_address, serve_app
         from cluster.web.server import make_app
         from tune_jobs.run_log.driver_lock import file_lock
 
         token = choose_token(self.host, self.token)
         self.directory.mkdir(parents=True, exist_ok=True)
         queue = RunQueue(self.directory, self.address, self.cpus, self.at_once)
-        with file_lock(self.directory / ".service.lock") as own:
-            if own is None:
+        with file_lock(self.directory / ".service.lock") as lock:
+            if lock is None:
                 raise InputError(
-                    f"Another service works on {self.directory}: stop it, or name another one."
+                    f"Another service uses {self.directory}: stop it, or name another directory."
                 )
-            door = bind_socket(self.host, self.port)
-            print_address(door.getsockname(), token, console)
+            listening_socket = bind_socket(self.host, self.port)
+            print_address(listening_socket.getsockname(), token, console)
             stop = threading.Event()
             worker = threading.Thread(target=queue.run_until_stopped, args=(stop,))
             worker.start()
             try:
-                serve_app(make_app(self.directory, token, queue), door)
+                serve_app(make_app(self.directory, token, queue), listening_socket)
             finally:
                 stop.set()
                 worker.join()
 
 
-@dataclass(frozen=True)
-class Jobs:
-    """Talk to a service: `rungwise jobs submit causal`, then `rungwise jobs stop RUN`."""
+@dataclass(frozen=True, kw_only=True)
+class Jobs(Command):
+    """Control the jobs of a service: `rungwise jobs submit causal`, `rungwise jobs stop RUN`."""
 
     action: tyro.conf.Positional[
         Literal["list", "submit", "show", "stop", "resume", "findings", "checkpoints", "metrics"]
     ] = "list"
     """What to do."""
     job: tyro.conf.Positional[str] = ""
-    """The job: its name, or to submit one a preset or a job file ending in .yaml."""
+    """Name of the job; with `submit`, a preset or a job file ending in .yaml."""
     trial: str = ""
     """Stop or resume this trial only."""
     metric: str = ""
-    """Of `metrics`: which one; the score without it."""
+    """With `metrics`: the metric; by default the score."""
     name: str | None = None
-    """Of `submit`: the name of the run; by default environment, date and number."""
+    """With `submit`: the name of the run; by default environment, date and number."""
     priority: int = 0
-    """Of `submit`: jobs with a higher one begin first."""
+    """With `submit`: jobs with a higher priority start first."""
     service: str = "http://127.0.0.1:8470"
-    """Where the service listens."""
-    json: bool = False
-    """Print one JSON object on stdout and nothing else there."""
+    """Address of the service."""
 
-    def __call__(self, console: Console) -> dict[str, Any]:
-        """Ask, and show the answer."""
+    def __call__(self, console: Console) -> Answer:
+        """Send the request and print the answer."""
         from cluster.web.auth import load_or_create_token
         from cluster.web.client import Client
 
@@ -91,19 +93,19 @@ class Jobs:
             raise InputError(
                 f"`rungwise jobs {self.action}` needs a job: `rungwise jobs` lists them."
             )
-        # Of a service on another machine the token comes by the environment: flags can be read.
+        # The token of a service elsewhere comes from the environment: other users can read flags.
         client = Client(self.service, os.environ.get("RUNGWISE_TOKEN") or load_or_create_token())
-        answer = self._answer(client)
-        for line in _lines(self.action, answer):
+        answer = self._request(client)
+        for line in _format_answer(self.action, answer):
             console.print(line, highlight=False, soft_wrap=True, markup=False)
         return answer
 
-    def _answer(self, client: Client) -> dict[str, Any]:
+    def _request(self, client: Client) -> Answer:
         match self.action:
             case "list":
                 return {"jobs": [asdict(job) for job in client.list_jobs()]}
             case "submit":
-                return {"job": asdict(client.submit(self._submission()))}
+                return {"job": asdict(client.submit(self._make_submission()))}
             case "stop" | "resume" if self.trial:
                 return {"trial": asdict(client.control_trial(self.job, self.trial, self.action))}
             case "stop" | "resume":
@@ -118,7 +120,7 @@ class Jobs:
                 curves = client.get_curves(self.job, self.metric)
                 return {"metrics": [asdict(curve) for curve in curves]}
 
-    def _submission(self) -> Any:
+    def _make_submission(self) -> Submission:
         import yaml
         from pydantic import ValidationError
 
@@ -133,36 +135,33 @@ class Jobs:
             raise InputError(f"--{first['loc'][0]}: {first['msg']}.") from error
 
 
-QUEUE_COMMANDS: dict[str, type] = {"service": Service, "jobs": Jobs}
-"""By the name that they are called by; each is called with a console."""
-
-
-def _lines(action: str, answer: dict[str, Any]) -> list[str]:
-    """An answer as lines to read."""
+def _format_answer(action: str, answer: Answer) -> list[str]:
+    """Format an answer as lines of text."""
     match action:
         case "list":
             rows = [
-                [job["name"], job["message"] or job["state"], _about(job)] for job in answer["jobs"]
+                [job["name"], job["message"] or job["state"], _summarise_job(job)]
+                for job in answer["jobs"]
             ]
-            return _columns(rows) or ["No job yet: `rungwise jobs submit causal` makes one."]
+            return _align(rows) or ["No job yet: submit one with `rungwise jobs submit causal`."]
         case "show":
             job, trials = answer["job"], answer["trials"]
-            head = [f"{job['name']}: {job['message'] or job['state']}, {_about(job)}"]
+            head = [f"{job['name']}: {job['message'] or job['state']}, {_summarise_job(job)}"]
             rows = [[t["id"], f"{t['iterations']}/{t['budget']}", t["status_text"]] for t in trials]
-            return head + _columns(rows)
+            return head + _align(rows)
         case "findings":
             return [
                 f"trial {f['trial']} {f['severity']} {f['symptom']} since iteration {f['since']}: "
                 f"{f['evidence']}"
                 + (f" (withdrawn at iteration {f['withdrawn']})" if f["withdrawn"] else "")
                 for f in answer["findings"]
-            ] or ["Nothing was found."]
+            ] or ["No findings."]
         case "checkpoints":
-            return _columns(
+            return _align(
                 [[c["trial"], str(c["iteration"]), c["path"]] for c in answer["checkpoints"]]
             ) or ["No checkpoint yet."]
         case "metrics":
-            return _columns(
+            return _align(
                 [
                     [c["trial"], str(c["iterations"][-1]), str(c["values"][-1])]
                     for c in answer["metrics"]
@@ -176,12 +175,12 @@ def _lines(action: str, answer: dict[str, Any]) -> list[str]:
             ]
 
 
-def _about(job: dict[str, Any]) -> str:
+def _summarise_job(job: dict[str, Any]) -> str:
     priority = "" if job["priority"] is None else f", priority {job['priority']}"
     return f"{job['env'].split(':')[-1]}, {job['algo']}, trials {job['trials']}{priority}"
 
 
-def _columns(rows: list[list[str]]) -> list[str]:
+def _align(rows: list[list[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,107 @@
+"""Commands that list what there is: ``presets``, ``envs``, ``algos``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cluster.commands.command import Command
+from cluster.errors import Answer
+from tune_jobs.formatting import count
+
+
+class PresetRow(NamedTuple):
+    """A preset as one row of a table."""
+
+    name: str
+    env: str
+    algo: str
+    trials: int
+    shows: str
+    """The first sentence of the comment that the file starts with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presets(Command):
+    """List the job presets and what each shows."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Print the presets as a table."""
+        rows = list_preset_rows()
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        for row in rows:
+            job = f"{row.env}, {row.algo}, {count(row.trials, 'trial')}"
+            table.add_row(Text(row.name, style="bold"), Text(row.shows))
+            table.add_row("", Text(job, style="dim"))
+        console.print(table)
+        _print_hint("`rungwise tune PRESET` searches its settings, `train` uses one.", console)
+        fields = PresetRow._fields[1:]
+        return {"presets": {row.name: dict(zip(fields, row[1:], strict=True)) for row in rows}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envs(Command):
+    """List the built-in environments."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Print the environments."""
+        from envs import FAMILIES
+
+        envs = {name: family.description for name, family in FAMILIES.items()}
+        _print_entries(envs, console)
+        hint = "Any Gymnasium environment works too: CartPole-v1, my_envs:Warehouse-v0."
+        _print_hint(hint, console)
+        return {"envs": envs}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Algos(Command):
+    """List the algorithms."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Print the algorithms."""
+        from algos import ALGORITHMS
+
+        algos = {name: line for name, (_, _, line) in ALGORITHMS.items()}
+        _print_entries(algos, console)
+        hint = "`rungwise train --algo NAME --env ENV --help` lists an algorithm's settings."
+        _print_hint(hint, console)
+        return {"algos": algos}
+
+
+def list_preset_rows() -> list[PresetRow]:
+    """List the presets shipped with the product, ordered by name."""
+    from tune_jobs.jobs.job_yaml import PRESETS, list_presets, load_job
+
+    rows: list[PresetRow] = []
+    for name in list_presets():
+        job = load_job(name)
+        shows = extract_first_sentence((PRESETS / f"{name}.yaml").read_text())
+        rows.append(PresetRow(name, job.env.removeprefix("envs:"), job.algo, job.trials, shows))
+    return rows
+
+
+def extract_first_sentence(text: str) -> str:
+    """Return the first sentence of the comment at the top of a YAML file."""
+    comment: list[str] = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        comment.append(line.lstrip("# "))
+    sentence, stop, _ = " ".join(comment).partition(". ")
+    return sentence + stop.rstrip()
+
+
+def _print_entries(lines: Mapping[str, str], console: Console) -> None:
+    for name, line in lines.items():
+        console.print(f"{name:22} {line}", highlight=False)
+
+
+def _print_hint(hint: str, console: Console) -> None:
+    console.print(hint, style="dim", highlight=False)

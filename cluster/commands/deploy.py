@@ -1,0 +1,106 @@
+"""Commands for clusters: ``submit`` a job, ``deploy`` a Ray cluster or a policy."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from cluster.commands.command import Command
+from cluster.deploy.cluster_spec import ClusterSpec
+from cluster.errors import Answer
+from envs.validation import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submit(Command):
+    """Run a job on a cluster: --slurm, --kuberay, --launcher FILE or --to ADDRESS."""
+
+    job: tyro.conf.Positional[str]
+    """A preset, or a job file ending in .yaml."""
+    run: Path
+    """The run directory on the cluster, on storage that all of its machines share."""
+    slurm: bool = False
+    """Write a batch script and submit it with `sbatch`."""
+    kuberay: bool = False
+    """Write a RayJob and create it with `kubectl`; its image: cluster/deploy/Dockerfile."""
+    launcher: Path | None = None
+    """Start the cluster of this Ray launcher file, and the job on it."""
+    to: str = ""
+    """Submit the job to a running Ray: ray://HOST:10001 or http://HOST:8265."""
+    cluster: Annotated[ClusterSpec, tyro.conf.arg(name="")] = field(default_factory=ClusterSpec)
+    files: Path = Path("submitted")
+    """Folder for the files; each submission gets its own subfolder."""
+    render: bool = False
+    """Write and check the files, and submit nothing."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Write and check the files, then submit them."""
+        from cluster.deploy.submit import submit_job
+
+        flags = {"slurm": self.slurm, "kuberay": self.kuberay}
+        flags |= {"launcher": self.launcher is not None, "to": bool(self.to)}
+        destinations = [name for name, is_set in flags.items() if is_set]
+        if len(destinations) != 1:
+            given = " and ".join(f"--{name}" for name in destinations) or "none of them"
+            raise InputError(
+                "`rungwise submit` needs exactly one of --slurm, --kuberay, --launcher FILE and "
+                f"--to ADDRESS, but it got {given}."
+            )
+        target = str(self.launcher or self.to)
+        answer = submit_job(
+            self.job, self.run, self.cluster, self.files, destinations[0], target, not self.render
+        )
+        for file in answer["files"]:
+            console.print(f"Written: {file}", highlight=False, soft_wrap=True)
+        for message in answer["messages"]:
+            console.print(message, highlight=False, soft_wrap=True, markup=False)
+        for command in answer["commands_left"]:
+            console.print(f"Now: {command}", highlight=False, soft_wrap=True, markup=False)
+        return answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deploy(Command):
+    """Write a standing Ray cluster for Kubernetes, or with a checkpoint a policy served there."""
+
+    checkpoint: tyro.conf.Positional[Path | None] = None
+    """A checkpoint directory in the pods; without one, a cluster for jobs is written."""
+    storage: Path = Path("/runs")
+    """Directory in the pods where the volume with the runs is mounted."""
+    cluster: Annotated[ClusterSpec, tyro.conf.arg(name="")] = field(default_factory=ClusterSpec)
+    files: Path = Path("submitted")
+    """Folder for the file; it gets a subfolder of the cluster's name."""
+    render: bool = False
+    """Write the file, and create nothing."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Write the manifest, and apply it if `kubectl` is installed."""
+        from cluster.deploy.kubernetes import make_raycluster_manifest, make_rayservice_manifest
+        from cluster.deploy.submit import run_if_installed
+
+        path = self.checkpoint or self.storage
+        if not path.is_absolute():
+            flag = "the checkpoint" if self.checkpoint else "--storage"
+            raise InputError(
+                f"{flag} must be an absolute path on the cluster's machines, but it is {path}."
+            )
+        text = (
+            make_rayservice_manifest(self.cluster, path)
+            if self.checkpoint
+            else make_raycluster_manifest(self.cluster, path)
+        )
+        folder = self.files.absolute() / self.cluster.name
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / ("rayservice.yaml" if self.checkpoint else "raycluster.yaml")
+        file.write_text(text)
+        command = ["kubectl", "apply", "-f", str(file)]
+        message = None if self.render else run_if_installed(command)
+        outcome = f"Now: {shlex.join(command)}" if message is None else message
+        for line in (f"Written: {file}", outcome):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+        return {"files": [str(file)], "messages": [message] if message else []}

@@ -1,0 +1,237 @@
+"""Commands that judge: ``check`` an environment, ``doctor`` a run, ``explain`` a symptom."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console
+from rich.text import Text
+
+from cluster.commands.command import Command, EnvironmentCommand
+from cluster.errors import Answer, Unhealthy
+from envs.validation import InputError
+
+INDENT = 6
+"""Columns before the text of a finding: the longest severity and a gap."""
+STYLES = {"stop": "bold red", "warn": "bold yellow", "note": "bold"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check(EnvironmentCommand):
+    """Check within two minutes whether an environment can be learnt from."""
+
+    env: tyro.conf.Positional[str]
+    """The environment, or a preset or job file that names one."""
+    algo: str = ""
+    """The algorithm to check it with; by default the preset's, or ppo."""
+    scm: str = ""
+    """Of a causal environment: its model or family, by name or file (my_scm.yaml)."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Run the probes and print their findings.
+
+        Raises:
+            Unhealthy: a finding calls for a stop.
+        """
+        from tune_jobs.check import examine, load_check_target
+        from tune_jobs.check.formatting import format_answer
+
+        progress = Console(stderr=True)
+
+        def print_probe(question: str, seconds: float) -> None:
+            progress.print(f"{question} (up to {seconds:.0f} s)", style="dim", highlight=False)
+
+        target = load_check_target(self.env, self.algo, self.read_env_kwargs(), self.scm)
+        answer = examine(target, on_probe_start=print_probe)
+        for line, style in format_answer(answer, console.width):
+            console.print(Text(line, style=style), soft_wrap=True)
+        stops = [f["symptom"] for f in answer["findings"] if f["severity"] == "stop"]
+        if stops:
+            names = ", ".join(stops)
+            raise Unhealthy(answer, f"{answer['env']} cannot be trained on as it is: {names}.")
+        return answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Command):
+    """Diagnose a finished run of Rungwise or of another tool, with remedies."""
+
+    paths: tyro.conf.Positional[tuple[Path, ...]]
+    """Run directories, logs and folders of logs: RLlib, Tune, SB3, CleanRL, TensorBoard, CSV."""
+    rename: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A metric name of the log and the matching one of Rungwise: `profit=return_mean`. Can be
+    given several times."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Judge the logs and print their findings.
+
+        Raises:
+            InputError: no path is given, or a file cannot be read.
+            Unhealthy: a finding calls for a stop.
+        """
+        from tune_jobs.health import doctor
+
+        if not self.paths:
+            raise InputError(
+                "`rungwise doctor` needs a path: a run directory, or a log or folder of logs."
+            )
+        answer = doctor.doctor(*self.paths, rename=parse_renames(self.rename))
+        for log in answer["logs"]:
+            _print_log(log, console)
+        if answer["siblings"]:
+            console.print(Text("What the logs have in common", style="bold"))
+            for symptom, spread in answer["siblings"].items():
+                _print_indented(f"{symptom}: {spread}", console)
+        _print_not_judged(answer["not_judged"], console)
+        stops = [finding for finding in answer["findings"] if finding["severity"] == "stop"]
+        if stops:
+            names = ", ".join(dict.fromkeys(finding["symptom"] for finding in stops))
+            paths = " ".join(map(str, self.paths))
+            raise Unhealthy(answer, f"{paths}: findings that call for a stop: {names}.")
+        return answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explain(Command):
+    """Explain a symptom: its meaning, how it is measured and what to try."""
+
+    symptom: tyro.conf.Positional[str] = ""
+    """The symptom; without one, all symptoms are listed."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Print the explanation, or the list."""
+        from tune_jobs.check import explain as rules
+        from tune_jobs.health import RULES
+
+        if not self.symptom:
+            titles = {name: rules.title(name) for name in RULES}
+            checks = {name: rules.title(name) for name in rules.CHECKED}
+            _print_titles("Of a run (`rungwise doctor`, and during training)", titles, console)
+            _print_titles("Before a run (`rungwise check`)", checks, console)
+            console.print(Text("`rungwise explain SYMPTOM` says more.", style="dim"))
+            return {"symptoms": titles, "checks": checks}
+        answer = rules.explain(self.symptom)
+        _print_explanation(answer, self.symptom in RULES, console)
+        return answer
+
+
+def parse_renames(pairs: Sequence[str]) -> dict[str, str]:
+    """Return the name of Rungwise for each name of a log, from the pairs of ``--rename``.
+
+    Raises:
+        InputError: one is not a pair.
+    """
+    renames: dict[str, str] = {}
+    for pair in pairs:
+        theirs, equals, ours = pair.rpartition("=")
+        if not (theirs and equals and ours):
+            raise InputError(
+                f"--rename must be LOG_NAME=NAME, such as profit=return_mean, but it is {pair!r}."
+            )
+        renames[theirs] = ours
+    return renames
+
+
+def _print_explanation(answer: Answer, is_run_symptom: bool, console: Console) -> None:
+    console.print(Text(answer["title"], style="bold"))
+    for paragraph in answer["meaning"].split("\n\n"):
+        console.print()
+        _print_indented(paragraph, console, indent=0)
+    probe, needs = answer["measured"]["probe"], answer["measured"]["needs"]
+    if is_run_symptom:
+        _print_section("Judged from", _format_needs(needs), console)
+    if probe:
+        _print_section("Checked before a run", [f"`rungwise check`, probe {probe}"], console)
+    _print_section("Thresholds", _format_thresholds(answer["measured"]["thresholds"]), console)
+    _print_section("", [answer["warm_up"]], console)
+    _print_section("Ends a run", [answer["stops"]["when"]], console)
+    _print_section("Usual causes", answer["causes"], console)
+    _print_section("What to try", [answer["remedy"]], console)
+
+
+def _print_titles(heading: str, titles: Mapping[str, str], console: Console) -> None:
+    console.print(Text(heading, style="bold"))
+    for name, title in titles.items():
+        console.print(Text(f"{name:28} {title}"), soft_wrap=True)
+
+
+def _print_log(log: Answer, console: Console) -> None:
+    from tune_jobs.formatting import count
+
+    size = count(log["rows"], "iteration")
+    console.print(Text.assemble((log["name"], "bold"), f"  {log['format']}, {size}"))
+    for finding in log["findings"]:
+        severity = finding["severity"]
+        head = f"{finding['symptom']} since iteration {finding['since']}"
+        console.print(Text.assemble((f"{severity:{INDENT}}", STYLES[severity]), head))
+        _print_indented(finding["evidence"], console)
+        _print_indented(finding["remedy"], console, style="dim")
+    if log["note"]:
+        _print_indented(log["note"], console)
+    if 0 < log["rows"] < log["rows_needed"]:
+        needed = f"at least {log['rows_needed']} are needed"
+        _print_indented(f"too short to judge: {size}, and {needed}", console)
+    elif log["rows"] and not log["findings"]:
+        _print_indented(f"nothing found by {count(len(log['judged']), 'rule')}", console)
+    if log["unmapped"]:
+        _print_indented(f"unknown metrics: {', '.join(log['unmapped'])}", console, style="dim")
+    if log["rows"] and log["likely_return"]:
+        rename = f"--rename '{log['likely_return']}=return_mean'"
+        _print_indented(f"no return metric is known: if this is it, use {rename}", console, "dim")
+
+
+def _print_not_judged(not_judged: Mapping[str, str], console: Console) -> None:
+    """Print the symptoms that could not be judged, grouped by the missing input."""
+    from tune_jobs.formatting import count
+
+    by_reason: dict[str, list[str]] = {}
+    for symptom, why in not_judged.items():
+        missing = why.partition(" (")[0].removeprefix("the log has ")
+        by_reason.setdefault(missing, []).append(symptom)
+    if not by_reason:
+        return
+    parts = [f"{', '.join(symptoms)} ({missing})" for missing, symptoms in by_reason.items()]
+    heading = f"Not judged: {count(len(not_judged), 'symptom')}, by what is missing"
+    console.print(Text(heading, style="dim"))
+    _print_indented(", ".join(parts), console, style="dim")
+
+
+def _format_needs(needs: Mapping[str, Mapping[str, str]]) -> list[str]:
+    lines: list[str] = []
+    for name, metric in needs.items():
+        unit = f" [{metric['unit']}]" if metric["unit"] else ""
+        healthy = f"; healthy: {metric['healthy']}" if metric["healthy"] else ""
+        lines.append(f"{name}{unit}: {metric['meaning']}{healthy}")
+    return lines or ["any logged metric"]
+
+
+def _format_thresholds(thresholds: Mapping[str, Any]) -> list[str]:
+    return [f"{name} = {t['value']:g}: {t['meaning']}" for name, t in thresholds.items()]
+
+
+def _print_section(heading: str, lines: Sequence[str], console: Console) -> None:
+    if not any(lines):
+        return
+    if heading:
+        console.print()
+        console.print(Text(heading, style="bold"))
+    for line in lines:
+        _print_indented(line, console)
+
+
+def _print_indented(line: str, console: Console, style: str = "", indent: int = INDENT) -> None:
+    space = " " * indent
+    filled = textwrap.fill(
+        line,
+        console.width,
+        initial_indent=space,
+        subsequent_indent=space,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    console.print(Text(filled, style=style), soft_wrap=True)

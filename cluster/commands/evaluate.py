@@ -1,0 +1,119 @@
+"""``rungwise evaluate``: a checkpoint compared with random and the family's baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from cluster.commands.command import EnvironmentCommand
+from cluster.commands.jobs import QUICK_EPISODES
+from cluster.errors import Answer
+from envs.validation import InputError
+from tune_jobs.formatting import count
+
+if TYPE_CHECKING:
+    from algos.policy import Policy
+
+EPISODES = 256
+"""Episodes of a comparison by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(EnvironmentCommand):
+    """Compare a checkpoint with random and the family's baselines on the same seeds."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """A checkpoint directory, or a run directory, whose best checkpoint is used."""
+    episodes: int | None = None
+    """Episodes, each on its own seed; by default 256, or 32 with --quick."""
+    seed: int = 0
+    """The first of those seeds; training never uses them."""
+    scm: str = ""
+    """Of a causal environment: the model or family to compare on, by name or file (my_scm.yaml)."""
+    matrix: str = ""
+    """A matrix file (.mtx, .mtx.gz, .npz), in an environment that compares with solvers."""
+    quick: bool = False
+    """Play few episodes, and none of the baselines that take long."""
+
+    def __call__(self, console: Console) -> Answer:
+        """Play the episodes and print the comparison."""
+        from algos.policy import Policy
+        from cluster.commands.solver_tables import compare_with_solvers, print_comparison
+        from cluster.terminal.progress import EvaluationProgress
+        from tune_jobs.evaluation.evaluate import evaluate
+        from tune_jobs.run_log.best_checkpoint import find_checkpoint
+        from tune_jobs.run_log.events import to_json_types
+
+        checkpoint = find_checkpoint(self.checkpoint)
+        policy = Policy.load(checkpoint)
+        arguments = self._choose_env_kwargs(policy)
+        episodes = self.episodes
+        if episodes is None:  # a matrix has one state: more episodes would repeat it
+            episodes = 1 if self.matrix else QUICK_EPISODES if self.quick else EPISODES
+        with EvaluationProgress() as progress:
+            evaluation = evaluate(
+                policy, episodes, self.seed, arguments, self.quick, on_progress=progress
+            )
+        # Before the figures, to which this adds the set-up times.
+        details = compare_with_solvers(policy, evaluation, self.seed, checkpoint)
+        figures = {name: evaluation.summarise(name) for name in evaluation.episodes}
+        better = evaluation.compute_better_fraction("random")
+        title = f"{count(episodes, 'episode')} from seed {self.seed}"
+        console.print(make_comparison_table(figures, title))
+        console.print(f"Better than random on {better:.0%} of the seeds.")
+        changed = policy.evaluation_env_kwargs | arguments
+        if changed:
+            listed = ", ".join(f"{name} {value}" for name, value in changed.items())
+            console.print(f"Different from training: {listed}.")
+        print_comparison(details, console)
+        return details.answer | {
+            "checkpoint": str(checkpoint),
+            "episodes": episodes,
+            "seed": self.seed,
+            "env_kwargs": changed,
+            "score": evaluation.metric,
+            "policy": to_json_types(figures.pop("policy")),
+            "baselines": to_json_types(figures),
+            "better_than_random": better,
+        }
+
+    def _choose_env_kwargs(self, policy: Policy) -> dict[str, Any]:
+        """Return the environment arguments that differ from those of the job's evaluations."""
+        from envs.capabilities import SupportsSolverComparison
+        from tune_jobs.evaluation.evaluation_world import make_scm_kwargs, make_world
+
+        env, env_kwargs = policy.metadata["env"], policy.metadata["env_kwargs"]
+        chosen = make_scm_kwargs(self.scm, env, env_kwargs) if self.scm else {}
+        world = make_world(env, policy.full_evaluation_env_kwargs)
+        if isinstance(world, SupportsSolverComparison):
+            chosen |= world.make_comparison_kwargs(self.matrix)
+        elif self.matrix:
+            raise InputError(
+                "--matrix is for environments that compare policies with solvers, but this policy "
+                f"was trained for {env}: leave it out."
+            )
+        return chosen | self.read_env_kwargs()
+
+
+def make_comparison_table(figures: Mapping[str, Mapping[str, float]], title: str) -> Table:
+    """Make a table with a row per policy, or a row per figure if there are more of these."""
+    table, names = Table(title=title, title_justify="left", box=None), list(figures["policy"])
+    by_figure = len(names) > len(figures)
+    table.add_column("", no_wrap=not by_figure)
+    for head in figures if by_figure else names:
+        table.add_column(head.replace("_", " "), justify="right")
+    if by_figure:
+        for name in names:
+            cells = (f"{row[name]:.3g}" if name in row else "" for row in figures.values())
+            table.add_row(name.replace("_", " "), *cells)
+        return table
+    for policy, row in figures.items():
+        cells = (f"{row[name]:.4g}" if name in row else "" for name in names)
+        table.add_row(policy.replace("_", " "), *cells)
+    return table

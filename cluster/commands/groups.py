@@ -1,0 +1,72 @@
+"""The commands of ``rungwise`` in the groups in which ``rungwise --help`` lists them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import platform
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from cluster.commands.catalogue import Algos, Envs, Presets
+from cluster.commands.command import Command
+from cluster.commands.deploy import Deploy, Submit
+from cluster.commands.diagnose import Check, Doctor, Explain
+from cluster.commands.evaluate import Evaluate
+from cluster.commands.export import Export, Import
+from cluster.commands.jobs import Fetch, Report, Resume, Train, Tune
+from cluster.commands.ledger import Ledger
+from cluster.commands.monitoring import Monitoring
+from cluster.commands.play import Play
+from cluster.commands.serve import Dashboard, Serve
+from cluster.commands.service import Jobs, Service
+from cluster.errors import Answer
+
+COMMAND_GROUPS: dict[str, tuple[type[Command], ...]] = {
+    "Train and tune": (Tune, Train, Resume, Fetch),
+    "Inspect": (Check, Doctor, Explain, Evaluate, Report, Ledger, Dashboard, Play),
+    "Serve and deploy": (Serve, Export, Import, Submit, Deploy, Monitoring),
+    "Queue": (Service, Jobs),
+    "Catalogue": (Presets, Envs, Algos),
+}
+COMMANDS: dict[str, type[Command]] = {
+    command.__name__.lower(): command for group in COMMAND_GROUPS.values() for command in group
+}
+
+
+def summarise_commands() -> dict[str, dict[str, str]]:
+    """Return the summary of each command by its name, in groups."""
+    return {
+        group: {command.__name__.lower(): inspect.getdoc(command) or "" for command in commands}
+        for group, commands in COMMAND_GROUPS.items()
+    }
+
+
+def print_overview(console: Console) -> Answer:
+    """Print the commands in their groups: the text of ``rungwise --help``."""
+    groups = summarise_commands()
+    console.print("usage: rungwise [-h] [--version] COMMAND ...", markup=False, highlight=False)
+    for group, commands in groups.items():
+        console.print(Text(f"\n{group}", style="bold"))
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, min_width=max(map(len, COMMANDS)))
+        table.add_column()
+        for name, summary in commands.items():
+            table.add_row(Text(name, style="cyan"), Text(summary))
+        console.print(Padding(table, (0, 0, 0, 2)))
+    hint = "\nThe flags of a command: rungwise COMMAND --help. Every command takes --json."
+    console.print(Text(hint, style="dim"))
+    return {"commands": groups}
+
+
+def print_version(console: Console) -> Answer:
+    """Print the versions of Rungwise and of what its results depend on."""
+    names = ("rungwise", "ray", "torch")
+    versions = {name: importlib.metadata.version(name) for name in names}
+    versions["python"] = platform.python_version()
+    rungwise, *others = (f"{name} {version}" for name, version in versions.items())
+    console.print(f"{rungwise} ({', '.join(others)})", highlight=False)
+    return {"versions": versions}

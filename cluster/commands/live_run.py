@@ -1,0 +1,153 @@
+"""One run driven from the terminal: checks before it, progress during it, its outcome after it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from cluster.errors import Answer, CommandFailed, RunInterrupted
+from tune_jobs.formatting import count
+
+if TYPE_CHECKING:
+    from tune_jobs.jobs.job import Job
+    from tune_jobs.run_log.events import Row
+    from tune_jobs.run_log.outcome import Outcome
+
+
+def check_machine(job: Job, address: str, cpus: int | None) -> None:
+    """Check that this machine can hold a trial of the job, if the run is to happen on it.
+
+    Raises:
+        InputError: a trial needs more than this machine has, or ``cpus`` is out of range.
+    """
+    from tune_jobs.jobs.resources import check_resources
+    from tune_jobs.ray_session import count_cores, offered_cpus
+
+    if address != "local":  # a cluster that is joined may still grow
+        return
+    check_resources(job, offered := offered_cpus(cpus))
+    if offered > (here := count_cores()):
+        Console(stderr=True).print(
+            f"--cpus {offered} is more than the {count(here, 'core')} of this machine: up to "
+            f"{offered} processes will share them.",
+            highlight=False,
+        )
+
+
+def announce_job(job: Job, address: str, cpus: int | None) -> None:
+    """Print on stderr what is about to start, because Ray takes seconds to do so."""
+    from tune_jobs.ray_session import offered_cpus
+
+    settings = f"{job.trials} settings under {job.scheduler.upper()}" if job.trials > 1 else "1 run"
+    local = address == "local"
+    where = f"on {count(offered_cpus(cpus), 'CPU')}" if local else f"on the Ray at {address}"
+    Console(stderr=True).print(
+        f"{job.env.split(':')[-1]}, {job.algo.upper()}, {settings}, at most {job.iterations} "
+        f"iterations each, {where}",
+        highlight=False,
+    )
+
+
+def warn_of_late_scores(job: Job) -> None:
+    """Warn on stderr if trials will have no score at their first rung."""
+    from tune_jobs.evaluation.first_score import estimate_pace, explain_late_score
+
+    pace = estimate_pace(job)
+    if pace and (warning := explain_late_score(job, pace)):
+        console = Console(stderr=True)
+        console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+
+
+def run_with_progress(
+    directory: Path, address: str, cpus: int | None, earlier_rows: Sequence[Row] = ()
+) -> Outcome:
+    """Drive a prepared run with live progress on stderr.
+
+    Args:
+        directory: the run directory.
+        address: ``local`` or the address of the Ray to join.
+        cpus: CPUs of this machine to use; None uses all of them.
+        earlier_rows: the rows of a run that is resumed; they are counted and not printed again.
+
+    Raises:
+        CommandFailed: the disk is full, or the driver failed.
+        RunInterrupted: Ctrl-C or SIGTERM stopped the run.
+    """
+    from cluster.terminal.progress import ProgressDisplay
+    from tune_jobs.disk_space import DiskFullError
+    from tune_jobs.evaluation.evaluation_status import EvaluationStatus
+    from tune_jobs.interruption import run_last_words
+    from tune_jobs.ray_session import ray_session
+    from tune_jobs.run_lifecycle import DriverError, drive, end_interrupted
+    from tune_jobs.run_log.driver_lock import hold_driver_lock
+    from tune_jobs.run_log.events import JobRow
+
+    displays: list[ProgressDisplay] = []
+
+    def listener(row: Row | EvaluationStatus) -> None:
+        if isinstance(row, JobRow) and not displays:
+            displays.append(ProgressDisplay(row, earlier_rows))
+            displays[0].__enter__()
+        else:
+            displays[0].update(row)
+
+    def print_last_words() -> None:
+        end_interrupted(directory)
+        sys.stderr.write(f"rungwise: {RunInterrupted({}, directory)}\n")
+
+    try:
+        with (
+            hold_driver_lock(directory),
+            run_last_words(print_last_words),
+            ray_session(address, cpus),
+        ):
+            return drive(directory, listener)
+    except (DiskFullError, DriverError) as error:
+        raise CommandFailed({"run": str(directory)}, str(error)) from error
+    except KeyboardInterrupt:  # while Ray starts, or a second time while the run is stopped
+        raise RunInterrupted({"run": str(directory)}, directory) from None
+    finally:
+        if displays:
+            displays[0].__exit__(None, None, None)
+
+
+def print_and_check_outcome(outcome: Outcome, directory: Path, console: Console) -> Answer:
+    """Print the outcome of a run and return its answer.
+
+    Raises:
+        RunInterrupted: the run was stopped.
+        CommandFailed: no trial has a result.
+    """
+    from cluster.terminal.progress import print_outcome
+
+    print_outcome(outcome, console, directory)
+    answer = outcome.as_dict(directory)
+    if outcome.end and outcome.end.reason in ("interrupted", "stopped"):
+        raise RunInterrupted(answer, directory)
+    broken = [t for t in outcome.trials if t.end_reason in ("error", "health")]
+    if len(broken) == len(outcome.trials) or outcome.best is None:
+        why = broken[0].sentence if broken else _explain_unscored(outcome, directory)
+        raise CommandFailed(answer, f"The run produced no result: {why}")
+    return answer
+
+
+def _explain_unscored(outcome: Outcome, directory: Path) -> str:
+    """Say why no trial of a run has a score."""
+    from tune_jobs.evaluation.first_score import estimate_pace, explain_missing_score
+    from tune_jobs.prepare import open_run
+
+    if any(trial.score is not None for trial in outcome.trials):
+        return "no trial has a finite score"
+    job, _ = open_run(directory)
+    episodes, iterations = max(
+        (
+            (sum(row.metrics.get("episodes", 0) for row in trial.results), trial.iterations)
+            for trial in outcome.trials
+        ),
+        default=(0, 0),
+    )
+    return explain_missing_score(job, estimate_pace(job), episodes, iterations)

@@ -1,0 +1,63 @@
+"""The answer of ``rungwise train``: one trial, its metrics, evaluation and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.errors import Answer
+
+if TYPE_CHECKING:
+    from tune_jobs.run_log.events import EvaluationRow, FindingRow
+
+FINDING_FIELDS = ("symptom", "severity", "since", "evidence", "remedy")
+"""Fields of a finding in an answer."""
+
+
+def make_train_answer(answer: Answer) -> Answer:
+    """Turn the answer about a run of one trial into that of ``rungwise train``.
+
+    Its metrics are those of the iteration that the resulting checkpoint was written at.
+    """
+    from tune_jobs.run_log.events import CheckpointRow, ResultRow, read_event_log, to_json_types
+    from tune_jobs.run_log.outcome import Outcome
+
+    trial, run = answer["trials"][0], Path(answer["run"])
+    rows = read_event_log(run / "events.jsonl")
+    results = {row.iteration: row for row in rows if isinstance(row, ResultRow)}
+    iterations = {
+        str(run / row.path): row.iteration for row in rows if isinstance(row, CheckpointRow)
+    }
+    result = results.get(iterations.get(trial["checkpoint"], max(results, default=0)))
+    outcome = Outcome.from_rows(rows)
+    return {
+        "run": answer["run"],
+        "checkpoint": trial["checkpoint"],
+        "end_reason": trial["end_reason"],
+        "metrics": to_json_types(result.metrics | {"score": result.score}) if result else {},
+        "evaluation": _describe_evaluation(outcome.evaluation, run),
+        "findings": _list_worst_findings(outcome.findings),
+        "report": answer["report"],
+    }
+
+
+def _describe_evaluation(row: EvaluationRow | None, run: Path) -> Answer | None:
+    """Return the final evaluation of a run under the names of ``rungwise evaluate --json``."""
+    from tune_jobs.run_log.events import to_json_types
+
+    if row is None:
+        return None
+    names = ("episodes", "seed", "policy", "baselines", "better_than_random")
+    figures = {name: getattr(row, name) for name in names}
+    return {"checkpoint": str(run / row.checkpoint), **to_json_types(figures)}
+
+
+def _list_worst_findings(rows: Iterable[FindingRow]) -> list[Answer]:
+    """List each symptom once, at its highest severity, the most severe first."""
+    from tune_jobs.health.finding import SEVERITIES
+
+    mildest_first = sorted(rows, key=lambda row: SEVERITIES.index(row.severity))
+    worst = {row.symptom: row for row in mildest_first}.values()
+    findings = [{name: getattr(row, name) for name in FINDING_FIELDS} for row in worst]
+    return sorted(findings, key=lambda finding: -SEVERITIES.index(finding["severity"]))
