@@ -8,7 +8,7 @@ pytest.importorskip("pyamg")
 
 from envs import counter_rng
 from envs.edges import instances, selection
-from envs.edges.graph import offdiagonal, padded, strength, summary
+from envs.edges.graph import offdiagonal, pad_graph, strength, summary
 from envs.edges.multigrid import make_pattern
 
 
@@ -120,8 +120,8 @@ def test_a_score_compares_with_the_strongest_of_both_rows():
 def test_padding_is_masked_and_leaves_the_rest_alone():
     graph = a_graph(6)
     kept = np.zeros(len(graph.rows), np.bool_)
-    small = padded(graph, graph.scores, kept, 36, len(kept))
-    large = padded(graph, graph.scores, kept, 50, 400)
+    small = pad_graph(graph, graph.scores, kept, 36, len(kept))
+    large = pad_graph(graph, graph.scores, kept, 50, 400)
     E = len(kept)
     assert large["node_mask"].sum() == 36 and large["edge_mask"].sum() == E
     np.testing.assert_array_equal(large["edges"][:, :E], small["edges"])
@@ -132,6 +132,6 @@ def test_padding_is_masked_and_leaves_the_rest_alone():
 def test_edges_that_are_kept_are_seen_and_not_legal_any_more():
     graph = a_graph(6)
     kept = np.arange(len(graph.rows)) % 3 == 0
-    found = padded(graph, graph.scores, kept, 36, len(kept) + 5)
+    found = pad_graph(graph, graph.scores, kept, 36, len(kept) + 5)
     assert found["legal"].tolist() == [*(~kept).tolist(), *[0] * 5]
     assert found["edge_mask"].sum() == len(kept)
