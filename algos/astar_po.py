@@ -27,7 +27,7 @@ from algos.losses import astar_regression
 from algos.objective import Loss, Need, Objective
 from algos.rollouts import rollout_io
 from algos.rollouts.columns import Columns, Ragged
-from algos.rollouts.env_runner import TRAINING_SEED
+from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout
 from envs.validation import AtLeastOne, Fraction, InputError, Positive
 
