@@ -20,8 +20,8 @@ from algos.actions.array_backend import (
     get_array_module,
     log_softmax,
     take_at_index,
-    to_native_array,
 )
+from algos.actions.fused_entropy import fused_entropy
 
 Action: TypeAlias = dict[str, Tensor]
 
@@ -85,7 +85,7 @@ class Categorical:
 
     def entropy(self) -> Tensor:
         """Entropy; illegal choices add nothing."""
-        return _Entropy.apply(self._given, self.logits.detach())  # type: ignore[return-value]
+        return fused_entropy(self._given, self.logits.detach())
 
     def max_entropy(self) -> Tensor:
         """Log of the number of legal choices."""
@@ -96,28 +96,6 @@ class Categorical:
     def choice_probabilities(self) -> Tensor:
         """The probabilities themselves."""
         return self.logits.exp()
-
-
-class _Entropy(torch.autograd.Function):
-    """Logits as given and normalised, [..., A] -> entropy [...], as one node of the graph.
-
-    Its gradient by a logit is ``-p (log p + H)``, which needs no way back through the softmax.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, given: Tensor, normalised: Tensor) -> Tensor:
-        logs = to_native_array(normalised)
-        lib = get_array_module(logs)
-        ctx.logs, ctx.p = logs, lib.exp(logs)
-        ctx.entropy = -lib.einsum("...a,...a->...", ctx.p, logs)
-        return torch.as_tensor(ctx.entropy)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        slope = ctx.logs + ctx.entropy[..., None]
-        slope *= ctx.p
-        slope *= -to_native_array(gradients[0])[..., None]
-        return torch.as_tensor(slope), None
 
 
 class MultiCategorical:
