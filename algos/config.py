@@ -32,7 +32,7 @@ GROUP_STARTS = {
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What every algorithm needs: how to collect, how to step the optimiser, which network."""
+    """Settings of every algorithm: collecting, optimising, exploring, and the network."""
 
     gamma: Annotated[float, Fraction] = 0.99
     """Discount of the next step's reward."""
@@ -223,7 +223,7 @@ def group_settings(settings_class: type[TrainingSettings]) -> dict[str, list[str
 
 @dataclass(frozen=True)
 class EpisodeSettings(TrainingSettings):
-    """For algorithms that compare whole episodes from the same start."""
+    """Settings of algorithms that compare whole episodes from the same start."""
 
     rollout_length: Annotated[int, AtLeastOne] = 500
     """Longest episode; one that has not ended then is cut off."""

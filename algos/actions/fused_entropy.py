@@ -14,8 +14,8 @@ def categorical_entropy(logits: Tensor) -> Tensor:
     """Return the entropy [...] of logits [..., A]: ``-sum p log p``. The twin of the fused node.
 
     >>> import torch
-    >>> categorical_entropy(torch.tensor([[0.0, 0.0], [0.0, 50.0]]))
-    tensor([0.6931, 0.0000])
+    >>> categorical_entropy(torch.zeros(1, 2))
+    tensor([0.6931])
     """
     logs = torch.log_softmax(logits, -1)
     return -(logs.exp() * logs).sum(-1)

@@ -53,11 +53,11 @@ AS_ALWAYS: dict[str, tuple[Any, ...]] = {
 
 
 class EnvironmentFault(RuntimeError):
-    """The environment itself failed; the message names the step and the user's own code."""
+    """An exception of the environment itself; names the step and the user's own code."""
 
 
 class ColumnRunner(EnvRunner, Checkpointable):
-    """Collects columns with one vector environment (RLlib's EnvRunner contract)."""
+    """RLlib's EnvRunner, collecting columns with one vector environment."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -124,7 +124,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.module = built
 
     def get_spaces(self) -> dict[str, Any]:
-        """Batched and single spaces, as RLlib wants them."""
+        """Return batched and single spaces in RLlib's layout."""
         if self.env is None:
             return self.spaces or {}
         single = (self.env.single_observation_space, self.env.single_action_space)
@@ -268,12 +268,12 @@ class ColumnRunner(EnvRunner, Checkpointable):
         return summary
 
     def _act(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
-        """Action columns [B, ...], what else to store of the step, and values [B]."""
+        """Return action columns [B, ...], other columns of the step, and values [B]."""
         policy: Any = self.module
         return policy.act_on_arrays(self.observation, self.generator)
 
     def _record_steps(self, rollout: Rollout) -> Columns:
-        """The steps as they happened, for a file."""
+        """Return the steps as they happened, for a recording."""
         first = self.steps - len(rollout.done)
         episode, self.episode_starts = number_episodes(rollout.done, self.episode_starts, first)
         # Unique among all runners, restarted ones too, for 6e10 steps of each.
@@ -281,7 +281,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         return rollout.to_rows(reward=rollout.rewards, done=rollout.done, episode=episode)
 
     def _compute_final_values(self, infos: dict[str, Any], truncated: Array) -> Any:
-        """Values [B] of the final observations of truncated copies, 0 elsewhere."""
+        """Return the values [B] of the final observations of truncated copies, 0 elsewhere."""
         final, place = infos["final_obs"], np.flatnonzero(truncated)
         if isinstance(final, np.ndarray) and final.dtype == object:
             # Gymnasium's own vector environments hand over one observation per finished copy.
@@ -295,7 +295,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         return out
 
     def _call_env(self, call: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call the environment; its exception becomes a sentence with the user's own frame."""
+        """Call the environment; turn its exception into a message with the user's own frame."""
         try:
             return call(*args, **kwargs)
         except Exception as error:
@@ -322,7 +322,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         not_components: str | Collection[str] | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """Weights, random state and, for our own worlds, the environment exactly as it stands."""
+        """Return weights, random state and, for our own worlds, the environment's exact state."""
         state: dict[str, Any] = {
             "weights_seq_no": self.weights_seq_no,
             "steps": self.steps,
@@ -374,11 +374,11 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self.statistics = copy.deepcopy(state["env"]["statistics"])
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """How to build this runner again (Checkpointable)."""
+        """Return how to build this runner again (Checkpointable)."""
         return (), {"config": self.config}
 
     def get_checkpointable_components(self) -> list[tuple[str, Checkpointable]]:
-        """None of its own: the weights are saved with the learner."""
+        """Return no components: the weights are saved with the learner."""
         return []
 
     def stop(self) -> None:

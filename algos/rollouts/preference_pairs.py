@@ -33,27 +33,27 @@ IMAGINED = "imagined"
 
 @runtime_checkable
 class SupportsRewardPrediction(Protocol):
-    """A world with a student inside that expects something of an action."""
+    """A world with a student inside that predicts the reward of an action."""
 
     def predict_rewards(self, state: Any, action: Any) -> Array:
-        """The rewards [B] that it expects of actions [B] from states [B]."""
+        """Return the predicted rewards [B] of actions [B] from states [B]."""
         ...
 
 
 @runtime_checkable
 class SupportsLookaheadCost(Protocol):
-    """A world that counts what trials cost."""
+    """A world that counts the cost of trying actions."""
 
     def charge_lookahead(self, state: Any, steps: int) -> Any:
-        """The states where so many more steps were tried and taken back."""
+        """Return the states after counting ``steps`` more tried steps."""
         ...
 
 
 class CandidateRunner(ColumnRunner):
-    """Tries K actions from the same state before each step, and judges them."""
+    """A runner that tries K actions from the same state before each step, and judges them."""
 
     def _act(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
-        """The step to be done (see :class:`ColumnRunner`), one of K candidates."""
+        """Return the step to execute (see :class:`ColumnRunner`), one of K candidates."""
         if "candidates" not in self.needs:
             return super()._act()
         policy: Any = self.module
@@ -99,7 +99,7 @@ def check_reward_prediction(world: Any, env_id: str) -> None:
 
 
 def make_candidate_pairs(steps: Columns) -> Columns:
-    """Steps [N] with ``candidates.* [N, K, ...]`` and ``judged [N, K]`` -> at most N pairs.
+    """Return at most N pairs of steps [N] with ``candidates.* [N, K, ...]`` and ``judged [N, K]``.
 
     The best candidate against the worst, where they differ.
     """
@@ -118,7 +118,7 @@ def make_candidate_pairs(steps: Columns) -> Columns:
 
 
 def make_episode_pairs(episodes: Columns, returns: Array, starts: Array) -> Columns:
-    """Episodes [E] of Ragged steps, returns and starts [E] -> a pair for each start.
+    """Return a pair for each start of episodes [E] with returns [E] and starts [E].
 
     The best episode against the worst, where they differ.
     """
@@ -138,7 +138,7 @@ def make_episode_pairs(episodes: Columns, returns: Array, starts: Array) -> Colu
 
 @lru_cache(maxsize=1)
 def load_recorded_pairs(folder: str) -> Columns:
-    """The pairs in recorded rollouts, of candidates where there are any, else of episodes.
+    """Load the pairs of recorded rollouts: of candidates where there are any, else of episodes.
 
     Raises:
         InputError: rollouts in which nothing began alike, or nothing differed.
@@ -159,7 +159,7 @@ def load_recorded_pairs(folder: str) -> Columns:
 
 
 def _group_into_episodes(steps: Columns) -> tuple[Columns, Array, Array]:
-    """Recorded steps [N] -> episodes [E] of Ragged steps, their returns [E] and starts [E]."""
+    """Return episodes [E] of Ragged steps, their returns [E] and starts [E]."""
     order = np.argsort(steps["episode"], kind="stable")
     steps = steps.select(order)
     first = np.flatnonzero(np.diff(steps["episode"], prepend=steps["episode"][0] - 1))
@@ -174,7 +174,7 @@ def _to_single_steps(column: Array) -> Ragged:
 
 
 def concat_pair_steps(pairs: Mapping[str, Any]) -> dict[str, Any]:
-    """The steps of all better halves and then of all worse ones, as one table of tensors."""
+    """Return the steps of all better halves and then of all worse ones, as one table."""
     start = "chosen."
     names = [name.removeprefix(start) for name in pairs if name.startswith(start)]
     return {
