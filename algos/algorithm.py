@@ -67,6 +67,8 @@ from algos.rollouts.runner_group import (
     wait_for_samples_ahead,
 )
 from algos.rollouts.watchdog import take_hang_reports
+from envs.batched import get_world
+from envs.capabilities import SupportsTeacherWeights
 
 WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
 
@@ -100,7 +102,7 @@ class ColumnAlgorithm(Algorithm):
         self.flat_metrics: dict[str, Any] = {}
         # Before any runner: RLlib loses the error of a remote one that cannot make its environment.
         env = make_vector_env(config.env, config.env_config, 1)
-        world = getattr(env, "world", None)
+        world = get_world(env)
         objective = config.make_objective()
         objective.validate_world(world, config.env)
         self.curriculum = Curriculum(world)
@@ -144,9 +146,11 @@ class ColumnAlgorithm(Algorithm):
             return {}
         head, seed = self._make_head(), TRAINING_SEED + (self.config.seed or 0)
         env = make_vector_env(self.config.env, self.config.env_config, 1)
-        world = getattr(env, "world", None)
+        world = get_world(env)
         env.close()
-        if world and self._load_teacher_weights(world.get_network_weights(s.warm_start)):
+        if isinstance(world, SupportsTeacherWeights) and self._load_teacher_weights(
+            world.get_network_weights(s.warm_start)
+        ):
             return {}
         rows = collect_teacher_rows(s.warm_start, world, head, s.warm_start_episodes, seed)
         metrics = self._update_learners(

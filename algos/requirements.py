@@ -13,6 +13,7 @@ from algos.actions.action_heads import TopKHead, make_action_head
 from algos.algorithm import ColumnAlgorithm
 from algos.models.base import to_observation_columns
 from algos.objective import Need
+from envs.batched import get_world
 from envs.validation import InputError
 
 NEED_DESCRIPTIONS: dict[Need, str] = {
@@ -30,7 +31,7 @@ def detect_offered_needs(env: VectorEnv[Any, Any, Any]) -> frozenset[Need]:
     # Log-probabilities of a thousand rows add up to a number that says nothing about any of them.
     by_row = isinstance(head, TopKHead) and head.rows > 1
     has: set[Need] = set() if by_row else {"whole"}
-    if hasattr(env, "world"):
+    if get_world(env) is not None:
         return frozenset({*has, "starts", "candidates"})
     seeds: Any = [1] * env.num_envs
     try:

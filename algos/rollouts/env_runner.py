@@ -38,7 +38,8 @@ from algos.rollouts.group_sampler import TRAINING_SEED, GroupSampler
 from algos.rollouts.rollout import Array, Rollout, number_episodes
 from algos.rollouts.rollout_buffer import RolloutBuffer
 from algos.rollouts.watchdog import Watchdog
-from envs.batched import BatchedVectorEnv
+from envs.batched import BatchedVectorEnv, get_world
+from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError
 
@@ -109,7 +110,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.autoreset = self.env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if self.autoreset == AutoresetMode.DISABLED:
             raise InputError(f"{self.env_id} never resets itself; use an autoreset vector mode.")
-        world = getattr(self.env, "world", None)
+        world = get_world(self.env)
         names = world.episode_metrics if world else tuple(INFO_METRICS)
         self.statistics = EpisodeStatistics(count, names)
         self.episode_starts = np.full(count, self.steps)
@@ -353,10 +354,14 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self.module.set_state(weights)
             self.weights_seq_no = state.get("weights_seq_no", 0)
             if isinstance(self.env, BatchedVectorEnv):
-                self.env.world.set_policy_weights(weights)
+                world = self.env.world
+                if isinstance(world, SupportsPolicyWeights):
+                    self.env.world = world.with_policy_weights(weights)
         self.reward_unit = state.get("reward_unit", self.reward_unit)
         if "stage" in state and isinstance(self.env, BatchedVectorEnv):
-            self.env.world.stage = state["stage"]
+            world = self.env.world
+            if isinstance(world, SupportsCurriculum):
+                self.env.world = world.at_stage(state["stage"])
         if "generator" in state:
             self.generator.set_state(torch.from_numpy(state["generator"].copy()))
         self.num_env_steps_sampled_lifetime = state.get(

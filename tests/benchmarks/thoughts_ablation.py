@@ -35,7 +35,8 @@ from algos.reinforce import Reinforce, ReinforceObjective
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 from envs import counter_rng
-from envs.thoughts.world import Params, QuietThoughts
+from envs.thoughts.params import Params
+from envs.thoughts.world import QuietThoughts
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.health.plateau import has_reached_plateau
 from tune_jobs.jobs.job_yaml import load_job

@@ -16,7 +16,8 @@ from sparse_inverse import ENV, FIELDS, SETTINGS
 from algos.reinforce import ReinforceObjective
 from envs import counter_rng
 from envs.edges import world as selecting
-from envs.edges.world import EdgeSelection, Params
+from envs.edges.params import Params
+from envs.edges.world import EdgeSelection
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

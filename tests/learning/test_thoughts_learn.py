@@ -16,7 +16,8 @@ from thoughts_post_mortem import PostMortem
 import algos
 from algos.models.base import to_observation_columns
 from algos.reinforce import Reinforce, ReinforceObjective
-from envs.thoughts.world import Params, QuietThoughts
+from envs.thoughts.params import Params
+from envs.thoughts.world import QuietThoughts
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.health import History, diagnose
 from tune_jobs.jobs.job_yaml import load_job

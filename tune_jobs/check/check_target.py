@@ -20,11 +20,12 @@ from algos.requirements import check_needs, detect_offered_needs
 from algos.rollouts.env_factory import check_arguments, find_env_spec, make_vector_env
 from envs import FAMILIES
 from envs.action_masks import READ, Form, find_mask
-from envs.batched import World
+from envs.batched import World, get_world
 from envs.checking.env_checker import Violation, try_illegal
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
-from tune_jobs.jobs.job_yaml import list_presets, load_job, resolve_env_id
+from tune_jobs.jobs.job import resolve_env_id
+from tune_jobs.jobs.job_yaml import list_presets, load_job
 
 ILLEGAL_SECONDS = 2.0
 """For trying whether illegal actions raise."""
@@ -72,7 +73,7 @@ class CheckTarget:
         """The batched world behind it, if it is one of ours."""
         made = make_vector_env(self.env, dict(self.env_kwargs), 1)
         made.close()
-        return getattr(made, "world", None)
+        return get_world(made)
 
     @cached_property
     def nondeterministic(self) -> bool:

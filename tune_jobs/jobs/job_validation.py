@@ -14,6 +14,7 @@ from algos.objective import Need
 from algos.requirements import check_needs, detect_offered_needs
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.group_sampler import TRAINING_SEED
+from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job
@@ -52,10 +53,11 @@ def validate_job(job: Job) -> None:
                 model_config=settings.model_config,
             )
             objective.validate_action_space(module.head)
-            objective.validate_world(getattr(env, "world", None), job.env)
+            objective.validate_world(get_world(env), job.env)
             if settings.warm_start:
-                world = getattr(env, "world", None)
-                collect_teacher_rows(settings.warm_start, world, module.head, 1, TRAINING_SEED)
+                collect_teacher_rows(
+                    settings.warm_start, get_world(env), module.head, 1, TRAINING_SEED
+                )
             _play(job.env, env_kwargs)
             if needs:  # asked last, as it resets an environment that has just been found healthy
                 offered = detect_offered_needs(env)

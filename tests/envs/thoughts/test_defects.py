@@ -25,7 +25,7 @@ from algos.rollouts.columns import Columns
 from algos.schedules import schedule
 from envs import counter_rng
 from envs.thoughts import proof
-from envs.thoughts.world import readings
+from envs.thoughts.readings import read_thoughts
 
 KEYS = counter_rng.make_keys(0, 200)
 V, L, A = 9, 6, 5
@@ -237,7 +237,7 @@ def test_and_a_thought_that_changes_nothing_is_found_out(world):
     """The post-mortem could not tell, because it never took the thoughts away."""
     state, _ = world.reset(KEYS)
     ended = thinking(world, state, "random")
-    figures = readings(world, ended) | proof.compute_proof_metrics(world, ended)
+    figures = read_thoughts(world, ended) | proof.compute_proof_metrics(world, ended)
     assert proof.judge_episodes(figures)["proved"] == 0
 
 
