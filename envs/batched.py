@@ -112,15 +112,15 @@ class World(ABC, Generic[StateT]):
 
     @abstractmethod
     def reset(self, keys: Keys) -> tuple[StateT, Observation]:
-        """The first state and observation of the episodes of keys [B]."""
+        """Return the first state and observation of the episodes of keys [B]."""
 
     @abstractmethod
     def step(self, state: StateT, action: Action) -> Step[StateT]:
-        """One step of all copies; pure."""
+        """Advance all copies by one step, without changing ``state``."""
 
     @abstractmethod
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """The figures that describe finished episodes, from their metrics [N] by name."""
+        """Summarise finished episodes, from their metrics [N] by name."""
 
 
 class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
@@ -192,7 +192,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         return copy_tree(observation), {}
 
     def _following(self, seed: int | None) -> Keys:
-        """The keys [B] of a reset with one seed, or of the next episodes without one."""
+        """Return the keys [B] of a reset with one seed, or of the next episodes without one."""
         super().reset(seed=seed)
         if seed is not None:
             return counter_rng.make_keys(seed, self.num_envs)
@@ -201,7 +201,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         return counter_rng.make_keys(int(self.np_random.integers(2**63)), self.num_envs)
 
     def _seeded(self, seeds: Sequence[int | None]) -> Keys:
-        """The keys [B] that single environments with these seeds [B] have."""
+        """Return the keys [B] that single environments with these seeds [B] have."""
         if len(seeds) != self.num_envs:
             raise InputError(
                 f"reset needs one seed or one for each of the {self.num_envs} copies, but it got "
@@ -307,7 +307,7 @@ def _reset_world(
 
 
 def _masked(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
-    """Gymnasium's form of batched figures: each name next to a mask of the copies that have it.
+    """Return figures in Gymnasium's form: each name next to a mask of the copies that have it.
 
     Figures of all others are 0, and no two arrays share memory. Without any copy there are none.
     """

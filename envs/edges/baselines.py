@@ -23,7 +23,7 @@ QUARTER = float(np.log(0.25) / np.log(1e3))
 
 
 def make_rule_action(score: int, threshold: float, size: int) -> Floats:
-    """The latent action [size] that looks at one score alone."""
+    """Return the latent action [size] that weighs one score alone."""
     latent = np.full(size, -1.0)
     latent[score] = 1.0
     latent[4:] = 1 - 2 * np.sqrt(-threshold)
@@ -31,7 +31,7 @@ def make_rule_action(score: int, threshold: float, size: int) -> Floats:
 
 
 def random_choice(task: Task, state: State, keys: Keys) -> Array:
-    """Any action of the space."""
+    """Draw any action of the space."""
     space = task.action_space
     u = counter_rng.uniform(keys, space.shape or ())
     if task.params.action == "latent":
@@ -40,7 +40,7 @@ def random_choice(task: Task, state: State, keys: Keys) -> Array:
 
 
 def oracle(task: Task, state: State, keys: Keys) -> Array:
-    """The best of 24 rules for each copy, found by trying them all (of 4, without a threshold)."""
+    """Choose the best of 24 rules for each copy by trying all (4 rules without a threshold)."""
     size = task.objective.latent
     plain = size == 4 or task.params.action == "edges"
     thresholds = THRESHOLDS[:1] if plain else THRESHOLDS
@@ -54,7 +54,7 @@ def oracle(task: Task, state: State, keys: Keys) -> Array:
 
 
 def _follow(score: int, task: Task, state: State, keys: Keys) -> Array:
-    """The agent that looks at one score alone."""
+    """Act by one score alone."""
     # Of a sparsifier's batch, edges may overlap by a quarter.
     threshold = -0.5 if isinstance(task.objective, Sparsifier) else QUARTER
     latent = make_rule_action(score, threshold, task.objective.latent)
@@ -62,7 +62,7 @@ def _follow(score: int, task: Task, state: State, keys: Keys) -> Array:
 
 
 def _action(task: Task, state: State, b: int, latent: Floats) -> Array:
-    """A rule as an action of the world's space."""
+    """Convert a rule into an action of the world's space."""
     if task.params.action == "latent":
         return latent.astype(np.float32)
     instance, kept, scores = task.unpad_copy(state, b)
@@ -81,7 +81,7 @@ def _reward(task: Task, state: State, b: int, action: Array) -> float:
 
 
 def make_agents(names: tuple[str, ...]) -> dict[str, Agent]:
-    """The agents by name, given what the scores are called: one follows each score alone."""
+    """Return the agents by name; one follows each score alone."""
     # Partial functions rather than closures: a world must be picklable.
     following = {f"by_{n}": functools.partial(_follow, score) for score, n in enumerate(names)}
     return {"random": random_choice, **following, "oracle": oracle}

@@ -45,7 +45,7 @@ SOLVERS: Mapping[str, tuple[str, Any]] = {
 
 
 def evaluate_solver(name: str, matrix: Matrix, key: Keys) -> Competitor:
-    """One of :data:`SOLVERS` on one matrix, with the right-hand sides of an instance's key [1]."""
+    """Evaluate one of :data:`SOLVERS` on one matrix and an instance's key [1]."""
     builder, strength = SOLVERS[name]
     if strength == "quarter":
         graph, _ = Multigrid(1, "smoothed_aggregation", "work").start(matrix, key)
@@ -114,7 +114,7 @@ def _list_result_figures(result: Result, share: float) -> dict[str, float]:
 
 
 def compare_solvers(pairs: Iterable[tuple[Matrix, Keys]]) -> dict[str, dict[str, float]]:
-    """Every competitor on matrices with their keys: means by name.
+    """Evaluate every solver on matrices with their keys; return means by name.
 
     ``work_ratio`` is the geometric mean of work per digit over that of PyAMG's default.
     """

@@ -92,7 +92,7 @@ class EdgeSelection(World[State]):
         return world
 
     def get_instance(self, key: Keys, stage: int | None = None) -> Instance:
-        """The instance of an episode's key [1]: always the same, made anew where forgotten."""
+        """Return the instance of an episode's key [1], computed again if no longer cached."""
         stage = self._stage if stage is None else stage
         name = int(self._get_matrix_key(key)[0]), stage
         if name not in self._memory:
@@ -103,7 +103,7 @@ class EdgeSelection(World[State]):
         return self._memory[name]
 
     def draw_matrix(self, key: Keys, stage: int | None = None) -> tuple[Matrix, Keys]:
-        """The matrix of an episode's key [1] and the key [1] of all else about it."""
+        """Return the matrix of an episode's key [1] and the key [1] of its other random numbers."""
         named, side = self._get_matrix_key(key), self.sides[self._stage if stage is None else stage]
         matrix = self.matrix
         if matrix is None:
@@ -113,7 +113,7 @@ class EdgeSelection(World[State]):
     def choose_on_matrix(
         self, matrix: Matrix, key: Keys, act: Callable[[Any], Array]
     ) -> tuple[graph.Graph, Bools]:
-        """The graph of a matrix and the edges [E] that ``act(observation)`` chooses on it.
+        """Return the graph of a matrix and the edges [E] that ``act(observation)`` chooses.
 
         An episode without its rewards: what a user who wants the edges has to wait for.
         """
@@ -134,7 +134,7 @@ class EdgeSelection(World[State]):
         return self.objective.steps
 
     def reset(self, keys: Keys) -> tuple[State, Observation]:
-        """New matrices, for keys [B]."""
+        """Draw new matrices for keys [B]."""
         B = len(keys)
         kept = np.zeros((B, self.edges), np.bool_)
         scores = np.full((B, self.edges, graph.SCORES), -1, np.float32)
@@ -174,19 +174,19 @@ class EdgeSelection(World[State]):
     def choose_edges(
         self, edge_graph: graph.Graph, kept: Bools, scores: Floats, action: Array
     ) -> Bools:
-        """The edges [E] that an action of one copy chooses, given kept ones and their scores."""
+        """Return the edges [E] that an action of one copy chooses, given kept edges and scores."""
         if self.params.action == "latent":
             return self.objective.choose_edges(edge_graph, kept, scores, action.astype(np.float64))
         return select_picked_edges(action[: len(edge_graph.starts) - 1], edge_graph, kept)
 
     def unpad_copy(self, state: State, b: int) -> tuple[Instance, Bools, Floats]:
-        """Copy b of a state without padding: its instance, kept edges [E] and scores [E, 4]."""
+        """Return copy b without padding: its instance, kept edges [E] and scores [E, 4]."""
         instance = self.get_instance(state.keys[b : b + 1], int(state.stage[b]))
         E = len(instance.kept)
         return instance, state.kept[b, :E], state.scores[b, :E].astype(np.float64)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Geometric mean of work against the reference's and mean figures of episodes [N].
+        """Return the geometric mean of the work ratio and the mean figures of episodes [N].
 
         Without those that mean nothing for what was played: a solver selects no edges.
         """
@@ -196,7 +196,7 @@ class EdgeSelection(World[State]):
         return {"work_ratio": ratio} | {n: mean for n, mean in found.items() if not np.isnan(mean)}
 
     def draw_case_parameters(self, keys: Keys) -> dict[str, Floats]:
-        """``epsilon`` and ``theta`` [N] of episodes of keys [N]; empty where matrices have none."""
+        """Return ``epsilon`` and ``theta`` [N] of episodes [N]; empty where matrices have none."""
         if self.matrix is not None:
             return {}
         each = [
@@ -208,7 +208,7 @@ class EdgeSelection(World[State]):
         return {name: np.array([own[name] for own in each]) for name in each[0]}
 
     def trace_episode(self, states: Sequence[State], actions: Sequence[Array]) -> EpisodeTrace:
-        """A few nodes of the graph, with the edges chosen among them."""
+        """See :class:`~envs.capabilities.SupportsEpisodeTrace`: a part of the graph."""
         del actions
         return record.trace_episode(self, states)
 
@@ -253,7 +253,7 @@ class EdgeSelection(World[State]):
         )
 
     def _get_matrix_key(self, key: Keys) -> Keys:
-        """The key [1] that episodes on the same matrix share."""
+        """Return the key [1] that episodes on the same matrix share."""
         if self.matrix is not None:
             return counter_rng.make_keys_from_seeds(np.zeros(1, np.uint64))
         if self.params.instances:
@@ -298,7 +298,7 @@ class EdgeSelection(World[State]):
         return {name: np.stack([part[name] for part in seen]) for name in seen[0]}
 
     def _observe_copy(self, edge_graph: graph.Graph, kept: Bools, scores: Floats, step: int) -> Any:
-        """What is observed of one copy after so many steps."""
+        """Return the observation of one copy after ``step`` steps."""
         progress = np.float32(step / self.objective.steps)
         summed = np.clip(np.append(graph.summary(scores, edge_graph), progress), -10, 10)
         if self.params.observation == "summary":
@@ -329,7 +329,7 @@ class EdgeSelection(World[State]):
         return info
 
     def _validate_action(self, action: Array, copies: int) -> Array:
-        """An action [B, ...] of the space's shape, without NaN."""
+        """Check that an action [B, ...] has the space's shape and is finite."""
         found, shape = np.asarray(action), self.action_space.shape or ()
         if found.shape != (copies, *shape):
             raise InputError(

@@ -29,7 +29,7 @@ from envs.shopping.state import State, Task
 
 
 def anything(task: Task, state: State, keys: Keys) -> Ints:
-    """Any legal action."""
+    """Draw any legal action."""
     mask = pages.compute_legal_mask(state, task.store)
     return np.where(mask, counter_rng.uniform(keys, (mask.shape[1],)), -1).argmax(axis=1)
 
@@ -40,14 +40,14 @@ def rule(task: Task, state: State, keys: Keys) -> Ints:
 
 
 def rule_with_options(task: Task, state: State, keys: Keys) -> Ints:
-    """The same, but choose the value of each option that is most like the instruction."""
+    """Act as :func:`rule`, but choose the option values most similar to the instruction."""
     value = _next_value(task, state, _best_values(task, state))
     action = np.where(value >= 0, LISTED + value, BUY)
     return np.where(state.page == ITEM, action, _first_listed(task, state))
 
 
 def explorer(task: Task, state: State, keys: Keys) -> Ints:
-    """A shopper that tries things: what a policy can be cloned from before it is trained.
+    """Explore: a teacher whose episodes a policy can be cloned from before training.
 
     Opens a product by rank (geometrically), sometimes reads or goes back, and chooses each value by
     likeness or by chance before it buys.
@@ -72,7 +72,7 @@ def explorer(task: Task, state: State, keys: Keys) -> Ints:
 
 
 def oracle(task: Task, state: State, keys: Keys) -> Ints:
-    """Buys the best of the first ten products with the best options: sees the goal itself.
+    """Buy the best of the first ten products with the best options; this agent sees the goal.
 
     It searches for the whole instruction and reads no further than the first page of results.
     """
@@ -101,13 +101,13 @@ AGENTS: Mapping[str, Agent] = {
 
 
 def _first_listed(task: Task, state: State) -> Ints:
-    """The first thing that the pages list, or the way back where they list nothing."""
+    """Return the first listed action, or the way back where a page lists nothing."""
     mask = pages.compute_legal_mask(state, task.store)
     return np.where(mask[:, LISTED], LISTED, np.where(mask[:, PREV], PREV, BACK))
 
 
 def _best_values(task: Task, state: State) -> Floats:
-    """How much each value [B, V] of the items in hand is like the instruction, 0 elsewhere."""
+    """Return the similarity [B, V] of the open items' option values to the instruction, else 0."""
     found = np.zeros(state.chosen.shape)
     for b in np.flatnonzero(state.page == ITEM):
         found[b] = task.store.compute_matches(int(state.goal[b]), int(state.item[b]))[:, :2].sum(
@@ -117,7 +117,7 @@ def _best_values(task: Task, state: State) -> Floats:
 
 
 def _next_value(task: Task, state: State, liking: Floats) -> Ints:
-    """The best value [B] of the first option without a choice; -1 where there is none."""
+    """Return the best value [B] of the first option without a choice; -1 where there is none."""
     of = pages.get_option_groups(state, task.store)
     open_: Bools = (of >= 0) & ~pages.find_decided_options(state, task.store)
     first = np.where(open_, of, np.iinfo(np.int64).max).min(axis=1)
@@ -126,7 +126,7 @@ def _next_value(task: Task, state: State, liking: Floats) -> Ints:
 
 
 def _best_purchase(task: Task, goal: int, product: int) -> tuple[float, tuple[int, ...]]:
-    """The reward of buying a product with the best values, and their slots."""
+    """Return the reward of buying a product with its best option values, and their slots."""
     store, compat = task.store, task.params.compat
     count = int(store.value_count[product])
     by_group: dict[int, list[int]] = {}

@@ -49,7 +49,7 @@ SEARCH_KIND, PRODUCT_KIND, VALUE_KIND, NO_KIND = LISTED, LISTED + 1, LISTED + 2,
 
 
 def make_space(store: Store, params: Params) -> spaces.Dict:
-    """The observation space: K actions, texts of at most L words."""
+    """Return the observation space: K actions, texts of at most L words."""
     K, L, V = pages.count_slots(store), params.words, params.vocabulary
     if params.text == "tokens":
         parts = {"instruction": (L,), "page": (L,), "candidates": (K, L)}
@@ -72,7 +72,7 @@ def make_space(store: Store, params: Params) -> spaces.Dict:
 
 
 def observe(task: Task, state: State) -> dict[str, Array]:
-    """The batched observation of a state.
+    """Return the batched observation of a state.
 
     ``instruction`` and ``page`` (the item in hand as far as read) [B, L], ``candidates`` [B, K, L]:
     numbers of words, 0 behind the last (with ``text="ids"``: rows of ``world.tokens`` [B, 1],
@@ -101,7 +101,7 @@ def observe(task: Task, state: State) -> dict[str, Array]:
 
 
 def _products(state: State, count: int) -> Ints:
-    """Which product [B, K] each action is about: those listed, or the one in hand; -1 is none."""
+    """Return the product [B, K] of each action: those listed, or the open one; -1 is none."""
     products = np.full((len(state.page), count), -1)
     products[:, LISTED : LISTED + WINDOW] = pages.get_shown_products(state)
     products[:, PREV] = products[:, BUY] = state.item
@@ -109,7 +109,7 @@ def _products(state: State, count: int) -> Ints:
 
 
 def _seen(state: State, products: Ints) -> Ints:
-    """What has been read [B, K] of products [B, K], -1 where they were never opened."""
+    """Return the pages read [B, K] of products [B, K], -1 where they were never opened."""
     slots = products >= 0
     seen = np.full(products.shape, -1)
     copy, slot = np.nonzero(slots)
@@ -119,7 +119,7 @@ def _seen(state: State, products: Ints) -> Ints:
 
 
 def _texts(task: Task, state: State, products: Ints, seen: Ints) -> Ints:
-    """The row of the text table [B, K] of each action."""
+    """Return the row of the text table [B, K] of each action."""
     texts = task.store.texts
     rows = texts.get_product_rows(products, np.maximum(seen, 0))
     listed = rows[:, LISTED:]

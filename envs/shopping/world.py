@@ -64,7 +64,7 @@ class Shopping(World[State]):
         return self.params.episode_limit
 
     def reset(self, keys: Keys) -> tuple[State, Observation]:
-        """The start pages of goals that keys [B] draw."""
+        """Return the start pages of goals drawn by keys [B]."""
         goal = np.searchsorted(
             self.store.cumulative_weights,
             counter_rng.uniform(counter_rng.fold(keys, _GOAL)),
@@ -73,7 +73,7 @@ class Shopping(World[State]):
         return self._first(keys, np.minimum(goal, len(self.store.goals) - 1))
 
     def reset_to(self, keys: Keys, options: Mapping[str, Any]) -> tuple[State, Observation]:
-        """The start pages of the goals ``options["goal"]``, one number for all copies or [B].
+        """Return the start pages of the goals ``options["goal"]``, one for all copies or [B].
 
         Raises:
             InputError: an option that is not known, or a goal that does not exist.
@@ -119,7 +119,7 @@ class Shopping(World[State]):
         return self.reader.observe(state) if self.reader else observation.observe(self, state)
 
     def _search(self, before: State, after: State, slot: Ints, asks: Bools, typed: Bools) -> State:
-        """The states after the proposed and the typed searches."""
+        """Return the states after the proposed and the typed searches."""
         who = np.flatnonzero(asks | typed)
         if not who.size:
             return after
@@ -159,11 +159,11 @@ class Shopping(World[State]):
         )
 
     def potential(self, state: State) -> Floats:
-        """What buying the item in hand would bring [B]; 0 without one and after the purchase."""
+        """Return the reward [B] of buying the open item; 0 without one and after the purchase."""
         return self._compute_purchase_reward(state, (state.item >= 0) & (state.page != DONE))
 
     def _compute_purchase_reward(self, state: State, which: Bools) -> Floats:
-        """The reward [B] of buying what is in hand, for the copies ``which`` [B]; 0 elsewhere."""
+        """Compute the reward [B] of buying the open item in copies ``which`` [B]; 0 elsewhere."""
         found = np.zeros(len(which))
         for b in np.flatnonzero(which):
             slots = tuple(np.flatnonzero(state.chosen[b]).tolist())
@@ -172,23 +172,23 @@ class Shopping(World[State]):
         return found
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Means over episodes [N]; the score from 0 to 100, success and purchases from 0 to 1."""
+        """Return means over episodes [N]: score 0 to 100, success and purchases 0 to 1."""
         return {name: float(np.mean(episodes[name])) for name in self.episode_metrics}
 
     def get_instruction(self, state: State, copy: int) -> str:
-        """What one copy is to buy, in words."""
+        """Return the instruction of one copy."""
         return self.store.goals[state.goal[copy]].instruction
 
     def render_page(self, state: State, copy: int, style: Style = "text") -> str:
-        """The page of one copy in one of WebShop's formats."""
+        """Return the page of one copy in one of WebShop's formats."""
         return rendering.page_text(state, copy, self.store, style)
 
     def render_actions(self, state: State, copy: int) -> list[str]:
-        """The actions [K] of one copy, ``click[...]`` or ``search[...]``; empty if illegal."""
+        """Return the actions [K] of one copy as ``click[...]`` or ``search[...]``; else empty."""
         return rendering.action_texts(state, copy, self.store)
 
     def parse_actions(self, state: State, texts: Sequence[str]) -> Ints:
-        """The actions [B] that B texts mean; -1 for what means none here.
+        """Return the actions [B] that B texts stand for; -1 for a text without a meaning here.
 
         Any ``search[...]`` is one, on every page. The numbers of searches that are not proposed are
         this world's own: step them here, and keep none.

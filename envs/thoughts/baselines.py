@@ -16,24 +16,24 @@ from envs.thoughts.state import State, Task
 
 
 def anything(task: Task, state: State, keys: Keys) -> Ints:
-    """Thinks random tokens to the longest thought."""
+    """Think random tokens up to the longest thought."""
     return 1 + counter_rng.integers(keys, task.choices - 1)
 
 
 def silent(task: Task, state: State, keys: Keys) -> Ints:
-    """Does not think at all."""
+    """End the thought at once."""
     return np.zeros(len(keys), np.int64)
 
 
 def baked(task: Task, state: State, keys: Keys) -> Ints:
-    """Thinks what the reader would write: what it was taught before any reward."""
+    """Think what the baked reader would write."""
     logp = task.baked_reader.next_thought(state.passages.context, state.thought)
     draw = -np.log(-np.log(counter_rng.uniform(keys, (task.choices,)) + 2.0**-60))
     return (logp + draw).argmax(axis=1)
 
 
 def oracle(task: Task, state: State, keys: Keys) -> Ints:
-    """Thinks the products on the way (of a plain text, what really follows)."""
+    """Think the intermediate results (of a plain text, what really follows)."""
     step = np.minimum(state.step, task.params.longest - 1)
     hint = state.passages.hints[np.arange(len(keys)), step]
     return np.where(hint > 0, hint - task.corpus.end, 0)

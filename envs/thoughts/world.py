@@ -88,7 +88,7 @@ class QuietThoughts(World[State]):
         return self.params.longest
 
     def reset(self, keys: Keys) -> tuple[State, Observation]:
-        """The beginnings of thoughts about the passages that keys [B] draw."""
+        """Draw passages for keys [B] and begin empty thoughts."""
         B, T = len(keys), self.params.longest
         passages = self.corpus.draw(counter_rng.fold(keys, _PASSAGE), self.params.split)
         thought = np.zeros((B, T), np.int64)
@@ -117,7 +117,7 @@ class QuietThoughts(World[State]):
         )
 
     def _observe(self, state: State) -> Observation:
-        """What has been read and thought [B, L], 0 after it."""
+        """Return the tokens read and thought [B, L], 0 after them."""
         C, T = self.corpus.context, self.params.longest
         tokens = np.zeros((len(state.keys), self.corpus.length), np.int64)
         tokens[:, :C], tokens[:, C] = state.passages.context, THINK
@@ -126,7 +126,7 @@ class QuietThoughts(World[State]):
         return {"tokens": tokens}
 
     def _read(self, state: State, ended: Bools) -> dict[str, Array]:
-        """What the reader makes of the thoughts that have just ended; 0 for all others."""
+        """Return the reader's figures of thoughts that have just ended; 0 for all others."""
         info: dict[str, Array] = {name: np.zeros(len(ended)) for name in self.episode_metrics}
         info["length"] = state.step
         info["answer"] = np.where(ended[:, None], state.passages.answer, 0)
@@ -137,16 +137,16 @@ class QuietThoughts(World[State]):
         return info
 
     def compute_evaluation_metrics(self, state: State) -> dict[str, Floats]:
-        """What proof needs of ended thoughts [B] beside the episode metrics, by name -> [B]."""
+        """See :class:`~envs.capabilities.SupportsEvaluationMetrics`: the metrics of the proof."""
         return proof.compute_proof_metrics(self, state)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Means over episodes [N]; where they have been examined, the proof, too."""
+        """Return means over episodes [N], with the tests of the proof where they were evaluated."""
         means = {name: float(np.mean(episodes[name])) for name in self.episode_metrics}
         return means | proof.judge_episodes(episodes)
 
     def trace_episode(self, states: Sequence[State], actions: Sequence[Array]) -> EpisodeTrace:
-        """See :class:`World`: the thought word by word, and how sure the reader is after each."""
+        """See :class:`~envs.capabilities.SupportsEpisodeTrace`: the thought word by word."""
         passages = states[0].passages
         context, answer = (
             self.format_tokens(passages.context[0]),
@@ -167,7 +167,7 @@ class QuietThoughts(World[State]):
         )
 
     def list_examples(self, state: State) -> list[dict[str, str]]:
-        """A row for each ended thought [B]: what was read, thought, expected after it, and true."""
+        """Return a row for each ended thought [B]: context, thought, prediction and truth."""
         places, nothing = state.passages, np.zeros_like(state.thought)
         told, guess = self.reader.predict_answer(places.context, state.thought, places.answer)
         untold, _ = self.reader.predict_answer(places.context, nothing, places.answer)
@@ -183,7 +183,7 @@ class QuietThoughts(World[State]):
         ]
 
     def format_tokens(self, tokens: Ints) -> str:
-        """Tokens [L] as they are written."""
+        """Format tokens [L] as text."""
         between = "" if self.params.task == "text" else " "
         return between.join(self.corpus.words[token] for token in tokens.tolist() if token)
 

@@ -17,7 +17,7 @@ from algos.rollouts.episode_returns import play_episodes
 from envs import counter_rng
 from envs.batched import World
 from envs.capabilities import SupportsEvaluationMetrics, SupportsNodeLosses
-from envs.pytree import concatenated, take
+from envs.pytree import concatenate, take
 
 Array = np.ndarray[Any, Any]
 
@@ -66,7 +66,7 @@ def join_episodes(parts: Sequence[EvaluatedEpisodes]) -> EvaluatedEpisodes:
         return parts[0]
     steps = max(len(part.actions) for part in parts)
     actions = [
-        concatenated(*(part.actions[min(t, len(part.actions) - 1)] for part in parts))
+        concatenate(*(part.actions[min(t, len(part.actions) - 1)] for part in parts))
         for t in range(steps)
     ]
     return EvaluatedEpisodes(

@@ -24,7 +24,7 @@ _GOLDEN = (np.sqrt(5) - 1) / 2
 
 
 def make_agents(params: Params) -> Mapping[str, Agent]:
-    """The agents by name that can be used in a task."""
+    """Return the agents by name that a task allows."""
     known: dict[str, Agent] = {"random": random_choice, "round_robin": round_robin}
     if params.is_family:
         known["most_children_first"] = most_children_first
@@ -36,14 +36,14 @@ def make_agents(params: Params) -> Mapping[str, Agent]:
 
 
 def random_choice(task: Task, state: State, keys: Keys) -> dict[str, Array]:
-    """Any node, any value."""
+    """Set any free node to any value."""
     free = task.compute_mask(state)
     place = counter_rng.integers(counter_rng.fold(keys, 1), free.sum(axis=1))
     return _action(_among(free, place), _any_value(keys))
 
 
 def round_robin(task: Task, state: State, keys: Keys) -> dict[str, Array]:
-    """The nodes in order, any value."""
+    """Set the nodes in turn, each to any value."""
     settable = task.get_problem(state).settable
     order = np.argsort(~settable, axis=1, kind="stable")
     node = _next(order, settable.sum(axis=1), state.step, task.compute_mask(state))
@@ -51,7 +51,7 @@ def round_robin(task: Task, state: State, keys: Keys) -> dict[str, Array]:
 
 
 def parents_first(task: Task, state: State, keys: Keys) -> dict[str, Array]:
-    """The nodes that have children, in a fixed order; a node's values spread by the golden ratio.
+    """Set the nodes with children in a fixed order, at values spread by the golden ratio.
 
     Setting a leaf teaches no mechanism. Setting an inner node breaks the tie between it and its own
     parents, which rows without an intervention never do, so inner nodes come at every other turn;
@@ -64,7 +64,7 @@ def parents_first(task: Task, state: State, keys: Keys) -> dict[str, Array]:
 
 
 def compute_turn_order(parents: Bools, settable: Bools) -> Ints:
-    """The order of nodes in which :func:`parents_first` goes round, from parents [n, n].
+    """Return the order of nodes that :func:`parents_first` cycles through, from parents [n, n].
 
     Nodes with children: inner ones before each root in turn, roots with fewest children first. On
     the post-mortem's graph that is X2, X4, X2, X1.
@@ -82,7 +82,7 @@ def compute_turn_order(parents: Bools, settable: Bools) -> Ints:
 
 
 def most_children_first(task: Task, state: State, keys: Keys) -> dict[str, Array]:
-    """The nodes that have children in turns, most children first; values as in parents_first.
+    """Set the nodes with children in turn, most children first; values as in parents_first.
 
     In families this beats the order of :func:`compute_turn_order` by half: roots vary too little by
     themselves to show their children's mechanisms as far as these are judged.
@@ -96,7 +96,7 @@ def most_children_first(task: Task, state: State, keys: Keys) -> dict[str, Array
 
 
 def posterior_variance_design(task: Task, state: State, keys: Keys) -> dict[str, Array]:
-    """The candidate after which the student expects to be surest of the mechanisms.
+    """Choose the candidate after which the student's expected posterior variance is lowest.
 
     Rows are imagined from the student's own means, never drawn from the world, so the design costs
     no budget.
@@ -127,13 +127,13 @@ def posterior_variance_design(task: Task, state: State, keys: Keys) -> dict[str,
 
 
 def _among(marked: Bools, place: Ints) -> Ints:
-    """The nodes [B] in places [B] among those marked [C, n]."""
+    """Return the nodes [B] of rank ``place`` [B] among those marked [C, n]."""
     nodes = np.argsort(~marked, axis=1, kind="stable")
     return nodes[np.arange(len(place)) % len(nodes), place]
 
 
 def _next(order: Ints, count: Ints, step: Ints, free: Bools) -> Ints:
-    """The nodes [B] whose turn it is at steps [B]: the next that is free [C or B, n], if any is.
+    """Return the nodes [B] whose turn it is at steps [B]: the next free one [C or B, n], if any.
 
     Turns go round the first ``count`` [C] nodes of an order [C, m]. Where none of those is free,
     any node that is takes the turn.

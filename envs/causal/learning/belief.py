@@ -21,7 +21,7 @@ from envs.validation import InputError
 
 
 def predict_rewards(task: Task, state: State, action: Mapping[str, Array]) -> Array:
-    """The reward [B], float32, that students expect of a step from states [B].
+    """Return the reward [B], float32, that students expect of a step from states [B].
 
     In the place of the excess risk, which nobody knows, stands the uncertainty that is observed,
     summed over the nodes; the rows are imagined from the student's own means, with the same noise
@@ -51,9 +51,11 @@ def predict_rewards(task: Task, state: State, action: Mapping[str, Array]) -> Ar
     mechanisms = imagining.expected_variance(state.student, noise, chosen, values)
     count = student.roots(state.student).count + params.rows * ~chosen[:, student.root_nodes]
     roots = (problem.truth.is_root[:, student.root_nodes] / (1 + count)).sum(axis=1)
-    gain = reward.log_fall(uncertainty(task, state).sum(axis=1), mechanisms + roots)
-    counts = reward.counted(reward.remembered(state.recent, state.step, node), problem.scm.nodes)
-    extra = reward.bonuses(params.reward, counts, problem.scm.real, node)
+    gain = reward.compute_log_fall(uncertainty(task, state).sum(axis=1), mechanisms + roots)
+    counts = reward.count_choices(
+        reward.remember_choices(state.recent, state.step, node), problem.scm.nodes
+    )
+    extra = reward.compute_bonuses(params.reward, counts, problem.scm.real, node)
     return (params.reward.log_gain * gain + sum(extra)).astype(np.float32)
 
 

@@ -29,12 +29,12 @@ class ValueHistogram:
 
     @staticmethod
     def empty(copies: int, nodes: int) -> Floats:
-        """No counts yet."""
+        """Return zero counts."""
         return np.zeros((copies, nodes, BINS))
 
     @staticmethod
     def add(histogram: Floats, node: Ints, position: Floats) -> Floats:
-        """Counts with nodes [B] set at positions [B] in [-1, 1] added."""
+        """Return the counts after nodes [B] were set at positions [B] in [-1, 1]."""
         histogram = histogram.copy()
         part = np.minimum((position + 1) / 2 * BINS, BINS - 1).astype(np.int64)
         histogram[np.arange(len(node)), node, part] += 1
@@ -42,7 +42,7 @@ class ValueHistogram:
 
 
 def observe(task: Task, state: State) -> dict[str, Array]:
-    """The batched observation of a state; float32, about unit scale.
+    """Return the batched observation of a state, float32, about unit scale.
 
     ``nodes`` [B, n, FEATURES or FAMILY_FEATURES], ``parents`` [B, n, n] (row i marks the parents
     of i), ``mask`` [B, n] (1 where a node may be set now), ``context`` [B, 2] (time gone, left).
@@ -75,7 +75,7 @@ def observe(task: Task, state: State) -> dict[str, Array]:
 
 
 def uncertainty(task: Task, state: State) -> Floats:
-    """How unsure the students are of each node [B, n], known without the truth; 0 of fillers."""
+    """Return the uncertainty about each node [B, n], known without the truth; 0 for fillers."""
     student, root_nodes = task.student, task.student.root_nodes
     unsure = np.zeros(state.histogram.shape[:2])
     unsure[:, student.slots] = student.uncertainty(state.student)

@@ -18,7 +18,7 @@ from envs.pytree import Array, Bools, Floats, Ints, Keys
 
 
 def random_choice(task: object, state: State, keys: Keys) -> dict[str, Array]:
-    """Any node that may be set, any value."""
+    """Set any allowed node to any value."""
     del task
     allowed = state.seen.allowed
     node = _allowed(allowed, counter_rng.integers(counter_rng.fold(keys, 1), allowed.sum(axis=1)))
@@ -26,7 +26,7 @@ def random_choice(task: object, state: State, keys: Keys) -> dict[str, Array]:
 
 
 def obs_ols(task: object, state: State, keys: Keys) -> dict[str, Array]:
-    """What rows without an intervention promise, as if each node alone moved the target.
+    """Follow the regression of the target on each node alone, in rows without an intervention.
 
     The node on which the target's slope times the node's domain is largest, at the end where the
     target is low; nothing is learnt from interventions.
@@ -39,7 +39,7 @@ def obs_ols(task: object, state: State, keys: Keys) -> dict[str, Array]:
 
 
 def explore_then_commit(task: object, state: State, keys: Keys) -> dict[str, Array]:
-    """Both ends of every domain in turn, then what was best."""
+    """Try both ends of every domain in turn, then repeat the best."""
     del task, keys
     seen, every = state.seen, np.arange(len(state.keys))
     t = seen.step
@@ -52,7 +52,7 @@ def explore_then_commit(task: object, state: State, keys: Keys) -> dict[str, Arr
 
 
 def mirrored_half_probe(task: object, state: State, keys: Keys) -> dict[str, Array]:
-    """Half of the ends, the upper one of each domain in turn, then the leader among all.
+    """Try the upper end of each domain in turn, then the best end by symmetry.
 
     Each outcome counts for both ends of its node, mirrored for the other: in a model that is odd
     the target falls on one side of what is observed as far as it rises on the other.
@@ -68,13 +68,13 @@ def mirrored_half_probe(task: object, state: State, keys: Keys) -> dict[str, Arr
 
 
 def oracle(task: object, state: State, keys: Keys) -> dict[str, Array]:
-    """The best single intervention, which only the truth tells."""
+    """Choose the best single intervention, which only the truth shows."""
     del task, keys
     return _action(state.problem.best_node, state.problem.best_position)
 
 
 def _allowed(allowed: Bools, rank: Ints) -> Ints:
-    """The allowed nodes [B] of which ``rank`` [B] others come before, of allowed [B, n]."""
+    """Return the allowed node of each ``rank`` [B], from allowed [B, n]."""
     return (allowed.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
 
 

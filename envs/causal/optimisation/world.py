@@ -104,7 +104,7 @@ class CausalOptimisation(World[State]):
         return world
 
     def reset(self, keys: Keys) -> tuple[State, Observation]:
-        """Models for keys [B] and their rows without an intervention."""
+        """Draw models for keys [B] and their rows without an intervention."""
         params, B, n, N = self.params, len(keys), len(self.source.names), self.source.nodes
         T = params.interventions
         problem = self.source.draw(counter_rng.fold(keys, _MODEL), self._stage)
@@ -164,7 +164,7 @@ class CausalOptimisation(World[State]):
         )
 
     def charge_lookahead(self, state: State, trials: int) -> State:
-        """The state where so many more steps were tried and taken back, whose rows are paid for."""
+        """Return the state after paying for the rows of ``trials`` steps that were taken back."""
         tried = state.rows_lookahead + trials * self.params.rows
         return dataclasses.replace(state, rows_lookahead=tried)
 
@@ -215,7 +215,7 @@ class CausalOptimisation(World[State]):
         return observation
 
     def _info(self, state: State) -> dict[str, Array]:
-        """The figures of the episodes so far; see :meth:`summarise`."""
+        """Return the figures of the episodes so far; see :meth:`summarise`."""
         params, seen, done = self.params, state.seen, state.seen.done
         every, t, steps = np.arange(len(done)), np.arange(done.shape[1]), seen.step[:, None]
         scores = state.problem.normalised(state.expected)
@@ -249,7 +249,7 @@ class CausalOptimisation(World[State]):
         return record.trace_episode(self.source, self.params.graph, states, actions)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Means over episodes [N] of what each was worth.
+        """Return means over episodes [N].
 
         ``episode_mean`` and ``last3`` (its last three steps) are scores, on the scale with 1 at the
         best single intervention, and ``episode_improvement`` is from the first three to the last;
@@ -267,7 +267,7 @@ class CausalOptimisation(World[State]):
     def compare_with_rule(
         self, episodes: Mapping[str, Floats], rule: Mapping[str, Floats]
     ) -> dict[str, float]:
-        """How much better episodes [N] are than regression on observed rows.
+        """Return the gain of episodes [N] over regression on observed rows.
 
         On average, and the share of the models in which they are no more than 0.1 worse.
         """
@@ -281,7 +281,7 @@ def _source(params: Params) -> Source:
         lessons = (Lesson("", (params.scm,), params.smallest, params.largest),)
     if lessons and params.pool:
         # Files may be in formats whose libraries are slow to import.
-        from envs.causal.models.pool import Pooled, read_pool
+        from envs.causal.optimisation.pool import Pooled, read_pool
 
         pool = tuple(read_pool(params.pool, params.target).values())
         return Pooled(lessons, pool, params.pool_fraction, params.precision)
@@ -296,19 +296,19 @@ _MODEL, _OBSERVED = 2**32, 2**32 + 1
 
 
 def _write_at_steps(history: Array, step: Ints, entry: Array) -> Array:
-    """A history [B, T, ...] with entries [B, ...] at steps [B]."""
+    """Return a history [B, T, ...] with entries [B, ...] written at steps [B]."""
     history = history.copy()
     history[np.arange(len(step)), step] = entry
     return history
 
 
 def _mean(x: Array, which: Array) -> Floats:
-    """Means [B] of x [B, T] over the steps that count [B, T]."""
+    """Return means [B] of x [B, T] over the marked steps [B, T]."""
     return (x * which).sum(axis=1) / np.maximum(which.sum(axis=1), 1)
 
 
 def _range_utilisation(seen: Seen) -> Floats:
-    """How much of its domain the values set on a node span [B], averaged over often-set nodes.
+    """Return the share of its domain that a node's values span [B], over often-set nodes.
 
     Those are nodes that were set three times, or, if there are none, most often. The middle of the
     domain counts as used: a node held at one end spans half of it, for settling on an end is no
