@@ -19,11 +19,12 @@ def main(directory: str | None) -> None:
         rollout_length=512, lr=1e-3, lr_schedule="linear", epochs=10, entropy_coef=0.0
     )
     job = Job(env="CartPole-v1", settings=settings, iterations=15, evaluation_episodes=20)
-    outcome = tune_jobs.run(job, directory)
-    assert outcome.best is not None
-    print(f"return {outcome.best.score:.0f} after {outcome.best.iterations} iterations")
+    best = tune_jobs.run(job, directory).best
+    if best is None:
+        sys.exit("no trial has a score")
+    print(f"return {best.score:.0f} after {best.iterations} iterations")
 
-    policy = Policy.load(outcome.best.checkpoint)
+    policy = Policy.load(best.checkpoint)
     env = gymnasium.make("CartPole-v1")
     observation, _ = env.reset(seed=0)
     steps, done = 0, False
