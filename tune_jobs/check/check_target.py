@@ -24,7 +24,8 @@ from envs.batched import World, get_world
 from envs.checking.env_checker import Violation, try_illegal
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
-from tune_jobs.jobs.job_yaml import list_presets, load_job, resolve_env_id
+from tune_jobs.jobs.job import resolve_env_id
+from tune_jobs.jobs.job_yaml import list_presets, load_job
 
 ILLEGAL_SECONDS = 2.0
 """For trying whether illegal actions raise."""

@@ -10,7 +10,7 @@ import algos
 from algos.ppo import PPOSettings
 from benchmarks.meter import Asked, Meter, asked
 from benchmarks.settings import CLIP, GRAD_CLIP, LAM, VALUE_COEF
-from cluster.session import ray_session
+from tune_jobs.ray_session import ray_session
 
 
 def main() -> None:
