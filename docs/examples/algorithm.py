@@ -14,11 +14,11 @@ from typing import Annotated, Any
 import ray
 from torch import Tensor
 
-from algos import Objective, TrainingSettings
 from algos.advantages import gae
 from algos.algorithm import ColumnAlgorithm
+from algos.config import TrainingSettings
 from algos.losses import value_error
-from algos.objective import Loss
+from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, normalise_advantages
 from envs.validation import Fraction, Positive
@@ -78,8 +78,9 @@ def main() -> None:
     config = AWR.get_default_config()
     config.environment("CartPole-v1").debugging(seed=0)
     algorithm: Any = config.configure_training(settings, 20).build_algo()
-    for _ in range(20):
-        metrics = algorithm.train()
+    for _ in range(19):
+        algorithm.train()
+    metrics = algorithm.train()
     print(f"mean return {metrics['return_mean']:.0f} after 20 iterations")
     algorithm.stop()
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import tune_jobs
-from algos import PPOSettings
+from algos.ppo import PPOSettings
 from tune_jobs import Job, Space
 
 

@@ -6,25 +6,27 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import gymnasium
 
 import tune_jobs
-from algos import Policy, PPOSettings
+from algos.policy import Policy
+from algos.ppo import PPOSettings
 from tune_jobs import Job
 
 
-def main(directory: str | None) -> None:
+def main(directory: Path) -> None:
     settings = PPOSettings(
         rollout_length=512, lr=1e-3, lr_schedule="linear", epochs=10, entropy_coef=0.0
     )
     job = Job(env="CartPole-v1", settings=settings, iterations=15, evaluation_episodes=20)
     best = tune_jobs.run(job, directory).best
-    if best is None:
-        sys.exit("no trial has a score")
+    if best is None or best.checkpoint is None:
+        sys.exit("the trial has no checkpoint")
     print(f"return {best.score:.0f} after {best.iterations} iterations")
 
-    policy = Policy.load(best.checkpoint)
+    policy = Policy.load(directory / best.checkpoint)
     env = gymnasium.make("CartPole-v1")
     observation, _ = env.reset(seed=0)
     steps, done = 0, False
@@ -35,4 +37,4 @@ def main(directory: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else None)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("runs/cartpole-example"))
