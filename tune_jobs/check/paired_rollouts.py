@@ -109,21 +109,21 @@ def compare_immediate_rewards(world: Any) -> dict[str, PairedTest]:
         [RandomActor(world.action_space, 4 * (2 * b + way)) for b in range(COPIES)]
         for way in (0, 1)
     ]
-    episodes: dict[str, list[Any]] = {"step": [], "step_fresh_noise": []}
+    rewards: dict[str, list[Any]] = {"step": [], "step_fresh_noise": []}
     for step in range(STATES):
         columns = to_observation_columns(observation)
         rows = [{name: c[b] for name, c in columns.items()} for b in range(COPIES)]
         actions = [
             stack_actions(a.act(row) for a, row in zip(way, rows, strict=True)) for way in actors
         ]
-        episodes["step"].append(_reward_twice(world, state, actions, None))
-        episodes["step_fresh_noise"].append(_reward_twice(world, state, actions, step))
+        rewards["step"].append(_reward_twice(world, state, actions, None))
+        rewards["step_fresh_noise"].append(_reward_twice(world, state, actions, step))
         moved = world.step(state, actions[0])
         going = ~(moved.terminated | moved.truncated)
         if not going.all():  # ended copies restart in other states; those collected suffice
             break
         state, observation = moved.state, moved.observation
-    return {name: run_paired_test(np.concatenate(parts)) for name, parts in episodes.items()}
+    return {name: run_paired_test(np.concatenate(parts)) for name, parts in rewards.items()}
 
 
 def _reward_twice(world: Any, state: Any, actions: list[Any], step: int | None) -> Any:

@@ -84,7 +84,7 @@ def test_a_loss_of_the_choice_alone_is_found_to_leave_out_its_value(base):
         check(CheckTarget(CAUSAL, algo=algo, algorithm=sick), "gradients"),
         "action_part_without_gradient",
     )
-    assert "but not at its value:" in evidence
+    assert "but not for its value:" in evidence
 
 
 @pytest.mark.parametrize(
@@ -249,4 +249,4 @@ def test_every_form_of_an_algorithm_gives_credit_where_it_belongs(algo, settings
 def test_an_algorithm_that_takes_nothing_from_its_rewards_is_not_judged():
     answer = check(CheckTarget(CAUSAL, algo="dpo", settings=DPOSettings(pairs="there")), "credit")
     assert answer["judged"] == ["credit"]
-    assert "adds nothing to the steps" in answer["not_judged"]["credit_leaks"]
+    assert "adds no column to the collected steps" in answer["not_judged"]["credit_leaks"]

@@ -74,8 +74,8 @@ def test_an_illegal_action_met_late_is_not_called_a_fault_of_the_environment():
 
 
 def test_a_step_that_never_returns_is_cut_off_and_placed(monkeypatch):
-    monkeypatch.setattr(run_probes, "OVER", 0.1)
-    monkeypatch.setattr(run_probes, "GRACE", 1.0)
+    monkeypatch.setattr(run_probes, "OVERRUN_FACTOR", 0.1)
+    monkeypatch.setattr(run_probes, "OVERRUN_S", 1.0)
     started = time.monotonic()
     answer = examine(load_check_target("SickWaiting-v0"), 0.05)
     assert time.monotonic() - started < 20
@@ -85,7 +85,7 @@ def test_a_step_that_never_returns_is_cut_off_and_placed(monkeypatch):
 
 
 def test_probes_share_the_time_of_a_check(monkeypatch):
-    monkeypatch.setattr(run_probes, "TOTAL", -1.0)
+    monkeypatch.setattr(run_probes, "TOTAL_S", -1.0)
     answer = examine(load_check_target("CartPole-v1"))
     assert answer["judged"] == []
     assert set(answer["not_judged"]) == set(PROBES)
