@@ -28,9 +28,9 @@ from cluster.queue.orders import (
     read_order,
     write_order,
 )
-from cluster.run_directory import find_free_directory
-from cluster.session import offered_cpus
 from envs.validation import InputError
+from tune_jobs.ray_session import offered_cpus
+from tune_jobs.run_directory import find_free_directory
 from tune_jobs.run_log.driver_lock import LOCK, file_lock, has_driver
 from tune_jobs.run_log.events import EndRow, EventLog
 from tune_jobs.run_log.stop_requests import JOB, clear_stop_request, request_stop

@@ -11,19 +11,21 @@ from typing import Any
 import gymnasium
 import torch
 
-from algos import get_algorithm_class
+from algos import get_algorithm_class, load_algorithms
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings, TrainingSettings
 from algos.models import MODELS
-from algos.requirements import Need, check_needs, detect_offered_needs
+from algos.objective import Need
+from algos.requirements import check_needs, detect_offered_needs
 from algos.rollouts.env_factory import check_arguments, find_env_spec, make_vector_env
 from envs import FAMILIES
 from envs.action_masks import READ, Form, find_mask
-from envs.batched import World
+from envs.batched import World, get_world
 from envs.checking.env_checker import Violation, try_illegal
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
-from tune_jobs.jobs.job_yaml import list_presets, load_job, resolve_env_id
+from tune_jobs.jobs.job import resolve_env_id
+from tune_jobs.jobs.job_yaml import list_presets, load_job
 
 ILLEGAL_S = 2.0
 """Seconds for testing whether illegal actions raise."""
@@ -71,7 +73,7 @@ class CheckTarget:
         """The batched world of the environment, if it is one of Rungwise's."""
         env = make_vector_env(self.env, dict(self.env_kwargs), 1)
         env.close()
-        return getattr(env, "world", None)
+        return get_world(env)
 
     @cached_property
     def nondeterministic(self) -> bool:
@@ -189,7 +191,7 @@ def load_check_target(
     check_arguments(target.env, target.env_kwargs)
     if target.env.removeprefix("envs:") in FAMILIES:
         _ = target.world  # and so are invalid arguments of a batched world
-    needs: frozenset[Need] = target.algorithm.get_environment_needs(target.settings)
+    needs: frozenset[Need] = target.algorithm.objective_class(target.settings).needs
     if algo and needs:
         try:
             offered = target.offered_needs
@@ -197,5 +199,5 @@ def load_check_target(
             raise
         except Exception:  # the environment is broken: the first probe reports it
             return target
-        check_needs(algo, needs, target.env, offered)
+        check_needs(algo, needs, target.env, offered, load_algorithms())
     return target

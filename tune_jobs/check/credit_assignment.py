@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from algos.objective import Objective
 from algos.rollouts.columns import Ragged
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 from tune_jobs.check.check_target import CheckTarget
@@ -118,8 +119,8 @@ def probe_credit(target: CheckTarget, seconds: float) -> ProbeResult:
 def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRollout:
     """Make a rollout as the algorithm expects it; see the module's docstring."""
     settings: Any = target.make_small_settings(gamma=GAMMA)
-    needs, rng = target.algorithm.get_environment_needs(settings), np.random.default_rng(0)
-    whole_episodes = "starts" in needs
+    objective, rng = target.algorithm.objective_class(settings), np.random.default_rng(0)
+    whole_episodes = "starts" in objective.needs
     group = np.repeat(np.arange(STARTS), settings.group_size if whole_episodes else 1)
     T, B = shape = STEPS, len(group)
     seen = sample_random_play(target, seconds).observations
@@ -134,7 +135,7 @@ def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRoll
     numbers["last_values"] = rng.normal(size=B).astype(np.float32)
     if whole_episodes:
         columns["start"] = np.broadcast_to(group, shape)
-    if "candidates" in needs:
+    if "candidates" in objective.needs:
         K = settings.candidates
         for name in acted:
             columns[f"candidates.{name}"] = np.stack([columns[name]] * K, 2)
@@ -145,7 +146,7 @@ def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRoll
         (luck >= END_FRACTION / 2) & (luck < END_FRACTION),
     )
     return SyntheticRollout(
-        target.algorithm, settings, columns, numbers, terminated, truncated, group, whole_episodes
+        objective, columns, numbers, terminated, truncated, group, whole_episodes
     )
 
 
@@ -170,8 +171,7 @@ class CreditedRows:
 class SyntheticRollout:
     """A synthetic rollout, of which single numbers can be changed."""
 
-    algorithm: Any
-    settings: Any
+    objective: Objective[Any]
     columns: dict[str, Array]
     numbers: dict[str, Array]
     terminated: Array
@@ -220,13 +220,13 @@ class SyntheticRollout:
         if name:
             position = {"last_values": (copy,), "judged": (step, copy, 0)}.get(name, (step, copy))
             n[name][position] = size
-        following = self.algorithm.bootstrap(
+        following = self.objective.bootstrap(
             n["values"], n["last_values"], self.terminated, self.truncated, n["final_values"]
         )
         columns = self.columns | {c: n[c] for c in ("judged",) if c in n}
         done, valid = (part.copy() for part in self.done_and_valid)
         rollout = Rollout(columns, n["rewards"], n["values"], following, done, valid)
-        rows = self.algorithm.compute_advantages(rollout, self.settings)
+        rows = self.objective.compute_advantages(rollout)
         marks = [_split_rows(rows[c]) for c in rows if c.endswith(STEP_INDEX)]
         step_indices = [np.concatenate(parts) for parts in zip(*marks, strict=True)]
         added = [c for c in rows if not any(c == k or c.endswith(f".{k}") for k in columns)]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from algos.objective import Objective
 from envs.validation import InputError
 from tune_jobs.check.algorithm_findings import TERM_WITHOUT_GRADIENT
 from tune_jobs.check.check_target import CheckTarget, randomise_weights
@@ -46,11 +47,12 @@ def probe_gradients(target: CheckTarget, seconds: float) -> ProbeResult:
         rows, _ = runner.sample()
     finally:
         runner.stop()
-    rows, _ = target.algorithm.preprocess_batch(rows, settings)
+    objective = target.algorithm.objective_class(settings)
+    rows, _ = objective.preprocess_batch(rows)
     if not len(rows):
         outcome.not_judged["gradients"] = "the rollout has no row to learn from"
         return outcome
-    forward = _pass_rows(target.algorithm, settings, module, rows.to_torch("cpu"))
+    forward = _pass_rows(objective, module, rows.to_torch("cpu"))
     norms = {name: _compute_norm(term, module) for name, term in forward.terms.items()}
     outcome.figures = {"rows": len(rows)} | {f"norm_{name}": norm for name, norm in norms.items()}
     for name, norm in norms.items():
@@ -94,35 +96,33 @@ def _force_coefficients(target: CheckTarget, settings: Any) -> Any:
             continue
         try:
             changed = dataclasses.replace(settings, **{field.name: FORCED_COEF})
-            target.algorithm.validate_action_space(changed, head)
+            target.algorithm.objective_class(changed).validate_action_space(head)
         except InputError:
             continue
         settings = changed
-    target.algorithm.validate_action_space(settings, head)
-    target.algorithm.validate_world(settings, target.world, target.env)
+    objective = target.algorithm.objective_class(settings)
+    objective.validate_action_space(head)
+    objective.validate_world(target.world, target.env)
     return settings
 
 
-def _pass_rows(algorithm: Any, settings: Any, module: Any, rows: Any) -> _ForwardPass:
+def _pass_rows(objective: Objective[Any], module: Any, rows: Any) -> _ForwardPass:
     """Compute the loss terms of all rows, after moving the policy away from the collecting one."""
-    if algorithm.get_reference_interval(settings) is not None:
+    if objective.reference_interval is not None:
         with torch.no_grad():
-            inputs = algorithm.build_network_inputs(rows)
+            inputs = objective.build_network_inputs(rows)
             outputs, value = deepcopy(module).compute_outputs(inputs)
             frozen = {"dist": module.dist(outputs, inputs), "value": value}
-            rows = rows.with_columns(**algorithm.compute_reference_columns(frozen, rows))
+            rows = rows.with_columns(**objective.compute_reference_columns(frozen, rows))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in module.parameters():
             weight += STEP * torch.randn(weight.shape, generator=generator)
-    seen = algorithm.build_network_inputs(rows)
+    seen = objective.build_network_inputs(rows)
     outputs, value = module.compute_outputs(seen)
     dist = module.dist(outputs, seen)
-    coefficients = algorithm.initial_coefficients(settings)
-    terms = algorithm.compute_loss_terms(
-        {"dist": dist, "value": value}, rows, settings, coefficients
-    )
-    return _ForwardPass(module, seen, outputs, dist, terms)
+    loss = objective.loss({"dist": dist, "value": value}, rows, objective.initialise_coefficients())
+    return _ForwardPass(module, seen, outputs, dist, loss.terms)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -103,7 +103,7 @@ def _train(
             runner.module.set_state(module.get_state())
             rows, statistics = runner.sample()
             returns.append(statistics["episodes"].get("episode_return", np.zeros(0)))
-            rows, _ = target.algorithm.preprocess_batch(rows, settings)
+            rows, _ = target.algorithm.objective_class(settings).preprocess_batch(rows)
             if len(rows):
                 learner.update(training_data=TrainingData(batch=rows), timesteps={PROGRESS: 1e-3})
             last = _join_last_third(returns)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sick_worlds
 import torch
+from sick_objectives import replace_terms
 
 from algos.actions.action_heads import DiscreteHead
 from algos.actions.distributions import Categorical
@@ -152,13 +153,7 @@ def test_a_faulty_head_is_found_by_drawing_from_it(head, world, symptom):
 
 
 def with_term(name, change):
-    class Sick(PPO):
-        @staticmethod
-        def compute_loss_terms(forward, batch, settings, coefficients):
-            terms = PPO.compute_loss_terms(forward, batch, settings, coefficients)
-            return terms | {name: change(terms[name])}
-
-    return Sick
+    return replace_terms(PPO, lambda terms, _: {name: change(terms[name])})
 
 
 @pytest.mark.parametrize(
@@ -226,7 +221,7 @@ def test_spaces_that_no_policy_can_read_are_a_reason_to_stop():
     assert "dependence" in answer["judged"]
 
 
-def test_a_subject_is_named_by_a_preset_a_family_or_an_id():
+def test_a_target_is_named_by_a_preset_a_family_or_an_id():
     preset = load_check_target("causal")
     assert preset.settings is not None
     assert preset.settings.hidden == (128, 128)

@@ -34,12 +34,11 @@ class UpdateRatio(Rule):
     causes: ClassVar[tuple[str, ...]] = (
         "a learning rate far too high or far too low",
         "too many or too few optimiser steps in an iteration",
-        "a gradient clip near zero together with a large `adam_eps`",
+        "a gradient clip near zero",
     )
     remedy: ClassVar[Remedy] = (
         put("lr", 3e-4),
         put("epochs", 4),
-        put("adam_eps", 1e-5),
         put("grad_clip", 0.5),
         "check the size of the rewards and of the observations",
     )

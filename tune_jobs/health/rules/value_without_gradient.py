@@ -37,7 +37,7 @@ class ValueWithoutGradient(Rule):
     remedy: ClassVar[Remedy] = (
         "compute the values from the network's output inside the loss",
         at_least("value_coef", 0.5),
-        put("value_clip", 0),
+        "switch off a clip of the value error",
         put("activation", "tanh"),
     )
 
