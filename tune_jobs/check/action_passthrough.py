@@ -21,10 +21,7 @@ def probe_actions(target: CheckTarget, seconds: float) -> ProbeResult:
     try:
         _record_actions(runner.env, received)
         # The rollout itself: an algorithm's rows may be pairs or whole episodes.
-        if "starts" in runner.needs:
-            rollout, _ = runner._collect_groups(None, runner.settings.group_size)
-        else:
-            rollout, _ = runner.collect_rollout(length)
+        rollout, _ = runner.collect(length)
     finally:
         runner.stop()
     head = runner.module.head
