@@ -27,7 +27,7 @@ from algos.losses import astar_regression
 from algos.objective import Loss, Need, Objective
 from algos.rollouts import rollout_io
 from algos.rollouts.columns import Columns, Ragged
-from algos.rollouts.env_runner import TRAINING_SEED
+from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout
 from envs.validation import AtLeastOne, Fraction, InputError, Positive
 
@@ -74,7 +74,7 @@ class AStarPOSettings(EpisodeSettings):
 
     @property
     def rows_per_iteration(self) -> int:
-        """Episodes of one iteration."""
+        """Episodes of one iteration, the rows of this algorithm."""
         return self.num_envs * self.runners
 
 
@@ -194,7 +194,7 @@ class AStarPO(ColumnAlgorithm):
         return first | {"v_star_mean": float(own.mean()), "v_star_std": float(own.std())}
 
     def _compute_cache_key(self) -> str:
-        """What V* depends on: the reference's weights, the environment and how it is estimated."""
+        """Hash what V* depends on: reference weights, environment and how it is estimated."""
         s, digest = self.settings, hashlib.sha256()
         assert self.learner_group is not None  # noqa: S101
         for name, weight in sorted(self.learner_group.get_weights()["default_policy"].items()):
@@ -205,7 +205,7 @@ class AStarPO(ColumnAlgorithm):
         return digest.hexdigest()[:16]
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The state and V*."""
+        """Return RLlib's state, our counters and V*."""
         return super().get_state(*args, **kwargs) | {"v_star": self.v_star_by_start}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -214,7 +214,7 @@ class AStarPO(ColumnAlgorithm):
         self.v_star_by_start = state.get("v_star", self.v_star_by_start)
 
     def collect_rows(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
-        """Episodes with the V* of their starts, where it is known."""
+        """Collect episodes, with the V* of their starts where it is known."""
         rows, metrics = super().collect_rows(**sample_kwargs)
         known = [
             self.v_star_by_start.get(start - TRAINING_SEED, np.nan)

@@ -6,7 +6,7 @@ only source of command-line flags, YAML keys, help texts and search spaces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 from algos.schedules import ScheduleKind
@@ -20,10 +20,19 @@ from envs.validation import (
     validate,
 )
 
+GROUP_STARTS = {
+    "num_envs": "rollouts",
+    "optimiser": "optimiser",
+    "entropy_coef": "exploration",
+    "warm_start": "warm start",
+    "model": "network",
+}
+"""First field of each group of TrainingSettings -> the group's name in help and documents."""
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What every algorithm needs: how to collect, how to step the optimiser, which network."""
+    """Settings of every algorithm: collecting, optimising, exploring, and the network."""
 
     gamma: Annotated[float, Fraction] = 0.99
     """Discount of the next step's reward."""
@@ -33,8 +42,14 @@ class TrainingSettings:
     """Steps of each copy in one iteration (T); an iteration has T * B steps a runner."""
     num_env_runners: Annotated[int, NonNegative] = 0
     """Remote rollout workers; 0 collects in the trial's own process, for cheap steps."""
-    num_learners: Annotated[int, NonNegative] = 0
-    """Remote learners; 0 learns inside the trial's process."""
+    pipeline: bool = False
+    """Collect the next rollouts while learning (remote runners): exactly one update behind."""
+    record: str = ""
+    """Folder for every rollout as a Parquet file; `""` records nothing."""
+    hang_limit_s: Annotated[float, Positive] = 30.0
+    """Seconds that collecting may always take; beyond them and 3 times its usual time it hangs."""
+    optimiser: Literal["adam", "adamw", "muon"] = "adam"
+    """`adam`, `adamw`, or `muon` for the matrices of a network (`adamw` for all else in it)."""
     lr: Annotated[float, Between(0, 1)] = 3e-4
     """Adam's learning rate (after the warm-up, before the schedule)."""
     lr_schedule: ScheduleKind = "constant"
@@ -50,14 +65,12 @@ class TrainingSettings:
     accumulate: Annotated[int, AtLeastOne] = 1
     """Minibatches whose gradients make one optimiser step: as one that is so many times as large,
     for which memory might not suffice."""
-    hang_limit_s: Annotated[float, Positive] = 30.0
-    """Seconds that collecting may always take; beyond them and 3 times its usual time it hangs."""
     grad_clip: Annotated[float, NonNegative] = 0.5
     """Largest gradient norm of an optimiser step; 0 does not clip."""
-    optimiser: Literal["adam", "adamw", "muon"] = "adam"
-    """`adam`, `adamw`, or `muon` for the matrices of a network (`adamw` for all else in it)."""
     weight_decay: Annotated[float, NonNegative] = 0.0
     """How fast weights shrink: with the gradient (`adam`), or apart from it."""
+    num_learners: Annotated[int, NonNegative] = 0
+    """Remote learners; 0 learns inside the trial's process."""
     entropy_coef: Annotated[float, NonNegative] = 0.01
     """Weight of the entropy bonus at the start of training."""
     entropy_schedule: Literal["constant", "linear", "cosine", "exponential", "decay"] = "constant"
@@ -72,32 +85,6 @@ class TrainingSettings:
     """How the temperature changes over the training budget; a policy keeps its last one."""
     temperature_end: Annotated[float, Positive] = 1.0
     """Temperature at the end of a schedule."""
-    warm_start: str = ""
-    """Imitated before training: one of the environment's simple rules, or recorded rollouts."""
-    warm_start_episodes: Annotated[int, AtLeastOne] = 256
-    """Episodes that a simple rule plays for it."""
-    warm_start_epochs: Annotated[int, AtLeastOne] = 5
-    """Passes over those episodes."""
-    record: str = ""
-    """Folder for every rollout as a Parquet file; `""` records nothing."""
-    pipeline: bool = False
-    """Collect the next rollouts while learning (remote runners): exactly one update behind."""
-    model: Literal["mlp", "set", "graph", "gin", "scorer", "language", "thinker", "lm"] = "mlp"
-    """Policy network: `mlp`, `set` for observations made of nodes, `graph` for nodes and edges
-    (`gin`: with sums in place of means), `scorer` for candidates made of words, `language` for
-    texts to be written on, `thinker` for those that it reads itself as well, or `lm`, a causal
-    language model that chooses among texts."""
-    language_model: str = ""
-    """Folder of the Hugging Face model of `lm`; empty makes one of random weights, with a block for
-    each width of `hidden`."""
-    lora_rank: Annotated[int, NonNegative] = 0
-    """Rank of the adapter (LoRA) that is trained in place of the `lm`'s own weights; 0: those."""
-    hidden: tuple[int, ...] = (64, 64)
-    """Width of each hidden layer (of each attention block, for `set`)."""
-    value_hidden: tuple[int, ...] = ()
-    """Widths of the value function's layers; empty: those of `hidden` (`set`: only the first)."""
-    activation: Literal["tanh", "relu"] = "tanh"
-    """Activation of the `mlp` layers."""
     value_distribution: Literal["bins", "beta", "normal"] = "bins"
     """How the value of a choice is drawn: on a grid, from a Beta density, or from a normal one that
     is cut off at the ends and has the same spread for all choices."""
@@ -115,6 +102,28 @@ class TrainingSettings:
     log_std_scores: tuple[float, float] = (0.0, 1.0)
     """Scores at which it leaves its initial value and at which it reaches its end (`performance`):
     0 and 1 for a normalised one; the first may be the larger where a small score is good."""
+    warm_start: str = ""
+    """Imitated before training: one of the environment's simple rules, or recorded rollouts."""
+    warm_start_episodes: Annotated[int, AtLeastOne] = 256
+    """Episodes that a simple rule plays for it."""
+    warm_start_epochs: Annotated[int, AtLeastOne] = 5
+    """Passes over those episodes."""
+    model: Literal["mlp", "set", "graph", "gin", "scorer", "language", "thinker", "lm"] = "mlp"
+    """Policy network: `mlp`, `set` for observations made of nodes, `graph` for nodes and edges
+    (`gin`: with sums in place of means), `scorer` for candidates made of words, `language` for
+    texts to be written on, `thinker` for those that it reads itself as well, or `lm`, a causal
+    language model that chooses among texts."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Width of each hidden layer (of each attention block, for `set`)."""
+    value_hidden: tuple[int, ...] = ()
+    """Widths of the value function's layers; empty: those of `hidden` (`set`: only the first)."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """Activation of the `mlp` layers."""
+    language_model: str = ""
+    """Folder of the Hugging Face model of `lm`; empty makes one of random weights, with a block for
+    each width of `hidden`."""
+    lora_rank: Annotated[int, NonNegative] = 0
+    """Rank of the adapter (LoRA) that is trained in place of the `lm`'s own weights; 0: those."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -196,9 +205,25 @@ class TrainingSettings:
         }
 
 
+def group_settings(settings_class: type[TrainingSettings]) -> dict[str, list[str]]:
+    """Return the names of an algorithm's settings by group, those of its objective first.
+
+    >>> group_settings(TrainingSettings)["network"][:2]
+    ['model', 'hidden']
+    """
+    group, group_of = "objective", dict[str, str]()
+    for field in fields(TrainingSettings):
+        group = GROUP_STARTS.get(field.name, group)
+        group_of[field.name] = group
+    groups: dict[str, list[str]] = {"objective": [], **{g: [] for g in GROUP_STARTS.values()}}
+    for field in fields(settings_class):
+        groups[group_of.get(field.name, "objective")].append(field.name)
+    return groups
+
+
 @dataclass(frozen=True)
 class EpisodeSettings(TrainingSettings):
-    """For algorithms that compare whole episodes from the same start."""
+    """Settings of algorithms that compare whole episodes from the same start."""
 
     rollout_length: Annotated[int, AtLeastOne] = 500
     """Longest episode; one that has not ended then is cut off."""

@@ -19,10 +19,10 @@ from algos.advantages import group_advantages, has_signal
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics
+from algos.fused_losses import fused_clipped_surrogate
 from algos.losses import (
     average_over_rows,
     clip_fraction,
-    clipped_surrogate,
     compute_logps_and_advantages,
     kl_estimate,
 )
@@ -114,7 +114,7 @@ class GRPOObjective(Objective[GRPOSettings]):
         """Return clipped surrogate, entropy bonus and KL to the reference."""
         s, dist = self.settings, forward["dist"]
         logp, old, advantages = compute_logps_and_advantages(dist, batch)
-        surrogate = clipped_surrogate(logp, old, advantages, s.clip)
+        surrogate = fused_clipped_surrogate(logp, old, advantages, s.clip)
         terms = {"policy": average_over_rows(surrogate)}
         if weight := coefficients["entropy_coef"]:
             terms["entropy"] = -weight * entropy_per_choice(dist)

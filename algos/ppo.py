@@ -22,10 +22,10 @@ from algos.exploration import (
     compute_entropy_metrics,
     marginal_entropy,
 )
+from algos.fused_losses import fused_clipped_surrogate
 from algos.losses import (
     average_over_rows,
     clip_fraction,
-    clipped_surrogate,
     compute_logps_and_advantages,
     kl_estimate,
     value_error,
@@ -100,7 +100,7 @@ class PPOObjective(Objective[PPOSettings]):
         """Return clipped surrogate, value error, entropy bonus, KL penalty and diversity bonus."""
         s, dist = self.settings, forward["dist"]
         logp, old, advantages = compute_logps_and_advantages(dist, batch)
-        surrogate = clipped_surrogate(logp, old, advantages, s.clip)
+        surrogate = fused_clipped_surrogate(logp, old, advantages, s.clip)
         error = value_error(forward["value"], batch["returns"])
         terms = {
             "policy": average_over_rows(surrogate),

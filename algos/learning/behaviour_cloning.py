@@ -42,7 +42,7 @@ class BehaviourCloning(Objective[TrainingSettings]):
 def collect_teacher_rows(
     name: str, world: World[Any] | None, head: ActionHead, episodes: int, seed: int
 ) -> Columns:
-    """Steps to be imitated: observation and action columns.
+    """Collect the steps to imitate: observation and action columns.
 
     Args:
         name: one of the world's simple rules, or a file or folder of recorded rollouts.
@@ -81,7 +81,7 @@ def collect_teacher_rows(
 def merge_teacher_weights(
     weights: Mapping[str, Array], teacher_weights: Mapping[str, Array] | None
 ) -> dict[str, Array] | None:
-    """A policy's weights with a teacher's network in the place of one of its parts.
+    """Return a policy's weights with a teacher's network in the place of one of its parts.
 
     None if none of its parts is made alike: then it has to imitate.
     """
@@ -93,7 +93,7 @@ def merge_teacher_weights(
 
 
 def _play_rule(world: World[Any], rule: Any, head: ActionHead, keys: Any) -> Columns:
-    """Every step of the episodes of keys [B]."""
+    """Play the episodes of keys [B] by a rule; return every step."""
     state, observation = world.reset(keys)
     steps: list[Columns] = []
     while len(keys):

@@ -45,7 +45,7 @@ DIAGNOSTICS_INTERVAL = 4
 
 
 class _TrainedParts(NamedTuple):
-    """What an update changes, and by what."""
+    """What an update changes, and with which optimisers."""
 
     forward: Callable[[Mapping[str, Any]], dict[str, Any]]
     params: list[torch.nn.Parameter]
@@ -53,7 +53,7 @@ class _TrainedParts(NamedTuple):
 
 
 class ColumnLearner(TorchLearner):
-    """Runs an algorithm's loss over shuffled minibatches of :class:`Columns`."""
+    """RLlib's Learner, running an objective over shuffled minibatches of :class:`Columns`."""
 
     def build(self) -> None:
         """Create network, optimiser, random generator and the algorithm's coefficients."""
@@ -69,7 +69,7 @@ class ColumnLearner(TorchLearner):
         super().build()
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
-        """Those that the settings name; each update sets their learning rate by the schedule."""
+        """Create the optimisers that the settings name; each update sets their learning rate."""
         modules, s = self._module, self.objective.settings
         params = self.get_parameters(modules[module_id])  # type: ignore[index]
         found = make_optimisers(s.optimiser, params, s.lr, s.weight_decay)
@@ -140,7 +140,8 @@ class ColumnLearner(TorchLearner):
         if s.log_std_schedule != "learned":
             ends = s.initial_log_std, s.log_std_end
             to = schedule_log_std(s.log_std_schedule, *ends, progress, score, s.log_std_scores)
-            free.fill_(free if to is None else to)
+            if to is not None:
+                free.fill_(to)
         return {"value_spread": float(free.exp().mean())}
 
     def _update_temperature(self, progress: float) -> dict[str, float]:
@@ -154,13 +155,13 @@ class ColumnLearner(TorchLearner):
     def _compute_diagnostics(
         self, terms: dict[str, Tensor], params: list[torch.nn.Parameter], seen: Any
     ) -> dict[str, float]:
-        """What costs more to find out: each term's gradient, and the network's own condition."""
+        """Compute what is too costly for every update: each term's gradient, network metrics."""
         # DDP does not let a graph be gone through more than once.
         found = {} if self.distributed else _compute_term_grad_norms(terms, params)
         return found | self._get_policy_network().compute_network_metrics(seen)
 
     def _get_policy_network(self) -> Any:
-        """The policy network itself, out of what RLlib and DDP wrap around it."""
+        """Return the policy network without what RLlib and DDP wrap around it."""
         modules: Any = self.module
         own = modules[DEFAULT_MODULE_ID]
         return own.unwrapped() if self.distributed else own
@@ -171,7 +172,7 @@ class ColumnLearner(TorchLearner):
 
     @torch.no_grad()
     def _compute_reference_columns(self, columns: Columns) -> dict[str, Tensor]:
-        """What the frozen copy says about all rows."""
+        """Compute the columns [N] that the loss needs of the reference policy."""
         parts: list[dict[str, Tensor]] = []
         for index in torch.arange(len(columns), device=self._device).split(REFERENCE_CHUNK_ROWS):
             chunk = columns.select(index)
@@ -266,14 +267,14 @@ class ColumnLearner(TorchLearner):
         return _TrainedParts(forward, self.get_parameters(module), optimisers)
 
     def _average_over_learners(self, values: Tensor) -> Tensor:
-        """Mean over all learners."""
+        """Return the mean over all learners."""
         if self.distributed:
             torch.distributed.all_reduce(values)
             values = values / torch.distributed.get_world_size()
         return values
 
     def compute_loss_for_module(self, **kwargs: Any) -> Tensor:
-        """RLlib demands it; here ``update`` calls the algorithm's own loss instead."""
+        """Raise: RLlib requires this hook, but ``update`` calls the objective's loss."""
         raise NotImplementedError("ColumnLearner takes its loss from the algorithm.")
 
     def get_state(
@@ -309,14 +310,14 @@ class ColumnLearner(TorchLearner):
             self.reference = None  # a state of before the first update: the next one takes it
 
     def get_parameters(self, module: RLModule) -> list[torch.nn.Parameter]:
-        """Trainable parameters only, so that a frozen part costs no optimiser state."""
+        """Return the trainable parameters: a frozen part costs no optimiser state."""
         return [p for p in module.parameters() if p.requires_grad]  # type: ignore[attr-defined]
 
 
 def _step_optimisers(
     optimisers: list[Any], params: list[torch.nn.Parameter], grad_clip: float
 ) -> float:
-    """A step along the gradients gathered in the parameters, which are empty then; their norm."""
+    """Step along the gradients in the parameters and clear them; return their norm."""
     norm = _clip_gradients([p.grad for p in params if p.grad is not None], grad_clip)
     # A step on NaN would ruin the network; a health rule ends the run.
     for optimiser in optimisers if math.isfinite(norm) else ():
@@ -329,7 +330,7 @@ def _step_optimisers(
 def _compute_term_grad_norms(
     terms: dict[str, Tensor], params: list[torch.nn.Parameter]
 ) -> dict[str, float]:
-    """The gradient norm of each term of the loss; 0 for one that is detached from the network."""
+    """Return the gradient norm of each loss term; 0 for one detached from the network."""
     norms = dict.fromkeys(terms, 0.0)
     for name, term in terms.items():
         if term.requires_grad:
@@ -344,7 +345,7 @@ def _compute_term_grad_norms(
 
 
 def _compute_update_ratio(before: list[Tensor], params: list[torch.nn.Parameter]) -> float:
-    """How far the parameters have moved, over their norm."""
+    """Return the distance that the parameters moved, over their norm."""
     moved = [torch.linalg.vector_norm(p.detach() - b) for p, b in zip(params, before, strict=True)]
     size = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(b) for b in before]))
     return float(torch.linalg.vector_norm(torch.stack(moved)) / size.clamp_min(1e-12))

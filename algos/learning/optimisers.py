@@ -23,7 +23,7 @@ ADAM_EPS = 1e-5
 def make_optimisers(
     kind: OptimiserKind, params: Sequence[Parameter], lr: float, weight_decay: float
 ) -> dict[str, tuple[Optimizer, list[Parameter]]]:
-    """By name each optimiser and the parameters that are its own.
+    """Create the optimisers; return each by name with the parameters that it updates.
 
     Args:
         kind: which.

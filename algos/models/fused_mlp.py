@@ -43,7 +43,7 @@ SATURATION_LIMIT = 0.99
 
 
 class Layout:
-    """Where each weight of the two trunks lies in the flat vector.
+    """Positions of the two trunks' weights in the flat parameter vector.
 
     Args:
         inputs: size of the observation I.
@@ -82,12 +82,12 @@ class Layout:
         self._slices = [slice(a, b) for a, b in pairwise([0, *ends])]
 
     def split_weights(self, flat: Array) -> dict[str, Array]:
-        """flat [size] -> each weight by name, sharing its memory."""
+        """Return each weight by name as a view of flat [size]."""
         parts = zip(self.shapes.items(), self._slices, strict=True)
         return {name: flat[place].reshape(shape) for (name, shape), place in parts}
 
     def initialise(self, flat: Tensor) -> None:
-        """Orthogonal weights, zero biases (Andrychowicz et al. 2021: a small last policy layer)."""
+        """Fill in orthogonal weights and zero biases (Andrychowicz et al. 2021)."""
         gains = {"policy.weight": 0.01, "critic.weight": 1.0}
         with torch.no_grad():
             flat.zero_()
@@ -100,7 +100,7 @@ class Layout:
 
 
 def _layer(trunks: dict[str, tuple[int, ...]], i: int) -> Layer:
-    """Hidden layer i of the trunks that are deep enough to have one."""
+    """Return hidden layer i of the trunks that are deep enough to have one."""
     blocks: list[Block] = []
     end = 0
     for trunk, widths in trunks.items():
@@ -114,7 +114,7 @@ def _layer(trunks: dict[str, tuple[int, ...]], i: int) -> Layer:
 def twin_mlp(
     x: Array, flat: Tensor, weight: dict[str, Array], layout: Layout
 ) -> tuple[Array, Array]:
-    """x [N, I], flat [layout.size] -> policy outputs [N, P] and values [N], arrays as x is one.
+    """Return policy outputs [N, P] and values [N] for x [N, I]; arrays of the kind of x.
 
     ``weight`` holds the views of ``native(flat)``. No gradient flows to x.
     """
@@ -145,7 +145,7 @@ class _TwinMLP(torch.autograd.Function):
 
 
 def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Array], Array, Array]:
-    """x [N, I] -> hidden layers [N, layer.width], policy outputs [N, P] and values [N]."""
+    """Return hidden layers [N, layer.width], policy outputs [N, P] and values [N]."""
     lib = get_array_module(x)
     layers: list[Array] = []
     top: dict[str, tuple[Array, Array]] = {}  # each trunk's highest layer, the weight it meets next
@@ -198,7 +198,7 @@ def _backward(
 
 
 def dead_unit_fraction(layers: list[Array], activation: str) -> float:
-    """Hidden layers [N, H] -> the share of units that are saturated in all N rows."""
+    """Return the fraction of units [H] that are saturated in all N rows of hidden layers."""
     dead = [
         (h == 0).all(0) if activation == "relu" else (abs(h) > SATURATION_LIMIT).all(0)
         for h in layers

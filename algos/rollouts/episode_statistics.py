@@ -45,7 +45,7 @@ class EpisodeStatistics:
 
 
 class RolloutStatistics:
-    """What one rollout tells about the agent and the environment."""
+    """Statistics of one rollout about the agent and the environment."""
 
     def __init__(self, episodes: EpisodeStatistics, choices: int) -> None:
         self.episodes, self.choices = episodes, choices
@@ -72,7 +72,7 @@ class RolloutStatistics:
         valid: Array,
         mask: Array | None = None,
     ) -> dict[str, Any]:
-        """Flat statistics; sums and counts rather than means, so that runners can be merged.
+        """Return flat statistics; sums and counts rather than means, so that runners can be merged.
 
         Args:
             columns: everything stored, to be searched for numbers that are not finite.
@@ -108,7 +108,7 @@ class RolloutStatistics:
     def _finish_episodes(
         self, rewards: Array, base: Array, done: Array, valid: Array
     ) -> tuple[Array, Array, Array]:
-        """Returns, lengths and rewarded steps of the episodes that ended, copy by copy.
+        """Return returns, lengths and rewarded steps of the episodes that ended, copy by copy.
 
         What belongs to an episode that has not ended is kept for the next rollout.
         """
@@ -133,7 +133,7 @@ class RolloutStatistics:
 
 
 def of_step(infos: Mapping[str, Any], name: str) -> Array | None:
-    """The figure [B, ...] of a step by its name in ``infos``, that of finished copies included.
+    """Return a step's entry ``name`` [B, ...] of ``infos``, finished copies included.
 
     An environment with same-step autoreset has theirs in ``final_info`` alone.
     """
@@ -152,7 +152,7 @@ def compute_environment_metrics(
     truncated: Array,
     running_lengths: Array,
 ) -> dict[str, float]:
-    """Observation columns [T, B, ...], rewards, done, truncated [T, B], running [B] -> figures.
+    """Return metrics of the environment's numbers over one rollout.
 
     What a rollout says about the environment's numbers; ``running`` are the steps so far of the
     episodes that have not ended.
@@ -172,7 +172,7 @@ def compute_environment_metrics(
 
 
 def count_nonfinite(columns: Mapping[str, Array]) -> tuple[int, str]:
-    """Number of NaN and infinite entries of ``[T, B, ...]`` columns and where the first one is."""
+    """Count the NaN and infinite entries of ``[T, B, ...]`` columns, and locate the first."""
     count, where = 0, ""
     for name, column in columns.items():
         if not np.issubdtype(column.dtype, np.floating):
@@ -188,7 +188,7 @@ def count_nonfinite(columns: Mapping[str, Array]) -> tuple[int, str]:
 
 
 def _combine_extremes(conditions: list[dict[str, float]]) -> dict[str, float]:
-    """The largest of the largest numbers; of the shares, the smallest: what all runners share."""
+    """Combine the metrics of runners: the largest maximum, the smallest common fraction."""
     return {
         name: (min if name.endswith("fraction") else max)(found[name] for found in conditions)
         for name in conditions[0]
@@ -196,7 +196,7 @@ def _combine_extremes(conditions: list[dict[str, float]]) -> dict[str, float]:
 
 
 def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The statistics of several runners as flat metrics (names in ``algos/metrics.py``)."""
+    """Merge the statistics of several runners into flat metrics (``algos/metrics.py``)."""
     steps = max(sum(part["steps"] for part in parts), 1)
     mean = sum(part["reward_sum"] for part in parts) / steps
     square = sum(part["reward_square_sum"] for part in parts) / steps

@@ -29,9 +29,9 @@ class RewardScale:
         return math.sqrt(self.squares / self.episodes) if self.squares else 1.0
 
     def get_state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"episodes": self.episodes, "squares": self.squares}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Load the state of a checkpoint."""
         self.episodes, self.squares = state["episodes"], state["squares"]

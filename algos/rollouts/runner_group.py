@@ -22,7 +22,7 @@ MAX_LOSSES = 3
 
 
 def collect_samples(group: Any, sample_kwargs: dict[str, Any]) -> list[Any]:
-    """What each healthy runner sampled; the driver's own, where there are no remote ones.
+    """Sample on each healthy runner, or on the driver's own if there are no remote ones.
 
     A part is ``(rows, statistics)``, or the EnvironmentFault that it met. ``how`` are arguments of
     the runner's ``sample``.
@@ -84,7 +84,7 @@ def reseed_runners(group: Any, iteration: int, ids: list[int] | None = None) -> 
 
 
 def _sample_or_return_fault(runner: Any, **sample_kwargs: Any) -> Any:
-    """Sample, handing an environment's own failure over as a value: RLlib would swallow it."""
+    """Sample; return an environment's own failure as a value, which RLlib would swallow."""
     try:
         return runner.sample(**sample_kwargs)
     except EnvironmentFault as fault:

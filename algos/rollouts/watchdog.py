@@ -24,7 +24,7 @@ HANG_FACTOR = 3.0
 
 
 class Watchdog:
-    """Watches repeated stretches of work in this process.
+    """A limit on the duration of repeated stretches of work in this process.
 
     Args:
         directory: where the stacks are written to, as ``<who>.hang``.
@@ -61,7 +61,7 @@ class Watchdog:
 
 
 def take_hang_reports(directory: Path, process_name: str) -> list[str]:
-    """What the watchdogs of ``who`` left in ``directory``: a sentence for each process that hung.
+    """Read and remove the hang reports in ``directory``; return a sentence for each process.
 
     Each report is told once and removed; those of stretches under way are left alone.
     """
