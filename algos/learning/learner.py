@@ -142,7 +142,8 @@ class ColumnLearner(TorchLearner):
         if s.log_std_schedule != "learned":
             ends = s.initial_log_std, s.log_std_end
             to = schedule_log_std(s.log_std_schedule, *ends, progress, score, s.log_std_scores)
-            free.fill_(free if to is None else to)
+            if to is not None:
+                free.fill_(to)
         return {"value_spread": float(free.exp().mean())}
 
     def _update_temperature(self, progress: float) -> dict[str, float]:
