@@ -250,7 +250,7 @@ def test_growing_a_sparsifier_beats_adding_all_edges_at_once():
 
 def test_a_sparsifier_needs_a_laplacian():
     matrix = instances.canonical(sparse.csr_array(np.eye(3) * 3 + 0.5))
-    with pytest.raises(InputError, match="entries beside the diagonal are positive"):
+    with pytest.raises(InputError, match="off-diagonal entries are positive"):
         sparsifier.candidates(matrix, KEY)
 
 

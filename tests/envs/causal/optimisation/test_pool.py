@@ -201,7 +201,7 @@ def test_every_unusable_file_is_named_before_work_starts(files, sentence, tmp_pa
 def test_a_missing_pool_or_one_with_a_single_model_is_refused(pool):
     with pytest.raises(InputError, match="no file or folder nowhere: check"):
         CausalOptimisation(Params(**FAMILY, pool="nowhere/"))
-    with pytest.raises(InputError, match="scm is the one model 'toy_graph': choose a family"):
+    with pytest.raises(InputError, match="scm is the single model 'toy_graph': choose a family"):
         Params(scm="toy_graph", pool=pool)
     with pytest.raises(InputError, match=r"pool_fraction must be in \(0, 1\], but it is 0"):
         Params(**FAMILY, pool=pool, pool_fraction=0.0)
