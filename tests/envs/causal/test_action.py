@@ -9,7 +9,8 @@ from envs.validation import InputError
 
 
 def test_a_position_is_clipped_to_its_domain():
-    node, position = validate_action({"choice": [0, 2], "value": [0.5, 3.0]}, copies=2, nodes=3)
+    action = {"choice": np.array([0, 2]), "value": np.array([0.5, 3.0])}
+    node, position = validate_action(action, copies=2, nodes=3)
     assert node.tolist() == [0, 2] and position.tolist() == [0.5, 1.0]
 
 
