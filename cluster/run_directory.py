@@ -1,4 +1,4 @@
-"""Names of new run directories."""
+"""Run directories seen from outside: a free name for a new one, the ends of its event log."""
 
 from __future__ import annotations
 
@@ -6,8 +6,36 @@ import itertools
 import time
 from pathlib import Path
 
+from tune_jobs.run_log.events import JobEndRow, JobRow, Row, decode_row
+
+NOT_A_ROW = (ValueError, LookupError, TypeError, AttributeError)
+"""Errors of decoding a line that is not an event row."""
+TAIL_BYTES = 4096
+"""Bytes at the end of a log that hold its last row: a job's end is far shorter."""
+
 
 def find_free_directory(env: str, parent: Path = Path("runs")) -> Path:
     """Return the first free path of the form ``runs/<env>-<date>-<number>``."""
     stem = f"{env.split(':')[-1].rsplit('-v', 1)[0].lower()}-{time.strftime('%Y-%m-%d')}"
     return next(path for i in itertools.count(1) if not (path := parent / f"{stem}-{i}").exists())
+
+
+def read_log_ends(log: Path) -> tuple[JobRow | None, JobEndRow | None]:
+    """Return the job row that a log begins with and the job's end that it closes with.
+
+    The rows between them are not read: a log may have a million.
+    """
+    with log.open("rb") as file:
+        first = file.readline()
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        last = file.read().rstrip().rpartition(b"\n")[2]
+    job, end = decode_if_row(first), decode_if_row(last)
+    return job if isinstance(job, JobRow) else None, end if isinstance(end, JobEndRow) else None
+
+
+def decode_if_row(line: bytes) -> Row | None:
+    """Return the event row on a line of a log; None if it holds none."""
+    try:
+        return decode_row(line)
+    except NOT_A_ROW:
+        return None
