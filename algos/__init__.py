@@ -34,6 +34,11 @@ def get_algorithm_class(name: str) -> type[ColumnAlgorithm]:
     return getattr(importlib.import_module(module), attribute)
 
 
+def load_algorithms() -> dict[str, type[ColumnAlgorithm]]:
+    """Return all algorithms by name."""
+    return {name: get_algorithm_class(name) for name in ALGORITHMS}
+
+
 def build_algorithm(
     name: str,
     env: str,

@@ -1,15 +1,35 @@
-"""What every algorithm has in common: collect, give credit, learn, hand the weights back.
+"""The training loop: collect rollouts, compute advantages, learn, and send the weights back.
 
-An algorithm is one file with a frozen settings dataclass and a subclass of :class:`ColumnAlgorithm`
-that overrides a few pure functions (``credit``, ``prepare``, ``loss``, ...). RLlib's Algorithm,
-EnvRunnerGroup and LearnerGroup do the rest: workers, GPUs, restarts, checkpoints.
+One iteration, for T steps of B copies of the environment in each runner (``rollout_length``,
+``num_envs``) and N = T B rows for each of them. RLlib's EnvRunnerGroup and LearnerGroup provide
+processes, GPUs and restarts; everything that an algorithm decides is a hook of its objective
+(``objective.py``)::
+
+    env runners, at the same time              collect_rows(), rollouts/env_runner.py
+        rollout [T, B] = policy steps all copies together; B == num_envs
+        next_values [T, B] = bootstrap(values, last_values, terminated, truncated, final_values)
+        rows [N] = compute_advantages(rollout)
+    driver                                     training_step(), this file
+        rows [runners N] = all runners' rows after one another; episode statistics -> metrics
+        rows, metrics = preprocess_batch(rows)
+    learners, each with an equal share         ColumnLearner.update(), learning/learner.py
+        coefficients = schedule_coefficients(coefficients, progress)
+        rows += compute_reference_columns(reference(rows), rows)      if there is a reference
+        for each epoch, until should_stop_epochs(measure):
+            for each shuffled minibatch [minibatch_size]:
+                forward = network(build_network_inputs(minibatch))
+                terms, measure = loss(forward, minibatch, coefficients)
+                gradient of the terms' mean, averaged over learners, clipped; optimiser step
+        coefficients = adapt_coefficients(coefficients, metrics)
+    driver                                     push_weights(), this file
+        every runner receives the new weights and acknowledges them
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,15 +40,14 @@ from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODUL
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
-from torch import Tensor
 
 from algos.actions.action_heads import ActionHead, make_action_head
-from algos.advantages import compute_next_values
 from algos.config import TrainingSettings
 from algos.learning.behaviour_cloning import collect_teacher_rows, merge_teacher_weights
-from algos.learning.learner import CLONE, PROGRESS, SCORE, SKIPPED_UPDATES
+from algos.learning.learner import CLONE, PROGRESS, SCORE
+from algos.learning.update_log import SKIPPED_UPDATES
 from algos.metrics import METRICS
-from algos.requirements import Need
+from algos.objective import Objective
 from algos.rllib_config import ColumnConfig
 from algos.rollouts import rollout_io
 from algos.rollouts.columns import Columns, concat
@@ -38,7 +57,6 @@ from algos.rollouts.env_runner import TRAINING_SEED, EnvironmentFault
 from algos.rollouts.episode_statistics import merge_statistics
 from algos.rollouts.reward_scale import RewardScale
 from algos.rollouts.rllib_evaluation import evaluate_episodes
-from algos.rollouts.rollout import Rollout
 from algos.rollouts.runner_group import (
     SYNC_TIMEOUT_S,
     collect_samples,
@@ -48,7 +66,8 @@ from algos.rollouts.runner_group import (
     wait_for_samples_ahead,
 )
 from algos.rollouts.watchdog import take_hang_reports
-from algos.schedules import schedule
+from envs.batched import get_world
+from envs.capabilities import SupportsTeacherWeights
 
 WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
 
@@ -57,115 +76,18 @@ class ColumnAlgorithm(Algorithm):
     """Base of all algorithms; see ``ppo.py`` for one read from top to bottom."""
 
     settings_class: ClassVar[type[TrainingSettings]]
+    objective_class: ClassVar[type[Objective[Any]]]
     config: Any
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"": {}}
-    """Forms that need different things of an environment -> the settings that choose them."""
-    bootstrap = staticmethod(compute_next_values)
-
-    # What an algorithm says about itself: pure functions, run on runners, driver and learners.
-
-    @staticmethod
-    def get_environment_needs(settings: Any) -> frozenset[Need]:
-        """What it needs of an environment beyond Gymnasium's own rules (``requirements.py``)."""
-        return frozenset()
-
-    @staticmethod
-    def compute_advantages(rollout: Rollout, settings: Any) -> Columns:
-        """Rollout [T, B] -> rows with what each action was worth. Runs on the runners."""
-        raise NotImplementedError
-
-    @staticmethod
-    def preprocess_batch(rows: Columns, settings: Any) -> tuple[Columns, dict[str, float]]:
-        """The rows of all runners as the learners should see them, and metrics about them."""
-        return rows, {}
-
-    @staticmethod
-    def build_network_inputs(batch: Columns) -> Mapping[str, Any]:
-        """What the network sees of a minibatch: its rows as they are, or the steps they hold."""
-        return batch
-
-    @staticmethod
-    def get_reference_interval(settings: Any) -> int | None:
-        """Updates after which the frozen copy of the policy is taken anew; 0: never; None: none."""
-        return None
-
-    @staticmethod
-    def compute_reference_columns(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
-        """The frozen copy's output -> columns for the loss."""
-        return {"reference_logp": forward["dist"].logp(batch)}
-
-    @staticmethod
-    def compute_loss_terms(
-        forward: Mapping[str, Any], batch: Columns, settings: Any, coefficients: Mapping[str, float]
-    ) -> dict[str, Tensor]:
-        """The network's output for a minibatch -> the loss, term by term.
-
-        Each term is weighted already and a loss per row ``[N]`` or a scalar; the loss is the mean
-        of their sum. A term of its own for everything that has a weight: whether each still has a
-        gradient is reported.
-        """
-        raise NotImplementedError
-
-    @staticmethod
-    def compute_metrics(
-        forward: Mapping[str, Any], batch: Columns, settings: Any
-    ) -> dict[str, Tensor]:
-        """The same output -> scalars that say what the update did (names in ``metrics.py``)."""
-        return {}
-
-    @staticmethod
-    def validate_action_space(settings: Any, head: ActionHead) -> None:
-        """Refuse settings that would do nothing with such actions, or actions of the wrong kind.
-
-        Raises:
-            InputError: saying what to change.
-        """
-
-    @staticmethod
-    def validate_world(settings: Any, world: Any, env_id: str) -> None:
-        """Refuse a world (None: an environment that is none) that cannot do what settings ask.
-
-        Raises:
-            InputError: saying what to change.
-        """
-
-    @staticmethod
-    def initial_coefficients(settings: Any) -> dict[str, float]:
-        """Coefficients that change during training; they are part of every checkpoint."""
-        return {"entropy_coef": settings.entropy_coef}
-
-    @staticmethod
-    def schedule_coefficients(
-        coefficients: dict[str, float], settings: Any, progress: float
-    ) -> dict[str, float]:
-        """The coefficients at this share of the training budget."""
-        s = settings
-        if s.entropy_schedule == "decay":
-            return coefficients
-        value = schedule(s.entropy_schedule, s.entropy_coef, s.entropy_end, progress)
-        return coefficients | {"entropy_coef": value}
-
-    @staticmethod
-    def adapt_coefficients(
-        coefficients: dict[str, float], settings: Any, stats: Mapping[str, float]
-    ) -> dict[str, float]:
-        """The coefficients after an update with these statistics."""
-        if settings.entropy_schedule != "decay":
-            return dict(coefficients)
-        value = max(settings.entropy_end, coefficients["entropy_coef"] * settings.entropy_decay)
-        return coefficients | {"entropy_coef": value}
-
-    @staticmethod
-    def should_stop_epochs(settings: Any, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
-        """Whether to leave out the remaining epochs; ``measure()`` the last minibatch to decide."""
-        return False
 
     @property
     def settings(self) -> Any:
         """This algorithm's own settings."""
         return self.config.settings
 
-    # The loop.
+    @property
+    def objective(self) -> Objective[Any]:
+        """This algorithm's objective, with its settings."""
+        return self.config.make_objective()
 
     @classmethod
     def get_default_config(cls) -> ColumnConfig:
@@ -179,13 +101,14 @@ class ColumnAlgorithm(Algorithm):
         self.flat_metrics: dict[str, Any] = {}
         # Before any runner: RLlib loses the error of a remote one that cannot make its environment.
         made = make_vector_env(config.env, config.env_config, 1)
-        world = getattr(made, "world", None)
-        self.validate_world(config.settings, world, config.env)
+        world = get_world(made)
+        objective = config.make_objective()
+        objective.validate_world(world, config.env)
         self.curriculum = Curriculum(world)
         self.reward_scale = RewardScale()
         made.close()
         super().setup(config)
-        self.validate_action_space(self.settings, self._make_head())
+        objective.validate_action_space(self._make_head())
         self.push_weights()
 
     def training_step(self) -> None:
@@ -193,7 +116,7 @@ class ColumnAlgorithm(Algorithm):
         started = time.perf_counter()
         first = {} if self.training_started else self.start_training()
         self.training_started = True
-        rows, metrics = self.collect()
+        rows, metrics = self.collect_rows()
         steps = metrics.pop("steps")
         self.env_steps += steps
         if metrics["nonfinite"]:
@@ -222,9 +145,11 @@ class ColumnAlgorithm(Algorithm):
             return {}
         head, seed = self._make_head(), TRAINING_SEED + (self.config.seed or 0)
         env = make_vector_env(self.config.env, self.config.env_config, 1)
-        world = getattr(env, "world", None)
+        world = get_world(env)
         env.close()
-        if world and self._load_teacher_weights(world.get_network_weights(s.warm_start)):
+        if isinstance(world, SupportsTeacherWeights) and self._load_teacher_weights(
+            world.get_network_weights(s.warm_start)
+        ):
             return {}
         rows = collect_teacher_rows(s.warm_start, world, head, s.warm_start_episodes, seed)
         learnt = self._update_learners(
@@ -248,7 +173,7 @@ class ColumnAlgorithm(Algorithm):
         s = self.settings
         return make_action_head(self.spaces[DEFAULT_MODULE_ID][1], s.value_distribution, s.bins)
 
-    def collect(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
+    def collect_rows(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
         """One sample of as many runners as there should be, from whichever are healthy.
 
         ``how`` are arguments of the runner's ``sample``.
@@ -299,7 +224,7 @@ class ColumnAlgorithm(Algorithm):
 
     def _learn(self, rows: Columns, score: float | None = None) -> dict[str, Any]:
         started = time.perf_counter()
-        rows, metrics = self.preprocess_batch(rows, self.settings)
+        rows, metrics = self.objective.preprocess_batch(rows)
         if len(rows) < max(self.settings.num_learners, 1):  # e.g. no group's returns differed
             return metrics | {"updates": 0, "learn_s": time.perf_counter() - started}
         progress = (self.iteration + 1) / self.config.total_iterations

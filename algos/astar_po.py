@@ -24,7 +24,7 @@ from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics
 from algos.losses import astar_regression
-from algos.requirements import Need
+from algos.objective import Loss, Need, Objective
 from algos.rollouts import rollout_io
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.env_runner import TRAINING_SEED
@@ -78,22 +78,86 @@ class AStarPOSettings(EpisodeSettings):
         return self.num_envs * self.runners
 
 
-class AStarPO(ColumnAlgorithm):
-    """Regression on the return minus V*."""
+class AStarPOObjective(Objective[AStarPOSettings]):
+    """Stage 2: regression on the return minus V*."""
 
-    settings_class = AStarPOSettings
-
-    @staticmethod
-    def get_environment_needs(settings: AStarPOSettings) -> frozenset[Need]:
+    @property
+    def needs(self) -> frozenset[Need]:
         """Repeatable starts, and actions that have one log-probability to regress."""
         return frozenset({"starts", "whole"})
 
-    @staticmethod
-    def get_reference_interval(settings: AStarPOSettings) -> int | None:
-        """The policy of the beginning: V* belongs to it."""
+    def compute_advantages(self, rollout: Rollout) -> Columns:
+        """Return a row for each episode; the driver adds the V* of its start."""
+        returns = rollout.returns(self.settings.gamma).astype(np.float32)
+        return rollout.to_episodes(returns=returns, starts=rollout.columns["start"][0])
+
+    def preprocess_batch(self, rows: Columns) -> tuple[Columns, dict[str, float]]:
+        """Compute the advantages: returns minus V*."""
+        advantages: Array = rows["returns"] - rows["v_star"]
+        metrics = {
+            "advantage_mean": float(advantages.mean()),
+            "advantage_std": float(advantages.std()),
+            "advantage_negative_fraction": float((advantages < 0).mean()),
+        }
+        if self.settings.loss == "clipped_pg":
+            advantages = normalise(advantages)
+            metrics["advantage_clip_fraction"] = float(
+                (np.abs(advantages) > ADVANTAGE_LIMIT).mean()
+            )
+            advantages = advantages.clip(-ADVANTAGE_LIMIT, ADVANTAGE_LIMIT)
+        return rows.with_columns(advantages=advantages), metrics
+
+    @property
+    def reference_interval(self) -> int | None:
+        """Keep the initial policy, whose V* it is."""
         return 0
 
-    # Stage 1.
+    def build_network_inputs(self, batch: Columns) -> Mapping[str, Any]:
+        """Return the steps of all episodes."""
+        return {n: column.values for n, column in batch.items() if isinstance(column, Ragged)}
+
+    def compute_reference_columns(
+        self, forward: Mapping[str, Any], batch: Columns
+    ) -> dict[str, Tensor]:
+        """Return the reference's log-probabilities [N] of whole episodes."""
+        return {"reference_logp": self._compute_episode_logps(forward, batch)}
+
+    def loss(
+        self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
+    ) -> Loss:
+        """Return regression or policy gradient, and the entropy bonus."""
+        s, dist = self.settings, forward["dist"]
+        logp, reference_logp = self._compute_episode_logps(forward, batch), batch["reference_logp"]
+        if s.loss == "clipped_pg":
+            policy = -s.beta * logp * batch["advantages"]
+        else:
+            regression = astar_regression(logp, reference_logp, batch["advantages"], s.beta)
+            # Divided by 2 beta the gradient is a policy gradient's, -A grad log p, plus the pull of
+            # the KL: learning rates and entropy weights then mean the same for every beta.
+            policy = regression / (2 * s.beta)
+        terms = {"policy": policy}
+        if weight := coefficients["entropy_coef"]:
+            # A scalar: there are as many entropies as steps, not as episodes.
+            terms["entropy"] = -weight * dist.entropy().mean()
+
+        def measure() -> dict[str, Tensor]:
+            return {
+                "policy_loss": policy.mean(),
+                "reference_kl": (logp - reference_logp).sum() / len(batch["logp"].values),
+            } | compute_entropy_metrics(dist)
+
+        return Loss(terms, measure)
+
+    def _compute_episode_logps(self, forward: Mapping[str, Any], batch: Columns) -> Tensor:
+        """Return the log-probability [N] of all actions of each episode."""
+        return batch["logp"].sum_by_row(forward["dist"].logp(self.build_network_inputs(batch)))
+
+
+class AStarPO(ColumnAlgorithm):
+    """The training loop with stage 1 before it: V* of every start, part of every checkpoint."""
+
+    settings_class = AStarPOSettings
+    objective_class = AStarPOObjective
 
     def setup(self, config: Any) -> None:
         """RLlib's hook."""
@@ -116,7 +180,7 @@ class AStarPO(ColumnAlgorithm):
             )
         while missing := sorted(set(range(s.starts)) - self.v_star_by_start.keys()):
             starts = TRAINING_SEED + np.array(missing)
-            rows, metrics = self.collect(starts=starts, group_size=s.reference_samples)
+            rows, metrics = self.collect_rows(starts=starts, group_size=s.reference_samples)
             self.env_steps += metrics["steps"]
             returns = rows["returns"].reshape(-1, s.reference_samples)
             found = estimate_v_star(returns, s.v_star, s.v_star_beta)
@@ -149,90 +213,11 @@ class AStarPO(ColumnAlgorithm):
         super().set_state(state)
         self.v_star_by_start = state.get("v_star", self.v_star_by_start)
 
-    # Stage 2.
-
-    @staticmethod
-    def compute_advantages(rollout: Rollout, settings: AStarPOSettings) -> Columns:
-        """A row for each episode."""
-        returns = rollout.returns(settings.gamma).astype(np.float32)
-        return rollout.to_episodes(returns=returns, starts=rollout.columns["start"][0])
-
-    def collect(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
+    def collect_rows(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
         """Episodes with the V* of their starts, where it is known."""
-        rows, metrics = super().collect(**sample_kwargs)
+        rows, metrics = super().collect_rows(**sample_kwargs)
         known = [
             self.v_star_by_start.get(start - TRAINING_SEED, np.nan)
             for start in rows["starts"].tolist()
         ]
         return rows.with_columns(v_star=np.array(known, np.float32)), metrics
-
-    @staticmethod
-    def preprocess_batch(
-        rows: Columns, settings: AStarPOSettings
-    ) -> tuple[Columns, dict[str, float]]:
-        """Advantages over V*."""
-        advantages: Array = rows["returns"] - rows["v_star"]
-        metrics = {
-            "advantage_mean": float(advantages.mean()),
-            "advantage_std": float(advantages.std()),
-            "advantage_negative_fraction": float((advantages < 0).mean()),
-        }
-        if settings.loss == "clipped_pg":
-            advantages = normalise(advantages)
-            metrics["advantage_clip_fraction"] = float(
-                (np.abs(advantages) > ADVANTAGE_LIMIT).mean()
-            )
-            advantages = advantages.clip(-ADVANTAGE_LIMIT, ADVANTAGE_LIMIT)
-        return rows.with_columns(advantages=advantages), metrics
-
-    @staticmethod
-    def build_network_inputs(batch: Columns) -> Mapping[str, Any]:
-        """The network sees the steps of all episodes."""
-        return {n: column.values for n, column in batch.items() if isinstance(column, Ragged)}
-
-    @staticmethod
-    def compute_reference_columns(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
-        """The reference's log-probabilities [N] of whole episodes."""
-        return {"reference_logp": _compute_episode_logps(forward, batch)}
-
-    @staticmethod
-    def compute_loss_terms(
-        forward: Mapping[str, Any],
-        batch: Columns,
-        settings: AStarPOSettings,
-        coefficients: Mapping[str, float],
-    ) -> dict[str, Tensor]:
-        """Regression or policy gradient, and entropy bonus."""
-        terms = {"policy": _compute_episode_losses(forward, batch, settings)}
-        if weight := coefficients["entropy_coef"]:
-            terms["entropy"] = -weight * forward["dist"].entropy().mean()
-        return terms
-
-    @staticmethod
-    def compute_metrics(
-        forward: Mapping[str, Any], batch: Columns, settings: AStarPOSettings
-    ) -> dict[str, Tensor]:
-        """What the update did to the policy."""
-        moved = _compute_episode_logps(forward, batch) - batch["reference_logp"]
-        return {
-            "policy_loss": _compute_episode_losses(forward, batch, settings).mean(),
-            "reference_kl": moved.sum() / len(batch["logp"].values),
-        } | compute_entropy_metrics(forward["dist"])
-
-
-def _compute_episode_logps(forward: Mapping[str, Any], batch: Columns) -> Tensor:
-    """Log-probability [N] of everything done in each episode."""
-    return batch["logp"].sum_by_row(forward["dist"].logp(AStarPO.build_network_inputs(batch)))
-
-
-def _compute_episode_losses(
-    forward: Mapping[str, Any], batch: Columns, settings: AStarPOSettings
-) -> Tensor:
-    """Loss [N] of each episode."""
-    logp, s = _compute_episode_logps(forward, batch), settings
-    if s.loss == "clipped_pg":
-        return -s.beta * logp * batch["advantages"]
-    regression = astar_regression(logp, batch["reference_logp"], batch["advantages"], s.beta)
-    # Divided by 2 beta the gradient is a policy gradient's, -A grad log p, plus the pull of the KL:
-    # learning rates and entropy weights then mean what they mean elsewhere, whatever beta is.
-    return regression / (2 * s.beta)

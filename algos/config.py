@@ -58,8 +58,6 @@ class TrainingSettings:
     """`adam`, `adamw`, or `muon` for the matrices of a network (`adamw` for all else in it)."""
     weight_decay: Annotated[float, NonNegative] = 0.0
     """How fast weights shrink: with the gradient (`adam`), or apart from it."""
-    adam_eps: Annotated[float, Positive] = 1e-5
-    """Adam's epsilon."""
     entropy_coef: Annotated[float, NonNegative] = 0.01
     """Weight of the entropy bonus at the start of training."""
     entropy_schedule: Literal["constant", "linear", "cosine", "exponential", "decay"] = "constant"

@@ -1,8 +1,8 @@
 """Direct preference optimisation (Rafailov et al. 2023) for actions and episodes.
 
 Of several actions tried from one state, or several episodes from one start, the best is preferred
-to the worst: that needs no critic, and no scale of the reward. Read with ``pairs.py`` (where pairs
-come from) and ``losses.py``.
+to the worst. That needs no critic, and the scale of the rewards does not matter. Read with
+``rollouts/preference_pairs.py`` (how pairs are made) and ``losses.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics
 from algos.losses import dpo_loss
-from algos.requirements import Need
+from algos.objective import Loss, Need, Objective
 from algos.rllib_config import ColumnConfig
 from algos.rollouts.columns import Columns
 from algos.rollouts.preference_pairs import (
@@ -34,6 +34,7 @@ from algos.rollouts.preference_pairs import (
 from algos.rollouts.rollout import Rollout
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, Positive
 
+SIDES = ("chosen", "rejected")
 CANDIDATE_SOURCES = ("candidates", IMAGINED)
 COLLECTED_SOURCES = ("groups", *CANDIDATE_SOURCES)
 
@@ -74,123 +75,112 @@ class DPOSettings(EpisodeSettings):
             raise InputError("DPOSettings.group_size must be at least 2 to compare episodes.")
 
 
-class DPO(ColumnAlgorithm):
-    """Learning from what was better."""
+class DPOObjective(Objective[DPOSettings]):
+    """Preference loss over pairs."""
 
-    settings_class = DPOSettings
     variants: ClassVar = {
         "pairs: groups": {},
         "pairs: candidates": {"pairs": "candidates"},
         "pairs: recorded rollouts": {"pairs": "recorded"},
     }
 
-    @classmethod
-    def get_default_config(cls) -> ColumnConfig:
-        """With a runner that can try candidates."""
-        config = super().get_default_config()
-        config.env_runners(env_runner_cls=CandidateRunner)
-        return config
-
-    @staticmethod
-    def get_environment_needs(settings: DPOSettings) -> frozenset[Need]:
+    @property
+    def needs(self) -> frozenset[Need]:
         """What the pairs are made of: whole actions, or episodes of them."""
-        if settings.pairs in CANDIDATE_SOURCES:
+        if self.settings.pairs in CANDIDATE_SOURCES:
             return frozenset({"candidates", "whole"})
-        return frozenset({"starts", "whole"} if settings.pairs == "groups" else {"whole"})
+        return frozenset({"starts", "whole"} if self.settings.pairs == "groups" else {"whole"})
 
-    @staticmethod
-    def validate_action_space(settings: DPOSettings, head: ActionHead) -> None:
-        """Recorded pairs must be there."""
-        if settings.pairs not in COLLECTED_SOURCES:
-            load_recorded_pairs(settings.pairs)
+    def validate_action_space(self, head: ActionHead) -> None:
+        """Refuse recorded pairs that cannot be read."""
+        if self.settings.pairs not in COLLECTED_SOURCES:
+            load_recorded_pairs(self.settings.pairs)
 
-    @staticmethod
-    def validate_world(settings: DPOSettings, world: Any, env_id: str) -> None:
-        """A judge that cannot judge is refused before any runner is made."""
-        if settings.pairs == IMAGINED:
+    def validate_world(self, world: Any, env_id: str) -> None:
+        """Refuse imagined pairs in a world that cannot predict rewards."""
+        if self.settings.pairs == IMAGINED:
             check_reward_prediction(world, env_id)
 
-    @staticmethod
-    def get_reference_interval(settings: DPOSettings) -> int | None:
-        """Always a reference."""
-        return settings.reference_interval
-
-    @staticmethod
-    def compute_advantages(rollout: Rollout, settings: DPOSettings) -> Columns:
-        """Pairs; with recorded ones, steps that only tell how good the policy is by now."""
-        if settings.pairs in CANDIDATE_SOURCES:
+    def compute_advantages(self, rollout: Rollout) -> Columns:
+        """Return pairs; with recorded pairs, steps that only measure the policy's progress."""
+        s = self.settings
+        if s.pairs in CANDIDATE_SOURCES:
             return make_candidate_pairs(rollout.to_rows())
-        if settings.pairs == "groups":
+        if s.pairs == "groups":
             starts = rollout.columns["start"][0]
-            return make_episode_pairs(
-                rollout.to_episodes(), rollout.returns(settings.gamma), starts
-            )
+            return make_episode_pairs(rollout.to_episodes(), rollout.returns(s.gamma), starts)
         return rollout.to_rows()
 
-    @staticmethod
-    def preprocess_batch(rows: Columns, settings: DPOSettings) -> tuple[Columns, dict[str, float]]:
+    def preprocess_batch(self, rows: Columns) -> tuple[Columns, dict[str, float]]:
         """Weigh the pairs."""
-        if settings.pairs not in COLLECTED_SOURCES:
-            rows = load_recorded_pairs(settings.pairs)
+        s = self.settings
+        if s.pairs not in COLLECTED_SOURCES:
+            rows = load_recorded_pairs(s.pairs)
         gap = np.asarray(rows["gap"], np.float32)
-        weight = gap / gap.mean() if settings.weights == "gap" and len(gap) else np.ones_like(gap)
+        weight = gap / gap.mean() if s.weights == "gap" and len(gap) else np.ones_like(gap)
         metrics = {"pairs": float(len(gap)), "pair_gap": float(gap.mean()) if len(gap) else 0.0}
         return rows.with_columns(weight=weight), metrics
 
-    @staticmethod
-    def build_network_inputs(batch: Columns) -> Mapping[str, Any]:
-        """The network sees the steps of both halves."""
+    @property
+    def reference_interval(self) -> int | None:
+        """Always keep a reference."""
+        return self.settings.reference_interval
+
+    def build_network_inputs(self, batch: Columns) -> Mapping[str, Any]:
+        """Return the steps of both halves of all pairs."""
         return concat_pair_steps(batch)
 
-    @staticmethod
-    def compute_reference_columns(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
-        """The reference's log-probabilities [N] of both halves."""
+    def compute_reference_columns(
+        self, forward: Mapping[str, Any], batch: Columns
+    ) -> dict[str, Tensor]:
+        """Return the reference's log-probabilities [N] of both halves."""
         chosen, rejected = _compute_pair_logps(forward, batch)
         return {"reference_chosen": chosen, "reference_rejected": rejected}
 
-    @staticmethod
-    def compute_loss_terms(
-        forward: Mapping[str, Any],
-        batch: Columns,
-        settings: DPOSettings,
-        coefficients: Mapping[str, float],
-    ) -> dict[str, Tensor]:
-        """Weighted preference loss and entropy bonus."""
-        terms = {"policy": batch["weight"] * _compute_pair_losses(forward, batch, settings)}
-        if weight := coefficients["entropy_coef"]:
-            terms["entropy"] = -weight * forward["dist"].entropy().mean()
-        return terms
-
-    @staticmethod
-    def compute_metrics(
-        forward: Mapping[str, Any], batch: Columns, settings: DPOSettings
-    ) -> dict[str, Tensor]:
-        """What the update did to the policy."""
+    def loss(
+        self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
+    ) -> Loss:
+        """Return the weighted preference loss and the entropy bonus."""
+        beta, dist = self.settings.beta, forward["dist"]
         chosen, rejected = _compute_pair_logps(forward, batch)
-        gain = chosen - batch["reference_chosen"]
-        margin = gain - (rejected - batch["reference_rejected"])
-        return {
-            "policy_loss": _compute_pair_losses(forward, batch, settings).mean(),
-            "pair_accuracy": (margin > 0).float().mean(),
-            "pair_margin": settings.beta * margin.mean(),
-            "chosen_gain": gain.mean(),
-        } | compute_entropy_metrics(forward["dist"])
+        references = batch["reference_chosen"], batch["reference_rejected"]
+        losses = dpo_loss(chosen, rejected, *references, beta)
+        terms = {"policy": batch["weight"] * losses}
+        if weight := coefficients["entropy_coef"]:
+            # A scalar: there are as many entropies as steps, not as pairs.
+            terms["entropy"] = -weight * dist.entropy().mean()
+
+        def measure() -> dict[str, Tensor]:
+            gain = chosen - batch["reference_chosen"]
+            margin = gain - (rejected - batch["reference_rejected"])
+            return {
+                "policy_loss": losses.mean(),
+                "pair_accuracy": (margin > 0).float().mean(),
+                "pair_margin": beta * margin.mean(),
+                "chosen_gain": gain.mean(),
+            } | compute_entropy_metrics(dist)
+
+        return Loss(terms, measure)
 
 
 def _compute_pair_logps(forward: Mapping[str, Any], batch: Columns) -> tuple[Tensor, Tensor]:
-    """Log-probabilities [N] of the better and the worse half of each pair."""
+    """Return the log-probabilities [N] of the better and the worse half of each pair."""
+    # Every column of a half has the same offsets: any of them sums its steps.
     chosen, rejected = (next(batch[n] for n in batch if n.startswith(f"{side}.")) for side in SIDES)
     each = forward["dist"].logp(concat_pair_steps(batch))
     split = len(chosen.values)
     return chosen.sum_by_row(each[:split]), rejected.sum_by_row(each[split:])
 
 
-SIDES = ("chosen", "rejected")
+class DPO(ColumnAlgorithm):
+    """The training loop with DPO's objective, and a runner that can try candidates."""
 
+    settings_class = DPOSettings
+    objective_class = DPOObjective
 
-def _compute_pair_losses(
-    forward: Mapping[str, Any], batch: Columns, settings: DPOSettings
-) -> Tensor:
-    chosen, rejected = _compute_pair_logps(forward, batch)
-    references = batch["reference_chosen"], batch["reference_rejected"]
-    return dpo_loss(chosen, rejected, *references, settings.beta)
+    @classmethod
+    def get_default_config(cls) -> ColumnConfig:
+        """Return a configuration with the candidate runner."""
+        config = super().get_default_config()
+        config.env_runners(env_runner_cls=CandidateRunner)
+        return config

@@ -26,7 +26,7 @@ from algos.losses import (
     compute_logps_and_advantages,
     kl_estimate,
 )
-from algos.requirements import Need
+from algos.objective import Loss, Need, Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
 from envs.validation import Fraction, InputError, NonNegative, Positive
@@ -44,8 +44,6 @@ class GRPOSettings(EpisodeSettings):
     """`outcome`: all steps of an episode share what its return is worth in the group; `process`:
     what follows a step is compared with what follows the same step of the others, for rewards that
     come step by step."""
-    scale_advantages: bool = True
-    """Divide by the group's standard deviation; false is Dr. GRPO (Liu et al. 2025)."""
     reference_kl_coef: Annotated[float, NonNegative] = 0.0
     """Weight of the KL to the frozen reference policy."""
     reference_interval: Annotated[int, NonNegative] = 0
@@ -62,96 +60,88 @@ class GRPOSettings(EpisodeSettings):
             )
 
 
-class GRPO(ColumnAlgorithm):
-    """Clipped policy gradient with advantages relative to a group."""
+class GRPOObjective(Objective[GRPOSettings]):
+    """Clipped surrogate with advantages relative to a group of episodes."""
 
-    settings_class = GRPOSettings
-
-    @staticmethod
-    def get_environment_needs(settings: GRPOSettings) -> frozenset[Need]:
-        """Repeatable starts."""
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Repeatable starts, for the groups."""
         return frozenset({"starts"})
 
-    @staticmethod
-    def get_reference_interval(settings: GRPOSettings) -> int | None:
-        """A reference, if the KL to it has a weight."""
-        return settings.reference_interval if settings.reference_kl_coef else None
-
-    @staticmethod
-    def compute_advantages(rollout: Rollout, settings: GRPOSettings) -> Columns:
-        """What follows each step, or all of its episode, compared with that of its group.
+    def compute_advantages(self, rollout: Rollout) -> Columns:
+        """Compare what follows each step, or the whole episode, with the group's.
 
         Each row of an action that has rewards of its own is compared with the same row of the
         others. Process supervision compares returns to go, where the paper (section 4.1.3) sums
-        normalised rewards: what all of a group gain with time is then nobody's merit.
+        normalised rewards: those credit an action with what the whole group gains over time.
         """
-        s = settings
+        s = self.settings
+        # Under outcome supervision the first step's return to go stands for the episode.
         judged = len(rollout.rewards) if s.supervision == "process" else 1
         following = rollout.returns_to_go(s.gamma)[:judged]
         groups = following.reshape(judged, -1, s.group_size)
         rows = rollout.row_returns_to_go(s.gamma)
         if rows is not None:
             rows = rows[:judged].reshape(*groups.shape, -1).swapaxes(2, 3)
-            rows = group_advantages(rows, scale=s.scale_advantages)
-        advantages = group_advantages(groups, scale=s.scale_advantages)
+            rows = group_advantages(rows, scale=True)
+        advantages = group_advantages(groups, scale=True)
         return rollout.to_group_rows(advantages, has_signal(groups), rows)
 
-    @staticmethod
-    def preprocess_batch(rows: Columns, settings: GRPOSettings) -> tuple[Columns, dict[str, float]]:
-        """Leave out the groups whose returns are all equal: they say nothing."""
+    def preprocess_batch(self, rows: Columns) -> tuple[Columns, dict[str, float]]:
+        """Leave out the groups whose returns are all equal: their advantages are zero."""
         signal = rows["signal"]
         metrics = {"group_signal": float(signal.mean())}
         if signal.any():
             metrics["advantage_std"] = float(rows["advantages"][signal].std())
         return rows.select(np.flatnonzero(signal)), metrics
 
-    @staticmethod
-    def compute_reference_columns(forward: Mapping[str, Any], batch: Columns) -> dict[str, Tensor]:
-        """The reference's log-probabilities of actions, or of each row of an action."""
-        found = log_probabilities(forward["dist"], batch)
-        return {"reference_logp": found.get("row_logp", found["logp"])}
+    @property
+    def reference_interval(self) -> int | None:
+        """Keep a reference if the KL to it has a weight."""
+        s = self.settings
+        return s.reference_interval if s.reference_kl_coef else None
 
-    @staticmethod
-    def compute_loss_terms(
-        forward: Mapping[str, Any],
-        batch: Columns,
-        settings: GRPOSettings,
-        coefficients: Mapping[str, float],
+    def compute_reference_columns(
+        self, forward: Mapping[str, Any], batch: Columns
     ) -> dict[str, Tensor]:
-        """Clipped surrogate, entropy bonus and KL to the reference."""
-        dist = forward["dist"]
+        """Return the reference's log-probabilities of actions, or of each row of an action."""
+        logps = log_probabilities(forward["dist"], batch)
+        return {"reference_logp": logps.get("row_logp", logps["logp"])}
+
+    def loss(
+        self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
+    ) -> Loss:
+        """Return clipped surrogate, entropy bonus and KL to the reference."""
+        s, dist = self.settings, forward["dist"]
         logp, old, advantages = compute_logps_and_advantages(dist, batch)
-        terms = {
-            "policy": average_over_rows(clipped_surrogate(logp, old, advantages, settings.clip))
-        }
+        surrogate = clipped_surrogate(logp, old, advantages, s.clip)
+        terms = {"policy": average_over_rows(surrogate)}
         if weight := coefficients["entropy_coef"]:
             terms["entropy"] = -weight * entropy_per_choice(dist)
-        if weight := settings.reference_kl_coef:
-            terms["reference_kl"] = weight * average_over_rows(
-                kl_estimate(batch["reference_logp"], logp)
-            )
-        return terms
+        if weight := s.reference_kl_coef:
+            to_reference = kl_estimate(batch["reference_logp"], logp)
+            terms["reference_kl"] = weight * average_over_rows(to_reference)
 
-    @staticmethod
-    def compute_metrics(
-        forward: Mapping[str, Any], batch: Columns, settings: GRPOSettings
-    ) -> dict[str, Tensor]:
-        """What the update did to the policy."""
-        dist = forward["dist"]
-        logp, old, advantages = compute_logps_and_advantages(dist, batch)
-        policy = clipped_surrogate(logp, old, advantages, settings.clip)
-        stats = {
-            "policy_loss": policy.mean(),
-            "kl": kl_estimate(logp, old).mean(),
-            "clip_fraction": clip_fraction(logp, old, settings.clip),
-        }
-        if settings.reference_kl_coef:
-            stats["reference_kl"] = kl_estimate(batch["reference_logp"], logp).mean()
-        return stats | compute_entropy_metrics(dist)
+        def measure() -> dict[str, Tensor]:
+            metrics = {
+                "policy_loss": surrogate.mean(),
+                "kl": kl_estimate(logp, old).mean(),
+                "clip_fraction": clip_fraction(logp, old, s.clip),
+            }
+            if s.reference_kl_coef:
+                metrics["reference_kl"] = kl_estimate(batch["reference_logp"], logp).mean()
+            return metrics | compute_entropy_metrics(dist)
 
-    @staticmethod
-    def should_stop_epochs(
-        settings: GRPOSettings, measure: Callable[[], Mapping[str, Tensor]]
-    ) -> bool:
-        """Stop the epochs once the policy has moved far enough."""
-        return settings.kl_limit > 0 and bool(measure()["kl"] > settings.kl_limit)
+        return Loss(terms, measure)
+
+    def should_stop_epochs(self, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
+        """Stop the epochs once the policy has moved beyond the KL limit."""
+        limit = self.settings.kl_limit
+        return limit > 0 and bool(measure()["kl"] > limit)
+
+
+class GRPO(ColumnAlgorithm):
+    """The training loop with GRPO's objective."""
+
+    settings_class = GRPOSettings
+    objective_class = GRPOObjective

@@ -81,17 +81,9 @@ def clip_fraction(logp: Tensor, logp_old: Tensor, clip: float) -> Tensor:
     return (((logp - logp_old).exp() - 1).abs() > clip).float().mean()
 
 
-def value_error(values: Tensor, returns: Tensor, old_values: Tensor, clip: float) -> Tensor:
-    """values, returns, old_values [N] -> squared error [N].
-
-    With ``clip > 0`` the larger of the plain error and that of the value moved by at most ``clip``
-    from the old one (Engstrom et al. 2020, section 3); 0 means not clipped.
-    """
-    error = mse_loss(values, returns, reduction="none")
-    if clip > 0:
-        near = old_values + (values - old_values).clamp(-clip, clip)
-        error = torch.maximum(error, (near - returns) ** 2)
-    return error
+def value_error(values: Tensor, returns: Tensor) -> Tensor:
+    """Return the squared errors [N] of values [N] against returns [N]: ``(V - R)^2``."""
+    return mse_loss(values, returns, reduction="none")
 
 
 def kl_estimate(logp: Tensor, logp_old: Tensor) -> Tensor:

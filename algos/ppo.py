@@ -30,6 +30,7 @@ from algos.losses import (
     kl_estimate,
     value_error,
 )
+from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, normalise_advantages
 from envs.validation import Fraction, InputError, NonNegative, Positive
@@ -49,8 +50,6 @@ class PPOSettings(TrainingSettings):
     """Scale each iteration's advantages to mean 0 and standard deviation 1."""
     value_coef: Annotated[float, NonNegative] = 0.5
     """Weight of the value error."""
-    value_clip: Annotated[float, NonNegative] = 0.0
-    """How far the value may move in an update before its error counts in full; 0 does not clip."""
     entropy_target: Annotated[float, Fraction] = 0.0
     """Normalised entropy to steer towards by adapting the weight; 0 keeps to the schedule."""
     kl_coef: Annotated[float, NonNegative] = 0.0
@@ -74,128 +73,104 @@ class PPOSettings(TrainingSettings):
             )
 
 
-class PPO(ColumnAlgorithm):
-    """Clipped policy gradient with a learned value function."""
+class PPOObjective(Objective[PPOSettings]):
+    """Clipped surrogate with a learned value function."""
 
-    settings_class = PPOSettings
+    def compute_advantages(self, rollout: Rollout) -> Columns:
+        """Return rows with their advantage, return and value."""
+        s, r = self.settings, rollout
+        if s.normalise_rewards:
+            r = r.normalise_rewards()
+        advantages = gae(r.rewards, r.values, r.next_values, r.done, s.gamma, s.lam)
+        returns = advantages + r.values
+        by_row = r.compute_row_advantages(advantages)
+        return r.to_rows(advantages=advantages, returns=returns, values=r.values, **by_row)
 
-    @staticmethod
-    def compute_advantages(rollout: Rollout, settings: PPOSettings) -> Columns:
-        """Rows with their advantage and return."""
-        if settings.normalise_rewards:
-            rollout = rollout.normalise_rewards()
-        advantages = gae(
-            rollout.rewards,
-            rollout.values,
-            rollout.next_values,
-            rollout.done,
-            settings.gamma,
-            settings.lam,
-        )
-        returns = advantages + rollout.values
-        by_row = rollout.compute_row_advantages(advantages)
-        return rollout.to_rows(
-            advantages=advantages, returns=returns, values=rollout.values, **by_row
-        )
-
-    @staticmethod
-    def preprocess_batch(rows: Columns, settings: PPOSettings) -> tuple[Columns, dict[str, float]]:
-        """Normalise advantages over all rows; say how much of the returns the value explains."""
+    def preprocess_batch(self, rows: Columns) -> tuple[Columns, dict[str, float]]:
+        """Normalise advantages over all rows; measure how much of the returns values explain."""
         metrics = {"advantage_std": float(rows["advantages"].std())}
         metrics |= compute_value_metrics(rows["values"], rows["returns"])
-        if settings.normalise_advantages:
+        if self.settings.normalise_advantages:
             rows = normalise_advantages(rows)
         return rows, metrics
 
-    @staticmethod
-    def compute_loss_terms(
-        forward: Mapping[str, Any],
-        batch: Columns,
-        settings: PPOSettings,
-        coefficients: Mapping[str, float],
-    ) -> dict[str, Tensor]:
-        """Clipped surrogate, value error, entropy bonus, KL penalty and diversity bonus."""
-        dist, values = forward["dist"], forward["value"]
+    def loss(
+        self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
+    ) -> Loss:
+        """Return clipped surrogate, value error, entropy bonus, KL penalty and diversity bonus."""
+        s, dist = self.settings, forward["dist"]
         logp, old, advantages = compute_logps_and_advantages(dist, batch)
-        error = value_error(values, batch["returns"], batch["values"], settings.value_clip)
+        surrogate = clipped_surrogate(logp, old, advantages, s.clip)
+        error = value_error(forward["value"], batch["returns"])
         terms = {
-            "policy": average_over_rows(clipped_surrogate(logp, old, advantages, settings.clip)),
-            "value": 0.5 * settings.value_coef * error,
+            "policy": average_over_rows(surrogate),
+            "value": 0.5 * s.value_coef * error,
         }
         # The graph of a term without weight would cost a tenth of the update, for nothing.
         if weight := coefficients["entropy_coef"]:
             terms["entropy"] = -weight * entropy_per_choice(dist)
         if weight := coefficients["kl_coef"]:
             terms["kl"] = weight * average_over_rows(kl_estimate(logp, old))
-        if weight := settings.diversity_coef:
+        if weight := s.diversity_coef:
             terms["diversity"] = -weight * marginal_entropy(dist.choice_probabilities())
-        return terms
 
-    @staticmethod
-    def compute_metrics(
-        forward: Mapping[str, Any], batch: Columns, settings: PPOSettings
-    ) -> dict[str, Tensor]:
-        """What the update did to the policy, for people and health rules."""
-        dist = forward["dist"]
-        logp, old, advantages = compute_logps_and_advantages(dist, batch)
-        policy = clipped_surrogate(logp, old, advantages, settings.clip)
-        error = value_error(
-            forward["value"], batch["returns"], batch["values"], settings.value_clip
-        )
-        return {
-            "policy_loss": policy.mean(),
-            "value_loss": 0.5 * error.mean(),
-            "kl": kl_estimate(logp, old).mean(),
-            "clip_fraction": clip_fraction(logp, old, settings.clip),
-        } | compute_entropy_metrics(dist)
+        def measure() -> dict[str, Tensor]:
+            return {
+                "policy_loss": surrogate.mean(),
+                "value_loss": 0.5 * error.mean(),
+                "kl": kl_estimate(logp, old).mean(),
+                "clip_fraction": clip_fraction(logp, old, s.clip),
+            } | compute_entropy_metrics(dist)
 
-    @staticmethod
-    def validate_action_space(settings: PPOSettings, head: ActionHead) -> None:
-        """Entropy targets need a largest entropy; diversity needs a choice."""
-        if settings.entropy_target > 0 and head.num_log_stds and not head.choices:
+        return Loss(terms, measure)
+
+    def should_stop_epochs(self, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
+        """Stop the epochs once the policy has moved beyond the KL limit."""
+        limit = self.settings.kl_limit
+        return limit > 0 and bool(measure()["kl"] > limit)
+
+    def validate_action_space(self, head: ActionHead) -> None:
+        """Refuse an entropy target without a largest entropy, and diversity without a choice."""
+        s = self.settings
+        if s.entropy_target > 0 and head.num_log_stds and not head.choices:
             raise InputError(
                 "PPOSettings.entropy_target would do nothing: values without bounds have no "
                 "largest entropy to compare with. Set it to 0 and use entropy_coef."
             )
-        if settings.diversity_coef > 0 and not head.choices:
+        if s.diversity_coef > 0 and not head.choices:
             raise InputError(
                 f"PPOSettings.diversity_coef would do nothing: {head.space} has no single choice. "
                 "Set it to 0."
             )
 
-    @staticmethod
-    def initial_coefficients(settings: PPOSettings) -> dict[str, float]:
-        """The two weights that may change."""
-        return {"entropy_coef": settings.entropy_coef, "kl_coef": settings.kl_coef}
+    def initialise_coefficients(self) -> dict[str, float]:
+        """Return the weights of entropy bonus and KL penalty."""
+        return super().initialise_coefficients() | {"kl_coef": self.settings.kl_coef}
 
-    @staticmethod
     def schedule_coefficients(
-        coefficients: dict[str, float], settings: PPOSettings, progress: float
+        self, coefficients: dict[str, float], progress: float
     ) -> dict[str, float]:
-        """The entropy weight follows its schedule unless it is steered."""
-        if settings.entropy_target > 0:
+        """Follow the entropy schedule, unless the weight is steered to a target."""
+        if self.settings.entropy_target > 0:
             return coefficients
-        return ColumnAlgorithm.schedule_coefficients(coefficients, settings, progress)
+        return super().schedule_coefficients(coefficients, progress)
 
-    @staticmethod
     def adapt_coefficients(
-        coefficients: dict[str, float], settings: PPOSettings, stats: Mapping[str, float]
+        self, coefficients: dict[str, float], stats: Mapping[str, float]
     ) -> dict[str, float]:
-        """Steer entropy and KL weights where the settings name a target."""
-        changed = ColumnAlgorithm.adapt_coefficients(coefficients, settings, stats)
-        if settings.entropy_target > 0 and "entropy_normalised" in stats:
+        """Steer the entropy and KL weights for which the settings name a target."""
+        s, changed = self.settings, super().adapt_coefficients(coefficients, stats)
+        if s.entropy_target > 0 and "entropy_normalised" in stats:
             changed["entropy_coef"] = adapt_entropy_coef(
-                coefficients["entropy_coef"], stats["entropy_normalised"], settings.entropy_target
+                coefficients["entropy_coef"], stats["entropy_normalised"], s.entropy_target
             )
-        if settings.kl_target > 0:
-            changed["kl_coef"] = adapt_kl_coef(
-                coefficients["kl_coef"], stats["kl"], settings.kl_target
-            )
+        if s.kl_target > 0:
+            changed["kl_coef"] = adapt_kl_coef(coefficients["kl_coef"], stats["kl"], s.kl_target)
         return changed
 
-    @staticmethod
-    def should_stop_epochs(
-        settings: PPOSettings, measure: Callable[[], Mapping[str, Tensor]]
-    ) -> bool:
-        """Stop the epochs once the policy has moved far enough."""
-        return settings.kl_limit > 0 and bool(measure()["kl"] > settings.kl_limit)
+
+class PPO(ColumnAlgorithm):
+    """The training loop with PPO's objective."""
+
+    settings_class = PPOSettings
+    objective_class = PPOObjective

@@ -28,7 +28,7 @@ from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics
 from algos.losses import average_over_rows, compute_logps_and_advantages, kl_estimate, value_error
-from algos.requirements import Need
+from algos.objective import Loss, Need, Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Array, Rollout, normalise_advantages
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative
@@ -78,36 +78,35 @@ class ReinforceSettings(EpisodeSettings):
             )
 
 
-class Reinforce(ColumnAlgorithm):
+AVERAGES = ("average_return", "average_square", "average_weight")
+"""Coefficients of the `moving_average` baseline."""
+
+
+class ReinforceObjective(Objective[ReinforceSettings]):
     """Policy gradient without a trust region."""
 
-    settings_class = ReinforceSettings
     variants: ClassVar = {
         "baseline: value": {},
         "baseline: group_mean, leave_one_out": {"baseline": "leave_one_out"},
     }
 
-    @staticmethod
-    def get_environment_needs(settings: ReinforceSettings) -> frozenset[Need]:
+    @property
+    def needs(self) -> frozenset[Need]:
         """Repeatable starts, for baselines made of groups."""
-        return frozenset({"starts"}) if settings.collects_groups else frozenset()
+        return frozenset({"starts"}) if self.settings.collects_groups else frozenset()
 
-    @staticmethod
-    def get_reference_interval(settings: ReinforceSettings) -> int | None:
-        """The policy of the beginning, if the KL to it has a weight."""
-        return 0 if settings.reference_kl_coef else None
-
-    @staticmethod
-    def compute_advantages(rollout: Rollout, settings: ReinforceSettings) -> Columns:
-        """Rows with their advantage and, for a learned baseline, their return."""
-        s, r = settings, rollout.normalise_rewards() if settings.normalise_rewards else rollout
+    def compute_advantages(self, rollout: Rollout) -> Columns:
+        """Return rows with their advantage and, unless it comes from a group, their return."""
+        s, r = self.settings, rollout
+        if s.normalise_rewards:
+            r = r.normalise_rewards()
         if s.baseline == "value":
             advantages = gae(r.rewards, r.values, r.next_values, r.done, s.gamma, s.lam)
             returns = advantages + r.values
             by_row = r.compute_row_advantages(advantages)
             return r.to_rows(advantages=advantages, returns=returns, values=r.values, **by_row)
         if s.baseline == "moving_average":
-            # Nothing is bootstrapped from a value that nobody learns.
+            # The network's value is not trained here: bootstrapping from it would add noise.
             returns = returns_to_go(r.rewards, np.zeros_like(r.next_values), r.done, s.gamma)
             return r.to_rows(
                 advantages=returns, returns=returns, **r.compute_row_advantages(returns)
@@ -115,121 +114,111 @@ class Reinforce(ColumnAlgorithm):
         groups = r.returns(s.gamma).reshape(1, -1, s.group_size)
         rows = r.row_returns_to_go(s.gamma)
         if rows is not None:  # each row is compared with the same row of other episodes
-            rows = _subtract_group_baseline(rows[0].reshape(*groups.shape, -1).swapaxes(2, 3), s)
-        return r.to_group_rows(_subtract_group_baseline(groups, s), has_signal(groups), rows)
+            rows = self._subtract_group_baseline(rows[0].reshape(*groups.shape, -1).swapaxes(2, 3))
+        return r.to_group_rows(self._subtract_group_baseline(groups), has_signal(groups), rows)
 
-    @staticmethod
-    def preprocess_batch(
-        rows: Columns, settings: ReinforceSettings
-    ) -> tuple[Columns, dict[str, float]]:
+    def _subtract_group_baseline(self, groups: Array) -> Array:
+        """Turn returns [..., G] of episodes from the same start into advantages [..., G]."""
+        if self.settings.baseline == "leave_one_out":
+            return leave_one_out(groups)
+        return group_advantages(groups, scale=False)
+
+    def preprocess_batch(self, rows: Columns) -> tuple[Columns, dict[str, float]]:
         """Normalise advantages over all rows."""
-        advantages = rows["advantages"]
+        s, advantages = self.settings, rows["advantages"]
         metrics = {
             "advantage_mean": float(advantages.mean()),
             "advantage_std": float(advantages.std()),
         }
-        if settings.baseline == "value":
+        if s.baseline == "value":
             metrics |= compute_value_metrics(rows["values"], rows["returns"])
-        elif settings.collects_groups:
+        elif s.collects_groups:
             metrics["group_signal"] = float(rows["signal"].mean())
         else:
-            return rows, metrics  # what to scale by is an average as well
-        if settings.normalise_advantages:
+            return rows, metrics  # the moving average scales them, in the loss
+        if s.normalise_advantages:
             rows = normalise_advantages(rows)
         return rows, metrics
 
-    @staticmethod
-    def compute_loss_terms(
-        forward: Mapping[str, Any],
-        batch: Columns,
-        settings: ReinforceSettings,
-        coefficients: Mapping[str, float],
-    ) -> dict[str, Tensor]:
-        """-log p * advantage, value error, entropy bonus and KL to the reference."""
-        dist = forward["dist"]
-        logp, _, advantages = compute_logps_and_advantages(dist, batch)
-        if settings.baseline == "moving_average":
-            advantages = _subtract_average(advantages, coefficients, settings)
-        terms = {"policy": average_over_rows(-logp * advantages)}
-        if settings.baseline == "value":
-            error = value_error(forward["value"], batch["returns"], batch["values"], clip=0)
-            terms["value"] = 0.5 * settings.value_coef * error
+    @property
+    def reference_interval(self) -> int | None:
+        """Keep the initial policy if the KL to it has a weight."""
+        return 0 if self.settings.reference_kl_coef else None
+
+    def loss(
+        self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
+    ) -> Loss:
+        """Return -log p * advantage, value error, entropy bonus and KL to the reference."""
+        s, dist = self.settings, forward["dist"]
+        logp, old, advantages = compute_logps_and_advantages(dist, batch)
+        baselined = advantages
+        if s.baseline == "moving_average":
+            baselined = self._subtract_average(advantages, coefficients)
+        terms = {"policy": average_over_rows(-logp * baselined)}
+        error = value_error(forward["value"], batch["returns"]) if s.baseline == "value" else None
+        if error is not None:
+            terms["value"] = 0.5 * s.value_coef * error
         if weight := coefficients["entropy_coef"]:
             terms["entropy"] = -weight * entropy_per_choice(dist)
-        if weight := settings.reference_kl_coef:
-            terms["reference_kl"] = weight * kl_estimate(
-                batch["reference_logp"], _sum_over_rows(logp)
-            )
-        if weight := settings.likelihood_coef:
+        if weight := s.reference_kl_coef:
+            to_reference = kl_estimate(batch["reference_logp"], _sum_over_rows(logp))
+            terms["reference_kl"] = weight * to_reference
+        if weight := s.likelihood_coef:
             terms["likelihood"] = -weight * forward["likelihood"]
-        return terms
 
-    @staticmethod
-    def compute_metrics(
-        forward: Mapping[str, Any], batch: Columns, settings: ReinforceSettings
-    ) -> dict[str, Tensor]:
-        """What the update did to the policy."""
-        dist = forward["dist"]
-        logp, old, advantages = compute_logps_and_advantages(dist, batch)
-        stats = {
-            "policy_loss": -(logp * advantages).mean(),
-            "kl": kl_estimate(logp, old).mean(),
-        }
-        if settings.baseline == "value":
-            error = value_error(forward["value"], batch["returns"], batch["values"], clip=0)
-            stats["value_loss"] = 0.5 * error.mean()
-        if settings.baseline == "moving_average":
-            returns = batch["returns"]
-            stats |= {"return_seen": returns.mean(), "return_square": (returns**2).mean()}
-        if settings.reference_kl_coef:
-            stats["reference_kl"] = kl_estimate(
-                batch["reference_logp"], _sum_over_rows(logp)
-            ).mean()
-        return stats | compute_entropy_metrics(dist)
+        def measure() -> dict[str, Tensor]:
+            metrics = {
+                "policy_loss": -(logp * advantages).mean(),
+                "kl": kl_estimate(logp, old).mean(),
+            }
+            if error is not None:
+                metrics["value_loss"] = 0.5 * error.mean()
+            if s.baseline == "moving_average":
+                returns = batch["returns"]
+                metrics |= {"return_seen": returns.mean(), "return_square": (returns**2).mean()}
+            if s.reference_kl_coef:
+                to_reference = kl_estimate(batch["reference_logp"], _sum_over_rows(logp))
+                metrics["reference_kl"] = to_reference.mean()
+            return metrics | compute_entropy_metrics(dist)
 
-    @staticmethod
-    def initial_coefficients(settings: ReinforceSettings) -> dict[str, float]:
-        """The averages of returns and their squares, and the weight of what is in them so far."""
-        return ColumnAlgorithm.initial_coefficients(settings) | dict.fromkeys(AVERAGES, 0.0)
+        return Loss(terms, measure)
 
-    @staticmethod
+    def _subtract_average(self, returns: Tensor, coefficients: Mapping[str, float]) -> Tensor:
+        """Subtract the moving average from returns [N]; divide by its deviation if asked to."""
+        mean, square, weight = (coefficients[name] for name in AVERAGES)
+        if not weight:  # before the first update there is no average
+            return returns
+        # Both averages start at 0; dividing by the summed weights removes that bias (as in Adam).
+        mean, square = mean / weight, square / weight
+        deviation = max(square - mean**2, 1e-8) ** 0.5
+        return (returns - mean) / (deviation if self.settings.normalise_advantages else 1.0)
+
+    def initialise_coefficients(self) -> dict[str, float]:
+        """Add the averages of returns and of their squares, and the sum of their weights."""
+        return super().initialise_coefficients() | dict.fromkeys(AVERAGES, 0.0)
+
     def adapt_coefficients(
-        coefficients: dict[str, float], settings: ReinforceSettings, stats: Mapping[str, float]
+        self, coefficients: dict[str, float], stats: Mapping[str, float]
     ) -> dict[str, float]:
-        """The averages move towards the returns of this update."""
-        changed = ColumnAlgorithm.adapt_coefficients(coefficients, settings, stats)
-        if settings.baseline == "moving_average":
-            keep = settings.baseline_momentum
-            seen = (stats["return_seen"], stats["return_square"], 1.0)
+        """Move the averages towards the returns of this update."""
+        changed = super().adapt_coefficients(coefficients, stats)
+        if self.settings.baseline == "moving_average":
+            keep = self.settings.baseline_momentum
+            latest = (stats["return_seen"], stats["return_square"], 1.0)
             changed |= {
-                name: keep * coefficients[name] + (1 - keep) * new
-                for name, new in zip(AVERAGES, seen, strict=True)
+                name: keep * coefficients[name] + (1 - keep) * value
+                for name, value in zip(AVERAGES, latest, strict=True)
             }
         return changed
 
 
-AVERAGES = ("average_return", "average_square", "average_weight")
+class Reinforce(ColumnAlgorithm):
+    """The training loop with REINFORCE's objective."""
 
-
-def _subtract_average(
-    advantages: Tensor, coefficients: Mapping[str, float], settings: ReinforceSettings
-) -> Tensor:
-    """Returns minus their moving average and, if they are normalised, over its deviation."""
-    mean, square, weight = (coefficients[name] for name in AVERAGES)
-    if not weight:  # before the first update there is nothing to compare with
-        return advantages
-    mean, square = mean / weight, square / weight
-    deviation = max(square - mean**2, 1e-8) ** 0.5
-    return (advantages - mean) / (deviation if settings.normalise_advantages else 1.0)
+    settings_class = ReinforceSettings
+    objective_class = ReinforceObjective
 
 
 def _sum_over_rows(logp: Tensor) -> Tensor:
-    """The log-probability [N] of actions, from that of their rows [N, R] if it has any."""
+    """Return the log-probabilities [N] of actions, from those of their rows [N, R] if any."""
     return logp.sum(-1) if logp.ndim > 1 else logp
-
-
-def _subtract_group_baseline(groups: Array, settings: ReinforceSettings) -> Array:
-    """Returns [..., G] of episodes from the same start -> advantages [..., G]."""
-    if settings.baseline == "leave_one_out":
-        return leave_one_out(groups)
-    return group_advantages(groups, scale=False)

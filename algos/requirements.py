@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv
 
 from algos.actions.action_heads import TopKHead, make_action_head
+from algos.algorithm import ColumnAlgorithm
 from algos.models.base import to_observation_columns
+from algos.objective import Need
+from envs.batched import get_world
 from envs.validation import InputError
-
-Need: TypeAlias = Literal["starts", "candidates", "whole"]
 
 NEED_DESCRIPTIONS: dict[Need, str] = {
     "starts": "episodes that begin alike when they are seeded alike",
@@ -29,7 +31,7 @@ def detect_offered_needs(env: VectorEnv[Any, Any, Any]) -> frozenset[Need]:
     # Log-probabilities of a thousand rows add up to a number that says nothing about any of them.
     by_row = isinstance(head, TopKHead) and head.rows > 1
     has: set[Need] = set() if by_row else {"whole"}
-    if hasattr(env, "world"):
+    if get_world(env) is not None:
         return frozenset({*has, "starts", "candidates"})
     seeds: Any = [1] * env.num_envs
     try:
@@ -44,37 +46,41 @@ def detect_offered_needs(env: VectorEnv[Any, Any, Any]) -> frozenset[Need]:
 
 
 def check_needs(
-    algorithm: str, needs: frozenset[Need], env_id: str, available: frozenset[Need]
+    name: str,
+    needs: frozenset[Need],
+    env_id: str,
+    offered: frozenset[Need],
+    algorithms: Mapping[str, type[ColumnAlgorithm]],
 ) -> None:
-    """Refuse an algorithm that an environment is not made for.
+    """Refuse an algorithm whose needs an environment does not meet.
+
+    Args:
+        name: the algorithm.
+        needs: what its objective needs.
+        env_id: the environment.
+        offered: what the environment offers.
+        algorithms: all of them by name, to suggest one that would work.
 
     Raises:
         InputError: what is missing, and which algorithms would work.
     """
-    missing = sorted(needs - available)
+    missing = sorted(needs - offered)
     if missing:
         raise InputError(
-            f"{algorithm} needs {NEED_DESCRIPTIONS[missing[0]]}, which {env_id} does not offer; "
-            f"{' or '.join(list_runnable_algorithms(available))} would work."
+            f"{name} needs {NEED_DESCRIPTIONS[missing[0]]}, which {env_id} does not offer; "
+            f"{' or '.join(list_runnable_algorithms(offered, algorithms))} would work."
         )
 
 
-def list_runnable_algorithms(available: frozenset[Need]) -> list[str]:
-    """Algorithms whose default settings need no more than that."""
-    from algos import ALGORITHMS, get_algorithm_class  # each algorithm imports this module
-
-    found: list[str] = []
-    for name in ALGORITHMS:
-        algorithm = get_algorithm_class(name)
-        if algorithm.get_environment_needs(algorithm.settings_class()) <= available:
-            found.append(name)
-    return found
+def list_runnable_algorithms(
+    offered: frozenset[Need], algorithms: Mapping[str, type[ColumnAlgorithm]]
+) -> list[str]:
+    """Return the algorithms whose default settings need no more than what is offered."""
+    return [name for name, kind in algorithms.items() if _get_needs(kind) <= offered]
 
 
-def format_requirements_table() -> str:
-    """Which algorithm runs where, as Markdown: a row for each form of each algorithm."""
-    from algos import ALGORITHMS, get_algorithm_class
-
+def format_requirements_table(algorithms: Mapping[str, type[ColumnAlgorithm]]) -> str:
+    """Return which algorithm runs where as Markdown: a row for each form of each algorithm."""
     kinds: dict[str, frozenset[Need]] = {
         "any Gymnasium environment": frozenset({"whole"}),
         "one whose episodes begin alike when seeded alike": frozenset({"whole", "starts"}),
@@ -82,11 +88,16 @@ def format_requirements_table() -> str:
         "EdgeSelection with picks for each node": frozenset({"starts", "candidates"}),
     }
     lines = ["| algorithm | " + " | ".join(kinds) + " |", "| --- " * (len(kinds) + 1) + "|"]
-    for name in ALGORITHMS:
-        algorithm = get_algorithm_class(name)
-        for form, chosen in algorithm.variants.items():
-            needs = algorithm.get_environment_needs(algorithm.settings_class(**chosen))
-            cells = ["yes" if needs <= has else "no" for has in kinds.values()]
-            told = f"`{name}`" + (f" ({form})" if form else "")
-            lines.append(f"| {told} | " + " | ".join(cells) + " |")
+    for name, kind in algorithms.items():
+        for form, chosen in kind.objective_class.variants.items():
+            needs = _get_needs(kind, chosen)
+            cells = ["yes" if needs <= offered else "no" for offered in kinds.values()]
+            label = f"`{name}`" + (f" ({form})" if form else "")
+            lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _get_needs(
+    algorithm: type[ColumnAlgorithm], chosen: Mapping[str, Any] | None = None
+) -> frozenset[Need]:
+    return algorithm.objective_class(algorithm.settings_class(**chosen or {})).needs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from typing import Any
 
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -11,6 +12,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from algos.config import TrainingSettings
 from algos.learning.learner import ColumnLearner
 from algos.models import MODELS
+from algos.objective import Objective
 from algos.rollouts.env_runner import ColumnRunner
 
 
@@ -45,7 +47,7 @@ class ColumnConfig(AlgorithmConfig):
     ) -> ColumnConfig:
         """Use these settings for a budget of ``total_iterations`` (schedules end there).
 
-        ``faults`` is the directory where a runner that hangs leaves its report.
+        ``hang_report_dir`` is where a runner that hangs leaves its report.
         """
         self.settings, self.total_iterations = settings, total_iterations
         self.hang_report_dir = hang_report_dir or self.hang_report_dir
@@ -58,6 +60,11 @@ class ColumnConfig(AlgorithmConfig):
         return self.training(
             train_batch_size_per_learner=settings.rows_per_iteration, lr=settings.lr
         )
+
+    def make_objective(self) -> Objective[Any]:
+        """Return the algorithm's objective with these settings."""
+        algorithm: Any = self.algo_class
+        return algorithm.objective_class(self.settings)
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The network that the settings name."""

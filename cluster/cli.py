@@ -28,8 +28,9 @@ from cluster.errors import (
     error_answer,
     parsing,
 )
-from cluster.interruption import get_exit_status, treat_sigterm_as_ctrl_c
 from envs.validation import InputError, InputWarning, unknown_name_error
+from tune_jobs.interruption import get_exit_status, treat_sigterm_as_ctrl_c
+from tune_jobs.ray_session import RayStartError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -74,6 +75,9 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
     except Unhealthy as verdict:
         _print_error(str(verdict))
         return 1, verdict.answer
+    except RayStartError as error:
+        _print_error(str(error))
+        return 1, error_answer("failed", str(error))
     except CommandFailed as error:
         _print_error(str(error))
         return 1, error.answer | error_answer("failed", str(error))

@@ -1,7 +1,15 @@
-"""Worlds: natively batched Gymnasium environments, usable without anything above them.
+"""Natively batched Gymnasium environments, usable without the packages above.
 
-``gymnasium.make("envs:CausalLearning-v0", interventions=5)`` works wherever this package is
-installed; every field of the family's ``Params`` is a keyword.
+Every field of a family's ``Params`` is a keyword:
+
+>>> env = gymnasium.make("envs:CausalLearning-v0", interventions=5)
+>>> batch = gymnasium.make_vec("envs:CausalLearning-v0", num_envs=3, interventions=5)
+>>> observation, info = batch.reset(seed=0)
+>>> observation["nodes"].shape
+(3, 5, 11)
+
+An environment of your own is a :class:`World`; :class:`BatchedVectorEnv` and :class:`SingleEnv`
+make it a Gymnasium environment.
 """
 
 from __future__ import annotations
@@ -13,19 +21,24 @@ from pathlib import Path
 
 import gymnasium
 
-from envs.batched import World
+from envs.batched import BatchedVectorEnv, SingleEnv, Step, World
+
+__all__ = ["FAMILIES", "BatchedVectorEnv", "EnvFamily", "SingleEnv", "Step", "World"]
 
 
 def _check_neighbours() -> None:
-    """Refuse to run when another distribution's ``envs`` or ``algos`` shadows ours."""
+    """Refuse to run when another distribution's ``envs`` or ``algos`` shadows this one.
+
+    Both are common names, and the wrong package would fail much later with an unclear error.
+    """
     here = Path(__file__).resolve().parent
     neighbour = importlib.util.find_spec("algos")
-    places = [
-        Path(place).resolve()
-        for place in (neighbour and neighbour.submodule_search_locations) or []
+    folders = [
+        Path(folder).resolve()
+        for folder in (neighbour and neighbour.submodule_search_locations) or []
     ]
-    if here.with_name("algos") not in places:
-        seen = f"in {places[0]}" if places else "missing"
+    if here.with_name("algos") not in folders:
+        seen = f"in {folders[0]}" if folders else "missing"
         raise ImportError(
             f"Rungwise's package envs is in {here}, but algos is {seen}: another distribution uses "
             "one of the two names; install Rungwise into an environment of its own."
@@ -37,14 +50,14 @@ _check_neighbours()
 
 @dataclasses.dataclass(frozen=True)
 class EnvFamily:
-    """One of our environments."""
+    """A registered environment of this package."""
 
     name: str
     """The id it is registered under."""
     description: str
-    """What it is, in one line."""
+    """One line about it."""
     path: str
-    """Where its world class is, ``module:class``; imported when needed."""
+    """Its world class as ``module:class``, imported when needed."""
 
     @property
     def world(self) -> type[World]:
@@ -54,7 +67,7 @@ class EnvFamily:
 
     @property
     def params(self) -> type:
-        """The dataclass that configures it."""
+        """The dataclass of its parameters."""
         return self.world.params_type
 
 

@@ -49,7 +49,13 @@ def find_mask(
 
 
 def is_legal(space: spaces.Space[Any], legal: Array, action: Any) -> bool:
-    """Return whether a mask that fits the space allows an action."""
+    """Return whether a mask that fits the space allows an action.
+
+    >>> is_legal(spaces.Discrete(3), np.array([1, 0, 1]), 1)
+    False
+    >>> is_legal(spaces.MultiDiscrete([2, 2]), np.array([1, 0, 0, 1]), [0, 1])
+    True
+    """
     if isinstance(space, spaces.Dict):
         return is_legal(space["choice"], legal, action["choice"])
     if isinstance(space, spaces.MultiDiscrete):
@@ -93,7 +99,7 @@ def _flatten(found: Any) -> Array | None:
 
 
 def _count_choices(space: spaces.Space[Any]) -> int:
-    """How many options a mask of this space has; -1 for a space that cannot have one."""
+    """Count the options of this space's mask; -1 for a space that cannot have one."""
     if isinstance(space, spaces.Dict):
         choice = space.spaces.get("choice")
         return _count_choices(choice) if isinstance(choice, spaces.Discrete) else -1

@@ -20,7 +20,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs import counter_rng
-from envs.episode_trace import EpisodeTrace
+from envs.capabilities import SupportsResetOptions
 from envs.pytree import (
     Array,
     Bools,
@@ -77,18 +77,6 @@ class Step(Generic[StateT]):
     """Figures [B, ...] by name."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """One stage of a curriculum."""
-
-    name: str
-    """What happens in it, in a word or two."""
-    threshold: float
-    """The mean score at which the next stage begins."""
-    episodes: int = 50
-    """Over so many of the latest episodes."""
-
-
 class World(ABC, Generic[StateT]):
     """A world that advances B copies together."""
 
@@ -106,10 +94,6 @@ class World(ABC, Generic[StateT]):
     """The episode metric by which policies are compared."""
     score_mode: ClassVar[Literal["min", "max"]]
     """Whether a small or a large score is good."""
-    stages: tuple[Stage, ...] = ()
-    """The stages of its curriculum; it then has ``stage`` among its episode metrics."""
-    stage: int = 0
-    """In which of them new episodes are begun; moved on from outside, as scores are reached."""
     params: Any
     """The configuration, of ``params_type``."""
     observation_space: gymnasium.Space[Any]
@@ -128,57 +112,15 @@ class World(ABC, Generic[StateT]):
 
     @abstractmethod
     def reset(self, keys: Keys) -> tuple[StateT, Observation]:
-        """The first state and observation of the episodes of keys [B]."""
-
-    def reset_to(self, keys: Keys, options: Mapping[str, Any]) -> tuple[StateT, Observation]:
-        """The first state and observation [B] that a reset's ``options`` ask for.
-
-        Raises:
-            InputError: options that this world does not have.
-        """
-        if options:
-            raise InputError(
-                f"{type(self).__name__} has no reset options, but it got {sorted(options)}."
-            )
-        return self.reset(keys)
+        """Return the first state and observation of the episodes of keys [B]."""
 
     @abstractmethod
     def step(self, state: StateT, action: Action) -> Step[StateT]:
-        """One step of all copies; pure."""
-
-    def node_losses(self, state: StateT) -> Floats | None:
-        """How badly each node is known [B, n], in worlds where nodes are learnt; else None."""
-        return None
-
-    def get_network_weights(self, agent: str) -> Mapping[str, Array] | None:
-        """The weights by name of the network behind an agent, for a policy that is one like it."""
-        del agent
-        return None
-
-    def set_policy_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take note of a policy's weights by name, in worlds that it is itself a part of."""
-        del weights
-
-    def compute_evaluation_metrics(self, state: StateT) -> dict[str, Floats]:
-        """What only an evaluation asks of finished episodes: more metrics [B] by name."""
-        del state
-        return {}
-
-    def evaluate_competitors(self, keys: Keys) -> dict[str, dict[str, Floats]]:
-        """What is no agent but belongs beside a policy, by name: its metrics [N] on keys [N]."""
-        del keys
-        return {}
-
-    def trace_episode(
-        self, states: Sequence[StateT], actions: Sequence[Action]
-    ) -> EpisodeTrace | None:
-        """An episode told step by step, from its T + 1 states [1] and T actions [1]; or None."""
-        del states, actions
-        return None
+        """Advance all copies by one step, without changing ``state``."""
 
     @abstractmethod
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """The figures that describe finished episodes, from their metrics [N] by name."""
+        """Summarise finished episodes, from their metrics [N] by name."""
 
 
 class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
@@ -246,11 +188,11 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
                 "start anew by themselves (same-step autoreset)."
             )
         keys = self._seeded(seed) if isinstance(seed, Sequence) else self._following(seed)
-        self._state, observation = self.world.reset_to(keys, options or {})
+        self._state, observation = _reset_world(self.world, keys, options)
         return copy_tree(observation), {}
 
     def _following(self, seed: int | None) -> Keys:
-        """The keys [B] of a reset with one seed, or of the next episodes without one."""
+        """Return the keys [B] of a reset with one seed, or of the next episodes without one."""
         super().reset(seed=seed)
         if seed is not None:
             return counter_rng.make_keys(seed, self.num_envs)
@@ -259,7 +201,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         return counter_rng.make_keys(int(self.np_random.integers(2**63)), self.num_envs)
 
     def _seeded(self, seeds: Sequence[int | None]) -> Keys:
-        """The keys [B] that single environments with these seeds [B] have."""
+        """Return the keys [B] that single environments with these seeds [B] have."""
         if len(seeds) != self.num_envs:
             raise InputError(
                 f"reset needs one seed or one for each of the {self.num_envs} copies, but it got "
@@ -323,7 +265,7 @@ class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
         else:
             start = int(self.np_random.integers(2**63)) if seed is None else seed
             keys = counter_rng.make_keys(start, 1)
-        self.state, observation = self.world.reset_to(keys, options or {})
+        self.state, observation = _reset_world(self.world, keys, options)
         return _only(observation), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -341,8 +283,31 @@ class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
         )
 
 
+def get_world(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> World[Any] | None:
+    """Return the world behind an environment of this package, None behind any other.
+
+    An attribute named ``world`` is not enough: an environment of a user may have one, too.
+    """
+    inner = env.unwrapped
+    return inner.world if isinstance(inner, BatchedVectorEnv | SingleEnv) else None
+
+
+def _reset_world(
+    world: World[StateT], keys: Keys, options: Mapping[str, Any] | None
+) -> tuple[StateT, Observation]:
+    """Return the first state and observation [B], with Gymnasium's reset options if any."""
+    if not options:
+        return world.reset(keys)
+    if not isinstance(world, SupportsResetOptions):
+        raise InputError(
+            f"{type(world).__name__} has no reset options, but it got {sorted(options)}: leave "
+            "them out."
+        )
+    return world.reset_to(keys, options)
+
+
 def _masked(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
-    """Gymnasium's form of batched figures: each name next to a mask of the copies that have it.
+    """Return figures in Gymnasium's form: each name next to a mask of the copies that have it.
 
     Figures of all others are 0, and no two arrays share memory. Without any copy there are none.
     """

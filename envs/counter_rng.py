@@ -1,9 +1,18 @@
-"""Counter-based random numbers: every copy of a batch owns a key, and no draw changes any state.
+"""Counter-based random numbers: every copy of a batch has a key, and no draw changes any state.
 
-A number is a hash of (key, position), so copy ``b`` of a batch draws the same numbers whether it
-runs alone or beside a thousand others, in this process or in another, and numpy never loops over
-copies. The hash is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-generators", OOPSLA 2014), whose output function passes BigCrush.
+A number is a hash of (key, position), so copy ``b`` of a batch draws the same numbers alone, in a
+batch of a thousand, and in another process, and numpy never loops over copies. The hash is
+SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014),
+whose output function passes BigCrush.
+
+>>> keys = make_keys(seed=7, copies=3)
+>>> uniform(keys, (2,)).shape
+(3, 2)
+>>> bool((uniform(keys)[1:] == uniform(make_keys(seed=8, copies=2))).all())
+True
+>>> policy_keys, world_keys = split(keys, 2)
+>>> bool((policy_keys == world_keys).any())
+False
 """
 
 from __future__ import annotations
@@ -16,6 +25,7 @@ import numpy as np
 
 from envs.pytree import Floats, Ints, Keys
 
+# The constants are uint64 scalars: Python integers would overflow in mixed expressions.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FOLD = np.uint64(0xD1342543DE82EF95)
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(32))
@@ -26,13 +36,13 @@ _NEXT_EPISODE = 0x6E657874
 
 
 def make_keys(seed: int, copies: int) -> Keys:
-    """Keys [B] of a batch; copy b has the key that a single environment seeded seed + b has."""
+    """Return keys [B] of a batch; copy b has that of a single environment seeded seed + b."""
     with np.errstate(over="ignore"):
         return make_keys_from_seeds(np.uint64(seed % 2**64) + np.arange(copies, dtype=np.uint64))
 
 
 def make_keys_from_seeds(seeds: Keys) -> Keys:
-    """The keys [B] of single environments with these seeds [B] (unsigned whole numbers)."""
+    """Return the keys [B] of single environments with seeds [B] (unsigned whole numbers)."""
     with np.errstate(over="ignore"):
         return _mix(_mix(seeds) ^ _FOLD)
 
@@ -40,45 +50,45 @@ def make_keys_from_seeds(seeds: Keys) -> Keys:
 def derived_seed(seed: int, purpose: str) -> int:
     """Return a seed for one purpose whose random numbers are independent of those of ``seed``.
 
-    Gymnasium seeds environments and spaces alike: an action space that has the environment's own
-    seed draws the numbers that the environment draws, and on a bandit each action meets its luck.
+    Gymnasium seeds environments and spaces alike: an action space with the environment's seed
+    draws the same numbers as the environment, so that random actions correlate with rewards.
     """
     words = np.random.SeedSequence([seed, zlib.crc32(purpose.encode())])
     return int(words.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def fold(key: Keys, data: int | Ints) -> Keys:
-    """New keys [B] from keys [B] and a whole number, the same for all or one for each copy [B]."""
+    """Derive keys [B] from keys [B] and a whole number, one for all or one per copy [B]."""
     number = np.asarray(data).astype(np.uint64)
     with np.errstate(over="ignore"):
         return _mix(key ^ _mix(number * _FOLD + _GOLDEN))
 
 
 def split(key: Keys, parts: int) -> tuple[Keys, ...]:
-    """So many independent keys [B] from keys [B], one for each purpose."""
+    """Return ``parts`` independent keys [B] from keys [B], one for each purpose."""
     return tuple(fold(key, part) for part in range(parts))
 
 
 def next_episode(key: Keys) -> Keys:
-    """Keys [B] of the episodes that follow the ones keyed by keys [B]."""
+    """Return the keys [B] of the episodes that follow those of keys [B]."""
     return fold(key, _NEXT_EPISODE)
 
 
 def bits(key: Keys, count: int) -> Keys:
-    """Random 64-bit words [B, count] from keys [B]."""
+    """Draw random 64-bit words [B, count] from keys [B]."""
     with np.errstate(over="ignore"):
         steps = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
         return _mix(key[:, None] + steps)
 
 
 def uniform(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
-    """Uniform numbers in [0, 1) [B, *shape] from keys [B], 53 bits each."""
+    """Draw uniform numbers in [0, 1) [B, *shape] from keys [B], 53 bits each."""
     words = bits(key, math.prod(shape)) >> _SHIFTS[3]
     return (words * 2.0**-53).reshape(len(key), *shape)
 
 
 def normal(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
-    """Standard normal numbers [B, *shape] from keys [B], by Box and Muller (1958).
+    """Draw standard normal numbers [B, *shape] from keys [B], by Box and Muller (1958).
 
     In single precision, whose logarithm and cosine are ten times as fast; from 32 bits each.
     """
@@ -96,17 +106,23 @@ def normal(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
 
 
 def integers(key: Keys, high: int | Ints, shape: tuple[int, ...] = ()) -> Ints:
-    """Whole numbers in [0, high) [B, *shape] from keys [B]; high may differ by copy [B]."""
+    """Draw whole numbers in [0, high) [B, *shape] from keys [B]; high may differ by copy [B]."""
     bound = np.asarray(high).reshape(-1, *(1 for _ in shape))
     return np.floor(uniform(key, shape) * bound).astype(np.int64)
 
 
 def low_discrepancy(count: int, dimensions: int, skip: int = 0) -> Floats:
-    """Evenly spread points in (0, 1) [count, dimensions] of one fixed sequence, after ``skip``.
+    """Return evenly spread points in (0, 1) [count, dimensions] of one fixed sequence.
 
-    The Kronecker sequence on the generalised golden ratio (Roberts, 2018, "R_d"): for one dimension
+    The Kronecker sequence on the generalised golden ratio (Roberts, 2018, "R_d"); in one dimension
     it is the golden-ratio sequence.
+
+    Args:
+        count: the number of points.
+        dimensions: their dimension.
+        skip: the number of points of the sequence to leave out before the first.
     """
+    # The fixed point of x = (1 + x)^(1 / (d + 1)): 64 iterations reach double precision.
     ratio = 2.0
     for _ in range(64):
         ratio = (1 + ratio) ** (1 / (dimensions + 1))
@@ -115,12 +131,13 @@ def low_discrepancy(count: int, dimensions: int, skip: int = 0) -> Floats:
 
 
 def normal_quantiles(u: Floats) -> Floats:
-    """Standard normal quantiles of probabilities in (0, 1), any shape."""
+    """Return standard normal quantiles of probabilities in (0, 1), any shape."""
     inverse = NormalDist().inv_cdf
     return np.array([inverse(p) for p in u.ravel().tolist()]).reshape(u.shape)
 
 
 def _mix(z: Keys) -> Keys:
+    """Apply SplitMix64's output function."""
     z = (z ^ (z >> _SHIFTS[0])) * _FACTORS[0]
     z = (z ^ (z >> _SHIFTS[1])) * _FACTORS[1]
     return z ^ (z >> _SHIFTS[2])

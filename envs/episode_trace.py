@@ -51,12 +51,12 @@ class EpisodeTrace:
     """The node that everything is about."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As it is written to an event log; :meth:`read` reads it back."""
+        """Return plain data for the event log; :meth:`from_dict` reads it back."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> EpisodeTrace | None:
-        """An experiment from an event log; None where there is none, as in older logs."""
+        """Read a trace from an event log; None where the log has none."""
         if not given:
             return None
         frames = [Frame(**_known(Frame, frame)) for frame in given["frames"]]
@@ -64,6 +64,6 @@ class EpisodeTrace:
 
 
 def _known(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What this version knows of: a later one may have added fields."""
+    """Keep the fields of this version: a later one may have added more."""
     names = {field.name for field in dataclasses.fields(cls)}
     return {name: value for name, value in given.items() if name in names}

@@ -1,4 +1,4 @@
-"""From keywords to environments: what Gymnasium calls for our ids."""
+"""Entry points of the registered ids: from keywords to environments."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from envs.validation import get_fields, unknown_name_error
 
 
 def make_single(world: str, **fields: Any) -> SingleEnv[Any]:
-    """One copy of the world ``module:class`` with these fields of its parameters."""
+    """Make one copy of the world ``module:class`` with these fields of its parameters."""
     return SingleEnv(make_world(world, fields))
 
 
 def make_vector(
     world: str, num_envs: int, max_episode_steps: int | None = None, **fields: Any
 ) -> BatchedVectorEnv[Any]:
-    """A batch of the world ``module:class`` with these fields of its parameters.
+    """Make a batch of the world ``module:class`` with these fields of its parameters.
 
     Episodes are cut off after ``max_episode_steps``, as Gymnasium does for single environments.
     """
@@ -29,14 +29,14 @@ def make_vector(
 
 
 def make_world(path: str, fields: Mapping[str, Any]) -> World[Any]:
-    """The world ``module:class`` with these fields of its parameters."""
+    """Make the world ``module:class`` with these fields of its parameters."""
     module, name = path.split(":")
     cls = getattr(importlib.import_module(module), name)
     return cls(make_params(cls.params_type, fields))
 
 
 def make_params(cls: type, fields: Mapping[str, Any]) -> Any:
-    """A configuration from plain values; a nested one may be given as a mapping of its fields.
+    """Make a configuration from plain values; a nested one may be a mapping of its fields.
 
     Raises:
         InputError: for a field that does not exist, with the nearest that does.

@@ -1,4 +1,4 @@
-"""The libraries of an extra, found when they are first used."""
+"""Import of the optional libraries that an extra installs, when they are first used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from envs.validation import InputError
 
 
 def import_extra(name: str, extra: str) -> Any:
-    """A module that the extra ``rungwise[extra]`` installs.
+    """Import a module that the extra ``rungwise[extra]`` installs.
 
     Raises:
         InputError: it is not installed.

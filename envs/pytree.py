@@ -1,7 +1,18 @@
 """Array types, and operations on whole states: dataclasses of arrays with a leading batch axis.
 
 A state is a frozen dataclass whose fields are arrays ``[B, ...]`` or again such dataclasses. The
-functions here walk its fields, so that no state has to spell out how it is indexed or merged.
+functions here visit every array of it, so that no state defines its own indexing or merging.
+
+>>> state = {"position": np.array([1.0, 2.0, 3.0]), "step": np.array([4, 5, 6])}
+>>> take(state, np.array([0, 2]))["step"].tolist()
+[4, 6]
+>>> ended = np.array([False, True, False])
+>>> put(state, ended, {"position": np.array([9.0]), "step": np.array([0])})["step"].tolist()
+[4, 0, 6]
+>>> where(ended, concatenate(state), {"position": -state["position"], "step": state["step"]})[
+...     "position"
+... ].tolist()
+[-1.0, 2.0, -3.0]
 """
 
 from __future__ import annotations
@@ -25,49 +36,49 @@ Tree = TypeVar("Tree")
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep up to 60 MiB of freed memory for the next arrays.
+    """Make the C library keep up to 60 MiB of freed memory for the next arrays.
 
-    A step frees and takes the same few megabytes again. By default glibc hands them back to the
-    system in between, and fetching them page by page costs as much as half of a causal step. It
-    stops doing so once a large block was freed, so one is (elsewhere this changes nothing).
+    Each step frees and allocates the same few megabytes. By default glibc returns them to the
+    system in between, and the page faults take as long as half of a causal step. glibc raises its
+    threshold once a large block was freed, so this frees one (other C libraries are unaffected).
     """
     np.empty(30 * 2**20, np.uint8)
 
 
 def take(tree: Tree, index: Array | int) -> Tree:
-    """The copies at ``index`` of a tree [B, ...]: positions [b], a mask [B], or one position."""
+    """Return the copies at ``index`` of a tree [B, ...]: positions [b], a mask [B] or a number."""
     return _map(lambda leaf: leaf[index], tree)
 
 
 def put(tree: Tree, index: Array, part: Tree) -> Tree:
-    """A tree [B, ...] with the copies ``index`` [b] replaced by those of ``part`` [b, ...]."""
+    """Return a tree [B, ...] with copies ``index`` [b] replaced by those of ``part`` [b, ...]."""
     if index.dtype == np.bool_ and index.all():
-        return part
+        return part  # the common case of episodes of equal length: no copy is needed
 
-    def replaced(leaf: Array, new: Array) -> Array:
+    def replace(leaf: Array, new: Array) -> Array:
         leaf = leaf.copy()
         leaf[index] = new
         return leaf
 
-    return _map(replaced, tree, part)
+    return _map(replace, tree, part)
 
 
 def where(mask: Bools, yes: Tree, no: Tree) -> Tree:
-    """For each copy the tree ``yes`` where the mask [B] is true, else ``no``."""
+    """Return for each copy the tree ``yes`` where the mask [B] is true, else ``no``."""
 
-    def chosen(a: Array, b: Array) -> Array:
+    def choose(a: Array, b: Array) -> Array:
         return np.where(mask.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
 
-    return _map(chosen, yes, no)
+    return _map(choose, yes, no)
 
 
 def copy_tree(tree: Tree) -> Tree:
-    """The same tree in memory of its own."""
+    """Copy every array of a tree."""
     return _map(lambda leaf: leaf.copy(), tree)
 
 
-def concatenated(*trees: Tree) -> Tree:
-    """Trees [B1, ...], [B2, ...], ... of the same structure as one [B1 + B2 + ..., ...]."""
+def concatenate(*trees: Tree) -> Tree:
+    """Concatenate trees [B1, ...], [B2, ...], ... of the same structure along the batch axis."""
     return _map(lambda *leaves: np.concatenate(leaves), *trees)
 
 

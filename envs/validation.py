@@ -1,8 +1,20 @@
-"""Bad input becomes a sentence: what is wrong, the value seen, and what to do.
+"""Validation of configurations: types and bounds, with messages a user can act on.
 
-Every configuration of Rungwise is a frozen dataclass whose fields carry their bounds in the
-annotation (``lr: Annotated[float, Between(0, 1)] = 3e-4``) and which calls :func:`validate` when it
-is made, so that a value out of range is refused where it enters, not an hour later.
+Every configuration of Rungwise is a frozen dataclass whose fields have their bounds in the
+annotation and which calls :func:`validate` in ``__post_init__``, so that a value out of range is
+refused before anything starts.
+
+>>> @dataclasses.dataclass(frozen=True)
+... class Settings:
+...     lr: typing.Annotated[float, Between(0, 1, low_open=True)] = 3e-4
+...
+...     def __post_init__(self) -> None:
+...         validate(self)
+>>> Settings(lr=0.1).lr
+0.1
+>>> Settings(lr=2.0)
+Traceback (most recent call last):
+envs.validation.InputError: Settings.lr must be in (0, 1], but it is 2.0.
 """
 
 from __future__ import annotations
@@ -17,11 +29,11 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 
 class InputError(ValueError):
-    """The user's input cannot be used. The message is a sentence that says how to mend it."""
+    """Input that cannot be used; the message says what is wrong, the value seen and what to do."""
 
 
 class InputWarning(UserWarning):
-    """The user's input can be used in part. The message says what is left out."""
+    """Input that can be used in part; the message says what is left out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +70,16 @@ AtLeastOne = Between(1)
 
 
 def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:
-    """An error for a name that does not exist, with the nearest that do.
+    """Return an error for a name that does not exist, with the nearest that do.
 
     Args:
-        kind: what the name should be, e.g. ``"field"``.
+        kind: the kind of name, such as ``"field"``.
         name: the name seen.
-        known: every name that would have been accepted.
-        where: the place, e.g. ``"in search of job.yaml"``.
+        known: all accepted names.
+        where: the place, such as ``"in search of job.yaml"``.
+
+    >>> str(unknown_name_error("field", "batchsize", ["batch_size", "lr"]))
+    "There is no field 'batchsize': did you mean batch_size?"
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
@@ -73,23 +88,23 @@ def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = 
 
 
 def get_fields(config: type) -> dict[str, tuple[Any, Between | None]]:
-    """Each field of a configuration class with its plain type and its bounds, if it has any."""
+    """Return the plain type and the bounds, if any, of each field of a configuration class."""
     hints = typing.get_type_hints(config, include_extras=True)
-    found: dict[str, tuple[Any, Between | None]] = {}
+    fields: dict[str, tuple[Any, Between | None]] = {}
     for field in dataclasses.fields(config):
         hint, bounds = hints[field.name], None
         if get_origin(hint) is typing.Annotated:
             hint, *marks = get_args(hint)
             bounds = next((mark for mark in marks if isinstance(mark, Between)), None)
-        found[field.name] = (hint, bounds)
-    return found
+        fields[field.name] = (hint, bounds)
+    return fields
 
 
 def validate(config: Any) -> None:
     """Check every field of a dataclass against its type and bounds; call it in ``__post_init__``.
 
     Raises:
-        InputError: naming the class, the field, the value seen and what it must be.
+        InputError: a value of the wrong type or out of bounds; the message names its field.
     """
     for name, (hint, bounds) in get_fields(type(config)).items():
         check_value(f"{type(config).__name__}.{name}", getattr(config, name), hint, bounds)
@@ -99,10 +114,10 @@ def check_value(name: str, value: Any, hint: Any, bounds: Between | None = None)
     """Check one value against a type hint and bounds.
 
     Raises:
-        InputError: naming the field, the value seen and what it must be.
+        InputError: the value has the wrong type or is out of bounds.
     """
     if not _matches(value, hint):
-        raise InputError(f"{name} must be {_words(hint)}, but it is {value!r}.")
+        raise InputError(f"{name} must be {_describe_type(hint)}, but it is {value!r}.")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if math.isnan(value):
@@ -112,6 +127,7 @@ def check_value(name: str, value: Any, hint: Any, bounds: Between | None = None)
 
 
 def _matches(value: Any, hint: Any) -> bool:
+    """Return whether a value has the type of a hint; a whole number is a number, a bool is not."""
     origin = get_origin(hint)
     if hint is Any:
         return True
@@ -133,12 +149,13 @@ def _matches(value: Any, hint: Any) -> bool:
     return isinstance(value, origin or hint)
 
 
-def _words(hint: Any) -> str:
+def _describe_type(hint: Any) -> str:
+    """Describe a type in words for a message."""
     origin = get_origin(hint)
     if origin is Literal:
         return "one of " + ", ".join(repr(option) for option in get_args(hint))
     if origin in (Union, types.UnionType):
-        return " or ".join(_words(option) for option in get_args(hint))
+        return " or ".join(_describe_type(option) for option in get_args(hint))
     plain = {
         float: "a number",
         int: "a whole number",

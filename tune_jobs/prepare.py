@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import itertools
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +22,6 @@ from tune_jobs.trackers.tracker import check_trackers
 LOG, JOB = "events.jsonl", "job.yaml"
 PACKAGES = ("ray", "torch", "gymnasium", "numpy", "rungwise")
 """Packages whose versions a run records."""
-
-
-def find_free_directory(env: str, parent: Path = Path("runs")) -> Path:
-    """Return the first free ``runs/<env>-<date>-<number>``."""
-    stem = f"{env.split(':')[-1].rsplit('-v', 1)[0].lower()}-{time.strftime('%Y-%m-%d')}"
-    return next(path for i in itertools.count(1) if not (path := parent / f"{stem}-{i}").exists())
 
 
 def prepare_job(job: Job, directory: Path) -> Job:

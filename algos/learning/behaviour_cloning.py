@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from algos.actions.action_heads import ActionHead
+from algos.config import TrainingSettings
 from algos.models.base import to_observation_columns
+from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns, concat
 from algos.rollouts.rollout_io import read_columns
 from envs import counter_rng
@@ -27,32 +28,15 @@ EPISODES_PER_BATCH = 128
 """Episodes that a simple rule plays at a time."""
 
 
-class BehaviourCloning:
-    """The loss of the warm start, in the form that the learner runs an algorithm's."""
+class BehaviourCloning(Objective[TrainingSettings]):
+    """The objective of the warm start."""
 
-    @staticmethod
-    def build_network_inputs(batch: Columns) -> Mapping[str, Any]:
-        """Rows are steps."""
-        return batch
-
-    @staticmethod
-    def compute_loss_terms(
-        forward: Mapping[str, Any], batch: Columns, *_: Any
-    ) -> dict[str, Tensor]:
-        """Minus the log-probability of what the teacher did."""
-        return {"policy": -forward["dist"].logp(batch)}
-
-    @staticmethod
-    def compute_metrics(forward: Mapping[str, Any], batch: Columns, *_: Any) -> dict[str, Tensor]:
-        """That loss, once more at the end."""
-        return {
-            "warm_start_loss": BehaviourCloning.compute_loss_terms(forward, batch)["policy"].mean()
-        }
-
-    @staticmethod
-    def should_stop_epochs(*_: Any) -> bool:
-        """Never before all epochs are done."""
-        return False
+    def loss(
+        self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
+    ) -> Loss:
+        """Return minus the log-probability of the teacher's actions."""
+        error = -forward["dist"].logp(batch)
+        return Loss({"policy": error}, lambda: {"warm_start_loss": error.mean()})
 
 
 def collect_teacher_rows(

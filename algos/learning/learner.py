@@ -8,11 +8,11 @@ loop inside ``update``, the seam RLlib documents for it. The loss is the algorit
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
@@ -21,10 +21,12 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.core.rl_module.rl_module import RLModule
 from torch import Tensor
 
-from algos.exploration import over_choices, schedule_log_std
+from algos.exploration import schedule_log_std
 from algos.learning.behaviour_cloning import BehaviourCloning
 from algos.learning.optimisers import make_optimisers
+from algos.learning.update_log import UpdateLog
 from algos.losses import sum_loss_terms
+from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns, split_minibatches
 from algos.schedules import schedule
 
@@ -40,8 +42,14 @@ MEASURED_MINIBATCHES = 4
 """Minibatches at the end of an update that are measured."""
 DIAGNOSTICS_INTERVAL = 4
 """Updates after which terms and network are examined anew, which costs as much as a minibatch."""
-SKIPPED_UPDATES = "updates_skipped"
-"""Number of optimiser steps left out because the gradient was not finite."""
+
+
+class _TrainedParts(NamedTuple):
+    """What an update changes, and by what."""
+
+    forward: Callable[[Mapping[str, Any]], dict[str, Any]]
+    params: list[torch.nn.Parameter]
+    optimisers: list[Any]
 
 
 class ColumnLearner(TorchLearner):
@@ -50,9 +58,8 @@ class ColumnLearner(TorchLearner):
     def build(self) -> None:
         """Create network, optimiser, random generator and the algorithm's coefficients."""
         config: Any = self.config  # ours; see ColumnConfig
-        self.settings = config.settings
-        self.algorithm = config.algo_class
-        self.coefficients: dict[str, float] = self.algorithm.initial_coefficients(self.settings)
+        self.objective: Objective[Any] = config.make_objective()
+        self.coefficients = self.objective.initialise_coefficients()
         self.generator = torch.Generator().manual_seed(
             (self.config.seed or 0) + self._learner_index
         )
@@ -63,9 +70,9 @@ class ColumnLearner(TorchLearner):
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Those that the settings name; each update sets their learning rate by the schedule."""
-        modules, s = self._module, self.settings
+        modules, s = self._module, self.objective.settings
         params = self.get_parameters(modules[module_id])  # type: ignore[index]
-        found = make_optimisers(s.optimiser, params, s.lr, s.adam_eps, s.weight_decay)
+        found = make_optimisers(s.optimiser, params, s.lr, s.weight_decay)
         for name, (optimiser, own) in found.items():
             self.register_optimizer(
                 module_id=module_id, optimizer_name=name, optimizer=optimiser, params=own
@@ -92,8 +99,9 @@ class ColumnLearner(TorchLearner):
         batch: Any = training_data.batch  # Columns; RLlib's hint knows only its own batch
         columns: Columns = batch.to_torch(self._device)
         if timesteps.get(CLONE):
-            epochs = replace(self.settings, epochs=self.settings.warm_start_epochs)
-            stats = self._run_epochs(columns, BehaviourCloning, epochs, progress)
+            s = self.objective.settings
+            cloning = BehaviourCloning(replace(s, epochs=s.warm_start_epochs))
+            stats = self._run_epochs(columns, cloning, progress)
         else:
             stats = self._update_policy(columns, progress) | self._update_log_std(
                 progress, timesteps.get(SCORE)
@@ -106,17 +114,17 @@ class ColumnLearner(TorchLearner):
         return self.metrics.reduce()
 
     def _update_policy(self, columns: Columns, progress: float) -> dict[str, float]:
-        """One update by the algorithm's own loss."""
-        algorithm, s = self.algorithm, self.settings
-        self.coefficients = algorithm.schedule_coefficients(self.coefficients, s, progress)
-        every = algorithm.get_reference_interval(s)
-        if every is not None:
-            if self.reference is None or (every and self.updates % every == 0):
+        """Update the policy by the algorithm's objective; return metrics and coefficients."""
+        objective = self.objective
+        self.coefficients = objective.schedule_coefficients(self.coefficients, progress)
+        interval = objective.reference_interval
+        if interval is not None:
+            if self.reference is None or (interval and self.updates % interval == 0):
                 self._freeze_reference()
             columns = columns.with_columns(**self._compute_reference_columns(columns))
         used = self.coefficients
-        stats = self._run_epochs(columns, algorithm, s, progress)
-        self.coefficients = algorithm.adapt_coefficients(used, s, stats)
+        stats = self._run_epochs(columns, objective, progress)
+        self.coefficients = objective.adapt_coefficients(used, stats)
         self.updates += 1
         return stats | used | self.diagnostics
 
@@ -126,7 +134,7 @@ class ColumnLearner(TorchLearner):
 
         After the update: a row's old and new probabilities then differ by what was learnt alone.
         """
-        s, free = self.settings, self._get_policy_network().log_std
+        s, free = self.objective.settings, self._get_policy_network().log_std
         if free is None:
             return {}
         if s.log_std_schedule != "learned":
@@ -137,7 +145,7 @@ class ColumnLearner(TorchLearner):
 
     def _update_temperature(self, progress: float) -> dict[str, float]:
         """Set the temperature from now on: after the update, too, which is about what was drawn."""
-        s, temperature = self.settings, self._get_policy_network().temperature
+        s, temperature = self.objective.settings, self._get_policy_network().temperature
         if temperature is None:
             return {}
         kind, ends = s.temperature_schedule, (s.temperature, s.temperature_end)
@@ -167,87 +175,95 @@ class ColumnLearner(TorchLearner):
         parts: list[dict[str, Tensor]] = []
         for index in torch.arange(len(columns), device=self._device).split(REFERENCE_CHUNK_ROWS):
             chunk = columns.select(index)
-            forward = self.reference._forward(self.algorithm.build_network_inputs(chunk))
-            parts.append(self.algorithm.compute_reference_columns(forward, chunk))
+            forward = self.reference._forward(self.objective.build_network_inputs(chunk))
+            parts.append(self.objective.compute_reference_columns(forward, chunk))
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _run_epochs(
-        self, columns: Columns, algorithm: Any, s: Any, progress: float
+        self, columns: Columns, objective: Objective[Any], progress: float
     ) -> dict[str, float]:
-        """Passes over the rows with an algorithm's (or Cloning's) loss; what they did."""
-        modules: Any = self.module
-        module = modules[DEFAULT_MODULE_ID]
-        steppers: list[Any] = [o for _, o in self.get_optimizers_for_module(DEFAULT_MODULE_ID)]
-        # Through DDP when there are several learners; else past RLlib's wrapper, which would walk
-        # over all submodules at every step only to say that this is training.
-        forward = module if self.distributed else module._forward
-        params = self.get_parameters(module)
-        size = max(s.minibatch_size // max(s.num_learners, 1), 1)
-        for group in (group for stepper in steppers for group in stepper.param_groups):
+        """Pass over the rows [N] until the objective stops; return the update's metrics."""
+        s, log, trained = objective.settings, UpdateLog(), self._get_trained_parts()
+        for group in (g for optimiser in trained.optimisers for g in optimiser.param_groups):
             group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
-        before = [p.detach().clone() for p in params]
-        history: list[dict[str, Tensor]] = []
-        norms: list[float] = []
-        losses: list[Tensor] = []
-        output: Any = None
-        batch, together, epoch, enough = columns, 0, 0, False
-        while not enough:
-            epoch += 1
+        before = [p.detach().clone() for p in trained.params]
+        # Each learner has its share of the rows and takes its share of every minibatch.
+        size = max(s.minibatch_size // max(s.num_learners, 1), 1)
+        stop = False
+        while not stop:
+            log.epochs += 1
             batches = split_minibatches(columns, size, self.generator)
-            for i, batch in enumerate(batches):
-                if i % s.accumulate == 0:
-                    together = sum(map(len, batches[i : i + s.accumulate]))
-                output = forward(algorithm.build_network_inputs(batch))
-                terms = algorithm.compute_loss_terms(output, batch, s, self.coefficients)
-                if (
-                    epoch == 1
-                    and i == len(batches) - 1
-                    and self.updates % DIAGNOSTICS_INTERVAL == 0
-                ):
-                    self.diagnostics = self._compute_diagnostics(
-                        terms, params, algorithm.build_network_inputs(batch)
-                    )
-                loss, share = sum_loss_terms(terms), len(batch) / together
-                losses.append(loss.detach())
-                # A row counts the same in whichever minibatch of the step it is.
-                loss.backward(None if share == 1 else torch.full_like(loss, share))
-                if (i + 1) % s.accumulate == 0 or i + 1 == len(batches):
-                    norms.append(_step_optimizers(steppers, params, s.grad_clip))
-                # Measuring costs as much as a term of the loss: the end of the last epoch says what
-                # the update did; other epochs are measured only for an algorithm that asks.
-                if epoch == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES:
-                    with torch.no_grad():
-                        history.append(algorithm.compute_metrics(output, batch, s))
-            measure = partial(self._compute_shared_metrics, algorithm, output, batch, s)
-            if enough := epoch == s.epochs or algorithm.should_stop_epochs(s, measure):
-                history = history or [measure()]
-        table = torch.stack([torch.stack(list(measured.values())) for measured in history])
-        last = dict(
-            zip(history[0], self._average_over_learners(table.mean(0)).tolist(), strict=True)
-        )
-        return (
-            over_choices(last)
-            | _summarise_grad_norms(norms, s.grad_clip)
-            | {
-                "total_loss": float(self._average_over_learners(torch.stack(losses).mean())),
-                "update_ratio": _compute_update_ratio(before, params),
-                "kl_max": max((float(h["kl"]) for h in history if "kl" in h), default=0.0),
-                "lr": steppers[0].param_groups[0]["lr"],
-                "grad_clip": s.grad_clip,
-                "updates": float(len(norms)),
-                "epochs_run": float(epoch),
-                SKIPPED_UPDATES: float(sum(not math.isfinite(norm) for norm in norms)),
-            }
-        )
+            for i in range(len(batches) - 1):
+                self._train_minibatch(batches, i, trained, objective, log)
+            loss = self._train_minibatch(batches, len(batches) - 1, trained, objective, log)
+            measure = partial(self._measure_together, loss)
+            if stop := log.epochs == s.epochs or objective.should_stop_epochs(measure):
+                log.metrics = log.metrics or [measure()]
+        return log.summarise(s.grad_clip, self._average_over_learners) | {
+            "update_ratio": _compute_update_ratio(before, trained.params),
+            "lr": trained.optimisers[0].param_groups[0]["lr"],
+        }
+
+    def _train_minibatch(
+        self,
+        batches: list[Columns],
+        i: int,
+        trained: _TrainedParts,
+        objective: Objective[Any],
+        log: UpdateLog,
+    ) -> Loss:
+        """Add the gradient of minibatch i; take a step once its accumulated group is complete."""
+        s, batch, last = objective.settings, batches[i], i + 1 == len(batches)
+        start = i - i % s.accumulate
+        rows = sum(map(len, batches[start : start + s.accumulate]))
+        diagnose = last and log.epochs == 1 and self.updates % DIAGNOSTICS_INTERVAL == 0
+        loss = self._accumulate(batch, len(batch) / rows, trained, objective, log, diagnose)
+        if (i + 1) % s.accumulate == 0 or last:
+            norm = _step_optimisers(trained.optimisers, trained.params, s.grad_clip)
+            log.grad_norms.append(norm)
+        # Measuring costs as much as a term of the loss: the end of the last epoch shows what the
+        # update did; other epochs are measured only for an objective that asks.
+        if log.epochs == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES:
+            with torch.no_grad():
+                log.metrics.append(loss.measure())
+        return loss
+
+    def _accumulate(
+        self,
+        batch: Columns,
+        fraction: float,
+        trained: _TrainedParts,
+        objective: Objective[Any],
+        log: UpdateLog,
+        diagnose: bool,
+    ) -> Loss:
+        """Add a minibatch's gradient to the parameters, weighted by its fraction of the step."""
+        inputs = objective.build_network_inputs(batch)
+        loss = objective.loss(trained.forward(inputs), batch, self.coefficients)
+        if diagnose:  # before the backward pass, which frees the graph
+            self.diagnostics = self._compute_diagnostics(loss.terms, trained.params, inputs)
+        total = sum_loss_terms(loss.terms)
+        log.losses.append(total.detach())
+        # Weighted by rows, so that a row counts the same in whichever minibatch of a step it is.
+        total.backward(None if fraction == 1 else torch.full_like(total, fraction))
+        return loss
 
     @torch.no_grad()
-    def _compute_shared_metrics(
-        self, algorithm: Any, output: Any, batch: Columns, s: Any
-    ) -> dict[str, Tensor]:
-        """Measurements that all learners share: they must stop after the same epoch."""
-        found = algorithm.compute_metrics(output, batch, s)
-        table = self._average_over_learners(torch.stack(list(found.values())))
-        return dict(zip(found, table.unbind(), strict=True))
+    def _measure_together(self, loss: Loss) -> dict[str, Tensor]:
+        """Average a minibatch's metrics over learners, which must stop after the same epoch."""
+        metrics = loss.measure()
+        table = self._average_over_learners(torch.stack(list(metrics.values())))
+        return dict(zip(metrics, table.unbind(), strict=True))
+
+    def _get_trained_parts(self) -> _TrainedParts:
+        """Return the policy's forward pass, parameters and optimisers."""
+        modules: Any = self.module
+        module = modules[DEFAULT_MODULE_ID]
+        # Through DDP when there are several learners; else past RLlib's wrapper, which would walk
+        # over all submodules at every step only to switch them to training mode.
+        forward = module if self.distributed else module._forward
+        optimisers: list[Any] = [o for _, o in self.get_optimizers_for_module(DEFAULT_MODULE_ID)]
+        return _TrainedParts(forward, self.get_parameters(module), optimisers)
 
     def _average_over_learners(self, values: Tensor) -> Tensor:
         """Mean over all learners."""
@@ -297,14 +313,14 @@ class ColumnLearner(TorchLearner):
         return [p for p in module.parameters() if p.requires_grad]  # type: ignore[attr-defined]
 
 
-def _step_optimizers(
-    optimizers: list[Any], params: list[torch.nn.Parameter], grad_clip: float
+def _step_optimisers(
+    optimisers: list[Any], params: list[torch.nn.Parameter], grad_clip: float
 ) -> float:
     """A step along the gradients gathered in the parameters, which are empty then; their norm."""
     norm = _clip_gradients([p.grad for p in params if p.grad is not None], grad_clip)
     # A step on NaN would ruin the network; a health rule ends the run.
-    for stepper in optimizers if math.isfinite(norm) else ():
-        stepper.step()
+    for optimiser in optimisers if math.isfinite(norm) else ():
+        optimiser.step()
     for p in params:
         p.grad = None
     return norm
@@ -345,12 +361,3 @@ def _clip_gradients(gradients: list[Tensor], limit: float) -> float:
         for gradient in gradients:
             gradient.mul_(limit / (norm + 1e-6))
     return norm
-
-
-def _summarise_grad_norms(norms: list[float], grad_clip: float) -> dict[str, float]:
-    clipped = sum(norm > grad_clip for norm in norms) / len(norms) if grad_clip else 0.0
-    return {
-        "grad_norm": sum(norms) / len(norms),
-        "grad_norm_max": max(norms),
-        "grad_clip_fraction": clipped,
-    }

@@ -16,9 +16,12 @@ from torch.optim import Optimizer
 
 OptimiserKind: TypeAlias = Literal["adam", "adamw", "muon"]
 
+ADAM_EPS = 1e-5
+"""Adam's epsilon: with torch's 1e-8 the first steps along tiny gradients are as long as any."""
+
 
 def make_optimisers(
-    kind: OptimiserKind, params: Sequence[Parameter], lr: float, eps: float, weight_decay: float
+    kind: OptimiserKind, params: Sequence[Parameter], lr: float, weight_decay: float
 ) -> dict[str, tuple[Optimizer, list[Parameter]]]:
     """By name each optimiser and the parameters that are its own.
 
@@ -26,7 +29,6 @@ def make_optimisers(
         kind: which.
         params: all parameters that are trained.
         lr: learning rate of all of them.
-        eps: Adam's epsilon.
         weight_decay: how fast weights shrink; a part of the gradient for ``adam``, apart from it
             for the others.
     """
@@ -40,6 +42,6 @@ def make_optimisers(
         found["matrices"] = muon, matrices
     if others:
         adam: Any = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
-        made = adam(others, lr=lr, eps=eps, weight_decay=weight_decay, fused=True)
+        made = adam(others, lr=lr, eps=ADAM_EPS, weight_decay=weight_decay, fused=True)
         found[DEFAULT_OPTIMIZER] = made, others
     return found

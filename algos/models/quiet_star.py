@@ -1,7 +1,8 @@
 """A language model that thinks and reads with the same weights (Quiet-STaR, arXiv 2403.09629).
 
 It writes thoughts as the policy of ``language.py`` does, and reads what follows them through a
-mixing head; the world asks it for that (``World.set_policy_weights``), and pays a thought by it.
+mixing head; the world takes its weights (``with_policy_weights``) and rewards a thought by what it
+reads.
 How likely it found what really followed is a term of the loss of its own (``likelihood_coef``).
 """
 

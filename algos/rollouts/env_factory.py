@@ -11,6 +11,7 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from envs.batched import get_world
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError
 
@@ -134,7 +135,7 @@ def _native(
         if not spec.entry_point:
             raise
         return None  # it may lack what the single one does not need; that one says what is wrong
-    if hasattr(env, "world") or not spec.entry_point:
+    if get_world(env) is not None or not spec.entry_point:
         return env
     single = gymnasium.make(env_id, **env_kwargs)
     same = (single.observation_space, single.action_space) == (

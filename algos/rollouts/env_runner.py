@@ -24,6 +24,7 @@ from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.utils.checkpoints import Checkpointable
 
 from algos.models.base import MASK, PolicyModule, to_observation_columns
+from algos.objective import Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.episode_statistics import (
@@ -35,7 +36,8 @@ from algos.rollouts.episode_statistics import (
 )
 from algos.rollouts.rollout import Array, Rollout, mask_first_episodes, number_episodes
 from algos.rollouts.watchdog import Watchdog
-from envs.batched import BatchedVectorEnv
+from envs.batched import BatchedVectorEnv, get_world
+from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError
 
@@ -64,8 +66,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
         super().__init__(**kwargs)
         config: Any = self.config  # ours; see ColumnConfig
         self.settings = config.settings
-        self.algorithm = config.algo_class
-        self.needs = self.algorithm.get_environment_needs(self.settings)
+        self.objective: Objective[Any] = config.make_objective()
+        self.needs = self.objective.needs
         self.env_id: str = config.env
         self.env: Any = None
         self.spaces = kwargs.get("spaces")
@@ -110,7 +112,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.autoreset = self.env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if self.autoreset == AutoresetMode.DISABLED:
             raise InputError(f"{self.env_id} never resets itself; use an autoreset vector mode.")
-        world = getattr(self.env, "world", None)
+        world = get_world(self.env)
         names = world.episode_metrics if world else tuple(INFO_METRICS)
         self.statistics = EpisodeStatistics(count, names)
         self.episode_starts = np.full(count, self.steps)
@@ -158,7 +160,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 )
             else:
                 rollout, statistics = self.collect_rollout(self.settings.rollout_length)
-        rows = self.algorithm.compute_advantages(rollout, self.settings)
+        rows = self.objective.compute_advantages(rollout)
         self.num_env_steps_sampled_lifetime += statistics["steps"]
         if self.settings.record:
             statistics["recorded"] = self._record_steps(rollout)
@@ -251,7 +253,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             valid = ~np.concatenate([self.reset_next[None], done[:-1]])
             self.reset_next = done[-1]
             final_values = np.concatenate([values[1:], last_values[None]])
-        following = self.algorithm.bootstrap(
+        following = self.objective.bootstrap(
             values, last_values, terminated, truncated, final_values
         )
         if whole:
@@ -353,10 +355,14 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self.module.set_state(weights)
             self.weights_seq_no = state.get("weights_seq_no", 0)
             if isinstance(self.env, BatchedVectorEnv):
-                self.env.world.set_policy_weights(weights)
+                world = self.env.world
+                if isinstance(world, SupportsPolicyWeights):
+                    self.env.world = world.with_policy_weights(weights)
         self.reward_unit = state.get("reward_unit", self.reward_unit)
         if "stage" in state and isinstance(self.env, BatchedVectorEnv):
-            self.env.world.stage = state["stage"]
+            world = self.env.world
+            if isinstance(world, SupportsCurriculum):
+                self.env.world = world.at_stage(state["stage"])
         if "generator" in state:
             self.generator.set_state(torch.from_numpy(state["generator"].copy()))
         self.num_env_steps_sampled_lifetime = state.get(

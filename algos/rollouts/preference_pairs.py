@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.env_runner import ColumnRunner
 from algos.rollouts.rollout_io import read_columns
 from envs import counter_rng
+from envs.capabilities import SupportsLookaheadCost, SupportsRewardPrediction
 from envs.pytree import take
 from envs.validation import InputError
 
@@ -29,24 +30,6 @@ Array = np.ndarray[Any, Any]
 
 IMAGINED = "imagined"
 """Pairs of candidates that only a world's own student has judged."""
-
-
-@runtime_checkable
-class SupportsRewardPrediction(Protocol):
-    """A world with a student inside that expects something of an action."""
-
-    def predict_rewards(self, state: Any, action: Any) -> Array:
-        """The rewards [B] that it expects of actions [B] from states [B]."""
-        ...
-
-
-@runtime_checkable
-class SupportsLookaheadCost(Protocol):
-    """A world that counts what trials cost."""
-
-    def charge_lookahead(self, state: Any, steps: int) -> Any:
-        """The states where so many more steps were tried and taken back."""
-        ...
 
 
 class CandidateRunner(ColumnRunner):

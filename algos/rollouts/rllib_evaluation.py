@@ -16,6 +16,8 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from algos.models.base import to_observation_columns
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.episode_returns import play_episodes
+from envs.batched import get_world
+from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.validation import InputError
 
 
@@ -51,10 +53,12 @@ def evaluate_episodes(
         return policy.head.to_env_action(taken)
 
     env: Any = make_vector_env(own.env, own.env_config, episodes)
-    world = getattr(env, "world", None)
-    if world is not None:
-        world.set_policy_weights(weights)
-        world.stage = max(len(world.stages) - 1, 0)  # what a curriculum leads to
+    world = get_world(env)
+    if isinstance(world, SupportsPolicyWeights):
+        env.unwrapped.world = world.with_policy_weights(weights)
+    if isinstance(world, SupportsCurriculum) and world.stages:
+        # The last stage is the task that the curriculum leads to.
+        env.unwrapped.world = world.at_stage(len(world.stages) - 1)
     try:
         returns, lengths = play_episodes(env, act, seed)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from rich.table import Table
 from cluster.commands.command import EnvironmentCommand
 from cluster.commands.jobs import QUICK_EPISODES
 from cluster.errors import Answer
+from envs.validation import InputError
 from tune_jobs.formatting import count
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ class Evaluate(EnvironmentCommand):
     scm: str = ""
     """Of a causal environment: the model or family to compare on, by name or file (my_scm.yaml)."""
     matrix: str = ""
-    """Of EdgeSelection: a matrix file to choose edges of (.mtx, .mtx.gz, .npz)."""
+    """A matrix file (.mtx, .mtx.gz, .npz), in an environment that compares with solvers."""
     quick: bool = False
     """Play few episodes, and none of the baselines that take long."""
 
     def __call__(self, console: Console) -> Answer:
         """Play the episodes and print the comparison."""
         from algos.policy import Policy
+        from cluster.commands.solver_tables import compare_with_solvers, print_comparison
         from cluster.terminal.progress import EvaluationProgress
         from tune_jobs.evaluation.evaluate import evaluate
         from tune_jobs.run_log.best_checkpoint import find_checkpoint
@@ -58,14 +60,8 @@ class Evaluate(EnvironmentCommand):
             evaluation = evaluate(
                 policy, episodes, self.seed, arguments, self.quick, on_progress=progress
             )
-        print_details: Callable[[Console], Answer] | None = None
-        if policy.metadata["env"].endswith("EdgeSelection-v0"):
-            from cluster.commands.solver_tables import prepare_solver_tables
-
-            kwargs = policy.full_evaluation_env_kwargs | arguments
-            print_details = prepare_solver_tables(
-                policy, kwargs, evaluation.episodes, self.seed, checkpoint
-            )
+        # Before the figures, to which this adds the set-up times.
+        details = compare_with_solvers(policy, evaluation, self.seed, checkpoint)
         figures = {name: evaluation.summarise(name) for name in evaluation.episodes}
         better = evaluation.compute_better_fraction("random")
         title = f"{count(episodes, 'episode')} from seed {self.seed}"
@@ -75,7 +71,8 @@ class Evaluate(EnvironmentCommand):
         if changed:
             listed = ", ".join(f"{name} {value}" for name, value in changed.items())
             console.print(f"Different from training: {listed}.")
-        return (print_details(console) if print_details else {}) | {
+        print_comparison(details, console)
+        return details.answer | {
             "checkpoint": str(checkpoint),
             "episodes": episodes,
             "seed": self.seed,
@@ -88,14 +85,19 @@ class Evaluate(EnvironmentCommand):
 
     def _choose_env_kwargs(self, policy: Policy) -> dict[str, Any]:
         """Return the environment arguments that differ from those of the job's evaluations."""
-        from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
+        from envs.capabilities import SupportsSolverComparison
+        from tune_jobs.evaluation.evaluation_world import make_scm_kwargs, make_world
 
         env, env_kwargs = policy.metadata["env"], policy.metadata["env_kwargs"]
         chosen = make_scm_kwargs(self.scm, env, env_kwargs) if self.scm else {}
-        if self.matrix or env.endswith("EdgeSelection-v0"):
-            from tune_jobs.evaluation.solvers import make_comparison_kwargs
-
-            chosen |= make_comparison_kwargs(self.matrix, env)
+        world = make_world(env, policy.full_evaluation_env_kwargs)
+        if isinstance(world, SupportsSolverComparison):
+            chosen |= world.make_comparison_kwargs(self.matrix)
+        elif self.matrix:
+            raise InputError(
+                "--matrix is for environments that compare policies with solvers, but this policy "
+                f"was trained for {env}: leave it out."
+            )
         return chosen | self.read_env_kwargs()
 
 

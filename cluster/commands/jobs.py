@@ -20,8 +20,8 @@ from cluster.commands.live_run import (
 )
 from cluster.commands.train_answer import make_train_answer
 from cluster.errors import Answer, CommandFailed, RunInterrupted
-from cluster.run_directory import find_free_directory
 from envs.validation import InputError
+from tune_jobs.run_directory import find_free_directory
 
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job

@@ -24,13 +24,13 @@ def check_machine(job: Job, address: str, cpus: int | None) -> None:
     Raises:
         InputError: a trial needs more than this machine has, or ``cpus`` is out of range.
     """
-    from cluster.session import cores, offered_cpus
     from tune_jobs.jobs.resources import check_resources
+    from tune_jobs.ray_session import count_cores, offered_cpus
 
     if address != "local":  # a cluster that is joined may still grow
         return
     check_resources(job, offered := offered_cpus(cpus))
-    if offered > (here := cores()):
+    if offered > (here := count_cores()):
         Console(stderr=True).print(
             f"--cpus {offered} is more than the {count(here, 'core')} of this machine: up to "
             f"{offered} processes will share them.",
@@ -40,7 +40,7 @@ def check_machine(job: Job, address: str, cpus: int | None) -> None:
 
 def announce_job(job: Job, address: str, cpus: int | None) -> None:
     """Print on stderr what is about to start, because Ray takes seconds to do so."""
-    from cluster.session import offered_cpus
+    from tune_jobs.ray_session import offered_cpus
 
     settings = f"{job.trials} settings under {job.scheduler.upper()}" if job.trials > 1 else "1 run"
     local = address == "local"
@@ -77,11 +77,11 @@ def run_with_progress(
         CommandFailed: the disk is full, or the driver failed.
         RunInterrupted: Ctrl-C or SIGTERM stopped the run.
     """
-    from cluster.interruption import run_last_words
-    from cluster.session import ray_session
     from cluster.terminal.progress import ProgressDisplay
     from tune_jobs.disk_space import DiskFullError
     from tune_jobs.evaluation.evaluation_status import EvaluationStatus
+    from tune_jobs.interruption import run_last_words
+    from tune_jobs.ray_session import ray_session
     from tune_jobs.run_lifecycle import DriverError, drive, end_interrupted
     from tune_jobs.run_log.driver_lock import hold_driver_lock
     from tune_jobs.run_log.events import JobRow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import tyro
@@ -18,10 +18,8 @@ from cluster.commands.command import EnvironmentCommand
 from cluster.errors import Answer
 from envs import counter_rng
 from envs.batched import World
+from envs.capabilities import SupportsPages, SupportsResetOptions
 from envs.validation import InputError, unknown_name_error
-
-if TYPE_CHECKING:
-    from envs.shopping.world import Shopping
 
 ActionChooser: TypeAlias = Callable[[Any, Any, list[str]], str | None]
 """Choose an action from a state, its observation and the texts of its actions; None gives up."""
@@ -68,7 +66,13 @@ def play_episode(
     Raises:
         InputError: the environment has no pages, or the goal or the player does not exist.
     """
-    world = _load_shop(env, env_kwargs)
+    from tune_jobs.check import load_check_target
+
+    world = load_check_target(env, env_kwargs=env_kwargs).world
+    if not (isinstance(world, SupportsPages) and isinstance(world, SupportsResetOptions)):
+        raise InputError(
+            f"{env} has no pages to show: play the shop instead (`rungwise play shop`)."
+        )
     choose = (
         _make_player(world, watch) if watch else _make_typist(console, read_line or console.input)
     )
@@ -78,7 +82,9 @@ def play_episode(
     info: dict[str, Any] = dict.fromkeys(("bought", "score", "success", "invalid"), np.zeros(1))
     ended = False
     while not ended:
-        _print_page(world, state, console)
+        console.rule(f"step {int(state.step[0]) + 1} of {world.episode_limit}")
+        for piece in world.render_page(state, 0).split(" [SEP] "):
+            console.print(Padding(Text(piece), (0, 0, 0, 2)))
         text = choose(state, observation, world.render_actions(state, 0))
         if text is None:
             break
@@ -99,18 +105,6 @@ def play_episode(
     }
     _print_result(answer, console)
     return answer
-
-
-def _load_shop(env: str, env_kwargs: Mapping[str, Any]) -> Shopping:
-    from envs.shopping.world import Shopping
-    from tune_jobs.check import load_check_target
-
-    world = load_check_target(env, env_kwargs=env_kwargs).world
-    if not isinstance(world, Shopping):
-        raise InputError(
-            f"{env} has no pages to show: play the shop instead (`rungwise play shop`)."
-        )
-    return world
 
 
 def _make_typist(console: Console, read_line: Callable[[], str]) -> ActionChooser:
@@ -151,13 +145,6 @@ def _make_player(world: World[Any], watch: str) -> ActionChooser:
 
     policy = Policy.load(find_checkpoint(Path(watch)))
     return lambda state, observation, texts: texts[int(policy.act_batch(observation)[0])]
-
-
-def _print_page(world: Shopping, state: Any, console: Console) -> None:
-    console.rule(f"step {int(state.step[0]) + 1} of {world.params.episode_limit}")
-    page = world.render_page(state, 0)
-    for piece in page.split(" [SEP] "):
-        console.print(Padding(Text(piece), (0, 0, 0, 2)))
 
 
 def _print_result(answer: Mapping[str, Any], console: Console) -> None:

@@ -67,9 +67,9 @@ class Serve(ServerCommand):
     def __call__(self, console: Terminal) -> None:
         """Serve until Ctrl-C."""
         from algos.policy import Policy
-        from cluster.session import ray_session
         from cluster.web.auth import choose_token
         from cluster.web.listening import bind_socket, make_interrupt_event, print_address
+        from tune_jobs.ray_session import ray_session
         from tune_jobs.run_log.best_checkpoint import find_checkpoint
 
         token, checkpoint = choose_token(self.host, self.token), find_checkpoint(self.checkpoint)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.dashboard.run_view import RunView
+from cluster.log_ends import read_log_ends
 from cluster.queue.orders import get_run_state, read_order
-from cluster.run_directory import read_log_ends
 from tune_jobs.formatting import (
     count,
     format_duration,

@@ -9,15 +9,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cluster.interruption import (
+from cluster.queue.orders import Order, read_order, write_order
+from envs.validation import InputError
+from tune_jobs.interruption import (
     TERMINATED,
     received_sigterm,
     run_last_words,
     treat_sigterm_as_ctrl_c,
 )
-from cluster.queue.orders import Order, read_order, write_order
-from cluster.session import offered_cpus, ray_session
-from envs.validation import InputError
+from tune_jobs.ray_session import RayStartError, offered_cpus, ray_session
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.stop_requests import JOB, clear_stop_request
 
@@ -44,7 +44,6 @@ def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> Non
 
 def main() -> None:
     """Drive the run of the command line and print its errors on stderr."""
-    from cluster.errors import CommandFailed
     from tune_jobs.disk_space import DiskFullError
     from tune_jobs.run_lifecycle import DriverError
 
@@ -52,7 +51,7 @@ def main() -> None:
     directory, address, lock, *cpus = sys.argv[1:]
     try:
         drive_run(Path(directory), address, int(lock), int(cpus[0]) if cpus else None)
-    except (InputError, DiskFullError, DriverError, CommandFailed) as error:
+    except (InputError, DiskFullError, DriverError, RayStartError) as error:
         sys.exit(f"rungwise: {error}")
     except KeyboardInterrupt:
         pass

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from cluster.run_directory import read_log_ends
+from cluster.log_ends import read_log_ends
 from tune_jobs.formatting import format_duration
 from tune_jobs.run_log.driver_lock import describe_lost_driver, has_driver
 

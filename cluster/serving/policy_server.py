@@ -262,10 +262,7 @@ def follow_checkpoints(
             continue  # it is still being written, or already deleted
         current = latest
         if policy.observation_space != first.observation_space:
-            log(
-                f"{latest} is not served: its observations are in {policy.observation_space}, not in "
-                f"{first.observation_space}."
-            )
+            log(f"{latest} is not served: its observation space is {policy.observation_space}.")
             continue
         on_new_checkpoint(latest)
         log(f"Now serving {latest}, iteration {policy.metadata['iteration']}.")

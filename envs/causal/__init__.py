@@ -1,1 +1,1 @@
-"""Worlds over structural causal models."""
+"""Structural causal models, and two families of environments over them."""

@@ -11,7 +11,7 @@ from envs.validation import InputError
 
 
 def validate_action(action: Mapping[str, Array], copies: int, nodes: int) -> tuple[Ints, Floats]:
-    """The chosen nodes [B] and positions [B] in [-1, 1] of an action for B copies.
+    """Return the chosen nodes [B] and positions [B] in [-1, 1] of an action for B copies.
 
     Raises:
         InputError: shapes, nodes or values that no action has.

@@ -29,7 +29,7 @@ STEPS = 50
 def check_same_seed(
     make: Callable[[], gymnasium.Env[Any, Any]], deadline: float
 ) -> list[Violation]:
-    """Live through the start of an episode twice, in two environments, until a time.
+    """Play the start of an episode twice, in two environments, until a deadline.
 
     Returns:
         A note if the infos differed, which no training reads.
@@ -86,7 +86,7 @@ def _play_twice(
 
 
 def _list_differences(one: Any, two: Any) -> list[str]:
-    """The entries of two infos that are not alike."""
+    """List the entries in which two infos differ."""
     if not (isinstance(one, Mapping) and isinstance(two, Mapping)):
         return []
     first, second = cast("Mapping[Any, Any]", one), cast("Mapping[Any, Any]", two)

@@ -166,7 +166,7 @@ def _illegal_actions(make: Make, deadline: float) -> None:
 
 
 def take_masked(env: gymnasium.Env[Any, Any], action: Any, step: int, mask: Mask | None) -> Any:
-    """Step; where that raises, say so if the action was illegal by a mask that no policy reads.
+    """Take a step; name the unread mask if an action it forbids makes the step raise.
 
     Raises:
         BrokenError: it raised.
@@ -237,7 +237,7 @@ def _check_observation(
 
 
 def _difference(space: gymnasium.Space[Any], observation: Any) -> str:
-    """What about an observation does not fit its space."""
+    """Describe how an observation differs from its space."""
     if isinstance(space, gymnasium.spaces.Dict) and isinstance(observation, dict):
         parts = cast("dict[str, Any]", observation)
         if set(parts) != set(space.spaces):

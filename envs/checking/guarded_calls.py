@@ -39,7 +39,7 @@ class TimeLimitError(Exception):
 
 
 def reset_env(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) -> tuple[Any, ...]:
-    """Reset; its observation and info.
+    """Reset; return the observation and the info.
 
     Raises:
         BrokenError: it raised, or returned something else.
@@ -58,7 +58,7 @@ def reset_env(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) 
 
 
 def take_step(env: gymnasium.Env[Any, Any], action: Any, step: int) -> tuple[Any, ...]:
-    """Step; the five things that it returns.
+    """Take a step; return its five results.
 
     Raises:
         BrokenError: it raised, or returned something else.
@@ -89,7 +89,7 @@ def take_step(env: gymnasium.Env[Any, Any], action: Any, step: int) -> tuple[Any
 
 
 def _describe_result(result: Any) -> str:
-    """What came back instead of the tuple expected."""
+    """Describe a result that is not the tuple expected."""
     if isinstance(result, tuple):
         return f"{len(cast('tuple[Any, ...]', result))} values"
     return f"a single {type(result).__name__}"

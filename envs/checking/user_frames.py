@@ -41,7 +41,7 @@ def is_raised_by(error: BaseException, package: str) -> bool:
 
 
 def _walk_causes(link: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
-    """Yield an error and those behind it, the innermost first."""
+    """Yield an error and its causes, the innermost first."""
     if link is None or id(link) in seen:
         return
     seen.add(id(link))
@@ -67,7 +67,7 @@ def _is_standard(path: Path) -> bool:
 
 
 def _package(path: Path) -> str:
-    """The name of the installed package that a file belongs to; empty if it belongs to none."""
+    """Return the name of the installed package that a file belongs to, empty for none."""
     parts = path.parts
     places = [place for place, part in enumerate(parts[:-1]) if part in LIBRARIES]
     return parts[places[-1] + 1].removesuffix(".py") if places else ""

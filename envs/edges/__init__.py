@@ -19,7 +19,7 @@ class Chooser(Protocol):
     """``env`` and ``env_kwargs``: what it was trained in."""
 
     def act(self, observation: Any) -> Any:
-        """The action for one observation."""
+        """Return the action for one observation."""
         ...
 
 
@@ -28,7 +28,7 @@ _KEPT = ("objective", "action", "observation", "k", "builder")
 
 
 def strength_pattern(matrix: Any, policy: Any) -> Any:
-    """The strength of connection that a policy, or a latent action, chooses on a matrix.
+    """Return the strength of connection that a policy or a latent action chooses on a matrix.
 
     Args:
         matrix: a real symmetric positive definite scipy sparse matrix [N, N].
@@ -44,7 +44,8 @@ def strength_pattern(matrix: Any, policy: Any) -> Any:
     """
     from envs import counter_rng
     from envs.edges import matrices, multigrid
-    from envs.edges.world import EdgeSelection, Params
+    from envs.edges.params import Params
+    from envs.edges.world import EdgeSelection
 
     act, fields = _agent(policy)
     world = EdgeSelection(Params(**fields), matrices.validate_matrix(matrix))
@@ -54,7 +55,7 @@ def strength_pattern(matrix: Any, policy: Any) -> Any:
 
 
 def _agent(policy: Any) -> tuple[Any, dict[str, Any]]:
-    """What acts, and the arguments of the world it acts in."""
+    """Return the acting function and the arguments of the world it acts in."""
     from envs.validation import InputError
 
     if hasattr(policy, "act"):

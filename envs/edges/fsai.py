@@ -22,7 +22,7 @@ _CHUNK = 2**20
 
 
 def candidates(matrix: Matrix, key: Keys) -> Graph:
-    """The graph of what each row may use: all j < i with an entry (i, j) in A^2.
+    """Return the graph of what each row may use: all j < i with an entry (i, j) in A^2.
 
     Scored by |a_ij|, -a_ij, the weight of paths of two edges, and algebraic affinity.
     """
@@ -40,13 +40,13 @@ def candidates(matrix: Matrix, key: Keys) -> Graph:
 
 
 def row_rewards(graph: Graph, chosen: Bools) -> Floats:
-    """-ln(d_i / a_ii) [N] of chosen edges [E]; what is earned is its mean."""
+    """Compute -ln(d_i / a_ii) [N] of chosen edges [E]; the reward is its mean."""
     columns, valid = _columns(graph, chosen)
     return -np.log(_solved(graph.matrix, np.arange(len(columns)), columns, valid)[0])
 
 
 def preconditioner(graph: Graph, chosen: Bools) -> Preconditioner:
-    """r -> G^T G r for chosen edges [E]."""
+    """Return the preconditioner r -> G^T G r of chosen edges [E]."""
     columns, valid = _columns(graph, chosen)
     n, k = columns.shape
     ratio, y = _solved(graph.matrix, np.arange(n), columns, valid)
@@ -59,7 +59,7 @@ def preconditioner(graph: Graph, chosen: Bools) -> Preconditioner:
 
 
 def optimum(graph: Graph, k: int) -> Bools:
-    """The edges [E] of the highest possible reward, by trying all choices of each row."""
+    """Find the edges [E] of the highest possible reward by trying all choices of each row."""
     degree = np.diff(graph.starts)
     best = np.zeros(len(graph.rows), np.bool_)
     for d in np.unique(degree[degree > 0]).tolist():
@@ -78,7 +78,7 @@ def optimum(graph: Graph, k: int) -> Bools:
 
 
 def _columns(graph: Graph, chosen: Bools) -> tuple[Ints, Bools]:
-    """The chosen columns of each row [N, k], k the most of any, and which of them are real."""
+    """Return the chosen columns of each row [N, k], k the most of any, and their mask."""
     rows, columns = graph.rows[chosen], graph.columns[chosen]
     counts = np.bincount(rows, minlength=graph.matrix.shape[0])
     table = np.zeros((len(counts), max(int(counts.max()), 1)), np.int64)
@@ -88,7 +88,7 @@ def _columns(graph: Graph, chosen: Bools) -> tuple[Ints, Bools]:
 
 
 def _solved(A: Matrix, rows: Ints, columns: Ints, valid: Bools) -> tuple[Floats, Floats]:
-    """(d_i / a_ii [M], y [M, k]), A_PP y = a_Pi, for rows i [M] and columns P [M, k]."""
+    """Solve A_PP y = a_Pi for rows i [M] and columns P [M, k]: (d_i / a_ii [M], y [M, k])."""
     both = valid[:, :, None] & valid[:, None, :]
     block = np.where(both, entries(A, columns[:, :, None], columns[:, None, :]), 0.0)
     k = columns.shape[1]

@@ -54,7 +54,7 @@ class Graph:
 
 
 def offdiagonal(matrix: Matrix, key: Keys) -> Graph:
-    """The graph of all off-diagonal entries, one decision for each row.
+    """Return the graph of all off-diagonal entries, one decision for each row.
 
     Scored by |a_ij|, -a_ij, PyAMG's evolution measure and algebraic affinity.
     """
@@ -71,14 +71,14 @@ def offdiagonal(matrix: Matrix, key: Keys) -> Graph:
 def by_row(
     matrix: Matrix, rows: Ints, columns: Ints, vectors: Floats, measures: list[Floats]
 ) -> Graph:
-    """The graph of edges [E] sorted by row, one decision for each row, four measures [E] each."""
+    """Make the graph of edges [E] sorted by row, one decision a row, with four measures [E]."""
     scores = np.stack([strength(m, rows, columns, matrix.shape[0]) for m in measures], 1)
     starts = np.searchsorted(rows, np.arange(matrix.shape[0] + 1))
     return Graph(matrix, rows, columns, starts, vectors, scores)
 
 
 def entries(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
-    """a_ij at any places [...]; 0 where nothing is stored."""
+    """Return the entries a_ij at any rows and columns [...]; 0 where nothing is stored."""
     n = matrix.shape[0]
     row_of = np.repeat(np.arange(n, dtype=np.int64), np.diff(matrix.indptr))
     known, wanted = row_of * n + matrix.indices, rows * n + columns
@@ -87,7 +87,7 @@ def entries(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
 
 
 def strength(measure: Floats, rows: Ints, columns: Ints, nodes: int) -> Floats:
-    """A measure [E], greater is stronger, as a score [E] in [-1, 0].
+    """Scale a measure [E], greater is stronger, to a score [E] in [-1, 0].
 
     It is divided by the geometric mean of the greatest in the rows of both ends (or of one, where
     the other has no positive one), and ln(.001) .. ln(1) become -1 .. 0.
@@ -101,7 +101,7 @@ def strength(measure: Floats, rows: Ints, columns: Ints, nodes: int) -> Floats:
 
 
 def smooth_vectors(matrix: Matrix, key: Keys) -> Floats:
-    """Test vectors [N, 4] of A x = 0 after 5 Jacobi sweeps (2/3), each of unit mean square."""
+    """Return test vectors [N, 4] of A x = 0 after 5 Jacobi sweeps (2/3), of unit mean square."""
     x = counter_rng.normal(key, (matrix.shape[0], VECTORS))[0].astype(np.float64)
     weight = (2 / 3) / matrix.diagonal()[:, None]
     for _ in range(_SWEEPS):
@@ -110,7 +110,7 @@ def smooth_vectors(matrix: Matrix, key: Keys) -> Floats:
 
 
 def evolution(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
-    """PyAMG's evolution measure [E], undropped (Olson, Schroder and Tuminaro, 2010)."""
+    """Compute PyAMG's evolution measure [E], undropped (Olson, Schroder and Tuminaro, 2010)."""
     of_connection = import_extra("pyamg", "edges").strength.evolution_strength_of_connection
     with reproducible():
         measure = of_connection(matrix, np.ones((matrix.shape[0], 1)), epsilon=np.inf, k=2)
@@ -120,14 +120,14 @@ def evolution(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
 
 
 def affinity(vectors: Floats, rows: Ints, columns: Ints) -> Floats:
-    """Inverse algebraic distance [E]: 1 / (1 - cos^2) (Livne and Brandt, 2012)."""
+    """Compute the inverse algebraic distance [E]: 1 / (1 - cos^2) (Livne and Brandt, 2012)."""
     x, y = vectors[rows], vectors[columns]
     cosine = (x * y).sum(axis=1) ** 2 / ((x * x).sum(axis=1) * (y * y).sum(axis=1) + 1e-300)
     return 1 / np.clip(1 - cosine, 1e-6, None)
 
 
 def summary(scores: Floats, graph: Graph) -> Floats:
-    """A graph in 30 numbers of about unit size: quantiles, mean and spread of each score [E, 4].
+    """Summarise a graph in 30 numbers: quantiles, mean and spread of each score [E, 4].
 
     The last two are the share of positive entries and the edges for each node.
     """
@@ -140,7 +140,7 @@ def summary(scores: Floats, graph: Graph) -> Floats:
 
 
 def padded(graph: Graph, scores: Floats, kept: Bools, nodes: int, edges: int) -> dict[str, Array]:
-    """The graph as dense arrays of a fixed size; the edges of a row lie side by side.
+    """Return the graph as dense arrays of a fixed size; the edges of a row are adjacent.
 
     So pick p of row i is the p-th edge whose ``edges[0]`` is i.
 

@@ -46,12 +46,12 @@ _LONG_EDGES = 0.25
 
 
 def draw_matrix(family: Family, size: int, key: Keys) -> Matrix:
-    """The matrix of one key [1]; ``size`` is the side of a square of size x size nodes."""
+    """Draw the matrix of one key [1] with size x size nodes."""
     return canonical(_LAWS[family](size, key))
 
 
 def canonical(matrix: Any) -> Matrix:
-    """Any sparse matrix as a csr_array of float64, columns sorted, no zeros, no duplicates."""
+    """Convert a sparse matrix to a csr_array of float64: sorted, no zeros, no duplicates."""
     csr: Matrix = sparse.csr_array(matrix, dtype=np.float64)
     csr.sum_duplicates()
     csr.eliminate_zeros()
@@ -62,7 +62,7 @@ def canonical(matrix: Any) -> Matrix:
 
 
 def capacity(family: Family, size: int) -> tuple[int, int]:
-    """The most nodes and off-diagonal entries that a matrix of a family can have."""
+    """Return the largest numbers of nodes and off-diagonal entries of a family's matrices."""
     n = size * size
     if family == "gallery":
         found = [_example(name) for name in _GALLERY]
@@ -76,7 +76,7 @@ def capacity(family: Family, size: int) -> tuple[int, int]:
 
 
 def pairs_within_two(family: Family, size: int) -> int:
-    """The most pairs of different nodes that at most two entries of a matrix join.
+    """Return the largest number of node pairs that at most two entries of a matrix join.
 
     On a grid of nine-point stencils they are counted: the nodes within two rows and columns. Else
     it is half of all paths of two edges, if every node has as many; most of them lead to the same
@@ -89,7 +89,7 @@ def pairs_within_two(family: Family, size: int) -> int:
 
 
 def parameters(family: Family, key: Keys) -> dict[str, float]:
-    """``epsilon`` and ``theta`` of the matrix of a key [1]; nothing where a law has none.
+    """Return ``epsilon`` and ``theta`` of the matrix of a key [1]; empty for other laws.
 
     Theta is the angle in [0, 45] degrees to the nearest axis (of ``variable``, before it turns).
     """
@@ -101,14 +101,14 @@ def parameters(family: Family, key: Keys) -> dict[str, float]:
 
 
 def anisotropy(key: Keys) -> tuple[float, float]:
-    """The post-mortem's law: (theta, eps) of one key [1]."""
+    """Draw (theta, eps) of one key [1] by the post-mortem's law."""
     u, v = counter_rng.uniform(key, (2,))[0]
     low, high = np.log(_EPSILON)
     return float(2 * np.pi * u), float(np.exp(low + (high - low) * v))
 
 
 def anisotropic(size: int, theta: float, epsilon: float) -> Matrix:
-    """Nine-point differences of rotated anisotropic diffusion on size x size inner points."""
+    """Return nine-point differences of rotated anisotropic diffusion on size x size points."""
     gallery = import_extra("pyamg", "edges").gallery
     stencil = gallery.diffusion_stencil_2d(epsilon=epsilon, theta=theta, type="FD")
     return canonical(gallery.stencil_grid(stencil, (size, size)))
@@ -128,7 +128,7 @@ def _variable(size: int, key: Keys) -> Matrix:
 
 
 def bilinear_elements(size: int, K: Floats) -> Matrix:
-    """Stiffness matrix of -div(K grad u), zero on the border of a square.
+    """Return the stiffness matrix of -div(K grad u), zero on the border of a square.
 
     Args:
         size: inner points on a side.
@@ -164,7 +164,7 @@ def _mesh(size: int, key: Keys) -> Matrix:
 
 
 def _triangulation(size: int, key: Keys) -> tuple[Floats, Ints]:
-    """Points [size^2 + border, 2], inner ones first, and triangles [t, 3], finer at one side."""
+    """Return points [size^2 + border, 2], inner first, and triangles [t, 3], finer at one side."""
     jitter = counter_rng.uniform(key, (size * size + 1, 2))[0]
     power = 1 + jitter[-1]
     cell = np.stack(np.meshgrid(*(2 * [np.arange(size)]), indexing="ij"), -1).reshape(-1, 2)
@@ -206,7 +206,7 @@ def _random_graph(size: int, key: Keys) -> Matrix:
 
 
 def _laplacian(ends: Ints, key: Keys) -> Matrix:
-    """The grounded Laplacian of edges [M, 2] with conductances exp(N(0, 1))."""
+    """Return the grounded Laplacian of edges [M, 2] with conductances exp(N(0, 1))."""
     weight = np.exp(counter_rng.normal(key, (len(ends),))[0].astype(np.float64))
     n = int(ends.max()) + 1
     half = sparse.coo_array((weight, (ends[:, 0], ends[:, 1])), shape=(n, n))
@@ -219,14 +219,14 @@ def _power_grid(size: int, key: Keys) -> Matrix:
 
 
 def _grounded(conductances: Matrix, ground: float) -> Matrix:
-    """The Laplacian of a graph whose node 0 is tied to zero."""
+    """Return the Laplacian of a graph whose node 0 is tied to zero."""
     tied = np.zeros(conductances.shape[0])
     tied[0] = ground
     return sparse.diags_array(conductances.sum(axis=1) + tied) - conductances
 
 
 def _tensor(theta: Floats | float, epsilon: float) -> Floats:
-    """K = Q diag(1, eps) Q^T of angles [...] -> [..., 2, 2]."""
+    """Return K = Q diag(1, eps) Q^T [..., 2, 2] of angles [...]."""
     c, s = np.cos(theta), np.sin(theta)
     mixed = (1 - epsilon) * c * s
     rows = [c * c + epsilon * s * s, mixed, mixed, s * s + epsilon * c * c]

@@ -32,7 +32,7 @@ class Quality:
 
 
 def residuals(A: Matrix, b: Floats, M: Preconditioner, most: int) -> Floats:
-    """Residual norms |b - A x_t| for t = 0 .. of PCG from x_0 = 0, at most ``most`` steps.
+    """Return residual norms |b - A x_t|, t = 0 .., of PCG from x_0 = 0, at most ``most`` steps.
 
     It stops at the tolerance, and when the preconditioner proves to be indefinite.
     """
@@ -55,7 +55,7 @@ def residuals(A: Matrix, b: Floats, M: Preconditioner, most: int) -> Floats:
 
 
 def quality(A: Matrix, sides: Floats, M: Preconditioner, solve: bool = True) -> Quality:
-    """How fast PCG is on right-hand sides [n, N]; with ``solve`` the first is solved to the end."""
+    """Measure PCG on right-hand sides [n, N]; with ``solve`` the first is solved to the end."""
     rates: list[float] = []
     iterations = np.inf
     for i, b in enumerate(sides):

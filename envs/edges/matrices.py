@@ -30,7 +30,7 @@ _UNREADABLE = (
 
 
 def load_matrix(path: str, largest: int = LARGEST) -> Matrix:
-    """A matrix from a Matrix Market file or from ``scipy.sparse.save_npz``.
+    """Load a matrix from a Matrix Market file or from ``scipy.sparse.save_npz``.
 
     Raises:
         InputError: no such file, another format, or a matrix that :func:`validate_matrix` refuses.
@@ -60,7 +60,7 @@ def load_matrix(path: str, largest: int = LARGEST) -> Matrix:
 
 
 def validate_matrix(matrix: Any, name: str = "The matrix", largest: int = LARGEST) -> Matrix:
-    """A matrix that solvers for symmetric positive definite systems can take, in canonical form.
+    """Check that a matrix is symmetric positive definite; return it in canonical form.
 
     Definiteness is probed, not proven: the diagonal must be positive and no step of conjugate
     gradients may meet a direction of negative curvature.
@@ -113,7 +113,7 @@ def validate_matrix(matrix: Any, name: str = "The matrix", largest: int = LARGES
 
 
 def lowest_curvature(matrix: Matrix) -> float:
-    """The lowest p^T A p / p^T D p, D the diagonal, over some steps of conjugate gradients.
+    """Return the lowest p^T A p / p^T D p, D the diagonal, in some steps of conjugate gradients.
 
     The first direction is the vector of ones, which singular Laplacians map to zero; the others
     come from a random right-hand side.

@@ -53,7 +53,7 @@ class Hierarchy:
 
 
 def build_hierarchy(A: Matrix, builder: str, strength: Any) -> Hierarchy:
-    """A hierarchy; ``strength`` is PyAMG's (a name, a pair, or a list with one for each level)."""
+    """Build a hierarchy; ``strength`` is PyAMG's (a name, a pair, or a list of one per level)."""
     pyamg: Any = import_extra("pyamg", "edges")
     make = {
         "smoothed_aggregation": pyamg.smoothed_aggregation_solver,
@@ -71,7 +71,7 @@ def build_hierarchy(A: Matrix, builder: str, strength: Any) -> Hierarchy:
 
 
 def make_pattern(graph: Graph, chosen: Bools) -> Matrix:
-    """Chosen edges [E] as a strength of connection C [N, N]: symmetric, of ones, with diagonal."""
+    """Return the strength of connection C [N, N] of chosen edges [E]: symmetric ones."""
     n = graph.matrix.shape[0]
     rows, columns, own = graph.rows[chosen], graph.columns[chosen], np.arange(n)
     places = np.concatenate([rows, columns, own]), np.concatenate([columns, rows, own])
@@ -82,7 +82,7 @@ def make_pattern(graph: Graph, chosen: Bools) -> Matrix:
 
 
 def make_strength(C: Matrix) -> list[Any]:
-    """PyAMG's ``strength`` for a pattern C on the finest level and evolution on those below."""
+    """Return PyAMG's ``strength``: a pattern C on the finest level, evolution below."""
     return [("predefined", {"C": C}), "evolution"]
 
 
@@ -95,7 +95,7 @@ def format_pyamg_call(builder: Builder) -> str:
 
 
 def right_hand_sides(nodes: int, key: Keys) -> Floats:
-    """The normal right-hand sides [3, N] of one key [1]."""
+    """Draw the normal right-hand sides [3, N] of one key [1]."""
     return counter_rng.normal(key, (_SIDES, nodes))[0].astype(np.float64)
 
 
@@ -115,18 +115,18 @@ class Outcome:
 def measure_hierarchy(
     A: Matrix, made: Hierarchy, sides: Floats, solve: bool
 ) -> tuple[Quality, float]:
-    """A hierarchy's quality, and its work for each digit in products with A."""
+    """Measure a hierarchy's quality, and its work for each digit in products with A."""
     found = quality(A, sides, made.solver.aspreconditioner("V").matvec, solve)
     return found, found.iterations / -np.log10(TOLERANCE) * made.cycle_complexity
 
 
 def work_score(found: Quality, made: Hierarchy) -> float:
-    """s = reduction of an iteration / work of a cycle; not positive when the solver diverges."""
+    """Compute s = reduction of an iteration / work of a cycle; not positive on divergence."""
     return found.reduction / made.cycle_complexity
 
 
 def try_build_hierarchy(A: Matrix, builder: Builder, C: Matrix) -> Hierarchy | None:
-    """The hierarchy of a pattern, or None where PyAMG cannot build one that coarsens."""
+    """Build the hierarchy of a pattern; None where PyAMG cannot build one that coarsens."""
     try:
         made = build_hierarchy(A, builder, make_strength(C))
     except _FAILURES:
@@ -136,14 +136,14 @@ def try_build_hierarchy(A: Matrix, builder: Builder, C: Matrix) -> Hierarchy | N
 
 
 def work_reward(score: float, reference: float) -> float:
-    """ln(s / s_reference), clipped to [-3, 3]; -3 where s is not positive."""
+    """Compute ln(s / s_reference), clipped to [-3, 3]; -3 where s is not positive."""
     if not (np.isfinite(score) and score > 0):
         return -CLIP
     return float(np.clip(np.log(score / reference), -CLIP, CLIP))
 
 
 def energy_reward(A: Matrix, made: Hierarchy, key: Keys) -> float:
-    """The original's ``vcycle_energy_reduction``: -mean ln(|e_1|_A^2 / |e_0|_A^2) - penalty.
+    """Compute the original's ``vcycle_energy_reduction``: -mean ln(|e_1|_A^2/|e_0|_A^2) - penalty.
 
     e_0: 6 random vectors after 25 Jacobi sweeps (2/3) on A e = 0; e_1: after one V-cycle. The
     penalty is what the operator complexity exceeds 1.35 by.
@@ -159,7 +159,7 @@ def energy_reward(A: Matrix, made: Hierarchy, key: Keys) -> float:
 
 
 def residual_reward(found: Quality, made: Hierarchy) -> float:
-    """The original's ``pcg_residual_reduction``: ln(|r_0| / |r_5|) / 5 - the same penalty."""
+    """Compute the original's ``pcg_residual_reduction``: ln(|r_0| / |r_5|) / 5 - penalty."""
     return found.reduction - _penalty(made)
 
 

@@ -69,34 +69,34 @@ class Objective(ABC):
 
     @abstractmethod
     def start(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
-        """The scored edges of a matrix and its key [1], and which of them [E] are kept already."""
+        """Return the scored edges of a matrix and its key [1], and which [E] are kept already."""
 
     @abstractmethod
     def capacity(self, family: Family, size: int) -> int:
-        """The most edges of graphs of a family's matrices."""
+        """Return the largest number of edges of graphs of a family's matrices."""
 
     @abstractmethod
     def decisions(self, nodes: int) -> tuple[int, int]:
-        """How many decisions an ``edges`` action makes, and how many edges each of them picks."""
+        """Return the number of decisions of an ``edges`` action, and of edges picked by each."""
 
     @abstractmethod
     def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
-        """The instance of a matrix and its key [1]."""
+        """Return the instance of a matrix and its key [1]."""
 
     @abstractmethod
     def choose_edges(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
-        """The edges [E] that a latent action chooses, given kept ones [E] and scores [E, 4]."""
+        """Return the edges [E] that a latent action chooses, from kept ones and scores [E, 4]."""
 
     @abstractmethod
     def build(self, graph: Graph, kept: Bools) -> object:
-        """What kept edges [E] are for, as a user would build it; for its time alone."""
+        """Build what kept edges [E] are for, as a user would; only its time matters."""
 
     @abstractmethod
     def evaluate(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
-        """What kept edges [E] bring; with ``solve`` the system is solved to the end."""
+        """Evaluate kept edges [E]; with ``solve`` the system is solved to the end."""
 
     def scores(self, graph: Graph, kept: Bools) -> Floats:
-        """The scores [E, 4] once edges [E] are kept."""
+        """Return the scores [E, 4] once edges [E] are kept."""
         return graph.scores
 
 
@@ -111,20 +111,20 @@ class Multigrid(Objective):
         self.builder: multigrid.Builder = builder
 
     def start(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
-        """All off-diagonal entries, none of them kept."""
+        """Return all off-diagonal entries, none of them kept."""
         graph = offdiagonal(matrix, counter_rng.fold(key, 1))
         return graph, np.zeros(len(graph.rows), np.bool_)
 
     def capacity(self, family: Family, size: int) -> int:
-        """As many as there are entries."""
+        """Return the number of off-diagonal entries."""
         return instances.capacity(family, size)[1]
 
     def decisions(self, nodes: int) -> tuple[int, int]:
-        """k edges of each node."""
+        """Return one decision per node, of k edges."""
         return nodes, self.k
 
     def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
-        """With PyAMG's default as the reference."""
+        """Make the instance with PyAMG's default as the reference."""
         graph, nothing = self.start(matrix, key)
         sides = multigrid.right_hand_sides(matrix.shape[0], counter_rng.fold(key, 2))
         made = multigrid.build_hierarchy(matrix, "smoothed_aggregation", "symmetric")
@@ -134,17 +134,17 @@ class Multigrid(Objective):
         return Instance(key, graph, nothing, sides, usual, usual)
 
     def choose_edges(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
-        """Those whose weighed scores reach the threshold."""
+        """Choose the edges whose weighted scores reach the threshold."""
         return selection.strong(scores, latent)
 
     def build(self, graph: Graph, kept: Bools) -> object:
-        """A hierarchy."""
+        """Build a hierarchy."""
         return multigrid.try_build_hierarchy(
             graph.matrix, self.builder, multigrid.make_pattern(graph, kept)
         )
 
     def evaluate(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
-        """A hierarchy's work against the reference's."""
+        """Compare a hierarchy's work with the reference's."""
         A = instance.graph.matrix
         made = multigrid.try_build_hierarchy(
             A, self.builder, multigrid.make_pattern(instance.graph, kept)
@@ -178,20 +178,20 @@ class Fsai(Objective):
         self.k = k
 
     def start(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
-        """What each row's two steps reach below the diagonal, none of it kept."""
+        """Return what each row's two steps reach below the diagonal, none of it kept."""
         graph = fsai.candidates(matrix, counter_rng.fold(key, 1))
         return graph, np.zeros(len(graph.rows), np.bool_)
 
     def capacity(self, family: Family, size: int) -> int:
-        """All pairs of nodes that two steps join."""
+        """Return the number of node pairs that two steps join."""
         return instances.pairs_within_two(family, size)
 
     def decisions(self, nodes: int) -> tuple[int, int]:
-        """k entries of each row."""
+        """Return one decision per row, of k entries."""
         return nodes, self.k
 
     def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
-        """With the k largest entries of each row as the reference."""
+        """Make the instance with the k largest entries of each row as the reference."""
         graph, nothing = self.start(matrix, key)
         sides = multigrid.right_hand_sides(matrix.shape[0], counter_rng.fold(key, 2))
         largest = selection.strongest(np.abs(graph.values), graph.starts, self.k)
@@ -199,15 +199,15 @@ class Fsai(Objective):
         return Instance(key, graph, nothing, sides, usual, usual)
 
     def choose_edges(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
-        """The k of the highest weighed score in each row."""
+        """Choose the k edges of the highest weighted score in each row."""
         return selection.strongest(scores @ selection.weights(latent), graph.starts, self.k)
 
     def build(self, graph: Graph, kept: Bools) -> object:
-        """The approximate inverse."""
+        """Build the approximate inverse."""
         return fsai.preconditioner(graph, kept)
 
     def evaluate(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
-        """Kaporin's measure."""
+        """Evaluate by Kaporin's measure."""
         return self._result(instance.graph, instance.sides, kept, solve)
 
     def _result(self, graph: Graph, sides: Floats, kept: Bools, solve: bool) -> Result:
@@ -230,21 +230,21 @@ class Sparsifier(Objective):
         self.steps = steps
 
     def start(self, matrix: Matrix, key: Keys) -> tuple[Graph, Bools]:
-        """The undirected edges, those of the heaviest spanning tree kept."""
+        """Return the undirected edges, those of the heaviest spanning tree kept."""
         graph = sparsifier.candidates(matrix, counter_rng.fold(key, 1))
         tree = sparsifier.spanning_tree(graph)
         return dataclasses.replace(graph, scores=sparsifier.Factor(graph, tree).scores()), tree
 
     def capacity(self, family: Family, size: int) -> int:
-        """One for two entries."""
+        """Return half the number of off-diagonal entries."""
         return instances.capacity(family, size)[1] // 2
 
     def decisions(self, nodes: int) -> tuple[int, int]:
-        """One batch out of all edges."""
+        """Return one decision, of a batch out of all edges."""
         return 1, sparsifier.batch(nodes, self.steps)
 
     def instance(self, matrix: Matrix, key: Keys, solve: bool) -> Instance:
-        """With the edges of the highest stretch over the tree, all at once, as the reference."""
+        """Make the instance with the edges of the highest stretch as the reference."""
         graph, tree = self.start(matrix, key)
         sides = multigrid.right_hand_sides(matrix.shape[0], counter_rng.fold(key, 2))
         budget = self.steps * self.decisions(matrix.shape[0])[1]
@@ -253,21 +253,21 @@ class Sparsifier(Objective):
         return Instance(key, graph, tree, sides, *results)
 
     def choose_edges(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
-        """A batch by weighed score whose edges do not overlap too much."""
+        """Choose a batch by weighted score whose edges do not overlap too much."""
         sketch = sparsifier.Factor(graph, kept).sketch()
         k, limit = self.decisions(graph.matrix.shape[0])[1], selection.spacing(latent)
         return sparsifier.spread(scores @ selection.weights(latent), sketch, k, limit, ~kept)
 
     def evaluate(self, instance: Instance, kept: Bools, level: float, solve: bool) -> Result:
-        """The change of ln(|r_0| / |r_5|)."""
+        """Evaluate by the change of ln(|r_0| / |r_5|)."""
         return self._result(instance.graph, instance.sides, kept, level, solve)
 
     def scores(self, graph: Graph, kept: Bools) -> Floats:
-        """The scores over all kept edges."""
+        """Return the scores over all kept edges."""
         return sparsifier.Factor(graph, kept).scores()
 
     def build(self, graph: Graph, kept: Bools) -> object:
-        """The factors."""
+        """Build the factors."""
         return sparsifier.Factor(graph, kept)
 
     def _result(
@@ -282,5 +282,5 @@ class Sparsifier(Objective):
 
 
 def select_picked_edges(picks: Ints, graph: Graph, kept: Bools) -> Bools:
-    """The edges [E] that picks [R, k] of an ``edges`` action choose."""
+    """Return the edges [E] that picks [R, k] of an ``edges`` action choose."""
     return selection.picked(picks, graph.starts, ~kept)

@@ -35,7 +35,7 @@ GRIDS = {
 
 
 def part(buses: int, key: Keys) -> Any:
-    """Conductances of a connected part of one of the grids, around a bus drawn by a key [1].
+    """Return the conductances of a connected part of one of the grids, drawn by a key [1].
 
     Returns:
         A symmetric sparse array [buses, buses] of 1 / reactance (per unit of 100 MVA), buses in the
@@ -63,7 +63,7 @@ def part(buses: int, key: Keys) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def _grid(name: str) -> Any:
-    """The conductances [n, n] between the buses of a grid."""
+    """Return the conductances [n, n] between the buses of a grid."""
     text = (_folder() / f"{name}.json").read_text()
     tables = json.loads(text)["_object"]
     bus, line, trafo = (_table(tables[kind]) for kind in ("bus", "line", "trafo"))
@@ -92,7 +92,7 @@ def _folder() -> Path:
 
 
 def _table(written: Any) -> dict[str, list[Any]]:
-    """A table as pandas writes it ({columns, index, data}) -> its columns by name."""
+    """Convert a table as pandas writes it ({columns, index, data}) to its columns by name."""
     given = written["_object"]
     given = json.loads(given) if isinstance(given, str) else given
     columns = zip(*given["data"], strict=True)

@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csgraph
 
 from envs.edges import instances
 from envs.edges.graph import Graph
+from envs.edges.state import State, Task
 from envs.episode_trace import EpisodeTrace, Frame
 from envs.pytree import Bools, Floats, Ints
-
-if TYPE_CHECKING:
-    from envs.edges.world import EdgeSelection, State
 
 SIDE = 5
 """Of a grid, so many nodes each way are drawn; of another graph as many in all."""
 COLUMNS = ["step", "edges chosen", "share", "iterations", "work per digit", "against the usual"]
 
 
-def trace_episode(world: EdgeSelection, states: Sequence[State]) -> EpisodeTrace:
-    """The episode of states [1], T + 1 of them."""
-    instance, kept, _ = world.unpad_copy(states[-1], 0)
+def trace_episode(task: Task, states: Sequence[State]) -> EpisodeTrace:
+    """Describe the episode of T + 1 states [1]."""
+    instance, kept, _ = task.unpad_copy(states[-1], 0)
     graph = instance.graph
-    on_grid = world.matrix is None and world.params.law in instances.ON_GRIDS
-    side = world.sides[int(states[0].stage[0])]
+    on_grid = task.matrix is None and task.params.law in instances.ON_GRIDS
+    side = task.sides[int(states[0].stage[0])]
     nodes = middle_of_grid(side) if on_grid else neighbourhood(graph, SIDE * SIDE)
     across = (nodes % side, nodes // side) if on_grid else compute_spectral_layout(graph, nodes)
     pairs = list_drawn_edges(graph, kept, nodes)
     usual = instance.reference
     frames: list[Frame] = []
     for step, state in enumerate(states):
-        now = world.unpad_copy(state, 0)[1]
+        now = task.unpad_copy(state, 0)[1]
         cells = [str(step), f"{int(now.sum()):,}", f"{now.mean():.1%}"]
         caption = "before" if step == 0 else f"{int(now.sum()):,} edges"
         if now.any():
             level = float(states[max(step - 1, 0)].level[0])
-            result = world.objective.evaluate(instance, now, level, world.params.solve)
+            result = task.objective.evaluate(instance, now, level, task.params.solve)
             ratio = result.work / usual.work
             cells += [f"{result.iterations:.1f}", f"{result.work:.2f}", f"{ratio:.2f}"]
         force = _in_force(graph, now, nodes)
@@ -59,20 +56,20 @@ def trace_episode(world: EdgeSelection, states: Sequence[State]) -> EpisodeTrace
 
 
 def middle_of_grid(side: int) -> Ints:
-    """The nodes in the middle of a grid of so many each way, row by row."""
+    """Return the middle nodes of a grid with this side, row by row."""
     width = min(SIDE, side)
     first = (side - width) // 2 + np.arange(width)
     return (first[:, None] * side + first).ravel()
 
 
 def neighbourhood(graph: Graph, max_nodes: int) -> Ints:
-    """The nodes nearest to the middle one, itself first."""
+    """Return the nodes nearest to the middle one, itself first."""
     start = graph.matrix.shape[0] // 2
     return csgraph.breadth_first_order(graph.matrix, start, return_predecessors=False)[:max_nodes]
 
 
 def compute_spectral_layout(graph: Graph, nodes: Ints) -> tuple[Floats, Floats]:
-    """Places across and down by the two slowest ways in which the nodes' graph can swing."""
+    """Return coordinates by the two lowest non-constant eigenvectors of the nodes' Laplacian."""
     # By the size of entries, so that nodes with the same neighbours do not lie on each other.
     joined = abs(graph.matrix[nodes][:, nodes]).toarray()
     np.fill_diagonal(joined, 0.0)
@@ -82,13 +79,13 @@ def compute_spectral_layout(graph: Graph, nodes: Ints) -> tuple[Floats, Floats]:
 
 
 def list_drawn_edges(graph: Graph, kept: Bools, nodes: Ints) -> list[list[int]]:
-    """Pairs of places among the nodes: those with an entry in the matrix, and those chosen."""
+    """Return pairs of node positions: those with an entry in the matrix, and those chosen."""
     entry = graph.values != 0
     return sorted(map(list, _in_force(graph, entry | kept, nodes)))
 
 
 def _in_force(graph: Graph, kept: Bools, nodes: Ints) -> set[tuple[int, int]]:
-    """Pairs of places among the nodes that kept edges [E] join, smaller first."""
+    """Return pairs of node positions that kept edges [E] join, smaller first."""
     place = np.full(graph.matrix.shape[0], -1)
     place[nodes] = np.arange(len(nodes))
     ends = np.sort(np.stack([place[graph.rows[kept]], place[graph.columns[kept]]], 1), 1)

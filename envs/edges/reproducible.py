@@ -10,7 +10,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def reproducible() -> Generator[None]:
-    """Within it, numpy's global generator starts from the same place; afterwards it is as before.
+    """Seed numpy's global generator within the context and restore it afterwards.
 
     PyAMG estimates spectral radii from vectors of that generator, so that the same edges would
     otherwise bring a slightly different hierarchy every time.

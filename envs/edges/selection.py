@@ -15,13 +15,13 @@ _SHARPNESS = 2.0
 
 
 def weights(latent: Floats) -> Floats:
-    """The shares [4] of the scores in a latent action [4 or 5] within [-1, 1]."""
+    """Return the shares [4] of the scores in a latent action [4 or 5] within [-1, 1]."""
     raised = np.exp(_SHARPNESS * np.clip(latent[:4], -1, 1))
     return raised / raised.sum()
 
 
 def threshold(latent: Floats) -> float:
-    """The score in [-1, 0] from which an edge is strong, by the last number of an action [5].
+    """Return the score in [-1, 0] from which an edge is strong, from an action [5].
 
     -1 keeps every edge, +1 only the strongest. Squared, so that what is of use lies in the middle:
     0 asks for .18 of the strongest (a score of -1/4; PyAMG's usual .25 is -.2).
@@ -30,12 +30,12 @@ def threshold(latent: Floats) -> float:
 
 
 def relative(score: float) -> float:
-    """The part of the strongest of its rows, up to 1, that a score in [-1, 0] stands for."""
+    """Convert a score in [-1, 0] to the fraction of the strongest edge of its row."""
     return float(1e3**score)
 
 
 def spacing(latent: Floats) -> float:
-    """How much two edges of a batch may overlap, by the last number of an action [5].
+    """Return the overlap allowed in a batch, from the last number of an action [5].
 
     -1 does not mind, 0 allows a tenth, +1 a hundredth.
     """
@@ -43,13 +43,13 @@ def spacing(latent: Floats) -> float:
 
 
 def strong(scores: Floats, latent: Floats) -> Bools:
-    """Which edges [E] are strong, from scores [E, 4] and a latent action [5]."""
+    """Return which edges [E] are strong, from scores [E, 4] and a latent action [5]."""
     # The shares add up to 1 but for rounding.
     return scores @ weights(latent) >= threshold(latent) - 1e-9
 
 
 def strongest(priority: Floats, starts: Ints, k: int, free: Bools | None = None) -> Bools:
-    """The k edges of the highest priority [E] in each decision; all, where there are fewer.
+    """Choose the k edges of the highest priority [E] in each decision; all if fewer.
 
     Args:
         priority: [E], ties go to the first.
@@ -61,7 +61,7 @@ def strongest(priority: Floats, starts: Ints, k: int, free: Bools | None = None)
 
 
 def best_picks(priority: Floats, starts: Ints, k: int, free: Bools | None = None) -> Ints:
-    """The same as picks [R, k], best first; -1 where a decision has no further edge."""
+    """Return the same choice as picks [R, k], best first; -1 where there is no further edge."""
     decision = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     taken = np.zeros(len(priority)) if free is None else ~free
     order = np.lexsort((-priority, taken, decision))
@@ -73,7 +73,7 @@ def best_picks(priority: Floats, starts: Ints, k: int, free: Bools | None = None
 
 
 def picked(picks: Ints, starts: Ints, free: Bools | None = None) -> Bools:
-    """The edges [E] that picks [R, k] name: exactly k in each decision, all where there are fewer.
+    """Return the edges [E] that picks [R, k] name: k in each decision, all if fewer.
 
     A pick is the number of an edge within its decision. It is counted modulo their number, and one
     that is taken gives way to the next that is free: so any whole numbers are a legal action.

@@ -26,7 +26,7 @@ _WEAKEST = 1e-4
 
 
 def candidates(matrix: Matrix, key: Keys) -> Graph:
-    """The graph of the matrix's undirected edges (i < j), one decision for all of them.
+    """Return the graph of the matrix's undirected edges (i < j), one decision for all of them.
 
     Raises:
         InputError: an off-diagonal entry is positive, so that this is no graph's Laplacian.
@@ -46,7 +46,7 @@ def candidates(matrix: Matrix, key: Keys) -> Graph:
 
 
 def spanning_tree(graph: Graph) -> Bools:
-    """The edges [E] of the spanning tree (or forest) of the greatest total weight."""
+    """Return the edges [E] of the spanning tree (or forest) of the greatest total weight."""
     n = graph.matrix.shape[0]
     order = np.argsort(graph.values, kind="stable")
     # Ranks instead of weights: all different and none of them zero.
@@ -61,7 +61,7 @@ def spanning_tree(graph: Graph) -> Bools:
 
 
 def laplacian(graph: Graph, kept: Bools) -> Matrix:
-    """The Laplacian of kept edges [E]; what grounds the matrix stays."""
+    """Return the Laplacian of kept edges [E]; what grounds the matrix stays."""
     n = graph.matrix.shape[0]
     rows, columns, weight = graph.rows[kept], graph.columns[kept], -graph.values[kept]
     half = sparse.coo_array((weight, (rows, columns)), shape=(n, n))
@@ -92,15 +92,15 @@ class Factor:
         return int(self._lu.L.nnz + self._lu.U.nnz)
 
     def preconditioner(self) -> Preconditioner:
-        """r -> L_S^-1 r."""
+        """Return the preconditioner r -> L_S^-1 r."""
         return self._lu.solve
 
     def sketch(self) -> Floats:
-        """Vectors v_e [E, 64], v_e . v_f / 64 near b_e^T L_S^-1 b_f, b_e = e_i - e_j."""
+        """Return vectors v_e [E, 64], v_e . v_f / 64 near b_e^T L_S^-1 b_f, b_e = e_i - e_j."""
         return self._projected(self.kept, FEW)
 
     def scores(self) -> Floats:
-        """How useful each edge looks [E, 4] in [-1, 0]; kept edges have -1.
+        """Return the scores [E, 4] of the edges in [-1, 0]; kept edges have -1.
 
         By weight w_e; by stretch w_e b_e^T L_S^-1 b_e; by the trace of L L_S^-1 that it would take
         away, w_e |L^1/2 L_S^-1 b_e|^2 / (1 + stretch) (Liu and Yu, 2022); by stretch relative to
@@ -126,7 +126,7 @@ class Factor:
         return np.log(np.clip(relative, _WEAKEST, 1)) / -np.log(_WEAKEST)
 
     def _projected(self, which: Bools, count: int) -> Floats:
-        """L_S^-1 B W^1/2 z for random signs z of the edges ``which``, by edge [E, count]."""
+        """Compute L_S^-1 B W^1/2 z for random signs z of the edges ``which``: [E, count]."""
         graph = self.graph
         rows, columns, weight = graph.rows[which], graph.columns[which], -graph.values[which]
         key = counter_rng.make_keys_from_seeds(
@@ -143,12 +143,12 @@ class Factor:
 
 
 def _mean_square(vectors: Floats) -> Floats:
-    """Vectors [E, P] -> [E]."""
+    """Return the mean squares [E] of vectors [E, P]."""
     return np.einsum("ep,ep->e", vectors, vectors).astype(np.float64) / vectors.shape[1]
 
 
 def spread(priority: Floats, sketch: Floats, k: int, limit: float, free: Bools) -> Bools:
-    """k free edges [E] by priority [E], of which no two bend the same part of the graph.
+    """Choose k free edges by priority [E] that affect different parts of the graph.
 
     An edge is passed over when cos^2 to one already taken, in the inner product of L_S^-1, exceeds
     ``limit``: adding one of the two takes away so much of the other's stretch. Passed edges come
@@ -177,5 +177,5 @@ def spread(priority: Floats, sketch: Floats, k: int, limit: float, free: Bools) 
 
 
 def batch(nodes: int, steps: int) -> int:
-    """Edges that each of so many steps adds to a tree of so many nodes."""
+    """Return the number of edges that each step adds to a tree."""
     return max(1, (int(BUDGET * nodes) - (nodes - 1)) // steps)

@@ -7,20 +7,21 @@ a batch a step.
 
 from __future__ import annotations
 
-import dataclasses
+import copy
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Self
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from envs import counter_rng
-from envs.batched import Agent, Stage, Step, World
-from envs.edges import baselines, graph, instances, matrices, record
+from envs.batched import Agent, Step, World
+from envs.capabilities import ComparisonDetails, Stage
+from envs.edges import baselines, comparison, graph, instances, matrices, record, solvers
 from envs.edges.instances import Matrix
-from envs.edges.multigrid import Builder, Reward
 from envs.edges.objectives import (
     Fsai,
     Instance,
@@ -30,97 +31,14 @@ from envs.edges.objectives import (
     Sparsifier,
     select_picked_edges,
 )
+from envs.edges.params import Params
+from envs.edges.state import State
 from envs.episode_trace import EpisodeTrace
-from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation
-from envs.validation import AtLeastOne, Between, InputError, NonNegative, Positive, validate
+from envs.pytree import Array, Bools, Floats, Keys, Observation
+from envs.validation import InputError
 
 REMEMBERED = 2**18
 """Nodes of the instances that are kept in memory, all together; at least eight instances are."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Params:
-    """The task."""
-
-    objective: Literal["multigrid", "fsai", "sparsifier"] = "multigrid"
-    """What the edges are for: a multigrid hierarchy, an approximate inverse, a sparsifier."""
-    action: Literal["latent", "edges"] = "latent"
-    """Weights of edge scores and a threshold, the same at any size, or the picks themselves."""
-    observation: Literal["summary", "graph"] = "summary"
-    """What the agent sees: 31 numbers that sum the graph up, or its nodes and edges as well."""
-    family: instances.Family | None = None
-    """The law of the matrices; None: weighted_grid for a sparsifier, else anisotropic."""
-    size: Annotated[int, Between(4, 512)] = 32
-    """Side of the grid: matrices have size x size nodes (the gallery has sizes of its own)."""
-    sizes: tuple[int, ...] = ()
-    """Sides that come before `size`, in a curriculum: each until `mastered` is reached."""
-    mastered: Annotated[float, Positive] = 0.8
-    """The mean work ratio at which a curriculum goes on to the next size."""
-    matrix: str = ""
-    """Path of a matrix of your own (.mtx, .mtx.gz, .npz), taken instead of a family's."""
-    k: Annotated[int, AtLeastOne] = 3
-    """Edges for each node (fsai, and multigrid with action='edges')."""
-    steps: Annotated[int, AtLeastOne] = 8
-    """Batches in which a sparsifier's edges are added."""
-    builder: Builder = "smoothed_aggregation"
-    """Which of PyAMG's hierarchies is built (multigrid)."""
-    reward: Reward = "work"
-    """What is earned (multigrid): the work against PyAMG's default, or the original's rewards."""
-    instances: Annotated[int, NonNegative] = 0
-    """How many different matrices there are, for cheaper training; 0: every episode has its own.
-
-    Evaluate with 0: otherwise the matrices are those of the training."""
-    solve: bool = True
-    """Whether systems are solved to the end; False predicts iterations from the first five."""
-
-    def __post_init__(self) -> None:
-        validate(self)
-        if self.matrix and self.family:
-            raise InputError(
-                f"family={self.family!r} and matrix={self.matrix!r} exclude each other: leave out "
-                "one of them."
-            )
-        if any(not 4 <= side < self.size for side in self.sizes):
-            raise InputError(
-                f"sizes must be sides from 4 to below size={self.size}, which comes last, but they "
-                f"are {list(self.sizes)}."
-            )
-        if self.sizes and (self.matrix or self.law == "gallery"):
-            what = f"matrix={self.matrix!r}" if self.matrix else "family='gallery'"
-            raise InputError(f"sizes={list(self.sizes)} mean nothing with {what}: leave them out.")
-        if self.sizes and (self.objective, self.action) == ("sparsifier", "edges"):
-            raise InputError(
-                "A sparsifier's batches grow with the graph, so that picks cannot change size: "
-                "take action='latent', or leave out sizes."
-            )
-        if self.objective == "sparsifier" and self.family not in (None, *instances.GRAPHS):
-            raise InputError(
-                f"objective='sparsifier' needs a graph's Laplacian, but family is {self.family!r}: "
-                f"take one of {', '.join(instances.GRAPHS)}, or a matrix of your own."
-            )
-
-    @property
-    def law(self) -> instances.Family:
-        """The family in use."""
-        return self.family or ("weighted_grid" if self.objective == "sparsifier" else "anisotropic")
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """B copies of the task; their matrices follow from the keys."""
-
-    keys: Keys
-    """[B]: the keys of the episodes."""
-    step: Ints
-    """[B]: steps done."""
-    kept: Bools
-    """[B, E]: edges chosen so far."""
-    scores: Floats
-    """[B, E, 4] float32: how strong each edge looks now."""
-    level: Floats
-    """[B]: the quality from which improvement counts."""
-    stage: Ints
-    """[B]: the stage of the curriculum in which the episode was begun."""
 
 
 class EdgeSelection(World[State]):
@@ -146,8 +64,9 @@ class EdgeSelection(World[State]):
         self.choice_names = ()
         self.matrix = matrices.load_matrix(params.matrix) if params.matrix else matrix
         self.sides = (*params.sizes, params.size)
-        if params.sizes:
-            self.stages = tuple(Stage(f"{n} x {n}", params.mastered) for n in self.sides)
+        stages = self.sides if params.sizes else ()
+        self.stages = tuple(Stage(f"{side} x {side}", params.mastered) for side in stages)
+        self._stage = 0
         self._memory: OrderedDict[tuple[int, int], Instance] = OrderedDict()
         if self.matrix is None:
             self.nodes = instances.capacity(params.law, params.size)[0]
@@ -166,9 +85,15 @@ class EdgeSelection(World[State]):
             else spaces.Box(-1, self.edges - 1, (self.decisions, self.picks), np.int64)
         )
 
+    def at_stage(self, stage: int) -> Self:
+        """See :class:`~envs.capabilities.SupportsCurriculum`; instances stay in one memory."""
+        world = copy.copy(self)
+        world._stage = stage
+        return world
+
     def get_instance(self, key: Keys, stage: int | None = None) -> Instance:
-        """The instance of an episode's key [1]: always the same, made anew where forgotten."""
-        stage = self.stage if stage is None else stage
+        """Return the instance of an episode's key [1], computed again if no longer cached."""
+        stage = self._stage if stage is None else stage
         name = int(self._get_matrix_key(key)[0]), stage
         if name not in self._memory:
             self._memory[name] = self._make_instance(key, stage)
@@ -178,8 +103,8 @@ class EdgeSelection(World[State]):
         return self._memory[name]
 
     def draw_matrix(self, key: Keys, stage: int | None = None) -> tuple[Matrix, Keys]:
-        """The matrix of an episode's key [1] and the key [1] of all else about it."""
-        named, side = self._get_matrix_key(key), self.sides[self.stage if stage is None else stage]
+        """Return the matrix of an episode's key [1] and the key [1] of its other random numbers."""
+        named, side = self._get_matrix_key(key), self.sides[self._stage if stage is None else stage]
         matrix = self.matrix
         if matrix is None:
             matrix = instances.draw_matrix(self.params.law, side, counter_rng.fold(named, 1))
@@ -188,7 +113,7 @@ class EdgeSelection(World[State]):
     def choose_on_matrix(
         self, matrix: Matrix, key: Keys, act: Callable[[Any], Array]
     ) -> tuple[graph.Graph, Bools]:
-        """The graph of a matrix and the edges [E] that ``act(observation)`` chooses on it.
+        """Return the graph of a matrix and the edges [E] that ``act(observation)`` chooses.
 
         An episode without its rewards: what a user who wants the edges has to wait for.
         """
@@ -209,7 +134,7 @@ class EdgeSelection(World[State]):
         return self.objective.steps
 
     def reset(self, keys: Keys) -> tuple[State, Observation]:
-        """New matrices, for keys [B]."""
+        """Draw new matrices for keys [B]."""
         B = len(keys)
         kept = np.zeros((B, self.edges), np.bool_)
         scores = np.full((B, self.edges, graph.SCORES), -1, np.float32)
@@ -219,7 +144,7 @@ class EdgeSelection(World[State]):
             E = len(instance.kept)
             kept[b, :E], scores[b, :E] = instance.kept, instance.graph.scores
             level[b] = instance.start.level
-        state = State(keys, np.zeros(B, np.int64), kept, scores, level, np.full(B, self.stage))
+        state = State(keys, np.zeros(B, np.int64), kept, scores, level, np.full(B, self._stage))
         return state, self._observe(state)
 
     def step(self, state: State, action: Array) -> Step[State]:
@@ -249,19 +174,19 @@ class EdgeSelection(World[State]):
     def choose_edges(
         self, edge_graph: graph.Graph, kept: Bools, scores: Floats, action: Array
     ) -> Bools:
-        """The edges [E] that an action of one copy chooses, given kept ones and their scores."""
+        """Return the edges [E] that an action of one copy chooses, given kept edges and scores."""
         if self.params.action == "latent":
             return self.objective.choose_edges(edge_graph, kept, scores, action.astype(np.float64))
         return select_picked_edges(action[: len(edge_graph.starts) - 1], edge_graph, kept)
 
     def unpad_copy(self, state: State, b: int) -> tuple[Instance, Bools, Floats]:
-        """Copy b of a state without padding: its instance, kept edges [E] and scores [E, 4]."""
+        """Return copy b without padding: its instance, kept edges [E] and scores [E, 4]."""
         instance = self.get_instance(state.keys[b : b + 1], int(state.stage[b]))
         E = len(instance.kept)
         return instance, state.kept[b, :E], state.scores[b, :E].astype(np.float64)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Geometric mean of work against the reference's and mean figures of episodes [N].
+        """Return the geometric mean of the work ratio and the mean figures of episodes [N].
 
         Without those that mean nothing for what was played: a solver selects no edges.
         """
@@ -271,7 +196,7 @@ class EdgeSelection(World[State]):
         return {"work_ratio": ratio} | {n: mean for n, mean in found.items() if not np.isnan(mean)}
 
     def draw_case_parameters(self, keys: Keys) -> dict[str, Floats]:
-        """``epsilon`` and ``theta`` [N] of episodes of keys [N]; empty where matrices have none."""
+        """Return ``epsilon`` and ``theta`` [N] of episodes [N]; empty where matrices have none."""
         if self.matrix is not None:
             return {}
         each = [
@@ -283,16 +208,52 @@ class EdgeSelection(World[State]):
         return {name: np.array([own[name] for own in each]) for name in each[0]}
 
     def trace_episode(self, states: Sequence[State], actions: Sequence[Array]) -> EpisodeTrace:
-        """A few nodes of the graph, with the edges chosen among them."""
+        """See :class:`~envs.capabilities.SupportsEpisodeTrace`: a part of the graph."""
         del actions
         return record.trace_episode(self, states)
 
     def evaluate_competitors(self, keys: Keys) -> dict[str, dict[str, Floats]]:
-        """Episode metrics [N] of solvers that learn nothing, by name, on the matrices of keys."""
-        return baselines.evaluate_competitors(self, keys)
+        """Return the episode metrics [N] of solvers, by name, on the matrices of keys [N]."""
+        instances = (self.get_instance(keys[b : b + 1]) for b in range(len(keys)))
+        constant = {"stage": np.full(len(keys), float(self._stage)), "length": np.ones(len(keys))}
+        found = solvers.evaluate_competitors(self.objective, instances)
+        return {name: figures | constant for name, figures in found.items()}
+
+    def measure_setup_seconds(self, keys: Keys, act: Callable[[Any], Array]) -> Floats:
+        """Return the seconds [N] from a matrix to a usable solver, on episodes of keys [N].
+
+        They include the scores of the edges, the agent's own time (``act(observation)``) and the
+        construction of what the edges are for, such as PyAMG's hierarchy.
+        """
+        seconds = np.zeros(len(keys))
+        for b in range(len(keys)):
+            matrix, key = self.draw_matrix(keys[b : b + 1])
+            started = time.perf_counter()
+            self.objective.build(*self.choose_on_matrix(matrix, key, act))
+            seconds[b] = time.perf_counter() - started
+        return seconds
+
+    def make_comparison_kwargs(self, matrix: str) -> dict[str, Any]:
+        """See :class:`~envs.capabilities.SupportsSolverComparison`."""
+        return comparison.make_comparison_kwargs(matrix)
+
+    def describe_comparison(
+        self,
+        keys: Keys,
+        episodes: Mapping[str, Mapping[str, Floats]],
+        solvers: Sequence[str],
+        actions: Array,
+        checkpoint: str,
+    ) -> ComparisonDetails:
+        """See :class:`~envs.capabilities.SupportsSolverComparison`."""
+        if self.matrix is None:
+            return comparison.describe_cases(self.draw_case_parameters(keys), episodes)
+        return comparison.describe_choice(
+            self, self.nodes, episodes, solvers, actions[0], checkpoint
+        )
 
     def _get_matrix_key(self, key: Keys) -> Keys:
-        """The key [1] that episodes on the same matrix share."""
+        """Return the key [1] that episodes on the same matrix share."""
         if self.matrix is not None:
             return counter_rng.make_keys_from_seeds(np.zeros(1, np.uint64))
         if self.params.instances:
@@ -337,7 +298,7 @@ class EdgeSelection(World[State]):
         return {name: np.stack([part[name] for part in seen]) for name in seen[0]}
 
     def _observe_copy(self, edge_graph: graph.Graph, kept: Bools, scores: Floats, step: int) -> Any:
-        """What is observed of one copy after so many steps."""
+        """Return the observation of one copy after ``step`` steps."""
         progress = np.float32(step / self.objective.steps)
         summed = np.clip(np.append(graph.summary(scores, edge_graph), progress), -10, 10)
         if self.params.observation == "summary":
@@ -368,7 +329,7 @@ class EdgeSelection(World[State]):
         return info
 
     def _validate_action(self, action: Array, copies: int) -> Array:
-        """An action [B, ...] of the space's shape, without NaN."""
+        """Check that an action [B, ...] has the space's shape and is finite."""
         found, shape = np.asarray(action), self.action_space.shape or ()
         if found.shape != (copies, *shape):
             raise InputError(

@@ -1,1 +1,1 @@
-"""A shop that behaves like WebShop: search, look, choose options, buy."""
+"""Shopping: a shop that behaves like WebShop's: search, look, choose options, buy."""

@@ -1,13 +1,12 @@
 """Simple shoppers, to compare trained policies with and to begin from.
 
-Each is a function ``(world, state, keys [B]) -> actions [B]`` that decides for all copies at once.
+Each is a function ``(task, state, keys [B]) -> actions [B]`` that decides for all copies at once.
 All but the oracle look only at pages and instructions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,33 +24,30 @@ from envs.shopping.pages import (
     START,
     TO_FEATURES,
     WINDOW,
-    State,
 )
-
-if TYPE_CHECKING:
-    from envs.shopping.world import Shopping
+from envs.shopping.state import State, Task
 
 
-def anything(world: Shopping, state: State, keys: Keys) -> Ints:
-    """Any legal action."""
-    mask = pages.compute_legal_mask(state, world.store)
+def anything(task: Task, state: State, keys: Keys) -> Ints:
+    """Draw any legal action."""
+    mask = pages.compute_legal_mask(state, task.store)
     return np.where(mask, counter_rng.uniform(keys, (mask.shape[1],)), -1).argmax(axis=1)
 
 
-def rule(world: Shopping, state: State, keys: Keys) -> Ints:
+def rule(task: Task, state: State, keys: Keys) -> Ints:
     """Search for the instruction, open the first product and buy it [WebShop's rule]."""
-    return np.where(state.page == ITEM, BUY, _first_listed(world, state))
+    return np.where(state.page == ITEM, BUY, _first_listed(task, state))
 
 
-def rule_with_options(world: Shopping, state: State, keys: Keys) -> Ints:
-    """The same, but choose the value of each option that is most like the instruction."""
-    value = _next_value(world, state, _best_values(world, state))
+def rule_with_options(task: Task, state: State, keys: Keys) -> Ints:
+    """Act as :func:`rule`, but choose the option values most similar to the instruction."""
+    value = _next_value(task, state, _best_values(task, state))
     action = np.where(value >= 0, LISTED + value, BUY)
-    return np.where(state.page == ITEM, action, _first_listed(world, state))
+    return np.where(state.page == ITEM, action, _first_listed(task, state))
 
 
-def explorer(world: Shopping, state: State, keys: Keys) -> Ints:
-    """A shopper that tries things: what a policy can be cloned from before it is trained.
+def explorer(task: Task, state: State, keys: Keys) -> Ints:
+    """Explore: a teacher whose episodes a policy can be cloned from before training.
 
     Opens a product by rank (geometrically), sometimes reads or goes back, and chooses each value by
     likeness or by chance before it buys.
@@ -61,9 +57,9 @@ def explorer(world: Shopping, state: State, keys: Keys) -> Ints:
     listed = (pages.get_shown_products(state) >= 0).sum(axis=1)
     # A page without results leads nowhere but back.
     product = np.where(listed > 0, LISTED + np.minimum(rank, listed - 1), BACK)
-    likeness = np.where((draw[:, 1] < 0.5)[:, None], _best_values(world, state), 0)
+    likeness = np.where((draw[:, 1] < 0.5)[:, None], _best_values(task, state), 0)
     chance = counter_rng.uniform(counter_rng.fold(keys, 1), likeness.shape[1:])
-    value = _next_value(world, state, likeness + chance / 2)
+    value = _next_value(task, state, likeness + chance / 2)
     on_item = np.where(value >= 0, LISTED + value, BUY)
     on_item = np.where(draw[:, 2] < 0.12, TO_FEATURES, on_item)
     on_item = np.where((draw[:, 2] > 0.92) & (state.step < 10), PREV, on_item)
@@ -75,20 +71,20 @@ def explorer(world: Shopping, state: State, keys: Keys) -> Ints:
     )
 
 
-def oracle(world: Shopping, state: State, keys: Keys) -> Ints:
-    """Buys the best of the first ten products with the best options: sees the goal itself.
+def oracle(task: Task, state: State, keys: Keys) -> Ints:
+    """Buy the best of the first ten products with the best options; this agent sees the goal.
 
     It searches for the whole instruction and reads no further than the first page of results.
     """
-    action = _first_listed(world, state)
+    action = _first_listed(task, state)
     for b in np.flatnonzero((state.page == RESULTS) | (state.page == ITEM)):
         goal = int(state.goal[b])
         if state.page[b] == RESULTS:
             found = [p for p in state.results[b, :WINDOW].tolist() if p >= 0]
-            worths = [_best_purchase(world, goal, p)[0] for p in found]
+            worths = [_best_purchase(task, goal, p)[0] for p in found]
             action[b] = LISTED + int(np.argmax(worths)) if found else BACK
         else:
-            _, slots = _best_purchase(world, goal, int(state.item[b]))
+            _, slots = _best_purchase(task, goal, int(state.item[b]))
             missing = [slot for slot in slots if not state.chosen[b, slot]]
             action[b] = LISTED + missing[0] if missing else BUY
     return action
@@ -104,34 +100,34 @@ AGENTS: Mapping[str, Agent] = {
 """The agents by name."""
 
 
-def _first_listed(world: Shopping, state: State) -> Ints:
-    """The first thing that the pages list, or the way back where they list nothing."""
-    mask = pages.compute_legal_mask(state, world.store)
+def _first_listed(task: Task, state: State) -> Ints:
+    """Return the first listed action, or the way back where a page lists nothing."""
+    mask = pages.compute_legal_mask(state, task.store)
     return np.where(mask[:, LISTED], LISTED, np.where(mask[:, PREV], PREV, BACK))
 
 
-def _best_values(world: Shopping, state: State) -> Floats:
-    """How much each value [B, V] of the items in hand is like the instruction, 0 elsewhere."""
+def _best_values(task: Task, state: State) -> Floats:
+    """Return the similarity [B, V] of the open items' option values to the instruction, else 0."""
     found = np.zeros(state.chosen.shape)
     for b in np.flatnonzero(state.page == ITEM):
-        found[b] = world.store.compute_matches(int(state.goal[b]), int(state.item[b]))[:, :2].sum(
+        found[b] = task.store.compute_matches(int(state.goal[b]), int(state.item[b]))[:, :2].sum(
             axis=1
         )
     return found
 
 
-def _next_value(world: Shopping, state: State, liking: Floats) -> Ints:
-    """The best value [B] of the first option without a choice; -1 where there is none."""
-    of = pages.get_option_groups(state, world.store)
-    open_: Bools = (of >= 0) & ~pages.find_decided_options(state, world.store)
+def _next_value(task: Task, state: State, liking: Floats) -> Ints:
+    """Return the best value [B] of the first option without a choice; -1 where there is none."""
+    of = pages.get_option_groups(state, task.store)
+    open_: Bools = (of >= 0) & ~pages.find_decided_options(state, task.store)
     first = np.where(open_, of, np.iinfo(np.int64).max).min(axis=1)
     liked = np.where(open_ & (of == first[:, None]), liking, -1)
     return np.where(open_.any(axis=1), liked.argmax(axis=1), -1)
 
 
-def _best_purchase(world: Shopping, goal: int, product: int) -> tuple[float, tuple[int, ...]]:
-    """The reward of buying a product with the best values, and their slots."""
-    store, compat = world.store, world.params.compat
+def _best_purchase(task: Task, goal: int, product: int) -> tuple[float, tuple[int, ...]]:
+    """Return the reward of buying a product with its best option values, and their slots."""
+    store, compat = task.store, task.params.compat
     count = int(store.value_count[product])
     by_group: dict[int, list[int]] = {}
     for slot, group in enumerate(store.group_of[product, :count].tolist()):

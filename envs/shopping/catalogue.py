@@ -69,12 +69,12 @@ class Product:
 
     @functools.cached_property
     def values(self) -> tuple[tuple[str, str], ...]:
-        """Every (option name, value) in the order of the page."""
+        """Return every (option name, value) in the order of the page."""
         return tuple((name, value) for name, values in self.options.items() for value in values)
 
     @functools.cached_property
     def searchable(self) -> tuple[str, str, str]:
-        """Title, features and description in lower case, where attributes are looked for."""
+        """Return title, features and description in lower case, where attributes are looked for."""
         return self.title.lower(), " ".join(self.features).lower(), self.description.lower()
 
     @property
@@ -92,7 +92,7 @@ def load(
     limit: int | None = None,
     nouns: Nouns = title_nouns,
 ) -> list[Product]:
-    """Products from WebShop's files (``.json`` or ``.json.gz``).
+    """Load products from WebShop's files (``.json`` or ``.json.gz``).
 
     Args:
         products: ``items_shuffle*.json``.
@@ -127,7 +127,7 @@ def load(
 
 
 def find_files(directory: Path, human: bool) -> tuple[Path, Path, Path | None]:
-    """WebShop's product, attribute and (if wanted) human instruction files in a directory.
+    """Find WebShop's product, attribute and (optional) human instruction files in a directory.
 
     Raises:
         InputError: a file that is not there.
@@ -187,13 +187,13 @@ def _product(
 
 
 def _prices(text: str | None) -> tuple[float, ...]:
-    """``"$12.99$15.99"`` -> (12.99, 15.99)."""
+    """Parse ``"$12.99$15.99"`` to (12.99, 15.99)."""
     parts = [re.sub(r"[^\d.]", "", part) for part in (text or "").split("$")[1:]]
     return tuple(float(part) for part in parts[:2])
 
 
 def _price(prices: tuple[float, ...], asin: str) -> float:
-    """What is paid; of a range, a point that the ASIN decides (the original's differs by run)."""
+    """Return the price; of a range, a point that the ASIN decides (the original's is random)."""
     if not prices:
         return UNKNOWN_PRICE
     return prices[0] + (prices[-1] - prices[0]) * (crc32(asin.encode()) / 2**32)

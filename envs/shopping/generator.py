@@ -68,7 +68,7 @@ class _Family:
 
 @functools.lru_cache(8)
 def generate_catalogue(products: int, seed: int, recipe: Recipe = RECIPE) -> tuple[Product, ...]:
-    """So many products, spread evenly over the 120 families."""
+    """Generate products, spread evenly over the 120 families."""
     rng = Random(f"catalogue {seed}")
     families = [
         _family(number, *kind, rng, recipe)
@@ -86,7 +86,7 @@ def generate_catalogue(products: int, seed: int, recipe: Recipe = RECIPE) -> tup
 def generate_goals(
     products: Sequence[Product], count: int, seed: str, recipe: Recipe = RECIPE
 ) -> list[Goal]:
-    """So many goals for products of a generated catalogue, drawn at random."""
+    """Draw goals for products of a generated catalogue."""
     rng = Random(f"goals {seed}")
     return [_goal(rng.choice(products), rng, recipe) for _ in range(count)]
 
@@ -137,7 +137,7 @@ def _product(i: int, family: _Family, rng: Random, recipe: Recipe) -> Product:
 
 
 def _stock(family: _Family, rng: Random, recipe: Recipe) -> dict[str, tuple[str, ...]]:
-    """Option name -> the values that a product has of its family's, at least one."""
+    """Draw a product's option values from its family's: option name -> at least one value."""
     stock: dict[str, tuple[str, ...]] = {}
     for name, terms in family.options.items():
         kept = [term.name for term in terms if rng.random() >= recipe.missing]
@@ -163,7 +163,7 @@ def _goal(product: Product, rng: Random, recipe: Recipe) -> Goal:
 
 
 def _phrase_term(term: Term, paraphrased: float, rng: Random) -> str:
-    """A term in the words of an instruction."""
+    """Phrase a term in the words of an instruction."""
     if rng.random() < paraphrased:
         return rng.choice(term.asked)
     return term.name

@@ -50,7 +50,7 @@ class Goal:
 
 
 def from_requests(products: Sequence[Product], rng: Random) -> list[Goal]:
-    """All goals of the products' requests [WebShop, goal.py].
+    """Make all goals of the products' requests [WebShop, goal.py].
 
     A request without options makes one goal for each combination of the product's options, weighted
     by how rare its attributes are.
@@ -87,20 +87,20 @@ def _goals_of(product: Product, request: Request, price_upper: float) -> list[Go
 
 
 def price_limit(price: float, rng: Random) -> float:
-    """The larger of two of the next four tens of dollars above a price; NO_LIMIT near 1,000."""
+    """Draw a price limit: the larger of two of the next four tens of dollars above a price."""
     above = [ten for ten in TENS if ten > price][:4]
     return max(rng.sample(above, 2)) if len(above) >= 2 else NO_LIMIT
 
 
 def price_phrase(price_upper: float) -> str:
-    """How an instruction ends."""
+    """Return the end of an instruction: its price limit in words."""
     if price_upper == NO_LIMIT:
         return ""
     return f", and price lower than {price_upper:.2f} dollars"
 
 
 def limit_in(instruction: str) -> float:
-    """The price limit in an instruction's words, infinite where it says none."""
+    """Parse the price limit in an instruction, infinite where it has none."""
     found = _LIMIT.search(instruction)
     return float(found[1]) if found else float("inf")
 
@@ -110,7 +110,7 @@ SEARCHES = 5
 
 
 def searches(instruction: str) -> tuple[str, ...]:
-    """What to search for, made of the instruction's own words only [SEARCHES].
+    """Return the proposed searches, made of the instruction's words only [SEARCHES].
 
     The whole of it, without the price, its words of content, and the two halves of those.
     """
@@ -122,7 +122,7 @@ def searches(instruction: str) -> tuple[str, ...]:
 
 
 def families_of(families: Sequence[int], split: Split, seed: int) -> Bools:
-    """Which products [P] belong to a split, from their families [P]; no family is in two."""
+    """Return which products [P] belong to a split, by family [P]; no family is in two."""
     names = np.unique(families)
     order = np.random.default_rng([seed, _SPLIT]).permutation(names)
     ends = np.round(np.cumsum([0.0, *SHARES.values()]) * len(order)).astype(int)

@@ -31,7 +31,7 @@ THRESHOLD = 85
 
 @functools.lru_cache(2**18)
 def alike(a: str, b: str) -> bool:
-    """Whether two phrases are the same but for words that only one of them has."""
+    """Return whether two phrases are the same except for words that only one of them has."""
     fuzz = import_extra("rapidfuzz.fuzz", "shop")
     processed = import_extra("rapidfuzz.utils", "shop").default_process
     return round(fuzz.token_set_ratio(_ascii(a), _ascii(b), processor=processed)) > THRESHOLD
@@ -39,7 +39,7 @@ def alike(a: str, b: str) -> bool:
 
 @functools.lru_cache(2**16)
 def first_color(phrase: str | tuple[str, str]) -> str:
-    """The first colour *inside* a phrase, else the phrase.
+    """Return the first colour *inside* a phrase, else the phrase.
 
     Of a pair (option name, value) a colour must be one of the two, as WebShop's ``in`` has it for
     tuples; a pair without one becomes its own ``str``, as in its fuzzy matching.
@@ -49,7 +49,7 @@ def first_color(phrase: str | tuple[str, str]) -> str:
 
 @functools.lru_cache(2**16)
 def whole_color(phrase: str) -> str:
-    """The first colour that is a whole word of a phrase, else the phrase."""
+    """Return the first colour that is a whole word of a phrase, else the phrase."""
     words = set(re.findall(r"[a-z]+", phrase))
     return next((color for color in COLORS if color in words), phrase)
 
@@ -80,13 +80,13 @@ _NO_NOUNS = frozenset(_OTHER.split())
 
 @functools.lru_cache(2**16)
 def title_nouns(title: str) -> tuple[str, ...]:
-    """The words of a title that are not known to be of another kind; a tagger without a model."""
+    """Return a title's words that the lexicon does not know as another kind."""
     words = re.findall(r"[a-z]+", title.lower())
     return tuple(word for word in words if len(word) > 2 and word not in _NO_NOUNS)
 
 
 def spacy_nouns(model: str = "en_core_web_lg") -> Nouns:
-    """The original's tagger, for those who have spaCy and one of its models.
+    """Return the nouns of a title by the original's tagger (needs spaCy and a model).
 
     Raises:
         InputError: spaCy is not installed.

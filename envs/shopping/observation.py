@@ -6,19 +6,17 @@ price limit is parsed from the sentence, and a product's description counts only
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from gymnasium import spaces
 
 from envs.pytree import Array, Bools, Floats, Ints
 from envs.shopping import pages
 from envs.shopping.goals import SEARCHES
-from envs.shopping.pages import BUY, DONE, ITEM, LISTED, PREV, RESULTS, START, WINDOW, State
+from envs.shopping.pages import BUY, DONE, ITEM, LISTED, PREV, RESULTS, START, WINDOW
+from envs.shopping.params import Params
+from envs.shopping.state import State, Task
+from envs.shopping.store import Store
 from envs.shopping.texts import DESCRIPTION_SEEN, FEATURES_SEEN
-
-if TYPE_CHECKING:
-    from envs.shopping.world import Shopping
 
 FIGURES = (
     "share of its words that the instruction has",
@@ -50,16 +48,17 @@ SEARCH_KIND, PRODUCT_KIND, VALUE_KIND, NO_KIND = LISTED, LISTED + 1, LISTED + 2,
 """Kinds of listed actions; a button's kind is its slot."""
 
 
-def space(world: Shopping) -> spaces.Dict:
-    """The observation space: K actions, texts of at most L words."""
-    if world.reader:
-        return world.reader.space
-    K, L, V = world.slots, world.params.words, world.params.vocabulary
-    if world.params.text == "tokens":
+def make_space(store: Store, params: Params) -> spaces.Dict:
+    """Return the observation space: K actions, texts of at most L words."""
+    K, L, V = pages.count_slots(store), params.words, params.vocabulary
+    if params.text == "tokens":
         parts = {"instruction": (L,), "page": (L,), "candidates": (K, L)}
         texts = {n: spaces.Box(0, V - 1, s, np.int16) for n, s in parts.items()}
     else:
-        parts, last = {"instruction": (1,), "page": (1,), "candidates": (K,)}, len(world.tokens) - 1
+        parts, last = (
+            {"instruction": (1,), "page": (1,), "candidates": (K,)},
+            len(store.texts.rows) - 1,
+        )
         texts = {n: spaces.Box(0, last, s, np.int32) for n, s in parts.items()}
     return spaces.Dict(
         {
@@ -72,39 +71,37 @@ def space(world: Shopping) -> spaces.Dict:
     )
 
 
-def observe(world: Shopping, state: State) -> dict[str, Array]:
-    """The batched observation of a state.
+def observe(task: Task, state: State) -> dict[str, Array]:
+    """Return the batched observation of a state.
 
     ``instruction`` and ``page`` (the item in hand as far as read) [B, L], ``candidates`` [B, K, L]:
     numbers of words, 0 behind the last (with ``text="ids"``: rows of ``world.tokens`` [B, 1],
     [B, 1] and [B, K]). ``kinds`` [B, K], ``figures`` [B, K, F] and ``context`` [B, C] as named
     here, ``mask`` [B, K]. With ``text="language"``: see :mod:`envs.shopping.reading`.
     """
-    if world.reader:
-        return world.reader.observe(state)
-    mask = pages.compute_legal_mask(state, world.store)
-    products = _products(state, world.slots)
+    mask = pages.compute_legal_mask(state, task.store)
+    products = _products(state, mask.shape[1])
     slot_seen = _seen(state, products)
-    candidates = _texts(world, state, products, slot_seen)
-    instruction = world.store.texts.get_instruction_rows(state.goal)
+    candidates = _texts(task, state, products, slot_seen)
+    instruction = task.store.texts.get_instruction_rows(state.goal)
     page = candidates[:, PREV]
     texts = {"instruction": instruction, "page": page, "candidates": candidates}
-    if world.params.text == "tokens":
-        rows = world.tokens
+    if task.params.text == "tokens":
+        rows = task.store.texts.rows
         texts = {name: rows.take(ids, axis=0) for name, ids in texts.items()}
     else:
         texts = {n: i.reshape(len(i), -1).astype(np.int32) for n, i in texts.items()}
     return {
         **texts,
         "kinds": _kinds(state, mask),
-        "figures": _figures(world, state, products, candidates),
-        "context": _context(world, state, slot_seen[:, PREV]),
+        "figures": _figures(task, state, products, candidates),
+        "context": _context(task, state, slot_seen[:, PREV]),
         "mask": mask.astype(np.float32),
     }
 
 
 def _products(state: State, count: int) -> Ints:
-    """Which product [B, K] each action is about: those listed, or the one in hand; -1 is none."""
+    """Return the product [B, K] of each action: those listed, or the open one; -1 is none."""
     products = np.full((len(state.page), count), -1)
     products[:, LISTED : LISTED + WINDOW] = pages.get_shown_products(state)
     products[:, PREV] = products[:, BUY] = state.item
@@ -112,7 +109,7 @@ def _products(state: State, count: int) -> Ints:
 
 
 def _seen(state: State, products: Ints) -> Ints:
-    """What has been read [B, K] of products [B, K], -1 where they were never opened."""
+    """Return the pages read [B, K] of products [B, K], -1 where they were never opened."""
     slots = products >= 0
     seen = np.full(products.shape, -1)
     copy, slot = np.nonzero(slots)
@@ -121,9 +118,9 @@ def _seen(state: State, products: Ints) -> Ints:
     return seen
 
 
-def _texts(world: Shopping, state: State, products: Ints, seen: Ints) -> Ints:
-    """The row of the text table [B, K] of each action."""
-    texts = world.store.texts
+def _texts(task: Task, state: State, products: Ints, seen: Ints) -> Ints:
+    """Return the row of the text table [B, K] of each action."""
+    texts = task.store.texts
     rows = texts.get_product_rows(products, np.maximum(seen, 0))
     listed = rows[:, LISTED:]
     start, item = state.page == START, state.page == ITEM
@@ -143,10 +140,10 @@ def _kinds(state: State, mask: Bools) -> Array:
     return kinds
 
 
-def _figures(world: Shopping, state: State, products: Ints, rows: Ints) -> Floats:
-    store = world.store
+def _figures(task: Task, state: State, products: Ints, rows: Ints) -> Floats:
+    store = task.store
     figures = np.zeros((*rows.shape, len(FIGURES)), np.float32)
-    _lexical(world, state, rows, figures)
+    _lexical(task, state, rows, figures)
     listed, V = figures[:, LISTED:], store.value_slots
     item = np.flatnonzero(state.page == ITEM)
     if item.size:
@@ -167,9 +164,9 @@ def _figures(world: Shopping, state: State, products: Ints, rows: Ints) -> Float
     return figures
 
 
-def _lexical(world: Shopping, state: State, rows: Ints, figures: Floats) -> None:
+def _lexical(task: Task, state: State, rows: Ints, figures: Floats) -> None:
     """Fill in the shares of words in common with the instruction."""
-    store = world.store
+    store = task.store
     copy, slot = np.nonzero(rows)
     row, goal = rows[copy, slot], state.goal[copy]
     words = store.texts.rows[row].astype(np.int64)
@@ -180,8 +177,8 @@ def _lexical(world: Shopping, state: State, rows: Ints, figures: Floats) -> None
     figures[copy, slot, 1] = count / np.maximum(lengths[store.texts.get_instruction_rows(goal)], 1)
 
 
-def _context(world: Shopping, state: State, seen: Ints) -> Floats:
-    steps, store = world.params.episode_limit, world.store
+def _context(task: Task, state: State, seen: Ints) -> Floats:
+    steps, store = task.params.episode_limit, task.store
     context = np.zeros((len(state.page), len(CONTEXT)), np.float32)
     context[:, :DONE] = state.page[:, None] == np.arange(DONE)
     context[:, 6] = np.minimum(state.step / steps, 1)

@@ -11,9 +11,10 @@ import dataclasses
 
 import numpy as np
 
-from envs.pytree import Bools, Floats, Ints, Keys
+from envs.pytree import Bools, Ints, Keys
 from envs.shopping.goals import SEARCHES
 from envs.shopping.search import RETURNED
+from envs.shopping.state import State
 from envs.shopping.store import Store
 from envs.shopping.texts import DESCRIPTION_SEEN, FEATURES_SEEN
 
@@ -32,42 +33,8 @@ _LEGAL[ITEM] = [True, True, False, True, True, True, True]
 _LEGAL[DESCRIPTION : REVIEWS + 1, [BACK, PREV]] = True
 
 
-@dataclasses.dataclass(frozen=True)
-class State:
-    """B copies of the shop."""
-
-    keys: Keys
-    """[B]: the keys of the episodes."""
-    goal: Ints
-    """[B]: what is to be bought."""
-    step: Ints
-    """[B]: actions so far."""
-    page: Ints
-    """[B]: the kind of the page."""
-    results: Ints
-    """[B, 50]: products found, -1 behind the last."""
-    number: Ints
-    """[B]: the page of results, from 1."""
-    item: Ints
-    """[B]: the product whose page or sub-page is open, -1 elsewhere."""
-    chosen: Bools
-    """[B, V]: which of its option values are chosen."""
-    searched: Bools
-    """[B, SEARCHES]: proposed searches done."""
-    visited: Ints
-    """[B, T]: products looked at in this episode, in order, -1 behind the last."""
-    seen: Ints
-    """[B, T]: what has been read of each beside its title, as bits."""
-    clicked: Bools
-    """[B, T]: which of them since the last way back to the search (pages mark their links)."""
-    invalid: Ints
-    """[B]: actions that were not legal and did nothing."""
-    score: Floats
-    """[B]: 100 times the reward of the purchase; 0 without one."""
-
-
 def make_start_state(keys: Keys, goal: Ints, store: Store, steps: int) -> State:
-    """The start pages of goals [B], for episodes of at most so many steps."""
+    """Return the start pages of goals [B], for episodes of at most ``steps`` steps."""
     B = len(keys)
     nothing = np.zeros(B, np.int64)
     return State(
@@ -89,19 +56,19 @@ def make_start_state(keys: Keys, goal: Ints, store: Store, steps: int) -> State:
 
 
 def count_slots(store: Store) -> int:
-    """How many actions there are."""
+    """Return the number of actions."""
     return LISTED + max(SEARCHES, WINDOW, store.value_slots)
 
 
 def get_shown_products(state: State) -> Ints:
-    """The products [B, WINDOW] on pages of results, -1 behind the last and on other pages."""
+    """Return the products [B, WINDOW] on pages of results, -1 for none."""
     place = (state.number[:, None] - 1) * WINDOW + np.arange(WINDOW)
     found = np.take_along_axis(state.results, np.minimum(place, RETURNED - 1), axis=1)
     return np.where((place < RETURNED) & (state.page == RESULTS)[:, None], found, -1)
 
 
 def compute_legal_mask(state: State, store: Store) -> Bools:
-    """Which actions [B, K] the pages offer."""
+    """Return which actions [B, K] the pages offer."""
     mask = np.zeros((len(state.page), count_slots(store)), np.bool_)
     mask[:, :LISTED] = _LEGAL[state.page]
     mask[:, PREV] &= (state.page != RESULTS) | (state.number > 1)
@@ -114,12 +81,12 @@ def compute_legal_mask(state: State, store: Store) -> Bools:
 
 
 def get_option_groups(state: State, store: Store) -> Ints:
-    """Which option [B, V] each value of the items in hand belongs to; -1 is none."""
+    """Return the option [B, V] that each value of the open items belongs to; -1 is none."""
     return np.where((state.item >= 0)[:, None], store.group_of[state.item], -1)
 
 
 def find_decided_options(state: State, store: Store) -> Bools:
-    """Whether the option [B, V] that each value belongs to has a choice."""
+    """Return whether the option [B, V] that each value belongs to has a choice."""
     of = get_option_groups(state, store)
     found = np.zeros(of.shape, np.bool_)
     for group in range(int(store.group_count.max())):
@@ -129,7 +96,7 @@ def find_decided_options(state: State, store: Store) -> Bools:
 
 
 def click(state: State, slot: Ints, store: Store) -> State:
-    """The states after clicking legal slots [B] that are no searches; slot -1 does nothing."""
+    """Return the states after clicks on legal slots [B] that are no searches; -1 does nothing."""
     page, item, number = state.page, state.item, state.number
     on_results, on_item = page == RESULTS, page == ITEM
     back, prev = slot == BACK, slot == PREV
@@ -161,7 +128,7 @@ def click(state: State, slot: Ints, store: Store) -> State:
 
 
 def search(state: State, who: Ints, results: Ints) -> State:
-    """The states after searches by the copies at ``who`` [b] that found ``results`` [b, 50]."""
+    """Return the states after searches by copies ``who`` [b] that found ``results`` [b, 50]."""
     page, number, item = state.page.copy(), state.number.copy(), state.item.copy()
     found, chosen = state.results.copy(), state.chosen.copy()
     page[who], number[who], item[who], found[who], chosen[who] = RESULTS, 1, -1, results, False
@@ -171,7 +138,7 @@ def search(state: State, who: Ints, results: Ints) -> State:
 
 
 def _choose_value(state: State, value: Ints, leaves: Bools, store: Store) -> Bools:
-    """Option values [B, V] after choosing ``value`` [B] (-1: none) in place of its option's."""
+    """Return option values [B, V] after choosing ``value`` [B] (-1: none) for its option."""
     of = get_option_groups(state, store)
     every = np.arange(len(value))
     its = np.where(value >= 0, of[every, np.maximum(value, 0)], -2)
@@ -180,7 +147,7 @@ def _choose_value(state: State, value: Ints, leaves: Bools, store: Store) -> Boo
 
 
 def _remember_products(state: State, opened: Bools) -> State:
-    """The states with items that were opened, or read, noted in the memory."""
+    """Record items that were opened or read in the memory of the states."""
     visited, seen, clicked = state.visited.copy(), state.seen.copy(), state.clicked.copy()
     known = (visited == state.item[:, None]) & (state.item >= 0)[:, None]
     new = opened & ~known.any(axis=1)

@@ -21,7 +21,8 @@ from envs.optional_imports import import_extra
 from envs.pytree import Array, take
 from envs.shopping import pages
 from envs.shopping.goals import searches
-from envs.shopping.pages import BUTTONS, ITEM, LISTED, RESULTS, START, State
+from envs.shopping.pages import BUTTONS, ITEM, LISTED, RESULTS, START
+from envs.shopping.state import State
 from envs.shopping.store import Store
 from envs.shopping.texts import DESCRIPTION_SEEN, FEATURES_SEEN
 from envs.validation import InputError
@@ -34,11 +35,11 @@ class Tokenizer(Protocol):
     """How many different tokens there are."""
 
     def encode_prompt(self, text: str) -> list[int]:
-        """The tokens of what is said to the model."""
+        """Return the tokens of a prompt."""
         ...
 
     def encode_answer(self, text: str) -> list[int]:
-        """The tokens of what the model may say."""
+        """Return the tokens of an answer."""
         ...
 
 
@@ -123,7 +124,7 @@ class Reader:
         )
 
     def observe(self, state: State) -> dict[str, Array]:
-        """``prompt`` [B, P], ``candidates`` [B, K, A] and ``mask`` [B, K] of a state."""
+        """Return ``prompt`` [B, P], ``candidates`` [B, K, A] and ``mask`` [B, K] of a state."""
         mask = pages.compute_legal_mask(state, self.store)
         copies = range(len(mask))
         prompts = [self._prompt(prompt_text(state, b, self.store)) for b in copies]
@@ -139,7 +140,7 @@ class Reader:
 
     @staticmethod
     def _row_of(encode: Callable[[str], list[int]], length: int) -> Callable[[str], Array]:
-        """A function text -> numbers from 1 [length]; words too many for that are left out."""
+        """Return a function from a text to token numbers from 1 [length]; longer texts are cut."""
 
         def row(text: str) -> Array:
             numbers, kept = encode(text), text.split(" ")
@@ -155,7 +156,7 @@ class Reader:
 
 
 def prompt_text(state: State, copy: int, store: Store) -> str:
-    """The instruction and the page of one copy, without what can be clicked."""
+    """Return the instruction and the page of one copy, without what can be clicked."""
     page = int(state.page[copy])
     said = f"{_LABELS[page]} : {store.goals[state.goal[copy]].instruction}"
     if page == RESULTS:
@@ -174,7 +175,7 @@ def prompt_text(state: State, copy: int, store: Store) -> str:
 
 
 def action_texts(state: State, copy: int, mask: Array, store: Store) -> list[str]:
-    """What each action [K] of one copy says; empty where it is not legal.
+    """Return the text of each action [K] of one copy; empty where it is not legal.
 
     A product is called by its place, title and price and not by its number in the catalogue, which
     no words lead to.
@@ -199,12 +200,12 @@ _LABELS = ("start", "results", "item", "description", "features", "reviews", "do
 
 
 def _words(text: str) -> list[str]:
-    """Words without their apostrophes, digits and signs."""
+    """Split a text into words without apostrophes, digits and signs."""
     return re.findall(r"[a-z]+|\d|[^\sa-z\d]", text.lower().replace("'", ""))
 
 
 def _list_vocabulary_texts(store: Store) -> Iterator[str]:
-    """Every text that the vocabulary is counted in; a button's words are in as many as need be."""
+    """List every text that the vocabulary is counted in; buttons' words always stay."""
     for product in store.products:
         values = (f"{name} {value}" for name, value in product.values)
         price = f"{product.price_text} page chosen ; :"

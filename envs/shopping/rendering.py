@@ -19,10 +19,10 @@ from envs.shopping.pages import (
     ITEM,
     RESULTS,
     START,
-    State,
     compute_legal_mask,
     get_shown_products,
 )
+from envs.shopping.state import State
 from envs.shopping.store import Store
 
 Style: TypeAlias = Literal["text", "text_rich"]
@@ -40,7 +40,7 @@ class Piece:
 
 
 def page_text(state: State, copy: int, store: Store, style: Style = "text") -> str:
-    """The page of one copy: pieces joined by ``[SEP]``, or with buttons marked as such."""
+    """Return the page of one copy: pieces joined by ``[SEP]``, or with buttons marked."""
     pieces = [piece for piece in _pieces(_only(state, copy), store) if piece.text]
     if style == "text":
         return " [SEP] ".join(piece.text for piece in pieces)
@@ -49,7 +49,7 @@ def page_text(state: State, copy: int, store: Store, style: Style = "text") -> s
 
 
 def action_texts(state: State, copy: int, store: Store) -> list[str]:
-    """What each action [K] of one copy is called; empty where it is not legal."""
+    """Return the name of each action [K] of one copy; empty where it is not legal."""
     state = _only(state, copy)
     mask = compute_legal_mask(state, store)[0].tolist()
     listed = _listed(state, store)
@@ -63,7 +63,7 @@ def action_texts(state: State, copy: int, store: Store) -> list[str]:
 
 
 def parsed(text: str) -> tuple[str, str] | None:
-    """``("search" | "click", argument in lower case)`` of an action in WebShop's grammar."""
+    """Parse an action in WebShop's grammar: ("search" or "click", argument in lower case)."""
     found = re.match(r"(.+)\[(.+)\]", text)
     if not found or found[1] not in ("search", "click"):
         return None
@@ -71,12 +71,12 @@ def parsed(text: str) -> tuple[str, str] | None:
 
 
 def _only(state: State, copy: int) -> State:
-    """The state of one copy, as a batch of one."""
+    """Return the state of one copy, as a batch of one."""
     return take(state, np.array([copy]))
 
 
 def _listed(state: State, store: Store) -> list[str]:
-    """What the page lists."""
+    """Yield what the page lists."""
     page = state.page[0]
     if page == START:
         return list(searches(store.goals[state.goal[0]].instruction))

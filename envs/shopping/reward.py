@@ -42,7 +42,7 @@ class Reward:
 def compute_reward(
     goal: Goal, product: Product, chosen: Sequence[tuple[str, str]], compat: Compat = "webshop"
 ) -> Reward:
-    """The reward for buying a product with the chosen (option name, value)."""
+    """Compute the reward for buying a product with the chosen (option name, value)."""
     title = _title_score(product.nouns, goal.target.nouns)
     same_query = product.query == goal.target.query
     same_category = len(_places(product) & _places(goal.target)) >= 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ class SearchEngine(Protocol):
     """Finds documents by their words."""
 
     def search(self, query: str, count: int = RETURNED) -> list[int]:
-        """Places of the documents found, best first; ties in the order of the documents."""
+        """Return the indices of matching documents, best first; ties in document order."""
         ...
 
 
@@ -75,17 +74,12 @@ class Tantivy:
         ]
 
 
-def cache_folder() -> Path:
-    """Where indexes are kept: ``$RUNGWISE_CACHE``, else ``~/.cache/rungwise``."""
-    return Path(os.environ.get("RUNGWISE_CACHE") or Path.home() / ".cache" / "rungwise")
-
-
 _FORMAT = "1"
 """Changes when documents are indexed differently."""
 
 
 def _english(tantivy: Any) -> Any:
-    """Lower case, no stop words, Porter's stems: what the original's engine does."""
+    """Return the original engine's analyser: lower case, no stop words, Porter's stems."""
     words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple()).filter(
         tantivy.Filter.lowercase()
     )

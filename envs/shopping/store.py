@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
+from envs.cache_folder import get_cache_folder
 from envs.optional_imports import import_extra
 from envs.pytree import Array, Floats, Ints
 from envs.shopping import catalogue, generator
@@ -18,7 +19,7 @@ from envs.shopping.catalogue import Product
 from envs.shopping.goals import Goal, Split, families_of, from_requests, limit_in
 from envs.shopping.matching import spacy_nouns, title_nouns
 from envs.shopping.reward import Compat, Reward, compute_reward
-from envs.shopping.search import RETURNED, Tantivy, cache_folder
+from envs.shopping.search import RETURNED, Tantivy
 from envs.shopping.texts import Texts, vocabulary_of
 from envs.validation import AtLeastOne, Between, InputError, NonNegative, validate
 
@@ -71,7 +72,7 @@ class Store:
                 f"The split {source.split!r} of these {len(self.products)} products has no goals: "
                 "use more products."
             )
-        self.engine = Tantivy([product.document for product in self.products], cache_folder())
+        self.engine = Tantivy([product.document for product in self.products], get_cache_folder())
         place = {product.id: p for p, product in enumerate(self.products)}
         self.targets: Ints = np.array([place[goal.target.id] for goal in self.goals])
         weights = np.cumsum([goal.weight for goal in self.goals])
@@ -107,14 +108,14 @@ class Store:
         return get_store, (self.source,)
 
     def _search(self, query: str) -> Ints:
-        """What a search finds: places [RETURNED] of products, best first, -1 behind the last."""
+        """Search: indices [RETURNED] of products, best first, -1 behind the last."""
         found = np.full(RETURNED, -1)
         places = self.engine.search(query)
         found[: len(places)] = places
         return found
 
     def _matches(self, goal: int, product: int) -> Array:
-        """How well a product's option values match an instruction's words [V, 3].
+        """Compute how well a product's option values match an instruction's words [V, 3].
 
         Token-set ratio and partial ratio in [0, 1], and whether a value's sum is best in its group.
         """
@@ -133,14 +134,14 @@ class Store:
     def _compute_reward(
         self, goal: int, product: int, slots: tuple[int, ...], compat: Compat
     ) -> Reward:
-        """The reward for buying a product with the values in these slots chosen."""
+        """Compute the reward for buying a product with the values in these slots chosen."""
         item = self.products[product]
         return compute_reward(self.goals[goal], item, [item.values[slot] for slot in slots], compat)
 
 
 @functools.lru_cache(4)
 def get_store(source: Source) -> Store:
-    """The store of a source; made once in a process."""
+    """Return the store of a source, made once in a process."""
     return Store(source)
 
 
@@ -153,7 +154,7 @@ option is in enough of them."""
 
 
 def _load_products(source: Source) -> tuple[Sequence[Product], Callable[[Split, int], list[Goal]]]:
-    """The products of a source, and a function that gives so many goals of a split."""
+    """Return the products of a source, and a function that draws goals of a split."""
     if not source.data:
         products = generator.generate_catalogue(source.products, source.seed)
 
@@ -178,7 +179,7 @@ def _own(products: Sequence[Product], split: Split, seed: int) -> list[Product]:
 
 
 def _groups(products: Sequence[Product], value_slots: int) -> Ints:
-    """The place of the option [P, V] that each value belongs to; -1 behind the last value."""
+    """Return the index of the option [P, V] that each value belongs to; -1 for no value."""
     groups = np.full((len(products), value_slots), -1)
     for p, product in enumerate(products):
         places = {name: place for place, name in enumerate(product.options)}
@@ -187,7 +188,7 @@ def _groups(products: Sequence[Product], value_slots: int) -> Ints:
 
 
 def _bits(rows: Array, vocabulary: int) -> Array:
-    """Which words [G, vocabulary / 8] (packed, lowest bit first) rows [G, L] of words have."""
+    """Pack the words of rows [G, L] into bits [G, vocabulary / 8], lowest bit first."""
     packed = np.zeros((len(rows), vocabulary // 8 + 1), np.uint8)
     words = rows.astype(np.int64)
     goal = np.arange(len(rows))[:, None]

@@ -22,7 +22,7 @@ DESCRIPTION_SEEN, FEATURES_SEEN = 1, 2
 
 
 def words(text: str) -> list[str]:
-    """The words of a text."""
+    """Split a text into words."""
     return re.findall(r"[a-z0-9]+", text.lower().replace("'", ""))
 
 
@@ -43,7 +43,7 @@ class Vocabulary:
         }
 
     def encode(self, text: str) -> list[int]:
-        """The numbers of a text's words, each once, in the order of the text."""
+        """Encode a text's words as numbers, each once, in the order of the text."""
         number = self._number
         return list(dict.fromkeys(number[word] for word in words(text) if word in number))
 
@@ -64,18 +64,18 @@ class Texts:
 
     @staticmethod
     def get_product_rows(product: Ints, seen: Ints) -> Ints:
-        """Rows of products of which so much has been seen; any shape; -1 is the empty text."""
+        """Return the rows of products by what has been read of them; any shape; -1 is empty."""
         return np.where(product < 0, 0, 1 + 4 * product + seen)
 
     def get_instruction_rows(self, goal: Ints) -> Ints:
-        """Rows [B] of the instructions of goals [B], without their price.
+        """Return rows [B] of the instructions of goals [B], without their price.
 
         Its figures say all of a limit that counts, and by its digits a goal would be recognised.
         """
         return self.first_goal + goal * SEARCHES + 1
 
     def get_search_rows(self, goal: Ints) -> Ints:
-        """Rows [B, SEARCHES] of what is proposed to search for."""
+        """Return the rows [B, SEARCHES] of the proposed searches."""
         return self.first_goal + goal[:, None] * SEARCHES + np.arange(SEARCHES)
 
     @staticmethod
@@ -86,7 +86,7 @@ class Texts:
         vocabulary: Vocabulary,
         length: int,
     ) -> Texts:
-        """The table of a catalogue and its goals, with texts cut at ``length`` words."""
+        """Build the table of a catalogue and its goals, with texts cut at ``length`` words."""
         encode = vocabulary.encode
         names = list(dict.fromkeys(value for product in products for _, value in product.values))
         first_value = 1 + 4 * len(products)
@@ -118,7 +118,7 @@ class Texts:
 def vocabulary_of(
     products: Sequence[Product], instructions: Sequence[str], size: int, min_texts: int
 ) -> Vocabulary:
-    """The words of a catalogue's pages and of instructions."""
+    """Count the words of a catalogue's pages and of instructions."""
     return Vocabulary((*map(_page, products), *instructions), size, min_texts)
 
 

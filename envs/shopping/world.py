@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -21,44 +21,14 @@ from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation
 from envs.shopping import baselines as agents
 from envs.shopping import observation, pages, rendering
 from envs.shopping.goals import searches
-from envs.shopping.pages import BUY, DONE, LISTED, START, State
+from envs.shopping.pages import BUY, DONE, LISTED, START
+from envs.shopping.params import Params
 from envs.shopping.reading import Reader
 from envs.shopping.rendering import Style
-from envs.shopping.reward import Compat
-from envs.shopping.store import Source, Store, get_store
+from envs.shopping.state import State
+from envs.shopping.store import Store, get_store
 from envs.shopping.texts import Tokens
-from envs.validation import Between, Fraction, InputError, NonNegative
-
-
-@dataclasses.dataclass(frozen=True)
-class Params(Source):
-    """The shop and its task."""
-
-    episode_limit: Annotated[int, Between(1, 100)] = 15
-    """After how many steps an episode is cut off; that is no purchase."""
-    compat: Compat = "webshop"
-    """Whose reward: WebShop's with its quirks, or one without them."""
-    shaping: Annotated[float, NonNegative] = 0.0
-    """Weight of the shaping potential: what buying the item in hand would bring. Never in the
-    score, and nothing is gained by it but time (Ng, Harada and Russell, ICML 1999)."""
-    discount: Annotated[float, Fraction] = 1.0
-    """The discount factor of the agent, for the potential."""
-    text: Literal["tokens", "ids", "language"] = "tokens"
-    """Whether observations hold texts as words, as rows of the world's ``tokens``, or as a prompt
-    and candidates for a language model."""
-    language_model: str = ""
-    """Folder of the Hugging Face model whose tokens are meant (text: language); empty: the
-    catalogue's own words."""
-    prompt_tokens: Annotated[int, Between(16, 8192)] = 128
-    """At most so many tokens of a prompt are observed (text: language)."""
-    action_tokens: Annotated[int, Between(4, 512)] = 24
-    """At most so many tokens of an action (text: language)."""
-
-    @property
-    def source(self) -> Source:
-        """Where products and goals come from."""
-        names = [field.name for field in dataclasses.fields(Source)]
-        return Source(**{name: getattr(self, name) for name in names})
+from envs.validation import InputError
 
 
 class Shopping(World[State]):
@@ -82,7 +52,9 @@ class Shopping(World[State]):
         self.reader = _reader(self.store, params) if params.text == "language" else None
         listed = range(1, self.slots - LISTED + 1)
         self.choice_names = (*pages.BUTTONS, *(f"listed {place}" for place in listed))
-        self.observation_space = observation.space(self)
+        self.observation_space = (
+            self.reader.space if self.reader else observation.make_space(self.store, params)
+        )
         self.action_space: gymnasium.Space[Any] = spaces.Discrete(self.slots)
         self._typed: dict[str, int] = {}
 
@@ -92,7 +64,7 @@ class Shopping(World[State]):
         return self.params.episode_limit
 
     def reset(self, keys: Keys) -> tuple[State, Observation]:
-        """The start pages of goals that keys [B] draw."""
+        """Return the start pages of goals drawn by keys [B]."""
         goal = np.searchsorted(
             self.store.cumulative_weights,
             counter_rng.uniform(counter_rng.fold(keys, _GOAL)),
@@ -101,7 +73,7 @@ class Shopping(World[State]):
         return self._first(keys, np.minimum(goal, len(self.store.goals) - 1))
 
     def reset_to(self, keys: Keys, options: Mapping[str, Any]) -> tuple[State, Observation]:
-        """The start pages of the goals ``options["goal"]``, one number for all copies or [B].
+        """Return the start pages of the goals ``options["goal"]``, one for all copies or [B].
 
         Raises:
             InputError: an option that is not known, or a goal that does not exist.
@@ -121,7 +93,7 @@ class Shopping(World[State]):
 
     def _first(self, keys: Keys, goal: Ints) -> tuple[State, Observation]:
         state = pages.make_start_state(keys, goal, self.store, self.params.episode_limit)
-        return state, observation.observe(self, state)
+        return state, self._observe(state)
 
     def step(self, state: State, action: Array) -> Step[State]:
         """Click or search in each copy."""
@@ -143,8 +115,11 @@ class Shopping(World[State]):
         )
         return self._step(state, after, bought)
 
+    def _observe(self, state: State) -> Observation:
+        return self.reader.observe(state) if self.reader else observation.observe(self, state)
+
     def _search(self, before: State, after: State, slot: Ints, asks: Bools, typed: Bools) -> State:
-        """The states after the proposed and the typed searches."""
+        """Return the states after the proposed and the typed searches."""
         who = np.flatnonzero(asks | typed)
         if not who.size:
             return after
@@ -170,7 +145,7 @@ class Shopping(World[State]):
         terminated = after.page == DONE
         return Step(
             state=after,
-            observation=observation.observe(self, after),
+            observation=self._observe(after),
             reward=reward.astype(np.float32),
             terminated=terminated,
             truncated=(after.step >= params.episode_limit) & ~terminated,
@@ -184,11 +159,11 @@ class Shopping(World[State]):
         )
 
     def potential(self, state: State) -> Floats:
-        """What buying the item in hand would bring [B]; 0 without one and after the purchase."""
+        """Return the reward [B] of buying the open item; 0 without one and after the purchase."""
         return self._compute_purchase_reward(state, (state.item >= 0) & (state.page != DONE))
 
     def _compute_purchase_reward(self, state: State, which: Bools) -> Floats:
-        """The reward [B] of buying what is in hand, for the copies ``which`` [B]; 0 elsewhere."""
+        """Compute the reward [B] of buying the open item in copies ``which`` [B]; 0 elsewhere."""
         found = np.zeros(len(which))
         for b in np.flatnonzero(which):
             slots = tuple(np.flatnonzero(state.chosen[b]).tolist())
@@ -197,23 +172,23 @@ class Shopping(World[State]):
         return found
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Means over episodes [N]; the score from 0 to 100, success and purchases from 0 to 1."""
+        """Return means over episodes [N]: score 0 to 100, success and purchases 0 to 1."""
         return {name: float(np.mean(episodes[name])) for name in self.episode_metrics}
 
     def get_instruction(self, state: State, copy: int) -> str:
-        """What one copy is to buy, in words."""
+        """Return the instruction of one copy."""
         return self.store.goals[state.goal[copy]].instruction
 
     def render_page(self, state: State, copy: int, style: Style = "text") -> str:
-        """The page of one copy in one of WebShop's formats."""
+        """Return the page of one copy in one of WebShop's formats."""
         return rendering.page_text(state, copy, self.store, style)
 
     def render_actions(self, state: State, copy: int) -> list[str]:
-        """The actions [K] of one copy, ``click[...]`` or ``search[...]``; empty if illegal."""
+        """Return the actions [K] of one copy as ``click[...]`` or ``search[...]``; else empty."""
         return rendering.action_texts(state, copy, self.store)
 
     def parse_actions(self, state: State, texts: Sequence[str]) -> Ints:
-        """The actions [B] that B texts mean; -1 for what means none here.
+        """Return the actions [B] that B texts stand for; -1 for a text without a meaning here.
 
         Any ``search[...]`` is one, on every page. The numbers of searches that are not proposed are
         this world's own: step them here, and keep none.

@@ -1,1 +1,1 @@
-"""Thoughts: a small language model that may think before the next words are read to it."""
+"""QuietThoughts: a small language model that may think before the next words of a text."""

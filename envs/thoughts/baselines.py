@@ -1,45 +1,42 @@
 """Simple thinkers, to compare trained policies with.
 
-Each is a function ``(world, state, keys [B]) -> actions [B]`` that decides for all copies at once.
+Each is a function ``(task, state, keys [B]) -> actions [B]`` that decides for all copies at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from envs import counter_rng
 from envs.batched import Agent
 from envs.pytree import Ints, Keys
-
-if TYPE_CHECKING:
-    from envs.thoughts.world import QuietThoughts, State
+from envs.thoughts.state import State, Task
 
 
-def anything(world: QuietThoughts, state: State, keys: Keys) -> Ints:
-    """Thinks random tokens to the longest thought."""
-    return 1 + counter_rng.integers(keys, world.choices - 1)
+def anything(task: Task, state: State, keys: Keys) -> Ints:
+    """Think random tokens up to the longest thought."""
+    return 1 + counter_rng.integers(keys, task.choices - 1)
 
 
-def silent(world: QuietThoughts, state: State, keys: Keys) -> Ints:
-    """Does not think at all."""
+def silent(task: Task, state: State, keys: Keys) -> Ints:
+    """End the thought at once."""
     return np.zeros(len(keys), np.int64)
 
 
-def baked(world: QuietThoughts, state: State, keys: Keys) -> Ints:
-    """Thinks what the reader would write: what it was taught before any reward."""
-    logp = world.baked_reader.next_thought(state.passages.context, state.thought)
-    draw = -np.log(-np.log(counter_rng.uniform(keys, (world.choices,)) + 2.0**-60))
+def baked(task: Task, state: State, keys: Keys) -> Ints:
+    """Think what the baked reader would write."""
+    logp = task.baked_reader.next_thought(state.passages.context, state.thought)
+    draw = -np.log(-np.log(counter_rng.uniform(keys, (task.choices,)) + 2.0**-60))
     return (logp + draw).argmax(axis=1)
 
 
-def oracle(world: QuietThoughts, state: State, keys: Keys) -> Ints:
-    """Thinks the products on the way (of a plain text, what really follows)."""
-    step = np.minimum(state.step, world.params.longest - 1)
+def oracle(task: Task, state: State, keys: Keys) -> Ints:
+    """Think the intermediate results (of a plain text, what really follows)."""
+    step = np.minimum(state.step, task.params.longest - 1)
     hint = state.passages.hints[np.arange(len(keys)), step]
-    return np.where(hint > 0, hint - world.corpus.end, 0)
+    return np.where(hint > 0, hint - task.corpus.end, 0)
 
 
 AGENTS: Mapping[str, Agent] = {

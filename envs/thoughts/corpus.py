@@ -74,11 +74,11 @@ class Corpus(ABC):
 
     @abstractmethod
     def draw(self, keys: Keys, split: Split) -> Passages:
-        """The passages that keys [B] draw from a part of the text."""
+        """Draw passages from a split of the text by keys [B]."""
 
     @abstractmethod
     def infer_answer(self, passages: Passages, thought: Ints) -> Ints:
-        """The answer [B] that a reader of thoughts [B, T] would give; -1 where none is implied."""
+        """Return the answer [B] that thoughts [B, T] imply; -1 where none is implied."""
 
 
 class Problems(Corpus):
@@ -131,7 +131,7 @@ class Problems(Corpus):
         )
 
     def partial(self, elements: Ints) -> Ints:
-        """Elements [B, K] -> the product of the first 2, 3, ... K of them [B, K - 1]."""
+        """Return the products [B, K - 1] of the first 2, 3, ... K elements of [B, K]."""
         so_far, found = elements[:, 0], list[Ints]()
         for term in elements.T[1:]:
             so_far = self.table[so_far, term]
@@ -182,7 +182,7 @@ class PlainText(Corpus):
 
     @classmethod
     def of(cls, path: str, context: int, ahead: int, longest: int) -> PlainText:
-        """The text of a file.
+        """Read the text of a file.
 
         Raises:
             InputError: it cannot be read, is too short, or is written in too many letters.
@@ -209,18 +209,18 @@ class PlainText(Corpus):
         return Passages(read, follows[:, : self.ahead], follows[:, : self.longest], everywhere)
 
     def infer_answer(self, passages: Passages, thought: Ints) -> Ints:
-        """Nothing is implied by a draft."""
+        """Return -1: a draft of a plain text implies no answer."""
         return np.full(len(thought), -1)
 
 
 def cyclic(modulus: int) -> tuple[Ints, tuple[str, ...]]:
-    """The sums modulo a number: their table and the names of the elements."""
+    """Return the table of sums modulo a number, and the names of the elements."""
     each = np.arange(modulus)
     return (each[:, None] + each) % modulus, tuple(map(str, each.tolist()))
 
 
 def symmetric(degree: int) -> tuple[Ints, tuple[str, ...]]:
-    """The permutations of so many things, one done after the other: their table and names."""
+    """Return the composition table of the permutations of a number of things, and their names."""
     each = list(itertools.permutations(range(degree)))
     place = {permutation: number for number, permutation in enumerate(each)}
     table = [[place[tuple(then[i] for i in first)] for then in each] for first in each]
@@ -233,6 +233,6 @@ _KIND, _LETTER = 2**20, 2**20 + 1
 
 
 def _held_out(elements: Ints, size: int) -> Bools:
-    """Which problems [B] of elements [B, K] are kept for evaluation: a hash says."""
+    """Return which problems [B] of elements [B, K] a hash keeps for evaluation."""
     code = elements @ (size ** np.arange(elements.shape[1], dtype=np.uint64)).astype(np.int64)
     return counter_rng.uniform(counter_rng.make_keys_from_seeds(code.astype(np.uint64))) < HELD_OUT

@@ -24,7 +24,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, L, w] -> [N, L, w]."""
+        """Transform [N, L, w] to [N, L, w]."""
         N, L, w = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(N, L, 3, HEADS, w // HEADS).permute(2, 0, 3, 1, 4)
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -52,14 +52,14 @@ class GPT(nn.Module):
             nn.init.normal_(weight, std=0.02)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """Tokens [N, L] -> what is known at each place [N, L, w]."""
+        """Compute the hidden states [N, L, w] of tokens [N, L]."""
         x = self.tokens(tokens) + self.places[: tokens.shape[1]]
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [N, L] -> logits of the token that follows each place [N, L, V]."""
+        """Compute the logits [N, L, V] of the token that follows each token [N, L]."""
         return self.words(self.hidden(tokens))
 
 
@@ -75,6 +75,6 @@ class Mixing(nn.Module):
         self.heed = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 1))
 
     def forward(self, words: nn.Module, after: Tensor, without: Tensor) -> Tensor:
-        """What is known after a thought and without it [..., w] -> logits of what follows."""
+        """Mix hidden states with and without a thought [..., w] into logits of what follows."""
         share = torch.sigmoid(self.heed(torch.cat([after, without], -1)))
         return torch.lerp(words(without), words(after), share)

@@ -7,22 +7,20 @@ intervention in the thought and two of the post-mortem's own tests, with bootstr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from envs.pytree import Floats, Ints
-
-if TYPE_CHECKING:
-    from envs.thoughts.world import QuietThoughts, State
+from envs.thoughts.readings import draw_random_thought
+from envs.thoughts.state import State, Task
 
 GAIN, OWN, RANDOM, FOLLOWED, DIVERGENCE, COHERENCE = 0.1, 0.5, 0.1, 0.5, 0.3, 0.5
 """The limits of the six tests; see :func:`judge_episodes`."""
 RESAMPLES = 1000
 
 
-def compute_proof_metrics(world: QuietThoughts, state: State) -> dict[str, Floats]:
-    """Figures [B] of ended thoughts: ``followed``, ``divergence``, ``coherence`` and its like.
+def compute_proof_metrics(task: Task, state: State) -> dict[str, Floats]:
+    """Compute ``followed``, ``divergence`` and both coherences [B] of ended thoughts.
 
     * ``followed``: whether another last token changes the answer to the one that it implies; NaN
       where nothing is implied.
@@ -32,9 +30,9 @@ def compute_proof_metrics(world: QuietThoughts, state: State) -> dict[str, Float
 
     The last two are NaN where nothing was thought.
     """
-    reader, corpus, places, thought = world.reader, world.corpus, state.passages, state.thought
+    reader, corpus, places, thought = task.reader, task.corpus, state.passages, state.thought
     rows, last = np.arange(len(thought)), np.maximum((thought > 0).sum(1) - 1, 0)
-    changed, count = thought.copy(), world.choices - 1
+    changed, count = thought.copy(), task.choices - 1
     there = thought[:, 0] > 0
     # The next word instead, whatever it is: another one, and as good as any.
     swapped = corpus.first + (thought[rows, last] - corpus.first + 1) % count
@@ -43,9 +41,9 @@ def compute_proof_metrics(world: QuietThoughts, state: State) -> dict[str, Float
     _, guess = reader.predict_answer(places.context, changed, places.answer)
     followed = np.where(implied >= 0, guess[:, 0] == implied, np.nan)
     # A problem that was not thought about followed nothing.
-    followed[places.problem & ~there & (world.params.task != "text")] = 0
+    followed[places.problem & ~there & (task.params.task != "text")] = 0
     plain = reader.write_continuation(places.context, thought.shape[1])
-    noise = world.draw_random_thought(state)
+    noise = draw_random_thought(corpus, state)
     return {
         "followed": followed,
         "divergence": np.where(there, edit_distance(thought, plain), np.nan),
@@ -55,7 +53,7 @@ def compute_proof_metrics(world: QuietThoughts, state: State) -> dict[str, Float
 
 
 def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
-    """Episode metrics [N] by name -> each test's figure, its interval, and whether all hold.
+    """Return each test's figure, its interval, and whether all tests pass, from metrics [N].
 
     1. gain: with the thought the answer is more likely by 0.1 nat, and surely so;
     2. own: with another place's thought more than half of the gain is lost, and surely so;
@@ -99,7 +97,7 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
 
 
 def bootstrap_interval(values: Floats, level: float = 0.95) -> tuple[float, float, float]:
-    """The mean of values [N] and the bounds of its bootstrap interval (Efron 1979)."""
+    """Return the mean of values [N] and the bounds of its bootstrap interval (Efron, 1979)."""
     draw = np.random.default_rng(0)
     means = [draw.choice(values, len(values)).mean() for _ in range(RESAMPLES)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -107,13 +105,13 @@ def bootstrap_interval(values: Floats, level: float = 0.95) -> tuple[float, floa
 
 
 def _known(values: Floats) -> Floats:
-    """The values that are not NaN; a single 0 if all of them are."""
+    """Return the values that are not NaN; a single 0 if all of them are."""
     known = values[np.isfinite(values)]
     return known if known.size else np.zeros(1)
 
 
 def correlation(x: Floats, y: Floats) -> float:
-    """Pearson's of x, y [N] where both are known; 0 where one of them is always the same."""
+    """Return Pearson's correlation of x, y [N] where both are known; 0 if one is constant."""
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
     if not known.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -122,9 +120,12 @@ def correlation(x: Floats, y: Floats) -> float:
 
 
 def edit_distance(first: Ints, second: Ints) -> Floats:
-    """Levenshtein's of texts [B, T], 0 after their end, over the longer one's length [B].
+    """Return the relative Levenshtein distances [B] of texts [B, T], 0 after their end.
 
-    The second is cut to the first one's length; two empty texts do not differ.
+    Divided by the length of the first, to which the second is cut; two empty texts do not differ.
+
+    >>> edit_distance(np.array([[3, 4, 5, 0]]), np.array([[3, 5, 5, 9]])).tolist()
+    [0.3333333333333333]
     """
     lengths = (first > 0).sum(1)
     second = np.where(np.arange(second.shape[1]) < lengths[:, None], second, 0)

@@ -22,8 +22,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from envs import counter_rng
+from envs.cache_folder import get_cache_folder
 from envs.pytree import Floats, Ints
-from envs.shopping.search import cache_folder
 from envs.thoughts.corpus import NOTHING, THINK, Corpus
 from envs.thoughts.gpt import GPT, HEADS, Mixing
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
@@ -69,7 +69,7 @@ class Reader:
         self.mixing = mixing.double().requires_grad_(False) if mixing else None
 
     def predict_answer(self, context: Ints, thought: Ints, answer: Ints) -> tuple[Floats, Ints]:
-        """Contexts [B, C], thoughts [B, T], answers [B, n] -> log p of answers [B], guesses [B, n].
+        """Return log p of answers [B] and guesses [B, n] after contexts [B, C], thoughts [B, T].
 
         A guess is the likeliest token where the true ones before it have been read.
         """
@@ -84,7 +84,7 @@ class Reader:
         return found.numpy(), logits.argmax(-1).numpy()
 
     def write_continuation(self, context: Ints, count: int) -> Ints:
-        """What it would write [B, count] after contexts [B, C], without a thought."""
+        """Write greedy continuations [B, count] of contexts [B, C], without a thought."""
         text, place = encode_text(self.corpus, context, np.zeros((len(context), 0), np.int64))
         for step in range(count):
             guess = self._logits(text, place + step)[:, :1].argmax(-1).numpy()
@@ -92,7 +92,7 @@ class Reader:
         return text[:, -count:]
 
     def coherence(self, context: Ints, thought: Ints) -> Floats:
-        """How likely thoughts [B, T] are after contexts [B, C]: mean log p of a token [B], or 0."""
+        """Return the mean log p [B] of a token of thoughts [B, T] after contexts [B, C], or 0."""
         begun, C = _encode_prefix(context, thought), context.shape[1]
         places = np.tile(np.arange(C, begun.shape[1] - 1), (len(begun), 1))
         logits = self._logits(begun, places)
@@ -101,32 +101,32 @@ class Reader:
         return (each * there).sum(1) / np.maximum(there.sum(1), 1)
 
     def next_thought(self, context: Ints, thought: Ints) -> Floats:
-        """Log-probabilities [B, A] of ending the thought and of each token it may go on with."""
+        """Return log-probabilities [B, A] of ending the thought and of each next token."""
         begun = _encode_prefix(context, thought)
         last = (begun > NOTHING).sum(1) - 1
         logits = self._logits(begun[:, : last.max() + 1], last[:, None])[:, 0]
         return torch.log_softmax(logits[:, self.corpus.end :], -1).numpy()
 
     def _logits(self, text: Ints, place: Ints) -> Tensor:
-        """Log-probabilities [B, n, V] of what follows places [B, n] of texts [B, L]."""
+        """Return log-probabilities [B, n, V] of what follows positions [B, n] of texts [B, L]."""
         return torch.log_softmax(self.network.words(self._hidden(text, place)), -1)
 
     @torch.inference_mode()
     def _hidden(self, text: Ints, place: Ints) -> Tensor:
-        """What is known at places [B, n] of texts [B, L]: [B, n, w]."""
+        """Return the hidden states [B, n, w] at positions [B, n] of texts [B, L]."""
         hidden = self.network.hidden(torch.from_numpy(text))
         return hidden[torch.arange(len(text))[:, None], torch.from_numpy(place)]
 
 
 def _encode_prefix(context: Ints, thought: Ints) -> Ints:
-    """``context ( thought`` as tokens [B, C + 1 + T]."""
+    """Encode ``context ( thought`` as tokens [B, C + 1 + T]."""
     return np.concatenate([context, np.full((len(context), 1), THINK), thought], 1)
 
 
 def encode_text(
     corpus: Corpus, context: Ints, thought: Ints, answer: Ints | None = None
 ) -> tuple[Ints, Ints]:
-    """``context ( thought ) answer`` as tokens [B, L], and the places [B, n] before the answer's.
+    """Encode ``context ( thought ) answer``: tokens [B, L] and answer positions [B, n].
 
     Thoughts [B, T] have 0 after their end.
     """
@@ -146,13 +146,13 @@ def encode_text(
 
 
 def load_or_bake_reader(corpus: Corpus, baking: Baking) -> Reader:
-    """The reader of a text, from the cache folder or made now, which takes a while.
+    """Load the reader of a text from the cache folder, or bake it, which takes a while.
 
     Raises:
         InputError: it cannot be kept.
     """
     network = GPT(len(corpus.words), corpus.length, baking.width, baking.layers)
-    path = cache_folder() / f"reader-{_digest(corpus, baking)}.safetensors"
+    path = get_cache_folder() / f"reader-{_digest(corpus, baking)}.safetensors"
     if path.is_file():
         network.load_state_dict(load_file(path))
         return Reader(corpus, network)
@@ -173,7 +173,7 @@ def load_or_bake_reader(corpus: Corpus, baking: Baking) -> Reader:
 
 
 def make_shared_reader(corpus: Corpus, baking: Baking, weights: Mapping[str, Any]) -> Reader:
-    """The reader that a thinking policy (``model='thinker'``) is itself, by its weights.
+    """Make the reader from the weights of a thinking policy (``model='thinker'``).
 
     Raises:
         InputError: weights of a policy that does not read, or of another size.
@@ -194,7 +194,7 @@ def make_shared_reader(corpus: Corpus, baking: Baking, weights: Mapping[str, Any
 
 
 def bake(corpus: Corpus, baking: Baking) -> GPT:
-    """A network that has been taught to use thoughts; the same for the same arguments."""
+    """Train a network to use thoughts; deterministic in its arguments."""
     with _alone(baking.seed):
         network = GPT(len(corpus.words), corpus.length, baking.width, baking.layers)
         optimiser = torch.optim.AdamW(network.parameters(), lr=baking.lr, weight_decay=0.01)
@@ -219,7 +219,7 @@ def bake(corpus: Corpus, baking: Baking) -> GPT:
 
 
 def make_lesson(corpus: Corpus, baking: Baking, number: int) -> Ints:
-    """The texts [passages, L] of an update."""
+    """Draw the texts [passages, L] of an update."""
     keys = counter_rng.make_keys(
         _LESSONS + baking.seed * 2**24 + number * baking.passages, baking.passages
     )
@@ -243,7 +243,7 @@ def make_lesson(corpus: Corpus, baking: Baking, number: int) -> Ints:
 
 @contextlib.contextmanager
 def _alone(seed: int) -> Generator[None]:
-    """Within it torch draws from this seed and computes on one thread: the same on every day."""
+    """Seed torch and use one thread within the context, for reproducible readers."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -255,7 +255,7 @@ def _alone(seed: int) -> Generator[None]:
 
 
 def _digest(corpus: Corpus, baking: Baking) -> str:
-    """What a reader is known by: everything that it is made from."""
+    """Return a hash of everything that a reader is made from."""
     about = repr((_FORMAT, baking, corpus.about))
     return hashlib.sha256(about.encode()).hexdigest()[:24]
 

@@ -10,12 +10,14 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from algos.advantages import estimate_v_star
-from algos.astar_po import ADVANTAGE_LIMIT, AStarPO
+from algos.astar_po import ADVANTAGE_LIMIT, AStarPOObjective
 from algos.rollouts.env_runner import TRAINING_SEED
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 
 BANDIT = "toy_worlds:Bandit-v0"
 SMALL: dict[str, Any] = {"algo": "astar_po", "num_envs": 4, "starts": 6, "reference_samples": 2}
+
+OBJECTIVE = small.objective("astar_po")
 
 
 def rows(**changed):
@@ -33,9 +35,9 @@ def rows(**changed):
     zeros = np.zeros(shape, np.float32)
     settings = small.settings("astar_po", **changed)
     rollout = Rollout(columns, rewards, zeros, zeros, done, valid)
-    credited = AStarPO.compute_advantages(rollout, settings)
+    credited = AStarPOObjective(settings).compute_advantages(rollout)
     credited = credited.with_columns(v_star=np.array([1, 1, 2], np.float32))
-    return AStarPO.preprocess_batch(credited, settings), columns
+    return AStarPOObjective(settings).preprocess_batch(credited), columns
 
 
 def policy(**changed):
@@ -44,10 +46,10 @@ def policy(**changed):
     learner = small.learner(BANDIT, algo="astar_po", entropy_coef=0.0, **changed)
     module, batch = learner.module[DEFAULT_MODULE_ID], table.to_torch()
     with torch.no_grad():
-        reference = AStarPO.compute_reference_columns(
-            module(AStarPO.build_network_inputs(batch)), batch
+        reference = OBJECTIVE.compute_reference_columns(
+            module(OBJECTIVE.build_network_inputs(batch)), batch
         )
-    return learner.settings, module, batch.with_columns(**reference), columns
+    return learner.objective.settings, module, batch.with_columns(**reference), columns
 
 
 def gradient(scalar, module):
@@ -83,17 +85,17 @@ def test_the_log_probability_of_an_episode_is_the_sum_over_its_own_steps():
 @pytest.mark.parametrize("beta", [0.01, 0.7])
 def test_at_the_reference_the_regression_is_that_of_the_advantages_alone(beta):
     settings, module, batch, _ = policy(beta=beta)
-    loss = small.loss("astar_po", module(AStarPO.build_network_inputs(batch)), batch, settings)
+    loss = small.loss("astar_po", module(OBJECTIVE.build_network_inputs(batch)), batch, settings)
     # Mean of (R - V*)^2 / (2 beta): (1 + 4 + 1) / 3 / (2 beta).
     assert loss.item() == pytest.approx(2 / (2 * beta), rel=1e-5)
 
 
 def test_at_the_reference_it_is_a_policy_gradient_whatever_beta_is():
     settings, module, batch, _ = policy(beta=0.05)
-    forward = module(AStarPO.build_network_inputs(batch))
-    logp = batch["logp"].sum_by_row(forward["dist"].logp(AStarPO.build_network_inputs(batch)))
+    forward = module(OBJECTIVE.build_network_inputs(batch))
+    logp = batch["logp"].sum_by_row(forward["dist"].logp(OBJECTIVE.build_network_inputs(batch)))
     expected = gradient(-(logp * batch["advantages"]).mean(), module)
-    forward = module(AStarPO.build_network_inputs(batch))
+    forward = module(OBJECTIVE.build_network_inputs(batch))
     found = gradient(small.loss("astar_po", forward, batch, settings), module)
     assert expected.abs().max() > 1e-3
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
@@ -104,7 +106,7 @@ def test_the_regression_is_zero_for_the_optimal_policy():
     settings, module, batch, _ = policy(beta=0.5)
     gain = batch["advantages"] / settings.beta
     batch = batch.with_columns(reference_logp=batch["reference_logp"] - gain)
-    loss = small.loss("astar_po", module(AStarPO.build_network_inputs(batch)), batch, settings)
+    loss = small.loss("astar_po", module(OBJECTIVE.build_network_inputs(batch)), batch, settings)
     assert loss.item() == pytest.approx(0, abs=1e-9)
 
 
@@ -112,7 +114,7 @@ def test_the_post_mortems_variant_normalises_and_clips_the_advantages():
     settings, module, batch, _ = policy(loss="clipped_pg", beta=0.5)
     expected = (np.array([1, 2, -1]) - 2 / 3) / np.std([1, 2, -1])
     np.testing.assert_allclose(batch["advantages"], expected, rtol=1e-5)
-    loss = small.loss("astar_po", module(AStarPO.build_network_inputs(batch)), batch, settings)
+    loss = small.loss("astar_po", module(OBJECTIVE.build_network_inputs(batch)), batch, settings)
     by_hand = -0.5 * (batch["reference_logp"] * batch["advantages"]).mean()
     assert loss.item() == pytest.approx(by_hand.item(), rel=1e-5)
 
@@ -121,21 +123,21 @@ def test_the_limit_of_a_normalised_advantage_is_told():
     (table, _), _ = rows()
     many = table.select(np.zeros(100, np.int64))
     many["returns"][7] = 1000.0  # one of a hundred: 99 / sqrt(99) = 9.9 standard deviations
-    prepared, metrics = AStarPO.preprocess_batch(
-        many, small.settings("astar_po", loss="clipped_pg")
-    )
+    prepared, metrics = AStarPOObjective(
+        small.settings("astar_po", loss="clipped_pg")
+    ).preprocess_batch(many)
     assert prepared["advantages"].max() == ADVANTAGE_LIMIT
     assert metrics["advantage_clip_fraction"] == 0.01
-    plain, metrics = AStarPO.preprocess_batch(many, small.settings("astar_po"))
+    plain, metrics = AStarPOObjective(small.settings("astar_po")).preprocess_batch(many)
     assert plain["advantages"].max() == 999 and "advantage_clip_fraction" not in metrics
 
 
 def test_the_kl_to_the_reference_is_told_per_action():
     settings, module, batch, _ = policy()
-    forward = module(AStarPO.build_network_inputs(batch))
-    assert AStarPO.compute_metrics(forward, batch, settings)["reference_kl"].item() == 0
+    forward = module(OBJECTIVE.build_network_inputs(batch))
+    assert small.measure("astar_po", forward, batch, settings)["reference_kl"].item() == 0
     moved = batch.with_columns(reference_logp=batch["reference_logp"] - 0.6)
-    found = AStarPO.compute_metrics(forward, moved, settings)["reference_kl"].item()
+    found = small.measure("astar_po", forward, moved, settings)["reference_kl"].item()
     assert found == pytest.approx(3 * 0.6 / 6, rel=1e-5)  # three episodes, six actions
 
 

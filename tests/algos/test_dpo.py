@@ -9,7 +9,7 @@ import small
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from algos.dpo import DPO
+from algos.dpo import DPOObjective
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.preference_pairs import (
     concat_pair_steps,
@@ -19,6 +19,7 @@ from algos.rollouts.preference_pairs import (
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 
 BANDIT = "toy_worlds:Bandit-v0"
+OBJECTIVE = small.objective("dpo")
 
 
 def episodes(count):
@@ -71,7 +72,7 @@ def test_episodes_that_tie_for_the_best_give_one_pair_of_unequal_halves():
 
 def test_where_nothing_was_better_there_are_no_pairs_and_no_failure():
     none = make_episode_pairs(episodes(4), np.ones(4, np.float32), np.array([1, 1, 2, 2]))
-    rows, metrics = DPO.preprocess_batch(none, small.settings("dpo", weights="gap"))
+    rows, metrics = DPOObjective(small.settings("dpo", weights="gap")).preprocess_batch(none)
     assert len(rows) == 0 and metrics == {"pairs": 0, "pair_gap": 0}
 
 
@@ -104,7 +105,9 @@ def collected(**changed):
         "start": np.array([[5, 5, 8, 8]] * 2),
     }
     settings = small.settings("dpo", **changed)
-    return DPO.compute_advantages(Rollout(columns, rewards, zeros, zeros, done, valid), settings)
+    return DPOObjective(settings).compute_advantages(
+        Rollout(columns, rewards, zeros, zeros, done, valid)
+    )
 
 
 def test_groups_are_compared_by_their_discounted_returns():
@@ -123,8 +126,8 @@ def test_groups_are_compared_by_their_discounted_returns():
 def test_pairs_count_alike_or_by_how_much_better_the_better_half_was():
     starts, returns = np.array([1, 1, 2, 2]), np.array([0, 1, 0, 3], np.float32)
     pairs = make_episode_pairs(episodes(4), returns, starts)
-    alike, metrics = DPO.preprocess_batch(pairs, small.settings("dpo"))
-    by_gap, _ = DPO.preprocess_batch(pairs, small.settings("dpo", weights="gap"))
+    alike, metrics = DPOObjective(small.settings("dpo")).preprocess_batch(pairs)
+    by_gap, _ = DPOObjective(small.settings("dpo", weights="gap")).preprocess_batch(pairs)
     assert alike["weight"].tolist() == [1, 1]
     assert by_gap["weight"].tolist() == [0.5, 1.5]  # of mean 1, so that the learning rate holds
     assert metrics == {"pairs": 2, "pair_gap": 2}
@@ -138,7 +141,9 @@ def policy(batch, **changed):
     learner = small.learner(BANDIT, algo="dpo", **changed)
     module = learner.module[DEFAULT_MODULE_ID]
     with torch.no_grad():
-        references = DPO.compute_reference_columns(module(DPO.build_network_inputs(batch)), batch)
+        references = OBJECTIVE.compute_reference_columns(
+            module(OBJECTIVE.build_network_inputs(batch)), batch
+        )
     return learner, module, batch.with_columns(**references)
 
 
@@ -149,7 +154,7 @@ def tensors(**changed):
     obs = rng.normal(size=(count, 2)).astype(np.float32)
     rows = rows.with_columns(obs=Ragged(obs, rows["obs"].offsets))
     pairs = make_episode_pairs(rows, np.array([0, 1, 5, 2, 3, 9], np.float32), np.arange(6) // 2)
-    return DPO.preprocess_batch(pairs, small.settings("dpo", **changed))[0].to_torch()
+    return DPOObjective(small.settings("dpo", **changed)).preprocess_batch(pairs)[0].to_torch()
 
 
 def gradient(scalar, module):
@@ -162,7 +167,9 @@ def test_at_the_reference_each_pair_pulls_by_half_of_beta(weights):
     """d/dx -log sigmoid(beta x) at x = 0 is -beta / 2."""
     beta = 0.3
     learner, module, batch = policy(tensors(weights=weights), beta=beta, weights=weights)
-    loss = small.loss("dpo", module(DPO.build_network_inputs(batch)), batch, learner.settings)
+    loss = small.loss(
+        "dpo", module(OBJECTIVE.build_network_inputs(batch)), batch, learner.objective.settings
+    )
     expected = torch.zeros(())
     for pair in range(len(batch)):
         one = batch.select(torch.tensor([pair]))
@@ -186,7 +193,9 @@ def test_the_reported_margin_is_compared_with_the_reference_on_both_sides():
         reference_chosen=batch["reference_chosen"] - better,
         reference_rejected=batch["reference_rejected"] - worse,
     )
-    found = DPO.compute_metrics(module(DPO.build_network_inputs(batch)), batch, learner.settings)
+    found = small.measure(
+        "dpo", module(OBJECTIVE.build_network_inputs(batch)), batch, learner.objective.settings
+    )
     margin = better - worse
     assert found["chosen_gain"].item() == pytest.approx(better.mean().item(), abs=1e-5)
     assert found["pair_margin"].item() == pytest.approx(0.3 * margin.mean().item(), abs=1e-5)
@@ -204,7 +213,7 @@ def test_the_steps_of_both_halves_are_one_table():
 def test_the_better_halves_become_likelier_than_the_worse_ones():
     changed: dict[str, Any] = {"lr": 0.02, "reference_interval": 0, "beta": 0.5}
     learner = small.learner(BANDIT, algo="dpo", **changed)
-    rows, _ = DPO.preprocess_batch(collected(), learner.settings)
+    rows, _ = DPOObjective(learner.objective.settings).preprocess_batch(collected())
     # Two inputs where the bandit has two: the copy's number and a one.
     rows = Columns({n: _widened(n, column) for n, column in rows.items()})
     history = [small.updated(learner, rows) for _ in range(10)]

@@ -17,10 +17,11 @@ from algos.dpo import DPO
 from algos.rollouts.preference_pairs import CandidateRunner, check_reward_prediction
 from envs import counter_rng
 from envs.batched import BatchedVectorEnv
+from envs.causal.learning.params import Params
 from envs.causal.learning.reward import POSTMORTEM, RewardTerms
-from envs.causal.learning.world import CausalLearning, Params
+from envs.causal.learning.world import CausalLearning
+from envs.causal.optimisation.params import Params as Driving
 from envs.causal.optimisation.world import CausalOptimisation
-from envs.causal.optimisation.world import Params as Driving
 from envs.validation import InputError
 from tune_jobs.check import CheckTarget, examine
 from tune_jobs.jobs.job import Job

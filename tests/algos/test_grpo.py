@@ -10,7 +10,7 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from toy_worlds import Masked
 
-from algos.grpo import GRPO
+from algos.grpo import GRPOObjective
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 
 BANDIT = "toy_worlds:Bandit-v0"
@@ -39,7 +39,7 @@ BY_HAND = rollout(
 
 def test_an_episodes_advantage_is_its_groups_and_that_of_all_its_steps():
     # Mean 2, sample standard deviation sqrt(2): (3 - 2) / sqrt(2) and its opposite.
-    rows = GRPO.compute_advantages(BY_HAND, small.settings("grpo"))
+    rows = GRPOObjective(small.settings("grpo")).compute_advantages(BY_HAND)
     a = 1 / (np.sqrt(2) + 1e-4)
     # Time-major rows: step 0 of all copies, step 1 without copy 1, step 2 without copies 0 and 1.
     np.testing.assert_allclose(rows["advantages"], [a, -a, 0, 0, a, 0, 0, 0, 0], rtol=1e-6)
@@ -49,19 +49,24 @@ def test_an_episodes_advantage_is_its_groups_and_that_of_all_its_steps():
     )
 
 
-def test_without_the_scale_and_with_a_discount():
-    settings = small.settings("grpo", scale_advantages=False, gamma=0.5)
+def ahead(gap):
+    """The advantage of the better of two episodes whose returns differ by ``gap``."""
+    return gap / 2 / (gap / np.sqrt(2) + 1e-4)
+
+
+def test_advantages_follow_the_discounted_returns():
+    settings = small.settings("grpo", gamma=0.5)
     # Returns 1 + 2 / 2 = 2 and 1; 1 + 1 / 2 + 2 / 4 = 2 and 4.
-    rows = GRPO.compute_advantages(BY_HAND, settings)
-    assert rows["advantages"].tolist() == [0.5, -0.5, -1, 1, 0.5, -1, 1, -1, 1]
+    rows = GRPOObjective(settings).compute_advantages(BY_HAND)
+    a, b = ahead(1), ahead(2)
+    np.testing.assert_allclose(rows["advantages"], [a, -a, -b, b, a, -b, b, -b, b], rtol=1e-6)
 
 
-@pytest.mark.parametrize("scale", [False, True])
-def test_under_process_supervision_a_step_is_judged_by_what_follows_it(scale):
+def test_process_supervision_compares_returns_to_go():
     T, P, G, gamma = 5, 3, 4, 0.9
     rng = np.random.default_rng(0)
     lived = rollout(rng.normal(size=(T, P * G)), rng.random((T, P * G)) < 0.2)
-    chosen = {"supervision": "process", "scale_advantages": scale, "gamma": gamma}
+    chosen = {"supervision": "process", "gamma": gamma}
     settings = small.settings("grpo", num_envs=P * G, group_size=G, **chosen)
     expected = []
     for t in range(T):
@@ -71,25 +76,28 @@ def test_under_process_supervision_a_step_is_judged_by_what_follows_it(scale):
         ]
         for b in range(P * G):
             group = follow[b // G * G : (b // G + 1) * G]
-            deviation = np.std(group, ddof=1) + 1e-4 if scale else 1
+            deviation = np.std(group, ddof=1) + 1e-4
             if lived.valid[t, b]:
                 expected.append((follow[b] - np.mean(group)) / deviation)
-    rows = GRPO.compute_advantages(lived, settings)
+    rows = GRPOObjective(settings).compute_advantages(lived)
     assert not lived.valid.all()
     np.testing.assert_allclose(rows["advantages"], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_at_an_episodes_first_step_process_and_outcome_agree_and_later_the_past_counts_no_more():
+def test_process_supervision_ignores_earlier_rewards():
     # Step 1 on: copy 0 still gets 2, copy 1 has ended; copies 2 and 3 get 3 and 0, then 2 and 0.
-    process = small.settings("grpo", supervision="process", scale_advantages=False)
-    rows = GRPO.compute_advantages(BY_HAND, process)
-    assert rows["advantages"].tolist() == [1, -1, 0, 0, 1, 1.5, -1.5, 1, -1]
+    process = small.settings("grpo", supervision="process")
+    rows = GRPOObjective(process).compute_advantages(BY_HAND)
+    a, b, c = ahead(2), ahead(3), ahead(2)
+    np.testing.assert_allclose(rows["advantages"], [a, -a, 0, 0, a, b, -b, c, -c], rtol=1e-6)
     assert rows["signal"].tolist() == [True, True, False, False] + [True] * 5
 
 
 def test_groups_without_a_signal_are_left_out_and_counted():
     settings = small.settings("grpo")
-    rows, metrics = GRPO.preprocess_batch(GRPO.compute_advantages(BY_HAND, settings), settings)
+    rows, metrics = GRPOObjective(settings).preprocess_batch(
+        GRPOObjective(settings).compute_advantages(BY_HAND)
+    )
     assert len(rows) == 3 and rows["signal"].all()
     assert metrics["group_signal"] == pytest.approx(3 / 9)
     assert metrics["advantage_std"] == pytest.approx(rows["advantages"].std())
@@ -111,7 +119,7 @@ def test_choices_and_their_values_both_learn_from_a_group():
     shape: dict[str, Any] = {"model": "set", "hidden": (8,), "entropy_coef": 0.0}
     runner = small.runner("toy_worlds:Masked-v0", algo="grpo", **shape)
     settings, module = runner.settings, runner.module
-    rows, _ = GRPO.preprocess_batch(runner.sample()[0], runner.settings)
+    rows, _ = GRPOObjective(runner.settings).preprocess_batch(runner.sample()[0])
     assert len(rows) == 12  # two episodes of six steps, of unequal returns
     batch = rows.to_torch()
     outputs, value = module.compute_outputs(batch)
@@ -134,7 +142,7 @@ def first_update(**changed):
     runner = small.runner(BANDIT, algo="grpo", **changed)
     learner = small.learner(BANDIT, algo="grpo", **changed)
     runner.module.set_state(learner.module[DEFAULT_MODULE_ID].get_state())
-    rows, _ = GRPO.preprocess_batch(runner.sample()[0], learner.settings)
+    rows, _ = GRPOObjective(learner.objective.settings).preprocess_batch(runner.sample()[0])
     return learner, rows, small.updated(learner, rows)
 
 

@@ -53,28 +53,7 @@ def test_a_ratio_beyond_the_clip_in_the_direction_of_its_advantage_has_no_gradie
 
 
 def test_the_value_error_worked_out_by_hand():
-    # Value 3, return 1: 2^2. From the old value 0 it may move to 0.5 only, whose error
-    # (0.5^2) is smaller; from the old value 4 to 3.5 only, whose error 2.5 counts.
-    values, returns, old = torch.tensor([3.0, 3]), torch.tensor([1.0, 1]), torch.tensor([0.0, 4])
-    assert value_error(values, returns, old, 0.0).tolist() == [4, 4]
-    assert value_error(values, returns, old, 0.5).tolist() == [4, 2.5**2]
-
-
-@EXAMPLES
-@given(columns(3), st.sampled_from([0.0, 0.1, 1.0]))
-def test_the_value_error_equals_its_naive_twin(drawn, clip):
-    expected = naive.value_error(*drawn.tolist(), clip=clip)
-    values, returns, old = drawn
-    assert value_error(values, returns, old, clip).tolist() == pytest.approx(
-        expected, rel=1e-4, abs=1e-5
-    )
-
-
-def test_a_clipped_value_that_went_too_far_towards_its_return_has_no_gradient():
-    # From 4 the value went down to 2 (return 1), further than 0.5: the clipped error counts.
-    values = torch.tensor([2.0], requires_grad=True)
-    value_error(values, torch.tensor([1.0]), torch.tensor([4.0]), 0.5).sum().backward()
-    assert values.grad is not None and values.grad.tolist() == [0]
+    assert value_error(torch.tensor([3.0, 0]), torch.tensor([1.0, 3])).tolist() == [4, 9]
 
 
 def test_the_kl_estimate_worked_out_by_hand():

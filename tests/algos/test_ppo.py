@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import small
 
-from algos.ppo import PPO
+from algos.ppo import PPOObjective
 from algos.rollouts.rollout import Rollout
 
 
@@ -17,7 +17,7 @@ def credited(**changed):
     rollout = Rollout(
         columns, rewards, values, following, done, np.ones((2, 1), bool), reward_unit=2.0
     )
-    return PPO.compute_advantages(rollout, small.settings(gamma=0.5, **changed))
+    return PPOObjective(small.settings(gamma=0.5, **changed)).compute_advantages(rollout)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import small
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from algos.ppo import PPO
-from algos.reinforce import Reinforce
+from algos.ppo import PPOObjective
+from algos.reinforce import ReinforceObjective
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 from envs.validation import InputError
 
@@ -42,13 +42,15 @@ def by_hand(baseline, **changed):
     settings = small.settings(
         "reinforce", baseline=baseline, num_envs=6, group_size=3, rollout_length=8, **changed
     )
-    rows = Reinforce.compute_advantages(found, settings)
-    return rows["advantages"], Reinforce.preprocess_batch(rows, settings)
+    rows = ReinforceObjective(settings).compute_advantages(found)
+    return rows["advantages"], ReinforceObjective(settings).preprocess_batch(rows)
 
 
 def test_a_learned_baseline_gives_the_advantages_of_ppo():
-    ours = Reinforce.compute_advantages(rollout(), small.settings("reinforce", lam=0.7, gamma=0.9))
-    theirs = PPO.compute_advantages(rollout(), small.settings("ppo", lam=0.7, gamma=0.9))
+    ours = ReinforceObjective(small.settings("reinforce", lam=0.7, gamma=0.9)).compute_advantages(
+        rollout()
+    )
+    theirs = PPOObjective(small.settings("ppo", lam=0.7, gamma=0.9)).compute_advantages(rollout())
     for name in ("advantages", "returns", "values"):
         assert (ours[name] == theirs[name]).all()
 
@@ -74,7 +76,7 @@ def test_normalised_advantages_have_mean_0_and_standard_deviation_1():
 def test_every_step_of_an_episode_has_its_advantage_and_steps_after_it_are_no_rows():
     settings = small.settings("reinforce", baseline="group_mean", num_envs=B, gamma=1.0)
     found = rollout(whole=True)
-    rows = Reinforce.compute_advantages(found, settings)
+    rows = ReinforceObjective(settings).compute_advantages(found)
     assert len(rows) == found.valid.sum() < T * B
     copy = np.broadcast_to(np.arange(B), (T, B))[found.valid]
     returns = (found.rewards * found.valid).sum(0)
@@ -86,13 +88,13 @@ def test_every_step_of_an_episode_has_its_advantage_and_steps_after_it_are_no_ro
 def test_the_gradient_is_the_advantage_times_that_of_the_log_probability():
     learner = small.learner(BANDIT, algo="reinforce", entropy_coef=0.0, value_coef=0.0)
     module = learner.module[DEFAULT_MODULE_ID]
-    rows = Reinforce.compute_advantages(rollout(), learner.settings)
-    batch = Reinforce.preprocess_batch(rows, learner.settings)[0].to_torch()
+    rows = ReinforceObjective(learner.objective.settings).compute_advantages(rollout())
+    batch = ReinforceObjective(learner.objective.settings).preprocess_batch(rows)[0].to_torch()
 
     def gradient(scalar):
         return torch.autograd.grad(scalar, list(module.parameters()))[0]
 
-    found = gradient(small.loss("reinforce", module(batch), batch, learner.settings))
+    found = gradient(small.loss("reinforce", module(batch), batch, learner.objective.settings))
     expected = torch.zeros_like(found)
     for row in range(len(batch)):
         one = batch.select(torch.tensor([row]))
@@ -105,8 +107,8 @@ def test_the_gradient_is_the_advantage_times_that_of_the_log_probability():
 def weights_of(count, **changed):
     """The entropy weight of each of so many updates, a tenth of the budget apart."""
     learner = small.learner(BANDIT, algo="reinforce", lr=0.01, **changed)
-    rows = Reinforce.preprocess_batch(
-        Reinforce.compute_advantages(rollout(), learner.settings), learner.settings
+    rows = ReinforceObjective(learner.objective.settings).preprocess_batch(
+        ReinforceObjective(learner.objective.settings).compute_advantages(rollout())
     )[0]
     return [
         small.updated(learner, rows, progress=(n + 1) / 10)["entropy_coef"] for n in range(count)
@@ -130,8 +132,8 @@ def test_a_cosine_of_the_entropy_weight_ends_at_its_minimum():
 def test_the_kl_to_the_policy_of_the_beginning_keeps_it_near():
     def moved(weight):
         learner = small.learner(BANDIT, algo="reinforce", lr=0.02, reference_kl_coef=weight)
-        rows = Reinforce.preprocess_batch(
-            Reinforce.compute_advantages(rollout(), learner.settings), learner.settings
+        rows = ReinforceObjective(learner.objective.settings).preprocess_batch(
+            ReinforceObjective(learner.objective.settings).compute_advantages(rollout())
         )
         return [small.updated(learner, rows[0])["reference_kl"] for _ in range(15)][-1]
 
@@ -146,7 +148,7 @@ def test_only_baselines_made_of_groups_ask_for_whole_groups():
 
 def test_a_moving_average_is_taken_of_all_returns_and_later_ones_count_more():
     s = small.settings("reinforce", baseline="moving_average", baseline_momentum=0.5)
-    coefficients = Reinforce.initial_coefficients(s)
+    coefficients = ReinforceObjective(s).initialise_coefficients()
     batch: Any = {"logp": torch.zeros(2), "choice": torch.zeros(2, dtype=torch.long)}
     batch |= {"advantages": torch.tensor([5.0, 1.0])}
 
@@ -156,14 +158,17 @@ def test_a_moving_average_is_taken_of_all_returns_and_later_ones_count_more():
 
     def pull(settings):
         used = coefficients | {"entropy_coef": 0.0}
-        return Reinforce.compute_loss_terms({"dist": Certain()}, batch, settings, used)[
-            "policy"
-        ].tolist()
+        return (
+            ReinforceObjective(settings)
+            .loss({"dist": Certain()}, batch, used)
+            .terms["policy"]
+            .tolist()
+        )
 
     assert pull(s) == [-5, -1]  # nothing is known yet
     for seen, square in ((1.0, 2.0), (4.0, 17.0)):
         stats = {"return_seen": seen, "return_square": square}
-        coefficients = Reinforce.adapt_coefficients(coefficients, s, stats)
+        coefficients = ReinforceObjective(s).adapt_coefficients(coefficients, stats)
     # Weights 1/4 and 1/2: (1 + 8) / 3 = 3; squares (2 + 34) / 3 = 12, so a deviation of sqrt(3).
     assert pull(
         small.settings("reinforce", baseline="moving_average", normalise_advantages=False)
@@ -176,9 +181,9 @@ def test_a_moving_average_is_taken_of_all_returns_and_later_ones_count_more():
 
 def test_a_moving_average_compares_whole_returns_and_bootstraps_from_no_value():
     found, s = rollout(), small.settings("reinforce", baseline="moving_average", gamma=0.5)
-    rows = Reinforce.compute_advantages(found, s)
+    rows = ReinforceObjective(s).compute_advantages(found)
     expected = np.zeros((T + 1, B), np.float32)
     for t in reversed(range(T)):
         expected[t] = found.rewards[t] + 0.5 * ~found.done[t] * expected[t + 1]
     np.testing.assert_allclose(rows["returns"].reshape(T, B), expected[:T], rtol=1e-5)
-    assert Reinforce.preprocess_batch(rows, s)[0] is rows
+    assert ReinforceObjective(s).preprocess_batch(rows)[0] is rows

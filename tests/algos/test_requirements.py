@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import small
 
-from algos import ALGORITHMS, get_algorithm_class
+from algos import ALGORITHMS, load_algorithms
 from algos.requirements import check_needs, detect_offered_needs, list_runnable_algorithms
 from algos.rollouts.env_factory import make_vector_env
 from envs.validation import InputError
@@ -16,6 +16,7 @@ STARTS: Any = WHOLE | {"starts"}
 ALL: Any = STARTS | {"candidates"}
 ROWS: Any = frozenset({"starts", "candidates"})
 NOTHING: Any = frozenset()
+KINDS = load_algorithms()
 
 
 @pytest.mark.parametrize(
@@ -52,11 +53,11 @@ def test_picks_in_many_rows_are_no_action_to_be_compared_as_a_whole(objective, h
     latent = make_vector_env("envs:EdgeSelection-v0", fields, 2)
     assert detect_offered_needs(latent) == ALL
     for algo in ("dpo", "astar_po"):
-        needs = get_algorithm_class(algo).get_environment_needs(small.settings(algo))
+        needs = small.objective(algo).needs
         if has == ROWS:
             with pytest.raises(InputError, match=r"worth comparing .* ppo or reinforce or grpo wo"):
-                check_needs(algo, needs, "EdgeSelection-v0", detect_offered_needs(picks))
-        check_needs(algo, needs, "EdgeSelection-v0", detect_offered_needs(latent))
+                check_needs(algo, needs, "EdgeSelection-v0", detect_offered_needs(picks), KINDS)
+        check_needs(algo, needs, "EdgeSelection-v0", detect_offered_needs(latent), KINDS)
 
 
 @pytest.mark.parametrize(
@@ -73,20 +74,24 @@ def test_picks_in_many_rows_are_no_action_to_be_compared_as_a_whole(objective, h
     ],
 )
 def test_what_an_algorithm_needs_depends_on_its_settings(algo, changed, needs):
-    assert get_algorithm_class(algo).get_environment_needs(small.settings(algo, **changed)) == needs
+    assert small.objective(algo, **changed).needs == needs
 
 
 def test_a_refusal_names_what_is_missing_and_what_would_work():
     with pytest.raises(InputError) as refused:
-        check_needs("grpo", STARTS, "my:World-v0", NOTHING)
+        check_needs("grpo", STARTS, "my:World-v0", NOTHING, KINDS)
     assert str(refused.value) == (
         "grpo needs episodes that begin alike when they are seeded alike, which my:World-v0 does "
         "not offer; ppo or reinforce would work."
     )
-    check_needs("grpo", STARTS, "my:World-v0", STARTS)
+    check_needs("grpo", STARTS, "my:World-v0", STARTS, KINDS)
 
 
 def test_everything_works_where_everything_is_offered():
-    assert list_runnable_algorithms(ALL) == list_runnable_algorithms(STARTS) == list(ALGORITHMS)
-    assert list_runnable_algorithms(WHOLE) == ["ppo", "reinforce"]
-    assert list_runnable_algorithms(ROWS) == ["ppo", "reinforce", "grpo"]
+    assert (
+        list_runnable_algorithms(ALL, KINDS)
+        == list_runnable_algorithms(STARTS, KINDS)
+        == list(ALGORITHMS)
+    )
+    assert list_runnable_algorithms(WHOLE, KINDS) == ["ppo", "reinforce"]
+    assert list_runnable_algorithms(ROWS, KINDS) == ["ppo", "reinforce", "grpo"]

@@ -56,7 +56,6 @@ SHARED: dict[str, tuple[dict[str, Any], Any]] = {
     "temperature_schedule": ({"temperature": 2.0}, "linear"),
     "temperature_end": ({"temperature": 2.0, "temperature_schedule": "linear"}, 0.2),
     "grad_clip": ({}, 0.001),
-    "adam_eps": ({}, 0.01),
     "weight_decay": ({}, 0.3),
     "optimiser": ({"weight_decay": 0.3}, "adamw"),
 }
@@ -69,7 +68,6 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "normalise_rewards": ({}, True),
         "normalise_advantages": ({}, False),
         "value_coef": ({}, 2.0),
-        "value_clip": ({}, 0.05),
         "entropy_target": ({"entropy_coef": 0.3}, 0.99),
         "kl_coef": ({}, 1.0),
         "kl_target": ({"kl_coef": 1.0}, 1e-5),
@@ -88,7 +86,6 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
     "grpo": {
         "clip": ({}, 0.05),
         "supervision": ({}, "process"),
-        "scale_advantages": ({}, False),
         "reference_kl_coef": ({}, 1.0),
         "reference_interval": (REFERENCED, 1),
         "kl_limit": ({}, 1e-4),
@@ -154,13 +151,11 @@ def rollout(*, whole):
 
 def prepared(algo, settings):
     """The fixed steps with the credit that these settings give them."""
-    algorithm = get_algorithm_class(algo)
-    rows = algorithm.compute_advantages(
-        rollout(whole="starts" in algorithm.get_environment_needs(settings)), settings
-    )
-    if algo == "astar_po":  # begin() brings V*
+    objective = get_algorithm_class(algo).objective_class(settings)
+    rows = objective.compute_advantages(rollout(whole="starts" in objective.needs))
+    if algo == "astar_po":  # the driver adds V*
         rows = rows.with_columns(v_star=np.linspace(-1, 1, len(rows), dtype=np.float32))
-    return algorithm.preprocess_batch(rows, settings)[0]
+    return objective.preprocess_batch(rows)[0]
 
 
 def base(algo):
@@ -175,7 +170,7 @@ def learnt(algo, **changed: Any):
     """The parameters [P] after two updates on the fixed steps."""
     learner = small.learner(BANDIT, algo=algo, **base(algo) | changed)
     for _ in range(2):
-        small.updated(learner, prepared(algo, learner.settings), progress=0.5)
+        small.updated(learner, prepared(algo, learner.objective.settings), progress=0.5)
     return parameters(learner)
 
 
@@ -199,9 +194,7 @@ def collected(algo, **changed: Any):
     if algo == "astar_po":
         rows = rows.with_columns(v_star=np.zeros(len(rows), np.float32))
     learner = small.learner(env, algo=algo, **changed)
-    small.updated(
-        learner, runner.algorithm.preprocess_batch(rows, learner.settings)[0], progress=0.5
-    )
+    small.updated(learner, runner.objective.preprocess_batch(rows)[0], progress=0.5)
     return parameters(learner)
 
 

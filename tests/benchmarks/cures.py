@@ -19,13 +19,14 @@ import numpy as np
 import torch
 
 import algos
-from cluster.session import ray_session
 from envs import counter_rng
+from envs.causal.learning.params import Params
 from envs.causal.learning.reward import RewardTerms
-from envs.causal.learning.world import CausalLearning, Params
+from envs.causal.learning.world import CausalLearning
 from tune_jobs.health.plateau import has_reached_plateau
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import load_job
+from tune_jobs.ray_session import ray_session
 
 LOG_GAIN, BEFORE = RewardTerms(), RewardTerms(log_gain=0.0, improvement=100.0)
 

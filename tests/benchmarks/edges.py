@@ -18,7 +18,8 @@ import ray
 
 import algos
 from envs import counter_rng
-from envs.edges.world import EdgeSelection, Params
+from envs.edges.params import Params
+from envs.edges.world import EdgeSelection
 from tune_jobs.jobs.job_yaml import load_job
 
 OBJECTIVES = ("multigrid", "fsai", "sparsifier")

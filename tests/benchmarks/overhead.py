@@ -14,6 +14,7 @@ import json
 import logging
 import time
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import ray
 import algos
 import algos.learning.learner as learning
 import algos.rollouts.env_runner as running
-from algos.ppo import PPO, PPOSettings
+from algos.ppo import PPOObjective, PPOSettings
 from tune_jobs.health import History, diagnose
 from tune_jobs.health.metric_table import MetricTable
 
@@ -53,8 +54,14 @@ def main() -> None:
         return call
 
     learner: Any = learning.ColumnLearner
-    measuring: Any = PPO
-    measuring.measured = staticmethod(timed("measurements", PPO.compute_metrics))
+    measuring: Any = PPOObjective
+    loss = PPOObjective.loss
+
+    def with_timed_metrics(*args):
+        found = loss(*args)
+        return replace(found, measure=timed("measurements", found.measure))
+
+    measuring.loss = with_timed_metrics
     learner._compute_diagnostics = timed("measurements", learner._compute_diagnostics)
     learning._compute_update_ratio = timed("measurements", learning._compute_update_ratio)
     running.compute_environment_metrics = timed("measurements", running.compute_environment_metrics)

@@ -23,8 +23,8 @@ from gymnasium import spaces
 
 from algos.policy import Policy
 from cluster.serving import policy_server
-from cluster.session import ray_session
 from cluster.web.listening import bind_socket
+from tune_jobs.ray_session import ray_session
 
 TOKEN = "benchmark"
 WARM_UP_S = 2.0

@@ -24,10 +24,10 @@ import torch
 import algos
 from algos.models.base import to_observation_columns
 from algos.reinforce import ReinforceSettings
-from cluster.session import ray_session
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.jobs.job_yaml import load_job
+from tune_jobs.ray_session import ray_session
 
 LENGTH = 5
 """Steps of an episode, about: what budgets in episodes are reckoned with."""

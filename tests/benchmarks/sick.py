@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from sick_objectives import replace_hooks, replace_terms
 
 from algos.astar_po import AStarPO
 from algos.grpo import GRPO
@@ -171,64 +172,45 @@ gymnasium.register("OneArm-v0", "benchmarks.sick:OneArm")
 
 def detached(term):
     """PPO with one term of its loss cut off from the network."""
-
-    class Detached(PPO):
-        @staticmethod
-        def compute_loss_terms(forward, batch, settings, coefficients):
-            found = PPO.compute_loss_terms(forward, batch, settings, coefficients)
-            return found | {term: found[term].detach()}
-
-    Detached.__name__ = f"Detached{term}"
-    return Detached
+    cut = lambda terms, _: {term: terms[term].detach()}  # noqa: E731
+    return replace_terms(PPO, cut, name=f"Detached{term}")
 
 
-class WrongSign(PPO):
-    """Makes what was good rarer."""
+def with_rows(base, change, name):
+    """``base`` whose learners get ``change(rows)``."""
 
-    @staticmethod
-    def preprocess_batch(rows, settings):
-        rows, metrics = PPO.preprocess_batch(rows, settings)
-        return rows.with_columns(advantages=-rows["advantages"]), metrics
+    def preprocess_batch(self, rows):
+        rows, metrics = base.objective_class.preprocess_batch(self, rows)
+        return change(rows), metrics
 
-
-class Shuffled(PPO):
-    """Gives every step the advantage of another one."""
-
-    @staticmethod
-    def preprocess_batch(rows, settings):
-        rows, metrics = PPO.preprocess_batch(rows, settings)
-        order = np.random.default_rng(len(rows)).permutation(len(rows))
-        return rows.with_columns(advantages=rows["advantages"][order]), metrics
+    return replace_hooks(base, name, preprocess_batch=preprocess_batch)
 
 
-class NoFuture(PPO):
-    """Takes every step for the last one: no bootstrapping, no future."""
-
-    @staticmethod
-    def compute_advantages(rollout, settings):
-        rollout.next_values = np.zeros_like(rollout.next_values)
-        rollout.done = np.ones_like(rollout.done)
-        return PPO.compute_advantages(rollout, settings)
+def shuffle_column(rows, column):
+    order = np.random.default_rng(len(rows)).permutation(len(rows))
+    return rows.with_columns(**{column: rows[column][order]})
 
 
-class Diverging(PPO):
-    """Bootstraps from twice the value of the next state: values chase themselves upwards."""
+def with_rollout(change, name):
+    """PPO whose advantages are those of ``change(rollout)``, changed in place."""
 
-    @staticmethod
-    def compute_advantages(rollout, settings):
-        rollout.next_values = 2 * rollout.next_values + 1
-        rollout.done = np.zeros_like(rollout.done)
-        return PPO.compute_advantages(rollout, settings)
+    def compute_advantages(self, rollout):
+        change(rollout)
+        return PPO.objective_class.compute_advantages(self, rollout)
+
+    return replace_hooks(PPO, name, compute_advantages=compute_advantages)
 
 
-class ConstantValue(PPO):
-    """A critic whose targets are noise: it can explain nothing."""
+def forget_future(rollout):
+    """Take every step for the last one: no bootstrapping, no future."""
+    rollout.next_values = np.zeros_like(rollout.next_values)
+    rollout.done = np.ones_like(rollout.done)
 
-    @staticmethod
-    def preprocess_batch(rows, settings):
-        rows, metrics = PPO.preprocess_batch(rows, settings)
-        order = np.random.default_rng(len(rows)).permutation(len(rows))
-        return rows.with_columns(returns=rows["returns"][order]), metrics
+
+def chase_values(rollout):
+    """Bootstrap from twice the value of the next state: values chase themselves upwards."""
+    rollout.next_values = 2 * rollout.next_values + 1
+    rollout.done = np.zeros_like(rollout.done)
 
 
 class Saturated(PPO):
@@ -257,24 +239,24 @@ def shifted_v_star(by):
     return Shifted
 
 
-class Outliers(AStarPO):
-    """Nearly all advantages are far beyond the limit."""
-
-    @staticmethod
-    def preprocess_batch(rows, settings):
-        rows, metrics = AStarPO.preprocess_batch(rows, settings)
-        return rows, metrics | {"advantage_clip_fraction": 0.9}
-
-
 FAULTY = {
     "detached policy": detached("policy"),
     "detached value": detached("value"),
     "detached entropy": detached("entropy"),
-    "wrong sign": WrongSign,
-    "shuffled advantages": Shuffled,
-    "no future": NoFuture,
-    "diverging": Diverging,
-    "critic of noise": ConstantValue,
+    # Makes what was good rarer.
+    "wrong sign": with_rows(
+        PPO, lambda rows: rows.with_columns(advantages=-rows["advantages"]), "WrongSign"
+    ),
+    # Gives every step the advantage of another one.
+    "shuffled advantages": with_rows(
+        PPO, lambda rows: shuffle_column(rows, "advantages"), "Shuffled"
+    ),
+    "no future": with_rollout(forget_future, "NoFuture"),
+    "diverging": with_rollout(chase_values, "Diverging"),
+    # The critic's targets are noise: it can explain nothing.
+    "critic of noise": with_rows(
+        PPO, lambda rows: shuffle_column(rows, "returns"), "ConstantValue"
+    ),
     "saturated": Saturated,
     "V* too high": shifted_v_star(50.0),
     "V* too low": shifted_v_star(-50.0),

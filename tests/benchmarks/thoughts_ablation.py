@@ -31,10 +31,12 @@ import algos
 from algos.advantages import compute_next_values, gae, returns_to_go
 from algos.models import MODELS
 from algos.models.base import to_observation_columns
-from algos.reinforce import Reinforce
+from algos.reinforce import Reinforce, ReinforceObjective
+from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 from envs import counter_rng
-from envs.thoughts.world import Params, QuietThoughts
+from envs.thoughts.params import Params
+from envs.thoughts.world import QuietThoughts
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.health.plateau import has_reached_plateau
 from tune_jobs.jobs.job_yaml import load_job
@@ -46,16 +48,21 @@ FITTED = 4096
 LAMBDAS = (0.95, 0.5, 0.0)
 
 
-class Bare(Reinforce):
+class BareObjective(ReinforceObjective):
     """No baseline: an action is worth the return that follows it."""
 
-    @staticmethod
-    def compute_advantages(rollout: Rollout, settings: Any) -> Any:
-        """See :class:`Reinforce`."""
+    def compute_advantages(self, rollout: Rollout) -> Columns:
+        """See :class:`ReinforceObjective`."""
         nothing = dataclasses.replace(
-            rollout, values=0 * rollout.values, following=0 * rollout.next_values
+            rollout, values=0 * rollout.values, next_values=0 * rollout.next_values
         )
-        return Reinforce.compute_advantages(nothing, settings)
+        return super().compute_advantages(nothing)
+
+
+class Bare(Reinforce):
+    """REINFORCE without a baseline."""
+
+    objective_class = BareObjective
 
 
 ARMS: dict[str, tuple[type[Reinforce], dict[str, Any], int]] = {

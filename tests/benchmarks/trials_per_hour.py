@@ -58,7 +58,7 @@ def stock(trials: int, iterations: int, asha: bool, place: str) -> int:
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
     from benchmarks.contestants.rllib_ppo import configured
-    from cluster.session import ray_session
+    from tune_jobs.ray_session import ray_session
 
     job = job_of()
     config = configured(Asked("stock", task_of(job), 0, 0, False))

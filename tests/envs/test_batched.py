@@ -12,9 +12,13 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
 
 import envs
 from envs import counter_rng, pytree
+from envs.batched import get_world
 from envs.validation import InputError
 
 ID = "envs:CausalLearning-v0"
@@ -210,3 +214,30 @@ def test_states_are_indexed_and_merged_without_spelling_them_out():
     assert pytree.where(mask, state, other).keys.tolist() == [0, 11, 2, 13]
     assert pytree.put(state, mask, pytree.take(other, mask)).keys.tolist() == [10, 1, 12, 3]
     assert pytree.take(state, mask).student.gram[0].shape[0] == 2
+
+
+class UsersVectorEnv(VectorEnv):
+    """A user's own vector environment, which happens to have an attribute ``world``."""
+
+    def __init__(self, num_envs=2):
+        self.num_envs, self.world = num_envs, "a map of the level"
+        self.single_observation_space = spaces.Box(0, 1, (1,), np.float32)
+        self.single_action_space = spaces.Discrete(2)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros((self.num_envs, 1), np.float32), {}
+
+
+def test_a_users_attribute_named_world_is_not_ours():
+    assert get_world(UsersVectorEnv()) is None
+    assert get_world(VectorWrapper(UsersVectorEnv())) is None
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_the_world_is_found_through_wrappers(make):
+    env: Any = make("envs:CausalLearning-v0", interventions=2)
+    assert get_world(env) is env.unwrapped.world
+    assert get_world(gymnasium.make("CartPole-v1")) is None

@@ -13,10 +13,11 @@ import small  # pyright: ignore[reportMissingImports]
 from ray.rllib.core import DEFAULT_MODULE_ID
 from sparse_inverse import ENV, FIELDS, SETTINGS
 
-from algos.reinforce import Reinforce
+from algos.reinforce import ReinforceObjective
 from envs import counter_rng
 from envs.edges import world as selecting
-from envs.edges.world import EdgeSelection, Params
+from envs.edges.params import Params
+from envs.edges.world import EdgeSelection
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -44,7 +45,9 @@ def gained(credit=as_they_are, iterations=40):
     for _ in range(iterations):
         runner.module.set_state(policy.get_state())
         rows = credit(runner.sample()[0], generator)
-        small.updated(learner, Reinforce.preprocess_batch(rows, runner.settings)[0], progress=0.0)
+        small.updated(
+            learner, ReinforceObjective(runner.settings).preprocess_batch(rows)[0], progress=0.0
+        )
     return before, held_out(policy)
 
 

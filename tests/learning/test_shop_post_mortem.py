@@ -18,7 +18,8 @@ from benchmarks.health_cases import Case
 
 from envs import counter_rng
 from envs.shopping import baselines, pages
-from envs.shopping.world import Params, Shopping
+from envs.shopping.params import Params
+from envs.shopping.world import Shopping
 from tune_jobs.health import History, diagnose
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

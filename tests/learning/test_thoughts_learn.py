@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 from command_line import answer, rungwise
+from sick_objectives import replace_terms
 from thoughts_post_mortem import PostMortem
 
 import algos
 from algos.models.base import to_observation_columns
-from algos.reinforce import Reinforce
-from envs.thoughts.world import Params, QuietThoughts
+from algos.reinforce import Reinforce, ReinforceObjective
+from envs.thoughts.params import Params
+from envs.thoughts.world import QuietThoughts
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.health import History, diagnose
 from tune_jobs.jobs.job_yaml import load_job
@@ -63,27 +65,28 @@ def test_a_preset_learns_thoughts_that_work(preset, seed, tmp_path):
     assert baked["accuracy"] < 0.9  # there was something to learn
 
 
-class Untaught(Reinforce):
-    """No policy gradient: only the entropy bonus and the value are left.
-
-    Not the pull towards the baked reader either: half of its thoughts are right, so it teaches.
-    """
-
-    @staticmethod
-    def compute_loss_terms(forward, batch, settings, coefficients):
-        found = Reinforce.compute_loss_terms(forward, batch, settings, coefficients)
-        return found | {name: 0 * found[name] for name in ("policy", "reference_kl")}
+# No policy gradient: only the entropy bonus and the value are left. Not the pull towards the baked
+# reader either: half of its thoughts are right, so it teaches.
+Untaught = replace_terms(
+    Reinforce,
+    lambda terms, _: {name: 0 * terms[name] for name in ("policy", "reference_kl")},
+    name="Untaught",
+)
+Untaught.__module__ = __name__
 
 
-class Mistaken(Reinforce):
+class MistakenObjective(ReinforceObjective):
     """Each thought is paid what another one has earned."""
 
-    @staticmethod
-    def compute_advantages(rollout, settings):
+    def compute_advantages(self, rollout):
         draw = np.random.default_rng(int(rollout.rewards.sum() * 1e6) % 2**32)
         rewards = rollout.rewards.copy()
         rewards[rollout.done] = draw.permutation(rewards[rollout.done])
-        return Reinforce.compute_advantages(replace(rollout, rewards=rewards), settings)
+        return super().compute_advantages(replace(rollout, rewards=rewards))
+
+
+class Mistaken(Reinforce):
+    objective_class = MistakenObjective
 
 
 CONTROLS = {"untaught": Untaught, "mistaken": Mistaken, "post_mortem": PostMortem}

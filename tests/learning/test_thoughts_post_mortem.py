@@ -27,9 +27,8 @@ def pull(algorithm, order):
         "values": np.zeros(N, np.float32),
     }
     forward = {"dist": Categorical(logits), "value": torch.zeros(N)}
-    terms = algorithm.compute_loss_terms(
-        forward, Columns(rows).to_torch(), SETTINGS, {"entropy_coef": 0.0}
-    )
+    objective = algorithm.objective_class(SETTINGS)
+    terms = objective.loss(forward, Columns(rows).to_torch(), {"entropy_coef": 0.0}).terms
     return torch.autograd.grad(terms["policy"].mean(), logits)[0]
 
 
@@ -51,7 +50,8 @@ def test_whether_a_thought_is_judged_by_itself_or_by_its_neighbours(algorithm, a
         following = np.where(done, 0, values).astype(np.float32)
         columns = {"choice": np.zeros((3, 2), np.int64), "logp": np.zeros((3, 2), np.float32)}
         rollout = Rollout(columns, rewards, values, following, done, np.ones((3, 2), bool))
-        return algorithm.compute_advantages(rollout, SETTINGS)["advantages"].reshape(3, 2)[:, 0]
+        rows = algorithm.objective_class(SETTINGS).compute_advantages(rollout)
+        return rows["advantages"].reshape(3, 2)[:, 0]
 
     same = np.array_equal(advantages(0.0), advantages(5.0))
     assert same == alone

@@ -99,18 +99,6 @@ def clipped_surrogate(logp, logp_old, advantages, clip):
     return out
 
 
-def value_error(values, returns, old_values, clip):
-    """Lists [N] -> list [N]: the squared error, the worse of two with a clip."""
-    out = []
-    for value, target, old in zip(values, returns, old_values, strict=True):
-        error = (value - target) ** 2
-        if clip > 0:
-            near = min(max(value, old - clip), old + clip)
-            error = max(error, (near - target) ** 2)
-        out.append(error)
-    return out
-
-
 def dpo_loss(chosen, rejected, reference_chosen, reference_rejected, beta):
     """Lists [N] -> list [N]: minus the log-probability that the chosen one wins (Bradley-Terry)."""
     out = []

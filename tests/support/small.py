@@ -80,11 +80,22 @@ def updated(learner, batch, progress=0.7, score=None):
     return {name: float(value.peek()) for name, value in found.items()}
 
 
+def objective(algo="ppo", **changed) -> Any:
+    """The algorithm's objective with tiny settings."""
+    return algos.get_algorithm_class(algo).objective_class(settings(algo, **changed))
+
+
 def loss(algo, forward, batch, settings, **coefficients):
     """What the learner minimises: the mean of the sum of an algorithm's terms."""
-    algorithm = algos.get_algorithm_class(algo)
-    coefficients = algorithm.initial_coefficients(settings) | coefficients
-    return sum_loss_terms(algorithm.compute_loss_terms(forward, batch, settings, coefficients))
+    chosen = algos.get_algorithm_class(algo).objective_class(settings)
+    coefficients = chosen.initialise_coefficients() | coefficients
+    return sum_loss_terms(chosen.loss(forward, batch, coefficients).terms)
+
+
+def measure(algo, forward, batch, settings):
+    """The metrics of a minibatch."""
+    chosen = algos.get_algorithm_class(algo).objective_class(settings)
+    return chosen.loss(forward, batch, chosen.initialise_coefficients()).measure()
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from envs.thoughts.params import Params
 from envs.thoughts.reader import Baking
-from envs.thoughts.world import Params, QuietThoughts
+from envs.thoughts.world import QuietThoughts
 
 QUICK = Baking(width=32, steps=300, passages=64, lr=4e-3)
 """Enough to read a whole thought, not to think one."""

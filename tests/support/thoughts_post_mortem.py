@@ -1,13 +1,15 @@
 # pyright: basic
 """The thoughts post-mortem re-enacted: its defects on purpose, so that they are found."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from algos.advantages import gae
-from algos.reinforce import Reinforce
+from algos.reinforce import Reinforce, ReinforceObjective
 
 
-class PostMortem(Reinforce):
+class PostMortemObjective(ReinforceObjective):
     """REINFORCE as the original had it.
 
     Defects 2, 3 and 4 of ISS-007: the log-probability is not that of the tokens of this thought;
@@ -15,20 +17,26 @@ class PostMortem(Reinforce):
     both are averaged before they are multiplied.
     """
 
-    @staticmethod
-    def compute_advantages(rollout, settings):
+    def compute_advantages(self, rollout):
         """Advantages along the wrong axis."""
+        settings = self.settings
         rewards, values = rollout.rewards.T, rollout.values.T
         never = np.zeros_like(rollout.done.T)
         wrong = gae(rewards, values, values, never, settings.gamma, settings.lam).T
-        right = Reinforce.compute_advantages(rollout, settings)
+        right = super().compute_advantages(rollout)
         flat = wrong.reshape(-1)[np.flatnonzero(rollout.valid.reshape(-1))]
         return right.with_columns(advantages=np.ascontiguousarray(flat, np.float32))
 
-    @staticmethod
-    def compute_loss_terms(forward, batch, settings, coefficients):
+    def loss(self, forward, batch, coefficients):
         """A policy term that does not hear which thought was worth what."""
-        found = Reinforce.compute_loss_terms(forward, batch, settings, coefficients)
+        healthy = super().loss(forward, batch, coefficients)
         other = {"choice": batch["choice"].roll(1, 0)}  # what was written elsewhere
         logp = forward["dist"].logp(other).mean()
-        return found | {"policy": -logp * batch["advantages"].mean()}
+        policy = -logp * batch["advantages"].mean()
+        return replace(healthy, terms=healthy.terms | {"policy": policy})
+
+
+class PostMortem(Reinforce):
+    """The training loop with the original's objective."""
+
+    objective_class = PostMortemObjective

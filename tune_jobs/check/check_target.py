@@ -11,19 +11,21 @@ from typing import Any
 import gymnasium
 import torch
 
-from algos import get_algorithm_class
+from algos import get_algorithm_class, load_algorithms
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings, TrainingSettings
 from algos.models import MODELS
-from algos.requirements import Need, check_needs, detect_offered_needs
+from algos.objective import Need
+from algos.requirements import check_needs, detect_offered_needs
 from algos.rollouts.env_factory import check_arguments, find_env_spec, make_vector_env
 from envs import FAMILIES
 from envs.action_masks import READ, Form, find_mask
-from envs.batched import World
+from envs.batched import World, get_world
 from envs.checking.env_checker import Violation, try_illegal
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
-from tune_jobs.jobs.job_yaml import list_presets, load_job, resolve_env_id
+from tune_jobs.jobs.job import resolve_env_id
+from tune_jobs.jobs.job_yaml import list_presets, load_job
 
 ILLEGAL_SECONDS = 2.0
 """For trying whether illegal actions raise."""
@@ -71,7 +73,7 @@ class CheckTarget:
         """The batched world behind it, if it is one of ours."""
         made = make_vector_env(self.env, dict(self.env_kwargs), 1)
         made.close()
-        return getattr(made, "world", None)
+        return get_world(made)
 
     @cached_property
     def nondeterministic(self) -> bool:
@@ -189,7 +191,7 @@ def load_check_target(
     check_arguments(subject.env, subject.env_kwargs)
     if subject.env.removeprefix("envs:") in FAMILIES:
         _ = subject.world  # and so is one of ours with arguments that it refuses
-    needs: frozenset[Need] = subject.algorithm.get_environment_needs(subject.settings)
+    needs: frozenset[Need] = subject.algorithm.objective_class(subject.settings).needs
     if algo and needs:
         try:
             has = subject.offered_needs
@@ -197,5 +199,5 @@ def load_check_target(
             raise
         except Exception:  # the environment is broken, which the first probe will tell
             return subject
-        check_needs(algo, needs, subject.env, has)
+        check_needs(algo, needs, subject.env, has, load_algorithms())
     return subject

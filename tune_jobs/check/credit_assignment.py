@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from algos.objective import Objective
 from algos.rollouts.columns import Ragged
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 from tune_jobs.check.check_target import CheckTarget
@@ -112,8 +113,8 @@ def probe_credit(subject: CheckTarget, seconds: float) -> ProbeResult:
 def make_synthetic_rollout(subject: CheckTarget, seconds: float) -> SyntheticRollout:
     """Experience as the algorithm expects it; see the module's docstring."""
     settings: Any = subject.make_small_settings(gamma=DISCOUNT)
-    needs, rng = subject.algorithm.get_environment_needs(settings), np.random.default_rng(0)
-    whole = "starts" in needs
+    objective, rng = subject.algorithm.objective_class(settings), np.random.default_rng(0)
+    whole = "starts" in objective.needs
     group = np.repeat(np.arange(STARTS), settings.group_size if whole else 1)
     T, B = shape = STEPS, len(group)
     seen = sample_random_play(subject, seconds).observations
@@ -128,16 +129,14 @@ def make_synthetic_rollout(subject: CheckTarget, seconds: float) -> SyntheticRol
     numbers["last_values"] = rng.normal(size=B).astype(np.float32)
     if whole:
         columns["start"] = np.broadcast_to(group, shape)
-    if "candidates" in needs:
+    if "candidates" in objective.needs:
         K = settings.candidates
         for name in acted:
             columns[f"candidates.{name}"] = np.stack([columns[name]] * K, 2)
         numbers["judged"] = rng.normal(size=(*shape, K)).astype(np.float32)
     luck = rng.random(shape)
     terminated, truncated = luck < ENDS / 2, (luck >= ENDS / 2) & (luck < ENDS)
-    return SyntheticRollout(
-        subject.algorithm, settings, columns, numbers, terminated, truncated, group, whole
-    )
+    return SyntheticRollout(objective, columns, numbers, terminated, truncated, group, whole)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,8 +160,7 @@ class CreditedRows:
 class SyntheticRollout:
     """A rollout that never happened, of which single numbers can be changed."""
 
-    algorithm: Any
-    settings: Any
+    objective: Objective[Any]
     columns: dict[str, Array]
     numbers: dict[str, Array]
     terminated: Array
@@ -209,13 +207,13 @@ class SyntheticRollout:
         if name:
             place = {"last_values": (copy,), "judged": (step, copy, 0)}.get(name, (step, copy))
             n[name][place] = size
-        following = self.algorithm.bootstrap(
+        following = self.objective.bootstrap(
             n["values"], n["last_values"], self.terminated, self.truncated, n["final_values"]
         )
         columns = self.columns | {c: n[c] for c in ("judged",) if c in n}
         done, valid = (part.copy() for part in self.ended)
         rollout = Rollout(columns, n["rewards"], n["values"], following, done, valid)
-        rows = self.algorithm.compute_advantages(rollout, self.settings)
+        rows = self.objective.compute_advantages(rollout)
         marks = [_rows(rows[c]) for c in rows if c.endswith(PLACE)]
         places = [np.concatenate(parts) for parts in zip(*marks, strict=True)]
         added = [c for c in rows if not any(c == k or c.endswith(f".{k}") for k in columns)]

@@ -18,8 +18,9 @@ from envs.validation import unknown_name_error
 from tune_jobs.check.findings_catalogue import SYMPTOMS, CheckSymptom
 from tune_jobs.formatting import format_percent
 from tune_jobs.health.diagnosis import RULES, StopConditions
-from tune_jobs.health.finding import SCORE, Rule
+from tune_jobs.health.history import SCORE
 from tune_jobs.health.remedy import worded
+from tune_jobs.health.rule import Rule
 
 Answer = dict[str, Any]
 
@@ -127,19 +128,25 @@ def _metric(name: str) -> dict[str, str]:
 
 
 def _thresholds(rule: Rule) -> Answer:
-    """Each field of a rule with its value and the docstring under it."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(type(rule)))).body[0]
+    """Return each threshold of a rule with its value and the docstring under it."""
+    docs: dict[str, str] = {}
+    for kind in (Rule, type(rule)):
+        docs |= _read_field_docs(kind)
+    return {
+        field.name: {"value": getattr(rule, field.name), "meaning": docs.get(field.name, "")}
+        for field in dataclasses.fields(rule)
+    }
+
+
+def _read_field_docs(kind: type[Rule]) -> dict[str, str]:
+    """Return the docstring under each annotated field of a class."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(body, ast.ClassDef)  # noqa: S101
-    docs = {
+    return {
         field.target.id: " ".join(str(doc.value.value).split())
         for field, doc in zip(body.body, body.body[1:], strict=False)
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
         and isinstance(doc, ast.Expr)
         and isinstance(doc.value, ast.Constant)
-    }
-    fields: Any = rule  # every rule is a dataclass
-    return {
-        field.name: {"value": getattr(rule, field.name), "meaning": docs.get(field.name, "")}
-        for field in dataclasses.fields(fields)
     }

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from algos.objective import Objective
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget, randomise_weights
 from tune_jobs.check.findings_catalogue import SYMPTOMS, TERM
@@ -45,11 +46,12 @@ def probe_gradients(subject: CheckTarget, seconds: float) -> ProbeResult:
         rows, _ = runner.sample()
     finally:
         runner.stop()
-    rows, _ = subject.algorithm.preprocess_batch(rows, settings)
+    objective = subject.algorithm.objective_class(settings)
+    rows, _ = objective.preprocess_batch(rows)
     if not len(rows):
         outcome.not_judged["gradients"] = "no row of the rollout had anything to learn from"
         return outcome
-    passed = _pass_rows(subject.algorithm, settings, module, rows.to_torch("cpu"))
+    passed = _pass_rows(objective, module, rows.to_torch("cpu"))
     norms = {name: _norm(term, module) for name, term in passed.terms.items()}
     outcome.figures = {"rows": len(rows)} | {f"norm_{name}": norm for name, norm in norms.items()}
     for name, norm in norms.items():
@@ -93,33 +95,31 @@ def _force_coefficients(subject: CheckTarget, settings: Any) -> Any:
             continue
         try:
             changed = dataclasses.replace(settings, **{field.name: FORCED})
-            subject.algorithm.validate_action_space(changed, head)
+            subject.algorithm.objective_class(changed).validate_action_space(head)
         except InputError:
             continue
         settings = changed
-    subject.algorithm.validate_action_space(settings, head)
-    subject.algorithm.validate_world(settings, subject.world, subject.env)
+    objective = subject.algorithm.objective_class(settings)
+    objective.validate_action_space(head)
+    objective.validate_world(subject.world, subject.env)
     return settings
 
 
-def _pass_rows(algorithm: Any, settings: Any, module: Any, rows: Any) -> _ForwardPass:
+def _pass_rows(objective: Objective[Any], module: Any, rows: Any) -> _ForwardPass:
     """All rows passed through, after the policy has moved away from the one that collected."""
-    if algorithm.get_reference_interval(settings) is not None:
+    if objective.reference_interval is not None:
         with torch.no_grad():
-            frozen = deepcopy(module)._forward(algorithm.build_network_inputs(rows))
-            rows = rows.with_columns(**algorithm.compute_reference_columns(frozen, rows))
+            frozen = deepcopy(module)._forward(objective.build_network_inputs(rows))
+            rows = rows.with_columns(**objective.compute_reference_columns(frozen, rows))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in module.parameters():
             weight += STEP * torch.randn(weight.shape, generator=generator)
-    seen = algorithm.build_network_inputs(rows)
+    seen = objective.build_network_inputs(rows)
     outputs, value = module.compute_outputs(seen)
     dist = module.dist(outputs, seen)
-    coefficients = algorithm.initial_coefficients(settings)
-    terms = algorithm.compute_loss_terms(
-        {"dist": dist, "value": value}, rows, settings, coefficients
-    )
-    return _ForwardPass(module, seen, outputs, dist, terms)
+    loss = objective.loss({"dist": dist, "value": value}, rows, objective.initialise_coefficients())
+    return _ForwardPass(module, seen, outputs, dist, loss.terms)
 
 
 @dataclasses.dataclass(frozen=True)

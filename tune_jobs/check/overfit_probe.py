@@ -103,7 +103,7 @@ def _train(
             runner.module.set_state(module.get_state())
             rows, statistics = runner.sample()
             found.append(statistics["episodes"].get("episode_return", np.zeros(0)))
-            rows, _ = subject.algorithm.preprocess_batch(rows, settings)
+            rows, _ = subject.algorithm.objective_class(settings).preprocess_batch(rows)
             if len(rows):
                 learner.update(training_data=TrainingData(batch=rows), timesteps={PROGRESS: 1e-3})
             last = _last_third(found)

@@ -1,1 +1,1 @@
-"""."""
+"""Evaluation of policies: scores, baselines on the same seeds, held-out seeds, progress."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from algos.policy import Policy
 from algos.rollouts.env_runner import TRAINING_SEED
 from envs import counter_rng
 from envs.batched import World
+from envs.capabilities import SupportsCompetitors, SupportsRuleComparison
 from envs.validation import InputError
 from tune_jobs.evaluation.compatibility import check_policy_fits
 from tune_jobs.evaluation.episode_budget import plan_batches
@@ -36,20 +37,6 @@ ProgressCallback: TypeAlias = Callable[[str, int, int], None]
 
 COPIES = 64
 """Copies of a Gymnasium environment that play side by side: each is a Python object of its own."""
-
-
-@runtime_checkable
-class SupportsRuleComparison(Protocol):
-    """A world in which every agent is measured by one of its simple rules."""
-
-    reference_rule: str
-    """That rule's name."""
-
-    def compare_with_rule(
-        self, episodes: Mapping[str, Array], rule: Mapping[str, Array]
-    ) -> dict[str, float]:
-        """Figures of episodes beside those of the rule on the same seeds, by both's metrics [N]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -137,8 +124,9 @@ def evaluate(
     if world is None:
         return Evaluation(played, PLAIN_SCORE, "max", None)
     keys = counter_rng.make_keys(seed, len(played["policy"]))
-    competitors = world.evaluate_competitors(keys) if with_baselines else {}
-    played |= {name: EvaluatedEpisodes(metrics) for name, metrics in competitors.items()}
+    if with_baselines and isinstance(world, SupportsCompetitors):
+        competitors = world.evaluate_competitors(keys)
+        played |= {name: EvaluatedEpisodes(metrics) for name, metrics in competitors.items()}
     return Evaluation(played, world.score_metric, world.score_mode, world)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from algos.policy import Policy
 from algos.rollouts.env_factory import make_vector_env
 from envs import FAMILIES
-from envs.batched import World
+from envs.batched import World, get_world
+from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.factory import make_params
 from envs.validation import InputError, get_fields
 
@@ -25,11 +26,12 @@ def make_world(
     """
     made = make_vector_env(env, dict(env_kwargs), 1)
     made.close()
-    world = getattr(made, "world", None)
-    if world is not None and world.stages:
-        world.stage = len(world.stages) - 1  # what a curriculum leads to
-    if world is not None and policy is not None:
-        world.set_policy_weights(policy.module.get_named_weights())
+    world = get_world(made)
+    if isinstance(world, SupportsCurriculum) and world.stages:
+        # The last stage is the task that the curriculum leads to.
+        world = world.at_stage(len(world.stages) - 1)
+    if policy is not None and isinstance(world, SupportsPolicyWeights):
+        world = world.with_policy_weights(policy.module.get_named_weights())
     return world
 
 

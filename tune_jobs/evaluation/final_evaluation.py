@@ -11,6 +11,7 @@ import numpy as np
 from algos.policy import Policy
 from envs import counter_rng
 from envs.batched import World
+from envs.capabilities import SupportsEpisodeTrace
 from envs.pytree import take
 from tune_jobs.evaluation.evaluate import ProgressCallback, evaluate
 from tune_jobs.evaluation.players import EvaluatedEpisodes
@@ -74,6 +75,8 @@ def record_median_episode(
 
     Empty where the world cannot show episodes step by step.
     """
+    if not isinstance(world, SupportsEpisodeTrace):
+        return {}
     scores = episodes.metrics[world.score_metric]
     middle = int(np.argsort(scores, kind="stable")[len(scores) // 2])
     state, _ = world.reset(counter_rng.make_keys(seed, len(scores))[middle : middle + 1])
@@ -82,5 +85,4 @@ def record_median_episode(
     for batch in episodes.actions[: int(episodes.lengths[middle])]:
         actions.append(take(batch, np.array([middle])))
         states.append(world.step(states[-1], actions[-1]).state)
-    experiment = world.trace_episode(states, actions)
-    return experiment.to_dict() | {"seed": seed + middle} if experiment else {}
+    return world.trace_episode(states, actions).to_dict() | {"seed": seed + middle}

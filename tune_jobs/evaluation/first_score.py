@@ -15,6 +15,7 @@ from gymnasium.vector import AutoresetMode
 from algos import get_algorithm_class
 from algos.config import TrainingSettings
 from algos.rollouts.env_factory import make_vector_env
+from envs.batched import get_world
 from tune_jobs.evaluation.recent_score import FEWEST, is_episode_mean
 from tune_jobs.formatting import count
 from tune_jobs.jobs.job import Job
@@ -50,7 +51,7 @@ def estimate_pace(job: Job) -> EpisodePace | None:
     """Return the pace of a job's slowest trial; None where episodes have no known limit."""
     env = make_vector_env(job.env, job.env_kwargs, 1)
     try:
-        world = getattr(env, "world", None)
+        world = get_world(env)
         known = world.episode_limit if world else env.spec and env.spec.max_episode_steps
         limit: int | None = job.env_kwargs.get("max_episode_steps", known)
         resets = env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
@@ -67,7 +68,7 @@ def estimate_pace(job: Job) -> EpisodePace | None:
 
 def _pace(job: Job, settings: TrainingSettings, limit: int, resets: bool) -> EpisodePace:
     copies = settings.num_envs * settings.runners
-    if "starts" in get_algorithm_class(job.algo).get_environment_needs(settings):
+    if "starts" in get_algorithm_class(job.algo).objective_class(settings).needs:
         # Every iteration begins new episodes and cuts them off at its end.
         limit, resets = min(limit, settings.rollout_length), False
         return EpisodePace(limit, limit, copies)

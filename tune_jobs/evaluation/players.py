@@ -16,7 +16,8 @@ from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.episode_returns import play_episodes
 from envs import counter_rng
 from envs.batched import World
-from envs.pytree import concatenated, take
+from envs.capabilities import SupportsEvaluationMetrics, SupportsNodeLosses
+from envs.pytree import concatenate, take
 
 Array = np.ndarray[Any, Any]
 
@@ -65,7 +66,7 @@ def join_episodes(parts: Sequence[EvaluatedEpisodes]) -> EvaluatedEpisodes:
         return parts[0]
     steps = max(len(part.actions) for part in parts)
     actions = [
-        concatenated(*(part.actions[min(t, len(part.actions) - 1)] for part in parts))
+        concatenate(*(part.actions[min(t, len(part.actions) - 1)] for part in parts))
         for t in range(steps)
     ]
     return EvaluatedEpisodes(
@@ -110,7 +111,7 @@ def play_world_episodes(
         fresh = (moved.terminated | moved.truncated) & ~ended
         for name in world.episode_metrics:
             metrics.setdefault(name, np.zeros(episodes))[fresh] = moved.info[name][fresh]
-        if fresh.any():
+        if fresh.any() and isinstance(world, SupportsEvaluationMetrics):
             for name, figures in world.compute_evaluation_metrics(take(moved.state, fresh)).items():
                 metrics.setdefault(name, np.zeros(episodes))[fresh] = figures
         _append_trace(traces, world, moved.state)
@@ -123,9 +124,9 @@ def play_world_episodes(
 
 
 def _append_trace(traces: list[Array], world: World[Any], state: Any) -> None:
-    """Note the mean loss per node, in worlds that have nodes to be learnt."""
-    if (losses := world.node_losses(state)) is not None:
-        traces.append(losses.mean(0))
+    """Append the mean loss per node, in worlds that have nodes to be learnt."""
+    if isinstance(world, SupportsNodeLosses):
+        traces.append(world.node_losses(state).mean(0))
 
 
 def play_vector_episodes(

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from envs.batched import World
+from envs.capabilities import SupportsExamples
 from envs.pytree import Keys, take
 
 SHOWN = 8
 """Examples of a report."""
-
-
-@runtime_checkable
-class SupportsExamples(Protocol):
-    """A world whose finished episodes can be shown side by side."""
-
-    def list_examples(self, state: Any) -> list[dict[str, str]]:
-        """A row for each finished episode [B]: what is shown of it, by heading."""
-        ...
 
 
 def collect_examples(
@@ -31,6 +23,6 @@ def collect_examples(
         return []
     few = np.arange(min(SHOWN, len(keys)))
     state: Any = world.reset(keys[few])[0]
-    for action in actions:  # worlds are pure: they live through the same again
+    for action in actions:  # the world is pure: the same actions give the same episodes
         state = world.step(state, take(action, few)).state
     return world.list_examples(state)

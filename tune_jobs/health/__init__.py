@@ -8,7 +8,9 @@ from tune_jobs.health.diagnosis import (
     check_limits,
     diagnose,
 )
-from tune_jobs.health.finding import SCORE, SEVERITIES, Finding, History, Row, Rule, Severity
+from tune_jobs.health.finding import SEVERITIES, Finding, Severity
+from tune_jobs.health.history import SCORE, History, Row
+from tune_jobs.health.rule import Rule
 
 __all__ = [
     "RULES",

@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 import numpy as np
 
 from envs.validation import AtLeastOne, Fraction, check_value, unknown_name_error, validate
-from tune_jobs.health.finding import SCORE, SEVERITIES, Finding, History, Rule, Severity
+from tune_jobs.health.finding import SEVERITIES, Finding, Severity
+from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import worded
+from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules import RULES
 
 Limit = Literal["off", "note", "warn", "stop"]

@@ -1,4 +1,4 @@
-"""What the rules look at: one row of flat metrics for each training iteration."""
+"""Input of the health rules: one row of flat metrics per training iteration."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from tune_jobs.health.improvement import (
 )
 
 Row = Mapping[str, object]
-"""Metric name to a number, or to a list of numbers or a text for the few metrics that are one."""
+"""Metric name to a number; a few metrics are lists of numbers or text."""
 
 SCORE = "score"
-"""Stands in a rule's ``needs`` for the metric the run is judged by, whatever its name is."""
+"""Stands in a rule's ``needs`` for the metric that is the score, whatever its name."""
 
 LOGGED_SETTINGS = ("lr", "gamma", "grad_clip", "entropy_coef")
-"""Settings that are metrics, too: logs of other tools have them."""
+"""Settings that are also metrics: logs of other tools contain them."""
 
 _has_improved, _rises = Improvement(), Rise()
 
 
 @runtime_checkable
 class SupportsColumn(Protocol):
-    """Rows that are kept by metric, which saves putting each column together again."""
+    """Rows stored by metric, so that no column has to be assembled from rows."""
 
     def column(self, name: str) -> FloatArray:
-        """The values [R] of a metric, NaN where a row does not have it as a number."""
+        """Return the values [R] of a metric, NaN where a row lacks it as a number."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """The rows of one run up to now; a snapshot, to be made anew for each check.
+    """Rows of one run up to now: an immutable snapshot, created for each check.
 
-    A metric that a row does not have is absent, not NaN: a cell left empty in a log says nothing,
-    a NaN that was logged may be a sickness.
+    A metric that a row lacks is absent, not NaN: an empty cell of a log carries no information,
+    while a NaN that was logged may be a symptom.
     """
 
     rows: Sequence[Row]
     """One row per iteration, oldest first; ``row["iteration"]`` counts from 1 across resumes."""
     budget: int
-    """Iterations the run may take in all."""
+    """Maximum number of iterations of the run."""
     score: str = "score"
-    """The metric the run is judged by."""
+    """Name of the metric that is the score."""
     mode: Literal["min", "max"] = "max"
     """Whether a smaller or a larger score is better."""
     settings: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
-    """All settings of the run's algorithm; empty where they are not known (a log of others)."""
+    """All settings of the run's algorithm; empty where unknown (logs of other tools)."""
     _columns: dict[str, FloatArray] = dataclasses.field(
         default_factory=dict[str, FloatArray], init=False, repr=False, compare=False
     )
@@ -77,7 +77,7 @@ class History:
         return len(self.rows)
 
     def series(self, name: str) -> FloatArray:
-        """The values [R] of a metric, NaN where a row does not have it."""
+        """Return the values [R] of a metric, NaN where a row lacks it."""
         if name not in self._columns:
             self._columns[name] = self._last(name, len(self.rows))
         return self._columns[name]
@@ -91,58 +91,73 @@ class History:
 
     @cached_property
     def _columnar(self) -> SupportsColumn | None:
-        # Asking what an object is like takes longer than most of the rules.
+        # Cached: an isinstance check against a Protocol takes longer than most of the rules.
         return self.rows if isinstance(self.rows, SupportsColumn) else None
 
     def recent(self, name: str, rows: int) -> FloatArray:
-        """The finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
+        """Return the finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
         values = self._last(name, rows)
         return values[np.isfinite(values)]
 
+    def median(self, name: str, rows: int) -> float:
+        """Return the median of the finite values in the last ``rows`` rows, NaN if there is none.
+
+        Every comparison with NaN is false, so a rule that asks for ``median > limit`` finds nothing
+        in a metric without a number.
+        """
+        values = self.recent(name, rows)
+        return float(np.median(values)) if values.size else math.nan
+
     def latest(self, name: str) -> float:
-        """The last finite value of a metric, or NaN; a setting stands for itself."""
-        if name not in self._latest:  # most rules ask, for the same few names
+        """Return the last finite value of a metric, or of the setting of this name; else NaN."""
+        if name not in self._latest:  # cached: most rules ask for the same few names
             last = _last_finite(self.series(name))
             known = math.isfinite(last) or name not in self.settings
             self._latest[name] = last if known else as_number(self.settings[name])
         return self._latest[name]
 
+    @property
+    def return_name(self) -> str:
+        """The metric with the mean return; some tools log only the mean of 100 episodes."""
+        return "return_mean" if self.has("return_mean") else "return_mean_100"
+
     @cached_property
     def in_use(self) -> Mapping[str, object]:
-        """The settings in use, as far as they are known: of a log, those that it has."""
+        """The known settings: all of our own runs, those that were logged of other tools."""
         if self.settings:
             return self.settings
         logged = {name: self.latest(name) for name in LOGGED_SETTINGS}
         return {name: value for name, value in logged.items() if math.isfinite(value)}
 
     def has(self, name: str) -> bool:
-        """Whether any row has a finite value of this metric."""
+        """Return whether any row has a finite value of this metric."""
         return math.isfinite(self.latest(name))
 
     def iteration(self, index: int) -> int:
-        """The iteration of a row; its place, counted from 1, where the row does not say."""
+        """Return the iteration of a row; where unknown, the row's position counted from 1."""
         known = float(self.series("iteration")[index])
         return int(known) if math.isfinite(known) else range(1, len(self) + 1)[index]
 
     @cached_property
     def budget_fraction_used(self) -> float:
-        """Share of the budget used, 0 to 1."""
+        """Fraction of the budget used, 0 to 1."""
         return min(1.0, self.iteration(-1) / self.budget) if self.rows else 0.0
 
-    def is_warmed_up(self, rows: int, share: float) -> bool:
-        """Whether a warm-up is over: ``rows`` rows and ``share`` of the budget.
+    def is_warmed_up(self, rows: int, budget_fraction: float) -> bool:
+        """Return whether there are ``rows`` rows and ``budget_fraction`` of the budget is used.
 
-        Short trials (27 iterations are common under ASHA) would be over before a warm-up counted
-        in rows alone, so it never asks for more rows than half of the budget.
+        Short trials (27 iterations are common under ASHA) would end before a warm-up counted in
+        rows alone, so it never asks for more rows than half of the budget.
         """
-        return len(self) >= min(rows, self.budget / 2) and self.budget_fraction_used >= share
+        enough_rows = len(self) >= min(rows, self.budget / 2)
+        return enough_rows and self.budget_fraction_used >= budget_fraction
 
     def find_onset(self, sick: BoolArray, window: int) -> int:
-        """The iteration at which the sickness of the last ``window`` rows began.
+        """Return the iteration at which the symptom in the last ``window`` rows began.
 
         Args:
-            sick: for each row [R] whether it is sick by itself.
-            window: the last rows, found to be sick as a whole.
+            sick: for each row [R] whether it shows the symptom by itself.
+            window: number of last rows that show the symptom as a whole.
         """
         start = max(0, len(self) - window)
         start += int(np.argmax(sick[start:]))
@@ -152,13 +167,13 @@ class History:
 
     @cached_property
     def scores(self) -> FloatArray:
-        """The score of each row [R], turned so that higher is better."""
+        """The score of each row [R], with the sign changed for ``min``: higher is better."""
         scores = self.series(self.score)
         return scores if self.mode == "max" else -scores
 
     @property
-    def behind(self) -> FloatArray:
-        """The episodes behind each score [R], NaN where they are not counted."""
+    def episodes_per_score(self) -> FloatArray:
+        """Number of episodes [R] that each score is the mean of, NaN where not counted."""
         return self.series("episodes")
 
     @cached_property
@@ -168,16 +183,13 @@ class History:
 
     @cached_property
     def rising(self) -> bool:
-        """Whether the score rises now (:class:`Rise`), be it from a dip or from a late start.
-
-        No rule ends a run for what its score has not done yet while it does it.
-        """
+        """Whether the score rises now (:class:`Rise`), after a dip or a late start."""
         return _rises(self.scores)
 
     def has_improved_lately(self, rows: int) -> bool:
-        """Whether the score has improved by any of the last checks.
+        """Return whether the score had improved at any of the last ``rows`` checks.
 
-        A few bad iterations make the gain uncertain for a while; they do not take it back.
+        A few bad iterations make a gain uncertain for a while; they do not undo it.
         """
         return any(self.without_last(ago).improved for ago in range(rows))
 
@@ -187,7 +199,7 @@ class History:
         return kendall_tau(self.scores[np.isfinite(self.scores)])
 
     def without_last(self, rows: int) -> History:
-        """The history as it was ``rows`` checks ago."""
+        """Return the history as it was ``rows`` checks ago."""
         if rows not in self._earlier:
             left = max(0, len(self) - rows)
             earlier = dataclasses.replace(self, rows=self.rows[:left])
@@ -197,15 +209,15 @@ class History:
 
 
 def _last_finite(values: FloatArray) -> float:
-    """values [R] -> the last finite one, which nearly always is the last; NaN if there is none."""
+    """Return the last finite one of the values [R], NaN if there is none."""
     if values.size and math.isfinite(values[-1]):
-        return float(values[-1])
+        return float(values[-1])  # nearly always, and without a scan
     finite = np.flatnonzero(np.isfinite(values))
     return float(values[finite[-1]]) if finite.size else math.nan
 
 
 def as_number(value: object) -> float:
-    """A metric's value as a float; NaN for a list, a text or nothing."""
+    """Return the value of a metric as a float; NaN for a list, text or None."""
     if type(value) is float:
         return value
     if not isinstance(value, numbers.Real):
@@ -217,7 +229,7 @@ def as_number(value: object) -> float:
 
 
 def as_numbers(values: list[object]) -> FloatArray:
-    """Each value as :func:`as_number` makes it: values [R] -> floats [R]."""
+    """Convert each value [R] as :func:`as_number` does."""
     if set(map(type, values)) <= {float, type(None)}:  # nearly always, and ten times as fast
         return np.array(cast("list[float | None]", values), dtype=np.float64)
     return np.array([as_number(value) for value in values], dtype=np.float64)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from tune_jobs.health.finding import History, Rule
+from tune_jobs.health.history import History
+from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules import RULES
 
 PATIENCE = 5

@@ -20,8 +20,8 @@ import algos
 import envs
 from envs.factory import make_params
 from envs.validation import InputError
-from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.job_yaml import JobDumper, JobLoader, dump_job, make_job, resolve_env_id
+from tune_jobs.jobs.job import Job, resolve_env_id
+from tune_jobs.jobs.job_yaml import JobDumper, JobLoader, dump_job, make_job
 
 PAIRS = ("env_kwargs", "evaluation_env_kwargs", "search", "health")
 

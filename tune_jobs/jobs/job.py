@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import algos
 from algos.config import TrainingSettings
+from envs import FAMILIES
 from envs.validation import (
     AtLeastOne,
     Between,
@@ -24,6 +25,11 @@ EVALUATED = 256
 """Episodes of a comparison, where the job names no number and there is time for them."""
 ENV_PREFIX = "env."
 """A searched field that starts like this is an argument of the environment."""
+
+
+def resolve_env_id(name: str) -> str:
+    """Return the full Gymnasium id of an environment; ours may be named without their module."""
+    return f"envs:{name}" if name in FAMILIES else name
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,11 @@ class Job:
     def __post_init__(self) -> None:
         validate(self)
         algorithm = algos.get_algorithm_class(self.algo)
+        # A job made in Python may leave these to their defaults, as a YAML file may. The dataclass
+        # is frozen, so they are set the way its own constructor sets fields.
+        object.__setattr__(self, "env", resolve_env_id(self.env))
+        if self.settings == TrainingSettings():
+            object.__setattr__(self, "settings", algorithm.settings_class())
         if type(self.settings) is not algorithm.settings_class:
             raise InputError(
                 f"settings must be {algorithm.settings_class.__name__} for algo {self.algo!r}, "
@@ -137,6 +148,7 @@ class Job:
     def _check_search(self) -> None:
         known = get_fields(type(self.settings))
         for name, space in self.search.items():
+            space.check(name)
             if name.startswith(ENV_PREFIX):
                 continue
             if name not in known:

@@ -6,13 +6,15 @@ from typing import Any
 
 import gymnasium
 
-from algos import get_algorithm_class
+from algos import get_algorithm_class, load_algorithms
 from algos.learning.behaviour_cloning import collect_teacher_rows
 from algos.models import MODELS
 from algos.models.hf_checkpoint import check_language_model
-from algos.requirements import Need, check_needs, detect_offered_needs
+from algos.objective import Need
+from algos.requirements import check_needs, detect_offered_needs
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.env_runner import TRAINING_SEED
+from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job
@@ -34,7 +36,8 @@ def validate_job(job: Job) -> None:
     algorithm = get_algorithm_class(job.algo)
     for drawn in job.sample_configs_to_validate():
         settings, env_kwargs = job.make_trial_settings(drawn)
-        needs = algorithm.get_environment_needs(settings)
+        objective = algorithm.objective_class(settings)
+        needs = objective.needs
         if (env_kwargs, needs) in played:
             continue
         played.append((env_kwargs, needs))
@@ -49,14 +52,16 @@ def validate_job(job: Job) -> None:
                 action_space=env.single_action_space,
                 model_config=settings.model_config,
             )
-            algorithm.validate_action_space(settings, module.head)
-            algorithm.validate_world(settings, getattr(env, "world", None), job.env)
+            objective.validate_action_space(module.head)
+            objective.validate_world(get_world(env), job.env)
             if settings.warm_start:
-                world = getattr(env, "world", None)
-                collect_teacher_rows(settings.warm_start, world, module.head, 1, TRAINING_SEED)
+                collect_teacher_rows(
+                    settings.warm_start, get_world(env), module.head, 1, TRAINING_SEED
+                )
             _play(job.env, env_kwargs)
             if needs:  # asked last, as it resets an environment that has just been found healthy
-                check_needs(job.algo, needs, job.env, detect_offered_needs(env))
+                offered = detect_offered_needs(env)
+                check_needs(job.algo, needs, job.env, offered, load_algorithms())
         finally:
             env.close()
 

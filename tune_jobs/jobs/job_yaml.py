@@ -13,7 +13,7 @@ import yaml
 import algos
 from envs import FAMILIES
 from envs.validation import InputError, get_fields, unknown_name_error
-from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.search_space import Space
 
 PRESETS = Path(__file__).with_name("presets")
@@ -160,11 +160,6 @@ def dump_job(job: Job) -> str:
         for point in job.points
     ]
     return yaml.dump(plain, Dumper=JobDumper, sort_keys=False, width=100)
-
-
-def resolve_env_id(name: str) -> str:
-    """The full Gymnasium id: our own environments may be named without their module."""
-    return f"envs:{name}" if name in FAMILIES else name
 
 
 def resolve_paths(value: Any) -> Any:

@@ -46,8 +46,7 @@ class Space:
                 f"{{uniform: [0.1, 0.4]}}, but it is {given!r}."
             )
         kind, values = next(iter(given.items()))
-        if kind not in KINDS:
-            raise unknown_name_error("kind of space", str(kind), KINDS, f"for search.{field}")
+        _check_kind(str(kind), field)
         if not isinstance(values, Sequence) or isinstance(values, str) or not values:
             raise InputError(
                 f"search.{field}: {kind} needs a list of values, but it is {values!r}."
@@ -57,7 +56,14 @@ class Space:
         return space
 
     def check(self, field: str) -> None:
-        """Refuse bounds that cannot be drawn from."""
+        """Validate the space of a field.
+
+        Raises:
+            InputError: an unknown kind, no values, or bounds that cannot be drawn from.
+        """
+        _check_kind(self.kind, field)
+        if not self.values:
+            raise InputError(f"search.{field}: {self.kind} needs values, but there are none.")
         if self.kind == "choice":
             return
         if len(self.values) != 2 or not all(isinstance(v, int | float) for v in self.values):
@@ -71,6 +77,11 @@ class Space:
                 f"search.{field}: {self.kind} needs a lower and a higher bound{above}, "
                 f"but it is {list(self.values)}."
             )
+
+
+def _check_kind(kind: str, field: str) -> None:
+    if kind not in KINDS:
+        raise unknown_name_error("kind of space", kind, KINDS, f"for search.{field}")
 
 
 def make_grid(spaces: Mapping[str, Space], count: int) -> list[dict[str, Any]]:

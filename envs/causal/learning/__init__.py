@@ -1,1 +1,1 @@
-"""."""
+"""CausalLearning: choose interventions from which a student learns a causal model."""

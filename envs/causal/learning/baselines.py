@@ -1,24 +1,22 @@
 """Simple agents for the causal worlds, to compare trained policies with.
 
-Each is a function ``(world, state, keys [B]) -> action`` that decides for all copies at once and
+Each is a function ``(task, state, keys [B]) -> action`` that decides for all copies at once and
 looks only at what an experimenter has: the graph, the domains, the student and the rows so far.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from envs import counter_rng
 from envs.batched import Agent
+from envs.causal.learning.params import Params
+from envs.causal.learning.state import State, Task
 from envs.pytree import Array, Bools, Floats, Ints, Keys
 from envs.validation import InputError
-
-if TYPE_CHECKING:
-    from envs.causal.learning.params import Params
-    from envs.causal.learning.world import CausalLearning, State
 
 CANDIDATES = 24
 """How many interventions the design weighs against each other before each step."""
@@ -26,7 +24,7 @@ _GOLDEN = (np.sqrt(5) - 1) / 2
 
 
 def make_agents(params: Params) -> Mapping[str, Agent]:
-    """The agents by name that can be used in a task."""
+    """Return the agents by name that a task allows."""
     known: dict[str, Agent] = {"random": random_choice, "round_robin": round_robin}
     if params.is_family:
         known["most_children_first"] = most_children_first
@@ -37,36 +35,36 @@ def make_agents(params: Params) -> Mapping[str, Agent]:
     return known
 
 
-def random_choice(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
-    """Any node, any value."""
-    free = world.compute_mask(state)
+def random_choice(task: Task, state: State, keys: Keys) -> dict[str, Array]:
+    """Set any free node to any value."""
+    free = task.compute_mask(state)
     place = counter_rng.integers(counter_rng.fold(keys, 1), free.sum(axis=1))
     return _action(_among(free, place), _any_value(keys))
 
 
-def round_robin(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
-    """The nodes in order, any value."""
-    settable = world.get_problem(state).settable
+def round_robin(task: Task, state: State, keys: Keys) -> dict[str, Array]:
+    """Set the nodes in turn, each to any value."""
+    settable = task.get_problem(state).settable
     order = np.argsort(~settable, axis=1, kind="stable")
-    node = _next(order, settable.sum(axis=1), state.step, world.compute_mask(state))
+    node = _next(order, settable.sum(axis=1), state.step, task.compute_mask(state))
     return _action(node, _any_value(keys))
 
 
-def parents_first(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
-    """The nodes that have children, in a fixed order; a node's values spread by the golden ratio.
+def parents_first(task: Task, state: State, keys: Keys) -> dict[str, Array]:
+    """Set the nodes with children in a fixed order, at values spread by the golden ratio.
 
     Setting a leaf teaches no mechanism. Setting an inner node breaks the tie between it and its own
     parents, which rows without an intervention never do, so inner nodes come at every other turn;
     roots vary by themselves and need it least.
     """
-    problem = world.get_problem(state)
+    problem = task.get_problem(state)
     order = compute_turn_order(problem.parents[0], problem.settable[0])[None]
-    node = _next(order, np.array([order.shape[1]]), state.step, world.compute_mask(state))
+    node = _next(order, np.array([order.shape[1]]), state.step, task.compute_mask(state))
     return _golden(state, node)
 
 
 def compute_turn_order(parents: Bools, settable: Bools) -> Ints:
-    """The order of nodes in which :func:`parents_first` goes round, from parents [n, n].
+    """Return the order of nodes that :func:`parents_first` cycles through, from parents [n, n].
 
     Nodes with children: inner ones before each root in turn, roots with fewest children first. On
     the post-mortem's graph that is X2, X4, X2, X1.
@@ -83,40 +81,40 @@ def compute_turn_order(parents: Bools, settable: Bools) -> Ints:
     return np.array(both).ravel()
 
 
-def most_children_first(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
-    """The nodes that have children in turns, most children first; values as in parents_first.
+def most_children_first(task: Task, state: State, keys: Keys) -> dict[str, Array]:
+    """Set the nodes with children in turn, most children first; values as in parents_first.
 
     In families this beats the order of :func:`compute_turn_order` by half: roots vary too little by
     themselves to show their children's mechanisms as far as these are judged.
     """
-    problem = world.get_problem(state)
+    problem = task.get_problem(state)
     children = problem.parents.sum(axis=1)
     useful = (children > 0) & problem.settable
     order = np.argsort(np.where(useful, -children, 1), axis=1, kind="stable")
     count = np.maximum(useful.sum(axis=1), 1)
-    return _golden(state, _next(order, count, state.step, world.compute_mask(state)))
+    return _golden(state, _next(order, count, state.step, task.compute_mask(state)))
 
 
-def posterior_variance_design(world: CausalLearning, state: State, keys: Keys) -> dict[str, Array]:
-    """The candidate after which the student expects to be surest of the mechanisms.
+def posterior_variance_design(task: Task, state: State, keys: Keys) -> dict[str, Array]:
+    """Choose the candidate after which the student's expected posterior variance is lowest.
 
     Rows are imagined from the student's own means, never drawn from the world, so the design costs
     no budget.
     """
-    student: Any = world.student
-    if world.params.student != "bayes_linear":
+    student: Any = task.student
+    if task.params.student != "bayes_linear":
         raise InputError(
             "posterior_variance_design needs a student with a posterior, but this one is "
-            f"{world.params.student!r}: set student='bayes_linear' or take another baseline."
+            f"{task.params.student!r}: set student='bayes_linear' or take another baseline."
         )
-    problem = world.get_problem(state)
+    problem = task.get_problem(state)
     B, n = len(keys), problem.scm.nodes
     node_key, value_key, noise_key = counter_rng.split(keys, 3)
-    free = world.compute_mask(state)
+    free = task.compute_mask(state)
     places = counter_rng.integers(node_key, free.sum(axis=1), (CANDIDATES,))
     position = 2 * counter_rng.uniform(value_key, (CANDIDATES,)) - 1
     # The same noise for all candidates: their difference is then that of the interventions.
-    noise = counter_rng.normal(noise_key, (world.params.rows, n))
+    noise = counter_rng.normal(noise_key, (task.params.rows, n))
     node, expected = np.empty((B, CANDIDATES), np.int64), np.empty((B, CANDIDATES))
     for c in range(CANDIDATES):
         node[:, c] = _among(free, places[:, c])
@@ -129,13 +127,13 @@ def posterior_variance_design(world: CausalLearning, state: State, keys: Keys) -
 
 
 def _among(marked: Bools, place: Ints) -> Ints:
-    """The nodes [B] in places [B] among those marked [C, n]."""
+    """Return the nodes [B] of rank ``place`` [B] among those marked [C, n]."""
     nodes = np.argsort(~marked, axis=1, kind="stable")
     return nodes[np.arange(len(place)) % len(nodes), place]
 
 
 def _next(order: Ints, count: Ints, step: Ints, free: Bools) -> Ints:
-    """The nodes [B] whose turn it is at steps [B]: the next that is free [C or B, n], if any is.
+    """Return the nodes [B] whose turn it is at steps [B]: the next free one [C or B, n], if any.
 
     Turns go round the first ``count`` [C] nodes of an order [C, m]. Where none of those is free,
     any node that is takes the turn.

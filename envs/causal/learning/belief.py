@@ -7,7 +7,7 @@ step was paid for four times. A student with a posterior can imagine the rows in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,15 +15,13 @@ from envs import counter_rng
 from envs.causal.action import validate_action
 from envs.causal.learning import reward
 from envs.causal.learning.observation import uncertainty
+from envs.causal.learning.state import State, Task
 from envs.pytree import Array
 from envs.validation import InputError
 
-if TYPE_CHECKING:
-    from envs.causal.learning.world import CausalLearning, State
 
-
-def predict_rewards(world: CausalLearning, state: State, action: Mapping[str, Array]) -> Array:
-    """The reward [B], float32, that students expect of a step from states [B].
+def predict_rewards(task: Task, state: State, action: Mapping[str, Array]) -> Array:
+    """Return the reward [B], float32, that students expect of a step from states [B].
 
     In the place of the excess risk, which nobody knows, stands the uncertainty that is observed,
     summed over the nodes; the rows are imagined from the student's own means, with the same noise
@@ -32,7 +30,7 @@ def predict_rewards(world: CausalLearning, state: State, action: Mapping[str, Ar
     Raises:
         InputError: a student without a posterior, or a reward that its belief says nothing about.
     """
-    params, problem, student = world.params, world.get_problem(state), world.student
+    params, problem, student = task.params, task.get_problem(state), task.student
     if params.student != "bayes_linear":
         raise InputError(
             f"Only a student with a posterior knows what to expect, but this one is "
@@ -46,16 +44,18 @@ def predict_rewards(world: CausalLearning, state: State, action: Mapping[str, Ar
             "environment."
         )
     node, position = validate_action(action, len(state.keys), problem.scm.nodes)
-    chosen, values = world.compute_setting(state, node, position)
+    chosen, values = task.compute_setting(state, node, position)
     keys = counter_rng.fold(counter_rng.fold(state.keys, state.step), _IMAGINED)
     noise = counter_rng.normal(keys, (params.rows, problem.scm.nodes))
     imagining: Any = student
     mechanisms = imagining.expected_variance(state.student, noise, chosen, values)
     count = student.roots(state.student).count + params.rows * ~chosen[:, student.root_nodes]
     roots = (problem.truth.is_root[:, student.root_nodes] / (1 + count)).sum(axis=1)
-    gain = reward.log_fall(uncertainty(world, state).sum(axis=1), mechanisms + roots)
-    counts = reward.counted(reward.remembered(state.recent, state.step, node), problem.scm.nodes)
-    extra = reward.bonuses(params.reward, counts, problem.scm.real, node)
+    gain = reward.compute_log_fall(uncertainty(task, state).sum(axis=1), mechanisms + roots)
+    counts = reward.count_choices(
+        reward.remember_choices(state.recent, state.step, node), problem.scm.nodes
+    )
+    extra = reward.compute_bonuses(params.reward, counts, problem.scm.real, node)
     return (params.reward.log_gain * gain + sum(extra)).astype(np.float32)
 
 

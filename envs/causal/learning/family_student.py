@@ -94,7 +94,7 @@ class FamilyStudent:
         self._rank = max(b.rank for b in self.bases)
 
     def reset(self, keys: Keys, scm: Scm) -> FamilyKnowledge:
-        """Knowledge of nothing but the graphs of models, one for all copies or one for each."""
+        """Return students that know only the graphs of models, one for all or one per copy."""
         graph = self._graph(scm)
         if len(graph.order) < len(keys):
             graph = take(graph, np.zeros(len(keys), np.int64))
@@ -114,7 +114,7 @@ class FamilyStudent:
         )
 
     def learn(self, state: FamilyKnowledge, rows: Floats, chosen: Bools) -> FamilyKnowledge:
-        """Knowledge after rows [B, rows, n] in which the nodes chosen [B, n] were set.
+        """Return the knowledge after rows [B, rows, n] in which the nodes chosen [B, n] were set.
 
         Rows in which a node was set say nothing about its mechanism, and nor do rows in which a
         parent lies out of reach.
@@ -148,12 +148,12 @@ class FamilyStudent:
         return known
 
     def predict(self, state: FamilyKnowledge, x: Floats) -> Floats:
-        """Learnt means [B, n, rows] where the nodes have the values x [B, rows, n]; 0 of roots."""
+        """Return learnt means [B, n, rows] at node values x [B, rows, n]; 0 for roots."""
         values = _by_node(x)
         return self._means(state, values, np.ones(values.shape[:2], np.bool_))
 
     def make_target(self, scm: Scm) -> Floats:
-        """The mechanisms f as [C, n, r + 1]: Q^T f and what no R w reaches.
+        """Return the mechanisms f as [C, n, r + 1]: Q^T f and the norm of the remainder.
 
         See :meth:`envs.causal.learning.student.BayesLinear.target`.
         """
@@ -178,7 +178,7 @@ class FamilyStudent:
         return targets
 
     def squared_error(self, state: FamilyKnowledge, target: Floats) -> Floats:
-        """Mean squared error [B, n] at the probe points, whose targets are [C, n, r + 1]."""
+        """Return the mean squared error [B, n] at the probe points, for targets [C, n, r + 1]."""
         target = np.broadcast_to(target, (len(state.gram), *target.shape[1:]))
         errors = np.square(target[:, :, -1])
         for p, copy, node in self._groups(state.graph, np.ones(errors.shape, np.bool_)):
@@ -189,11 +189,11 @@ class FamilyStudent:
         return errors
 
     def uncertainty(self, state: FamilyKnowledge) -> Floats:
-        """Posterior variance [B, n] averaged over the probe points, in units of the noise's."""
+        """Return the mean posterior variance [B, n] at the probe points (unit: the noise's)."""
         return state.variance
 
     def where_unsure(self, state: FamilyKnowledge) -> Floats:
-        """How unsure the students are of each node's children [B, n, PARTS], by its own value."""
+        """Return the uncertainty about each node's children [B, n, PARTS], by the node's value."""
         B, n, p = state.graph.inputs.shape
         unsure = np.zeros((B, n, PARTS))
         for place in range(p):
@@ -203,13 +203,13 @@ class FamilyStudent:
         return unsure
 
     def roots(self, state: FamilyKnowledge) -> Roots:
-        """The fitted Gaussians."""
+        """Return the fitted Gaussians."""
         return state.roots
 
     def expected_variance(
         self, state: FamilyKnowledge, noise: Floats, chosen: Bools, values: Floats
     ) -> Floats:
-        """Sum over nodes [B] of the variance expected after rows under an intervention.
+        """Return the sum over nodes [B] of the variance expected after rows under an intervention.
 
         See :meth:`envs.causal.learning.student.BayesLinear.expected_variance`.
         """
@@ -225,7 +225,7 @@ class FamilyStudent:
         return self.learn(state, x, chosen).variance.sum(axis=1)
 
     def _parents(self, values: Floats, graph: Graph, copy: Ints, node: Ints, count: int) -> Floats:
-        """The parents' values [m, rows, p] of nodes [m] of copies [m], from values [B, n, rows]."""
+        """Return the parents' values [m, rows, p] of nodes [m] of copies [m]."""
         parents = graph.inputs[copy, node, :count]
         x = np.swapaxes(values[copy[:, None], parents], 1, 2)
         if not self._units:
@@ -240,14 +240,14 @@ class FamilyStudent:
         return Graph(scm.order, inputs, parents.sum(axis=2))
 
     def _groups(self, graph: Graph, which: Bools) -> Iterator[tuple[int, Ints, Ints]]:
-        """The marked nodes that have parents: their number, and copies [m] and nodes [m]."""
+        """Yield the marked nodes by number of parents: that number, copies [m] and nodes [m]."""
         for p in range(1, len(self.bases) + 1):
             copy, node = np.nonzero(which & (graph.degree == p))
             for first in range(0, len(copy), _CHUNK):
                 yield p, copy[first : first + _CHUNK], node[first : first + _CHUNK]
 
     def _means(self, state: FamilyKnowledge, values: Floats, which: Bools) -> Floats:
-        """Learnt means [B, n, rows] of the marked nodes from values [B, n, rows]; 0 of others."""
+        """Return learnt means [B, n, rows] of the marked nodes from values [B, n, rows], else 0."""
         means = np.zeros(values.shape)
         for p, copy, node in self._groups(state.graph, which):
             b = self.bases[p - 1]
@@ -257,7 +257,7 @@ class FamilyStudent:
 
 
 def _mechanisms(scm: Scm, copy: Ints, node: Ints, x: Floats) -> Floats:
-    """Noiseless values [m, rows] of nodes [m] of copies [m] where all nodes have x [m, rows, n]."""
+    """Return the noiseless values [m, rows] of nodes [m] of copies [m] at values x [m, rows, n]."""
     if len(scm.order) > 1:
         return take(scm, copy).mechanism(node, x)
     # One model, whose nodes may be anything: formulas, tables.
@@ -265,12 +265,12 @@ def _mechanisms(scm: Scm, copy: Ints, node: Ints, x: Floats) -> Floats:
 
 
 def _by_node(rows: Floats) -> Floats:
-    """Rows [B, rows, n] as [B, n, rows]."""
+    """Transpose rows [B, rows, n] to [B, n, rows]."""
     return np.ascontiguousarray(np.swapaxes(rows, 1, 2))
 
 
 def _local_means(b: Basis, probes: Floats) -> Floats:
-    """Mean directions [r, p * PARTS] at the probe points where one parent lies in one part."""
+    """Return mean directions [r, p * PARTS] at the probe points with one parent in one part."""
     width = np.abs(probes).max()
     part = np.clip((probes + width) / (2 * width) * PARTS, 0, PARTS - 1).astype(np.int64)
     phi = b.directions(probes)

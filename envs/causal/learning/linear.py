@@ -46,18 +46,18 @@ class Units:
 
     @classmethod
     def of(cls, scm: Scm) -> Units:
-        """Those of a single model; a node without a domain is taken as it is."""
+        """Return the units of a single model; those of a node without a domain are its own."""
         low, high = scm.low[0], scm.high[0]
         known = high > low
         middle = np.where(known, (low + high) / 2, 0.0)
         return cls(middle, np.where(known, (high - low) / (2 * REACH), 1.0))
 
     def own(self, z: Floats) -> Floats:
-        """Values [..., n] in the nodes' own units."""
+        """Return values [..., n] in the nodes' own units."""
         return self.middle + z * self.size
 
     def frequencies(self, affine: Floats, parents: Ints) -> Floats:
-        """Frequencies and phases [p + 1, D] for values in the parents' own units."""
+        """Return frequencies and phases [p + 1, D] for values in the parents' own units."""
         own = affine[:-1] / self.size[parents, None]
         return np.vstack((own, affine[-1] - self.middle[parents] @ own))
 
@@ -86,7 +86,7 @@ class Basis:
         return self.rotation.shape[1]
 
     def features(self, x: Floats) -> Floats:
-        """cos(x F + phase) [..., rows, D] at node values x [..., rows, n].
+        """Compute cos(x F + phase) [..., rows, D] at node values x [..., rows, n].
 
         The cosine is taken in single precision, at a tenth of the time; all sums are in double.
         """
@@ -96,26 +96,26 @@ class Basis:
         return np.cos(phi, out=phi)
 
     def directions(self, x: Floats) -> Floats:
-        """The directions [..., rows, r] at node values x [..., rows, n]."""
+        """Compute the directions [..., rows, r] at node values x [..., rows, n]."""
         return (self.features(x) @ self.rotation).astype(float)
 
 
 def joint_features(parents: int, features: int, length_scale: float) -> Floats:
-    """Frequencies and phases [p + 1, D] of features that read all parents."""
+    """Return frequencies and phases [p + 1, D] of features that read all parents."""
     points = counter_rng.low_discrepancy(features, parents + 1, _SKIP)
     frequencies = counter_rng.normal_quantiles(points[:, :-1]).T / length_scale
     return np.vstack((frequencies, 2 * np.pi * points[:, -1]))
 
 
 def additive_features(parents: int, features: int, length_scale: float) -> Floats:
-    """Frequencies and phases [p + 1, p D] of features that read one parent each."""
+    """Return frequencies and phases [p + 1, p D] of features that read one parent each."""
     one = joint_features(1, features, length_scale)
     return np.vstack((np.kron(np.eye(parents), one[:1]), np.tile(one[1:], parents)))
 
 
 @one_thread
 def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
-    """Features [p + 1, D] of parents, in the directions that differ from 0 at points box [P, n]."""
+    """Reduce features [p + 1, D] to the directions that differ from 0 at points box [P, n]."""
     features = affine.shape[1]
     scale = np.sqrt(2 / features)
     plain = Basis(
@@ -145,7 +145,7 @@ def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
 def fit(
     gram: Floats, moment: Floats, ridge: float, energy: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Posterior means [b, r], variances [b] and a factor of the posterior's covariance [b, r, r].
+    """Return posterior means [b, r], variances [b] and a factor of the covariance [b, r, r].
 
     They follow from gram [b, r, r] and moment [b, r]. The variances are sums over the directions,
     weighted by their energies [r], in units of the noise's variance; the covariance is F^T F.
@@ -158,7 +158,7 @@ def fit(
 
 
 def triangular_inverse(lower: Floats) -> Floats:
-    """Inverses [b, r, r] of lower triangles [b, r, r], where r halves evenly into _BLOCKS."""
+    """Invert lower triangles [b, r, r], where r halves evenly into _BLOCKS."""
     b, size, _ = lower.shape
     r = size
     while size > max(_BLOCKS):
@@ -182,7 +182,7 @@ def triangular_inverse(lower: Floats) -> Floats:
 
 
 def _inverse_by_columns(lower: Floats) -> Floats:
-    """Inverses [..., s, s] of small lower triangles, all of them in the same few operations."""
+    """Invert small lower triangles [..., s, s], all of them in the same few operations."""
     *many, s, _ = lower.shape
     # The number of triangles is the last axis here, which numpy runs over fast: [s, s, m].
     L = np.ascontiguousarray(lower.reshape(-1, s, s).transpose(1, 2, 0))

@@ -33,7 +33,7 @@ _HALF_WIDTH = 4.0
 
 
 def probe_points(nodes: int) -> Floats:
-    """Evenly spread points [PROBES, nodes] over the cube (-4, 4), in the students' ``Units``."""
+    """Return evenly spread points [PROBES, nodes] in the cube (-4, 4), in the students' units."""
     return _HALF_WIDTH * (2 * counter_rng.low_discrepancy(PROBES, nodes) - 1)
 
 
@@ -66,7 +66,7 @@ class Truth:
 
 
 def make_truth(scm: Scm, student: Student[Any]) -> Truth:
-    """What a student can learn of models."""
+    """Compute what a student can learn of models."""
     nowhere = np.zeros((len(scm.order), 1, scm.nodes))
     # The mechanism of a root is a constant, wherever it is asked for.
     means = [
@@ -83,7 +83,7 @@ def make_truth(scm: Scm, student: Student[Any]) -> Truth:
 
 
 def compute_risk(student: Student[Any], state: Any, truth: Truth) -> Risk:
-    """The risk of the students with states [B]."""
+    """Compute the risk of students with states [B]."""
     slots, root_nodes, fits = student.slots, student.root_nodes, student.roots(state)
     errors = student.squared_error(state, truth.target)
     is_root, is_effect = truth.is_root[:, root_nodes], truth.is_effect[:, slots]

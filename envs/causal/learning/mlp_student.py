@@ -76,7 +76,7 @@ class MlpStudent:
         self._capacity = capacity
 
     def reset(self, keys: Keys, scm: Scm) -> Networks:
-        """Fresh networks for keys [B], drawn as torch draws them: U(-1, 1) / sqrt(inputs)."""
+        """Draw networks for keys [B] as torch does: U(-1, 1) / sqrt(inputs)."""
         B, k, n, H = len(keys), *self._inputs.shape[:2], self.params.hidden
         parents = self._inputs.sum(dim=1, keepdim=True).numpy().astype(float)
         layers: list[Array] = []
@@ -103,7 +103,7 @@ class MlpStudent:
         )
 
     def learn(self, state: Networks, rows: Floats, chosen: Bools) -> Networks:
-        """Networks after rows [B, rows, n] in which the nodes chosen [B, n] were set."""
+        """Train on rows [B, rows, n] in which the nodes chosen [B, n] were set."""
         B, R, n = rows.shape
         place = (np.arange(B), state.batches % self.params.buffer)
         memory, use = state.rows.copy(), state.use.copy()
@@ -130,36 +130,36 @@ class MlpStudent:
         )
 
     def predict(self, state: Networks, x: Floats) -> Floats:
-        """Learnt means [B, k, rows] where the nodes have the values x [B or 1, rows, n]."""
+        """Return learnt means [B, k, rows] at node values x [B or 1, rows, n]."""
         layers = [torch.from_numpy(layer) for layer in state.layers]
         with torch.no_grad():
             return self._forward(layers, torch.tensor(x, dtype=torch.float32)).double().numpy()
 
     def make_target(self, scm: Scm) -> Floats:
-        """The true means [C, k, P] at the probe points."""
+        """Return the true means [C, k, P] at the probe points."""
         return true_means(scm, self.slots, self._probes)
 
     def squared_error(self, state: Networks, target: Floats) -> Floats:
-        """Mean squared error [B, k] at the probe points, where the truth is target [C, k, P]."""
+        """Return the mean squared error [B, k] at the probe points, with true means [C, k, P]."""
         return np.square(self.predict(state, self._probes[None]) - target).mean(axis=-1)
 
     def uncertainty(self, state: Networks) -> Floats:
-        """The loss [B, k] on the rows remembered: networks have no posterior to ask."""
+        """Return the loss [B, k] on the buffer: networks have no posterior."""
         return state.loss
 
     def roots(self, state: Networks) -> Roots:
-        """The fitted roots."""
+        """Return the fitted roots."""
         return state.roots
 
     def _forward(self, layers: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-        """Outputs [B, k, R] of layers for node values x [B, R, n]."""
+        """Compute outputs [B, k, R] of layers for node values x [B, R, n]."""
         w1, b1, w2, b2, w3, b3 = layers
         h = torch.relu(x[:, None] @ (w1 * self._inputs) + b1)
         h = torch.relu(h @ w2 + b2)
         return (h @ w3 + b3)[..., 0]
 
     def _train(self, state: Networks, rows: Array, use: Array, epochs: int) -> Networks:
-        """Full-batch updates on rows [B, R, n] where their use [B, R, n] is 1."""
+        """Apply full-batch updates on rows [B, R, n] where ``use`` [B, R, n] is 1."""
         layers = [torch.tensor(layer, requires_grad=True) for layer in state.layers]
         first = [torch.tensor(moment) for moment in state.first]
         second = [torch.tensor(moment) for moment in state.second]
@@ -191,7 +191,7 @@ def _adam(
     updates: Ints,
     lr: float,
 ) -> None:
-    """One update of layers [B, ...] in place (Kingma and Ba, 2015); copies count their own."""
+    """Apply one Adam update to layers [B, ...] in place (Kingma and Ba, 2015)."""
     count = torch.from_numpy(updates).double()[:, None, None, None]
     slow, slower = ((1 - beta**count).float() for beta in _BETAS)
     with torch.no_grad():

@@ -6,15 +6,11 @@ experimenter has.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from envs.causal.learning.family_student import PARTS, FamilyStudent
+from envs.causal.learning.state import State, Task
 from envs.pytree import Array, Floats, Ints
-
-if TYPE_CHECKING:
-    from envs.causal.learning.world import CausalLearning, State
 
 BINS = 7
 """Into how many equal parts of its domain the values set on a node are counted."""
@@ -33,35 +29,35 @@ class ValueHistogram:
 
     @staticmethod
     def empty(copies: int, nodes: int) -> Floats:
-        """No counts yet."""
+        """Return zero counts."""
         return np.zeros((copies, nodes, BINS))
 
     @staticmethod
     def add(histogram: Floats, node: Ints, position: Floats) -> Floats:
-        """Counts with nodes [B] set at positions [B] in [-1, 1] added."""
+        """Return the counts after nodes [B] were set at positions [B] in [-1, 1]."""
         histogram = histogram.copy()
         part = np.minimum((position + 1) / 2 * BINS, BINS - 1).astype(np.int64)
         histogram[np.arange(len(node)), node, part] += 1
         return histogram
 
 
-def observe(world: CausalLearning, state: State) -> dict[str, Array]:
-    """The batched observation of a state; float32, about unit scale.
+def observe(task: Task, state: State) -> dict[str, Array]:
+    """Return the batched observation of a state, float32, about unit scale.
 
     ``nodes`` [B, n, FEATURES or FAMILY_FEATURES], ``parents`` [B, n, n] (row i marks the parents
     of i), ``mask`` [B, n] (1 where a node may be set now), ``context`` [B, 2] (time gone, left).
     All figures of fillers are 0.
     """
-    problem = world.get_problem(state)
+    problem = task.get_problem(state)
     parents, real = problem.parents, problem.scm.real
     B, n, _ = state.histogram.shape
-    student = world.student
+    student = task.student
     features = FAMILY_FEATURES if isinstance(student, FamilyStudent) else FEATURES
     nodes = np.empty((B, n, features), np.float32)
     share = state.histogram / problem.horizon[:, None, None]
     nodes[:, :, :BINS] = share
     nodes[:, :, BINS] = share.sum(axis=2)
-    unsure = np.maximum(uncertainty(world, state), 1e-9)
+    unsure = np.maximum(uncertainty(task, state), 1e-9)
     nodes[:, :, BINS + 1] = np.clip(np.log10(unsure) / 2, -10, 10)
     nodes[:, :, BINS + 2] = ~parents.any(axis=2)
     nodes[:, :, BINS + 3] = ~parents.any(axis=1)
@@ -73,17 +69,17 @@ def observe(world: CausalLearning, state: State) -> dict[str, Array]:
     return {
         "nodes": nodes,
         "parents": np.broadcast_to(parents, (B, n, n)).astype(np.float32),
-        "mask": np.broadcast_to(world.compute_mask(state), (B, n)).astype(np.float32),
+        "mask": np.broadcast_to(task.compute_mask(state), (B, n)).astype(np.float32),
         "context": np.stack((gone, 1 - gone), axis=1).astype(np.float32),
     }
 
 
-def uncertainty(world: CausalLearning, state: State) -> Floats:
-    """How unsure the students are of each node [B, n], known without the truth; 0 of fillers."""
-    student, root_nodes = world.student, world.student.root_nodes
+def uncertainty(task: Task, state: State) -> Floats:
+    """Return the uncertainty about each node [B, n], known without the truth; 0 for fillers."""
+    student, root_nodes = task.student, task.student.root_nodes
     unsure = np.zeros(state.histogram.shape[:2])
     unsure[:, student.slots] = student.uncertainty(state.student)
     # The mean of m rows of unit variance has variance 1 / m; one row is imagined, as in the fit.
     of_roots = 1 / (1 + student.roots(state.student).count)
-    unsure[:, root_nodes] += world.get_problem(state).truth.is_root[:, root_nodes] * of_roots
+    unsure[:, root_nodes] += task.get_problem(state).truth.is_root[:, root_nodes] * of_roots
     return unsure

@@ -39,7 +39,7 @@ class Problem:
 
 
 def load_named_model(params: Params) -> Model:
-    """The one model of all episodes.
+    """Load the one model of all episodes.
 
     Raises:
         InputError: for an unknown one, or one that cannot be learnt.
@@ -79,18 +79,18 @@ def _check_learnable(model: Model) -> None:
 
 
 def make_common_problem(params: Params, model: Model, student: Student[Any]) -> Problem:
-    """The problem that all copies share."""
+    """Make the problem that all copies share."""
     return _problem(params, model.scm, np.array([model.settable]), student)
 
 
 def draw_problems(params: Params, keys: Keys, student: Student[Any]) -> Problem:
-    """The problems of episodes with keys [B], one each."""
+    """Draw the problems of episodes with keys [B], one each."""
     scm = draw_models(params, keys)
     return _problem(params, scm, scm.real, student)
 
 
 def draw_models(params: Params, keys: Keys) -> AdditiveScm:
-    """Models of the family for keys [B]."""
+    """Draw models of the family for keys [B]."""
     return draw_family(
         params.scm, counter_rng.fold(keys, _MODEL), params.smallest, params.largest
     ).scm

@@ -1,6 +1,6 @@
-"""What an intervention is worth: the gain in knowledge, and the post-mortem's bonuses.
+"""Reward terms of CausalLearning: the gain in knowledge, and the post-mortem's bonuses.
 
-Every term is computed and reported whether or not it counts, so that its cost can be seen.
+Every term is computed and reported whether or not it has a weight, so that its cost can be seen.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ POSTMORTEM = RewardTerms(
 def compute_rewards(
     terms: RewardTerms, before: Risk, after: Risk, counts: Ints, real: Bools, chosen: Ints
 ) -> Floats:
-    """Reward terms [B, 5], weighted, in the order of ``NAMES``.
+    """Compute the weighted reward terms [B, 5] in the order of ``NAMES``.
 
     Args:
         terms: the weights.
@@ -63,24 +63,26 @@ def compute_rewards(
     """
     fallen = before.postmortem - after.postmortem
     gains = (
-        terms.log_gain * log_fall(before.excess, after.excess),
+        terms.log_gain * compute_log_fall(before.excess, after.excess),
         terms.improvement * fallen,
     )
-    return np.stack((*gains, *bonuses(terms, counts, real, chosen)), axis=1)
+    return np.stack((*gains, *compute_bonuses(terms, counts, real, chosen)), axis=1)
 
 
-def log_fall(before: Floats, after: Floats) -> Floats:
-    """By how much the logarithm of what is unknown fell [B]; what is next to nothing is all one."""
+def compute_log_fall(before: Floats, after: Floats) -> Floats:
+    """Return the fall [B] of the logarithm of a loss; losses below a floor count as the floor."""
     unknown = np.maximum(np.stack((before, after)), _FLOOR)
     return np.log(unknown[0]) - np.log(unknown[1])
 
 
-def bonuses(terms: RewardTerms, counts: Ints, real: Bools, chosen: Ints) -> tuple[Floats, ...]:
-    """The three terms [B] that depend on the choices alone; see :func:`compute_rewards`."""
-    share, size = shares(counts, real), real.sum(axis=1)
+def compute_bonuses(
+    terms: RewardTerms, counts: Ints, real: Bools, chosen: Ints
+) -> tuple[Floats, ...]:
+    """Compute the three terms [B] that depend on the choices alone."""
+    share, size = compute_shares(counts, real), real.sum(axis=1)
     crowded = np.maximum(share.max(axis=1) - terms.concentration_limit, 0)
     missing = np.maximum(1 / size - share[np.arange(len(share)), chosen], 0)
-    monotonous = diversity(counts, real) < terms.diversity_threshold
+    monotonous = compute_diversity(counts, real) < terms.diversity_threshold
     return (
         -terms.concentration * crowded,
         terms.coverage * (counts > 0).sum(axis=1),
@@ -92,20 +94,24 @@ NAMES = ("log_gain", "improvement", "concentration", "coverage", "undersampled")
 """The terms in order; the first two are the gain in knowledge, the others bonuses on top of it."""
 
 
-def remembered(recent: Ints, step: Ints, chosen: Ints) -> Ints:
-    """Recent choices [B, window] with those of a step [B] in the place of the oldest."""
+def remember_choices(recent: Ints, step: Ints, chosen: Ints) -> Ints:
+    """Return recent choices [B, window] with those of a step [B] in place of the oldest."""
     recent = recent.copy()
     recent[np.arange(len(step)), step % recent.shape[1]] = chosen
     return recent
 
 
-def counted(recent: Ints, n: int) -> Ints:
-    """How often each of n nodes is among recent choices [B, window], -1 for none: [B, n]."""
+def count_choices(recent: Ints, n: int) -> Ints:
+    """Count each of n nodes among recent choices [B, window], -1 for none: [B, n].
+
+    >>> count_choices(np.array([[0, 2, 2, -1]]), 3).tolist()
+    [[1, 0, 2]]
+    """
     return (recent[:, :, None] == np.arange(n)).sum(axis=1)
 
 
-def shares(counts: Ints, real: Bools) -> Floats:
-    """Shares [B, n] of choices counted [B, n] among the real nodes [C, n].
+def compute_shares(counts: Ints, real: Bools) -> Floats:
+    """Return the shares [B, n] of choices counted [B, n] among the real nodes [C, n].
 
     Early on every choice would be a large share of few, so at least as many choices are reckoned
     with as there are nodes.
@@ -114,8 +120,8 @@ def shares(counts: Ints, real: Bools) -> Floats:
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), size)
 
 
-def diversity(counts: Ints, real: Bools) -> Floats:
-    """Entropy [B] of choices counted [B, n], over its maximum for so many real nodes [C, n]."""
+def compute_diversity(counts: Ints, real: Bools) -> Floats:
+    """Return the entropy [B] of choices counted [B, n] over its maximum for real nodes [C, n]."""
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
     return entropy / np.log(np.maximum(real.sum(axis=1), 2))

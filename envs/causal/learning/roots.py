@@ -41,7 +41,7 @@ class Roots:
 
 
 def empty(copies: int, roots: int) -> Roots:
-    """The statistics before any row."""
+    """Return the statistics before any row."""
     return Roots(*(np.zeros((copies, roots)) for _ in range(3)))
 
 
@@ -56,7 +56,7 @@ def learn(roots: Roots, values: Floats, natural: Bools) -> Roots:
 
 
 def divergence(roots: Roots, mean: Floats, deviation: Floats) -> Floats:
-    """KL(N(learnt) || N(true)) [B, r] in nats, for true means and deviations [C, r]."""
+    """Compute KL(N(learnt) || N(true)) [B, r] in nats, for true means and deviations [C, r]."""
     variance = roots.variance
     gap = (variance + np.square(roots.mean - mean)) / np.square(deviation)
     return (gap - 1 - np.log(variance / np.square(deviation))) / 2

@@ -41,31 +41,31 @@ class Student(Protocol[S]):
     """[r]: the nodes that are fitted as roots."""
 
     def reset(self, keys: Keys, scm: Scm) -> S:
-        """A student that knows nothing but the graph of its model, for each of the keys [B]."""
+        """Return students that know only the graph of their model, for keys [B]."""
         ...
 
     def learn(self, state: S, rows: Floats, chosen: Bools) -> S:
-        """The state after rows [B, rows, n] in which the nodes chosen [B, n] were set."""
+        """Return the state after rows [B, rows, n] in which the nodes chosen [B, n] were set."""
         ...
 
     def predict(self, state: S, x: Floats) -> Floats:
-        """Learnt means [B, k, rows] of the slots where the nodes have the values x [B, rows, n]."""
+        """Return learnt means [B, k, rows] of the slots at node values x [B, rows, n]."""
         ...
 
     def make_target(self, scm: Scm) -> Any:
-        """The mechanisms of models at the probe points, in the form that squared_error takes."""
+        """Return the mechanisms of models at the probe points, as squared_error takes them."""
         ...
 
     def squared_error(self, state: S, target: Any) -> Floats:
-        """Mean squared error [B, k] at the probe points."""
+        """Return the mean squared error [B, k] at the probe points."""
         ...
 
     def uncertainty(self, state: S) -> Floats:
-        """How unsure each slot is [B, k], known without the truth; smaller is surer."""
+        """Return the uncertainty [B, k] of each slot, known without the truth."""
         ...
 
     def roots(self, state: S) -> Roots:
-        """The fitted roots."""
+        """Return the fitted roots."""
         ...
 
 
@@ -86,7 +86,7 @@ class Knowledge:
 
 
 def true_means(scm: Scm, nodes: Ints, probes: Floats) -> Floats:
-    """Noiseless values [C, k, P] of nodes [k] where all nodes have the values probes [P, n]."""
+    """Return noiseless values [C, k, P] of nodes [k] at node values probes [P, n]."""
     means = [scm.mechanism(np.array([node]), probes[None]) for node in nodes]
     return np.stack(means, axis=1)
 
@@ -133,7 +133,7 @@ class BayesLinear:
         )
 
     def reset(self, keys: Keys, scm: Scm) -> Knowledge:
-        """Knowledge of nothing for keys [B]."""
+        """Return students without knowledge, for keys [B]."""
         B, ranks = len(keys), [b.rank for b in self.bases]
         prior = np.array([b.energy.sum() for b in self.bases]) / self.ridge
         return Knowledge(
@@ -145,7 +145,7 @@ class BayesLinear:
         )
 
     def learn(self, state: Knowledge, rows: Floats, chosen: Bools) -> Knowledge:
-        """Knowledge after rows [B, rows, n] in which the nodes chosen [B, n] were set.
+        """Return the knowledge after rows [B, rows, n] in which the nodes chosen [B, n] were set.
 
         Rows in which a node was set say nothing about its mechanism: they add 0 to its sums, from
         which the same weights follow again.
@@ -174,11 +174,11 @@ class BayesLinear:
         return known
 
     def predict(self, state: Knowledge, x: Floats) -> Floats:
-        """Learnt means [B, k, rows] where the nodes have the values x [B, rows, n]."""
+        """Return learnt means [B, k, rows] at node values x [B, rows, n]."""
         return np.stack([self._mean(state, slot, x) for slot in range(len(self.slots))], axis=1)
 
     def make_target(self, scm: Scm) -> tuple[Floats, ...]:
-        """The mechanisms f as [C, r + 1] for each slot: Q^T f and what no R w reaches.
+        """Return the mechanisms f as [C, r + 1] for each slot: Q^T f and the norm of the remainder.
 
         Here Phi = QR. The error |Rw - Q^T f|^2 + remainder^2 equals the mean square of Phi w - f at
         a fraction of the cost, and never goes below zero by rounding.
@@ -193,7 +193,7 @@ class BayesLinear:
         return tuple(targets)
 
     def squared_error(self, state: Knowledge, target: tuple[Floats, ...]) -> Floats:
-        """Mean squared error [B, k] at the probe points, whose targets are [C, r + 1]."""
+        """Return the mean squared error [B, k] at the probe points, for targets [C, r + 1]."""
         errors: list[Floats] = []
         for b, weights, goal in zip(self.bases, state.weights, target, strict=True):
             learnt = (b.probe_factor @ weights[..., None])[..., 0]
@@ -202,17 +202,17 @@ class BayesLinear:
         return np.stack(errors, axis=1)
 
     def uncertainty(self, state: Knowledge) -> Floats:
-        """Posterior variance [B, k] averaged over the probe points, in units of the noise's."""
+        """Return the mean posterior variance [B, k] at the probe points (unit: the noise's)."""
         return state.variance
 
     def roots(self, state: Knowledge) -> Roots:
-        """The fitted roots."""
+        """Return the fitted roots."""
         return state.roots
 
     def expected_variance(
         self, state: Knowledge, noise: Floats, chosen: Bools, values: Floats
     ) -> Floats:
-        """Sum over slots [B] of the variance expected after rows under an intervention.
+        """Return the sum over slots [B] of the variance expected after rows under an intervention.
 
         The rows are imagined: roots from their fitted Gaussians with noise [B, rows, n], other
         nodes at the student's means; nodes chosen [B, n] have the values [B, n].
@@ -233,7 +233,7 @@ class BayesLinear:
         return (self.bases[slot].directions(x) @ state.weights[slot][..., None])[..., 0]
 
     def _compute_teaching_directions(self, slot: int, rows: Floats, chosen: Bools) -> Floats:
-        """Directions [b, rows, r] of a slot in rows [b, rows, n]; 0 where a row does not count.
+        """Return directions [b, rows, r] of a slot in rows [b, rows, n]; 0 for unusable rows.
 
         It counts if the node was not chosen [b] and no parent lies out of reach.
         """

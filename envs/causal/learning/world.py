@@ -17,52 +17,20 @@ from gymnasium import spaces
 
 from envs import counter_rng
 from envs.batched import Agent, Step, World
-from envs.causal import record
 from envs.causal.action import validate_action
-from envs.causal.learning import baselines, belief, reward
+from envs.causal.learning import baselines, belief, record, reward
 from envs.causal.learning import problem as learning_problem
 from envs.causal.learning.family_student import FamilyStudent
 from envs.causal.learning.linear import Units, additive_features, joint_features
-from envs.causal.learning.metric import Risk, compute_risk, probe_points
+from envs.causal.learning.metric import compute_risk, probe_points
 from envs.causal.learning.observation import FAMILY_FEATURES, FEATURES, ValueHistogram, observe
 from envs.causal.learning.params import Params
 from envs.causal.learning.problem import Problem
+from envs.causal.learning.state import State
 from envs.causal.learning.student import BayesLinear, Student
 from envs.causal.models.scm import Scm
 from envs.episode_trace import EpisodeTrace
 from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation, put, take
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """B copies of the task."""
-
-    keys: Keys
-    """[B]: the keys of the episodes."""
-    step: Ints
-    """[B]: interventions done."""
-    drawn: Problem | tuple[()]
-    """What each copy is to learn, if that is not the same for all."""
-    student: Any
-    """The students' own states."""
-    histogram: Floats
-    """[B, n, bins]: how often each node was set to a value in each part of its domain."""
-    recent: Ints
-    """[B, window]: the latest choices, -1 where there is none yet."""
-    risk: Risk
-    """What is still to be learnt."""
-    at_start: Floats
-    """[B]: the excess risk before the first intervention."""
-    best: Floats
-    """[B]: the lowest excess risk so far that counted as a fall."""
-    steps_since_fall: Ints
-    """[B]: steps since then."""
-    rows_executed: Ints
-    """[B]: rows drawn under interventions."""
-    rows_observational: Ints
-    """[B]: rows drawn without."""
-    rows_lookahead: Ints
-    """[B]: rows drawn under interventions that were only tried."""
 
 
 class CausalLearning(World[State]):
@@ -116,7 +84,7 @@ class CausalLearning(World[State]):
         return self.params.interventions_per_node * n or self.params.interventions
 
     def reset(self, keys: Keys) -> tuple[State, Observation]:
-        """Students that know nothing, for keys [B]."""
+        """Begin episodes for keys [B] with students that know nothing."""
         B, n = len(keys), len(self.choice_names)
         if self._common:
             drawn, problem = (), self._common
@@ -144,16 +112,16 @@ class CausalLearning(World[State]):
         return state, observe(self, state)
 
     def get_problem(self, state: State) -> Problem:
-        """What the copies are to learn: all the same (C = 1), or each its own (C = B)."""
+        """Return what the copies are to learn: one model (C = 1), or one each (C = B)."""
         return self._common or cast("Problem", state.drawn)
 
     def compute_mask(self, state: State) -> Bools:
-        """Which nodes may be set now: [C, n], or under a cap [B, n] without those beyond it."""
+        """Return which nodes may be set now: [C, n], or with a cap on choices [B, n]."""
         settable = self.get_problem(state).settable
         if not self.params.cap:
             return settable
-        counts = reward.counted(state.recent, len(self.choice_names))
-        share = reward.shares(counts, self.get_problem(state).scm.real)
+        counts = reward.count_choices(state.recent, len(self.choice_names))
+        share = reward.compute_shares(counts, self.get_problem(state).scm.real)
         free = settable & (share <= self.params.cap)
         return np.where(free.any(axis=1, keepdims=True), free, settable)
 
@@ -175,18 +143,18 @@ class CausalLearning(World[State]):
         return self._step(state, after, node)
 
     def compute_setting(self, state: State, node: Ints, position: Floats) -> tuple[Bools, Floats]:
-        """Which nodes are set [B, n], and to what, where nodes [B] are chosen at positions [B]."""
+        """Return which nodes are set [B, n] and their values [B, n]."""
         scm = self.get_problem(state).scm
         # Whoever does not heed the mask sets nothing: the rows are then drawn without intervention.
         chosen = (np.arange(scm.nodes) == node[:, None]) & self.compute_mask(state)
         return chosen, np.where(chosen, scm.domain_value(node, position)[:, None], 0.0)
 
     def predict_rewards(self, state: State, action: Mapping[str, Array]) -> Array:
-        """What the students expect a step to earn [B], from no more than an agent may know."""
+        """Return the reward [B] that the students expect, from what an agent may know."""
         return belief.predict_rewards(self, state, action)
 
     def charge_lookahead(self, state: State, trials: int) -> State:
-        """The state where so many more steps were tried and taken back, whose rows are paid for.
+        """Return the state after paying for the rows of ``trials`` steps that were taken back.
 
         Observational rows that a step brings are the same ones whichever node it sets.
         """
@@ -205,7 +173,7 @@ class CausalLearning(World[State]):
             drawn=state.drawn,
             student=student,
             histogram=ValueHistogram.add(state.histogram, node, position),
-            recent=reward.remembered(state.recent, state.step, node),
+            recent=reward.remember_choices(state.recent, state.step, node),
             risk=now,
             at_start=state.at_start,
             best=np.where(fell, now.excess, state.best),
@@ -217,7 +185,7 @@ class CausalLearning(World[State]):
 
     def _step(self, before: State, after: State, node: Ints) -> Step[State]:
         params = self.params
-        counts = reward.counted(after.recent, len(self.choice_names))
+        counts = reward.count_choices(after.recent, len(self.choice_names))
         real = self.get_problem(after).scm.real
         terms = reward.compute_rewards(params.reward, before.risk, after.risk, counts, real, node)
         # The horizon is the task itself (a budget of rows, shown as t/T in the observation), and
@@ -235,17 +203,17 @@ class CausalLearning(World[State]):
         )
 
     def node_losses(self, state: State) -> Floats:
-        """Excess risk [B, n] of each node."""
+        """Return the excess risk [B, n] of each node."""
         return state.risk.node_excess
 
     def trace_episode(
         self, states: Sequence[State], actions: Sequence[Mapping[str, Array]]
     ) -> EpisodeTrace:
         """See :class:`World`."""
-        return record.trace_learning_episode(self, states, actions)
+        return record.trace_episode(self, states, actions)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Middle, means and nine-tenths quantile of the excess risk at the end of episodes [N]."""
+        """Return median, means and 90 % quantile of the excess risk at the end of episodes [N]."""
         excess = episodes["excess_risk"]
         return {
             "median": float(np.median(excess)),
@@ -257,12 +225,12 @@ class CausalLearning(World[State]):
     def compare_with_rule(
         self, episodes: Mapping[str, Floats], rule: Mapping[str, Floats]
     ) -> dict[str, float]:
-        """The geometric mean of the ratios to what the nodes in turns leave, seed by seed."""
+        """Return the geometric mean ratio to the excess risk of round_robin, seed by seed."""
         gap = _log(episodes["excess_risk"]) - _log(rule["excess_risk"])
         return {"to_round_robin": float(np.exp(gap.mean()))}
 
     def _observe_rows(self, scm: Scm, student: Any, keys: Keys, due: Bools) -> Any:
-        """Students of the copies that are due learn from rows without an intervention."""
+        """Teach the students of the copies that are due by rows without an intervention."""
         if not due.any():
             return student
         noise = counter_rng.normal(keys[due], (self.params.observation_rows, scm.nodes))

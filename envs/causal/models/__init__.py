@@ -1,1 +1,1 @@
-"""."""
+"""Structural causal models: named ones, random families, and files of a user."""

@@ -32,7 +32,7 @@ class Table:
     """[rows, states]: a row for each states of the parents, the last parent's varying first."""
 
     def row(self, x: Floats) -> Ints:
-        """Which rows [...] of the probabilities hold where all nodes have the values [..., n]."""
+        """Return the row [...] of the probabilities at node values [..., n]."""
         if not self.parents:
             return np.zeros(x.shape[:-1], np.int64)
         states = np.rint(x[..., list(self.parents)]).astype(np.int64)
@@ -64,7 +64,7 @@ class DiscreteScm(Scm):
         return np.stack([np.isin(nodes, table.parents) for table in self.tables])[None]
 
     def mechanism(self, node: Ints, x: Floats) -> Floats:
-        """The expected state; see :class:`Scm`."""
+        """Return the expected state; see :class:`Scm`."""
         table = self.tables[node[0]]
         return (table.probabilities @ np.arange(table.probabilities.shape[1]))[table.row(x)]
 
@@ -84,7 +84,7 @@ class DiscreteScm(Scm):
 
 
 def from_tables(names: Sequence[str], tables: Sequence[Table]) -> Model:
-    """A model of discrete nodes, all of which may be set."""
+    """Make a model of discrete nodes, all of which may be set."""
     n = len(names)
     highest = np.array([[table.probabilities.shape[1] - 1.0 for table in tables]])
     parents = np.stack([np.isin(np.arange(n), table.parents) for table in tables])
@@ -100,7 +100,7 @@ def from_tables(names: Sequence[str], tables: Sequence[Table]) -> Model:
 
 
 def read_bif(path: Path) -> Model:
-    """A model from a file in the Bayesian interchange format, read by pgmpy."""
+    """Read a model from a file in the Bayesian interchange format by pgmpy."""
     reader = import_extra("pgmpy.readwrite", "causal").BIFReader
     try:
         stored = reader(str(path)).get_model()

@@ -66,7 +66,7 @@ class Noise:
 
     @staticmethod
     def uniform(low: float, high: float) -> Noise:
-        """Noise that is uniform between two values."""
+        """Draw noise that is uniform between two values."""
         half = (high - low) / 2
         return Noise(half / 3**0.5, (low + high) / 2, (-half, half))
 
@@ -117,7 +117,7 @@ def from_expressions(
     target: str = "",
     hidden: Sequence[str] = (),
 ) -> Model:
-    """A model from the expressions of its nodes, of which those with a domain may be set.
+    """Make a model from the expressions of its nodes; those with a domain may be set.
 
     Args:
         expressions: for each node its expression; an empty one is 0.
@@ -139,7 +139,7 @@ def assembled(
     target: str,
     hidden: int,
 ) -> Model:
-    """A model from its nodes' formulas and parents, hidden nodes last.
+    """Assemble a model from its nodes' formulas and parents, hidden nodes last.
 
     Nodes that may not be set get the range of their natural values for a domain, as a scale.
     """
@@ -172,7 +172,7 @@ def assembled(
 
 
 def parsed(text: str, node: str, names: Iterable[str]) -> tuple[Formula, set[str]]:
-    """The formula that an expression of a node stands for, and the names that it reads.
+    """Parse the expression of a node into a formula and the names that it reads.
 
     Raises:
         InputError: naming the node, what is wrong in its expression and what may be there instead.
@@ -190,7 +190,7 @@ def parsed(text: str, node: str, names: Iterable[str]) -> tuple[Formula, set[str
 
 
 def normal_cdf(z: Floats) -> Floats:
-    """The share of standard normal numbers below z, any shape, to 1e-7.
+    """Return the standard normal distribution function of z, any shape, to 1e-7.
 
     Abramowitz and Stegun (1964), formula 26.2.17.
     """
@@ -208,7 +208,7 @@ class _Reader:
         self.read = set[str]()
 
     def formula(self, part: ast.expr) -> Formula:
-        """The formula of a part of the expression."""
+        """Return the formula of a part of the expression."""
         match part:
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                 number = float(value)
@@ -268,7 +268,7 @@ def _shifted(formula: Formula, by: float) -> Formula:
 
 
 def _try_model(scm: ExpressionScm, names: Sequence[str], settable: Sequence[bool]) -> Floats:
-    """Natural rows [512, n], after trying the settable nodes all over their domains as well.
+    """Return natural rows [512, n], after a test of the settable nodes all over their domains.
 
     Raises:
         InputError: for a node whose value is no finite number somewhere.

@@ -49,7 +49,7 @@ class Family:
 
 
 def draw_family(family: str, keys: Keys, smallest: int, largest: int) -> Drawn:
-    """One model for each of keys [B], of ``smallest`` to ``largest`` nodes beside the hidden ones.
+    """Draw a model for each of keys [B], of ``smallest`` to ``largest`` visible nodes.
 
     Raises:
         InputError: for an unknown family, or sizes that it cannot have.
@@ -68,7 +68,7 @@ def draw_family(family: str, keys: Keys, smallest: int, largest: int) -> Drawn:
 
 
 def hidden_nodes(family: str, largest: int) -> int:
-    """How many hidden nodes come last in the models of a family of up to ``largest`` nodes."""
+    """Return the number of hidden nodes, which come last, in models of up to ``largest`` nodes."""
     del largest  # no family has more of them in larger models yet
     return _family(family).hidden
 
@@ -94,13 +94,13 @@ _MEAN, _COVARIANCE = _PROBES.mean(axis=1), np.cov(_PROBES, bias=True)
 
 
 def _coefficients(keys: Keys, low: float, high: float, shape: tuple[int, ...]) -> Floats:
-    """Numbers [B, *shape] of random sign with sizes uniform in (low, high)."""
+    """Draw numbers [B, *shape] of random sign with sizes uniform in (low, high)."""
     u = 2 * counter_rng.uniform(keys, shape) - 1
     return np.sign(u) * (low + (high - low) * np.abs(u))
 
 
 def _scm(edges: Edges, weights: Floats, noise: Floats) -> AdditiveScm:
-    """A model in the canonical order of the nodes whose sums are left as they are.
+    """Make a model in the canonical order of the nodes, without scaling of the sums.
 
     Args:
         edges: the graph.
@@ -126,7 +126,7 @@ def _scm(edges: Edges, weights: Floats, noise: Floats) -> AdditiveScm:
 
 
 def _confounded(scm: AdditiveScm, strength: Floats) -> AdditiveScm:
-    """The same model with a hidden standard normal node that enters each as strongly as [B, n]."""
+    """Add a hidden standard normal node that enters each node with weights [B, n]."""
     B, n, p = scm.inputs.shape
     grown: dict[str, Array] = {
         "inputs": np.pad(scm.inputs, [(0, 0), (0, 1), (0, 1)]),
@@ -145,7 +145,7 @@ def _confounded(scm: AdditiveScm, strength: Floats) -> AdditiveScm:
 
 
 def _mixed(keys: Keys, edges: Edges) -> AdditiveScm:
-    """Linear, quadratic, sine mix or tanh, scaled where the excess risk is measured: see FAMILIES.
+    """Draw linear, quadratic, sine-mix or tanh mechanisms, scaled where risk is measured.
 
     There the parents are independent, so the variances of a mechanism's parts add up.
     """
@@ -172,7 +172,7 @@ def _linear(keys: Keys, edges: Edges) -> AdditiveScm:
 
 
 def _hard(keys: Keys, edges: Edges) -> AdditiveScm:
-    """Confounded: the observed slope of the target on its strongest parent often misleads."""
+    """Draw confounded models: the observed slope on the strongest parent often misleads."""
     for_weights, for_shapes, for_strength = counter_rng.split(keys, 3)
     n, p = edges.inputs.shape[1:]
     direct = np.where(edges.exist, _coefficients(for_weights, 0.7, 2, (n, p)), 0.0)
@@ -198,7 +198,7 @@ def _hard_with_offsets(keys: Keys, edges: Edges) -> AdditiveScm:
 
 
 def _shuffled(drawn: Drawn, keys: Keys, hidden: int) -> Drawn:
-    """The same models with their nodes in random order; fillers and hidden nodes stay."""
+    """Shuffle the nodes of models; fillers and hidden nodes stay in place."""
     scm, visible = drawn.scm, drawn.scm.nodes - hidden
     scores = np.broadcast_to(np.arange(1.0, scm.nodes + 1), scm.order.shape).copy()
     scores[:, :visible] = np.where(

@@ -62,7 +62,7 @@ class Entry:
 
 
 def read(path: Path) -> Model:
-    """The model in a file, whose ending says in which format it is.
+    """Read the model in a file, whose suffix names its format.
 
     Raises:
         InputError: naming the file, and the node where one is wrong.
@@ -78,7 +78,7 @@ def read(path: Path) -> Model:
 
 
 def from_table(table: Mapping[str, Any]) -> Model:
-    """The model that a table describes (see the top of this file).
+    """Make the model that a table describes (see the top of this file).
 
     Raises:
         InputError: naming the node that is wrong, what was seen and what to do.
@@ -130,7 +130,7 @@ def _entry(name: str, own: Any) -> Entry:
 
 
 def _formula(name: str, entry: Entry, names: list[str]) -> tuple[Formula, set[str]]:
-    """The noiseless mechanism of a node, and the names of its parents."""
+    """Return the noiseless mechanism of a node, and the names of its parents."""
     parents = (
         entry.parents if isinstance(entry.parents, dict) else dict.fromkeys(entry.parents, 1.0)
     )
@@ -250,7 +250,7 @@ def _read_graph(path: Path) -> Model:
 
 
 def _known(attributes: Mapping[str, Any], keys: Sequence[str], where: str) -> dict[str, Any]:
-    """The attributes of a graph or node that mean something here.
+    """Return the attributes of a graph or node that have a meaning here.
 
     Others say how it is drawn; but one that is nearly ours is a mistake.
     """
@@ -263,7 +263,7 @@ def _known(attributes: Mapping[str, Any], keys: Sequence[str], where: str) -> di
 
 
 def _value(attribute: Any) -> Any:
-    """Graph formats know numbers and texts; a text may be a number, list or mapping in YAML."""
+    """Parse an attribute: graph formats have numbers and texts, and a text may be YAML."""
     return yaml.safe_load(attribute.strip('"')) if isinstance(attribute, str) else attribute
 
 

@@ -24,7 +24,7 @@ class Optimum:
 
 
 def network(stored: Mapping[str, Any]) -> Model:
-    """A network as pgmpy's LinearGaussianBayesianNetwork saves it.
+    """Read a network as pgmpy's LinearGaussianBayesianNetwork saves it.
 
     A node may be set to within two standard deviations of its mean. The target is the leaf with
     the most ancestors.
@@ -69,7 +69,7 @@ def network(stored: Mapping[str, Any]) -> Model:
 
 
 def total_effects(scm: AdditiveScm) -> Floats:
-    """(I - B)^-1 [n, n] of a linear model (C = 1): row t, column i is the effect of i on t."""
+    """Compute (I - B)^-1 [n, n] of a linear model (C = 1): entry (t, i) is i's effect on t."""
     n = scm.nodes
     direct = np.zeros((n, n))
     # An input that a node lacks has weight 0, and adding that changes nothing.
@@ -78,12 +78,12 @@ def total_effects(scm: AdditiveScm) -> Floats:
 
 
 def expected_values(scm: AdditiveScm) -> Floats:
-    """The means [n] of the nodes of a linear model (C = 1)."""
+    """Compute the means [n] of the nodes of a linear model (C = 1)."""
     return total_effects(scm) @ scm.offset[0]
 
 
 def best_setting(model: Model) -> Optimum:
-    """The best setting of one node of a linear model."""
+    """Find the best setting of one node of a linear model."""
     scm, target = _additive(model), model.names.index(model.target)
     effects, means = total_effects(scm), expected_values(scm)
     bounds = np.stack([scm.low[0], scm.high[0]])

@@ -24,7 +24,7 @@ _QUANTILES = 2001
 def from_gcm(
     causal_model: Any, domains: Mapping[str, tuple[float, float]], target: str = ""
 ) -> Model:
-    """The model that a fitted ``dowhy.gcm.StructuralCausalModel`` is.
+    """Convert a fitted ``dowhy.gcm.StructuralCausalModel``.
 
     Args:
         causal_model: its roots have a stochastic model, its other nodes an AdditiveNoiseModel.
@@ -69,7 +69,7 @@ def _predicting(prediction_model: Any, places: list[int]) -> Formula:
 
 
 def _noise(model: Any) -> Noise:
-    """The noise that a stochastic model of dowhy draws."""
+    """Return the noise that a stochastic model of dowhy draws."""
     if hasattr(model, "scipy_distribution"):
         shares = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
         drawn = np.asarray(model.scipy_distribution.ppf(shares, **model.parameters))

@@ -29,7 +29,7 @@ class Graph:
     """The size of the smallest such graph."""
 
     def draw(self, keys: Keys, size: Ints, n: int) -> Edges:
-        """Graphs of so many nodes [B], filled up to n, from keys [B]."""
+        """Draw graphs from keys [B], with these numbers of nodes [B], padded to n."""
         real = np.less(np.arange(n), size[:, None])
         parents = self.parents(keys, size, n) & real[:, :, None] & real[:, None, :]
         inputs = np.argsort(~parents, axis=2, kind="stable")[:, :, : self.width or n - 1]
@@ -52,22 +52,22 @@ class Edges:
 
     @property
     def effects(self) -> Bools:
-        """[B, n]: which nodes have parents."""
+        """Return which nodes have parents [B, n]."""
         return np.asarray(self.exist.any(axis=2))
 
 
 def meeting(size: Ints) -> Ints:
-    """The node [B] at which the edges of a ``collider`` meet."""
+    """Return the node [B] at which the edges of a ``collider`` meet."""
     return np.minimum(size - 1, 3)
 
 
 def before_decoys(size: Ints) -> Ints:
-    """The node [B] whose children the decoys of ``DECOYS`` are."""
+    """Return the node [B] whose children the decoys of ``DECOYS`` are."""
     return size - size // 4 - 1
 
 
 def _some_earlier(keys: Keys, counts: Ints) -> Bools:
-    """As many random earlier nodes as counts [B, n] say, as parents [B, n, n]."""
+    """Draw random earlier nodes as parents [B, n, n], of the numbers counts [B, n]."""
     n = counts.shape[1]
     earlier = np.tri(n, k=-1, dtype=np.bool_)
     scores = np.where(earlier, counter_rng.uniform(keys, (n, n)), 2.0)
@@ -75,7 +75,7 @@ def _some_earlier(keys: Keys, counts: Ints) -> Bools:
 
 
 def _ranks(scores: Floats) -> Ints:
-    """Which place each of scores [..., n] has when they are sorted."""
+    """Return the rank of each of scores [..., n]."""
     return np.argsort(np.argsort(scores, axis=-1, kind="stable"), axis=-1, kind="stable")
 
 

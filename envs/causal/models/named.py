@@ -23,7 +23,7 @@ from envs.validation import InputError, unknown_name_error
 
 
 def load_model(name_or_path: str) -> Model:
-    """A model by its name, or from a file in one of the formats of :mod:`envs.causal.models.files`.
+    """Load a model by its name, or from a file (formats: :mod:`envs.causal.models.files`).
 
     Raises:
         InputError: for an unknown name, or a file that cannot be used.
@@ -46,7 +46,7 @@ def load_model(name_or_path: str) -> Model:
 
 
 def find_optimum(name: str) -> Optimum | None:
-    """The optimum of a named model: as published, or of one setting where it is a linear one."""
+    """Return the optimum of a named model: published, or computed for a linear one."""
     if name in OPTIMA:
         return OPTIMA[name]
     found = load_model(name)
@@ -54,7 +54,7 @@ def find_optimum(name: str) -> Optimum | None:
 
 
 def ace5() -> Model:
-    """The five nodes of the post-mortem: X1 -> X2 -> X3 <- X1 and X4 -> X5."""
+    """Make the five nodes of the post-mortem: X1 -> X2 -> X3 <- X1 and X4 -> X5."""
     return from_terms(
         terms={
             "X1": {},
@@ -70,7 +70,7 @@ def ace5() -> Model:
 
 
 def ace15() -> Model:
-    """The post-mortem's "15 nodes", of which there are 14."""
+    """Make the post-mortem's "15 nodes", of which there are 14."""
     expressions = {
         "R1": "",
         "R2": "",
@@ -94,7 +94,7 @@ def ace15() -> Model:
 
 
 def hierarchical(nodes: int) -> Model:
-    """The post-mortem's layers of roots, two of mechanisms, their collection, and leaves.
+    """Make the post-mortem's layers: roots, two of mechanisms, their collection, and leaves.
 
     The layers have a sixth of the nodes each, the third of them the rest. Which nodes are parents,
     and the coefficients, are drawn once for each number of nodes.
@@ -121,7 +121,7 @@ def hierarchical(nodes: int) -> Model:
 
 
 def toy_graph() -> Model:
-    """Aglietti et al. (2020), "Causal Bayesian optimization": X -> Z -> Y."""
+    """Make X -> Z -> Y of Aglietti et al. (2020), "Causal Bayesian optimization"."""
     return from_expressions(
         {"X": "", "Z": "exp(-X)", "Y": "cos(Z) - exp(-Z/20)"},
         dict.fromkeys("XZY", Noise(1.0)),
@@ -131,7 +131,7 @@ def toy_graph() -> Model:
 
 
 def complete_graph() -> Model:
-    """Aglietti et al. (2020): confounded by U1 and U2."""
+    """Make the model of Aglietti et al. (2020) that is confounded by U1 and U2."""
     expressions = {
         "F": "",
         "A": "F**2 + U1",
@@ -153,7 +153,7 @@ def complete_graph() -> Model:
 
 
 def psa() -> Model:
-    """Aspirin, statins and the prostate-specific antigen (Aglietti et al., 2020)."""
+    """Make the aspirin, statins and antigen model of Aglietti et al. (2020)."""
     return from_expressions(
         {
             "age": "",
@@ -170,7 +170,7 @@ def psa() -> Model:
 
 
 def epidemiology() -> Model:
-    """Treatments of an epidemic (Branchini et al., 2023, "Causal entropy optimization")."""
+    """Make the epidemic of Branchini et al. (2023), "Causal entropy optimization"."""
     return from_expressions(
         {
             "B": "",
@@ -186,14 +186,14 @@ def epidemiology() -> Model:
 
 
 def fixed_chain(nodes: int) -> Model:
-    """X0 -> X1 -> ..., all with the coefficient 1.5; the last one is the target."""
+    """Make X0 -> X1 -> ..., all with the coefficient 1.5; the last one is the target."""
     if nodes < 2:
         raise InputError(f"fixed-chain-{nodes} has no edge: take fixed-chain-2 or a longer one.")
     return make_fixed_model({f"X{j}": {f"X{j - 1}": 1.5} if j else {} for j in range(nodes)})
 
 
 def make_fixed_model(edges: Mapping[str, Mapping[str, float]]) -> Model:
-    """A linear model of the post-mortem's fixed suite: noise 1; the last node is the target.
+    """Make a linear model of the post-mortem's suite: noise 1; the last node is the target.
 
     Args:
         edges: the coefficients of each node's parents.
@@ -211,7 +211,7 @@ def make_fixed_model(edges: Mapping[str, Mapping[str, float]]) -> Model:
 
 
 def linear_gaussian_network(name: str) -> Model:
-    """A linear-Gaussian network of the bnlearn repository, which pgmpy brings along."""
+    """Load a linear-Gaussian network of the bnlearn repository from pgmpy."""
     spec = importlib.util.find_spec("pgmpy")
     if spec is None or not spec.submodule_search_locations:
         raise InputError(

@@ -64,7 +64,7 @@ class Scm(ABC):
 
     @abstractmethod
     def mechanism(self, node: Ints, x: Floats) -> Floats:
-        """Noiseless values [B, rows] of nodes [C], where all nodes have the values [B, rows, n]."""
+        """Return noiseless values [B, rows] of nodes [C] at node values [B, rows, n]."""
 
     @property
     def nodes(self) -> int:
@@ -72,7 +72,7 @@ class Scm(ABC):
         return self.order.shape[1]
 
     def sample(self, noise: Floats, chosen: Bools, values: Floats) -> Floats:
-        """Rows [B, rows, n] under hard interventions, in the precision of the noise.
+        """Return rows [B, rows, n] under hard interventions, in the precision of the noise.
 
         Args:
             noise: [B, rows, n] standard normal numbers.
@@ -90,11 +90,11 @@ class Scm(ABC):
         return x
 
     def compute_natural_values(self, node: Ints, x: Floats, noise: Floats) -> Floats:
-        """Values [B, rows] of nodes [C] that are not set, given all values and standard noise."""
+        """Return values [B, rows] of nodes [C] that are not set, from all values and noise."""
         return self.mechanism(node, x) + take_node_entries(self.noise, node)[:, None] * noise
 
     def domain_value(self, node: Ints, position: Floats) -> Floats:
-        """Values [B] at positions [B] in [-1, 1] of the domains of nodes [B]."""
+        """Return values [B] at positions [B] in [-1, 1] of the domains of nodes [B]."""
         every = np.arange(len(node)) if len(self.low) > 1 else 0
         low, high = self.low[every, node], self.high[every, node]
         return low + (position + 1) / 2 * (high - low)
@@ -185,7 +185,7 @@ class Model:
     """The node to be driven down, in a model for optimisation."""
 
     def with_target(self, target: str) -> Model:
-        """The same model with another node to be driven down, which may not be set itself."""
+        """Return the same model with another target node, which may not be set itself."""
         seen = self.names[: len(self.names) - self.hidden]
         if target not in seen:
             raise unknown_name_error("node", target, seen, "to be the target")
@@ -194,7 +194,7 @@ class Model:
 
 
 def take_node_entries(per_node: Array, node: Ints) -> Array:
-    """The entries [C or B, ...] of nodes [C] in an array [C or B, n, ...]."""
+    """Return the entries [C or B, ...] of nodes [C] in an array [C or B, n, ...]."""
     if len(node) == 1:
         return per_node[:, node[0]]
     every = np.arange(len(node)) if len(per_node) > 1 else 0
@@ -202,7 +202,7 @@ def take_node_entries(per_node: Array, node: Ints) -> Array:
 
 
 def column(x: Floats, node: Ints) -> Floats:
-    """The values [B, rows] of nodes [C] in rows [B, rows, n]."""
+    """Return the values [B, rows] of nodes [C] in rows [B, rows, n]."""
     if len(node) == 1:
         return x[:, :, node[0]]
     return x[np.arange(len(x)), :, node]
@@ -217,7 +217,7 @@ def put_column(x: Floats, node: Ints, values: Floats) -> None:
 
 
 def evaluation_order(parents: Bools, names: Sequence[str]) -> Ints:
-    """An order [n] in which parents come before children, from parents [n, n].
+    """Return an order [n] in which parents come before children, from parents [n, n].
 
     Raises:
         InputError: naming the nodes of a cycle.
@@ -234,7 +234,7 @@ def evaluation_order(parents: Bools, names: Sequence[str]) -> Ints:
 
 
 def _cycle(parents: Bools, waiting: list[int]) -> list[int]:
-    """A closed walk along the edges among nodes that all have a parent among them."""
+    """Find a cycle among nodes that all have a parent among them."""
     walk = [waiting[0]]
     while walk[-1] not in walk[:-1]:
         walk.append(next(i for i in waiting if parents[walk[-1], i]))
@@ -248,7 +248,7 @@ def from_terms(
     domain: tuple[float, float],
     shape: Mapping[str, str] | None = None,
 ) -> Model:
-    """A model from a table: node -> {(parent, function): weight}."""
+    """Make a model from a table: node -> {(parent, function): weight}."""
     names = tuple(terms)
     n, place, kinds = len(names), {name: i for i, name in enumerate(names)}, list(FUNCTIONS)
     inputs = [sorted({place[parent] for parent, _ in parts}) for parts in terms.values()]

@@ -1,49 +1,46 @@
 """Simple agents for CausalOptimisation, to compare trained policies with.
 
-Each is a function ``(world, state, keys [B]) -> action`` that decides for all copies at once. All
+Each is a function ``(task, state, keys [B]) -> action`` that decides for all copies at once. All
 but the oracle look only at what an experimenter has seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from envs import counter_rng
 from envs.batched import Agent
 from envs.causal.optimisation.observation import ALONE
+from envs.causal.optimisation.state import State
 from envs.pytree import Array, Bools, Floats, Ints, Keys
 
-if TYPE_CHECKING:
-    from envs.causal.optimisation.world import CausalOptimisation, State
 
-
-def random_choice(world: CausalOptimisation, state: State, keys: Keys) -> dict[str, Array]:
-    """Any node that may be set, any value."""
-    del world
+def random_choice(task: object, state: State, keys: Keys) -> dict[str, Array]:
+    """Set any allowed node to any value."""
+    del task
     allowed = state.seen.allowed
     node = _allowed(allowed, counter_rng.integers(counter_rng.fold(keys, 1), allowed.sum(axis=1)))
     return _action(node, 2 * counter_rng.uniform(counter_rng.fold(keys, 2)) - 1)
 
 
-def obs_ols(world: CausalOptimisation, state: State, keys: Keys) -> dict[str, Array]:
-    """What rows without an intervention promise, as if each node alone moved the target.
+def obs_ols(task: object, state: State, keys: Keys) -> dict[str, Array]:
+    """Follow the regression of the target on each node alone, in rows without an intervention.
 
     The node on which the target's slope times the node's domain is largest, at the end where the
     target is low; nothing is learnt from interventions.
     """
-    del world, keys
+    del task, keys
     seen = state.seen
     effect = seen.natural[:, :, ALONE]
     node = np.where(seen.allowed, np.abs(effect), -1.0).argmax(axis=1)
     return _action(node, -np.sign(effect[np.arange(len(node)), node]))
 
 
-def explore_then_commit(world: CausalOptimisation, state: State, keys: Keys) -> dict[str, Array]:
-    """Both ends of every domain in turn, then what was best."""
-    del world, keys
+def explore_then_commit(task: object, state: State, keys: Keys) -> dict[str, Array]:
+    """Try both ends of every domain in turn, then repeat the best."""
+    del task, keys
     seen, every = state.seen, np.arange(len(state.keys))
     t = seen.step
     exploring = t < 2 * seen.allowed.sum(axis=1)
@@ -54,13 +51,13 @@ def explore_then_commit(world: CausalOptimisation, state: State, keys: Keys) -> 
     return _action(node, position)
 
 
-def mirrored_half_probe(world: CausalOptimisation, state: State, keys: Keys) -> dict[str, Array]:
-    """Half of the ends, the upper one of each domain in turn, then the leader among all.
+def mirrored_half_probe(task: object, state: State, keys: Keys) -> dict[str, Array]:
+    """Try the upper end of each domain in turn, then the best end by symmetry.
 
     Each outcome counts for both ends of its node, mirrored for the other: in a model that is odd
     the target falls on one side of what is observed as far as it rises on the other.
     """
-    del world, keys
+    del task, keys
     seen = state.seen
     total = (seen.position * seen.standardised()[:, :, None]).sum(axis=1)
     mean = total / np.maximum(seen.is_set.sum(axis=1), 1)
@@ -70,14 +67,14 @@ def mirrored_half_probe(world: CausalOptimisation, state: State, keys: Keys) -> 
     return _action(np.where(probing, _allowed(seen.allowed, seen.step), leader), end)
 
 
-def oracle(world: CausalOptimisation, state: State, keys: Keys) -> dict[str, Array]:
-    """The best single intervention, which only the truth tells."""
-    del world, keys
+def oracle(task: object, state: State, keys: Keys) -> dict[str, Array]:
+    """Choose the best single intervention, which only the truth shows."""
+    del task, keys
     return _action(state.problem.best_node, state.problem.best_position)
 
 
 def _allowed(allowed: Bools, rank: Ints) -> Ints:
-    """The allowed nodes [B] of which ``rank`` [B] others come before, of allowed [B, n]."""
+    """Return the allowed node of each ``rank`` [B], from allowed [B, n]."""
     return (allowed.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
 
 

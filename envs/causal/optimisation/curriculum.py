@@ -71,14 +71,14 @@ class Source(ABC):
 
     @abstractmethod
     def draw(self, keys: Keys, stage: int) -> Problem:
-        """Problems of a stage of the curriculum for keys [B]."""
+        """Draw problems of a stage of the curriculum for keys [B]."""
 
     def get_scm(self, problem: Problem) -> Sampled:
-        """The models of problems."""
+        """Return the models of problems."""
         return problem.scm
 
     def get_node_names(self, problem: Problem) -> tuple[str, ...]:
-        """What the n nodes of a single problem [1] are called."""
+        """Return the names of the n nodes of a single problem [1]."""
         return self.names
 
 
@@ -165,7 +165,7 @@ class Lessons(Source):
 
 
 def pad_models(drawn: Drawn, hidden: int, nodes: int, inputs: int) -> Drawn:
-    """The same models with fillers, up to so many nodes and inputs; their hidden nodes stay last.
+    """Pad models to ``nodes`` nodes and ``inputs`` inputs; their hidden nodes stay last.
 
     A filler has no inputs and no noise: it is 0 and moves nothing.
     """
@@ -176,7 +176,7 @@ def pad_models(drawn: Drawn, hidden: int, nodes: int, inputs: int) -> Drawn:
     place = np.concatenate([np.arange(n - hidden), np.arange(nodes - hidden, nodes)])
 
     def spread(x: Array) -> Array:
-        """A field [B, n, ...] or [B, n, p, ...] with every node at its new place."""
+        """Return a field [B, n, ...] or [B, n, p, ...] with every node at its new index."""
         wide = np.zeros((B, nodes, *((inputs,) if x.ndim > 2 else ()), *x.shape[3:]), x.dtype)
         wide[(slice(None), place, *((slice(p),) if x.ndim > 2 else ()))] = x
         return wide

@@ -64,7 +64,7 @@ class Seen:
         return self.means[np.arange(len(self.target)), :, self.target]
 
     def standardised(self) -> Floats:
-        """[B, T]: outcomes in observed standard deviations from the observed mean; 0 to come."""
+        """Return outcomes [B, T] in standard deviations from the observed mean; 0 if not done."""
         y = self.observed[np.arange(len(self.target)), :, self.target]
         centred = self.outcomes - y.mean(axis=1, keepdims=True)
         return np.where(self.done, centred / _spread(y), 0.0)
@@ -73,7 +73,7 @@ class Seen:
 def describe_observed_rows(
     observed: Floats, target: Ints, real: Bools, low: Floats, high: Floats
 ) -> Floats:
-    """What rows [B, O, n] without an intervention say of each node, [B, n, NATURAL].
+    """Return figures [B, n, NATURAL] of each node from rows [B, O, n] without an intervention.
 
     Its mean and spread in its domain; of its relation to the target [B] the correlation, the effect
     of half its domain that the regression on it alone promises (``ALONE``), the same for the
@@ -109,7 +109,7 @@ def describe_observed_rows(
 
 
 def statistics(seen: Seen) -> dict[str, Array]:
-    """``nodes`` [B, n, FEATURES], ``mask`` [B, n] (1 where a node may be set), ``context``.
+    """Return ``nodes`` [B, n, FEATURES], ``mask`` [B, n] and ``context`` [B, CONTEXT].
 
     Float32, about unit scale. Of each node: whether it is the target, whether it may be set, its
     natural figures, and what :func:`_describe_interventions` says. Of the whole [B, CONTEXT]: time
@@ -137,7 +137,7 @@ def statistics(seen: Seen) -> dict[str, Array]:
 
 
 def _describe_interventions(seen: Seen, outcome: Floats) -> Floats:
-    """What interventions say of each node [B, n, 7 + 2 * BINS], from outcomes [B, T].
+    """Return figures [B, n, 7 + 2 * BINS] of each node from outcomes [B, T] of interventions.
 
     How often it was set; whether and where it was set last; the slope of the outcomes on its
     values; the best mean outcome among the parts of its domain, and how far behind the best of all
@@ -166,7 +166,7 @@ def _describe_interventions(seen: Seen, outcome: Floats) -> Floats:
 
 
 def _unset_correlation(seen: Seen, outcome: Floats) -> Floats:
-    """Correlations [B, n] of nodes and outcomes [B, T] over interventions that set other nodes."""
+    """Correlate nodes and outcomes [B, T] over interventions that set other nodes: [B, n]."""
     w = (seen.done[:, :, None] & ~seen.is_set).astype(np.float64)
     count = np.maximum(w.sum(axis=1, keepdims=True), 1)
     x = (seen.means - (w * seen.means).sum(axis=1, keepdims=True) / count) * w
@@ -177,7 +177,7 @@ def _unset_correlation(seen: Seen, outcome: Floats) -> Floats:
 
 
 def rows(seen: Seen) -> Array:
-    """Rows [B, O + T, n, CHANNELS], float32: the newest last, zeros before the first.
+    """Return rows [B, O + T, n, CHANNELS], float32: the newest last, zeros before the first.
 
     Channels: the value, standardised by one mean and spread over all rows and nodes; whether the
     node is the target; whether it was set. An intervention is one row, the mean of its rows.
@@ -198,5 +198,5 @@ def rows(seen: Seen) -> Array:
 
 
 def _spread(y: Floats) -> Floats:
-    """Standard deviations [B, 1] of targets [B, O], none too small to divide by."""
+    """Return standard deviations [B, 1] of targets [B, O], bounded away from 0."""
     return np.maximum(y.std(axis=1, keepdims=True), 1e-3)

@@ -60,7 +60,7 @@ class Problem:
     """[B]: which model of a pool it is, counted from 1; 0 if it is of none."""
 
     def normalised(self, y: Floats) -> Floats:
-        """Targets [B, ...] on a scale with 0 at the base and 1 at the optimum.
+        """Scale targets [B, ...] to 0 at the base and 1 at the optimum.
 
         A target that no intervention lowers by a fifth of its spread is measured in such fifths.
         """
@@ -70,7 +70,7 @@ class Problem:
 
 
 def noise_rows(rows: int, nodes: int) -> Floats:
-    """Standard normal noise [rows, nodes], evenly spread, in pairs of opposite sign; rows even."""
+    """Return even standard normal noise [rows, nodes] in pairs of opposite sign; rows even."""
     half = counter_rng.normal_quantiles(counter_rng.low_discrepancy(rows // 2, nodes))
     half /= np.sqrt(np.mean(half**2, axis=0))  # the few rows have variance 1 exactly
     return np.stack((half, -half), axis=1).reshape(-1, nodes).astype(np.float32)
@@ -79,7 +79,7 @@ def noise_rows(rows: int, nodes: int) -> Floats:
 def solve_problem(
     scm: Scm, target: Ints, allowed: Bools, noise: Floats, grid: int, screening: int
 ) -> Problem:
-    """Models (C = B), targets [B] and nodes that may be set [B, n], with their best interventions.
+    """Find the best single interventions of models (C = B) with targets [B].
 
     Every intervention on an ancestor of the target is tried on the first ``screening`` rows of the
     noise [rows, N], and the best of each copy on all of them.
@@ -119,7 +119,7 @@ def solve_problem(
 
 
 def simulate_target(scm: Scm, target: Ints, chosen: Bools, values: Floats, noise: Floats) -> Floats:
-    """Values [B, rows] of targets [B] over noise [rows, N] when chosen nodes are set to values.
+    """Simulate targets [B] over noise [rows, N] when chosen nodes are set: [B, rows].
 
     Chosen [B, N] and values [B, N] are as in :meth:`Scm.sample`.
     """
@@ -131,7 +131,7 @@ def simulate_target(scm: Scm, target: Ints, chosen: Bools, values: Floats, noise
 def _try_single_interventions(
     scm: Scm, target: Ints, copy: Ints, node: Ints, fraction: Floats, noise: Floats
 ) -> Floats:
-    """Expectations [M, K] in copies [M] when nodes [M] are set at places [M, K] in [0, 1]."""
+    """Return expectations [M, K] in copies [M] when nodes [M] are set at fractions [M, K]."""
     (M, K), each = fraction.shape, np.arange(len(fraction))
     if M > 1 and M * K * noise.size > _AT_ONCE:
         halves = (slice(None, M // 2), slice(M // 2, None))
@@ -162,7 +162,7 @@ def _try_single_interventions(
 
 
 def find_ancestors(parents: Bools) -> Bools:
-    """Which nodes come before which along any path [B, n, n], from parents [B, n, n]."""
+    """Return which nodes are ancestors of which [B, n, n], from parents [B, n, n]."""
     reached = parents.astype(np.float32)
     for _ in range((parents.shape[1] - 1).bit_length()):
         reached = np.minimum(reached + reached @ reached, 1)

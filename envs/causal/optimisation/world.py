@@ -9,21 +9,22 @@ intervention.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Self
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from envs import counter_rng
-from envs.batched import Agent, Stage, Step, World
-from envs.causal import record
+from envs.batched import Agent, Step, World
+from envs.capabilities import Stage
 from envs.causal.action import validate_action
 from envs.causal.models.families import FAMILIES
 from envs.causal.models.named import load_model
-from envs.causal.optimisation import baselines as baselines
+from envs.causal.optimisation import baselines, record
 from envs.causal.optimisation.curriculum import CURRICULUM, Lesson, Lessons, OneModel, Source
 from envs.causal.optimisation.observation import (
     CHANNELS,
@@ -34,98 +35,10 @@ from envs.causal.optimisation.observation import (
     rows,
     statistics,
 )
-from envs.causal.optimisation.problem import Problem
+from envs.causal.optimisation.params import Params
+from envs.causal.optimisation.state import State
 from envs.episode_trace import EpisodeTrace
 from envs.pytree import Array, Floats, Ints, Keys, Observation
-from envs.validation import AtLeastOne, Between, InputError, validate
-
-
-@dataclasses.dataclass(frozen=True)
-class Params:
-    """The task."""
-
-    scm: str = "hard"
-    """A family of which each episode draws a model (``hard``, ``linear_random``, ...), or one model
-    with a target, by name or file (``envs.causal.models.named``)."""
-    target: str = ""
-    """The node of one model that is driven down, where the model names none or another; and of the
-    models of a pool that name none."""
-    smallest: Annotated[int, AtLeastOne] = 4
-    """The fewest nodes of a drawn model, the target among them and hidden ones aside."""
-    largest: Annotated[int, AtLeastOne] = 8
-    """The most."""
-    curriculum: bool = False
-    """Whether families and sizes come from a curriculum of three stages instead."""
-    pool: str = ""
-    """A file with a model of your own, or a folder of them (``envs.causal.models.files``), drawn
-    beside
-    those of the family or of the curriculum."""
-    pool_fraction: Annotated[float, Between(0, 1, low_open=True)] = 0.5
-    """In which share of the episodes the model is one of the pool, each as likely."""
-    observations: Annotated[int, Between(2)] = 20
-    """How many rows are seen before the first intervention."""
-    interventions: Annotated[int, AtLeastOne] = 20
-    """How many interventions an episode has."""
-    rows: Annotated[int, AtLeastOne] = 1
-    """How many rows are drawn under each intervention; their mean is seen."""
-    at_once: Annotated[int, AtLeastOne] = 1
-    """How many nodes are set at once: the latest choices of different nodes stay in force."""
-    observation: Literal["statistics", "rows"] = "statistics"
-    """Figures of each node, or beside them all rows seen so far, for models that read rows."""
-    graph: bool = False
-    """Whether the graph is known: the observation then has the true ``parents``."""
-    reward: Literal["expected", "observed"] = "expected"
-    """Whether a step earns the target's true expectation, or the mean of the rows drawn. The first
-    has no noise and teaches faster; the policy sees the rows alone in either case."""
-    precision: Annotated[int, Between(8, 4096)] = 32
-    """Noise rows over which expectations are averaged (even): 32 err by 0.015 of the scale."""
-
-    def __post_init__(self) -> None:
-        validate(self)
-        if self.precision % 2:
-            raise InputError(f"Params.precision must be even, but it is {self.precision}.")
-        drawn = self.curriculum or self.scm in FAMILIES
-        if self.pool and not drawn:
-            raise InputError(
-                "Params.pool brings models beside those that are drawn, but scm is the one model "
-                f"{self.scm!r}: choose a family, such as 'hard', or put that model into the pool."
-            )
-        if self.target and drawn and not self.pool:
-            whose = "a curriculum" if self.curriculum else f"the family {self.scm!r}"
-            raise InputError(
-                f"Params.target is {self.target!r}, but each model of {whose} draws its own: leave "
-                "it out, or choose one model with scm."
-            )
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """B copies of the task."""
-
-    keys: Keys
-    """[B]: the keys of the episodes."""
-    stage: Ints
-    """[B]: the stage of the curriculum that each began in."""
-    problem: Problem
-    """The truth."""
-    seen: Seen
-    """What the experimenters know."""
-    chosen: Ints
-    """[B, T]: the node chosen at each step, -1 for those to come."""
-    last_chosen_step: Ints
-    """[B, n]: the step at which each node was last chosen, -1 for never."""
-    position: Floats
-    """[B, n]: the position last chosen for it."""
-    expected: Floats
-    """[B, T]: the target's expectation under each intervention; 0 for those to come."""
-    rows_lookahead: Ints
-    """[B]: rows drawn under interventions that were only tried."""
-
-    @property
-    def step(self) -> Ints:
-        """[B]: interventions done."""
-        return self.seen.step
-
 
 ROWS = ("rows", "rows_lookahead")
 FROM_POOL = "from_pool"
@@ -157,9 +70,10 @@ class CausalOptimisation(World[State]):
     def __init__(self, params: Params) -> None:
         super().__init__(params)
         self.source = _source(params)
-        if params.curriculum:
-            too = f", and {params.pool_fraction:.0%} of the pool" if params.pool else ""
-            self.stages = tuple(Stage(le.name + too, CURRICULUM[le]) for le in CURRICULUM)
+        pooled = f", and {params.pool_fraction:.0%} of the pool" if params.pool else ""
+        lessons = CURRICULUM.items() if params.curriculum else ()
+        self.stages = tuple(Stage(lesson.name + pooled, score) for lesson, score in lessons)
+        self._stage = 0
         self.choice_names = self.source.names
         n = len(self.choice_names)
         self.baselines: Mapping[str, Agent] = baselines.AGENTS
@@ -183,11 +97,17 @@ class CausalOptimisation(World[State]):
         """See :class:`World`."""
         return self.params.interventions
 
+    def at_stage(self, stage: int) -> Self:
+        """See :class:`~envs.capabilities.SupportsCurriculum`."""
+        world = copy.copy(self)
+        world._stage = stage
+        return world
+
     def reset(self, keys: Keys) -> tuple[State, Observation]:
-        """Models for keys [B] and their rows without an intervention."""
+        """Draw models for keys [B] and their rows without an intervention."""
         params, B, n, N = self.params, len(keys), len(self.source.names), self.source.nodes
         T = params.interventions
-        problem = self.source.draw(counter_rng.fold(keys, _MODEL), self.stage)
+        problem = self.source.draw(counter_rng.fold(keys, _MODEL), self._stage)
         noise = counter_rng.normal(counter_rng.fold(keys, _OBSERVED), (params.observations, N))
         nothing = np.zeros((B, N))
         scm = self.source.get_scm(problem)
@@ -209,7 +129,7 @@ class CausalOptimisation(World[State]):
         )
         state = State(
             keys=keys,
-            stage=np.full(B, self.stage),
+            stage=np.full(B, self._stage),
             problem=problem,
             seen=seen,
             chosen=np.full((B, T), -1),
@@ -244,7 +164,7 @@ class CausalOptimisation(World[State]):
         )
 
     def charge_lookahead(self, state: State, trials: int) -> State:
-        """The state where so many more steps were tried and taken back, whose rows are paid for."""
+        """Return the state after paying for the rows of ``trials`` steps that were taken back."""
         tried = state.rows_lookahead + trials * self.params.rows
         return dataclasses.replace(state, rows_lookahead=tried)
 
@@ -295,7 +215,7 @@ class CausalOptimisation(World[State]):
         return observation
 
     def _info(self, state: State) -> dict[str, Array]:
-        """The figures of the episodes so far; see :meth:`summarise`."""
+        """Return the figures of the episodes so far; see :meth:`summarise`."""
         params, seen, done = self.params, state.seen, state.seen.done
         every, t, steps = np.arange(len(done)), np.arange(done.shape[1]), seen.step[:, None]
         scores = state.problem.normalised(state.expected)
@@ -326,10 +246,10 @@ class CausalOptimisation(World[State]):
         self, states: Sequence[State], actions: Sequence[Mapping[str, Array]]
     ) -> EpisodeTrace:
         """See :class:`World`."""
-        return record.trace_optimisation_episode(self, states, actions)
+        return record.trace_episode(self.source, self.params.graph, states, actions)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Means over episodes [N] of what each was worth.
+        """Return means over episodes [N].
 
         ``episode_mean`` and ``last3`` (its last three steps) are scores, on the scale with 1 at the
         best single intervention, and ``episode_improvement`` is from the first three to the last;
@@ -347,7 +267,7 @@ class CausalOptimisation(World[State]):
     def compare_with_rule(
         self, episodes: Mapping[str, Floats], rule: Mapping[str, Floats]
     ) -> dict[str, float]:
-        """How much better episodes [N] are than regression on observed rows.
+        """Return the gain of episodes [N] over regression on observed rows.
 
         On average, and the share of the models in which they are no more than 0.1 worse.
         """
@@ -361,7 +281,7 @@ def _source(params: Params) -> Source:
         lessons = (Lesson("", (params.scm,), params.smallest, params.largest),)
     if lessons and params.pool:
         # Files may be in formats whose libraries are slow to import.
-        from envs.causal.models.pool import Pooled, read_pool
+        from envs.causal.optimisation.pool import Pooled, read_pool
 
         pool = tuple(read_pool(params.pool, params.target).values())
         return Pooled(lessons, pool, params.pool_fraction, params.precision)
@@ -376,19 +296,19 @@ _MODEL, _OBSERVED = 2**32, 2**32 + 1
 
 
 def _write_at_steps(history: Array, step: Ints, entry: Array) -> Array:
-    """A history [B, T, ...] with entries [B, ...] at steps [B]."""
+    """Return a history [B, T, ...] with entries [B, ...] written at steps [B]."""
     history = history.copy()
     history[np.arange(len(step)), step] = entry
     return history
 
 
 def _mean(x: Array, which: Array) -> Floats:
-    """Means [B] of x [B, T] over the steps that count [B, T]."""
+    """Return means [B] of x [B, T] over the marked steps [B, T]."""
     return (x * which).sum(axis=1) / np.maximum(which.sum(axis=1), 1)
 
 
 def _range_utilisation(seen: Seen) -> Floats:
-    """How much of its domain the values set on a node span [B], averaged over often-set nodes.
+    """Return the share of its domain that a node's values span [B], over often-set nodes.
 
     Those are nodes that were set three times, or, if there are none, most often. The middle of the
     domain counts as used: a node held at one end spans half of it, for settling on an end is no

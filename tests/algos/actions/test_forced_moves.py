@@ -21,7 +21,7 @@ from algos.actions.distributions import (
 )
 from algos.actions.topk import TopK
 from algos.exploration import compute_entropy_metrics, over_choices
-from algos.ppo import PPO
+from algos.ppo import PPOObjective
 from algos.rollouts.episode_statistics import merge_statistics
 from tune_jobs.health.history import History
 from tune_jobs.health.rules import RULES
@@ -138,7 +138,7 @@ def learnt(every, **changed):
         for parameter in learner.module[DEFAULT_MODULE_ID].parameters():
             parameter.mul_(0.01)
     return learner, small.updated(
-        learner, PPO.preprocess_batch(collected(every)[0], learner.settings)[0]
+        learner, PPOObjective(learner.objective.settings).preprocess_batch(collected(every)[0])[0]
     )
 
 

@@ -7,10 +7,10 @@ import small
 import torch
 
 from algos.actions.topk import TopK, entropy_per_choice
-from algos.grpo import GRPO
+from algos.grpo import GRPOObjective
 from algos.losses import average_over_rows, compute_logps_and_advantages
-from algos.ppo import PPO
-from algos.reinforce import Reinforce
+from algos.ppo import PPO, PPOObjective
+from algos.reinforce import Reinforce, ReinforceObjective
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
 
@@ -31,12 +31,12 @@ def groups(baseline, found):
     settings = small.settings(
         "reinforce", baseline=baseline, num_envs=3, group_size=3, rollout_length=8, gamma=0.5
     )
-    return Reinforce.compute_advantages(found, settings)
+    return ReinforceObjective(settings).compute_advantages(found)
 
 
 def test_against_a_value_each_row_is_credited_with_its_own_reward():
     for algorithm, name in ((PPO, "ppo"), (Reinforce, "reinforce")):
-        rows = algorithm.compute_advantages(rollout(), small.settings(name))
+        rows = algorithm.objective_class(small.settings(name)).compute_advantages(rollout())
         assert rows["advantages"].tolist() == [1.5, 0.5, 4.5]
         assert rows["row_advantages"].tolist() == [[0.5, 2.5], [1.5, -0.5], [4.5, 4.5]]
 
@@ -51,10 +51,8 @@ def test_in_a_group_each_row_is_compared_with_the_same_row_of_the_others():
 
 def test_grpo_scales_each_row_by_the_deviation_of_the_same_row_of_the_others():
     chosen = {"num_envs": 3, "group_size": 3, "rollout_length": 8, "gamma": 0.5}
-    plain = small.settings("grpo", scale_advantages=False, **chosen)
-    found = GRPO.compute_advantages(rollout(), plain)["row_advantages"]
-    np.testing.assert_allclose(found, np.array([[-5, 1], [-2, -8], [7, 7]]) / 3, rtol=1e-6)
-    scaled = GRPO.compute_advantages(rollout(), small.settings("grpo", **chosen))["row_advantages"]
+    scaled = small.objective("grpo", **chosen).compute_advantages(rollout())["row_advantages"]
+    found = np.array([[-5, 1], [-2, -8], [7, 7]]) / 3
     deviation = ROW_REWARDS[0].std(0, ddof=1)
     np.testing.assert_allclose(scaled, found / (deviation + 1e-4), rtol=1e-5)
 
@@ -67,18 +65,20 @@ def test_a_row_of_several_steps_is_credited_with_their_discounted_sum():
 
 def test_under_process_supervision_a_row_is_credited_with_what_follows():
     chosen = {"num_envs": 3, "group_size": 3, "rollout_length": 8, "gamma": 0.5}
-    process = small.settings("grpo", scale_advantages=False, supervision="process", **chosen)
-    found = GRPO.compute_advantages(
-        rollout(np.concatenate([ROW_REWARDS, 4 * ROW_REWARDS])), process
+    process = small.settings("grpo", supervision="process", **chosen)
+    found = GRPOObjective(process).compute_advantages(
+        rollout(np.concatenate([ROW_REWARDS, 4 * ROW_REWARDS]))
     )
     one = np.array([[-5, 1], [-2, -8], [7, 7]]) / 3
-    expected = np.concatenate([3 * one, 4 * one])
-    np.testing.assert_allclose(found["row_advantages"], expected, rtol=1e-6)
+    deviation = ROW_REWARDS[0].std(0, ddof=1)
+    # Step 0 is followed by rewards 1 + 4 / 2 = 3 times as large, step 1 by those 4 times as large.
+    expected = [factor * one / (factor * deviation + 1e-4) for factor in (3, 4)]
+    np.testing.assert_allclose(found["row_advantages"], np.concatenate(expected), rtol=1e-5)
 
 
 def test_the_advantage_of_a_row_is_normalised_over_all_rows():
-    rows = PPO.compute_advantages(rollout(), small.settings())
-    rows, _ = PPO.preprocess_batch(rows, small.settings())
+    rows = PPOObjective(small.settings()).compute_advantages(rollout())
+    rows, _ = PPOObjective(small.settings()).preprocess_batch(rows)
     assert rows["row_advantages"].mean() == pytest.approx(0, abs=1e-6)
     assert rows["row_advantages"].std() == pytest.approx(1, abs=1e-4)
 
@@ -104,7 +104,11 @@ def test_the_clipped_loss_is_the_mean_over_rows_of_their_own_ratios():
     forward = {"dist": dist, "value": torch.zeros(1)}
     # Ratios are e^-ln3 / e^-1 = .9061 and e^-ln3 / e^-1.2 = 1.1067, both within the clip.
     expected = -(0.90609 * 3 + 1.10671 * -1) / 2
-    policy = PPO.compute_loss_terms(forward, batch(), s, PPO.initial_coefficients(s))["policy"]
+    policy = (
+        PPOObjective(s)
+        .loss(forward, batch(), PPOObjective(s).initialise_coefficients())
+        .terms["policy"]
+    )
     torch.testing.assert_close(policy, torch.tensor([expected]), atol=1e-4, rtol=0)
     # The derivative by a picked logit is minus ratio * advantage * (1 - p) / 2.
     policy.sum().backward()
@@ -119,14 +123,14 @@ def test_grpo_clips_each_rows_own_ratio_and_stays_near_the_reference_row_by_row(
     s = small.settings("grpo", entropy_coef=0.0, clip=0.1, reference_kl_coef=0.5)
     # Ratios .9061 and 1.1067: the second has a negative advantage and is not held.
     rows = Columns(dict(batch()) | {"reference_logp": torch.tensor([[-1.0, -np.log(3)]]).float()})
-    terms = GRPO.compute_loss_terms({"dist": dist}, rows, s, {"entropy_coef": 0.0})
+    terms = GRPOObjective(s).loss({"dist": dist}, rows, {"entropy_coef": 0.0}).terms
     torch.testing.assert_close(
         terms["policy"], torch.tensor([-(0.90609 * 3 - 1.10671) / 2]), atol=1e-4, rtol=0
     )
     step = np.log(3) - 1  # the first row's log-probability has fallen by so much
     kl = (np.exp(step) - 1 - step) / 2
     torch.testing.assert_close(terms["reference_kl"], torch.tensor([0.5 * kl]).float())
-    same = GRPO.compute_reference_columns({"dist": dist}, rows)["reference_logp"]
+    same = GRPOObjective(s).compute_reference_columns({"dist": dist}, rows)["reference_logp"]
     torch.testing.assert_close(same, torch.full((1, 2), -np.log(3)).float())
 
 
@@ -137,8 +141,10 @@ def test_without_rewards_of_their_own_rows_share_the_advantage_of_the_action():
     assert average_over_rows(logp * advantages).item() == pytest.approx(-2 * np.log(3))
     settings = small.settings("reinforce", entropy_coef=0.0, value_coef=0.0)
     forward = {"dist": dist, "value": torch.zeros(1)}
-    terms = Reinforce.compute_loss_terms(
-        forward, batch(row_advantages=False), settings, {"entropy_coef": 0}
+    terms = (
+        ReinforceObjective(settings)
+        .loss(forward, batch(row_advantages=False), {"entropy_coef": 0})
+        .terms
     )
     assert terms["policy"].item() == pytest.approx(2 * np.log(3))
 

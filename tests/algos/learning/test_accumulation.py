@@ -16,7 +16,7 @@ COMMON: dict[str, Any] = {"num_envs": 8, "rollout_length": 4, "epochs": 2, "lr":
 def learnt(algo, rows, **changed):
     """The parameters [P] and the optimiser steps after an update on these rows."""
     learner = small.learner(BANDIT, algo=algo, **COMMON | changed)
-    prepared = learner.algorithm.preprocess_batch(rows, learner.settings)[0]
+    prepared = learner.objective.preprocess_batch(rows)[0]
     stats = small.updated(learner, prepared)
     module = learner.module[DEFAULT_MODULE_ID]
     return torch.cat([p.detach().flatten() for p in module.parameters()]), stats

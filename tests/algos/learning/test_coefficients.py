@@ -9,7 +9,7 @@ import small
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from algos.ppo import PPO
+from algos.ppo import PPOObjective
 from algos.rollouts.rollout import Rollout
 
 BASE = {"epochs": 2, "lr": 0.01, "hidden": (8,)}
@@ -28,7 +28,9 @@ def rows(settings):
     rewards, values, following = rng.normal(size=(3, *shape)).astype(np.float32)
     done = rng.random(shape) < 0.2
     rollout = Rollout(columns, rewards, values, following, done, np.ones(shape, bool))
-    return PPO.preprocess_batch(PPO.compute_advantages(rollout, settings), settings)[0]
+    return PPOObjective(settings).preprocess_batch(
+        PPOObjective(settings).compute_advantages(rollout)
+    )[0]
 
 
 def learnt(updates=2, progress=0.5, **changed: Any):
@@ -36,7 +38,7 @@ def learnt(updates=2, progress=0.5, **changed: Any):
     learner = small.learner("toy_worlds:Bandit-v0", **BASE | changed)
     metrics = {}
     for _ in range(updates):
-        metrics = small.updated(learner, rows(learner.settings), progress)
+        metrics = small.updated(learner, rows(learner.objective.settings), progress)
     parameters = learner.module[DEFAULT_MODULE_ID].parameters()
     return torch.cat([p.detach().flatten() for p in parameters]), metrics, learner
 
@@ -48,8 +50,8 @@ def gradient(**changed: Any):
     """The gradient [P] of the loss over all fixed steps at once."""
     learner = small.learner("toy_worlds:Bandit-v0", **BASE | changed)
     module = learner.module[DEFAULT_MODULE_ID]
-    batch = rows(learner.settings).to_torch()
-    small.loss("ppo", module(batch), batch, learner.settings).backward()
+    batch = rows(learner.objective.settings).to_torch()
+    small.loss("ppo", module(batch), batch, learner.objective.settings).backward()
     return torch.cat([p.grad.flatten() for p in module.parameters()])
 
 
@@ -123,7 +125,7 @@ def test_the_kl_weight_is_steered_after_every_update(target, expected):
 def test_a_gradient_that_is_not_finite_changes_nothing_and_is_counted():
     learner = small.learner("toy_worlds:Bandit-v0", **BASE)
     before = {n: w.clone() for n, w in learner.module[DEFAULT_MODULE_ID].state_dict().items()}
-    bad = rows(learner.settings)
+    bad = rows(learner.objective.settings)
     bad["advantages"][:] = np.nan
     metrics = small.updated(learner, bad)
     after = learner.module[DEFAULT_MODULE_ID].state_dict()
@@ -140,7 +142,7 @@ def test_a_state_of_the_learner_holds_all_that_the_next_update_depends_on():
     second.set_state(state)
     assert second.coefficients == first.coefficients
     for learner in (first, second):
-        small.updated(learner, rows(learner.settings))
+        small.updated(learner, rows(learner.objective.settings))
     one, two = (x.module[DEFAULT_MODULE_ID].state_dict() for x in (first, second))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
@@ -149,7 +151,7 @@ def test_an_older_state_is_taken_over_as_well():
     _, _, learner = learnt(updates=1)
     old = learner.get_state()
     weights = {name: np.array(w) for name, w in old["rl_module"][DEFAULT_MODULE_ID].items()}
-    small.updated(learner, rows(learner.settings))
+    small.updated(learner, rows(learner.objective.settings))
     moved = learner.get_state()["rl_module"][DEFAULT_MODULE_ID]
     assert not small.same_weights(weights, moved)
     old["rl_module"][DEFAULT_MODULE_ID] = weights

@@ -2,6 +2,7 @@
 """What a learner reports of its gradients and keeps of its updates, worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from algos.learning.learner import (
     _clip_gradients,
     _compute_term_grad_norms,
     _compute_update_ratio,
-    _step_optimizers,
-    _summarise_grad_norms,
+    _step_optimisers,
 )
+from algos.learning.update_log import summarise_grad_norms
 from algos.rollouts.env_runner import TRAINING_SEED
 
 CARTPOLE = "CartPole-v1"
@@ -42,18 +43,18 @@ def test_a_step_on_broken_gradients_is_left_out_and_gradients_are_emptied():
     unused = torch.nn.Parameter(torch.tensor([1.0]))
     stepper = torch.optim.SGD([p], lr=1.0)
     p.grad = torch.tensor([0.5])
-    assert _step_optimizers([stepper], [p, unused], 0.0) == 0.5
+    assert _step_optimisers([stepper], [p, unused], 0.0) == 0.5
     assert p.item() == 0.5 and p.grad is None
     p.grad = torch.tensor([math.nan])
-    assert math.isnan(_step_optimizers([stepper], [p, unused], 0.0))
+    assert math.isnan(_step_optimisers([stepper], [p, unused], 0.0))
     assert p.item() == 0.5 and p.grad is None
 
 
 def test_figures_of_gradients_are_mean_largest_and_the_share_clipped():
-    assert _summarise_grad_norms([1.0, 2.0, 6.0], 1.0) == pytest.approx(
+    assert summarise_grad_norms([1.0, 2.0, 6.0], 1.0) == pytest.approx(
         {"grad_norm": 3, "grad_norm_max": 6, "grad_clip_fraction": 2 / 3}
     )
-    assert _summarise_grad_norms([1.0, 2.0], 0.0)["grad_clip_fraction"] == 0
+    assert summarise_grad_norms([1.0, 2.0], 0.0)["grad_clip_fraction"] == 0
 
 
 def test_each_terms_gradient_is_measured_by_itself():
@@ -79,19 +80,23 @@ def rows():
 def counted(learner, monkeypatch):
     """How often an update measures, and how often it examines the terms."""
     calls = {"measured": 0, "examined": 0}
-    algorithm, examined = learner.algorithm, learner._compute_diagnostics
+    objective, examined = learner.objective, learner._compute_diagnostics
 
-    class Counting(algorithm):
-        @staticmethod
-        def compute_metrics(*args):
-            calls["measured"] += 1
-            return algorithm.compute_metrics(*args)
+    class Counting(type(objective)):
+        def loss(self, *args):
+            healthy = super().loss(*args)
+
+            def measure():
+                calls["measured"] += 1
+                return healthy.measure()
+
+            return replace(healthy, measure=measure)
 
     def examining(*args):
         calls["examined"] += 1
         return examined(*args)
 
-    monkeypatch.setattr(learner, "algorithm", Counting)
+    monkeypatch.setattr(learner, "objective", Counting(objective.settings))
     monkeypatch.setattr(learner, "_compute_diagnostics", examining)
     return calls
 

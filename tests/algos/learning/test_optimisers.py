@@ -29,7 +29,7 @@ def moved(kind, weight_decay=0.0, steps=1):
         for p in net.parameters():
             p.normal_()
     before = [p.detach().clone() for p in net.parameters()]
-    found = make_optimisers(kind, list(net.parameters()), 0.01, 1e-8, weight_decay)
+    found = make_optimisers(kind, list(net.parameters()), 0.01, weight_decay)
     for _ in range(steps):
         for p in net.parameters():
             p.grad = torch.randn(p.shape)
@@ -76,9 +76,7 @@ def test_a_restored_learner_goes_on_as_if_nothing_had_happened(kind):
         return [p.detach().clone() for p in learner.module[DEFAULT_MODULE_ID].parameters()]
 
     runner = small.runner(WORLD, **SETS)
-    rows = [
-        runner.algorithm.preprocess_batch(runner.sample()[0], runner.settings)[0] for _ in range(2)
-    ]
+    rows = [runner.objective.preprocess_batch(runner.sample()[0])[0] for _ in range(2)]
     first, again = learner(0), learner(1)
     small.updated(first, rows[0])
     again.set_state(first.get_state())
@@ -91,7 +89,7 @@ def test_a_restored_learner_goes_on_as_if_nothing_had_happened(kind):
 def test_a_learning_rate_of_nothing_stops_every_optimiser():
     learner = small.learner(WORLD, **SETS, optimiser="muon", lr_schedule="linear")
     runner = small.runner(WORLD, **SETS)
-    rows = runner.algorithm.preprocess_batch(runner.sample()[0], runner.settings)[0]
+    rows = runner.objective.preprocess_batch(runner.sample()[0])[0]
     module = learner.module[DEFAULT_MODULE_ID]
     before = [p.detach().clone() for p in module.parameters()]
     small.updated(learner, rows, progress=1.0)  # the end of the schedule: 0

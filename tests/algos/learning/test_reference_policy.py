@@ -19,7 +19,7 @@ def built(**changed):
 
 def rows(seed=0):
     runner = small.runner(ENV, seed=seed, **REFERRED)
-    return runner.algorithm.preprocess_batch(runner.sample()[0], runner.settings)[0]
+    return runner.objective.preprocess_batch(runner.sample()[0])[0]
 
 
 def update(learner, seed=0):
@@ -107,6 +107,6 @@ def test_many_rows_are_referred_to_in_parts_that_make_no_difference(monkeypatch)
 def test_without_a_weight_for_it_no_copy_is_kept(algo):
     learner = small.learner(ENV, algo=algo)
     runner = small.runner(ENV, algo=algo, num_envs=8)
-    found = runner.algorithm.preprocess_batch(runner.sample()[0], runner.settings)[0]
+    found = runner.objective.preprocess_batch(runner.sample()[0])[0]
     learner.update(training_data=TrainingData(batch=found), timesteps={PROGRESS: 0.1})
     assert learner.reference is None

@@ -42,8 +42,8 @@ def become(both, algo, **changed):
         chosen = replace(chosen, num_learners=algorithm.settings.num_learners)
 
         def change(learner, chosen=chosen):
-            learner.algorithm, learner.settings = algos.get_algorithm_class(algo), chosen
-            learner.coefficients = learner.algorithm.initial_coefficients(chosen)
+            learner.objective = algos.get_algorithm_class(algo).objective_class(chosen)
+            learner.coefficients = learner.objective.initialise_coefficients()
             learner.reference, learner.updates = None, 0
 
         algorithm.learner_group.set_state(state)
@@ -59,7 +59,7 @@ def updated(algorithm, *batches):
 def rows(algo, seed=0, **changed):
     """What a runner brings, as the learners see it."""
     built = small.runner(ENV, algo=algo, seed=seed, **LEARNT | changed)
-    found, _ = built.algorithm.preprocess_batch(built.sample()[0], built.settings)
+    found, _ = built.objective.preprocess_batch(built.sample()[0])
     return found.select(np.arange(len(found) - len(found) % 2))
 
 
@@ -103,7 +103,7 @@ def _episodes(seed):
     built = small.runner(ENV, algo="astar_po", seed=seed, **LEARNT)
     found = built.sample()[0]
     known = np.full(len(found), 2, np.float32)
-    prepared, _ = built.algorithm.preprocess_batch(found.with_columns(v_star=known), built.settings)
+    prepared, _ = built.objective.preprocess_batch(found.with_columns(v_star=known))
     return prepared
 
 

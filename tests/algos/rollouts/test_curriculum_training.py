@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from algos.rollouts.curriculum import STAGE, Curriculum
-from envs.batched import Stage
+from envs.capabilities import Stage
 
 
 def world(mode="max", thresholds=(0.5, 0.5, 0.5), episodes=4):
     stages = tuple(Stage(f"stage {i}", t, episodes) for i, t in enumerate(thresholds))
-    return SimpleNamespace(stages=stages, score_metric="won", score_mode=mode)
+    return SimpleNamespace(
+        stages=stages, at_stage=lambda stage: None, score_metric="won", score_mode=mode
+    )
 
 
 def finished(*scores, stage=0):

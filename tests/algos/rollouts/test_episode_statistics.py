@@ -43,7 +43,7 @@ from algos.exploration import (
     compute_entropy_metrics,
     marginal_entropy,
 )
-from algos.losses import average_over_rows, clip_fraction, kl_estimate, sum_loss_terms, value_error
+from algos.losses import average_over_rows, clip_fraction, kl_estimate, sum_loss_terms
 from algos.rollouts.columns import Columns
 from algos.rollouts.reward_scale import RewardScale
 from algos.rollouts.rollout import (
@@ -123,12 +123,6 @@ def test_terms_of_a_loss_are_added_per_row_and_averaged():
 def test_the_loss_of_an_action_is_the_mean_of_its_rows():
     assert average_over_rows(torch.tensor([[1.0, 3.0], [2.0, 2.0]])).tolist() == [2, 2]
     assert average_over_rows(torch.tensor([1.0, 3.0])).tolist() == [1, 3]
-
-
-def test_a_value_error_is_the_larger_one_once_moves_are_clipped():
-    values, returns, old = (torch.tensor(x) for x in ([3.0, 1.0], [3.0, 3.0], [0.0, 0.0]))
-    assert value_error(values, returns, old, 0.0).tolist() == [0, 4]
-    assert value_error(values, returns, old, 0.5).tolist() == [6.25, 6.25]
 
 
 def test_the_estimate_of_kl_is_schulmans_third():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import small
 
-from algos.ppo import PPO
+from algos.ppo import PPOObjective
 from algos.rollouts.reward_scale import RewardScale
 from algos.rollouts.rollout import Rollout
 
@@ -36,7 +36,7 @@ def test_rewards_a_hundred_times_as_large_are_learnt_from_as_the_same():
         played = Rollout(
             columns, times * rewards, values, following, ends, all_, reward_unit=0.5 * times
         )
-        return PPO.compute_advantages(played, small.settings(normalise_rewards=wanted))
+        return PPOObjective(small.settings(normalise_rewards=wanted)).compute_advantages(played)
 
     one, hundred = credited(1, True), credited(100, True)
     for name in ("advantages", "returns", "row_advantages"):

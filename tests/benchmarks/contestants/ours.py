@@ -9,8 +9,8 @@ import torch
 import algos
 from algos.ppo import PPOSettings
 from benchmarks.meter import Asked, Meter, asked
-from benchmarks.settings import ADAM_EPS, CLIP, GRAD_CLIP, LAM, VALUE_COEF
-from cluster.session import ray_session
+from benchmarks.settings import CLIP, GRAD_CLIP, LAM, VALUE_COEF
+from tune_jobs.ray_session import ray_session
 
 
 def main() -> None:
@@ -44,7 +44,6 @@ def settings(told: Asked) -> PPOSettings:
         epochs=task.epochs,
         minibatch_size=task.minibatch,
         grad_clip=GRAD_CLIP,
-        adam_eps=ADAM_EPS,
         value_coef=VALUE_COEF,
         entropy_coef=task.entropy_coef,
         hidden=task.hidden,

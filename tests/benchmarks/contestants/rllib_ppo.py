@@ -11,7 +11,7 @@ from ray.tune import register_env
 from benchmarks.meter import Asked, Meter, asked
 from benchmarks.settings import CLIP, GRAD_CLIP, LAM, VALUE_COEF
 from benchmarks.worlds import FlatBatchedCausal, FlatCausal
-from cluster.session import ray_session
+from tune_jobs.ray_session import ray_session
 
 finished: list[float] = []
 """Returns of the episodes that ended in this iteration."""

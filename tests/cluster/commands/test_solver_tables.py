@@ -11,7 +11,7 @@ from scipy import io, sparse
 pytest.importorskip("pyamg")
 
 from envs.edges import instances
-from envs.edges.baselines import SOLVERS
+from envs.edges.solvers import SOLVERS
 
 FIGURES = {"work_ratio", "iterations", "work_per_digit", "operator_complexity", "setup_seconds"}
 

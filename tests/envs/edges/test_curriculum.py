@@ -11,7 +11,8 @@ pytest.importorskip("pyamg")
 from algos.rollouts.curriculum import Curriculum
 from envs import counter_rng
 from envs.edges import baselines
-from envs.edges.world import EdgeSelection, Params
+from envs.edges.params import Params
+from envs.edges.world import EdgeSelection
 from envs.validation import InputError
 
 
@@ -23,7 +24,7 @@ def test_each_stage_draws_matrices_of_its_size_and_the_last_is_size():
         ("10 x 10", 0.7),
     ]
     for stage, side in enumerate((5, 8, 10)):
-        world.stage = stage
+        world = world.at_stage(stage)
         state, _ = world.reset(counter_rng.make_keys(0, 2))
         assert world.unpad_copy(state, 1)[0].graph.matrix.shape[0] == side**2
 
@@ -39,7 +40,7 @@ def test_an_episode_goes_on_in_the_size_in_which_it_was_begun():
     alone, _ = small.reset(key)
     assert seen["node_mask"].sum() == 36 and seen["nodes"].shape == (1, 81, 7)
     picks = np.zeros((1, 81, 3), np.int64)
-    world.stage = 1
+    world = world.at_stage(1)
     one, two = world.step(state, picks), small.step(alone, picks[:, :36])
     assert one.reward[0] == two.reward[0] and one.info["stage"][0] == 0
     assert not one.info["row_reward"][0, 36:].any()

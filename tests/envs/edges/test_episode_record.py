@@ -11,7 +11,8 @@ pytest.importorskip("pyamg")
 
 from envs import counter_rng
 from envs.edges import record
-from envs.edges.world import EdgeSelection, Params
+from envs.edges.params import Params
+from envs.edges.world import EdgeSelection
 from envs.episode_trace import EpisodeTrace
 from tune_jobs.report.episode_figure import make_given_layout, picture
 

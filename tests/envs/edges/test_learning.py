@@ -11,7 +11,7 @@ import sparse_inverse
 from ray.rllib.core import DEFAULT_MODULE_ID
 from sparse_inverse import ENV, SETTINGS
 
-from algos.reinforce import Reinforce
+from algos.reinforce import ReinforceObjective
 
 FIELDS = sparse_inverse.FIELDS | {"solve": False}
 
@@ -41,5 +41,5 @@ def test_most_of_what_can_be_gained_is_learnt_in_a_minute():
         runner.module.set_state(policy.get_state())
         rows, statistics = runner.sample()
         earned.append(statistics["reward_sum"] / statistics["steps"])
-        small.updated(learner, Reinforce.preprocess_batch(rows, settings)[0], progress=0.0)
+        small.updated(learner, ReinforceObjective(settings).preprocess_batch(rows)[0], progress=0.0)
     assert np.mean(earned[-10:]) > 2.5 * np.mean(earned[:3])

@@ -12,8 +12,9 @@ from scipy import sparse
 pytest.importorskip("pyamg")
 
 from envs import counter_rng
-from envs.edges import baselines, instances, multigrid, strength_pattern
-from envs.edges.world import EdgeSelection, Params
+from envs.edges import baselines, instances, multigrid, solvers, strength_pattern
+from envs.edges.params import Params
+from envs.edges.world import EdgeSelection
 from envs.validation import InputError
 
 MATRIX = instances.anisotropic(12, 0.4, 0.01)
@@ -92,9 +93,9 @@ def test_what_chooses_no_strength_is_refused_in_a_sentence(by, sentence):
 
 def test_setup_is_timed_from_the_matrix_to_the_hierarchy():
     world = EdgeSelection(Params(size=12))
-    seconds = baselines.measure_setup_seconds(world, counter_rng.make_keys(0, 2), lambda _: RULE)
-    slow = baselines.measure_setup_seconds(
-        world, counter_rng.make_keys(0, 2), lambda _: time.sleep(0.2) or RULE
+    seconds = world.measure_setup_seconds(counter_rng.make_keys(0, 2), lambda _: RULE)
+    slow = world.measure_setup_seconds(
+        counter_rng.make_keys(0, 2), lambda _: time.sleep(0.2) or RULE
     )
     assert (seconds > 0).all() and (slow > 0.2).all()
 
@@ -137,7 +138,7 @@ def test_ruge_and_stuebens_solver_takes_their_own_threshold():
     from envs.edges.reproducible import reproducible
 
     matrix, key = instances.anisotropic(24, 0.6, 0.3), counter_rng.make_keys(0, 1)
-    found = baselines.evaluate_solver("ruge_stuben", matrix, key)
+    found = solvers.evaluate_solver("ruge_stuben", matrix, key)
     complexity = {}
     settings: Any = multigrid.SETTINGS
     for theta in (0.25, 0.5):

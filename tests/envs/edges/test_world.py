@@ -10,8 +10,9 @@ from scipy import sparse
 pytest.importorskip("pyamg")
 
 from envs import counter_rng
-from envs.edges import baselines, instances
-from envs.edges.world import EdgeSelection, Params
+from envs.edges import baselines, instances, solvers
+from envs.edges.params import Params
+from envs.edges.world import EdgeSelection
 from envs.pytree import take
 from envs.validation import InputError
 
@@ -91,11 +92,11 @@ def test_competitors_are_measured_on_the_same_matrices():
         (instances.anisotropic(24, t, 0.01), counter_rng.make_keys(i, 1))
         for i, t in enumerate((0, 0.5))
     ]
-    found = baselines.compare_solvers(pairs)
+    found = solvers.compare_solvers(pairs)
     assert found["sa_default"]["work_ratio"] == 1
     assert found["root_node_evolution"]["work_ratio"] < 0.9
     assert found["sa_evolution"]["iterations"] < found["sa_default"]["iterations"]
-    assert set(found) == set(baselines.SOLVERS)
+    assert set(found) == set(solvers.SOLVERS)
 
 
 def test_doing_what_a_competitor_does_is_worth_what_it_is_worth():
@@ -104,9 +105,9 @@ def test_doing_what_a_competitor_does_is_worth_what_it_is_worth():
     state, _ = world.reset(key)
     step = world.step(state, baselines.make_rule_action(0, baselines.QUARTER, 5)[None])
     instance = world.get_instance(key)
-    alone = baselines.evaluate_solver("quarter", instance.graph.matrix, instance.key)
+    alone = solvers.evaluate_solver("quarter", instance.graph.matrix, instance.key)
     assert step.info["work_per_digit"][0] == pytest.approx(alone.work, rel=0.15)
-    usual = baselines.evaluate_solver("sa_default", instance.graph.matrix, instance.key)
+    usual = solvers.evaluate_solver("sa_default", instance.graph.matrix, instance.key)
     assert step.info["reference_work"][0] == pytest.approx(usual.work)
 
 
@@ -158,7 +159,7 @@ def test_impossible_actions_are_refused_in_a_sentence():
 @pytest.mark.parametrize(
     ("objective", "names"),
     [
-        ("multigrid", set(baselines.SOLVERS)),
+        ("multigrid", set(solvers.SOLVERS)),
         ("fsai", {"reference", "none", "optimum"}),
         ("sparsifier", {"reference"}),
     ],

@@ -15,6 +15,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def world(cache):
     """A shop of 1,000 products and 1,000 held-out goals."""
-    from envs.shopping.world import Params, Shopping
+    from envs.shopping.params import Params
+    from envs.shopping.world import Shopping
 
     return Shopping(Params(split="test", goals=1000))

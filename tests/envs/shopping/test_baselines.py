@@ -11,7 +11,8 @@ from shop_visits import play
 
 from envs.shopping import baselines
 from envs.shopping.pages import BUY, LISTED, PREV, TO_FEATURES, WINDOW
-from envs.shopping.world import Params, Shopping
+from envs.shopping.params import Params
+from envs.shopping.world import Shopping
 
 
 @pytest.mark.parametrize("seed", range(2))

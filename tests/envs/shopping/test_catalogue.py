@@ -19,8 +19,9 @@ from envs.shopping import catalogue, generator
 from envs.shopping.goals import SHARES, families_of, from_requests, limit_in, searches
 from envs.shopping.lexicon import DEPARTMENTS, OPTIONS
 from envs.shopping.matching import alike, first_color, title_nouns
+from envs.shopping.params import Params
 from envs.shopping.reward import compute_reward
-from envs.shopping.world import Params, Shopping
+from envs.shopping.world import Shopping
 from envs.validation import InputError
 
 RECORD = {

@@ -21,7 +21,8 @@ from algos.checkpoint import write_manifest
 from algos.models.hf_candidate_lm import _make_language_model
 from algos.policy import Policy, save_policy
 from envs import counter_rng
-from envs.shopping.world import Params, Shopping
+from envs.shopping.params import Params
+from envs.shopping.world import Shopping
 from envs.validation import InputError
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import load_job

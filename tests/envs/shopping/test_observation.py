@@ -16,8 +16,9 @@ from envs.shopping import baselines, observation, texts
 from envs.shopping.lexicon import DEPARTMENTS, OPTIONS
 from envs.shopping.observation import CONTEXT, FIGURES
 from envs.shopping.pages import BUY, LISTED, PREV
+from envs.shopping.params import Params
 from envs.shopping.store import get_store
-from envs.shopping.world import Params, Shopping
+from envs.shopping.world import Shopping
 
 
 def test_shares_of_common_words_equal_counting_them(world):

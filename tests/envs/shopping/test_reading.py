@@ -15,8 +15,9 @@ from shop_visits import visit, walk
 from envs import counter_rng
 from envs.shopping import baselines
 from envs.shopping.pages import LISTED
+from envs.shopping.params import Params
 from envs.shopping.reading import Pretrained, Reader, action_texts, prompt_text
-from envs.shopping.world import Params, Shopping
+from envs.shopping.world import Shopping
 from envs.validation import InputError
 
 

@@ -67,13 +67,6 @@ def test_an_engine_travels_by_its_path(engine):
     assert pickle.loads(pickle.dumps(engine)).search("blue") == [2]
 
 
-def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
-    monkeypatch.setenv("RUNGWISE_CACHE", str(tmp_path))
-    assert search.cache_folder() == tmp_path
-    monkeypatch.delenv("RUNGWISE_CACHE")
-    assert search.cache_folder().parts[-2:] == (".cache", "rungwise")
-
-
 def test_a_folder_that_cannot_be_written_is_refused_in_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot be written to .*Set RUNGWISE_CACHE"):

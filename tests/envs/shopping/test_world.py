@@ -19,7 +19,8 @@ from envs.checking.env_checker import check_conformance
 from envs.pytree import take
 from envs.shopping import baselines, pages
 from envs.shopping.pages import BUY, DONE, LISTED, START
-from envs.shopping.world import Params, Shopping
+from envs.shopping.params import Params
+from envs.shopping.world import Shopping
 from envs.validation import InputError
 
 

@@ -20,12 +20,12 @@ from small_reader import UNTAUGHT, played, small, thinking
 import algos
 from algos.advantages import gae
 from algos.models import MODELS
-from algos.reinforce import Reinforce, ReinforceSettings
+from algos.reinforce import ReinforceObjective, ReinforceSettings
 from algos.rollouts.columns import Columns
 from algos.schedules import schedule
 from envs import counter_rng
 from envs.thoughts import proof
-from envs.thoughts.world import readings
+from envs.thoughts.readings import read_thoughts
 
 KEYS = counter_rng.make_keys(0, 200)
 V, L, A = 9, 6, 5
@@ -66,7 +66,7 @@ def thoughts(advantages):
 
 def terms(module, rows, **coefficients):
     settings, found = ReinforceSettings(**WRITER), {"entropy_coef": 0.01} | coefficients
-    return Reinforce.compute_loss_terms(module._forward(rows), rows, settings, found)
+    return ReinforceObjective(settings).loss(module._forward(rows), rows, found).terms
 
 
 def gradient(module, scalar):
@@ -207,7 +207,7 @@ def test_11_a_schedule_reaches_its_end_whatever_its_warm_up():
     )
     for number in range(4605):
         assert coefficients["entropy_coef"] == pytest.approx(max(0.001, 0.01 * 0.9995**number))
-        coefficients = Reinforce.adapt_coefficients(coefficients, settings, {})
+        coefficients = ReinforceObjective(settings).adapt_coefficients(coefficients, {})
     assert coefficients["entropy_coef"] == 0.001
 
 
@@ -237,7 +237,7 @@ def test_and_a_thought_that_changes_nothing_is_found_out(world):
     """The post-mortem could not tell, because it never took the thoughts away."""
     state, _ = world.reset(KEYS)
     ended = thinking(world, state, "random")
-    figures = readings(world, ended) | proof.compute_proof_metrics(world, ended)
+    figures = read_thoughts(world, ended) | proof.compute_proof_metrics(world, ended)
     assert proof.judge_episodes(figures)["proved"] == 0
 
 

@@ -135,7 +135,7 @@ def test_the_divergence_compares_what_stands_in_the_same_place(world):
 def test_helpful_thoughts_are_proved_and_random_or_missing_ones_are_not(world, agent, proved):
     state, _ = world.reset(counter_rng.make_keys(0, 500))
     ended = thinking(world, state, agent)
-    from envs.thoughts.world import readings
+    from envs.thoughts.readings import read_thoughts
 
-    figures = readings(world, ended) | proof.compute_proof_metrics(world, ended)
+    figures = read_thoughts(world, ended) | proof.compute_proof_metrics(world, ended)
     assert proof.judge_episodes(figures)["proved"] == proved

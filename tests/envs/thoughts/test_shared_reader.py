@@ -14,7 +14,7 @@ import algos
 from algos.models import MODELS
 from algos.models.base import to_observation_columns
 from algos.models.quiet_star import NO_THOUGHT_WEIGHT
-from algos.reinforce import Reinforce, ReinforceSettings
+from algos.reinforce import ReinforceObjective, ReinforceSettings
 from algos.rollouts.columns import Columns
 from envs import counter_rng
 from envs.thoughts.corpus import THINK
@@ -61,7 +61,7 @@ def thought(world):
 def test_what_it_learns_to_find_likely_is_what_the_world_pays_it_for():
     world = small(UNTAUGHT, shared=True)
     module = policy(world)
-    world.set_policy_weights(module.get_state())
+    world = world.with_policy_weights(module.get_state())
     steps, rows = thought(world)
     found = module._forward(rows)["likelihood"].detach()
     ended = np.concatenate([s.info["answer"][:, 0] > 0 for s in steps])
@@ -76,7 +76,7 @@ def test_the_mixing_head_weighs_the_logits_after_a_thought_and_without_it():
     """One passage by hand, token by token."""
     world = small(UNTAUGHT, shared=True)
     module = policy(world)
-    world.set_policy_weights(module.get_state())
+    world = world.with_policy_weights(module.get_state())
     places = world.reset(KEYS[:1])[0].passages
     token = world.corpus.first
     found, _ = world.reader.predict_answer(places.context, np.array([[token, 0, 0]]), places.answer)
@@ -101,8 +101,10 @@ def test_the_likelihood_moves_what_reads_by_its_weight():
 
     def gradient(weight):
         settings = ReinforceSettings(**{**SETTINGS, "likelihood_coef": weight})
-        terms = Reinforce.compute_loss_terms(
-            module._forward(batch), batch, settings, {"entropy_coef": 0.0}
+        terms = (
+            ReinforceObjective(settings)
+            .loss(module._forward(batch), batch, {"entropy_coef": 0.0})
+            .terms
         )
         own = [*module.gpt.parameters(), *module.mixing.parameters()]
         return torch.autograd.grad(terms["likelihood"].mean(), own, allow_unused=False)
@@ -115,10 +117,11 @@ def test_the_likelihood_moves_what_reads_by_its_weight():
 @pytest.mark.usefixtures("local_ray")
 def test_what_has_been_learnt_reads_the_next_thoughts_and_the_taught_thinker_stays_as_it_was():
     with trained() as algorithm:
-        world = algorithm.env_runner_group.local_env_runner.env.world
-        began = world.get_network_weights("baked")
+        runner = algorithm.env_runner_group.local_env_runner
+        began = runner.env.world.get_network_weights("baked")
         for _ in range(2):
             algorithm.train()
+            world = runner.env.world
             learnt = algorithm.learner_group.get_weights()["default_policy"]
             read = world.reader.network.state_dict() | {
                 f"mixing.{name}": w for name, w in world.reader.mixing.state_dict().items()
@@ -136,12 +139,10 @@ def test_who_reads_must_be_able_to_and_asked_to():
     shared, frozen = small(UNTAUGHT, shared=True), small(UNTAUGHT)
     writer, thinker = policy(shared, "language").get_state(), policy(shared).get_state()
     with pytest.raises(InputError, match="set model='thinker'"):
-        shared.set_policy_weights(writer)
+        shared.with_policy_weights(writer)
     with pytest.raises(InputError, match="set the environment's shared to true"):
-        frozen.set_policy_weights(thinker)
-    before = frozen.reader
-    frozen.set_policy_weights(writer)
-    assert frozen.reader is before
+        frozen.with_policy_weights(thinker)
+    assert frozen.with_policy_weights(writer).reader is frozen.reader
     with pytest.raises(InputError, match="model='language' does not read"):
         ReinforceSettings(**{**SETTINGS, "model": "language"})
 

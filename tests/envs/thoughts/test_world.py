@@ -11,7 +11,8 @@ from small_reader import UNTAUGHT, played, small, thinking
 from envs import counter_rng
 from envs.pytree import take
 from envs.thoughts.corpus import THINK
-from envs.thoughts.world import Params
+from envs.thoughts.params import Params
+from envs.thoughts.readings import draw_random_thought
 from envs.validation import InputError
 
 KEYS = counter_rng.make_keys(0, 300)
@@ -132,7 +133,7 @@ def test_other_thoughts_are_read_in_place_of_the_own_one():
     world = small(UNTAUGHT)
     state, _ = world.reset(KEYS)
     after = played(world, state, np.array([[1] * 300, [2] * 300, [0] * 300]))[-1]
-    noise = world.draw_random_thought(after.state)
+    noise = draw_random_thought(world.corpus, after.state)
     assert ((noise > 0) == (after.state.thought > 0)).all()  # as many tokens
     assert (noise != after.state.thought).any(1).mean() > 0.8
     info, places = after.info, state.passages

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import sick_worlds  # noqa: F401 (registers its worlds)
 import torch
+from sick_objectives import replace_hooks
 
 from algos import ALGORITHMS, get_algorithm_class
 from algos.actions.distributions import Product
@@ -49,13 +50,11 @@ class Partial:
 def partial(base, part):
     """``base`` with a loss that takes ``part(dist)`` for the action's log-probability."""
 
-    class Sick(base):
-        @staticmethod
-        def compute_loss_terms(forward, batch, settings, coefficients):
-            dist = Partial(forward["dist"], part(forward["dist"]))
-            return base.compute_loss_terms(forward | {"dist": dist}, batch, settings, coefficients)
+    def loss(self, forward, batch, coefficients):
+        dist = Partial(forward["dist"], part(forward["dist"]))
+        return base.objective_class.loss(self, forward | {"dist": dist}, batch, coefficients)
 
-    return Sick
+    return replace_hooks(base, loss=loss)
 
 
 def choice_only(dist):
@@ -148,7 +147,9 @@ def test_every_number_of_a_head_has_a_part_that_it_is_for(env, parts):
 
 
 def with_credit(base, credit):
-    return type("Sick", (base,), {"compute_advantages": staticmethod(credit)})
+    return replace_hooks(
+        base, compute_advantages=lambda self, rollout: credit(rollout, self.settings)
+    )
 
 
 def over_the_copies(r, s):
@@ -210,7 +211,7 @@ def test_a_bootstrap_from_beyond_the_end_of_an_episode_is_found():
     def beyond(values, last_values, terminated, truncated, final_values):
         return np.concatenate([values[1:], last_values[None]])
 
-    sick = type("Sick", (PPO,), {"bootstrap": staticmethod(beyond)})
+    sick = replace_hooks(PPO, bootstrap=staticmethod(beyond))
     evidence = only_finding(
         check(CheckTarget("CartPole-v1", algorithm=sick), "credit"), "credit_leaks"
     )

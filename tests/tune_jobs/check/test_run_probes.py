@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sick_worlds
 import torch
+from sick_objectives import replace_terms
 
 from algos.actions.action_heads import DiscreteHead
 from algos.actions.distributions import Categorical
@@ -152,13 +153,7 @@ def test_a_faulty_head_is_found_by_drawing_from_it(head, world, symptom):
 
 
 def with_term(name, change):
-    class Sick(PPO):
-        @staticmethod
-        def compute_loss_terms(forward, batch, settings, coefficients):
-            terms = PPO.compute_loss_terms(forward, batch, settings, coefficients)
-            return terms | {name: change(terms[name])}
-
-    return Sick
+    return replace_terms(PPO, lambda terms, _: {name: change(terms[name])})
 
 
 @pytest.mark.parametrize(

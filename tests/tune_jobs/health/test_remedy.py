@@ -37,12 +37,12 @@ def test_a_setting_beyond_the_value_is_to_go_further_or_left_out():
 
 
 def test_settings_that_the_algorithm_lacks_are_not_named():
-    remedy = (SCALED_REWARDS, put("value_clip", 0), "look")
-    assert "value_clip" in worded(remedy, {"lr": 1e-3})
+    remedy = (SCALED_REWARDS, put("group_size", 0), "look")
+    assert "group_size" in worded(remedy, {"lr": 1e-3})
     said = worded(remedy, {"lr": 1e-3}, complete=True)
     assert said.startswith("Multiply the rewards")
-    assert "value_clip" not in said
-    assert worded(remedy, {"normalise_rewards": True, "value_clip": 0}) == "Look."
+    assert "group_size" not in said
+    assert worded(remedy, {"normalise_rewards": True, "group_size": 0}) == "Look."
 
 
 @pytest.mark.parametrize("symptom", RULES)

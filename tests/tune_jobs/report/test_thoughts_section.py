@@ -8,8 +8,9 @@ import pytest
 from synthetic_sweep import end, job_row, result
 
 from envs import counter_rng
+from envs.thoughts.params import Params
 from envs.thoughts.reader import Baking
-from envs.thoughts.world import Params, QuietThoughts
+from envs.thoughts.world import QuietThoughts
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.evaluation.sample_episodes import collect_examples
 from tune_jobs.report.report import write_report

@@ -46,8 +46,8 @@ class SmoothedHistory(History):
         return max(1.0, WINDOW / float(np.median(episodes))) if episodes.size else 1.0
 
     @property
-    def behind(self) -> FloatArray:
-        """The episodes behind each score [R]."""
+    def episodes_per_score(self) -> FloatArray:
+        """Number of episodes [R] that each score is the mean of."""
         return np.full(len(self), float(WINDOW))
 
     @cached_property

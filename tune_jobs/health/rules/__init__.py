@@ -1,10 +1,10 @@
-"""The rules, one a file; to add one write its file and add it to ``RULES``."""
+"""The health rules, one per file. To add one, copy a short one and list it in ``_ALL``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tune_jobs.health.finding import Rule
+from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules.action_clipping import ActionClipping
 from tune_jobs.health.rules.advantage_clipping import AdvantageClipping
 from tune_jobs.health.rules.always_truncated import AlwaysTruncated
@@ -90,4 +90,4 @@ _ALL: tuple[Rule, ...] = (
 )
 
 RULES: Mapping[str, Rule] = {rule.symptom: rule for rule in _ALL}
-"""Every rule by its symptom id, causes before the ``no_improvement`` they lead to."""
+"""Every rule by its symptom; ``no_improvement``, the consequence of others, comes last."""

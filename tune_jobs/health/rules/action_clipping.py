@@ -1,63 +1,57 @@
-"""Rule ``action_clipping``: the policy asks for values that the actions do not have."""
+"""Rule ``action_clipping``: nearly all action values lie outside the action bounds."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import numpy as np
-
-from envs.validation import AtLeastOne, Fraction, validate
-from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from envs.validation import AtLeastOne, Fraction
+from tune_jobs.health.finding import Finding, Severity
+from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import Remedy, at_most, put
+from tune_jobs.health.rule import Rule
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ActionClipping(Rule):
-    """Nearly all values lie outside of the action's bounds, where they no longer differ.
+    """Nearly all sampled values are clipped to a bound, and the score has not improved.
 
-    Always the largest or smallest value may be the best that can be done (bang-bang control), so
-    the score must not have improved. At the start a spread of 1 around 0 has a third of its
-    values beyond bounds of 1.
+    Clipped values have the same effect, so they carry no gradient about the reward. Always using a
+    bound can be optimal (bang-bang control), hence the condition on the score. A policy that starts
+    with mean 0 and standard deviation 1 has a third of its values outside bounds of 1.
 
-    Warm-up: ``rows`` rows. NaN policy: rows without the share are left out.
+    Warm-up: ``rows`` rows. NaN policy: rows without the metric are left out.
     """
 
     symptom: ClassVar[str] = "action_clipping"
     needs: ClassVar[tuple[str, ...]] = ("action_clip_fraction", SCORE)
     highest: ClassVar[Severity] = "warn"
+    stagnant_only: ClassVar[bool] = True
     causes: ClassVar[tuple[str, ...]] = (
-        "an entropy bonus that widens the spread without end",
-        "bounds that are small beside a spread of 1",
-        "a mean driven far outside by updates that are too large",
+        "an entropy bonus that widens the action distribution without limit",
+        "action bounds that are small compared with a standard deviation of 1",
+        "updates so large that the mean has left the bounds",
     )
     remedy: ClassVar[Remedy] = (
         at_most("entropy_coef", 0),
-        "give the environment bounds of -1 and 1, scaled inside it",
+        "give the environment action bounds of -1 and 1 and rescale inside it",
         put("value_distribution", "beta", "use a bounded distribution ({})"),
     )
 
     clip_fraction: Annotated[float, Fraction] = 0.9
-    """Share of values outside the bounds above which an iteration is sick."""
+    """Fraction of values outside the bounds above which an iteration is sick."""
     rows: Annotated[int, AtLeastOne] = 5
-    """The median of this many last iterations is judged."""
+    """Number of last iterations whose median is judged."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when nearly all recent values were outside."""
-        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
+    def judge(self, history: History) -> Finding | None:
+        """Return a warning when nearly all recent values were clipped."""
+        clipped = history.median("action_clip_fraction", self.rows)
+        if not clipped > self.clip_fraction:
             return None
-        shares = history.recent("action_clip_fraction", self.rows)
-        if shares.size == 0 or np.median(shares) <= self.clip_fraction:
-            return None
-        return Finding(
-            self.symptom,
+        sick = history.series("action_clip_fraction") > self.clip_fraction
+        return self.report(
             "warn",
-            history.find_onset(
-                history.series("action_clip_fraction") > self.clip_fraction, self.rows
-            ),
-            f"{np.median(shares):.0%} of the values of the last {self.rows} iterations were "
-            "outside the action's bounds and the score has not improved",
+            history.find_onset(sick, self.rows),
+            f"{clipped:.0%} of the action values of the last {self.rows} iterations were outside "
+            "the action bounds and the score has not improved",
         )

@@ -1,34 +1,35 @@
-"""Rule ``advantage_clipping``: most advantages are cut off, so that they no longer differ."""
+"""Rule ``advantage_clipping``: most advantages are clipped and no longer differ in size."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import numpy as np
-
-from envs.validation import AtLeastOne, Fraction, validate
-from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from envs.validation import AtLeastOne, Fraction
+from tune_jobs.health.finding import Finding, Severity
+from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, put
+from tune_jobs.health.rule import Rule
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class AdvantageClipping(Rule):
-    """More than half of the advantages lie beyond the limit at which they are cut off.
+    """More than half of the advantages exceed the clip limit.
 
-    The share is the shopping post-mortem's. Cut off, only their sign is left: that is enough to
-    learn from, slowly, so a run whose score has improved gets a note. Advantages that were
-    normalised before can hardly be sick: at most 4 % of them lie beyond 5 standard deviations.
+    The limit of one half is from the shopping post-mortem. Only the sign of a clipped advantage is
+    left. That is enough for slow learning, so a run whose score has improved gets a note.
+    Normalised advantages rarely trigger the rule: at most 4 % of any sample lie beyond 5 standard
+    deviations.
 
-    Warm-up: ``rows`` rows. NaN policy: rows without the share are left out.
+    Warm-up: ``rows`` rows. NaN policy: rows without the metric are left out.
     """
 
     symptom: ClassVar[str] = "advantage_clipping"
     needs: ClassVar[tuple[str, ...]] = ("advantage_clip_fraction", SCORE)
     highest: ClassVar[Severity] = "warn"
     causes: ClassVar[tuple[str, ...]] = (
-        "advantages that are not normalised before they are cut off",
-        "rewards much larger than the limit",
+        "advantages that are clipped without being normalised first",
+        "rewards much larger than the clip limit",
         "V* far from all returns",
     )
     remedy: ClassVar[Remedy] = (
@@ -38,27 +39,20 @@ class AdvantageClipping(Rule):
     )
 
     clip_fraction: Annotated[float, Fraction] = 0.5
-    """Share of advantages cut off above which an iteration is sick."""
+    """Fraction of clipped advantages above which an iteration is sick."""
     rows: Annotated[int, AtLeastOne] = 5
-    """The median of this many last iterations is judged."""
+    """Number of last iterations whose median is judged."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when most of the recent advantages were cut off."""
-        if not history.is_warmed_up(self.rows, 0.0):
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when most of the recent advantages were clipped."""
+        clipped = history.median("advantage_clip_fraction", self.rows)
+        if not clipped > self.clip_fraction:
             return None
-        shares = history.recent("advantage_clip_fraction", self.rows)
-        if shares.size == 0 or np.median(shares) <= self.clip_fraction:
-            return None
-        learnt = "and the score has not improved" if history.improved is False else ""
-        return Finding(
-            self.symptom,
-            "warn" if learnt else "note",
-            history.find_onset(
-                history.series("advantage_clip_fraction") > self.clip_fraction, self.rows
-            ),
-            f"{np.median(shares):.0%} of the advantages of the last {self.rows} iterations were "
-            f"cut off {learnt}".rstrip(),
+        stagnant = history.improved is False
+        sick = history.series("advantage_clip_fraction") > self.clip_fraction
+        return self.report(
+            "warn" if stagnant else "note",
+            history.find_onset(sick, self.rows),
+            f"{clipped:.0%} of the advantages of the last {self.rows} iterations were clipped"
+            + (" and the score has not improved" if stagnant else ""),
         )

@@ -1,30 +1,31 @@
-"""Rule ``dead_units``: hidden units that give the same answer to every observation."""
+"""Rule ``dead_units``: hidden units give the same output for every observation."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import numpy as np
-
-from envs.validation import AtLeastOne, Fraction, validate
-from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from envs.validation import AtLeastOne, Fraction
+from tune_jobs.health.finding import Finding
+from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import Remedy, lower, put
+from tune_jobs.health.rule import Rule
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class DeadUnits(Rule):
     """Most hidden units are saturated for every row, and the score has not improved.
 
-    A unit that is off for half of the rows is normal for ``relu``; dead is one that has the same
-    saturated output for all. Above half of a network RLExplorer and SageMaker's debugger raise an
-    alarm. A network that has learnt may need few units, hence the score.
+    A ``relu`` unit that is off for half of the rows is normal; a dead unit has the same saturated
+    output for all. RLExplorer and SageMaker's debugger raise an alarm above half of a network. A
+    network that has learnt may need few units, hence the condition on the score.
 
-    Warm-up: ``rows`` rows. NaN policy: rows without the share are left out.
+    Warm-up: ``rows`` rows. NaN policy: rows without the metric are left out.
     """
 
     symptom: ClassVar[str] = "dead_units"
     needs: ClassVar[tuple[str, ...]] = ("dead_unit_fraction", SCORE)
+    stagnant_only: ClassVar[bool] = True
     causes: ClassVar[tuple[str, ...]] = (
         "updates too large for the network, above all with relu",
         "observations so large that tanh saturates",
@@ -38,27 +39,20 @@ class DeadUnits(Rule):
     )
 
     warn: Annotated[float, Fraction] = 0.5
-    """Share of dead units above which it warns."""
+    """Fraction of dead units above which the finding is a warning."""
     stop: Annotated[float, Fraction] = 0.99
-    """Share above which it asks for a stop: nothing of the observation gets through."""
+    """Fraction above which it asks for a stop: the output no longer depends on the observation."""
     rows: Annotated[int, AtLeastOne] = 5
-    """The median of this many last iterations is judged."""
+    """Number of last iterations whose median is judged."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when most of the units were dead recently."""
-        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when most of the units were dead recently."""
+        dead = history.median("dead_unit_fraction", self.rows)
+        if not dead > self.warn:
             return None
-        shares = history.recent("dead_unit_fraction", self.rows)
-        if shares.size == 0 or np.median(shares) <= self.warn:
-            return None
-        severity: Severity = "stop" if np.median(shares) > self.stop else "warn"
-        return Finding(
-            self.symptom,
-            severity,
+        return self.report(
+            "stop" if dead > self.stop else "warn",
             history.find_onset(history.series("dead_unit_fraction") > self.warn, self.rows),
-            f"{np.median(shares):.0%} of the hidden units gave one and the same output for all "
-            f"rows of the last {self.rows} iterations and the score has not improved",
+            f"{dead:.0%} of the hidden units had the same output for all rows of the last "
+            f"{self.rows} iterations and the score has not improved",
         )

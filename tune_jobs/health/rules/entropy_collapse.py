@@ -1,87 +1,85 @@
-"""Rule ``entropy_collapse``: the policy became certain before it became good."""
+"""Rule ``entropy_collapse``: the policy became deterministic before its score improved."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, Positive, validate
-from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from envs.validation import AtLeastOne, Fraction, Positive
+from tune_jobs.health.finding import Finding, Severity
+from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import BoolArray
 from tune_jobs.health.remedy import Remedy, at_least, increase, lower
+from tune_jobs.health.rule import Rule
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class EntropyCollapse(Rule):
-    """The entropy of the last third of the rows is nearly nothing, and the score has not improved.
+    """The entropy of the last third of the rows is close to zero, and the score has not improved.
 
-    Unconditionally this would flag 17 of 32 healthy runs: a policy that has learnt may be certain.
-    So may one that had nearly learnt by its first row: a score that still tends upwards clears it,
-    and one that had improved a few rows ago: it became good before it stumbled.
-    Judged by the share of the maximum where that is logged (edges post-mortem: 8.83 nats fell to
-    0.004). Without it, below ``nats`` counts for discrete choices; a continuous policy's entropy
-    may rightly be negative, so there the fall counts, and it only warns, because the fall is a
-    sum over dimensions whose number is not known here.
+    Low entropy alone would flag 17 of 32 healthy runs: a policy that has learnt may be
+    deterministic. So may one that had nearly learnt by its first row: a score that still tends
+    upwards clears it, as does an improvement a few rows ago.
+    The rule uses the fraction of the maximum where it is logged (edges post-mortem: 8.83 nats fell
+    to 0.004). Otherwise the limit for discrete choices is ``nats``. The entropy of a continuous
+    policy may be negative, so there the fall counts; it only warns, because the fall is a sum over
+    dimensions whose number is unknown here.
 
     Warm-up: ``rows`` rows. NaN policy: rows without the entropy are left out.
     """
 
     symptom: ClassVar[str] = "entropy_collapse"
     needs: ClassVar[tuple[str, ...]] = ("entropy", SCORE)
+    stagnant_only: ClassVar[bool] = True
     causes: ClassVar[tuple[str, ...]] = (
         "the entropy bonus is too small or gets no gradient",
         "the learning rate is too high",
-        "rewards are so rare that the first one found is repeated for ever",
+        "rewards are so rare that the policy repeats the first rewarded action",
     )
     remedy: ClassVar[Remedy] = (
         increase("entropy_coef", 0.03, "raise the entropy bonus: {}"),
-        at_least("entropy_target", 0.3, "steer the entropy with {}"),
+        at_least("entropy_target", 0.3, "control the entropy with {}"),
         lower("lr", 1e-4),
     )
 
     normalised: Annotated[float, Fraction] = 0.05
-    """Share of the maximal entropy below which a policy has collapsed."""
+    """Fraction of the maximal entropy below which a policy has collapsed."""
     nats: Annotated[float, Positive] = 0.05
-    """Entropy below which, where its maximum is not known, a discrete policy has collapsed."""
+    """Entropy below which, where its maximum is unknown, a discrete policy has collapsed."""
     fall: Annotated[float, Positive] = 3.9
-    """Nats by which a continuous policy has collapsed: a standard deviation at 2 % of its start."""
+    """Fall in nats of a collapsed continuous policy: a standard deviation at 2 % of its start."""
     tau: Annotated[float, Fraction] = 0.3
     """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 8
-    """Rows before it judges."""
+    """Rows before the rule judges, at most half of the budget."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when the late entropy is next to nothing."""
-        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
-            return None
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the late entropy is close to zero."""
         if history.trend > self.tau:
             return None
         name = "entropy_normalised" if history.has("entropy_normalised") else "entropy"
         window = math.ceil(len(history) / 3)
-        recent = history.recent(name, window)
-        if recent.size == 0:
+        late = history.median(name, window)
+        if math.isnan(late):
             return None
-        late = float(np.median(recent))
-        severity, sick = self._judge(history, name, late)
+        severity, sick = self._judge_late(history, name, late)
         if severity is None or history.has_improved_lately(self.rows):
             return None
         unit = "of its maximum" if name == "entropy_normalised" else "nats"
-        return Finding(
-            self.symptom,
+        return self.report(
             severity,
             history.find_onset(sick, window),
             f"entropy is {late:.2g} {unit} over the last {window} iterations and the score has "
             "not improved",
         )
 
-    def _judge(self, history: History, name: str, late: float) -> tuple[Severity | None, BoolArray]:
-        """The severity, and which rows [R] are sick by themselves."""
+    def _judge_late(
+        self, history: History, name: str, late: float
+    ) -> tuple[Severity | None, BoolArray]:
+        """Return the severity, and which rows [R] are sick by themselves."""
         values = history.series(name)
         if name == "entropy_normalised":
             return ("stop" if late < self.normalised else None), values < self.normalised

@@ -1,70 +1,63 @@
-"""Rule ``gradients_always_clipped``: no update is the one the loss asked for."""
+"""Rule ``gradients_always_clipped``: the gradient clip changes nearly every update."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import numpy as np
-
-from envs.validation import AtLeastOne, Fraction, Positive, validate
-from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from envs.validation import AtLeastOne, Fraction, Positive
+from tune_jobs.health.finding import Finding, Severity
+from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, increase, lower
+from tune_jobs.health.rule import Rule
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class GradientsAlwaysClipped(Rule):
-    """The clip is active in nearly all updates, and the score has not improved.
+    """The gradient clip is active in nearly all updates, and the score has not improved.
 
-    The 95 % are those of the edges post-mortem. Alone they are normal: in four healthy PPO runs 82
-    of 114 rows had a norm above the limit, and Adam undoes most of it. So a run that does not
-    improve gets a note, and only a norm a thousand times the limit is taken for the cause.
+    The limit of 95 % is from the edges post-mortem. Constant clipping alone is normal: in four
+    healthy PPO runs 82 of 114 rows had a norm above the limit, and Adam cancels most of its effect.
+    So a run that does not improve gets a note, and only a norm of a thousand times the limit counts
+    as the cause.
 
-    Warm-up: ``rows`` rows. NaN policy: rows without the share are left out.
+    Warm-up: ``rows`` rows. NaN policy: rows without the metric are left out.
     """
 
     symptom: ClassVar[str] = "gradients_always_clipped"
     needs: ClassVar[tuple[str, ...]] = ("grad_clip_fraction", SCORE)
+    highest: ClassVar[Severity] = "warn"
+    stagnant_only: ClassVar[bool] = True
     causes: ClassVar[tuple[str, ...]] = (
         "the loss sums over rows or tokens where it should take the mean",
         "rewards so large that the value error dominates",
-        "a limit that is too small",
+        "a clip limit that is too small",
     )
     remedy: ClassVar[Remedy] = (
         SCALED_REWARDS,
         lower("value_coef", 0.1),
         increase("grad_clip", 5, "then raise {}"),
     )
-    highest: ClassVar[Severity] = "warn"
 
     clip_fraction: Annotated[float, Fraction] = 0.95
-    """Share of updates with an active clip above which an iteration is sick."""
+    """Fraction of clipped updates above which an iteration is sick."""
     excess: Annotated[float, Positive] = 1000.0
-    """Gradient norm over its limit above which the clip is taken for the cause."""
+    """Gradient norm over its limit above which the clip counts as the cause."""
     rows: Annotated[int, AtLeastOne] = 10
-    """The median of this many last iterations is judged."""
+    """Number of last iterations whose median is judged."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when the clip is active in nearly all recent updates."""
-        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the clip was active in nearly all recent updates."""
+        clipped = history.median("grad_clip_fraction", self.rows)
+        if not clipped > self.clip_fraction or history.has_improved_lately(self.rows):
             return None
-        shares = history.recent("grad_clip_fraction", self.rows)
-        if shares.size == 0 or np.median(shares) <= self.clip_fraction:
-            return None
-        if history.has_improved_lately(self.rows):
-            return None
-        norms, limit = history.recent("grad_norm", self.rows), history.latest("grad_clip")
-        ratio = float(np.median(norms)) / limit if norms.size and limit > 0 else 0.0
+        norm, limit = history.median("grad_norm", self.rows), history.latest("grad_clip")
+        ratio = norm / limit if norm > 0 and limit > 0 else 0.0
         times = f", the norm is {ratio:.3g} times the limit," if ratio else ""
-        return Finding(
-            self.symptom,
+        sick = history.series("grad_clip_fraction") > self.clip_fraction
+        return self.report(
             "stop" if ratio > self.excess else "note",
-            history.find_onset(
-                history.series("grad_clip_fraction") > self.clip_fraction, self.rows
-            ),
-            f"the clip was active in {np.median(shares):.0%} of the updates of the last "
-            f"{self.rows} iterations{times} and the score has not improved",
+            history.find_onset(sick, self.rows),
+            f"the clip was active in {clipped:.0%} of the updates of the last {self.rows} "
+            f"iterations{times} and the score has not improved",
         )

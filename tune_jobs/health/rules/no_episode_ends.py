@@ -1,30 +1,32 @@
-"""Rule ``no_episode_ends``: steps are counted and no episode ever finishes."""
+"""Rule ``no_episode_ends``: no episode has finished since the start."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, validate
-from tune_jobs.health.finding import Finding, History, Rule, Severity
+from envs.validation import AtLeastOne, Fraction
+from tune_jobs.health.finding import Finding, Severity
+from tune_jobs.health.history import History
 from tune_jobs.health.remedy import Remedy
+from tune_jobs.health.rule import Rule
 
-RESULTS = ("return_mean", "return_mean_100", "episode_length")
-"""What is logged of finished episodes."""
+EPISODE_METRICS = ("return_mean", "return_mean_100", "episode_length")
+"""Metrics that are logged only of finished episodes."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class NoEpisodeEnds(Rule):
-    """Since the start not a single episode has ended, so that there is no return to learn from.
+    """Environment steps are counted but no episode has ended, so there is no return.
 
-    Episodes may be long (Atari's are cut off after 27,000 steps) or, in a continuing task, not end
-    on purpose: a note until one has lasted for ``long`` steps, a stop only after ``endless``. A
-    score of another kind that improves ends the matter. A log of others that has no return at all
-    gets a warning: nothing ended, or nobody recorded it.
+    Episodes may be long (Atari's are truncated after 27,000 steps) or, in a continuing task, never
+    end on purpose: a note until one has lasted for ``long`` steps, a stop only from ``endless``.
+    An improving score of another kind clears the run. A log of another tool without any return
+    gives a warning: no episode ended, or the return was not recorded.
 
-    Warm-up: ``rows`` rows. NaN policy: a NaN number of episodes is none.
+    Warm-up: ``rows`` rows. NaN policy: a NaN number of episodes counts as zero.
     """
 
     symptom: ClassVar[str] = "no_episode_ends"
@@ -33,59 +35,50 @@ class NoEpisodeEnds(Rule):
     causes: ClassVar[tuple[str, ...]] = (
         "the environment returns neither terminated nor truncated",
         "a time limit longer than the run, or none",
-        "the return is recorded under a name that is not known here",
+        "the return is recorded under an unknown name",
     )
     remedy: ClassVar[Remedy] = (
         "return terminated at the goal and give the environment a time limit "
         "(gymnasium.register(..., max_episode_steps=1000))",
-        "in a continuing task choose a `metric` that does not wait for an end",
+        "in a continuing task choose a `metric` that needs no finished episode",
     )
 
     rows: Annotated[int, AtLeastOne] = 10
-    """Rows before it judges (or half of the budget, if that is less)."""
+    """Rows before the rule judges, at most half of the budget."""
     long: Annotated[int, AtLeastOne] = 1000
     """Steps of an unfinished episode from which it warns: a usual time limit."""
     endless: Annotated[int, AtLeastOne] = 27_000
     """Steps of an unfinished episode from which it asks for a stop: Atari's time limit."""
-    share_of_budget: Annotated[float, Fraction] = 0.1
-    """Share of the budget spent before it asks for a stop."""
+    stop_from: Annotated[float, Fraction] = 0.1
+    """Fraction of the budget from which it asks for a stop instead of a warning."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when steps grow and nothing has ever ended."""
-        if (
-            not history.is_warmed_up(self.rows, 0.0)
-            or history.improved
-            or _has_any_episode_ended(history)
-        ):
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the steps increase and no episode has ended."""
+        if history.improved or _has_any_episode_ended(history):
             return None
-        steps = history.series("env_steps")
-        steps = steps[np.isfinite(steps)]
+        steps = history.recent("env_steps", len(history))
         if steps.size < 2 or not steps[-1] > steps[0]:
             return None
         longest = history.latest("running_length_max")
-        lasted = f"; one has lasted for {longest:,.0f} steps" if np.isfinite(longest) else ""
-        return Finding(
-            self.symptom,
-            self._severity(history, longest),
+        length = f"; one has lasted for {longest:,.0f} steps" if np.isfinite(longest) else ""
+        return self.report(
+            self._choose_severity(history, longest),
             history.iteration(0),
             f"no episode has finished in {len(history)} iterations and {steps[-1]:,.0f} steps"
-            f"{lasted}",
+            f"{length}",
         )
 
-    def _severity(self, history: History, longest: float) -> Severity:
-        if longest >= self.endless and history.budget_fraction_used >= self.share_of_budget:
+    def _choose_severity(self, history: History, longest: float) -> Severity:
+        if longest >= self.endless and history.budget_fraction_used >= self.stop_from:
             return "stop"
         return "note" if longest < self.long else "warn"
 
 
 def _has_any_episode_ended(history: History) -> bool:
-    """Whether any episode did, or is not known not to have."""
-    if any(history.has(name) for name in RESULTS):
+    """Return whether an episode has ended, or whether that is unknown."""
+    if any(history.has(name) for name in EPISODE_METRICS):
         return True
-    counted = np.any(np.isfinite(history.series("episodes")))
-    if not counted:
-        return history.has(history.score)  # of some other kind
-    return bool(np.nansum(history.series("episodes")) > 0)
+    episodes = history.recent("episodes", len(history))
+    if not episodes.size:
+        return history.has(history.score)  # a score that is not made of returns
+    return bool(episodes.sum() > 0)

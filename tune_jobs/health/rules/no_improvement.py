@@ -1,44 +1,48 @@
-"""Rule ``no_improvement``: most of the budget is gone and the score is where it began."""
+"""Rule ``no_improvement``: most of the budget is used and the score is where it began."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, NonNegative, validate
-from tune_jobs.health.finding import SCORE, Finding, History, Rule
+from envs.validation import AtLeastOne, Fraction, NonNegative
+from tune_jobs.health.finding import Finding
+from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, put
+from tune_jobs.health.rule import Rule
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class NoImprovement(Rule):
-    """The score has not improved, shows no upward trend, and its best is not beaten any more.
+    """The score has not improved, does not tend upwards, and its best has not been beaten lately.
 
     "The best not beaten for 20 evaluations" (causal-learning and thoughts post-mortems) alone
-    would also end runs that have converged, as Tune's plateau stopper does to 23 of 43 healthy
-    runs; so the score must in addition never have improved. A slow run whose score tends upwards
-    (tau above 0.2) makes progress. A run that starts at its optimum cannot be told apart. In pure
-    noise the best of all rows is among the last 30 % in three runs of ten: so it is beaten only by
-    more than the scores' standard deviation, which in a run that makes no progress is noise. And
-    the mean of a few lucky episodes is no best: rows are taken together until they hold
-    ``episodes`` (where these are counted), and those that do not yet are left out.
+    would also end converged runs, as Tune's plateau stopper does to 23 of 43 healthy runs; so the
+    score must in addition never have improved. A slow run whose score tends upwards (tau above 0.2)
+    makes progress. A run that starts at its optimum cannot be distinguished.
 
-    Warm-up: ``rows`` rows and ``warn_from`` of the budget. NaN policy: rows without a finite score
-    are left out.
+    In pure noise the best of all rows is among the last 30 % in three runs of ten. So a best is
+    only beaten by more than the standard deviation of the scores, which is noise in a run without
+    progress. The mean of a few lucky episodes does not count as a best: rows are pooled until they
+    hold ``episodes`` episodes (where these are counted), and an incomplete pool is left out.
+
+    Warm-up: ``rows`` rows and ``budget_fraction``. NaN policy: rows without a finite score are
+    left out.
     """
 
     symptom: ClassVar[str] = "no_improvement"
     needs: ClassVar[tuple[str, ...]] = (SCORE,)
+    stagnant_only: ClassVar[bool] = True
     causes: ClassVar[tuple[str, ...]] = (
         "an environment or reward from which nothing can be learnt, if all trials are like this",
-        "this trial's learning rate or coefficients, if it is alone",
+        "the learning rate or coefficients of this trial, if the others improve",
         "a task that needs more iterations than the budget has",
     )
     remedy: ClassVar[Remedy] = (
-        "look first at what else was found: it is the likelier cause",
+        "first treat the other findings: they are the likelier cause",
         "run `rungwise check ENV`, above all if all trials are like this",
         SCALED_REWARDS,
         put("lr", 3e-4, "go back to {}"),
@@ -46,31 +50,26 @@ class NoImprovement(Rule):
     )
 
     episodes: Annotated[int, AtLeastOne] = 20
-    """Finished episodes behind a score that may count as the best."""
+    """Number of finished episodes whose mean may count as the best."""
     min_delta: Annotated[float, NonNegative] = 0.01
-    """The best is beaten by more than this share of its own size (and more than the noise)."""
+    """Fraction of its own size by which the best must be beaten (and by more than the noise)."""
     patience: Annotated[int, AtLeastOne] = 20
-    """Rows for which the best must stand."""
+    """Number of rows for which the best must stand."""
     patience_fraction: Annotated[float, Fraction] = 0.3
-    """The patience is never longer than this share of the budget."""
+    """Upper limit of the patience as a fraction of the budget."""
     tau: Annotated[float, Fraction] = 0.2
-    """Kendall's tau above which a score that has not improved yet is on its way."""
+    """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 30
-    """Rows before it judges (or half of the budget, if that is less)."""
-    warn_from: Annotated[float, Fraction] = 0.4
-    """Share of the budget from which it warns."""
+    """Rows before the rule judges, at most half of the budget."""
+    budget_fraction: Annotated[float, Fraction] = 0.4
+    """Fraction of the budget from which it warns."""
     stop_from: Annotated[float, Fraction] = 0.8
-    """Share of the budget from which it asks for a stop: a healthy BipedalWalker run stood still
+    """Fraction of the budget from which it asks for a stop: a healthy BipedalWalker run was flat
     for 70 % of its iterations."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when the best score has stood too long at the level of the start."""
-        if not history.is_warmed_up(self.rows, self.warn_from) or history.improved is not False:
-            return None
-        last = self._last_record(history)
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the best score has stood too long at the level of the start."""
+        last = self._find_last_record(history)
         if last is None or history.trend > self.tau:
             return None
         record, best = last
@@ -78,8 +77,7 @@ class NoImprovement(Rule):
         if stood < min(self.patience, math.ceil(self.patience_fraction * history.budget)):
             return None
         best = best if history.mode == "max" else -best
-        return Finding(
-            self.symptom,
+        return self.report(
             "stop" if history.budget_fraction_used >= self.stop_from else "warn",
             history.iteration(record),
             f"the best {history.score} ({best:.3g}, iteration {history.iteration(record)}) has not "
@@ -87,9 +85,9 @@ class NoImprovement(Rule):
             "of the start",
         )
 
-    def _last_record(self, history: History) -> tuple[int, float] | None:
-        """The row at which the best score was last clearly beaten, and that score."""
-        pooled = self._pooled(history)
+    def _find_last_record(self, history: History) -> tuple[int, float] | None:
+        """Return the row at which the best score was last clearly beaten, and that score."""
+        pooled = self._pool_scores(history)
         if not pooled:
             return None
         noise = float(np.std([score for _, score in pooled]))
@@ -99,16 +97,16 @@ class NoImprovement(Rule):
                 record, best = row, score
         return record, best
 
-    def _pooled(self, history: History) -> list[tuple[int, float]]:
-        """Means over enough episodes, each with the last row that it is made of."""
-        # A row whose episodes are not counted stands for itself.
-        counts = np.nan_to_num(history.behind, nan=self.episodes)
+    def _pool_scores(self, history: History) -> list[tuple[int, float]]:
+        """Return means over at least ``episodes`` episodes, each with its last row."""
+        # A row whose episodes are not counted is a pool by itself.
+        counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)
         pooled: list[tuple[int, float]] = []
-        held = total = 0.0
+        episodes = total = 0.0
         for row, (score, count) in enumerate(zip(history.scores, counts, strict=True)):
             if math.isfinite(score):
-                held, total = held + count, total + count * score
-            if held >= self.episodes:
-                pooled.append((row, float(total / held)))
-                held = total = 0.0
+                episodes, total = episodes + count, total + count * score
+            if episodes >= self.episodes:
+                pooled.append((row, float(total / episodes)))
+                episodes = total = 0.0
         return pooled

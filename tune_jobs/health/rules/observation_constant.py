@@ -1,24 +1,26 @@
-"""Rule ``observation_constant``: the agent sees the same thing all the time."""
+"""Rule ``observation_constant``: the observation never changes."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from envs.validation import AtLeastOne, validate
-from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from envs.validation import AtLeastOne
+from tune_jobs.health.finding import Finding
+from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import Remedy
+from tune_jobs.health.rule import Rule
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ObservationConstant(Rule):
     """No entry of the observation changed during whole rollouts, in any copy.
 
-    Some constant entries (padding, one-hot codes) are normal: all of them must be. A bandit has a
-    constant observation by right and can be learnt, so an improved score ends the matter, and it
-    is a note until that is known.
+    Some constant entries (padding, one-hot codes) are normal: all of them must be constant. A
+    bandit has a constant observation by design and can be learnt, so an improved score clears the
+    run, and the finding is a note until the score can be judged.
 
-    Warm-up: ``rows`` rows. NaN policy: rows without the share are left out.
+    Warm-up: ``rows`` rows. NaN policy: rows without the metric are left out.
     """
 
     symptom: ClassVar[str] = "observation_constant"
@@ -34,20 +36,15 @@ class ObservationConstant(Rule):
     )
 
     rows: Annotated[int, AtLeastOne] = 3
-    """All of this many last iterations must be sick."""
+    """Number of last iterations, all of which must be sick."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when nothing in the recent observations moved."""
-        shares = history.recent("observation_constant_fraction", self.rows)
-        if history.improved or shares.size < self.rows or shares.min() < 1:
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when no entry of the recent observations changed."""
+        constant = history.recent("observation_constant_fraction", self.rows)
+        if history.improved or constant.size < self.rows or constant.min() < 1:
             return None
-        severity: Severity = "note" if history.improved is None else "stop"
-        return Finding(
-            self.symptom,
-            severity,
+        return self.report(
+            "note" if history.improved is None else "stop",
             history.find_onset(history.series("observation_constant_fraction") >= 1, self.rows),
             f"every entry of the observation was constant in each of the last {self.rows} "
             "iterations",

@@ -1,23 +1,23 @@
-"""Rule ``observation_scale``: numbers so large that a network saturates."""
+"""Rule ``observation_scale``: observations so large that a network saturates."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import numpy as np
-
-from envs.validation import AtLeastOne, Fraction, Positive, validate
-from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from envs.validation import AtLeastOne, Fraction, Positive
+from tune_jobs.health.finding import Finding, Severity
+from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import Remedy
+from tune_jobs.health.rule import Rule
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ObservationScale(Rule):
     """Observations have entries far above 1, and the score has not improved.
 
-    Scale alone is no fault (observations a million times too large still learnt CartPole), so it
-    is a note; a warning needs hidden units that are dead of it.
+    Scale alone is no fault (CartPole was learnt from observations a million times too large), so
+    the finding is a note; a warning also needs dead hidden units.
 
     Warm-up: ``rows`` rows. NaN policy: rows without a number are left out.
     """
@@ -25,10 +25,11 @@ class ObservationScale(Rule):
     symptom: ClassVar[str] = "observation_scale"
     needs: ClassVar[tuple[str, ...]] = ("observation_abs_max", SCORE)
     highest: ClassVar[Severity] = "warn"
+    stagnant_only: ClassVar[bool] = True
     causes: ClassVar[tuple[str, ...]] = (
         "observations in the units of the domain (pixels, prices, time stamps)",
         "a counter or an accumulated sum among the entries",
-        "a placeholder such as 1e9 for what is not there",
+        "a placeholder such as 1e9 for a missing value",
     )
     remedy: ClassVar[Remedy] = (
         "divide each entry by its usual size, so that observations stay within -10 and 10",
@@ -36,29 +37,21 @@ class ObservationScale(Rule):
     )
 
     size: Annotated[float, Positive] = 100.0
-    """Largest entry above which it notes: ten times the 10 which RLExplorer allows."""
+    """Size of the largest entry above which it notes: ten times the 10 which RLExplorer allows."""
     dead: Annotated[float, Fraction] = 0.5
-    """Share of dead units above which it warns (`dead_units`)."""
+    """Fraction of dead units above which it warns (as in `dead_units`)."""
     rows: Annotated[int, AtLeastOne] = 5
-    """The medians of this many last iterations are judged."""
+    """Number of last iterations whose medians are judged."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when the recent observations are large and nothing was learnt from them."""
-        if not history.is_warmed_up(self.rows, 0.0) or history.improved is not False:
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the recent observations are large."""
+        size = history.median("observation_abs_max", self.rows)
+        if not size > self.size:
             return None
-        sizes = history.recent("observation_abs_max", self.rows)
-        if sizes.size == 0 or np.median(sizes) <= self.size:
-            return None
-        dead = history.recent("dead_unit_fraction", self.rows)
-        share = float(np.median(dead)) if dead.size else 0.0
-        saturated = f", {share:.0%} of the hidden units are dead" if share > self.dead else ""
-        return Finding(
-            self.symptom,
+        dead = history.median("dead_unit_fraction", self.rows)
+        saturated = f", {dead:.0%} of the hidden units are dead" if dead > self.dead else ""
+        return self.report(
             "warn" if saturated else "note",
             history.find_onset(history.series("observation_abs_max") > self.size, self.rows),
-            f"observations reach {np.median(sizes):.3g} in size{saturated} and the score has not "
-            "improved",
+            f"observations reach {size:.3g} in size{saturated} and the score has not improved",
         )

@@ -1,122 +1,120 @@
-"""Rule ``reward_hacking``: the return rises, and success does not rise with it or even falls."""
+"""Rule ``reward_hacking``: the return rises while the success rate does not, or falls."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.validation import AtLeastOne, Fraction, Positive, validate
-from tune_jobs.health.finding import Finding, History, Rule, Severity
+from envs.validation import AtLeastOne, Fraction, Positive
+from tune_jobs.health.finding import Finding
+from tune_jobs.health.history import History
 from tune_jobs.health.improvement import FloatArray, Improvement, kendall_tau
 from tune_jobs.health.remedy import Remedy
+from tune_jobs.health.rule import Rule
 
 Indices = NDArray[np.intp]
 
 _has_improved = Improvement()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class RewardHacking(Rule):
-    """The agent has found rewards that are easier to get than the goal.
+    """The agent collects rewards that are easier to get than the goal.
 
     In the shopping post-mortem every click paid 0.2, twenty clicks paid more than the purchase, and
-    success fell from 80 to 40 % while the reward rose. Judged against the iterations around the
-    best success rate: since then the return has risen and success has fallen. Or the return has
-    improved over the whole run, and success neither has nor tends upwards. Where nothing ever
-    succeeded ``no_success`` says it; a success rate near 1 has no room left, and the return may
-    well rise alone; a fall of a rate that was small is luck. Where success follows the return with
-    a delay the rates are on their way up, or it is too early for the second form to judge.
+    success fell from 80 to 40 % while the reward rose. There are two forms.
 
-    Warm-up: ``rows`` rows and ``warn_from`` of the budget, ``flat_from`` for the second form. NaN
-    policy: rows without both metrics are left out.
+    * A fall: since the iterations around the best success rate the return has risen and success has
+      fallen. A fall of a small rate is luck.
+    * Flat success: the return has improved over the whole run, and the success rate has not and
+      does not tend upwards. A rate near 1 cannot rise further. Success that follows the return with
+      a delay tends upwards, or it is too early for this form.
+
+    Where no episode ever succeeded ``no_success`` reports it.
+
+    Warm-up: ``rows`` rows and ``budget_fraction``, ``flat_from`` for the second form. NaN policy:
+    rows without both metrics are left out.
     """
 
     symptom: ClassVar[str] = "reward_hacking"
     needs: ClassVar[tuple[str, ...]] = ("success_rate", "return_mean")
+    stops_rising: ClassVar[bool] = True
     causes: ClassVar[tuple[str, ...]] = (
         "shaping rewards that can be collected again and again (clicks, steps, survival)",
         "shaping rewards that together pay more than the goal",
         "a goal that ends the episode, and so the other rewards",
     )
     remedy: ClassVar[Remedy] = (
-        "make the shaping potential-based, so that it cannot be farmed (reward + gamma * "
-        "potential(next) - potential(now), 0 at the end), or cut it down to less than the goal in "
-        "all",
-        "let the success rate be the job's metric, so that the best model is kept by it",
+        "make the shaping potential-based, so that repetition earns nothing (reward + gamma * "
+        "potential(next) - potential(now), 0 at the end), or reduce it to less than the goal in "
+        "total",
+        "make the success rate the job's metric, so that it selects the best checkpoint",
     )
-    stops_rising: ClassVar[bool] = True
 
     fall: Annotated[float, Fraction] = 0.3
-    """Share of its best that the success rate must have lost."""
+    """Fraction of its best that the success rate must have lost."""
     points: Annotated[float, Fraction] = 0.1
-    """And no less than this: a smaller fall is luck."""
+    """Absolute loss of the success rate that is needed as well."""
     full: Annotated[float, Fraction] = 0.9
-    """Success rate from which on it has no room left to rise."""
+    """Success rate from which it counts as unable to rise further."""
     relative: Annotated[float, Fraction] = 0.05
-    """The return must have risen by more than this share of its size."""
+    """Fraction of its size by which the return must have risen."""
     noise: Annotated[float, Positive] = 3.0
-    """Rise and fall must be larger than this many standard errors."""
+    """Standard errors that rise and fall must exceed."""
     tau: Annotated[float, Fraction] = 0.2
-    """Kendall's tau of the success rate above which it is on its way up."""
+    """Kendall's tau of the success rate above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 15
-    """Rows before it judges (or half of the budget, if that is less)."""
-    warn_from: Annotated[float, Fraction] = 0.2
-    """Share of the budget from which it judges a fall."""
+    """Rows before the rule judges, at most half of the budget."""
+    budget_fraction: Annotated[float, Fraction] = 0.2
+    """Fraction of the budget from which it judges a fall."""
     flat_from: Annotated[float, Fraction] = 0.6
-    """Share of the budget from which it judges success that does not rise."""
+    """Fraction of the budget from which it judges success that does not rise."""
     stop_from: Annotated[float, Fraction] = 0.6
-    """Share of the budget from which it asks for a stop."""
+    """Fraction of the budget from which it asks for a stop."""
     stop_below: Annotated[float, Fraction] = 0.6
-    """And the share of its best to which success must have fallen for that (post-mortem: half)."""
+    """Fraction of its best to which success must have fallen for a stop (post-mortem: half)."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when the return goes up and success does not go with it."""
-        if not history.is_warmed_up(self.rows, self.warn_from):
-            return None
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the return rises and the success rate does not."""
         rate, gain = history.series("success_rate"), history.series("return_mean")
         known = np.flatnonzero(np.isfinite(rate) & np.isfinite(gain))
         if known.size < 8 or not np.any(rate[known] > 0):
             return None
-        return self._fallen(history, known, rate[known], gain[known]) or self._flat(
+        return self._judge_fall(history, known, rate[known], gain[known]) or self._judge_flat(
             history, known, rate[known], gain[known]
         )
 
-    def _fallen(
+    def _judge_fall(
         self, history: History, known: Indices, rate: FloatArray, gain: FloatArray
     ) -> Finding | None:
+        """Compare the last rows with those of the best success rate."""
         width = max(3, min(10, known.size // 5))
         levels = np.lib.stride_tricks.sliding_window_view(rate, width).mean(axis=1)
         start = int(levels[:-width].argmax()) if levels.size > width else 0
         best, now = rate[start : start + width], rate[-width:]
         before, after = gain[start : start + width], gain[-width:]
-        lost, won = float(best.mean() - now.mean()), float(after.mean() - before.mean())
+        lost, gained = float(best.mean() - now.mean()), float(after.mean() - before.mean())
         size = max(abs(before.mean()), abs(after.mean()))
         fell = lost > max(self.points, self.fall * best.mean(), self.noise * _error(best, now))
-        rose = won > max(self.relative * size, self.noise * _error(before, after))
+        rose = gained > max(self.relative * size, self.noise * _error(before, after))
         if not (fell and rose):
             return None
         low = now.mean() <= self.stop_below * best.mean()
-        severity: Severity = (
-            "stop" if low and history.budget_fraction_used >= self.stop_from else "warn"
-        )
-        return Finding(
-            self.symptom,
-            severity,
+        return self.report(
+            "stop" if low and history.budget_fraction_used >= self.stop_from else "warn",
             history.iteration(int(known[start + width - 1])),
             f"since then the return has risen from {before.mean():.3g} to {after.mean():.3g} while "
-            f"the share of episodes that succeed fell from {best.mean():.0%} to {now.mean():.0%}",
+            f"the success rate fell from {best.mean():.0%} to {now.mean():.0%}",
         )
 
-    def _flat(
+    def _judge_flat(
         self, history: History, known: Indices, rate: FloatArray, gain: FloatArray
     ) -> Finding | None:
+        """Compare the whole course of the return with that of the success rate."""
         episodes = history.series("episodes")[known]
         now = float(np.median(rate[-math.ceil(rate.size / 3) :]))
         if (
@@ -127,15 +125,14 @@ class RewardHacking(Rule):
             return None
         if _has_improved(rate, episodes) or not _has_improved(gain, episodes):
             return None
-        return Finding(
-            self.symptom,
+        return self.report(
             "warn",
             history.iteration(int(known[0])),
-            f"the return has improved from {gain[0]:.3g} to {gain[-1]:.3g} while the share of "
-            f"episodes that succeed has not ({now:.0%})",
+            f"the return has improved from {gain[0]:.3g} to {gain[-1]:.3g} while the success rate "
+            f"has not ({now:.0%})",
         )
 
 
 def _error(a: FloatArray, b: FloatArray) -> float:
-    """The standard error of the difference of two means."""
+    """Return the standard error of the difference of two means."""
     return math.sqrt(float(a.var(ddof=1)) / a.size + float(b.var(ddof=1)) / b.size)

@@ -1,35 +1,39 @@
-"""Rule ``v_star_optimistic``: V* promises more than any episode keeps."""
+"""Rule ``v_star_optimistic``: V* is higher than the return of nearly every episode."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, Positive, validate
-from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from envs.validation import AtLeastOne, Fraction, Positive
+from tune_jobs.health.finding import Finding, Severity
+from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import Remedy, at_least, increase, put
+from tune_jobs.health.rule import Rule
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class VStarOptimistic(Rule):
-    """Nearly all advantages over V* are negative: whatever was done is discouraged alike.
+    """Nearly all advantages over V* are negative: every action is discouraged alike.
 
-    So it was in the shopping post-mortem. It is right at the beginning, when the policy is still
-    the reference whose best episodes made V* (all of them, for ``v_star="max"``), and goes as the
-    policy learns; hence only once the warm-up is over and the score has not improved.
+    This happened in the shopping post-mortem. It is normal at the beginning, when the policy is
+    still the reference whose best episodes defined V* (all of them, for ``v_star="max"``), and
+    disappears as the policy learns; hence the warm-up and the condition on the score.
 
-    Warm-up: ``rows`` rows and ``share_of_budget``. NaN policy: rows without the share are left out.
+    Warm-up: ``rows`` rows and ``budget_fraction``. NaN policy: rows without the metric are left
+    out.
     """
 
     symptom: ClassVar[str] = "v_star_optimistic"
     needs: ClassVar[tuple[str, ...]] = ("advantage_negative_fraction", "advantage_mean", SCORE)
     highest: ClassVar[Severity] = "warn"
+    stagnant_only: ClassVar[bool] = True
     causes: ClassVar[tuple[str, ...]] = (
         "V* is the best of a few lucky episodes",
         "the reference earned shaping rewards that the policy no longer gets",
-        "V* was kept from another environment or reward",
+        "V* was computed for another environment or reward",
     )
     remedy: ClassVar[Remedy] = (
         put("v_star", "softmax", "use {} with a higher `v_star_beta`, or `v_star=mean`"),
@@ -39,45 +43,34 @@ class VStarOptimistic(Rule):
     )
 
     negative_fraction: Annotated[float, Fraction] = 0.95
-    """Share of negative advantages above which an iteration is sick (the design's "all")."""
+    """Fraction of negative advantages above which an iteration is sick."""
     beyond: Annotated[float, Positive] = 10.0
-    """Mean advantage below minus this many standard deviations, which says how far V* is off."""
+    """Standard deviations below zero from which the evidence states how far V* is off."""
     rows: Annotated[int, AtLeastOne] = 5
-    """The median of this many last iterations is judged."""
-    share_of_budget: Annotated[float, Fraction] = 0.2
-    """Share of the budget spent before it judges."""
+    """Number of last iterations whose median is judged."""
+    budget_fraction: Annotated[float, Fraction] = 0.2
+    """Fraction of the budget that must be used before the rule judges."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when the recent episodes nearly all did worse than V*."""
-        if (
-            not history.is_warmed_up(self.rows, self.share_of_budget)
-            or history.improved is not False
-        ):
+    def judge(self, history: History) -> Finding | None:
+        """Return a warning when nearly all recent episodes had a return below V*."""
+        negative = history.median("advantage_negative_fraction", self.rows)
+        mean = history.median("advantage_mean", self.rows)
+        if not negative > self.negative_fraction or np.isnan(mean):
             return None
-        shares = history.recent("advantage_negative_fraction", self.rows)
-        means = history.recent("advantage_mean", self.rows)
-        if shares.size == 0 or means.size == 0 or np.median(shares) <= self.negative_fraction:
-            return None
-        mean = float(np.median(means))
-        return Finding(
-            self.symptom,
+        sick = history.series("advantage_negative_fraction") > self.negative_fraction
+        return self.report(
             "warn",
-            history.find_onset(
-                history.series("advantage_negative_fraction") > self.negative_fraction, self.rows
-            ),
-            f"{np.median(shares):.0%} of the episodes of the last {self.rows} iterations did worse "
-            f"than V*, by {-mean:.3g} on average{self._where(history, mean)}, and the score has "
-            "not improved",
+            history.find_onset(sick, self.rows),
+            f"{negative:.0%} of the episodes of the last {self.rows} iterations had a return below "
+            f"V*, by {-mean:.3g} on average{self._describe_v_star(history, mean)}, and the score "
+            "has not improved",
         )
 
-    def _where(self, history: History, mean: float) -> str:
-        """What is known of V* besides: its size, and whether it is out of all proportion."""
+    def _describe_v_star(self, history: History, mean: float) -> str:
+        """Return V* where the returns are known, and its distance where that is extreme."""
         known = history.latest("return_mean")
-        seen = f" (returns {known:.3g}, V* {known - mean:.3g})" if np.isfinite(known) else ""
+        text = f" (returns {known:.3g}, V* {known - mean:.3g})" if np.isfinite(known) else ""
         spread = history.latest("advantage_std")
         if spread > 0 and -mean > self.beyond * spread:
-            seen += f", {-mean / spread:.3g} times what episodes differ by"
-        return seen
+            text += f", {-mean / spread:.3g} times the standard deviation of the advantages"
+        return text

@@ -1,37 +1,41 @@
-"""Rule ``v_star_pessimistic``: V* is so low that anything passes for better."""
+"""Rule ``v_star_pessimistic``: V* is lower than the return of nearly every episode."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, NonNegative, validate
-from tune_jobs.health.finding import SCORE, Finding, History, Rule, Severity
+from envs.validation import AtLeastOne, Fraction, NonNegative
+from tune_jobs.health.finding import Finding, Severity
+from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import Remedy, at_least, increase, lower, put
+from tune_jobs.health.rule import Rule
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class VStarPessimistic(Rule):
-    """Nearly no advantage over V* is negative, or all of them are next to zero.
+    """Nearly no advantage over V* is negative, or all of them are close to zero.
 
-    Then everything is encouraged alike, or nothing is. A policy that has become better than its
-    reference is above V* by right, so the score must not have improved.
+    Then every action is encouraged alike, or none is. A policy that has become better than its
+    reference is above V* as it should be, so the score must not have improved.
 
-    Warm-up: ``rows`` rows and ``share_of_budget``. NaN policy: rows without the share are left out.
+    Warm-up: ``rows`` rows and ``budget_fraction``. NaN policy: rows without the metric are left
+    out.
     """
 
     symptom: ClassVar[str] = "v_star_pessimistic"
     needs: ClassVar[tuple[str, ...]] = ("advantage_negative_fraction", "advantage_mean", SCORE)
     highest: ClassVar[Severity] = "warn"
+    stagnant_only: ClassVar[bool] = True
     causes: ClassVar[tuple[str, ...]] = (
         "no episode of the reference ever succeeded, so that V* is the return of failing",
-        "V* is the mean of the returns and not what is possible",
-        "V* was kept from another environment or reward",
+        "V* is the mean of the returns instead of the best possible return",
+        "V* was computed for another environment or reward",
     )
     remedy: ClassVar[Remedy] = (
-        "give the reference a chance to succeed: `warm_start` from a simple rule, or easier starts",
+        "let the reference succeed: `warm_start` from a simple policy, or easier starts",
         increase("reference_samples", 16),
         at_least("num_envs", 32, "for that raise {}"),
         put("v_star", "softmax", "then use {}"),
@@ -39,24 +43,16 @@ class VStarPessimistic(Rule):
     )
 
     negative_fraction: Annotated[float, Fraction] = 0.05
-    """Share of negative advantages below which an iteration is sick (none, with some slack)."""
+    """Fraction of negative advantages below which an iteration is sick."""
     near_zero: Annotated[float, NonNegative] = 0.01
-    """Size of mean and spread up to which advantages are zero, as a reward is in `zero_reward`."""
+    """Size of mean and standard deviation below which advantages count as zero."""
     rows: Annotated[int, AtLeastOne] = 5
-    """All of this many last iterations must be sick."""
-    share_of_budget: Annotated[float, Fraction] = 0.2
-    """Share of the budget spent before it judges."""
+    """Number of last iterations, all of which must be sick."""
+    budget_fraction: Annotated[float, Fraction] = 0.2
+    """Fraction of the budget that must be used before the rule judges."""
 
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, history: History) -> Finding | None:
-        """Sick when recently no episode, or none by anything that counts, was worse than V*."""
-        if (
-            not history.is_warmed_up(self.rows, self.share_of_budget)
-            or history.improved is not False
-        ):
-            return None
+    def judge(self, history: History) -> Finding | None:
+        """Return a warning when recently no episode was clearly worse than V*."""
         negative = history.series("advantage_negative_fraction")
         size = np.fmax(np.abs(history.series("advantage_mean")), history.series("advantage_std"))
         low, zero = negative < self.negative_fraction, size < self.near_zero
@@ -65,12 +61,11 @@ class VStarPessimistic(Rule):
             return None
         mean = history.latest("advantage_mean")
         what = (
-            "differ from V* by next to nothing"
+            "differ from V* by almost nothing"
             if zero[-1]
             else f"beat V* (the last by {mean:.3g} on average)"
         )
-        return Finding(
-            self.symptom,
+        return self.report(
             "warn",
             history.find_onset(low | zero, self.rows),
             f"all episodes of the last {self.rows} iterations {what} and the score has not "

@@ -13,8 +13,9 @@ from envs.causal.learning.family_student import PARTS, FamilyStudent
 from envs.causal.learning.linear import REACH, additive_features, joint_features
 from envs.causal.learning.metric import compute_risk, make_truth, probe_points
 from envs.causal.learning.observation import FEATURES, observe
+from envs.causal.learning.params import Params
 from envs.causal.learning.roots import Roots
-from envs.causal.learning.world import CausalLearning, Params
+from envs.causal.learning.world import CausalLearning
 from envs.pytree import copy_tree, take
 from envs.validation import InputError
 

@@ -9,8 +9,9 @@ import pytest
 from envs import counter_rng
 from envs.causal.learning import baselines
 from envs.causal.learning.metric import Risk
+from envs.causal.learning.params import Params
 from envs.causal.learning.reward import POSTMORTEM, RewardTerms, compute_rewards
-from envs.causal.learning.world import CausalLearning, Params
+from envs.causal.learning.world import CausalLearning
 from envs.validation import InputError
 
 

@@ -10,10 +10,11 @@ from rich.console import Console
 
 from cluster.commands.evaluate import make_comparison_table
 from envs import counter_rng
+from envs.capabilities import SupportsRuleComparison
+from envs.causal.learning.params import Params as Learning
 from envs.causal.learning.world import CausalLearning
-from envs.causal.learning.world import Params as Learning
-from envs.causal.optimisation.world import CausalOptimisation, Params
-from tune_jobs.evaluation.evaluate import SupportsRuleComparison
+from envs.causal.optimisation.params import Params
+from envs.causal.optimisation.world import CausalOptimisation
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 
 CAUSAL, DRIVEN = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"

@@ -11,13 +11,13 @@ from envs.causal.learning.reward import (
     NAMES,
     POSTMORTEM,
     RewardTerms,
-    bonuses,
+    compute_bonuses,
+    compute_diversity,
+    compute_log_fall,
     compute_rewards,
-    counted,
-    diversity,
-    log_fall,
-    remembered,
-    shares,
+    compute_shares,
+    count_choices,
+    remember_choices,
 )
 from envs.validation import InputError
 
@@ -33,35 +33,35 @@ def risk(excess, postmortem):
 
 def test_the_oldest_choice_is_forgotten_first():
     recent = np.array([[-1, -1, -1], [4, 5, 6]])
-    after = remembered(recent, np.array([0, 4]), np.array([2, 0]))
+    after = remember_choices(recent, np.array([0, 4]), np.array([2, 0]))
     assert after.tolist() == [[2, -1, -1], [4, 0, 6]]
     assert recent.tolist() == [[-1, -1, -1], [4, 5, 6]]
 
 
 def test_choices_are_counted_and_places_without_one_are_not():
     recent = np.array([[-1, 0, 3, 0], [2, 2, 2, 2]])
-    assert counted(recent, 4).tolist() == [[2, 0, 0, 1], [0, 0, 4, 0]]
+    assert count_choices(recent, 4).tolist() == [[2, 0, 0, 1], [0, 0, 4, 0]]
 
 
 def test_shares_are_of_at_least_as_many_choices_as_nodes():
     counts = np.array([[1, 0, 0, 0], [2, 1, 0, 1], [8, 0, 0, 0]])
-    found = shares(counts, ALL)
+    found = compute_shares(counts, ALL)
     assert found.tolist() == [[0.25, 0, 0, 0], [0.5, 0.25, 0, 0.25], [1, 0, 0, 0]]
     two = np.array([[True, True, False, False]])
-    assert shares(counts[:1], two).tolist() == [[0.5, 0, 0, 0]]
+    assert compute_shares(counts[:1], two).tolist() == [[0.5, 0, 0, 0]]
 
 
 def test_diversity_is_the_entropy_over_its_maximum():
     counts = np.array([[1, 1, 1, 1], [2, 2, 0, 0], [5, 0, 0, 0], [0, 0, 0, 0]])
-    assert diversity(counts, ALL).tolist() == pytest.approx([1, 0.5, 0, 0])
+    assert compute_diversity(counts, ALL).tolist() == pytest.approx([1, 0.5, 0, 0])
     two = np.array([[True, True, False, False]])
-    assert diversity(counts[1:2], two).tolist() == pytest.approx([1])
+    assert compute_diversity(counts[1:2], two).tolist() == pytest.approx([1])
     one = np.array([[True, False, False, False]])
-    assert diversity(counts[2:3], one).tolist() == [0]
+    assert compute_diversity(counts[2:3], one).tolist() == [0]
 
 
 def test_a_fall_is_measured_in_logarithms_down_to_a_floor():
-    found = log_fall(np.array([np.e, 1.0, 1e-9, 1.0]), np.array([1.0, np.e, 1e-12, 0.0]))
+    found = compute_log_fall(np.array([np.e, 1.0, 1e-9, 1.0]), np.array([1.0, np.e, 1e-12, 0.0]))
     assert found.tolist() == pytest.approx([1, -1, 0, -np.log(1e-6)])
 
 
@@ -69,15 +69,15 @@ def test_bonuses_are_their_weights_times_what_the_choices_are():
     terms = RewardTerms(concentration=2.0, coverage=3.0, undersampled=5.0)
     counts = np.array([[5, 0, 0, 0], [2, 1, 1, 0], [4, 1, 0, 0]])
     chosen = np.array([0, 1, 1])
-    crowded, covered, missing = bonuses(terms, counts, ALL, chosen)
+    crowded, covered, missing = compute_bonuses(terms, counts, ALL, chosen)
     assert crowded.tolist() == pytest.approx([-1.2, -0.2, -0.8])
     assert covered.tolist() == [3, 9, 6]
     # Of the third, whose entropy is .36 of its maximum, one node has 1/5 where 1/4 is even.
     assert missing.tolist() == pytest.approx([0, 0, 5 * 0.05])
     calm = dataclasses.replace(terms, diversity_threshold=0.3)
-    assert bonuses(calm, counts, ALL, chosen)[2].tolist() == [0, 0, 0]
+    assert compute_bonuses(calm, counts, ALL, chosen)[2].tolist() == [0, 0, 0]
     mild = dataclasses.replace(terms, concentration_limit=0.5)
-    assert bonuses(mild, counts, ALL, chosen)[0].tolist() == pytest.approx([-1, 0, -0.6])
+    assert compute_bonuses(mild, counts, ALL, chosen)[0].tolist() == pytest.approx([-1, 0, -0.6])
 
 
 def test_the_terms_come_in_the_order_of_their_names():

@@ -10,9 +10,9 @@ import pytest
 import envs
 from envs import counter_rng
 from envs.causal.learning import baselines
-from envs.causal.learning.params import MlpParams
+from envs.causal.learning.params import MlpParams, Params
 from envs.causal.learning.reward import NAMES, POSTMORTEM, RewardTerms
-from envs.causal.learning.world import CausalLearning, Params
+from envs.causal.learning.world import CausalLearning
 from envs.validation import InputError
 
 

@@ -8,12 +8,13 @@ from paths import DATA
 from envs import counter_rng
 from envs.causal.learning import baselines
 from envs.causal.learning.observation import FAMILY_FEATURES, FEATURES
+from envs.causal.learning.params import Params as Learning
 from envs.causal.learning.world import CausalLearning
-from envs.causal.learning.world import Params as Learning
 from envs.causal.models import named
 from envs.causal.optimisation import baselines as rules
+from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.problem import simulate_target
-from envs.causal.optimisation.world import CausalOptimisation, Params
+from envs.causal.optimisation.world import CausalOptimisation
 from envs.validation import InputError
 
 MODELS = DATA / "causal_models"

@@ -15,8 +15,9 @@ from envs.causal.models.scm import Scm
 from envs.causal.optimisation import baselines as baselines
 from envs.causal.optimisation.curriculum import CURRICULUM, Lessons, pad_models
 from envs.causal.optimisation.observation import describe_observed_rows, rows, statistics
+from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.problem import noise_rows, simulate_target, solve_problem
-from envs.causal.optimisation.world import CausalOptimisation, Params
+from envs.causal.optimisation.world import CausalOptimisation
 from envs.checking.env_checker import check_conformance
 from envs.factory import make_vector
 from envs.pytree import take
@@ -361,7 +362,7 @@ def test_parent_accuracy_counts_the_targets_own_parents():
 def test_stages_bring_their_own_sizes_and_the_largest_fits():
     world = CausalOptimisation(Params(curriculum=True))
     for stage, lesson in enumerate(CURRICULUM):
-        world.stage = stage
+        world = world.at_stage(stage)
         state, observation = world.reset(counter_rng.make_keys(0, 64))
         assert observation["nodes"].shape[1] == 10
         size = observation["mask"].sum(axis=1) + 1

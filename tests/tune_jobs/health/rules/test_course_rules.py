@@ -131,7 +131,7 @@ class TestTargetsThatNoReturnExplains:
         finding = self.rule(history(27, score=flat(27), **self.sick))
         assert finding
         assert (finding.severity, finding.since) == ("stop", 5)
-        assert "times the largest return there can be and grow" in finding.evidence
+        assert "times the largest possible return and grow" in finding.evidence
 
     @pytest.mark.parametrize(
         "change",

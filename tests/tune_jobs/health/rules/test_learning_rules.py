@@ -53,7 +53,7 @@ class TestVStarOptimistic:
         finding = self.rule(history(27, score=flat(27), **metrics))
         assert finding
         assert (finding.severity, finding.since) == ("warn", 1)
-        assert "by 0.8 on average (returns 0.1, V* 0.9), 16 times what" in finding.evidence
+        assert "by 0.8 on average (returns 0.1, V* 0.9), 16 times the" in finding.evidence
 
     def test_a_run_below_the_best_of_its_reference_that_learns_is_healthy(self):
         metrics: Metrics = {

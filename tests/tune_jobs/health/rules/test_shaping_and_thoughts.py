@@ -35,7 +35,7 @@ def test_success_that_falls_while_the_return_rises_is_hacking_and_late_a_stop():
     assert hacked(60, success_rate=falling(60, 0.3, 0.0))[0] == "stop"
     finding = HACKING(history(60, episodes=30, return_mean=rising(60, 1, 4),
                               success_rate=falling(60)))  # fmt: skip
-    assert finding and "succeed fell from 76% to 41%" in finding.evidence
+    assert finding and "success rate fell from 76% to 41%" in finding.evidence
 
 
 def test_success_that_was_learnt_first_and_then_lost_to_shaping_is_hacking():

@@ -12,7 +12,8 @@ import pytest
 STUB = """
 import sys, time
 from pathlib import Path
-from cluster import cli, interruption
+from cluster import cli
+from tune_jobs import interruption
 from cluster.commands.catalogue import Envs
 from cluster.errors import RunInterrupted
 def ready():

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from command_line import rungwise
 
-from cluster import session
 from cluster.queue.run_queue import RunQueue
-from cluster.session import MOST_PER_CORE, ensure_private_ray_token, offered_cpus
 from envs.validation import InputError
+from tune_jobs import ray_session
+from tune_jobs.ray_session import MOST_PER_CORE, ensure_private_ray_token, offered_cpus
 
 
 def test_a_ray_that_does_not_start_is_told_in_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    code = "from cluster.session import ray_session\nwith ray_session(): pass"
+    code = "from tune_jobs.ray_session import ray_session\nwith ray_session(): pass"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"RAY_TMPDIR": str(tmp_path / "file"), "HOME": str(tmp_path)},  # no folder
@@ -45,7 +45,7 @@ def test_the_token_of_ray_is_for_its_owner_only_whoever_made_it(tmp_path):
     [(0, "at least 1, but it is 0"), (-2, "at least 1"), (9999, "9,999, but this machine has 2")],
 )
 def test_cpus_with_which_ray_would_hang_or_choke_are_refused(cpus, said, monkeypatch):
-    monkeypatch.setattr(session, "cores", lambda: 2)
+    monkeypatch.setattr(ray_session, "count_cores", lambda: 2)
     with pytest.raises(InputError, match=said):
         offered_cpus(cpus)
     with pytest.raises(InputError, match=said):
@@ -53,7 +53,7 @@ def test_cpus_with_which_ray_would_hang_or_choke_are_refused(cpus, said, monkeyp
 
 
 def test_cpus_may_exceed_the_cores_a_little_and_default_to_them(monkeypatch):
-    monkeypatch.setattr(session, "cores", lambda: 2)
+    monkeypatch.setattr(ray_session, "count_cores", lambda: 2)
     assert [offered_cpus(n) for n in (None, 1, 3, 2 * MOST_PER_CORE)] == [2, 1, 3, 16]
 
 

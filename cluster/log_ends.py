@@ -1,9 +1,7 @@
-"""Run directories seen from outside: a free name for a new one, the ends of its event log."""
+"""The first and the last row of an event log, read without the rows between them."""
 
 from __future__ import annotations
 
-import itertools
-import time
 from pathlib import Path
 
 from tune_jobs.run_log.events import JobEndRow, JobRow, Row, decode_row
@@ -12,12 +10,6 @@ NOT_A_ROW = (ValueError, LookupError, TypeError, AttributeError)
 """Errors of decoding a line that is not an event row."""
 TAIL_BYTES = 4096
 """Bytes at the end of a log that hold its last row: a job's end is far shorter."""
-
-
-def find_free_directory(env: str, parent: Path = Path("runs")) -> Path:
-    """Return the first free path of the form ``runs/<env>-<date>-<number>``."""
-    stem = f"{env.split(':')[-1].rsplit('-v', 1)[0].lower()}-{time.strftime('%Y-%m-%d')}"
-    return next(path for i in itertools.count(1) if not (path := parent / f"{stem}-{i}").exists())
 
 
 def read_log_ends(log: Path) -> tuple[JobRow | None, JobEndRow | None]:

@@ -1,4 +1,4 @@
-"""The one place that starts or joins Ray."""
+"""Start or join Ray: the only module that calls ``ray.init``."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from cluster.errors import CommandFailed
-from cluster.interruption import received_sigterm
 from envs.validation import InputError
+from tune_jobs.interruption import received_sigterm
 
 MOST_PER_CORE = 8
 """CPUs that a local Ray may offer for each core of the machine."""
 
 
-def cores() -> int:
-    """Return how many cores this process may use: its affinity and its container's quota."""
+class RayStartError(Exception):
+    """No Ray starts on this machine; the message is for people."""
+
+
+def count_cores() -> int:
+    """Return the number of cores that this process may use, by its affinity and its container."""
     found = len(os.sched_getaffinity(0))
     with suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -31,16 +34,16 @@ def cores() -> int:
 
 
 def offered_cpus(cpus: int | None) -> int:
-    """Return the CPUs that a Ray on this machine is to offer: ``cpus``, or one for each core.
+    """Return the CPUs that a Ray on this machine offers: ``cpus``, or one for each core.
 
-    More than there are cores is allowed, because a CPU of Ray's is a permit for a process and not a
-    core: many processes that wait can share one. But each takes some 0.5 GiB, so a number far
-    beyond the cores is refused.
+    A CPU of Ray is a permit for a process and not a core, so more CPUs than cores are allowed:
+    processes that wait can share a core. But each process takes some 0.5 GiB, so at most
+    :data:`MOST_PER_CORE` for each core are accepted.
 
     Raises:
-        InputError: fewer than one, with which Ray waits for ever, or more than the machine bears.
+        InputError: fewer than one, with which Ray would wait for ever, or too many.
     """
-    here = cores()
+    here = count_cores()
     if cpus is None:
         return here
     if cpus < 1:
@@ -57,18 +60,20 @@ def offered_cpus(cpus: int | None) -> int:
 
 @contextmanager
 def ray_session(address: str = "local", cpus: int | None = None) -> Generator[None]:
-    """Ray for the length of a command.
+    """Start or join Ray, and shut it down at the end.
+
+    A Ray that this process has initialised before is used as it is, and left running.
 
     Args:
-        address: ``local`` starts a Ray of its own on this machine. Anything else is an address to
-            join. Ray's own default would silently join whatever cluster it finds here.
-        cpus: CPUs to offer on a local Ray; None offers all of them.
+        address: ``local`` starts a new Ray on this machine. Anything else is an address to join.
+            Ray's own default would silently join any cluster that it finds on this machine.
+        cpus: CPUs to offer on a local Ray; None offers one for each core.
 
     Raises:
         InputError: the cluster cannot be reached, or the CPUs cannot be offered.
-        Failed: no Ray starts on this machine.
+        RayStartError: no Ray starts on this machine.
     """
-    # Read by Ray when it is imported: no telemetry, no advertising of its pre-release output.
+    # Ray reads these when it is imported: no telemetry, no advertisement of its own output.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "1")
@@ -80,8 +85,11 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
     offered = offered_cpus(cpus) if local else None
     import ray
 
+    if ray.is_initialized():
+        yield
+        return
     if local:
-        with suppress(OSError):  # a home that cannot be written to may be none that Ray needs
+        with suppress(OSError):  # Ray may not need a home folder that cannot be written
             ensure_private_ray_token(Path.home() / ".ray" / "auth_token")
     try:
         _init(
@@ -98,10 +106,9 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
         if not local:
             raise
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise CommandFailed(
-            {},
+        raise RayStartError(
             f"Ray did not start on this machine: {why.rstrip('.')}. If the machine is very busy or "
-            "short of memory, try again; the logs are in /tmp/ray/session_latest/logs.",
+            "short of memory, try again; the logs are in /tmp/ray/session_latest/logs."
         ) from error
     try:
         yield
@@ -110,9 +117,10 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
 
 
 def ensure_private_ray_token(path: Path) -> None:
-    """Let only its owner read Ray's token; Ray makes one that everybody can read."""
+    """Create Ray's token so that only its owner can read it; Ray would make it readable to all."""
     path.parent.mkdir(exist_ok=True)
-    with NamedTemporaryFile("w", dir=path.parent) as file:  # at once whole, and mode 0600
+    # A hard link to a finished file appears at once and whole, with mode 0600.
+    with NamedTemporaryFile("w", dir=path.parent) as file:
         file.write(secrets.token_hex(32))
         file.flush()
         try:
@@ -122,14 +130,14 @@ def ensure_private_ray_token(path: Path) -> None:
 
 
 def _init(**options: Any) -> None:
-    """Start or join Ray, and handle SIGTERM as before, which Ray handles in its own way."""
+    """Call ``ray.init`` and restore the handler of SIGTERM, which Ray replaces by its own."""
     import ray
 
     handler = signal.getsignal(signal.SIGTERM)
     ours = callable(handler) and threading.current_thread() is threading.main_thread()
     try:
         ray.init(**options)
-    except SystemExit:  # what Ray's handler raises, which is lost where it hits a destructor
+    except SystemExit:  # raised by Ray's handler, and lost where the signal hits a destructor
         if not received_sigterm(wait_s=1.0):
             raise
     finally:

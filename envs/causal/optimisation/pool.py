@@ -23,7 +23,7 @@ from envs.validation import InputError
 
 
 def read_pool(where: str, target: str) -> dict[Path, Model]:
-    """The models in a file or in all files of a folder that have an ending of a model.
+    """Read the models in a file, or in all files of a folder with a model's suffix.
 
     ``target`` is that of the models that name none.
 
@@ -53,7 +53,7 @@ def read_pool(where: str, target: str) -> dict[Path, Model]:
 
 
 def _read_with_target(file: Path, target: str) -> Model:
-    """The model in a file, with something that may be set to drive its target down."""
+    """Read the model in a file; refuse one whose target nothing can change."""
     model = read(file)
     try:
         model = model.with_target(target) if target and not model.target else model
@@ -115,7 +115,7 @@ class Member:
         self.one = OneModel(model, len(noise), noise[:, self.places])
 
     def problem(self, number: int, nodes: int) -> Problem:
-        """Its problem [1] as the pool's model of this number, filled up to so many seen nodes."""
+        """Return the problem [1] as the pool's model of this number, padded to ``seen`` nodes."""
         own, more = self.one.problem, nodes - len(self.one.names)
         wide = {
             name: np.pad(getattr(own, name), [(0, 0), (0, more)])
@@ -151,7 +151,7 @@ class Mixture:
 
 
 def _stacked(blank: Problem, problems: Sequence[Problem]) -> Problem:
-    """All problems in one batch behind a blank one, whose drawn model stands for theirs."""
+    """Stack all problems in one batch behind a blank one, whose drawn model stands for theirs."""
     fields = [field.name for field in dataclasses.fields(Problem) if field.name != "scm"]
     every: dict[str, Array] = {
         name: np.concatenate([getattr(problem, name) for problem in (blank, *problems)])

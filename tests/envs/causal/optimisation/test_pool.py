@@ -10,7 +10,9 @@ from paths import DATA
 from envs import counter_rng
 from envs.causal.models.named import load_model
 from envs.causal.optimisation import baselines as rules
-from envs.causal.optimisation.world import CURRICULUM, CausalOptimisation, Params
+from envs.causal.optimisation.curriculum import CURRICULUM
+from envs.causal.optimisation.params import Params
+from envs.causal.optimisation.world import CausalOptimisation
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.jobs.job_yaml import resolve_paths
@@ -135,7 +137,7 @@ def test_a_copy_lives_the_same_episode_whatever_stands_beside_it(pool):
 def test_a_curriculum_draws_from_the_pool_in_every_stage_and_says_so(pool):
     world = CausalOptimisation(Params(curriculum=True, pool=pool, pool_fraction=0.25))
     for stage, lesson in enumerate(CURRICULUM):
-        world.stage = stage
+        world = world.at_stage(stage)
         state, _ = world.reset(counter_rng.make_keys(0, 64))
         assert set(state.problem.member.tolist()) == {0, 1, 2}
         assert world.stages[stage].name == f"{lesson.name}, and 25% of the pool"

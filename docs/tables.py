@@ -1,0 +1,250 @@
+"""Tables of the documentation that are generated from the code.
+
+A page holds a table between two markers, ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
+``python -m docs.tables`` rewrites every table whose code has changed.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+import textwrap
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+
+import algos
+import envs
+from algos.config import TrainingSettings
+from algos.metrics import METRICS
+from algos.requirements import format_requirements_table
+from cluster.commands.groups import summarise_commands
+from envs.validation import get_fields
+from tune_jobs.check.explain import check_table, format_symptoms_table
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_yaml import PRESETS, list_presets
+from tune_jobs.stopping import STOP_RULES
+
+DOCS = Path(__file__).parent
+MARKED = re.compile(r"<!-- table: (?P<name>[\w.-]+) -->\n.*?<!-- end of table -->", re.S)
+
+
+def refresh_tables(text: str) -> str:
+    """Return a page with every marked table generated anew.
+
+    Raises:
+        KeyError: no function in TABLES makes a table of this name.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        name = match["name"]
+        return f"<!-- table: {name} -->\n{TABLES[name]()}\n<!-- end of table -->"
+
+    return MARKED.sub(replace, text)
+
+
+def format_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table; bars and line breaks cannot break it."""
+    lines = [list(header), *map(list, rows)]
+    cells = [[format_cell(cell) for cell in line] for line in lines]
+    cells.insert(1, ["---"] * len(cells[0]))
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+
+
+def format_cell(text: str) -> str:
+    """Return a text of a docstring as one line of Markdown."""
+    return " ".join(text.split()).replace("``", "`").replace("|", "\\|")
+
+
+def read_field_docs(config: type) -> dict[str, str]:
+    """Return the docstring under each field of a dataclass, inherited fields included."""
+    docs: dict[str, str] = {}
+    for cls in reversed(config.__mro__):
+        if not dataclasses.is_dataclass(cls):
+            continue
+        (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+        assert isinstance(body, ast.ClassDef)  # noqa: S101
+        for field, doc in zip(body.body, body.body[1:], strict=False):
+            match field, doc:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(sentence))),
+                ):
+                    docs[name] = sentence
+                case _:
+                    pass
+    return docs
+
+
+def format_fields_table(config: type, without: Iterable[str] = ()) -> str:
+    """Return the fields of a configuration class with type, default and meaning."""
+    docs, types = read_field_docs(config), get_fields(config)
+    groups: dict[str, list[list[str]]] = {}
+    for field in dataclasses.fields(config):
+        if field.name in without:
+            continue
+        hint, bounds = types[field.name]
+        kind = format_type(hint) + (f", {bounds}" if bounds else "")
+        row = [f"`{field.name}`", kind, format_default(field), docs.get(field.name, "")]
+        groups.setdefault(str(field.metadata.get("group", "")), []).append(row)
+    header = ("field", "type", "default", "meaning")
+    tables = [
+        (f"**{group}**\n\n" if group else "") + format_table(header, rows)
+        for group, rows in groups.items()
+    ]
+    return "\n\n".join(tables)
+
+
+def format_type(hint: Any) -> str:
+    """Return a type as a reader of YAML knows it."""
+    arguments = get_args(hint)
+    if get_origin(hint) is typing.Literal:
+        return " or ".join(f"`{value or repr(value)}`" for value in arguments)
+    if get_origin(hint) is dict:
+        return "mapping"
+    if get_origin(hint) in (list, tuple):
+        return "list"
+    if type(None) in arguments:
+        (given,) = (argument for argument in arguments if argument is not type(None))
+        return f"{format_type(given)} or null"
+    names = {int: "integer", float: "number", bool: "true or false", str: "text"}
+    return names.get(hint, "fields of its own" if dataclasses.is_dataclass(hint) else str(hint))
+
+
+def format_default(field: dataclasses.Field[Any]) -> str:
+    """Return a field's default value as YAML, or what stands for a missing one."""
+    if field.default is dataclasses.MISSING:
+        return "required" if field.default_factory is dataclasses.MISSING else ""
+    if field.default is None:
+        return "`null`"
+    value: Any = list(field.default) if isinstance(field.default, tuple) else field.default
+    text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+    return f"`{text}`"
+
+
+def format_settings_table(algorithm: str) -> str:
+    """Return the settings that an algorithm adds to the shared ones, or changes."""
+    settings = algos.get_algorithm_class(algorithm).settings_class
+    shared = {field.name: field for field in dataclasses.fields(TrainingSettings)}
+    docs, shared_docs = read_field_docs(settings), read_field_docs(TrainingSettings)
+    inherited = [
+        field.name
+        for field in dataclasses.fields(settings)
+        if field.name in shared
+        and field.default == shared[field.name].default
+        and docs.get(field.name) == shared_docs.get(field.name)
+    ]
+    return format_fields_table(settings, without=inherited)
+
+
+def format_algorithms_table() -> str:
+    """Return the name, description and file of each algorithm."""
+    rows = [
+        [f"`{name}`", description, f"[`{module.replace('.', '/')}.py`](../{path(module)})"]
+        for name, (module, _, description) in algos.ALGORITHMS.items()
+    ]
+    return format_table(("algorithm", "what it is", "file"), rows)
+
+
+def path(module: str) -> str:
+    """Return the file of a module, relative to the repository."""
+    return module.replace(".", "/") + ".py"
+
+
+def format_environments_table() -> str:
+    """Return the name, description and file of each environment."""
+    rows = [
+        [
+            f"`{family.name}`",
+            family.description,
+            f"[`{path(family.path.split(':')[0])}`](../{path(family.path.split(':')[0])})",
+        ]
+        for family in envs.FAMILIES.values()
+    ]
+    return format_table(("environment", "task", "file"), rows)
+
+
+def format_presets_table() -> str:
+    """Return each preset with its environment, algorithm, size and first sentence."""
+    rows: list[list[str]] = []
+    for name in list_presets():
+        file = PRESETS / f"{name}.yaml"
+        lines = file.read_text().splitlines()
+        comment = " ".join(line.removeprefix("#") for line in lines if line.startswith("#"))
+        purpose = re.split(r"(?<=\.)\s", " ".join(comment.split()), maxsplit=1)[0]
+        job = yaml.safe_load(file.read_text())
+        size = f"{job.get('trials', 1)} x {job.get('iterations', 100)}"
+        rows.append([f"`{name}`", job["env"], job.get("algo", "ppo"), size, purpose])
+    header = ("preset", "environment", "algorithm", "trials x iterations", "purpose")
+    return format_table(header, rows)
+
+
+def format_stop_rules_table() -> str:
+    """Return each stop rule, in the order in which they are asked, with its file."""
+    rows: list[list[str]] = []
+    for rule in STOP_RULES:
+        module = inspect.getmodule(rule)
+        assert module is not None  # noqa: S101
+        condition = inspect.getdoc(module) or ""
+        file = path(module.__name__)
+        condition = condition.partition("\n\n")[0].removeprefix("Stop rule: ")
+        rows.append([condition[:1].upper() + condition[1:], f"[`{file}`](../{file})"])
+    return format_table(("a trial ends when", "file"), rows)
+
+
+def format_commands_table() -> str:
+    """Return every command with the first line of its help, in the groups of ``--help``."""
+    rows = [
+        [f"`rungwise {name}`", summary.partition("\n\n")[0], group]
+        for group, commands in summarise_commands().items()
+        for name, summary in commands.items()
+    ]
+    return format_table(("command", "what it does", "group"), rows)
+
+
+def format_metrics_table() -> str:
+    """Return every metric of the catalogue with its unit, meaning and healthy range."""
+    rows = [[f"`{name}`", m.unit, m.meaning, m.healthy] for name, m in METRICS.items()]
+    return format_table(("metric", "unit", "meaning", "in a healthy run"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "symptoms": format_symptoms_table,
+    "check-findings": check_table,
+    "requirements": lambda: format_requirements_table(algos.load_algorithms()),
+    "algorithms": format_algorithms_table,
+    "environments": format_environments_table,
+    "presets": format_presets_table,
+    "metrics": format_metrics_table,
+    "stop-rules": format_stop_rules_table,
+    "commands": format_commands_table,
+    "job": lambda: format_fields_table(Job),
+    "settings": lambda: format_fields_table(TrainingSettings),
+    **{
+        f"settings.{name}": lambda name=name: format_settings_table(name)
+        for name in algos.ALGORITHMS
+    },
+    **{
+        f"arguments.{name}": lambda family=family: format_fields_table(family.params)
+        for name, family in envs.FAMILIES.items()
+    },
+}
+"""Name of a table -> the function that makes it."""
+
+
+def main() -> None:
+    """Rewrite the pages whose tables are stale, and print their names."""
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text()
+        if (fresh := refresh_tables(text)) != text:
+            page.write_text(fresh)
+            print(f"refreshed {page.relative_to(DOCS.parent)}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

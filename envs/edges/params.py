@@ -1,0 +1,77 @@
+"""Parameters of EdgeSelection."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+from envs.edges import instances
+from envs.edges.multigrid import Builder, Reward
+from envs.validation import AtLeastOne, Between, InputError, NonNegative, Positive, validate
+
+
+@dataclasses.dataclass(frozen=True)
+class Params:
+    """The task."""
+
+    objective: Literal["multigrid", "fsai", "sparsifier"] = "multigrid"
+    """What the edges are for: a multigrid hierarchy, an approximate inverse, a sparsifier."""
+    action: Literal["latent", "edges"] = "latent"
+    """Weights of edge scores and a threshold, the same at any size, or the picks themselves."""
+    observation: Literal["summary", "graph"] = "summary"
+    """What the agent sees: 31 numbers that sum the graph up, or its nodes and edges as well."""
+    family: instances.Family | None = None
+    """The law of the matrices; None: weighted_grid for a sparsifier, else anisotropic."""
+    size: Annotated[int, Between(4, 512)] = 32
+    """Side of the grid: matrices have size x size nodes (the gallery has sizes of its own)."""
+    sizes: tuple[int, ...] = ()
+    """Sides that come before `size`, in a curriculum: each until `mastered` is reached."""
+    mastered: Annotated[float, Positive] = 0.8
+    """The mean work ratio at which a curriculum goes on to the next size."""
+    matrix: str = ""
+    """Path of a matrix of your own (.mtx, .mtx.gz, .npz), taken instead of a family's."""
+    k: Annotated[int, AtLeastOne] = 3
+    """Edges for each node (fsai, and multigrid with action='edges')."""
+    steps: Annotated[int, AtLeastOne] = 8
+    """Batches in which a sparsifier's edges are added."""
+    builder: Builder = "smoothed_aggregation"
+    """Which of PyAMG's hierarchies is built (multigrid)."""
+    reward: Reward = "work"
+    """What is earned (multigrid): the work against PyAMG's default, or the original's rewards."""
+    instances: Annotated[int, NonNegative] = 0
+    """How many different matrices there are, for cheaper training; 0: every episode has its own.
+
+    Evaluate with 0: otherwise the matrices are those of the training."""
+    solve: bool = True
+    """Whether systems are solved to the end; False predicts iterations from the first five."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.matrix and self.family:
+            raise InputError(
+                f"family={self.family!r} and matrix={self.matrix!r} exclude each other: leave out "
+                "one of them."
+            )
+        if any(not 4 <= side < self.size for side in self.sizes):
+            raise InputError(
+                f"sizes must be sides from 4 to below size={self.size}, which comes last, but they "
+                f"are {list(self.sizes)}."
+            )
+        if self.sizes and (self.matrix or self.law == "gallery"):
+            what = f"matrix={self.matrix!r}" if self.matrix else "family='gallery'"
+            raise InputError(f"sizes={list(self.sizes)} mean nothing with {what}: leave them out.")
+        if self.sizes and (self.objective, self.action) == ("sparsifier", "edges"):
+            raise InputError(
+                "A sparsifier's batches grow with the graph, so that picks cannot change size: "
+                "take action='latent', or leave out sizes."
+            )
+        if self.objective == "sparsifier" and self.family not in (None, *instances.GRAPHS):
+            raise InputError(
+                f"objective='sparsifier' needs a graph's Laplacian, but family is {self.family!r}: "
+                f"take one of {', '.join(instances.GRAPHS)}, or a matrix of your own."
+            )
+
+    @property
+    def law(self) -> instances.Family:
+        """The family in use."""
+        return self.family or ("weighted_grid" if self.objective == "sparsifier" else "anisotropic")

@@ -1,0 +1,135 @@
+"""Solvers that a learnt choice of edges is compared with: PyAMG's own, and reference choices.
+
+They are strong competitors: on the post-mortem's matrices PyAMG's evolution measure already saves a
+third of the default's work, and its root-node solver nearly half.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from envs import counter_rng
+from envs.edges import fsai, multigrid
+from envs.edges.baselines import QUARTER
+from envs.edges.instances import Matrix
+from envs.edges.objectives import Fsai, Instance, Multigrid, Objective, Result
+from envs.pytree import Floats, Keys
+
+
+@dataclasses.dataclass(frozen=True)
+class Competitor:
+    """How one solver fares on one matrix."""
+
+    iterations: float
+    """Of conjugate gradients, one V-cycle each, to 1e-8."""
+    work: float
+    """Products with A for each decimal digit of the residual."""
+    operator_complexity: float
+    """Entries of all levels' matrices over those of A."""
+    setup_seconds: float
+    """Time to build it."""
+
+
+SOLVERS: Mapping[str, tuple[str, Any]] = {
+    "sa_default": ("smoothed_aggregation", "symmetric"),
+    "sa_evolution": ("smoothed_aggregation", "evolution"),
+    "root_node_evolution": ("root_node", "evolution"),
+    "ruge_stuben": ("ruge_stuben", ("classical", {"theta": 0.25})),
+    "quarter": ("smoothed_aggregation", "quarter"),
+}
+"""PyAMG's solvers by name, with the strength each uses; ``quarter`` is |a_ij| >= .25."""
+
+
+def evaluate_solver(name: str, matrix: Matrix, key: Keys) -> Competitor:
+    """Evaluate one of :data:`SOLVERS` on one matrix and an instance's key [1]."""
+    builder, strength = SOLVERS[name]
+    if strength == "quarter":
+        graph, _ = Multigrid(1, "smoothed_aggregation", "work").start(matrix, key)
+        strength = multigrid.make_strength(
+            multigrid.make_pattern(graph, graph.scores[:, 0] >= QUARTER)
+        )
+    made = multigrid.build_hierarchy(matrix, builder, strength)
+    sides = multigrid.right_hand_sides(matrix.shape[0], counter_rng.fold(key, 2))
+    found, work = multigrid.measure_hierarchy(matrix, made, sides, solve=True)
+    return Competitor(found.iterations, work, made.operator_complexity, made.setup_seconds)
+
+
+def evaluate_competitors(
+    objective: Objective, instances: Iterable[Instance]
+) -> dict[str, dict[str, Floats]]:
+    """Return the episode metrics [N] of solvers and reference choices, by name, on N instances.
+
+    For multigrid these are PyAMG's solvers with their set-up times; for fsai the optimum and an
+    empty choice; for fsai and the sparsifier the reference.
+    """
+    collected: dict[str, list[dict[str, float]]] = {}
+    for instance in instances:
+        for name, figures in _evaluate_on_instance(objective, instance).items():
+            ratio = figures["work_per_digit"] / instance.reference.work
+            collected.setdefault(name, []).append(figures | {"work_ratio": ratio})
+    return {
+        name: {figure: np.array([row[figure] for row in rows]) for figure in rows[0]}
+        for name, rows in collected.items()
+    }
+
+
+def _evaluate_on_instance(objective: Objective, instance: Instance) -> dict[str, dict[str, float]]:
+    """Return the figures of every competitor on one instance, by its name."""
+    if isinstance(objective, Multigrid):
+        matrix, key = instance.graph.matrix, instance.key
+        return {name: _list_solver_figures(evaluate_solver(name, matrix, key)) for name in SOLVERS}
+    figures = {"reference": _list_result_figures(instance.reference, np.nan)}
+    if isinstance(objective, Fsai):
+        choices = {
+            "none": np.zeros_like(instance.kept),
+            "optimum": fsai.optimum(instance.graph, objective.k),
+        }
+        for name, kept in choices.items():
+            result = objective.evaluate(instance, kept, 0.0, solve=True)
+            figures[name] = _list_result_figures(result, float(kept.mean()))
+    return figures
+
+
+def _list_solver_figures(found: Competitor) -> dict[str, float]:
+    return {
+        "work_per_digit": found.work,
+        "iterations": found.iterations,
+        "operator_complexity": found.operator_complexity,
+        "selected_fraction": np.nan,
+        "setup_seconds": found.setup_seconds,
+    }
+
+
+def _list_result_figures(result: Result, share: float) -> dict[str, float]:
+    return {
+        "work_per_digit": result.work,
+        "iterations": result.iterations,
+        "operator_complexity": result.complexity,
+        "selected_fraction": share,
+    }
+
+
+def compare_solvers(pairs: Iterable[tuple[Matrix, Keys]]) -> dict[str, dict[str, float]]:
+    """Evaluate every solver on matrices with their keys; return means by name.
+
+    ``work_ratio`` is the geometric mean of work per digit over that of PyAMG's default.
+    """
+    found: dict[str, list[Competitor]] = {name: [] for name in SOLVERS}
+    for matrix, key in pairs:
+        for name, own in found.items():
+            own.append(evaluate_solver(name, matrix, key))
+    usual = np.log([c.work for c in found["sa_default"]])
+    return {
+        name: {
+            "work_ratio": float(np.exp((np.log([c.work for c in own]) - usual).mean())),
+            "iterations": float(np.mean([c.iterations for c in own])),
+            "work": float(np.mean([c.work for c in own])),
+            "operator_complexity": float(np.mean([c.operator_complexity for c in own])),
+            "setup_seconds": float(np.mean([c.setup_seconds for c in own])),
+        }
+        for name, own in found.items()
+    }

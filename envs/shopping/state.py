@@ -1,0 +1,52 @@
+"""The state of Shopping, and what its agents read of the world."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol
+
+from envs.pytree import Bools, Floats, Ints, Keys
+from envs.shopping.store import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """B copies of the shop."""
+
+    keys: Keys
+    """[B]: the keys of the episodes."""
+    goal: Ints
+    """[B]: what is to be bought."""
+    step: Ints
+    """[B]: actions so far."""
+    page: Ints
+    """[B]: the kind of the page."""
+    results: Ints
+    """[B, 50]: products found, -1 behind the last."""
+    number: Ints
+    """[B]: the page of results, from 1."""
+    item: Ints
+    """[B]: the product whose page or sub-page is open, -1 elsewhere."""
+    chosen: Bools
+    """[B, V]: which of its option values are chosen."""
+    searched: Bools
+    """[B, SEARCHES]: proposed searches done."""
+    visited: Ints
+    """[B, T]: products looked at in this episode, in order, -1 behind the last."""
+    seen: Ints
+    """[B, T]: what has been read of each beside its title, as bits."""
+    clicked: Bools
+    """[B, T]: which of them since the last way back to the search (pages mark their links)."""
+    invalid: Ints
+    """[B]: actions that were not legal and did nothing."""
+    score: Floats
+    """[B]: 100 times the reward of the purchase; 0 without one."""
+
+
+class Task(Protocol):
+    """What stays the same in all episodes."""
+
+    params: Any
+    """:class:`~envs.shopping.params.Params`."""
+    store: Store
+    """The products and goals."""

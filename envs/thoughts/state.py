@@ -1,0 +1,41 @@
+"""The state of QuietThoughts, and what its agents read of the world."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol
+
+from envs.pytree import Bools, Ints, Keys
+from envs.thoughts.corpus import Corpus, Passages
+from envs.thoughts.reader import Reader
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """B thoughts under way."""
+
+    keys: Keys
+    """[B]: the keys of the episodes."""
+    passages: Passages
+    """Where in the text they are thought."""
+    thought: Ints
+    """[B, T]: their tokens so far, 0 where there is none yet."""
+    step: Ints
+    """[B]: how many there are."""
+    over: Bools
+    """[B]: whether the thought has been ended."""
+
+
+class Task(Protocol):
+    """What stays the same in all episodes."""
+
+    params: Any
+    """:class:`~envs.thoughts.params.Params`."""
+    corpus: Corpus
+    """The texts."""
+    choices: int
+    """Number of actions: to end the thought, or one of the tokens of a thought."""
+    baked_reader: Reader
+    """The frozen reader."""
+    reader: Reader
+    """The reader in use: the frozen one, or the policy itself."""

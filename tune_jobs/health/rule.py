@@ -1,0 +1,74 @@
+"""Base class of the health rules."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from envs.validation import AtLeastOne, Fraction, validate
+from tune_jobs.health.finding import Finding, Severity
+from tune_jobs.health.history import History
+from tune_jobs.health.remedy import Remedy
+
+
+@dataclass(frozen=True)
+class Rule(ABC):
+    """A pure function from a history to a finding or None; one subclass per file.
+
+    A subclass states its symptom, its thresholds as fields, and ``judge``. This class validates the
+    thresholds and applies the warm-up. A rule asks for the severity that the rows deserve;
+    ``diagnose`` decides whether it is granted (policy of the job, budget used, patience).
+    """
+
+    symptom: ClassVar[str]
+    """Id of the rule, the same in tables, filters, jobs and the ledger."""
+    needs: ClassVar[tuple[str, ...]]
+    """Metrics of which a finite value is required; ``SCORE`` is the score of the run."""
+    causes: ClassVar[tuple[str, ...]]
+    """Usual causes, one clause each."""
+    remedy: ClassVar[Remedy]
+    """What to try, in order."""
+    can_recover: ClassVar[bool] = True
+    """Whether runs recover from it; if so, no run is stopped for it early in its budget."""
+    ignores_patience: ClassVar[bool] = False
+    """Whether a single check justifies a stop."""
+    stops_rising: ClassVar[bool] = False
+    """Whether it may stop a run whose score rises; for most rules that disproves the finding."""
+    stagnant_only: ClassVar[bool] = False
+    """Whether it judges only runs whose score has been judged and has not improved."""
+    highest: ClassVar[Severity] = "stop"
+    """Highest severity granted unless the policy of the job names another."""
+
+    rows: Annotated[int, AtLeastOne] = 1
+    """Rows before the rule judges, at most half of the budget."""
+    budget_fraction: Annotated[float, Fraction] = 0.0
+    """Fraction of the budget that must be used before the rule judges."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def __call__(self, history: History) -> Finding | None:
+        """Return the finding in this history, or None."""
+        if not history.is_warmed_up(self.rows, self.budget_fraction):
+            return None
+        if self.stagnant_only and history.improved is not False:
+            return None
+        return self.judge(history)
+
+    @abstractmethod
+    def judge(self, history: History) -> Finding | None:
+        """Return the finding in a history that is past the warm-up, or None."""
+
+    def report(self, severity: Severity, since: int, evidence: str) -> Finding:
+        """Return a finding of this rule's symptom."""
+        return Finding(self.symptom, severity, since, evidence)
+
+
+def grade(value: float, note: float, warn: float, stop: float) -> Severity | None:
+    """Return the severity of the highest limit that the value exceeds, or None."""
+    if value > stop:
+        return "stop"
+    if value > warn:
+        return "warn"
+    return "note" if value > note else None
