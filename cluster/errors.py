@@ -29,7 +29,7 @@ class Terminal(Console):
         self._answered = False
 
     def print_answer(self, answer: Answer) -> None:
-        """Print the answer with ``--json``, unless one has been printed: servers do so at their start.
+        """Print the answer with ``--json``, unless a server has printed one at its start.
 
         Raises:
             ValueError: a number in it is not finite.
