@@ -9,12 +9,10 @@ run does not fill the memory.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from cluster.log_ends import decode_if_row
 from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
 from tune_jobs.run_log.events import (
     CheckpointRow,
@@ -22,6 +20,8 @@ from tune_jobs.run_log.events import (
     ResultRow,
     Row,
     decode_row,
+    decode_row_or_none,
+    read_result_head,
 )
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import to_finite_float
@@ -32,10 +32,6 @@ MAX_RESULTS = 1000
 """Stored results of a trial above which half of them are dropped."""
 MAX_CACHED_ROWS = 30_000
 """Whole rows in memory (a few kB each), so that a growing curve is not read again."""
-RESULT_PREFIX = re.compile(
-    rb'\{"kind": "result", "trial": "([^"\\]*)", "iteration": (\d+), "score": ([-+.\deE]+|null), '
-)
-"""Prefix of a result row as :func:`tune_jobs.run_log.events.encode_row` writes it."""
 
 
 class ResultPoint(NamedTuple):
@@ -151,13 +147,11 @@ class RunView:
         return bool(complete) and self.read_to < self.size
 
     def _add_line(self, line: bytes, offset: int) -> None:
-        if match := RESULT_PREFIX.match(line):
-            trial, iteration, score = match[1].decode(), int(match[2]), match[3]
-            value = math.nan if score == b"null" else float(score)
-            point = ResultPoint(iteration, value, offset, len(line))
-            self._add_result(trial, point)
+        if head := read_result_head(line):
+            point = ResultPoint(head.iteration, head.score, offset, len(line))
+            self._add_result(head.trial, point)
             return
-        if (row := decode_if_row(line)) is None:
+        if (row := decode_row_or_none(line)) is None:
             return  # left by a killed writer; `rungwise report` warns of it
         if isinstance(row, ResultRow):  # written by another tool, in another field order
             score = math.nan if row.score is None else row.score

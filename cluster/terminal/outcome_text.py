@@ -42,7 +42,6 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         lines.append(f"Failed: {outcome.end.sentence or 'the log does not say why'}")
     lines += [
         _format_best(outcome),
-        *_format_pareto_front(outcome),
         *_format_evaluation(outcome.evaluation),
         _format_compute(outcome),
     ]
@@ -69,21 +68,6 @@ def _format_best(outcome: Outcome) -> str:
     score, error = format_measurement(won.score), format_measurement(won.error)
     final = f"{format_identifier(won.metric)} {score} ± {error}"
     return f"Best: trial {best.id}, by {outcome.best_by}: {final} (in training {trained})"
-
-
-def _format_pareto_front(outcome: Outcome) -> list[str]:
-    """Format the trials that no other trial beats in every objective."""
-    if not (front := outcome.pareto_front):
-        return []
-    names = list(outcome.job.objectives)
-    trials = ", ".join(
-        f"trial {trial.id} ({format_measurement(trial.score)}, "
-        + ", ".join(format_measurement(trial.results[-1].metrics[name]) for name in names)
-        + ")"
-        for trial in front
-    )
-    objectives = ", ".join(map(format_identifier, [outcome.job.metric, *names]))
-    return [f"Pareto front ({objectives}): {trials}"]
 
 
 def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
