@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-CHECKED = ("tune_jobs/health", "tune_jobs/check")
+CHECKED = (
+    "algos/actions",
+    "algos/learning",
+    "tune_jobs/check",
+    "tune_jobs/health",
+    "tune_jobs/stopping",
+    "cluster/commands",
+    "docs/examples",
+)
 """Folders and files whose docstrings, comments and messages are checked."""
 
 BANNED = (
