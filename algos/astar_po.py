@@ -46,21 +46,21 @@ class AStarPOSettings(EpisodeSettings):
     group_size: Annotated[int, AtLeastOne] = 1
     """Episodes from each start of an iteration; the paper needs one."""
     starts: Annotated[int, AtLeastOne] = 256
-    """How many starts there are in all; V* of each is estimated before training."""
+    """Number of starts in all; V* of each is estimated before training."""
     minibatch_size: Annotated[int, AtLeastOne] = 8
     """Episodes of one optimiser step."""
     loss: Literal["regression", "clipped_pg"] = "regression"
-    """The paper's, or the post-mortem's policy gradient with normalised, clipped advantages."""
+    """The paper's regression, or the post-mortem's policy gradient with clipped advantages."""
     beta: Annotated[float, Positive] = 0.01
-    """Price of the KL to the reference (the paper's beta 2); small strays far."""
+    """Price of the KL to the reference (the paper's beta 2); a small one permits a large KL."""
     v_star: Literal["softmax", "max", "mean"] = "softmax"
-    """How V* follows from the reference's returns."""
+    """How V* is estimated from the reference's returns."""
     v_star_beta: Annotated[float, Positive] = 0.5
     """Temperature of `softmax` (the paper's beta 1), in units of the return."""
     reference_samples: Annotated[int, AtLeastOne] = 8
     """Episodes of the reference from each start (k); `num_envs` must be a multiple."""
     v_star_cache: str = ""
-    """Folder in which V* is kept for further trials with the same reference; `""` keeps none."""
+    """Folder that stores V* for further trials with the same reference; `""` stores nothing."""
 
     row_description: ClassVar[str] = "episodes (num_envs * runners)"
 

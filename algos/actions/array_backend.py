@@ -1,7 +1,8 @@
-"""The same lines of arithmetic on numpy arrays (CPU) and on torch tensors (elsewhere).
+"""Array backend: run the same code on numpy arrays (CPU) or torch tensors (GPU).
 
-A call of numpy costs a fraction of a call of torch, and small networks on a CPU are all calls. Code
-inside hand-written autograd nodes computes with ``lib = library(x)`` on ``to_native_array`` arrays.
+A call of numpy costs a fraction of a call of torch, and a small network on a CPU spends its time in
+calls. Hand-written autograd nodes compute with ``lib = get_array_module(x)`` on arrays of
+``to_native_array``.
 """
 
 from __future__ import annotations

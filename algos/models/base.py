@@ -1,4 +1,4 @@
-"""What every policy network shares: a distribution over actions and a value in one forward pass."""
+"""Base of policy networks: an action distribution and a value in one forward pass."""
 
 from __future__ import annotations
 
@@ -72,23 +72,23 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     """Base of all policy networks.
 
     A subclass builds its layers in :meth:`build` and maps observations to numbers in
-    :meth:`outputs`; everything else (distribution, value, masks, weights) is here.
+    :meth:`compute_outputs`; everything else (distribution, value, masks, weights) is here.
     """
 
     accepts_any_size: ClassVar[bool] = False
     """Whether the same weights act on any number of nodes (or candidates)."""
 
     supports_picks: ClassVar[bool] = False
-    """Whether it gives a logit for each thing that may be picked (``heads.TopKHead``)."""
+    """Whether it gives a logit for each thing that may be picked (``TopKHead``)."""
 
     hindsight_columns: ClassVar[tuple[str, ...]] = ()
-    """What of a step's ``info`` its loss needs beside what it saw and did."""
+    """Entries of a step's ``info`` that its loss needs."""
 
     acts_on_numpy: bool = False
-    """Whether it acts on numpy arrays without torch, whose calls cost a small network dear."""
+    """Whether it acts on numpy arrays: a small network spends its time in the calls of torch."""
 
     temperature: Tensor | None
-    """What the logits of choices are divided by [1]; None: nothing is."""
+    """Divisor of the logits of choices [1]; None: not divided."""
 
     def setup(self) -> None:
         """Build the network (called by RLlib)."""
@@ -124,8 +124,8 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
                 f"temperature would do nothing: {self.action_space} has no choices whose odds it "
                 "could change. Leave it at 1 and set initial_log_std."
             )
-        # Beside the weights: whoever is given these acts at the temperature that they were learnt
-        # at.
+        # A buffer, because it belongs to the weights: every process that receives them acts at the
+        # temperature that they were trained at.
         start = None if temperature is None else torch.tensor([float(temperature)])
         self.register_buffer("temperature", start)
         self.build()

@@ -1,4 +1,4 @@
-"""A curriculum: the stages of a world, each begun when the one before it is mastered."""
+"""Curriculum: the stages of a world, each begun when the one before it is mastered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Curriculum:
         self.recent: deque[float] = deque()
 
     def record_episodes(self, finished: Iterable[Mapping[str, Array]]) -> dict[str, float]:
-        """Take the metrics of finished episodes, name -> [N]; the stage they were of, as metrics.
+        """Add the metrics of finished episodes, name -> [N]; return their stage as a metric.
 
         Scores of episodes from an earlier stage, which end after the next one has begun, are not
         counted.

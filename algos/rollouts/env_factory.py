@@ -1,4 +1,4 @@
-"""Making environments by their Gymnasium ids, our own and anybody's."""
+"""Environment factory: vector environments by their Gymnasium ids, ours and foreign ones."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def make_vector_env(
 ) -> VectorEnv[Any, Any, Any]:
     """Create ``num_envs`` copies of a registered environment, natively batched if possible.
 
-    With ``seeded`` each copy takes a seed of its own, as Gymnasium's batched ones do not. A
+    With ``per_copy_seeds`` each copy takes a seed of its own, as Gymnasium's batched ones do not. A
     registered vector environment is used where its copies have the spaces that the single
     environment has; others, such as that of ALE, are other environments by the same name.
 

@@ -50,7 +50,7 @@ AS_ALWAYS: dict[str, tuple[Any, ...]] = {
     "random_actions": (False,),
     "force_reset": (False,),
 }
-"""Arguments of RLlib's own ``sample``, and the values with which they ask for nothing else."""
+"""Arguments of RLlib's own ``sample`` -> the values that ask for what this runner does anyway."""
 
 
 class EnvironmentFault(RuntimeError):
@@ -138,16 +138,16 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def sample(
         self, *, starts: Array | None = None, group_size: int = 0, **kwargs: Any
     ) -> tuple[Columns, dict[str, Any]]:
-        """Collect one rollout as rows with credit, and its statistics (see ``algos/metrics.py``).
+        """Collect one rollout as rows with advantages, and its statistics (``algos/metrics.py``).
 
         Args:
-            starts: seeds ``[S]`` of episodes to live through, each ``group_size`` times; each
-                runner takes as many as it has copies for. It draws its own if None.
-            group_size: episodes from each start; 0: as the settings say.
-            kwargs: RLlib's own, which may only ask for what is done anyway.
+            starts: seeds ``[S]`` of episodes to collect, each ``group_size`` times; each runner
+                takes as many as it has copies for. None draws new ones.
+            group_size: episodes from each start; 0: that of the settings.
+            kwargs: RLlib's own arguments, with the values of ``AS_ALWAYS``.
 
         Raises:
-            InputError: what RLlib's own runner does and this one cannot do.
+            InputError: an argument that asks for something else.
         """
         self._refuse(kwargs)
         started = time.perf_counter()
@@ -162,7 +162,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         return rows, statistics | {"sample_s": time.perf_counter() - started}
 
     def _refuse(self, asked: dict[str, Any]) -> None:
-        """Refuse another number of steps, another policy: credit is given over whole rollouts."""
+        """Refuse another number of steps or policy: advantages need whole rollouts."""
         for name, value in asked.items():
             if value not in AS_ALWAYS.get(name, ()):
                 s = self.settings
@@ -210,11 +210,12 @@ class ColumnRunner(EnvRunner, Checkpointable):
         assert policy is not None  # noqa: S101
         buffer = RolloutBuffer(length, self.env.num_envs)
         statistics = RolloutStatistics(self.statistics, policy.head.choices)
-        over = np.zeros(self.env.num_envs, bool)
+        over = np.zeros(self.env.num_envs, bool)  # copies whose first episode has ended
         for t in range(length):
             infos = self._store_step(buffer, policy)
             ended = buffer.terminated[t] | buffer.truncated[t]
             if infos:
+                # What a copy does after its first episode is no experience: do not count it.
                 statistics.record_step(infos, ended & ~over)
                 if same_step and buffer.truncated[t].any():
                     buffer.final_values[t] = self._compute_final_values(infos, buffer.truncated[t])
@@ -225,6 +226,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 if over.all():
                     break
         buffer.trim()
+        # Greedy, as a draw would advance the runner's generator for a value alone.
         last_values = policy.act(self.observation, None, greedy=True)[2].numpy()
         rollout = buffer.finish(
             self.objective.bootstrap,
@@ -241,6 +243,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         """Act and step all copies once, write the step, and return the environment's infos."""
         t = buffer.steps
         action, logps, buffer.values[t] = self._act()
+        # Stored before the step: an environment may reuse the arrays of its observations.
         buffer.store({**self.observation, **action, **logps})
         observation, buffer.rewards[t], buffer.terminated[t], buffer.truncated[t], infos = (
             self._call_env(self.env.step, policy.head.to_env_action(action))
@@ -277,7 +280,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
         """Return the steps as they happened, for a recording."""
         first = self.steps - len(rollout.done)
         episode, self.episode_starts = number_episodes(rollout.done, self.episode_starts, first)
-        # Unique among all runners, restarted ones too, for 6e10 steps of each.
+        # 10 bits of runner, 17 bits of iteration, 36 bits of episode: unique among all runners,
+        # restarted ones too, for 6e10 steps of each.
         episode += ((self.worker_index or 0) << 53) + (self.restored_at << 36)
         return rollout.to_rows(reward=rollout.rewards, done=rollout.done, episode=episode)
 
@@ -345,7 +349,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take over whatever parts ``state`` has; weights always, whatever their number."""
+        """Load the parts that ``state`` has; weights always, even older ones."""
         if COMPONENT_RL_MODULE in state and self.module is not None:
             weights = state[COMPONENT_RL_MODULE]
             if isinstance(weights, ray.ObjectRef):  # shared by all runners through the object store

@@ -20,7 +20,7 @@ INFO_METRICS = {
     "log_p_shuffled": "log_p_shuffled",
     "log_p_random": "log_p_random",
 }
-"""What any environment may say of an episode in its last ``info`` -> the metric that it becomes."""
+"""Entry of an episode's last ``info``, of any environment -> the metric that it becomes."""
 
 ZERO_REWARD = 0.01
 """A reward of smaller size counts as zero (the causal-learning post-mortem's limit)."""
@@ -53,7 +53,7 @@ class RolloutStatistics:
         self.rewards_before_bonus: list[Array] = []
 
     def record_step(self, infos: Mapping[str, Any], done: Array) -> None:
-        """Take what an environment says in one step; ``done [B]`` are the copies that finished."""
+        """Add the infos of one step; ``done [B]`` are the copies that finished."""
         before_bonus = of_step(infos, "reward_before_bonus")
         if before_bonus is not None:
             self.rewards_before_bonus.append(before_bonus)
@@ -99,7 +99,7 @@ class RolloutStatistics:
             "episodes": episodes,
         }
         if "choice" in columns:
-            # A forced move says nothing about what the policy prefers.
+            # A forced move shows no preference of the policy.
             free = valid if mask is None else valid & ((mask != 0).sum(-1) > 1)
             out["choices"] = np.bincount(columns["choice"][free], minlength=self.choices)
         out["nonfinite"], out["nonfinite_where"] = count_nonfinite({**columns, "reward": rewards})
@@ -154,8 +154,12 @@ def compute_environment_metrics(
 ) -> dict[str, float]:
     """Return metrics of the environment's numbers over one rollout.
 
-    What a rollout says about the environment's numbers; ``running`` are the steps so far of the
-    episodes that have not ended.
+    Args:
+        columns: observation columns ``[T, B, ...]``.
+        rewards: ``[T, B]``.
+        done: ``[T, B]``, where an episode ended.
+        truncated: ``[T, B]``, where a time limit ended it.
+        running_lengths: steps so far ``[B]`` of the episodes that have not ended.
     """
     parts = [column for column in columns.values() if np.issubdtype(column.dtype, np.number)]
     # The largest and smallest entry of each number that is observed.

@@ -1,11 +1,11 @@
-"""Preference pairs: what was better beside what was worse, from the same state.
+"""Preference pairs: a better and a worse action or episode from the same state.
 
 A pair is one row, which shuffling and sharding never cut: the better and the worse steps as Ragged
 columns ``chosen.*`` and ``rejected.*`` (a single step each where candidates for one action were
 compared, whole episodes where those from the same start were) and how much better, ``gap [N]``.
 
-Candidates are judged in the environment, which counts what that costs, or by what a student inside
-of it expects of them, which costs nothing.
+Candidates are judged in the environment, which counts the cost, or by the predictions of the
+world's own student, which cost nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from envs.validation import InputError
 Array = np.ndarray[Any, Any]
 
 IMAGINED = "imagined"
-"""Pairs of candidates that only a world's own student has judged."""
+"""Source of pairs: candidates judged by a world's own student."""
 
 
 class CandidateRunner(ColumnRunner):
@@ -68,7 +68,7 @@ def check_reward_prediction(world: Any, env_id: str) -> None:
     """Make sure that a world's own student can judge candidates.
 
     Raises:
-        InputError: there is none, or it expects nothing of such a reward.
+        InputError: there is no student, or it cannot predict such a reward.
     """
     if not isinstance(world, SupportsRewardPrediction):
         raise InputError(

@@ -23,12 +23,12 @@ class Rollout:
             ``judged``, ``[T, B, K, ...]``, where several actions were tried from the same state;
             and ``row_logp`` and ``row_reward``, ``[T, B, R]``, where an action is a choice in each
             of R rows and the reward the mean of theirs.
-        rewards, values, following: ``[T, B]``; ``next_values`` is the value of the next state, with
-            terminated and truncated episodes already told apart.
+        rewards, values, next_values: ``[T, B]``; ``next_values`` are those of the next states, 0
+            after termination and the final observation's after truncation.
         done, valid: ``[T, B]``; ``valid`` is false for the empty step in which a next-step
             autoreset environment only resets and, where each copy lives through one episode, after
             its end.
-        unit: what rewards are divided by where they are normalised (``reward_scale.py``).
+        reward_unit: what rewards are divided by where they are normalised (``reward_scale.py``).
     """
 
     columns: dict[str, Array]
@@ -61,7 +61,7 @@ class Rollout:
     def compute_row_advantages(self, advantages: Array) -> dict[str, Array]:
         """Return the column ``row_advantages`` [T, B, R] if rows have rewards, else nothing.
 
-        A row's own reward stands in for the mean of all; what follows is the same for each.
+        A row's own reward replaces the mean of all; the future is the same for each row.
         """
         if "row_reward" not in self.columns:
             return {}
@@ -73,19 +73,20 @@ class Rollout:
     ) -> Columns:
         """Return rows whose copies were compared within their groups.
 
-        advantages ``[T, P, G]`` and whether a group had anything to tell, ``[T, P]``, for P G
-        copies; ``[T, P, R, G]`` where each row of an action was compared with its like. A T of 1:
-        all steps of an episode count alike.
+        Args:
+            advantages: ``[T, P, G]`` for P G copies; a T of 1 holds for all steps of an episode.
+            has_signal: whether the returns of a group differ ``[T, P]``.
+            row_advantages: ``[T, P, R, G]`` where the rows of an action were compared.
         """
         steps, shape = len(advantages), self.rewards.shape
-        told = np.repeat(has_signal, advantages.shape[-1], axis=1)
+        signal = np.repeat(has_signal, advantages.shape[-1], axis=1)
         by_row: dict[str, Array] = {}
         if row_advantages is not None:
             copies = row_advantages.swapaxes(2, 3).reshape(steps, shape[1], -1)
             by_row["row_advantages"] = np.broadcast_to(copies, (*shape, copies.shape[2]))
         return self.to_rows(
             advantages=np.broadcast_to(advantages.reshape(steps, -1), shape),
-            signal=np.broadcast_to(told, shape),
+            signal=np.broadcast_to(signal, shape),
             **by_row,
         )
 
@@ -143,8 +144,8 @@ def number_episodes(done: Array, episode_starts: Array, first: int) -> tuple[Arr
     """Return a unique number for each step's episode [T, B], from done [T, B].
 
     It is unique among the episodes of all copies: the step at which the episode began, times B,
-    plus the copy. ``begun`` says when the episodes under way did; the second result is its next
-    value.
+    plus the copy. ``episode_starts [B]`` are the first steps of the episodes under way; the
+    second result is their next value.
     """
     T, B = done.shape
     starts = np.where(done, np.arange(first + 1, first + T + 1)[:, None], 0)

@@ -25,6 +25,7 @@ class RolloutBuffer:
         self.length, self.steps = length, 0
         shape = (length, copies)
         self.columns: dict[str, Array] = {}
+        # Zeros, not empty: final values are written only where an episode was truncated.
         self.rewards, self.values, self.final_values = (
             np.zeros(shape, np.float32) for _ in range(3)
         )
