@@ -15,7 +15,7 @@ from tune_jobs.run_log.events import JobEndRow
 from tune_jobs.run_log.ledger import SCHEMA, write_ledger
 from tune_jobs.run_log.outcome import Outcome
 
-README = ROOT / "README.md"
+TUNING = ROOT / "docs" / "tuning.md"
 
 
 @pytest.fixture
@@ -102,8 +102,8 @@ def test_a_reader_never_sees_half_a_ledger(tmp_path, sweep_rows, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["ledger.parquet"]
 
 
-def test_the_line_of_sql_in_the_readme_works_as_written(tmp_path, sweep_rows, monkeypatch):
-    sql = re.search(r"```sql\n(.*?)```", README.read_text(), re.DOTALL)
+def test_the_documented_sql_query_works_as_written(tmp_path, sweep_rows, monkeypatch):
+    sql = re.search(r"```sql\n(.*?)```", TUNING.read_text(), re.DOTALL)
     for run in ("one", "two"):
         (tmp_path / "runs" / run).mkdir(parents=True)
         write_ledger(sweep_rows, tmp_path / "runs" / run / "ledger.parquet")
