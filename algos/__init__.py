@@ -1,14 +1,47 @@
-"""How an agent learns. A new algorithm is one file like ``ppo.py`` and one line in ALGORITHMS."""
+"""Reinforcement learning algorithms on RLlib: ``PPO``, ``GRPO``, ``REINFORCE``, ``DPO``, ``A*-PO``.
+
+An algorithm is one file such as ``ppo.py`` (settings, objective and a class for the training loop)
+and one line in ALGORITHMS. A trained policy acts without any of that:
+``Policy.load(checkpoint).act(observation)``.
+"""
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from envs.validation import unknown_name_error
 
 if TYPE_CHECKING:
     from algos.algorithm import ColumnAlgorithm
+    from algos.astar_po import AStarPO, AStarPOSettings
     from algos.config import TrainingSettings
+    from algos.dpo import DPO, DPOSettings
+    from algos.grpo import GRPO, GRPOSettings
+    from algos.objective import Objective
+    from algos.policy import Policy
+    from algos.ppo import PPO, PPOSettings
+    from algos.reinforce import Reinforce, ReinforceSettings
+
+__all__ = [
+    "ALGORITHMS",
+    "DPO",
+    "GRPO",
+    "PPO",
+    "AStarPO",
+    "AStarPOSettings",
+    "DPOSettings",
+    "GRPOSettings",
+    "Objective",
+    "PPOSettings",
+    "Policy",
+    "Reinforce",
+    "ReinforceSettings",
+    "TrainingSettings",
+    "build_algorithm",
+    "get_algorithm_class",
+    "load_algorithms",
+]
 
 ALGORITHMS = {
     "ppo": ("algos.ppo", "PPO", "Proximal policy optimisation with GAE"),
@@ -19,15 +52,28 @@ ALGORITHMS = {
 }
 """Name -> module, class and one line about it. Modules are imported on demand: torch is slow."""
 
+_MODULES = {
+    "Objective": "algos.objective",
+    "Policy": "algos.policy",
+    "TrainingSettings": "algos.config",
+    **{name: module for module, name, _ in ALGORITHMS.values()},
+    **{f"{name}Settings": module for module, name, _ in ALGORITHMS.values()},
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public class when it is first used."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
 
 def get_algorithm_class(name: str) -> type[ColumnAlgorithm]:
-    """The algorithm of that name.
+    """Return the algorithm of that name.
 
     Raises:
         InputError: no algorithm has that name.
     """
-    import importlib
-
     if name not in ALGORITHMS:
         raise unknown_name_error("algorithm", name, ALGORITHMS)
     module, attribute, _ = ALGORITHMS[name]
@@ -50,7 +96,7 @@ def build_algorithm(
     gpus: float = 0,
     hang_report_dir: str = "",
 ) -> ColumnAlgorithm:
-    """An algorithm ready for ``train()``, on an initialised Ray.
+    """Build an algorithm that is ready for ``train()``, on an initialised Ray.
 
     Args:
         name: a key of ALGORITHMS.

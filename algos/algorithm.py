@@ -53,8 +53,9 @@ from algos.rollouts import rollout_io
 from algos.rollouts.columns import Columns, concat
 from algos.rollouts.curriculum import Curriculum
 from algos.rollouts.env_factory import make_vector_env
-from algos.rollouts.env_runner import TRAINING_SEED, EnvironmentFault
+from algos.rollouts.env_runner import EnvironmentFault
 from algos.rollouts.episode_statistics import merge_statistics
+from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.reward_scale import RewardScale
 from algos.rollouts.rllib_evaluation import evaluate_episodes
 from algos.rollouts.runner_group import (
@@ -73,7 +74,7 @@ WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
 
 
 class ColumnAlgorithm(Algorithm):
-    """Base of all algorithms; see ``ppo.py`` for one read from top to bottom."""
+    """The training loop that every algorithm shares, as RLlib's Algorithm."""
 
     settings_class: ClassVar[type[TrainingSettings]]
     objective_class: ClassVar[type[Objective[Any]]]
@@ -81,17 +82,17 @@ class ColumnAlgorithm(Algorithm):
 
     @property
     def settings(self) -> Any:
-        """This algorithm's own settings."""
+        """The algorithm's settings."""
         return self.config.settings
 
     @property
     def objective(self) -> Objective[Any]:
-        """This algorithm's objective, with its settings."""
+        """The algorithm's objective, with its settings."""
         return self.config.make_objective()
 
     @classmethod
     def get_default_config(cls) -> ColumnConfig:
-        """RLlib's hook."""
+        """Return RLlib's configuration of this algorithm."""
         return ColumnConfig(cls)
 
     def setup(self, config: Any) -> None:
@@ -100,19 +101,19 @@ class ColumnAlgorithm(Algorithm):
         self.recent_returns: deque[float] = deque(maxlen=100)
         self.flat_metrics: dict[str, Any] = {}
         # Before any runner: RLlib loses the error of a remote one that cannot make its environment.
-        made = make_vector_env(config.env, config.env_config, 1)
-        world = get_world(made)
+        env = make_vector_env(config.env, config.env_config, 1)
+        world = get_world(env)
         objective = config.make_objective()
         objective.validate_world(world, config.env)
         self.curriculum = Curriculum(world)
         self.reward_scale = RewardScale()
-        made.close()
+        env.close()
         super().setup(config)
         objective.validate_action_space(self._make_head())
         self.push_weights()
 
     def training_step(self) -> None:
-        """One iteration: collect rows, learn from them, hand the new weights to the runners."""
+        """Run one iteration: collect rows, learn from them, send the new weights to the runners."""
         started = time.perf_counter()
         first = {} if self.training_started else self.start_training()
         self.training_started = True
@@ -139,7 +140,7 @@ class ColumnAlgorithm(Algorithm):
         )
 
     def start_training(self) -> dict[str, Any]:
-        """What comes before the first iteration (never again after a restore); metrics about it."""
+        """Run what precedes the first iteration, once per training; return its metrics."""
         s = self.settings
         if not s.warm_start:
             return {}
@@ -152,14 +153,14 @@ class ColumnAlgorithm(Algorithm):
         ):
             return {}
         rows = collect_teacher_rows(s.warm_start, world, head, s.warm_start_episodes, seed)
-        learnt = self._update_learners(
+        metrics = self._update_learners(
             rows, {PROGRESS: 1 / self.config.total_iterations, CLONE: True}
         )
         self.push_weights()
-        return {"warm_start_loss": learnt["warm_start_loss"]}
+        return {"warm_start_loss": metrics["warm_start_loss"]}
 
     def _load_teacher_weights(self, network: Mapping[str, Any] | None) -> bool:
-        """Begin with a teacher's own weights, if the policy has a place for them."""
+        """Start from a teacher's own weights, if a part of the policy has their shapes."""
         group: Any = self.learner_group
         weights = merge_teacher_weights(group.get_weights()[DEFAULT_MODULE_ID], network)
         if weights:
@@ -174,28 +175,28 @@ class ColumnAlgorithm(Algorithm):
         return make_action_head(self.spaces[DEFAULT_MODULE_ID][1], s.value_distribution, s.bins)
 
     def collect_rows(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
-        """One sample of as many runners as there should be, from whichever are healthy.
+        """Collect a rollout per runner; healthy runners sample again for lost ones.
 
-        ``how`` are arguments of the runner's ``sample``.
+        ``sample_kwargs`` are arguments of the runner's ``sample``.
         """
         group, losses = self.env_runner_group, 0
         assert group is not None  # noqa: S101
         ahead = self.settings.pipeline and not sample_kwargs
         parts = wait_for_samples_ahead(group) if ahead else []
         while len(parts) < self.settings.runners:
-            found = collect_samples(group, sample_kwargs)
-            if not found:
+            samples = collect_samples(group, sample_kwargs)
+            if not samples:
                 losses += 1
                 wait_for_restart(group, self.restore_env_runners, losses)
-            parts.extend(found)
+            parts.extend(samples)
         if ahead and self.iteration + 1 < self.config.total_iterations:
-            # They begin with the weights of before this iteration's update, and take the new ones
-            # when they are done: the next rows are exactly one update behind.
+            # The runners start with the weights from before this iteration's update and receive
+            # the new ones afterwards: the next rows are exactly one update behind.
             start_sampling_ahead(group)
         return self._merge_samples(parts)
 
     def _merge_samples(self, parts: list[Any]) -> tuple[Columns, dict[str, Any]]:
-        """The rows and metrics of all runners' samples."""
+        """Return the rows and metrics of all runners' samples."""
         group: Any = self.env_runner_group
         for part in parts:
             if isinstance(part, EnvironmentFault):
@@ -225,48 +226,49 @@ class ColumnAlgorithm(Algorithm):
     def _learn(self, rows: Columns, score: float | None = None) -> dict[str, Any]:
         started = time.perf_counter()
         rows, metrics = self.objective.preprocess_batch(rows)
-        if len(rows) < max(self.settings.num_learners, 1):  # e.g. no group's returns differed
+        # E.g. no group's returns differed. A learner without rows would make the others wait.
+        if len(rows) < max(self.settings.num_learners, 1):
             return metrics | {"updates": 0, "learn_s": time.perf_counter() - started}
         progress = (self.iteration + 1) / self.config.total_iterations
-        learnt = self._update_learners(rows, {PROGRESS: progress, SCORE: score})
+        update = self._update_learners(rows, {PROGRESS: progress, SCORE: score})
         # RLlib's own names in there (parameter counts, ...) are not in the catalogue.
-        metrics |= {n: float(v) for n, v in learnt.items() if n in METRICS or n == SKIPPED_UPDATES}
+        metrics |= {n: float(v) for n, v in update.items() if n in METRICS or n == SKIPPED_UPDATES}
         if metrics.pop(SKIPPED_UPDATES, 0):
             metrics |= {"nonfinite": 1, "nonfinite_where": "the gradient of the loss"}
         metrics["learn_s"] = time.perf_counter() - started
         return metrics
 
     def _update_learners(self, rows: Columns, timesteps: dict[str, Any]) -> dict[str, Any]:
-        """Let the learners learn from rows; what they say about it."""
+        """Update the learners on the rows; return their metrics."""
         learners, group = self.settings.num_learners, self.learner_group
         assert group is not None  # noqa: S101
-        # With remote learners RLlib would cut the batch itself, which it can do to its own only.
+        # Remote learners get shards from here: RLlib can cut only batches of its own class.
         shards: Any = rows.shard(learners) if learners else rows
         data = TrainingData(batches=shards) if learners else TrainingData(batch=shards)
         results = group.update(training_data=data, timesteps=timesteps)
-        # Not into the algorithm's own logger, which would mix them with those of earlier updates.
-        found = MetricsLogger(root=True)
-        found.aggregate(results, key="learners")
-        return found.peek(("learners", DEFAULT_MODULE_ID), default={})
+        # A new logger: the algorithm's own would mix them with the metrics of earlier updates.
+        logger = MetricsLogger(root=True)
+        logger.aggregate(results, key="learners")
+        return logger.peek(("learners", DEFAULT_MODULE_ID), default={})
 
     def evaluate(self, parallel_train_future: Any = None) -> dict[str, Any]:
-        """Play whole episodes with the policy as it stands (see ``evaluation.py``)."""
+        """Play whole episodes with the current policy (see ``rollouts/rllib_evaluation.py``)."""
         group: Any = self.learner_group
         return evaluate_episodes(self.config, self.spaces, group.get_weights()[DEFAULT_MODULE_ID])
 
     def step(self) -> dict[str, Any]:
-        """RLlib's result with our flat metrics beside its nested ones."""
+        """Return RLlib's result with our flat metrics added."""
         return super().step() | self.flat_metrics
 
     # Weights and checkpoints: RLlib sends weights without waiting and drops the call when another
     # is under way, so that a runner may sample with old ones. Here every transfer is waited for.
 
     def push_weights(self) -> None:
-        """Give every runner the learners' weights and the stage; wait until it has them."""
+        """Send every runner the learners' weights and the stage; wait until it has them."""
         group, learners = self.env_runner_group, self.learner_group
         assert group is not None and learners is not None  # noqa: S101
-        found = learners.get_state(components=WEIGHTS)[COMPONENT_LEARNER]
-        state = {name: found[name] for name in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO)}
+        learner_state = learners.get_state(components=WEIGHTS)[COMPONENT_LEARNER]
+        state = {name: learner_state[name] for name in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO)}
         state |= {"stage": self.curriculum.stage, "reward_unit": self.reward_scale.unit}
         local: Any = group.local_env_runner
         if local is not None:
@@ -297,7 +299,7 @@ class ColumnAlgorithm(Algorithm):
         return super().get_state(*args, **kwargs) | {"rungwise": own}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take over a state; every runner holds its weights before this returns."""
+        """Load a state; every runner holds its weights before this returns."""
         wait_for_samples_ahead(self.env_runner_group)  # belongs to the training that ends here
         super().set_state(state)
         if own := state.get("rungwise"):
@@ -308,7 +310,7 @@ class ColumnAlgorithm(Algorithm):
         self.push_weights()
 
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
-        """Restore; every runner holds the restored weights before this returns."""
+        """Restore a checkpoint; every runner holds the restored weights before this returns."""
         super().restore_from_path(path, *args, **kwargs)
         reseed_runners(self.env_runner_group, self.iteration)
         self.push_weights()

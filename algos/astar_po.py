@@ -27,7 +27,7 @@ from algos.losses import astar_regression
 from algos.objective import Loss, Need, Objective
 from algos.rollouts import rollout_io
 from algos.rollouts.columns import Columns, Ragged
-from algos.rollouts.env_runner import TRAINING_SEED
+from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout
 from envs.validation import AtLeastOne, Fraction, InputError, Positive
 
@@ -46,21 +46,21 @@ class AStarPOSettings(EpisodeSettings):
     group_size: Annotated[int, AtLeastOne] = 1
     """Episodes from each start of an iteration; the paper needs one."""
     starts: Annotated[int, AtLeastOne] = 256
-    """How many starts there are in all; V* of each is estimated before training."""
+    """Number of starts in all; V* of each is estimated before training."""
     minibatch_size: Annotated[int, AtLeastOne] = 8
     """Episodes of one optimiser step."""
     loss: Literal["regression", "clipped_pg"] = "regression"
-    """The paper's, or the post-mortem's policy gradient with normalised, clipped advantages."""
+    """The paper's regression, or the post-mortem's policy gradient with clipped advantages."""
     beta: Annotated[float, Positive] = 0.01
-    """Price of the KL to the reference (the paper's beta 2); small strays far."""
+    """Price of the KL to the reference (the paper's beta 2); a small one permits a large KL."""
     v_star: Literal["softmax", "max", "mean"] = "softmax"
-    """How V* follows from the reference's returns."""
+    """How V* is estimated from the reference's returns."""
     v_star_beta: Annotated[float, Positive] = 0.5
     """Temperature of `softmax` (the paper's beta 1), in units of the return."""
     reference_samples: Annotated[int, AtLeastOne] = 8
     """Episodes of the reference from each start (k); `num_envs` must be a multiple."""
     v_star_cache: str = ""
-    """Folder in which V* is kept for further trials with the same reference; `""` keeps none."""
+    """Folder that stores V* for further trials with the same reference; `""` stores nothing."""
 
     row_description: ClassVar[str] = "episodes (num_envs * runners)"
 
@@ -74,7 +74,7 @@ class AStarPOSettings(EpisodeSettings):
 
     @property
     def rows_per_iteration(self) -> int:
-        """Episodes of one iteration."""
+        """Episodes of one iteration, the rows of this algorithm."""
         return self.num_envs * self.runners
 
 
@@ -194,7 +194,7 @@ class AStarPO(ColumnAlgorithm):
         return first | {"v_star_mean": float(own.mean()), "v_star_std": float(own.std())}
 
     def _compute_cache_key(self) -> str:
-        """What V* depends on: the reference's weights, the environment and how it is estimated."""
+        """Hash what V* depends on: reference weights, environment and how it is estimated."""
         s, digest = self.settings, hashlib.sha256()
         assert self.learner_group is not None  # noqa: S101
         for name, weight in sorted(self.learner_group.get_weights()["default_policy"].items()):
@@ -205,7 +205,7 @@ class AStarPO(ColumnAlgorithm):
         return digest.hexdigest()[:16]
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The state and V*."""
+        """Return RLlib's state, our counters and V*."""
         return super().get_state(*args, **kwargs) | {"v_star": self.v_star_by_start}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -214,7 +214,7 @@ class AStarPO(ColumnAlgorithm):
         self.v_star_by_start = state.get("v_star", self.v_star_by_start)
 
     def collect_rows(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
-        """Episodes with the V* of their starts, where it is known."""
+        """Collect episodes, with the V* of their starts where it is known."""
         rows, metrics = super().collect_rows(**sample_kwargs)
         known = [
             self.v_star_by_start.get(start - TRAINING_SEED, np.nan)

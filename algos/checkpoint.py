@@ -26,7 +26,7 @@ ARRAYS = ("low", "high", "nvec")
 
 
 class DamagedCheckpoint(InputError):
-    """A checkpoint's files are missing or are not what was written."""
+    """A checkpoint whose files are missing or differ from what was written."""
 
 
 def write_manifest(directory: Path) -> None:
@@ -82,7 +82,7 @@ def refuse_pickles(directory: Path, metadata: Mapping[str, Any]) -> None:
 
 
 def _find_encoded_arrays(space: Any) -> list[str]:
-    """Every array in a space as RLlib writes it, however deep."""
+    """Return every array in a space as RLlib writes it, at any depth."""
     parts = space.values() if isinstance(space, dict) else space
     if not isinstance(space, dict | list):
         return []

@@ -6,7 +6,7 @@ only source of command-line flags, YAML keys, help texts and search spaces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 from algos.schedules import ScheduleKind
@@ -20,101 +20,111 @@ from envs.validation import (
     validate,
 )
 
+GROUP_STARTS = {
+    "num_envs": "rollouts",
+    "optimiser": "optimiser",
+    "entropy_coef": "exploration",
+    "warm_start": "warm start",
+    "model": "network",
+}
+"""First field of each group of TrainingSettings -> the group's name in help and documents."""
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What every algorithm needs: how to collect, how to step the optimiser, which network."""
+    """Settings of every algorithm: collecting, optimising, exploring, and the network."""
 
     gamma: Annotated[float, Fraction] = 0.99
     """Discount of the next step's reward."""
     num_envs: Annotated[int, AtLeastOne] = 8
-    """Copies of the environment that a runner advances together (B)."""
+    """Copies of the environment that each runner steps together (B)."""
     rollout_length: Annotated[int, AtLeastOne] = 128
-    """Steps of each copy in one iteration (T); an iteration has T * B steps a runner."""
+    """Steps of each copy in one iteration (T): T * B rows per runner."""
     num_env_runners: Annotated[int, NonNegative] = 0
-    """Remote rollout workers; 0 collects in the trial's own process, for cheap steps."""
-    num_learners: Annotated[int, NonNegative] = 0
-    """Remote learners; 0 learns inside the trial's process."""
+    """Remote rollout workers; 0 collects in the trial's own process, best for cheap steps."""
+    pipeline: bool = False
+    """Collect the next rollouts while learning, one update behind; needs remote runners."""
+    record: str = ""
+    """Folder in which every rollout is written as a Parquet file; `""` records nothing."""
+    hang_limit_s: Annotated[float, Positive] = 30.0
+    """Time that collecting may always take; it hangs beyond this and 3 times its usual time."""
+    optimiser: Literal["adam", "adamw", "muon"] = "adam"
+    """`adam`, `adamw`, or `muon` for matrices (`adamw` for the other weights)."""
     lr: Annotated[float, Between(0, 1)] = 3e-4
-    """Adam's learning rate (after the warm-up, before the schedule)."""
+    """Learning rate of the optimiser, after the warm-up and before the schedule."""
     lr_schedule: ScheduleKind = "constant"
     """How the learning rate changes over the training budget."""
     lr_end: Annotated[float, Between(0, 1)] = 0.0
-    """Learning rate at the end of a schedule (above 0 for an exponential one)."""
+    """Learning rate at the end of a schedule; above 0 for an exponential one."""
     warmup: Annotated[float, Between(0, 1, high_open=True)] = 0.0
-    """Share of training in which the learning rate rises from 0."""
+    """Fraction of training in which the learning rate rises from 0."""
     epochs: Annotated[int, AtLeastOne] = 4
     """Passes over each iteration's rows."""
     minibatch_size: Annotated[int, AtLeastOne] = 256
-    """Rows that a gradient is taken of at once."""
+    """Rows of one gradient."""
     accumulate: Annotated[int, AtLeastOne] = 1
-    """Minibatches whose gradients make one optimiser step: as one that is so many times as large,
-    for which memory might not suffice."""
-    hang_limit_s: Annotated[float, Positive] = 30.0
-    """Seconds that collecting may always take; beyond them and 3 times its usual time it hangs."""
+    """Minibatches whose gradients are added up to one optimiser step, for a large effective
+    minibatch in little memory."""
     grad_clip: Annotated[float, NonNegative] = 0.5
     """Largest gradient norm of an optimiser step; 0 does not clip."""
-    optimiser: Literal["adam", "adamw", "muon"] = "adam"
-    """`adam`, `adamw`, or `muon` for the matrices of a network (`adamw` for all else in it)."""
     weight_decay: Annotated[float, NonNegative] = 0.0
-    """How fast weights shrink: with the gradient (`adam`), or apart from it."""
+    """Weight decay: added to the gradient (`adam`) or decoupled from it (`adamw`, `muon`)."""
+    num_learners: Annotated[int, NonNegative] = 0
+    """Remote learners; 0 learns in the trial's own process."""
     entropy_coef: Annotated[float, NonNegative] = 0.01
     """Weight of the entropy bonus at the start of training."""
     entropy_schedule: Literal["constant", "linear", "cosine", "exponential", "decay"] = "constant"
     """How the entropy weight changes: over the training budget, or by a factor (`decay`)."""
     entropy_end: Annotated[float, NonNegative] = 0.0
-    """Entropy weight at the end of a schedule (above 0 for an exponential one)."""
+    """Entropy weight at the end of a schedule; above 0 for an exponential one."""
     entropy_decay: Annotated[float, Fraction] = 0.9995
     """Factor of the entropy weight after each iteration (`decay`), down to `entropy_end`."""
     temperature: Annotated[float, Positive] = 1.0
-    """What the logits of choices are divided by at the start: above 1 tries more, below 1 less."""
+    """Divisor of the logits of choices at the start: above 1 explores more, below 1 less."""
     temperature_schedule: ScheduleKind = "constant"
     """How the temperature changes over the training budget; a policy keeps its last one."""
     temperature_end: Annotated[float, Positive] = 1.0
     """Temperature at the end of a schedule."""
+    value_distribution: Literal["bins", "beta", "normal"] = "bins"
+    """Distribution of the value of a choice: a grid (`bins`), a Beta density, or a `normal` one
+    truncated at the bounds, with one spread for all choices."""
+    bins: Annotated[int, Between(2)] = 21
+    """Grid points of `bins`."""
+    initial_log_std: Annotated[float, Between(-10, 3)] = 0.0
+    """Initial log standard deviation of a Box action's values (and of `normal` ones), in units of
+    half their range: at 0 a third of the values drawn around the middle lie beyond their bounds, at
+    -0.5 a tenth."""
+    log_std_schedule: Literal["learned", "constant", "linear", "cosine", "performance"] = "learned"
+    """How the log standard deviation changes: by the gradient (`learned`), not at all, over the
+    training budget, or as the score rises and falls (`performance`: the world's score, else the
+    mean return)."""
+    log_std_end: Annotated[float, Between(-10, 3)] = -2.0
+    """Log standard deviation at the end of a schedule."""
+    log_std_scores: tuple[float, float] = (0.0, 1.0)
+    """Scores at which `performance` leaves the initial value and at which it reaches the end;
+    the first may be the larger where a small score is good."""
     warm_start: str = ""
-    """Imitated before training: one of the environment's simple rules, or recorded rollouts."""
+    """Teacher imitated before training: one of the environment's rules, or recorded rollouts."""
     warm_start_episodes: Annotated[int, AtLeastOne] = 256
-    """Episodes that a simple rule plays for it."""
+    """Episodes that a rule plays for the warm start."""
     warm_start_epochs: Annotated[int, AtLeastOne] = 5
-    """Passes over those episodes."""
-    record: str = ""
-    """Folder for every rollout as a Parquet file; `""` records nothing."""
-    pipeline: bool = False
-    """Collect the next rollouts while learning (remote runners): exactly one update behind."""
+    """Passes over the rows of the warm start."""
     model: Literal["mlp", "set", "graph", "gin", "scorer", "language", "thinker", "lm"] = "mlp"
-    """Policy network: `mlp`, `set` for observations made of nodes, `graph` for nodes and edges
-    (`gin`: with sums in place of means), `scorer` for candidates made of words, `language` for
-    texts to be written on, `thinker` for those that it reads itself as well, or `lm`, a causal
-    language model that chooses among texts."""
-    language_model: str = ""
-    """Folder of the Hugging Face model of `lm`; empty makes one of random weights, with a block for
-    each width of `hidden`."""
-    lora_rank: Annotated[int, NonNegative] = 0
-    """Rank of the adapter (LoRA) that is trained in place of the `lm`'s own weights; 0: those."""
+    """Policy network: `mlp`; `set` for observations made of nodes; `graph` for nodes and edges
+    (`gin`: sums instead of means); `scorer` for candidates made of words; `language` for texts to
+    continue; `thinker` for texts that it also reads; or `lm`, a causal language model that chooses
+    among texts."""
     hidden: tuple[int, ...] = (64, 64)
     """Width of each hidden layer (of each attention block, for `set`)."""
     value_hidden: tuple[int, ...] = ()
     """Widths of the value function's layers; empty: those of `hidden` (`set`: only the first)."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Activation of the `mlp` layers."""
-    value_distribution: Literal["bins", "beta", "normal"] = "bins"
-    """How the value of a choice is drawn: on a grid, from a Beta density, or from a normal one that
-    is cut off at the ends and has the same spread for all choices."""
-    bins: Annotated[int, Between(2)] = 21
-    """Grid points of `bins`."""
-    initial_log_std: Annotated[float, Between(-10, 3)] = 0.0
-    """Log standard deviation of a Box action's values (and of `normal` ones) at first, in units of
-    half their range: at 0 a third of those drawn around the middle lie beyond their bounds, at -0.5
-    a tenth."""
-    log_std_schedule: Literal["learned", "constant", "linear", "cosine", "performance"] = "learned"
-    """How it changes: by the gradient, not at all, over the training budget, or as the score rises
-    (`performance`: the world's own score, elsewhere the mean return; back again if it falls)."""
-    log_std_end: Annotated[float, Between(-10, 3)] = -2.0
-    """Log standard deviation at the end of a schedule."""
-    log_std_scores: tuple[float, float] = (0.0, 1.0)
-    """Scores at which it leaves its initial value and at which it reaches its end (`performance`):
-    0 and 1 for a normalised one; the first may be the larger where a small score is good."""
+    language_model: str = ""
+    """Folder of the Hugging Face model of `lm`; empty: random weights, with a block for each
+    width of `hidden`."""
+    lora_rank: Annotated[int, NonNegative] = 0
+    """Rank of the adapter (LoRA) trained in place of the `lm`'s own weights; 0 trains those."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -196,16 +206,32 @@ class TrainingSettings:
         }
 
 
+def group_settings(settings_class: type[TrainingSettings]) -> dict[str, list[str]]:
+    """Return the names of an algorithm's settings by group, those of its objective first.
+
+    >>> group_settings(TrainingSettings)["network"][:2]
+    ['model', 'hidden']
+    """
+    group, group_of = "objective", dict[str, str]()
+    for field in fields(TrainingSettings):
+        group = GROUP_STARTS.get(field.name, group)
+        group_of[field.name] = group
+    groups: dict[str, list[str]] = {"objective": [], **{g: [] for g in GROUP_STARTS.values()}}
+    for field in fields(settings_class):
+        groups[group_of.get(field.name, "objective")].append(field.name)
+    return groups
+
+
 @dataclass(frozen=True)
 class EpisodeSettings(TrainingSettings):
-    """For algorithms that compare whole episodes from the same start."""
+    """Settings of algorithms that compare whole episodes from the same start."""
 
     rollout_length: Annotated[int, AtLeastOne] = 500
     """Longest episode; one that has not ended then is cut off."""
     group_size: Annotated[int, AtLeastOne] = 8
     """Episodes from each start (G); `num_envs` must be a multiple of it."""
     starts: Annotated[int, NonNegative] = 0
-    """How many starts there are in all; 0: every iteration has new ones."""
+    """Number of starts in all; 0: every iteration draws new ones."""
 
     @property
     def collects_groups(self) -> bool:

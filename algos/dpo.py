@@ -50,19 +50,19 @@ class DPOSettings(EpisodeSettings):
     minibatch_size: Annotated[int, AtLeastOne] = 64
     """Pairs of one optimiser step."""
     pairs: str = "groups"
-    """Episodes from the same start (`groups`); actions tried from the same state, in the
-    environment (`candidates`: what trials cost is counted as lookahead) or in the mind of the
-    student inside of it (`imagined`, which costs nothing); or a folder of recorded rollouts."""
+    """Source of the pairs: episodes from the same start (`groups`); actions tried from the same
+    state in the environment (`candidates`, counted as lookahead) or judged by the world's own
+    student (`imagined`, at no cost); or a folder of recorded rollouts."""
     candidates: Annotated[int, Between(2)] = 4
     """Actions tried from each state (K)."""
     execute: Literal["sampled", "best"] = "sampled"
-    """Which candidate is done: the policy's own first, or the one that was judged best."""
+    """Candidate that is executed: the policy's own first sample, or the one judged best."""
     beta: Annotated[float, Positive] = 0.1
-    """How far a preference may pull the policy from the reference; small pulls far."""
+    """Strength of the pull to the reference: a small beta lets preferences move the policy far."""
     weights: Literal["equal", "gap"] = "equal"
-    """Whether pairs count alike, or by how much better the better one was."""
+    """Whether pairs count equally, or by the difference of their returns (`gap`)."""
     reference_interval: Annotated[int, NonNegative] = 25
-    """Updates after which the reference is taken anew; 0: it stays that of the beginning."""
+    """Updates between copies of the reference policy; 0 keeps the initial policy."""
 
     @property
     def collects_groups(self) -> bool:

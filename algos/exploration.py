@@ -1,4 +1,4 @@
-"""Keeping a policy from settling too early: pure functions."""
+"""Exploration: entropy, KL and log-std control, as pure functions."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ CHOICE_STEPS = "choice_step_fraction"
 def adapt_entropy_coef(
     coef: float, entropy: float, target: float, *, rate: float = 0.1, high: float = 10.0
 ) -> float:
-    """The entropy coefficient for the next update, steering the entropy towards a target.
+    """Return the entropy coefficient of the next update, steering the entropy towards a target.
 
     A multiplicative controller: the coefficient grows while the entropy (normalised, 0 to 1) is
     below the target and shrinks while it is above. It never reaches zero, so that it can recover.
+
+    >>> adapt_entropy_coef(0.01, entropy=0.2, target=0.5)
+    0.011000000000000001
     """
     factor = 1 + rate if entropy < target else 1 / (1 + rate)
     return min(max(coef * factor, 1e-6), high)
 
 
 def adapt_kl_coef(coef: float, kl: float, target: float) -> float:
-    """The KL coefficient for the next update (Schulman et al. 2017, section 4)."""
+    """Return the KL coefficient of the next update (Schulman et al. 2017, section 4).
+
+    >>> [adapt_kl_coef(1.0, kl, target=0.01) for kl in (0.001, 0.01, 0.1)]
+    [0.5, 1.0, 2.0]
+    """
     if kl > 1.5 * target:
         coef *= 2
     elif kl < target / 1.5:
@@ -44,16 +51,19 @@ def schedule_log_std(
     score: float | None,
     scores: tuple[float, float],
 ) -> float | None:
-    """The log standard deviation from now on, or None where it stays as it is.
+    """Return the log standard deviation from now on, or None to leave it unchanged.
 
     Args:
-        kind: ``constant``, ``linear``, ``cosine``, or ``performance``: linear in how far the score
-            has come on its way between ``scores``.
+        kind: ``constant``, ``linear``, ``cosine``, or ``performance``: linear in the score's
+            position between ``scores``.
         start: its value at the beginning.
         end: its value at the end.
         progress: share of training done.
         score: the latest; None where no episode was finished.
-        scores: those at which it leaves its start and at which it reaches its end.
+        scores: the score at which it leaves its start, and the one at which it reaches its end.
+
+    >>> schedule_log_std("performance", 0.0, -2.0, progress=0.1, score=0.5, scores=(0.0, 1.0))
+    -1.0
     """
     if kind == "performance":
         if score is None or math.isnan(score):
@@ -63,21 +73,24 @@ def schedule_log_std(
 
 
 def marginal_entropy(probabilities: torch.Tensor) -> torch.Tensor:
-    """Choice probabilities [B, A] -> entropy in nats of their mean over the batch, a scalar.
+    """Return the entropy in nats of choice probabilities [B, A] averaged over the batch.
 
     A policy may be certain in each state and still use all choices; this is large then, and zero
     only when it takes the same choice everywhere (the concentration seen in causal learning).
+
+    >>> marginal_entropy(torch.eye(2))
+    tensor(0.6931)
     """
     mean = probabilities.mean(0)
     return -(mean * mean.clamp_min(1e-12).log()).sum()
 
 
 def compute_entropy_metrics(dist: ActionDistribution) -> dict[str, torch.Tensor]:
-    """How undecided a policy is over a batch: scalars by their names in ``metrics.py``.
+    """Return the entropy metrics of a batch: scalars by their names in ``metrics.py``.
 
-    Where a largest entropy is known these are means over all rows in which forced moves count 0,
-    so that they can be averaged over minibatches and learners; :func:`over_choices` makes of the
-    averages what is reported.
+    Where a largest entropy is known, these are means over all rows in which forced moves count 0,
+    so that they can be averaged over minibatches and learners; :func:`over_choices` turns the
+    averages into the reported metrics.
     """
     entropy, found = dist.entropy(), dict[str, torch.Tensor]()
     if (highest := dist.max_entropy()) is not None:
@@ -94,7 +107,10 @@ def compute_entropy_metrics(dist: ActionDistribution) -> dict[str, torch.Tensor]
 def over_choices(found: Mapping[str, float]) -> dict[str, float]:
     """Turn averaged entropy metrics into means over the rows that had a choice.
 
-    Without any such row there is no entropy to report: a policy that cannot choose has not settled.
+    Without any such row no entropy is reported: a policy without a choice is not certain of one.
+
+    >>> over_choices({"entropy": 0.25, "choice_step_fraction": 0.5})
+    {'choice_step_fraction': 0.5, 'entropy': 0.5}
     """
     share = found.get(CHOICE_STEPS, 1.0)
     entropies = {n: found[n] for n in ("entropy", "entropy_normalised") if n in found}

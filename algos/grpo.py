@@ -19,10 +19,10 @@ from algos.advantages import group_advantages, has_signal
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics
+from algos.fused_losses import fused_clipped_surrogate
 from algos.losses import (
     average_over_rows,
     clip_fraction,
-    clipped_surrogate,
     compute_logps_and_advantages,
     kl_estimate,
 )
@@ -39,17 +39,16 @@ class GRPOSettings(EpisodeSettings):
     gamma: Annotated[float, Fraction] = 1.0
     """Discount of the next step's reward."""
     clip: Annotated[float, Positive] = 0.2
-    """How far the probability ratio may move before it earns nothing more."""
+    """Largest change of the probability ratio that still raises the objective."""
     supervision: Literal["outcome", "process"] = "outcome"
-    """`outcome`: all steps of an episode share what its return is worth in the group; `process`:
-    what follows a step is compared with what follows the same step of the others, for rewards that
-    come step by step."""
+    """`outcome`: all steps of an episode share the advantage of its return; `process`: the return
+    to go of a step is compared with that of the same step of the others, for dense rewards."""
     reference_kl_coef: Annotated[float, NonNegative] = 0.0
     """Weight of the KL to the frozen reference policy."""
     reference_interval: Annotated[int, NonNegative] = 0
-    """Updates after which the reference is taken anew; 0: it stays that of the beginning."""
+    """Updates between copies of the reference policy; 0 keeps the initial policy."""
     kl_limit: Annotated[float, NonNegative] = 0.0
-    """Leave out the remaining epochs once an epoch's KL is above this; 0 never does."""
+    """KL of an epoch above which the remaining epochs are skipped; 0 never skips."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -114,7 +113,7 @@ class GRPOObjective(Objective[GRPOSettings]):
         """Return clipped surrogate, entropy bonus and KL to the reference."""
         s, dist = self.settings, forward["dist"]
         logp, old, advantages = compute_logps_and_advantages(dist, batch)
-        surrogate = clipped_surrogate(logp, old, advantages, s.clip)
+        surrogate = fused_clipped_surrogate(logp, old, advantages, s.clip)
         terms = {"policy": average_over_rows(surrogate)}
         if weight := coefficients["entropy_coef"]:
             terms["entropy"] = -weight * entropy_per_choice(dist)

@@ -64,7 +64,7 @@ def save_policy(
 
 
 def _save_language_model(directory: Path, learner: Any, *_: Any, **kwargs: Any) -> None:
-    """The language model of a learner, as Hugging Face's libraries read it."""
+    """Save a learner's language model in Hugging Face's format."""
     learner.module["default_policy"].unwrapped().save_pretrained(directory / "language_model")
 
 
@@ -78,7 +78,7 @@ class Policy:
 
     @property
     def evaluation_env_kwargs(self) -> dict[str, Any]:
-        """The environment's arguments that differ from training wherever this policy is judged."""
+        """The environment's arguments that differ from training in evaluations."""
         return self.metadata.get("evaluation_env_kwargs", {})  # checkpoints of old have none
 
     @property
@@ -126,7 +126,7 @@ class Policy:
         return cls(module.eval(), metadata)
 
     def act(self, observation: Any, *, greedy: bool = True) -> Any:
-        """The environment action for one observation."""
+        """Return the environment action for one observation."""
         batch = batch_observation(observation, self.observation_space, self.module.accepts_any_size)
         try:
             action = self.act_batch(batch, greedy=greedy)
@@ -142,7 +142,7 @@ class Policy:
     def act_batch(
         self, observations: Any, *, greedy: bool = True, generator: torch.Generator | None = None
     ) -> Any:
-        """The batched environment action for stacked observations [B, ...]."""
+        """Return the batched environment action for stacked observations [B, ...]."""
         action, _, _ = self.module.act(
             to_observation_columns(observations), generator, greedy=greedy
         )
@@ -159,7 +159,7 @@ def have_same_structure(space: spaces.Space[Any], other: spaces.Space[Any]) -> b
 
 
 def batch_observation(observation: Any, space: spaces.Space[Any], accepts_any_size: bool) -> Any:
-    """One observation as a batch of one, in the types of its space.
+    """Return one observation as a batch of one, in the types of its space.
 
     Raises:
         InputError: parts that are missing, or of another shape or kind.

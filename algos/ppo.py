@@ -22,10 +22,10 @@ from algos.exploration import (
     compute_entropy_metrics,
     marginal_entropy,
 )
+from algos.fused_losses import fused_clipped_surrogate
 from algos.losses import (
     average_over_rows,
     clip_fraction,
-    clipped_surrogate,
     compute_logps_and_advantages,
     kl_estimate,
     value_error,
@@ -43,7 +43,7 @@ class PPOSettings(TrainingSettings):
     lam: Annotated[float, Fraction] = 0.95
     """Lambda of GAE: 0 trusts the value function, 1 the sampled returns."""
     clip: Annotated[float, Positive] = 0.2
-    """How far the probability ratio may move before it earns nothing more."""
+    """Largest change of the probability ratio that still raises the objective."""
     normalise_rewards: bool = False
     """Divide rewards by the root mean square of the episodes' returns so far."""
     normalise_advantages: bool = True
@@ -51,13 +51,13 @@ class PPOSettings(TrainingSettings):
     value_coef: Annotated[float, NonNegative] = 0.5
     """Weight of the value error."""
     entropy_target: Annotated[float, Fraction] = 0.0
-    """Normalised entropy to steer towards by adapting the weight; 0 keeps to the schedule."""
+    """Normalised entropy to steer to by adapting the entropy weight; 0 keeps the schedule."""
     kl_coef: Annotated[float, NonNegative] = 0.0
     """Weight of the KL penalty to the collecting policy."""
     kl_target: Annotated[float, NonNegative] = 0.0
-    """KL to steer towards by adapting the penalty's weight; 0 keeps it fixed."""
+    """KL to steer to by adapting the penalty's weight; 0 keeps the weight."""
     kl_limit: Annotated[float, NonNegative] = 0.0
-    """Leave out the remaining epochs once an epoch's KL is above this; 0 never does."""
+    """KL of an epoch above which the remaining epochs are skipped; 0 never skips."""
     diversity_coef: Annotated[float, NonNegative] = 0.0
     """Weight of a bonus on the entropy of the choices averaged over states."""
 
@@ -100,7 +100,7 @@ class PPOObjective(Objective[PPOSettings]):
         """Return clipped surrogate, value error, entropy bonus, KL penalty and diversity bonus."""
         s, dist = self.settings, forward["dist"]
         logp, old, advantages = compute_logps_and_advantages(dist, batch)
-        surrogate = clipped_surrogate(logp, old, advantages, s.clip)
+        surrogate = fused_clipped_surrogate(logp, old, advantages, s.clip)
         error = value_error(forward["value"], batch["returns"])
         terms = {
             "policy": average_over_rows(surrogate),

@@ -39,16 +39,16 @@ class ReinforceSettings(EpisodeSettings):
     """Settings of REINFORCE. Groups of episodes are for the baselines made of them."""
 
     baseline: Literal["value", "moving_average", "group_mean", "leave_one_out"] = "value"
-    """What a return is compared with: a learned value, the average of returns so far, or the
-    episodes from the same start."""
+    """Baseline of a return: a learned value, the moving average of returns, or the mean of the
+    episodes from the same start, with (`group_mean`) or without itself (`leave_one_out`)."""
     baseline_momentum: Annotated[float, Between(0, 1, high_open=True)] = 0.95
-    """Share of the past in each update of the `moving_average`."""
+    """Weight of the past in each update of the `moving_average`."""
     lam: Annotated[float, Fraction] = 0.95
     """Lambda of GAE (`value`): 0 trusts the value function, 1 the discounted returns."""
     rollout_length: Annotated[int, AtLeastOne] = 128
     """Steps of each copy in one iteration; with a group baseline, the longest episode."""
     epochs: Annotated[int, AtLeastOne] = 1
-    """Passes over each iteration's rows; the gradient is exact in the first only."""
+    """Passes over each iteration's rows; the gradient is unbiased in the first only."""
     normalise_rewards: bool = False
     """Divide rewards by the root mean square of the episodes' returns so far."""
     normalise_advantages: bool = True
@@ -56,9 +56,9 @@ class ReinforceSettings(EpisodeSettings):
     value_coef: Annotated[float, NonNegative] = 0.5
     """Weight of the value error."""
     reference_kl_coef: Annotated[float, NonNegative] = 0.0
-    """Weight of the KL to the policy as it was when training began."""
+    """Weight of the KL to the initial policy."""
     likelihood_coef: Annotated[float, NonNegative] = 0.0
-    """Weight of the log-probability of what follows a thought, for model `thinker`."""
+    """Weight of the log-probability of the text after a thought, for model `thinker`."""
 
     @property
     def collects_groups(self) -> bool:

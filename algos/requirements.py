@@ -26,7 +26,7 @@ NEED_DESCRIPTIONS: dict[Need, str] = {
 
 
 def detect_offered_needs(env: VectorEnv[Any, Any, Any]) -> frozenset[Need]:
-    """What this environment of at least two copies has."""
+    """Return what an environment of at least two copies offers."""
     head = make_action_head(env.single_action_space)
     # Log-probabilities of a thousand rows add up to a number that says nothing about any of them.
     by_row = isinstance(head, TopKHead) and head.rows > 1

@@ -45,7 +45,7 @@ class ColumnConfig(AlgorithmConfig):
         gpus: float = 0,
         hang_report_dir: str = "",
     ) -> ColumnConfig:
-        """Use these settings for a budget of ``total_iterations`` (schedules end there).
+        """Set the settings and the budget of ``total_iterations``, at which schedules end.
 
         ``hang_report_dir`` is where a runner that hangs leaves its report.
         """
@@ -67,11 +67,11 @@ class ColumnConfig(AlgorithmConfig):
         return algorithm.objective_class(self.settings)
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """The network that the settings name."""
+        """Return the specification of the network that the settings name."""
         return RLModuleSpec(
             module_class=MODELS[self.settings.model], model_config=self.settings.model_config
         )
 
     def get_default_learner_class(self) -> type[ColumnLearner]:
-        """Ours."""
+        """Return our learner."""
         return ColumnLearner

@@ -15,7 +15,7 @@ ScheduleKind: TypeAlias = Literal["constant", "linear", "cosine", "exponential"]
 def schedule(
     kind: ScheduleKind, start: float, end: float, progress: float, *, warmup: float = 0.0
 ) -> float:
-    """The scheduled value at ``progress``.
+    """Return the scheduled value at ``progress``.
 
     Args:
         kind: ``constant`` (``end`` is not used), ``linear``, ``cosine`` (half a period, Loshchilov
@@ -24,6 +24,11 @@ def schedule(
         end: value at progress 1. An exponential schedule needs it above zero.
         progress: share of training done; values beyond 1 count as 1.
         warmup: share of training in which the value rises linearly from zero to ``start``.
+
+    >>> [schedule("linear", 1.0, 0.0, p, warmup=0.5) for p in (0.25, 0.5, 0.75, 1.0)]
+    [0.5, 1.0, 0.5, 0.0]
+    >>> round(schedule("exponential", 1.0, 0.01, 0.5), 3)
+    0.1
     """
     progress = min(max(progress, 0.0), 1.0)
     if progress == 1 and kind != "constant":

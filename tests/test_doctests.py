@@ -7,6 +7,15 @@ import importlib
 import pytest
 
 MODULES = [
+    "algos.actions.fused_entropy",
+    "algos.actions.topk",
+    "algos.advantages",
+    "algos.config",
+    "algos.exploration",
+    "algos.losses",
+    "algos.rollouts.columns",
+    "algos.rollouts.rollout",
+    "algos.schedules",
     "envs",
     "envs.action_masks",
     "envs.counter_rng",

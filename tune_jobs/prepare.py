@@ -37,8 +37,6 @@ def prepare_job(job: Job, directory: Path) -> Job:
     if job.searcher == "optuna":
         check_optuna()
     check_reporting()
-    for name, mode in job.objectives.items():
-        resolve_metric(replace(job, metric=name, mode=mode))
     metric, mode = resolve_metric(job)
     job = replace(job, metric=metric, mode=mode)
     validate_job(job)
@@ -120,7 +118,6 @@ def make_job_row(job: Job, directory: Path, resumed: bool) -> JobRow:
         },
         choice_names=list(world.choice_names) if world else [],
         searched=list(job.search),
-        objectives=dict(job.objectives),
         seed=job.seed,
         seeds=job.seeds,
         cpus_per_trial=sum(bundle["CPU"] for bundle in list_bundles(job)),

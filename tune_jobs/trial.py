@@ -211,7 +211,8 @@ def apply_trial_config(learner: Any, config: Mapping[str, Any]) -> dict[str, Any
     for name in config:
         if name in learner.coefficients:
             learner.coefficients[name] = config[name]
-    used = {n: getattr(learner.settings, n) for n in config if hasattr(learner.settings, n)}
+    settings = learner.objective.settings
+    used = {n: getattr(settings, n) for n in config if hasattr(settings, n)}
     return used | {n: learner.coefficients[n] for n in config if n in learner.coefficients}
 
 

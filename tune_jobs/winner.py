@@ -99,7 +99,7 @@ def play_final(
         seconds: time limit; after it fewer are played.
         on_progress: called as episodes finish.
     """
-    seed = job.evaluation_seed + job.most_evaluated
+    seed = job.most_evaluated  # the comparison at the end takes those below
     policy = Policy.load(directory / checkpoint)
     evaluation = evaluate(
         policy, episodes, seed, with_baselines=False, seconds=seconds, on_progress=on_progress

@@ -1,4 +1,4 @@
-"""From a network's numbers to actions, for each kind of action space."""
+"""Action heads: from a network's numbers to actions, for each kind of action space."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ ActionColumns = Mapping[str, Array]
 
 
 class ActionHead(ABC):
-    """Acts in one space.
+    """Translation between a network's numbers, a distribution and the actions of one space.
 
     Attributes:
         space: the single environment's action space.
-        size: numbers that the network gives for an observation; 0: as many as the observation has
-            things to pick from.
-        free: parameters that do not depend on the observation (log standard deviations).
+        size: numbers that the network computes for an observation; 0: as many as the observation
+            has things to pick from.
+        num_log_stds: parameters that do not depend on the observation (L).
         choices: options of the one discrete choice; 0 where there is not exactly one.
         columns: names of the action columns.
     """
@@ -56,30 +56,30 @@ class ActionHead(ABC):
     def dist(
         self, outputs: Tensor, log_std: Tensor | None = None, mask: Tensor | None = None
     ) -> ActionDistribution:
-        """outputs [N, size], free [free], mask [N, choices] -> N distributions."""
+        """Return N distributions from outputs [N, size], log_std [L] and mask [N, choices]."""
 
     @abstractmethod
     def label_outputs(self, outputs: Tensor, log_std: Tensor) -> dict[str, Tensor]:
-        """outputs [N, size], free [free] -> the same numbers by the part of the action they shape.
+        """Return the network's numbers by the part of the action that they parametrise.
 
-        For gradients too: a part whose numbers nothing pulls at is never learnt.
+        Used on gradients, too: a part whose numbers get no gradient is never learnt.
         """
 
     @abstractmethod
     def to_env_action(self, action: ActionColumns) -> Any:
-        """Action columns [B, ...] as the environment's batched action."""
+        """Return action columns [B, ...] as the environment's batched action."""
 
     def compute_action_metrics(self, action: ActionColumns) -> dict[str, float]:
-        """What a rollout's actions say about the policy (names in ``algos/metrics.py``)."""
+        """Return metrics of a rollout's actions (names in ``algos/metrics.py``)."""
         return {}
 
     @abstractmethod
     def to_action_columns(self, action: Any) -> dict[str, Array]:
-        """The environment's batched action as action columns [B, ...]."""
+        """Return the environment's batched action as action columns [B, ...]."""
 
 
 class DiscreteHead(ActionHead):
-    """A logit for each choice."""
+    """One logit for each choice."""
 
     space: spaces.Discrete
     columns = ("choice",)
@@ -108,7 +108,7 @@ class DiscreteHead(ActionHead):
 
 
 class MultiDiscreteHead(ActionHead):
-    """A logit for each option of each choice; MultiBinary is a row of choices between 0 and 1."""
+    """One logit for each option of each choice; MultiBinary is a row of choices of 0 or 1."""
 
     columns = ("choices",)
 
@@ -173,7 +173,7 @@ class BoxHead(ActionHead):
         return value.clip(space.low, space.high).astype(space.dtype)
 
     def compute_action_metrics(self, action: ActionColumns) -> dict[str, float]:
-        """The share of values beyond their bounds, which ``env_action`` cuts off."""
+        """Return the fraction of values beyond their bounds, which ``to_env_action`` clips."""
         if not self.space.is_bounded():
             return {}
         return {"action_clip_fraction": float((np.abs(action["value"]) > 1).mean())}
@@ -187,7 +187,7 @@ class BoxHead(ActionHead):
 
 
 class TopKHead(ActionHead):
-    """A logit for each thing that each of R rows may pick: ordered picks of k of them.
+    """One logit for each thing that each of R rows may pick: ordered picks of k of them.
 
     Actions are ``picks [R, k]``: numbers within their row, -1 where nothing is left.
     """
@@ -203,7 +203,7 @@ class TopKHead(ActionHead):
     def dist(
         self, outputs: Tensor, log_std: Tensor | None = None, mask: Tensor | None = None
     ) -> ActionDistribution:
-        """outputs [N, R, D], ``ILLEGAL_LOGIT`` where a row has no such choice, D at least k."""
+        """Return distributions from outputs [N, R, D]; ``ILLEGAL_LOGIT`` marks illegal choices."""
         return TopK(outputs, outputs > ILLEGAL_LOGIT / 2, self.k)
 
     def label_outputs(self, outputs: Tensor, log_std: Tensor) -> dict[str, Tensor]:
@@ -228,7 +228,7 @@ VALUES: Mapping[str, type[ValueDistribution]] = {
 
 
 class ChoiceWithValueHead(ActionHead):
-    """A logit for each choice and the parameters of its value.
+    """One logit for each choice, and the parameters of its value.
 
     Normal values have one spread for all choices, which does not depend on the observation: so any
     number of choices fits, and it can be steered from outside.
@@ -301,7 +301,7 @@ class ProductHead(ActionHead):
     def _split(
         self, outputs: Tensor, log_std: Tensor
     ) -> Iterator[tuple[str, ActionHead, Tensor, Tensor]]:
-        """The name of each part, its head, and its share of the numbers."""
+        """Return the name, the head and the share of the numbers of each part."""
         split = outputs.split([part.size for part in self.parts.values()], -1)
         frees = log_std.split([part.num_log_stds for part in self.parts.values()])
         return zip(self.parts, self.parts.values(), split, frees, strict=True)
@@ -325,7 +325,7 @@ class ProductHead(ActionHead):
 
 
 def make_action_head(space: spaces.Space[Any], value: str = "bins", bins: int = 21) -> ActionHead:
-    """The head for an action space.
+    """Return the head for an action space.
 
     Args:
         space: Discrete, MultiDiscrete, MultiBinary, a Box of floats, or a Dict or Tuple of them;

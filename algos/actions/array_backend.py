@@ -1,7 +1,8 @@
-"""The same lines of arithmetic on numpy arrays (CPU) and on torch tensors (elsewhere).
+"""Array backend: run the same code on numpy arrays (CPU) or torch tensors (GPU).
 
-A call of numpy costs a fraction of a call of torch, and small networks on a CPU are all calls. Code
-inside hand-written autograd nodes computes with ``lib = library(x)`` on ``to_native_array`` arrays.
+A call of numpy costs a fraction of a call of torch, and a small network on a CPU spends its time in
+calls. Hand-written autograd nodes compute with ``lib = get_array_module(x)`` on arrays of
+``to_native_array``.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ Array: TypeAlias = Any
 
 
 def to_native_array(x: Tensor) -> Array:
-    """The tensor without its history, as a numpy array sharing its memory where it can be one."""
+    """Return the tensor without its graph, as a numpy array sharing its memory if on the CPU."""
     return x.detach().numpy() if x.device.type == "cpu" else x.detach()
 
 
 def to_float32(x: Array) -> Array:
-    """The same in float32."""
+    """Return the array in float32."""
     return x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else x.float()
 
 
 def log_softmax(x: Array) -> Array:
-    """x [..., A] -> its logarithms of probabilities."""
+    """Return the log-probabilities of logits [..., A]."""
     if isinstance(x, Tensor):
         return torch.log_softmax(x, -1)
     below = x - x.max(-1, keepdims=True)
@@ -36,14 +37,14 @@ def log_softmax(x: Array) -> Array:
 
 
 def draw_exponential(like: Array, generator: torch.Generator | None) -> Array:
-    """Draws from the exponential distribution of mean 1, the same ones for both kinds of array."""
+    """Draw from the exponential distribution of mean 1; both backends draw the same numbers."""
     if isinstance(like, Tensor):
         return torch.empty_like(like).exponential_(generator=generator)
     return torch.empty(like.shape).exponential_(generator=generator).numpy()
 
 
 def take_at_index(x: Array, index: Array) -> Array:
-    """x [..., A], index [...] -> the entry at its index of each row [...]."""
+    """Return the entry of x [..., A] at each index [...]."""
     if isinstance(x, Tensor):
         return x.gather(-1, index[..., None]).squeeze(-1)
     rows = x.reshape(-1, x.shape[-1])  # take_along_axis takes five times as long
@@ -51,5 +52,5 @@ def take_at_index(x: Array, index: Array) -> Array:
 
 
 def get_array_module(x: Array) -> Any:
-    """The module whose functions compute with ``x``."""
+    """Return the module (numpy or torch) that computes with ``x``."""
     return np if isinstance(x, np.ndarray) else torch

@@ -2,7 +2,7 @@
 
 RLlib's own take no random generator (a runner could not be reproduced) and have no masked or mixed
 actions. An action is a dict of columns that hold exactly what its log-probability needs;
-``heads.py`` turns them into what the environment's ``step`` wants.
+``action_heads.py`` turns them into the arguments of the environment's ``step``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from algos.actions.array_backend import (
     get_array_module,
     log_softmax,
     take_at_index,
-    to_native_array,
 )
+from algos.actions.fused_entropy import fused_entropy
 
 Action: TypeAlias = dict[str, Tensor]
 
@@ -30,37 +30,37 @@ ILLEGAL_LOGIT = -1e30
 
 
 class ActionDistribution(Protocol):
-    """N distributions, one a row."""
+    """N distributions over actions, one a row."""
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
         """Draw one action a row, as columns ready to be stored."""
         ...
 
     def mode(self) -> Action:
-        """The most likely action of each row (of each part, for an action of several parts)."""
+        """Return the most likely action of each row; of several parts, that of each part."""
         ...
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
-        """Log-probability (density) of stored actions ``[N]``."""
+        """Return the log-probability (density) of stored actions ``[N]``."""
         ...
 
     def entropy(self) -> Tensor:
-        """Entropy in nats ``[N]``, differential where the action is continuous."""
+        """Return the entropy in nats ``[N]``, differential where the action is continuous."""
         ...
 
     def max_entropy(self) -> Tensor | None:
-        """Entropy ``[N]`` of the uniform distribution, or None where there is no uniform one."""
+        """Return the entropy ``[N]`` of the uniform distribution, or None where there is none."""
         ...
 
     def choice_probabilities(self) -> Tensor | None:
-        """Probabilities ``[N, A]`` of the discrete choice, or None where there is none."""
+        """Return the probabilities ``[N, A]`` of the discrete choice, or None without one."""
         ...
 
 
 class Categorical:
     """One of A choices; ``mask [N, A]`` is false where a choice is illegal.
 
-    Of numpy arrays it draws and tells log-probabilities as numpy arrays.
+    Given numpy arrays, it samples and computes log-probabilities with numpy.
     """
 
     def __init__(self, logits: Array, mask: Array | None = None) -> None:
@@ -76,16 +76,16 @@ class Categorical:
         return {"choice": (rates / draw_exponential(rates, generator)).argmax(-1)}
 
     def mode(self) -> Action:
-        """The most likely choice."""
+        """Return the the most likely choice."""
         return {"choice": self.logits.argmax(-1)}
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
-        """Log-probability of the choice."""
+        """Return the log-probability of the choice."""
         return take_at_index(self.logits, action["choice"])
 
     def entropy(self) -> Tensor:
-        """Entropy; illegal choices add nothing."""
-        return _Entropy.apply(self._given, self.logits.detach())  # type: ignore[return-value]
+        """Return the entropy; illegal choices add nothing."""
+        return fused_entropy(self._given, self.logits.detach())
 
     def max_entropy(self) -> Tensor:
         """Log of the number of legal choices."""
@@ -94,30 +94,8 @@ class Categorical:
         return self.mask.sum(-1).to(self.logits.dtype).log()
 
     def choice_probabilities(self) -> Tensor:
-        """The probabilities themselves."""
+        """Return the probabilities."""
         return self.logits.exp()
-
-
-class _Entropy(torch.autograd.Function):
-    """Logits as given and normalised, [..., A] -> entropy [...], as one node of the graph.
-
-    Its gradient by a logit is ``-p (log p + H)``, which needs no way back through the softmax.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, given: Tensor, normalised: Tensor) -> Tensor:
-        logs = to_native_array(normalised)
-        lib = get_array_module(logs)
-        ctx.logs, ctx.p = logs, lib.exp(logs)
-        ctx.entropy = -lib.einsum("...a,...a->...", ctx.p, logs)
-        return torch.as_tensor(ctx.entropy)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        slope = ctx.logs + ctx.entropy[..., None]
-        slope *= ctx.p
-        slope *= -to_native_array(gradients[0])[..., None]
-        return torch.as_tensor(slope), None
 
 
 class MultiCategorical:
@@ -131,7 +109,7 @@ class MultiCategorical:
         return self._stack([part.sample(generator) for part in self.parts])
 
     def mode(self) -> Action:
-        """The mode of every part."""
+        """Return the the mode of every part."""
         return self._stack([part.mode() for part in self.parts])
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
@@ -149,7 +127,7 @@ class MultiCategorical:
         return torch.stack([part.max_entropy() for part in self.parts]).sum(0)
 
     def choice_probabilities(self) -> None:
-        """None: there is no single choice whose concentration could be told."""
+        """Return None: there is no single choice."""
 
     @staticmethod
     def _stack(actions: list[Action]) -> Action:
@@ -163,28 +141,28 @@ class Gaussian:
         self.mean, self.log_std = mean, log_std.clamp(-10, 3)
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
-        """Draw."""
+        """Draw values."""
         noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
         return {"value": self.mean + self.log_std.exp() * noise}
 
     def mode(self) -> Action:
-        """The mean."""
+        """Return the the mean."""
         return {"value": self.mean}
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
-        """Log-density, summed over D."""
+        """Return the log-density, summed over D."""
         z = (action["value"] - self.mean) * (-self.log_std).exp()
         return (-0.5 * z * z - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
 
     def entropy(self) -> Tensor:
-        """Differential entropy, summed over D; may be negative."""
+        """Return the differential entropy, summed over D; may be negative."""
         return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1).expand(len(self.mean))
 
     def max_entropy(self) -> None:
-        """None: a normal distribution can be as wide as it likes."""
+        """Return None: a normal distribution has no largest entropy."""
 
     def choice_probabilities(self) -> None:
-        """None: nothing is chosen."""
+        """Return None: nothing is chosen."""
 
 
 class BinnedValue:
@@ -199,16 +177,16 @@ class BinnedValue:
         return {"value": self.grid[self.bins.sample(generator)["choice"]]}
 
     def mode(self) -> Action:
-        """The most likely grid point."""
+        """Return the the most likely grid point."""
         return {"value": self.grid[self.bins.mode()["choice"]]}
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
-        """Log-probability of the nearest grid point."""
+        """Return the log-probability of the nearest grid point."""
         place = (action["value"] + 1) * 0.5 * (len(self.grid) - 1)
         return self.bins.logp({"choice": place.round().long()})
 
     def entropy(self) -> Tensor:
-        """Entropy over the grid."""
+        """Return the entropy over the grid."""
         return self.bins.entropy()
 
     def max_entropy(self) -> Tensor:
@@ -235,23 +213,23 @@ class BetaValue:
         return {"value": (2 * share - 1).clamp(-1 + 1e-6, 1 - 1e-6)}
 
     def mode(self) -> Action:
-        """The peak."""
+        """Return the the peak."""
         a, b = self.beta.concentration1, self.beta.concentration0
         # Both parameters may be 1 in float32: any point of a flat density is its peak.
         share = (a - 1 + 1e-6) / (a + b - 2 + 2e-6)
         return {"value": (2 * share - 1).clamp(-1 + 1e-6, 1 - 1e-6)}
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
-        """Log-density over [-1, 1]."""
+        """Return the log-density over [-1, 1]."""
         share = ((action["value"] + 1) / 2).clamp(1e-6, 1 - 1e-6)
         return self.beta.log_prob(share) - math.log(2)
 
     def entropy(self) -> Tensor:
-        """Differential entropy; the uniform density has log 2."""
+        """Return the differential entropy; the uniform density has log 2."""
         return self.beta.entropy() + math.log(2)
 
     def max_entropy(self) -> Tensor:
-        """Entropy of the uniform density on [-1, 1]."""
+        """Return the entropy of the uniform density on [-1, 1]."""
         return torch.full_like(self.beta.concentration1, math.log(2))
 
 
@@ -279,24 +257,24 @@ class NormalValue:
         return {"value": (self.mean + self.std * z).clamp(-1, 1)}
 
     def mode(self) -> Action:
-        """The peak."""
+        """Return the the peak."""
         return {"value": self.mean}
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
-        """Log-density over [-1, 1]."""
+        """Return the log-density over [-1, 1]."""
         z = (action["value"] - self.mean) / self.std
         return (
             -0.5 * z * z - 0.5 * math.log(2 * math.pi) - self.log_std - self._mass_in_bounds.log()
         )
 
     def entropy(self) -> Tensor:
-        """Differential entropy; the uniform density has log 2."""
+        """Return the differential entropy; the uniform density has log 2."""
         low, high = (e * (-0.5 * e * e).exp() / math.sqrt(2 * math.pi) for e in self._ends)
         whole = 0.5 * math.log(2 * math.pi * math.e) + self.log_std + self._mass_in_bounds.log()
         return whole + 0.5 * (low - high) / self._mass_in_bounds
 
     def max_entropy(self) -> Tensor:
-        """Entropy of the uniform density on [-1, 1]."""
+        """Return the entropy of the uniform density on [-1, 1]."""
         return torch.full_like(self.mean, math.log(2))
 
 
@@ -325,24 +303,24 @@ class ChoiceWithValue:
         return choice | self._value_given_choice(choice).sample(generator)
 
     def mode(self) -> Action:
-        """The most likely choice and the most likely value for it."""
+        """Return the the most likely choice and the most likely value for it."""
         choice = self.choice.mode()
         return choice | self._value_given_choice(choice).mode()
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
-        """Both parts: log p(choice) + log p(value | choice)."""
+        """Return log p(choice) + log p(value | choice)."""
         return self.choice.logp(action) + self._value_given_choice(action).logp(action)
 
     def entropy(self) -> Tensor:
-        """H(choice) + the mean over choices of H(value | choice)."""
+        """Return H(choice) + the mean over choices of H(value | choice)."""
         return self.choice.entropy() + self._mean(self.value(self.params).entropy())
 
     def max_entropy(self) -> Tensor:
-        """Entropy with every choice and every value equally likely."""
+        """Return the entropy with every choice and every value equally likely."""
         return self.choice.max_entropy() + self._mean(self.value(self.params).max_entropy())
 
     def choice_probabilities(self) -> Tensor:
-        """The probabilities of the choices."""
+        """Return the probabilities of the choices."""
         return self.choice.choice_probabilities()
 
     def _value_given_choice(self, action: Mapping[str, Tensor]) -> ValueDistribution:
@@ -364,7 +342,7 @@ class Product:
         return self._join({name: part.sample(generator) for name, part in self.parts.items()})
 
     def mode(self) -> Action:
-        """The mode of every part."""
+        """Return the the mode of every part."""
         return self._join({name: part.mode() for name, part in self.parts.items()})
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
@@ -382,7 +360,7 @@ class Product:
         return None if any(h is None for h in highest) else torch.stack(highest).sum(0)  # type: ignore[arg-type]
 
     def choice_probabilities(self) -> None:
-        """None: there is no single choice whose concentration could be told."""
+        """Return None: there is no single choice."""
 
     @staticmethod
     def _join(actions: Mapping[str, Action]) -> Action:
@@ -390,6 +368,6 @@ class Product:
 
 
 def select_part_columns(name: str, action: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of one part of a :class:`Product` action, under their own names."""
+    """Return the columns of one part of a :class:`Product` action, under their own names."""
     start = f"{name}."
     return {c.removeprefix(start): v for c, v in action.items() if c.startswith(start)}

@@ -18,7 +18,7 @@ from algos.actions.topk import TopK
 
 
 def apply_temperature(dist: Any, temperature: Tensor) -> Any:
-    """The same distribution with the odds of its choices raised to 1 / temperature [1].
+    """Return the distribution with the odds of its choices raised to 1 / temperature [1].
 
     Values stay as they are: how far they stray is a number of its own.
     """

@@ -11,7 +11,7 @@ from algos.actions.distributions import ILLEGAL_LOGIT, Action, ActionDistributio
 
 
 class TopK:
-    """k different choices of each row, one after the other, without putting back.
+    """k different choices of each row, one after the other, without replacement.
 
     This is the distribution of Plackett and Luce: each pick is a softmax over what is left. An
     action is ``picks [N, R, k]``, in the order in which they were drawn; rows with fewer than k
@@ -21,6 +21,12 @@ class TopK:
         logits: ``[N, R, D]``, or ``[R, D]`` for a single one.
         mask: of the same shape, false where a choice is illegal; None: all are legal.
         k: how many to pick.
+
+    >>> picks = TopK(torch.tensor([[[0.0, 3.0, 2.0]]]), None, k=2)
+    >>> picks.mode()["picks"]
+    tensor([[[1, 2]]])
+    >>> picks.row_logp(picks.mode())
+    tensor([[-0.4759]])
     """
 
     def __init__(self, logits: Tensor, mask: Tensor | None, k: int) -> None:
@@ -34,21 +40,21 @@ class TopK:
         return self._pick_highest(self.logits - noise)
 
     def mode(self) -> Action:
-        """The k highest logits, highest first: the most likely ordered picks."""
+        """Return the k highest logits, highest first: the most likely ordered picks."""
         return self._pick_highest(self.logits)
 
     def row_logp(self, action: Mapping[str, Tensor]) -> Tensor:
-        """Log-probability ``[N, R]`` of each row's ordered picks.
+        """Return the log-probability ``[N, R]`` of each row's ordered picks.
 
         sum_j (s_j - log(sum of exp s over what pick j and later picks and the rest leave)): the
         sums are one cumulative sum from the last pick backwards, started from the rest.
         """
         picks = action["picks"]
         real = picks >= 0
-        place = picks.clamp_min(0)
-        chosen = self.logits.gather(-1, place)
-        # Added up, not written: the padding's place 0 must not hide a real pick of 0.
-        taken = torch.zeros_like(self.logits).scatter_add(-1, place, real.to(chosen.dtype)) > 0
+        index = picks.clamp_min(0)
+        chosen = self.logits.gather(-1, index)
+        # Added, not assigned: padding points at index 0, too, and must not undo a real pick of 0.
+        taken = torch.zeros_like(self.logits).scatter_add(-1, index, real.to(chosen.dtype)) > 0
         rest = self.logits.masked_fill(taken, ILLEGAL_LOGIT).logsumexp(-1, keepdim=True)
         backwards = torch.cat([rest, chosen.masked_fill(~real, ILLEGAL_LOGIT).flip(-1)], -1)
         left = backwards.logcumsumexp(-1)[..., 1:].flip(-1)
@@ -62,9 +68,9 @@ class TopK:
         return self.row_logp(action).sum(-1)
 
     def row_entropy(self) -> Tensor:
-        """Entropy of each row's first pick in nats ``[N, R]``; that of all k has no closed form."""
+        """Return the first pick's entropy ``[N, R]``; that of all k has no closed form."""
         entropy = Categorical(self.logits).entropy()
-        # Where nothing is legal all is equally illegal.
+        # With no legal choice all logits are equal, which would count as the largest entropy.
         return torch.where(self.mask.any(-1), entropy, 0.0)
 
     def entropy(self) -> Tensor:
@@ -72,18 +78,18 @@ class TopK:
         return self.row_entropy().sum(-1)
 
     def max_entropy(self) -> Tensor:
-        """The same where every legal choice is as likely ``[N]``."""
+        """Return the same entropy ``[N]`` where every legal choice is equally likely."""
         return self.mask.sum(-1).clamp_min(1).to(self.logits.dtype).log().sum(-1)
 
     def normalised_entropy(self) -> Tensor:
-        """Mean over rows with a choice of first-pick entropy over ln(legal choices) ``[N]``."""
+        """Return first-pick entropy over ln(legal choices) ``[N]``, averaged over free rows."""
         legal = self.mask.sum(-1)
         highest = legal.clamp_min(2).to(self.logits.dtype).log()
         share = torch.where(legal > 1, self.row_entropy() / highest, 0.0)
         return share.sum(-1) / (legal > 1).sum(-1).clamp_min(1)
 
     def choice_probabilities(self) -> None:
-        """None: there is no single choice whose concentration could be told."""
+        """Return None: there is no single choice."""
 
     def _pick_highest(self, scores: Tensor) -> Action:
         picks = scores.topk(self.k, -1).indices
@@ -94,7 +100,7 @@ class TopK:
 def log_probabilities(
     dist: ActionDistribution | TopK, action: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """``logp [N]`` of an action and, where it is made of rows, ``row_logp [N, R]``, by name."""
+    """Return ``logp [N]`` of an action and, where it is made of rows, ``row_logp [N, R]``."""
     if not isinstance(dist, TopK):
         return {"logp": dist.logp(action)}
     by_row = dist.row_logp(action)
@@ -102,8 +108,8 @@ def log_probabilities(
 
 
 def entropy_per_choice(dist: ActionDistribution | TopK) -> Tensor:
-    """Entropy in nats ``[N]`` of an action; of one made of rows the mean of theirs.
+    """Return the entropy in nats ``[N]`` of an action, averaged over its rows if it has any.
 
-    What a bonus is given for, so that its weight does not depend on the size of the graph.
+    The entropy bonus uses it, so that its weight does not depend on the size of the graph.
     """
     return dist.row_entropy().mean(-1) if isinstance(dist, TopK) else dist.entropy()

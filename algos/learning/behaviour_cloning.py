@@ -1,8 +1,8 @@
-"""The warm start: imitate a simple rule of the environment, or recorded rollouts, before training.
+"""The warm start: imitate a rule of the environment, or recorded rollouts, before training.
 
-Behaviour cloning (Pomerleau 1991): the policy's log-probability of what the teacher did is raised.
-A policy that already does something sensible meets rewards from its first rollout on. Where the
-teacher is a network and a part of the policy is made alike, its weights are taken over instead.
+Behaviour cloning (Pomerleau 1991) raises the log-probability of the teacher's actions, so that the
+policy meets rewards from its first rollout on. Where the teacher is a network and a part of the
+policy has the same shapes, its weights are copied instead.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from envs.pytree import Array, take
 from envs.validation import InputError
 
 EPISODES_PER_BATCH = 128
-"""Episodes that a simple rule plays at a time."""
+"""Episodes that a rule plays at a time."""
 
 
 class BehaviourCloning(Objective[TrainingSettings]):
@@ -42,17 +42,17 @@ class BehaviourCloning(Objective[TrainingSettings]):
 def collect_teacher_rows(
     name: str, world: World[Any] | None, head: ActionHead, episodes: int, seed: int
 ) -> Columns:
-    """Steps to be imitated: observation and action columns.
+    """Collect the steps to imitate: observation and action columns.
 
     Args:
-        name: one of the world's simple rules, or a file or folder of recorded rollouts.
-        world: the environment, None where it is none of ours.
-        head: what the policy's actions are made of.
-        episodes: how many the simple rule plays.
-        seed: of the first of them.
+        name: one of the world's rules, or a file or folder of recorded rollouts.
+        world: the environment; None for a foreign one.
+        head: the policy's action head.
+        episodes: number of episodes that the rule plays.
+        seed: seed of the first of them.
 
     Raises:
-        InputError: neither a rule nor a recording has that name, or it does not fit the policy.
+        InputError: neither a rule nor a recording has that name, or its actions do not match.
     """
     rules = dict(world.baselines) if world else {}
     if world and name in rules:
@@ -81,9 +81,9 @@ def collect_teacher_rows(
 def merge_teacher_weights(
     weights: Mapping[str, Array], teacher_weights: Mapping[str, Array] | None
 ) -> dict[str, Array] | None:
-    """A policy's weights with a teacher's network in the place of one of its parts.
+    """Return a policy's weights with a teacher's network in the place of one of its parts.
 
-    None if none of its parts is made alike: then it has to imitate.
+    None if no part has the same names and shapes: the policy then has to imitate.
     """
     for part in {name.partition(".")[0] for name in weights} if teacher_weights else ():
         named = {f"{part}.{name}": weight for name, weight in (teacher_weights or {}).items()}
@@ -93,7 +93,7 @@ def merge_teacher_weights(
 
 
 def _play_rule(world: World[Any], rule: Any, head: ActionHead, keys: Any) -> Columns:
-    """Every step of the episodes of keys [B]."""
+    """Play the episodes of keys [B] by a rule; return every step."""
     state, observation = world.reset(keys)
     steps: list[Columns] = []
     while len(keys):

@@ -1,8 +1,8 @@
 """The columnar Learner: minibatches by index, one optimiser step each, one flush of metrics.
 
-RLlib's own update shuffles and slices whole batches, logs eight metrics a minibatch and tests every
-gradient twice. This one keeps LearnerGroup (several learners, GPUs, checkpoints) and replaces the
-loop inside ``update``, the seam RLlib documents for it. The loss is the algorithm's pure function.
+RLlib's own update shuffles and slices whole batches, logs eight metrics per minibatch and tests
+every gradient twice. This one keeps LearnerGroup (several learners, GPUs, checkpoints) and replaces
+the loop inside ``update``, as RLlib documents. The loss is a pure function of the objective.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from algos.rollouts.columns import Columns, split_minibatches
 from algos.schedules import schedule
 
 PROGRESS = "progress"
-"""Key of ``timesteps``: the share of the budget that is spent when this update is done."""
+"""Key of ``timesteps``: the fraction of the budget spent when this update is done."""
 SCORE = "score"
 """Key of ``timesteps``: the mean score of the episodes behind this update; None without any."""
 CLONE = "clone"
-"""Key of ``timesteps``: true where the rows are to be imitated instead (the warm start)."""
+"""Key of ``timesteps``: true for the warm start, which imitates the rows."""
 REFERENCE_CHUNK_ROWS = 4096
-"""Rows that the reference policy looks at together."""
+"""Rows of one forward pass of the reference policy."""
 MEASURED_MINIBATCHES = 4
 """Minibatches at the end of an update that are measured."""
 DIAGNOSTICS_INTERVAL = 4
-"""Updates after which terms and network are examined anew, which costs as much as a minibatch."""
+"""Updates between diagnostics of terms and network, which cost as much as a minibatch."""
 
 
 class _TrainedParts(NamedTuple):
-    """What an update changes, and by what."""
+    """What an update changes, and with which optimisers."""
 
     forward: Callable[[Mapping[str, Any]], dict[str, Any]]
     params: list[torch.nn.Parameter]
@@ -53,7 +53,7 @@ class _TrainedParts(NamedTuple):
 
 
 class ColumnLearner(TorchLearner):
-    """Runs an algorithm's loss over shuffled minibatches of :class:`Columns`."""
+    """RLlib's Learner, running an objective over shuffled minibatches of :class:`Columns`."""
 
     def build(self) -> None:
         """Create network, optimiser, random generator and the algorithm's coefficients."""
@@ -69,7 +69,7 @@ class ColumnLearner(TorchLearner):
         super().build()
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
-        """Those that the settings name; each update sets their learning rate by the schedule."""
+        """Create the optimisers that the settings name; each update sets their learning rate."""
         modules, s = self._module, self.objective.settings
         params = self.get_parameters(modules[module_id])  # type: ignore[index]
         found = make_optimisers(s.optimiser, params, s.lr, s.weight_decay)
@@ -108,7 +108,7 @@ class ColumnLearner(TorchLearner):
             )
             stats |= self._update_temperature(progress)
         self._weights_seq_no += 1
-        self.metrics.reset()  # what an earlier update said and this one does not
+        self.metrics.reset()  # else metrics that only an earlier update had would stay
         self.metrics.log_dict(stats, key=DEFAULT_MODULE_ID, window=1)
         self.after_gradient_based_update(timesteps=timesteps)
         return self.metrics.reduce()
@@ -117,11 +117,13 @@ class ColumnLearner(TorchLearner):
         """Update the policy by the algorithm's objective; return metrics and coefficients."""
         objective = self.objective
         self.coefficients = objective.schedule_coefficients(self.coefficients, progress)
+        # Before the first update the reference is the initial policy, whatever the interval is.
         interval = objective.reference_interval
         if interval is not None:
             if self.reference is None or (interval and self.updates % interval == 0):
                 self._freeze_reference()
             columns = columns.with_columns(**self._compute_reference_columns(columns))
+        # Reported are the coefficients that this update used, not the adapted ones.
         used = self.coefficients
         stats = self._run_epochs(columns, objective, progress)
         self.coefficients = objective.adapt_coefficients(used, stats)
@@ -130,9 +132,9 @@ class ColumnLearner(TorchLearner):
 
     @torch.no_grad()
     def _update_log_std(self, progress: float, score: float | None) -> dict[str, float]:
-        """Set how far values spread from now on, unless that is learnt; how far they do.
+        """Set the log standard deviation of values, unless it is learned; return their spread.
 
-        After the update: a row's old and new probabilities then differ by what was learnt alone.
+        After the update, so that the old and new probabilities of a row differ only by learning.
         """
         s, free = self.objective.settings, self._get_policy_network().log_std
         if free is None:
@@ -140,11 +142,12 @@ class ColumnLearner(TorchLearner):
         if s.log_std_schedule != "learned":
             ends = s.initial_log_std, s.log_std_end
             to = schedule_log_std(s.log_std_schedule, *ends, progress, score, s.log_std_scores)
-            free.fill_(free if to is None else to)
+            if to is not None:
+                free.fill_(to)
         return {"value_spread": float(free.exp().mean())}
 
     def _update_temperature(self, progress: float) -> dict[str, float]:
-        """Set the temperature from now on: after the update, too, which is about what was drawn."""
+        """Set the temperature of the next rollout; after the update, for the same reason."""
         s, temperature = self.objective.settings, self._get_policy_network().temperature
         if temperature is None:
             return {}
@@ -154,13 +157,13 @@ class ColumnLearner(TorchLearner):
     def _compute_diagnostics(
         self, terms: dict[str, Tensor], params: list[torch.nn.Parameter], seen: Any
     ) -> dict[str, float]:
-        """What costs more to find out: each term's gradient, and the network's own condition."""
-        # DDP does not let a graph be gone through more than once.
-        found = {} if self.distributed else _compute_term_grad_norms(terms, params)
-        return found | self._get_policy_network().compute_network_metrics(seen)
+        """Compute what is too costly for every update: each term's gradient, network metrics."""
+        # DDP permits one backward pass through a graph, and this would be another.
+        norms = {} if self.distributed else _compute_term_grad_norms(terms, params)
+        return norms | self._get_policy_network().compute_network_metrics(seen)
 
     def _get_policy_network(self) -> Any:
-        """The policy network itself, out of what RLlib and DDP wrap around it."""
+        """Return the policy network without what RLlib and DDP wrap around it."""
         modules: Any = self.module
         own = modules[DEFAULT_MODULE_ID]
         return own.unwrapped() if self.distributed else own
@@ -171,7 +174,8 @@ class ColumnLearner(TorchLearner):
 
     @torch.no_grad()
     def _compute_reference_columns(self, columns: Columns) -> dict[str, Tensor]:
-        """What the frozen copy says about all rows."""
+        """Compute the columns [N] that the loss needs of the reference policy."""
+        # In chunks: all rows at once would need the activations of the whole iteration.
         parts: list[dict[str, Tensor]] = []
         for index in torch.arange(len(columns), device=self._device).split(REFERENCE_CHUNK_ROWS):
             chunk = columns.select(index)
@@ -186,7 +190,7 @@ class ColumnLearner(TorchLearner):
         s, log, trained = objective.settings, UpdateLog(), self._get_trained_parts()
         for group in (g for optimiser in trained.optimisers for g in optimiser.param_groups):
             group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
-        before = [p.detach().clone() for p in trained.params]
+        before = [p.detach().clone() for p in trained.params]  # for the update ratio
         # Each learner has its share of the rows and takes its share of every minibatch.
         size = max(s.minibatch_size // max(s.num_learners, 1), 1)
         stop = False
@@ -197,6 +201,7 @@ class ColumnLearner(TorchLearner):
                 self._train_minibatch(batches, i, trained, objective, log)
             loss = self._train_minibatch(batches, len(batches) - 1, trained, objective, log)
             measure = partial(self._measure_together, loss)
+            # The last epoch is measured anyway; an earlier one only if the objective asks.
             if stop := log.epochs == s.epochs or objective.should_stop_epochs(measure):
                 log.metrics = log.metrics or [measure()]
         return log.summarise(s.grad_clip, self._average_over_learners) | {
@@ -214,6 +219,7 @@ class ColumnLearner(TorchLearner):
     ) -> Loss:
         """Add the gradient of minibatch i; take a step once its accumulated group is complete."""
         s, batch, last = objective.settings, batches[i], i + 1 == len(batches)
+        # The step's rows are known before its gradients are: each is weighted by its share.
         start = i - i % s.accumulate
         rows = sum(map(len, batches[start : start + s.accumulate]))
         diagnose = last and log.epochs == 1 and self.updates % DIAGNOSTICS_INTERVAL == 0
@@ -266,14 +272,15 @@ class ColumnLearner(TorchLearner):
         return _TrainedParts(forward, self.get_parameters(module), optimisers)
 
     def _average_over_learners(self, values: Tensor) -> Tensor:
-        """Mean over all learners."""
+        """Return the mean over all learners."""
         if self.distributed:
+            # In place and blocking: every learner must make the same calls in the same order.
             torch.distributed.all_reduce(values)
             values = values / torch.distributed.get_world_size()
         return values
 
     def compute_loss_for_module(self, **kwargs: Any) -> Tensor:
-        """RLlib demands it; here ``update`` calls the algorithm's own loss instead."""
+        """Raise: RLlib requires this hook, but ``update`` calls the objective's loss."""
         raise NotImplementedError("ColumnLearner takes its loss from the algorithm.")
 
     def get_state(
@@ -283,7 +290,7 @@ class ColumnLearner(TorchLearner):
         not_components: str | Collection[str] | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """RLlib's state, and what it leaves out: coefficients and the random generator."""
+        """Return RLlib's state with coefficients and the random generator, which it leaves out."""
         state = super().get_state(components, not_components=not_components, **kwargs)
         if components is not None:
             return state  # e.g. the weights alone, which every runner gets
@@ -294,7 +301,7 @@ class ColumnLearner(TorchLearner):
         return state | own
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take over a state, older ones too (RLlib ignores weights older than the current ones)."""
+        """Load a state, even an older one (RLlib ignores weights older than the current ones)."""
         self._weights_seq_no = -1
         super().set_state(state)
         self.coefficients = state.get("coefficients", self.coefficients)
@@ -309,14 +316,14 @@ class ColumnLearner(TorchLearner):
             self.reference = None  # a state of before the first update: the next one takes it
 
     def get_parameters(self, module: RLModule) -> list[torch.nn.Parameter]:
-        """Trainable parameters only, so that a frozen part costs no optimiser state."""
+        """Return the trainable parameters: a frozen part costs no optimiser state."""
         return [p for p in module.parameters() if p.requires_grad]  # type: ignore[attr-defined]
 
 
 def _step_optimisers(
     optimisers: list[Any], params: list[torch.nn.Parameter], grad_clip: float
 ) -> float:
-    """A step along the gradients gathered in the parameters, which are empty then; their norm."""
+    """Step along the gradients in the parameters and clear them; return their norm."""
     norm = _clip_gradients([p.grad for p in params if p.grad is not None], grad_clip)
     # A step on NaN would ruin the network; a health rule ends the run.
     for optimiser in optimisers if math.isfinite(norm) else ():
@@ -329,7 +336,7 @@ def _step_optimisers(
 def _compute_term_grad_norms(
     terms: dict[str, Tensor], params: list[torch.nn.Parameter]
 ) -> dict[str, float]:
-    """The gradient norm of each term of the loss; 0 for one that is detached from the network."""
+    """Return the gradient norm of each loss term; 0 for one detached from the network."""
     norms = dict.fromkeys(terms, 0.0)
     for name, term in terms.items():
         if term.requires_grad:
@@ -344,7 +351,7 @@ def _compute_term_grad_norms(
 
 
 def _compute_update_ratio(before: list[Tensor], params: list[torch.nn.Parameter]) -> float:
-    """How far the parameters have moved, over their norm."""
+    """Return the distance that the parameters moved, over their norm."""
     moved = [torch.linalg.vector_norm(p.detach() - b) for p, b in zip(params, before, strict=True)]
     size = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(b) for b in before]))
     return float(torch.linalg.vector_norm(torch.stack(moved)) / size.clamp_min(1e-12))

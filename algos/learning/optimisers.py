@@ -1,7 +1,7 @@
-"""The optimisers that a setting may name.
+"""Optimisers by the name of the setting.
 
 Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019), and Muon (Jordan et al. 2024), which
-makes the update of every matrix orthogonal; all that is no matrix is then AdamW's.
+makes the update of every matrix orthogonal; AdamW updates the other weights.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ ADAM_EPS = 1e-5
 def make_optimisers(
     kind: OptimiserKind, params: Sequence[Parameter], lr: float, weight_decay: float
 ) -> dict[str, tuple[Optimizer, list[Parameter]]]:
-    """By name each optimiser and the parameters that are its own.
+    """Create the optimisers; return each by name with the parameters that it updates.
 
     Args:
-        kind: which.
-        params: all parameters that are trained.
+        kind: the setting.
+        params: all trained parameters.
         lr: learning rate of all of them.
-        weight_decay: how fast weights shrink; a part of the gradient for ``adam``, apart from it
-            for the others.
+        weight_decay: added to the gradient by ``adam``, decoupled from it by the others.
     """
     matrices = [p for p in params if p.ndim == 2] if kind == "muon" else []
     others = [p for p in params if kind != "muon" or p.ndim != 2]

@@ -1,4 +1,4 @@
-"""What every policy network shares: a distribution over actions and a value in one forward pass."""
+"""Base of policy networks: an action distribution and a value in one forward pass."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MASK = "obs.mask"
 
 
 def to_observation_columns(observation: Any) -> dict[str, Any]:
-    """A (batched) observation as named columns; nested Dicts and Tuples become dotted names."""
+    """Return a (batched) observation as named columns; nested parts get dotted names."""
     if isinstance(observation, Mapping):
         parts = observation.items()
     elif isinstance(observation, tuple):
@@ -43,7 +43,7 @@ def to_observation_columns(observation: Any) -> dict[str, Any]:
 
 
 def get_column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
-    """The space of each observation column, in a fixed order.
+    """Return the space of each observation column, in a fixed order.
 
     Raises:
         InputError: a part that cannot be held in an array (text, graphs, sequences).
@@ -72,23 +72,23 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     """Base of all policy networks.
 
     A subclass builds its layers in :meth:`build` and maps observations to numbers in
-    :meth:`outputs`; everything else (distribution, value, masks, weights) is here.
+    :meth:`compute_outputs`; everything else (distribution, value, masks, weights) is here.
     """
 
     accepts_any_size: ClassVar[bool] = False
     """Whether the same weights act on any number of nodes (or candidates)."""
 
     supports_picks: ClassVar[bool] = False
-    """Whether it gives a logit for each thing that may be picked (``heads.TopKHead``)."""
+    """Whether it gives a logit for each thing that may be picked (``TopKHead``)."""
 
     hindsight_columns: ClassVar[tuple[str, ...]] = ()
-    """What of a step's ``info`` its loss needs beside what it saw and did."""
+    """Entries of a step's ``info`` that its loss needs."""
 
     acts_on_numpy: bool = False
-    """Whether it acts on numpy arrays without torch, whose calls cost a small network dear."""
+    """Whether it acts on numpy arrays: a small network spends its time in the calls of torch."""
 
     temperature: Tensor | None
-    """What the logits of choices are divided by [1]; None: nothing is."""
+    """Divisor of the logits of choices [1]; None: not divided."""
 
     def setup(self) -> None:
         """Build the network (called by RLlib)."""
@@ -124,8 +124,8 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
                 f"temperature would do nothing: {self.action_space} has no choices whose odds it "
                 "could change. Leave it at 1 and set initial_log_std."
             )
-        # Beside the weights: whoever is given these acts at the temperature that they were learnt
-        # at.
+        # A buffer, because it belongs to the weights: every process that receives them acts at the
+        # temperature that they were trained at.
         start = None if temperature is None else torch.tensor([float(temperature)])
         self.register_buffer("temperature", start)
         self.build()
@@ -136,19 +136,19 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 
     @abstractmethod
     def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Observation columns -> outputs [N, head.size] and value [N]."""
+        """Return outputs [N, head.size] and values [N] of observation columns [N, ...]."""
 
     def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
         outputs, value = self.compute_outputs(batch)
         return {"dist": self.dist(outputs, batch), "value": value}
 
     def dist(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> ActionDistribution:
-        """Outputs [N, head.size] -> the distribution of actions, at the policy's temperature."""
+        """Return the action distribution of outputs [N, head.size], at the policy's temperature."""
         dist = self.head.dist(outputs, self.log_std, batch.get(MASK))
         return dist if self.temperature is None else apply_temperature(dist, self.temperature)
 
     def compute_values(self, batch: Mapping[str, Tensor], embeddings: Any = None) -> Tensor:
-        """Values [N] (RLlib's ValueFunctionAPI)."""
+        """Return the values [N] (RLlib's ValueFunctionAPI)."""
         return self.compute_outputs(batch)[1]
 
     def act(
@@ -158,7 +158,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         *,
         greedy: bool = False,
     ) -> tuple[Action, Tensor, Tensor]:
-        """Observation columns [B, ...] -> action columns, log-probability [B] and value [B]."""
+        """Return action columns, log-probability [B] and value [B] of observations [B, ...]."""
         action, logps, value = self.act_on_arrays(observation, generator, greedy=greedy)
         taken = {name: torch.as_tensor(part) for name, part in action.items()}
         return taken, torch.as_tensor(logps["logp"]), torch.as_tensor(value)
@@ -170,7 +170,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         *,
         greedy: bool = False,
     ) -> tuple[dict[str, Array], dict[str, Array], Array]:
-        """The same as arrays, with ``logp [B]`` and, where there are rows, ``row_logp [B, R]``."""
+        """Return the same as arrays, with ``row_logp [B, R]`` where actions have rows."""
         if self.acts_on_numpy:
             return self._choose_action(observation, generator, greedy)
         with torch.no_grad():
@@ -188,15 +188,15 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         return action, log_probabilities(dist, action), forward["value"]
 
     def compute_network_metrics(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
-        """What the layers say about the network's health (names in ``algos/metrics.py``)."""
+        """Return metrics of the network's health (names in ``algos/metrics.py``)."""
         return {}
 
     def get_named_weights(self) -> dict[str, Tensor]:
-        """The weights as checkpoints and other processes see them, sharing the module's memory."""
+        """Return the weights as checkpoints and other processes name them, sharing their memory."""
         return {name: weight.detach() for name, weight in self.state_dict().items()}
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, np.ndarray[Any, Any]]:
-        """A copy of the weights by name."""
+        """Return a copy of the weights by name."""
         return {name: w.cpu().numpy().copy() for name, w in self.get_named_weights().items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -223,7 +223,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 
 
 class ObservationFlattener:
-    """Observation columns -> one float matrix ``[N, size]``; discrete parts become one-hot."""
+    """Flattens observation columns into one float matrix ``[N, size]``; discrete parts one-hot."""
 
     def __init__(self, columns: Mapping[str, gymnasium.Space[Any]]) -> None:
         self.columns = {name: space for name, space in columns.items() if name != MASK}
@@ -235,7 +235,7 @@ class ObservationFlattener:
         self.size = sum(int(spaces.flatdim(space)) for space in self.columns.values())
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Columns [N, ...] -> [N, size]."""
+        """Return the columns [N, ...] as one matrix [N, size]."""
         parts = [self._matrix(batch[name], space) for name, space in self.columns.items()]
         return parts[0] if len(parts) == 1 else get_array_module(parts[0]).concatenate(parts, -1)
 
@@ -254,7 +254,7 @@ class ObservationFlattener:
 
 
 def initialise_linear(layer: nn.Linear, gain: float) -> nn.Linear:
-    """Orthogonal weights, zero bias (Andrychowicz et al. 2021: a small last policy layer helps)."""
+    """Initialise a layer with orthogonal weights and zero bias (Andrychowicz et al. 2021)."""
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
     return layer

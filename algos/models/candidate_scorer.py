@@ -117,7 +117,7 @@ class CandidateScorer(PolicyModule):
     def _build_features(
         self, batch: Mapping[str, Tensor], row: Tensor, candidate: Tensor
     ) -> Tensor:
-        """What is known [M, size] of the candidates at row [M] and place [M]."""
+        """Return the features [M, size] of the candidates at row [M] and place [M]."""
         parts = [self._compute_likeness(batch, row, candidate)]
         if self.kinds:
             kinds = batch[KINDS][row, candidate].long()
@@ -131,7 +131,7 @@ class CandidateScorer(PolicyModule):
     def _compute_likeness(
         self, batch: Mapping[str, Tensor], row: Tensor, candidate: Tensor
     ) -> Tensor:
-        """How well what an instruction leaves open goes with what is new in a candidate.
+        """Return how well an instruction's unmet words match a candidate's new words.
 
         [M, HEADS + 1] for the candidates at row [M] and place [M]: all likenesses and their sum.
         Open are the words that neither the page nor the candidate has, new those that the
@@ -157,19 +157,19 @@ class CandidateScorer(PolicyModule):
         return torch.cat([like, like.sum(-1, keepdim=True)], -1)
 
     def _embed_bags(self, words: Tensor, owner: Tensor, count: int) -> Tensor:
-        """Words [S] in the order of their owners -> the sum of what they mean [count, width]."""
+        """Return the sums [count, width] of the embeddings of words [S] by owner."""
         starts = nn.functional.pad(torch.bincount(owner, minlength=count).cumsum(0), (1, 0))[:-1]
         return SCALE * nn.functional.embedding_bag(words, self.word_embeddings, starts, mode="sum")
 
 
 def _list_words(texts: Tensor) -> tuple[Tensor, Tensor]:
-    """Texts [M, L] -> their words [S] one after another, and the row [S] that each is of."""
+    """Return the words [S] of texts [M, L] one after another, and the text [S] of each."""
     owner, place = (texts > 0).nonzero(as_tuple=True)
     return texts[owner, place].long(), owner
 
 
 def _perceptron(widths: tuple[int, ...], activation: type[nn.Module], gain: float) -> nn.Module:
-    """Layers of these widths and one number above them."""
+    """Build layers of these widths and one output."""
     layers = [(nn.Linear(*sizes), activation()) for sizes in pairwise(widths)]
     return nn.Sequential(
         *chain.from_iterable(layers), initialise_linear(nn.Linear(widths[-1], 1), gain)

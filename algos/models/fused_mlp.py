@@ -43,7 +43,7 @@ SATURATION_LIMIT = 0.99
 
 
 class Layout:
-    """Where each weight of the two trunks lies in the flat vector.
+    """Positions of the two trunks' weights in the flat parameter vector.
 
     Args:
         inputs: size of the observation I.
@@ -82,12 +82,12 @@ class Layout:
         self._slices = [slice(a, b) for a, b in pairwise([0, *ends])]
 
     def split_weights(self, flat: Array) -> dict[str, Array]:
-        """flat [size] -> each weight by name, sharing its memory."""
+        """Return each weight by name as a view of flat [size]."""
         parts = zip(self.shapes.items(), self._slices, strict=True)
         return {name: flat[place].reshape(shape) for (name, shape), place in parts}
 
     def initialise(self, flat: Tensor) -> None:
-        """Orthogonal weights, zero biases (Andrychowicz et al. 2021: a small last policy layer)."""
+        """Fill in orthogonal weights and zero biases (Andrychowicz et al. 2021)."""
         gains = {"policy.weight": 0.01, "critic.weight": 1.0}
         with torch.no_grad():
             flat.zero_()
@@ -100,7 +100,7 @@ class Layout:
 
 
 def _layer(trunks: dict[str, tuple[int, ...]], i: int) -> Layer:
-    """Hidden layer i of the trunks that are deep enough to have one."""
+    """Return hidden layer i of the trunks that are deep enough to have one."""
     blocks: list[Block] = []
     end = 0
     for trunk, widths in trunks.items():
@@ -114,9 +114,10 @@ def _layer(trunks: dict[str, tuple[int, ...]], i: int) -> Layer:
 def twin_mlp(
     x: Array, flat: Tensor, weight: dict[str, Array], layout: Layout
 ) -> tuple[Array, Array]:
-    """x [N, I], flat [layout.size] -> policy outputs [N, P] and values [N], arrays as x is one.
+    """Return policy outputs [N, P] and values [N] for x [N, I]; arrays of the kind of x.
 
-    ``weight`` holds the views of ``native(flat)``. No gradient flows to x.
+    ``weight`` holds the views of ``to_native_array(flat)``. Only ``flat`` receives a gradient: x
+    receives none, and ``weight`` shares the memory of ``flat``.
     """
     if isinstance(x, np.ndarray):
         return forward(x, weight, layout)[1:]
@@ -137,6 +138,7 @@ class _TwinMLP(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        # Every entry is written by one of the products below, so the vector may start empty.
         found = torch.empty_like(ctx.flat)
         upstream = to_native_array(gradients[0]), to_native_array(gradients[1])[:, None]
         into = ctx.layout.split_weights(to_native_array(found))
@@ -145,16 +147,20 @@ class _TwinMLP(torch.autograd.Function):
 
 
 def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Array], Array, Array]:
-    """x [N, I] -> hidden layers [N, layer.width], policy outputs [N, P] and values [N]."""
+    """Return hidden layers [N, layer.width], policy outputs [N, P] and values [N]."""
     lib = get_array_module(x)
     layers: list[Array] = []
-    top: dict[str, tuple[Array, Array]] = {}  # each trunk's highest layer, the weight it meets next
+    # Each trunk's highest layer so far, and the weight that reads it: the trunks may differ in
+    # depth, so a layer may belong to one of them only.
+    top: dict[str, tuple[Array, Array]] = {}
     for layer in layout.layers:
         if layers:
+            # Both trunks write into one array: bias and activation are then one call for both.
             h = _empty_like(x, (len(x), layer.width))
             for trunk, columns, _ in layer.blocks:
                 lib.matmul(*top[trunk], out=h[:, columns])
         else:
+            # The input is the same for both trunks: one product serves both.
             h = lib.matmul(x, weight["first.weight"])
         h += weight[layer.bias]
         layers.append(_activate(lib, h, layout.activation))
@@ -181,6 +187,8 @@ def _backward(
     above: dict[str, Array] = {"policy": upstream[0], "critic": upstream[1]}
     for trunk, g in above.items():
         lib.matmul(g.T, ones, out=gradients[f"{trunk}.bias"])
+    # From the outputs down. ``above`` holds, for each trunk, the gradient by the pre-activations of
+    # the layer above; ``h`` are the activations of this layer, whose slope follows from them.
     down: Array = None  # there is at least one layer
     for layer, h in zip(reversed(layout.layers), reversed(layers), strict=True):
         down = _empty_like(h, h.shape)
@@ -198,7 +206,7 @@ def _backward(
 
 
 def dead_unit_fraction(layers: list[Array], activation: str) -> float:
-    """Hidden layers [N, H] -> the share of units that are saturated in all N rows."""
+    """Return the fraction of units [H] that are saturated in all N rows of hidden layers."""
     dead = [
         (h == 0).all(0) if activation == "relu" else (abs(h) > SATURATION_LIMIT).all(0)
         for h in layers
@@ -215,6 +223,7 @@ def _apply_activation_gradient(gradient: Array, output: Array, activation: str) 
     if activation == "relu":
         gradient *= output > 0
     else:
+        # d tanh = 1 - tanh^2: g - g h^2, in two arrays instead of three.
         slope = output * output
         slope *= gradient
         gradient -= slope

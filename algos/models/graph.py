@@ -49,7 +49,7 @@ class Edges:
 
     @classmethod
     def from_padded(cls, edges: Tensor, mask: Tensor, nodes: int) -> Edges:
-        """Edges [N, 2, E] and mask [N, E] of those that are real -> without the others."""
+        """Build from edges [N, 2, E] and the mask [N, E] of those that are real."""
         graph, number = mask.nonzero(as_tuple=True)
         rows, columns = edges[graph, :, number].T.contiguous() + graph * nodes
         out, into = (torch.bincount(ends, minlength=len(edges) * nodes) for ends in (rows, columns))
@@ -57,11 +57,11 @@ class Edges:
         return cls(graph, number, rows, columns, starts, columns.argsort(stable=True), back_starts)
 
     def pool_outgoing(self, values: Tensor, indices: Tensor, mode: str = "mean") -> Tensor:
-        """Values [S, w] at places [M] -> mean or sum over each node's edges [N n, w], else 0."""
+        """Return mean or sum over each node's outgoing edges [N n, w], 0 without any."""
         return embedding_bag(indices, values, self.starts, mode=mode)
 
     def pool_incoming(self, values: Tensor, indices: Tensor, mode: str = "mean") -> Tensor:
-        """The same over the edges that lead to a node."""
+        """Return the same over the edges that lead to a node."""
         return embedding_bag(indices[self.back], values, self.back_starts, mode=mode)
 
 
@@ -79,7 +79,7 @@ class SageLayer(nn.Module):
         )
 
     def forward(self, x: Tensor, edges: Edges) -> Tensor:
-        """X [N n, w] -> [N n, w]."""
+        """Map node features [N n, w] to [N n, w]."""
         heard = self.outgoing_projection(
             edges.pool_outgoing(x, edges.columns)
         ) + self.incoming_projection(edges.pool_incoming(x, edges.rows))
@@ -101,7 +101,7 @@ class GinLayer(nn.Module):
         )
 
     def forward(self, x: Tensor, edges: Edges) -> Tensor:
-        """X [N n, w] -> [N n, w]."""
+        """Map node features [N n, w] to [N n, w]."""
         out, into = (
             edges.pool_outgoing(x, edges.columns, "sum"),
             edges.pool_incoming(x, edges.rows, "sum"),
@@ -157,7 +157,7 @@ class GraphPolicy(PolicyModule):
         self.critic = self._perceptron(self.model_config["value_hidden"] or (width,), 1, 1.0)
 
     def _perceptron(self, hidden: tuple[int, ...], size: int, gain: float) -> nn.Sequential:
-        """Over pooled nodes and summary; the last layer begins with this gain."""
+        """Build layers over pooled nodes and summary; the last one has this initial gain."""
         pooled = self.model_config["hidden"][0] + self.context
         layers = [(nn.Linear(*pair), nn.ReLU()) for pair in pairwise((pooled, *hidden))]
         return nn.Sequential(
@@ -185,13 +185,13 @@ class GraphPolicy(PolicyModule):
         return self._arrange_by_row(self._score_edges(x, features, edges), edges, batch), value
 
     def _score_edges(self, x: Tensor, features: Tensor, edges: Edges) -> Tensor:
-        """v . relu(U x_i + V x_j + W f_ij) [M]; nodes are projected once, not for each edge."""
+        """Return edge scores [M]: v . relu(U x_i + V x_j + W f_ij), nodes projected once each."""
         first, second = self.node_projection(x).split(SCORE_WIDTH, -1)
         both = first.index_select(0, edges.rows) + second.index_select(0, edges.columns)
         return self.score(torch.relu(both + self.edge_projection(features)))[:, 0]
 
     def _arrange_by_row(self, scores: Tensor, edges: Edges, batch: Mapping[str, Tensor]) -> Tensor:
-        """Scores [M] -> [N, R, D], R nodes or 1, D the most edges of any (at least k)."""
+        """Return scores [M] as [N, R, D]: R nodes or 1, D the most edges of any (at least k)."""
         assert isinstance(self.head, TopKHead)  # noqa: S101
         N, n, _ = batch["obs.nodes"].shape
         if self.picks_per_node:
@@ -207,11 +207,11 @@ class GraphPolicy(PolicyModule):
 
 
 class GinPolicy(GraphPolicy):
-    """The same with layers that add up what a node hears."""
+    """The same with layers that sum over neighbours."""
 
     layer_class = GinLayer
 
 
 def _number_within_node(edges: Edges) -> Tensor:
-    """The number of each edge within its node [M]."""
+    """Return the number of each edge within its node [M]."""
     return torch.arange(len(edges.rows), device=edges.rows.device) - edges.starts[edges.rows]

@@ -152,7 +152,7 @@ class CandidateLMPolicy(PolicyModule):
     def _score_candidates(
         self, prompt: Tensor, candidates: Tensor, legal: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """prompt [N, P], candidates [N, K, A], legal [N, K] -> scores [N, K], values [N]."""
+        """Return scores [N, K], values [N] of prompt [N, P], candidates [N, K, A], legal [N, K]."""
         at = pack_candidates(prompt, candidates, legal)
         own: Any = self.lm.get_base_model() if self.model_config["lora_rank"] else self.lm
         seen: Tensor = own.base_model(
@@ -178,12 +178,12 @@ class CandidateLMPolicy(PolicyModule):
         return total.view(legal.shape) / lengths, self.critic(last.detach())[:, 0]
 
     def get_named_weights(self) -> dict[str, Tensor]:
-        """What is trained; the rest is the same wherever the model is loaded."""
+        """Return the trained weights; the others are the same wherever the model is loaded."""
         own = super().get_named_weights().items()
         return {name: part for name, part in own if name in self.trained or name[:3] != "lm."}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CandidateLMPolicy:
-        """A copy with weights of its own, but for those that nobody changes."""
+        """Return a copy with weights of its own, sharing those that never change."""
         memo |= {id(p): p for p in self.parameters() if not p.requires_grad}
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
@@ -199,12 +199,12 @@ class CandidateLMPolicy(PolicyModule):
 
 
 def _compute_token_logps(words: nn.Module, seen: Tensor, wanted: Tensor) -> Tensor:
-    """Log-probabilities [M] of tokens wanted [M] after what was seen [M, w]."""
+    """Return the log-probabilities [M] of tokens [M] after hidden states [M, w]."""
     return -nn.functional.cross_entropy(words(seen).float(), wanted, reduction="none")
 
 
 def _load_language_model(folder: str) -> Any:
-    """The causal language model in a folder on this machine."""
+    """Load the causal language model in a local folder."""
     auto = import_extra("transformers", "lm").AutoModelForCausalLM
     try:
         return auto.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
@@ -213,7 +213,7 @@ def _load_language_model(folder: str) -> Any:
 
 
 def _make_language_model(widths: tuple[int, ...], vocabulary: int) -> Any:
-    """A model of random weights, the same ones everywhere, as a folder's would be."""
+    """Create a model of random weights, the same in every process."""
     if len(set(widths)) > 1 or widths[0] % HEAD:
         raise InputError(
             f"model='lm' without a language_model makes blocks of one width, a multiple of {HEAD}, "

@@ -47,7 +47,7 @@ def check_language_model(folder: str, lora_rank: int, runners: int) -> None:
 
 
 def _count_weights(file: Path) -> int:
-    """How many numbers a safetensors file holds, by its header.
+    """Count the numbers in a safetensors file, by its header.
 
     Raises:
         InputError: it is no such file.
@@ -63,7 +63,7 @@ def _count_weights(file: Path) -> int:
 
 
 def get_available_memory() -> int:
-    """Bytes of memory that are free on this machine."""
+    """Return the bytes of memory that are free on this machine."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         found = next(line for line in lines if line.startswith("MemAvailable"))

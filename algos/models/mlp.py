@@ -40,20 +40,20 @@ class MLPPolicy(PolicyModule):
         return twin_mlp(self.flatten(batch), self.flat, self._get_weight_views(), self.layout)
 
     def _get_weight_views(self) -> dict[str, Any]:
-        """Views of the flat parameter, made anew only when it has moved (to a GPU, in a copy)."""
+        """Return views of the flat parameter, renewed when it has moved (to a GPU, in a copy)."""
         if self._viewed != self.flat.data_ptr():
             self._viewed = self.flat.data_ptr()
             self._views = self.layout.split_weights(to_native_array(self.flat))
         return self._views
 
     def compute_network_metrics(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
-        """The share of hidden units that give the same saturated output for every row."""
+        """Return the fraction of hidden units with the same saturated output for every row."""
         layers, _, _ = forward(
             to_native_array(self.flatten(batch)), self._get_weight_views(), self.layout
         )
         return {"dead_unit_fraction": dead_unit_fraction(layers, self.layout.activation)}
 
     def get_named_weights(self) -> dict[str, Tensor]:
-        """Each weight under its own name instead of the flat vector."""
+        """Return each weight under its own name instead of the flat vector."""
         weights = super().get_named_weights()
         return self.layout.split_weights(weights.pop("flat")) | weights

@@ -1,9 +1,8 @@
 """A language model that thinks and reads with the same weights (Quiet-STaR, arXiv 2403.09629).
 
-It writes thoughts as the policy of ``language.py`` does, and reads what follows them through a
+It writes thoughts as the policy of ``token_policy.py`` does, and reads what follows them through a
 mixing head; the world takes its weights (``with_policy_weights``) and rewards a thought by what it
-reads.
-How likely it found what really followed is a term of the loss of its own (``likelihood_coef``).
+reads. The likelihood of what really followed is a loss term of its own (``likelihood_coef``).
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class QuietStarPolicy(TokenPolicy):
         )
 
     def _compute_likelihood(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Log-probability of what followed, where the step ended a thought [N]; elsewhere 0.
+        """Return the log-probability [N] of what followed a thought that ended; elsewhere 0.
 
         With the thought, and by a share without it.
         """
@@ -71,7 +70,7 @@ class QuietStarPolicy(TokenPolicy):
         return logp.new_zeros(len(ended)).masked_scatter(ended, logp)
 
     def _read_before_answer(self, text: Tensor, end: Tensor, answer: Tensor) -> Tensor:
-        """What is known before each token of answers [M, n] after the ends [M] of texts: [M, n, w].
+        """Return the states [M, n, w] before each token of answers [M, n], at the ends [M].
 
         What stands to the right of them in the text does not matter.
         """
@@ -82,5 +81,5 @@ class QuietStarPolicy(TokenPolicy):
 
 
 def _compute_answer_logp(logits: Tensor, answer: Tensor) -> Tensor:
-    """Logits [M, n, V], answers [M, n] -> their log-probability [M]."""
+    """Return the log-probability [M] of answers [M, n] under logits [M, n, V]."""
     return torch.log_softmax(logits, -1).gather(-1, answer[..., None])[..., 0].sum(-1)

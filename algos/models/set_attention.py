@@ -21,7 +21,7 @@ HEADS = 4
 
 
 def encode_relations(parents: Tensor) -> Tensor:
-    """parents [N, n, n] -> [N, n, n, 6]: how node j stands to node i.
+    """Return relations [N, n, n, 6] of nodes j to nodes i from parents [N, n, n].
 
     Channels: itself, parent, child, ancestor, descendant, co-parent (they share a child).
     """
@@ -48,7 +48,7 @@ class AttentionBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, related: Tensor, mask: Tensor) -> Tensor:
-        """X [N, n, w], related [N, n, n, 6], mask [N, n] of real nodes -> [N, n, w]."""
+        """Map x [N, n, w] to [N, n, w], given relations [N, n, n, 6] and a mask [N, n]."""
         N, n, w = x.shape
         qkv = self.qkv(self.norm1(x)).view(N, n, 3, HEADS, w // HEADS)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)

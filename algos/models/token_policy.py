@@ -73,7 +73,7 @@ class TokenPolicy(PolicyModule):
 
     @torch.no_grad()
     def _compute_token_logps(self, seen: Tensor, tokens: Tensor) -> Tensor:
-        """Log-probability of each token where it was written [N, L]; 0 of the first and of none."""
+        """Return the log-probability [N, L] of each token; 0 of the first and of padding."""
         written = tokens[:, 1 : seen.shape[1], None]
         logp = torch.log_softmax(self.gpt.words(seen[:, :-1]), -1).gather(-1, written)[..., 0]
         found = torch.zeros(tokens.shape, device=tokens.device)

@@ -24,7 +24,14 @@ Array: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Ragged:
-    """N rows of different length: ``values [sum of lengths, ...]``, ``offsets [N + 1]``."""
+    """N rows of different length: ``values [sum of lengths, ...]``, ``offsets [N + 1]``.
+
+    >>> rows = Ragged.from_rows([np.array([1, 2]), np.array([3])])
+    >>> rows.lengths.tolist(), rows.select(np.array([1, 0])).values.tolist()
+    ([2, 1], [3, 1, 2])
+    >>> rows.pad()[0].tolist()
+    [[1, 2], [3, 0]]
+    """
 
     values: Array
     offsets: Array
@@ -44,26 +51,26 @@ class Ragged:
         return self.offsets[1:] - self.offsets[:-1]
 
     def select(self, index: Array) -> Ragged:
-        """The rows at ``index [M]``, in that order."""
+        """Return the rows at ``index [M]``, in that order."""
         lengths, starts = self.lengths[index], self.offsets[:-1][index]
         offsets = _offsets(lengths)
         within = _arange(offsets[-1], like=lengths) - _repeat(offsets[:-1], lengths)
         return Ragged(self.values[_repeat(starts, lengths) + within], offsets)
 
     def segment_ids(self) -> Array:
-        """The row number of every value ``[sum of lengths]``."""
+        """Return the row number of every value ``[sum of lengths]``."""
         return _repeat(_arange(len(self), like=self.lengths), self.lengths)
 
     def sum_by_row(self, values: torch.Tensor) -> torch.Tensor:
-        """values [sum of lengths] -> their sum in each row [N], gradients included."""
+        """Return the sum [N] of values [sum of lengths] in each row, gradients included."""
         return values.new_zeros(len(self)).index_add(0, self.segment_ids(), values)
 
     def pad(self, fill: float = 0, *, left: bool = False) -> tuple[Array, Array]:
-        """A dense view ``[N, longest, ...]`` and the mask of real entries ``[N, longest]``."""
+        """Return a dense view ``[N, longest, ...]`` and its mask ``[N, longest]``."""
         longest = int(self.lengths.max())
-        place = _arange(longest, like=self.lengths)[None, :]
+        position = _arange(longest, like=self.lengths)[None, :]
         shift = (longest - self.lengths)[:, None] if left else 0 * self.lengths[:, None]
-        mask = (place >= shift) & (place < shift + self.lengths[:, None])
+        mask = (position >= shift) & (position < shift + self.lengths[:, None])
         shape = (len(self), longest, *self.values.shape[1:])
         if isinstance(self.values, torch.Tensor):
             dense = self.values.new_full(shape, fill)
@@ -73,7 +80,7 @@ class Ragged:
         return dense, mask
 
     def to_torch(self, device: torch.device | str = "cpu") -> Ragged:
-        """The same rows as tensors on ``device``."""
+        """Return the same rows as tensors on ``device``."""
         return Ragged(_tensor(self.values, device), _tensor(self.offsets, device))
 
 
@@ -90,6 +97,10 @@ class Columns(Mapping[str, Any]):
 
     Raises:
         ValueError: columns of unequal length, an object array, or a table without its id column.
+
+    >>> table = Columns({"obs": np.array([[1.0], [2.0]]), "choice": np.array([0, 1])})
+    >>> len(table), table.select(np.array([1]))["choice"].tolist()
+    (2, [1])
     """
 
     rows: dict[str, Column]
@@ -117,11 +128,11 @@ class Columns(Mapping[str, Any]):
         return iter(self.rows)
 
     def __len__(self) -> int:
-        """Number of rows (not of columns)."""
+        """Return the number of rows (not of columns)."""
         return len(next(iter(self.rows.values()))) if self.rows else 0
 
     def select(self, index: Array) -> Columns:
-        """The rows at ``index [M]``; side tables are shared, not copied."""
+        """Return the rows at ``index [M]``; side tables are shared, not copied."""
         taken = {
             name: column.select(index) if isinstance(column, Ragged) else column[index]
             for name, column in self.rows.items()
@@ -129,17 +140,17 @@ class Columns(Mapping[str, Any]):
         return Columns(taken, self.tables)
 
     def with_columns(self, **columns: Column) -> Columns:
-        """The same rows with columns added or replaced."""
+        """Return the same rows with columns added or replaced."""
         return replace(self, rows={**self.rows, **columns})
 
     def look_up(self, name: str) -> Columns:
-        """The rows of side table ``name``, one for each id in the column of that name."""
+        """Return the rows of side table ``name``, one for each id in the column of that name."""
         ids, table = self.rows[name], self.tables[name]
         ids = ids.values if isinstance(ids, Ragged) else ids
         return table.select(_positions(table["id"], ids))
 
     def prune(self) -> Columns:
-        """The same rows with side tables cut down to the ids in use."""
+        """Return the same rows with side tables cut down to the ids in use."""
         kept: dict[str, Columns] = {}
         for name, table in self.tables.items():
             ids = self.rows[name]
@@ -148,7 +159,7 @@ class Columns(Mapping[str, Any]):
         return replace(self, tables=kept)
 
     def shard(self, parts: int) -> list[Columns]:
-        """``parts`` tables of exactly equal length; at most ``parts - 1`` last rows are left out.
+        """Return ``parts`` tables of equal length; at most ``parts - 1`` last rows are left out.
 
         Equal shards are what keeps several learners in step: with unequal ones they would run
         different numbers of minibatches and wait for each other for ever.
@@ -157,7 +168,7 @@ class Columns(Mapping[str, Any]):
         return [self.select(np.arange(i * size, (i + 1) * size)).prune() for i in range(parts)]
 
     def to_torch(self, device: torch.device | str = "cpu") -> Columns:
-        """The same table as tensors on ``device``. Read-only arrays are copied, never written."""
+        """Return the table as tensors on ``device``. Read-only arrays are copied, never written."""
         rows = {
             name: column.to_torch(device) if isinstance(column, Ragged) else _tensor(column, device)
             for name, column in self.rows.items()
@@ -166,7 +177,7 @@ class Columns(Mapping[str, Any]):
 
 
 def concat(parts: Sequence[Columns]) -> Columns:
-    """The rows of all parts after one another; side tables are united by id."""
+    """Return the rows of all parts after one another; side tables are united by id."""
     if len(parts) == 1:
         return parts[0]
     if any(part.rows.keys() != parts[0].rows.keys() for part in parts):
@@ -189,7 +200,7 @@ def concat(parts: Sequence[Columns]) -> Columns:
 
 
 def split_minibatches(rows: Columns, size: int, generator: torch.Generator) -> list[Columns]:
-    """One shuffled pass over the rows of ``rows`` (tensors), in parts of at most ``size``.
+    """Shuffle the rows (tensors) and cut them into minibatches of at most ``size``.
 
     The last part takes the remainder when that is at least half of ``size``; a smaller one is left
     to the next pass's shuffle, so that no update is dominated by a handful of rows.

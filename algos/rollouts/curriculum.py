@@ -1,4 +1,4 @@
-"""A curriculum: the stages of a world, each begun when the one before it is mastered."""
+"""Curriculum: the stages of a world, each begun when the one before it is mastered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STAGE = "stage"
 
 
 class Curriculum:
-    """Where training stands among a world's stages; part of every checkpoint.
+    """The current stage of a world's curriculum; part of every checkpoint.
 
     The next stage begins when the mean score of the last episodes that were begun in this one
     reaches its threshold. A world without stages stays in its only one.
@@ -31,7 +31,7 @@ class Curriculum:
         self.recent: deque[float] = deque()
 
     def record_episodes(self, finished: Iterable[Mapping[str, Array]]) -> dict[str, float]:
-        """Take the metrics of finished episodes, name -> [N]; the stage they were of, as metrics.
+        """Add the metrics of finished episodes, name -> [N]; return their stage as a metric.
 
         Scores of episodes from an earlier stage, which end after the next one has begun, are not
         counted.
@@ -55,9 +55,9 @@ class Curriculum:
         return {STAGE: now}
 
     def get_state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"stage": self.stage, "recent": list(self.recent)}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Load the state of a checkpoint."""
         self.stage, self.recent = state["stage"], deque(state["recent"])

@@ -1,4 +1,4 @@
-"""Making environments by their Gymnasium ids, our own and anybody's."""
+"""Environment factory: vector environments by their Gymnasium ids, ours and foreign ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MODULES = {
 
 
 def find_env_spec(env_id: str) -> EnvSpec:
-    """Gymnasium's entry for an environment, whose module (``module:Name-v0``) is imported.
+    """Return Gymnasium's entry of an environment, importing its module (``module:Name-v0``).
 
     Raises:
         InputError: no environment has that id.
@@ -51,7 +51,7 @@ def find_env_spec(env_id: str) -> EnvSpec:
 
 
 def _hint(name: str) -> str:
-    """How to name the module that registers an environment."""
+    """Return how to name the module that registers an environment."""
     known = next((m for start, m in MODULES.items() if name.startswith(start)), None)
     if known:
         return f"It is registered by {known}: write `{known}:{name}`."
@@ -95,9 +95,9 @@ def check_arguments(env_id: str, env_kwargs: Mapping[str, Any]) -> None:
 def make_vector_env(
     env_id: str, env_kwargs: dict[str, Any], num_envs: int, *, per_copy_seeds: bool = False
 ) -> VectorEnv[Any, Any, Any]:
-    """``num_envs`` copies of a registered environment, natively batched where it can be.
+    """Create ``num_envs`` copies of a registered environment, natively batched if possible.
 
-    With ``seeded`` each copy takes a seed of its own, as Gymnasium's batched ones do not. A
+    With ``per_copy_seeds`` each copy takes a seed of its own, as Gymnasium's batched ones do not. A
     registered vector environment is used where its copies have the spaces that the single
     environment has; others, such as that of ALE, are other environments by the same name.
 
@@ -123,7 +123,7 @@ def make_vector_env(
 def _native(
     env_id: str, env_kwargs: dict[str, Any], num_envs: int, seeded: bool
 ) -> VectorEnv[Any, Any, Any] | None:
-    """The registered vector environment; None where there is none that would do."""
+    """Return the registered vector environment, or None if there is no suitable one."""
     spec = find_env_spec(env_id)
     if not spec.vector_entry_point or (spec.entry_point and spec.additional_wrappers):
         return None

@@ -34,16 +34,14 @@ from algos.rollouts.episode_statistics import (
     compute_environment_metrics,
     of_step,
 )
-from algos.rollouts.rollout import Array, Rollout, mask_first_episodes, number_episodes
+from algos.rollouts.group_sampler import TRAINING_SEED, GroupSampler
+from algos.rollouts.rollout import Array, Rollout, number_episodes
+from algos.rollouts.rollout_buffer import RolloutBuffer
 from algos.rollouts.watchdog import Watchdog
 from envs.batched import BatchedVectorEnv, get_world
 from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError
-
-TRAINING_SEED = 2**30
-"""Training seeds lie at or above this and evaluation seeds below, so that the two never meet."""
-
 
 AS_ALWAYS: dict[str, tuple[Any, ...]] = {
     "num_timesteps": (None,),
@@ -52,15 +50,15 @@ AS_ALWAYS: dict[str, tuple[Any, ...]] = {
     "random_actions": (False,),
     "force_reset": (False,),
 }
-"""Arguments of RLlib's own ``sample``, and the values with which they ask for nothing else."""
+"""Arguments of RLlib's own ``sample`` -> the values that ask for what this runner does anyway."""
 
 
 class EnvironmentFault(RuntimeError):
-    """The environment itself failed; the message names the step and the user's own code."""
+    """An exception of the environment itself; names the step and the user's own code."""
 
 
 class ColumnRunner(EnvRunner, Checkpointable):
-    """Collects columns with one vector environment (RLlib's EnvRunner contract)."""
+    """RLlib's EnvRunner, collecting columns with one vector environment."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -127,7 +125,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.module = built
 
     def get_spaces(self) -> dict[str, Any]:
-        """Batched and single spaces, as RLlib wants them."""
+        """Return batched and single spaces in RLlib's layout."""
         if self.env is None:
             return self.spaces or {}
         single = (self.env.single_observation_space, self.env.single_action_space)
@@ -140,26 +138,23 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def sample(
         self, *, starts: Array | None = None, group_size: int = 0, **kwargs: Any
     ) -> tuple[Columns, dict[str, Any]]:
-        """Collect one rollout as rows with credit, and its statistics (see ``algos/metrics.py``).
+        """Collect one rollout as rows with advantages, and its statistics (``algos/metrics.py``).
 
         Args:
-            starts: seeds ``[S]`` of episodes to live through, each ``group_size`` times; each
-                runner takes as many as it has copies for. It draws its own if None.
-            group_size: episodes from each start; 0: as the settings say.
-            kwargs: RLlib's own, which may only ask for what is done anyway.
+            starts: seeds ``[S]`` of episodes to collect, each ``group_size`` times; each runner
+                takes as many as it has copies for. None draws new ones.
+            group_size: episodes from each start; 0: that of the settings.
+            kwargs: RLlib's own arguments, with the values of ``AS_ALWAYS``.
 
         Raises:
-            InputError: what RLlib's own runner does and this one cannot do.
+            InputError: an argument that asks for something else.
         """
         self._refuse(kwargs)
         started = time.perf_counter()
         with self.watchdog.watch() if self.watchdog else nullcontext():
-            if "starts" in self.needs:
-                rollout, statistics = self._collect_groups(
-                    starts, group_size or self.settings.group_size
-                )
-            else:
-                rollout, statistics = self.collect_rollout(self.settings.rollout_length)
+            rollout, statistics = self.collect(
+                self.settings.rollout_length, starts=starts, group_size=group_size
+            )
         rows = self.objective.compute_advantages(rollout)
         self.num_env_steps_sampled_lifetime += statistics["steps"]
         if self.settings.record:
@@ -167,7 +162,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         return rows, statistics | {"sample_s": time.perf_counter() - started}
 
     def _refuse(self, asked: dict[str, Any]) -> None:
-        """Refuse another number of steps, another policy: credit is given over whole rollouts."""
+        """Refuse another number of steps or policy: advantages need whole rollouts."""
         for name, value in asked.items():
             if value not in AS_ALWAYS.get(name, ()):
                 s = self.settings
@@ -178,112 +173,120 @@ class ColumnRunner(EnvRunner, Checkpointable):
                     "for whole episodes, drawn or greedy, call Algorithm.evaluate()."
                 )
 
-    def _collect_groups(
-        self, starts: Array | None, group_size: int
+    def collect(
+        self, length: int, *, starts: Array | None = None, group_size: int = 0
     ) -> tuple[Rollout, dict[str, Any]]:
-        """One whole episode of each copy, neighbouring copies from the same start."""
-        count = self.env.num_envs // group_size
-        first = max((self.worker_index or 0) - 1, 0) * count  # this runner's share of them
-        share = np.arange(first, first + count)
-        own = self._draw_starts(count) if starts is None else np.take(starts, share, mode="wrap")
-        seeds = np.repeat(own, group_size)
+        """Collect a rollout and its statistics, without advantages.
+
+        Args:
+            length: steps of each copy; where episodes are collected in groups, the longest one.
+            starts: see :meth:`sample`.
+            group_size: see :meth:`sample`.
+        """
+        if "starts" not in self.needs:
+            return self._collect_steps(length, first_episodes_only=False)
+        seeds = GroupSampler(self.settings.starts).choose_seeds(
+            self.env.num_envs,
+            group_size or self.settings.group_size,
+            self.generator,
+            self.worker_index or 0,
+            starts,
+        )
         observation, _ = self._call_env(self.env.reset, seed=seeds.tolist())
         self.observation = to_observation_columns(observation)
+        # The episodes under way end here: nothing of them may count for those that begin.
         self.statistics = EpisodeStatistics(len(seeds), self.statistics.metric_names)
         self.reset_next[:], self.episode_starts = False, np.full(len(seeds), self.steps)
-        rollout, statistics = self.collect_rollout(self.settings.rollout_length, whole=True)
+        rollout, statistics = self._collect_steps(length, first_episodes_only=True)
         shape = rollout.rewards.shape
         rollout.columns["start"] = np.broadcast_to(seeds.astype(np.int64), shape)
         return rollout, statistics
 
-    def _draw_starts(self, count: int) -> Array:
-        """Seeds [count] of an iteration's starts: new ones, or some of a fixed number."""
-        fixed, generator = self.settings.starts, self.generator
-        if not fixed:
-            drawn = torch.randint(TRAINING_SEED, (count,), generator=generator).numpy()
-        else:
-            drawn = torch.randperm(fixed, generator=generator).numpy()
-            drawn = np.resize(drawn, count)
-        return TRAINING_SEED + drawn
-
-    def collect_rollout(
-        self, length: int, *, whole: bool = False
+    def _collect_steps(
+        self, length: int, *, first_episodes_only: bool
     ) -> tuple[Rollout, dict[str, Any]]:
-        """``length`` steps of all copies, or one episode of each that is at most that long."""
-        env, policy = self.env, self.module
+        """Step all copies ``length`` times, or until the first episode of each has ended."""
+        policy, same_step = self.module, self.autoreset == AutoresetMode.SAME_STEP
         assert policy is not None  # noqa: S101
-        B, before = env.num_envs, self.steps
-        columns: dict[str, Array] = {}
-        rewards, values, final_values = (np.zeros((length, B), np.float32) for _ in range(3))
-        terminated, truncated = np.zeros((length, B), bool), np.zeros((length, B), bool)
-        same_step = self.autoreset == AutoresetMode.SAME_STEP
+        buffer = RolloutBuffer(length, self.env.num_envs)
         statistics = RolloutStatistics(self.statistics, policy.head.choices)
-        over = np.zeros(B, bool)
+        over = np.zeros(self.env.num_envs, bool)  # copies whose first episode has ended
         for t in range(length):
-            acted, found, values[t] = self._act()
-            _write_row(columns, t, length, {**self.observation, **acted, **found})
-            observation, rewards[t], terminated[t], truncated[t], infos = self._call_env(
-                env.step, policy.head.to_env_action(acted)
-            )
-            self.observation = to_observation_columns(observation)
-            if policy.hindsight_columns:
-                _write_row(
-                    columns, t, length, {n: of_step(infos, n) for n in policy.hindsight_columns}
-                )
-            if "row_logp" in found and (own := of_step(infos, "row_reward")) is not None:
-                _write_row(columns, t, length, {"row_reward": own})
+            infos = self._store_step(buffer, policy)
+            ended = buffer.terminated[t] | buffer.truncated[t]
             if infos:
-                statistics.record_step(infos, (terminated[t] | truncated[t]) & ~over)
-                if same_step and truncated[t].any():
-                    final_values[t] = self._compute_final_values(infos, truncated[t])
+                # What a copy does after its first episode is no experience: do not count it.
+                statistics.record_step(infos, ended & ~over)
+                if same_step and buffer.truncated[t].any():
+                    buffer.final_values[t] = self._compute_final_values(infos, buffer.truncated[t])
+            buffer.steps += 1
             self.steps += 1
-            if whole:
-                over |= terminated[t] | truncated[t]
+            if first_episodes_only:
+                over |= ended
                 if over.all():
                     break
-        T = self.steps - before
-        columns = {name: column[:T] for name, column in columns.items()}
-        rewards, values, final_values = rewards[:T], values[:T], final_values[:T]
-        terminated, truncated = terminated[:T], truncated[:T]
+        buffer.trim()
+        # Greedy, as a draw would advance the runner's generator for a value alone.
         last_values = policy.act(self.observation, None, greedy=True)[2].numpy()
-        done, valid = terminated | truncated, np.ones((T, B), bool)
+        rollout = buffer.finish(
+            self.objective.bootstrap,
+            last_values,
+            self.reward_unit,
+            resetting=None if same_step else self.reset_next,
+            first_episodes_only=first_episodes_only,
+        )
         if not same_step:
-            # The step after an episode's end only resets: it is no experience. But the final
-            # observation is the row after the end; nothing was hidden.
-            valid = ~np.concatenate([self.reset_next[None], done[:-1]])
-            self.reset_next = done[-1]
-            final_values = np.concatenate([values[1:], last_values[None]])
-        following = self.objective.bootstrap(
-            values, last_values, terminated, truncated, final_values
+            self.reset_next = buffer.terminated[-1] | buffer.truncated[-1]
+        return rollout, self._summarise(rollout, buffer.truncated, statistics)
+
+    def _store_step(self, buffer: RolloutBuffer, policy: PolicyModule) -> dict[str, Any]:
+        """Act and step all copies once, write the step, and return the environment's infos."""
+        t = buffer.steps
+        action, logps, buffer.values[t] = self._act()
+        # Stored before the step: an environment may reuse the arrays of its observations.
+        buffer.store({**self.observation, **action, **logps})
+        observation, buffer.rewards[t], buffer.terminated[t], buffer.truncated[t], infos = (
+            self._call_env(self.env.step, policy.head.to_env_action(action))
         )
-        if whole:
-            done, valid = mask_first_episodes(done)
-        rollout = Rollout(columns, rewards, values, following, done, valid, self.reward_unit)
-        seen = columns | {"value of the next state": following}
-        found = statistics.summarise(seen, rewards, done, valid, columns.get(MASK))
+        self.observation = to_observation_columns(observation)
+        if policy.hindsight_columns:
+            buffer.store({name: of_step(infos, name) for name in policy.hindsight_columns})
+        # Rewards of rows are of use only where the rows' choices have probabilities of their own.
+        if "row_logp" in logps and (row_rewards := of_step(infos, "row_reward")) is not None:
+            buffer.store({"row_reward": row_rewards})
+        return infos
+
+    def _summarise(
+        self, rollout: Rollout, truncated: Array, statistics: RolloutStatistics
+    ) -> dict[str, Any]:
+        """Return the statistics of a rollout; truncated [T, B]."""
+        columns, rewards, done = rollout.columns, rollout.rewards, rollout.done
+        searched = columns | {"value of the next state": rollout.next_values}
+        summary = statistics.summarise(searched, rewards, done, rollout.valid, columns.get(MASK))
         observed = {n: c for n, c in columns.items() if n.split(".")[0] == "obs"}
-        lengths = self.statistics.lengths
-        found["condition"] = compute_environment_metrics(
-            observed, rewards, done, truncated, lengths
+        summary["condition"] = compute_environment_metrics(
+            observed, rewards, done, truncated, self.statistics.lengths
         )
-        found["condition"] |= policy.head.compute_action_metrics(columns)
-        return rollout, found
+        policy: Any = self.module
+        summary["condition"] |= policy.head.compute_action_metrics(columns)
+        return summary
 
     def _act(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
-        """Action columns [B, ...], what else to store of the step, and values [B]."""
+        """Return action columns [B, ...], other columns of the step, and values [B]."""
         policy: Any = self.module
         return policy.act_on_arrays(self.observation, self.generator)
 
     def _record_steps(self, rollout: Rollout) -> Columns:
-        """The steps as they happened, for a file."""
+        """Return the steps as they happened, for a recording."""
         first = self.steps - len(rollout.done)
         episode, self.episode_starts = number_episodes(rollout.done, self.episode_starts, first)
-        # Unique among all runners, restarted ones too, for 6e10 steps of each.
+        # 10 bits of runner, 17 bits of iteration, 36 bits of episode: unique among all runners,
+        # restarted ones too, for 6e10 steps of each.
         episode += ((self.worker_index or 0) << 53) + (self.restored_at << 36)
         return rollout.to_rows(reward=rollout.rewards, done=rollout.done, episode=episode)
 
     def _compute_final_values(self, infos: dict[str, Any], truncated: Array) -> Any:
-        """Values [B] of the final observations of truncated copies, 0 elsewhere."""
+        """Return the values [B] of the final observations of truncated copies, 0 elsewhere."""
         final, place = infos["final_obs"], np.flatnonzero(truncated)
         if isinstance(final, np.ndarray) and final.dtype == object:
             # Gymnasium's own vector environments hand over one observation per finished copy.
@@ -297,7 +300,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         return out
 
     def _call_env(self, call: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call the environment; its exception becomes a sentence with the user's own frame."""
+        """Call the environment; turn its exception into a message with the user's own frame."""
         try:
             return call(*args, **kwargs)
         except Exception as error:
@@ -324,7 +327,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         not_components: str | Collection[str] | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """Weights, random state and, for our own worlds, the environment exactly as it stands."""
+        """Return weights, random state and, for our own worlds, the environment's exact state."""
         state: dict[str, Any] = {
             "weights_seq_no": self.weights_seq_no,
             "steps": self.steps,
@@ -346,7 +349,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take over whatever parts ``state`` has; weights always, whatever their number."""
+        """Load the parts that ``state`` has; weights always, even older ones."""
         if COMPONENT_RL_MODULE in state and self.module is not None:
             weights = state[COMPONENT_RL_MODULE]
             if isinstance(weights, ray.ObjectRef):  # shared by all runners through the object store
@@ -380,22 +383,14 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self.statistics = copy.deepcopy(state["env"]["statistics"])
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """How to build this runner again (Checkpointable)."""
+        """Return how to build this runner again (Checkpointable)."""
         return (), {"config": self.config}
 
     def get_checkpointable_components(self) -> list[tuple[str, Checkpointable]]:
-        """None of its own: the weights are saved with the learner."""
+        """Return no components: the weights are saved with the learner."""
         return []
 
     def stop(self) -> None:
         """Close the environment."""
         if self.env is not None:
             self.env.close()
-
-
-def _write_row(columns: dict[str, Any], t: int, T: int, rows: dict[str, Any]) -> None:
-    """Write row t of every column, creating the columns at the first one."""
-    for name, row in rows.items():
-        if name not in columns:
-            columns[name] = np.empty((T, *np.shape(row)), np.asarray(row).dtype)
-        columns[name][t] = row

@@ -20,7 +20,7 @@ INFO_METRICS = {
     "log_p_shuffled": "log_p_shuffled",
     "log_p_random": "log_p_random",
 }
-"""What any environment may say of an episode in its last ``info`` -> the metric that it becomes."""
+"""Entry of an episode's last ``info``, of any environment -> the metric that it becomes."""
 
 ZERO_REWARD = 0.01
 """A reward of smaller size counts as zero (the causal-learning post-mortem's limit)."""
@@ -45,7 +45,7 @@ class EpisodeStatistics:
 
 
 class RolloutStatistics:
-    """What one rollout tells about the agent and the environment."""
+    """Statistics of one rollout about the agent and the environment."""
 
     def __init__(self, episodes: EpisodeStatistics, choices: int) -> None:
         self.episodes, self.choices = episodes, choices
@@ -53,7 +53,7 @@ class RolloutStatistics:
         self.rewards_before_bonus: list[Array] = []
 
     def record_step(self, infos: Mapping[str, Any], done: Array) -> None:
-        """Take what an environment says in one step; ``done [B]`` are the copies that finished."""
+        """Add the infos of one step; ``done [B]`` are the copies that finished."""
         before_bonus = of_step(infos, "reward_before_bonus")
         if before_bonus is not None:
             self.rewards_before_bonus.append(before_bonus)
@@ -72,7 +72,7 @@ class RolloutStatistics:
         valid: Array,
         mask: Array | None = None,
     ) -> dict[str, Any]:
-        """Flat statistics; sums and counts rather than means, so that runners can be merged.
+        """Return flat statistics; sums and counts rather than means, so that runners can be merged.
 
         Args:
             columns: everything stored, to be searched for numbers that are not finite.
@@ -99,7 +99,7 @@ class RolloutStatistics:
             "episodes": episodes,
         }
         if "choice" in columns:
-            # A forced move says nothing about what the policy prefers.
+            # A forced move shows no preference of the policy.
             free = valid if mask is None else valid & ((mask != 0).sum(-1) > 1)
             out["choices"] = np.bincount(columns["choice"][free], minlength=self.choices)
         out["nonfinite"], out["nonfinite_where"] = count_nonfinite({**columns, "reward": rewards})
@@ -108,7 +108,7 @@ class RolloutStatistics:
     def _finish_episodes(
         self, rewards: Array, base: Array, done: Array, valid: Array
     ) -> tuple[Array, Array, Array]:
-        """Returns, lengths and rewarded steps of the episodes that ended, copy by copy.
+        """Return returns, lengths and rewarded steps of the episodes that ended, copy by copy.
 
         What belongs to an episode that has not ended is kept for the next rollout.
         """
@@ -133,7 +133,7 @@ class RolloutStatistics:
 
 
 def of_step(infos: Mapping[str, Any], name: str) -> Array | None:
-    """The figure [B, ...] of a step by its name in ``infos``, that of finished copies included.
+    """Return a step's entry ``name`` [B, ...] of ``infos``, finished copies included.
 
     An environment with same-step autoreset has theirs in ``final_info`` alone.
     """
@@ -152,10 +152,14 @@ def compute_environment_metrics(
     truncated: Array,
     running_lengths: Array,
 ) -> dict[str, float]:
-    """Observation columns [T, B, ...], rewards, done, truncated [T, B], running [B] -> figures.
+    """Return metrics of the environment's numbers over one rollout.
 
-    What a rollout says about the environment's numbers; ``running`` are the steps so far of the
-    episodes that have not ended.
+    Args:
+        columns: observation columns ``[T, B, ...]``.
+        rewards: ``[T, B]``.
+        done: ``[T, B]``, where an episode ended.
+        truncated: ``[T, B]``, where a time limit ended it.
+        running_lengths: steps so far ``[B]`` of the episodes that have not ended.
     """
     parts = [column for column in columns.values() if np.issubdtype(column.dtype, np.number)]
     # The largest and smallest entry of each number that is observed.
@@ -172,7 +176,7 @@ def compute_environment_metrics(
 
 
 def count_nonfinite(columns: Mapping[str, Array]) -> tuple[int, str]:
-    """Number of NaN and infinite entries of ``[T, B, ...]`` columns and where the first one is."""
+    """Count the NaN and infinite entries of ``[T, B, ...]`` columns, and locate the first."""
     count, where = 0, ""
     for name, column in columns.items():
         if not np.issubdtype(column.dtype, np.floating):
@@ -188,7 +192,7 @@ def count_nonfinite(columns: Mapping[str, Array]) -> tuple[int, str]:
 
 
 def _combine_extremes(conditions: list[dict[str, float]]) -> dict[str, float]:
-    """The largest of the largest numbers; of the shares, the smallest: what all runners share."""
+    """Combine the metrics of runners: the largest maximum, the smallest common fraction."""
     return {
         name: (min if name.endswith("fraction") else max)(found[name] for found in conditions)
         for name in conditions[0]
@@ -196,7 +200,7 @@ def _combine_extremes(conditions: list[dict[str, float]]) -> dict[str, float]:
 
 
 def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The statistics of several runners as flat metrics (names in ``algos/metrics.py``)."""
+    """Merge the statistics of several runners into flat metrics (``algos/metrics.py``)."""
     steps = max(sum(part["steps"] for part in parts), 1)
     mean = sum(part["reward_sum"] for part in parts) / steps
     square = sum(part["reward_square_sum"] for part in parts) / steps

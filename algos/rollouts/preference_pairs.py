@@ -1,11 +1,11 @@
-"""Preference pairs: what was better beside what was worse, from the same state.
+"""Preference pairs: a better and a worse action or episode from the same state.
 
 A pair is one row, which shuffling and sharding never cut: the better and the worse steps as Ragged
 columns ``chosen.*`` and ``rejected.*`` (a single step each where candidates for one action were
 compared, whole episodes where those from the same start were) and how much better, ``gap [N]``.
 
-Candidates are judged in the environment, which counts what that costs, or by what a student inside
-of it expects of them, which costs nothing.
+Candidates are judged in the environment, which counts the cost, or by the predictions of the
+world's own student, which cost nothing.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from envs.validation import InputError
 Array = np.ndarray[Any, Any]
 
 IMAGINED = "imagined"
-"""Pairs of candidates that only a world's own student has judged."""
+"""Source of pairs: candidates judged by a world's own student."""
 
 
 class CandidateRunner(ColumnRunner):
-    """Tries K actions from the same state before each step, and judges them."""
+    """A runner that tries K actions from the same state before each step, and judges them."""
 
     def _act(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
-        """The step to be done (see :class:`ColumnRunner`), one of K candidates."""
+        """Return the step to execute (see :class:`ColumnRunner`), one of K candidates."""
         if "candidates" not in self.needs:
             return super()._act()
         policy: Any = self.module
@@ -68,7 +68,7 @@ def check_reward_prediction(world: Any, env_id: str) -> None:
     """Make sure that a world's own student can judge candidates.
 
     Raises:
-        InputError: there is none, or it expects nothing of such a reward.
+        InputError: there is no student, or it cannot predict such a reward.
     """
     if not isinstance(world, SupportsRewardPrediction):
         raise InputError(
@@ -82,7 +82,7 @@ def check_reward_prediction(world: Any, env_id: str) -> None:
 
 
 def make_candidate_pairs(steps: Columns) -> Columns:
-    """Steps [N] with ``candidates.* [N, K, ...]`` and ``judged [N, K]`` -> at most N pairs.
+    """Return at most N pairs of steps [N] with ``candidates.* [N, K, ...]`` and ``judged [N, K]``.
 
     The best candidate against the worst, where they differ.
     """
@@ -101,7 +101,7 @@ def make_candidate_pairs(steps: Columns) -> Columns:
 
 
 def make_episode_pairs(episodes: Columns, returns: Array, starts: Array) -> Columns:
-    """Episodes [E] of Ragged steps, returns and starts [E] -> a pair for each start.
+    """Return a pair for each start of episodes [E] with returns [E] and starts [E].
 
     The best episode against the worst, where they differ.
     """
@@ -121,7 +121,7 @@ def make_episode_pairs(episodes: Columns, returns: Array, starts: Array) -> Colu
 
 @lru_cache(maxsize=1)
 def load_recorded_pairs(folder: str) -> Columns:
-    """The pairs in recorded rollouts, of candidates where there are any, else of episodes.
+    """Load the pairs of recorded rollouts: of candidates where there are any, else of episodes.
 
     Raises:
         InputError: rollouts in which nothing began alike, or nothing differed.
@@ -142,7 +142,7 @@ def load_recorded_pairs(folder: str) -> Columns:
 
 
 def _group_into_episodes(steps: Columns) -> tuple[Columns, Array, Array]:
-    """Recorded steps [N] -> episodes [E] of Ragged steps, their returns [E] and starts [E]."""
+    """Return episodes [E] of Ragged steps, their returns [E] and starts [E]."""
     order = np.argsort(steps["episode"], kind="stable")
     steps = steps.select(order)
     first = np.flatnonzero(np.diff(steps["episode"], prepend=steps["episode"][0] - 1))
@@ -157,7 +157,7 @@ def _to_single_steps(column: Array) -> Ragged:
 
 
 def concat_pair_steps(pairs: Mapping[str, Any]) -> dict[str, Any]:
-    """The steps of all better halves and then of all worse ones, as one table of tensors."""
+    """Return the steps of all better halves and then of all worse ones, as one table."""
     start = "chosen."
     names = [name.removeprefix(start) for name in pairs if name.startswith(start)]
     return {

@@ -1,4 +1,4 @@
-"""The unit in which rewards are learnt from, where they are normalised."""
+"""Reward scale: what rewards are divided by where they are normalised."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 class RewardScale:
     """The root mean square of the returns of all episodes so far; part of every checkpoint.
 
-    Of all runners together, so that a return means the same whoever collected it. A deviation would
-    shrink to nothing once every episode is as good as the others, and blow all rewards up.
+    Of all runners together, so that a return means the same on each of them. A standard deviation
+    would shrink to nothing once all episodes are equally good, and the rewards would explode.
     """
 
     def __init__(self) -> None:
         self.episodes, self.squares = 0, 0.0
 
     def record_returns(self, returns: Iterable[float]) -> None:
-        """Take the returns of finished episodes; broken ones are not counted."""
+        """Add the returns of finished episodes; those that are not finite are left out."""
         for value in returns:
             if math.isfinite(value):
                 self.episodes, self.squares = self.episodes + 1, self.squares + float(value) ** 2
 
     @property
     def unit(self) -> float:
-        """What rewards are divided by; 1 before anything was earned."""
+        """The root mean square return; 1 before the first reward."""
         return math.sqrt(self.squares / self.episodes) if self.squares else 1.0
 
     def get_state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"episodes": self.episodes, "squares": self.squares}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Load the state of a checkpoint."""
         self.episodes, self.squares = state["episodes"], state["squares"]

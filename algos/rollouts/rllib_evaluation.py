@@ -76,7 +76,7 @@ def evaluate_episodes(
 
 
 def _count_episodes(config: Any) -> int:
-    """How many episodes RLlib's configuration asks for.
+    """Return the number of episodes that RLlib's configuration asks for.
 
     Raises:
         InputError: another unit than episodes, or a function or runners of the user's own.

@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass
 class Rollout:
-    """Steps before anyone has said what they were worth.
+    """T steps of B copies before advantages are computed.
 
     Attributes:
         columns: observation and action columns and ``logp``, each ``[T, B, ...]``; also ``start``,
@@ -23,12 +23,12 @@ class Rollout:
             ``judged``, ``[T, B, K, ...]``, where several actions were tried from the same state;
             and ``row_logp`` and ``row_reward``, ``[T, B, R]``, where an action is a choice in each
             of R rows and the reward the mean of theirs.
-        rewards, values, following: ``[T, B]``; ``next_values`` is the value of the next state, with
-            terminated and truncated episodes already told apart.
+        rewards, values, next_values: ``[T, B]``; ``next_values`` are those of the next states, 0
+            after termination and the final observation's after truncation.
         done, valid: ``[T, B]``; ``valid`` is false for the empty step in which a next-step
             autoreset environment only resets and, where each copy lives through one episode, after
             its end.
-        unit: what rewards are divided by where they are normalised (``reward_scale.py``).
+        reward_unit: what rewards are divided by where they are normalised (``reward_scale.py``).
     """
 
     columns: dict[str, Array]
@@ -40,7 +40,7 @@ class Rollout:
     reward_unit: float = 1.0
 
     def normalise_rewards(self) -> Rollout:
-        """The same with rewards, those of a graph's rows too, in units of ``reward_unit``."""
+        """Return the rollout with its rewards, those of rows too, in units of ``reward_unit``."""
         columns = dict(self.columns)
         if "row_reward" in columns:
             columns["row_reward"] = columns["row_reward"] / self.reward_unit
@@ -49,7 +49,7 @@ class Rollout:
         )
 
     def to_rows(self, **extra_columns: Array) -> Columns:
-        """The valid steps as rows, with further ``[T, B]`` columns."""
+        """Return the valid steps as rows, with further ``[T, B]`` columns."""
         valid = self.valid.reshape(-1)
         flat = {
             name: column.reshape(-1, *column.shape[2:])
@@ -59,9 +59,9 @@ class Rollout:
         return table if valid.all() else table.select(np.flatnonzero(valid))
 
     def compute_row_advantages(self, advantages: Array) -> dict[str, Array]:
-        """advantages [T, B] -> column ``compute_row_advantages`` [T, B, R], if rows have rewards.
+        """Return the column ``row_advantages`` [T, B, R] if rows have rewards, else nothing.
 
-        A row's own reward stands in for the mean of all; what follows is the same for each.
+        A row's own reward replaces the mean of all; the future is the same for each row.
         """
         if "row_reward" not in self.columns:
             return {}
@@ -71,26 +71,27 @@ class Rollout:
     def to_group_rows(
         self, advantages: Array, has_signal: Array, row_advantages: Array | None = None
     ) -> Columns:
-        """Rows where each copy was compared with its group's.
+        """Return rows whose copies were compared within their groups.
 
-        advantages ``[T, P, G]`` and whether a group had anything to tell, ``[T, P]``, for P G
-        copies; ``[T, P, R, G]`` where each row of an action was compared with its like. A T of 1:
-        all steps of an episode count alike.
+        Args:
+            advantages: ``[T, P, G]`` for P G copies; a T of 1 holds for all steps of an episode.
+            has_signal: whether the returns of a group differ ``[T, P]``.
+            row_advantages: ``[T, P, R, G]`` where the rows of an action were compared.
         """
         steps, shape = len(advantages), self.rewards.shape
-        told = np.repeat(has_signal, advantages.shape[-1], axis=1)
+        signal = np.repeat(has_signal, advantages.shape[-1], axis=1)
         by_row: dict[str, Array] = {}
         if row_advantages is not None:
             copies = row_advantages.swapaxes(2, 3).reshape(steps, shape[1], -1)
             by_row["row_advantages"] = np.broadcast_to(copies, (*shape, copies.shape[2]))
         return self.to_rows(
             advantages=np.broadcast_to(advantages.reshape(steps, -1), shape),
-            signal=np.broadcast_to(told, shape),
+            signal=np.broadcast_to(signal, shape),
             **by_row,
         )
 
     def to_episodes(self, **extra_columns: Array) -> Columns:
-        """A row for each copy: its valid steps as Ragged columns, and further ``[B]`` columns."""
+        """Return a row for each copy: its valid steps as Ragged columns, and ``[B]`` columns."""
         valid = self.valid.T
         offsets = np.concatenate([[0], np.cumsum(valid.sum(1))])
         steps = {
@@ -100,17 +101,17 @@ class Rollout:
         return Columns(steps | extra_columns)
 
     def returns(self, gamma: float) -> Array:
-        """Discounted sum of the rewards of each copy's valid steps ``[B]``."""
+        """Return the discounted sum ``[B]`` of the rewards of each copy's valid steps."""
         weights = np.float32(gamma) ** np.arange(len(self.rewards), dtype=np.float32)
         return np.where(self.valid, self.rewards * weights[:, None], 0).sum(0)
 
     def returns_to_go(self, gamma: float) -> Array:
-        """Discounted sum of the rewards from each step of a copy's episode on ``[T, B]``."""
+        """Return the discounted sum ``[T, B]`` of the rewards from each step of an episode on."""
         rewards = np.where(self.valid, self.rewards, np.float32(0))
         return returns_to_go(rewards, np.zeros_like(rewards), self.done, gamma)
 
     def row_returns_to_go(self, gamma: float) -> Array | None:
-        """The same for each row ``[T, B, R]``; None if rows have no rewards."""
+        """Return the same for each row ``[T, B, R]``; None if rows have no rewards."""
         if "row_reward" not in self.columns:
             return None
         rewards = np.where(self.valid[..., None], self.columns["row_reward"], np.float32(0))
@@ -118,15 +119,19 @@ class Rollout:
 
 
 def normalise_advantages(rows: Columns) -> Columns:
-    """The same rows, advantages (those of a graph's rows, too) of mean 0 and deviation 1."""
+    """Normalise advantages (those of a graph's rows, too) to mean 0 and deviation 1."""
     names = ("advantages", "row_advantages")
     return rows.with_columns(**{n: normalise(rows[n]) for n in names if n in rows})
 
 
 def mask_first_episodes(done: Array) -> tuple[Array, Array]:
-    """done [T, B] -> the ends of the first episodes [T, B] and the steps that belong to them.
+    """Return the ends [T, B] of the first episodes of done [T, B], and the steps in them [T, B].
 
     An episode that has not ended by T is cut off there.
+
+    >>> ends, valid = mask_first_episodes(np.array([[False], [True], [False]]))
+    >>> ends[:, 0].tolist(), valid[:, 0].tolist()
+    ([False, True, False], [True, True, False])
     """
     over = np.maximum.accumulate(done)
     valid = ~np.concatenate([np.zeros_like(over[:1]), over[:-1]])
@@ -136,11 +141,11 @@ def mask_first_episodes(done: Array) -> tuple[Array, Array]:
 
 
 def number_episodes(done: Array, episode_starts: Array, first: int) -> tuple[Array, Array]:
-    """done [T, B], begun [B], number of the first step -> a number for each step's episode [T, B].
+    """Return a unique number for each step's episode [T, B], from done [T, B].
 
     It is unique among the episodes of all copies: the step at which the episode began, times B,
-    plus the copy. ``begun`` says when the episodes under way did; the second result is its next
-    value.
+    plus the copy. ``episode_starts [B]`` are the first steps of the episodes under way; the
+    second result is their next value.
     """
     T, B = done.shape
     starts = np.where(done, np.arange(first + 1, first + T + 1)[:, None], 0)

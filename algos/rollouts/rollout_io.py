@@ -108,7 +108,7 @@ def _side_table_path(path: Path, table: str) -> Path:
 
 
 def _describe(column: Column) -> dict[str, Any]:
-    """What Arrow's types leave out of one column."""
+    """Return what Arrow's types do not record of one column."""
     ragged = isinstance(column, Ragged)
     values = np.asarray(column.values if ragged else column)
     offsets = np.asarray(column.offsets).dtype.str if ragged else None
@@ -125,7 +125,7 @@ def _to_arrow(name: str, column: Column) -> Any:
 
 
 def _to_fixed_width_arrow(name: str, values: Array) -> Any:
-    """``[M, ...]`` as M plain values, or as M lists of the same length."""
+    """Return ``[M, ...]`` as M plain values, or as M lists of the same length."""
     if values.dtype.char not in _STORABLE_DTYPES or not values.dtype.isnative:
         raise InputError(
             f"Column {name!r} has the dtype {values.dtype}, which Parquet cannot keep exactly; "
@@ -141,7 +141,7 @@ def _to_fixed_width_arrow(name: str, values: Array) -> Any:
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
-    """The JSON that :func:`_write_table` put into the file's schema."""
+    """Read the JSON that :func:`_write_table` put into the file's schema."""
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowException) as error:
@@ -192,7 +192,7 @@ def _values(array: Any, facts: Mapping[str, Any]) -> Array:
 
 
 def _check_same_columns(files: Sequence[Path], parts: Sequence[Columns]) -> None:
-    """Numpy would convert unlike dtypes without a word, and concat forget tables of later parts."""
+    """Refuse files of different columns, which numpy and concat would merge without an error."""
     first = _describe_columns(parts[0])
     for file, part in zip(files, parts, strict=True):
         kinds = _describe_columns(part)
@@ -206,7 +206,7 @@ def _check_same_columns(files: Sequence[Path], parts: Sequence[Columns]) -> None
 
 
 def _describe_columns(rows: Columns, under: str = "") -> dict[str, str]:
-    """Column name to dtype and shape, side tables included; texts of any width are alike."""
+    """Return dtype and shape by column name, side tables included; text widths are ignored."""
     found: dict[str, str] = {}
     for name, column in rows.rows.items():
         values = column.values if isinstance(column, Ragged) else column

@@ -1,6 +1,6 @@
-"""Asking remote runners for samples, though some may be at work, dead or just being started again.
+"""Samples of remote runners, some of which may be busy, dead or restarting.
 
-RLlib's EnvRunnerGroup holds the runners and starts dead ones again; these are calls of it.
+RLlib's EnvRunnerGroup holds the runners and restarts dead ones; these functions call it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ AHEAD = "ahead"
 """Tag of the samples that are collected during an update."""
 SYNC_TIMEOUT_S = 60.0
 RESTART_S = 120.0
-"""How long a runner may take to be started again where no other is left."""
+"""Time that a runner may take to restart where no other is left."""
 MAX_LOSSES = 3
-"""How often all runners may be lost in one iteration: then it is no accident."""
+"""Times that all runners may be lost in one iteration; more often is no accident."""
 
 
 def collect_samples(group: Any, sample_kwargs: dict[str, Any]) -> list[Any]:
-    """What each healthy runner sampled; the driver's own, where there are no remote ones.
+    """Sample on each healthy runner, or on the driver's own if there are no remote ones.
 
-    A part is ``(rows, statistics)``, or the EnvironmentFault that it met. ``how`` are arguments of
-    the runner's ``sample``.
+    Each sample is ``(rows, statistics)``, or the EnvironmentFault that was raised.
+    ``sample_kwargs`` are arguments of the runner's ``sample``.
     """
     if not group.num_remote_env_runners():
         return [_sample_or_return_fault(group.local_env_runner, **sample_kwargs)]
@@ -35,16 +35,16 @@ def collect_samples(group: Any, sample_kwargs: dict[str, Any]) -> list[Any]:
 
 
 def start_sampling_ahead(group: Any) -> None:
-    """Let the remote runners begin with the next samples."""
+    """Start the next samples on the remote runners."""
     group.foreach_env_runner_async(_sample_or_return_fault, AHEAD)
 
 
 def wait_for_samples_ahead(group: Any) -> list[Any]:
-    """Wait for what was begun by :func:`start_sampling_ahead`; empty if nothing was."""
+    """Wait for the samples of :func:`start_sampling_ahead`; empty if none was started."""
     found: dict[int, Any] = {}
     while group.num_in_flight_async_reqs(AHEAD):
         found |= group.fetch_ready_async_reqs(tags=AHEAD, timeout_seconds=1.0)
-    # In the runners' order, whoever was first: the same seed must give the same batch.
+    # In the runners' order, not in that of arrival: the same seed must give the same batch.
     return [found[runner] for runner in sorted(found)]
 
 
@@ -65,14 +65,17 @@ def wait_for_restart(group: Any, restore: Callable[[Any], Any], losses: int) -> 
         if group.num_healthy_remote_workers():
             return
         time.sleep(0.2)  # a call of a runner that is being started fails at once
-    raise RuntimeError("No rollout worker is alive; see the workers' logs for why.")
+    raise RuntimeError(
+        f"All rollout workers died {losses} times in one iteration, or none restarted within "
+        f"{RESTART_S:.0f} s: see the workers' logs."
+    )
 
 
 def reseed_runners(group: Any, iteration: int, ids: list[int] | None = None) -> None:
     """Give remote runners (None: all) new randomness, from the iteration they begin at.
 
-    They are not part of a checkpoint, nor does a restarted one remember anything: they must not
-    live through their first episodes a second time.
+    Runners are not part of a checkpoint, and a restarted one has no state: without new randomness
+    they would repeat their first episodes.
     """
     group.foreach_env_runner(
         "reseed",
@@ -84,7 +87,7 @@ def reseed_runners(group: Any, iteration: int, ids: list[int] | None = None) -> 
 
 
 def _sample_or_return_fault(runner: Any, **sample_kwargs: Any) -> Any:
-    """Sample, handing an environment's own failure over as a value: RLlib would swallow it."""
+    """Sample; return an environment's own failure as a value, which RLlib would swallow."""
     try:
         return runner.sample(**sample_kwargs)
     except EnvironmentFault as fault:

@@ -1,4 +1,4 @@
-"""Ends a process whose work hangs, and leaves behind where it hung.
+"""Watchdog: ends a process whose work hangs, and reports where it hung.
 
 Ray counts a worker that never answers as healthy for ever. Here each process that steps an
 environment watches itself: Python's ``faulthandler`` has a timer of its own that fires even while
@@ -18,18 +18,18 @@ from pathlib import Path
 from statistics import median
 
 FIRST_S = 600.0
-"""Limit while nothing is known yet: environments may load data when they first step."""
+"""Limit of the first stretch: environments may load data when they first step."""
 HANG_FACTOR = 3.0
-"""How many times longer than usual is a hang."""
+"""Multiple of the usual duration that counts as a hang."""
 
 
 class Watchdog:
-    """Watches repeated stretches of work in this process.
+    """A limit on the duration of repeated stretches of work in this process.
 
     Args:
-        directory: where the stacks are written to, as ``<who>.hang``.
-        who: a name for this process.
-        at_least: seconds that a stretch may always take.
+        directory: where the stacks are written to.
+        process_name: the report's file is ``<process_name>.hang``.
+        min_limit_s: seconds that a stretch may always take.
     """
 
     def __init__(self, directory: Path, process_name: str, min_limit_s: float) -> None:
@@ -49,7 +49,7 @@ class Watchdog:
         """End the process if the work inside takes longer than the limit."""
         started = time.monotonic()
         with self.report_path.open("w") as file:
-            file.write(f"was given up after {self.limit:.0f} s\n")
+            file.write(f"was ended after {self.limit:.0f} s\n")
             file.flush()
             faulthandler.dump_traceback_later(self.limit, exit=True, file=file)
             try:
@@ -61,9 +61,9 @@ class Watchdog:
 
 
 def take_hang_reports(directory: Path, process_name: str) -> list[str]:
-    """What the watchdogs of ``who`` left in ``directory``: a sentence for each process that hung.
+    """Read and remove the hang reports in ``directory``; return a sentence for each process.
 
-    Each report is told once and removed; those of stretches under way are left alone.
+    Reports of stretches under way are left alone.
     """
     found: list[str] = []
     for path in sorted(directory.glob(f"{process_name}*.hang")):

@@ -48,7 +48,7 @@ class Evaluate(EnvironmentCommand):
         from cluster.terminal.progress import EvaluationProgress
         from tune_jobs.evaluation.evaluate import evaluate
         from tune_jobs.run_log.best_checkpoint import find_checkpoint
-        from tune_jobs.run_log.events import to_json_types
+        from tune_jobs.run_log.json_types import to_json_types
 
         checkpoint = find_checkpoint(self.checkpoint)
         policy = Policy.load(checkpoint)

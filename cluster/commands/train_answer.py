@@ -20,7 +20,8 @@ def make_train_answer(answer: Answer) -> Answer:
 
     Its metrics are those of the iteration that the resulting checkpoint was written at.
     """
-    from tune_jobs.run_log.events import CheckpointRow, ResultRow, read_event_log, to_json_types
+    from tune_jobs.run_log.events import CheckpointRow, ResultRow, read_event_log
+    from tune_jobs.run_log.json_types import to_json_types
     from tune_jobs.run_log.outcome import Outcome
 
     trial, run = answer["trials"][0], Path(answer["run"])
@@ -44,7 +45,7 @@ def make_train_answer(answer: Answer) -> Answer:
 
 def _describe_evaluation(row: EvaluationRow | None, run: Path) -> Answer | None:
     """Return the final evaluation of a run under the names of ``rungwise evaluate --json``."""
-    from tune_jobs.run_log.events import to_json_types
+    from tune_jobs.run_log.json_types import to_json_types
 
     if row is None:
         return None

@@ -9,7 +9,6 @@ quickly, and a long run does not fill the memory.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -17,11 +16,12 @@ from typing import BinaryIO, NamedTuple
 from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
 from tune_jobs.run_log.events import (
     CheckpointRow,
-    JobEndRow,
     JobRow,
     ResultRow,
     Row,
     decode_row,
+    decode_row_or_none,
+    read_result_head,
 )
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import to_finite_float
@@ -32,14 +32,6 @@ MOST = 1000
 """Results of a trial above which half of them are dropped."""
 HELD = 30_000
 """Whole rows kept in memory (a few kB each), so that a curve that grows is not read again."""
-RESULT = re.compile(
-    rb'\{"kind": "result", "trial": "([^"\\]*)", "iteration": (\d+), "score": ([-+.\deE]+|null), '
-)
-"""How :func:`tune_jobs.run_log.events.encode_row` begins a result row."""
-
-
-UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
-"""What decoding a line raises that is no event row."""
 
 
 class ResultPoint(NamedTuple):
@@ -151,13 +143,11 @@ class RunView:
         return bool(complete) and self.read_to < self.size
 
     def _take(self, line: bytes, offset: int) -> None:
-        if found := RESULT.match(line):
-            trial, iteration, score = found[1].decode(), int(found[2]), found[3]
-            value = math.nan if score == b"null" else float(score)
-            point = ResultPoint(iteration, value, offset, len(line))
-            self._add(trial, point)
+        if head := read_result_head(line):
+            point = ResultPoint(head.iteration, head.score, offset, len(line))
+            self._add(head.trial, point)
             return
-        if (row := _decoded(line)) is None:
+        if (row := decode_row_or_none(line)) is None:
             return  # what a killed writer left; `report` names it
         if isinstance(row, ResultRow):  # written by another tool, with its fields in another order
             score = math.nan if row.score is None else row.score
@@ -222,20 +212,3 @@ class RunView:
         if len(self._rows) > HELD:
             self._rows = {}
         return asked
-
-
-def read_log_ends(path: Path) -> tuple[JobRow | None, JobEndRow | None]:
-    """Return the job row that a log begins with and the job's end that it closes with."""
-    with path.open("rb") as file:
-        first = file.readline()
-        file.seek(max(0, path.stat().st_size - 4096))
-        last = file.read().rstrip().rpartition(b"\n")[2]
-    job, end = _decoded(first), _decoded(last)
-    return job if isinstance(job, JobRow) else None, end if isinstance(end, JobEndRow) else None
-
-
-def _decoded(line: bytes) -> Row | None:
-    try:
-        return decode_row(line)
-    except UNREADABLE:
-        return None

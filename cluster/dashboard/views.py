@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cluster.dashboard.run_view import RunView, read_log_ends
+from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import get_run_state, read_order
 from tune_jobs.formatting import (
     count,
@@ -28,6 +28,7 @@ from tune_jobs.run_log.events import (
     JobEndRow,
     JobRow,
     Row,
+    read_log_ends,
 )
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from cluster.dashboard.run_view import read_log_ends
 from tune_jobs.formatting import format_duration
 from tune_jobs.run_log.driver_lock import describe_lost_driver, has_driver
+from tune_jobs.run_log.events import read_log_ends
 
 RUN_NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 """What a run may be called: a name that is safe as a directory and in an address."""

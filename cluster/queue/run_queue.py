@@ -18,7 +18,6 @@ from typing import Any
 
 import yaml
 
-from cluster.dashboard.run_view import read_log_ends
 from cluster.queue.orders import (
     DRIVER_LOG,
     Order,
@@ -32,7 +31,7 @@ from envs.validation import InputError
 from tune_jobs.ray_session import offered_cpus
 from tune_jobs.run_directory import find_free_directory
 from tune_jobs.run_log.driver_lock import LOCK, file_lock, has_driver
-from tune_jobs.run_log.events import EndRow, EventLog
+from tune_jobs.run_log.events import EndRow, EventLog, read_log_ends
 from tune_jobs.run_log.stop_requests import JOB, clear_stop_request, request_stop
 
 MAX_STARTS = 3

@@ -289,7 +289,6 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         lines.append(f"Failed: {outcome.end.sentence or 'the log does not say why'}")
     lines += [
         _best(outcome),
-        *_front(outcome),
         *_format_evaluation(outcome.evaluation),
         _compute(outcome),
     ]
@@ -316,21 +315,6 @@ def _best(outcome: Outcome) -> str:
     score, error = format_measurement(won.score), format_measurement(won.error)
     final = f"{format_identifier(won.metric)} {score} ± {error}"
     return f"Best: trial {best.id}, by {outcome.best_by}: {final} (in training {trained})"
-
-
-def _front(outcome: Outcome) -> list[str]:
-    """The trials that trade one objective for another."""
-    if not (front := outcome.pareto_front):
-        return []
-    names = list(outcome.job.objectives)
-    said = ", ".join(
-        f"trial {trial.id} ({format_measurement(trial.score)}, "
-        + ", ".join(format_measurement(trial.results[-1].metrics[name]) for name in names)
-        + ")"
-        for trial in front
-    )
-    objectives = ", ".join(map(format_identifier, [outcome.job.metric, *names]))
-    return [f"None beats these in one without losing in another ({objectives}): {said}"]
 
 
 def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:

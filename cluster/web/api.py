@@ -15,12 +15,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cluster.dashboard.run_index import RunIndex
-from cluster.dashboard.run_view import RunView, read_log_ends
+from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import Order, get_run_state, read_order
 from cluster.queue.run_queue import RunQueue, reopen_trial, stop_run
 from cluster.web.schemas import Curve, ErrorResponse, JobDetails, JobState, Submission, TrialState
 from envs.validation import InputError
-from tune_jobs.run_log.events import CheckpointRow, FindingRow, to_json_types
+from tune_jobs.run_log.events import CheckpointRow, FindingRow, read_log_ends
+from tune_jobs.run_log.json_types import to_json_types
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.stop_requests import request_stop
 from tune_jobs.run_log.trial_outcome import TrialOutcome

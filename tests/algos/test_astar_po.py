@@ -11,7 +11,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 from algos.advantages import estimate_v_star
 from algos.astar_po import ADVANTAGE_LIMIT, AStarPOObjective
-from algos.rollouts.env_runner import TRAINING_SEED
+from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 
 BANDIT = "toy_worlds:Bandit-v0"

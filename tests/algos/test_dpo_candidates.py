@@ -61,7 +61,7 @@ def _walk(tree):
 @pytest.mark.parametrize("pairs", ["candidates", "imagined"])
 def test_trying_changes_nothing_in_the_state_but_the_bill(pairs):
     built = trying(pairs=pairs)
-    built.collect_rollout(3)
+    built.collect(3)
     before = copy.deepcopy(built.env.state)
     built._act()
     after = built.env.state
@@ -84,7 +84,7 @@ def test_every_row_of_an_episode_is_counted_by_what_it_was_drawn_for(env, pairs,
     fields = {"interventions": 5, "rows": 7}
     fields |= {"observe_every": 2, "observation_rows": 30} if env == CAUSAL else {}
     built = trying(fields, env, pairs=pairs)
-    _, statistics = built.collect_rollout(10)
+    _, statistics = built.collect(10)
     observed = 2 * 30 if env == CAUSAL else 20
     episodes = statistics["episodes"]
     assert len(episodes["rows"]) == 2 * B
@@ -227,7 +227,7 @@ def _columns(observation):
 @pytest.mark.parametrize("execute", ["best", "sampled"])
 def test_what_is_done_is_the_best_or_the_first_candidate(execute):
     built = trying(execute=execute)
-    found, _ = built.collect_rollout(12)
+    found, _ = built.collect(12)
     columns, judged = found.columns, found.columns["judged"]
     assert judged.shape == (12, B, K) and (judged.std(-1) > 0).any()
     place = judged.argmax(-1) if execute == "best" else np.zeros((12, B), int)
@@ -245,7 +245,7 @@ def test_what_is_done_is_the_best_or_the_first_candidate(execute):
 def test_the_first_candidate_is_the_policys_own_choice_like_any_other():
     # Were the first one special, "sampled" would not be on policy: over many steps each place of
     # the K is equally often the best.
-    found, _ = trying(num_envs=32).collect_rollout(40)
+    found, _ = trying(num_envs=32).collect(40)
     judged = found.columns["judged"].reshape(-1, K)
     differ = judged.std(-1) > 0
     share = np.bincount(judged[differ].argmax(1), minlength=K) / differ.sum()
@@ -254,7 +254,7 @@ def test_the_first_candidate_is_the_policys_own_choice_like_any_other():
 
 def test_pairs_are_the_best_against_the_worst_candidate():
     built = trying()
-    found, _ = copy.deepcopy(built).collect_rollout(12)
+    found, _ = copy.deepcopy(built).collect(12)
     pairs, _ = built.sample()
     judged = found.to_rows()["judged"]
     gap = judged.max(1) - judged.min(1)

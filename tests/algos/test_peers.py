@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
 
 from algos.advantages import compute_next_values, gae, group_advantages, leave_one_out
-from algos.losses import clipped_surrogate, dpo_loss, kl_estimate
+from algos.fused_losses import fused_clipped_surrogate
+from algos.losses import dpo_loss, kl_estimate
 
 EXAMPLES = settings(derandomize=True, max_examples=40, deadline=None)
 BETA, CLIP = 0.3, 0.2
@@ -197,7 +198,7 @@ def test_the_surrogate_and_the_kl_of_grpo_agree_with_trl_in_value_and_gradient(n
         return trl.GRPOTrainer._compute_loss(itself, None, inputs)
 
     def ours(logp):
-        rows = clipped_surrogate(logp, old, advantages[:, None].expand_as(logp), CLIP)
+        rows = fused_clipped_surrogate(logp, old, advantages[:, None].expand_as(logp), CLIP)
         rows = (rows + BETA * kl_estimate(reference, logp)) * mask
         if normalised_by == "grpo":
             return (rows.sum(-1) / mask.sum(-1)).mean()

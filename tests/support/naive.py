@@ -87,18 +87,6 @@ def v_star(returns, kind, beta):
     return beta * math.log(sum(math.exp(r / beta) for r in returns) / len(returns))
 
 
-def clipped_surrogate(logp, logp_old, advantages, clip):
-    """Lists [N] -> list [N]: the loss of each row, case by case."""
-    out = []
-    for new, old, advantage in zip(logp, logp_old, advantages, strict=True):
-        ratio = math.exp(new - old)
-        if advantage >= 0:
-            out.append(-min(ratio, 1 + clip) * advantage)
-        else:
-            out.append(-max(ratio, 1 - clip) * advantage)
-    return out
-
-
 def dpo_loss(chosen, rejected, reference_chosen, reference_rejected, beta):
     """Lists [N] -> list [N]: minus the log-probability that the chosen one wins (Bradley-Terry)."""
     out = []

@@ -1,8 +1,8 @@
-"""``rungwise check``: can this environment be learnt from, and does the learning machinery work?
+"""Check before training: can this environment be learnt, and does the algorithm work?
 
-A probe is a function from a :class:`CheckTarget` and the seconds it may take to an
-:class:`ProbeResult`: findings, figures, and what it could not judge and why. ``symptoms.py`` says
-what findings mean.
+A probe is a function from a :class:`CheckTarget` and the seconds it may take to a
+:class:`ProbeResult`: findings, figures, and what it could not judge and why.
+``findings_catalogue.py`` explains the findings.
 """
 
 from importlib import import_module
@@ -23,7 +23,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Probes need torch and Ray, which ``explain`` does not wait for."""
+    """Import lazily: probes need torch and Ray, which ``explain`` must not wait for."""
     if name in _HOMES:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

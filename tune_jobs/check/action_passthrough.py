@@ -1,4 +1,4 @@
-"""Probe ``actions``: is what is stored to be learnt from what the environment was given?"""
+"""Probe ``actions``: are the stored actions those that the environment received?"""
 
 from __future__ import annotations
 
@@ -12,68 +12,65 @@ from tune_jobs.check.gradients import choose_rollout_length
 from tune_jobs.check.probe_result import ProbeResult
 
 
-def probe_actions(subject: CheckTarget, seconds: float) -> ProbeResult:
+def probe_actions(target: CheckTarget, seconds: float) -> ProbeResult:
     """Collect a rollout and compare its action columns with what reached ``step``."""
     outcome = ProbeResult()
-    length = choose_rollout_length(subject, seconds, copies=2, most=32)
-    runner = subject.make_runner(subject.make_config(subject.make_small_settings(2, length)))
-    got: list[dict[str, Any]] = []
+    length = choose_rollout_length(target, seconds, copies=2, most=32)
+    runner = target.make_runner(target.make_config(target.make_small_settings(2, length)))
+    received: list[dict[str, Any]] = []
     try:
-        _listen(runner.env, got)
+        _record_actions(runner.env, received)
         # The rollout itself: an algorithm's rows may be pairs or whole episodes.
-        if "starts" in runner.needs:
-            rollout, _ = runner._collect_groups(None, runner.settings.group_size)
-        else:
-            rollout, _ = runner.collect_rollout(length)
+        rollout, _ = runner.collect(length)
     finally:
         runner.stop()
     head = runner.module.head
     stored = {name: rollout.columns[name] for name in head.columns}
     differing = sum(
-        not _same(
+        not _are_equal(
             to_named_arrays(head.to_env_action({name: part[t] for name, part in stored.items()})),
             given,
         )
-        for t, given in enumerate(got)
+        for t, given in enumerate(received)
     )
-    outcome.figures = {"steps": len(got), "altered": differing}
+    outcome.figures = {"steps": len(received), "altered": differing}
     if differing:
         outcome.add_finding(
             "action_altered",
             "stop",
-            f"in {differing} of {len(got)} steps the environment was given other actions than the "
-            "ones that are stored to be learnt from",
+            f"in {differing} of {len(received)} steps the environment received other actions than "
+            "those stored for training",
         )
     return outcome
 
 
-def _listen(env: Any, got: list[dict[str, Any]]) -> None:
-    """Note every batched action on its way in: as near to the environments as can be reached."""
+def _record_actions(env: Any, received: list[dict[str, Any]]) -> None:
+    """Record every batched action as close to the environments as possible."""
     singles = getattr(env.unwrapped, "envs", None)
     if not singles:
         step = env.step
 
-        def noted(action: Any) -> Any:
-            got.append({name: part.copy() for name, part in to_named_arrays(action).items()})
+        def recording_step(action: Any) -> Any:
+            received.append({name: part.copy() for name, part in to_named_arrays(action).items()})
             return step(action)
 
-        env.step = noted
+        env.step = recording_step
         return
-    for place, single in enumerate(singles):
-        single.step = _wrap_step(single.step, place, len(singles), got)
+    for index, single in enumerate(singles):
+        single.step = _wrap_step(single.step, index, len(singles), received)
 
 
-def _wrap_step(step: Any, place: int, count: int, got: list[dict[str, Any]]) -> Any:
-    def noted(action: Any) -> Any:
+def _wrap_step(step: Any, index: int, count: int, received: list[dict[str, Any]]) -> Any:
+    def recording_step(action: Any) -> Any:
         parts = to_named_arrays(action)
-        if place == 0:
-            got.append({n: np.empty((count, *p.shape), p.dtype) for n, p in parts.items()})
+        if index == 0:
+            received.append({n: np.empty((count, *p.shape), p.dtype) for n, p in parts.items()})
         for name, part in parts.items():
-            got[-1][name][place] = part
+            received[-1][name][index] = part
         return step(action)
 
-    return noted
+    return recording_step
 
 
-def _same(one: dict[str, Any], two: dict[str, Any]) -> bool:
+def _are_equal(one: dict[str, Any], two: dict[str, Any]) -> bool:
     return one.keys() == two.keys() and all(np.array_equal(one[name], two[name]) for name in one)

@@ -1,4 +1,4 @@
-"""What is examined: an environment, and the algorithm that is to learn in it, and their names."""
+"""Target of a check: an environment and the algorithm that is to learn it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.jobs.job import resolve_env_id
 from tune_jobs.jobs.job_yaml import list_presets, load_job
 
-ILLEGAL_SECONDS = 2.0
-"""For trying whether illegal actions raise."""
+ILLEGAL_S = 2.0
+"""Seconds for testing whether illegal actions raise."""
 SPREAD = 0.3
 """Standard deviation of the weights of a policy that is far from uniform."""
-PLAIN = {
+CHECK_SETTINGS = {
     "num_env_runners": 0,
     "num_learners": 0,
     "pipeline": False,
@@ -40,7 +40,7 @@ PLAIN = {
     "lr_schedule": "constant",
     "warmup": 0.0,
 }
-"""Settings that a check leaves out: where things run, and what depends on the budget."""
+"""Settings that a check overrides: where things run, and what depends on the budget."""
 
 
 @dataclasses.dataclass
@@ -50,7 +50,7 @@ class CheckTarget:
     env: str
     """The Gymnasium id."""
     env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    """Its arguments."""
+    """Arguments of the environment."""
     algo: str = "ppo"
     """The algorithm's name."""
     settings: TrainingSettings | None = None
@@ -58,105 +58,105 @@ class CheckTarget:
     algorithm: Any = None
     """The algorithm's class; None takes the one of that name."""
     probe_cache: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    """What one probe found out and others use."""
+    """Results of one probe that others use."""
 
     def __post_init__(self) -> None:
         self.algorithm = self.algorithm or get_algorithm_class(self.algo)
         self.settings = self.settings or self.algorithm.settings_class()
 
     def make_env(self) -> gymnasium.Env[Any, Any]:
-        """One copy of the environment."""
+        """Make one copy of the environment."""
         return gymnasium.make(self.env, **self.env_kwargs)
 
     @cached_property
     def world(self) -> World[Any] | None:
-        """The batched world behind it, if it is one of ours."""
-        made = make_vector_env(self.env, dict(self.env_kwargs), 1)
-        made.close()
-        return get_world(made)
+        """The batched world of the environment, if it is one of Rungwise's."""
+        env = make_vector_env(self.env, dict(self.env_kwargs), 1)
+        env.close()
+        return get_world(env)
 
     @cached_property
     def nondeterministic(self) -> bool:
-        """Whether the environment is registered as one that no seed repeats."""
+        """Whether the environment is registered as nondeterministic."""
         return find_env_spec(self.env).nondeterministic
 
     @cached_property
     def unread_mask(self) -> Form | None:
-        """The form in which the environment offers a mask, if it is one that no policy reads."""
+        """The form of the environment's action mask, if no policy reads that form."""
         if self.world is not None:
             return None
-        made = self.make_env()
+        env = self.make_env()
         try:
-            mask = find_mask(made, *made.reset(seed=0))
+            mask = find_mask(env, *env.reset(seed=0))
         finally:
-            made.close()
+            env.close()
         return mask.form if mask and mask.form not in READ else None
 
     @cached_property
     def illegal_raises(self) -> Violation | None:
-        """What comes of actions that are illegal by a mask that no policy reads, if they raise."""
+        """The exception raised by actions that an unread mask forbids, if they raise."""
         if self.unread_mask is None:
             return None
-        return try_illegal(self.make_env, ILLEGAL_SECONDS)
+        return try_illegal(self.make_env, ILLEGAL_S)
 
     @cached_property
     def offered_needs(self) -> frozenset[Need]:
-        """What the environment has that some algorithms need."""
-        made = make_vector_env(self.env, dict(self.env_kwargs), 2, per_copy_seeds=True)
+        """The abilities of the environment that some algorithms need."""
+        env = make_vector_env(self.env, dict(self.env_kwargs), 2, per_copy_seeds=True)
         try:
-            return detect_offered_needs(made)
+            return detect_offered_needs(env)
         finally:
-            made.close()
+            env.close()
 
     @cached_property
     def module(self) -> Any:
-        """A policy network whose weights are large enough for its probabilities to differ."""
-        made, s = self.make_env(), self.make_small_settings()
-        built = MODELS[s.model](
-            observation_space=made.observation_space,
-            action_space=made.action_space,
+        """A policy network with weights so large that its probabilities differ."""
+        env, s = self.make_env(), self.make_small_settings()
+        module = MODELS[s.model](
+            observation_space=env.observation_space,
+            action_space=env.action_space,
             model_config=s.model_config,
         )
-        made.close()
-        return randomise_weights(built, SPREAD)
+        env.close()
+        return randomise_weights(module, SPREAD)
 
     def make_small_settings(
         self, copies: int = 8, length: int = 64, **changed: Any
     ) -> TrainingSettings:
-        """The settings for ``length`` steps of about ``copies`` copies in this process."""
+        """Return the settings for ``length`` steps of about ``copies`` copies in this process."""
         s: Any = self.settings
-        # Whole groups of episodes; A*-PO's reference has groups of its own.
+        # Whole groups of episodes; A*-PO's reference has separate groups.
         group = s.group_size if isinstance(s, EpisodeSettings) else 1
         group = math.lcm(group, getattr(s, "reference_samples", 1))
         copies = max(copies // group, 1) * group
         size = min(s.minibatch_size, max(copies * length // 4, 1))
         size = min(size, copies) if isinstance(s, EpisodeSettings) else size
-        own = {"num_envs": copies, "rollout_length": length, "minibatch_size": size}
-        return dataclasses.replace(s, **PLAIN | own | changed)
+        sizes = {"num_envs": copies, "rollout_length": length, "minibatch_size": size}
+        return dataclasses.replace(s, **CHECK_SETTINGS | sizes | changed)
 
     def make_config(
         self, settings: TrainingSettings, env: str = "", env_kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """RLlib's configuration of the algorithm with these settings."""
+        """Return RLlib's configuration of the algorithm with these settings."""
         config = self.algorithm.get_default_config()
-        given = self.env_kwargs if env_kwargs is None else env_kwargs
-        config.environment(env or self.env, env_config=given)
+        kwargs = self.env_kwargs if env_kwargs is None else env_kwargs
+        config.environment(env or self.env, env_config=kwargs)
         return config.debugging(seed=0).configure_training(settings, 1000)
 
     def make_runner(self, config: Any) -> Any:
-        """A runner in this process, without Ray."""
+        """Return a runner in this process, without Ray."""
         torch.manual_seed(0)
         return config.env_runner_cls(config=config, worker_index=0)
 
     def explain_staged_training(self) -> str:
-        """Why only a whole trial can learn by this algorithm; empty if a few updates show it."""
+        """Return why this algorithm needs a whole trial; empty if a few updates suffice."""
         if self.algorithm.start_training is ColumnAlgorithm.start_training:
             return ""
         return f"{self.algo} learns in stages, which only a whole trial has"
 
 
 def randomise_weights(module: Any, size: float) -> Any:
-    """A module with weights drawn anew, of this standard deviation."""
+    """Draw the weights of a module anew with this standard deviation, and return the module."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -167,37 +167,37 @@ def randomise_weights(module: Any, size: float) -> Any:
 def load_check_target(
     name: str, algo: str = "", env_kwargs: Mapping[str, Any] | None = None, scm: str = ""
 ) -> CheckTarget:
-    """The subject that a preset, a job file, a family or a Gymnasium id names.
+    """Return the target named by a preset, a job file, a family or a Gymnasium id.
 
     Args:
         name: the preset, file, family or id.
-        algo: the algorithm; empty takes the preset's or file's, or PPO.
-        env_kwargs: arguments of the environment, beside the preset's or file's.
-        scm: the model of a causal environment; empty takes the one it has anyway.
+        algo: the algorithm; empty takes that of the preset or file, or PPO.
+        env_kwargs: arguments of the environment, added to those of the preset or file.
+        scm: the model of a causal environment; empty takes its default.
 
     Raises:
-        InputError: there is none of that name, or the algorithm cannot learn in it.
+        InputError: the name does not exist, or the algorithm cannot learn the environment.
     """
     if name in list_presets() or name.endswith((".yaml", ".yml")):
         job = load_job(name)
-        same = algo in ("", job.algo)
-        settings = job.settings if same else None
-        subject = CheckTarget(job.env, job.env_kwargs, algo or job.algo, settings)
+        is_job_algo = algo in ("", job.algo)
+        settings = job.settings if is_job_algo else None
+        target = CheckTarget(job.env, job.env_kwargs, algo or job.algo, settings)
     else:
-        subject = CheckTarget(resolve_env_id(name), {}, algo or "ppo")
-    find_env_spec(subject.env)  # one that does not exist is a wrong call, not a bad environment
-    subject.env_kwargs = {**subject.env_kwargs, **(env_kwargs or {})}
-    subject.env_kwargs |= make_scm_kwargs(scm, subject.env) if scm else {}
-    check_arguments(subject.env, subject.env_kwargs)
-    if subject.env.removeprefix("envs:") in FAMILIES:
-        _ = subject.world  # and so is one of ours with arguments that it refuses
-    needs: frozenset[Need] = subject.algorithm.objective_class(subject.settings).needs
+        target = CheckTarget(resolve_env_id(name), {}, algo or "ppo")
+    find_env_spec(target.env)  # an unknown id is an input error, not a finding
+    target.env_kwargs = {**target.env_kwargs, **(env_kwargs or {})}
+    target.env_kwargs |= make_scm_kwargs(scm, target.env) if scm else {}
+    check_arguments(target.env, target.env_kwargs)
+    if target.env.removeprefix("envs:") in FAMILIES:
+        _ = target.world  # and so are invalid arguments of a batched world
+    needs: frozenset[Need] = target.algorithm.objective_class(target.settings).needs
     if algo and needs:
         try:
-            has = subject.offered_needs
+            offered = target.offered_needs
         except InputError:
             raise
-        except Exception:  # the environment is broken, which the first probe will tell
-            return subject
-        check_needs(algo, needs, subject.env, has, load_algorithms())
-    return subject
+        except Exception:  # the environment is broken: the first probe reports it
+            return target
+        check_needs(algo, needs, target.env, offered, load_algorithms())
+    return target

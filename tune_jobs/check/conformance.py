@@ -1,4 +1,4 @@
-"""Probe ``conformance``: does the environment keep Gymnasium's rules, and its promise of a seed?"""
+"""Probes ``conformance`` and ``determinism``: Gymnasium's rules, and reproducible seeds."""
 
 from __future__ import annotations
 
@@ -8,54 +8,54 @@ from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.probe_result import ProbeResult
 from tune_jobs.check.rollouts import Episode, EpisodePlan, play_episodes
 
-EPISODES, STEPS = 200, 20_000
-"""How much random play looks for broken rules at most."""
+MAX_EPISODES, MAX_STEPS = 200, 20_000
+"""Maximum number of episodes and steps of random play."""
 SEEDS = 8
-"""Starts from which episodes are lived through twice."""
+"""Number of seeds whose episodes are played twice."""
 BROKEN = frozenset({"cannot_be_made", "raises", "reset_returns", "step_returns"})
-"""Violations after which nothing else can be tried."""
+"""Violations after which no other probe can run."""
 
 
-def probe_conformance(subject: CheckTarget, seconds: float) -> ProbeResult:
-    """Gymnasium's own checker, then random episodes (``envs.checking.env_checker``)."""
+def probe_conformance(target: CheckTarget, seconds: float) -> ProbeResult:
+    """Run Gymnasium's own checker, then random episodes (``envs.checking.env_checker``)."""
     outcome = ProbeResult()
-    found = examine(subject.make_env, EPISODES, STEPS, seconds)
-    outcome.figures["violations"] = sum(v.severity != "note" for v in found.violations)
-    outcome.not_judged = dict(found.cut_short)
-    for violation in found.violations:
+    report = examine(target.make_env, MAX_EPISODES, MAX_STEPS, seconds)
+    outcome.figures["violations"] = sum(v.severity != "note" for v in report.violations)
+    outcome.not_judged = dict(report.cut_short)
+    for violation in report.violations:
         outcome.add_finding(
             violation.rule, violation.severity, violation.sentence, violation.step or 0
         )
-    if not any(violation.rule in BROKEN for violation in found.violations):
-        _mask(subject, outcome)
+    if not any(violation.rule in BROKEN for violation in report.violations):
+        _judge_mask(target, outcome)
     return outcome
 
 
-def _mask(subject: CheckTarget, outcome: ProbeResult) -> None:
-    """What a mask that no policy reads means for training."""
-    form, raised = subject.unread_mask, subject.illegal_raises
+def _judge_mask(target: CheckTarget, outcome: ProbeResult) -> None:
+    """Add a finding if the environment has a mask that no policy reads."""
+    form, raised = target.unread_mask, target.illegal_raises
     if raised is not None:
         outcome.add_finding(raised.rule, "stop", raised.sentence, raised.step or 0)
     elif form is not None:
         outcome.add_finding(
             "mask_unread",
             "note",
-            f"the environment says which actions are legal by {FORMS[form]}, which no policy here "
+            f"the environment gives its legal actions as {FORMS[form]}, which no policy here "
             "reads; it takes illegal actions without raising, so that training is possible",
         )
 
 
-def probe_determinism(subject: CheckTarget, seconds: float) -> ProbeResult:
-    """Whole episodes twice from the same seeds with the same actions: they must be the same."""
+def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:
+    """Play whole episodes twice with the same seeds and actions: they must be equal."""
     outcome = ProbeResult()
-    if subject.nondeterministic:
+    if target.nondeterministic:
         outcome.not_judged["same_seed"] = "the environment is registered as nondeterministic"
         return outcome
     plans = [EpisodePlan(seed, seed) for seed in range(SEEDS)]
-    first = play_episodes(subject, plans, seconds / 2)
-    second = play_episodes(subject, plans[: len(first)], seconds)
+    first = play_episodes(target, plans, seconds / 2)
+    second = play_episodes(target, plans[: len(first)], seconds)
     pairs = list(zip(first, second, strict=False))
-    steps = [step for one, two in pairs if (step := _difference(one, two)) is not None]
+    steps = [step for one, two in pairs if (step := _find_difference(one, two)) is not None]
     outcome.figures = {"episodes_twice": len(pairs), "differing": len(steps)}
     if steps:
         outcome.add_finding(
@@ -67,13 +67,13 @@ def probe_determinism(subject: CheckTarget, seconds: float) -> ProbeResult:
     return outcome
 
 
-def _difference(one: Episode, two: Episode) -> int | None:
-    """The step at which two episodes are seen to differ; None if they agree as far as they go."""
+def _find_difference(one: Episode, two: Episode) -> int | None:
+    """Return the first step at which two episodes differ; None if they agree up to the shorter."""
     both = min(len(one.rewards), len(two.rewards))
     for step in range(both):
         if one.rewards[step] != two.rewards[step]:
             return step + 1
     longer = len(one.rewards) != len(two.rewards)
-    if longer:  # one was left for want of time, or they ended at different steps
+    if longer:  # one ran out of time, or they ended at different steps
         return both if one.end and two.end else None
     return both if one.observation_checksum != two.observation_checksum else None

@@ -1,10 +1,10 @@
 """Probe ``credit``: does a reward count for the actions that led to it, and for no others?
 
-An algorithm's ``credit`` is a pure function of a rollout, so it is given a made-up one: real
-observations and actions, random rewards and values, and many short episodes. One number of it, a
-reward or the value of a state, is set very low and then very high. Only rows of its own episode may
-differ between the two, and of its group where episodes from one start are compared; and for a
-reward a row of its own step or an earlier one must.
+An algorithm's ``compute_advantages`` is a pure function of a rollout, so it is given a synthetic
+one: real observations and actions, random rewards and values, and many short episodes. One number
+of it, a reward or the value of a state, is set very low and then very high. Only rows of its
+episode may differ between the two, and of its group where episodes from one start are compared; and
+for a reward a row of the same step or an earlier one must.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ Array = np.ndarray[Any, Any]
 
 STEPS, STARTS = 20, 6
 """Size of the rollout: steps, and copies (or groups of them, where episodes are compared)."""
-ENDS = 0.2
-"""Share of steps that end an episode, half of them by a time limit."""
-SIZE = 100.0
-"""What a number is set to; those around it are about 1 in size."""
-DISCOUNT = 0.99
-"""In place of the settings' own, as a small one would hide what is far away."""
-PLACE = "obs.place"
-"""Column that numbers the steps: observations travel with every kind of row."""
-SHARED = 1e-3
-"""What remains of a difference when all rows were only scaled and shifted alike."""
+END_FRACTION = 0.2
+"""Fraction of steps that end an episode, half of them by a time limit."""
+EXTREME = 100.0
+"""Size that a number is set to; the others are about 1 in size."""
+GAMMA = 0.99
+"""Discount in place of the settings', as a small one would hide distant effects."""
+STEP_INDEX = "obs.position"
+"""Column that numbers the steps: observations are part of every kind of row."""
+AFFINE_TOLERANCE = 1e-3
+"""Tolerance within which a difference counts as a common scale and shift of all rows."""
 NUMBERS = {
     "rewards": "the reward of copy {} at step {}",
     "judged": "the reward of a candidate of copy {} at step {}",
@@ -47,56 +47,62 @@ NUMBERS = {
     "final_values": "the value of the last state of copy {} in the episode cut off at step {}",
     "last_values": "the value of the state of copy {} after the rollout's last step {}",
 }
-"""What is changed, in words."""
+"""Name of a changed number -> its description."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """A number that is set to another value, and who noticed."""
+    """Rows that differ when one number of the rollout changes."""
 
     name: str
     copy: int
     step: int
     reached: bool
-    """Whether it changed a row of its own episode that is not later."""
+    """Whether it changed a row of its episode at its step or earlier."""
     columns: tuple[str, ...]
     """Columns that it changed in rows of other episodes."""
     copies: int
-    """How many other copies had such rows."""
+    """Number of other copies with such rows."""
     episodes: int
-    """How many other episodes of its own copy had."""
+    """Number of other episodes of the same copy with such rows."""
 
     @property
     def leak(self) -> str:
-        """In words."""
-        told = [_count(self.copies, "other copy", "other copies")]
-        told.append(_count(self.episodes, "other episode of its own", "other episodes of its own"))
-        reached = " and ".join(part for part in told if part)
+        """The leak as a clause."""
+        parts = [_format_count(self.copies, "other copy", "other copies")]
+        parts.append(
+            _format_count(
+                self.episodes,
+                "other episode of its own",
+                "other episodes of its own",
+            )
+        )
+        reached = " and ".join(part for part in parts if part)
         what = NUMBERS[self.name].format(self.copy, self.step)
         return f"{what} changed the {' and '.join(self.columns)} of {reached}"
 
 
-def probe_credit(subject: CheckTarget, seconds: float) -> ProbeResult:
-    """Change one number at a time and see which rows notice."""
+def probe_credit(target: CheckTarget, seconds: float) -> ProbeResult:
+    """Change one number at a time and record which rows differ."""
     outcome = ProbeResult()
-    made = make_synthetic_rollout(subject, seconds / 4)
+    synthetic = make_synthetic_rollout(target, seconds / 4)
     deadline = time.monotonic() + seconds * 3 / 4
-    rows = made.rows()
-    if not (rows.columns and rows.places):
-        why = f"{subject.algo} with these settings adds nothing to the steps that it collects"
+    rows = synthetic.compute_rows()
+    if not (rows.columns and rows.step_indices):
+        why = f"{target.algo} with these settings adds no column to the collected steps"
         outcome.not_judged |= dict.fromkeys(("credit_leaks", "reward_without_credit"), why)
         return outcome
     changes: list[Change] = []
-    for name, copy, step in made.numbered():
-        changes.append(made.change(name, copy, step))
+    for name, copy, step in synthetic.list_numbers():
+        changes.append(synthetic.measure_change(name, copy, step))
         if time.monotonic() > deadline:
             break
     leaks = [c for c in changes if c.copies or c.episodes]
-    rewards = [c for c in changes if c.name == made.paid]
+    rewards = [c for c in changes if c.name == synthetic.reward_name]
     lost = [c for c in rewards if not c.reached]
     outcome.figures = {"tried": len(changes), "leaks": len(leaks), "lost": len(lost)}
     if leaks:
-        worst = max(leaks, key=lambda c: (c.name == made.paid, c.copies, c.episodes))
+        worst = max(leaks, key=lambda c: (c.name == synthetic.reward_name, c.copies, c.episodes))
         others = f"; so did {len(leaks) - 1} of {len(changes) - 1} others" if leaks[1:] else ""
         outcome.add_finding("credit_leaks", "stop", f"{worst.leak}{others}")
     if lost:
@@ -104,30 +110,30 @@ def probe_credit(subject: CheckTarget, seconds: float) -> ProbeResult:
         outcome.add_finding(
             "reward_without_credit",
             "stop",
-            f"{what} changed nothing in a row of that step or an earlier one of its episode; so it "
-            f"was with {len(lost)} of {len(rewards)} rewards",
+            f"{what} changed nothing in a row of that step or an earlier one of its episode; the "
+            f"same holds for {len(lost)} of {len(rewards)} rewards",
         )
     return outcome
 
 
-def make_synthetic_rollout(subject: CheckTarget, seconds: float) -> SyntheticRollout:
-    """Experience as the algorithm expects it; see the module's docstring."""
-    settings: Any = subject.make_small_settings(gamma=DISCOUNT)
-    objective, rng = subject.algorithm.objective_class(settings), np.random.default_rng(0)
-    whole = "starts" in objective.needs
-    group = np.repeat(np.arange(STARTS), settings.group_size if whole else 1)
+def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRollout:
+    """Make a rollout as the algorithm expects it; see the module's docstring."""
+    settings: Any = target.make_small_settings(gamma=GAMMA)
+    objective, rng = target.algorithm.objective_class(settings), np.random.default_rng(0)
+    whole_episodes = "starts" in objective.needs
+    group = np.repeat(np.arange(STARTS), settings.group_size if whole_episodes else 1)
     T, B = shape = STEPS, len(group)
-    seen = sample_random_play(subject, seconds).observations
+    seen = sample_random_play(target, seconds).observations
     rows = [seen[i % len(seen)] for i in range(T * B)]
     observation = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    action, logp, _ = subject.module.act(observation, torch.Generator().manual_seed(0))
+    action, logp, _ = target.module.act(observation, torch.Generator().manual_seed(0))
     acted = {name: part.numpy() for name, part in action.items()}
-    flat = observation | acted | {"logp": logp.numpy(), PLACE: np.arange(T * B)}
+    flat = observation | acted | {"logp": logp.numpy(), STEP_INDEX: np.arange(T * B)}
     columns = {name: column.reshape(*shape, *column.shape[1:]) for name, column in flat.items()}
     numbers = {n: rng.normal(size=shape).astype(np.float32) for n in ("rewards", "values")}
     numbers["final_values"] = rng.normal(size=shape).astype(np.float32)
     numbers["last_values"] = rng.normal(size=B).astype(np.float32)
-    if whole:
+    if whole_episodes:
         columns["start"] = np.broadcast_to(group, shape)
     if "candidates" in objective.needs:
         K = settings.candidates
@@ -135,30 +141,35 @@ def make_synthetic_rollout(subject: CheckTarget, seconds: float) -> SyntheticRol
             columns[f"candidates.{name}"] = np.stack([columns[name]] * K, 2)
         numbers["judged"] = rng.normal(size=(*shape, K)).astype(np.float32)
     luck = rng.random(shape)
-    terminated, truncated = luck < ENDS / 2, (luck >= ENDS / 2) & (luck < ENDS)
-    return SyntheticRollout(objective, columns, numbers, terminated, truncated, group, whole)
+    terminated, truncated = (
+        luck < END_FRACTION / 2,
+        (luck >= END_FRACTION / 2) & (luck < END_FRACTION),
+    )
+    return SyntheticRollout(
+        objective, columns, numbers, terminated, truncated, group, whole_episodes
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class CreditedRows:
-    """What came of a rollout."""
+    """Rows that an algorithm made of a rollout."""
 
-    places: list[Array]
-    """The numbers of each row's steps."""
+    step_indices: list[Array]
+    """Step numbers of each row."""
     values: Array
-    """[N, C]: what the algorithm added to the steps."""
+    """[N, C]: columns that the algorithm added to the steps."""
     columns: tuple[str, ...]
-    """C names."""
+    """The C names of these columns."""
 
     @property
     def index(self) -> dict[bytes, int]:
-        """Where the row of these steps is."""
-        return {place.tobytes(): i for i, place in enumerate(self.places)}
+        """Steps of a row -> its index."""
+        return {position.tobytes(): i for i, position in enumerate(self.step_indices)}
 
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticRollout:
-    """A rollout that never happened, of which single numbers can be changed."""
+    """A synthetic rollout, of which single numbers can be changed."""
 
     objective: Objective[Any]
     columns: dict[str, Array]
@@ -166,71 +177,75 @@ class SyntheticRollout:
     terminated: Array
     truncated: Array
     group: Array
-    """[B]: copies that begin alike."""
-    whole: bool
-    """Whether each copy lives through one episode, which is compared with others of its group."""
+    """[B]: group of each copy; copies of a group start alike."""
+    whole_episodes: bool
+    """Whether each copy has one episode, which is compared with others of its group."""
 
     @property
-    def paid(self) -> str:
-        """The numbers that credit is given for."""
+    def reward_name(self) -> str:
+        """Name of the numbers that the credit is computed from."""
         return "judged" if "judged" in self.numbers else "rewards"
 
     @cached_property
-    def ended(self) -> tuple[Array, Array]:
-        """Where episodes end, and which steps belong to one, [T, B]."""
+    def done_and_valid(self) -> tuple[Array, Array]:
+        """Where episodes end, and which steps belong to one: two arrays [T, B]."""
         done = self.terminated | self.truncated
-        return mask_first_episodes(done) if self.whole else (done, np.ones_like(done))
+        return mask_first_episodes(done) if self.whole_episodes else (done, np.ones_like(done))
 
     @cached_property
     def episode(self) -> Array:
-        """[T, B]: the number of each step's episode, in its copy."""
+        """[T, B]: episode number of each step in its copy."""
         done = (self.terminated | self.truncated).astype(int)
         return np.cumsum(done, 0) - done
 
-    def numbered(self) -> Iterator[tuple[str, int, int]]:
-        """What is changed: all the numbers of some copies, of each group one."""
-        valid = self.ended[1]
+    def list_numbers(self) -> Iterator[tuple[str, int, int]]:
+        """Yield the numbers to change: all of a few copies, one of each group."""
+        valid = self.done_and_valid[1]
         T, B = valid.shape
         copies = np.linspace(0, B - 1, STARTS, dtype=int).tolist()
         for step, copy in itertools.product(range(T), copies):
             if valid[step, copy]:
-                yield self.paid, copy, step
+                yield self.reward_name, copy, step
                 yield "values", copy, step
             if valid[step, copy] and self.truncated[step, copy]:
                 yield "final_values", copy, step
             if step == T - 1:
                 yield "last_values", copy, step
 
-    def rows(self, name: str = "", copy: int = 0, step: int = 0, size: float = 0) -> CreditedRows:
-        """The algorithm's rows with one number set to this size."""
+    def compute_rows(
+        self, name: str = "", copy: int = 0, step: int = 0, size: float = 0
+    ) -> CreditedRows:
+        """Return the algorithm's rows with one number set to this size."""
         n = {key: array.copy() for key, array in self.numbers.items()}
         if name:
-            place = {"last_values": (copy,), "judged": (step, copy, 0)}.get(name, (step, copy))
-            n[name][place] = size
+            position = {"last_values": (copy,), "judged": (step, copy, 0)}.get(name, (step, copy))
+            n[name][position] = size
         following = self.objective.bootstrap(
             n["values"], n["last_values"], self.terminated, self.truncated, n["final_values"]
         )
         columns = self.columns | {c: n[c] for c in ("judged",) if c in n}
-        done, valid = (part.copy() for part in self.ended)
+        done, valid = (part.copy() for part in self.done_and_valid)
         rollout = Rollout(columns, n["rewards"], n["values"], following, done, valid)
         rows = self.objective.compute_advantages(rollout)
-        marks = [_rows(rows[c]) for c in rows if c.endswith(PLACE)]
-        places = [np.concatenate(parts) for parts in zip(*marks, strict=True)]
+        marks = [_split_rows(rows[c]) for c in rows if c.endswith(STEP_INDEX)]
+        step_indices = [np.concatenate(parts) for parts in zip(*marks, strict=True)]
         added = [c for c in rows if not any(c == k or c.endswith(f".{k}") for k in columns)]
-        values = [_numbers(rows[c], len(rows)) for c in added]
+        values = [_to_matrix(rows[c], len(rows)) for c in added]
         names = tuple(c for c, part in zip(added, values, strict=True) for _ in part.T)
         table = np.concatenate(values, 1) if values else np.zeros((len(rows), 0))
-        return CreditedRows(places, table, names)
+        return CreditedRows(step_indices, table, names)
 
-    def change(self, name: str, copy: int, step: int) -> Change:
+    def measure_change(self, name: str, copy: int, step: int) -> Change:
         """Set a number very low and very high, and compare the rows."""
-        low, high = (self.rows(name, copy, step, size) for size in (-SIZE, SIZE))
-        B, own = len(self.group), self._mask_own_episode(name, copy, step)
-        may = (own | (self.whole & (self.group == self.group[copy]))).reshape(-1)
-        changed, columns = _find_differing_rows(low, high, may)
-        earlier = (own & (np.arange(len(own)) <= step)[:, None]).reshape(-1)
-        leaked = np.concatenate([np.zeros(0, int), *(p for p in changed if not may[p].all())])
-        leaked = leaked[~may[leaked]]
+        low, high = (self.compute_rows(name, copy, step, size) for size in (-EXTREME, EXTREME))
+        B, own_episode = len(self.group), self._mask_own_episode(name, copy, step)
+        allowed = (own_episode | (self.whole_episodes & (self.group == self.group[copy]))).reshape(
+            -1
+        )
+        changed, columns = _find_differing_rows(low, high, allowed)
+        earlier = (own_episode & (np.arange(len(own_episode)) <= step)[:, None]).reshape(-1)
+        leaked = np.concatenate([np.zeros(0, int), *(p for p in changed if not allowed[p].all())])
+        leaked = leaked[~allowed[leaked]]
         copies, episodes = leaked % B, self.episode.reshape(-1)[leaked]
         return Change(
             name,
@@ -243,59 +258,60 @@ class SyntheticRollout:
         )
 
     def _mask_own_episode(self, name: str, copy: int, step: int) -> Array:
-        """[T, B]: the steps of the episode that a number belongs to."""
+        """Return a mask [T, B] of the steps of the episode that a number belongs to."""
         over = self.terminated | self.truncated
         number = self.episode[step, copy] + (name == "last_values" and over[step, copy])
-        own = self.episode == number
-        return own & (np.arange(own.shape[1]) == copy)
+        own_episode = self.episode == number
+        return own_episode & (np.arange(own_episode.shape[1]) == copy)
 
 
 def _find_differing_rows(
-    low: CreditedRows, high: CreditedRows, may: Array
+    low: CreditedRows, high: CreditedRows, allowed: Array
 ) -> tuple[list[Array], tuple[str, ...]]:
-    """The steps of each row that differs, and the columns in which those that must not do.
+    """Return the steps of each row that differs, and the columns in which forbidden rows do.
 
-    ``may`` says of which steps a row may differ; others may only be scaled and shifted all alike.
+    ``allowed`` marks the steps whose rows may differ; other rows may only be scaled and shifted
+    together.
     """
     first, second = low.index, high.index
     both = [key for key in first if key in second]
     one = low.values[[first[key] for key in both]]
     two = high.values[[second[key] for key in both]]
-    places = [low.places[first[key]] for key in both]
-    foreign = np.array([not may[p].all() for p in places], bool)
+    step_indices = [low.step_indices[first[key]] for key in both]
+    foreign = np.array([not allowed[p].all() for p in step_indices], bool)
     differ = one != two
-    if _scaled(one[foreign], two[foreign]):
+    if _is_affine(one[foreign], two[foreign]):
         differ &= ~foreign[:, None]
     names = (n for n, d in zip(low.columns, differ[foreign].any(0), strict=True) if d)
-    changed = [p for p, d in zip(places, differ.any(1), strict=True) if d]
-    # Rows that came about in one case only, as a pair of other episodes.
-    changed += [low.places[i] for key, i in first.items() if key not in second]
-    changed += [high.places[i] for key, i in second.items() if key not in first]
+    changed = [p for p, d in zip(step_indices, differ.any(1), strict=True) if d]
+    # Rows that exist in one case only, such as pairs of other episodes.
+    changed += [low.step_indices[i] for key, i in first.items() if key not in second]
+    changed += [high.step_indices[i] for key, i in second.items() if key not in first]
     return changed, tuple(dict.fromkeys(names)) or ("pairing",)
 
 
-def _rows(column: Any) -> list[Array]:
-    """Each row of a column of numbers as an array."""
+def _split_rows(column: Any) -> list[Array]:
+    """Return each row of an index column as an array."""
     if isinstance(column, Ragged):
         return np.split(column.values, column.offsets[1:-1])
     return list(np.reshape(column, (-1, 1)))
 
 
-def _numbers(column: Any, count: int) -> Array:
-    """A column as a matrix [N, C]; of rows of different length the sums."""
+def _to_matrix(column: Any, count: int) -> Array:
+    """Return a column as a matrix [N, C]; of rows of different length the sums."""
     if isinstance(column, Ragged):
-        return np.array([[part.sum()] for part in _rows(column)], np.float64)
+        return np.array([[part.sum()] for part in _split_rows(column)], np.float64)
     return np.reshape(column, (count, -1)).astype(np.float64)
 
 
-def _scaled(one: Array, two: Array) -> bool:
-    """Whether two tables [N, C] are the same but for the mean and scale of each column."""
+def _is_affine(one: Array, two: Array) -> bool:
+    """Return whether two tables [N, C] are equal up to the mean and scale of each column."""
 
     def standard(table: Array) -> Array:
         return (table - table.mean(0)) / (table.std(0) + 1e-8)
 
-    return len(one) > 0 and np.allclose(standard(one), standard(two), atol=SHARED)
+    return len(one) > 0 and np.allclose(standard(one), standard(two), atol=AFFINE_TOLERANCE)
 
 
-def _count(number: int, one: str, several: str) -> str:
+def _format_count(number: int, one: str, several: str) -> str:
     return f"{number} {one if number == 1 else several}" if number else ""

@@ -1,7 +1,7 @@
-"""``rungwise explain``: what a symptom means, how it is measured and what to try.
+"""Explain a symptom: its meaning, how it is measured and what to try.
 
-Everything said here is read from the rules themselves, from the catalogue of metrics and, for what
-``rungwise check`` alone finds, from the table of its symptoms.
+Everything is read from the rules, from the catalogue of metrics and, for findings of ``rungwise
+check`` alone, from the catalogue of findings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 from algos.metrics import METRICS
 from envs.validation import unknown_name_error
-from tune_jobs.check.findings_catalogue import SYMPTOMS, CheckSymptom
+from tune_jobs.check.check_symptom import CheckSymptom
+from tune_jobs.check.findings_catalogue import SYMPTOMS
 from tune_jobs.formatting import format_percent
 from tune_jobs.health.diagnosis import RULES, StopConditions
 from tune_jobs.health.history import SCORE
@@ -27,14 +28,14 @@ Answer = dict[str, Any]
 _SCORE = {"meaning": "what the run is judged by", "unit": "", "healthy": "improves"}
 
 CHECKED: dict[str, CheckSymptom] = {name: s for name, s in SYMPTOMS.items() if name not in RULES}
-"""What only ``rungwise check`` finds."""
+"""Symptoms that only ``rungwise check`` finds."""
 
 
 def explain(symptom: str) -> Answer:
-    """All there is to know about a symptom; the answer of ``rungwise explain SYMPTOM --json``.
+    """Return the explanation of a symptom: the answer of ``rungwise explain SYMPTOM --json``.
 
     Raises:
-        InputError: naming the nearest symptoms if there is none of this name.
+        InputError: there is no symptom of this name; names the nearest ones.
     """
     known = _known(symptom)
     checked = isinstance(known, CheckSymptom)
@@ -56,7 +57,7 @@ def explain(symptom: str) -> Answer:
 
 
 def title(symptom: str) -> str:
-    """The symptom in one clause."""
+    """Return the symptom in one clause."""
     known = _known(symptom)
     if isinstance(known, CheckSymptom):
         return known.title
@@ -66,7 +67,7 @@ def title(symptom: str) -> str:
 
 
 def get_stop_limits(symptom: str) -> dict[str, str]:
-    """The most it may do, and when it ends a run, unless the job's ``health`` says otherwise."""
+    """Return the highest severity of a symptom, and from when it ends a run by default."""
     rule, discipline = _known(symptom), StopConditions()
     if isinstance(rule, CheckSymptom):
         return {"highest": rule.highest, "when": "never: it is looked for before a run"}
@@ -77,14 +78,14 @@ def get_stop_limits(symptom: str) -> dict[str, str]:
 
 
 def _from(rule: Rule) -> str:
-    """The share of the budget from which a stop may be both asked for and granted."""
+    """Return from which fraction of the budget a stop may be both asked for and granted."""
     asked = float(getattr(rule, "stop_from", 0.0))
     share = max(asked, StopConditions().stop_from) if rule.can_recover else asked
     return f"from {format_percent(share)} of the budget on" if share else "at any time"
 
 
 def format_symptoms_table() -> str:
-    """Every symptom as a row of a Markdown table."""
+    """Return a Markdown table with a row per health rule."""
     lines = [
         "| symptom | what it means | judged from | may end a run |",
         "| --- | --- | --- | --- |",
@@ -98,14 +99,14 @@ def format_symptoms_table() -> str:
 
 
 def check_table() -> str:
-    """What only ``rungwise check`` finds as rows of a Markdown table."""
+    """Return a Markdown table of the symptoms that only ``rungwise check`` finds."""
     lines = ["| finding | what it means | probe | at most |", "| --- | --- | --- | --- |"]
     lines += [f"| `{name}` | {s.title} | {s.probe} | {s.highest} |" for name, s in CHECKED.items()]
     return "\n".join(lines)
 
 
 def _known(symptom: str) -> Rule | CheckSymptom:
-    """The rule of a symptom, or what a check says of it."""
+    """Return the rule or the catalogue entry of a symptom."""
     known: dict[str, Rule | CheckSymptom] = {**CHECKED, **RULES}
     if symptom not in known:
         raise unknown_name_error("symptom", symptom, known)
@@ -113,7 +114,7 @@ def _known(symptom: str) -> Rule | CheckSymptom:
 
 
 def _meaning(rule: Rule) -> tuple[str, str]:
-    """The rule's own docstring: what it takes for sick, and when it begins to judge."""
+    """Return the rule's docstring without its warm-up, and the warm-up."""
     doc = inspect.cleandoc(rule.__doc__ or "").replace("``", "`")
     paragraphs = [" ".join(paragraph.split()) for paragraph in doc.split("\n\n")]
     warm_up = next((p for p in paragraphs if p.startswith("Warm-up:")), "")

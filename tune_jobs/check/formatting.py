@@ -1,4 +1,4 @@
-"""The answer of a check as lines to read."""
+"""Format the answer of a check as lines of text."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-SHOWN: dict[str, dict[str, str]] = {
+SHOWN_FIGURES: dict[str, dict[str, str]] = {
     "conformance": {"violations": "violations"},
     "determinism": {"episodes_twice": "episodes twice", "differing": "differing"},
     "episodes": {
         "episodes": "episodes",
         "length_mean": "mean length",
-        "terminated_fraction": "share terminated",
+        "terminated_fraction": "terminated",
         "truncated_fraction": "truncated",
         "steps_per_second": "steps per second",
     },
@@ -20,14 +20,14 @@ SHOWN: dict[str, dict[str, str]] = {
     "rewards": {
         "reward_min": "from",
         "reward_max": "to",
-        "zero_fraction": "share zero",
+        "zero_fraction": "zero",
         "return_mean": "return",
         "return_std": "±",
     },
     "dependence": {
-        "repeated.variance_fraction": "share of variance by actions, same luck",
+        "repeated.variance_fraction": "variance by actions, same randomness",
         "repeated.p": "p",
-        "fresh_noise.variance_fraction": "other luck",
+        "fresh_noise.variance_fraction": "other randomness",
         "fresh_noise.p": "p",
     },
     "sampler": {"draws": "draws", "p": "p", "mass": "mass", "illegal": "illegal"},
@@ -42,55 +42,55 @@ SHOWN: dict[str, dict[str, str]] = {
         "iterations": "iterations",
     },
 }
-"""Probe -> the figures that are shown and what they are called; all of them are in the JSON."""
+"""Probe -> the figures to show and their labels; the JSON has all of them."""
 
 STYLES = {"stop": "bold red", "warn": "bold yellow", "note": "bold", "figures": "", "dim": "dim"}
 """Kind of line -> its style."""
 GAP = 14
-"""Columns of the probes' names."""
+"""Width of the column of probe names."""
 
 
 def format_answer(answer: Mapping[str, Any], width: int) -> Iterator[tuple[str, str]]:
-    """The lines of an answer and the style of each."""
+    """Yield the lines of an answer and the style of each."""
     for probe, figures in answer["figures"].items():
-        if not (parts := ", ".join(_parts(probe, figures))):
+        if not (parts := ", ".join(_format_figures(probe, figures))):
             continue
-        yield from _filled(f"{probe:{GAP}}", parts, width, STYLES["figures"])
+        yield from _wrap(f"{probe:{GAP}}", parts, width, STYLES["figures"])
     reasons: dict[str, list[str]] = {}
     for symptom, why in answer["not_judged"].items():
         reasons.setdefault(why, []).append(symptom)
     for why, symptoms in reasons.items():
-        told = f"{', '.join(symptoms)}: {why}"
-        yield from _filled("cannot tell".ljust(GAP), told, width, STYLES["dim"])
+        text = f"{', '.join(symptoms)}: {why}"
+        yield from _wrap("not judged".ljust(GAP), text, width, STYLES["dim"])
     for finding in answer["findings"]:
         severity = finding["severity"]
         step = f" at step {finding['since']}" if finding["since"] else ""
         yield f"{severity:{GAP}}{finding['symptom']}{step}", STYLES[severity]
-        yield from _filled(" " * GAP, finding["evidence"], width, "")
-        yield from _filled(" " * GAP, finding["remedy"], width, STYLES["dim"])
+        yield from _wrap(" " * GAP, finding["evidence"], width, "")
+        yield from _wrap(" " * GAP, finding["remedy"], width, STYLES["dim"])
     if not answer["findings"]:
         yield f"nothing found by {len(answer['judged'])} probes", "bold green"
 
 
-def _parts(probe: str, figures: Mapping[str, Any]) -> Iterator[str]:
-    for path, name in SHOWN[probe].items():
+def _format_figures(probe: str, figures: Mapping[str, Any]) -> Iterator[str]:
+    for path, name in SHOWN_FIGURES[probe].items():
         value: Any = figures
         for step in path.split("."):
             value = value.get(step) if value else None
         if value is not None:
-            yield f"{name} {_number(value)}"
+            yield f"{name} {_format_number(value)}"
     for name, value in figures.items():
         if name.startswith("norm_"):
-            yield f"{name.removeprefix('norm_')} {_number(value)}"
+            yield f"{name.removeprefix('norm_')} {_format_number(value)}"
         elif probe == "headroom" and isinstance(value, dict):
-            yield f"{name.replace('_', ' ')} {_number(value['return_mean'])}"  # pyright: ignore
+            yield f"{name.replace('_', ' ')} {_format_number(value['return_mean'])}"  # pyright: ignore
 
 
-def _number(value: Any) -> str:
+def _format_number(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _filled(head: str, text: str, width: int, style: str) -> Iterator[tuple[str, str]]:
-    filled = textwrap.wrap(text, max(width - GAP, 30), break_long_words=False) or [""]
-    for place, line in enumerate(filled):
-        yield ((head if not place else " " * GAP) + line).rstrip(), style
+def _wrap(head: str, text: str, width: int, style: str) -> Iterator[tuple[str, str]]:
+    lines = textwrap.wrap(text, max(width - GAP, 30), break_long_words=False) or [""]
+    for index, line in enumerate(lines):
+        yield ((head if not index else " " * GAP) + line).rstrip(), style

@@ -1,4 +1,4 @@
-"""Probe ``headroom``: is there anything to learn, and does a simple rule already win?"""
+"""Probe ``headroom``: is there anything to learn, and is a simple policy already optimal?"""
 
 from __future__ import annotations
 
@@ -14,61 +14,67 @@ from tune_jobs.check.probe_result import ProbeResult
 from tune_jobs.check.rollouts import STEPS, EpisodePlan, play_episodes
 from tune_jobs.check.statistics import ROUNDING
 
-EPISODES, SINGLE = 64, 512
-"""Seeds that every rule plays: in our worlds, all at once, and of other environments, at most."""
-MOST = 6
-"""Constant actions that are tried."""
+EPISODES, MAX_EPISODES = 64, 512
+"""Number of seeds per policy: in batched worlds, and at most in other environments."""
+MAX_ACTIONS = 6
+"""Maximum number of constant actions that are tried."""
 ERRORS = 3.0
-"""Standard errors that make a difference."""
+"""Standard errors above which two means differ."""
 
 Array = np.ndarray[Any, Any]
 
 
-def probe_headroom(subject: CheckTarget, seconds: float) -> ProbeResult:
-    """Random play, simple rules and, where a family has one, its planner, on the same seeds."""
+def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
+    """Play random actions, simple policies and a planner, if any, on the same seeds."""
     outcome = ProbeResult()
-    found = _rules_of_family(subject, seconds) if subject.world else _constants(subject, seconds)
-    least = min(len(returns) for returns in found.values())
-    found = {name: returns[:least] for name, returns in found.items()}
-    if least < 8 or len(found) < 2:
+    returns_by_rule = (
+        _play_baselines(target, seconds) if target.world else _play_constants(target, seconds)
+    )
+    least = min(len(returns) for returns in returns_by_rule.values())
+    returns_by_rule = {name: returns[:least] for name, returns in returns_by_rule.items()}
+    if least < 8 or len(returns_by_rule) < 2:
         outcome.not_judged["no_headroom_seen"] = (
-            f"there was time for {least} episodes of each of {len(found)} rules"
+            f"there was time for {least} episodes of each of {len(returns_by_rule)} policies"
         )
         return outcome
-    chance = found["random"]
+    chance = returns_by_rule["random"]
     outcome.figures = {"episodes": least} | {
         name: {"return_mean": float(r.mean()), "return_std": float(r.std()), "above_random": gap}
-        for name, r in found.items()
-        for gap in [_gap(r, chance)]
+        for name, r in returns_by_rule.items()
+        for gap in [_compute_gap(r, chance)]
     }
-    best = max(found, key=lambda name: float(found[name].mean()))
+    best = max(returns_by_rule, key=lambda name: float(returns_by_rule[name].mean()))
     outcome.figures["best"] = best
-    gaps = {name: _gap(returns, chance) for name, returns in found.items() if name != "random"}
-    rules = "the family's simple rules" if subject.world else "a constant action"
+    gaps = {
+        name: _compute_gap(returns, chance)
+        for name, returns in returns_by_rule.items()
+        if name != "random"
+    }
+    rules = "the simple policies of the family" if target.world else "a constant action"
     if all(abs(gap) < ERRORS for gap in gaps.values()):
         outcome.add_finding(
             "no_headroom_seen",
             "note",
             f"on the same {least} seeds {rules} and random play bring the same return "
-            f"({_list(found)})",
+            f"({_format_means(returns_by_rule)})",
         )
-    elif best != "random" and not subject.world and gaps[best] > ERRORS:
+    elif best != "random" and not target.world and gaps[best] > ERRORS:
         outcome.add_finding(
             "constant_action_beats_random",
             "note",
-            f"always doing the same ({best}) brings more than random play on the same {least} "
-            f"seeds ({_list(found)})",
+            f"always taking the same action ({best}) brings more than random play on the "
+            f"same {least} seeds ({_format_means(returns_by_rule)})",
         )
     return outcome
 
 
-def _rules_of_family(subject: CheckTarget, seconds: float) -> dict[str, Array]:
-    """Returns [N] by agent of the world."""
-    world: Any = subject.world
+def _play_baselines(target: CheckTarget, seconds: float) -> dict[str, Array]:
+    """Return the returns [N] of each baseline of the world."""
+    world: Any = target.world
     agents = {"random": world.baselines["random"]} if "random" in world.baselines else {}
     agents |= world.baselines
     deadline = time.monotonic() + seconds
-    found: dict[str, Array] = {}
+    returns_by_rule: dict[str, Array] = {}
     for name, agent in agents.items():
         keys = counter_rng.make_keys(0, EPISODES)
         state, _ = world.reset(keys)
@@ -81,38 +87,40 @@ def _rules_of_family(subject: CheckTarget, seconds: float) -> dict[str, Array]:
             if ended.all() or time.monotonic() > deadline:
                 break
         if ended.all():
-            found[name] = returns
-    if "random" not in found:
+            returns_by_rule[name] = returns
+    if "random" not in returns_by_rule:
         plans = [EpisodePlan(seed, 4 * seed) for seed in range(EPISODES)]
-        found["random"] = np.array(
-            [e.episode_return for e in play_episodes(subject, plans, seconds)]
+        returns_by_rule["random"] = np.array(
+            [e.episode_return for e in play_episodes(target, plans, seconds)]
         )
-    return found
+    return returns_by_rule
 
 
-def _constants(subject: CheckTarget, seconds: float) -> dict[str, Array]:
-    """Returns [N] of random play and of doing the same in every step."""
-    made = subject.make_env()
-    space = made.action_space
-    made.close()
-    fixed = _fixed(space)
-    share = seconds / (len(fixed) + 1)
-    plans = [EpisodePlan(seed, 4 * seed) for seed in range(SINGLE)]
-    found = {"random": _returns(subject, plans, share, None)}
-    for name, action in fixed.items():
-        found[name] = _returns(subject, plans, share, action)
-    return found
+def _play_constants(target: CheckTarget, seconds: float) -> dict[str, Array]:
+    """Return the returns [N] of random play and of constant actions."""
+    env = target.make_env()
+    space = env.action_space
+    env.close()
+    actions = _list_constant_actions(space)
+    seconds_each = seconds / (len(actions) + 1)
+    plans = [EpisodePlan(seed, 4 * seed) for seed in range(MAX_EPISODES)]
+    returns_by_rule = {"random": _play_returns(target, plans, seconds_each, None)}
+    for name, action in actions.items():
+        returns_by_rule[name] = _play_returns(target, plans, seconds_each, action)
+    return returns_by_rule
 
 
-def _returns(subject: CheckTarget, plans: list[EpisodePlan], seconds: float, action: Any) -> Array:
-    episodes = play_episodes(subject, plans, seconds, constant=action)
+def _play_returns(
+    target: CheckTarget, plans: list[EpisodePlan], seconds: float, action: Any
+) -> Array:
+    episodes = play_episodes(target, plans, seconds, constant=action)
     return np.array([e.episode_return for e in episodes if e.end or len(e.rewards) >= STEPS])
 
 
-def _fixed(space: spaces.Space[Any]) -> dict[str, Any]:
-    """A few actions by name: every one of a short list; the ends and the middle of a range."""
+def _list_constant_actions(space: spaces.Space[Any]) -> dict[str, Any]:
+    """Return a few actions by name: all of a short list, or the ends and the middle of a range."""
     if isinstance(space, spaces.Discrete):
-        numbers = np.unique(np.linspace(0, int(space.n) - 1, MOST).astype(int))
+        numbers = np.unique(np.linspace(0, int(space.n) - 1, MAX_ACTIONS).astype(int))
         return {f"always {n + int(space.start)}": np.int64(n + int(space.start)) for n in numbers}
     if isinstance(space, spaces.Box) and space.is_bounded():
         ends = {"lowest": space.low, "middle": (space.low + space.high) / 2, "highest": space.high}
@@ -120,8 +128,8 @@ def _fixed(space: spaces.Space[Any]) -> dict[str, Any]:
     return {}
 
 
-def _gap(returns: Array, chance: Array) -> float:
-    """Standard errors of the mean difference, seed by seed."""
+def _compute_gap(returns: Array, chance: Array) -> float:
+    """Return the mean difference, seed by seed, in standard errors."""
     difference = returns - chance
     error = float(difference.std(ddof=1)) / np.sqrt(len(difference))
     tiny = ROUNDING * max(float(np.abs(chance).max()), 1.0)
@@ -132,5 +140,5 @@ def _gap(returns: Array, chance: Array) -> float:
     )
 
 
-def _list(found: dict[str, Array]) -> str:
-    return ", ".join(f"{name} {returns.mean():.4g}" for name, returns in found.items())
+def _format_means(returns_by_rule: dict[str, Array]) -> str:
+    return ", ".join(f"{name} {returns.mean():.4g}" for name, returns in returns_by_rule.items())

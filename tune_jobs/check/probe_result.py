@@ -1,4 +1,4 @@
-"""What a probe found."""
+"""Result of one probe."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tune_jobs.health.finding import Finding, Severity
 
 @dataclasses.dataclass
 class ProbeResult:
-    """Findings, numbers, and questions that stayed open."""
+    """Findings and figures of a probe, and what it could not judge."""
 
     findings: list[Finding] = dataclasses.field(default_factory=list[Finding])
-    """What is wrong; ``since`` is a step of the check, 0 where there is none."""
+    """Findings; ``since`` is a step of the check, 0 where there is none."""
     figures: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    """Name -> number (or text, or numbers by name)."""
+    """Name -> number, text, or numbers by name."""
     not_judged: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
-    """Symptom -> why it cannot be told."""
+    """Symptom -> why it cannot be judged."""
 
     def add_finding(self, symptom: str, severity: Severity, evidence: str, since: int = 0) -> None:
-        """Add a finding, with the remedy that its symptom has."""
+        """Add a finding with the remedy of its symptom."""
         remedy = SYMPTOMS[symptom].remedy
         self.findings.append(Finding(symptom, severity, since, evidence, remedy))

@@ -1,7 +1,7 @@
-"""Probes ``episodes``, ``observations`` and ``rewards``: what random play shows.
+"""Probes ``episodes``, ``observations`` and ``rewards``: statistics of random play.
 
-Do episodes end? Is there something to see, in numbers that a network can take? Is anything paid,
-and in what units?
+Do episodes end? Are there observations, as numbers that a network can use? Are there rewards, and
+at what scale?
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.probe_result import ProbeResult
 from tune_jobs.check.rollouts import STEPS, Episode, sample_random_play
 
-SEEN_LARGE = 100.0
-"""Entries of observations beyond this are large: ten times what RLExplorer allows."""
-ENOUGH = 8
-"""Episodes of random play without a reward after which that is remarkable."""
-LARGE, HUGE = 1e3, 1e5
-"""Returns of this size are remarkable; of that size the value function drowns (measured)."""
-SMALL = 1e-3
-"""Returns smaller than this are hardly noticed beside the entropy bonus."""
+LARGE_ENTRY = 100.0
+"""Size above which an entry of an observation is large: ten times what RLExplorer allows."""
+MIN_EPISODES = 8
+"""Number of episodes of random play without a reward that gives a finding."""
+LARGE_RETURN, HUGE_RETURN = 1e3, 1e5
+"""Sizes of a return from which it is noted, and from which the value function fails (measured)."""
+SMALL_RETURN = 1e-3
+"""Size of a return below which it is lost next to the entropy bonus."""
 
 
-def probe_episodes(subject: CheckTarget, seconds: float) -> ProbeResult:
-    """Whether random play ends by the task itself, by a time limit, or not at all."""
+def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
+    """Measure whether random play ends by the task, by a time limit, or not at all."""
     outcome = ProbeResult()
-    played = sample_random_play(subject, seconds).episodes
+    played = sample_random_play(target, seconds).episodes
     lengths = np.array([len(e.rewards) for e in played])
     ended = [e for e in played if e.end]
-    limit = _limit(subject)
+    limit = _get_time_limit(target)
     outcome.figures = {
         "episodes": len(ended),
         "steps": int(lengths.sum()),
-        "steps_per_second": sample_random_play(subject, seconds).steps_per_s,
+        "steps_per_second": sample_random_play(target, seconds).steps_per_s,
         "length_mean": float(np.mean([len(e.rewards) for e in ended])) if ended else None,
         "length_max": int(lengths.max()),
-        "terminated_fraction": _share([e.end == "terminated" for e in ended]),
-        "truncated_fraction": _share([e.end == "truncated" for e in ended]),
+        "terminated_fraction": _mean_or_none([e.end == "terminated" for e in ended]),
+        "truncated_fraction": _mean_or_none([e.end == "truncated" for e in ended]),
         "time_limit": limit,
     }
     if ended:
@@ -50,34 +50,34 @@ def probe_episodes(subject: CheckTarget, seconds: float) -> ProbeResult:
             f"there was time for {lengths.max()} steps of one episode only"
         )
         return outcome
-    known = f"; its time limit of {limit} steps will end them" if limit else ", nor has it a limit"
+    known = f"; its time limit of {limit} steps will end them" if limit else ", and it has no limit"
     outcome.add_finding(
         "no_episode_ends",
         "note" if limit else "warn",
         f"none of {len(played)} episodes of random play ended within {STEPS} steps{known}: until "
-        "one ends there is no return, and nothing to compare trials by",
+        "one ends there is no return to compare trials by",
     )
     return outcome
 
 
-def _limit(subject: CheckTarget) -> int | None:
-    env = subject.make_env()
+def _get_time_limit(target: CheckTarget) -> int | None:
+    env = target.make_env()
     env.close()
     return env.spec.max_episode_steps if env.spec else None
 
 
-def _share(values: list[bool]) -> float | None:
+def _mean_or_none(values: list[bool]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def probe_observations(subject: CheckTarget, seconds: float) -> ProbeResult:
-    """Whether anything changes, and how large the entries are."""
+def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
+    """Measure whether the observations change and how large their entries are."""
     outcome = ProbeResult()
-    played = sample_random_play(subject, seconds)
+    played = sample_random_play(target, seconds)
     seen = played.observations
-    table = {name: _matrix(seen, name) for name in seen[0] if name != MASK}
+    table = {name: _stack_entries(seen, name) for name in seen[0] if name != MASK}
     if not all(np.issubdtype(part.dtype, np.number) for part in table.values()):
-        outcome.not_judged["observation_constant"] = "not all that is observed is a number"
+        outcome.not_judged["observation_constant"] = "not all observations are numbers"
         return outcome
     constant = np.concatenate([np.ptp(part, axis=0) == 0 for part in table.values()])
     scaled = [part for part in table.values() if np.issubdtype(part.dtype, np.floating)]
@@ -99,47 +99,47 @@ def probe_observations(subject: CheckTarget, seconds: float) -> ProbeResult:
             "note" if bandit else "warn",
             f"all {len(constant)} entries were the same in {len(seen)} observations of random play",
         )
-    if largest is not None and largest > SEEN_LARGE:
+    if largest is not None and largest > LARGE_ENTRY:
         outcome.add_finding(
             "observation_scale", "note", f"observations reach {largest:.3g} in size"
         )
     return outcome
 
 
-def _matrix(seen: list[Mapping[str, Any]], name: str) -> np.ndarray[Any, Any]:
-    found = np.stack([np.asarray(columns[name]).reshape(-1) for columns in seen])
-    return found.astype(np.int8) if found.dtype == np.bool_ else found
+def _stack_entries(seen: list[Mapping[str, Any]], name: str) -> np.ndarray[Any, Any]:
+    entries = np.stack([np.asarray(columns[name]).reshape(-1) for columns in seen])
+    return entries.astype(np.int8) if entries.dtype == np.bool_ else entries
 
 
-def probe_rewards(subject: CheckTarget, seconds: float) -> ProbeResult:
-    """Range and scale of the rewards of random play."""
+def probe_rewards(target: CheckTarget, seconds: float) -> ProbeResult:
+    """Measure the range and scale of the rewards of random play."""
     outcome = ProbeResult()
-    played = sample_random_play(subject, seconds).episodes
-    paid = RewardSummary(played)
-    outcome.figures = paid.figures()
-    if paid.constant is not None and len(played) < ENOUGH:
-        symptom = "constant_reward" if paid.constant else "zero_reward"
+    played = sample_random_play(target, seconds).episodes
+    rewards = RewardSummary(played)
+    outcome.figures = rewards.summarise()
+    if rewards.constant is not None and len(played) < MIN_EPISODES:
+        symptom = "constant_reward" if rewards.constant else "zero_reward"
         outcome.not_judged[symptom] = (
-            f"no reward but {paid.constant:g} was met, but there was time for {len(played)} "
-            f"episodes only; {ENOUGH} are needed"
+            f"no reward but {rewards.constant:g} was seen, but there was time for {len(played)} "
+            f"episodes only; {MIN_EPISODES} are needed"
         )
         return outcome
-    if paid.constant is not None:
-        _nothing(outcome, paid)
+    if rewards.constant is not None:
+        _report_constant(outcome, rewards)
         return outcome
-    sizes = np.abs(paid.returns[paid.returns != 0])
+    sizes = np.abs(rewards.returns[rewards.returns != 0])
     size = float(np.median(sizes)) if sizes.size else 1.0
-    if size > LARGE or size < SMALL:
+    if size > LARGE_RETURN or size < SMALL_RETURN:
         outcome.add_finding(
             "reward_scale",
-            "note" if SMALL <= size <= HUGE else "warn",
+            "note" if SMALL_RETURN <= size <= HUGE_RETURN else "warn",
             f"the return of random play is {size:.3g} in size (median of those that are not 0)",
         )
     return outcome
 
 
 class RewardSummary:
-    """What episodes brought."""
+    """Rewards and returns of episodes."""
 
     def __init__(self, episodes: list[Episode]) -> None:
         self.each = np.array([r for e in episodes for r in e.rewards])
@@ -148,10 +148,10 @@ class RewardSummary:
         same = self.each.size > 0 and np.ptp(self.each) == 0
         one = bool(same and (self.each[0] == 0 or len(lengths) == 1))
         self.constant: float | None = float(self.each[0]) if one else None
-        """The only reward there was, where not even the lengths of episodes tell them apart."""
+        """The only reward seen, if the lengths of the episodes do not differ either."""
 
-    def figures(self) -> dict[str, Any]:
-        """Numbers about rewards and returns."""
+    def summarise(self) -> dict[str, Any]:
+        """Return statistics of rewards and returns."""
         each, returns = self.each, self.returns
         return {
             "reward_min": float(each.min()),
@@ -167,15 +167,15 @@ class RewardSummary:
         }
 
 
-def _nothing(outcome: ProbeResult, paid: RewardSummary) -> None:
-    """Every reward was the same."""
-    count = f"{len(paid.each)} steps of {len(paid.returns)} episodes of random play"
-    if paid.constant == 0:
-        outcome.add_finding("zero_reward", "warn", f"no reward was met: it was 0 in all {count}")
+def _report_constant(outcome: ProbeResult, rewards: RewardSummary) -> None:
+    """Add the finding for rewards that are all equal."""
+    count = f"{len(rewards.each)} steps of {len(rewards.returns)} episodes of random play"
+    if rewards.constant == 0:
+        outcome.add_finding("zero_reward", "warn", f"no step had a reward: it was 0 in all {count}")
     else:
         outcome.add_finding(
             "constant_reward",
             "warn",
-            f"the reward was {paid.constant:g} in all {count}, which all had the same length: "
-            "nothing tells a good episode from a bad one",
+            f"the reward was {rewards.constant:g} in all {count}, which all had the same length: "
+            "no episode is better than another",
         )

@@ -1,4 +1,4 @@
-"""Episodes of random play from given seeds, one copy at a time or, in our worlds, all at once."""
+"""Play episodes of random actions from given seeds, one copy at a time or batched."""
 
 from __future__ import annotations
 
@@ -22,78 +22,86 @@ from tune_jobs.check.random_agents import (
     RandomActor,
     RandomRule,
     Scale,
+    flatten_observation,
     stack_actions,
-    vector,
 )
 
 Array = np.ndarray[Any, Any]
 
 STEPS = 1000
-"""Longest episode that is played."""
-KEPT, ENTRIES = 4000, 2**23
-"""Observations that are kept, and entries of them all together: images are large."""
+"""Maximum length of an episode."""
+MAX_OBSERVATIONS, MAX_ENTRIES = 4000, 2**23
+"""Maximum number of stored observations, and of their entries together: images are large."""
 
 
 @dataclasses.dataclass(frozen=True)
 class EpisodePlan:
-    """What an episode is to be."""
+    """Seeds of one episode."""
 
     seed: int
-    """Of the environment."""
+    """Seed of the environment."""
     actions: int
     """Seed of the actions: the same plan gives the same actions where the same are legal."""
     noise: int | None = None
     """Seed of the randomness after the start; None leaves that to the environment's own seed."""
 
 
-class KeptObservations:
-    """Observations of one copy each as columns, evenly from all that were noted."""
+class ObservationSample:
+    """An even sample of all observations seen, as columns of one copy each."""
 
     def __init__(self) -> None:
         self.rows: list[Mapping[str, Array]] = []
-        self.every, self.noted, self.size = 1, 0, 0
+        self.every, self.seen, self.size = 1, 0, 0
 
-    def note(self, columns: Mapping[str, Array]) -> None:
-        """Keep the observation, or leave it out so that there is room for later ones."""
-        if self.noted % self.every == 0:
+    def add(self, columns: Mapping[str, Array]) -> None:
+        """Store the observation, or skip it so that later ones fit."""
+        if self.seen % self.every == 0:
             self.rows.append({name: part.copy() for name, part in columns.items()})
             self.size = max(self.size, sum(part.size for part in columns.values()))
-            if len(self.rows) > 2 and len(self.rows) > min(KEPT, ENTRIES // max(self.size, 1)):
+            if len(self.rows) > 2 and len(self.rows) > min(
+                MAX_OBSERVATIONS, MAX_ENTRIES // max(self.size, 1)
+            ):
                 self.rows, self.every = self.rows[::2], 2 * self.every
-        self.noted += 1
+        self.seen += 1
 
 
 @dataclasses.dataclass
 class Episode:
-    """What happened."""
+    """Rewards and end of one episode."""
 
     rewards: list[float] = dataclasses.field(default_factory=list[float])
-    """One a step."""
+    """One reward per step."""
     end: str = ""
-    """``terminated``, ``truncated``, or empty where the episode was left before it ended."""
+    """``terminated``, ``truncated``, or empty if the episode was left before its end."""
     observation_checksum: int = 0
     """Checksum of all observations."""
 
     @property
     def episode_return(self) -> float:
-        """The return."""
+        """Sum of the rewards."""
         return float(sum(self.rewards))
 
 
 def play_episodes(
-    subject: CheckTarget,
+    target: CheckTarget,
     plans: Sequence[EpisodePlan],
     seconds: float = np.inf,
     steps: int = STEPS,
-    observations: KeptObservations | None = None,
+    observations: ObservationSample | None = None,
     constant: Any = None,
     scale: Scale | None = None,
 ) -> list[Episode]:
-    """Play the plans in turn until the time is up; what was finished, in their order.
+    """Play the plans in turn until the time is up; return the finished episodes in their order.
 
-    ``observations`` collects observations, as columns of one copy each. With ``constant`` that is
-    done in every step; with ``scale``, the size of observations, the plans are for rules
-    (``RandomRule``).
+    Args:
+        target: the environment.
+        plans: seeds of the episodes.
+        seconds: time limit.
+        steps: maximum length of an episode.
+        observations: collects the observations, if given.
+        constant: an action to take in every step instead of random ones.
+        scale: scale of the observations; if given, the actors are random functions of them
+    (:class:`RandomRule`).
     """
     deadline = time.monotonic() + seconds
 
@@ -102,50 +110,50 @@ def play_episodes(
             return ConstantActor(space, constant)
         return RandomRule(space, plan.actions, scale) if scale else RandomActor(space, plan.actions)
 
-    if subject.world is not None:
-        actors = [actor(subject.world.action_space, plan) for plan in plans]
-        return _batched(subject.world, plans, actors, deadline, steps, observations)
-    env = subject.make_env()
-    found: list[Episode] = []
+    if target.world is not None:
+        actors = [actor(target.world.action_space, plan) for plan in plans]
+        return _play_batched(target.world, plans, actors, deadline, steps, observations)
+    env = target.make_env()
+    episodes: list[Episode] = []
     try:
         for plan in plans:
-            own = actor(env.action_space, plan)
-            episode = _single(subject, env, plan, own, deadline, steps, observations)
-            if found and time.monotonic() > deadline and not episode.end:
+            generator = actor(env.action_space, plan)
+            episode = _play_single(target, env, plan, generator, deadline, steps, observations)
+            if episodes and time.monotonic() > deadline and not episode.end:
                 break
-            found.append(episode)
+            episodes.append(episode)
             if time.monotonic() > deadline:
                 break
     finally:
         env.close()
-    return found
+    return episodes
 
 
-def _single(
-    subject: CheckTarget,
+def _play_single(
+    target: CheckTarget,
     env: Any,
     plan: EpisodePlan,
     actor: Any,
     deadline: float,
     steps: int,
-    kept: KeptObservations | None,
+    sample: ObservationSample | None,
 ) -> Episode:
     observation, info = env.reset(seed=plan.seed)
     if plan.noise is not None:
-        own = counter_rng.derived_seed(plan.noise, "fresh noise")
-        env.unwrapped.np_random = np.random.default_rng(own)
+        generator = counter_rng.derived_seed(plan.noise, "fresh noise")
+        env.unwrapped.np_random = np.random.default_rng(generator)
     episode = Episode()
-    columns = _record_observation(observation, episode, kept)
-    # However long the reset took, an episode has a step.
+    columns = _record_observation(observation, episode, sample)
+    # An episode has at least one step, however long the reset took.
     while not episode.rewards or (len(episode.rewards) < steps and time.monotonic() < deadline):
-        mask = find_mask(env, observation, info) if subject.unread_mask else None
-        if mask is not None and subject.illegal_raises:
+        mask = find_mask(env, observation, info) if target.unread_mask else None
+        if mask is not None and target.illegal_raises:
             columns |= {MASK: mask.legal}
         action = actor.act(columns)
         observation, reward, terminated, truncated, info = (
             take_masked(env, action, len(episode.rewards) + 1, mask) if mask else env.step(action)
         )
-        columns = _record_observation(observation, episode, kept)
+        columns = _record_observation(observation, episode, sample)
         episode.rewards.append(float(reward))
         if terminated or truncated:
             episode.end = "terminated" if terminated else "truncated"
@@ -154,25 +162,27 @@ def _single(
 
 
 def _record_observation(
-    observation: Any, episode: Episode, kept: KeptObservations | None
+    observation: Any, episode: Episode, sample: ObservationSample | None
 ) -> dict[str, Array]:
-    found = {name: np.asarray(part) for name, part in to_observation_columns(observation).items()}
-    for part in found.values():
-        # -0.0 is 0.0, though not byte by byte.
+    episodes = {
+        name: np.asarray(part) for name, part in to_observation_columns(observation).items()
+    }
+    for part in episodes.values():
+        # -0.0 equals 0.0 but has other bytes.
         same = part + 0.0 if np.issubdtype(part.dtype, np.floating) else part
         episode.observation_checksum = zlib.crc32(same.tobytes(), episode.observation_checksum)
-    if kept is not None:
-        kept.note(found)
-    return found
+    if sample is not None:
+        sample.add(episodes)
+    return episodes
 
 
-def _batched(
+def _play_batched(
     world: Any,
     plans: Sequence[EpisodePlan],
     actors: list[Any],
     deadline: float,
     steps: int,
-    kept: KeptObservations | None,
+    sample: ObservationSample | None,
 ) -> list[Episode]:
     state, observation = world.reset(
         counter_rng.make_keys_from_seeds(np.array([p.seed for p in plans], np.uint64))
@@ -183,37 +193,37 @@ def _batched(
     episodes, done = [Episode() for _ in plans], [None] * len(plans)
     for step in range(steps):
         rows = [
-            _record_observation(take(observation, b), e, kept) if not e.end else {}
+            _record_observation(take(observation, b), e, sample) if not e.end else {}
             for b, e in enumerate(episodes)
         ]
         if all(e.end for e in episodes) or (step and time.monotonic() > deadline):
             break
         for b, row in enumerate(rows):
             done[b] = actors[b].act(row) if row else done[b]
-        moved = world.step(state, stack_actions(done))
-        state, observation = moved.state, moved.observation
+        stepped = world.step(state, stack_actions(done))
+        state, observation = stepped.state, stepped.observation
         for b, episode in enumerate(episodes):
             if not episode.end:
-                episode.rewards.append(float(moved.reward[b]))
-                ends = {"terminated": moved.terminated[b], "truncated": moved.truncated[b]}
+                episode.rewards.append(float(stepped.reward[b]))
+                ends = {"terminated": stepped.terminated[b], "truncated": stepped.truncated[b]}
                 episode.end = next((name for name, over in ends.items() if over), "")
     return episodes
 
 
 @dataclasses.dataclass
 class RandomPlay:
-    """Episodes, what was seen in them, and how fast that went."""
+    """Episodes of random play, their observations and the speed."""
 
     episodes: list[Episode]
     observations: list[Mapping[str, Array]]
     """Observation columns of one copy each."""
     steps_per_s: float
-    """Steps in a second."""
+    """Steps per second."""
 
     @cached_property
     def scale(self) -> Scale | None:
-        """Mean and standard deviation of each entry observed; None if not all are numbers."""
-        seen = np.stack([vector(columns) for columns in self.observations])
+        """Mean and standard deviation of each entry observed; None if any is not a number."""
+        seen = np.stack([flatten_observation(columns) for columns in self.observations])
         if not np.issubdtype(seen.dtype, np.number):
             return None
         seen = seen.astype(np.float64)
@@ -221,15 +231,15 @@ class RandomPlay:
         return seen.mean(0), np.where(std > 0, std, 1.0)
 
 
-def sample_random_play(subject: CheckTarget, seconds: float) -> RandomPlay:
-    """Random play from as many starts as there is time for; played once for all probes."""
-    if "sample" not in subject.probe_cache:
-        observed = KeptObservations()
+def sample_random_play(target: CheckTarget, seconds: float) -> RandomPlay:
+    """Play random episodes from as many starts as the time allows; cached for all probes."""
+    if "sample" not in target.probe_cache:
+        observed = ObservationSample()
         plans = [EpisodePlan(seed, seed) for seed in range(256)]
         started = time.monotonic()
-        episodes = play_episodes(subject, plans[:1], seconds / 4, observations=observed)
-        episodes += play_episodes(subject, plans[1:], seconds * 3 / 4, observations=observed)
+        episodes = play_episodes(target, plans[:1], seconds / 4, observations=observed)
+        episodes += play_episodes(target, plans[1:], seconds * 3 / 4, observations=observed)
         steps = sum(len(episode.rewards) for episode in episodes)
         speed = steps / max(time.monotonic() - started, 1e-6)
-        subject.probe_cache["sample"] = RandomPlay(episodes, observed.rows, speed)
-    return subject.probe_cache["sample"]
+        target.probe_cache["sample"] = RandomPlay(episodes, observed.rows, speed)
+    return target.probe_cache["sample"]

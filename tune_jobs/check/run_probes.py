@@ -1,4 +1,4 @@
-"""All probes in turn, and the answer."""
+"""Run all probes and collect their findings."""
 
 from __future__ import annotations
 
@@ -31,77 +31,82 @@ from tune_jobs.check.time_limit import TimeUpError, time_limit
 from tune_jobs.health.finding import SEVERITIES, Finding
 
 Probe: TypeAlias = Callable[[CheckTarget, float], ProbeResult]
-Tell: TypeAlias = Callable[[str, float], None]
+OnProbeStart: TypeAlias = Callable[[str, float], None]
 
 PROBES: dict[str, tuple[Probe, float, str]] = {
     "conformance": (probe_conformance, 8.0, "Gymnasium's rules and ours"),
     "determinism": (probe_determinism, 4.0, "the same seed twice"),
     "episodes": (probe_episodes, 6.0, "how random play ends"),
-    "observations": (probe_observations, 6.0, "what is seen"),
-    "rewards": (probe_rewards, 6.0, "what is paid"),
-    "dependence": (probe_dependence, 16.0, "whether acting matters"),
-    "sampler": (probe_sampler, 6.0, "whether actions are drawn as they should"),
-    "actions": (probe_actions, 4.0, "whether they reach the environment"),
+    "observations": (probe_observations, 6.0, "observations of random play"),
+    "rewards": (probe_rewards, 6.0, "rewards of random play"),
+    "dependence": (probe_dependence, 16.0, "whether the reward depends on the actions"),
+    "sampler": (probe_sampler, 6.0, "whether actions match their log-probabilities"),
+    "actions": (probe_actions, 4.0, "whether actions reach the environment"),
     "credit": (probe_credit, 4.0, "whether rewards count for the actions behind them"),
-    "gradients": (probe_gradients, 6.0, "whether each term of the loss pulls"),
+    "gradients": (probe_gradients, 6.0, "whether each term of the loss has a gradient"),
     "headroom": (probe_headroom, 8.0, "whether there is something to learn"),
-    "overfit": (probe_overfit, 25.0, "whether a little is learnt"),
+    "overfit": (probe_overfit, 25.0, "whether a short training improves"),
 }
-"""Name -> the probe, the seconds it may take, and what it asks."""
+"""Name -> the probe, the seconds it may take, and its question."""
 
 LAST = "overfit"
-"""The longest probe, which is left out where another one has found a reason to stop."""
+"""The longest probe, which is skipped when another one found a reason to stop."""
 ACTING = frozenset({"actions", "gradients", "overfit"})
-"""Probes in which a policy acts, by no mask but its own."""
+"""Probes in which a policy acts with no mask but its own."""
 STUCK = "does_not_return"
 """The finding that a single call of the environment used up the time of a probe."""
-TOTAL = 90.0
-"""Seconds that all probes may take together; the rest of two minutes is for starting up."""
-OVER, GRACE = 1.5, 10.0
-"""A probe is cut off at this multiple of its seconds, and so many seconds later."""
+TOTAL_S = 90.0
+"""Seconds for all probes together; the rest of two minutes is for starting up."""
+OVERRUN_FACTOR, OVERRUN_S = 1.5, 10.0
+"""A probe is interrupted after this multiple of its seconds plus this many seconds."""
 
 
 def examine(
-    subject: CheckTarget,
+    target: CheckTarget,
     time_fraction: float = 1.0,
-    on_probe_start: Tell | None = None,
+    on_probe_start: OnProbeStart | None = None,
     only: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Run the probes; the answer of ``rungwise check --json``.
+    """Run the probes and return the answer of ``rungwise check --json``.
 
     Args:
-        subject: what is examined.
-        time_fraction: of the seconds that each probe may take.
-        on_probe_start: called before each probe with its question, and the seconds it may take.
+        target: the environment and algorithm to check.
+        time_fraction: factor on the seconds of each probe.
+        on_probe_start: called before each probe with its question and its seconds.
         only: names of probes to run; empty runs all.
     """
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # small networks: more of them only wait for each other
+    torch.set_num_threads(1)  # with small networks more threads only wait for each other
     try:
-        return _run_probes(subject, time_fraction, on_probe_start, only)
+        return _run_probes(target, time_fraction, on_probe_start, only)
     finally:
         torch.set_num_threads(threads)
 
 
 def _run_probes(
-    subject: CheckTarget, share: float, tell: Tell | None, only: tuple[str, ...]
+    target: CheckTarget,
+    time_fraction: float,
+    on_probe_start: OnProbeStart | None,
+    only: tuple[str, ...],
 ) -> dict[str, Any]:
     findings: list[Finding] = []
     judged, figures = list[str](), dict[str, Any]()
     not_judged: dict[str, str] = {}
-    deadline = time.monotonic() + TOTAL
+    deadline = time.monotonic() + TOTAL_S
     for name, (probe, seconds, question) in PROBES.items():
         if only and name not in only:
             continue
         left = deadline - time.monotonic()
-        if why := _pointless(name, findings) or ("" if left > 0 else _NO_TIME):
+        if why := _explain_skip(name, findings) or ("" if left > 0 else _NO_TIME):
             not_judged[name] = why
             continue
-        may = min(seconds * share, left)
-        if tell:
-            tell(question, may)
+        allowed_s = min(seconds * time_fraction, left)
+        if on_probe_start:
+            on_probe_start(question, allowed_s)
         started = time.monotonic()
-        outcome, failed = _tried(probe, subject, may, min(OVER * seconds + GRACE, left))
+        outcome, failed = _run_probe(
+            probe, target, allowed_s, min(OVERRUN_FACTOR * seconds + OVERRUN_S, left)
+        )
         spent = time.monotonic() - started
         if failed:  # a probe's own failure must not hide what the others found
             not_judged[name] = failed
@@ -109,11 +114,11 @@ def _run_probes(
             judged.append(name)
             figures[name] = _to_json_types(outcome.figures)
             figures[name]["seconds"] = round(spent, 2)
-        findings = _merged(findings, outcome.findings)
+        findings = _merge_findings(findings, outcome.findings)
         not_judged |= outcome.not_judged
     return {
-        "env": subject.env,
-        "algo": subject.algo,
+        "env": target.env,
+        "algo": target.algo,
         "findings": [dataclasses.asdict(finding) for finding in findings],
         "judged": judged,
         "not_judged": not_judged,
@@ -121,18 +126,18 @@ def _run_probes(
     }
 
 
-def _merged(findings: list[Finding], new: list[Finding]) -> list[Finding]:
-    """One finding of each symptom: the first of the most severe."""
+def _merge_findings(findings: list[Finding], new: list[Finding]) -> list[Finding]:
+    """Return one finding per symptom: the first of the most severe."""
     every = sorted([*findings, *new], key=lambda finding: -SEVERITIES.index(finding.severity))
     first = {finding.symptom: finding for finding in reversed(every)}
     return [finding for finding in every if first[finding.symptom] is finding]
 
 
-_NO_TIME = f"the {TOTAL:.0f} s of a check were used up by what came before"
+_NO_TIME = f"the {TOTAL_S:.0f} s of a check were used up by earlier probes"
 
 
-def _pointless(name: str, findings: list[Finding]) -> str:
-    """Why a probe is left out after these findings; empty if it is not."""
+def _explain_skip(name: str, findings: list[Finding]) -> str:
+    """Return why a probe is skipped after these findings; empty if it is not."""
     for finding in findings:
         if finding.symptom == STUCK:
             return "calls of the environment take too long"
@@ -141,45 +146,43 @@ def _pointless(name: str, findings: list[Finding]) -> str:
         if finding.severity != "stop":
             continue
         if finding.symptom == UNREAD and name in ACTING:
-            return "a policy would draw illegal actions before it shows its mask"
+            return "a policy would draw illegal actions as long as it cannot read the mask"
         if name == LAST:
-            return f"there is no point in training before {finding.symptom} is mended"
+            return f"training is pointless before {finding.symptom} is fixed"
     return ""
 
 
-def _tried(
-    probe: Probe, subject: CheckTarget, seconds: float, most: float
+def _run_probe(
+    probe: Probe, target: CheckTarget, seconds: float, limit_s: float
 ) -> tuple[ProbeResult, str]:
-    """What a probe found, and why it came to no end if it did not."""
+    """Return the result of a probe, and the reason if it failed or was interrupted."""
     started = time.monotonic()
     try:
-        with warnings.catch_warnings(), time_limit(most):
-            warnings.simplefilter("ignore")  # Gymnasium's, about style
-            return probe(subject, seconds), ""
+        with warnings.catch_warnings(), time_limit(limit_s):
+            warnings.simplefilter("ignore")  # Gymnasium warns about style
+            return probe(target, seconds), ""
     except TimeUpError as cut:
         frame = find_user_frame(cut)
         at = f" at {frame}" if frame else ""
         spent = time.monotonic() - started
-        why = (
-            f"it took more than the {seconds:.0f} s it may and was cut off after {spent:.0f} s{at}"
-        )
+        why = f"it took more than its {seconds:.0f} s and was interrupted after {spent:.0f} s{at}"
         outcome = ProbeResult()
         if (
             probe is probe_conformance
-        ):  # it looks at the clock between any two calls of the environment
+        ):  # it checks the time between any two calls of the environment
             outcome.add_finding(
                 STUCK,
                 "warn",
-                f"a call of make, reset() or step() was cut off{at}: it had not returned "
+                f"a call of make, reset() or step() was interrupted{at}: it had not returned "
                 f"{spent - seconds:.0f} s after the probe's time was up",
             )
         return outcome, why
     except Exception as error:
-        return classify_exception(subject, error), f"{type(error).__name__}: {error}"
+        return convert_exception(target, error), f"{type(error).__name__}: {error}"
 
 
 def _to_json_types(value: Any) -> Any:
-    """What JSON can hold: no numpy, no NaN; numbers to six digits."""
+    """Convert to JSON types: no numpy, no NaN; numbers to six digits."""
     if isinstance(value, dict):
         return {str(name): _to_json_types(part) for name, part in value.items()}  # pyright: ignore
     if hasattr(value, "item"):
@@ -189,20 +192,20 @@ def _to_json_types(value: Any) -> Any:
     return value
 
 
-def classify_exception(subject: CheckTarget, error: Exception) -> ProbeResult:
-    """What an exception amounts to: the environment's fault, the settings', or the probe's own."""
+def convert_exception(target: CheckTarget, error: Exception) -> ProbeResult:
+    """Convert an exception to findings: a fault of the environment, the settings or the probe."""
     outcome = ProbeResult()
     if isinstance(error, BrokenEnvironmentError):
         broken = error.violation
         if broken.rule == UNREAD:  # from now on random play obeys the mask
-            subject.illegal_raises = broken
+            target.illegal_raises = broken
         outcome.add_finding(broken.rule, broken.severity, broken.sentence, broken.step or 0)
         return outcome
     if isinstance(error, InputError):
         outcome.add_finding("cannot_start", "stop", str(error))
         return outcome
-    place = None if subject.world is not None else find_user_frame(error, installed=False)
-    if place or isinstance(error, EnvironmentFault):
-        said = f"{type(error).__name__}: {error} ({place})" if place else str(error)
-        outcome.add_finding("raises", "stop", f"the environment raised after a while: {said}")
+    frame = None if target.world is not None else find_user_frame(error, installed=False)
+    if frame or isinstance(error, EnvironmentFault):
+        text = f"{type(error).__name__}: {error} ({frame})" if frame else str(error)
+        outcome.add_finding("raises", "stop", f"the environment raised an exception: {text}")
     return outcome

@@ -1,4 +1,4 @@
-"""Tests without assumptions about distributions: pure functions over arrays."""
+"""Distribution-free tests: pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -12,36 +12,40 @@ Array = np.ndarray[Any, Any]
 DRAWS = 1999
 """Permutations, or draws, of a test: the smallest p-value is 1 in 2000."""
 POWER = 0.9
-"""With what probability an effect of the size that is called detectable is found."""
+"""Probability with which an effect of the detectable size is found."""
 ROUNDING = 1e-9
-"""Differences below this share of the largest value are rounding."""
+"""Relative differences below this are rounding errors."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PairedTest:
-    """Two ways to act, each played twice from every one of S starts."""
+    """Result of a test with two action sequences, each played twice from each of S starts."""
 
     starts: int
-    """S."""
+    """Number of starts S."""
     differing: int
-    """Starts from which not all four plays were worth the same."""
+    """Starts whose four plays do not all have the same return."""
     noisy: int
-    """Starts from which the same actions were not worth the same both times."""
+    """Starts at which the same actions had different returns."""
     variance_fraction: float
-    """Of the variance among plays from the same start, what is due to the way to act: 1 where only
-    that matters, about 0 where it does not (the intraclass correlation)."""
+    """Fraction of the variance among plays from one start that is due to the actions (the
+    intraclass correlation): 1 where only they matter, about 0 where they do not."""
     p_value: float
-    """Probability of a share like that if it did not matter which plays had the same actions."""
+    """Probability of at least this fraction if the actions did not matter."""
     detectable_fraction: float
-    """The share that would have been found with a probability of 90 %."""
+    """Fraction that would have been found with a probability of 90 %."""
 
 
 def run_paired_test(returns: Array, level: float = 0.05) -> PairedTest:
-    """returns [S, 2, 2] of S starts, 2 ways to act and 2 plays each -> does acting matter?
+    """Test whether the returns depend on the actions.
 
-    Under the null hypothesis the four plays of a start can be exchanged, so that each of the three
-    ways to pair them is as likely as the observed one: a permutation test within starts. The
-    statistic is the sum of squares between the pairs over that within all four.
+    Under the null hypothesis the four plays of a start can be exchanged, so each of the three ways
+    to pair them is as likely as the observed one: a permutation test within starts. The statistic
+    is the sum of squares between the pairs over that within all four.
+
+    Args:
+        returns: [S, 2, 2]: S starts, 2 action sequences, 2 plays each.
+        level: significance level of the detectable fraction.
     """
     values = np.asarray(returns, np.float64)
     tiny = ROUNDING * max(float(np.abs(values).max(initial=0)), 1e-300)
@@ -56,24 +60,24 @@ def run_paired_test(returns: Array, level: float = 0.05) -> PairedTest:
     if not count or not total:
         return PairedTest(len(four), 0, int(noisy.sum()), 0.0, 1.0, 1.0)
     between, rng = between[differs], np.random.default_rng(0)
-    # A start from which one play of four was worth something says nothing about the pairing.
-    telling = int((np.ptp(between, axis=1) > ROUNDING * between.max()).sum())
+    # A start of whose plays only one has a reward carries no information about the pairing.
+    informative = int((np.ptp(between, axis=1) > ROUNDING * between.max()).sum())
     observed = float(between[:, 0].sum())
     drawn = np.array(
         [between[np.arange(count), rng.integers(3, size=count)].sum() for _ in range(DRAWS)]
     )
     p = (1 + int((drawn >= observed * (1 - 1e-12)).sum())) / (1 + DRAWS)
     # The intraclass correlation: by chance alone a third of the squares lies between halves.
-    share = max((3 * observed - total) / (observed + total), 0.0)
-    found = compute_detectable_fraction(telling, level) if telling else 1.0
-    return PairedTest(len(four), count, int(noisy.sum()), min(share, 1.0), p, found)
+    fraction = max((3 * observed - total) / (observed + total), 0.0)
+    detectable = compute_detectable_fraction(informative, level) if informative else 1.0
+    return PairedTest(len(four), count, int(noisy.sum()), min(fraction, 1.0), p, detectable)
 
 
 def compute_detectable_fraction(starts: int, level: float = 0.05) -> float:
     """Return the fraction of variance between ways to act that is found with 90 % probability.
 
-    For normal effects and noise: F = (1 + 2 share / (1 - share)) times a central F with S and 2 S
-    degrees of freedom, whose quantiles are drawn.
+    For normal effects and noise: F = (1 + 2 f / (1 - f)) times a central F with S and 2 S degrees
+    of freedom, whose quantiles are drawn.
     """
     rng = np.random.default_rng(0)
     first = rng.chisquare(starts, 20_000) / starts
@@ -84,10 +88,10 @@ def compute_detectable_fraction(starts: int, level: float = 0.05) -> float:
 
 
 def compute_frequencies_p_value(counts: Array, probabilities: Array) -> float:
-    """counts [M] of draws, probabilities [M] -> p-value of Pearson's chi-square statistic.
+    """Return the p-value of Pearson's chi-square statistic of counts [M] and probabilities [M].
 
-    From multinomial draws instead of the chi-square distribution; cells that expect fewer than 5
-    draws are put together.
+    From multinomial draws instead of the chi-square distribution; cells with an expectation below 5
+    draws are merged.
     """
     total, p = int(counts.sum()), np.clip(np.asarray(probabilities, np.float64), 0, None)
     p = p / p.sum()
@@ -101,8 +105,8 @@ def compute_frequencies_p_value(counts: Array, probabilities: Array) -> float:
     return (1 + int((null >= statistic).sum())) / (1 + DRAWS)
 
 
-def welch(first: Array, second: Array) -> float:
-    """How many standard errors the mean of ``second`` lies above that of ``first``."""
+def compute_welch_gap(first: Array, second: Array) -> float:
+    """Return how many standard errors the mean of ``second`` lies above that of ``first``."""
     if min(len(first), len(second)) < 2:
         return 0.0
     gap = float(np.mean(second) - np.mean(first))

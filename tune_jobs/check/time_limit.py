@@ -1,4 +1,4 @@
-"""Time limits that hold whatever the code under them does."""
+"""Time limits that interrupt any Python code."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 AGAIN = 5.0
-"""Seconds after which the limit comes again: code under it may have swallowed the first."""
+"""Seconds between repetitions of the signal: the code may have caught the first."""
 
 
 class TimeUpError(BaseException):
-    """The time is up. Not an Exception, which an environment may catch to carry on."""
+    """The time is up. Not an Exception, because environments may catch those and continue."""
 
 
 @contextmanager
 def time_limit(seconds: float) -> Generator[None]:
-    """Raise :class:`TimeUpError` in this block once the time is up, even in the middle of a step.
+    """Raise :class:`TimeUpError` in this block once the time is up, even within a step.
 
     An environment that sleeps or computes in Python is interrupted, one that never returns from
-    compiled code is not. Signals reach the main thread only: elsewhere nothing is raised.
+    compiled code is not. Signals reach the main thread only: in other threads there is no limit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -38,6 +38,6 @@ def time_limit(seconds: float) -> Generator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-        if left:  # somebody else's alarm, such as a test's, still comes when it should
+        if left:  # an alarm set before, such as a test's, still fires on time
             spent = time.monotonic() - started
             signal.setitimer(signal.ITIMER_REAL, max(left - spent, 1e-3), interval)

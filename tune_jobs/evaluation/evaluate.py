@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from algos.policy import Policy
-from algos.rollouts.env_runner import TRAINING_SEED
+from algos.rollouts.group_sampler import TRAINING_SEED
 from envs import counter_rng
 from envs.batched import World
 from envs.capabilities import SupportsCompetitors, SupportsRuleComparison

@@ -38,7 +38,8 @@ def evaluate_checkpoint(
         seconds: time limit; at least the minimum number of episodes is played.
         on_progress: called as episodes finish.
     """
-    most, seed = job.most_evaluated, job.evaluation_seed
+    # Seeds from 0 are for this comparison, the next for the finals, then come the held-out ones.
+    most, seed = job.most_evaluated, 0
     policy = Policy.load(directory / checkpoint)
     evaluation = evaluate(policy, most, seed, seconds=seconds, on_progress=on_progress)
     world, episodes = evaluation.world, evaluation.episodes

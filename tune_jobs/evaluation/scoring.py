@@ -55,7 +55,7 @@ def evaluate_held_out(policy: Policy, job: Job) -> dict[str, float]:
     The comparison with baselines and the finals have other seeds: these held-out episodes choose
     the checkpoint and the trial, and would flatter whatever is measured on them afterwards.
     """
-    seed, episodes = job.evaluation_seed + 2 * job.most_evaluated, job.held_out_episodes
+    seed, episodes = 2 * job.most_evaluated, job.held_out_episodes
     env, env_kwargs = policy.metadata["env"], policy.full_evaluation_env_kwargs
     act, world = make_sampled_player(policy, seed), make_world(env, env_kwargs, policy)
     if world is None:

@@ -1,8 +1,8 @@
 """A job as command-line flags: its fields, with the types of its algorithm and environment.
 
-``settings`` has the chosen algorithm's own class, ``env_kwargs`` the family's parameters where the
-environment is ours; searches, health limits and other environments' arguments are name-value pairs
-whose values are read as YAML.
+``settings`` has the class of the chosen algorithm, ``env_kwargs`` the parameters of the family
+where the environment is ours. Searches, health limits and other environments' arguments are
+name-value pairs whose values are read as YAML.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class JobFlags:
 
 
 def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None) -> JobFlags:
-    """The flags of ``job``, or of the job it becomes with another environment or algorithm."""
+    """Return the flags of ``job``, changed to another environment or algorithm if one is given."""
     plain: dict[str, Any] = yaml.load(dump_job(job), JobLoader)
     if env and resolve_env_id(env) != job.env:
         plain |= {"env": resolve_env_id(env), "env_kwargs": {}, "metric": "", "mode": ""}
@@ -46,23 +46,26 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     types = typing.get_type_hints(Job, include_extras=True)
     values = {f.name: getattr(job, f.name) for f in dataclasses.fields(job)}
     types |= dict.fromkeys(PAIRS, dict[str, str])
-    values |= {name: {k: _text(v) for k, v in plain[name].items()} for name in PAIRS}
-    # What `rungwise evaluate` calls it.
-    asked = tyro.conf.arg(aliases=("--episodes",))
-    types["evaluation_episodes"] = Annotated[int | None, asked]
+    values |= {name: {k: _format_yaml(v) for k, v in plain[name].items()} for name in PAIRS}
+    # The same flag as of `rungwise evaluate`.
+    alias = tyro.conf.arg(aliases=("--episodes",))
+    types["evaluation_episodes"] = Annotated[int | None, alias]
     types["settings"] = algos.get_algorithm_class(job.algo).settings_class
     if family:
         types["env_kwargs"] = family.params
         values["env_kwargs"] = make_params(family.params, plain["env_kwargs"])
-    # Fields are taken over with their names and docstrings; the class itself checks nothing, so
-    # that a wrong value is reported once, by Job.
+    # The class takes over names and docstrings of the fields and validates nothing, so that a wrong
+    # value is reported once, by Job.
     cls = dataclasses.make_dataclass("Job", [(name, types[name]) for name in values], frozen=True)
     cls.__doc__ = _field_docs(Job)
     return JobFlags(cls, cls(**values))
 
 
 def with_pairs(flags: JobFlags, argv: Sequence[str]) -> tuple[JobFlags, list[str]]:
-    """Flags whose name-value pairs are changed as the arguments say, and the arguments left.
+    """Apply the name-value pairs among the arguments to the flags.
+
+    Returns:
+        The changed flags and the remaining arguments.
 
     Raises:
         InputError: a name without a value.
@@ -77,10 +80,13 @@ def with_pairs(flags: JobFlags, argv: Sequence[str]) -> tuple[JobFlags, list[str
 def split_pairs(
     argv: Sequence[str], fields: Sequence[str]
 ) -> tuple[list[str], dict[str, dict[str, str]]]:
-    """Arguments without the name-value pairs of these fields, and the pairs of those given.
+    """Separate the name-value pairs of these fields from the other arguments.
 
-    Both ``--env-kwargs.size 3`` and ``--env-kwargs size 3 goal left`` are understood: a field whose
-    names are known is written the first way, so one that takes any names may be, too.
+    Both ``--env-kwargs.size 3`` and ``--env-kwargs size 3 goal left`` are read: fields with known
+    names are written the first way, so those that take any names may be, too.
+
+    Returns:
+        The other arguments, and the pairs by field.
 
     Raises:
         InputError: a name without a value.
@@ -107,7 +113,7 @@ def split_pairs(
 
 
 def make_job_from_flags(flags: Any) -> Job:
-    """The job that these flags describe.
+    """Return the job that these flags describe.
 
     Raises:
         InputError: values that cannot be used.
@@ -123,10 +129,10 @@ def make_job_from_flags(flags: Any) -> Job:
 
 
 def read_values(field: str, pairs: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a field's name-value pairs, which are written in YAML.
+    """Return the values of a field's name-value pairs, read as YAML.
 
     Raises:
-        InputError: naming the one that is not YAML.
+        InputError: a value is not YAML.
     """
     read: dict[str, Any] = {}
     for name, value in pairs.items():
@@ -134,28 +140,32 @@ def read_values(field: str, pairs: Mapping[str, str]) -> dict[str, Any]:
             read[name] = yaml.load(value, JobLoader)
         except yaml.YAMLError as error:
             flag = f"--{field.replace('_', '-')} {name} {value!r}"
-            raise InputError(f"{flag} is not YAML: put quotes.") from error
+            raise InputError(f"{flag} is not YAML: put it in quotes.") from error
     return read
 
 
 def _get_changed_fields(params: Any) -> dict[str, Any]:
-    """The fields that differ from their defaults, so that a job's copy says what was chosen."""
+    """Return the fields that differ from their defaults, so that a job's copy shows the choice."""
     default, chosen = dataclasses.asdict(type(params)()), dataclasses.asdict(params)
     return {name: value for name, value in chosen.items() if value != default[name]}
 
 
-def _text(value: Any) -> str:
+def _format_yaml(value: Any) -> str:
     return (
         yaml.dump(value, Dumper=JobDumper, default_flow_style=True).removesuffix("\n...\n").strip()
     )
 
 
 def _field_docs(cls: type) -> str:
-    """Docstrings under the fields of ``cls``, as a Google-style Attributes section for tyro."""
+    """Return the docstrings under the fields of a class as a Google-style Attributes section.
+
+    tyro reads the help of each flag from it. The group of a field stands in front of its help.
+    """
     import ast
     import inspect
     import textwrap
 
+    groups = {field.name: field.metadata.get("group", "") for field in dataclasses.fields(cls)}
     tree = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     assert isinstance(tree, ast.ClassDef)  # noqa: S101
     lines = ["A job.", "", "Attributes:"]
@@ -166,5 +176,6 @@ def _field_docs(cls: type) -> str:
             and isinstance(doc, ast.Expr)
             and isinstance(doc.value, ast.Constant)
         ):
-            lines.append(f"    {field.target.id}: {' '.join(str(doc.value.value).split())}")
+            text = " ".join(str(doc.value.value).split())
+            lines.append(f"    {field.target.id}: [{groups[field.target.id]}] {text}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A job: what is trained, what is searched, how long, and when a run is ended."""
+"""A job: the task, the search, the budget, and when trials are stopped."""
 
 from __future__ import annotations
 
@@ -21,10 +21,18 @@ from envs.validation import (
 from tune_jobs.health import check_limits
 from tune_jobs.jobs.search_space import Space, make_grid, sample_configs
 
-EVALUATED = 256
-"""Episodes of a comparison, where the job names no number and there is time for them."""
+MOST_EVALUATED = 256
+"""Episodes of the final evaluation, where the job sets no number and time allows them."""
 ENV_PREFIX = "env."
-"""A searched field that starts like this is an argument of the environment."""
+"""Prefix of a searched field that is an argument of the environment."""
+TASK, SEARCH, SCORE, STOPPING, SCHEDULER, EVALUATION, CHECKPOINTS, RESOURCES = (
+    {"group": name}
+    for name in (
+        *("task", "search", "score", "stopping", "scheduler", "evaluation"),
+        *("checkpoints", "resources"),
+    )
+)
+"""Groups of fields in help and documentation; flags and YAML keys stay flat."""
 
 
 def resolve_env_id(name: str) -> str:
@@ -34,91 +42,91 @@ def resolve_env_id(name: str) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that defines a run; one YAML file holds it, and the run directory keeps a copy."""
+    """Everything that defines a run; a YAML file holds it, and the run directory keeps a copy."""
 
-    env: str
+    env: str = field(metadata=TASK)
     """The environment: one of ours by name (see `rungwise envs`), or any Gymnasium id, with its
     module where it needs one (`my_envs:Warehouse-v0`)."""
-    env_kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+    env_kwargs: dict[str, Any] = field(default_factory=dict[str, Any], metadata=TASK)
     """Arguments of the environment."""
-    algo: str = "ppo"
+    algo: str = field(default="ppo", metadata=TASK)
     """The algorithm (see `rungwise algos`)."""
-    settings: TrainingSettings = field(default_factory=TrainingSettings)
+    settings: TrainingSettings = field(default_factory=TrainingSettings, metadata=TASK)
     """The algorithm's settings."""
-    search: dict[str, Space] = field(default_factory=dict[str, Space])
+    seed: Annotated[int, Between(0, 2**30 - 1)] = field(default=0, metadata=TASK)
+    """Seed of the sampled settings and, with the trial's number, of its training."""
+    search: dict[str, Space] = field(default_factory=dict[str, Space], metadata=SEARCH)
     """Searched fields: of the algorithm by name, of the environment as `env.<name>`."""
-    searcher: Literal["random", "grid", "optuna"] = "random"
+    searcher: Literal["random", "grid", "optuna"] = field(default="random", metadata=SEARCH)
     """`random` spreads the trials evenly over the spaces; `grid` takes every combination of evenly
-    spaced values, and as many trials as there are; `optuna` learns from the trials that ended what
-    to try next (it pays from some tens of trials on, and needs the extra `optuna`)."""
-    objectives: dict[str, Literal["min", "max"]] = field(
-        default_factory=dict[str, Literal["min", "max"]]
-    )
-    """Metrics that searcher optuna trades off against the score, with their good direction."""
-    points: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    """Settings to start from, searched fields by name; what a point leaves out is drawn."""
-    trials: Annotated[int, AtLeastOne] = 1
-    """Settings to try."""
-    seeds: Annotated[int, AtLeastOne] = 1
-    """Agents that each trial trains side by side on seeds of their own. Its score is their mean, so
-    that luck does not win, and costs so many times the compute."""
-    iterations: Annotated[int, AtLeastOne] = 100
+    spaced values, at most `trials` of them; `optuna` proposes settings from the results of earlier
+    trials (useful from some tens of trials on; needs the extra `optuna`)."""
+    points: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]], metadata=SEARCH)
+    """Settings of the first trials, searched fields by name; fields left out are sampled."""
+    trials: Annotated[int, AtLeastOne] = field(default=1, metadata=SEARCH)
+    """Number of trials: settings to try."""
+    seeds: Annotated[int, AtLeastOne] = field(default=1, metadata=SEARCH)
+    """Agents that each trial trains on different seeds. Each trial's score is the mean over its
+    seeds; compute grows linearly with their number."""
+    metric: str = field(default="", metadata=SCORE)
+    """Score of a trial: a metric of the catalogue or of the environment. Empty takes the
+    environment's score, or return_mean. A mean over episodes is taken over the last 100 finished
+    episodes; with fewer than 20 the trial is undecided and continues."""
+    mode: Literal["", "min", "max"] = field(default="", metadata=SCORE)
+    """Whether a small or a large score is good. Empty takes the mode of the metric."""
+    iterations: Annotated[int, AtLeastOne] = field(default=100, metadata=STOPPING)
     """Training iterations of a trial that is not stopped: its full budget."""
-    metric: str = ""
-    """What trials are scored by: a metric of the catalogue or of the environment. Empty takes the
-    environment's own score, or return_mean. A mean over episodes is taken over the last 100 that
-    finished; with fewer than 20 a trial is undecided and goes on."""
-    mode: Literal["", "min", "max"] = ""
-    """Whether a small or a large score is good. Empty takes what fits the metric."""
-    target: float | None = None
-    """Score at which a trial is done before its budget is used up."""
-    patience: Annotated[int, NonNegative] = 0
-    """Iterations without better scores after which a trial has got as far as it will and ends, 0
-    for none. With `keep: best` nothing is lost by it. Eight scores or more are judged by the means
-    of half a patience, beyond their noise: noisier ones want more patience."""
-    min_delta: Annotated[float, NonNegative] = 0.01
-    """What counts as better: by more than this share of the best score's (or mean's) size."""
-    scheduler: Literal["asha", "pbt", "none"] = "asha"
-    """`asha` stops the worse trials at rungs; `pbt` lets the worst quarter go on from the best
-    with changed settings; `none` runs all to the end."""
-    grace: Annotated[int, AtLeastOne] = 3
-    """Iterations before the first rung of ASHA, and between the changes of PBT."""
-    reduction_factor: Annotated[int, Between(2)] = 3
-    """One of so many trials goes on at each rung, and rungs are so many times further apart."""
-    brackets: Annotated[int, AtLeastOne] = 1
-    """Groups of trials, each of which leaves out one more of the lowest rungs (Hyperband): dearer,
-    and safer where the first scores say little about the last."""
-    health: dict[str, str] = field(default_factory=dict[str, str])
-    """By symptom: `off`, `note`, `warn` or `stop`, the most a health rule may do."""
-    checkpoint_interval: Annotated[int, AtLeastOne] = 5
-    """Iterations between checkpoints: what a crash may cost."""
-    keep: Literal["last", "best"] = "last"
-    """Which checkpoint is a trial's result: its last one, or the one with the best score
-    (`checkpoint_interval: 1` or a `held_out_interval` of the same length misses none)."""
-    evaluation_episodes: Annotated[int | None, NonNegative] = None
-    """Episodes, on seeds never trained on, to compare the best trial on; 0 compares nothing. By
-    default as many as a tenth of the training's time allows, from 20 to 256."""
-    finalists: Annotated[int, AtLeastOne] = 3
-    """How many of the best trials play again, on other fresh seeds, before one of them is named the
-    winner; 1 believes the scores of training."""
-    evaluation_seed: Annotated[int, Between(0, 2**30 - 1)] = 0
-    """First of those seeds."""
-    evaluation_env_kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Arguments of the environment that differ there from those of training."""
-    held_out_interval: Annotated[int, NonNegative] = 0
-    """Iterations between looks at the policy as it stands, with `evaluation_env_kwargs` and on
-    seeds never trained on; reported as `held_out_...`, 0 for none. With `metric: held_out_...` it
-    is what the scheduler, `patience` and `keep: best` watch."""
-    held_out_episodes: Annotated[int, AtLeastOne] = 256
-    """Episodes of such a look."""
-    seed: Annotated[int, Between(0, 2**30 - 1)] = 0
-    """Seeds the drawn settings and, with the trial's number, its training."""
-    cpus_per_trial: Annotated[float, Between(0, low_open=True)] = 1.0
+    target: float | None = field(default=None, metadata=STOPPING)
+    """Stop a trial once its score reaches this value."""
+    patience: Annotated[int, NonNegative] = field(default=0, metadata=STOPPING)
+    """Stop a trial after this many iterations without improvement; 0 disables early stopping.
+    `keep: best` keeps the best checkpoint. From eight scores on, means over half the patience are
+    compared with their noise, so noisy scores need more patience."""
+    min_delta: Annotated[float, NonNegative] = field(default=0.01, metadata=STOPPING)
+    """Smallest improvement that counts, as a fraction of the best score."""
+    health: dict[str, str] = field(default_factory=dict[str, str], metadata=STOPPING)
+    """The highest severity that a health rule may report, by symptom: `off`, `note`, `warn` or
+    `stop`."""
+    scheduler: Literal["asha", "pbt", "none"] = field(default="asha", metadata=SCHEDULER)
+    """`asha` stops the worse trials at rungs; `pbt` continues the worst quarter from the best with
+    changed settings; `none` runs all trials to the end."""
+    grace: Annotated[int, AtLeastOne] = field(default=3, metadata=SCHEDULER)
+    """Iterations before the first rung of ASHA, and between the exploits of PBT."""
+    reduction_factor: Annotated[int, Between(2)] = field(default=3, metadata=SCHEDULER)
+    """ASHA reduction factor eta: 1/eta of the trials are promoted at each rung; rung intervals grow
+    by eta."""
+    brackets: Annotated[int, AtLeastOne] = field(default=1, metadata=SCHEDULER)
+    """Brackets (Hyperband): each leaves out one more of the lowest rungs. More brackets cost more
+    compute and are safer where early scores predict late ones badly."""
+    evaluation_episodes: Annotated[int | None, NonNegative] = field(
+        default=None, metadata=EVALUATION
+    )
+    """Episodes, on seeds never trained on, in which the best trial is compared with baselines; 0
+    disables the comparison. By default a tenth of the training's time, with 20 to 256 episodes."""
+    finalists: Annotated[int, AtLeastOne] = field(default=3, metadata=EVALUATION)
+    """Best trials that play again on other fresh seeds, which decides the winner; 1 takes the best
+    score of training."""
+    evaluation_env_kwargs: dict[str, Any] = field(
+        default_factory=dict[str, Any], metadata=EVALUATION
+    )
+    """Arguments of the environment that differ between evaluation and training."""
+    held_out_interval: Annotated[int, NonNegative] = field(default=0, metadata=EVALUATION)
+    """Iterations between held-out evaluations during training, with `evaluation_env_kwargs` and on
+    seeds never trained on; 0 disables them. They report `held_out_...`; as `metric` such a score
+    decides for the scheduler, `patience` and `keep: best`."""
+    held_out_episodes: Annotated[int, AtLeastOne] = field(default=256, metadata=EVALUATION)
+    """Episodes of a held-out evaluation."""
+    checkpoint_interval: Annotated[int, AtLeastOne] = field(default=5, metadata=CHECKPOINTS)
+    """Iterations between checkpoints: at most this much training is lost in a crash."""
+    keep: Literal["last", "best"] = field(default="last", metadata=CHECKPOINTS)
+    """Which checkpoint is a trial's result: its last, or the one with the best score. With `best`
+    set `checkpoint_interval` to 1 or to `held_out_interval`, so that none is missed."""
+    cpus_per_trial: Annotated[float, Between(0, low_open=True)] = field(
+        default=1.0, metadata=RESOURCES
+    )
     """CPUs of a trial's own process."""
-    gpus_per_trial: Annotated[float, NonNegative] = 0.0
-    """GPUs of a trial (fractions share one)."""
-    max_failures: Annotated[int, NonNegative] = 3
-    """How often a crashed trial is started again from its last checkpoint."""
+    gpus_per_trial: Annotated[float, NonNegative] = field(default=0.0, metadata=RESOURCES)
+    """GPUs of a trial; a fraction shares one."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -136,7 +144,6 @@ class Job:
         check_limits(self.health)  # type: ignore[arg-type]
         self._check_search()
         self._check_points()
-        self._check_objectives()
         if self.scheduler == "pbt":
             self._check_population()
         if self.scheduler == "asha" and self.brackets > max(1, len(self.rungs)):
@@ -178,21 +185,17 @@ class Job:
                 f"{len(self.points)} points need as many trials, but trials is {self.trials}."
             )
 
-    def _check_objectives(self) -> None:
-        """Refuse what only makes sense with another searcher or scheduler."""
-        if self.searcher == "optuna" and self.scheduler == "pbt":
+    def _check_population(self) -> None:
+        """Refuse a population that PBT cannot train.
+
+        PBT changes settings in the middle of training, so none may be searched that the network,
+        the rollouts or the environment are built from.
+        """
+        if self.searcher == "optuna":
             raise InputError(
                 "scheduler pbt needs all its trials at once, but searcher optuna proposes them one "
                 "by one: take searcher random."
             )
-        if self.objectives and (self.searcher, self.scheduler) != ("optuna", "none"):
-            raise InputError(
-                "objectives need searcher optuna and scheduler none, which judges no trial by its "
-                f"score alone, but they are {self.searcher} and {self.scheduler}."
-            )
-
-    def _check_population(self) -> None:
-        """Refuse to change in the middle of training what an agent is built from."""
         if self.trials < 2:
             raise InputError(f"scheduler pbt needs at least 2 trials, but trials is {self.trials}.")
         fixed = {*self.settings.model_config, "model", "num_envs", "rollout_length"}
@@ -205,7 +208,7 @@ class Job:
 
     @property
     def rungs(self) -> list[int]:
-        """Iterations at which ASHA decides."""
+        """The iterations at which ASHA decides."""
         if self.scheduler != "asha" or self.trials == 1:
             return []
         rungs, at = list[int](), self.grace
@@ -216,12 +219,12 @@ class Job:
 
     @property
     def most_evaluated(self) -> int:
-        """Episodes of a comparison, where there is time for them; its seeds are set apart."""
-        return EVALUATED if self.evaluation_episodes is None else self.evaluation_episodes
+        """Episodes of the final evaluation, at most; as many seeds are reserved for it."""
+        return MOST_EVALUATED if self.evaluation_episodes is None else self.evaluation_episodes
 
     @property
     def gpus_per_learner(self) -> float:
-        """GPUs of whatever learns: the trial's own process, or each of its remote learners."""
+        """GPUs of each process that learns: the trial's own, or its remote learners."""
         return self.gpus_per_trial / max(self.settings.num_learners, 1)
 
     @property
@@ -232,7 +235,7 @@ class Job:
         return [f"{i:0{width}d}" for i in range(count)]
 
     def sample_configs(self) -> list[dict[str, Any]]:
-        """The searched values of each trial that is known before the start: the points first."""
+        """Return the searched values of each trial known before the start, the points first."""
         rest = self.trials - len(self.points)
         if self.searcher == "grid" and rest:
             found = make_grid(self.search, rest)
@@ -240,11 +243,13 @@ class Job:
             found = []
         else:
             found = sample_configs(self.search, rest, self.seed)
-        begun = sample_configs(self.search, len(self.points), self.seed + 1)
-        return [draw | point for draw, point in zip(begun, self.points, strict=True)] + found
+        # Another seed: the samples of the other trials must not depend on the number of points.
+        defaults = sample_configs(self.search, len(self.points), self.seed + 1)
+        points = [config | point for config, point in zip(defaults, self.points, strict=True)]
+        return points + found
 
     def sample_configs_to_validate(self) -> list[dict[str, Any]]:
-        """Values as the trials will have them, to be tried before the start."""
+        """Return searched values like those of the trials, to validate before the start."""
         if self.searcher == "optuna":
             return self.sample_configs() + sample_configs(self.search, self.trials, self.seed)
         return self.sample_configs()
@@ -252,10 +257,13 @@ class Job:
     def make_trial_settings(
         self, config: dict[str, Any]
     ) -> tuple[TrainingSettings, dict[str, Any]]:
-        """Settings and environment arguments of the trial with these searched values.
+        """Return the settings and the environment arguments of a trial.
+
+        Args:
+            config: the trial's searched values.
 
         Raises:
-            InputError: a drawn value that does not go with the other settings.
+            InputError: a sampled value contradicts the other settings.
         """
         own = {f.name: getattr(self.settings, f.name) for f in fields(self.settings)}
         own |= {k: v for k, v in config.items() if not k.startswith(ENV_PREFIX)}

@@ -13,7 +13,7 @@ from algos.models.hf_checkpoint import check_language_model
 from algos.objective import Need
 from algos.requirements import check_needs, detect_offered_needs
 from algos.rollouts.env_factory import make_vector_env
-from algos.rollouts.env_runner import TRAINING_SEED
+from algos.rollouts.group_sampler import TRAINING_SEED
 from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
 from envs.validation import InputError

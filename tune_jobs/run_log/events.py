@@ -1,12 +1,12 @@
 """The event rows of a run: the one definition of what ``events.jsonl`` holds.
 
 A run writes one JSON object per line and never changes a line. The live table, the report, the
-dashboard, ``doctor`` and resuming all read these rows and nothing else, so a run that was killed at
-any moment can still be looked at and continued.
+dashboard, ``doctor`` and resuming read these rows and nothing else, so a run that was killed at any
+moment can be shown and continued.
 
-A line is strict JSON. A number that is not finite is written as null and remembered under
-``nonfinite`` as its path and its name (``["metrics", "kl", "inf"]``): other readers find plain
-types, :func:`read` gives the very number back.
+A line is strict JSON. A number that is not finite is written as null, and ``nonfinite`` holds its
+path and its value (``["metrics", "kl", "inf"]``): other readers find plain types, and
+:func:`decode_row` restores the number.
 """
 
 from __future__ import annotations
@@ -15,18 +15,41 @@ import dataclasses
 import json
 import math
 import os
+import re
 import time
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, cast, get_args
+from typing import Any, ClassVar, NamedTuple, get_args
 
 from envs.validation import InputError, InputWarning
+from tune_jobs.run_log.json_types import convert_to_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class JobRow:
-    """What was started; written first, and again with ``resumed`` at every resume."""
+class Event:
+    """A row of the event log."""
+
+    time: float = dataclasses.field(default_factory=time.time)
+    """When it was written, in seconds since 1970."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialEvent(Event):
+    """A row about one trial."""
+
+    trial: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IterationEvent(TrialEvent):
+    """A row about one trial after an iteration of its training."""
+
+    iteration: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobRow(Event):
+    """The start of a session; written first, and again with ``resumed`` at every resume."""
 
     kind: ClassVar[str] = "job"
     run: str
@@ -44,8 +67,6 @@ class JobRow:
     choice_names: list[str] = dataclasses.field(default_factory=list[str])
     searched: list[str] = dataclasses.field(default_factory=list[str])
     """The fields that differ between trials."""
-    objectives: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
-    """Metrics that are traded off against the score, with their mode."""
     keep: str = "last"
     """``last`` or ``best``: which checkpoint is a trial's result."""
     seed: int = 0
@@ -56,27 +77,22 @@ class JobRow:
     gpus_per_trial: float = 0.0
     versions: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     resumed: bool = False
-    time: float = dataclasses.field(default_factory=time.time)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrialRow:
-    """A setting that was drawn."""
+class TrialRow(TrialEvent):
+    """The searched values of a trial."""
 
     kind: ClassVar[str] = "trial"
-    trial: str
     config: dict[str, Any]
     """The searched values only."""
-    time: float = dataclasses.field(default_factory=time.time)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ResultRow:
+class ResultRow(IterationEvent):
     """One training iteration of one trial."""
 
     kind: ClassVar[str] = "result"
-    trial: str
-    iteration: int
     score: float | None
     """None while too few episodes have finished, NaN where training has diverged."""
     seconds: float
@@ -85,51 +101,44 @@ class ResultRow:
     """Steps of this trial so far."""
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """Flat: name to a number or a list of numbers."""
-    time: float = dataclasses.field(default_factory=time.time)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DecisionRow:
-    """What the scheduler decided about a trial at a rung, and why."""
+class DecisionRow(IterationEvent):
+    """A decision of the scheduler about a trial at a rung, and its reason."""
 
     kind: ClassVar[str] = "decision"
-    trial: str
-    iteration: int
     rung: int
     score: float | None
     cut: float | None
-    """The score a trial had to reach; null while there were too few to compare with."""
+    """The score a trial had to reach; null while there are too few scores to compare."""
     rank: int
     of: int
     keep: bool
     sentence: str
     waits: bool = False
-    """Kept, and paused at the rung until a later decision."""
-    time: float = dataclasses.field(default_factory=time.time)
+    """Whether the trial is kept and paused at the rung until a later decision."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExploitRow:
-    """A trial of a population that went on from a better one's checkpoint with changed settings."""
+class ExploitRow(IterationEvent):
+    """A trial of a population that continued from a better trial's checkpoint, settings changed."""
 
     kind: ClassVar[str] = "exploit"
-    trial: str
-    iteration: int
     donor: str
     score: float | None
     donor_score: float | None
     before: dict[str, Any]
-    """The searched settings it had."""
+    """The searched settings before."""
     donated: dict[str, Any]
-    """Those of the donor."""
+    """The donor's searched settings."""
     after: dict[str, Any]
-    """Those it goes on with."""
+    """The searched settings from now on."""
     checkpoint: str
     """The donor's, relative to the run directory."""
     took: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """The changed settings as read back from the learner after the donor's state was restored."""
     sentence: str = ""
-    time: float = dataclasses.field(default_factory=time.time)
 
 
 DISPROVED = "it was not seen again, and the score has improved"
@@ -137,12 +146,10 @@ DISPROVED = "it was not seen again, and the score has improved"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FindingRow:
-    """A symptom that a health rule saw; written again, ``withdrawn``, if the run disproves it."""
+class FindingRow(IterationEvent):
+    """A finding of a health rule; written again, ``withdrawn``, if the run disproves it."""
 
     kind: ClassVar[str] = "finding"
-    trial: str
-    iteration: int
     symptom: str
     severity: str
     """``note``, ``warn`` or ``stop``."""
@@ -151,51 +158,43 @@ class FindingRow:
     evidence: str
     remedy: str
     siblings: str = ""
-    """Whether the other trials had it by then, and what follows; empty while too few could."""
+    """Comparison with the other trials; empty while too few can be compared."""
     withdrawn: int = 0
     """The iteration at which it had been disproved: the score had improved; 0 while it stands."""
-    time: float = dataclasses.field(default_factory=time.time)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CheckpointRow:
-    """A checkpoint that was completely written."""
+class CheckpointRow(IterationEvent):
+    """A checkpoint that is complete."""
 
     kind: ClassVar[str] = "checkpoint"
-    trial: str
-    iteration: int
     path: str
     """Relative to the run directory."""
-    time: float = dataclasses.field(default_factory=time.time)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EndRow:
+class EndRow(IterationEvent):
     """Why a trial ended."""
 
     kind: ClassVar[str] = "end"
-    trial: str
-    iteration: int
     reason: str
     """``budget``, ``target``, ``plateau``, ``asha``, ``health``, ``stopped`` (by hand), ``error``
     or ``interrupted``."""
     sentence: str = ""
-    time: float = dataclasses.field(default_factory=time.time)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationRow:
-    """A checkpoint against random and the simple rules, all on the same seeds."""
+class EvaluationRow(TrialEvent):
+    """A checkpoint compared with random and simple rules on the same seeds."""
 
     kind: ClassVar[str] = "evaluation"
-    trial: str
     checkpoint: str
     episodes: int
     most: int = 0
-    """Episodes that would have been played, had there been time; 0 where that is not known."""
+    """Episodes planned, of which a time limit may leave out some; 0 where it is not known."""
     seed: int
     policy: dict[str, float]
-    """The figures of the checkpoint, the most telling first; ``baselines`` has the same names."""
+    """Figures of the checkpoint, the most important first; ``baselines`` has the same names."""
     baselines: dict[str, dict[str, float]] = dataclasses.field(
         default_factory=dict[str, dict[str, float]]
     )
@@ -209,20 +208,17 @@ class EvaluationRow:
         default_factory=dict[str, list[float]]
     )
     experiment: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    """One of its episodes told step by step, an :class:`envs.episode_trace.EpisodeTrace` as plain
-    data,
-    with its seed; empty where the environment tells none."""
+    """One episode step by step: an :class:`envs.episode_trace.EpisodeTrace` as plain data, with its
+    seed; empty where the environment has no traces."""
     examples: list[dict[str, str]] = dataclasses.field(default_factory=list[dict[str, str]])
-    """Some of its episodes side by side, what is shown of each by heading."""
-    time: float = dataclasses.field(default_factory=time.time)
+    """Some episodes as rows of a table, by heading."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FinalRow:
-    """One of the best few trials, played again on fresh seeds, the same for all of them."""
+class FinalRow(TrialEvent):
+    """A finalist's episodes on fresh seeds, the same for all finalists."""
 
     kind: ClassVar[str] = "final"
-    trial: str
     checkpoint: str
     metric: str
     mode: str
@@ -232,11 +228,10 @@ class FinalRow:
     """Its standard error."""
     episodes: int
     seed: int
-    time: float = dataclasses.field(default_factory=time.time)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class JobEndRow:
+class JobEndRow(Event):
     """The driver has stopped."""
 
     kind: ClassVar[str] = "job_end"
@@ -245,8 +240,7 @@ class JobEndRow:
     seconds: float
     """Wall clock of the whole job."""
     sentence: str = ""
-    """Of ``error``: what the driver failed with."""
-    time: float = dataclasses.field(default_factory=time.time)
+    """The cause, where the reason is ``error``."""
 
 
 Row = (
@@ -264,16 +258,31 @@ Row = (
 )
 
 KINDS: dict[str, type[Row]] = {row.kind: row for row in get_args(Row)}
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+"""Errors of decoding a line that is no event row."""
+RESULT_HEAD = re.compile(
+    rb'\{"kind": "result", "time": [-+.\deE]+, "trial": "([^"\\]*)", "iteration": (\d+), '
+    rb'"score": ([-+.\deE]+|null), '
+)
+
+
+class ResultHead(NamedTuple):
+    """The first fields of a result row."""
+
+    trial: str
+    iteration: int
+    score: float
+    """NaN where there is none."""
 
 
 class EventLog:
-    """Appends rows to a file, safely with regard to being killed and to several writers."""
+    """An event log opened for appending, safe against kills and several writers."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     def append(self, row: Row) -> None:
-        """Write one row with a single append, so that at most the last line can be partial."""
+        """Append one row in a single write, so that at most the last line can be partial."""
         line = encode_row(row).encode() + b"\n"
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
@@ -288,25 +297,20 @@ class EventLog:
 
 
 def encode_row(row: Row) -> str:
-    """A row as one line of strict JSON, without the newline."""
-    nonfinite: list[list[str | int]] = []
-    # vars, not dataclasses.asdict: that one copies every metric, and nothing here is changed.
-    data = {"kind": row.kind, **_to_json_types(vars(row), (), nonfinite)}
+    """Return a row as one line of strict JSON, without the newline."""
+    # vars, not dataclasses.asdict, which would copy every metric.
+    fields, nonfinite = convert_to_json(vars(row))
+    data = {"kind": row.kind, **fields}
     if nonfinite:
         data["nonfinite"] = nonfinite
     return json.dumps(data, ensure_ascii=False, allow_nan=False)
 
 
-def to_json_types(value: Any) -> Any:
-    """The value in the types of strict JSON: arrays become lists, non-finite numbers None."""
-    return _to_json_types(value, (), [])
-
-
 def read_event_log(path: str | Path) -> list[Row]:
-    """Every row of a log, in the order written.
+    """Return every row of a log, in the order written.
 
-    The last line may be partial, because its writer was killed or is at work: it is left out. All
-    other lines that are no rows are left out with one warning, which names the first of them.
+    The last line may be partial, because its writer was killed or is at work: it is left out. Other
+    lines that are no rows are left out with one warning, which names the first of them.
 
     Raises:
         InputError: if there is no such file.
@@ -325,16 +329,16 @@ def read_event_log(path: str | Path) -> list[Row]:
         try:
             if line.strip():
                 rows.append(decode_row(line))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except UNREADABLE as error:
             if number < len(lines):
                 damaged.append((number, error))
     if damaged:
-        warnings.warn(f"{path}: {_left_out(damaged)}.", InputWarning, stacklevel=2)
+        warnings.warn(f"{path}: {_describe_damage(damaged)}.", InputWarning, stacklevel=2)
     return rows
 
 
-def _left_out(damaged: list[tuple[int, Exception]]) -> str:
-    """The lines of a log that are no rows, in words: their numbers from 1, each with its error."""
+def _describe_damage(damaged: list[tuple[int, Exception]]) -> str:
+    """Describe the lines of a log that are no rows, given as numbers from 1 and errors."""
     number, error = damaged[0]
     if len(damaged) == 1:
         return f"line {number} is not an event row and is left out ({error})"
@@ -345,7 +349,7 @@ def _left_out(damaged: list[tuple[int, Exception]]) -> str:
 
 
 def decode_row(line: bytes) -> Row:
-    """The row that a line of a log holds."""
+    """Return the row that a line of a log holds."""
     data = json.loads(line)
     for *path, last, word in data.pop("nonfinite", ()):
         place = data
@@ -358,18 +362,32 @@ def decode_row(line: bytes) -> Row:
     return row(**{name: value for name, value in data.items() if name in known})
 
 
-def _to_json_types(
-    value: Any, path: tuple[str | int, ...], nonfinite: list[list[str | int]]
-) -> Any:
-    if hasattr(value, "tolist"):  # numpy and torch, without importing either
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        items = cast("Mapping[Any, Any]", value).items()
-        return {str(key): _to_json_types(item, (*path, str(key)), nonfinite) for key, item in items}
-    if isinstance(value, list | tuple):
-        entries = enumerate(cast("list[Any]", value))
-        return [_to_json_types(item, (*path, index), nonfinite) for index, item in entries]
-    if isinstance(value, float) and not math.isfinite(value):
-        nonfinite.append([*path, repr(float(value))])
+def decode_row_or_none(line: bytes) -> Row | None:
+    """Return the row that a line of a log holds; None where a killed writer cut the line off."""
+    try:
+        return decode_row(line)
+    except UNREADABLE:
         return None
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def read_result_head(line: bytes) -> ResultHead | None:
+    """Read only the head of a result row, some fifty times as fast as :func:`decode_row`.
+
+    Returns:
+        None for rows of any other kind, and for results that another program wrote.
+    """
+    # The pattern follows the order of fields in ResultRow; a test holds the two together.
+    if not (match := RESULT_HEAD.match(line)):
+        return None
+    score = math.nan if match[3] == b"null" else float(match[3])
+    return ResultHead(match[1].decode(), int(match[2]), score)
+
+
+def read_log_ends(path: Path) -> tuple[JobRow | None, JobEndRow | None]:
+    """Read only the job row that a log begins with and the job's end that it closes with."""
+    with path.open("rb") as file:
+        first = file.readline()
+        file.seek(max(0, path.stat().st_size - 4096))  # a job's end is much shorter than this
+        last = file.read().rstrip().rpartition(b"\n")[2]
+    job, end = decode_row_or_none(first), decode_row_or_none(last)
+    return job if isinstance(job, JobRow) else None, end if isinstance(end, JobEndRow) else None

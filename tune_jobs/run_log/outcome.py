@@ -1,9 +1,9 @@
-"""What a run came to, reconstructed from its event rows and from nothing else.
+"""Rebuild the result of a run from its event log.
 
-*Compute saved* is the share of the full budget (trials x iterations of the job) that ended trials
-did not run. A trial that is running, waiting or interrupted has saved nothing: what it has not run
-may still be run, and is counted as open. So in a job that is done, the saved share is one minus the
-run share; in any other job it is less.
+*Compute saved* is the fraction of the full budget (trials x iterations of the job) that ended
+trials did not run. A trial that is running, waiting or interrupted has saved nothing: a resume may
+still run its remaining iterations, which count as open. So where a job is done, the saved fraction
+is one minus the fraction run; otherwise it is less.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from tune_jobs.run_log.events import (
     ResultRow,
     Row,
     TrialRow,
-    to_json_types,
 )
+from tune_jobs.run_log.json_types import to_json_types
 from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
 
 CONTINUED = ("interrupted", "error")
@@ -41,20 +41,20 @@ CONTINUED = ("interrupted", "error")
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A whole run, as far as the log tells."""
+    """The result of a run, as far as its log goes."""
 
     job: JobRow
     trials: tuple[TrialOutcome, ...]
-    """Those that were drawn, by id."""
+    """All trials of the log, by id."""
     evaluations: tuple[EvaluationRow, ...]
     end: JobEndRow | None
     """None while the driver runs, or if it was killed."""
     finals: tuple[FinalRow, ...] = ()
-    """The best few on fresh seeds, the latest look at each."""
+    """The latest final of each finalist."""
 
     @classmethod
     def from_rows(cls, rows: Iterable[Row]) -> Outcome:
-        """Reconstruct the outcome of a run.
+        """Rebuild the outcome of a run.
 
         Raises:
             InputError: if there is no job row among the rows.
@@ -66,14 +66,14 @@ class Outcome:
 
     @property
     def best(self) -> TrialOutcome | None:
-        """The winner of the finals; without finals, the trial with the best last score."""
+        """The winner of the finals; without finals the trial with the best last score."""
         if self.won is None:
             return next(iter(self.ranked), None)
         return next(trial for trial in self.trials if trial.id == self.won.trial)
 
     @property
     def won(self) -> FinalRow | None:
-        """The final that made the best trial the best; None where scores of training decide."""
+        """The winner's final; None where scores of training decide."""
         finals = [(s, row) for row in self.finals if (s := to_finite_float(row.score)) is not None]
         if not finals:
             return None
@@ -82,14 +82,14 @@ class Outcome:
 
     @property
     def best_score(self) -> float | None:
-        """The score by which the best trial is the best: of its final, or else of its training."""
+        """The score that decided for the best trial: of its final, or of its training."""
         if self.won is not None:
             return self.won.score
         return self.best.finite_score if self.best else None
 
     @property
     def best_by(self) -> str:
-        """What :attr:`best_score` was measured on, in words."""
+        """The origin of :attr:`best_score`, in words."""
         if self.won is None:
             return "training"
         each = count(self.won.episodes, "fresh episode")
@@ -103,41 +103,18 @@ class Outcome:
         return [trial for _, trial in sorted(scored, key=lambda pair: pair[0])]
 
     @property
-    def pareto_front(self) -> list[TrialOutcome]:
-        """With several objectives, the trials that none other beats in one without losing in one.
-
-        By their last results, the best score first; empty with one objective.
-        """
-        if not self.job.objectives:
-            return []
-        signs = [-1 if mode == "max" else 1 for mode in self.job.objectives.values()]
-        costs: list[tuple[float, ...]] = []
-        front: list[TrialOutcome] = []
-        for trial in self.ranked:
-            metrics = trial.results[-1].metrics
-            found = [to_finite_float(metrics.get(name)) for name in self.job.objectives]
-            cost = tuple(s * v for s, v in zip(signs, found, strict=True) if v is not None)
-            # In order of their scores: a later one must win in something else.
-            if len(cost) == len(signs) and not any(
-                all(a <= b for a, b in zip(known, cost, strict=True)) for known in costs
-            ):
-                costs.append(cost)
-                front.append(trial)
-        return front
-
-    @property
     def rungs(self) -> tuple[int, ...]:
         """The iterations at which the scheduler decides."""
         return tuple(self.job.scheduler.get("rungs") or ())
 
     @property
     def findings(self) -> tuple[FindingRow, ...]:
-        """What the health rules saw in any trial, in time order."""
+        """The findings of all trials, in time order."""
         return tuple(sorted((f for t in self.trials for f in t.findings), key=lambda f: f.time))
 
     @property
     def siblings(self) -> dict[str, str]:
-        """For each symptom found, whether it points at what all trials share or at one setting."""
+        """By symptom, whether it points at what all trials share or at one setting."""
         return compare_trials_on_all_symptoms(
             [
                 Sibling(
@@ -183,18 +160,18 @@ class Outcome:
 
     @property
     def iterations_open(self) -> int:
-        """Iterations neither run nor saved: a resume would run them or save them."""
+        """Iterations neither run nor saved, which a resume would run or save."""
         return max(
             0, self.budget - self.iterations_run - sum(self.iterations_saved_by_reason.values())
         )
 
     @property
     def compute_saved(self) -> float:
-        """Share of the full budget that ended trials did not run, from 0 to 1."""
+        """Fraction of the full budget that ended trials did not run."""
         return sum(self.iterations_saved_by_reason.values()) / self.budget if self.budget else 0.0
 
     def as_dict(self, directory: str | Path = "") -> dict[str, Any]:
-        """The answer of ``rungwise tune --json``: strict JSON, no NaN.
+        """Return the answer of ``rungwise tune --json``: strict JSON, no NaN.
 
         Args:
             directory: the run directory, which makes the paths complete.
@@ -211,7 +188,6 @@ class Outcome:
             for trial in self.trials
         ]
         best = self.best
-        front = {"front": [trial.id for trial in self.pareto_front]} if self.job.objectives else {}
         return {
             "run": str(directory) or self.job.run,
             "trials": trials,
@@ -228,13 +204,12 @@ class Outcome:
             "compute_saved": self.compute_saved,
             "siblings": self.siblings,
             "report": str(root / "report.html"),
-            **front,
         }
 
 
 @dataclasses.dataclass
 class _TrialState:
-    """What is known of a trial while its rows come in."""
+    """A trial while its rows are read."""
 
     config: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     results: list[ResultRow] = dataclasses.field(default_factory=list[ResultRow])
@@ -249,7 +224,7 @@ class _TrialState:
 
 
 class OutcomeBuilder:
-    """Takes the rows of a run one by one and can say at any time what it came to so far."""
+    """Builds the outcome of a run row by row; it is available at any time."""
 
     def __init__(self) -> None:
         self._job: JobRow | None = None
@@ -289,7 +264,7 @@ class OutcomeBuilder:
         return self._cached_outcomes[trial]
 
     def build_outcome(self) -> Outcome:
-        """The outcome so far.
+        """Return the outcome so far.
 
         Raises:
             InputError: if no job row has come yet.
@@ -356,7 +331,7 @@ class OutcomeBuilder:
 
 
 def _choose_checkpoint(notes: _TrialState, job: JobRow) -> str | None:
-    """The checkpoint that is a trial's result."""
+    """Return the checkpoint that is a trial's result."""
     if not notes.checkpoints:
         return None
     newest = notes.checkpoints[max(notes.checkpoints)]

@@ -1,4 +1,4 @@
-"""What is left of a run, read from its event rows and its checkpoints."""
+"""The remaining work of a run, from its event rows and its checkpoints."""
 
 from __future__ import annotations
 
@@ -24,43 +24,49 @@ DAMAGED = "damaged_checkpoint"
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """A trial that is to be run in this session."""
+    """A trial to run in this session."""
 
     trial: str
     config: dict[str, Any]
     hang_report_dir: str
     """Directory where its processes leave reports when they hang."""
     resume_from: str = ""
-    """Checkpoint to go on from; empty to start anew."""
+    """Checkpoint to continue from; empty to start from the beginning."""
 
 
 @dataclass(frozen=True)
 class RemainingWork:
-    """What a resume has to do."""
+    """What a resume still has to run, and to write."""
 
     plans: list[TrialPlan] = field(default_factory=list[TrialPlan])
     """The trials to run."""
     missing_rows: list[FindingRow | EndRow] = field(default_factory=list[FindingRow | EndRow])
-    """Rows that the log should have and has not: damage seen now, ends that a kill cut off."""
+    """Rows that the log lacks: damage found now, and ends that a kill cut off."""
 
 
 def find_remaining_work(directory: Path, rows: Sequence[Row]) -> RemainingWork:
-    """What is left of the run in ``directory``.
+    """Return the remaining work of the run in ``directory``.
 
-    A trial without an end goes on, and one that ended by an error is tried again: each from its
-    newest sound checkpoint.
+    A trial without an end continues, and one that ended by an error is tried again: each from its
+    newest intact checkpoint.
+
+    Args:
+        directory: the run directory.
+        rows: all rows of its event log; none for a run that has not started.
     """
-    drawn = {row.trial: row.config for row in rows if isinstance(row, TrialRow)}
-    drawn |= {row.trial: row.after for row in rows if isinstance(row, ExploitRow)}
+    configs = {row.trial: row.config for row in rows if isinstance(row, TrialRow)}
+    # After an exploit a trial runs with other settings than those it was started with.
+    configs |= {row.trial: row.after for row in rows if isinstance(row, ExploitRow)}
     ends = {row.trial: row.reason for row in rows if isinstance(row, EndRow)}
     stops = _find_stop_decisions(rows)
     paths = list_checkpoints(rows)
     left = RemainingWork()
-    for trial, setting in drawn.items():
+    for trial, config in configs.items():
         if ends.get(trial, "interrupted") not in CONTINUED:
             continue
         if stopped := stops.get(trial):
-            # Killed between a decision and the end that follows from it: the decision stands.
+            # The kill came between a decision and the end that follows from it. The decision holds:
+            # other trials were promoted or ended by comparison with it.
             left.missing_rows.append(
                 EndRow(
                     trial=trial,
@@ -73,21 +79,21 @@ def find_remaining_work(directory: Path, rows: Sequence[Row]) -> RemainingWork:
         sound, damage = find_newest_intact(directory / path for _, path in paths.get(trial, []))
         if damage:
             left.missing_rows.append(make_damage_finding(trial, directory, damage, sound))
-        # Absolute, because the trial's process may stand in another directory.
+        # Absolute: the trial's process may have another working directory.
         start = str(sound.absolute()) if sound else ""
         left.plans.append(
-            TrialPlan(trial, setting, str(get_hang_report_dir(directory, trial)), start)
+            TrialPlan(trial, config, str(get_hang_report_dir(directory, trial)), start)
         )
     return left
 
 
 def get_hang_report_dir(directory: Path, trial: str) -> Path:
-    """Where the processes of a trial leave reports when they hang."""
+    """Return the directory in which processes of a trial leave reports when they hang."""
     return directory.absolute() / "faults" / trial
 
 
 def list_checkpoints(rows: Iterable[Row]) -> dict[str, list[tuple[int, str]]]:
-    """Of each trial the iterations and the paths of its checkpoints, as written."""
+    """Return iteration and path of each checkpoint by trial, in the order written."""
     found: dict[str, list[tuple[int, str]]] = {}
     for row in rows:
         if isinstance(row, CheckpointRow):
@@ -96,9 +102,9 @@ def list_checkpoints(rows: Iterable[Row]) -> dict[str, list[tuple[int, str]]]:
 
 
 def find_newest_intact(paths: Iterable[Path]) -> tuple[Path | None, list[str]]:
-    """The last of these checkpoints that is as it was written, and what is wrong with later ones.
+    """Return the last of these checkpoints that is intact, and the damage of later ones.
 
-    Those that are not there any more were deleted to make room, which is no damage.
+    A checkpoint that does not exist was deleted to make room, which is no damage.
     """
     damage: list[str] = []
     for path in reversed(list(paths)):
@@ -120,8 +126,12 @@ def _find_stop_decisions(rows: Iterable[Row]) -> dict[str, DecisionRow]:
 def make_damage_finding(
     trial: str, directory: Path, damage: Sequence[str], sound: Path | None, iteration: int = 0
 ) -> FindingRow:
-    """What is wrong with a trial's checkpoints and which one is used, as an event row."""
-    instead = f"{sound.relative_to(directory)} is used" if sound else "the trial starts anew"
+    """Return the event row of damaged checkpoints, and of the one that is used instead."""
+    instead = (
+        f"{sound.relative_to(directory)} is used"
+        if sound
+        else "the trial starts from the beginning"
+    )
     return FindingRow(
         trial=trial,
         iteration=iteration,

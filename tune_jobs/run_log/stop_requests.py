@@ -1,7 +1,7 @@
-"""What somebody wants of a run while it runs, left as files in its directory.
+"""Stop requests for a running job, stored as files in the run directory.
 
-The driver looks for them after every result, and all the time for those of trials that wait. So
-any machine that sees a run's directory can stop it, whoever started it and wherever it runs.
+The driver looks for them after every result, and at every step for those of waiting trials. Any
+machine that can write the run directory can stop the run.
 """
 
 from __future__ import annotations
@@ -9,31 +9,34 @@ from __future__ import annotations
 from pathlib import Path
 
 JOB = "job"
-"""Stands for the whole run where a trial's id may stand."""
+"""Name of the request that stops the whole run, in the place of a trial's id."""
 
 
 def request_stop(directory: Path, target: str = JOB) -> None:
-    """Let a trial, or the whole run, stop after its next result; one that waits stops at once."""
+    """Request the end of a trial, or of the run, after its next result.
+
+    A trial that waits at a rung ends at once.
+    """
     path = _get_request_path(directory, target)
     path.parent.mkdir(exist_ok=True)
     path.touch()
 
 
 def is_stop_requested(directory: Path, target: str = JOB) -> bool:
-    """Whether a trial, or the whole run, is to stop."""
+    """Return whether the end of a trial, or of the whole run, is requested."""
     return _get_request_path(directory, target).exists()
 
 
 def list_stop_requests(directory: Path) -> list[str]:
-    """The trials that are to stop, and :data:`JOB` if the whole run is."""
+    """List the trials with a stop request, and :data:`JOB` for the whole run."""
     folder = directory / "stop"
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def clear_stop_request(directory: Path, target: str = JOB) -> None:
-    """The wish is fulfilled, or no longer meant."""
+    """Delete a request that is served or withdrawn."""
     _get_request_path(directory, target).unlink(missing_ok=True)
 
 
-def _get_request_path(directory: Path, whom: str) -> Path:
-    return directory / "stop" / whom
+def _get_request_path(directory: Path, target: str) -> Path:
+    return directory / "stop" / target

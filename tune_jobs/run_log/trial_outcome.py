@@ -1,4 +1,4 @@
-"""What one trial of a run came to, as far as the log tells."""
+"""The result of one trial of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPREAD = "score_spread"
 
 @dataclasses.dataclass(frozen=True)
 class TrialOutcome:
-    """One trial, as far as the log tells."""
+    """One trial, as far as the event log goes."""
 
     id: str
     config: dict[str, Any]
@@ -31,7 +31,7 @@ class TrialOutcome:
     sentence: str
     checkpoint: str | None
     exploits: tuple[ExploitRow, ...] = ()
-    """When it went on from another trial's checkpoint; ``config`` has its latest settings."""
+    """Its exploits of other trials under PBT; ``config`` has the latest settings."""
 
     @property
     def score(self) -> float | None:
@@ -50,17 +50,17 @@ class TrialOutcome:
 
     @property
     def finite_scores(self) -> list[float]:
-        """Every finite score on the way."""
+        """Every finite score, in order."""
         return [score for row in self.results if (score := to_finite_float(row.score)) is not None]
 
     @property
     def seconds(self) -> float:
-        """How long it has trained."""
+        """Seconds of training."""
         return self.results[-1].seconds if self.results else 0.0
 
     @property
     def env_steps(self) -> int:
-        """Environment steps it has taken."""
+        """Environment steps taken."""
         return self.results[-1].env_steps if self.results else 0
 
     @property
@@ -70,12 +70,12 @@ class TrialOutcome:
 
     @property
     def iterations_saved(self) -> int:
-        """Iterations not run for good."""
+        """Iterations that will never be run."""
         return 0 if self.end_reason in (None, "interrupted") else self.iterations_not_run
 
     @property
     def seconds_saved(self) -> float | None:
-        """What the saved iterations would have taken at this trial's own pace; None if unknown."""
+        """Seconds of the saved iterations, at this trial's own pace; None if unknown."""
         return self._saved_of(self.seconds)
 
     @property
@@ -90,13 +90,13 @@ class TrialOutcome:
 
     @property
     def warning(self) -> FindingRow | None:
-        """The latest finding that is more than a note and stands."""
+        """The latest open finding that is more than a note."""
         standing = (f for f in self.findings if f.severity != "note" and not f.withdrawn)
         return next(reversed(list(standing)), None)
 
     @property
     def status_text(self) -> str:
-        """How it stands, in words."""
+        """The state of the trial, in words."""
         if self.end_reason is None:
             warning = self.warning
             running = "running" if self.results else "waiting"
@@ -114,7 +114,7 @@ class TrialOutcome:
 
 
 def to_finite_float(value: Any) -> float | None:
-    """The value if it is a finite number."""
+    """Return the value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None

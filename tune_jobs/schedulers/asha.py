@@ -1,10 +1,9 @@
-"""Successive halving under Tune, with every decision in a sentence.
+"""Asynchronous successive halving (ASHA) as a scheduler of Ray Tune, with recorded decisions.
 
-The decisions are those of :mod:`tune_jobs.schedulers.successive_halving`; here a trial that waits
-is paused, so that its worker is free, and goes on from its checkpoint. Ray's ASHA compares with
-``score < cut``, which is never true for NaN, forgets its rungs when a run is resumed (ray#30838)
-and keeps its reasons to itself. Here the rungs are in the run's event rows, where a resumed run
-finds them.
+:mod:`tune_jobs.schedulers.successive_halving` makes the decisions. Here a waiting trial is paused,
+which frees its worker, and continues from its checkpoint. Ray's own ASHA compares with
+``score < cut``, which is never true for NaN; it forgets its rungs when a run is resumed (ray#30838)
+and gives no reasons. Here the event log holds the decisions, and a resumed run restores them.
 """
 
 from __future__ import annotations
@@ -20,54 +19,57 @@ from tune_jobs.schedulers.successive_halving import Bracket
 
 
 class RecordedASHA(FIFOScheduler):
-    """Asks :class:`Bracket` about every result; leaves the decisions for the recorder to write."""
+    """Applies the decisions of each :class:`Bracket`; the recorder writes them to the event log."""
 
     def __init__(self, brackets: Sequence[Bracket]) -> None:
         super().__init__()
         self.brackets = brackets
         self.decisions: list[DecisionRow] = []
-        """Those that were not yet written, in their order."""
+        """Decisions that are not written yet, in order."""
         self._bracket_by_trial = {
             trial: rungs for rungs in brackets for trial in rungs.next_rung_index
         }
         self._tune_trials: dict[str, Any] = {}
-        """Tune's trials by our names; those that still wait from the last session are not there."""
+        """Tune's trials by id, without those that wait since an earlier session."""
         self._next: Any = None
         self._trials_to_stop: list[str] = []
 
     def restore_decisions(self, rows: Iterable[Row]) -> None:
-        """Take over what earlier sessions decided."""
+        """Restore the decisions of earlier sessions."""
         for row in rows:
             if rungs := self._bracket_by_trial.get(getattr(row, "trial", "")):
                 rungs.restore_decisions([row])
 
     def is_waiting(self, trial: str) -> bool:
-        """Whether a trial waits at a rung and may not run now."""
+        """Return whether a trial waits at a rung."""
         return (
             trial in self._bracket_by_trial
             and trial in self._bracket_by_trial[trial].waiting_rung_index
         )
 
     def withdraw(self, trial: str) -> None:
-        """End a trial that waits, because somebody wants it to stop."""
+        """End a waiting trial on request."""
         self._bracket_by_trial[trial].remove_trial(trial)
         if trial in self._tune_trials:
             self._trials_to_stop.append(trial)
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Learn to know a trial, new or to be started again."""
-        self._tune_trials[_name(trial)] = trial
+        """Register a trial, new or restarted."""
+        self._tune_trials[_get_id(trial)] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Let a trial go on, wait at its rung, or end."""
+        """Return whether a trial continues, waits at its rung, or ends."""
         name, at = result["trial"], result["iteration"]
         rungs = self._bracket_by_trial[name]
         if name in self._trials_to_stop:
             return TrialScheduler.STOP
         if name in rungs.waiting_rung_index:
-            # Its process died before the checkpoint was written, and ran up to its rung again.
+            # Its process died before the checkpoint of the pause was written, so it repeats the
+            # iterations up to its rung; its score there is decided already.
             back = at >= rungs.levels[rungs.waiting_rung_index[name]]
             return TrialScheduler.PAUSE if back else TrialScheduler.CONTINUE
+        # In this order: the new score may promote this trial at once, and may make it certain that
+        # others which wait cannot be promoted any more.
         decision = rungs.report_score(name, at, result["score"])
         if decision is None:
             return TrialScheduler.CONTINUE
@@ -82,20 +84,21 @@ class RecordedASHA(FIFOScheduler):
         return TrialScheduler.CONTINUE if decision.keep else TrialScheduler.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """A trial ended while it ran: the others need not wait for it."""
-        self._bracket_by_trial[_name(trial)].remove_trial(_name(trial))
+        """Stop expecting a trial that ended while it ran."""
+        self._bracket_by_trial[_get_id(trial)].remove_trial(_get_id(trial))
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """A trial failed; if it is not to be started again, the others need not wait for it."""
+        """Stop expecting a trial that failed for good."""
         if not trial.should_recover():
-            self._bracket_by_trial[_name(trial)].remove_trial(_name(trial))
+            self._bracket_by_trial[_get_id(trial)].remove_trial(_get_id(trial))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """The paused trial that goes on, if there is one; those not begun follow by turns.
+        """Return the paused trial to continue; None lets Tune start the next new trial.
 
-        Tune asks at every step, so here those end, too, that wait in vain.
+        Tune calls this at every step, so waiting trials that cannot be promoted end here, too.
         """
-        self._settle()
+        self._end_hopeless()
+        # A trial whose checkpoint is being written cannot be stopped yet: it stays in the list.
         for name in self._trials_to_stop:
             trial = self._tune_trials[name]
             if trial.status in (TuneTrial.PAUSED, TuneTrial.PENDING):
@@ -103,7 +106,7 @@ class RecordedASHA(FIFOScheduler):
         self._trials_to_stop = [
             n for n in self._trials_to_stop if not self._tune_trials[n].is_finished()
         ]
-        # Asked again, the answer is the same until the trial runs.
+        # Tune may ask several times before the trial runs: a promotion is decided only once.
         if self._next is None or self._next.status not in (TuneTrial.PAUSED, TuneTrial.PENDING):
             self._next = None
             for rungs in self.brackets:
@@ -116,8 +119,8 @@ class RecordedASHA(FIFOScheduler):
         return self._next
 
     def promote_from_earlier_session(self) -> str | None:
-        """A trial that has waited since an earlier session, if one may go on now."""
-        self._settle()
+        """Promote a trial that waits since an earlier session; None where there is none."""
+        self._end_hopeless()
         for rungs in self.brackets:
             name = rungs.find_promotable()
             if name is not None and name not in self._tune_trials:
@@ -127,21 +130,21 @@ class RecordedASHA(FIFOScheduler):
 
     @property
     def done(self) -> bool:
-        """Whether no trial runs, waits or is still to come."""
+        """Whether no trial runs, waits or is still to start."""
         return not any(rungs.next_rung_index or rungs.waiting_rung_index for rungs in self.brackets)
 
-    def _settle(self) -> None:
-        """End the trials that wait in vain."""
+    def _end_hopeless(self) -> None:
+        """End the waiting trials that cannot be promoted any more."""
         for rungs in self.brackets:
             self._end(rungs.end_hopeless())
 
     def _end(self, decisions: Iterable[DecisionRow]) -> None:
-        """Note these ends; Tune knows nothing of trials that wait since an earlier session."""
+        """Record these ends; Tune does not have the trials that wait since an earlier session."""
         for decision in decisions:
             self.decisions.append(decision)
             if decision.trial in self._tune_trials:
                 self._trials_to_stop.append(decision.trial)
 
 
-def _name(trial: Any) -> str:
+def _get_id(trial: Any) -> str:
     return trial.config["plan"]["trial"]

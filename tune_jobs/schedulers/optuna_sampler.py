@@ -1,16 +1,15 @@
-"""Settings that follow from what earlier trials came to: Optuna's sampler, fed with event rows.
+"""Optuna's sampler, fed with event rows: propose settings from the results of earlier trials.
 
-The rows are all it knows, so a resumed run proposes as if it had never stopped. With one objective
-it is the tree-structured Parzen estimator (Bergstra et al. 2011), which also learns from trials
-that were ended early, by how far they came; with several it is the same for their Pareto front
-(Ozaki et al. 2022).
+The rows are its only input, so a resumed run proposes as if it had never been interrupted. It is
+the tree-structured Parzen estimator (Bergstra et al. 2011), which also learns from trials that
+ended early, by how far they came.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +22,31 @@ from tune_jobs.run_log.resume import TrialPlan, get_hang_report_dir
 
 ENDED_EARLY = ("asha", "health")
 REFUSALS = 100
-"""How many proposals in a row the algorithm may refuse."""
+"""Proposals in a row that the algorithm may refuse."""
 
 
 def check_optuna() -> None:
     """Refuse to start without Optuna.
 
     Raises:
-        InputError: saying how to install it.
+        InputError: Optuna is not installed.
     """
     try:
         import optuna  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError:
         raise InputError(
             "searcher optuna needs Optuna: install it with `pip install 'rungwise[optuna]'`, or "
-            "take searcher random."
+            "use searcher random."
         ) from None
 
 
 class OptunaSampler:
-    """Proposes the settings of the trials of a job that are not drawn yet.
+    """Proposes the settings of the trials of a job that are not known before the start.
 
     Args:
         job: with its metric and mode filled in.
         directory: of the run.
-        earlier: the rows so far.
+        earlier: the event rows so far.
     """
 
     def __init__(self, job: Job, directory: Path, earlier: Iterable[Row]) -> None:
@@ -58,15 +57,14 @@ class OptunaSampler:
         self._optuna = optuna
         self._settings: dict[str, dict[str, Any]] = {}
         self._scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
-        self._last: dict[str, Mapping[str, Any]] = {}
+        self._last: dict[str, float | None] = {}
         self._asked: dict[str, Any] = {}
         rows = list(earlier)
-        drawn = sum(isinstance(row, TrialRow) for row in rows)
-        directions = [job.mode, *job.objectives.values()]
+        num_known = sum(isinstance(row, TrialRow) for row in rows)
         self._study = optuna.create_study(
             # Another seed after each resume: the same one would propose the first settings again.
-            sampler=optuna.samplers.TPESampler(seed=job.seed * 1000 + drawn),
-            directions=["maximize" if mode == "max" else "minimize" for mode in directions],
+            sampler=optuna.samplers.TPESampler(seed=job.seed * 1000 + num_known),
+            direction="maximize" if job.mode == "max" else "minimize",
         )
         self._distributions = {n: _distribution(optuna, s) for n, s in job.search.items()}
         for row in rows:
@@ -74,29 +72,32 @@ class OptunaSampler:
 
     @property
     def num_left(self) -> int:
-        """How many trials are still to be proposed."""
+        """Trials whose settings are still to be proposed."""
         return self.job.trials - len(self._settings)
 
     def propose(self) -> TrialPlan:
-        """The plan of the next trial.
+        """Return the plan of the next trial.
 
         Raises:
-            InputError: the algorithm refuses whatever is proposed.
+            InputError: the algorithm refused too many proposals in a row.
         """
         states, refused = self._optuna.trial.TrialState, ""
         name = self.job.trial_ids[len(self._settings)]
         for _ in range(REFUSALS):
             asked = self._study.ask(self._distributions)
-            drawn = {n: _value(self.job.search[n], v) for n, v in asked.params.items()}
+            config = {n: _decode_value(self.job.search[n], v) for n, v in asked.params.items()}
             try:
-                self.job.make_trial_settings(drawn)
+                self.job.make_trial_settings(config)
             except InputError as error:
                 refused = str(error)
                 self._study.tell(asked, state=states.FAIL)
                 continue
             self._asked[name] = asked
-            return TrialPlan(name, drawn, str(get_hang_report_dir(self.directory, name)))
-        raise InputError(f"{REFUSALS} settings in a row were refused, the last one so: {refused}")
+            return TrialPlan(name, config, str(get_hang_report_dir(self.directory, name)))
+        raise InputError(
+            f"The algorithm refused {REFUSALS} proposed settings in a row: narrow the search. The "
+            f"last refusal: {refused}"
+        )
 
     def observe_row(self, row: Row) -> None:
         """Learn from a row of the log."""
@@ -105,33 +106,30 @@ class OptunaSampler:
         elif isinstance(row, ResultRow):
             if row.score is not None and math.isfinite(row.score):
                 self._scores[row.trial][row.iteration] = row.score
-            self._last[row.trial] = row.metrics | {"score": row.score}
+            self._last[row.trial] = row.score
         elif isinstance(row, EndRow) and row.reason not in CONTINUED:
             self._learn(row.trial, row.reason)
 
     def _learn(self, trial: str, reason: str) -> None:
         states = self._optuna.trial.TrialState
-        last = self._last.get(trial, {})
-        values: list[Any] = [last.get(name) for name in ("score", *self.job.objectives)]
-        known = all(isinstance(v, int | float) and math.isfinite(v) for v in values)
-        state = states.COMPLETE if known else states.FAIL
+        last, reports = self._last.get(trial), self._scores[trial]
+        state = states.COMPLETE if last is not None and math.isfinite(last) else states.FAIL
         if reason in ENDED_EARLY:
-            # With several objectives there is no telling how good an early end was.
-            pruned = len(values) == 1 and self._scores[trial]
-            state = states.PRUNED if pruned else states.FAIL
-        reports = self._scores[trial] if len(values) == 1 else {}
-        told = values if state is states.COMPLETE else None
+            # The sampler ranks pruned trials by how far they came, so early ends teach it, too.
+            state = states.PRUNED if reports else states.FAIL
+        value = last if state is states.COMPLETE else None
         if asked := self._asked.pop(trial, None):
             for iteration, score in reports.items():
                 asked.report(score, iteration)
-            self._study.tell(asked, told, state)
+            self._study.tell(asked, value, state)
             return
+        # The trial was proposed in an earlier session, or its settings are a point of the job.
         search, config = self.job.search, self._settings[trial]
         self._study.add_trial(
             self._optuna.trial.create_trial(
                 state=state,
-                values=told,
-                params={name: _coded(search[name], config[name]) for name in search},
+                value=value,
+                params={name: _encode_value(search[name], config[name]) for name in search},
                 distributions=self._distributions,
                 intermediate_values=reports,
             )
@@ -140,7 +138,7 @@ class OptunaSampler:
 
 def _distribution(optuna: Any, space: Space) -> Any:
     if space.kind == "choice":
-        # By place: Optuna takes no lists as values.
+        # By index: Optuna takes no lists as values.
         return optuna.distributions.CategoricalDistribution(range(len(space.values)))
     low, high = space.values
     if space.kind == "int":
@@ -148,12 +146,12 @@ def _distribution(optuna: Any, space: Space) -> Any:
     return optuna.distributions.FloatDistribution(low, high, log=space.kind == "loguniform")
 
 
-def _value(space: Space, coded: Any) -> Any:
-    return space.values[coded] if space.kind == "choice" else coded
+def _decode_value(space: Space, encoded: Any) -> Any:
+    return space.values[encoded] if space.kind == "choice" else encoded
 
 
-def _coded(space: Space, value: Any) -> Any:
-    """What Optuna knows a value by; a list read from a log was a tuple in the job."""
+def _encode_value(space: Space, value: Any) -> Any:
+    """Return the form of a value in Optuna; a list read from a log was a tuple in the job."""
     if space.kind != "choice":
         return value
     return space.values.index(tuple(value) if isinstance(value, list) else value)

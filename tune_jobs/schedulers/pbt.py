@@ -1,11 +1,11 @@
-"""Population based training: the worst take over from the best and go on with changed settings.
+"""Population based training: the worst trials continue from the best with changed settings.
 
 Jaderberg et al. 2017. All trials wait for each other every ``grace`` iterations; then each of the
 worst quarter continues from the checkpoint of one of the best quarter (exploit) with settings near
-that one's (explore). Ray's scheduler does the waiting and the copying. What it lacks is here: the
-settings stay within the job's search space, a trial whose score is not finite counts as the worst
-(one that has no score yet is left alone), and every exploit is a row of the log, with the settings
-that the learner really runs with.
+its settings (explore). Ray's scheduler waits and copies. This class adds what it lacks: settings
+stay within the job's search space, a trial whose score is not finite counts as the worst (one
+without a score yet is left alone), and every exploit is a row of the log, with the settings that
+the learner really uses.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tune_jobs.jobs.search_space import perturb_config
 from tune_jobs.run_log.events import ExploitRow
 
 QUANTILE = 0.25
-"""The share of the trials that are replaced, and that they are replaced by."""
+"""Fraction of the trials that are replaced, and fraction that replaces them."""
 
 
 class RecordedPBT(PopulationBasedTraining):
-    """Ray's PBT on the settings of a job; leaves its exploits for the recorder to write."""
+    """Ray's PBT on the settings of a job; the recorder writes its exploits to the event log."""
 
     def __init__(self, job: Job, directory: Path, sessions: int) -> None:
         super().__init__(
@@ -57,7 +57,7 @@ class RecordedPBT(PopulationBasedTraining):
         return super()._save_trial_state(state, time, result, trial)
 
     def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], Any]:
-        """The settings a trial goes on with (the place where Ray's own PB2 chooses them, too)."""
+        """Return the new settings of a trial (the method that Ray's PB2 overrides, too)."""
         loser, donor = trial.config["plan"], trial_to_clone.config["plan"]
         after = self._perturb_config(donor["config"])
         lost: Any = self._trial_state[trial]
@@ -81,20 +81,20 @@ class RecordedPBT(PopulationBasedTraining):
         try:
             self.job.make_trial_settings(after)
         except InputError:
-            return config  # the changed values do not go together: the donor's do
+            return config  # the changed values contradict each other; the donor's do not
         return after
 
 
 def _return_unchanged(config: dict[str, Any]) -> dict[str, Any]:
-    """Ray wants a function to explore with; :meth:`RecordedPBT._perturb_config` does it instead."""
+    """Stand in for Ray's explore function: :meth:`RecordedPBT._perturb_config` explores."""
     return config
 
 
 def complete_exploit(row: ExploitRow, applied_settings: dict[str, Any]) -> ExploitRow:
-    """The exploit with the values its learner runs with, and in words.
+    """Add the settings that the learner really uses, and the sentence, to an exploit.
 
     Args:
-        row: what was decided.
+        row: the decision.
         applied_settings: the changed settings, read back from the learner.
     """
     changes = [
@@ -103,14 +103,14 @@ def complete_exploit(row: ExploitRow, applied_settings: dict[str, Any]) -> Explo
         if value != row.before.get(name)
     ]
     lost, won = format_measurement(row.score), format_measurement(row.donor_score)
-    said = f"goes on from trial {row.donor}, {won} to its {lost}"
+    said = f"continues from trial {row.donor}, {won} to its {lost}"
     said += f", with {', '.join(changes)}" if changes else ", with the same settings"
     wrong = {
         n: v for n, v in applied_settings.items() if n in row.after and not _same(v, row.after[n])
     }
     if wrong:
         found = ", ".join(f"{name} {format_number(value)}" for name, value in wrong.items())
-        said += f"; but its learner runs with {found}"
+        said += f"; but its learner uses {found}"
     return dataclasses.replace(row, took=applied_settings, sentence=said)
 
 

@@ -1,17 +1,17 @@
-"""Asynchronous successive halving as its paper has it: who waits at a rung and who goes on.
+"""Asynchronous successive halving as in its paper: which trials wait at a rung, which continue.
 
-Ray's ASHA stops a trial at its rung or lets it through, for good, on the word of the few that were
-there before. So the first ones are let through unseen, and a good one that comes second is lost. In
-the paper (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2) a
-trial waits at its rung and its worker tries another one; it goes on as soon as it is among the best
-``1 / reduction_factor`` of those seen there. No trial is ended on its way between two rungs.
+Ray's ASHA stops a trial at its rung or promotes it, for good, by comparison with the few that were
+there before: the first trials are promoted without comparison, and a good trial that comes second
+is lost. In the paper (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning",
+algorithm 2) a trial waits at its rung while its worker starts another one, and is promoted as soon
+as it is among the best ``1 / reduction_factor`` of those seen there. No trial ends between rungs.
 
-Two things are added, because a job has a fixed number of trials where the paper's never ends: when
-nobody else can come to a rung its best trial goes on, however few they are; and a trial ends as
-soon as it is certain that too many are better.
+Two rules are added, because a job has a fixed number of trials and the paper's search never ends:
+when no other trial can reach a rung, its best trial is promoted however few there are; and a trial
+ends as soon as it is certain that too many are better.
 
-A trial without a score (none of its episodes has ended yet, say) is undecided. It goes on training
-past its rung and enters, with its first score, the highest rung that it has reached by then.
+A trial without a score (no episode has finished yet, say) is undecided. It continues past its rung
+and enters, with its first score, the highest rung that it has reached by then.
 """
 
 from __future__ import annotations
@@ -24,55 +24,55 @@ from tune_jobs.run_log.events import DecisionRow, EndRow, ResultRow, Row
 from tune_jobs.run_log.outcome import CONTINUED
 
 Key = tuple[float, int]
-"""What trials are ranked by: the score, turned so that low is good, and who came first."""
+"""Rank of a trial: its score with the sign that makes low good, then its order of arrival."""
 
 
 class Rung:
-    """The scores seen at one rung, and those that wait there."""
+    """The scores seen at one rung, and the trials that wait there."""
 
     def __init__(self, iteration: int, sign: float) -> None:
         self.iteration, self._sign = iteration, sign
         self.keys: dict[str, Key] = {}
-        """Of each trial that was here."""
+        """By trial, of all that have reached the rung."""
         self.order: list[Key] = []
         """The keys of the finite scores, the best first."""
         self.waiting: list[tuple[Key, str]] = []
         """The trials that wait, the best first."""
 
     def enter(self, trial: str, score: float) -> None:
-        """A trial comes and waits, unless its score is not finite."""
+        """Add a trial; it waits, unless its score is not finite."""
         key = self.keys[trial] = (self._sign * score, len(self.keys))
         if math.isfinite(score):
             insort(self.order, key)
             insort(self.waiting, (key, trial))
 
     def remove_waiting(self, trial: str) -> None:
-        """A trial that waits does so no longer."""
+        """Remove a trial from those that wait; its score stays."""
         del self.waiting[bisect_left(self.waiting, (self.keys[trial], trial))]
 
     def rank(self, trial: str) -> int:
-        """A trial's place among all seen here, from 1; a score that is not finite comes last."""
+        """Return a trial's rank among all seen here, from 1; a non-finite score comes last."""
         key = self.keys[trial]
         return 1 + bisect_left(self.order, key) if math.isfinite(key[0]) else len(self.keys)
 
     def score(self, trial: str) -> float:
-        """The score that a trial came with."""
+        """Return the score with which a trial reached the rung."""
         return self._sign * self.keys[trial][0]
 
     def cut(self, allowed: int) -> float:
-        """The score of the last one of the best ``allowed``."""
+        """Return the score of the last of the best ``allowed`` trials."""
         return self._sign * self.order[min(allowed, len(self.order)) - 1][0]
 
 
 class Bracket:
-    """The rungs of one bracket of trials, and what follows from the scores reported there.
+    """The rungs of one bracket of trials, and the decisions that follow from scores.
 
     Args:
         levels: the iterations of the rungs.
         mode: ``min`` or ``max``.
-        reduction_factor: one of so many goes on.
-        trials: all that will come, if they do not :meth:`remove_trial`.
-        name: what the bracket is called in sentences; empty where there is only one.
+        reduction_factor: eta; 1/eta of the trials at a rung are promoted.
+        trials: all trials of the bracket; :meth:`remove_trial` takes out those that end.
+        name: prefix of the decisions' sentences; empty where there is only one bracket.
     """
 
     def __init__(
@@ -87,19 +87,19 @@ class Bracket:
         self.levels = sorted(levels)
         self.rungs = [Rung(at, -1.0 if mode == "max" else 1.0) for at in self.levels]
         self.next_rung_index = dict.fromkeys(trials, 0)
-        """Of each trial in training or not begun: the place of the rung that it comes to next."""
+        """Index of the next rung of each trial that runs or has not started."""
         self.waiting_rung_index: dict[str, int] = {}
-        """Of each trial that waits: the place of its rung."""
+        """Index of the rung of each trial that waits."""
         self._entered: dict[str, int] = {}
         """The iteration at which each trial entered its last rung."""
         self._num_heading_for_rung = [len(self.next_rung_index), *[0] * len(self.rungs)]
-        """How many head for each rung, and for the end."""
+        """Running and future trials by next rung; the last entry counts those past all rungs."""
 
     def restore_decisions(self, rows: Iterable[Row]) -> None:
-        """Take over the decisions and the ends of an earlier session."""
+        """Restore the decisions and the ends of an earlier session."""
         for row in rows:
             if isinstance(row, DecisionRow):
-                # A log holds no NaN: the decision without a score is that of a diverged trial.
+                # The decision of a diverged trial; an undecided trial has no decision.
                 score = math.nan if row.score is None else row.score
                 self.report_score(row.trial, row.iteration, score)
                 if not row.keep:
@@ -112,20 +112,20 @@ class Bracket:
                 self.remove_trial(row.trial)
 
     def report_score(self, trial: str, iteration: int, score: float | None) -> DecisionRow | None:
-        """Decide what a trial's score means at a rung: the trial waits there, or it ends.
+        """Enter a trial's score at the rung it has reached: the trial waits there, or it ends.
 
         Without a score the trial enters no rung. A score that is not finite cannot be compared and
-        loses.
+        ends the trial.
 
         Returns:
-            None if no rung was reached or entered.
+            The decision; None where no rung was reached or entered.
         """
         before, reached = self.next_rung_index.get(trial), bisect_right(self.levels, iteration)
         if before is None or reached <= before:
             return None
         self.remove_trial(trial)
         if score is None:
-            # The rungs below this one need not wait for it any more.
+            # It enters none of the rungs passed, so their waiting trials need not expect it.
             self._head_for(trial, reached - 1)
             return None
         rung = self.rungs[reached - 1]
@@ -137,18 +137,18 @@ class Bracket:
         self.waiting_rung_index[trial] = reached - 1
         place, of, allowed = rung.rank(trial), len(rung.keys), self._count_promotable(reached - 1)
         said = f"{score:.4g} waits: number {place} of {of}, "
-        said += f"and {_best(allowed)} may go on" if allowed else "too few to tell"
+        said += f"and {_best(allowed)} may continue" if allowed else "too few to compare"
         return self._make_decision(trial, rung, None, said, keep=True, waits=True)
 
     def remove_trial(self, trial: str) -> None:
-        """A trial ends for a reason of its own, or fails for good: it comes to no rung any more."""
+        """Take out a trial that ended or failed for good: it reaches no further rung."""
         if trial in self.next_rung_index:
             self._num_heading_for_rung[self.next_rung_index.pop(trial)] -= 1
         elif trial in self.waiting_rung_index:
             self.rungs[self.waiting_rung_index.pop(trial)].remove_waiting(trial)
 
     def find_promotable(self) -> str | None:
-        """The waiting trial that may go on, from the highest rung where there is one."""
+        """Return the waiting trial to promote, from the highest rung that has one."""
         for place in reversed(range(len(self.rungs))):
             waiting = self.rungs[place].waiting
             if waiting and self.rungs[place].rank(waiting[0][1]) <= self._count_promotable(place):
@@ -156,23 +156,25 @@ class Bracket:
         return None
 
     def promote(self, trial: str) -> DecisionRow:
-        """Let a waiting trial go on to the next rung or to its end."""
+        """Promote a waiting trial to the next rung, or past the last one."""
         place = self.waiting_rung_index[trial]
         rung, allowed = self.rungs[place], max(1, self._count_promotable(place))
         self.remove_trial(trial)
         self._head_for(trial, place + 1)
         score, of = rung.score(trial), len(rung.keys)
         if of < self.reduction_factor:
-            said = f"{score:.4g} is the best of {of}, and nobody else can come"
+            said = f"{score:.4g} is the best of {of}, and no other trial can come"
         else:
             said = f"{score:.4g} is among {_best(allowed)} of {of}"
         return self._make_decision(trial, rung, rung.cut(allowed), said, keep=True)
 
     def end_hopeless(self) -> list[DecisionRow]:
-        """The ends of the waiting trials that cannot go on any more, whoever may still come."""
+        """End the waiting trials that cannot be promoted, whatever the other trials still score."""
         ends: list[DecisionRow] = []
         for place, rung in enumerate(self.rungs):
-            most = len(rung.keys) + self._expected()[place]
+            # The rung can see at most this many trials, so at most `allowed` are ever promoted: a
+            # trial ranked below that now can only fall further.
+            most = len(rung.keys) + self._count_expected()[place]
             allowed = max(1, most // self.reduction_factor)
             while rung.waiting and rung.rank(trial := rung.waiting[-1][1]) > allowed:
                 self.remove_trial(trial)
@@ -185,7 +187,7 @@ class Bracket:
         return ends
 
     def _head_for(self, trial: str, place: int) -> None:
-        """Let a trial that has left its place head for a rung, or for the end."""
+        """Set the next rung of a trial that has left its former one."""
         self.next_rung_index[trial] = place
         self._num_heading_for_rung[place] += 1
 
@@ -197,15 +199,16 @@ class Bracket:
         )
 
     def _count_promotable(self, rung_index: int) -> int:
-        """How many of those seen at a rung may go on."""
+        """Return how many of the trials seen at a rung may be promoted."""
         allowed = len(self.rungs[rung_index].keys) // self.reduction_factor
-        return allowed if self._expected()[rung_index] else max(1, allowed)
+        return allowed if self._count_expected()[rung_index] else max(1, allowed)
 
-    def _expected(self) -> list[int]:
-        """How many more can come to each rung at most."""
+    def _count_expected(self) -> list[int]:
+        """Return how many more trials can reach each rung at most."""
         expected: list[int] = []
         come = 0
         for rung, heading in zip(self.rungs, self._num_heading_for_rung[:-1], strict=True):
+            # Those on their way to this rung, and those that the rung below may still promote.
             come += heading
             expected.append(come)
             most = max(1, (len(rung.keys) + come) // self.reduction_factor)
@@ -240,11 +243,12 @@ class Bracket:
 def make_brackets(
     trials: Sequence[str], levels: Sequence[int], mode: str, reduction_factor: int, number: int
 ) -> list[Bracket]:
-    """The trials shared out among brackets; each leaves out one more of the lowest rungs.
+    """Distribute trials over brackets; each leaves out one more of the lowest rungs.
 
-    Hyperband hedges so against scores that say little at first (Li et al. 2018): a bracket with
-    more patience tries fewer settings. Its shares are that paper's, ``reduction_factor ** s / (s +
-    1)`` for a bracket of ``s`` rungs, so that all brackets cost about the same.
+    This is Hyperband's hedge against early scores that predict late ones badly (Li et al. 2018): a
+    bracket with a later first rung tries fewer settings. The shares are those of the paper,
+    ``reduction_factor ** s / (s + 1)`` for a bracket of ``s`` rungs, so that all brackets cost
+    about the same.
     """
     left = [len(levels) - skipped for skipped in range(number)]
     weights = [reduction_factor**rungs / (rungs + 1) for rungs in left]

@@ -1,4 +1,4 @@
-"""Hands Tune the trials of a session one by one, as they are wanted."""
+"""The queue of a session's trials, from which Tune takes one at a time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tune_jobs.schedulers.optuna_sampler import OptunaSampler
 
 
 class TrialQueue(Searcher):
-    """First the trials that are to run anyway, in their order; then what follows from the others.
+    """A searcher for Tune: first the planned trials in order, then those that a sampler proposes.
 
     Args:
         plans: the trials of the session, without those that are still to be proposed.
-        scheduler: says which trials wait, and calls them when they may go on.
-        proposals: draws the settings of those to be proposed, if there are any.
-        begin: is given each plan that was proposed, before it runs.
+        scheduler: knows which trials wait at a rung, and promotes them.
+        proposals: the sampler of the remaining trials; None where all are planned.
+        on_proposed: called with each proposed plan before it runs.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class TrialQueue(Searcher):
     ) -> None:
         super().__init__(metric="score", mode="max")
         self.asha = scheduler
-        self.proposals, self.begin = proposals, on_proposed
+        self.proposals, self._on_proposed = proposals, on_proposed
         self.plans_to_start: deque[TrialPlan] = deque()
         self.held: dict[str, TrialPlan] = {}
-        """Those that wait at a rung since an earlier session."""
+        """Plans of the trials that wait at a rung since an earlier session."""
         for plan in plans:
             if self.asha.is_waiting(plan.trial):
                 self.held[plan.trial] = plan
@@ -43,7 +43,7 @@ class TrialQueue(Searcher):
                 self.plans_to_start.append(plan)
 
     def suggest(self, trial_id: str) -> Any:
-        """The next trial's plan; None while none is wanted, FINISHED when none will be."""
+        """Return the next trial's plan; None while there is none, FINISHED after the last."""
         plan = self._next()
         if plan is None:
             over = not self.proposals or not self.proposals.num_left
@@ -57,20 +57,20 @@ class TrialQueue(Searcher):
             return self.plans_to_start.popleft()
         if self.proposals and self.proposals.num_left:
             plan = self.proposals.propose()
-            self.begin(plan)
+            self._on_proposed(plan)
             return plan
         return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: the proposals learn from the event rows."""
+        """Do nothing: the sampler learns from the event rows."""
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Nothing: the proposals learn from the event rows."""
+        """Do nothing: the sampler learns from the event rows."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: a run is resumed from its event rows."""
+        """Do nothing: a run is resumed from its event rows."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing, likewise."""
+        """Do nothing, likewise."""

@@ -4,7 +4,6 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import small
 import torch
@@ -19,7 +18,6 @@ from algos.learning.learner import (
     _step_optimisers,
 )
 from algos.learning.update_log import summarise_grad_norms
-from algos.rollouts.env_runner import TRAINING_SEED
 
 CARTPOLE = "CartPole-v1"
 
@@ -163,26 +161,3 @@ def test_accumulated_minibatches_make_the_step_of_their_sum(rows):
         strict=True,
     ):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
-
-
-def test_each_runner_takes_its_own_share_of_the_starts():
-    starts = np.arange(10)
-    shares = {}
-    for index in range(4):
-        built = small.runner("toy_worlds:Leaving-v0", algo="grpo", num_envs=4, group_size=2)
-        built.worker_index = index
-        found, _ = built._collect_groups(starts, 2)
-        shares[index] = found.columns["start"][0].tolist()
-    assert shares[0] == shares[1] == [0, 0, 1, 1]
-    assert shares[2] == [2, 2, 3, 3] and shares[3] == [4, 4, 5, 5]
-    built.worker_index = 6
-    assert built._collect_groups(starts, 2)[0].columns["start"][0].tolist() == [0, 0, 1, 1]
-
-
-def test_starts_are_drawn_anew_or_from_a_fixed_number():
-    built = small.runner("toy_worlds:Leaving-v0", algo="grpo", num_envs=4, starts=3)
-    drawn = built._draw_starts(5) - TRAINING_SEED
-    assert sorted(set(drawn.tolist())) == [0, 1, 2] and len(drawn) == 5
-    free = small.runner("toy_worlds:Leaving-v0", algo="grpo", num_envs=4)._draw_starts(100)
-    assert len(set(free.tolist())) == 100
-    assert (free >= TRAINING_SEED).all() and (free < 2 * TRAINING_SEED).all()

@@ -54,6 +54,14 @@ def test_in_any_other_environment_performance_is_the_mean_return():
         assert spreads(algorithm) == pytest.approx((-1.0, -1.0))
 
 
+@pytest.mark.usefixtures("local_ray")
+def test_by_performance_the_spread_stays_without_a_finished_episode():
+    chosen = {"log_std_schedule": "performance", "rollout_length": 2, "minibatch_size": 4}
+    with small.algorithm("toy_worlds:Reaching-v0", **chosen) as algorithm:
+        algorithm.train()
+        assert spreads(algorithm) == pytest.approx((0.0, 0.0))
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_several_learners_set_the_same_spread():

@@ -44,7 +44,7 @@ gymnasium.register("CountingNextStep-v0", vector_entry_point=counting_next_step)
 
 def rollout(env="toy_worlds:Counting-v0", env_kwargs=None, **changed):
     built = small.runner(env, env_kwargs, **changed)
-    found, statistics = built.collect_rollout(built.settings.rollout_length)
+    found, statistics = built.collect(built.settings.rollout_length)
     return built, found, statistics
 
 
@@ -68,7 +68,7 @@ def test_observations_rewards_and_ends_are_those_of_the_environment():
 
 def test_an_episode_goes_on_in_the_next_rollout():
     built, _, _ = rollout()
-    found, statistics = built.collect_rollout(2)
+    found, statistics = built.collect(2)
     # The third episode had 2 of its 3 steps; its third is the first step here.
     assert found.columns["obs"][:, 0, 0].tolist() == [2, 0]
     assert statistics["episodes"]["episode_return"].tolist() == [6, 6]
@@ -110,8 +110,8 @@ def test_the_empty_step_in_which_an_environment_only_resets_is_no_row():
 def test_a_reset_at_the_seam_of_two_rollouts_is_no_row():
     # Episodes of 3 steps and rollouts of 3: each second rollout begins with the empty step.
     built, first, _ = rollout("CountingNextStep-v0", rollout_length=3, minibatch_size=6)
-    second, statistics = built.collect_rollout(3)
-    third, _ = built.collect_rollout(3)
+    second, statistics = built.collect(3)
+    third, _ = built.collect(3)
     assert first.valid[:, 0].tolist() == [True] * 3 and first.done[2].all()
     assert second.valid[:, 0].tolist() == [False, True, True]
     assert third.valid[:, 0].tolist() == [True, False, True]
@@ -209,11 +209,11 @@ def test_a_runner_that_takes_over_a_state_goes_on_as_the_other_would_have():
 def test_a_restored_runner_never_steps_an_episode_that_is_over():
     one_step: Any = {"num_envs": 1, "rollout_length": 1, "minibatch_size": 1}
     first = small.runner("CartPole-v1", **one_step)
-    while not first.collect_rollout(1)[0].done.any():
+    while not first.collect(1)[0].done.any():
         pass
     second = small.runner("CartPole-v1", seed=1, **one_step)
     second.set_state(copy.deepcopy(first.get_state()))
-    found, _ = second.collect_rollout(3)
+    found, _ = second.collect(3)
     fallen = np.abs(found.columns["obs"][..., 2]) > 12 * 2 * np.pi / 360
     assert not (fallen & found.valid).any()
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_worlds import Leaving
 
-from algos.rollouts.env_runner import TRAINING_SEED
+from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout, mask_first_episodes, number_episodes
 
 CAUSAL = "envs:CausalLearning-v0"
@@ -31,7 +31,7 @@ def grouped(env=LEAVING, env_kwargs=None, *, num_envs=6, group_size=3, **changed
 
 
 def lived(built, starts=None):
-    return built._collect_groups(starts, built.settings.group_size)
+    return built.collect(built.settings.rollout_length, starts=starts)
 
 
 def alone(env, env_kwargs):

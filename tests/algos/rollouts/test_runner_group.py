@@ -35,6 +35,6 @@ def test_an_environment_that_ends_every_runner_ends_the_training(monkeypatch):
     monkeypatch.setattr(runner_group, "MAX_LOSSES", 1)  # each costs the seconds of a start
     with (
         small.algorithm("toy_worlds:Exiting-v0", num_env_runners=1) as algorithm,
-        pytest.raises(RuntimeError, match="No rollout worker is alive"),
+        pytest.raises(RuntimeError, match="All rollout workers died"),
     ):
         algorithm.train()

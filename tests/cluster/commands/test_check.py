@@ -41,7 +41,7 @@ def test_a_broken_environment_of_the_users_own_fails_with_what_to_try(tmp_path):
     done = rungwise("check", "my_lamps:Lamps-v0", "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "cannot be trained on as it is: reward_blind_to_action." in done.stderr
-    assert "whether acting matters (up to 16 s)" in done.stderr
+    assert "whether the reward depends on the actions (up to 16 s)" in done.stderr
     told = answer(done)
     first = told["findings"][0]
     assert first.keys() == {"symptom", "severity", "since", "evidence", "remedy"}
@@ -54,6 +54,6 @@ def test_a_broken_environment_of_the_users_own_fails_with_what_to_try(tmp_path):
 def test_a_healthy_environment_is_shown_probe_by_probe(tmp_path):
     done = rungwise("check", "CartPole-v1", "--algo", "reinforce", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "share of variance by actions, same luck 1" in " ".join(done.stdout.split())
+    assert "variance by actions, same randomness 1" in " ".join(done.stdout.split())
     assert "gradients" in done.stdout
     assert not any(line.endswith(" ") for line in done.stdout.splitlines())

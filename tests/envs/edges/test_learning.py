@@ -18,7 +18,7 @@ FIELDS = sparse_inverse.FIELDS | {"solve": False}
 
 def test_a_rollout_keeps_what_each_row_was_worth_and_how_likely():
     runner = small.runner(ENV, FIELDS, **SETTINGS)
-    rollout, _ = runner._collect_groups(None, 8)
+    rollout, _ = runner.collect(runner.settings.rollout_length, group_size=8)
     columns = rollout.columns
     assert columns["row_reward"].shape == columns["row_logp"].shape == (1, 16, 36)
     np.testing.assert_allclose(columns["row_reward"].mean(-1), rollout.rewards, rtol=1e-5)

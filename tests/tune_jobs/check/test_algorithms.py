@@ -20,9 +20,9 @@ from tune_jobs.check.check_target import randomise_weights
 CAUSAL = "envs:CausalLearning-v0"
 
 
-def check(subject, *only):
-    subject = load_check_target(subject) if isinstance(subject, str) else subject
-    return examine(subject, 0.5 if "credit" in only else 0.1, only=only)
+def check(target, *only):
+    target = load_check_target(target) if isinstance(target, str) else target
+    return examine(target, 0.5 if "credit" in only else 0.1, only=only)
 
 
 def found(answer):
@@ -83,7 +83,7 @@ def test_a_loss_of_the_choice_alone_is_found_to_leave_out_its_value(base):
         check(CheckTarget(CAUSAL, algo=algo, algorithm=sick), "gradients"),
         "action_part_without_gradient",
     )
-    assert "but not at its value:" in evidence
+    assert "but not for its value:" in evidence
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,8 @@ def test_a_loss_of_the_choice_alone_is_found_to_leave_out_its_value(base):
     ],
 )
 def test_every_kind_of_part_can_be_found_missing(env, settings, part, missing):
-    subject = CheckTarget(
-        env, settings=PPO.settings_class(**settings), algorithm=partial(PPO, part)
-    )
-    evidence = only_finding(check(subject, "gradients"), "action_part_without_gradient")
+    target = CheckTarget(env, settings=PPO.settings_class(**settings), algorithm=partial(PPO, part))
+    evidence = only_finding(check(target, "gradients"), "action_part_without_gradient")
     assert missing in evidence
 
 
@@ -201,8 +199,8 @@ def groups_by_the_wrong_axis(r, s):
     ],
 )
 def test_credit_that_reaches_other_episodes_is_found(base, algo, credit, told):
-    subject = CheckTarget("CartPole-v1", algo=algo, algorithm=with_credit(base, credit))
-    evidence = only_finding(check(subject, "credit"), "credit_leaks")
+    target = CheckTarget("CartPole-v1", algo=algo, algorithm=with_credit(base, credit))
+    evidence = only_finding(check(target, "credit"), "credit_leaks")
     assert evidence.startswith("the reward of copy ")
     assert told in evidence
 
@@ -252,4 +250,4 @@ def test_every_form_of_an_algorithm_gives_credit_where_it_belongs(algo, settings
 def test_an_algorithm_that_takes_nothing_from_its_rewards_is_not_judged():
     answer = check(CheckTarget(CAUSAL, algo="dpo", settings=DPOSettings(pairs="there")), "credit")
     assert answer["judged"] == ["credit"]
-    assert "adds nothing to the steps" in answer["not_judged"]["credit_leaks"]
+    assert "adds no column to the collected steps" in answer["not_judged"]["credit_leaks"]

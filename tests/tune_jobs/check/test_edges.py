@@ -14,8 +14,8 @@ FIELDS = {"objective": "fsai", "action": "edges", "observation": "graph", "size"
 
 def found(algorithm=None, *probes):
     settings = PPOSettings(model="graph", hidden=(16,))
-    subject = CheckTarget("envs:EdgeSelection-v0", FIELDS, settings=settings, algorithm=algorithm)
-    answer = examine(subject, 0.05, only=probes)
+    target = CheckTarget("envs:EdgeSelection-v0", FIELDS, settings=settings, algorithm=algorithm)
+    answer = examine(target, 0.05, only=probes)
     assert answer["judged"] == list(probes)
     return {finding["symptom"]: finding["severity"] for finding in answer["findings"]}
 

@@ -15,7 +15,6 @@ from algos.metrics import METRICS
 from envs.validation import InputError
 from tune_jobs.check.explain import (
     CHECKED,
-    check_table,
     explain,
     format_symptoms_table,
     get_stop_limits,
@@ -176,12 +175,3 @@ def test_every_finding_of_a_probe_is_in_the_table():
 def test_a_misspelt_finding_is_answered_with_the_nearest_of_rules_and_checks():
     with pytest.raises(InputError, match="did you mean credit_leaks"):
         explain("credit_leak")
-
-
-def test_the_readme_lists_what_only_a_check_finds():
-    readme = (ROOT / "README.md").read_text()
-    shown = re.search(
-        r"<!-- findings of a check: .*? -->\n(.*?)\n<!-- end of findings -->", readme, re.S
-    )
-    assert shown, "the markers around the table are gone"
-    assert shown[1] == check_table(), "paste what explain.check_table() says into README.md"

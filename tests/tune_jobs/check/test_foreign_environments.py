@@ -12,9 +12,9 @@ import sick_worlds
 from envs.validation import InputError
 from tune_jobs.check import PROBES, examine, load_check_target, run_probes
 from tune_jobs.check.rollouts import (
-    ENTRIES,
+    MAX_ENTRIES,
     EpisodePlan,
-    KeptObservations,
+    ObservationSample,
     play_episodes,
     sample_random_play,
 )
@@ -34,18 +34,18 @@ def test_a_bandit_is_paid_by_chance_and_not_always():
 
 
 def test_too_few_episodes_say_nothing_of_a_constant_reward():
-    subject = load_check_target("SickAlways-v0")
-    seen = sample_random_play(subject, 0.5)
-    subject.probe_cache["sample"] = dataclasses.replace(seen, episodes=seen.episodes[:7])
-    answer = examine(subject, 0.1, only=("rewards",))
+    target = load_check_target("SickAlways-v0")
+    seen = sample_random_play(target, 0.5)
+    target.probe_cache["sample"] = dataclasses.replace(seen, episodes=seen.episodes[:7])
+    answer = examine(target, 0.1, only=("rewards",))
     assert found(answer) == {}
     assert "7 episodes only" in answer["not_judged"]["constant_reward"]
 
 
 def test_actions_of_one_plan_are_the_same_each_time():
-    subject = load_check_target("SickTargets-v0")
+    target = load_check_target("SickTargets-v0")
     first, second = (
-        play_episodes(subject, [EpisodePlan(3, 3), EpisodePlan(4, 4)]) for _ in range(2)
+        play_episodes(target, [EpisodePlan(3, 3), EpisodePlan(4, 4)]) for _ in range(2)
     )
     assert [e.rewards for e in first] == [e.rewards for e in second]
     assert first[0].rewards != first[1].rewards
@@ -66,16 +66,16 @@ def test_a_mask_that_no_policy_reads_is_obeyed_by_random_play():
 
 
 def test_an_illegal_action_met_late_is_not_called_a_fault_of_the_environment():
-    subject = load_check_target("SickClosed-v0")
-    subject.illegal_raises = None  # as if trying had found nothing
-    answer = examine(subject, 0.1, only=("episodes", "rewards"))
+    target = load_check_target("SickClosed-v0")
+    target.illegal_raises = None  # as if trying had found nothing
+    answer = examine(target, 0.1, only=("episodes", "rewards"))
     assert found(answer) == {"mask_unread": "stop"}
     assert answer["judged"] == ["rewards"]
 
 
 def test_a_step_that_never_returns_is_cut_off_and_placed(monkeypatch):
-    monkeypatch.setattr(run_probes, "OVER", 0.1)
-    monkeypatch.setattr(run_probes, "GRACE", 1.0)
+    monkeypatch.setattr(run_probes, "OVERRUN_FACTOR", 0.1)
+    monkeypatch.setattr(run_probes, "OVERRUN_S", 1.0)
     started = time.monotonic()
     answer = examine(load_check_target("SickWaiting-v0"), 0.05)
     assert time.monotonic() - started < 20
@@ -85,25 +85,25 @@ def test_a_step_that_never_returns_is_cut_off_and_placed(monkeypatch):
 
 
 def test_probes_share_the_time_of_a_check(monkeypatch):
-    monkeypatch.setattr(run_probes, "TOTAL", -1.0)
+    monkeypatch.setattr(run_probes, "TOTAL_S", -1.0)
     answer = examine(load_check_target("CartPole-v1"))
     assert answer["judged"] == []
     assert set(answer["not_judged"]) == set(PROBES)
 
 
 def test_of_pictures_fewer_are_kept_and_drawn_for():
-    subject = load_check_target("SickScreen-v0")
-    answer = examine(subject, 0.2, only=("observations", "sampler"))
+    target = load_check_target("SickScreen-v0")
+    answer = examine(target, 0.2, only=("observations", "sampler"))
     assert answer["judged"] == ["observations", "sampler"]
-    assert len(sample_random_play(subject, 1.0).observations) * 210 * 160 * 3 <= ENTRIES
+    assert len(sample_random_play(target, 1.0).observations) * 210 * 160 * 3 <= MAX_ENTRIES
     assert answer["figures"]["sampler"]["draws"] < 4000
 
 
 def test_kept_observations_are_spread_over_all_that_were_noted(monkeypatch):
-    monkeypatch.setattr("tune_jobs.check.rollouts.KEPT", 10)
-    kept = KeptObservations()
+    monkeypatch.setattr("tune_jobs.check.rollouts.MAX_OBSERVATIONS", 10)
+    kept = ObservationSample()
     for step in range(100):
-        kept.note({"obs": np.array([step])})
+        kept.add({"obs": np.array([step])})
     steps = [int(row["obs"][0]) for row in kept.rows]
     assert len(steps) <= 10
     assert steps[0] == 0

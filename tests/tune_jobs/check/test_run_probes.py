@@ -31,10 +31,10 @@ HEALTHY = (
 UNTRAINED = tuple(name for name in PROBES if name != "overfit")
 
 
-def check(subject, *only, share=HURRIED):
-    if isinstance(subject, str):
-        subject = load_check_target(subject)
-    answer = examine(subject, share, only=only)
+def check(target, *only, share=HURRIED):
+    if isinstance(target, str):
+        target = load_check_target(target)
+    answer = examine(target, share, only=only)
     json.dumps(answer, allow_nan=False)
     return answer
 
@@ -147,9 +147,9 @@ class OffByOne(DiscreteHead):
     ],
 )
 def test_a_faulty_head_is_found_by_drawing_from_it(head, world, symptom):
-    subject = load_check_target(f"Sick{world}-v0")
-    subject.module.head = head(subject.module.head.space)
-    assert found(check(subject, "sampler")) == {symptom: "stop"}
+    target = load_check_target(f"Sick{world}-v0")
+    target.module.head = head(target.module.head.space)
+    assert found(check(target, "sampler")) == {symptom: "stop"}
 
 
 def with_term(name, change):
@@ -221,7 +221,7 @@ def test_spaces_that_no_policy_can_read_are_a_reason_to_stop():
     assert "dependence" in answer["judged"]
 
 
-def test_a_subject_is_named_by_a_preset_a_family_or_an_id():
+def test_a_target_is_named_by_a_preset_a_family_or_an_id():
     preset = load_check_target("causal")
     assert preset.settings is not None
     assert preset.settings.hidden == (128, 128)

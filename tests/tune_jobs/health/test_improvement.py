@@ -158,3 +158,17 @@ def test_rows_without_a_score_do_not_hide_a_rise():
     score = [math.nan if i % 2 else float(i) for i in range(24)]
     assert history(24, score=score).rising
     assert not history(16, score=score[:16]).rising
+
+
+def test_a_start_that_scatters_more_is_no_low_start():
+    # RLlib on CartPole, paid with noise: it learnt to end its episodes soon.
+    start = [-2, 0.52, -1.68, 1.03, -2.52, 0.58, -0.5, 0.33, -0.21, -0.67, 0.81, -0.06]
+    assert history(30, score=[*start, *flat(18, 0.3, 0.3)], episodes=30).improved is False
+
+
+def test_learning_within_the_skipped_rows_has_improved():
+    # RLlib on CartPole: a row has 20 episodes at first, 3 later.
+    score = [21, 25, 35, 62, 85, 69, 112, 156, 132, 149, 201, 249, 253, 218, 283, 169, 136, 186]
+    score += [302, 238, 234, 324, 500, 172, 127, 268, 313, 139, 160, 166, 207, 118, 195, 157, 192]
+    episodes = [23, 18, 13, 7, 5, 8, 6, *[3] * (len(score) - 7)]
+    assert history(len(score), score=score, episodes=episodes).improved is True

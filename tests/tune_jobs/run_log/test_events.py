@@ -11,7 +11,17 @@ import pytest
 from synthetic_sweep import end, job_row, result
 
 from envs.validation import InputError, InputWarning
-from tune_jobs.run_log.events import EventLog, encode_row, read_event_log, to_json_types
+from tune_jobs.run_log.events import (
+    EventLog,
+    JobEndRow,
+    ResultRow,
+    TrialRow,
+    encode_row,
+    read_event_log,
+    read_log_ends,
+    read_result_head,
+)
+from tune_jobs.run_log.json_types import to_json_types
 
 
 def test_every_kind_of_row_comes_back_as_it_was(tmp_path, sweep_rows):
@@ -112,3 +122,29 @@ def test_an_undecided_score_and_one_that_is_not_finite_stay_apart(tmp_path):
     rows: Any = read_event_log(log.path)
     undecided, diverged = rows
     assert undecided.score is None and math.isnan(diverged.score)
+
+
+@pytest.mark.parametrize("score", [0.5, -1e-9, None, math.nan, math.inf])
+def test_the_head_of_a_result_is_read_as_it_is_written(score):
+    row = ResultRow(trial="07", iteration=12, score=score, seconds=1.0, env_steps=9)
+    head = read_result_head(encode_row(row).encode() + b"\n")
+    assert head is not None and (head.trial, head.iteration) == ("07", 12)
+    # Null stands for every score that is not finite.
+    finite = score is not None and math.isfinite(score)
+    assert head.score == score if finite else math.isnan(head.score)
+
+
+def test_other_rows_have_no_result_head():
+    assert read_result_head(encode_row(TrialRow(trial="00", config={})).encode()) is None
+    assert read_result_head(b'{"kind": "result", "iteration": 1}') is None
+
+
+def test_the_ends_of_a_log_are_read_without_the_rest(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"no row\n")
+    assert read_log_ends(path) == (None, None)
+    path.unlink()
+    first, last = job_row(), JobEndRow(reason="done", seconds=1.0)
+    for row in (first, TrialRow(trial="00", config={}), last):
+        EventLog(path).append(row)
+    assert read_log_ends(path) == (first, last)

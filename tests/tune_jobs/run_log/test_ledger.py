@@ -102,7 +102,7 @@ def test_a_reader_never_sees_half_a_ledger(tmp_path, sweep_rows, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["ledger.parquet"]
 
 
-def test_the_documented_sql_query_works_as_written(tmp_path, sweep_rows, monkeypatch):
+def test_the_sql_of_the_documentation_works_as_written(tmp_path, sweep_rows, monkeypatch):
     sql = re.search(r"```sql\n(.*?)```", TUNING.read_text(), re.DOTALL)
     for run in ("one", "two"):
         (tmp_path / "runs" / run).mkdir(parents=True)

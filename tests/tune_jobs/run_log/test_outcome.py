@@ -154,19 +154,3 @@ def test_the_result_of_a_trial_is_its_last_checkpoint_or_the_best(keep, iteratio
         if i % 2 == 0:
             rows.append(CheckpointRow(trial="00", iteration=i, path=f"checkpoint-{i}"))
     assert Outcome.from_rows(rows).trials[0].checkpoint == f"checkpoint-{iteration}"
-
-
-def test_the_front_holds_whoever_no_other_beats_in_everything():
-    def last(trial, score, seconds):
-        return result(trial, 1, score, metrics={"iteration_s": seconds})
-
-    # Small scores and few seconds are good: 01 is best, 00 cheapest, 02 beaten by 01 in both.
-    rows = [last("00", 3.0, 1.0), last("01", 1.0, 4.0), last("02", 2.0, 5.0), last("03", 2.5, 3.0)]
-    drawn = [TrialRow(trial=row.trial, config={}) for row in rows]
-    job = job_row(mode="min", objectives={"iteration_s": "min"})
-    assert [trial.id for trial in Outcome.from_rows([job, *drawn, *rows]).pareto_front] == [
-        "01",
-        "03",
-        "00",
-    ]
-    assert Outcome.from_rows([job_row(), *drawn, *rows]).pareto_front == []

@@ -66,7 +66,7 @@ def test_with_every_checkpoint_damaged_the_trial_starts_anew_and_says_so(run):
         flip(run / name / "weights")
     left = find_remaining_work(run, [*drawn("00"), *SAVED])
     assert left.plans[0].resume_from == ""
-    assert "starts anew" in left.missing_rows[0].remedy
+    assert "starts from the beginning" in left.missing_rows[0].remedy
     assert left.missing_rows[0].evidence.count("damaged") == 3
 
 

@@ -51,7 +51,7 @@ def test_a_decision_names_its_rung_its_score_and_who_waits():
     assert (row.trial, row.iteration, row.rung, row.score, row.cut) == ("02", 4, 3, 1.23456, None)
     assert (row.keep, row.waits, row.rank, row.of) == (True, True, 1, 1)
     assert row.sentence == (
-        "rung 3 (entered at iteration 4): 1.235 waits: number 1 of 1, too few to tell"
+        "rung 3 (entered at iteration 4): 1.235 waits: number 1 of 1, too few to compare"
     )
 
 
@@ -82,13 +82,13 @@ def test_a_lost_score_counts_among_those_seen_and_waits_nowhere():
     assert [len(rung.keys) for rung in rungs.rungs] == [1, 1]
     assert (lost.rank, lost.of) == (1, 1)
     assert "01" not in rungs.next_rung_index and "01" not in rungs.waiting_rung_index
-    assert rungs.report_score("02", 1, 0.0).sentence.endswith("number 2 of 2, too few to tell")
+    assert rungs.report_score("02", 1, 0.0).sentence.endswith("number 2 of 2, too few to compare")
 
 
 @pytest.mark.parametrize(
     ("count", "sentence"),
     [
-        (2, "rung 3: 1 is the best of 2, and nobody else can come"),
+        (2, "rung 3: 1 is the best of 2, and no other trial can come"),
         (3, "rung 3: 2 is among the best of 3"),
         (6, "rung 3: 5 is among the best 2 of 6"),
     ],
@@ -134,20 +134,20 @@ def test_how_many_may_still_come_decides_who_is_hopeless():
 
 def test_the_second_rung_expects_those_who_may_pass_the_first():
     rungs = rungs_of(9, levels=(3, 9), factor=3)
-    assert rungs._expected() == [9, 3]
+    assert rungs._count_expected() == [9, 3]
     arrived(rungs, [float(i) for i in range(6)])
-    assert rungs._expected() == [3, 3]
+    assert rungs._count_expected() == [3, 3]
     for trial in ("05", "04"):
         rungs.promote(trial)
-    assert rungs._expected() == [3, 5], "two on their way, and three more at most"
+    assert rungs._count_expected() == [3, 5], "two on their way, and three more at most"
     rungs.report_score("05", 9, 1.0)
     assert rungs.rungs[1].rank("05") == 1
-    assert rungs._expected() == [3, 4]
+    assert rungs._count_expected() == [3, 4]
     for row in rungs.end_hopeless():
         assert row.rung == 3
     for trial in ("06", "07", "08"):
         rungs.remove_trial(trial)
-    assert rungs._expected()[0] == 0
+    assert rungs._count_expected()[0] == 0
 
 
 def test_who_leaves_is_forgotten_where_they_stand():

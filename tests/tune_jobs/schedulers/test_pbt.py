@@ -63,9 +63,11 @@ def exploit(trial, donor, iteration, **changed):
 
 def test_an_exploit_is_told_with_what_the_learner_runs_with():
     row = complete_exploit(exploit("01", "03", 9), {"lr": 0.0012})
-    assert row.sentence == ("goes on from trial 03, 0.100 to its 0.500, with lr 0.0012 (was 0.01)")
+    assert row.sentence == (
+        "continues from trial 03, 0.100 to its 0.500, with lr 0.0012 (was 0.01)"
+    )
     wrong = complete_exploit(exploit("01", "03", 9), {"lr": 0.001}).sentence
-    assert wrong.endswith("; but its learner runs with lr 0.001")
+    assert wrong.endswith("; but its learner uses lr 0.001")
 
 
 def rows_of_three():
@@ -143,4 +145,4 @@ def test_a_population_shares_checkpoints_and_every_trial_runs_its_whole_budget(p
     seen = [(r.trial, r.iteration) for r in rows if isinstance(r, ResultRow)]
     assert len(seen) == len(set(seen)) == 36, "no iteration was run twice or left out"
     page = (run / "report.html").read_text()
-    assert "Lineage" in page and "goes on from trial" in page
+    assert "Lineage" in page and "continues from trial" in page

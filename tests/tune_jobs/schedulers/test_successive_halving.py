@@ -20,13 +20,13 @@ def test_the_first_ones_wait_until_there_are_enough_to_tell():
     rungs = rungs_of(9)
     assert (
         rungs.report_score("00", 3, 1.0).sentence
-        == "rung 3: 1 waits: number 1 of 1, too few to tell"
+        == "rung 3: 1 waits: number 1 of 1, too few to compare"
     )
     rungs.report_score("01", 3, 2.0)
     assert rungs.find_promotable() is None
     said = rungs.report_score("02", 3, 1.5)
     assert (said.keep, said.waits, said.rank, said.of) == (True, True, 2, 3)
-    assert said.sentence == "rung 3: 1.5 waits: number 2 of 3, and the best may go on"
+    assert said.sentence == "rung 3: 1.5 waits: number 2 of 3, and the best may continue"
     assert rungs.find_promotable() == "01"
     kept = rungs.promote("01")
     assert (kept.keep, kept.waits, kept.cut) == (True, False, 2.0)
@@ -75,7 +75,7 @@ def test_when_nobody_else_can_come_the_best_goes_on_however_few_they_are():
     rungs.remove_trial("01")  # it failed
     assert rungs.find_promotable() == "00"
     said = rungs.promote("00").sentence
-    assert said == "rung 3: 1 is the best of 1, and nobody else can come"
+    assert said == "rung 3: 1 is the best of 1, and no other trial can come"
 
 
 def play(rungs, scores, order):

@@ -1,0 +1,84 @@
+"""Preallocated arrays that a runner fills step by step, and the rollout that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from algos.rollouts.rollout import Array, Rollout, mask_first_episodes
+
+
+class RolloutBuffer:
+    """At most T steps of B copies, time-major.
+
+    Attributes:
+        steps: how many steps have been stored.
+        columns: observation and action columns ``[T, B, ...]``.
+        rewards, values, final_values: ``[T, B]``; ``final_values`` are those of the final
+            observations of truncated episodes, which an automatic reset hides.
+        terminated, truncated: ``[T, B]``.
+    """
+
+    def __init__(self, length: int, copies: int) -> None:
+        self.length, self.steps = length, 0
+        shape = (length, copies)
+        self.columns: dict[str, Array] = {}
+        # Zeros, not empty: final values are written only where an episode was truncated.
+        self.rewards, self.values, self.final_values = (
+            np.zeros(shape, np.float32) for _ in range(3)
+        )
+        self.terminated, self.truncated = np.zeros(shape, bool), np.zeros(shape, bool)
+
+    def store(self, rows: Mapping[str, Any]) -> None:
+        """Write one row [B, ...] of each column at the current step."""
+        for name, row in rows.items():
+            if name not in self.columns:
+                # Shape and type of a column are known only from its first row: what a policy
+                # stores beside its action differs by algorithm and environment.
+                shape = (self.length, *np.shape(row))
+                self.columns[name] = np.empty(shape, np.asarray(row).dtype)
+            self.columns[name][self.steps] = row
+
+    def trim(self) -> None:
+        """Drop the steps that were not filled, where all episodes ended early."""
+        T = self.steps
+        self.columns = {name: column[:T] for name, column in self.columns.items()}
+        self.rewards, self.values = self.rewards[:T], self.values[:T]
+        self.final_values = self.final_values[:T]
+        self.terminated, self.truncated = self.terminated[:T], self.truncated[:T]
+
+    def finish(
+        self,
+        bootstrap: Callable[..., Array],
+        last_values: Array,
+        reward_unit: float,
+        *,
+        resetting: Array | None,
+        first_episodes_only: bool,
+    ) -> Rollout:
+        """Return the rollout.
+
+        Args:
+            bootstrap: the objective's hook: values and ends of episodes -> next values [T, B].
+            last_values: values [B] of the observations after the last step.
+            reward_unit: what normalised rewards are divided by.
+            resetting: copies [B] whose first step only resets; None for same-step autoreset.
+            first_episodes_only: whether the steps after a copy's first episode are left out.
+        """
+        done, final_values = self.terminated | self.truncated, self.final_values
+        valid = np.ones(done.shape, bool)
+        if resetting is not None:
+            # The step after an episode's end only resets: it is no experience. But the final
+            # observation is the row after the end; nothing was hidden.
+            valid = ~np.concatenate([resetting[None], done[:-1]])
+            final_values = np.concatenate([self.values[1:], last_values[None]])
+        next_values = bootstrap(
+            self.values, last_values, self.terminated, self.truncated, final_values
+        )
+        if first_episodes_only:
+            done, valid = mask_first_episodes(done)
+        return Rollout(
+            self.columns, self.rewards, self.values, next_values, done, valid, reward_unit
+        )

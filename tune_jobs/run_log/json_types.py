@@ -1,0 +1,37 @@
+"""Conversion of values to the types of strict JSON, which has no numbers that are not finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+
+def to_json_types(value: Any) -> Any:
+    """Return a value in types of strict JSON: arrays become lists, non-finite numbers None."""
+    return convert_to_json(value)[0]
+
+
+def convert_to_json(value: Any) -> tuple[Any, list[list[str | int]]]:
+    """Convert a value to types of strict JSON.
+
+    Returns:
+        The value, and for each number in it that is not finite its path and its name (``inf``).
+    """
+    nonfinite: list[list[str | int]] = []
+    return _convert(value, (), nonfinite), nonfinite
+
+
+def _convert(value: Any, path: tuple[str | int, ...], nonfinite: list[list[str | int]]) -> Any:
+    if hasattr(value, "tolist"):  # numpy and torch, without importing either
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).items()
+        return {str(key): _convert(item, (*path, str(key)), nonfinite) for key, item in items}
+    if isinstance(value, list | tuple):
+        entries = enumerate(cast("list[Any]", value))
+        return [_convert(item, (*path, index), nonfinite) for index, item in entries]
+    if isinstance(value, float) and not math.isfinite(value):
+        nonfinite.append([*path, repr(float(value))])
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
