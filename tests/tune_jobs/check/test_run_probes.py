@@ -14,6 +14,7 @@ from algos.actions.distributions import Categorical
 from algos.ppo import PPO
 from envs.validation import InputError
 from tune_jobs.check import PROBES, CheckTarget, examine, load_check_target
+from tune_jobs.check.paired_rollouts import LEVEL
 
 HURRIED = 0.1
 """Share of the seconds that the probes may take otherwise."""
@@ -74,13 +75,14 @@ def test_a_planted_fault_is_found_and_nothing_else_is(world, symptom, severity):
     assert told.keys() <= {"gymnasium_check"}  # which notices missing seeds as well
 
 
-def test_dice_that_no_seed_reaches_are_told_from_a_reward_that_follows_the_action(monkeypatch):
+def test_unseeded_dice_differ_from_a_reward_of_the_action(monkeypatch):
     monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(2))
     answer = check("SickOwnDice-v0", "rewards", "dependence", share=0.5)
     assert found(answer) == {"reward_blind_to_action": "stop"}
     assert "of its variance, p = " in answer["findings"][0]["evidence"]
     figures = answer["figures"]["dependence"]["repeated"]
-    assert figures["p"] > 0.05
+    # How many throws fit into the time depends on the machine, so p is any number above the level.
+    assert figures["p"] > LEVEL
     assert figures["detectable_fraction"] < 0.3
     # How often the dice were thrown until here depends on the machine.
     monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(1))
