@@ -47,7 +47,7 @@ def test_a_broken_environment_of_the_users_own_fails_with_what_to_try(tmp_path):
     assert first.keys() == {"symptom", "severity", "since", "evidence", "remedy"}
     assert (first["symptom"], first["severity"]) == ("reward_blind_to_action", "stop")
     assert {"conformance", "dependence", "gradients", "headroom"} <= set(told["judged"])
-    assert "before reward_blind_to_action is mended" in told["not_judged"]["overfit"]
+    assert "before reward_blind_to_action is fixed" in told["not_judged"]["overfit"]
     assert told["figures"]["conformance"]["violations"] == 0
 
 
