@@ -12,7 +12,7 @@ from tune_jobs.run_log.outcome import Outcome
 OWN, WINNER = "#9aa0a6", "#1f6fb4"
 
 
-def ancestry(outcome: Outcome, trial: str) -> list[tuple[str, int, int]]:
+def trace_ancestry(outcome: Outcome, trial: str) -> list[tuple[str, int, int]]:
     """The pieces of training that made a trial what it is: (trial, first, last iteration)."""
     exploits = {t.id: t.exploits for t in outcome.trials}
     ends = {t.id: t.iterations for t in outcome.trials}
@@ -27,7 +27,7 @@ def ancestry(outcome: Outcome, trial: str) -> list[tuple[str, int, int]]:
         trial, last = row.donor, row.iteration
 
 
-def lineage(outcome: Outcome) -> Plot:
+def plot_lineage(outcome: Outcome) -> Plot:
     """Each trial as a line over its iterations, each exploit as a step from the donor's line.
 
     The line of the best trial's own past is drawn in blue.
@@ -43,7 +43,7 @@ def lineage(outcome: Outcome) -> Plot:
         xs, ys = [row.iteration] * 2, [place[row.donor], place[row.trial]]
         figure.add_trace(_line(xs, ys, OWN, 1, f"trial {row.trial} {row.sentence}"))
     if best := outcome.best:
-        past = ancestry(outcome, best.id)
+        past = trace_ancestry(outcome, best.id)
         xs = [at for _, first, last in past for at in (first, last)]
         ys = [place[trial] for trial, _, _ in past for _ in range(2)]
         figure.add_trace(_line(xs, ys, WINNER, 3, f"trial {best.id}"))
