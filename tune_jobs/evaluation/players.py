@@ -112,7 +112,7 @@ def play_world_episodes(
     lengths = np.zeros(episodes, np.int64)
     _append_trace(traces, world, state)
     while not ended.all():
-        # A player's draws must differ from those of the world, which folds in small numbers.
+        # A player's draws must differ from those of the world, which folds in others.
         action = act(state, observation, counter_rng.fold(keys, len(actions) + 2**20))
         actions.append(action)
         lengths += ~ended

@@ -284,8 +284,8 @@ class EventLog:
     def append(self, row: Row) -> None:
         """Append one row in a single write, so that at most the last line can be partial."""
         line = encode_row(row).encode() + b"\n"
-        # Opened for each row: several writers may append, and O_APPEND puts each row behind the last
-        # one of any of them.
+        # Opened for each row: several writers may append, and O_APPEND puts each row at the end of
+        # the file as it is then.
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             size = os.fstat(file).st_size

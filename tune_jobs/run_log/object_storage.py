@@ -48,7 +48,7 @@ class Mirror:
 
     def update(self) -> None:
         """Copy new checkpoints, then the log that names them; delete those the run has deleted."""
-        # The log is read before the checkpoints are copied and written after them: at any moment the
+        # The log is read before checkpoints are copied and written after them: at any moment the
         # copied log names no checkpoint that is still to be copied. Deleting comes last.
         log = (self.directory / LOG).read_bytes()
         rows = [
