@@ -1,4 +1,4 @@
-"""Numbers, shares, durations and reasons as people read them, the same on every page."""
+"""Format numbers, fractions, durations and end reasons alike in every output."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ REASONS = {
     "error": "error",
     "interrupted": "interrupted",
 }
-"""Why a trial ended, as a heading."""
+"""End reason of a trial to its heading."""
 
 
 def format_end_reason(name: str) -> str:
-    """The heading of an end reason; one that is not known stands for itself."""
+    """Return the heading of an end reason; an unknown reason with its underscores replaced."""
     return REASONS.get(name, name.replace("_", " "))
 
 
 def format_identifier(name: str) -> str:
-    """An identifier as words: ``excess_risk`` becomes ``excess risk``."""
+    """Return an identifier as words: ``excess_risk`` becomes ``excess risk``."""
     return name.replace("_", " ")
 
 
 def format_number(value: Any) -> str:
-    """A setting or a figure with three digits: 0.071, 8.1e-4, 1,240."""
+    """Format a setting or a figure with three significant digits: 0.071, 8.1e-4, 1,240."""
     if value is None:
         return "-"
+    # bool before int, of which it is a subclass.
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -43,21 +44,23 @@ def format_number(value: Any) -> str:
 
 
 def format_measurement(value: float | None) -> str:
-    """A measured figure, always with three digits, so that a column of them lines up: 0.0800."""
+    """Format a measured figure with trailing zeros, so that columns line up: 0.0800."""
+    # "#" keeps trailing zeros, but also a bare point (123.), which is removed.
     if value is None or not math.isfinite(value) or value == 0 or not 0.001 <= abs(value) < 1000:
         return format_number(value if value is None else float(value))
     return f"{value:#.3g}".removesuffix(".")
 
 
 def format_percent(share: float) -> str:
-    """A share from 0 to 1: 73 %."""
+    """Format a fraction from 0 to 1 as a percentage: 73 %."""
     return f"{100 * share:.0f} %" if math.isfinite(share) else "-"
 
 
 def format_duration(seconds: float) -> str:
-    """A time span in the unit that suits it: 50 s, 4 min, 2 h 10 min."""
+    """Format a time span in s, min or h: 50 s, 4 min, 2 h 10 min."""
     if not math.isfinite(seconds):
         return "-"
+    # A unit is used up to 100 of it, where the next one has at most two digits after rounding.
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -67,12 +70,13 @@ def format_duration(seconds: float) -> str:
 
 
 def count(amount: int, noun: str, nouns: str = "") -> str:
-    """An amount with its noun: 1 trial, 12 trials; ``nouns`` is a plural that is no -s."""
+    """Format an amount with its noun: 1 trial, 12 trials; ``nouns`` is an irregular plural."""
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {nouns or noun + 's'}"
 
 
 def first_sentence(error: Exception) -> str:
-    """Return the first sentence of an error that was not written for our users."""
+    """Return the first sentence of another library's error, at most 300 characters."""
+    # Such messages go on with stack frames, links and hints that mislead in our commands.
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return line.partition(". ")[0].rstrip(".:")[:300] or type(error).__name__
 
@@ -84,5 +88,6 @@ def _decimal(value: float) -> str:
         return f"{value:.3g}"
     if 1000 <= abs(value) < 1e6:
         return f"{value:,.0f}"
+    # Python writes 8.10e-04: shorten both parts.
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"

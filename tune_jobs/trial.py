@@ -39,15 +39,16 @@ SUMMED = ("env_steps", "episodes", "iteration_s", "nonfinite", "updates", "runne
 
 
 class TrialTrainable(tune.Trainable):
-    """Trains the setting ``drawn`` of its plan on each seed; reports flat metrics and a score."""
+    """One trial under Ray Tune: an agent per seed, flat metrics and one score."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]
-        """Build the agents and go on from the plan's checkpoint, if it names one."""
+        """Build the agents; continue from the plan's checkpoint, if it names one."""
         self.job = job
         self._build_agents(config["plan"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another trial in the same process (Tune's ``reuse_actors``)."""
+        # First: two trials' workers at a time would exceed what the placement group reserves.
         self.cleanup()
         self._build_agents(new_config["plan"])
         return True
@@ -55,7 +56,7 @@ class TrialTrainable(tune.Trainable):
     def _build_agents(self, plan: dict[str, Any]) -> None:
         job = self.job
         settings, env_kwargs = job.make_trial_settings(plan["config"])
-        # A build without CUDA learns on the CPU, and the run says so.
+        # torch without CUDA learns on the CPU; the finding `idle_gpu` reports it.
         self.gpus = job.gpus_per_learner if torch.backends.cuda.is_built() else 0.0
         self.agents = [
             algos.build_algorithm(
@@ -64,6 +65,8 @@ class TrialTrainable(tune.Trainable):
                 env_kwargs,
                 settings,
                 iterations=job.iterations,
+                # From the trial's number, not from the order of starts: a resume and a machine
+                # with more CPUs train each trial on the same seed.
                 seed=job.seed * 1000 + int(plan["trial"]) + SEEDS_APART * place,
                 gpus=self.gpus,
                 hang_report_dir=plan["hang_report_dir"],
@@ -85,6 +88,7 @@ class TrialTrainable(tune.Trainable):
             self._restore(Path(plan["resume_from"]))
 
     def _restore(self, directory: Path) -> None:
+        # Before anything is loaded: a torn file would otherwise fail deep inside RLlib.
         verify_checkpoint(directory)
         for place, agent in enumerate(self.agents):
             agent.restore_from_path(directory / _get_agent_folder(place))
@@ -93,6 +97,7 @@ class TrialTrainable(tune.Trainable):
         # Of another trial's checkpoint, too: they are the episodes of the policy that came with it.
         self.recent = [RecentEpisodes(iterations) for iterations in own["recent"]]
         if [own["trial"], own["config"]] != json.loads(
+            # Through JSON as the stored one went: tuples became lists.
             json.dumps([self.trial_number, self.trial_config])
         ):
             # Another trial's checkpoint: its learner's coefficients came with it (ray#62173).
@@ -102,15 +107,16 @@ class TrialTrainable(tune.Trainable):
                     self.applied_settings = reply.get()
 
     def step(self) -> dict[str, Any]:
-        """One iteration of every agent."""
+        """Train every agent for one iteration; return the trial's result."""
         fault = ""
         try:
             found = [self._train_agent(place) for place in range(len(self.agents))]
-            metrics, score = merge_agent_metrics(found), merged_scores(self.scores, self._over())
+            metrics, score = merge_agent_metrics(found), merge_scores(self.scores, self._over())
         except EnvironmentFault as error:
             # The environment's own failure: started again it would fail again, so the trial ends.
             fault, metrics, score = str(error), {}, math.nan
         known = [score for score in self.scores if score is not None]
+        # One seed has no spread, and 0 would read as perfect agreement.
         if not fault and len(known) > 1:
             metrics[SPREAD] = float(np.std(known, ddof=1))
         took, self.applied_settings = self.applied_settings, {}
@@ -132,6 +138,7 @@ class TrialTrainable(tune.Trainable):
 
     def _train_agent(self, index: int) -> dict[str, Any]:
         agent = self.agents[index]
+        # Only training is watched: an evaluation may rightly take longer than an iteration.
         with self.watchdog.watch():
             agent.train()
         metrics = agent.flat_metrics
@@ -139,6 +146,7 @@ class TrialTrainable(tune.Trainable):
         every = self.job.held_out_interval
         # At the first, too: a score is there from the beginning.
         if every and (agent.iteration == 1 or agent.iteration % every == 0):
+            # The time counts as the trial's own, so that seconds saved are not underestimated.
             started = time.perf_counter()
             metrics = metrics | self._evaluate_held_out(agent)
             self.trained_s += time.perf_counter() - started
@@ -146,23 +154,25 @@ class TrialTrainable(tune.Trainable):
         return metrics
 
     def _score(self, place: int, metrics: Mapping[str, Any]) -> float | None:
-        """An agent's score after an iteration with these metrics; None while it is undecided."""
+        """Return an agent's score after an iteration; None while it is undecided."""
         measured = metrics.get(self.job.metric)
         if not is_episode_mean(self.job.metric):
-            # Between two looks at held-out episodes the last score stands.
+            # Between two held-out evaluations the last score stands.
             return self.scores[place] if measured is None else float(measured)
         recent = self.recent[place]
         if measured is not None:
             recent.add(float(measured), metrics["episodes"])
-        # At the end of the budget no more episodes will come: what there is has to do.
+        # At the end of the budget no more episodes follow, so a single one is enough.
         return recent.mean(1 if self._over(place) else FEWEST)
 
     def _over(self, place: int = 0) -> bool:
-        """Whether an agent's budget of iterations is used up."""
+        """Return whether an agent has run all iterations of the job."""
         return self.agents[place].iteration >= self.job.iterations
 
     def _evaluate_held_out(self, agent: Any) -> dict[str, float]:
-        """What the policy does on held-out seeds, loaded as everybody will load it."""
+        """Evaluate the policy on held-out seeds."""
+        # Saved and loaded as a user will load it: a policy whose saved form acts differently (a
+        # normalisation that is lost, say) shows in the score, and not only after the run.
         with tempfile.TemporaryDirectory() as folder:
             directory = Path(folder)
             self._save_policy(agent, directory)
@@ -178,16 +188,20 @@ class TrialTrainable(tune.Trainable):
         for place, agent in enumerate(self.agents):
             agent.save_to_path(directory / _get_agent_folder(place))
         sign = -1 if self.job.mode == "min" else 1
+        # An undecided or diverged agent comes last; where all are, argmax takes the first.
         order = [sign * s if s is not None and math.isfinite(s) else -math.inf for s in self.scores]
         self._save_policy(self.agents[int(np.argmax(order))], directory)
         own: dict[str, Any] = {"trained_s": self.trained_s, "scores": self.scores}
         own["recent"] = [recent.iterations for recent in self.recent]
         own |= {"trial": self.trial_number, "config": self.trial_config}
         (directory / PROGRESS).write_text(json.dumps(own))
+        # Last, as it holds the checksums of all other files.
         write_manifest(directory)
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Go on from a checkpoint of this session (Tune, after a crash), or from the one before."""
+        """Continue from a checkpoint of this session, or from the intact one before it."""
+        # Only earlier checkpoints can stand in. Under PBT the folder is the donor's, and a later
+        # checkpoint there belongs to training that this trial does not continue.
         newest = Path(checkpoint)
         sound, _ = find_newest_intact(
             sorted(p for p in newest.parent.glob("checkpoint_*") if p <= newest)
@@ -208,6 +222,8 @@ def _get_agent_folder(agent_index: int) -> str:
 
 def apply_trial_config(learner: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     """Give a restored learner the settings of its own trial, and read back what it runs with."""
+    # Coefficients change during training, so they are part of the learner's saved state; all other
+    # settings come from the configuration that built it.
     for name in config:
         if name in learner.coefficients:
             learner.coefficients[name] = config[name]
@@ -217,16 +233,17 @@ def apply_trial_config(learner: Any, config: Mapping[str, Any]) -> dict[str, Any
 
 
 def merge_agent_metrics(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The metrics of agents that differ in their seeds as those of one.
+    """Merge the metrics of agents that differ only in their seeds.
 
-    Counts and times are sums, other numbers means over the agents that have them (none of an
-    agent's episodes may have finished), and what is no number is that of the first.
+    Counts and times are summed. Other numbers are averaged over the agents that have them: an agent
+    without a finished episode lacks some. Values that are no numbers are those of the first agent.
     """
     if len(found) == 1:
         return dict(found[0])
     together: dict[str, Any] = {}
     for name in dict.fromkeys(name for metrics in found for name in metrics):
         values: list[Any] = [metrics[name] for metrics in found if name in metrics]
+        # bool is an int in Python: the mean of two flags would be a meaningless 0.5.
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
         if numbers:
             together[name] = sum(values) if name in SUMMED else float(np.mean(values))
@@ -235,11 +252,13 @@ def merge_agent_metrics(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return together
 
 
-def merged_scores(scores: Sequence[float | None], over: bool) -> float | None:
+def merge_scores(scores: Sequence[float | None], over: bool) -> float | None:
     """Return the mean score of a trial's agents; None while any of them is undecided.
 
     When the budget is ``over`` those that have a score decide.
     """
     known = [score for score in scores if score is not None]
+    # A mean over some of the seeds would compare unlike things. A diverged seed (NaN) decides at
+    # once: whatever the others still score, the mean stays NaN.
     undecided = len(known) < len(scores) and not over and not any(map(math.isnan, known))
     return float(np.mean(known)) if known and not undecided else None

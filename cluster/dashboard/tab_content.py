@@ -15,7 +15,7 @@ from envs.validation import InputError
 from tune_jobs.formatting import format_duration, format_end_reason, format_percent
 from tune_jobs.report import episode_figure, plots
 from tune_jobs.report.html_parts import render_note, table
-from tune_jobs.report.parallel_coordinates import parallel_coordinates
+from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
 from tune_jobs.report.plots import Plot
 from tune_jobs.run_log.outcome import Outcome
 
@@ -63,7 +63,7 @@ def _build_ledger(outcome: Outcome) -> list[Part]:
 
 
 def _build_comparison(outcome: Outcome) -> list[Part]:
-    plot = parallel_coordinates(outcome)
+    plot = plot_parallel_coordinates(outcome)
     key = (
         ""
         if isinstance(plot, str)
@@ -75,9 +75,9 @@ def _build_comparison(outcome: Outcome) -> list[Part]:
 def _build_picture(outcome: Outcome) -> list[Part]:
     episode = outcome.evaluation.experiment if outcome.evaluation else {}
     parts = [_html(*episode_figure.render_episode_section(episode))]
-    parts.append(_plot("Choices of the best trial", plots.choices_over_time(outcome)))
+    parts.append(_plot("Choices of the best trial", plots.plot_choices_over_time(outcome)))
     parts.append(_plot("Choices, by policy", plots.plot_choices_by_policy(outcome)))
-    losses = plots.node_losses(outcome.evaluation)
+    losses = plots.plot_node_losses(outcome.evaluation)
     return parts + [_plot(f"Loss of {node} by interventions", p) for node, p in losses.items()]
 
 

@@ -13,7 +13,7 @@ from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.trial_outcome import SPREAD
-from tune_jobs.trial import TrialTrainable, merge_agent_metrics, merged_scores
+from tune_jobs.trial import TrialTrainable, merge_agent_metrics, merge_scores
 
 JOB = {
     "env": "CartPole-v1",
@@ -140,11 +140,11 @@ def test_at_the_end_of_the_budget_a_few_episodes_have_to_do(tmp_path, local_ray)
 
 
 def test_a_trial_is_undecided_while_any_of_its_seeds_is():
-    assert merged_scores([1.0, 3.0], over=False) == 2.0
-    assert merged_scores([1.0, None], over=False) is None
-    assert merged_scores([1.0, None], over=True) == 1.0
-    assert merged_scores([None, None], over=True) is None
-    assert math.isnan(merged_scores([None, math.nan], over=False)), "one has diverged"
+    assert merge_scores([1.0, 3.0], over=False) == 2.0
+    assert merge_scores([1.0, None], over=False) is None
+    assert merge_scores([1.0, None], over=True) == 1.0
+    assert merge_scores([None, None], over=True) is None
+    assert math.isnan(merge_scores([None, math.nan], over=False)), "one has diverged"
 
 
 def test_a_metric_that_one_seed_has_not_measured_is_the_mean_of_the_others():

@@ -1,4 +1,4 @@
-"""Whether a policy can act in an environment other than that of its training."""
+"""Check whether a policy can act in an environment other than that of its training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_policy_fits(policy: Policy, env: str, env_kwargs: Mapping[str, Any]) -
     """Refuse an environment whose observations or actions this policy was not made for.
 
     Raises:
-        InputError: naming what differs.
+        InputError: they differ; the message names how.
     """
     made = make_vector_env(env, dict(env_kwargs), 1)
     own = (policy.observation_space, policy.action_space)
@@ -39,10 +39,13 @@ def check_policy_fits(policy: Policy, env: str, env_kwargs: Mapping[str, Any]) -
 
 
 def _have_same_features(own: Sequence[Any], there: Sequence[Any]) -> bool:
-    """Whether (observations, actions) of two sizes have as many figures of each node and edge.
+    """Return whether two pairs (observations, actions) have the same features per node and edge.
 
-    The last axis of a part may differ as the choices do, or as the rows of another part: a mask's.
+    The last axis of a part may differ as the number of choices does, or as the rows of another
+    part: that is a mask.
     """
+    # A space does not name its axes. A last axis that differs is taken for a size, not for
+    # features, only if some other part differs in just the same way.
     parts = list(zip(_split_space(own[0]).values(), _split_space(there[0]).values(), strict=True))
     sizes = {tuple(_count_choices(action) for _, action in (own, there))}
     sizes |= {m.shape[:1] + t.shape[:1] for m, t in parts if len(m.shape) > 1}
@@ -63,7 +66,7 @@ def _split_space(space: Any) -> dict[str, Any]:
 
 
 def _format_space(space: Any) -> str:
-    """A space by the shapes of its parts: nodes 5 x 11, mask 5."""
+    """Format a space by the shapes of its parts: nodes 5 x 11, mask 5."""
     return ", ".join(
         f"{name} {' x '.join(map(str, part.shape)) or part}".strip()
         for name, part in _split_space(space).items()

@@ -1,4 +1,4 @@
-"""How many episodes an evaluation plays: a number that is asked for, or what time allows."""
+"""The episode budget of an evaluation: a requested number, or what a time limit allows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from tune_jobs.run_log.events import EndRow, JobRow, ResultRow, Row
 
 SHARE = 0.1
-"""Of the training's time: what the evaluation at its end may take where no number is asked for."""
+"""Fraction of the training time for the evaluation at its end, where no number is requested."""
 LEAST = 20
-"""Episodes that are played however long they take."""
+"""Episodes that are always played, however long they take."""
 
 
 def plan_batches(
@@ -20,7 +20,7 @@ def plan_batches(
     most: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[tuple[int, int]]:
-    """The first episode and the size of each batch, until there are enough or time is used up.
+    """Yield the first episode and the size of each batch until episodes or time are used up.
 
     With a limit of time batches double: a whole number of small ones measures what an episode
     takes, and larger ones cost less an episode where copies advance together. Where time allows
@@ -36,6 +36,7 @@ def plan_batches(
     while done < episodes:
         count, spent = min(episodes - done, most or episodes), clock() - begun
         if math.isfinite(seconds):
+            # As many as all batches before together: the size doubles from LEAST.
             count = min(count, max(done, LEAST))
         affordable = (seconds - spent) / spent * done if done and spent > 0 else math.inf
         if affordable < count:
@@ -48,7 +49,9 @@ def plan_batches(
 
 
 def sum_training_seconds(rows: Iterable[Row]) -> float:
-    """How long a run has trained: from each start to the last that was heard of a trial."""
+    """Return the seconds that a run has trained: each session from its start to its last result."""
+    # By the clock of the log, without the pauses between sessions. A killed session has no end row,
+    # so its last result or trial end stands for it.
     total, begun, last = 0.0, 0.0, 0.0
     for row in rows:
         if isinstance(row, JobRow):

@@ -57,6 +57,7 @@ class Evaluation:
         episodes, world = self.episodes[player], self.world
         if world is None:
             return summarise_gym_episodes(episodes)
+        # Paired by seed: the comparison with a rule takes single episodes, not means.
         figures = world.summarise(episodes.metrics)
         if isinstance(world, SupportsRuleComparison) and world.reference_rule in self.episodes:
             rule = self.episodes[world.reference_rule].metrics
@@ -96,6 +97,7 @@ def evaluate(
     """
     if episodes < 1:
         raise InputError(f"episodes must be at least 1, but it is {episodes}.")
+    # A policy would be judged on episodes that it has learnt from.
     if seed + episodes > TRAINING_SEED:
         raise InputError(
             f"Evaluation seeds must lie below {TRAINING_SEED}; training uses the rest."
@@ -150,5 +152,6 @@ def _make_players(
         return players | {"random": make_random_player(policy.action_space, seed)}
     for name, agent in world.baselines.items():
         if not (skip_slow and name in world.slow_baselines):
+            # A default argument binds this agent: a closure would see the last one of the loop.
             players[name] = lambda s, o, k, agent=agent: agent(world, s, k)
     return players

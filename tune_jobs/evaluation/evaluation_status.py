@@ -1,4 +1,4 @@
-"""How far an evaluation has come: shown while it runs, and never logged."""
+"""The progress of an evaluation: shown while it runs, and never logged."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class EvaluationStatus:
 
 
 Listener = Callable[[Row | EvaluationStatus], None]
-"""Is shown every row of a run, and how far its evaluation has come."""
+"""Called with every row of a run, and with the progress of its evaluation."""
 
 
 def format_episode_count(row: EvaluationRow, what: str) -> str:
-    """How many episodes an evaluation has played and, where time was short, of how many."""
+    """Format the number of played episodes and, where time was short, of those planned."""
     played = count(row.episodes, what)
     if row.episodes >= row.most:
         return played

@@ -1,8 +1,8 @@
-"""When a trial can have its first score, known before it starts.
+"""Estimate the iteration of a trial's first score before the trial starts.
 
 A score needs finished episodes. Where no episode ends before its limit (locomotion, pendulums), the
 first ones finish only after ``limit / rollout_length`` iterations: later than a first rung of a few
-iterations, and perhaps later than the whole budget.
+iterations, and possibly later than the whole budget.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tune_jobs.jobs.job import Job
 
 @dataclass(frozen=True)
 class EpisodePace:
-    """How fast a trial finishes episodes if each of them lasts until its limit."""
+    """The pace at which a trial finishes episodes if each lasts until its limit."""
 
     limit: int
     """Steps after which an episode is cut off."""
@@ -32,10 +32,12 @@ class EpisodePace:
     copies: int
     """Copies of the environment, over all runners."""
     reset_steps: int = 0
-    """Steps between two episodes that only reset."""
+    """Steps between two episodes that only reset the environment."""
 
     def iterations(self, episodes: int) -> int:
         """Return the iterations after which ``episodes`` have finished."""
+        # Copies run side by side and their episodes all last equally long, so they finish in
+        # waves of `copies` episodes.
         each = math.ceil(episodes / self.copies)
         steps = each * self.limit + (each - 1) * self.reset_steps
         return math.ceil(steps / self.rollout_length)
@@ -53,6 +55,7 @@ def estimate_pace(job: Job) -> EpisodePace | None:
     try:
         world = get_world(env)
         known = world.episode_limit if world else env.spec and env.spec.max_episode_steps
+        # Gymnasium's own argument overrides the limit that an environment is registered with.
         limit: int | None = job.env_kwargs.get("max_episode_steps", known)
         resets = env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
     finally:
@@ -69,19 +72,20 @@ def estimate_pace(job: Job) -> EpisodePace | None:
 def _pace(job: Job, settings: TrainingSettings, limit: int, resets: bool) -> EpisodePace:
     copies = settings.num_envs * settings.runners
     if "starts" in get_algorithm_class(job.algo).objective_class(settings).needs:
-        # Every iteration begins new episodes and cuts them off at its end.
+        # These algorithms start new episodes in each iteration and cut them off at its end.
         limit, resets = min(limit, settings.rollout_length), False
         return EpisodePace(limit, limit, copies)
     return EpisodePace(limit, settings.rollout_length, copies, int(resets))
 
 
 def explain_late_score(job: Job, pace: EpisodePace) -> str:
-    """Return a warning if trials can have no score at their first rung or at all; else nothing.
+    """Return a warning if trials may have no score at their first rung, or none at all.
 
-    A score may come earlier where episodes end by themselves.
+    Empty otherwise. The estimate is a worst case: episodes that end by themselves are shorter.
     """
     if not is_episode_mean(job.metric):
         return ""
+    # One episode is enough at the end of the budget, FEWEST before it (see `TrialTrainable`).
     first = pace.iterations(FEWEST)
     if pace.iterations(1) > job.iterations:
         never = f"No episode that lasts until its limit can finish in {job.iterations} iterations"
@@ -91,7 +95,7 @@ def explain_late_score(job: Job, pace: EpisodePace) -> str:
     said = (
         f"The first rung is at iteration {job.rungs[0]}, but if episodes last until their limit, "
         f"{FEWEST} of them, which a score needs, have finished only after {first}: {pace}. "
-        "Until then trials are undecided and go on."
+        "Until then trials are undecided and continue past their rungs."
     )
     if first < job.iterations:
         return f"{said} Set --grace {first}, or raise --settings.rollout-length."
@@ -104,10 +108,10 @@ def explain_missing_score(
     """Return why no trial of a job has a score, and what to do.
 
     Args:
-        job: what was run.
-        pace: of its slowest trial.
-        episodes: that finished in the trial with the most of them.
-        iterations: that this trial ran.
+        job: the job.
+        pace: the pace of its slowest trial; None where it is not known.
+        episodes: finished episodes of the trial with the most of them.
+        iterations: iterations of that trial.
     """
     if not is_episode_mean(job.metric):
         return f"no iteration measured {job.metric}"

@@ -1,4 +1,4 @@
-"""Players, and the episodes that they play: policies, random actions and simple rules."""
+"""Players (policies, random actions, simple rules) and the episodes that they play."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Act = Callable[[Any, Any, Any], Any]
 """(state or None, observations [N], keys [N] or None) -> actions [N]."""
 
 Count = Callable[[int], None]
-"""Takes how many episodes have finished."""
+"""Takes the number of finished episodes."""
 
 PLAIN_SCORE = "return"
-"""Episode metric of an environment that is not ours."""
+"""Episode metric of an environment without a batched world: its undiscounted return."""
 
 
 @dataclass
@@ -40,27 +40,27 @@ class EvaluatedEpisodes:
     traces: Array | None = None
     """Loss per node after 0..T interventions, averaged over seeds: [T + 1, n]."""
     choices: Array = field(default_factory=lambda: np.zeros(0))
-    """How often each choice was taken; empty where there are none."""
+    """Counts of each choice over all episodes; empty where there are no choices."""
     actions: list[Any] = field(default_factory=list[Any])
-    """What was done at each step, [N]."""
+    """The actions [N] of each step; those of an episode that has ended have no effect."""
     lengths: Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    """[N]: how many steps each had."""
+    """Steps of each episode, [N]."""
 
     def __len__(self) -> int:
         return len(next(iter(self.metrics.values())))
 
     @property
     def choice_fractions(self) -> list[float]:
-        """How often each choice was taken, as shares; empty where there are none."""
+        """Fraction of each choice among all choices; empty where there are none."""
         total = self.choices.sum()
         return (self.choices / total).tolist() if total else []
 
 
 def join_episodes(parts: Sequence[EvaluatedEpisodes]) -> EvaluatedEpisodes:
-    """The episodes of several batches of one player as those of one batch.
+    """Join the episodes of several batches of one player into one batch.
 
-    A batch that was over sooner repeats its last action and its last losses: its episodes had ended
-    by then.
+    A batch that ended sooner is padded with its last actions and its last losses, which change
+    nothing: its episodes have ended.
     """
     if len(parts) == 1:
         return parts[0]
@@ -84,13 +84,24 @@ def _average_traces(parts: Sequence[EvaluatedEpisodes]) -> Array | None:
         return None
     longest = max(map(len, traces))
     padded = [np.pad(t, ((0, longest - len(t)), (0, 0)), "edge") for t in traces]
+    # Each trace is a mean already, so the mean of several is weighted by their episodes.
     return np.average(padded, axis=0, weights=[len(part) for part in parts])
 
 
 def play_world_episodes(
     world: World[Any], act: Act, episodes: int, seed: int, tell: Count | None = None
 ) -> EvaluatedEpisodes:
-    """Play one episode on each of the seeds from ``seed`` in a batch of one of our worlds."""
+    """Play one episode on each of the seeds from ``seed`` in a batched world.
+
+    Args:
+        world: the world.
+        act: the player.
+        episodes: the number of seeds N.
+        seed: the first of them.
+        tell: called with the number of finished episodes, when it has changed.
+    """
+    # The batch keeps its size until the last episode has ended: a world's random numbers belong to
+    # the keys of its copies, and `~ended` leaves finished copies out of every count.
     keys = counter_rng.make_keys(seed, episodes)
     state, observation = world.reset(keys)
     ended = np.zeros(episodes, bool)
@@ -101,6 +112,7 @@ def play_world_episodes(
     lengths = np.zeros(episodes, np.int64)
     _append_trace(traces, world, state)
     while not ended.all():
+        # A player's draws must differ from those of the world, which folds in others.
         action = act(state, observation, counter_rng.fold(keys, len(actions) + 2**20))
         actions.append(action)
         lengths += ~ended
@@ -108,6 +120,7 @@ def play_world_episodes(
         if len(counts):
             counts += np.bincount(np.asarray(choice)[~ended], minlength=len(counts))
         moved = world.step(state, action)
+        # Metrics are read in the step in which an episode ends; later steps may change the state.
         fresh = (moved.terminated | moved.truncated) & ~ended
         for name in world.episode_metrics:
             metrics.setdefault(name, np.zeros(episodes))[fresh] = moved.info[name][fresh]
@@ -136,7 +149,7 @@ def play_vector_episodes(
     seed: int,
     tell: Callable[[str, int], None],
 ) -> dict[str, EvaluatedEpisodes]:
-    """Play one episode on each seed with every player, in one of our worlds."""
+    """Play one episode on each seed with every player in a batched world."""
     return {
         name: play_world_episodes(world, act, episodes, seed, partial(tell, name))
         for name, act in players.items()
@@ -152,10 +165,12 @@ def play_gym_episodes(
     tell: Callable[[str, int], None] | None = None,
 ) -> dict[str, EvaluatedEpisodes]:
     """Play one episode on each seed with every player, one after the other in the same copies."""
+    # The same copies: making a physics environment can take longer than an episode in it.
     env = make_vector_env(env_id, dict(env_kwargs), episodes)
     found: dict[str, EvaluatedEpisodes] = {}
     try:
         for name, act in players.items():
+            # Default arguments bind this player: a closure would see the last one of the loop.
             say = None if tell is None else lambda done, name=name: tell(name, done)
             returns, lengths = play_episodes(env, lambda o, act=act: act(None, o, None), seed, say)
             found[name] = EvaluatedEpisodes({PLAIN_SCORE: returns}, lengths=lengths)
@@ -165,13 +180,14 @@ def play_gym_episodes(
 
 
 def summarise_gym_episodes(episodes: EvaluatedEpisodes) -> dict[str, float]:
-    """The figures of an environment that is not ours."""
+    """Return the figures of an environment without a batched world."""
     returns = episodes.metrics[PLAIN_SCORE]
     return {"return_mean": float(returns.mean()), "return_std": float(returns.std())}
 
 
 def make_sampled_player(policy: Policy, seed: int) -> Act:
-    """Return the policy as it acts in training: its actions are drawn."""
+    """Return the policy as it acts in training: its actions are sampled."""
+    # A generator of its own: evaluating must not move the random numbers of training.
     generator = torch.Generator().manual_seed(seed)
     return lambda s, o, k: policy.act_batch(o, greedy=False, generator=generator)
 
@@ -192,7 +208,7 @@ def make_random_player(space: gymnasium.Space[Any], seed: int) -> Act:
 
 
 def _take_first(observations: Any) -> Any:
-    """Any one part of a batch of observations."""
+    """Return one part of a batch of observations, whose length is that of the batch."""
     while isinstance(observations, Mapping | tuple):
         parts: Any = observations.values() if isinstance(observations, Mapping) else observations
         observations = next(iter(parts))

@@ -28,6 +28,7 @@ def is_episode_mean(metric: str) -> bool:
     A metric that is not in the catalogue is one of the environment's own episode metrics
     (``resolve_metric`` has refused all others), except for those of held-out episodes.
     """
+    # Held-out metrics are means over a fixed number of episodes and need no pooling.
     if metric.startswith(HELD_OUT):
         return False
     return metric in EPISODE_MEANS or metric not in METRICS
@@ -51,6 +52,7 @@ class RecentEpisodes:
 
     def add(self, mean: float, episodes: int) -> None:
         """Add the episodes of an iteration; drop iterations that the last 100 do not need."""
+        # Whole iterations only: single returns are not reported, and a mean cannot be split.
         self.iterations.append((mean, episodes))
         while self.episodes - self.iterations[0][1] >= POOLED:
             del self.iterations[0]

@@ -1,4 +1,4 @@
-"""A few of a policy's episodes side by side, in worlds that can show them."""
+"""Sample episodes of a policy as table rows, in worlds that can show them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN = 8
 def collect_examples(
     world: World[Any] | None, keys: Keys, actions: Sequence[Any]
 ) -> list[dict[str, str]]:
-    """The first few episodes of keys [N], in which these actions [N] were done, as rows."""
+    """Return the first episodes of keys [N], replayed with these actions [N] per step, as rows."""
     if not isinstance(world, SupportsExamples):
         return []
     few = np.arange(min(SHOWN, len(keys)))

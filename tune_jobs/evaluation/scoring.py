@@ -26,6 +26,7 @@ def resolve_metric(job: Job) -> tuple[str, Any]:
     Raises:
         InputError: a metric that is never reported, or one whose mode is not known.
     """
+    # Before a run, not in its trials: a misspelt metric would give every trial no score at all.
     world = make_world(job.env, job.env_kwargs)
     metric = job.metric or (world.score_metric if world else "return_mean")
     known = {*METRICS, *(world.episode_metrics if world else ())}
@@ -55,6 +56,7 @@ def evaluate_held_out(policy: Policy, job: Job) -> dict[str, float]:
     The comparison with baselines and the finals have other seeds: these held-out episodes choose
     the checkpoint and the trial, and would flatter whatever is measured on them afterwards.
     """
+    # Below it lie the seeds of the comparison [0, most) and of the finals [most, 2 most).
     seed, episodes = 2 * job.most_evaluated, job.held_out_episodes
     env, env_kwargs = policy.metadata["env"], policy.full_evaluation_env_kwargs
     act, world = make_sampled_player(policy, seed), make_world(env, env_kwargs, policy)

@@ -1,4 +1,4 @@
-"""Jobs from YAML: strict, with the nearest name for every unknown one, before anything starts."""
+"""Read jobs from YAML and write them: unknown names are errors that suggest the nearest one."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PRESETS = Path(__file__).with_name("presets")
 
 
 class JobLoader(yaml.SafeLoader):
-    """YAML as jobs are written in: ``1e-4`` is a number, as in YAML 1.2."""
+    """The YAML reader of job files: ``1e-4`` is a number, as in YAML 1.2."""
 
 
 class JobDumper(yaml.SafeDumper):
-    """The same when written, so that the text ``1e-4`` gets its quotes."""
+    """The YAML writer of job files: the text ``1e-4`` is quoted."""
 
 
 for _yaml in (JobLoader, JobDumper):
@@ -33,15 +33,15 @@ for _yaml in (JobLoader, JobDumper):
 
 
 def list_presets() -> list[str]:
-    """The presets shipped with the product."""
+    """List the names of the presets."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def load_job(name: str) -> Job:
-    """The job of a preset's name or of a YAML file's path.
+    """Load the job of a preset, given by name, or of a YAML file, given by path.
 
     Raises:
-        InputError: no such preset or file, or something in it that cannot be used.
+        InputError: no such preset or file, or a part of it is not valid.
     """
     path = Path(name)
     if path.suffix not in {".yaml", ".yml"}:
@@ -52,12 +52,13 @@ def load_job(name: str) -> Job:
 
 
 def read_job(path: Path) -> Job:
-    """The job in a YAML file.
+    """Read the job in a YAML file.
 
     Raises:
-        InputError: no such file, or something in it that cannot be used.
+        InputError: no such file, or a part of it is not valid.
     """
     try:
+        # -sig: editors on Windows put a byte order mark first, which YAML would take for text.
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"The job file {path} cannot be read: {error.strerror}.") from error
@@ -71,10 +72,10 @@ def read_job(path: Path) -> Job:
 
 
 def parse_job(text: str, where: str) -> Job:
-    """The job written in ``text``.
+    """Parse the job in ``text``.
 
     Raises:
-        InputError: naming the place and what to write instead.
+        InputError: a part of it is not valid; the message names it and what to write instead.
     """
     try:
         _refuse_repeated_keys(yaml.compose(text, JobLoader), where)
@@ -88,6 +89,7 @@ def parse_job(text: str, where: str) -> Job:
 
 def _refuse_repeated_keys(root: yaml.Node | None, where: str) -> None:
     """Refuse a key that is given twice, of which YAML would silently take the last."""
+    # A stack, not recursion: an anchor that contains itself has no end.
     waiting, seen = [root], set[int]()
     while waiting:
         node = waiting.pop()
@@ -112,7 +114,7 @@ def _refuse_repeated_keys(root: yaml.Node | None, where: str) -> None:
 
 
 def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
-    """The job with these plain fields; ours are checked, the rest have their defaults."""
+    """Make a job from plain fields; validate them, and set the others to their defaults."""
     _check_known_names(given, get_fields(Job), "field", f"in {where}")
     if "env" not in given:
         raise InputError(f"{where} must name an environment, such as `env: CartPole-v1`.")
@@ -148,7 +150,8 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
 
 
 def dump_job(job: Job) -> str:
-    """The whole job as YAML, every default written out; :func:`parse_job` reads it back."""
+    """Write a job as YAML with every default; :func:`parse_job` reads it back."""
+    # With defaults, so that a run repeated by a later version has the settings of today.
     plain = dataclasses.asdict(job)
     plain["settings"]["hidden"] = list(plain["settings"]["hidden"])
     plain["search"] = {
@@ -163,9 +166,9 @@ def dump_job(job: Job) -> str:
 
 
 def resolve_paths(value: Any) -> Any:
-    """The value with absolute paths for the files named in it, which are then found from anywhere.
+    """Make the file names in a value absolute, so that workers in any directory find them.
 
-    As in the environments, the name of a file (or folder) has an ending or a slash.
+    As in the environments, a text names a file (or folder) if it has a suffix or a slash.
     """
     if isinstance(value, dict):
         return {name: resolve_paths(part) for name, part in cast("dict[str, Any]", value).items()}
@@ -174,6 +177,7 @@ def resolve_paths(value: Any) -> Any:
     if not isinstance(value, str) or not ("/" in value or Path(value).suffix):
         return value
     path = Path(value).expanduser()
+    # Other texts may have a slash or a point, too; what does not exist is left as it is.
     return str(path.absolute()) if path.exists() else value
 
 

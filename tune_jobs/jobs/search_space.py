@@ -1,7 +1,7 @@
-"""Search spaces: which values a field may take, and drawing settings from them.
+"""Search spaces: the values that a field may take, and settings sampled from them.
 
-Settings are drawn before anything starts, from the job's seed: a job is the same list of trials on
-every machine and after every resume, and a setting that the algorithm would refuse is refused now.
+Settings are sampled from the job's seed before any process starts. So a job is the same list of
+trials on every machine and after every resume, and invalid settings are refused before the start.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KINDS = ("uniform", "loguniform", "int", "choice")
 
 @dataclass(frozen=True)
 class Space:
-    """The values one field may take.
+    """The values that one field may take.
 
     In YAML: ``lr: {loguniform: [1.0e-4, 1.0e-2]}``, ``clip: {uniform: [0.1, 0.4]}``,
     ``epochs: {int: [2, 8]}`` (both ends included), ``activation: {choice: [tanh, relu]}``.
@@ -36,7 +36,7 @@ class Space:
         """Read a space from YAML.
 
         Raises:
-            InputError: saying what a space looks like.
+            InputError: it is not a valid space; the message shows one.
         """
         if isinstance(given, Space):
             return given
@@ -85,13 +85,13 @@ def _check_kind(kind: str, field: str) -> None:
 
 
 def make_grid(spaces: Mapping[str, Space], count: int) -> list[dict[str, Any]]:
-    """All combinations of evenly spaced values of each field, ``count`` of them at most.
+    """Return all combinations of evenly spaced values of each field, at most ``count``.
 
-    A choice has all its values. The others share what is left of ``count`` evenly: as many values
-    each, both ends included, as fit. Larger spaces than ``count`` are refused.
+    A choice has all its values. All other fields have the same number of values, both ends
+    included: the largest number with which there are at most ``count`` combinations.
 
     Raises:
-        InputError: more combinations of choices than there may be trials.
+        InputError: the choices alone have more than ``count`` combinations.
     """
     choices = math.prod(len(s.values) for s in spaces.values() if s.kind == "choice")
     if choices > count:
@@ -110,15 +110,17 @@ def make_grid(spaces: Mapping[str, Space], count: int) -> list[dict[str, Any]]:
 def _steps(space: Space, steps: int) -> list[Any]:
     if space.kind == "choice":
         return list(space.values)
+    # A single value is the middle of the space; the ends are the least typical values.
     places = [step / (steps - 1) for step in range(steps)] if steps > 1 else [0.5]
+    # Integers of a narrow range repeat: each would be a trial of the same settings.
     return list(dict.fromkeys(_at(space, place) for place in places))
 
 
 def sample_configs(spaces: Mapping[str, Space], count: int, seed: int) -> list[dict[str, Any]]:
-    """``count`` settings, the same ones for the same seed.
+    """Sample ``count`` settings, the same ones for the same seed.
 
-    The values of each field are spread evenly over its space (a Latin hypercube, McKay et al. 1979)
-    so that a dozen trials cover it better than independent draws would.
+    The values of each field are spread evenly over its space (a Latin hypercube, McKay et al.
+    1979), so that a dozen trials cover it better than independent samples.
     """
     rng = np.random.default_rng(seed)
     columns = {name: _spread(space, count, rng) for name, space in spaces.items()}
@@ -128,10 +130,10 @@ def sample_configs(spaces: Mapping[str, Space], count: int, seed: int) -> list[d
 def perturb_config(
     spaces: Mapping[str, Space], drawn: Mapping[str, Any], rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Settings near these, within their spaces (Jaderberg et al. 2017).
+    """Return settings near these, within their spaces (Jaderberg et al. 2017).
 
-    Each value is drawn anew one time in four. Otherwise a number is multiplied by 0.8 or 1.2, an
-    integer by at least one step, and a choice moves to one of its neighbours.
+    With probability 1/4 a value is sampled anew. Otherwise a number is multiplied by 0.8 or 1.2, an
+    integer changes by a fifth of its value (at least 1), and a choice moves to a neighbour.
     """
     return {name: _near(space, drawn[name], rng) for name, space in spaces.items()}
 
@@ -151,6 +153,7 @@ def _near(space: Space, value: Any, rng: np.random.Generator) -> Any:
 
 
 def _spread(space: Space, count: int, rng: np.random.Generator) -> list[Any]:
+    # One point in each of `count` equal cells, the cells in random order.
     places = (rng.permutation(count) + rng.uniform(size=count)) / count
     if space.kind == "choice":
         return [space.values[int(p * len(space.values))] for p in places]
@@ -158,9 +161,11 @@ def _spread(space: Space, count: int, rng: np.random.Generator) -> list[Any]:
 
 
 def _at(space: Space, place: float) -> Any:
-    """The value at a place between 0 and 1 of a range of numbers."""
+    """Return the value at a place between 0 and 1 of a range of numbers."""
+    # Four significant digits: settings in reports, names and commands stay readable and exact.
     low, high = space.values
     if space.kind == "int":
+        # Equal cells for all integers, both ends included; place 1.0 would be one too many.
         return min(int(low + place * (high - low + 1)), high)
     if space.kind == "loguniform":
         low, high = math.log(low), math.log(high)

@@ -1,8 +1,8 @@
-"""The episode that a report tells step by step: small pictures of its graph, and a table.
+"""One episode of a report, step by step: small pictures of its graph, and a table.
 
-The pictures are plain SVG and stand beside each other, so that they need no script and can be
-printed. Nodes are in layers, each below its parents; an edge that passes by a layer has a place of
-its own there, so that it runs around the nodes.
+The pictures are plain SVG next to each other, so that they need no script and can be printed. Nodes
+are in layers, each below its parents; an edge that passes a layer has a position there, so that it
+runs around the nodes.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from tune_jobs.formatting import count
 from tune_jobs.report.html_parts import render_note, table
 
 RADIUS, LAYER, PASSING = 9.0, 52.0, 16.0
-"""Of a node; from one layer to the next; what an edge that passes by takes."""
+"""Radius of a node; distance between layers; width of an edge that passes a layer; in pixels."""
 LETTER, LONGEST = 6.4, 12
-"""Width of a letter beside a node, and how many of a name are shown."""
+"""Width of a letter of a node's label, in pixels, and the longest name shown in full."""
 NODES_DRAWN = 120
-"""In all pictures together: of a larger graph fewer steps are drawn."""
+"""Nodes in all pictures together: a larger graph is drawn at fewer steps."""
 NARROWEST = 150.0
-"""Width of the column of a picture, so that its caption fits on a line."""
+"""Smallest width of a picture's column, so that its caption fits on a line."""
 BOX = 260.0
-"""Width of a picture whose nodes have places of their own."""
+"""Width of a picture whose node positions are given."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything is in the pictures of an experiment."""
+    """Positions of nodes and edges in the pictures of an episode."""
 
     width: float
-    """Of the picture."""
+    """Width of the picture."""
     height: float
-    """Of the picture."""
+    """Height of the picture."""
     nodes: list[tuple[float, float]]
-    """The middle of each node."""
+    """Centre of each node."""
     edges: list[list[tuple[float, float]]]
-    """The points that each edge runs through, from node to node."""
+    """Points of each edge, from node to node."""
 
 
 def render_episode_section(given: Mapping[str, Any]) -> list[str]:
-    """The parts of the section about an episode, from its plain data in the event log."""
+    """Render the section about an episode, from its plain data in the event log."""
     experiment = EpisodeTrace.from_dict(given)
     if experiment is None:
-        return [render_note("No evaluation has told an episode step by step.")]
+        return [render_note("No evaluation has recorded an episode step by step.")]
     seed = given.get("seed")
     which = f"The episode with the middle score{'' if seed is None else f', seed {seed}'}. "
     rows = [[escape(cell) for cell in frame.cells] for frame in experiment.frames]
@@ -68,7 +68,7 @@ def _pictures(experiment: EpisodeTrace) -> list[str]:
         frame = experiment.frames[run[-1]]
         steps = " to ".join(str(step) for step in sorted({run[0], run[-1]}))
         caption = escape(f"{steps}. {frame.caption}" if run[0] else frame.caption)
-        drawing = picture(experiment, layout, frame)
+        drawing = draw_graph(experiment, layout, frame)
         figures += f"<figure><figcaption>{caption}</figcaption>{drawing}</figure>"
     left = sum(map(len, runs)) - sum(map(len, shown))
     note = (
@@ -79,20 +79,20 @@ def _pictures(experiment: EpisodeTrace) -> list[str]:
 
 
 def group_repeated_steps(captions: Sequence[str]) -> list[range]:
-    """The runs of steps 0, 1, ... that do the same."""
+    """Group steps 0, 1, ... into runs with the same caption; step 0 is a run of its own."""
     starts = [s for s, words in enumerate(captions) if s < 2 or words != captions[s - 1]]
     return list(starmap(range, pairwise([*starts, len(captions)])))
 
 
 def choose_shown_runs(runs: Sequence[range], most: int) -> list[range]:
-    """At most so many of the runs, evenly spread, the first and the last among them."""
+    """Choose at most ``most`` runs, evenly spread, including the first and the last."""
     if len(runs) <= most:
         return list(runs)
     return [runs[round(place * (len(runs) - 1) / (most - 1))] for place in range(most)]
 
 
-def picture(experiment: EpisodeTrace, layout: Layout, frame: Frame) -> str:
-    """The graph after one step, as SVG."""
+def draw_graph(experiment: EpisodeTrace, layout: Layout, frame: Frame) -> str:
+    """Draw the graph after one step, as SVG."""
     lines = [
         f'<path class="edge{" cut" if place in frame.cut else ""}" '
         f'd="{_line(points, experiment.directed)}"/>'
@@ -126,7 +126,7 @@ def _node(experiment: EpisodeTrace, layout: Layout, frame: Frame, node: int) -> 
 
 
 def _line(points: Sequence[tuple[float, float]], arrow: bool) -> str:
-    """A line through the points, smooth if it is bent; an arrow has a head at its end."""
+    """Return the SVG path through the points, smooth if it is bent; an arrow has a head."""
     path, bent = "M{:.1f} {:.1f}".format(*points[0]), len(points) > 2
     for (ax, ay), (bx, by) in pairwise(points):
         half = (ay + by) / 2
@@ -142,9 +142,10 @@ def _line(points: Sequence[tuple[float, float]], arrow: bool) -> str:
 
 
 def make_layered_layout(experiment: EpisodeTrace) -> Layout:
-    """The nodes in layers by their depth, ordered so that edges cross seldom."""
-    count_, depth = len(experiment.nodes), depths(len(experiment.nodes), experiment.edges)
-    # An edge that spans several layers becomes a chain of short ones, through places of its own.
+    """Place nodes in layers by their depth, ordered so that few edges cross."""
+    count_, depth = len(experiment.nodes), compute_depths(len(experiment.nodes), experiment.edges)
+    # The layout of Sugiyama et al. (1981): an edge that spans several layers becomes a chain of
+    # short ones through dummy nodes, numbered after the real nodes, which are ordered with them.
     layer, links, chains = dict(enumerate(depth)), list[tuple[int, int]](), list[list[int]]()
     for start, end in experiment.edges:
         between = range(len(layer), len(layer) + depth[end] - depth[start] - 1)
@@ -171,7 +172,7 @@ def make_layered_layout(experiment: EpisodeTrace) -> Layout:
 
 
 def make_given_layout(experiment: EpisodeTrace) -> Layout:
-    """The nodes where the experiment says that they are."""
+    """Place nodes at the positions that the episode gives, in the picture's scale."""
     across, down = zip(*experiment.places, strict=True)
     wide, high = max(across) - min(across) or 1.0, max(down) - min(down) or 1.0
     room, margin = BOX - 60, RADIUS + 6
@@ -183,17 +184,19 @@ def make_given_layout(experiment: EpisodeTrace) -> Layout:
     return Layout(BOX, 2 * margin + room * high * high / wide, at, lines)
 
 
-def depths(nodes: int, edges: Sequence[Sequence[int]]) -> list[int]:
-    """The longest way to each node from one without incoming edges."""
+def compute_depths(nodes: int, edges: Sequence[Sequence[int]]) -> list[int]:
+    """Compute the longest path to each node from one without incoming edges."""
     depth = [0] * nodes
-    for _ in range(nodes):  # an edge lowers its end at most so often, even in a cycle
+    for _ in range(nodes):  # the longest path has fewer edges; a bound also ends cycles
         for start, end in edges:
             depth[end] = min(max(depth[end], depth[start] + 1), nodes)
     return depth
 
 
 def _untangle(rows: list[list[int]], links: Sequence[tuple[int, int]]) -> None:
-    """Order each row by the middle of what its places are linked to, down and up a few times."""
+    """Order each row by the mean position of its neighbours in the rows above, then below."""
+    # The barycentre heuristic. Four sweeps are enough for graphs of report size; the exact minimum
+    # of crossings is NP-hard.
     above: dict[int, list[int]] = {}
     below: dict[int, list[int]] = {}
     for start, end in links:
@@ -210,7 +213,7 @@ def _untangle(rows: list[list[int]], links: Sequence[tuple[int, int]]) -> None:
 
 
 def _clear(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The same way, beginning and ending at the rims of its nodes."""
+    """Shorten an edge so that it begins and ends at the rims of its nodes."""
     gap = RADIUS + 3
     if len(points) > 2:
         (ax, ay), (bx, by) = points[0], points[-1]

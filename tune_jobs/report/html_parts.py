@@ -1,4 +1,4 @@
-"""The parts a report page is put together from: its style, sections, tables and figures."""
+"""The parts of a report page: its style, sections, tables and figures."""
 
 from __future__ import annotations
 
@@ -76,29 +76,29 @@ const fit = () =>
 addEventListener("load", fit);
 matchMedia("print").addEventListener("change", fit);
 """
-"""Plots take their width in pixels when they are made: before their row is complete, and before the
-page is printed on paper that is narrower than the screen."""
+"""Resize plots after loading and before printing: Plotly fixes their width in pixels when it draws
+them, before their row is complete, and paper is narrower than the screen."""
 
 
 def section(title: str, *parts: str) -> str:
-    """A headed part of the page."""
+    """Render a section with a heading."""
     return f"<section><h2>{escape(title)}</h2>\n{''.join(parts)}</section>\n"
 
 
 def render_note(sentence: str) -> str:
-    """A quiet line: why something is not here, or how a figure was made."""
+    """Render a line in grey: why something is missing, or how a figure is computed."""
     return f'<p class="missing">{escape(sentence)}</p>'
 
 
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], text: int, sentence: bool = False
 ) -> str:
-    """A table of ready HTML cells, numbers to the right.
+    """Render a table of HTML cells; numbers are aligned to the right.
 
     Args:
-        head: plain headings, none for a table without.
+        head: plain headings; empty for a table without a head.
         rows: the cells, already escaped.
-        text: how many of the first columns are words.
+        text: number of leading columns with text.
         sentence: whether the last column is a sentence, which may wrap.
     """
 
@@ -117,13 +117,13 @@ def table(
 
 
 def figure(name: str, caption: str, plot: go.Figure, wide: bool) -> str:
-    """A Plotly figure; its script must already be on the page.
+    """Render a Plotly figure; Plotly's script must already be on the page.
 
     Args:
         name: the id of its element, unique on the page.
-        caption: a plain heading, or nothing.
+        caption: a plain heading; empty for none.
         plot: the figure.
-        wide: whether a narrow screen scrolls it sideways instead of squeezing it.
+        wide: whether a narrow screen scrolls it sideways instead of narrowing it.
     """
     html = plot.to_html(
         full_html=False,

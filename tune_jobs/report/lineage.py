@@ -1,4 +1,4 @@
-"""Who went on from whom: the lineage of a population as one small figure."""
+"""The lineage of a population as one small figure: which trial continued from which."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import plotly.graph_objects as go
 from tune_jobs.report.plots import Plot, make_blank_figure
 from tune_jobs.run_log.outcome import Outcome
 
-OWN, WINNER = "#9aa0a6", "#1f6fb4"
+LINE, WINNER = "#9aa0a6", "#1f6fb4"
 
 
-def ancestry(outcome: Outcome, trial: str) -> list[tuple[str, int, int]]:
-    """The pieces of training that made a trial what it is: (trial, first, last iteration)."""
+def trace_ancestry(outcome: Outcome, trial: str) -> list[tuple[str, int, int]]:
+    """Trace the training behind a trial's policy: (trial, first, last iteration), oldest first."""
     exploits = {t.id: t.exploits for t in outcome.trials}
     ends = {t.id: t.iterations for t in outcome.trials}
     pieces: list[tuple[str, int, int]] = []
     last = ends[trial]
+    # Backwards from the end. Only strictly earlier exploits: `last` falls with every step, so that
+    # the loop ends whatever the log holds.
     while True:
         earlier = [row for row in exploits[trial] if row.iteration < last]
         if not earlier:
@@ -27,23 +29,23 @@ def ancestry(outcome: Outcome, trial: str) -> list[tuple[str, int, int]]:
         trial, last = row.donor, row.iteration
 
 
-def lineage(outcome: Outcome) -> Plot:
-    """Each trial as a line over its iterations, each exploit as a step from the donor's line.
+def plot_lineage(outcome: Outcome) -> Plot:
+    """Plot each trial as a line over its iterations, each exploit as a step from the donor's line.
 
-    The line of the best trial's own past is drawn in blue.
+    The past of the best trial is drawn in blue.
     """
     exploits = [row for trial in outcome.trials for row in trial.exploits]
     if not exploits:
-        return "No trial went on from another one."
+        return "No trial continued from another one."
     place = {trial.id: -row for row, trial in enumerate(outcome.trials)}
     figure = make_blank_figure(height=80 + 22 * len(place))
     for trial in outcome.trials:
-        figure.add_trace(_line([0, trial.iterations], [place[trial.id]] * 2, OWN, 1, ""))
+        figure.add_trace(_line([0, trial.iterations], [place[trial.id]] * 2, LINE, 1, ""))
     for row in exploits:
         xs, ys = [row.iteration] * 2, [place[row.donor], place[row.trial]]
-        figure.add_trace(_line(xs, ys, OWN, 1, f"trial {row.trial} {row.sentence}"))
+        figure.add_trace(_line(xs, ys, LINE, 1, f"trial {row.trial} {row.sentence}"))
     if best := outcome.best:
-        past = ancestry(outcome, best.id)
+        past = trace_ancestry(outcome, best.id)
         xs = [at for _, first, last in past for at in (first, last)]
         ys = [place[trial] for trial, _, _ in past for _ in range(2)]
         figure.add_trace(_line(xs, ys, WINNER, 3, f"trial {best.id}"))

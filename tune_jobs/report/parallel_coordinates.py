@@ -21,7 +21,7 @@ from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
 
 FEWEST = 4
-"""With fewer trials the table says more."""
+"""Trials below which a table shows more than this plot."""
 SCALE = [[0.0, "#1f6fb4"], [0.5, "#9aa0a6"], [1.0, "#d9822b"]]
 """From the best score to the worst, visible on white and on dark."""
 
@@ -36,7 +36,7 @@ class Axis:
 
     @classmethod
     def from_values(cls, name: str, values: Sequence[Any]) -> Axis:
-        """The axis for some values: a number line, its logarithm, or a list of names."""
+        """Build the axis of some values: linear, logarithmic, or a list of names."""
         numbers = [to_finite_float(value) for value in values]
         known = [value for value in numbers if value is not None]
         if len(known) < len(values):
@@ -67,8 +67,8 @@ class Axis:
         return cls(name, [(value - low) / width for value in values], ticks)
 
 
-def parallel_coordinates(outcome: Outcome) -> Plot:
-    """The searched settings of every scored trial, coloured by score."""
+def plot_parallel_coordinates(outcome: Outcome) -> Plot:
+    """Plot the searched settings of every trial with a score, coloured by the score."""
     trials = [trial for trial in outcome.trials if trial.finite_score is not None]
     searched = [name for name in outcome.job.searched if any(name in t.config for t in trials)]
     if len(trials) < FEWEST or not searched:
@@ -80,6 +80,7 @@ def parallel_coordinates(outcome: Outcome) -> Plot:
         format_identifier(outcome.job.metric), [trial.finite_score for trial in trials]
     )
     axes.append(scores)
+    # From the axis, not from the score: on a logarithmic axis the colours spread evenly, too.
     goodness = scores.places if outcome.job.mode == "max" else [1 - p for p in scores.places]
     figure = make_blank_figure(height=380)
     # The better a trial, the later it is drawn and the thicker it is.

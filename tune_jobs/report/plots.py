@@ -1,7 +1,7 @@
 """The plots of a report, each a function of the outcome.
 
-A function returns a Plotly figure, or a sentence that says why there is none: an empty axis would
-look like a result.
+A function returns a Plotly figure, or a sentence that explains why there is none: an empty axis
+would look like a result.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Plot = go.Figure | str
 
 ACCENT, GREY, MUTED = "#1f6fb4", "rgba(128,128,128,0.6)", "#7a7a7a"
 PALETTE = [ACCENT, "#d9822b", "#3d9970", "#a85ca8", "#8c6d31", "#6b7fd7", "#c0504d", "#5f9ea0"]
-"""Readable on white and on dark, and by the colour-blind for the first four."""
+"""Readable on white and on dark; the first four also for colour-blind readers."""
 ENDS = {
     "budget": (ACCENT, "circle"),
     "asha": ("#d9822b", "diamond"),
@@ -32,14 +32,14 @@ ENDS = {
     "error": ("#8e6e95", "cross"),
     "interrupted": (MUTED, "circle-open"),
 }
-"""Colour and mark of each end reason; the mark speaks where colour does not."""
+"""Colour and marker of each end reason; the markers differ for readers who see no colours."""
 SAVINGS = {name: colour for name, (colour, _) in ENDS.items() if name != "budget"}
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif"
 CHOICES_SHOWN = len(PALETTE)
 
 
-def learning_curves(outcome: Outcome) -> Plot:
-    """The score by iteration: the best trial strong, the others thin, a mark where each ended."""
+def plot_learning_curves(outcome: Outcome) -> Plot:
+    """Plot scores by iteration: the best trial bold, the others thin, a marker at each end."""
     scored = [trial for trial in outcome.trials if trial.finite_scores]
     if not scored:
         return "No trial has a finite score."
@@ -57,8 +57,8 @@ def learning_curves(outcome: Outcome) -> Plot:
     return figure
 
 
-def metric_curves(outcome: Outcome, name: str, title: str, log: bool = False) -> Plot:
-    """A metric by iteration for every trial that reports it."""
+def plot_metric_curves(outcome: Outcome, name: str, title: str, log: bool = False) -> Plot:
+    """Plot a metric by iteration for every trial that reports it."""
     series = {
         trial.id: [row.metrics.get(name) for row in trial.results] for trial in outcome.trials
     }
@@ -71,8 +71,8 @@ def metric_curves(outcome: Outcome, name: str, title: str, log: bool = False) ->
     return figure
 
 
-def choices_over_time(outcome: Outcome) -> Plot:
-    """Shares of the choices the best trial made, by iteration, stacked to 100 %."""
+def plot_choices_over_time(outcome: Outcome) -> Plot:
+    """Plot the choice fractions of the best trial by iteration, stacked to 100 %."""
     rows = outcome.best.results if outcome.best else ()
     known = [(row.iteration, s) for row in rows if (s := row.metrics.get("choice_fractions"))]
     if len(known) < 2:
@@ -96,7 +96,7 @@ def choices_over_time(outcome: Outcome) -> Plot:
 
 
 def plot_choices_by_policy(outcome: Outcome) -> Plot:
-    """The same shares at the end, beside those of random and the simple rules."""
+    """Plot the choice fractions of the evaluation, compared with random and simple rules."""
     evaluation = outcome.evaluation
     if evaluation is None or not evaluation.choice_fractions:
         return "No evaluation has recorded choice shares."
@@ -118,8 +118,8 @@ def plot_choices_by_policy(outcome: Outcome) -> Plot:
     return figure
 
 
-def node_losses(evaluation: EvaluationRow | None) -> dict[str, go.Figure]:
-    """For each node the mean loss after 0, 1, … interventions, by policy, on one common scale."""
+def plot_node_losses(evaluation: EvaluationRow | None) -> dict[str, go.Figure]:
+    """Plot for each node the mean loss after 0, 1, … interventions, by policy, on one scale."""
     if evaluation is None:
         return {}
     traces = evaluation.traces
@@ -147,8 +147,8 @@ def node_losses(evaluation: EvaluationRow | None) -> dict[str, go.Figure]:
     return figures
 
 
-def policy_colours(evaluation: EvaluationRow) -> list[tuple[str, str]]:
-    """The policies of the node plots, escaped, with their colours: the common legend."""
+def list_policy_colours(evaluation: EvaluationRow) -> list[tuple[str, str]]:
+    """List the policies of the node plots, escaped, with their colours: the common legend."""
     return [
         (_policy(evaluation, policy), _policy_colour(policy, place))
         for place, policy in enumerate(evaluation.traces)
@@ -156,7 +156,7 @@ def policy_colours(evaluation: EvaluationRow) -> list[tuple[str, str]]:
 
 
 def plot_compute(outcome: Outcome) -> Plot:
-    """The full budget as one bar: run, saved by reason, still open."""
+    """Plot the full budget as one bar: run, saved by reason, still open."""
     if not outcome.budget:
         return "The job has no budget of iterations."
     parts = [("run", outcome.iterations_run, ACCENT)]
@@ -185,7 +185,7 @@ def plot_compute(outcome: Outcome) -> Plot:
 
 
 def spans_decades(values: Iterable[float], decades: float) -> bool:
-    """Whether the values are positive and spread over more than so many decades."""
+    """Return whether all values are positive and span more than ``decades`` decades."""
     known = list(values)
     return bool(known) and min(known) > 0 and max(known) / min(known) > 10**decades
 
@@ -233,7 +233,7 @@ def _percents(shares: Iterable[Any]) -> list[float]:
 
 
 def _choices(names: Sequence[str], shares: list[list[float]]) -> list[tuple[str, list[float]]]:
-    """Each choice with its values; the rarest of many choices are put together."""
+    """Return each choice with its values; of many choices the rarest are summed."""
     width = max(map(len, shares))
     columns = [[row[c] if c < len(row) else 0.0 for row in shares] for c in range(width)]
     names = [*names[:width], *(f"choice {c}" for c in range(len(names), width))]
@@ -246,7 +246,7 @@ def _choices(names: Sequence[str], shares: list[list[float]]) -> list[tuple[str,
 
 
 def make_blank_figure(height: int = 300, legend: bool = False) -> go.Figure:
-    """An empty figure in the style of the report, transparent so that it suits dark pages too."""
+    """Make an empty figure in the style of the report, transparent for dark pages."""
     figure = go.Figure()
     figure.update_layout(
         template="none",
@@ -283,7 +283,7 @@ def _shown(values: Iterable[Any], log: bool) -> list[float]:
 
 
 def _point(value: Any, log: bool) -> float | None:
-    """The value if it can be drawn; a missing point is a gap in its line."""
+    """Return the value if it can be drawn, else None: a gap in its line."""
     known = to_finite_float(value)
     return None if known is None or (log and known <= 0) else known
 
@@ -301,5 +301,5 @@ def _policy_colour(policy: str, place: int) -> str:
 
 
 def _folded(text: str, width: int = 60) -> str:
-    """A sentence over several lines, because a hover label does not wrap by itself."""
+    """Wrap a sentence, because hover labels do not wrap by themselves."""
     return "<br>".join(escape(line) for line in textwrap.wrap(text, width))

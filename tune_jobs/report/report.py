@@ -1,4 +1,4 @@
-"""The report of a run: one HTML page that opens offline, prints, and is made of event rows only."""
+"""The report of a run: one HTML page for offline use and printing, built from event rows only."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tune_jobs.formatting import (
 from tune_jobs.report import episode_figure, thoughts_section
 from tune_jobs.report import plots as figures
 from tune_jobs.report.html_parts import FITTING, STYLE, figure, render_note, section, table
-from tune_jobs.report.lineage import lineage
-from tune_jobs.report.parallel_coordinates import parallel_coordinates
+from tune_jobs.report.lineage import plot_lineage
+from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
 from tune_jobs.report.plots import Plot
 from tune_jobs.run_log.events import DISPROVED, EvaluationRow, FindingRow, Row
 from tune_jobs.run_log.outcome import Outcome
@@ -33,7 +33,7 @@ from tune_jobs.run_log.trial_outcome import TrialOutcome
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
-"""Content security: the page cannot ask the network for anything, whatever is written into it."""
+"""Content security policy: nothing written into the page can send a request to the network."""
 
 
 def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
@@ -47,6 +47,7 @@ def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
     Raises:
         InputError: if there is no job row among the rows.
     """
+    # Built before the file is opened: a log that cannot be shown leaves the older report in place.
     path = Path(path)
     page = _page(Outcome.from_rows(rows), job_yaml, path.parent)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -144,7 +145,7 @@ def _unfinished(outcome: Outcome) -> str:
 
 def _comparison(evaluation: EvaluationRow | None) -> str:
     if evaluation is None:
-        return render_note("The best trial has not been evaluated against random and simple rules.")
+        return render_note("The best trial has not been compared with random and simple rules.")
     names = list(evaluation.policy)
     rows = [
         [
@@ -218,7 +219,7 @@ def _trials(outcome: Outcome) -> str:
 
 def _learning(outcome: Outcome) -> list[str]:
     unscored = [trial.id for trial in outcome.trials if not trial.finite_scores]
-    parts = [_plot("learning", "", figures.learning_curves(outcome))]
+    parts = [_plot("learning", "", figures.plot_learning_curves(outcome))]
     if unscored:
         parts.append(
             render_note(f"Without a finite score, so not drawn: trial {', '.join(unscored)}.")
@@ -228,7 +229,7 @@ def _learning(outcome: Outcome) -> list[str]:
 
 def _choices(outcome: Outcome) -> list[str]:
     over_time = _plot(
-        "over-time", "Of the best trial, by iteration", figures.choices_over_time(outcome)
+        "over-time", "Of the best trial, by iteration", figures.plot_choices_over_time(outcome)
     )
     compared = _plot(
         "compared", "In the evaluation, by policy", figures.plot_choices_by_policy(outcome)
@@ -237,12 +238,12 @@ def _choices(outcome: Outcome) -> list[str]:
 
 
 def _nodes(evaluation: EvaluationRow | None) -> list[str]:
-    plots = figures.node_losses(evaluation)
+    plots = figures.plot_node_losses(evaluation)
     if not plots or evaluation is None:
         return [render_note("No evaluation has recorded losses by node.")]
     legend = "".join(
         f'<span><i style="background:{colour}"></i>{policy}</span>'
-        for policy, colour in figures.policy_colours(evaluation)
+        for policy, colour in figures.list_policy_colours(evaluation)
     )
     grid = "".join(
         _plot(f"node-{place}", node, plot) for place, (node, plot) in enumerate(plots.items())
@@ -256,14 +257,14 @@ def _episode(evaluation: EvaluationRow | None) -> list[str]:
 
 
 def _inside(outcome: Outcome) -> list[str]:
-    entropy = figures.metric_curves(outcome, "entropy_normalised", "entropy / its maximum")
-    gradient = figures.metric_curves(outcome, "grad_norm", "gradient norm", log=True)
+    entropy = figures.plot_metric_curves(outcome, "entropy_normalised", "entropy / its maximum")
+    gradient = figures.plot_metric_curves(outcome, "grad_norm", "gradient norm", log=True)
     pair = _plot("entropy", "Entropy", entropy) + _plot("gradient", "Gradient norm", gradient)
     return [f'<div class="pair">{pair}</div>']
 
 
 def _settings(outcome: Outcome) -> list[str]:
-    plot = parallel_coordinates(outcome)
+    plot = plot_parallel_coordinates(outcome)
     key = (
         ""
         if isinstance(plot, str)
@@ -273,13 +274,13 @@ def _settings(outcome: Outcome) -> list[str]:
 
 
 def _lineage(outcome: Outcome) -> list[str]:
-    """Only of a population; other schedulers let no trial go on from another."""
+    """Render the lineage of a population; other schedulers copy no trial."""
     if outcome.job.scheduler.get("kind") != "pbt":
         return []
     exploits = sorted((e for t in outcome.trials for e in t.exploits), key=lambda e: e.time)
     rows = [[f"trial {escape(e.trial)}", f"{e.iteration}", escape(e.sentence)] for e in exploits]
     told = table(["trial", "iteration", "exploit"], rows, text=1, sentence=True) if rows else ""
-    return [section("Lineage", _plot("lineage", "", lineage(outcome)), told)]
+    return [section("Lineage", _plot("lineage", "", plot_lineage(outcome)), told)]
 
 
 def _ledger(outcome: Outcome) -> list[str]:
@@ -330,7 +331,7 @@ def _finding(row: FindingRow) -> str:
 
 
 def _siblings(siblings: Mapping[str, str]) -> str:
-    """What each symptom points at, by the trials that have it."""
+    """Render what each symptom points at, by the trials that have it."""
     if not siblings:
         return ""
     rows = [

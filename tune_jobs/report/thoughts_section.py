@@ -1,4 +1,4 @@
-"""Whether thoughts work, drawn over training, and some of them in words."""
+"""The report section on thoughts: whether they help, by iteration, and examples as text."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ LINES = {
     "log_p_shuffled": ("with the thought of another place", PALETTE[1], "dot"),
     "log_p_random": ("with random tokens", PALETTE[3], "dash"),
 }
-"""Metric -> what it is called, its colour and its stroke, which speaks where colour does not."""
+"""Metric -> its label, its colour and its stroke, which readers tell apart without colour."""
 
 
 def render_thoughts_section(outcome: Outcome) -> list[str]:
-    """The section of a report; nothing for a run that thinks no thoughts."""
-    plot = curves(outcome)
+    """Render the section; an empty list for a run without thoughts."""
+    plot = plot_thought_curves(outcome)
     if isinstance(plot, str):
         return []
     note = render_note(
         "Log-probability of what follows, in nats, mean over the thoughts of an iteration of the "
-        "best trial (rings: held-out ones). Thoughts that work lie above all other lines; where "
-        "those of another place or random tokens do as well, they are theatre."
+        "best trial (rings: held-out ones). Thoughts that help lie above all other lines; where "
+        "thoughts of another place or random tokens reach the same, they carry no information."
     )
     drawn = figure("thoughts", "", plot, False)
     return [section("Do the thoughts work?", drawn, note, _shown(outcome.evaluation))]
 
 
-def curves(outcome: Outcome) -> Plot:
-    """What the reader makes of the best trial's thoughts, and of less, by iteration."""
+def plot_thought_curves(outcome: Outcome) -> Plot:
+    """Plot the log-probability of what follows the best trial's thoughts and their controls."""
     rows = outcome.best.results if outcome.best else ()
     if not any("log_p_with" in row.metrics for row in rows):
-        return "The best trial thinks no thoughts."
+        return "The best trial has no thoughts."
     found = make_blank_figure(height=340, legend=True)
     for metric, (name, colour, dash) in LINES.items():
         found.add_scatter(
@@ -67,10 +67,10 @@ def _series(rows: Sequence[Any], metric: str) -> dict[str, Any]:
 
 
 def _shown(evaluation: EvaluationRow | None) -> str:
-    """Thoughts in words."""
+    """Render examples of thoughts as a table."""
     rows: Sequence[Mapping[str, str]] = evaluation.examples if evaluation else ()
     if not rows:
-        return render_note("No evaluation has kept examples of its thoughts.")
+        return render_note("No evaluation has recorded examples of thoughts.")
     head = list(rows[0])
     cells = [[escape(row.get(name, "")) for name in head] for row in rows]
-    return "<h3>Some of them</h3>" + table(head, cells, text=len(head) - 1)
+    return "<h3>Examples</h3>" + table(head, cells, text=len(head) - 1)

@@ -1,6 +1,7 @@
-"""Is it a bug or the settings? What the other trials of a sweep say about a symptom of one.
+"""Compare the trials of a sweep on a symptom: is the cause shared, or a setting of some trials?
 
-A symptom of every trial points at what they share, a symptom of one at the setting it was given.
+A symptom of every trial points at what they share (environment, reward, search range), a symptom of
+one at its own setting.
 """
 
 from __future__ import annotations
@@ -13,33 +14,33 @@ from typing import Any
 from tune_jobs.formatting import format_number
 
 FEWEST = 3
-"""Trials that must have come far enough before anything is concluded."""
+"""Comparable trials below which nothing is concluded."""
 NAMED = 12
-"""So many sick trials are named, the others counted."""
+"""Sick trials that are named at most; the others are counted."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sibling:
-    """One trial as the comparison sees it."""
+    """The data of one trial that a comparison needs."""
 
     trial: str
     iterations: int
-    """How far it has been judged."""
+    """Its latest judged iteration."""
     symptom_iterations: Mapping[str, int]
-    """Symptom to the iteration at which it was found."""
+    """Symptom to the iteration of its first finding."""
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    """The searched values it was given."""
+    """Its searched values."""
 
 
 def compare_trials_on_all_symptoms(trials: Sequence[Sibling]) -> dict[str, str]:
-    """For each symptom of a sweep, what it points at; only where there is something to conclude."""
+    """Compare a sweep on each of its symptoms; leave out those without a conclusion."""
     symptoms = dict.fromkeys(symptom for trial in trials for symptom in trial.symptom_iterations)
     said = {symptom: compare_trials_on_symptom(symptom, trials) for symptom in symptoms}
     return {symptom: sentence for symptom, sentence in said.items() if sentence}
 
 
 def compare_trials_on_symptom(symptom: str, trials: Sequence[Sibling]) -> str:
-    """What a symptom points at, in a sentence; empty while too few trials can be compared."""
+    """Describe what a symptom points at; empty while too few trials can be compared."""
     sick, well = split_by_symptom(symptom, trials)
     of = len(sick) + len(well)
     if not sick or of < FEWEST:
@@ -62,9 +63,9 @@ def compare_trials_on_symptom(symptom: str, trials: Sequence[Sibling]) -> str:
 def split_by_symptom(
     symptom: str, trials: Sequence[Sibling]
 ) -> tuple[list[Sibling], list[Sibling]]:
-    """The trials that have a symptom and those that could have shown it by now and do not.
+    """Split trials into those with a symptom and those that could have shown it and did not.
 
-    A trial that ended before any of the others showed it says nothing about it.
+    A trial that ended before the symptom first appeared in any trial is left out of both.
     """
     sick = [trial for trial in trials if symptom in trial.symptom_iterations]
     shown = min((trial.symptom_iterations[symptom] for trial in sick), default=0)
@@ -74,7 +75,8 @@ def split_by_symptom(
 
 
 def _find_separating_setting(sick: Sequence[Sibling], well: Sequence[Sibling]) -> str:
-    """The setting that sets the sick trials apart best: none of the others has a value like it."""
+    """Return the setting whose sick values lie furthest from all others; empty without one."""
+    # A setting that some trials lack (a resume with another search) cannot be compared.
     names = [name for name in sick[0].config if all(name in t.config for t in (*sick, *well))]
     found = [
         (gap, said)
@@ -88,7 +90,10 @@ def _find_separating_setting(sick: Sequence[Sibling], well: Sequence[Sibling]) -
 
 
 def _gap(name: str, sick: Sequence[Any], well: Sequence[Any]) -> tuple[float, str]:
-    """How far the sick values lie from the others, as a share of their range; and that in words."""
+    """Return the gap between sick and other values, as a fraction of their range, and a sentence.
+
+    A gap of at most 0 means that the values overlap.
+    """
     values = [*sick, *well]
     short, lone = name.removeprefix("env."), len(sick) == 1
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):

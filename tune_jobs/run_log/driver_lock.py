@@ -29,12 +29,12 @@ from tune_jobs.run_log.events import JobEndRow, JobRow, Row
 
 LOCK = "driver.lock"
 PATIENCE_S = 1.0
-"""How long a driver asks for the lock: one that only looks holds it for an instant."""
+"""How long a driver retries: a process that only checks the lock holds it for an instant."""
 
 
 @dataclass(frozen=True)
 class Driver:
-    """The process that drives a run, or drove it last."""
+    """The latest process that drove a run."""
 
     pid: int
     host: str
@@ -67,15 +67,16 @@ def hold_driver_lock(directory: Path, inherited: int | None = None) -> Generator
 
     Args:
         directory: of the run.
-        inherited: descriptor of the lock file, where the process that started this one took the
-            lock.
+        inherited: descriptor of the lock file, where the parent process took the lock.
 
     Raises:
         InputError: another process drives the run.
     """
     file = _open_and_lock(directory) if inherited is None else inherited
     try:
+        # An inherited descriptor is inheritable: Ray's processes would hold the lock after a crash.
         os.set_inheritable(file, False)
+        # Written in place. A new file would be another inode, with a lock of its own.
         os.ftruncate(file, 0)
         me = Driver(os.getpid(), socket.gethostname(), time.time())
         os.pwrite(file, json.dumps(asdict(me)).encode(), 0)
@@ -97,6 +98,7 @@ def _open_and_lock(directory: Path) -> int:
             os.close(file)
             raise _already_driven_error(directory) from None
         except OSError as error:
+            # Refusing to run here would lock users of such file systems out altogether.
             sys.stderr.write(
                 f"rungwise: {directory} is on a file system without locks ({error.strerror}): make "
                 "sure that no second process resumes this run.\n"
@@ -118,7 +120,7 @@ def _already_driven_error(directory: Path) -> InputError:
 
 
 def read_driver(directory: Path) -> Driver | None:
-    """Return the latest driver of a run, at work or not; None if none is known."""
+    """Return the latest driver of a run, running or not; None if none is known."""
     try:
         return Driver(**json.loads((directory / LOCK).read_text()))
     except (OSError, ValueError, TypeError):
@@ -126,12 +128,13 @@ def read_driver(directory: Path) -> Driver | None:
 
 
 def has_driver(directory: Path) -> bool:
-    """Return whether a driver works on a run, as far as locks show it."""
+    """Return whether locks show a running driver of a run."""
     try:
         file = os.open(directory / LOCK, os.O_RDONLY)
     except OSError:
         return False
     try:
+        # Shared, so that two checks at the same moment do not take each other for a driver.
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -143,10 +146,10 @@ def has_driver(directory: Path) -> bool:
 
 
 def describe_lost_driver(directory: Path) -> str:
-    """Return what is known of a driver that died, of a run whose log has no end.
+    """Describe the driver that died, for a run whose log has no end.
 
-    Empty while it is at work, or where that cannot be known: of another machine, a free lock may
-    only mean that locks are not shared.
+    Empty while the driver runs, or where that is unknown: for a driver on another machine, a free
+    lock may only mean that the machines do not share locks.
     """
     driver = read_driver(directory)
     if driver is None or driver.host != socket.gethostname() or has_driver(directory):
@@ -155,7 +158,8 @@ def describe_lost_driver(directory: Path) -> str:
 
 
 def make_lost_end(directory: Path, rows: Iterable[Row]) -> list[JobEndRow]:
-    """Return the end that the log of a run lacks because its driver died, if it does."""
+    """Return the job's end that a log lacks because its driver died; an empty list otherwise."""
+    # A log holds one job row a session: only the last session can be without its end.
     begun, latest = 0.0, 0.0
     for row in rows:
         latest = row.time

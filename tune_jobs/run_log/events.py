@@ -284,12 +284,15 @@ class EventLog:
     def append(self, row: Row) -> None:
         """Append one row in a single write, so that at most the last line can be partial."""
         line = encode_row(row).encode() + b"\n"
+        # Opened for each row: several writers may append, and O_APPEND puts each row at the end of
+        # the file as it is then.
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             size = os.fstat(file).st_size
             if size and os.pread(file, 1, size - 1) != b"\n":
                 # A killed writer left half a line: without this the new row would be lost with it.
                 line = b"\n" + line
+            # A full disk cuts a write short. The next append begins a new line (see above).
             if os.write(file, line) < len(line):
                 raise OSError(f"{self.path} took only a part of a row: is the disk full?")
         finally:
@@ -298,6 +301,7 @@ class EventLog:
 
 def encode_row(row: Row) -> str:
     """Return a row as one line of strict JSON, without the newline."""
+    # Strict JSON has no NaN: other readers (jq, a browser) would reject the whole line.
     # vars, not dataclasses.asdict, which would copy every metric.
     fields, nonfinite = convert_to_json(vars(row))
     data = {"kind": row.kind, **fields}
@@ -316,6 +320,7 @@ def read_event_log(path: str | Path) -> list[Row]:
         InputError: if there is no such file.
     """
     try:
+        # Bytes, and only newlines: splitlines would also split at U+2028 inside a text.
         lines = Path(path).read_bytes().split(b"\n")
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
@@ -330,6 +335,7 @@ def read_event_log(path: str | Path) -> list[Row]:
             if line.strip():
                 rows.append(decode_row(line))
         except UNREADABLE as error:
+            # The last line may still be being written, so it is no damage.
             if number < len(lines):
                 damaged.append((number, error))
     if damaged:
@@ -377,6 +383,7 @@ def read_result_head(line: bytes) -> ResultHead | None:
         None for rows of any other kind, and for results that another program wrote.
     """
     # The pattern follows the order of fields in ResultRow; a test holds the two together.
+    # The metrics, by far the longest part of a line, are not parsed at all.
     if not (match := RESULT_HEAD.match(line)):
         return None
     score = math.nan if match[3] == b"null" else float(match[3])
@@ -389,5 +396,6 @@ def read_log_ends(path: Path) -> tuple[JobRow | None, JobEndRow | None]:
         first = file.readline()
         file.seek(max(0, path.stat().st_size - 4096))  # a job's end is much shorter than this
         last = file.read().rstrip().rpartition(b"\n")[2]
+    # A last line of another kind means that the driver is at work or was killed: no end.
     job, end = decode_row_or_none(first), decode_row_or_none(last)
     return job if isinstance(job, JobRow) else None, end if isinstance(end, JobEndRow) else None

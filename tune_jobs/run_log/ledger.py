@@ -1,8 +1,8 @@
-"""The ledger: what every trial and every decision of a run cost and saved, as a Parquet file.
+"""The ledger of a run: the cost and the savings of each trial, and each decision, as Parquet.
 
-A row of kind ``decision`` is one look of the scheduler at one trial. Each trial has one more row,
-of kind ``end``, or ``open`` while it may still run. Costs stand only in these last rows, so that a
-sum over a column is right without a filter.
+A row of kind ``decision`` is one decision of the scheduler about one trial. Each trial has one more
+row, of kind ``end``, or ``open`` while it may still run. Only these rows have costs, so that sums
+over a column are right without a filter.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def write_ledger(rows: Iterable[Row], path: str | Path) -> None:
     Raises:
         InputError: if there is no job row among the rows.
     """
+    # Readers may open the file at any time, so it is replaced as a whole. The process id keeps two
+    # writers (the driver, `rungwise report`) apart.
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -72,7 +74,7 @@ def write_ledger(rows: Iterable[Row], path: str | Path) -> None:
 
 
 def build_ledger(rows: Iterable[Row]) -> pa.Table:
-    """The ledger of a run as a table.
+    """Build the ledger of a run as a table.
 
     Raises:
         InputError: if there is no job row among the rows.
@@ -98,6 +100,7 @@ def _lines(trial: TrialOutcome, job: JobRow) -> list[dict[str, Any]]:
 
 
 def _last(trial: TrialOutcome, job: JobRow) -> dict[str, Any]:
+    # None where nothing is known to extrapolate from: a trial that ended without an iteration.
     saved = trial.seconds_saved
     return {
         "trial": trial.id,

@@ -1,4 +1,4 @@
-"""What several runs spent and saved together, by the reason each trial ended."""
+"""Sum the costs and savings of several runs by the end reason of their trials."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SAVED = (
     "cpu_seconds_saved",
     "gpu_seconds_saved",
 )
-"""What the same columns would have grown by."""
+"""Columns of what was saved, in the order of :data:`RUN`."""
 SUMMED = (*RUN, *SAVED, "iterations_open")
 
 
 def summarise_spending(places: Sequence[Path]) -> dict[str, Any]:
-    """The sums over all runs in and below these folders.
+    """Sum over all runs in and below these folders.
 
     Returns:
         ``runs`` (their directories), ``total`` and ``by_reason``: of each the number of ``trials``,
@@ -35,7 +35,7 @@ def summarise_spending(places: Sequence[Path]) -> dict[str, Any]:
         still run. A trial that may still run has the reason ``open``.
 
     Raises:
-        InputError: a folder without a run.
+        InputError: a folder has no run.
     """
     runs = find_runs(places)
     total = dict.fromkeys(("trials", *SUMMED), 0.0)
@@ -46,6 +46,7 @@ def summarise_spending(places: Sequence[Path]) -> dict[str, Any]:
         except InputError as error:
             raise InputError(f"{run} has no ledger: {error}") from error
         for row in ledger.to_pylist():
+            # Decisions have no costs; counting them would count their trials twice.
             if row["kind"] == "decision":
                 continue
             left = row["iterations_not_run"] - row["iterations_saved"]
@@ -59,11 +60,12 @@ def summarise_spending(places: Sequence[Path]) -> dict[str, Any]:
 
 
 def find_runs(places: Iterable[Path]) -> list[Path]:
-    """The run directories in and below these folders, each once.
+    """Find the run directories in and below these folders, each once.
 
     Raises:
-        InputError: a folder without one.
+        InputError: a folder has no run.
     """
+    # By resolved path: folders may overlap or be reached through a link, and costs add up.
     found: dict[Path, Path] = {}
     for place in places:
         runs = sorted(path.parent for path in place.rglob("events.jsonl"))
@@ -77,10 +79,10 @@ def find_runs(places: Iterable[Path]) -> list[Path]:
 
 
 def load_ledger(run: Path) -> pa.Table:
-    """The ledger of a run; made from its events where the file is older than they are or damaged.
+    """Read the ledger of a run; build it from the event log where the file is old or damaged.
 
     Raises:
-        InputError: if the events are not those of a run.
+        InputError: the event log is not that of a run.
     """
     path, events = run / "ledger.parquet", run / "events.jsonl"
     if path.is_file() and path.stat().st_mtime >= events.stat().st_mtime:
@@ -91,7 +93,7 @@ def load_ledger(run: Path) -> pa.Table:
         except (pa.ArrowException, OSError, ValueError) as error:
             why = " ".join(str(error).split()).rstrip(".")
             warnings.warn(
-                f"{path} is damaged, its rows are made from {events.name} instead ({why}).",
+                f"{path} is damaged; its rows are rebuilt from {events.name} ({why}).",
                 InputWarning,
                 stacklevel=2,
             )

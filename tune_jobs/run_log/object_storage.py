@@ -1,7 +1,7 @@
-"""A copy of a run on object storage, kept while it runs, where the environment asks for it.
+"""Mirror a run to object storage while it runs.
 
-``RUNGWISE_MIRROR=s3://bucket/folder`` does, or any other address that PyArrow's file systems know.
-Each run has a folder of its name there. ``rungwise fetch`` brings one back, and it can be resumed.
+``RUNGWISE_MIRROR=s3://bucket/folder`` switches it on; any address of PyArrow's file systems works.
+Each run has a folder of its name there. ``rungwise fetch`` downloads a run, to be resumed.
 """
 
 from __future__ import annotations
@@ -21,33 +21,35 @@ from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.events import CheckpointRow, read_event_log
 
 MIRROR_VARIABLE = "RUNGWISE_MIRROR"
-"""Variable that says where copies are kept, and asks for them."""
+"""Environment variable with the address of the copies; unset, no copy is made."""
 EVERY = 5.0
-"""Seconds between two looks at what is new: the most that is lost with the machine."""
+"""Seconds between two updates of a copy: the most that is lost with the machine."""
 LOG = "events.jsonl"
 
 
 class Mirror:
-    """Copies one run.
+    """The copy of one run on object storage.
 
     Args:
-        directory: of the run.
-        uri: where copies are kept.
+        directory: the run directory.
+        uri: address of the folder that holds all copies.
 
     Raises:
-        InputError: there is no such place.
+        InputError: the address cannot be reached.
     """
 
     def __init__(self, directory: Path, uri: str) -> None:
         self.directory = directory.absolute()
-        self.there, place = open_filesystem(uri)
+        self.filesystem, place = open_filesystem(uri)
         self.remote_path = f"{place}/{self.directory.name}"
-        self.there.create_dir(self.remote_path, recursive=True)
+        self.filesystem.create_dir(self.remote_path, recursive=True)
         self.copied: set[str] = set()
-        """Checkpoints that are there, by their path in the run."""
+        """Paths of the copied checkpoints, relative to the run directory."""
 
     def update(self) -> None:
-        """Copy the checkpoints that are new, then the log that names them; drop those deleted."""
+        """Copy new checkpoints, then the log that names them; delete those the run has deleted."""
+        # The log is read before checkpoints are copied and written after them: at any moment the
+        # copied log names no checkpoint that is still to be copied. Deleting comes last.
         log = (self.directory / LOG).read_bytes()
         rows = [
             row for row in read_event_log(self.directory / LOG) if isinstance(row, CheckpointRow)
@@ -58,33 +60,34 @@ class Mirror:
         self._write("job.yaml", (self.directory / "job.yaml").read_bytes())
         self._write(LOG, log)
         for path in sorted(self.copied - kept):
-            self.there.delete_dir(f"{self.remote_path}/{path}")
+            self.filesystem.delete_dir(f"{self.remote_path}/{path}")
         self.copied = kept
 
     def finish(self) -> None:
-        """Copy all that is there in the end: the report and the ledger too."""
+        """Copy the final state of a run, with its report and its ledger."""
         self.update()
         for file in self.directory.iterdir():
+            # The log is copied already; a lock would name a driver of another machine.
             if file.is_file() and file.name not in (LOG, LOCK):
                 self._write(file.name, file.read_bytes())
 
     def _copy(self, path: str) -> None:
-        self.there.create_dir(f"{self.remote_path}/{path}", recursive=True)
+        self.filesystem.create_dir(f"{self.remote_path}/{path}", recursive=True)
         fs.copy_files(
             str(self.directory / path),
             f"{self.remote_path}/{path}",
             source_filesystem=fs.LocalFileSystem(),
-            destination_filesystem=self.there,
+            destination_filesystem=self.filesystem,
         )
 
     def _write(self, name: str, content: bytes) -> None:
-        with self.there.open_output_stream(f"{self.remote_path}/{name}") as file:
+        with self.filesystem.open_output_stream(f"{self.remote_path}/{name}") as file:
             file.write(content)
 
 
 @contextmanager
 def mirror_run(directory: Path) -> Generator[None]:
-    """Keep a copy of a run in the meantime, if the environment asks for it."""
+    """Mirror a run while the block runs, where :data:`MIRROR_VARIABLE` is set."""
     if not (uri := os.environ.get(MIRROR_VARIABLE)):
         yield
         return
@@ -94,6 +97,7 @@ def mirror_run(directory: Path) -> Generator[None]:
         while not stop.wait(EVERY):
             _copy_or_warn(mirror.update, uri)
 
+    # A thread of its own: an upload takes seconds, in which trials would wait for the driver.
     copier = threading.Thread(target=follow, daemon=True)
     copier.start()
     try:
@@ -105,7 +109,7 @@ def mirror_run(directory: Path) -> Generator[None]:
 
 
 def _copy_or_warn(copy: Any, uri: str) -> None:
-    """Training does not end because a network does: what was not copied is tried again."""
+    """Copy, or warn: a failed network must not end training, and the next update retries."""
     try:
         copy()
     except (OSError, ValueError) as error:
@@ -113,50 +117,51 @@ def _copy_or_warn(copy: Any, uri: str) -> None:
 
 
 def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    """The file system of an address, and the path there.
+    """Return the file system of an address, and the path in it.
 
     Raises:
-        InputError: it is no address, or nothing answers there.
+        InputError: the address is not valid or cannot be reached.
     """
     asked = uri
     if uri.startswith("s3://"):  # a small file in one request instead of three
         asked += ("&" if "?" in uri else "?") + "allow_delayed_open=true"
     try:
-        there, place = fs.FileSystem.from_uri(asked)
-        there.get_file_info(place)
+        filesystem, path = fs.FileSystem.from_uri(asked)
+        # from_uri opens no connection: this is the first request.
+        filesystem.get_file_info(path)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{uri} cannot be reached ({error}): give an address such as s3://bucket/folder, with "
             "?endpoint_override=HOST:PORT for a storage of your own."
         ) from error
-    return there, place.rstrip("/")
+    return filesystem, path.rstrip("/")
 
 
 def fetch_run(uri: str, directory: Path) -> None:
-    """Bring a copied run back into a directory that nobody has used.
+    """Download a mirrored run into a new directory.
 
     Raises:
-        InputError: there is no run at the address, or the directory is used.
+        InputError: there is no run at the address, or the directory exists.
     """
     if directory.exists():
         raise InputError(f"{directory} exists already: choose another place with --out.")
-    there, place = open_filesystem(uri)
-    if there.get_file_info(f"{place}/{LOG}").type != fs.FileType.File:
+    filesystem, path = open_filesystem(uri)
+    if filesystem.get_file_info(f"{path}/{LOG}").type != fs.FileType.File:
         raise InputError(f"There is no run at {uri}: it has no {LOG}.")
     directory.mkdir(parents=True)
     fs.copy_files(
-        place,
+        path,
         str(directory.absolute()),
-        source_filesystem=there,
+        source_filesystem=filesystem,
         destination_filesystem=fs.LocalFileSystem(),
     )
 
 
 def check_mirror() -> None:
-    """Say before a run that it cannot be copied as asked.
+    """Check before a run that its copy can be written.
 
     Raises:
-        InputError: nothing answers at the address.
+        InputError: the address cannot be reached.
     """
     if uri := os.environ.get(MIRROR_VARIABLE):
         open_filesystem(uri)

@@ -74,9 +74,12 @@ class Outcome:
     @property
     def won(self) -> FinalRow | None:
         """The winner's final; None where scores of training decide."""
+        # A final whose score is not finite cannot win.
         finals = [(s, row) for row in self.finals if (s := to_finite_float(row.score)) is not None]
         if not finals:
             return None
+        # The finals have a mode of their own: where single episodes lack the job's metric (a loss,
+        # say), they are judged by another one.
         choose = max if self.finals[-1].mode == "max" else min
         return choose(finals, key=lambda final: final[0])[1]
 
@@ -98,6 +101,7 @@ class Outcome:
     @property
     def ranked(self) -> list[TrialOutcome]:
         """The trials with a finite last score, the best first."""
+        # By key only: trials cannot be compared, and sorting is stable, so the lower id wins a tie.
         sign = -1 if self.job.mode == "max" else 1
         scored = [(sign * s, t) for t in self.trials if (s := t.finite_score) is not None]
         return [trial for _, trial in sorted(scored, key=lambda pair: pair[0])]
@@ -142,6 +146,7 @@ class Outcome:
     @property
     def budget(self) -> int:
         """Iterations of the full job: every trial to its end."""
+        # A log has more trials than its last job row names if `trials` was lowered before a resume.
         return max(self.job.trials, len(self.trials)) * self.job.iterations
 
     @property
@@ -233,7 +238,7 @@ class OutcomeBuilder:
         self._evaluations: list[EvaluationRow] = []
         self._finals: dict[str, FinalRow] = {}
         self._cached_outcomes: dict[str, TrialOutcome] = {}
-        """The outcomes of trials of which nothing was heard since."""
+        """By trial, without those that have had a row since."""
         self._ids: list[str] = []
 
     def add(self, row: Row) -> None:
@@ -241,6 +246,7 @@ class OutcomeBuilder:
         if isinstance(row, JobRow):
             self._begin(row)
         elif isinstance(row, JobEndRow):
+            # The end of the job interrupts every trial that runs, so all outcomes may change.
             self._end = row
             self._cached_outcomes.clear()
         elif isinstance(row, EvaluationRow):
@@ -252,13 +258,14 @@ class OutcomeBuilder:
             self._note(self._notes.setdefault(row.trial, _TrialState()), row)
 
     def build_trial_outcome(self, trial: str) -> TrialOutcome:
-        """The outcome so far of one trial that was heard of.
+        """Return the outcome so far of one trial that has a row.
 
         Raises:
             InputError: if no job row has come yet.
         """
         if self._job is None:
             raise InputError("The event log has no job row, so it is not the log of a run.")
+        # The live table asks after every row: only the trial of that row is rebuilt.
         if trial not in self._cached_outcomes:
             self._cached_outcomes[trial] = self._trial(trial, self._notes[trial], self._job)
         return self._cached_outcomes[trial]
@@ -272,13 +279,15 @@ class OutcomeBuilder:
         if self._job is None:
             raise InputError("The event log has no job row, so it is not the log of a run.")
         if len(self._ids) < len(self._notes):
-            # Ids are numbers of equal width as long as there are few enough: 9 stands before 10.
+            # By length first: ids have equal width up to the job's number of trials, and 9 comes
+            # before 10 where a log has more.
             self._ids = sorted(self._notes, key=lambda trial: (len(trial), trial))
         trials = tuple(map(self.build_trial_outcome, self._ids))
         finals = tuple(self._finals.values())
         return Outcome(self._job, trials, tuple(self._evaluations), self._end, finals)
 
     def _begin(self, job: JobRow) -> None:
+        # A resume withdraws the job's end and the ends of trials that it continues.
         self._job, self._end = job, None
         self._cached_outcomes.clear()
         for notes in self._notes.values():
@@ -311,9 +320,11 @@ class OutcomeBuilder:
         iterations = notes.results[-1].iteration if notes.results else 0
         reason, sentence = None, ""
         if notes.end is not None:
+            # The last results may be missing (damaged lines are left out), so the end counts, too.
             iterations = max(iterations, notes.end.iteration)
             reason, sentence = notes.end.reason, notes.end.sentence
         elif self._end is not None:
+            # The driver ended before it could write the end of this trial.
             reason, sentence = "interrupted", "the job ended before this trial did"
         return TrialOutcome(
             id=trial,
@@ -337,6 +348,8 @@ def _choose_checkpoint(notes: _TrialState, job: JobRow) -> str | None:
     newest = notes.checkpoints[max(notes.checkpoints)]
     if job.keep == "last":
         return newest
+    # Tune keeps the best and the newest checkpoint. Which one is the best follows from the scores
+    # of the log: Tune's own choice is in its snapshots, which are not read.
     scores = {row.iteration: row.score for row in notes.results if row.score is not None}
     scored = [at for at in notes.checkpoints if math.isfinite(scores.get(at, math.nan))]
     if not scored:
@@ -347,6 +360,7 @@ def _choose_checkpoint(notes: _TrialState, job: JobRow) -> str | None:
 
 def _found(notes: _TrialState, row: FindingRow) -> None:
     """Keep the first row of a finding; its withdrawal, and a finding after that, replace it."""
+    # The first row has the iteration at which the symptom appeared, and the evidence of that time.
     known = notes.findings.get((row.symptom, row.severity))
     if known is None or known.withdrawn or row.withdrawn:
         notes.findings[row.symptom, row.severity] = row
@@ -357,5 +371,6 @@ def _append_result(notes: _TrialState, row: ResultRow) -> None:
     while notes.results and notes.results[-1].iteration >= row.iteration:
         notes.results.pop()
     notes.results.append(row)
+    # A result after such an end: the trial has been continued.
     if notes.end is not None and notes.end.reason in CONTINUED:
         notes.end = None

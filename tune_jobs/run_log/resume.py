@@ -54,14 +54,17 @@ def find_remaining_work(directory: Path, rows: Sequence[Row]) -> RemainingWork:
         directory: the run directory.
         rows: all rows of its event log; none for a run that has not started.
     """
+    # Built from the rows alone: Tune's own snapshots lag behind the checkpoints.
     configs = {row.trial: row.config for row in rows if isinstance(row, TrialRow)}
     # After an exploit a trial runs with other settings than those it was started with.
     configs |= {row.trial: row.after for row in rows if isinstance(row, ExploitRow)}
+    # Later rows win: a trial that failed, was resumed and then finished has two ends.
     ends = {row.trial: row.reason for row in rows if isinstance(row, EndRow)}
     stops = _find_stop_decisions(rows)
     paths = list_checkpoints(rows)
     left = RemainingWork()
     for trial, config in configs.items():
+        # A killed driver writes no ends, so a trial without one counts as interrupted.
         if ends.get(trial, "interrupted") not in CONTINUED:
             continue
         if stopped := stops.get(trial):
@@ -107,12 +110,14 @@ def find_newest_intact(paths: Iterable[Path]) -> tuple[Path | None, list[str]]:
     A checkpoint that does not exist was deleted to make room, which is no damage.
     """
     damage: list[str] = []
+    # Newest first, and no further than the first intact one: verifying reads every byte.
     for path in reversed(list(paths)):
         if not path.exists():
             continue
         try:
             verify_checkpoint(path)
         except DamagedCheckpoint as error:
+            # After the semicolon the message says what a user can do, which does not apply here.
             damage.append(str(error).split(";")[0])
             continue
         return path, damage

@@ -26,6 +26,7 @@ class RecordedASHA(FIFOScheduler):
         self.brackets = brackets
         self.decisions: list[DecisionRow] = []
         """Decisions that are not written yet, in order."""
+        # Taken now: a bracket forgets a trial that has ended, and later rows may still name it.
         self._bracket_by_trial = {
             trial: rungs for rungs in brackets for trial in rungs.next_rung_index
         }
@@ -49,6 +50,7 @@ class RecordedASHA(FIFOScheduler):
 
     def withdraw(self, trial: str) -> None:
         """End a waiting trial on request."""
+        # Tune can stop a trial only between its steps: `choose_trial_to_run` does it.
         self._bracket_by_trial[trial].remove_trial(trial)
         if trial in self._tune_trials:
             self._trials_to_stop.append(trial)
@@ -61,6 +63,8 @@ class RecordedASHA(FIFOScheduler):
         """Return whether a trial continues, waits at its rung, or ends."""
         name, at = result["trial"], result["iteration"]
         rungs = self._bracket_by_trial[name]
+        # It was ended while it waited, and reports again where its process had died before the
+        # checkpoint of the pause was written.
         if name in self._trials_to_stop:
             return TrialScheduler.STOP
         if name in rungs.waiting_rung_index:
@@ -76,6 +80,7 @@ class RecordedASHA(FIFOScheduler):
         if rungs.find_promotable() == name:
             decision = rungs.promote(name)
         ends = {row.trial: row for row in rungs.end_hopeless()}
+        # One row a trial: if it cannot be promoted, its end replaces the decision to wait.
         decision = ends.pop(name, decision)
         self.decisions.append(decision)
         self._end(ends.values())
@@ -89,6 +94,7 @@ class RecordedASHA(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Stop expecting a trial that failed for good."""
+        # A trial that Tune restarts still comes to its rung: others must go on waiting for it.
         if not trial.should_recover():
             self._bracket_by_trial[_get_id(trial)].remove_trial(_get_id(trial))
 
@@ -120,6 +126,8 @@ class RecordedASHA(FIFOScheduler):
 
     def promote_from_earlier_session(self) -> str | None:
         """Promote a trial that waits since an earlier session; None where there is none."""
+        # Tune has no trial object for these, so they cannot be unpaused: the queue starts each anew
+        # from its checkpoint.
         self._end_hopeless()
         for rungs in self.brackets:
             name = rungs.find_promotable()

@@ -40,11 +40,14 @@ class RecordedPBT(PopulationBasedTraining):
             quantile_fraction=QUANTILE,
             custom_explore_fn=_return_unchanged,
             log_config=False,
+            # Synchronous: comparing trials at unequal ages would favour the fast ones.
             synch=True,
         )
         self.job, self.directory = job, directory.absolute()
         self.exploits: dict[str, ExploitRow] = {}
         """The latest exploit of each trial that has not reported since."""
+        # A stream per session: with the job's seed alone a resumed run would repeat the draws of
+        # the session before it.
         self.rng = np.random.default_rng([job.seed, sessions])
 
     def _save_trial_state(self, state: Any, time: int, result: dict[str, Any], trial: Any) -> float:
@@ -53,6 +56,8 @@ class RecordedPBT(PopulationBasedTraining):
             # Ray leaves NaN out of both quantiles: an undecided trial neither donates nor loses.
             result = result | {"score": math.nan}
         elif not math.isfinite(score):
+            # Diverged, as opposed to undecided: it has to lose, so it gets the worst score there is
+            # before Ray multiplies by its own sign.
             result = result | {"score": -math.inf * (1 if self._mode == "max" else -1)}
         return super()._save_trial_state(state, time, result, trial)
 
@@ -60,6 +65,7 @@ class RecordedPBT(PopulationBasedTraining):
         """Return the new settings of a trial (the method that Ray's PB2 overrides, too)."""
         loser, donor = trial.config["plan"], trial_to_clone.config["plan"]
         after = self._perturb_config(donor["config"])
+        # Ray keeps scores multiplied by its sign for the mode: the log holds them as measured.
         lost: Any = self._trial_state[trial]
         won: Any = self._trial_state[trial_to_clone]
         sign = 1 if self._mode == "max" else -1
@@ -74,6 +80,8 @@ class RecordedPBT(PopulationBasedTraining):
             after=after,
             checkpoint=Path(won.last_checkpoint.path).relative_to(self.directory).as_posix(),
         )
+        # Ray hands the donor's checkpoint over itself. A `resume_from` left in the plan would make
+        # the rebuilt trial load its own earlier checkpoint first.
         return {"plan": loser | {"config": after, "resume_from": ""}}, {}
 
     def _perturb_config(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -105,6 +113,8 @@ def complete_exploit(row: ExploitRow, applied_settings: dict[str, Any]) -> Explo
     lost, won = format_measurement(row.score), format_measurement(row.donor_score)
     said = f"continues from trial {row.donor}, {won} to its {lost}"
     said += f", with {', '.join(changes)}" if changes else ", with the same settings"
+    # What the learner reports counts, not what was asked for: a restored learner brings the donor's
+    # coefficients with it (ray#62173), and the log must show any that are not replaced.
     wrong = {
         n: v for n, v in applied_settings.items() if n in row.after and not _same(v, row.after[n])
     }
@@ -116,5 +126,6 @@ def complete_exploit(row: ExploitRow, applied_settings: dict[str, Any]) -> Explo
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, float) or isinstance(other, float):
+        # The settings went through JSON and the learner, which may hold a number as float32.
         return math.isclose(one, other, rel_tol=1e-6)
     return one == (tuple(other) if isinstance(other, list) else other)

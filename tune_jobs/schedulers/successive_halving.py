@@ -41,13 +41,18 @@ class Rung:
 
     def enter(self, trial: str, score: float) -> None:
         """Add a trial; it waits, unless its score is not finite."""
+        # The order of arrival breaks ties: where all scores are equal (a reward of zero, say) the
+        # ranking is still strict, and exactly `allowed` trials are among the best `allowed`.
         key = self.keys[trial] = (self._sign * score, len(self.keys))
+        # NaN compares false with every number, so inside a sorted list it would break the binary
+        # search. A diverged trial counts among those seen and is never compared.
         if math.isfinite(score):
             insort(self.order, key)
             insort(self.waiting, (key, trial))
 
     def remove_waiting(self, trial: str) -> None:
         """Remove a trial from those that wait; its score stays."""
+        # Its score stays in `order`: later trials must beat those that have been promoted, too.
         del self.waiting[bisect_left(self.waiting, (self.keys[trial], trial))]
 
     def rank(self, trial: str) -> int:
@@ -92,11 +97,16 @@ class Bracket:
         """Index of the rung of each trial that waits."""
         self._entered: dict[str, int] = {}
         """The iteration at which each trial entered its last rung."""
+        # Counts instead of lists of trials: they are read at every step of Tune, and a sweep may
+        # have thousands of trials.
         self._num_heading_for_rung = [len(self.next_rung_index), *[0] * len(self.rungs)]
         """Running and future trials by next rung; the last entry counts those past all rungs."""
 
     def restore_decisions(self, rows: Iterable[Row]) -> None:
         """Restore the decisions and the ends of an earlier session."""
+        # The rows are replayed through the calls that made them, so that a resumed run has the
+        # state of one that was never interrupted. Promotions are taken from the log and not decided
+        # anew: they depend on which other trials were expected at the time.
         for row in rows:
             if isinstance(row, DecisionRow):
                 # The decision of a diverged trial; an undecided trial has no decision.
@@ -120,6 +130,8 @@ class Bracket:
         Returns:
             The decision; None where no rung was reached or entered.
         """
+        # Below the next rung there is nothing to decide, and a trial that waits or has ended has no
+        # next rung.
         before, reached = self.next_rung_index.get(trial), bisect_right(self.levels, iteration)
         if before is None or reached <= before:
             return None
@@ -128,12 +140,16 @@ class Bracket:
             # It enters none of the rungs passed, so their waiting trials need not expect it.
             self._head_for(trial, reached - 1)
             return None
+        # A trial that was undecided may have passed several rungs: it enters only the highest, as
+        # its score is one of that training length and would flatter it at a lower rung.
         rung = self.rungs[reached - 1]
         rung.enter(trial, score)
         self._entered[trial] = iteration
         if not math.isfinite(score):
             said = f"the score is {score}, which cannot be compared"
             return self._make_decision(trial, rung, None, said, keep=False)
+        # Every trial waits first, also the best: the scheduler asks `find_promotable` next, so that
+        # promotions have one place, whether they follow from a result or from an end elsewhere.
         self.waiting_rung_index[trial] = reached - 1
         place, of, allowed = rung.rank(trial), len(rung.keys), self._count_promotable(reached - 1)
         said = f"{score:.4g} waits: number {place} of {of}, "
@@ -149,6 +165,8 @@ class Bracket:
 
     def find_promotable(self) -> str | None:
         """Return the waiting trial to promote, from the highest rung that has one."""
+        # The highest rung first, as in the paper: a trial close to its end yields a result sooner.
+        # Waiting trials are sorted, so only the best of each rung needs a look.
         for place in reversed(range(len(self.rungs))):
             waiting = self.rungs[place].waiting
             if waiting and self.rungs[place].rank(waiting[0][1]) <= self._count_promotable(place):
@@ -158,6 +176,8 @@ class Bracket:
     def promote(self, trial: str) -> DecisionRow:
         """Promote a waiting trial to the next rung, or past the last one."""
         place = self.waiting_rung_index[trial]
+        # max: when a log is replayed, a trial that had failed is expected again, so that fewer may
+        # count as promotable than at the time of the decision.
         rung, allowed = self.rungs[place], max(1, self._count_promotable(place))
         self.remove_trial(trial)
         self._head_for(trial, place + 1)
@@ -174,6 +194,7 @@ class Bracket:
         for place, rung in enumerate(self.rungs):
             # The rung can see at most this many trials, so at most `allowed` are ever promoted: a
             # trial ranked below that now can only fall further.
+            # Counted anew at each rung: an end at a rung below lowers what this one can expect.
             most = len(rung.keys) + self._count_expected()[place]
             allowed = max(1, most // self.reduction_factor)
             while rung.waiting and rung.rank(trial := rung.waiting[-1][1]) > allowed:
@@ -200,11 +221,16 @@ class Bracket:
 
     def _count_promotable(self, rung_index: int) -> int:
         """Return how many of the trials seen at a rung may be promoted."""
+        # Without this exception the last trials of a job would wait for ever: with fewer than
+        # `reduction_factor` trials at a rung the paper's rule promotes none.
         allowed = len(self.rungs[rung_index].keys) // self.reduction_factor
         return allowed if self._count_expected()[rung_index] else max(1, allowed)
 
     def _count_expected(self) -> list[int]:
         """Return how many more trials can reach each rung at most."""
+        # From the lowest rung upwards: what a rung can still send up limits the next one. The bound
+        # must never be too low (a trial would end that could have been promoted); too high a bound
+        # only delays an end.
         expected: list[int] = []
         come = 0
         for rung, heading in zip(self.rungs, self._num_heading_for_rung[:-1], strict=True):
@@ -250,6 +276,7 @@ def make_brackets(
     ``reduction_factor ** s / (s + 1)`` for a bracket of ``s`` rungs, so that all brackets cost
     about the same.
     """
+    # Rounding the cumulative shares, not each share: the sizes then add up to all trials.
     left = [len(levels) - skipped for skipped in range(number)]
     weights = [reduction_factor**rungs / (rungs + 1) for rungs in left]
     ends = [round(len(trials) * sum(weights[: i + 1]) / sum(weights)) for i in range(number)]

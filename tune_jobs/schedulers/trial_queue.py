@@ -46,11 +46,15 @@ class TrialQueue(Searcher):
         """Return the next trial's plan; None while there is none, FINISHED after the last."""
         plan = self._next()
         if plan is None:
+            # FINISHED is final for Tune: while a trial of an earlier session still waits at a rung,
+            # it may be promoted later and needs the queue.
             over = not self.proposals or not self.proposals.num_left
             return Searcher.FINISHED if over and self.asha.done else None
         return {"plan": vars(plan)}
 
     def _next(self) -> TrialPlan | None:
+        # Promoted trials before new ones, as ASHA does with those of this session: they are closer
+        # to a result.
         if self.held and (called := self.asha.promote_from_earlier_session()):
             return self.held.pop(called)
         if self.plans_to_start:

@@ -1,7 +1,7 @@
-"""The metrics of every trial as runs of MLflow, where the environment asks for it.
+"""The metrics of every trial as runs of MLflow.
 
-``MLFLOW_EXPERIMENT_NAME=name`` does; ``MLFLOW_TRACKING_URI`` says where they are kept. A trial is a
-run, named after the run's directory and its number; a resume goes on with it.
+``MLFLOW_EXPERIMENT_NAME=name`` switches it on; ``MLFLOW_TRACKING_URI`` names the store. Each trial
+is an MLflow run, named after the run directory and the trial's number; a resume continues it.
 """
 
 from __future__ import annotations
@@ -27,41 +27,43 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
-"""Variable that names the experiment, and asks for this."""
+"""Environment variable with the experiment's name; unset, MLflow is not used."""
 KEY = "rungwise.trial"
-"""Tag by which a trial's run is found again."""
+"""Tag by which a resume finds the MLflow run of a trial."""
 
 
 class MlflowRuns(LoggerCallback):
-    """A run of MLflow for each trial, written by the driver."""
+    """One MLflow run for each trial, written by the driver."""
 
     def __init__(self, directory: Path, earlier: Iterable[Row] = ()) -> None:
         self.directory, self.points = directory, CurvePoints(earlier)
         self.runs: dict[str, str] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks for a restore of its own, which is not used here."""
+        """Return nothing: Tune pickles callbacks for its own restore, which is not used here."""
         return {}
 
     @cached_property
     def store(self) -> tuple[MlflowClient, str]:
-        """The client and the experiment, opened by the first result and again after a failure."""
-        return opened_experiment()
+        """The client and the id of the experiment, opened by the first result."""
+        # A property that raises is not cached, so the next result after a failure tries again.
+        return open_experiment()
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
-        """One point of each curve; the first one begins the run."""
+        """Write one point of each curve; the first point starts the MLflow run."""
         from mlflow.entities import Metric
 
         name = result["trial"]
         if name not in self.runs:
             self.runs[name] = self._begin_run(name, trial.config["plan"]["config"])
+        # In one request, and without numbers that are not finite: SQL stores refuse them.
         points, now = self.points(result), int(1000 * time.time())
         at = int(points.pop(TRAINING_ITERATION))
         metrics = [Metric(n, float(v), now, at) for n, v in points.items() if math.isfinite(v)]
         self.store[0].log_batch(self.runs[name], metrics)
 
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
-        """The trial's run is over."""
+        """Finish the MLflow run of a trial."""
         if run := self.runs.pop(trial.config["plan"]["trial"], None):
             self.store[0].set_terminated(run, "FAILED" if failed else "FINISHED")
 
@@ -69,6 +71,7 @@ class MlflowRuns(LoggerCallback):
         from mlflow.entities import Param
 
         name = f"{self.directory.absolute().name}-{trial}"
+        # By tag, as MLflow chooses the ids of its runs itself and names are not unique.
         client, experiment = self.store
         for found in client.search_runs([experiment], f"tags.`{KEY}` = '{name}'"):
             client.update_run(found.info.run_id, "RUNNING")
@@ -80,13 +83,13 @@ class MlflowRuns(LoggerCallback):
 
 
 def make_mlflow_callbacks(directory: Path, earlier: Iterable[Row] = ()) -> list[LoggerCallback]:
-    """The callback, if the environment asks for it."""
+    """Return the callback, where :data:`EXPERIMENT` is set."""
     return [MlflowRuns(directory, earlier)] if os.environ.get(EXPERIMENT) else []
 
 
-def opened_experiment() -> tuple[MlflowClient, str]:
-    """Find or make the experiment; return a client of its store, and its id."""
-    # MLflow's own seven attempts at 120 s each would hold up training for minutes.
+def open_experiment() -> tuple[MlflowClient, str]:
+    """Find or create the experiment; return a client of its store and the experiment's id."""
+    # MLflow's default, seven attempts of 120 s each, would block training for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
@@ -97,10 +100,10 @@ def opened_experiment() -> tuple[MlflowClient, str]:
 
 
 def check_mlflow() -> None:
-    """Check before a run that it can be reported as asked.
+    """Check before a run that MLflow can be used, where :data:`EXPERIMENT` is set.
 
     Raises:
-        InputError: MLflow is asked for and is not installed, or its store cannot be used.
+        InputError: MLflow is not installed, or its store cannot be used.
     """
     if not os.environ.get(EXPERIMENT):
         return
@@ -110,7 +113,7 @@ def check_mlflow() -> None:
             "'rungwise[mlflow]', or take the variable away."
         )
     try:
-        opened_experiment()
+        open_experiment()
     except Exception as error:  # of MLflow, its database drivers or its network
         from mlflow import get_tracking_uri
 

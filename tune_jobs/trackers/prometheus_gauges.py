@@ -1,7 +1,7 @@
-"""A run's metrics as Ray's own gauges and counters, which Prometheus reads from every node.
+"""The metrics of a run as gauges and counters of Ray, which Prometheus scrapes from every node.
 
-Their names are ``rungwise_`` and the name in the catalogue; Ray puts ``ray_`` in front, and
-``_total`` behind a counter. Each has the tags ``run`` and ``trial``.
+A name is ``rungwise_`` and the name in the catalogue; Ray prepends ``ray_`` and appends ``_total``
+to counters. Each metric has the tags ``run`` and ``trial``.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from tune_jobs.run_log.trial_outcome import to_finite_float
 PREFIX = "rungwise_"
 SCORE, FINDING = "score", "finding"
 MOST = 200
-"""Trials of a run above which only their scores are shown: each metric of each is a series."""
+"""Trials above which only scores are exported: each metric of each trial is a time series."""
 COUNTED = {
     "env_steps": "environment steps taken",
     "iterations": "training iterations run",
     "trials_ended": "trials that have ended, by reason",
 }
-"""Counters, with what they count."""
+"""Counters and what each counts."""
 LEVEL = {name: place for place, name in enumerate(SEVERITIES, start=1)}
-"""What the gauge ``finding`` shows for each severity; 0 once the trial has ended."""
+"""Value of the gauge ``finding`` for each severity; 0 once the trial has ended."""
 
 
 def list_gauge_metrics() -> dict[str, str]:
-    """The metrics of the catalogue that are single numbers, with their meaning."""
+    """List the metrics of the catalogue that are single numbers, with their meanings."""
     words = ("text", "shares")
     return {
         name: f"{metric.meaning} [{metric.unit}]" if metric.unit else metric.meaning
@@ -40,7 +40,12 @@ def list_gauge_metrics() -> dict[str, str]:
 
 
 class RunGauges:
-    """Takes the rows of a run of so many trials and shows what they say, on an initialised Ray."""
+    """Gauges and counters of one run, set from its event rows; needs an initialised Ray.
+
+    Args:
+        run: name of the run.
+        trials: number of its trials.
+    """
 
     def __init__(self, run: str, trials: int) -> None:
         self.run = run
@@ -56,7 +61,7 @@ class RunGauges:
         self._found: defaultdict[str, set[str]] = defaultdict(set)
 
     def show_row(self, row: Row) -> None:
-        """Show what a row says."""
+        """Update the gauges and counters that an event row changes."""
         match row:
             case ResultRow():
                 self._result(row)
@@ -65,6 +70,7 @@ class RunGauges:
                 tags = {"run": self.run, "trial": row.trial, "symptom": row.symptom}
                 self._finding.set(0 if row.withdrawn else LEVEL[row.severity], tags)
             case EndRow():
+                # A gauge keeps its last value for ever: left set, it would alert after the end.
                 for symptom in self._found.pop(row.trial, ()):
                     self._finding.set(0, {"run": self.run, "trial": row.trial, "symptom": symptom})
                 self._count("trials_ended", row.trial, 1, row.reason)
@@ -79,7 +85,8 @@ class RunGauges:
                 gauge.set(number, tags)
         iterations, steps = self._reached[row.trial]
         self._reached[row.trial] = (row.iteration, row.env_steps)
-        # What a restored trial runs again is work done, so the difference counts from where it is.
+        # Iterations that a restored trial repeats are work done, so they count again: the
+        # difference is taken to the last row, even where that was at a higher iteration.
         self._count("iterations", row.trial, row.iteration - iterations)
         self._count("env_steps", row.trial, row.env_steps - steps)
 

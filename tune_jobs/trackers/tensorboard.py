@@ -12,12 +12,13 @@ from tune_jobs.trackers.tracker_metrics import CurvePoints
 
 
 class TensorBoardCurves(TBXLoggerCallback):
-    """Tune's own writer, for metrics that travel as a text (see ``Trial.step``)."""
+    """Tune's TensorBoard writer for metrics that are reported as a text."""
 
     def __init__(self, earlier: Iterable[Row] = ()) -> None:
         super().__init__()
         self.points = CurvePoints(earlier)
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
-        """One point of each curve."""
+        """Write one point of each curve."""
+        # Tune's writer takes a flat result; ours holds its metrics as JSON (`TrialTrainable.step`).
         super().log_trial_result(iteration, trial, self.points(result))

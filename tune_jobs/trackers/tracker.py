@@ -1,7 +1,7 @@
-"""Where the curves of a run go besides its own log: TensorBoard, W&B, MLflow.
+"""Trackers: send the curves of a run to TensorBoard, W&B and MLflow.
 
-A tracker never ends training. It is checked before Ray starts; what it fails with later is one
-warning, and it is tried again with the results of a later time.
+A tracker never ends training. It is checked before Ray starts. A later failure is one warning, and
+after a pause the tracker is tried again with newer results.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from tune_jobs.trackers.tensorboard import TensorBoardCurves
 from tune_jobs.trackers.wandb_runs import check_wandb, make_wandb_callbacks
 
 PAUSE_S, PAUSE_RATIO = 60.0, 10.0
-"""After a call that failed none is made for this many seconds, and for this many times as long as
-it took: training waits for a server that is away, and so loses at most a tenth of its time."""
+"""Pause after a failed call, in seconds and as a multiple of the call's duration (the longer one).
+
+Training waits during a call, so a server that does not answer costs at most a tenth of its time."""
 
 
 class Tracker(TBXLoggerCallback):
-    """A tracker that may fail: the callback of Tune around that of one of them.
+    """A Tune callback around a tracker that may fail.
 
     Tune adds a TensorBoard writer of its own where it sees none, hence the base class.
 
     Args:
-        name: as the user knows it.
-        callback: the tracker itself.
-        clock: seconds.
+        name: the name in messages.
+        callback: the tracker.
+        clock: returns a time in seconds.
     """
 
     def __init__(
@@ -45,15 +46,15 @@ class Tracker(TBXLoggerCallback):
         self._warned = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks for a restore of its own, which is not used here."""
+        """Return nothing: Tune pickles callbacks for its own restore, which is not used here."""
         return {}
 
     def setup(self, *args: Any, **kwargs: Any) -> None:
-        """Begin the session."""
+        """Start the session."""
         self._try(self.callback.setup, *args, **kwargs)
 
     def log_trial_start(self, trial: Any) -> None:
-        """Begin a trial."""
+        """Start a trial."""
         self._try(self.callback.log_trial_start, trial)
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
@@ -69,7 +70,8 @@ class Tracker(TBXLoggerCallback):
             return
         try:
             call(*args, **kwargs)
-        except Exception as error:  # whatever a library and its network fail with
+        except Exception as error:  # any error of a library and its network
+            # Errors of later calls are silent: one warning for each result would bury the table.
             now = self._clock()
             self._resumes = now + max(PAUSE_S, PAUSE_RATIO * (now - begun))
             if not self._warned:
@@ -84,7 +86,7 @@ def make_trackers(directory: Path, earlier: Iterable[Row] = ()) -> list[Tracker]
     """Return the trackers that a run reports to.
 
     Args:
-        directory: of the run.
+        directory: the run directory.
         earlier: the event rows of earlier sessions.
     """
     rows = list(earlier)
@@ -98,7 +100,7 @@ def check_trackers() -> None:
     """Check that the trackers asked for can be used, before anything starts.
 
     Raises:
-        InputError: naming the one that cannot.
+        InputError: one of them cannot; the message names it.
     """
     check_wandb()
     check_mlflow()

@@ -1,7 +1,7 @@
-"""The numbers of a trial's result, by the names under which curves are drawn elsewhere.
+"""The curve points of a trial's result, under the names that trackers show.
 
-Thoughts bring the names of Quiet-STaR's post-mortem along: whoever compares with its dashboards
-finds them, measured here as what they are called.
+Trials of thoughts also have the metric names of the Quiet-STaR post-mortem, for comparison with its
+dashboards; each is measured here as what its name says.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ray.air.constants import TRAINING_ITERATION
 from tune_jobs.run_log.events import ResultRow, Row
 
 THOUGHTS = "log_p_with"
-"""A metric that only trials of thoughts have."""
+"""Metric that identifies a trial of thoughts."""
 EPISODES = "rl/episode"
 POST_MORTEM: Mapping[str, tuple[str, ...]] = {
     "rl/reward": ("return_mean",),
@@ -35,11 +35,11 @@ POST_MORTEM: Mapping[str, tuple[str, ...]] = {
     "rl/anti_theater_correlation": ("held_out_coherence",),
     "rl/anti_theater_all_passed": ("held_out_proved",),
 }
-"""Its name -> the metric that it is, or the first of several that a trial has."""
+"""Name of the post-mortem -> our metric, or several of which the first that exists is taken."""
 
 
 class CurvePoints:
-    """Results -> points of curves, with the episodes of each trial counted over sessions.
+    """Converts results to curve points; counts the episodes of each trial over sessions.
 
     Args:
         earlier: the event rows of earlier sessions.
@@ -52,7 +52,7 @@ class CurvePoints:
                 self._note(row.trial, row.iteration, row.metrics)
 
     def __call__(self, result: Mapping[str, Any]) -> dict[str, float]:
-        """The numbers of a result (``Trial.step``), by the names of their curves."""
+        """Return the numbers of a result of ``TrialTrainable.step``, by curve name."""
         found: dict[str, Any] = json.loads(result["metrics"])
         numbers: dict[str, float] = {n: v for n, v in found.items() if isinstance(v, int | float)}
         self._note(result["trial"], result["iteration"], numbers)
@@ -69,7 +69,7 @@ class CurvePoints:
 
 
 def rename_for_post_mortem(numbers: Mapping[str, float]) -> dict[str, float]:
-    """Metrics by the post-mortem's names, as far as there are any."""
+    """Return metrics under the names of the post-mortem, without those that are missing."""
     first = {
         name: next((numbers[own] for own in metrics if own in numbers), None)
         for name, metrics in POST_MORTEM.items()

@@ -1,8 +1,8 @@
-"""The metrics of every trial as runs of Weights & Biases, where the environment asks for it.
+"""The metrics of every trial as runs of Weights & Biases.
 
-``WANDB_PROJECT=name`` does; its other variables hold as everywhere (``WANDB_MODE=offline`` keeps
-all in the run's directory, for ``wandb sync`` later). A trial is a run, named after the run's
-directory and its number; a job is their group.
+``WANDB_PROJECT=name`` switches it on; W&B's other variables work as usual (``WANDB_MODE=offline``
+keeps everything in the run directory, for ``wandb sync`` later). Each trial is a W&B run, named
+after the run directory and the trial's number; a job is their group.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from tune_jobs.run_log.events import Row
 from tune_jobs.trackers.tracker_metrics import CurvePoints
 
 PROJECT = "WANDB_PROJECT"
-"""Variable that names the project, and asks for this."""
+"""Environment variable with the project's name; unset, W&B is not used."""
 
 
 class WandbRuns(LoggerCallback):
-    """A run of W&B for each trial, written by the driver."""
+    """One W&B run for each trial, written by the driver."""
 
     def __init__(self, directory: Path, earlier: Iterable[Row] = ()) -> None:
         self.directory, self.points = directory, CurvePoints(earlier)
         self.runs: dict[str, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks for a restore of its own, which is not used here."""
+        """Return nothing: Tune pickles callbacks for its own restore, which is not used here."""
         return {}
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
-        """One point of each curve; the first one begins the run."""
+        """Write one point of each curve; the first point starts the W&B run."""
         name = result["trial"]
         if name not in self.runs:
             self.runs[name] = self._begin_run(name, trial.config["plan"]["config"])
@@ -45,15 +45,16 @@ class WandbRuns(LoggerCallback):
         self.runs[name].log(points, step=points[TRAINING_ITERATION])
 
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
-        """The trial's run is over."""
+        """Finish the W&B run of a trial."""
         if run := self.runs.pop(trial.config["plan"]["trial"], None):
             run.finish(exit_code=int(failed))
 
     def _begin_run(self, trial: str, drawn: dict[str, Any]) -> Any:
         import wandb
 
+        # Imported late: W&B is optional. The id makes a resumed trial continue the same W&B run.
         run = self.directory.absolute().name
-        # Training waits for it: W&B's own 90 s would be long.
+        # Training waits for W&B to start; its default timeout is 90 s.
         settings = wandb.Settings(silent=True, console="off", init_timeout=20)
         return wandb.init(
             dir=self.directory,
@@ -68,15 +69,15 @@ class WandbRuns(LoggerCallback):
 
 
 def make_wandb_callbacks(directory: Path, earlier: Iterable[Row] = ()) -> list[LoggerCallback]:
-    """The callback, if the environment asks for it."""
+    """Return the callback, where :data:`PROJECT` is set."""
     return [WandbRuns(directory, earlier)] if os.environ.get(PROJECT) else []
 
 
 def check_wandb() -> None:
-    """Check before a run that it can be reported as asked.
+    """Check before a run that W&B can be used, where :data:`PROJECT` is set.
 
     Raises:
-        InputError: W&B is asked for and is not installed, or does not let us in.
+        InputError: W&B is not installed, or refuses the login.
     """
     if not os.environ.get(PROJECT):
         return

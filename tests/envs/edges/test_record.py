@@ -14,7 +14,7 @@ from envs.edges import record
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection
 from envs.episode_trace import EpisodeTrace
-from tune_jobs.report.episode_figure import make_given_layout, picture
+from tune_jobs.report.episode_figure import draw_graph, make_given_layout
 
 
 def played(**fields):
@@ -67,7 +67,7 @@ def test_the_last_row_says_what_the_choice_is_worth():
 
 def test_chosen_edges_are_drawn_without_arrow_heads():
     def heads(experiment):
-        svg = picture(experiment, make_given_layout(experiment), experiment.frames[-1])
+        svg = draw_graph(experiment, make_given_layout(experiment), experiment.frames[-1])
         lines = re.findall(r'<path [^>]*d="([^"]+)"', svg)
         assert len(lines) == len(experiment.edges)
         return {line.count("M") - 1 for line in lines}

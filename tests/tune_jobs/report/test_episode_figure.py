@@ -17,7 +17,7 @@ from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.report.episode_figure import (
     RADIUS,
     choose_shown_runs,
-    depths,
+    compute_depths,
     group_repeated_steps,
     make_layered_layout,
 )
@@ -124,7 +124,7 @@ def test_names_cannot_become_markup_and_nothing_is_loaded(tmp_path):
 
 
 def test_a_log_without_an_episode_or_with_more_than_is_known_is_shown_all_the_same(tmp_path):
-    assert "No evaluation has told an episode" in page_of({}, tmp_path)
+    assert "No evaluation has recorded an episode" in page_of({}, tmp_path)
     later: dict[str, Any] = EpisodeTrace("", ["step"], [Frame("", ["7"])]).to_dict() | {"new": 1}
     later["frames"][0]["newer"] = 2
     assert EpisodeTrace.from_dict(later) == EpisodeTrace("", ["step"], [Frame("", ["7"])])
@@ -146,13 +146,13 @@ def test_nodes_with_places_of_their_own_stay_there():
 
 def test_parents_stand_above_their_children_and_long_edges_run_around_nodes():
     edges = [[0, 1], [1, 2], [0, 2], [3, 2]]
-    assert depths(4, edges) == [0, 1, 2, 0]
+    assert compute_depths(4, edges) == [0, 1, 2, 0]
     layout = make_layered_layout(EpisodeTrace("", [], [], ["a", "b", "c", "d"], edges))
     assert all(layout.nodes[start][1] < layout.nodes[end][1] for start, end in edges)
     (bend,) = layout.edges[2][1:-1]
     assert bend[1] == layout.nodes[1][1] and abs(bend[0] - layout.nodes[1][0]) > RADIUS
     assert len({*layout.nodes}) == 4
-    assert depths(2, [[0, 1], [1, 0]])  # a cycle, which no world has, still ends
+    assert compute_depths(2, [[0, 1], [1, 0]])  # a cycle, which no world has, still ends
 
 
 def test_few_pictures_are_drawn_of_many_steps_the_first_and_the_last_among_them():

@@ -12,8 +12,12 @@ import pytest
 from plotly.offline import get_plotlyjs
 from synthetic_sweep import NODES, end, job_row, result
 
-from tune_jobs.report.parallel_coordinates import Axis, parallel_coordinates
-from tune_jobs.report.plots import choices_over_time, learning_curves, plot_choices_by_policy
+from tune_jobs.report.parallel_coordinates import Axis, plot_parallel_coordinates
+from tune_jobs.report.plots import (
+    plot_choices_by_policy,
+    plot_choices_over_time,
+    plot_learning_curves,
+)
 from tune_jobs.report.report import write_report
 from tune_jobs.run_log.events import FinalRow, FindingRow, JobEndRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
@@ -113,7 +117,7 @@ def test_an_unfinished_run_is_said_to_be_unfinished(tmp_path):
 
 def test_the_best_trial_is_strong_and_each_end_has_a_mark(sweep_rows):
     outcome: Any = Outcome.from_rows(sweep_rows)
-    figure: Any = learning_curves(outcome)
+    figure: Any = plot_learning_curves(outcome)
     strong = [trace.name for trace in figure.data if trace.mode == "lines" and trace.line.width > 1]
     assert strong == [f"trial {outcome.best.id}, the best"]
     marks = [text for trace in figure.data if trace.text for text in trace.text]
@@ -127,7 +131,7 @@ def test_rare_choices_are_put_together():
         job_row(),
         *(result("01", i, 0.1, metrics={"choice_fractions": shares}) for i in (1, 2)),
     ]
-    figure: Any = choices_over_time(Outcome.from_rows(rows))
+    figure: Any = plot_choices_over_time(Outcome.from_rows(rows))
     assert [trace.name for trace in figure.data][-1] == "3 others"
     assert sum(trace.y[0] for trace in figure.data) == pytest.approx(100)
 
@@ -146,7 +150,7 @@ def test_an_axis_is_logarithmic_when_its_values_span_decades():
 
 
 def test_parallel_coordinates_have_a_line_for_each_scored_trial(sweep_rows):
-    figure: Any = parallel_coordinates(Outcome.from_rows(sweep_rows))
+    figure: Any = plot_parallel_coordinates(Outcome.from_rows(sweep_rows))
     assert len(figure.data) == 15
 
 

@@ -14,7 +14,7 @@ from envs.thoughts.world import QuietThoughts
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.evaluation.sample_episodes import collect_examples
 from tune_jobs.report.report import write_report
-from tune_jobs.report.thoughts_section import curves
+from tune_jobs.report.thoughts_section import plot_thought_curves
 from tune_jobs.run_log.events import EvaluationRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
@@ -43,7 +43,7 @@ def world():
 
 
 def test_all_four_log_probabilities_are_drawn_and_the_held_out_ones_where_there_are_any():
-    figure: Any = curves(Outcome.from_rows(rows()))
+    figure: Any = plot_thought_curves(Outcome.from_rows(rows()))
     lines = {line.name: list(line.y) for line in figure.data if line.mode == "lines"}
     rings = {line.name: list(line.y) for line in figure.data if line.mode == "markers"}
     assert list(lines.values()) == [[value] * 3 for value in LOG_P.values()]
@@ -52,7 +52,7 @@ def test_all_four_log_probabilities_are_drawn_and_the_held_out_ones_where_there_
 
 
 def test_a_run_that_thinks_nothing_has_no_such_section(tmp_path):
-    assert isinstance(curves(Outcome.from_rows(rows(thinks=False))), str)
+    assert isinstance(plot_thought_curves(Outcome.from_rows(rows(thinks=False))), str)
     write_report(rows(thinks=False), "", tmp_path / "r.html")
     assert "Do the thoughts work" not in (tmp_path / "r.html").read_text()
 

@@ -15,7 +15,7 @@ from synthetic_sweep import job_row, result
 from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.search_space import Space, perturb_config
-from tune_jobs.report.lineage import ancestry, lineage
+from tune_jobs.report.lineage import plot_lineage, trace_ancestry
 from tune_jobs.run_log.events import CheckpointRow, ExploitRow, ResultRow, TrialRow, read_event_log
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import find_remaining_work
@@ -82,8 +82,8 @@ def rows_of_three():
 
 def test_the_lineage_of_the_winner_is_followed_back_to_its_first_ancestor():
     outcome = Outcome.from_rows(rows_of_three())
-    assert ancestry(outcome, "02") == [("00", 0, 3), ("01", 3, 9), ("02", 9, 27)]
-    blue = lineage(outcome).data[-1]
+    assert trace_ancestry(outcome, "02") == [("00", 0, 3), ("01", 3, 9), ("02", 9, 27)]
+    blue = plot_lineage(outcome).data[-1]
     assert list(blue.x) == [0, 3, 3, 9, 9, 27] and list(blue.y) == [0, 0, -1, -1, -2, -2]
     assert outcome.best.config == {"lr": 0.0012}
 
