@@ -105,7 +105,7 @@ def test_with_json_stdout_is_one_object(words, tmp_path):
     assert isinstance(answer(done), dict)
 
 
-def test_a_plain_environment_of_the_users_own_is_trained_and_evaluated(project):
+def test_a_custom_environment_is_trained_and_evaluated(project):
     done = rungwise("train", "--env", "my_envs:Warehouse-v0", *HURRIED, "--json", cwd=project)
     assert done.returncode == 0, done.stderr
     said = answer(done)
@@ -124,7 +124,7 @@ def test_a_plain_environment_of_the_users_own_is_trained_and_evaluated(project):
         ("nan", "health", r"not_finite: .*reward at step"),
     ],
 )
-def test_an_environment_that_fails_late_ends_the_trial_with_its_own_words(
+def test_an_environment_that_fails_late_ends_the_trial(
     project, fault, reason, said
 ):
     done = rungwise(

@@ -132,7 +132,7 @@ def compared(run, job):
     return winner, evaluation, shown
 
 
-def test_by_default_it_takes_a_tenth_of_the_time_and_says_how_many(run, monkeypatch):
+def test_evaluation_takes_a_tenth_of_the_time_by_default(run, monkeypatch):
     # Without a moment of training there is time for the least number only.
     monkeypatch.setattr("tune_jobs.winner.SHARE", 0.0)
     winner, evaluation, shown = compared(run, job())

@@ -49,7 +49,7 @@ def test_a_run_on_the_page_came_to_what_the_log_says(tmp_path):
     assert board.build_outcome(full_trial=best).best.results == expected.best.results
 
 
-def test_only_what_is_new_is_read_and_half_a_line_waits_for_its_rest(tmp_path):
+def test_refresh_reads_new_lines_only_and_waits_for_their_end(tmp_path):
     path = write(tmp_path, [job_row(), TrialRow(trial="00", config={})]) / "events.jsonl"
     board = read_whole(tmp_path)
     line = encode_row(result("00", 1, 0.5)).encode() + b"\n"
@@ -88,7 +88,7 @@ def test_what_a_resume_repeats_replaces_what_was_there(tmp_path):
     assert board.build_outcome().trials[0].end_reason is None
 
 
-def test_a_long_run_is_thinned_and_keeps_its_spikes_and_its_best_checkpoint(tmp_path):
+def test_thinning_keeps_spikes_and_the_best_checkpoint(tmp_path):
     length, spike = 5 * MAX_RESULTS, 1234
     rows: list[Row] = [job_row(keep="best", iterations=length)]
     for i in range(1, length + 1):
@@ -105,7 +105,7 @@ def test_a_long_run_is_thinned_and_keeps_its_spikes_and_its_best_checkpoint(tmp_
     assert board.build_outcome().trials[0].checkpoint == "checkpoint-2500"
 
 
-def test_thinning_keeps_both_ends_and_the_extremes_of_every_stretch():
+def test_thinning_keeps_both_ends_and_local_extremes():
     points = [ResultPoint(i, float((i * 37) % 101), i, 1) for i in range(1000)]
     kept = thin_points(points, 50)
     assert len(kept) <= 50 and kept[0] == points[0] and kept[-1] == points[-1]
@@ -186,7 +186,7 @@ def test_without_the_token_every_address_is_refused(page, path):
         assert status == 401 and "token" in json.loads(body)["error"]
 
 
-def test_the_token_in_the_address_becomes_a_cookie_and_leaves_the_address(page):
+def test_the_token_moves_from_the_address_to_a_cookie(page):
     status, headers, _ = get(page, f"runs?x=1&token={TOKEN}")
     assert status == 303 and headers["location"] == "/runs?x=1"
     cookie = headers["set-cookie"]
@@ -199,7 +199,7 @@ def test_a_page_from_elsewhere_cannot_use_the_cookie(page):
     assert get(page, "runs", **headers)[0] == 401
 
 
-def test_an_address_with_two_slashes_does_not_lead_to_another_host(page):
+def test_an_address_with_two_slashes_stays_on_this_host(page):
     _, headers, _ = get(page, f"/elsewhere.example/?token={TOKEN}")
     assert headers["location"].startswith("/elsewhere")
 
@@ -267,7 +267,7 @@ def test_the_command_prints_the_address_and_ends_on_ctrl_c(tmp_path, monkeypatch
 
 
 @needs_browser
-def test_a_browser_shows_a_run_that_grows_without_asking_anybody_else(tmp_path):
+def test_a_browser_shows_a_growing_run_without_other_hosts(tmp_path):
     rows = synthetic_rows()
     half = len(rows) // 2
     write(tmp_path / "runs" / "sweep", rows[:half])

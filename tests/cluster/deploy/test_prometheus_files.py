@@ -42,7 +42,7 @@ def promtool(*words, cwd):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_number_of_the_catalogue_has_a_panel_and_every_health_rule_an_alert():
+def test_every_metric_has_a_panel_and_every_rule_an_alert():
     shown = " ".join(list_expressions())
     assert [name for name in list_gauge_metrics() if f"{RAY}{name}{{" not in shown] == []
     assert set(METRICS) - set(list_gauge_metrics()) == {
@@ -88,7 +88,7 @@ def test_promtool_accepts_the_configuration_and_every_expression(tmp_path):
 
 
 @needs_prometheus
-def test_every_alert_fires_on_its_symptom_and_is_silent_when_the_trial_has_ended(tmp_path):
+def test_alerts_fire_on_their_symptom_until_the_trial_ends(tmp_path):
     write_monitoring_files(tmp_path, Path("/tmp/ray"))
     (group,) = make_alerts()["groups"]
     tests = [case(rule) for rule in group["rules"]]
@@ -164,7 +164,7 @@ def prometheus(tmp_path):
 
 @pytest.mark.slow
 @needs_prometheus
-def test_a_real_prometheus_finds_series_for_every_panel_and_fires_the_alert(prometheus):
+def test_prometheus_fills_every_panel_and_fires_the_alert(prometheus):
     left, until = {chosen(expr) for expr in list_expressions()}, time.monotonic() + 200
     while left and time.monotonic() < until:
         time.sleep(1)

@@ -98,7 +98,7 @@ def test_a_manifest_is_what_kuberay_accepts_and_a_typo_is_not(schemas, kind):
 
 
 @KINDS
-def test_workers_with_gpus_come_and_go_with_the_work_and_a_token_is_asked_for(kind):
+def test_gpu_workers_scale_with_load_and_a_token_is_required(kind):
     _, pods = rendered(kind, gpus=2, nodes=5)
     (workers,) = pods["workerGroupSpecs"]
     assert pods["enableInTreeAutoscaling"] and pods["authOptions"] == {"mode": "token"}
@@ -119,7 +119,7 @@ def test_what_stays_outlives_its_head(kind, schemas):
     assert [error.message for error in schemas[kind].iter_errors(manifest)] == []
 
 
-def test_the_served_policy_has_its_token_from_a_secret_and_its_checkpoint_from_the_config():
+def test_a_served_policy_reads_its_token_from_a_secret():
     manifest, pods = rendered("RayService")
     (app,) = yaml.safe_load(manifest["spec"]["serveConfigV2"])["applications"]
     module, _, name = app["import_path"].partition(":")
@@ -131,7 +131,7 @@ def test_the_served_policy_has_its_token_from_a_secret_and_its_checkpoint_from_t
         assert variable["name"] == "RUNGWISE_TOKEN"
 
 
-def test_the_command_writes_a_standing_cluster_and_a_served_policy(tmp_path):
+def test_deploy_writes_a_standing_cluster_and_a_served_policy(tmp_path):
     words = ("--image", "i:1", "--claim", "c", "--render", "--json")
     told = answer(rungwise("deploy", *words, cwd=tmp_path))
     assert [Path(f).name for f in told["files"]] == ["raycluster.yaml"]
@@ -141,7 +141,7 @@ def test_the_command_writes_a_standing_cluster_and_a_served_policy(tmp_path):
     assert done.returncode == 2 and "--image" in done.stderr
 
 
-def test_the_rayjob_asks_for_what_the_cluster_has_and_for_a_token():
+def test_the_rayjob_requests_the_resources_and_a_token():
     spec = manifests(gpus=2, cpus=6)["RayJob"]["spec"]["rayClusterSpec"]
     assert spec["authOptions"] == {"mode": "token"}
     (workers,) = spec["workerGroupSpecs"]
@@ -195,7 +195,7 @@ def test_a_slurm_script_is_sound_bash_and_asks_for_the_cluster(tmp_path):
         assert f"#SBATCH {option}" in asked
 
 
-def test_the_launcher_file_that_we_ship_is_accepted_by_ray_and_a_typo_is_not(tmp_path):
+def test_ray_accepts_the_launcher_file_and_refuses_a_typo(tmp_path):
     assert load_launcher_file(TEMPLATE_DIR / "launcher.yaml")["provider"]["type"] == "local"
     typo = tmp_path / "typo.yaml"
     typo.write_text((TEMPLATE_DIR / "launcher.yaml").read_text() + "head_node_typo: {}\n")
@@ -216,7 +216,7 @@ def test_the_command_writes_the_files_and_says_what_is_left(tmp_path):
     assert neither.returncode == 2 and "exactly one of" in neither.stderr
 
 
-def test_every_submission_has_files_of_its_own_that_no_later_one_changes(tmp_path):
+def test_no_later_submission_changes_the_files_of_another(tmp_path):
     def submit(job, where="slurm"):
         given = (Path("/shared/runs/a"), cluster, tmp_path, where, "")
         return submit_job(job, *given, submit=False)
@@ -236,7 +236,7 @@ def test_every_submission_has_files_of_its_own_that_no_later_one_changes(tmp_pat
         assert told["commands_left"] == [f"kubectl create -f {told['files'][1]}"]
 
 
-def test_the_longest_name_leaves_room_for_the_time_of_the_submission(tmp_path):
+def test_the_longest_name_leaves_room_for_the_time(tmp_path):
     assert (
         len(make_submission_folder(tmp_path, "a" * MAX_LENGTHS["name"]).name) <= 47
     )  # KubeRay's limit
@@ -354,7 +354,7 @@ def batch(environment, tmp_path, run, job="cartpole"):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_job_runs_under_a_real_slurm_and_a_failed_start_is_failed(slurm_cluster, tmp_path):
+def test_a_job_runs_under_slurm_and_a_failed_start_fails(slurm_cluster, tmp_path):
     job = tmp_path / "tiny.yaml"
     job.write_text("env: CartPole-v1\nalgo: ppo\niterations: 2\nevaluation_episodes: 0\n")
     good = batch(slurm_cluster, tmp_path, tmp_path / "good", job)

@@ -64,7 +64,7 @@ def idle(tmp_path):
         yield tmp_path, client
 
 
-def test_a_submitted_job_waits_with_its_priority_in_its_own_directory(idle):
+def test_a_submitted_job_waits_with_its_priority(idle):
     root, client = idle
     low = client.submit(Submission(job=TINY, name="low"))
     high = client.submit(
@@ -143,7 +143,7 @@ def test_a_run_that_ended_is_called_by_the_way_it_did(idle, reason, state):
     assert client.control_job("run", "resume").state == "queued"
 
 
-def test_a_trial_that_was_stopped_by_hand_goes_on_only_when_it_is_asked_to(idle):
+def test_a_trial_stopped_by_hand_continues_only_on_request(idle):
     root, client = idle
     rows = [job_row(trials=2), TrialRow(trial="00", config={}), TrialRow(trial="01", config={})]
     rows += [result("00", 3, 0.5), result("01", 3, 0.4), end("00", 3, "stopped", "by hand")]
@@ -158,7 +158,7 @@ def test_a_trial_that_was_stopped_by_hand_goes_on_only_when_it_is_asked_to(idle)
     assert get_run_state(run)[0] == "queued"
 
 
-def test_a_trial_can_be_stopped_while_its_run_is_driven_and_not_otherwise(idle):
+def test_a_trial_can_be_stopped_only_while_its_run_is_driven(idle):
     root, client = idle
     run = write(root / "run", [job_row(), TrialRow(trial="00", config={}), result("00", 1, 0.5)])
     with file_lock(run / LOCK):
@@ -227,7 +227,7 @@ def test_several_at_once_must_share_a_ray_or_be_given_cpus(tmp_path):
     RunQueue(tmp_path, at_once=2, address="auto")
 
 
-def test_a_run_whose_driver_never_gets_going_is_given_up_with_its_own_words(tmp_path):
+def test_a_run_fails_with_the_last_line_of_its_driver(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "job.yaml").write_text("env: 7\n")
@@ -362,7 +362,7 @@ def rows_of(run, kind: type[R], trial=None) -> list[R]:
     return [row for row in found if trial is None or row.trial == trial]
 
 
-def test_the_job_with_the_highest_priority_begins_first_and_the_others_wait(tmp_path):
+def test_the_job_with_the_highest_priority_starts_first(tmp_path):
     for name, priority in (("low", 0), ("high", 5), ("middle", 1)):
         (tmp_path / name).mkdir()
         write_order(tmp_path / name, Order(priority, time.time()))
@@ -382,7 +382,7 @@ def test_the_job_with_the_highest_priority_begins_first_and_the_others_wait(tmp_
 
 
 @pytest.mark.timeout(600)
-def test_a_service_that_is_killed_finds_its_run_again_and_all_of_it_can_be_stopped(tmp_path):
+def test_a_restarted_service_finds_and_stops_its_run(tmp_path):
     long = {"search": {"lr": {"loguniform": [1e-4, 1e-3]}}, "trials": 2, "checkpoint_interval": 1}
     long |= {"env": "CartPole-v1", "iterations": 100000, "scheduler": "none"}
     run = tmp_path / "runs" / "long"

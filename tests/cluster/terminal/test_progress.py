@@ -101,7 +101,7 @@ def noticed(trial, siblings=""):
 ALONE = "only trial 02 of 12: suspect its setting (its lr=0.5 is the highest)"
 
 
-def test_what_is_noticed_is_said_with_whether_other_trials_have_it():
+def test_a_finding_names_the_other_trials_that_have_it():
     out = console(terminal=False)
     progress = ProgressDisplay(JOB, console=out, clock=lambda: 0.0)
     for row in [noticed("02", ALONE), noticed("03")]:
@@ -155,7 +155,7 @@ def test_a_live_terminal_is_drawn_and_left_clean():
     assert "stopped at rung" in written(screen)
 
 
-def test_a_small_screen_shows_the_running_the_best_and_the_latest():
+def test_a_small_screen_shows_running_best_and_latest_trials():
     shown = choose_visible_trials(Outcome.from_rows([JOB, *rows_of()]), 3)
     assert [trial.id for trial in shown] == ["00", "02", "11"]
 
