@@ -124,9 +124,7 @@ def test_a_custom_environment_is_trained_and_evaluated(project):
         ("nan", "health", r"not_finite: .*reward at step"),
     ],
 )
-def test_an_environment_that_fails_late_ends_the_trial(
-    project, fault, reason, said
-):
+def test_an_environment_that_fails_late_ends_the_trial(project, fault, reason, said):
     done = rungwise(
         *("train", "--env", "my_envs:Warehouse-v0", "--env-kwargs", "fault", fault, "--out", "run"),
         *("--iterations", 9, "--cpus", 1, "--json"),

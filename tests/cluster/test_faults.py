@@ -83,9 +83,7 @@ def iterations_of(rows):
 
 
 @pytest.mark.parametrize(("trouble", "symptom"), [("hang", "hung"), ("exit", "crashed")])
-def test_a_trial_resumes_after_its_environment_hangs_or_exits(
-    project, trouble, symptom
-):
+def test_a_trial_resumes_after_its_environment_hangs_or_exits(project, trouble, symptom):
     done, rows = train(project, trouble)
     assert done.returncode == 0, done.stderr
     assert answer(done)["end_reason"] == "budget"
