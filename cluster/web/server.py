@@ -127,12 +127,14 @@ async def _stream_changes(runs: RunIndex, run: str, metric: str) -> AsyncGenerat
     """Yield the state of a run whenever its log has grown, and the curves that have changed."""
     version, sent, silent_s = -1, set[str](), 0.0
     while True:
+        # In one query, because other requests about the run may refresh the view between two.
         more, now = await runs.query_run(run, lambda view: (view.refresh(), view.version))
         if now != version:
             state, curves, trials = await runs.query_run(
                 run, partial(_collect_changes, metric=metric, since=version)
             )
             yield _event("state", state)
+            # A log that was replaced by a shorter one may lack trials whose curves are on the page.
             gone = sorted(sent - trials)
             yield _event("curves", {"metric": metric, "changed": curves, "gone": gone})
             version, sent, silent_s = now, trials, 0.0
@@ -143,6 +145,7 @@ async def _stream_changes(runs: RunIndex, run: str, metric: str) -> AsyncGenerat
         else:
             await asyncio.sleep(POLL_INTERVAL_S)
             silent_s += POLL_INTERVAL_S
+            # Proxies close connections that stay silent.
             if silent_s >= HEARTBEAT_S:
                 silent_s = 0.0
                 yield ": heartbeat\n\n"
@@ -167,6 +170,7 @@ async def _read_on(runs: RunIndex, run: str) -> None:
 
 
 def _event(name: str, data: Any) -> str:
+    # NaN is not JSON: a browser would refuse the whole state because of one number.
     return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n"
 
 

@@ -204,7 +204,7 @@ def test_a_terminal_shows_it_until_the_evaluation_is_there():
 
     def last():
         with out.capture() as capture:
-            out.print(progress._screen())
+            out.print(progress._render_screen())
         return capture.get().splitlines()[-1]
 
     progress.update(TrialRow(trial="03", config={}))
