@@ -127,8 +127,8 @@ def _render_pods(
 
 def _make_head_storage(cluster: ClusterSpec) -> str:
     """Render where a head stores the state that must survive its restart."""
-    # Without either, a restarted head refuses the tasks of its old cluster. Measured time to work
-    # again after its state server was killed: 1.7 s with RocksDB, which needs no further service,
+    # Without stored state, a restarted head refuses the tasks of its cluster. Measured time to work
+    # again after the state server was killed: 1.7 s with RocksDB, which needs no further service,
     # and 1.3 s with Redis.
     if cluster.redis:
         return json.dumps({"backend": "redis", "redisAddress": cluster.redis})

@@ -52,8 +52,7 @@ def read_order(directory: Path) -> Order | None:
         fields = json.loads((directory / ORDER).read_text())
     except FileNotFoundError:
         return None
-    # Unknown fields are ignored: a file of another version must not lose its run the place in the
-    # queue.
+    # Unknown fields are ignored: an order of another version must not stop the queue.
     known = {field.name for field in dataclasses.fields(Order)}
     return Order(**{name: value for name, value in fields.items() if name in known})
 

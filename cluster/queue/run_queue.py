@@ -162,9 +162,9 @@ class RunQueue:
             if lock is None:
                 return False
             log = directory / "events.jsonl"
+            size = log.stat().st_size if log.is_file() else 0
             # The start is counted before the process exists: if the service is killed in between,
             # one start is lost. Counting afterwards could start a crashing driver without end.
-            size = log.stat().st_size if log.is_file() else 0
             write_order(
                 directory,
                 dataclasses.replace(order, num_starts=order.num_starts + 1, log_size=size),

@@ -108,8 +108,8 @@ class TokenMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        # The start and the end of the server are announced here, too. The applications have no
-        # WebSocket routes, which would bypass the token.
+        # The start and the end of the server are announced here, too. A WebSocket would bypass the
+        # token, so no application may have a route for one.
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
