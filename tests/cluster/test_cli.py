@@ -1,5 +1,4 @@
 # pyright: basic
-import json
 import resource
 import textwrap
 
@@ -7,10 +6,9 @@ import pytest
 from command_line import answer, rungwise
 
 from cluster import cli
-from cluster.commands.groups import COMMAND_GROUPS, COMMANDS
-from tune_jobs.jobs.job_yaml import list_presets
 
 HURRIED = ["--iterations", 2, "--evaluation-episodes", 4, "--cpus", 1]
+
 
 WAREHOUSE = textwrap.dedent(
     """
@@ -136,23 +134,3 @@ def test_an_environment_that_fails_late_ends_the_trial(project, fault, reason, s
     import re
 
     assert re.search(said, rows), rows
-
-
-def test_help_lists_every_command_in_a_group(capsys):
-    assert cli.run(["--help"]) == 0
-    printed = capsys.readouterr().out
-    assert all(group in printed for group in COMMAND_GROUPS)
-    assert all(f"  {name} " in printed for name in COMMANDS)
-
-
-def test_version_names_rungwise_and_what_it_runs_on(capsys):
-    assert cli.run(["--version", "--json"]) == 0
-    versions = json.loads(capsys.readouterr().out)["versions"]
-    assert versions.keys() == {"rungwise", "ray", "torch", "python"}
-
-
-def test_presets_say_what_each_of_them_shows(capsys):
-    assert cli.run(["presets", "--json"]) == 0
-    presets = json.loads(capsys.readouterr().out)["presets"]
-    assert presets.keys() == set(list_presets())
-    assert all(preset["shows"].endswith((".", ":")) for preset in presets.values())

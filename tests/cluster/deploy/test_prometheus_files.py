@@ -16,7 +16,6 @@ from urllib.request import urlopen
 
 import pytest
 import yaml
-from command_line import answer, rungwise
 from paths import ROOT, SUPPORT
 
 from algos.metrics import METRICS
@@ -62,16 +61,6 @@ def test_no_panel_lies_on_another():
     assert len({(p["x"], p["y"]) for p in places}) == len(places)
     assert all(p["x"] + p["w"] <= 24 for p in places)
     assert len({panel["id"] for panel in make_dashboard()["panels"]}) == len(places)
-
-
-def test_the_command_writes_the_files(tmp_path):
-    told = answer(rungwise("monitoring", "--json", cwd=tmp_path))
-    assert [Path(file).name for file in told["files"]] == [
-        "prometheus.yaml",
-        "alerts.yaml",
-        "grafana.json",
-    ]
-    assert json.loads((tmp_path / "monitoring" / "grafana.json").read_text()) == make_dashboard()
 
 
 @needs_prometheus
