@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(argv: list[str]) -> int:
     """Run one command line and return its exit status."""
+    # Before anything is parsed: errors of the parser are answers, too.
     terminal = Terminal(as_json="--json" in argv)
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("once", InputWarning)
@@ -86,6 +87,7 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
         return 130, error.answer | error_answer("interrupted", str(error))
     except KeyboardInterrupt:
         return 130, error_answer("interrupted", "Stopped by Ctrl-C.")
+    # A crash is an answer, too: --json promises one object for every end.
     except Exception as error:
         traceback.print_exc()
         return 1, error_answer("crash", f"{type(error).__name__}: {error}")

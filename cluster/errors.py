@@ -25,6 +25,7 @@ class Terminal(Console):
     def __init__(self, as_json: bool) -> None:
         super().__init__(stderr=as_json, quiet=as_json)
         self.as_json = as_json
+        # Stored now, because with --json `sys.stdout` is redirected afterwards.
         self._stdout = sys.stdout
         self._answered = False
 

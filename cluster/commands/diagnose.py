@@ -41,6 +41,8 @@ class Check(EnvironmentCommand):
         from tune_jobs.check import examine, load_check_target
         from tune_jobs.check.formatting import format_answer
 
+        # Probes take up to two minutes, so progress is shown also with --json, where stdout is
+        # reserved.
         progress = Console(stderr=True)
 
         def print_probe(question: str, seconds: float) -> None:

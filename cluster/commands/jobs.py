@@ -62,6 +62,8 @@ class Tune(RayCommand):
         from tune_jobs.jobs.cli_flags import make_job_flags, make_job_from_flags, with_pairs
 
         command = cls.__name__.lower()
+        # The flags depend on the job: its algorithm has settings, its environment arguments. So the
+        # words that determine the job are looked up before the rest is parsed.
         name = argv[0] if argv and not argv[0].startswith("-") else None
         env, algo = _find_flag(argv, "--env"), _find_flag(argv, "--algo")
         flags = make_job_flags(_load_base_job(command, argv, name, env, algo), env=env, algo=algo)
@@ -85,6 +87,7 @@ class Tune(RayCommand):
         from tune_jobs.prepare import prepare_job
 
         directory = self.out or find_free_directory(job.env)
+        # Before the directory is created: a refused job must leave nothing behind.
         check_machine(job, self.address, self.cpus)
         prepared = prepare_job(job, directory)
         announce_job(prepared, self.address, self.cpus)

@@ -89,6 +89,7 @@ def run_with_progress(
     displays: list[ProgressDisplay] = []
 
     def listener(row: Row | EvaluationStatus) -> None:
+        # The display needs the metric and the number of trials, which the job row names.
         if isinstance(row, JobRow) and not displays:
             displays.append(ProgressDisplay(row, earlier_rows))
             displays[0].__enter__()
@@ -101,6 +102,7 @@ def run_with_progress(
 
     try:
         with (
+            # Left in reverse: the lock is released last, after Ray has shut down.
             hold_driver_lock(directory),
             run_last_words(print_last_words),
             ray_session(address, cpus),

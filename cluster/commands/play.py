@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import tyro
@@ -17,12 +17,25 @@ from rich.text import Text
 from cluster.commands.command import EnvironmentCommand
 from cluster.errors import Answer
 from envs import counter_rng
-from envs.batched import World
+from envs.batched import Step, World
 from envs.capabilities import SupportsPages, SupportsResetOptions
 from envs.validation import InputError, unknown_name_error
 
 ActionChooser: TypeAlias = Callable[[Any, Any, list[str]], str | None]
 """Choose an action from a state, its observation and the texts of its actions; None gives up."""
+
+
+class PlayableWorld(SupportsPages, SupportsResetOptions, Protocol):
+    """A world that has pages and whose episodes can be chosen."""
+
+    @property
+    def episode_limit(self) -> int | None:
+        """Steps after which an episode ends."""
+        ...
+
+    def step(self, state: Any, action: Any) -> Step[Any]:
+        """Advance all copies by one step."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +89,17 @@ def play_episode(
     choose = (
         _make_player(world, watch) if watch else _make_typist(console, read_line or console.input)
     )
-    keys = counter_rng.make_keys(0, 1)
-    state, observation = world.reset_to(keys, {"goal": goal})
+    answer = _play_to_end(world, goal, choose, console, echo=bool(watch))
+    _print_result(answer, console)
+    return answer
+
+
+def _play_to_end(
+    world: PlayableWorld, goal: int, choose: ActionChooser, console: Console, echo: bool
+) -> Answer:
+    """Play until the episode ends or the player gives up; ``echo`` prints the chosen actions."""
+    # Always the same key: the user and every player that is watched get the same episode.
+    state, observation = world.reset_to(counter_rng.make_keys(0, 1), {"goal": goal})
     actions: list[str] = []
     info: dict[str, Any] = dict.fromkeys(("bought", "score", "success", "invalid"), np.zeros(1))
     ended = False
@@ -88,7 +110,7 @@ def play_episode(
         text = choose(state, observation, world.render_actions(state, 0))
         if text is None:
             break
-        if watch:
+        if echo:
             console.print(Text(f"→ {text}", style="bold green"))
         step = world.step(state, world.parse_actions(state, [text]))
         if step.info["invalid"][0] > info["invalid"][0]:
@@ -96,15 +118,13 @@ def play_episode(
         actions.append(text)
         state, observation, info = step.state, step.observation, step.info
         ended = bool(step.terminated[0] or step.truncated[0])
-    answer = {
+    return {
         "instruction": world.get_instruction(state, 0),
         "actions": actions,
         "bought": bool(info["bought"][0]),
         "score": float(info["score"][0]),
         "success": bool(info["success"][0]),
     }
-    _print_result(answer, console)
-    return answer
 
 
 def _make_typist(console: Console, read_line: Callable[[], str]) -> ActionChooser:

@@ -92,4 +92,5 @@ class Serve(ServerCommand):
                     stop,
                 )
             stop.wait()
+            # The event has absorbed the Ctrl-C, but the exit status must still be that of one.
             raise KeyboardInterrupt

@@ -46,6 +46,7 @@ class Service(ServerCommand):
         token = choose_token(self.host, self.token)
         self.directory.mkdir(parents=True, exist_ok=True)
         queue = RunQueue(self.directory, self.address, self.cpus, self.at_once)
+        # Two queues on one directory would count and judge the starts of the same orders.
         with file_lock(self.directory / ".service.lock") as lock:
             if lock is None:
                 raise InputError(
@@ -60,6 +61,7 @@ class Service(ServerCommand):
                 serve_app(make_app(self.directory, token, queue), listening_socket)
             finally:
                 stop.set()
+                # The last tick ends before the lock on the directory is released.
                 worker.join()
 
 

@@ -54,5 +54,7 @@ class RunIndex:
         """
         if name not in self._views:
             self._views[name] = RunView(self.find_run(name))
+        # A view is not thread-safe. One lock per run, so that a large log does not delay other
+        # runs.
         async with self._locks.setdefault(name, asyncio.Lock()):
             return await asyncio.to_thread(query, self._views[name])

@@ -59,6 +59,7 @@ class TrialResults:
         while self.points and self.points[-1].iteration >= point.iteration:
             self.points.pop()
         self.points.append(point)
+        # Half are dropped at once: a pass over all points then happens at every 500th result only.
         if len(self.points) > MAX_RESULTS:
             self.points = thin_points(self.points, MAX_RESULTS // 2)
 
@@ -82,6 +83,7 @@ def thin_points(points: list[ResultPoint], max_points: int) -> list[ResultPoint]
     if len(points) <= max_points:
         return points
     stretches, size = max(1, (max_points - 2) // 2), len(points) - 2
+    # Two points per stretch: its lowest and its highest.
     chosen = {0, len(points) - 1}
     for stretch in range(stretches):
         indices = range(1 + stretch * size // stretches, 1 + (stretch + 1) * size // stretches)
@@ -129,6 +131,7 @@ class RunView:
                     self.size = file.seek(0, 2)
                     self.version += 1
                 more = self._read(file)
+        # The log may not exist yet, or its run was deleted meanwhile: the page keeps what it has.
         except OSError:
             return False
         return more
@@ -138,6 +141,8 @@ class RunView:
         chunk = file.read(CHUNK_BYTES)
         if b"\n" not in chunk:  # at most the beginning of a line, unless it is a very long one
             chunk += file.readline()
+        # The rest of the last line may not be written yet, so it stays unread until its line break
+        # is.
         complete = chunk[: chunk.rfind(b"\n") + 1]
         for line in complete.splitlines(keepends=True):
             self._add_line(line, self.read_to)
@@ -186,6 +191,7 @@ class RunView:
             best = results.find_best_checkpointed(mode)
             points = sorted({*points, best} if best else points)
             rows += zip((p.offset for p in points), self.load_rows(points), strict=True)
+        # An outcome depends on the order of rows: a result after an end continues the trial.
         in_order = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
         return Outcome.from_rows(
             in_order + (make_lost_end(self.directory, in_order) if self.lost else [])
@@ -204,6 +210,7 @@ class RunView:
 
     def load_rows(self, points: list[ResultPoint]) -> list[ResultRow]:
         """Return the whole rows of some points."""
+        # Offsets identify rows, because the log only grows; a shorter one empties the cache.
         missing = [point for point in points if point.offset not in self._rows]
         if missing:
             with self.path.open("rb") as file:
@@ -213,6 +220,8 @@ class RunView:
                     assert isinstance(row, ResultRow)  # noqa: S101
                     self._rows[point.offset] = row
         rows = [self._rows[point.offset] for point in points]
+        # Emptied as a whole: the next request reads the rows of its curves again, and the cache
+        # need not record when each row was used.
         if len(self._rows) > MAX_CACHED_ROWS:
             self._rows = {}
         return rows

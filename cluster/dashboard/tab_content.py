@@ -31,6 +31,8 @@ def build_tab(view: RunView, name: str) -> list[Part]:
     """
     if name not in TAB_BUILDERS:
         raise InputError(f"There is no tab {name!r}: known are {', '.join(TAB_BUILDERS)}.")
+    # Only the best trial gets all stored results, for its choices over time: each of them is read
+    # from the log.
     best = view.build_outcome().best
     return TAB_BUILDERS[name](view.build_outcome(full_trial=best.id if best else ""))
 

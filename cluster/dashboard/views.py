@@ -104,6 +104,8 @@ def build_curves(view: RunView, metric: str, since: int = -1) -> dict[str, dict[
     Without a name it is the score. Curves are thinned to what a screen can show.
     """
     per_trial = PLOT_POINTS // max(1, len(view.trial_results))
+    # From a few hundred trials on, the minimum exceeds the budget: fewer would hide a curve's
+    # shape.
     max_points = max(MIN_POINTS, min(MAX_POINTS, per_trial))
     curves: dict[str, dict[str, list[Any]]] = {}
     for trial, results in sorted(view.trial_results.items()):
@@ -201,6 +203,8 @@ def _build_time_card(outcome: Outcome) -> dict[str, str]:
         return {"name": "time taken", "value": format_duration(outcome.end.seconds)}
     times = [trial.results[-1].time for trial in outcome.trials if trial.results]
     spent = max(times, default=outcome.job.time) - outcome.job.time
+    # After a resume the iterations include those of earlier starts, but the time does not: a pace
+    # would be wrong.
     if not outcome.iterations_run or outcome.job.resumed:
         return {"name": "time so far", "value": format_duration(spent)}
     left = spent * outcome.iterations_open / outcome.iterations_run
@@ -231,6 +235,7 @@ def _list_metrics(outcome: Outcome) -> list[str]:
     for trial in outcome.trials:
         if trial.results:
             values = trial.results[-1].metrics
+            # None stands for a number that was not finite: the metric can still be drawn.
             more = values.keys() - names
             names |= {n for n in more if isinstance(values[n], int | float) or values[n] is None}
     return sorted(names)

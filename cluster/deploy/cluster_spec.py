@@ -50,12 +50,14 @@ class ClusterSpec:
 
     def __post_init__(self) -> None:
         validate(self)
+        # Names are filled into manifests and scripts without quotes.
         for flag, longest in MAX_LENGTHS.items():
             if not NAME.fullmatch(value := getattr(self, flag)) or len(value) > longest:
                 raise InputError(
                     f"--{flag} must be at most {longest} lower-case letters, digits and dashes and "
                     f"begin with a letter, but it is {value!r}."
                 )
+        # A line break would end the directive and start a command.
         for flag in ("setup", "partition"):
             if "\n" in (value := getattr(self, flag)):
                 raise InputError(f"--{flag} must be one line, but it is {value!r}.")

@@ -157,6 +157,7 @@ def _variable(tag: str) -> dict[str, Any]:
         "type": "query",
         "datasource": {"type": "prometheus", "uid": "$source"},
         "query": f"label_values({RAY}{SCORE}, {tag})",
+        # 2: whenever the time range changes, so that new runs appear.
         "refresh": 2,
         "multi": True,
         "includeAll": True,

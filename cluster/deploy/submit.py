@@ -48,6 +48,7 @@ def submit_job(
     from tune_jobs.jobs.job_yaml import dump_job, load_job
 
     job = load_job(name)
+    # The cluster would accept such a job, and Ray would wait forever for a machine with more GPUs.
     if job.gpus_per_trial > cluster.gpus and destination in ("slurm", "kuberay"):
         raise InputError(
             f"A trial of this job needs {job.gpus_per_trial:g} GPUs, but a machine has "
@@ -72,6 +73,7 @@ def submit_job(
     messages: list[str] = []
     if destination == "to" and submit:
         messages = [submit_to_ray(target, job_file, run)]
+    # Each command needs those before it: after the first whose tool is missing, all are left.
     while submit and commands and (output := run_if_installed(commands[0])) is not None:
         messages.append(output)
         commands = commands[1:]
@@ -103,6 +105,7 @@ def make_slurm_script(cluster: ClusterSpec, job: Path, run: Path) -> str:
     return fill_template(
         "slurm.sh",
         cluster,
+        # SLURM takes 0 minutes as no limit.
         minutes=max(1, round(60 * cluster.hours)),
         extra="\n".join(extra),
         log=shlex.quote(f"{run}.log"),
@@ -119,11 +122,13 @@ def make_launcher_commands(file: Path, job: Path, run: Path) -> list[list[str]]:
         InputError: Ray refuses the file.
     """
     load_launcher_file(file)
+    # The folder's name ends with the time, so that no later submission replaces the file.
     remote = f"~/{job.parent.name}.job.yaml"
     tune = f"rungwise tune {remote} --out {shlex.quote(str(run))} --address auto"
     return [
         ["ray", "up", "--yes", str(file)],
         ["ray", "rsync-up", str(file), str(job), remote],
+        # In tmux the job outlives this connection.
         ["ray", "exec", "--tmux", str(file), tune],
     ]
 
@@ -143,6 +148,8 @@ def load_launcher_file(file: Path) -> dict[str, Any]:
             f"There is no {file}: copy {TEMPLATE_DIR / 'launcher.yaml'} and fill it in."
         )
     try:
+        # Ray has no public check. These two functions are what `ray up` calls, and need no
+        # credentials.
         config = prepare_config(yaml.safe_load(file.read_text()))
         validate_config(config)
     except ValidationError as error:

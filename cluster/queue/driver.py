@@ -32,7 +32,10 @@ def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> Non
         end_interrupted(directory)
         _renew_order(directory)
 
+    # A request that the last driver did not live to serve must not stop this one.
     clear_stop_request(directory, JOB)
+    # The lock has been held since before this process started, so no other process could take the
+    # run in between.
     with hold_driver_lock(directory, lock), run_last_words(write_last_words):
         job, _ = open_run(directory)
         if address == "local":
@@ -53,6 +56,7 @@ def main() -> None:
         drive_run(Path(directory), address, int(lock), int(cpus[0]) if cpus else None)
     except (InputError, DiskFullError, DriverError, RayStartError) as error:
         sys.exit(f"rungwise: {error}")
+    # A stop is no error: the queue reads from the log how the run ended.
     except KeyboardInterrupt:
         pass
     if received_sigterm():  # its machine shuts down, perhaps: the next service starts the run again
@@ -62,6 +66,7 @@ def main() -> None:
 
 def _renew_order(directory: Path) -> None:
     """Reset the order of a run as if no driver had been started for it."""
+    # A machine that shuts down must not use up the starts of its runs.
     if order := read_order(directory):
         write_order(directory, Order(order.priority, order.ordered_at))
 

@@ -52,12 +52,15 @@ def read_order(directory: Path) -> Order | None:
         fields = json.loads((directory / ORDER).read_text())
     except FileNotFoundError:
         return None
+    # Unknown fields are ignored: an order of another version must not stop the queue.
     known = {field.name for field in dataclasses.fields(Order)}
     return Order(**{name: value for name, value in fields.items() if name in known})
 
 
 def write_order(directory: Path, order: Order) -> None:
     """Write the order of a run atomically."""
+    # Renaming is atomic: a reader sees the old order or the new one, and a crash leaves no half of
+    # one. The process id separates the service from a driver that writes the same order.
     unfinished = directory / f".{ORDER}.{os.getpid()}"
     unfinished.write_text(json.dumps(dataclasses.asdict(order)))
     unfinished.replace(directory / ORDER)
@@ -79,12 +82,15 @@ def list_orders(root: Path) -> list[tuple[Path, Order]]:
 def get_run_state(directory: Path) -> tuple[RunState, str]:
     """Return the state of a run, and a message that explains it."""
     log, order = directory / "events.jsonl", read_order(directory)
+    # The lock comes first: it is the only fact that ends with the process. Order and log outlive a
+    # driver that was killed.
     if has_driver(directory):
         return "running", ""
     if order is not None:
         return ("failed", order.failure) if order.failure else ("queued", "")
     if not log.is_file():
         return "stopped", "stopped before it started"
+    # Only an end in the last line counts: further up, it is that of an earlier start.
     if end := read_log_ends(log)[1]:
         state = ENDS.get(end.reason, "interrupted")
         return state, f"failed: {end.sentence}" if state == "failed" else ""

@@ -61,6 +61,8 @@ class RunQueue:
             raise InputError(
                 f"--at-once must be at least 1, but it is {at_once}: no run would start."
             )
+        # Called for its checks: a wrong --cpus must be refused here, not in the log of the first
+        # driver.
         if address == "local":
             offered_cpus(cpus)
         if at_once > 1 and address == "local" and cpus is None:
@@ -93,6 +95,7 @@ class RunQueue:
                 f"The job is not a mapping of the fields of a job file ({error})."
             ) from error
         with self._lock:
+            # Under the lock: two requests could find the same free name before either has used it.
             directory = self.root / name if name else find_free_directory(job.env, self.root)
             if directory.exists():
                 is_run = (directory / "job.yaml").is_file()
@@ -100,6 +103,8 @@ class RunQueue:
                 remedy = f"{resume if is_run else 'Give'} the new run another name."
                 raise InputError(f"{name} exists already. {remedy}")
             prepare_job(job, directory)
+            # The order is written last: a crash before it leaves a prepared run that can be
+            # resumed, but never an order without a job.
             write_order(directory, dataclasses.replace(order, ordered_at=time.time()))
         return directory
 
@@ -110,11 +115,16 @@ class RunQueue:
             order = read_order(directory)
             if order is None or order.failure:
                 write_order(directory, Order(order.priority if order else 0, time.time()))
+            # A driver reads once, at its start, which trials are open: another must follow it for
+            # this one.
             elif has_driver(directory):
                 write_order(directory, dataclasses.replace(order, restart_after_end=True))
 
     def tick(self) -> None:
         """Judge the drivers that have ended, and start those that are next."""
+        # Polling reaps drivers that have ended, which would otherwise remain as zombies. Locks
+        # decide which runs are driven: the drivers of an earlier service are no children of this
+        # one.
         self._children = [child for child in self._children if child.poll() is None]
         with self._lock:
             running = 0
@@ -123,6 +133,7 @@ class RunQueue:
                     running += 1
                 elif order.num_starts and not order.failure:
                     self._judge_end(directory, order)
+            # Listed again, because judging may have deleted or changed orders.
             for directory, order in list_orders(self.root):
                 if running < self.at_once and not order.failure and not has_driver(directory):
                     running += self._start(directory, order)
@@ -131,12 +142,15 @@ class RunQueue:
         """Delete, renew or fail the order of a run whose driver has ended."""
         log = directory / "events.jsonl"
         grown = log.is_file() and log.stat().st_size > order.log_size
+        # In a log that has not grown, the end is that of an earlier start and says nothing of this
+        # one.
         end = read_log_ends(log)[1] if grown else None
         if end and end.reason != "error":
             if order.restart_after_end:
                 write_order(directory, Order(order.priority, order.ordered_at))
             else:
                 delete_order(directory)
+        # With fewer starts the order stays as it is, and another driver is started for it.
         elif order.num_starts >= MAX_STARTS:
             last_line = _read_last_line(directory / DRIVER_LOG)
             failure = f"its driver failed {order.num_starts} times: {last_line}"
@@ -149,6 +163,8 @@ class RunQueue:
                 return False
             log = directory / "events.jsonl"
             size = log.stat().st_size if log.is_file() else 0
+            # The start is counted before the process exists: if the service is killed in between,
+            # one start is lost. Counting afterwards could start a crashing driver without end.
             write_order(
                 directory,
                 dataclasses.replace(order, num_starts=order.num_starts + 1, log_size=size),
@@ -185,8 +201,11 @@ def stop_run(directory: Path) -> None:
     """
     (state, _), order = get_run_state(directory), read_order(directory)
     if state in ("running", "silent"):
+        # Otherwise the queue would start the run again as soon as it has stopped.
         if order is not None and order.restart_after_end:
             write_order(directory, dataclasses.replace(order, restart_after_end=False))
+        # A silent run may have a driver on another machine, which finds the request on the shared
+        # disk.
         request_stop(directory, JOB)
     elif order is not None:
         delete_order(directory)
@@ -197,6 +216,8 @@ def stop_run(directory: Path) -> None:
 def reopen_trial(directory: Path, trial: str, iteration: int) -> None:
     """Write a row that undoes the end of a trial, so that the next resume continues it."""
     clear_stop_request(directory, trial)
+    # The log is append-only: a second end replaces the first, and its reason is one that a resume
+    # continues from.
     sentence = "resumed by request"
     EventLog(directory / "events.jsonl").append(
         EndRow(trial=trial, iteration=iteration, reason="interrupted", sentence=sentence)

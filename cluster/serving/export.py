@@ -37,6 +37,7 @@ CHOICE_TOLERANCE = 0.001
 """Share of choices that may differ: ties can be broken either way."""
 COMPARISON_BATCH = 500
 """Observations per batch of the comparison: a single one may be large."""
+# torch.export treats sizes 0 and 1 as constants, so the example must be larger.
 EXAMPLE_BATCH = 3
 """Batch size of the traced example; the export accepts any batch size."""
 FILES = ("policy/policy.json", "policy/weights.safetensors")
@@ -124,6 +125,7 @@ def export_policy(policy: Policy, directory: Path, onnx: bool) -> dict[str, Any]
             _write_onnx(greedy, program, directory / "policy.onnx")
             runners["policy.onnx"] = _onnx_runner(directory / "policy.onnx", greedy.outputs)
         parity = compare_with_policy(greedy, policy, runners)
+    # Written before a difference is refused: it records the exact figures for each file.
     (directory / "interface.json").write_text(
         json.dumps(_describe_interface(policy, greedy, parity), indent=1)
     )
@@ -199,6 +201,7 @@ def import_checkpoint(source: Path, directory: Path) -> Policy:
     if directory.exists():
         raise InputError(f"{directory} exists already: choose another directory with --out.")
     for name in FILES:
+        # A link could name any file of this machine, and the copy would contain it.
         if not (source / name).is_file() or (source / name).is_symlink():
             raise InputError(f"{source} is not a checkpoint: {name} is missing or a symbolic link.")
     verify_checkpoint(source, "policy/")
@@ -208,7 +211,10 @@ def import_checkpoint(source: Path, directory: Path) -> Policy:
     try:
         for name in FILES:
             shutil.copyfile(source / name, unfinished / name)
+        # A manifest of its own: that of the source also lists the files that are left out.
         write_manifest(unfinished)
+        # Loaded before it gets its final name: a directory of that name always holds a usable
+        # policy.
         policy = Policy.load(unfinished)
         unfinished.rename(directory)
     except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
@@ -245,6 +251,7 @@ def _torch_runner(path: Path) -> Runner:
 
 def _write_onnx(greedy: GreedyPolicy, program: Any, path: Path) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    # In one file: separate weights are easily lost when a model is copied.
     torch.onnx.export(
         program,
         (),

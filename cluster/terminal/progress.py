@@ -68,6 +68,8 @@ class ProgressDisplay:
         for row in (*earlier, job):
             self._builder.add(row)
         self._started_at, self._metric = job.time, job.metric
+        # Iterations of earlier starts took no time of this one: the time left is estimated without
+        # them.
         self._iterations_before = self._builder.build_outcome().iterations_run
         self._now = job.time
         self._printed_at = clock()

@@ -81,6 +81,7 @@ def make_trial_table(
         if curve_width:
             cells.append(draw_sparkline(trial.finite_scores, curve_width))
         style = "bold" if best is not None and trial.id == best.id else ""
+        # Cells are Text: rich would interpret brackets in plain strings as markup.
         table.add_row(
             *(Text(join_lines(cell)) for cell in (*cells, _format_state(trial))), style=style
         )

@@ -91,6 +91,8 @@ class ApiHandlers:
 
     async def list_jobs(self) -> list[JobState]:
         """List the jobs, the last changed first."""
+        # In a thread: the files of many runs on shared storage take long, and streams must
+        # continue.
         return await asyncio.to_thread(lambda: [make_job_state(d) for d in self.runs.list_runs()])
 
     async def get_job(self, name: str) -> JobDetails:
@@ -171,8 +173,11 @@ class ApiHandlers:
             raise HTTPException(
                 409, f"Trial {trial} was not stopped by hand: {outcome.status_text}."
             )
+        # Without an order its driver is not the queue's, which could therefore not start the next
+        # one.
         if get_run_state(directory)[0] == "running" and read_order(directory) is None:
             raise HTTPException(409, f"{name} runs elsewhere: resume the trial when it has ended.")
+        # In this order: a driver that starts at once must find the trial open.
         await asyncio.to_thread(reopen_trial, directory, trial, outcome.iterations)
         await asyncio.to_thread(queue.resume, directory)
         return make_trial_state(await self._find_trial(name, trial))
@@ -181,6 +186,7 @@ class ApiHandlers:
         """Query the view of a run after its log has been read to the end."""
         if not (self.runs.find_run(name) / "events.jsonl").is_file():
             raise HTTPException(409, f"{name} has not started, so it has no results yet.")
+        # One part per query, so that other requests about the run are served between two.
         while await self.runs.query_run(name, RunView.refresh):
             pass
         return await self.runs.query_run(name, query)

@@ -56,12 +56,15 @@ def load_or_create_token() -> str:
     path = get_token_path()
     path.parent.mkdir(mode=0o700, exist_ok=True)
     try:
+        # The mode is set as the file is created: a later chmod would leave it readable for a
+        # moment. O_EXCL keeps a second process from replacing the token that the first one uses.
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         pass
     else:
         with os.fdopen(file, "w") as out:
             out.write(secrets.token_urlsafe(32) + "\n")
+    # A copy or a restored backup may have widened the mode since.
     if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
         raise InputError(
             f"Other users can read {path} (mode {mode:o}), so its token is no secret: delete the "
@@ -91,6 +94,7 @@ def choose_token(host: str, require_token: bool) -> str | None:
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a server that listens on the host."""
     try:
+        # Other names are not resolved: their address may be another one when the server binds it.
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
@@ -104,6 +108,8 @@ class TokenMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
+        # The start and the end of the server are announced here, too. A WebSocket would bypass the
+        # token, so no application may have a route for one.
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -128,6 +134,7 @@ class TokenMiddleware:
 
     def _refuse(self, scope: Scope) -> JSONResponse | RedirectResponse | None:
         headers = Headers(scope=scope)
+        # int() would accept a negative length, which passes the limit.
         if not headers.get("content-length", "0").isdecimal():
             return _make_error_response(400, "The header Content-Length must be a number.")
         if int(headers.get("content-length", "0")) > MAX_REQUEST_BYTES:
@@ -139,6 +146,7 @@ class TokenMiddleware:
                 if _has_own_origin(headers)
                 else _make_error_response(403, "The request comes from a page of another site.")
             )
+        # Latin-1 decodes any bytes, so no query can raise an error before it is authenticated.
         parameters = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = dict(parameters).get("token")
         if given is not None and self._is_token(given):
@@ -148,6 +156,8 @@ class TokenMiddleware:
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         if self._is_token(bearer):
             return None
+        # SameSite does not distinguish ports, so a page of another server on this host could use
+        # the cookie: the origin must match, too.
         if self._is_token(_read_cookie(headers)) and _has_own_origin(headers):
             return None
         return _make_error_response(
@@ -157,6 +167,8 @@ class TokenMiddleware:
         )
 
     def _is_token(self, given: str) -> bool:
+        # In constant time: how long a comparison takes must not show how many characters are right.
+        # Encoded, because compare_digest refuses strings that are not ASCII.
         return hmac.compare_digest(given.encode(), (self.token or "").encode())
 
 
@@ -166,9 +178,11 @@ def _redirect_with_cookie(
     """Redirect to the same address without the token, and store the token in a cookie."""
     # One slash: a path that begins with two would lead to another host.
     path = "/" + scope["path"].lstrip("/\\")
+    # The token must not stay in the address, which histories, bookmarks and screenshots keep.
     response = RedirectResponse(
         path + ("?" + urlencode(other_parameters) if other_parameters else ""), status_code=303
     )
+    # No script can read the cookie. It is not `secure`, because the servers speak plain HTTP.
     response.set_cookie(COOKIE, token, max_age=30 * 86400, httponly=True, samesite="lax")
     return response
 

@@ -41,10 +41,12 @@ class Client:
 
     def get_job(self, name: str) -> JobDetails:
         """Return a job with its trials."""
+        # Slashes are quoted, too: a name must not address another endpoint.
         return self._request(JobDetails, f"/{quote(name, '')}")
 
     def control_job(self, name: str, action: ControlAction) -> JobState:
         """Stop or resume a job."""
+        # With a body, if an empty one, urllib sends a POST.
         return self._request(JobState, f"/{quote(name, '')}/{action}", {})
 
     def control_trial(self, name: str, trial: str, action: ControlAction) -> TrialState:
@@ -75,6 +77,7 @@ class Client:
                 return TypeAdapter(kind).validate_json(answer.read())
         except HTTPError as error:
             raise InputError(_read_error(error)) from error
+        # ValueError: the address is no URL, or another program answers.
         except (URLError, TimeoutError, ValueError) as error:
             why = getattr(error, "reason", error)
             raise InputError(

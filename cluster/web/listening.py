@@ -70,6 +70,8 @@ def serve_app(app: ASGIApp, listening_socket: socket.socket) -> None:
     import uvicorn
 
     # No access log: the first address that a browser opens contains the token.
+    # Streams of events do not end by themselves: without the limit of one second, Ctrl-C would wait
+    # until every page is closed.
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
     )

@@ -76,7 +76,7 @@ class Sweep:
 
 @pytest.mark.slow
 @pytest.mark.timeout(6000)
-def test_twenty_kills_cost_no_trial_and_at_most_one_checkpoint_interval_each(tmp_path):
+def test_twenty_kills_cost_one_checkpoint_interval_each_at_most(tmp_path):
     chance = random.Random(0)
     order = ["driver"] * 6 + ["trial"] * 7 + ["runner"] * 7
     chance.shuffle(order)

@@ -30,7 +30,7 @@ def _when_saved_twice(run):
     raise AssertionError("the run never got going")
 
 
-def test_a_killed_run_copied_elsewhere_goes_on_there_from_before_its_damaged_checkpoint(tmp_path):
+def test_a_copied_run_resumes_before_its_damaged_checkpoint(tmp_path):
     (tmp_path / "here").mkdir()
     process = subprocess.Popen(
         command(*SWEEP),
@@ -82,7 +82,7 @@ cp run/events.jsonl ../after.jsonl
 """
 
 
-def test_a_full_disk_is_said_in_a_sentence_and_costs_no_finished_work(tmp_path):
+def test_a_full_disk_is_reported_and_costs_no_finished_work(tmp_path):
     (tmp_path / "disk").mkdir()
     words = {"tune": command(*SWEEP), "resume": command("resume", "run")}
     script = FULL.format(**{name: " ".join(call) for name, call in words.items()})

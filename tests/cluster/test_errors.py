@@ -6,15 +6,11 @@ import warnings
 
 import pytest
 from command_line import answer, rungwise
-from synthetic_sweep import end, job_row, result
 
 from cluster import cli
 from cluster.commands.catalogue import Envs
-from cluster.commands.train_answer import make_train_answer
 from cluster.errors import CommandFailed, RunInterrupted, Terminal, Unhealthy
 from envs.validation import InputError, InputWarning
-from tune_jobs.run_log.events import EvaluationRow, EventLog, FindingRow
-from tune_jobs.run_log.outcome import Outcome
 
 
 @pytest.fixture
@@ -126,50 +122,3 @@ def test_the_real_command_prints_the_error_on_stdout(tmp_path):
     done = rungwise("doctor", "nowhere", "--json", cwd=tmp_path)
     assert done.returncode == 2
     assert "nowhere" in answer(done)["error"]["message"]
-
-
-def finding(symptom, severity, since):
-    return FindingRow(
-        trial="00",
-        iteration=9,
-        symptom=symptom,
-        severity=severity,
-        since=since,
-        evidence="seen",
-        remedy="mend it",
-    )
-
-
-def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):
-    rows = [job_row(trials=1), *(result("00", i, 0.5) for i in (1, 2)), end("00", 2, "health")]
-    rows += [finding("hung", "note", 1), finding("kl_runaway", "warn", 1)]
-    rows += [finding("kl_runaway", "stop", 2)]
-    figures = {"policy": {"return_mean": 3.0}, "baselines": {"random": {"return_mean": 1.0}}}
-    rows.append(
-        EvaluationRow(
-            trial="00", checkpoint="trials/c", episodes=8, seed=0, better_than_random=0.5, **figures
-        )
-    )
-    log = EventLog(tmp_path / "events.jsonl")
-    for row in rows:
-        log.append(row)
-    told = make_train_answer(Outcome.from_rows(rows).as_dict(tmp_path))
-    assert {"run", "checkpoint", "end_reason", "metrics"} <= told.keys()
-    assert told["evaluation"] == figures | {
-        "checkpoint": str(tmp_path / "trials/c"),
-        "episodes": 8,
-        "seed": 0,
-        "better_than_random": 0.5,
-    }
-    said = [(f["symptom"], f["severity"], f["since"]) for f in told["findings"]]
-    assert said == [("kl_runaway", "stop", 2), ("hung", "note", 1)]
-    assert told["findings"][0].keys() == {"symptom", "severity", "since", "evidence", "remedy"}
-
-
-def test_a_training_without_an_evaluation_says_so(tmp_path):
-    log = EventLog(tmp_path / "events.jsonl")
-    rows = [job_row(trials=1), result("00", 1, 0.5), end("00", 1, "budget")]
-    for row in rows:
-        log.append(row)
-    told = make_train_answer(Outcome.from_rows(rows).as_dict(tmp_path))
-    assert (told["evaluation"], told["findings"]) == (None, [])

@@ -83,9 +83,7 @@ def iterations_of(rows):
 
 
 @pytest.mark.parametrize(("trouble", "symptom"), [("hang", "hung"), ("exit", "crashed")])
-def test_a_trial_whose_environment_hangs_or_exits_goes_on_from_its_checkpoint(
-    project, trouble, symptom
-):
+def test_a_trial_resumes_after_its_environment_hangs_or_exits(project, trouble, symptom):
     done, rows = train(project, trouble)
     assert done.returncode == 0, done.stderr
     assert answer(done)["end_reason"] == "budget"
@@ -96,7 +94,7 @@ def test_a_trial_whose_environment_hangs_or_exits_goes_on_from_its_checkpoint(
     assert iterations_of(rows) == list(range(1, 9))
 
 
-def test_an_environment_that_always_exits_ends_the_trial_with_a_reason(project):
+def test_an_environment_that_always_exits_ends_the_trial(project):
     done, rows = train(project, "exit-always", "--max-failures", 1, iterations=20)
     assert done.returncode == 1
     assert answer(done)["end_reason"] == "error"
@@ -104,7 +102,7 @@ def test_an_environment_that_always_exits_ends_the_trial_with_a_reason(project):
 
 
 @pytest.mark.parametrize("trouble", ["hang", "exit"])
-def test_a_remote_runner_that_hangs_or_exits_is_replaced_and_no_iteration_is_lost(project, trouble):
+def test_a_remote_runner_that_hangs_or_exits_is_replaced(project, trouble):
     done, rows = train(project, trouble, "--settings.num-env-runners", 2, "--cpus", 3)
     assert done.returncode == 0, done.stderr
     assert iterations_of(rows) == list(range(1, 9))
@@ -126,7 +124,7 @@ def test_a_remote_runner_that_hangs_or_exits_is_replaced_and_no_iteration_is_los
     ],
     ids=["trial", "learner"],
 )
-def test_a_killed_trial_or_learner_costs_at_most_one_checkpoint_interval(project, victim, words):
+def test_a_kill_costs_at_most_one_checkpoint_interval(project, victim, words):
     words = [*RUN, "--iterations", 60, "--checkpoint-interval", 2, "--out", "run", *words, "--json"]
     process = subprocess.Popen(
         command("train", *words), cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE

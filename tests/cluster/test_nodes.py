@@ -126,7 +126,7 @@ def all_saved(run):
     return {row.trial for row in of(run, CheckpointRow)} == NAMES
 
 
-def test_trials_spread_over_the_nodes_and_go_on_elsewhere_when_one_is_killed(tmp_path):
+def test_trials_of_a_killed_node_continue_on_others(tmp_path):
     with nodes(tmp_path) as (environment, tell), sweep(tmp_path, environment, 40) as (run, driver):
         until(lambda: all_saved(run), driver)
         where = tell("where")
@@ -166,7 +166,7 @@ def memory(request, tmp_path):
         server.wait(20)
 
 
-def test_nothing_is_lost_when_the_head_forgets_all_and_is_told_again(tmp_path, memory):
+def test_a_restarted_head_loses_nothing(tmp_path, memory):
     with (
         nodes(tmp_path, **memory) as (environment, tell),
         sweep(tmp_path, environment, 40) as (run, driver),

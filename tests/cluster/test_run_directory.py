@@ -4,78 +4,27 @@
 import io
 import json
 
-import gymnasium
 import pytest
-from checkpoints import write_checkpoint
+from finished_run import job, log_of, silent
 from rich.console import Console
 
-from cluster.commands.evaluate import Evaluate
-from cluster.commands.export import Export
-from cluster.commands.play import _make_player
 from cluster.terminal.outcome_text import print_outcome
 from cluster.terminal.progress import LINE_INTERVAL_S, EvaluationProgress, ProgressDisplay
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_status import EvaluationStatus
-from tune_jobs.jobs.job_yaml import dump_job, make_job
+from tune_jobs.jobs.job_yaml import dump_job
 from tune_jobs.report.report import write_report
 from tune_jobs.run_log.best_checkpoint import find_checkpoint
 from tune_jobs.run_log.events import (
-    CheckpointRow,
-    EndRow,
     EvaluationRow,
     EventLog,
     FinalRow,
     JobRow,
-    ResultRow,
     TrialRow,
     read_event_log,
 )
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.winner import name_winner
-
-SCORES = {"00": 20.0, "01": 90.0, "02": 50.0}
-TRAINED_S = 60.0
-
-
-def job(**changed):
-    fields = {"env": "CartPole-v1", "trials": 3, "iterations": 4, "metric": "return_mean"}
-    search = {"lr": {"loguniform": [1e-4, 1e-2]}}
-    return make_job(fields | {"mode": "max", "search": search} | changed)
-
-
-def log_of(directory):
-    log = EventLog(directory / "events.jsonl")
-    about = {"run": "r", "env": "CartPole-v1", "algo": "ppo", "metric": "return_mean"}
-    log.append(JobRow(**about, mode="max", iterations=4, trials=3, time=0.0))
-    return log
-
-
-@pytest.fixture
-def run(tmp_path):
-    """A run of three trials of untrained policies, with two checkpoints each."""
-    directory, env = tmp_path / "run", gymnasium.make("CartPole-v1")
-    directory.mkdir()
-    (directory / "job.yaml").write_text(dump_job(job()))
-    log = log_of(directory)
-    for trial, score in SCORES.items():
-        log.append(TrialRow(trial=trial, config={"lr": 1e-3}, time=0.0))
-        for at in (2, 4):
-            path = f"trials/{trial}/checkpoint_{at}"
-            (directory / path).parent.mkdir(parents=True, exist_ok=True)
-            spaces = env.observation_space, env.action_space
-            write_checkpoint(directory / path, *spaces, seed=int(trial) + at, hidden=(8,))
-            steps = {"seconds": 1.0, "env_steps": 9, "time": TRAINED_S}
-            log.append(ResultRow(trial=trial, iteration=at, score=score, **steps))
-            log.append(CheckpointRow(trial=trial, iteration=at, path=path))
-        log.append(EndRow(trial=trial, iteration=4, reason="budget", time=TRAINED_S))
-    return directory
-
-
-def silent():
-    return Console(file=io.StringIO(), width=300)
-
-
-# Which checkpoint it is.
 
 
 def test_a_run_directory_stands_for_its_best_checkpoint(run):
@@ -101,27 +50,6 @@ def test_a_run_without_a_checkpoint_is_refused(tmp_path):
         find_checkpoint(tmp_path)
 
 
-# Commands take it.
-
-
-def test_evaluate_takes_a_run_directory(run):
-    found = Evaluate(checkpoint=run, episodes=5)(silent())
-    assert found["checkpoint"] == str(run / "trials/01/checkpoint_4") and found["episodes"] == 5
-
-
-def test_export_and_play_take_a_run_directory(run, tmp_path, monkeypatch):
-    Export(checkpoint=run, out=tmp_path / "exported")(silent())
-    assert (tmp_path / "exported" / "policy.pt2").is_file()
-    loaded = []
-    monkeypatch.setattr("algos.policy.Policy.load", loaded.append)
-    world = type("World", (), {"baselines": {}})()
-    _make_player(world, str(run))
-    assert loaded == [run / "trials/01/checkpoint_4"]
-
-
-# The comparison at the end.
-
-
 def compared(run, job):
     """The finals and the evaluation that follow, and what was shown on the way."""
     shown = []
@@ -132,7 +60,7 @@ def compared(run, job):
     return winner, evaluation, shown
 
 
-def test_by_default_it_takes_a_tenth_of_the_time_and_says_how_many(run, monkeypatch):
+def test_evaluation_takes_a_tenth_of_the_time_by_default(run, monkeypatch):
     # Without a moment of training there is time for the least number only.
     monkeypatch.setattr("tune_jobs.winner.SHARE", 0.0)
     winner, evaluation, shown = compared(run, job())
@@ -175,9 +103,6 @@ def test_what_was_played_before_is_not_played_again(run, monkeypatch):
     assert (run / "events.jsonl").read_text() == before
 
 
-# What is shown.
-
-
 def test_progress_says_how_far_the_evaluation_has_come():
     out, now = silent(), [0.0]
     row = JobRow(
@@ -204,7 +129,7 @@ def test_a_terminal_shows_it_until_the_evaluation_is_there():
 
     def last():
         with out.capture() as capture:
-            out.print(progress._screen())
+            out.print(progress._render_screen())
         return capture.get().splitlines()[-1]
 
     progress.update(TrialRow(trial="03", config={}))

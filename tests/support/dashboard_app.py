@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from cluster.dashboard.run_view import RunView
+from cluster.web.client import Client
 from cluster.web.listening import bind_socket
 from cluster.web.server import make_app
 from tune_jobs.run_log.events import (
@@ -63,3 +64,9 @@ def get(url, path="", method="GET", sent=None, **headers):
 
 def bearer(token=TOKEN):
     return {"Authorization": f"Bearer {token}"}
+
+
+@contextmanager
+def desk(root, queue):
+    with served_app(make_app(root, TOKEN, queue)) as url:
+        yield url, Client(url, TOKEN)

@@ -8,6 +8,7 @@ let style = null, starts = false, state = null, curves = {}, events = [], source
 function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  // Strings become text nodes: names and messages of a run are never parsed as HTML.
   element.append(...children);
   return element;
 }
@@ -37,6 +38,7 @@ function readAddress() {
 function writeAddress() {
   const parts = { run: page.run, metric: page.metric, trials: page.selected.join(","), tab: page.tab };
   const filled = Object.entries(parts).filter(([, value]) => value);
+  // Replaced, not assigned: that fires no hashchange, which would open the stream again.
   history.replaceState(null, "", "#" + new URLSearchParams(filled));
 }
 
@@ -89,6 +91,7 @@ function listen() {
   });
   source.addEventListener("curves", (event) => {
     const update = JSON.parse(event.data);
+    // An event of the previous stream may still have been in the queue.
     if (update.metric !== page.metric) return;
     update.gone.forEach((trial) => delete curves[trial]);
     Object.assign(curves, update.changed);
@@ -96,6 +99,7 @@ function listen() {
   });
   source.onerror = () => {
     lost = true;
+    // An EventSource reconnects by itself, except after an HTTP error such as 401 or 404.
     const closed = source.readyState === EventSource.CLOSED;
     showNotice(closed ? "The server has closed the connection: open the address that it printed."
       : "The connection is lost; this page tries to reconnect.");
@@ -143,6 +147,7 @@ function showTrials() {
   $("no-trials").hidden = state.trials.length > 0;
   $("columns").replaceChildren(el("tr", {}, ...heads.map((name) =>
     el("th", { scope: "col", ...(words.includes(name) ? { class: "text" } : {}) }, name))));
+  // Each state replaces the rows; whoever moves through them with the keyboard keeps their position.
   const focused = document.activeElement?.dataset?.trial;
   $("trials").replaceChildren(...rankTrials().map((trial) => row(trial, searched)));
   if (focused) $("trials").querySelector(`[data-trial="${CSS.escape(focused)}"]`)?.focus();
@@ -247,6 +252,7 @@ async function showParts() {
     parts = [{ html: "" }];
     showNotice(error.message);
   }
+  // Another run or tab was opened while this one was loading.
   if (run !== page.run || name !== page.tab) return;
   const update = el("button", {}, "Update");
   update.addEventListener("click", showParts);

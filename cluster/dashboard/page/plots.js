@@ -85,6 +85,7 @@ async function drawCurves(place, state, curves, metric, selected, style) {
   if (!window.Plotly) {
     sketch(place, lines, layout);
     await loadPlotly();
+    // Newer states may have arrived while Plotly was loading; the last call draws.
     if (turn !== newest) return;
   }
   place.querySelector(".sketch")?.remove();

@@ -36,7 +36,7 @@ LAMPS = textwrap.dedent(
 )
 
 
-def test_a_broken_environment_of_the_users_own_fails_with_what_to_try(tmp_path):
+def test_a_broken_custom_environment_fails_with_a_remedy(tmp_path):
     (tmp_path / "my_lamps.py").write_text(LAMPS)
     done = rungwise("check", "my_lamps:Lamps-v0", "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr

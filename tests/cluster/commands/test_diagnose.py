@@ -72,7 +72,7 @@ def test_doctor_of_a_healthy_run_says_how_many_rules_looked(healthy, tmp_path):
     assert done.stderr == ""
 
 
-def test_doctor_takes_names_of_the_users_own_and_says_what_it_did_not_understand(tmp_path):
+def test_doctor_renames_metrics_and_lists_the_unknown_ones(tmp_path):
     path = write(tmp_path / "a.csv", step=float, profit=learns, certainty=dead, mood=dead)
     refused = rungwise("doctor", path, cwd=tmp_path)
     assert refused.returncode == 2
@@ -83,7 +83,7 @@ def test_doctor_takes_names_of_the_users_own_and_says_what_it_did_not_understand
     assert "unknown metrics: mood" in done.stdout
 
 
-def test_doctor_tells_a_fault_that_all_trials_share_from_one_of_a_single_setting(tmp_path):
+def test_doctor_separates_shared_faults_from_single_ones(tmp_path):
     for name in "abc":
         write(tmp_path / name / "log.csv", step=float, reward=dead, entropy=collapsed)
     done = rungwise("doctor", tmp_path, cwd=tmp_path)
@@ -116,7 +116,7 @@ def test_a_wrong_call_gets_a_sentence_and_status_2(words, said, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_explain_says_what_a_symptom_means_and_without_one_lists_them(tmp_path):
+def test_explain_describes_one_symptom_or_lists_all(tmp_path):
     done = rungwise("explain", "value_divergence", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())

@@ -22,7 +22,7 @@ WRONG = {
 }
 
 
-def test_a_model_of_ones_own_is_trained_on_and_its_policy_compared_on_another(tmp_path):
+def test_a_custom_causal_model_is_trained_on_and_compared(tmp_path):
     (tmp_path / "my.yaml").write_text(MODEL)
     done = rungwise(
         *("train", "--env", ENV, "--env-kwargs.scm", "my.yaml", "--settings.model", "set"),
@@ -46,7 +46,7 @@ def test_a_model_of_ones_own_is_trained_on_and_its_policy_compared_on_another(tm
 
 
 @pytest.mark.parametrize(("nodes", "said"), WRONG.values(), ids=WRONG)
-def test_a_model_that_cannot_be_used_is_refused_before_it_is_checked(nodes, said, tmp_path):
+def test_an_invalid_causal_model_is_refused_before_the_check(nodes, said, tmp_path):
     (tmp_path / "my.yaml").write_text(f"domain: [0, 1]\nnodes: {nodes}\n")
     done = rungwise("check", ENV, "--scm", "my.yaml", cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""

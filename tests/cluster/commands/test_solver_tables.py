@@ -53,7 +53,7 @@ def test_a_policy_stands_beside_pyamgs_solvers_and_case_by_case(trained, tmp_pat
     assert np.exp(sum(logs) / 6) == pytest.approx(whole)
 
 
-def test_on_a_matrix_of_ones_own_the_advice_is_code_that_does_what_was_measured(trained, tmp_path):
+def test_the_advice_for_a_custom_matrix_is_code_that_runs(trained, tmp_path):
     _, checkpoint = trained
     A: Any = sparse.csr_matrix(instances.anisotropic(12, 0.4, 0.01))
     io.mmwrite(tmp_path / "own.mtx", A, precision=17)

@@ -54,7 +54,7 @@ def test_compute_saved_adds_up_from_the_event_rows(sweep):
     assert sum(row["iterations_run"] for row in ended) == sum(last.values())
 
 
-def test_the_best_trial_is_compared_on_fresh_seeds_and_can_be_evaluated_again(sweep):
+def test_the_best_trial_is_evaluated_again_on_fresh_seeds(sweep):
     run, said, _ = sweep
     evaluation = Outcome.from_rows(read_event_log(run / "events.jsonl")).evaluation
     done = rungwise(
@@ -66,7 +66,7 @@ def test_the_best_trial_is_compared_on_fresh_seeds_and_can_be_evaluated_again(sw
     assert set(told["policy"]) == {"median", "mean", "q90", "geometric_mean", "to_round_robin"}
 
 
-def test_the_winner_is_the_best_of_three_on_seeds_that_nothing_else_used(sweep):
+def test_the_winner_is_the_best_of_three_on_unused_seeds(sweep):
     run, said, _ = sweep
     outcome = Outcome.from_rows(read_event_log(run / "events.jsonl"))
     ranked = [trial.id for trial in outcome.ranked]
@@ -196,7 +196,7 @@ def until(true, seconds=150):
         time.sleep(0.05)
 
 
-def test_a_trial_that_waits_at_a_rung_is_stopped_from_the_page_and_the_others_go_on(tmp_path):
+def test_a_trial_waiting_at_a_rung_is_stopped_from_the_page(tmp_path):
     run = tmp_path / "run"
     process = subprocess.Popen(
         command("tune", "causal-quick", "--out", run, *LONG, "--json"),

@@ -62,7 +62,7 @@ def test_the_curves_are_sketched_until_plotly_is_there(tmp_path):
 
 @needs_browser
 @pytest.mark.slow
-def test_a_run_of_a_million_results_is_painted_at_once_and_kept_up_with(tmp_path):
+def test_a_run_of_a_million_results_is_painted_and_followed(tmp_path):
     run = large(tmp_path / "runs" / "sweep")
     with served(tmp_path / "runs") as url, browser(tmp_path / "profile") as tab:
 

@@ -46,7 +46,7 @@ def checkpoint(request, tmp_path):
 
 
 @pytest.mark.parametrize("checkpoint", WORLDS, indirect=True)
-def test_an_export_acts_as_the_policy_on_ten_thousand_observations(checkpoint, tmp_path, request):
+def test_an_export_acts_as_the_policy_on_10000_observations(checkpoint, tmp_path, request):
     policy = Policy.load(checkpoint)
     onnx = request.node.callspec.params["checkpoint"] in ("discrete", "masked")
     if onnx:
@@ -135,7 +135,7 @@ def plant(place, sprung):
     write_manifest(place)
 
 
-def test_a_pickle_planted_in_the_spaces_is_refused_and_not_executed(foreign, tmp_path):
+def test_a_pickle_in_the_spaces_is_refused_and_not_executed(foreign, tmp_path):
     plant(foreign, tmp_path / "sprung")
     with pytest.raises(InputError, match="does not describe plain spaces"):
         export.import_checkpoint(foreign, tmp_path / "own")

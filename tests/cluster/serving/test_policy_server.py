@@ -199,7 +199,7 @@ def test_what_cannot_be_served_is_refused_before_ray_starts(tmp_path):
     assert done.returncode == 2 and "is not a checkpoint" in done.stderr
 
 
-def test_under_ray_serve_a_newer_checkpoint_takes_over_without_a_failed_request(tmp_path):
+def test_ray_serve_swaps_checkpoints_without_a_failed_request(tmp_path):
     trial = tmp_path / "trial"
     trial.mkdir()
     first = write_checkpoint(trial / "checkpoint_000001", BOX, spaces.Discrete(2), seed=1)

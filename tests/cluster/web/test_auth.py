@@ -73,7 +73,7 @@ def bearer(token=TOKEN):
     return "authorization", f"Bearer {token}"
 
 
-def test_a_token_is_made_once_in_a_file_that_its_owner_alone_can_read(home):
+def test_a_token_is_created_once_and_readable_by_its_owner_only(home):
     token = load_or_create_token()
     path = get_token_path()
     assert path == home / ".rungwise" / "token"
@@ -160,7 +160,7 @@ def test_who_has_no_token_is_refused_with_the_security_headers(headers):
     assert found.items() >= HEADERS.items()
 
 
-def test_a_browser_is_given_a_cookie_and_its_address_without_the_token():
+def test_a_browser_gets_a_cookie_and_an_address_without_token():
     status, headers, _ = call("/runs", query=f"a=1&token={TOKEN}&b=&a=2")
     assert (status, headers["location"]) == (303, "/runs?a=1&b=&a=2")
     cookie = headers["set-cookie"].split("; ")

@@ -1,0 +1,29 @@
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
+"""The commands that listen."""
+
+import json
+import signal
+import subprocess
+
+from command_line import command
+from dashboard_app import bearer, get, write
+from synthetic_sweep import synthetic_rows
+
+
+def test_the_command_prints_the_address_and_ends_on_ctrl_c(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    write(tmp_path / "runs" / "sweep", synthetic_rows())
+    words = command("dashboard", "runs", "--port", 0, "--json")
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        status, _, body = get(said["url"], "runs", **bearer(said["token"]))
+        assert status == 200 and [r["name"] for r in json.loads(body)["runs"]] == ["sweep"]
+        assert get(said["url"], "runs")[0] == 401
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stdout.read() == ""
+    finally:
+        process.kill()

@@ -1,0 +1,111 @@
+# pyright: basic, reportArgumentType=false
+"""The commands around the queue: the service and its client."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TypeVar
+
+import pytest
+from command_line import answer, command, rungwise
+from dashboard_app import TOKEN, write
+from synthetic_sweep import synthetic_rows
+
+from cluster.web.client import Client
+from cluster.web.schemas import Submission
+from envs.validation import InputError
+from tune_jobs.run_log.events import (
+    CheckpointRow,
+    EndRow,
+    ResultRow,
+    read_event_log,
+)
+
+R = TypeVar("R", EndRow, ResultRow, CheckpointRow)
+
+
+def test_the_command_line_is_a_client_of_the_service(idle, monkeypatch, tmp_path):
+    root, client = idle
+    write(root / "sweep", synthetic_rows())
+    monkeypatch.setenv("RUNGWISE_TOKEN", TOKEN)
+    at = ("--service", client.url)
+    words = ("submit", "cartpole", "--name", "mine", "--priority", 3, "--json")
+    assert answer(rungwise("jobs", *words, *at, cwd=tmp_path))["job"]["priority"] == 3
+    shown = rungwise("jobs", *at, cwd=tmp_path)
+    assert "mine" in shown.stdout and "queued" in shown.stdout, shown.stderr
+    assert "priority 3" in shown.stdout and "sweep" in shown.stdout
+    assert "KL 14.2" in rungwise("jobs", "findings", "sweep", *at, cwd=tmp_path).stdout
+    monkeypatch.setenv("RUNGWISE_TOKEN", "wrong")
+    refused = rungwise("jobs", *at, cwd=tmp_path)
+    assert refused.returncode == 2 and "token" in refused.stderr
+
+
+@contextmanager
+def service(home, *words):
+    """The real command, in a home of its own; its process and a client."""
+    environment = os.environ | {"HOME": str(home)}
+    process = subprocess.Popen(
+        command("service", home / "runs", "--port", 0, "--cpus", 1, "--json", *words),
+        env=environment,
+        cwd=home,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        yield process, Client(said["url"], said["token"])
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+def until(true, seconds=150):
+    """What it is as soon as it is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := true():
+            return value
+        time.sleep(0.2)
+    raise AssertionError("it never came true")
+
+
+def rows_of(run, kind: type[R], trial=None) -> list[R]:
+    path = run / "events.jsonl"
+    found = [row for row in read_event_log(path) if isinstance(row, kind)] if path.exists() else []
+    return [row for row in found if trial is None or row.trial == trial]
+
+
+@pytest.mark.timeout(600)
+def test_a_restarted_service_finds_and_stops_its_run(tmp_path):
+    long = {"search": {"lr": {"loguniform": [1e-4, 1e-3]}}, "trials": 2, "checkpoint_interval": 1}
+    long |= {"env": "CartPole-v1", "iterations": 100000, "scheduler": "none"}
+    run = tmp_path / "runs" / "long"
+    with service(tmp_path) as (process, client):
+        client.submit(Submission(job=long, name="long"))
+        until(lambda: rows_of(run, CheckpointRow, "00"))
+        client.control_trial("long", "00", "stop")
+        (ended,) = until(lambda: rows_of(run, EndRow, "00"))
+        assert ended.reason == "stopped" and "by hand" in ended.sentence
+        process.send_signal(signal.SIGKILL)
+        process.wait(20)
+    until(lambda: rows_of(run, CheckpointRow, "01"))  # the run needs nobody
+    with service(tmp_path) as (process, client):
+        assert client.get_job("long").job.state == "running"
+        with pytest.raises(InputError, match="running already"):
+            client.control_job("long", "resume")
+        client.control_trial("long", "00", "resume")  # when the others are done
+        client.control_job("long", "stop")  # a newer wish: the job is to rest
+        until(lambda: client.get_job("long").job.state == "stopped")
+        before = {t: rows_of(run, CheckpointRow, t)[-1].iteration for t in ("00", "01")}
+        known = len(rows_of(run, ResultRow))
+        client.control_job("long", "resume")
+        first = until(lambda: rows_of(run, ResultRow)[known:])[0]
+        assert (first.trial, first.iteration) == ("00", before["00"] + 1)
+        client.control_job("long", "stop")
+        until(lambda: client.get_job("long").job.state == "stopped")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130

@@ -1,0 +1,63 @@
+# pyright: basic, reportArgumentType=false
+"""States of runs, from the files in their directories."""
+
+import io
+import json
+import os
+
+import pytest
+from dashboard_app import bearer, get, write
+from rich.console import Console
+from synthetic_sweep import job_row, result
+
+from cluster.commands.jobs import Report
+from cluster.dashboard import views
+from cluster.dashboard.run_view import RunView
+from envs.validation import InputError
+from tune_jobs.run_log.driver_lock import hold_driver_lock
+from tune_jobs.run_log.events import (
+    EventLog,
+    JobEndRow,
+    TrialRow,
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        ("done", "ended"),
+        ("interrupted", "interrupted"),
+        ("stopped", "stopped"),
+        ("error", "failed"),
+    ],
+)
+def test_a_run_that_ended_is_called_by_the_way_it_did(idle, reason, state):
+    root, client = idle
+    write(root / "run", [job_row(), result("00", 1, 0.5), JobEndRow(reason=reason, seconds=1.0)])
+    assert client.get_job("run").job.state == state
+    with pytest.raises(InputError, match="does not run"):
+        client.control_job("run", "stop")
+    assert client.control_job("run", "resume").state == "queued"
+
+
+def test_a_run_whose_driver_died_has_failed_everywhere(idle):
+    root, client = idle
+    run = write(root / "run", [job_row(), TrialRow(trial="00", config={}), result("00", 1, 0.5)])
+    with hold_driver_lock(run):
+        assert client.get_job("run").job.state == "running"
+    told = client.get_job("run")
+    assert told.job.state == "failed" and f"process {os.getpid()}" in told.job.message
+    assert [trial.end_reason for trial in told.trials] == ["interrupted"]
+    shown = json.loads(get(client.url, "runs", **bearer())[2])
+    assert shown["runs"][0]["state"] == told.job.message
+    board = RunView(run)
+    board.refresh()
+    assert told.job.message in views.build_run_state(board)["job"]["about"]
+    (run / "job.yaml").write_text("env: CartPole-v1\n")
+    console = Console(file=(printed := io.StringIO()), width=300)
+    assert Report(run=run)(console)["failed"] in told.job.message
+    assert told.job.message in printed.getvalue().replace("Failed", "failed")
+    EventLog(run / "events.jsonl").append(
+        JobEndRow(reason="error", seconds=1.0, sentence="OSError: no such store")
+    )
+    assert client.get_job("run").job.message == "failed: OSError: no such store"

@@ -1,0 +1,101 @@
+# pyright: basic, reportArgumentType=false
+"""The queue: which runs it starts, and how it judges their ends."""
+
+import time
+
+import pytest
+from dashboard_app import write
+from synthetic_sweep import job_row
+
+from cluster.queue.orders import (
+    Order,
+    get_run_state,
+    list_orders,
+    read_order,
+    write_order,
+)
+from cluster.queue.run_queue import MAX_STARTS, RunQueue
+from cluster.web.schemas import Submission
+from envs.validation import InputError
+from tune_jobs.run_log.driver_lock import has_driver
+from tune_jobs.run_log.events import (
+    JobEndRow,
+)
+
+TINY = {"env": "CartPole-v1", "iterations": 2, "evaluation_episodes": 0}
+
+
+def test_a_submitted_job_waits_with_its_priority(idle):
+    root, client = idle
+    low = client.submit(Submission(job=TINY, name="low"))
+    high = client.submit(
+        Submission(preset="cartpole", job={"iterations": 3, "grace": 1}, priority=5)
+    )
+    assert (low.state, low.priority, high.state, high.priority) == ("queued", 0, "queued", 5)
+    assert [path.name for path, _ in list_orders(root)] == [high.name, "low"]
+    assert {job.name for job in client.list_jobs()} == {"low", high.name}
+    assert "iterations: 3" in (root / high.name / "job.yaml").read_text()
+
+
+def test_a_job_that_waits_can_be_stopped_and_put_back(idle):
+    root, client = idle
+    client.submit(Submission(job=TINY, name="one", priority=2))
+    assert client.control_job("one", "stop").state == "stopped" and read_order(root / "one") is None
+    with pytest.raises(InputError, match="does not run"):
+        client.control_job("one", "stop")
+    assert client.control_job("one", "resume").state == "queued"
+    with pytest.raises(InputError, match="already queued"):
+        client.control_job("one", "resume")
+
+
+def test_several_at_once_must_share_a_ray_or_be_given_cpus(tmp_path):
+    with pytest.raises(InputError, match="--cpus"):
+        RunQueue(tmp_path, at_once=2)
+    RunQueue(tmp_path, at_once=2, cpus=1)
+    RunQueue(tmp_path, at_once=2, address="auto")
+
+
+def test_a_run_fails_with_the_last_line_of_its_driver(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "job.yaml").write_text("env: 7\n")
+    (run / "events.jsonl").write_text("")
+    write_order(run, Order(num_starts=MAX_STARTS))
+    (run / "driver.log").write_text("Starting\nrungwise: There is no Ray to join at 10.0.0.1.\n\n")
+    queue = RunQueue(tmp_path)
+    queue.tick()
+    state, said = get_run_state(run)
+    assert state == "failed" and "There is no Ray to join at 10.0.0.1." in said
+    queue.resume(run)
+    assert get_run_state(run)[0] == "queued"
+
+
+def test_a_driver_that_failed_is_tried_again_and_then_given_up(tmp_path):
+    end = JobEndRow(reason="error", seconds=1.0, sentence="OSError: no such store")
+    run = write(tmp_path / "run", [job_row(), end])
+    (run / "driver.log").write_text("rungwise: The run failed: OSError: no such store.\n")
+    write_order(run, Order(num_starts=1))
+    queue = RunQueue(tmp_path)
+    queue._judge_end(run, Order(num_starts=1))
+    assert get_run_state(run)[0] == "queued"
+    queue._judge_end(run, Order(num_starts=MAX_STARTS))
+    assert get_run_state(run)[0] == "failed" and "no such store" in get_run_state(run)[1]
+
+
+def test_the_job_with_the_highest_priority_starts_first(tmp_path):
+    for name, priority in (("low", 0), ("high", 5), ("middle", 1)):
+        (tmp_path / name).mkdir()
+        write_order(tmp_path / name, Order(priority, time.time()))
+    queue = RunQueue(tmp_path)
+    queue.tick()
+    queue.tick()
+    (child,) = queue._children
+    try:
+        assert [has_driver(tmp_path / name) for name in ("high", "middle", "low")] == [1, 0, 0]
+        # Another service that looks at the same directory starts nothing either.
+        RunQueue(tmp_path).tick()
+        assert not has_driver(tmp_path / "middle")
+    finally:
+        child.kill()
+        child.wait(20)
+    assert not has_driver(tmp_path / "high")

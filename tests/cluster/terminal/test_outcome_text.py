@@ -1,0 +1,78 @@
+# pyright: basic
+"""The outcome of a run as the terminal prints it."""
+
+import math
+
+import pytest
+from rich.cells import cell_len
+from terminal_screens import JOB, console, drawn, noticed, rows_of, written
+
+from cluster.terminal.outcome_text import print_outcome
+from cluster.terminal.progress import ProgressDisplay
+from tune_jobs.run_log.events import (
+    EndRow,
+    EvaluationRow,
+    FinalRow,
+    JobEndRow,
+    ResultRow,
+)
+from tune_jobs.run_log.outcome import Outcome
+
+
+def test_the_result_says_what_each_symptom_points_at():
+    out = console(width=200)
+    rows = [JOB, *rows_of(), *(noticed(f"{i:02d}") for i in range(12))]
+    print_outcome(Outcome.from_rows(rows), out)
+    assert "kl runaway: all 12 trials that came as far: suspect the environment" in written(out)
+
+
+def test_the_result_names_best_comparison_compute_and_report():
+    evaluation = EvaluationRow(
+        trial="00",
+        checkpoint="c",
+        episodes=256,
+        seed=1,
+        policy={"median": 0.071, "q90": 0.14},
+        baselines={"random": {"median": 1.09}, "round robin": {}},
+    )
+    out = console(terminal=False)
+    rows = [JOB, *rows_of(), evaluation, JobEndRow(reason="interrupted", seconds=1.0)]
+    print_outcome(Outcome.from_rows(rows), out, "runs/causal-1")
+    text = written(out)
+    table, result = text.split("\n\n")
+    assert max(map(cell_len, table.splitlines())) <= 80
+    assert result.splitlines() == [
+        "Best: trial 00, excess risk 0.111 after 9 iterations",
+        "Evaluated: trial 00 on 256 fresh episodes: median 0.0710, q90 0.140",
+        "Compared on the same seeds (median): random 1.09 · round robin -",
+        "Compute: 43 of 108 iterations run, 56 % saved (ASHA 50 %, health 6 %), 4 still open",
+        "Report: runs/causal-1/report.html",
+        "Continue: rungwise resume runs/causal-1",
+    ]
+
+
+def test_where_finals_decide_the_result_says_so():
+    """Not the trial with the best score of training, and why."""
+    about = {"checkpoint": "c", "metric": "excess_risk", "mode": "min", "episodes": 256, "seed": 9}
+    finals = [
+        FinalRow(trial=trial, score=score, error=0.01, **about)
+        for trial, score in (("00", 0.5), ("03", 0.25))
+    ]
+    out = console(width=200)
+    print_outcome(Outcome.from_rows([JOB, *rows_of(), *finals]), out)
+    (best,) = (line for line in written(out).splitlines() if line.startswith("Best"))
+    assert best == (
+        "Best: trial 03, by 256 fresh episodes of each of the best 2: excess risk 0.250 ± 0.0100 "
+        "(in training excess risk 1.33 after 3 iterations)"
+    )
+
+
+@pytest.mark.parametrize("score", [None, math.nan, math.inf, -math.inf, 1e300, -1e308, 0, 1e-300])
+def test_odd_scores_are_shown_without_complaint(score):
+    rows = [ResultRow(trial="01", iteration=i, score=score, seconds=0, env_steps=0) for i in (1, 2)]
+    screen = console()
+    progress = ProgressDisplay(JOB, console=screen)
+    for row in [*rows, EndRow(trial="02", iteration=0, reason="odd")]:
+        progress.update(row)
+    assert any("02" in line for line in drawn(progress, screen))
+    print_outcome(Outcome.from_rows([JOB, *rows]), screen)
