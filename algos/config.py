@@ -150,6 +150,7 @@ class TrainingSettings:
             )
         for what in ("lr", "entropy"):
             kind, end = getattr(self, f"{what}_schedule"), getattr(self, f"{what}_end")
+            # Equal factors in equal times never reach 0.
             if kind == "exponential" and end <= 0:
                 raise InputError(
                     f"{name}.{what}_end must be greater than 0 for an exponential schedule."
@@ -199,6 +200,8 @@ class TrainingSettings:
         names = ("hidden", "value_hidden", "activation", "value_distribution", "bins")
         names += ("language_model", "lora_rank")
         spread = ("initial_log_std", "log_std_schedule")
+        # None rather than 1: without the buffer a policy skips the division and can act
+        # with numpy.
         untempered = self.temperature == 1 and self.temperature_schedule == "constant"
         temperature = None if untempered else self.temperature
         return {name: getattr(self, name) for name in (*names, *spread)} | {

@@ -117,6 +117,7 @@ class DPOObjective(Objective[DPOSettings]):
         if s.pairs not in COLLECTED_SOURCES:
             rows = load_recorded_pairs(s.pairs)
         gap = np.asarray(rows["gap"], np.float32)
+        # Of mean 1, so that a learning rate means the same with and without weights.
         weight = gap / gap.mean() if s.weights == "gap" and len(gap) else np.ones_like(gap)
         metrics = {"pairs": float(len(gap)), "pair_gap": float(gap.mean()) if len(gap) else 0.0}
         return rows.with_columns(weight=weight), metrics

@@ -81,6 +81,8 @@ class GRPOObjective(Objective[GRPOSettings]):
         groups = following.reshape(judged, -1, s.group_size)
         rows = rollout.row_returns_to_go(s.gamma)
         if rows is not None:
+            # [T, B, R] -> [T, P, G, R] -> [T, P, R, G]: group_advantages compares along
+            # the last axis.
             rows = rows[:judged].reshape(*groups.shape, -1).swapaxes(2, 3)
             rows = group_advantages(rows, scale=True)
         advantages = group_advantages(groups, scale=True)

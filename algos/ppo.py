@@ -82,6 +82,8 @@ class PPOObjective(Objective[PPOSettings]):
         if s.normalise_rewards:
             r = r.normalise_rewards()
         advantages = gae(r.rewards, r.values, r.next_values, r.done, s.gamma, s.lam)
+        # The value's target is the lambda-return: the estimate of the advantage plus the
+        # baseline.
         returns = advantages + r.values
         by_row = r.compute_row_advantages(advantages)
         return r.to_rows(advantages=advantages, returns=returns, values=r.values, **by_row)

@@ -113,6 +113,7 @@ class ReinforceObjective(Objective[ReinforceSettings]):
             )
         groups = r.returns(s.gamma).reshape(1, -1, s.group_size)
         rows = r.row_returns_to_go(s.gamma)
+        # rows[0]: the first step's return to go is that of the whole episode.
         if rows is not None:  # each row is compared with the same row of other episodes
             rows = self._subtract_group_baseline(rows[0].reshape(*groups.shape, -1).swapaxes(2, 3))
         return r.to_group_rows(self._subtract_group_baseline(groups), has_signal(groups), rows)
