@@ -1,1 +1,1 @@
-"""Where it runs and what a person sees: the Ray session, the command line, live progress."""
+"""User interfaces and deployment: command line, dashboard, queue, policy server, clusters."""

@@ -1,4 +1,4 @@
-"""What a command answers: one JSON object with ``--json``, also where it fails."""
+"""Answers of commands: one JSON object with ``--json``, also after an error."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rich.console import Console
 Answer = dict[str, Any]
 """The object that ``--json`` prints."""
 Kind = Literal["input", "failed", "crash", "interrupted"]
-"""Why a command gave no result: ``input`` is a wrong call and exits with 2, ``failed`` is told in a
-sentence, ``crash`` has a traceback on stderr."""
+"""Why a command has no result: ``input`` is a wrong call and exits with 2, ``failed`` is explained
+by its message, ``crash`` by a traceback on stderr."""
 
 
 class Terminal(Console):
-    """The console of a command; with ``--json`` it is silent and stdout is for the answer alone."""
+    """Console of a command; with ``--json`` it prints nothing, and stdout has the answer only."""
 
     def __init__(self, as_json: bool) -> None:
         super().__init__(stderr=as_json, quiet=as_json)
@@ -29,10 +29,10 @@ class Terminal(Console):
         self._answered = False
 
     def print_answer(self, answer: Answer) -> None:
-        """Print the answer with ``--json``, unless one is printed: a server answers at its start.
+        """Print the answer with ``--json``, unless a server has printed one at its start.
 
         Raises:
-            ValueError: if a number in it is not finite.
+            ValueError: a number in it is not finite.
         """
         if self.as_json and not self._answered:
             line = json.dumps(answer, allow_nan=False) + "\n"
@@ -42,17 +42,17 @@ class Terminal(Console):
 
 
 class RunInterrupted(Exception):
-    """The user stopped a run; it can be resumed. Carries the answer so far."""
+    """The user stopped a run, which can be resumed. Holds the answer so far."""
 
     def __init__(self, answer: Answer, directory: Path) -> None:
         super().__init__(
-            f"Stopped. `rungwise resume {directory}` goes on from the last checkpoints."
+            f"Stopped. `rungwise resume {directory}` continues from the last checkpoints."
         )
         self.answer = answer
 
 
 class CommandFailed(Exception):
-    """A run ended without a result; carries the answer."""
+    """A run ended without a result. Holds the answer so far."""
 
     def __init__(self, answer: Answer, sentence: str) -> None:
         super().__init__(sentence)
@@ -60,7 +60,7 @@ class CommandFailed(Exception):
 
 
 class Unhealthy(Exception):
-    """The verdict of a command that judges: what it judged calls for a stop. Not an error."""
+    """A finding calls for a stop: the verdict of ``check`` or ``doctor``, which is not an error."""
 
     def __init__(self, answer: Answer, sentence: str) -> None:
         super().__init__(sentence)
@@ -68,39 +68,41 @@ class Unhealthy(Exception):
 
 
 class WrongCall(Exception):
-    """A command line that does not parse; the user has been told."""
+    """A command line that cannot be parsed; the error has been printed."""
 
 
 def error_answer(kind: Kind, message: str) -> Answer:
-    """An error as ``--json`` prints it."""
+    """Make the answer of an error."""
     return {"error": {"kind": kind, "message": message}}
 
 
 @contextlib.contextmanager
 def parsing() -> Generator[None]:
-    """Turn the exit of tyro after a wrong call into :class:`WrongCall`, with what it said.
+    """Turn the exit of tyro after a wrong call into :class:`WrongCall`, with its message.
 
     Raises:
         WrongCall: tyro refused the command line.
     """
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(printed):
             yield
-    except SystemExit as ended:
-        if not ended.code:  # --help
+    except SystemExit as exit_:
+        if not exit_.code:  # --help
             raise
-        raise WrongCall(_unboxed(said.getvalue())) from ended
+        raise WrongCall(_extract_message(printed.getvalue())) from exit_
     finally:
-        sys.stderr.write(said.getvalue())
+        sys.stderr.write(printed.getvalue())
 
 
-def _unboxed(text: str) -> str:
-    """The sentences of a box of tyro's, without its title and the advice to read the help.
+def _extract_message(text: str) -> str:
+    """Extract the message from a box that tyro printed, without its title and its closing hint.
 
-    Rules between its paragraphs, and a border where the terminal can show one, are drawn of lines.
+    Box-drawing characters form the rules between paragraphs and, on some terminals, a border.
     """
     lines = [line.strip("│ ") for line in text.strip().splitlines()]
     paragraphs = "\n".join("" if set(line) <= set("─-╰╯") else line for line in lines[1:])
-    told = [" ".join(part.split()).rstrip(".") for part in paragraphs.split("\n\n")]
-    return ". ".join(part for part in told if part and not part.startswith("For full helptext"))
+    sentences = [" ".join(part.split()).rstrip(".") for part in paragraphs.split("\n\n")]
+    return ". ".join(
+        part for part in sentences if part and not part.startswith("For full helptext")
+    )

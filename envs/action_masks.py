@@ -43,7 +43,7 @@ def find_mask(
     for form in FORMS if forms is None else forms:
         found = _find_in(form, env, observation, info)
         legal = None if found is None else _flatten(found)
-        if legal is not None and mask_fits(space, legal):
+        if legal is not None and is_mask_of(space, legal):
             return Mask(form, legal)
     return None
 
@@ -76,7 +76,7 @@ def sample_legal(space: spaces.Space[Any], legal: Array | None) -> Any:
     return space.sample(mask=legal)
 
 
-def mask_fits(space: spaces.Space[Any], legal: Array) -> bool:
+def is_mask_of(space: spaces.Space[Any], legal: Array) -> bool:
     """Return whether an array could be the mask of a space."""
     return np.shape(legal) == (_count_choices(space),)
 

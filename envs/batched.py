@@ -1,9 +1,9 @@
 """Batched worlds: one core that steps B copies at once, and the two Gymnasium shells around it.
 
-A :class:`World` is a pure function of its state: ``step(state, action)`` changes nothing and draws
-its randomness from the keys that the state carries. The shells add what Gymnasium wants (seeds,
-automatic resets, info masks) and nothing else, so that copy b of a batch seeded s, a batch of one
-seeded s + b and a single environment seeded s + b live through the same episodes.
+A :class:`World` is pure: ``step(state, action)`` changes nothing and draws its random numbers from
+the keys in the state. The shells add only what Gymnasium requires (seeds, automatic resets, info
+masks), so that copy b of a batch seeded s, a batch of one seeded s + b and a single environment
+seeded s + b have the same episodes.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ Action: TypeAlias = Any
 
 
 class HasKeys(Protocol):
-    """A state: a frozen dataclass of arrays [B, ...] with the keys of its copies."""
+    """The minimum of a state: a frozen dataclass of arrays [B, ...] with the copies' keys."""
 
     @property
     def keys(self) -> Keys:
-        """Keys [B] of the episodes under way; they do not change within an episode."""
+        """Keys [B] of the current episodes; they do not change within an episode."""
         ...
 
     @property
     def step(self) -> Ints:
-        """Steps done [B] in the episodes under way."""
+        """Steps done [B] in the current episodes."""
         ...
 
 
@@ -61,18 +61,18 @@ Agent: TypeAlias = Callable[[Any, Any, Keys], Action]
 
 @dataclasses.dataclass(frozen=True)
 class Step(Generic[StateT]):
-    """What one step of B copies brings."""
+    """The result of one step of B copies."""
 
     state: StateT
-    """The state after the step; of a finished copy, its last."""
+    """The state after the step; of a finished copy, its final state."""
     observation: Observation
-    """What the agent sees after the step, the final observation of finished copies included."""
+    """The observation after the step; of a finished copy, its final observation."""
     reward: Array
     """[B] float32."""
     terminated: Bools
-    """[B]: the episode ended in the world itself: nothing follows."""
+    """[B]: the task ended; the value of what follows is 0."""
     truncated: Bools
-    """[B]: the episode was cut off although it could have gone on: what follows has a value."""
+    """[B]: a time limit cut the episode off; the value of what follows is bootstrapped."""
     info: dict[str, Array]
     """Figures [B, ...] by name."""
 
@@ -83,23 +83,23 @@ class World(ABC, Generic[StateT]):
     params_type: ClassVar[type]
     """The frozen dataclass that configures the world."""
     episode_metrics: ClassVar[tuple[str, ...]]
-    """Names in ``info`` whose last value describes a finished episode."""
+    """Names in ``info`` whose final value describes an episode."""
     choice_names: tuple[str, ...]
-    """What the discrete choices are called, for the shares in which they are taken."""
+    """Names of the discrete choices, for their shares in reports."""
     baselines: Mapping[str, Agent]
-    """Simple agents to compare with, by name."""
+    """Simple agents to compare policies with, by name."""
     slow_baselines: ClassVar[frozenset[str]] = frozenset({"oracle"})
-    """Which baselines take so much longer than a policy that a first look leaves them out."""
+    """Baselines much slower than a policy, left out of a quick evaluation."""
     score_metric: ClassVar[str]
     """The episode metric by which policies are compared."""
     score_mode: ClassVar[Literal["min", "max"]]
-    """Whether a small or a large score is good."""
+    """Whether a low or a high score is good."""
     params: Any
     """The configuration, of ``params_type``."""
     observation_space: gymnasium.Space[Any]
-    """What one copy observes."""
+    """The observation space of one copy."""
     action_space: gymnasium.Space[Any]
-    """What one copy may do."""
+    """The action space of one copy."""
 
     def __init__(self, params: Any) -> None:
         """Prepare the world that a ``params_type`` describes."""
@@ -107,7 +107,7 @@ class World(ABC, Generic[StateT]):
 
     @property
     def episode_limit(self) -> int | None:
-        """Steps after which an episode is over at the latest; None if that is not known."""
+        """Largest number of steps of an episode; None if unknown."""
         return None
 
     @abstractmethod
@@ -126,11 +126,11 @@ class World(ABC, Generic[StateT]):
 class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
     """B copies of a world as a Gymnasium vector environment.
 
-    A copy that ends starts its next episode in the same step. Its last observation is then found in
-    ``infos["final_obs"]``, batched like any observation (rows of copies that go on mean nothing).
-    As in Gymnasium's SyncVectorEnv its figures are in ``infos["final_info"]`` alone, name ->
-    [B, ...], and those of the copies that go on in ``infos`` itself; ``infos["_final_obs"]`` [B]
-    and ``_name`` next to each name are the masks of the copies that have it, all others are 0.
+    A copy that ends starts its next episode in the same step. Its final observation is in
+    ``infos["final_obs"]``, batched like any observation (rows of other copies have no meaning). As
+    in Gymnasium's SyncVectorEnv its figures are only in ``infos["final_info"]``, name -> [B, ...],
+    and those of the other copies in ``infos`` itself; ``infos["_final_obs"]`` [B] and ``_name``
+    next to each name are the masks of the copies that have it, and the rows of others are 0.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 (Gymnasium's own declaration)
@@ -179,19 +179,21 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode in every copy; without a seed each continues from its own key.
 
-        With a seed for each copy [B] copies of the same seed live through the same randomness, so
-        that their episodes differ by their actions alone; where it is None, the copy continues.
+        With a seed for each copy [B], copies with equal seeds get equal random numbers and differ
+        by their actions alone; a copy whose seed is None continues.
         """
         if options and "reset_mask" in options:
             raise InputError(
                 "Copies cannot be reset one by one with options['reset_mask']: those that end "
                 "start anew by themselves (same-step autoreset)."
             )
-        keys = self._seeded(seed) if isinstance(seed, Sequence) else self._following(seed)
+        keys = (
+            self._make_seeded_keys(seed) if isinstance(seed, Sequence) else self._derive_keys(seed)
+        )
         self._state, observation = _reset_world(self.world, keys, options)
         return copy_tree(observation), {}
 
-    def _following(self, seed: int | None) -> Keys:
+    def _derive_keys(self, seed: int | None) -> Keys:
         """Return the keys [B] of a reset with one seed, or of the next episodes without one."""
         super().reset(seed=seed)
         if seed is not None:
@@ -200,7 +202,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
             return counter_rng.next_episode(self._state.keys)
         return counter_rng.make_keys(int(self.np_random.integers(2**63)), self.num_envs)
 
-    def _seeded(self, seeds: Sequence[int | None]) -> Keys:
+    def _make_seeded_keys(self, seeds: Sequence[int | None]) -> Keys:
         """Return the keys [B] that single environments with these seeds [B] have."""
         if len(seeds) != self.num_envs:
             raise InputError(
@@ -215,8 +217,8 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
             np.array([(seed or 0) % 2**64 for seed in seeds], np.uint64)
         )
         if len(given) < len(seeds):
-            own = np.array([seed is None for seed in seeds])
-            keys[own] = self._following(None)[own]
+            unseeded = np.array([seed is None for seed in seeds])
+            keys[unseeded] = self._derive_keys(None)[unseeded]
         if given:
             self._np_random, _ = seeding.np_random(given[0])
             # One for each copy, as SyncVectorEnv's is.
@@ -231,10 +233,11 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
             truncated |= self.state.step + 1 >= self.max_episode_steps
         state, observation = step.state, step.observation
         done = step.terminated | truncated
-        infos = _masked(step.info, ~done)
+        infos = _mask_figures(step.info, ~done)
         if done.any():
             infos |= {"final_obs": copy_tree(observation), "_final_obs": done.copy()}
-            infos |= {"final_info": _masked(step.info, done), "_final_info": done.copy()}
+            infos |= {"final_info": _mask_figures(step.info, done), "_final_info": done.copy()}
+            # Only the finished copies reset; the others keep their state and random numbers.
             keys = counter_rng.next_episode(state.keys[done])
             first_state, first_observation = self.world.reset(keys)
             state = put(state, done, first_state)
@@ -306,7 +309,7 @@ def _reset_world(
     return world.reset_to(keys, options)
 
 
-def _masked(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
+def _mask_figures(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
     """Return figures in Gymnasium's form: each name next to a mask of the copies that have it.
 
     Figures of all others are 0, and no two arrays share memory. Without any copy there are none.

@@ -47,7 +47,7 @@ def make_keys_from_seeds(seeds: Keys) -> Keys:
         return _mix(_mix(seeds) ^ _FOLD)
 
 
-def derived_seed(seed: int, purpose: str) -> int:
+def derive_seed(seed: int, purpose: str) -> int:
     """Return a seed for one purpose whose random numbers are independent of those of ``seed``.
 
     Gymnasium seeds environments and spaces alike: an action space with the environment's seed

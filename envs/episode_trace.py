@@ -1,7 +1,7 @@
-"""An episode told step by step, so that a person can follow what a policy did and what came of it.
+"""Episode traces: an episode step by step, for the picture and the table of a report.
 
-A world makes one in :meth:`envs.batched.World.trace_episode`. What has nodes is drawn, frame by
-frame; what has none is described by captions and a table alone.
+Worlds that support it make one (:class:`envs.capabilities.SupportsEpisodeTrace`). A trace with
+nodes is drawn frame by frame; one without is shown as captions and a table.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """How things stand after a step; the first frame shows them before any."""
+    """The situation after a step; the first frame shows it before any step."""
 
     caption: str
-    """What was done, in a few words: ``X2 = 1.30``."""
+    """The action in a few words: ``X2 = 1.30``."""
     cells: list[str]
-    """Its row of the table, a text for each column."""
+    """The row of the table, one text per column."""
     chosen: list[int] = dataclasses.field(default_factory=list[int])
     """The nodes that the step acted on."""
     shades: list[float] = dataclasses.field(default_factory=list[float])
-    """How dark each node is drawn, from 0 to 1."""
+    """The shade of each node, from 0 to 1."""
     labels: list[str] = dataclasses.field(default_factory=list[str])
-    """A figure beside each node."""
+    """A label next to each node."""
     cut: list[int] = dataclasses.field(default_factory=list[int])
-    """The edges that are out of force, by their places in ``Experiment.edges``."""
+    """The edges that are not in force, as indices of ``EpisodeTrace.edges``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,21 +34,21 @@ class EpisodeTrace:
     """One episode as frames."""
 
     about: str
-    """What is seen in the picture and in its table, in a sentence or two."""
+    """A sentence or two about the picture and its table."""
     columns: list[str]
-    """What the cells of the frames are called."""
+    """The headings of the frames' cells."""
     frames: list[Frame]
-    """At the beginning and after each step."""
+    """One at the start and one after each step."""
     nodes: list[str] = dataclasses.field(default_factory=list[str])
-    """What is drawn in each frame, by name; nothing if there is none."""
+    """The names of the nodes in each frame; empty for no picture."""
     edges: list[list[int]] = dataclasses.field(default_factory=list[list[int]])
-    """From which node to which."""
+    """Pairs of node indices: from, to."""
     directed: bool = True
-    """Whether it matters which end of an edge is which: then it is drawn as an arrow."""
+    """Whether edges have a direction and are drawn as arrows."""
     places: list[list[float]] = dataclasses.field(default_factory=list[list[float]])
-    """Where the nodes are, across and down; empty draws them in layers along the edges."""
+    """Coordinates of the nodes, across and down; empty for layers along the edges."""
     target: int | None = None
-    """The node that everything is about."""
+    """The index of the target node."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for the event log; :meth:`from_dict` reads it back."""
@@ -59,11 +59,11 @@ class EpisodeTrace:
         """Read a trace from an event log; None where the log has none."""
         if not given:
             return None
-        frames = [Frame(**_known(Frame, frame)) for frame in given["frames"]]
-        return cls(**_known(cls, {**given, "frames": frames}))
+        frames = [Frame(**_select_known_fields(Frame, frame)) for frame in given["frames"]]
+        return cls(**_select_known_fields(cls, {**given, "frames": frames}))
 
 
-def _known(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
+def _select_known_fields(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the fields of this version: a later one may have added more."""
     names = {field.name for field in dataclasses.fields(cls)}
     return {name: value for name, value in given.items() if name in names}

@@ -135,7 +135,7 @@ class Report(Command):
 
     def __call__(self, console: Console) -> Answer:
         """Rebuild the outcome from the event log."""
-        from cluster.terminal.progress import print_outcome
+        from cluster.terminal.outcome_text import print_outcome
         from tune_jobs.prepare import open_run
         from tune_jobs.report.report import write_report
         from tune_jobs.run_log.driver_lock import make_lost_end

@@ -122,7 +122,7 @@ def print_and_check_outcome(outcome: Outcome, directory: Path, console: Console)
         RunInterrupted: the run was stopped.
         CommandFailed: no trial has a result.
     """
-    from cluster.terminal.progress import print_outcome
+    from cluster.terminal.outcome_text import print_outcome
 
     print_outcome(outcome, console, directory)
     answer = outcome.as_dict(directory)

@@ -1,1 +1,1 @@
-"""The live page: one or many runs as their event rows tell them."""
+"""The live page: its views of event logs, and its HTML and JavaScript."""

@@ -1,4 +1,4 @@
-"""The runs below a directory, each read by one at a time beside whatever else is served."""
+"""Index of the runs below a directory; requests about one run take turns."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ T = TypeVar("T")
 
 
 class RunIndex:
-    """The runs below a directory, or the one that it is."""
+    """The runs below a directory, or the run that the directory itself is."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._boards: dict[str, RunView] = {}
+        self._views: dict[str, RunView] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     def list_logged_runs(self) -> list[Path]:
-        """Those that have a log now."""
+        """List the runs that have an event log."""
         if (self.root / "events.jsonl").is_file():
             return [self.root.resolve()]
         return sorted(path.parent for path in self.root.glob("*/events.jsonl"))
 
     def list_runs(self) -> list[Path]:
-        """Those and the ones that have not begun, the last changed first."""
+        """List the runs, including those that have not started, the last changed first."""
         files = [*self.root.glob("*/job.yaml"), *self.root.glob("*/events.jsonl")]
-        found = {path.parent for path in files} or set(self.list_logged_runs())
-        return sorted(found, key=lambda directory: -directory.stat().st_mtime)
+        directories = {path.parent for path in files} or set(self.list_logged_runs())
+        return sorted(directories, key=lambda directory: -directory.stat().st_mtime)
 
     def find_run(self, name: str) -> Path:
-        """Where a run is.
+        """Return the directory of a run.
 
         Raises:
             HTTPException: there is no such run.
         """
-        # Only what was found is opened, so that no name can lead elsewhere.
+        # The name is only compared with listed directories: joined to a path it could be "../x".
         for directory in self.list_runs():
             if directory.name == name:
                 return directory
         raise HTTPException(404, f"There is no run {name!r} below {self.root}.")
 
     async def query_run(self, name: str, query: Callable[[RunView], T]) -> T:
-        """Ask the board of a run, one at a time, beside whatever else is served.
+        """Query the view of a run in a thread, one query per run at a time.
 
         Raises:
             HTTPException: there is no such run.
         """
-        if name not in self._boards:
-            self._boards[name] = RunView(self.find_run(name))
+        if name not in self._views:
+            self._views[name] = RunView(self.find_run(name))
         async with self._locks.setdefault(name, asyncio.Lock()):
-            return await asyncio.to_thread(query, self._boards[name])
+            return await asyncio.to_thread(query, self._views[name])

@@ -1,9 +1,9 @@
-"""What the page knows of a run: its event rows, read as they come and thinned as they grow.
+"""View of one run for the page: its event rows, read while they are written, and thinned.
 
-A log may have a million result rows, most of which nobody can see on a screen. Of a result row only
-its trial, iteration, score and place in the file are kept, and of many results only those that a
-curve needs; the rest of a row is read from the file when it is asked for. So a large log opens
-quickly, and a long run does not fill the memory.
+A log may have a million result rows, more than a screen can show. Of a result row only the trial,
+iteration, score and offset in the file are stored, and of many results only those that a curve
+needs; the rest of a row is read from the file on request. So a large log opens quickly, and a long
+run does not fill the memory.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from tune_jobs.run_log.events import (
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import to_finite_float
 
-CHUNK = 4 * 2**20
-"""Bytes read in one go, between which others get their turn."""
-MOST = 1000
-"""Results of a trial above which half of them are dropped."""
-HELD = 30_000
-"""Whole rows kept in memory (a few kB each), so that a curve that grows is not read again."""
+CHUNK_BYTES = 4 * 2**20
+"""Bytes read at once; other requests are served between two chunks."""
+MAX_RESULTS = 1000
+"""Stored results of a trial above which half of them are dropped."""
+MAX_CACHED_ROWS = 30_000
+"""Whole rows in memory (a few kB each), so that a growing curve is not read again."""
 
 
 class ResultPoint(NamedTuple):
-    """A result row: what curves are thinned by, and where the rest of it is."""
+    """The part of a result row that is stored, and the position of the row in the file."""
 
     iteration: int
     score: float
-    """NaN where there is none."""
+    """NaN if there is none."""
     offset: int
     length: int
 
@@ -52,69 +52,73 @@ class TrialResults:
     checkpoints: set[int] = field(default_factory=set[int])
     """Iterations."""
     version: int = 0
-    """That of the board when a result last came."""
+    """Version of the view at the last result."""
 
     def add_point(self, point: ResultPoint) -> None:
-        """Take a result; one that a resume repeats replaces those from there on."""
+        """Add a result; after a resume, a repeated iteration replaces all from there on."""
         while self.points and self.points[-1].iteration >= point.iteration:
             self.points.pop()
         self.points.append(point)
-        if len(self.points) > MOST:
-            self.points = thin_points(self.points, MOST // 2)
+        if len(self.points) > MAX_RESULTS:
+            self.points = thin_points(self.points, MAX_RESULTS // 2)
 
     def find_best_checkpointed(self, mode: str) -> ResultPoint | None:
-        """Its best result that has a checkpoint, as far as it was not thinned away."""
+        """Return the best stored result that has a checkpoint."""
         sign = 1 if mode == "max" else -1
-        kept = [p for p in self.points if p.iteration in self.checkpoints and p.score == p.score]
-        return max(kept, key=lambda p: sign * p.score, default=None)
+        points = [p for p in self.points if p.iteration in self.checkpoints]
+        return max(
+            (p for p in points if not math.isnan(p.score)),
+            key=lambda p: sign * p.score,
+            default=None,
+        )
 
 
 def thin_points(points: list[ResultPoint], max_points: int) -> list[ResultPoint]:
-    """About so many of the points: the lowest and highest of even stretches, first and last.
+    """Return about ``max_points`` points: the first, the last, and the extremes of even stretches.
 
-    A spike is what one looks for in a curve, so it survives. A point without a finite score does if
-    its stretch has no other.
+    Spikes are what a reader looks for in a curve, so thinning must not remove them. A point without
+    a finite score survives only in a stretch that has no other.
     """
     if len(points) <= max_points:
         return points
     stretches, size = max(1, (max_points - 2) // 2), len(points) - 2
-    kept = {0, len(points) - 1}
-    for place in range(stretches):
-        indices = range(1 + place * size // stretches, 1 + (place + 1) * size // stretches)
+    chosen = {0, len(points) - 1}
+    for stretch in range(stretches):
+        indices = range(1 + stretch * size // stretches, 1 + (stretch + 1) * size // stretches)
         scored = [i for i in indices if math.isfinite(points[i].score)] or list(indices[:1])
         if scored:
-            kept.add(min(scored, key=lambda i: points[i].score))
-            kept.add(max(scored, key=lambda i: points[i].score))
-    return [points[i] for i in sorted(kept)]
+            chosen.add(min(scored, key=lambda i: points[i].score))
+            chosen.add(max(scored, key=lambda i: points[i].score))
+    return [points[i] for i in sorted(chosen)]
 
 
 class RunView:
-    """One run, as far as its log has been read."""
+    """One run, up to the position that its log has been read to."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.path = directory / "events.jsonl"
         self.version = 0
-        """Grows whenever something new was read."""
+        """Increases whenever something new was read."""
         self.lost = ""
-        """What is known of a driver that died."""
+        """Description of a driver that died; empty if none did."""
         self._restart()
 
     def _restart(self) -> None:
         self.read_to = self.size = 0
         self.job: JobRow | None = None
         self.other_rows: list[tuple[int, Row]] = []
-        """All rows but results, each with its place in the file."""
+        """All rows except results, each with its offset in the file."""
         self.trial_results: dict[str, TrialResults] = {}
         self._rows: dict[int, ResultRow] = {}
 
     @property
     def read_fraction(self) -> float:
-        """How much of the log has been read, from 0 to 1."""
+        """Return the share of the log that has been read, from 0 to 1."""
         return self.read_to / self.size if self.size else 1.0
 
     def refresh(self) -> bool:
-        """Read the next part of the log; whether there is more to read at once."""
+        """Read the next part of the log, and return whether there is more to read."""
         if (lost := describe_lost_driver(self.directory)) != self.lost:
             self.lost, self.version = lost, self.version + 1
         try:
@@ -131,28 +135,28 @@ class RunView:
 
     def _read(self, file: BinaryIO) -> bool:
         file.seek(self.read_to)
-        chunk = file.read(CHUNK)
+        chunk = file.read(CHUNK_BYTES)
         if b"\n" not in chunk:  # at most the beginning of a line, unless it is a very long one
             chunk += file.readline()
         complete = chunk[: chunk.rfind(b"\n") + 1]
         for line in complete.splitlines(keepends=True):
-            self._take(line, self.read_to)
+            self._add_line(line, self.read_to)
             self.read_to += len(line)
         if complete:
             self.version += 1
         return bool(complete) and self.read_to < self.size
 
-    def _take(self, line: bytes, offset: int) -> None:
+    def _add_line(self, line: bytes, offset: int) -> None:
         if head := read_result_head(line):
             point = ResultPoint(head.iteration, head.score, offset, len(line))
-            self._add(head.trial, point)
+            self._add_result(head.trial, point)
             return
         if (row := decode_row_or_none(line)) is None:
-            return  # what a killed writer left; `report` names it
-        if isinstance(row, ResultRow):  # written by another tool, with its fields in another order
+            return  # left by a killed writer; `rungwise report` warns of it
+        if isinstance(row, ResultRow):  # written by another tool, in another field order
             score = math.nan if row.score is None else row.score
             point = ResultPoint(row.iteration, score, offset, len(line))
-            self._add(row.trial, point)
+            self._add_result(row.trial, point)
             return
         if isinstance(row, JobRow):
             self.job = row
@@ -160,26 +164,26 @@ class RunView:
             self.trial_results.setdefault(row.trial, TrialResults()).checkpoints.add(row.iteration)
         self.other_rows.append((offset, row))
 
-    def _add(self, trial: str, point: ResultPoint) -> None:
-        course = self.trial_results.setdefault(trial, TrialResults())
-        course.add_point(point)
-        course.version = self.version + 1  # the one that holds when this part has been read
+    def _add_result(self, trial: str, point: ResultPoint) -> None:
+        results = self.trial_results.setdefault(trial, TrialResults())
+        results.add_point(point)
+        results.version = self.version + 1  # the version once this part has been read
 
     def build_outcome(self, full_trial: str = "") -> Outcome:
-        """What the run came to so far, each trial with its last result and its best checkpoint's.
+        """Return the outcome so far, with each trial's last result and that of its best checkpoint.
 
         Args:
-            full_trial: a trial that is to have all of its results that were kept.
+            full_trial: id of a trial that gets all of its stored results.
 
         Raises:
             InputError: no job row has been read yet.
         """
         rows = list(self.other_rows)
         mode = self.job.mode if self.job else "max"
-        for trial, course in self.trial_results.items():
-            points = course.points if trial == full_trial else course.points[-1:]
-            # Which checkpoint is a trial's result hangs on the score that it was taken at.
-            best = course.find_best_checkpointed(mode)
+        for trial, results in self.trial_results.items():
+            points = results.points if trial == full_trial else results.points[-1:]
+            # The best checkpoint is chosen by the score of its iteration, so that row is needed.
+            best = results.find_best_checkpointed(mode)
             points = sorted({*points, best} if best else points)
             rows += zip((p.offset for p in points), self.load_rows(points), strict=True)
         in_order = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
@@ -188,18 +192,18 @@ class RunView:
         )
 
     def get_curve(self, trial: str, metric: str, max_points: int) -> list[tuple[int, float | None]]:
-        """A metric by iteration, thinned; None where it is missing or not finite."""
-        course = self.trial_results.get(trial)
-        if course is None:
+        """Return a metric by iteration, thinned; None where it is missing or not finite."""
+        results = self.trial_results.get(trial)
+        if results is None:
             return []
-        points = thin_points(course.points, max_points)
+        points = thin_points(results.points, max_points)
         if metric == "":
             return [(p.iteration, p.score if math.isfinite(p.score) else None) for p in points]
         rows = self.load_rows(points)
         return [(row.iteration, to_finite_float(row.metrics.get(metric))) for row in rows]
 
     def load_rows(self, points: list[ResultPoint]) -> list[ResultRow]:
-        """The whole rows of some points."""
+        """Return the whole rows of some points."""
         missing = [point for point in points if point.offset not in self._rows]
         if missing:
             with self.path.open("rb") as file:
@@ -208,7 +212,7 @@ class RunView:
                     row = decode_row(file.read(point.length))
                     assert isinstance(row, ResultRow)  # noqa: S101
                     self._rows[point.offset] = row
-        asked = [self._rows[point.offset] for point in points]
-        if len(self._rows) > HELD:
+        rows = [self._rows[point.offset] for point in points]
+        if len(self._rows) > MAX_CACHED_ROWS:
             self._rows = {}
-        return asked
+        return rows

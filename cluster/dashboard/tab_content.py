@@ -1,6 +1,6 @@
-"""The parts of the page that are made when they are opened: each is some HTML and some plots.
+"""Contents of the page's tabs: HTML and plots, made when a tab is opened.
 
-They are the report's own tables, plots and pictures, so that page and report never differ.
+They are the tables, plots and pictures of the report, so that page and report never differ.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from tune_jobs.report.plots import Plot
 from tune_jobs.run_log.outcome import Outcome
 
 Part = dict[str, Any]
-"""``html``, or ``figure`` for Plotly with its ``caption``."""
+"""A part of a tab: ``html``, or a ``figure`` for Plotly with its ``caption``."""
 
 
-def build_tab(board: RunView, name: str) -> list[Part]:
-    """The parts of a tab.
+def build_tab(view: RunView, name: str) -> list[Part]:
+    """Build the parts of a tab.
 
     Raises:
-        InputError: there is no such tab, or nothing of the run has been read.
+        InputError: there is no such tab, or the run has no rows yet.
     """
     if name not in TAB_BUILDERS:
-        raise InputError(f"There is no tab {name!r}: there are {', '.join(TAB_BUILDERS)}.")
-    best = board.build_outcome().best
-    return TAB_BUILDERS[name](board.build_outcome(full_trial=best.id if best else ""))
+        raise InputError(f"There is no tab {name!r}: known are {', '.join(TAB_BUILDERS)}.")
+    best = view.build_outcome().best
+    return TAB_BUILDERS[name](view.build_outcome(full_trial=best.id if best else ""))
 
 
-def _ledger(outcome: Outcome) -> list[Part]:
+def _build_ledger(outcome: Outcome) -> list[Part]:
     rows: list[list[str]] = []
     for trial in outcome.trials:
         saved = trial.seconds_saved
@@ -45,15 +45,15 @@ def _ledger(outcome: Outcome) -> list[Part]:
             f"{trial.iterations_saved:,}",
         ]
         spent = [format_duration(trial.seconds), "-" if saved is None else format_duration(saved)]
-        why = format_end_reason(trial.end_reason) if trial.end_reason else "open"
-        rows.append([escape(trial.id), escape(why), *cells, *spent])
+        reason = format_end_reason(trial.end_reason) if trial.end_reason else "open"
+        rows.append([escape(trial.id), escape(reason), *cells, *spent])
     seconds = sum(trial.seconds for trial in outcome.trials)
-    spared = sum(trial.seconds_saved or 0.0 for trial in outcome.trials)
+    seconds_saved = sum(trial.seconds_saved or 0.0 for trial in outcome.trials)
     not_run = sum(trial.iterations_not_run for trial in outcome.trials)
     saved = sum(outcome.iterations_saved_by_reason.values())
     sums = [f"{outcome.iterations_run:,}", f"{not_run:,}", f"{saved:,}"]
     total = ["<b>all</b>", format_percent(outcome.compute_saved) + " saved", *sums]
-    rows.append([*total, format_duration(seconds), format_duration(spared)])
+    rows.append([*total, format_duration(seconds), format_duration(seconds_saved)])
     head = ["trial", "ended by", "run", "not run", "saved", "trained for", "time saved, estimated"]
     note = "Iterations; the time is estimated from each trial's own seconds per iteration."
     return [
@@ -62,19 +62,19 @@ def _ledger(outcome: Outcome) -> list[Part]:
     ]
 
 
-def _comparison(outcome: Outcome) -> list[Part]:
+def _build_comparison(outcome: Outcome) -> list[Part]:
     plot = parallel_coordinates(outcome)
     key = (
         ""
         if isinstance(plot, str)
-        else render_note("A line is a trial; blue is better, orange worse.")
+        else render_note("Each line is a trial; blue is better, orange is worse.")
     )
     return [_html(key), _plot("", plot) | {"wide": True}]
 
 
-def _picture(outcome: Outcome) -> list[Part]:
-    told = outcome.evaluation.experiment if outcome.evaluation else {}
-    parts = [_html(*episode_figure.render_episode_section(told))]
+def _build_picture(outcome: Outcome) -> list[Part]:
+    episode = outcome.evaluation.experiment if outcome.evaluation else {}
+    parts = [_html(*episode_figure.render_episode_section(episode))]
     parts.append(_plot("Choices of the best trial", plots.choices_over_time(outcome)))
     parts.append(_plot("Choices, by policy", plots.plot_choices_by_policy(outcome)))
     losses = plots.node_losses(outcome.evaluation)
@@ -82,11 +82,11 @@ def _picture(outcome: Outcome) -> list[Part]:
 
 
 TAB_BUILDERS: dict[str, Callable[[Outcome], list[Part]]] = {
-    "comparison": _comparison,
-    "ledger": _ledger,
-    "picture": _picture,
+    "comparison": _build_comparison,
+    "ledger": _build_ledger,
+    "picture": _build_picture,
 }
-"""By the name that the page asks for."""
+"""Builder of each tab by its name."""
 
 
 def _html(*parts: str) -> Part:

@@ -1,4 +1,4 @@
-"""A run in the words and numbers that the page shows, as plain data for JSON."""
+"""Data of the page about runs, as plain types for JSON."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from tune_jobs.run_log.events import (
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
-POINTS = 20_000
-"""Points of a plot in all trials together, which a browser draws at once."""
-FEWEST, MOST = 60, 400
-"""Points of one trial: a screen has no more columns to show."""
+PLOT_POINTS = 20_000
+"""Points of all trials in a plot: as many as a browser draws without delay."""
+MIN_POINTS, MAX_POINTS = 60, 400
+"""Points of one trial: more than these, a screen has no columns for."""
 STYLE = {
     "accent": ACCENT,
     "muted": MUTED,
@@ -46,42 +46,42 @@ STYLE = {
         for name, (c, s) in ENDS.items()
     },
 }
-"""The report's colours and marks."""
+"""Colours and marks of the report."""
 
 
 def list_runs(directories: Sequence[Path]) -> list[dict[str, Any]]:
-    """The runs, the last changed first, from the first and the last line of their logs."""
+    """Summarise the runs, the last changed first, from the ends of their logs."""
     return sorted((_summarise_run(d) for d in directories), key=lambda run: -run["changed"])
 
 
 def _summarise_run(directory: Path) -> dict[str, Any]:
     path = directory / "events.jsonl"
     job, _ = read_log_ends(path)
-    state, said = get_run_state(directory)
-    about = f"{_plain_env(job)}, {job.algo}" if job else "not the log of a run"
+    state, message = get_run_state(directory)
+    about = f"{_plain_env(job)}, {job.algo}" if job else "not an event log"
     changed = path.stat().st_mtime
-    return {"name": directory.name, "changed": changed, "state": said or state, "about": about}
+    return {"name": directory.name, "changed": changed, "state": message or state, "about": about}
 
 
 def list_waiting_runs(directories: Sequence[Path]) -> list[dict[str, str]]:
-    """The runs that wait for their turn or could not begin, those to begin first in front."""
-    found = [(order, d) for d in directories if (order := read_order(d)) and not has_driver(d)]
-    found.sort(key=lambda pair: (-pair[0].priority, pair[0].ordered_at))
-    return [{"name": d.name, "message": order.failure or "waits"} for order, d in found]
+    """List the runs that wait or could not start, the first to start first."""
+    waiting = [(order, d) for d in directories if (order := read_order(d)) and not has_driver(d)]
+    waiting.sort(key=lambda pair: (-pair[0].priority, pair[0].ordered_at))
+    return [{"name": d.name, "message": order.failure or "waits"} for order, d in waiting]
 
 
-def build_run_state(board: RunView) -> dict[str, Any]:
-    """Everything about a run but its curves and what happened in it."""
-    if board.job is None:
-        return {"read_fraction": board.read_fraction, "job": None, "trials": [], "happened": 0}
-    outcome = board.build_outcome()
+def build_run_state(view: RunView) -> dict[str, Any]:
+    """Build everything about a run except its curves and events."""
+    if view.job is None:
+        return {"read_fraction": view.read_fraction, "job": None, "trials": [], "num_events": 0}
+    outcome = view.build_outcome()
     job, best = outcome.job, outcome.best
     scores = [s for t in outcome.trials if (s := t.finite_score) is not None]
     return {
-        "read_fraction": board.read_fraction,
+        "read_fraction": view.read_fraction,
         "job": {
-            "name": board.directory.name,
-            "about": _about(job) + _failure(outcome),
+            "name": view.directory.name,
+            "about": _describe_job(job) + _describe_failure(outcome),
             "metric": format_identifier(job.metric),
             "mode": job.mode,
             "iterations": job.iterations,
@@ -91,30 +91,31 @@ def build_run_state(board: RunView) -> dict[str, Any]:
             "ended": outcome.end is not None,
             "resumed": job.resumed,
         },
-        "cards": _cards(outcome),
-        "trials": [_trial(trial, trial is best, job) for trial in outcome.trials],
-        "metrics": _metrics(outcome),
-        "happened": sum(_is_event(row) for _, row in board.other_rows),
+        "cards": _build_cards(outcome),
+        "trials": [_build_trial(trial, trial is best, job) for trial in outcome.trials],
+        "metrics": _list_metrics(outcome),
+        "num_events": sum(_is_event(row) for _, row in view.other_rows),
     }
 
 
-def build_curves(board: RunView, metric: str, since: int = -1) -> dict[str, dict[str, list[Any]]]:
-    """A metric (the score if it has no name) of every trial with news since a version.
+def build_curves(view: RunView, metric: str, since: int = -1) -> dict[str, dict[str, list[Any]]]:
+    """Build the curve of a metric for every trial that has results newer than a version.
 
-    It is thinned to what a screen can show.
+    Without a name it is the score. Curves are thinned to what a screen can show.
     """
-    most = max(FEWEST, min(MOST, POINTS // max(1, len(board.trial_results))))
-    found: dict[str, dict[str, list[Any]]] = {}
-    for trial, course in sorted(board.trial_results.items()):
-        if course.version > since:
-            points = board.get_curve(trial, metric, most)
-            found[trial] = {"x": [x for x, _ in points], "y": [_short(y) for _, y in points]}
-    return found
+    per_trial = PLOT_POINTS // max(1, len(view.trial_results))
+    max_points = max(MIN_POINTS, min(MAX_POINTS, per_trial))
+    curves: dict[str, dict[str, list[Any]]] = {}
+    for trial, results in sorted(view.trial_results.items()):
+        if results.version > since:
+            points = view.get_curve(trial, metric, max_points)
+            curves[trial] = {"x": [x for x, _ in points], "y": [_round(y) for _, y in points]}
+    return curves
 
 
-def list_events(board: RunView, after: int) -> list[dict[str, Any]]:
-    """Every decision, finding and end in words, in the order of the log, from a number on."""
-    rows = [row for _, row in board.other_rows if _is_event(row)]
+def list_events(view: RunView, after: int) -> list[dict[str, Any]]:
+    """List the decisions, findings and ends in words, in log order, after the first ``after``."""
+    rows = [row for _, row in view.other_rows if _is_event(row)]
     return [_describe_event(row) for row in rows[after:]]
 
 
@@ -123,48 +124,48 @@ def _is_event(row: Row) -> bool:
 
 
 def _describe_event(row: Row) -> dict[str, Any]:
-    told: dict[str, Any] = {"time": row.time, "kind": row.kind, "trial": getattr(row, "trial", "")}
+    event: dict[str, Any] = {"time": row.time, "kind": row.kind, "trial": getattr(row, "trial", "")}
     match row:
         case FindingRow() if row.withdrawn:
-            told["severity"] = "note"
-            told["title"] = (
+            event["severity"] = "note"
+            event["title"] = (
                 f"{format_identifier(row.symptom)} is withdrawn at iteration {row.withdrawn}"
             )
-            told["text"] = _sentence(DISPROVED)
+            event["text"] = _make_sentence(DISPROVED)
         case FindingRow():
-            told["severity"] = row.severity
-            told["title"] = f"{format_identifier(row.symptom)} since iteration {row.since}"
-            told["text"] = " ".join(
-                filter(None, (_sentence(row.evidence), _sentence(row.siblings)))
+            event["severity"] = row.severity
+            event["title"] = f"{format_identifier(row.symptom)} since iteration {row.since}"
+            event["text"] = " ".join(
+                filter(None, (_make_sentence(row.evidence), _make_sentence(row.siblings)))
             )
-            told["remedy"] = row.remedy
+            event["remedy"] = row.remedy
         case DecisionRow():
-            told["title"] = "goes on" if row.keep else "does not go on"
-            told["text"] = _sentence(row.sentence)
+            event["title"] = "continues" if row.keep else "does not continue"
+            event["text"] = _make_sentence(row.sentence)
         case EndRow():
-            told["title"] = (
+            event["title"] = (
                 f"ended after {count(row.iteration, 'iteration')}: {format_end_reason(row.reason)}"
             )
-            told["text"] = _sentence(row.sentence)
+            event["text"] = _make_sentence(row.sentence)
         case JobEndRow():
-            told["title"] = f"the job ended: {row.reason}, after {format_duration(row.seconds)}"
-            told["text"] = _sentence(row.sentence)
+            event["title"] = f"the job ended: {row.reason}, after {format_duration(row.seconds)}"
+            event["text"] = _make_sentence(row.sentence)
         case JobRow():
-            told["title"] = "the job was resumed" if row.resumed else "the job started"
+            event["title"] = "the job was resumed" if row.resumed else "the job started"
         case _:
             pass
-    return told
+    return event
 
 
-def _about(job: JobRow) -> str:
+def _describe_job(job: JobRow) -> str:
     started = datetime.fromtimestamp(job.time, UTC).strftime("%d %B %Y, %H:%M UTC")
     scheduler = format_end_reason(str(job.scheduler.get("kind", "none")))
     trials = count(job.trials, "trial")
     return f"{_plain_env(job)}, {job.algo}, {trials}, scheduler {scheduler}, {started}"
 
 
-def _failure(outcome: Outcome) -> str:
-    """Say why the driver failed, if it did."""
+def _describe_failure(outcome: Outcome) -> str:
+    """Return why the driver failed; empty if it did not."""
     if outcome.end is None or outcome.end.reason != "error":
         return ""
     return f" · failed: {outcome.end.sentence or 'its log does not say why'}"
@@ -174,7 +175,7 @@ def _plain_env(job: JobRow) -> str:
     return job.env.split(":")[-1]
 
 
-def _cards(outcome: Outcome) -> list[dict[str, str]]:
+def _build_cards(outcome: Outcome) -> list[dict[str, str]]:
     job, best = outcome.job, outcome.best
     better = "higher" if job.mode == "max" else "lower"
     of_best = f"trial {best.id}, by {outcome.best_by}; {better} is better" if best else ""
@@ -190,12 +191,12 @@ def _cards(outcome: Outcome) -> list[dict[str, str]]:
             "value": format_percent(outcome.compute_saved),
             "note": f"{outcome.iterations_run:,} of {outcome.budget:,} iterations run",
         },
-        _time_card(outcome) | {"note": f"{ended} of {count(job.trials, 'trial')} ended"},
+        _build_time_card(outcome) | {"note": f"{ended} of {count(job.trials, 'trial')} ended"},
     ]
 
 
-def _time_card(outcome: Outcome) -> dict[str, str]:
-    """How long it took, or will still take at the pace so far if nothing more is saved."""
+def _build_time_card(outcome: Outcome) -> dict[str, str]:
+    """Build the card of the time taken, or of the time left if no more compute is saved."""
     if outcome.end is not None:
         return {"name": "time taken", "value": format_duration(outcome.end.seconds)}
     times = [trial.results[-1].time for trial in outcome.trials if trial.results]
@@ -206,10 +207,10 @@ def _time_card(outcome: Outcome) -> dict[str, str]:
     return {"name": "time left, at most", "value": format_duration(left)}
 
 
-def _trial(trial: TrialOutcome, best: bool, job: JobRow) -> dict[str, Any]:
-    ending = trial.status_text
-    if trial.sentence and trial.sentence not in ending:
-        ending += f": {trial.sentence}"
+def _build_trial(trial: TrialOutcome, best: bool, job: JobRow) -> dict[str, Any]:
+    state = trial.status_text
+    if trial.sentence and trial.sentence not in state:
+        state += f": {trial.sentence}"
     return {
         "id": trial.id,
         "best": best,
@@ -218,14 +219,14 @@ def _trial(trial: TrialOutcome, best: bool, job: JobRow) -> dict[str, Any]:
         "iterations": trial.iterations,
         "budget": trial.budget,
         "ended": trial.end_reason,
-        "state": ending,
+        "state": state,
         "settings": {name: format_number(trial.config.get(name)) for name in job.searched},
         "checkpoint": trial.checkpoint,
     }
 
 
-def _metrics(outcome: Outcome) -> list[str]:
-    """The names of what some trial reports as a single number."""
+def _list_metrics(outcome: Outcome) -> list[str]:
+    """List the metrics that some trial reports as a single number."""
     names: set[str] = set()
     for trial in outcome.trials:
         if trial.results:
@@ -235,12 +236,12 @@ def _metrics(outcome: Outcome) -> list[str]:
     return sorted(names)
 
 
-def _sentence(text: str) -> str:
-    """The text with a capital and a full stop."""
+def _make_sentence(text: str) -> str:
+    """Return the text with a capital letter and a full stop."""
     text = text[:1].upper() + text[1:]
     return text if not text or text.endswith((".", "?", "!")) else text + "."
 
 
-def _short(value: float | None) -> float | None:
-    """Six digits: more cannot be seen, and the page is half as large."""
+def _round(value: float | None) -> float | None:
+    """Round to six digits: no more are visible, and the response is half as large."""
     return None if value is None else float(f"{value:.6g}")

@@ -1,4 +1,4 @@
-"""What clusters differ in, and the templates of ``deploy/`` that it fills."""
+"""Settings of a cluster, and the templates of ``deploy/`` that they fill."""
 
 from __future__ import annotations
 
@@ -12,58 +12,59 @@ from envs.validation import AtLeastOne, InputError, NonNegative, Positive, valid
 
 TEMPLATE_DIR = Path(__file__).parent
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-"""What Kubernetes takes as a name."""
-LONGEST = {"name": 30, "namespace": 63}
-"""Characters: KubeRay's jobs may have 47, and the time of the submission is appended."""
+"""Names that Kubernetes accepts."""
+MAX_LENGTHS = {"name": 30, "namespace": 63}
+"""Longest names, in characters: KubeRay allows 47 for a job, and the time is appended."""
 
 
 @dataclass(frozen=True)
 class ClusterSpec:
-    """Where a job runs."""
+    """The cluster that a job runs on."""
 
     name: str = "rungwise"
-    """Of the job there: small letters, digits and dashes."""
+    """Name of the job on the cluster: lower-case letters, digits and dashes."""
     nodes: Annotated[int, AtLeastOne] = 1
-    """Machines, the one with the head included."""
+    """Machines, including the one with the Ray head."""
     cpus: Annotated[int, AtLeastOne] = 8
-    """CPUs of each."""
+    """CPUs per machine."""
     gpus: Annotated[int, NonNegative] = 0
-    """GPUs of each."""
+    """GPUs per machine."""
     memory_gib: Annotated[int, AtLeastOne] = 32
-    """Memory of each, in GiB."""
+    """Memory per machine, in GiB."""
     hours: Annotated[float, Positive] = 24.0
-    """After which the cluster may end the job; a run that is not done can be resumed."""
+    """Time limit of the job, in hours; an unfinished run can be resumed."""
     setup: str = ""
     """SLURM: a shell line that makes `rungwise` available: `source /shared/venv/bin/activate`."""
     partition: str = ""
     """SLURM: the partition; empty takes the site's default."""
     image: str = ""
-    """Kubernetes: an image with `rungwise` and this Ray in it."""
+    """Kubernetes: an image with `rungwise` and this version of Ray, built by
+    cluster/deploy/Dockerfile."""
     claim: str = ""
-    """Kubernetes: the persistent volume claim where runs are kept; every pod writes there."""
+    """Kubernetes: the persistent volume claim for the runs, writable by every pod."""
     namespace: str = "default"
     """Kubernetes: the namespace."""
     redis: str = ""
-    """Kubernetes: address of a Redis where a standing cluster keeps what must outlive its head;
-    without it that is on a volume of the head (KubeRay 1.7 or newer)."""
+    """Kubernetes: address of a Redis that stores the state of a standing cluster's head; without
+    one, a volume of the head stores it (KubeRay 1.7 or newer)."""
 
     def __post_init__(self) -> None:
         validate(self)
-        for what, most in LONGEST.items():
-            if not NAME.fullmatch(value := getattr(self, what)) or len(value) > most:
+        for flag, longest in MAX_LENGTHS.items():
+            if not NAME.fullmatch(value := getattr(self, flag)) or len(value) > longest:
                 raise InputError(
-                    f"--{what} {value!r} must be small letters, digits and dashes, {most} at most, "
-                    "and begin with a letter."
+                    f"--{flag} must be at most {longest} lower-case letters, digits and dashes and "
+                    f"begin with a letter, but it is {value!r}."
                 )
-        for what in ("setup", "partition"):
-            if "\n" in getattr(self, what):
-                raise InputError(f"--{what} must be one line.")
+        for flag in ("setup", "partition"):
+            if "\n" in (value := getattr(self, flag)):
+                raise InputError(f"--{flag} must be one line, but it is {value!r}.")
 
 
 class _Template(string.Template):
-    delimiter = "@"  # a shell script is full of dollars
+    delimiter = "@"  # $ is common in shell scripts
 
 
 def fill_template(template: str, cluster: ClusterSpec, **values: Any) -> str:
-    """A template of ``deploy/`` for a cluster."""
+    """Fill a template of ``deploy/`` for a cluster."""
     return _Template((TEMPLATE_DIR / template).read_text()).substitute(vars(cluster) | values)

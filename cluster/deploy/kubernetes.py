@@ -1,4 +1,4 @@
-"""Manifests for KubeRay: a job with a cluster of its own, a standing cluster, a policy served."""
+"""Manifests for KubeRay: a job with its own cluster, a standing cluster, a served policy."""
 
 from __future__ import annotations
 
@@ -13,65 +13,69 @@ from typing import Any
 from cluster.deploy.cluster_spec import ClusterSpec, fill_template
 from envs.validation import InputError
 
+REQUIRED_FLAGS = {
+    "image": "an image with `rungwise` and this Ray, built by cluster/deploy/Dockerfile",
+    "claim": "the claim of a volume for the runs that all pods can write",
+}
 JOB_MOUNT = "- {name: job, mountPath: /etc/rungwise}"
-"""Where the pods of a job find its file."""
+"""Volume mount of the job file in the pods."""
 
 
 def make_rayjob_manifest(cluster: ClusterSpec, job: str, run: Path, name: str) -> str:
     """Render a RayJob with its job file and a network policy as YAML.
 
     Args:
-        cluster: what to ask for.
-        job: the job file's text.
-        run: the run directory as the pods see it.
-        name: of these objects, which no other submission may have.
+        cluster: the resources to request.
+        job: the text of the job file.
+        run: the run directory in the pods.
+        name: name of the objects; no other submission may have it.
 
     Raises:
-        InputError: without an image or a claim.
+        InputError: the image or the claim is missing.
     """
-    there = shlex.quote(str(run))
-    tune = f"rungwise tune /etc/rungwise/job.yaml --out {there} --address auto"
-    again = f"rungwise resume {there} --address auto"
-    script = f"if [ -s {there}/job.yaml ]; then {again}; else {tune}; fi"
+    directory = shlex.quote(str(run))
+    tune = f"rungwise tune /etc/rungwise/job.yaml --out {directory} --address auto"
+    resume = f"rungwise resume {directory} --address auto"
+    script = f"if [ -s {directory}/job.yaml ]; then {resume}; else {tune}; fi"
     volume = f"- {{name: job, configMap: {{name: {name}-job}}}}"
     return fill_template(
         "rayjob.yaml",
         cluster,
         name=name,
-        job=json.dumps(job),  # JSON is YAML: nothing in the job can break out of its place
+        job=json.dumps(job),  # JSON is YAML, and quoting keeps the job from changing the manifest
         entrypoint=json.dumps(f"sh -c {shlex.quote(script)}"),
         seconds=round(3600 * cluster.hours),
-        pods=_pods(cluster, run.parent, 4, JOB_MOUNT, volume),
+        pods=_render_pods(cluster, run.parent, 4, JOB_MOUNT, volume),
         network=fill_template("network.yaml", cluster, name=name, open=""),
     )
 
 
 def make_raycluster_manifest(cluster: ClusterSpec, storage: Path) -> str:
-    """A RayCluster that stays, whose workers come and go with the work, as YAML.
+    """Render a standing RayCluster, whose workers are scaled with the load, as YAML.
 
     Raises:
-        InputError: without an image or a claim.
+        InputError: the image or the claim is missing.
     """
     return fill_template(
         "raycluster.yaml",
         cluster,
         gcs=_make_head_storage(cluster),
-        kuberay=_newest_needed(cluster),
-        # Nothing that computes runs on the head: its end would take a trial with it.
-        pods=_pods(cluster, storage, 2, idle_head=True),
-        network=fill_template("network.yaml", cluster, open=_ports(8265, 10001)),
+        kuberay=_find_kuberay_version(cluster),
+        # No trial runs on the head: a restart of the head would end it.
+        pods=_render_pods(cluster, storage, 2, idle_head=True),
+        network=fill_template("network.yaml", cluster, open=_render_open_ports(8265, 10001)),
     )
 
 
 def make_rayservice_manifest(cluster: ClusterSpec, checkpoint: Path) -> str:
-    """A RayService that lets a policy act, as YAML.
+    """Render a RayService that serves a policy, as YAML.
 
     Raises:
-        InputError: without an image or a claim.
+        InputError: the image or the claim is missing.
     """
     served = {
         "name": "policy",
-        "import_path": "cluster.serving.policy_server:served",
+        "import_path": "cluster.serving.policy_server:build_serve_application",
         "route_prefix": "/",
         "args": {"checkpoint": str(checkpoint)},
     }
@@ -81,14 +85,14 @@ def make_rayservice_manifest(cluster: ClusterSpec, checkpoint: Path) -> str:
         "rayservice.yaml",
         cluster,
         gcs=_make_head_storage(cluster),
-        kuberay=_newest_needed(cluster),
+        kuberay=_find_kuberay_version(cluster),
         serve=json.dumps(json.dumps({"applications": [served]})),
-        pods=_pods(cluster, checkpoint.parent, 4, environment=environment),
-        network=fill_template("network.yaml", cluster, open=_ports(8000)),
+        pods=_render_pods(cluster, checkpoint.parent, 4, environment=environment),
+        network=fill_template("network.yaml", cluster, open=_render_open_ports(8000)),
     )
 
 
-def _pods(
+def _render_pods(
     cluster: ClusterSpec,
     storage: Path,
     indent: int,
@@ -97,10 +101,10 @@ def _pods(
     idle_head: bool = False,
     environment: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Head and workers, as the lines of a manifest."""
-    for what in ("image", "claim"):
-        if not getattr(cluster, what):
-            raise InputError(f"Kubernetes needs --{what}: {_why(what)}")
+    """Render head and workers as the indented lines of a manifest."""
+    for flag, meaning in REQUIRED_FLAGS.items():
+        if not getattr(cluster, flag):
+            raise InputError(f"Kubernetes needs --{flag}: {meaning}.")
     lines = fill_template(
         "pods.yaml",
         cluster,
@@ -119,23 +123,18 @@ def _pods(
 
 
 def _make_head_storage(cluster: ClusterSpec) -> str:
-    """Where a head keeps what must outlive it."""
+    """Render where a head stores the state that must survive its restart."""
     if cluster.redis:
         return json.dumps({"backend": "redis", "redisAddress": cluster.redis})
     return json.dumps({"backend": "rocksdb", "storage": {"size": "1Gi"}})
 
 
-def _newest_needed(cluster: ClusterSpec) -> str:
+def _find_kuberay_version(cluster: ClusterSpec) -> str:
+    """Return the oldest KubeRay that supports the storage of the head."""
     return "1.5.1" if cluster.redis else "1.7"
 
 
-def _ports(*numbers: int) -> str:
-    """A rule that lets everybody in the namespace reach ports that ask for a token."""
+def _render_open_ports(*numbers: int) -> str:
+    """Render a rule that opens ports to the namespace; each of them requires a token."""
     ports = [{"port": number} for number in numbers]
     return f"\n    - {json.dumps({'from': [{'podSelector': {}}], 'ports': ports})}"
-
-
-def _why(field: str) -> str:
-    if field == "image":
-        return "the image that its pods run, with `rungwise` and this version of Ray."
-    return "the claim of a volume that all pods can write, where runs are kept."

@@ -1,6 +1,6 @@
-"""What Prometheus and Grafana need to show runs: rules, a dashboard, where to scrape.
+"""Files for Prometheus and Grafana: a scrape configuration, alert rules, a dashboard.
 
-All of it is made from the catalogue of metrics and from the health rules: none is forgotten.
+They are generated from the catalogue of metrics and the health rules, so that they are complete.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from tune_jobs.trackers.prometheus_gauges import (
 )
 
 RAY = "ray_" + PREFIX
-"""How the names of our series begin."""
+"""Prefix of the series: Ray adds its own to ours."""
 WIDE, HIGH, COLUMNS = 8, 7, 24
-"""Size of a panel on Grafana's grid, which has so many columns."""
+"""Width and height of a panel, and the columns of Grafana's grid."""
 UNITS = {"fraction": "percentunit", "s": "s", "steps/s": "ops", "count": "none"}
-"""Grafana's names of the catalogue's units, where it has one."""
-OWN = 'run=~"$run",trial=~"$trial"'
-"""What the variables of the dashboard choose."""
+"""Grafana's name of each unit of the catalogue that it knows."""
+CHOSEN = 'run=~"$run",trial=~"$trial"'
+"""Label filter of the series that the dashboard's variables choose."""
 
 
 def write_monitoring_files(directory: Path, ray_files: Path) -> list[Path]:
-    """Write the files; ``ray_files`` is where Ray keeps its session (``/tmp/ray``)."""
+    """Write the files; ``ray_files`` is the directory of Ray's sessions (``/tmp/ray``)."""
     directory.mkdir(parents=True, exist_ok=True)
     texts = {
         "prometheus.yaml": yaml.safe_dump(make_scrape_config(ray_files), sort_keys=False),
@@ -48,8 +48,8 @@ def write_monitoring_files(directory: Path, ray_files: Path) -> list[Path]:
 
 
 def make_scrape_config(ray_files: Path) -> dict[str, Any]:
-    """A configuration of Prometheus: Ray's nodes as they come and go, and the alerts."""
-    # The file is behind a link, whose change Prometheus does not notice: it has to look again.
+    """Make a configuration of Prometheus that finds Ray's nodes and loads the alerts."""
+    # The file is behind a link, whose change Prometheus does not notice: it must poll.
     nodes = {
         "files": [str(ray_files / "prom_metrics_service_discovery.json")],
         "refresh_interval": "10s",
@@ -62,12 +62,13 @@ def make_scrape_config(ray_files: Path) -> dict[str, Any]:
 
 
 def make_alerts() -> dict[str, Any]:
-    """One rule for each health rule: it fires while a living trial has the symptom."""
+    """Make one alert per health rule; it fires while a running trial has the symptom."""
     return {"groups": [{"name": "rungwise", "rules": [_alert(symptom) for symptom in RULES]}]}
 
 
 def _alert(symptom: str) -> dict[str, Any]:
-    said = explain.explain(symptom)
+    explanation = explain.explain(symptom)
+    trial = "{{ $labels.run }}, trial {{ $labels.trial }}"
     series = f'{RAY}{FINDING}{{symptom="{symptom}"}}'
     noted = LEVEL["note"] if RULES[symptom].highest == "note" else LEVEL["warn"]
     return {
@@ -75,36 +76,36 @@ def _alert(symptom: str) -> dict[str, Any]:
         "expr": f"max by (run, trial) ({series}) >= {noted}",
         "labels": {"severity": RULES[symptom].highest, "symptom": symptom},
         "annotations": {
-            "summary": f"{{{{ $labels.run }}}}, trial {{{{ $labels.trial }}}}: {said['title']}",
-            "description": said["remedy"],
+            "summary": f"{trial}: {explanation['title']}",
+            "description": explanation["remedy"],
         },
     }
 
 
 def make_dashboard() -> dict[str, Any]:
-    """Grafana's dashboard: how the runs do, then every metric of the catalogue."""
+    """Make Grafana's dashboard: an overview of the runs, then every metric of the catalogue."""
     steps = _panel(
         "Environment steps per second", f"sum by (run) (rate({_counter('env_steps')}[1m]))"
     )
     panels = [
-        _panel("Score", _latest(SCORE), "What the run is judged by."),
+        _panel("Score", _latest(SCORE), "The metric that trials are compared by."),
         _panel("Iterations", f"sum by (run) ({_counter('iterations')})"),
         steps,
         _panel("Trials ended, by reason", f"sum by (run, reason) ({_counter('trials_ended')})"),
         _panel(
             "Findings",
-            f"max by (run, trial, symptom) ({RAY}{FINDING}{{{OWN}}})",
+            f"max by (run, trial, symptom) ({RAY}{FINDING}{{{CHOSEN}}})",
             "1 noted, 2 warned of, 3 stopped; 0 once the trial has ended.",
         ),
     ]
-    for name, said in list_gauge_metrics().items():
+    for name, meaning in list_gauge_metrics().items():
         healthy = METRICS[name].healthy
-        about = f"{said}. Healthy: {healthy}." if healthy else f"{said}."
+        about = f"{meaning}. Healthy: {healthy}." if healthy else f"{meaning}."
         unit = UNITS.get(METRICS[name].unit, "short")
         panels.append(_panel(format_identifier(name).capitalize(), _latest(name), about, unit))
-    for place, panel in enumerate(panels):
-        row, column = divmod(place, COLUMNS // WIDE)
-        panel |= {"id": place + 1}
+    for number, panel in enumerate(panels):
+        row, column = divmod(number, COLUMNS // WIDE)
+        panel |= {"id": number + 1}
         panel["gridPos"] = {"x": column * WIDE, "y": row * HIGH, "w": WIDE, "h": HIGH}
     return {
         "uid": "rungwise",
@@ -120,18 +121,18 @@ def make_dashboard() -> dict[str, Any]:
 
 
 def list_expressions() -> list[str]:
-    """Every expression of the dashboard."""
+    """List the expressions of the dashboard's panels."""
     return [target["expr"] for panel in make_dashboard()["panels"] for target in panel["targets"]]
 
 
 def _latest(name: str) -> str:
-    # A restarted worker is a new series of the same trial: of those the newest counts.
-    return f"max by (run, trial) ({RAY}{name}{{{OWN}}})"
+    # A restarted worker is a new series of the same trial; max keeps one of them.
+    return f"max by (run, trial) ({RAY}{name}{{{CHOSEN}}})"
 
 
 def _counter(name: str) -> str:
     assert name in COUNTED  # noqa: S101
-    return f"{RAY}{name}_total{{{OWN}}}"
+    return f"{RAY}{name}_total{{{CHOSEN}}}"
 
 
 def _panel(title: str, expr: str, description: str = "", unit: str = "short") -> dict[str, Any]:

@@ -9,12 +9,12 @@
 #SBATCH --open-mode=append
 #SBATCH --requeue
 @{extra}
-# Written by `rungwise submit`. A job that was preempted comes back with the same script and goes on
-# from its last checkpoints.
+# Written by `rungwise submit`. SLURM runs this script again after a preemption; the run then
+# continues from its last checkpoints.
 set -euo pipefail
 @{setup}
 export RUN=@{run} JOB=@{job}
-# `ray symmetric-run` ends well even when Ray could not start, so the end is marked by a file.
+# `ray symmetric-run` returns 0 even if Ray could not start, so a file marks success.
 export MARK=$RUN.done-$SLURM_JOB_ID
 rm -f "$MARK"
 
@@ -26,7 +26,7 @@ if [ ! -s "$RAY_AUTH_TOKEN_PATH" ]; then
   (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \n' > "$RAY_AUTH_TOKEN_PATH")
 fi
 
-# Each job has ports of its own, so that two of them can share a node.
+# Ports depend on the job id, so that two jobs can share a node.
 port=$((20000 + SLURM_JOB_ID % 2000 * 10))
 if [ "$SLURM_JOB_NUM_NODES" = 1 ]; then
   head=127.0.0.1
@@ -36,11 +36,11 @@ else
 fi
 export ADDRESS=$head:$port
 
-# When it ends, `ray symmetric-run` stops every Ray process that it can see: in a process namespace
-# of its own these are the job's own.
+# When it ends, `ray symmetric-run` stops every Ray process that it can see: in a separate process
+# namespace it sees those of this job only.
 private="unshare --map-root-user --pid --fork --kill-child --mount-proc"
 $private true || {
-  echo "This node allows no process namespaces: ask for --exclusive and take unshare out of $0." >&2
+  echo "This node allows no process namespaces: add --exclusive and remove unshare from $0." >&2
   exit 1
 }
 
@@ -60,7 +60,7 @@ srun --ntasks-per-node=1 $private ray symmetric-run \
     fi && touch "$MARK"' || status=$?
 rm -rf "/tmp/rungwise-$SLURM_JOB_ID"
 if [ ! -f "$MARK" ]; then
-  echo "The run did not end well; what it said is above." >&2
+  echo "The run failed; its output is above." >&2
   exit $((status ? status : 1))
 fi
 rm -f "$MARK"

@@ -1,8 +1,8 @@
-"""The same job on a cluster: files for SLURM, KubeRay and Ray's launcher, and a running Ray.
+"""Submission of a job to SLURM, KubeRay, Ray's launcher or a running Ray.
 
-Everything that differs between clusters is in :class:`cluster.deploy.cluster_spec.ClusterSpec`; the
-templates in ``deploy/`` hold the rest. Each file is checked before it is handed over, and handed
-over where its tool is here.
+:class:`cluster.deploy.cluster_spec.ClusterSpec` holds everything that differs between clusters; the
+templates in ``deploy/`` hold the rest. Each file is checked, and submitted if the tool for it is
+installed here.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ def submit_job(
     files: Path,
     destination: str,
     target: str,
-    hand_over: bool,
+    submit: bool,
 ) -> dict[str, Any]:
-    """Write the files of a job for a cluster, and hand them over where that can be done from here.
+    """Write the files of a job for a cluster, and submit them if the tool for that is installed.
 
     Args:
         name: a preset or a job file.
-        run: the run directory as the cluster sees it.
-        cluster: what to ask for.
-        files: where a folder of its own is made for the files.
+        run: the run directory on the cluster.
+        cluster: the resources to request.
+        files: folder in which a subfolder for the files is created.
         destination: ``slurm``, ``kuberay``, ``launcher`` or ``to``.
         target: the launcher file, or the address of a Ray.
-        hand_over: false only writes and checks.
+        submit: False only writes and checks the files.
 
     Returns:
-        ``files`` written, the tools' ``messages``, and ``commands_left`` for the user to run.
+        The ``files`` written, the ``messages`` of the tools, and the ``commands_left`` to the user.
 
     Raises:
-        InputError: something in it cannot be used, or a tool refuses.
+        InputError: a setting cannot be used, or a tool refuses the files.
     """
     from tune_jobs.jobs.job_yaml import dump_job, load_job
 
     job = load_job(name)
     if job.gpus_per_trial > cluster.gpus and destination in ("slurm", "kuberay"):
         raise InputError(
-            f"A trial of this job holds {job.gpus_per_trial:g} GPUs, and each machine has "
-            f"{cluster.gpus}: ask for more with --gpus, or set --gpus-per-trial 0 in the job."
+            f"A trial of this job needs {job.gpus_per_trial:g} GPUs, but a machine has "
+            f"{cluster.gpus}: request more with --gpus, or set gpus_per_trial: 0 in the job."
         )
     if not run.is_absolute():
-        raise InputError(f"--run {run} must be a full path: it is that of the cluster's machines.")
-    folder = own_folder(files.absolute(), cluster.name)
+        raise InputError(f"--run must be an absolute path on the cluster, but it is {run}.")
+    folder = make_submission_folder(files.absolute(), cluster.name)
     job_file = folder / "job.yaml"
     job_file.write_text(text := dump_job(job))
     written, commands = [job_file], list[list[str]]()
@@ -69,22 +69,22 @@ def submit_job(
         commands = [["kubectl", "create", "-f", str(written[-1])]]
     elif destination == "launcher":
         commands = make_launcher_commands(Path(target), job_file, run)
-    said: list[str] = []
-    if destination == "to" and hand_over:
-        said = [submit_to_ray(target, job_file, run)]
-    while hand_over and commands and (heard := run_if_installed(commands[0])) is not None:
-        said.append(heard)
+    messages: list[str] = []
+    if destination == "to" and submit:
+        messages = [submit_to_ray(target, job_file, run)]
+    while submit and commands and (output := run_if_installed(commands[0])) is not None:
+        messages.append(output)
         commands = commands[1:]
     left = [shlex.join(command) for command in commands]
-    return {"files": list(map(str, written)), "messages": said, "commands_left": left}
+    return {"files": list(map(str, written)), "messages": messages, "commands_left": left}
 
 
-def own_folder(files: Path, name: str) -> Path:
-    """Make a folder that no other submission has.
+def make_submission_folder(files: Path, name: str) -> Path:
+    """Create a folder that no other submission uses, named after the job and the time.
 
-    A queued script reads its job when it starts, which may be after the next `submit`. The name is
-    also that of the objects on Kubernetes, hence the time and not a number that begins anew in
-    every directory.
+    A queued script reads its job when it starts, which may be after the next `submit`. Objects on
+    Kubernetes have the same name, so it ends with the time: a counter would restart in every
+    directory.
     """
     while True:
         folder = files / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -97,7 +97,7 @@ def own_folder(files: Path, name: str) -> Path:
 
 
 def make_slurm_script(cluster: ClusterSpec, job: Path, run: Path) -> str:
-    """The batch script that starts the run, or goes on with it."""
+    """Render the batch script that starts a run, or continues it."""
     extra = [f"#SBATCH --partition={shlex.quote(cluster.partition)}"] if cluster.partition else []
     extra += [f"#SBATCH --gpus-per-node={cluster.gpus}"] if cluster.gpus else []
     return fill_template(
@@ -113,26 +113,26 @@ def make_slurm_script(cluster: ClusterSpec, job: Path, run: Path) -> str:
 
 
 def make_launcher_commands(file: Path, job: Path, run: Path) -> list[list[str]]:
-    """What starts the cluster of a launcher file and the job on it.
+    """Return the commands that start the cluster of a launcher file and the job on it.
 
     Raises:
         InputError: Ray refuses the file.
     """
     load_launcher_file(file)
-    there = f"~/{job.parent.name}.job.yaml"
-    tune = f"rungwise tune {there} --out {shlex.quote(str(run))} --address auto"
+    remote = f"~/{job.parent.name}.job.yaml"
+    tune = f"rungwise tune {remote} --out {shlex.quote(str(run))} --address auto"
     return [
         ["ray", "up", "--yes", str(file)],
-        ["ray", "rsync-up", str(file), str(job), there],
+        ["ray", "rsync-up", str(file), str(job), remote],
         ["ray", "exec", "--tmux", str(file), tune],
     ]
 
 
 def load_launcher_file(file: Path) -> dict[str, Any]:
-    """A launcher file as Ray completes it.
+    """Return a launcher file as Ray completes it.
 
     Raises:
-        InputError: naming what Ray finds wrong.
+        InputError: Ray refuses the file; the message says why.
     """
     import yaml
     from jsonschema import ValidationError
@@ -140,61 +140,61 @@ def load_launcher_file(file: Path) -> dict[str, Any]:
 
     if not file.is_file():
         raise InputError(
-            f"There is no {file}. {TEMPLATE_DIR / 'launcher.yaml'} is one to start from."
+            f"There is no {file}: copy {TEMPLATE_DIR / 'launcher.yaml'} and fill it in."
         )
     try:
         config = prepare_config(yaml.safe_load(file.read_text()))
         validate_config(config)
     except ValidationError as error:
-        place = ".".join(map(str, error.absolute_path))
+        path = ".".join(map(str, error.absolute_path))
         raise InputError(
-            f"{file} is no launcher file of Ray{f', at {place}' if place else ''}: {error.message}."
+            f"Ray refuses the launcher file {file}{f' at {path}' if path else ''}: {error.message}."
         ) from error
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{file} is no launcher file of Ray ({error!r}).") from error
+        raise InputError(f"{file} is not a launcher file of Ray ({error!r}).") from error
     return config
 
 
 def submit_to_ray(address: str, job: Path, run: Path) -> str:
-    """Hand the job to a Ray that runs, through its job server; the id it gets there.
+    """Submit the job to the job server of a running Ray and return its id there.
 
     Raises:
-        InputError: there is no Ray at the address, or it refuses.
+        InputError: there is no Ray at the address, or it refuses the job.
     """
     from ray._private.authentication import authentication_token_setup
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    # Away from the folder that Ray made for the job: where nodes share a disk, the first to be done
-    # with it clears it away, and a process that stands in it falls.
+    # The process leaves the folder that Ray made for the job: if nodes share a disk, the first that
+    # is done deletes it, and a process with a deleted working directory fails.
     tune = f'rungwise tune "$job" --out {shlex.quote(str(run))} --address auto'
     tune = f'job="$PWD/job.yaml" && cd / && {tune}'
-    # A driver does this when it joins a Ray; the job client leaves it to the user.
+    # A driver does this when it joins a Ray; the job client does not.
     authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     try:
         client = JobSubmissionClient(address)
-        # The folder holds the job file alone: the cluster has its own rungwise.
+        # The folder holds the job file only: rungwise is installed on the cluster.
         return client.submit_job(entrypoint=tune, runtime_env={"working_dir": str(job.parent)})
     except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
-        told = f"{address} does not take the job: {error}"
-        if "No available agent" in told:
-            told += (
-                " If it has just begun, give it a minute. If another Ray began before it on its "
-                "machine, that one has its job agent's port: start it with "
+        message = f"{address} does not accept the job: {error}"
+        if "No available agent" in message:
+            message += (
+                " If this Ray has just started, wait a minute. If another Ray was started on its "
+                "machine before, that one uses the port of its job agent: start this one with "
                 "--dashboard-agent-listen-port=0."
             )
-        raise InputError(told) from error
+        raise InputError(message) from error
 
 
 def run_if_installed(command: list[str]) -> str | None:
-    """Run a tool if it is here; what it says, or None where it is not.
+    """Run a tool and return its output; None if it is not installed.
 
     Raises:
-        InputError: it refuses.
+        InputError: the tool fails.
     """
     if shutil.which(command[0]) is None:
         return None
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InputError(f"`{shlex.join(command)}` says: {(done.stderr or done.stdout).strip()}")
+        raise InputError(f"`{shlex.join(command)}` failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout.strip()

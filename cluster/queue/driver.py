@@ -1,7 +1,7 @@
-"""The process that drives one run of the queue, with the lock that the queue took for it.
+"""Process that drives one run of the queue, holding the lock that the queue acquired for it.
 
-``python -m cluster.queue.driver RUN ADDRESS LOCK [CPUS]`` starts the run or goes on with it, and
-needs nobody: the service may end and come back.
+``python -m cluster.queue.driver RUN ADDRESS LOCK [CPUS]`` starts or continues the run. It does not
+depend on the service, which may end and restart meanwhile.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from tune_jobs.run_log.stop_requests import JOB, clear_stop_request
 
 
 def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> None:
-    """Run a prepared job to its end, or to the wish that it stops."""
+    """Run a prepared job until it ends or a stop is requested."""
     from tune_jobs.jobs.resources import check_resources
     from tune_jobs.prepare import check_reporting, open_run
     from tune_jobs.run_lifecycle import drive, end_interrupted
 
-    def say() -> None:
+    def write_last_words() -> None:
         end_interrupted(directory)
-        _order_anew(directory)
+        _renew_order(directory)
 
     clear_stop_request(directory, JOB)
-    with hold_driver_lock(directory, lock), run_last_words(say):
+    with hold_driver_lock(directory, lock), run_last_words(write_last_words):
         job, _ = open_run(directory)
         if address == "local":
             check_resources(job, offered_cpus(cpus))
@@ -43,7 +43,7 @@ def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> Non
 
 
 def main() -> None:
-    """Drive the run named on the command line; its errors are sentences on stderr."""
+    """Drive the run of the command line and print its errors on stderr."""
     from tune_jobs.disk_space import DiskFullError
     from tune_jobs.run_lifecycle import DriverError
 
@@ -55,13 +55,13 @@ def main() -> None:
         sys.exit(f"rungwise: {error}")
     except KeyboardInterrupt:
         pass
-    if received_sigterm():  # with its machine, say: the next service begins it again
-        _order_anew(Path(directory))
+    if received_sigterm():  # its machine shuts down, perhaps: the next service starts the run again
+        _renew_order(Path(directory))
         sys.exit(TERMINATED)
 
 
-def _order_anew(directory: Path) -> None:
-    """Keep the order of a run as if no driver had been started for it."""
+def _renew_order(directory: Path) -> None:
+    """Reset the order of a run as if no driver had been started for it."""
     if order := read_order(directory):
         write_order(directory, Order(order.priority, order.ordered_at))
 

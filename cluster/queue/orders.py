@@ -1,8 +1,8 @@
-"""Which runs are to be driven, and by whom they are: two small files in each run's directory.
+"""Orders to drive a run, and the state of a run, from small files in its directory.
 
-``order.json`` is there while a run waits or is driven. ``driver.lock`` is locked as long as its
-driver lives (:mod:`tune_jobs.run_log.driver_lock`); so a service that comes back after ``kill -9``
-knows which of its drivers are still at work.
+``order.json`` exists while a run waits or is driven. ``driver.lock`` is locked while its driver
+lives (:mod:`tune_jobs.run_log.driver_lock`), so a service that restarts after ``kill -9`` knows
+which of its drivers still run.
 """
 
 from __future__ import annotations
@@ -20,76 +20,77 @@ from tune_jobs.run_log.driver_lock import describe_lost_driver, has_driver
 from tune_jobs.run_log.events import read_log_ends
 
 RUN_NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-"""What a run may be called: a name that is safe as a directory and in an address."""
+"""Valid names of runs: safe as directory names and in URLs."""
 ORDER, DRIVER_LOG = "order.json", "driver.log"
 SILENT_AFTER_S = 120
-"""Seconds without a row after which a run that nobody here drives is called silent."""
+"""Seconds without a row after which a run without a driver on this machine is silent."""
 RunState = Literal["queued", "running", "failed", "ended", "interrupted", "stopped", "silent"]
 ENDS: dict[str, RunState] = {"done": "ended", "error": "failed", "stopped": "stopped"}
-"""The state of a run by the reason of its end; by any other it was interrupted."""
+"""The state of a run by the reason of its end; every other reason means interrupted."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """That a run is to be driven."""
+    """An order to drive a run."""
 
     priority: int = 0
     ordered_at: float = 0.0
-    """When it was ordered, in seconds since 1970."""
+    """Time of the order, in seconds since 1970."""
     num_starts: int = 0
-    """How often a driver was started for it."""
+    """Number of drivers started for it."""
     log_size: int = 0
-    """Bytes of the run's log at the latest of these."""
+    """Size of the event log at the last of these starts, in bytes."""
     restart_after_end: bool = False
-    """When its driver ends it goes on once more: a trial was resumed meanwhile."""
+    """Whether to start another driver when this one ends: a trial was resumed meanwhile."""
     failure: str = ""
-    """Why no driver is started any more."""
+    """Why no more drivers are started; empty while they are."""
 
 
 def read_order(directory: Path) -> Order | None:
-    """The order of a run, if there is one."""
+    """Return the order of a run; None if there is none."""
     try:
-        given = json.loads((directory / ORDER).read_text())
+        fields = json.loads((directory / ORDER).read_text())
     except FileNotFoundError:
         return None
     known = {field.name for field in dataclasses.fields(Order)}
-    return Order(**{name: value for name, value in given.items() if name in known})
+    return Order(**{name: value for name, value in fields.items() if name in known})
 
 
 def write_order(directory: Path, order: Order) -> None:
-    """Keep an order, in one step."""
+    """Write the order of a run atomically."""
     unfinished = directory / f".{ORDER}.{os.getpid()}"
     unfinished.write_text(json.dumps(dataclasses.asdict(order)))
     unfinished.replace(directory / ORDER)
 
 
 def delete_order(directory: Path) -> None:
-    """The run is not to be driven any more."""
+    """Delete the order of a run."""
     (directory / ORDER).unlink(missing_ok=True)
 
 
 def list_orders(root: Path) -> list[tuple[Path, Order]]:
-    """All orders below a directory, those that are to begin first in front."""
-    found = [(path.parent, read_order(path.parent)) for path in root.glob(f"*/{ORDER}")]
-    known = [(directory, order) for directory, order in found if order is not None]
-    return sorted(known, key=lambda pair: (-pair[1].priority, pair[1].ordered_at))
+    """List the orders below a directory, the first to start first."""
+    read = [(path.parent, read_order(path.parent)) for path in root.glob(f"*/{ORDER}")]
+    # Another process may have deleted an order since its path was listed.
+    orders = [(directory, order) for directory, order in read if order is not None]
+    return sorted(orders, key=lambda pair: (-pair[1].priority, pair[1].ordered_at))
 
 
 def get_run_state(directory: Path) -> tuple[RunState, str]:
-    """How a run stands, and more about that in words."""
+    """Return the state of a run, and a message that explains it."""
     log, order = directory / "events.jsonl", read_order(directory)
     if has_driver(directory):
         return "running", ""
     if order is not None:
         return ("failed", order.failure) if order.failure else ("queued", "")
     if not log.is_file():
-        return "stopped", "stopped before it began"
+        return "stopped", "stopped before it started"
     if end := read_log_ends(log)[1]:
         state = ENDS.get(end.reason, "interrupted")
         return state, f"failed: {end.sentence}" if state == "failed" else ""
-    if said := describe_lost_driver(directory):
-        return "failed", f"failed: {said}"
-    # Driven from another machine whose locks are not seen here, or left behind there.
+    if loss := describe_lost_driver(directory):
+        return "failed", f"failed: {loss}"
+    # Another machine drives it, or did so until it crashed: its locks are not visible here.
     quiet = time.time() - log.stat().st_mtime
     return (
         ("running", "")

@@ -1,7 +1,7 @@
-"""The queue: starts a driver for each run whose turn it is, and sees what became of it.
+"""Queue of runs: starts a driver process for each ordered run, and judges it when it ends.
 
-It remembers nothing. What is to be done follows from the orders and the logs in the directories of
-the runs, so it can be killed at any moment, and go on where it was.
+The queue has no state of its own. Everything follows from the orders and event logs in the run
+directories, so it can be killed at any moment and continue where it was.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from tune_jobs.run_log.events import EndRow, EventLog, read_log_ends
 from tune_jobs.run_log.stop_requests import JOB, clear_stop_request, request_stop
 
 MAX_STARTS = 3
-"""Drivers that are started for a run before it is given up."""
+"""Drivers started for a run before it is given up."""
 POLL_INTERVAL_S = 0.5
-"""Seconds between two looks at the orders."""
+"""Seconds between two checks of the orders."""
 
 
 class RunQueue:
-    """Drives the runs below a directory.
+    """Queue that drives the runs below a directory.
 
     Args:
-        root: where runs are kept.
-        address: of the Ray that all runs share; ``local`` starts one for each of them.
-        cpus: CPUs of each of these.
-        at_once: runs that are driven at the same time.
+        root: directory of the runs.
+        address: address of the Ray that all runs share; ``local`` starts one per run.
+        cpus: CPUs of each Ray on this machine.
+        at_once: number of runs driven at the same time.
 
     Raises:
-        InputError: a number that lets no run begin, or several at once, each with all of this
-            machine.
+        InputError: no run could start with these numbers, or several runs would each use all of
+            this machine.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class RunQueue:
     ) -> None:
         if at_once < 1:
             raise InputError(
-                f"--at-once must be at least 1, but it is {at_once}: no run would begin."
+                f"--at-once must be at least 1, but it is {at_once}: no run would start."
             )
         if address == "local":
             offered_cpus(cpus)
         if at_once > 1 and address == "local" and cpus is None:
             raise InputError(
-                f"{at_once} runs at once would each take all of this machine: say how many CPUs "
-                "each may have (--cpus 4), or which Ray they share (--address)."
+                f"--at-once {at_once} would give each run all CPUs of this machine: limit them "
+                "with --cpus, or name a Ray that the runs share with --address."
             )
         self.root, self.address, self.cpus, self.at_once = root, address, cpus, at_once
         self._children: list[subprocess.Popen[bytes]] = []
@@ -75,7 +75,7 @@ class RunQueue:
     def submit(
         self, fields: Mapping[str, Any], preset: str | None, name: str, order: Order
     ) -> Path:
-        """Check a job and put it into the queue; its run's directory.
+        """Validate a job, put it into the queue and return its run directory.
 
         Raises:
             InputError: something in it cannot be used, or the name is taken.
@@ -88,22 +88,23 @@ class RunQueue:
         except InputError:
             raise
         except (TypeError, AttributeError, LookupError, ValueError) as error:
-            # What comes over the network may be nested in ways that no YAML of a person's is.
-            raise InputError(f"The job does not hold what a job file does ({error}).") from error
+            # JSON from the network may be nested in ways that no YAML file of a user is.
+            raise InputError(
+                f"The job is not a mapping of the fields of a job file ({error})."
+            ) from error
         with self._lock:
             directory = self.root / name if name else find_free_directory(job.env, self.root)
             if directory.exists():
-                begun = (directory / "job.yaml").is_file()
-                again = (
-                    f"Continue it with `rungwise jobs resume {name}`, or give" if begun else "Give"
-                )
-                raise InputError(f"{name} exists already. {again} the new run another name.")
+                is_run = (directory / "job.yaml").is_file()
+                resume = f"Continue it with `rungwise jobs resume {name}`, or give"
+                remedy = f"{resume if is_run else 'Give'} the new run another name."
+                raise InputError(f"{name} exists already. {remedy}")
             prepare_job(job, directory)
             write_order(directory, dataclasses.replace(order, ordered_at=time.time()))
         return directory
 
     def resume(self, directory: Path) -> None:
-        """Put a run into the queue again; what is done of it is not done again."""
+        """Put a run into the queue again; it continues from its last checkpoints."""
         with self._lock:
             clear_stop_request(directory, JOB)
             order = read_order(directory)
@@ -113,21 +114,21 @@ class RunQueue:
                 write_order(directory, dataclasses.replace(order, restart_after_end=True))
 
     def tick(self) -> None:
-        """Do what is due: see which drivers have ended, start those whose turn it is."""
+        """Judge the drivers that have ended, and start those that are next."""
         self._children = [child for child in self._children if child.poll() is None]
         with self._lock:
-            at_work = 0
+            running = 0
             for directory, order in list_orders(self.root):
                 if has_driver(directory):
-                    at_work += 1
+                    running += 1
                 elif order.num_starts and not order.failure:
-                    self._judge(directory, order)
+                    self._judge_end(directory, order)
             for directory, order in list_orders(self.root):
-                if at_work < self.at_once and not order.failure and not has_driver(directory):
-                    at_work += self._start(directory, order)
+                if running < self.at_once and not order.failure and not has_driver(directory):
+                    running += self._start(directory, order)
 
-    def _judge(self, directory: Path, order: Order) -> None:
-        """Its driver is gone: the run has ended, or is tried again, or is given up."""
+    def _judge_end(self, directory: Path, order: Order) -> None:
+        """Delete, renew or fail the order of a run whose driver has ended."""
         log = directory / "events.jsonl"
         grown = log.is_file() and log.stat().st_size > order.log_size
         end = read_log_ends(log)[1] if grown else None
@@ -137,12 +138,12 @@ class RunQueue:
             else:
                 delete_order(directory)
         elif order.num_starts >= MAX_STARTS:
-            said = _last_line(directory / DRIVER_LOG)
-            failed = f"its driver failed {order.num_starts} times: {said}"
-            write_order(directory, dataclasses.replace(order, failure=failed))
+            last_line = _read_last_line(directory / DRIVER_LOG)
+            failure = f"its driver failed {order.num_starts} times: {last_line}"
+            write_order(directory, dataclasses.replace(order, failure=failure))
 
     def _start(self, directory: Path, order: Order) -> bool:
-        """Start a driver; whether it could be had."""
+        """Start a driver; return False if another process drives the run."""
         with file_lock(directory / LOCK) as lock:
             if lock is None:
                 return False
@@ -154,15 +155,15 @@ class RunQueue:
             )
             words = [sys.executable, "-m", "cluster.queue.driver", str(directory), self.address]
             words += [str(lock), *([] if self.cpus is None else [str(self.cpus)])]
-            with (directory / DRIVER_LOG).open("ab") as said:
-                # A session of its own: Ctrl-C and the end of the service leave it at work. It keeps
-                # the lock, by the file that it inherits, for as long as it lives.
+            with (directory / DRIVER_LOG).open("ab") as output:
+                # A new session, so that Ctrl-C and the end of the service do not stop it. It holds
+                # the lock, through the file that it inherits, as long as it lives.
                 self._children.append(
                     subprocess.Popen(
                         words,
                         stdin=subprocess.DEVNULL,
-                        stdout=said,
-                        stderr=said,
+                        stdout=output,
+                        stderr=output,
                         pass_fds=[lock],
                         start_new_session=True,
                         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -171,16 +172,16 @@ class RunQueue:
         return True
 
     def run_until_stopped(self, stop: threading.Event) -> None:
-        """Tick until it is to stop."""
+        """Tick until the event is set."""
         while not stop.wait(POLL_INTERVAL_S):
             self.tick()
 
 
 def stop_run(directory: Path) -> None:
-    """Let a run stop, or wait no longer; it can be resumed.
+    """Request that a run stops, or remove it from the queue; it can be resumed.
 
     Raises:
-        InputError: there is nothing to stop.
+        InputError: the run neither runs nor waits.
     """
     (state, _), order = get_run_state(directory), read_order(directory)
     if state in ("running", "silent"):
@@ -190,20 +191,20 @@ def stop_run(directory: Path) -> None:
     elif order is not None:
         delete_order(directory)
     else:
-        raise InputError(f"{directory.name} does not run ({state}): there is nothing to stop.")
+        raise InputError(f"{directory.name} does not run, so it cannot be stopped: it is {state}.")
 
 
 def reopen_trial(directory: Path, trial: str, iteration: int) -> None:
-    """Write that the end of a trial is undone, so that the next resume goes on with it."""
+    """Write a row that undoes the end of a trial, so that the next resume continues it."""
     clear_stop_request(directory, trial)
-    said = "asked to go on"
+    sentence = "resumed by request"
     EventLog(directory / "events.jsonl").append(
-        EndRow(trial=trial, iteration=iteration, reason="interrupted", sentence=said)
+        EndRow(trial=trial, iteration=iteration, reason="interrupted", sentence=sentence)
     )
 
 
 def _merge_with_preset(preset: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a preset's job, some of them and of its settings changed."""
+    """Return the fields of a preset's job with some fields and settings replaced."""
     from tune_jobs.jobs.job_yaml import dump_job, load_job
 
     base = yaml.safe_load(dump_job(load_job(preset)))
@@ -213,6 +214,6 @@ def _merge_with_preset(preset: str, fields: Mapping[str, Any]) -> dict[str, Any]
     return changed
 
 
-def _last_line(path: Path) -> str:
+def _read_last_line(path: Path) -> str:
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line for line in reversed(lines) if line.strip()), "it printed nothing")

@@ -1,11 +1,11 @@
-"""A policy for other runtimes (``torch.export``, ONNX), and policies from other people.
+"""Export of policies to other runtimes (``torch.export``, ONNX), and import of checkpoints.
 
-An export holds the greedy policy as one function from observation columns to action columns, the
-network's own numbers and the value, for any batch size. ``interface.json`` names them. Every export
-is compared with the policy itself on many observations before it is called done.
+An export holds the greedy policy as one function, for any batch size, from observation columns to
+action columns, the network's outputs and the value. ``interface.json`` names them. Every export is
+compared with the policy itself on many observations.
 
-Importing a checkpoint takes its settings (JSON) and weights (safetensors) only. The pickled state
-that RLlib needs to go on training is left behind, and so is a pickle hidden in the JSON.
+An import copies the settings (JSON) and weights (safetensors) of a checkpoint only. It leaves out
+the pickled state that RLlib needs to continue training, because a pickle can execute code.
 """
 
 from __future__ import annotations
@@ -31,14 +31,16 @@ from algos.models.mlp import MLPPolicy
 from algos.policy import Policy
 from envs.validation import InputError
 
-OBSERVATIONS, TOLERANCE = 10_000, 1e-5
-"""On how many an export is compared, and how far a number may be off (relative above 1)."""
-PART = 500
-"""Of them at a time: an observation may be large."""
-EXAMPLES = 3
-"""Batch size of the traced example; the exported batch size is free."""
+NUM_OBSERVATIONS, TOLERANCE = 10_000, 1e-5
+"""Observations of the comparison, and the largest difference of a number (relative above 1)."""
+CHOICE_TOLERANCE = 0.001
+"""Share of choices that may differ: ties can be broken either way."""
+COMPARISON_BATCH = 500
+"""Observations per batch of the comparison: a single one may be large."""
+EXAMPLE_BATCH = 3
+"""Batch size of the traced example; the export accepts any batch size."""
 FILES = ("policy/policy.json", "policy/weights.safetensors")
-"""What an imported checkpoint consists of."""
+"""Files of an imported checkpoint."""
 
 ObservationColumns = dict[str, np.ndarray[Any, Any]]
 Runner = Callable[[ObservationColumns], list[np.ndarray[Any, Any]]]
@@ -49,28 +51,28 @@ class GreedyPolicy(nn.Module):
 
     Attributes:
         inputs: names of the observation columns, in the order of the arguments.
-        outputs: names of what it returns: ``action.<part>``, then ``outputs`` and ``value``.
+        outputs: names of the results: ``action.<part>``, then ``outputs`` and ``value``.
     """
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self.policy = policy.module
         self.inputs = list(policy.module.observation_spaces)
-        drawn = policy.module.act(sample_observations(policy, EXAMPLES), greedy=True)[0]
-        self.outputs = [*(f"action.{name}" for name in drawn), "outputs", "value"]
+        actions = policy.module.act(sample_observations(policy, EXAMPLE_BATCH), greedy=True)[0]
+        self.outputs = [*(f"action.{name}" for name in actions), "outputs", "value"]
 
     def forward(self, *columns: Tensor) -> tuple[Tensor, ...]:
         """Observation columns [B, ...] -> action columns, outputs [B, head.size], value [B]."""
         batch = dict(zip(self.inputs, columns, strict=True))
         if isinstance(self.policy, MLPPolicy):
             weight = self.policy.layout.split_weights(self.policy.flat)
-            found = apply_fused_mlp(self.policy.flatten(batch), weight, self.policy.layout)
+            computed = apply_fused_mlp(self.policy.flatten(batch), weight, self.policy.layout)
         else:
-            found = self.policy.compute_outputs(batch)
-        return self._act_greedily(batch, *found)
+            computed = self.policy.compute_outputs(batch)
+        return self._act_greedily(batch, *computed)
 
     def compute_expected(self, columns: ObservationColumns) -> list[np.ndarray[Any, Any]]:
-        """The same by the policy as it acts everywhere else: what an export is compared with."""
+        """Compute the same with the policy's own forward pass, as the reference of a comparison."""
         batch = {name: torch.from_numpy(column) for name, column in columns.items()}
         return [
             tensor.numpy()
@@ -85,7 +87,7 @@ class GreedyPolicy(nn.Module):
 
 
 def apply_fused_mlp(x: Tensor, weight: dict[str, Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
-    """x [N, I] -> outputs [N, P], values [N]: the fused network in steps that can be traced."""
+    """x [N, I] -> outputs [N, P], values [N]: the fused network as operations torch can trace."""
     activate = torch.tanh if layout.activation == "tanh" else torch.relu
     top: dict[str, Tensor] = {}
     for layer in layout.layers:
@@ -98,23 +100,23 @@ def apply_fused_mlp(x: Tensor, weight: dict[str, Tensor], layout: Layout) -> tup
 
 
 def export_policy(policy: Policy, directory: Path, onnx: bool) -> dict[str, Any]:
-    """Write the policy for other runtimes and compare them with it.
+    """Write a policy for other runtimes and compare each file with it.
 
     Returns:
-        For each file the largest difference of a number and how many choices differ.
+        Per file: the largest difference of a number, and how many choices differ.
 
     Raises:
-        InputError: the directory is used, what ONNX needs is missing, the network cannot be traced,
-            or an export differs from the policy.
+        InputError: the directory is not empty, a package for ONNX is missing, the network cannot
+            be traced, or an export differs from the policy.
     """
     if directory.exists() and any(directory.iterdir()):
-        raise InputError(f"{directory} is not empty: choose another place with --out.")
+        raise InputError(f"{directory} is not empty: choose another directory with --out.")
     if onnx:
         _require_packages("onnx", "onnxscript", "onnxruntime")
     directory.mkdir(parents=True, exist_ok=True)
     greedy = GreedyPolicy(policy).eval().requires_grad_(False)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's own deprecations while it traces
+        warnings.simplefilter("ignore")  # torch warns of its own deprecations while it traces
         program = _trace_policy(greedy, policy)
         torch.export.save(program, directory / "policy.pt2")
         runners: dict[str, Runner] = {"policy.pt2": _torch_runner(directory / "policy.pt2")}
@@ -123,25 +125,28 @@ def export_policy(policy: Policy, directory: Path, onnx: bool) -> dict[str, Any]
             runners["policy.onnx"] = _onnx_runner(directory / "policy.onnx", greedy.outputs)
         parity = compare_with_policy(greedy, policy, runners)
     (directory / "interface.json").write_text(
-        json.dumps(_interface(policy, greedy, parity), indent=1)
+        json.dumps(_describe_interface(policy, greedy, parity), indent=1)
     )
-    for name, found in parity.items():
-        if found["largest"] > TOLERANCE or found["choices_differ"] > 0.001 * OBSERVATIONS:
+    for name, difference in parity.items():
+        if (
+            difference["largest"] > TOLERANCE
+            or difference["choices_differ"] > CHOICE_TOLERANCE * NUM_OBSERVATIONS
+        ):
             raise InputError(
-                f"{directory / name} differs from the policy by {found['largest']:.2g} and in "
-                f"{found['choices_differ']} of {OBSERVATIONS} choices; {TOLERANCE:g} is allowed. "
-                "Do not use it."
+                f"{directory / name} differs from the policy by {difference['largest']:.2g} "
+                f"(allowed: {TOLERANCE:g}) and in {difference['choices_differ']} of "
+                f"{NUM_OBSERVATIONS} choices: do not use it."
             )
     return parity
 
 
 def sample_observations(policy: Policy, num: int, seed: int = 0) -> ObservationColumns:
-    """So many observations as columns [count, ...], drawn from the observation space."""
+    """Sample observations as columns [num, ...] from the observation space."""
     space = batch_space(policy.observation_space, num)
     space.seed(seed)
     columns = to_observation_columns(space.sample())
     if MASK in columns:
-        # Drawn masks lie anywhere between 0 and 1; real ones say yes or no, and yes at least once.
+        # Sampled masks are uniform in [0, 1]; real ones are 0 or 1, with at least one 1.
         mask = (columns[MASK] > 0.5).astype(columns[MASK].dtype)
         mask[~mask.any(-1)] = 1
         columns[MASK] = mask
@@ -151,33 +156,34 @@ def sample_observations(policy: Policy, num: int, seed: int = 0) -> ObservationC
 def compare_with_policy(
     greedy: GreedyPolicy, policy: Policy, runners: dict[str, Runner]
 ) -> dict[str, Any]:
-    """Measure each runner's difference from the policy, a part of the observations at a time."""
-    found = {name: {"largest": 0.0, "choices_differ": 0, "of": 0} for name in runners}
-    for part in range(OBSERVATIONS // PART):
-        columns = sample_observations(policy, PART, seed=part)
+    """Measure the difference of each runner from the policy, in batches."""
+    totals = {name: {"largest": 0.0, "choices_differ": 0, "of": 0} for name in runners}
+    for batch in range(NUM_OBSERVATIONS // COMPARISON_BATCH):
+        columns = sample_observations(policy, COMPARISON_BATCH, seed=batch)
         expected = greedy.compute_expected(columns)
         for name, run in runners.items():
-            here, total = measure_difference(greedy.outputs, expected, run(columns)), found[name]
-            total["largest"] = max(total["largest"], here["largest"])
-            total["choices_differ"] += here["choices_differ"]
-            total["of"] += here["of"]
-    return found
+            difference = measure_difference(greedy.outputs, expected, run(columns))
+            total = totals[name]
+            total["largest"] = max(total["largest"], difference["largest"])
+            total["choices_differ"] += difference["choices_differ"]
+            total["of"] += difference["of"]
+    return totals
 
 
 def measure_difference(
-    names: Sequence[str], expected: Sequence[Any], found: Sequence[Any]
+    names: Sequence[str], expected: Sequence[Any], actual: Sequence[Any]
 ) -> dict[str, Any]:
-    """The largest difference of a number (relative above 1), and how many rows choose otherwise.
+    """Measure the largest difference of a number (relative above 1) and count differing choices.
 
-    Two choices whose numbers are equal to the last digit may go either way; they are counted.
+    A tie between two actions may be broken either way; such rows count as different choices.
     """
     largest, differ = 0.0, np.zeros(len(expected[0]), bool)
-    for name, ours, theirs in zip(names, expected, found, strict=True):
+    for name, ours, theirs in zip(names, expected, actual, strict=True):
         if name.startswith("action.") and np.issubdtype(ours.dtype, np.integer):
             differ |= (ours != theirs).reshape(len(ours), -1).any(-1)
-    for name, ours, theirs in zip(names, expected, found, strict=True):
+    for name, ours, theirs in zip(names, expected, actual, strict=True):
         if np.issubdtype(ours.dtype, np.floating):
-            # A value that goes with another choice is another value.
+            # The value part of an action depends on the choice: compare it on equal choices only.
             same = ~differ if name.startswith("action.") else slice(None)
             gap = np.abs(ours - theirs) / np.maximum(1, np.abs(ours))
             largest = max(largest, float(gap[same].max(initial=0.0)))
@@ -185,16 +191,16 @@ def measure_difference(
 
 
 def import_checkpoint(source: Path, directory: Path) -> Policy:
-    """Take over somebody else's checkpoint without running anything that is in it.
+    """Copy a checkpoint from an untrusted source without executing anything in it.
 
     Raises:
-        InputError: it is damaged, holds a pickle where none belongs, or the place is used.
+        InputError: it is damaged or not a policy, or the directory exists.
     """
     if directory.exists():
-        raise InputError(f"{directory} exists already: choose another place with --out.")
+        raise InputError(f"{directory} exists already: choose another directory with --out.")
     for name in FILES:
         if not (source / name).is_file() or (source / name).is_symlink():
-            raise InputError(f"{source} is not a checkpoint: {name} is missing or a link.")
+            raise InputError(f"{source} is not a checkpoint: {name} is missing or a symbolic link.")
     verify_checkpoint(source, "policy/")
     unfinished = directory.with_name(f".{directory.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -215,19 +221,21 @@ def import_checkpoint(source: Path, directory: Path) -> Policy:
 
 
 def _trace_policy(greedy: GreedyPolicy, policy: Policy) -> Any:
-    columns = tuple(torch.from_numpy(c) for c in sample_observations(policy, EXAMPLES).values())
+    columns = tuple(
+        torch.from_numpy(c) for c in sample_observations(policy, EXAMPLE_BATCH).values()
+    )
     batch = torch.export.Dim("batch", min=1)
     free = (tuple({0: batch} for _ in columns),)
-    failed: list[str] = []
-    # What each of the two ways of tracing cannot follow: a `len(batch)` the first, which would fix
-    # the batch size, and plain Python objects such as spaces the second.
+    errors: list[str] = []
+    # Each way of tracing fails on other code: the first on `len(batch)`, which would fix the batch
+    # size, the second on plain Python objects such as spaces.
     for strict in (False, True):
         try:
             return torch.export.export(greedy, columns, dynamic_shapes=free, strict=strict)
-        except Exception as error:  # torch has many kinds
-            failed.append(str(error).splitlines()[0])
+        except Exception as error:  # torch raises many types
+            errors.append(str(error).splitlines()[0])
     model = policy.metadata["settings"]["model"]
-    raise InputError(f"model={model!r} cannot be exported: {' And strictly: '.join(failed)}")
+    raise InputError(f"model={model!r} cannot be exported: {' In strict mode: '.join(errors)}")
 
 
 def _torch_runner(path: Path) -> Runner:
@@ -255,20 +263,22 @@ def _onnx_runner(path: Path, outputs: Sequence[str]) -> Runner:
     return lambda columns: session.run(list(outputs), columns)
 
 
-def _interface(policy: Policy, greedy: GreedyPolicy, parity: dict[str, Any]) -> dict[str, Any]:
-    columns = sample_observations(policy, EXAMPLES)
+def _describe_interface(
+    policy: Policy, greedy: GreedyPolicy, parity: dict[str, Any]
+) -> dict[str, Any]:
+    columns = sample_observations(policy, EXAMPLE_BATCH)
     with torch.no_grad():
-        found = greedy.compute_expected(columns)
+        results = greedy.compute_expected(columns)
 
-    def told(names: Sequence[str], arrays: Sequence[Any]) -> dict[str, Any]:
+    def describe(names: Sequence[str], arrays: Sequence[Any]) -> dict[str, Any]:
         rows = zip(names, arrays, strict=True)
         return {n: {"shape": ["batch", *a.shape[1:]], "dtype": str(a.dtype)} for n, a in rows}
 
-    about = policy.metadata
+    metadata = policy.metadata
     return {
-        **{name: about[name] for name in ("env", "env_kwargs", "algo", "iteration")},
-        "inputs": told(greedy.inputs, list(columns.values())),
-        "outputs": told(greedy.outputs, found),
+        **{name: metadata[name] for name in ("env", "env_kwargs", "algo", "iteration")},
+        "inputs": describe(greedy.inputs, list(columns.values())),
+        "outputs": describe(greedy.outputs, results),
         "action_start": np.asarray(getattr(policy.action_space, "start", 0)).tolist(),
         "parity": parity,
     }
@@ -278,5 +288,5 @@ def _require_packages(*packages: str) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
-            f"ONNX needs {', '.join(missing)}: pip install 'rungwise[onnx]', or leave out --onnx."
+            f"--onnx needs {', '.join(missing)}: pip install 'rungwise[onnx]', or leave it out."
         )

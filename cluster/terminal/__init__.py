@@ -1,1 +1,1 @@
-"""."""
+"""Live progress and outcomes in the terminal, drawn from event rows."""

@@ -1,4 +1,4 @@
-"""The small parts of the terminal's table: bars, sparklines, the summary line, the time left."""
+"""Parts of the terminal's table: bars, sparklines, the summary line, the time left."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 SPARKS = "▁▂▃▄▅▆▇█"
-MOST_SETTINGS = 4
-WIDEST = 14
-"""Columns a setting takes at most."""
+MAX_SETTINGS = 4
+MAX_WIDTH = 14
+"""Width of a setting's column, at most."""
 
 
-def bar(done: int, full: int, width: int) -> str:
-    """A bar with its numbers: ``▇▇▇▁▁ 16/27``; without a width the numbers only."""
+def draw_bar(done: int, full: int, width: int) -> str:
+    """Draw a bar with its numbers: ``▇▇▇▁▁ 16/27``; with width 0 the numbers only."""
     filled = min(width, round(width * done / full)) if full > 0 else 0
     numbers = f"{done:>{len(str(full))}}/{full}"
     return f"{'▇' * filled}{'▁' * (width - filled)} {numbers}" if width else numbers
 
 
-def sparkline(values: Sequence[float], width: int) -> str:
-    """The course of finite values in so many characters, first and last included."""
+def draw_sparkline(values: Sequence[float], width: int) -> str:
+    """Draw finite values with at most ``width`` characters, the first and last included."""
     if not values:
         return ""
     last = len(values) - 1
     if len(values) > width:
-        values = [values[round(last * place / (width - 1))] for place in range(width)]
+        values = [values[round(last * i / (width - 1))] for i in range(width)]
     low, high = min(values), max(values)
     # The difference of two huge numbers can overflow, that of their halves cannot.
     half = high / 2 - low / 2
@@ -37,32 +37,32 @@ def sparkline(values: Sequence[float], width: int) -> str:
     return "".join(SPARKS[round(top * ((value / 2 - low / 2) / half))] for value in values)
 
 
-def short(name: str) -> str:
-    """The last part of a dotted name: ``algo.lr`` becomes ``lr``."""
+def shorten_name(name: str) -> str:
+    """Return the last part of a dotted name: ``lr`` of ``algo.lr``."""
     return name.rsplit(".", 1)[-1]
 
 
-def one_line(text: str) -> str:
-    """The text without line breaks: an exception may have brought some."""
+def join_lines(text: str) -> str:
+    """Return the text without line breaks, which exceptions may contain."""
     return " ".join(text.split()) if "\n" in text or "\r" in text else text
 
 
-def settings_shown(
+def choose_settings(
     searched: Sequence[str], trials: Sequence[TrialOutcome], width: int
 ) -> list[str]:
-    """The searched settings that fit into a width, in their order, at most four."""
+    """Choose the searched settings that fit into a width: in order, at most four."""
     shown: list[str] = []
     for name in searched:
-        cells = [short(name), *(format_number(trial.config.get(name)) for trial in trials)]
-        needed = min(WIDEST, max(map(len, cells))) + 2
-        if needed <= width and len(shown) < MOST_SETTINGS:
+        cells = [shorten_name(name), *(format_number(trial.config.get(name)) for trial in trials)]
+        needed = min(MAX_WIDTH, max(map(len, cells))) + 2
+        if needed <= width and len(shown) < MAX_SETTINGS:
             shown.append(name)
             width -= needed
     return shown
 
 
-def summary(outcome: Outcome, seconds_left: float | None) -> str:
-    """One line about the whole sweep."""
+def summarise_outcome(outcome: Outcome, seconds_left: float | None) -> str:
+    """Summarise the sweep in one line."""
     ended = sum(trial.end_reason is not None for trial in outcome.trials)
     parts = [f"{ended} of {max(outcome.job.trials, len(outcome.trials))} ended"]
     best = outcome.best
@@ -74,11 +74,11 @@ def summary(outcome: Outcome, seconds_left: float | None) -> str:
     return " · ".join(parts)
 
 
-def estimated_seconds(outcome: Outcome, done: int, seconds: float) -> float | None:
-    """How long the rest may take at the pace so far; None while too little is known.
+def estimate_seconds_left(outcome: Outcome, done: int, seconds: float) -> float | None:
+    """Estimate the time left at the pace so far; None while fewer than three trials have ended.
 
-    A trial is taken to run as long as the ended ones did on average, and one that has outlived this
-    to run to its end.
+    A trial is assumed to run as long as the average of those that ended; one that has already run
+    longer is assumed to use its full budget.
 
     Args:
         outcome: the run so far.

@@ -1,11 +1,11 @@
-"""The addresses of the service below ``/api``; ``/api/openapi.json`` describes them."""
+"""Endpoints of the service below ``/api``, described by ``/api/openapi.json``."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query
 from fastapi.exceptions import RequestValidationError
@@ -20,35 +20,38 @@ from cluster.queue.orders import Order, get_run_state, read_order
 from cluster.queue.run_queue import RunQueue, reopen_trial, stop_run
 from cluster.web.schemas import Curve, ErrorResponse, JobDetails, JobState, Submission, TrialState
 from envs.validation import InputError
-from tune_jobs.run_log.events import CheckpointRow, FindingRow, read_log_ends
+from tune_jobs.run_log.events import CheckpointRow, FindingRow, JobRow, read_log_ends
 from tune_jobs.run_log.json_types import to_json_types
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.stop_requests import request_stop
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
-MOST = 400
-"""Points of a curve."""
+if TYPE_CHECKING:
+    from tune_jobs.jobs.job import Job
+
+MAX_POINTS = 400
+"""Points of a curve, at most."""
 T = TypeVar("T")
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorResponse, "description": "The request is no HTTP as it should be"},
-    401: {"model": ErrorResponse, "description": "No token, or another one"},
-    403: {"model": ErrorResponse, "description": "The page of another site asks"},
+    400: {"model": ErrorResponse, "description": "The request is not valid HTTP"},
+    401: {"model": ErrorResponse, "description": "The token is missing or wrong"},
+    403: {"model": ErrorResponse, "description": "The request comes from a page of another site"},
     404: {"model": ErrorResponse, "description": "There is no such job or trial"},
-    409: {"model": ErrorResponse, "description": "It cannot be done as things stand"},
-    413: {"model": ErrorResponse, "description": "Too large"},
-    422: {"model": ErrorResponse, "description": "Something in it cannot be used"},
+    409: {"model": ErrorResponse, "description": "The state of the job or trial does not allow it"},
+    413: {"model": ErrorResponse, "description": "The request is too large"},
+    422: {"model": ErrorResponse, "description": "A value cannot be used"},
 }
 
 
 def make_api(routes: list[Route], runs: RunIndex, queue: RunQueue | None) -> FastAPI:
-    """The addresses beside others that are given; without a queue nothing can be started."""
-    made = FastAPI(
+    """Make the API, with additional routes; without a queue it refuses to start runs."""
+    api = FastAPI(
         title="Rungwise",
         version="1",
-        description="Runs: submitted, watched, stopped and resumed. Every refusal is a sentence.",
+        description="Submit, watch, stop and resume runs. Every error has a message.",
         routes=list(routes),
         openapi_url="/api/openapi.json",
-        docs_url=None,  # its scripts would come from elsewhere
+        docs_url=None,  # its scripts would come from another host
         redoc_url=None,
         responses=_REFUSALS,
         exception_handlers={
@@ -57,83 +60,84 @@ def make_api(routes: list[Route], runs: RunIndex, queue: RunQueue | None) -> Fas
             RequestValidationError: _respond_validation_error,
         },
     )
-    desk = ApiHandlers(runs, queue)
+    handlers = ApiHandlers(runs, queue)
     job, trial = "/api/jobs/{name}", "/api/jobs/{name}/trials/{trial}"
     reading: list[tuple[str, Callable[..., Any]]] = [
-        ("/api/jobs", desk.list_jobs),
-        (job, desk.get_job),
-        (f"{job}/findings", desk.list_findings),
-        (f"{job}/checkpoints", desk.list_checkpoints),
-        (f"{job}/metrics", desk.get_curves),
+        ("/api/jobs", handlers.list_jobs),
+        (job, handlers.get_job),
+        (f"{job}/findings", handlers.list_findings),
+        (f"{job}/checkpoints", handlers.list_checkpoints),
+        (f"{job}/metrics", handlers.get_curves),
     ]
     acting: list[tuple[str, Callable[..., Any]]] = [
-        (f"{job}/stop", desk.stop_job),
-        (f"{job}/resume", desk.resume_job),
-        (f"{trial}/stop", desk.stop_trial),
-        (f"{trial}/resume", desk.resume_trial),
+        (f"{job}/stop", handlers.stop_job),
+        (f"{job}/resume", handlers.resume_job),
+        (f"{trial}/stop", handlers.stop_trial),
+        (f"{trial}/resume", handlers.resume_trial),
     ]
     for path, answer in reading:
-        made.add_api_route(path, answer)
-    made.add_api_route("/api/jobs", desk.submit, methods=["POST"], status_code=201)
+        api.add_api_route(path, answer)
+    api.add_api_route("/api/jobs", handlers.submit, methods=["POST"], status_code=201)
     for path, answer in acting:
-        made.add_api_route(path, answer, methods=["POST"])
-    return made
+        api.add_api_route(path, answer, methods=["POST"])
+    return api
 
 
 class ApiHandlers:
-    """Answers what is asked below ``/api``; the docstrings are its description there."""
+    """Handlers of the endpoints; their docstrings are the descriptions in OpenAPI."""
 
     def __init__(self, runs: RunIndex, queue: RunQueue | None) -> None:
         self.runs, self.queue = runs, queue
 
     async def list_jobs(self) -> list[JobState]:
-        """All jobs, the last changed first."""
+        """List the jobs, the last changed first."""
         return await asyncio.to_thread(lambda: [make_job_state(d) for d in self.runs.list_runs()])
 
     async def get_job(self, name: str) -> JobDetails:
-        """A job with its trials."""
+        """Return a job with its trials."""
         state = await asyncio.to_thread(make_job_state, self.runs.find_run(name))
-        return make_job_details(state, await self._ask(name, RunView.build_outcome))
+        return make_job_details(state, await self._query_run(name, RunView.build_outcome))
 
     async def list_findings(self, name: str) -> list[FindingRow]:
-        """What the health rules saw."""
-        return list((await self._ask(name, RunView.build_outcome)).findings)
+        """List the findings of the health rules."""
+        return list((await self._query_run(name, RunView.build_outcome)).findings)
 
     async def list_checkpoints(self, name: str) -> list[CheckpointRow]:
-        """The checkpoints that are there: of each trial the latest and the best are kept."""
+        """List the checkpoints that exist: the latest and the best of each trial."""
 
-        def question(board: RunView) -> list[CheckpointRow]:
-            rows = [row for _, row in board.other_rows if isinstance(row, CheckpointRow)]
-            return [row for row in rows if (board.directory / row.path).is_dir()]
+        def query(view: RunView) -> list[CheckpointRow]:
+            rows = [row for _, row in view.other_rows if isinstance(row, CheckpointRow)]
+            return [row for row in rows if (view.directory / row.path).is_dir()]
 
-        return await self._ask(name, question)
+        return await self._query_run(name, query)
 
     async def get_curves(
         self,
         name: str,
-        metric: Annotated[str, Query(description="Its name; the score without one")] = "",
+        metric: Annotated[str, Query(description="Name of the metric; by default the score")] = "",
     ) -> list[Curve]:
-        """A metric of every trial by iteration."""
+        """Return a metric of every trial by iteration."""
 
-        def question(board: RunView) -> list[Curve]:
+        def query(view: RunView) -> list[Curve]:
             curves = {
-                trial: board.get_curve(trial, metric, MOST) for trial in sorted(board.trial_results)
+                trial: view.get_curve(trial, metric, MAX_POINTS)
+                for trial in sorted(view.trial_results)
             }
             return [
                 Curve(trial, metric, [x for x, _ in points], [y for _, y in points])
                 for trial, points in curves.items()
             ]
 
-        return await self._ask(name, question)
+        return await self._query_run(name, query)
 
     async def submit(self, submission: Submission) -> JobState:
         """Put a job into the queue."""
-        queue, order = self._queue(), Order(submission.priority)
-        given = (submission.job, submission.preset, submission.name or "", order)
-        return make_job_state(await asyncio.to_thread(queue.submit, *given))
+        queue, order = self._require_queue(), Order(submission.priority)
+        arguments = (submission.job, submission.preset, submission.name or "", order)
+        return make_job_state(await asyncio.to_thread(queue.submit, *arguments))
 
     async def stop_job(self, name: str) -> JobState:
-        """Stop a job, so that it can be resumed."""
+        """Stop a job; it can be resumed."""
         directory = self.runs.find_run(name)
         try:
             await asyncio.to_thread(stop_run, directory)
@@ -142,70 +146,74 @@ class ApiHandlers:
         return make_job_state(directory)
 
     async def resume_job(self, name: str) -> JobState:
-        """Go on with a job from its last checkpoints."""
+        """Resume a job from its last checkpoints."""
         directory = self.runs.find_run(name)
         if (state := get_run_state(directory)[0]) in ("running", "queued"):
-            raise HTTPException(409, f"{name} is {state} already.")
-        await asyncio.to_thread(self._queue().resume, directory)
+            raise HTTPException(409, f"{name} is already {state}.")
+        await asyncio.to_thread(self._require_queue().resume, directory)
         return make_job_state(directory)
 
     async def stop_trial(self, name: str, trial: str) -> TrialState:
-        """Stop a trial after its next result, or at once where it waits at a rung."""
-        found, directory = await self._trial(name, trial), self.runs.find_run(name)
-        if found.end_reason is not None or get_run_state(directory)[0] != "running":
-            raise HTTPException(409, f"Trial {trial} of {name} does not run: {found.status_text}.")
+        """Stop a trial after its next result, or at once if it waits at a rung."""
+        outcome, directory = await self._find_trial(name, trial), self.runs.find_run(name)
+        if outcome.end_reason is not None or get_run_state(directory)[0] != "running":
+            raise HTTPException(
+                409, f"Trial {trial} of {name} does not run: {outcome.status_text}."
+            )
         await asyncio.to_thread(request_stop, directory, trial)
-        return make_trial_state(found)
+        return make_trial_state(outcome)
 
     async def resume_trial(self, name: str, trial: str) -> TrialState:
-        """Go on with a trial that was stopped by hand: now, or when the job's other trials end."""
-        found, directory = await self._trial(name, trial), self.runs.find_run(name)
-        queue = self._queue()
-        if found.end_reason != "stopped":
-            raise HTTPException(409, f"Trial {trial} was not stopped by hand: {found.status_text}.")
+        """Resume a trial that was stopped by hand, at once or after the job's other trials."""
+        outcome, directory = await self._find_trial(name, trial), self.runs.find_run(name)
+        queue = self._require_queue()
+        if outcome.end_reason != "stopped":
+            raise HTTPException(
+                409, f"Trial {trial} was not stopped by hand: {outcome.status_text}."
+            )
         if get_run_state(directory)[0] == "running" and read_order(directory) is None:
             raise HTTPException(409, f"{name} runs elsewhere: resume the trial when it has ended.")
-        await asyncio.to_thread(reopen_trial, directory, trial, found.iterations)
+        await asyncio.to_thread(reopen_trial, directory, trial, outcome.iterations)
         await asyncio.to_thread(queue.resume, directory)
-        return make_trial_state(await self._trial(name, trial))
+        return make_trial_state(await self._find_trial(name, trial))
 
-    async def _ask(self, name: str, query: Callable[[RunView], T]) -> T:
-        """Ask the board of a run, once its log is read to the end."""
+    async def _query_run(self, name: str, query: Callable[[RunView], T]) -> T:
+        """Query the view of a run after its log has been read to the end."""
         if not (self.runs.find_run(name) / "events.jsonl").is_file():
-            raise HTTPException(409, f"{name} has not begun, so there is nothing to tell of it.")
+            raise HTTPException(409, f"{name} has not started, so it has no results yet.")
         while await self.runs.query_run(name, RunView.refresh):
             pass
         return await self.runs.query_run(name, query)
 
-    async def _trial(self, name: str, trial: str) -> TrialOutcome:
-        trials = (await self._ask(name, RunView.build_outcome)).trials
+    async def _find_trial(self, name: str, trial: str) -> TrialOutcome:
+        trials = (await self._query_run(name, RunView.build_outcome)).trials
         found = next((one for one in trials if one.id == trial), None)
         if found is None:
             raise HTTPException(404, f"{name} has no trial {trial!r}.")
         return found
 
-    def _queue(self) -> RunQueue:
+    def _require_queue(self) -> RunQueue:
         if self.queue is None:
-            raise HTTPException(409, "This page only looks on: `rungwise service` starts runs.")
+            raise HTTPException(409, "A dashboard cannot start runs: use `rungwise service`.")
         return self.queue
 
 
 def make_job_state(directory: Path) -> JobState:
-    """How a run stands, from its small files and the ends of its log."""
+    """Return the state of a run, from its small files and the ends of its log."""
     from tune_jobs.jobs.job_yaml import read_job
 
-    state, said = get_run_state(directory)
+    state, message = get_run_state(directory)
     order, log = read_order(directory), directory / "events.jsonl"
     row = read_log_ends(log)[0] if log.is_file() else None
-    known: Any = row
+    job: JobRow | Job | None = row
     if row is None and (file := directory / "job.yaml").is_file():
-        known = read_job(file)
-    about = (known.env, known.algo, known.trials) if known else ("", "", 0)
-    return JobState(directory.name, state, said, order and order.priority, *about)
+        job = read_job(file)
+    summary = (job.env, job.algo, job.trials) if job else ("", "", 0)
+    return JobState(directory.name, state, message, order and order.priority, *summary)
 
 
 def make_job_details(job: JobState, outcome: Outcome) -> JobDetails:
-    """A run with its trials."""
+    """Return a run with its trials."""
     return JobDetails(
         job=job,
         metric=outcome.job.metric,
@@ -217,7 +225,7 @@ def make_job_details(job: JobState, outcome: Outcome) -> JobDetails:
 
 
 def make_trial_state(trial: TrialOutcome) -> TrialState:
-    """A trial."""
+    """Return the state of a trial."""
     return TrialState(
         id=trial.id,
         score=trial.finite_score,
@@ -239,7 +247,7 @@ async def _respond_input_error(_: Request, error: InputError) -> Response:
 
 
 async def _respond_validation_error(_: Request, error: RequestValidationError) -> Response:
-    """The first thing that is wrong with a request, in a sentence."""
+    """Respond with the first error of a request."""
     first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return JSONResponse({"error": f"{place}: {first['msg']}."}, status_code=422)
+    path = ".".join(map(str, first["loc"]))
+    return JSONResponse({"error": f"{path}: {first['msg']}."}, status_code=422)

@@ -1,8 +1,8 @@
-"""Who may talk to our servers: a token in a file of one's own, asked for at every door.
+"""Authentication of all servers: one token per user, required by every request.
 
-The page, the policies served and the service share one token. It is in ``~/.rungwise/token``,
-which only its owner can read. A browser is given it once in the address and keeps it in a cookie;
-programs send ``Authorization: Bearer``.
+Dashboard, policy server and service share the token. It is in ``~/.rungwise/token``, which only its
+owner can read. A browser receives it once, in the address, and keeps it in a cookie; programs send
+``Authorization: Bearer``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: "
     "blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Content security: nothing from elsewhere, no script within a page. Plotly needs inline styles."""
+"""Content security policy: own files only, no inline scripts. Plotly needs inline styles."""
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -38,19 +38,20 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 MAX_REQUEST_BYTES = 16 * 2**20
-"""Bytes that a request may have."""
+"""Largest request, in bytes."""
+TOO_LARGE = f"The request is too large: at most {MAX_REQUEST_BYTES} bytes are accepted."
 
 
 def get_token_path() -> Path:
-    """Where the token of this user is."""
+    """Return the path of this user's token."""
     return Path.home() / ".rungwise" / "token"
 
 
 def load_or_create_token() -> str:
-    """This user's token, made at the first call.
+    """Return this user's token; the first call creates it.
 
     Raises:
-        InputError: others may read its file, or it is empty.
+        InputError: other users can read its file, or it is empty.
     """
     path = get_token_path()
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -63,32 +64,32 @@ def load_or_create_token() -> str:
             out.write(secrets.token_urlsafe(32) + "\n")
     if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
         raise InputError(
-            f"{path} may be read by others (mode {mode:o}), so its token is no secret: delete the "
-            "file, a new one is made."
+            f"Other users can read {path} (mode {mode:o}), so its token is no secret: delete the "
+            "file, and a new one is created."
         )
     if not (token := path.read_text().strip()):
-        raise InputError(f"{path} is empty: delete the file, a new one is made.")
+        raise InputError(f"{path} is empty: delete the file, and a new one is created.")
     return token
 
 
 def choose_token(host: str, require_token: bool) -> str | None:
-    """The token to ask for at ``host``; None asks for none, which only loopback may do.
+    """Return the token to require on ``host``; None requires none.
 
     Raises:
-        InputError: another host without a token.
+        InputError: no token is to be required on a host that other machines can reach.
     """
     if require_token:
         return load_or_create_token()
     if not is_loopback(host):
         raise InputError(
-            f"--host {host} can be reached by others, so a token is needed there: leave out "
-            "--no-token, or use --host 127.0.0.1."
+            f"Other machines can reach --host {host}, so it needs a token: leave out --no-token, "
+            "or use --host 127.0.0.1."
         )
     return None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens there."""
+    """Return whether only this machine can reach a server that listens on the host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -96,64 +97,62 @@ def is_loopback(host: str) -> bool:
 
 
 class TokenMiddleware:
-    """Lets in who has the token; everybody else gets 401. Adds the security headers."""
+    """Middleware that answers 401 without the token and adds security headers."""
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
         self.app, self.token = app, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
 
-        async def guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        read = 0
+        received_bytes = 0
 
-        async def limited() -> Message:
-            nonlocal read
+        async def receive_limited() -> Message:
+            nonlocal received_bytes
             message = await receive()
-            read += len(message.get("body", b""))
-            if read > MAX_REQUEST_BYTES:  # of a body sent in chunks no header tells the length
-                raise HTTPException(413, f"A request may have {MAX_REQUEST_BYTES} bytes at most.")
+            received_bytes += len(message.get("body", b""))
+            if received_bytes > MAX_REQUEST_BYTES:  # a chunked body has no Content-Length
+                raise HTTPException(413, TOO_LARGE)
             return message
 
-        response = self._refusal(scope)
-        await (response or self.app)(scope, limited, guarded)
+        response = self._refuse(scope)
+        await (response or self.app)(scope, receive_limited, send_with_headers)
 
-    def _refusal(self, scope: Scope) -> JSONResponse | RedirectResponse | None:
+    def _refuse(self, scope: Scope) -> JSONResponse | RedirectResponse | None:
         headers = Headers(scope=scope)
         if not headers.get("content-length", "0").isdecimal():
-            return _make_error_response(400, "Content-Length is not a number.")
+            return _make_error_response(400, "The header Content-Length must be a number.")
         if int(headers.get("content-length", "0")) > MAX_REQUEST_BYTES:
-            return _make_error_response(
-                413, f"A request may have {MAX_REQUEST_BYTES} bytes at most."
-            )
+            return _make_error_response(413, TOO_LARGE)
         if self.token is None:
-            # Without a token a page from elsewhere must not be able to act through the browser.
+            # Without a token, a page of another site must not send requests through the browser.
             return (
                 None
                 if _has_own_origin(headers)
-                else _make_error_response(403, "This comes from another site.")
+                else _make_error_response(403, "The request comes from a page of another site.")
             )
-        asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        given = dict(asked).get("token")
+        parameters = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        given = dict(parameters).get("token")
         if given is not None and self._is_token(given):
             return _redirect_with_cookie(
-                scope, [pair for pair in asked if pair[0] != "token"], given
+                scope, [pair for pair in parameters if pair[0] != "token"], given
             )
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         if self._is_token(bearer):
             return None
-        if self._is_token(_cookie(headers)) and _has_own_origin(headers):
+        if self._is_token(_read_cookie(headers)) and _has_own_origin(headers):
             return None
         return _make_error_response(
             401,
-            "A token is needed: open the address that the command printed, or send the header "
+            "A token is required: open the address that the command printed, or send the header "
             "`Authorization: Bearer TOKEN`.",
         )
 
@@ -164,8 +163,8 @@ class TokenMiddleware:
 def _redirect_with_cookie(
     scope: Scope, other_parameters: list[tuple[str, str]], token: str
 ) -> RedirectResponse:
-    """The same address without the token, which is in a cookie from now on."""
-    # One slash: two would lead to another host.
+    """Redirect to the same address without the token, and store the token in a cookie."""
+    # One slash: a path that begins with two would lead to another host.
     path = "/" + scope["path"].lstrip("/\\")
     response = RedirectResponse(
         path + ("?" + urlencode(other_parameters) if other_parameters else ""), status_code=303
@@ -174,7 +173,7 @@ def _redirect_with_cookie(
     return response
 
 
-def _cookie(headers: Headers) -> str:
+def _read_cookie(headers: Headers) -> str:
     try:
         morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:
@@ -183,7 +182,7 @@ def _cookie(headers: Headers) -> str:
 
 
 def _has_own_origin(headers: Headers) -> bool:
-    """Whether a browser's request comes from our own page; programs send no origin."""
+    """Return whether a request comes from our own page or a program, which sends no origin."""
     origin = headers.get("origin")
     return origin is None or origin.partition("://")[2] == headers.get("host")
 

@@ -1,4 +1,4 @@
-"""A client of the service, in the types that the service itself uses."""
+"""Client of the service, in the types that the service itself uses."""
 
 from __future__ import annotations
 
@@ -20,70 +20,72 @@ T = TypeVar("T")
 
 
 class Client:
-    """Talks to a service.
+    """Client of a service.
 
     Args:
-        url: where it listens, such as ``http://127.0.0.1:8470``.
-        token: its token.
-        seconds: how long an answer may take.
+        url: address of the service, such as ``http://127.0.0.1:8470``.
+        token: token of the service.
+        timeout_s: longest time to wait for an answer, in seconds.
     """
 
     def __init__(self, url: str, token: str, timeout_s: float = 120.0) -> None:
-        self.url, self.token, self.seconds = url.rstrip("/"), token, timeout_s
+        self.url, self.token, self.timeout_s = url.rstrip("/"), token, timeout_s
 
     def list_jobs(self) -> list[JobState]:
-        """All jobs, the last changed first."""
-        return self._ask(list[JobState], "")
+        """List the jobs, the last changed first."""
+        return self._request(list[JobState], "")
 
     def submit(self, submission: Submission) -> JobState:
         """Put a job into the queue."""
-        return self._ask(JobState, "", asdict(submission))
+        return self._request(JobState, "", asdict(submission))
 
     def get_job(self, name: str) -> JobDetails:
-        """A job with its trials."""
-        return self._ask(JobDetails, f"/{quote(name, '')}")
+        """Return a job with its trials."""
+        return self._request(JobDetails, f"/{quote(name, '')}")
 
     def control_job(self, name: str, action: ControlAction) -> JobState:
         """Stop or resume a job."""
-        return self._ask(JobState, f"/{quote(name, '')}/{action}", {})
+        return self._request(JobState, f"/{quote(name, '')}/{action}", {})
 
     def control_trial(self, name: str, trial: str, action: ControlAction) -> TrialState:
         """Stop or resume a trial."""
-        return self._ask(TrialState, f"/{quote(name, '')}/trials/{quote(trial, '')}/{action}", {})
+        return self._request(
+            TrialState, f"/{quote(name, '')}/trials/{quote(trial, '')}/{action}", {}
+        )
 
     def list_findings(self, name: str) -> list[FindingRow]:
-        """What the health rules saw."""
-        return self._ask(list[FindingRow], f"/{quote(name, '')}/findings")
+        """List the findings of the health rules."""
+        return self._request(list[FindingRow], f"/{quote(name, '')}/findings")
 
     def list_checkpoints(self, name: str) -> list[CheckpointRow]:
-        """The checkpoints that are there."""
-        return self._ask(list[CheckpointRow], f"/{quote(name, '')}/checkpoints")
+        """List the checkpoints that exist."""
+        return self._request(list[CheckpointRow], f"/{quote(name, '')}/checkpoints")
 
     def get_curves(self, name: str, metric: str = "") -> list[Curve]:
-        """A metric (the score without a name) of every trial by iteration."""
-        asked = urlencode({"metric": metric})
-        return self._ask(list[Curve], f"/{quote(name, '')}/metrics?{asked}")
+        """Return a metric of every trial by iteration; without a name, the score."""
+        query = urlencode({"metric": metric})
+        return self._request(list[Curve], f"/{quote(name, '')}/metrics?{query}")
 
-    def _ask(self, kind: type[T], path: str, body: Mapping[str, Any] | None = None) -> T:
+    def _request(self, kind: type[T], path: str, body: Mapping[str, Any] | None = None) -> T:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         try:
             request = Request(f"{self.url}/api/jobs{path}", data, headers)
-            with urlopen(request, timeout=self.seconds) as answer:
+            with urlopen(request, timeout=self.timeout_s) as answer:
                 return TypeAdapter(kind).validate_json(answer.read())
         except HTTPError as error:
-            raise InputError(_sentence(error)) from error
+            raise InputError(_read_error(error)) from error
         except (URLError, TimeoutError, ValueError) as error:
             why = getattr(error, "reason", error)
             raise InputError(
                 f"There is no service at {self.url} ({why}): start one with `rungwise service`, or "
-                "say where it is with --service."
+                "give its address with --service."
             ) from error
 
 
-def _sentence(error: HTTPError) -> str:
-    """What the service says about a request that it refuses."""
+def _read_error(error: HTTPError) -> str:
+    """Return the message of the service about a request that it refuses."""
     try:
         return str(json.loads(error.read())["error"])
     except (ValueError, KeyError, TypeError):
-        return f"{error.url} answers {error.code}, so it is no service of Rungwise."
+        return f"{error.url} answers {error.code}: give the address of a Rungwise service."

@@ -1,4 +1,4 @@
-"""What the service and its clients say to each other, as plain data."""
+"""Requests and responses of the service."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pydantic.dataclasses import dataclass
 from cluster.queue.orders import RUN_NAME_PATTERN, RunState
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-_TOLD = ConfigDict(use_attribute_docstrings=True)
+_DESCRIBED = ConfigDict(use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Submission:
-    """A job to be run: a preset, or the fields of a job, or a preset with some of them changed."""
+    """A job to run: a preset, the fields of a job, or a preset with some fields replaced."""
 
     preset: str | None = None
     """Name of a preset (`causal`)."""
     job: dict[str, Any] = Field(default_factory=dict)
-    """The fields of a job as its YAML file has them; of `settings` only those that differ."""
+    """The fields of a job, as in its YAML file; of `settings` only those that differ."""
     name: Annotated[str, Field(pattern=RUN_NAME_PATTERN.pattern)] | None = None
     """Name of the run; by default environment, date and number."""
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    """Runs with a higher one begin first."""
+    """Runs with a higher priority start first."""
 
 
-@dataclass(frozen=True, config=_TOLD)
+@dataclass(frozen=True, config=_DESCRIBED)
 class TrialState:
     """A trial of a run."""
 
@@ -37,32 +37,32 @@ class TrialState:
     budget: int
     """Iterations of a full run."""
     end_reason: str | None
-    """None while it may still run."""
+    """None while the trial may still run."""
     status_text: str
-    """How it stands, in words."""
+    """Status in words."""
     config: dict[str, Any]
-    """Its searched settings."""
+    """The searched settings."""
     checkpoint: str | None
-    """The checkpoint that is its result, relative to the run's directory."""
+    """The resulting checkpoint, relative to the run directory."""
 
 
-@dataclass(frozen=True, config=_TOLD)
+@dataclass(frozen=True, config=_DESCRIBED)
 class JobState:
-    """A run, as far as it has come."""
+    """State of a run."""
 
     name: str
     state: RunState
     message: str
-    """More about the state, in words: why it failed, since when nothing was heard of it."""
+    """Explanation of the state: why the run failed, or how long it has been silent."""
     priority: int | None
-    """None once it is not in the queue any more."""
+    """None if the run is not in the queue."""
     env: str
     algo: str
     trials: int
-    """How many it has in all."""
+    """Number of trials of the job."""
 
 
-@dataclass(frozen=True, config=_TOLD)
+@dataclass(frozen=True, config=_DESCRIBED)
 class JobDetails:
     """A run with its trials."""
 
@@ -77,7 +77,7 @@ class JobDetails:
     trials: list[TrialState]
 
 
-@dataclass(frozen=True, config=_TOLD)
+@dataclass(frozen=True, config=_DESCRIBED)
 class Curve:
     """A metric of a trial by iteration, thinned to at most 400 points."""
 
@@ -85,12 +85,12 @@ class Curve:
     metric: str
     iterations: list[int]
     values: list[float | None]
-    """Null where there was none, or it was not finite."""
+    """Null where the metric is missing or not finite."""
 
 
-@dataclass(frozen=True, config=_TOLD)
+@dataclass(frozen=True, config=_DESCRIBED)
 class ErrorResponse:
-    """Why something cannot be done, in a sentence."""
+    """Why a request is refused."""
 
     error: str
 

@@ -1,4 +1,4 @@
-"""The server of the page: a few addresses of plain data, and a stream of what changes."""
+"""Server of the dashboard: plain data, a stream of changes, and the endpoints of the API."""
 
 from __future__ import annotations
 
@@ -27,33 +27,38 @@ from tune_jobs.report.html_parts import STYLE
 
 PAGE = Path(__file__).parents[1] / "dashboard" / "page"
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-LOOK, BEAT = 0.25, 10.0
-"""Seconds between two looks at a log, and after which a silent stream says that it is alive."""
-PACE = 0.5
-"""Seconds between two states that are sent while a run writes all the time."""
+POLL_INTERVAL_S = 0.25
+"""Seconds between two checks whether a log has grown."""
+HEARTBEAT_S = 10.0
+"""Seconds without a change after which a stream sends a comment, so that it stays open."""
+SEND_INTERVAL_S = 0.5
+"""Shortest time between two states that are sent, in seconds."""
+CATCH_UP_S = 1.0
+"""Longest time to read on in a large log before its state is sent, in seconds."""
+NO_STORE = {"cache-control": "no-store"}
 
 
 def make_app(root: Path, token: str | None, queue: RunQueue | None = None) -> TokenMiddleware:
-    """The page about the runs below ``root``, and the addresses for programs.
+    """Make the application: the page about the runs below a directory, and the API.
 
     Args:
         root: a run, or a directory of runs.
-        token: what to ask for; None asks for nothing.
-        queue: starts runs; without it the page can only stop them.
+        token: the token to require; None requires none.
+        queue: the queue that starts runs; without it, runs can only be stopped.
 
     Raises:
-        InputError: there is no such directory.
+        InputError: the directory does not exist.
     """
     if not root.is_dir():
-        raise InputError(f"There is no directory {root}: give a run, or a directory of runs.")
+        raise InputError(f"There is no directory {root}: name a run, or a directory of runs.")
     runs = RunIndex(root)
 
-    async def listed(_: Request) -> Response:
-        told = {
+    async def list_runs(_: Request) -> Response:
+        listed = {
             "runs": views.list_runs(runs.list_logged_runs()),
             "waiting": views.list_waiting_runs(runs.list_runs()),
         }
-        return JSONResponse(told | {"style": views.STYLE, "starts": queue is not None})
+        return JSONResponse(listed | {"style": views.STYLE, "starts": queue is not None})
 
     async def stream(request: Request) -> Response:
         run, metric = (
@@ -61,31 +66,32 @@ def make_app(root: Path, token: str | None, queue: RunQueue | None = None) -> To
             request.query_params.get("metric", ""),
         )
         await runs.query_run(run, RunView.refresh)
-        said = _changes(runs, run, metric)
-        return StreamingResponse(said, media_type="text/event-stream", headers=_FRESH)
+        changes = _stream_changes(runs, run, metric)
+        return StreamingResponse(changes, media_type="text/event-stream", headers=NO_STORE)
 
-    async def happened(request: Request) -> Response:
+    async def list_events(request: Request) -> Response:
         after = request.query_params.get("after", "0")
         if not after.isdecimal():
-            raise HTTPException(422, f"`after` must be a number of rows, but it is {after!r}.")
+            raise HTTPException(422, f"`after` must be a number of events, but it is {after!r}.")
         rows = await runs.query_run(
-            _get_required_parameter(request, "run"), lambda b: views.list_events(b, int(after))
+            _get_required_parameter(request, "run"),
+            lambda view: views.list_events(view, int(after)),
         )
-        return JSONResponse(rows, headers=_FRESH)
+        return JSONResponse(rows, headers=NO_STORE)
 
-    async def parts(request: Request) -> Response:
+    async def render_tab(request: Request) -> Response:
         name = _get_required_parameter(request, "name")
-        made = await runs.query_run(
-            _get_required_parameter(request, "run"), lambda board: build_tab(board, name)
+        parts = await runs.query_run(
+            _get_required_parameter(request, "run"), lambda view: build_tab(view, name)
         )
-        return JSONResponse(made, headers=_FRESH)
+        return JSONResponse(parts, headers=NO_STORE)
 
     async def style(_: Request) -> Response:
         return Response(STYLE + (PAGE / "page.css").read_text(), media_type="text/css")
 
-    def file(path: Path, kept: int = 0) -> Callable[[Request], Any]:
+    def file(path: Path, max_age_s: int = 0) -> Callable[[Request], Any]:
         async def answer(_: Request) -> Response:
-            return FileResponse(path, headers={"cache-control": f"private, max-age={kept}"})
+            return FileResponse(path, headers={"cache-control": f"private, max-age={max_age_s}"})
 
         return answer
 
@@ -94,56 +100,53 @@ def make_app(root: Path, token: str | None, queue: RunQueue | None = None) -> To
         Route("/page.js", file(PAGE / "page.js")),
         Route("/plots.js", file(PAGE / "plots.js")),
         Route("/page.css", style),
-        Route("/plotly.js", file(PLOTLY, kept=86400)),
-        Route("/runs", listed),
+        Route("/plotly.js", file(PLOTLY, max_age_s=86400)),
+        Route("/runs", list_runs),
         Route("/stream", stream),
-        Route("/happened", happened),
-        Route("/tab", parts),
+        Route("/events", list_events),
+        Route("/tab", render_tab),
     ]
     return TokenMiddleware(make_api(routes, runs, queue), token)
 
 
-_FRESH = {"cache-control": "no-store"}
-
-
-async def _changes(runs: RunIndex, run: str, metric: str) -> AsyncGenerator[str]:
-    """The state of a run, and again whenever its log has grown; curves only where they changed."""
-    version, sent, silent = -1, set[str](), 0.0
+async def _stream_changes(runs: RunIndex, run: str, metric: str) -> AsyncGenerator[str]:
+    """Yield the state of a run whenever its log has grown, and the curves that have changed."""
+    version, sent, silent_s = -1, set[str](), 0.0
     while True:
-        more, now = await runs.query_run(run, lambda board: (board.refresh(), board.version))
+        more, now = await runs.query_run(run, lambda view: (view.refresh(), view.version))
         if now != version:
-            state, lines, known = await runs.query_run(
+            state, curves, trials = await runs.query_run(
                 run, partial(_collect_changes, metric=metric, since=version)
             )
             yield _event("state", state)
-            gone = sorted(sent - known)
-            yield _event("curves", {"metric": metric, "changed": lines, "gone": gone})
-            version, sent, silent = now, known, 0.0
+            gone = sorted(sent - trials)
+            yield _event("curves", {"metric": metric, "changed": curves, "gone": gone})
+            version, sent, silent_s = now, trials, 0.0
             if more:
                 await _read_on(runs, run)
             else:
-                await asyncio.sleep(PACE)
+                await asyncio.sleep(SEND_INTERVAL_S)
         else:
-            await asyncio.sleep(LOOK)
-            silent += LOOK
-            if silent >= BEAT:
-                silent = 0.0
-                yield ": still here\n\n"
+            await asyncio.sleep(POLL_INTERVAL_S)
+            silent_s += POLL_INTERVAL_S
+            if silent_s >= HEARTBEAT_S:
+                silent_s = 0.0
+                yield ": heartbeat\n\n"
 
 
 def _collect_changes(
-    board: RunView, metric: str, since: int
+    view: RunView, metric: str, since: int
 ) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
     return (
-        views.build_run_state(board),
-        views.build_curves(board, metric, since),
-        set(board.trial_results),
+        views.build_run_state(view),
+        views.build_curves(view, metric, since),
+        set(view.trial_results),
     )
 
 
 async def _read_on(runs: RunIndex, run: str) -> None:
-    """Read a large log for a while before its state is told again."""
-    until = asyncio.get_running_loop().time() + 1
+    """Read on in a large log before its state is sent again."""
+    until = asyncio.get_running_loop().time() + CATCH_UP_S
     while await runs.query_run(run, RunView.refresh):
         if asyncio.get_running_loop().time() > until:
             return
@@ -155,5 +158,5 @@ def _event(name: str, data: Any) -> str:
 
 def _get_required_parameter(request: Request, name: str) -> str:
     if not (value := request.query_params.get(name)):
-        raise HTTPException(422, f"The address must name one: ?{name}=...")
+        raise HTTPException(422, f"The parameter {name} is missing: add ?{name}=... to the URL.")
     return value

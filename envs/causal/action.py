@@ -1,4 +1,4 @@
-"""The action of both causal worlds: a node, and a position in its domain."""
+"""The action of both causal families: a node, and a position in its domain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def validate_action(action: Mapping[str, Array], copies: int, nodes: int) -> tup
     """Return the chosen nodes [B] and positions [B] in [-1, 1] of an action for B copies.
 
     Raises:
-        InputError: shapes, nodes or values that no action has.
+        InputError: wrong shapes, an unknown node, or a value that is not finite.
     """
     node = np.asarray(action["choice"], np.int64)
     position = np.asarray(action["value"], np.float64)

@@ -1,4 +1,4 @@
-"""Two environments with the same seed and actions must live the same episode."""
+"""Determinism: the same seed and actions must give the same episode."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from envs.checking.guarded_calls import (
     reset_env,
     take_step,
 )
-from envs.counter_rng import derived_seed
+from envs.counter_rng import derive_seed
 
 SEED = 7
-"""Of the episode that is lived through twice."""
+"""Seed of the episode that is played twice."""
 STEPS = 50
-"""Of it that are."""
+"""Largest number of its steps that are played."""
 
 
 def check_same_seed(
@@ -35,8 +35,8 @@ def check_same_seed(
         A note if the infos differed, which no training reads.
 
     Raises:
-        BrokenError: observations, rewards or ends differed.
-        CutShortError: they may differ.
+        BrokenEnvironmentError: observations, rewards or ends differed.
+        TimeLimitError: the environment is registered as nondeterministic.
     """
     one, two = call_guarded("make", make), call_guarded("make", make)
     try:
@@ -52,7 +52,7 @@ def _play_twice(
     one: gymnasium.Env[Any, Any], two: gymnasium.Env[Any, Any], deadline: float
 ) -> list[Violation]:
     left, right = reset_env(one, seed=SEED), reset_env(two, seed=SEED)
-    one.action_space.seed(derived_seed(SEED, "actions"))
+    one.action_space.seed(derive_seed(SEED, "actions"))
     informal: list[Violation] = []
     for step in range(STEPS + 1):
         if not data_equivalence(left[0], right[0]):

@@ -1,6 +1,6 @@
-"""Is this environment one that an algorithm can be trained on? Checks before training, in words.
+"""Conformance: checks that an algorithm can be trained on an environment.
 
-``conformance`` runs Gymnasium's own checker and then plays random episodes, looking for what breaks
+:func:`examine` runs Gymnasium's checker and then plays random episodes, looking for what breaks
 training hours later: observations outside their space, rewards that are not finite, episodes that
 differ under the same seed, exceptions in the middle of a run. It needs no algorithm.
 """
@@ -26,24 +26,24 @@ from envs.checking.guarded_calls import (
     take_step,
 )
 from envs.checking.gymnasium_check import run_gymnasium_check
-from envs.counter_rng import derived_seed
+from envs.counter_rng import derive_seed
 
 Make: TypeAlias = Callable[[], gymnasium.Env[Any, Any]]
 
 UNREAD = "mask_unread"
-"""The rule that a mask should be in a form that policies read."""
+"""Name of the rule that a mask must be in a form that policies read."""
 ILLEGAL = 20
-"""Illegal actions that are tried."""
+"""Number of illegal actions to try."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Conformance:
-    """Which rules are broken, and which there was no time for."""
+    """The rules that are broken, and those that there was no time for."""
 
     violations: list[Violation]
     """At most one of each rule, Gymnasium's findings first."""
     cut_short: dict[str, str]
-    """Rule -> why it was not judged."""
+    """Reason by rule for those that were not judged."""
 
 
 def check_conformance(
@@ -64,7 +64,7 @@ def check_conformance(
 
 
 def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Conformance:
-    """Check an environment, and say what there was no time for."""
+    """Check an environment; list violations and rules that there was no time for."""
     found: list[Violation] = []
     cut: dict[str, str] = {}
     started = time.monotonic()
@@ -87,10 +87,10 @@ def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Confor
 def check_random_play(
     make: Make, episodes: int, max_steps: int, seconds: float, forms: frozenset[Form] = READ
 ) -> list[Violation]:
-    """Play random episodes; the first thing that is wrong with them, if anything is.
+    """Play random episodes; return the first violation, if any.
 
-    The part of :func:`check_conformance` that no training can do without. Actions are legal by
-    masks of these forms; by default those that a policy reads.
+    The part of :func:`check_conformance` that every training needs. Actions are legal by masks of
+    these forms; by default those that a policy reads.
     """
     deadline = time.monotonic() + seconds
     return _collect_violations(lambda: _random_episodes(make, episodes, max_steps, deadline, forms))
@@ -107,7 +107,7 @@ def _random_episodes(
     make: Make, episodes: int, max_steps: int, deadline: float, forms: frozenset[Form]
 ) -> None:
     env = call_guarded("make", make)
-    env.action_space.seed(derived_seed(0, "actions"))
+    env.action_space.seed(derive_seed(0, "actions"))
     step = 0
     try:
         for episode in range(episodes):
@@ -134,10 +134,10 @@ def _random_episodes(
 def try_illegal(make: Make, seconds: float) -> Violation | None:
     """Take actions that are illegal by a mask that no policy reads.
 
-    Every other action is legal, so that the episodes go somewhere.
+    Every second action is legal, so that episodes progress.
 
     Returns:
-        What such an action led to, if one made the environment raise.
+        The violation, if an illegal action made the environment raise.
     """
     deadline = time.monotonic() + seconds
     found = _collect_violations(lambda: _illegal_actions(make, deadline))
@@ -146,7 +146,7 @@ def try_illegal(make: Make, seconds: float) -> Violation | None:
 
 def _illegal_actions(make: Make, deadline: float) -> None:
     env = call_guarded("make", make)
-    env.action_space.seed(derived_seed(1, "actions"))
+    env.action_space.seed(derive_seed(1, "actions"))
     step = tried = 0
     try:
         while tried < ILLEGAL:
@@ -169,7 +169,7 @@ def take_masked(env: gymnasium.Env[Any, Any], action: Any, step: int, mask: Mask
     """Take a step; name the unread mask if an action it forbids makes the step raise.
 
     Raises:
-        BrokenError: it raised.
+        BrokenEnvironmentError: the call raised.
     """
     try:
         return take_step(env, action, step)

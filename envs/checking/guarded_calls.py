@@ -1,4 +1,4 @@
-"""Calls of an environment whose failures become sentences: what was expected and what came."""
+"""Guarded calls of an environment: a failure becomes a violation with a message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Violation:
     rule: str
     """Its name."""
     sentence: str
-    """What was expected, what came, and what to do."""
+    """The expected behaviour, the behaviour seen, and what to do."""
     step: int | None = None
     """The step of the check at which it showed, from 1; None outside of steps."""
     severity: Literal["note", "warn", "stop"] = "stop"
@@ -27,7 +27,7 @@ class Violation:
 
 
 class BrokenEnvironmentError(Exception):
-    """Carries a violation out of the depth of a check."""
+    """An error that carries a violation out of a check."""
 
     def __init__(self, violation: Violation) -> None:
         super().__init__(violation.sentence)
@@ -35,14 +35,14 @@ class BrokenEnvironmentError(Exception):
 
 
 class TimeLimitError(Exception):
-    """A check had no time left."""
+    """A check that had no time left."""
 
 
 def reset_env(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) -> tuple[Any, ...]:
     """Reset; return the observation and the info.
 
     Raises:
-        BrokenError: it raised, or returned something else.
+        BrokenEnvironmentError: the call raised or returned something else.
     """
     result: Any = call_guarded("reset()", lambda: env.reset(seed=seed), step)
     if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 2:
@@ -61,7 +61,7 @@ def take_step(env: gymnasium.Env[Any, Any], action: Any, step: int) -> tuple[Any
     """Take a step; return its five results.
 
     Raises:
-        BrokenError: it raised, or returned something else.
+        BrokenEnvironmentError: the call raised or returned something else.
     """
     result: Any = call_guarded("step()", lambda: env.step(action), step)
     if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 5:
@@ -99,7 +99,7 @@ def call_guarded(source: str, call: Callable[[], Any], step: int | None = None) 
     """Call a part of an environment (``make``, ``reset()``, ``step()``).
 
     Raises:
-        BrokenError: it raised.
+        BrokenEnvironmentError: the call raised.
     """
     try:
         return call()
@@ -108,7 +108,7 @@ def call_guarded(source: str, call: Callable[[], Any], step: int | None = None) 
 
 
 def make_violation(source: str, error: Exception, step: int | None) -> Violation:
-    """Describe an exception of an environment, with the line of the user's own that raised it."""
+    """Describe an exception of an environment, with the line of user code that raised it."""
     frame, cause = find_user_frame(error), error.__cause__
     place = f" ({frame})" if frame else ""
     when = f" at step {step}" if step else ""

@@ -1,4 +1,4 @@
-"""Gymnasium's own checker, with what it takes for faults and are none left out."""
+"""Gymnasium's own checker, without its false positives."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from envs.checking.guarded_calls import (
     make_violation,
 )
 from envs.checking.user_frames import is_raised_by
-from envs.counter_rng import derived_seed
+from envs.counter_rng import derive_seed
 
 SEED = 123
-"""That the checker itself seeds action spaces with."""
+"""Seed that the checker gives action spaces."""
 
 
 def run_gymnasium_check(make: Callable[[], gymnasium.Env[Any, Any]], deadline: float) -> None:
     """Run Gymnasium's checker until a time.
 
     Raises:
-        BrokenError: what it found, or an exception of the environment.
-        CutShortError: there was no time for all of it.
+        BrokenEnvironmentError: a violation, or an exception of the environment.
+        TimeLimitError: the deadline came before the end of the check.
     """
     env = call_guarded("make", make)
     try:
@@ -86,7 +86,7 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._count()
         space = self.env.action_space
         if self.mask is not None and not is_legal(space, self.mask.legal, action):
-            space.seed(derived_seed(SEED, "legal actions"))
+            space.seed(derive_seed(SEED, "legal actions"))
             action = sample_legal(space, self.mask.legal)
         result: Any = self.env.step(action)
         self._note(result)

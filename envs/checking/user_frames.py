@@ -1,4 +1,4 @@
-"""Where in a user's code an exception was raised."""
+"""The frame of user code in which an exception was raised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 LIBRARIES = frozenset({"site-packages", "dist-packages"})
 """Folders that hold installed packages."""
 FRAMEWORKS = frozenset({"gymnasium", "numpy", "ray", "scipy", "torch"})
-"""Packages whose frames say nothing about the environment that calls them."""
+"""Packages whose frames do not locate an error of an environment."""
 OURS = frozenset({"algos", "cluster", "envs", "tune_jobs"})
 """The packages of this product."""
 
@@ -18,9 +18,9 @@ OURS = frozenset({"algos", "cluster", "envs", "tune_jobs"})
 def find_user_frame(error: BaseException, installed: bool = True) -> str | None:
     """Return ``path:line in function`` of the innermost frame of an environment's code, if any.
 
-    Causes come first (``raise ... from error``): they were raised further inside. So does what a
-    library was handling when it raised: Gymnasium raises a constructor's TypeError anew, without
-    its frames. Code of the user's own comes before that of ``installed`` packages.
+    Causes come first (``raise ... from error``): they were raised further inside. So does the error
+    that a library was handling when it raised: Gymnasium raises a constructor's TypeError again,
+    without its frames. User code comes before that of ``installed`` packages.
     """
     frames = [
         (Path(frame.filename), f"{frame.filename}:{frame.lineno} in {frame.name}")

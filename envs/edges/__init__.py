@@ -1,4 +1,4 @@
-"""Choosing edges of a sparse matrix's graph, and the same for a user of PyAMG in two lines.
+"""EdgeSelection: choose edges of a sparse matrix's graph; its policies as PyAMG code.
 
 ``C = strength_pattern(A, Policy.load(checkpoint))``, then ``pyamg.smoothed_aggregation_solver(A,
 strength=[("predefined", {"C": C}), "evolution"])``.
@@ -24,7 +24,7 @@ class Chooser(Protocol):
 
 
 _KEPT = ("objective", "action", "observation", "k", "builder")
-"""Arguments of the training that say what a policy sees and does; the rest is about matrices."""
+"""Training arguments that define observation and action; the others are about matrices."""
 
 
 def strength_pattern(matrix: Any, policy: Any) -> Any:

@@ -42,14 +42,14 @@ def candidates(matrix: Matrix, key: Keys) -> Graph:
 def row_rewards(graph: Graph, chosen: Bools) -> Floats:
     """Compute -ln(d_i / a_ii) [N] of chosen edges [E]; the reward is its mean."""
     columns, valid = _columns(graph, chosen)
-    return -np.log(_solved(graph.matrix, np.arange(len(columns)), columns, valid)[0])
+    return -np.log(_solve_rows(graph.matrix, np.arange(len(columns)), columns, valid)[0])
 
 
 def preconditioner(graph: Graph, chosen: Bools) -> Preconditioner:
     """Return the preconditioner r -> G^T G r of chosen edges [E]."""
     columns, valid = _columns(graph, chosen)
     n, k = columns.shape
-    ratio, y = _solved(graph.matrix, np.arange(n), columns, valid)
+    ratio, y = _solve_rows(graph.matrix, np.arange(n), columns, valid)
     scale = 1 / np.sqrt(ratio * graph.matrix.diagonal())
     rows = np.repeat(np.arange(n), k).reshape(n, k)
     inner = (-y * scale[:, None])[valid], (rows[valid], columns[valid])
@@ -71,7 +71,7 @@ def optimum(graph: Graph, k: int) -> Bools:
             flat = edges.reshape(-1, choices.shape[1])
             owner = np.repeat(part, len(choices))
             whole = np.ones(flat.shape, np.bool_)
-            ratio, _ = _solved(graph.matrix, owner, graph.columns[flat], whole)
+            ratio, _ = _solve_rows(graph.matrix, owner, graph.columns[flat], whole)
             least = ratio.reshape(len(part), -1).argmin(axis=1)
             best[edges[np.arange(len(part)), least]] = True
     return best
@@ -87,7 +87,7 @@ def _columns(graph: Graph, chosen: Bools) -> tuple[Ints, Bools]:
     return table, valid
 
 
-def _solved(A: Matrix, rows: Ints, columns: Ints, valid: Bools) -> tuple[Floats, Floats]:
+def _solve_rows(A: Matrix, rows: Ints, columns: Ints, valid: Bools) -> tuple[Floats, Floats]:
     """Solve A_PP y = a_Pi for rows i [M] and columns P [M, k]: (d_i / a_ii [M], y [M, k])."""
     both = valid[:, :, None] & valid[:, None, :]
     block = np.where(both, entries(A, columns[:, :, None], columns[:, None, :]), 0.0)

@@ -1,7 +1,7 @@
-"""The graph of an instance: which edges may be chosen, and what is known of them.
+"""The graph of an instance: the edges that may be chosen, and their features.
 
-Everything that a policy sees is free of scale: multiplying the matrix by a number, or refining a
-grid, leaves the features where they were, so that what is learnt at 32 x 32 holds at 128 x 128.
+All features are scale-free: they do not change when the matrix is multiplied by a number or the
+grid is refined, so that a policy trained at 32 x 32 works at 128 x 128.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from envs.optional_imports import import_extra
 from envs.pytree import Array, Bools, Floats, Ints, Keys
 
 SCORES = 4
-"""Scores of an edge: four measures of how strong it is; which ones, the objective says."""
+"""Scores of an edge: four measures of its strength, which the objective defines."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 VECTORS = 4
-"""Test vectors whose slow parts show how the matrix couples its nodes."""
+"""Number of test vectors whose smooth parts show how the matrix couples its nodes."""
 NODE_FEATURES = 3 + VECTORS
 EDGE_FEATURES = SCORES + 3
 SUMMARY = SCORES * (len(QUANTILES) + 2) + 2
-"""Numbers that sum up a graph."""
+"""Length of a graph's summary."""
 _FLOOR = 1e-3
 _SWEEPS = 5
 
@@ -37,15 +37,15 @@ class Graph:
     matrix: Matrix
     """The system's matrix A [N, N]."""
     rows: Ints
-    """[E]: the node whose edge it is."""
+    """[E]: the node at which the edge starts."""
     columns: Ints
-    """[E]: the node it leads to; never the same."""
+    """[E]: the node at which it ends; never the same."""
     starts: Ints
-    """[R + 1]: where the edges of each decision begin (a decision for each node, or one)."""
+    """[R + 1]: first edge of each decision (one decision per node, or one in all)."""
     vectors: Floats
     """[N, VECTORS]: smooth test vectors."""
     scores: Floats
-    """[E, 4] in [-1, 0]: how strong an edge is by each measure; 0 is the strongest of its rows."""
+    """[E, 4] in [-1, 0]: strength by each measure; 0 is the strongest of its rows."""
 
     @property
     def values(self) -> Floats:
@@ -139,7 +139,9 @@ def summary(scores: Floats, graph: Graph) -> Floats:
     return np.append(np.concatenate(parts).T.ravel(), [positive, degree]).astype(np.float32)
 
 
-def padded(graph: Graph, scores: Floats, kept: Bools, nodes: int, edges: int) -> dict[str, Array]:
+def pad_graph(
+    graph: Graph, scores: Floats, kept: Bools, nodes: int, edges: int
+) -> dict[str, Array]:
     """Return the graph as dense arrays of a fixed size; the edges of a row are adjacent.
 
     So pick p of row i is the p-th edge whose ``edges[0]`` is i.

@@ -210,15 +210,15 @@ def _laplacian(ends: Ints, key: Keys) -> Matrix:
     weight = np.exp(counter_rng.normal(key, (len(ends),))[0].astype(np.float64))
     n = int(ends.max()) + 1
     half = sparse.coo_array((weight, (ends[:, 0], ends[:, 1])), shape=(n, n))
-    return _grounded((half + half.T).tocsr(), 1.0)
+    return _ground((half + half.T).tocsr(), 1.0)
 
 
 def _power_grid(size: int, key: Keys) -> Matrix:
     conductances = power.part(size * size, key)
-    return _grounded(conductances, float(np.median(conductances.data)))
+    return _ground(conductances, float(np.median(conductances.data)))
 
 
-def _grounded(conductances: Matrix, ground: float) -> Matrix:
+def _ground(conductances: Matrix, ground: float) -> Matrix:
     """Return the Laplacian of a graph whose node 0 is tied to zero."""
     tied = np.zeros(conductances.shape[0])
     tied[0] = ground

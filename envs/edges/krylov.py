@@ -1,4 +1,4 @@
-"""Preconditioned conjugate gradients, and what a preconditioner is worth by them."""
+"""Preconditioned conjugate gradients, and the quality of a preconditioner measured by them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EARLY = 5
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """What a preconditioner is worth."""
+    """The quality of a preconditioner."""
 
     reduction: float
     """Mean of ln(|r_0| / |r_5|) / 5 over the right-hand sides."""

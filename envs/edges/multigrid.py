@@ -1,8 +1,8 @@
 """The objective ``multigrid``: chosen edges are the strength of connection of a hierarchy by PyAMG.
 
-What is earned is ln(s / s_reference), s = reduction / cycle complexity: the residual reduction of
-one iteration of conjugate gradients for the work of one V-cycle. Iterations alone would reward a
-hierarchy that coarsens nothing. The reference is PyAMG's default on the same instance.
+The reward is ln(s / s_reference), s = reduction / cycle complexity: the residual reduction of one
+iteration of conjugate gradients per work of one V-cycle. Iterations alone would reward a hierarchy
+that coarsens nothing. The reference is PyAMG's default on the same instance.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from envs.pytree import Bools, Floats, Keys
 Builder: TypeAlias = Literal["smoothed_aggregation", "root_node"]
 Reward: TypeAlias = Literal["work", "vcycle_energy", "pcg_residual"]
 CLIP = 3.0
-"""The reward's bound, and its value with a minus for a hierarchy that cannot be built or fails."""
+"""Bound of the reward; a hierarchy that cannot be built or fails gets its negative."""
 ORIGINAL_FAILURE = -5.0
 SETTINGS = {"max_coarse": 50, "coarse_solver": "splu"}
-"""What all hierarchies have in common, so that they differ by their edges alone."""
+"""Settings common to all hierarchies, so that they differ only by their edges."""
 LARGEST_COARSE = 500
 """Nodes of the coarsest level beyond which a hierarchy counts as failed."""
 _COMPLEXITY = 1.35
@@ -40,7 +40,7 @@ _FAILURES = (ValueError, RuntimeError, ArithmeticError, IndexError, np.linalg.Li
 
 @dataclasses.dataclass(frozen=True)
 class Hierarchy:
-    """A multigrid hierarchy and what it costs."""
+    """A multigrid hierarchy and its cost."""
 
     solver: Any
     """PyAMG's ``MultilevelSolver``."""
@@ -101,11 +101,11 @@ def right_hand_sides(nodes: int, key: Keys) -> Floats:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a choice of edges has brought."""
+    """The evaluation of a choice of edges."""
 
     reward: float
     iterations: float
-    """Of conjugate gradients, to 1e-8."""
+    """Iterations of conjugate gradients to 1e-8."""
     work: float
     """Products with A for each decimal digit of the residual."""
     complexity: float

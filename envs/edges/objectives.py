@@ -23,30 +23,30 @@ _DIGITS = -np.log10(TOLERANCE)
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a set of edges brings on one instance."""
+    """The evaluation of a set of edges on one instance."""
 
     reward: float
-    """What the step earns."""
+    """The reward of the step."""
     level: float
     """The quality from which the next step's improvement counts."""
     iterations: float
-    """Of conjugate gradients to 1e-8; predicted from 5 where the system was not solved."""
+    """Iterations of conjugate gradients to 1e-8; predicted from 5 if the system was not solved."""
     work: float
     """Products with A for each decimal digit of the residual."""
     complexity: float
-    """Entries of all that is stored, A included, over those of A."""
+    """Stored entries, A included, over those of A."""
     row_rewards: Floats | None = None
     """[N]: each row's share, where the reward is a mean over rows."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Instance:
-    """One matrix with all that stays the same whatever is chosen."""
+    """One matrix with everything that does not depend on the choice of edges."""
 
     key: Keys
     """[1]: its random numbers."""
     graph: Graph
-    """Its edges, scored as they are at the start."""
+    """Its edges with their scores at the start."""
     kept: Bools
     """[E]: edges chosen from the start."""
     sides: Floats
@@ -54,16 +54,16 @@ class Instance:
     start: Result
     """The kept edges alone (the reference, where there are none)."""
     reference: Result
-    """What the objective's usual choice brings."""
+    """The result of the objective's reference choice."""
 
 
 class Objective(ABC):
-    """What edges are chosen for."""
+    """The purpose of the chosen edges."""
 
     latent: int
-    """Numbers of a latent action."""
+    """Length of a latent action."""
     score_names: tuple[str, str, str, str]
-    """What the four scores are called."""
+    """Names of the four scores."""
     steps: int = 1
     """Steps of an episode."""
 
@@ -150,11 +150,11 @@ class Multigrid(Objective):
             A, self.builder, multigrid.make_pattern(instance.graph, kept)
         )
         if made is None:
-            return self._failed(instance)
+            return self._make_failed_result(instance)
         found, work = multigrid.measure_hierarchy(A, made, instance.sides, solve)
         score = multigrid.work_score(found, made)
         if not np.isfinite(score):
-            return self._failed(instance)
+            return self._make_failed_result(instance)
         if self.reward == "work":
             reward = multigrid.work_reward(score, instance.reference.level)
         elif self.reward == "vcycle_energy":
@@ -163,7 +163,7 @@ class Multigrid(Objective):
             reward = multigrid.residual_reward(found, made)
         return Result(reward, score, found.iterations, work, made.operator_complexity)
 
-    def _failed(self, instance: Instance) -> Result:
+    def _make_failed_result(self, instance: Instance) -> Result:
         worst = -multigrid.CLIP if self.reward == "work" else multigrid.ORIGINAL_FAILURE
         return Result(worst, 0.0, MOST, MOST / _DIGITS, 1.0)
 
@@ -283,4 +283,4 @@ class Sparsifier(Objective):
 
 def select_picked_edges(picks: Ints, graph: Graph, kept: Bools) -> Bools:
     """Return the edges [E] that picks [R, k] of an ``edges`` action choose."""
-    return selection.picked(picks, graph.starts, ~kept)
+    return selection.select_picks(picks, graph.starts, ~kept)

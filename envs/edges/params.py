@@ -15,35 +15,35 @@ class Params:
     """The task."""
 
     objective: Literal["multigrid", "fsai", "sparsifier"] = "multigrid"
-    """What the edges are for: a multigrid hierarchy, an approximate inverse, a sparsifier."""
+    """The use of the edges: a multigrid hierarchy, an approximate inverse, a sparsifier."""
     action: Literal["latent", "edges"] = "latent"
-    """Weights of edge scores and a threshold, the same at any size, or the picks themselves."""
+    """Weights of edge scores and a threshold, independent of size, or the picks themselves."""
     observation: Literal["summary", "graph"] = "summary"
-    """What the agent sees: 31 numbers that sum the graph up, or its nodes and edges as well."""
+    """31 numbers that summarise the graph, or its nodes and edges as well."""
     family: instances.Family | None = None
-    """The law of the matrices; None: weighted_grid for a sparsifier, else anisotropic."""
+    """The distribution of matrices; None: weighted_grid for a sparsifier, else anisotropic."""
     size: Annotated[int, Between(4, 512)] = 32
     """Side of the grid: matrices have size x size nodes (the gallery has sizes of its own)."""
     sizes: tuple[int, ...] = ()
-    """Sides that come before `size`, in a curriculum: each until `mastered` is reached."""
+    """Smaller sides of a curriculum that come before `size`, each until `mastered` is reached."""
     mastered: Annotated[float, Positive] = 0.8
-    """The mean work ratio at which a curriculum goes on to the next size."""
+    """The mean work ratio at which a curriculum advances to the next size."""
     matrix: str = ""
-    """Path of a matrix of your own (.mtx, .mtx.gz, .npz), taken instead of a family's."""
+    """Path of a matrix (.mtx, .mtx.gz, .npz) to use instead of a family's."""
     k: Annotated[int, AtLeastOne] = 3
     """Edges for each node (fsai, and multigrid with action='edges')."""
     steps: Annotated[int, AtLeastOne] = 8
-    """Batches in which a sparsifier's edges are added."""
+    """Number of batches in which a sparsifier's edges are added."""
     builder: Builder = "smoothed_aggregation"
-    """Which of PyAMG's hierarchies is built (multigrid)."""
+    """The PyAMG hierarchy to build (multigrid)."""
     reward: Reward = "work"
-    """What is earned (multigrid): the work against PyAMG's default, or the original's rewards."""
+    """The reward (multigrid): the work relative to PyAMG's default, or the original's rewards."""
     instances: Annotated[int, NonNegative] = 0
-    """How many different matrices there are, for cheaper training; 0: every episode has its own.
+    """Number of different matrices, for cheaper training; 0: every episode draws its own.
 
     Evaluate with 0: otherwise the matrices are those of the training."""
     solve: bool = True
-    """Whether systems are solved to the end; False predicts iterations from the first five."""
+    """Whether to solve systems to the end; False predicts iterations from the first five."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -73,5 +73,5 @@ class Params:
 
     @property
     def law(self) -> instances.Family:
-        """The family in use."""
+        """The family, with the default of the objective filled in."""
         return self.family or ("weighted_grid" if self.objective == "sparsifier" else "anisotropic")

@@ -42,7 +42,7 @@ def part(buses: int, key: Keys) -> Any:
         order of their distance from the one in the middle.
 
     Raises:
-        InputError: there is no grid of so many buses.
+        InputError: no grid has this number of buses.
     """
     large = [name for name, own in GRIDS.items() if own >= buses]
     if not large:

@@ -14,7 +14,7 @@ from envs.episode_trace import EpisodeTrace, Frame
 from envs.pytree import Bools, Floats, Ints
 
 SIDE = 5
-"""Of a grid, so many nodes each way are drawn; of another graph as many in all."""
+"""Side of the drawn part of a grid; of another graph SIDE * SIDE nodes are drawn."""
 COLUMNS = ["step", "edges chosen", "share", "iterations", "work per digit", "against the usual"]
 
 

@@ -72,7 +72,7 @@ def best_picks(priority: Floats, starts: Ints, k: int, free: Bools | None = None
     return picks
 
 
-def picked(picks: Ints, starts: Ints, free: Bools | None = None) -> Bools:
+def select_picks(picks: Ints, starts: Ints, free: Bools | None = None) -> Bools:
     """Return the edges [E] that picks [R, k] name: k in each decision, all if fewer.
 
     A pick is the number of an edge within its decision. It is counted modulo their number, and one

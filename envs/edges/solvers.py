@@ -22,10 +22,10 @@ from envs.pytree import Floats, Keys
 
 @dataclasses.dataclass(frozen=True)
 class Competitor:
-    """How one solver fares on one matrix."""
+    """The figures of one solver on one matrix."""
 
     iterations: float
-    """Of conjugate gradients, one V-cycle each, to 1e-8."""
+    """Iterations of conjugate gradients, one V-cycle each, to 1e-8."""
     work: float
     """Products with A for each decimal digit of the residual."""
     operator_complexity: float

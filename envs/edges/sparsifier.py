@@ -2,7 +2,7 @@
 
 The Laplacian of the kept edges is factorised and preconditions that of the graph. An episode
 starts from the tree of the greatest weights and ends when the budget of 1.25 N edges is used up;
-each step adds a batch of edges, looking at how far the kept ones bend the others.
+each step adds a batch of edges, scored by how much the kept ones stretch the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from envs.validation import InputError
 BUDGET = 1.25
 """Kept edges for each node."""
 PROJECTIONS, FEW = 256, 64
-"""Random projections by which edges are scored, and those that tell which of them overlap."""
+"""Random projections for the scores of edges, and for their overlaps."""
 _WEAKEST = 1e-4
 
 
@@ -35,8 +35,8 @@ def candidates(matrix: Matrix, key: Keys) -> Graph:
     if (upper.data > 0).any():
         raise InputError(
             f"objective='sparsifier' needs a graph's Laplacian, but {int((upper.data > 0).sum())} "
-            "entries beside the diagonal are positive: take family='weighted_grid' or "
-            "'random_graph', or a matrix whose entries beside the diagonal are negative."
+            "off-diagonal entries are positive: take family='weighted_grid' or "
+            "'random_graph', or a matrix whose off-diagonal entries are negative."
         )
     order = np.lexsort((upper.col, upper.row))
     rows, columns = upper.row[order].astype(np.int64), upper.col[order].astype(np.int64)
@@ -73,11 +73,12 @@ def laplacian(graph: Graph, kept: Bools) -> Matrix:
 
 
 class Factor:
-    """The factorised Laplacian of kept edges, and what random projections of it tell of the others.
+    """The factorised Laplacian of kept edges, and scores of the others by random projections.
 
     The projections are those of Spielman and Srivastava (2011): 256 of them give effective
-    resistances to about 9 %, at the price of 256 solves at any size. A batch takes what looks best,
-    and with less it takes what is overestimated: with 64 no rule came below 28 iterations.
+    resistances to about 9 %, at the cost of 256 solves at any size. A batch takes the highest
+    scores and so, with fewer projections, overestimated ones: with 64 no rule needed fewer than 28
+    iterations.
     """
 
     def __init__(self, graph: Graph, kept: Bools) -> None:
@@ -97,7 +98,7 @@ class Factor:
 
     def sketch(self) -> Floats:
         """Return vectors v_e [E, 64], v_e . v_f / 64 near b_e^T L_S^-1 b_f, b_e = e_i - e_j."""
-        return self._projected(self.kept, FEW)
+        return self._project(self.kept, FEW)
 
     def scores(self) -> Floats:
         """Return the scores [E, 4] of the edges in [-1, 0]; kept edges have -1.
@@ -109,8 +110,8 @@ class Factor:
         """
         graph = self.graph
         weight = -graph.values
-        stretch = weight * _mean_square(self._projected(self.kept, PROJECTIONS))
-        whole = self._projected(np.ones_like(self.kept), PROJECTIONS)
+        stretch = weight * _mean_square(self._project(self.kept, PROJECTIONS))
+        whole = self._project(np.ones_like(self.kept), PROJECTIONS)
         trace = weight * _mean_square(whole) / (1 + stretch)
         greatest = np.zeros(graph.matrix.shape[0])
         ends, alive = np.append(graph.rows, graph.columns), np.where(self.kept, 0.0, stretch)
@@ -125,7 +126,7 @@ class Factor:
         relative = alive / max(float(alive.max()), 1e-300)
         return np.log(np.clip(relative, _WEAKEST, 1)) / -np.log(_WEAKEST)
 
-    def _projected(self, which: Bools, count: int) -> Floats:
+    def _project(self, which: Bools, count: int) -> Floats:
         """Compute L_S^-1 B W^1/2 z for random signs z of the edges ``which``: [E, count]."""
         graph = self.graph
         rows, columns, weight = graph.rows[which], graph.columns[which], -graph.values[which]

@@ -24,11 +24,11 @@ class State:
     kept: Bools
     """[B, E]: edges chosen so far."""
     scores: Floats
-    """[B, E, 4] float32: how strong each edge looks now."""
+    """[B, E, 4] float32: the current scores of each edge."""
     level: Floats
     """[B]: the quality from which improvement counts."""
     stage: Ints
-    """[B]: the stage of the curriculum in which the episode was begun."""
+    """[B]: the stage of the curriculum in which the episode began."""
 
 
 class Task(Protocol):

@@ -1,8 +1,8 @@
 """EdgeSelection: choose edges of a sparse matrix's graph so that a solver does less work.
 
-An episode is one matrix. What the chosen edges are for is the objective's: the hierarchy of a
+An episode is one matrix. The objective defines the use of the chosen edges: the hierarchy of a
 multigrid solver or the pattern of an approximate inverse (one step), or a sparsifier that grows by
-a batch a step.
+one batch per step.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from envs.pytree import Array, Bools, Floats, Keys, Observation
 from envs.validation import InputError
 
 REMEMBERED = 2**18
-"""Nodes of the instances that are kept in memory, all together; at least eight instances are."""
+"""Largest total number of nodes of cached instances; at least eight instances are cached."""
 
 
 class EdgeSelection(World[State]):
@@ -97,6 +97,7 @@ class EdgeSelection(World[State]):
         name = int(self._get_matrix_key(key)[0]), stage
         if name not in self._memory:
             self._memory[name] = self._make_instance(key, stage)
+            # Least recently used first: an episode's instance is needed at every of its steps.
             while len(self._memory) > max(8, REMEMBERED // self.nodes):
                 self._memory.popitem(last=False)
         self._memory.move_to_end(name)
@@ -115,7 +116,7 @@ class EdgeSelection(World[State]):
     ) -> tuple[graph.Graph, Bools]:
         """Return the graph of a matrix and the edges [E] that ``act(observation)`` chooses.
 
-        An episode without its rewards: what a user who wants the edges has to wait for.
+        The computation of an episode without its rewards, which a user of the edges needs.
         """
         found, kept = self.objective.start(matrix, key)
         scores = found.scores
@@ -152,6 +153,7 @@ class EdgeSelection(World[State]):
         actions = self._validate_action(action, len(state.keys))
         kept, scores, level = state.kept.copy(), state.scores.copy(), state.level.copy()
         results: list[Result] = []
+        # Matrices differ in sparsity from copy to copy, so copies are evaluated one by one.
         for b, own in enumerate(actions):
             instance, kept_b, scores_b = self.unpad_copy(state, b)
             now = kept_b | self.choose_edges(instance.graph, kept_b, scores_b, own)
@@ -165,7 +167,7 @@ class EdgeSelection(World[State]):
             state=after,
             observation=self._observe(after),
             reward=np.array([result.reward for result in results], np.float32),
-            # The last step is the task's end: there is nothing to bootstrap from.
+            # The last step ends the task, so it terminates and nothing is bootstrapped.
             terminated=after.step >= self.objective.steps,
             truncated=np.zeros(len(results), np.bool_),
             info=self._info(after, results),
@@ -303,7 +305,9 @@ class EdgeSelection(World[State]):
         summed = np.clip(np.append(graph.summary(scores, edge_graph), progress), -10, 10)
         if self.params.observation == "summary":
             return summed
-        return graph.padded(edge_graph, scores, kept, self.nodes, self.edges) | {"summary": summed}
+        return graph.pad_graph(edge_graph, scores, kept, self.nodes, self.edges) | {
+            "summary": summed
+        }
 
     def _info(self, state: State, results: list[Result]) -> dict[str, Array]:
         copies = [self.unpad_copy(state, b)[:2] for b in range(len(results))]

@@ -1,7 +1,7 @@
-"""Simple shoppers, to compare trained policies with and to begin from.
+"""Simple agents of Shopping, to compare trained policies with and to clone from.
 
 Each is a function ``(task, state, keys [B]) -> actions [B]`` that decides for all copies at once.
-All but the oracle look only at pages and instructions.
+All except the oracle read only pages and instructions.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def anything(task: Task, state: State, keys: Keys) -> Ints:
 
 def rule(task: Task, state: State, keys: Keys) -> Ints:
     """Search for the instruction, open the first product and buy it [WebShop's rule]."""
-    return np.where(state.page == ITEM, BUY, _first_listed(task, state))
+    return np.where(state.page == ITEM, BUY, _get_first_listed(task, state))
 
 
 def rule_with_options(task: Task, state: State, keys: Keys) -> Ints:
     """Act as :func:`rule`, but choose the option values most similar to the instruction."""
     value = _next_value(task, state, _best_values(task, state))
     action = np.where(value >= 0, LISTED + value, BUY)
-    return np.where(state.page == ITEM, action, _first_listed(task, state))
+    return np.where(state.page == ITEM, action, _get_first_listed(task, state))
 
 
 def explorer(task: Task, state: State, keys: Keys) -> Ints:
@@ -74,9 +74,9 @@ def explorer(task: Task, state: State, keys: Keys) -> Ints:
 def oracle(task: Task, state: State, keys: Keys) -> Ints:
     """Buy the best of the first ten products with the best options; this agent sees the goal.
 
-    It searches for the whole instruction and reads no further than the first page of results.
+    It searches for the whole instruction and reads only the first page of results.
     """
-    action = _first_listed(task, state)
+    action = _get_first_listed(task, state)
     for b in np.flatnonzero((state.page == RESULTS) | (state.page == ITEM)):
         goal = int(state.goal[b])
         if state.page[b] == RESULTS:
@@ -100,7 +100,7 @@ AGENTS: Mapping[str, Agent] = {
 """The agents by name."""
 
 
-def _first_listed(task: Task, state: State) -> Ints:
+def _get_first_listed(task: Task, state: State) -> Ints:
     """Return the first listed action, or the way back where a page lists nothing."""
     mask = pages.compute_legal_mask(state, task.store)
     return np.where(mask[:, LISTED], LISTED, np.where(mask[:, PREV], PREV, BACK))

@@ -1,4 +1,4 @@
-"""What a shop sells: product records, and the loader of WebShop's original files."""
+"""The products of a shop, and the loader of WebShop's original files."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ UNKNOWN_PRICE = 100.0
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a person wrote for a product, or the synthetic sentence of the original files."""
+    """A person's instruction for a product, or a synthetic one of the original files."""
 
     text: str
     attributes: tuple[str, ...]
-    """What the buyer cares about."""
+    """The attributes asked for."""
     options: tuple[str, ...] | None = None
     """Values asked for; None: every combination of the product's options makes a goal."""
 
@@ -50,17 +50,17 @@ class Product:
     prices: tuple[float, ...]
     """One price in dollars, or the two ends of a range; empty where none is known."""
     price: float
-    """What a purchase costs; within the range."""
+    """The price of a purchase, within the range."""
     options: Mapping[str, tuple[str, ...]]
     """Option name -> values, both in lower case."""
     attributes: tuple[str, ...]
-    """What the shop knows about it; no page prints this list."""
+    """Attributes in the shop's records; no page prints them."""
     nouns: tuple[str, ...]
     """The nouns of the title, in order, repeats included."""
     family: int
     """Products of one family never fall into two splits."""
     requests: tuple[Request, ...] = ()
-    """What it was asked for with."""
+    """The instructions that ask for it."""
 
     @property
     def price_text(self) -> str:
@@ -79,7 +79,7 @@ class Product:
 
     @property
     def document(self) -> str:
-        """What the search engine indexes [WebShop, convert_product_file_format.py]."""
+        """The text that the search engine indexes [WebShop, convert_product_file_format.py]."""
         options = ", and ".join(f"{name}: {', '.join(v)}" for name, v in self.options.items())
         first = self.features[0] if self.features else ""
         return f"{self.title} {self.description} {first} {options}".lower()
@@ -98,7 +98,7 @@ def load(
         products: ``items_shuffle*.json``.
         attributes: ``items_ins_v2*.json``.
         human: ``items_human_ins.json``; its requests then take the place of the synthetic ones.
-        limit: only the first so many records.
+        limit: the number of records to read, from the first.
         nouns: finds the nouns of a title.
 
     Raises:

@@ -147,17 +147,17 @@ def _stock(family: _Family, rng: Random, recipe: Recipe) -> dict[str, tuple[str,
 
 def _goal(product: Product, rng: Random, recipe: Recipe) -> Goal:
     attributes = _some(product.attributes, rng.randint(1, 3), rng)
-    wishes = [_phrase_term(_TERMS[name], recipe.paraphrased, rng) for name in attributes]
+    requests = [_phrase_term(_TERMS[name], recipe.paraphrased, rng) for name in attributes]
     options: list[tuple[str, str]] = []
     for values in product.options.values():
         if rng.random() < recipe.mentioned:
             value = rng.choice(values)
             options.append(("", value))
-            wishes.append(_phrase_term(_VALUES[value], recipe.option_paraphrased, rng))
+            requests.append(_phrase_term(_VALUES[value], recipe.option_paraphrased, rng))
     is_free = rng.random() < recipe.no_limit
     price_upper = NO_LIMIT if is_free else price_limit(product.price, rng)
     text = rng.choice(TEMPLATES).format(
-        type=product.query, wishes="".join(f", {w}" for w in wishes)
+        type=product.query, requests="".join(f", {w}" for w in requests)
     )
     return Goal(product, text + price_phrase(price_upper), attributes, tuple(options), price_upper)
 

@@ -1,4 +1,4 @@
-"""What a buyer wants: goals from a catalogue's requests, and what an instruction says by itself."""
+"""Goals of buyers, from a catalogue's requests, and the parsing of their instructions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from envs.shopping.catalogue import Product, Request
 
 Split: TypeAlias = Literal["train", "validation", "test"]
 SHARES: dict[Split, float] = {"train": 0.6, "validation": 0.15, "test": 0.25}
-"""The share of the families that each split has."""
+"""Share of the families in each split."""
 
 NO_LIMIT = 1_000_000.0
 """The price limit of a goal that names none."""
@@ -35,7 +35,7 @@ _STOP_WORDS = frozenset(_STOP.split())
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """One thing to be bought."""
+    """One purchase to make."""
 
     target: Product
     """The product that the instruction was written for."""
@@ -46,7 +46,7 @@ class Goal:
     price_upper: float
     """Dollars."""
     weight: float = 1.0
-    """How often the goal is drawn, relative to others."""
+    """Relative frequency with which the goal is drawn."""
 
 
 def from_requests(products: Sequence[Product], rng: Random) -> list[Goal]:

@@ -227,11 +227,11 @@ professional | expert grade | for people of the trade
 """Option name -> its values."""
 
 TEMPLATES = (
-    "i am looking for {type}{wishes}",
-    "find me {type}{wishes}",
-    "i need {type}{wishes}",
-    "i want to buy {type}{wishes}",
-    "please get {type}{wishes}",
-    "show me {type}{wishes}",
+    "i am looking for {type}{requests}",
+    "find me {type}{requests}",
+    "i need {type}{requests}",
+    "i want to buy {type}{requests}",
+    "please get {type}{requests}",
+    "show me {type}{requests}",
 )
 """How instructions begin."""

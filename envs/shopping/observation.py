@@ -1,7 +1,7 @@
-"""What a policy that scores candidates sees: the words and some figures of every action.
+"""The observation for a policy that scores candidates: words and figures of every action.
 
-All of it is printed on pages that the agent has seen in this episode, or in its instruction: the
-price limit is parsed from the sentence, and a product's description counts only once it was opened.
+Everything comes from pages that the agent has seen in this episode, or from its instruction: the
+price limit is parsed from the sentence, and a product's description counts only once opened.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def make_space(store: Store, params: Params) -> spaces.Dict:
 def observe(task: Task, state: State) -> dict[str, Array]:
     """Return the batched observation of a state.
 
-    ``instruction`` and ``page`` (the item in hand as far as read) [B, L], ``candidates`` [B, K, L]:
+    ``instruction`` and ``page`` (the parts read of the open item) [B, L], ``candidates`` [B, K, L]:
     numbers of words, 0 behind the last (with ``text="ids"``: rows of ``world.tokens`` [B, 1],
     [B, 1] and [B, K]). ``kinds`` [B, K], ``figures`` [B, K, F] and ``context`` [B, C] as named
     here, ``mask`` [B, K]. With ``text="language"``: see :mod:`envs.shopping.reading`.
@@ -113,6 +113,7 @@ def _seen(state: State, products: Ints) -> Ints:
     slots = products >= 0
     seen = np.full(products.shape, -1)
     copy, slot = np.nonzero(slots)
+    # The memory [B, T] is short: compare with every visited product instead of indexing.
     match = state.visited[copy] == products[copy, slot][:, None]
     seen[copy, slot] = np.where(match, state.seen[copy], -1).max(axis=1)
     return seen
@@ -170,6 +171,7 @@ def _lexical(task: Task, state: State, rows: Ints, figures: Floats) -> None:
     copy, slot = np.nonzero(rows)
     row, goal = rows[copy, slot], state.goal[copy]
     words = store.texts.rows[row].astype(np.int64)
+    # Sets of words are bit fields, so membership of a word is one look-up.
     common = (store.instruction_bits[goal[:, None], words >> 3] >> (words & 7).astype(np.uint8)) & 1
     count = common.sum(axis=1)
     lengths = store.texts.lengths

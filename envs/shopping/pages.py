@@ -1,7 +1,7 @@
-"""The pages of a shop: what can be clicked on each, and where a click leads.
+"""The pages of a shop: legal clicks and the page that each leads to.
 
-Actions are slots. The first are the buttons, whose meaning never changes; the others are what the
-page lists: proposed searches, products found, or option values. Which of them are legal is a mask.
+Actions are slots. The first slots are buttons, whose meaning never changes; the others are what the
+page lists: proposed searches, products found, or option values. A mask marks the legal ones.
 Transitions are those of WebShop (web_agent_text_env.py and engine.py, MIT).
 """
 

@@ -1,8 +1,8 @@
-"""What a language model reads of a shop: a prompt for each page and a text for each action.
+"""The observation for a language model: a prompt for each page and a text for each action.
 
-The prompt holds the instruction and what is seen of the item in hand; what can be clicked or
-searched is not in it, but beside it as candidates, so that no text is read twice. Both are numbers
-of tokens from 1, and 0 behind the last.
+The prompt holds the instruction and what is known of the open item; clicks and searches are not in
+it but separate candidates, so that no text is read twice. Both are token numbers from 1, and 0
+behind the last.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Reader:
         store: the shop.
         folder: of the model whose tokens are meant; empty: the catalogue's own words.
         prompt, answer: how many tokens P of a prompt and A of an action are kept.
-        min_texts: words in fewer texts are told apart no further (without a folder).
+        min_texts: words in fewer texts share one token (without a folder).
     """
 
     def __init__(self, store: Store, folder: str, prompt: int, answer: int, min_texts: int) -> None:
@@ -196,7 +196,7 @@ def action_texts(state: State, copy: int, mask: Array, store: Store) -> list[str
 
 
 _LABELS = ("start", "results", "item", "description", "features", "reviews", "done")
-"""What a page is called in a prompt, by its kind."""
+"""Label of a page in a prompt, by its kind."""
 
 
 def _words(text: str) -> list[str]:

@@ -52,7 +52,7 @@ def action_texts(state: State, copy: int, store: Store) -> list[str]:
     """Return the name of each action [K] of one copy; empty where it is not legal."""
     state = _only(state, copy)
     mask = compute_legal_mask(state, store)[0].tolist()
-    listed = _listed(state, store)
+    listed = _list_page(state, store)
     texts = [f"click[{name}]" for name in BUTTONS]
     if state.page[0] == START:
         texts += [f"search[{query}]" for query in listed]
@@ -62,7 +62,7 @@ def action_texts(state: State, copy: int, store: Store) -> list[str]:
     return [text if is_legal else "" for text, is_legal in zip(texts, mask, strict=True)]
 
 
-def parsed(text: str) -> tuple[str, str] | None:
+def parse_action(text: str) -> tuple[str, str] | None:
     """Parse an action in WebShop's grammar: ("search" or "click", argument in lower case)."""
     found = re.match(r"(.+)\[(.+)\]", text)
     if not found or found[1] not in ("search", "click"):
@@ -75,7 +75,7 @@ def _only(state: State, copy: int) -> State:
     return take(state, np.array([copy]))
 
 
-def _listed(state: State, store: Store) -> list[str]:
+def _list_page(state: State, store: Store) -> list[str]:
     """Yield what the page lists."""
     page = state.page[0]
     if page == START:

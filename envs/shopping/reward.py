@@ -1,4 +1,4 @@
-"""What a purchase is worth: WebShop's reward, part by part (goal.py, MIT)."""
+"""The reward of a purchase: WebShop's, part by part (goal.py, MIT)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class State:
     keys: Keys
     """[B]: the keys of the episodes."""
     goal: Ints
-    """[B]: what is to be bought."""
+    """[B]: the index of the goal."""
     step: Ints
     """[B]: actions so far."""
     page: Ints
@@ -34,7 +34,7 @@ class State:
     visited: Ints
     """[B, T]: products looked at in this episode, in order, -1 behind the last."""
     seen: Ints
-    """[B, T]: what has been read of each beside its title, as bits."""
+    """[B, T]: the parts of each, other than its title, that have been read, as bits."""
     clicked: Bools
     """[B, T]: which of them since the last way back to the search (pages mark their links)."""
     invalid: Ints

@@ -29,27 +29,27 @@ class Source:
     """Where products, goals and texts come from; worlds of equal sources share one store."""
 
     products: Annotated[int, NonNegative] = 1000
-    """How many products a generated catalogue has; of the original's files, how many records are
-    read (0: all)."""
+    """Number of products of a generated catalogue; of the original's files, the number of records
+    to read (0: all)."""
     seed: Annotated[int, NonNegative] = 0
     """Seed of the catalogue, the goals and the splits."""
     split: Split = "train"
-    """Whose goals are asked for; no family of products is in two splits."""
+    """The split whose goals are used; no family of products is in two splits."""
     goals: Annotated[int, AtLeastOne] = 10_000
-    """How many goals are generated; the original's files say how many they have."""
+    """Number of goals to generate; the original's files contain theirs."""
     words: Annotated[int, Between(8, 512)] = 48
-    """At most so many words of a text are observed."""
+    """Largest number of words of a text that are observed."""
     vocabulary: Annotated[int, Between(256, 32_768)] = 8192
-    """How many numbers words are given, by hashing: ten times as many as there are words keep nine
-    in ten of them apart."""
+    """Number of hash buckets for words: ten times the number of words keeps 90 % of them
+    distinct."""
     min_texts: Annotated[int, AtLeastOne] = 5
-    """Words in fewer texts are not observed: they would only name products."""
+    """Words in fewer texts are not observed: they would only identify products."""
     data: str = ""
     """A folder with WebShop's files; empty: a generated catalogue."""
     human: bool = False
-    """Whether the instructions people wrote are used (data)."""
+    """Whether to use the instructions that people wrote (data)."""
     nouns: Literal["lexicon", "spacy"] = "lexicon"
-    """What finds the nouns of a title (data); the original's is spacy."""
+    """The tagger that finds the nouns of a title (data); the original's is spacy."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -158,22 +158,24 @@ def _load_products(source: Source) -> tuple[Sequence[Product], Callable[[Split, 
     if not source.data:
         products = generator.generate_catalogue(source.products, source.seed)
 
-        def generated(split: Split, count: int) -> list[Goal]:
-            own = _own(products, split, source.seed)
+        def generate(split: Split, count: int) -> list[Goal]:
+            own = _select_split(products, split, source.seed)
             return generator.generate_goals(own, count, f"{source.seed} {split}") if own else []
 
-        return products, generated
+        return products, generate
     files = catalogue.find_files(Path(source.data), source.human)
     nouns = spacy_nouns() if source.nouns == "spacy" else title_nouns
     loaded = catalogue.load(*files, limit=source.products or None, nouns=nouns)
 
     def listed(split: Split, count: int) -> list[Goal]:
-        return from_requests(_own(loaded, split, source.seed), Random(f"goals {source.seed}"))
+        return from_requests(
+            _select_split(loaded, split, source.seed), Random(f"goals {source.seed}")
+        )
 
     return loaded, listed
 
 
-def _own(products: Sequence[Product], split: Split, seed: int) -> list[Product]:
+def _select_split(products: Sequence[Product], split: Split, seed: int) -> list[Product]:
     inside = families_of([product.family for product in products], split, seed)
     return [product for product, is_own in zip(products, inside, strict=True) if is_own]
 

@@ -18,7 +18,7 @@ from envs.shopping.goals import SEARCHES, Goal, searches
 Tokens = npt.NDArray[np.int16]
 
 DESCRIPTION_SEEN, FEATURES_SEEN = 1, 2
-"""Bits of what an agent has read of a product beside its title."""
+"""Bits for the parts of a product, other than its title, that an agent has read."""
 
 
 def words(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Shopping: search a shop, look, choose options and buy what an instruction asks for.
+"""Shopping: search a shop, choose options and buy the product that an instruction describes.
 
 WebShop (Yao et al., "WebShop: Towards scalable real-world web interaction with grounded language
 agents", NeurIPS 2022) without its web server: the same pages, transitions and reward over a
@@ -34,8 +34,8 @@ from envs.validation import InputError
 class Shopping(World[State]):
     """The world of one :class:`Params`.
 
-    An action [B] is a slot (:mod:`envs.shopping.pages`) or a number that :meth:`parse_actions` gave
-    for a text. What is not legal does nothing but count as invalid, as in WebShop.
+    An action [B] is a slot (:mod:`envs.shopping.pages`) or a number that :meth:`parse_actions`
+    returned for a text. An illegal action only counts as invalid, as in WebShop.
     """
 
     params_type = Params
@@ -125,7 +125,9 @@ class Shopping(World[State]):
             return after
         texts = list(self._typed) if typed.any() else []
         queries = [
-            texts[slot[b] - self.slots] if typed[b] else self._proposed(before.goal[b], slot[b])
+            texts[slot[b] - self.slots]
+            if typed[b]
+            else self._get_proposed_search(before.goal[b], slot[b])
             for b in who
         ]
         searched = before.searched.copy()
@@ -133,7 +135,7 @@ class Shopping(World[State]):
         after = dataclasses.replace(after, searched=searched)
         return pages.search(after, who, np.stack([self.store.search(query) for query in queries]))
 
-    def _proposed(self, goal: int, slot: int) -> str:
+    def _get_proposed_search(self, goal: int, slot: int) -> str:
         return searches(self.store.goals[goal].instruction)[slot - LISTED]
 
     def _step(self, before: State, after: State, bought: Bools) -> Step[State]:
@@ -198,14 +200,14 @@ class Shopping(World[State]):
         return np.array([self._action(state, b, text) for b, text in enumerate(texts)], np.int64)
 
     def _action(self, state: State, copy: int, text: str) -> int:
-        found = rendering.parsed(text)
+        found = rendering.parse_action(text)
         if not found:
             return -1
         kind, argument = found
         if kind == "search":
             return self.slots + self._typed.setdefault(argument, len(self._typed))
         names = rendering.action_texts(state, copy, self.store)
-        # Of two things of the same name the original knows the later one.
+        # Names may repeat; WebShop keeps the later one.
         last = {name: slot for slot, name in enumerate(names) if name.startswith("click[")}
         return last.get(f"click[{argument}]", -1)
 
@@ -232,4 +234,4 @@ def _reader(store: Store, params: Params) -> Reader:
 
 
 _GOAL = 1
-"""What an episode's one random stream is for."""
+"""The random stream that an episode's goal is drawn from."""

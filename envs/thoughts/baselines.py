@@ -1,4 +1,4 @@
-"""Simple thinkers, to compare trained policies with.
+"""Simple agents of QuietThoughts, to compare trained policies with.
 
 Each is a function ``(task, state, keys [B]) -> actions [B]`` that decides for all copies at once.
 """
@@ -28,6 +28,7 @@ def silent(task: Task, state: State, keys: Keys) -> Ints:
 def baked(task: Task, state: State, keys: Keys) -> Ints:
     """Think what the baked reader would write."""
     logp = task.baked_reader.next_thought(state.passages.context, state.thought)
+    # Gumbel noise: the arg max is a sample from the softmax. 2^-60 keeps the logarithm finite.
     draw = -np.log(-np.log(counter_rng.uniform(keys, (task.choices,)) + 2.0**-60))
     return (logp + draw).argmax(axis=1)
 

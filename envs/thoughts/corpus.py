@@ -1,12 +1,11 @@
-"""What is read: passages of a text, the words that follow them, and thoughts that would help.
+"""Corpora: passages of a text, the words that follow them, and thoughts that would help.
 
-The algorithmic texts hold word problems of a finite group, ``d1 ... dK =`` and the product, which
-takes K - 1 steps one after the other: more than a network of two layers can do at once. Between the
-problems stands filler, after which the next letter is plain to see. A tenth of all passages is kept
-for evaluation.
+The algorithmic texts are word problems of a finite group, ``d1 ... dK =`` and the product, which
+takes K - 1 sequential steps: more than a network of two layers can do in one pass. Filler between
+the problems has an obvious next letter. A tenth of all passages is kept for evaluation.
 
-Tokens: 0 nothing, 1 the beginning of a thought, 2 ``=``, then filler letters, then the end of a
-thought and, as the last of all, the words that a thought may be made of.
+Tokens: 0 for nothing, 1 the beginning of a thought, 2 ``=``, then filler letters, the end of a
+thought, and last the words that a thought may consist of.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ HELD_OUT = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Passages:
-    """B places in the text."""
+    """B positions in the text."""
 
     context: Ints
     """[B, C]: the tokens that have been read."""
@@ -42,17 +41,17 @@ class Passages:
     hints: Ints
     """[B, T]: a thought that helps, 0 after its end."""
     problem: Bools
-    """[B]: whether thinking helps here at all."""
+    """[B]: whether a thought can help here."""
 
 
 class Corpus(ABC):
     """A text and its vocabulary.
 
     Attributes:
-        words: each token as it is written.
-        first: the first token that a thought may be made of; the one before it ends a thought.
-        context, ahead, longest: tokens of a context (C), of what follows (n), of a thought (T).
-        about: what it was made from, as a text: two with the same are the same.
+        words: each token as text.
+        first: the first token of those that a thought may consist of; the one before ends it.
+        context, ahead, longest: tokens of a context (C), of the answer (n), of a thought (T).
+        about: the parameters as text: corpora with equal texts are equal.
     """
 
     words: tuple[str, ...]
@@ -229,7 +228,7 @@ def symmetric(degree: int) -> tuple[Ints, tuple[str, ...]]:
 
 MOST_LETTERS = 250
 _KIND, _LETTER = 2**20, 2**20 + 1
-"""What an episode's random streams are for; the numbers below them are attempts."""
+"""Random streams of an episode; the numbers below them are attempts."""
 
 
 def _held_out(elements: Ints, size: int) -> Bools:

@@ -33,7 +33,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Tokens -> what it makes of each place, and what it expects after it.
+    """A small GPT: tokens to hidden states, and to logits of the next token.
 
     Args:
         vocabulary: how many tokens there are, V, "nothing" included.

@@ -12,34 +12,34 @@ from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegati
 
 @dataclasses.dataclass(frozen=True)
 class Params:
-    """The text, its reader and what a thought may cost."""
+    """Parameters of QuietThoughts: the text, its reader and the cost of a thought."""
 
     task: Literal["sums", "permutations", "text"] = "sums"
     """Problems of sums modulo a number or of permutations one after the other, or a plain text."""
     modulus: Annotated[int, Between(2, 100)] = 5
-    """Of `sums`."""
+    """Modulus of `sums`."""
     degree: Annotated[int, Between(3, 5)] = 3
-    """How many things the `permutations` permute."""
+    """Number of elements that the `permutations` permute."""
     terms: Annotated[int, Between(2, 12)] = 5
     """Terms of a problem."""
     filler: Annotated[float, Fraction] = 0.0
-    """Share of places in the text where the next letter is plain and thinking helps nothing."""
+    """Share of positions in the text where the next letter is plain and a thought has no use."""
     text: str = ""
     """File of a plain text (`text`)."""
     context: Annotated[int, AtLeastOne] = 16
-    """Letters of it that are read before a thought."""
+    """Letters of the text that are read before a thought."""
     ahead: Annotated[int, AtLeastOne] = 4
-    """Letters of it that are predicted after a thought."""
+    """Letters of the text that are predicted after a thought."""
     longest: Annotated[int, Between(1, 32)] = 4
     """Tokens of the longest thought."""
     price: Annotated[float, NonNegative] = 0.01
-    """Nats that a token of a thought costs."""
+    """Cost of each token of a thought, in nats."""
     split: Split = "train"
-    """Which passages: those to learn from, or the tenth that is kept for evaluation."""
+    """The passages: those to learn from, or the tenth that is kept for evaluation."""
     shared: bool = False
     """Whether the policy that thinks also reads (`model='thinker'`); else a frozen reader does."""
     reader: Baking = dataclasses.field(default_factory=Baking)
-    """How the reader is made."""
+    """Parameters of the reader's training."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -51,7 +51,7 @@ class Params:
 
     @property
     def corpus(self) -> Corpus:
-        """What is read."""
+        """The texts to read."""
         if self.task == "text":
             return PlainText.of(self.text, self.context, self.ahead, self.longest)
         group = cyclic(self.modulus) if self.task == "sums" else symmetric(self.degree)

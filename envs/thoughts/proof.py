@@ -1,7 +1,8 @@
-"""Proof that thoughts work, or that they are theatre: six tests, all of which must hold.
+"""Six tests of whether thoughts cause better predictions; all of them must pass.
 
-A thought may look clever and change nothing. Three comparisons of log-probabilities, one
-intervention in the thought and two of the post-mortem's own tests, with bootstrap intervals.
+A thought may look sensible and change nothing. The tests are three comparisons of
+log-probabilities, one intervention in the thought and two tests of the post-mortem, with bootstrap
+intervals.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ RESAMPLES = 1000
 def compute_proof_metrics(task: Task, state: State) -> dict[str, Floats]:
     """Compute ``followed``, ``divergence`` and both coherences [B] of ended thoughts.
 
-    * ``followed``: whether another last token changes the answer to the one that it implies; NaN
-      where nothing is implied.
-    * ``divergence``: edit distance of the thought to what the reader would have written without.
+    * ``followed``: whether another last token changes the answer to the one it implies; NaN where
+      none is implied.
+    * ``divergence``: edit distance of the thought to the text that the reader writes without it.
     * ``coherence``: mean log-probability of the thought's tokens by the reader; ``noise_coherence``
       that of as many random ones.
 
@@ -34,13 +35,13 @@ def compute_proof_metrics(task: Task, state: State) -> dict[str, Floats]:
     rows, last = np.arange(len(thought)), np.maximum((thought > 0).sum(1) - 1, 0)
     changed, count = thought.copy(), task.choices - 1
     there = thought[:, 0] > 0
-    # The next word instead, whatever it is: another one, and as good as any.
+    # Replace the last token by the next word of the vocabulary: any other word would do.
     swapped = corpus.first + (thought[rows, last] - corpus.first + 1) % count
     changed[rows[there], last[there]] = swapped[there]
     implied = corpus.infer_answer(places, changed)
     _, guess = reader.predict_answer(places.context, changed, places.answer)
     followed = np.where(implied >= 0, guess[:, 0] == implied, np.nan)
-    # A problem that was not thought about followed nothing.
+    # Without a thought there is nothing that the answer could follow.
     followed[places.problem & ~there & (task.params.task != "text")] = 0
     plain = reader.write_continuation(places.context, thought.shape[1])
     noise = draw_random_thought(corpus, state)
@@ -55,15 +56,15 @@ def compute_proof_metrics(task: Task, state: State) -> dict[str, Floats]:
 def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
     """Return each test's figure, its interval, and whether all tests pass, from metrics [N].
 
-    1. gain: with the thought the answer is more likely by 0.1 nat, and surely so;
-    2. own: with another place's thought more than half of the gain is lost, and surely so;
+    1. gain: the thought raises the answer's log-probability by at least 0.1 nat, significantly;
+    2. own: the thought of another passage loses more than half of the gain, significantly;
     3. random: as many random tokens bring less than a tenth of the gain (no "pause tokens");
     4. followed: the answer follows a changed thought in more than half of all cases;
-    5. divergence: the thought is not what would have been written anyway (above 0.3);
-    6. coherence: what coheres with its place gains more (correlation above 0.5 over the thoughts
-       and the random ones together; ``mean_coherence`` is that of the thoughts alone, in nats).
+    5. divergence: the thought differs from the text written without it (above 0.3);
+    6. coherence: thoughts more likely in their passage gain more (correlation above 0.5 over
+       thoughts and random ones together; ``mean_coherence`` is that of the thoughts, in nats).
 
-    Figures that were not examined are left out, and then nothing is proved.
+    Without the evaluation metrics, tests 4 to 6 are left out and nothing is proved.
     """
     with_own, without = episodes["log_p_with"], episodes["log_p_without"]
     gains = with_own - without
@@ -76,8 +77,8 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
     }
     if "followed" not in episodes:
         return found
-    followed, followed_low, followed_high = bootstrap_interval(_known(episodes["followed"]))
-    divergence = float(_known(episodes["divergence"]).mean())
+    followed, followed_low, followed_high = bootstrap_interval(_drop_unknown(episodes["followed"]))
+    divergence = float(_drop_unknown(episodes["divergence"]).mean())
     pooled = np.concatenate([gains, episodes["log_p_random"] - without])
     coheres = np.concatenate([episodes["coherence"], episodes["noise_coherence"]])
     coherence = correlation(coheres, pooled)
@@ -91,7 +92,7 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
     }
     found |= {"followed": followed, "followed_low": followed_low, "followed_high": followed_high}
     found |= {"divergence": divergence, "coherence": coherence}
-    found["mean_coherence"] = float(_known(episodes["coherence"]).mean())
+    found["mean_coherence"] = float(_drop_unknown(episodes["coherence"]).mean())
     found |= {f"passed_{name}": float(passed) for name, passed in tests.items()}
     return found | {"proved": float(all(tests.values()))}
 
@@ -104,7 +105,7 @@ def bootstrap_interval(values: Floats, level: float = 0.95) -> tuple[float, floa
     return float(values.mean()), float(low), float(high)
 
 
-def _known(values: Floats) -> Floats:
+def _drop_unknown(values: Floats) -> Floats:
     """Return the values that are not NaN; a single 0 if all of them are."""
     known = values[np.isfinite(values)]
     return known if known.size else np.zeros(1)
@@ -132,6 +133,7 @@ def edit_distance(first: Ints, second: Ints) -> Floats:
     B, T = first.shape
     table = np.zeros((T + 1, T + 1, B))
     table[:, 0] = table[0, :] = np.arange(T + 1)[:, None]
+    # The dynamic programme runs over all B texts at once: T^2 vector operations.
     for i in range(1, T + 1):
         for j in range(1, T + 1):
             swap = table[i - 1, j - 1] + (first[:, i - 1] != second[:, j - 1])

@@ -31,25 +31,25 @@ from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegati
 
 @dataclasses.dataclass(frozen=True)
 class Baking:
-    """How the reader is made."""
+    """Parameters of the reader's training."""
 
     width: Annotated[int, AtLeastOne] = 64
     """Width of its layers, a multiple of 4 (attention heads)."""
     layers: Annotated[int, AtLeastOne] = 2
-    """How many there are."""
+    """Number of layers."""
     steps: Annotated[int, NonNegative] = 500
-    """Updates."""
+    """Number of updates."""
     passages: Annotated[int, AtLeastOne] = 128
-    """Passages of an update."""
+    """Passages per update."""
     lr: Annotated[float, Between(0, 1)] = 2e-3
-    """Adam's learning rate at the beginning; it falls to 0."""
+    """Adam's initial learning rate; it decays to 0."""
     corruption: Annotated[float, Fraction] = 0.02
-    """Share of a taught thought's tokens that are wrong: the reader trusts a thought no more than
-    that, and an answer read from one cannot be more certain."""
+    """Share of wrong tokens in the thoughts of the training: it limits the reader's trust in a
+    thought, and so the certainty of an answer."""
     full: Annotated[float, Fraction] = 0.5
-    """Share of thoughts that are taught to their end; the others break off anywhere."""
+    """Share of complete thoughts in the training; the others end at a random token."""
     seed: Annotated[int, NonNegative] = 0
-    """Of its weights and of what it reads."""
+    """Seed of its weights and of its training passages."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -60,8 +60,8 @@ class Baking:
 class Reader:
     """A baked network that reads, in double precision.
 
-    So much precision that its numbers, handed on in single precision, are the same whatever the
-    number of threads and of passages read together. With a mixing head it may pass over a thought.
+    Rounded to single precision afterwards, its numbers do not depend on the number of threads or of
+    passages read together. With a mixing head it can ignore a thought.
     """
 
     def __init__(self, corpus: Corpus, network: GPT, mixing: Mixing | None = None) -> None:
@@ -168,7 +168,7 @@ def load_or_bake_reader(corpus: Corpus, baking: Baking) -> Reader:
         network = bake(corpus, baking)
         unfinished = Path(folder) / "reader"
         save_file(network.state_dict(), unfinished)
-        unfinished.replace(path)  # in one step, for whoever looks at the same time
+        unfinished.replace(path)  # atomic: another process may read the path at the same time
     return Reader(corpus, network)
 
 
@@ -265,10 +265,10 @@ def _tell(what: str) -> None:
 
 
 MIXING = "mixing."
-"""What the names of a mixing head's weights begin with in a policy that reads."""
+"""Prefix of the names of a mixing head's weights in a policy that reads."""
 _FORMAT = "1"
 """Changes when readers are made differently."""
 _LESSONS = 2**40
-"""First seed of what is taught: beyond those of training and evaluation."""
+"""First seed of the reader's training passages, beyond those of policies."""
 _LENGTHS, _WRONG, _TOKEN = 2**21, 2**21 + 1, 2**21 + 2
-"""What a lesson's random streams are for."""
+"""Random streams of a lesson, by purpose."""

@@ -27,6 +27,7 @@ def read_thoughts(task: Task, state: State) -> dict[str, Floats]:
         (places.context, noise, places.answer),
     ]
     texts = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    # One forward pass for all four texts of every copy.
     logp, guess = task.reader.predict_answer(*texts)
     with_own, without, shuffled, noisy = logp.reshape(4, -1)
     right = guess[: len(with_own)] == places.answer

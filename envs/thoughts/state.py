@@ -12,7 +12,7 @@ from envs.thoughts.reader import Reader
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """B thoughts under way."""
+    """B thoughts in progress."""
 
     keys: Keys
     """[B]: the keys of the episodes."""
@@ -21,7 +21,7 @@ class State:
     thought: Ints
     """[B, T]: their tokens so far, 0 where there is none yet."""
     step: Ints
-    """[B]: how many there are."""
+    """[B]: the number of these tokens."""
     over: Bools
     """[B]: whether the thought has been ended."""
 

@@ -1,9 +1,9 @@
 """QuietThoughts: think, token by token, before the next words of a text are predicted.
 
 After Quiet-STaR (Zelikman et al., "Quiet-STaR: Language models can teach themselves to think before
-speaking", arXiv 2403.09629): a thought is worth what it adds to the log-probability of the words
-that really follow. The reader is frozen, so that the world stands still while a policy learns; or
-the policy itself reads (``shared``), as in the paper.
+speaking", arXiv 2403.09629): the reward of a thought is what it adds to the log-probability of the
+words that really follow. The reader is frozen, so that the world does not change while a policy
+learns; or the policy itself reads (``shared``), as in the paper.
 """
 
 from __future__ import annotations

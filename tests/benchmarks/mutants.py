@@ -41,24 +41,25 @@ FOLDER = ROOT / "build" / "mutants"
 PACKAGES = ("envs", "algos", "tune_jobs", "cluster")
 TARGETS = (
     "algos/*.py",
-    "tune_jobs/schedulers/successive_halving.py",
-    "tune_jobs/schedulers/asha.py",
-    "tune_jobs/schedulers/pbt.py",
-    "tune_jobs/run_log/ledger_summary.py",
-    "tune_jobs/run_log/ledger.py",
-    "tune_jobs/run_log/outcome.py",
+    "algos/actions/*.py",
+    "algos/learning/*.py",
+    "algos/rollouts/*.py",
+    "tune_jobs/schedulers/*.py",
+    "tune_jobs/run_log/*.py",
+    "tune_jobs/health/rules/*.py",
     "envs/batched.py",
     "envs/*/*reward*.py",
-    "envs/causal/learning/world.py",
-    "envs/causal/optimisation/world.py",
-    "envs/edges/world.py",
-    "envs/shopping/world.py",
-    "envs/thoughts/world.py",
+    "envs/causal/*/*reward*.py",
+    "envs/causal/*/world.py",
+    "envs/*/world.py",
     "cluster/web/auth.py",
 )
 TESTS = (
-    "tests/algos/test_*.py",
+    "tests/algos/**/test_*.py",
     "tests/envs/**/test_*.py",
+    "tests/tune_jobs/schedulers/test_*.py",
+    "tests/tune_jobs/run_log/test_*.py",
+    "tests/tune_jobs/health/rules/test_*.py",
     "tests/tune_jobs/test_*.py",
     "tests/cluster/web/test_auth.py",
 )
@@ -94,6 +95,7 @@ def main() -> None:
     parser.add_argument("--from", type=int, default=0, dest="first", help="place of the first one")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--only", default="", help="targets whose paths match this expression")
+    parser.add_argument("--tests", default="", help="test files whose paths match this expression")
     parser.add_argument("--again", action="store_true", help="try the survivors once more")
     parser.add_argument("--record", action="store_true", help="only record which tests run what")
     parser.add_argument("--ray", action="store_true", help="survivors meet the tests with Ray, too")
@@ -103,7 +105,8 @@ def main() -> None:
     drawn = draw(args.seed, args.only)[args.first : args.first + args.number]
     preload()
     with copied_tree() as tree:
-        covered = [recorded(tree, with_ray) for with_ray in (False, True)[: 1 + args.ray]]
+        kinds = (False, True)[: 1 + args.ray]
+        covered = [recorded(tree, with_ray, args.tests) for with_ray in kinds]
         if args.record:
             return
         found = tried(drawn, covered, tree, FOLDER / f"seed-{args.seed}.jsonl", args.again)
@@ -136,7 +139,7 @@ def copied_tree():
     """A copy of the tree, which mutants may be written to."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         tree = Path(folder)
-        for name in (*PACKAGES, "tests"):
+        for name in (*PACKAGES, "tests", "docs"):
             leave = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, tree / name, ignore=leave)
         for name in ("pyproject.toml", "README.md", "Makefile"):
@@ -158,10 +161,12 @@ def forked(work, tree: Path, limit_s: float, log: Path):
             out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(out, 1)
             os.dup2(out, 2)
-            os.environ["PYTHONPATH"] = f"{tree}{os.pathsep}{tree / 'tests'}"
+            folders = (tree, tree / "tests", tree / "tests" / "support")
+            os.environ["PYTHONPATH"] = os.pathsep.join(map(str, folders))
             # The tree comes before the installed packages, and before this file's own folder.
-            sys.path[:] = [str(tree), *(p for p in sys.path if p and Path(p) != ROOT)]
-            sys.path[:] = [p for p in sys.path if Path(p) != ROOT / "tests"]
+            known = [ROOT, ROOT / "tests", ROOT / "tests" / "support"]
+            sys.path[:] = [p for p in sys.path if p and Path(p) not in known]
+            sys.path[:0] = map(str, folders)
             for name in [n for n in sys.modules if n.split(".")[0] in (*PACKAGES, "benchmarks")]:
                 del sys.modules[name]
             answer.write_text(json.dumps(work()))
@@ -184,14 +189,14 @@ def forked(work, tree: Path, limit_s: float, log: Path):
     return json.loads(answer.read_text()) if answer.exists() else None
 
 
-def recorded(tree: Path, with_ray: bool) -> dict[str, dict]:
+def recorded(tree: Path, with_ray: bool, only: str = "") -> dict[str, dict]:
     """What each test file's tests run: file -> {"seconds", "lines", "sources"}."""
     folder = FOLDER / ("recorded-ray" if with_ray else "recorded")
     folder.mkdir(exist_ok=True)
     every: dict[str, dict] = {}
     for path in sorted(path for pattern in TESTS for path in ROOT.glob(pattern)):
         name = str(path.relative_to(ROOT))
-        if with_ray and RAY not in path.read_text():
+        if (with_ray and RAY not in path.read_text()) or not re.search(only, name):
             continue
         kept = folder / f"{name.replace('/', '_')}.json"
         if not kept.exists() or not is_current(json.loads(kept.read_text())):
@@ -270,20 +275,26 @@ def is_tried(item, with_ray: bool) -> bool:
 
 
 def chosen(mutation: Mutation, covered: dict[str, dict]) -> list[str]:
-    """The tests that run the line, the quick ones first; then those that run its file at all.
+    """The mirrored test file, then the tests that run the line, then those that run its file.
 
-    A line may also be run by a fixture that many tests share, or once for all in a cache.
+    The mirrored file is run as a whole: a class body, say, runs when it is imported, in no test. A
+    line may also be run by a fixture that many tests share, or once for all in a cache. Within each
+    group the quick tests come first.
     """
+    mirrored: list[tuple[float, str]] = []
     exact: list[tuple[float, str]] = []
     others: list[tuple[float, str]] = []
-    for of in covered.values():
+    for name, of in covered.items():
         lines = of["lines"].get(mutation.path, {})
         here = set(lines.get(str(mutation.line), ())) - {""}
         anywhere = {test for tests in lines.values() for test in tests} - {""}
+        if name == mirror_of(mutation.path):
+            mirrored = [(seconds, test) for test, seconds in of["seconds"].items()]
+            continue
         exact += [(of["seconds"].get(test, 0), test) for test in here]
         others += [(of["seconds"].get(test, 0), test) for test in anywhere - here]
     found: list[str] = []
-    for tests in (sorted(exact), sorted(others)):
+    for tests in (sorted(mirrored), sorted(exact), sorted(others)):
         spent = 0.0
         for seconds, test in tests:
             spent += seconds
@@ -291,6 +302,12 @@ def chosen(mutation: Mutation, covered: dict[str, dict]) -> list[str]:
                 break
             found.append(test)
     return found
+
+
+def mirror_of(path: str) -> str:
+    """The test file of a source file: algos/ppo.py -> tests/algos/test_ppo.py."""
+    folder, _, name = path.rpartition("/")
+    return f"tests/{folder}/test_{name}"
 
 
 def tried(drawn, covered, tree, path, again) -> list[dict]:

@@ -1,9 +1,14 @@
 # pyright: basic
+import json
 import resource
 import textwrap
 
 import pytest
 from command_line import answer, rungwise
+
+from cluster import cli
+from cluster.commands.groups import COMMAND_GROUPS, COMMANDS
+from tune_jobs.jobs.job_yaml import list_presets
 
 HURRIED = ["--iterations", 2, "--evaluation-episodes", 4, "--cpus", 1]
 
@@ -59,6 +64,8 @@ def test_help_answers_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["tunee"], "did you mean tune"),
+        ([], "needs a command"),
         (["tune", "causl"], "did you mean causal"),
         (["tune", "causal", "--trails", "3"], "--trials"),
         (["tune", "causal", "--settings.lr", "3"], "PPOSettings.lr must be in [0, 1]"),
@@ -76,13 +83,19 @@ def test_help_answers_at_once(tmp_path):
         (["check", "CartPole-v1", "--env-kwargs", "x", "[1"], "--env-kwargs x '[1' is not YAML"),
     ],
 )
-def test_a_wrong_call_gets_a_sentence_and_status_2(words, said, tmp_path):
-    done = rungwise(*words, cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
+def test_a_wrong_call_gets_a_sentence_and_status_2(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    # In this process: a new one would spend seconds on imports in each case.
+    try:
+        status = cli.run(words)
+    except SystemExit as exit_:  # raised by tyro
+        status = exit_.code
+    printed = capsys.readouterr().err
+    assert status == 2, printed
     # A long sentence may be boxed and wrapped.
-    flat = " ".join(done.stderr.replace("│", " ").split())
+    flat = " ".join(printed.replace("│", " ").split())
     assert said in flat, flat
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in printed
 
 
 @pytest.mark.parametrize("words", [["envs"], ["algos"], ["check", "CartPole-v1"]])
@@ -125,3 +138,23 @@ def test_an_environment_that_fails_late_ends_the_trial_with_its_own_words(
     import re
 
     assert re.search(said, rows), rows
+
+
+def test_help_lists_every_command_in_a_group(capsys):
+    assert cli.run(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(group in printed for group in COMMAND_GROUPS)
+    assert all(f"  {name} " in printed for name in COMMANDS)
+
+
+def test_version_names_rungwise_and_what_it_runs_on(capsys):
+    assert cli.run(["--version", "--json"]) == 0
+    versions = json.loads(capsys.readouterr().out)["versions"]
+    assert versions.keys() == {"rungwise", "ray", "torch", "python"}
+
+
+def test_presets_say_what_each_of_them_shows(capsys):
+    assert cli.run(["presets", "--json"]) == 0
+    presets = json.loads(capsys.readouterr().out)["presets"]
+    assert presets.keys() == set(list_presets())
+    assert all(preset["shows"].endswith((".", ":")) for preset in presets.values())

@@ -12,7 +12,8 @@ from rich.console import Console
 from cluster.commands.evaluate import Evaluate
 from cluster.commands.export import Export
 from cluster.commands.play import _make_player
-from cluster.terminal.progress import EVERY, EvaluationProgress, ProgressDisplay, print_outcome
+from cluster.terminal.outcome_text import print_outcome
+from cluster.terminal.progress import LINE_INTERVAL_S, EvaluationProgress, ProgressDisplay
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_status import EvaluationStatus
 from tune_jobs.jobs.job_yaml import dump_job, make_job
@@ -185,7 +186,7 @@ def test_progress_says_how_far_the_evaluation_has_come():
     progress = ProgressDisplay(row, console=out, clock=lambda: now[0])
     alone = EvaluationProgress(console=out, clock=lambda: now[0])
     for episodes in (20, 40, 64):
-        now[0] += EVERY / 2
+        now[0] += LINE_INTERVAL_S / 2
         progress.update(EvaluationStatus("03", "policy", episodes, 256))
         alone("greedy", episodes, 256)
     assert out.file.getvalue().splitlines() == [

@@ -107,7 +107,7 @@ def play(identity: str, **fields: Any) -> str:
     ],
     ids=str,
 )
-def test_a_fresh_process_lives_the_same_episodes_with_any_number_of_threads(identity, fields):
+def test_threads_and_processes_do_not_change_episodes(identity, fields):
     code = f"from test_batched import play; print(play({identity!r}, **{fields!r}))"
     digests = [
         subprocess.run(

@@ -91,19 +91,19 @@ def test_integers_fill_their_range_evenly():
     assert np.abs(counts - 2_000).max() < 4 * np.sqrt(10_000 * 0.2 * 0.8)
 
 
-def test_the_low_discrepancy_sequence_is_the_golden_ratio_in_one_dimension():
+def test_low_discrepancy_is_the_golden_ratio_in_one_dimension():
     golden = (np.sqrt(5) - 1) / 2
     expected = (0.5 + golden * np.arange(1, 6)) % 1
     np.testing.assert_allclose(counter_rng.low_discrepancy(5, 1)[:, 0], expected)
     np.testing.assert_allclose(counter_rng.low_discrepancy(2, 1, skip=3)[:, 0], expected[3:])
 
 
-def test_actions_do_not_draw_the_numbers_of_an_environment_of_the_same_seed():
+def test_actions_do_not_share_random_numbers_with_the_env():
     def drawn(seed):
         space = spaces.Discrete(3, seed=seed)
         return np.array([space.sample() for _ in range(300)])
 
     hidden = seeding.np_random(5)[0].integers(3, size=300)
     assert np.array_equal(drawn(5), hidden)  # what makes a seed of their own necessary
-    assert abs(np.mean(drawn(counter_rng.derived_seed(5, "actions")) == hidden) - 1 / 3) < 0.1
-    assert counter_rng.derived_seed(5, "actions") != counter_rng.derived_seed(5, "rules")
+    assert abs(np.mean(drawn(counter_rng.derive_seed(5, "actions")) == hidden) - 1 / 3) < 0.1
+    assert counter_rng.derive_seed(5, "actions") != counter_rng.derive_seed(5, "rules")

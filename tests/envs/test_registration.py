@@ -55,7 +55,7 @@ def test_wrong_fields_are_refused_in_a_sentence(fields, sentence):
         gymnasium.make("envs:CausalLearning-v0", **fields)
 
 
-def test_a_package_torn_from_its_neighbours_is_refused_in_a_sentence(tmp_path):
+def test_a_package_without_its_neighbours_is_refused(tmp_path):
     shutil.copytree(Path(envs.__file__).parent, tmp_path / "envs")
     done = subprocess.run(
         [sys.executable, "-c", "import envs"], cwd=tmp_path, capture_output=True, text=True

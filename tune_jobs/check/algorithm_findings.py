@@ -5,7 +5,7 @@ from __future__ import annotations
 from tune_jobs.check.check_symptom import CheckSymptom
 
 TERM_WITHOUT_GRADIENT = "term_without_gradient"
-"""Finding for a term that has no health rule of its own."""
+"""Finding for a term without a separate health rule."""
 
 _DETACHED = (
     "Compute the term from the network's output inside `compute_loss_terms`, without `detach`, "

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from algos.models.base import MASK
-from envs.action_masks import is_legal, mask_fits, sample_legal
-from envs.counter_rng import derived_seed
+from envs.action_masks import is_legal, is_mask_of, sample_legal
+from envs.counter_rng import derive_seed
 
 Array = np.ndarray[Any, Any]
 Scale: TypeAlias = tuple[Array, Array]
@@ -54,7 +54,7 @@ class RandomRule:
         self.space = make_seeded_space(space, seed)
         self.candidates = [self.space.sample() for _ in range(CANDIDATES)]
         self.mean, std = scale
-        rng, size = np.random.default_rng(derived_seed(seed, "rules")), len(std)
+        rng, size = np.random.default_rng(derive_seed(seed, "rules")), len(std)
         self.weights = rng.normal(size=(CANDIDATES, size)) / (std * np.sqrt(size))
         self.phases = rng.uniform(0, 2 * np.pi, CANDIDATES)
 
@@ -91,13 +91,13 @@ def flatten_observation(columns: Mapping[str, Array]) -> Array:
 def get_mask(space: Any, columns: Mapping[str, Array]) -> Array | None:
     """Return the mask among the columns of one copy, if there is one for such actions."""
     mask = columns.get(MASK)
-    return mask if mask is not None and mask_fits(space, mask) else None
+    return mask if mask is not None and is_mask_of(space, mask) else None
 
 
 def make_seeded_space(space: Any, seed: int) -> Any:
-    """Return a copy of an action space with a random stream of its own (``derived_seed``)."""
+    """Return a copy of an action space with a random stream of its own (``derive_seed``)."""
     own = copy.deepcopy(space)
-    own.seed(derived_seed(seed, "actions"))
+    own.seed(derive_seed(seed, "actions"))
     return own
 
 

@@ -140,7 +140,7 @@ def _play_single(
 ) -> Episode:
     observation, info = env.reset(seed=plan.seed)
     if plan.noise is not None:
-        generator = counter_rng.derived_seed(plan.noise, "fresh noise")
+        generator = counter_rng.derive_seed(plan.noise, "fresh noise")
         env.unwrapped.np_random = np.random.default_rng(generator)
     episode = Episode()
     columns = _record_observation(observation, episode, sample)

@@ -185,7 +185,7 @@ def make_random_player(space: gymnasium.Space[Any], seed: int) -> Act:
         count = len(_take_first(observations))
         if count not in batched:
             batched[count] = gymnasium.vector.utils.batch_space(space, count)
-            batched[count].seed(counter_rng.derived_seed(seed, "actions"))
+            batched[count].seed(counter_rng.derive_seed(seed, "actions"))
         return batched[count].sample()
 
     return act

@@ -1,4 +1,4 @@
-"""Why runs fail, said early: rules that turn a run's metrics into findings."""
+"""Health rules: they turn the metrics of a run into findings while it trains."""
 
 from tune_jobs.health.diagnosis import (
     RULES,

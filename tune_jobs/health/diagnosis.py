@@ -1,4 +1,4 @@
-"""All rules on one history: what is found, what was judged, and what could not be."""
+"""Apply all rules to one history."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules import RULES
 
 Limit = Literal["off", "note", "warn", "stop"]
-"""What a job allows a rule: nothing, or at most this severity."""
+"""Highest severity that a job grants a rule, or ``off``."""
 
 
 @dataclasses.dataclass(frozen=True)
 class StopConditions:
-    """When a stop that a rule asks for is granted; otherwise it becomes a warning."""
+    """Conditions under which a stop is granted; otherwise it becomes a warning."""
 
     stop_from: Annotated[float, Fraction] = 0.4
-    """Share of the budget before which a run is ended only for what cannot heal."""
+    """Fraction of the budget before which only rules without recovery may end a run."""
     patience: Annotated[int, AtLeastOne] = 2
-    """Consecutive checks for which a stop must hold (one check a row)."""
+    """Number of consecutive checks for which a stop must hold (one check per row)."""
 
     def __post_init__(self) -> None:
         validate(self)
 
     def allows_stop(self, rule: Rule, history: History) -> bool:
-        """Whether the stop this rule asks for on this history may be carried out.
+        """Return whether the stop that this rule asks for on this history is granted.
 
-        Patience is read off the history, by judging again what it was at the checks before, and
-        not remembered: a resumed run and a post-mortem get the same answer as the live one.
+        Patience is computed from the history, by judging it again as it was at earlier checks,
+        instead of being stored: a resumed run and a post-mortem get the same answer as the live
+        run.
         """
         if rule.can_recover and history.budget_fraction_used < self.stop_from:
             return False
@@ -47,14 +48,14 @@ class StopConditions:
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """The answer of all rules on one history."""
+    """Findings of all rules on one history."""
 
     findings: tuple[Finding, ...]
-    """What was found, the severest first."""
+    """Findings, the most severe first."""
     judged: tuple[str, ...]
-    """Symptoms whose metrics were there (a rule may still be in its warm-up)."""
+    """Symptoms whose metrics are available (a rule may still be in its warm-up)."""
     not_judged: Mapping[str, str]
-    """Symptoms that cannot be judged, with the first metric that is missing."""
+    """Symptoms that cannot be judged, each with the first missing metric."""
 
     @property
     def stop(self) -> Finding | None:
@@ -66,7 +67,7 @@ _DISCIPLINE = StopConditions()
 
 
 def check_limits(limits: Mapping[str, Limit], rules: Mapping[str, Rule] = RULES) -> None:
-    """Refuse a policy that names an unknown symptom or limit, before anything is started.
+    """Check that a health policy names only known symptoms and limits.
 
     Raises:
         InputError: naming the symptom with the nearest known one, or the limit seen.
@@ -89,7 +90,7 @@ def diagnose(
     Args:
         history: the rows of one run up to now, or of a finished one.
         limits: the highest severity of a rule by its symptom id, ``"off"`` to leave it out; the
-            rule's own ``highest`` where nothing is said.
+            ``highest`` of the rule if missing.
         stop_conditions: when a stop is granted.
         rules: the rules, with their thresholds.
 
@@ -121,7 +122,7 @@ def diagnose(
 
 
 def _missing(rule: Rule, history: History) -> str | None:
-    """The first metric that the rule needs and the history does not have."""
+    """Return the first metric that the rule needs and the history lacks."""
     for need in rule.needs:
         name = history.score if need == SCORE else need
         if not history.has(name):

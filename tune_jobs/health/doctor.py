@@ -1,4 +1,4 @@
-"""``rungwise doctor``: the rules on finished runs, ours or somebody else's."""
+"""Apply the health rules to finished runs of Rungwise or other tools."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Answer = dict[str, Any]
 
 
 def doctor(*paths: Path, rename: Mapping[str, str] | None = None) -> Answer:
-    """Judge every log at the paths; the answer of ``rungwise doctor --json``.
+    """Judge every log at the paths and return the answer of ``rungwise doctor --json``.
 
-    ``logs`` has an entry for each log. Beside it stand the findings of all of them, each with the
-    log's name, and what could be judged in any of them; ``not_judged`` says why in none. ``path``
-    is None where there are several ``paths``.
+    ``logs`` has an entry per log. ``findings`` lists the findings of all logs with the log's name,
+    ``judged`` what could be judged in any log, and ``not_judged`` what in none, with the reason.
+    ``path`` is None where there are several ``paths``.
 
     Raises:
         InputError: if there is nothing to read at one of the paths, or no log can be read.
@@ -69,7 +69,7 @@ def _sibling(log: Log, entry: Answer) -> Sibling:
 
 
 def _found_at(symptom: str, history: History) -> int:
-    """The iteration from which a finding of the whole log would have been made live."""
+    """Return the iteration at which a finding of the whole log would have been reported live."""
     rows = range(1, len(history) + 1)
     length = bisect_left(
         rows, True, key=lambda n: RULES[symptom](history.without_last(len(history) - n)) is not None

@@ -1,7 +1,7 @@
-"""Has the score improved? The one statistic that nearly every health rule is conditioned on.
+"""Has the score improved? The statistic that nearly every health rule is conditioned on.
 
 Low entropy, explained variance near zero and clipped gradients are found in healthy runs as often
-as in sick ones; what tells them apart is whether the return has risen meanwhile.
+as in sick ones; the difference is whether the return has risen meanwhile.
 """
 
 from __future__ import annotations

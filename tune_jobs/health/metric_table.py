@@ -1,4 +1,4 @@
-"""The rows of a long run, kept by metric: the rules read whole columns and put none together."""
+"""Rows of a long run, stored by metric, because the rules read whole columns."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from tune_jobs.health.history import FloatArray, Row, as_number
 
 FIRST = 16
-"""Rows that there is room for at first; the room doubles when it is full."""
+"""Initial capacity in rows; it doubles when full."""
 
 
 class MetricTable(Sequence[Row]):
-    """Rows of flat metrics, oldest first; numbers in one array for each metric.
+    """Rows of flat metrics, oldest first; numbers in one array per metric.
 
-    What is no finite number (a list, a text, a logged NaN) is kept beside them as it is. A number
-    comes back as a float.
+    Other values (a list, a text, a logged NaN) are stored separately, unchanged. A number is
+    returned as a float.
     """
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class MetricTable(Sequence[Row]):
         self._length, self._room = 0, FIRST
 
     def append(self, row: Row) -> None:
-        """Add the row of one more iteration."""
+        """Append the row of one iteration."""
         if self._length == self._room:
             self._room *= 2
             for name, column in self._numbers.items():
-                # A new array: whoever looks at the old one still sees what was there.
+                # A new array, because views of the old one must stay valid.
                 self._numbers[name] = np.concatenate([column, np.full_like(column, np.nan)])
         at = self._length
         for name, value in row.items():
@@ -44,7 +44,7 @@ class MetricTable(Sequence[Row]):
         self._length += 1
 
     def pop(self) -> None:
-        """Forget the last row."""
+        """Remove the last row."""
         self._length -= 1
         for column in self._numbers.values():
             column[self._length] = np.nan
@@ -52,7 +52,7 @@ class MetricTable(Sequence[Row]):
             others.pop(self._length, None)
 
     def column(self, name: str) -> FloatArray:
-        """The values [R] of a metric, NaN where a row does not have it as a number."""
+        """Return the values [R] of a metric, NaN where a row lacks it as a number."""
         if name not in self._numbers:
             return np.full(self._length, np.nan)
         return self._numbers[name][: self._length]
@@ -78,13 +78,13 @@ class MetricTable(Sequence[Row]):
 
 
 class MetricTableSlice(Sequence[Row]):
-    """Some of the rows of :class:`MetricTable`."""
+    """A slice of :class:`MetricTable`."""
 
     def __init__(self, whole: MetricTable, places: range) -> None:
         self._whole, self._places = whole, places
 
     def column(self, name: str) -> FloatArray:
-        """The values of a metric in these rows."""
+        """Return the values of a metric in these rows."""
         places = self._places
         return self._whole.column(name)[places.start : places.stop : places.step]
 

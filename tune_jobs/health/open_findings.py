@@ -1,4 +1,4 @@
-"""The findings of a sweep that stand: written, and not withdrawn since."""
+"""Open findings of a sweep: reported and not withdrawn."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tune_jobs.run_log.events import FindingRow
 
 
 class OpenFindings:
-    """Takes every finding row and knows which are new and which the run has disproved."""
+    """Open findings by trial, updated with every finding row."""
 
     def __init__(self) -> None:
         self._rows: defaultdict[str, dict[tuple[str, str], FindingRow]] = defaultdict(dict)
 
     def take(self, row: FindingRow) -> None:
-        """Remember a finding, or forget one that is withdrawn."""
+        """Add a finding, or remove one that is withdrawn."""
         if row.withdrawn:
             self._rows[row.trial].pop((row.symptom, row.severity), None)
         else:
             self._rows[row.trial][row.symptom, row.severity] = row
 
     def holds(self, trial: str, finding: Finding) -> bool:
-        """Return whether a finding of this symptom and severity stands."""
+        """Return whether a finding of this symptom and severity is open."""
         return (finding.symptom, finding.severity) in self._rows[trial]
 
     def withdrawals(self, trial: str, history: History) -> list[FindingRow]:

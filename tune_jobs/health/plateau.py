@@ -1,4 +1,4 @@
-"""Has a run got as far as it will? What a job's ``patience`` asks, judged beyond luck."""
+"""Plateau test for the ``patience`` of a job, with allowance for noise."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from tune_jobs.health.improvement import FloatArray, Rise, estimate_jump_sd, kendall_tau
 
 FEWEST = 8
-"""Scores from which their scatter is known, as many as ``Improvement`` waits for."""
+"""Number of scores from which their noise can be estimated, as in ``Improvement``."""
 NOISE = 2.0
-"""Standard errors that a gain must be larger than. The patience holds two means of different
-scores, so in one patience of twenty luck alone is taken for a gain, and the run goes on a while."""
+"""Standard errors that a gain must exceed. The patience holds two means of different scores, so
+noise alone passes for a gain in one patience of twenty, and the run continues for a while."""
 TREND = 0.2
 """Kendall's tau above which the score tends upwards, as in ``no_improvement``."""
 
@@ -22,25 +22,31 @@ _rises = Rise()
 def has_reached_plateau(
     scores: FloatArray, iterations: FloatArray, patience: int, min_delta: float
 ) -> bool:
-    """scores [R] (higher is better), iterations [R] -> whether ``patience`` of them gained nothing.
+    """Return whether ``patience`` iterations brought no gain.
 
-    A score is partly luck: on a plateau one of them is again and again a little better than all
-    before it, and a patience that it begins anew goes on for as long as luck has it. So not single
-    scores are compared but means of as many in a row as half of the patience holds: the best that
-    ends within the patience with the best that ended before it. It is better if it is so by more
+    A score is partly luck: on a plateau one of them is occasionally a little better than all before
+    it, and restarting the patience at each would prolong the run indefinitely. So means of
+    neighbouring scores are compared instead, each over half of the patience: the best that ends
+    within the patience with the best that ended before it. It is better if it is higher by more
     than ``min_delta`` of its size and by more than ``NOISE`` standard errors of the difference of
-    two such means. The scatter of one score comes from the jumps within the patience, which a
-    steady gain does not enlarge. Nor is it a plateau while the scores of the patience tend upwards,
-    as those of a slow run do before any mean has left the noise.
+    two such means. The noise of one score is estimated from the jumps within the patience, which a
+    steady gain does not enlarge. It is no plateau either while the scores of the patience tend
+    upwards, as those of a slow run do before any mean exceeds the noise.
 
-    With 20 scores a gain of 0.9 times their scatter in a patience is seen, by the means alone.
-    Noisy scores want more patience: twice as much tells a gain 2.8 times as slow.
+    With 20 scores a gain of 0.9 times their noise within a patience is detected by the means alone.
+    Twice the patience detects a gain that is 2.8 times slower.
 
     Where the patience holds fewer than ``FEWEST`` scores (held-out ones, or those of long episodes)
-    every score stands for itself and ``min_delta`` alone decides, unless the scores rise
-    (:class:`Rise`): the best may be one of few lucky episodes.
+    every score is compared by itself and ``min_delta`` alone decides, unless the scores rise
+    (:class:`Rise`): the best may be the mean of few lucky episodes.
 
     Warm-up: the patience and the first mean. NaN policy: rows without a finite score are left out.
+
+    Args:
+        scores: [R], higher is better.
+        iterations: [R], iteration of each score.
+        patience: number of last iterations that must gain something.
+        min_delta: smallest gain, as a fraction of the best score.
     """
     known = np.isfinite(scores)
     r, at = scores[known], iterations[known]

@@ -1,4 +1,4 @@
-"""What to try against a symptom: steps as data, put into words for the settings in use."""
+"""Remedies: steps as data, phrased for the settings in use."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Value = float | str | bool
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One setting to change; made by the functions below."""
+    """One setting to change; created by the functions below."""
 
     change: Literal["lower", "raise", "set"]
     setting: str
     value: Value
     words: str
-    """The whole clause, with ``{}`` in place of the setting."""
+    """The clause, with ``{}`` in place of the setting."""
     further: bool
     """Whether to go beyond the value where the setting is there already."""
     without: str
@@ -28,7 +28,7 @@ class Step:
 
 
 Remedy = tuple[str | Step, ...]
-"""Clauses in the order in which to try them; a text stands for what no setting does."""
+"""Clauses in the order in which to try them; a text is a step that no setting makes."""
 
 
 def lower(setting: str, value: float, words: str = "lower {}", without: str = "") -> Step:
@@ -52,7 +52,7 @@ def at_least(setting: str, value: float, words: str = "raise {}", without: str =
 
 
 def put(setting: str, value: Value, words: str = "set {}", without: str = "") -> Step:
-    """Return the step that gives a setting this very value."""
+    """Return the step that sets a setting to exactly this value."""
     return Step("set", setting, value, words, False, without)
 
 
@@ -68,12 +68,12 @@ SCALED_REWARDS = put(
 def worded(
     remedy: Remedy, in_use: Mapping[str, object] | None = None, complete: bool = False
 ) -> str:
-    """Return the remedy in a sentence that does not advise what is so already.
+    """Return the remedy as a sentence without steps that are already taken.
 
     Args:
         remedy: its steps.
-        in_use: the settings of the run, as far as they are known.
-        complete: whether these are all that its algorithm has.
+        in_use: the known settings of the run.
+        complete: whether these are all settings of its algorithm.
     """
     known = in_use or {}
     clauses = [step if isinstance(step, str) else _clause(step, known, complete) for step in remedy]
@@ -98,7 +98,7 @@ def _filled(step: Step) -> str:
 
 
 def _there(step: Step, used: object) -> bool:
-    """Return whether the setting is what the step would make of it, or beyond."""
+    """Return whether the setting already has the value of the step, or is beyond it."""
     if isinstance(used, bool | str) or not isinstance(used, int | float):
         return used == step.value
     value = float(step.value)
@@ -107,5 +107,5 @@ def _there(step: Step, used: object) -> bool:
 
 
 def _written(value: object) -> str:
-    """Return a value as a job file has it."""
+    """Return a value in the notation of a job file."""
     return str(value).lower() if isinstance(value, bool) else format_number(value)

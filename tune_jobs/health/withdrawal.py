@@ -1,4 +1,4 @@
-"""Findings that the run has disproved since."""
+"""Withdrawal of findings that the run has disproved."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules import RULES
 
 PATIENCE = 5
-"""Checks in a row at which a rule must find nothing any more."""
+"""Consecutive checks at which a rule must be silent before its finding is withdrawn."""
 
 
 def disproved(
     symptoms: Iterable[str], history: History, rules: Mapping[str, Rule] = RULES
 ) -> list[str]:
-    """Return those of the symptoms found earlier that no longer hold, now that the score improved.
+    """Return the reported symptoms that no longer hold, now that the score has improved.
 
-    Like the diagnosis itself it is read off the history alone, so that a resumed run gets the same
+    It is computed from the history alone, like the diagnosis, so that a resumed run gets the same
     answer. A symptom that is as bad in a run whose score rises (a lost worker) stays.
     """
     if not history.improved:

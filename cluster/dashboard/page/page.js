@@ -1,25 +1,25 @@
-// The page: a run's state comes over a stream and is shown; what is chosen is in the address.
+// The page: a stream delivers the state of a run; the selection is kept in the address.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const page = { run: "", metric: "", chosen: [], tab: "happened", only: "" };
-let style = null, starts = false, state = null, curves = {}, told = [], source = null, fetching = false, drawn = 0, lost = false;
+const page = { run: "", metric: "", selected: [], tab: "events", only: "" };
+let style = null, starts = false, state = null, curves = {}, events = [], source = null, loading = false, drawn = 0, lost = false;
 
 function el(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
 }
 
-async function ask(address, options = {}) {
+async function request(address, options = {}) {
   const response = await fetch(address, options);
   const answer = await response.json();
   if (!response.ok) throw new Error(answer.error);
   return answer;
 }
 
-function say(sentence) {
+function showNotice(sentence) {
   $("notice").hidden = !sentence;
   $("notice").textContent = sentence;
 }
@@ -27,29 +27,29 @@ function say(sentence) {
 // ---- the address
 
 function readAddress() {
-  const given = new URLSearchParams(location.hash.slice(1));
-  page.run = given.get("run") || page.run;
-  page.metric = given.get("metric") || "";
-  page.chosen = (given.get("trials") || "").split(",").filter(Boolean);
-  page.tab = given.get("tab") || "happened";
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  page.run = parameters.get("run") || page.run;
+  page.metric = parameters.get("metric") || "";
+  page.selected = (parameters.get("trials") || "").split(",").filter(Boolean);
+  page.tab = parameters.get("tab") || "events";
 }
 
 function writeAddress() {
-  const parts = { run: page.run, metric: page.metric, trials: page.chosen.join(","), tab: page.tab };
-  const kept = Object.entries(parts).filter(([, value]) => value);
-  history.replaceState(null, "", "#" + new URLSearchParams(kept));
+  const parts = { run: page.run, metric: page.metric, trials: page.selected.join(","), tab: page.tab };
+  const filled = Object.entries(parts).filter(([, value]) => value);
+  history.replaceState(null, "", "#" + new URLSearchParams(filled));
 }
 
-// ---- what comes in
+// ---- data from the server
 
 async function start() {
   readAddress();
-  const answer = await ask("runs");
+  const answer = await request("runs");
   style = answer.style;
   starts = answer.starts;
   listWaiting(answer.waiting);
   if (!answer.runs.length) {
-    $("about").textContent = "No run here yet. This page looks again every few seconds.";
+    $("about").textContent = "No run yet. This page checks again every few seconds.";
     setTimeout(start, 3000);
     return;
   }
@@ -59,7 +59,7 @@ async function start() {
   listen();
   showTab();
   setInterval(async () => {
-    const now = await ask("runs");
+    const now = await request("runs");
     listRuns(now.runs);
     listWaiting(now.waiting);
   }, 5000);
@@ -79,34 +79,34 @@ function listRuns(runs) {
 function listen() {
   if (source) source.close();
   curves = {};
-  const asked = new URLSearchParams({ run: page.run, metric: page.metric });
-  source = new EventSource(`stream?${asked}`);
+  const query = new URLSearchParams({ run: page.run, metric: page.metric });
+  source = new EventSource(`stream?${query}`);
   source.addEventListener("state", (event) => {
     state = JSON.parse(event.data);
-    if (lost) say("");
+    if (lost) showNotice("");
     lost = false;
     showState();
   });
   source.addEventListener("curves", (event) => {
-    const said = JSON.parse(event.data);
-    if (said.metric !== page.metric) return;
-    said.gone.forEach((trial) => delete curves[trial]);
-    Object.assign(curves, said.changed);
+    const update = JSON.parse(event.data);
+    if (update.metric !== page.metric) return;
+    update.gone.forEach((trial) => delete curves[trial]);
+    Object.assign(curves, update.changed);
     showCurves();
   });
   source.onerror = () => {
     lost = true;
     const closed = source.readyState === EventSource.CLOSED;
-    say(closed ? "The server refuses to go on: open the address that it printed."
-      : "The connection is lost; this page tries again.");
+    showNotice(closed ? "The server has closed the connection: open the address that it printed."
+      : "The connection is lost; this page tries to reconnect.");
   };
 }
 
-// ---- what is shown
+// ---- rendering
 
 function showState() {
   if (!state.job) {
-    $("about").textContent = "Nothing has been written yet.";
+    $("about").textContent = "The event log is empty so far.";
     return;
   }
   document.title = `${state.job.name} · Rungwise`;
@@ -117,8 +117,8 @@ function showState() {
     el("div", {}, el("span", {}, card.name), el("strong", {}, card.value), el("small", {}, card.note))));
   showMetrics();
   showTrials();
-  showWishes();
-  if (page.tab === "happened") showHappened();
+  showActions();
+  if (page.tab === "events") loadEvents();
 }
 
 function showMetrics() {
@@ -130,21 +130,21 @@ function showMetrics() {
   $("metric").value = page.metric;
 }
 
-function ranked() {
+function rankTrials() {
   const sign = state.job.mode === "max" ? -1 : 1;
-  const place = (trial) => (trial.score === null ? Infinity : sign * trial.score);
-  return [...state.trials].sort((a, b) => place(a) - place(b) || a.id.localeCompare(b.id));
+  const rank = (trial) => (trial.score === null ? Infinity : sign * trial.score);
+  return [...state.trials].sort((a, b) => rank(a) - rank(b) || a.id.localeCompare(b.id));
 }
 
 function showTrials() {
   const searched = state.job.searched;
   const heads = ["trial", state.job.metric, "", "iteration", "state", ...searched];
   const words = ["trial", "", "state"];
-  $("undrawn").hidden = state.trials.length > 0;
+  $("no-trials").hidden = state.trials.length > 0;
   $("columns").replaceChildren(el("tr", {}, ...heads.map((name) =>
     el("th", { scope: "col", ...(words.includes(name) ? { class: "text" } : {}) }, name))));
   const focused = document.activeElement?.dataset?.trial;
-  $("trials").replaceChildren(...ranked().map((trial) => row(trial, searched)));
+  $("trials").replaceChildren(...rankTrials().map((trial) => row(trial, searched)));
   if (focused) $("trials").querySelector(`[data-trial="${CSS.escape(focused)}"]`)?.focus();
 }
 
@@ -152,65 +152,65 @@ function row(trial, searched) {
   const strong = (text) => (trial.best ? el("b", {}, text) : text);
   const small = el("td", { class: "text spark-cell" });
   if (!page.metric && curves[trial.id]) small.append(spark(curves[trial.id]));
-  const made = el("tr", { tabindex: 0, "data-trial": trial.id, "aria-selected": page.chosen.includes(trial.id) },
+  const element = el("tr", { tabindex: 0, "data-trial": trial.id, "aria-selected": page.selected.includes(trial.id) },
     el("td", { class: "text" }, strong(trial.id)), el("td", {}, strong(trial.measured)), small,
     el("td", {}, `${trial.iterations}/${trial.budget}`), el("td", { class: "text sentence" }, trial.state),
     ...searched.map((name) => el("td", {}, trial.settings[name])));
-  made.style.setProperty("--mark", colourOf(trial, page.chosen, style));
-  return made;
+  element.style.setProperty("--mark", colourOf(trial, page.selected, style));
+  return element;
 }
 
-// What can be stopped or resumed now: the job, and the trials that are chosen.
-function showWishes() {
-  const wishes = [];
-  if (!state.job.ended) wishes.push(["Stop this job", `${page.run}/stop`]);
-  else if (starts) wishes.push(["Resume this job", `${page.run}/resume`]);
-  for (const trial of state.trials.filter((one) => page.chosen.includes(one.id))) {
+// What can be stopped or resumed now: the job, and the selected trials.
+function showActions() {
+  const actions = [];
+  if (!state.job.ended) actions.push(["Stop this job", `${page.run}/stop`]);
+  else if (starts) actions.push(["Resume this job", `${page.run}/resume`]);
+  for (const trial of state.trials.filter((one) => page.selected.includes(one.id))) {
     const path = `${page.run}/trials/${trial.id}`;
-    if (!trial.ended && !state.job.ended) wishes.push([`Stop trial ${trial.id}`, `${path}/stop`]);
-    if (trial.ended === "stopped" && starts) wishes.push([`Resume trial ${trial.id}`, `${path}/resume`]);
+    if (!trial.ended && !state.job.ended) actions.push([`Stop trial ${trial.id}`, `${path}/stop`]);
+    if (trial.ended === "stopped" && starts) actions.push([`Resume trial ${trial.id}`, `${path}/resume`]);
   }
-  const shown = [...$("wishes").children].map((button) => button.dataset.path).join();
-  if (shown === wishes.map(([, path]) => path).join()) return; // a focused button stays
-  $("wishes").replaceChildren(...wishes.map(([said, path]) => {
-    const button = el("button", { "data-path": path }, said);
-    button.addEventListener("click", () => wish(said, path));
+  const shown = [...$("actions").children].map((button) => button.dataset.path).join();
+  if (shown === actions.map(([, path]) => path).join()) return; // a focused button stays
+  $("actions").replaceChildren(...actions.map(([label, path]) => {
+    const button = el("button", { "data-path": path }, label);
+    button.addEventListener("click", () => post(label, path));
     return button;
   }));
 }
 
-async function wish(said, path) {
+async function post(label, path) {
   try {
-    await ask(`api/jobs/${path}`, { method: "POST" });
-    say(`${said}: asked for. It happens after the next result, or at once where a trial waits.`);
+    await request(`api/jobs/${path}`, { method: "POST" });
+    showNotice(`${label}: requested. It takes effect after the next result, or at once if the trial waits.`);
   } catch (error) {
-    say(error.message);
+    showNotice(error.message);
   }
 }
 
 function showCurves() {
   if (!state || !state.job) return;
   if (!page.metric) {
-    for (const made of $("trials").rows) {
-      const line = curves[made.dataset.trial];
-      if (line) made.querySelector(".spark-cell").replaceChildren(spark(line));
+    for (const element of $("trials").rows) {
+      const line = curves[element.dataset.trial];
+      if (line) element.querySelector(".spark-cell").replaceChildren(spark(line));
     }
   }
-  drawCurves($("plot"), state, curves, page.metric, page.chosen, style);
+  drawCurves($("plot"), state, curves, page.metric, page.selected, style);
 }
 
-function choose(trial) {
-  page.chosen = page.chosen.includes(trial)
-    ? page.chosen.filter((id) => id !== trial) : [...page.chosen, trial];
-  chosenAnew();
+function select(trial) {
+  page.selected = page.selected.includes(trial)
+    ? page.selected.filter((id) => id !== trial) : [...page.selected, trial];
+  updateSelection();
 }
 
-function chosenAnew() {
+function updateSelection() {
   writeAddress();
   showTrials();
-  showWishes();
+  showActions();
   showCurves();
-  if (page.tab === "happened") listHappened(true);
+  if (page.tab === "events") listEvents(true);
 }
 
 // ---- the tabs
@@ -222,91 +222,91 @@ function showTab() {
     button.tabIndex = on ? 0 : -1;
   }
   $("panel").setAttribute("aria-labelledby", `tab-${page.tab}`);
-  if (page.tab === "happened") {
+  if (page.tab === "events") {
     const filters = [["", "everything"], ["finding", "findings"], ["decision", "decisions"], ["end", "ends"]];
     const buttons = filters.map(([kind, name]) => {
       const input = el("input", { type: "radio", name: "only", value: kind });
       input.checked = page.only === kind;
-      input.addEventListener("change", () => { page.only = kind; listHappened(true); });
+      input.addEventListener("change", () => { page.only = kind; listEvents(true); });
       return el("label", {}, input, ` ${name}`);
     });
     $("panel").replaceChildren(el("div", { class: "filters" }, ...buttons),
-      el("p", { class: "missing", id: "whose" }), el("ol", { class: "happened", id: "happened" }));
-    listHappened(true);
-    if (state && state.job) showHappened();
+      el("p", { class: "missing", id: "filter-note" }), el("ol", { class: "events", id: "events" }));
+    listEvents(true);
+    if (state && state.job) loadEvents();
   } else showParts();
 }
 
 async function showParts() {
   const [run, name] = [page.run, page.tab];
-  $("panel").replaceChildren(el("p", { class: "missing" }, "Drawing"));
+  $("panel").replaceChildren(el("p", { class: "missing" }, "Loading"));
   let parts;
   try {
-    parts = await ask(`tab?${new URLSearchParams({ run, name })}`);
+    parts = await request(`tab?${new URLSearchParams({ run, name })}`);
   } catch (error) {
     parts = [{ html: "" }];
-    say(error.message);
+    showNotice(error.message);
   }
   if (run !== page.run || name !== page.tab) return;
-  const again = el("button", {}, "Draw anew");
-  again.addEventListener("click", showParts);
-  $("panel").replaceChildren(...(state?.job?.ended ? [] : [again]));
+  const update = el("button", {}, "Update");
+  update.addEventListener("click", showParts);
+  $("panel").replaceChildren(...(state?.job?.ended ? [] : [update]));
   for (const part of parts) {
-    const place = el("div");
-    if (part.html) place.innerHTML = part.html; // made and escaped by the server
+    const container = el("div");
+    if (part.html) container.innerHTML = part.html; // rendered and escaped by the server
     $("panel").append(el("figure", part.wide ? { class: "wide" } : {},
-      ...(part.caption ? [el("h3", {}, part.caption)] : []), place));
-    if (part.figure) drawFigure(place, part.figure);
+      ...(part.caption ? [el("h3", {}, part.caption)] : []), container));
+    if (part.figure) drawFigure(container, part.figure);
   }
 }
 
-async function showHappened() {
-  if (state.happened < told.length) told = []; // another run was copied over this one
-  if (fetching || state.happened === told.length) return;
-  fetching = true;
+async function loadEvents() {
+  if (state.num_events < events.length) events = []; // another run was copied over this one
+  if (loading || state.num_events === events.length) return;
+  loading = true;
   const run = page.run;
   try {
-    const rows = await ask(`happened?${new URLSearchParams({ run, after: told.length })}`);
+    const rows = await request(`events?${new URLSearchParams({ run, after: events.length })}`);
     if (run === page.run) {
-      told.push(...rows);
-      listHappened(false);
+      events.push(...rows);
+      listEvents(false);
     }
   } finally {
-    fetching = false;
+    loading = false;
   }
 }
 
-// Newest first; what is there already stays, so that reading is not disturbed.
-function listHappened(anew) {
-  const list = $("happened");
+// Newest first; listed events stay in place, so that a reader keeps their position.
+function listEvents(redraw) {
+  const list = $("events");
   if (!list) return;
-  if (anew) {
+  if (redraw) {
     list.replaceChildren();
     drawn = 0;
   }
-  const shown = told.slice(drawn).filter((row) => (!page.only || row.kind === page.only)
-    && (!page.chosen.length || !row.trial || page.chosen.includes(row.trial)));
-  drawn = told.length;
+  const shown = events.slice(drawn).filter((row) => (!page.only || row.kind === page.only)
+    && (!page.selected.length || !row.trial || page.selected.includes(row.trial)));
+  drawn = events.length;
   list.prepend(...shown.reverse().map(item));
-  const whose = page.chosen.length ? `Of trial ${page.chosen.join(", ")} and the job; Escape shows all.` : "";
-  $("whose").textContent = list.children.length ? whose : `Nothing of this kind yet. ${whose}`;
+  const note = page.selected.length ? `Events of the job and of trial ${page.selected.join(", ")}; Escape shows all.` : "";
+  $("filter-note").textContent = list.children.length ? note : `No events of this kind yet. ${note}`;
 }
 
 function item(row) {
   const at = new Date(1000 * row.time);
-  const made = el("li", {}, el("time", { datetime: at.toISOString() }, at.toLocaleTimeString()));
-  if (row.severity) made.append(el("b", { class: row.severity }, row.severity), " ");
-  made.append(row.trial ? `Trial ${row.trial}: ` : "", row.title, row.text ? `. ${row.text}` : "");
-  if (row.remedy) made.append(el("small", {}, row.remedy));
-  return made;
+  const element = el("li", {}, el("time", { datetime: at.toISOString() }, at.toLocaleTimeString()));
+  if (row.severity) element.append(el("b", { class: row.severity }, row.severity), " ");
+  element.append(row.trial ? `Trial ${row.trial}: ` : "", row.title, row.text ? `. ${row.text}` : "");
+  if (row.remedy) element.append(el("small", {}, row.remedy));
+  return element;
 }
 
-// ---- what a person does
+// ---- user input
 
 $("runs").addEventListener("change", () => {
   page.run = $("runs").value;
-  page.chosen = [];
-  [state, told] = [null, []];
+  page.selected = [];
+  [state, events] = [null, []];
   writeAddress();
   listen();
   showTab();
@@ -317,14 +317,14 @@ $("metric").addEventListener("change", () => {
   listen();
 });
 $("trials").addEventListener("click", (event) => {
-  const made = event.target.closest("tr");
-  if (made) choose(made.dataset.trial);
+  const target = event.target.closest("tr");
+  if (target) select(target.dataset.trial);
 });
 $("trials").addEventListener("keydown", (event) => {
-  const made = event.target.closest("tr");
-  const next = { ArrowDown: made.nextElementSibling, ArrowUp: made.previousElementSibling }[event.key];
+  const target = event.target.closest("tr");
+  const next = { ArrowDown: target.nextElementSibling, ArrowUp: target.previousElementSibling }[event.key];
   if (next) next.focus();
-  else if (event.key === "Enter" || event.key === " ") choose(made.dataset.trial);
+  else if (event.key === "Enter" || event.key === " ") select(target.dataset.trial);
   else return;
   event.preventDefault();
 });
@@ -335,14 +335,14 @@ $("tabs").addEventListener("keydown", (event) => {
   if (next) openTab(next);
 });
 addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !page.chosen.length) return;
-  page.chosen = [];
-  chosenAnew();
+  if (event.key !== "Escape" || !page.selected.length) return;
+  page.selected = [];
+  updateSelection();
 });
 addEventListener("hashchange", () => {
   const run = page.run;
   readAddress();
-  if (run !== page.run) [state, told] = [null, []];
+  if (run !== page.run) [state, events] = [null, []];
   $("runs").value = page.run;
   listen();
   showTab();
@@ -356,4 +356,4 @@ function openTab(button) {
   button.focus();
 }
 
-start().catch((error) => say(error.message));
+start().catch((error) => showNotice(error.message));

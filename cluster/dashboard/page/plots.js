@@ -1,49 +1,49 @@
-// The plots: what Plotly is given. Colours and marks are the report's (style, from the server).
+// The plots, drawn by Plotly. Colours and marks are those of the report (style, from the server).
 "use strict";
 
 const QUIET = { displayModeBar: false, responsive: true };
-let asked = null, newest = 0;
+let plotlyLoading = null, newest = 0;
 
-// Plotly takes most of a second to start, in which a browser does nothing else. So it is only begun
-// when it is asked for, after what was drawn before has been painted.
-function plotly() {
-  asked ??= new Promise((resolve) => {
+// Plotly takes most of a second to start, during which the browser does nothing else. So it is
+// loaded on first use only, after everything drawn before has been painted.
+function loadPlotly() {
+  plotlyLoading ??= new Promise((resolve) => {
     const script = document.createElement("script");
     script.src = "plotly.js";
     script.addEventListener("load", resolve);
     requestAnimationFrame(() => setTimeout(() => document.head.append(script)));
   });
-  return asked;
+  return plotlyLoading;
 }
 
 function axis(title) {
   return { title: { text: title }, gridcolor: "rgba(128,128,128,0.18)", zeroline: false, ticks: "" };
 }
 
-// Which colour a trial has: the best is blue, the chosen ones take turns, all others are grey.
-function colourOf(trial, chosen, style) {
-  const place = chosen.indexOf(trial.id);
-  if (place >= 0) return style.palette[(place + (trial.best ? 0 : 1)) % style.palette.length];
+// The best trial is blue, selected ones take the palette in turn, all others are grey.
+function colourOf(trial, selected, style) {
+  const index = selected.indexOf(trial.id);
+  if (index >= 0) return style.palette[(index + (trial.best ? 0 : 1)) % style.palette.length];
   return trial.best ? style.accent : "rgba(128,128,128,0.55)";
 }
 
-function traces(state, curves, chosen, style) {
-  const strong = (trial) => chosen.includes(trial.id) || (trial.best && !chosen.length);
-  // What is drawn last lies above.
+function traces(state, curves, selected, style) {
+  const strong = (trial) => selected.includes(trial.id) || (trial.best && !selected.length);
+  // Later traces cover earlier ones.
   const order = [...state.trials].sort((a, b) => strong(a) - strong(b));
   const lines = order.filter((t) => curves[t.id]).map((trial) => ({
     x: curves[trial.id].x, y: curves[trial.id].y, type: "scatter",
     mode: curves[trial.id].x.length > 1 ? "lines" : "markers", marker: { size: 5 },
-    line: { width: strong(trial) ? 3 : 1, color: colourOf(trial, chosen, style) },
+    line: { width: strong(trial) ? 3 : 1, color: colourOf(trial, selected, style) },
     name: `trial ${trial.id}${trial.best ? ", the best" : ""}`, showlegend: strong(trial),
     hovertemplate: `trial ${trial.id}, iteration %{x}: %{y:.4g}<extra></extra>`,
   }));
   const reasons = [...new Set(state.trials.map((trial) => trial.ended).filter(Boolean))];
-  return [...lines, ...reasons.map((reason) => ends(reason, state, curves, style))];
+  return [...lines, ...reasons.map((reason) => endMarks(reason, state, curves, style))];
 }
 
-function ends(reason, state, curves, style) {
-  const mark = style.ends[reason] || { colour: style.muted, symbol: "triangle-up", said: reason };
+function endMarks(reason, state, curves, style) {
+  const mark = style.ends[reason] || { colour: style.muted, symbol: "triangle-up", message: reason };
   const ended = state.trials.filter((trial) => trial.ended === reason && curves[trial.id]);
   const last = ended.map((trial) => {
     const { x, y } = curves[trial.id];
@@ -54,18 +54,18 @@ function ends(reason, state, curves, style) {
   return {
     x: last.map((point) => point[0]), y: last.map((point) => point[1]), type: "scatter",
     mode: "markers", marker: { size: 9, color: mark.colour, symbol: mark.symbol },
-    name: `ended: ${mark.message}`, text: ended.map((t) => folded(`trial ${t.id}, ${t.state}`)),
+    name: `ended: ${mark.message}`, text: ended.map((t) => foldLabel(`trial ${t.id}, ${t.state}`)),
     hovertemplate: "%{text}<extra></extra>",
   };
 }
 
-// Plotly reads HTML in labels, so nothing of the text may look like it.
-function folded(text) {
+// Plotly interprets HTML in labels, so the text is escaped.
+function foldLabel(text) {
   const safe = text.replace(/[<>&]/g, (c) => ({ "<": "&lt;", ">": "&gt;", "&": "&amp;" })[c]);
   return safe.replace(/(.{1,56})(\s+|$)/g, "$1<br>");
 }
 
-async function drawCurves(place, state, curves, metric, chosen, style) {
+async function drawCurves(place, state, curves, metric, selected, style) {
   const log = !metric && state.job.log;
   const rungs = state.job.rungs.map((rung) => ({
     type: "line", x0: rung, x1: rung, yref: "paper", y0: 0, y1: 1,
@@ -81,10 +81,10 @@ async function drawCurves(place, state, curves, metric, chosen, style) {
     xaxis: { ...axis("iteration"), range: [0, state.job.iterations * 1.02] },
     yaxis: { ...axis(log ? `${name} (log scale)` : name), type: log ? "log" : "linear" },
   };
-  const lines = traces(state, curves, chosen, style), turn = ++newest;
+  const lines = traces(state, curves, selected, style), turn = ++newest;
   if (!window.Plotly) {
     sketch(place, lines, layout);
-    await plotly();
+    await loadPlotly();
     if (turn !== newest) return;
   }
   place.querySelector(".sketch")?.remove();
@@ -92,18 +92,18 @@ async function drawCurves(place, state, curves, metric, chosen, style) {
 }
 
 async function drawFigure(place, figure) {
-  await plotly();
+  await loadPlotly();
   await Plotly.newPlot(place, figure.data, figure.layout, QUIET);
 }
 
 function svg(name, attributes, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
 }
 
-// A function that puts the lowest and the highest of some numbers at two places.
+// Return a function that maps the range of some numbers to the range between two coordinates.
 function scale(values, from, to) {
   const low = values.reduce((a, b) => Math.min(a, b), Infinity);
   const high = values.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -115,7 +115,7 @@ function path(points, across, up, attributes = {}) {
   return svg("path", { d: places.length ? `M${places.join("L")}` : "", ...attributes });
 }
 
-// The lines where Plotly will draw them, at once and without it.
+// Draw the lines at once, without Plotly, at the coordinates where Plotly will draw them.
 function sketch(place, lines, layout) {
   const { l, r, t, b } = layout.margin, { height } = layout, width = place.clientWidth;
   const at = layout.yaxis.type === "log" ? Math.log10 : (y) => y ?? NaN;
@@ -124,13 +124,13 @@ function sketch(place, lines, layout) {
     points: line.x.map((x, i) => [x, at(line.y[i])]).filter((point) => Number.isFinite(point[1])),
   }));
   const heights = drawn.flatMap(({ points }) => points.map((point) => point[1]));
-  const rim = 0.05 * (height - t - b); // Plotly leaves about as much
+  const rim = 0.05 * (height - t - b); // about the margin that Plotly leaves
   const across = scale(layout.xaxis.range, l, width - r), up = scale(heights, height - b - rim, t + rim);
   place.replaceChildren(svg("svg", { class: "sketch", width, height, fill: "none" },
-    ...drawn.map(({ points, ...look }) => path(points, across, up, look))));
+    ...drawn.map(({ points, ...attributes }) => path(points, across, up, attributes))));
 }
 
-// The small curve of a trial's row, without Plotly.
+// Draw the small curve in a trial's row, without Plotly.
 function spark(line) {
   const known = line.y.map((y, i) => [line.x[i], y]).filter((point) => point[1] !== null);
   const step = Math.max(1, Math.floor(known.length / 36));

@@ -1,7 +1,7 @@
-"""Simple agents for the causal worlds, to compare trained policies with.
+"""Simple agents of CausalLearning, to compare trained policies with.
 
-Each is a function ``(task, state, keys [B]) -> action`` that decides for all copies at once and
-looks only at what an experimenter has: the graph, the domains, the student and the rows so far.
+Each is a function ``(task, state, keys [B]) -> action`` that decides for all copies at once, from
+what an experimenter knows: the graph, the domains, the student and the rows so far.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from envs.pytree import Array, Bools, Floats, Ints, Keys
 from envs.validation import InputError
 
 CANDIDATES = 24
-"""How many interventions the design weighs against each other before each step."""
+"""Number of candidate interventions that the design compares before each step."""
 _GOLDEN = (np.sqrt(5) - 1) / 2
 
 
@@ -53,9 +53,9 @@ def round_robin(task: Task, state: State, keys: Keys) -> dict[str, Array]:
 def parents_first(task: Task, state: State, keys: Keys) -> dict[str, Array]:
     """Set the nodes with children in a fixed order, at values spread by the golden ratio.
 
-    Setting a leaf teaches no mechanism. Setting an inner node breaks the tie between it and its own
-    parents, which rows without an intervention never do, so inner nodes come at every other turn;
-    roots vary by themselves and need it least.
+    Setting a leaf teaches no mechanism. Setting an inner node breaks its dependence on its parents,
+    which rows without an intervention never do, so inner nodes come at every second turn; roots
+    vary by themselves and need interventions least.
     """
     problem = task.get_problem(state)
     order = compute_turn_order(problem.parents[0], problem.settable[0])[None]
@@ -84,8 +84,8 @@ def compute_turn_order(parents: Bools, settable: Bools) -> Ints:
 def most_children_first(task: Task, state: State, keys: Keys) -> dict[str, Array]:
     """Set the nodes with children in turn, most children first; values as in parents_first.
 
-    In families this beats the order of :func:`compute_turn_order` by half: roots vary too little by
-    themselves to show their children's mechanisms as far as these are judged.
+    In families this halves the excess risk of :func:`compute_turn_order`: roots vary too little by
+    themselves to show their children's mechanisms over the range in which they are judged.
     """
     problem = task.get_problem(state)
     children = problem.parents.sum(axis=1)
@@ -98,7 +98,7 @@ def most_children_first(task: Task, state: State, keys: Keys) -> dict[str, Array
 def posterior_variance_design(task: Task, state: State, keys: Keys) -> dict[str, Array]:
     """Choose the candidate after which the student's expected posterior variance is lowest.
 
-    Rows are imagined from the student's own means, never drawn from the world, so the design costs
+    The rows are simulated from the student's means, never drawn from the world, so the design uses
     no budget.
     """
     student: Any = task.student
@@ -113,7 +113,7 @@ def posterior_variance_design(task: Task, state: State, keys: Keys) -> dict[str,
     free = task.compute_mask(state)
     places = counter_rng.integers(node_key, free.sum(axis=1), (CANDIDATES,))
     position = 2 * counter_rng.uniform(value_key, (CANDIDATES,)) - 1
-    # The same noise for all candidates: their difference is then that of the interventions.
+    # Common random numbers: candidates then differ by their interventions alone.
     noise = counter_rng.normal(noise_key, (task.params.rows, n))
     node, expected = np.empty((B, CANDIDATES), np.int64), np.empty((B, CANDIDATES))
     for c in range(CANDIDATES):

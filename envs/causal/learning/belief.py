@@ -1,7 +1,7 @@
-"""What a student expects an intervention to be worth: a judgement that costs no rows.
+"""The reward that a student with a posterior expects of an intervention, which costs no rows.
 
-The post-mortem tried four candidates for every intervention in the environment itself, so that each
-step was paid for four times. A student with a posterior can imagine the rows instead.
+The post-mortem tried four candidates for every intervention in the environment, so that each step
+cost four times its rows. A student with a posterior can simulate the rows instead.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from envs.validation import InputError
 def predict_rewards(task: Task, state: State, action: Mapping[str, Array]) -> Array:
     """Return the reward [B], float32, that students expect of a step from states [B].
 
-    In the place of the excess risk, which nobody knows, stands the uncertainty that is observed,
-    summed over the nodes; the rows are imagined from the student's own means, with the same noise
-    for all actions from a state. Bonuses need no belief.
+    The observed uncertainty, summed over nodes, replaces the excess risk, which needs the truth.
+    Rows are simulated from the student's means, with the same noise for all actions from a state.
+    Bonuses depend on the choices alone.
 
     Raises:
-        InputError: a student without a posterior, or a reward that its belief says nothing about.
+        InputError: the student has no posterior, or the reward cannot be predicted from it.
     """
     params, problem, student = task.params, task.get_problem(state), task.student
     if params.student != "bayes_linear":
@@ -60,4 +60,4 @@ def predict_rewards(task: Task, state: State, action: Mapping[str, Array]) -> Ar
 
 
 _IMAGINED = 5
-"""A random stream of a step beside those of the world: what is imagined is not what will happen."""
+"""A random stream apart from those of the world: simulated rows must not be the real ones."""

@@ -23,14 +23,14 @@ from envs.causal.models.scm import Scm, column, put_column
 from envs.pytree import Bools, Floats, Ints, Keys, take
 
 PARTS = 7
-"""Into how many equal parts of the probe points' range the uncertainty is divided."""
+"""Number of equal parts of the probe points' range into which the uncertainty is divided."""
 _CHUNK = 128
-"""How many nodes are worked on at a time: their features then stay in the processor's cache."""
+"""Nodes processed at a time, so that their features stay in the processor's cache."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """What a student knows of its copy from the beginning."""
+    """The graph of a copy, which its student knows from the beginning."""
 
     order: Ints
     """[B, n]: the nodes in an order in which they can be evaluated."""
@@ -42,7 +42,7 @@ class Graph:
 
 @dataclasses.dataclass(frozen=True)
 class FamilyKnowledge:
-    """What B students know."""
+    """The knowledge of B students."""
 
     graph: Graph
     """Who is whose parent."""
@@ -129,10 +129,13 @@ class FamilyStudent:
             roots=root_fits.learn(state.roots, rows, ~chosen),
         )
         values = _by_node(rows)
+        # Nodes with equally many parents share one basis, so a group of any copies' nodes is one
+        # batched regression: features, sums and a Cholesky solve.
         for p, copy, node in self._groups(state.graph, ~chosen):
             b = self.bases[p - 1]
             x = self._parents(values, state.graph, copy, node, p)
             phi = b.directions(x)
+            # Zero rows add nothing to the sums: the row is left out without changing shapes.
             phi[(np.abs(x) > REACH).any(axis=-1)] = 0
             gram = np.swapaxes(phi, 1, 2) @ phi
             gram += state.gram[copy, node, : b.rank, : b.rank]
@@ -216,6 +219,8 @@ class FamilyStudent:
         mean, deviation = state.roots.mean[:, None], np.sqrt(state.roots.variance)[:, None]
         x = np.where(chosen[:, None], values[:, None], mean + deviation * noise)
         every = np.arange(len(x))
+        # In evaluation order, column by column: the node differs from copy to copy, but parents
+        # always come before it.
         for node in state.graph.order.T:
             imagined = (state.graph.degree[every, node] > 0) & ~chosen[every, node]
             which = np.zeros(chosen.shape, np.bool_)

@@ -15,14 +15,14 @@ from envs.causal.models.scm import Scm
 from envs.pytree import Floats, Ints
 
 one_thread = threadpool_limits.wrap(limits=1)
-"""For what is worked out once, by long sums and eigenvectors: several threads add in another order,
-the faintest directions enlarge the difference, and a seed's episodes would depend on the machine's
-number of cores."""
+"""Decorator for bases, which are computed once by long sums and eigenvectors. Several threads would
+add in another order, the faintest directions would amplify the difference, and a seed's episodes
+would depend on the number of cores."""
 
 _SKIP = 120
-"""Where in the sequence the frequencies begin. With few features this matters to the difficulty of
-the task, which here is that of the 64 Gaussian ones it was first measured with; it is part of the
-task's definition, like the length scale."""
+"""Offset of the frequencies in the low-discrepancy sequence. With few features it affects the
+difficulty of the task; this value matches the difficulty with 64 Gaussian features, with which the
+task was first measured. It is part of the task's definition, like the length scale."""
 
 _BLOCKS = (8, 12)
 """Numbers of directions are a power of two times one of these, so that triangles halve evenly."""
@@ -31,13 +31,13 @@ _FAINT = 1e-9
 
 
 REACH = 5.0
-"""Rows whose parents lie outside [-REACH, REACH] do not teach the node: the features of so few
-frequencies repeat themselves out there and would spoil the fit inside."""
+"""Rows whose parents lie outside [-REACH, REACH] do not teach the node: the few frequencies repeat
+themselves there and would spoil the fit inside."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Units:
-    """How students see parents: in units in which every domain is [-REACH, REACH]."""
+    """The units in which students see parents: every domain is [-REACH, REACH]."""
 
     middle: Floats
     """[n]: the middles of the nodes' domains."""
@@ -52,7 +52,7 @@ class Units:
         middle = np.where(known, (low + high) / 2, 0.0)
         return cls(middle, np.where(known, (high - low) / (2 * REACH), 1.0))
 
-    def own(self, z: Floats) -> Floats:
+    def to_node_units(self, z: Floats) -> Floats:
         """Return values [..., n] in the nodes' own units."""
         return self.middle + z * self.size
 
@@ -126,6 +126,7 @@ def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
         probe_basis=np.zeros((len(probes), features)),
         probe_factor=np.zeros((features, features)),
     )
+    # Few combinations of features differ from 0 on the box: drop the others before anything else.
     strength, rotation = np.linalg.eigh(_mean_gram(plain.directions(box)))
     needed = int((strength > _FAINT).sum())
     rank = min(b * 2**i for b in _BLOCKS for i in range(features) if b * 2**i >= needed)
@@ -138,6 +139,7 @@ def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
         rotation=(scale * rotation).astype(np.float32),
         energy=np.pad(np.maximum(energy, 0), (0, rank - len(energy))),
     )
+    # With QR the error at all probe points is the norm of r numbers: |R w - Q^T f|.
     Q, R = np.linalg.qr(rotated.directions(probes) / np.sqrt(len(probes)))
     return dataclasses.replace(rotated, probe_basis=Q, probe_factor=R)
 

@@ -1,4 +1,4 @@
-"""How well a student knows a model: the excess risk, and the post-mortem's own loss.
+"""Metrics of a student's knowledge: the excess risk, and the post-mortem's loss.
 
 Excess risk has floor 0 and is the same for every policy: a root costs the divergence of its fitted
 from its true Gaussian, any other node the mean squared error of its learnt against its noiseless
@@ -24,9 +24,9 @@ from envs.causal.models.scm import Scm
 from envs.pytree import Bools, Floats
 
 CAP = 30.0
-"""Excess risk beyond this is not told apart: the first steps would drown everything else."""
+"""Cap of the excess risk: without it the first steps would dominate every mean."""
 PROBES = 512
-"""At how many points the mechanisms are compared."""
+"""Number of points at which mechanisms are compared."""
 ROOT_WEIGHT = 0.2
 """The weight that the post-mortem gave a root in its total."""
 _HALF_WIDTH = 4.0
@@ -39,7 +39,7 @@ def probe_points(nodes: int) -> Floats:
 
 @dataclasses.dataclass(frozen=True)
 class Risk:
-    """What B students still have to learn."""
+    """What B students have not learnt yet."""
 
     node_excess: Floats
     """[B, n]: excess risk of each node, at most CAP."""
@@ -51,7 +51,7 @@ class Risk:
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """What there is to learn, the same for all (C = 1) or each copy's own; a tree of arrays."""
+    """What there is to learn, for all copies (C = 1) or one each (C = B); a tree of arrays."""
 
     target: Any
     """The mechanisms at the probe points, in the form in which the student takes them."""

@@ -1,7 +1,6 @@
-"""What an agent sees of the causal worlds: figures of each node, the graph, and the time.
+"""The observation of CausalLearning: figures of each node, the graph, and the time.
 
-Nothing here uses the truth: an agent that saw the excess risk would have an oracle that no
-experimenter has.
+Nothing here uses the truth: the excess risk would be an oracle that no experimenter has.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ from envs.causal.learning.state import State, Task
 from envs.pytree import Array, Floats, Ints
 
 BINS = 7
-"""Into how many equal parts of its domain the values set on a node are counted."""
+"""Number of equal parts of a domain in which the values set on a node are counted."""
 FEATURES = BINS + 4
 """Figures of each node: its histogram, the share of all choices, the uncertainty of its student,
 whether it is a root, and whether it is a leaf."""
 FAMILY_FEATURES = FEATURES + PARTS
-"""In families also how unsure the students of its children are, by the node's own value: where
-models differ, where to look cannot be learnt by heart."""
+"""In families also the uncertainty about its children by the node's value: where models differ, a
+policy cannot memorise which values to set."""
 _SURE = 1e-4
-"""Variances below this are not told apart."""
+"""Variances below this count as equal."""
 
 
 class ValueHistogram:

@@ -1,4 +1,4 @@
-"""What the causal learning task is made of, and what its slow student is."""
+"""Parameters of CausalLearning and of its neural student."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from envs.validation import (
 
 @dataclasses.dataclass(frozen=True)
 class MlpParams:
-    """How the networks are built and trained."""
+    """Architecture and training of the networks."""
 
     hidden: Annotated[int, AtLeastOne] = 64
     """Units of each of the two hidden layers (H)."""
@@ -39,53 +39,53 @@ class MlpParams:
 
 @dataclasses.dataclass(frozen=True)
 class Params:
-    """The task. The student's fields define its difficulty: change them and figures differ."""
+    """Parameters of CausalLearning. The student's fields define the difficulty of the task."""
 
     scm: str = "ace5"
-    """The model to be learnt, or a family (``random``, ...) of which each episode draws its own."""
+    """The model to learn, or a family (``random``, ...) from which each episode draws a model."""
     smallest: Annotated[int, AtLeastOne] = 4
-    """How many nodes a drawn model has at least."""
+    """Smallest number of nodes of a drawn model."""
     largest: Annotated[int, AtLeastOne] = 8
-    """How many nodes a drawn model has at most."""
+    """Largest number of nodes of a drawn model."""
     interventions: Annotated[int, AtLeastOne] = 10
-    """How many interventions an episode has."""
+    """Interventions in an episode."""
     interventions_per_node: Annotated[int, NonNegative] = 0
-    """Unless 0, an episode has so many for each node of its model instead."""
+    """Interventions in an episode for each node of its model; 0 uses ``interventions``."""
     rows: Annotated[int, AtLeastOne] = 50
-    """How many rows are drawn under each intervention."""
+    """Rows drawn under each intervention."""
     student: Literal["bayes_linear", "mlp"] = "bayes_linear"
-    """Who learns: an exact linear student, or the post-mortem's neural networks (slow)."""
+    """The learner: an exact linear student, or the post-mortem's neural networks (slow)."""
     features: Annotated[int, Between(4, 512)] = 32
-    """Random Fourier features of each mechanism (bayes_linear); in families without interactions
-    of each parent."""
+    """Random Fourier features of each mechanism (bayes_linear), or of each parent in families
+    without interactions."""
     interactions: bool = False
-    """Whether the student reckons with parents that act together and not just in sum (families,
-    like_family; that of one model always does). That takes more features, time and rows;
+    """Whether the student models interactions of parents and not only their sum (families,
+    like_family; the student of one model always does). That takes more features, time and rows;
     mechanisms of the families here are sums."""
     length_scale: Annotated[float, Positive] = 1.8
-    """Over which distance of the parents' values mechanisms are taken to change (bayes_linear)."""
+    """Length scale of the mechanisms in the parents' values (bayes_linear)."""
     ridge: Annotated[float, Positive] = 1e-3
     """Noise variance over the prior variance of a weight (bayes_linear)."""
     mlp: MlpParams = dataclasses.field(default_factory=MlpParams)
     """How the neural networks are built and trained (mlp)."""
     observe_every: Annotated[int, NonNegative] = 0
-    """Every so many steps rows without an intervention are added; 0 is never."""
+    """Steps between additions of rows without an intervention; 0 adds none."""
     observation_rows: Annotated[int, AtLeastOne] = 200
-    """How many rows without an intervention are added at a time."""
+    """Rows without an intervention added each time."""
     cap: Annotated[float, Fraction] = 0.0
-    """A node with more than this share of the recent choices may not be chosen, unless all have;
-    0 allows every share. (The post-mortem: a breaker at 0.5 and a hard cap at 0.6.)"""
+    """Cap on a node's share of the recent choices, beyond which it may not be chosen unless all
+    nodes are; 0 sets no cap. (The post-mortem: a breaker at 0.5 and a hard cap at 0.6.)"""
     like_family: bool = False
-    """Whether one model is learnt and observed as a drawn one is, so that policies of families can
-    act on it; with interactions the task stays what it is without."""
+    """Whether a single model has the student and the observation of a family, so that a policy
+    trained on families can act on it."""
     stop_when_learnt: bool = False
-    """Whether an episode ends early when the excess risk no longer falls."""
+    """Whether an episode ends early once the excess risk stops falling."""
     patience: Annotated[int, AtLeastOne] = 6
-    """For how many steps it must not have fallen (stop_when_learnt)."""
+    """Steps without a fall after which the episode ends (stop_when_learnt)."""
     tolerance: Annotated[float, NonNegative] = 1e-3
-    """By how much it must fall to count as falling (stop_when_learnt)."""
+    """Smallest decrease that counts as a fall (stop_when_learnt)."""
     reward: RewardTerms = dataclasses.field(default_factory=RewardTerms)
-    """What an intervention is worth."""
+    """Weights of the reward's terms."""
 
     def __post_init__(self) -> None:
         validate(self)

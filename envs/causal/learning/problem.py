@@ -1,6 +1,6 @@
-"""What an episode of CausalLearning is about: a model, and how long there is to learn it.
+"""The problem of an episode of CausalLearning: a model, and the number of interventions.
 
-Nothing of the truth is shown to an agent; what it may know of a model is the graph.
+Of the truth, an agent observes only the graph.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def load_named_model(params: Params) -> Model:
 def _check_learnable(model: Model) -> None:
     """Refuse a model whose excess risk would not be a number."""
     scm = model.scm
-    points = Units.of(scm).own(probe_points(len(model.names)))[None]
+    points = Units.of(scm).to_node_units(probe_points(len(model.names)))[None]
     for node, name in enumerate(model.names):
         own = scm.mechanism(np.array([node]), points)[0]
         wrong = np.flatnonzero(~np.isfinite(own))

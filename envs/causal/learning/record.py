@@ -57,9 +57,9 @@ def trace_episode(
         )
     return EpisodeTrace(
         about=(
-            "Beside each node is its excess risk: how badly its mechanism is known. Empty is 1 or "
-            "worse, full colour 0.001 or better. A square marks the node that was set, dashes the "
-            "edges that this put out of force."
+            "The number at each node is the excess risk of its mechanism: an empty node has 1 or "
+            "more, a full colour 0.001 or less. A square marks the node that was set, dashes the "
+            "edges that this cut."
         ),
         columns=["step", "set", "to", "excess risk", *(names or ["learnt most"])],
         frames=frames,

@@ -19,7 +19,7 @@ _FLOOR = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class RewardTerms:
-    """The weight of each term of the reward; 0 leaves a term out."""
+    """Weights of the reward's terms; 0 leaves a term out."""
 
     log_gain: Annotated[float, NonNegative] = 1.0
     """Times log excess risk before minus after: scale-free, so late steps still count."""
@@ -113,8 +113,8 @@ def count_choices(recent: Ints, n: int) -> Ints:
 def compute_shares(counts: Ints, real: Bools) -> Floats:
     """Return the shares [B, n] of choices counted [B, n] among the real nodes [C, n].
 
-    Early on every choice would be a large share of few, so at least as many choices are reckoned
-    with as there are nodes.
+    The divisor is at least the number of nodes: otherwise each of the first few choices would be a
+    large share.
     """
     size = real.sum(axis=1, keepdims=True)
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), size)

@@ -28,7 +28,7 @@ class State:
     recent: Ints
     """[B, window]: the latest choices, -1 where there is none yet."""
     risk: Risk
-    """What is still to be learnt."""
+    """What is not learnt yet."""
     at_start: Floats
     """[B]: the excess risk before the first intervention."""
     best: Floats

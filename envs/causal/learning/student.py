@@ -27,13 +27,13 @@ from envs.causal.models.scm import Scm
 from envs.pytree import Bools, Floats, Ints, Keys
 
 _CHUNK = 128
-"""How many copies are worked on at a time: their features then stay in the processor's cache."""
+"""Copies processed at a time, so that their features stay in the processor's cache."""
 
 S = TypeVar("S")
 
 
 class Student(Protocol[S]):
-    """What a world needs of a student; its state S is a tree of arrays with leading axis B."""
+    """The interface of a student; its state S is a tree of arrays with leading axis B."""
 
     slots: Ints
     """[k]: the nodes whose mechanisms are learnt."""
@@ -71,7 +71,7 @@ class Student(Protocol[S]):
 
 @dataclasses.dataclass(frozen=True)
 class Knowledge:
-    """What B linear students know."""
+    """The knowledge of B linear students."""
 
     gram: tuple[Floats, ...]
     """For each slot [B, r, r]: sum over rows of the outer product of the directions."""
@@ -118,9 +118,12 @@ class BayesLinear:
         self.slots: Ints = np.flatnonzero(parents.any(axis=1))
         self.root_nodes: Ints = np.flatnonzero(~parents.any(axis=1))
         self.ridge = ridge
-        self._probes, box = units.own(probes), units.own(probes * (REACH / np.abs(probes).max()))
+        self._probes, box = (
+            units.to_node_units(probes),
+            units.to_node_units(probes * (REACH / np.abs(probes).max())),
+        )
         # In single precision like the rows, so that the ends themselves are within reach.
-        ends = units.own(np.array([[-REACH], [REACH]]) * np.ones(n)).astype(np.float32)
+        ends = units.to_node_units(np.array([[-REACH], [REACH]]) * np.ones(n)).astype(np.float32)
         self._low, self._high = ends
         self.bases: tuple[Basis, ...] = tuple(
             basis(
@@ -159,6 +162,8 @@ class BayesLinear:
                 state.roots, rows[:, :, self.root_nodes], ~chosen[:, self.root_nodes]
             ),
         )
+        # Chunks keep the features [chunk, rows, D] in the cache; each slot has its own rank, so
+        # slots cannot share one batched product.
         for first in range(0, len(rows), _CHUNK):
             part = slice(first, first + _CHUNK)
             for slot, node in enumerate(self.slots.tolist()):

@@ -1,8 +1,8 @@
 """CausalLearning: choose interventions from which a student learns the mechanisms of a model.
 
-Each step sets one node to one value, draws rows from the model and lets the student learn from
-them. What counts in the end is the excess risk (:mod:`envs.causal.learning.metric`); what is paid
-for is rows, counted by what they were drawn for.
+Each step sets one node to one value, draws rows from the model and trains the student on them. The
+score is the excess risk at the end (:mod:`envs.causal.learning.metric`); the cost is rows, counted
+by their purpose.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class CausalLearning(World[State]):
     def compute_setting(self, state: State, node: Ints, position: Floats) -> tuple[Bools, Floats]:
         """Return which nodes are set [B, n] and their values [B, n]."""
         scm = self.get_problem(state).scm
-        # Whoever does not heed the mask sets nothing: the rows are then drawn without intervention.
+        # A choice against the mask sets nothing: its rows are drawn without an intervention.
         chosen = (np.arange(scm.nodes) == node[:, None]) & self.compute_mask(state)
         return chosen, np.where(chosen, scm.domain_value(node, position)[:, None], 0.0)
 
@@ -156,7 +156,7 @@ class CausalLearning(World[State]):
     def charge_lookahead(self, state: State, trials: int) -> State:
         """Return the state after paying for the rows of ``trials`` steps that were taken back.
 
-        Observational rows that a step brings are the same ones whichever node it sets.
+        Observational rows are free of charge here: a step draws the same ones whatever it sets.
         """
         tried = state.rows_lookahead + trials * self.params.rows
         return dataclasses.replace(state, rows_lookahead=tried)
@@ -241,7 +241,7 @@ class CausalLearning(World[State]):
 
 
 _STUDENT, _ROWS, _OBSERVATION = 1, 2, 3
-"""What each of an episode's or a step's random streams is for."""
+"""Random streams of an episode or a step, by purpose."""
 
 
 def _log(excess: Floats) -> Floats:
@@ -257,7 +257,9 @@ def _student(params: Params, scm: Scm) -> Student[Any]:
         from envs.causal.learning.mlp_student import MlpStudent
 
         capacity = max(params.rows, params.observation_rows if params.observe_every else 0)
-        return MlpStudent(parents, units.own(probe_points(len(parents))), capacity, params.mlp)
+        return MlpStudent(
+            parents, units.to_node_units(probe_points(len(parents))), capacity, params.mlp
+        )
     points, size = probe_points(len(parents)), params.features
     return BayesLinear(parents, points, size, params.length_scale, params.ridge, units)
 

@@ -49,31 +49,31 @@ _CALLS: dict[str, tuple[int, Callable[..., Floats]]] = {
     "clip": (3, np.clip),
     "where": (3, lambda condition, yes, no: np.where(condition != 0, yes, no)),
 }
-"""The functions that an expression may use, with how many arguments they take."""
+"""The functions that an expression may use, with their numbers of arguments."""
 _ALLOWED = f"numbers, the parents' names, + - * / ** < <= > >= and {', '.join(_CALLS)}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Noise:
-    """What is added to a mechanism, or what a root is; normal, unless it has quantiles."""
+    """The noise of a mechanism, which is all of a root; normal unless it has quantiles."""
 
     std: float = 0.0
     """Standard deviation."""
     mean: float = 0.0
     """Mean."""
     quantiles: tuple[float, ...] = ()
-    """If it is not normal: how far from the mean its quantiles are, from the 0th to the 100th."""
+    """Quantiles of a distribution that is not normal, relative to the mean, 0th to 100th."""
 
     @staticmethod
     def uniform(low: float, high: float) -> Noise:
-        """Draw noise that is uniform between two values."""
+        """Return noise that is uniform between two values."""
         half = (high - low) / 2
         return Noise(half / 3**0.5, (low + high) / 2, (-half, half))
 
 
 @dataclasses.dataclass(frozen=True)
 class ExpressionScm(Scm):
-    """A model (C = 1) in which every node has a formula of its own, to which noise is added."""
+    """A model (C = 1) in which every node has its own formula plus noise."""
 
     formulas: tuple[Formula, ...]
     """The noiseless mechanisms of the nodes, the means of their noise included."""
@@ -127,12 +127,12 @@ def from_expressions(
         hidden: the nodes that are not seen.
     """
     names = [*(name for name in expressions if name not in hidden), *hidden]
-    formulas = {name: parsed(expressions[name] or "0", name, names) for name in names}
+    formulas = {name: parse_expression(expressions[name] or "0", name, names) for name in names}
     noises = {n: Noise(own) if isinstance(own, float | int) else own for n, own in noise.items()}
-    return assembled(formulas, noises, domains, target, len(hidden))
+    return assemble_model(formulas, noises, domains, target, len(hidden))
 
 
-def assembled(
+def assemble_model(
     formulas: Mapping[str, tuple[Formula, set[str]]],
     noise: Mapping[str, Noise],
     domains: Mapping[str, tuple[float, float]],
@@ -150,7 +150,7 @@ def assembled(
     bounds = np.array([domains.get(name, (0.0, 0.0)) for name in names])
     scm = ExpressionScm(
         formulas=tuple(
-            _shifted(formula, own.mean)
+            _shift(formula, own.mean)
             for (formula, _), own in zip(formulas.values(), noises, strict=True)
         ),
         reads=reads,
@@ -171,7 +171,7 @@ def assembled(
     return Model(names, scm, settable, hidden, target)
 
 
-def parsed(text: str, node: str, names: Iterable[str]) -> tuple[Formula, set[str]]:
+def parse_expression(text: str, node: str, names: Iterable[str]) -> tuple[Formula, set[str]]:
     """Parse the expression of a node into a formula and the names that it reads.
 
     Raises:
@@ -216,11 +216,11 @@ class _Reader:
             case ast.Name(id=name):
                 return self._value(name)
             case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
-                return _applied(_OPERATORS[type(op)], [self.formula(operand)])
+                return _apply(_OPERATORS[type(op)], [self.formula(operand)])
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-                return _applied(_OPERATORS[type(op)], [self.formula(left), self.formula(right)])
+                return _apply(_OPERATORS[type(op)], [self.formula(left), self.formula(right)])
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:
-                return _applied(_OPERATORS[type(op)], [self.formula(left), self.formula(right)])
+                return _apply(_OPERATORS[type(op)], [self.formula(left), self.formula(right)])
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 return self._call(name, args)
             case _:
@@ -250,10 +250,10 @@ class _Reader:
                 f"The function {name} takes {count} arguments, but it has {len(args)} in "
                 f"{self.node}'s expression {self.text!r}: write {count}."
             )
-        return _applied(function, [self.formula(arg) for arg in args])
+        return _apply(function, [self.formula(arg) for arg in args])
 
 
-def _applied(function: Callable[..., Floats], parts: list[Formula]) -> Formula:
+def _apply(function: Callable[..., Floats], parts: list[Formula]) -> Formula:
     if len(parts) == 1:
         (only,) = parts
         return lambda x: function(only(x))
@@ -263,7 +263,7 @@ def _applied(function: Callable[..., Floats], parts: list[Formula]) -> Formula:
     return lambda x: function(*(part(x) for part in parts))
 
 
-def _shifted(formula: Formula, by: float) -> Formula:
+def _shift(formula: Formula, by: float) -> Formula:
     return (lambda x: formula(x) + by) if by else formula
 
 

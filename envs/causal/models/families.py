@@ -19,7 +19,7 @@ from envs.pytree import Array, Floats, Ints, Keys
 from envs.validation import InputError, unknown_name_error
 
 DOMAIN = (-5.0, 5.0)
-"""What every node of every family may be set to."""
+"""Domain of every node of every family."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Drawn:
     scm: AdditiveScm
     """The models (C = B)."""
     target: Ints
-    """[B]: the node to be driven down; it has parents."""
+    """[B]: the target node; it has parents."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Family:
     """A kind of graph with a kind of mechanism."""
 
     what: str
-    """What it is, in words."""
+    """Description in words."""
     graph: Graph
-    """Which edges there are."""
+    """The kind of graph."""
     mechanisms: Callable[[Keys, Edges], AdditiveScm]
     """Draws a model in the canonical order, from keys [B] and the edges."""
     target: Callable[[Keys, Edges], Ints]
     """Draws the targets [B]."""
     hidden: int = 0
-    """How many hidden nodes come last."""
+    """Number of hidden nodes, which come last."""
 
 
 def draw_family(family: str, keys: Keys, smallest: int, largest: int) -> Drawn:
@@ -64,7 +64,7 @@ def draw_family(family: str, keys: Keys, smallest: int, largest: int) -> Drawn:
     size = smallest + counter_rng.integers(for_size, largest - smallest + 1)
     edges = kind.graph.draw(for_graph, size, largest)
     scm = kind.mechanisms(for_mechanisms, edges)
-    return _shuffled(Drawn(scm, kind.target(for_target, edges)), for_order, kind.hidden)
+    return _shuffle(Drawn(scm, kind.target(for_target, edges)), for_order, kind.hidden)
 
 
 def hidden_nodes(family: str, largest: int) -> int:
@@ -125,7 +125,7 @@ def _scm(edges: Edges, weights: Floats, noise: Floats) -> AdditiveScm:
     )
 
 
-def _confounded(scm: AdditiveScm, strength: Floats) -> AdditiveScm:
+def _add_confounder(scm: AdditiveScm, strength: Floats) -> AdditiveScm:
     """Add a hidden standard normal node that enters each node with weights [B, n]."""
     B, n, p = scm.inputs.shape
     grown: dict[str, Array] = {
@@ -144,7 +144,7 @@ def _confounded(scm: AdditiveScm, strength: Floats) -> AdditiveScm:
     return AdditiveScm(**grown)
 
 
-def _mixed(keys: Keys, edges: Edges) -> AdditiveScm:
+def _draw_mixed(keys: Keys, edges: Edges) -> AdditiveScm:
     """Draw linear, quadratic, sine-mix or tanh mechanisms, scaled where risk is measured.
 
     There the parents are independent, so the variances of a mechanism's parts add up.
@@ -186,7 +186,9 @@ def _hard(keys: Keys, edges: Edges) -> AdditiveScm:
     weights[..., _LINEAR] = direct
     shapes = counter_rng.integers(for_shapes, len(SHAPES), (n,))
     scm = _scm(edges, weights, np.full((len(keys), n), 0.5))
-    return _confounded(dataclasses.replace(scm, shape=np.where(edges.effects, shapes, 0)), hidden)
+    return _add_confounder(
+        dataclasses.replace(scm, shape=np.where(edges.effects, shapes, 0)), hidden
+    )
 
 
 def _hard_with_offsets(keys: Keys, edges: Edges) -> AdditiveScm:
@@ -197,14 +199,14 @@ def _hard_with_offsets(keys: Keys, edges: Edges) -> AdditiveScm:
     return dataclasses.replace(_hard(for_rest, edges), offset=np.pad(offsets, [(0, 0), (0, 1)]))
 
 
-def _shuffled(drawn: Drawn, keys: Keys, hidden: int) -> Drawn:
+def _shuffle(drawn: Drawn, keys: Keys, hidden: int) -> Drawn:
     """Shuffle the nodes of models; fillers and hidden nodes stay in place."""
     scm, visible = drawn.scm, drawn.scm.nodes - hidden
     scores = np.broadcast_to(np.arange(1.0, scm.nodes + 1), scm.order.shape).copy()
     scores[:, :visible] = np.where(
         scm.real[:, :visible], counter_rng.uniform(keys, (visible,)), scores[:, :visible]
     )
-    old = np.argsort(scores, axis=1)  # old[b, j] is the node that comes to the place j
+    old = np.argsort(scores, axis=1)  # old[b, j] is the node that moves to position j
     new = np.argsort(old, axis=1)
     every = np.arange(len(keys))[:, None]
     moved: dict[str, Array] = {
@@ -248,7 +250,7 @@ _HARD_TEXT = (
 
 FAMILIES: dict[str, Family] = {
     **{
-        name: Family(f"{graph.what}; {_MIXED_TEXT}", graph, _mixed, _last_effect)
+        name: Family(f"{graph.what}; {_MIXED_TEXT}", graph, _draw_mixed, _last_effect)
         for name, graph in GRAPHS.items()
     },
     **{

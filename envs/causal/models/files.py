@@ -32,7 +32,7 @@ from typing import Any, cast
 import yaml
 
 from envs.causal.models.discrete import read_bif
-from envs.causal.models.expressions import Formula, Noise, assembled, parsed
+from envs.causal.models.expressions import Formula, Noise, assemble_model, parse_expression
 from envs.causal.models.gaussian import network
 from envs.causal.models.scm import FUNCTIONS, Model
 from envs.pytree import Floats
@@ -50,7 +50,7 @@ class Entry:
     kind: str = "linear"
     """Without expr: its mechanism is the sum of this function of its parents, times the weights."""
     offset: float = 0.0
-    """Without expr: what is added to that; for a root its mean."""
+    """Without expr: constant added to that; for a root its mean."""
     noise: float | dict[str, list[float]] = 1.0
     """Added: its standard deviation, or ``normal: [mean, std]``, or ``uniform: [low, high]``."""
     domain: list[float] | None = None
@@ -103,7 +103,7 @@ def from_table(table: Mapping[str, Any]) -> Model:
     if default is not None:
         _range("domain", default)
     settable = [name for name in names if entries[name].settable and name not in (*hidden, target)]
-    return assembled(
+    return assemble_model(
         {name: _formula(name, entries[name], names) for name in names},
         {name: _noise(name, entries[name]) for name in names},
         {name: _domain(name, entries[name], default) for name in settable},
@@ -143,7 +143,7 @@ def _formula(name: str, entry: Entry, names: list[str]) -> tuple[Formula, set[st
             raise unknown_name_error("kind", entry.kind, FUNCTIONS, f"for the node {name}")
         terms = [(names.index(parent), weight) for parent, weight in parents.items()]
         return _additive(terms, FUNCTIONS[entry.kind], entry.offset), set(parents)
-    formula, read = parsed(str(entry.expr), name, names)
+    formula, read = parse_expression(str(entry.expr), name, names)
     if entry.parents and read != set(parents):
         odd = min(read ^ set(parents))
         raise InputError(
@@ -236,7 +236,7 @@ def _read_graph(path: Path) -> Model:
     if not graph.is_directed():
         raise InputError("Its edges have no direction: write it as a directed graph.")
     nodes = {
-        str(name): _known(own, _ENTRIES, f"of the node {name}")
+        str(name): _select_known_attributes(own, _ENTRIES, f"of the node {name}")
         for name, own in graph.nodes(data=True)
     }
     for name, own in nodes.items():
@@ -245,11 +245,13 @@ def _read_graph(path: Path) -> Model:
         }
         own["parents"] = list(parents) if "expr" in own else parents
     top = {**graph.graph, **graph.graph.get("graph", {})}
-    top = _known(top, ("target", "domain"), "of the graph")
+    top = _select_known_attributes(top, ("target", "domain"), "of the graph")
     return from_table({"domain": [-5.0, 5.0], **top, "nodes": nodes})
 
 
-def _known(attributes: Mapping[str, Any], keys: Sequence[str], where: str) -> dict[str, Any]:
+def _select_known_attributes(
+    attributes: Mapping[str, Any], keys: Sequence[str], where: str
+) -> dict[str, Any]:
     """Return the attributes of a graph or node that have a meaning here.
 
     Others say how it is drawn; but one that is nearly ours is a mistake.

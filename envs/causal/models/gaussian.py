@@ -20,7 +20,7 @@ class Optimum:
     value: float
     """The expected value."""
     setting: Mapping[str, float]
-    """The nodes that are set, and what to."""
+    """The nodes that are set, and their values."""
 
 
 def network(stored: Mapping[str, Any]) -> Model:

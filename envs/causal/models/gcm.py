@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.causal.models.expressions import Formula, Noise, assembled
+from envs.causal.models.expressions import Formula, Noise, assemble_model
 from envs.causal.models.scm import Model
 from envs.pytree import Floats
 from envs.validation import InputError, unknown_name_error
@@ -55,7 +55,7 @@ def from_gcm(
                 f"The mechanism of the node {name} is a {type(mechanism).__name__}, but only an "
                 "AdditiveNoiseModel is supported: give it one."
             )
-    return assembled(formulas, noises, domains, target, hidden=0)
+    return assemble_model(formulas, noises, domains, target, hidden=0)
 
 
 def _predicting(prediction_model: Any, places: list[int]) -> Formula:

@@ -20,11 +20,11 @@ class Graph:
     """A kind of graph."""
 
     what: str
-    """What it is, in words."""
+    """Description in words."""
     parents: Callable[[Keys, Ints, int], Bools]
-    """Draws who is whose parent [B, n, n] from keys [B], sizes [B] and n; fillers are ignored."""
+    """Draws parents [B, n, n] from keys [B], sizes [B] and n; fillers are ignored."""
     width: int
-    """The most parents that a node has; 0 if it may have all."""
+    """Largest number of parents of a node; 0 for no limit."""
     fewest: int = 2
     """The size of the smallest such graph."""
 

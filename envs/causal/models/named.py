@@ -1,4 +1,4 @@
-"""Structural causal models that can be chosen by name, and what is known of their optima.
+"""Named structural causal models, and their known optima.
 
 The post-mortems' own models, and published benchmarks of causal Bayesian optimisation.
 """
@@ -257,7 +257,7 @@ MODELS: dict[str, Callable[[], Model]] = {
         for name in ("ecoli70", "magic-niab", "magic-irri", "arth150")
     },
 }
-"""The models that can be chosen by name, beside ``hierarchical-<n>`` and ``fixed-chain-<n>``."""
+"""The models by name; there are also ``hierarchical-<n>`` and ``fixed-chain-<n>``."""
 
 OPTIMA: dict[str, Optimum] = {
     "toy_graph": Optimum(-2.1718, {"Z": -3.2}),

@@ -33,14 +33,14 @@ FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
     "exp": np.exp,
     "sigmoid": _sigmoid,
 }
-"""What a mechanism may do to a parent's value; the last axis of the weights follows this order."""
+"""Functions of a parent's value; the last axis of the weights follows this order."""
 
 SHAPES: dict[str, Callable[[Floats], Floats]] = {
     "sum": lambda s: s,
     "squashed": lambda s: 3 * np.tanh(s / 3),
     "wavy": lambda s: s + 2 * np.sin(1.5 * s),
 }
-"""What a mechanism may do to the sum over its parents; shapes are numbered in this order."""
+"""Functions of the sum over the parents; shapes are numbered in this order."""
 
 
 class Scm(ABC):
@@ -49,7 +49,7 @@ class Scm(ABC):
     order: Ints
     """[C, n]: the nodes in an order in which they can be evaluated."""
     noise: Floats
-    """[C, n]: standard deviation of the additive Gaussian noise; for a root its own."""
+    """[C, n]: standard deviation of the additive Gaussian noise, which is all of a root."""
     low: Floats
     """[C, n]: the smallest value that a node may be set to."""
     high: Floats
@@ -174,7 +174,7 @@ class Model:
     """A structural causal model with names, as it is read from a file or chosen by name."""
 
     names: tuple[str, ...]
-    """What the nodes are called; hidden ones last."""
+    """Names of the nodes; hidden ones last."""
     scm: Scm
     """The model (C = 1)."""
     settable: tuple[bool, ...]

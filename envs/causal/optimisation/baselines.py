@@ -1,7 +1,7 @@
-"""Simple agents for CausalOptimisation, to compare trained policies with.
+"""Simple agents of CausalOptimisation, to compare trained policies with.
 
 Each is a function ``(task, state, keys [B]) -> action`` that decides for all copies at once. All
-but the oracle look only at what an experimenter has seen.
+except the oracle use only what an experimenter has observed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ def random_choice(task: object, state: State, keys: Keys) -> dict[str, Array]:
     """Set any allowed node to any value."""
     del task
     allowed = state.seen.allowed
-    node = _allowed(allowed, counter_rng.integers(counter_rng.fold(keys, 1), allowed.sum(axis=1)))
+    node = _pick_allowed(
+        allowed, counter_rng.integers(counter_rng.fold(keys, 1), allowed.sum(axis=1))
+    )
     return _action(node, 2 * counter_rng.uniform(counter_rng.fold(keys, 2)) - 1)
 
 
@@ -46,7 +48,7 @@ def explore_then_commit(task: object, state: State, keys: Keys) -> dict[str, Arr
     exploring = t < 2 * seen.allowed.sum(axis=1)
     best = np.where(seen.done, seen.outcomes, np.inf).argmin(axis=1)
     best_node = seen.is_set[every, best].argmax(axis=1)
-    node = np.where(exploring, _allowed(seen.allowed, t // 2), best_node)
+    node = np.where(exploring, _pick_allowed(seen.allowed, t // 2), best_node)
     position = np.where(exploring, 2.0 * (t % 2) - 1, seen.position[every, best, best_node])
     return _action(node, position)
 
@@ -55,16 +57,16 @@ def mirrored_half_probe(task: object, state: State, keys: Keys) -> dict[str, Arr
     """Try the upper end of each domain in turn, then the best end by symmetry.
 
     Each outcome counts for both ends of its node, mirrored for the other: in a model that is odd
-    the target falls on one side of what is observed as far as it rises on the other.
+    the target falls on one side of its observed mean as much as it rises on the other.
     """
     del task, keys
     seen = state.seen
-    total = (seen.position * seen.standardised()[:, :, None]).sum(axis=1)
+    total = (seen.position * seen.standardise()[:, :, None]).sum(axis=1)
     mean = total / np.maximum(seen.is_set.sum(axis=1), 1)
     leader = np.abs(mean).argmax(axis=1)
     probing = seen.step < seen.allowed.sum(axis=1)
     end = np.where(probing, 1.0, -np.sign(mean[np.arange(len(leader)), leader]))
-    return _action(np.where(probing, _allowed(seen.allowed, seen.step), leader), end)
+    return _action(np.where(probing, _pick_allowed(seen.allowed, seen.step), leader), end)
 
 
 def oracle(task: object, state: State, keys: Keys) -> dict[str, Array]:
@@ -73,7 +75,7 @@ def oracle(task: object, state: State, keys: Keys) -> dict[str, Array]:
     return _action(state.problem.best_node, state.problem.best_position)
 
 
-def _allowed(allowed: Bools, rank: Ints) -> Ints:
+def _pick_allowed(allowed: Bools, rank: Ints) -> Ints:
     """Return the allowed node of each ``rank`` [B], from allowed [B, n]."""
     return (allowed.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
 

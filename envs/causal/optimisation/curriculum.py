@@ -1,7 +1,7 @@
-"""Where the problems of CausalOptimisation come from: families of models, a curriculum, one model.
+"""Sources of problems for CausalOptimisation: families of models, a curriculum, one model.
 
-All problems of a world have the same number of nodes and of inputs to a node; what a model lacks is
-filled up, so that episodes of different families can stand side by side in a batch.
+All problems of a world have the same number of nodes and of inputs to a node; smaller models are
+padded, so that episodes of different families fit in one batch.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Lesson:
     """Families of models of certain sizes, all equally likely."""
 
     name: str
-    """What is learnt, in a few words."""
+    """Its content in a few words."""
     families: tuple[str, ...]
     """The families."""
     smallest: int
@@ -60,12 +60,12 @@ class Sampled(Protocol):
 
 
 class Source(ABC):
-    """Where problems come from."""
+    """A source of problems."""
 
     names: tuple[str, ...]
-    """What the n seen nodes are called."""
+    """The names of the n visible nodes."""
     nodes: int
-    """How many nodes there are with the hidden ones, N."""
+    """The number of nodes N, hidden ones included."""
     noise: Floats
     """[rows, N]: the noise that expectations are means over."""
 
@@ -107,7 +107,7 @@ class OneModel(Source):
                 "target further down the graph."
             )
         self.noise = noise_rows(precision, self.nodes) if noise is None else noise
-        # Once for all episodes, so on all rows: of discrete nodes a few say little.
+        # Solved once for all episodes, so on all rows: few rows tell little about discrete nodes.
         found = solve_problem(model.scm, target, allowed, self.noise, FINE_GRID, precision)
         self.problem = dataclasses.replace(found, scm=())
 
@@ -126,7 +126,7 @@ class Lessons(Source):
     def __init__(
         self, lessons: tuple[Lesson, ...], precision: int, least: int = 0, least_hidden: int = 0
     ) -> None:
-        """Prepare for problems of at least so many seen and hidden nodes, fillers among them."""
+        """Prepare problems with at least ``least`` visible and ``least_hidden`` hidden nodes."""
         self.lessons = lessons
         self.hidden = {
             family: families.hidden_nodes(family, lesson.largest)

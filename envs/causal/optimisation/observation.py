@@ -1,4 +1,4 @@
-"""What an experimenter sees of CausalOptimisation, and nothing else: rows, and what was set.
+"""The observation of CausalOptimisation: rows, and what was set in them.
 
 Observations are functions of :class:`Seen` alone, which holds no truth, and treat all nodes alike:
 renumbering the nodes renumbers the observation.
@@ -13,7 +13,7 @@ import numpy as np
 from envs.pytree import Array, Bools, Floats, Ints
 
 BINS = 5
-"""Into how many equal parts of its domain the values set on a node are sorted."""
+"""Number of equal parts of a domain into which the values set on a node are sorted."""
 NATURAL = 7
 """Figures of each node in rows without an intervention; see :func:`natural`."""
 FEATURES = 9 + NATURAL + 2 * BINS
@@ -28,7 +28,7 @@ ALONE = 3
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What B experimenters have seen, of n nodes in O rows and up to T interventions."""
+    """What B experimenters have observed, of n nodes in O rows and up to T interventions."""
 
     target: Ints
     """[B]: the node to be driven down."""
@@ -63,7 +63,7 @@ class Seen:
         """[B, T]: the target's mean under each intervention."""
         return self.means[np.arange(len(self.target)), :, self.target]
 
-    def standardised(self) -> Floats:
+    def standardise(self) -> Floats:
         """Return outcomes [B, T] in standard deviations from the observed mean; 0 if not done."""
         y = self.observed[np.arange(len(self.target)), :, self.target]
         centred = self.outcomes - y.mean(axis=1, keepdims=True)
@@ -91,6 +91,7 @@ def describe_observed_rows(
     spread = np.sqrt(variance)
     target_spread = spread[every, target, None]
     with_target = covariance[every, target]
+    # The precision matrix gives regression on all nodes and partial correlations at once.
     inverse = np.linalg.inv(covariance)
     own = np.diagonal(inverse, axis1=1, axis2=2)
     row, of_target = inverse[every, target], own[every, target, None]
@@ -118,7 +119,7 @@ def statistics(seen: Seen) -> dict[str, Array]:
     """
     B, T, n = seen.means.shape
     every, gone = np.arange(B), seen.step / T
-    outcome = seen.standardised()
+    outcome = seen.standardise()
     is_target = np.arange(n) == seen.target[:, None]
     nodes = np.empty((B, n, FEATURES), np.float32)
     nodes[:, :, 0], nodes[:, :, 1] = is_target, seen.allowed

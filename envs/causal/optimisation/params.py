@@ -24,25 +24,24 @@ class Params:
     largest: Annotated[int, AtLeastOne] = 8
     """The most."""
     curriculum: bool = False
-    """Whether families and sizes come from a curriculum of three stages instead."""
+    """Whether families and sizes come from a curriculum of three stages."""
     pool: str = ""
-    """A file with a model of your own, or a folder of them (``envs.causal.models.files``), drawn
-    beside
-    those of the family or of the curriculum."""
+    """A file with a model, or a folder of them (``envs.causal.models.files``), drawn in addition to
+    those of the family or the curriculum."""
     pool_fraction: Annotated[float, Between(0, 1, low_open=True)] = 0.5
-    """In which share of the episodes the model is one of the pool, each as likely."""
+    """Share of the episodes whose model is one of the pool, each equally likely."""
     observations: Annotated[int, Between(2)] = 20
-    """How many rows are seen before the first intervention."""
+    """Rows observed before the first intervention."""
     interventions: Annotated[int, AtLeastOne] = 20
-    """How many interventions an episode has."""
+    """Interventions in an episode."""
     rows: Annotated[int, AtLeastOne] = 1
-    """How many rows are drawn under each intervention; their mean is seen."""
+    """Rows drawn under each intervention; their mean is observed."""
     at_once: Annotated[int, AtLeastOne] = 1
-    """How many nodes are set at once: the latest choices of different nodes stay in force."""
+    """Number of nodes set at once: the latest choices of different nodes stay in force."""
     observation: Literal["statistics", "rows"] = "statistics"
-    """Figures of each node, or beside them all rows seen so far, for models that read rows."""
+    """Figures of each node, or in addition all rows seen so far, for models that read rows."""
     graph: bool = False
-    """Whether the graph is known: the observation then has the true ``parents``."""
+    """Whether the graph is observed, as the true ``parents``."""
     reward: Literal["expected", "observed"] = "expected"
     """Whether a step earns the target's true expectation, or the mean of the rows drawn. The first
     has no noise and teaches faster; the policy sees the rows alone in either case."""
@@ -56,7 +55,7 @@ class Params:
         drawn = self.curriculum or self.scm in FAMILIES
         if self.pool and not drawn:
             raise InputError(
-                "Params.pool brings models beside those that are drawn, but scm is the one model "
+                "Params.pool adds models to those that are drawn, but scm is the single model "
                 f"{self.scm!r}: choose a family, such as 'hard', or put that model into the pool."
             )
         if self.target and drawn and not self.pool:

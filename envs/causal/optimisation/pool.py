@@ -1,8 +1,8 @@
-"""A pool of users' own models, drawn in a share of the episodes beside those of a family.
+"""A pool of a user's models, drawn in a share of the episodes instead of a family's.
 
 Models of a pool may be in any format that :mod:`envs.causal.models.files` reads, and of different
 formats and sizes: each is evaluated by its own rules, and what it lacks in nodes is filled up, so
-that it can stand in a batch beside drawn ones.
+that it fits in one batch with drawn ones.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Pooled(Source):
         self.noise, self.share = self.lessons.noise, pool_fraction
         self.members = tuple(Member(model, self.nodes, self.noise) for model in pool)
         blank = self.lessons.draw(counter_rng.make_keys(0, 1), 0)
-        self.problems = _stacked(
+        self.problems = _stack(
             blank, [m.problem(i, len(self.names)) for i, m in enumerate(self.members, 1)]
         )
 
@@ -150,7 +150,7 @@ class Mixture:
         return rows
 
 
-def _stacked(blank: Problem, problems: Sequence[Problem]) -> Problem:
+def _stack(blank: Problem, problems: Sequence[Problem]) -> Problem:
     """Stack all problems in one batch behind a blank one, whose drawn model stands for theirs."""
     fields = [field.name for field in dataclasses.fields(Problem) if field.name != "scm"]
     every: dict[str, Array] = {
@@ -162,4 +162,4 @@ def _stacked(blank: Problem, problems: Sequence[Problem]) -> Problem:
 
 
 _POOL = 2**33
-"""A random stream beside those from which lessons are drawn."""
+"""A random stream apart from those from which lessons are drawn."""

@@ -1,6 +1,6 @@
-"""What an episode of CausalOptimisation is about: a model, a target, and how low it can be driven.
+"""The problem of an episode of CausalOptimisation: a model, a target, and its optimum.
 
-Everything here is the truth, which scores and rewards are made of and no observation shows.
+All of this is the truth, from which scores and rewards are computed and no observation is.
 Expectations are means over one fixed set of noise rows, spread evenly and in pairs of opposite
 sign: exact for linear models, free of the luck of a draw for all, and the same for every
 intervention, so that differences between interventions are precise.
@@ -25,7 +25,7 @@ SCREENING, _FINALISTS = 8, 8
 """Noise rows on which every single intervention of drawn models is tried, and how many are then
 tried on all rows."""
 _AT_ONCE = 2**25
-"""So many values are worked out together at most."""
+"""Largest number of values computed together, to bound memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Problem:
     member: Ints
     """[B]: which model of a pool it is, counted from 1; 0 if it is of none."""
 
-    def normalised(self, y: Floats) -> Floats:
+    def normalise(self, y: Floats) -> Floats:
         """Scale targets [B, ...] to 0 at the base and 1 at the optimum.
 
         A target that no intervention lowers by a fifth of its spread is measured in such fifths.
@@ -94,6 +94,7 @@ def solve_problem(
     place = np.broadcast_to(np.linspace(0, 1, grid), (len(copy), grid))
     found[copy, node] = _try_single_interventions(scm, target, copy, node, place, noise[:screening])
     found = np.where(allowed[:, :, None], found, np.inf).reshape(B, n * grid)
+    # Screening on few rows, then the exact expectation of the finalists alone.
     first = np.argpartition(found, _FINALISTS)[:, :_FINALISTS]
     copy, flat = np.repeat(every, _FINALISTS), first.ravel()
     place = (flat % grid / (grid - 1))[:, None]
@@ -164,6 +165,7 @@ def _try_single_interventions(
 def find_ancestors(parents: Bools) -> Bools:
     """Return which nodes are ancestors of which [B, n, n], from parents [B, n, n]."""
     reached = parents.astype(np.float32)
+    # Squaring doubles the length of the paths covered.
     for _ in range((parents.shape[1] - 1).bit_length()):
         reached = np.minimum(reached + reached @ reached, 1)
     return reached > 0

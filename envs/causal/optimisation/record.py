@@ -29,7 +29,7 @@ def trace_episode(
     is_set, position = seen.is_set[0][:, drawn.nodes], seen.position[0][:, drawn.nodes]
     low, high = problem.low[0, drawn.nodes], problem.high[0, drawn.nodes]
     values = low + (position + 1) / 2 * (high - low)
-    expected, scores = last.expected[0], problem.normalised(last.expected)[0]
+    expected, scores = last.expected[0], problem.normalise(last.expected)[0]
     base = format_figure(problem.base[0])
     labels = [base if node == target else "" for node in range(len(drawn.names))]
     frames = [Frame("at first", ["0", "", "", "", base, "", "0"], [], [0.0] * len(labels), labels)]
@@ -55,9 +55,9 @@ def trace_episode(
     known = "" if graph_observed else " The policy did not see the graph."
     return EpisodeTrace(
         about=(
-            f"{drawn.names[target]}, in two rings, is to be driven down; beside it is its true "
-            "expectation, beside a set node its value. A square marks what is set, dashes the "
-            "edges that this put out of force; the fuller a node's colour, the more often it was "
+            f"{drawn.names[target]}, in two rings, is the target to be lowered; its number is "
+            "its true expectation, the number at a set node its value. A square marks what is set, "
+            "dashes the edges that this cut; the fuller a node's colour, the more often it was "
             f"set. A score of 1 is the best single intervention.{known}"
         ),
         columns=["step", "set", "to", "seen", "expected", "best so far", "score"],

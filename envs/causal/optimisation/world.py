@@ -1,9 +1,9 @@
 """CausalOptimisation: choose interventions that drive one node of a model down.
 
 Each episode brings a model never seen before. Some rows are seen without an intervention; then each
-step sets one node to one value, draws rows and shows them. Nobody tells the graph: what lowers the
-target has to be found out while every step counts. What is scored is the target's true expectation
-under each intervention, on a scale with 0 where nothing is set and 1 at the best single
+step sets one node to one value, draws rows and shows them. The graph is not observed: the policy
+has to find out what lowers the target while every step counts. The score is the target's true
+expectation under each intervention, on a scale with 0 where nothing is set and 1 at the best single
 intervention.
 """
 
@@ -141,16 +141,16 @@ class CausalOptimisation(World[State]):
         return state, self._observe(state)
 
     def step(self, state: State, action: Mapping[str, Array]) -> Step[State]:
-        """Set each copy's chosen node to the chosen value, beside those still in force.
+        """Set each copy's chosen node to the chosen value, in addition to those still in force.
 
-        A node that the mask forbids is not set: such a choice only watches.
+        A node that the mask forbids is not set: such a choice only observes.
         """
         node, place = validate_action(action, len(state.keys), len(self.source.names))
         after = self._advance(state, node, place)
         every, last = np.arange(len(node)), state.seen.step
         rewards = {
-            "reward_expected": after.problem.normalised(after.expected[every, last]),
-            "reward_observed": after.problem.normalised(after.seen.outcomes[every, last]),
+            "reward_expected": after.problem.normalise(after.expected[every, last]),
+            "reward_observed": after.problem.normalise(after.seen.outcomes[every, last]),
         }
         # The horizon is the task itself (a budget of rows, shown as t/T in the observation), and
         # nothing can be gained after it: reaching it terminates, and nothing is bootstrapped.
@@ -178,6 +178,7 @@ class CausalOptimisation(World[State]):
             state.chosen.copy(),
         )
         since[every, node], position[every, node], chosen[every, t] = t, new_position, node
+        # The number of nodes chosen after each one: the ``at_once`` latest stay in force.
         later = (since[:, None, :] > since[:, :, None]).sum(axis=2)
         in_force = (since >= 0) & (later < self.params.at_once) & seen.allowed
         to_hidden = [(0, 0), (0, N - n)]
@@ -218,7 +219,7 @@ class CausalOptimisation(World[State]):
         """Return the figures of the episodes so far; see :meth:`summarise`."""
         params, seen, done = self.params, state.seen, state.seen.done
         every, t, steps = np.arange(len(done)), np.arange(done.shape[1]), seen.step[:, None]
-        scores = state.problem.normalised(state.expected)
+        scores = state.problem.normalise(state.expected)
         last = _mean(scores, done & (t >= steps - 3))
         lowest = np.where(done, seen.outcomes, np.inf).argmin(axis=1)
         is_parent = state.problem.parents[every, state.problem.target]
@@ -292,7 +293,7 @@ def _source(params: Params) -> Source:
 
 
 _MODEL, _OBSERVED = 2**32, 2**32 + 1
-"""What an episode's random streams beside those of its steps are for."""
+"""Random streams of an episode; those of its steps are numbered from 0."""
 
 
 def _write_at_steps(history: Array, step: Ints, entry: Array) -> Array:

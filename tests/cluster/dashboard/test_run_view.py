@@ -14,7 +14,7 @@ from dashboard_app import TOKEN, bearer, get, read_whole, served, served_app, wr
 from synthetic_sweep import end, job_row, result, synthetic_rows
 
 from cluster.dashboard import views
-from cluster.dashboard.run_view import MOST, ResultPoint, thin_points
+from cluster.dashboard.run_view import MAX_RESULTS, ResultPoint, thin_points
 from cluster.dashboard.tab_content import TAB_BUILDERS, build_tab
 from cluster.queue.orders import read_order
 from cluster.queue.run_queue import RunQueue
@@ -89,7 +89,7 @@ def test_what_a_resume_repeats_replaces_what_was_there(tmp_path):
 
 
 def test_a_long_run_is_thinned_and_keeps_its_spikes_and_its_best_checkpoint(tmp_path):
-    length, spike = 5 * MOST, 1234
+    length, spike = 5 * MAX_RESULTS, 1234
     rows: list[Row] = [job_row(keep="best", iterations=length)]
     for i in range(1, length + 1):
         rows.append(result("00", i, 99.0 if i == spike else 1.0 + (i % 7) / 100))
@@ -98,7 +98,7 @@ def test_a_long_run_is_thinned_and_keeps_its_spikes_and_its_best_checkpoint(tmp_
         if i % 500 == 0:
             rows.append(CheckpointRow(trial="00", iteration=i, path=f"checkpoint-{i}"))
     board = read_whole(write(tmp_path, rows))
-    assert len(board.trial_results["00"].points) <= MOST
+    assert len(board.trial_results["00"].points) <= MAX_RESULTS
     curve = board.get_curve("00", "", 100)
     assert len(curve) <= 100 and curve[0][0] == 1 and curve[-1][0] == length
     assert (spike, 99.0) in curve
@@ -129,7 +129,7 @@ def test_every_decision_finding_and_end_is_told_in_words(tmp_path):
     assert [t["kind"] for t in told if t["kind"] in kinds] == [
         row.kind for row in rows if row.kind in kinds
     ]
-    assert views.build_run_state(board)["happened"] == len(told)
+    assert views.build_run_state(board)["num_events"] == len(told)
     assert views.list_events(board, len(told) - 2) == told[-2:]
     finding = next(t for t in told if t["kind"] == "finding")
     assert finding["text"].startswith("KL 14.2 at iteration 2") and finding["remedy"]
@@ -176,7 +176,7 @@ def page(tmp_path_factory):
 
 
 PATHS = ["", "page.js", "plots.js", "page.css", "plotly.js", "runs", "stream?run=sweep"]
-PATHS += ["happened?run=sweep", "tab?run=sweep&name=ledger", "nothing"]
+PATHS += ["events?run=sweep", "tab?run=sweep&name=ledger", "nothing"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -218,8 +218,8 @@ def test_every_answer_has_the_security_headers(page, path):
     [
         ("stream", 422),
         ("stream?run=..%2F..%2Fetc", 404),
-        ("happened?run=sweep&after=-1", 422),
-        ("happened?run=", 422),
+        ("events?run=sweep&after=-1", 422),
+        ("events?run=", 422),
         ("tab?run=sweep&name=none", 422),
         ("tab?run=sweep", 422),
         ("nothing", 404),
@@ -236,14 +236,14 @@ def test_the_token_file_is_only_for_its_owner(tmp_path, monkeypatch):
     assert len(token) > 30 and auth.load_or_create_token() == token
     assert auth.get_token_path().stat().st_mode & 0o777 == 0o600
     auth.get_token_path().chmod(0o644)
-    with pytest.raises(InputError, match="may be read by others"):
+    with pytest.raises(InputError, match="can read"):
         auth.load_or_create_token()
 
 
 def test_without_a_token_only_this_machine_is_served():
     assert auth.choose_token("127.0.0.1", require_token=False) is None
     for host in ("0.0.0.0", "192.0.2.1", "::", "example.org"):
-        with pytest.raises(InputError, match="can be reached by others"):
+        with pytest.raises(InputError, match="can reach"):
             auth.choose_token(host, require_token=False)
 
 
@@ -297,7 +297,7 @@ def test_a_browser_shows_a_run_that_grows_without_asking_anybody_else(tmp_path):
         tab.press("Enter", 13, "\r")
         tab.wait("document.querySelectorAll('#trials tr[aria-selected=true]').length")
         assert "trials=" in tab.ask("location.hash") and "token" not in tab.ask("location.href")
-        tab.ask("document.getElementById('tab-happened').focus()")
+        tab.ask("document.getElementById('tab-events').focus()")
         tab.press("ArrowRight", 39)
         tab.wait("document.querySelectorAll('#panel .scatterlayer .trace').length > 4")
         tab.press("ArrowRight", 39)
@@ -311,7 +311,7 @@ def test_a_trial_and_the_job_are_stopped_and_resumed_by_buttons(tmp_path):
     rows = [job_row(trials=2), TrialRow(trial="00", config={}), TrialRow(trial="01", config={})]
     rows += [result("00", 3, 0.5), result("01", 3, 0.4), end("01", 3, "stopped", "by hand")]
     run = write(tmp_path / "runs" / "sweep", rows)
-    clicked = "[...document.querySelectorAll('#wishes button')].find(b => b.textContent === %r)"
+    clicked = "[...document.querySelectorAll('#actions button')].find(b => b.textContent === %r)"
     page = make_app(tmp_path / "runs", TOKEN, RunQueue(tmp_path / "runs"))
     with served_app(page) as url, browser(tmp_path / "profile") as tab:
 
@@ -329,7 +329,7 @@ def test_a_trial_and_the_job_are_stopped_and_resumed_by_buttons(tmp_path):
         click("Resume trial 01")
         until(lambda: read_order(run) is not None)
         last = read_event_log(run / "events.jsonl")[-1]
-        assert isinstance(last, EndRow) and last.sentence == "asked to go on"
+        assert isinstance(last, EndRow) and last.sentence == "resumed by request"
         assert tab.ask("document.documentElement.scrollWidth <= innerWidth")
         assert tab.errors == []
 

@@ -1,6 +1,7 @@
 # pyright: basic
 """A job for a cluster: its files are what the cluster's own rules accept, and are handed over."""
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from command_line import answer, command, rungwise
 from jsonschema import Draft202012Validator
 from paths import SHARED
 
-from cluster.deploy.cluster_spec import LONGEST, TEMPLATE_DIR, ClusterSpec
+from cluster.deploy.cluster_spec import MAX_LENGTHS, TEMPLATE_DIR, ClusterSpec
 from cluster.deploy.kubernetes import (
     make_raycluster_manifest,
     make_rayjob_manifest,
@@ -24,7 +25,7 @@ from cluster.deploy.kubernetes import (
 from cluster.deploy.submit import (
     load_launcher_file,
     make_slurm_script,
-    own_folder,
+    make_submission_folder,
     run_if_installed,
     submit_job,
 )
@@ -121,7 +122,8 @@ def test_what_stays_outlives_its_head(kind, schemas):
 def test_the_served_policy_has_its_token_from_a_secret_and_its_checkpoint_from_the_config():
     manifest, pods = rendered("RayService")
     (app,) = yaml.safe_load(manifest["spec"]["serveConfigV2"])["applications"]
-    assert app["import_path"] == "cluster.serving.policy_server:served"
+    module, _, name = app["import_path"].partition(":")
+    assert callable(getattr(importlib.import_module(module), name))
     assert app["args"] == {"checkpoint": "/runs/sweep/checkpoint_000002"}
     for group in (pods["headGroupSpec"], *pods["workerGroupSpecs"]):
         (variable,) = group["template"]["spec"]["containers"][0]["env"]
@@ -173,8 +175,8 @@ def test_nothing_in_a_path_becomes_a_command(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"name": "My Job"}, "small letters"),
-        ({"namespace": "a;b"}, "small letters"),
+        ({"name": "My Job"}, "lower-case letters"),
+        ({"namespace": "a;b"}, "lower-case letters"),
         ({"nodes": 0}, "nodes"),
         ({"setup": "a\nrm -rf /"}, "one line"),
     ],
@@ -199,7 +201,7 @@ def test_the_launcher_file_that_we_ship_is_accepted_by_ray_and_a_typo_is_not(tmp
     typo.write_text((TEMPLATE_DIR / "launcher.yaml").read_text() + "head_node_typo: {}\n")
     with pytest.raises(InputError, match="head_node_typo"):
         load_launcher_file(typo)
-    with pytest.raises(InputError, match="is one to start from"):
+    with pytest.raises(InputError, match="fill it in"):
         load_launcher_file(tmp_path / "none.yaml")
 
 
@@ -211,13 +213,13 @@ def test_the_command_writes_the_files_and_says_what_is_left(tmp_path):
     assert told["commands_left"] == [f"sbatch {script}"]
     assert script.parent.parent == tmp_path / "submitted"
     neither = rungwise("submit", "cartpole", *run, cwd=tmp_path)
-    assert neither.returncode == 2 and "Say where" in neither.stderr
+    assert neither.returncode == 2 and "exactly one of" in neither.stderr
 
 
 def test_every_submission_has_files_of_its_own_that_no_later_one_changes(tmp_path):
     def submit(job, where="slurm"):
         given = (Path("/shared/runs/a"), cluster, tmp_path, where, "")
-        return submit_job(job, *given, hand_over=False)
+        return submit_job(job, *given, submit=False)
 
     cluster = ClusterSpec(**ON_KUBERNETES)
     first = submit("cartpole")
@@ -235,14 +237,16 @@ def test_every_submission_has_files_of_its_own_that_no_later_one_changes(tmp_pat
 
 
 def test_the_longest_name_leaves_room_for_the_time_of_the_submission(tmp_path):
-    assert len(own_folder(tmp_path, "a" * LONGEST["name"]).name) <= 47  # KubeRay's limit
-    with pytest.raises(InputError, match="30 at most"):
-        ClusterSpec(name="a" * (LONGEST["name"] + 1))
+    assert (
+        len(make_submission_folder(tmp_path, "a" * MAX_LENGTHS["name"]).name) <= 47
+    )  # KubeRay's limit
+    with pytest.raises(InputError, match="at most 30"):
+        ClusterSpec(name="a" * (MAX_LENGTHS["name"] + 1))
 
 
 def test_a_tool_that_refuses_is_quoted():
     assert run_if_installed(["no-such-tool-here"]) is None
-    with pytest.raises(InputError, match="says: nothing to be had"):
+    with pytest.raises(InputError, match="failed: nothing to be had"):
         run_if_installed(["sh", "-c", "echo nothing to be had >&2; exit 3"])
 
 

@@ -8,8 +8,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from cluster.terminal.progress import EVERY, ProgressDisplay, choose_visible_trials, print_outcome
-from cluster.terminal.widgets import bar, estimated_seconds, sparkline
+from cluster.terminal.outcome_text import print_outcome
+from cluster.terminal.progress import LINE_INTERVAL_S, ProgressDisplay
+from cluster.terminal.trial_table import choose_visible_trials
+from cluster.terminal.widgets import draw_bar, draw_sparkline, estimate_seconds_left
 from tune_jobs.run_log.events import (
     EndRow,
     EvaluationRow,
@@ -73,7 +75,7 @@ def written(screen):
 
 def drawn(progress, screen):
     with screen.capture() as capture:
-        screen.print(progress._screen())
+        screen.print(progress._render_screen())
     return capture.get().splitlines()
 
 
@@ -124,7 +126,7 @@ def test_without_a_terminal_there_is_a_summary_every_few_seconds():
     out, now = console(terminal=False), [0.0]
     progress = ProgressDisplay(JOB, console=out, clock=lambda: now[0])
     for row in rows_of(trials=1)[:-1]:
-        now[0] += EVERY / 3
+        now[0] += LINE_INTERVAL_S / 3
         progress.update(row)
     lines = written(out).splitlines()
     assert len(lines) == 3
@@ -186,7 +188,7 @@ def test_the_result_names_best_comparison_compute_and_report():
         "Compared on the same seeds (median): random 1.09 · round robin -",
         "Compute: 43 of 108 iterations run, 56 % saved (ASHA 50 %, health 6 %), 4 still open",
         "Report: runs/causal-1/report.html",
-        "Go on: rungwise resume runs/causal-1",
+        "Continue: rungwise resume runs/causal-1",
     ]
 
 
@@ -218,16 +220,16 @@ def test_odd_scores_are_shown_without_complaint(score):
 
 
 def test_bars_and_curves_have_their_width():
-    assert bar(16, 27, 10) == "▇▇▇▇▇▇▁▁▁▁ 16/27"
-    assert bar(99, 27, 5) == "▇▇▇▇▇ 99/27" and bar(0, 0, 5) == "▁▁▁▁▁ 0/0"
-    assert sparkline([3.0, 2.0, 1.0], 8) == "█▅▁"
-    assert len(sparkline([float(i) for i in range(100)], 8)) == 8
-    assert sparkline([1e308, -1e308], 8) == "█▁" and sparkline([], 8) == ""
+    assert draw_bar(16, 27, 10) == "▇▇▇▇▇▇▁▁▁▁ 16/27"
+    assert draw_bar(99, 27, 5) == "▇▇▇▇▇ 99/27" and draw_bar(0, 0, 5) == "▁▁▁▁▁ 0/0"
+    assert draw_sparkline([3.0, 2.0, 1.0], 8) == "█▅▁"
+    assert len(draw_sparkline([float(i) for i in range(100)], 8)) == 8
+    assert draw_sparkline([1e308, -1e308], 8) == "█▁" and draw_sparkline([], 8) == ""
 
 
 def test_the_time_left_is_told_once_three_trials_have_ended():
     outcome = Outcome.from_rows([JOB, *rows_of(trials=3)])
-    assert estimated_seconds(outcome, 16, 32.0) is None
+    assert estimate_seconds_left(outcome, 16, 32.0) is None
     outcome = Outcome.from_rows([JOB, *rows_of()])
     # 11 ended after 38 / 11 iterations on average; trial 02 has outlived that, so 4 are left.
-    assert estimated_seconds(outcome, 43, 86.0) == pytest.approx(8.0)
+    assert estimate_seconds_left(outcome, 43, 86.0) == pytest.approx(8.0)

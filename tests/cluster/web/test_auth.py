@@ -93,7 +93,7 @@ def test_each_user_has_another_token(home, monkeypatch):
 def test_a_token_that_others_can_reach_is_refused(home, mode):
     load_or_create_token()
     get_token_path().chmod(mode)
-    with pytest.raises(InputError, match=f"read by others .mode {mode:o}."):
+    with pytest.raises(InputError, match=f"can read .* .mode {mode:o}."):
         load_or_create_token()
 
 
@@ -130,7 +130,7 @@ def test_a_server_without_a_token_listens_on_this_machine_alone(home, host, is_o
     if is_own:
         assert choose_token(host, require_token=False) is None
     else:
-        with pytest.raises(InputError, match="a token is needed"):
+        with pytest.raises(InputError, match="needs a token"):
             choose_token(host, require_token=False)
 
 
@@ -222,7 +222,7 @@ def test_a_body_in_chunks_has_the_same_limit(monkeypatch):
     assert call("/", bearer(), parts=(b"12345", b"67890"))[2] == "10"
     with pytest.raises(auth.HTTPException) as caught:
         call("/", bearer(), parts=(b"12345", b"67890", b"1"))
-    assert caught.value.status_code == 413 and "10 bytes" in caught.value.detail
+    assert caught.value.status_code == 413 and "too large" in caught.value.detail
 
 
 def test_what_is_no_request_passes_unasked():

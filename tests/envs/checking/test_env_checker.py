@@ -198,7 +198,7 @@ class UnseededAnswer(Sound):
         return np.zeros(2, np.float32), {}
 
 
-def test_numpy_flags_pass_and_gymnasiums_own_findings_are_warnings():
+def test_numpy_flags_pass_and_gymnasiums_findings_are_warnings():
     assert check_conformance(NumpyFlags) == []
     (found,) = [v for v in check_conformance(UnseededAnswer) if v.rule == "gymnasium_check"]
     assert found.severity == "warn"

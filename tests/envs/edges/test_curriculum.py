@@ -16,7 +16,7 @@ from envs.edges.world import EdgeSelection
 from envs.validation import InputError
 
 
-def test_each_stage_draws_matrices_of_its_size_and_the_last_is_size():
+def test_each_stage_draws_matrices_of_its_size():
     world = EdgeSelection(Params(size=10, sizes=(5, 8), mastered=0.7))
     assert [(s.name, s.threshold) for s in world.stages] == [
         ("5 x 5", 0.7),

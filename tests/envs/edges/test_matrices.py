@@ -61,7 +61,7 @@ def test_parts_of_power_grids_are_connected_and_real():
         instances.draw_matrix("power_grid", 97, counter_rng.make_keys(0, 1))
 
 
-def test_bilinear_elements_of_the_laplacian_are_the_known_stencil():
+def test_bilinear_elements_of_the_laplacian_match_the_stencil():
     matrix = instances.bilinear_elements(3, np.broadcast_to(np.eye(2), (16, 2, 2)))
     np.testing.assert_allclose(matrix.toarray()[4] * 3, [-1, -1, -1, -1, 8, -1, -1, -1, -1])
 
@@ -96,12 +96,12 @@ GOOD = np.diag([2.0, 2.0, 2.0]) + np.diag([-1.0, -1.0], 1) + np.diag([-1.0, -1.0
         (np.eye(1), "has 1 rows, but from 2 to"),
     ],
 )
-def test_matrices_that_cannot_be_solved_are_refused_in_a_sentence(matrix, sentence):
+def test_matrices_that_cannot_be_solved_are_refused(matrix, sentence):
     with pytest.raises(InputError, match=sentence):
         matrices.validate_matrix(sparse.csr_array(matrix))
 
 
-def test_too_large_missing_and_foreign_files_are_refused_in_a_sentence(tmp_path):
+def test_too_large_missing_and_foreign_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="has 3 rows, but from 2 to 2"):
         matrices.validate_matrix(sparse.csr_array(GOOD), largest=2)
     with pytest.raises(InputError, match="There is no matrix file"):
@@ -123,7 +123,7 @@ def test_too_large_missing_and_foreign_files_are_refused_in_a_sentence(tmp_path)
             matrices.load_matrix(str(tmp_path / name))
 
 
-def test_the_room_for_pairs_within_two_steps_is_exact_on_grids_and_enough_elsewhere():
+def test_the_bound_on_pairs_within_two_is_exact_on_grids():
     for family in ("anisotropic", "variable", "weighted_grid"):
         key = counter_rng.make_keys(0, 1)
         graph = fsai.candidates(instances.draw_matrix(family, 9, key), key)

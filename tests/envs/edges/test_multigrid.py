@@ -27,7 +27,7 @@ def policy(act, **env_kwargs):
     )
 
 
-def test_a_policy_trained_on_another_family_and_size_chooses_on_any_matrix():
+def test_a_policy_of_another_family_and_size_takes_any_matrix():
     seen = []
 
     def act(observation):
@@ -41,7 +41,7 @@ def test_a_policy_trained_on_another_family_and_size_chooses_on_any_matrix():
     assert MATRIX.shape[0] < C.nnz < MATRIX.nnz
 
 
-def test_it_is_the_pattern_that_an_episode_on_the_matrix_is_judged_by():
+def test_an_episode_is_judged_by_the_same_pattern():
     world = EdgeSelection(Params(builder="root_node"), MATRIX)
     state, _ = world.reset(counter_rng.make_keys(3, 1))
     step = world.step(state, RULE[None].astype(np.float32))

@@ -17,7 +17,7 @@ from envs.validation import InputError
 KEY = counter_rng.make_keys(0, 1)
 
 
-def test_conjugate_gradients_solve_in_one_step_when_the_preconditioner_is_exact():
+def test_pcg_solves_in_one_step_with_an_exact_preconditioner():
     matrix = instances.draw_matrix("anisotropic", 6, KEY)
     inverse = np.linalg.inv(matrix.toarray())
     norms = krylov.residuals(matrix, np.ones(36), lambda r: inverse @ r, 50)
@@ -58,7 +58,7 @@ def test_fsai_rows_equal_dense_algebra():
     np.testing.assert_allclose(fsai.row_rewards(graph, chosen), expected, atol=1e-12)
 
 
-def test_fsai_with_every_entry_of_a_dense_row_is_the_exact_inverse():
+def test_fsai_with_all_entries_of_dense_rows_is_exact():
     matrix = instances.canonical(np.linalg.inv(np.eye(3) + 0.2))
     graph = fsai.candidates(matrix, KEY)
     apply = fsai.preconditioner(graph, np.ones(len(graph.rows), np.bool_))
@@ -149,7 +149,7 @@ def test_hierarchies_that_fail_cost_what_is_said():
     assert multigrid.work_reward(1e9, 1.0) == 3
 
 
-def test_building_a_hierarchy_is_reproducible_and_leaves_numpys_generator_alone():
+def test_a_hierarchy_is_reproducible_and_keeps_numpys_state():
     objective = Multigrid(3, "root_node", "work")
     np.random.seed(7)
     expected = np.random.rand()
@@ -205,7 +205,7 @@ def naive_spread(priority, sketch, k, limit, free):
     return chosen
 
 
-def test_a_batch_is_what_taking_the_best_open_edge_again_and_again_gives():
+def test_a_batch_equals_a_greedy_choice_of_edges():
     rng = np.random.default_rng(0)
     for _ in range(100):
         edges = int(rng.integers(5, 80))
@@ -250,7 +250,7 @@ def test_growing_a_sparsifier_beats_adding_all_edges_at_once():
 
 def test_a_sparsifier_needs_a_laplacian():
     matrix = instances.canonical(sparse.csr_array(np.eye(3) * 3 + 0.5))
-    with pytest.raises(InputError, match="entries beside the diagonal are positive"):
+    with pytest.raises(InputError, match="off-diagonal entries are positive"):
         sparsifier.candidates(matrix, KEY)
 
 

@@ -8,7 +8,7 @@ pytest.importorskip("pyamg")
 
 from envs import counter_rng
 from envs.edges import instances, selection
-from envs.edges.graph import offdiagonal, padded, strength, summary
+from envs.edges.graph import offdiagonal, pad_graph, strength, summary
 from envs.edges.multigrid import make_pattern
 
 
@@ -28,7 +28,7 @@ def test_each_row_selects_exactly_its_share(k):
     degree = np.diff(graph.starts)
     picks = np.random.default_rng(0).integers(-1, 500, (len(degree), k))
     for chosen in (
-        selection.picked(picks, graph.starts),
+        selection.select_picks(picks, graph.starts),
         selection.strongest(graph.scores[:, 0], graph.starts, k),
     ):
         np.testing.assert_array_equal(counts(chosen, graph), np.minimum(degree, k))
@@ -37,20 +37,23 @@ def test_each_row_selects_exactly_its_share(k):
 
 def test_legal_picks_are_taken_as_they_are():
     starts = np.array([0, 3, 3, 5])
-    chosen = selection.picked(np.array([[2, 0], [-1, -1], [1, -1]]), starts)
+    chosen = selection.select_picks(np.array([[2, 0], [-1, -1], [1, -1]]), starts)
     # Row 2 has two edges and two picks: the second, -1, counts from the end and is taken.
     assert chosen.tolist() == [True, False, True, True, True]
 
 
 def test_a_taken_pick_gives_way_to_the_next_free():
-    chosen = selection.picked(np.array([[2, 2, 2]]), np.array([0, 5]))
+    chosen = selection.select_picks(np.array([[2, 2, 2]]), np.array([0, 5]))
     assert np.flatnonzero(chosen).tolist() == [2, 3, 4]
 
 
 def test_what_was_chosen_before_is_not_chosen_again():
     free = np.array([True, False, True, False, True, True])
     starts = np.array([0, 4, 6])
-    assert np.flatnonzero(selection.picked(np.array([[1], [0]]), starts, free)).tolist() == [2, 4]
+    assert np.flatnonzero(selection.select_picks(np.array([[1], [0]]), starts, free)).tolist() == [
+        2,
+        4,
+    ]
     best = selection.strongest(np.arange(6.0), starts, 5, free)
     np.testing.assert_array_equal(best, free)
 
@@ -59,7 +62,7 @@ def test_the_best_picks_choose_the_strongest():
     graph = a_graph()
     picks = selection.best_picks(graph.scores[:, 2], graph.starts, 3)
     np.testing.assert_array_equal(
-        selection.picked(picks, graph.starts),
+        selection.select_picks(picks, graph.starts),
         selection.strongest(graph.scores[:, 2], graph.starts, 3),
     )
 
@@ -117,8 +120,8 @@ def test_a_score_compares_with_the_strongest_of_both_rows():
 def test_padding_is_masked_and_leaves_the_rest_alone():
     graph = a_graph(6)
     kept = np.zeros(len(graph.rows), np.bool_)
-    small = padded(graph, graph.scores, kept, 36, len(kept))
-    large = padded(graph, graph.scores, kept, 50, 400)
+    small = pad_graph(graph, graph.scores, kept, 36, len(kept))
+    large = pad_graph(graph, graph.scores, kept, 50, 400)
     E = len(kept)
     assert large["node_mask"].sum() == 36 and large["edge_mask"].sum() == E
     np.testing.assert_array_equal(large["edges"][:, :E], small["edges"])
@@ -129,6 +132,6 @@ def test_padding_is_masked_and_leaves_the_rest_alone():
 def test_edges_that_are_kept_are_seen_and_not_legal_any_more():
     graph = a_graph(6)
     kept = np.arange(len(graph.rows)) % 3 == 0
-    found = padded(graph, graph.scores, kept, 36, len(kept) + 5)
+    found = pad_graph(graph, graph.scores, kept, 36, len(kept) + 5)
     assert found["legal"].tolist() == [*(~kept).tolist(), *[0] * 5]
     assert found["edge_mask"].sum() == len(kept)

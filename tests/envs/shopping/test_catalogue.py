@@ -219,7 +219,7 @@ def test_real_products_are_read_as_webshop_holds_them(real):
         assert list(product.features) == record["BulletPoints"]
 
 
-def test_real_products_make_6910_goals_of_which_458_cannot_be_met(real):
+def test_real_products_make_6910_goals_458_of_them_unreachable(real):
     goals = from_requests(real[1], stdlib.Random(0))
     assert len(goals) == 6910
     gold = [compute_reward(goal, goal.target, goal.options).total for goal in goals]

@@ -53,9 +53,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize("rank", [0, 2])
-def test_an_iteration_of_astar_po_learns_and_leaves_a_model_beside_its_checkpoint(
-    rank, folder, tmp_path
-):
+def test_an_iteration_of_astar_po_learns_and_saves_a_model(rank, folder, tmp_path):
     chosen: dict[str, Any] = {"language_model": folder if rank else ""}
     settings = AStarPOSettings(**LM | chosen, lora_rank=rank)
     algorithm: Any = algos.build_algorithm(
@@ -88,9 +86,7 @@ def test_an_iteration_of_astar_po_learns_and_leaves_a_model_beside_its_checkpoin
     assert theirs and all((ours[name] == weight).all() for name, weight in theirs.items())
 
 
-def test_a_users_model_passes_the_preflight_of_its_preset_and_a_missing_one_does_not(
-    folder, tmp_path
-):
+def test_a_users_model_passes_and_a_missing_one_is_refused(folder, tmp_path):
     job = load_job("shop-qwen")
     with pytest.raises(InputError, match="There is no folder /where/is/the/model"):
         prepare_job(job, tmp_path / "run")

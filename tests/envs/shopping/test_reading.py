@@ -47,7 +47,7 @@ def test_every_legal_action_has_a_text_and_no_other(read):
             assert len(set(own)) >= len(own) - 3  # searches alone may be alike
 
 
-def test_texts_of_a_generated_shop_are_read_to_their_end_and_tell_wishes_apart(read):
+def test_texts_of_a_generated_shop_are_read_to_their_end(read):
     found: list[int] = []
     for state, seen in walked(read):
         for b in range(10):
@@ -61,7 +61,7 @@ def test_texts_of_a_generated_shop_are_read_to_their_end_and_tell_wishes_apart(r
     assert len(asked) >= 0.95 * len(goals)
 
 
-def test_descriptions_and_features_are_read_only_once_they_were_opened(read):
+def test_descriptions_are_read_only_once_opened(read):
     product = read.store.products[read.store.targets[0]]
     state = walk(read, visit(read), f"search[{product.title}]", f"click[{product.id}]")
     assert product.title in prompt_text(state, 0, read.store)
@@ -114,7 +114,7 @@ def folder(tmp_path_factory):
     return str(path)
 
 
-def test_a_models_own_tokens_and_form_of_chat_are_used_and_survive_a_long_prompt(folder, read):
+def test_a_models_tokens_and_chat_form_survive_a_long_prompt(folder, read):
     tokens = Pretrained(folder)
     assert tokens.encode_prompt("find me") == [1, 4, 5, 2] and tokens.encode_answer("red lamp") == [
         8,

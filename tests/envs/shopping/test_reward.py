@@ -61,7 +61,7 @@ def test_a_few_common_nouns_make_half_and_fewer_a_tenth():
         assert compute_reward(goal, dataclasses.replace(SHIRT, **strange), ()).type == factor
 
 
-def test_colours_inside_words_are_a_quirk_that_strict_does_not_have():
+def test_strict_ignores_colours_inside_words():
     # "rectangular" holds "tan"; of a named option the original then looks for the whole pair.
     product = dataclasses.replace(SHIRT, options={"shape": ("rectangular",)})
     goal = dataclasses.replace(GOAL, target=product, options=(("shape", "rectangular"),))

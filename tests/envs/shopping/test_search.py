@@ -67,7 +67,7 @@ def test_an_engine_travels_by_its_path(engine):
     assert pickle.loads(pickle.dumps(engine)).search("blue") == [2]
 
 
-def test_a_folder_that_cannot_be_written_is_refused_in_a_sentence(tmp_path):
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot be written to .*Set RUNGWISE_CACHE"):
         Tantivy(DOCUMENTS, tmp_path / "file")

@@ -76,7 +76,7 @@ def test_only_some_places_benefit_from_thinking():
 
 
 @pytest.mark.parametrize("longest", [2, 4, 6])
-def test_a_thought_implies_its_last_product_and_what_it_has_not_come_to(longest):
+def test_a_thought_implies_its_last_product_and_the_rest(longest):
     corpus = sums(longest=longest)
     passages = corpus.draw(KEYS, "train")
     for length in range(1, longest + 1):

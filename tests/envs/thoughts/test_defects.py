@@ -93,7 +93,7 @@ def test_2_the_tokens_of_a_thought_get_its_policy_gradient():
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
 
 
-def test_3_advantages_run_along_the_tokens_of_a_thought_and_not_over_the_batch():
+def test_3_advantages_run_along_tokens_not_over_the_batch():
     """By hand: rewards 0, 0, 1 and done, values 0.2, 0.4, 0.6, gamma 0.5, lambda 0.5."""
 
     def column(*steps):
@@ -134,7 +134,7 @@ def test_5_the_best_checkpoint_is_restored_byte_for_byte(tmp_path):
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_6_the_policy_is_held_to_a_copy_of_its_beginning_and_not_to_itself():
+def test_6_the_reference_is_a_copy_of_the_first_policy():
     """The original's reference was the model itself: a KL of 0, and all of it frozen."""
     with trained(reference_kl_coef=0.1, lr=0.01) as algorithm:
         algorithm.train()
@@ -221,7 +221,7 @@ def test_11b_what_is_evaluated_has_never_been_trained_on(world):
     assert not seen & kept and len(kept) > 10
 
 
-def test_12_a_thought_is_compared_with_what_would_have_been_written_in_its_place(world):
+def test_12_a_thought_is_compared_with_the_text_without_it(world):
     """The original compared continuations of different places."""
     state, _ = world.reset(KEYS)
     ended = thinking(world, state, "oracle")

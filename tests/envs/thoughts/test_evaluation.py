@@ -45,7 +45,7 @@ def told(local_ray, tmp_path_factory):
     return policy, {name: evaluation.summarise(name) for name in evaluation.episodes}
 
 
-def test_every_thinker_has_the_figures_of_the_contract_and_the_proof(told):
+def test_every_agent_has_the_figures_of_the_contract_and_proof(told):
     for figures in told[1].values():
         assert set(figures) >= CONTRACT | {"gain", "gain_low", "own", "followed", "proved"}
         json.dumps(figures, allow_nan=False)
@@ -58,7 +58,7 @@ def test_the_oracle_is_proved_and_what_does_not_help_is_not(told):
     assert of["silent"]["log_p_with"] == of["silent"]["log_p_without"]
 
 
-def test_a_policy_that_begins_as_the_reader_would_write_what_the_reader_would(told):
+def test_a_policy_that_begins_as_the_reader_writes_as_it_does(told):
     policy, _ = told
     world = small(QUICK, filler=0.2)
     state, _ = world.reset(counter_rng.make_keys(0, 50))

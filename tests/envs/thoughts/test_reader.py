@@ -44,7 +44,7 @@ def test_what_stands_to_the_right_does_not_change_what_is_read():
     assert (network(changed)[:, 2:] - whole[:, 2:]).abs().max() > 1e-3
 
 
-def test_the_log_probability_of_what_follows_is_summed_word_by_word():
+def test_log_probabilities_are_summed_word_by_word():
     """Against a loop over the words, without batches or padding."""
     corpus = Problems(*cyclic(3), 3, 3, 0.2)
     corpus.ahead = 2
@@ -65,7 +65,7 @@ def test_the_log_probability_of_what_follows_is_summed_word_by_word():
         assert found[row] == pytest.approx(total, abs=1e-12)
 
 
-def test_its_numbers_are_the_same_whoever_else_is_read_and_on_any_number_of_threads(world):
+def test_batch_and_threads_do_not_change_the_readers_numbers(world):
     passages = world.corpus.draw(KEYS, "train")
     together, _ = world.reader.predict_answer(passages.context, passages.hints, passages.answer)
     before = torch.get_num_threads()
@@ -88,7 +88,7 @@ def test_its_numbers_are_the_same_whoever_else_is_read_and_on_any_number_of_thre
         torch.set_num_threads(before)
 
 
-def test_a_baked_reader_uses_a_thought_that_helps_and_only_then_is_sure(world):
+def test_a_baked_reader_uses_a_helpful_thought(world):
     passages = world.corpus.draw(KEYS, "test")
     none = np.zeros_like(passages.hints)
     told, guess = world.reader.predict_answer(passages.context, passages.hints, passages.answer)
@@ -99,7 +99,7 @@ def test_a_baked_reader_uses_a_thought_that_helps_and_only_then_is_sure(world):
     assert untold[~problem].mean() > -0.3  # filler is plain to see
 
 
-def test_baking_twice_gives_the_same_reader_whatever_torch_has_drawn_before():
+def test_baking_is_independent_of_torchs_generator():
     once = dataclasses.replace(QUICK, steps=3)
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
@@ -148,7 +148,7 @@ def test_a_reader_made_otherwise_is_another_one(corpus, baking, tmp_path, monkey
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_lesson_has_thoughts_of_every_length_few_of_whose_tokens_are_wrong():
+def test_a_lesson_has_thoughts_of_every_length_with_few_errors():
     corpus = Problems(*cyclic(5), 5, 4, 0.0)
     baking = Baking(passages=4000, corruption=0.1)
     text = readers.make_lesson(corpus, baking, 0)

@@ -58,7 +58,7 @@ def thought(world):
     return steps, rows
 
 
-def test_what_it_learns_to_find_likely_is_what_the_world_pays_it_for():
+def test_the_learnt_likelihood_is_the_worlds_reward():
     world = small(UNTAUGHT, shared=True)
     module = policy(world)
     world = world.with_policy_weights(module.get_state())
@@ -72,7 +72,7 @@ def test_what_it_learns_to_find_likely_is_what_the_world_pays_it_for():
     assert ended.sum() == 60 and np.abs(with_it - without)[ended].max() > 0.1
 
 
-def test_the_mixing_head_weighs_the_logits_after_a_thought_and_without_it():
+def test_the_mixing_head_weighs_both_logits():
     """One passage by hand, token by token."""
     world = small(UNTAUGHT, shared=True)
     module = policy(world)
@@ -115,7 +115,7 @@ def test_the_likelihood_moves_what_reads_by_its_weight():
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_what_has_been_learnt_reads_the_next_thoughts_and_the_taught_thinker_stays_as_it_was():
+def test_learnt_weights_read_and_the_baked_reader_stays():
     with trained() as algorithm:
         runner = algorithm.env_runner_group.local_env_runner
         began = runner.env.world.get_network_weights("baked")

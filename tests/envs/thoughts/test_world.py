@@ -18,7 +18,7 @@ from envs.validation import InputError
 KEYS = counter_rng.make_keys(0, 300)
 
 
-def test_a_thought_is_worth_what_it_adds_to_the_log_probability_less_its_price(world):
+def test_a_thought_earns_the_gain_in_log_probability_less_cost(world):
     state, _ = world.reset(KEYS)
     hints = np.maximum(state.passages.hints - world.corpus.end, 0)
     steps = played(world, state, hints.T)
@@ -45,7 +45,7 @@ def test_no_thought_is_worth_nothing(world):
     assert (step.info["log_p_with"] == step.info["log_p_without"]).all()
 
 
-def test_the_episode_ends_with_the_thought_or_with_its_longest_token(world):
+def test_the_episode_ends_with_the_thought_or_at_its_limit(world):
     state, _ = world.reset(KEYS[:3])
     steps = played(world, state, [[1, 0, 2], [0, 1, 2], [1, 1, 2]])
     assert [step.terminated.tolist() for step in steps] == [
@@ -58,7 +58,7 @@ def test_the_episode_ends_with_the_thought_or_with_its_longest_token(world):
     assert (steps[-1].reward[:2] == 0).all()  # what has ended is not paid for again
 
 
-def test_the_agent_sees_the_context_and_its_own_thought_and_never_the_answer(world):
+def test_the_agent_never_sees_the_answer(world):
     corpus, (state, first) = world.corpus, world.reset(KEYS)
     after = world.step(state, np.full(300, 2)).observation["tokens"]
     C = corpus.context

@@ -1,4 +1,4 @@
-"""Finished runs, ours or somebody else's, as rows that the rules can judge."""
+"""Read the logs of finished runs, of Rungwise or other tools, as rows for the rules."""
 
 from tune_jobs.health.logs.log import Log
 from tune_jobs.health.logs.reading import read_all, read_logs

@@ -1,4 +1,4 @@
-"""SB3's monitor files: one line an episode, grouped into iterations of equally many."""
+"""SB3's monitor files: one line per episode, grouped into iterations of equal size."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tune_jobs.health.logs.tables import read_csv
 from tune_jobs.health.logs.translation import Record
 
 FEWEST = 5
-"""Episodes that make an iteration, at least: the mean of fewer is mostly noise."""
+"""Minimum number of episodes per iteration: the mean of fewer is mostly noise."""
 ROWS = 100
-"""Iterations that a long file is grouped into, at most."""
+"""Maximum number of iterations that a long file is grouped into."""
 
 
 def read_monitors(paths: Sequence[Path]) -> list[Record]:
@@ -52,7 +52,7 @@ def add_episode_returns(records: Sequence[Record], paths: Sequence[Path]) -> lis
 
 
 def _finished(paths: Sequence[Path]) -> tuple[FloatArray, FloatArray]:
-    """The returns and lengths [E] of the episodes in the order in which they finished."""
+    """Return the returns and lengths [E] of the episodes in the order in which they finished."""
     found: list[tuple[float, float, float]] = []
     for path in paths:
         start = _start(path)
@@ -69,7 +69,7 @@ def _finished(paths: Sequence[Path]) -> tuple[FloatArray, FloatArray]:
 
 
 def group_episodes(returns: FloatArray, lengths: FloatArray) -> list[Record]:
-    """returns, lengths [E] of episodes -> one record for each group of equally many."""
+    """Group returns and lengths [E] into one record per iteration."""
     size = max(FEWEST, -(-returns.size // ROWS))
     groups = max(1, returns.size // size) if returns.size else 0
     bounds = np.linspace(0, returns.size, groups + 1).round().astype(int).tolist()
@@ -91,7 +91,7 @@ def group_episodes(returns: FloatArray, lengths: FloatArray) -> list[Record]:
 
 
 def _start(path: Path) -> float:
-    """When the file was begun, from the comment in its first line; 0 if it does not say."""
+    """Return the start time of the file, from the comment in its first line; 0 if missing."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         line = file.readline()
     try:

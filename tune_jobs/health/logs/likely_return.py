@@ -1,4 +1,4 @@
-"""Which column of an unknown log looks most like a return: by its name, then by its values."""
+"""Guess which column of an unknown log is a return: by its name, then by its values."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from tune_jobs.health.improvement import FloatArray, kendall_tau
 
 _RETURN = re.compile(r"return|reward|score|fitness|(?<![a-z])(ep_?)?(rew|ret)(?![a-z])")
-"""Names that others give to a return."""
+"""Names of a return in other tools."""
 _GAIN = re.compile(r"profit|payoff|payout|revenue|utility|performance|gain|points|pnl|success|win")
-"""Names of what a task may be paid in."""
+"""Names of quantities that a task may reward."""
 _OTHER = re.compile(
     r"loss|entropy|grad|norm|advantage|value|discount|(?<![a-z])(kl|lr|std|var|min|max|len|num|fps)"
     r"(?![a-z])|rate|length|step|time|clock|epoch|iter|seed|count"
 )
-"""Names of what training logs besides, the spread and the extremes of a return among it."""
+"""Names of other logged quantities, such as the spread and the extremes of a return."""
 
 
 def likely_return(columns: Mapping[str, FloatArray]) -> str:
@@ -30,7 +30,7 @@ def likely_return(columns: Mapping[str, FloatArray]) -> str:
 
 
 def _named(name: str) -> int:
-    """How much a name says that this is the return, from -1 (something else) to 2."""
+    """Score a name from -1 (something else) to 2 (a return)."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()
     if _OTHER.search(words):
         return -1
@@ -38,7 +38,7 @@ def _named(name: str) -> int:
 
 
 def _shaped(values: FloatArray) -> tuple[int, float]:
-    """How much values [R] look like a return: noise that may rise, neither a clock nor constant."""
+    """Score how much values [R] look like a return: noise that may rise, no clock or constant."""
     known = values[np.isfinite(values)]
     if known.size < 2 or np.ptp(known) == 0:
         return 0, 0.0

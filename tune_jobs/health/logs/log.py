@@ -1,4 +1,4 @@
-"""A finished run as rows: what every reader of a format makes."""
+"""A finished run as rows: the result of every log reader."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ warm-ups for a small budget: of ten healthy rows three were then said to explain
 
 @dataclasses.dataclass(frozen=True)
 class Log:
-    """One run, or one trial of a sweep, in the names of our catalogue."""
+    """One run, or one trial of a sweep, with metrics named as in the catalogue."""
 
     name: str
-    """Where it was found, below the path that was asked for."""
+    """Path relative to the one that was asked for."""
     format: str
-    """Whose it is, e.g. ``SB3 progress.csv``."""
+    """Its format, e.g. ``SB3 progress.csv``."""
     rows: list[dict[str, Any]]
-    """One row an iteration; a metric that was not logged is not in it."""
+    """One row per iteration; a metric that was not logged is absent."""
     unmapped: list[str]
-    """Numbers of the log that are none of our metrics."""
+    """Numbers of the log that match no metric of the catalogue."""
     score: str = "return_mean"
-    """The metric to judge the run by."""
+    """Name of the metric that is the score."""
     mode: Literal["min", "max"] = "max"
     """Whether a smaller or a larger score is better."""
     budget: int | None = None

@@ -1,7 +1,7 @@
-"""What others call the metrics of our catalogue: the one table of foreign names.
+"""Names of the catalogue's metrics in other tools.
 
-Where a log has several names for one metric, the one that stands first here is taken. A name that
-is in our catalogue (with or without Tune's ``metrics/``) needs no line.
+Where a log has several names for one metric, the first in this table is used. A name of the
+catalogue (with or without Tune's ``metrics/``) needs no entry.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from envs.validation import unknown_name_error
 
 @dataclasses.dataclass(frozen=True)
 class CatalogueMetric:
-    """The metric of our catalogue that a foreign one is, and what makes it so."""
+    """A metric of the catalogue and its conversion from a foreign one."""
 
     name: str
     times: float = 1.0
-    """Ours is the foreign number times this: -1 where the sign differs."""
+    """Factor of the foreign number: -1 where the sign differs."""
     since_start: bool = False
-    """The foreign number counts since the start of the run, ours within an iteration."""
+    """The foreign number counts since the start of the run, the catalogue's within an iteration."""
     per_episode: bool = False
-    """Logged once an episode; ours is the mean of an iteration."""
+    """Logged once per episode; the catalogue's metric is the mean of an iteration."""
     hides: str = ""
     """Another foreign name for the same number that would be taken for something else."""
     patchy: bool = False
@@ -168,7 +168,7 @@ _POLICY = re.compile(r"^(learners|info/learner)/([^/]+)/")
 
 
 def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, CatalogueMetric]:
-    """The foreign names that our metrics are taken from, at most one for each of ours."""
+    """Return the foreign name of each metric found, at most one per metric."""
     candidates: list[tuple[int, int, str, CatalogueMetric]] = []
     for place, name in enumerate(names):
         found = _look_up_name(name, rename)
@@ -184,7 +184,7 @@ def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, 
 
 
 def check_rename(rename: Mapping[str, str]) -> None:
-    """Refuse a renaming to a metric that does not exist.
+    """Check that a renaming names only metrics of the catalogue.
 
     Raises:
         InputError: naming the metric with the nearest known ones.
@@ -195,12 +195,12 @@ def check_rename(rename: Mapping[str, str]) -> None:
 
 
 def strip_tune_prefix(name: str) -> str:
-    """The name without what Tune's TensorBoard files put before it."""
+    """Return the name without the prefix of Tune's TensorBoard files."""
     return name.removeprefix("ray/tune/")
 
 
 def _look_up_name(name: str, rename: Mapping[str, str]) -> tuple[int, CatalogueMetric] | None:
-    """What a foreign name is, with its rank: the smallest is taken."""
+    """Return the metric of a foreign name with its rank: the smallest is used."""
     short = strip_tune_prefix(name)
     for given in (name, short):
         if given in rename:

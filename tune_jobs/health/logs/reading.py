@@ -1,4 +1,4 @@
-"""Finds the logs at a path and reads each in its format."""
+"""Find the logs at a path and read each in its format."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _OF_RUN = re.compile(r"(\d+\.)?monitor\.csv")
 
 
 def read_logs(path: Path, rename: Mapping[str, str] | None = None) -> list[Log]:
-    """Every log at a path, as :func:`read_all`."""
+    """Read every log at a path; see :func:`read_all`."""
     return read_all([path], rename)
 
 
@@ -81,7 +81,7 @@ def read_all(paths: Sequence[Path], rename: Mapping[str, str] | None = None) -> 
 
 
 def _places(path: Path, rename: Mapping[str, str]) -> list[tuple[str, list[Path]]]:
-    """Each log at a path: its format and its files, of which there is at least one."""
+    """Yield each log at a path: its format and its files, at least one."""
     if not path.exists():
         raise InputError(f"There is no {path}: give a log file or a directory that has one.")
     try:
@@ -94,7 +94,7 @@ def _places(path: Path, rename: Mapping[str, str]) -> list[tuple[str, list[Path]
 
 
 def _find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[tuple[str, list[Path]]]:
-    """Each log below a path: its format and its files."""
+    """Yield each log below a path: its format and its files."""
     if path.is_file():
         yield _format_of(path) or _unknown(path), [path]
         return
@@ -119,7 +119,7 @@ def _find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[tuple[str, lis
 
 
 def _runs(form: str, files: list[Path]) -> list[list[Path]]:
-    """The files of one format in a directory -> those of each run."""
+    """Group the files of one format in a directory by run."""
     if form == EVENTS:
         return [files]
     several = [file for file in files if _OF_RUN.fullmatch(file.name)]
@@ -128,7 +128,7 @@ def _runs(form: str, files: list[Path]) -> list[list[Path]]:
 
 
 def _format_of(path: Path) -> str | None:
-    """What a file is, by its name and for CSV files by their header."""
+    """Return the format of a file, by its name and for CSV files by their header."""
     name = path.name
     if name == "events.jsonl":
         return RUN if _is_run(path) else JSON_LINES
@@ -184,7 +184,7 @@ def _read_or_noted(
 
 
 def _name(root: Path | None, form: str, files: list[Path]) -> str:
-    """What a log is called: its file, or its directory where the file's name says nothing."""
+    """Return the name of a log: its file, or its directory where the file's name is generic."""
     named = form in (RUN, EVENTS) or files[0].name in USUAL or len(files) > 1
     if root is None or not root.is_dir():
         return str(files[0]) if root is None else root.name

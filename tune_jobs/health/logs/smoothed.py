@@ -18,7 +18,7 @@ from tune_jobs.health.improvement import (
 )
 
 WINDOW = 100
-"""Episodes that a ``return_mean_100`` is the mean of."""
+"""Number of episodes that a ``return_mean_100`` is the mean of."""
 CHANCE = 1.96
 """Standard deviations of Kendall's tau that noise stays within in 95 % of runs."""
 NOISE = 3.0
@@ -29,13 +29,13 @@ EVEN = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class SmoothedHistory(History):
-    """The same rows, judged as the fewer independent ones that they are.
+    """The same rows, judged as fewer independent ones.
 
     The mean of the last 100 episodes walks at random where nothing is learnt: three PPO runs on
     CartPole that could not learn (clip 1e-7, entropy weight 100, rewards times 1e5) rose by 10 to
-    25 %, far beyond what their rows scatter around their own line. The noise is therefore taken
-    from the jumps between rows, which differ by the episodes that are new and those that drop out,
-    and the trend from rows that share no episode.
+    25 %, far more than the noise of their rows around a line. The noise is therefore estimated from
+    the jumps between rows, which differ by the new episodes and those that drop out, and the trend
+    from rows that share no episode.
     """
 
     @cached_property
@@ -81,13 +81,13 @@ class SmoothedHistory(History):
         return bool(lengths.size and np.ptp(lengths) <= EVEN * lengths.max())
 
     def _settled_start(self, r: FloatArray) -> float:
-        """The mean of the first rows [R] whose window is full: short episodes finish first."""
+        """Return the mean of the first rows [R] with a full window: short episodes finish first."""
         start = min(math.ceil(self.repeats), r.size // 5)
         return float(r[start : start + math.ceil(r.size / 10)].mean())
 
     @cached_property
     def rising(self) -> bool:
-        """Whether the rows that share no episode rise now."""
+        """Whether the scores rise now, by rows that share no episode."""
         scores = self.scores[np.isfinite(self.scores)]
         return Rise()(scores[:: -math.ceil(self.repeats)][::-1])
 

@@ -57,7 +57,7 @@ def iterations(series: Series, rename: Mapping[str, str]) -> list[Record]:
     together = {tag: values for tag, values in series.items() if tag in taken.keys() - single}
     if single and not together:
         return _episodes_only(series, {taken[tag].name: tag for tag in single})
-    clock = _clock(together or series)  # if nothing is known, the values may still be looked at
+    clock = _clock(together or series)  # without a known tag the values are still shown
     records = [Record(f"step {step}", {}) for step in clock]
     columns: list[dict[str, object]] = [dict(record.values) for record in records]
     for tag, values in series.items():

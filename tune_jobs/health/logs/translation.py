@@ -1,11 +1,11 @@
-"""From the numbers of a foreign log to rows of our catalogue.
+"""Translate the numbers of a foreign log to rows of the catalogue.
 
-Some traps are dealt with here. RLlib writes NaN where it has nothing to say: a return while no
-episode has finished, a loss when nothing was learnt. It logs a KL of 0 in every row when it does
-not compute it. And smoothed returns hide how many episodes are behind a row, which the start of a
-run cannot be judged without, so they are estimated from steps and episode lengths. Nobody logs the
-largest entropy there can be: it is known from the start of a policy of few choices. Nor does SB3
-log the discount: one of 0 is known by an explained variance of NaN.
+Traps that it handles: RLlib writes NaN for a missing value (a return while no episode has finished,
+a loss without an update) and logs a KL of 0 in every row when it does not compute it. Smoothed
+returns hide the number of episodes per row, which is needed to judge the start of a run, so it is
+estimated from steps and episode lengths. No tool logs the maximal entropy: it is taken from the
+first rows of a policy with few choices. SB3 does not log the discount: a value of 0 follows from an
+explained variance of NaN.
 """
 
 from __future__ import annotations

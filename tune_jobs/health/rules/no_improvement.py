@@ -52,7 +52,7 @@ class NoImprovement(Rule):
     episodes: Annotated[int, AtLeastOne] = 20
     """Number of finished episodes whose mean may count as the best."""
     min_delta: Annotated[float, NonNegative] = 0.01
-    """Fraction of its own size by which the best must be beaten (and by more than the noise)."""
+    """Fraction of its size by which the best must be beaten (and by more than the noise)."""
     patience: Annotated[int, AtLeastOne] = 20
     """Number of rows for which the best must stand."""
     patience_fraction: Annotated[float, Fraction] = 0.3

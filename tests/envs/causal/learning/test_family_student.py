@@ -78,7 +78,7 @@ def renumbered(state, new):
     )
 
 
-def test_renumbering_the_nodes_renumbers_what_is_seen_and_changes_no_risk():
+def test_renumbering_nodes_renumbers_the_observation_only():
     made, keys, new = world(), counter_rng.make_keys(3, 6), np.array([3, 7, 0, 5, 1, 6, 2, 4])
     state, _ = made.reset(keys)
     scm, problem = renumbered(state, new)
@@ -143,7 +143,7 @@ def naive(scm, copy, node, rows, chosen, probes, kind, ridge=1e-3):
 
 @pytest.mark.parametrize("interactions", [False, True])
 @pytest.mark.parametrize("family", ["random", "erdos_renyi"])
-def test_the_student_equals_one_regression_for_each_node_of_each_copy(family, interactions):
+def test_the_student_equals_one_regression_per_node_and_copy(family, interactions):
     made, keys = world(scm=family, interactions=interactions), counter_rng.make_keys(0, 5)
     state, _ = made.reset(keys)
     kind = joint_features if interactions else additive_features
@@ -274,7 +274,7 @@ def test_baselines_rank_as_they_should():
     assert design < found["most_children_first"] / 2
 
 
-def test_episodes_can_end_early_and_rows_without_intervention_count():
+def test_episodes_can_end_early_and_observational_rows_count():
     made = world(stop_when_learnt=True, patience=1, tolerance=100.0, observe_every=2)
     assert play(made, steps=1).terminated.all()
     step = play(world(observe_every=2), steps=5)

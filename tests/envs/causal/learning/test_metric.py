@@ -31,7 +31,7 @@ def played(world, name, copies=16):
             return {metric: step.info[metric] for metric in world.episode_metrics}
 
 
-def test_the_ratio_to_round_robin_is_a_geometric_mean_seed_by_seed():
+def test_the_ratio_to_round_robin_is_a_geometric_mean():
     world = CausalLearning(Learning())
     own, rule = ({"excess_risk": np.array(x)} for x in ([0.1, 0.4, 0.0], [1.0, 0.1, 1e-6]))
     # A tenth, four times, and nothing beside next to nothing.
@@ -40,7 +40,7 @@ def test_the_ratio_to_round_robin_is_a_geometric_mean_seed_by_seed():
     assert world.compare_with_rule(found, found) == {"to_round_robin": 1.0}
 
 
-def test_regression_on_observed_rows_is_what_optimising_is_held_to():
+def test_optimising_is_compared_with_observed_regression():
     world = CausalOptimisation(Params())
     own, rule = (
         {"episode_mean": np.array(x)} for x in ([0.9, 0.5, 0.2, 0.15], [0.5, 0.55, 0.4, 0.25])
@@ -84,7 +84,7 @@ def test_all_figures_of_all_rules_fit_on_a_screen():
 # Which arguments make an environment one of another model.
 
 
-def test_a_policy_of_a_family_is_shown_a_model_as_families_show_theirs():
+def test_a_policy_of_a_family_sees_a_model_in_family_form():
     family = {"scm": "random", "interventions_per_node": 2}
     shown = {"scm": "ace5", "like_family": True, "interactions": True}
     assert make_scm_kwargs("ace5", CAUSAL, family) == shown

@@ -92,7 +92,7 @@ def test_triangles_are_inverted(size):
 
 
 @pytest.mark.parametrize("node", [1, 2, 4])
-def test_rows_in_which_a_node_was_set_never_change_its_parameters(node):
+def test_rows_with_a_node_set_never_change_its_parameters(node):
     student = linear()
     before = taught(student)
     slot = student.slots.tolist().index(node)
@@ -166,7 +166,7 @@ def test_excess_risk_agrees_with_monte_carlo():
         assert (gap < 5 * error + 0.05 * squares.mean(axis=1)).all()
 
 
-def test_excess_risk_of_the_truth_is_zero_and_the_post_mortems_loss_is_its_floor():
+def test_the_truth_has_excess_risk_zero():
     student = MlpStudent(PARENTS, probe_points(5), capacity=1)
     means = true_means(MODEL, student.slots, probe_points(5))
 

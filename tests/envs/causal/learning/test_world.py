@@ -45,7 +45,7 @@ def always(node, value=None):
     return agent
 
 
-def test_baselines_rank_as_they_should_and_the_task_is_as_hard_as_it_was_defined():
+def test_baselines_rank_as_defined():
     found = {
         "random": median(baselines.random_choice),
         "round_robin": median(baselines.round_robin),
@@ -97,13 +97,13 @@ def test_every_row_is_accounted_for():
     assert step.info["rows"].tolist() == [610, 610]
 
 
-def test_the_rewards_of_an_episode_sum_to_the_log_of_what_was_learnt():
+def test_rewards_sum_to_the_fall_of_the_log_risk():
     step, _, rewards = play(baselines.random_choice, copies=16)
     expected = np.log(30.0) - np.log(step.info["excess_risk"])
     np.testing.assert_allclose(rewards.sum(axis=0), expected, rtol=1e-4)
 
 
-def test_reaching_the_horizon_terminates_and_nothing_is_truncated():
+def test_reaching_the_horizon_terminates_and_never_truncates():
     step, infos, _ = play(always(1), copies=3, interventions=4)
     assert step.terminated.all() and not step.truncated.any()
     assert infos[-1]["length"].tolist() == [4, 4, 4]
@@ -144,7 +144,7 @@ def test_coverage_pays_for_each_different_node():
     assert [float(i["reward_coverage"][0]) for i in infos] == [10, 20, 30, 40] + [50] * 6
 
 
-def test_a_rare_choice_is_paid_for_only_while_choices_are_monotonous():
+def test_a_rare_choice_earns_only_while_choices_are_monotonous():
     def rare_at_the_end(world, state, keys):
         choice = np.where(state.step == 9, 3, 1)
         return {"choice": choice, "value": np.zeros(len(keys))}
@@ -160,7 +160,7 @@ def test_a_rare_choice_is_paid_for_only_while_choices_are_monotonous():
     assert infos[-1]["reward_undersampled"][0] == 0
 
 
-def test_observations_are_finite_in_their_space_and_about_unit_scale():
+def test_observations_are_finite_and_about_unit_scale():
     env = gymnasium.make_vec(
         "envs:CausalLearning-v0", num_envs=64, vectorization_mode="vector_entry_point"
     )

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from envs import counter_rng
-from envs.causal.models.expressions import Noise, from_expressions, normal_cdf, parsed
+from envs.causal.models.expressions import Noise, from_expressions, normal_cdf, parse_expression
 from envs.validation import InputError
 
 NAMES = ("X", "Z", "Y")
 
 
 def value(text, x=0.5, z=-2.0):
-    formula, _ = parsed(text, "Y", NAMES)
+    formula, _ = parse_expression(text, "Y", NAMES)
     return float(np.broadcast_to(formula(np.array([[[x, z, 0.0]]])), (1, 1))[0, 0])
 
 
@@ -36,7 +36,7 @@ def test_an_expression_means_what_it_says(text, expected):
 
 
 def test_the_parents_are_the_names_that_are_read():
-    assert parsed("exp(Z)*2", "Y", NAMES)[1] == {"Z"}
+    assert parse_expression("exp(Z)*2", "Y", NAMES)[1] == {"Z"}
 
 
 @pytest.mark.parametrize(
@@ -62,29 +62,29 @@ def test_the_parents_are_the_names_that_are_read():
         "1j",
     ],
 )
-def test_what_is_not_arithmetic_is_refused_with_the_node_and_the_text(text):
+def test_a_text_that_is_not_arithmetic_is_refused_with_its_node(text):
     with pytest.raises(InputError, match=r"expression of Y, .* use numbers, the parents' names"):
-        parsed(text, "Y", NAMES)
+        parse_expression(text, "Y", NAMES)
 
 
 @pytest.mark.parametrize("text", ["", "X +", "2 X", "x = 1", "(" * 9999, "-" * 99999 + "1", "\0"])
 def test_what_cannot_be_read_is_refused(text):
     with pytest.raises(InputError, match="The expression of Y, "):
-        parsed(text, "Y", NAMES)
+        parse_expression(text, "Y", NAMES)
 
 
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(InputError, match=r"no node 'Xx' for Y's expression 'Xx \+ 1': .*X"):
-        parsed("Xx + 1", "Y", NAMES)
+        parse_expression("Xx + 1", "Y", NAMES)
     with pytest.raises(InputError, match=r"no node 'Y' for Y's"):
-        parsed("Y + 1", "Y", NAMES)
+        parse_expression("Y + 1", "Y", NAMES)
     with pytest.raises(InputError, match=r"no function 'sine' .* did you mean sin"):
-        parsed("sine(X)", "Y", NAMES)
+        parse_expression("sine(X)", "Y", NAMES)
     with pytest.raises(InputError, match="max takes 2 arguments, but it has 1 in Y's"):
-        parsed("max(X)", "Y", NAMES)
+        parse_expression("max(X)", "Y", NAMES)
 
 
-def test_a_value_that_is_no_number_is_refused_when_the_model_is_made():
+def test_a_value_that_is_not_a_number_is_refused_at_once():
     with pytest.raises(InputError, match=r"value of Y is (nan|-inf) where X is -.*max"):
         from_expressions({"X": "", "Y": "log(X)"}, {"X": 1.0}, {})
     with pytest.raises(InputError, match="value of Y is inf where X is"):
@@ -126,7 +126,7 @@ def test_copies_are_set_to_values_of_their_own():
     assert (x[0] == [3, 9]).all() and x[1, :, 0].std() > 0.5
 
 
-def test_the_normal_distribution_function_is_exact_to_a_ten_millionth():
+def test_the_normal_distribution_function_is_exact_to_1e_7():
     z = np.array([-5.0, -1.959964, -0.5, 0.0, 0.5, 1.644854, 5.0])
     expected = [2.866516e-7, 0.025, 0.30853754, 0.5, 0.69146246, 0.95, 1 - 2.866516e-7]
     np.testing.assert_allclose(normal_cdf(z), expected, atol=1e-7)

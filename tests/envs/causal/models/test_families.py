@@ -78,7 +78,7 @@ def test_a_position_says_nothing_about_a_node(family):
     np.testing.assert_allclose(np.bincount(drawn.target, minlength=5) / 2000, 0.2, atol=0.04)
 
 
-def test_random_models_have_two_roots_or_more_and_one_to_three_parents_otherwise():
+def test_random_models_have_two_roots_and_at_most_three_parents():
     parents, real = visible("random")
     counts = parents.sum(axis=2)[real]
     assert set(counts) == {0, 1, 2, 3}
@@ -105,7 +105,7 @@ def test_graphs_are_what_their_names_say():
 
 
 @pytest.mark.parametrize("family", LEARNING)
-def test_mechanisms_to_be_learnt_have_standard_deviation_2_where_they_are_judged(family):
+def test_mechanisms_have_standard_deviation_2_where_judged(family):
     scm = DRAWN[family].scm
     x = 8 * counter_rng.uniform(counter_rng.fold(KEYS, 2), (500, scm.nodes)) - 4
     has_parents = np.asarray(scm.parents.any(axis=2))
@@ -118,7 +118,7 @@ def test_mechanisms_to_be_learnt_have_standard_deviation_2_where_they_are_judged
     np.testing.assert_allclose(scm.noise[scm.real & has_parents], 0.1)
 
 
-def test_linear_models_have_the_coefficients_of_the_specification():
+def test_linear_models_have_the_specified_coefficients():
     scm = DRAWN["linear_random"].scm
     sizes = np.abs(scm.weights[scm.weights != 0])
     assert sizes.min() >= 0.5 and sizes.max() < 2 and abs(sizes.mean() - 1.25) < 0.03

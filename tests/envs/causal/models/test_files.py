@@ -132,7 +132,7 @@ nodes:
         ({"X": {"hidden": "perhaps"}}, "hidden of the node X must be true or false"),
     ],
 )
-def test_a_mistake_in_a_table_gets_a_sentence_with_the_name_of_the_node(changes, sentence):
+def test_a_mistake_in_a_table_is_refused_with_its_node(changes, sentence):
     found = yaml.safe_load(TABLE)
     for key, value in changes.items():
         (found if key in ("target", "domain", "nodes", "goal") else found["nodes"])[key] = value

@@ -70,7 +70,7 @@ def test_what_may_be_set_is_what_the_literature_sets():
         ("fixed-mixed", {"A": -5}, -10),
     ],
 )
-def test_the_fixed_suite_has_the_optima_that_follow_from_its_coefficients(name, setting, value):
+def test_the_fixed_suite_has_the_optima_of_its_coefficients(name, setting, value):
     optimum = named.find_optimum(name)
     assert optimum is not None
     assert optimum.setting == setting and optimum.value == pytest.approx(value)

@@ -80,7 +80,7 @@ def test_a_model_from_a_file_is_checked_trained_on_and_compared(env, kind, tmp_p
     assert other["env_kwargs"] == expected | ({"target": ""} if target else {})
 
 
-def test_a_policy_of_a_family_is_compared_on_a_named_model_and_on_a_file(tmp_path, said):
+def test_a_family_policy_is_compared_on_names_and_files(tmp_path, said):
     pytest.importorskip("pgmpy")
     checkpoint = trained(tmp_path, "causal-families", "--settings.minibatch-size", 64)
     for scm, rules in [("ace5", {"parents_first"}), (SPRINKLER, {"parents_first"})]:

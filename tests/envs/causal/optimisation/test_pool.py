@@ -112,7 +112,7 @@ def test_rows_of_a_pooled_model_follow_its_own_mechanisms(pool):
     np.testing.assert_allclose((y - 1.5 * x).std(), np.hypot(1, 0.1), atol=0.05)
 
 
-def test_drawn_models_are_those_of_the_same_episodes_without_a_pool(pool):
+def test_a_pool_leaves_the_drawn_models_as_they_are(pool):
     keys = counter_rng.make_keys(7, 64)
     alone, _ = CausalOptimisation(Params(**FAMILY)).reset(keys)
     world = CausalOptimisation(Params(**FAMILY, pool=pool))
@@ -134,7 +134,7 @@ def test_a_copy_lives_the_same_episode_whatever_stands_beside_it(pool):
         np.testing.assert_array_equal(one.seen.observed[0], many.seen.observed[place])
 
 
-def test_a_curriculum_draws_from_the_pool_in_every_stage_and_says_so(pool):
+def test_a_curriculum_draws_from_the_pool_in_every_stage(pool):
     world = CausalOptimisation(Params(curriculum=True, pool=pool, pool_fraction=0.25))
     for stage, lesson in enumerate(CURRICULUM):
         world = world.at_stage(stage)
@@ -143,7 +143,7 @@ def test_a_curriculum_draws_from_the_pool_in_every_stage_and_says_so(pool):
         assert world.stages[stage].name == f"{lesson.name}, and 25% of the pool"
 
 
-def test_the_pool_has_a_figure_of_its_own_and_its_models_their_own_names(pool):
+def test_the_pool_has_a_separate_figure_and_node_names(pool):
     world = CausalOptimisation(Params(**FAMILY, pool=pool))
     states, infos = lived(world, rules.random_choice)
     episodes = {name: infos[-1][name] for name in world.episode_metrics}
@@ -158,7 +158,7 @@ def test_the_pool_has_a_figure_of_its_own_and_its_models_their_own_names(pool):
     assert world.source.get_node_names(single.problem) == ("Rain", "Wet", "Slow", "X4")
 
 
-def test_a_pool_may_be_one_file_and_hold_networks_whose_target_is_named_beside_it(tmp_path):
+def test_a_pool_may_be_one_file_with_a_target_argument(tmp_path):
     pytest.importorskip("pgmpy")
     sprinkler = MODELS / "sprinkler.bif"
     world = CausalOptimisation(
@@ -190,7 +190,7 @@ def test_a_pool_may_be_one_file_and_hold_networks_whose_target_is_named_beside_i
     ],
     ids=["empty", "domain", "target", "two", "no effect"],
 )
-def test_every_file_that_cannot_be_used_is_named_before_work_starts(files, sentence, tmp_path):
+def test_every_unusable_file_is_named_before_work_starts(files, sentence, tmp_path):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=sentence) as refusal:
@@ -198,16 +198,16 @@ def test_every_file_that_cannot_be_used_is_named_before_work_starts(files, sente
     assert "c.yaml" not in str(refusal.value)
 
 
-def test_a_pool_that_is_not_there_or_stands_beside_one_model_is_refused(pool):
+def test_a_missing_pool_or_one_with_a_single_model_is_refused(pool):
     with pytest.raises(InputError, match="no file or folder nowhere: check"):
         CausalOptimisation(Params(**FAMILY, pool="nowhere/"))
-    with pytest.raises(InputError, match="scm is the one model 'toy_graph': choose a family"):
+    with pytest.raises(InputError, match="scm is the single model 'toy_graph': choose a family"):
         Params(scm="toy_graph", pool=pool)
     with pytest.raises(InputError, match=r"pool_fraction must be in \(0, 1\], but it is 0"):
         Params(**FAMILY, pool=pool, pool_fraction=0.0)
 
 
-def test_a_folder_is_found_from_anywhere_and_forgotten_when_one_model_is_chosen(pool, monkeypatch):
+def test_a_pool_path_is_absolute_and_reset_for_one_model(pool, monkeypatch):
     monkeypatch.chdir(Path(pool).parent)
     relative = f"{Path(pool).name}/"
     assert resolve_paths({"pool": relative}) == {"pool": pool}

@@ -92,12 +92,12 @@ def test_the_optimum_of_a_hard_model_is_that_of_many_rows():
 def test_a_step_earns_its_expectation_or_its_rows():
     _, step, expected = play(always(0), copies=16)
     state = step.state
-    scores = np.clip(state.problem.normalised(state.expected), -2, 2)
+    scores = np.clip(state.problem.normalise(state.expected), -2, 2)
     np.testing.assert_allclose(expected, scores.T, rtol=1e-5, atol=1e-6)
-    mean = state.problem.normalised(state.expected).mean(axis=1)
+    mean = state.problem.normalise(state.expected).mean(axis=1)
     np.testing.assert_allclose(step.info["episode_mean"], mean)
     _, step, observed = play(always(0), copies=16, reward="observed")
-    drawn = np.clip(step.state.problem.normalised(step.state.seen.outcomes), -2, 2)
+    drawn = np.clip(step.state.problem.normalise(step.state.seen.outcomes), -2, 2)
     np.testing.assert_allclose(observed, drawn.T, rtol=1e-5, atol=1e-6)
     assert not np.allclose(observed, expected)
 
@@ -131,7 +131,7 @@ def test_one_model_can_be_the_problem_of_every_episode():
         CausalOptimisation(Params(scm="ace5"))
 
 
-def test_the_optimum_of_a_published_model_is_that_of_the_literature():
+def test_published_models_have_the_optima_of_the_literature():
     _, step, _ = play(baselines.oracle, copies=2, scm="toy_graph", precision=1024, rows=100)
     np.testing.assert_allclose(step.info["incumbent"], -2.1718, rtol=0.02)
 
@@ -164,7 +164,7 @@ class Plain(Scm):
 # What an intervention does.
 
 
-def test_only_the_latest_choice_is_in_force_unless_more_may_be_set_at_once():
+def test_at_once_limits_how_many_choices_stay_in_force():
     def in_turn(world, state, keys):
         node = np.argsort(~state.seen.allowed, axis=1, kind="stable")[:, :2]
         now = node[np.arange(len(keys)), state.seen.step % 2]
@@ -280,7 +280,7 @@ def test_rows_are_shown_newest_last_with_zeros_before_the_first():
     assert abs(existing[:, 0].mean()) < 1
 
 
-def test_nodes_that_may_not_be_set_are_seen_and_fillers_are_empty():
+def test_forbidden_nodes_are_observed_and_fillers_are_empty():
     _, observation = CausalOptimisation(Params(scm="complete_graph")).reset(
         counter_rng.make_keys(0, 1)
     )
@@ -324,7 +324,7 @@ def test_observations_are_of_about_unit_scale():
 def test_the_figures_of_an_episode_are_those_of_its_steps():
     _, step, _ = play(baselines.explore_then_commit, copies=8, interventions=9)
     info, state = step.info, step.state
-    scores = state.problem.normalised(state.expected)
+    scores = state.problem.normalise(state.expected)
     np.testing.assert_allclose(info["last3"], scores[:, -3:].mean(axis=1))
     np.testing.assert_allclose(info["best"], scores.max(axis=1))
     gain = scores[:, -3:].mean(axis=1) - scores[:, :3].mean(axis=1)
@@ -334,7 +334,7 @@ def test_the_figures_of_an_episode_are_those_of_its_steps():
     np.testing.assert_allclose(info["incumbent"], state.expected[np.arange(8), lowest])
 
 
-def test_range_utilisation_is_the_span_of_the_values_of_nodes_set_often():
+def test_range_utilisation_is_the_span_of_often_set_nodes():
     def three_values(world, state, keys):
         value = np.array([-0.5, 0.0, 0.5])[state.seen.step % 3]
         return {"choice": state.seen.allowed.argmax(axis=1), "value": value}
@@ -387,7 +387,7 @@ def test_models_are_filled_up_without_changing_what_they_do():
     assert (found[:, :, 5:8] == 0).all()
 
 
-def test_unknown_families_and_odd_precisions_are_refused_in_a_sentence():
+def test_unknown_families_and_odd_precisions_are_refused():
     with pytest.raises(InputError, match="no model or family 'hrd'"):
         CausalOptimisation(Params(scm="hrd"))
     with pytest.raises(InputError, match="must be even, but it is 33"):

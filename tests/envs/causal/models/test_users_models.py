@@ -38,7 +38,7 @@ def last(world, agent, copies=32):
 # A target for a model that names none.
 
 
-def test_a_network_without_a_target_is_optimised_for_the_node_that_is_chosen():
+def test_a_network_without_a_target_takes_the_chosen_one():
     pytest.importorskip("pgmpy")
     world = CausalOptimisation(Params(scm=SPRINKLER, target="grass", precision=4096))
     step, _ = last(world, rules.oracle, 2)
@@ -73,7 +73,7 @@ def test_a_chosen_target_takes_the_place_of_the_models_own():
         ({"curriculum": True, "target": "X1"}, "each model of a curriculum draws its own: leave"),
     ],
 )
-def test_a_target_that_cannot_be_driven_down_is_refused_in_a_sentence(fields, sentence):
+def test_a_target_that_cannot_be_lowered_is_refused(fields, sentence):
     pytest.importorskip("pgmpy")
     with pytest.raises(InputError, match=sentence):
         CausalOptimisation(Params(**fields))
@@ -83,7 +83,7 @@ def test_a_target_that_cannot_be_driven_down_is_refused_in_a_sentence(fields, se
 
 
 @pytest.mark.parametrize("scm", ["ace5", "fixed-diamond", SPRINKLER])
-def test_a_model_shown_as_families_show_theirs_is_the_same_task_with_more_to_see(scm):
+def test_a_model_in_family_form_is_the_same_task(scm):
     pytest.importorskip("pgmpy")
     alone = CausalLearning(Learning(scm=scm))
     like = CausalLearning(Learning(scm=scm, like_family=True, interactions=True))
@@ -103,7 +103,7 @@ def test_a_model_shown_as_families_show_theirs_is_the_same_task_with_more_to_see
     assert 0.9 < np.median(ratio) < 1.1 and ((ratio > 0.5) & (ratio < 2)).all()
 
 
-def test_what_a_family_shows_of_a_model_is_what_it_shows_of_its_own_models():
+def test_family_form_shows_a_model_as_a_drawn_one():
     family = CausalLearning(Learning(scm="linear_chain", smallest=3, largest=3))
     state, observation = family.reset(counter_rng.make_keys(5, 1))
     like = CausalLearning(Learning(scm="fixed-chain-3", like_family=True))

@@ -27,7 +27,7 @@ def played(**fields):
 
 
 @pytest.mark.parametrize("objective", ["multigrid", "fsai", "sparsifier"])
-def test_lines_in_force_are_the_chosen_edges_among_the_drawn_nodes(objective):
+def test_drawn_lines_are_the_chosen_edges_of_drawn_nodes(objective):
     world, states, told = played(objective=objective, size=10, steps=3)
     nodes = record.middle_of_grid(10)
     assert len(told.nodes) == len(told.places) == 25 and len(told.frames) == len(states)
@@ -65,7 +65,7 @@ def test_the_last_row_says_what_the_choice_is_worth():
     assert f"{world.unpad_copy(states[0], 0)[0].reference.iterations:.1f} iterations" in told.about
 
 
-def test_chosen_edges_have_no_direction_and_are_drawn_without_heads_of_arrows():
+def test_chosen_edges_are_drawn_without_arrow_heads():
     def heads(experiment):
         svg = picture(experiment, make_given_layout(experiment), experiment.frames[-1])
         lines = re.findall(r'<path [^>]*d="([^"]+)"', svg)

@@ -1,0 +1,102 @@
+"""Outcome of a run as the terminal prints it: table, best trial, evaluation, compute saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from cluster.terminal.trial_table import make_trial_table
+from tune_jobs.evaluation.evaluation_status import format_episode_count
+from tune_jobs.formatting import (
+    count,
+    format_end_reason,
+    format_identifier,
+    format_measurement,
+    format_percent,
+)
+from tune_jobs.run_log.events import EvaluationRow
+from tune_jobs.run_log.outcome import Outcome
+
+
+def print_outcome(outcome: Outcome, console: Console, directory: str | Path | None = None) -> None:
+    """Print the outcome of a run: table, best trial, comparison, compute saved.
+
+    Args:
+        outcome: the run.
+        console: the console to print on.
+        directory: the run directory; with it, the paths of checkpoint and report are printed.
+    """
+    best_first = sorted(
+        outcome.trials,
+        key=lambda trial: (
+            trial.finite_score is None,
+            (trial.finite_score or 0.0) * (-1 if outcome.job.mode == "max" else 1),
+        ),
+    )
+    console.print(make_trial_table(outcome, best_first, console.width, live=False))
+    console.print()
+    lines = [f"{format_identifier(name)}: {spread}" for name, spread in outcome.siblings.items()]
+    if outcome.end and outcome.end.reason == "error":
+        lines.append(f"Failed: {outcome.end.sentence or 'the log does not say why'}")
+    lines += [
+        _format_best(outcome),
+        *_format_evaluation(outcome.evaluation),
+        _format_compute(outcome),
+    ]
+    if directory is not None:
+        if outcome.best and outcome.best.checkpoint:
+            lines.append(f"Checkpoint: {Path(directory) / outcome.best.checkpoint}")
+        lines.append(f"Report: {Path(directory) / 'report.html'}")
+        is_unfinished = any(t.end_reason in (None, "interrupted") for t in outcome.trials)
+        command = "Continue: rungwise resume" if is_unfinished else "Print again: rungwise report"
+        lines.append(f"{command} {directory}")
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+def _format_best(outcome: Outcome) -> str:
+    best = outcome.best
+    if best is None:
+        kind = "finite score" if any(t.score is not None for t in outcome.trials) else "score"
+        return f"Best: none, because no trial has a {kind}."
+    score = f"{format_identifier(outcome.job.metric)} {format_measurement(best.score)}"
+    trained = f"{score} after {count(best.iterations, 'iteration')}"
+    if (won := outcome.won) is None:
+        return f"Best: trial {best.id}, {trained}"
+    score, error = format_measurement(won.score), format_measurement(won.error)
+    final = f"{format_identifier(won.metric)} {score} ± {error}"
+    return f"Best: trial {best.id}, by {outcome.best_by}: {final} (in training {trained})"
+
+
+def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
+    if evaluation is None or not evaluation.policy:
+        return []
+    figures = ", ".join(
+        f"{format_identifier(k)} {format_measurement(v)}" for k, v in evaluation.policy.items()
+    )
+    episodes = format_episode_count(evaluation, "fresh episode")
+    lines = [f"Evaluated: trial {evaluation.trial} on {episodes}: {figures}"]
+    first = next(iter(evaluation.policy))
+    others = [
+        f"{name} {format_measurement(v.get(first))}" for name, v in evaluation.baselines.items()
+    ]
+    if others:
+        lines.append(
+            f"Compared on the same seeds ({format_identifier(first)}): {' · '.join(others)}"
+        )
+    return lines
+
+
+def _format_compute(outcome: Outcome) -> str:
+    run = f"Compute: {outcome.iterations_run:,} of {outcome.budget:,} iterations run"
+    saved = f"{format_percent(outcome.compute_saved)} saved"
+    parts = [
+        f"{format_end_reason(name)} {format_percent(iterations / outcome.budget)}"
+        for name, iterations in outcome.iterations_saved_by_reason.items()
+    ]
+    line = f"{run}, {saved}" + (f" ({', '.join(parts)})" if parts else "")
+    if outcome.iterations_open:
+        line += f", {outcome.iterations_open:,} still open"
+    return line
