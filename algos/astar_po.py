@@ -68,7 +68,7 @@ class AStarPOSettings(EpisodeSettings):
         super().__post_init__()
         if self.num_envs % self.reference_samples:
             raise InputError(
-                "AStarPOSettings.num_envs must be a multiple of reference_samples "
+                "settings.num_envs must be a multiple of reference_samples "
                 f"({self.reference_samples}), but it is {self.num_envs}."
             )
 

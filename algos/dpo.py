@@ -72,7 +72,7 @@ class DPOSettings(EpisodeSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.collects_groups and self.group_size < 2:
-            raise InputError("DPOSettings.group_size must be at least 2 to compare episodes.")
+            raise InputError("settings.group_size must be at least 2 to compare episodes.")
 
 
 class DPOObjective(Objective[DPOSettings]):

@@ -54,7 +54,7 @@ class GRPOSettings(EpisodeSettings):
         super().__post_init__()
         if self.group_size < 2:
             raise InputError(
-                "GRPOSettings.group_size must be at least 2: an episode is compared with the "
+                "settings.group_size must be at least 2: an episode is compared with the "
                 "others of its group."
             )
 

@@ -64,12 +64,10 @@ class PPOSettings(TrainingSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.kl_target > 0 and self.kl_coef <= 0:
-            raise InputError(
-                "PPOSettings.kl_coef must be greater than 0 for kl_target to adapt it."
-            )
+            raise InputError("settings.kl_coef must be greater than 0 for kl_target to adapt it.")
         if self.entropy_target > 0 and self.entropy_coef <= 0:
             raise InputError(
-                "PPOSettings.entropy_coef must be greater than 0 for entropy_target to adapt it."
+                "settings.entropy_coef must be greater than 0 for entropy_target to adapt it."
             )
 
 
@@ -136,12 +134,12 @@ class PPOObjective(Objective[PPOSettings]):
         s = self.settings
         if s.entropy_target > 0 and head.num_log_stds and not head.choices:
             raise InputError(
-                "PPOSettings.entropy_target would do nothing: values without bounds have no "
+                "settings.entropy_target would do nothing: values without bounds have no "
                 "largest entropy to compare with. Set it to 0 and use entropy_coef."
             )
         if s.diversity_coef > 0 and not head.choices:
             raise InputError(
-                f"PPOSettings.diversity_coef would do nothing: {head.space} has no single choice. "
+                f"settings.diversity_coef would do nothing: {head.space} has no single choice. "
                 "Set it to 0."
             )
 

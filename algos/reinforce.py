@@ -69,11 +69,11 @@ class ReinforceSettings(EpisodeSettings):
         super().__post_init__()
         if self.collects_groups and self.group_size < 2:
             raise InputError(
-                f"ReinforceSettings.group_size must be at least 2 for baseline={self.baseline}."
+                f"settings.group_size must be at least 2 for baseline={self.baseline}."
             )
         if self.likelihood_coef and self.model != "thinker":
             raise InputError(
-                f"ReinforceSettings.likelihood_coef is {self.likelihood_coef}, but it would do "
+                f"settings.likelihood_coef is {self.likelihood_coef}, but it would do "
                 f"nothing: model={self.model!r} does not read. Set model='thinker', or it to 0."
             )
 
