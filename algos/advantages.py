@@ -178,6 +178,7 @@ def compute_value_metrics(values: Floats, returns: Floats) -> dict[str, float]:
         "target_abs_max": float(np.abs(returns).max()),
     }
     variance = float(returns.var())
+    # Below this, equal returns differ by rounding alone.
     if variance > 1e-12:
         metrics["explained_variance"] = 1 - float((returns - values).var()) / variance
     return metrics

@@ -109,6 +109,8 @@ class ColumnAlgorithm(Algorithm):
         self.reward_scale = RewardScale()
         env.close()
         super().setup(config)
+        # Runners have built networks of their own: the first rollout must use the learners'
+        # weights.
         objective.validate_action_space(self._make_head())
         self.push_weights()
 

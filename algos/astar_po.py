@@ -68,7 +68,7 @@ class AStarPOSettings(EpisodeSettings):
         super().__post_init__()
         if self.num_envs % self.reference_samples:
             raise InputError(
-                "AStarPOSettings.num_envs must be a multiple of reference_samples "
+                "settings.num_envs must be a multiple of reference_samples "
                 f"({self.reference_samples}), but it is {self.num_envs}."
             )
 
@@ -178,18 +178,23 @@ class AStarPO(ColumnAlgorithm):
             self.v_star_by_start = dict(
                 zip(kept["start"].tolist(), kept["v_star"].tolist(), strict=True)
             )
+        # Stage 1. A round covers as many starts as the runners have groups for. A short
+        # last round wraps around and repeats starts, which then keep their latest estimate.
         while missing := sorted(set(range(s.starts)) - self.v_star_by_start.keys()):
             starts = TRAINING_SEED + np.array(missing)
             rows, metrics = self.collect_rows(starts=starts, group_size=s.reference_samples)
             self.env_steps += metrics["steps"]
             returns = rows["returns"].reshape(-1, s.reference_samples)
             found = estimate_v_star(returns, s.v_star, s.v_star_beta)
+            # Rows are in the order of the copies: every k-th one is the first of a
+            # group of k.
             ids = rows["starts"][:: s.reference_samples] - TRAINING_SEED
             self.v_star_by_start |= dict(zip(ids.tolist(), found.tolist(), strict=True))
         values = np.array(list(self.v_star_by_start.values()), np.float32)
         if cache:
             table = {"start": np.array(list(self.v_star_by_start)), "v_star": values}
             rollout_io.write_columns(Columns(table), cache, env=self.config.env)
+        # The cache may hold more starts than this trial has.
         own = np.array([self.v_star_by_start[start] for start in range(s.starts)], np.float32)
         return first | {"v_star_mean": float(own.mean()), "v_star_std": float(own.std())}
 
@@ -199,6 +204,8 @@ class AStarPO(ColumnAlgorithm):
         assert self.learner_group is not None  # noqa: S101
         for name, weight in sorted(self.learner_group.get_weights()["default_policy"].items()):
             digest.update(name.encode() + np.ascontiguousarray(weight).tobytes())
+        # Not part of it: the number of starts. A trial with more of them extends the same
+        # table.
         about = [self.config.env, dict(self.config.env_config), s.gamma, s.rollout_length]
         about += [s.v_star, s.v_star_beta, s.reference_samples, s.model, s.model_config]
         digest.update(json.dumps(about, sort_keys=True, default=str).encode())
@@ -216,6 +223,8 @@ class AStarPO(ColumnAlgorithm):
     def collect_rows(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
         """Collect episodes, with the V* of their starts where it is known."""
         rows, metrics = super().collect_rows(**sample_kwargs)
+        # NaN and not 0: stage 1 does not read it, and in stage 2 a missing V* must not pass
+        # for a value.
         known = [
             self.v_star_by_start.get(start - TRAINING_SEED, np.nan)
             for start in rows["starts"].tolist()

@@ -45,6 +45,8 @@ def verify_checkpoint(directory: Path, prefix: str = "") -> None:
         recorded: Any = json.loads((directory / MANIFEST).read_text())
         if not isinstance(recorded, dict):
             raise ValueError("it is not a table of files")
+        # An unlisted file is refused, too: a loader might read it although nothing vouches
+        # for it.
         if missing := {n for n in _list_files(directory) if n.startswith(prefix)} - set(recorded):
             raise ValueError(f"it does not list {', '.join(sorted(missing))}")
     except (OSError, ValueError, TypeError) as error:
@@ -73,11 +75,13 @@ def refuse_pickles(directory: Path, metadata: Mapping[str, Any]) -> None:
             *_find_encoded_arrays(metadata["observation_space"]),
             *_find_encoded_arrays(metadata["action_space"]),
         ):
+            # Raises on object arrays, which RLlib would unpickle: loading those runs
+            # their code.
             np.load(io.BytesIO(zlib.decompress(base64.b64decode(text))), allow_pickle=False)
     except (ValueError, KeyError, TypeError, EOFError, zlib.error, RecursionError) as error:
         raise InputError(
             f"The policy.json of {directory} does not describe plain spaces ({error}): it may run "
-            "code that somebody hid there. Do not use it."
+            "hidden code. Do not use it."
         ) from error
 
 

@@ -127,54 +127,54 @@ class TrainingSettings:
     """Rank of the adapter (LoRA) trained in place of the `lm`'s own weights; 0 trains those."""
 
     def __post_init__(self) -> None:
-        validate(self)
-        name = type(self).__name__
+        validate(self, "settings")
         if not self.hidden or min(self.hidden) < 1:
             raise InputError(
-                f"{name}.hidden must hold widths of at least 1, but it is {self.hidden}."
+                f"settings.hidden must hold widths of at least 1, but it is {self.hidden}."
             )
         if any(width < 1 for width in self.value_hidden):
             raise InputError(
-                f"{name}.value_hidden must hold widths of at least 1, or nothing for those of "
+                "settings.value_hidden must hold widths of at least 1, or nothing for those of "
                 f"hidden, but it is {self.value_hidden}."
             )
         if self.model == "set" and self.hidden[0] % 4:
             raise InputError(
-                f"{name}.hidden must start with a multiple of 4 (attention heads) for model='set', "
-                f"but it is {self.hidden}."
+                "settings.hidden must start with a multiple of 4 (attention heads) for "
+                f"model='set', but it is {self.hidden}."
             )
         if self.optimiser == "muon" and self.model == "mlp":
             raise InputError(
-                f"{name}.optimiser='muon' is for networks made of matrices, and model='mlp' is one "
-                "long vector: use optimiser='adamw'."
+                "settings.optimiser='muon' is for networks made of matrices, and model='mlp' is "
+                "one long vector: use optimiser='adamw'."
             )
         for what in ("lr", "entropy"):
             kind, end = getattr(self, f"{what}_schedule"), getattr(self, f"{what}_end")
+            # Equal factors in equal times never reach 0.
             if kind == "exponential" and end <= 0:
                 raise InputError(
-                    f"{name}.{what}_end must be greater than 0 for an exponential schedule."
+                    f"settings.{what}_end must be greater than 0 for an exponential schedule."
                 )
         if self.log_std_scores[0] == self.log_std_scores[1]:
             raise InputError(
-                f"{name}.log_std_scores must be two scores, from the worse to the better, but it "
+                "settings.log_std_scores must be two scores, from the worse to the better, but it "
                 f"is {self.log_std_scores}."
             )
         if self.pipeline and not self.num_env_runners:
             raise InputError(
-                f"{name}.pipeline needs remote runners: set num_env_runners to at least 1."
+                "settings.pipeline needs remote runners: set num_env_runners to at least 1."
             )
-        self._check_minibatches(name)
+        self._check_minibatches()
 
-    def _check_minibatches(self, name: str) -> None:
+    def _check_minibatches(self) -> None:
         """Refuse more rows in a minibatch, or in a step, than there are."""
         if self.minibatch_size > self.rows_per_iteration:
             raise InputError(
-                f"{name}.minibatch_size must be at most the {self.rows_per_iteration} "
+                f"settings.minibatch_size must be at most the {self.rows_per_iteration} "
                 f"{self.row_description} of an iteration, but it is {self.minibatch_size}."
             )
         if self.accumulate * self.minibatch_size > self.rows_per_iteration:
             raise InputError(
-                f"{name}.accumulate must be at most "
+                "settings.accumulate must be at most "
                 f"{self.rows_per_iteration // self.minibatch_size}, which is how many minibatches "
                 f"of {self.minibatch_size} the {self.rows_per_iteration} {self.row_description} of "
                 f"an iteration fill, but it is {self.accumulate}."
@@ -199,6 +199,8 @@ class TrainingSettings:
         names = ("hidden", "value_hidden", "activation", "value_distribution", "bins")
         names += ("language_model", "lora_rank")
         spread = ("initial_log_std", "log_std_schedule")
+        # None rather than 1: without the buffer a policy skips the division and can act
+        # with numpy.
         untempered = self.temperature == 1 and self.temperature_schedule == "constant"
         temperature = None if untempered else self.temperature
         return {name: getattr(self, name) for name in (*names, *spread)} | {
@@ -242,6 +244,6 @@ class EpisodeSettings(TrainingSettings):
         super().__post_init__()
         if self.collects_groups and self.num_envs % self.group_size:
             raise InputError(
-                f"{type(self).__name__}.num_envs must be a multiple of group_size "
+                "settings.num_envs must be a multiple of group_size "
                 f"({self.group_size}), but it is {self.num_envs}."
             )

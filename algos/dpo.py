@@ -72,7 +72,7 @@ class DPOSettings(EpisodeSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.collects_groups and self.group_size < 2:
-            raise InputError("DPOSettings.group_size must be at least 2 to compare episodes.")
+            raise InputError("settings.group_size must be at least 2 to compare episodes.")
 
 
 class DPOObjective(Objective[DPOSettings]):
@@ -117,6 +117,7 @@ class DPOObjective(Objective[DPOSettings]):
         if s.pairs not in COLLECTED_SOURCES:
             rows = load_recorded_pairs(s.pairs)
         gap = np.asarray(rows["gap"], np.float32)
+        # Of mean 1, so that a learning rate means the same with and without weights.
         weight = gap / gap.mean() if s.weights == "gap" and len(gap) else np.ones_like(gap)
         metrics = {"pairs": float(len(gap)), "pair_gap": float(gap.mean()) if len(gap) else 0.0}
         return rows.with_columns(weight=weight), metrics

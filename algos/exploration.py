@@ -68,6 +68,7 @@ def schedule_log_std(
     if kind == "performance":
         if score is None or math.isnan(score):
             return None
+        # May lie outside of [0, 1]: schedule() clamps it.
         kind, progress = "linear", (score - scores[0]) / (scores[1] - scores[0])
     return schedule(kind, start, end, progress)
 

@@ -54,7 +54,7 @@ class GRPOSettings(EpisodeSettings):
         super().__post_init__()
         if self.group_size < 2:
             raise InputError(
-                "GRPOSettings.group_size must be at least 2: an episode is compared with the "
+                "settings.group_size must be at least 2: an episode is compared with the "
                 "others of its group."
             )
 
@@ -81,6 +81,8 @@ class GRPOObjective(Objective[GRPOSettings]):
         groups = following.reshape(judged, -1, s.group_size)
         rows = rollout.row_returns_to_go(s.gamma)
         if rows is not None:
+            # [T, B, R] -> [T, P, G, R] -> [T, P, R, G]: group_advantages compares along
+            # the last axis.
             rows = rows[:judged].reshape(*groups.shape, -1).swapaxes(2, 3)
             rows = group_advantages(rows, scale=True)
         advantages = group_advantages(groups, scale=True)

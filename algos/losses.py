@@ -23,6 +23,7 @@ def sum_loss_terms(terms: Mapping[str, Tensor]) -> Tensor:
     >>> sum_loss_terms({"policy": torch.tensor([1.0, 3.0]), "entropy": torch.tensor(-0.5)})
     tensor(1.5000)
     """
+    # A scalar broadcasts over the rows, and the mean leaves it as it was.
     return reduce(add, terms.values()).mean()
 
 
@@ -40,6 +41,7 @@ def compute_logps_and_advantages(
         return dist.logp(batch), batch["logp"], batch["advantages"]
     advantages = batch.get("row_advantages")
     if advantages is None:
+        # [N, 1] broadcasts over the R rows of each action.
         advantages = batch["advantages"][:, None]
     return dist.row_logp(batch), batch["row_logp"], advantages
 
@@ -110,6 +112,7 @@ def dpo_loss(
     tensor([0.6931])
     """
     margin = (chosen - reference_chosen) - (rejected - reference_rejected)
+    # Not log(sigmoid(..)), which is -inf for a margin far below 0.
     return -logsigmoid(beta * margin)
 
 

@@ -179,6 +179,7 @@ def batch_observation(observation: Any, space: spaces.Space[Any], accepts_any_si
     array, dtype = np.asarray(observation), space.dtype
     assert dtype is not None  # noqa: S101
     fits = array.ndim == len(space.shape or ()) if accepts_any_size else array.shape == space.shape
+    # same_kind accepts float64 for float32, but no fractions where whole numbers are expected.
     if not fits or not np.can_cast(array.dtype, dtype, "same_kind"):
         raise InputError(
             f"This policy acts on {space}, but the observation has shape {array.shape} and type "

@@ -64,12 +64,10 @@ class PPOSettings(TrainingSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.kl_target > 0 and self.kl_coef <= 0:
-            raise InputError(
-                "PPOSettings.kl_coef must be greater than 0 for kl_target to adapt it."
-            )
+            raise InputError("settings.kl_coef must be greater than 0 for kl_target to adapt it.")
         if self.entropy_target > 0 and self.entropy_coef <= 0:
             raise InputError(
-                "PPOSettings.entropy_coef must be greater than 0 for entropy_target to adapt it."
+                "settings.entropy_coef must be greater than 0 for entropy_target to adapt it."
             )
 
 
@@ -82,6 +80,8 @@ class PPOObjective(Objective[PPOSettings]):
         if s.normalise_rewards:
             r = r.normalise_rewards()
         advantages = gae(r.rewards, r.values, r.next_values, r.done, s.gamma, s.lam)
+        # The value's target is the lambda-return: the estimate of the advantage plus the
+        # baseline.
         returns = advantages + r.values
         by_row = r.compute_row_advantages(advantages)
         return r.to_rows(advantages=advantages, returns=returns, values=r.values, **by_row)
@@ -134,12 +134,12 @@ class PPOObjective(Objective[PPOSettings]):
         s = self.settings
         if s.entropy_target > 0 and head.num_log_stds and not head.choices:
             raise InputError(
-                "PPOSettings.entropy_target would do nothing: values without bounds have no "
+                "settings.entropy_target would do nothing: values without bounds have no "
                 "largest entropy to compare with. Set it to 0 and use entropy_coef."
             )
         if s.diversity_coef > 0 and not head.choices:
             raise InputError(
-                f"PPOSettings.diversity_coef would do nothing: {head.space} has no single choice. "
+                f"settings.diversity_coef would do nothing: {head.space} has no single choice. "
                 "Set it to 0."
             )
 

@@ -69,11 +69,11 @@ class ReinforceSettings(EpisodeSettings):
         super().__post_init__()
         if self.collects_groups and self.group_size < 2:
             raise InputError(
-                f"ReinforceSettings.group_size must be at least 2 for baseline={self.baseline}."
+                f"settings.group_size must be at least 2 for baseline={self.baseline}."
             )
         if self.likelihood_coef and self.model != "thinker":
             raise InputError(
-                f"ReinforceSettings.likelihood_coef is {self.likelihood_coef}, but it would do "
+                f"settings.likelihood_coef is {self.likelihood_coef}, but it would do "
                 f"nothing: model={self.model!r} does not read. Set model='thinker', or it to 0."
             )
 
@@ -113,6 +113,7 @@ class ReinforceObjective(Objective[ReinforceSettings]):
             )
         groups = r.returns(s.gamma).reshape(1, -1, s.group_size)
         rows = r.row_returns_to_go(s.gamma)
+        # rows[0]: the first step's return to go is that of the whole episode.
         if rows is not None:  # each row is compared with the same row of other episodes
             rows = self._subtract_group_baseline(rows[0].reshape(*groups.shape, -1).swapaxes(2, 3))
         return r.to_group_rows(self._subtract_group_baseline(groups), has_signal(groups), rows)

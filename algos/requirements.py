@@ -38,6 +38,7 @@ def detect_offered_needs(env: VectorEnv[Any, Any, Any]) -> frozenset[Need]:
         first, second = (to_observation_columns(env.reset(seed=seeds)[0]) for _ in range(2))
     except (TypeError, ValueError, gymnasium.error.Error):
         return frozenset(has)  # a vector environment that takes no seed for each copy
+    # One seed must give the same start in two resets and in two copies of one batch.
     alike = all(
         np.array_equal(first[name], second[name]) and np.array_equal(first[name][0], first[name][1])
         for name in first

@@ -31,6 +31,7 @@ def schedule(
     0.1
     """
     progress = min(max(progress, 0.0), 1.0)
+    # Exactly: the formulas below would miss the end by a rounding error.
     if progress == 1 and kind != "constant":
         return end
     if progress < warmup:

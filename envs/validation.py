@@ -100,14 +100,19 @@ def get_fields(config: type) -> dict[str, tuple[Any, Between | None]]:
     return fields
 
 
-def validate(config: Any) -> None:
+def validate(config: Any, name: str = "") -> None:
     """Check every field of a dataclass against its type and bounds; call it in ``__post_init__``.
+
+    Args:
+        config: the dataclass.
+        name: what the user calls it, such as ``"settings"``; else that of its class.
 
     Raises:
         InputError: a value of the wrong type or out of bounds; the message names its field.
     """
-    for name, (hint, bounds) in get_fields(type(config)).items():
-        check_value(f"{type(config).__name__}.{name}", getattr(config, name), hint, bounds)
+    prefix = name or type(config).__name__
+    for field, (hint, bounds) in get_fields(type(config)).items():
+        check_value(f"{prefix}.{field}", getattr(config, field), hint, bounds)
 
 
 def check_value(name: str, value: Any, hint: Any, bounds: Between | None = None) -> None:

@@ -170,6 +170,8 @@ class BoxHead(ActionHead):
         value = action["value"].reshape(-1, *space.shape)
         if space.is_bounded():
             value = space.low + (value + 1) / 2 * (space.high - space.low)
+        # Only the environment gets the clipped value. Stored is the draw itself, whose
+        # density the Gaussian knows; a clipped one would have a point mass at each bound.
         return value.clip(space.low, space.high).astype(space.dtype)
 
     def compute_action_metrics(self, action: ActionColumns) -> dict[str, float]:
@@ -204,6 +206,8 @@ class TopKHead(ActionHead):
         self, outputs: Tensor, log_std: Tensor | None = None, mask: Tensor | None = None
     ) -> ActionDistribution:
         """Return distributions from outputs [N, R, D]; ``ILLEGAL_LOGIT`` marks illegal choices."""
+        # Half the marker as threshold: float32 rounds -1e30, and no score comes near either
+        # number.
         return TopK(outputs, outputs > ILLEGAL_LOGIT / 2, self.k)
 
     def label_outputs(self, outputs: Tensor, log_std: Tensor) -> dict[str, Tensor]:
@@ -249,9 +253,14 @@ class ChoiceWithValueHead(ActionHead):
         self, outputs: Tensor, log_std: Tensor | None = None, mask: Tensor | None = None
     ) -> ActionDistribution:
         """See :class:`ActionHead`; any number of choices is acted among."""
+        # [N, A * per_choice] -> [N, A, per_choice], A taken from the outputs and not from
+        # the space: a model over nodes also acts in environments with another number of
+        # nodes.
         each = outputs.view(len(outputs), -1, self.per_choice)
         if self.num_log_stds:
             spread = outputs.new_zeros(1) if log_std is None else log_std
+            # The same log standard deviation behind each mean: NormalValue reads pairs
+            # of both.
             each = torch.cat([each, spread.expand(*each.shape[:2], 1)], -1)
         return ChoiceWithValue(each, mask, self.value)
 
@@ -302,6 +311,8 @@ class ProductHead(ActionHead):
         self, outputs: Tensor, log_std: Tensor
     ) -> Iterator[tuple[str, ActionHead, Tensor, Tensor]]:
         """Return the name, the head and the share of the numbers of each part."""
+        # All parts share one flat row of numbers, in the order of ``parts``: networks need
+        # not know how an action is composed.
         split = outputs.split([part.size for part in self.parts.values()], -1)
         frees = log_std.split([part.num_log_stds for part in self.parts.values()])
         return zip(self.parts, self.parts.values(), split, frees, strict=True)
@@ -346,6 +357,8 @@ def make_action_head(space: spaces.Space[Any], value: str = "bins", bins: int = 
         return BoxHead(space)
     if isinstance(space, spaces.Box) and len(space.shape) == 2 and (space.low == -1).all():
         return TopKHead(space)
+    # Before the general Dict: here the value depends on the choice; a ProductHead would draw
+    # both independently.
     if isinstance(space, spaces.Dict) and _is_choice_with_value(space):
         return ChoiceWithValueHead(space, value, bins)
     if isinstance(space, spaces.Dict | spaces.Tuple) and len(space):

@@ -31,6 +31,7 @@ def log_softmax(x: Array) -> Array:
     """Return the log-probabilities of logits [..., A]."""
     if isinstance(x, Tensor):
         return torch.log_softmax(x, -1)
+    # Below the maximum exp cannot overflow.
     below = x - x.max(-1, keepdims=True)
     below -= np.log(np.exp(below).sum(-1, keepdims=True))
     return below

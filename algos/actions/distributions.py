@@ -67,16 +67,19 @@ class Categorical:
         if mask is not None:
             lib = get_array_module(logits)
             logits = lib.where(mask != 0, logits, lib.full_like(logits, ILLEGAL_LOGIT))
+        # The raw logits are kept, too: the fused entropy passes its gradient straight to
+        # them.
         self._given, self.mask = logits, mask
         self.logits = log_softmax(logits)
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
         """Draw by an exponential race: the first arrival, at rates p, is a draw from p."""
+        # An illegal choice has the rate exp(-1e30) = 0 and loses every race.
         rates = get_array_module(self.logits).exp(self.logits)
         return {"choice": (rates / draw_exponential(rates, generator)).argmax(-1)}
 
     def mode(self) -> Action:
-        """Return the the most likely choice."""
+        """Return the most likely choice."""
         return {"choice": self.logits.argmax(-1)}
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
@@ -109,7 +112,7 @@ class MultiCategorical:
         return self._stack([part.sample(generator) for part in self.parts])
 
     def mode(self) -> Action:
-        """Return the the mode of every part."""
+        """Return the mode of every part."""
         return self._stack([part.mode() for part in self.parts])
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
@@ -138,6 +141,8 @@ class Gaussian:
     """Independent normal values ``[N, D]``, not squashed: the environment clips."""
 
     def __init__(self, mean: Tensor, log_std: Tensor) -> None:
+        # A learned spread can run away: a collapsed one makes density ratios explode, and
+        # an unbounded one keeps raising the entropy bonus.
         self.mean, self.log_std = mean, log_std.clamp(-10, 3)
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
@@ -146,7 +151,7 @@ class Gaussian:
         return {"value": self.mean + self.log_std.exp() * noise}
 
     def mode(self) -> Action:
-        """Return the the mean."""
+        """Return the mean."""
         return {"value": self.mean}
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
@@ -177,11 +182,13 @@ class BinnedValue:
         return {"value": self.grid[self.bins.sample(generator)["choice"]]}
 
     def mode(self) -> Action:
-        """Return the the most likely grid point."""
+        """Return the most likely grid point."""
         return {"value": self.grid[self.bins.mode()["choice"]]}
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
         """Return the log-probability of the nearest grid point."""
+        # From [-1, 1] to 0 .. K - 1; rounded, as a value that went through an environment
+        # or a file may be a float32 step beside its grid point.
         place = (action["value"] + 1) * 0.5 * (len(self.grid) - 1)
         return self.bins.logp({"choice": place.round().long()})
 
@@ -213,7 +220,7 @@ class BetaValue:
         return {"value": (2 * share - 1).clamp(-1 + 1e-6, 1 - 1e-6)}
 
     def mode(self) -> Action:
-        """Return the the peak."""
+        """Return the peak."""
         a, b = self.beta.concentration1, self.beta.concentration0
         # Both parameters may be 1 in float32: any point of a flat density is its peak.
         share = (a - 1 + 1e-6) / (a + b - 2 + 2e-6)
@@ -221,6 +228,8 @@ class BetaValue:
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
         """Return the log-density over [-1, 1]."""
+        # The ends, where the log-density is -inf, are moved inwards exactly as sample()
+        # moves them. Mapping [0, 1] to [-1, 1] halves the density, hence - log 2.
         share = ((action["value"] + 1) / 2).clamp(1e-6, 1 - 1e-6)
         return self.beta.log_prob(share) - math.log(2)
 
@@ -245,6 +254,8 @@ class NormalValue:
         self.mean, self.log_std = params[..., 0].tanh(), params[..., 1].clamp(-10, 3)
         self.std = self.log_std.exp()
         self._ends = [(end - self.mean) / self.std for end in (-1, 1)]
+        # erf(z / sqrt 2) = 2 Phi(z) - 1, of both bounds in standard deviations from the
+        # peak.
         self._low, self._high = (torch.erf(end * math.sqrt(0.5)) for end in self._ends)
         self._mass_in_bounds = 0.5 * (self._high - self._low)  # the share that is not cut off
 
@@ -257,7 +268,7 @@ class NormalValue:
         return {"value": (self.mean + self.std * z).clamp(-1, 1)}
 
     def mode(self) -> Action:
-        """Return the the peak."""
+        """Return the peak."""
         return {"value": self.mean}
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
@@ -269,6 +280,8 @@ class NormalValue:
 
     def entropy(self) -> Tensor:
         """Return the differential entropy; the uniform density has log 2."""
+        # Truncated at a and b with the mass Z: ln(sqrt(2 pi e) std Z) + (a phi(a) - b
+        # phi(b)) / (2 Z).
         low, high = (e * (-0.5 * e * e).exp() / math.sqrt(2 * math.pi) for e in self._ends)
         whole = 0.5 * math.log(2 * math.pi * math.e) + self.log_std + self._mass_in_bounds.log()
         return whole + 0.5 * (low - high) / self._mass_in_bounds
@@ -303,7 +316,7 @@ class ChoiceWithValue:
         return choice | self._value_given_choice(choice).sample(generator)
 
     def mode(self) -> Action:
-        """Return the the most likely choice and the most likely value for it."""
+        """Return the most likely choice and the most likely value for it."""
         choice = self.choice.mode()
         return choice | self._value_given_choice(choice).mode()
 
@@ -324,6 +337,8 @@ class ChoiceWithValue:
         return self.choice.choice_probabilities()
 
     def _value_given_choice(self, action: Mapping[str, Tensor]) -> ValueDistribution:
+        # Of the chosen option only, [N, A, K] -> [N, K]: log p gives the others no
+        # gradient.
         rows = torch.arange(len(self.params), device=self.params.device)
         return self.value(self.params[rows, action["choice"]])
 
@@ -342,7 +357,7 @@ class Product:
         return self._join({name: part.sample(generator) for name, part in self.parts.items()})
 
     def mode(self) -> Action:
-        """Return the the mode of every part."""
+        """Return the mode of every part."""
         return self._join({name: part.mode() for name, part in self.parts.items()})
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:

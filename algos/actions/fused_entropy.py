@@ -36,6 +36,8 @@ class _Entropy(torch.autograd.Function):
         lib = get_array_module(logs)
         ctx.logs, ctx.p = logs, lib.exp(logs)
         # A matrix product per row: a product and a sum would allocate another [..., A] array.
+        # A masked entry has p = 0 and a finite log p (ILLEGAL_LOGIT): it adds 0 and not
+        # NaN.
         ctx.entropy = -lib.einsum("...a,...a->...", ctx.p, logs)
         return torch.as_tensor(ctx.entropy)
 

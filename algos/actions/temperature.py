@@ -23,6 +23,8 @@ def apply_temperature(dist: Any, temperature: Tensor) -> Any:
     Values stay as they are: how far they stray is a number of its own.
     """
     if isinstance(dist, Categorical):
+        # These are log-probabilities; Categorical normalises again, which gives p^(1/T) /
+        # Z.
         return Categorical(dist.logits / temperature, dist.mask)
     if isinstance(dist, TopK):
         return TopK(dist.logits / temperature, dist.mask, dist.k)
@@ -33,6 +35,7 @@ def apply_temperature(dist: Any, temperature: Tensor) -> Any:
             {name: apply_temperature(part, temperature) for name, part in dist.parts.items()}
         )
     if isinstance(dist, ChoiceWithValue):
+        # Shallow: the parameters of the values are shared, only the choice is replaced.
         changed = copy(dist)
         changed.choice = apply_temperature(dist.choice, temperature)
         return changed

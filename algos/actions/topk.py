@@ -36,6 +36,8 @@ class TopK:
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
         """Draw by Gumbel top-k: the k highest of logits + Gumbel noise, highest first."""
+        # The negative log of an exponential variable is Gumbel noise: subtracting its log
+        # adds it.
         noise = torch.empty_like(self.logits).exponential_(generator=generator).log()
         return self._pick_highest(self.logits - noise)
 
@@ -55,8 +57,14 @@ class TopK:
         chosen = self.logits.gather(-1, index)
         # Added, not assigned: padding points at index 0, too, and must not undo a real pick of 0.
         taken = torch.zeros_like(self.logits).scatter_add(-1, index, real.to(chosen.dtype)) > 0
+        # In logs: 1 minus the picks' probabilities would round to 0 after one very likely
+        # pick.
         rest = self.logits.masked_fill(taken, ILLEGAL_LOGIT).logsumexp(-1, keepdim=True)
+        # [N, R, 1 + k]: the rest, then the picks from last to first. Padding adds
+        # exp(-1e30) = 0.
         backwards = torch.cat([rest, chosen.masked_fill(~real, ILLEGAL_LOGIT).flip(-1)], -1)
+        # Without the first entry and turned round: entry j is the log-sum-exp that pick j
+        # chose from.
         left = backwards.logcumsumexp(-1)[..., 1:].flip(-1)
         return torch.where(real, chosen - left, 0.0).sum(-1)
 
@@ -79,11 +87,14 @@ class TopK:
 
     def max_entropy(self) -> Tensor:
         """Return the same entropy ``[N]`` where every legal choice is equally likely."""
+        # A row without legal choices counts ln 1 = 0, not -inf.
         return self.mask.sum(-1).clamp_min(1).to(self.logits.dtype).log().sum(-1)
 
     def normalised_entropy(self) -> Tensor:
         """Return first-pick entropy over ln(legal choices) ``[N]``, averaged over free rows."""
         legal = self.mask.sum(-1)
+        # ln 1 = 0 would divide 0 by 0, and the NaN would reach the gradient although
+        # `where` discards it.
         highest = legal.clamp_min(2).to(self.logits.dtype).log()
         share = torch.where(legal > 1, self.row_entropy() / highest, 0.0)
         return share.sum(-1) / (legal > 1).sum(-1).clamp_min(1)

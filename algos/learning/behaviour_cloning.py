@@ -100,6 +100,7 @@ def _play_rule(world: World[Any], rule: Any, head: ActionHead, keys: Any) -> Col
         action = rule(world, state, counter_rng.fold(state.keys, len(steps)))
         steps.append(Columns(to_observation_columns(observation) | head.to_action_columns(action)))
         step = world.step(state, action)
+        # The batch shrinks to the episodes under way: steps after an end are not imitated.
         go_on = np.flatnonzero(~(step.terminated | step.truncated))
         state, observation = take(step.state, go_on), take(step.observation, go_on)
         keys = state.keys

@@ -340,6 +340,8 @@ def _compute_term_grad_norms(
     norms = dict.fromkeys(terms, 0.0)
     for name, term in terms.items():
         if term.requires_grad:
+            # The training step still needs the graph, and not every term uses every
+            # parameter.
             found: Any = torch.autograd.grad(
                 term.mean(), params, retain_graph=True, allow_unused=True
             )

@@ -116,6 +116,8 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
             )
         start = torch.full((self.head.num_log_stds,), float(config["initial_log_std"]))
         self.log_std = (
+            # A scheduled spread is a parameter, too: it travels with the weights as a
+            # learned one does.
             nn.Parameter(start, requires_grad=learned) if self.head.num_log_stds else None
         )
         temperature = config["temperature"]
@@ -213,6 +215,8 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
                 f"unknown {sorted(state.keys() - own)}."
             )
         for name, weight in own.items():
+            # A copy: arrays out of Ray's object store are read-only, which tensors
+            # cannot express.
             given = torch.as_tensor(np.array(state[name]))
             if given.shape != weight.shape:
                 raise ValueError(

@@ -61,6 +61,8 @@ class CandidateScorer(PolicyModule):
             nn.Linear(HEADS * SIZE, HEADS * SIZE, bias=False) for _ in range(2)
         )
         for layer in (self.query_projection, self.key_projection):
+            # The identity: at first a likeness is the plain product of both texts'
+            # sums.
             nn.init.eye_(layer.weight)
         config = self.model_config
         activation = nn.Tanh if config["activation"] == "tanh" else nn.ReLU
@@ -139,16 +141,22 @@ class CandidateScorer(PolicyModule):
         """
         asked, whose = _list_words(batch[INSTRUCTION])
         count = len(batch[INSTRUCTION])
+        # A table of instructions by vocabulary, one byte an entry: looking words up in it
+        # replaces the comparison of every word with every other.
         said = asked.new_zeros(count, len(self.word_embeddings), dtype=torch.uint8)
         said[whose, asked] = OPEN
         if PAGE in batch:
             read, by = _list_words(batch[PAGE])
+            # OPEN becomes MET where the page has the word; 0 (not in the instruction)
+            # stays 0.
             said[by, read] = said[by, read].clamp_max(MET)
         is_open = said[whose, asked] == OPEN
         wanted = self._embed_bags(asked[is_open], whose[is_open], count)[row]
         offered, whose = _list_words(batch[CANDIDATES][row, candidate])
         found = said[row[whose], offered]
         is_met, is_new = found == OPEN, found == 0
+        # Sums are linear: the instruction's is computed once, and what a candidate meets is
+        # taken off.
         wanted = wanted - self._embed_bags(offered[is_met], whose[is_met], len(row))
         new = self._embed_bags(offered[is_new], whose[is_new], len(row))
         like = (self.query_projection(wanted) * self.key_projection(new)).view(-1, HEADS, SIZE).sum(
@@ -158,6 +166,8 @@ class CandidateScorer(PolicyModule):
 
     def _embed_bags(self, words: Tensor, owner: Tensor, count: int) -> Tensor:
         """Return the sums [count, width] of the embeddings of words [S] by owner."""
+        # ``owner`` is sorted, so each bag is one run of words; a text without words has an
+        # empty one.
         starts = nn.functional.pad(torch.bincount(owner, minlength=count).cumsum(0), (1, 0))[:-1]
         return SCALE * nn.functional.embedding_bag(words, self.word_embeddings, starts, mode="sum")
 

@@ -88,11 +88,15 @@ class Layout:
 
     def initialise(self, flat: Tensor) -> None:
         """Fill in orthogonal weights and zero biases (Andrychowicz et al. 2021)."""
+        # Small policy outputs make the first policy close to uniform; hidden layers get
+        # sqrt 2.
         gains = {"policy.weight": 0.01, "critic.weight": 1.0}
         with torch.no_grad():
             flat.zero_()
             weight = self.split_weights(flat)
             first = weight.pop("first.weight")
+            # Block by block: drawn jointly, the columns of one trunk would depend on
+            # the other's width.
             parts = {f"{b.trunk}.first.weight": first[:, b.columns] for b in self.layers[0].blocks}
             for name, part in (parts | weight).items():
                 if name.endswith("weight"):
@@ -122,6 +126,7 @@ def twin_mlp(
     if isinstance(x, np.ndarray):
         return forward(x, weight, layout)[1:]
     if not torch.is_grad_enabled():
+        # Without gradients only the arithmetic is needed, not a node of the graph.
         _, outputs, values = forward(to_native_array(x), weight, layout)
         return torch.as_tensor(outputs), torch.as_tensor(values)
     return _TwinMLP.apply(x, flat, weight, layout)  # type: ignore[return-value]
@@ -215,6 +220,7 @@ def dead_unit_fraction(layers: list[Array], activation: str) -> float:
 
 
 def _activate(lib: Any, h: Array, activation: str) -> Array:
+    # In place: the backward pass computes the slope from the output and never needs the input.
     return lib.tanh(h, out=h) if activation == "tanh" else lib.clip(h, 0, None, out=h)
 
 
@@ -234,5 +240,6 @@ def _empty_like(like: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _orthogonal(like: Tensor, gain: float) -> Tensor:
+    # Transposed, because torch initialises [out, in] and these weights are [in, out].
     weight = torch.empty(like.shape[::-1], dtype=like.dtype)
     return torch.nn.init.orthogonal_(weight, gain).T

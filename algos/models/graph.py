@@ -50,14 +50,21 @@ class Edges:
     @classmethod
     def from_padded(cls, edges: Tensor, mask: Tensor, nodes: int) -> Edges:
         """Build from edges [N, 2, E] and the mask [N, E] of those that are real."""
+        # nonzero lists the edges graph by graph, so ``rows`` stays sorted, as the offsets
+        # of embedding_bag need. Adding graph * nodes numbers the nodes of all graphs
+        # consecutively.
         graph, number = mask.nonzero(as_tuple=True)
         rows, columns = edges[graph, :, number].T.contiguous() + graph * nodes
         out, into = (torch.bincount(ends, minlength=len(edges) * nodes) for ends in (rows, columns))
+        # Exclusive sums of the degrees: a node without edges gets an empty bag. The stable
+        # sort makes sums over incoming edges add up in the same order every time.
         starts, back_starts = (degree.cumsum(0) - degree for degree in (out, into))
         return cls(graph, number, rows, columns, starts, columns.argsort(stable=True), back_starts)
 
     def pool_outgoing(self, values: Tensor, indices: Tensor, mode: str = "mean") -> Tensor:
         """Return mean or sum over each node's outgoing edges [N n, w], 0 without any."""
+        # Gathers and reduces in one call, without a copy [M, w] of the neighbours'
+        # features.
         return embedding_bag(indices, values, self.starts, mode=mode)
 
     def pool_incoming(self, values: Tensor, indices: Tensor, mode: str = "mean") -> Tensor:
@@ -170,12 +177,16 @@ class GraphPolicy(PolicyModule):
         N, n, _ = nodes.shape
         edges = Edges.from_padded(batch["obs.edges"], batch["obs.edge_mask"] > 0, n)
         features = batch["obs.edge_features"][edges.graph, edges.number].float()
+        # Here the bags hold the edges' own features and not those of nodes: indices are
+        # edge numbers.
         each = torch.arange(len(features), device=nodes.device)
         around = [edges.pool_outgoing(features, each), edges.pool_incoming(features, each)]
         x = torch.relu(self.embed(torch.cat([nodes.flatten(0, 1), *around], -1)))
         for layer in self.layers:
             x = layer(x, edges)
         real = batch["obs.node_mask"].float()
+        # Padding is not zero after the first layer (biases): only the mask keeps it out of
+        # the mean.
         pooled = (real[..., None] * x.view(N, n, -1)).sum(1) / real.sum(1, keepdim=True)
         if self.context:
             pooled = torch.cat([pooled, batch["obs.summary"].float()], -1)
@@ -198,6 +209,8 @@ class GraphPolicy(PolicyModule):
             row, slot, rows = edges.rows, _number_within_node(edges), n
         else:
             row, slot, rows = edges.graph, edges.number, 1
+        # At least k columns, as k picks are stored for every row; those without an edge
+        # become -1.
         width = max(int(slot.max()) + 1, self.head.k)
         if "obs.legal" in batch:
             legal = batch["obs.legal"][edges.graph, edges.number] > 0

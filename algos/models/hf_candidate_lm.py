@@ -68,20 +68,24 @@ def pack_candidates(prompt: Tensor, candidates: Tensor, legal: Tensor) -> Packed
     row, candidate, inner = ((candidates > 0) & legal[..., None]).nonzero(as_tuple=True)
     wanted = candidates[row, candidate, inner].long() - 1
     count = torch.bincount(row, minlength=N)
+    # Behind the longest prompt, by rank among the tokens of all candidates of the row.
     column = P + torch.arange(len(row), device=device) - (count.cumsum(0) - count)[row]
     L = P + int(count.max())
     tokens = torch.zeros(N, L, dtype=torch.long, device=device)
     tokens[:, :P] = (prompt[:, :P].long() - 1).clamp_min(0)
     tokens[row, column] = wanted
     places = torch.arange(L, device=device).repeat(N, 1)
+    # Counted on from its own prompt's end, as if no other candidate stood between.
     places[row, column] = lengths[row] + inner
     # Whose token it is: -1 the prompt's, -2 nobody's.
     owner = torch.full((N, L), -2, device=device)
     owner[:, :P] = torch.where(places[:, :P] < lengths[:, None], -1, -2)
     owner[row, column] = candidate
     behind = torch.arange(L, device=device)
+    # Padding reads padding: attention over nothing at all would be NaN.
     reads = (owner[:, None] == -1) | (owner[:, None] == owner[:, :, None])
     sees = (reads & (behind <= behind[:, None]))[:, None]
+    # A candidate's first token is predicted from the prompt's last one, wherever it was packed.
     before = torch.where(inner == 0, lengths[row] - 1, column - 1)
     return Packed(tokens, places, sees, row, candidate, before, wanted)
 
@@ -230,6 +234,8 @@ def _make_language_model(widths: tuple[int, ...], vocabulary: int) -> Any:
         intermediate_size=2 * widths[0],
         tie_word_embeddings=True,
     )
+    # Every process builds it for itself, and weights frozen under LoRA are never sent: they
+    # must be the same everywhere. The fork leaves the caller's random stream alone.
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return transformers.Qwen2ForCausalLM(config)

@@ -30,6 +30,7 @@ class MLPPolicy(PolicyModule):
         )
         self.flat = nn.Parameter(torch.empty(self.layout.size))
         self.layout.initialise(self.flat)
+        # Only Categorical has code for numpy; a tempered one computes with a torch buffer.
         draws = isinstance(self.head, DiscreteHead) and self.temperature is None
         self.acts_on_numpy = draws and self.flatten.supports_numpy
         self._views: dict[str, Any] = {}

@@ -50,6 +50,8 @@ class QuietStarPolicy(TokenPolicy):
         """
         ended = batch[ANSWER][:, 0] > NOTHING
         tokens, choice, answer = (batch[n][ended] for n in (TOKENS, "choice", ANSWER))
+        # The choices are the last words of the vocabulary, and the first of these ends a
+        # thought.
         end = self.gpt.words.out_features - self.head.choices
         length = (tokens > NOTHING).sum(-1)
         rows = torch.arange(len(tokens), device=tokens.device)
@@ -57,6 +59,8 @@ class QuietStarPolicy(TokenPolicy):
         text[rows, length] = end + choice
         length = length + (choice > 0)  # the longest thought ends by itself
         text[rows, length] = end
+        # The same text without a thought: it ends right after THINK, and the answer
+        # follows.
         plain, begun = tokens.clone(), (tokens == THINK).long().argmax(-1) + 1
         plain[rows, begun] = end
         after, without = (

@@ -27,8 +27,12 @@ def encode_relations(parents: Tensor) -> Tensor:
     """
     itself = torch.eye(parents.shape[-1], device=parents.device).expand_as(parents)
     ancestors = parents
+    # Transitive closure by squaring: each round doubles the length of the paths that are
+    # covered, and no path in a graph of n nodes needs more than n - 1 edges.
     for _ in range((parents.shape[-1] - 1).bit_length()):
         ancestors = ((ancestors + ancestors @ ancestors) > 0).to(parents.dtype)
+    # Entry (i, j) counts the children of both; the diagonal counts one's children and is
+    # removed.
     shared = ((parents.mT @ parents) > 0).to(parents.dtype) * (1 - itself)
     kinds = [itself, parents, parents.mT, ancestors, ancestors.mT, shared]
     return torch.stack(kinds, -1)
@@ -51,8 +55,10 @@ class AttentionBlock(nn.Module):
         """Map x [N, n, w] to [N, n, w], given relations [N, n, n, 6] and a mask [N, n]."""
         N, n, w = x.shape
         qkv = self.qkv(self.norm1(x)).view(N, n, 3, HEADS, w // HEADS)
+        # Three of [N, HEADS, n, w / HEADS], the layout of torch's attention.
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         bias = self.bias(related).permute(0, 3, 1, 2)
+        # Finite, because a row without any node would otherwise be NaN after the softmax.
         bias = bias.masked_fill(~mask[:, None, None, :], -1e9)
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         x = x + self.out(mixed.transpose(1, 2).reshape(N, n, w))
@@ -111,5 +117,6 @@ class SetPolicy(PolicyModule):
         for block in self.blocks:
             x = block(x, related, real)
         x = self.norm(x)
+        # A mean, not a sum: the value keeps its scale for any number of nodes.
         share = real.float() / real.float().sum(-1, keepdim=True)
         return self.policy(x).flatten(1), self.critic((share[..., None] * x).sum(1))[:, 0]

@@ -74,6 +74,8 @@ class TokenPolicy(PolicyModule):
     @torch.no_grad()
     def _compute_token_logps(self, seen: Tensor, tokens: Tensor) -> Tensor:
         """Return the log-probability [N, L] of each token; 0 of the first and of padding."""
+        # The state at position t predicts token t + 1: states up to the last but one,
+        # tokens from 1.
         written = tokens[:, 1 : seen.shape[1], None]
         logp = torch.log_softmax(self.gpt.words(seen[:, :-1]), -1).gather(-1, written)[..., 0]
         found = torch.zeros(tokens.shape, device=tokens.device)

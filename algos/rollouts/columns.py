@@ -54,6 +54,8 @@ class Ragged:
         """Return the rows at ``index [M]``, in that order."""
         lengths, starts = self.lengths[index], self.offsets[:-1][index]
         offsets = _offsets(lengths)
+        # Position of each value within its new row: a running count minus the row's first
+        # count.
         within = _arange(offsets[-1], like=lengths) - _repeat(offsets[:-1], lengths)
         return Ragged(self.values[_repeat(starts, lengths) + within], offsets)
 
@@ -76,6 +78,7 @@ class Ragged:
             dense = self.values.new_full(shape, fill)
         else:
             dense = np.full(shape, fill, self.values.dtype)
+        # A boolean mask is filled row by row, which is the order of the values.
         dense[mask] = self.values
         return dense, mask
 
@@ -154,6 +157,7 @@ class Columns(Mapping[str, Any]):
         kept: dict[str, Columns] = {}
         for name, table in self.tables.items():
             ids = self.rows[name]
+            # Sorted, as look_up needs the table's ids for its binary search.
             used = np.unique(ids.values if isinstance(ids, Ragged) else ids)
             kept[name] = table.select(_positions(table["id"], used))
         return replace(self, tables=kept)
@@ -194,6 +198,7 @@ def concat(parts: Sequence[Columns]) -> Columns:
     tables: dict[str, Columns] = {}
     for name in parts[0].tables:
         united = concat([part.tables[name] for part in parts])
+        # unique sorts, too: the binary search of look_up relies on it.
         _, first = np.unique(united["id"], return_index=True)
         tables[name] = united.select(first)
     return Columns(rows, tables)
@@ -206,6 +211,7 @@ def split_minibatches(rows: Columns, size: int, generator: torch.Generator) -> l
     to the next pass's shuffle, so that no update is dominated by a handful of rows.
     """
     size = min(size, len(rows))
+    # Drawn on the CPU, where the generator lives: the order is the same for every device.
     order = torch.randperm(len(rows), generator=generator)
     count = (len(rows) + size // 2) // size
     device = next(iter(rows.rows.values()))
@@ -244,6 +250,7 @@ def _positions(sorted_ids: Array, ids: Array) -> Array:
         if isinstance(sorted_ids, torch.Tensor)
         else np.searchsorted(sorted_ids, ids)
     )
+    # An id above all others gets the position len(sorted_ids), which must not be indexed.
     inside = found < len(sorted_ids)
     if not bool(inside.all()) or not bool((sorted_ids[found] == ids).all()):
         raise ValueError("A column holds ids that its side table, sorted by id, does not have.")

@@ -43,6 +43,7 @@ class Curriculum:
             if self.score_metric in episodes:
                 self.recent.extend(episodes[self.score_metric][episodes[STAGE] == now].tolist())
         last = self.stages[now]
+        # Each stage has a window of its own length, so the deque has no fixed maxlen.
         while len(self.recent) > last.episodes:
             self.recent.popleft()
         mastered = (

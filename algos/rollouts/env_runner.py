@@ -92,6 +92,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.restored_at = restored_at
         entropy = [self.config.seed or 0, self.worker_index or 0, restored_at]
         first, second = np.random.SeedSequence(entropy).generate_state(2)
+        # Room for 2**16 copies, which Gymnasium gives consecutive seeds, below the limit of
+        # int32.
         self.env_seed = int(TRAINING_SEED + first % (TRAINING_SEED - 2**16))
         self.generator = torch.Generator().manual_seed(int(second))
 
@@ -236,6 +238,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
             first_episodes_only=first_episodes_only,
         )
         if not same_step:
+            # A next-step copy that ended in the last step spends the next rollout's
+            # first one on its reset.
             self.reset_next = buffer.terminated[-1] | buffer.truncated[-1]
         return rollout, self._summarise(rollout, buffer.truncated, statistics)
 

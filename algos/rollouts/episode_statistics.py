@@ -81,6 +81,8 @@ class RolloutStatistics:
             valid: ``[T, B]``, false where a step only reset.
             mask: ``[T, B, A]``, the legal choices; None: all of them.
         """
+        # Zero rewards are counted before bonuses, which would hide that the task itself
+        # pays nothing.
         base = np.stack(self.rewards_before_bonus) if self.rewards_before_bonus else rewards
         counted = rewards[valid]
         returns, lengths, rewarded = self._finish_episodes(rewards, base, done, valid)
@@ -94,6 +96,7 @@ class RolloutStatistics:
         out: dict[str, Any] = {
             "steps": int(valid.sum()),
             "reward_sum": float(counted.sum()),
+            # In float64: the variance is later a difference of two large sums.
             "reward_square_sum": float(np.square(counted, dtype=np.float64).sum()),
             "zero_rewards": int((np.abs(base[valid]) < ZERO_REWARD).sum()),
             "episodes": episodes,
@@ -113,6 +116,9 @@ class RolloutStatistics:
         What belongs to an episode that has not ended is kept for the next rollout.
         """
         running = self.episodes
+        # Transposed, so that the ends of one copy follow each other in time. An episode's
+        # sum is then the running total at its end minus that at the end before it: no loop
+        # over episodes.
         copy, t = np.nonzero(done.T)
         out: list[Array] = []
         for carried, step in (
@@ -120,6 +126,9 @@ class RolloutStatistics:
             (running.lengths, valid),
             (running.rewarded, valid & (base != 0)),
         ):
+            # In the dtype of the running sum (float64 for returns): differences of
+            # float32 totals would lose the digits of a short episode late in a long
+            # rollout.
             total = carried + np.cumsum(step, 0, carried.dtype)
             ends = total[t, copy]
             # What had been gathered when the episode before it ended in the same copy.
@@ -207,8 +216,10 @@ def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         "steps": sum(part["steps"] for part in parts),
         "reward_mean": mean,
+        # Rounding may make the difference of equal numbers negative.
         "reward_std": float(np.sqrt(max(square - mean**2, 0))),
         "zero_reward_fraction": sum(part["zero_rewards"] for part in parts) / steps,
+        # Runners sample at the same time: the slowest one is the duration.
         "sample_s": max(part["sample_s"] for part in parts),
         "nonfinite": sum(part["nonfinite"] for part in parts),
         **_combine_extremes([part["condition"] for part in parts]),

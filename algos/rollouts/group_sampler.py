@@ -46,8 +46,12 @@ class GroupSampler:
         if starts is None:
             chosen = self.draw_starts(count, generator)
         else:
+            # Remote runners count from 1: runner w takes the w-th share. Wrapping keeps
+            # every group full where the list is shorter than the copies of all runners.
             first = max(worker_index - 1, 0) * count
             chosen = np.take(starts, np.arange(first, first + count), mode="wrap")
+        # Copies of one group are neighbours: the objectives recover groups by reshape(-1,
+        # group_size).
         return np.repeat(chosen, group_size)
 
     def draw_starts(self, count: int, generator: torch.Generator) -> Array:
@@ -55,6 +59,8 @@ class GroupSampler:
         if not self.fixed_starts:
             drawn = torch.randint(TRAINING_SEED, (count,), generator=generator).numpy()
         else:
+            # A permutation, so that no start comes twice before every other has come
+            # once; resize repeats it where there are more groups than starts.
             drawn = torch.randperm(self.fixed_starts, generator=generator).numpy()
             drawn = np.resize(drawn, count)
         return TRAINING_SEED + drawn

@@ -41,6 +41,8 @@ class CandidateRunner(ColumnRunner):
             return super()._act()
         policy: Any = self.module
         K, B, world = self.settings.candidates, self.env.num_envs, self.env.world
+        # Candidates of one copy are neighbouring rows [B K]: reshape(B, K) separates them
+        # again.
         again = np.repeat(np.arange(B), K)
         every, logps, value = policy.act_on_arrays(
             {name: column[again] for name, column in self.observation.items()}, self.generator
@@ -54,6 +56,7 @@ class CandidateRunner(ColumnRunner):
                 # The one that is done is not paid for twice: its rows are drawn again, the same.
                 self.env.state = world.charge_lookahead(self.env.state, K - 1)
         judged = judged.reshape(B, K)
+        # Candidate 0 was drawn like any other, so executing it keeps the data on-policy.
         best = judged.argmax(1) if self.settings.execute == "best" else 0
         place = np.arange(B) * K + best
         found = {
@@ -97,6 +100,7 @@ def make_candidate_pairs(steps: Columns) -> Columns:
     for side, place in (("chosen", best), ("rejected", worst)):
         columns = seen | {name: column[every, place] for name, column in tried.items()}
         pairs |= {f"{side}.{name}": _to_single_steps(column) for name, column in columns.items()}
+    # Equal candidates state no preference. A NaN compares false and is left out as well.
     return Columns(pairs).select(np.flatnonzero(gap > 0))
 
 
@@ -105,6 +109,9 @@ def make_episode_pairs(episodes: Columns, returns: Array, starts: Array) -> Colu
 
     The best episode against the worst, where they differ.
     """
+    # Sorted by start, then by return: each run of equal starts begins with its worst episode
+    # and ends with its best. The prepended number differs from the first start and opens the
+    # first run.
     order = np.lexsort((returns, starts))
     first = np.flatnonzero(np.diff(starts[order], prepend=starts[order][0] - 1))
     last = np.append(first[1:], len(order)) - 1
@@ -119,6 +126,7 @@ def make_episode_pairs(episodes: Columns, returns: Array, starts: Array) -> Colu
     )
 
 
+# Every iteration asks for the pairs, of the same folder: it is read once in a process.
 @lru_cache(maxsize=1)
 def load_recorded_pairs(folder: str) -> Columns:
     """Load the pairs of recorded rollouts: of candidates where there are any, else of episodes.
@@ -143,6 +151,7 @@ def load_recorded_pairs(folder: str) -> Columns:
 
 def _group_into_episodes(steps: Columns) -> tuple[Columns, Array, Array]:
     """Return episodes [E] of Ragged steps, their returns [E] and starts [E]."""
+    # Stable: the steps of an episode keep the order in which they were recorded.
     order = np.argsort(steps["episode"], kind="stable")
     steps = steps.select(order)
     first = np.flatnonzero(np.diff(steps["episode"], prepend=steps["episode"][0] - 1))
@@ -159,6 +168,7 @@ def _to_single_steps(column: Array) -> Ragged:
 def concat_pair_steps(pairs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the steps of all better halves and then of all worse ones, as one table."""
     start = "chosen."
+    # One forward pass serves both halves; the caller splits the result at len(chosen).
     names = [name.removeprefix(start) for name in pairs if name.startswith(start)]
     return {
         name: torch.cat([pairs[f"chosen.{name}"].values, pairs[f"rejected.{name}"].values])

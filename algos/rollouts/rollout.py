@@ -79,9 +79,12 @@ class Rollout:
             row_advantages: ``[T, P, R, G]`` where the rows of an action were compared.
         """
         steps, shape = len(advantages), self.rewards.shape
+        # [T, P] -> [T, P G]: every copy has the flag of its group.
         signal = np.repeat(has_signal, advantages.shape[-1], axis=1)
         by_row: dict[str, Array] = {}
         if row_advantages is not None:
+            # [T, P, R, G] -> [T, P G, R]: members of a group are neighbouring copies
+            # again.
             copies = row_advantages.swapaxes(2, 3).reshape(steps, shape[1], -1)
             by_row["row_advantages"] = np.broadcast_to(copies, (*shape, copies.shape[2]))
         return self.to_rows(
@@ -92,6 +95,8 @@ class Rollout:
 
     def to_episodes(self, **extra_columns: Array) -> Columns:
         """Return a row for each copy: its valid steps as Ragged columns, and ``[B]`` columns."""
+        # Transposed first: a boolean index flattens in the order of the axes, here copy by
+        # copy.
         valid = self.valid.T
         offsets = np.concatenate([[0], np.cumsum(valid.sum(1))])
         steps = {
@@ -102,6 +107,8 @@ class Rollout:
 
     def returns(self, gamma: float) -> Array:
         """Return the discounted sum ``[B]`` of the rewards of each copy's valid steps."""
+        # For rollouts of one episode a copy: its step t is then the exponent of the
+        # discount.
         weights = np.float32(gamma) ** np.arange(len(self.rewards), dtype=np.float32)
         return np.where(self.valid, self.rewards * weights[:, None], 0).sum(0)
 
@@ -133,6 +140,7 @@ def mask_first_episodes(done: Array) -> tuple[Array, Array]:
     >>> ends[:, 0].tolist(), valid[:, 0].tolist()
     ([False, True, False], [True, True, False])
     """
+    # Shifted by one below: the step that ends the first episode still belongs to it.
     over = np.maximum.accumulate(done)
     valid = ~np.concatenate([np.zeros_like(over[:1]), over[:-1]])
     ends = done & valid
@@ -148,6 +156,8 @@ def number_episodes(done: Array, episode_starts: Array, first: int) -> tuple[Arr
     second result is their next value.
     """
     T, B = done.shape
+    # The step after an end begins the next episode. The 0 elsewhere is below every start, so
+    # the running maximum carries the latest start forward.
     starts = np.where(done, np.arange(first + 1, first + T + 1)[:, None], 0)
     began = np.maximum.accumulate(np.concatenate([episode_starts[None], starts]))
     return began[:-1] * B + np.arange(B), began[-1]

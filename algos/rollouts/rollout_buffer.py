@@ -73,10 +73,14 @@ class RolloutBuffer:
             # The step after an episode's end only resets: it is no experience. But the final
             # observation is the row after the end; nothing was hidden.
             valid = ~np.concatenate([resetting[None], done[:-1]])
+            # Row t + 1 holds the observation that the reset step acted on: the final
+            # one of row t.
             final_values = np.concatenate([self.values[1:], last_values[None]])
         next_values = bootstrap(
             self.values, last_values, self.terminated, self.truncated, final_values
         )
+        # After bootstrapping, which needs the environment's own ends: here a copy that has
+        # not finished counts as done at T, too.
         if first_episodes_only:
             done, valid = mask_first_episodes(done)
         return Rollout(

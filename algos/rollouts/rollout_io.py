@@ -98,6 +98,8 @@ def _write_table(rows: Columns, path: Path, about: Mapping[str, str], *, side: b
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         pq.write_table(table, unfinished)
+        # Renaming within a folder is atomic: a reader sees the old file or the whole new
+        # one.
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -43,6 +43,8 @@ def wait_for_samples_ahead(group: Any) -> list[Any]:
     """Wait for the samples of :func:`start_sampling_ahead`; empty if none was started."""
     found: dict[int, Any] = {}
     while group.num_in_flight_async_reqs(AHEAD):
+        # The request of a dead runner comes back as an error and is no longer in flight, so
+        # the loop ends without it; the driver then samples again on the others.
         found |= group.fetch_ready_async_reqs(tags=AHEAD, timeout_seconds=1.0)
     # In the runners' order, not in that of arrival: the same seed must give the same batch.
     return [found[runner] for runner in sorted(found)]

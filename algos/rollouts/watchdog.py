@@ -42,6 +42,7 @@ class Watchdog:
         """Seconds that the next stretch may take."""
         if not self.seconds:
             return max(FIRST_S, self.at_least)
+        # The median: a single slow stretch must not raise the limit of those that follow.
         return max(HANG_FACTOR * median(self.seconds), self.at_least)
 
     @contextlib.contextmanager
@@ -49,6 +50,8 @@ class Watchdog:
         """End the process if the work inside takes longer than the limit."""
         started = time.monotonic()
         with self.report_path.open("w") as file:
+            # faulthandler can write stacks only, so the sentence comes first. It must
+            # be flushed: the process ends without writing out Python's buffers.
             file.write(f"was ended after {self.limit:.0f} s\n")
             file.flush()
             faulthandler.dump_traceback_later(self.limit, exit=True, file=file)
@@ -72,6 +75,8 @@ def take_hang_reports(directory: Path, process_name: str) -> list[str]:
         if not frames:
             continue
         path.unlink(missing_ok=True)
+        # The user's frame, if there is one: a library's only shows where waiting is
+        # implemented.
         own = [f for f in frames if "site-packages" not in f[0] and "/lib/python" not in f[0]]
         file, line, function = (own or frames)[0]
         found.append(f"{path.stem} hung in {function} ({file}:{line}) and {text.splitlines()[0]}")

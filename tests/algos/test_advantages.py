@@ -1,6 +1,8 @@
 # pyright: basic
 """Advantages: what is bootstrapped from what, and how errors are summed."""
 
+import math
+
 import naive
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from algos.advantages import (
     compute_next_values,
+    compute_value_metrics,
     estimate_v_star,
     gae,
     group_advantages,
@@ -74,11 +77,11 @@ def test_a_terminated_episode_has_no_future():
     assert one_copy(True, False).tolist() == [2, 0, 4]
 
 
-def test_a_truncated_episode_is_bootstrapped_from_its_final_observation():
+def test_a_truncated_episode_bootstraps_from_its_final_value():
     assert one_copy(False, True).tolist() == [2, 9, 4]
 
 
-def test_an_episode_that_terminates_at_its_time_limit_has_no_future():
+def test_termination_at_the_time_limit_has_no_future():
     assert one_copy(True, True).tolist() == [2, 0, 4]
 
 
@@ -143,7 +146,7 @@ def test_gae_with_lambda_0_is_the_one_step_error(rollout, gamma):
 
 @EXAMPLES
 @given(rollouts(), st.floats(0, 1))
-def test_gae_with_lambda_1_is_the_monte_carlo_return_minus_the_value(rollout, gamma):
+def test_gae_with_lambda_1_is_monte_carlo_minus_the_value(rollout, gamma):
     rewards, values, last, terminated, truncated, final = rollout
     following = compute_next_values(values, last, terminated, truncated, final)
     done = terminated | truncated
@@ -233,7 +236,7 @@ def test_leave_one_out_equals_its_naive_twin(returns):
 
 @EXAMPLES
 @given(groups())
-def test_leave_one_out_is_the_distance_from_the_mean_stretched_by_g_over_g_minus_1(returns):
+def test_leave_one_out_scales_the_distance_from_the_mean(returns):
     G = returns.shape[-1]
     expected = G / (G - 1) * (returns - returns.mean(-1, keepdims=True))
     np.testing.assert_allclose(leave_one_out(returns), expected, rtol=1e-4, atol=1e-5)
@@ -263,7 +266,7 @@ def test_a_difference_of_rounding_only_is_no_signal():
     assert has_signal(returns).tolist() == [False, True]
 
 
-def test_a_broken_return_is_not_taken_for_a_group_without_a_signal():
+def test_a_nan_return_counts_as_a_signal():
     returns = array([np.nan, 1], [np.nan, np.nan])
     assert has_signal(returns).all()
     assert np.isnan(group_advantages(returns, scale=True)).all()
@@ -295,7 +298,7 @@ def test_v_star_equals_its_naive_twin(returns, kind, beta):
 
 @EXAMPLES
 @given(groups(), st.floats(1e-3, 1e3), st.floats(1.01, 100))
-def test_v_star_lies_between_the_mean_and_the_maximum_and_falls_with_beta(returns, beta, factor):
+def test_v_star_lies_between_mean_and_maximum(returns, beta, factor):
     mean, best = (estimate_v_star(returns, kind, beta) for kind in ("mean", "max"))
     tight, loose = (estimate_v_star(returns, "softmax", b) for b in (beta, factor * beta))
     assert (mean <= loose + 1e-5).all()
@@ -305,7 +308,7 @@ def test_v_star_lies_between_the_mean_and_the_maximum_and_falls_with_beta(return
 
 @EXAMPLES
 @given(groups())
-def test_v_star_tends_to_the_maximum_for_small_and_to_the_mean_for_large_beta(returns):
+def test_v_star_tends_to_maximum_and_mean_for_extreme_beta(returns):
     small, large = (estimate_v_star(returns, "softmax", beta) for beta in (1e-8, 1e8))
     np.testing.assert_allclose(small, returns.max(-1), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(large, returns.mean(-1), rtol=1e-5, atol=1e-6)
@@ -320,7 +323,7 @@ def test_v_star_does_not_overflow_and_shifts_with_its_returns():
 # Scale.
 
 
-def test_normalised_advantages_have_mean_0_and_deviation_1_and_keep_their_order():
+def test_normalised_advantages_keep_their_order():
     advantages = array([3, -1], [10, 4])
     found = normalise(advantages)
     assert found.mean() == pytest.approx(0, abs=1e-6)
@@ -330,3 +333,48 @@ def test_normalised_advantages_have_mean_0_and_deviation_1_and_keep_their_order(
 
 def test_equal_advantages_are_normalised_to_0_not_to_nan():
     assert normalise(np.full((2, 2), 3, np.float32)).tolist() == [[0, 0], [0, 0]]
+
+
+def test_value_metrics_are_size_and_explained_variance():
+    values, returns = array(1, -3, 2, 0), array(2, -2, 2, 0)
+    found = compute_value_metrics(values, returns)
+    assert (found["value_abs_max"], found["target_abs_max"]) == (3, 2)
+    # Errors 1, 1, 0, 0 have the variance .25; returns of mean .5 that of 11 / 4.
+    assert found["explained_variance"] == pytest.approx(1 - 0.25 / 2.75)
+    assert compute_value_metrics(returns, returns)["explained_variance"] == 1
+
+
+def test_equal_returns_leave_nothing_to_explain():
+    found = compute_value_metrics(array(1, 2), array(-5, -5))
+    assert found == {"value_abs_max": 2, "target_abs_max": 5}
+    assert compute_value_metrics(array(1, 2), array(0, 1e-7)).keys() == found.keys()
+    assert "explained_variance" in compute_value_metrics(array(1, 2), array(0, 1e-5))
+
+
+def test_normalised_advantages_are_centred_and_of_one_deviation():
+    np.testing.assert_allclose(normalise(array(1, 3, 5)), array(-1, 0, 1) * math.sqrt(1.5))
+    assert normalise(array(2, 2)).tolist() == [0, 0]
+    assert normalise(np.array([1.0, 2.0])).dtype == np.float32
+
+
+def test_next_values_keep_their_precision():
+    flags = np.zeros((1, 1), bool)
+    found = compute_next_values(array([1]), array(2), flags, flags, array([3]))
+    assert found.dtype == np.float32 and found.tolist() == [[2]]
+
+
+def test_a_group_has_a_signal_unless_its_returns_are_equal():
+    returns = array([1, 1, 1], [1, 1, 1.001], [np.nan, 1, 1], [0, 0, 1e-6])
+    assert has_signal(returns).tolist() == [False, True, True, True]
+    nearly = np.array([[1.0, 1.0 + 1e-10], [1.0, 1.0 + 1e-6]])
+    assert has_signal(nearly).tolist() == [False, True]
+
+
+def test_the_optimal_value_lies_between_mean_and_maximum():
+    returns = array([1, 2, 6])
+    assert estimate_v_star(returns, "mean", 1.0).tolist() == [3]
+    assert estimate_v_star(returns, "max", 1.0).tolist() == [6]
+    expected = 2 * math.log((math.exp(0.5) + math.exp(1) + math.exp(3)) / 3)
+    assert estimate_v_star(returns, "softmax", 2.0)[0] == pytest.approx(expected)
+    for kind in ("softmax", "max", "mean"):
+        assert estimate_v_star(returns, kind, 1.0).dtype == np.float32

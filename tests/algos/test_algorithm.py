@@ -107,7 +107,7 @@ EVERYTHING = {
 """Settings with which the algorithms together report whatever there is to report."""
 
 
-def test_every_metric_is_in_the_catalogue_or_one_of_the_environments_own():
+def test_every_metric_is_in_the_catalogue_or_the_world():
     env = gymnasium.make_vec(CAUSAL, 1, "vector_entry_point")
     own = set(env.unwrapped.world.episode_metrics)  # type: ignore[attr-defined]
     reported: set[str] = set()
@@ -162,7 +162,7 @@ def test_nothing_is_learnt_from_numbers_that_are_not_finite(env_kwargs):
         assert small.same_weights(small.learner_weights(algorithm), before)
 
 
-def test_a_failing_environment_ends_the_training_with_its_own_words():
+def test_an_environment_fault_ends_training_with_its_message():
     with (
         small.algorithm("toy_worlds:Sick-v0") as algorithm,
         pytest.raises(EnvironmentFault, match=r"step 2 of runner 0: ZeroDivisionError: the pole"),
@@ -193,7 +193,7 @@ def assert_all_hold(algorithm, weights):
     assert small.same_weights(small.learner_weights(algorithm), weights)
 
 
-def test_remote_runners_hold_the_weights_after_training_rollback_restore_and_death(tmp_path):
+def test_remote_runners_always_hold_the_current_weights(tmp_path):
     remote = {"num_env_runners": 2, "lr": 0.01}
     with small.algorithm("toy_worlds:Drawing-v0", **remote) as algorithm:
         trained(algorithm, 1)
@@ -227,7 +227,7 @@ def test_remote_runners_hold_the_weights_after_training_rollback_restore_and_dea
         assert set(trained(local, 3)[-1][0]) == names
 
 
-def test_an_environment_that_fails_in_a_remote_runner_is_told_with_the_users_own_line():
+def test_a_fault_in_a_remote_runner_names_the_user_line():
     with small.algorithm("toy_worlds:Sick-v0", num_env_runners=1) as algorithm:
         with pytest.raises(EnvironmentFault) as fault:
             algorithm.train()

@@ -73,7 +73,7 @@ def test_an_episode_is_a_row_with_its_return_and_its_own_steps():
     assert rows(gamma=0.5)[0][0]["returns"].tolist() == [2, 1.75, 0.5]
 
 
-def test_the_log_probability_of_an_episode_is_the_sum_over_its_own_steps():
+def test_the_logp_of_an_episode_is_the_sum_over_its_steps():
     _, module, batch, columns = policy()
     for episode, length in enumerate([1, 3, 2]):
         steps = {n: torch.tensor(columns[n][:length, episode]) for n in ("obs", "choice")}
@@ -83,14 +83,14 @@ def test_the_log_probability_of_an_episode_is_the_sum_over_its_own_steps():
 
 
 @pytest.mark.parametrize("beta", [0.01, 0.7])
-def test_at_the_reference_the_regression_is_that_of_the_advantages_alone(beta):
+def test_at_the_reference_only_advantages_are_regressed(beta):
     settings, module, batch, _ = policy(beta=beta)
     loss = small.loss("astar_po", module(OBJECTIVE.build_network_inputs(batch)), batch, settings)
     # Mean of (R - V*)^2 / (2 beta): (1 + 4 + 1) / 3 / (2 beta).
     assert loss.item() == pytest.approx(2 / (2 * beta), rel=1e-5)
 
 
-def test_at_the_reference_it_is_a_policy_gradient_whatever_beta_is():
+def test_at_the_reference_it_is_a_policy_gradient_for_any_beta():
     settings, module, batch, _ = policy(beta=0.05)
     forward = module(OBJECTIVE.build_network_inputs(batch))
     logp = batch["logp"].sum_by_row(forward["dist"].logp(OBJECTIVE.build_network_inputs(batch)))
@@ -110,7 +110,7 @@ def test_the_regression_is_zero_for_the_optimal_policy():
     assert loss.item() == pytest.approx(0, abs=1e-9)
 
 
-def test_the_post_mortems_variant_normalises_and_clips_the_advantages():
+def test_clipped_pg_normalises_and_clips_the_advantages():
     settings, module, batch, _ = policy(loss="clipped_pg", beta=0.5)
     expected = (np.array([1, 2, -1]) - 2 / 3) / np.std([1, 2, -1])
     np.testing.assert_allclose(batch["advantages"], expected, rtol=1e-5)
@@ -145,7 +145,7 @@ def test_the_kl_to_the_reference_is_told_per_action():
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_every_start_has_a_v_star_made_of_the_references_episodes():
+def test_v_star_of_every_start_comes_from_reference_episodes():
     with small.algorithm(BANDIT, **SMALL) as algorithm:
         told = algorithm.start_training()
         assert sorted(algorithm.v_star_by_start) == list(range(6))
@@ -184,7 +184,7 @@ def test_v_star_is_part_of_a_checkpoint_and_not_estimated_again(tmp_path):
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_further_trial_takes_v_star_from_the_cache_if_its_reference_is_the_same(tmp_path):
+def test_v_star_is_cached_for_the_same_reference(tmp_path):
     cached: dict[str, Any] = SMALL | {"v_star_cache": str(tmp_path)}
 
     def begun(**changed):

@@ -97,7 +97,7 @@ def test_one_observation_is_acted_on_as_in_a_batch(written):
         assert batch["mask"][b, alone["choice"]]
 
 
-def test_a_policy_that_is_not_greedy_draws_with_the_generator_it_is_given(written):
+def test_a_sampling_policy_draws_with_the_given_generator(written):
     policy, batch = Policy.load(written[0]), observations()
 
     def drawn(seed):
@@ -107,12 +107,6 @@ def test_a_policy_that_is_not_greedy_draws_with_the_generator_it_is_given(writte
     first, again = drawn(0), drawn(0)
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert any(not np.array_equal(first["value"], drawn(seed)["value"]) for seed in (1, 2, 3))
-
-
-def test_a_discrete_action_is_one_number():
-    module = small.module(gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(3, start=5))
-    action = Policy(module, {}).act(np.zeros(2, np.float32))
-    assert np.ndim(action) == 0 and action in (5, 6, 7)
 
 
 def test_a_policy_knows_where_it_comes_from(written):
@@ -148,7 +142,7 @@ def test_a_file_that_is_gone_is_noticed_and_named(checkpoint):
 
 
 @pytest.mark.parametrize("manifest", [None, "{", "[]"], ids=["missing", "cut short", "no table"])
-def test_a_checkpoint_without_a_readable_manifest_is_not_complete(checkpoint, manifest):
+def test_a_checkpoint_without_a_manifest_is_not_complete(checkpoint, manifest):
     (checkpoint / "manifest.json").unlink()
     if manifest is not None:
         (checkpoint / "manifest.json").write_text(manifest)
@@ -162,7 +156,7 @@ def test_weights_that_the_manifest_does_not_know_are_not_trusted(checkpoint):
         Policy.load(checkpoint)
 
 
-def test_verifying_all_of_a_checkpoint_looks_at_the_training_state_too(checkpoint):
+def test_verifying_a_checkpoint_covers_the_training_state(checkpoint):
     verify_checkpoint(checkpoint)
     (checkpoint / "algorithm" / "state.pkl").write_bytes(b"something else")
     verify_checkpoint(checkpoint, "policy/")
@@ -183,7 +177,7 @@ def test_a_weight_that_is_a_single_number_keeps_its_shape(tmp_path, monkeypatch)
     assert all(np.array_equal(loaded[name], weight) for name, weight in trained.items())
 
 
-def test_a_directory_that_is_no_checkpoint_is_refused_in_a_sentence(tmp_path):
+def test_a_directory_that_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"is not a checkpoint: it has no policy/policy\.json"):
         Policy.load(tmp_path)
 
@@ -197,7 +191,7 @@ def test_a_checkpoint_of_another_format_is_refused_in_a_sentence(checkpoint):
 
 
 @pytest.mark.parametrize("rename", [False, True])
-def test_weights_of_another_version_of_a_network_are_refused_in_a_sentence(checkpoint, rename):
+def test_weights_of_another_network_version_are_refused(checkpoint, rename):
     place = checkpoint / "policy" / "weights.safetensors"
     weights = load_file(place)
     name, weight = weights.popitem()
@@ -209,7 +203,7 @@ def test_weights_of_another_version_of_a_network_are_refused_in_a_sentence(check
 
 
 @pytest.mark.parametrize("name", ["nodes", "mask"])
-def test_an_observation_of_the_wrong_shape_is_refused_in_a_sentence(written, name):
+def test_an_observation_of_the_wrong_shape_is_refused(written, name):
     policy = Policy.load(written[0])
     good = {part: column[0] for part, column in observations().items()}
     with pytest.raises(InputError, match=r"This policy acts on .*but the observation has shape"):

@@ -45,7 +45,7 @@ def members(pairs, side):
 # Where pairs come from.
 
 
-def test_of_the_episodes_from_a_start_the_best_is_preferred_to_the_worst():
+def test_of_episodes_from_a_start_best_is_paired_with_worst():
     # Start 7: 1 5 3, start 2: 0 4, start 9: 6 6, which says nothing.
     starts = np.array([7, 7, 7, 2, 2, 9, 9])
     returns = np.array([1, 5, 3, 0, 4, 6, 6], np.float32)
@@ -63,20 +63,20 @@ def test_two_groups_from_one_start_are_one_group():
     assert pairs["gap"].tolist() == [8, 7]
 
 
-def test_episodes_that_tie_for_the_best_give_one_pair_of_unequal_halves():
+def test_tied_best_episodes_give_one_pair_of_unequal_halves():
     starts, returns = np.zeros(4, np.int64), np.array([2, 5, 5, 2], np.float32)
     pairs = make_episode_pairs(episodes(4), returns, starts)
     assert members(pairs, "chosen")[0] in (1, 2) and members(pairs, "rejected")[0] in (0, 3)
     assert pairs["gap"].tolist() == [3]
 
 
-def test_where_nothing_was_better_there_are_no_pairs_and_no_failure():
+def test_equal_episodes_give_no_pairs():
     none = make_episode_pairs(episodes(4), np.ones(4, np.float32), np.array([1, 1, 2, 2]))
     rows, metrics = DPOObjective(small.settings("dpo", weights="gap")).preprocess_batch(none)
     assert len(rows) == 0 and metrics == {"pairs": 0, "pair_gap": 0}
 
 
-def test_of_the_candidates_for_an_action_the_best_is_preferred_to_the_worst():
+def test_of_candidates_the_best_is_paired_with_the_worst():
     steps = Columns(
         {
             "obs": np.array([[0.0], [1.0], [2.0]], np.float32),
@@ -123,7 +123,7 @@ def test_groups_are_compared_by_their_discounted_returns():
     assert rows["rejected.obs"].values[:, 0].tolist() == [0, 0]
 
 
-def test_pairs_count_alike_or_by_how_much_better_the_better_half_was():
+def test_pairs_are_weighted_equally_or_by_their_gap():
     starts, returns = np.array([1, 1, 2, 2]), np.array([0, 1, 0, 3], np.float32)
     pairs = make_episode_pairs(episodes(4), returns, starts)
     alike, metrics = DPOObjective(small.settings("dpo")).preprocess_batch(pairs)
@@ -185,7 +185,7 @@ def test_at_the_reference_each_pair_pulls_by_half_of_beta(weights):
     torch.testing.assert_close(pulled, -beta / 2 * gradient(expected, module), atol=1e-6, rtol=1e-4)
 
 
-def test_the_reported_margin_is_compared_with_the_reference_on_both_sides():
+def test_the_margin_is_relative_to_the_reference_on_both_sides():
     learner, module, batch = policy(tensors(), beta=0.3)
     # A reference that finds each half likelier or less likely than the policy does, by pair.
     better, worse = torch.linspace(-2, 1, len(batch)), torch.linspace(3, -1, len(batch))

@@ -9,20 +9,25 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from algos.actions.distributions import (
+    Categorical,
+    Gaussian,
+)
 from algos.exploration import (
     adapt_entropy_coef,
     adapt_kl_coef,
+    compute_entropy_metrics,
     marginal_entropy,
     schedule_log_std,
 )
 
 
-def test_the_entropy_weight_grows_below_the_target_and_shrinks_above_it():
+def test_the_entropy_weight_grows_below_target_shrinks_above():
     assert adapt_entropy_coef(0.1, 0.2, 0.5) == pytest.approx(0.11)
     assert adapt_entropy_coef(0.11, 0.8, 0.5) == pytest.approx(0.1)
 
 
-def test_the_entropy_weight_never_reaches_0_so_that_it_can_recover():
+def test_the_entropy_weight_never_reaches_0():
     coef = 0.1
     for _ in range(1000):
         coef = adapt_entropy_coef(coef, 1.0, 0.5)
@@ -35,13 +40,11 @@ def test_the_entropy_weight_never_reaches_0_so_that_it_can_recover():
 @pytest.mark.parametrize(
     ("kl", "expected"), [(0.16, 0.4), (0.14, 0.2), (0.1, 0.2), (0.07, 0.2), (0.06, 0.1)]
 )
-def test_the_kl_weight_doubles_above_one_and_a_half_targets_and_halves_below_two_thirds(
-    kl, expected
-):
+def test_the_kl_weight_doubles_above_and_halves_below_its_band(kl, expected):
     assert adapt_kl_coef(0.2, kl, 0.1) == pytest.approx(expected)
 
 
-def test_the_kl_weight_stays_within_bounds_from_which_it_can_return():
+def test_the_kl_weight_stays_within_bounds():
     low = high = 0.2
     for _ in range(100):
         low, high = adapt_kl_coef(low, 0.0, 0.1), adapt_kl_coef(high, 9.0, 0.1)
@@ -49,7 +52,7 @@ def test_the_kl_weight_stays_within_bounds_from_which_it_can_return():
     assert adapt_kl_coef(low, 9.0, 0.1) == 2e-6
 
 
-def test_a_policy_that_is_certain_in_each_state_may_still_use_all_choices():
+def test_marginal_entropy_is_high_for_certain_but_varied_choices():
     assert marginal_entropy(torch.eye(3)).item() == pytest.approx(math.log(3))
     same = torch.tensor([[0.0, 1, 0]] * 3)
     assert marginal_entropy(same).item() == pytest.approx(0, abs=1e-6)
@@ -103,6 +106,47 @@ def test_the_spread_follows_its_schedule_whatever_the_score(kind, progress, expe
         (math.nan, (0, 1), None),
     ],
 )
-def test_by_performance_the_spread_follows_how_far_the_score_has_come(score, scores, expected):
+def test_by_performance_the_spread_follows_the_score(score, scores, expected):
     found = schedule_log_std("performance", **SPREAD, progress=0.1, score=score, scores=scores)
     assert found == (None if expected is None else pytest.approx(expected))
+
+
+LOGITS = torch.tensor([[0.0, 1.0, 2.0], [1.0, 1.0, -1.0]])
+
+
+def test_entropies_are_means_over_the_batch_by_name():
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    dist = Categorical(LOGITS, mask)
+    p = LOGITS[0].softmax(-1)
+    first = -(p * p.log()).sum().item()
+    found = {name: value.item() for name, value in compute_entropy_metrics(dist).items()}
+    assert found["entropy"] == pytest.approx((first + math.log(2)) / 2)
+    assert found["entropy_normalised"] == pytest.approx((first / math.log(3) + 1) / 2)
+    expected = marginal_entropy(dist.choice_probabilities()).item()
+    assert found["choice_entropy"] == pytest.approx(expected)
+
+
+def test_a_continuous_action_has_an_entropy_alone():
+    dist = Gaussian(torch.zeros(4, 2), torch.zeros(2))
+    assert set(compute_entropy_metrics(dist)) == {"entropy"}
+    assert compute_entropy_metrics(dist)["entropy"].item() == pytest.approx(
+        1 + math.log(2 * math.pi)
+    )
+
+
+def test_the_entropy_weight_moves_by_its_rate_within_bounds():
+    assert adapt_entropy_coef(1.0, 0.4, 0.5, rate=0.5) == 1.5
+    assert adapt_entropy_coef(1.5, 0.5, 0.5, rate=0.5) == pytest.approx(1.0)
+    assert adapt_entropy_coef(1.0, 0.0, 0.5, rate=0.5, high=1.2) == 1.2
+    assert adapt_entropy_coef(1e-6, 1.0, 0.5) == 1e-6
+    assert adapt_entropy_coef(0.0, 1.0, 0.5) == 1e-6
+
+
+def test_the_weight_of_the_kl_stays_at_the_edges_of_its_band():
+    assert adapt_kl_coef(0.2, 0.75, 0.5) == 0.2
+    assert adapt_kl_coef(0.2, 0.5 / 1.5, 0.5) == 0.2
+
+
+def test_a_choice_never_taken_adds_no_marginal_entropy():
+    found = marginal_entropy(torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]))
+    assert found.item() == pytest.approx(math.log(2))

@@ -37,7 +37,7 @@ BY_HAND = rollout(
 )
 
 
-def test_an_episodes_advantage_is_its_groups_and_that_of_all_its_steps():
+def test_all_steps_share_the_group_advantage_of_the_episode():
     # Mean 2, sample standard deviation sqrt(2): (3 - 2) / sqrt(2) and its opposite.
     rows = GRPOObjective(small.settings("grpo")).compute_advantages(BY_HAND)
     a = 1 / (np.sqrt(2) + 1e-4)
@@ -104,7 +104,7 @@ def test_groups_without_a_signal_are_left_out_and_counted():
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_an_iteration_in_which_no_group_has_a_signal_changes_nothing_and_does_not_fail():
+def test_an_iteration_without_a_group_signal_changes_nothing():
     # Counting pays every policy the same.
     with small.algorithm("toy_worlds:Counting-v0", algo="grpo") as algorithm:
         before = small.learner_weights(algorithm)
@@ -146,7 +146,7 @@ def first_update(**changed):
     return learner, rows, small.updated(learner, rows)
 
 
-def test_the_kl_to_the_reference_is_zero_at_first_and_grows_with_every_update():
+def test_the_reference_kl_starts_at_0_and_grows():
     learner, rows, metrics = first_update(reference_kl_coef=0.5, lr=0.01)
     assert metrics["reference_kl"] == pytest.approx(0, abs=1e-7)
     assert metrics["kl"] == pytest.approx(0, abs=1e-7)
@@ -154,7 +154,7 @@ def test_the_kl_to_the_reference_is_zero_at_first_and_grows_with_every_update():
     assert 1e-6 < later[0] < later[1] < later[2]
 
 
-def test_a_reference_that_is_taken_anew_is_the_policy_itself_again():
+def test_a_renewed_reference_is_the_current_policy():
     learner, rows, _ = first_update(reference_kl_coef=0.5, reference_interval=2, lr=0.01)
     later = [small.updated(learner, rows)["reference_kl"] for _ in range(4)]
     assert later[0] > 1e-6 and later[2] > 1e-6  # updates 2 and 4

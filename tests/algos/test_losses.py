@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from algos.losses import (
     astar_regression,
+    average_over_rows,
+    clip_fraction,
     clipped_surrogate,
     dpo_loss,
     kl_estimate,
+    sum_loss_terms,
     value_error,
 )
 
@@ -46,7 +49,7 @@ def test_the_kl_estimate_worked_out_by_hand():
 
 @EXAMPLES
 @given(columns(2))
-def test_the_kl_estimate_is_never_negative_and_0_only_for_equal_probabilities(drawn):
+def test_the_kl_estimate_is_0_only_for_equal_probabilities(drawn):
     logp, old = drawn.double()
     found = kl_estimate(logp, old)
     assert (found >= -1e-15).all()
@@ -63,7 +66,7 @@ def test_the_expectation_of_the_kl_estimate_is_the_kl_divergence(choices, seed):
     assert float(expectation) == pytest.approx(naive.kl(old.tolist(), new.tolist()), abs=1e-12)
 
 
-def test_the_kl_estimate_pulls_the_new_policy_back_to_the_old_one():
+def test_the_kl_gradient_points_back_to_the_old_policy():
     logp = torch.tensor([1.5, 0.5]).log().requires_grad_()
     kl_estimate(logp, torch.zeros(2)).sum().backward()
     assert logp.grad is not None
@@ -72,7 +75,7 @@ def test_the_kl_estimate_pulls_the_new_policy_back_to_the_old_one():
 
 @EXAMPLES
 @given(st.integers(2, 6), st.integers(0, 2**20))
-def test_the_kl_of_grpo_is_the_estimate_with_its_arguments_exchanged(choices, seed):
+def test_the_kl_of_grpo_exchanges_the_arguments(choices, seed):
     generator = torch.Generator().manual_seed(seed)
     new, reference = torch.randn(2, choices, generator=generator, dtype=torch.float64).softmax(-1)
     logp = new.log().requires_grad_()
@@ -103,7 +106,7 @@ def test_the_dpo_loss_equals_its_naive_twin(drawn, beta):
     assert dpo_loss(*drawn, beta=beta).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
-def test_at_the_reference_dpo_raises_the_chosen_and_lowers_the_rejected_by_half_of_beta():
+def test_the_dpo_gradient_at_the_reference_is_half_of_beta():
     # The logits of one softmax, so that both log-probabilities depend on the same parameters.
     logits = torch.tensor([0.3, -1.0, 0.5], dtype=torch.float64, requires_grad=True)
     logp = logits.log_softmax(-1)
@@ -116,7 +119,7 @@ def test_at_the_reference_dpo_raises_the_chosen_and_lowers_the_rejected_by_half_
     assert loss.item() == pytest.approx(math.log(2))
 
 
-def test_the_dpo_loss_does_not_overflow_where_the_policy_prefers_the_other_one_by_far():
+def test_the_dpo_loss_stays_finite_for_large_wrong_margins():
     assert dpo_loss(*torch.tensor([[-1e4], [0.0], [0.0], [0.0]]), beta=1.0).tolist() == [1e4]
 
 
@@ -139,7 +142,7 @@ def test_the_regression_equals_its_naive_twin(drawn, beta):
     assert found.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
-def test_at_the_reference_the_regression_is_the_squared_advantage():
+def test_the_regression_at_the_reference_is_advantage_squared():
     logp, advantages = torch.tensor([-0.1, -2.0, -7.0]), torch.tensor([1.0, -3, 0.5])
     assert astar_regression(logp, logp, advantages, beta=0.7).tolist() == [1, 9, 0.25]
 
@@ -155,7 +158,7 @@ def bandit(seed):
 @pytest.mark.parametrize("weights", ["reference", "uniform"])
 @pytest.mark.parametrize("beta", [0.3, 1.0, 5.0])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_regression_is_least_for_the_optimal_policy_of_a_bandit(seed, beta, weights):
+def test_the_regression_is_minimal_for_the_optimal_policy(seed, beta, weights):
     reference, rewards, best_value = bandit(seed)
     advantages = rewards - best_value(rewards, beta)
     weight = reference if weights == "reference" else torch.full_like(reference, 0.2)
@@ -178,7 +181,7 @@ def test_the_regression_is_least_for_the_optimal_policy_of_a_bandit(seed, beta, 
 
 @EXAMPLES
 @given(st.integers(0, 2**20), st.floats(-10, 10), st.floats(0.2, 5))
-def test_a_constant_added_to_all_rewards_changes_no_gradient_of_the_regression(seed, shift, beta):
+def test_the_regression_gradient_ignores_a_constant_reward(seed, shift, beta):
     reference, rewards, best_value = bandit(seed)
     gradients = []
     for r in (rewards, rewards + shift):
@@ -189,3 +192,24 @@ def test_a_constant_added_to_all_rewards_changes_no_gradient_of_the_regression(s
         ).mean().backward()
         gradients.append(logits.grad)
     torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
+
+
+def test_the_clip_fraction_counts_ratios_beyond_both_sides():
+    logp = torch.tensor([1.0, 1.25, 0.75, 1.15, 0.85, 2.0]).log()
+    assert clip_fraction(logp, torch.zeros(6), 0.2).item() == pytest.approx(0.5)
+    assert clip_fraction(logp + 3, torch.full((6,), 3.0), 0.2).item() == pytest.approx(0.5)
+
+
+def test_terms_of_a_loss_are_added_per_row_and_averaged():
+    terms = {"a": torch.tensor([1.0, 3.0]), "b": torch.tensor(2.0)}
+    assert sum_loss_terms(terms).item() == 4
+
+
+def test_the_loss_of_an_action_is_the_mean_of_its_rows():
+    assert average_over_rows(torch.tensor([[1.0, 3.0], [2.0, 2.0]])).tolist() == [2, 2]
+    assert average_over_rows(torch.tensor([1.0, 3.0])).tolist() == [1, 3]
+
+
+def test_the_estimate_of_kl_is_schulmans_third():
+    found = kl_estimate(torch.tensor([0.5, -1.0]), torch.tensor([0.0, 1.0]))
+    assert found.tolist() == pytest.approx([math.exp(0.5) - 1.5, math.exp(-2) + 1])

@@ -164,7 +164,7 @@ def episodes(rows, steps, seed):
 
 
 @pytest.mark.parametrize("normalised_by", ["grpo", "dr_grpo"])
-def test_the_surrogate_and_the_kl_of_grpo_agree_with_trl_in_value_and_gradient(normalised_by):
+def test_surrogate_and_kl_of_grpo_agree_with_trl(normalised_by):
     trl = pytest.importorskip("trl")
     steps = 5
     advantages = torch.from_numpy(group_advantages(RETURNS, scale=True)).flatten()

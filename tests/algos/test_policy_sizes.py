@@ -23,7 +23,7 @@ def policy(tmp_path, model, env=CAUSAL, **env_kwargs):
     return Policy.load(tmp_path)
 
 
-def test_a_policy_trained_on_small_models_is_evaluated_on_larger_ones(tmp_path):
+def test_a_policy_of_small_models_is_evaluated_on_larger_ones(tmp_path):
     trained = policy(tmp_path, "set", scm="random", smallest=3, largest=4)
     evaluation = evaluate(trained, 4, 0, {"smallest": 6, "largest": 6})
     assert (evaluation.metric, evaluation.mode) == ("excess_risk", "min")
@@ -34,7 +34,7 @@ def test_a_policy_trained_on_small_models_is_evaluated_on_larger_ones(tmp_path):
     assert 0 <= trained.act(observation)["choice"] < 6
 
 
-def test_edges_picked_on_small_matrices_are_evaluated_on_larger_ones(tmp_path):
+def test_a_policy_of_small_matrices_picks_edges_of_larger_ones(tmp_path):
     pytest.importorskip("pyamg")
     fields = {"objective": "fsai", "action": "edges", "observation": "graph", "solve": False}
     trained = policy(tmp_path, "graph", "envs:EdgeSelection-v0", size=4, **fields)
@@ -51,15 +51,13 @@ def test_a_policy_of_one_size_is_refused_there_in_a_sentence(tmp_path):
         evaluate(trained, 4, 0, {"largest": 6})
 
 
-def test_a_policy_over_nodes_is_refused_where_nodes_have_other_figures(tmp_path):
+def test_a_policy_over_nodes_is_refused_for_other_features(tmp_path):
     trained = policy(tmp_path, "set", scm="random", smallest=3, largest=4)
     with pytest.raises(InputError, match=r"for observations of .*nodes 4 x .*has .*nodes 5 x"):
         evaluate(trained, 4, 0, {"scm": "ace5"})
 
 
-def test_a_first_look_leaves_out_what_takes_long_and_rivals_stand_in_the_same_table(
-    tmp_path, monkeypatch
-):
+def test_a_quick_check_omits_slow_parts_and_shows_baselines(tmp_path, monkeypatch):
     def competitors(world, keys):
         return {"cheat": {name: np.zeros(len(keys)) for name in world.episode_metrics}}
 

@@ -55,7 +55,7 @@ def test_a_learned_baseline_gives_the_advantages_of_ppo():
         assert (ours[name] == theirs[name]).all()
 
 
-def test_the_baseline_of_a_group_is_its_mean_with_or_without_the_episode_itself():
+def test_the_group_baseline_may_leave_out_the_episode_itself():
     mean, (_, metrics) = by_hand("group_mean")
     others, _ = by_hand("leave_one_out")
     assert mean.tolist() == [-2, -1, 3, 0, 0, 0]
@@ -65,7 +65,7 @@ def test_the_baseline_of_a_group_is_its_mean_with_or_without_the_episode_itself(
     assert metrics["advantage_std"] == pytest.approx(mean.std())
 
 
-def test_normalised_advantages_have_mean_0_and_standard_deviation_1():
+def test_normalised_advantages_have_mean_0_and_deviation_1():
     plain, (rows, _) = by_hand("group_mean", normalise_advantages=False)
     assert rows["advantages"].tolist() == plain.tolist()
     _, (rows, _) = by_hand("leave_one_out")
@@ -73,7 +73,7 @@ def test_normalised_advantages_have_mean_0_and_standard_deviation_1():
     assert rows["advantages"].std() == pytest.approx(1, abs=1e-6)
 
 
-def test_every_step_of_an_episode_has_its_advantage_and_steps_after_it_are_no_rows():
+def test_steps_share_the_advantage_and_end_with_the_episode():
     settings = small.settings("reinforce", baseline="group_mean", num_envs=B, gamma=1.0)
     found = rollout(whole=True)
     rows = ReinforceObjective(settings).compute_advantages(found)
@@ -85,7 +85,7 @@ def test_every_step_of_an_episode_has_its_advantage_and_steps_after_it_are_no_ro
         np.testing.assert_allclose(rows["advantages"][copy == b], returns[b] - mean, atol=1e-5)
 
 
-def test_the_gradient_is_the_advantage_times_that_of_the_log_probability():
+def test_the_gradient_is_the_advantage_times_that_of_logp():
     learner = small.learner(BANDIT, algo="reinforce", entropy_coef=0.0, value_coef=0.0)
     module = learner.module[DEFAULT_MODULE_ID]
     rows = ReinforceObjective(learner.objective.settings).compute_advantages(rollout())
@@ -146,7 +146,7 @@ def test_only_baselines_made_of_groups_ask_for_whole_groups():
         small.settings("reinforce", num_envs=3, group_size=8, baseline="group_mean")
 
 
-def test_a_moving_average_is_taken_of_all_returns_and_later_ones_count_more():
+def test_later_returns_count_more_in_the_moving_average():
     s = small.settings("reinforce", baseline="moving_average", baseline_momentum=0.5)
     coefficients = ReinforceObjective(s).initialise_coefficients()
     batch: Any = {"logp": torch.zeros(2), "choice": torch.zeros(2, dtype=torch.long)}
@@ -179,7 +179,7 @@ def test_a_moving_average_is_taken_of_all_returns_and_later_ones_count_more():
     assert pull(s) == pytest.approx([-2 / 3**0.5, 2 / 3**0.5])
 
 
-def test_a_moving_average_compares_whole_returns_and_bootstraps_from_no_value():
+def test_a_moving_average_bootstraps_from_no_value():
     found, s = rollout(), small.settings("reinforce", baseline="moving_average", gamma=0.5)
     rows = ReinforceObjective(s).compute_advantages(found)
     expected = np.zeros((T + 1, B), np.float32)

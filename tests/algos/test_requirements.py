@@ -36,7 +36,7 @@ def test_what_an_environment_has_is_found_out(env, has):
     built.close()
 
 
-def test_a_vector_environment_that_takes_one_seed_for_all_copies_has_no_starts():
+def test_a_vector_environment_with_one_seed_offers_no_starts():
     built = make_vector_env("CartPole-v1", {}, 2)
     assert detect_offered_needs(built) == WHOLE
     built.close()
@@ -45,7 +45,7 @@ def test_a_vector_environment_that_takes_one_seed_for_all_copies_has_no_starts()
 @pytest.mark.parametrize(
     ("objective", "has"), [("multigrid", ROWS), ("fsai", ROWS), ("sparsifier", ALL)]
 )
-def test_picks_in_many_rows_are_no_action_to_be_compared_as_a_whole(objective, has):
+def test_picks_in_many_rows_do_not_offer_whole_actions(objective, has):
     pytest.importorskip("pyamg")
     fields = {"objective": objective, "observation": "graph", "size": 6, "solve": False}
     picks = make_vector_env("envs:EdgeSelection-v0", fields | {"action": "edges"}, 2)

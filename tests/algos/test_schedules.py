@@ -50,12 +50,12 @@ def test_an_exponential_schedule_has_equal_ratios_in_equal_times():
 
 
 @pytest.mark.parametrize("kind", (*MOVING, "constant"))
-def test_the_warm_up_rises_in_a_straight_line_from_0_to_the_start(kind):
+def test_the_warm_up_rises_linearly_from_0_to_the_start(kind):
     found = [schedule(kind, 0.8, 0.1, p, warmup=0.4) for p in (0.0, 0.1, 0.2, 0.3, 0.4)]
     assert found == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
 
 
-def test_a_schedule_after_a_warm_up_takes_the_rest_of_the_training():
+def test_a_schedule_spans_the_training_after_the_warm_up():
     assert schedule("linear", 1.0, 0.0, 0.6, warmup=0.2) == pytest.approx(0.5)
 
 

@@ -199,7 +199,7 @@ def collected(algo, **changed: Any):
 
 
 @pytest.mark.parametrize("algo", ALGORITHMS)
-def test_every_setting_is_either_structure_or_one_that_is_tested_here(algo):
+def test_every_setting_is_structural_or_tested_here(algo):
     names = {field.name for field in dataclasses.fields(get_algorithm_class(algo).settings_class)}
     tested = set(SHARED) | set(LEARNING[algo]) | set(COLLECTING[algo]) | set(SPREAD)
     if algo == "astar_po":
@@ -293,7 +293,7 @@ def test_settings_that_cannot_work_are_refused_in_a_sentence(algo, changed, sent
 
 
 @pytest.mark.parametrize("algo", ALGORITHMS)
-def test_no_algorithm_loses_the_bounds_of_a_shared_setting_by_another_default(algo):
+def test_overridden_defaults_keep_the_bounds_of_the_setting(algo):
     own = get_fields(get_algorithm_class(algo).settings_class)
     for name, (hint, bounds) in get_fields(TrainingSettings).items():
         assert own[name] == (hint, bounds), name

@@ -66,7 +66,7 @@ def test_help_answers_at_once(tmp_path):
         ([], "needs a command"),
         (["tune", "causl"], "did you mean causal"),
         (["tune", "causal", "--trails", "3"], "--trials"),
-        (["tune", "causal", "--settings.lr", "3"], "PPOSettings.lr must be in [0, 1]"),
+        (["tune", "causal", "--settings.lr", "3"], "settings.lr must be in [0, 1]"),
         (["train", "--env", "CartPol-v1"], "Did you mean: `CartPole`"),
         (["train", "--env", "CartPole-v1", "--algo", "pop"], "did you mean ppo"),
         (["train", "--env", "CartPole-v1", "--metric", "return_maen"], "did you mean return_mean"),

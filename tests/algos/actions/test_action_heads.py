@@ -70,7 +70,7 @@ def test_what_a_head_draws_is_an_action_of_the_space(space, kind):
     assert all(space.contains(one_of(action, b)) for b in range(64))
 
 
-def test_a_choice_that_does_not_count_from_0_is_shifted_in_a_dict_too():
+def test_a_choice_in_a_dict_is_shifted_by_its_start():
     space = spaces.Dict(choice=spaces.Discrete(3, start=1), value=spaces.Box(-1, 1, ()))
     action, _ = drawn(space)
     assert set(action["choice"].tolist()) == {1, 2, 3}
@@ -98,7 +98,7 @@ def test_a_bounded_box_is_reached_from_end_to_end_and_not_beyond():
     assert head.to_env_action({"value": value}).tolist() == [[0, -1], [0.5, 2], [1, 5], [0, 5]]
 
 
-def test_an_unbounded_box_takes_values_as_they_are_and_a_half_bounded_one_clips_them():
+def test_values_of_a_box_are_clipped_only_at_its_bounds():
     value = {"value": np.array([[-3.0], [7.0]])}
     assert make_action_head(spaces.Box(-np.inf, np.inf, (1,))).to_env_action(value).tolist() == [
         [-3],
@@ -122,7 +122,7 @@ def test_the_value_of_a_choice_is_drawn_as_the_settings_say(value, kind):
     assert isinstance(dist, ChoiceWithValue) and dist.value is kind
 
 
-def test_all_choices_share_one_spread_of_normal_values_whatever_their_number():
+def test_all_choices_share_one_spread_of_normal_values():
     head = make_action_head(CHOICE_AND_VALUE, "normal")
     outputs = torch.randn(4, 6 * 2, generator=torch.Generator().manual_seed(0))
     free = torch.tensor([-1.5], requires_grad=True)
@@ -144,7 +144,7 @@ def test_all_choices_share_one_spread_of_normal_values_whatever_their_number():
     ],
     ids=str,
 )
-def test_a_space_that_no_policy_can_act_in_is_refused_in_a_sentence(space):
+def test_a_space_that_no_policy_can_act_in_is_refused(space):
     with pytest.raises(InputError) as refusal:
         make_action_head(space)
     sentence = str(refusal.value)
@@ -176,7 +176,7 @@ def test_the_parts_of_a_product_are_independent_and_add_up():
     assert dist.max_entropy().item() == pytest.approx(np.log(6))
 
 
-def test_ordered_picks_are_for_whole_numbers_in_rows_that_may_be_left_out():
+def test_ordered_picks_need_rows_of_whole_numbers_from_minus_1():
     space = spaces.Box(-1, 8, (4, 2), np.int64)
     head = make_action_head(space)
     outputs = torch.randn(3, 4, 5)

@@ -155,7 +155,7 @@ def test_probabilities_of_a_categorical_worked_out_by_hand():
 @pytest.mark.parametrize(
     ("make", "points"), [*((make, FINE) for make in DENSITIES), (gaussian, 6 * FINE)]
 )
-def test_a_density_integrates_to_1_and_gives_the_entropy_by_quadrature(make, points):
+def test_a_density_and_its_entropy_agree_with_quadrature(make, points):
     values = points[:, None] if make is gaussian else points
     logp = make(len(points)).logp({"value": values}).double()
     x = points.double()
@@ -179,7 +179,7 @@ def test_values_are_drawn_as_their_density_says(make, points):
 
 
 @pytest.mark.parametrize("make", CHOICES)
-def test_a_choice_with_a_continuous_value_integrates_to_1_and_gives_its_entropy(make):
+def test_a_choice_with_a_density_agrees_with_quadrature(make):
     total = entropy = 0.0
     for choice in range(4):
         action = {"choice": torch.full((len(FINE),), choice), "value": FINE}
@@ -190,7 +190,7 @@ def test_a_choice_with_a_continuous_value_integrates_to_1_and_gives_its_entropy(
     assert make().entropy().item() == pytest.approx(entropy, abs=1e-3)
 
 
-def test_a_choice_with_a_beta_value_is_drawn_as_often_as_its_probability_says():
+def test_a_choice_with_a_beta_value_is_drawn_by_its_density():
     drawn = choose_beta(DRAWS).sample(torch.Generator().manual_seed(0))
     counts = torch.bincount(drawn["choice"], minlength=4).numpy()
     probabilities = choose_beta().choice_probabilities()[0].double().numpy()
@@ -205,7 +205,7 @@ def test_a_choice_with_a_beta_value_is_drawn_as_often_as_its_probability_says():
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_the_entropy_is_minus_the_mean_log_probability_of_the_samples(make):
+def test_the_entropy_is_minus_the_mean_logp_of_the_samples(make):
     dist = make(DRAWS)
     logp = dist.logp(dist.sample(torch.Generator().manual_seed(1)))
     error = logp.std().item() / math.sqrt(DRAWS)
@@ -230,7 +230,7 @@ def test_stored_samples_have_the_same_log_probability_again(make):
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_the_mode_is_at_least_as_likely_as_any_sample_in_each_part(make):
+def test_the_mode_is_at_least_as_likely_as_any_sample(make):
     dist = make(500)
     if isinstance(dist, ChoiceWithValue):
         # The mode of each part: the likeliest choice, and the likeliest value for it.
@@ -283,7 +283,7 @@ HIGHEST = {
 
 
 @pytest.mark.parametrize("make", [make for make in ALL if make is not gaussian])
-def test_the_largest_entropy_is_that_of_the_uniform_distribution_and_bounds_all_others(make):
+def test_the_largest_entropy_is_that_of_uniform_actions(make):
     highest = HIGHEST[make.__name__]
     assert make().max_entropy().item() == pytest.approx(highest, abs=1e-6)
     assert uniform(make.__name__).entropy().item() == pytest.approx(highest, abs=1e-4)
@@ -316,7 +316,7 @@ def test_masked_choices_are_never_drawn_nor_most_likely(logits, kind):
 
 @pytest.mark.parametrize("legal", [[True, False, True, True], [False, False, True, False]])
 @pytest.mark.parametrize("value", VALUES)
-def test_masks_make_no_nan_in_entropy_log_probability_or_gradient(legal, value):
+def test_masks_make_no_nan_in_entropy_logp_or_gradient(legal, value):
     outputs = torch.randn(
         3, 4, 6 if value is BinnedValue else 3, generator=torch.Generator().manual_seed(0)
     ).requires_grad_()

@@ -7,6 +7,7 @@ import small
 import torch
 from gymnasium import spaces
 
+from algos.actions.action_heads import make_action_head
 from algos.actions.distributions import (
     BetaValue,
     Categorical,
@@ -15,7 +16,7 @@ from algos.actions.distributions import (
     MultiCategorical,
     Product,
 )
-from algos.actions.temperature import apply_temperature
+from algos.actions.temperature import apply_temperature, has_choices
 from algos.actions.topk import TopK
 from envs.validation import InputError
 
@@ -25,7 +26,7 @@ T = torch.tensor([4.0])
 BANDIT = "toy_worlds:Bandit-v0"
 
 
-def test_the_odds_of_choices_are_raised_to_one_over_the_temperature():
+def test_odds_are_raised_to_one_over_the_temperature():
     before = Categorical(LOGITS, MASK).choice_probabilities()
     after = apply_temperature(Categorical(LOGITS, MASK), T).choice_probabilities()
     expected = before**0.25
@@ -38,7 +39,7 @@ def test_the_odds_of_choices_are_raised_to_one_over_the_temperature():
     torch.testing.assert_close(shares, after[0], atol=0.01, rtol=0)
 
 
-def test_ordered_picks_have_the_probabilities_of_tempered_logits_and_the_same_mask():
+def test_ordered_picks_are_tempered_and_keep_their_mask():
     picks = {"picks": torch.tensor([[2, 0, 1], [0, 3, 1]])}
     found = apply_temperature(TopK(LOGITS, MASK, 3), T)
     torch.testing.assert_close(found.row_logp(picks), TopK(LOGITS / 4, MASK, 3).row_logp(picks))
@@ -52,7 +53,7 @@ def test_a_temperature_of_1_changes_nothing():
     torch.testing.assert_close(apply_temperature(dist, one).logits, dist.logits)
 
 
-def test_of_an_action_of_several_parts_the_choices_alone_are_tempered():
+def test_only_the_choices_of_a_composed_action_are_tempered():
     choice, box = Categorical(LOGITS), Gaussian(torch.zeros(2, 3), torch.zeros(3))
     parts = apply_temperature(Product({"a": choice, "b": box}), T).parts
     torch.testing.assert_close(parts["a"].logits, apply_temperature(choice, T).logits)
@@ -69,7 +70,7 @@ def test_of_an_action_of_several_parts_the_choices_alone_are_tempered():
     torch.testing.assert_close(plain.choice.logits, choice.logits)  # not changed in place
 
 
-def test_what_a_runner_stores_is_the_log_probability_of_what_it_drew():
+def test_a_runner_stores_the_logp_of_the_tempered_draw():
     runner = small.runner(BANDIT, temperature=3.0)
     with torch.no_grad():
         for weight in runner.module.parameters():
@@ -82,7 +83,7 @@ def test_what_a_runner_stores_is_the_log_probability_of_what_it_drew():
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_each_update_learns_at_the_temperature_that_its_rows_were_drawn_at():
+def test_an_update_uses_the_temperature_of_its_rollout():
     annealed = {"temperature": 4.0, "temperature_schedule": "exponential", "temperature_end": 0.25}
     once = {"epochs": 1, "minibatch_size": 16, "lr": 0.05}  # measured before its only step
     with small.algorithm(BANDIT, iterations=4, **once, **annealed) as algorithm:
@@ -98,7 +99,7 @@ def test_each_update_learns_at_the_temperature_that_its_rows_were_drawn_at():
         assert algorithm.env_runner_group.local_env_runner.module.temperature.item() == 0.25
 
 
-def test_weights_without_a_temperature_have_none_and_those_with_one_bring_it_along():
+def test_weights_carry_the_temperature_if_there_is_one():
     plain, hot = small.runner(BANDIT).module, small.runner(BANDIT, temperature=2.0).module
     assert "temperature" not in plain.get_state()
     other = small.runner(BANDIT, temperature=0.5).module
@@ -108,9 +109,19 @@ def test_weights_without_a_temperature_have_none_and_those_with_one_bring_it_alo
         plain.set_state(hot.get_state())
 
 
-def test_a_temperature_of_values_alone_is_refused_because_it_would_do_nothing():
+def test_a_temperature_without_choices_is_refused():
     box = spaces.Box(-1, 1, (2,), np.float32)
     with pytest.raises(InputError, match=r"temperature would do nothing: .* has no choices"):
         small.module(box, box, temperature=2.0)
     both = spaces.Dict({"value": box, "kind": spaces.Discrete(3)})
     assert small.module(box, both, temperature=2.0).temperature is not None
+
+
+def test_only_choices_can_be_tempered():
+    box = spaces.Box(-1, 1, (2,), np.float32)
+    number, several = spaces.Discrete(3), spaces.MultiDiscrete([2, 3])
+
+    assert has_choices(make_action_head(number)) and has_choices(make_action_head(several))
+    assert not has_choices(make_action_head(box))
+    assert has_choices(make_action_head(spaces.Dict({"a": box, "b": number})))
+    assert not has_choices(make_action_head(spaces.Dict({"a": box, "b": box})))

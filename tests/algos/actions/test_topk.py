@@ -2,11 +2,15 @@
 """Ordered top-k picks: exact probabilities, exact counts, never an illegal choice."""
 
 import itertools
+import math
 
 import pytest
 import torch
 
-from algos.actions.topk import TopK
+from algos.actions.distributions import (
+    Categorical,
+)
+from algos.actions.topk import TopK, entropy_per_choice, log_probabilities
 
 LOGITS = torch.tensor(
     [[0.3, -1.2, 2.0, 0.3, -0.4], [1.0, 0.0, 5.0, -2.0, 0.7]], dtype=torch.float64
@@ -37,7 +41,7 @@ def test_probabilities_equal_enumeration_and_sum_to_one(k):
     torch.testing.assert_close(total, torch.ones(2, dtype=torch.float64))
 
 
-def test_rows_with_fewer_choices_than_k_pick_all_and_end_in_minus_one():
+def test_rows_with_fewer_than_k_choices_end_in_minus_one():
     dist = TopK(LOGITS, MASK, 4)
     action = dist.sample(torch.Generator().manual_seed(0))
     first, second = action["picks"]
@@ -102,3 +106,33 @@ def test_a_batch_is_its_graphs_side_by_side():
     for n in range(3):
         alone = TopK(logits[n], mask[n], 3).row_logp({"picks": action["picks"][n]})
         torch.testing.assert_close(alone, batch.row_logp(action)[n])
+
+
+TWO_ROWS = torch.tensor([[0.0, 1.0, 2.0], [1.0, 1.0, -1.0]])
+
+
+def test_picks_have_log_probabilities_by_row_and_in_all():
+    dist = TopK(TWO_ROWS[None], None, 2)
+    action = {"picks": torch.tensor([[[2, 1], [0, 1]]])}
+    found = log_probabilities(dist, action)
+    torch.testing.assert_close(found["row_logp"].sum(-1), found["logp"])
+    assert set(log_probabilities(Categorical(TWO_ROWS), {"choice": torch.tensor([0, 1])})) == {
+        "logp"
+    }
+
+
+def test_the_entropy_of_picks_is_that_of_each_rows_first():
+    mask = torch.tensor(
+        [[True, True, True], [True, True, False], [False] * 3, [True, False, False]]
+    )
+    dist = TopK(torch.cat([TWO_ROWS, TWO_ROWS]), mask, 2)
+    p = TWO_ROWS[0].softmax(-1)
+    first = -(p * p.log()).sum().item()
+    expected = [first, math.log(2), 0, 0]
+    assert dist.row_entropy().tolist() == pytest.approx(expected, abs=1e-6)
+    assert dist.entropy().item() == pytest.approx(sum(expected))
+    assert dist.max_entropy().item() == pytest.approx(math.log(3) + math.log(2))
+    assert dist.normalised_entropy().item() == pytest.approx((first / math.log(3) + 1) / 2)
+    assert entropy_per_choice(dist).item() == pytest.approx(sum(expected) / 4)
+    assert entropy_per_choice(Categorical(TWO_ROWS)).shape == (2,)
+    assert dist.choice_probabilities() is None and TopK(TWO_ROWS, None, 9).k == 3

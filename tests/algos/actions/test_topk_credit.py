@@ -34,14 +34,14 @@ def groups(baseline, found):
     return ReinforceObjective(settings).compute_advantages(found)
 
 
-def test_against_a_value_each_row_is_credited_with_its_own_reward():
+def test_with_a_value_each_row_is_credited_with_its_own_reward():
     for algorithm, name in ((PPO, "ppo"), (Reinforce, "reinforce")):
         rows = algorithm.objective_class(small.settings(name)).compute_advantages(rollout())
         assert rows["advantages"].tolist() == [1.5, 0.5, 4.5]
         assert rows["row_advantages"].tolist() == [[0.5, 2.5], [1.5, -0.5], [4.5, 4.5]]
 
 
-def test_in_a_group_each_row_is_compared_with_the_same_row_of_the_others():
+def test_in_a_group_a_row_is_compared_with_the_same_row():
     # Row 0 has 1, 2, 5: their mean is 8/3; row 1 has 3, 0, 5.
     mean = groups("group_mean", rollout())["row_advantages"]
     np.testing.assert_allclose(mean, np.array([[-5, 1], [-2, -8], [7, 7]]) / 3, rtol=1e-6)
@@ -49,7 +49,7 @@ def test_in_a_group_each_row_is_compared_with_the_same_row_of_the_others():
     np.testing.assert_allclose(others, [[-2.5, 0.5], [-1, -4], [3.5, 3.5]], rtol=1e-6)
 
 
-def test_grpo_scales_each_row_by_the_deviation_of_the_same_row_of_the_others():
+def test_grpo_scales_each_row_by_its_deviation_in_the_group():
     chosen = {"num_envs": 3, "group_size": 3, "rollout_length": 8, "gamma": 0.5}
     scaled = small.objective("grpo", **chosen).compute_advantages(rollout())["row_advantages"]
     found = np.array([[-5, 1], [-2, -8], [7, 7]]) / 3
@@ -57,13 +57,13 @@ def test_grpo_scales_each_row_by_the_deviation_of_the_same_row_of_the_others():
     np.testing.assert_allclose(scaled, found / (deviation + 1e-4), rtol=1e-5)
 
 
-def test_a_row_of_several_steps_is_credited_with_their_discounted_sum():
+def test_a_row_of_several_steps_gets_their_discounted_sum():
     found = groups("group_mean", rollout(np.concatenate([ROW_REWARDS, 4 * ROW_REWARDS])))
     one = groups("group_mean", rollout(3 * ROW_REWARDS))["row_advantages"]
     np.testing.assert_allclose(found["row_advantages"], np.concatenate([one, one]), rtol=1e-6)
 
 
-def test_under_process_supervision_a_row_is_credited_with_what_follows():
+def test_process_supervision_credits_a_row_with_what_follows():
     chosen = {"num_envs": 3, "group_size": 3, "rollout_length": 8, "gamma": 0.5}
     process = small.settings("grpo", supervision="process", **chosen)
     found = GRPOObjective(process).compute_advantages(
@@ -98,7 +98,7 @@ def batch(row_advantages=True):
     )
 
 
-def test_the_clipped_loss_is_the_mean_over_rows_of_their_own_ratios():
+def test_the_clipped_loss_averages_the_ratios_of_rows():
     logits = torch.tensor([[[0.0, 0, 0], [0, 0, 0]]], requires_grad=True)
     dist, s = TopK(logits, None, 1), small.settings(entropy_coef=0.0, clip=0.2)
     forward = {"dist": dist, "value": torch.zeros(1)}
@@ -117,7 +117,7 @@ def test_the_clipped_loss_is_the_mean_over_rows_of_their_own_ratios():
     assert float(logits.grad[0, 1, 2]) == pytest.approx(1.10671 * 2 / 3 / 2, abs=1e-4)
 
 
-def test_grpo_clips_each_rows_own_ratio_and_stays_near_the_reference_row_by_row():
+def test_grpo_clips_and_penalises_each_row_by_itself():
     logits = torch.tensor([[[0.0, 0, 0], [0, 0, 0]]], requires_grad=True)
     dist = TopK(logits, None, 1)
     s = small.settings("grpo", entropy_coef=0.0, clip=0.1, reference_kl_coef=0.5)
@@ -134,7 +134,7 @@ def test_grpo_clips_each_rows_own_ratio_and_stays_near_the_reference_row_by_row(
     torch.testing.assert_close(same, torch.full((1, 2), -np.log(3)).float())
 
 
-def test_without_rewards_of_their_own_rows_share_the_advantage_of_the_action():
+def test_rows_without_rewards_share_the_action_advantage():
     dist = TopK(torch.zeros(1, 2, 3), None, 1)
     logp, old, advantages = compute_logps_and_advantages(dist, batch(row_advantages=False))
     assert logp.shape == old.shape == (1, 2)
@@ -149,7 +149,7 @@ def test_without_rewards_of_their_own_rows_share_the_advantage_of_the_action():
     assert terms["policy"].item() == pytest.approx(2 * np.log(3))
 
 
-def test_the_weight_of_the_entropy_does_not_depend_on_the_size_of_the_graph():
+def test_the_entropy_weight_does_not_depend_on_the_graph_size():
     for rows in (3, 300):
         dist = TopK(torch.zeros(2, rows, 4), None, 2)
         torch.testing.assert_close(entropy_per_choice(dist), torch.full((2,), np.log(4)).float())

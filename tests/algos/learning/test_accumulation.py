@@ -31,7 +31,7 @@ def collected(algo):
 
 
 @pytest.mark.parametrize("algo", ["ppo", "reinforce", "grpo", "dpo", "astar_po"])
-def test_several_equal_minibatches_make_the_step_of_one_that_is_as_large(algo):
+def test_accumulated_minibatches_make_the_step_of_one_large_one(algo):
     rows = collected(algo)
     size = 1 if algo in ("dpo", "astar_po") else 4
     whole, stats = learnt(algo, rows, minibatch_size=2 * size)

@@ -49,7 +49,7 @@ def first_score(**changed):
         return algorithm.flat_metrics["excess_risk"]
 
 
-def test_imitating_a_rule_makes_what_it_does_likely_and_is_not_repeated(tmp_path):
+def test_imitating_a_rule_makes_its_actions_likely_just_once(tmp_path):
     with small.algorithm(CAUSAL, **TAUGHT, **LENGTH) as algorithm:
         rows = taught(algorithm)
         before = logp(algorithm, rows)
@@ -77,12 +77,12 @@ def test_it_is_part_of_the_first_iteration_only():
         assert "warm_start_loss" not in algorithm.flat_metrics
 
 
-def test_a_policy_that_was_warmed_up_scores_better_from_its_first_rollouts_on():
+def test_a_warm_start_scores_better_from_the_first_rollouts():
     warm = {"warm_start": "parents_first", "lr": 0.01}
     assert first_score(**warm) < 0.9 * first_score()
 
 
-def test_the_reference_of_an_algorithm_is_the_policy_after_the_warm_start():
+def test_the_reference_is_the_policy_after_the_warm_start():
     grouped = {"algo": "grpo", "reference_kl_coef": 0.1, "minibatch_size": 96, "iterations": 3}
     with small.algorithm(CAUSAL, **grouped, **TAUGHT, rollout_length=12) as algorithm:
         rows = taught(algorithm)

@@ -122,7 +122,7 @@ def test_the_kl_weight_is_steered_after_every_update(target, expected):
     assert learner.coefficients["kl_coef"] == pytest.approx(expected)
 
 
-def test_a_gradient_that_is_not_finite_changes_nothing_and_is_counted():
+def test_a_nonfinite_gradient_changes_nothing_and_is_counted():
     learner = small.learner("toy_worlds:Bandit-v0", **BASE)
     before = {n: w.clone() for n, w in learner.module[DEFAULT_MODULE_ID].state_dict().items()}
     bad = rows(learner.objective.settings)
@@ -133,7 +133,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing_and_is_counted():
     assert metrics["updates_skipped"] == metrics["updates"] == 8
 
 
-def test_a_state_of_the_learner_holds_all_that_the_next_update_depends_on():
+def test_a_learner_state_determines_the_next_update():
     changed: dict[str, Any] = {"entropy_coef": 0.3, "entropy_target": 0.99}
     changed |= {"kl_coef": 1.0, "kl_target": 1e-5}
     _, _, first = learnt(**changed)

@@ -38,7 +38,7 @@ def moved(kind, weight_decay=0.0, steps=1):
     return [p.detach() - b for p, b in zip(net.parameters(), before, strict=True)], before
 
 
-def test_muon_moves_matrices_in_all_directions_alike_and_adam_does_not():
+def test_muon_moves_matrices_equally_in_all_directions():
     def evenness(kind):
         values = torch.linalg.svdvals(moved(kind)[0][0])
         return float(values.min() / values.max())
@@ -59,7 +59,7 @@ def test_the_steps_of_muon_are_about_as_long_as_adamws():
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
-def test_weights_shrink_apart_from_the_gradient_where_the_optimiser_says_so(kind):
+def test_weight_decay_is_decoupled_except_for_adam(kind):
     with_decay, before = moved(kind, 0.5)
     without, _ = moved(kind)
     for shrunk, plain, weight in zip(with_decay, without, before, strict=True):

@@ -31,7 +31,7 @@ def weights(module):
     return module.get_state()
 
 
-def test_the_reference_is_the_policy_of_the_beginning_and_is_never_trained():
+def test_the_reference_is_the_initial_policy_and_stays_frozen():
     learner = built()
     before = weights(learner.module["default_policy"])
     for seed in range(3):
@@ -52,7 +52,7 @@ def test_the_reference_is_taken_anew_every_so_many_updates():
         assert small.same_weights(reference, held[expected])
 
 
-def test_the_reference_is_saved_and_restored_with_the_count_of_updates():
+def test_the_reference_is_restored_with_the_count_of_updates():
     learner = built(reference_interval=3)
     for seed in range(2):
         update(learner, seed)
@@ -69,7 +69,7 @@ def test_the_reference_is_saved_and_restored_with_the_count_of_updates():
     assert not small.same_weights(weights(other.reference), current)
 
 
-def test_going_back_to_before_the_first_update_forgets_the_reference():
+def test_a_state_before_the_first_update_has_no_reference():
     learner, other = built(), built(seed=4)
     state = other.get_state()
     update(learner)
@@ -91,7 +91,7 @@ def test_weights_alone_come_without_what_only_a_learner_needs():
     assert learner.reference is reference
 
 
-def test_many_rows_are_referred_to_in_parts_that_make_no_difference(monkeypatch):
+def test_reference_columns_do_not_depend_on_the_chunks(monkeypatch):
     learner = built()
     update(learner)
     columns = rows().to_torch()

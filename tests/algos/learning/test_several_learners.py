@@ -158,7 +158,7 @@ def test_both_learners_stop_after_the_same_epoch_and_adapt_alike(both):
     assert coefficients["kl_coef"] != 1.0 and coefficients["entropy_coef"] != 0.1
 
 
-def test_a_gradient_that_is_not_finite_in_one_learner_is_skipped_by_both(both):
+def test_a_nonfinite_gradient_of_one_learner_is_skipped_by_both(both):
     become(both, "ppo", minibatch_size=64)
     two, *_ = both
     steps = rows("ppo")

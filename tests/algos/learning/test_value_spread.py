@@ -20,7 +20,7 @@ def spreads(algorithm):
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_scheduled_spread_reaches_its_end_with_the_budget_and_the_runner_follows():
+def test_a_scheduled_spread_ends_with_the_budget_on_runners_too():
     chosen = NORMAL | {"log_std_schedule": "linear", "log_std_end": -2.5}
     with small.algorithm(CAUSAL, TASK, iterations=2, **chosen) as algorithm:
         assert spreads(algorithm) == (-0.5, -0.5)
@@ -31,7 +31,7 @@ def test_a_scheduled_spread_reaches_its_end_with_the_budget_and_the_runner_follo
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_by_performance_the_spread_follows_the_worlds_score_and_survives_a_restore(tmp_path):
+def test_the_spread_follows_the_score_and_survives_a_restore(tmp_path):
     # Between scores that any policy lies between, so that something must move.
     chosen = NORMAL | {"log_std_schedule": "performance", "log_std_scores": (-2.0, 2.0)}
     with small.algorithm(CAUSAL, TASK, **chosen) as algorithm:
@@ -55,7 +55,7 @@ def test_in_any_other_environment_performance_is_the_mean_return():
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_by_performance_the_spread_stays_without_a_finished_episode():
+def test_the_spread_stays_without_a_finished_episode():
     chosen = {"log_std_schedule": "performance", "rollout_length": 2, "minibatch_size": 4}
     with small.algorithm("toy_worlds:Reaching-v0", **chosen) as algorithm:
         algorithm.train()

@@ -62,7 +62,7 @@ def forward(policy, batch):
     return found["dist"].choice_probabilities(), found["value"]
 
 
-def test_a_shuffled_minibatch_has_the_log_probabilities_and_values_of_the_rollout():
+def test_a_shuffled_minibatch_has_the_rollout_logps_and_values():
     policy, seen = scorer(), columns(40)
     taken, logp, value = policy.act(seen, torch.Generator().manual_seed(0))
     assert logp.std() > 0.1
@@ -73,7 +73,7 @@ def test_a_shuffled_minibatch_has_the_log_probabilities_and_values_of_the_rollou
         torch.testing.assert_close(found["value"], value[index], atol=1e-6, rtol=1e-5)
 
 
-def test_candidates_in_another_order_have_the_same_probabilities_and_value():
+def test_the_order_of_candidates_does_not_matter():
     policy, seen, order = scorer(), columns(), [3, 1, 4, 0, 2]
     parts = ("obs.candidates", "obs.kinds", "obs.figures", "obs.mask")
     before, value = forward(policy, seen)
@@ -83,7 +83,7 @@ def test_candidates_in_another_order_have_the_same_probabilities_and_value():
     assert (after - before).abs().max() > 0.01
 
 
-def test_the_same_weights_fit_any_number_of_candidates_and_illegal_ones_change_nothing():
+def test_weights_fit_any_number_of_candidates_and_ignore_illegal():
     five, seen = scorer(5), columns(k=5)
     eight = scorer(8, seed=1)
     eight.set_state(five.get_state())
@@ -115,7 +115,7 @@ def test_words_in_another_order_are_the_same_bag():
     torch.testing.assert_close(same, value, atol=1e-6, rtol=1e-5)
 
 
-def test_a_row_without_legal_candidates_gives_numbers_and_leaves_the_others_alone():
+def test_a_row_without_legal_candidates_stays_finite():
     policy, seen = scorer(), columns()
     before, value = forward(policy, seen)
     seen["obs.mask"][::2] = 0
@@ -140,7 +140,7 @@ def one(instruction, page, candidates):
     return seen
 
 
-def test_only_words_that_an_instruction_leaves_open_are_compared_with_words_that_are_new():
+def test_only_unmet_words_are_compared_with_new_words():
     policy = scorer()
 
     def scores(common, met, asked=5, new=6):
@@ -158,7 +158,7 @@ def test_only_words_that_an_instruction_leaves_open_are_compared_with_words_that
     assert (scores(1, 2, new=8)[0, [0, 2]] - before[0, [0, 2]]).abs().min() > 1e-4
 
 
-def test_words_are_learnt_even_where_the_perceptron_does_not_listen():
+def test_words_get_a_gradient_past_the_perceptron():
     policy, seen = scorer(), columns()
     with torch.no_grad():
         for parameter in policy.policy.parameters():

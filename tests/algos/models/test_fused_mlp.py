@@ -88,9 +88,7 @@ def test_outputs_and_gradient_equal_those_of_plain_torch_modules(
 
 
 @pytest.mark.parametrize(("hidden", "value_hidden"), SHAPES)
-def test_the_same_lines_compute_with_torch_where_there_is_no_numpy(
-    hidden, value_hidden, monkeypatch
-):
+def test_torch_computes_what_numpy_does(hidden, value_hidden, monkeypatch):
     monkeypatch.setattr(fused_mlp, "to_native_array", torch.Tensor.detach)  # as on a GPU
     ours, theirs = gradients(*network(hidden, value_hidden))
     torch.testing.assert_close(ours, theirs)
@@ -105,12 +103,12 @@ def test_without_a_gradient_the_numbers_are_the_same(hidden, value_hidden):
         assert torch.equal(a, b)
 
 
-def test_naming_the_policy_s_widths_for_the_critic_changes_nothing():
+def test_the_policy_widths_are_the_default_of_the_critic():
     assert Layout(INPUTS, (6, 5), 3, "tanh", (6, 5)).shapes == Layout(INPUTS, (6, 5), 3).shapes
 
 
 @pytest.mark.parametrize(("hidden", "value_hidden"), SHAPES)
-def test_the_weights_share_the_flat_vector_without_gap_or_overlap(hidden, value_hidden):
+def test_weights_fill_the_flat_vector_without_gap_or_overlap(hidden, value_hidden):
     layout = Layout(INPUTS, hidden, 3, "tanh", value_hidden)
     flat = torch.zeros(layout.size)
     for view in layout.split_weights(flat).values():
@@ -118,7 +116,7 @@ def test_the_weights_share_the_flat_vector_without_gap_or_overlap(hidden, value_
     assert (flat == 1).all()
 
 
-def test_the_first_layers_are_orthogonal_and_the_policy_starts_nearly_uniform():
+def test_layers_start_orthogonal_and_the_policy_near_uniform():
     layout = Layout(8, (8, 8), 4, "tanh", (6, 8, 3))
     flat = torch.empty(layout.size)
     layout.initialise(flat)

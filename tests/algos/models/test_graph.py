@@ -74,7 +74,7 @@ def forward(model, columns):
 
 
 @pytest.mark.parametrize("action", [LATENT, picks_space(6), picks_space(1, 4)], ids=str)
-def test_a_shuffled_minibatch_has_the_log_probabilities_and_values_of_the_rollout(action):
+def test_a_shuffled_minibatch_has_the_rollout_logps_and_values(action):
     model, columns = policy(action), graphs(12)
     taken, logps, value = model.act_on_arrays(columns, torch.Generator().manual_seed(0))
     assert (logps["logp"].ndim, value.shape) == (1, (12,))
@@ -102,7 +102,7 @@ def test_padding_changes_nothing(rows):
     assert (padded.mask[:, :R, :D] == dist.mask).all() and (n if rows == "nodes" else 1) == R
 
 
-def test_renumbering_the_nodes_renumbers_the_scores_and_leaves_the_value():
+def test_renumbering_nodes_renumbers_scores_and_keeps_the_value():
     model, columns, order = policy(picks_space(6)), graphs(1), np.array([3, 0, 5, 1, 4, 2])
     n, place = 6, np.argsort(order)
     E = int(columns["obs.edge_mask"].sum())
@@ -132,7 +132,7 @@ def test_weights_of_a_small_graph_act_on_a_large_one():
     assert model.head.to_env_action({"picks": picks.numpy()}).shape == (2, 12, 2)
 
 
-def test_illegal_edges_are_never_picked_and_the_number_of_picks_is_exact():
+def test_illegal_edges_are_never_picked():
     model, columns = policy(picks_space(6, 3)), graphs(8)
     picks = model.act(columns, torch.Generator().manual_seed(0))[0]["picks"].numpy()
     for b in range(8):
@@ -152,7 +152,7 @@ def test_a_pick_of_the_whole_graph_is_the_number_of_an_edge():
     assert sorted(dist.sample()["picks"][0, 0].tolist()) == [0, 2]
 
 
-def test_messages_are_means_over_a_nodes_edges_either_way_and_zero_without_any():
+def test_messages_are_means_over_edges_and_zero_without_any():
     edges = Edges.from_padded(
         torch.tensor([[[0, 0, 2, 0], [1, 2, 1, 0]]]), torch.tensor([[1, 1, 1, 0]]), 3
     )

@@ -34,7 +34,7 @@ def probabilities(policy, tokens):
     return forward["dist"].choice_probabilities().detach(), forward["value"].detach()
 
 
-def test_its_choices_are_the_last_words_of_its_vocabulary_after_the_last_token():
+def test_the_choices_are_the_last_words_of_the_vocabulary():
     policy, tokens = language(), texts()
     found, _ = probabilities(policy, tokens)
     for row, text in enumerate(tokens):
@@ -69,7 +69,7 @@ def test_the_error_of_the_value_does_not_move_the_language_model():
     assert all(p.grad is not None for p in policy.critic.parameters())
 
 
-def test_the_value_hears_of_a_slip_that_the_place_after_it_does_not_show():
+def test_the_value_sees_how_likely_each_token_was():
     """Two texts with the same last state differ in how likely their tokens were."""
     policy, tokens = language(), texts()
     seen = policy.gpt.hidden(torch.from_numpy(tokens))
@@ -94,7 +94,7 @@ def test_an_empty_text_is_no_failure():
     assert torch.isfinite(found).all() and torch.isfinite(value).all()
 
 
-def test_what_was_drawn_has_the_log_probability_that_the_learner_finds():
+def test_runner_and_learner_compute_the_same_logp():
     policy, tokens = language(), texts(200)
     action, logp, _ = policy.act({"obs.tokens": tokens}, torch.Generator().manual_seed(0))
     again = policy._forward({"obs.tokens": torch.from_numpy(tokens)})["dist"].logp(action)
@@ -131,7 +131,7 @@ def test_what_it_cannot_read_is_refused_in_a_sentence(observation, action, hidde
 # A teacher that is a network.
 
 
-def test_a_part_that_is_made_alike_takes_over_the_teachers_weights():
+def test_a_part_of_the_same_shapes_takes_the_teacher_weights():
     policy, teacher = language(seed=0), language(seed=1)
     network = {
         name.removeprefix("gpt."): w for name, w in teacher.get_state().items() if "gpt." in name

@@ -94,7 +94,7 @@ def table(ids=(7, 3, 7), texts=None):
     )
 
 
-def test_a_selection_takes_the_same_rows_of_every_column_and_shares_the_side_table():
+def test_a_selection_takes_the_same_rows_of_every_column():
     rows = table()
     taken = rows.select(np.array([2, 0]))
     assert taken["graph"].tolist() == [7, 7]
@@ -135,7 +135,7 @@ def test_pruning_keeps_the_ids_in_use_and_changes_no_look_up():
     assert pruned.look_up("graph")["size"].tolist() == rows.look_up("graph")["size"].tolist()
 
 
-def test_tables_after_one_another_keep_their_rows_and_unite_their_side_tables():
+def test_concatenated_tables_keep_rows_and_unite_side_tables():
     first = table(ids=(3, 3, 3)).prune()
     second = table(ids=(7, 5, 7)).prune()
     both = concat([second, first])
@@ -155,7 +155,7 @@ def test_uneven_rows_after_one_another_are_those_of_the_lists(parts):
 
 @EXAMPLES
 @given(st.integers(1, 20), st.integers(1, 5))
-def test_shards_are_equal_and_leave_out_fewer_rows_than_there_are_shards(count, parts):
+def test_shards_are_equal_and_leave_out_few_rows(count, parts):
     shards = Columns({"row": np.arange(count)}).shard(parts)
     assert len(shards) == parts
     assert len({len(shard) for shard in shards}) == 1
@@ -164,7 +164,7 @@ def test_shards_are_equal_and_leave_out_fewer_rows_than_there_are_shards(count, 
     assert count - len(kept) < parts
 
 
-def test_a_shard_carries_the_part_of_the_side_table_that_it_needs():
+def test_a_shard_carries_only_the_side_rows_it_needs():
     first, second, third = table().shard(3)
     assert [s.tables["graph"]["id"].tolist() for s in (first, second, third)] == [[7], [3], [7]]
     assert second.look_up("graph")["size"].tolist() == [30]
@@ -191,7 +191,7 @@ def test_columns_are_added_without_changing_the_table():
     assert more["b"].tolist() == [0, 2, 4] and more["a"].tolist() == [0, 0, 0]
 
 
-def test_read_only_arrays_are_copied_before_a_tensor_could_write_to_them():
+def test_read_only_arrays_are_copied_to_tensors():
     array = np.arange(4.0)
     array.flags.writeable = False
     uneven = ragged([[1], [2, 3]])
@@ -226,13 +226,13 @@ def by_epoch(count, size, epochs, seed=0):
 
 @EXAMPLES
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 3))
-def test_minibatches_that_divide_the_rows_cover_each_row_once_in_every_epoch(size, parts, epochs):
+def test_minibatches_cover_each_row_once_in_every_epoch(size, parts, epochs):
     for epoch in by_epoch(size * parts, size, epochs):
         assert [len(batch) for batch in epoch] == [size] * parts
         assert sorted(itertools.chain(*epoch)) == list(range(size * parts))
 
 
-def test_a_remainder_of_at_least_half_a_minibatch_is_used_and_a_smaller_one_waits():
+def test_a_remainder_is_used_from_half_a_minibatch_on():
     # 10 rows by 4: 4 + 4 + 2, which is half. 9 rows by 4: 4 + 4, and one row is left out.
     assert [len(batch) for batch in by_epoch(10, 4, 1)[0]] == [4, 4, 2]
     assert [len(batch) for batch in by_epoch(9, 4, 1)[0]] == [4, 4]
@@ -247,7 +247,7 @@ def test_fewer_rows_than_a_minibatch_make_one():
     assert [sorted(batch) for batch in by_epoch(3, 100, 1)[0]] == [[0, 1, 2]]
 
 
-def test_every_epoch_is_shuffled_anew_and_the_same_generator_shuffles_alike():
+def test_every_epoch_is_shuffled_anew_by_its_generator():
     first, second = by_epoch(32, 8, 2)
     assert first != second
     assert by_epoch(32, 8, 2) == [first, second]

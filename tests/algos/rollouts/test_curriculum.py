@@ -30,7 +30,7 @@ def finished(scores, stage):
     return [{"won": np.array(scores), "stage": np.full(len(scores), stage)}]
 
 
-def test_the_next_stage_begins_when_the_mean_of_the_last_scores_reaches_the_threshold():
+def test_a_stage_ends_when_the_mean_score_reaches_its_threshold():
     curriculum = Curriculum(Ladder(Params()))
     assert curriculum.record_episodes(finished([1.0] * 39, 0)) == {"stage": 0}
     assert curriculum.stage == 0, "40 episodes are asked for"
@@ -49,7 +49,7 @@ def test_a_world_without_stages_says_nothing_of_them():
 
 
 @pytest.mark.parametrize("runners", [0, 2])
-def test_training_climbs_the_stages_and_a_checkpoint_goes_on_at_its_stage(tmp_path, runners):
+def test_training_climbs_stages_and_a_checkpoint_keeps_them(tmp_path, runners):
     algorithm = built(num_env_runners=runners)
     stages = []
     while not stages or (stages[-1] < 2 and len(stages) < 60):

@@ -122,7 +122,7 @@ def starts_of(built, **how):
     return lived(built, **how)[0].columns["start"][0, :: built.settings.group_size].tolist()
 
 
-def test_every_iteration_and_runner_has_new_starts_that_no_evaluation_uses():
+def test_iterations_and_runners_have_new_training_starts():
     drawn = [
         start
         for worker in (0, 1, 2)
@@ -151,7 +151,7 @@ def test_runners_share_given_starts_out():
     assert shares == [given[:2].tolist(), given[2:].tolist()]
 
 
-def test_environments_of_gymnasium_that_are_batched_begin_alike_too():
+def test_batched_gymnasium_environments_repeat_their_starts():
     # Gymnasium's own batched CartPole takes one seed for all copies: it is not used here.
     found, _ = lived(grouped("CartPole-v1", rollout_length=50))
     assert (found.columns["obs"][0, 0] == found.columns["obs"][0, 1]).all()
@@ -161,7 +161,7 @@ def test_environments_of_gymnasium_that_are_batched_begin_alike_too():
 
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize("env", [CAUSAL, LEAVING])
-def test_training_on_groups_continues_from_a_checkpoint_bit_for_bit(env, tmp_path):
+def test_training_on_groups_resumes_bit_for_bit(env, tmp_path):
     chosen = {"algo": "grpo", "reference_kl_coef": 0.1, "lr": 0.01, "rollout_length": 12}
 
     def trained(algorithm):

@@ -60,7 +60,7 @@ def ages(folder, weights):
     return found
 
 
-def test_a_pipelined_batch_is_exactly_one_update_old_and_others_are_current(tmp_path):
+def test_a_pipelined_batch_is_exactly_one_update_old(tmp_path):
     piped, straight = tmp_path / "piped", tmp_path / "straight"
     weights, steps, flying = run(piped, pipeline=True)
     # Nothing can be older than the beginning.
@@ -80,7 +80,7 @@ def test_a_pipelined_batch_is_exactly_one_update_old_and_others_are_current(tmp_
         assert not np.isin(rows["obs"][half], rows["obs"][~half]).any()
 
 
-def test_a_runner_that_dies_while_collecting_ahead_costs_no_iteration(tmp_path):
+def test_a_runner_that_dies_while_ahead_costs_no_iteration(tmp_path):
     slow = {"env_kwargs": {"seconds": 0.02}, "num_env_runners": 2, "iterations": 30}
     with small.algorithm("toy_worlds:Slow-v0", pipeline=True, record=str(tmp_path), **slow) as a:
         first, _ = pids(a)
@@ -122,7 +122,7 @@ class Racing:
         return [(runner, f"sample of runner {runner}")]
 
 
-def test_the_order_of_the_samples_is_the_runners_own_whoever_is_first():
+def test_samples_are_ordered_by_runner_not_by_arrival():
     # The same seed must give the same batches.
     assert wait_for_samples_ahead(Racing()) == [f"sample of runner {i}" for i in range(3)]
 
@@ -146,7 +146,7 @@ def test_what_was_collected_ahead_is_forgotten_by_a_restore(tmp_path):
         assert torch.allclose(logp, rows["logp"], atol=1e-6)
 
 
-def test_values_of_starts_are_estimated_from_what_was_asked_for_in_a_pipeline_too():
+def test_a_pipeline_estimates_v_star_from_the_starts_asked_for():
     # What is collected ahead knows nothing of the starts of A*-PO's first stage.
     chosen = {"algo": "astar_po", "num_env_runners": 1, "starts": 6, "pipeline": True}
     with small.algorithm("toy_worlds:Drawing-v0", iterations=2, **chosen) as algorithm:
@@ -157,6 +157,6 @@ def test_values_of_starts_are_estimated_from_what_was_asked_for_in_a_pipeline_to
         assert np.isfinite(algorithm.flat_metrics["advantage_mean"]) and in_flight(algorithm) == 0
 
 
-def test_a_pipeline_without_remote_runners_is_refused_in_a_sentence():
+def test_a_pipeline_without_remote_runners_is_refused():
     with pytest.raises(InputError, match="pipeline needs remote runners: set num_env_runners"):
         small.settings(pipeline=True)

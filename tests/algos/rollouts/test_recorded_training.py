@@ -27,7 +27,7 @@ def iterations(folder, seed=0):
 
 @ray
 @pytest.mark.parametrize("env", [DRAWING, CAUSAL])
-def test_an_iteration_is_a_file_whose_episodes_add_up_to_the_reported_returns(env, tmp_path):
+def test_an_iteration_file_adds_up_to_the_reported_returns(env, tmp_path):
     # Episodes of 5 (or 10) steps in rollouts of 8: most go on in the next file.
     gathered, ended = {}, 0
     with small.algorithm(env, record=str(tmp_path), seed=3) as algorithm:
@@ -77,7 +77,7 @@ def recorded(runner):
     return runner.sample()[1]["recorded"]["episode"]
 
 
-def test_no_two_runners_or_restarts_give_an_episode_the_same_number():
+def test_episode_numbers_are_unique_over_runners_and_restarts():
     parts = []
     for worker in (0, 1, 2):
         for restored_at in (0, 5, 6):
@@ -121,7 +121,7 @@ def record_groups(folder, **changed):
 
 
 @ray
-def test_preferences_are_learnt_from_what_another_algorithm_recorded(tmp_path):
+def test_dpo_learns_from_rollouts_that_another_recorded(tmp_path):
     folder = record_groups(tmp_path)
     assert len(read_columns(folder)) == 2 * 64 * 4
     learnt = {"pairs": str(folder), "lr": 0.02, "num_envs": 32, "epochs": 8}
@@ -148,7 +148,7 @@ def test_recorded_steps_of_no_groups_are_refused_in_a_sentence(tmp_path):
 
 
 @ray
-def test_what_estimating_v_star_collects_is_not_taken_for_an_iteration(tmp_path):
+def test_rollouts_for_v_star_are_not_recorded_as_an_iteration(tmp_path):
     chosen = {"algo": "astar_po", "record": str(tmp_path), "starts": 6}
     with small.algorithm("toy_worlds:Leaving-v0", **chosen) as algorithm:
         algorithm.train()

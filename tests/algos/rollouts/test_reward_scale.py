@@ -1,13 +1,17 @@
 # pyright: basic
 """Rewards are normalised by what all episodes earned, whichever runner played them."""
 
+import math
+
 import numpy as np
 import pytest
 import small
 
 from algos.ppo import PPOObjective
 from algos.rollouts.reward_scale import RewardScale
-from algos.rollouts.rollout import Rollout
+from algos.rollouts.rollout import (
+    Rollout,
+)
 
 BANDIT = "toy_worlds:Bandit-v0"
 
@@ -25,7 +29,7 @@ def test_the_unit_is_the_root_mean_square_of_all_returns():
     assert other.unit == pytest.approx((26 / 4) ** 0.5)
 
 
-def test_rewards_a_hundred_times_as_large_are_learnt_from_as_the_same():
+def test_normalised_rewards_do_not_depend_on_their_scale():
     rng = np.random.default_rng(0)
     rewards, values, following = rng.normal(size=(3, 4, 2)).astype(np.float32)
     ends, all_ = np.zeros((4, 2), bool), np.ones((4, 2), bool)
@@ -46,7 +50,7 @@ def test_rewards_a_hundred_times_as_large_are_learnt_from_as_the_same():
 
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize("runners", [0, 2])
-def test_every_runner_has_the_unit_of_all_and_a_checkpoint_keeps_it(runners, tmp_path):
+def test_runners_share_the_reward_unit_and_checkpoints_keep_it(runners, tmp_path):
     chosen = {"normalise_rewards": True, "num_env_runners": runners}
 
     def units(algorithm):
@@ -62,3 +66,17 @@ def test_every_runner_has_the_unit_of_all_and_a_checkpoint_keeps_it(runners, tmp
     with small.algorithm(BANDIT, **chosen) as algorithm:
         algorithm.restore_from_path(str(tmp_path))
         assert units(algorithm) == [unit] * max(runners, 1)
+
+
+def test_the_unit_of_rewards_is_the_root_mean_square_of_returns():
+    scale = RewardScale()
+    assert scale.unit == 1
+    scale.record_returns([3.0, math.nan, math.inf, -4.0])
+    assert (scale.episodes, scale.unit) == (2, pytest.approx(math.sqrt(12.5)))
+    other = RewardScale()
+    other.set_state(scale.get_state())
+    other.record_returns([0.0])
+    assert (other.episodes, other.unit) == (3, pytest.approx(math.sqrt(25 / 3)))
+    zero = RewardScale()
+    zero.record_returns([0.0])
+    assert (zero.episodes, zero.unit) == (1, 1)

@@ -186,7 +186,7 @@ def test_a_failing_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch)
     same(rollout_io.read_columns(path), rows)
 
 
-def test_a_process_killed_while_it_writes_leaves_nothing_that_would_be_read(tmp_path, monkeypatch):
+def test_a_process_killed_while_writing_leaves_no_recording(tmp_path, monkeypatch):
     rollout_io.write_columns(steps(), tmp_path / "a.parquet")
     seen = []
 
@@ -202,7 +202,7 @@ def test_a_process_killed_while_it_writes_leaves_nothing_that_would_be_read(tmp_
 
 
 @pytest.mark.parametrize("dtype", ["complex64", ">f4", "datetime64[s]", "longdouble", "i4,f4"])
-def test_a_dtype_that_would_not_come_back_is_refused_before_anything_is_written(tmp_path, dtype):
+def test_a_dtype_that_parquet_cannot_keep_is_refused(tmp_path, dtype):
     rows = steps(speed=np.zeros(3, dtype))
     with pytest.raises(InputError, match=r"Column 'speed' has the dtype .* convert it to numbers"):
         rollout_io.write_columns(rows, tmp_path / "run.parquet")

@@ -1,40 +1,122 @@
 # pyright: basic
-"""Remote runners that are all lost at the same moment."""
-
-import os
-import signal
-import time
+"""Samples of a group of runners that is only pretended: order, faults and restarts."""
 
 import pytest
-import small
 
 from algos.rollouts import runner_group
-
-pytestmark = pytest.mark.usefixtures("local_ray")
-
-
-def test_a_training_that_loses_all_its_runners_at_once_waits_for_them():
-    with small.algorithm("toy_worlds:Drawing-v0", num_env_runners=2, lr=0.01) as algorithm:
-        algorithm.train()
-        for runner in algorithm.env_runner_group.foreach_env_runner(
-            lambda runner: os.getpid(), local_env_runner=False
-        ):
-            os.kill(runner, signal.SIGKILL)
-        started, steps = time.monotonic(), algorithm.env_steps
-        algorithm.train()
-        print(f"\nboth runners lost: the iteration took {time.monotonic() - started:.1f} s")
-        assert algorithm.iteration == 2 and algorithm.env_steps == steps + 32
-        held = algorithm.env_runner_group.foreach_env_runner(
-            lambda runner: runner.module.get_state(), local_env_runner=False
-        )
-        own = small.learner_weights(algorithm)
-        assert held and all(small.same_weights(weights, own) for weights in held)
+from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.runner_group import (
+    AHEAD,
+    collect_samples,
+    reseed_runners,
+    start_sampling_ahead,
+    wait_for_restart,
+    wait_for_samples_ahead,
+)
 
 
-def test_an_environment_that_ends_every_runner_ends_the_training(monkeypatch):
-    monkeypatch.setattr(runner_group, "MAX_LOSSES", 1)  # each costs the seconds of a start
-    with (
-        small.algorithm("toy_worlds:Exiting-v0", num_env_runners=1) as algorithm,
-        pytest.raises(RuntimeError, match="All rollout workers died"),
-    ):
-        algorithm.train()
+class Runner:
+    def __init__(self, answer):
+        self.answer = answer
+
+    def sample(self, **how):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer, how
+
+
+class Group:
+    """What collecting needs of RLlib's EnvRunnerGroup."""
+
+    def __init__(self, *remote, local=None, healthy=()):
+        self.remote = [Runner(answer) for answer in remote]
+        self.local_env_runner, self.healthy = Runner(local), list(healthy)
+        self.calls, self.ready = [], []
+
+    def num_remote_env_runners(self):
+        return len(self.remote)
+
+    def num_healthy_remote_workers(self):
+        return self.healthy.pop(0)
+
+    def foreach_env_runner(self, work, **how):
+        self.calls.append((work, how))
+        return [work(runner) for runner in self.remote] if callable(work) else None
+
+    def foreach_env_runner_async(self, work, tag):
+        self.calls.append((work, tag))
+
+    def num_in_flight_async_reqs(self, tag):
+        assert tag == AHEAD
+        return len(self.ready)
+
+    def fetch_ready_async_reqs(self, tags, timeout_seconds):
+        assert tags == AHEAD and timeout_seconds > 0
+        return self.ready.pop(0)
+
+
+def test_without_remote_runners_the_drivers_own_samples():
+    assert collect_samples(Group(local="own"), {"starts": 3}) == [("own", {"starts": 3})]
+
+
+def test_each_remote_runner_samples_and_the_drivers_own_does_not():
+    group = Group("a", "b", local="own")
+    assert collect_samples(group, {"group_size": 2}) == [
+        ("a", {"group_size": 2}),
+        ("b", {"group_size": 2}),
+    ]
+    assert group.calls[0][1] == {"local_env_runner": False}
+
+
+def test_environment_faults_are_returned_and_others_raised():
+    fault = EnvironmentFault("it fell")
+    assert collect_samples(Group("a", fault), {}) == [("a", {}), fault]
+    with pytest.raises(KeyError):
+        collect_samples(Group(KeyError("a bug")), {})
+
+
+def test_samples_begun_ahead_come_in_the_order_of_the_runners():
+    group = Group("a", "b", "c")
+    assert wait_for_samples_ahead(group) == []
+    start_sampling_ahead(group)
+    work, tag = group.calls[0]
+    assert tag == AHEAD and work(Runner("a")) == ("a", {})
+    group.ready = [{3: "c"}, {}, {1: "a", 2: "b"}]
+    assert wait_for_samples_ahead(group) == ["a", "b", "c"]
+
+
+def revived(healthy, losses, monkeypatch, restart_s=100.0):
+    monkeypatch.setattr(runner_group, "RESTART_S", restart_s)
+    monkeypatch.setattr(runner_group.time, "sleep", lambda _: None)
+    restored, group = [], Group("a", healthy=healthy)
+    try:
+        wait_for_restart(group, restored.append, losses)
+    finally:
+        assert all(one is group for one in restored)
+    return len(restored)
+
+
+def test_lost_runners_are_waited_for_until_one_is_back(monkeypatch):
+    assert revived([0, 0, 1], 1, monkeypatch) == 3
+    assert revived([1], runner_group.MAX_LOSSES, monkeypatch) == 1
+
+
+def test_runners_that_are_lost_too_often_end_the_training(monkeypatch):
+    with pytest.raises(RuntimeError, match="All rollout workers died"):
+        revived([1], runner_group.MAX_LOSSES + 1, monkeypatch)
+
+
+def test_runners_that_do_not_come_back_in_time_end_the_training(monkeypatch):
+    with pytest.raises(RuntimeError, match="All rollout workers died"):
+        revived([0] * 10, 1, monkeypatch, restart_s=0.0)
+
+
+def test_new_randomness_goes_to_the_remote_runners_alone():
+    group = Group("a")
+    reseed_runners(group, 7, [2])
+    work, how = group.calls[0]
+    assert work == "reseed" and how["kwargs"] == {"restored_at": 7}
+    assert (how["local_env_runner"], how["remote_worker_ids"]) == (False, [2])
+    assert how["timeout_seconds"] == runner_group.SYNC_TIMEOUT_S
+    reseed_runners(group, 7)
+    assert group.calls[1][1]["remote_worker_ids"] is None

@@ -36,7 +36,7 @@ def test_what_is_wrong_with_a_job_is_said_before_it_waits(idle):
     for job, said in [
         ({}, "must name an environment"),
         ({"env": "CartPol-v1"}, "CartPole"),
-        (TINY | {"settings": {"lr": 5.0}}, "PPOSettings.lr must be in"),
+        (TINY | {"settings": {"lr": 5.0}}, "settings.lr must be in"),
         (TINY | {"trails": 3}, "did you mean trials"),
         (TINY | {"search": [1]}, "search"),
     ]:

@@ -38,8 +38,8 @@ def world(job):
     [
         ("env: CartPole-v1\nitertions: 3", "no field 'itertions' .*did you mean iterations"),
         ("env: CartPole-v1\nsettings: {leraning_rate: 1}", "no field 'leraning_rate'"),
-        ("env: CartPole-v1\nsettings: {lr: 7}", r"PPOSettings.lr must be in \[0, 1\].*it is 7"),
-        ("env: CartPole-v1\nsettings: {lr: fast}", "PPOSettings.lr must be a number.*'fast'"),
+        ("env: CartPole-v1\nsettings: {lr: 7}", r"settings.lr must be in \[0, 1\].*it is 7"),
+        ("env: CartPole-v1\nsettings: {lr: fast}", "settings.lr must be a number.*'fast'"),
         ("env: CartPole-v1\nalgo: pqo", "no algorithm 'pqo': did you mean ppo"),
         ("env: CartPole-v1\nsearch: {cilp: {uniform: [0, 1]}}", "did you mean clip"),
         ("env: CartPole-v1\nsearch: {lr: {uniform: [0.1, 7]}}", r"search.lr must be in \[0, 1\]"),

@@ -80,7 +80,7 @@ def test_trying_changes_nothing_in_the_state_but_the_bill(pairs):
     ("env", "pairs", "trials"),
     [(CAUSAL, "candidates", K - 1), (CAUSAL, "imagined", 0), (DRIVEN, "candidates", K - 1)],
 )
-def test_every_row_of_an_episode_is_counted_by_what_it_was_drawn_for(env, pairs, trials):
+def test_every_row_is_counted_by_its_purpose(env, pairs, trials):
     fields = {"interventions": 5, "rows": 7}
     fields |= {"observe_every": 2, "observation_rows": 30} if env == CAUSAL else {}
     built = trying(fields, env, pairs=pairs)
@@ -140,7 +140,7 @@ def test_doing_what_is_imagined_to_be_best_learns_well(fields, reached):
     assert np.median(state.risk.excess) < reached
 
 
-def test_what_is_imagined_does_not_foresee_the_rows_that_will_be_drawn():
+def test_imagined_rewards_do_not_foresee_future_rows():
     # A belief is a function of what the student knows: other true models, the same belief.
     alike, other = (CausalLearning(Params(scm=scm)) for scm in ("fixed-chain-3", "fixed-chain-3"))
     state = after(alike, [0, 1], 8)
@@ -207,7 +207,7 @@ def test_a_check_and_a_job_say_so_before_a_training_does():
 
 
 @pytest.mark.parametrize("env_kwargs", [{}, {"interventions": 5}])
-def test_what_a_candidate_is_judged_by_is_what_a_step_would_have_paid(env_kwargs):
+def test_a_candidate_is_judged_by_the_reward_of_its_step(env_kwargs):
     built = trying(env_kwargs)
     for _ in range(6):  # beyond the end of an episode of 5 interventions
         acted, found, _ = built._act()
@@ -242,7 +242,7 @@ def test_what_is_done_is_the_best_or_the_first_candidate(execute):
     np.testing.assert_allclose(columns["logp"].ravel(), logp, atol=1e-5)
 
 
-def test_the_first_candidate_is_the_policys_own_choice_like_any_other():
+def test_the_first_candidate_is_an_ordinary_policy_sample():
     # Were the first one special, "sampled" would not be on policy: over many steps each place of
     # the K is equally often the best.
     found, _ = trying(num_envs=32).collect(40)

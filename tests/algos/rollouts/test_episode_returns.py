@@ -1,0 +1,32 @@
+# pyright: basic
+"""Whole episodes, one in each copy: nothing after its end counts."""
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from algos.rollouts.episode_returns import play_episodes
+
+
+class Countdown(gymnasium.Env):
+    """Pays 1 a step and ends after as many steps as its seed says."""
+
+    observation_space, action_space = spaces.Box(0, 9, (1,)), spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.left = seed or 5
+        return np.array([self.left], np.float32), {}
+
+    def step(self, action):
+        self.left -= 1
+        return np.array([self.left], np.float32), 1.0, self.left <= 0, False, {}
+
+
+def test_only_the_first_episode_of_each_copy_counts():
+    for mode in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
+        counts = []
+        env = SyncVectorEnv([Countdown] * 3, autoreset_mode=mode)
+        found = play_episodes(env, lambda seen: np.zeros(3, np.int64), 2, counts.append)
+        assert found[0].tolist() == found[1].tolist() == [2, 3, 4]
+        assert counts == [1, 2, 3]

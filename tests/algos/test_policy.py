@@ -1,0 +1,39 @@
+# pyright: basic
+"""A policy acts on single observations in the types of its spaces."""
+
+import gymnasium
+import numpy as np
+import pytest
+import small
+
+from algos.policy import Policy, batch_observation, have_same_structure
+from envs.validation import InputError
+
+
+def test_a_discrete_action_is_one_number():
+    module = small.module(gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(3, start=5))
+    action = Policy(module, {}).act(np.zeros(2, np.float32))
+    assert np.ndim(action) == 0 and action in (5, 6, 7)
+
+
+def test_an_observation_is_batched_in_the_type_of_its_space():
+    space = gymnasium.spaces.Dict(
+        x=gymnasium.spaces.Box(-1, 1, (2,)), n=gymnasium.spaces.Discrete(3)
+    )
+    batch = batch_observation({"x": np.zeros(2), "n": 1}, space, accepts_any_size=False)
+    assert batch["x"].shape == (1, 2) and batch["x"].dtype == np.float32
+    assert batch["n"].tolist() == [1]
+    with pytest.raises(InputError, match="but a part is missing"):
+        batch_observation({"n": 1}, space, accepts_any_size=False)
+    with pytest.raises(InputError, match="has shape"):
+        batch_observation({"x": np.zeros(3), "n": 1}, space, accepts_any_size=False)
+
+
+def test_spaces_of_other_sizes_have_the_same_structure():
+    small_box, large_box = (gymnasium.spaces.Box(-1, 1, (n,)) for n in (2, 5))
+    assert have_same_structure(small_box, large_box)
+    assert not have_same_structure(small_box, gymnasium.spaces.Box(-1, 1, (2, 2)))
+    assert not have_same_structure(small_box, gymnasium.spaces.Discrete(2))
+    nested = [gymnasium.spaces.Dict(a=box) for box in (small_box, large_box)]
+    assert have_same_structure(*nested)
+    assert not have_same_structure(nested[0], gymnasium.spaces.Dict(b=small_box))
