@@ -79,7 +79,7 @@ def test_both_signals_end_a_command_alike(command, how, status):
         assert "`rungwise resume runs/a`" in errors
 
 
-def test_a_command_that_is_stuck_is_ended_in_time_with_its_last_words():
+def test_stuck_command_is_ended_in_time_with_its_message():
     assert stopped(STUCK, signal.SIGTERM) == (143, "last words\n")
 
 

@@ -62,7 +62,7 @@ def test_a_service_that_would_begin_no_run_is_refused(tmp_path):
         RunQueue(tmp_path, at_once=0)
 
 
-def test_no_cpus_are_refused_by_the_commands_before_a_directory_is_made(tmp_path):
+def test_commands_refuse_zero_cpus_before_making_a_directory(tmp_path):
     done = rungwise("train", "cartpole", "--cpus", 0, "--out", "run", cwd=tmp_path)
     assert done.returncode == 2 and "--cpus must be at least 1" in done.stderr
     assert not (tmp_path / "run").exists()

@@ -44,7 +44,7 @@ def three(tmp_path, local_ray):
     made.cleanup()
 
 
-def test_its_score_is_the_mean_of_its_seeds_and_their_spread_is_told(three):
+def test_score_is_the_mean_of_the_seeds_with_their_spread(three):
     for _ in range(2):
         result = three.step()
     metrics = json.loads(result["metrics"])
@@ -55,7 +55,7 @@ def test_its_score_is_the_mean_of_its_seeds_and_their_spread_is_told(three):
     assert result["iteration"] == 2
 
 
-def test_the_first_of_its_seeds_is_the_one_a_trial_of_one_seed_has(three, tmp_path):
+def test_first_seed_equals_that_of_a_single_seed_trial(three, tmp_path):
     alone = trial(tmp_path, 1)
     assert alone.step()["score"] == pytest.approx(
         json.loads(json.dumps(three._train_agent(0)))["return_mean"]
@@ -64,7 +64,7 @@ def test_the_first_of_its_seeds_is_the_one_a_trial_of_one_seed_has(three, tmp_pa
     alone.cleanup()
 
 
-def test_it_leaves_no_thread_whose_end_the_next_trial_would_wait_for(tmp_path, local_ray):
+def test_trial_leaves_no_thread_behind(tmp_path, local_ray):
     before = set(threading.enumerate())
     made = trial(tmp_path, 2)
     made.step()
@@ -78,7 +78,7 @@ def test_one_seed_that_is_not_finite_loses_for_all(three):
     assert math.isnan(three.step()["score"])
 
 
-def test_a_checkpoint_brings_every_seed_back_and_holds_the_best_policy(three, tmp_path):
+def test_checkpoint_restores_all_seeds_and_the_best_policy(three, tmp_path):
     three.step()
     (tmp_path / "saved").mkdir()
     three.save_checkpoint(str(tmp_path / "saved"))
@@ -147,7 +147,7 @@ def test_a_trial_is_undecided_while_any_of_its_seeds_is():
     assert math.isnan(merge_scores([None, math.nan], over=False)), "one has diverged"
 
 
-def test_a_metric_that_one_seed_has_not_measured_is_the_mean_of_the_others():
+def test_metric_missing_in_one_seed_is_the_mean_of_the_others():
     found = [{"kl": 0.1}, {"kl": 0.3, "return_mean": 2.0}, {"return_mean": 4.0}]
     assert merge_agent_metrics(found) == {"kl": pytest.approx(0.2), "return_mean": 3.0}
 

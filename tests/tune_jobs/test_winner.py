@@ -53,7 +53,7 @@ def test_the_score_of_the_best_is_the_one_that_decided():
     assert (told["score_from"], told["metric"]) == (outcome.best_by, "excess_risk")
 
 
-def test_without_finals_the_score_of_the_best_is_that_of_its_training():
+def test_best_score_is_the_training_score_without_finals():
     outcome = Outcome.from_rows(rows())
     assert outcome.best_score == 0.10
     told = outcome.as_dict()["best"]
@@ -68,7 +68,7 @@ def test_without_finals_the_score_of_the_best_is_that_of_its_training():
         ("kl", "min", ("return", "max", 2.0)),
     ],
 )
-def test_finals_are_judged_by_the_metric_of_the_job_where_episodes_have_it(
+def test_finals_use_the_job_metric_where_episodes_have_it(
     monkeypatch, tmp_path, metric, mode, judged
 ):
     episodes = {"policy": EvaluatedEpisodes({"return": np.array([1.0, 3.0])})}

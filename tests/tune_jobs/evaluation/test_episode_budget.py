@@ -66,7 +66,7 @@ def test_a_batch_has_a_largest_size():
     assert sizes == [20, 20, 40, 64, 64, 48]
 
 
-def test_training_time_is_that_of_all_sessions_without_the_pauses():
+def test_training_time_sums_sessions_without_pauses():
     rows = [
         job_row(time=100.0),
         result("00", 1, 0.1, time=105.0),

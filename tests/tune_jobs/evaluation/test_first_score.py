@@ -49,7 +49,7 @@ def test_episodes_finish_when_their_steps_have_been_taken(limit, length, copies,
     assert pace.iterations(wanted) == iteration
 
 
-def test_the_first_score_is_late_where_episodes_outlast_the_first_rung():
+def test_first_score_is_late_if_episodes_outlast_the_first_rung():
     job = make_job(PENDULUM)
     pace = estimate_pace(job)
     assert (pace.limit, pace.copies, pace.rollout_length) == (200, 8, 128)
@@ -66,7 +66,7 @@ def test_a_longer_rollout_or_more_copies_make_it_early():
         assert explain_late_score(job, estimate_pace(job)) == ""
 
 
-def test_a_budget_in_which_no_episode_can_end_is_said_before_the_start():
+def test_budget_too_short_for_an_episode_is_reported_early():
     job = make_job(PENDULUM | {"iterations": 4, "env_kwargs": {"max_episode_steps": 1000}})
     said = explain_late_score(job, estimate_pace(job))
     assert "No episode" in said and "--iterations to at least 24" in said
@@ -152,7 +152,7 @@ def test_without_anything_to_stop_early_no_rung_is_needed():
         validate_job(make_job(PENDULUM | {"grace": 100} | changed))
 
 
-def test_a_first_look_at_a_preset_has_a_rung_where_it_has_two_iterations():
+def test_quick_preset_with_two_iterations_has_a_rung():
     for name in list_presets():
         job = shorten_job(load_job(name))
         assert job.rungs or job.iterations == 1 or job.trials == 1, name

@@ -21,7 +21,7 @@ def pooled(iterations):
 
 
 @given(ITERATIONS)
-def test_it_is_the_mean_over_the_fewest_iterations_with_100_episodes(iterations):
+def test_mean_over_the_fewest_iterations_with_100_episodes(iterations):
     pool = []  # of single episodes, by hand
     for mean, episodes in reversed(iterations):
         pool += [mean] * episodes

@@ -88,7 +88,7 @@ def test_keys_may_be_repeated_in_different_mappings():
     assert [point["lr"] for point in parse_job(text, "job.yaml").points] == [0.2, 0.3]
 
 
-def test_a_health_rule_is_switched_off_by_the_word_that_yaml_reads_as_false():
+def test_yaml_off_switches_a_health_rule_off():
     job = parse_job("env: CartPole-v1\nhealth: {entropy_collapse: off}\n", "job.yaml")
     assert job.health == {"entropy_collapse": "off"}
     assert parse_job(dump_job(job), "copy").health == job.health
@@ -97,7 +97,7 @@ def test_a_health_rule_is_switched_off_by_the_word_that_yaml_reads_as_false():
     assert make_job_from_flags(given).health == job.health
 
 
-def test_our_environments_need_no_module_and_bring_their_own_score():
+def test_short_environment_names_resolve_with_their_score():
     job = make_job({"env": "CausalLearning-v0"})
     assert job.env == "envs:CausalLearning-v0"
     assert resolve_metric(job) == ("excess_risk", "min")

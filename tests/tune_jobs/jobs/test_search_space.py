@@ -23,7 +23,7 @@ def test_every_equal_part_of_a_range_is_drawn_from_once(kind):
     assert len(set(parts)) >= 9
 
 
-def test_whole_numbers_and_choices_reach_both_ends_and_nothing_else():
+def test_integers_and_choices_cover_exactly_their_range():
     spaces = {"n": Space("int", (2, 4)), "a": Space("choice", ("tanh", "relu"))}
     rows = sample_configs(spaces, 30, 0)
     assert {row["n"] for row in rows} == {2, 3, 4}
@@ -41,7 +41,7 @@ def test_whole_numbers_and_choices_reach_both_ends_and_nothing_else():
         (3, "must name one kind of space"),
     ],
 )
-def test_a_space_that_cannot_be_drawn_from_is_refused_with_its_field(given, said):
+def test_invalid_space_is_refused_with_its_field(given, said):
     with pytest.raises(InputError, match=said) as error:
         Space.parse("lr", given)
     assert "lr" in str(error.value)
@@ -72,7 +72,7 @@ SEARCHED = {
 }
 
 
-def test_points_are_the_first_trials_and_what_they_leave_out_is_drawn():
+def test_points_are_the_first_trials_and_missing_values_sampled():
     job = make_job(SEARCHED | {"points": [{"lr": 0.005}, {"clip": 0.2, "lr": 0.001}]})
     first, second, *rest = job.sample_configs()
     assert first["lr"] == 0.005 and 0.1 <= first["clip"] <= 0.4

@@ -55,7 +55,7 @@ def cells(section):
     ]
 
 
-def test_an_episode_of_learning_shows_each_step_and_what_it_taught(tmp_path):
+def test_learning_episode_shows_each_step_and_its_effect(tmp_path):
     found, experiment = played(LEARNING, "parents_first")
     section = page_of(experiment, tmp_path)
     pictures, rows = re.findall(FIGURE, section), cells(section)
@@ -80,7 +80,7 @@ def test_setting_a_node_puts_the_edges_into_it_out_of_force():
     assert [experiment["nodes"][end] for _, end in (edges[i] for i in frame["cut"])] == ["X2"]
 
 
-def test_an_episode_of_optimisation_shows_the_target_and_the_best_so_far(tmp_path):
+def test_optimisation_episode_shows_the_target_and_best_so_far(tmp_path):
     found, experiment = played(OPTIMISATION, "mirrored_half_probe", scm="linear_random")
     target = experiment["nodes"][experiment["target"]]
     section = page_of(experiment, tmp_path)
@@ -96,7 +96,7 @@ def test_an_episode_of_optimisation_shows_the_target_and_the_best_so_far(tmp_pat
     assert section.count('class="ring"') == len(captions)
 
 
-def test_a_drawn_model_is_shown_without_fillers_and_a_forbidden_choice_sets_nothing():
+def test_sampled_model_has_no_padding_and_masks_forbidden_picks():
     world: Any = make_world(LEARNING, {"scm": "random", "smallest": 4, "largest": 9})
     action = {"choice": np.full(3, 8), "value": np.zeros(3, np.float32)}
     found = play_world_episodes(world, lambda s, o, k: action, 3, 0)
@@ -123,7 +123,7 @@ def test_names_cannot_become_markup_and_nothing_is_loaded(tmp_path):
     assert not re.search(r"https?:|url\(|<image|href|src=", section)
 
 
-def test_a_log_without_an_episode_or_with_more_than_is_known_is_shown_all_the_same(tmp_path):
+def test_log_without_episode_or_with_unknown_fields_renders(tmp_path):
     assert "No evaluation has recorded an episode" in page_of({}, tmp_path)
     later: dict[str, Any] = EpisodeTrace("", ["step"], [Frame("", ["7"])]).to_dict() | {"new": 1}
     later["frames"][0]["newer"] = 2
@@ -144,7 +144,7 @@ def test_nodes_with_places_of_their_own_stay_there():
     assert float(left) < float(right) and top == bottom
 
 
-def test_parents_stand_above_their_children_and_long_edges_run_around_nodes():
+def test_parents_are_above_children_and_long_edges_avoid_nodes():
     edges = [[0, 1], [1, 2], [0, 2], [3, 2]]
     assert compute_depths(4, edges) == [0, 1, 2, 0]
     layout = make_layered_layout(EpisodeTrace("", [], [], ["a", "b", "c", "d"], edges))
@@ -155,7 +155,7 @@ def test_parents_stand_above_their_children_and_long_edges_run_around_nodes():
     assert compute_depths(2, [[0, 1], [1, 0]])  # a cycle, which no world has, still ends
 
 
-def test_few_pictures_are_drawn_of_many_steps_the_first_and_the_last_among_them():
+def test_many_steps_show_few_pictures_with_first_and_last():
     runs = group_repeated_steps(["at first", "a", "a", "b", "a"])
     assert runs == [range(1), range(1, 3), range(3, 4), range(4, 5)]
     assert choose_shown_runs(runs, 9) == runs

@@ -82,7 +82,7 @@ def test_what_users_wrote_cannot_become_markup(tmp_path):
     assert "<script>alert" not in page_of(rows, tmp_path, evil)
 
 
-def test_findings_are_told_with_what_the_other_trials_say_of_them(tmp_path):
+def test_findings_include_the_comparison_with_other_trials(tmp_path):
     rows = [job_row(trials=3), *(result(f"{i:02d}", 4, 1.0) for i in range(3))]
     for trial, siblings in (("00", ""), ("01", "only trial 01 of 3: suspect its setting")):
         rows.append(
@@ -166,7 +166,7 @@ def test_odd_values_do_not_hinder_a_report(tmp_path, sweep_rows):
     assert "no trial has a finite score" in page_of(rows, tmp_path)
 
 
-def test_where_finals_decide_the_headline_has_their_score_and_says_so(tmp_path, sweep_rows):
+def test_headline_shows_the_final_score_where_finals_decide(tmp_path, sweep_rows):
     about = {"checkpoint": "c", "metric": "excess_risk", "mode": "min", "episodes": 256, "seed": 9}
     best, second = (trial.id for trial in Outcome.from_rows(sweep_rows).ranked[:2])
     finals = [FinalRow(trial=best, score=0.2, error=0.01, **about)]

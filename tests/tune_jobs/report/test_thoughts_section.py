@@ -42,7 +42,7 @@ def world():
     return QuietThoughts(Params(**SMALL, reader=Baking(width=16, steps=2, passages=4)))
 
 
-def test_all_four_log_probabilities_are_drawn_and_the_held_out_ones_where_there_are_any():
+def test_four_log_probabilities_and_held_out_points_are_drawn():
     figure: Any = plot_thought_curves(Outcome.from_rows(rows()))
     lines = {line.name: list(line.y) for line in figure.data if line.mode == "lines"}
     rings = {line.name: list(line.y) for line in figure.data if line.mode == "markers"}
@@ -57,7 +57,7 @@ def test_a_run_that_thinks_nothing_has_no_such_section(tmp_path):
     assert "Do the thoughts work" not in (tmp_path / "r.html").read_text()
 
 
-def test_thoughts_stand_in_the_report_in_words_and_cannot_become_markup(tmp_path):
+def test_thoughts_are_escaped_text_in_the_report(tmp_path):
     shown = [{"read": "1 + 2 =", "thought": "<b>0 0</b>"}, {"read": "2 2 =", "thought": "nothing"}]
     write_report(rows(shown=shown), "", tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
@@ -65,7 +65,7 @@ def test_thoughts_stand_in_the_report_in_words_and_cannot_become_markup(tmp_path
     assert "1 + 2 =" in page and "&lt;b&gt;0 0&lt;/b&gt;" in page and "<b>0 0</b>" not in page
 
 
-def test_an_example_is_what_was_thought_and_what_the_reader_made_of_it(world):
+def test_example_has_the_thought_and_its_effect(world):
     done = play_world_episodes(world, lambda s, o, k: world.baselines["oracle"](world, s, k), 20, 7)
     found = collect_examples(world, counter_rng.make_keys(7, 20), done.actions)
     assert len(found) == 8

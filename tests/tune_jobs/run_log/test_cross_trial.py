@@ -29,7 +29,7 @@ def test_a_symptom_of_all_points_at_what_they_share():
     assert said(trials(5, 9, 12)).startswith("all 3 trials that came as far: suspect the env")
 
 
-def test_a_symptom_of_one_points_at_the_setting_that_sets_it_apart():
+def test_symptom_of_one_trial_points_at_its_setting():
     lr, clip = [1e-3, 0.05, 2e-4, 3e-4], [0.1, 0.2, 0.3, 0.2]
     assert said(trials(None, 5, None, None, lr=lr, clip=clip)) == (
         "only trial 01 of 4: suspect its setting (its lr=0.05 is the highest)"
@@ -43,14 +43,14 @@ def test_a_symptom_of_one_points_at_the_setting_that_sets_it_apart():
     )
 
 
-def test_a_symptom_of_some_is_counted_and_told_by_the_setting_they_have_in_common():
+def test_symptom_of_some_trials_points_at_their_common_setting():
     lr = [1e-3, 0.05, 2e-4, 0.01, 3e-4]
     found = trials(None, 5, None, 7, None, lr=lr)
     assert said(found) == "2 of 5 trials (01, 03): those of the highest lr (0.01 or more)"
     assert said(trials(5, None, None, 7, None, lr=lr)) == "2 of 5 trials (00, 03)"
 
 
-def test_a_trial_that_ended_before_the_symptom_could_show_says_nothing():
+def test_trial_that_ended_before_the_symptom_is_not_compared():
     short = [replace(t, iterations=3) for t in trials(None, None, None, None)]
     assert said([*trials(9), *short]) == ""
     grown = trials(None, None, None)

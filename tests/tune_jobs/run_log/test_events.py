@@ -115,7 +115,7 @@ def test_a_short_write_is_an_error(tmp_path, monkeypatch):
     assert read_event_log(log.path) == [job_row()]
 
 
-def test_an_undecided_score_and_one_that_is_not_finite_stay_apart(tmp_path):
+def test_undecided_and_non_finite_scores_stay_distinct(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     for score in (None, math.nan):
         log.append(result("01", 1, score))

@@ -61,7 +61,7 @@ def test_seconds_are_estimated_by_the_own_pace_of_a_trial(tmp_path):
     assert (row["gpu_seconds"], row["gpu_seconds_saved"]) == (9.0, 18.0)
 
 
-def test_an_interrupted_trial_has_saved_nothing_and_a_running_one_is_open(tmp_path):
+def test_interrupted_trial_saves_nothing_and_running_one_is_open(tmp_path):
     path = tmp_path / "ledger.parquet"
     rows = [job_row(), result("01", 9, float("nan"))]
     write_ledger(rows, path)

@@ -135,7 +135,7 @@ def test_sums_leave_out_decisions_and_what_is_unknown(run):
     assert (failed["trials"], failed["iterations_saved"], failed["seconds_saved"]) == (1, 27, 0)
 
 
-def test_runs_are_found_below_folders_each_once_in_the_order_of_names(run):
+def test_runs_below_folders_are_listed_once_in_name_order(run):
     other = written(run.parent / "a" / "b", [JOB])
     assert find_runs([run.parent]) == [other, run]
     assert find_runs([run, run.parent, run]) == [run, other]

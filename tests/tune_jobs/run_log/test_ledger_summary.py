@@ -73,7 +73,7 @@ def test_a_run_that_was_killed_is_read_from_its_events(tmp_path):
     assert found["total"]["iterations_open"] == 17
 
 
-def test_what_a_resume_would_run_is_open_and_nothing_of_it_is_saved(tmp_path):
+def test_iterations_for_a_resume_are_open_and_not_saved(tmp_path):
     ended = [result("00", 9, 0.3), end("00", 9, "asha"), result("01", 9, 0.3)]
     run = write(tmp_path / "run", [job_row(trials=2), *ended, end("01", 9, "interrupted")])
     by_reason = summarise_spending([run])["by_reason"]

@@ -86,7 +86,7 @@ def test_a_trial_with_nan_is_never_the_best():
     assert Outcome.from_rows(rows).as_dict()["trials"][0]["score"] is None
 
 
-def test_more_is_better_where_the_job_says_so_and_a_tie_goes_to_the_lower_id():
+def test_mode_max_prefers_high_scores_and_ties_the_lower_id():
     rows = [job_row(mode="max"), result("03", 1, 2.0), result("02", 1, 2.0), result("01", 1, 1.0)]
     assert best_id(rows) == "02"
 
@@ -99,7 +99,7 @@ def test_after_a_resume_the_later_rows_win():
     assert (trial.iterations, trial.end_reason, trial.status_text) == (3, None, "running")
 
 
-def test_an_interrupted_job_interrupts_its_running_trials_and_saves_nothing_by_it():
+def test_interrupted_job_interrupts_trials_and_saves_nothing():
     rows = [job_row(trials=4), TrialRow(trial="02", config={}), result("01", 5, 0.3)]
     outcome = Outcome.from_rows([*rows, JobEndRow(reason="interrupted", seconds=9.0)])
     assert [trial.end_reason for trial in outcome.trials] == ["interrupted", "interrupted"]
@@ -129,7 +129,7 @@ def test_a_finding_is_kept_once_and_noticed_in_the_state():
     assert trial.status_text == "running, entropy collapse noticed"
 
 
-def test_the_latest_checkpoint_and_the_evaluation_of_the_best_are_found():
+def test_latest_checkpoint_and_best_evaluation_are_returned():
     figures = {"episodes": 2, "seed": 0, "policy": {"median": 1.0}}
     rows = [job_row(), result("01", 1, 0.3), result("02", 1, 0.5)]
     rows += [CheckpointRow(trial="01", iteration=i, path=f"c/{i}") for i in (1, 2)]
@@ -145,7 +145,7 @@ def test_a_log_without_a_job_is_refused():
 
 
 @pytest.mark.parametrize(("keep", "iteration"), [("last", 6), ("best", 4)])
-def test_the_result_of_a_trial_is_its_last_checkpoint_or_the_best(keep, iteration):
+def test_trial_result_is_its_last_or_best_checkpoint(keep, iteration):
     # Scores of a mode min; there is no checkpoint of iteration 3, the best of all.
     scores = {1: 9.0, 2: 5.0, 3: 1.0, 4: 2.0, 5: 3.0, 6: math.nan}
     rows = [job_row(mode="min", keep=keep), TrialRow(trial="00", config={})]

@@ -33,7 +33,7 @@ def end(trial, reason):
     return EndRow(trial=trial, iteration=3, reason=reason)
 
 
-def test_a_finished_trial_never_runs_again_and_every_other_one_does(run):
+def test_resume_runs_all_trials_except_finished_ones(run):
     rows = [*drawn("00", "01", "02", "03", "04", "05"), *SAVED]
     rows += [end("01", "asha"), end("02", "interrupted"), end("03", "error"), end("04", "error")]
     rows += [end("04", "budget")]  # tried again by an earlier resume, and finished
@@ -52,7 +52,7 @@ def truncate(file):
 
 
 @pytest.mark.parametrize("harm", [flip, truncate])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(run, harm):
+def test_damaged_checkpoint_is_named_and_the_earlier_one_used(run, harm):
     harm(run / "3" / "weights")
     left = find_remaining_work(run, [*drawn("00"), *SAVED])
     assert left.plans[0].resume_from == str(run / "2")
@@ -61,7 +61,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(run, harm):
     assert "2 is used" in said.remedy
 
 
-def test_with_every_checkpoint_damaged_the_trial_starts_anew_and_says_so(run):
+def test_trial_restarts_if_all_checkpoints_are_damaged(run):
     for name in "123":
         flip(run / name / "weights")
     left = find_remaining_work(run, [*drawn("00"), *SAVED])
@@ -76,7 +76,7 @@ def test_a_checkpoint_deleted_to_make_room_is_no_damage(run):
     assert (left.plans[0].resume_from, left.missing_rows) == (str(run / "2"), [])
 
 
-def test_a_decision_to_stop_stands_even_if_a_kill_came_before_the_end_was_written(run):
+def test_stop_decision_holds_if_a_kill_cut_off_the_end_row(run):
     rungs = Bracket([3], "max", 3, ["00", "01"])
     rows = [rungs.report_score(trial, 3, score) for trial, score in (("01", 2.0), ("00", 1.0))]
     rows += rungs.end_hopeless()
@@ -85,7 +85,7 @@ def test_a_decision_to_stop_stands_even_if_a_kill_came_before_the_end_was_writte
     assert [(row.trial, row.reason) for row in left.missing_rows] == [("00", "asha")]
 
 
-def test_a_trial_that_ended_by_an_error_waits_again_once_the_run_is_resumed():
+def test_failed_trial_waits_again_after_a_resume():
     job = dict(run="r", env="e", algo="ppo", metric="m", mode="max", iterations=9, trials=1)
     rows = [JobRow(**job), *drawn("00"), end("00", "error")]
     assert Outcome.from_rows(rows).trials[0].end_reason == "error"

@@ -56,7 +56,7 @@ def asha():
     return RecordedASHA(make_brackets(NAMES, [3, 9], "max", 3, 1))
 
 
-def test_a_trial_waits_paused_and_goes_on_once_it_is_among_the_best(asha):
+def test_paused_trial_continues_once_it_is_among_the_best(asha):
     tune = Tune(asha)
     assert tune.report("00", 2, 9.0) == CONTINUE
     assert [tune.report(n, 3, s) for n, s in (("00", 2.0), ("01", 1.0))] == [PAUSE, PAUSE]
@@ -112,7 +112,7 @@ def test_who_waits_in_vain_ends_paused_with_the_reason(asha):
     assert "the cut for the best 2 of 6 when 3 of them" in ended[0].sentence
 
 
-def test_a_trial_that_died_before_its_pause_was_saved_waits_again_at_its_rung(asha):
+def test_trial_that_died_before_its_pause_waits_again(asha):
     tune = Tune(asha)
     tune.report("00", 3, 1.0)
     tune.trials["00"].status = TuneTrial.ERROR
@@ -145,7 +145,7 @@ def test_a_waiting_trial_stops_at_once_when_asked_to(asha, tmp_path):
     assert list_stop_requests(tmp_path) == ["01"], "it runs, and stops after its next result"
 
 
-def test_after_a_resume_who_waited_is_called_only_when_it_may_go_on(asha):
+def test_resume_starts_a_waiting_trial_only_when_promoted(asha):
     tune = Tune(asha)
     for name, score in (("00", 2.0), ("01", 1.0)):
         tune.report(name, 3, score)

@@ -20,7 +20,7 @@ def arrived(rungs, scores, iteration=3, first=0):
     ]
 
 
-def test_a_rung_ranks_scores_with_the_earlier_trial_first_among_equals():
+def test_rung_ranks_the_earlier_of_equal_scores_first():
     rung = Rung(3, -1.0)
     for trial, score in (("a", 1.0), ("b", 2.0), ("c", math.nan), ("d", 2.0), ("e", -1.0)):
         rung.enter(trial, score)
@@ -63,7 +63,7 @@ def test_a_report_before_the_first_rung_is_no_decision():
     assert rungs.report_score("of another bracket", 3, 1.0) is None
 
 
-def test_a_report_beyond_several_rungs_counts_and_waits_at_the_last():
+def test_report_beyond_several_rungs_waits_at_the_last():
     rungs = rungs_of(4, levels=(1, 3, 9))
     assert rungs.report_score("00", 5, 7.0).rung == 3
     assert [len(rung.keys) for rung in rungs.rungs] == [0, 1, 0]

@@ -73,9 +73,7 @@ def drawn(rows):
 
 
 @pytest.mark.parametrize("reason", ["budget", "asha"])
-def test_later_proposals_are_better_than_the_first_whether_trials_ran_to_their_end_or_not(
-    tmp_path, reason
-):
+def test_later_proposals_are_better_even_with_pruned_trials(tmp_path, reason):
     scores = [
         score(config)
         for config in drawn(played(OptunaSampler(make_job(), tmp_path, []), 40, reason=reason))
@@ -85,7 +83,7 @@ def test_later_proposals_are_better_than_the_first_whether_trials_ran_to_their_e
     assert max(last) > -0.1
 
 
-def test_the_same_seed_proposes_the_same_and_every_value_lies_in_its_space(tmp_path):
+def test_same_seed_proposes_same_values_within_their_spaces(tmp_path):
     one = drawn(played(OptunaSampler(make_job(), tmp_path, []), 15))
     assert one == drawn(played(OptunaSampler(make_job(), tmp_path, []), 15))
     assert one != drawn(played(OptunaSampler(make_job(seed=1), tmp_path, []), 15))
@@ -104,7 +102,7 @@ def test_a_resumed_run_goes_on_learning_from_the_rows_of_before(tmp_path):
     assert not [c for c in drawn(rest) if c in drawn(rows)], "nothing is proposed twice"
 
 
-def test_a_trial_of_an_earlier_session_is_learnt_from_when_it_ends_in_this_one(tmp_path):
+def test_trial_of_an_earlier_session_is_learnt_from_at_its_end(tmp_path):
     plan = OptunaSampler(make_job(), tmp_path, []).propose()
     begun, result, end = rows_of(plan)
     proposals = OptunaSampler(make_job(), tmp_path, [begun])

@@ -49,7 +49,7 @@ def test_three_times_in_four_a_number_changes_by_a_fifth():
 
 
 @pytest.mark.parametrize("name", ["hidden", "num_envs", "env.rows"])
-def test_what_an_agent_is_built_from_is_no_setting_of_a_population(name):
+def test_population_cannot_search_settings_of_construction(name):
     space = {"choice": [[8], [16]]} if name == "hidden" else {"int": [4, 8]}
     with pytest.raises(InputError, match=f"cannot change {name} in the middle"):
         make_job({"env": "CartPole-v1", "scheduler": "pbt", "trials": 4, "search": {name: space}})
@@ -80,7 +80,7 @@ def rows_of_three():
     return [*rows, *(result(t, 27, s) for t, s in (("00", 0.3), ("01", 0.2), ("02", 0.1)))]
 
 
-def test_the_lineage_of_the_winner_is_followed_back_to_its_first_ancestor():
+def test_lineage_reaches_the_first_ancestor_of_the_winner():
     outcome = Outcome.from_rows(rows_of_three())
     assert trace_ancestry(outcome, "02") == [("00", 0, 3), ("01", 3, 9), ("02", 9, 27)]
     blue = plot_lineage(outcome).data[-1]
@@ -136,7 +136,7 @@ def test_the_learner_runs_with_the_settings_of_each_exploit(population):
         assert "but its learner" not in row.sentence
 
 
-def test_a_population_shares_checkpoints_and_every_trial_runs_its_whole_budget(population):
+def test_population_shares_checkpoints_and_runs_its_full_budget(population):
     run, said, rows = population
     assert [t["iterations"] for t in said["trials"]] == [9] * 4
     taken = [row.checkpoint for row in rows if isinstance(row, ExploitRow)]

@@ -34,7 +34,7 @@ def test_the_first_ones_wait_until_there_are_enough_to_tell():
     assert rungs.find_promotable() is None, "only one of three goes on"
 
 
-def test_a_trial_on_its_way_is_never_ended_however_many_overtake_it():
+def test_running_trial_is_never_ended_by_better_trials():
     rungs = rungs_of(9)
     for trial, score in (("00", 3.0), ("01", 2.0), ("02", 1.0)):
         rungs.report_score(trial, 3, score)
@@ -46,7 +46,7 @@ def test_a_trial_on_its_way_is_never_ended_however_many_overtake_it():
     assert rungs.report_score("00", 9, 0.0).rung == 9, "it is judged where it comes to"
 
 
-def test_a_trial_ends_as_soon_as_too_many_are_better_whoever_still_comes():
+def test_trial_ends_once_too_many_are_better_for_certain():
     rungs = rungs_of(9)
     for number in range(4):
         rungs.report_score(f"{number:02d}", 3, float(number))
@@ -68,7 +68,7 @@ def test_a_score_that_is_not_finite_always_loses(score, mode):
     assert rungs.find_promotable() == "01"
 
 
-def test_when_nobody_else_can_come_the_best_goes_on_however_few_they_are():
+def test_best_of_few_is_promoted_if_no_other_can_come():
     rungs = rungs_of(2)
     rungs.report_score("00", 3, 1.0)
     assert rungs.find_promotable() is None
@@ -102,7 +102,7 @@ def play(rungs, scores, order):
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.permutations(range(12)), st.sampled_from(["min", "max"]), st.integers(2, 4))
-def test_in_whatever_order_they_come_everyone_ends_and_the_best_is_never_lost(order, mode, factor):
+def test_all_trials_end_and_the_best_survives_in_any_order(order, mode, factor):
     names = [f"{i:02d}" for i in range(12)]
     rungs = Bracket([1, 3], mode, factor, names)
     scores = {name: float(i) for i, name in enumerate(names)}
@@ -143,7 +143,7 @@ def test_a_resumed_session_decides_as_the_first_one_would_have(order, cut):
     assert "08" in finished, "the best is not lost"
 
 
-def test_brackets_leave_out_the_lowest_rungs_and_cost_about_the_same():
+def test_brackets_skip_low_rungs_at_about_equal_cost():
     names = [f"{i:03d}" for i in range(100)]
     three = make_brackets(names, [3, 9, 27], "max", 3, 3)
     assert [rungs.levels for rungs in three] == [[3, 9, 27], [9, 27], [27]]
@@ -237,7 +237,7 @@ def test_a_resumed_session_knows_which_trials_were_undecided():
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.permutations(range(9)), st.sets(st.integers(0, 8)), st.integers(3, 30))
-def test_every_trial_ends_whichever_of_them_are_undecided_for_a_while(order, late, first):
+def test_every_trial_ends_even_if_some_are_undecided_for_long(order, late, first):
     rungs = rungs_of(9)
     at = dict.fromkeys(rungs.next_rung_index, 0)
     coming, finished = [f"{i:02d}" for i in order], 0

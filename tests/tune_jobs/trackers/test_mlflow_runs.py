@@ -32,7 +32,7 @@ def play(directory, iterations, trial="03"):
     return runs, told
 
 
-def test_a_trial_is_one_run_with_its_settings_and_a_resume_goes_on_with_it(client, tmp_path):
+def test_trial_is_one_run_with_settings_continued_by_a_resume(client, tmp_path):
     runs, told = play(tmp_path / "sweep", [1, 2])
     runs.log_trial_end(told)
     runs, told = play(tmp_path / "sweep", [3])
@@ -47,9 +47,7 @@ def test_a_trial_is_one_run_with_its_settings_and_a_resume_goes_on_with_it(clien
     assert client.get_run(run.info.run_id).info.status == "FAILED"
 
 
-def test_without_the_variable_nothing_is_reported_and_without_mlflow_it_is_said(
-    tmp_path, monkeypatch
-):
+def test_unset_variable_disables_mlflow_and_absence_is_reported(tmp_path, monkeypatch):
     monkeypatch.delenv(mlflow_runs.EXPERIMENT, raising=False)
     assert mlflow_runs.make_mlflow_callbacks(tmp_path) == []
     monkeypatch.setenv(mlflow_runs.EXPERIMENT, "sweeps")

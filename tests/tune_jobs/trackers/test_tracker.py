@@ -66,7 +66,7 @@ def test_every_tracker_of_a_run_may_fail(tmp_path, monkeypatch):
     ["file:///tmp/mlruns", "gopher://nowhere", "http://127.0.0.1:9"],
     ids=["file", "?", "off"],
 )
-def test_an_mlflow_that_cannot_be_used_is_refused_before_the_start(uri, monkeypatch):
+def test_unusable_mlflow_is_refused_before_the_start(uri, monkeypatch):
     pytest.importorskip("mlflow", reason="pip install 'rungwise[mlflow]'")
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

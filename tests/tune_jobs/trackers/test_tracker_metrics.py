@@ -104,7 +104,7 @@ def offline(folder: Path) -> dict[str, list[float]]:
 
 
 @pytest.mark.parametrize("reader", [tensorboard, offline], ids=["TensorBoard", "W&B"])
-def test_the_thirteen_names_of_the_post_mortem_are_drawn_and_are_what_they_say(run, reader):
+def test_post_mortem_names_are_drawn_with_their_metrics(run, reader):
     found = reader(run)
     rows = [row for row in read_event_log(run / "events.jsonl") if isinstance(row, ResultRow)]
     assert len(rows) == 3
@@ -127,14 +127,14 @@ def test_the_total_loss_is_what_its_terms_add_up_to(run):
     assert m["total_loss"] == pytest.approx(expected, abs=0.05)
 
 
-def test_the_run_of_a_trial_is_named_after_its_run_and_grouped_by_it(run):
+def test_tracker_run_has_the_name_and_group_of_its_run(run):
     begun = [record.run for record in records(run) if record.HasField("run")]
     assert {(r.display_name, r.run_group, r.project) for r in begun} == {
         ("run-00", "run", "thoughts")
     }
 
 
-def test_episodes_go_on_after_a_resume_and_a_repeated_iteration_counts_once():
+def test_resumed_episode_counts_include_repeats_only_once():
     def row(iteration):
         return ResultRow(
             trial="00", iteration=iteration, score=0.0, seconds=1, env_steps=1,
