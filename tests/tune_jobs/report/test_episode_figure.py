@@ -84,7 +84,7 @@ def test_optimisation_episode_shows_the_target_and_best_so_far(tmp_path):
     found, experiment = played(OPTIMISATION, "mirrored_half_probe", scm="linear_random")
     target = experiment["nodes"][experiment["target"]]
     section = page_of(experiment, tmp_path)
-    assert f"{target}, in two rings, is to be driven down" in section
+    assert f"{target}, in two rings, is the target" in section
     rows = cells(section)
     best = [float(row[5]) for row in rows[1:]]
     assert len(best) == 20 and best == sorted(best, reverse=True)
