@@ -188,7 +188,7 @@ class BinnedValue:
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
         """Return the log-probability of the nearest grid point."""
         # From [-1, 1] to 0 .. K - 1; rounded, as a value that went through an environment
-        # or a file may be a float32 step beside its grid point.
+        # or a file may be a float32 step away from its grid point.
         place = (action["value"] + 1) * 0.5 * (len(self.grid) - 1)
         return self.bins.logp({"choice": place.round().long()})
 
