@@ -25,8 +25,6 @@ from tune_jobs.stopping.sweep_health import SweepHealth
 from tune_jobs.trackers.tracker import make_trackers
 from tune_jobs.trial import TrialTrainable
 
-MAX_FAILURES = 3
-"""Restarts of a crashed trial from its last checkpoint."""
 MAX_PENDING_TRIALS = 200
 """Trials that may wait for a process where all settings are known before the start."""
 
@@ -101,7 +99,7 @@ class TuneSession:
                 callbacks=[self.recorder, *make_trackers(self.directory, self.earlier)],
                 verbose=0,
                 sync_config=tune.SyncConfig(sync_period=1),
-                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                failure_config=tune.FailureConfig(max_failures=job.max_failures),
                 checkpoint_config=_make_checkpoint_config(job),
             ),
         )

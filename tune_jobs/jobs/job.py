@@ -127,6 +127,8 @@ class Job:
     """CPUs of a trial's own process."""
     gpus_per_trial: Annotated[float, NonNegative] = field(default=0.0, metadata=RESOURCES)
     """GPUs of a trial; a fraction shares one."""
+    max_failures: Annotated[int, NonNegative] = field(default=3, metadata=RESOURCES)
+    """How many times a crashed trial is restarted from its last checkpoint."""
 
     def __post_init__(self) -> None:
         validate(self)
