@@ -123,8 +123,8 @@ def compare_solvers(pairs: Iterable[tuple[Matrix, Keys]]) -> dict[str, dict[str,
     for matrix, key in pairs:
         for name, own in found.items():
             own.append(evaluate_solver(name, matrix, key))
-    # Logarithms before the mean: work ratios multiply, and an arithmetic mean would favour the
-    # worst matrix.
+    # Logarithms before the mean: work ratios multiply, and the worst matrix would dominate an
+    # arithmetic mean.
     usual = np.log([c.work for c in found["sa_default"]])
     return {
         name: {

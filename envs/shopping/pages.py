@@ -76,7 +76,7 @@ def compute_legal_mask(state: State, store: Store) -> Bools:
     listed = mask[:, LISTED:]
     listed[:, :SEARCHES] = (state.page == START)[:, None]
     listed[:, :WINDOW] |= get_shown_products(state) >= 0
-    # state.item is -1 off item pages and would index the last product; the mask hides it.
+    # state.item may be -1, which would index the last product; the condition hides it.
     count = np.where(state.page == ITEM, store.value_count[state.item], 0)
     listed[:, : store.value_slots] |= np.arange(store.value_slots) < count[:, None]
     return mask

@@ -36,8 +36,7 @@ class Roots:
         One imagined row of variance 1 is counted in, so that a single row does not claim certainty
         (its variance would be 0 and its divergence infinite).
         """
-        # The difference of sums can round below 0; means are small here, so cancellation is
-        # harmless.
+        # The difference of sums can round below 0.
         spread = np.maximum(self.square - self.count * self.mean**2, 0.0)
         return (spread + 1) / (self.count + 1)
 

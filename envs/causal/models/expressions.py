@@ -21,8 +21,8 @@ from envs.validation import InputError, unknown_name_error
 Formula: TypeAlias = Callable[[Floats], Any]
 """Values [...] of a node from those of all nodes [..., n]."""
 
-# Only nodes of the syntax tree listed here are accepted: attributes, subscripts and lambdas have no
-# entry, so an expression cannot reach Python objects.
+# Operators that are not listed are refused, and attributes, subscripts and lambdas have no case in
+# the reader, so an expression cannot reach Python objects.
 _OPERATORS: dict[type[ast.AST], Callable[..., Floats]] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
