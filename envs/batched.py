@@ -145,6 +145,8 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
                 f"max_episode_steps must be at least 1, but it is {max_episode_steps}: leave it "
                 "out for episodes that only the world ends."
             )
+        # The state is rebuilt at every step: returning its memory to the system each time would
+        # cost page faults.
         keep_freed_memory()
         self.world = world
         self.num_envs = num_envs
@@ -196,10 +198,13 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
     def _derive_keys(self, seed: int | None) -> Keys:
         """Return the keys [B] of a reset with one seed, or of the next episodes without one."""
         super().reset(seed=seed)
+        # A seed restarts every copy; without one the keys must advance, or each reset would repeat
+        # the same episodes.
         if seed is not None:
             return counter_rng.make_keys(seed, self.num_envs)
         if self._state is not None:
             return counter_rng.next_episode(self._state.keys)
+        # The first reset, without a seed: Gymnasium's own generator supplies the entropy.
         return counter_rng.make_keys(int(self.np_random.integers(2**63)), self.num_envs)
 
     def _make_seeded_keys(self, seeds: Sequence[int | None]) -> Keys:
@@ -213,9 +218,12 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         for seed in given:
             if not isinstance(seed, int) or seed < 0:
                 seeding.np_random(seed)  # raises Gymnasium's own error
+        # The seed 0 is a placeholder where no seed was given; those rows are replaced below.
         keys = counter_rng.make_keys_from_seeds(
             np.array([(seed or 0) % 2**64 for seed in seeds], np.uint64)
         )
+        # Only when needed: the call may draw from np_random, which a fully seeded reset must not
+        # do.
         if len(given) < len(seeds):
             unseeded = np.array([seed is None for seed in seeds])
             keys[unseeded] = self._derive_keys(None)[unseeded]
@@ -229,11 +237,15 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         """Advance all copies; those that end start anew."""
         step = self.world.step(self.state, actions)
         truncated = step.truncated.copy()
+        # self.state is still the state before this step, hence the + 1.
         if self.max_episode_steps is not None:
             truncated |= self.state.step + 1 >= self.max_episode_steps
         state, observation = step.state, step.observation
         done = step.terminated | truncated
+        # Info must be split before the reset: the figures of a finished copy belong to the episode
+        # that ended.
         infos = _mask_figures(step.info, ~done)
+        # Most steps end no episode; skipping the block saves a copy of the whole observation.
         if done.any():
             infos |= {"final_obs": copy_tree(observation), "_final_obs": done.copy()}
             infos |= {"final_info": _mask_figures(step.info, done), "_final_info": done.copy()}
@@ -268,6 +280,8 @@ class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
         else:
             start = int(self.np_random.integers(2**63)) if seed is None else seed
             keys = counter_rng.make_keys(start, 1)
+        # A batch of one with the same key derivation as copy 0 of a vector environment, so both
+        # have equal episodes.
         self.state, observation = _reset_world(self.world, keys, options)
         return _only(observation), {}
 
@@ -291,6 +305,7 @@ def get_world(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> World[
 
     An attribute named ``world`` is not enough: an environment of a user may have one, too.
     """
+    # Wrappers such as TimeLimit hide the type; only the innermost environment can be checked.
     inner = env.unwrapped
     return inner.world if isinstance(inner, BatchedVectorEnv | SingleEnv) else None
 
@@ -316,6 +331,7 @@ def _mask_figures(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
     """
     if not mask.any():
         return {}
+    # One mask per name, because Gymnasium lets the caller write into each of them.
     masks = np.tile(mask, (len(info), 1))
     found: dict[str, Any] = {}
     for (name, leaf), own in zip(info.items(), masks, strict=True):

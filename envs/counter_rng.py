@@ -27,16 +27,19 @@ from envs.pytree import Floats, Ints, Keys
 
 # The constants are uint64 scalars: Python integers would overflow in mixed expressions.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+# An odd multiplier is invertible modulo 2**64: different data always give different words.
 _FOLD = np.uint64(0xD1342543DE82EF95)
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(32))
 _LOW = np.uint64(0xFFFFFFFF)
 _RESOLUTION = np.float32(2.0**-32)
 _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+# The bytes of "next": far from the small numbers by which worlds name their random streams.
 _NEXT_EPISODE = 0x6E657874
 
 
 def make_keys(seed: int, copies: int) -> Keys:
     """Return keys [B] of a batch; copy b has that of a single environment seeded seed + b."""
+    # Overflow is modular arithmetic here; scalars would warn about it where arrays stay silent.
     with np.errstate(over="ignore"):
         return make_keys_from_seeds(np.uint64(seed % 2**64) + np.arange(copies, dtype=np.uint64))
 
@@ -44,6 +47,8 @@ def make_keys(seed: int, copies: int) -> Keys:
 def make_keys_from_seeds(seeds: Keys) -> Keys:
     """Return the keys [B] of single environments with seeds [B] (unsigned whole numbers)."""
     with np.errstate(over="ignore"):
+        # Hashed, because keys of consecutive seeds must not differ by a multiple of the increment
+        # in ``bits``: their streams would be shifted copies of each other.
         return _mix(_mix(seeds) ^ _FOLD)
 
 
@@ -54,11 +59,14 @@ def derive_seed(seed: int, purpose: str) -> int:
     draws the same numbers as the environment, so that random actions correlate with rewards.
     """
     words = np.random.SeedSequence([seed, zlib.crc32(purpose.encode())])
+    # 63 bits, so that the seed also fits a signed integer.
     return int(words.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def fold(key: Keys, data: int | Ints) -> Keys:
     """Derive keys [B] from keys [B] and a whole number, one for all or one per copy [B]."""
+    # The data are hashed before they meet the key: small numbers would otherwise change only its
+    # lowest bits.
     number = np.asarray(data).astype(np.uint64)
     with np.errstate(over="ignore"):
         return _mix(key ^ _mix(number * _FOLD + _GOLDEN))
@@ -77,12 +85,15 @@ def next_episode(key: Keys) -> Keys:
 def bits(key: Keys, count: int) -> Keys:
     """Draw random 64-bit words [B, count] from keys [B]."""
     with np.errstate(over="ignore"):
+        # SplitMix64 advances its state by a constant, so word i needs no loop over the words before
+        # it.
         steps = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
         return _mix(key[:, None] + steps)
 
 
 def uniform(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
     """Draw uniform numbers in [0, 1) [B, *shape] from keys [B], 53 bits each."""
+    # A double has 53 bits of precision: with all 64 the largest words would round up to 1.0.
     words = bits(key, math.prod(shape)) >> _SHIFTS[3]
     return (words * 2.0**-53).reshape(len(key), *shape)
 
@@ -93,6 +104,8 @@ def normal(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
     In single precision, whose logarithm and cosine are ten times as fast; from 32 bits each.
     """
     count = math.prod(shape)
+    # Each word gives two numbers (its halves are radius and angle); with an odd count one is
+    # dropped.
     pairs = (count + 1) // 2
     words = bits(key, pairs)
     # In (0, 1], so that the logarithm is finite.
@@ -100,6 +113,8 @@ def normal(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
     angle = (words & _LOW).astype(np.float32) * (_RESOLUTION * np.float32(2 * np.pi))
     radius = np.sqrt(np.float32(-2) * np.log(u))
     numbers = np.empty((len(key), 2 * pairs), np.float32)
+    # Written into one buffer: the cosines fill the first half and the sines the second, which costs
+    # no interleaving copy.
     np.multiply(radius, np.cos(angle), out=numbers[:, :pairs])
     np.multiply(radius, np.sin(angle), out=numbers[:, pairs:])
     return numbers[:, :count].reshape(len(key), *shape)
@@ -107,7 +122,10 @@ def normal(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
 
 def integers(key: Keys, high: int | Ints, shape: tuple[int, ...] = ()) -> Ints:
     """Draw whole numbers in [0, high) [B, *shape] from keys [B]; high may differ by copy [B]."""
+    # [B] becomes [B, 1, ...], to broadcast against [B, *shape].
     bound = np.asarray(high).reshape(-1, *(1 for _ in shape))
+    # The bias of scaling 53-bit uniforms is below high / 2**53; rejection would need a varying
+    # number of draws per copy.
     return np.floor(uniform(key, shape) * bound).astype(np.int64)
 
 
@@ -127,6 +145,8 @@ def low_discrepancy(count: int, dimensions: int, skip: int = 0) -> Floats:
     for _ in range(64):
         ratio = (1 + ratio) ** (1 / (dimensions + 1))
     steps = ratio ** -np.arange(1.0, dimensions + 1)
+    # The steps are irrational: no multiple of them plus a half is whole, so no point is 0, where
+    # normal quantiles are infinite.
     return (0.5 + np.arange(skip + 1, skip + count + 1)[:, None] * steps) % 1.0
 
 
@@ -138,6 +158,8 @@ def normal_quantiles(u: Floats) -> Floats:
 
 def _mix(z: Keys) -> Keys:
     """Apply SplitMix64's output function."""
+    # Shifts and multipliers are the published ones (Stafford's variant 13); every step is a
+    # bijection, so distinct inputs never collide.
     z = (z ^ (z >> _SHIFTS[0])) * _FACTORS[0]
     z = (z ^ (z >> _SHIFTS[1])) * _FACTORS[1]
     return z ^ (z >> _SHIFTS[2])

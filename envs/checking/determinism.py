@@ -52,6 +52,8 @@ def _play_twice(
     one: gymnasium.Env[Any, Any], two: gymnasium.Env[Any, Any], deadline: float
 ) -> list[Violation]:
     left, right = reset_env(one, seed=SEED), reset_env(two, seed=SEED)
+    # Only one space is sampled, and both environments get its action. A derived seed keeps actions
+    # independent of the environment's numbers.
     one.action_space.seed(derive_seed(SEED, "actions"))
     informal: list[Violation] = []
     for step in range(STEPS + 1):
@@ -65,6 +67,8 @@ def _play_twice(
                     step,
                 )
             )
+        # Rewards and flags must be equal exactly; the reset returns neither, so the slice is empty
+        # there.
         if not data_equivalence(left[1:-1], right[1:-1], exact=True):
             raise BrokenEnvironmentError(
                 Violation(

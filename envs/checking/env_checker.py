@@ -68,6 +68,7 @@ def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Confor
     found: list[Violation] = []
     cut: dict[str, str] = {}
     started = time.monotonic()
+    # Shares of the time limit: a slow environment must leave time for random play.
     for rule, check, share in (
         ("gymnasium_check", run_gymnasium_check, 0.4),
         ("same_seed", check_same_seed, 0.7),
@@ -81,6 +82,8 @@ def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Confor
             cut[rule] = str(why)
     left = max(started + seconds - time.monotonic(), 0.0)
     found += check_random_play(make, episodes, max_steps, left, frozenset(FORMS))
+    # Reversed, because a dict keeps the last value: of several violations of a rule this is the
+    # first.
     return Conformance(list({v.rule: v for v in reversed(found)}.values())[::-1], cut)
 
 
@@ -118,6 +121,8 @@ def _random_episodes(
                 if step >= max_steps or time.monotonic() > deadline:
                     return
                 step += 1
+                # The mask in any form is kept, so that an error can be traced to an action that it
+                # forbids.
                 every = find_mask(env, observation, info)
                 mask = every if every and every.form in forms else None
                 action = sample_legal(env.action_space, mask and mask.legal)

@@ -44,6 +44,8 @@ def reset_env(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) 
     Raises:
         BrokenEnvironmentError: the call raised or returned something else.
     """
+    # Checked by hand: unpacking a wrong result would raise inside of this package, without naming
+    # the fault.
     result: Any = call_guarded("reset()", lambda: env.reset(seed=seed), step)
     if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 2:
         raise BrokenEnvironmentError(

@@ -39,6 +39,8 @@ def run_gymnasium_check(make: Callable[[], gymnasium.Env[Any, Any]], deadline: f
         with warnings.catch_warnings():
             # Gymnasium warns about style (unbounded boxes); only its errors are violations.
             warnings.simplefilter("ignore")
+            # Unwrapped, because Gymnasium's own wrappers would raise before the checker can name
+            # the fault.
             formal = _CheckedEnv(env.unwrapped, deadline)
             check_env(formal, skip_render_check=True, skip_close_check=True)
     except TimeLimitError:
@@ -86,6 +88,8 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._count()
         space = self.env.action_space
         if self.mask is not None and not is_legal(space, self.mask.legal, action):
+            # Seeded anew for each draw: the checker steps two copies and expects equal actions to
+            # stay equal.
             space.seed(derive_seed(SEED, "legal actions"))
             action = sample_legal(space, self.mask.legal)
         result: Any = self.env.step(action)

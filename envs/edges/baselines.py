@@ -26,6 +26,7 @@ def make_rule_action(score: int, threshold: float, size: int) -> Floats:
     """Return the latent action [size] that weighs one score alone."""
     latent = np.full(size, -1.0)
     latent[score] = 1.0
+    # The inverse of selection.threshold.
     latent[4:] = 1 - 2 * np.sqrt(-threshold)
     return latent
 
@@ -42,6 +43,7 @@ def random_choice(task: Task, state: State, keys: Keys) -> Array:
 def oracle(task: Task, state: State, keys: Keys) -> Array:
     """Choose the best of 24 rules for each copy by trying all (4 rules without a threshold)."""
     size = task.objective.latent
+    # Picks have no threshold, so rules that differ by it alone are equal.
     plain = size == 4 or task.params.action == "edges"
     thresholds = THRESHOLDS[:1] if plain else THRESHOLDS
     rules = [make_rule_action(score, t, size) for score in range(4) for t in thresholds]
@@ -68,6 +70,7 @@ def _action(task: Task, state: State, b: int, latent: Floats) -> Array:
     instance, kept, scores = task.unpad_copy(state, b)
     priority = scores @ selection.weights(latent)
     starts = instance.graph.starts
+    # Rows of padding keep -1.
     picks = np.full((task.decisions, task.picks), -1)
     picks[: len(starts) - 1] = selection.best_picks(priority, starts, task.picks, ~kept)
     return picks

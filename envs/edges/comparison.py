@@ -72,6 +72,7 @@ def compute_work_ratio_by_case(
         return []
     ratios = {name: metrics["work_ratio"] for name, metrics in episodes.items()}
     epsilon, theta = parameters["epsilon"], parameters["theta"]
+    # Inner bounds only: every value falls into a case, those at the ends included.
     e = np.digitize(epsilon, EPSILONS[1:-1])
     t = np.digitize(theta, THETAS[1:-1])
     rows: list[dict[str, Any]] = []

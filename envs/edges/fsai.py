@@ -27,9 +27,12 @@ def candidates(matrix: Matrix, key: Keys) -> Graph:
     Scored by |a_ij|, -a_ij, the weight of paths of two edges, and algebraic affinity.
     """
     size = abs(matrix)
+    # The pattern of A^2 without its values: products of signed entries could cancel to a structural
+    # zero.
     ones = size.copy()
     ones.data[:] = 1.0
     reach = sparse.tril(ones @ ones, k=-1, format="coo")
+    # Sorted by row, then by column: a pick counts edges within its row.
     order = np.lexsort((reach.col, reach.row))
     rows, columns = reach.row[order].astype(np.int64), reach.col[order].astype(np.int64)
     paths: Matrix = (size @ sparse.diags_array(1 / matrix.diagonal()) @ size).tocsr()
@@ -49,11 +52,14 @@ def preconditioner(graph: Graph, chosen: Bools) -> Preconditioner:
     """Return the preconditioner r -> G^T G r of chosen edges [E]."""
     columns, valid = _columns(graph, chosen)
     n, k = columns.shape
+    # Row i of G is (-y, 1) scaled so that the diagonal of G A G^T is 1 exactly.
     ratio, y = _solve_rows(graph.matrix, np.arange(n), columns, valid)
     scale = 1 / np.sqrt(ratio * graph.matrix.diagonal())
     rows = np.repeat(np.arange(n), k).reshape(n, k)
     inner = (-y * scale[:, None])[valid], (rows[valid], columns[valid])
     G: Matrix = sparse.coo_array(inner, shape=(n, n)).tocsr() + sparse.diags_array(scale)
+    # Converted once: a product with a transposed CSR array would run over columns in every
+    # iteration.
     transposed = G.T.tocsr()
     return lambda r: transposed @ (G @ r)
 
@@ -62,11 +68,14 @@ def optimum(graph: Graph, k: int) -> Bools:
     """Find the edges [E] of the highest possible reward by trying all choices of each row."""
     degree = np.diff(graph.starts)
     best = np.zeros(len(graph.rows), np.bool_)
+    # Rows of equal degree share their list of combinations, and thus one batched solve.
     for d in np.unique(degree[degree > 0]).tolist():
         rows = np.flatnonzero(degree == d)
         choices = np.array(list(itertools.combinations(range(d), min(k, d))))
+        # Bounds the memory of the blocks [rows x combinations, k, k].
         at_once = max(1, _CHUNK // (len(choices) * choices.shape[1] ** 2))
         for part in np.array_split(rows, -(-len(rows) // at_once)):
+            # Shape [rows, combinations, k]: numbers of edges in the whole graph.
             edges = graph.starts[part, None, None] + choices
             flat = edges.reshape(-1, choices.shape[1])
             owner = np.repeat(part, len(choices))
@@ -95,6 +104,7 @@ def _solve_rows(A: Matrix, rows: Ints, columns: Ints, valid: Bools) -> tuple[Flo
     # Places that are not real are tied to zero.
     block[:, np.arange(k), np.arange(k)] += ~valid
     side = np.where(valid, entries(A, rows[:, None], columns), 0.0)
+    # A_PP is a principal block of a definite matrix, so it is never singular.
     y = np.linalg.solve(block, side[:, :, None])[..., 0]
     diagonal = A.diagonal()[rows]
     return 1 - (y * side).sum(axis=1) / diagonal, y

@@ -80,8 +80,11 @@ def by_row(
 def entries(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
     """Return the entries a_ij at any rows and columns [...]; 0 where nothing is stored."""
     n = matrix.shape[0]
+    # Rows and columns become one sorted number, so any set of entries is one binary search; int64,
+    # because n^2 overflows 32 bits.
     row_of = np.repeat(np.arange(n, dtype=np.int64), np.diff(matrix.indptr))
     known, wanted = row_of * n + matrix.indices, rows * n + columns
+    # Clipped, because a wanted entry behind the last one would be out of range.
     place = np.searchsorted(known, wanted).clip(max=len(known) - 1)
     return np.where(known[place] == wanted, matrix.data[place], 0.0)
 
@@ -93,8 +96,10 @@ def strength(measure: Floats, rows: Ints, columns: Ints, nodes: int) -> Floats:
     the other has no positive one), and ln(.001) .. ln(1) become -1 .. 0.
     """
     greatest = np.zeros(nodes)
+    # Starting from zero, so negative measures never become a row's greatest.
     np.maximum.at(greatest, rows, measure)
     np.maximum.at(greatest, columns, measure)
+    # The geometric mean of both ends makes the score symmetric and free of row scaling.
     scale = np.sqrt(greatest[rows] * greatest[columns])
     relative = np.divide(measure, scale, out=np.zeros_like(measure), where=scale > 0)
     return np.clip(np.log(np.clip(relative, _FLOOR, 1)) / -np.log(_FLOOR), -1, 0)
@@ -102,6 +107,8 @@ def strength(measure: Floats, rows: Ints, columns: Ints, nodes: int) -> Floats:
 
 def smooth_vectors(matrix: Matrix, key: Keys) -> Floats:
     """Return test vectors [N, 4] of A x = 0 after 5 Jacobi sweeps (2/3), of unit mean square."""
+    # Relaxation leaves smooth error, which varies little along strong edges: these vectors are
+    # samples of it.
     x = counter_rng.normal(key, (matrix.shape[0], VECTORS))[0].astype(np.float64)
     weight = (2 / 3) / matrix.diagonal()[:, None]
     for _ in range(_SWEEPS):
@@ -113,6 +120,7 @@ def evolution(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
     """Compute PyAMG's evolution measure [E], undropped (Olson, Schroder and Tuminaro, 2010)."""
     of_connection = import_extra("pyamg", "edges").strength.evolution_strength_of_connection
     with reproducible():
+        # epsilon=inf drops nothing: the score needs the measure of every edge and not a decision.
         measure = of_connection(matrix, np.ones((matrix.shape[0], 1)), epsilon=np.inf, k=2)
     csr: Matrix = sparse.csr_array(measure)
     csr.sort_indices()
@@ -123,6 +131,7 @@ def affinity(vectors: Floats, rows: Ints, columns: Ints) -> Floats:
     """Compute the inverse algebraic distance [E]: 1 / (1 - cos^2) (Livne and Brandt, 2012)."""
     x, y = vectors[rows], vectors[columns]
     cosine = (x * y).sum(axis=1) ** 2 / ((x * x).sum(axis=1) * (y * y).sum(axis=1) + 1e-300)
+    # Parallel vectors would give infinity.
     return 1 / np.clip(1 - cosine, 1e-6, None)
 
 
@@ -135,6 +144,7 @@ def summary(scores: Floats, graph: Graph) -> Floats:
     x = 2 * scores + 1
     parts = [np.quantile(x, QUANTILES, axis=0), x.mean(axis=0)[None], 2 * x.std(axis=0)[None]]
     positive = 2 * (graph.values > 0).mean() - 1
+    # Relative to 8, the neighbours of a nine-point stencil.
     degree = np.log(len(graph.rows) / graph.matrix.shape[0] / 8)
     return np.append(np.concatenate(parts).T.ravel(), [positive, degree]).astype(np.float32)
 
@@ -185,6 +195,7 @@ def _edge_features(graph: Graph, scores: Floats, kept: Bools) -> Floats:
     x, y = graph.vectors[graph.rows], graph.vectors[graph.columns]
     cosine = (x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1) + 1e-300)
     diagonal = graph.matrix.diagonal()
+    # a_ij / sqrt(a_ii a_jj) does not change when rows and columns are scaled.
     relative = graph.values / np.sqrt(diagonal[graph.rows] * diagonal[graph.columns])
     more = np.stack([relative, cosine, kept.astype(np.float64)], 1)
     return np.clip(np.concatenate([scores, more], 1), -10, 10)

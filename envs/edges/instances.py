@@ -53,6 +53,7 @@ def draw_matrix(family: Family, size: int, key: Keys) -> Matrix:
 def canonical(matrix: Any) -> Matrix:
     """Convert a sparse matrix to a csr_array of float64: sorted, no zeros, no duplicates."""
     csr: Matrix = sparse.csr_array(matrix, dtype=np.float64)
+    # Duplicates first: entries that cancel become explicit zeros, which the next line removes.
     csr.sum_duplicates()
     csr.eliminate_zeros()
     csr.sort_indices()
@@ -72,6 +73,7 @@ def capacity(family: Family, size: int) -> tuple[int, int]:
         return n, 6 * n + (2 * int(_LONG_EDGES * n) if family == "random_graph" else 0)
     if family == "power_grid":
         return n, 8 * n  # whole grids have three entries a bus, their densest parts up to seven
+    # The nine-point stencil is a product of two three-point ones, each with 3 size - 2 entries.
     return n, (3 * size - 2) ** 2 - n
 
 
@@ -103,6 +105,7 @@ def parameters(family: Family, key: Keys) -> dict[str, float]:
 def anisotropy(key: Keys) -> tuple[float, float]:
     """Draw (theta, eps) of one key [1] by the post-mortem's law."""
     u, v = counter_rng.uniform(key, (2,))[0]
+    # Uniform in the logarithm: all orders of magnitude of anisotropy are equally likely.
     low, high = np.log(_EPSILON)
     return float(2 * np.pi * u), float(np.exp(low + (high - low) * v))
 
@@ -120,6 +123,7 @@ def _anisotropic(size: int, key: Keys) -> Matrix:
 
 def _variable(size: int, key: Keys) -> Matrix:
     base, epsilon = anisotropy(key)
+    # Three random plane waves make the angle vary smoothly.
     waves = counter_rng.normal(counter_rng.fold(key, 1), (3, 3))[0].astype(np.float64)
     centre = (np.arange(size + 1) + 0.5) / (size + 1)
     x, y = (part.ravel() for part in np.meshgrid(centre, centre, indexing="ij"))
@@ -137,9 +141,12 @@ def bilinear_elements(size: int, K: Floats) -> Matrix:
     # Integrals of d_a phi_i d_b phi_j over the unit square; corners (0,0), (0,1), (1,0), (1,1).
     ends, mass = np.array([-1.0, 1.0]), np.array([[2.0, 1.0], [1.0, 2.0]]) / 6
     stiff, mixed = np.outer(ends, ends), np.outer(ends, [0.5, 0.5])
+    # Bilinear shape functions are products, so their integrals are Kronecker products of
+    # one-dimensional ones.
     xx, yy, xy = np.kron(stiff, mass), np.kron(mass, stiff), np.kron(mixed, mixed.T)
     parts = K[:, 0, 0, None, None] * xx + K[:, 1, 1, None, None] * yy
     blocks = parts + K[:, 0, 1, None, None] * (xy + xy.T)
+    # Assembled with the border, which is cut off below: zero values there drop out of the system.
     points = np.arange((size + 2) ** 2).reshape(size + 2, size + 2)
     corners = [points[:-1, :-1], points[:-1, 1:], points[1:, :-1], points[1:, 1:]]
     nodes = np.stack([corner.ravel() for corner in corners], 1)
@@ -168,10 +175,12 @@ def _triangulation(size: int, key: Keys) -> tuple[Floats, Ints]:
     jitter = counter_rng.uniform(key, (size * size + 1, 2))[0]
     power = 1 + jitter[-1]
     cell = np.stack(np.meshgrid(*(2 * [np.arange(size)]), indexing="ij"), -1).reshape(-1, 2)
+    # Jitter below half a cell keeps the points apart, so that triangles stay well shaped.
     inner = (cell + 0.5 + 0.7 * (jitter[:-1] - 0.5)) / size
     t = np.linspace(0, 1, size + 1)[:-1]
     sides = [(t, 0 * t), (0 * t + 1, t), (1 - t, 0 * t + 1), (0 * t, 1 - t)]
     border = np.concatenate([np.stack(side, 1) for side in sides])
+    # A power of the coordinates grades the mesh towards one corner.
     points = np.concatenate([inner, border]) ** power
     triangles = spatial.Delaunay(points).simplices.astype(np.int64)
     corners = points[triangles]
@@ -201,6 +210,7 @@ def _random_graph(size: int, key: Keys) -> Matrix:
     corners = spatial.Delaunay(points).simplices.astype(np.int64)
     planar = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
     long = counter_rng.integers(counter_rng.fold(key, 2), n, (int(_LONG_EDGES * n), 2))[0]
+    # Sorted ends make both directions of an edge equal, so that np.unique removes duplicates.
     ends = np.sort(np.concatenate([planar, long[long[:, 0] != long[:, 1]]]), 1)
     return _laplacian(np.unique(ends, axis=0), key)
 

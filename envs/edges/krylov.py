@@ -36,6 +36,7 @@ def residuals(A: Matrix, b: Floats, M: Preconditioner, most: int) -> Floats:
 
     It stops at the tolerance, and when the preconditioner proves to be indefinite.
     """
+    # x_0 = 0, so the first residual is b, and |r_0| = |b| in the tolerance.
     r = b.copy()
     p = z = M(r)
     rz = float(r @ z)
@@ -43,12 +44,16 @@ def residuals(A: Matrix, b: Floats, M: Preconditioner, most: int) -> Floats:
     while len(found) <= most and found[-1] > TOLERANCE * found[0]:
         Ap = A @ p
         curvature = float(p @ Ap)
+        # Either sign proves that A or M is indefinite: the theory ends here, and NaN marks the
+        # failure.
         if not (curvature > 0 and rz > 0):
             found.append(np.nan)
             break
         r = r - (rz / curvature) * Ap
         found.append(float(np.sqrt(r @ r)))
         z = M(r)
+        # The Fletcher-Reeves form; it needs a preconditioner that is the same linear map in every
+        # iteration.
         rz, old = float(r @ z), rz
         p = z + (rz / old) * p
     return np.array(found)
@@ -60,11 +65,14 @@ def quality(A: Matrix, sides: Floats, M: Preconditioner, solve: bool = True) -> 
     iterations = np.inf
     for i, b in enumerate(sides):
         norms = residuals(A, b, M, MOST if solve and i == 0 else EARLY)
+        # A solve may end before five iterations; the rate then averages over those that there were.
         early = norms[: EARLY + 1]
         rates.append(float(np.log(early[0] / early[-1]) / (len(early) - 1)))
         if solve and i == 0:
             iterations = len(norms) - 1 if np.isfinite(norms[-1]) else MOST
     rate = float(np.mean(rates))
+    # Extrapolated from the early rate: during training a full solve would dominate the cost of a
+    # step.
     if not solve:
         iterations = -np.log(TOLERANCE) / rate if rate > 0 else MOST
     return Quality(rate, float(min(iterations, MOST)))

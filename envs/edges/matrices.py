@@ -87,6 +87,7 @@ def validate_matrix(matrix: Any, name: str = "The matrix", largest: int = LARGES
     csr = canonical(matrix)
     if not np.isfinite(csr.data).all():
         raise InputError(f"{name} has entries that are NaN or infinite: mend its assembly.")
+    # Relative to the largest entry: the scale of a user's matrix is arbitrary.
     gap = np.abs(csr - csr.T).max() / max(np.abs(csr).max(), 1e-300)
     if gap > _SYMMETRIC:
         raise InputError(
@@ -98,6 +99,7 @@ def validate_matrix(matrix: Any, name: str = "The matrix", largest: int = LARGES
             f"{name} is not positive definite: the diagonal entry of row {bad[0]} is "
             f"{csr.diagonal()[bad[0]]:g}. Change the sign of A if all are negative."
         )
+    # Last, because it is the only check that multiplies by the matrix many times.
     curvature = lowest_curvature(csr)
     if curvature <= 1e-14:
         kind, remedy = (
@@ -128,6 +130,7 @@ def lowest_curvature(matrix: Matrix) -> float:
         Ap = matrix @ p
         curvature = float(p @ Ap)
         lowest = min(lowest, curvature / float(p @ (scale * p)))
+        # The recurrence divides by both numbers; an exact solution ends it, too.
         if lowest <= 0 or rz < 1e-24:
             break
         r = r - rz / curvature * Ap

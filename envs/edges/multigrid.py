@@ -32,6 +32,7 @@ SETTINGS = {"max_coarse": 50, "coarse_solver": "splu"}
 """Settings common to all hierarchies, so that they differ only by their edges."""
 LARGEST_COARSE = 500
 """Nodes of the coarsest level beyond which a hierarchy counts as failed."""
+# The post-mortem's penalty begins at this operator complexity; kept for comparison.
 _COMPLEXITY = 1.35
 _SIDES = 3
 _ENERGY_VECTORS, _ENERGY_SWEEPS = 6, 25
@@ -74,8 +75,10 @@ def make_pattern(graph: Graph, chosen: Bools) -> Matrix:
     """Return the strength of connection C [N, N] of chosen edges [E]: symmetric ones."""
     n = graph.matrix.shape[0]
     rows, columns, own = graph.rows[chosen], graph.columns[chosen], np.arange(n)
+    # C = S + S^T + I, as in the post-mortem, whatever directions were chosen.
     places = np.concatenate([rows, columns, own]), np.concatenate([columns, rows, own])
     C: Matrix = sparse.coo_array((np.ones(len(places[0])), places), shape=(n, n)).tocsr()
+    # Both directions of an edge may be chosen; duplicates were summed to 2.
     C.data[:] = 1.0
     C.indices, C.indptr = C.indices.astype(np.int32), C.indptr.astype(np.int32)
     return C
@@ -83,6 +86,7 @@ def make_pattern(graph: Graph, chosen: Bools) -> Matrix:
 
 def make_strength(C: Matrix) -> list[Any]:
     """Return PyAMG's ``strength``: a pattern C on the finest level, evolution below."""
+    # Evolution below, because the default measure there leaves less to gain on the finest level.
     return [("predefined", {"C": C}), "evolution"]
 
 
@@ -117,6 +121,8 @@ def measure_hierarchy(
 ) -> tuple[Quality, float]:
     """Measure a hierarchy's quality, and its work for each digit in products with A."""
     found = quality(A, sides, made.solver.aspreconditioner("V").matvec, solve)
+    # Iterations per digit times the work of a cycle: fast convergence by an expensive hierarchy is
+    # no gain.
     return found, found.iterations / -np.log10(TOLERANCE) * made.cycle_complexity
 
 
@@ -137,6 +143,7 @@ def try_build_hierarchy(A: Matrix, builder: Builder, C: Matrix) -> Hierarchy | N
 
 def work_reward(score: float, reference: float) -> float:
     """Compute ln(s / s_reference), clipped to [-3, 3]; -3 where s is not positive."""
+    # The logarithm needs a positive score; divergence gets the bound.
     if not (np.isfinite(score) and score > 0):
         return -CLIP
     return float(np.clip(np.log(score / reference), -CLIP, CLIP))
@@ -148,6 +155,7 @@ def energy_reward(A: Matrix, made: Hierarchy, key: Keys) -> float:
     e_0: 6 random vectors after 25 Jacobi sweeps (2/3) on A e = 0; e_1: after one V-cycle. The
     penalty is what the operator complexity exceeds 1.35 by.
     """
+    # Smoothed first: the cycle should be judged on errors that relaxation leaves behind.
     e = counter_rng.normal(key, (A.shape[0], _ENERGY_VECTORS))[0].astype(np.float64)
     weight = (2 / 3) / A.diagonal()[:, None]
     for _ in range(_ENERGY_SWEEPS):

@@ -127,6 +127,8 @@ class Multigrid(Objective):
         """Make the instance with PyAMG's default as the reference."""
         graph, nothing = self.start(matrix, key)
         sides = multigrid.right_hand_sides(matrix.shape[0], counter_rng.fold(key, 2))
+        # Always smoothed aggregation, whatever builder the task uses: rewards of both builders then
+        # share one scale.
         made = multigrid.build_hierarchy(matrix, "smoothed_aggregation", "symmetric")
         found, work = multigrid.measure_hierarchy(matrix, made, sides, solve)
         score = multigrid.work_score(found, made)
@@ -157,6 +159,7 @@ class Multigrid(Objective):
             return self._make_failed_result(instance)
         if self.reward == "work":
             reward = multigrid.work_reward(score, instance.reference.level)
+        # Fixed random vectors per instance, so that equal choices get equal rewards.
         elif self.reward == "vcycle_energy":
             reward = multigrid.energy_reward(A, made, counter_rng.fold(instance.key, 3))
         else:
@@ -164,6 +167,7 @@ class Multigrid(Objective):
         return Result(reward, score, found.iterations, work, made.operator_complexity)
 
     def _make_failed_result(self, instance: Instance) -> Result:
+        # Each reward keeps the failure value of its own scale.
         worst = -multigrid.CLIP if self.reward == "work" else multigrid.ORIGINAL_FAILURE
         return Result(worst, 0.0, MOST, MOST / _DIGITS, 1.0)
 
@@ -247,6 +251,7 @@ class Sparsifier(Objective):
         """Make the instance with the edges of the highest stretch as the reference."""
         graph, tree = self.start(matrix, key)
         sides = multigrid.right_hand_sides(matrix.shape[0], counter_rng.fold(key, 2))
+        # The reference spends the whole budget at once, by the stretch of the tree alone.
         budget = self.steps * self.decisions(matrix.shape[0])[1]
         usual = tree | selection.strongest(graph.scores[:, 1], graph.starts, budget, ~tree)
         results = [self._result(graph, sides, kept, 0.0, solve) for kept in (tree, usual)]
@@ -254,6 +259,7 @@ class Sparsifier(Objective):
 
     def choose_edges(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
         """Choose a batch by weighted score whose edges do not overlap too much."""
+        # Sketched anew in every step: edges added before change the overlaps of the others.
         sketch = sparsifier.Factor(graph, kept).sketch()
         k, limit = self.decisions(graph.matrix.shape[0])[1], selection.spacing(latent)
         return sparsifier.spread(scores @ selection.weights(latent), sketch, k, limit, ~kept)
@@ -275,6 +281,8 @@ class Sparsifier(Objective):
     ) -> Result:
         factor = sparsifier.Factor(graph, kept)
         found = quality(graph.matrix, sides, factor.preconditioner(), solve)
+        # The log residual reduction after five iterations; rewards are differences of it, so they
+        # sum to the gain of the episode.
         now = found.reduction * EARLY
         share = factor.entries / graph.matrix.nnz
         work = found.iterations / _DIGITS * (1 + share)

@@ -57,6 +57,7 @@ def part(buses: int, key: Keys) -> Any:
     # Buses out of service are islands; of those that are large enough, any bus is the middle.
     middles = np.flatnonzero(sizes[island] >= min(buses, sizes.max()))
     middle = middles[int(counter_rng.integers(for_bus, len(middles))[0])]
+    # The first buses in breadth-first order are connected, so the part is one island.
     near = csgraph.breadth_first_order(whole, middle, directed=False, return_predecessors=False)
     return whole[near[:buses]][:, near[:buses]]
 
@@ -68,12 +69,16 @@ def _grid(name: str) -> Any:
     tables = json.loads(text)["_object"]
     bus, line, trafo = (_table(tables[kind]) for kind in ("bus", "line", "trafo"))
     volts = np.asarray(bus["vn_kv"], np.float64)
+    # Bus numbers of pandapower have gaps; -1 marks the missing ones.
     place = np.full(int(max(bus["index"])) + 1, -1)
     place[np.asarray(bus["index"], np.int64)] = np.arange(len(volts))
     first, second = (place[np.asarray(line[end], np.int64)] for end in ("from_bus", "to_bus"))
     ohms = _column(line, "x_ohm_per_km") * _column(line, "length_km") / _column(line, "parallel")
+    # Ohms become per unit of 100 MVA: the base impedance is V^2 / 100, with V in kV.
     lines = volts[first] ** 2 / 100 / ohms
     high, low = (place[np.asarray(trafo[end], np.int64)] for end in ("hv_bus", "lv_bus"))
+    # A transformer's short-circuit voltage vk is its per-unit impedance, in per cent of its own
+    # rating.
     trafos = _column(trafo, "sn_mva") / _column(trafo, "vk_percent") * _column(trafo, "parallel")
     ends = np.concatenate([first, high]), np.concatenate([second, low])
     # Series capacitors have negative reactance: what counts here is how strongly buses are tied.
@@ -94,6 +99,7 @@ def _folder() -> Path:
 def _table(written: Any) -> dict[str, list[Any]]:
     """Convert a table as pandas writes it ({columns, index, data}) to its columns by name."""
     given = written["_object"]
+    # Some versions of pandapower nest the table as a string of JSON.
     given = json.loads(given) if isinstance(given, str) else given
     columns = zip(*given["data"], strict=True)
     found: dict[str, list[Any]] = dict(zip(given["columns"], map(list, columns), strict=True))

@@ -49,6 +49,7 @@ def evaluate_solver(name: str, matrix: Matrix, key: Keys) -> Competitor:
     builder, strength = SOLVERS[name]
     if strength == "quarter":
         graph, _ = Multigrid(1, "smoothed_aggregation", "work").start(matrix, key)
+        # PyAMG has no such rule by name, so the pattern is made here and handed over.
         strength = multigrid.make_strength(
             multigrid.make_pattern(graph, graph.scores[:, 0] >= QUARTER)
         )
@@ -122,6 +123,8 @@ def compare_solvers(pairs: Iterable[tuple[Matrix, Keys]]) -> dict[str, dict[str,
     for matrix, key in pairs:
         for name, own in found.items():
             own.append(evaluate_solver(name, matrix, key))
+    # Logarithms before the mean: work ratios multiply, and the worst matrix would dominate an
+    # arithmetic mean.
     usual = np.log([c.work for c in found["sa_default"]])
     return {
         name: {

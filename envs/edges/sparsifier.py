@@ -40,6 +40,7 @@ def candidates(matrix: Matrix, key: Keys) -> Graph:
         )
     order = np.lexsort((upper.col, upper.row))
     rows, columns = upper.row[order].astype(np.int64), upper.col[order].astype(np.int64)
+    # One decision over all edges, unlike the other objectives, which have one a row.
     starts = np.array([0, len(rows)])
     vectors = smooth_vectors(matrix, key)
     return Graph(matrix, rows, columns, starts, vectors, np.zeros((len(rows), 4)))
@@ -48,6 +49,7 @@ def candidates(matrix: Matrix, key: Keys) -> Graph:
 def spanning_tree(graph: Graph) -> Bools:
     """Return the edges [E] of the spanning tree (or forest) of the greatest total weight."""
     n = graph.matrix.shape[0]
+    # Values are negative weights, so the ascending order has the greatest weight first.
     order = np.argsort(graph.values, kind="stable")
     # Ranks instead of weights: all different and none of them zero.
     rank = np.empty(len(order))
@@ -56,6 +58,7 @@ def spanning_tree(graph: Graph) -> Bools:
         sparse.coo_array((rank, (graph.rows, graph.columns)), shape=(n, n)).tocsr()
     )
     kept = np.zeros(len(order), np.bool_)
+    # The ranks in the tree's data name the edges again.
     kept[order[tree.data.astype(np.int64) - 1]] = True
     return kept
 
@@ -66,8 +69,10 @@ def laplacian(graph: Graph, kept: Bools) -> Matrix:
     rows, columns, weight = graph.rows[kept], graph.columns[kept], -graph.values[kept]
     half = sparse.coo_array((weight, (rows, columns)), shape=(n, n))
     adjacency = half + half.T
+    # Row sums of the whole matrix: without this term L_S would be singular.
     ground = np.asarray(graph.matrix.sum(axis=1)).clip(min=0)
     whole: Matrix = sparse.csc_array(sparse.diags_array(adjacency.sum(axis=1) + ground) - adjacency)
+    # SuperLU takes 32-bit indices only.
     whole.indices, whole.indptr = whole.indices.astype(np.int32), whole.indptr.astype(np.int32)
     return whole
 
@@ -83,6 +88,7 @@ class Factor:
 
     def __init__(self, graph: Graph, kept: Bools) -> None:
         self.graph, self.kept = graph, kept
+        # An ordering for symmetric matrices, with which a tree factorises without fill.
         self._lu = linalg.splu(
             laplacian(graph, kept), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}
         )
@@ -110,8 +116,12 @@ class Factor:
         """
         graph = self.graph
         weight = -graph.values
+        # Effective resistance R_e = b_e^T L_S^-1 b_e, estimated by projections; its exact value
+        # would take one solve per edge.
         stretch = weight * _mean_square(self._project(self.kept, PROJECTIONS))
+        # Projections of all edges estimate L_S^-1 L L_S^-1, the quantity in the trace.
         whole = self._project(np.ones_like(self.kept), PROJECTIONS)
+        # Sherman-Morrison: adding the edge divides its effect by 1 + stretch.
         trace = weight * _mean_square(whole) / (1 + stretch)
         greatest = np.zeros(graph.matrix.shape[0])
         ends, alive = np.append(graph.rows, graph.columns), np.where(self.kept, 0.0, stretch)
@@ -130,15 +140,18 @@ class Factor:
         """Compute L_S^-1 B W^1/2 z for random signs z of the edges ``which``: [E, count]."""
         graph = self.graph
         rows, columns, weight = graph.rows[which], graph.columns[which], -graph.values[which]
+        # The same signs for equal numbers of edges: scores are then a function of the state.
         key = counter_rng.make_keys_from_seeds(
             np.arange(count, dtype=np.uint64) + np.uint64(len(rows))
         )
         words = counter_rng.bits(key, -(-len(rows) // 64))  # 64 signs each
         drawn = np.unpackbits(words.astype("<u8").view(np.uint8), axis=1, count=len(rows))
+        # Column p holds W^1/2 z_p for random signs z_p: [edges, count].
         flow = np.sqrt(weight)[:, None] * (1.0 - 2.0 * np.ascontiguousarray(drawn.T))
         ends = np.append(rows, columns), np.tile(np.arange(len(rows)), 2)
         signed = np.repeat([1.0, -1.0], len(rows))
         incidence = sparse.coo_array((signed, ends), shape=(graph.matrix.shape[0], len(rows)))
+        # One solve with many right-hand sides; float32 halves the memory of the gather below.
         points = self._lu.solve(incidence.tocsr() @ flow).astype(np.float32)
         return points[graph.rows] - points[graph.columns]
 
@@ -163,6 +176,8 @@ def spread(priority: Floats, sketch: Floats, k: int, limit: float, free: Bools) 
     left = np.flatnonzero(free)
     left = left[np.argsort(-priority[left], kind="stable")]
     while count < most:
+        # An edge is compared with those taken in this pass alone, so that passed ones may return in
+        # the next.
         first, passed = count, list[int]()
         # Compared with the few that are taken, not all others with each of these.
         for edge in left.tolist():

@@ -67,7 +67,10 @@ class EdgeSelection(World[State]):
         stages = self.sides if params.sizes else ()
         self.stages = tuple(Stage(f"{side} x {side}", params.mastered) for side in stages)
         self._stage = 0
+        # An instance includes a measured reference, so it is cached by key and stage.
         self._memory: OrderedDict[tuple[int, int], Instance] = OrderedDict()
+        # Shapes of the space follow from bounds of the family, without a draw: all instances are
+        # padded to them.
         if self.matrix is None:
             self.nodes = instances.capacity(params.law, params.size)[0]
             self.edges = self.objective.capacity(params.law, params.size)
@@ -87,12 +90,14 @@ class EdgeSelection(World[State]):
 
     def at_stage(self, stage: int) -> Self:
         """See :class:`~envs.capabilities.SupportsCurriculum`; instances stay in one memory."""
+        # Shallow, so that the cache is shared between stages.
         world = copy.copy(self)
         world._stage = stage
         return world
 
     def get_instance(self, key: Keys, stage: int | None = None) -> Instance:
         """Return the instance of an episode's key [1], computed again if no longer cached."""
+        # An episode keeps the stage that it began in, even if the curriculum advances meanwhile.
         stage = self._stage if stage is None else stage
         name = int(self._get_matrix_key(key)[0]), stage
         if name not in self._memory:
@@ -125,6 +130,7 @@ class EdgeSelection(World[State]):
                 act(self._observe_copy(found, kept, scores, step))[None], 1
             )[0]
             kept = kept | self.choose_edges(found, kept, scores, action)
+            # Scores after the last batch would cost a factorisation that no choice reads.
             if step + 1 < self.objective.steps:
                 scores = self.objective.scores(found, kept)
         return found, kept
@@ -138,6 +144,7 @@ class EdgeSelection(World[State]):
         """Draw new matrices for keys [B]."""
         B = len(keys)
         kept = np.zeros((B, self.edges), np.bool_)
+        # Padding has the weakest score, -1.
         scores = np.full((B, self.edges, graph.SCORES), -1, np.float32)
         level = np.zeros(B)
         for b in range(B):
@@ -260,6 +267,8 @@ class EdgeSelection(World[State]):
             return counter_rng.make_keys_from_seeds(np.zeros(1, np.uint64))
         if self.params.instances:
             return counter_rng.make_keys_from_seeds(
+                # Reduced modulo the number of instances: episodes with equal remainders share a
+                # matrix, which the cache then holds.
                 counter_rng.fold(key, 1) % np.uint64(self.params.instances)
             )
         return key
@@ -301,6 +310,7 @@ class EdgeSelection(World[State]):
 
     def _observe_copy(self, edge_graph: graph.Graph, kept: Bools, scores: Floats, step: int) -> Any:
         """Return the observation of one copy after ``step`` steps."""
+        # Sequential objectives need the time; for the others it is constant.
         progress = np.float32(step / self.objective.steps)
         summed = np.clip(np.append(graph.summary(scores, edge_graph), progress), -10, 10)
         if self.params.observation == "summary":

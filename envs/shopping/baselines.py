@@ -53,6 +53,7 @@ def explorer(task: Task, state: State, keys: Keys) -> Ints:
     likeness or by chance before it buys.
     """
     draw = counter_rng.uniform(keys, (4,))
+    # Inverse transform of a geometric distribution with ratio 0.7.
     rank = np.minimum(np.log1p(-draw[:, 0]) // np.log(0.7), WINDOW - 1).astype(np.int64)
     listed = (pages.get_shown_products(state) >= 0).sum(axis=1)
     # A page without results leads nowhere but back.
@@ -62,6 +63,7 @@ def explorer(task: Task, state: State, keys: Keys) -> Ints:
     value = _next_value(task, state, likeness + chance / 2)
     on_item = np.where(value >= 0, LISTED + value, BUY)
     on_item = np.where(draw[:, 2] < 0.12, TO_FEATURES, on_item)
+    # Not late in an episode: going back then would leave no steps to buy.
     on_item = np.where((draw[:, 2] > 0.92) & (state.step < 10), PREV, on_item)
     query = LISTED + (draw[:, 3] * 3).astype(np.int64)
     return np.select(

@@ -179,6 +179,7 @@ def _product(
         prices=prices,
         price=_price(prices, record["asin"]),
         options=_options(record["customization_options"]),
+        # The original's placeholder: a product without records still matches goals by its text.
         attributes=tuple(about.get("attributes", ("DUMMY_ATTR",))),
         nouns=nouns(record["name"]),
         family=family,

@@ -69,6 +69,8 @@ class _Family:
 @functools.lru_cache(8)
 def generate_catalogue(products: int, seed: int, recipe: Recipe = RECIPE) -> tuple[Product, ...]:
     """Generate products, spread evenly over the 120 families."""
+    # Python's generator, seeded by text: its sequence is the same on every platform and version of
+    # numpy.
     rng = Random(f"catalogue {seed}")
     families = [
         _family(number, *kind, rng, recipe)
@@ -79,6 +81,7 @@ def generate_catalogue(products: int, seed: int, recipe: Recipe = RECIPE) -> tup
         )
     ]
     rounds = -(-products // len(families))
+    # Whole rounds over all families, so that their sizes differ by at most one product.
     order = [family for _ in range(rounds) for family in rng.sample(families, len(families))]
     return tuple(_product(i, order[i], rng, recipe) for i in range(products))
 
@@ -113,6 +116,7 @@ def _family(
 
 def _product(i: int, family: _Family, rng: Random, recipe: Recipe) -> Product:
     terms = _some(family.attributes, recipe.attributes, rng)
+    # Pages print synonyms, so that matching words literally is not enough.
     printed = [t.shown if rng.random() < recipe.other_word else t.name for t in terms]
     name, brand = family.name, "".join(rng.choices(_SYLLABLES, k=3))
     in_title = [words for words in printed if rng.random() < recipe.in_title]
@@ -141,6 +145,7 @@ def _stock(family: _Family, rng: Random, recipe: Recipe) -> dict[str, tuple[str,
     stock: dict[str, tuple[str, ...]] = {}
     for name, terms in family.options.items():
         kept = [term.name for term in terms if rng.random() >= recipe.missing]
+        # An option without any value could not be chosen.
         stock[name] = tuple(kept or [rng.choice(terms).name])
     return stock
 

@@ -62,6 +62,7 @@ def from_requests(products: Sequence[Product], rng: Random) -> list[Goal]:
             found = _goals_of(product, request, price_limit(product.price, rng))
             goals += found
             combined += [request.options is None] * len(found)
+    # Weights need the counts over all goals, so they are set in a second pass.
     counts = Counter(attribute for goal in goals for attribute in goal.attributes)
     return [
         dataclasses.replace(goal, weight=float(np.mean([1 / counts[a] for a in goal.attributes])))
@@ -78,6 +79,8 @@ def _goals_of(product: Product, request: Request, price_upper: float) -> list[Go
         return [Goal(product, request.text + price, request.attributes, options, price_upper)]
     names = sorted(product.options)
     goals: list[Goal] = []
+    # One goal for each combination, as in the original; families with many options thus have many
+    # goals.
     for values in itertools.product(*(product.options[name] for name in names)):
         options = tuple(zip(names, values, strict=True))
         asked = ", and ".join(f"{name}: {value}" for name, value in options)
@@ -114,6 +117,7 @@ def searches(instruction: str) -> tuple[str, ...]:
 
     The whole of it, without the price, its words of content, and the two halves of those.
     """
+    # An instruction that is a price limit alone still needs a query.
     wish = _LIMIT.sub("", instruction).strip(" ,.") or instruction
     words = [w for w in re.findall(r"[a-z0-9'&-]+", wish.lower()) if w not in _STOP_WORDS]
     content, half = " ".join(words) or wish, (len(words) + 1) // 2
@@ -124,7 +128,11 @@ def searches(instruction: str) -> tuple[str, ...]:
 def families_of(families: Sequence[int], split: Split, seed: int) -> Bools:
     """Return which products [P] belong to a split, by family [P]; no family is in two."""
     names = np.unique(families)
+    # Families are split and not products: near-identical products on both sides would leak the test
+    # goals.
     order = np.random.default_rng([seed, _SPLIT]).permutation(names)
+    # Cumulative shares are rounded, not the shares: the splits then cover every family exactly
+    # once.
     ends = np.round(np.cumsum([0.0, *SHARES.values()]) * len(order)).astype(int)
     place = list(SHARES).index(split)
     return np.isin(families, order[ends[place] : ends[place + 1]])

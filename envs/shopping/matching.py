@@ -32,6 +32,8 @@ THRESHOLD = 85
 @functools.lru_cache(2**18)
 def alike(a: str, b: str) -> bool:
     """Return whether two phrases are the same except for words that only one of them has."""
+    # Rounded as in the original's library, whose ratios were whole numbers: without it, a ratio of
+    # 85.3 would count as above 85.
     fuzz = import_extra("rapidfuzz.fuzz", "shop")
     processed = import_extra("rapidfuzz.utils", "shop").default_process
     return round(fuzz.token_set_ratio(_ascii(a), _ascii(b), processor=processed)) > THRESHOLD
@@ -44,6 +46,8 @@ def first_color(phrase: str | tuple[str, str]) -> str:
     Of a pair (option name, value) a colour must be one of the two, as WebShop's ``in`` has it for
     tuples; a pair without one becomes its own ``str``, as in its fuzzy matching.
     """
+    # The order of COLORS decides: "red" also matches inside of other words, a quirk that published
+    # scores contain.
     return next((color for color in COLORS if color in phrase), str(phrase))
 
 

@@ -115,6 +115,7 @@ def _seen(state: State, products: Ints) -> Ints:
     copy, slot = np.nonzero(slots)
     # The memory [B, T] is short: compare with every visited product instead of indexing.
     match = state.visited[copy] == products[copy, slot][:, None]
+    # max: a product is in the memory once, and all other entries are -1.
     seen[copy, slot] = np.where(match, state.seen[copy], -1).max(axis=1)
     return seen
 
@@ -146,6 +147,7 @@ def _figures(task: Task, state: State, products: Ints, rows: Ints) -> Floats:
     figures = np.zeros((*rows.shape, len(FIGURES)), np.float32)
     _lexical(task, state, rows, figures)
     listed, V = figures[:, LISTED:], store.value_slots
+    # Only copies on an item page have option values, so the Python loop is over these alone.
     item = np.flatnonzero(state.page == ITEM)
     if item.size:
         pairs = zip(state.goal[item].tolist(), state.item[item].tolist(), strict=True)
@@ -154,6 +156,8 @@ def _figures(task: Task, state: State, products: Ints, rows: Ints) -> Floats:
         listed[item, :V, 10] = pages.find_decided_options(state, store)[item]
     copy, slot = np.nonzero(products >= 0)
     product = products[copy, slot]
+    # Limits may be infinite: the ratio is then 0, which stands for no limit and is replaced by 1 in
+    # the logarithm.
     ratio = store.prices[product] / store.limits[state.goal[copy]]
     figures[copy, slot, 5] = ratio <= 1
     figures[copy, slot, 6] = np.log(np.clip(np.where(ratio == 0, 1, ratio), 0.05, 20))
@@ -168,6 +172,7 @@ def _figures(task: Task, state: State, products: Ints, rows: Ints) -> Floats:
 def _lexical(task: Task, state: State, rows: Ints, figures: Floats) -> None:
     """Fill in the shares of words in common with the instruction."""
     store = task.store
+    # Row 0 is the empty text.
     copy, slot = np.nonzero(rows)
     row, goal = rows[copy, slot], state.goal[copy]
     words = store.texts.rows[row].astype(np.int64)

@@ -29,6 +29,7 @@ WINDOW = 10
 
 _LEGAL = np.zeros((7, LISTED), np.bool_)
 _LEGAL[RESULTS, [BACK, PREV, NEXT]] = True
+# In the order of BUTTONS: an item has no next page.
 _LEGAL[ITEM] = [True, True, False, True, True, True, True]
 _LEGAL[DESCRIPTION : REVIEWS + 1, [BACK, PREV]] = True
 
@@ -75,6 +76,7 @@ def compute_legal_mask(state: State, store: Store) -> Bools:
     listed = mask[:, LISTED:]
     listed[:, :SEARCHES] = (state.page == START)[:, None]
     listed[:, :WINDOW] |= get_shown_products(state) >= 0
+    # state.item may be -1, which would index the last product; the condition hides it.
     count = np.where(state.page == ITEM, store.value_count[state.item], 0)
     listed[:, : store.value_slots] |= np.arange(store.value_slots) < count[:, None]
     return mask
@@ -89,6 +91,7 @@ def find_decided_options(state: State, store: Store) -> Bools:
     """Return whether the option [B, V] that each value belongs to has a choice."""
     of = get_option_groups(state, store)
     found = np.zeros(of.shape, np.bool_)
+    # Over options (a few) and not over copies.
     for group in range(int(store.group_count.max())):
         own = of == group
         found |= own & (own & state.chosen).any(axis=1)[:, None]
@@ -108,6 +111,7 @@ def click(state: State, slot: Ints, store: Store) -> State:
         opened, get_shown_products(state)[every, np.minimum(listed, WINDOW - 1)], item
     )
     leaves = back | (prev & on_item)
+    # The order matters: np.select takes the first true condition.
     to = np.select(
         [back, opened, prev & on_item, prev & (page > ITEM), slot == BUY],
         [START, ITEM, RESULTS, ITEM, DONE],
@@ -141,7 +145,9 @@ def _choose_value(state: State, value: Ints, leaves: Bools, store: Store) -> Boo
     """Return option values [B, V] after choosing ``value`` [B] (-1: none) for its option."""
     of = get_option_groups(state, store)
     every = np.arange(len(value))
+    # -2 equals no group, not even the -1 of padding.
     its = np.where(value >= 0, of[every, np.maximum(value, 0)], -2)
+    # One value per option: the earlier choice of the same option is dropped first.
     chosen = state.chosen & (of != its[:, None]) & ~leaves[:, None]
     return chosen | (np.arange(of.shape[1]) == value[:, None])
 
@@ -151,6 +157,8 @@ def _remember_products(state: State, opened: Bools) -> State:
     visited, seen, clicked = state.visited.copy(), state.seen.copy(), state.clicked.copy()
     known = (visited == state.item[:, None]) & (state.item >= 0)[:, None]
     new = opened & ~known.any(axis=1)
+    # New items take the next free place; an episode opens at most one item per step, so the memory
+    # [B, steps] suffices.
     place = np.where(new, np.minimum((visited >= 0).sum(axis=1), visited.shape[1] - 1), 0)
     place = np.where(known.any(axis=1), known.argmax(axis=1), place)
     who = np.flatnonzero(state.item >= 0)

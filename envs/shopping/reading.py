@@ -48,6 +48,7 @@ class Words:
 
     def __init__(self, texts: Iterable[str], min_texts: int) -> None:
         counts = Counter(word for text in texts for word in set(_words(text)))
+        # Sorted, so that equal catalogues give equal numbers in every process.
         kept = sorted({*_LABELS, *(word for word, n in counts.items() if n >= min_texts)})
         self._number = {word: number for number, word in enumerate(kept, 1)}
         self.size = len(kept) + 1
@@ -112,6 +113,7 @@ class Reader:
         self.tokens: Tokenizer = (
             Pretrained(folder) if folder else Words(_list_vocabulary_texts(store), min_texts)
         )
+        # Episodes share pages, so each text is encoded once.
         self._prompt = functools.lru_cache(2**14)(self._row_of(self.tokens.encode_prompt, prompt))
         self._answer = functools.lru_cache(2**14)(self._row_of(self.tokens.encode_answer, answer))
         high = self.tokens.size
@@ -146,9 +148,12 @@ class Reader:
             numbers, kept = encode(text), text.split(" ")
             # From the end of the text, not of its tokens: the form of a chat stays whole.
             while len(numbers) > length and len(kept) > 1:
+                # Shortened in proportion to the excess: a few encodings suffice instead of one per
+                # word.
                 kept = kept[: min(len(kept) - 1, len(kept) * length // len(numbers) + 1)]
                 numbers = encode(" ".join(kept))
             found = np.zeros(length, np.int32)
+            # Shifted by 1, because 0 is padding.
             found[: len(numbers)] = np.array(numbers[:length]) + 1
             return found
 

@@ -45,6 +45,7 @@ def compute_reward(
     """Compute the reward for buying a product with the chosen (option name, value)."""
     title = _title_score(product.nouns, goal.target.nouns)
     same_query = product.query == goal.target.query
+    # Two shared steps of the category tree, as in the original; one would match whole departments.
     same_category = len(_places(product) & _places(goal.target)) >= 2
     return Reward(
         type=_type(same_query or same_category, title, compat),
@@ -68,8 +69,11 @@ def _places(product: Product) -> set[str]:
 
 
 def _type(is_match: bool, title: float, compat: Compat) -> float:
+    # The original lowers the reward of a product of the right type whose title shares no noun; the
+    # strict form does not.
     if compat == "strict" and is_match:
         return 1.0
+    # Thresholds are WebShop's: 0, 0.1 and 0.2 of the target's nouns.
     if title == 0:
         return 0.0
     if title < 0.1:
@@ -78,6 +82,7 @@ def _type(is_match: bool, title: float, compat: Compat) -> float:
 
 
 def _has(product: Product, attribute: str) -> bool:
+    # Fuzzy against the shop's records, then literal in the text of the page.
     known = any(alike(own, attribute) for own in product.attributes)
     return known or any(attribute in text for text in product.searchable)
 
@@ -90,6 +95,8 @@ def _options(
     values = [first_color(value) for _, value in chosen]
     found = 0
     for name, value in wanted:
+        # A tuple on purpose: the original passes pairs where the goal names the option, and its
+        # result differs.
         phrase = first_color((name, value) if name else value)
         found += any(alike(own, phrase) for own in values)
     return found

@@ -33,6 +33,7 @@ class Tantivy:
     def __init__(self, documents: Sequence[str], cache: Path) -> None:
         # Another version may not read this one's files.
         version = import_extra("tantivy", "shop").__version__
+        # NUL separates documents, so that moving text between neighbours changes the hash.
         digest = hashlib.sha256("\0".join((_FORMAT, version, *documents)).encode()).hexdigest()
         self.path = cache / f"shop-{digest[:24]}"
         if not self.path.exists():
@@ -52,6 +53,7 @@ class Tantivy:
         self._should = tantivy.Occur.Should
         self._searcher: Any = self._index.searcher()
 
+    # Handles of the index cannot be pickled; a worker process opens the folder again.
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}
 
@@ -62,6 +64,7 @@ class Tantivy:
     def search(self, query: str, count: int = RETURNED) -> list[int]:
         """See :class:`SearchEngine`. Any text is a query: there are no operators."""
         query_type, schema = self._query, self._index.schema
+        # Terms are built directly: the query parser would read signs in a user's text as operators.
         terms = [query_type.term_query(schema, "text", t) for t in self._english.analyze(query)]
         if not terms:
             return []
@@ -90,9 +93,11 @@ def _english(tantivy: Any) -> Any:
 def _build(documents: Sequence[str], path: Path) -> None:
     tantivy = import_extra("tantivy", "shop")
     schema = tantivy.SchemaBuilder()
+    # Frequencies without positions: there are no phrase queries, and the index is smaller.
     schema.add_text_field("text", tokenizer_name="english", index_option="freq")
     schema.add_integer_field("place", fast=True)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder as the target, because a rename is atomic only within one file system.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="building-") as folder:
         unfinished = Path(folder) / "index"
         unfinished.mkdir()

@@ -75,9 +75,11 @@ class Store:
         self.engine = Tantivy([product.document for product in self.products], get_cache_folder())
         place = {product.id: p for p, product in enumerate(self.products)}
         self.targets: Ints = np.array([place[goal.target.id] for goal in self.goals])
+        # Cumulative, so that drawing a goal is one binary search per copy.
         weights = np.cumsum([goal.weight for goal in self.goals])
         self.cumulative_weights: Floats = weights / weights[-1]
         self.limits: Floats = np.array([limit_in(goal.instruction) for goal in self.goals])
+        # The price that the page shows first; the reward uses the exact one.
         self.prices: Floats = np.array([(p.prices or (p.price,))[0] for p in self.products])
         self.value_count: Ints = np.array([len(p.values) for p in self.products])
         self.value_slots = max(_VALUE_SLOTS, int(self.value_count.max()))
@@ -95,6 +97,7 @@ class Store:
             self.texts.rows[self.texts.get_instruction_rows(np.arange(len(self.goals)))],
             source.vocabulary,
         )
+        # Caches belong to the instance: one on the method would keep every store alive.
         self.search: Callable[[str], Ints] = functools.lru_cache(2**15)(self._search)
         self.compute_matches: Callable[[int, int], Array] = functools.lru_cache(2**15)(
             self._matches
@@ -191,9 +194,11 @@ def _groups(products: Sequence[Product], value_slots: int) -> Ints:
 
 def _bits(rows: Array, vocabulary: int) -> Array:
     """Pack the words of rows [G, L] into bits [G, vocabulary / 8], lowest bit first."""
+    # One bit per word of the vocabulary: 1 KB for each goal at 8192 words.
     packed = np.zeros((len(rows), vocabulary // 8 + 1), np.uint8)
     words = rows.astype(np.int64)
     goal = np.arange(len(rows))[:, None]
+    # .at, because several words of a row may fall into the same byte.
     np.bitwise_or.at(packed, (goal, words >> 3), (1 << (words & 7)).astype(np.uint8))
     packed[:, 0] &= 0xFE  # the padding is no word
     return packed

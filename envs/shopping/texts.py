@@ -37,6 +37,8 @@ class Vocabulary:
         self.size = size
         counts = Counter(word for text in texts for word in set(words(text)))
         self._number = {
+            # crc32 and not hash(): Python's own hash of text changes from process to process. 0
+            # stays free for padding.
             word: crc32(word.encode()) % (size - 1) + 1
             for word, count in counts.items()
             if count >= min_texts
@@ -91,6 +93,7 @@ class Texts:
         names = list(dict.fromkeys(value for product in products for _, value in product.values))
         first_value = 1 + 4 * len(products)
         first_goal = first_value + len(names)
+        # int16 holds the largest vocabulary, 32,768 words with 0.
         rows = np.zeros((first_goal + SEARCHES * len(goals), length), np.int16)
 
         def put(row: int, numbers: Iterable[int]) -> None:
@@ -100,6 +103,8 @@ class Texts:
         for p, product in enumerate(products):
             title, description = encode(product.title), encode(product.description)
             features = encode(" ".join(product.features))
+            # Four rows for each product, one for each set of pages read: an observation is then a
+            # row number, and no text is encoded in a step.
             for seen in range(4):
                 more = features * (seen // FEATURES_SEEN)
                 put(1 + 4 * p + seen, [*title, *more, *description * (seen & DESCRIPTION_SEEN)])

@@ -65,6 +65,7 @@ class Shopping(World[State]):
 
     def reset(self, keys: Keys) -> tuple[State, Observation]:
         """Return the start pages of goals drawn by keys [B]."""
+        # Inverse transform sampling from the weights of the goals.
         goal = np.searchsorted(
             self.store.cumulative_weights,
             counter_rng.uniform(counter_rng.fold(keys, _GOAL)),
@@ -101,6 +102,7 @@ class Shopping(World[State]):
         done = state.page == DONE
         mask = pages.compute_legal_mask(state, self.store)
         every = np.arange(len(slot))
+        # Numbers beyond the slots stand for searches that were typed as text.
         typed = (slot >= self.slots) & ~done
         is_legal = mask[every, np.clip(slot, 0, self.slots - 1)] & (slot >= 0) & ~typed
         asks = is_legal & (state.page == START) & (slot >= LISTED)
@@ -109,6 +111,7 @@ class Shopping(World[State]):
         bought = is_legal & (slot == BUY)
         after = dataclasses.replace(
             after,
+            # A finished copy stays as it is, because its neighbours may still be playing.
             step=state.step + ~done,
             invalid=state.invalid + ~(is_legal | typed | done),
             score=np.where(bought, 100 * self._compute_purchase_reward(after, bought), state.score),
@@ -123,6 +126,7 @@ class Shopping(World[State]):
         who = np.flatnonzero(asks | typed)
         if not who.size:
             return after
+        # Dictionaries keep their order, so a typed number indexes this list.
         texts = list(self._typed) if typed.any() else []
         queries = [
             texts[slot[b] - self.slots]
@@ -142,6 +146,8 @@ class Shopping(World[State]):
         params = self.params
         reward = bought * after.score / 100
         if params.shaping:
+            # Potential-based shaping (Ng, Harada and Russell, 1999) leaves the optimal policy
+            # unchanged; the potential is 0 after the purchase.
             gain = params.discount * self.potential(after) - self.potential(before)
             reward = reward + params.shaping * gain
         terminated = after.page == DONE

@@ -109,6 +109,8 @@ class Problems(Corpus):
         size, terms = len(self.table), self.context - 1
         elements = np.zeros((len(keys), terms), np.int64)
         open_ = np.arange(len(keys))
+        # Rejection sampling: the split of a problem is a hash of it, so copies are redrawn until it
+        # fits.
         for attempt in itertools.count():
             tried = counter_rng.integers(counter_rng.fold(keys[open_], attempt), size, (terms,))
             elements[open_] = tried
@@ -118,9 +120,11 @@ class Problems(Corpus):
         sums = self.partial(elements)
         context = np.concatenate([elements + self.first, np.full((len(keys), 1), EQUALS)], 1)
         hints = np.zeros((len(keys), self.longest), np.int64)
+        # The last products matter most: a short thought keeps those nearest to the answer.
         hints[:, : self.steps] = sums[:, -self.steps :] + self.first
         problem = counter_rng.uniform(counter_rng.fold(keys, _KIND)) >= self.filler
         run = counter_rng.integers(counter_rng.fold(keys, _LETTER), len(LETTERS))[:, None]
+        # Filler is predictable from its context, so a thought cannot help there.
         letters = EQUALS + 1 + (run + np.arange(terms + 2)) % len(LETTERS)
         return Passages(
             np.where(problem[:, None], context, letters[:, :-1]),
@@ -167,6 +171,8 @@ class PlainText(Corpus):
         self.first = 3
         token = {letter: self.first + place for place, letter in enumerate(letters)}
         self.text = np.array([token[letter] for letter in text], np.int64)
+        # The training part ends a span before the border: no training passage reaches into the text
+        # for evaluation.
         border, span = int(len(text) * (1 - HELD_OUT)), context + max(ahead, longest)
         if len(text) - border <= span:
             raise InputError(
@@ -233,5 +239,6 @@ _KIND, _LETTER = 2**20, 2**20 + 1
 
 def _held_out(elements: Ints, size: int) -> Bools:
     """Return which problems [B] of elements [B, K] a hash keeps for evaluation."""
+    # The problem as a number in base S, injective while S^K fits 64 bits.
     code = elements @ (size ** np.arange(elements.shape[1], dtype=np.uint64)).astype(np.int64)
     return counter_rng.uniform(counter_rng.make_keys_from_seeds(code.astype(np.uint64))) < HELD_OUT

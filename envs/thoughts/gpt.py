@@ -26,8 +26,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Transform [N, L, w] to [N, L, w]."""
         N, L, w = x.shape
+        # [3, N, heads, L, w / heads]: one projection gives queries, keys and values of all heads.
         q, k, v = self.qkv(self.norm1(x)).view(N, L, 3, HEADS, w // HEADS).permute(2, 0, 3, 1, 4)
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        # Pre-norm residuals, which train without a warm-up at this depth.
         x = x + self.out(mixed.transpose(1, 2).reshape(N, L, w))
         return x + self.feed(self.norm2(x))
 
@@ -76,5 +78,6 @@ class Mixing(nn.Module):
 
     def forward(self, words: nn.Module, after: Tensor, without: Tensor) -> Tensor:
         """Mix hidden states with and without a thought [..., w] into logits of what follows."""
+        # A convex mixture of logits: at 0 the prediction is the one without a thought.
         share = torch.sigmoid(self.heed(torch.cat([after, without], -1)))
         return torch.lerp(words(without), words(after), share)

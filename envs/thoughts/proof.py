@@ -79,6 +79,8 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
         return found
     followed, followed_low, followed_high = bootstrap_interval(_drop_unknown(episodes["followed"]))
     divergence = float(_drop_unknown(episodes["divergence"]).mean())
+    # Thoughts and noise together: among good thoughts alone the coherence hardly varies, and its
+    # correlation would be noise.
     pooled = np.concatenate([gains, episodes["log_p_random"] - without])
     coheres = np.concatenate([episodes["coherence"], episodes["noise_coherence"]])
     coherence = correlation(coheres, pooled)
@@ -99,6 +101,7 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
 
 def bootstrap_interval(values: Floats, level: float = 0.95) -> tuple[float, float, float]:
     """Return the mean of values [N] and the bounds of its bootstrap interval (Efron, 1979)."""
+    # A fixed seed: the verdict on the same episodes must not change between calls.
     draw = np.random.default_rng(0)
     means = [draw.choice(values, len(values)).mean() for _ in range(RESAMPLES)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -138,4 +141,5 @@ def edit_distance(first: Ints, second: Ints) -> Floats:
         for j in range(1, T + 1):
             swap = table[i - 1, j - 1] + (first[:, i - 1] != second[:, j - 1])
             table[i, j] = np.minimum(np.minimum(table[i - 1, j], table[i, j - 1]) + 1, swap)
+    # The cell at (length, length) is the distance of the two prefixes, whatever padding follows.
     return table[lengths, lengths, np.arange(B)] / np.maximum(lengths, 1)

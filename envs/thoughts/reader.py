@@ -77,6 +77,7 @@ class Reader:
         if self.mixing is None:
             logits = self.network.words(hidden)
         else:
+            # The same text without its thought; its answer positions move forward accordingly.
             plain = self._hidden(*encode_text(self.corpus, context, thought[:, :0], answer))
             logits = self.mixing(self.network.words, hidden, plain)
         logits = torch.log_softmax(logits, -1)
@@ -86,6 +87,8 @@ class Reader:
     def write_continuation(self, context: Ints, count: int) -> Ints:
         """Write greedy continuations [B, count] of contexts [B, C], without a thought."""
         text, place = encode_text(self.corpus, context, np.zeros((len(context), 0), np.int64))
+        # The whole text is read again for every token: it is short, and a cache of keys would not
+        # pay.
         for step in range(count):
             guess = self._logits(text, place + step)[:, :1].argmax(-1).numpy()
             text = np.concatenate([text, guess], 1)
@@ -134,9 +137,12 @@ def encode_text(
     length = (thought > NOTHING).sum(1)
     ahead = 1 if answer is None else answer.shape[1]
     most = int(length.max(initial=0))
+    # Cut to the longest thought of the batch: attention is quadratic in the length.
     text = np.zeros((B, C + 2 + most + ahead), np.int64)
     text[:, :C], text[:, C] = context, THINK
     text[:, C + 1 : C + 1 + most] = thought[:, :most]
+    # Position of the end mark and of each answer token but the last: what they predict is the
+    # answer.
     place = C + 1 + length[:, None] + np.arange(ahead)
     rows = np.arange(B)[:, None]
     text[rows, place[:, :1]] = corpus.end
@@ -225,6 +231,7 @@ def make_lesson(corpus: Corpus, baking: Baking, number: int) -> Ints:
     )
     passages = corpus.draw(keys, "train")
     draw = counter_rng.uniform(counter_rng.fold(keys, _LENGTHS), (2,))
+    # Incomplete thoughts are shown, too: the reader must make sense of one that ends at any token.
     length = np.where(draw[:, 0] < baking.full, corpus.longest, draw[:, 1] * (corpus.longest + 1))
     # Where thinking does not help, any thought is shown, so that none does harm.
     wrong = (
@@ -244,9 +251,12 @@ def make_lesson(corpus: Corpus, baking: Baking, number: int) -> Ints:
 @contextlib.contextmanager
 def _alone(seed: int) -> Generator[None]:
     """Seed torch and use one thread within the context, for reproducible readers."""
+    # Sums over several threads have another order, so the cached weights would depend on the
+    # machine.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
+        # The caller's random state must not depend on whether a reader was in the cache.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             yield

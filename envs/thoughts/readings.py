@@ -20,6 +20,7 @@ def read_thoughts(task: Task, state: State) -> dict[str, Floats]:
     places = state.passages
     other = task.corpus.draw(counter_rng.fold(state.keys, _OTHER), task.params.split)
     noise = draw_random_thought(task.corpus, state)
+    # Other passage, same thought: a thought that helps anywhere carries nothing of its own passage.
     parts = [
         (places.context, state.thought, places.answer),
         (places.context, np.zeros_like(noise), places.answer),

@@ -98,6 +98,7 @@ class QuietThoughts(World[State]):
     def step(self, state: State, action: Array) -> Step[State]:
         """Think one more token in each copy, or end."""
         choice = self._validate_action(action, len(state.keys))
+        # Copies that are over ignore their action, because others may still think.
         thinks = (choice > 0) & ~state.over
         thought = state.thought.copy()
         thought[thinks, state.step[thinks]] = self.corpus.end + choice[thinks]
@@ -105,6 +106,7 @@ class QuietThoughts(World[State]):
         over = state.over | (choice == 0) | (step >= self.params.longest)
         after = dataclasses.replace(state, thought=thought, step=step, over=over)
         ended = over & ~state.over
+        # The reader runs only for thoughts that just ended, so most steps cost no forward pass.
         info = self._read(after, ended)
         gain = info["log_p_with"] - info["log_p_without"]
         return Step(
@@ -122,6 +124,7 @@ class QuietThoughts(World[State]):
         tokens = np.zeros((len(state.keys), self.corpus.length), np.int64)
         tokens[:, :C], tokens[:, C] = state.passages.context, THINK
         tokens[:, C + 1 : C + 1 + T] = state.thought
+        # The end mark lies behind the last thought token, whose place differs from copy to copy.
         tokens[state.over, C + 1 + state.step[state.over]] = self.corpus.end
         return {"tokens": tokens}
 

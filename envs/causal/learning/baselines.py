@@ -45,6 +45,7 @@ def random_choice(task: Task, state: State, keys: Keys) -> dict[str, Array]:
 def round_robin(task: Task, state: State, keys: Keys) -> dict[str, Array]:
     """Set the nodes in turn, each to any value."""
     settable = task.get_problem(state).settable
+    # A stable sort keeps the numbering: the settable nodes first, in their order.
     order = np.argsort(~settable, axis=1, kind="stable")
     node = _next(order, settable.sum(axis=1), state.step, task.compute_mask(state))
     return _action(node, _any_value(keys))
@@ -77,6 +78,7 @@ def compute_turn_order(parents: Bools, settable: Bools) -> Ints:
     if not inner or not roots:
         return np.array(inner or roots or np.flatnonzero(settable))
     pairs = max(len(inner), len(roots))
+    # The shorter list repeats, so that every second turn is an inner node.
     both = [(inner[i % len(inner)], roots[i % len(roots)]) for i in range(pairs)]
     return np.array(both).ravel()
 
@@ -90,6 +92,7 @@ def most_children_first(task: Task, state: State, keys: Keys) -> dict[str, Array
     problem = task.get_problem(state)
     children = problem.parents.sum(axis=1)
     useful = (children > 0) & problem.settable
+    # Leaves and fillers get 1, above every negative count, and sort last.
     order = np.argsort(np.where(useful, -children, 1), axis=1, kind="stable")
     count = np.maximum(useful.sum(axis=1), 1)
     return _golden(state, _next(order, count, state.step, task.compute_mask(state)))
@@ -143,12 +146,15 @@ def _next(order: Ints, count: Ints, step: Ints, free: Bools) -> Ints:
     free = np.broadcast_to(free, (B, free.shape[1]))
     every, later = np.arange(B)[:, None], np.arange(m)
     inside = later < count[:, None]
+    # All later turns of a round at once [B, m]; the first free one is taken.
     turns = order[every, np.where(inside, (step[:, None] + later) % count[:, None], 0)]
     may = free[every, turns] & inside
     return np.where(may.any(axis=1), turns[every[:, 0], may.argmax(axis=1)], free.argmax(axis=1))
 
 
 def _golden(state: State, node: Ints) -> dict[str, Array]:
+    # The golden-ratio sequence of a node continues from how often it was set, so each node covers
+    # its own domain evenly.
     times = state.histogram.sum(axis=2)[np.arange(len(node)), node]
     return _action(node, 2 * ((times + 1) * _GOLDEN % 1.0) - 1)
 

@@ -49,6 +49,7 @@ def predict_rewards(task: Task, state: State, action: Mapping[str, Array]) -> Ar
     noise = counter_rng.normal(keys, (params.rows, problem.scm.nodes))
     imagining: Any = student
     mechanisms = imagining.expected_variance(state.student, noise, chosen, values)
+    # Roots that are set in these rows gain no rows of their own distribution.
     count = student.roots(state.student).count + params.rows * ~chosen[:, student.root_nodes]
     roots = (problem.truth.is_root[:, student.root_nodes] / (1 + count)).sum(axis=1)
     gain = reward.compute_log_fall(uncertainty(task, state).sum(axis=1), mechanisms + roots)

@@ -82,11 +82,13 @@ class FamilyStudent:
             ridge: noise variance over prior variance of a weight.
             units: those of probes and features; None: the nodes' own.
         """
+        # Every node is a slot and a root: which one it is differs from copy to copy.
         self.slots: Ints = np.arange(nodes)
         self.root_nodes: Ints = self.slots
         self.ridge = ridge
         self._probes, self._units = probes, units
         box = probes * (REACH / np.abs(probes).max())
+        # One basis for each number of parents from 1 on, shared by all nodes of all copies.
         self.bases: tuple[Basis, ...] = tuple(
             basis(np.arange(p), features(p), probes, box) for p in range(1, probes.shape[1] + 1)
         )
@@ -96,6 +98,7 @@ class FamilyStudent:
     def reset(self, keys: Keys, scm: Scm) -> FamilyKnowledge:
         """Return students that know only the graphs of models, one for all or one per copy."""
         graph = self._graph(scm)
+        # One shared model: repeat its graph, so that all arrays have the batch axis.
         if len(graph.order) < len(keys):
             graph = take(graph, np.zeros(len(keys), np.int64))
         B, n, p = graph.inputs.shape
@@ -105,6 +108,7 @@ class FamilyStudent:
             gram=np.zeros((B, n, r, r)),
             moment=np.zeros((B, n, r)),
             weights=np.zeros((B, n, r)),
+            # Indexed by the number of parents: roots have no mechanism and no variance.
             variance=np.array([0.0, *energies])[graph.degree] / self.ridge,
             local=np.broadcast_to(
                 (np.arange(p) < graph.degree[:, :, None])[..., None] / self.ridge,
@@ -121,6 +125,7 @@ class FamilyStudent:
         """
         known = FamilyKnowledge(
             graph=state.graph,
+            # Copied, because set nodes keep their sums and are not visited below.
             gram=state.gram.copy(),
             moment=state.moment.copy(),
             weights=state.weights.copy(),
@@ -146,6 +151,8 @@ class FamilyStudent:
             known.moment[copy, node, : b.rank] = moment
             known.weights[copy, node, : b.rank] = weights
             known.variance[copy, node] = variance
+            # With covariance F^T F, the variance of the mean over a part is |F m|^2 for its mean
+            # direction m.
             local = np.square(factor @ self._local[p - 1]).sum(axis=1)
             known.local[copy, node, :p] = local.reshape(-1, p, PARTS)
         return known
@@ -171,6 +178,7 @@ class FamilyStudent:
                 if self._units:
                     middle, size = self._units.middle[parent], self._units.size[parent]
                     points = middle[:, None] + points * size[:, None]
+                # The parent's column differs from copy to copy.
                 put_column(x, parent, points)
             f = _mechanisms(scm, copy, node, x) / np.sqrt(P)
             # One product for each node, whose rounding does not depend on how many there are.
@@ -202,6 +210,8 @@ class FamilyStudent:
         for place in range(p):
             copy, child = np.nonzero(state.graph.degree > place)
             parent = state.graph.inputs[copy, child, place]
+            # add.at, because a node may be the parent of several children; plain indexing would add
+            # one only.
             np.add.at(unsure, (copy, parent), state.local[copy, child, place])
         return unsure
 
@@ -240,6 +250,8 @@ class FamilyStudent:
 
     def _graph(self, scm: Scm) -> Graph:
         parents, position = scm.parents, np.argsort(scm.order, axis=1)
+        # Non-parents sort behind all parents; the parents come in evaluation order, so that
+        # renumbering the nodes changes nothing.
         places = np.where(parents, position[:, None], scm.nodes)
         inputs = np.argsort(places, axis=2)[:, :, : len(self.bases)]
         return Graph(scm.order, inputs, parents.sum(axis=2))

@@ -58,6 +58,8 @@ class Units:
 
     def frequencies(self, affine: Floats, parents: Ints) -> Floats:
         """Return frequencies and phases [p + 1, D] for values in the parents' own units."""
+        # Frequencies divide by the unit, and the shift of the middle moves into the phase, so
+        # features need no rescaled copy of the rows.
         own = affine[:-1] / self.size[parents, None]
         return np.vstack((own, affine[-1] - self.middle[parents] @ own))
 
@@ -90,6 +92,8 @@ class Basis:
 
         The cosine is taken in single precision, at a tenth of the time; all sums are in double.
         """
+        # A last column of ones carries the phases: one matrix product instead of a product and a
+        # sum.
         mine = np.ones((*x.shape[:-1], len(self.affine)), np.float32)
         mine[..., :-1] = x[..., self.parents]
         phi = mine @ self.affine
@@ -102,7 +106,10 @@ class Basis:
 
 def joint_features(parents: int, features: int, length_scale: float) -> Floats:
     """Return frequencies and phases [p + 1, D] of features that read all parents."""
+    # One dimension for each parent and one for the phase.
     points = counter_rng.low_discrepancy(features, parents + 1, _SKIP)
+    # Normal frequencies are those of the Gaussian kernel (Bochner's theorem); the length scale
+    # divides them.
     frequencies = counter_rng.normal_quantiles(points[:, :-1]).T / length_scale
     return np.vstack((frequencies, 2 * np.pi * points[:, -1]))
 
@@ -110,6 +117,8 @@ def joint_features(parents: int, features: int, length_scale: float) -> Floats:
 def additive_features(parents: int, features: int, length_scale: float) -> Floats:
     """Return frequencies and phases [p + 1, p D] of features that read one parent each."""
     one = joint_features(1, features, length_scale)
+    # The Kronecker product repeats one parent's frequencies block by block with zeros elsewhere, so
+    # no feature reads two parents.
     return np.vstack((np.kron(np.eye(parents), one[:1]), np.tile(one[1:], parents)))
 
 
@@ -117,6 +126,8 @@ def additive_features(parents: int, features: int, length_scale: float) -> Float
 def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
     """Reduce features [p + 1, D] to the directions that differ from 0 at points box [P, n]."""
     features = affine.shape[1]
+    # cos^2 has mean 1/2 over random phases, so this factor makes the squares of D features sum to
+    # 1.
     scale = np.sqrt(2 / features)
     plain = Basis(
         parents=parents,
@@ -129,10 +140,14 @@ def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
     # Few combinations of features differ from 0 on the box: drop the others before anything else.
     strength, rotation = np.linalg.eigh(_mean_gram(plain.directions(box)))
     needed = int((strength > _FAINT).sum())
+    # The smallest admissible size: rounding up keeps a few faint directions, which the ridge
+    # suppresses.
     rank = min(b * 2**i for b in _BLOCKS for i in range(features) if b * 2**i >= needed)
+    # eigh sorts ascending, so the last columns are the strongest.
     rotation = rotation[:, -rank:]
     # Among the directions kept, those that are orthogonal over the probe points.
     energy, inner = np.linalg.eigh(_mean_gram(plain.directions(probes) @ rotation))
+    # With few features there may be fewer directions than the size asks for; zero columns fill up.
     rotation = np.pad(rotation @ inner, ((0, 0), (0, rank - len(energy))))
     rotated = dataclasses.replace(
         plain,
@@ -189,6 +204,7 @@ def _inverse_by_columns(lower: Floats) -> Floats:
     # The number of triangles is the last axis here, which numpy runs over fast: [s, s, m].
     L = np.ascontiguousarray(lower.reshape(-1, s, s).transpose(1, 2, 0))
     X = np.zeros_like(L)
+    # Forward substitution, one column at a time; every operation acts on all m triangles.
     for j in range(s):
         X[j, j] = 1
         X[j, : j + 1] /= L[j, j]

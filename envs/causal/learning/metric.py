@@ -92,10 +92,14 @@ def compute_risk(student: Student[Any], state: Any, truth: Truth) -> Risk:
     mean = np.where(is_root, truth.mean, 0.0)
     node = np.zeros((len(errors), truth.noise.shape[1]))
     node[:, slots] = errors
+    # Added, not assigned: in families every node is both a slot and a root of the student, and one
+    # of the two terms is 0.
     node[:, root_nodes] += is_root * root_fits.divergence(fits, mean, deviation)
+    # The post-mortem scored roots against samples, so their variance is part of the loss.
     missed = is_root * (np.square(fits.mean - mean) + np.square(deviation))
     noisy = is_effect * (errors + np.square(truth.noise[:, slots]))
     return Risk(
+        # Capped after the sum, too: many nodes below the cap may still add up to more than it.
         node_excess=np.minimum(node, CAP),
         excess=np.minimum(node.sum(axis=1), CAP),
         postmortem=ROOT_WEIGHT * missed.sum(axis=1) + noisy.sum(axis=1),

@@ -24,6 +24,7 @@ from envs.causal.learning.student import true_means
 from envs.causal.models.scm import Scm
 from envs.pytree import Array, Bools, Floats, Ints, Keys
 
+# Adam's published defaults.
 _BETAS = (0.9, 0.999)
 _TINY = 1e-8
 Layers: TypeAlias = tuple[Array, ...]
@@ -71,6 +72,8 @@ class MlpStudent:
         self.params = params or MlpParams()
         self.slots: Ints = np.flatnonzero(parents.any(axis=1))
         self.root_nodes: Ints = np.flatnonzero(~parents.any(axis=1))
+        # [k, n, 1]: multiplies the first layer's weights, so that a network never reads a node that
+        # is not a parent, and all slots have equal shapes.
         self._inputs = torch.tensor(parents[self.slots], dtype=torch.float32)[:, :, None]
         self._probes = probes
         self._capacity = capacity
@@ -78,6 +81,8 @@ class MlpStudent:
     def reset(self, keys: Keys, scm: Scm) -> Networks:
         """Draw networks for keys [B] as torch does: U(-1, 1) / sqrt(inputs)."""
         B, k, n, H = len(keys), *self._inputs.shape[:2], self.params.hidden
+        # The fan-in is the number of parents, not n: inputs that are masked out must not shrink the
+        # weights.
         parents = self._inputs.sum(dim=1, keepdim=True).numpy().astype(float)
         layers: list[Array] = []
         shapes = ((n, H, parents), (H, H, float(H)), (H, 1, float(H)))
@@ -87,6 +92,7 @@ class MlpStudent:
                     counter_rng.fold(keys, 2 * number + part), (k, height, outputs)
                 )
                 layers.append(((2 * u - 1) / np.sqrt(fan)).astype(np.float32))
+        # Shared by both moments: updates replace arrays and never write into them.
         zeros = tuple(np.zeros_like(layer) for layer in layers)
         memory = np.zeros((B, self.params.buffer, self._capacity, n), np.float32)
         nothing = np.zeros(B, np.int64)
@@ -105,8 +111,10 @@ class MlpStudent:
     def learn(self, state: Networks, rows: Floats, chosen: Bools) -> Networks:
         """Train on rows [B, rows, n] in which the nodes chosen [B, n] were set."""
         B, R, n = rows.shape
+        # A ring buffer: the oldest batch is overwritten, first in, first out.
         place = (np.arange(B), state.batches % self.params.buffer)
         memory, use = state.rows.copy(), state.use.copy()
+        # Cleared first, because a batch may have fewer rows than the capacity.
         memory[place], use[place] = 0, 0
         memory[(*place, slice(R))] = rows
         use[(*place, slice(R))] = ~chosen[:, None]
@@ -119,7 +127,11 @@ class MlpStudent:
                 state.roots, rows[:, :, self.root_nodes], ~chosen[:, self.root_nodes]
             ),
         )
+        # The post-mortem's fast phase sees the new rows alone, before the epochs over the whole
+        # buffer.
         state = self._train(state, memory[place], use[place], self.params.fast_epochs)
+        # All copies train on the same number of slots; rows of copies with fewer are empty and
+        # unused.
         filled = min(int(state.batches.max()), self.params.buffer)
         every = (B, filled * self._capacity, n)
         return self._train(
@@ -154,17 +166,20 @@ class MlpStudent:
     def _forward(self, layers: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         """Compute outputs [B, k, R] of layers for node values x [B, R, n]."""
         w1, b1, w2, b2, w3, b3 = layers
+        # [B, 1, R, n] against [B, k, n, H]: one batched product for all copies and slots.
         h = torch.relu(x[:, None] @ (w1 * self._inputs) + b1)
         h = torch.relu(h @ w2 + b2)
         return (h @ w3 + b3)[..., 0]
 
     def _train(self, state: Networks, rows: Array, use: Array, epochs: int) -> Networks:
         """Apply full-batch updates on rows [B, R, n] where ``use`` [B, R, n] is 1."""
+        # torch.tensor copies: the state must keep the arrays from before the update.
         layers = [torch.tensor(layer, requires_grad=True) for layer in state.layers]
         first = [torch.tensor(moment) for moment in state.first]
         second = [torch.tensor(moment) for moment in state.second]
         x = torch.from_numpy(rows)
         y, mask = (torch.from_numpy(part[:, :, self.slots]).transpose(1, 2) for part in (rows, use))
+        # At least 1, for a node that was set in every row.
         count = mask.sum(dim=-1).clamp(min=1)
         updates, loss = state.updates, torch.zeros(count.shape)
         for _ in range(epochs):
@@ -192,10 +207,12 @@ def _adam(
     lr: float,
 ) -> None:
     """Apply one Adam update to layers [B, ...] in place (Kingma and Ba, 2015)."""
+    # The update number differs by copy, because copies may begin their episodes at different times.
     count = torch.from_numpy(updates).double()[:, None, None, None]
     slow, slower = ((1 - beta**count).float() for beta in _BETAS)
     with torch.no_grad():
         for layer, gradient, mean, square in zip(layers, gradients, first, second, strict=True):
+            # In place: these are the copies made in _train.
             mean.lerp_(gradient, 1 - _BETAS[0])
             square.lerp_(gradient.square(), 1 - _BETAS[1])
             layer -= lr * (mean / slow) / ((square / slower).sqrt() + _TINY)

@@ -35,6 +35,7 @@ class ValueHistogram:
     def add(histogram: Floats, node: Ints, position: Floats) -> Floats:
         """Return the counts after nodes [B] were set at positions [B] in [-1, 1]."""
         histogram = histogram.copy()
+        # The position 1 itself belongs to the last part.
         part = np.minimum((position + 1) / 2 * BINS, BINS - 1).astype(np.int64)
         histogram[np.arange(len(node)), node, part] += 1
         return histogram
@@ -56,6 +57,7 @@ def observe(task: Task, state: State) -> dict[str, Array]:
     share = state.histogram / problem.horizon[:, None, None]
     nodes[:, :, :BINS] = share
     nodes[:, :, BINS] = share.sum(axis=2)
+    # Variances fall by orders of magnitude in an episode; the logarithm keeps them near unit scale.
     unsure = np.maximum(uncertainty(task, state), 1e-9)
     nodes[:, :, BINS + 1] = np.clip(np.log10(unsure) / 2, -10, 10)
     nodes[:, :, BINS + 2] = ~parents.any(axis=2)

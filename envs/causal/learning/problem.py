@@ -71,6 +71,7 @@ def _check_learnable(model: Model) -> None:
                 "compares mechanisms over the inner four fifths of their parents' domains: keep it "
                 "to finite numbers there, for example with max, min or clip."
             )
+        # The divergence of a root divides by its noise's variance.
         if not len(parents) and not scm.noise[0, node]:
             raise InputError(
                 f"The root {name} has noise 0, and how far a fit is from a constant cannot be "
@@ -103,6 +104,7 @@ def _problem(params: Params, scm: Scm, settable: Bools, student: Student[Any]) -
         scm=scm,
         parents=scm.parents,
         settable=settable,
+        # Larger models get more interventions, in proportion to their nodes.
         horizon=per_node * size if per_node else np.full(size.shape, params.interventions),
         truth=make_truth(scm, student),
     )

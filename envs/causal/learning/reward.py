@@ -14,6 +14,7 @@ from envs.causal.learning.metric import Risk
 from envs.pytree import Bools, Floats, Ints
 from envs.validation import Between, Fraction, NonNegative, validate
 
+# Below this, rounding of the excess risk would decide the reward of late steps.
 _FLOOR = 1e-6
 
 
@@ -80,8 +81,10 @@ def compute_bonuses(
 ) -> tuple[Floats, ...]:
     """Compute the three terms [B] that depend on the choices alone."""
     share, size = compute_shares(counts, real), real.sum(axis=1)
+    # Penalises the share beyond the limit, so that a policy within it is not affected.
     crowded = np.maximum(share.max(axis=1) - terms.concentration_limit, 0)
     missing = np.maximum(1 / size - share[np.arange(len(share)), chosen], 0)
+    # Without this the bonus would be paid where the choices are already even.
     monotonous = compute_diversity(counts, real) < terms.diversity_threshold
     return (
         -terms.concentration * crowded,
@@ -97,6 +100,7 @@ NAMES = ("log_gain", "improvement", "concentration", "coverage", "undersampled")
 def remember_choices(recent: Ints, step: Ints, chosen: Ints) -> Ints:
     """Return recent choices [B, window] with those of a step [B] in place of the oldest."""
     recent = recent.copy()
+    # A ring buffer by step: no state but the step number is needed.
     recent[np.arange(len(step)), step % recent.shape[1]] = chosen
     return recent
 
@@ -107,6 +111,7 @@ def count_choices(recent: Ints, n: int) -> Ints:
     >>> count_choices(np.array([[0, 2, 2, -1]]), 3).tolist()
     [[1, 0, 2]]
     """
+    # The filler -1 equals no node, so it counts nowhere.
     return (recent[:, :, None] == np.arange(n)).sum(axis=1)
 
 
@@ -123,5 +128,7 @@ def compute_shares(counts: Ints, real: Bools) -> Floats:
 def compute_diversity(counts: Ints, real: Bools) -> Floats:
     """Return the entropy [B] of choices counted [B, n] over its maximum for real nodes [C, n]."""
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    # log(1) = 0 stands for 0 log 0, which numpy would make NaN.
     entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
+    # At least two nodes: the maximum entropy of one is 0.
     return entropy / np.log(np.maximum(real.sum(axis=1), 2))

@@ -36,6 +36,7 @@ class Roots:
         One imagined row of variance 1 is counted in, so that a single row does not claim certainty
         (its variance would be 0 and its divergence infinite).
         """
+        # The difference of sums can round below 0.
         spread = np.maximum(self.square - self.count * self.mean**2, 0.0)
         return (spread + 1) / (self.count + 1)
 
@@ -58,5 +59,6 @@ def learn(roots: Roots, values: Floats, natural: Bools) -> Roots:
 def divergence(roots: Roots, mean: Floats, deviation: Floats) -> Floats:
     """Compute KL(N(learnt) || N(true)) [B, r] in nats, for true means and deviations [C, r]."""
     variance = roots.variance
+    # The divergence of two Gaussians in closed form.
     gap = (variance + np.square(roots.mean - mean)) / np.square(deviation)
     return (gap - 1 - np.log(variance / np.square(deviation))) / 2

@@ -120,6 +120,8 @@ class BayesLinear:
         self.ridge = ridge
         self._probes, box = (
             units.to_node_units(probes),
+            # The probes stretched to the reach: rows count there, although errors are measured on
+            # the inner part alone.
             units.to_node_units(probes * (REACH / np.abs(probes).max())),
         )
         # In single precision like the rows, so that the ends themselves are within reach.
@@ -138,6 +140,7 @@ class BayesLinear:
     def reset(self, keys: Keys, scm: Scm) -> Knowledge:
         """Return students without knowledge, for keys [B]."""
         B, ranks = len(keys), [b.rank for b in self.bases]
+        # Before any row the covariance is 1 / ridge times the identity.
         prior = np.array([b.energy.sum() for b in self.bases]) / self.ridge
         return Knowledge(
             gram=tuple(np.zeros((B, r, r)) for r in ranks),
@@ -154,6 +157,7 @@ class BayesLinear:
         which the same weights follow again.
         """
         known = Knowledge(
+            # Allocated once and written in place by chunk; the given state must not change.
             gram=tuple(np.empty_like(part) for part in state.gram),
             moment=tuple(np.empty_like(part) for part in state.moment),
             weights=tuple(np.empty_like(part) for part in state.weights),
@@ -169,6 +173,7 @@ class BayesLinear:
             for slot, node in enumerate(self.slots.tolist()):
                 phi = self._compute_teaching_directions(slot, rows[part], chosen[part, node])
                 values = rows[part, :, node].astype(float)
+                # The product goes straight into the result, without a temporary [chunk, r, r].
                 gram = np.matmul(np.swapaxes(phi, -1, -2), phi, out=known.gram[slot][part])
                 gram += state.gram[slot][part]
                 moment = known.moment[slot][part]
@@ -192,6 +197,7 @@ class BayesLinear:
         targets: list[Floats] = []
         for slot, b in enumerate(self.bases):
             projected = f[:, slot] @ b.probe_basis
+            # What no weights can reach: a floor of the error, the same in every step.
             remainder = f[:, slot] - projected @ b.probe_basis.T
             length = np.linalg.norm(remainder, axis=-1, keepdims=True)
             targets.append(np.concatenate((projected, length), axis=-1))
@@ -232,6 +238,8 @@ class BayesLinear:
         for slot, node in enumerate(self.slots.tolist()):
             means = self._mean(state, slot, x)
             x[:, :, node] = np.where(chosen[:, node, None], values[:, node, None], means)
+        # The posterior variance of a linear model depends on the inputs alone, so imagined values
+        # suffice.
         return self.learn(state, x, chosen).variance.sum(axis=1)
 
     def _mean(self, state: Knowledge, slot: int, x: Floats) -> Floats:
@@ -245,5 +253,6 @@ class BayesLinear:
         b = self.bases[slot]
         phi, x = b.directions(rows), rows[:, :, b.parents]
         far = (x < self._low[b.parents]) | (x > self._high[b.parents])
+        # Zero rows add nothing to the sums, and all copies keep equal shapes.
         phi[far.any(axis=-1) | chosen[:, None]] = 0
         return phi

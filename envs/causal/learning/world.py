@@ -53,6 +53,7 @@ class CausalLearning(World[State]):
         super().__init__(params)
         self._common: Problem | None = None
         if params.is_family:
+            # Any one model shows the shapes: all models of a family are padded to the same size.
             example = learning_problem.draw_models(params, counter_rng.make_keys(0, 1))
             most = int(example.inputs.shape[2])
             self.student: Student[Any] = _family_student(params, example.nodes, most)
@@ -92,6 +93,7 @@ class CausalLearning(World[State]):
             drawn = problem = learning_problem.draw_problems(self.params, keys, self.student)
         student = self.student.reset(counter_rng.fold(keys, _STUDENT), problem.scm)
         at_first = compute_risk(self.student, student, problem.truth)
+        # An episode never remembers more choices than it has.
         window = min(self.params.reward.window, self.episode_limit)
         nothing = np.zeros(B, np.int64)
         state = State(
@@ -123,6 +125,7 @@ class CausalLearning(World[State]):
         counts = reward.count_choices(state.recent, len(self.choice_names))
         share = reward.compute_shares(counts, self.get_problem(state).scm.real)
         free = settable & (share <= self.params.cap)
+        # A cap that forbids every node is lifted, since a policy needs at least one legal choice.
         return np.where(free.any(axis=1, keepdims=True), free, settable)
 
     def step(self, state: State, action: Mapping[str, Array]) -> Step[State]:
@@ -132,12 +135,15 @@ class CausalLearning(World[State]):
         node, position = validate_action(action, len(state.keys), scm.nodes)
         chosen, values = self.compute_setting(state, node, position)
         keys = counter_rng.fold(state.keys, state.step)
+        # Keyed by episode and step: the same action from the same state draws the same rows, so
+        # candidates can be compared fairly.
         noise = counter_rng.normal(counter_rng.fold(keys, _ROWS), (self.params.rows, scm.nodes))
         rows = scm.sample(noise, chosen, values)
         student = self.student.learn(state.student, rows, chosen)
         due = np.zeros(len(node), np.bool_)
         if self.params.observe_every:
             due = (state.step + 1) % self.params.observe_every == 0
+            # After the intervention's rows and from a stream of their own.
             student = self._observe_rows(scm, student, counter_rng.fold(keys, _OBSERVATION), due)
         after = self._advance(state, student, node, position, due)
         return self._step(state, after, node)
@@ -166,6 +172,8 @@ class CausalLearning(World[State]):
     ) -> State:
         params = self.params
         now = compute_risk(self.student, student, self.get_problem(state).truth)
+        # Compared with the best so far: noise that raises and lowers the risk in turn is no
+        # progress.
         fell = now.excess < state.best - params.tolerance
         return State(
             keys=state.keys,
@@ -226,6 +234,7 @@ class CausalLearning(World[State]):
         self, episodes: Mapping[str, Floats], rule: Mapping[str, Floats]
     ) -> dict[str, float]:
         """Return the geometric mean ratio to the excess risk of round_robin, seed by seed."""
+        # A ratio seed by seed: models differ in difficulty by orders of magnitude.
         gap = _log(episodes["excess_risk"]) - _log(rule["excess_risk"])
         return {"to_round_robin": float(np.exp(gap.mean()))}
 
@@ -233,6 +242,7 @@ class CausalLearning(World[State]):
         """Teach the students of the copies that are due by rows without an intervention."""
         if not due.any():
             return student
+        # Only the copies that are due are computed; the rest keep their student untouched.
         noise = counter_rng.normal(keys[due], (self.params.observation_rows, scm.nodes))
         nothing = np.zeros((len(noise), scm.nodes), np.bool_)
         own = scm if self._common else take(scm, due)

@@ -35,8 +35,10 @@ class Table:
         """Return the row [...] of the probabilities at node values [..., n]."""
         if not self.parents:
             return np.zeros(x.shape[:-1], np.int64)
+        # Rows hold floats like those of every other model, so states are rounded back to indices.
         states = np.rint(x[..., list(self.parents)]).astype(np.int64)
         by_parent = tuple(np.moveaxis(states, -1, 0))
+        # Clipped: a value that is no state, such as a probe's, reads the row of the nearest one.
         return np.asarray(np.ravel_multi_index(by_parent, self.sizes, mode="clip"), np.int64)
 
 
@@ -71,11 +73,14 @@ class DiscreteScm(Scm):
     def compute_natural_values(self, node: Ints, x: Floats, noise: Floats) -> Floats:
         """See :class:`Scm`."""
         table = self.tables[node[0]]
+        # The last cumulative probability is dropped: it is 1 up to rounding, and a value just below
+        # 1 would make a state that does not exist.
         up_to = table.probabilities.cumsum(axis=1)[:, :-1][table.row(x)]
         return (normal_cdf(noise)[..., None] > up_to).sum(axis=-1).astype(noise.dtype)
 
     def sample(self, noise: Floats, chosen: Bools, values: Floats) -> Floats:
         """See :class:`Scm`."""
+        # A setting between two states is moved to the nearest one before children read it.
         return super().sample(noise, chosen, np.clip(np.rint(values), self.low, self.high))
 
     def domain_value(self, node: Ints, position: Floats) -> Floats:
@@ -111,6 +116,8 @@ def read_bif(path: Path) -> Model:
     for name in names:
         cpd = stored.get_cpds(name)
         _, *parents = cpd.variables
+        # pgmpy stores the node's own states on the first axis; tables here have them last,
+        # [parents' states..., own].
         values = np.moveaxis(np.asarray(cpd.values, np.float64), 0, -1)
         tables.append(
             Table(
@@ -125,4 +132,5 @@ def read_bif(path: Path) -> Model:
 def _mean_deviation(probabilities: Floats) -> float:
     states = np.arange(probabilities.shape[1])
     means = probabilities @ states
+    # Clipped at 0: the difference of squares of a nearly certain state can round below it.
     return float(np.sqrt((probabilities @ states**2 - means**2).clip(0)).mean())

@@ -21,6 +21,8 @@ from envs.validation import InputError, unknown_name_error
 Formula: TypeAlias = Callable[[Floats], Any]
 """Values [...] of a node from those of all nodes [..., n]."""
 
+# Operators that are not listed are refused, and attributes, subscripts and lambdas have no case in
+# the reader, so an expression cannot reach Python objects.
 _OPERATORS: dict[type[ast.AST], Callable[..., Floats]] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
@@ -126,6 +128,7 @@ def from_expressions(
         target: the node to be driven down, if there is one.
         hidden: the nodes that are not seen.
     """
+    # Hidden nodes go last, the order that every model here relies on.
     names = [*(name for name in expressions if name not in hidden), *hidden]
     formulas = {name: parse_expression(expressions[name] or "0", name, names) for name in names}
     noises = {n: Noise(own) if isinstance(own, float | int) else own for n, own in noise.items()}
@@ -145,6 +148,7 @@ def assemble_model(
     """
     names = tuple(formulas)
     reads = np.array([[name in parents for name in names] for _, parents in formulas.values()])
+    # A node without noise is legal: it is a function of its parents.
     noises = [noise.get(name, Noise()) for name in names]
     settable = tuple(name in domains and name != target for name in names)
     bounds = np.array([domains.get(name, (0.0, 0.0)) for name in names])
@@ -161,10 +165,13 @@ def assemble_model(
         high=bounds[None, :, 1],
         real=np.ones((1, len(names)), np.bool_),
     )
+    # Tried once at load time, so that a division by zero is reported with its node and not as NaN
+    # in training.
     rows = _try_model(scm, names, settable)
     fixed = np.array([name not in domains for name in names])
     scm = dataclasses.replace(
         scm,
+        # Nodes that may not be set still need a domain: observations are scaled by it.
         low=np.where(fixed, rows.min(axis=0), scm.low),
         high=np.where(fixed, rows.max(axis=0), scm.high),
     )
@@ -180,6 +187,7 @@ def parse_expression(text: str, node: str, names: Iterable[str]) -> tuple[Formul
     reader = _Reader(text, node, tuple(names))
     try:
         formula = reader.formula(ast.parse(text.strip(), mode="eval").body)
+    # ast.parse raises each of these for hostile or absurd input, such as deep nesting.
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         if isinstance(error, InputError):
             raise
@@ -194,6 +202,7 @@ def normal_cdf(z: Floats) -> Floats:
 
     Abramowitz and Stegun (1964), formula 26.2.17.
     """
+    # In double precision: float32 would lose the tail, where 1 - above is close to 1.
     t = 1 / (1 + 0.2316419 * np.abs(z).astype(np.float64))
     series = np.polyval([1.330274429, -1.821255978, 1.781477937, -0.356563782, 0.319381530, 0], t)
     above = series * np.exp(-0.5 * np.square(z)) / np.sqrt(2 * np.pi)
@@ -210,6 +219,7 @@ class _Reader:
     def formula(self, part: ast.expr) -> Formula:
         """Return the formula of a part of the expression."""
         match part:
+            # bool is a subclass of int in Python and would otherwise pass as the number 1.
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                 number = float(value)
                 return lambda x: number
@@ -219,6 +229,8 @@ class _Reader:
                 return _apply(_OPERATORS[type(op)], [self.formula(operand)])
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
                 return _apply(_OPERATORS[type(op)], [self.formula(left), self.formula(right)])
+            # Exactly one comparison: numpy has no chained form, and a < b < c would need a short
+            # circuit.
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:
                 return _apply(_OPERATORS[type(op)], [self.formula(left), self.formula(right)])
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
@@ -231,6 +243,7 @@ class _Reader:
                 )
 
     def _value(self, name: str) -> Formula:
+        # A node that reads itself is refused here, where the message can show the expression.
         if name == self.node or name not in self.names:
             others = [other for other in self.names if other != self.node]
             raise unknown_name_error(
@@ -254,6 +267,8 @@ class _Reader:
 
 
 def _apply(function: Callable[..., Floats], parts: list[Formula]) -> Formula:
+    # Separate closures for one and two operands: these calls run for every row of every step, and
+    # unpacking a generator is slower.
     if len(parts) == 1:
         (only,) = parts
         return lambda x: function(only(x))
@@ -275,8 +290,10 @@ def _try_model(scm: ExpressionScm, names: Sequence[str], settable: Sequence[bool
     """
     n = scm.nodes
     for_noise, for_nodes, for_values = counter_rng.split(counter_rng.make_keys(0, 512), 3)
+    # One row for each of 512 keys: the batch axis serves as the sample axis.
     noise = counter_rng.normal(for_noise, (1, n)).astype(np.float64)
     values = scm.low + counter_rng.uniform(for_values, (n,)) * (scm.high - scm.low)
+    # Half of the settable nodes at random, so that combinations of settings are tried, too.
     chosen = (counter_rng.uniform(for_nodes, (n,)) < 0.5) & np.array(settable)
     nothing = np.zeros_like(chosen)
     natural = scm.sample(noise, nothing, values)

@@ -60,10 +60,12 @@ def draw_family(family: str, keys: Keys, smallest: int, largest: int) -> Drawn:
             f"Models of the family {family} have {kind.graph.fewest} nodes or more, but the "
             f"smallest is to have {smallest} and the largest {largest}: change these numbers."
         )
+    # Separate streams: a change in how mechanisms are drawn must not change the graphs.
     for_size, for_graph, for_target, for_mechanisms, for_order = counter_rng.split(keys, 5)
     size = smallest + counter_rng.integers(for_size, largest - smallest + 1)
     edges = kind.graph.draw(for_graph, size, largest)
     scm = kind.mechanisms(for_mechanisms, edges)
+    # Shuffled last, because everything before relies on the canonical order.
     return _shuffle(Drawn(scm, kind.target(for_target, edges)), for_order, kind.hidden)
 
 
@@ -95,6 +97,8 @@ _MEAN, _COVARIANCE = _PROBES.mean(axis=1), np.cov(_PROBES, bias=True)
 
 def _coefficients(keys: Keys, low: float, high: float, shape: tuple[int, ...]) -> Floats:
     """Draw numbers [B, *shape] of random sign with sizes uniform in (low, high)."""
+    # One uniform number gives both the sign and the size; coefficients near 0 would make edges that
+    # no student can see.
     u = 2 * counter_rng.uniform(keys, shape) - 1
     return np.sign(u) * (low + (high - low) * np.abs(u))
 
@@ -129,13 +133,19 @@ def _add_confounder(scm: AdditiveScm, strength: Floats) -> AdditiveScm:
     """Add a hidden standard normal node that enters each node with weights [B, n]."""
     B, n, p = scm.inputs.shape
     grown: dict[str, Array] = {
+        # One more node, and one more input slot per node that reads it.
         "inputs": np.pad(scm.inputs, [(0, 0), (0, 1), (0, 1)]),
         "weights": np.pad(scm.weights, [(0, 0), (0, 1), (0, 1), (0, 0)]),
         "outside": np.pad(scm.outside, [(0, 0), (0, 1), (0, 1)]),
+        # The confounder has the index n, behind all others, but is evaluated first because it is a
+        # root.
         "order": np.concatenate([np.full((B, 1), n), scm.order], axis=1),
     }
+    # Unaffected nodes keep input 0 at weight 0, the convention for padding.
     grown["inputs"][:, :n, p] = np.where(strength != 0, n, 0)
     grown["outside"][:, :n, p] = strength
+    # Fields that are not 0 for the new node; it is real, but it lies beyond the n nodes that are
+    # seen or set.
     fresh = {"scale": 1, "noise": 1, "low": DOMAIN[0], "high": DOMAIN[1], "real": True}
     for name in ("offset", "shape", "scale", "shift", "noise", "low", "high", "real"):
         grown[name] = np.pad(
@@ -151,10 +161,15 @@ def _draw_mixed(keys: Keys, edges: Edges) -> AdditiveScm:
     """
     for_kinds, for_weights, for_roots = counter_rng.split(keys, 3)
     n, p = edges.inputs.shape[1:]
+    # [B, n, functions]: which functions the mechanism of each node may use.
     mixes = _MIXES[counter_rng.integers(for_kinds, len(_MIXES), (n,))]
     weights = mixes[:, :, None, :] * _coefficients(for_weights, 0.5, 2, (n, p, len(FUNCTIONS)))
+    # Noise is 0.1 for effects, as in the post-mortem, and 1 for roots, which are noise alone.
     scm = _scm(edges, weights, np.where(edges.effects, 0.1, 1.0))
+    # w^T C w summed over the inputs, with the functions' covariance under U(-4, 4).
     variance = ((scm.weights @ _COVARIANCE) * scm.weights).sum(axis=(2, 3))
+    # Outputs get standard deviation 2, so that no node dominates the sum of the nodes' risks. Roots
+    # have no variance here: 4.0 makes their scale 1.
     scale = 2 / np.sqrt(np.where(edges.effects, variance, 4.0))
     means = 4 * counter_rng.uniform(for_roots, (n,)) - 2
     return dataclasses.replace(
@@ -173,12 +188,15 @@ def _linear(keys: Keys, edges: Edges) -> AdditiveScm:
 
 def _hard(keys: Keys, edges: Edges) -> AdditiveScm:
     """Draw confounded models: the observed slope on the strongest parent often misleads."""
+    # Section 2.6 of the specification: the hidden node raises the strongest parent by 1.5 and moves
+    # the target the other way by 2 to 4, so the observed slope may have the wrong sign.
     for_weights, for_shapes, for_strength = counter_rng.split(keys, 3)
     n, p = edges.inputs.shape[1:]
     direct = np.where(edges.exist, _coefficients(for_weights, 0.7, 2, (n, p)), 0.0)
     every, target = np.arange(len(keys)), before_decoys(edges.size)
     strongest = np.abs(direct[every, target]).argmax(axis=1)
     hidden = np.zeros((len(keys), n))
+    # Weights [B, n] of the confounder; all other nodes stay at 0.
     hidden[every, edges.inputs[every, target, strongest]] = 1.5
     sign = np.sign(direct[every, target, strongest])
     hidden[every, target] = -sign * (2 + 2 * counter_rng.uniform(for_strength))
@@ -192,6 +210,7 @@ def _hard(keys: Keys, edges: Edges) -> AdditiveScm:
 
 
 def _hard_with_offsets(keys: Keys, edges: Edges) -> AdditiveScm:
+    # Without offsets the family is odd and its base is 0, which a mirrored probe exploits.
     for_rest, for_offsets = counter_rng.split(keys, 2)
     offsets = np.where(
         edges.real, 4 * counter_rng.uniform(for_offsets, edges.real.shape[1:]) - 2, 0.0
@@ -202,16 +221,19 @@ def _hard_with_offsets(keys: Keys, edges: Edges) -> AdditiveScm:
 def _shuffle(drawn: Drawn, keys: Keys, hidden: int) -> Drawn:
     """Shuffle the nodes of models; fillers and hidden nodes stay in place."""
     scm, visible = drawn.scm, drawn.scm.nodes - hidden
+    # Fillers keep their rank above 1, and real nodes get scores below 1: only the real ones move.
     scores = np.broadcast_to(np.arange(1.0, scm.nodes + 1), scm.order.shape).copy()
     scores[:, :visible] = np.where(
         scm.real[:, :visible], counter_rng.uniform(keys, (visible,)), scores[:, :visible]
     )
     old = np.argsort(scores, axis=1)  # old[b, j] is the node that moves to position j
+    # The inverse permutation; it renames the entries of inputs and of the order.
     new = np.argsort(old, axis=1)
     every = np.arange(len(keys))[:, None]
     moved: dict[str, Array] = {
         field.name: getattr(scm, field.name)[every, old] for field in dataclasses.fields(scm)
     }
+    # Padding must stay at node 0: renaming it would make it the number of a real node.
     used = (moved["weights"] != 0).any(axis=3) | (moved["outside"] != 0)
     moved["inputs"] = np.where(used, new[every[:, :, None], moved["inputs"]], 0)
     moved["order"] = new[every, scm.order]

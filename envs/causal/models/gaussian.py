@@ -50,6 +50,7 @@ def network(stored: Mapping[str, Any]) -> Model:
         for parent in parents:
             if parent not in table:
                 raise unknown_name_error("node", parent, table, f"among the parents of {name}")
+    # The domain is filled in below: it depends on the marginal spread, which needs the whole model.
     model = from_terms(
         terms={
             name: {(parent, "linear"): weight for parent, weight in parents.items()}
@@ -61,8 +62,10 @@ def network(stored: Mapping[str, Any]) -> Model:
     )
     scm = _additive(model)
     effects, means = total_effects(scm), expected_values(scm)
+    # Noise terms are independent, so variances add up along all paths.
     std = np.sqrt(effects**2 @ scm.noise[0] ** 2)
     is_leaf = ~scm.parents[0].any(axis=0)
+    # The leaf with most ancestors leaves the agent the most choices.
     target = int(np.where(is_leaf, (effects != 0).sum(axis=1), 0).argmax())
     within = dataclasses.replace(scm, low=(means - 2 * std)[None], high=(means + 2 * std)[None])
     return dataclasses.replace(model, scm=within).with_target(model.names[target])
@@ -74,6 +77,7 @@ def total_effects(scm: AdditiveScm) -> Floats:
     direct = np.zeros((n, n))
     # An input that a node lacks has weight 0, and adding that changes nothing.
     np.add.at(direct, (np.arange(n)[:, None], scm.inputs[0]), scm.weights[0].sum(axis=-1))
+    # Always invertible: B is nilpotent in an acyclic graph, so the determinant is 1.
     return np.linalg.inv(np.eye(n) - direct)
 
 
@@ -87,7 +91,10 @@ def best_setting(model: Model) -> Optimum:
     scm, target = _additive(model), model.names.index(model.target)
     effects, means = total_effects(scm), expected_values(scm)
     bounds = np.stack([scm.low[0], scm.high[0]])
+    # do(X = v) shifts the target by its total effect times the distance from X's mean; a linear
+    # target is lowest at an end of the domain, so two values per node suffice.
     values = means[target] + effects[target] * (bounds - means)
+    # Infinity, not removal, so that argmin still returns node numbers.
     values[:, ~np.array(model.settable)] = np.inf
     side, node = (int(place) for place in np.unravel_index(values.argmin(), values.shape))
     return Optimum(float(values[side, node]), {model.names[node]: float(bounds[side, node])})

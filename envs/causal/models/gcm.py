@@ -18,6 +18,7 @@ from envs.causal.models.scm import Model
 from envs.pytree import Floats
 from envs.validation import InputError, unknown_name_error
 
+# Midpoints of this many shares reach tails of 1 in 4,000.
 _QUANTILES = 2001
 
 
@@ -34,6 +35,7 @@ def from_gcm(
     Raises:
         InputError: naming the node that has another mechanism, or that does not exist.
     """
+    # Imported late, because dowhy is optional.
     gcm, graph = importlib.import_module("dowhy.gcm"), causal_model.graph
     names = [str(node) for node in graph.nodes]
     for name in (*domains, *([target] if target else [])):
@@ -45,7 +47,9 @@ def from_gcm(
         # dowhy's own order, in which it has passed the parents when the mechanism was fitted.
         parents = [str(parent) for parent in sorted(graph.predecessors(node))]
         if not parents:
+            # A root is its noise alone, so its mechanism is the constant 0.
             formulas[name], noises[name] = (lambda x: 0.0, set()), _noise(mechanism)
+        # An exact type: subclasses may combine prediction and noise otherwise than by a sum.
         elif type(mechanism) is gcm.AdditiveNoiseModel:
             places = [names.index(parent) for parent in parents]
             formula = _predicting(mechanism.prediction_model, places)
@@ -59,6 +63,7 @@ def from_gcm(
 
 
 def _predicting(prediction_model: Any, places: list[int]) -> Formula:
+    # dowhy's predictors take a table [rows, parents], but rows here are [B, rows, n].
     def formula(x: Floats) -> Floats:
         parents = x[..., places]
         return np.reshape(
@@ -71,12 +76,16 @@ def _predicting(prediction_model: Any, places: list[int]) -> Formula:
 def _noise(model: Any) -> Noise:
     """Return the noise that a stochastic model of dowhy draws."""
     if hasattr(model, "scipy_distribution"):
+        # Midpoints of equal shares: the ends 0 and 1 would be infinite for a normal distribution.
         shares = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
         drawn = np.asarray(model.scipy_distribution.ppf(shares, **model.parameters))
     else:
         before = np.random.get_state()  # dowhy draws from the global generator
+        # A fixed seed makes the noise the same in every process; the generator of the user is
+        # restored after it.
         np.random.seed(0)
         drawn = np.sort(np.ravel(model.draw_samples(100_000)))[:: 100_000 // _QUANTILES]
         np.random.set_state(before)
+    # Noise keeps its mean apart, so that the mechanism is the conditional expectation.
     mean = float(drawn.mean())
     return Noise(float(drawn.std()), mean, tuple((drawn - mean).tolist()))

@@ -32,7 +32,11 @@ class Graph:
         """Draw graphs from keys [B], with these numbers of nodes [B], padded to n."""
         real = np.less(np.arange(n), size[:, None])
         parents = self.parents(keys, size, n) & real[:, :, None] & real[:, None, :]
+        # A stable sort of False before True lists the parents in order of their numbers, then the
+        # rest.
         inputs = np.argsort(~parents, axis=2, kind="stable")[:, :, : self.width or n - 1]
+        # Nodes with fewer than p parents are filled up: the padding points to node 0 and does not
+        # exist.
         exist = np.take_along_axis(parents, inputs, axis=2)
         return Edges(size, real, np.where(exist, inputs, 0), exist)
 
@@ -69,24 +73,31 @@ def before_decoys(size: Ints) -> Ints:
 def _some_earlier(keys: Keys, counts: Ints) -> Bools:
     """Draw random earlier nodes as parents [B, n, n], of the numbers counts [B, n]."""
     n = counts.shape[1]
+    # Only smaller numbers may be parents, which makes every drawn graph acyclic by construction.
     earlier = np.tri(n, k=-1, dtype=np.bool_)
+    # 2.0 is above every uniform number, so later nodes rank behind all earlier ones.
     scores = np.where(earlier, counter_rng.uniform(keys, (n, n)), 2.0)
     return np.less(_ranks(scores), counts[:, :, None]) & earlier
 
 
 def _ranks(scores: Floats) -> Ints:
     """Return the rank of each of scores [..., n]."""
+    # The argsort of an argsort is the rank; it draws parents without replacement and without a loop
+    # over copies.
     return np.argsort(np.argsort(scores, axis=-1, kind="stable"), axis=-1, kind="stable")
 
 
 def _random(keys: Keys, size: Ints, n: int) -> Bools:
     for_roots, for_counts, for_parents = counter_rng.split(keys, 3)
+    # Between 2 roots and half of the nodes, where the size allows it.
     roots = 2 + counter_rng.integers(for_roots, np.maximum(size // 2 - 1, 1))
     counts = 1 + counter_rng.integers(for_counts, 3, (n,))
     return _some_earlier(for_parents, np.where(np.arange(n) < roots[:, None], 0, counts))
 
 
 def _chain(keys: Keys, size: Ints, n: int) -> Bools:
+    # Node i - 1 is the only parent of node i. A read-only view: the caller masks it into a new
+    # array.
     return np.broadcast_to(np.eye(n, k=-1, dtype=np.bool_), (len(keys), n, n))
 
 
@@ -102,6 +113,8 @@ def _collider(keys: Keys, size: Ints, n: int) -> Bools:
 
 
 def _erdos_renyi(keys: Keys, size: Ints, n: int) -> Bools:
+    # A pair is an edge with probability 2 / (n - 1), for n (n - 1) / 2 pairs: n edges, two at a
+    # node.
     share = np.minimum(2 / (size - 1), 1.0)[:, None, None]
     parents = (counter_rng.uniform(keys, (n, n)) < share) & np.tri(n, k=-1, dtype=np.bool_)
     parents[:, 1, 0] = True  # so that some node has a parent
@@ -114,7 +127,10 @@ def _scale_free(keys: Keys, size: Ints, n: int) -> Bools:
     # The first of exponential clocks with these rates: drawing without replacement by weight.
     clocks = -np.log1p(-counter_rng.uniform(for_parents, (n, n)))
     parents = np.zeros((len(keys), n, n), np.bool_)
+    # Sequential in the nodes, because preferential attachment depends on the edges drawn so far;
+    # all copies advance together.
     for j in range(1, n):
+        # One more than the degree, so that nodes without edges can be chosen, too.
         rates = 1 + parents.sum(axis=1) + parents.sum(axis=2)
         parents[:, j, :j] = _ranks(clocks[:, j, :j] / rates[:, :j]) < counts[:, j, None]
     return parents
@@ -124,6 +140,7 @@ def _with_decoys(keys: Keys, size: Ints, n: int) -> Bools:
     for_counts, for_parents = counter_rng.split(keys, 2)
     counts = 1 + counter_rng.integers(for_counts, 2, (n,))
     target = before_decoys(size)
+    # Shapes [B, n, 1] and [B, 1, n]: the rows of decoys have the target as their only parent.
     is_decoy = np.greater(np.arange(n), target[:, None])[:, :, None]
     is_target = np.equal(np.arange(n), target[:, None, None])
     return np.where(is_decoy, is_target, _some_earlier(for_parents, counts))

@@ -79,8 +79,13 @@ class Scm(ABC):
             chosen: [B, n] which nodes are set, whatever their parents do.
             values: [B, n] what they are set to.
         """
+        # Columns not yet evaluated are 0. They may be read as padding, but only with weight 0.
         x = np.zeros_like(noise)
+        # One column of the order per pass: the node may differ from copy to copy, its rank may not.
+        # So the Python loop is over n nodes, never over B copies.
         for node in self.order.T:
+            # Computed for set nodes, too: which node is set differs from copy to copy, so leaving
+            # them out would take a gather per node.
             natural = self.compute_natural_values(node, x, column(noise, node))
             is_set, to = (
                 take_node_entries(chosen, node)[:, None],
@@ -95,6 +100,8 @@ class Scm(ABC):
 
     def domain_value(self, node: Ints, position: Floats) -> Floats:
         """Return values [B] at positions [B] in [-1, 1] of the domains of nodes [B]."""
+        # With one shared model (C = 1) index 0 broadcasts over the batch; else copy b reads its own
+        # row.
         every = np.arange(len(node)) if len(self.low) > 1 else 0
         low, high = self.low[every, node], self.high[every, node]
         return low + (position + 1) / 2 * (high - low)
@@ -139,26 +146,35 @@ class AdditiveScm(Scm):
         """See :class:`Scm`."""
         C, n, _ = self.inputs.shape
         marks = np.zeros((C, n, n), np.bool_)
+        # Inputs are padded with node 0 at weight 0: an edge exists only where a weight differs from
+        # 0.
         copy, node, place = np.nonzero((self.weights != 0).any(axis=-1) | (self.outside != 0))
         marks[copy, node, self.inputs[copy, node, place]] = True
         return marks
 
     def mechanism(self, node: Ints, x: Floats) -> Floats:
         """See :class:`Scm`."""
+        # In the precision of the rows (float32 while sampling), so that no product is promoted to
+        # double.
         total = np.empty(x.shape[:2], x.dtype)
         total[:] = take_node_entries(self.offset, node)[:, None]
         weights, inputs = (
             take_node_entries(self.weights, node),
             take_node_entries(self.inputs, node),
         )
+        # Only functions that at least one copy uses: most models are linear, and sines or
+        # exponentials of whole batches would dominate the time.
         for place, kind in np.argwhere(weights.any(axis=0)).tolist():
             values = tuple(FUNCTIONS.values())[kind](column(x, inputs[:, place]))
             total += weights[:, place, kind, None] * values
         shapes = take_node_entries(self.shape, node)
+        # Number 0 is the plain sum, so families without shapes skip the loop body.
         for number, function in enumerate(SHAPES.values()):
             if number and (mine := shapes == number).any():
                 which = mine if len(mine) > 1 else slice(None)
                 total[which] = function(total[which])
+        # Scale and shift come after the shape, confounders after both: a hidden input must bias the
+        # observed slope whatever the shape does.
         total = (
             take_node_entries(self.scale, node)[:, None] * total
             + take_node_entries(self.shift, node)[:, None]
@@ -195,6 +211,8 @@ class Model:
 
 def take_node_entries(per_node: Array, node: Ints) -> Array:
     """Return the entries [C or B, ...] of nodes [C] in an array [C or B, n, ...]."""
+    # A basic index instead of a gather: it returns a view, and this is the innermost call of
+    # sampling.
     if len(node) == 1:
         return per_node[:, node[0]]
     every = np.arange(len(node)) if len(per_node) > 1 else 0
@@ -205,6 +223,7 @@ def column(x: Floats, node: Ints) -> Floats:
     """Return the values [B, rows] of nodes [C] in rows [B, rows, n]."""
     if len(node) == 1:
         return x[:, :, node[0]]
+    # Advanced indices on both sides of a slice put their axis first: [B, rows], as wanted.
     return x[np.arange(len(x)), :, node]
 
 
@@ -224,6 +243,8 @@ def evaluation_order(parents: Bools, names: Sequence[str]) -> Ints:
     """
     waiting, order = list(range(len(names))), list[int]()
     while waiting:
+        # All nodes without waiting parents enter at once, in their stored order, so the result is
+        # deterministic.
         ready = [j for j in waiting if not parents[j, waiting].any()]
         if not ready:
             around = " -> ".join(names[j] for j in _cycle(parents, waiting))
@@ -236,6 +257,8 @@ def evaluation_order(parents: Bools, names: Sequence[str]) -> Ints:
 def _cycle(parents: Bools, waiting: list[int]) -> list[int]:
     """Find a cycle among nodes that all have a parent among them."""
     walk = [waiting[0]]
+    # Every waiting node has a waiting parent, so walking backwards must revisit a node: that part
+    # of the walk is the cycle, and reversing it follows the edges.
     while walk[-1] not in walk[:-1]:
         walk.append(next(i for i in waiting if parents[walk[-1], i]))
     return walk[walk.index(walk[-1]) :][::-1]
@@ -252,6 +275,7 @@ def from_terms(
     names = tuple(terms)
     n, place, kinds = len(names), {name: i for i, name in enumerate(names)}, list(FUNCTIONS)
     inputs = [sorted({place[parent] for parent, _ in parts}) for parts in terms.values()]
+    # Inputs are padded to the widest node, so that weights form one array [1, n, p, functions].
     width = max((len(own) for own in inputs), default=0)
     sources = np.zeros((1, n, width), np.int64)
     weights = np.zeros((1, n, width, len(kinds)))

@@ -45,6 +45,7 @@ def explore_then_commit(task: object, state: State, keys: Keys) -> dict[str, Arr
     del task, keys
     seen, every = state.seen, np.arange(len(state.keys))
     t = seen.step
+    # Two interventions for each allowed node, one at each end of its domain.
     exploring = t < 2 * seen.allowed.sum(axis=1)
     best = np.where(seen.done, seen.outcomes, np.inf).argmin(axis=1)
     best_node = seen.is_set[every, best].argmax(axis=1)
@@ -77,6 +78,7 @@ def oracle(task: object, state: State, keys: Keys) -> dict[str, Array]:
 
 def _pick_allowed(allowed: Bools, rank: Ints) -> Ints:
     """Return the allowed node of each ``rank`` [B], from allowed [B, n]."""
+    # The first position at which the running count exceeds the rank.
     return (allowed.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
 
 

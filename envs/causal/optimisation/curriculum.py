@@ -101,6 +101,7 @@ class OneModel(Source):
             raise InputError(
                 f"No node of the model but {model.target} may be set: give one a domain."
             )
+        # A constant target would have no optimum to be scaled by.
         if not (allowed & find_ancestors(model.scm.parents)[0, target, : len(seen)]).any():
             raise InputError(
                 f"Nothing that may be set has an effect on the target {model.target}: choose a "
@@ -109,6 +110,7 @@ class OneModel(Source):
         self.noise = noise_rows(precision, self.nodes) if noise is None else noise
         # Solved once for all episodes, so on all rows: few rows tell little about discrete nodes.
         found = solve_problem(model.scm, target, allowed, self.noise, FINE_GRID, precision)
+        # Without the model: it is shared, and a state of B copies must not carry B of it.
         self.problem = dataclasses.replace(found, scm=())
 
     def draw(self, keys: Keys, stage: int) -> Problem:
@@ -137,6 +139,7 @@ class Lessons(Source):
         self.names = tuple(f"X{i + 1}" for i in range(seen))
         self.nodes = seen + max(least_hidden, *self.hidden.values())
         one = counter_rng.make_keys(0, 1)
+        # The width of the inputs is a fixed property of a family and size, so one draw shows it.
         self.inputs = max(
             families.draw_family(family, one, lesson.smallest, lesson.largest).scm.inputs.shape[2]
             for lesson in lessons
@@ -149,6 +152,8 @@ class Lessons(Source):
         lesson = self.lessons[stage]
         for_kind, for_model = counter_rng.split(keys, 2)
         kind = counter_rng.integers(for_kind, len(lesson.families))
+        # The first family is drawn for all copies and the others replace their share: draws are by
+        # key, so a copy's model does not depend on the rest.
         problem = self._draw_family(lesson, 0, for_model)
         for number in range(1, len(lesson.families)):
             if (mine := kind == number).any():
@@ -182,6 +187,7 @@ def pad_models(drawn: Drawn, hidden: int, nodes: int, inputs: int) -> Drawn:
         return wide
 
     own = {field.name: spread(getattr(scm, field.name)) for field in dataclasses.fields(scm)}
+    # Node numbers change, so the entries are renamed as well as moved.
     own["inputs"] = spread(place[scm.inputs])
     fillers = np.setdiff1d(np.arange(nodes), place)
     own["order"] = np.concatenate([place[scm.order], np.tile(fillers, (B, 1))], axis=1)

@@ -82,10 +82,12 @@ def describe_observed_rows(
     for as many nodes. Effects are in the target's standard deviations, on the scale of arsinh.
     """
     every, n = np.arange(len(target)), observed.shape[2]
+    # A node without a domain has width 0.
     half = np.maximum(high - low, 1e-9) / 2
     x = np.where(real[:, None], observed, 0.0).astype(np.float64)
     mean = x.mean(axis=1)
     x = x - mean[:, None]
+    # The ridge also makes the matrix invertible for constant columns, such as fillers.
     covariance = x.mT @ x / x.shape[1] + 1e-3 * np.eye(n)
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     spread = np.sqrt(variance)
@@ -94,11 +96,15 @@ def describe_observed_rows(
     # The precision matrix gives regression on all nodes and partial correlations at once.
     inverse = np.linalg.inv(covariance)
     own = np.diagonal(inverse, axis1=1, axis2=2)
+    # For a precision matrix P, -P_ti / P_tt is the regression coefficient of t on i, and 1 - 1 /
+    # (P_ii C_ii) the share of i's variance that the others account for.
     row, of_target = inverse[every, target], own[every, target, None]
     figures = (
         (mean - (low + high) / 2) / half,
         spread / half,
         with_target / (spread * target_spread),
+        # arsinh is linear near 0 and logarithmic far out: effects of different models stay
+        # comparable without clipping.
         np.arcsinh(with_target / variance * half / target_spread),
         np.arcsinh(-row / of_target * half / target_spread),
         -row / np.sqrt(own * of_target),
@@ -127,6 +133,7 @@ def statistics(seen: Seen) -> dict[str, Array]:
     nodes[:, :, 2 + NATURAL :] = _describe_interventions(seen, outcome)
     # The columns of nodes that do not exist stay empty, by which a model knows them.
     nodes = np.clip(nodes, -10, 10) * seen.real[:, :, None]
+    # Before the first step this reads column 0, which is still 0.
     last = outcome[every, np.maximum(seen.step - 1, 0)]
     spread = seen.natural[every, seen.target, 1]
     context = (gone, 1 - gone, np.arcsinh(outcome.min(axis=1)), np.arcsinh(last), spread)
@@ -148,6 +155,7 @@ def _describe_interventions(seen: Seen, outcome: Floats) -> Floats:
     """
     every, last = np.arange(len(outcome)), np.maximum(seen.step - 1, 0)
     part = np.minimum((seen.position + 1) / 2 * BINS, BINS - 1).astype(np.int64)
+    # [B, T, n, BINS]: one-hot parts, 0 where the node was not set.
     tried = ((part[..., None] == np.arange(BINS)) & seen.is_set[..., None]).astype(np.float64)
     counts = tried.sum(axis=1)
     shrunk = np.einsum("btnk,bt->bnk", tried, outcome) / (counts + 1)
@@ -168,6 +176,7 @@ def _describe_interventions(seen: Seen, outcome: Floats) -> Floats:
 
 def _unset_correlation(seen: Seen, outcome: Floats) -> Floats:
     """Correlate nodes and outcomes [B, T] over interventions that set other nodes: [B, n]."""
+    # Interventions that set the node itself say nothing about how it varies with the target.
     w = (seen.done[:, :, None] & ~seen.is_set).astype(np.float64)
     count = np.maximum(w.sum(axis=1, keepdims=True), 1)
     x = (seen.means - (w * seen.means).sum(axis=1, keepdims=True) / count) * w
@@ -187,6 +196,7 @@ def rows(seen: Seen) -> Array:
     length = seen.observed.shape[1] + T
     values = np.concatenate([seen.observed, seen.means], axis=1)
     was_set = np.concatenate([np.zeros_like(seen.observed), seen.is_set], axis=1)
+    # Observed rows and finished interventions; later columns are padding.
     filled = np.arange(length) < (length - T + seen.step)[:, None]
     there = seen.real[:, None] & filled[:, :, None]
     count = np.maximum(there.sum(axis=(1, 2), keepdims=True), 1)
@@ -194,6 +204,8 @@ def rows(seen: Seen) -> Array:
     scale = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True) / count)
     is_target = (np.arange(n) == seen.target[:, None])[:, None] & there
     found = np.stack([centred / np.maximum(scale, 1e-6), is_target, was_set], axis=3)
+    # A rotation by the number of steps to come: padding moves to the front, and the newest row to
+    # the end.
     newest_last = (np.arange(length) - (T - seen.step)[:, None]) % length
     return np.clip(found[np.arange(B)[:, None], newest_last], -10, 10).astype(np.float32)
 

@@ -35,6 +35,7 @@ def read_pool(where: str, target: str) -> dict[Path, Model]:
         raise InputError(f"There is no file or folder {path}: check the path to the pool.")
     files = [path]
     if path.is_dir():
+        # Sorted, because the number of a member must not depend on the file system.
         files = sorted(file for file in path.iterdir() if file.suffix in FORMATS)
     if not files:
         raise InputError(
@@ -42,6 +43,7 @@ def read_pool(where: str, target: str) -> dict[Path, Model]:
         )
     found: dict[Path, Model] = {}
     wrong: list[str] = []
+    # All files are tried before an error is raised, so that one run shows everything that is wrong.
     for file in files:
         try:
             found[file] = _read_with_target(file, target)
@@ -57,6 +59,7 @@ def _read_with_target(file: Path, target: str) -> Model:
     model = read(file)
     try:
         model = model.with_target(target) if target and not model.target else model
+        # Built with two rows of noise only, for its checks.
         OneModel(model, 2)
     except InputError as error:
         raise InputError(f"The model {file} cannot be used. {error}") from error
@@ -74,6 +77,7 @@ class Pooled(Source):
         precision: int,
     ) -> None:
         most = max(len(model.names) - model.hidden for model in pool)
+        # Drawn models are padded to the widest member, so that both kinds fit in one batch.
         self.lessons = Lessons(lessons, precision, most, max(model.hidden for model in pool))
         self.names, self.nodes = self.lessons.names, self.lessons.nodes
         self.noise, self.share = self.lessons.noise, pool_fraction
@@ -88,6 +92,7 @@ class Pooled(Source):
         for_share, for_member = counter_rng.split(counter_rng.fold(keys, _POOL), 2)
         member = 1 + counter_rng.integers(for_member, len(self.members))
         member = np.where(counter_rng.uniform(for_share) < self.share, member, 0)
+        # Row 0 is a blank; the copies that have it are filled in with drawn models.
         problem = take(self.problems, member)
         if (drawn := member == 0).any():
             problem = put(problem, drawn, self.lessons.draw(keys[drawn], stage))
@@ -111,6 +116,7 @@ class Member:
     def __init__(self, model: Model, nodes: int, noise: Floats) -> None:
         seen = len(model.names) - model.hidden
         self.scm = model.scm
+        # Padding lies between the seen and the hidden nodes, since hidden ones must stay last.
         self.places = np.concatenate([np.arange(seen), np.arange(nodes - model.hidden, nodes)])
         self.one = OneModel(model, len(noise), noise[:, self.places])
 
@@ -139,11 +145,14 @@ class Mixture:
     def sample(self, noise: Floats, chosen: Bools, values: Floats) -> Floats:
         """See :meth:`envs.causal.models.scm.Scm.sample`."""
         rows = np.zeros_like(noise)
+        # One pass for each member that occurs: formulas of different files cannot share an
+        # operation.
         for number in np.unique(self.member).tolist():
             mine = np.flatnonzero(self.member == number)
             scm, places = take(self.drawn, mine), np.arange(noise.shape[2])
             if number:
                 scm, places = self.members[number - 1].scm, self.members[number - 1].places
+            # np.ix_ selects the block [copies, nodes]; two index lists alone would be paired.
             cells = np.ix_(mine, places)
             part = scm.sample(noise[mine][:, :, places], chosen[cells], values[cells])
             rows[np.ix_(mine, np.arange(noise.shape[1]), places)] = part

@@ -71,6 +71,7 @@ class Problem:
 
 def noise_rows(rows: int, nodes: int) -> Floats:
     """Return even standard normal noise [rows, nodes] in pairs of opposite sign; rows even."""
+    # Opposite signs make odd moments vanish exactly, so linear models have exact means.
     half = counter_rng.normal_quantiles(counter_rng.low_discrepancy(rows // 2, nodes))
     half /= np.sqrt(np.mean(half**2, axis=0))  # the few rows have variance 1 exactly
     return np.stack((half, -half), axis=1).reshape(-1, nodes).astype(np.float32)
@@ -89,6 +90,8 @@ def solve_problem(
     nothing = np.zeros((B, scm.nodes))
     natural = simulate_target(scm, target, nothing > 0, nothing, noise)
     base = natural.mean(axis=1)
+    # Nodes that are no ancestors cannot move the target: they keep the base without being
+    # simulated.
     found = np.repeat(base, n * grid).reshape(B, n, grid)
     copy, node = np.nonzero(allowed & find_ancestors(parents)[every, target, :n])
     place = np.broadcast_to(np.linspace(0, 1, grid), (len(copy), grid))
@@ -134,6 +137,7 @@ def _try_single_interventions(
 ) -> Floats:
     """Return expectations [M, K] in copies [M] when nodes [M] are set at fractions [M, K]."""
     (M, K), each = fraction.shape, np.arange(len(fraction))
+    # Halved recursively, so that memory stays bounded for any number of copies.
     if M > 1 and M * K * noise.size > _AT_ONCE:
         halves = (slice(None, M // 2), slice(M // 2, None))
         parts = (
@@ -156,6 +160,7 @@ def _try_single_interventions(
     for name, number in own.items():
         getattr(scm, name)[each, node] = number  # arrays of our own: take has copied them
     rows = np.tile(noise, (M, K, 1))
+    # Row r of grid value k carries the value in place of the node's noise.
     rows[each, :, node] = np.repeat(values, len(noise), axis=1)
     nothing = np.zeros((M, scm.nodes))
     found = scm.sample(rows, nothing > 0, nothing)[each, :, target[copy]]
@@ -164,6 +169,7 @@ def _try_single_interventions(
 
 def find_ancestors(parents: Bools) -> Bools:
     """Return which nodes are ancestors of which [B, n, n], from parents [B, n, n]."""
+    # Float, because boolean matrix products are not accelerated by BLAS.
     reached = parents.astype(np.float32)
     # Squaring doubles the length of the paths covered.
     for _ in range((parents.shape[1] - 1).bit_length()):

@@ -99,6 +99,7 @@ class CausalOptimisation(World[State]):
 
     def at_stage(self, stage: int) -> Self:
         """See :class:`~envs.capabilities.SupportsCurriculum`."""
+        # Shallow: stages share the source and its noise, and the original keeps its stage.
         world = copy.copy(self)
         world._stage = stage
         return world
@@ -108,6 +109,8 @@ class CausalOptimisation(World[State]):
         params, B, n, N = self.params, len(keys), len(self.source.names), self.source.nodes
         T = params.interventions
         problem = self.source.draw(counter_rng.fold(keys, _MODEL), self._stage)
+        # All N nodes are sampled, but hidden ones (the last) are cut off before the policy sees
+        # rows.
         noise = counter_rng.normal(counter_rng.fold(keys, _OBSERVED), (params.observations, N))
         nothing = np.zeros((B, N))
         scm = self.source.get_scm(problem)
@@ -157,6 +160,8 @@ class CausalOptimisation(World[State]):
         return Step(
             state=after,
             observation=self._observe(after),
+            # An optimum close to the base makes the normalised scale small and rewards huge without
+            # the clip.
             reward=np.clip(rewards[f"reward_{self.params.reward}"], -2, 2).astype(np.float32),
             terminated=after.seen.step >= self.params.interventions,
             truncated=np.zeros(len(node), np.bool_),
@@ -180,17 +185,21 @@ class CausalOptimisation(World[State]):
         since[every, node], position[every, node], chosen[every, t] = t, new_position, node
         # The number of nodes chosen after each one: the ``at_once`` latest stay in force.
         later = (since[:, None, :] > since[:, :, None]).sum(axis=2)
+        # A forbidden choice takes its turn but sets nothing.
         in_force = (since >= 0) & (later < self.params.at_once) & seen.allowed
         to_hidden = [(0, 0), (0, N - n)]
         is_set = np.pad(in_force, to_hidden)
         values = np.pad(seen.low + (position + 1) / 2 * (seen.high - seen.low), to_hidden)
         # The rows that are seen and the fixed ones that expectations are made of, in one pass.
         own = counter_rng.normal(counter_rng.fold(state.keys, t), (self.params.rows, N))
+        # The same noise for every intervention and copy: differences of expectations are then
+        # precise.
         fixed = np.broadcast_to(self.source.noise, (len(node), *self.source.noise.shape))
         drawn = self.source.get_scm(problem).sample(
             np.concatenate([own, fixed], axis=1), is_set, values
         )
         means = drawn[:, : self.params.rows, :n].mean(axis=1)
+        # Summed in double precision, because rewards are small differences of these means.
         truth = drawn[every, self.params.rows :, problem.target].mean(axis=1, dtype=np.float64)
         return dataclasses.replace(
             state,
@@ -221,6 +230,7 @@ class CausalOptimisation(World[State]):
         every, t, steps = np.arange(len(done)), np.arange(done.shape[1]), seen.step[:, None]
         scores = state.problem.normalise(state.expected)
         last = _mean(scores, done & (t >= steps - 3))
+        # The incumbent is chosen by what was observed, and scored by the truth.
         lowest = np.where(done, seen.outcomes, np.inf).argmin(axis=1)
         is_parent = state.problem.parents[every, state.problem.target]
         executed = seen.step * params.rows
@@ -317,5 +327,6 @@ def _range_utilisation(seen: Seen) -> Floats:
     """
     times = seen.is_set.sum(axis=1)
     often = (times >= np.minimum(times.max(axis=1), 3)[:, None]) & (times > 0)
+    # clip(0) counts the middle of the domain as used; unset nodes have position 0 and add nothing.
     span = seen.position.max(axis=1).clip(0) - seen.position.min(axis=1).clip(None, 0)
     return _mean(span / 2, often)
