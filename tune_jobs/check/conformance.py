@@ -52,6 +52,7 @@ def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.not_judged["same_seed"] = "the environment is registered as nondeterministic"
         return outcome
     plans = [EpisodePlan(seed, seed) for seed in range(SEEDS)]
+    # Half of the time for the first pass; the second then plays as many episodes.
     first = play_episodes(target, plans, seconds / 2)
     second = play_episodes(target, plans[: len(first)], seconds)
     pairs = list(zip(first, second, strict=False))
@@ -74,6 +75,7 @@ def _find_difference(one: Episode, two: Episode) -> int | None:
         if one.rewards[step] != two.rewards[step]:
             return step + 1
     longer = len(one.rewards) != len(two.rewards)
+    # Only where both ended is a different length a fault, otherwise the time was up.
     if longer:  # one ran out of time, or they ended at different steps
         return both if one.end and two.end else None
     return both if one.observation_checksum != two.observation_checksum else None
