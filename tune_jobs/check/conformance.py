@@ -75,7 +75,6 @@ def _find_difference(one: Episode, two: Episode) -> int | None:
         if one.rewards[step] != two.rewards[step]:
             return step + 1
     longer = len(one.rewards) != len(two.rewards)
-    # Only where both ended is a different length a fault, otherwise the time was up.
     if longer:  # one ran out of time, or they ended at different steps
         return both if one.end and two.end else None
     return both if one.observation_checksum != two.observation_checksum else None

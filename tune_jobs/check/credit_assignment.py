@@ -227,7 +227,7 @@ class SyntheticRollout:
         self, name: str = "", copy: int = 0, step: int = 0, size: float = 0
     ) -> CreditedRows:
         """Return the algorithm's rows with one number set to this size."""
-        # Copies, because algorithms may write into the arrays of a rollout.
+        # Copies, because one number is changed below and the rollout is used again.
         n = {key: array.copy() for key, array in self.numbers.items()}
         if name:
             position = {"last_values": (copy,), "judged": (step, copy, 0)}.get(name, (step, copy))

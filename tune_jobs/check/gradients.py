@@ -117,8 +117,6 @@ def _pass_rows(objective: Objective[Any], module: Any, rows: Any) -> _ForwardPas
         with torch.no_grad():
             inputs = objective.build_network_inputs(rows)
             outputs, value = deepcopy(module).compute_outputs(inputs)
-            # A copy, because the module's own weights are moved below and the reference must stay
-            # behind.
             frozen = {"dist": module.dist(outputs, inputs), "value": value}
             rows = rows.with_columns(**objective.compute_reference_columns(frozen, rows))
     generator = torch.Generator().manual_seed(1)
