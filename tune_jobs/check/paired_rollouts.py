@@ -54,7 +54,7 @@ def play_until_clear(
         episodes = play_episodes(target, plans, deadline - time.monotonic(), length, scale=scale)
         whole = [e for e in episodes if e.end or len(e.rewards) >= length]
         # The time ran out within an episode. Its return is not comparable, and a start needs all
-        # four plays, so the last incomplete start is left out.
+        # four plays, so the last starts are left out.
         if len(whole) < len(episodes):
             episodes = episodes[: 4 * (len(episodes) // 4) - 4] if len(episodes) > 4 else []
         starts += [episodes[i : i + 4] for i in range(0, len(episodes) - 3, 4)]
@@ -62,8 +62,8 @@ def play_until_clear(
         pairs = run_paired_test(returns, LEVEL)
         # Without noise a single difference is proof, and no significance is needed.
         clear = pairs.p_value <= LEVEL or (pairs.noisy == 0 and pairs.differing)
-        # An absent effect is reported only if one of a relevant size would have been found, and if
-        # the p-value does not hint at one.
+        # To end early without an effect, one of a relevant size must have been detectable, and the
+        # p-value must not hint at one.
         if fresh:
             settled = pairs.detectable_fraction <= NEGLIGIBLE and pairs.p_value > 0.3
         else:

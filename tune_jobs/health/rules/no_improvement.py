@@ -91,8 +91,8 @@ class NoImprovement(Rule):
         pooled = self._pool_scores(history)
         if not pooled:
             return None
-        # The spread of all pools: it includes any real gain, which makes the test stricter, but a
-        # run with a real gain has usually improved and is not judged.
+        # A real gain would inflate this spread, but a run with one has usually improved and is not
+        # judged.
         noise = float(np.std([score for _, score in pooled]))
         (record, best), *later = pooled
         for row, score in later:
