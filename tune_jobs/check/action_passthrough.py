@@ -15,6 +15,7 @@ from tune_jobs.check.probe_result import ProbeResult
 def probe_actions(target: CheckTarget, seconds: float) -> ProbeResult:
     """Collect a rollout and compare its action columns with what reached ``step``."""
     outcome = ProbeResult()
+    # Two copies, to notice actions that reach the wrong copy.
     length = choose_rollout_length(target, seconds, copies=2, most=32)
     runner = target.make_runner(target.make_config(target.make_small_settings(2, length)))
     received: list[dict[str, Any]] = []
@@ -46,11 +47,13 @@ def probe_actions(target: CheckTarget, seconds: float) -> ProbeResult:
 
 def _record_actions(env: Any, received: list[dict[str, Any]]) -> None:
     """Record every batched action as close to the environments as possible."""
+    # Wrappers of the vector environment may alter actions, so the innermost step is recorded.
     singles = getattr(env.unwrapped, "envs", None)
     if not singles:
         step = env.step
 
         def recording_step(action: Any) -> Any:
+            # A copy, because an environment may change the array or reuse it.
             received.append({name: part.copy() for name, part in to_named_arrays(action).items()})
             return step(action)
 

@@ -52,9 +52,11 @@ def probe_sampler(target: CheckTarget, seconds: float) -> ProbeResult:
     outcome = ProbeResult()
     module, deadline = target.module, time.monotonic() + seconds
     seen = sample_random_play(target, seconds).observations
+    # Spread over the whole play, since observations near each other have nearly the same policy.
     ids = np.unique(np.linspace(0, len(seen) - 1, OBSERVATIONS).astype(int))
     tests: list[dict[str, Any]] = []
     for k, i in enumerate(ids):
+        # At least one observation is tested, however short the time.
         if tests and time.monotonic() > deadline:
             break
         tests.append(_test_draws(module, seen[i], k))
@@ -84,6 +86,7 @@ def _test_draws(module: Any, observation: Mapping[str, Array], seed: int) -> dic
     if isinstance(module.head, TopKHead):
         return _test_ordered_picks(module, observation, seed)
     size = sum(np.size(part) for part in observation.values())
+    # Each draw repeats the observation: images would exhaust the memory.
     draws = int(np.clip(MAX_ENTRIES // max(size, 1), MIN_DRAWS, DRAWS))
     batch = _repeat(observation, draws)
     action, logp, _ = module.act(batch, torch.Generator().manual_seed(seed))
@@ -91,9 +94,12 @@ def _test_draws(module: Any, observation: Mapping[str, Array], seed: int) -> dic
     with torch.no_grad():
         outputs, _ = module.compute_outputs(one)
         surprise, entropy = -logp.double(), float(module.dist(outputs, one).entropy()[0])
+    # The mean of -log p estimates the entropy. The floor is for a uniform policy, where all -log p
+    # are equal and the true error is rounding.
     error = max(float(surprise.std()) / np.sqrt(draws), 1e-6)
     figures: dict[str, Any] = {"draws": draws, "illegal": None, "p": None, "mass": None}
     figures["errors"] = abs(float(surprise.mean()) - entropy) / error
+    # A masked action must have probability zero, so a single one drawn is a fault.
     if MASK in batch and "choice" in action:
         legal = batch[MASK][0].astype(bool)
         figures["illegal"] = int((~legal[action["choice"].numpy()]).sum())
@@ -103,6 +109,8 @@ def _test_draws(module: Any, observation: Mapping[str, Array], seed: int) -> dic
     columns, widths, counts = table
     rows = {name: part.expand(len(counts), *part.shape[1:]) for name, part in one.items()}
     with torch.no_grad():
+        # A density times the width of its cell is the mass of a continuous value; choices have
+        # width 1.
         all_actions = {name: torch.from_numpy(column) for name, column in columns.items()}
         dist = module.dist(outputs.expand(len(counts), *outputs.shape[1:]), rows)
         masses = dist.logp(all_actions).double().exp().numpy() * widths
@@ -116,6 +124,7 @@ def _test_ordered_picks(module: Any, observation: Mapping[str, Array], seed: int
         outputs, _ = module.compute_outputs(rows)
         dist: TopK = module.dist(outputs, rows)
     legal = dist.mask[0].sum(-1).tolist()
+    # Ordered picks without replacement: the number of sequences grows factorially.
     orders = [math.perm(count, min(dist.k, count)) for count in legal]
     row = max(range(len(legal)), key=lambda r: orders[r] if orders[r] <= MAX_CELLS else 0)
     figures: dict[str, Any] = {"illegal": None, "p": None, "mass": None, "errors": 0.0}
@@ -130,6 +139,7 @@ def _test_ordered_picks(module: Any, observation: Mapping[str, Array], seed: int
 
     drawn = copies(DRAWS).sample(torch.Generator().manual_seed(seed))["picks"][:, 0].tolist()
     free = dist.mask[0, row].nonzero()[:, 0].tolist()
+    # Where fewer options are legal than picks are made, the head fills up with -1.
     padding = (-1,) * max(dist.k - len(free), 0)
     all_actions = [p + padding for p in itertools.permutations(free, dist.k - len(padding))]
     index = {picks: i for i, picks in enumerate(all_actions)}
@@ -138,6 +148,7 @@ def _test_ordered_picks(module: Any, observation: Mapping[str, Array], seed: int
         copies(len(all_actions)).row_logp({"picks": torch.tensor(all_actions)[:, None]}).exp()[:, 0]
     )
     counts = np.bincount(tests, minlength=len(all_actions))
+    # No draw among the legal orders is the worst mismatch there is.
     figures["p"] = compute_frequencies_p_value(counts, masses.double().numpy()) if tests else 0.0
     return figures | {"illegal": len(drawn) - len(tests), "mass": float(masses.sum())}
 
@@ -152,6 +163,7 @@ def _judge_figures(outcome: ProbeResult, draws: int) -> None:
             "its mask",
         )
     wrong: list[str] = []
+    # A tolerance of 1 %, as continuous densities are summed over cells of finite width.
     if figures["mass"] is not None and abs(figures["mass"] - 1) > 0.01:
         wrong.append(f"the probabilities of all actions sum to {figures['mass']:.4g}")
     if figures["p"] is not None and figures["p"] <= LEVEL:
@@ -167,12 +179,15 @@ def _judge_figures(outcome: ProbeResult, draws: int) -> None:
 def _describe_alteration(head: Any, action: Mapping[str, Array]) -> str:
     """Return how an action changes between policy and environment; empty if it does not."""
     passed = head.to_env_action(action)
+    # Twice: the first conversion may clip a value to its bounds by design, a second one must not
+    # change it any more.
     again = head.to_env_action(head.to_action_columns(passed))
     for name, part in to_named_arrays(passed).items():
         if not np.allclose(part, to_named_arrays(again)[name], rtol=1e-4, atol=1e-5):
             return f"{name} of an action changes when it is stored and converted again"
     stored = head.to_action_columns(passed)
     for name, part in action.items():
+        # Values may be clipped on their way to the environment; choices must arrive as drawn.
         if np.issubdtype(part.dtype, np.integer) and not np.array_equal(part, stored[name]):
             return f"the {name} that the environment gets is not the one that was drawn"
     outside = sum(
@@ -219,6 +234,7 @@ def count_cells(head: Any, action: Mapping[str, Array]) -> Cells | None:
         return _count_choices_with_values(head, action)
     if isinstance(head, BoxHead) and head.size == 1:
         drawn = action["value"][:, 0]
+        # The cells must reach beyond the draws, or the tails would be missing from the sum to 1.
         margin = np.ptp(drawn) + 1e-3
         edges = np.linspace(drawn.min() - margin, drawn.max() + margin, 5 * VALUE_CELLS + 1)
         middles = ((edges[1:] + edges[:-1]) / 2).astype(np.float32)[:, None]
@@ -238,6 +254,7 @@ def _count_choices_with_values(head: ChoiceWithValueHead, action: Mapping[str, A
     else:
         size, edges = VALUE_CELLS, np.linspace(-1, 1, VALUE_CELLS + 1)
         middles, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+        # A value exactly on the lowest edge would get the index -1.
         index = np.clip(np.searchsorted(edges, action["value"]) - 1, 0, size - 1)
     columns = {
         "choice": np.repeat(np.arange(head.choices), size),

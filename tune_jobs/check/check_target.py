@@ -127,6 +127,7 @@ class CheckTarget:
         s: Any = self.settings
         # Whole groups of episodes; A*-PO's reference has separate groups.
         group = s.group_size if isinstance(s, EpisodeSettings) else 1
+        # Copies that do not fill a group would be dropped or rejected.
         group = math.lcm(group, getattr(s, "reference_samples", 1))
         copies = max(copies // group, 1) * group
         size = min(s.minibatch_size, max(copies * length // 4, 1))
@@ -145,6 +146,7 @@ class CheckTarget:
 
     def make_runner(self, config: Any) -> Any:
         """Return a runner in this process, without Ray."""
+        # Initial weights are drawn when the runner is made: the same check gives the same answer.
         torch.manual_seed(0)
         return config.env_runner_cls(config=config, worker_index=0)
 
@@ -180,6 +182,7 @@ def load_check_target(
     """
     if name in list_presets() or name.endswith((".yaml", ".yml")):
         job = load_job(name)
+        # Settings of a job belong to its algorithm; another one starts from its own defaults.
         is_job_algo = algo in ("", job.algo)
         settings = job.settings if is_job_algo else None
         target = CheckTarget(job.env, job.env_kwargs, algo or job.algo, settings)

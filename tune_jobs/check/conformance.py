@@ -52,6 +52,7 @@ def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.not_judged["same_seed"] = "the environment is registered as nondeterministic"
         return outcome
     plans = [EpisodePlan(seed, seed) for seed in range(SEEDS)]
+    # Half of the time for the first pass; the second then plays as many episodes.
     first = play_episodes(target, plans, seconds / 2)
     second = play_episodes(target, plans[: len(first)], seconds)
     pairs = list(zip(first, second, strict=False))

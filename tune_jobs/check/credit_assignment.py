@@ -88,6 +88,7 @@ def probe_credit(target: CheckTarget, seconds: float) -> ProbeResult:
     synthetic = make_synthetic_rollout(target, seconds / 4)
     deadline = time.monotonic() + seconds * 3 / 4
     rows = synthetic.compute_rows()
+    # Algorithms that learn from the steps as they are compute nothing that could leak.
     if not (rows.columns and rows.step_indices):
         why = f"{target.algo} with these settings adds no column to the collected steps"
         outcome.not_judged |= dict.fromkeys(("credit_leaks", "reward_without_credit"), why)
@@ -102,6 +103,7 @@ def probe_credit(target: CheckTarget, seconds: float) -> ProbeResult:
     lost = [c for c in rewards if not c.reached]
     outcome.figures = {"tried": len(changes), "leaks": len(leaks), "lost": len(lost)}
     if leaks:
+        # A leaked reward is easier to understand than a leaked value, so it is shown first.
         worst = max(leaks, key=lambda c: (c.name == synthetic.reward_name, c.copies, c.episodes))
         others = f"; so did {len(leaks) - 1} of {len(changes) - 1} others" if leaks[1:] else ""
         outcome.add_finding("credit_leaks", "stop", f"{worst.leak}{others}")
@@ -118,6 +120,7 @@ def probe_credit(target: CheckTarget, seconds: float) -> ProbeResult:
 
 def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRollout:
     """Make a rollout as the algorithm expects it; see the module's docstring."""
+    # A small discount would shrink distant effects to below the rounding of float32.
     settings: Any = target.make_small_settings(gamma=GAMMA)
     objective, rng = target.algorithm.objective_class(settings), np.random.default_rng(0)
     whole_episodes = "starts" in objective.needs
@@ -128,11 +131,16 @@ def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRoll
     observation = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     action, logp, _ = target.module.act(observation, torch.Generator().manual_seed(0))
     acted = {name: part.numpy() for name, part in action.items()}
+    # The step's number travels with the observation, so that rows can be traced to their steps
+    # after any shuffling or pairing by the algorithm.
     flat = observation | acted | {"logp": logp.numpy(), STEP_INDEX: np.arange(T * B)}
     columns = {name: column.reshape(*shape, *column.shape[1:]) for name, column in flat.items()}
+    # Random instead of played numbers: rewards of random play are often all zero, which hides
+    # leaks.
     numbers = {n: rng.normal(size=shape).astype(np.float32) for n in ("rewards", "values")}
     numbers["final_values"] = rng.normal(size=shape).astype(np.float32)
     numbers["last_values"] = rng.normal(size=B).astype(np.float32)
+    # Group-relative algorithms compare episodes of one start, so a change may reach its group.
     if whole_episodes:
         columns["start"] = np.broadcast_to(group, shape)
     if "candidates" in objective.needs:
@@ -140,6 +148,7 @@ def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRoll
         for name in acted:
             columns[f"candidates.{name}"] = np.stack([columns[name]] * K, 2)
         numbers["judged"] = rng.normal(size=(*shape, K)).astype(np.float32)
+    # One random number for both kinds of end, as a step cannot be terminated and truncated at once.
     luck = rng.random(shape)
     terminated, truncated = (
         luck < END_FRACTION / 2,
@@ -202,9 +211,11 @@ class SyntheticRollout:
         """Yield the numbers to change: all of a few copies, one of each group."""
         valid = self.done_and_valid[1]
         T, B = valid.shape
+        # All steps but few copies: an error in the indexing depends on the step, not on the copy.
         copies = np.linspace(0, B - 1, STARTS, dtype=int).tolist()
         for step, copy in itertools.product(range(T), copies):
             if valid[step, copy]:
+                # Steps after the first episode of a copy are padding in whole-episode algorithms.
                 yield self.reward_name, copy, step
                 yield "values", copy, step
             if valid[step, copy] and self.truncated[step, copy]:
@@ -216,6 +227,7 @@ class SyntheticRollout:
         self, name: str = "", copy: int = 0, step: int = 0, size: float = 0
     ) -> CreditedRows:
         """Return the algorithm's rows with one number set to this size."""
+        # Copies, because one number is changed below and the rollout is used again.
         n = {key: array.copy() for key, array in self.numbers.items()}
         if name:
             position = {"last_values": (copy,), "judged": (step, copy, 0)}.get(name, (step, copy))
@@ -237,6 +249,7 @@ class SyntheticRollout:
 
     def measure_change(self, name: str, copy: int, step: int) -> Change:
         """Set a number very low and very high, and compare the rows."""
+        # Two extremes instead of one change: clipping may hide a change in one direction.
         low, high = (self.compute_rows(name, copy, step, size) for size in (-EXTREME, EXTREME))
         B, own_episode = len(self.group), self._mask_own_episode(name, copy, step)
         allowed = (own_episode | (self.whole_episodes & (self.group == self.group[copy]))).reshape(
@@ -260,6 +273,7 @@ class SyntheticRollout:
     def _mask_own_episode(self, name: str, copy: int, step: int) -> Array:
         """Return a mask [T, B] of the steps of the episode that a number belongs to."""
         over = self.terminated | self.truncated
+        # Where the last step ends an episode, the state after it belongs to the next one.
         number = self.episode[step, copy] + (name == "last_values" and over[step, copy])
         own_episode = self.episode == number
         return own_episode & (np.arange(own_episode.shape[1]) == copy)
@@ -274,12 +288,15 @@ def _find_differing_rows(
     together.
     """
     first, second = low.index, high.index
+    # Rows are matched by their steps, since an algorithm may order or drop them differently.
     both = [key for key in first if key in second]
     one = low.values[[first[key] for key in both]]
     two = high.values[[second[key] for key in both]]
     step_indices = [low.step_indices[first[key]] for key in both]
     foreign = np.array([not allowed[p].all() for p in step_indices], bool)
+    # Exact, because a row without influence goes through the same arithmetic both times.
     differ = one != two
+    # Normalising the advantages over the batch moves all rows together, which is no leak.
     if _is_affine(one[foreign], two[foreign]):
         differ &= ~foreign[:, None]
     names = (n for n, d in zip(low.columns, differ[foreign].any(0), strict=True) if d)
@@ -293,6 +310,7 @@ def _find_differing_rows(
 def _split_rows(column: Any) -> list[Array]:
     """Return each row of an index column as an array."""
     if isinstance(column, Ragged):
+        # The outer offsets are the ends of the whole array, which np.split adds by itself.
         return np.split(column.values, column.offsets[1:-1])
     return list(np.reshape(column, (-1, 1)))
 
@@ -308,6 +326,7 @@ def _is_affine(one: Array, two: Array) -> bool:
     """Return whether two tables [N, C] are equal up to the mean and scale of each column."""
 
     def standard(table: Array) -> Array:
+        # The small constant keeps columns without spread from becoming NaN.
         return (table - table.mean(0)) / (table.std(0) + 1e-8)
 
     return len(one) > 0 and np.allclose(standard(one), standard(two), atol=AFFINE_TOLERANCE)

@@ -56,11 +56,15 @@ def probe_dependence(target: CheckTarget, seconds: float) -> ProbeResult:
     if target.world is not None:
         tests = compare_immediate_rewards(target.world)
         outcome.figures |= {name: summarise_test(test) for name, test in tests.items()}
+    # Without any variation of the reward nothing can depend on it; the probe of rewards reports
+    # that.
     if paid.constant is not None:
         outcome.not_judged[SYMPTOM] = (
             f"no reward but {paid.constant:g} was seen in {len(four)} episodes"
         )
         return outcome
+    # Different actions meet different randomness in the same seeded stream, so a difference may
+    # still be luck: the second form decides.
     if pairs.noisy == 0 and pairs.differing:
         left = seconds - (time.monotonic() - started)
         _judge_fresh_noise(target, left, outcome)
@@ -71,6 +75,7 @@ def probe_dependence(target: CheckTarget, seconds: float) -> ProbeResult:
             f"only {count_informative_starts(played)} of {len(played)} starts had a reward; "
             f"{MIN_PAID_STARTS} are needed"
         )
+    # A reward at the end of an episode has not been seen in plays that were cut off.
     elif outcome.figures["ended_fraction"] < 0.5:
         outcome.not_judged[SYMPTOM] = "most episodes were too long to be played to their end"
     elif pairs.noisy and pairs.detectable_fraction > 3 * NEGLIGIBLE:
@@ -89,6 +94,7 @@ def _judge_fresh_noise(target: CheckTarget, seconds: float, outcome: ProbeResult
     outcome.figures["fresh_noise"] = summarise_test(pairs)
     if pairs.p_value <= LEVEL or (pairs.noisy == 0 and pairs.differing):
         return
+    # Absence of evidence: with so much noise a relevant effect could have been missed.
     if pairs.detectable_fraction > NEGLIGIBLE:
         outcome.not_judged[SYMPTOM] = _describe_power(pairs)
         return

@@ -43,6 +43,7 @@ def probe_gradients(target: CheckTarget, seconds: float) -> ProbeResult:
     )
     runner = target.make_runner(target.make_config(settings))
     try:
+        # Small initial weights give a nearly uniform policy, whose entropy has almost no gradient.
         module = randomise_weights(runner.module, 0.3)
         rows, _ = runner.sample()
     finally:
@@ -53,9 +54,11 @@ def probe_gradients(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.not_judged["gradients"] = "the rollout has no row to learn from"
         return outcome
     forward = _pass_rows(objective, module, rows.to_torch("cpu"))
+    # Each term by itself: in the sum a term without gradient is invisible.
     norms = {name: _compute_norm(term, module) for name, term in forward.terms.items()}
     outcome.figures = {"rows": len(rows)} | {f"norm_{name}": norm for name, norm in norms.items()}
     for name, norm in norms.items():
+        # Exactly zero. A small norm is a matter of scale, an exact zero one of a detached graph.
         if norm == 0 and not _has_no_advantages(name, rows):
             logp_slopes = f"{name}_without_gradient"
             outcome.add_finding(
@@ -84,6 +87,7 @@ def choose_rollout_length(
     """Return the rollout length that takes at most half of the time and fits into memory."""
     seen = sample_random_play(target, seconds)
     size = sum(np.size(part) for part in seen.observations[0].values())
+    # Half of the time, the rest is for the losses and their derivatives.
     steps = min(seen.steps_per_s * seconds / 2, MAX_ENTRIES / max(size, 1)) / copies
     return int(np.clip(steps, MIN_STEPS, most))
 
@@ -99,6 +103,7 @@ def _force_coefficients(target: CheckTarget, settings: Any) -> Any:
             target.algorithm.objective_class(changed).validate_action_space(head)
         except InputError:
             continue
+        # One coefficient at a time, as an algorithm may allow some of them only.
         settings = changed
     objective = target.algorithm.objective_class(settings)
     objective.validate_action_space(head)
@@ -118,6 +123,7 @@ def _pass_rows(objective: Objective[Any], module: Any, rows: Any) -> _ForwardPas
     with torch.no_grad():
         for weight in module.parameters():
             weight += STEP * torch.randn(weight.shape, generator=generator)
+    # After the move: ratio and KL to the collecting policy then have a gradient.
     seen = objective.build_network_inputs(rows)
     outputs, value = module.compute_outputs(seen)
     dist = module.dist(outputs, seen)
@@ -142,6 +148,8 @@ class _ForwardPass:
         A part with a single legal option or a fixed standard deviation affects neither.
         """
         slopes = self._differentiate(self.terms["policy"].mean())
+        # Rows that the policy term ignores (zero advantage, clipped ratio) say nothing about the
+        # parts.
         used = slopes[0].flatten(1).any(-1)
         if not used.any():  # only a log-std is left, which all rows share
             used[:] = True
@@ -156,6 +164,7 @@ class _ForwardPass:
         """Return the derivatives by the head's inputs: outputs [N, size] and log-stds [free]."""
         free = self.module.log_std
         if free is None or not free.requires_grad:
+            # A fixed standard deviation has no parameter, so a placeholder keeps the shapes.
             free = self.outputs.new_zeros(self.module.head.num_log_stds).requires_grad_()
         return torch.autograd.grad(  # pyright: ignore[reportReturnType]
             scalar, (self.outputs, free), retain_graph=True, materialize_grads=True
@@ -164,6 +173,8 @@ class _ForwardPass:
 
 def _compute_norm(term: Any, module: Any) -> float:
     """Return the norm of a term's gradient; 0 if it is detached from the network."""
+    # A detached term would make autograd raise, while the fault is exactly what the probe looks
+    # for.
     if not term.requires_grad:
         return 0.0
     weights = [weight for weight in module.parameters() if weight.requires_grad]

@@ -31,6 +31,7 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
         _play_baselines(target, seconds) if target.world else _play_constants(target, seconds)
     )
     least = min(len(returns) for returns in returns_by_rule.values())
+    # The same seeds for all, so that the differences are paired and the luck of the start cancels.
     returns_by_rule = {name: returns[:least] for name, returns in returns_by_rule.items()}
     if least < 8 or len(returns_by_rule) < 2:
         outcome.not_judged["no_headroom_seen"] = (
@@ -51,6 +52,7 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
         if name != "random"
     }
     rules = "the simple policies of the family" if target.world else "a constant action"
+    # In both directions: a policy that is much worse than chance shows that actions matter.
     if all(abs(gap) < ERRORS for gap in gaps.values()):
         outcome.add_finding(
             "no_headroom_seen",
@@ -102,6 +104,7 @@ def _play_constants(target: CheckTarget, seconds: float) -> dict[str, Array]:
     space = env.action_space
     env.close()
     actions = _list_constant_actions(space)
+    # Divided evenly, because the shortest series limits the pairs.
     seconds_each = seconds / (len(actions) + 1)
     plans = [EpisodePlan(seed, 4 * seed) for seed in range(MAX_EPISODES)]
     returns_by_rule = {"random": _play_returns(target, plans, seconds_each, None)}
@@ -120,6 +123,7 @@ def _play_returns(
 def _list_constant_actions(space: spaces.Space[Any]) -> dict[str, Any]:
     """Return a few actions by name: all of a short list, or the ends and the middle of a range."""
     if isinstance(space, spaces.Discrete):
+        # An even sample of a large space, with both ends.
         numbers = np.unique(np.linspace(0, int(space.n) - 1, MAX_ACTIONS).astype(int))
         return {f"always {n + int(space.start)}": np.int64(n + int(space.start)) for n in numbers}
     if isinstance(space, spaces.Box) and space.is_bounded():
@@ -130,6 +134,7 @@ def _list_constant_actions(space: spaces.Space[Any]) -> dict[str, Any]:
 
 def _compute_gap(returns: Array, chance: Array) -> float:
     """Return the mean difference, seed by seed, in standard errors."""
+    # Paired by seed, which removes the variance between starts from the error.
     difference = returns - chance
     error = float(difference.std(ddof=1)) / np.sqrt(len(difference))
     tiny = ROUNDING * max(float(np.abs(chance).max()), 1.0)

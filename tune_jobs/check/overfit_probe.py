@@ -39,13 +39,17 @@ def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.not_judged["not_learnt_quickly"] = why
         return outcome
     started = time.monotonic()
+    # Only where the seed decides the start and copies are made one at a time can this probe limit
+    # the starts to a few.
     fixed = target.world is None and "starts" in target.offered_needs
+    # Before the training, which ends early once it is clearly better than this.
     chance = _play_randomly(target, seconds / 10, fixed)
     copies = 64 if target.world is not None else 8
     length = choose_rollout_length(target, seconds / 4, copies, 128)
     settings = target.make_small_settings(copies, length, lr=LR)
     returns = _train(target, settings, fixed, started + seconds, chance)
     last = _join_last_third(returns)
+    # Welch's form, as a policy in training and random play differ in their variance.
     errors = compute_welch_gap(chance, last)
     outcome.figures = {
         "starts": STARTS if fixed else None,
@@ -56,11 +60,13 @@ def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
         "return_last": float(last.mean()) if last.size else None,
         "standard_errors": errors,
     }
+    # The error of a mean of a few episodes is itself too uncertain for a verdict.
     if min(len(last), len(chance)) < MIN_EPISODES:
         outcome.not_judged["not_learnt_quickly"] = (
             f"too few episodes ended in {seconds:.0f} s ({len(last)} at the end of training, "
             f"{len(chance)} of random play; {MIN_EPISODES} are needed)"
         )
+    # Only a note: many healthy tasks need more than some seconds.
     elif errors < ERRORS:
         outcome.add_finding(
             "not_learnt_quickly",
@@ -100,14 +106,17 @@ def _train(
         returns: list[Any] = []
         while time.monotonic() < deadline:
             module: Any = learner.module[DEFAULT_MODULE_ID]
+            # On-policy: each rollout must come from the weights of the last update.
             runner.module.set_state(module.get_state())
             rows, statistics = runner.sample()
             returns.append(statistics["episodes"].get("episode_return", np.zeros(0)))
             rows, _ = target.algorithm.objective_class(settings).preprocess_batch(rows)
+            # Preprocessing may leave no row, for example where all groups have equal returns.
             if len(rows):
                 learner.update(training_data=TrainingData(batch=rows), timesteps={PROGRESS: 1e-3})
             last = _join_last_third(returns)
             if (
+                # Few iterations are too early to end: their last third is one or two lucky batches.
                 len(returns) > 5
                 and len(last) >= MIN_EPISODES
                 and compute_welch_gap(chance, last) > CLEAR_ERRORS

@@ -38,9 +38,12 @@ def play_until_clear(
     # The first test should take at most half of the time.
     scale = sample_random_play(target, seconds).scale if fresh else None
     possible = seconds * sample_random_play(target, seconds).steps_per_s / (8 * START_COUNTS[0])
+    # Longer episodes would leave time for too few starts, and the number of starts is the power of
+    # the test.
     length = int(np.clip(possible, 20, STEPS))
     starts: list[list[Episode]] = []
     pairs = run_paired_test(np.zeros((0, 2, 2)))
+    # Each count is a look at the data, hence the divided significance level (Bonferroni).
     for count in START_COUNTS:
         plans = [
             _make_plan(s, way, again, fresh)
@@ -50,12 +53,17 @@ def play_until_clear(
         ]
         episodes = play_episodes(target, plans, deadline - time.monotonic(), length, scale=scale)
         whole = [e for e in episodes if e.end or len(e.rewards) >= length]
+        # The time ran out within an episode. Its return is not comparable, and a start needs all
+        # four plays, so the last starts are left out.
         if len(whole) < len(episodes):
             episodes = episodes[: 4 * (len(episodes) // 4) - 4] if len(episodes) > 4 else []
         starts += [episodes[i : i + 4] for i in range(0, len(episodes) - 3, 4)]
         returns = np.array([[e.episode_return for e in four] for four in starts]).reshape(-1, 2, 2)
         pairs = run_paired_test(returns, LEVEL)
+        # Without noise a single difference is proof, and no significance is needed.
         clear = pairs.p_value <= LEVEL or (pairs.noisy == 0 and pairs.differing)
+        # To end early without an effect, one of a relevant size must have been detectable, and the
+        # p-value must not hint at one.
         if fresh:
             settled = pairs.detectable_fraction <= NEGLIGIBLE and pairs.p_value > 0.3
         else:
@@ -78,6 +86,8 @@ def count_informative_starts(starts: list[list[Episode]]) -> int:
         return 0
     rewards, counts = np.unique([r for e in every for r in e.rewards], return_counts=True)
     returns, often = np.unique([e.episode_return for e in every], return_counts=True)
+    # Relative to the most frequent reward, not to zero: a constant cost per step carries no
+    # information either.
     reward, total = rewards[counts.argmax()], returns[often.argmax()]
     return sum(
         any(e.episode_return != total or any(r != reward for r in e.rewards) for e in s)
@@ -116,6 +126,7 @@ def compare_immediate_rewards(world: Any) -> dict[str, PairedTest]:
         actions = [
             stack_actions(a.act(row) for a, row in zip(way, rows, strict=True)) for way in actors
         ]
+        # Both forms start from the same state, so they differ in the randomness of this step alone.
         rewards["step"].append(_reward_twice(world, state, actions, None))
         rewards["step_fresh_noise"].append(_reward_twice(world, state, actions, step))
         moved = world.step(state, actions[0])

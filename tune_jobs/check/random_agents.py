@@ -36,6 +36,7 @@ class RandomActor:
     def act(self, columns: Mapping[str, Array]) -> Any:
         """Return the next action, legal by these observation columns."""
         mask = get_mask(self.space, columns)
+        # A held action may have become illegal in the meantime.
         if self.left and (mask is None or is_legal(self.space, mask, self.action)):
             self.left -= 1
             return self.action
@@ -55,6 +56,8 @@ class RandomRule:
         self.candidates = [self.space.sample() for _ in range(CANDIDATES)]
         self.mean, std = scale
         rng, size = np.random.default_rng(derive_seed(seed, "rules")), len(std)
+        # Divided by the spread of each entry and the root of their number, so that the argument of
+        # the sine has a spread of about 1 at any size of observation.
         self.weights = rng.normal(size=(CANDIDATES, size)) / (std * np.sqrt(size))
         self.phases = rng.uniform(0, 2 * np.pi, CANDIDATES)
 
@@ -96,6 +99,7 @@ def get_mask(space: Any, columns: Mapping[str, Array]) -> Array | None:
 
 def make_seeded_space(space: Any, seed: int) -> Any:
     """Return a copy of an action space with a random stream of its own (``derive_seed``)."""
+    # A copy: seeding the shared space would change what other actors draw.
     own = copy.deepcopy(space)
     own.seed(derive_seed(seed, "actions"))
     return own

@@ -45,6 +45,7 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
     }
     if ended:
         return outcome
+    # Slow environments: silence after few steps does not show that episodes never end.
     if lengths.max() < STEPS:
         outcome.not_judged["no_episode_ends"] = (
             f"there was time for {lengths.max()} steps of one episode only"
@@ -79,7 +80,9 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
     if not all(np.issubdtype(part.dtype, np.number) for part in table.values()):
         outcome.not_judged["observation_constant"] = "not all observations are numbers"
         return outcome
+    # Exact equality: an entry that moves a little may still carry what the policy needs.
     constant = np.concatenate([np.ptp(part, axis=0) == 0 for part in table.values()])
+    # Integers are left out: a code or an index has no scale.
     scaled = [part for part in table.values() if np.issubdtype(part.dtype, np.floating)]
     spreads = np.concatenate([part.std(0) for part in scaled]) if scaled else np.zeros(0)
     largest = max((float(np.abs(part).max()) for part in scaled), default=None)
@@ -93,6 +96,7 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
         "std_max": float(moving.max()) if moving.size else None,
     }
     if constant.all() and len(seen) > 1:
+        # In an episode of one step only the observation of the start is acted on.
         bandit = all(len(episode.rewards) == 1 for episode in played.episodes)
         outcome.add_finding(
             "observation_constant",
@@ -108,6 +112,7 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
 
 def _stack_entries(seen: list[Mapping[str, Any]], name: str) -> np.ndarray[Any, Any]:
     entries = np.stack([np.asarray(columns[name]).reshape(-1) for columns in seen])
+    # NumPy cannot subtract booleans, which the range of an entry needs.
     return entries.astype(np.int8) if entries.dtype == np.bool_ else entries
 
 
@@ -127,6 +132,7 @@ def probe_rewards(target: CheckTarget, seconds: float) -> ProbeResult:
     if rewards.constant is not None:
         _report_constant(outcome, rewards)
         return outcome
+    # Without zeros: where rewards are rare, the median of all returns would be 0.
     sizes = np.abs(rewards.returns[rewards.returns != 0])
     size = float(np.median(sizes)) if sizes.size else 1.0
     if size > LARGE_RETURN or size < SMALL_RETURN:
@@ -146,6 +152,8 @@ class RewardSummary:
         self.returns = np.array([e.episode_return for e in episodes])
         lengths = {len(e.rewards) for e in episodes}
         same = self.each.size > 0 and np.ptp(self.each) == 0
+        # A constant reward per step is no fault where episodes differ in length (CartPole pays 1
+        # per step): the return then differs.
         one = bool(same and (self.each[0] == 0 or len(lengths) == 1))
         self.constant: float | None = float(self.each[0]) if one else None
         """The only reward seen, if the lengths of the episodes do not differ either."""

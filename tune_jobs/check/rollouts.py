@@ -55,6 +55,8 @@ class ObservationSample:
 
     def add(self, columns: Mapping[str, Array]) -> None:
         """Store the observation, or skip it so that later ones fit."""
+        # The length of the play is unknown beforehand: when the sample is full, every second entry
+        # is dropped and the interval doubled, which keeps the sample even.
         if self.seen % self.every == 0:
             self.rows.append({name: part.copy() for name, part in columns.items()})
             self.size = max(self.size, sum(part.size for part in columns.values()))
@@ -119,6 +121,7 @@ def play_episodes(
         for plan in plans:
             generator = actor(env.action_space, plan)
             episode = _play_single(target, env, plan, generator, deadline, steps, observations)
+            # The first episode is kept even if it is incomplete: the probes need some observation.
             if episodes and time.monotonic() > deadline and not episode.end:
                 break
             episodes.append(episode)
@@ -141,12 +144,15 @@ def _play_single(
     observation, info = env.reset(seed=plan.seed)
     if plan.noise is not None:
         generator = counter_rng.derive_seed(plan.noise, "fresh noise")
+        # After the reset, so that the start is the seed's and only what follows is random.
         env.unwrapped.np_random = np.random.default_rng(generator)
     episode = Episode()
     columns = _record_observation(observation, episode, sample)
     # An episode has at least one step, however long the reset took.
     while not episode.rewards or (len(episode.rewards) < steps and time.monotonic() < deadline):
         mask = find_mask(env, observation, info) if target.unread_mask else None
+        # Where illegal actions do no harm, play ignores the mask, as a policy that cannot read it
+        # would.
         if mask is not None and target.illegal_raises:
             columns |= {MASK: mask.legal}
         action = actor.act(columns)
@@ -199,6 +205,8 @@ def _play_batched(
         if all(e.end for e in episodes) or (step and time.monotonic() > deadline):
             break
         for b, row in enumerate(rows):
+            # An ended copy repeats its last action: the batch keeps its size, and its rewards are
+            # ignored.
             done[b] = actors[b].act(row) if row else done[b]
         stepped = world.step(state, stack_actions(done))
         state, observation = stepped.state, stepped.observation
@@ -223,6 +231,7 @@ class RandomPlay:
     @cached_property
     def scale(self) -> Scale | None:
         """Mean and standard deviation of each entry observed; None if any is not a number."""
+        # A mean and spread exist for numbers only; text observations have no scale.
         seen = np.stack([flatten_observation(columns) for columns in self.observations])
         if not np.issubdtype(seen.dtype, np.number):
             return None
@@ -237,6 +246,7 @@ def sample_random_play(target: CheckTarget, seconds: float) -> RandomPlay:
         observed = ObservationSample()
         plans = [EpisodePlan(seed, seed) for seed in range(256)]
         started = time.monotonic()
+        # The first episode alone, because one long episode must not take the time of all others.
         episodes = play_episodes(target, plans[:1], seconds / 4, observations=observed)
         episodes += play_episodes(target, plans[1:], seconds * 3 / 4, observations=observed)
         steps = sum(len(episode.rewards) for episode in episodes)

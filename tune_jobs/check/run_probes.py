@@ -100,6 +100,8 @@ def _run_probes(
         if why := _explain_skip(name, findings) or ("" if left > 0 else _NO_TIME):
             not_judged[name] = why
             continue
+        # A probe is given its time and should keep to it; the interrupt below is for those that
+        # hang.
         allowed_s = min(seconds * time_fraction, left)
         if on_probe_start:
             on_probe_start(question, allowed_s)
@@ -128,6 +130,7 @@ def _run_probes(
 
 def _merge_findings(findings: list[Finding], new: list[Finding]) -> list[Finding]:
     """Return one finding per symptom: the first of the most severe."""
+    # Sorting is stable, so among equal severities the finding of the earlier probe is kept.
     every = sorted([*findings, *new], key=lambda finding: -SEVERITIES.index(finding.severity))
     first = {finding.symptom: finding for finding in reversed(every)}
     return [finding for finding in every if first[finding.symptom] is finding]
@@ -139,6 +142,7 @@ _NO_TIME = f"the {TOTAL_S:.0f} s of a check were used up by earlier probes"
 def _explain_skip(name: str, findings: list[Finding]) -> str:
     """Return why a probe is skipped after these findings; empty if it is not."""
     for finding in findings:
+        # Every later probe would run into its time limit as well.
         if finding.symptom == STUCK:
             return "calls of the environment take too long"
         if finding.symptom in BROKEN:
@@ -162,6 +166,7 @@ def _run_probe(
             warnings.simplefilter("ignore")  # Gymnasium warns about style
             return probe(target, seconds), ""
     except TimeUpError as cut:
+        # The line of the environment in which it hung is the most useful part of the message.
         frame = find_user_frame(cut)
         at = f" at {frame}" if frame else ""
         spent = time.monotonic() - started
@@ -188,6 +193,7 @@ def _to_json_types(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):
+        # JSON has no NaN or infinity.
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value
 
@@ -204,6 +210,7 @@ def convert_exception(target: CheckTarget, error: Exception) -> ProbeResult:
     if isinstance(error, InputError):
         outcome.add_finding("cannot_start", "stop", str(error))
         return outcome
+    # In a world of ours there is no user code, so an exception is a fault of the probe.
     frame = None if target.world is not None else find_user_frame(error, installed=False)
     if frame or isinstance(error, EnvironmentFault):
         text = f"{type(error).__name__}: {error} ({frame})" if frame else str(error)

@@ -48,12 +48,14 @@ def run_paired_test(returns: Array, level: float = 0.05) -> PairedTest:
         level: significance level of the detectable fraction.
     """
     values = np.asarray(returns, np.float64)
+    # Equal returns may differ in their last bits where a batched sum adds in another order.
     tiny = ROUNDING * max(float(np.abs(values).max(initial=0)), 1e-300)
     four = values.reshape(-1, 4)
     # Between the pairs, for the observed pairing (01)(23) and the two others.
     halves = [four[:, [0, i]].sum(1) - four.sum(1) / 2 for i in (1, 2, 3)]
     between = np.square(np.stack(halves, 1))
     within = np.square(four - four.mean(1, keepdims=True)).sum(1)
+    # Starts with four equal plays contribute nothing to either sum, whatever the pairing.
     differs = np.ptp(four, axis=1) > tiny
     noisy = (np.abs(values[:, :, 0] - values[:, :, 1]) > tiny).any(1)
     count, total = int(differs.sum()), float(within[differs].sum())
@@ -62,13 +64,17 @@ def run_paired_test(returns: Array, level: float = 0.05) -> PairedTest:
     between, rng = between[differs], np.random.default_rng(0)
     # A start of whose plays only one has a reward carries no information about the pairing.
     informative = int((np.ptp(between, axis=1) > ROUNDING * between.max()).sum())
+    # Sums over the starts, so that starts with large returns weigh more: the null distribution has
+    # the same weights, which keeps the test exact.
     observed = float(between[:, 0].sum())
     drawn = np.array(
         [between[np.arange(count), rng.integers(3, size=count)].sum() for _ in range(DRAWS)]
     )
+    # The observed pairing is itself one of the permutations: without the 1 the p-value could be 0.
     p = (1 + int((drawn >= observed * (1 - 1e-12)).sum())) / (1 + DRAWS)
     # The intraclass correlation: by chance alone a third of the squares lies between halves.
     fraction = max((3 * observed - total) / (observed + total), 0.0)
+    # Only informative starts count for the power, or rare rewards would seem to prove an absence.
     detectable = compute_detectable_fraction(informative, level) if informative else 1.0
     return PairedTest(len(four), count, int(noisy.sum()), min(fraction, 1.0), p, detectable)
 
@@ -79,9 +85,12 @@ def compute_detectable_fraction(starts: int, level: float = 0.05) -> float:
     For normal effects and noise: F = (1 + 2 f / (1 - f)) times a central F with S and 2 S degrees
     of freedom, whose quantiles are drawn.
     """
+    # A fixed seed, so that two checks of the same environment agree. Drawn, because NumPy has no
+    # quantiles of F.
     rng = np.random.default_rng(0)
     first = rng.chisquare(starts, 20_000) / starts
     second = rng.chisquare(2 * starts, 20_000) / (2 * starts)
+    # The effect must lift the lower tail of the statistic above the critical value under the null.
     low, high = np.quantile(first / second, [1 - POWER, 1 - level])
     odds = (high / low - 1) / 2
     return float(odds / (1 + odds))
@@ -95,9 +104,13 @@ def compute_frequencies_p_value(counts: Array, probabilities: Array) -> float:
     """
     total, p = int(counts.sum()), np.clip(np.asarray(probabilities, np.float64), 0, None)
     p = p / p.sum()
+    # Pearson's statistic is dominated by cells with tiny expectations, where one draw is a large
+    # deviation.
     rare = p * total < 5
     cells = np.append(counts[~rare], counts[rare].sum()).astype(np.float64)
     p = np.append(p[~rare], p[rare].sum())
+    # An action of probability zero that was drawn must give a huge statistic, not a division by
+    # zero.
     expected = np.maximum(p * total, 1e-9)
     drawn = np.random.default_rng(0).multinomial(total, p / p.sum(), DRAWS)
     statistic = (np.square(cells - expected) / expected).sum()
@@ -111,6 +124,7 @@ def compute_welch_gap(first: Array, second: Array) -> float:
         return 0.0
     gap = float(np.mean(second) - np.mean(first))
     error = np.sqrt(np.var(first, ddof=1) / len(first) + np.var(second, ddof=1) / len(second))
+    # Two deterministic returns have no error: then any difference is significant and none is not.
     if error <= ROUNDING * max(abs(float(np.mean(first))), 1e-300):
         return 0.0 if abs(gap) <= ROUNDING else float(np.sign(gap)) * 1e6
     return float(gap / error)

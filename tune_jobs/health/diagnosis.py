@@ -38,11 +38,14 @@ class StopConditions:
         instead of being stored: a resumed run and a post-mortem get the same answer as the live
         run.
         """
+        # Early on, healthy runs look like sick ones: flat starts lasted for up to 41 % of a run.
         if rule.can_recover and history.budget_fraction_used < self.stop_from:
             return False
+        # A rising score contradicts nearly all symptoms, and a stop cannot be undone.
         if history.rising and not rule.stops_rising:
             return False
         checks = 1 if rule.ignores_patience else self.patience
+        # The present check has already asked for the stop, so the earlier ones begin at 1.
         return all(_asks_to_stop(rule, history.without_last(ago)) for ago in range(1, checks))
 
 
@@ -107,6 +110,7 @@ def diagnose(
             limit = limits.get(symptom, rule.highest)
             if limit == "off":
                 continue
+            # "Cannot be judged" is an answer of its own: a missing metric must not read as health.
             missing = _missing(rule, history)
             if missing is not None:
                 not_judged[symptom] = missing
@@ -117,6 +121,8 @@ def diagnose(
                 severity = _limit_severity(finding.severity, limit, rule, history, stop_conditions)
                 remedy = worded(rule.remedy, history.in_use, complete=bool(history.settings))
                 findings.append(dataclasses.replace(finding, severity=severity, remedy=remedy))
+    # The sort is stable: among equal severities the order of the rules remains, likely causes
+    # before their consequences.
     findings.sort(key=lambda finding: -SEVERITIES.index(finding.severity))
     return Diagnosis(tuple(findings), tuple(judged), not_judged)
 
@@ -134,12 +140,15 @@ def _limit_severity(
     asked: Severity, limit: Severity, rule: Rule, history: History, stop_conditions: StopConditions
 ) -> Severity:
     severity = SEVERITIES[min(SEVERITIES.index(asked), SEVERITIES.index(limit))]
+    # Last, because judging the earlier histories is the expensive part and most findings never ask
+    # for a stop.
     if severity == "stop" and not stop_conditions.allows_stop(rule, history):
         return "warn"
     return severity
 
 
 def _asks_to_stop(rule: Rule, history: History) -> bool:
+    # The metric may be in the newest rows only, which an earlier check did not have.
     if _missing(rule, history) is not None:
         return False
     finding = rule(history)

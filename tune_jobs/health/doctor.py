@@ -45,6 +45,8 @@ def _judge(paths: tuple[Path, ...], logs: list[Log]) -> Answer:
     for entry in entries:
         for symptom, why in entry["not_judged"].items():
             if symptom not in judged:
+                # The reason of the first log stands for all: a sweep's logs usually lack the same
+                # metrics.
                 not_judged.setdefault(symptom, why)
     return {
         "path": str(paths[0]) if len(paths) == 1 else None,
@@ -63,6 +65,7 @@ def _judge(paths: tuple[Path, ...], logs: list[Log]) -> Answer:
 
 def _sibling(log: Log, entry: Answer) -> Sibling:
     history = log.history
+    # Notes occur in healthy runs, so they are no evidence when sibling trials are compared.
     symptoms = [f["symptom"] for f in entry["findings"] if f["severity"] != "note"]
     found = {symptom: _found_at(symptom, history) for symptom in symptoms}
     return Sibling(log.name, history.iteration(-1), found)
@@ -71,6 +74,8 @@ def _sibling(log: Log, entry: Answer) -> Sibling:
 def _found_at(symptom: str, history: History) -> int:
     """Return the iteration at which a finding of the whole log would have been reported live."""
     rows = range(1, len(history) + 1)
+    # Bisection is exact for a finding that stays; for one that comes and goes it returns one of its
+    # onsets. Judging every prefix of a long log would take too long.
     length = bisect_left(
         rows, True, key=lambda n: RULES[symptom](history.without_last(len(history) - n)) is not None
     )
@@ -82,6 +87,8 @@ def _entry(log: Log) -> Answer:
     judged, not_judged = list(diagnosis.judged), diagnosis.not_judged
     reasons = {symptom: _why(name) for symptom, name in not_judged.items()}
     needed = rows_needed(log.history) if log.rows else 1
+    # Silence of a short log is no sign of health: what is still in its warm-up counts as not
+    # judged, unless the rule has already reported or needs a single check only.
     if len(log.rows) < needed:
         found = {finding.symptom for finding in diagnosis.findings}
         early = [

@@ -85,6 +85,8 @@ class History:
     def _last(self, name: str, rows: int) -> FloatArray:
         if name in self._columns:
             return self._columns[name][-rows:]
+        # Only the last rows are converted where they suffice: a live run is judged after every row,
+        # and whole columns each time would cost time quadratic in its length.
         if self._columnar is not None:
             return self._columnar.column(name)[-rows:]
         return as_numbers([row.get(name) for row in self.rows[-rows:]])
@@ -96,6 +98,8 @@ class History:
 
     def recent(self, name: str, rows: int) -> FloatArray:
         """Return the finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
+        # The window counts rows, not values: a rarely logged metric gives fewer numbers, not older
+        # ones.
         values = self._last(name, rows)
         return values[np.isfinite(values)]
 
@@ -112,6 +116,8 @@ class History:
         """Return the last finite value of a metric, or of the setting of this name; else NaN."""
         if name not in self._latest:  # cached: most rules ask for the same few names
             last = _last_finite(self.series(name))
+            # The logged value has priority over the setting, because a schedule may have changed
+            # it.
             known = math.isfinite(last) or name not in self.settings
             self._latest[name] = last if known else as_number(self.settings[name])
         return self._latest[name]
@@ -160,7 +166,10 @@ class History:
             window: number of last rows that show the symptom as a whole.
         """
         start = max(0, len(self) - window)
+        # argmax is 0 where no row is sick by itself (a median over the window may still be): the
+        # onset is then the first row of the window.
         start += int(np.argmax(sick[start:]))
+        # The symptom may be older than the window that the rule judges.
         while start > 0 and sick[start - 1]:
             start -= 1
         return self.iteration(start)
@@ -201,8 +210,11 @@ class History:
     def without_last(self, rows: int) -> History:
         """Return the history as it was ``rows`` checks ago."""
         if rows not in self._earlier:
+            # Cached, because patience and withdrawal judge the same earlier checks again and again.
             left = max(0, len(self) - rows)
             earlier = dataclasses.replace(self, rows=self.rows[:left])
+            # Views of known columns: nothing is converted twice. The latest values are not passed
+            # on, since those of a shorter history differ.
             earlier._columns.update({name: known[:left] for name, known in self._columns.items()})
             self._earlier[rows] = earlier
         return self._earlier[rows]
@@ -220,11 +232,14 @@ def as_number(value: object) -> float:
     """Return the value of a metric as a float; NaN for a list, text or None."""
     if type(value) is float:
         return value
+    # NumPy scalars are registered as numbers.Real, so an isinstance check against float would lose
+    # the float32 ones.
     if not isinstance(value, numbers.Real):
         return math.nan
     try:
         return float(value)
     except OverflowError:
+        # Python integers have no upper limit, floats do.
         return math.inf
 
 

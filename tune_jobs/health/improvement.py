@@ -72,6 +72,8 @@ class Improvement:
 
     def __call__(self, scores: FloatArray, episodes: FloatArray) -> bool | None:
         """Whether the scores have improved."""
+        # A row in which no episode finished has no score; a zero in its place would fake a drop or
+        # a gain.
         known = np.isfinite(scores)
         finished = np.cumsum(np.nan_to_num(episodes[known], nan=0.0))
         r = scores[known]
@@ -79,7 +81,11 @@ class Improvement:
             return None
         # Where the episodes are not counted the sums are 0 and nothing is skipped.
         skipped = int(np.searchsorted(finished, self.episodes)) if finished[-1] > 0 else 0
+        # With long episodes the first 50 may take most of the rows: the cap leaves enough of them
+        # to judge.
         settled = r[min(skipped, r.size // 5) :]
+        # Each test covers a curve that the others miss: a steady gain, one during the skipped rows,
+        # and one within the very first row.
         return (
             self._rose(settled, self.relative)
             or self._rose(r, self.leap)
@@ -89,10 +95,14 @@ class Improvement:
     def _rose(self, r: FloatArray, relative: float) -> bool:
         start = min(math.ceil(r.size / 10), self.first_rows)
         gain, error, size = _gain(r, start)
+        # Written as "not larger", so that a NaN (scores near the float limit overflow) is no
+        # improvement.
         if not gain > max(self.noise * error, relative * size):
             return False
         if kendall_tau(r) > self.tau:
             return True
+        # A run solved early is flat for most of its rows, so its tau is near 0. Without a trend
+        # that confirms the gain, it must be further beyond the noise.
         return gain > self.early_noise * error and self._was_early(r, start, gain)
 
     def _solved_at_once(self, r: FloatArray) -> bool:
@@ -101,6 +111,8 @@ class Improvement:
         return large and self._was_early(r, 1, gain)
 
     def _was_early(self, r: FloatArray, start: int, gain: float) -> bool:
+        # A gain that is there in the second quarter as well as at the end is not a lucky last
+        # third.
         second_quarter = float(np.median(r[r.size // 4 : r.size // 2]))
         return second_quarter - float(r[:start].mean()) >= self.early_gain * gain
 
@@ -128,22 +140,34 @@ class Rise:
 
     def __call__(self, scores: FloatArray) -> bool:
         """Whether the scores rise now; rows without a finite score are left out."""
+        # All pairs are compared, so the cost is quadratic. The newest rows are kept instead of an
+        # even sample, because the question is whether the score rises now.
         r = scores[np.isfinite(scores)][-TREND_ROWS:]
         if r.size < self.rows:
             return False
+        # Signs only: a single lucky mean of few episodes must not decide the trend.
         later_minus_earlier = np.sign(r[None, :] - r[:, None])
         # From row i to the end: what the stretch from i + 1 has, and the pairs of i with those.
         pairs = np.triu(later_minus_earlier, 1).sum(axis=1)[::-1].cumsum()
         size = np.arange(1, r.size + 1)
+        # The standard deviation without ties. Ties make the true one smaller, hence a stricter
+        # test.
         deviation = np.sqrt(size * (size - 1) * (2 * size + 5) / 18)
+        # The start of a recovery is unknown, so stretches of all lengths are tried. Three
+        # deviations instead of the usual two allow for the best of many.
         return bool(np.any(pairs[self.rows - 1 :] > self.deviations * deviation[self.rows - 1 :]))
 
 
 def _gain(r: FloatArray, start: int) -> tuple[float, float, float]:
     """Scores [R] -> the gain from the mean of the first rows, its standard error, their size."""
     last = math.ceil(r.size / 3)
+    # The end has enough rows for a median, which a few collapsed rows do not move. The start is a
+    # handful of rows, whose mean is less noisy than their median.
     first, plateau = float(r[:start].mean()), float(np.median(r[-last:]))
+    # Around a line, because a score that still rises in the last third is progress, not noise. The
+    # line costs two degrees of freedom, so at least six rows are used.
     sd = _detrended_sd(r[-max(last, 6) :])
+    # A jump is the difference of two scores, so its variance is twice that of one score.
     early_sd = max(sd, estimate_jump_sd(r[: max(last, 6)]) / math.sqrt(2))
     error = math.hypot(sd * math.sqrt(math.pi / 2 / last), early_sd / math.sqrt(start))
     return plateau - first, error, max(abs(first), abs(plateau))
@@ -155,6 +179,7 @@ def estimate_jump_sd(values: FloatArray) -> float:
     By their median size around their median, so that neither a slope nor a leap is noise.
     """
     jumps = np.diff(values)
+    # The factor converts the median absolute deviation of normal noise to a standard deviation.
     return 1.4826 * float(np.median(np.abs(jumps - np.median(jumps))))
 
 
@@ -163,9 +188,11 @@ def kendall_tau(values: FloatArray) -> float:
     if values.size < 2:
         return 0.0
     if values.size > TREND_ROWS:
+        # Thinned evenly instead of cut off: here the trend of the whole run is asked for.
         values = values[np.linspace(0, values.size - 1, TREND_ROWS).astype(int)]
     earlier, later = values[:, None], values[None, :]
     ordered = _pairs_in_order(values.size)
+    # Ties count in neither number but stay in the denominator: a flat score has a tau of 0.
     rising = np.count_nonzero((later > earlier) & ordered)
     falling = np.count_nonzero((later < earlier) & ordered)
     return (rising - falling) / (values.size * (values.size - 1) / 2)
@@ -178,6 +205,7 @@ def _pairs_in_order(rows: int) -> BoolArray:
 
 def _detrended_sd(values: FloatArray) -> float:
     """The standard deviation around a straight line: values [R], R > 2 -> at least 0."""
+    # With centred times slope and level are independent, so the fit needs no linear solver.
     t = np.arange(values.size) - (values.size - 1) / 2
     level = values - values.mean()
     residual = level - t * float(t @ level) / float(t @ t)

@@ -29,6 +29,7 @@ class MetricTable(Sequence[Row]):
     def append(self, row: Row) -> None:
         """Append the row of one iteration."""
         if self._length == self._room:
+            # Doubling keeps the total cost of copying linear in the number of rows.
             self._room *= 2
             for name, column in self._numbers.items():
                 # A new array, because views of the old one must stay valid.
@@ -37,8 +38,11 @@ class MetricTable(Sequence[Row]):
         for name, value in row.items():
             number = as_number(value)
             if name not in self._numbers:
+                # A metric may appear late (a held-out score, a norm measured in every fourth row).
                 self._numbers[name] = np.full(self._room, np.nan)
             self._numbers[name][at] = number
+            # A logged NaN is evidence and a missing cell is not, but both are NaN in the column.
+            # The logged value is kept aside, so that the rows still distinguish them.
             if not math.isfinite(number):
                 self._others.setdefault(name, {})[at] = value
         self._length += 1
@@ -47,6 +51,8 @@ class MetricTable(Sequence[Row]):
         """Remove the last row."""
         self._length -= 1
         for column in self._numbers.values():
+            # The next append writes only its own metrics and would inherit the others from this
+            # row.
             column[self._length] = np.nan
         for others in self._others.values():
             others.pop(self._length, None)
@@ -55,6 +61,7 @@ class MetricTable(Sequence[Row]):
         """Return the values [R] of a metric, NaN where a row lacks it as a number."""
         if name not in self._numbers:
             return np.full(self._length, np.nan)
+        # A view: a check after every row would otherwise copy each column each time.
         return self._numbers[name][: self._length]
 
     def __len__(self) -> int:

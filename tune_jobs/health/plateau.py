@@ -50,13 +50,19 @@ def has_reached_plateau(
     """
     known = np.isfinite(scores)
     r, at = scores[known], iterations[known]
+    # The patience is in iterations, but a held-out score exists only for some of them.
     recent = int(np.count_nonzero(at > at[-1] - patience)) if at.size else 0
+    # Half of the patience for a mean: long enough to average out luck, and it fits twice.
     few = recent // 2 if recent >= FEWEST else 1
+    # At least one whole mean must end before the patience, or there is nothing to compare with.
     if r.size < recent + few or not recent:
         return False
     means = np.lib.stride_tricks.sliding_window_view(r, few).mean(axis=1)
+    # A mean belongs to its last score, so one that ends within the patience may begin before it.
     best, lately = float(means[:-recent].max()), float(means[-recent:].max())
     if few == 1:
+        # abs, because scores may be negative: a fraction of a negative best would reverse the
+        # limit.
         return lately - best <= min_delta * abs(best) and not _rises(r)
     # A jump is the difference of two scores, so its scatter is that of the difference of two means.
     error = estimate_jump_sd(r[-recent:]) / math.sqrt(few)

@@ -83,6 +83,7 @@ def worded(
 
 def _clause(step: Step, in_use: Mapping[str, object], complete: bool) -> str:
     """Return the clause of a step; empty if there is nothing left to change."""
+    # Unknown is not absent: a foreign log that does not contain the setting still gets the advice.
     if step.setting not in in_use:
         return step.without if complete else _filled(step)
     used = in_use[step.setting]
@@ -99,10 +100,12 @@ def _filled(step: Step) -> str:
 
 def _there(step: Step, used: object) -> bool:
     """Return whether the setting already has the value of the step, or is beyond it."""
+    # bool is a subclass of int, but true and false have no order.
     if isinstance(used, bool | str) or not isinstance(used, int | float):
         return used == step.value
     value = float(step.value)
     beyond = {"lower": used < value, "raise": used > value, "set": False}[step.change]
+    # TensorBoard stores float32, in which 3e-4 is not exactly the number of the step.
     return beyond or math.isclose(used, value, rel_tol=1e-6)
 
 

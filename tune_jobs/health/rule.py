@@ -52,6 +52,7 @@ class Rule(ABC):
         """Return the finding in this history, or None."""
         if not history.is_warmed_up(self.rows, self.budget_fraction):
             return None
+        # None means too few scores, which is no evidence of stagnation: only False is.
         if self.stagnant_only and history.improved is not False:
             return None
         return self.judge(history)
@@ -67,6 +68,7 @@ class Rule(ABC):
 
 def grade(value: float, note: float, warn: float, stop: float) -> Severity | None:
     """Return the severity of the highest limit that the value exceeds, or None."""
+    # NaN exceeds no limit, so a missing value falls through to None.
     if value > stop:
         return "stop"
     if value > warn:

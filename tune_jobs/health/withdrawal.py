@@ -22,6 +22,8 @@ def disproved(
     """
     if not history.improved:
         return []
+    # More than one check, because a value near its threshold would otherwise be reported and
+    # withdrawn in turn.
     checks = [history.without_last(ago) for ago in range(PATIENCE)]
     return [
         symptom

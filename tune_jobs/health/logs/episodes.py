@@ -39,6 +39,7 @@ def add_episode_returns(records: Sequence[Record], paths: Sequence[Path]) -> lis
     returns, lengths = _finished(paths)
     clock = [as_number(record.values.get("time/total_timesteps")) for record in records]
     steps = np.cumsum(lengths)
+    # Monitors of the training cover most of the run's steps; those of evaluations far fewer.
     if not clock or not returns.size or not clock[-1] / 2 < steps[-1] <= clock[-1]:
         return list(records)
     bounds = [0, *np.searchsorted(steps, clock, side="right").tolist()]
@@ -63,6 +64,7 @@ def _finished(paths: Sequence[Path]) -> tuple[FloatArray, FloatArray]:
                     f"{path}, {record.location} has no number for the return r and the length l."
                 )
             found.append((start + as_number(t if t is not None else 0.0), r, length))
+    # The times in a file count from its own start, so they are comparable only with it added.
     found.sort(key=lambda episode: episode[0])
     returns, lengths = (np.array([episode[i] for episode in found]) for i in (1, 2))
     return returns, lengths
@@ -72,6 +74,7 @@ def group_episodes(returns: FloatArray, lengths: FloatArray) -> list[Record]:
     """Group returns and lengths [E] into one record per iteration."""
     size = max(FEWEST, -(-returns.size // ROWS))
     groups = max(1, returns.size // size) if returns.size else 0
+    # Groups of nearly equal size, as a short last group would have a noisier mean.
     bounds = np.linspace(0, returns.size, groups + 1).round().astype(int).tolist()
     steps = np.cumsum(lengths)
     records: list[Record] = []

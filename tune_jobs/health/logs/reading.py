@@ -71,9 +71,12 @@ def read_all(paths: Sequence[Path], rename: Mapping[str, str] | None = None) -> 
     for path in paths:
         found = _places(path, rename)
         for form, files in found:
+            # Overlapping paths would otherwise count one run twice, and siblings would seem to
+            # agree.
             if files[0].resolve() not in known:
                 logs += _read_or_noted(path if len(paths) == 1 else None, form, files, rename)
         known.update(files[0].resolve() for _, files in found)
+    # One unreadable log among many must not hide the others, so it is an error only if all are.
     if not any(log.rows for log in logs):
         raise InputError(logs[0].note)
     _check_used(rename, logs)
@@ -99,19 +102,25 @@ def _find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[tuple[str, lis
         yield _format_of(path) or _unknown(path), [path]
         return
     for place, inner, names in os.walk(path):
+        # In place, as os.walk requires: the order of logs must not depend on the file system.
         inner.sort()
         by_form: dict[str, list[Path]] = {}
         for name in sorted(names):
             form = _format_of(Path(place, name))
             if form in PREFERRED:
                 by_form.setdefault(form, []).append(Path(place, name))
+        # Any table may be a CSV file; one with a column for the return is taken for a log.
         by_form[CSV] = [p for p in by_form.get(CSV, []) if _has_score(header_of(p), rename)]
+        # The formats in one directory describe the same run; reading each would report it
+        # repeatedly.
         form = next((form for form in PREFERRED if by_form.get(form)), None)
         if form == RUN:
             inner.clear()  # what Tune wrote below it says the same
         if form is not None:
             files = by_form[form]
             if form == SB3_CSV and len(files) == 1:
+                # Monitors have the exact returns that SB3's moving average hides. With several
+                # progress files it is unknown to which they belong.
                 files += [f for f in by_form.get(MONITOR, []) if _OF_RUN.fullmatch(f.name)]
                 yield form, files
             else:
@@ -122,6 +131,8 @@ def _runs(form: str, files: list[Path]) -> list[list[Path]]:
     """Group the files of one format in a directory by run."""
     if form == EVENTS:
         return [files]
+    # SB3 numbers the monitors of the parallel environments of one run: 0.monitor.csv,
+    # 1.monitor.csv.
     several = [file for file in files if _OF_RUN.fullmatch(file.name)]
     alone = [[file] for file in files if file not in several]
     return [several, *alone] if several else alone
@@ -130,6 +141,7 @@ def _runs(form: str, files: list[Path]) -> list[list[Path]]:
 def _format_of(path: Path) -> str | None:
     """Return the format of a file, by its name and for CSV files by their header."""
     name = path.name
+    # Other tools use this name as well, so the first line decides.
     if name == "events.jsonl":
         return RUN if _is_run(path) else JSON_LINES
     if ".tfevents." in name:
@@ -140,6 +152,7 @@ def _format_of(path: Path) -> str | None:
         return RESULTS if name == "result.json" else JSON_LINES
     if not name.endswith((".csv", ".tsv", "progress.txt")):
         return None
+    # Tune, SB3 and others all write a progress.csv: the columns decide.
     header = header_of(path)
     if "training_iteration" in header:
         return TUNE_CSV
@@ -236,6 +249,8 @@ def _without_evaluations(records: list[Record]) -> list[Record]:
 
     It belongs to the next line of the training itself.
     """
+    # On-policy algorithms of SB3 count iterations and off-policy ones episodes; a line of an
+    # evaluation has neither.
     clock = next(
         (c for c in ("time/iterations", "time/episodes") if any(c in r.values for r in records)),
         None,

@@ -43,6 +43,8 @@ class SmoothedHistory(History):
         """How many neighbouring rows are means over the same episodes, at least 1."""
         episodes = self.series("episodes")
         episodes = episodes[episodes > 0]
+        # The median, because the many short episodes of the first rows would hide how much later
+        # rows overlap.
         return max(1.0, WINDOW / float(np.median(episodes))) if episodes.size else 1.0
 
     @property
@@ -69,6 +71,8 @@ class SmoothedHistory(History):
         sd = estimate_jump_sd(r) * math.sqrt(self.repeats / 2)
         end = min(1.0, self.repeats / last)
         if plateau - first > plain.leap * max(abs(plateau), abs(first)):
+            # The first row is the mean of one row's episodes only, so its variance is larger by
+            # this factor.
             fewer = self.repeats if self._even else 1.0
             if plateau - first > NOISE * sd * math.sqrt(fewer + end):
                 return True
@@ -89,15 +93,19 @@ class SmoothedHistory(History):
     def rising(self) -> bool:
         """Whether the scores rise now, by rows that share no episode."""
         scores = self.scores[np.isfinite(self.scores)]
+        # Thinned from the end, so that the newest score is among them.
         return Rise()(scores[:: -math.ceil(self.repeats)][::-1])
 
     @cached_property
     def trend(self) -> float:
         """Kendall's tau of the rows that share no episode; 0 where chance would give as much."""
         scores = self.scores[np.isfinite(self.scores)]
+        # A short log is thinned less, to leave about eight rows that can have a trend.
         apart = scores[:: -min(math.ceil(self.repeats), max(1, scores.size // 8))][::-1]
         n = apart.size
         if n < 3:
             return 0.0
         tau = kendall_tau(apart)
+        # Few rows are left after thinning, and among few rows chance alone often exceeds a tau of
+        # 0.2.
         return tau if abs(tau) > CHANCE * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))) else 0.0

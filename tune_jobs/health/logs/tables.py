@@ -43,6 +43,7 @@ def read_csv_above_damage(path: Path) -> tuple[list[Record], str]:
     above = _LEADING.match(text)
     skipped = above[0].count("\n") if above else 0
     body = text[above.end() if above else 0 :]
+    # Counted in the header only, because cells may hold lists with commas.
     delimiter = max(",;\t", key=body.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter)
     records: list[Record] = []
@@ -55,12 +56,15 @@ def read_csv_above_damage(path: Path) -> tuple[list[Record], str]:
             place = f"line {skipped + reader.line_num}"
             if not any(cells) or [cell.strip() for cell in cells] == header:
                 continue  # a blank line, or the header of a run appended to this one
+            # The columns changed during the run: from here on values would stand under wrong names.
             if len(cells) > len(header):
                 wrong = f"has {len(cells)} cells, but the header has {len(header)}"
                 return records, f"{path}, {place} {wrong}."
             records.append(Record(place, _cells(header, cells)))
     except csv.Error as error:
         return records, f"{path}, line {skipped + reader.line_num} is broken: {error}."
+    # A last line without its line break is still being written, and its last number may lack
+    # digits.
     if records and len(cells) < len(header) and not text.endswith("\n"):
         records.pop()
     return records, ""
@@ -84,6 +88,8 @@ def read_json_lines(path: Path) -> list[Record]:
         try:
             data: Any = json.loads(line)
         except ValueError as error:
+            # The last line of a live run may be incomplete; a file of one broken line is no log at
+            # all.
             if number == len(lines) > 1:
                 break
             raise InputError(f"{path}, line {number} is not JSON: {error}.") from None
@@ -96,6 +102,7 @@ def read_json_lines(path: Path) -> list[Record]:
 def header_of(path: Path) -> list[str]:
     """The first line's names; empty for a file that is not one of lines."""
     try:
+        # The encoding drops the byte order mark that Excel puts before the first name.
         with path.open(encoding="utf-8-sig") as file:
             return next(csv.reader(line for line in file if not line.startswith("#")), [])
     except (UnicodeDecodeError, csv.Error):
@@ -118,6 +125,7 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _cells(header: list[str], cells: list[str]) -> dict[str, object]:
+    # Not strict: the last cells of a line may be missing.
     named = zip(header, cells, strict=False)
     return {name: value for name, cell in named if (value := _value(cell)) is not None}
 
@@ -127,6 +135,7 @@ def _value(cell: str) -> object:
     if cell.casefold() in EMPTY:
         return None
     try:
+        # float also parses nan and inf, which are evidence of divergence and stay.
         return float(cell)
     except ValueError:
         pass

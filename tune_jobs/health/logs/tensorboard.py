@@ -34,6 +34,7 @@ def read_events(paths: Sequence[Path], rename: Mapping[str, str]) -> list[Record
         InputError: if a file is damaged other than at its end.
     """
     series: dict[str, dict[int, list[float]]] = {}
+    # File names contain the time of their creation, so a resume comes after what it repeats.
     for path in sorted(paths):
         fresh: dict[str, dict[int, list[float]]] = {}
         for event in _messages(path):
@@ -55,6 +56,7 @@ def iterations(series: Series, rename: Mapping[str, str]) -> list[Record]:
     taken = match_metrics(series, rename)
     single = {tag for tag, ours in taken.items() if ours.per_episode}
     together = {tag: values for tag, values in series.items() if tag in taken.keys() - single}
+    # No shared step marks an iteration here, so the episodes are grouped by their number.
     if single and not together:
         return _episodes_only(series, {taken[tag].name: tag for tag in single})
     clock = _clock(together or series)  # without a known tag the values are still shown
@@ -62,10 +64,13 @@ def iterations(series: Series, rename: Mapping[str, str]) -> list[Record]:
     columns: list[dict[str, object]] = [dict(record.values) for record in records]
     for tag, values in series.items():
         for at, step_values in _since_last(values, clock).items():
+            # An unknown tag may be a counter, whose mean has no meaning: its last value is kept.
             columns[at][tag] = float(np.mean(step_values)) if tag in taken else step_values[-1]
             if tag in single and taken[tag].name == "return_mean":
                 columns[at]["episodes"] = float(len(step_values))
     if "env_steps" not in {ours.name for ours in taken.values()}:
+        # The step is whatever the tool passed; consecutive numbers from 1 are hardly environment
+        # steps.
         name = "iteration" if clock == list(range(1, len(clock) + 1)) else "env_steps"
         for step, column in zip(clock, columns, strict=True):
             column[name] = float(step)
@@ -80,6 +85,7 @@ def _clock(together: Series) -> list[int]:
     if not together:
         return []
     counts = Counter(frozenset(values) for values in together.values())
+    # Of equally frequent sets the longest, because a metric that lacks rows is the exception.
     beat = max(counts, key=lambda steps: (counts[steps], len(steps)))
     kept = [steps for steps in counts if len(steps & beat) >= len(steps) / 2]
     return sorted(set[int]().union(*kept))
@@ -89,6 +95,7 @@ def _since_last(values: Mapping[int, list[float]], clock: Sequence[int]) -> dict
     """Index of an iteration -> what was logged since the one before; the rest goes to the last."""
     steps = sorted(values)
     found: dict[int, list[float]] = {}
+    # The left side: what is logged at the step of an iteration belongs to it, not to the next one.
     for step, at in zip(steps, np.searchsorted(clock, steps).tolist(), strict=True):
         found.setdefault(min(at, len(clock) - 1), []).extend(values[step])
     return found
@@ -100,6 +107,7 @@ def _episodes_only(series: Series, tags: Mapping[str, str]) -> list[Record]:
         return np.array([value for step in sorted(values) for value in values[step]])
 
     returns, lengths = column("return_mean"), column("episode_length")
+    # From the first missing length on, each would be paired with another episode's return.
     if lengths.size != returns.size:
         lengths = np.full(returns.size, np.nan)
     return group_episodes(returns, lengths)
@@ -112,14 +120,18 @@ def _messages(path: Path) -> Iterator[Any]:
     record_writer: Any = importlib.import_module("tensorboardX.record_writer")
     data = path.read_bytes()
     at, number = 0, 0
+    # The frame alone takes 16 bytes: fewer at the end are an incomplete write.
     while at + 16 <= len(data):
         number += 1
         head = data[at : at + 8]
         length: int = struct.unpack("<Q", head)[0]
+        # The length is verified before it is used: a wrong one would lead into the middle of the
+        # data.
         if struct.unpack_from("<I", data, at + 8)[0] != record_writer.masked_crc32c(head):
             raise InputError(
                 f"{path} is damaged at record {number} (byte {at}), or is no TensorBoard file."
             )
+        # A live run may still be writing this record.
         if at + 16 + length > len(data):
             return
         try:
@@ -138,6 +150,7 @@ def _scalar(value: Any) -> float | None:
         return None
     tensor = value.tensor
     numbers = [*tensor.float_val, *tensor.double_val, *tensor.int_val, *tensor.int64_val]
+    # TensorFlow stores a number either in a typed field or as raw bytes.
     if not numbers and tensor.dtype in (1, 2):  # DT_FLOAT, DT_DOUBLE
         form = "<f4" if tensor.dtype == 1 else "<f8"
         if len(tensor.tensor_content) == int(form[-1]):

@@ -77,13 +77,16 @@ def translate_log(
         for row in rows:  # SB3 says something of every update
             row["updates"] = 0.0
     rows = _numbered([row for row in rows if row.keys() - NO_ROW])
+    # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
     for theirs, ours in taken.items():
         _believe(rows, theirs, ours)
+    # RLlib alone calls the KL a loss; in other tools a KL of 0 is a measurement.
     if any(ours.name == "kl" and "kl_loss" in theirs for theirs, ours in taken.items()):
         _drop_kl_not_computed(rows)
     unmapped = [other for other in names if other not in taken and _is_metric(other, records)]
     for other in unmapped:
+        # A NaN in any loss soon reaches the parameters, also in one that no rule knows.
         if "loss" in other.casefold():
             _watch(rows, other)
     _normalise_entropy(rows)
@@ -99,6 +102,8 @@ def translate_log(
         form,
         rows,
         unmapped,
+        # Exact means are better than moving averages, whose rows repeat each other, unless they
+        # exist for few rows (sparse evaluations).
         score=RETURNS[0] if exact >= smooth / 2 else RETURNS[1],
         renamed=frozenset(rename) & set(names),
         note=note,
@@ -110,6 +115,7 @@ def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> di
     row: dict[str, Any] = {}
     for theirs, ours in taken.items():
         value = record.values.get(theirs)
+        # bool is a subclass of int, so a flag such as Tune's done would pass for a number.
         if value is None or isinstance(value, bool):
             continue
         if isinstance(value, int | float):
@@ -137,6 +143,7 @@ def _increase(rows: Iterable[dict[str, Any]], taken: Mapping[str, CatalogueMetri
         before = 0.0
         for row in rows:
             if name in row:
+                # A counter that restarts after a resume must not give a negative number.
                 row[name], before = max(0.0, row[name] - before), row[name]
 
 
@@ -163,6 +170,7 @@ def _estimate_episodes(rows: Iterable[dict[str, Any]]) -> None:
     before = 0.0
     for row in rows:
         steps, length = as_number(row.get("env_steps")), as_number(row.get("episode_length"))
+        # NaN fails both comparisons: a row without steps or length gets no estimate.
         if "episodes" not in row and steps > before and length >= 1:
             row["episodes"] = (steps - before) / length
         before = steps if math.isfinite(steps) else before
@@ -173,10 +181,12 @@ def _believe(rows: Sequence[dict[str, Any]], theirs: str, ours: CatalogueMetric)
     name = ours.name
     values = np.array([as_number(row.get(name, 0.0)) for row in rows])
     there = np.array([name in row for row in rows], dtype=np.bool_)
+    # In tables with one row for each logging call, NaN fills the metrics of the other calls.
     lasting = _lasts(_column(rows, name)) if ours.patchy else there
     for row, value, believed in zip(rows, values, lasting, strict=True):
         if not isinstance(row.get(name), float) or math.isfinite(value):
             continue
+        # The mean over no episode is NaN by definition.
         if name in RETURNS and "episodes" in row and not row["episodes"] > 0:
             believed = False
         if math.isnan(value) and not believed:
@@ -207,6 +217,7 @@ def _lasts(column: FloatArray) -> BoolArray:
 
 def _drop_kl_not_computed(rows: Sequence[dict[str, Any]]) -> None:
     column = _column(rows, "kl")
+    # A column of zeros would make every run that does not compute the KL look frozen.
     if not np.any(column[~np.isnan(column)] != 0):
         for row in rows:
             row.pop("kl", None)
@@ -220,8 +231,10 @@ def _normalise_entropy(rows: Sequence[dict[str, Any]]) -> None:
     """
     entropy = _column(rows, "entropy")
     known = entropy[np.isfinite(entropy)]
+    # The differential entropy of a continuous policy may be negative and has no maximum.
     if known.size == 0 or known.min() < 0 or any("entropy_normalised" in row for row in rows):
         return
+    # Only the start is near the maximum: later the entropy has fallen with learning.
     most = float(known[:3].max())
     highest = next(
         (math.log(k) for k in range(2, MOST_CHOICES + 1) if math.log(k) > most - 1e-3), 0
@@ -254,6 +267,7 @@ def _column(rows: Sequence[dict[str, Any]], name: str) -> FloatArray:
 
 
 def _is_metric(name: str, records: Sequence[Record]) -> bool:
+    # Tune repeats the whole configuration in every row; it would swamp the unknown columns.
     if strip_tune_prefix(name).startswith("config/"):
         return False
     values = (record.values.get(name) for record in records)

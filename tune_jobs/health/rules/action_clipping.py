@@ -46,6 +46,8 @@ class ActionClipping(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a warning when nearly all recent values were clipped."""
         clipped = history.median("action_clip_fraction", self.rows)
+        # The median over a few rows: one iteration of clipped exploration is no symptom. It is NaN
+        # without values, and the comparison then false.
         if not clipped > self.clip_fraction:
             return None
         sick = history.series("action_clip_fraction") > self.clip_fraction

@@ -48,6 +48,8 @@ class AdvantageClipping(Rule):
         clipped = history.median("advantage_clip_fraction", self.rows)
         if not clipped > self.clip_fraction:
             return None
+        # None is not stagnant: early in a run large advantages are normal, as V* or the critic is
+        # still off.
         stagnant = history.improved is False
         sick = history.series("advantage_clip_fraction") > self.clip_fraction
         return self.report(

@@ -51,8 +51,11 @@ class AlwaysTruncated(Rule):
         """Return a note when all recent episodes were truncated at one length."""
         truncated = history.recent("truncated_fraction", self.rows)
         lengths = history.recent("episode_length", self.rows)
+        # Every row must be truncated throughout: a single episode that ends by itself proves that
+        # the task can end.
         if truncated.size == 0 or lengths.size == 0 or truncated.min() < 1:
             return None
+        # Lengths are means over episodes, so rounding alone may make equal ones differ slightly.
         if np.ptp(lengths) > self.spread * lengths.max():
             return None
         return self.report(

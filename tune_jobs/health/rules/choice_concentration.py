@@ -63,7 +63,10 @@ class ChoiceConcentration(Rule):
         """Return a finding when one choice has far more than an even split of the recent steps."""
         fraction = history.median("choice_fraction_max", self.rows)
         latest = _latest_fractions(history)
+        # Logs of other tools may have the largest fraction alone: without the number of choices the
+        # even split counts as 0, which makes the excess larger than it is.
         even = 1 / len(latest) if latest else 0.0
+        # With a single choice the excess is 0/0, and there is nothing to concentrate on.
         if even == 1.0 or history.latest("env_steps") < self.steps:
             return None
         severity = grade((fraction - even) / (1 - even), self.note, self.warn, self.stop)
@@ -82,6 +85,8 @@ class ChoiceConcentration(Rule):
 
     def _rises(self, history: History) -> bool:
         scores = history.scores[np.isfinite(history.scores)]
+        # The first score is a noisy start, so all recent ones must be above it, not only their
+        # mean.
         first, recent = scores[0], scores[1:][-self.rows :]
         above = recent.size == self.rows and recent.min() > first + self.above * abs(first)
         return bool(above) or history.trend > self.tau

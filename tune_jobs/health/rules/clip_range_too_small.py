@@ -52,9 +52,13 @@ class ClipRangeTooSmall(Rule):
         kl = history.recent("kl", self.rows)
         if fractions.size == 0 or kl.size == 0:
             return None
+        # abs, because the usual estimator of KL is noisy and may be slightly negative (-1e-9 in
+        # SB3).
         if fractions.min() <= self.clip_fraction or np.abs(kl).max() >= self.kl:
             return None
         clipped = history.series("clip_fraction") > self.clip_fraction
+        # Many clipped ratios at a large KL are the opposite fault, a learning rate that is too
+        # high.
         sick = clipped & (np.abs(history.series("kl")) < self.kl)
         return self.report(
             "stop",

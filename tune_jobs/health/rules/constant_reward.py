@@ -53,6 +53,8 @@ class ConstantReward(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when no return has ever differed from the first."""
+        # The whole run, not its end: a run that has converged at the cap of the task is constant as
+        # well.
         returns = history.recent(history.return_name, len(history))
         episodes = np.nansum(history.series("episodes"))
         if returns.size < min(self.rows, len(history)) / 2 or (
@@ -61,6 +63,7 @@ class ConstantReward(Rule):
             return None
         if np.ptp(returns) > self.spread * np.abs(returns).max():
             return None
+        # One fault, one finding: `zero_reward` knows more about a return of zero.
         if not returns.any() and history.has("zero_reward_fraction"):
             return None
         return self.report(

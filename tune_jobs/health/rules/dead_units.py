@@ -48,6 +48,7 @@ class DeadUnits(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when most of the units were dead recently."""
         dead = history.median("dead_unit_fraction", self.rows)
+        # Up to a half is normal with relu, and a small task needs few units of a large network.
         if not dead > self.warn:
             return None
         return self.report(

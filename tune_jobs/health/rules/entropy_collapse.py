@@ -58,14 +58,17 @@ class EntropyCollapse(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the late entropy is close to zero."""
+        # A slow run is deterministic before its gain exceeds the noise; the trend is seen earlier.
         if history.trend > self.tau:
             return None
         name = "entropy_normalised" if history.has("entropy_normalised") else "entropy"
+        # A window that grows with the run, as the entropy of a healthy policy dips now and then.
         window = math.ceil(len(history) / 3)
         late = history.median(name, window)
         if math.isnan(late):
             return None
         severity, sick = self._judge_late(history, name, late)
+        # Recent improvement is asked for last, because it judges several earlier histories.
         if severity is None or history.has_improved_lately(self.rows):
             return None
         unit = "of its maximum" if name == "entropy_normalised" else "nats"
@@ -83,8 +86,11 @@ class EntropyCollapse(Rule):
         values = history.series(name)
         if name == "entropy_normalised":
             return ("stop" if late < self.normalised else None), values < self.normalised
+        # One negative value shows that the entropy is differential, where zero is no floor.
         if 0 <= late < self.nats and not np.any(values < 0):
             return "stop", values < self.nats
+        # A tenth of the rows instead of the first alone: the first update often moves the entropy
+        # most.
         early = values[np.isfinite(values)][: max(1, len(history) // 10)]
         floor = float(np.median(early)) - self.fall
         return ("warn" if late < floor else None), values < floor

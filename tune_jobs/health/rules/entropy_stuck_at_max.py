@@ -62,11 +62,18 @@ class EntropyStuckAtMax(Rule):
         """Return a warning when the late entropy is at its maximum and does not fall."""
         window = math.ceil(len(history) / 3)
         recent = history.recent("entropy_normalised", window)
+        # Every row of the window must be near the maximum: one below it shows a policy that can
+        # move.
         if recent.size < window / 2 or recent.min() <= self.normalised:
             return None
         half = recent.size // 2
+        # Learning shows in the entropy before it shows in the score, so a fall of 1 % is enough.
         fall = float(np.median(recent[:half]) - np.median(recent[half:])) if half else 0.0
+        # A uniform policy cannot cause a trend, so there the trend is chance or a drifting
+        # environment.
         rises = history.trend > self.tau and recent.min() <= self.uniform
+        # A frozen policy keeps its initial entropy: that finding names the cause, this one a
+        # consequence.
         if fall > self.fall or rises or is_policy_frozen(history):
             return None
         return self.report(

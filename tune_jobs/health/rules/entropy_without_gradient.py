@@ -48,6 +48,8 @@ class EntropyWithoutGradient(Rule):
         """Return a finding when recent norms are exactly zero and the coefficients are not."""
         norms = history.recent("grad_norm_entropy", self.rows)
         weights = history.recent("entropy_coef", self.rows)
+        # Exactly zero, no tolerance: a small gradient is a small effect, an exact zero a broken
+        # graph.
         if norms.size < self.rows or norms.any() or not weights.size or weights.min() <= 0:
             return None
         if self._is_extreme(history):
@@ -64,6 +66,8 @@ class EntropyWithoutGradient(Rule):
         if history.recent("entropy_normalised", self.rows).size:
             normalised = history.median("entropy_normalised", self.rows)
             return not self.low <= normalised <= self.high
+        # With one legal action in each step the entropy is constant by the rules of the task.
         if history.latest("choice_step_fraction") == 0:
             return True  # a policy with one legal action in every step is deterministic, too
+        # Nats have no known maximum here, so only the deterministic end can be recognised.
         return 0 <= history.median("entropy", self.rows) < self.low

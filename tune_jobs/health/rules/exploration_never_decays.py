@@ -48,6 +48,7 @@ class ExplorationNeverDecays(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a warning when the recent rates are still close to 1."""
         rates = history.recent("exploration_rate", self.rows)
+        # The largest rates are normal early on; hence the warm-up of 60 % of the budget.
         if rates.size == 0 or rates.min() <= self.rate:
             return None
         return self.report(

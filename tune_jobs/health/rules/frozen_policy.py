@@ -74,12 +74,15 @@ class FrozenPolicy(Rule):
         )
         if not measured:
             return self._report(history, "warn", "the entropy") if moved < self.nats else None
+        # The KL is an estimate from the sampled actions and may be near zero by chance: the entropy
+        # must agree.
         if moved > self.spread * float(np.abs(entropy).max()) or not self._is_kl_zero(history):
             return None
         return self._report(history, "stop", "KL is zero and the entropy")
 
     def _is_kl_zero(self, history: History) -> bool:
         """Return whether KL is zero both in the first quarter of the rows and in the last three."""
+        # The early quarter separates a policy that never moved from one that has converged.
         quarter = max(self.rows, len(history) // 4)
         kl = np.abs(history.series("kl"))
         clip = history.series("clip_fraction")[1:quarter]

@@ -43,6 +43,7 @@ class GammaTooLow(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a warning when hardly more than the next reward counts."""
         gamma = history.latest("gamma")
+        # In short episodes even a low discount covers most of the steps.
         length = history.median("episode_length", self.rows)
         if not (gamma < self.gamma and length >= self.length):
             return None

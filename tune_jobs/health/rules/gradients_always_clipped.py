@@ -51,11 +51,14 @@ class GradientsAlwaysClipped(Rule):
         clipped = history.median("grad_clip_fraction", self.rows)
         if not clipped > self.clip_fraction or history.has_improved_lately(self.rows):
             return None
+        # RLlib logs the norm before clipping, so it may exceed the limit.
         norm, limit = history.median("grad_norm", self.rows), history.latest("grad_clip")
         ratio = norm / limit if norm > 0 and limit > 0 else 0.0
         times = f", the norm is {ratio:.3g} times the limit," if ratio else ""
         sick = history.series("grad_clip_fraction") > self.clip_fraction
         return self.report(
+            # Adam divides by the size of the gradients, so a constant factor of the clip nearly
+            # cancels.
             "stop" if ratio > self.excess else "note",
             history.find_onset(sick, self.rows),
             f"the clip was active in {clipped:.0%} of the updates of the last {self.rows} "

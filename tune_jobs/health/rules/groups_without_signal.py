@@ -53,6 +53,7 @@ class GroupsWithoutSignal(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the recent groups have almost no signal."""
         without = 1 - history.median("group_signal", self.rows)
+        # A NaN (no value in the window) exceeds no limit and gives no finding.
         severity = grade(without, self.note, self.warn, self.stop)
         if severity is None:
             return None

@@ -42,9 +42,12 @@ class Hung(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the last iteration lost a worker."""
         lost = history.series("runners_lost")
+        # Only the newest row counts: a worker that was replaced and stayed alive needs no warning
+        # any more.
         if not lost[-1] > 0:
             return None
         run = 0
+        # Losses in a row point to the environment; scattered ones are more often the machine.
         while run < lost.size and lost[-1 - run] > 0:
             run += 1
         where = str(history.rows[-1].get("runners_lost_why") or "it was killed or ended itself")

@@ -57,6 +57,7 @@ class KlRunaway(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when KL jumped once or is repeatedly high."""
         kl = history.series("kl")
+        # In the whole run, not in a window: a policy does not come back from such a step.
         jumps = np.flatnonzero(kl > self.jump)
         if jumps.size and not history.improved:
             since = history.iteration(int(jumps[0]))
@@ -65,11 +66,14 @@ class KlRunaway(Rule):
         if recent.size < self.high_rows:
             return None
         sick = int(np.count_nonzero(recent > self.high))
+        # Several rows, because a policy may recover from a single large step.
         if sick >= self.high_rows:
             since = history.find_onset(kl > self.high, self.window)
             seen = f"KL above {self.high:g} in {sick} of the last {recent.size} iterations"
             return self._report("warn", since, seen)
         middle = float(np.median(recent))
+        # RLExplorer's limit of 0.1 for any row flags 3 of 30 healthy runs; as a median it flags
+        # none.
         if middle > self.median and not (history.improved or history.trend > self.rising):
             since = history.find_onset(kl > self.median, self.window)
             seen = f"median KL {middle:.2g} over the last {recent.size} iterations"

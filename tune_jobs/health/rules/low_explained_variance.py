@@ -61,14 +61,19 @@ class LowExplainedVariance(Rule):
         """Return a finding when even the better rows explain almost nothing."""
         if history.improved is None:
             return None
+        # The first third is left out, because every critic begins by explaining nothing.
         window = math.ceil(len(history) * 2 / 3)
         recent = history.recent("explained_variance", window)
+        # Mostly NaN means that all returns are equal: there is no variance to explain.
         if recent.size < window / 2:
             return None
         late = float(np.median(recent))
+        # The 90th percentile as well: a critic that is good in a tenth of the rows does learn.
         if late >= self.median or float(np.quantile(recent, 0.9)) >= self.high:
             return None
         growth = _compute_growth(history)
+        # With learning, a low value is usually a saturated return. A growing loss is what separates
+        # the two.
         learns = history.improved or history.trend > self.tau
         if learns and not growth > self.growth:
             return None
@@ -85,6 +90,7 @@ class LowExplainedVariance(Rule):
 def _compute_growth(history: History) -> float:
     """Return the value loss of the last third of the rows over that of the first three, or NaN."""
     losses = history.recent("value_loss", len(history))
+    # A ratio needs a positive start; a loss of zero means that there was no reward yet.
     if losses.size < 6 or np.median(losses[:3]) <= 0:
         return math.nan
     return float(np.median(losses[-math.ceil(losses.size / 3) :]) / np.median(losses[:3]))

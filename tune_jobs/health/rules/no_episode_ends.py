@@ -56,9 +56,12 @@ class NoEpisodeEnds(Rule):
         """Return a finding when the steps increase and no episode has ended."""
         if history.improved or _has_any_episode_ended(history):
             return None
+        # Without more steps the run is stuck or not started, which is another fault.
         steps = history.recent("env_steps", len(history))
         if steps.size < 2 or not steps[-1] > steps[0]:
             return None
+        # NaN where the trainer does not log it: both comparisons of the severity are then false,
+        # and the finding is a warning.
         longest = history.latest("running_length_max")
         length = f"; one has lasted for {longest:,.0f} steps" if np.isfinite(longest) else ""
         return self.report(

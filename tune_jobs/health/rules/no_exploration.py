@@ -58,8 +58,10 @@ class NoExploration(Rule):
         limit = self.normalised if name == "entropy_normalised" else self.nats
         if entropy.size < min(self.rows, len(history)) or entropy.max() >= limit:
             return None
+        # A negative entropy is differential (continuous actions), for which zero is no floor.
         if entropy.min() < 0:
             return None
+        # A policy that imitates a deterministic one is deterministic as intended.
         imitated = history.has("warm_start_loss")
         return self.report(
             "note" if imitated else "warn",

@@ -73,6 +73,7 @@ class NoImprovement(Rule):
         if last is None or history.trend > self.tau:
             return None
         record, best = last
+        # In rows, like the patience: a pool is counted at its last row.
         stood = len(history) - 1 - record
         if stood < min(self.patience, math.ceil(self.patience_fraction * history.budget)):
             return None
@@ -90,6 +91,8 @@ class NoImprovement(Rule):
         pooled = self._pool_scores(history)
         if not pooled:
             return None
+        # A real gain would inflate this spread, but a run with one has usually improved and is not
+        # judged.
         noise = float(np.std([score for _, score in pooled]))
         (record, best), *later = pooled
         for row, score in later:
@@ -104,6 +107,8 @@ class NoImprovement(Rule):
         pooled: list[tuple[int, float]] = []
         episodes = total = 0.0
         for row, (score, count) in enumerate(zip(history.scores, counts, strict=True)):
+            # Weighted by episodes, so that a row with two lucky ones counts for no more than those
+            # two.
             if math.isfinite(score):
                 episodes, total = episodes + count, total + count * score
             if episodes >= self.episodes:

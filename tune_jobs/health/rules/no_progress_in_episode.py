@@ -49,6 +49,7 @@ class NoProgressInEpisode(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the recent episodes did not improve towards their end."""
         gain = history.median("episode_improvement", self.rows)
+        # Written as "not at most zero", so that NaN gives no finding.
         if not gain <= 0:
             return None
         return self.report(

@@ -49,12 +49,14 @@ class NoSuccess(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when there has not been one success."""
+        # Without any variation `zero_reward` and `constant_reward` are closer to the cause.
         if not _do_rewards_vary(history):
             return None
         rates = history.series("success_rate")
         known = np.isfinite(rates)
         if not known.any() or np.any(rates[known] > 0):
             return None
+        # Only episodes of rows that report a rate: the others might have succeeded.
         counted = np.where(known, history.series("episodes"), 0.0)
         episodes = float(np.nansum(counted)) if history.has("episodes") else float(known.sum())
         if episodes < self.episodes:

@@ -47,6 +47,7 @@ class NoUpdates(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when there has been no update."""
         updates = history.recent("updates", len(history))
+        # A missing count is no evidence: many trainers do not log it.
         if updates.size == 0 or np.any(updates > 0):
             return None
         return self.report(

@@ -71,6 +71,7 @@ def _count_nonfinite(row: Row) -> tuple[int, str]:
         for name in WATCHED
         if isinstance(value := row.get(name), float) and not math.isfinite(value)
     ]
+    # A NaN return is the usual value of a row in which no episode finished.
     mean = as_number(row.get("return_mean", 0.0))
     if math.isinf(mean) or (math.isnan(mean) and as_number(row.get("episodes")) > 0):
         places.append(f"return_mean ({mean})")

@@ -41,6 +41,7 @@ class ObservationConstant(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when no entry of the recent observations changed."""
         constant = history.recent("observation_constant_fraction", self.rows)
+        # Any entry that moves is enough: padding and one-hot entries are constant in healthy runs.
         if history.improved or constant.size < self.rows or constant.min() < 1:
             return None
         return self.report(

@@ -48,6 +48,7 @@ class ObservationScale(Rule):
         size = history.median("observation_abs_max", self.rows)
         if not size > self.size:
             return None
+        # Large entries matter only if they saturate the network; NaN (not logged) leaves the note.
         dead = history.median("dead_unit_fraction", self.rows)
         saturated = f", {dead:.0%} of the hidden units are dead" if dead > self.dead else ""
         return self.report(

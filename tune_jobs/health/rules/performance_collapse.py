@@ -61,11 +61,15 @@ class PerformanceCollapse(Rule):
         patience = max(self.rows, math.ceil(self.patience_fraction * history.budget))
         if scores.size < self.rows + patience:
             return None
+        # The start is a mean and the best a median: both must not hang on one lucky row.
         start, best = float(np.mean(scores[: self.rows])), self._find_best(scores)
         least = max(self.noise * _estimate_row_noise(scores), self.relative * abs(start))
+        # Without a clear gain there is nothing to lose, so the reference is the start. A wrong sign
+        # of the loss is found this way.
         floor, reference, level = start - least, "start", start
         if best - start > least:
             floor, reference, level = best - self.lost * (best - start), "best", best
+        # All recent rows must be below: healthy dips of up to 86 % of the gain have recovered.
         if scores[-patience:].max() >= floor:
             return None
         above = np.flatnonzero(scores >= floor)
@@ -89,4 +93,6 @@ class PerformanceCollapse(Rule):
 
 def _estimate_row_noise(scores: FloatArray) -> float:
     """Return the standard deviation of a row, from the median size of the jump to the next."""
+    # Jumps instead of deviations from the mean, since a trend is not noise. The factors convert a
+    # median to a standard deviation and a jump to one row.
     return float(np.median(np.abs(np.diff(scores)))) * 1.4826 / math.sqrt(2)

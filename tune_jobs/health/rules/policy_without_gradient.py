@@ -47,6 +47,8 @@ class PolicyWithoutGradient(Rule):
         """Return a finding when recent norms are exactly zero and the advantages vary."""
         norms = history.recent("grad_norm_policy", self.rows)
         spread = history.recent("advantage_std", self.rows)
+        # Advantages that are all equal (after normalisation zero) leave no gradient in a correct
+        # loss.
         if norms.size < self.rows or norms.any() or not spread.size or spread.min() <= 0:
             return None
         if history.improved:

@@ -52,6 +52,7 @@ class RangeUnused(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the recent values used little of the range."""
         used = history.median("range_utilisation", self.rows)
+        # A narrow range is right where the optimum is inside it, hence the conditions on the score.
         if not used < self.used_fraction:
             return None
         return self.report(

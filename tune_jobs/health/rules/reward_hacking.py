@@ -93,12 +93,15 @@ class RewardHacking(Rule):
     ) -> Finding | None:
         """Compare the last rows with those of the best success rate."""
         width = max(3, min(10, known.size // 5))
+        # Means over neighbours: the best single row of a success rate is mostly luck.
         levels = np.lib.stride_tricks.sliding_window_view(rate, width).mean(axis=1)
+        # The windows must not overlap, or the same rows would count on both sides.
         start = int(levels[:-width].argmax()) if levels.size > width else 0
         best, now = rate[start : start + width], rate[-width:]
         before, after = gain[start : start + width], gain[-width:]
         lost, gained = float(best.mean() - now.mean()), float(after.mean() - before.mean())
         size = max(abs(before.mean()), abs(after.mean()))
+        # Three limits: percentage points (a small rate halves by luck), a fraction and the noise.
         fell = lost > max(self.points, self.fall * best.mean(), self.noise * _error(best, now))
         rose = gained > max(self.relative * size, self.noise * _error(before, after))
         if not (fell and rose):
@@ -116,6 +119,7 @@ class RewardHacking(Rule):
     ) -> Finding | None:
         """Compare the whole course of the return with that of the success rate."""
         episodes = history.series("episodes")[known]
+        # The median of the last third, as one good row at the end is no rise.
         now = float(np.median(rate[-math.ceil(rate.size / 3) :]))
         if (
             history.budget_fraction_used < self.flat_from
@@ -123,6 +127,7 @@ class RewardHacking(Rule):
             or kendall_tau(rate) > self.tau
         ):
             return None
+        # None (too early) of the rate passes here, and that of the return does not.
         if _has_improved(rate, episodes) or not _has_improved(gain, episodes):
             return None
         return self.report(

@@ -66,14 +66,19 @@ class RewardScale(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a warning when returns are large or small and the value function fails."""
+        # Targets come first, because they are what the value function sees: returns may be logged
+        # raw although the rewards are normalised.
         names = ("target_abs_max", "return_mean", "return_mean_100")
         name = next((name for name in names if history.has(name)), "")
         recent = np.abs(history.recent(name, self.rows))
         size = float(np.median(recent)) if recent.size else 0.0
+        # A small value loss at large returns means that the rewards are normalised inside the
+        # trainer.
         large = size > self.large and history.median("value_loss", self.rows) > self.error
         effect = self._describe_effect(history, large, 0 < size < self.tiny)
         if not (large or 0 < size < self.small) or not effect:
             return None
+        # A trend at vast returns is no evidence of health: Adam learns a little at any scale.
         if history.trend > self.tau and size < self.vast:
             return None
         sizes = np.abs(history.series(name))

@@ -50,8 +50,10 @@ class StdBlowup(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a stop when the standard deviation has grown fourfold."""
         entropy = history.recent("entropy", len(history))
+        # A rise that has ended is a policy that has found its width.
         if entropy.size < 5 or kendall_tau(entropy) <= self.tau:
             return None
+        # The median of three rows, because one noisy row would make a fourfold width.
         first, late = float(entropy[0]), float(np.median(entropy[-3:]))
         if late - first < self.rise:
             return None

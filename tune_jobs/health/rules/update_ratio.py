@@ -61,6 +61,8 @@ class UpdateRatio(Rule):
             return None
         if ratios.min() > self.high:
             sick, severity = history.series("update_ratio") > self.high, "warn"
+        # Too small a ratio only wastes the budget, for good unless a schedule changes it; too large
+        # a one can still settle.
         elif ratios.max() < self.low and not is_policy_frozen(history):
             sick, severity = history.series("update_ratio") < self.low, "stop"
         else:

@@ -55,6 +55,7 @@ class VStarOptimistic(Rule):
         """Return a warning when nearly all recent episodes had a return below V*."""
         negative = history.median("advantage_negative_fraction", self.rows)
         mean = history.median("advantage_mean", self.rows)
+        # The mean is needed for the evidence, so without one there is no finding.
         if not negative > self.negative_fraction or np.isnan(mean):
             return None
         sick = history.series("advantage_negative_fraction") > self.negative_fraction

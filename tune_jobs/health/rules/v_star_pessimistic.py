@@ -54,6 +54,7 @@ class VStarPessimistic(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a warning when recently no episode was clearly worse than V*."""
         negative = history.series("advantage_negative_fraction")
+        # fmax ignores NaN: where only one of the two is logged, that one decides.
         size = np.fmax(np.abs(history.series("advantage_mean")), history.series("advantage_std"))
         low, zero = negative < self.negative_fraction, size < self.near_zero
         known = np.isfinite(negative[-self.rows :])

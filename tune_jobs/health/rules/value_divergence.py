@@ -66,14 +66,17 @@ class ValueDivergence(Rule):
         """Return a finding when values exceed their targets or the value loss explodes."""
         if history.improved is None:
             return None
+        # Sizes alone are no fault in a run that learns: the scale of its returns may still grow.
         runaway = None if history.improved else self._judge_sizes(history)
         return runaway or self._judge_loss(history)
 
     def _judge_sizes(self, history: History) -> Finding | None:
         """Compare values with their targets, and targets with the largest possible return."""
         values, targets = history.series("value_abs_max"), history.series("target_abs_max")
+        # The floor avoids a division by zero before the first reward, when all targets are zero.
         ratio = values / np.fmax(targets, 1e-9)
         recent = ratio[-self.rows :][np.isfinite(ratio[-self.rows :])]
+        # Growth is required too: a fresh critic may be far above small targets and shrink to them.
         if recent.size and recent.min() > self.beyond and _grows(values[-self.rows :]):
             since = history.find_onset(ratio > self.beyond, self.rows)
             seen = f"values are {np.median(recent):.3g} times their targets and grow"
@@ -91,6 +94,8 @@ class ValueDivergence(Rule):
         errors, third = _compute_relative_loss(history), math.ceil(len(history) / 3)
         early, late = _compute_ends(errors)
         exploded = late > self.explosion * early
+        # Beyond a factor of 1000 the loss may have reached its ceiling, so it need not grow any
+        # more.
         limit = (self.explosion if exploded else self.growth) * early
         if not late > limit or not (exploded or _grows(errors[-third:])):
             return None
@@ -116,6 +121,7 @@ def _bound_returns(history: History) -> FloatArray:
     sizes = [history.series("reward_abs_max") * length]
     sizes += [np.abs(history.series(name)) for name in ("return_max", "return_min")]
     size = np.nan_to_num(np.fmax(np.fmax(*sizes[:2]), sizes[2]), posinf=0.0)
+    # The largest so far: a target may still consist of values learnt from earlier, larger returns.
     bound = np.maximum.accumulate(size)
     ends = (history.series("truncated_fraction") == 0) & (bound > 0)
     return np.where(ends, bound, np.nan)
@@ -130,6 +136,8 @@ def _compute_relative_loss(history: History) -> FloatArray:
     if not (history.has(name) or history.improved):
         return history.series("value_loss")
     size = np.abs(np.nan_to_num(history.series(name), posinf=0.0, neginf=0.0))
+    # Relative to the largest return so far: a run that collapses would otherwise divide old errors
+    # by returns near zero.
     largest = np.maximum.accumulate(size)
     return history.series("value_loss") / np.where(largest > 0, largest, np.nan) ** 2
 

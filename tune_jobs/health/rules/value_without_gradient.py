@@ -48,6 +48,7 @@ class ValueWithoutGradient(Rule):
         """Return a finding when recent norms are exactly zero and the errors are not."""
         norms = history.recent("grad_norm_value", self.rows)
         errors = history.recent("value_loss", self.rows)
+        # An error of zero in one row is enough to stay silent: there was nothing to learn.
         if norms.size < self.rows or norms.any() or not errors.size or errors.min() <= 0:
             return None
         return self.report(

@@ -61,6 +61,7 @@ class ZeroReward(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when all recent iterations had almost no reward."""
+        # The minimum, so that one rewarded iteration is enough to be silent.
         zeros = history.recent("zero_reward_fraction", self.rows)
         if zeros.size == 0 or zeros.min() <= self.zero_fraction:
             return None
@@ -83,8 +84,11 @@ class ZeroReward(Rule):
         self, history: History, zeros: FloatArray, rewarded: FloatArray
     ) -> Severity:
         length = history.recent("episode_length", self.rows)
+        # Tasks that are paid at their end have about one reward per episode by design.
         once = length.size and 0.5 <= (1 - zeros.mean()) * length.mean() <= 1.5
         if once or _rises(rewarded):
             return "note"
+        # Without the fraction of rewarded episodes it is unknown whether any was paid: then no
+        # stop.
         never = rewarded.size and not rewarded.any()
         return "stop" if never and history.budget_fraction_used >= self.stop_from else "warn"
