@@ -92,13 +92,13 @@ def test_a_restarted_service_finds_and_stops_its_run(tmp_path):
         assert ended.reason == "stopped" and "by hand" in ended.sentence
         process.send_signal(signal.SIGKILL)
         process.wait(20)
-    until(lambda: rows_of(run, CheckpointRow, "01"))  # the run needs nobody
+    until(lambda: rows_of(run, CheckpointRow, "01"))  # the run continues without the service
     with service(tmp_path) as (process, client):
         assert client.get_job("long").job.state == "running"
-        with pytest.raises(InputError, match="running already"):
+        with pytest.raises(InputError, match="already running"):
             client.control_job("long", "resume")
         client.control_trial("long", "00", "resume")  # when the others are done
-        client.control_job("long", "stop")  # a newer wish: the job is to rest
+        client.control_job("long", "stop")  # a newer request overrides the one before
         until(lambda: client.get_job("long").job.state == "stopped")
         before = {t: rows_of(run, CheckpointRow, t)[-1].iteration for t in ("00", "01")}
         known = len(rows_of(run, ResultRow))
