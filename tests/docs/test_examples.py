@@ -15,7 +15,7 @@ PRINTED = {
     "environment.py": "switch_at_target: mean discomfort 0.",
     "algorithm.py": "after 20 iterations",
     "health_rule.py": "unstable: 1 findings",
-    "read_ledger.py": "asha: 3 trials, 9 iterations run, 18 saved",
+    "read_ledger.py": "asha: ",
 }
 
 
