@@ -136,12 +136,15 @@ def _init(**options: Any) -> None:
     handler = signal.getsignal(signal.SIGTERM)
     ours = callable(handler) and threading.current_thread() is threading.main_thread()
     try:
-        ray.init(**options)
-    except SystemExit:  # raised by Ray's handler, and lost where the signal hits a destructor
-        if not received_sigterm(wait_s=1.0):
+        try:
+            ray.init(**options)
+        finally:
+            if ours:
+                signal.signal(signal.SIGTERM, handler)
+    # Raised by Ray's handler: in `ray.init`, or after it and before ours is back. A signal that
+    # hits a destructor raises nothing, and only the thread that reads signals has seen it.
+    except SystemExit:
+        if not received_sigterm(wait_s=5.0):
             raise
-    finally:
-        if ours:
-            signal.signal(signal.SIGTERM, handler)
     if received_sigterm():
         raise KeyboardInterrupt

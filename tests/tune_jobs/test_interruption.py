@@ -50,6 +50,21 @@ TAKES_CTRL_C = """
         time.sleep(0.01)
     raise RunInterrupted({}, Path("runs/a"))
 """
+AS_RAY_HAS_STARTED = """
+    import os, ray, signal
+    from tune_jobs.ray_session import ray_session
+    restore = signal.signal
+    def signal_arrives_first(number, handler):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return restore(number, handler)
+    def init(**_):  # leaves a handler of its own, as Ray does
+        restore(signal.SIGTERM, lambda number, _: sys.exit(number))
+        signal.signal = signal_arrives_first
+    ray.init = init
+    ready()
+    with ray_session():
+        pass
+"""
 
 
 def stopped(command, how, ignored=False):
@@ -85,3 +100,7 @@ def test_stuck_command_is_ended_in_time_with_its_message():
 
 def test_sigterm_ends_a_background_job_that_ignores_ctrl_c():
     assert stopped(WAITS, signal.SIGTERM, ignored=True)[0] == 143
+
+
+def test_sigterm_before_rays_handler_is_replaced_counts():
+    assert stopped(AS_RAY_HAS_STARTED, 0)[0] == 143  # signal 0 sends nothing
