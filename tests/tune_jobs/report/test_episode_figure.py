@@ -141,10 +141,3 @@ def test_many_steps_show_few_pictures_with_first_and_last():
 def test_other_environments_need_not_tell_anything(env):
     world = make_world(env, {})
     assert not isinstance(world, SupportsEpisodeTrace)
-
-
-def test_an_experiment_is_read_back_as_it_was_written():
-    experiment = EpisodeTrace(
-        "x", ["a"], [Frame("c", ["1"], [0], [0.5], ["l"], [0])], ["n"], [[0, 0]]
-    )
-    assert EpisodeTrace.from_dict(experiment.to_dict()) == experiment

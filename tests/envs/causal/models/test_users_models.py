@@ -69,8 +69,6 @@ def test_a_chosen_target_takes_the_place_of_the_models_own():
         ({"scm": SPRINKLER, "target": "gras"}, "no node 'gras' to be the target: .*mean grass"),
         ({"scm": "complete_graph", "target": "U1"}, "no node 'U1' to be the target"),
         ({"scm": "ace5", "target": "X4"}, "Nothing that may be set has an effect on the target X4"),
-        ({"scm": "hard", "target": "X1"}, "each model of the family 'hard' draws its own: leave"),
-        ({"curriculum": True, "target": "X1"}, "each model of a curriculum draws its own: leave"),
     ],
 )
 def test_a_target_that_cannot_be_lowered_is_refused(fields, sentence):

@@ -25,9 +25,6 @@ def always(node, value=1.0):
     return agent
 
 
-# The scale.
-
-
 def test_a_step_earns_its_expectation_or_its_rows():
     _, step, expected = play(always(0), copies=16)
     state = step.state
@@ -120,9 +117,6 @@ def test_equal_seeds_begin_equal_episodes():
     assert (nodes[0] != nodes[2]).any()
 
 
-# What is seen.
-
-
 @pytest.mark.parametrize(
     "fields",
     [{}, {"scm": "linear_chain", "observation": "rows", "graph": True}, {"curriculum": True}],
@@ -173,14 +167,9 @@ def test_parent_accuracy_counts_the_targets_own_parents():
     assert score(baselines.random_choice, "parent_accuracy", scm="linear_chain") < 0.5
 
 
-# The curriculum.
-
-
-def test_unknown_families_and_odd_precisions_are_refused():
+def test_unknown_families_and_nodes_are_refused():
     with pytest.raises(InputError, match="no model or family 'hrd'"):
         CausalOptimisation(Params(scm="hrd"))
-    with pytest.raises(InputError, match="must be even, but it is 33"):
-        Params(precision=33)
     with pytest.raises(InputError, match="node from 0 to 7, but it is 8"):
         world = CausalOptimisation(Params())
         world.step(
