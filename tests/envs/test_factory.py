@@ -7,6 +7,7 @@ from typing import Any, cast
 import gymnasium
 import pytest
 
+import envs
 from envs.batched import SingleEnv
 from envs.causal.learning.reward import RewardTerms
 from envs.factory import make_params, make_vector
@@ -66,3 +67,24 @@ def test_a_mapping_is_a_nested_configuration_or_a_plain_value():
     made = make_params(Outer, {"inner": {"size": 3}, "table": {"size": 3}})
     assert made == Outer(Inner(3), {"size": 3})
     assert make_params(Outer, {"inner": Inner(2), "table": {}}).inner.size == 2
+
+
+def test_a_limit_of_a_registered_id_holds_for_its_batch():
+    world = envs.FAMILIES["CausalLearning-v0"].path
+    gymnasium.register(
+        "Limited-v0",
+        entry_point="envs.factory:make_single",
+        vector_entry_point="envs.factory:make_vector",
+        max_episode_steps=2,
+        kwargs={"world": world},
+    )
+    env: Any = gymnasium.make_vec("Limited-v0", 2)
+    env.reset(seed=0)
+    ends = [env.step(env.action_space.sample())[3].all() for _ in range(4)]
+    assert ends == [False, True, False, True]
+
+
+@pytest.mark.parametrize("limit", [0, -2])
+def test_a_limit_below_one_step_is_refused(limit):
+    with pytest.raises(InputError, match=f"max_episode_steps must be at least 1.*is {limit}"):
+        make_vector("envs.causal.learning.world:CausalLearning", 2, limit)

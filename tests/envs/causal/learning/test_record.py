@@ -44,7 +44,7 @@ def test_setting_a_node_cuts_the_edges_into_it():
     assert [found.nodes[end] for _, end in (found.edges[i] for i in frame.cut)] == ["X2"]
 
 
-def test_a_drawn_model_has_no_fillers_and_setting_one_does_nothing():
+def test_fillers_are_not_drawn_and_setting_one_does_nothing():
     _, found = trace([8, 8], scm="random", smallest=4, largest=9)
     assert 4 <= len(found.nodes) < 9
     assert [frame.caption for frame in found.frames] == ["at first", "nothing set", "nothing set"]
