@@ -2,13 +2,14 @@
 """Linear-Gaussian networks: as saved by pgmpy, and their optimum in closed form."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from causal_files import MODELS, rows, target_mean
 
 from envs.causal.models import named
-from envs.causal.models.gaussian import Optimum, best_setting, expected_values, total_effects
+from envs.causal.models.gaussian import best_setting, expected_values, total_effects
 from envs.causal.models.scm import from_terms
 
 
@@ -47,10 +48,11 @@ def test_the_best_setting_worked_out_by_hand():
         noise={"X": 1.0, "Z": 1.0, "Y": 1.0},
         domain=(-2.0, 4.0),
     ).with_target("Y")
-    scm = model.scm
+    scm: Any = model.scm
     np.testing.assert_allclose(total_effects(scm), [[1, 0, 0], [3, 1, 0], [5, 2, 1]], atol=1e-12)
     np.testing.assert_allclose(expected_values(scm), [1, 3, 6])
     # do(X = -2) gives 5 * -2 + 1 = -9; do(Z = -2) leaves X at its mean: 2 * -2 - 1 + 1 = -4.
-    assert best_setting(model) == Optimum(pytest.approx(-9), {"X": -2.0})
-    fixed = dataclasses.replace(model, settable=(False, True, False))
-    assert best_setting(fixed) == Optimum(pytest.approx(-4), {"Z": -2.0})
+    found = best_setting(model)
+    assert (found.value, found.setting) == (pytest.approx(-9), {"X": -2.0})
+    found = best_setting(dataclasses.replace(model, settable=(False, True, False)))
+    assert (found.value, found.setting) == (pytest.approx(-4), {"Z": -2.0})
