@@ -2,6 +2,7 @@
 """The metric of a job, and its value on held-out seeds during training."""
 
 import json
+import math
 
 import pytest
 
@@ -34,12 +35,16 @@ def trial(tmp_path, job):
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_the_held_out_score_stands_between_evaluations(tmp_path):
-    made = trial(tmp_path, POLE | {"metric": "held_out_return_mean", "mode": "max"})
-    results = [made.step() for _ in range(4)]
+def test_a_held_out_score_exists_only_where_measured(tmp_path):
+    score = {"metric": "held_out_return_mean", "mode": "max"}
+    made = trial(tmp_path, POLE | score | {"iterations": 5})
+    results = [made.step() for _ in range(5)]
     looked = [json.loads(result["metrics"]).get("held_out_return_mean") for result in results]
-    assert [look is not None for look in looked] == [True, True, False, True]
-    assert [result["score"] for result in results] == [looked[0], looked[1], looked[1], looked[3]]
+    # At the first iteration, at every second one, and at the last.
+    assert [look is not None for look in looked] == [True, True, False, True, True]
+    assert [result["score"] for result in results] == looked
+    assert [math.isnan(result["checkpoint_score"]) for result in results].index(True) == 2
+    assert made.scores == [looked[-1]]
     training = [json.loads(result["metrics"])["return_mean"] for result in results]
     assert training != looked, "it is not the score of training"
     made.cleanup()
