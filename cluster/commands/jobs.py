@@ -209,7 +209,7 @@ def shorten_job(job: Job) -> Job:
         iterations=iterations,
         grace=max(1, min(shorten(job.grace), iterations - 1)),  # a later grace would leave no rung
         brackets=1,  # so few rungs cannot be divided
-        patience=0,  # scaled, it would hold too few scores to tell a plateau from noise
+        patience=0,  # scaled, it would hold too few scores to separate a plateau from noise
         held_out_interval=shorten(job.held_out_interval),
         held_out_episodes=min(job.held_out_episodes, QUICK_EPISODES),
         checkpoint_interval=shorten(job.checkpoint_interval),

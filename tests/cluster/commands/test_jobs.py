@@ -27,7 +27,7 @@ def test_quick_scales_what_is_counted_in_iterations():
     assert (job.settings.reference_interval, job.settings.starts) == (2, 50)
     # The entropy weight ends where it would.
     assert job.settings.entropy_decay**10 == pytest.approx(full.settings.entropy_decay**200)
-    assert job.patience == 0, "too few scores to tell a plateau from noise"
+    assert job.patience == 0, "too few scores to separate a plateau from noise"
     assert job.held_out_episodes == QUICK_EPISODES
 
 
