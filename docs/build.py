@@ -35,7 +35,7 @@ img { max-width: 100%; }
 
 
 def list_pages() -> list[Path]:
-    """Return the pages of the site and the Markdown files beside them whose links are checked."""
+    """Return the pages of the site and the Markdown files of the root, whose links are checked."""
     return [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md"))]
 
 

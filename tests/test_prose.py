@@ -13,11 +13,12 @@ ROOT = Path(__file__).resolve().parents[1]
 CHECKED = (
     "algos/actions",
     "algos/learning",
-    "tune_jobs/check",
-    "tune_jobs/health",
-    "tune_jobs/stopping",
-    "cluster/commands",
-    "docs/examples",
+    "tune_jobs",
+    "cluster",
+    "docs",
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
 )
 """Folders and files whose docstrings, comments and messages are checked."""
 

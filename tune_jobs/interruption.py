@@ -25,7 +25,7 @@ _last_words: list[Callable[[], None]] = []
 def treat_sigterm_as_ctrl_c() -> None:
     """Let SIGTERM run whatever handles Ctrl-C at that moment: ours, Tune's or a server's."""
     signal.signal(signal.SIGTERM, _interrupt)
-    # Python writes the number of every signal there as it arrives, whoever handles it later: Ray
+    # Python writes the number of every signal there as it arrives, whichever handler is set: Ray
     # has a handler of its own while it starts.
     read, write = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(write, False)

@@ -69,7 +69,7 @@ class TuneSession:
             queue = TrialQueue(plans, self.scheduler, self.sampler, self._record_proposal)
             self._make_tuner({}, queue).fit()
         else:
-            # A population starts together, and Tune allows no searcher beside PBT.
+            # A population starts together, and Tune allows no searcher with PBT.
             grid = tune.grid_search([vars(plan) for plan in plans])
             self._make_tuner({"plan": grid}, None).fit()
 

@@ -89,7 +89,7 @@ def _average_traces(parts: Sequence[EvaluatedEpisodes]) -> Array | None:
 
 
 def play_world_episodes(
-    world: World[Any], act: Act, episodes: int, seed: int, tell: Count | None = None
+    world: World[Any], act: Act, episodes: int, seed: int, report_progress: Count | None = None
 ) -> EvaluatedEpisodes:
     """Play one episode on each of the seeds from ``seed`` in a batched world.
 
@@ -98,7 +98,7 @@ def play_world_episodes(
         act: the player.
         episodes: the number of seeds N.
         seed: the first of them.
-        tell: called with the number of finished episodes, when it has changed.
+        report_progress: called with the number of finished episodes, when it has changed.
     """
     # The batch keeps its size until the last episode has ended: a world's random numbers belong to
     # the keys of its copies, and `~ended` leaves finished copies out of every count.
@@ -129,8 +129,8 @@ def play_world_episodes(
                 metrics.setdefault(name, np.zeros(episodes))[fresh] = figures
         _append_trace(traces, world, moved.state)
         ended |= fresh
-        if tell and fresh.any():
-            tell(int(ended.sum()))
+        if report_progress and fresh.any():
+            report_progress(int(ended.sum()))
         state, observation = moved.state, moved.observation
     losses = np.stack(traces) if traces else None
     return EvaluatedEpisodes(metrics, losses, counts, actions, lengths)
@@ -147,11 +147,11 @@ def play_vector_episodes(
     players: Mapping[str, Act],
     episodes: int,
     seed: int,
-    tell: Callable[[str, int], None],
+    report_progress: Callable[[str, int], None],
 ) -> dict[str, EvaluatedEpisodes]:
     """Play one episode on each seed with every player in a batched world."""
     return {
-        name: play_world_episodes(world, act, episodes, seed, partial(tell, name))
+        name: play_world_episodes(world, act, episodes, seed, partial(report_progress, name))
         for name, act in players.items()
     }
 
@@ -162,7 +162,7 @@ def play_gym_episodes(
     players: Mapping[str, Act],
     episodes: int,
     seed: int,
-    tell: Callable[[str, int], None] | None = None,
+    report_progress: Callable[[str, int], None] | None = None,
 ) -> dict[str, EvaluatedEpisodes]:
     """Play one episode on each seed with every player, one after the other in the same copies."""
     # The same copies: making a physics environment can take longer than an episode in it.
@@ -170,9 +170,10 @@ def play_gym_episodes(
     found: dict[str, EvaluatedEpisodes] = {}
     try:
         for name, act in players.items():
-            # Default arguments bind this player: a closure would see the last one of the loop.
-            say = None if tell is None else lambda done, name=name: tell(name, done)
-            returns, lengths = play_episodes(env, lambda o, act=act: act(None, o, None), seed, say)
+            progress = partial(report_progress, name) if report_progress else None
+            returns, lengths = play_episodes(
+                env, lambda o, act=act: act(None, o, None), seed, progress
+            )
             found[name] = EvaluatedEpisodes({PLAIN_SCORE: returns}, lengths=lengths)
     finally:
         env.close()

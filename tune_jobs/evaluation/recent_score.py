@@ -15,7 +15,7 @@ from algos.rollouts.episode_statistics import INFO_METRICS
 from tune_jobs.evaluation.scoring import HELD_OUT
 
 POOLED = 100
-"""Finished episodes that a score is the mean of, once there are so many."""
+"""Finished episodes that a score is the mean of: the last ones, or all while there are fewer."""
 FEWEST = 20
 """Finished episodes below which a score is not given: it would rank trials by luck."""
 EPISODE_MEANS = frozenset({"return_mean", "episode_length", *INFO_METRICS.values()})

@@ -19,7 +19,7 @@ LINES = {
     "log_p_shuffled": ("with the thought of another place", PALETTE[1], "dot"),
     "log_p_random": ("with random tokens", PALETTE[3], "dash"),
 }
-"""Metric -> its label, its colour and its stroke, which readers tell apart without colour."""
+"""Metric -> its label, its colour and its stroke, which differs for readers who see no colours."""
 
 
 def render_thoughts_section(outcome: Outcome) -> list[str]:

@@ -41,7 +41,7 @@ CONTINUED = ("interrupted", "error")
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The result of a run, as far as its log goes."""
+    """The result of a run, read from its event log."""
 
     job: JobRow
     trials: tuple[TrialOutcome, ...]

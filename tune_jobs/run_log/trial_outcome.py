@@ -15,7 +15,7 @@ SPREAD = "score_spread"
 
 @dataclasses.dataclass(frozen=True)
 class TrialOutcome:
-    """One trial, as far as the event log goes."""
+    """The result of one trial, read from the event log."""
 
     id: str
     config: dict[str, Any]

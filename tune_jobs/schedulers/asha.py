@@ -94,7 +94,7 @@ class RecordedASHA(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Stop expecting a trial that failed for good."""
-        # A trial that Tune restarts still comes to its rung: others must go on waiting for it.
+        # A trial that Tune restarts will still reach its rung: others must continue to wait for it.
         if not trial.should_recover():
             self._bracket_by_trial[_get_id(trial)].remove_trial(_get_id(trial))
 

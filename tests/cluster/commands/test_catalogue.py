@@ -7,8 +7,10 @@ from cluster import cli
 from tune_jobs.jobs.job_yaml import list_presets
 
 
-def test_presets_say_what_each_of_them_shows(capsys):
+def test_each_preset_is_described_by_one_short_sentence(capsys):
     assert cli.run(["presets", "--json"]) == 0
     presets = json.loads(capsys.readouterr().out)["presets"]
     assert presets.keys() == set(list_presets())
-    assert all(preset["shows"].endswith((".", ":")) for preset in presets.values())
+    for preset in presets.values():
+        assert preset["shows"].endswith(".") and len(preset["shows"]) <= 100
+        assert not preset["shows"].startswith("The same")  # as which other row of the list?
