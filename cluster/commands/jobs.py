@@ -26,8 +26,8 @@ from tune_jobs.run_directory import find_free_directory
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
 
-QUICK_ITERATIONS, QUICK_EPISODES = 10, 32
-"""Iterations and evaluation episodes of ``--quick``, at most."""
+QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START = 10, 4, 32, 128
+"""Iterations, trials, evaluation episodes and warm-start episodes of ``--quick``, at most."""
 ITERATION_SETTINGS = ("reference_interval", "starts")
 """Settings counted in iterations, or in what they consume: each iteration draws some starts."""
 
@@ -49,8 +49,8 @@ class Tune(RayCommand):
     out: Path | None = None
     """Run directory; by default runs/<environment>-<date>-<number>."""
     quick: bool = False
-    """Shorten the run: a tenth of the iterations, at most 10, with all intervals in proportion, 32
-    evaluation episodes, no early stopping, and health rules that only warn."""
+    """Shorten the run: a tenth of the iterations, at most 10, with all intervals in proportion, at
+    most 4 trials, 32 evaluation episodes, no early stopping, and health rules that only warn."""
     job: tyro.conf.Suppress[Any] = None
     """The job; :meth:`parse` adds its flags, which depend on the algorithm and environment."""
 
@@ -200,6 +200,7 @@ def shorten_job(job: Job) -> Job:
         for name in ITERATION_SETTINGS
         if hasattr(job.settings, name)
     }
+    settings["warm_start_episodes"] = min(job.settings.warm_start_episodes, QUICK_WARM_START)
     if job.settings.entropy_schedule == "decay":
         # The same weight at the end: a factor per iteration, of which there are fewer now.
         settings["entropy_decay"] = job.settings.entropy_decay ** (1 / scale)
@@ -207,6 +208,7 @@ def shorten_job(job: Job) -> Job:
         job,
         settings=replace(job.settings, **settings),
         iterations=iterations,
+        trials=max(min(job.trials, QUICK_TRIALS), len(job.points)),
         grace=max(1, min(shorten(job.grace), iterations - 1)),  # a later grace would leave no rung
         brackets=1,  # so few rungs cannot be divided
         patience=0,  # scaled, it would hold too few scores to separate a plateau from noise

@@ -37,8 +37,8 @@ def has_reached_plateau(
     Twice the patience detects a gain that is 2.8 times slower.
 
     Where the patience holds fewer than ``FEWEST`` scores (held-out ones, or those of long episodes)
-    every score is compared by itself and ``min_delta`` alone decides, unless the scores of twice the
-    patience, at least ten, rise (:class:`Rise`): the best may be the mean of few lucky episodes.
+    every score is compared by itself and ``min_delta`` alone decides, unless the last scores rise
+    (:class:`Rise`; those of twice the patience, at least ten): the best may be a lucky one.
 
     Warm-up: the patience and the first mean. NaN policy: rows without a finite score are left out.
 

@@ -3,7 +3,14 @@
 
 import pytest
 
-from cluster.commands.jobs import QUICK_EPISODES, QUICK_ITERATIONS, _find_flag, shorten_job
+from cluster.commands.jobs import (
+    QUICK_EPISODES,
+    QUICK_ITERATIONS,
+    QUICK_TRIALS,
+    QUICK_WARM_START,
+    _find_flag,
+    shorten_job,
+)
 from tune_jobs.health import RULES
 from tune_jobs.jobs.job_yaml import make_job
 
@@ -29,6 +36,15 @@ def test_quick_scales_what_is_counted_in_iterations():
     assert job.settings.entropy_decay**10 == pytest.approx(full.settings.entropy_decay**200)
     assert job.patience == 0, "too few scores to separate a plateau from noise"
     assert job.held_out_episodes == QUICK_EPISODES
+
+
+def test_quick_caps_trials_and_the_warm_start():
+    about = {"env": "Shopping-v0", "trials": 8, "search": {"lr": {"uniform": [0.1, 0.2]}}}
+    about["settings"] = {"warm_start": "rule", "warm_start_episodes": 1500}
+    job = shorten_job(make_job(about))
+    assert (job.trials, job.settings.warm_start_episodes) == (QUICK_TRIALS, QUICK_WARM_START)
+    points = shorten_job(make_job(about | {"points": [{"lr": 0.1}] * 6}))
+    assert points.trials == 6, "the points are asked for by name"
 
 
 def test_quick_leaves_off_what_is_off():
