@@ -74,12 +74,6 @@ def test_learning_episode_shows_each_step_and_its_effect(tmp_path):
     assert sum(map(float, rows[-1][4:9])) == pytest.approx(middle, rel=0.01)
 
 
-def test_setting_a_node_puts_the_edges_into_it_out_of_force():
-    _, experiment = played(LEARNING, "parents_first")
-    edges, frame = experiment["edges"], experiment["frames"][1]
-    assert [experiment["nodes"][end] for _, end in (edges[i] for i in frame["cut"])] == ["X2"]
-
-
 def test_optimisation_episode_shows_the_target_and_best_so_far(tmp_path):
     found, experiment = played(OPTIMISATION, "mirrored_half_probe", scm="linear_random")
     target = experiment["nodes"][experiment["target"]]
@@ -94,25 +88,6 @@ def test_optimisation_episode_shows_the_target_and_best_so_far(tmp_path):
     captions = [re.sub(r"^[\d to]+\. ", "", words) for words, _ in re.findall(FIGURE, section)]
     assert {f"{row[1]} = {row[2]}" for row in rows[1:]} == set(captions[1:])
     assert section.count('class="ring"') == len(captions)
-
-
-def test_sampled_model_has_no_padding_and_masks_forbidden_picks():
-    world: Any = make_world(LEARNING, {"scm": "random", "smallest": 4, "largest": 9})
-    action = {"choice": np.full(3, 8), "value": np.zeros(3, np.float32)}
-    found = play_world_episodes(world, lambda s, o, k: action, 3, 0)
-    experiment = record_median_episode(world, found, 0)
-    assert 4 <= len(experiment["nodes"]) < 9
-    assert {frame["caption"] for frame in experiment["frames"]} == {"at first", "nothing set"}
-
-
-def test_a_choice_beyond_the_cap_is_told_as_one_that_set_nothing():
-    world: Any = make_world(LEARNING, {"cap": 0.4})
-    action = {"choice": np.zeros(1, np.int64), "value": np.zeros(1, np.float32)}
-    experiment = record_median_episode(
-        world, play_world_episodes(world, lambda s, o, k: action, 1, 0), 0
-    )
-    captions = [frame["caption"] for frame in experiment["frames"]]
-    assert captions[1] == "X1 = 0" and "nothing set" in captions
 
 
 def test_names_cannot_become_markup_and_nothing_is_loaded(tmp_path):
@@ -166,10 +141,3 @@ def test_many_steps_show_few_pictures_with_first_and_last():
 def test_other_environments_need_not_tell_anything(env):
     world = make_world(env, {})
     assert not isinstance(world, SupportsEpisodeTrace)
-
-
-def test_an_experiment_is_read_back_as_it_was_written():
-    experiment = EpisodeTrace(
-        "x", ["a"], [Frame("c", ["1"], [0], [0.5], ["l"], [0])], ["n"], [[0, 0]]
-    )
-    assert EpisodeTrace.from_dict(experiment.to_dict()) == experiment
