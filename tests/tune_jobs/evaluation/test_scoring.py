@@ -11,7 +11,7 @@ from envs.validation import InputError
 from tune_jobs.evaluation import scoring
 from tune_jobs.evaluation.scoring import evaluate_held_out, resolve_metric
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.trial import TrialTrainable
+from tune_jobs.trial import make_trainable
 
 SMALL = {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
 POLE = {"env": "CartPole-v1", "settings": SMALL, "held_out_interval": 2, "held_out_episodes": 8}
@@ -23,14 +23,15 @@ CAUSAL = {
 
 
 def trial(tmp_path, job):
-    made = TrialTrainable.__new__(TrialTrainable)
+    kind = make_trainable(make_job(job))
+    made = kind.__new__(kind)
     plan = {
         "trial": "00",
         "config": {},
         "hang_report_dir": str(tmp_path / "faults"),
         "resume_from": "",
     }
-    made.setup({"plan": plan}, make_job(job))
+    made.setup({"plan": plan})
     return made
 
 
