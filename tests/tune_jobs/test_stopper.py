@@ -58,6 +58,22 @@ def test_the_target_comes_before_the_budget(report):
     assert get_end(report([1.0, 3.0], iterations=2, grace=1, target=2.5)) == (2, "target")
 
 
+@pytest.mark.parametrize("iterations", [4, 5])
+def test_nothing_is_stopped_in_the_last_iteration(report, iterations):
+    # Flat from the first score on: the patience of 3 is used up at iteration 4.
+    rows = report([1.0] * 5, patience=3, iterations=iterations, grace=1)
+    assert get_end(rows) == (4, "budget" if iterations == 4 else "plateau")
+
+
+def test_a_finding_in_the_last_iteration_stays_in_the_log(tmp_path):
+    rows = []
+    session = make_session(tmp_path, rows.append, iterations=1, scheduler="none")
+    sick = {"return_mean": 1.0, "nonfinite": 3.0}
+    assert session.stopper("00", make_result("00", 1, math.nan, sick))
+    assert "stop" in [row.severity for row in rows if isinstance(row, FindingRow)]
+    assert get_end(rows) == (1, "budget")
+
+
 def test_a_fault_ends_a_trial_before_any_other_rule(tmp_path):
     rows = []
     session = make_session(tmp_path, rows.append, iterations=1, scheduler="none")

@@ -125,6 +125,16 @@ def test_the_best_trial_is_strong_and_each_end_has_a_mark(sweep_rows):
     assert len(figure.layout.shapes) == len(outcome.rungs)
 
 
+def test_a_curve_joins_scores_that_were_measured_now_and_then():
+    rows = [job_row(trials=2), *(TrialRow(trial=t, config={}) for t in ("00", "01"))]
+    rows += [result("00", i, 1.0 / i if i % 3 == 1 else None) for i in range(1, 8)]
+    rows += [result("01", i, 0.5 if i == 1 else None) for i in range(1, 8)]
+    figure: Any = plot_learning_curves(Outcome.from_rows(rows))
+    modes = {trace.name.split(",")[0]: (trace.mode, trace.connectgaps) for trace in figure.data}
+    # A line through a single point would not be seen.
+    assert modes == {"trial 00": ("lines", True), "trial 01": ("markers", True)}
+
+
 def test_rare_choices_are_put_together():
     shares = [0.5, *[0.05] * 10]
     rows = [

@@ -97,6 +97,16 @@ def test_a_resume_goes_on_with_the_changed_settings(tmp_path):
     }
 
 
+class Member:
+    """A trial as Ray's scheduler knows it."""
+
+    def __init__(self, name):
+        self.name, self.config = name, {"plan": {"trial": name}}
+
+    def is_finished(self):
+        return False
+
+
 def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path):
     job = make_job(
         {
@@ -105,14 +115,22 @@ def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path):
         }
     )
     pbt = RecordedPBT(job, tmp_path, 0)
-    scores = {"00": 1.0, "01": 2.0, "02": None, "03": 4.0, "04": math.nan}
-    for name, score in scores.items():
-        trial = type("Member", (), {"name": name, "is_finished": lambda self: False})()
-        state = pbt._trial_state[trial] = SimpleNamespace(last_score=None)
-        pbt._save_trial_state(state, 3, {"score": score, "iteration": 3}, trial)
-    lower, upper = pbt._quantiles()
-    assert [trial.name for trial in lower] == ["04"], "it has diverged"
-    assert [trial.name for trial in upper] == ["03"]
+    members = [Member(f"{i:02d}") for i in range(5)]
+    for trial in members:
+        pbt._trial_state[trial] = SimpleNamespace(last_score=None)
+
+    def compare(iteration, scores):
+        for trial, score in zip(members, scores, strict=True):
+            result = {"score": score, "iteration": iteration}
+            pbt._save_trial_state(pbt._trial_state[trial], iteration, result, trial)
+        lower, upper = pbt._quantiles()
+        return [trial.name for trial in lower], [trial.name for trial in upper]
+
+    # 04 has diverged, and 02 has no score.
+    assert compare(3, [1.0, 2.0, None, 4.0, math.nan]) == (["04"], ["03"])
+    # Between two measurements the last one counts.
+    assert compare(4, [None] * 5) == (["04"], ["03"])
+    assert compare(6, [9.0, 2.0, 1.0, 4.0, 3.0]) == (["02", "01"], ["03", "00"])
 
 
 @pytest.fixture(scope="module")
