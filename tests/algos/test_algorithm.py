@@ -6,6 +6,7 @@ import os
 import signal
 from collections import deque
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -222,7 +223,7 @@ class Loose(PPO):
 
     iteration = 0  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
 
-    def __init__(self, **changed):
+    def __init__(self: Any, **changed):
         self.config = SimpleNamespace(settings=small.settings(**changed), total_iterations=3)
         self.env_runner_group, self.pushed = object(), 0
         self.env_steps, self.training_started = 0, False
@@ -264,8 +265,9 @@ def test_samples_ahead_are_started_before_all_but_the_last(pipeline, started, mo
     monkeypatch.setattr(algorithm_module, "start_sampling_ahead", ahead.append)
     monkeypatch.setattr(algorithm_module, "wait_for_samples_ahead", lambda group: [])
     monkeypatch.setattr(algorithm_module, "collect_samples", lambda group, kwargs: [kwargs])
+    kind: Any = Loose
     algorithm = Loose(pipeline=pipeline, num_env_runners=1)
-    for Loose.iteration in range(3):
+    for kind.iteration in range(3):
         assert algorithm.collect_rows()[0] == [{}]
         calls.append(bool(ahead))
         ahead.clear()

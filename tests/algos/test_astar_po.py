@@ -212,11 +212,10 @@ def test_v_star_is_cached_for_the_same_reference(tmp_path):
 class Loose(AStarPO):
     """An algorithm that was never set up, whose policy has these weights."""
 
-    def __init__(self, weights, env_config, **changed):
+    def __init__(self: Any, weights, env_config, **changed):
         own = small.settings("astar_po", starts=2, **changed)
         self.config = SimpleNamespace(env=BANDIT, env_config=env_config, settings=own)
-        group = SimpleNamespace(get_weights=lambda: {"default_policy": weights})
-        self.learner_group = group
+        self.learner_group = SimpleNamespace(get_weights=lambda: {"default_policy": weights})
         self.v_star_by_start = {0: 1.0, 1: 4.0}
 
 
