@@ -35,7 +35,7 @@ def dead(n: int) -> list[float]:
     return [1.0] * n
 
 
-def test_a_healthy_run_is_judged_by_every_rule_and_has_no_finding():
+def test_a_healthy_run_is_judged_by_all_rules_without_a_finding():
     diagnosis = diagnose(history(100, **HEALTHY, score=rising(100)))
     assert diagnosis.findings == ()
     assert diagnosis.judged == tuple(RULES)
@@ -91,7 +91,7 @@ def test_a_rule_without_its_metric_says_which_one_is_missing(symptom: str, metri
     assert symptom not in severities(diagnosis)
 
 
-def test_without_the_score_the_score_is_named_as_the_job_names_it():
+def test_a_missing_score_is_named_as_the_job_names_it():
     seen = History(make_rows(27, **SICK), 27, "excess_risk", "min")
     diagnosis = diagnose(seen)
     assert set(diagnosis.judged) == {s for s, rule in RULES.items() if SCORE not in rule.needs}
@@ -99,7 +99,7 @@ def test_without_the_score_the_score_is_named_as_the_job_names_it():
     assert set(diagnosis.not_judged.values()) == {"excess_risk"}
 
 
-def test_before_two_fifths_of_the_budget_what_can_heal_only_warns():
+def test_a_symptom_that_can_heal_only_warns_before_two_fifths():
     metrics = {**SICK, "score": dead(100)}
     assert set(severities(diagnose(history(39, 100, **metrics))).values()) == {"warn"}
     assert "stop" in severities(diagnose(history(41, 100, **metrics))).values()
@@ -118,7 +118,7 @@ def test_what_cannot_heal_ends_a_run_early(symptom: str, metrics: dict[str, Curv
     assert severities(diagnosis) == {symptom: "stop"}
 
 
-def test_a_stop_must_hold_for_consecutive_checks_except_for_what_is_not_finite():
+def test_a_stop_must_hold_for_consecutive_checks_unless_nan():
     def kl_at(n: int, patience: int) -> str:
         seen = history(n, 27, score=flat(n), kl=lambda i: 14.0 if i >= 4 else 0.01)
         return severities(diagnose(seen, stop_conditions=StopConditions(patience=patience)))[
@@ -139,7 +139,7 @@ def test_patience_longer_than_the_run_only_warns():
     }
 
 
-def test_the_same_rows_give_the_same_answer_live_resumed_and_post_mortem():
+def test_live_resumed_and_post_mortem_diagnoses_are_equal():
     rows = make_rows(20, **SICK, score=dead(20))
     live = [diagnose(History(rows[:n], 27)) for n in range(1, 21)]
     assert diagnose(History(rows, 27)) == live[-1]
@@ -172,7 +172,7 @@ def test_a_policy_does_not_raise_a_mild_finding():
     assert found["gradients_always_clipped"] == "note"
 
 
-def test_a_policy_with_an_unknown_name_is_refused_with_the_nearest_one():
+def test_a_policy_of_an_unknown_symptom_is_refused():
     with pytest.raises(InputError, match=r"no symptom 'entropy_colapse' .*: did you mean entropy"):
         diagnose(history(1, score=1), {"entropy_colapse": "off"})
     with pytest.raises(InputError, match=r"policy of zero_reward must be one of .* 'kill'"):

@@ -58,7 +58,7 @@ def test_a_gain_below_five_percent_is_no_gain():
     assert improved(np.linspace(100, 110, 60).tolist()) is True
 
 
-def test_a_run_solved_within_its_first_rows_has_improved_although_it_shows_no_trend():
+def test_a_run_solved_within_its_first_rows_has_improved():
     scores = [0.0, 0.1, *flat(25, 1.0, 0.05)]
     assert improved(scores) is True
     assert improved(scores, episodes=20) is True  # the first rows are skipped, but not forgotten
@@ -92,20 +92,20 @@ def test_since_goes_back_while_each_row_is_sick():
     assert history(8, a=0).find_onset(np.array([0, 0, 0, 0, 0, 0, 1, 1], bool), 4) == 7
 
 
-def test_iterations_and_budget_are_read_from_the_rows_so_that_a_resumed_run_goes_on():
+def test_iterations_and_budget_are_read_from_the_rows():
     rows = make_rows(10, score=1)[4:]
     seen = History(rows, 20)
     assert (seen.iteration(0), seen.iteration(-1), seen.budget_fraction_used) == (5, 10, 0.5)
     assert History([], 20).budget_fraction_used == 0
 
 
-def test_a_warm_up_never_asks_for_more_rows_than_half_of_the_budget():
+def test_a_warm_up_needs_at_most_half_of_the_budget_in_rows():
     assert history(14, 27, a=0).is_warmed_up(30, 0.4)
     assert not history(13, 27, a=0).is_warmed_up(30, 0.4)
     assert not history(29, 300, a=0).is_warmed_up(30, 0.0)
 
 
-def test_the_history_as_it_was_before_has_its_own_rows_and_series():
+def test_an_earlier_history_has_its_own_rows_and_series():
     seen = history(10, score=rising(10))
     assert seen.series("score").size == 10
     earlier = seen.without_last(3)

@@ -148,7 +148,7 @@ def test_nan_where_rllib_has_nothing_to_say_is_no_sickness(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["policy_loss", "entropy", "total_loss"])
-def test_nan_of_an_update_is_a_sickness_whether_or_not_we_know_the_loss(tmp_path, name):
+def test_nan_in_any_loss_of_an_update_is_a_finding(tmp_path, name):
     lines = results()
     for line in lines[6:]:
         line["learners"]["default_policy"][name] = math.nan
@@ -188,7 +188,7 @@ def test_the_old_stack_of_rllib_smooths_its_returns(tmp_path):
     assert log.unmapped == ["env_runners/episode_return_mean"]
 
 
-def test_an_experiment_has_a_log_for_each_trial_and_tells_whether_they_share_a_symptom(tmp_path):
+def test_an_experiment_has_a_log_for_each_of_its_trials(tmp_path):
     for name in ("a", "b", "c"):
         write_results(tmp_path / name / "result.json", sick_results())
     (tmp_path / "d").mkdir()
@@ -254,14 +254,14 @@ def events_file(directory: Path) -> Path:
     return next(directory.glob("*tfevents*"))
 
 
-def test_monitors_of_an_evaluation_are_not_taken_for_the_training(tmp_path):
+def test_monitors_of_an_evaluation_are_not_read_as_training(tmp_path):
     plain(tmp_path / "progress.csv", **{"time/total_timesteps": [1000, 2000], "train/loss": [1, 1]})
     (tmp_path / "monitor.csv").write_text("#{}\nr,l,t\n5,100,1\n")
     log = read_logs(tmp_path)[0]
     assert not any("return_mean" in row for row in log.rows)
 
 
-def test_sb3_lines_of_an_evaluation_belong_to_the_iteration_that_follows(tmp_path):
+def test_sb3_evaluation_lines_belong_to_the_next_iteration(tmp_path):
     rows = []
     for i in range(1, 4):
         rows.append({"time/total_timesteps": 100 * i - 1, "eval/mean_reward": 9, "train/std": 1})
@@ -274,7 +274,7 @@ def test_sb3_lines_of_an_evaluation_belong_to_the_iteration_that_follows(tmp_pat
     assert log.unmapped == ["eval/mean_reward", "train/std"]
 
 
-def test_a_nan_return_of_sb3_is_found_though_it_is_a_moving_average(tmp_path):
+def test_a_nan_in_the_moving_average_of_sb3_is_found(tmp_path):
     rows = [
         {
             "time/total_timesteps": 256 * i,
@@ -302,7 +302,7 @@ def test_monitors_of_parallel_environments_are_one_run(tmp_path):
     assert other.rows[0]["return_mean"] == 1.0
 
 
-def test_cleanrl_logs_each_episode_and_its_losses_once_an_iteration(tmp_path):
+def test_cleanrl_episodes_are_grouped_by_its_losses(tmp_path):
     scalars = [
         *(("charts/episodic_return", float(step), step) for step in range(20, 1001, 20)),
         *(("charts/episodic_length", 20.0, step) for step in range(20, 1001, 20)),
@@ -341,7 +341,7 @@ def test_a_log_of_unknown_names_says_which_it_has(tmp_path):
     assert [row["return_mean"] for row in log.rows] == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
-def test_a_damaged_event_file_is_read_up_to_its_cut_off_end_or_refused(tmp_path):
+def test_a_cut_event_file_is_read_and_a_damaged_one_refused(tmp_path):
     write_events(tmp_path, [("return", float(i), i) for i in range(1, 20)])
     path = events_file(tmp_path)
     data = path.read_bytes()
@@ -352,7 +352,7 @@ def test_a_damaged_event_file_is_read_up_to_its_cut_off_end_or_refused(tmp_path)
         read_logs(path)
 
 
-def test_a_plain_file_is_judged_by_the_rules_about_the_return_alone(tmp_path):
+def test_a_plain_file_is_judged_by_the_rules_about_the_return(tmp_path):
     path = plain(
         tmp_path / "a.csv", step=list(range(0, 4000, 100)), **{"return": flat_returns(40, seed=2)}
     )
@@ -368,7 +368,7 @@ def test_a_plain_file_is_judged_by_the_rules_about_the_return_alone(tmp_path):
     assert seen(learnt) == {}
 
 
-def test_a_nan_between_numbers_is_an_empty_cell_and_one_that_stays_is_not(tmp_path):
+def test_a_nan_between_numbers_is_an_empty_cell(tmp_path):
     rhythm = [float(i) if i % 4 == 0 else math.nan for i in range(40)]
     loss = [1.0] * 30 + [math.nan] * 10
     returns = rising(40)
@@ -508,13 +508,13 @@ def test_every_number_that_is_not_finite_is_counted(tmp_path):
         assert f"30 non-finite numbers, the first in {name} (nan)" in finding["evidence"]
 
 
-def test_numbers_at_the_end_of_the_range_are_judged_without_a_warning(tmp_path, recwarn):
+def test_numbers_at_the_end_of_the_range_raise_no_warning(tmp_path, recwarn):
     ends = [1e308 * (-1) ** i for i in range(60)]
     assert doctor(plain(tmp_path / "a.csv", reward=ends, entropy=ends, kl=ends))["findings"]
     assert not recwarn.list
 
 
-def test_the_updates_that_sb3_counts_since_the_start_are_understood(tmp_path):
+def test_updates_that_sb3_counts_since_the_start_are_differenced(tmp_path):
     rows = [
         {
             "time/total_timesteps": 256 * i,
