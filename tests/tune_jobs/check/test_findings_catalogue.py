@@ -6,10 +6,7 @@ import re
 import pytest
 from paths import ROOT
 
-from tune_jobs.check.explain import (
-    CHECKED,
-    explain,
-)
+from tune_jobs.check.explain import CHECKED, explain
 from tune_jobs.check.findings_catalogue import SYMPTOMS
 
 

@@ -6,9 +6,7 @@ import dataclasses
 from checks import get_severities
 
 from tune_jobs.check import examine, load_check_target
-from tune_jobs.check.rollouts import (
-    sample_random_play,
-)
+from tune_jobs.check.rollouts import sample_random_play
 
 
 def test_a_bandit_is_paid_by_chance_and_not_always():
