@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
 
-.PHONY: setup tune test test-learning test-peers check coverage docs bench bench-health bench-sweep bench-doctor clean
+.PHONY: setup tune test test-faults test-learning test-peers check coverage docs bench bench-health bench-sweep bench-doctor clean
 
 setup: $(READY)
 
@@ -23,7 +23,11 @@ tune: $(READY)
 	@$(BIN)/rungwise tune causal
 
 test: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 3 --dist loadfile -m "not (faults or slow or gpu)"
+
+# Kills drivers, trials, runners and services, and fills a disk.
+test-faults: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist load -m "faults and not slow"
 
 test-learning: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow -s
@@ -37,11 +41,14 @@ $(PEERS_READY): $(READY)
 	@touch $(PEERS_READY)
 
 check: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/test_house_style.py
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports
+	@$(BIN)/pyright
 
 # Fails below the floor in pyproject.toml. Processes that tests start are measured, too.
 coverage: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/coverage run -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/coverage run -m pytest -n 2 --dist loadfile -m "not (slow or gpu)"
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 

@@ -6,6 +6,10 @@ import os
 import pytest
 from paths import SUPPORT
 
+# Before torch is imported: the processes of a test run share the cores, and the threads of each
+# would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):

@@ -38,12 +38,24 @@ SUMMED = ("env_steps", "episodes", "iteration_s", "nonfinite", "updates", "runne
 """Metrics that several agents have together."""
 
 
+def make_trainable(job: Job) -> type[TrialTrainable]:
+    """Make the class whose actors train the trials of a job.
+
+    The job is part of the class and not, as ``tune.with_parameters`` would have it, an object of
+    the driver in Ray's store: where SIGTERM ends Ray's processes, too (SLURM, ``timeout``), Ray
+    looks for such an object and ends the driver with status 1 before it has written the end.
+    """
+    return type(TrialTrainable.__name__, (TrialTrainable,), {"job": job})
+
+
 class TrialTrainable(tune.Trainable):
     """One trial under Ray Tune: an agent per seed, flat metrics and one score."""
 
-    def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]
+    job: Job
+    """Of all trials of a run; :func:`make_trainable` sets it."""
+
+    def setup(self, config: dict[str, Any]) -> None:
         """Build the agents; continue from the plan's checkpoint, if it names one."""
-        self.job = job
         self._build_agents(config["plan"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -23,7 +23,7 @@ from tune_jobs.schedulers.trial_queue import TrialQueue
 from tune_jobs.stopper import TrialStopper
 from tune_jobs.stopping.sweep_health import SweepHealth
 from tune_jobs.trackers.tracker import make_trackers
-from tune_jobs.trial import TrialTrainable
+from tune_jobs.trial import make_trainable
 
 MAX_PENDING_TRIALS = 200
 """Trials that may wait for a process where all settings are known before the start."""
@@ -81,7 +81,7 @@ class TuneSession:
         sessions = len(list(folder.glob("session-*")))
         return tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(TrialTrainable, job=job),
+                make_trainable(job),
                 PlacementGroupFactory(list_bundles(job)),
             ),
             param_space=param_space,

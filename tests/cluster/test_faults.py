@@ -14,6 +14,8 @@ from command_line import answer, command, rungwise
 
 from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow, read_event_log
 
+pytestmark = pytest.mark.faults
+
 TROUBLED = textwrap.dedent(
     """
     import os, pathlib, time
