@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """Event rows of a population of trials."""
 
 from synthetic_sweep import job_row, result

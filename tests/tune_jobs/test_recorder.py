@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false
 """The recorder writes an event row for everything that Tune reports."""
 
 from types import SimpleNamespace

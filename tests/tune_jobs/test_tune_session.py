@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false
 """A session: its scheduler and the environment variables of Tune."""
 
 import os

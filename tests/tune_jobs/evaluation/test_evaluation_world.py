@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
 """The world of an evaluation, and the arguments that choose a causal model."""
 
 import pytest

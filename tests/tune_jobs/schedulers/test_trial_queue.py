@@ -1,4 +1,4 @@
-# pyright: basic, reportArgumentType=false
+# pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
 """The queue of a session: promoted trials first, then planned ones, then proposals."""
 
 from types import SimpleNamespace

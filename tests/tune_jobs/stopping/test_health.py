@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false, reportOptionalMemberAccess=false
 """A finding of severity stop ends a trial."""
 
 from types import SimpleNamespace

@@ -14,7 +14,7 @@ def test_metrics_are_written_one_by_one(tmp_path, monkeypatch):
         add_scalar=lambda name, value, global_step: points.update({name: (value, global_step)}),
         flush=lambda: None,
     )
-    trial = SimpleNamespace(trial_id="x", init_logdir=lambda: None, evaluated_params={})
+    trial = object()
     monkeypatch.setattr(curves, "_trial_writer", {trial: writer})
     metrics = json.dumps({"kl": 0.1, "env_steps": 5})
     result = {"trial": "00", "iteration": 3, "score": None, "metrics": metrics}
