@@ -2,12 +2,17 @@
 """The best checkpoint of a run directory."""
 
 import pytest
-from finished_run import job, log_of
+from finished_run import job, log_of, write_finished_run
 
 from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import dump_job
 from tune_jobs.run_log.best_checkpoint import find_checkpoint
 from tune_jobs.run_log.events import EventLog, FinalRow
+
+
+@pytest.fixture
+def run(tmp_path):
+    return write_finished_run(tmp_path / "run")
 
 
 def test_a_run_directory_stands_for_its_best_checkpoint(run):
