@@ -78,10 +78,11 @@ def make_member(name):
     return type("Member", (), attributes)()
 
 
-def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path):
+@pytest.mark.parametrize(("mode", "donor"), [("max", "03"), ("min", "00")])
+def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path, mode, donor):
     job = make_job(
         {
-            **{"env": "CartPole-v1", "scheduler": "pbt", "trials": 5, "mode": "max"},
+            **{"env": "CartPole-v1", "scheduler": "pbt", "trials": 5, "mode": mode},
             **{"search": {"lr": {"loguniform": [1e-4, 1e-2]}}},
         }
     )
@@ -93,7 +94,7 @@ def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path):
         pbt._save_trial_state(state, 3, {"score": score, "iteration": 3}, trial)
     lower, upper = pbt._quantiles()
     assert [trial.name for trial in lower] == ["04"], "it has diverged"
-    assert [trial.name for trial in upper] == ["03"]
+    assert [trial.name for trial in upper] == [donor]
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
