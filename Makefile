@@ -43,6 +43,7 @@ $(PEERS_READY): $(READY)
 check: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/codespell
 	@$(BIN)/lint-imports
 	@$(BIN)/pyright
 

@@ -1,8 +1,8 @@
 """Checkpoints that can be trusted: what is damaged is noticed, and loading a policy runs no code.
 
 A checkpoint directory holds ``policy/`` (settings as JSON, weights as safetensors; all that acting
-needs), ``algorithm/`` (RLlib's own state, to go on training; pickled, so only for checkpoints of
-one's own) and ``manifest.json`` with the sha256 of every file.
+needs), ``algorithm/`` (RLlib's own state, to resume training; pickled, so only for checkpoints
+that you wrote) and ``manifest.json`` with the sha256 of every file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The catalogue of metrics: one flat list of names for results, rules, reports and searches.
 
 An environment's own episode metrics (``excess_risk`` of CausalLearning, ...) are reported under
-their own names beside these, as the mean over the episodes that finished in the iteration.
+their own names in addition to these, as the mean over the episodes that finished in the iteration.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def format_requirements_table(algorithms: Mapping[str, type[ColumnAlgorithm]]) -
         "any Gymnasium environment": frozenset({"whole"}),
         "one whose episodes begin alike when seeded alike": frozenset({"whole", "starts"}),
         "one of ours (`rungwise envs`)": frozenset(NEED_DESCRIPTIONS),
-        "EdgeSelection with picks for each node": frozenset({"starts", "candidates"}),
+        "one of ours with picks in each of many rows": frozenset({"starts", "candidates"}),
     }
     lines = ["| algorithm | " + " | ".join(kinds) + " |", "| --- " * (len(kinds) + 1) + "|"]
     for name, kind in algorithms.items():

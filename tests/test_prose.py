@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKED = (
-    "algos/actions",
-    "algos/learning",
+    "envs",
+    "algos",
     "tune_jobs",
     "cluster",
     "docs",

@@ -91,7 +91,7 @@ class TrialTrainable(tune.Trainable):
         self.trial_number: str = plan["trial"]
         self.trained_s = 0.0
         self.scores: list[float | None] = [None] * job.seeds
-        """The last score of each agent: None while it is undecided, NaN where it has diverged."""
+        """The last score measured of each agent: None before the first, NaN after divergence."""
         self.recent = [RecentEpisodes() for _ in self.agents]
         self.trial_config: dict[str, Any] = plan["config"]
         self.applied_settings: dict[str, Any] = {}
@@ -122,14 +122,14 @@ class TrialTrainable(tune.Trainable):
         """Train every agent for one iteration; return the trial's result."""
         fault = ""
         try:
-            found = [self._train_agent(place) for place in range(len(self.agents))]
-            metrics, score = merge_agent_metrics(found), merge_scores(self.scores, self._over())
+            trained = [self._train_agent(place) for place in range(len(self.agents))]
+            metrics, score = merge_agent_metrics(trained), self._take_scores(trained)
         except EnvironmentFault as error:
             # The environment's own failure: started again it would fail again, so the trial ends.
             fault, metrics, score = str(error), {}, math.nan
         known = [score for score in self.scores if score is not None]
         # One seed has no spread, and 0 would read as perfect agreement.
-        if not fault and len(known) > 1:
+        if not fault and score is not None and len(known) > 1:
             metrics[SPREAD] = float(np.std(known, ddof=1))
         took, self.applied_settings = self.applied_settings, {}
         return {
@@ -137,7 +137,7 @@ class TrialTrainable(tune.Trainable):
             "took": json.dumps(took),
             "iteration": self.agents[0].iteration,
             "score": score,
-            # Tune can order checkpoints by a NaN, but not by a score that is not there yet.
+            # Tune can order checkpoints by a NaN, but not by a score that was not measured.
             "checkpoint_score": math.nan if score is None else score,
             "trained_s": self.trained_s,
             "fault": fault,
@@ -156,24 +156,41 @@ class TrialTrainable(tune.Trainable):
         metrics = agent.flat_metrics
         self.trained_s += metrics["iteration_s"]
         every = self.job.held_out_interval
-        # At the first, too: a score is there from the beginning.
-        if every and (agent.iteration == 1 or agent.iteration % every == 0):
+        # At the first, too: a score is there from the beginning. And at the last: the result of the
+        # run is scored by its own policy, not by one of some iterations ago.
+        first_or_last = agent.iteration == 1 or self._over(index)
+        if every and (first_or_last or agent.iteration % every == 0):
             # The time counts as the trial's own, so that seconds saved are not underestimated.
             started = time.perf_counter()
             metrics = metrics | self._evaluate_held_out(agent)
             self.trained_s += time.perf_counter() - started
-        self.scores[index] = math.nan if metrics["nonfinite"] else self._score(index, metrics)
         return metrics
 
+    def _take_scores(self, trained: Sequence[Mapping[str, Any]]) -> float | None:
+        """Return the trial's score from its agents' metrics; None where nothing was measured.
+
+        A score repeated until the next one would pass for further measurements: nine copies of one
+        held-out score looked like a run that does not improve.
+        """
+        fresh = [self._score(index, metrics) for index, metrics in enumerate(trained)]
+        for index, score in enumerate(fresh):
+            if score is not None:
+                self.scores[index] = score
+        measured = any(score is not None for score in fresh)
+        return merge_scores(self.scores, self._over()) if measured else None
+
     def _score(self, place: int, metrics: Mapping[str, Any]) -> float | None:
-        """Return an agent's score after an iteration; None while it is undecided."""
+        """Return the score that an agent's iteration measured, if it measured one."""
+        if metrics["nonfinite"]:
+            return math.nan
         measured = metrics.get(self.job.metric)
         if not is_episode_mean(self.job.metric):
-            # Between two held-out evaluations the last score stands.
-            return self.scores[place] if measured is None else float(measured)
+            return None if measured is None else float(measured)
         recent = self.recent[place]
         if measured is not None:
             recent.add(float(measured), metrics["episodes"])
+        elif not self._over(place):
+            return None
         # At the end of the budget no more episodes follow, so a single one is enough.
         return recent.mean(1 if self._over(place) else FEWEST)
 

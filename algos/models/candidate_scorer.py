@@ -1,8 +1,8 @@
 """A policy that scores each candidate by its words and figures: any number of them, in one pass.
 
-Words are compared where they differ: what a candidate has in common with the instruction is for its
-figures to tell, and learnt is what the other words of both have to do with each other. Comparing
-all words, a policy learns more of the products of its training by heart (their type and price limit
+Words are compared where they differ: the figures already hold what a candidate has in common with
+the instruction, so only the relation between the other words of both is learnt. Comparing all
+words, a policy learns more of the products of its training by heart (their type and price limit
 in an instruction give them away), which is of no use where they are not sold.
 
 Reads a Dict observation with ``candidates [K, L]`` (numbers of words; 0 is none), the words of the
@@ -27,7 +27,7 @@ from envs.validation import InputError
 HEADS, SIZE = 4, 16
 """How many likenesses of two texts there are, and how many numbers of a word each is made of."""
 SCALE = 0.3
-"""Of a bag: how quickly words are learnt beside everything else."""
+"""Scale of a bag of words, which sets how fast words are learnt compared with the other weights."""
 MET, OPEN = 1, 2
 """Of a word of an instruction: the page has it, or not yet; 0 is a word that it does not have."""
 INSTRUCTION, PAGE, CANDIDATES = "obs.instruction", "obs.page", "obs.candidates"
@@ -106,7 +106,8 @@ class CandidateScorer(PolicyModule):
         seen = self._build_features(batch, row, place)
         score = self.policy(seen)[:, 0] + self.direct * seen[:, HEADS]
         scores = seen.new_zeros(N, K).index_put((row, place), score)
-        # The value of what the policy would do, beside what there is to do; it may not move either.
+        # The value sees the candidates averaged by the policy and averaged evenly; its gradient
+        # reaches neither the words nor the policy.
         seen, logits = seen.detach(), scores.detach().masked_fill(~legal, ILLEGAL_LOGIT)
         likely = logits.softmax(-1)[row, place]
         even = 1 / legal.sum(-1).clamp_min(1)[row]

@@ -97,7 +97,7 @@ class GinLayer(nn.Module):
     """A graph isomorphism layer (Xu et al. 2019), both ways.
 
     x_i -> relu(P relu(U x_i + V sum over the edges of i of x_j + W sum over those to i of x_j)). A
-    sum tells nodes of different degree apart, which a mean does not; U stands for 1 + epsilon.
+    sum distinguishes nodes of different degree, which a mean does not; U stands for 1 + epsilon.
     """
 
     def __init__(self, width: int) -> None:
@@ -139,7 +139,8 @@ class GraphPolicy(PolicyModule):
             raise InputError(
                 "The graph model needs a Dict observation of nodes, edges, edge_features, "
                 "node_mask and edge_mask, and reads legal and summary too, but what is observed "
-                f"is {sorted(parts)}. Take observation='graph' (EdgeSelection-v0) or model='mlp'."
+                f"is {sorted(parts)}. Take observation='graph' where the environment has it, or "
+                "model='mlp'."
             )
         sizes = {name: (space.shape or (1,))[-1] for name, space in parts.items()}
         self.context = sizes.get("summary", 0)

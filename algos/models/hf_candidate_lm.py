@@ -77,7 +77,7 @@ def pack_candidates(prompt: Tensor, candidates: Tensor, legal: Tensor) -> Packed
     places = torch.arange(L, device=device).repeat(N, 1)
     # Counted on from its own prompt's end, as if no other candidate stood between.
     places[row, column] = lengths[row] + inner
-    # Whose token it is: -1 the prompt's, -2 nobody's.
+    # The candidate that each token belongs to: -1 the prompt, -2 padding.
     owner = torch.full((N, L), -2, device=device)
     owner[:, :P] = torch.where(places[:, :P] < lengths[:, None], -1, -2)
     owner[row, column] = candidate

@@ -18,7 +18,7 @@ from envs.thoughts.corpus import NOTHING, THINK
 from envs.thoughts.gpt import Mixing
 
 ANSWER = "answer"
-"""Column of what follows a thought that the step has ended [N, n]; 0 where it goes on."""
+"""Column of what follows a thought that the step has ended [N, n]; 0 where it has not ended."""
 NO_THOUGHT_WEIGHT = 0.5
 """Weight of what is expected without a thought (the paper's code). Unless it is learnt, too, it was
 seen to get worse than chance, by which every thought gains without being any better."""
@@ -36,7 +36,7 @@ class QuietStarPolicy(TokenPolicy):
 
     def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
         forward = super()._forward(batch, **kwargs)
-        # While acting nobody knows what follows.
+        # What follows is not known while acting.
         return (
             forward | {"likelihood": self._compute_likelihood(batch)}
             if ANSWER in batch

@@ -1,4 +1,4 @@
-"""Curriculum: the stages of a world, each begun when the one before it is mastered."""
+"""Curriculum: the stages of a world, each of which begins when the previous one is mastered."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from envs.capabilities import SupportsCurriculum
 
 Array = np.ndarray[Any, Any]
 STAGE = "stage"
-"""The episode metric that says in which stage an episode was begun."""
+"""The episode metric that holds the stage in which an episode began."""
 
 
 class Curriculum:
     """The current stage of a world's curriculum; part of every checkpoint.
 
-    The next stage begins when the mean score of the last episodes that were begun in this one
+    The next stage begins when the mean score of the last episodes that began in this one
     reaches its threshold. A world without stages stays in its only one.
     """
 
@@ -33,7 +33,7 @@ class Curriculum:
     def record_episodes(self, finished: Iterable[Mapping[str, Array]]) -> dict[str, float]:
         """Add the metrics of finished episodes, name -> [N]; return their stage as a metric.
 
-        Scores of episodes from an earlier stage, which end after the next one has begun, are not
+        Scores of episodes from an earlier stage, which end after the start of the next one, are not
         counted.
         """
         if not self.stages:

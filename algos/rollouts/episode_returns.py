@@ -15,7 +15,7 @@ def play_episodes(
     env: VectorEnv[Any, Any, Any],
     act: Callable[[Any], Any],
     seed: int,
-    tell: Callable[[int], None] | None = None,
+    report_finished: Callable[[int], None] | None = None,
 ) -> tuple[Array, Array]:
     """Return the undiscounted returns [B] and lengths [B] of the first episode of each copy.
 
@@ -23,7 +23,7 @@ def play_episodes(
         env: B copies in any autoreset mode; what a copy does after its end does not count.
         act: observations [B, ...] -> actions [B, ...].
         seed: of the reset; Gymnasium seeds the copies with it and the numbers that follow.
-        tell: called with the number of finished episodes whenever it changes.
+        report_finished: called with the number of finished episodes whenever it changes.
     """
     observation, _ = env.reset(seed=seed)
     returns, lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
@@ -33,7 +33,7 @@ def play_episodes(
         returns += np.where(ended, 0, reward)
         lengths += ~ended
         over = ended | terminated | truncated
-        if tell and (over != ended).any():
-            tell(int(over.sum()))
+        if report_finished and (over != ended).any():
+            report_finished(int(over.sum()))
         ended = over
     return returns, lengths

@@ -36,7 +36,7 @@ class RolloutBuffer:
         for name, row in rows.items():
             if name not in self.columns:
                 # Shape and type of a column are known only from its first row: what a policy
-                # stores beside its action differs by algorithm and environment.
+                # stores with its action differs by algorithm and environment.
                 shape = (self.length, *np.shape(row))
                 self.columns[name] = np.empty(shape, np.asarray(row).dtype)
             self.columns[name][self.steps] = row

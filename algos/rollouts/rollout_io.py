@@ -92,7 +92,7 @@ def _write_table(rows: Columns, path: Path, about: Mapping[str, str], *, side: b
     }
     arrays = {name: _to_arrow(name, column) for name, column in rows.rows.items()}
     table = pa.table(arrays, metadata={_KEY: json.dumps(facts)})
-    # Side tables come first: whoever sees the main file finds all that belongs to it.
+    # Side tables come first, so that the main file never exists without what belongs to it.
     for name, below in rows.tables.items():
         _write_table(below, _side_table_path(path, name), about, side=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")

@@ -26,8 +26,10 @@ from tune_jobs.run_directory import find_free_directory
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
 
-QUICK_ITERATIONS, QUICK_EPISODES = 10, 32
-"""Iterations and evaluation episodes of ``--quick``, at most."""
+QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START = 10, 4, 32, 128
+"""Iterations, trials, evaluation episodes and warm-start episodes of ``--quick``, at most."""
+ITERATION_SETTINGS = ("reference_interval", "starts")
+"""Settings counted in iterations, or in what they consume: each iteration draws some starts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,8 @@ class Tune(RayCommand):
     out: Path | None = None
     """Run directory; by default runs/<environment>-<date>-<number>."""
     quick: bool = False
-    """Shorten the run: a tenth of the iterations, at most 10, and 32 evaluation episodes."""
+    """Shorten the run: a tenth of the iterations, at most 10, with all intervals in proportion, at
+    most 4 trials, 32 evaluation episodes, no early stopping, and health rules that only warn."""
     job: tyro.conf.Suppress[Any] = None
     """The job; :meth:`parse` adds its flags, which depend on the algorithm and environment."""
 
@@ -179,14 +182,43 @@ class Fetch(Command):
 
 
 def shorten_job(job: Job) -> Job:
-    """Return the same job with the budget of ``--quick``."""
+    """Return the same job with the budget of ``--quick``.
+
+    What is counted in iterations shrinks with them. The health rules only warn and the patience is
+    off, because so short a run shows nothing about the full one.
+    """
+    from tune_jobs.health import RULES
+
     iterations = max(min(job.iterations // 10, QUICK_ITERATIONS), 1)
-    return replace(
+    scale = iterations / job.iterations
+
+    def shorten(count: int) -> int:
+        return max(1, round(count * scale)) if count else 0
+
+    settings: dict[str, Any] = {
+        name: shorten(getattr(job.settings, name))
+        for name in ITERATION_SETTINGS
+        if hasattr(job.settings, name)
+    }
+    settings["warm_start_episodes"] = min(job.settings.warm_start_episodes, QUICK_WARM_START)
+    if job.settings.entropy_schedule == "decay":
+        # The same weight at the end: a factor per iteration, of which there are fewer now.
+        settings["entropy_decay"] = job.settings.entropy_decay ** (1 / scale)
+    short = replace(
         job,
+        settings=replace(job.settings, **settings),
         iterations=iterations,
-        grace=max(1, min(job.grace, iterations - 1)),  # a later grace would leave no rung
+        trials=max(min(job.trials, QUICK_TRIALS), len(job.points)),
+        grace=max(1, min(shorten(job.grace), iterations - 1)),  # a later grace would leave no rung
+        brackets=1,  # so few rungs cannot be divided
+        patience=0,  # scaled, it would hold too few scores to separate a plateau from noise
+        held_out_interval=shorten(job.held_out_interval),
+        held_out_episodes=min(job.held_out_episodes, QUICK_EPISODES),
+        checkpoint_interval=shorten(job.checkpoint_interval),
         evaluation_episodes=min(job.most_evaluated, QUICK_EPISODES),
     )
+    limits = {s: job.health.get(s, rule.highest) for s, rule in RULES.items()}
+    return replace(short, health=job.health | {s: "warn" for s in limits if limits[s] == "stop"})
 
 
 def _load_base_job(

@@ -32,11 +32,14 @@ def make_train_answer(answer: Answer) -> Answer:
     }
     result = results.get(iterations.get(trial["checkpoint"], max(results, default=0)))
     outcome = Outcome.from_rows(rows)
+    # Where that iteration measured no score, the last one before it counts.
+    scores = [r.score for i, r in sorted(results.items()) if result and i <= result.iteration]
+    score = next((s for s in reversed(scores) if s is not None), None)
     return {
         "run": answer["run"],
         "checkpoint": trial["checkpoint"],
         "end_reason": trial["end_reason"],
-        "metrics": to_json_types(result.metrics | {"score": result.score}) if result else {},
+        "metrics": to_json_types(result.metrics | {"score": score}) if result else {},
         "evaluation": _describe_evaluation(outcome.evaluation, run),
         "findings": _list_worst_findings(outcome.findings),
         "report": answer["report"],

@@ -63,6 +63,10 @@ class TrialResults:
         if len(self.points) > MAX_RESULTS:
             self.points = thin_points(self.points, MAX_RESULTS // 2)
 
+    def find_last_scored(self) -> ResultPoint | None:
+        """Return the last stored result with a score, which tables show until the next one."""
+        return next((p for p in reversed(self.points) if not math.isnan(p.score)), None)
+
     def find_best_checkpointed(self, mode: str) -> ResultPoint | None:
         """Return the best stored result that has a checkpoint."""
         sign = 1 if mode == "max" else -1
@@ -175,7 +179,7 @@ class RunView:
         results.version = self.version + 1  # the version once this part has been read
 
     def build_outcome(self, full_trial: str = "") -> Outcome:
-        """Return the outcome so far, with each trial's last result and that of its best checkpoint.
+        """Return the outcome so far, with the last results and best checkpoint of each trial.
 
         Args:
             full_trial: id of a trial that gets all of its stored results.
@@ -188,8 +192,8 @@ class RunView:
         for trial, results in self.trial_results.items():
             points = results.points if trial == full_trial else results.points[-1:]
             # The best checkpoint is chosen by the score of its iteration, so that row is needed.
-            best = results.find_best_checkpointed(mode)
-            points = sorted({*points, best} if best else points)
+            extra = {results.find_last_scored(), results.find_best_checkpointed(mode)}
+            points = sorted({*points, *(point for point in extra if point)})
             rows += zip((p.offset for p in points), self.load_rows(points), strict=True)
         # An outcome depends on the order of rows: a result after an end continues the trial.
         in_order = [row for _, row in sorted(rows, key=lambda pair: pair[0])]

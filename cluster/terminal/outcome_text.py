@@ -16,6 +16,7 @@ from tune_jobs.formatting import (
     format_measurement,
     format_percent,
 )
+from tune_jobs.health.diagnosis import SHORTEST
 from tune_jobs.run_log.events import EvaluationRow
 from tune_jobs.run_log.outcome import Outcome
 
@@ -52,6 +53,11 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         is_unfinished = any(t.end_reason in (None, "interrupted") for t in outcome.trials)
         command = "Continue: rungwise resume" if is_unfinished else "Print again: rungwise report"
         lines.append(f"{command} {directory}")
+    if outcome.job.iterations < SHORTEST:
+        lines.append(
+            f"Too short to judge: the budget is {count(outcome.job.iterations, 'iteration')}, and "
+            f"below {SHORTEST} the health rules only warn."
+        )
     for line in lines:
         console.print(Text(line), soft_wrap=True)
 

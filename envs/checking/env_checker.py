@@ -55,7 +55,7 @@ def check_conformance(
         make: makes the environment.
         episodes: random episodes to play at most.
         max_steps: steps to play at most.
-        seconds: time after which no further step is begun.
+        seconds: time after which no further step is taken.
 
     Returns:
         At most one violation of each rule, Gymnasium's findings first.

@@ -1,8 +1,8 @@
 """The words of generated catalogues: departments, attributes and options, each in several forms.
 
 A line is ``canonical | other words``. An attribute is known to the shop by the first form, its page
-may show the second instead, and whoever asks for it mostly uses one of the last two, which share no
-word with the first two; an option value is printed in its first form and mostly asked for in one of
+may show the second instead, and instructions mostly use one of the last two, which share no word
+with the first two; an option value is printed in its first form and mostly asked for in one of
 the others. So a reader understands every instruction, but matching words does not.
 """
 

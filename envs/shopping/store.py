@@ -152,8 +152,8 @@ _VALUE_SLOTS = 18
 """Option values that a page has room for at least: as many as any generated product has, so that
 all generated catalogues have the same actions."""
 _HEARD = 10_000
-"""Training instructions whose words count for the vocabulary: so many that every way to ask for an
-option is in enough of them."""
+"""Number of training instructions whose words count for the vocabulary: enough for every way to ask
+for an option to occur in at least ``min_texts`` of them."""
 
 
 def _load_products(source: Source) -> tuple[Sequence[Product], Callable[[Split, int], list[Goal]]]:

@@ -147,7 +147,7 @@ class Problems(Corpus):
         last = np.take_along_axis(thought, np.maximum(length - 1, 0)[:, None], 1)[:, 0]
         so_far = np.maximum(last - self.first, 0)
         elements = passages.context[:, :terms] - self.first
-        for k in range(1, terms):  # what the thought has not come to yet
+        for k in range(1, terms):  # the terms that the thought has not reached yet
             left = k >= terms - self.steps + length
             so_far = np.where(left, self.table[so_far, elements[:, k] % len(self.table)], so_far)
         return np.where(passages.problem & (length > 0), so_far + self.first, -1)

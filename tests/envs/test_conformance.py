@@ -365,31 +365,6 @@ def vector_like(env):
     return other
 
 
-def test_a_limit_of_an_id_of_ones_own_holds_for_its_batch():
-    world = envs.FAMILIES["CausalLearning-v0"].path
-    gymnasium.register(
-        "Limited-v0",
-        entry_point="envs.factory:make_single",
-        vector_entry_point="envs.factory:make_vector",
-        max_episode_steps=2,
-        kwargs={"world": world},
-    )
-    env: Any = gymnasium.make_vec("Limited-v0", 2)
-    env.reset(seed=0)
-    ends = [env.step(env.action_space.sample())[3].all() for _ in range(4)]
-    assert ends == [False, True, False, True]
-
-
-@pytest.mark.parametrize("limit", [0, -2])
-def test_a_limit_below_one_step_is_refused_in_a_sentence(limit):
-    with pytest.raises(InputError, match=f"max_episode_steps must be at least 1.*is {limit}"):
-        vector("learning", max_episode_steps=limit)
-
-
-def test_no_limit_is_minus_one_as_for_a_single_environment():
-    assert vector("learning", max_episode_steps=-1).unwrapped.max_episode_steps is None
-
-
 @each_family
 def test_an_environment_is_made_again_from_its_spec(world):
     env, one = vector(world, max_episode_steps=5), single(world)

@@ -1,7 +1,10 @@
 # pyright: basic
 """The stopper: when a trial ends, and which rows its results leave in the log."""
 
-from sessions import make_result, make_session
+import math
+
+import pytest
+from sessions import get_end, make_result, make_session
 
 from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
 from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
@@ -38,3 +41,19 @@ def test_a_stop_request_for_the_run_stops_all(tmp_path):
     request_stop(tmp_path)
     assert stopper.stop_all() and stopper.run_stop_requested
     assert not list_stop_requests(tmp_path) and stopper.stop_all()
+
+
+@pytest.mark.parametrize("iterations", [4, 5])
+def test_nothing_is_stopped_in_the_last_iteration(report, iterations):
+    # Flat from the first score on: the patience of 3 is used up at iteration 4.
+    rows = report([1.0] * 5, patience=3, iterations=iterations, grace=1)
+    assert get_end(rows) == (4, "budget" if iterations == 4 else "plateau")
+
+
+def test_a_finding_in_the_last_iteration_stays_in_the_log(tmp_path):
+    rows = []
+    session = make_session(tmp_path, rows.append, iterations=1, scheduler="none")
+    sick = {"return_mean": 1.0, "nonfinite": 3.0}
+    assert session.stopper("00", make_result("00", 1, math.nan, sick))
+    assert "stop" in [row.severity for row in rows if isinstance(row, FindingRow)]
+    assert get_end(rows) == (1, "budget")

@@ -13,7 +13,7 @@ from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.trial_outcome import SPREAD
-from tune_jobs.trial import TrialTrainable, merge_agent_metrics, merge_scores
+from tune_jobs.trial import make_trainable, merge_agent_metrics, merge_scores
 
 JOB = {
     "env": "CartPole-v1",
@@ -26,14 +26,15 @@ JOB = {
 
 
 def trial(tmp_path, seeds, resume="", **changed):
-    made = TrialTrainable.__new__(TrialTrainable)
+    kind = make_trainable(make_job(JOB | {"seeds": seeds} | changed))
+    made = kind.__new__(kind)
     plan = {
         "trial": "00",
         "config": {},
         "hang_report_dir": str(tmp_path / "faults"),
         "resume_from": resume,
     }
-    made.setup({"plan": plan}, make_job(JOB | {"seeds": seeds} | changed))
+    made.setup({"plan": plan})
     return made
 
 

@@ -15,6 +15,8 @@ from tune_jobs.health.remedy import worded
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules import RULES
 
+SHORTEST = 20
+"""Iterations of the shortest budget whose runs the rules may end."""
 Limit = Literal["off", "note", "warn", "stop"]
 """Highest severity that a job grants a rule, or ``off``."""
 
@@ -26,7 +28,10 @@ class StopConditions:
     stop_from: Annotated[float, Fraction] = 0.4
     """Fraction of the budget before which only rules without recovery may end a run."""
     patience: Annotated[int, AtLeastOne] = 2
-    """Number of consecutive checks for which a stop must hold (one check per row)."""
+    """Number of consecutive checks for which a stop must hold (one check per score)."""
+    shortest: Annotated[int, AtLeastOne] = SHORTEST
+    """Budget in iterations below which a run is too short to judge: only a rule that needs a single
+    check may end it. Eight scores and their noise say nothing about a task that needs hundreds."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -38,6 +43,8 @@ class StopConditions:
         instead of being stored: a resumed run and a post-mortem get the same answer as the live
         run.
         """
+        if history.budget < self.shortest and not rule.ignores_patience:
+            return False
         # Early on, healthy runs look like sick ones: flat starts lasted for up to 41 % of a run.
         if rule.can_recover and history.budget_fraction_used < self.stop_from:
             return False
@@ -46,7 +53,7 @@ class StopConditions:
             return False
         checks = 1 if rule.ignores_patience else self.patience
         # The present check has already asked for the stop, so the earlier ones begin at 1.
-        return all(_asks_to_stop(rule, history.without_last(ago)) for ago in range(1, checks))
+        return all(_asks_to_stop(rule, history.before_scores(ago)) for ago in range(1, checks))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tune_jobs.health.improvement import (
     BoolArray,
     FloatArray,
     Improvement,
+    IndexArray,
     Rise,
     kendall_tau,
 )
@@ -47,6 +48,10 @@ class History:
 
     A metric that a row lacks is absent, not NaN: an empty cell of a log carries no information,
     while a NaN that was logged may be a symptom.
+
+    A score exists only in the rows that measured one: a held-out score in every tenth, say. So what
+    is judged by the score counts scores and not rows: a check is repeated per score
+    (:meth:`before_scores`), and a window of scores is limited by :attr:`score_budget`.
     """
 
     rows: Sequence[Row]
@@ -195,12 +200,36 @@ class History:
         """Whether the score rises now (:class:`Rise`), after a dip or a late start."""
         return _rises(self.scores)
 
-    def has_improved_lately(self, rows: int) -> bool:
-        """Return whether the score had improved at any of the last ``rows`` checks.
+    @cached_property
+    def score_rows(self) -> IndexArray:
+        """Indices [S] of the rows with a finite score; of all rows where none has one."""
+        scored = np.flatnonzero(np.isfinite(self.scores))
+        return scored if scored.size else np.arange(len(self))
+
+    @cached_property
+    def score_budget(self) -> int:
+        """How many scores the whole budget has, at the pace so far; at least 1."""
+        pace = self.score_rows.size / len(self) if self.rows else 1.0
+        return max(1, math.ceil(pace * self.budget))
+
+    def has_improved_lately(self, scores: int) -> bool:
+        """Return whether the score had improved at any of the checks at the last ``scores`` scores.
 
         A few bad iterations make a gain uncertain for a while; they do not undo it.
         """
-        return any(self.without_last(ago).improved for ago in range(rows))
+        return any(self.before_scores(ago).improved for ago in range(scores))
+
+    def before_scores(self, scores: int) -> History:
+        """Return the history as it was just before the last ``scores`` scores.
+
+        Rows without a score repeat the check of the row before: two checks that agree on one score
+        would confirm nothing.
+        """
+        if not scores:
+            return self
+        if scores > self.score_rows.size:
+            return self.without_last(len(self))
+        return self.without_last(len(self) - int(self.score_rows[-scores]))
 
     @cached_property
     def trend(self) -> float:
@@ -208,7 +237,7 @@ class History:
         return kendall_tau(self.scores[np.isfinite(self.scores)])
 
     def without_last(self, rows: int) -> History:
-        """Return the history as it was ``rows`` checks ago."""
+        """Return the history as it was ``rows`` rows ago."""
         if rows not in self._earlier:
             # Cached, because patience and withdrawal judge the same earlier checks again and again.
             left = max(0, len(self) - rows)

@@ -18,6 +18,7 @@ from envs.validation import AtLeastOne, Between, Fraction, NonNegative, Positive
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+IndexArray = NDArray[np.intp]
 
 TREND_ROWS = 200
 """Kendall's tau compares all pairs of rows: longer series are thinned evenly to this many."""

@@ -37,8 +37,8 @@ def has_reached_plateau(
     Twice the patience detects a gain that is 2.8 times slower.
 
     Where the patience holds fewer than ``FEWEST`` scores (held-out ones, or those of long episodes)
-    every score is compared by itself and ``min_delta`` alone decides, unless the scores rise
-    (:class:`Rise`): the best may be the mean of few lucky episodes.
+    every score is compared by itself and ``min_delta`` alone decides, unless the last scores rise
+    (:class:`Rise`; those of twice the patience, at least ten): the best may be a lucky one.
 
     Warm-up: the patience and the first mean. NaN policy: rows without a finite score are left out.
 
@@ -63,7 +63,10 @@ def has_reached_plateau(
     if few == 1:
         # abs, because scores may be negative: a fraction of a negative best would reverse the
         # limit.
-        return lately - best <= min_delta * abs(best) and not _rises(r)
+        flat = lately - best <= min_delta * abs(best)
+        # Not all scores: a run that climbs for half of its budget and then stays where it is rises
+        # as a whole until the budget is used up, so that its patience would never end it.
+        return flat and not _rises(r[-max(_rises.rows, 2 * recent) :])
     # A jump is the difference of two scores, so its scatter is that of the difference of two means.
     error = estimate_jump_sd(r[-recent:]) / math.sqrt(few)
     better = lately - best > max(min_delta * abs(best), NOISE * error)

@@ -9,7 +9,8 @@ from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules import RULES
 
 PATIENCE = 5
-"""Consecutive checks at which a rule must be silent before its finding is withdrawn."""
+"""Consecutive checks, one per score, at which a rule must be silent before its finding is
+withdrawn."""
 
 
 def disproved(
@@ -24,7 +25,7 @@ def disproved(
         return []
     # More than one check, because a value near its threshold would otherwise be reported and
     # withdrawn in turn.
-    checks = [history.without_last(ago) for ago in range(PATIENCE)]
+    checks = [history.before_scores(ago) for ago in range(PATIENCE)]
     return [
         symptom
         for symptom in symptoms

@@ -196,10 +196,12 @@ def _curves(outcome: Outcome, series: dict[str, list[Any]], log: bool) -> go.Fig
     # Drawn last, the best trial lies above the others.
     for trial in sorted(series, key=lambda trial: trial == best):
         strong = trial == best
+        points = [_point(value, log) for value in series[trial]]
         figure.add_scatter(
             x=[row.iteration for row in trials[trial].results],
-            y=[_point(value, log) for value in series[trial]],
-            mode="lines" if len(series[trial]) > 1 else "markers",
+            y=points,
+            mode="lines" if len(points) - points.count(None) > 1 else "markers",
+            connectgaps=True,  # a held-out score exists only at some of the iterations
             marker={"size": 4},
             line={"width": 3 if strong else 1, "color": ACCENT if strong else GREY},
             name=f"trial {escape(trial)}, the best" if strong else f"trial {escape(trial)}",

@@ -94,7 +94,7 @@ class ResultRow(IterationEvent):
 
     kind: ClassVar[str] = "result"
     score: float | None
-    """None while too few episodes have finished, NaN where training has diverged."""
+    """None where this iteration measured none, NaN where training has diverged."""
     seconds: float
     """How long this trial has trained so far."""
     env_steps: int

@@ -34,9 +34,14 @@ class TrialOutcome:
     """Its exploits of other trials under PBT; ``config`` has the latest settings."""
 
     @property
+    def last_scored(self) -> ResultRow | None:
+        """The last result with a score; a score exists only where it was measured."""
+        return next((row for row in reversed(self.results) if row.score is not None), None)
+
+    @property
     def score(self) -> float | None:
-        """The last score: None while it is undecided, NaN where training has diverged."""
-        return self.results[-1].score if self.results else None
+        """The last score measured: None before the first, NaN where training has diverged."""
+        return self.last_scored.score if self.last_scored else None
 
     @property
     def finite_score(self) -> float | None:
@@ -46,7 +51,7 @@ class TrialOutcome:
     @property
     def score_spread(self) -> float | None:
         """Standard deviation of the last score between the seeds; None where there is only one."""
-        return to_finite_float(self.results[-1].metrics.get(SPREAD)) if self.results else None
+        return to_finite_float(self.last_scored.metrics.get(SPREAD)) if self.last_scored else None
 
     @property
     def finite_scores(self) -> list[float]:

@@ -57,7 +57,7 @@ class OptunaSampler:
         self._optuna = optuna
         self._settings: dict[str, dict[str, Any]] = {}
         self._scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
-        self._last: dict[str, float | None] = {}
+        self._last: dict[str, float] = {}
         self._asked: dict[str, Any] = {}
         rows = list(earlier)
         num_known = sum(isinstance(row, TrialRow) for row in rows)
@@ -104,9 +104,10 @@ class OptunaSampler:
         if isinstance(row, TrialRow):
             self._settings[row.trial] = row.config
         elif isinstance(row, ResultRow):
-            if row.score is not None and math.isfinite(row.score):
-                self._scores[row.trial][row.iteration] = row.score
-            self._last[row.trial] = row.score
+            if row.score is not None:
+                self._last[row.trial] = row.score
+                if math.isfinite(row.score):
+                    self._scores[row.trial][row.iteration] = row.score
         elif isinstance(row, EndRow) and row.reason not in CONTINUED:
             self._learn(row.trial, row.reason)
 

@@ -44,6 +44,8 @@ class RecordedPBT(PopulationBasedTraining):
             synch=True,
         )
         self.job, self.directory = job, directory.absolute()
+        self._measured: dict[str, float] = {}
+        """The last score measured of each trial, or of the donor that it continues from."""
         self.exploits: dict[str, ExploitRow] = {}
         """The latest exploit of each trial that has not reported since."""
         # A stream per session: with the job's seed alone a resumed run would repeat the draws of
@@ -51,20 +53,26 @@ class RecordedPBT(PopulationBasedTraining):
         self.rng = np.random.default_rng([job.seed, sessions])
 
     def _save_trial_state(self, state: Any, time: int, result: dict[str, Any], trial: Any) -> float:
-        score = result["score"]
-        if score is None:
-            # Ray leaves NaN out of both quantiles: an undecided trial neither donates nor loses.
-            result = result | {"score": math.nan}
-        elif not math.isfinite(score):
+        name = trial.config["plan"]["trial"]
+        # All trials are compared at the same iteration, which may lie between two measurements: the
+        # last one counts, and it is equally old for all of them.
+        if result["score"] is not None:
+            self._measured[name] = result["score"]
+        # Ray leaves NaN out of both quantiles: an undecided trial neither donates nor loses.
+        score = self._measured.get(name, math.nan)
+        if name in self._measured and not math.isfinite(score):
             # Diverged, as opposed to undecided: it has to lose, so it gets the worst score there is
             # before Ray multiplies by its own sign.
-            result = result | {"score": -math.inf * (1 if self._mode == "max" else -1)}
+            score = -math.inf * (1 if self._mode == "max" else -1)
+        result = result | {"score": score}
         return super()._save_trial_state(state, time, result, trial)
 
     def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], Any]:
         """Return the new settings of a trial (the method that Ray's PB2 overrides, too)."""
         loser, donor = trial.config["plan"], trial_to_clone.config["plan"]
         after = self._perturb_config(donor["config"])
+        # From now on it has the donor's policy, until its own next measurement.
+        self._measured[loser["trial"]] = self._measured[donor["trial"]]
         # Ray keeps scores multiplied by its sign for the mode: the log holds them as measured.
         lost: Any = self._trial_state[trial]
         won: Any = self._trial_state[trial_to_clone]

@@ -26,9 +26,13 @@ STOP_RULES: tuple[StopRule, ...] = (
     stop_at_plateau,
     stop_at_budget,
 )
+# After its last iteration a trial ends anyway: a stop would save nothing, and would call a run that
+# has used its whole budget a failure. Its findings stay in the log.
+LAST_STOP_RULES: tuple[StopRule, ...] = (stop_at_fault, stop_at_target, stop_at_budget)
 
 
 def find_stop(observation: TrialObservation) -> StopVerdict | None:
     """Return the verdict of the first stop rule that fires; None while the trial continues."""
-    verdicts = (rule(observation) for rule in STOP_RULES)
+    is_last = observation.iteration >= observation.job.iterations
+    verdicts = (rule(observation) for rule in (LAST_STOP_RULES if is_last else STOP_RULES))
     return next((verdict for verdict in verdicts if verdict is not None), None)

@@ -22,7 +22,7 @@ class TrialObservation:
     trial: str
     iteration: int
     score: float | None
-    """None while too few episodes have finished, NaN where training has diverged."""
+    """None where this iteration measured none, NaN where training has diverged."""
     fault: str
     """The message of a failed environment; empty where nothing failed."""
     history: MetricTable

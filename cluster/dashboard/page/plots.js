@@ -33,7 +33,9 @@ function traces(state, curves, selected, style) {
   const order = [...state.trials].sort((a, b) => strong(a) - strong(b));
   const lines = order.filter((t) => curves[t.id]).map((trial) => ({
     x: curves[trial.id].x, y: curves[trial.id].y, type: "scatter",
-    mode: curves[trial.id].x.length > 1 ? "lines" : "markers", marker: { size: 5 },
+    // A held-out score exists only at some of the iterations.
+    connectgaps: true, marker: { size: 5 },
+    mode: curves[trial.id].y.filter((y) => y !== null).length > 1 ? "lines" : "markers",
     line: { width: strong(trial) ? 3 : 1, color: colourOf(trial, selected, style) },
     name: `trial ${trial.id}${trial.best ? ", the best" : ""}`, showlegend: strong(trial),
     hovertemplate: `trial ${trial.id}, iteration %{x}: %{y:.4g}<extra></extra>`,

@@ -108,7 +108,7 @@ class OneModel(Source):
                 "target further down the graph."
             )
         self.noise = noise_rows(precision, self.nodes) if noise is None else noise
-        # Solved once for all episodes, so on all rows: few rows tell little about discrete nodes.
+        # Solved once for all episodes, so on all rows: few rows say little about discrete nodes.
         found = solve_problem(model.scm, target, allowed, self.noise, FINE_GRID, precision)
         # Without the model: it is shared, and a state of B copies must not carry B of it.
         self.problem = dataclasses.replace(found, scm=())

@@ -1,9 +1,17 @@
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false
 """The flags of the commands that start runs."""
 
 import pytest
 
-from cluster.commands.jobs import QUICK_EPISODES, QUICK_ITERATIONS, _find_flag, shorten_job
+from cluster.commands.jobs import (
+    QUICK_EPISODES,
+    QUICK_ITERATIONS,
+    QUICK_TRIALS,
+    QUICK_WARM_START,
+    _find_flag,
+    shorten_job,
+)
+from tune_jobs.health import RULES
 from tune_jobs.jobs.job_yaml import make_job
 
 
@@ -12,6 +20,45 @@ def test_quick_runs_a_tenth_of_the_iterations(iterations, short):
     job = shorten_job(make_job({"env": "CartPole-v1", "iterations": iterations, "grace": 1}))
     assert job.iterations == short and job.evaluation_episodes == QUICK_EPISODES
     assert job.grace == 1
+
+
+def test_quick_scales_what_is_counted_in_iterations():
+    about = {"env": "CausalLearning-v0", "algo": "dpo", "iterations": 200, "grace": 40}
+    about |= {"held_out_interval": 20, "checkpoint_interval": 60, "patience": 50}
+    settings = {"reference_interval": 40, "starts": 1000, "group_size": 8, "num_envs": 8}
+    settings |= {"entropy_schedule": "decay", "entropy_decay": 0.99}
+    full = make_job(about | {"settings": settings})
+    job = shorten_job(full)
+    assert job.iterations == 10
+    assert (job.grace, job.held_out_interval, job.checkpoint_interval) == (2, 1, 3)
+    assert (job.settings.reference_interval, job.settings.starts) == (2, 50)
+    # The entropy weight ends where it would.
+    assert job.settings.entropy_decay**10 == pytest.approx(full.settings.entropy_decay**200)
+    assert job.patience == 0, "too few scores to separate a plateau from noise"
+    assert job.held_out_episodes == QUICK_EPISODES
+
+
+def test_quick_caps_trials_and_the_warm_start():
+    about = {"env": "Shopping-v0", "trials": 8, "search": {"lr": {"uniform": [0.1, 0.2]}}}
+    about["settings"] = {"warm_start": "rule", "warm_start_episodes": 1500}
+    job = shorten_job(make_job(about))
+    assert (job.trials, job.settings.warm_start_episodes) == (QUICK_TRIALS, QUICK_WARM_START)
+    points = shorten_job(make_job(about | {"points": [{"lr": 0.1}] * 6}))
+    assert points.trials == 6, "the points are asked for by name"
+
+
+def test_quick_leaves_off_what_is_off():
+    job = shorten_job(make_job({"env": "CartPole-v1", "iterations": 200}))
+    assert (job.patience, job.held_out_interval) == (0, 0)
+
+
+def test_quick_lets_health_rules_only_warn():
+    about = {"env": "CartPole-v1", "health": {"kl_runaway": "off", "not_finite": "stop"}}
+    limits = shorten_job(make_job(about)).health
+    assert "stop" not in {limits.get(symptom, rule.highest) for symptom, rule in RULES.items()}
+    assert limits["kl_runaway"] == "off" and limits["not_finite"] == "warn"
+    # A rule that never warns by itself is not made to.
+    assert not any(rule.highest == "note" and symptom in limits for symptom, rule in RULES.items())
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,16 @@ def test_a_run_on_the_page_came_to_what_the_log_says(tmp_path):
     assert board.build_outcome(full_trial=best).best.results == expected.best.results
 
 
+def test_the_page_shows_the_last_score_measured(tmp_path):
+    scores = [0.5, 0.4, None, None]
+    rows = [job_row(trials=1), TrialRow(trial="00", config={})]
+    rows += [result("00", i, score) for i, score in enumerate(scores, 1)]
+    board = read_whole(write(tmp_path, rows))
+    trial = board.build_outcome().trials[0]
+    assert (trial.score, trial.iterations) == (0.4, 4)
+    assert board.get_curve("00", "", 10) == list(enumerate(scores, 1))
+
+
 def test_refresh_reads_new_lines_only_and_waits_for_their_end(tmp_path):
     path = write(tmp_path, [job_row(), TrialRow(trial="00", config={})]) / "events.jsonl"
     board = read_whole(tmp_path)

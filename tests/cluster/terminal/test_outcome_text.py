@@ -2,6 +2,7 @@
 """The outcome of a run as the terminal prints it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -9,6 +10,7 @@ from terminal_screens import JOB, console, drawn, noticed, rows_of, written
 
 from cluster.terminal.outcome_text import print_outcome
 from cluster.terminal.progress import ProgressDisplay
+from tune_jobs.health.diagnosis import SHORTEST
 from tune_jobs.run_log.events import (
     EndRow,
     EvaluationRow,
@@ -48,7 +50,17 @@ def test_the_result_names_best_comparison_compute_and_report():
         "Compute: 43 of 108 iterations run, 56 % saved (ASHA 50 %, health 6 %), 4 still open",
         "Report: runs/causal-1/report.html",
         "Continue: rungwise resume runs/causal-1",
+        "Too short to judge: the budget is 9 iterations, and below 20 the health rules only warn.",
     ]
+
+
+def test_only_a_short_run_is_called_too_short_to_judge():
+    for iterations in (SHORTEST - 1, SHORTEST):
+        out = console(width=200)
+        job = replace(JOB, iterations=iterations)
+        print_outcome(Outcome.from_rows([job, *rows_of()]), out)
+        last = written(out).splitlines()[-1]
+        assert last.startswith("Too short to judge") == (iterations < SHORTEST)
 
 
 def test_where_finals_decide_the_result_says_so():

@@ -13,7 +13,6 @@ from envs import counter_rng
 from envs.edges import baselines
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection
-from envs.validation import InputError
 
 
 def test_each_stage_draws_matrices_of_its_size():
@@ -66,17 +65,3 @@ def test_a_latent_sparsifier_grows_too():
         step = world.step(state, rule)
         state = step.state
     assert step.terminated.all() and np.isfinite(step.reward).all()
-
-
-@pytest.mark.parametrize(
-    ("fields", "sentence"),
-    [
-        ({"sizes": (8, 40)}, r"below size=32, which comes last, but they are \[8, 40\]"),
-        ({"sizes": (3,)}, "sides from 4 to below"),
-        ({"sizes": (8,), "family": "gallery"}, "mean nothing with family='gallery'"),
-        ({"sizes": (8,), "objective": "sparsifier", "action": "edges"}, "take action='latent'"),
-    ],
-)
-def test_sizes_that_cannot_be_are_refused_in_a_sentence(fields, sentence):
-    with pytest.raises(InputError, match=sentence):
-        Params(**fields)

@@ -2,11 +2,9 @@
 """Catalogues: the generator, WebShop's files, goals and splits."""
 
 import gzip
-import itertools
 import json
 import random as stdlib
 
-import numpy as np
 import pytest
 from paths import SHARED
 
@@ -14,46 +12,16 @@ pytest.importorskip("tantivy", reason="the extra [shop] is not installed")
 pytest.importorskip("rapidfuzz", reason="the extra [shop] is not installed")
 
 import naive_shop
+from shop_files import ABOUT, RECORD, written
 
-from envs.shopping import catalogue, generator
-from envs.shopping.goals import SHARES, families_of, from_requests, limit_in, searches
-from envs.shopping.lexicon import DEPARTMENTS, OPTIONS
-from envs.shopping.matching import alike, first_color, title_nouns
+from envs.shopping import catalogue
+from envs.shopping.goals import from_requests
 from envs.shopping.params import Params
 from envs.shopping.reward import compute_reward
 from envs.shopping.world import Shopping
 from envs.validation import InputError
 
-RECORD = {
-    "asin": "b00shirt01",
-    "name": "Acme Red Cotton Shirt",
-    "full_description": "Soft.",
-    "small_description": "Machine washable",
-    "category": "fashion",
-    "query": " Men's Shirts ",
-    "product_category": "Clothing \u203a Men \u203a Shirts",
-    "pricing": "$1,019.50$1,025.00",
-    "customization_options": {"Size": [{"value": " 7/8 Wide "}, {"value": "XL"}], "Fit": None},
-}
-ABOUT = {
-    "b00shirt01": {
-        "attributes": ["machine wash"],
-        "instruction": "Find me shirts",
-        "instruction_attributes": ["machine wash"],
-    }
-}
 REAL = SHARED / "webshop_1k"
-
-
-def written(folder, records=None, about=None, human=None):
-    """WebShop's files with these contents."""
-    (folder / "items_shuffle_9.json").write_text(
-        json.dumps([RECORD] if records is None else records)
-    )
-    (folder / "items_ins_v2_9.json").write_text(json.dumps(ABOUT if about is None else about))
-    if human is not None:
-        (folder / "items_human_ins.json").write_text(json.dumps(human))
-    return catalogue.find_files(folder, human is not None)
 
 
 def test_a_record_is_read_as_webshop_reads_it(tmp_path):
@@ -77,32 +45,6 @@ def test_what_is_not_known_has_webshops_stand_ins(tmp_path):
     (product,) = catalogue.load(*written(tmp_path, [record], about={}))
     assert (product.price, product.price_text) == (100.0, "$100.0")
     assert product.attributes == ("DUMMY_ATTR",) and not product.options and not product.requests
-
-
-def test_each_combination_of_options_is_a_goal(tmp_path):
-    products = catalogue.load(*written(tmp_path))
-    goals = from_requests(products, stdlib.Random(0))
-    assert [goal.options for goal in goals] == [(("size", "7 | 8 wide"),), (("size", "xl"),)]
-    # Near 1,000 dollars there is no round limit above the price, and none is named.
-    assert goals[0].instruction == "Find me shirts with size: 7 | 8 wide"
-    assert goals[0].weight == 0.5
-
-
-def test_human_instructions_take_the_place_of_synthetic_ones(tmp_path):
-    asked = {"instruction": "a shirt.", "instruction_options": ["xl"]}
-    human = {
-        "b00shirt01": [
-            asked | {"instruction_attributes": ["machine wash"]},
-            asked | {"instruction_attributes": []},
-        ]
-    }
-    record = RECORD | {"pricing": "$12.00"}
-    goals = from_requests(
-        catalogue.load(*written(tmp_path, [record], human=human)), stdlib.Random(0)
-    )
-    assert len(goals) == 1 and goals[0].options == (("", "xl"),) and goals[0].weight == 1
-    assert goals[0].instruction.startswith("a shirt, and price lower than ")
-    assert limit_in(goals[0].instruction) == goals[0].price_upper in (30.0, 40.0, 50.0)
 
 
 @pytest.mark.parametrize(
@@ -138,63 +80,6 @@ def test_a_folder_of_files_makes_a_world(tmp_path):
     )
     world = Shopping(Params(data=str(tmp_path), products=0, min_texts=1))
     assert len(world.store.goals) == 4  # two of four products, two sizes each
-    with pytest.raises(InputError, match="products is 0"):
-        Params(products=0)
-
-
-def test_the_same_seed_makes_the_same_catalogue():
-    generator.generate_catalogue.cache_clear()
-    first = generator.generate_catalogue(200, 1)
-    generator.generate_catalogue.cache_clear()
-    assert generator.generate_catalogue(200, 1) == first != generator.generate_catalogue(200, 2)
-
-
-def test_generated_ids_are_unique_and_families_full():
-    products = generator.generate_catalogue(1000, 0)
-    assert len({product.id for product in products}) == 1000
-    sizes = np.bincount([product.family for product in products])
-    assert len(sizes) == 120 and set(sizes) == {8, 9}
-
-
-def test_no_family_is_in_two_splits_and_none_is_lost():
-    families = [product.family for product in generator.generate_catalogue(1000, 0)]
-    inside = np.array([families_of(families, split, 0) for split in SHARES])
-    assert (inside.sum(axis=0) == 1).all()
-    shares = [len(set(np.array(families)[own])) / 120 for own in inside]
-    assert shares == pytest.approx(list(SHARES.values()), abs=0.01)
-
-
-def test_words_of_the_lexicon_mean_one_thing():
-    for department in DEPARTMENTS:
-        for one, other in itertools.combinations(department.attributes, 2):
-            assert not alike(one.name, other.name), (one, other)
-    values = [term.name for terms in OPTIONS.values() for term in terms]
-    for one, other in itertools.combinations(values, 2):
-        assert not alike(first_color(one), first_color(other)), (one, other)
-
-
-def test_instructions_can_ask_in_words_that_no_page_has():
-    terms = [t for department in DEPARTMENTS for t in department.attributes]
-    for term in [*terms, *(t for values in OPTIONS.values() for t in values)]:
-        printed = {*term.name.split(), *term.shown.split()}
-        assert all(not printed & set(asked.split()) for asked in term.asked), term
-
-
-def test_searches_are_made_of_the_instructions_words():
-    text = "i am looking for red shoes, easy to wash, and price lower than 40.00 dollars"
-    assert searches(text) == (
-        text,
-        "i am looking for red shoes, easy to wash",
-        "red shoes easy wash",
-        "red shoes",
-        "easy wash",
-    )
-    assert limit_in(text) == 40 and limit_in("red shoes") == float("inf")
-    assert all(searches("a"))
-
-
-def test_a_title_without_a_tagger_still_has_nouns():
-    assert title_nouns("New Red Cotton Shirt for Men") == ("cotton", "shirt", "men")
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,9 @@ pytest.importorskip("rapidfuzz", reason="the extra [shop] is not installed")
 from shop_visits import visit, walk
 
 from envs import counter_rng
-from envs.shopping import baselines, observation, texts
-from envs.shopping.lexicon import DEPARTMENTS, OPTIONS
+from envs.shopping import baselines, observation
 from envs.shopping.observation import CONTEXT, FIGURES
 from envs.shopping.pages import BUY, LISTED, PREV
-from envs.shopping.params import Params
-from envs.shopping.store import get_store
 from envs.shopping.world import Shopping
 
 
@@ -114,30 +111,3 @@ def test_a_search_done_is_marked(world):
     seen = observation.observe(world, walk(world, state, "click[back to search]"))
     done = seen["figures"][0, LISTED:, FIGURES.index("search done before")]
     assert np.flatnonzero(done).tolist() == [2]
-
-
-def test_rare_words_have_no_number_and_words_keep_theirs():
-    words = texts.Vocabulary(["red shoes"] * 3 + ["blue"], 4096, min_texts=2)
-    assert len(words.encode("Red shoes")) == 2 and words.encode("blue") == []
-    other = texts.Vocabulary(["red hat"] * 3, 4096, min_texts=2)
-    assert other.encode("red")[0] == words.encode("red")[0]
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_every_way_to_say_something_can_be_read(seed, cache):
-    source = Params(seed=seed, goals=10).source
-    store = get_store(source)
-    about = source.vocabulary, source.min_texts
-    vocabulary = texts.vocabulary_of(store.products, store.vocabulary_instructions, *about)
-    wishes = [term for department in DEPARTMENTS for term in department.attributes]
-    for term in (*wishes, *(value for values in OPTIONS.values() for value in values)):
-        for phrase in (term.name, term.shown, *term.asked):
-            single = phrase.replace("'", "").split()
-            assert [word for word in single if not vocabulary.encode(word)] == [], phrase
-
-
-def test_splits_are_seen_in_the_same_words(cache):
-    train, test = (Shopping(Params(products=300, goals=50, split=s)) for s in ("train", "test"))
-    first = test.store.texts.first_goal
-    assert train.observation_space == test.observation_space
-    np.testing.assert_array_equal(train.tokens[:first], test.tokens[:first])

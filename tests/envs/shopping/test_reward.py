@@ -14,7 +14,7 @@ from shop_visits import HAT, SHIRT
 
 from envs.shopping import generator
 from envs.shopping.catalogue import CATEGORY_STEP
-from envs.shopping.goals import NO_LIMIT, Goal
+from envs.shopping.goals import Goal
 from envs.shopping.reward import compute_reward
 
 GOAL = Goal(SHIRT, "", ("machine wash", "cotton"), (("color", "red"), ("size", "large")), 30.0)
@@ -36,7 +36,8 @@ def test_each_part_counts_as_much_as_every_other():
     # 2 attributes, 2 options and the price make five parts.
     assert compute_reward(GOAL, SHIRT, (("color", "red"),)).total == pytest.approx(4 / 5)
     assert compute_reward(GOAL, SHIRT, ()).total == pytest.approx(3 / 5)
-    dear = dataclasses.replace(SHIRT, price=30.01)
+    limit, dear = (dataclasses.replace(SHIRT, price=price) for price in (30.0, 30.01))
+    assert compute_reward(GOAL, limit, ()).total == pytest.approx(3 / 5)
     assert compute_reward(GOAL, dear, ()).total == pytest.approx(2 / 5)
 
 
@@ -86,16 +87,6 @@ def test_parts_equal_the_slow_twin_on_random_purchases():
             product = goal.target
         chosen = [(name, rng.choice(values)) for name, values in product.options.items()]
         assert_equals_the_twin(goal, product, chosen)
-
-
-def test_every_generated_goal_can_be_met():
-    products = generator.generate_catalogue(500, 3)
-    for goal in generator.generate_goals(products, 500, "test"):
-        chosen = [
-            (name, value) for name, value in goal.target.values if ("", value) in goal.options
-        ]
-        assert compute_reward(goal, goal.target, chosen).total == 1
-        assert goal.price_upper == NO_LIMIT or goal.price_upper > goal.target.price
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 """The search engine: any text is a query, and an index is built once."""
 
 import pickle
-import sys
 
 import pytest
 
@@ -12,7 +11,6 @@ pytest.importorskip("rapidfuzz", reason="the extra [shop] is not installed")
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.optional_imports import import_extra
 from envs.shopping import search
 from envs.shopping.search import Tantivy
 from envs.validation import InputError
@@ -71,9 +69,3 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot be written to .*Set RUNGWISE_CACHE"):
         Tantivy(DOCUMENTS, tmp_path / "file")
-
-
-def test_a_missing_library_is_named_with_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tantivy", None)
-    with pytest.raises(InputError, match=r"needs tantivy, .* pip install 'rungwise\[shop\]'"):
-        import_extra("tantivy", "shop")

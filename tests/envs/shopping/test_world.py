@@ -233,8 +233,3 @@ def test_generated_catalogues_have_the_same_spaces(cache):
     small, large = (Shopping(Params(products=p, goals=50, seed=p)) for p in (150, 600))
     assert small.observation_space == large.observation_space
     assert small.action_space == large.action_space
-
-
-def test_stores_are_shared_by_worlds_of_the_same_source(world):
-    assert with_(world, shaping=1.0).store is with_(world, shaping=2.0).store
-    assert world.params.source == Params(split="test", goals=1000).source

@@ -6,13 +6,11 @@ import dataclasses
 import gymnasium
 import numpy as np
 import pytest
-from small_reader import UNTAUGHT, played, small, thinking
+from small_reader import played, small
 
 from envs import counter_rng
 from envs.pytree import take
 from envs.thoughts.corpus import THINK
-from envs.thoughts.params import Params
-from envs.thoughts.readings import draw_random_thought
 from envs.validation import InputError
 
 KEYS = counter_rng.make_keys(0, 300)
@@ -102,48 +100,6 @@ def test_a_step_changes_nothing_of_the_state_before_it(world):
     assert (state.step == 0).all() and not state.over.any()
 
 
-def test_the_agents_do_what_they_are_called(world):
-    state, _ = world.reset(KEYS)
-    last = {name: thinking(world, state, name) for name in world.baselines}
-    assert (last["silent"].step == 0).all()
-    assert (last["random"].step == 3).all()
-    hints = state.passages.hints
-    np.testing.assert_array_equal(last["oracle"].thought, hints)
-    scores = {}
-    for name, ended in last.items():
-        read = world.reader.predict_answer(
-            ended.passages.context, ended.thought, ended.passages.answer
-        )
-        scores[name] = read[0].mean()
-    assert scores["random"] < scores["silent"] < scores["oracle"]
-    assert len(np.unique(last["random"].thought)) == 4  # each of the four words
-    tokens = last["baked"].thought[:, 0]
-    assert (tokens > 0).mean() > 0.5 and len(np.unique(tokens)) == 5
-
-
-def test_the_baked_thinker_draws_as_the_reader_would_write(world):
-    state = take(world.reset(KEYS)[0], np.zeros(20000, np.int64))
-    logp = world.reader.next_thought(state.passages.context[:1], state.thought[:1])[0]
-    drawn = world.baselines["baked"](world, state, counter_rng.make_keys(1, 20000))
-    shares = np.bincount(drawn, minlength=world.choices) / 20000
-    np.testing.assert_allclose(shares, np.exp(logp), atol=0.015)
-
-
-def test_other_thoughts_are_read_in_place_of_the_own_one():
-    world = small(UNTAUGHT)
-    state, _ = world.reset(KEYS)
-    after = played(world, state, np.array([[1] * 300, [2] * 300, [0] * 300]))[-1]
-    noise = draw_random_thought(world.corpus, after.state)
-    assert ((noise > 0) == (after.state.thought > 0)).all()  # as many tokens
-    assert (noise != after.state.thought).any(1).mean() > 0.8
-    info, places = after.info, state.passages
-    read = world.reader.predict_answer(places.context, noise, places.answer)[0]
-    np.testing.assert_allclose(info["log_p_random"], read, atol=1e-9)
-    # The shuffled thought is this one, read in another place.
-    same = info["log_p_shuffled"] == info["log_p_with"]
-    assert same.mean() < 0.1
-
-
 def test_the_thought_is_told_word_by_word(world):
     keys = KEYS[world.reset(KEYS)[0].passages.problem][:1]
     state, _ = world.reset(keys)
@@ -179,24 +135,6 @@ def test_a_policy_can_begin_as_the_reader_and_as_no_other_agent(world):
     assert weights["words.weight"].shape == (len(world.corpus.words), 32)
     assert weights["words.weight"].dtype == np.float32
     assert world.get_network_weights("oracle") is None
-
-
-@pytest.mark.parametrize(
-    ("fields", "sentence"),
-    [
-        (
-            {"task": "text"},
-            "text names the file of task='text', but the task is 'text' and text is",
-        ),
-        ({"text": "a.txt"}, "give both or neither"),
-        ({"modulus": 1}, r"modulus must be in \[2, 100\], but it is 1"),
-        ({"longest": 0}, r"longest must be in \[1, 32\], but it is 0"),
-        ({"task": "products"}, "one of 'sums', 'permutations', 'text'"),
-    ],
-)
-def test_wrong_fields_are_refused_in_a_sentence(fields, sentence):
-    with pytest.raises(InputError, match=sentence):
-        Params(**fields)
 
 
 @pytest.mark.parametrize(

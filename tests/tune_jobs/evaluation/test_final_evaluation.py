@@ -9,23 +9,18 @@ from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.final_evaluation import record_median_episode
 from tune_jobs.evaluation.players import play_world_episodes
 
-LEARNING = "envs:CausalLearning-v0"
+
+def test_the_episode_with_the_median_score_is_shown():
+    world: Any = make_world("envs:CausalLearning-v0", {})
+    rule = world.baselines["random"]
+    played = play_world_episodes(world, lambda s, o, k: rule(world, s, k), 5, 3)
+    experiment = record_median_episode(world, played, 3)
+    median = int(np.argsort(played.metrics["excess_risk"])[2])
+    assert experiment["seed"] == 3 + median
+    assert len(experiment["frames"]) == played.lengths[median] + 1
 
 
-def test_sampled_model_has_no_padding_and_masks_forbidden_picks():
-    world: Any = make_world(LEARNING, {"scm": "random", "smallest": 4, "largest": 9})
-    action = {"choice": np.full(3, 8), "value": np.zeros(3, np.float32)}
-    found = play_world_episodes(world, lambda s, o, k: action, 3, 0)
-    experiment = record_median_episode(world, found, 0)
-    assert 4 <= len(experiment["nodes"]) < 9
-    assert {frame["caption"] for frame in experiment["frames"]} == {"at first", "nothing set"}
-
-
-def test_a_choice_beyond_the_cap_is_told_as_one_that_set_nothing():
-    world: Any = make_world(LEARNING, {"cap": 0.4})
-    action = {"choice": np.zeros(1, np.int64), "value": np.zeros(1, np.float32)}
-    experiment = record_median_episode(
-        world, play_world_episodes(world, lambda s, o, k: action, 1, 0), 0
-    )
-    captions = [frame["caption"] for frame in experiment["frames"]]
-    assert captions[1] == "X1 = 0" and "nothing set" in captions
+def test_a_world_without_traces_shows_no_episode():
+    world: Any = make_world("staged_world:Ladder-v0", {})
+    played = play_world_episodes(world, lambda s, o, k: np.zeros(3, int), 3, 0)
+    assert record_median_episode(world, played, 0) == {}

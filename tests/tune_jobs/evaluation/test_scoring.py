@@ -2,6 +2,7 @@
 """The metric of a job, and its value on held-out seeds during training."""
 
 import json
+import math
 
 import pytest
 
@@ -10,7 +11,7 @@ from envs.validation import InputError
 from tune_jobs.evaluation import scoring
 from tune_jobs.evaluation.scoring import evaluate_held_out, resolve_metric
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.trial import TrialTrainable
+from tune_jobs.trial import make_trainable
 
 SMALL = {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
 POLE = {"env": "CartPole-v1", "settings": SMALL, "held_out_interval": 2, "held_out_episodes": 8}
@@ -22,24 +23,29 @@ CAUSAL = {
 
 
 def trial(tmp_path, job):
-    made = TrialTrainable.__new__(TrialTrainable)
+    kind = make_trainable(make_job(job))
+    made = kind.__new__(kind)
     plan = {
         "trial": "00",
         "config": {},
         "hang_report_dir": str(tmp_path / "faults"),
         "resume_from": "",
     }
-    made.setup({"plan": plan}, make_job(job))
+    made.setup({"plan": plan})
     return made
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_the_held_out_score_stands_between_evaluations(tmp_path):
-    made = trial(tmp_path, POLE | {"metric": "held_out_return_mean", "mode": "max"})
-    results = [made.step() for _ in range(4)]
+def test_a_held_out_score_exists_only_where_measured(tmp_path):
+    score = {"metric": "held_out_return_mean", "mode": "max"}
+    made = trial(tmp_path, POLE | score | {"iterations": 5})
+    results = [made.step() for _ in range(5)]
     looked = [json.loads(result["metrics"]).get("held_out_return_mean") for result in results]
-    assert [look is not None for look in looked] == [True, True, False, True]
-    assert [result["score"] for result in results] == [looked[0], looked[1], looked[1], looked[3]]
+    # At the first iteration, at every second one, and at the last.
+    assert [look is not None for look in looked] == [True, True, False, True, True]
+    assert [result["score"] for result in results] == looked
+    assert [math.isnan(result["checkpoint_score"]) for result in results].index(True) == 2
+    assert made.scores == [looked[-1]]
     training = [json.loads(result["metrics"])["return_mean"] for result in results]
     assert training != looked, "it is not the score of training"
     made.cleanup()

@@ -78,3 +78,10 @@ def test_scores_that_are_missing_count_for_nothing():
     gaps[1::2] = scores
     assert ended(gaps, 8) == 2 * ended(scores, 4)  # type: ignore[operator]
     assert ended(np.full(30, np.nan)) is None
+
+
+def test_a_climb_before_the_plateau_is_no_rise_now():
+    # Log-probabilities on held-out passages: learnt by iteration 50, then noise.
+    climb = -np.geomspace(0.6, 0.02, 10)
+    noise = np.random.default_rng(0).uniform(-0.03, -0.02, 11)
+    assert ended(np.concatenate([climb, noise]), 25, every=5) == 75

@@ -74,12 +74,6 @@ def test_learning_episode_shows_each_step_and_its_effect(tmp_path):
     assert sum(map(float, rows[-1][4:9])) == pytest.approx(middle, rel=0.01)
 
 
-def test_setting_a_node_puts_the_edges_into_it_out_of_force():
-    _, experiment = played(LEARNING, "parents_first")
-    edges, frame = experiment["edges"], experiment["frames"][1]
-    assert [experiment["nodes"][end] for _, end in (edges[i] for i in frame["cut"])] == ["X2"]
-
-
 def test_optimisation_episode_shows_the_target_and_best_so_far(tmp_path):
     found, experiment = played(OPTIMISATION, "mirrored_half_probe", scm="linear_random")
     target = experiment["nodes"][experiment["target"]]
@@ -147,10 +141,3 @@ def test_many_steps_show_few_pictures_with_first_and_last():
 def test_other_environments_need_not_tell_anything(env):
     world = make_world(env, {})
     assert not isinstance(world, SupportsEpisodeTrace)
-
-
-def test_an_experiment_is_read_back_as_it_was_written():
-    experiment = EpisodeTrace(
-        "x", ["a"], [Frame("c", ["1"], [0], [0.5], ["l"], [0])], ["n"], [[0, 0]]
-    )
-    assert EpisodeTrace.from_dict(experiment.to_dict()) == experiment

@@ -78,23 +78,32 @@ def make_member(name):
     return type("Member", (), attributes)()
 
 
-@pytest.mark.parametrize(("mode", "donor"), [("max", "03"), ("min", "00")])
-def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path, mode, donor):
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path, mode):
     job = make_job(
         {
             **{"env": "CartPole-v1", "scheduler": "pbt", "trials": 5, "mode": mode},
             **{"search": {"lr": {"loguniform": [1e-4, 1e-2]}}},
         }
     )
+    sign = 1 if mode == "max" else -1
     pbt = RecordedPBT(job, tmp_path, 0)
-    scores = {"00": 1.0, "01": 2.0, "02": None, "03": 4.0, "04": math.nan}
-    for name, score in scores.items():
-        trial = make_member(name)
-        state = pbt._trial_state[trial] = SimpleNamespace(last_score=None)
-        pbt._save_trial_state(state, 3, {"score": score, "iteration": 3}, trial)
-    lower, upper = pbt._quantiles()
-    assert [trial.name for trial in lower] == ["04"], "it has diverged"
-    assert [trial.name for trial in upper] == [donor]
+    members = [make_member(f"{i:02d}") for i in range(5)]
+    for trial in members:
+        pbt._trial_state[trial] = SimpleNamespace(last_score=None)
+
+    def compare(iteration, scores):
+        for trial, score in zip(members, scores, strict=True):
+            result = {"score": score and sign * score, "iteration": iteration}
+            pbt._save_trial_state(pbt._trial_state[trial], iteration, result, trial)
+        lower, upper = pbt._quantiles()
+        return [trial.name for trial in lower], [trial.name for trial in upper]
+
+    # 04 has diverged, and 02 has no score.
+    assert compare(3, [1.0, 2.0, None, 4.0, math.nan]) == (["04"], ["03"])
+    # Between two measurements the last one counts.
+    assert compare(4, [None] * 5) == (["04"], ["03"])
+    assert compare(6, [9.0, 2.0, 1.0, 4.0, 3.0]) == (["02", "01"], ["03", "00"])
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])

@@ -259,3 +259,14 @@ def test_every_trial_ends_even_if_some_are_undecided_for_long(order, late, first
         rungs.end_hopeless()
     assert not rungs.next_rung_index and not rungs.waiting_rung_index
     assert finished >= 1
+
+
+def test_a_score_between_rungs_enters_the_rung_before_it():
+    rungs = rungs_of(3)
+    assert rungs.report_score("00", 3, None) is None and rungs.report_score("00", 4, None) is None
+    entered = rungs.report_score("00", 5, 1.0)
+    assert (entered.rung, entered.iteration, entered.waits) == (3, 5, True)
+    # Promoted, it reaches the next rung without a score, and enters it with its next one.
+    rungs.promote("00")
+    assert rungs.report_score("00", 9, None) is None
+    assert rungs.report_score("00", 10, 2.0).rung == 9

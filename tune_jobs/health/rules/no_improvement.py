@@ -54,9 +54,9 @@ class NoImprovement(Rule):
     min_delta: Annotated[float, NonNegative] = 0.01
     """Fraction of its size by which the best must be beaten (and by more than the noise)."""
     patience: Annotated[int, AtLeastOne] = 20
-    """Number of rows for which the best must stand."""
+    """Number of later scores for which the best must stand."""
     patience_fraction: Annotated[float, Fraction] = 0.3
-    """Upper limit of the patience as a fraction of the budget."""
+    """Upper limit of the patience as a fraction of all scores of the budget."""
     tau: Annotated[float, Fraction] = 0.2
     """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 30
@@ -73,17 +73,18 @@ class NoImprovement(Rule):
         if last is None or history.trend > self.tau:
             return None
         record, best = last
-        # In rows, like the patience: a pool is counted at its last row.
-        stood = len(history) - 1 - record
-        if stood < min(self.patience, math.ceil(self.patience_fraction * history.budget)):
+        # In scores, like the patience: a pool is counted at its last row.
+        stood = int(np.count_nonzero(history.score_rows > record))
+        if stood < min(self.patience, math.ceil(self.patience_fraction * history.score_budget)):
             return None
+        since = history.iteration(record)
         best = best if history.mode == "max" else -best
         return self.report(
             "stop" if history.budget_fraction_used >= self.stop_from else "warn",
-            history.iteration(record),
-            f"the best {history.score} ({best:.3g}, iteration {history.iteration(record)}) has not "
-            f"been beaten by {self.min_delta:.0%} for {stood} iterations and is within the noise "
-            "of the start",
+            since,
+            f"the best {history.score} ({best:.3g}, iteration {since}) has not been beaten by "
+            f"{self.min_delta:.0%} for {history.iteration(-1) - since} iterations and is within "
+            "the noise of the start",
         )
 
     def _find_last_record(self, history: History) -> tuple[int, float] | None:

@@ -56,9 +56,9 @@ class PerformanceCollapse(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a warning when all recent scores are lower than any healthy run stays."""
-        known = np.flatnonzero(np.isfinite(history.scores))
+        known = history.score_rows
         scores = history.scores[known]
-        patience = max(self.rows, math.ceil(self.patience_fraction * history.budget))
+        patience = max(self.rows, math.ceil(self.patience_fraction * history.score_budget))
         if scores.size < self.rows + patience:
             return None
         # The start is a mean and the best a median: both must not hang on one lucky row.
@@ -78,11 +78,12 @@ class PerformanceCollapse(Rule):
         rows_below = scores.size - 1 - int(above[-1])
         now = float(np.median(scores[-patience:]))
         sign = 1 if history.mode == "max" else -1
+        since = history.iteration(int(known[-rows_below]))
         return self.report(
             "warn",
-            history.iteration(int(known[-rows_below])),
+            since,
             f"{history.score} went from {sign * level:.3g} at its {reference} to "
-            f"{sign * now:.3g} and has stayed there for {rows_below} iterations",
+            f"{sign * now:.3g} and has stayed there since iteration {since}",
         )
 
     def _find_best(self, scores: FloatArray) -> float:

@@ -7,31 +7,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from causal_families import FAMILY, actions, world
 
 from envs import counter_rng
 from envs.causal.learning.family_student import PARTS, FamilyStudent
 from envs.causal.learning.linear import REACH, additive_features, joint_features
 from envs.causal.learning.metric import compute_risk, make_truth, probe_points
 from envs.causal.learning.observation import FEATURES, observe
-from envs.causal.learning.params import Params
 from envs.causal.learning.roots import Roots
-from envs.causal.learning.world import CausalLearning
 from envs.pytree import copy_tree, take
-from envs.validation import InputError
-
-FAMILY = {"scm": "random", "interventions_per_node": 2}
-
-
-def world(**fields) -> Any:
-    return CausalLearning(Params(**(FAMILY | fields)))
-
-
-def actions(state, key):
-    """A node that exists and a value for each copy, the same for a copy whoever is beside it."""
-    settable = state.drawn.settable
-    place = counter_rng.integers(counter_rng.fold(key, 1), settable.sum(axis=1))
-    node = np.argsort(~settable, axis=1, kind="stable")[np.arange(len(place)), place]
-    return {"choice": node, "value": 2 * counter_rng.uniform(counter_rng.fold(key, 2)) - 1}
 
 
 def play(made, copies=8, steps=3, seed=0) -> Any:
@@ -226,54 +210,6 @@ def test_the_sizes_of_models_can_be_chosen():
     assert play(made, steps=10).terminated.all()
 
 
-def test_each_copy_has_as_many_steps_as_its_nodes_ask_for():
-    made, keys = world(interventions_per_node=3), counter_rng.make_keys(0, 40)
-    state, observation = made.reset(keys)
-    size = state.drawn.scm.real.sum(axis=1)
-    assert set(size.tolist()) == {4, 5, 6, 7, 8}
-    ended = np.zeros(40, np.int64)
-    for t in range(24):
-        step = made.step(state, actions(state, counter_rng.fold(keys, t)))
-        assert not step.truncated.any()
-        ended[step.terminated & (ended == 0)] = t + 1
-        expected = np.minimum((t + 1) / (3 * size), 24)
-        np.testing.assert_allclose(step.observation["context"][:, 0], expected, rtol=1e-6)
-        state = step.state
-    np.testing.assert_array_equal(ended, 3 * size)
-    np.testing.assert_array_equal(observation["context"], [[0, 1]] * 40)
-
-
-def test_a_single_model_may_count_its_interventions_by_nodes_too():
-    made = CausalLearning(Params(interventions_per_node=2))
-    assert made.get_problem(made.reset(counter_rng.make_keys(0, 1))[0]).horizon.tolist() == [10]
-
-
-def geometric_mean(made, agent, copies):
-    keys = counter_rng.make_keys(0, copies)
-    state, _ = made.reset(keys)
-    ended, excess = np.zeros(copies, bool), np.zeros(copies)
-    for t in range(16):
-        step = made.step(state, agent(made, state, counter_rng.fold(keys, t)))
-        fresh = step.terminated & ~ended
-        excess[fresh] = step.info["excess_risk"][fresh]
-        ended, state = ended | fresh, step.state
-    assert ended.all()
-    return made.summarise({"excess_risk": excess})["geometric_mean"]
-
-
-def test_baselines_rank_as_they_should():
-    made = world()
-    found = {
-        name: geometric_mean(made, agent, 64)
-        for name, agent in made.baselines.items()
-        if name != "posterior_variance_design"
-    }
-    design = geometric_mean(made, made.baselines["posterior_variance_design"], 16)
-    ratios = {name: figure / found["round_robin"] for name, figure in found.items()}
-    assert ratios["most_children_first"] < 0.4 < 0.8 < ratios["random"] < 1.6
-    assert design < found["most_children_first"] / 2
-
-
 def test_episodes_can_end_early_and_observational_rows_count():
     made = world(stop_when_learnt=True, patience=1, tolerance=100.0, observe_every=2)
     assert play(made, steps=1).terminated.all()
@@ -302,17 +238,3 @@ def test_observations_are_finite_and_in_their_space():
         assert observation in env.observation_space
         assert np.abs(observation["nodes"]).max() < 3
         observation, *_ = env.step(env.action_space.sample())
-
-
-@pytest.mark.parametrize(
-    ("fields", "sentence"),
-    [
-        ({"student": "mlp"}, "learns one model only, but scm is the family 'random'"),
-        ({"scm": "hard"}, "'hard' has hidden nodes"),
-        ({"smallest": 9}, r"smallest must be at most largest \(8\), but it is 9"),
-        ({"scm": "randon"}, "no model or family 'randon'"),
-    ],
-)
-def test_what_cannot_be_learnt_is_refused_in_a_sentence(fields, sentence):
-    with pytest.raises(InputError, match=sentence):
-        world(**fields)

@@ -8,11 +8,9 @@ import pytest
 
 from envs import counter_rng
 from envs.causal.learning import baselines
-from envs.causal.learning.metric import Risk
 from envs.causal.learning.params import Params
-from envs.causal.learning.reward import POSTMORTEM, RewardTerms, compute_rewards
+from envs.causal.learning.reward import RewardTerms
 from envs.causal.learning.world import CausalLearning
-from envs.validation import InputError
 
 
 def masks(agent, copies=4, **fields):
@@ -71,57 +69,6 @@ def test_only_recent_choices_count():
     assert found[:, 0, 1].tolist() == [1, 1, 1, 0, 0] * 2 + [1, 1]
 
 
-@pytest.mark.parametrize(
-    ("rule", "fields"),
-    [
-        ("random", {}),
-        ("round_robin", {}),
-        ("parents_first", {}),
-        ("posterior_variance_design", {}),
-        ("most_children_first", {"scm": "random", "smallest": 4, "largest": 8}),
-        ("round_robin", {"scm": "random", "smallest": 4, "largest": 8}),
-    ],
-)
-def test_every_rule_chooses_among_what_may_be_chosen(rule, fields):
-    world = CausalLearning(Params(cap=0.25, reward=RewardTerms(window=6), **fields))
-    state, observation = world.reset(counter_rng.make_keys(0, 8))
-    forbidden = 0
-    for t in range(10):
-        keys = counter_rng.fold(state.keys, t)
-        choice = world.baselines[rule](world, state, keys)["choice"]
-        assert observation["mask"][np.arange(8), choice].all()
-        forbidden += (observation["mask"] == 0).sum() - (~world.get_problem(state).scm.real).sum()
-        step = world.step(state, {"choice": choice, "value": np.zeros(8)})
-        state, observation = step.state, step.observation
-    assert forbidden > 0  # the cap did take something away
-
-
-def test_a_rule_takes_its_turns_again_where_nothing_is_forbidden():
-    world = CausalLearning(Params())
-    state, _ = world.reset(counter_rng.make_keys(0, 2))
-    found = {"round_robin": [], "parents_first": []}
-    for t in range(7):
-        for rule, nodes in found.items():
-            nodes.append(int(world.baselines[rule](world, state, state.keys)["choice"][1]) + 1)
-        state = world.step(state, {"choice": np.full(2, t % 5), "value": np.zeros(2)}).state
-    assert found == {"round_robin": [1, 2, 3, 4, 5, 1, 2], "parents_first": [2, 4, 2, 1, 2, 4, 2]}
-
-
-def test_fillers_do_not_count_in_the_diversity_terms():
-    nothing = Risk(np.zeros((2, 3)), np.ones(2), np.ones(2))
-    counts, chosen = np.array([[5, 1, 0], [2, 2, 2]]), np.array([1, 0])
-    real = np.ones((1, 3), bool)
-    wide, filled = (np.pad(x, [(0, 0), (0, 5)]) for x in (counts, real))
-    alone = compute_rewards(POSTMORTEM, nothing, nothing, counts, real, chosen)
-    np.testing.assert_array_equal(
-        compute_rewards(POSTMORTEM, nothing, nothing, wide, filled, chosen), alone
-    )
-    # 5/6 is 0.4333 beyond the limit; two nodes of three; 1/3 - 1/6 below an equal share.
-    np.testing.assert_allclose(alone[0], [0, 0, -200 * (5 / 6 - 0.4), 20, 200 / 6])
-    # All alike: the entropy is at its maximum, so that no bonus is paid.
-    np.testing.assert_allclose(alone[1], [0, 0, 0, 30, 0])
-
-
 def test_fillers_of_families_stay_forbidden():
     fields = {"scm": "random", "smallest": 3, "largest": 8, "interventions": 10}
     found, step = masks(baselines.random_choice, copies=16, cap=0.2, **fields)
@@ -132,5 +79,3 @@ def test_fillers_of_families_stay_forbidden():
 def test_without_a_cap_nothing_is_ever_forbidden():
     found, _ = masks(always(1), interventions=30)
     assert (found == 1).all()
-    with pytest.raises(InputError, match=r"Params\.cap must be"):
-        Params(cap=1.5)

@@ -115,3 +115,18 @@ def test_the_terms_have_the_post_mortems_weights():
 def test_weights_out_of_range_are_refused(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         RewardTerms(**wrong)
+
+
+def test_fillers_do_not_count_in_the_diversity_terms():
+    nothing = Risk(np.zeros((2, 3)), np.ones(2), np.ones(2))
+    counts, chosen = np.array([[5, 1, 0], [2, 2, 2]]), np.array([1, 0])
+    real = np.ones((1, 3), bool)
+    wide, filled = (np.pad(x, [(0, 0), (0, 5)]) for x in (counts, real))
+    alone = compute_rewards(POSTMORTEM, nothing, nothing, counts, real, chosen)
+    np.testing.assert_array_equal(
+        compute_rewards(POSTMORTEM, nothing, nothing, wide, filled, chosen), alone
+    )
+    # 5/6 is 0.4333 beyond the limit; two nodes of three; 1/3 - 1/6 below an equal share.
+    np.testing.assert_allclose(alone[0], [0, 0, -200 * (5 / 6 - 0.4), 20, 200 / 6])
+    # All alike: the entropy is at its maximum, so that no bonus is paid.
+    np.testing.assert_allclose(alone[1], [0, 0, 0, 30, 0])

@@ -1,11 +1,10 @@
 # pyright: basic
 """CausalLearning: its difficulty, its accounts, its reward and its observations."""
 
-import dataclasses
-
 import gymnasium
 import numpy as np
 import pytest
+from causal_episodes import always, play
 
 import envs
 from envs import counter_rng
@@ -14,79 +13,6 @@ from envs.causal.learning.params import MlpParams, Params
 from envs.causal.learning.reward import NAMES, POSTMORTEM, RewardTerms
 from envs.causal.learning.world import CausalLearning
 from envs.validation import InputError
-
-
-def play(agent, copies=256, **fields):
-    """The last step of one episode of an agent, its infos and its rewards [T, B]."""
-    world = CausalLearning(Params(**fields))
-    state, _ = world.reset(counter_rng.make_keys(0, copies))
-    keys = counter_rng.make_keys(77, copies)
-    infos, rewards = [], []
-    for t in range(world.params.interventions):
-        step = world.step(state, agent(world, state, counter_rng.fold(keys, t)))
-        state = step.state
-        infos.append(step.info)
-        rewards.append(step.reward)
-    return step, infos, np.array(rewards)
-
-
-def median(agent, **fields):
-    step, _, _ = play(agent, **fields)
-    return float(np.median(step.info["excess_risk"]))
-
-
-def always(node, value=None):
-    """Set one node, to one value or to any."""
-
-    def agent(world, state, keys):
-        position = 2 * counter_rng.uniform(keys) - 1 if value is None else np.full(len(keys), value)
-        return {"choice": np.full(len(keys), node), "value": position}
-
-    return agent
-
-
-def test_baselines_rank_as_defined():
-    found = {
-        "random": median(baselines.random_choice),
-        "round_robin": median(baselines.round_robin),
-        "parents_first": median(baselines.parents_first),
-        "design": median(baselines.posterior_variance_design),
-    }
-    assert found["design"] < found["parents_first"] < found["round_robin"] < found["random"]
-    expected = {"random": 1.17, "round_robin": 0.87, "parents_first": 0.23, "design": 0.09}
-    assert found == pytest.approx(expected, rel=0.15)
-
-
-def test_setting_one_node_for_ever_is_bad():
-    # X2's own mechanism is never seen: the mean square of 2x + 1 over U(-4, 4) is 22.3.
-    assert 22 < median(always(1)) < 24
-
-
-def test_watching_without_setting_anything_is_not_enough():
-    # X5 is a leaf: setting it teaches nothing, so only the rows without intervention count.
-    fields = {"interventions": 40, "rows": 1, "observe_every": 1, "observation_rows": 50}
-    assert median(always(4, 0.0), copies=32, **fields) > 1
-
-
-def test_parents_first_goes_round_as_the_graph_says():
-    world = CausalLearning(Params())
-    state, _ = world.reset(counter_rng.make_keys(0, 1))
-    problem = world.get_problem(state)
-    turns = baselines.compute_turn_order(problem.parents[0], problem.settable[0])
-    assert [world.choice_names[i] for i in turns] == [
-        "X2",
-        "X4",
-        "X2",
-        "X1",
-    ]
-
-
-def test_a_design_without_a_posterior_is_refused_in_a_sentence():
-    world = CausalLearning(Params(student="mlp"))
-    state, _ = world.reset(counter_rng.make_keys(0, 1))
-    assert "posterior_variance_design" not in world.baselines
-    with pytest.raises(InputError, match="needs a student with a posterior"):
-        baselines.posterior_variance_design(world, state, counter_rng.make_keys(0, 1))
 
 
 def test_every_row_is_accounted_for():
@@ -158,35 +84,6 @@ def test_a_rare_choice_earns_only_while_choices_are_monotonous():
     strict = RewardTerms(undersampled=200, diversity_threshold=0.1)
     _, infos, _ = play(rare_at_the_end, copies=1, reward=strict)
     assert infos[-1]["reward_undersampled"][0] == 0
-
-
-def test_observations_are_finite_and_about_unit_scale():
-    env = gymnasium.make_vec(
-        "envs:CausalLearning-v0", num_envs=64, vectorization_mode="vector_entry_point"
-    )
-    observation, _ = env.reset(seed=0)
-    env.action_space.seed(0)
-    for _ in range(25):
-        assert observation in env.observation_space
-        assert np.abs(observation["nodes"]).max() < 3
-        observation, *_ = env.step(env.action_space.sample())
-
-
-def test_observations_do_not_betray_the_truth():
-    world, other = CausalLearning(Params()), CausalLearning(Params())
-    problem = other.get_problem(other.reset(counter_rng.make_keys(0, 1))[0])
-    truth = problem.truth
-    wrong = dataclasses.replace(truth, target=tuple(part + 1.0 for part in truth.target))
-    other._common = dataclasses.replace(problem, truth=wrong)
-    action = {"choice": np.array([1]), "value": np.array([0.3])}
-    seen, excess = [], []
-    for one in (world, other):
-        state, _ = one.reset(counter_rng.make_keys(0, 1))
-        step = one.step(state, action)
-        seen.append(step.observation["nodes"])
-        excess.append(step.info["node_excess"])
-    assert (excess[0] != excess[1]).any()
-    np.testing.assert_array_equal(*seen)
 
 
 @pytest.mark.parametrize(

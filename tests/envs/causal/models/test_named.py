@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from causal_files import target_mean
 
 from envs import counter_rng
 from envs.causal.models import named
@@ -15,14 +16,6 @@ PUBLISHED = {  # observed mean of the target, and the means under the best singl
     "psa": (5.806, {"aspirin": (0, 5.617), "statin": (1, 5.344)}),
     "epidemiology": (0.65, {"T": (5.5, -1.44)}),
 }
-
-
-def target_mean(model, setting, rows=100_000):
-    noise = counter_rng.normal(counter_rng.make_keys(0, 1), (rows, len(model.names))).astype(float)
-    chosen = np.isin(model.names, list(setting))[None]
-    values = np.array([[float(setting.get(name, 0)) for name in model.names]])
-    x = model.scm.sample(noise, chosen, values)
-    return x[0, :, model.names.index(model.target)].mean()
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -106,18 +99,6 @@ def test_hierarchical_models_have_five_layers():
     again = named.load_model("hierarchical-30").scm.parents[0]
     np.testing.assert_array_equal(again, parents)
     assert len(named.load_model("hierarchical-12").names) == 12
-
-
-@pytest.mark.parametrize(
-    ("name", "nodes", "edges"),
-    [("ecoli70", 46, 70), ("magic-niab", 44, 66), ("magic-irri", 64, 102), ("arth150", 107, 150)],
-)
-def test_linear_gaussian_networks_come_with_their_optimum(name, nodes, edges):
-    pytest.importorskip("pgmpy")
-    model, optimum = named.load_model(name), named.find_optimum(name)
-    assert optimum is not None
-    assert len(model.names) == nodes and model.scm.parents.sum() == edges
-    assert target_mean(model, optimum.setting, 20_000) == pytest.approx(optimum.value, abs=0.03)
 
 
 def test_ace5_is_known_by_its_name():

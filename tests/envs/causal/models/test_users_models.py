@@ -69,8 +69,6 @@ def test_a_chosen_target_takes_the_place_of_the_models_own():
         ({"scm": SPRINKLER, "target": "gras"}, "no node 'gras' to be the target: .*mean grass"),
         ({"scm": "complete_graph", "target": "U1"}, "no node 'U1' to be the target"),
         ({"scm": "ace5", "target": "X4"}, "Nothing that may be set has an effect on the target X4"),
-        ({"scm": "hard", "target": "X1"}, "each model of the family 'hard' draws its own: leave"),
-        ({"curriculum": True, "target": "X1"}, "each model of a curriculum draws its own: leave"),
     ],
 )
 def test_a_target_that_cannot_be_lowered_is_refused(fields, sentence):
@@ -145,26 +143,3 @@ def test_a_model_in_other_units_is_judged_and_learnt_as_in_these(like_family, tm
     np.testing.assert_allclose(here.info["excess_risk"], there.info["excess_risk"], rtol=0.1)
     np.testing.assert_allclose(seen[-1]["nodes"], also[-1]["nodes"], atol=0.05)
     assert np.median(there.info["excess_risk"]) < 0.5 * there.info["excess_at_start"][0]
-
-
-@pytest.mark.parametrize(
-    ("nodes", "sentence"),
-    [
-        (
-            # A is always above B, but a mechanism is judged where its parents go their own ways.
-            "{A: {noise: {uniform: [1, 2]}, settable: false}, "
-            "B: {expr: A - 0.5, noise: 0, settable: false}, Y: {expr: log(A - B)}}",
-            r"mechanism of Y is nan where A is 1\.\d+ and B is .*, but .* four fifths .* clip",
-        ),
-        ("{X: {noise: 0}, Y: {parents: [X]}}", "The root X has noise 0, .*: give it noise"),
-        ("{X: {}, Y: {parents: [X], hidden: true}}", "has hidden nodes, whose effects no student"),
-    ],
-)
-def test_a_model_that_cannot_be_learnt_is_refused_in_a_sentence(nodes, sentence, tmp_path):
-    with pytest.raises(InputError, match=sentence):
-        CausalLearning(Learning(scm=own(tmp_path, nodes)))
-
-
-def test_the_slow_student_cannot_learn_for_every_graph():
-    with pytest.raises(InputError, match="'mlp' learns one model only, but like_family is set"):
-        Learning(student="mlp", like_family=True)

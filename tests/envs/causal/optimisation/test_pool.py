@@ -198,13 +198,9 @@ def test_every_unusable_file_is_named_before_work_starts(files, sentence, tmp_pa
     assert "c.yaml" not in str(refusal.value)
 
 
-def test_a_missing_pool_or_one_with_a_single_model_is_refused(pool):
+def test_a_missing_pool_is_refused():
     with pytest.raises(InputError, match="no file or folder nowhere: check"):
         CausalOptimisation(Params(**FAMILY, pool="nowhere/"))
-    with pytest.raises(InputError, match="scm is the single model 'toy_graph': choose a family"):
-        Params(scm="toy_graph", pool=pool)
-    with pytest.raises(InputError, match=r"pool_fraction must be in \(0, 1\], but it is 0"):
-        Params(**FAMILY, pool=pool, pool_fraction=0.0)
 
 
 def test_a_pool_path_is_absolute_and_reset_for_one_model(pool, monkeypatch):

@@ -23,7 +23,7 @@ def test_a_gain_that_is_lost_is_warned_about_with_both_scores():
     assert finding
     assert (finding.severity, finding.since) == ("warn", 31)
     assert finding.evidence.startswith("score went from 201")
-    assert finding.evidence.endswith("at its best to 24.7 and has stayed there for 10 iterations")
+    assert finding.evidence.endswith("at its best to 24.7 and has stayed there since iteration 31")
 
 
 def test_a_cost_that_falls_is_a_gain():

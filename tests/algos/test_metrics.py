@@ -1,0 +1,50 @@
+# pyright: basic
+"""The catalogue of metrics: whatever is reported is in it, and the other way round."""
+
+import json
+
+import gymnasium
+import pytest
+import small
+
+from algos.metrics import METRICS
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+
+CAUSAL = "envs:CausalLearning-v0"
+
+
+EVERYTHING = {
+    "ppo": {"diversity_coef": 0.1, "kl_coef": 0.1, "warm_start": "random"},
+    "reinforce": {"baseline": "leave_one_out", "num_envs": 4, "reference_kl_coef": 0.1},
+    "grpo": {"num_envs": 4, "reference_kl_coef": 0.1, "temperature": 1.5},
+    "dpo": {"num_envs": 4, "pairs": "candidates", "entropy_coef": 0.1},
+    "astar_po": {"num_envs": 4, "loss": "clipped_pg"},
+}
+"""Settings with which the algorithms together report whatever there is to report."""
+
+
+def test_every_metric_is_in_the_catalogue_or_the_world():
+    env = gymnasium.make_vec(CAUSAL, 1, "vector_entry_point")
+    own = set(env.unwrapped.world.episode_metrics)  # type: ignore[attr-defined]
+    reported: set[str] = set()
+    for algo, changed in EVERYTHING.items():
+        with small.algorithm(CAUSAL, algo=algo, **{"rollout_length": 25, **changed}) as algorithm:
+            result, flat = algorithm.train(), algorithm.flat_metrics
+        assert set(flat) <= set(METRICS) | own, algo
+        assert own and own <= set(flat), algo
+        assert json.dumps(flat)
+        assert all(result[name] == value for name, value in flat.items())
+        reported |= set(flat)
+    # What only other environments have: goals, thoughts, values that can lie outside of their
+    # bounds, and the stages of a curriculum.
+    for other in ("toy_worlds:Reaching-v0", "staged_world:Ladder-v0"):
+        with small.algorithm(other) as algorithm:
+            algorithm.train()
+            reported |= set(algorithm.flat_metrics) & set(METRICS)
+    assert reported <= set(METRICS) | own
+    others = {"exploration_rate", "gamma"}  # read from logs of other tools alone
+    others |= {"grad_norm_likelihood"}  # of model thinker alone: see test_thoughts_shared
+    missing = set(METRICS) - reported - others
+    assert not missing, f"promised, but never reported: {missing}"

@@ -1,0 +1,40 @@
+# pyright: basic
+"""RLlib's configuration for the columnar path: what our settings become in it."""
+
+import small
+
+from algos.grpo import GRPO, GRPOObjective
+from algos.learning.learner import ColumnLearner
+from algos.models import MODELS
+from algos.rollouts.env_runner import ColumnRunner
+
+
+def make_config(**changed):
+    chosen = small.settings("grpo", num_env_runners=3, num_learners=2, lr=0.02, **changed)
+    return chosen, GRPO.get_default_config().configure_training(chosen, 7, gpus=0.5)
+
+
+def test_settings_become_rllibs_own_fields():
+    chosen, config = make_config()
+    assert (config.num_env_runners, config.num_envs_per_env_runner) == (3, chosen.num_envs)
+    assert config.rollout_fragment_length == chosen.rollout_length
+    assert (config.num_learners, config.num_gpus_per_learner) == (2, 0.5)
+    assert config.train_batch_size_per_learner == chosen.rows_per_iteration
+    assert config.lr == 0.02 and config.total_iterations == 7
+
+
+def test_objective_network_and_learner_follow_the_settings():
+    chosen, config = make_config(model="set")
+    objective = config.make_objective()
+    assert isinstance(objective, GRPOObjective) and objective.settings is chosen
+    spec = config.get_default_rl_module_spec()
+    assert spec.module_class is MODELS["set"] and spec.model_config == chosen.model_config
+    assert config.get_default_learner_class() is ColumnLearner
+    assert config.env_runner_cls is ColumnRunner
+
+
+def test_the_folder_of_hang_reports_is_kept_unless_given():
+    chosen, config = make_config()
+    kept = config.hang_report_dir
+    assert kept and config.configure_training(chosen, 7).hang_report_dir == kept
+    assert config.configure_training(chosen, 7, hang_report_dir="/x").hang_report_dir == "/x"

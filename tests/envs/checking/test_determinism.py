@@ -1,0 +1,56 @@
+# pyright: basic
+"""Determinism: what differs between two plays of one seed."""
+
+import time
+
+import gymnasium
+import pytest
+from sound_env import Sound
+
+from envs.checking.determinism import check_same_seed
+from envs.checking.env_checker import check_conformance
+from envs.checking.guarded_calls import BrokenEnvironmentError, TimeLimitError
+
+
+class Token:
+    """Equal to itself only."""
+
+
+class Informal(Sound):
+    def step(self, action):
+        return *super().step(action)[:4], {"took": time.perf_counter(), "token": Token()}
+
+
+def test_info_that_differs_is_a_note_and_nothing_else():
+    (found,) = check_conformance(Informal)
+    assert (found.rule, found.severity) == ("info_differs", "note")
+    assert "'took', 'token'" in found.sentence
+
+
+class Drifts(Sound):
+    """Its reward depends on how many environments were made before it."""
+
+    made = 0
+
+    def __init__(self):
+        type(self).made += 1
+        self.number = type(self).made
+
+    def step(self, action):
+        observation, _, *rest = super().step(action)
+        return observation, float(self.number if self.time == 3 else 0), *rest
+
+
+def test_another_reward_from_the_same_seed_is_a_violation():
+    with pytest.raises(BrokenEnvironmentError) as refusal:
+        check_same_seed(Drifts, time.monotonic() + 10)
+    found = refusal.value.violation
+    assert (found.rule, found.step) == ("same_seed", 3)
+    assert check_same_seed(Sound, time.monotonic() + 10) == []
+
+
+def test_an_environment_that_says_it_is_random_is_not_compared():
+    gymnasium.register("Random-v0", lambda **_: Drifts(), nondeterministic=True)
+    with pytest.raises(TimeLimitError, match="registered as nondeterministic"):
+        check_same_seed(lambda: gymnasium.make("Random-v0"), time.monotonic() + 10)
+    del gymnasium.registry["Random-v0"]

@@ -1,0 +1,65 @@
+# pyright: basic
+"""Guarded calls: a wrong result and an exception become violations with a message."""
+
+import numpy as np
+import pytest
+from sound_env import Sound
+
+from envs.checking.guarded_calls import (
+    BrokenEnvironmentError,
+    call_guarded,
+    reset_env,
+    take_step,
+)
+
+
+class Returns(Sound):
+    """An environment whose calls return what they are given."""
+
+    def __init__(self, result):
+        self.result = result
+
+    def reset(self, *, seed=None, options=None):
+        return self.result
+
+    def step(self, action):
+        return self.result
+
+
+def violation_of(call):
+    with pytest.raises(BrokenEnvironmentError) as refusal:
+        call()
+    return refusal.value.violation
+
+
+def test_sound_results_are_passed_through():
+    assert reset_env(Returns((1, {})), seed=0) == (1, {})
+    result = (1, 0.0, np.bool_(True), False, {})
+    assert take_step(Returns(result), 0, 3) == result
+
+
+def test_a_wrong_number_of_results_is_described():
+    found = violation_of(lambda: reset_env(Returns((1, 2, 3)), seed=0))
+    assert (found.rule, found.step) == ("reset_returns", None) and "got 3 values" in found.sentence
+    found = violation_of(lambda: take_step(Returns([1, 0.0, True, False, {}]), 0, 4))
+    assert (found.rule, found.step) == ("step_returns", 4) and "a single list" in found.sentence
+
+
+@pytest.mark.parametrize(("place", "name"), [(2, "terminated"), (3, "truncated")])
+def test_a_flag_that_is_a_number_is_named(place, name):
+    result = [1, 0.0, False, False, {}]
+    result[place] = 1
+    found = violation_of(lambda: take_step(Returns(tuple(result)), 0, 2))
+    assert found.rule == "flags_are_bool" and f"return bool({name})" in found.sentence
+
+
+def test_an_exception_is_described_with_cause_and_step():
+    def fail():
+        raise RuntimeError("no way") from KeyError("aisle")
+
+    found = violation_of(lambda: call_guarded("step()", fail, 7))
+    assert (found.rule, found.step, found.severity) == ("raises", 7, "stop")
+    assert "RuntimeError: no way, caused by KeyError: 'aisle', at step 7" in found.sentence
+    assert f"{__file__}:" in found.sentence
+    assert violation_of(lambda: call_guarded("make", fail)).rule == "cannot_be_made"
+    assert call_guarded("make", lambda: 5) == 5

@@ -1,0 +1,40 @@
+# pyright: basic
+"""Gymnasium's own checker: its findings are warnings, and it ends in time."""
+
+import time
+
+import numpy as np
+from sound_env import Sound
+
+from envs.checking.env_checker import check_conformance, examine
+
+
+class NumpyFlags(Sound):
+    def step(self, action):
+        observation, reward, terminated, _, info = super().step(action)
+        return observation, reward, np.bool_(terminated), np.bool_(False), info
+
+
+class UnseededAnswer(Sound):
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return np.zeros(2, np.float32), {}
+
+
+def test_numpy_flags_pass_and_gymnasiums_findings_are_warnings():
+    assert check_conformance(NumpyFlags) == []
+    (found,) = [v for v in check_conformance(UnseededAnswer) if v.rule == "gymnasium_check"]
+    assert found.severity == "warn"
+
+
+def test_a_slow_environment_is_checked_in_the_time_there_is():
+    class Slow(Sound):
+        def step(self, action):
+            time.sleep(0.05)
+            return super().step(action)
+
+    started = time.monotonic()
+    found = examine(Slow, 200, 20_000, 0.1)
+    assert time.monotonic() - started < 2
+    assert found.violations == []
+    assert "calls of reset() and step() took" in found.cut_short["gymnasium_check"]

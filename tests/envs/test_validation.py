@@ -1,0 +1,91 @@
+# pyright: basic
+"""Validation of configurations: types, bounds, and the words of their errors."""
+
+import dataclasses
+import math
+from typing import Annotated, Literal
+
+import pytest
+
+from envs.validation import (
+    AtLeastOne,
+    Between,
+    InputError,
+    check_value,
+    get_fields,
+    unknown_name_error,
+    validate,
+)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words", "inside", "outside"),
+    [
+        (Between(0), "at least 0", [0, 5], [-1]),
+        (Between(0, low_open=True), "greater than 0", [1e-9], [0, -1]),
+        (Between(high=2), "at most 2", [2, -9], [2.1]),
+        (Between(high=2, high_open=True), "less than 2", [1.9], [2]),
+        (Between(0, 1), "in [0, 1]", [0, 1], [-0.1, 1.1]),
+        (Between(0, 1, True, True), "in (0, 1)", [0.5], [0, 1]),
+    ],
+)
+def test_bounds_include_closed_ends_alone(bounds, words, inside, outside):
+    assert str(bounds) == words
+    assert all(value in bounds for value in inside)
+    assert not any(value in bounds for value in outside)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "words"),
+    [
+        (True, int, "a whole number"),
+        (True, float, "a number"),
+        (2.5, int, "a whole number"),
+        ("1", float, "a number"),
+        (1, str, "text"),
+        (1, bool, "true or false"),
+        ("c", Literal["a", "b"], "one of 'a', 'b'"),
+        ("1", int | None, "a whole number or nothing"),
+        ([1], tuple[int, ...], "tuple"),
+        ((1, "2"), tuple[int, ...], "tuple"),
+        ((1, 2, 3), tuple[int, int], "tuple"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(value, hint, words):
+    with pytest.raises(InputError, match=f"size must be {words}, but it is "):
+        check_value("size", value, hint)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [(1, float), (None, int | None), ((), tuple[int, ...]), ((1, "2"), tuple[int, str])],
+)
+def test_a_value_of_the_type_is_accepted(value, hint):
+    check_value("size", value, hint)
+
+
+def test_nan_is_no_number_even_without_bounds():
+    with pytest.raises(InputError, match="must be a number, but it is NaN"):
+        check_value("lr", math.nan, float)
+    check_value("lr", math.inf, float)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    rows: Annotated[int, AtLeastOne] = 3
+    name: str = "a"
+
+
+def test_a_field_is_named_as_the_user_calls_it():
+    assert get_fields(Sizes) == {"rows": (int, AtLeastOne), "name": (str, None)}
+    validate(Sizes())
+    with pytest.raises(InputError, match=r"^Sizes\.rows must be at least 1, but it is 0\.$"):
+        validate(Sizes(rows=0))
+    with pytest.raises(InputError, match=r"^settings\.rows "):
+        validate(Sizes(rows=0), "settings")
+
+
+def test_an_unknown_name_gets_the_nearest_or_all_known():
+    near = str(unknown_name_error("field", "row", ["rows", "name"], "in Sizes"))
+    assert near == "There is no field 'row' in Sizes: did you mean rows?"
+    assert str(unknown_name_error("field", "xyz", ["b", "a"])).endswith("known are a, b.")
