@@ -22,7 +22,7 @@ from torch import Tensor
 from algos.advantages import estimate_v_star, normalise
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
-from algos.exploration import compute_entropy_metrics
+from algos.exploration import compute_entropy_metrics, compute_exploration_terms
 from algos.losses import astar_regression
 from algos.objective import Loss, Need, Objective
 from algos.rollouts import rollout_io
@@ -125,7 +125,7 @@ class AStarPOObjective(Objective[AStarPOSettings]):
     def loss(
         self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
     ) -> Loss:
-        """Return regression or policy gradient, and the entropy bonus."""
+        """Return regression or policy gradient, and the exploration bonuses."""
         s, dist = self.settings, forward["dist"]
         logp, reference_logp = self._compute_episode_logps(forward, batch), batch["reference_logp"]
         if s.loss == "clipped_pg":
@@ -136,9 +136,9 @@ class AStarPOObjective(Objective[AStarPOSettings]):
             # the KL: learning rates and entropy weights then mean the same for every beta.
             policy = regression / (2 * s.beta)
         terms = {"policy": policy}
-        if weight := coefficients["entropy_coef"]:
-            # A scalar: there are as many entropies as steps, not as episodes.
-            terms["entropy"] = -weight * dist.entropy().mean()
+        terms |= compute_exploration_terms(
+            dist, coefficients["entropy_coef"], s.diversity_coef, scalar=True
+        )
 
         def measure() -> dict[str, Tensor]:
             return {

@@ -79,6 +79,10 @@ class TrainingSettings:
     """Entropy weight at the end of a schedule; above 0 for an exponential one."""
     entropy_decay: Annotated[float, Fraction] = 0.9995
     """Factor of the entropy weight after each iteration (`decay`), down to `entropy_end`."""
+    entropy_target: Annotated[float, Fraction] = 0.0
+    """Normalised entropy to steer to by adapting the entropy weight; 0 keeps the schedule."""
+    diversity_coef: Annotated[float, NonNegative] = 0.0
+    """Weight of a bonus on the entropy of the choices averaged over states."""
     temperature: Annotated[float, Positive] = 1.0
     """Divisor of the logits of choices at the start: above 1 explores more, below 1 less."""
     temperature_schedule: ScheduleKind = "constant"
@@ -154,6 +158,10 @@ class TrainingSettings:
                 raise InputError(
                     f"settings.{what}_end must be greater than 0 for an exponential schedule."
                 )
+        if self.entropy_target > 0 and self.entropy_coef <= 0:
+            raise InputError(
+                "settings.entropy_coef must be greater than 0 for entropy_target to adapt it."
+            )
         if self.log_std_scores[0] == self.log_std_scores[1]:
             raise InputError(
                 "settings.log_std_scores must be two scores, from the worse to the better, but it "

@@ -17,7 +17,7 @@ from torch import Tensor
 from algos.actions.action_heads import ActionHead
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
-from algos.exploration import compute_entropy_metrics
+from algos.exploration import compute_entropy_metrics, compute_exploration_terms
 from algos.losses import dpo_loss
 from algos.objective import Loss, Need, Objective
 from algos.rllib_config import ColumnConfig
@@ -92,7 +92,8 @@ class DPOObjective(Objective[DPOSettings]):
         return frozenset({"starts", "whole"} if self.settings.pairs == "groups" else {"whole"})
 
     def validate_action_space(self, head: ActionHead) -> None:
-        """Refuse recorded pairs that cannot be read."""
+        """Refuse recorded pairs that cannot be read, and exploration without effect."""
+        super().validate_action_space(head)
         if self.settings.pairs not in COLLECTED_SOURCES:
             load_recorded_pairs(self.settings.pairs)
 
@@ -141,15 +142,15 @@ class DPOObjective(Objective[DPOSettings]):
     def loss(
         self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
     ) -> Loss:
-        """Return the weighted preference loss and the entropy bonus."""
-        beta, dist = self.settings.beta, forward["dist"]
+        """Return the weighted preference loss and the exploration bonuses."""
+        s, dist = self.settings, forward["dist"]
         chosen, rejected = _compute_pair_logps(forward, batch)
         references = batch["reference_chosen"], batch["reference_rejected"]
-        losses = dpo_loss(chosen, rejected, *references, beta)
+        losses = dpo_loss(chosen, rejected, *references, s.beta)
         terms = {"policy": batch["weight"] * losses}
-        if weight := coefficients["entropy_coef"]:
-            # A scalar: there are as many entropies as steps, not as pairs.
-            terms["entropy"] = -weight * dist.entropy().mean()
+        terms |= compute_exploration_terms(
+            dist, coefficients["entropy_coef"], s.diversity_coef, scalar=True
+        )
 
         def measure() -> dict[str, Tensor]:
             gain = chosen - batch["reference_chosen"]
@@ -157,7 +158,7 @@ class DPOObjective(Objective[DPOSettings]):
             return {
                 "policy_loss": losses.mean(),
                 "pair_accuracy": (margin > 0).float().mean(),
-                "pair_margin": beta * margin.mean(),
+                "pair_margin": s.beta * margin.mean(),
                 "chosen_gain": gain.mean(),
             } | compute_entropy_metrics(dist)
 

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from algos.actions.distributions import ActionDistribution
+from algos.actions.topk import TopK, entropy_per_choice
 from algos.schedules import ScheduleKind, schedule
 
 CHOICE_STEPS = "choice_step_fraction"
@@ -84,6 +85,33 @@ def marginal_entropy(probabilities: torch.Tensor) -> torch.Tensor:
     """
     mean = probabilities.mean(0)
     return -(mean * mean.clamp_min(1e-12).log()).sum()
+
+
+def compute_exploration_terms(
+    dist: ActionDistribution | TopK,
+    entropy_coef: float,
+    diversity_coef: float,
+    *,
+    scalar: bool = False,
+) -> dict[str, torch.Tensor]:
+    """Return the weighted bonuses on entropy and diversity, as terms of a loss.
+
+    Args:
+        dist: the actions of N steps.
+        entropy_coef: weight of the entropy of each step.
+        diversity_coef: weight of the entropy of the choices averaged over the N steps.
+        scalar: whether the entropy is averaged over the steps, for a loss whose rows are episodes
+            or pairs; otherwise it is per step ``[N]``.
+    """
+    terms = dict[str, torch.Tensor]()
+    # The graph of a term without weight would cost a tenth of the update, for nothing.
+    if entropy_coef:
+        entropy = entropy_per_choice(dist)
+        terms["entropy"] = -entropy_coef * (entropy.mean() if scalar else entropy)
+    # None for picks in several rows, whose action space refuses the weight.
+    if diversity_coef and (probabilities := dist.choice_probabilities()) is not None:
+        terms["diversity"] = -diversity_coef * marginal_entropy(probabilities)
+    return terms
 
 
 def compute_entropy_metrics(dist: ActionDistribution) -> dict[str, torch.Tensor]:

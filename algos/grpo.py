@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from torch import Tensor
 
-from algos.actions.topk import entropy_per_choice, log_probabilities
+from algos.actions.topk import log_probabilities
 from algos.advantages import group_advantages, has_signal
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
-from algos.exploration import compute_entropy_metrics
+from algos.exploration import compute_entropy_metrics, compute_exploration_terms
 from algos.fused_losses import fused_clipped_surrogate
 from algos.losses import (
     average_over_rows,
@@ -112,13 +112,12 @@ class GRPOObjective(Objective[GRPOSettings]):
     def loss(
         self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
     ) -> Loss:
-        """Return clipped surrogate, entropy bonus and KL to the reference."""
+        """Return clipped surrogate, exploration bonuses and KL to the reference."""
         s, dist = self.settings, forward["dist"]
         logp, old, advantages = compute_logps_and_advantages(dist, batch)
         surrogate = fused_clipped_surrogate(logp, old, advantages, s.clip)
         terms = {"policy": average_over_rows(surrogate)}
-        if weight := coefficients["entropy_coef"]:
-            terms["entropy"] = -weight * entropy_per_choice(dist)
+        terms |= compute_exploration_terms(dist, coefficients["entropy_coef"], s.diversity_coef)
         if weight := s.reference_kl_coef:
             to_reference = kl_estimate(batch["reference_logp"], logp)
             terms["reference_kl"] = weight * average_over_rows(to_reference)

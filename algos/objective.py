@@ -15,9 +15,11 @@ from torch import Tensor
 
 from algos.advantages import compute_next_values
 from algos.config import TrainingSettings
+from algos.exploration import adapt_entropy_coef
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
 from algos.schedules import schedule
+from envs.validation import InputError
 
 if TYPE_CHECKING:
     from algos.actions.action_heads import ActionHead
@@ -69,9 +71,22 @@ class Objective(Generic[SettingsT]):
     def validate_action_space(self, head: ActionHead) -> None:
         """Refuse settings that have no effect on such actions, or actions of the wrong kind.
 
+        Here: an entropy target without a largest entropy, and diversity without a choice.
+
         Raises:
             InputError: naming the setting to change.
         """
+        s = self.settings
+        if s.entropy_target > 0 and head.num_log_stds and not head.choices:
+            raise InputError(
+                "settings.entropy_target would do nothing: values without bounds have no "
+                "largest entropy to compare with. Set it to 0 and use entropy_coef."
+            )
+        if s.diversity_coef > 0 and not head.choices:
+            raise InputError(
+                f"settings.diversity_coef would do nothing: {head.space} has no single choice. "
+                "Set it to 0."
+            )
 
     def validate_world(self, world: Any, env_id: str) -> None:
         """Refuse a world that lacks what the settings ask for; None stands for a foreign one.
@@ -137,7 +152,8 @@ class Objective(Generic[SettingsT]):
     ) -> dict[str, float]:
         """Return the coefficients of the next update, at this share of the training budget."""
         s = self.settings
-        if s.entropy_schedule == "decay":
+        # Both change the weight after each update instead (adapt_coefficients).
+        if s.entropy_target > 0 or s.entropy_schedule == "decay":
             return coefficients
         value = schedule(s.entropy_schedule, s.entropy_coef, s.entropy_end, progress)
         return coefficients | {"entropy_coef": value}
@@ -146,8 +162,9 @@ class Objective(Generic[SettingsT]):
         self, coefficients: dict[str, float], stats: Mapping[str, float]
     ) -> dict[str, float]:
         """Return the coefficients after an update with these metrics."""
-        s = self.settings
-        if s.entropy_schedule != "decay":
-            return dict(coefficients)
-        value = max(s.entropy_end, coefficients["entropy_coef"] * s.entropy_decay)
-        return coefficients | {"entropy_coef": value}
+        s, weight = self.settings, coefficients["entropy_coef"]
+        if s.entropy_target > 0 and "entropy_normalised" in stats:
+            weight = adapt_entropy_coef(weight, stats["entropy_normalised"], s.entropy_target)
+        elif s.entropy_schedule == "decay":
+            weight = max(s.entropy_end, weight * s.entropy_decay)
+        return coefficients | {"entropy_coef": weight}

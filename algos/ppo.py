@@ -11,16 +11,13 @@ from typing import Annotated, Any
 
 from torch import Tensor
 
-from algos.actions.action_heads import ActionHead
-from algos.actions.topk import entropy_per_choice
 from algos.advantages import compute_value_metrics, gae
 from algos.algorithm import ColumnAlgorithm
 from algos.config import TrainingSettings
 from algos.exploration import (
-    adapt_entropy_coef,
     adapt_kl_coef,
     compute_entropy_metrics,
-    marginal_entropy,
+    compute_exploration_terms,
 )
 from algos.fused_losses import fused_clipped_surrogate
 from algos.losses import (
@@ -50,25 +47,17 @@ class PPOSettings(TrainingSettings):
     """Scale each iteration's advantages to mean 0 and standard deviation 1."""
     value_coef: Annotated[float, NonNegative] = 0.5
     """Weight of the value error."""
-    entropy_target: Annotated[float, Fraction] = 0.0
-    """Normalised entropy to steer to by adapting the entropy weight; 0 keeps the schedule."""
     kl_coef: Annotated[float, NonNegative] = 0.0
     """Weight of the KL penalty to the collecting policy."""
     kl_target: Annotated[float, NonNegative] = 0.0
     """KL to steer to by adapting the penalty's weight; 0 keeps the weight."""
     kl_limit: Annotated[float, NonNegative] = 0.0
     """KL of an epoch above which the remaining epochs are skipped; 0 never skips."""
-    diversity_coef: Annotated[float, NonNegative] = 0.0
-    """Weight of a bonus on the entropy of the choices averaged over states."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.kl_target > 0 and self.kl_coef <= 0:
             raise InputError("settings.kl_coef must be greater than 0 for kl_target to adapt it.")
-        if self.entropy_target > 0 and self.entropy_coef <= 0:
-            raise InputError(
-                "settings.entropy_coef must be greater than 0 for entropy_target to adapt it."
-            )
 
 
 class PPOObjective(Objective[PPOSettings]):
@@ -97,7 +86,7 @@ class PPOObjective(Objective[PPOSettings]):
     def loss(
         self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
     ) -> Loss:
-        """Return clipped surrogate, value error, entropy bonus, KL penalty and diversity bonus."""
+        """Return clipped surrogate, value error, entropy and diversity bonuses and KL penalty."""
         s, dist = self.settings, forward["dist"]
         logp, old, advantages = compute_logps_and_advantages(dist, batch)
         surrogate = fused_clipped_surrogate(logp, old, advantages, s.clip)
@@ -106,13 +95,9 @@ class PPOObjective(Objective[PPOSettings]):
             "policy": average_over_rows(surrogate),
             "value": 0.5 * s.value_coef * error,
         }
-        # The graph of a term without weight would cost a tenth of the update, for nothing.
-        if weight := coefficients["entropy_coef"]:
-            terms["entropy"] = -weight * entropy_per_choice(dist)
+        terms |= compute_exploration_terms(dist, coefficients["entropy_coef"], s.diversity_coef)
         if weight := coefficients["kl_coef"]:
             terms["kl"] = weight * average_over_rows(kl_estimate(logp, old))
-        if weight := s.diversity_coef:
-            terms["diversity"] = -weight * marginal_entropy(dist.choice_probabilities())
 
         def measure() -> dict[str, Tensor]:
             return {
@@ -129,41 +114,15 @@ class PPOObjective(Objective[PPOSettings]):
         limit = self.settings.kl_limit
         return limit > 0 and bool(measure()["kl"] > limit)
 
-    def validate_action_space(self, head: ActionHead) -> None:
-        """Refuse an entropy target without a largest entropy, and diversity without a choice."""
-        s = self.settings
-        if s.entropy_target > 0 and head.num_log_stds and not head.choices:
-            raise InputError(
-                "settings.entropy_target would do nothing: values without bounds have no "
-                "largest entropy to compare with. Set it to 0 and use entropy_coef."
-            )
-        if s.diversity_coef > 0 and not head.choices:
-            raise InputError(
-                f"settings.diversity_coef would do nothing: {head.space} has no single choice. "
-                "Set it to 0."
-            )
-
     def initialise_coefficients(self) -> dict[str, float]:
         """Return the weights of entropy bonus and KL penalty."""
         return super().initialise_coefficients() | {"kl_coef": self.settings.kl_coef}
 
-    def schedule_coefficients(
-        self, coefficients: dict[str, float], progress: float
-    ) -> dict[str, float]:
-        """Follow the entropy schedule, unless the weight is steered to a target."""
-        if self.settings.entropy_target > 0:
-            return coefficients
-        return super().schedule_coefficients(coefficients, progress)
-
     def adapt_coefficients(
         self, coefficients: dict[str, float], stats: Mapping[str, float]
     ) -> dict[str, float]:
-        """Steer the entropy and KL weights for which the settings name a target."""
+        """Steer the weight of the KL penalty to the target, if there is one."""
         s, changed = self.settings, super().adapt_coefficients(coefficients, stats)
-        if s.entropy_target > 0 and "entropy_normalised" in stats:
-            changed["entropy_coef"] = adapt_entropy_coef(
-                coefficients["entropy_coef"], stats["entropy_normalised"], s.entropy_target
-            )
         if s.kl_target > 0:
             changed["kl_coef"] = adapt_kl_coef(coefficients["kl_coef"], stats["kl"], s.kl_target)
         return changed

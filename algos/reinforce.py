@@ -15,7 +15,6 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
-from algos.actions.topk import entropy_per_choice
 from algos.advantages import (
     compute_value_metrics,
     gae,
@@ -26,7 +25,7 @@ from algos.advantages import (
 )
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
-from algos.exploration import compute_entropy_metrics
+from algos.exploration import compute_entropy_metrics, compute_exploration_terms
 from algos.losses import average_over_rows, compute_logps_and_advantages, kl_estimate, value_error
 from algos.objective import Loss, Need, Objective
 from algos.rollouts.columns import Columns
@@ -149,7 +148,7 @@ class ReinforceObjective(Objective[ReinforceSettings]):
     def loss(
         self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
     ) -> Loss:
-        """Return -log p * advantage, value error, entropy bonus and KL to the reference."""
+        """Return -log p * advantage, value error, exploration bonuses and KL to the reference."""
         s, dist = self.settings, forward["dist"]
         logp, old, advantages = compute_logps_and_advantages(dist, batch)
         baselined = advantages
@@ -159,8 +158,7 @@ class ReinforceObjective(Objective[ReinforceSettings]):
         error = value_error(forward["value"], batch["returns"]) if s.baseline == "value" else None
         if error is not None:
             terms["value"] = 0.5 * s.value_coef * error
-        if weight := coefficients["entropy_coef"]:
-            terms["entropy"] = -weight * entropy_per_choice(dist)
+        terms |= compute_exploration_terms(dist, coefficients["entropy_coef"], s.diversity_coef)
         if weight := s.reference_kl_coef:
             to_reference = kl_estimate(batch["reference_logp"], _sum_over_rows(logp))
             terms["reference_kl"] = weight * to_reference

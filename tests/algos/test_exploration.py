@@ -17,6 +17,7 @@ from algos.exploration import (
     adapt_entropy_coef,
     adapt_kl_coef,
     compute_entropy_metrics,
+    compute_exploration_terms,
     marginal_entropy,
     schedule_log_std,
 )
@@ -50,6 +51,22 @@ def test_the_kl_weight_stays_within_bounds():
         low, high = adapt_kl_coef(low, 0.0, 0.1), adapt_kl_coef(high, 9.0, 0.1)
     assert (low, high) == (1e-6, 1e3)
     assert adapt_kl_coef(low, 9.0, 0.1) == 2e-6
+
+
+def test_only_bonuses_with_a_weight_are_terms_of_the_loss():
+    dist = Categorical(torch.tensor([[0.0, 0.0], [0.0, 50.0]]))
+    assert compute_exploration_terms(dist, 0.0, 0.0) == {}
+    assert set(compute_exploration_terms(dist, 0.1, 0.0)) == {"entropy"}
+    terms = compute_exploration_terms(dist, 0.1, 0.2)
+    assert terms["entropy"].tolist() == pytest.approx([-0.1 * math.log(2), 0.0])
+    spread = -0.2 * (-0.25 * math.log(0.25) - 0.75 * math.log(0.75))
+    assert terms["diversity"].item() == pytest.approx(spread)
+
+
+def test_the_entropy_term_is_a_mean_where_rows_are_not_steps():
+    dist = Categorical(torch.tensor([[0.0, 0.0], [0.0, 50.0]]))
+    terms = compute_exploration_terms(dist, 0.1, 0.0, scalar=True)
+    assert terms["entropy"].item() == pytest.approx(-0.05 * math.log(2))
 
 
 def test_marginal_entropy_is_high_for_certain_but_varied_choices():

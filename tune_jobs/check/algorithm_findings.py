@@ -8,7 +8,7 @@ TERM_WITHOUT_GRADIENT = "term_without_gradient"
 """Finding for a term without a separate health rule."""
 
 _DETACHED = (
-    "Compute the term from the network's output inside `compute_loss_terms`, without `detach`, "
+    "Compute the term from the network's output inside `Objective.loss`, without `detach`, "
     "`no_grad` or a conversion to numpy; or set its coefficient to 0."
 )
 _HEAD = "This is a fault of the policy's action head (`algos/actions`), not of the environment."

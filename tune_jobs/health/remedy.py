@@ -23,35 +23,37 @@ class Step:
     """The clause, with ``{}`` in place of the setting."""
     further: bool
     """Whether to go beyond the value where the setting is there already."""
-    without: str
-    """The clause for an algorithm that has no such setting; empty leaves the step out."""
+    without: str | Step
+    """What an algorithm without this setting tries instead: a clause or another step. Empty where
+    the algorithm lacks the part of the loss that the setting weighs or limits: nothing of it can
+    be at fault."""
 
 
 Remedy = tuple[str | Step, ...]
 """Clauses in the order in which to try them; a text is a step that no setting makes."""
 
 
-def lower(setting: str, value: float, words: str = "lower {}", without: str = "") -> Step:
+def lower(setting: str, value: float, words: str = "lower {}", without: str | Step = "") -> Step:
     """Return the step that lowers a setting to a value, or further if it is there already."""
     return Step("lower", setting, value, words, True, without)
 
 
-def increase(setting: str, value: float, words: str = "raise {}", without: str = "") -> Step:
+def increase(setting: str, value: float, words: str = "raise {}", without: str | Step = "") -> Step:
     """Return the step that raises a setting to a value, or further if it is there already."""
     return Step("raise", setting, value, words, True, without)
 
 
-def at_most(setting: str, value: float, words: str = "lower {}", without: str = "") -> Step:
+def at_most(setting: str, value: float, words: str = "lower {}", without: str | Step = "") -> Step:
     """Return the step that lowers a setting to a value, and is left out from there on."""
     return Step("lower", setting, value, words, False, without)
 
 
-def at_least(setting: str, value: float, words: str = "raise {}", without: str = "") -> Step:
+def at_least(setting: str, value: float, words: str = "raise {}", without: str | Step = "") -> Step:
     """Return the step that raises a setting to a value, and is left out from there on."""
     return Step("raise", setting, value, words, False, without)
 
 
-def put(setting: str, value: Value, words: str = "set {}", without: str = "") -> Step:
+def put(setting: str, value: Value, words: str = "set {}", without: str | Step = "") -> Step:
     """Return the step that sets a setting to exactly this value."""
     return Step("set", setting, value, words, False, without)
 
@@ -63,6 +65,9 @@ SCALED_REWARDS = put(
     "multiply the rewards by a constant so that returns are between 1 and 100",
 )
 """Left out where rewards are normalised: a constant factor then changes nothing."""
+
+ONE_EPOCH = at_most("epochs", 1, "learn from the rows once: {}")
+"""For algorithms that cannot stop their epochs by the KL."""
 
 
 def worded(
@@ -85,7 +90,10 @@ def _clause(step: Step, in_use: Mapping[str, object], complete: bool) -> str:
     """Return the clause of a step; empty if there is nothing left to change."""
     # Unknown is not absent: a foreign log that does not contain the setting still gets the advice.
     if step.setting not in in_use:
-        return step.without if complete else _filled(step)
+        if not complete:
+            return _filled(step)
+        other = step.without
+        return other if isinstance(other, str) else _clause(other, in_use, complete)
     used = in_use[step.setting]
     if not _there(step, used):
         return _filled(step)

@@ -33,7 +33,12 @@ class AdvantageClipping(Rule):
         "V* far from all returns",
     )
     remedy: ClassVar[Remedy] = (
-        put("normalise_advantages", True, "normalise the advantages ({})"),
+        put(
+            "normalise_advantages",
+            True,
+            "normalise the advantages ({})",
+            without=put("loss", "regression", "train by {}, which clips no advantage"),
+        ),
         SCALED_REWARDS,
         "then look for `v_star_optimistic` and `v_star_pessimistic`",
     )

@@ -10,7 +10,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import History
-from tune_jobs.health.remedy import Remedy, at_most, lower, put
+from tune_jobs.health.remedy import ONE_EPOCH, Remedy, at_most, lower, put
 from tune_jobs.health.rule import Rule
 
 
@@ -38,7 +38,7 @@ class KlRunaway(Rule):
     remedy: ClassVar[Remedy] = (
         lower("lr", 1e-4),
         at_most("epochs", 4),
-        put("kl_limit", 0.02, "stop the epochs of an iteration at {}"),
+        put("kl_limit", 0.02, "stop the epochs of an iteration at {}", without=ONE_EPOCH),
     )
 
     jump: Annotated[float, Positive] = 10.0

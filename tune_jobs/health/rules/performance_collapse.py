@@ -12,7 +12,7 @@ from envs.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import FloatArray
-from tune_jobs.health.remedy import Remedy, lower, put
+from tune_jobs.health.remedy import ONE_EPOCH, Remedy, increase, lower, put
 from tune_jobs.health.rule import Rule
 
 
@@ -38,8 +38,12 @@ class PerformanceCollapse(Rule):
     remedy: ClassVar[Remedy] = (
         "if the score fell from the start check the signs of reward and loss",
         lower("lr", 1e-4, "if it fell later lower {}"),
-        lower("clip", 0.1),
-        put("kl_limit", 0.02),
+        lower(
+            "clip",
+            0.1,
+            without=increase("beta", 0.1, "keep the policy closer to its reference: raise {}"),
+        ),
+        put("kl_limit", 0.02, without=ONE_EPOCH),
         "go back to the best checkpoint",
     )
 

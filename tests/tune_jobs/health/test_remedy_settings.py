@@ -1,0 +1,111 @@
+# pyright: basic
+"""Every setting that a remedy names exists in every algorithm that can show the symptom."""
+
+import dataclasses
+import re
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+
+from algos import ALGORITHMS, get_algorithm_class
+from tune_jobs.check.findings_catalogue import SYMPTOMS
+from tune_jobs.health import RULES, SCORE
+from tune_jobs.health.remedy import Step, worded
+
+BANDIT = "toy_worlds:Bandit-v0"
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "reinforce": [{}, {"baseline": "group_mean"}, {"baseline": "moving_average"}],
+    "astar_po": [{}, {"loss": "clipped_pg"}],
+}
+"""Settings with which an algorithm reports all that it can; the defaults for the others."""
+
+PARTS_OF_LOSSES = {"clip", "value_coef"}
+"""Settings of the clip range and of the value error: a loss without that part has no such fault."""
+
+
+def get_fields(algo):
+    return {f.name for f in dataclasses.fields(get_algorithm_class(algo).settings_class)}
+
+
+ALL_SETTINGS = set[str]().union(*map(get_fields, ALGORITHMS))
+
+
+@cache
+def measure(algo):
+    """The names of the metrics of an algorithm's rows and updates, without Ray."""
+    names = set()
+    for changed in VARIANTS.get(algo, [{}]):
+        chosen = {"algo": algo, "num_envs": 4, "entropy_coef": 0.1} | changed
+        runner, learner = small.runner(BANDIT, **chosen), small.learner(BANDIT, **chosen)
+        rows = runner.sample()[0]
+        if algo == "astar_po":  # the driver adds V*
+            rows = rows.with_columns(v_star=np.zeros(len(rows), np.float32))
+        rows, found = runner.objective.preprocess_batch(rows)
+        names |= set(found) | set(small.updated(learner, rows))
+    return names
+
+
+def can_show(algo, rule):
+    """Whether the algorithm reports what the rule reads; the rest is reported for all of them."""
+    specific = set().union(*map(measure, ALGORITHMS)) - measure(algo)
+    return not specific & (set(rule.needs) - {SCORE})
+
+
+def get_alternatives(step):
+    """The step, then what takes its place in algorithms without its setting."""
+    return [step, *get_alternatives(step.without)] if isinstance(step, Step) else [step]
+
+
+def find_settings(text):
+    """The settings named in backticks, with or without a value."""
+    return set(re.findall(r"`(\w+)(?:=[^`]*)?`", text)) & ALL_SETTINGS
+
+
+def test_symptoms_belong_to_the_algorithms_that_measure_them():
+    def show(symptom):
+        return {algo for algo in ALGORITHMS if can_show(algo, RULES[symptom])}
+
+    assert show("entropy_collapse") == show("choice_concentration") == set(ALGORITHMS)
+    assert show("groups_without_signal") == {"reinforce", "grpo"}
+    assert show("v_star_optimistic") == show("advantage_clipping") == {"astar_po"}
+    assert show("low_explained_variance") == {"ppo", "reinforce"}
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.parametrize("symptom", RULES)
+def test_the_algorithm_has_each_setting_of_the_remedy(symptom, algo):
+    rule, names = RULES[symptom], get_fields(algo)
+    if not can_show(algo, rule):
+        return
+    for step in rule.remedy:
+        if isinstance(step, Step) and step.setting not in names | PARTS_OF_LOSSES:
+            others = get_alternatives(step)[1:]
+            assert any(isinstance(o, Step) and o.setting in names for o in others) or others[-1], (
+                f"{algo} has no {step.setting}, and the step names nothing in its place"
+            )
+    # Nothing is taken yet: a value that no setting has leaves every step to be named.
+    remedy = worded(rule.remedy, dict.fromkeys(names, "unset"), complete=True)
+    assert find_settings(remedy) <= names
+    assert len(remedy) > len("Look.")
+
+
+@pytest.mark.parametrize("symptom", SYMPTOMS)
+def test_every_algorithm_has_the_settings_of_a_check_finding(symptom):
+    common = set[str].intersection(*map(get_fields, ALGORITHMS))
+    assert find_settings(SYMPTOMS[symptom].remedy) <= common
+
+
+def test_an_algorithm_without_the_setting_gets_the_step_in_its_place():
+    def remedy(symptom, algo, **changed):
+        settings = vars(small.settings(algo, **changed))
+        return worded(RULES[symptom].remedy, settings, complete=True)
+
+    assert "kl_limit" in remedy("kl_runaway", "grpo")
+    assert "`epochs=1`" in remedy("kl_runaway", "reinforce", epochs=2)
+    assert "epochs" not in remedy("kl_runaway", "reinforce")
+    assert "`loss=regression`" in remedy("advantage_clipping", "astar_po", loss="clipped_pg")
+    assert "`beta=0.1`" in remedy("performance_collapse", "astar_po")
+    assert "`beta` further" in remedy("performance_collapse", "dpo")
