@@ -36,18 +36,42 @@ def find_env_spec(env_id: str) -> EnvSpec:
     """Return Gymnasium's entry of an environment, importing its module (``module:Name-v0``).
 
     Raises:
-        InputError: no environment has that id.
+        InputError: no environment has that id, or its module cannot be imported.
     """
     module, _, name = env_id.rpartition(":")
+    if module:
+        _import_module(module, env_id)
     try:
-        if module:
-            importlib.import_module(module)  # registers its environments
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         reason = str(error)
         end = "" if reason.endswith((".", "?")) else "."
         hint = "" if module else f" {_hint(name)}"
         raise InputError(f"There is no environment {env_id!r}: {reason}{end}{hint}") from error
+
+
+def _import_module(module: str, env_id: str) -> None:
+    """Import the module of an environment, which registers it.
+
+    Raises:
+        InputError: there is no such module, or one of its own imports fails.
+    """
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        frame = find_user_frame(error)
+        # Without a frame of the module's own it was never run: the module itself is missing.
+        if frame is None:
+            raise InputError(f"There is no environment {env_id!r}: {error}.") from error
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            missing = error.name.partition(".")[0]
+            remedy = f"Install {missing}, or put the folder that holds it on PYTHONPATH."
+        else:
+            remedy = "Correct this import, or install a version that has the name."
+        place = frame.removesuffix(" in <module>")
+        raise InputError(
+            f"The module of {env_id!r} cannot be imported: {error} (imported in {place}). {remedy}"
+        ) from error
 
 
 def _hint(name: str) -> str:

@@ -4,13 +4,21 @@
 import copy
 import os
 import signal
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import small
+from ray.rllib.algorithms.algorithm import Algorithm
 
 import algos
+from algos import algorithm as algorithm_module
+from algos.ppo import PPO
+from algos.rollouts.curriculum import Curriculum
 from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.reward_scale import RewardScale
 from envs.validation import InputError
 
 pytestmark = pytest.mark.usefixtures("local_ray")
@@ -103,6 +111,7 @@ def test_metrics_of_an_iteration_worked_out_by_hand():
         assert flat["return_mean_100"] == 6 and flat["return_std"] == 0
         assert flat["reward_mean"] == pytest.approx(15 / 8)
         assert (flat["env_steps"], flat["updates"], flat["epochs_run"]) == (16, 8, 4)
+        assert 0 < flat["learn_s"] < flat["iteration_s"]
         algorithm.train()
         assert algorithm.flat_metrics["env_steps"] == 32
 
@@ -204,3 +213,64 @@ def test_one_remote_learner_learns_as_the_local_one_does():
             return trained(algorithm, 1)
 
     assert_same(learnt(num_learners=1), learnt())
+
+
+# Without Ray: what an algorithm does with its runners and its state.
+
+
+class Loose(PPO):
+    """An algorithm that was never set up; runners and learners are stubs."""
+
+    iteration = 0  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+    def __init__(self: Any, **changed):
+        self.config = SimpleNamespace(settings=small.settings(**changed), total_iterations=3)
+        self.env_runner_group, self.pushed = object(), 0
+        self.env_steps, self.training_started = 0, False
+        self.recent_returns = deque(maxlen=100)
+        self.curriculum, self.reward_scale = Curriculum(None), RewardScale()
+
+    def push_weights(self):
+        self.pushed += 1
+
+    def _merge_samples(self, parts):
+        return parts, {}
+
+
+def test_a_state_holds_our_counters_and_samples_ahead_are_dropped(monkeypatch):
+    waited = []
+    monkeypatch.setattr(algorithm_module, "wait_for_samples_ahead", waited.append)
+    monkeypatch.setattr(Algorithm, "get_state", lambda self: {"weights": 1})
+    monkeypatch.setattr(Algorithm, "set_state", lambda self, state: None)
+    one, other = Loose(), Loose()
+    one.env_steps, one.training_started, one.curriculum.stage = 64, True, 2
+    one.recent_returns.extend([1.0, 2.0])
+    one.curriculum.recent.append(0.5)
+    one.reward_scale.record_returns([3.0, 4.0])
+    state = one.get_state()
+    assert state["weights"] == 1
+    other.set_state(state)
+    assert waited == [other.env_runner_group] and other.pushed == 1
+    assert other.get_state() == state
+    assert other.recent_returns.maxlen == 100
+    other.set_state({"weights": 1})  # a state of RLlib alone changes no counter
+    assert other.get_state() == state
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "started"), [(True, [True, True, False]), (False, [False] * 3)]
+)
+def test_samples_ahead_are_started_before_all_but_the_last(pipeline, started, monkeypatch):
+    ahead, calls = [], []
+    monkeypatch.setattr(algorithm_module, "start_sampling_ahead", ahead.append)
+    monkeypatch.setattr(algorithm_module, "wait_for_samples_ahead", lambda group: [])
+    monkeypatch.setattr(algorithm_module, "collect_samples", lambda group, kwargs: [kwargs])
+    kind: Any = Loose
+    algorithm = Loose(pipeline=pipeline, num_env_runners=1)
+    for kind.iteration in range(3):
+        assert algorithm.collect_rows()[0] == [{}]
+        calls.append(bool(ahead))
+        ahead.clear()
+        algorithm.collect_rows(starts=3)  # asks for particular starts: never from ahead
+        assert not ahead
+    assert calls == started

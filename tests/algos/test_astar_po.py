@@ -1,6 +1,7 @@
 # pyright: basic
 """A*-PO: V* of every start before training, then a regression of the policy on what beat it."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from algos.advantages import estimate_v_star
-from algos.astar_po import ADVANTAGE_LIMIT, AStarPOObjective
+from algos.algorithm import ColumnAlgorithm
+from algos.astar_po import ADVANTAGE_LIMIT, AStarPO, AStarPOObjective
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 
@@ -205,3 +207,34 @@ def test_v_star_is_cached_for_the_same_reference(tmp_path):
     assert sampled and {start: more[start] for start in first} == pytest.approx(first)
     for other in ({"seed": 1}, {"activation": "relu"}, {"gamma": 0.5}, {"v_star": "max"}):
         assert begun(**other)[1], other
+
+
+class Loose(AStarPO):
+    """An algorithm that was never set up, whose policy has these weights."""
+
+    def __init__(self: Any, weights, env_config, **changed):
+        own = small.settings("astar_po", starts=2, **changed)
+        self.config = SimpleNamespace(env=BANDIT, env_config=env_config, settings=own)
+        self.learner_group = SimpleNamespace(get_weights=lambda: {"default_policy": weights})
+        self.v_star_by_start = {0: 1.0, 1: 4.0}
+
+
+def test_the_key_of_cached_v_star_is_what_it_depends_on():
+    weights = {"a": np.zeros(2), "b": np.ones(2)}
+    kept = Loose(weights, {"size": 3, "depth": {"x": 1, "y": 2}})._compute_cache_key()
+    # The order of names and the learning rate mean nothing.
+    turned = {"b": np.ones(2), "a": np.zeros(2)}
+    same = Loose(turned, {"depth": {"y": 2, "x": 1}, "size": 3}, lr=0.02)
+    assert same._compute_cache_key() == kept and len(kept) == 16
+    for other in (
+        Loose(weights, {"size": 4, "depth": {"x": 1, "y": 2}}),
+        Loose(weights | {"b": np.zeros(2)}, {"size": 3, "depth": {"x": 1, "y": 2}}),
+        Loose(weights, {"size": 3, "depth": {"x": 1, "y": 2}}, v_star_beta=0.7),
+    ):
+        assert other._compute_cache_key() != kept
+
+
+def test_metrics_of_the_warm_start_are_kept_with_those_of_v_star(monkeypatch):
+    monkeypatch.setattr(ColumnAlgorithm, "start_training", lambda self: {"warm_start_loss": 0.5})
+    found = Loose({}, {}).start_training()
+    assert found == {"warm_start_loss": 0.5, "v_star_mean": 2.5, "v_star_std": 1.5}

@@ -12,7 +12,13 @@ import small
 import torch
 from safetensors.numpy import load_file, save_file
 
-from algos.checkpoint import DamagedCheckpoint, verify_checkpoint, write_manifest
+from algos.checkpoint import (
+    DamagedCheckpoint,
+    _find_encoded_arrays,
+    refuse_pickles,
+    verify_checkpoint,
+    write_manifest,
+)
 from algos.policy import Policy, save_policy
 from envs.validation import InputError
 
@@ -210,3 +216,15 @@ def test_an_observation_of_the_wrong_shape_is_refused(written, name):
         policy.act(good | {name: good[name][:2]})
     with pytest.raises(InputError, match="but a part is missing"):
         policy.act(3)
+
+
+def test_arrays_of_spaces_are_found_at_any_depth():
+    inner = {"space": "multi-discrete", "nvec": "c"}
+    space = {"space": "dict", "spaces": {"a": {"low": "a", "high": "b"}, "b": [inner, 3]}}
+    assert sorted(_find_encoded_arrays(space)) == ["a", "b", "c"]
+
+
+def test_a_space_without_bounds_has_no_array_to_refuse(tmp_path):
+    space = {"space": "box", "low": None, "high": None}
+    assert _find_encoded_arrays(space) == []
+    refuse_pickles(tmp_path, {"observation_space": space, "action_space": space})

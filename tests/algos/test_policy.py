@@ -5,6 +5,7 @@ import gymnasium
 import numpy as np
 import pytest
 import small
+import torch
 
 from algos.policy import Policy, batch_observation, have_same_structure
 from envs.validation import InputError
@@ -16,6 +17,16 @@ def test_a_discrete_action_is_one_number():
     assert np.ndim(action) == 0 and action in (5, 6, 7)
 
 
+def test_a_policy_is_greedy_unless_asked_to_sample():
+    module = small.module(gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(9))
+    policy, seen = Policy(module, {}), np.zeros(2, np.float32)
+    torch.manual_seed(0)
+    assert {policy.act(seen) for _ in range(50)} == {policy.act_batch(seen[None])[0]}
+    assert len({policy.act(seen, greedy=False) for _ in range(50)}) > 1
+    batch = np.zeros((50, 2), np.float32)
+    assert len(set(policy.act_batch(batch).tolist())) == 1
+
+
 def test_an_observation_is_batched_in_the_type_of_its_space():
     space = gymnasium.spaces.Dict(
         x=gymnasium.spaces.Box(-1, 1, (2,)), n=gymnasium.spaces.Discrete(3)
@@ -23,6 +34,9 @@ def test_an_observation_is_batched_in_the_type_of_its_space():
     batch = batch_observation({"x": np.zeros(2), "n": 1}, space, accepts_any_size=False)
     assert batch["x"].shape == (1, 2) and batch["x"].dtype == np.float32
     assert batch["n"].tolist() == [1]
+    # Fractions are no whole numbers, whatever their value.
+    with pytest.raises(InputError, match=r"has shape .* and type float64"):
+        batch_observation({"x": np.zeros(2), "n": 1.0}, space, accepts_any_size=False)
     with pytest.raises(InputError, match="but a part is missing"):
         batch_observation({"n": 1}, space, accepts_any_size=False)
     with pytest.raises(InputError, match="has shape"):

@@ -9,6 +9,7 @@ import small
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
+from algos.actions.distributions import Categorical
 from algos.ppo import PPOObjective
 from algos.reinforce import ReinforceObjective
 from algos.rollouts.rollout import Rollout, mask_first_episodes
@@ -187,3 +188,13 @@ def test_a_moving_average_bootstraps_from_no_value():
         expected[t] = found.rewards[t] + 0.5 * ~found.done[t] * expected[t + 1]
     np.testing.assert_allclose(rows["returns"].reshape(T, B), expected[:T], rtol=1e-5)
     assert ReinforceObjective(s).preprocess_batch(rows)[0] is rows
+
+
+def test_the_moving_average_is_measured_by_returns_and_squares():
+    s = small.settings("reinforce", baseline="moving_average")
+    returns = torch.tensor([1.0, -3.0])
+    batch: Any = {"logp": torch.zeros(2), "choice": torch.zeros(2, dtype=torch.long)}
+    batch |= {"advantages": returns, "returns": returns}
+    forward = {"dist": Categorical(torch.zeros(2, 3))}
+    found = small.measure("reinforce", forward, batch, s)
+    assert (float(found["return_seen"]), float(found["return_square"])) == (-1, 5)

@@ -2,11 +2,14 @@
 """Schedules: where they start, where they end, how they get there."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from algos import algorithm
+from algos.learning.learner import CLONE, PROGRESS
 from algos.schedules import ScheduleKind, schedule
 
 MOVING: tuple[ScheduleKind, ...] = ("linear", "cosine", "exponential")
@@ -61,3 +64,28 @@ def test_a_schedule_spans_the_training_after_the_warm_up():
 
 def test_a_schedule_without_a_start_is_0_throughout():
     assert schedule("exponential", 0.0, 0.1, 0.5) == 0.0
+
+
+def test_a_warm_start_is_scheduled_as_the_first_iteration(monkeypatch):
+    calls = []
+
+    def update_learners(rows, timesteps):
+        calls.append((rows, timesteps))
+        return {"warm_start_loss": 2.0}
+
+    for name, result in (
+        ("make_vector_env", SimpleNamespace(close=lambda: None)),
+        ("get_world", 0),
+    ):
+        monkeypatch.setattr(algorithm, name, lambda *_, result=result: result)
+    monkeypatch.setattr(algorithm, "collect_teacher_rows", lambda *_: "rows")
+    started = SimpleNamespace(
+        settings=SimpleNamespace(warm_start="teacher", warm_start_episodes=1),
+        config=SimpleNamespace(env="", env_config={}, seed=0, total_iterations=8),
+        _make_head=lambda: None,
+        _update_learners=update_learners,
+        push_weights=lambda: calls.append("pushed"),
+    )
+    metrics = algorithm.ColumnAlgorithm.start_training(started)  # type: ignore[arg-type]
+    assert metrics == {"warm_start_loss": 2.0}
+    assert calls == [("rows", {PROGRESS: 1 / 8, CLONE: True}), "pushed"]

@@ -34,7 +34,7 @@ def _arguments(path, tmp_path):
     return [str(tmp_path / "run")] if "RUN_DIRECTORY" in path.read_text() else []
 
 
-def test_example_environment_passes_check_trains_and_beats_random(tmp_path):
+def test_example_environment_passes_check_and_beats_random(tmp_path):
     (tmp_path / "environment.py").write_text((EXAMPLES / "environment.py").read_text())
     env = "environment:Heating-v0"
     checked = rungwise("check", env, "--json", cwd=tmp_path)

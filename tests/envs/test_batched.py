@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import gymnasium
@@ -203,6 +204,16 @@ def test_a_reset_without_a_seed_starts_new_episodes():
     before = env.unwrapped.state.keys
     env.reset()
     assert (env.unwrapped.state.keys != before).all()
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_a_first_reset_without_a_seed_has_63_bits_of_entropy(make):
+    bounds = []
+    env: Any = make(ID).unwrapped
+    env.np_random = SimpleNamespace(integers=lambda high: bounds.append(high) or 5)
+    env.reset()
+    assert bounds == [2**63]
+    assert env.state.keys.tolist() == counter_rng.make_keys(5, 1).tolist()
 
 
 def test_states_are_indexed_and_merged_without_spelling_them_out():

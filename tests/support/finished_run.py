@@ -3,12 +3,18 @@
 
 import io
 
+import gymnasium
+from checkpoints import write_checkpoint
 from rich.console import Console
 
-from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.jobs.job_yaml import dump_job, make_job
 from tune_jobs.run_log.events import (
+    CheckpointRow,
+    EndRow,
     EventLog,
     JobRow,
+    ResultRow,
+    TrialRow,
 )
 
 SCORES = {"00": 20.0, "01": 90.0, "02": 50.0}
@@ -32,3 +38,23 @@ def log_of(directory):
 
 def silent():
     return Console(file=io.StringIO(), width=300)
+
+
+def write_finished_run(directory):
+    """A run of three trials of untrained policies, with two checkpoints each."""
+    env = gymnasium.make("CartPole-v1")
+    directory.mkdir()
+    (directory / "job.yaml").write_text(dump_job(job()))
+    log = log_of(directory)
+    for trial, score in SCORES.items():
+        log.append(TrialRow(trial=trial, config={"lr": 1e-3}, time=0.0))
+        for at in (2, 4):
+            path = f"trials/{trial}/checkpoint_{at}"
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            spaces = env.observation_space, env.action_space
+            write_checkpoint(directory / path, *spaces, seed=int(trial) + at, hidden=(8,))
+            steps = {"seconds": 1.0, "env_steps": 9, "time": TRAINED_S}
+            log.append(ResultRow(trial=trial, iteration=at, score=score, **steps))
+            log.append(CheckpointRow(trial=trial, iteration=at, path=path))
+        log.append(EndRow(trial=trial, iteration=4, reason="budget", time=TRAINED_S))
+    return directory

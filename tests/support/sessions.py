@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 from tune_jobs.jobs.job_yaml import load_job
+from tune_jobs.run_log.events import EndRow
 from tune_jobs.tune_session import TuneSession
 
 
@@ -25,3 +26,10 @@ def make_result(trial, iteration, score, metrics=None, fault=""):
         "took": "{}",
         "metrics": json.dumps({"env_steps": iteration} | metrics),
     }
+
+
+def get_end(rows):
+    """Iteration and reason of the only end among the rows, None without one."""
+    ends = [(row.iteration, row.reason) for row in rows if isinstance(row, EndRow)]
+    assert len(ends) <= 1
+    return ends[0] if ends else None

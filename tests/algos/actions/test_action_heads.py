@@ -70,6 +70,32 @@ def test_what_a_head_draws_is_an_action_of_the_space(space, kind):
     assert all(space.contains(one_of(action, b)) for b in range(64))
 
 
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Discrete(3, start=-1),
+        spaces.MultiDiscrete([2, 3], start=[5, 1]),
+        spaces.Box(-2, 3, (2,)),
+        spaces.Box(-np.inf, np.inf, (2, 2)),
+        spaces.Dict(left=spaces.Discrete(2), right=spaces.Box(-1, 4, (2,))),
+        spaces.Tuple([spaces.Discrete(2), spaces.Dict(a=spaces.MultiBinary(2))]),
+        spaces.Dict(go=spaces.Discrete(2), set=CHOICE_AND_VALUE),
+    ],
+    ids=str,
+)
+def test_columns_of_an_action_are_those_it_was_made_of(space):
+    head = make_action_head(space)
+    # Zero means: values stay within the bounds, beyond which actions are clipped.
+    spread = torch.full((head.num_log_stds,), -3.0)
+    drawn = head.dist(torch.zeros(8, head.size), spread).sample(torch.Generator().manual_seed(0))
+    columns = {name: part.numpy() for name, part in drawn.items()}
+    assert tuple(columns) == head.columns
+    found = head.to_action_columns(head.to_env_action(columns))
+    assert found.keys() == columns.keys()
+    for name, part in columns.items():
+        np.testing.assert_allclose(found[name], part, atol=2e-6)
+
+
 def test_a_choice_in_a_dict_is_shifted_by_its_start():
     space = spaces.Dict(choice=spaces.Discrete(3, start=1), value=spaces.Box(-1, 1, ()))
     action, _ = drawn(space)
@@ -118,6 +144,7 @@ def test_a_box_of_any_shape_keeps_it():
 def test_the_value_of_a_choice_is_drawn_as_the_settings_say(value, kind):
     head = make_action_head(CHOICE_AND_VALUE, value, bins=7)
     assert head.size == 3 * {"bins": 1 + 7, "beta": 1 + 2, "normal": 1 + 1}[value]
+    assert make_action_head(CHOICE_AND_VALUE).size == 3 * (1 + 21)  # 21 bins by default
     dist = head.dist(torch.zeros(1, head.size))
     assert isinstance(dist, ChoiceWithValue) and dist.value is kind
 

@@ -339,3 +339,8 @@ def test_masks_of_zeros_and_ones_in_any_type_mean_the_same():
         dist = Categorical(LOGITS[None], MASK[None].to(dtype))
         assert torch.equal(dist.choice_probabilities(), expected)
         assert dist.max_entropy().item() == pytest.approx(math.log(3))
+
+
+def test_a_beta_density_of_nan_is_nan_and_no_error():
+    # A diverged policy is reported by the health rules: its densities must not raise before.
+    assert BetaValue(torch.full((1, 2), math.nan)).logp({"value": torch.zeros(1)}).isnan()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import small
 import torch
+from gymnasium import spaces
 
 from algos.actions.action_heads import make_action_head
 from algos.learning.behaviour_cloning import collect_teacher_rows
@@ -134,3 +135,13 @@ def test_a_rule_plays_as_many_episodes_as_are_asked_for(episodes):
     rows = collect_teacher_rows("parents_first", world, head, episodes, 5)
     assert len(rows) == 3 * episodes
     assert {"obs.nodes", "obs.mask", "choice", "value"} <= set(rows)
+
+
+def test_only_observations_and_actions_of_a_recording_are_read(tmp_path):
+    head = make_action_head(spaces.Discrete(2))
+    names = ("obs.nodes", "obs", "observed", "next.obs", "choice", "reward")
+    write_columns(Columns({name: np.arange(3) for name in names}), tmp_path / "a.parquet")
+    rows = collect_teacher_rows(str(tmp_path), None, head, 8, 0)
+    assert set(rows) == {"obs.nodes", "obs", "choice"}
+    with pytest.raises(InputError, match="warm_start must be a folder of recorded rollouts"):
+        collect_teacher_rows(str(tmp_path / "none"), None, head, 8, 0)

@@ -109,3 +109,23 @@ def test_an_unknown_id_says_how_to_name_its_module(name, said):
     with pytest.raises(InputError) as error:
         find_env_spec(name)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "missing", "remedy"),
+    [
+        ("import no_such_package.part", "No module named 'no_such_package'", "Install no_such"),
+        ("from math import tau2", "cannot import name 'tau2'", "Correct this import"),
+    ],
+)
+def test_a_failing_import_in_a_users_module_is_a_sentence(
+    tmp_path, monkeypatch, line, missing, remedy
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "users_module.py"
+    path.write_text(f"import gymnasium\n{line}\n")
+    with pytest.raises(InputError, match=missing) as refused:
+        find_env_spec("users_module:Street-v0")
+    message = str(refused.value)
+    assert "'users_module:Street-v0'" in message and f"imported in {path}:2" in message
+    assert remedy in message

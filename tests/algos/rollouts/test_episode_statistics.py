@@ -52,6 +52,8 @@ def test_statistics_of_two_runners_merge_to_those_of_one():
     assert one.keys() == two.keys() and one["episodes"] > 5
     for name in one:
         assert two[name] == pytest.approx(one[name]), name
+    never = merge_statistics([collected(steps | {"choice": np.zeros(shape, int)}, [0])])
+    assert never["choice_fractions"] == [1, 0, 0]  # a choice never taken counts as well
     assert json.dumps(one)  # plain numbers, ready for a row of a file
 
 

@@ -2,6 +2,7 @@
 """Which starts a runner's groups have."""
 
 import numpy as np
+import pytest
 import small
 import torch
 
@@ -29,3 +30,13 @@ def test_starts_are_drawn_anew_or_from_a_fixed_number():
     free = GroupSampler(0).draw_starts(100, torch.Generator())
     assert len(set(free.tolist())) == 100
     assert (free >= TRAINING_SEED).all() and (free < 2 * TRAINING_SEED).all()
+
+
+@pytest.mark.parametrize("fixed", [0, 50])
+def test_starts_depend_on_the_given_generator_alone(fixed):
+    def draw(seed):
+        return GroupSampler(fixed).draw_starts(50, torch.Generator().manual_seed(seed)).tolist()
+
+    first = draw(0)
+    torch.manual_seed(1)
+    assert draw(0) == first != draw(1)

@@ -14,7 +14,9 @@ import small
 import torch
 
 from algos.dpo import DPO
-from algos.rollouts.preference_pairs import CandidateRunner
+from algos.rollouts.columns import Columns
+from algos.rollouts.preference_pairs import CandidateRunner, load_recorded_pairs
+from algos.rollouts.rollout_io import write_columns
 from envs.batched import BatchedVectorEnv
 from envs.validation import InputError
 from tune_jobs.check import CheckTarget, examine
@@ -167,3 +169,18 @@ def test_pairs_are_the_best_against_the_worst_candidate():
     judged = found.to_rows()["judged"]
     gap = judged.max(1) - judged.min(1)
     np.testing.assert_array_equal(pairs["gap"], gap[gap > 0])
+
+
+def test_an_episode_of_one_step_at_the_front_is_kept(tmp_path):
+    steps = {
+        "obs": np.arange(3.0),
+        "choice": np.array([0, 1, 1]),
+        "reward": np.array([2.0, 1.0, 0.0]),
+        "episode": np.array([4, 5, 5]),
+        "start": np.array([7, 7, 7]),
+    }
+    write_columns(Columns(steps), tmp_path / "a.parquet")
+    pairs = load_recorded_pairs(str(tmp_path))
+    assert pairs["gap"].tolist() == [1.0]
+    assert pairs["chosen.obs"].values.tolist() == [0.0]
+    assert pairs["rejected.obs"].values.tolist() == [1.0, 2.0]

@@ -52,7 +52,8 @@ def call(path="/", *headers, token: str | None = TOKEN, parts=(b"",), query=""):
         "headers": [(n.encode(), v.encode()) for n, v in (HOST, *headers)],
     }
     waiting = [
-        {"type": "http.request", "body": body, "more_body": i + 1 < len(parts)}
+        {"type": "http.request", "more_body": i + 1 < len(parts)}
+        | ({} if body is None else {"body": body})
         for i, body in enumerate(parts)
     ]
     sent = []
@@ -223,6 +224,12 @@ def test_a_body_in_chunks_has_the_same_limit(monkeypatch):
     with pytest.raises(auth.HTTPException) as caught:
         call("/", bearer(), parts=(b"12345", b"67890", b"1"))
     assert caught.value.status_code == 413 and "too large" in caught.value.detail
+
+
+def test_a_message_without_a_body_counts_as_no_bytes(monkeypatch):
+    monkeypatch.setattr(auth, "MAX_REQUEST_BYTES", 0)
+    status, _, size = call("/", bearer(), parts=(None,))
+    assert (status, size) == (200, "0")
 
 
 def test_what_is_no_request_passes_unasked():

@@ -20,7 +20,7 @@ def returns(starts, share, seed):
     return start + way + np.sqrt(1 - share) * rng.normal(size=(starts, 2, 2))
 
 
-def test_actions_that_alone_matter_explain_everything_and_few_starts_prove_it():
+def test_few_starts_prove_that_actions_explain_everything():
     pairs = run_paired_test(np.array([[[1, 1], [2, 2]]] * 5))
     assert (pairs.variance_fraction, pairs.noisy, pairs.differing) == (1, 0, 5)
     assert pairs.p_value < 0.01  # by chance 1 in 3 ** 5
@@ -31,12 +31,12 @@ def test_the_same_return_whatever_is_done_explains_nothing():
     assert (pairs.variance_fraction, pairs.differing, pairs.p_value) == (0, 0, 1)
 
 
-def test_no_more_than_one_in_twenty_is_found_where_there_is_nothing():
+def test_without_an_effect_one_test_in_twenty_finds_one():
     found = [run_paired_test(returns(30, 0, seed)).p_value <= 0.05 for seed in range(100)]
     assert 0.0 < np.mean(found) <= 0.1
 
 
-def test_the_share_called_detectable_is_found_nine_times_out_of_ten():
+def test_the_detectable_fraction_is_found_in_nine_of_ten_tests():
     share = compute_detectable_fraction(60)
     assert 0.2 < share < 0.5
     found = [run_paired_test(returns(60, share, seed)).p_value <= 0.05 for seed in range(60)]
@@ -48,7 +48,7 @@ def test_the_share_is_estimated_without_bias():
     assert np.mean(shares) == pytest.approx(0.4, abs=0.05)
 
 
-def test_starts_with_one_success_in_four_plays_say_nothing_about_the_actions():
+def test_one_success_in_four_plays_says_nothing_about_actions():
     lucky = np.zeros((50, 2, 2))
     lucky[:, 0, 0] = 1
     pairs = run_paired_test(lucky)

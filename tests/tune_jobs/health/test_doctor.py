@@ -1,229 +1,105 @@
-"""What is granted: policy, budget, patience, and what cannot be judged."""
+"""The doctor judges logs of any tool, one or many at once."""
 
+import json
 import math
-from typing import Literal
+from pathlib import Path
 
-import numpy as np
 import pytest
-from health_runs import HEALTHY, Curve, flat, history, make_rows, rising
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from foreign_logs import (
+    diagnose_log,
+    make_sick_results,
+    write_columns,
+    write_results,
+)
+from health_runs import flat as flat_returns
+from health_runs import rising
 
 from envs.validation import InputError
-from tune_jobs.health import RULES, SCORE, Diagnosis, History, Row, StopConditions, diagnose
-
-SICK: dict[str, Curve] = {
-    **HEALTHY,
-    "zero_reward_fraction": 0.89,
-    "rewarded_episode_fraction": 0.0,
-    "choice_fraction_max": 0.99,
-    "choice_fractions": lambda i: [0.99, 0.01],
-    "entropy": 0.01,
-    "entropy_normalised": 0.01,
-    "explained_variance": 0.0,
-    "grad_clip_fraction": 1.0,
-    "grad_norm": 5000.0,
-}
-"""Everything that can be sick without ending a run early."""
+from tune_jobs.health import RULES
+from tune_jobs.health.doctor import doctor
 
 
-def severities(diagnosis: Diagnosis) -> dict[str, str]:
-    return {finding.symptom: finding.severity for finding in diagnosis.findings}
+def test_an_experiment_has_a_log_for_each_of_its_trials(tmp_path):
+    for name in ("a", "b", "c"):
+        write_results(tmp_path / name / "result.json", make_sick_results())
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "result.json").touch()  # a trial that failed before its first result
+    answer = doctor(tmp_path)
+    assert [log["name"] for log in answer["logs"]] == ["a", "b", "c", "d"]
+    assert "all 3" in answer["siblings"]["kl_runaway"]
+    assert set(answer["logs"][3]["not_judged"].values()) == {"the log has no iteration"}
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
 
 
-def dead(n: int) -> list[float]:
-    return [1.0] * n
-
-
-def test_a_healthy_run_is_judged_by_every_rule_and_has_no_finding():
-    diagnosis = diagnose(history(100, **HEALTHY, score=rising(100)))
-    assert diagnosis.findings == ()
-    assert diagnosis.judged == tuple(RULES)
-    assert diagnosis.not_judged == {}
-    assert diagnosis.stop is None
-
-
-def test_a_sick_run_is_found_by_name_with_the_severest_first():
-    diagnosis = diagnose(history(27, **SICK, score=dead(27)))
-    assert severities(diagnosis) == {
-        "zero_reward": "stop",
-        "entropy_collapse": "stop",
-        "choice_concentration": "stop",
-        "no_improvement": "stop",
-        "no_exploration": "warn",
-        "low_explained_variance": "warn",
-        "gradients_always_clipped": "warn",
-    }
-    assert diagnosis.stop is diagnosis.findings[0]
-
-
-def test_a_rising_score_vetoes_every_stop_that_it_disproves():
-    # Below its start all along, and rising again since the middle of the run.
-    dip = [1.0] * 10 + np.linspace(-1.0, 0.4, 20).tolist()
-    found = severities(diagnose(history(30, 40, **SICK, score=dip)))
-    assert found["entropy_collapse"] == "warn"
-    assert found["choice_concentration"] == "warn"
-    assert "stop" not in found.values()
-    assert diagnose(history(30, 40, **SICK | {"nonfinite": 1}, score=dip)).stop
-
-
-@pytest.mark.parametrize(
-    ("symptom", "metric"),
-    [
-        ("zero_reward", "zero_reward_fraction"),
-        ("choice_concentration", "choice_fraction_max"),
-        ("entropy_collapse", "entropy"),
-        ("low_explained_variance", "explained_variance"),
-        ("gradients_always_clipped", "grad_clip_fraction"),
-        ("kl_runaway", "kl"),
-        ("frozen_policy", "entropy"),
-    ],
-)
-@pytest.mark.parametrize("how", ["absent", "never a number"])
-def test_a_rule_without_its_metric_says_which_one_is_missing(symptom: str, metric: str, how: str):
-    metrics = {**SICK, "score": dead(27)}
-    del metrics[metric]
-    if how != "absent":
-        metrics[metric] = lambda i: "none"
-    diagnosis = diagnose(history(27, **metrics))
-    assert diagnosis.not_judged[symptom] == metric
-    assert symptom not in diagnosis.judged
-    assert symptom not in severities(diagnosis)
-
-
-def test_without_the_score_the_score_is_named_as_the_job_names_it():
-    seen = History(make_rows(27, **SICK), 27, "excess_risk", "min")
-    diagnosis = diagnose(seen)
-    assert set(diagnosis.judged) == {s for s, rule in RULES.items() if SCORE not in rule.needs}
-    assert {"not_finite", "hung", "frozen_policy", "kl_runaway"} <= set(diagnosis.judged)
-    assert set(diagnosis.not_judged.values()) == {"excess_risk"}
-
-
-def test_before_two_fifths_of_the_budget_what_can_heal_only_warns():
-    metrics = {**SICK, "score": dead(100)}
-    assert set(severities(diagnose(history(39, 100, **metrics))).values()) == {"warn"}
-    assert "stop" in severities(diagnose(history(41, 100, **metrics))).values()
-
-
-@pytest.mark.parametrize(
-    ("symptom", "metrics"),
-    [
-        ("not_finite", {"nonfinite": 1.0}),
-        ("kl_runaway", {"kl": 14.0}),
-        ("frozen_policy", {"kl": 1e-9, "clip_fraction": 0.0, "entropy": 1.38}),
-    ],
-)
-def test_what_cannot_heal_ends_a_run_early(symptom: str, metrics: dict[str, Curve]):
-    diagnosis = diagnose(history(9, 27, **{**HEALTHY, "score": dead(9), **metrics}))
-    assert severities(diagnosis) == {symptom: "stop"}
-
-
-def test_a_stop_must_hold_for_consecutive_checks_except_for_what_is_not_finite():
-    def kl_at(n: int, patience: int) -> str:
-        seen = history(n, 27, score=flat(n), kl=lambda i: 14.0 if i >= 4 else 0.01)
-        return severities(diagnose(seen, stop_conditions=StopConditions(patience=patience)))[
-            "kl_runaway"
-        ]
-
-    assert [kl_at(n, 1) for n in (4, 5, 6)] == ["stop", "stop", "stop"]
-    assert [kl_at(n, 2) for n in (4, 5, 6)] == ["warn", "stop", "stop"]
-    assert [kl_at(n, 3) for n in (4, 5, 6)] == ["warn", "warn", "stop"]
-    nan = history(1, 27, score=1, nonfinite=1)
-    assert severities(diagnose(nan)) == {"not_finite": "stop"}
-
-
-def test_patience_longer_than_the_run_only_warns():
-    seen = history(3, 27, score=dead(3), kl=14.0)
-    assert severities(diagnose(seen, stop_conditions=StopConditions(patience=9))) == {
-        "kl_runaway": "warn"
-    }
-
-
-def test_the_same_rows_give_the_same_answer_live_resumed_and_post_mortem():
-    rows = make_rows(20, **SICK, score=dead(20))
-    live = [diagnose(History(rows[:n], 27)) for n in range(1, 21)]
-    assert diagnose(History(rows, 27)) == live[-1]
-    assert diagnose(History(list(rows), 27)) == live[-1]
-
-
-def test_a_policy_lowers_raises_and_switches_off():
-    seen = history(27, **SICK, score=dead(27))
-    diagnosis = diagnose(
-        seen,
-        {
-            "zero_reward": "off",
-            "entropy_collapse": "note",
-            "no_improvement": "warn",
-            "low_explained_variance": "stop",
-        },
+def test_a_plain_file_is_judged_by_the_rules_about_the_return(tmp_path):
+    path = write_columns(
+        tmp_path / "a.csv", step=list(range(0, 4000, 100)), **{"return": flat_returns(40, seed=2)}
     )
-    found = severities(diagnosis)
-    assert "zero_reward" not in found
-    assert "zero_reward" not in diagnosis.judged
-    assert "zero_reward" not in diagnosis.not_judged
-    assert found["entropy_collapse"] == "note"
-    assert found["no_improvement"] == "warn"
-    assert found["low_explained_variance"] == "stop"
+    answer = doctor(path)
+    judged = ["not_finite", "no_episode_ends", "constant_reward"]
+    judged += ["performance_collapse", "no_improvement"]
+    assert answer["judged"] == judged
+    assert set(answer["not_judged"]) == set(RULES) - set(answer["judged"])
+    assert answer["not_judged"]["frozen_policy"].startswith("the log has no entropy")
+    assert [f["symptom"] for f in answer["findings"]] == ["no_improvement"]
+    assert answer["findings"][0]["log"] == "a.csv"
+    learnt = write_columns(tmp_path / "b.csv", step=list(range(40)), **{"return": rising(40)})
+    assert diagnose_log(learnt) == {}
 
 
-def test_a_policy_does_not_raise_a_mild_finding():
-    seen = history(27, **{**SICK, "grad_norm": 20.0, "score": dead(27)})
-    found = severities(diagnose(seen, {"gradients_always_clipped": "stop"}))
-    assert found["gradients_always_clipped"] == "note"
+def test_a_nan_between_numbers_is_an_empty_cell(tmp_path):
+    rhythm = [float(i) if i % 4 == 0 else math.nan for i in range(40)]
+    loss = [1.0] * 30 + [math.nan] * 10
+    returns = rising(40)
+    assert diagnose_log(write_columns(tmp_path / "a.csv", reward=returns, entropy=rhythm)) == {}
+    broken = {"not_finite": ("stop", 31)}
+    assert diagnose_log(write_columns(tmp_path / "b.csv", reward=returns, loss=loss)) == broken
+    assert (
+        diagnose_log(write_columns(tmp_path / "c.csv", reward=returns[:30] + loss[30:])) == broken
+    )
+    assert diagnose_log(write_columns(tmp_path / "d.csv", reward=returns, kl=loss)) == broken
+    assert (
+        diagnose_log(
+            write_columns(tmp_path / "e.csv", reward=[*returns[:30], math.inf, *returns[31:]])
+        )
+        == broken
+    )
 
 
-def test_a_policy_with_an_unknown_name_is_refused_with_the_nearest_one():
-    with pytest.raises(InputError, match=r"no symptom 'entropy_colapse' .*: did you mean entropy"):
-        diagnose(history(1, score=1), {"entropy_colapse": "off"})
-    with pytest.raises(InputError, match=r"policy of zero_reward must be one of .* 'kill'"):
-        diagnose(history(1, score=1), {"zero_reward": "kill"})  # type: ignore[dict-item]
+def test_a_log_of_one_row_is_too_short_and_says_what_is_needed(tmp_path):
+    short = write_columns(tmp_path / "a.csv", step=[1], **{"return": [2.0]})
+    (entry,) = doctor(short)["logs"]
+    assert (entry["rows"], entry["rows_needed"], entry["findings"]) == (1, 15, [])
+    assert entry["judged"] == ["not_finite"]
+    assert "1 iteration of the 15" in entry["not_judged"]["no_improvement"]
+    enough = write_columns(tmp_path / "b.csv", step=list(range(15)), **{"return": rising(15)})
+    assert "no_improvement" in doctor(enough)["logs"][0]["judged"]
 
 
-def test_a_discipline_out_of_range_is_refused_with_a_sentence():
-    with pytest.raises(InputError, match=r"StopConditions\.stop_from must be in \[0, 1\].* 40"):
-        StopConditions(stop_from=40)
-    with pytest.raises(InputError, match=r"StopConditions\.patience must be at least 1.* 0"):
-        StopConditions(patience=0)
+def test_several_paths_are_judged_in_one_answer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/progress.csv", "b/progress.csv"):
+        write_columns(Path(name), step=list(range(40)), reward=flat_returns(40, seed=2))
+    both = doctor(Path("a"), Path("b"), Path("b/progress.csv"))
+    assert [log["name"] for log in both["logs"]] == ["a/progress.csv", "b/progress.csv"]
+    assert (both["path"], both["paths"]) == (None, ["a", "b", "b/progress.csv"])
+    alone = doctor(Path("a"))
+    assert (alone["path"], alone["logs"][0]["name"]) == ("a", "a")
+    assert both.keys() == alone.keys()
+    with pytest.raises(InputError, match="There is no nowhere"):
+        doctor(Path("a"), Path("nowhere"))
 
 
-def test_every_rule_is_listed_under_its_own_symptom():
-    assert all(rule.symptom == symptom for symptom, rule in RULES.items())
+def test_every_number_that_is_not_finite_is_counted(tmp_path):
+    sick = [1.0] * 30 + [math.nan] * 30
+    for name in ("loss", "entropy"):
+        path = write_columns(tmp_path / f"{name}.csv", reward=rising(60), **{name: sick})
+        (finding,) = doctor(path)["findings"]
+        assert finding["since"] == 31
+        assert f"30 non-finite numbers, the first in {name} (nan)" in finding["evidence"]
 
 
-METRICS = [*HEALTHY, "score", "return_mean", "iteration", "nonfinite_where"]
-NUMBERS = st.one_of(
-    st.floats(allow_nan=True, allow_infinity=True),
-    st.sampled_from([0.0, 1.0, -1.0, 0.5, math.nan, math.inf, 1e308, -1e308]),
-    st.integers(-(10**400), 10**400),
-)
-VALUES = st.one_of(NUMBERS, st.none(), st.text(max_size=3), st.lists(NUMBERS, max_size=3))
-ROW = st.dictionaries(st.sampled_from(METRICS), VALUES, max_size=8)
-
-
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(
-    pattern=st.lists(ROW, max_size=6),
-    repeats=st.integers(1, 12),
-    budget=st.integers(1, 60),
-    mode=st.sampled_from(["min", "max"]),
-)
-def test_no_rule_raises_on_arbitrary_rows(
-    pattern: list[Row], repeats: int, budget: int, mode: Literal["min", "max"]
-):
-    seen = History(pattern * repeats, budget, mode=mode)
-    for rule in RULES.values():
-        rule(seen)
-    diagnose(seen)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(
-    name=st.sampled_from(sorted(HEALTHY)),
-    curve=st.lists(NUMBERS, min_size=40, max_size=40),
-    improving=st.booleans(),
-)
-def test_no_rule_raises_on_one_wild_metric_in_a_full_run(
-    name: str, curve: list[float], improving: bool
-):
-    metrics: dict[str, Curve] = {**(HEALTHY if improving else SICK), name: curve}
-    diagnose(history(40, score=rising(40) if improving else dead(40), **metrics))
+def test_numbers_at_the_end_of_the_range_raise_no_warning(tmp_path, recwarn):
+    ends = [1e308 * (-1) ** i for i in range(60)]
+    assert doctor(write_columns(tmp_path / "a.csv", reward=ends, entropy=ends, kl=ends))["findings"]
+    assert not recwarn.list

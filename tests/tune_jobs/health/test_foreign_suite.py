@@ -19,7 +19,7 @@ def found(tmp_path_factory):
     return verdicts(place, unpacked(place), rivals=False)
 
 
-def test_sick_runs_are_found_by_their_right_names_and_healthy_ones_left_alone(found):
+def test_sick_runs_are_named_and_healthy_ones_left_alone(found):
     figures = summary(found, "reported")
     assert figures["runs"] >= 70 and figures["kinds"] >= 30 and figures["healthy"] >= 45
     assert figures["flagged"] >= FLAGGED
@@ -31,7 +31,7 @@ def test_no_log_crashes_the_reader(found):
     assert not [v.warned for v in found if any(name.startswith("crash") for name in v.warned)]
 
 
-def test_every_fault_has_a_right_name_and_every_healthy_run_has_learnt(found):
+def test_every_fault_has_a_name_and_every_healthy_run_learnt(found):
     for verdict in found:
         assert verdict.run["symptoms"] or verdict.run["learnt"] or group(verdict.run) != "healthy"
     assert {v.run["tool"] for v in found} == {"SB3", "RLlib"}

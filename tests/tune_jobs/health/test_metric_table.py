@@ -30,7 +30,7 @@ def same(one, other):
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES), max_size=40), st.integers(0, 10))
-def test_every_row_comes_back_also_after_the_last_ones_were_taken_back(rows, back):
+def test_rows_are_read_back_also_after_the_last_were_removed(rows, back):
     columns = kept([*rows, *({"kl": 1.0, "new": "text"} for _ in range(back))])
     for _ in range(back):
         columns.pop()

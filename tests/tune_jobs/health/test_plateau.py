@@ -29,7 +29,7 @@ def test_two_means_are_compared_as_worked_out_by_hand():
     assert ended(np.array([7.0] * 4 + lately), 8) is None  # 4.5 better
 
 
-def test_scores_that_tend_upwards_go_on_though_their_mean_is_not_better_yet():
+def test_scores_that_tend_upwards_are_no_plateau_yet():
     dip = np.array([13.2] * 4 + [9.0, 10, 10, 11, 11, 12, 13, 13])  # the last four: 12.25
     assert ended(dip, 8) is None
     dip[-8:] = dip[:-9:-1]
@@ -53,7 +53,7 @@ def test_one_lucky_score_does_not_put_it_off():
     assert ended(scores) == end
 
 
-def test_rare_scores_that_rise_go_on_though_an_early_one_was_lucky():
+def test_rare_scores_that_rise_are_no_plateau_after_a_lucky_one():
     # Episodes of five iterations each: a patience holds four scores.
     scores = np.concatenate([np.full(10, 1.0), np.linspace(1.0, 2.0, 12)])
     scores[11] = 3.0

@@ -25,7 +25,7 @@ def rows(n, clipped=1.0):
     ]
 
 
-def test_what_the_score_has_disproved_for_some_iterations_is_withdrawn():
+def test_a_finding_the_score_has_disproved_is_withdrawn():
     gone = [n for n in range(1, 41) if disproved([SYMPTOM], History(rows(n), 40))]
     assert gone == list(range(gone[0], 41))
     first = next(n for n in range(21, 41) if History(rows(n), 40).improved)

@@ -6,18 +6,11 @@ import html
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from plotly.offline import get_plotlyjs
 from synthetic_sweep import NODES, end, job_row, result
 
-from tune_jobs.report.parallel_coordinates import Axis, plot_parallel_coordinates
-from tune_jobs.report.plots import (
-    plot_choices_by_policy,
-    plot_choices_over_time,
-    plot_learning_curves,
-)
 from tune_jobs.report.report import write_report
 from tune_jobs.run_log.events import FinalRow, FindingRow, JobEndRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
@@ -113,55 +106,6 @@ def test_an_unfinished_run_is_said_to_be_unfinished(tmp_path):
     assert "The log of this run has no end" in page_of(rows, tmp_path)
     rows.append(JobEndRow(reason="interrupted", seconds=3.0))
     assert "This run was interrupted" in page_of(rows, tmp_path)
-
-
-def test_the_best_trial_is_strong_and_each_end_has_a_mark(sweep_rows):
-    outcome: Any = Outcome.from_rows(sweep_rows)
-    figure: Any = plot_learning_curves(outcome)
-    strong = [trace.name for trace in figure.data if trace.mode == "lines" and trace.line.width > 1]
-    assert strong == [f"trial {outcome.best.id}, the best"]
-    marks = [text for trace in figure.data if trace.text for text in trace.text]
-    assert len(marks) == 16
-    assert len(figure.layout.shapes) == len(outcome.rungs)
-
-
-def test_a_curve_joins_scores_that_were_measured_now_and_then():
-    rows = [job_row(trials=2), *(TrialRow(trial=t, config={}) for t in ("00", "01"))]
-    rows += [result("00", i, 1.0 / i if i % 3 == 1 else None) for i in range(1, 8)]
-    rows += [result("01", i, 0.5 if i == 1 else None) for i in range(1, 8)]
-    figure: Any = plot_learning_curves(Outcome.from_rows(rows))
-    modes = {trace.name.split(",")[0]: (trace.mode, trace.connectgaps) for trace in figure.data}
-    # A line through a single point would not be seen.
-    assert modes == {"trial 00": ("lines", True), "trial 01": ("markers", True)}
-
-
-def test_rare_choices_are_put_together():
-    shares = [0.5, *[0.05] * 10]
-    rows = [
-        job_row(),
-        *(result("01", i, 0.1, metrics={"choice_fractions": shares}) for i in (1, 2)),
-    ]
-    figure: Any = plot_choices_over_time(Outcome.from_rows(rows))
-    assert [trace.name for trace in figure.data][-1] == "3 others"
-    assert sum(trace.y[0] for trace in figure.data) == pytest.approx(100)
-
-
-def test_choices_are_compared_with_those_of_the_baselines(sweep_rows):
-    figure: Any = plot_choices_by_policy(Outcome.from_rows(sweep_rows))
-    assert "random" in figure.data[0].y and len(figure.data) == len(NODES)
-
-
-def test_an_axis_is_logarithmic_when_its_values_span_decades():
-    axis = Axis.from_values("lr", [1e-5, 1e-3, 1e-1])
-    assert axis.name == "lr (log)" and axis.places == pytest.approx([0, 0.5, 1])
-    assert Axis.from_values("clip", [0.1, 0.3]).name == "clip"
-    names = Axis.from_values("kind", ["gae", None, "gae"])
-    assert names.places[0] == names.places[2] != names.places[1]
-
-
-def test_parallel_coordinates_have_a_line_for_each_scored_trial(sweep_rows):
-    figure: Any = plot_parallel_coordinates(Outcome.from_rows(sweep_rows))
-    assert len(figure.data) == 15
 
 
 def test_odd_values_do_not_hinder_a_report(tmp_path, sweep_rows):

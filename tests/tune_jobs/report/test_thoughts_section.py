@@ -3,23 +3,14 @@
 
 from typing import Any
 
-import numpy as np
-import pytest
 from synthetic_sweep import end, job_row, result
 
-from envs import counter_rng
-from envs.thoughts.params import Params
-from envs.thoughts.reader import Baking
-from envs.thoughts.world import QuietThoughts
-from tune_jobs.evaluation.players import play_world_episodes
-from tune_jobs.evaluation.sample_episodes import collect_examples
 from tune_jobs.report.report import write_report
 from tune_jobs.report.thoughts_section import plot_thought_curves
 from tune_jobs.run_log.events import EvaluationRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
 LOG_P = {"log_p_with": -0.1, "log_p_without": -1.6, "log_p_shuffled": -4, "log_p_random": -5}
-SMALL: Any = {"modulus": 3, "terms": 3, "longest": 2}
 
 
 def rows(thinks: bool = True, shown: Any = ()) -> Any:
@@ -35,11 +26,6 @@ def rows(thinks: bool = True, shown: Any = ()) -> Any:
             trial="00", checkpoint="c", episodes=2, seed=0, policy={"gain": 1.5}, examples=shown
         ),
     ]
-
-
-@pytest.fixture(scope="module")
-def world():
-    return QuietThoughts(Params(**SMALL, reader=Baking(width=16, steps=2, passages=4)))
 
 
 def test_four_log_probabilities_and_held_out_points_are_drawn():
@@ -63,21 +49,3 @@ def test_thoughts_are_escaped_text_in_the_report(tmp_path):
     page = (tmp_path / "r.html").read_text()
     assert "Do the thoughts work" in page and "plot-thoughts" in page
     assert "1 + 2 =" in page and "&lt;b&gt;0 0&lt;/b&gt;" in page and "<b>0 0</b>" not in page
-
-
-def test_example_has_the_thought_and_its_effect(world):
-    done = play_world_episodes(world, lambda s, o, k: world.baselines["oracle"](world, s, k), 20, 7)
-    found = collect_examples(world, counter_rng.make_keys(7, 20), done.actions)
-    assert len(found) == 8
-    for place, row in enumerate(found):
-        told, untold = map(float, row["log p with, without"].split(", "))
-        assert told == pytest.approx(done.metrics["log_p_with"][place], abs=1e-3)
-        assert untold == pytest.approx(done.metrics["log_p_without"][place], abs=1e-3)
-        *terms, mark = row["read"].split()
-        sums = np.cumsum([int(term) for term in terms]) % 3
-        assert mark == "=" and row["thought"] == " ".join(map(str, sums[1:].tolist()))
-        assert row["what follows"] == str(sums[-1])
-
-
-def test_a_world_that_shows_nothing_has_no_examples():
-    assert collect_examples(None, counter_rng.make_keys(0, 2), []) == []

@@ -21,7 +21,6 @@ from tune_jobs.run_log.events import (
     read_log_ends,
     read_result_head,
 )
-from tune_jobs.run_log.json_types import to_json_types
 
 
 def test_every_kind_of_row_comes_back_as_it_was(tmp_path, sweep_rows):
@@ -43,11 +42,6 @@ def test_lines_are_strict_json_and_non_finite_numbers_survive(tmp_path):
     row: Any = read_event_log(log.path)[0]
     assert math.isnan(row.score) and math.isnan(row.metrics["kl"])
     assert row.metrics["a/b"] == math.inf and row.metrics["shares"] == [0.5, -math.inf]
-
-
-def test_arrays_and_odd_values_are_written_as_plain_types():
-    value = {1: np.arange(2), "x": (np.float64(0.5), np.bool_(True)), "path": complex(1)}
-    assert to_json_types(value) == {"1": [0, 1], "x": [0.5, True], "path": "(1+0j)"}
 
 
 def test_a_partial_last_line_is_left_out_without_a_word(tmp_path, recwarn):

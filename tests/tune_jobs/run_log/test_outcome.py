@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from synthetic_sweep import end, job_row, result
 
 from envs.validation import InputError
-from tune_jobs.run_log.events import CheckpointRow, EvaluationRow, FindingRow, JobEndRow, TrialRow
+from tune_jobs.run_log.events import CheckpointRow, EvaluationRow, JobEndRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
 BUDGET = 9
@@ -112,21 +112,6 @@ def test_a_finished_job_saves_what_it_has_not_run(sweep_rows):
     outcome = Outcome.from_rows(sweep_rows)
     assert outcome.compute_saved == pytest.approx(1 - outcome.iterations_run / outcome.budget)
     assert outcome.iterations_saved_by_reason.keys() == {"asha", "health", "error"}
-
-
-def test_a_finding_is_kept_once_and_noticed_in_the_state():
-    finding = FindingRow(
-        trial="01",
-        iteration=4,
-        symptom="entropy_collapse",
-        severity="warn",
-        since=3,
-        evidence="0.01",
-        remedy="",
-    )
-    (trial,) = Outcome.from_rows([job_row(), result("01", 4, 0.3), finding, finding]).trials
-    assert len(trial.findings) == 1
-    assert trial.status_text == "running, entropy collapse noticed"
 
 
 def test_latest_checkpoint_and_best_evaluation_are_returned():

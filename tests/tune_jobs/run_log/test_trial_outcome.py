@@ -1,13 +1,68 @@
 # pyright: basic, reportArgumentType=false
-"""What is shown of a trial whose score is measured only in some iterations."""
+"""The result of one trial."""
 
 import math
 
+import pytest
 from synthetic_sweep import end, job_row, result
 
-from tune_jobs.run_log.events import TrialRow
+from tune_jobs.run_log.events import FindingRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import SPREAD
+
+
+def test_a_finding_is_kept_once_and_noticed_in_the_state():
+    finding = FindingRow(
+        trial="01",
+        iteration=4,
+        symptom="entropy_collapse",
+        severity="warn",
+        since=3,
+        evidence="0.01",
+        remedy="",
+    )
+    (trial,) = Outcome.from_rows([job_row(), result("01", 4, 0.3), finding, finding]).trials
+    assert len(trial.findings) == 1
+    assert trial.status_text == "running, entropy collapse noticed"
+
+
+def make_trial(*rows, **job):
+    return Outcome.from_rows([job_row(iterations=10, **job), *rows]).trials[0]
+
+
+def test_saved_compute_is_estimated_at_the_trials_own_pace():
+    trial = make_trial(result("00", 4, 0.5, seconds=8.0, env_steps=400), end("00", 4, "asha"))
+    assert (trial.iterations_not_run, trial.iterations_saved) == (6, 6)
+    assert (trial.seconds_saved, trial.env_steps_saved) == (12.0, 600.0)
+
+
+def test_an_interrupted_trial_has_saved_nothing():
+    trial = make_trial(result("00", 4, 0.5), end("00", 4, "interrupted"))
+    assert (trial.iterations_not_run, trial.iterations_saved, trial.seconds_saved) == (6, 0, 0.0)
+
+
+def test_a_trial_that_never_ran_has_saved_an_unknown_time():
+    assert make_trial(end("00", 0, "error", "reset raised")).seconds_saved is None
+
+
+def test_only_finite_scores_count():
+    trial = make_trial(*(result("00", i, s) for i, s in enumerate((1.0, None, math.inf), 1)))
+    assert trial.finite_scores == [1.0]
+    assert trial.score == math.inf and trial.finite_score is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence", "text"),
+    [
+        ("budget", "", "finished"),
+        ("interrupted", "", "interrupted"),
+        ("error", "reset raised", "failed: reset raised"),
+        ("stopped", "stopped by hand", "stopped by hand"),
+        ("my_reason", "", "stopped: my reason"),
+    ],
+)
+def test_the_status_of_an_ended_trial_is_in_words(reason, sentence, text):
+    assert make_trial(end("00", 4, reason, sentence)).status_text == text
 
 
 def outcome_of(*scores, **changed):

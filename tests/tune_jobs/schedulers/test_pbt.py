@@ -10,14 +10,12 @@ import pytest
 from command_line import answer, rungwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_sweep import job_row, result
+from populations import make_exploit, make_population_rows
 
 from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.search_space import Space, perturb_config
-from tune_jobs.report.lineage import plot_lineage, trace_ancestry
-from tune_jobs.run_log.events import CheckpointRow, ExploitRow, ResultRow, TrialRow, read_event_log
-from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.events import CheckpointRow, ExploitRow, ResultRow, read_event_log
 from tune_jobs.run_log.resume import find_remaining_work
 from tune_jobs.schedulers.pbt import RecordedPBT, complete_exploit
 
@@ -55,41 +53,17 @@ def test_population_cannot_search_settings_of_construction(name):
         make_job({"env": "CartPole-v1", "scheduler": "pbt", "trials": 4, "search": {name: space}})
 
 
-def exploit(trial, donor, iteration, **changed):
-    fields = dict(score=0.5, donor_score=0.1, before={"lr": 0.01}, donated={"lr": 0.001})
-    fields |= dict(after={"lr": 0.0012}, checkpoint=f"{donor}/{iteration}")
-    return ExploitRow(trial=trial, donor=donor, iteration=iteration, **fields | changed)
-
-
 def test_an_exploit_is_told_with_what_the_learner_runs_with():
-    row = complete_exploit(exploit("01", "03", 9), {"lr": 0.0012})
+    row = complete_exploit(make_exploit("01", "03", 9), {"lr": 0.0012})
     assert row.sentence == (
         "continues from trial 03, 0.100 to its 0.500, with lr 0.0012 (was 0.01)"
     )
-    wrong = complete_exploit(exploit("01", "03", 9), {"lr": 0.001}).sentence
+    wrong = complete_exploit(make_exploit("01", "03", 9), {"lr": 0.001}).sentence
     assert wrong.endswith("; but its learner uses lr 0.001")
 
 
-def rows_of_three():
-    """Trial 02 went on from 01 at 9, which had gone on from 00 at 3."""
-    rows = [
-        job_row(trials=3),
-        *(TrialRow(trial=t, config={"lr": 0.01}) for t in ("00", "01", "02")),
-    ]
-    rows += [exploit("01", "00", 3), exploit("02", "01", 9)]
-    return [*rows, *(result(t, 27, s) for t, s in (("00", 0.3), ("01", 0.2), ("02", 0.1)))]
-
-
-def test_lineage_reaches_the_first_ancestor_of_the_winner():
-    outcome = Outcome.from_rows(rows_of_three())
-    assert trace_ancestry(outcome, "02") == [("00", 0, 3), ("01", 3, 9), ("02", 9, 27)]
-    blue = plot_lineage(outcome).data[-1]
-    assert list(blue.x) == [0, 3, 3, 9, 9, 27] and list(blue.y) == [0, 0, -1, -1, -2, -2]
-    assert outcome.best.config == {"lr": 0.0012}
-
-
 def test_a_resume_goes_on_with_the_changed_settings(tmp_path):
-    left = find_remaining_work(tmp_path, rows_of_three())
+    left = find_remaining_work(tmp_path, make_population_rows())
     assert {plan.trial: plan.config["lr"] for plan in left.plans} == {
         "00": 0.01,
         "01": 0.0012,
@@ -97,31 +71,30 @@ def test_a_resume_goes_on_with_the_changed_settings(tmp_path):
     }
 
 
-class Member:
-    """A trial as Ray's scheduler knows it."""
-
-    def __init__(self, name):
-        self.name, self.config = name, {"plan": {"trial": name}}
-
-    def is_finished(self):
-        return False
+def make_member(name):
+    """A trial of a population, as Tune's scheduler sees it."""
+    plan = {"trial": name, "config": {"lr": 1e-3}, "resume_from": "old"}
+    attributes = {"name": name, "config": {"plan": plan}, "is_finished": lambda self: False}
+    return type("Member", (), attributes)()
 
 
-def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path):
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path, mode):
     job = make_job(
         {
-            **{"env": "CartPole-v1", "scheduler": "pbt", "trials": 5, "mode": "max"},
+            **{"env": "CartPole-v1", "scheduler": "pbt", "trials": 5, "mode": mode},
             **{"search": {"lr": {"loguniform": [1e-4, 1e-2]}}},
         }
     )
+    sign = 1 if mode == "max" else -1
     pbt = RecordedPBT(job, tmp_path, 0)
-    members = [Member(f"{i:02d}") for i in range(5)]
+    members = [make_member(f"{i:02d}") for i in range(5)]
     for trial in members:
         pbt._trial_state[trial] = SimpleNamespace(last_score=None)
 
     def compare(iteration, scores):
         for trial, score in zip(members, scores, strict=True):
-            result = {"score": score, "iteration": iteration}
+            result = {"score": score and sign * score, "iteration": iteration}
             pbt._save_trial_state(pbt._trial_state[trial], iteration, result, trial)
         lower, upper = pbt._quantiles()
         return [trial.name for trial in lower], [trial.name for trial in upper]
@@ -131,6 +104,24 @@ def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path):
     # Between two measurements the last one counts.
     assert compare(4, [None] * 5) == (["04"], ["03"])
     assert compare(6, [9.0, 2.0, 1.0, 4.0, 3.0]) == (["02", "01"], ["03", "00"])
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_an_exploit_is_written_with_scores_as_measured(tmp_path, mode):
+    fields = {"env": "CartPole-v1", "scheduler": "pbt", "trials": 4, "mode": mode}
+    pbt = RecordedPBT(
+        make_job(fields | {"search": {"lr": {"loguniform": [1e-4, 1e-2]}}}), tmp_path, 0
+    )
+    loser, donor = make_member("00"), make_member("01")
+    for trial, score in ((loser, 2.0), (donor, 5.0)):
+        state = pbt._trial_state[trial] = SimpleNamespace(last_score=None)
+        pbt._save_trial_state(state, 3, {"score": score, "iteration": 3}, trial)
+        state.last_checkpoint = SimpleNamespace(path=str(tmp_path / "trials" / "01"))
+    plan = pbt._get_new_config(loser, donor)[0]["plan"]
+    row = pbt.exploits["00"]
+    assert (row.score, row.donor_score, row.iteration) == (2.0, 5.0, 3)
+    assert (row.donor, row.checkpoint) == ("01", "trials/01")
+    assert plan["resume_from"] == "" and plan["config"] == row.after
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ import yaml
 from command_line import rungwise
 from tensorboardX.proto import event_pb2
 
-from envs.validation import InputError
 from tune_jobs.run_log.events import ResultRow, read_event_log
 from tune_jobs.trackers.tracker_metrics import (
     EPISODES,
@@ -20,7 +19,6 @@ from tune_jobs.trackers.tracker_metrics import (
     CurvePoints,
     rename_for_post_mortem,
 )
-from tune_jobs.trackers.wandb_runs import check_wandb, make_wandb_callbacks
 
 THIRTEEN = [
     *("rl/episode", "rl/reward", "rl/avg_reward_100", "rl/policy_loss", "rl/value_loss"),
@@ -158,13 +156,3 @@ def test_a_trial_that_is_undecided_has_no_point_of_its_score():
     points = CurvePoints()
     assert "score" not in points(told | {"score": None})
     assert points(told | {"score": 2.0})["score"] == 2.0
-
-
-def test_w_and_b_is_asked_for_by_the_environment_alone(monkeypatch, tmp_path):
-    monkeypatch.delenv("WANDB_PROJECT", raising=False)
-    assert make_wandb_callbacks(tmp_path) == []
-    check_wandb()
-    monkeypatch.setenv("WANDB_PROJECT", "thoughts")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'rungwise\[wandb\]'"):
-        check_wandb()

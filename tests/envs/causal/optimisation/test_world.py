@@ -12,7 +12,7 @@ from driven_episodes import play, score
 from envs import counter_rng
 from envs.causal.optimisation import baselines as baselines
 from envs.causal.optimisation.params import Params
-from envs.causal.optimisation.world import CausalOptimisation
+from envs.causal.optimisation.world import _MODEL, _OBSERVED, CausalOptimisation
 from envs.checking.env_checker import check_conformance
 from envs.factory import make_vector
 from envs.validation import InputError
@@ -176,3 +176,7 @@ def test_unknown_families_and_nodes_are_refused():
             world.reset(counter_rng.make_keys(0, 1))[0],
             {"choice": np.array([8]), "value": np.zeros(1)},
         )
+
+
+def test_random_streams_of_an_episode_lie_beyond_its_steps():
+    assert _MODEL != _OBSERVED and min(_MODEL, _OBSERVED) >= 2**32

@@ -1,0 +1,52 @@
+# pyright: basic
+"""A run from the terminal: what is said before it and how its outcome is answered."""
+
+import pytest
+from finished_run import job, silent
+from synthetic_sweep import end, job_row, result
+
+from cluster.commands.live_run import announce_job, check_machine, print_and_check_outcome
+from cluster.errors import CommandFailed, RunInterrupted
+from envs.validation import InputError
+from tune_jobs import ray_session
+from tune_jobs.run_log.events import JobEndRow
+from tune_jobs.run_log.outcome import Outcome
+
+
+def test_a_job_too_large_for_this_machine_is_refused():
+    large = job(settings={"num_env_runners": 500})
+    with pytest.raises(InputError, match=r"hold 50\d CPUs.* --cpus"):
+        check_machine(large, "local", None)
+    check_machine(large, "ray://head:10001", None)  # a cluster may grow
+
+
+def test_more_cpus_than_cores_are_a_warning(monkeypatch, capsys):
+    monkeypatch.setattr(ray_session, "count_cores", lambda: 1)
+    check_machine(job(), "local", 8)
+    assert "--cpus 8 is more than the 1 core" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_start_is_announced_with_its_size(capsys):
+    announce_job(job(), "ray://head:10001", None)
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == (
+        "CartPole-v1, PPO, 3 settings under ASHA, at most 4 iterations each, on the Ray at "
+        "ray://head:10001"
+    )
+
+
+def answer_for(tmp_path, *rows):
+    outcome = Outcome.from_rows([job_row(trials=1), result("00", 4, 0.5), *rows])
+    return print_and_check_outcome(outcome, tmp_path, silent())
+
+
+def test_an_outcome_is_answered_unless_the_run_was_stopped(tmp_path):
+    done = answer_for(tmp_path, end("00", 4, "budget"), JobEndRow(reason="done", seconds=1.0))
+    assert done["best"]["id"] == "00"
+    with pytest.raises(RunInterrupted):
+        answer_for(tmp_path, end("00", 4, "stopped"), JobEndRow(reason="stopped", seconds=1.0))
+
+
+def test_a_run_whose_trials_all_failed_has_no_result(tmp_path):
+    with pytest.raises(CommandFailed, match="no result: reset raised"):
+        answer_for(tmp_path, end("00", 4, "error", "reset raised"))

@@ -1,0 +1,38 @@
+# pyright: basic
+"""The target of a check: names, arguments and small settings."""
+
+import gymnasium
+import pytest
+import sick_worlds
+from checks import get_severities
+
+from envs.validation import InputError
+from tune_jobs.check import examine, load_check_target
+
+
+def test_a_target_is_named_by_a_preset_a_family_or_an_id():
+    preset = load_check_target("causal")
+    assert preset.settings is not None
+    assert preset.settings.hidden == (128, 128)
+    assert preset.env == load_check_target("CausalLearning-v0").env == "envs:CausalLearning-v0"
+    with pytest.raises(InputError, match="NoSuch"):
+        load_check_target("NoSuch-v0")
+    with pytest.raises(InputError, match="did you mean ppo"):
+        load_check_target("CartPole-v1", "pop")
+
+
+def test_arguments_that_are_missing_are_a_wrong_call():
+    class Needy(sick_worlds.Targets):
+        def __init__(self, size):
+            self.length = size
+
+    gymnasium.register("Needy-v1", Needy)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="--env-kwargs size VALUE"):
+        load_check_target("Needy-v1")
+    assert (
+        get_severities(
+            examine(load_check_target("Needy-v1", env_kwargs={"size": 3}), 0.1, only=("rewards",))
+        )
+        == {}
+    )
+    del gymnasium.registry["Needy-v1"]

@@ -1,0 +1,42 @@
+# pyright: basic
+"""Rewards that do not depend on the action are found, rewards by chance are not."""
+
+import numpy as np
+import sick_worlds
+from checks import check, get_severities
+
+from tune_jobs.check.paired_rollouts import LEVEL
+
+
+def test_unseeded_dice_differ_from_a_reward_of_the_action(monkeypatch):
+    monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(2))
+    answer = check("SickOwnDice-v0", "rewards", "dependence", share=0.5)
+    assert get_severities(answer) == {"reward_blind_to_action": "stop"}
+    assert "of its variance, p = " in answer["findings"][0]["evidence"]
+    figures = answer["figures"]["dependence"]["repeated"]
+    # How many throws fit into the time depends on the machine, so p is any number above the level.
+    assert figures["p"] > LEVEL
+    assert figures["detectable_fraction"] < 0.3
+    # How often the dice were thrown until here depends on the machine.
+    monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(1))
+    assert get_severities(check("SickUnseeded-v0", "dependence")) == {}
+
+
+def test_a_coin_tossed_after_the_action_is_no_effect_of_it():
+    answer = check("SickCoinToss-v0", "rewards", "dependence", share=1)
+    assert get_severities(answer) == {"reward_blind_to_action": "warn"}
+    assert answer["figures"]["dependence"]["repeated"]["variance_fraction"] == 1
+    assert answer["figures"]["dependence"]["fresh_noise"]["variance_fraction"] < 0.05
+
+
+def test_rewards_that_were_never_met_are_not_called_blind():
+    for world in ("Broke", "Always"):
+        answer = check(f"Sick{world}-v0", "dependence")
+        assert get_severities(answer) == {}
+        assert "no reward but" in answer["not_judged"]["reward_blind_to_action"]
+
+
+def test_the_evidence_says_if_actions_reach_the_observations():
+    evidence = check("SickBrokenSampler-v0", "dependence")["findings"][0]["evidence"]
+    assert "exactly the same" in evidence
+    assert "nor do the observations" in evidence

@@ -1,0 +1,52 @@
+"""The catalogue of what only a check finds is complete and explained."""
+
+import json
+import re
+
+import pytest
+from paths import ROOT
+
+from tune_jobs.check.explain import CHECKED, explain
+from tune_jobs.check.findings_catalogue import SYMPTOMS
+
+
+@pytest.mark.parametrize("symptom", CHECKED)
+def test_what_a_check_finds_is_explained_in_full(symptom: str):
+    answer = explain(symptom)
+    assert answer.keys() == explain("hung").keys()
+    assert answer["measured"].keys() == explain("hung")["measured"].keys()
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+    assert answer["title"]
+    assert not answer["title"].endswith(".")
+    assert len(answer["meaning"]) > 60
+    assert answer["causes"]
+    assert not any(cause.endswith(".") for cause in answer["causes"])
+    assert answer["remedy"].endswith(".")
+    assert answer["stops"]["when"].startswith("never")
+
+
+def test_a_symptom_is_explained_with_its_probe():
+    from tune_jobs.check import PROBES
+
+    assert {entry.probe for entry in SYMPTOMS.values()} == set(PROBES)
+    assert explain("credit_leaks")["measured"]["probe"] == "credit"
+    assert explain("zero_reward")["measured"]["probe"] == "rewards"
+    assert explain("kl_runaway")["measured"]["probe"] == ""
+
+
+def test_every_finding_of_a_probe_is_in_the_table():
+    emitted: set[str] = set()
+    calls = 0
+    named = r"^(?:SYMPTOM|STUCK|UNREAD) = \"(\w+)\""
+    probes = (ROOT / "tune_jobs" / "check").glob("*.py")
+    for path in [*probes, *(ROOT / "envs" / "checking").glob("*.py")]:
+        source = path.read_text()
+        calls += len(re.findall(r"\.add_finding\(", source))
+        emitted |= set(re.findall(r"\.add_finding\(\s*\"(\w+)\"", source))
+        emitted |= set(re.findall(named, source, re.M))
+        emitted |= set(re.findall(r"Violation\(\s*\"(\w+)\"", source))
+    assert emitted <= set(SYMPTOMS)
+    # What is left are the terms of a loss, whose names are an algorithm's own.
+    rest = {name for name in SYMPTOMS if name.endswith("_without_gradient")}
+    assert set(SYMPTOMS) - emitted == rest - {"action_part_without_gradient"}
+    assert calls > 20

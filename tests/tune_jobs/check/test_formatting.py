@@ -1,0 +1,59 @@
+"""The lines of a check's answer."""
+
+from typing import Any
+
+from tune_jobs.check.formatting import GAP, STYLES, format_answer
+
+FINDING = {
+    "symptom": "reward_scale",
+    "severity": "warn",
+    "since": 7,
+    "evidence": "e",
+    "remedy": "r",
+}
+
+
+def format_lines(**changed: Any) -> list[tuple[str, str]]:
+    answer = {"figures": {}, "not_judged": {}, "findings": [], "judged": ["a", "b"]}
+    return list(format_answer(answer | changed, 80))
+
+
+def test_an_answer_without_findings_counts_its_probes():
+    assert format_lines() == [("nothing found by 2 probes", "bold green")]
+
+
+def test_a_finding_has_its_step_evidence_and_remedy():
+    assert format_lines(findings=[FINDING]) == [
+        (f"{'warn':{GAP}}reward_scale at step 7", STYLES["warn"]),
+        (" " * GAP + "e", ""),
+        (" " * GAP + "r", STYLES["dim"]),
+    ]
+    assert format_lines(findings=[FINDING | {"since": 0}])[0][0].endswith("reward_scale")
+
+
+def test_symptoms_that_share_a_reason_share_a_line():
+    lines = format_lines(not_judged={"a": "no time", "b": "no mask", "c": "no time"})
+    assert [text for text, _ in lines[:2]] == [
+        f"{'not judged':{GAP}}a, c: no time",
+        f"{'not judged':{GAP}}b: no mask",
+    ]
+
+
+def test_figures_have_labels_and_three_digits():
+    figures = {
+        "dependence": {"repeated": {"variance_fraction": 0.12345, "p": 1e-9}, "fresh_noise": None},
+        "gradients": {"norm_policy": 2.0, "loss": 1.0},
+        "headroom": {"episodes": 9, "always_left": {"return_mean": 12.345}},
+        "sampler": {},
+    }
+    assert [text for text, _ in format_lines(figures=figures)[:-1]] == [
+        f"{'dependence':{GAP}}variance by actions, same randomness 0.123, p 1e-09",
+        f"{'gradients':{GAP}}policy 2",
+        f"{'headroom':{GAP}}seeds 9, always left 12.3",
+    ]
+
+
+def test_long_lines_are_wrapped_within_the_width():
+    lines = format_lines(findings=[FINDING | {"evidence": "word " * 40}])
+    assert len(lines) > 4
+    assert all(len(text) <= 80 for text, _ in lines)

@@ -1,0 +1,39 @@
+# pyright: basic
+"""Examples of episodes, in worlds that can show them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from envs import counter_rng
+from envs.thoughts.params import Params
+from envs.thoughts.reader import Baking
+from envs.thoughts.world import QuietThoughts
+from tune_jobs.evaluation.players import play_world_episodes
+from tune_jobs.evaluation.sample_episodes import collect_examples
+
+SMALL: Any = {"modulus": 3, "terms": 3, "longest": 2}
+
+
+@pytest.fixture(scope="module")
+def world():
+    return QuietThoughts(Params(**SMALL, reader=Baking(width=16, steps=2, passages=4)))
+
+
+def test_example_has_the_thought_and_its_effect(world):
+    done = play_world_episodes(world, lambda s, o, k: world.baselines["oracle"](world, s, k), 20, 7)
+    found = collect_examples(world, counter_rng.make_keys(7, 20), done.actions)
+    assert len(found) == 8
+    for place, row in enumerate(found):
+        told, untold = map(float, row["log p with, without"].split(", "))
+        assert told == pytest.approx(done.metrics["log_p_with"][place], abs=1e-3)
+        assert untold == pytest.approx(done.metrics["log_p_without"][place], abs=1e-3)
+        *terms, mark = row["read"].split()
+        sums = np.cumsum([int(term) for term in terms]) % 3
+        assert mark == "=" and row["thought"] == " ".join(map(str, sums[1:].tolist()))
+        assert row["what follows"] == str(sums[-1])
+
+
+def test_a_world_that_shows_nothing_has_no_examples():
+    assert collect_examples(None, counter_rng.make_keys(0, 2), []) == []
