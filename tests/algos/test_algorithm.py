@@ -237,7 +237,7 @@ class Loose(PPO):
         return parts, {}
 
 
-def test_a_state_holds_our_counters_and_samples_ahead_are_dropped(monkeypatch):
+def test_a_state_holds_our_counters_and_drops_samples_ahead(monkeypatch):
     waited = []
     monkeypatch.setattr(algorithm_module, "wait_for_samples_ahead", waited.append)
     monkeypatch.setattr(Algorithm, "get_state", lambda self: {"weights": 1})

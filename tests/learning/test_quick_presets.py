@@ -28,6 +28,6 @@ def test_a_quick_run_of_a_preset_succeeds(command, preset, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("Too short to judge")
     rows = read_event_log(tmp_path / "run" / "events.jsonl")
-    assert {row.reason for row in rows if isinstance(row, EndRow)} <= {"budget", "asha"}
+    assert {row.reason for row in rows if isinstance(row, EndRow)} <= {"budget", "asha", "target"}
     assert any(row.score is not None for row in rows if isinstance(row, ResultRow))
     assert seconds <= LIMIT_S

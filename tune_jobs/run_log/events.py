@@ -348,10 +348,8 @@ def _describe_damage(damaged: list[tuple[int, Exception]]) -> str:
     number, error = damaged[0]
     if len(damaged) == 1:
         return f"line {number} is not an event row and is left out ({error})"
-    return (
-        f"{len(damaged):,} lines are not event rows and are left out, the first is line {number} "
-        f"({error})"
-    )
+    lines = f"{len(damaged):,} lines are not event rows and are left out"
+    return f"{lines}, the first is line {number} ({error})"
 
 
 def decode_row(line: bytes) -> Row:

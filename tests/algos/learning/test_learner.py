@@ -150,6 +150,9 @@ def test_accumulated_minibatches_make_the_step_of_their_sum(rows):
     assert whole["updates"] == parts["updates"] == 1
     # Adam's step hardly depends on the gradient's scale, its norm does.
     assert parts["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-4)
+    # One minibatch, so the norm of the whole is at most the sum of those of its terms.
+    terms = [whole[f"grad_norm_{name}"] for name in ("policy", "value")]
+    assert max(terms) / 10 < whole["grad_norm"] <= sum(terms) * 1.01
     for a, b in zip(
         one.module[DEFAULT_MODULE_ID].parameters(),
         two.module[DEFAULT_MODULE_ID].parameters(),

@@ -37,6 +37,7 @@ def test_starts_depend_on_the_given_generator_alone(fixed):
     def draw(seed):
         return GroupSampler(fixed).draw_starts(50, torch.Generator().manual_seed(seed)).tolist()
 
+    torch.manual_seed(2)
     first = draw(0)
     torch.manual_seed(1)
     assert draw(0) == first != draw(1)

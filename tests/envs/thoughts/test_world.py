@@ -45,7 +45,7 @@ def test_no_thought_is_worth_nothing(world):
 
 def test_the_episode_ends_with_the_thought_or_at_its_limit(world):
     state, _ = world.reset(KEYS[:3])
-    steps = played(world, state, [[1, 0, 2], [0, 1, 2], [1, 1, 2]])
+    steps = played(world, state, [[1, 0, 2], [0, 1, 2], [0, 1, 2]])
     assert [step.terminated.tolist() for step in steps] == [
         [False, True, False],
         [True, True, False],

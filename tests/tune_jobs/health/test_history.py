@@ -75,7 +75,7 @@ def test_before_scores_drops_whole_scores():
     assert np.nanmax(known.before_scores(1).scores) == 2.0
 
 
-def test_before_scores_equals_without_last_where_every_row_has_one():
+def test_before_scores_is_without_last_if_every_row_has_one():
     known = history(12, score=lambda i: i)
     assert all(known.before_scores(ago) is known.without_last(ago) for ago in range(1, 12))
 

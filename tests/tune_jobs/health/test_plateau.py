@@ -3,8 +3,10 @@
 import math
 
 import numpy as np
+import pytest
 
 from tune_jobs.health.plateau import has_reached_plateau
+from tune_jobs.jobs.job_yaml import list_presets, load_job
 
 PATIENCE = 20
 
@@ -85,3 +87,31 @@ def test_a_climb_before_the_plateau_is_no_rise_now():
     climb = -np.geomspace(0.6, 0.02, 10)
     noise = np.random.default_rng(0).uniform(-0.03, -0.02, 11)
     assert ended(np.concatenate([climb, noise]), 25, every=5) == 75
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_the_patience_of_a_preset_fits_its_budget(name: str):
+    job = load_job(name)
+    if not job.patience:
+        return
+    every = job.held_out_interval or 1
+    iterations = np.array([1, *range(every, job.iterations + 1, every)][every == 1 :], float)
+    flat = np.full(iterations.size, -0.5)
+    ends = (
+        iterations[i - 1]
+        for i in range(1, iterations.size + 1)
+        if has_reached_plateau(flat[:i], iterations[:i], job.patience, job.min_delta)
+    )
+    assert next(ends, math.inf) <= 0.75 * job.iterations
+
+
+def test_a_lucky_score_before_a_dip_ends_no_thoughts_run():
+    # Held-out log-probabilities of seed 2, which goes on to an accuracy of 1.000.
+    dip = [0.744, 0.116, 0.114, 0.367, 0.183, 0.328, 0.213, 0.126]
+    later = [0.103, 0.031, 0.038, 0.020, 0.019, 0.019, 0.019, 0.019, 0.020, 0.020, 0.019, 0.019]
+    scores = -np.array(dip + later)
+    iterations = np.array([1.0, *range(5, 5 * scores.size, 5)])
+    job = load_job("thoughts")
+    for rows in range(1, scores.size + 1):
+        part = scores[:rows], iterations[:rows]
+        assert not has_reached_plateau(*part, job.patience, job.min_delta)

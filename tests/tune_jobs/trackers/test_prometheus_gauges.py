@@ -56,7 +56,7 @@ def test_iterations_that_are_repeated_count_again(shown):
     assert shown["env_steps", "00"] == 40
 
 
-def test_a_finding_is_shown_until_it_is_withdrawn_or_its_trial_ends(shown):
+def test_a_finding_is_shown_until_withdrawal_or_the_trials_end(shown):
     gauges = RunGauges("r", 2)
     for trial, severity in (("00", "warn"), ("01", "stop")):
         row = FindingRow(trial=trial, symptom="kl_runaway", severity=severity, **FINDING)
