@@ -27,6 +27,7 @@ processes, GPUs and restarts; everything that an algorithm decides is a hook of 
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -100,6 +101,8 @@ class ColumnAlgorithm(Algorithm):
         self.env_steps, self.training_started = 0, False
         self.recent_returns: deque[float] = deque(maxlen=100)
         self.flat_metrics: dict[str, Any] = {}
+        self.preparation_metrics: dict[str, Any] = {}
+        """Metrics of what precedes the first iteration, until that reports them."""
         # Before any runner: RLlib loses the error of a remote one that cannot make its environment.
         env = make_vector_env(config.env, config.env_config, 1)
         world = get_world(env)
@@ -117,8 +120,8 @@ class ColumnAlgorithm(Algorithm):
     def training_step(self) -> None:
         """Run one iteration: collect rows, learn from them, send the new weights to the runners."""
         started = time.perf_counter()
-        first = {} if self.training_started else self.start_training()
-        self.training_started = True
+        self.prepare()
+        first, self.preparation_metrics = self.preparation_metrics, {}
         rows, metrics = self.collect_rows()
         steps = metrics.pop("steps")
         self.env_steps += steps
@@ -141,8 +144,22 @@ class ColumnAlgorithm(Algorithm):
             }
         )
 
+    def prepare(self, seconds: float = math.inf) -> bool:
+        """Run what precedes the first iteration, or a part of it; return whether it is over.
+
+        An iteration runs what is left of it. Who must not be silent for so long (it may take hours)
+        calls this before, again and again, and reports ``preparation_metrics`` in between.
+
+        Args:
+            seconds: the time after which to return, at the end of the part under way.
+        """
+        if not self.training_started:
+            self.preparation_metrics |= self.start_training()
+            self.training_started = True
+        return True
+
     def start_training(self) -> dict[str, Any]:
-        """Run what precedes the first iteration, once per training; return its metrics."""
+        """Warm-start the policy, if the settings ask for it; return the metrics of that."""
         s = self.settings
         if not s.warm_start:
             return {}

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +27,10 @@ from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics, compute_exploration_terms
 from algos.losses import astar_regression
 from algos.objective import Loss, Need, Objective
-from algos.rollouts import rollout_io
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout
+from algos.v_star import VStarTable, make_batch, store_batch
 from envs.validation import AtLeastOne, Fraction, InputError, Positive
 
 Array = np.ndarray[Any, Any]
@@ -60,7 +62,8 @@ class AStarPOSettings(EpisodeSettings):
     reference_samples: Annotated[int, AtLeastOne] = 8
     """Episodes of the reference from each start (k); `num_envs` must be a multiple."""
     v_star_cache: str = ""
-    """Folder that stores V* for further trials with the same reference; `""` stores nothing."""
+    """Folder that stores V* after every batch of starts: an interrupted stage 1 continues there, and
+    further trials with the same reference skip it. `""` stores V* in checkpoints only."""
 
     row_description: ClassVar[str] = "episodes (num_envs * runners)"
 
@@ -89,7 +92,10 @@ class AStarPOObjective(Objective[AStarPOSettings]):
     def compute_advantages(self, rollout: Rollout) -> Columns:
         """Return a row for each episode; the driver adds the V* of its start."""
         returns = rollout.returns(self.settings.gamma).astype(np.float32)
-        return rollout.to_episodes(returns=returns, starts=rollout.columns["start"][0])
+        columns = {"returns": returns, "starts": rollout.columns["start"][0]}
+        if rollout.success is not None:
+            columns["success"] = rollout.success
+        return rollout.to_episodes(**columns)
 
     def preprocess_batch(self, rows: Columns) -> tuple[Columns, dict[str, float]]:
         """Compute the advantages: returns minus V*."""
@@ -161,42 +167,53 @@ class AStarPO(ColumnAlgorithm):
 
     def setup(self, config: Any) -> None:
         """RLlib's hook."""
-        self.v_star_by_start: dict[int, float] = {}
+        self.v_star = VStarTable()
+        self.v_star_folder: Path | None = None
         super().setup(config)
 
-    def start_training(self) -> dict[str, Any]:
-        """Estimate V* of every start from episodes of the reference policy."""
-        first = super().start_training()
-        s = self.settings
-        cache = (
-            Path(s.v_star_cache) / f"{self._compute_cache_key()}.parquet"
-            if s.v_star_cache
-            else None
-        )
-        if cache and cache.exists():
-            kept = rollout_io.read_columns(cache)
-            self.v_star_by_start = dict(
-                zip(kept["start"].tolist(), kept["v_star"].tolist(), strict=True)
-            )
-        # Stage 1. A round covers as many starts as the runners have groups for. A short
-        # last round wraps around and repeats starts, which then keep their latest estimate.
-        while missing := sorted(set(range(s.starts)) - self.v_star_by_start.keys()):
-            starts = TRAINING_SEED + np.array(missing)
-            rows, metrics = self.collect_rows(starts=starts, group_size=s.reference_samples)
-            self.env_steps += metrics["steps"]
-            returns = rows["returns"].reshape(-1, s.reference_samples)
-            found = estimate_v_star(returns, s.v_star, s.v_star_beta)
-            # Rows are in the order of the copies: every k-th one is the first of a
-            # group of k.
-            ids = rows["starts"][:: s.reference_samples] - TRAINING_SEED
-            self.v_star_by_start |= dict(zip(ids.tolist(), found.tolist(), strict=True))
-        values = np.array(list(self.v_star_by_start.values()), np.float32)
-        if cache:
-            table = {"start": np.array(list(self.v_star_by_start)), "v_star": values}
-            rollout_io.write_columns(Columns(table), cache, env=self.config.env)
-        # The cache may hold more starts than this trial has.
-        own = np.array([self.v_star_by_start[start] for start in range(s.starts)], np.float32)
-        return first | {"v_star_mean": float(own.mean()), "v_star_std": float(own.std())}
+    def prepare(self, seconds: float = math.inf) -> bool:
+        """Warm-start the policy, then estimate V* of further starts for about this time.
+
+        Returns:
+            Whether V* of every start is known; if not, the next call continues.
+        """
+        super().prepare()
+        # Later V* is a part of the state: a restored training has it from its checkpoint.
+        if self.iteration:
+            return True
+        s, began = self.settings, time.monotonic()
+        if s.v_star_cache and self.v_star_folder is None:
+            self.v_star_folder = Path(s.v_star_cache) / self._compute_cache_key()
+            self.v_star.load(self.v_star_folder)
+        while missing := self.v_star.list_missing(s.starts):
+            if time.monotonic() - began >= seconds:
+                break
+            self._estimate_batch(missing)
+        self.preparation_metrics |= self.v_star.summarise(s.starts)
+        return not missing
+
+    def _estimate_batch(self, missing: list[int]) -> None:
+        """Estimate V* of as many of the missing starts as the runners have groups for.
+
+        A short last batch wraps around and repeats starts, which then keep their latest estimate.
+        """
+        began, k = time.monotonic(), self.settings.reference_samples
+        starts = TRAINING_SEED + np.array(missing)
+        rows, metrics = self.collect_rows(starts=starts, group_size=k)
+        self.env_steps += metrics["steps"]
+        returns = rows["returns"].reshape(-1, k)
+        success = rows["success"].reshape(-1, k) if "success" in rows else None
+        # Rows are in the order of the copies: every k-th one is the first of a group of k.
+        ids = rows["starts"][::k] - TRAINING_SEED
+        batch = make_batch(ids, returns, self._estimate_v_star(returns), success)
+        self.v_star.add(batch)
+        if self.v_star_folder:
+            store_batch(batch, self.v_star_folder, self.config.env)
+        self.v_star.record_time(len(set(ids.tolist())), time.monotonic() - began)
+
+    def _estimate_v_star(self, returns: Array) -> Array:
+        """Return V* [S] from returns [S, k]."""
+        return estimate_v_star(returns, self.settings.v_star, self.settings.v_star_beta)
 
     def _compute_cache_key(self) -> str:
         """Hash what V* depends on: reference weights, environment and how it is estimated."""
@@ -213,12 +230,13 @@ class AStarPO(ColumnAlgorithm):
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return RLlib's state, our counters and V*."""
-        return super().get_state(*args, **kwargs) | {"v_star": self.v_star_by_start}
+        return super().get_state(*args, **kwargs) | {"v_star": self.v_star.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over a state."""
         super().set_state(state)
-        self.v_star_by_start = state.get("v_star", self.v_star_by_start)
+        if "v_star" in state:
+            self.v_star.set_state(state["v_star"])
 
     def collect_rows(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
         """Collect episodes, with the V* of their starts where it is known."""
@@ -226,7 +244,7 @@ class AStarPO(ColumnAlgorithm):
         # NaN and not 0: stage 1 does not read it, and in stage 2 a missing V* must not pass
         # for a value.
         known = [
-            self.v_star_by_start.get(start - TRAINING_SEED, np.nan)
+            self.v_star.values.get(start - TRAINING_SEED, np.nan)
             for start in rows["starts"].tolist()
         ]
         return rows.with_columns(v_star=np.array(known, np.float32)), metrics

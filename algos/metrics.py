@@ -95,8 +95,21 @@ METRICS: dict[str, Metric] = {
     ),
     "pair_margin": Metric("nats", "by how much, times beta"),
     "chosen_gain": Metric("nats", "log-probability of the better halves over the reference's"),
-    "v_star_mean": Metric("reward", "mean V* of all starts (first iteration)"),
-    "v_star_std": Metric("reward", "standard deviation of V* over the starts (first iteration)"),
+    "v_star_starts": Metric("count", "starts whose V* is known (before and in the first iteration)"),
+    "v_star_starts_left": Metric("count", "starts whose V* is still to be estimated", "falls to 0"),
+    "v_star_mean": Metric("reward", "mean V* of those starts"),
+    "v_star_std": Metric("reward", "standard deviation of V* over those starts"),
+    "v_star_max": Metric("reward", "largest V* of those starts"),
+    "v_star_flat_fraction": Metric(
+        "fraction", "starts whose samples all had the same return", "below 0.95"
+    ),
+    "v_star_failed_fraction": Metric(
+        "fraction",
+        "starts of which no sample succeeded, where the environment says what success is",
+        "below 1",
+    ),
+    "v_star_s": Metric("s", "seconds in which this process has estimated V*"),
+    "v_star_left_s": Metric("s", "seconds until V* of every start is known, at the pace so far"),
     "advantage_mean": Metric(
         "reward", "mean advantage before normalisation; of A*-PO the mean return minus V*", "rises"
     ),

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from ray import tune
+from ray.air.constants import TRAINING_ITERATION
 
 import algos
 from algos.checkpoint import verify_checkpoint, write_manifest
@@ -35,7 +36,12 @@ agent, and the settings."""
 SEEDS_APART = 10**6
 """Between the seeds of a trial's agents; trials themselves are 1 apart and jobs 1000."""
 SUMMED = ("env_steps", "episodes", "iteration_s", "nonfinite", "updates", "runners_lost")
+SUMMED += ("v_star_starts", "v_star_starts_left", "v_star_s", "v_star_left_s")
 """Metrics that several agents have together."""
+PREPARATION_S = 10.0
+"""Time between two reports of what precedes the first iteration (stage 1 of A*-PO: hours)."""
+PREPARATION_CHECKPOINT_S = 300.0
+"""Time between two checkpoints during that: most of them never last so long."""
 
 
 def make_trainable(job: Job) -> type[TrialTrainable]:
@@ -88,6 +94,10 @@ class TrialTrainable(tune.Trainable):
         # A hung runner is replaced while the trial waits: the trial itself must wait longer.
         patience = settings.hang_limit_s * (4 if settings.num_env_runners else 1)
         self.watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
+        # Of its own: parts of stage 1 take seconds, and say nothing about the time that a first
+        # iteration with its update may take.
+        self.preparation_watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
+        self.prepared, self.preparation_saved_at = False, time.monotonic()
         self.trial_number: str = plan["trial"]
         self.trained_s = 0.0
         self.scores: list[float | None] = [None] * job.seeds
@@ -119,9 +129,15 @@ class TrialTrainable(tune.Trainable):
                     self.applied_settings = reply.get()
 
     def step(self) -> dict[str, Any]:
-        """Train every agent for one iteration; return the trial's result."""
+        """Train every agent for one iteration; return the trial's result.
+
+        What precedes the first iteration can take hours. While it does, a step is a part of it, and
+        the result has the iteration 0, no score and the metrics of the progress.
+        """
         fault = ""
         try:
+            if not self._prepare_agents():
+                return self._report_preparation()
             trained = [self._train_agent(place) for place in range(len(self.agents))]
             metrics, score = merge_agent_metrics(trained), self._take_scores(trained)
         except EnvironmentFault as error:
@@ -131,11 +147,20 @@ class TrialTrainable(tune.Trainable):
         # One seed has no spread, and 0 would read as perfect agreement.
         if not fault and score is not None and len(known) > 1:
             metrics[SPREAD] = float(np.std(known, ddof=1))
+        return self._make_result(metrics, score, fault)
+
+    def _make_result(
+        self, metrics: Mapping[str, Any], score: float | None, fault: str = ""
+    ) -> dict[str, Any]:
         took, self.applied_settings = self.applied_settings, {}
+        iteration = self.agents[0].iteration
         return {
             "trial": self.trial_number,
             "took": json.dumps(took),
-            "iteration": self.agents[0].iteration,
+            "iteration": iteration,
+            # Tune writes a checkpoint where this is a multiple of the interval. Its own count would
+            # include the parts of a preparation.
+            TRAINING_ITERATION: iteration,
             "score": score,
             # Tune can order checkpoints by a NaN, but not by a score that was not measured.
             "checkpoint_score": math.nan if score is None else score,
@@ -147,6 +172,29 @@ class TrialTrainable(tune.Trainable):
             "metrics": json.dumps(metrics),
             "done": bool(fault),
         }
+
+    def _prepare_agents(self) -> bool:
+        """Run what precedes the first iteration for a while; return whether it is over."""
+        if not self.prepared:
+            started = time.perf_counter()
+            over: list[bool] = []
+            for agent in self.agents:
+                with self.preparation_watchdog.watch():
+                    over.append(agent.prepare(PREPARATION_S))
+            self.trained_s += time.perf_counter() - started
+            self.prepared = all(over)
+        return self.prepared
+
+    def _report_preparation(self) -> dict[str, Any]:
+        """Return the result of a part of what precedes the first iteration."""
+        progress = [a.preparation_metrics | {"env_steps": a.env_steps} for a in self.agents]
+        result = self._make_result(merge_agent_metrics(progress), None)
+        saved_s = time.monotonic() - self.preparation_saved_at
+        if saved_s < PREPARATION_CHECKPOINT_S:
+            # 0 is a multiple of every interval, a half is of none.
+            return result | {TRAINING_ITERATION: 0.5}
+        self.preparation_saved_at = time.monotonic()
+        return result
 
     def _train_agent(self, index: int) -> dict[str, Any]:
         agent = self.agents[index]

@@ -237,9 +237,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
             resetting=None if same_step else self.reset_next,
             first_episodes_only=first_episodes_only,
         )
+        rollout.success = statistics.success
         if not same_step:
-            # A next-step copy that ended in the last step spends the next rollout's
-            # first one on its reset.
+            # A next-step copy that ended in the last step begins the next rollout with its reset.
             self.reset_next = buffer.terminated[-1] | buffer.truncated[-1]
         return rollout, self._summarise(rollout, buffer.truncated, statistics)
 

@@ -51,6 +51,8 @@ class RolloutStatistics:
         self.episodes, self.choices = episodes, choices
         self.finished: dict[str, list[Array]] = {}
         self.rewards_before_bonus: list[Array] = []
+        self.success: Array | None = None
+        """Success of each copy's last finished episode [B]; None where it is not reported."""
 
     def record_step(self, infos: Mapping[str, Any], done: Array) -> None:
         """Add the infos of one step; ``done [B]`` are the copies that finished."""
@@ -62,7 +64,12 @@ class RolloutStatistics:
             final = infos.get("final_info", infos)
             for name in self.episodes.metric_names:
                 if name in final:
-                    self.finished.setdefault(name, []).append(np.asarray(final[name])[done])
+                    values = np.asarray(final[name])[done]
+                    self.finished.setdefault(name, []).append(values)
+                    if INFO_METRICS.get(name) == "success_rate":
+                        if self.success is None:
+                            self.success = np.zeros(len(done), np.float32)
+                        self.success[done] = values
 
     def summarise(
         self,

@@ -29,6 +29,8 @@ class Rollout:
             autoreset environment only resets and, where each copy lives through one episode, after
             its end.
         reward_unit: what rewards are divided by where they are normalised (``reward_scale.py``).
+        success: whether the last finished episode of each copy reached its goal, ``[B]``; None
+            where the environment does not say.
     """
 
     columns: dict[str, Array]
@@ -38,6 +40,7 @@ class Rollout:
     done: Array
     valid: Array
     reward_unit: float = 1.0
+    success: Array | None = None
 
     def normalise_rewards(self) -> Rollout:
         """Return the rollout with its rewards, those of rows too, in units of ``reward_unit``."""

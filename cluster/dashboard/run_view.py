@@ -55,8 +55,11 @@ class TrialResults:
     """Version of the view at the last result."""
 
     def add_point(self, point: ResultPoint) -> None:
-        """Add a result; after a resume, a repeated iteration replaces all from there on."""
-        while self.points and self.points[-1].iteration >= point.iteration:
+        """Add a result; after a resume, a repeated iteration replaces all from there on.
+
+        A result of iteration 0, what precedes training, is replaced by any later one.
+        """
+        while self.points and not 0 < self.points[-1].iteration < point.iteration:
             self.points.pop()
         self.points.append(point)
         # Half are dropped at once: a pass over all points then happens at every 500th result only.

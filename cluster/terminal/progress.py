@@ -108,8 +108,10 @@ class ProgressDisplay:
             return
         with self._lock:
             self._evaluating = None
-            # The table shows no metrics, and those of every iteration would fill the memory.
-            self._builder.add(replace(row, metrics={}) if isinstance(row, ResultRow) else row)
+            # The table shows no metrics but those of iteration 0, the progress of what precedes
+            # training, and those of every iteration would fill the memory.
+            shorten = isinstance(row, ResultRow) and row.iteration
+            self._builder.add(replace(row, metrics={}) if shorten else row)
             self._now = max(self._now, row.time)
         if self._live is None:
             self._print_row(row)
@@ -124,7 +126,11 @@ class ProgressDisplay:
         elif isinstance(row, FindingRow) and row.severity == "warn":  # a stop is printed as an end
             self._print_line(f"trial {row.trial} {_format_finding_row(row)}")
         elif self._clock() - self._printed_at >= LINE_INTERVAL_S:
-            self._print_line(self._summarise(self._builder.build_outcome()))
+            if isinstance(row, ResultRow) and not row.iteration:
+                trial = self._builder.build_trial_outcome(row.trial)
+                self._print_line(f"trial {trial.id} {trial.status_text}")
+            else:
+                self._print_line(self._summarise(self._builder.build_outcome()))
             self._printed_at = self._clock()
 
     def _update_evaluation(self, status: EvaluationStatus) -> None:

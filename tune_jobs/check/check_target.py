@@ -152,7 +152,7 @@ class CheckTarget:
 
     def explain_staged_training(self) -> str:
         """Return why this algorithm needs a whole trial; empty if a few updates suffice."""
-        if self.algorithm.start_training is ColumnAlgorithm.start_training:
+        if self.algorithm.prepare is ColumnAlgorithm.prepare:
             return ""
         return f"{self.algo} learns in stages, which only a whole trial has"
 

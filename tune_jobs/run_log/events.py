@@ -90,7 +90,7 @@ class TrialRow(TrialEvent):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResultRow(IterationEvent):
-    """One training iteration of one trial."""
+    """One iteration of one trial; 0 is what precedes training, replaced by any later result."""
 
     kind: ClassVar[str] = "result"
     score: float | None

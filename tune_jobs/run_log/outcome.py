@@ -368,7 +368,8 @@ def _found(notes: _TrialState, row: FindingRow) -> None:
 
 def _append_result(notes: _TrialState, row: ResultRow) -> None:
     # A resume goes back to a checkpoint; what came after it is run again, and the later row wins.
-    while notes.results and notes.results[-1].iteration >= row.iteration:
+    # Iteration 0 is what preceded training: the first iteration repeats its metrics.
+    while notes.results and not 0 < notes.results[-1].iteration < row.iteration:
         notes.results.pop()
     notes.results.append(row)
     # A result after such an end: the trial has been continued.

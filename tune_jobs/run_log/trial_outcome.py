@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from tune_jobs.formatting import format_identifier
+from tune_jobs.formatting import (
+    format_duration,
+    format_identifier,
+    format_number,
+    format_percent,
+)
 from tune_jobs.run_log.events import DecisionRow, ExploitRow, FindingRow, ResultRow
 
 SPREAD = "score_spread"
@@ -105,6 +111,8 @@ class TrialOutcome:
         if self.end_reason is None:
             warning = self.warning
             running = "running" if self.results else "waiting"
+            if self.results and not self.iterations:
+                running = describe_preparation(self.results[-1].metrics) or running
             if self.decisions and self.decisions[-1].waits:
                 running = f"waits at rung {self.decisions[-1].rung}"
             return (
@@ -116,6 +124,27 @@ class TrialOutcome:
         if self.sentence.lower().startswith(word):
             return self.sentence
         return f"{word}: {self.sentence or format_identifier(self.end_reason)}"
+
+
+def describe_preparation(metrics: Mapping[str, Any]) -> str:
+    """Describe the progress of stage 1 of A*-PO; empty where the metrics have none.
+
+    >>> describe_preparation({"v_star_starts": 40, "v_star_starts_left": 60, "v_star_left_s": 90.0})
+    'V* of 40/100 starts, 90 s left'
+    """
+    if "v_star_starts" not in metrics:
+        return ""
+    done = metrics["v_star_starts"]
+    parts = [f"V* of {done:,}/{done + metrics['v_star_starts_left']:,} starts"]
+    # The most important first: a narrow screen cuts the rest.
+    if "v_star_left_s" in metrics:
+        parts.append(f"{format_duration(metrics['v_star_left_s'])} left")
+    if "v_star_mean" in metrics:
+        mean, std, top = (format_number(metrics[f"v_star_{n}"]) for n in ("mean", "std", "max"))
+        parts.append(f"mean {mean} (std {std}, max {top})")
+    if "v_star_failed_fraction" in metrics:
+        parts.append(f"no success from {format_percent(metrics['v_star_failed_fraction'])}")
+    return ", ".join(parts)
 
 
 def to_finite_float(value: Any) -> float | None:

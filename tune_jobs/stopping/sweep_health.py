@@ -70,12 +70,14 @@ class SweepHealth:
         history holds the job's metric as each iteration measured it. Scores are pooled over
         trailing iterations and share episodes with those before them.
         """
-        # A metric that is missing counts as a reward: nothing is known about it.
-        if as_number(metrics.get("reward_abs_max")) != 0:
+        # A metric that is missing counts as a reward: nothing is known about it. Iteration 0 is what
+        # precedes training and has none at all.
+        if iteration and as_number(metrics.get("reward_abs_max")) != 0:
             self._any_reward_seen = True
         rows = self._histories.setdefault(trial, MetricTable())
         # A restored trial repeats the iterations after its checkpoint: the new ones replace them.
-        while rows and rows.column("iteration")[-1] >= iteration:
+        # So does any later row with one of iteration 0, whose metrics the first iteration repeats.
+        while rows and not 0 < rows.column("iteration")[-1] < iteration:
             rows.pop()
         rows.append({**metrics, "iteration": iteration, "env_steps": env_steps})
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules.action_clipping import ActionClipping
 from tune_jobs.health.rules.advantage_clipping import AdvantageClipping
+from tune_jobs.health.rules.advantages_flat import AdvantagesFlat
 from tune_jobs.health.rules.always_truncated import AlwaysTruncated
 from tune_jobs.health.rules.choice_concentration import ChoiceConcentration
 from tune_jobs.health.rules.clip_range_too_small import ClipRangeTooSmall
@@ -40,8 +41,10 @@ from tune_jobs.health.rules.reward_scale import RewardScale
 from tune_jobs.health.rules.std_blowup import StdBlowup
 from tune_jobs.health.rules.theatre import Theatre
 from tune_jobs.health.rules.update_ratio import UpdateRatio
+from tune_jobs.health.rules.v_star_few_samples import VStarFewSamples
 from tune_jobs.health.rules.v_star_optimistic import VStarOptimistic
 from tune_jobs.health.rules.v_star_pessimistic import VStarPessimistic
+from tune_jobs.health.rules.v_star_without_success import VStarWithoutSuccess
 from tune_jobs.health.rules.value_divergence import ValueDivergence
 from tune_jobs.health.rules.value_without_gradient import ValueWithoutGradient
 from tune_jobs.health.rules.zero_reward import ZeroReward
@@ -65,6 +68,9 @@ _ALL: tuple[Rule, ...] = (
     RewardHacking(),
     Theatre(),
     GroupsWithoutSignal(),
+    VStarFewSamples(),
+    VStarWithoutSuccess(),
+    AdvantagesFlat(),
     VStarOptimistic(),
     VStarPessimistic(),
     AdvantageClipping(),
