@@ -172,7 +172,10 @@ class AStarPO(ColumnAlgorithm):
         super().setup(config)
 
     def prepare(self, seconds: float = math.inf) -> bool:
-        """Warm-start the policy, then estimate V* of further starts for about this time.
+        """Warm-start the policy, then estimate V* of further starts, at least a batch of them.
+
+        Args:
+            seconds: the time after which no further batch is begun.
 
         Returns:
             Whether V* of every start is known; if not, the next call continues.
@@ -186,11 +189,11 @@ class AStarPO(ColumnAlgorithm):
             self.v_star_folder = Path(s.v_star_cache) / self._compute_cache_key()
             self.v_star.load(self.v_star_folder)
         while missing := self.v_star.list_missing(s.starts):
+            self._estimate_batch(missing)
             if time.monotonic() - began >= seconds:
                 break
-            self._estimate_batch(missing)
         self.preparation_metrics |= self.v_star.summarise(s.starts)
-        return not missing
+        return not self.v_star.list_missing(s.starts)
 
     def _estimate_batch(self, missing: list[int]) -> None:
         """Estimate V* of as many of the missing starts as the runners have groups for.

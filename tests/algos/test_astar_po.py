@@ -13,8 +13,10 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from algos.advantages import estimate_v_star
 from algos.algorithm import ColumnAlgorithm
 from algos.astar_po import ADVANTAGE_LIMIT, AStarPO, AStarPOObjective
+from algos.rollouts.columns import Columns
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout, mask_first_episodes
+from algos.v_star import VStarTable
 
 BANDIT = "toy_worlds:Bandit-v0"
 SMALL: dict[str, Any] = {"algo": "astar_po", "num_envs": 4, "starts": 6, "reference_samples": 2}
@@ -149,11 +151,14 @@ def test_the_kl_to_the_reference_is_told_per_action():
 @pytest.mark.usefixtures("local_ray")
 def test_v_star_of_every_start_comes_from_reference_episodes():
     with small.algorithm(BANDIT, **SMALL) as algorithm:
-        told = algorithm.start_training()
-        assert sorted(algorithm.v_star_by_start) == list(range(6))
-        values = np.array(list(algorithm.v_star_by_start.values()))
-        assert told["v_star_mean"] == pytest.approx(values.mean())
-        assert told["v_star_std"] == pytest.approx(values.std(), rel=1e-5)
+        assert algorithm.prepare()
+        metrics = algorithm.preparation_metrics
+        assert sorted(algorithm.v_star.values) == list(range(6))
+        values = np.array(list(algorithm.v_star.values.values()))
+        assert metrics["v_star_mean"] == pytest.approx(values.mean())
+        assert metrics["v_star_std"] == pytest.approx(values.std(), rel=1e-5)
+        assert metrics["v_star_max"] == values.max()
+        assert (metrics["v_star_starts"], metrics["v_star_starts_left"]) == (6, 0)
         # Two episodes of a start whose returns are whole numbers from 0 to 4.
         pairs = [[a, b] for a in range(5) for b in range(a, 5)]
         possible = estimate_v_star(np.array(pairs, np.float32), "softmax", 0.5)
@@ -171,17 +176,17 @@ def test_v_star_is_part_of_a_checkpoint_and_not_estimated_again(tmp_path):
 
     with small.algorithm(BANDIT, **SMALL) as undisturbed:
         assert "v_star_mean" in trained(undisturbed)[0]
-        table = dict(undisturbed.v_star_by_start)
+        table = dict(undisturbed.v_star.values)
         undisturbed.save_to_path(str(tmp_path))
         expected, weights = trained(undisturbed)
-        assert "v_star_mean" not in expected and undisturbed.v_star_by_start == table
+        assert "v_star_mean" not in expected and undisturbed.v_star.values == table
         assert expected["reference_kl"] != 0
     with small.algorithm(BANDIT, seed=9, **SMALL) as restored:
         restored.restore_from_path(str(tmp_path))
-        assert restored.v_star_by_start == table
+        assert restored.v_star.values == table
         # Bit for bit, which takes the reference and the random state of the runner as well.
         found, restored_weights = trained(restored)
-        assert found == expected and restored.v_star_by_start == table
+        assert found == expected and restored.v_star.values == table
         assert small.same_weights(restored_weights, weights)
 
 
@@ -192,12 +197,12 @@ def test_v_star_is_cached_for_the_same_reference(tmp_path):
     def begun(**changed):
         """V*, and whether episodes had to be lived through for it."""
         with small.algorithm(BANDIT, **cached | changed) as algorithm:
-            told = algorithm.start_training()
-            assert sorted(algorithm.v_star_by_start) == list(range(algorithm.settings.starts))
-            assert told["v_star_mean"] == pytest.approx(
-                np.mean(list(algorithm.v_star_by_start.values()))
+            assert algorithm.prepare()
+            assert sorted(algorithm.v_star.values) == list(range(algorithm.settings.starts))
+            assert algorithm.preparation_metrics["v_star_mean"] == pytest.approx(
+                np.mean(list(algorithm.v_star.values.values()))
             )
-            return algorithm.v_star_by_start, algorithm.env_steps > 0
+            return algorithm.v_star.values, algorithm.env_steps > 0
 
     first, sampled = begun()
     assert sampled
@@ -210,31 +215,92 @@ def test_v_star_is_cached_for_the_same_reference(tmp_path):
 
 
 class Loose(AStarPO):
-    """An algorithm that was never set up, whose policy has these weights."""
+    """An algorithm that was never set up: its policy has these weights, its episodes are drawn."""
 
-    def __init__(self: Any, weights, env_config, **changed):
-        own = small.settings("astar_po", starts=2, **changed)
-        self.config = SimpleNamespace(env=BANDIT, env_config=env_config, settings=own)
+    iteration = 0  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+    def __init__(self: Any, weights=None, env_config=None, starts=2, **changed):
+        chosen = small.settings("astar_po", starts=starts, **changed)
+        self.config = SimpleNamespace(env=BANDIT, env_config=env_config or {}, settings=chosen)
+        weights = {"a": np.zeros(2)} if weights is None else weights
         self.learner_group = SimpleNamespace(get_weights=lambda: {"default_policy": weights})
-        self.v_star_by_start = {0: 1.0, 1: 4.0}
+        self.v_star, self.v_star_folder = VStarTable(), None
+        self.training_started, self.preparation_metrics, self.env_steps = False, {}, 0
+        self.generator, self.batches = np.random.default_rng(0), []
+
+    def start_training(self):
+        return {"warm_start_loss": 0.5}
+
+    def collect_rows(self, starts, group_size):
+        """Two starts a batch, from the front again where there is only one."""
+        chosen = np.repeat(np.take(starts, [0, 1], mode="wrap"), group_size)
+        self.batches.append((chosen[::group_size] - TRAINING_SEED).tolist())
+        returns = self.generator.integers(0, 5, len(chosen)).astype(np.float32)
+        columns = {"starts": chosen, "returns": returns, "success": returns > 3}
+        return Columns(columns), {"steps": 10}
 
 
 def test_the_key_of_cached_v_star_is_what_it_depends_on():
     weights = {"a": np.zeros(2), "b": np.ones(2)}
-    kept = Loose(weights, {"size": 3, "depth": {"x": 1, "y": 2}})._compute_cache_key()
+    key = Loose(weights, {"size": 3, "depth": {"x": 1, "y": 2}})._compute_cache_key()
     # The order of names and the learning rate mean nothing.
     turned = {"b": np.ones(2), "a": np.zeros(2)}
     same = Loose(turned, {"depth": {"y": 2, "x": 1}, "size": 3}, lr=0.02)
-    assert same._compute_cache_key() == kept and len(kept) == 16
+    assert same._compute_cache_key() == key and len(key) == 16
     for other in (
         Loose(weights, {"size": 4, "depth": {"x": 1, "y": 2}}),
         Loose(weights | {"b": np.zeros(2)}, {"size": 3, "depth": {"x": 1, "y": 2}}),
         Loose(weights, {"size": 3, "depth": {"x": 1, "y": 2}}, v_star_beta=0.7),
     ):
-        assert other._compute_cache_key() != kept
+        assert other._compute_cache_key() != key
 
 
-def test_metrics_of_the_warm_start_are_kept_with_those_of_v_star(monkeypatch):
-    monkeypatch.setattr(ColumnAlgorithm, "start_training", lambda self: {"warm_start_loss": 0.5})
-    found = Loose({}, {}).start_training()
-    assert found == {"warm_start_loss": 0.5, "v_star_mean": 2.5, "v_star_std": 1.5}
+def test_stage_1_in_parts_gives_the_same_v_star():
+    whole, parts = Loose(starts=5), Loose(starts=5)
+    assert whole.prepare()
+    reports = []
+    while not parts.prepare(seconds=0):
+        reports.append(dict(parts.preparation_metrics))
+    assert whole.batches == parts.batches == [[0, 1], [2, 3], [4, 4]]
+    assert whole.v_star.get_state() == parts.v_star.get_state()
+    assert [r["v_star_starts"] for r in reports] == [2, 4]
+    assert [r["v_star_starts_left"] for r in reports] == [3, 1]
+    assert parts.preparation_metrics["v_star_starts_left"] == 0 and parts.env_steps == 30
+    assert parts.prepare() and len(parts.batches) == 3, "nothing is left to do"
+
+
+def test_metrics_of_the_warm_start_come_with_those_of_v_star():
+    loose = Loose()
+    loose.prepare()
+    values = np.array(list(loose.v_star.values.values()))
+    assert loose.preparation_metrics["warm_start_loss"] == 0.5
+    assert loose.preparation_metrics["v_star_mean"] == pytest.approx(values.mean())
+
+
+def test_a_later_iteration_estimates_nothing():
+    loose = Loose()
+    loose.iteration = 3
+    assert loose.prepare() and not loose.batches and loose.training_started
+
+
+def test_an_interrupted_stage_1_continues_from_its_cache(tmp_path):
+    first = Loose(starts=6, v_star_cache=str(tmp_path))
+    assert not first.prepare(seconds=0) and first.batches == [[0, 1]]
+    # It is killed here: nothing of the process is left but what each batch has written.
+    second = Loose(starts=6, v_star_cache=str(tmp_path))
+    assert second.prepare() and second.batches == [[2, 3], [4, 5]]
+    assert second.v_star.values.items() >= first.v_star.values.items()
+    third = Loose(starts=6, v_star_cache=str(tmp_path))
+    assert third.prepare() and not third.batches
+    assert third.v_star.get_state() == second.v_star.get_state()
+    assert third.preparation_metrics["v_star_starts"] == 6
+    assert "v_star_left_s" not in third.preparation_metrics, "it has no pace of its own"
+
+
+def test_the_state_holds_an_unfinished_stage_1(monkeypatch):
+    monkeypatch.setattr(ColumnAlgorithm, "get_state", lambda self: {})
+    monkeypatch.setattr(ColumnAlgorithm, "set_state", lambda self, state: None)
+    first, second = Loose(starts=6), Loose(starts=6)
+    first.prepare(seconds=0)
+    second.set_state(first.get_state())
+    assert second.prepare() and second.batches == [[2, 3], [4, 5]]

@@ -259,8 +259,8 @@ def test_the_settings_of_the_first_stage_change_v_star():
     def table(**changed):
         chosen = {"num_envs": 4, "starts": 4, "reference_samples": 2} | changed
         with small.algorithm(BANDIT, algo="astar_po", **chosen) as algorithm:
-            algorithm.start_training()
-            return algorithm.v_star_by_start
+            algorithm.prepare()
+            return algorithm.v_star.values
 
     before = table()
     assert before == table()

@@ -13,6 +13,7 @@ from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.trial_outcome import SPREAD
+from tune_jobs import trial as trial_module
 from tune_jobs.trial import make_trainable, merge_agent_metrics, merge_scores
 
 JOB = {
@@ -157,3 +158,69 @@ def test_counts_of_seeds_add_up_and_the_rest_is_averaged():
     found = [{"env_steps": 10, "kl": 0.1, "why": "a"}, {"env_steps": 12, "kl": 0.3, "why": "b"}]
     assert merge_agent_metrics(found) == {"env_steps": 22, "kl": pytest.approx(0.2), "why": "a"}
     assert merge_agent_metrics(found[:1]) == found[0]
+
+
+class Preparing:
+    """An agent, without Ray, that needs three parts before its first iteration."""
+
+    def __init__(self):
+        self.iteration, self.env_steps, self.parts, self.preparation_metrics = 0, 0, 0, {}
+
+    def prepare(self, seconds):
+        self.parts += 1
+        self.env_steps += 10
+        left = 3 - self.parts
+        self.preparation_metrics = {
+            "v_star_starts": self.parts,
+            "v_star_starts_left": left,
+            "v_star_mean": float(self.parts),
+            "v_star_left_s": 5.0 * left,
+        }
+        return not left
+
+    def train(self):
+        self.iteration += 1
+        self.flat_metrics = {"iteration_s": 2.0, "nonfinite": 0, "return_mean": 1.0, "episodes": 50}
+
+
+@pytest.fixture
+def preparing(tmp_path, monkeypatch):
+    """A trial of two such agents."""
+    monkeypatch.setattr(trial_module.algos, "build_algorithm", lambda *_, **__: Preparing())
+    return trial(tmp_path, 2)
+
+
+def test_what_precedes_training_is_reported_in_parts(preparing):
+    results = [preparing.step() for _ in range(4)]
+    assert [r["iteration"] for r in results] == [0, 0, 1, 2]
+    assert [r["score"] for r in results[:2]] == [None, None] and results[2]["score"] == 1.0
+    assert not any(r["done"] or r["fault"] for r in results)
+    progress = [json.loads(r["metrics"]) for r in results[:2]]
+    assert [p["v_star_starts"] for p in progress] == [2, 4], "of both agents together"
+    assert [p["v_star_left_s"] for p in progress] == [20.0, 10.0]
+    assert [p["v_star_mean"] for p in progress] == [1.0, 2.0]
+    assert progress[1]["env_steps"] == 40
+    assert [agent.parts for agent in preparing.agents] == [3, 3]
+
+
+def test_preparing_agents_take_time_but_no_checkpoint_interval(preparing, monkeypatch):
+    monkeypatch.setattr(trial_module, "PREPARATION_CHECKPOINT_S", math.inf)
+    first = preparing.step()
+    assert first["training_iteration"] % 1 and first["trained_s"] > 0
+    preparing.step()
+    trained = preparing.step()
+    assert trained["training_iteration"] == 1 and trained["trained_s"] > 4.0
+
+
+def test_a_long_preparation_is_saved_from_time_to_time(preparing, monkeypatch):
+    monkeypatch.setattr(trial_module, "PREPARATION_CHECKPOINT_S", 0.0)
+    assert preparing.step()["training_iteration"] % preparing.job.checkpoint_interval == 0
+
+
+def test_each_part_of_a_preparation_is_watched_by_itself(preparing):
+    limit = preparing.watchdog.limit
+    preparing.step()
+    assert len(preparing.preparation_watchdog.seconds) == 2
+    # The first iteration, with its update, has a first limit of its own.
+    assert preparing.watchdog.limit == limit and not preparing.watchdog.seconds
+    assert not list(preparing.watchdog.report_path.parent.glob("*.hang"))

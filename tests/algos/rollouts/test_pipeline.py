@@ -152,7 +152,7 @@ def test_a_pipeline_estimates_v_star_from_the_starts_asked_for():
     chosen = {"algo": "astar_po", "num_env_runners": 1, "starts": 6, "pipeline": True}
     with small.algorithm("toy_worlds:Drawing-v0", iterations=2, **chosen) as algorithm:
         algorithm.train()
-        assert sorted(algorithm.v_star_by_start) == list(range(6)) and in_flight(algorithm) == 1
+        assert sorted(algorithm.v_star.values) == list(range(6)) and in_flight(algorithm) == 1
         assert np.isfinite(algorithm.flat_metrics["advantage_mean"])
         algorithm.train()
         assert np.isfinite(algorithm.flat_metrics["advantage_mean"]) and in_flight(algorithm) == 0

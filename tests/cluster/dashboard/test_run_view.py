@@ -11,6 +11,7 @@ from envs.validation import InputError
 from tune_jobs.run_log.events import (
     CheckpointRow,
     EventLog,
+    ResultRow,
     Row,
     TrialRow,
     encode_row,
@@ -126,3 +127,20 @@ def test_without_a_token_only_this_machine_is_served():
     for host in ("0.0.0.0", "192.0.2.1", "::", "example.org"):
         with pytest.raises(InputError, match="can reach"):
             auth.choose_token(host, require_token=False)
+
+
+def test_the_page_shows_the_progress_of_stage_1(tmp_path):
+    rows: list[Row] = [job_row(trials=1), TrialRow(trial="00", config={})]
+    for done in (10, 40):
+        metrics = {"v_star_starts": done, "v_star_starts_left": 100 - done}
+        row = ResultRow(
+            trial="00", iteration=0, score=None, seconds=1.0, env_steps=9, metrics=metrics
+        )
+        rows.append(row)
+    board = read_whole(write(tmp_path, rows))
+    assert board.build_outcome().trials[0].status_text == "V* of 40/100 starts"
+    assert board.get_curve("00", "v_star_starts", 10) == [(0, 40.0)]
+    EventLog(tmp_path / "events.jsonl").append(result("00", 1, 0.5))
+    board.refresh()
+    assert board.build_outcome().trials[0].status_text == "running"
+    assert board.get_curve("00", "", 10) == [(1, 0.5)]

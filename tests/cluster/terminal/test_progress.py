@@ -6,9 +6,7 @@ from rich.cells import cell_len
 from terminal_screens import JOB, WHY, console, drawn, noticed, rows_of, written
 
 from cluster.terminal.progress import LINE_INTERVAL_S, ProgressDisplay
-from tune_jobs.run_log.events import (
-    EndRow,
-)
+from tune_jobs.run_log.events import EndRow, ResultRow
 
 
 def test_without_a_terminal_each_end_is_a_line():
@@ -78,3 +76,14 @@ def test_rows_before_a_resume_are_known_but_not_printed_again():
     progress = ProgressDisplay(JOB, earlier=[JOB, *rows_of(3)], console=out, clock=lambda: 0.0)
     progress.update(EndRow(trial="02", iteration=5, reason="asha", sentence=WHY))
     assert written(out).splitlines() == [f"trial 02 5/9 excess risk 0.600 {WHY}"]
+
+
+def test_stage_1_is_shown_in_the_table_and_in_plain_lines():
+    metrics = {"v_star_starts": 40, "v_star_starts_left": 60, "v_star_left_s": 240.0}
+    row = ResultRow(trial="00", iteration=0, score=None, seconds=1.0, env_steps=9, metrics=metrics)
+    out, screen = console(terminal=False), console(width=100)
+    ProgressDisplay(JOB, console=out, clock=iter([0.0, *[LINE_INTERVAL_S] * 9]).__next__).update(row)
+    assert written(out).splitlines() == ["trial 00 V* of 40/100 starts, 4 min left"]
+    progress = ProgressDisplay(JOB, console=screen)
+    progress.update(row)
+    assert any("V* of 40/100 starts, 4 min left" in line for line in drawn(progress, screen))

@@ -11,6 +11,7 @@ import pytest
 import small
 
 from algos import ALGORITHMS, get_algorithm_class
+from algos.v_star import VStarTable, make_batch
 from tune_jobs.check.findings_catalogue import SYMPTOMS
 from tune_jobs.health import RULES, SCORE
 from tune_jobs.health.remedy import Step, worded
@@ -45,6 +46,10 @@ def measure(algo):
             rows = rows.with_columns(v_star=np.zeros(len(rows), np.float32))
         rows, found = runner.objective.preprocess_batch(rows)
         names |= set(found) | set(small.updated(learner, rows))
+    if algo == "astar_po":  # and what stage 1 reports
+        table, sample = VStarTable(), np.ones((1, 2), np.float32)
+        table.add(make_batch(np.zeros(1), sample, sample[:, 0], sample))
+        names |= set(table.summarise(1))
     return names
 
 
@@ -71,6 +76,8 @@ def test_symptoms_belong_to_the_algorithms_that_measure_them():
     assert show("entropy_collapse") == show("choice_concentration") == set(ALGORITHMS)
     assert show("groups_without_signal") == {"reinforce", "grpo"}
     assert show("v_star_optimistic") == show("advantage_clipping") == {"astar_po"}
+    assert show("v_star_few_samples") == show("v_star_without_success") == {"astar_po"}
+    assert show("advantages_flat") == {"astar_po"}
     assert show("low_explained_variance") == {"ppo", "reinforce"}
 
 

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from synthetic_sweep import end, job_row, result
 
 from envs.validation import InputError
-from tune_jobs.run_log.events import CheckpointRow, EvaluationRow, JobEndRow, TrialRow
+from tune_jobs.run_log.events import (
+    CheckpointRow,
+    EvaluationRow,
+    JobEndRow,
+    ResultRow,
+    TrialRow,
+)
 from tune_jobs.run_log.outcome import Outcome
 
 BUDGET = 9
@@ -139,3 +145,30 @@ def test_trial_result_is_its_last_or_best_checkpoint(keep, iteration):
         if i % 2 == 0:
             rows.append(CheckpointRow(trial="00", iteration=i, path=f"checkpoint-{i}"))
     assert Outcome.from_rows(rows).trials[0].checkpoint == f"checkpoint-{iteration}"
+
+
+def progress(done, left, **metrics):
+    counts = {"v_star_starts": done, "v_star_starts_left": left}
+    return ResultRow(
+        trial="00", iteration=0, score=None, seconds=1.0, env_steps=9, metrics=counts | metrics
+    )
+
+
+def test_a_trial_in_stage_1_says_how_far_it_is():
+    known = {"v_star_mean": 0.41, "v_star_std": 0.2, "v_star_max": 1.0, "v_star_left_s": 240.0}
+    known["v_star_failed_fraction"] = 0.32
+    rows = [job_row(), TrialRow(trial="00", config={}), progress(8, 92), progress(40, 60, **known)]
+    trial = Outcome.from_rows(rows).trials[0]
+    assert (trial.iterations, len(trial.results)) == (0, 1)
+    assert trial.status_text == (
+        "V* of 40/100 starts, 4 min left, mean 0.41 (std 0.2, max 1), no success from 32 %"
+    )
+
+
+def test_the_first_iteration_replaces_the_progress_of_stage_1():
+    rows = [job_row(), TrialRow(trial="00", config={}), progress(40, 60), result("00", 1, 0.5)]
+    trial = Outcome.from_rows(rows).trials[0]
+    assert [row.iteration for row in trial.results] == [1] and trial.status_text == "running"
+    # A resume from before the first iteration.
+    trial = Outcome.from_rows([*rows, progress(90, 10)]).trials[0]
+    assert trial.iterations == 0 and "90/100" in trial.status_text

@@ -2,11 +2,12 @@
 """The health of a sweep: what the trials of a live run show about each other."""
 
 import pytest
-from sessions import make_result, make_session
+from sessions import get_end, make_result, make_session
 from synthetic_sweep import job_row
 
 from tune_jobs.run_log.events import EventLog, FindingRow, TrialRow, read_event_log
 from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.stop_requests import request_stop
 
 
 @pytest.fixture
@@ -96,3 +97,33 @@ def test_zero_reward_limited_to_a_warning_stops_no_trial(sweep):
     health = {"zero_reward": "warn", "no_improvement": "off", "constant_reward": "off"}
     _, ends = plateau(sweep, health=health)
     assert set(ends.values()) == {40}
+
+
+FAILED = {"v_star_starts": 64, "v_star_starts_left": 100, "v_star_failed_fraction": 1.0}
+
+
+def test_stage_1_is_judged_while_it_runs_and_is_no_iteration(sweep):
+    live = sweep([{}])
+    for done in (8, 64, 128):
+        assert not live.stopper("00", make_result("00", 0, None, FAILED | {"v_star_starts": done}))
+    (found,) = live.findings("v_star_without_success")
+    assert (found.iteration, found.since, found.severity) == (0, 0, "warn")
+    assert len(live.stopper.sweep.get_history("00")) == 1, "the latest progress only"
+    live.report("00", 1, score=1.0, **FAILED)
+    live.report("00", 2, score=1.0)
+    assert live.stopper.sweep.get_history("00").column("iteration").tolist() == [1, 2]
+
+
+def test_stage_1_counts_as_no_reward_of_the_sweep(sweep):
+    live = sweep([{}])
+    live.stopper("00", make_result("00", 0, None, FAILED))
+    assert not live.stopper.sweep._any_reward_seen
+    live.report("00", 1, reward_abs_max=1.0)
+    assert live.stopper.sweep._any_reward_seen
+
+
+def test_a_stop_request_ends_a_trial_in_stage_1(sweep, tmp_path):
+    live = sweep([{}])
+    request_stop(tmp_path, "00")
+    assert live.stopper("00", make_result("00", 0, None, FAILED))
+    assert get_end(live.rows) == (0, "stopped")

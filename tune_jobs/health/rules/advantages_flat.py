@@ -54,7 +54,7 @@ class AdvantagesFlat(Rule):
             return None
         return self.report(
             "warn",
-            history.find_onset(history.series("v_star_flat_fraction") > self.flat_fraction, 1),
+            history.find_onset(history.series("v_star_flat_fraction") > self.flat_fraction, len(history)),
             f"from {flat:.0%} of {done:,.0f} starts all samples of the reference had the same "
             "return",
         )

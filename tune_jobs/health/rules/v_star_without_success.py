@@ -54,6 +54,6 @@ class VStarWithoutSuccess(Rule):
         samples = f"{k:.0f} samples" if k > 1 else "samples"
         return self.report(
             "warn",
-            history.find_onset(history.series("v_star_failed_fraction") > self.failed_fraction, 1),
+            history.find_onset(history.series("v_star_failed_fraction") > self.failed_fraction, len(history)),
             f"from {failed:.0%} of {done:,.0f} starts none of the reference's {samples} succeeded",
         )
