@@ -5,6 +5,7 @@ One iteration, for T steps of B copies of the environment in each runner (``roll
 processes, GPUs and restarts; everything that an algorithm decides is a hook of its objective
 (``objective.py``)::
 
+    before the first iteration                 prepare(): warm start; stage 1 of A*-PO
     env runners, at the same time              collect_rows(), rollouts/env_runner.py
         rollout [T, B] = policy steps all copies together; B == num_envs
         next_values [T, B] = bootstrap(values, last_values, terminated, truncated, final_values)

@@ -30,7 +30,7 @@ from algos.objective import Loss, Need, Objective
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout
-from algos.v_star import VStarTable, make_batch, store_batch
+from algos.v_star import UNKNOWN, VStarTable, make_batch, store_batch
 from envs.validation import AtLeastOne, Fraction, InputError, Positive
 
 Array = np.ndarray[Any, Any]
@@ -62,8 +62,8 @@ class AStarPOSettings(EpisodeSettings):
     reference_samples: Annotated[int, AtLeastOne] = 8
     """Episodes of the reference from each start (k); `num_envs` must be a multiple."""
     v_star_cache: str = ""
-    """Folder that stores V* after every batch of starts: an interrupted stage 1 continues there, and
-    further trials with the same reference skip it. `""` stores V* in checkpoints only."""
+    """Folder that stores V* after every batch of starts, so that an interrupted stage 1 continues
+    and further trials with the same reference skip it; `""` stores V* in checkpoints only."""
 
     row_description: ClassVar[str] = "episodes (num_envs * runners)"
 
@@ -92,10 +92,12 @@ class AStarPOObjective(Objective[AStarPOSettings]):
     def compute_advantages(self, rollout: Rollout) -> Columns:
         """Return a row for each episode; the driver adds the V* of its start."""
         returns = rollout.returns(self.settings.gamma).astype(np.float32)
-        columns = {"returns": returns, "starts": rollout.columns["start"][0]}
-        if rollout.success is not None:
-            columns["success"] = rollout.success
-        return rollout.to_episodes(**columns)
+        unknown = np.full(len(returns), UNKNOWN, np.int8)
+        return rollout.to_episodes(
+            returns=returns,
+            starts=rollout.columns["start"][0],
+            success=unknown if rollout.success is None else rollout.success.astype(np.int8),
+        )
 
     def preprocess_batch(self, rows: Columns) -> tuple[Columns, dict[str, float]]:
         """Compute the advantages: returns minus V*."""
@@ -205,7 +207,7 @@ class AStarPO(ColumnAlgorithm):
         rows, metrics = self.collect_rows(starts=starts, group_size=k)
         self.env_steps += metrics["steps"]
         returns = rows["returns"].reshape(-1, k)
-        success = rows["success"].reshape(-1, k) if "success" in rows else None
+        success = rows["success"].reshape(-1, k)
         # Rows are in the order of the copies: every k-th one is the first of a group of k.
         ids = rows["starts"][::k] - TRAINING_SEED
         batch = make_batch(ids, returns, self._estimate_v_star(returns), success)

@@ -95,7 +95,7 @@ METRICS: dict[str, Metric] = {
     ),
     "pair_margin": Metric("nats", "by how much, times beta"),
     "chosen_gain": Metric("nats", "log-probability of the better halves over the reference's"),
-    "v_star_starts": Metric("count", "starts whose V* is known (before and in the first iteration)"),
+    "v_star_starts": Metric("count", "starts whose V* is known (until the first iteration)"),
     "v_star_starts_left": Metric("count", "starts whose V* is still to be estimated", "falls to 0"),
     "v_star_mean": Metric("reward", "mean V* of those starts"),
     "v_star_std": Metric("reward", "standard deviation of V* over those starts"),

@@ -17,7 +17,8 @@ from algos.rollouts.columns import Columns
 Array = np.ndarray[Any, Any]
 
 UNKNOWN = -1
-"""Stands in the cache for the success of a start whose environment does not report any."""
+"""Stands for the success (1 or 0) of an episode, or of a start, that the environment does not tell.
+A number and no missing column, as the columns of all runners and batches must be the same."""
 
 
 @dataclass
@@ -90,16 +91,16 @@ class VStarTable:
         self.values, self.flat, self.solved = state["values"], state["flat"], state["solved"]
 
 
-def make_batch(starts: Array, returns: Array, v_star: Array, success: Array | None) -> Columns:
+def make_batch(starts: Array, returns: Array, v_star: Array, success: Array) -> Columns:
     """Return a row for each of S starts.
 
     Args:
         starts: numbers of the starts ``[S]``.
         returns: of their samples ``[S, K]``.
         v_star: their estimates ``[S]``.
-        success: whether each sample succeeded ``[S, K]``; None where it is unknown.
+        success: whether each sample succeeded ``[S, K]``: 1, 0 or ``UNKNOWN``.
     """
-    solved = np.full(len(starts), UNKNOWN) if success is None else (success != 0).any(1)
+    solved = success.max(1)  # unknown only where all samples are, as that is the lowest number
     flat = (returns == returns[:, :1]).all(1)
     return Columns(
         {

@@ -35,8 +35,10 @@ PROGRESS = "trial.json"
 agent, and the settings."""
 SEEDS_APART = 10**6
 """Between the seeds of a trial's agents; trials themselves are 1 apart and jobs 1000."""
-SUMMED = ("env_steps", "episodes", "iteration_s", "nonfinite", "updates", "runners_lost")
-SUMMED += ("v_star_starts", "v_star_starts_left", "v_star_s", "v_star_left_s")
+SUMMED = (
+    *("env_steps", "episodes", "iteration_s", "nonfinite", "updates", "runners_lost"),
+    *("v_star_starts", "v_star_starts_left", "v_star_s", "v_star_left_s"),
+)
 """Metrics that several agents have together."""
 PREPARATION_S = 10.0
 """Time between two reports of what precedes the first iteration (stage 1 of A*-PO: hours)."""

@@ -68,7 +68,7 @@ class RolloutStatistics:
                     self.finished.setdefault(name, []).append(values)
                     if INFO_METRICS.get(name) == "success_rate":
                         if self.success is None:
-                            self.success = np.zeros(len(done), np.float32)
+                            self.success = np.zeros(len(done), bool)
                         self.success[done] = values
 
     def summarise(

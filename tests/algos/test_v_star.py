@@ -14,7 +14,7 @@ from algos.v_star import UNKNOWN, VStarTable, make_batch, store_batch
 
 def batch(starts, returns, success=None):
     returns = np.array(returns, np.float32)
-    solved = None if success is None else np.array(success)
+    solved = np.full(returns.shape, UNKNOWN) if success is None else np.array(success)
     return make_batch(np.array(starts), returns, returns.max(1), solved)
 
 
@@ -46,9 +46,10 @@ def test_progress_counts_only_the_starts_of_the_trial():
 
 
 def test_without_reported_success_no_share_of_it_is_given():
-    part = batch([0], [[0, 1]])
-    assert part["solved"].tolist() == [UNKNOWN]
-    assert "v_star_failed_fraction" not in table(part).summarise(1)
+    part = batch([0, 1], [[0, 1], [2, 3]], [[UNKNOWN, UNKNOWN], [UNKNOWN, 0]])
+    assert part["solved"].tolist() == [UNKNOWN, 0]
+    assert "v_star_failed_fraction" not in table(batch([0], [[0, 1]])).summarise(1)
+    assert table(part).summarise(2)["v_star_failed_fraction"] == 1
 
 
 def test_progress_before_the_first_batch_has_only_counts():
@@ -94,7 +95,8 @@ import numpy as np
 from algos.v_star import make_batch, store_batch
 for start in (0, 1):
     returns = np.full((1, 2), start, np.float32)
-    store_batch(make_batch(np.array([start]), returns, returns[:, 0], None), Path(sys.argv[1]), "")
+    batch = make_batch(np.array([start]), returns, returns[:, 0], returns)
+    store_batch(batch, Path(sys.argv[1]), "")
 os.kill(os.getpid(), signal.SIGKILL)
 """
     ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=os.environ, check=False)

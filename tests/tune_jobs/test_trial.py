@@ -11,9 +11,9 @@ import torch
 
 from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
+from tune_jobs import trial as trial_module
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.trial_outcome import SPREAD
-from tune_jobs import trial as trial_module
 from tune_jobs.trial import make_trainable, merge_agent_metrics, merge_scores
 
 JOB = {

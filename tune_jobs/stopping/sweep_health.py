@@ -70,8 +70,8 @@ class SweepHealth:
         history holds the job's metric as each iteration measured it. Scores are pooled over
         trailing iterations and share episodes with those before them.
         """
-        # A metric that is missing counts as a reward: nothing is known about it. Iteration 0 is what
-        # precedes training and has none at all.
+        # A metric that is missing counts as a reward: nothing is known about it. Iteration 0 is
+        # what precedes training and has none at all.
         if iteration and as_number(metrics.get("reward_abs_max")) != 0:
             self._any_reward_seen = True
         rows = self._histories.setdefault(trial, MetricTable())

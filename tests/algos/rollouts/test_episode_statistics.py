@@ -178,3 +178,15 @@ def test_rewards_before_a_bonus_include_those_of_last_steps():
     collected.record_step(infos, ended)
     found = collected.summarise({}, np.zeros((1, 2)), ended[None], np.ones((1, 2), bool))
     assert found["zero_rewards"] == 0
+
+
+@pytest.mark.parametrize("name", ["success", "is_success"])
+def test_success_is_that_of_each_copys_last_finished_episode(name):
+    statistics = RolloutStatistics(EpisodeStatistics(3, (name, "length")), 0)
+    statistics.record_step({"length": np.ones(3)}, np.array([True, False, False]))
+    assert statistics.success is None
+    statistics.record_step({name: np.array([1.0, 1.0, 0.0])}, np.array([True, False, True]))
+    statistics.record_step({name: np.array([0.0, 1.0, 1.0])}, np.array([True, False, False]))
+    assert statistics.success is not None and statistics.success.tolist() == [0, 0, 0]
+    statistics.record_step({name: np.array([0.0, 1.0, 1.0])}, np.array([False, True, False]))
+    assert statistics.success.tolist() == [0, 1, 0]

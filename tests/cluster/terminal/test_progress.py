@@ -82,7 +82,8 @@ def test_stage_1_is_shown_in_the_table_and_in_plain_lines():
     metrics = {"v_star_starts": 40, "v_star_starts_left": 60, "v_star_left_s": 240.0}
     row = ResultRow(trial="00", iteration=0, score=None, seconds=1.0, env_steps=9, metrics=metrics)
     out, screen = console(terminal=False), console(width=100)
-    ProgressDisplay(JOB, console=out, clock=iter([0.0, *[LINE_INTERVAL_S] * 9]).__next__).update(row)
+    times = iter([0.0, *[LINE_INTERVAL_S] * 9])
+    ProgressDisplay(JOB, console=out, clock=times.__next__).update(row)
     assert written(out).splitlines() == ["trial 00 V* of 40/100 starts, 4 min left"]
     progress = ProgressDisplay(JOB, console=screen)
     progress.update(row)

@@ -47,7 +47,7 @@ def test_the_time_follows_from_the_size_of_the_model(tmp_path: Path):
 def test_without_a_gpu_it_says_what_to_set(tmp_path: Path):
     text = describe_stage_1(make_job(make_model(tmp_path, 2), gpus_per_trial=0.0))
     assert "--gpus-per-trial 1" in text
-    assert "683 h" in text
+    assert "about 682 h 40 min" in text
 
 
 def test_the_preset_for_a_users_model_has_a_gpu_and_a_cache():

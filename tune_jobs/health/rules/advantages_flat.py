@@ -52,9 +52,10 @@ class AdvantagesFlat(Rule):
         # One sample equals itself: `v_star_few_samples` reports that.
         if history.latest("reference_samples") == 1 or history.improved:
             return None
+        sick = history.series("v_star_flat_fraction") > self.flat_fraction
         return self.report(
             "warn",
-            history.find_onset(history.series("v_star_flat_fraction") > self.flat_fraction, len(history)),
+            history.find_onset(sick, len(history)),
             f"from {flat:.0%} of {done:,.0f} starts all samples of the reference had the same "
             "return",
         )

@@ -52,8 +52,9 @@ class VStarWithoutSuccess(Rule):
             return None
         k = history.latest("reference_samples")
         samples = f"{k:.0f} samples" if k > 1 else "samples"
+        sick = history.series("v_star_failed_fraction") > self.failed_fraction
         return self.report(
             "warn",
-            history.find_onset(history.series("v_star_failed_fraction") > self.failed_fraction, len(history)),
+            history.find_onset(sick, len(history)),
             f"from {failed:.0%} of {done:,.0f} starts none of the reference's {samples} succeeded",
         )
