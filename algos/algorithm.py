@@ -148,11 +148,11 @@ class ColumnAlgorithm(Algorithm):
     def prepare(self, seconds: float = math.inf) -> bool:
         """Run what precedes the first iteration, or a part of it; return whether it is over.
 
-        An iteration runs what is left of it. Who must not be silent for so long (it may take hours)
-        calls this before, again and again, and reports ``preparation_metrics`` in between.
+        The first iteration runs what is left of it. As it can take hours (stage 1 of A*-PO), a
+        caller may run it in parts before that and report ``preparation_metrics`` in between.
 
         Args:
-            seconds: the time after which to return, at the end of the part under way.
+            seconds: the time after which no further part starts.
         """
         if not self.training_started:
             self.preparation_metrics |= self.start_training()

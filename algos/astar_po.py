@@ -177,7 +177,7 @@ class AStarPO(ColumnAlgorithm):
         """Warm-start the policy, then estimate V* of further starts, at least a batch of them.
 
         Args:
-            seconds: the time after which no further batch is begun.
+            seconds: the time after which no further batch starts.
 
         Returns:
             Whether V* of every start is known; if not, the next call continues.

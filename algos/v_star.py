@@ -17,8 +17,8 @@ from algos.rollouts.columns import Columns
 Array = np.ndarray[Any, Any]
 
 UNKNOWN = -1
-"""Stands for the success (1 or 0) of an episode, or of a start, that the environment does not tell.
-A number and no missing column, as the columns of all runners and batches must be the same."""
+"""Success (else 1 or 0) of an episode, or of a start, where the environment does not report it. A
+number and no missing column, as the columns of all runners and batches must be the same."""
 
 
 @dataclass

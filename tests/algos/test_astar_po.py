@@ -214,6 +214,20 @@ def test_v_star_is_cached_for_the_same_reference(tmp_path):
         assert begun(**other)[1], other
 
 
+@pytest.mark.usefixtures("local_ray")
+def test_training_after_stage_1_in_parts_is_the_same():
+    def train(in_parts):
+        with small.algorithm(BANDIT, **SMALL) as algorithm:
+            while in_parts and not algorithm.prepare(seconds=0):
+                pass
+            algorithm.train()
+            flat = {n: v for n, v in algorithm.flat_metrics.items() if not n.endswith("_s")}
+            return flat, small.learner_weights(algorithm)
+
+    (whole, weights), (parts, same) = train(False), train(True)
+    assert parts == whole and small.same_weights(same, weights)
+
+
 class Loose(AStarPO):
     """An algorithm that was never set up: its policy has these weights, its episodes are drawn."""
 

@@ -224,3 +224,21 @@ def test_each_part_of_a_preparation_is_watched_by_itself(preparing):
     # The first iteration, with its update, has a first limit of its own.
     assert preparing.watchdog.limit == limit and not preparing.watchdog.seconds
     assert not list(preparing.watchdog.report_path.parent.glob("*.hang"))
+
+
+def test_an_unfinished_stage_1_continues_from_its_checkpoint(tmp_path, local_ray, monkeypatch):
+    monkeypatch.setattr(trial_module, "PREPARATION_S", 0.0)
+    counts = {"num_envs": 4, "starts": 6, "reference_samples": 2, "minibatch_size": 2}
+    bandit = {"env": "toy_worlds:Bandit-v0", "algo": "astar_po", "settings": counts}
+    first = trial(tmp_path, 1, **bandit)
+    assert first.step()["iteration"] == 0
+    known = dict(first.agents[0].v_star.values)
+    (tmp_path / "saved").mkdir()
+    first.save_checkpoint(str(tmp_path / "saved"))
+    first.cleanup()
+    again = trial(tmp_path, 1, resume=str(tmp_path / "saved"), **bandit)
+    # Two starts a batch: four are left.
+    assert [again.step()["iteration"] for _ in range(2)] == [0, 1]
+    values = again.agents[0].v_star.values
+    assert len(values) == 6 and len(known) == 2 and known.items() <= values.items()
+    again.cleanup()

@@ -24,7 +24,7 @@ class VStarFewSamples(Rule):
     """
 
     symptom: ClassVar[str] = "v_star_few_samples"
-    needs: ClassVar[tuple[str, ...]] = ("v_star_starts", "reference_samples", "starts")
+    needs: ClassVar[tuple[str, ...]] = ("v_star_starts",)
     highest: ClassVar[Severity] = "warn"
     causes: ClassVar[tuple[str, ...]] = (
         "`reference_samples` or `starts` set low to shorten stage 1",
@@ -42,6 +42,7 @@ class VStarFewSamples(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a warning when there are fewer samples or starts than V* needs."""
+        # Settings: NaN, and so without a finding, in logs of other tools that do not hold them.
         samples, starts = history.latest("reference_samples"), history.latest("starts")
         few: list[str] = []
         if samples < self.fewest_samples:
