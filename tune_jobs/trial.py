@@ -99,7 +99,7 @@ class TrialTrainable(tune.Trainable):
         # Of its own: parts of stage 1 take seconds, and say nothing about the time that a first
         # iteration with its update may take.
         self.preparation_watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
-        self.prepared, self.preparation_saved_at = False, time.monotonic()
+        self.unprepared, self.preparation_saved_at = list(self.agents), time.monotonic()
         self.trial_number: str = plan["trial"]
         self.trained_s = 0.0
         self.scores: list[float | None] = [None] * job.seeds
@@ -177,15 +177,14 @@ class TrialTrainable(tune.Trainable):
 
     def _prepare_agents(self) -> bool:
         """Run what precedes the first iteration for a while; return whether it is over."""
-        if not self.prepared:
+        for agent in list(self.unprepared):
             started = time.perf_counter()
-            over: list[bool] = []
-            for agent in self.agents:
-                with self.preparation_watchdog.watch():
-                    over.append(agent.prepare(PREPARATION_S))
+            with self.preparation_watchdog.watch():
+                over = agent.prepare(PREPARATION_S)
             self.trained_s += time.perf_counter() - started
-            self.prepared = all(over)
-        return self.prepared
+            if over:
+                self.unprepared.remove(agent)
+        return not self.unprepared
 
     def _report_preparation(self) -> dict[str, Any]:
         """Return the result of a part of what precedes the first iteration."""

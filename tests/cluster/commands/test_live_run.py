@@ -9,6 +9,7 @@ from cluster.commands.live_run import announce_job, check_machine, print_and_che
 from cluster.errors import CommandFailed, RunInterrupted
 from envs.validation import InputError
 from tune_jobs import ray_session
+from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.run_log.events import JobEndRow
 from tune_jobs.run_log.outcome import Outcome
 
@@ -33,6 +34,12 @@ def test_a_start_is_announced_with_its_size(capsys):
         "CartPole-v1, PPO, 3 settings under ASHA, at most 4 iterations each, on the Ray at "
         "ray://head:10001"
     )
+
+
+def test_the_work_of_stage_1_is_announced_before_the_start(capsys):
+    announce_job(load_job("shop-astar"), "local", None)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Stage 1 plays 80,000 episodes before the first iteration" in said
 
 
 def answer_for(tmp_path, *rows):
