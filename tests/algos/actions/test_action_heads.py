@@ -160,7 +160,7 @@ def test_all_choices_share_one_spread_of_normal_values():
     assert free.grad is not None and free.grad.item() > 0
     labelled = head.label_outputs(outputs, free)
     assert list(labelled) == ["choice", "value", "value (spread)"]
-    each = outputs.view(len(outputs), -1, head.per_choice)
+    each = outputs.view(4, 6, 2)
     assert labelled["choice"].equal(each[..., 0]) and labelled["value"].equal(each[..., 1:])
 
 
