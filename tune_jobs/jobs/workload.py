@@ -10,7 +10,7 @@ from tune_jobs.formatting import count, format_duration
 from tune_jobs.jobs.job import Job
 
 GPU_FLOPS, CORE_FLOPS = 1e14, 5e10
-"""Operations per second that a data-centre GPU (an A100) and a CPU core reach in such models."""
+"""Operations per second assumed of a data-centre GPU (an A100, say) and of a CPU core."""
 CANDIDATES = 12
 """Usual number of actions that can be taken in a step of the shop."""
 FORWARD, UPDATE = 2, 8

@@ -18,7 +18,7 @@ class VStarFewSamples(Rule):
 
     From fewer than four samples V* is mostly luck: the paper takes eight, and four were enough with
     thousands of starts, over which the noise averages out. With 200 starts of a shop the training
-    score rose to 91 and that on new ones to 67 of 100; with 20,000 starts the two were 75 and 74.
+    score rose to 91 of 100 and that on new products to 67; with 10,000 starts the latter was 74.
 
     Warm-up: none, as both are known before training. NaN policy: not applicable.
     """
