@@ -292,7 +292,7 @@ def test_metrics_of_the_warm_start_come_with_those_of_v_star():
 
 
 def test_a_later_iteration_estimates_nothing():
-    loose = Loose()
+    loose: Any = Loose()
     loose.iteration = 3
     assert loose.prepare() and not loose.batches and loose.training_started
 

@@ -4,6 +4,7 @@
 import json
 import math
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -232,13 +233,15 @@ def test_an_unfinished_stage_1_continues_from_its_checkpoint(tmp_path, local_ray
     bandit = {"env": "toy_worlds:Bandit-v0", "algo": "astar_po", "settings": counts}
     first = trial(tmp_path, 1, **bandit)
     assert first.step()["iteration"] == 0
-    known = dict(first.agents[0].v_star.values)
+    agent: Any = first.agents[0]
+    known = dict(agent.v_star.values)
     (tmp_path / "saved").mkdir()
     first.save_checkpoint(str(tmp_path / "saved"))
     first.cleanup()
     again = trial(tmp_path, 1, resume=str(tmp_path / "saved"), **bandit)
     # Two starts a batch: four are left.
     assert [again.step()["iteration"] for _ in range(2)] == [0, 1]
-    values = again.agents[0].v_star.values
+    agent = again.agents[0]
+    values = agent.v_star.values
     assert len(values) == 6 and len(known) == 2 and known.items() <= values.items()
     again.cleanup()
