@@ -113,6 +113,12 @@ METRICS: dict[str, Metric] = {
     "grad_norm_entropy": Metric("norm", "gradient norm of the weighted entropy bonus", "above 0"),
     "grad_norm_kl": Metric("norm", "gradient norm of the weighted KL penalty"),
     "grad_norm_reference_kl": Metric("norm", "gradient norm of the weighted KL to the reference"),
+    "grad_norm_head": Metric(
+        "norm", "gradient norm of the weights that turn features into the policy's outputs"
+    ),
+    "grad_norm_backbone": Metric(
+        "norm", "gradient norm of the other weights behind the policy's outputs"
+    ),
     "grad_norm_likelihood": Metric("norm", "gradient norm of the weighted log-probability of text"),
     "grad_norm_diversity": Metric("norm", "gradient norm of the weighted diversity bonus"),
     "update_ratio": Metric(

@@ -225,6 +225,8 @@ class ColumnLearner(TorchLearner):
         diagnose = last and log.epochs == 1 and self.updates % DIAGNOSTICS_INTERVAL == 0
         loss = self._accumulate(batch, len(batch) / rows, trained, objective, log, diagnose)
         if (i + 1) % s.accumulate == 0 or last:
+            if diagnose:  # before the step, which clears the gradients
+                self.diagnostics |= self._get_policy_network().compute_part_grad_norms()
             norm = _step_optimisers(trained.optimisers, trained.params, s.grad_clip)
             log.grad_norms.append(norm)
         # Measuring costs as much as a term of the loss: the end of the last epoch shows what the
