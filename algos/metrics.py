@@ -153,6 +153,16 @@ METRICS: dict[str, Metric] = {
         "how much better an episode's last steps are than its first, where the environment says so",
         "above 0",
     ),
+    "node_losses": Metric(
+        "nats or squares",
+        "excess risk of each node at the end of the episodes, where there is one causal model",
+        "falls",
+    ),
+    "reward_log_gain": Metric("reward", "term of the reward, mean over steps: gain in knowledge"),
+    "reward_improvement": Metric("reward", "the same: fall of the post-mortem's loss"),
+    "reward_concentration": Metric("reward", "the same: penalty of the commonest choice", "near 0"),
+    "reward_coverage": Metric("reward", "the same: bonus on different choices"),
+    "reward_undersampled": Metric("reward", "the same: bonus on rare choices"),
     "log_p_with": Metric(
         "nats", "log-probability of the answer after the thought, where the environment says so"
     ),

@@ -40,16 +40,21 @@ def check_machine(job: Job, address: str, cpus: int | None) -> None:
 
 def announce_job(job: Job, address: str, cpus: int | None) -> None:
     """Print on stderr what is about to start, because Ray takes seconds to do so."""
+    from tune_jobs.jobs.changes import format_changes, list_changes
     from tune_jobs.ray_session import offered_cpus
 
     settings = f"{job.trials} settings under {job.scheduler.upper()}" if job.trials > 1 else "1 run"
     local = address == "local"
     where = f"on {count(offered_cpus(cpus), 'CPU')}" if local else f"on the Ray at {address}"
-    Console(stderr=True).print(
+    console = Console(stderr=True)
+    console.print(
         f"{job.env.split(':')[-1]}, {job.algo.upper()}, {settings}, at most {job.iterations} "
         f"iterations each, {where}",
         highlight=False,
     )
+    for line in format_changes(list_changes(job)):
+        # markup=False: rich would take lists in brackets for markup.
+        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def warn_of_late_scores(job: Job) -> None:
