@@ -73,6 +73,11 @@ class DPOSettings(EpisodeSettings):
         super().__post_init__()
         if self.collects_groups and self.group_size < 2:
             raise InputError("settings.group_size must be at least 2 to compare episodes.")
+        if self.kl_limit and self.pairs not in COLLECTED_SOURCES:
+            raise InputError(
+                f"settings.kl_limit is {self.kl_limit}, but it would do nothing: recorded pairs "
+                "were not drawn by the policy, so its KL is not known. Set it to 0."
+            )
 
 
 class DPOObjective(Objective[DPOSettings]):

@@ -100,7 +100,9 @@ class ColumnLearner(TorchLearner):
         columns: Columns = batch.to_torch(self._device)
         if timesteps.get(CLONE):
             s = self.objective.settings
-            cloning = BehaviourCloning(replace(s, epochs=s.warm_start_epochs))
+            # Imitation is to move the policy, as far as it takes.
+            free = replace(s, epochs=s.warm_start_epochs, kl_limit=0.0)
+            cloning = BehaviourCloning(free)
             stats = self._run_epochs(columns, cloning, progress)
         else:
             stats = self._update_policy(columns, progress) | self._update_log_std(
