@@ -254,3 +254,12 @@ def _widened(name, column):
         return column
     wide = np.concatenate([column.values, np.ones_like(column.values)], -1)
     return Ragged(wide, column.offsets)
+
+
+def test_candidates_keep_the_log_probability_they_were_drawn_with():
+    chosen: dict[str, Any] = {"pairs": "candidates", "num_envs": 4, "rollout_length": 4}
+    runner = small.runner("envs:CausalLearning-v0", algo="dpo", **chosen)
+    steps = concat_pair_steps(runner.sample()[0].to_torch())
+    with torch.no_grad():
+        logp = runner.module(steps)["dist"].logp(steps)
+    torch.testing.assert_close(steps["logp"], logp, rtol=1e-5, atol=1e-5)

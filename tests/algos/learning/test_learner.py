@@ -159,3 +159,13 @@ def test_accumulated_minibatches_make_the_step_of_their_sum(rows):
         strict=True,
     ):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_the_gradients_of_head_and_backbone_are_reported():
+    runner = small.runner(CARTPOLE)
+    rows, _ = runner.objective.preprocess_batch(runner.sample()[0])
+    learner = small.learner(CARTPOLE, minibatch_size=16, epochs=1, value_coef=0.0)
+    found = small.updated(learner, rows)
+    # Of the whole gradient, as the critic's is zero.
+    both = math.hypot(found["grad_norm_head"], found["grad_norm_backbone"])
+    assert both == pytest.approx(found["grad_norm"], rel=1e-5) and found["grad_norm_head"] > 0
