@@ -77,7 +77,9 @@ METRICS: dict[str, Metric] = {
     ),
     "advantage_std": Metric("reward", "standard deviation of the advantages before normalisation"),
     "kl": Metric(
-        "nats", "KL of the collecting to the new policy at the end of the update", "0.001 to 0.05"
+        "nats",
+        "KL of the collecting to the new policy at the end of the update; of DPO over its pairs",
+        "0.001 to 0.05",
     ),
     "kl_max": Metric("nats", "largest KL of a minibatch", "below 0.5"),
     "clip_fraction": Metric(

@@ -11,7 +11,7 @@ from tune_jobs.jobs.search_space import Space
 
 PARTS = ("settings", "env_kwargs", "evaluation_env_kwargs", "search", "health")
 """Fields of a job that hold names and values; the other fields are the part ``job``."""
-SHOWN_ELSEWHERE = ("env", "algo", "points")
+SHOWN_ELSEWHERE = ("env", "algo", "metric", "mode", "trials", "scheduler", "points")
 """Fields that every display of a job names, or that are too long for one."""
 
 
