@@ -100,7 +100,7 @@ class ColumnLearner(TorchLearner):
         columns: Columns = batch.to_torch(self._device)
         if timesteps.get(CLONE):
             s = self.objective.settings
-            # Imitation is to move the policy, as far as it takes.
+            # The limit is for updates from the policy's own rows; imitation may move it freely.
             free = replace(s, epochs=s.warm_start_epochs, kl_limit=0.0)
             cloning = BehaviourCloning(free)
             stats = self._run_epochs(columns, cloning, progress)

@@ -207,7 +207,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         }
 
     def compute_part_grad_norms(self) -> dict[str, float]:
-        """Return the gradient norms of head and backbone; empty where they cannot be told apart."""
+        """Return the gradient norms of head and backbone; empty without one of the two."""
         parts: dict[str, list[Tensor]] = {"head": [], "backbone": []}
         for name, gradient in self.get_policy_gradients().items():
             part = "head" if name.startswith(self.head_weights) else "backbone"
