@@ -221,3 +221,13 @@ def test_head_and_backbone_are_the_weights_behind_the_outputs(observation, chang
     assert found["grad_norm_backbone"] == pytest.approx(rest, rel=1e-4)
     # With trunks of their own the value's gradient, a million times larger, reaches neither.
     assert found["grad_norm_backbone"] < 1e4
+
+
+def test_a_large_value_gradient_starves_the_head_of_a_shared_trunk():
+    policy = small.module(graph_space(), spaces.Discrete(5), model="set")
+    observation = to_observation_columns(graph_space().sample())
+    batch = {name: torch.as_tensor(column)[None] for name, column in observation.items()}
+    outputs, value = policy.compute_outputs(batch)
+    (outputs.square().sum() + 1e6 * value.sum()).backward()
+    found = policy.compute_part_grad_norms()
+    assert 0 < found["grad_norm_head"] < 1e-3 * found["grad_norm_backbone"]
