@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import Space
@@ -55,13 +55,14 @@ def _to_plain(value: Any) -> Any:
     """Return a value as the event log holds it."""
     if isinstance(value, Space):
         return {value.kind: list(value.values)}
-    return list(value) if isinstance(value, tuple) else value
+    return list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
 
 
 def format_change(value: Any) -> str:
     """Return a changed value as text, as exactly as a flag would state it."""
     if isinstance(value, Mapping):
-        return " ".join(f"{name} {format_change(part)}" for name, part in value.items())
+        items = cast("Mapping[str, Any]", value).items()
+        return " ".join(f"{name} {format_change(part)}" for name, part in items)
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(format_change, value))}]"
+        return f"[{', '.join(map(format_change, cast('list[Any]', value)))}]"
     return str(value)
