@@ -378,3 +378,8 @@ def test_the_optimal_value_lies_between_mean_and_maximum():
     assert estimate_v_star(returns, "softmax", 2.0)[0] == pytest.approx(expected)
     for kind in ("softmax", "max", "mean"):
         assert estimate_v_star(returns, kind, 1.0).dtype == np.float32
+
+
+def test_v_star_mean_adds_in_double_precision():
+    returns = np.array([2.0**24, 1.0, 1.0], np.float32)  # float32 loses both ones
+    assert estimate_v_star(returns, "mean", 1.0) == (2**24 + 2) / 3

@@ -51,3 +51,9 @@ def test_spaces_of_other_sizes_have_the_same_structure():
     nested = [gymnasium.spaces.Dict(a=box) for box in (small_box, large_box)]
     assert have_same_structure(*nested)
     assert not have_same_structure(nested[0], gymnasium.spaces.Dict(b=small_box))
+
+
+def test_an_evaluation_adds_its_arguments_to_those_of_training():
+    policy = Policy.__new__(Policy)
+    policy.metadata = {"env_kwargs": {"a": 1, "b": 2}, "evaluation_env_kwargs": {"b": 3}}
+    assert policy.full_evaluation_env_kwargs == {"a": 1, "b": 3}

@@ -3,8 +3,11 @@
 
 from typing import Any
 
+import gymnasium
+import numpy as np
 import pytest
 import small
+from gymnasium.vector import SyncVectorEnv
 
 from algos import ALGORITHMS, load_algorithms
 from algos.requirements import check_needs, detect_offered_needs, list_runnable_algorithms
@@ -95,3 +98,14 @@ def test_everything_works_where_everything_is_offered():
     )
     assert list_runnable_algorithms(WHOLE, KINDS) == ["ppo", "reinforce"]
     assert list_runnable_algorithms(ROWS, KINDS) == ["ppo", "reinforce", "grpo"]
+
+
+def test_copies_that_differ_after_one_seed_offer_no_starts():
+    class Apart(SyncVectorEnv):
+        def reset(self, *, seed=None, options=None):
+            seen, infos = super().reset(seed=0, options=options)
+            return seen + np.arange(self.num_envs)[:, None], infos
+
+    built = Apart([lambda: gymnasium.make("CartPole-v1")] * 2)
+    assert detect_offered_needs(built) == WHOLE
+    built.close()

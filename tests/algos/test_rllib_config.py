@@ -38,3 +38,7 @@ def test_the_folder_of_hang_reports_is_kept_unless_given():
     kept = config.hang_report_dir
     assert kept and config.configure_training(chosen, 7).hang_report_dir == kept
     assert config.configure_training(chosen, 7, hang_report_dir="/x").hang_report_dir == "/x"
+
+
+def test_rllib_polls_no_system_usage():
+    assert make_config()[1].log_sys_usage is False

@@ -158,7 +158,10 @@ def test_all_choices_share_one_spread_of_normal_values():
     assert (dist.params[..., 1] == -1.5).all()
     dist.entropy().sum().backward()
     assert free.grad is not None and free.grad.item() > 0
-    assert list(head.label_outputs(outputs, free)) == ["choice", "value", "value (spread)"]
+    labelled = head.label_outputs(outputs, free)
+    assert list(labelled) == ["choice", "value", "value (spread)"]
+    each = outputs.view(4, 6, 2)
+    assert labelled["choice"].equal(each[..., 0]) and labelled["value"].equal(each[..., 1:])
 
 
 @pytest.mark.parametrize(

@@ -184,3 +184,23 @@ def test_an_episode_of_one_step_at_the_front_is_kept(tmp_path):
     assert pairs["gap"].tolist() == [1.0]
     assert pairs["chosen.obs"].values.tolist() == [0.0]
     assert pairs["rejected.obs"].values.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"reward": np.array([1.0, 1.0, 0.0])}, "nothing was better"),
+        ({"start": None}, "neither candidates nor episodes"),
+    ],
+)
+def test_rollouts_without_pairs_are_refused(tmp_path, changed, sentence):
+    steps = {
+        "obs": np.arange(3.0),
+        "reward": np.array([2.0, 1.0, 0.0]),
+        "episode": np.array([4, 5, 5]),
+        "start": np.array([7, 7, 7]),
+    } | changed
+    known = {name: column for name, column in steps.items() if column is not None}
+    write_columns(Columns(known), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=sentence):
+        load_recorded_pairs(str(tmp_path))

@@ -9,6 +9,7 @@ from unittest.mock import AsyncMock
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
 from cluster.web import auth
@@ -246,3 +247,7 @@ def test_what_is_no_request_passes_unasked():
 
 def test_a_token_of_any_characters_is_refused_without_an_error():
     assert call("/", bearer("schlüssel"))[0] == 401
+
+
+def test_a_cookie_that_cannot_be_parsed_is_no_token():
+    assert auth._read_cookie(Headers({"cookie": "a,b=c"})) == ""

@@ -146,6 +146,13 @@ def test_what_is_no_action_is_refused_in_a_sentence(world, action, sentence):
         world.step(state, action)
 
 
+def test_the_first_wrong_slot_is_named(world):
+    state, _ = world.reset(counter_rng.make_keys(0, 2))
+    most = world.slots - 1
+    with pytest.raises(InputError, match=f"but it is {most + 1}"):
+        world.step(state, np.array([most, most + 1]))
+
+
 def test_the_limit_cuts_an_episode_off_and_is_no_purchase(world):
     short = with_(world, episode_limit=4)
     state = visit(short, copies=2)

@@ -4,7 +4,7 @@
 from dataclasses import replace
 from typing import Any
 
-from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
+from tune_jobs.run_log.cross_trial import NAMED, Sibling, compare_trials_on_all_symptoms
 from tune_jobs.run_log.events import read_event_log
 
 
@@ -70,3 +70,11 @@ def test_findings_of_an_older_log_are_read(tmp_path):
     (tmp_path / "events.jsonl").write_text(line)
     row: Any = read_event_log(tmp_path / "events.jsonl")[0]
     assert row.siblings == ""
+
+
+def test_only_the_first_sick_trials_are_named():
+    assert said(trials(*[5] * (NAMED + 2), None)).startswith(
+        f"{NAMED + 2} of {NAMED + 3} trials (00, "
+    )
+    assert " and 2 others)" in said(trials(*[5] * (NAMED + 2), None))
+    assert "others" not in said(trials(*[5] * NAMED, None))

@@ -80,10 +80,11 @@ def test_a_damaged_log_is_named_in_one_warning(tmp_path):
     log.append(job_row())
     log.path.write_bytes(log.path.read_bytes() + b"\xff damaged\n" * 1200)
     log.append(end("01", 3, "budget"))
-    with pytest.warns(InputWarning) as told:
+    with pytest.warns(InputWarning) as caught:
         assert len(read_event_log(log.path)) == 2
-    (warning,) = told
-    assert "1,200 lines" in str(warning.message) and "line 2" in str(warning.message)
+    # Others may come from what the garbage collector closes meanwhile.
+    (warning,) = (str(one.message) for one in caught if one.category is InputWarning)
+    assert "1,200 lines" in warning and "line 2" in warning
 
 
 def test_fields_of_a_later_version_do_not_hinder_reading(tmp_path):

@@ -13,8 +13,15 @@ from pyarrow import fs
 from synthetic_sweep import job_row, result
 
 from envs.validation import InputError
+from tune_jobs.run_log import object_storage
 from tune_jobs.run_log.events import CheckpointRow, EndRow, EventLog, ResultRow, read_event_log
-from tune_jobs.run_log.object_storage import MIRROR_VARIABLE, Mirror, fetch_run, open_filesystem
+from tune_jobs.run_log.object_storage import (
+    MIRROR_VARIABLE,
+    Mirror,
+    fetch_run,
+    mirror_run,
+    open_filesystem,
+)
 
 JOB = ["--env", "CartPole-v1", "--iterations", 12, "--checkpoint-interval", 1]
 
@@ -141,3 +148,19 @@ def test_a_run_goes_on_from_s3_when_its_machine_is_lost(tmp_path, bucket):
     finally:
         resumed.kill()
         resumed.wait(30)
+
+
+def test_a_running_run_is_copied_again_and_again(tmp_path, monkeypatch):
+    run, place = begun(tmp_path / "run", [1]), tmp_path / "there"
+    place.mkdir()
+    monkeypatch.setattr(object_storage, "EVERY", 0.01)
+    monkeypatch.setenv(MIRROR_VARIABLE, place.as_uri())
+    copy = place / "run" / "trials" / "checkpoint_1" / "weights"
+    with mirror_run(run):
+        for _ in range(500):
+            if copy.exists():
+                break
+            time.sleep(0.01)
+        assert copy.exists()
+    fetch_run((place / "run").as_uri(), tmp_path / "new" / "folder")
+    assert (tmp_path / "new" / "folder" / "events.jsonl").exists()

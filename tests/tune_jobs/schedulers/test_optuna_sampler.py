@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from envs.validation import InputError
+from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.jobs.search_space import Space
 from tune_jobs.run_log.events import EndRow, ResultRow, TrialRow
@@ -137,3 +138,15 @@ def test_without_optuna_a_sentence_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r"rungwise\[optuna\]"):
         check_optuna()
+
+
+def test_refused_settings_count_as_failures_of_the_study(tmp_path, monkeypatch):
+    sampler = OptunaSampler(make_job(), tmp_path, [])
+
+    def refuse(*_):
+        raise InputError("they contradict each other")
+
+    monkeypatch.setattr(Job, "make_trial_settings", refuse)
+    with pytest.raises(InputError, match="contradict each other"):
+        sampler.propose()
+    assert {trial.state.name for trial in sampler._study.trials} == {"FAIL"}

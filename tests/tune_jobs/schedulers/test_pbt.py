@@ -17,6 +17,7 @@ from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.search_space import Space, perturb_config
 from tune_jobs.run_log.events import CheckpointRow, ExploitRow, ResultRow, read_event_log
 from tune_jobs.run_log.resume import find_remaining_work
+from tune_jobs.schedulers import pbt as pbt_module
 from tune_jobs.schedulers.pbt import RecordedPBT, complete_exploit
 
 SPACES = {
@@ -155,3 +156,20 @@ def test_population_shares_checkpoints_and_runs_its_full_budget(population):
     assert len(seen) == len(set(seen)) == 36, "no iteration was run twice or left out"
     page = (run / "report.html").read_text()
     assert "Lineage" in page and "continues from trial" in page
+
+
+def test_a_float32_of_the_learner_is_the_setting_it_was_given():
+    row, wrong = make_exploit("01", "00", 3, after={"lr": 3e-4}), "but its learner uses"
+    assert wrong not in complete_exploit(row, {"lr": float(np.float32(3e-4))}).sentence
+    assert wrong in complete_exploit(row, {"lr": 3.001e-4}).sentence
+
+
+def test_settings_that_contradict_each_other_are_not_taken(tmp_path, monkeypatch):
+    search = {"lr": {"loguniform": [1e-4, 1e-2]}}
+    pbt = RecordedPBT(
+        make_job({"env": "CartPole-v1", "scheduler": "pbt", "trials": 4, "search": search}),
+        tmp_path,
+        0,
+    )
+    monkeypatch.setattr(pbt_module, "perturb_config", lambda *_: {"lr": -1.0})
+    assert pbt._perturb_config({"lr": 1e-3}) == {"lr": 1e-3}

@@ -82,3 +82,9 @@ def test_without_kl_the_entropy_may_move_by_1e_5_nats(nats: float, expected: str
 def test_it_waits_for_seven_rows_and_a_tenth_of_the_budget():
     assert_starts_at(RULE, 7, 27, score=flat(27), **STILL)
     assert_starts_at(RULE, 10, 100, score=flat(100), **STILL)
+
+
+def test_kl_is_compared_in_the_first_quarter_and_at_the_end():
+    kl = [1e-9] * 10 + [0.01] * 27 + [1e-9] * 3
+    metrics: Metrics = {**STILL, "kl": kl, "score": flat(40)}
+    assert seen(RULE, 40, **metrics) == ("stop", 1)

@@ -3,7 +3,16 @@
 import math
 
 import pytest
-from health_runs import Metrics, assert_judges_median, flat, from_row, rising, seen, severity
+from health_runs import (
+    Metrics,
+    assert_judges_median,
+    flat,
+    from_row,
+    history,
+    rising,
+    seen,
+    severity,
+)
 
 from tune_jobs.health.rules.gradients_always_clipped import GradientsAlwaysClipped
 
@@ -51,3 +60,9 @@ def test_severity_at_each_threshold(change: Metrics, expected: str | None):
 
 def test_the_median_of_ten_rows_is_judged():
     assert_judges_median(RULE, 10, "grad_clip_fraction", 1.0, 0.5, 0.5, score=flat(60))
+
+
+def test_a_small_norm_is_given_as_a_multiple_of_its_limit():
+    metrics: Metrics = {**CLIPPED, "grad_norm": 0.8, "grad_clip": 0.1}
+    finding = RULE(history(60, score=flat(60), **metrics))
+    assert finding and "the norm is 8 times the limit" in finding.evidence

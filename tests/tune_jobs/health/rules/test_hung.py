@@ -2,8 +2,9 @@
 
 import math
 
-from health_runs import Metrics, from_row, seen, severity
+from health_runs import Metrics, from_row, make_rows, seen, severity
 
+from tune_jobs.health import History
 from tune_jobs.health.rules.hung import Hung
 
 RULE = Hung()
@@ -26,3 +27,11 @@ def test_five_losses_in_a_row_ask_for_a_stop():
 
 def test_rows_without_the_count_are_rows_without_workers():
     assert severity(RULE, 12, runners_lost=math.nan) is None
+
+
+def test_the_newest_loss_is_the_one_described():
+    rows = make_rows(12, runners_lost=1.0)
+    for row in rows:
+        row["runners_lost_why"] = f"reason {row['iteration']}"
+    finding = RULE(History(rows, 12))
+    assert finding and finding.evidence.endswith(": reason 12")

@@ -81,3 +81,8 @@ def test_it_waits_for_fifteen_rows_and_a_fifth_of_the_budget():
     assert_starts_at(RULE, 15, 45, score=flat(45), **NOISE)
     even: Metrics = {"explained_variance": 0.0}
     assert_starts_at(RULE, 20, 100, score=flat(100), **even)
+
+
+def test_few_value_losses_say_nothing_about_their_growth():
+    metrics: Metrics = {**NOISE, "value_loss": lambda i: 0.1 * i if i <= 5 else None}
+    assert seen(RULE, 60, score=rising(60), **metrics) is None

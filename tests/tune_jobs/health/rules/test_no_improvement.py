@@ -115,3 +115,9 @@ def test_a_lucky_row_late_in_noise_is_no_improvement():
     late = [*flat(34), 1.2, *flat(5, seed=1)]  # the best by 5 %, within the noise
     assert seen(RULE, 40, score=late) is not None
     assert seen(RULE, 40, score=[*flat(34), *flat(6, 2.0)]) is None
+
+
+def test_a_trend_equal_to_the_threshold_does_not_excuse():
+    runs = history(30, score=[1.0, 1.2, *([1.1] * 28)])
+    assert NoImprovement(tau=runs.trend)(runs)
+    assert NoImprovement(tau=runs.trend - 1e-9)(runs) is None

@@ -74,3 +74,8 @@ def test_the_median_of_five_rows_is_judged():
 
 def test_it_waits_for_a_fifth_of_the_budget():
     assert_starts_at(RULE, 20, 100, score=flat(100), **NEGATIVE)
+
+
+def test_a_fraction_equal_to_the_threshold_is_healthy():
+    metrics: Metrics = {**NEGATIVE, "advantage_negative_fraction": RULE.negative_fraction}
+    assert seen(RULE, 27, score=flat(27), **metrics) is None

@@ -133,3 +133,11 @@ def test_the_last_eight_rows_must_all_be_sick():
         metrics: Metrics = {"value_loss": 1.0, "target_abs_max": 5.0}
         metrics["value_abs_max"] = lambda i, rows=rows: 5.0 * i if i > 27 - rows else 5.0
         assert severity(RULE, 27, score=flat(27), **metrics) == expected
+
+
+def test_growth_equal_to_the_threshold_has_not_exploded():
+    # The last tenth is exactly as many times the first as the threshold says, and does not grow.
+    runs = history(30, score=flat(30), value_loss=[1.0] * 20 + [RULE.explosion] * 10)
+    assert RULE(runs) is None
+    runs = history(30, score=flat(30), value_loss=[1.0] * 20 + [1.01 * RULE.explosion] * 10)
+    assert RULE(runs)
