@@ -147,3 +147,11 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, sweep_rows
         write_report(sweep_rows, "", path)
     assert path.read_text() == "the old one"
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_what_differs_from_the_defaults_is_listed(tmp_path):
+    changes = {"settings": {"lr": 0.003, "hidden": [32]}, "env_kwargs": {"name": "<b>"}}
+    rows = [job_row(changes=changes), TrialRow(trial="00", config={}), result("00", 1, 0.5)]
+    page = page_of(rows, tmp_path)
+    assert "not default: settings" in page and "lr 0.003, hidden [32]" in page
+    assert "name &lt;b&gt;" in page

@@ -123,5 +123,5 @@ def test_training_reports_node_losses_of_one_model_and_terms_if_there_are_severa
     plain, terms = CausalLearning(Params()), CausalLearning(Params(reward=POSTMORTEM))
     assert plain.list_metrics == ("node_excess",) and plain.step_metrics == ()
     assert terms.step_metrics == tuple(f"reward_{name}" for name in NAMES if name != "log_gain")
-    family = CausalLearning(Params(model="random"))
+    family = CausalLearning(Params(scm="random"))
     assert family.list_metrics == ()
