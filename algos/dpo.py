@@ -168,7 +168,9 @@ class DPOObjective(Objective[DPOSettings]):
                 "pair_margin": s.beta * margin.mean(),
                 "chosen_gain": gain.mean(),
             }
-            # Recorded pairs were drawn by some other policy, not by the one before this update.
+            # Best and worst of K draws hold an action at most K times as often as the policy draws
+            # it, so the mean over both halves is at most K / 2 times the KL. Recorded pairs were
+            # drawn by some other policy, not by the one before this update.
             if s.pairs in COLLECTED_SOURCES:
                 metrics["kl"] = kl_estimate(step_logp, steps["logp"]).mean()
             return metrics | compute_entropy_metrics(dist)
