@@ -262,6 +262,11 @@ def _inside(outcome: Outcome) -> list[str]:
     entropy = figures.plot_metric_curves(outcome, "entropy_normalised", "entropy / its maximum")
     gradient = figures.plot_metric_curves(outcome, "grad_norm", "gradient norm", log=True)
     pair = _plot("entropy", "Entropy", entropy) + _plot("gradient", "Gradient norm", gradient)
+    for part in ("head", "backbone"):
+        plot = figures.plot_metric_curves(outcome, f"grad_norm_{part}", "gradient norm", log=True)
+        # Not every network has a head of its own.
+        if not isinstance(plot, str):
+            pair += _plot(part, f"Gradient norm of the policy's {part}", plot)
     return [f'<div class="pair">{pair}</div>']
 
 

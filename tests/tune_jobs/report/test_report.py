@@ -155,3 +155,11 @@ def test_what_differs_from_the_defaults_is_listed(tmp_path):
     page = page_of(rows, tmp_path)
     assert "not default: settings" in page and "lr 0.003, hidden [32]" in page
     assert "name &lt;b&gt;" in page
+
+
+def test_gradients_of_head_and_backbone_are_drawn_where_they_are_known(tmp_path, page):
+    assert "plot-head" not in page
+    norms = {"grad_norm_head": 0.1, "grad_norm_backbone": 2.0}
+    rows = [job_row(), TrialRow(trial="00", config={}), result("00", 1, 0.5, metrics=norms)]
+    drawn = page_of(rows, tmp_path)
+    assert "plot-head" in drawn and "plot-backbone" in drawn
