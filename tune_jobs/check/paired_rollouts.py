@@ -24,6 +24,8 @@ MIN_PAID_STARTS = 8
 """Minimum number of starts with a reward before the reward may count as independent."""
 NEGLIGIBLE = 0.08
 """Fraction of variance that must have been detectable before an absent effect is reported."""
+SETTLED_P = 0.3
+"""p-value up to which the plays hint at an effect that more of them might show."""
 MIN_EQUAL_STARTS = 64
 """Number of rewarded starts without a single difference that proves independence."""
 COPIES, STATES = 64, 6
@@ -65,7 +67,7 @@ def play_until_clear(
         # To end early without an effect, one of a relevant size must have been detectable, and the
         # p-value must not hint at one.
         if fresh:
-            settled = pairs.detectable_fraction <= NEGLIGIBLE and pairs.p_value > 0.3
+            settled = pairs.detectable_fraction <= NEGLIGIBLE and pairs.p_value > SETTLED_P
         else:
             settled = pairs.differing == 0 and count_informative_starts(starts) >= MIN_EQUAL_STARTS
         if clear or settled or len(starts) < count or time.monotonic() > deadline:

@@ -203,6 +203,11 @@ def test_read_only_arrays_are_copied_to_tensors():
     assert uneven.values.tolist() == [1, 2, 3]
 
 
+def test_a_table_of_tensors_moves_to_a_device():
+    table = Columns({"a": np.arange(3)}).to_torch()
+    assert table.to_torch("cpu")["a"].tolist() == [0, 1, 2]
+
+
 def test_a_selection_is_a_copy_that_may_be_written_to():
     rows = Columns({"a": np.arange(3)})
     rows.select(np.array([0, 1, 2]))["a"][:] = 9

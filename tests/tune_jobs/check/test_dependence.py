@@ -5,13 +5,15 @@ import numpy as np
 import sick_worlds
 from checks import check, get_severities
 
-from tune_jobs.check.paired_rollouts import LEVEL
+from tune_jobs.check.paired_rollouts import LEVEL, SETTLED_P
 
 
 def test_unseeded_dice_differ_from_a_reward_of_the_action(monkeypatch):
     monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(2))
     answer = check("SickOwnDice-v0", "rewards", "dependence", share=0.5)
-    assert get_severities(answer) == {"reward_blind_to_action": "stop"}
+    p = answer["figures"]["dependence"]["repeated"]["p"]
+    sure = "stop" if p > SETTLED_P else "warn"
+    assert get_severities(answer) == {"reward_blind_to_action": sure}
     assert "of its variance, p = " in answer["findings"][0]["evidence"]
     figures = answer["figures"]["dependence"]["repeated"]
     # How many throws fit into the time depends on the machine, so p is any number above the level.
@@ -19,7 +21,7 @@ def test_unseeded_dice_differ_from_a_reward_of_the_action(monkeypatch):
     assert figures["detectable_fraction"] < 0.3
     # How often the dice were thrown until here depends on the machine.
     monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(1))
-    assert get_severities(check("SickUnseeded-v0", "dependence")) == {}
+    assert get_severities(check("SickUnseeded-v0", "dependence", share=1)) == {}
 
 
 def test_a_coin_tossed_after_the_action_is_no_effect_of_it():

@@ -78,3 +78,10 @@ def test_only_the_first_sick_trials_are_named():
     )
     assert " and 2 others)" in said(trials(*[5] * (NAMED + 2), None))
     assert "others" not in said(trials(*[5] * NAMED, None))
+
+
+def test_small_learning_rates_are_compared_by_their_ratio():
+    # By their differences, clip would separate the sick trials from the others more clearly.
+    lr, clip = [1e-4, 2e-4, 3e-3, 0.5], [0.1, 0.15, 0.2, 0.5]
+    assert "lr" in said(trials(5, 5, None, None, lr=lr, clip=clip))
+    assert "clip" in said(trials(5, 5, None, None, lr=[1e-4, 2.9e-3, 3e-3, 0.5], clip=clip))

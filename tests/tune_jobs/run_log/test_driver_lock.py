@@ -83,6 +83,13 @@ def test_a_run_that_ended_or_ran_elsewhere_has_no_lost_driver(tmp_path):
     assert make_lost_end(tmp_path, ROWS) == []
 
 
+def test_processes_of_the_driver_do_not_inherit_the_lock(tmp_path):
+    inherited = os.open(tmp_path / LOCK, os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(inherited, True)
+    with hold_driver_lock(tmp_path, inherited):
+        assert not os.get_inheritable(inherited)
+
+
 def test_a_driver_takes_over_the_lock_that_was_taken_for_it(tmp_path):
     code = (
         "import sys, time; from pathlib import Path\n"

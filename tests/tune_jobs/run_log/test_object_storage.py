@@ -151,8 +151,7 @@ def test_a_run_goes_on_from_s3_when_its_machine_is_lost(tmp_path, bucket):
 
 
 def test_a_running_run_is_copied_again_and_again(tmp_path, monkeypatch):
-    run, place = begun(tmp_path / "run", [1]), tmp_path / "there"
-    place.mkdir()
+    run, place = begun(tmp_path / "run", [1]), tmp_path / "new" / "place"
     monkeypatch.setattr(object_storage, "EVERY", 0.01)
     monkeypatch.setenv(MIRROR_VARIABLE, place.as_uri())
     copy = place / "run" / "trials" / "checkpoint_1" / "weights"
@@ -162,5 +161,5 @@ def test_a_running_run_is_copied_again_and_again(tmp_path, monkeypatch):
                 break
             time.sleep(0.01)
         assert copy.exists()
-    fetch_run((place / "run").as_uri(), tmp_path / "new" / "folder")
-    assert (tmp_path / "new" / "folder" / "events.jsonl").exists()
+    fetch_run((place / "run").as_uri(), tmp_path / "another" / "folder")
+    assert (tmp_path / "another" / "folder" / "events.jsonl").exists()

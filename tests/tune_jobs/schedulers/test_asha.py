@@ -122,6 +122,16 @@ def test_trial_that_died_before_its_pause_waits_again(asha):
     assert tune.report("00", 3, 1.0) == PAUSE
 
 
+def test_a_trial_that_was_ended_while_it_waited_stops_when_it_reports(asha):
+    tune = Tune(asha)
+    tune.report("00", 3, 1.0)
+    tune.trials["00"].status = TuneTrial.RUNNING  # restarted: its process died before the pause
+    for name, score in (("01", 2.0), ("02", 3.0)):
+        tune.report(name, 3, score)
+    tune.chosen()
+    assert tune.report("00", 3, 1.0) == STOP
+
+
 def test_a_trial_that_failed_for_good_is_not_waited_for(asha):
     tune = Tune(asha)
     tune.report("00", 3, 1.0)

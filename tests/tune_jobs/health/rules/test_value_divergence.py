@@ -141,3 +141,8 @@ def test_growth_equal_to_the_threshold_has_not_exploded():
     assert RULE(runs) is None
     runs = history(30, score=flat(30), value_loss=[1.0] * 20 + [1.01 * RULE.explosion] * 10)
     assert RULE(runs)
+
+
+def test_a_loss_that_begins_at_zero_has_no_growth():
+    loss: Metrics = {"value_loss": lambda i: 0.0 if i <= 2 else 2.0**i}
+    assert seen(RULE, 27, score=flat(27), **loss) is None

@@ -115,3 +115,9 @@ def test_it_asks_for_a_stop_from_half_of_the_budget():
     zero: Metrics = {**DEAD, "zero_reward_fraction": 1.0}
     assert severity(RULE, 49, 100, **zero) == "warn"
     assert severity(RULE, 50, 100, **zero) == "stop"
+
+
+def test_the_rule_judges_from_as_many_episodes_as_it_asks_for():
+    metrics: Metrics = {**DEAD, "episodes": RULE.episodes / 20, "zero_reward_fraction": 1.0}
+    assert seen(RULE, 20, 27, **metrics)
+    assert seen(RULE, 19, 27, **metrics) is None
