@@ -23,7 +23,7 @@ tune: $(READY)
 	@$(BIN)/rungwise tune causal
 
 test: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 3 --dist loadfile -m "not (faults or slow or gpu)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not (faults or slow or gpu)"
 
 # Kills drivers, trials, runners and services, and fills a disk.
 test-faults: $(READY)

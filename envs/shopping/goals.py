@@ -118,11 +118,11 @@ def searches(instruction: str) -> tuple[str, ...]:
     The whole of it, without the price, its words of content, and the two halves of those.
     """
     # An instruction that is a price limit alone still needs a query.
-    wish = _LIMIT.sub("", instruction).strip(" ,.") or instruction
-    words = [w for w in re.findall(r"[a-z0-9'&-]+", wish.lower()) if w not in _STOP_WORDS]
-    content, half = " ".join(words) or wish, (len(words) + 1) // 2
+    unpriced = _LIMIT.sub("", instruction).strip(" ,.") or instruction
+    words = [w for w in re.findall(r"[a-z0-9'&-]+", unpriced.lower()) if w not in _STOP_WORDS]
+    content, half = " ".join(words) or unpriced, (len(words) + 1) // 2
     first, second = " ".join(words[:half]), " ".join(words[half:])
-    return instruction, wish, content, first or content, second or content
+    return instruction, unpriced, content, first or content, second or content
 
 
 def families_of(families: Sequence[int], split: Split, seed: int) -> Bools:

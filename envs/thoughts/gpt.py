@@ -66,7 +66,7 @@ class GPT(nn.Module):
 
 
 class Mixing(nn.Module):
-    """How far a thought is heeded (Zelikman et al. 2024, section 4.3).
+    """Mixing head: weighs the prediction after a thought (Zelikman et al. 2024, section 4.3).
 
     What is expected after a thought and what is expected without one are mixed, so that a thought
     which does not help can be passed over.
@@ -74,10 +74,10 @@ class Mixing(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.heed = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 1))
+        self.head = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 1))
 
     def forward(self, words: nn.Module, after: Tensor, without: Tensor) -> Tensor:
         """Mix hidden states with and without a thought [..., w] into logits of what follows."""
         # A convex mixture of logits: at 0 the prediction is the one without a thought.
-        share = torch.sigmoid(self.heed(torch.cat([after, without], -1)))
+        share = torch.sigmoid(self.head(torch.cat([after, without], -1)))
         return torch.lerp(words(without), words(after), share)

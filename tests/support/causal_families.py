@@ -17,7 +17,7 @@ def world(**fields) -> Any:
 
 
 def actions(state, key):
-    """A node that exists and a value for each copy, the same for a copy whoever is beside it."""
+    """A node that exists and a value for each copy, the same for a copy in any batch."""
     settable = state.drawn.settable
     place = counter_rng.integers(counter_rng.fold(key, 1), settable.sum(axis=1))
     node = np.argsort(~settable, axis=1, kind="stable")[np.arange(len(place)), place]

@@ -85,7 +85,7 @@ def test_the_mixing_head_weighs_both_logits():
     after, without = (
         module.gpt.hidden(torch.tensor([begun + more]))[0, -1] for more in ([token, end], [end])
     )
-    share = torch.sigmoid(module.mixing.heed(torch.cat([after, without])))
+    share = torch.sigmoid(module.mixing.head(torch.cat([after, without])))
     logits = share * module.gpt.words(after) + (1 - share) * module.gpt.words(without)
     expected = logits.log_softmax(-1)[places.answer[0, 0]]
     assert found[0] == pytest.approx(float(expected.detach()), abs=1e-5)

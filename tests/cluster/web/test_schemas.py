@@ -19,7 +19,7 @@ def test_a_submission_needs_only_what_differs_from_a_preset():
 @pytest.mark.parametrize(
     "fields",
     [
-        {"preset": "causal", "prority": 5},
+        {"preset": "causal", "priorety": 5},
         {"priority": 1001},
         {"name": "../escape"},
         {"name": ".hidden"},

@@ -28,8 +28,8 @@ def test_every_way_to_say_something_can_be_read(seed, cache):
     store = get_store(source)
     about = source.vocabulary, source.min_texts
     vocabulary = texts.vocabulary_of(store.products, store.vocabulary_instructions, *about)
-    wishes = [term for department in DEPARTMENTS for term in department.attributes]
-    for term in (*wishes, *(value for values in OPTIONS.values() for value in values)):
+    attributes = [term for department in DEPARTMENTS for term in department.attributes]
+    for term in (*attributes, *(value for values in OPTIONS.values() for value in values)):
         for phrase in (term.name, term.shown, *term.asked):
             single = phrase.replace("'", "").split()
             assert [word for word in single if not vocabulary.encode(word)] == [], phrase
@@ -50,8 +50,8 @@ def test_rows_of_a_table_hold_what_has_been_read():
         assert row.tolist() == expected + [0] * (6 - len(expected))
         assert table.lengths[5 + seen] == len(expected)
     assert texts.Texts.get_product_rows(np.array([-1]), np.array([3])).tolist() == [0]
-    wish = table.rows[table.get_instruction_rows(np.array([0]))[0]]
-    assert wish[wish > 0].tolist() == vocabulary.encode("a red shirt")
+    tokens = table.rows[table.get_instruction_rows(np.array([0]))[0]]
+    assert tokens[tokens > 0].tolist() == vocabulary.encode("a red shirt")
     assert table.get_search_rows(np.array([0])).tolist() == [
         [*range(len(table.rows) - 5, len(table.rows))]
     ]

@@ -30,7 +30,7 @@ def test_the_mixture_of_logits_is_convex_in_its_weight():
     network, mixing = GPT(9, 4, width=8, layers=1), Mixing(8)
     after, without = torch.randn(2, 3, 8)
     one, other = network.words(after), network.words(without)
-    last: Any = mixing.heed[-1]
+    last: Any = mixing.head[-1]
     torch.nn.init.zeros_(last.weight)
     for bias, share in ((0.0, 0.5), (-50.0, 0.0), (50.0, 1.0)):
         torch.nn.init.constant_(last.bias, bias)

@@ -21,11 +21,11 @@ def test_unseeded_dice_differ_from_a_reward_of_the_action(monkeypatch):
     assert figures["detectable_fraction"] < 0.3
     # How often the dice were thrown until here depends on the machine.
     monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(1))
-    assert get_severities(check("SickUnseeded-v0", "dependence", share=1)) == {}
+    assert get_severities(check("SickUnseeded-v0", "dependence", share=4)) == {}
 
 
 def test_a_coin_tossed_after_the_action_is_no_effect_of_it():
-    answer = check("SickCoinToss-v0", "rewards", "dependence", share=1)
+    answer = check("SickCoinToss-v0", "rewards", "dependence", share=4)
     assert get_severities(answer) == {"reward_blind_to_action": "warn"}
     assert answer["figures"]["dependence"]["repeated"]["variance_fraction"] == 1
     assert answer["figures"]["dependence"]["fresh_noise"]["variance_fraction"] < 0.05

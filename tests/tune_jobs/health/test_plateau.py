@@ -106,7 +106,7 @@ def test_the_patience_of_a_preset_fits_its_budget(name: str):
 
 
 def test_a_lucky_score_before_a_dip_ends_no_thoughts_run():
-    # Held-out log-probabilities of seed 2, which goes on to an accuracy of 1.000.
+    # Held-out log-probabilities of seed 2, whose accuracy reaches 1.000 later.
     dip = [0.744, 0.116, 0.114, 0.367, 0.183, 0.328, 0.213, 0.126]
     later = [0.103, 0.031, 0.038, 0.020, 0.019, 0.019, 0.019, 0.019, 0.020, 0.020, 0.019, 0.019]
     scores = -np.array(dip + later)

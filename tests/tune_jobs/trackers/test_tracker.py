@@ -1,6 +1,8 @@
 # pyright: basic, reportArgumentType=false
 """A tracker never ends training."""
 
+import os
+
 import pytest
 
 from envs.validation import InputError
@@ -77,8 +79,14 @@ def test_unusable_mlflow_is_refused_before_the_start(uri, monkeypatch):
     assert uri in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_a_w_and_b_without_a_key_is_refused_before_the_start(monkeypatch, tmp_path):
-    wandb = pytest.importorskip("wandb", reason="pip install 'rungwise[wandb]'")
+@pytest.fixture
+def wandb():
+    yield pytest.importorskip("wandb", reason="pip install 'rungwise[wandb]'")
+    # It leaves the address of its server there: commands of other tests would report to that one.
+    os.environ.pop("WANDB_SERVICE", None)
+
+
+def test_a_w_and_b_without_a_key_is_refused_before_the_start(wandb, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(PROJECT, "p")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)

@@ -32,21 +32,21 @@ def always(node):
     return agent
 
 
-def heeding(world, state, keys):
+def keep_to_mask(world, state, keys):
     """X2 whenever it is free, else X1."""
     free = np.broadcast_to(world.compute_mask(state), (len(keys), 5))[:, 1]
     return {"choice": np.where(free, 1, 0), "value": np.zeros(len(keys))}
 
 
 def test_a_node_beyond_the_cap_leaves_the_mask_and_comes_back():
-    found, _ = masks(heeding, cap=0.5, interventions=9)
+    found, _ = masks(keep_to_mask, cap=0.5, interventions=9)
     # Of at least five choices reckoned with, two are .4 and three are .6.
     assert found[:, 0, 1].tolist() == [1, 1, 1, 0, 0, 0, 1, 0, 1]
     assert (found[:, :, [0, 2, 3, 4]] == 1).all()
 
 
-def test_the_share_of_a_heeding_policy_stays_at_the_cap():
-    _, step = masks(heeding, cap=0.5, interventions=40)
+def test_the_share_of_a_policy_that_keeps_to_the_mask_is_the_cap():
+    _, step = masks(keep_to_mask, cap=0.5, interventions=40)
     assert (step.state.recent == 1).mean() == pytest.approx(0.5, abs=1 / 40)
 
 
@@ -64,7 +64,7 @@ def test_where_every_node_is_beyond_the_cap_all_may_be_chosen():
 
 
 def test_only_recent_choices_count():
-    found, _ = masks(heeding, cap=0.5, interventions=12, reward=RewardTerms(window=4))
+    found, _ = masks(keep_to_mask, cap=0.5, interventions=12, reward=RewardTerms(window=4))
     # Of the last four, three are too many (of the five that are reckoned with at least).
     assert found[:, 0, 1].tolist() == [1, 1, 1, 0, 0] * 2 + [1, 1]
 
