@@ -25,7 +25,7 @@ from algos.advantages import estimate_v_star, normalise
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics, compute_exploration_terms
-from algos.losses import astar_regression
+from algos.losses import astar_regression, kl_estimate
 from algos.objective import Loss, Need, Objective
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.group_sampler import TRAINING_SEED
@@ -128,14 +128,17 @@ class AStarPOObjective(Objective[AStarPOSettings]):
         self, forward: Mapping[str, Any], batch: Columns
     ) -> dict[str, Tensor]:
         """Return the reference's log-probabilities [N] of whole episodes."""
-        return {"reference_logp": self._compute_episode_logps(forward, batch)}
+        step_logp = forward["dist"].logp(self.build_network_inputs(batch))
+        return {"reference_logp": batch["logp"].sum_by_row(step_logp)}
 
     def loss(
         self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]
     ) -> Loss:
         """Return regression or policy gradient, and the exploration bonuses."""
-        s, dist = self.settings, forward["dist"]
-        logp, reference_logp = self._compute_episode_logps(forward, batch), batch["reference_logp"]
+        s, dist, collected = self.settings, forward["dist"], batch["logp"]
+        # Of each step, then of all steps of each episode [N].
+        step_logp = dist.logp(self.build_network_inputs(batch))
+        logp, reference_logp = collected.sum_by_row(step_logp), batch["reference_logp"]
         if s.loss == "clipped_pg":
             policy = -s.beta * logp * batch["advantages"]
         else:
@@ -151,14 +154,11 @@ class AStarPOObjective(Objective[AStarPOSettings]):
         def measure() -> dict[str, Tensor]:
             return {
                 "policy_loss": policy.mean(),
-                "reference_kl": (logp - reference_logp).sum() / len(batch["logp"].values),
+                "kl": kl_estimate(step_logp, collected.values).mean(),
+                "reference_kl": (logp - reference_logp).sum() / len(collected.values),
             } | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
-
-    def _compute_episode_logps(self, forward: Mapping[str, Any], batch: Columns) -> Tensor:
-        """Return the log-probability [N] of all actions of each episode."""
-        return batch["logp"].sum_by_row(forward["dist"].logp(self.build_network_inputs(batch)))
 
 
 class AStarPO(ColumnAlgorithm):

@@ -60,6 +60,8 @@ class TrainingSettings:
     """Fraction of training in which the learning rate rises from 0."""
     epochs: Annotated[int, AtLeastOne] = 4
     """Passes over each iteration's rows."""
+    kl_limit: Annotated[float, NonNegative] = 0.0
+    """KL of an epoch above which the remaining epochs are skipped; 0 never skips."""
     minibatch_size: Annotated[int, AtLeastOne] = 256
     """Rows of one gradient."""
     accumulate: Annotated[int, AtLeastOne] = 1

@@ -18,7 +18,7 @@ from algos.actions.action_heads import ActionHead
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics, compute_exploration_terms
-from algos.losses import dpo_loss
+from algos.losses import dpo_loss, kl_estimate
 from algos.objective import Loss, Need, Objective
 from algos.rllib_config import ColumnConfig
 from algos.rollouts.columns import Columns
@@ -73,6 +73,11 @@ class DPOSettings(EpisodeSettings):
         super().__post_init__()
         if self.collects_groups and self.group_size < 2:
             raise InputError("settings.group_size must be at least 2 to compare episodes.")
+        if self.kl_limit and self.pairs not in COLLECTED_SOURCES:
+            raise InputError(
+                f"settings.kl_limit is {self.kl_limit}, but it would do nothing: recorded pairs "
+                "were not drawn by the policy, so its KL is not known. Set it to 0."
+            )
 
 
 class DPOObjective(Objective[DPOSettings]):
@@ -136,7 +141,7 @@ class DPOObjective(Objective[DPOSettings]):
         self, forward: Mapping[str, Any], batch: Columns
     ) -> dict[str, Tensor]:
         """Return the reference's log-probabilities [N] of both halves."""
-        chosen, rejected = _compute_pair_logps(forward, batch)
+        chosen, rejected = _sum_by_half(forward["dist"].logp(concat_pair_steps(batch)), batch)
         return {"reference_chosen": chosen, "reference_rejected": rejected}
 
     def loss(
@@ -144,7 +149,9 @@ class DPOObjective(Objective[DPOSettings]):
     ) -> Loss:
         """Return the weighted preference loss and the exploration bonuses."""
         s, dist = self.settings, forward["dist"]
-        chosen, rejected = _compute_pair_logps(forward, batch)
+        steps = self.build_network_inputs(batch)
+        step_logp = dist.logp(steps)
+        chosen, rejected = _sum_by_half(step_logp, batch)
         references = batch["reference_chosen"], batch["reference_rejected"]
         losses = dpo_loss(chosen, rejected, *references, s.beta)
         terms = {"policy": batch["weight"] * losses}
@@ -155,23 +162,33 @@ class DPOObjective(Objective[DPOSettings]):
         def measure() -> dict[str, Tensor]:
             gain = chosen - batch["reference_chosen"]
             margin = gain - (rejected - batch["reference_rejected"])
-            return {
+            metrics = {
                 "policy_loss": losses.mean(),
                 "pair_accuracy": (margin > 0).float().mean(),
                 "pair_margin": s.beta * margin.mean(),
                 "chosen_gain": gain.mean(),
-            } | compute_entropy_metrics(dist)
+            }
+            # Best and worst of K draws hold an action at most K times as often as the policy draws
+            # it, so the mean over both halves is at most K / 2 times the KL. Recorded pairs were
+            # drawn by some other policy, not by the one before this update.
+            if s.pairs in COLLECTED_SOURCES:
+                metrics["kl"] = kl_estimate(step_logp, steps["logp"]).mean()
+            return metrics | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
 
 
-def _compute_pair_logps(forward: Mapping[str, Any], batch: Columns) -> tuple[Tensor, Tensor]:
-    """Return the log-probabilities [N] of the better and the worse half of each pair."""
+def _sum_by_half(step_logp: Tensor, batch: Columns) -> tuple[Tensor, Tensor]:
+    """Return the log-probabilities [N] of the better and the worse half of each pair.
+
+    Args:
+        step_logp: of the steps of all better halves and then of all worse ones.
+        batch: the pairs [N].
+    """
     # Every column of a half has the same offsets: any of them sums its steps.
     chosen, rejected = (next(batch[n] for n in batch if n.startswith(f"{side}.")) for side in SIDES)
-    each = forward["dist"].logp(concat_pair_steps(batch))
     split = len(chosen.values)
-    return chosen.sum_by_row(each[:split]), rejected.sum_by_row(each[split:])
+    return chosen.sum_by_row(step_logp[:split]), rejected.sum_by_row(step_logp[split:])
 
 
 class DPO(ColumnAlgorithm):

@@ -7,7 +7,7 @@ part) and ``losses.py`` (clip and KL).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -47,8 +47,6 @@ class GRPOSettings(EpisodeSettings):
     """Weight of the KL to the frozen reference policy."""
     reference_interval: Annotated[int, NonNegative] = 0
     """Updates between copies of the reference policy; 0 keeps the initial policy."""
-    kl_limit: Annotated[float, NonNegative] = 0.0
-    """KL of an epoch above which the remaining epochs are skipped; 0 never skips."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -133,11 +131,6 @@ class GRPOObjective(Objective[GRPOSettings]):
             return metrics | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
-
-    def should_stop_epochs(self, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
-        """Stop the epochs once the policy has moved beyond the KL limit."""
-        limit = self.settings.kl_limit
-        return limit > 0 and bool(measure()["kl"] > limit)
 
 
 class GRPO(ColumnAlgorithm):

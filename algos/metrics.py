@@ -77,7 +77,9 @@ METRICS: dict[str, Metric] = {
     ),
     "advantage_std": Metric("reward", "standard deviation of the advantages before normalisation"),
     "kl": Metric(
-        "nats", "KL of the collecting to the new policy at the end of the update", "0.001 to 0.05"
+        "nats",
+        "KL of the collecting to the new policy at the end of the update; of DPO over its pairs",
+        "0.001 to 0.05",
     ),
     "kl_max": Metric("nats", "largest KL of a minibatch", "below 0.5"),
     "clip_fraction": Metric(
@@ -126,6 +128,12 @@ METRICS: dict[str, Metric] = {
     "grad_norm_entropy": Metric("norm", "gradient norm of the weighted entropy bonus", "above 0"),
     "grad_norm_kl": Metric("norm", "gradient norm of the weighted KL penalty"),
     "grad_norm_reference_kl": Metric("norm", "gradient norm of the weighted KL to the reference"),
+    "grad_norm_head": Metric(
+        "norm", "gradient norm of the weights that turn features into the policy's outputs"
+    ),
+    "grad_norm_backbone": Metric(
+        "norm", "gradient norm of the other weights behind the policy's outputs"
+    ),
     "grad_norm_likelihood": Metric("norm", "gradient norm of the weighted log-probability of text"),
     "grad_norm_diversity": Metric("norm", "gradient norm of the weighted diversity bonus"),
     "update_ratio": Metric(
@@ -160,6 +168,16 @@ METRICS: dict[str, Metric] = {
         "how much better an episode's last steps are than its first, where the environment says so",
         "above 0",
     ),
+    "node_losses": Metric(
+        "nats or squares",
+        "excess risk of each node at the end of the episodes, where there is one causal model",
+        "falls",
+    ),
+    "reward_log_gain": Metric("reward", "term of the reward, mean over steps: gain in knowledge"),
+    "reward_improvement": Metric("reward", "the same: fall of the post-mortem's loss"),
+    "reward_concentration": Metric("reward", "the same: penalty of the commonest choice", "near 0"),
+    "reward_coverage": Metric("reward", "the same: bonus on different choices"),
+    "reward_undersampled": Metric("reward", "the same: bonus on rare choices"),
     "log_p_with": Metric(
         "nats", "log-probability of the answer after the thought, where the environment says so"
     ),

@@ -137,9 +137,11 @@ class Objective(Generic[SettingsT]):
     def should_stop_epochs(self, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
         """Whether to skip the remaining epochs; ``measure()`` returns the last minibatch's metrics.
 
-        Called after each epoch. All learners must agree, so metrics are averaged over them.
+        Called after each epoch. All learners must agree, so metrics are averaged over them. Here:
+        once the policy has moved beyond the KL limit.
         """
-        return False
+        limit = self.settings.kl_limit
+        return limit > 0 and bool(measure()["kl"] > limit)
 
     # Coefficients (learners; part of every checkpoint).
 

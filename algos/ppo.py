@@ -5,7 +5,7 @@ Read together with ``advantages.py`` and ``losses.py``. Left out on purpose: rec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -51,8 +51,6 @@ class PPOSettings(TrainingSettings):
     """Weight of the KL penalty to the collecting policy."""
     kl_target: Annotated[float, NonNegative] = 0.0
     """KL to steer to by adapting the penalty's weight; 0 keeps the weight."""
-    kl_limit: Annotated[float, NonNegative] = 0.0
-    """KL of an epoch above which the remaining epochs are skipped; 0 never skips."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,11 +106,6 @@ class PPOObjective(Objective[PPOSettings]):
             } | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
-
-    def should_stop_epochs(self, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
-        """Stop the epochs once the policy has moved beyond the KL limit."""
-        limit = self.settings.kl_limit
-        return limit > 0 and bool(measure()["kl"] > limit)
 
     def initialise_coefficients(self) -> dict[str, float]:
         """Return the weights of entropy bonus and KL penalty."""

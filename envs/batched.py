@@ -84,6 +84,11 @@ class World(ABC, Generic[StateT]):
     """The frozen dataclass that configures the world."""
     episode_metrics: ClassVar[tuple[str, ...]]
     """Names in ``info`` whose final value describes an episode."""
+    list_metrics: tuple[str, ...] = ()
+    """Names in ``info`` with a value for each choice, whose final values describe an episode; their
+    means are reported in training, as lists."""
+    step_metrics: tuple[str, ...] = ()
+    """Names in ``info`` whose mean over steps is reported in training, such as reward terms."""
     choice_names: tuple[str, ...]
     """Names of the discrete choices, for their shares in reports."""
     baselines: Mapping[str, Agent]

@@ -10,6 +10,7 @@ from envs.validation import InputError
 from tune_jobs.disk_space import check_disk_space
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.scoring import resolve_metric
+from tune_jobs.jobs.changes import list_changes
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, read_job
@@ -109,6 +110,8 @@ def make_job_row(job: Job, directory: Path, resumed: bool) -> JobRow:
         iterations=job.iterations,
         trials=len(job.trial_ids),
         keep=job.keep,
+        patience=job.patience,
+        changes=list_changes(job),
         scheduler={
             "kind": job.scheduler,
             "grace": job.grace,

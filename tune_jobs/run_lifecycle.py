@@ -30,6 +30,7 @@ from tune_jobs.run_log.events import (
     read_event_log,
 )
 from tune_jobs.run_log.ledger import write_ledger
+from tune_jobs.run_log.node_losses import write_node_losses
 from tune_jobs.run_log.object_storage import mirror_run
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import TrialPlan, find_remaining_work, get_hang_report_dir
@@ -138,6 +139,7 @@ def _run_session(
         recorder.write(JobEndRow(reason=reason, seconds=time.monotonic() - started))
         rows = read_event_log(directory / LOG)
         write_ledger(rows, directory / "ledger.parquet")
+        write_node_losses(rows, directory / "node_losses.parquet")
         write_report(rows, (directory / JOB).read_text(), directory / "report.html")
     return Outcome.from_rows(rows)
 

@@ -20,6 +20,7 @@ from tune_jobs.recorder import EventRecorder
 from tune_jobs.run_log.events import FindingRow, ResultRow
 from tune_jobs.run_log.stop_requests import clear_stop_request, is_stop_requested
 from tune_jobs.stopping import StopVerdict, TrialObservation, find_stop
+from tune_jobs.stopping.patience import count_stagnant_iterations
 from tune_jobs.stopping.sweep_health import SweepHealth
 
 IDLE_GPU = Finding(
@@ -58,6 +59,7 @@ class TrialStopper(Stopper):
                 seconds=result["trained_s"],
                 env_steps=env_steps,
                 metrics={name: value for name, value in metrics.items() if value != ""},
+                stagnant=count_stagnant_iterations(self.job, self.sweep.get_history(trial)),
             )
         )
         for row in self.sweep.register_new_findings(trial, iteration, findings):

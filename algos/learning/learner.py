@@ -100,7 +100,9 @@ class ColumnLearner(TorchLearner):
         columns: Columns = batch.to_torch(self._device)
         if timesteps.get(CLONE):
             s = self.objective.settings
-            cloning = BehaviourCloning(replace(s, epochs=s.warm_start_epochs))
+            # The limit is for updates from the policy's own rows; imitation may move it freely.
+            free = replace(s, epochs=s.warm_start_epochs, kl_limit=0.0)
+            cloning = BehaviourCloning(free)
             stats = self._run_epochs(columns, cloning, progress)
         else:
             stats = self._update_policy(columns, progress) | self._update_log_std(
@@ -225,6 +227,8 @@ class ColumnLearner(TorchLearner):
         diagnose = last and log.epochs == 1 and self.updates % DIAGNOSTICS_INTERVAL == 0
         loss = self._accumulate(batch, len(batch) / rows, trained, objective, log, diagnose)
         if (i + 1) % s.accumulate == 0 or last:
+            if diagnose:  # before the step, which clears the gradients
+                self.diagnostics |= self._get_policy_network().compute_part_grad_norms()
             norm = _step_optimisers(trained.optimisers, trained.params, s.grad_clip)
             log.grad_norms.append(norm)
         # Measuring costs as much as a term of the loss: the end of the last epoch shows what the

@@ -84,6 +84,10 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     hindsight_columns: ClassVar[tuple[str, ...]] = ()
     """Entries of a step's ``info`` that its loss needs."""
 
+    head_weights: ClassVar[tuple[str, ...]] = ("policy.",)
+    """Beginnings of the names of the weights that turn features into the policy's outputs; empty
+    where the same weights read the observation (tied embeddings)."""
+
     acts_on_numpy: bool = False
     """Whether it acts on numpy arrays: a small network spends its time in the calls of torch."""
 
@@ -192,6 +196,28 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     def compute_network_metrics(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Return metrics of the network's health (names in ``algos/metrics.py``)."""
         return {}
+
+    def get_policy_gradients(self) -> dict[str, Tensor]:
+        """Return the gradients of the weights behind the policy's outputs, by name."""
+        # The spread of normal values is neither head nor backbone: it reads no features.
+        return {
+            name: weight.grad
+            for name, weight in self.named_parameters()
+            if weight.grad is not None and not name.startswith(("critic.", "log_std"))
+        }
+
+    def compute_part_grad_norms(self) -> dict[str, float]:
+        """Return the gradient norms of head and backbone; empty without one of the two."""
+        parts: dict[str, list[Tensor]] = {"head": [], "backbone": []}
+        for name, gradient in self.get_policy_gradients().items():
+            part = "head" if name.startswith(self.head_weights) else "backbone"
+            parts[part].append(torch.linalg.vector_norm(gradient))
+        if not all(parts.values()):
+            return {}
+        return {
+            f"grad_norm_{part}": float(torch.linalg.vector_norm(torch.stack(norms)))
+            for part, norms in parts.items()
+        }
 
     def get_named_weights(self) -> dict[str, Tensor]:
         """Return the weights as checkpoints and other processes name them, sharing their memory."""

@@ -86,6 +86,19 @@ class Layout:
         parts = zip(self.shapes.items(), self._slices, strict=True)
         return {name: flat[place].reshape(shape) for (name, shape), place in parts}
 
+    def split_policy_weights(self, flat: Array) -> dict[str, Array]:
+        """Return the weights of the policy's trunk by name as views of flat [size]."""
+        weights = self.split_weights(flat)
+        found = {name: part for name, part in weights.items() if name.startswith("policy.")}
+        # First weight and biases hold the columns of both trunks.
+        for i, layer in enumerate(self.layers):
+            for block in layer.blocks:
+                if block.trunk == "policy":
+                    found[layer.bias] = weights[layer.bias][block.columns]
+                    if i == 0:
+                        found["first.weight"] = weights["first.weight"][:, block.columns]
+        return found
+
     def initialise(self, flat: Tensor) -> None:
         """Fill in orthogonal weights and zero biases (Andrychowicz et al. 2021)."""
         # Small policy outputs make the first policy close to uniform; hidden layers get

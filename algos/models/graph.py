@@ -122,6 +122,7 @@ class GraphPolicy(PolicyModule):
 
     accepts_any_size = True
     supports_picks = True
+    head_weights = ("policy.", "score.", "node_projection.", "edge_projection.")
     layer_class: ClassVar[type[SageLayer | GinLayer]] = SageLayer
 
     def build(self) -> None:

@@ -93,6 +93,8 @@ def pack_candidates(prompt: Tensor, candidates: Tensor, legal: Tensor) -> Packed
 class CandidateLMPolicy(PolicyModule):
     """A causal language model, wholly trained or by LoRA, and a perceptron for the value."""
 
+    head_weights = ()  # its output embedding may be the input's, or frozen
+
     def build(self) -> None:
         """Load the model in ``language_model``, or make one as ``hidden`` says (see the settings).
 

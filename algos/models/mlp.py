@@ -17,6 +17,8 @@ from algos.models.fused_mlp import Layout, dead_unit_fraction, forward, twin_mlp
 class MLPPolicy(PolicyModule):
     """Separate trunks, so that the scale of the value error cannot disturb the policy."""
 
+    head_weights = ("policy.weight", "policy.bias")
+
     def build(self) -> None:
         """Create both trunks, whose weights are one flat parameter."""
         self.flatten = ObservationFlattener(self.observation_spaces)
@@ -53,6 +55,11 @@ class MLPPolicy(PolicyModule):
             to_native_array(self.flatten(batch)), self._get_weight_views(), self.layout
         )
         return {"dead_unit_fraction": dead_unit_fraction(layers, self.layout.activation)}
+
+    def get_policy_gradients(self) -> dict[str, Tensor]:
+        """Return the policy trunk's parts of the gradient of the flat vector."""
+        gradient = self.flat.grad
+        return {} if gradient is None else self.layout.split_policy_weights(gradient)
 
     def get_named_weights(self) -> dict[str, Tensor]:
         """Return each weight under its own name instead of the flat vector."""

@@ -30,6 +30,8 @@ MIN_TOKEN_LOGP = -10.0
 class TokenPolicy(PolicyModule):
     """A small GPT, whose words are the choices, and a perceptron for the value."""
 
+    head_weights = ("gpt.words.",)
+
     def build(self) -> None:
         """Create the layers; ``hidden`` are the widths of the blocks, all of them the same.
 

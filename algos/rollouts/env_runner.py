@@ -113,8 +113,10 @@ class ColumnRunner(EnvRunner, Checkpointable):
         if self.autoreset == AutoresetMode.DISABLED:
             raise InputError(f"{self.env_id} never resets itself; use an autoreset vector mode.")
         world = get_world(self.env)
-        names = world.episode_metrics if world else tuple(INFO_METRICS)
-        self.statistics = EpisodeStatistics(count, names)
+        names, of_steps = tuple(INFO_METRICS), tuple[str, ...]()
+        if world:
+            names, of_steps = (*world.episode_metrics, *world.list_metrics), world.step_metrics
+        self.statistics = EpisodeStatistics(count, names, of_steps)
         self.episode_starts = np.full(count, self.steps)
         self.reset_next = np.zeros(count, bool)
         observation, _ = self._call_env(self.env.reset, seed=self.env_seed)
@@ -197,7 +199,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
         observation, _ = self._call_env(self.env.reset, seed=seeds.tolist())
         self.observation = to_observation_columns(observation)
         # The episodes under way end here: nothing of them may count for those that begin.
-        self.statistics = EpisodeStatistics(len(seeds), self.statistics.metric_names)
+        own = self.statistics
+        self.statistics = EpisodeStatistics(len(seeds), own.metric_names, own.step_names)
         self.reset_next[:], self.episode_starts = False, np.full(len(seeds), self.steps)
         rollout, statistics = self._collect_steps(length, first_episodes_only=True)
         shape = rollout.rewards.shape

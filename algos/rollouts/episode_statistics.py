@@ -19,6 +19,7 @@ INFO_METRICS = {
     "log_p_without": "log_p_without",
     "log_p_shuffled": "log_p_shuffled",
     "log_p_random": "log_p_random",
+    "node_excess": "node_losses",
 }
 """Entry of an episode's last ``info``, of any environment -> the metric that it becomes."""
 
@@ -32,7 +33,10 @@ class EpisodeStatistics:
 
     copies: int
     metric_names: tuple[str, ...] = ()
-    """Entries of the environment's info whose last value describes a finished episode."""
+    """Entries of the environment's info whose last value, a number or a list of them, describes a
+    finished episode."""
+    step_names: tuple[str, ...] = ()
+    """Entries of the environment's info that are averaged over all steps."""
     returns: Array = field(init=False)
     lengths: Array = field(init=False)
     rewarded: Array = field(init=False)
@@ -53,12 +57,16 @@ class RolloutStatistics:
         self.rewards_before_bonus: list[Array] = []
         self.success: Array | None = None
         """Success of each copy's last finished episode [B]; None where it is not reported."""
+        self.steps: dict[str, list[Array]] = {name: [] for name in episodes.step_names}
 
     def record_step(self, infos: Mapping[str, Any], done: Array) -> None:
         """Add the infos of one step; ``done [B]`` are the copies that finished."""
         before_bonus = of_step(infos, "reward_before_bonus")
         if before_bonus is not None:
             self.rewards_before_bonus.append(before_bonus)
+        for name, parts in self.steps.items():
+            if (of_copies := of_step(infos, name)) is not None:
+                parts.append(of_copies)
         if self.episodes.metric_names and done.any():
             # A next-step autoreset environment describes the finished episode in this step's info.
             final = infos.get("final_info", infos)
@@ -107,6 +115,11 @@ class RolloutStatistics:
             "reward_square_sum": float(np.square(counted, dtype=np.float64).sum()),
             "zero_rewards": int((np.abs(base[valid]) < ZERO_REWARD).sum()),
             "episodes": episodes,
+            "step_sums": {
+                name: float(np.stack(parts)[valid].sum())
+                for name, parts in self.steps.items()
+                if parts
+            },
         }
         if "choice" in columns:
             # A forced move shows no preference of the policy.
@@ -232,6 +245,8 @@ def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
         **_combine_extremes([part["condition"] for part in parts]),
         "nonfinite_where": next((p["nonfinite_where"] for p in parts if p["nonfinite"]), ""),
     }
+    for name in parts[0]["step_sums"]:
+        metrics[name] = sum(part["step_sums"].get(name, 0.0) for part in parts) / steps
     finished: dict[str, Array] = {
         name: np.concatenate([p["episodes"][name] for p in parts if name in p["episodes"]])
         for name in {name for part in parts for name in part["episodes"]}
@@ -247,7 +262,7 @@ def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
             "episode_length": float(finished.pop("episode_length").mean()),
         }
         metrics |= {
-            str(INFO_METRICS.get(name, name)): float(np.mean(values))
+            str(INFO_METRICS.get(name, name)): values.mean(0).tolist()
             for name, values in finished.items()
         }
     if "choices" in parts[0]:

@@ -61,7 +61,8 @@ class CandidateRunner(ColumnRunner):
         place = np.arange(B) * K + best
         found = {
             f"candidates.{name}": part.reshape(B, K, *part.shape[1:])
-            for name, part in every.items()
+            # With their log-probabilities, from which the KL of the update is estimated.
+            for name, part in (every | {"logp": logps["logp"]}).items()
         }
         found |= {"judged": judged, "logp": logps["logp"][place]}
         return {name: part[place] for name, part in every.items()}, found, value[place]

@@ -40,6 +40,7 @@ def check_machine(job: Job, address: str, cpus: int | None) -> None:
 
 def announce_job(job: Job, address: str, cpus: int | None) -> None:
     """Print on stderr what is about to start, because Ray takes seconds to do so."""
+    from tune_jobs.jobs.changes import format_changes, list_changes
     from tune_jobs.jobs.workload import describe_stage_1
     from tune_jobs.ray_session import offered_cpus
 
@@ -54,6 +55,9 @@ def announce_job(job: Job, address: str, cpus: int | None) -> None:
     )
     if work := describe_stage_1(job):
         console.print(work, highlight=False, soft_wrap=True)
+    for line in format_changes(list_changes(job)):
+        # markup=False: rich would take lists in brackets for markup.
+        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def warn_of_late_scores(job: Job) -> None:

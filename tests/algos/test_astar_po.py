@@ -86,6 +86,17 @@ def test_the_logp_of_an_episode_is_the_sum_over_its_steps():
         assert batch["reference_logp"][episode].item() == pytest.approx(expected.item(), abs=1e-6)
 
 
+def test_kl_is_estimated_over_the_steps_of_the_episodes():
+    settings, module, batch, _ = policy()
+    steps = OBJECTIVE.build_network_inputs(batch)
+    with torch.no_grad():
+        forward = module(steps)
+        ratio = (forward["dist"].logp(steps) - batch["logp"].values).exp()
+    expected = (ratio - 1 - ratio.log()).mean()
+    found = small.measure("astar_po", forward, batch, settings)
+    assert expected > 0.01 and found["kl"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("beta", [0.01, 0.7])
 def test_at_the_reference_only_advantages_are_regressed(beta):
     settings, module, batch, _ = policy(beta=beta)

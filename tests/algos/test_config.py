@@ -16,6 +16,7 @@ COMMON = {
     "lr_end": 0.0,
     "warmup": 0.0,
     "accumulate": 1,
+    "kl_limit": 0.0,
     "hang_limit_s": 30.0,
     "grad_clip": 0.5,
     "optimiser": "adam",
@@ -61,7 +62,6 @@ OWN = {
         "value_coef": 0.5,
         "kl_coef": 0.0,
         "kl_target": 0.0,
-        "kl_limit": 0.0,
     },
     "reinforce": {
         "gamma": 0.99,
@@ -92,7 +92,6 @@ OWN = {
         "supervision": "outcome",
         "reference_kl_coef": 0.0,
         "reference_interval": 0,
-        "kl_limit": 0.0,
     },
     "dpo": {
         "gamma": 1.0,

@@ -17,6 +17,7 @@ from algos.rollouts.preference_pairs import (
     make_episode_pairs,
 )
 from algos.rollouts.rollout import Rollout, mask_first_episodes
+from envs.validation import InputError
 
 BANDIT = "toy_worlds:Bandit-v0"
 OBJECTIVE = small.objective("dpo")
@@ -27,6 +28,7 @@ def episodes(count):
     lengths = np.arange(1, count + 1)
     number = np.repeat(np.arange(count), lengths)
     steps = {"obs": number[:, None].astype(np.float32), "choice": number % 2}
+    steps["logp"] = np.full(len(number), np.log(0.5), np.float32)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return Columns({name: Ragged(column, offsets) for name, column in steps.items()})
 
@@ -102,6 +104,7 @@ def collected(**changed):
     columns = {
         "obs": np.arange(4, dtype=np.float32)[None, :, None].repeat(2, 0),
         "choice": np.array([[0, 1, 1, 0], [1, 0, 0, 1]]),
+        "logp": np.full((2, 4), np.log(0.5), np.float32),
         "start": np.array([[5, 5, 8, 8]] * 2),
     }
     settings = small.settings("dpo", **changed)
@@ -203,6 +206,30 @@ def test_the_margin_is_relative_to_the_reference_on_both_sides():
     assert 0 < found["pair_accuracy"] < 1
 
 
+def test_kl_is_estimated_over_the_steps_of_both_halves():
+    learner, module, batch = policy(tensors())
+    steps = concat_pair_steps(batch)
+    logp = module(steps)["dist"].logp(steps).detach()
+    logp_old = logp - torch.linspace(-0.5, 0.5, len(logp))
+    split = len(batch["chosen.logp"].values)
+    for side, part in (("chosen", logp_old[:split]), ("rejected", logp_old[split:])):
+        old = batch[f"{side}.logp"]
+        batch = batch.with_columns(**{f"{side}.logp": Ragged(part, old.offsets)})
+    found = small.measure("dpo", module(steps), batch, learner.objective.settings)
+    ratio = (logp - logp_old).exp()
+    expected = (ratio - 1 - ratio.log()).mean()
+    assert expected > 0.01 and found["kl"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_recorded_pairs_have_no_kl_and_no_limit_of_it():
+    _, module, batch = policy(tensors())
+    recorded = small.settings("dpo", pairs="folder")
+    forward = module(OBJECTIVE.build_network_inputs(batch))
+    assert "kl" not in small.measure("dpo", forward, batch, recorded)
+    with pytest.raises(InputError, match="kl_limit"):
+        small.settings("dpo", pairs="folder", kl_limit=0.1)
+
+
 def test_the_steps_of_both_halves_are_one_table():
     pairs = make_episode_pairs(episodes(2), np.array([0, 1], np.float32), np.zeros(2, np.int64))
     table = concat_pair_steps(pairs.to_torch())
@@ -227,3 +254,12 @@ def _widened(name, column):
         return column
     wide = np.concatenate([column.values, np.ones_like(column.values)], -1)
     return Ragged(wide, column.offsets)
+
+
+def test_candidates_keep_the_log_probability_they_were_drawn_with():
+    chosen: dict[str, Any] = {"pairs": "candidates", "num_envs": 4, "rollout_length": 4}
+    runner = small.runner("envs:CausalLearning-v0", algo="dpo", **chosen)
+    steps = concat_pair_steps(runner.sample()[0].to_torch())
+    with torch.no_grad():
+        logp = runner.module(steps)["dist"].logp(steps)
+    torch.testing.assert_close(steps["logp"], logp, rtol=1e-5, atol=1e-5)

@@ -8,12 +8,13 @@ import pytest
 import small
 
 from algos.metrics import METRICS
+from envs.causal.learning.reward import NAMES
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
 
 CAUSAL = "envs:CausalLearning-v0"
-
+ALL_TERMS = {"reward": dict.fromkeys(NAMES, 1.0)}
 
 EVERYTHING = {
     "ppo": {"diversity_coef": 0.1, "kl_coef": 0.1, "warm_start": "random"},
@@ -30,7 +31,8 @@ def test_every_metric_is_in_the_catalogue_or_the_world():
     own = set(env.unwrapped.world.episode_metrics)  # type: ignore[attr-defined]
     reported: set[str] = set()
     for algo, changed in EVERYTHING.items():
-        with small.algorithm(CAUSAL, algo=algo, **{"rollout_length": 25, **changed}) as algorithm:
+        chosen = {"rollout_length": 25, **changed}
+        with small.algorithm(CAUSAL, ALL_TERMS, algo=algo, **chosen) as algorithm:
             result, flat = algorithm.train(), algorithm.flat_metrics
         assert set(flat) <= set(METRICS) | own, algo
         assert own and own <= set(flat), algo

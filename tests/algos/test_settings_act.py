@@ -52,6 +52,7 @@ SHARED: dict[str, tuple[dict[str, Any], Any]] = {
     "lr_end": ({"lr_schedule": "linear"}, 0.009),
     "warmup": ({}, 0.9),
     "epochs": ({}, 3),
+    "kl_limit": ({"epochs": 3}, 1e-4),
     "minibatch_size": ({}, 3),
     "accumulate": ({"minibatch_size": 2}, 2),
     "temperature": ({}, 0.5),
@@ -72,7 +73,6 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "value_coef": ({}, 2.0),
         "kl_coef": ({}, 1.0),
         "kl_target": ({"kl_coef": 1.0}, 1e-5),
-        "kl_limit": ({}, 1e-4),
     },
     "reinforce": {
         "baseline": ({}, "group_mean"),
@@ -88,7 +88,6 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "supervision": ({}, "process"),
         "reference_kl_coef": ({}, 1.0),
         "reference_interval": (REFERENCED, 1),
-        "kl_limit": ({}, 1e-4),
         "group_size": ({}, 4),
     },
     "dpo": {
@@ -139,6 +138,7 @@ def rollout(*, whole):
         "choice": rng.integers(0, 2, shape),
         "logp": np.log(rng.uniform(0.3, 0.7, shape)).astype(np.float32),
         "candidates.choice": rng.integers(0, 2, (*shape, K)),
+        "candidates.logp": np.full((*shape, K), np.log(0.5), np.float32),
         "judged": rng.normal(size=(*shape, K)).astype(np.float32),
         "start": np.broadcast_to(np.arange(B) // 2, shape),
     }

@@ -78,6 +78,8 @@ HEALTHY: dict[str, Curve] = {
     "grad_norm": 0.4,
     "grad_clip_fraction": 0.2,
     "grad_clip": 0.5,
+    "grad_norm_head": 0.1,
+    "grad_norm_backbone": 0.3,
     "lr": 3e-4,
     "gamma": 0.99,
     "exploration_rate": lambda i: max(0.05, 1 - 0.1 * i),

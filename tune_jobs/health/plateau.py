@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +18,50 @@ TREND = 0.2
 """Kendall's tau above which the score tends upwards, as in ``no_improvement``."""
 
 _rises = Rise()
+
+
+@dataclass(frozen=True)
+class Stagnation:
+    """Since when a score has brought no gain."""
+
+    iterations: int
+    """Iterations since the best mean."""
+    best: float
+    """The best mean that no later one exceeds by more than noise and ``min_delta``."""
+    best_at: int
+    """Iteration of its last score."""
+    latest: float
+    """The latest mean."""
+    averaged: int
+    """Scores of a mean; 1 where each score is compared by itself."""
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Finite scores as the plateau test compares them."""
+
+    scores: FloatArray
+    """[R]: the finite scores, higher is better."""
+    iterations: FloatArray
+    """[R]: the iteration of each."""
+    recent: int
+    """Number of scores within the patience."""
+    averaged: int
+    """Number of scores of a mean."""
+    values: FloatArray
+    """[R - averaged + 1]: means of neighbouring scores; one belongs to its last score."""
+
+    def allow(self, best: FloatArray | float, min_delta: float) -> FloatArray:
+        """Return the largest gain over the best that is none."""
+        # abs, because scores may be negative: a fraction of a negative best would reverse the
+        # limit.
+        allowed = min_delta * np.abs(best)
+        if self.averaged == 1:
+            return allowed
+        # A jump is the difference of two scores, so its scatter is that of the difference of two
+        # means.
+        error = estimate_jump_sd(self.scores[-self.recent :]) / math.sqrt(self.averaged)
+        return np.maximum(allowed, NOISE * error)
 
 
 def has_reached_plateau(
@@ -48,26 +93,58 @@ def has_reached_plateau(
         patience: number of last iterations that must gain something.
         min_delta: smallest gain, as a fraction of the best score.
     """
+    means = _compute_means(scores, iterations, patience)
+    # At least one whole mean must end before the patience, or there is nothing to compare with.
+    if means is None or means.values.size <= means.recent:
+        return False
+    # A mean belongs to its last score, so one that ends within the patience may begin before it.
+    best = float(means.values[: -means.recent].max())
+    lately = float(means.values[-means.recent :].max())
+    if lately - best > means.allow(best, min_delta):
+        return False
+    if means.averaged > 1:
+        return kendall_tau(means.scores[-means.recent :]) <= TREND
+    # Not all scores: a run that climbs for half of its budget and then stays where it is rises
+    # as a whole until the budget is used up, so that its patience would never end it.
+    return not _rises(means.scores[-max(_rises.rows, 2 * means.recent) :])
+
+
+def measure_stagnation(
+    scores: FloatArray, iterations: FloatArray, patience: int, min_delta: float
+) -> Stagnation | None:
+    """Return since when the scores have brought no gain; None before two means are known.
+
+    The count reaches the patience when :func:`has_reached_plateau` is true, or earlier than that
+    where the scores still tend upwards. The arguments are the same.
+    """
+    means = _compute_means(scores, iterations, patience)
+    if means is None or means.values.size < 2:
+        return None
+    ends = means.iterations[means.averaged - 1 :]
+    before = np.maximum.accumulate(means.values)[:-1]
+    later = np.maximum.accumulate(means.values[::-1])[::-1][1:]
+    # The first mean after which none was better; of the last mean nothing is later.
+    flat = np.append(later - before <= means.allow(before, min_delta), True)
+    first = int(np.argmax(flat))
+    best = int(np.argmax(means.values[: first + 1]))
+    return Stagnation(
+        iterations=int(ends[-1] - ends[first]),
+        best=float(means.values[best]),
+        best_at=int(ends[best]),
+        latest=float(means.values[-1]),
+        averaged=means.averaged,
+    )
+
+
+def _compute_means(scores: FloatArray, iterations: FloatArray, patience: int) -> _Means | None:
+    """Return the means to compare; None without a score within the patience."""
     known = np.isfinite(scores)
     r, at = scores[known], iterations[known]
     # The patience is in iterations, but a held-out score exists only for some of them.
     recent = int(np.count_nonzero(at > at[-1] - patience)) if at.size else 0
+    if not recent:
+        return None
     # Half of the patience for a mean: long enough to average out luck, and it fits twice.
     few = recent // 2 if recent >= FEWEST else 1
-    # At least one whole mean must end before the patience, or there is nothing to compare with.
-    if r.size < recent + few or not recent:
-        return False
     means = np.lib.stride_tricks.sliding_window_view(r, few).mean(axis=1)
-    # A mean belongs to its last score, so one that ends within the patience may begin before it.
-    best, lately = float(means[:-recent].max()), float(means[-recent:].max())
-    if few == 1:
-        # abs, because scores may be negative: a fraction of a negative best would reverse the
-        # limit.
-        flat = lately - best <= min_delta * abs(best)
-        # Not all scores: a run that climbs for half of its budget and then stays where it is rises
-        # as a whole until the budget is used up, so that its patience would never end it.
-        return flat and not _rises(r[-max(_rises.rows, 2 * recent) :])
-    # A jump is the difference of two scores, so its scatter is that of the difference of two means.
-    error = estimate_jump_sd(r[-recent:]) / math.sqrt(few)
-    better = lately - best > max(min_delta * abs(best), NOISE * error)
-    return not better and kendall_tau(r[-recent:]) <= TREND
+    return _Means(r, at, recent, few, means)

@@ -66,9 +66,6 @@ SCALED_REWARDS = put(
 )
 """Left out where rewards are normalised: a constant factor then changes nothing."""
 
-ONE_EPOCH = at_most("epochs", 1, "learn from the rows once: {}")
-"""For algorithms that cannot stop their epochs by the KL."""
-
 
 def worded(
     remedy: Remedy, in_use: Mapping[str, object] | None = None, complete: bool = False

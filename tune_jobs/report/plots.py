@@ -143,7 +143,7 @@ def plot_node_losses(evaluation: EvaluationRow | None) -> dict[str, go.Figure]:
         figure.update_xaxes(title="interventions")
         if log:
             _log_axis(figure, shown)
-        figure.update_yaxes(range=_range(min(shown), max(shown), log))
+        figure.update_yaxes(range=compute_range(min(shown), max(shown), log))
     return figures
 
 
@@ -274,7 +274,8 @@ def _log_axis(figure: go.Figure, values: Iterable[Any]) -> None:
     figure.update_yaxes(type="log", dtick=step, tickformat=".3~g")
 
 
-def _range(low: float, high: float, log: bool) -> list[float]:
+def compute_range(low: float, high: float, log: bool) -> list[float]:
+    """Return the range of an axis that holds values from low to high; a linear one starts at 0."""
     if not log:
         return [min(0.0, low), high * 1.05 if high > 0 else 0.0]
     return [math.log10(low) - 0.05, math.log10(high) + 0.05]

@@ -20,7 +20,8 @@ from tune_jobs.formatting import (
     format_number,
     format_percent,
 )
-from tune_jobs.report import episode_figure, thoughts_section
+from tune_jobs.jobs.changes import format_change
+from tune_jobs.report import causal_section, episode_figure, thoughts_section
 from tune_jobs.report import plots as figures
 from tune_jobs.report.html_parts import FITTING, STYLE, figure, render_note, section, table
 from tune_jobs.report.lineage import plot_lineage
@@ -66,6 +67,7 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         section("Trials", _trials(outcome)),
         section("Learning curves", *_learning(outcome)),
         *thoughts_section.render_thoughts_section(outcome),
+        *causal_section.render_causal_sections(outcome),
         section("Choices", *_choices(outcome)),
         section("Loss of each node by interventions", *_nodes(outcome.evaluation)),
         section("One episode, step by step", *_episode(outcome.evaluation)),
@@ -260,6 +262,11 @@ def _inside(outcome: Outcome) -> list[str]:
     entropy = figures.plot_metric_curves(outcome, "entropy_normalised", "entropy / its maximum")
     gradient = figures.plot_metric_curves(outcome, "grad_norm", "gradient norm", log=True)
     pair = _plot("entropy", "Entropy", entropy) + _plot("gradient", "Gradient norm", gradient)
+    for part in ("head", "backbone"):
+        plot = figures.plot_metric_curves(outcome, f"grad_norm_{part}", "gradient norm", log=True)
+        # Not every network has a head of its own.
+        if not isinstance(plot, str):
+            pair += _plot(part, f"Gradient norm of the policy's {part}", plot)
     return [f'<div class="pair">{pair}</div>']
 
 
@@ -354,11 +361,14 @@ def _again(outcome: Outcome, job_yaml: str, directory: Path) -> list[str]:
     if outcome.evaluation is not None:
         seeds += f", evaluation {outcome.evaluation.seed}"
     rows.append(["seeds", escape(seeds)])
+    for part, values in job.changes.items():
+        named = ", ".join(f"{name} {format_change(value)}" for name, value in values.items())
+        rows.append([f"not default: {escape(format_identifier(part))}", escape(named)])
     rows.extend([escape(name), escape(version)] for name, version in job.versions.items())
     if job.resumed:
         rows.append(["resumed", "yes, from its last checkpoints"])
     details = f"<details><summary>The resolved job</summary><pre>{escape(job_yaml)}</pre></details>"
-    return [table([], rows, text=2), details]
+    return [table([], rows, text=2, sentence=True), details]
 
 
 def _plot(name: str, caption: str, plot: Plot, wide: bool = False) -> str:

@@ -69,6 +69,12 @@ class JobRow(Event):
     """The fields that differ between trials."""
     keep: str = "last"
     """``last`` or ``best``: which checkpoint is a trial's result."""
+    patience: int = 0
+    """Iterations without improvement after which a trial ends; 0 without early stopping."""
+    changes: dict[str, dict[str, Any]] = dataclasses.field(
+        default_factory=dict[str, dict[str, Any]]
+    )
+    """What differs from the defaults, by part of the job (see ``jobs/changes.py``)."""
     seed: int = 0
     seeds: int = 1
     """Agents that a trial trains, each on a seed of its own."""
@@ -101,6 +107,8 @@ class ResultRow(IterationEvent):
     """Steps of this trial so far."""
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """Flat: name to a number or a list of numbers."""
+    stagnant: int = 0
+    """Iterations without a better score, at most the patience; 0 without a patience."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -337,6 +337,7 @@ class OutcomeBuilder:
             end_reason=reason,
             sentence=sentence,
             checkpoint=_choose_checkpoint(notes, job),
+            patience=job.patience,
             exploits=tuple(notes.exploits),
         )
 

@@ -36,6 +36,8 @@ class TrialOutcome:
     """None while it may still run."""
     sentence: str
     checkpoint: str | None
+    patience: int = 0
+    """Iterations without improvement after which it ends; 0 without early stopping."""
     exploits: tuple[ExploitRow, ...] = ()
     """Its exploits of other trials under PBT; ``config`` has the latest settings."""
 
@@ -115,9 +117,11 @@ class TrialOutcome:
                 running = describe_preparation(self.results[-1].metrics) or running
             if self.decisions and self.decisions[-1].waits:
                 running = f"waits at rung {self.decisions[-1].rung}"
-            return (
-                f"{running}, {format_identifier(warning.symptom)} noticed" if warning else running
-            )
+            if warning:
+                return f"{running}, {format_identifier(warning.symptom)} noticed"
+            if self.results and (stagnant := self.results[-1].stagnant):
+                return f"{running}, no better for {stagnant} of {self.patience}"
+            return running
         if self.end_reason in ("budget", "interrupted"):
             return "finished" if self.end_reason == "budget" else "interrupted"
         word = "failed" if self.end_reason == "error" else "stopped"

@@ -63,7 +63,13 @@ class CausalLearning(World[State]):
             self.student = _student(params, model.scm)
             self._common = learning_problem.make_common_problem(params, model, self.student)
             names = model.names
+            # Of a family every episode has other nodes: their mean would say nothing.
+            self.list_metrics = ("node_excess",)
         self.choice_names = names
+        weighted = [name for name in reward.NAMES if getattr(params.reward, name)]
+        # A single term is the reward itself.
+        if len(weighted) > 1:
+            self.step_metrics = tuple(f"reward_{name}" for name in weighted)
         self.baselines: Mapping[str, Agent] = baselines.make_agents(params)
         n, features = len(names), FAMILY_FEATURES if params.many_graphs else FEATURES
         self.observation_space = spaces.Dict(

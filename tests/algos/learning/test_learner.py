@@ -8,10 +8,13 @@ import pytest
 import small
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.training_data import TrainingData
 
 from algos.learning.learner import (
+    CLONE,
     DIAGNOSTICS_INTERVAL,
     MEASURED_MINIBATCHES,
+    PROGRESS,
     _clip_gradients,
     _compute_term_grad_norms,
     _compute_update_ratio,
@@ -159,3 +162,22 @@ def test_accumulated_minibatches_make_the_step_of_their_sum(rows):
         strict=True,
     ):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_the_gradients_of_head_and_backbone_are_reported():
+    runner = small.runner(CARTPOLE)
+    rows, _ = runner.objective.preprocess_batch(runner.sample()[0])
+    learner = small.learner(CARTPOLE, minibatch_size=16, epochs=1, value_coef=0.0)
+    found = small.updated(learner, rows)
+    # Of the whole gradient, as the critic's is zero.
+    both = math.hypot(found["grad_norm_head"], found["grad_norm_backbone"])
+    assert both == pytest.approx(found["grad_norm"], rel=1e-5) and found["grad_norm_head"] > 0
+
+
+def test_the_kl_limit_does_not_hold_for_the_warm_start():
+    runner = small.runner(CARTPOLE)
+    learner = small.learner(CARTPOLE, kl_limit=1e-9, warm_start_epochs=3)
+    data = TrainingData(batch=runner.sample()[0])
+    steps = {PROGRESS: 0.1, CLONE: True}
+    found = learner.update(training_data=data, timesteps=steps)[DEFAULT_MODULE_ID]
+    assert found["epochs_run"].peek() == 3

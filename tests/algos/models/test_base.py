@@ -191,3 +191,43 @@ def test_parts_of_nested_observations_have_dotted_names():
 def test_an_observation_that_no_policy_can_read_is_refused(space):
     with pytest.raises(InputError, match=r"No policy here can read observations from .*Use Box"):
         small.module(space, spaces.Discrete(2))
+
+
+@pytest.mark.parametrize(
+    ("observation", "changed", "head"),
+    [
+        (FLAT, {"hidden": (8, 6), "value_hidden": (5,)}, {"policy.weight", "policy.bias"}),
+        (graph_space(), {"model": "set"}, {"policy.weight", "policy.bias"}),
+    ],
+)
+def test_head_and_backbone_are_the_weights_behind_the_outputs(observation, changed, head):
+    policy = small.module(observation, spaces.Discrete(5), **changed)
+    sampled = (
+        to_observation_columns({n: s.sample() for n, s in observation.items()})
+        if (isinstance(observation, spaces.Dict))
+        else {"obs": observation.sample()}
+    )
+    batch = {name: torch.as_tensor(column)[None] for name, column in sampled.items()}
+    outputs, value = policy.compute_outputs(batch)
+    assert policy.compute_part_grad_norms() == {}
+    (outputs.square().sum() + 1e6 * value.sum() * (observation is FLAT)).backward()
+    gradients = policy.get_policy_gradients()
+    assert head < set(gradients) and not any("critic" in name for name in gradients)
+    squares = {name: g.square().sum().item() for name, g in gradients.items()}
+    found = policy.compute_part_grad_norms()
+    of_head = sum(squares[name] for name in head)
+    assert found["grad_norm_head"] == pytest.approx(of_head**0.5, rel=1e-5)
+    rest = (sum(squares.values()) - of_head) ** 0.5
+    assert found["grad_norm_backbone"] == pytest.approx(rest, rel=1e-4)
+    # With trunks of their own the value's gradient, a million times larger, reaches neither.
+    assert found["grad_norm_backbone"] < 1e4
+
+
+def test_a_large_value_gradient_starves_the_head_of_a_shared_trunk():
+    policy = small.module(graph_space(), spaces.Discrete(5), model="set")
+    observation = to_observation_columns(graph_space().sample())
+    batch = {name: torch.as_tensor(column)[None] for name, column in observation.items()}
+    outputs, value = policy.compute_outputs(batch)
+    (outputs.square().sum() + 1e6 * value.sum()).backward()
+    found = policy.compute_part_grad_norms()
+    assert 0 < found["grad_norm_head"] < 1e-3 * found["grad_norm_backbone"]

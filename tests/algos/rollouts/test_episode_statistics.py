@@ -190,3 +190,26 @@ def test_success_is_that_of_each_copys_last_finished_episode(name):
     assert statistics.success is not None and statistics.success.tolist() == [0, 0, 0]
     statistics.record_step({name: np.array([0.0, 1.0, 1.0])}, np.array([False, True, False]))
     assert statistics.success.tolist() == [0, 1, 0]
+
+
+def test_lists_are_averaged_over_episodes_and_step_entries_over_steps():
+    done = np.array([[False, True], [True, False]])
+    losses = np.arange(12.0).reshape(2, 2, 3)
+    bonus = np.array([[1.0, 2.0], [3.0, 10.0]])
+    valid = np.array([[True, True], [True, False]])
+    parts = []
+    for copies in ([0], [1]):
+        found = RolloutStatistics(EpisodeStatistics(1, ("node_excess",), ("bonus",)), choices=0)
+        for t in range(2):
+            infos = {"node_excess": losses[t][copies], "bonus": bonus[t][copies]}
+            found.record_step(infos, done[t][copies])
+        rewards = np.ones((2, 1), np.float32)
+        own = found.summarise({}, rewards, done[:, copies], valid[:, copies])
+        condition = own_condition(
+            {"base": rewards, "rewards": rewards, "done": done[:, copies]}, [1]
+        )
+        parts.append(own | {"sample_s": 1.0, "condition": condition})
+    merged = merge_statistics(parts)
+    # Episodes end in copy 1 at step 0 and in copy 0 at step 1; a step that only reset is left out.
+    assert merged["node_losses"] == ((losses[0, 1] + losses[1, 0]) / 2).tolist()
+    assert merged["bonus"] == pytest.approx((1 + 2 + 3) / 3)

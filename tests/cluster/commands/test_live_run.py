@@ -27,12 +27,12 @@ def test_more_cpus_than_cores_are_a_warning(monkeypatch, capsys):
     assert "--cpus 8 is more than the 1 core" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_start_is_announced_with_its_size(capsys):
-    announce_job(job(), "ray://head:10001", None)
+def test_a_start_is_announced_with_its_size_and_its_changes(capsys):
+    announce_job(job(settings={"epochs": 2}), "ray://head:10001", None)
     said = " ".join(capsys.readouterr().err.split())
     assert said == (
         "CartPole-v1, PPO, 3 settings under ASHA, at most 4 iterations each, on the Ray at "
-        "ray://head:10001"
+        "ray://head:10001 settings: epochs 2 search: lr loguniform [0.0001, 0.01] job: iterations 4"
     )
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tune_jobs.health.plateau import has_reached_plateau
+from tune_jobs.health.plateau import Stagnation, has_reached_plateau, measure_stagnation
 from tune_jobs.jobs.job_yaml import list_presets, load_job
 
 PATIENCE = 20
@@ -115,3 +115,37 @@ def test_a_lucky_score_before_a_dip_ends_no_thoughts_run():
     for rows in range(1, scores.size + 1):
         part = scores[:rows], iterations[:rows]
         assert not has_reached_plateau(*part, job.patience, job.min_delta)
+
+
+def stagnation(scores: list[float], patience: int = 4, every: int = 1):
+    iterations = every * np.arange(1.0, len(scores) + 1)
+    return measure_stagnation(np.array(scores), iterations, patience, min_delta=0.01)
+
+
+def test_stagnation_counts_from_the_best_score():
+    assert stagnation([1.0]) is None
+    found = stagnation([1.0, 2.0, 3.0, 3.02, 2.9])
+    # 3.02 is less than 1 % better than 3.
+    assert found == Stagnation(iterations=2, best=3.0, best_at=3, latest=2.9, averaged=1)
+    found = stagnation([1.0, 2.0, 3.0, 3.02, 2.9, 3.5])
+    assert found == Stagnation(iterations=0, best=3.5, best_at=6, latest=3.5, averaged=1)
+
+
+def test_stagnation_is_counted_in_iterations_and_not_in_scores():
+    found = stagnation([0.5, 0.8, 0.7, 0.75], patience=60, every=20)
+    assert found is not None and (found.iterations, found.best_at) == (40, 40)
+
+
+def test_a_negative_best_counts_like_a_positive_one():
+    found = stagnation([-3.0, -2.0, -2.01, -1.99])
+    assert found is not None and (found.iterations, found.best) == (2, -2.0)
+
+
+def test_the_count_reaches_the_patience_where_the_run_ends():
+    rng = np.random.default_rng(4)
+    curve = np.append(np.arange(10.0), np.full(90, 10.0)) + rng.normal(size=100)
+    end = ended(curve)
+    assert end is not None
+    found = stagnation(list(curve[:end]), PATIENCE)
+    assert found is not None and found.iterations >= PATIENCE
+    assert found.averaged == PATIENCE // 2

@@ -147,3 +147,19 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, sweep_rows
         write_report(sweep_rows, "", path)
     assert path.read_text() == "the old one"
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_what_differs_from_the_defaults_is_listed(tmp_path):
+    changes = {"settings": {"lr": 0.003, "hidden": [32]}, "env_kwargs": {"name": "<b>"}}
+    rows = [job_row(changes=changes), TrialRow(trial="00", config={}), result("00", 1, 0.5)]
+    page = page_of(rows, tmp_path)
+    assert "not default: settings" in page and "lr 0.003, hidden [32]" in page
+    assert "name &lt;b&gt;" in page
+
+
+def test_gradients_of_head_and_backbone_are_drawn_where_they_are_known(tmp_path, page):
+    assert "plot-head" not in page
+    norms = {"grad_norm_head": 0.1, "grad_norm_backbone": 2.0}
+    rows = [job_row(), TrialRow(trial="00", config={}), result("00", 1, 0.5, metrics=norms)]
+    drawn = page_of(rows, tmp_path)
+    assert "plot-head" in drawn and "plot-backbone" in drawn

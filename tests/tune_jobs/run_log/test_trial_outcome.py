@@ -90,3 +90,9 @@ def test_a_trial_without_any_score_is_undecided():
 def test_a_diverged_score_is_not_replaced_by_an_earlier_one():
     trial = outcome_of(0.5, math.nan, None)
     assert math.isnan(trial.score) and trial.finite_score is None
+
+
+def test_the_state_counts_the_iterations_without_a_better_score():
+    trial = make_trial(result("00", 7, 0.5, stagnant=3), patience=5)
+    assert trial.status_text == "running, no better for 3 of 5"
+    assert make_trial(result("00", 7, 0.5), patience=5).status_text == "running"

@@ -21,6 +21,7 @@ from tune_jobs.health.rules.frozen_policy import FrozenPolicy
 from tune_jobs.health.rules.gamma_too_low import GammaTooLow
 from tune_jobs.health.rules.gradients_always_clipped import GradientsAlwaysClipped
 from tune_jobs.health.rules.groups_without_signal import GroupsWithoutSignal
+from tune_jobs.health.rules.head_starves import HeadStarves
 from tune_jobs.health.rules.hung import Hung
 from tune_jobs.health.rules.kl_runaway import KlRunaway
 from tune_jobs.health.rules.low_explained_variance import LowExplainedVariance
@@ -57,6 +58,7 @@ _ALL: tuple[Rule, ...] = (
     FrozenPolicy(),
     ClipRangeTooSmall(),
     PolicyWithoutGradient(),
+    HeadStarves(),
     UpdateRatio(),
     KlRunaway(),
     ObservationConstant(),

@@ -12,7 +12,7 @@ from envs.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import FloatArray
-from tune_jobs.health.remedy import ONE_EPOCH, Remedy, increase, lower, put
+from tune_jobs.health.remedy import Remedy, increase, lower, put
 from tune_jobs.health.rule import Rule
 
 
@@ -43,7 +43,7 @@ class PerformanceCollapse(Rule):
             0.1,
             without=increase("beta", 0.1, "keep the policy closer to its reference: raise {}"),
         ),
-        put("kl_limit", 0.02, without=ONE_EPOCH),
+        put("kl_limit", 0.02),
         "go back to the best checkpoint",
     )
 

@@ -61,3 +61,11 @@ def test_nan_is_left_out():
 def test_severity_at_each_threshold(change: Metrics, expected: str | None):
     metrics: Metrics = {"score": flat(22), **change}
     assert severity(RULE, 22, **metrics) == expected
+
+
+def test_the_median_of_the_first_updates_is_not_judged():
+    """They move a policy furthest: the KL of a healthy run of DPO after a warm start."""
+    kl = [0.14, 0.089, 0.106, 0.058, 0.293, 0.028, 0.131, 0.028, 0.011, 0.012, 0.007, 0.057]
+    for rows in range(1, len(kl) + 1):
+        assert seen(RULE, rows, 400, score=flat(rows), kl=kl[:rows]) is None
+    assert seen(RULE, 10, 400, score=flat(10), kl=0.15) == ("warn", 1)

@@ -1,0 +1,45 @@
+# pyright: basic
+"""What a job sets that differs from the defaults."""
+
+import json
+
+import pytest
+
+from tune_jobs.jobs.changes import format_changes, list_changes
+from tune_jobs.jobs.job_yaml import list_presets, load_job, make_job
+
+
+def test_only_what_differs_is_listed_by_part():
+    job = make_job(
+        {
+            "env": "CartPole-v1",
+            "env_kwargs": {"sutton_barto_reward": True},
+            "settings": {"lr": 0.001, "gamma": 0.99, "hidden": [32]},
+            "search": {"clip": {"uniform": [0.1, 0.3]}},
+            "iterations": 30,
+            "health": {"hung": "off"},
+        }
+    )
+    changes = list_changes(job)
+    assert changes == {
+        "settings": {"lr": 0.001, "hidden": [32]},
+        "env_kwargs": {"sutton_barto_reward": True},
+        "search": {"clip": {"uniform": [0.1, 0.3]}},
+        "health": {"hung": "off"},
+        "job": {"iterations": 30},
+    }
+    assert format_changes(changes)[:2] == [
+        "settings: lr 0.001, hidden [32]",
+        "env_kwargs: sutton_barto_reward True",
+    ]
+    assert "search: clip uniform [0.1, 0.3]" in format_changes(changes)
+
+
+def test_a_job_of_defaults_lists_nothing():
+    assert list_changes(make_job({"env": "CartPole-v1"})) == {}
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_the_changes_of_every_preset_fit_into_an_event_row(name):
+    changes = list_changes(load_job(name))
+    assert json.loads(json.dumps(changes)) == changes and changes["settings"]
