@@ -105,7 +105,8 @@ def build_algorithm(
         settings: the algorithm's own settings.
         iterations: the budget; schedules end there.
         seed: seeds networks, environments and shuffling.
-        gpus: GPUs of each learner.
+        gpus: GPUs of each process whose policy is on one: each learner, and each env runner where
+            the settings say so (``acts_on_gpu``).
         hang_report_dir: directory where a runner that hangs leaves its report.
     """
     config = get_algorithm_class(name).get_default_config()

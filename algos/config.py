@@ -42,6 +42,9 @@ class TrainingSettings:
     """Steps of each copy in one iteration (T): T * B rows per runner."""
     num_env_runners: Annotated[int, NonNegative] = 0
     """Remote rollout workers; 0 collects in the trial's own process, best for cheap steps."""
+    acting_device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where the policy of a job with GPUs acts; `auto`: `lm` on a GPU, other networks on the CPU,
+    which is faster for small ones. It learns on a GPU in any case."""
     pipeline: bool = False
     """Collect the next rollouts while learning, one update behind; needs remote runners."""
     record: str = ""
@@ -197,6 +200,11 @@ class TrainingSettings:
     def runners(self) -> int:
         """Workers that collect, the trial's own process included."""
         return max(self.num_env_runners, 1)
+
+    @property
+    def acts_on_gpu(self) -> bool:
+        """Whether the policy acts on a GPU in a job that has some."""
+        return self.acting_device == "gpu" or (self.acting_device, self.model) == ("auto", "lm")
 
     @property
     def rows_per_iteration(self) -> int:

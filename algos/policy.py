@@ -87,8 +87,13 @@ class Policy:
         return self.metadata["env_kwargs"] | self.evaluation_env_kwargs
 
     @classmethod
-    def load(cls, checkpoint: str | Path) -> Policy:
+    def load(cls, checkpoint: str | Path, device: torch.device | str = "cpu") -> Policy:
         """Load from a checkpoint directory.
+
+        Args:
+            checkpoint: the directory.
+            device: where the policy acts; ``auto``: on a GPU, if there is one and policies of this
+                kind act on GPUs during training.
 
         Raises:
             InputError: not a checkpoint, a damaged one, or one of another format or network.
@@ -123,7 +128,9 @@ class Policy:
                 f"{directory} is of another version of the network {settings.model!r}, which this "
                 f"one cannot read: train it again. {error}"
             ) from error
-        return cls(module.eval(), metadata)
+        if device == "auto":
+            device = "cuda" if settings.acts_on_gpu and torch.cuda.is_available() else "cpu"
+        return cls(module.eval().to(device), metadata)
 
     def act(self, observation: Any, *, greedy: bool = True) -> Any:
         """Return the environment action for one observation."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import tempfile
 from typing import Any
 
+import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.utils.framework import get_device
 
 from algos.config import TrainingSettings
 from algos.learning.learner import ColumnLearner
@@ -47,7 +49,9 @@ class ColumnConfig(AlgorithmConfig):
     ) -> ColumnConfig:
         """Set the settings and the budget of ``total_iterations``, at which schedules end.
 
-        ``hang_report_dir`` is where a runner that hangs leaves its report.
+        ``gpus`` is what each process holds whose policy is on a GPU: each learner, and where
+        policies act on GPUs each env runner. ``hang_report_dir`` is where a runner that hangs
+        leaves its report.
         """
         self.settings, self.total_iterations = settings, total_iterations
         self.hang_report_dir = hang_report_dir or self.hang_report_dir
@@ -55,11 +59,19 @@ class ColumnConfig(AlgorithmConfig):
             num_env_runners=settings.num_env_runners,
             num_envs_per_env_runner=settings.num_envs,
             rollout_fragment_length=settings.rollout_length,
+            num_gpus_per_env_runner=gpus if settings.acts_on_gpu else 0,
         )
         self.learners(num_learners=settings.num_learners, num_gpus_per_learner=gpus)
         return self.training(
             train_batch_size_per_learner=settings.rows_per_iteration, lr=settings.lr
         )
+
+    def get_acting_device(self, worker_index: int = 0) -> torch.device:
+        """Return the device on which the policy acts in an env runner; 0 is the trial's process."""
+        # RLlib has a device for remote runners only. The trial's own process holds a GPU unless
+        # others both learn and act for it.
+        holds_gpu = worker_index or not (self.num_learners and self.num_env_runners)
+        return get_device(self, self.num_gpus_per_env_runner if holds_gpu else 0)
 
     def make_objective(self) -> Objective[Any]:
         """Return the algorithm's objective with these settings."""

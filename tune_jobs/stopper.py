@@ -23,14 +23,6 @@ from tune_jobs.stopping import StopVerdict, TrialObservation, find_stop
 from tune_jobs.stopping.patience import count_stagnant_iterations
 from tune_jobs.stopping.sweep_health import SweepHealth
 
-IDLE_GPU = Finding(
-    symptom="idle_gpu",
-    severity="warn",
-    since=1,
-    evidence="the trial holds a GPU, and its torch was built without CUDA: it learns on the CPU",
-    remedy="Install torch's CUDA build on the machines of the cluster, or set gpus_per_trial: 0.",
-)
-
 
 class TrialStopper(Stopper):
     """Asks the stop rules about every result, and the run directory whether the run shall stop."""
@@ -84,7 +76,9 @@ class TrialStopper(Stopper):
         if result["fault"]:
             return [], []  # the iteration failed, so there are no metrics to judge
         findings, withdrawals = self.sweep.judge(result["trial"])
-        return [*findings, IDLE_GPU] if result.get("gpus_idle") else findings, withdrawals
+        if reason := result["idle_gpu"]:
+            findings = [*findings, make_idle_gpu_finding(reason)]
+        return findings, withdrawals
 
     def _find_stop(self, result: dict[str, Any], findings: list[Finding]) -> StopVerdict | None:
         trial = result["trial"]
@@ -101,3 +95,17 @@ class TrialStopper(Stopper):
                 compare_with_siblings=self.sweep.compare_with_siblings,
             )
         )
+
+
+def make_idle_gpu_finding(reason: str) -> Finding:
+    """Return the finding of a trial that holds a GPU that its torch cannot use."""
+    return Finding(
+        symptom="idle_gpu",
+        severity="warn",
+        since=1,
+        evidence=f"the trial holds a GPU but works on the CPU: {reason}",
+        remedy=(
+            "Install torch's CUDA build and a driver for it on the machines of the cluster, or set "
+            "gpus_per_trial: 0."
+        ),
+    )

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from ray import tune
 from ray.air.constants import TRAINING_ITERATION
 
@@ -27,6 +26,7 @@ from algos.rollouts.watchdog import Watchdog
 from tune_jobs.evaluation.recent_score import FEWEST, RecentEpisodes, is_episode_mean
 from tune_jobs.evaluation.scoring import evaluate_held_out
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.resources import describe_missing_cuda
 from tune_jobs.run_log.resume import find_newest_intact
 from tune_jobs.run_log.trial_outcome import SPREAD
 
@@ -76,8 +76,9 @@ class TrialTrainable(tune.Trainable):
     def _build_agents(self, plan: dict[str, Any]) -> None:
         job = self.job
         settings, env_kwargs = job.make_trial_settings(plan["config"])
-        # torch without CUDA learns on the CPU; the finding `idle_gpu` reports it.
-        self.gpus = job.gpus_per_learner if torch.backends.cuda.is_built() else 0.0
+        # torch without CUDA works on the CPU; the finding `idle_gpu` reports it.
+        self.idle_gpu = describe_missing_cuda(job.trial_holds_gpu) if job.gpus_per_trial else ""
+        gpus = 0.0 if self.idle_gpu else job.gpus_per_process
         self.agents = [
             algos.build_algorithm(
                 job.algo,
@@ -88,7 +89,7 @@ class TrialTrainable(tune.Trainable):
                 # From the trial's number, not from the order of starts: a resume and a machine
                 # with more CPUs train each trial on the same seed.
                 seed=job.seed * 1000 + int(plan["trial"]) + SEEDS_APART * place,
-                gpus=self.gpus,
+                gpus=gpus,
                 hang_report_dir=plan["hang_report_dir"],
             )
             for place in range(job.seeds)
@@ -168,7 +169,7 @@ class TrialTrainable(tune.Trainable):
             "checkpoint_score": math.nan if score is None else score,
             "trained_s": self.trained_s,
             "fault": fault,
-            "gpus_idle": self.job.gpus_per_learner - self.gpus,
+            "idle_gpu": self.idle_gpu,
             # As a text: of numbers Tune would keep statistics, and each of its snapshots leaves a
             # line in memory for each of those (ray.util.debug.log_once): the driver grew.
             "metrics": json.dumps(metrics),
@@ -255,7 +256,9 @@ class TrialTrainable(tune.Trainable):
             directory = Path(folder)
             self._save_policy(agent, directory)
             write_manifest(directory)
-            return evaluate_held_out(Policy.load(directory), self.job)
+            # On the device where it acts in training: a language model would take hours elsewhere.
+            policy = Policy.load(directory, device=agent.config.get_acting_device())
+            return evaluate_held_out(policy, self.job)
 
     def _save_policy(self, agent: Any, checkpoint: Path) -> None:
         save_policy(agent, self.job.algo, checkpoint / "policy", self.job.evaluation_env_kwargs)

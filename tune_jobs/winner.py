@@ -100,7 +100,7 @@ def play_final(
         on_progress: called as episodes finish.
     """
     seed = job.most_evaluated  # the comparison at the end takes those below
-    policy = Policy.load(directory / checkpoint)
+    policy = Policy.load(directory / checkpoint, device="auto")
     evaluation = evaluate(
         policy, episodes, seed, with_baselines=False, seconds=seconds, on_progress=on_progress
     )

@@ -37,11 +37,34 @@ def log_softmax(x: Array) -> Array:
     return below
 
 
+# A generator of torch belongs to one device, and its state cannot move to another. All generators
+# here live on the CPU, and what they draw is moved: a policy draws the same numbers wherever it
+# acts, and a run on a GPU can be resumed without one.
+
+
 def draw_exponential(like: Array, generator: torch.Generator | None) -> Array:
     """Draw from the exponential distribution of mean 1; both backends draw the same numbers."""
     if isinstance(like, Tensor):
-        return torch.empty_like(like).exponential_(generator=generator)
+        drawn = torch.empty_like(like, device="cpu").exponential_(generator=generator)
+        return drawn.to(like.device)
     return torch.empty(like.shape).exponential_(generator=generator).numpy()
+
+
+def draw_normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw standard normal numbers of the same shape and on the same device."""
+    return torch.randn(like.shape, generator=generator).to(like.device)
+
+
+def draw_uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw numbers from [0, 1) of the same shape and on the same device."""
+    return torch.rand(like.shape, generator=generator).to(like.device)
+
+
+def draw_gamma(shapes: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw from Gamma distributions of these shape parameters."""
+    # torch.distributions itself offers no generator; this is the function that it calls.
+    gamma: Any = torch._standard_gamma  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+    return gamma(shapes.cpu(), generator=generator).to(shapes.device)
 
 
 def take_at_index(x: Array, index: Array) -> Array:

@@ -17,6 +17,9 @@ from torch import Tensor
 from algos.actions.array_backend import (
     Array,
     draw_exponential,
+    draw_gamma,
+    draw_normal,
+    draw_uniform,
     get_array_module,
     log_softmax,
     take_at_index,
@@ -147,8 +150,7 @@ class Gaussian:
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
         """Draw values."""
-        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
-        return {"value": self.mean + self.log_std.exp() * noise}
+        return {"value": self.mean + self.log_std.exp() * draw_normal(self.mean, generator)}
 
     def mode(self) -> Action:
         """Return the mean."""
@@ -212,10 +214,8 @@ class BetaValue:
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
         """Draw as a ratio of two Gamma variables, which take a generator."""
-        # torch.distributions itself offers no generator; this is the function it calls.
-        gamma: Any = torch._standard_gamma  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-        first = gamma(self.beta.concentration1, generator=generator)
-        second = gamma(self.beta.concentration0, generator=generator)
+        first = draw_gamma(self.beta.concentration1, generator)
+        second = draw_gamma(self.beta.concentration0, generator)
         share = first / (first + second)
         return {"value": (2 * share - 1).clamp(-1 + 1e-6, 1 - 1e-6)}
 
@@ -261,7 +261,7 @@ class NormalValue:
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
         """Draw by the inverse of the distribution function."""
-        share = torch.rand(self.mean.shape, generator=generator, device=self.mean.device)
+        share = draw_uniform(self.mean, generator)
         place = self._low + share * (self._high - self._low)
         # Where it rounds to 1 its inverse would be infinite.
         z = math.sqrt(2) * torch.erfinv(place.clamp(-1 + 2**-23, 1 - 2**-23))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from algos.actions.array_backend import draw_exponential
 from algos.actions.distributions import ILLEGAL_LOGIT, Action, ActionDistribution, Categorical
 
 
@@ -38,7 +39,7 @@ class TopK:
         """Draw by Gumbel top-k: the k highest of logits + Gumbel noise, highest first."""
         # The negative log of an exponential variable is Gumbel noise: subtracting its log
         # adds it.
-        noise = torch.empty_like(self.logits).exponential_(generator=generator).log()
+        noise = draw_exponential(self.logits, generator).log()
         return self._pick_highest(self.logits - noise)
 
     def mode(self) -> Action:

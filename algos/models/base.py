@@ -91,6 +91,9 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     acts_on_numpy: bool = False
     """Whether it acts on numpy arrays: a small network spends its time in the calls of torch."""
 
+    device: torch.device = torch.device("cpu")
+    """Where the weights are: it acts there, and takes and gives numpy arrays."""
+
     temperature: Tensor | None
     """Divisor of the logits of choices [1]; None: not divided."""
 
@@ -177,13 +180,19 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         greedy: bool = False,
     ) -> tuple[dict[str, Array], dict[str, Array], Array]:
         """Return the same as arrays, with ``row_logp [B, R]`` where actions have rows."""
-        if self.acts_on_numpy:
+        if self.acts_on_numpy and self.device.type == "cpu":
             return self._choose_action(observation, generator, greedy)
         with torch.no_grad():
-            batch = {name: torch.from_numpy(column) for name, column in observation.items()}
+            batch = {
+                name: torch.from_numpy(column).to(self.device)
+                for name, column in observation.items()
+            }
             action, logps, value = self._choose_action(batch, generator, greedy)
-        acted, told = ({name: part.numpy() for name, part in d.items()} for d in (action, logps))
-        return acted, told, value.numpy()
+        acted, scored = (
+            {name: part.cpu().numpy() for name, part in columns.items()}
+            for columns in (action, logps)
+        )
+        return acted, scored, value.cpu().numpy()
 
     def _choose_action(
         self, batch: Any, generator: torch.Generator | None, greedy: bool
@@ -192,6 +201,12 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         dist: ActionDistribution = forward["dist"]
         action = dist.mode() if greedy else dist.sample(generator)
         return action, log_probabilities(dist, action), forward["value"]
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        # All of torch's ways to move a module (to, cuda, cpu) pass through here.
+        moved = super()._apply(*args, **kwargs)
+        self.device = next(self.parameters()).device
+        return moved
 
     def compute_network_metrics(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Return metrics of the network's health (names in ``algos/metrics.py``)."""

@@ -180,7 +180,8 @@ class CandidateLMPolicy(PolicyModule):
         cell = at.row * legal.shape[1] + at.candidate
         total = seen.new_zeros(legal.numel()).index_add(0, cell, torch.cat(logps))
         lengths = (candidates > 0).sum(-1).clamp_min(1)
-        last = seen[torch.arange(len(seen)), (prompt > 0).sum(1).clamp_min(1) - 1]
+        rows = torch.arange(len(seen), device=seen.device)
+        last = seen[rows, (prompt > 0).sum(1).clamp_min(1) - 1]
         return total.view(legal.shape) / lengths, self.critic(last.detach())[:, 0]
 
     def get_named_weights(self) -> dict[str, Tensor]:
@@ -238,6 +239,6 @@ def _make_language_model(widths: tuple[int, ...], vocabulary: int) -> Any:
     )
     # Every process builds it for itself, and weights frozen under LoRA are never sent: they
     # must be the same everywhere. The fork leaves the caller's random stream alone.
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return transformers.Qwen2ForCausalLM(config)

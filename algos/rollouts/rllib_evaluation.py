@@ -42,7 +42,7 @@ def evaluate_episodes(
     spec: RLModuleSpec = config.get_default_rl_module_spec()
     spec.observation_space, spec.action_space = observation, action
     policy: Any = spec.build()
-    policy.set_state(weights)
+    policy.to(config.get_acting_device()).set_state(weights)
     seed = own.seed or 0
     generator = torch.Generator().manual_seed(seed)
 

@@ -51,7 +51,7 @@ class Evaluate(EnvironmentCommand):
         from tune_jobs.run_log.json_types import to_json_types
 
         checkpoint = find_checkpoint(self.checkpoint)
-        policy = Policy.load(checkpoint)
+        policy = Policy.load(checkpoint, device="auto")
         arguments = self._choose_env_kwargs(policy)
         episodes = self.episodes
         if episodes is None:  # a matrix has one state: more episodes would repeat it

@@ -52,15 +52,15 @@ def _spread(module, scale, seed):
     return module
 
 
-def _config(algo, env, env_kwargs, seed, chosen, iterations=5):
+def _config(algo, env, env_kwargs, seed, chosen, iterations=5, gpus=0):
     config = algos.get_algorithm_class(algo).get_default_config()
     config.environment(env, env_config=env_kwargs or {}).debugging(seed=seed)
-    return config.configure_training(chosen, iterations)
+    return config.configure_training(chosen, iterations, gpus=gpus)
 
 
-def runner(env, env_kwargs=None, *, algo="ppo", seed=0, worker_index=0, **changed) -> Any:
+def runner(env, env_kwargs=None, *, algo="ppo", seed=0, worker_index=0, gpus=0, **changed) -> Any:
     """The algorithm's own runner in this process, without Ray."""
-    config = _config(algo, env, env_kwargs, seed, settings(algo, **changed))
+    config = _config(algo, env, env_kwargs, seed, settings(algo, **changed), gpus=gpus)
     torch.manual_seed(seed)
     return config.env_runner_cls(config=config, worker_index=worker_index)
 

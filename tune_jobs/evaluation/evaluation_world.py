@@ -31,7 +31,7 @@ def make_world(
         # The last stage is the task that the curriculum leads to.
         world = world.at_stage(len(world.stages) - 1)
     if policy is not None and isinstance(world, SupportsPolicyWeights):
-        world = world.with_policy_weights(policy.module.get_named_weights())
+        world = world.with_policy_weights(policy.module.get_state())
     return world
 
 

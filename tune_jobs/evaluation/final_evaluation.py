@@ -40,7 +40,7 @@ def evaluate_checkpoint(
     """
     # Seeds from 0 are for this comparison, the next for the finals, then come the held-out ones.
     most, seed = job.most_evaluated, 0
-    policy = Policy.load(directory / checkpoint)
+    policy = Policy.load(directory / checkpoint, device="auto")
     evaluation = evaluate(policy, most, seed, seconds=seconds, on_progress=on_progress)
     world, episodes = evaluation.world, evaluation.episodes
     nodes, played = world.choice_names if world else (), episodes["policy"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
@@ -126,7 +127,8 @@ class Job:
     )
     """CPUs of a trial's own process."""
     gpus_per_trial: Annotated[float, NonNegative] = field(default=0.0, metadata=RESOURCES)
-    """GPUs of a trial; a fraction shares one."""
+    """GPUs of a trial; a fraction shares one. The processes that learn, and those that act on a GPU
+    (`acting_device`), hold equal parts of them."""
     max_failures: Annotated[int, NonNegative] = field(default=3, metadata=RESOURCES)
     """How many times a crashed trial is restarted from its last checkpoint."""
 
@@ -146,6 +148,7 @@ class Job:
         check_limits(self.health)  # type: ignore[arg-type]
         self._check_search()
         self._check_points()
+        self._check_gpus()
         if self.scheduler == "pbt":
             self._check_population()
         if self.scheduler == "asha" and self.brackets > max(1, len(self.rungs)):
@@ -187,6 +190,31 @@ class Job:
                 f"{len(self.points)} points need as many trials, but trials is {self.trials}."
             )
 
+    def _check_gpus(self) -> None:
+        """Refuse shares of GPUs that Ray could never place, or that a process could not use."""
+        count, gpus, share = self.gpu_processes, self.gpus_per_trial, self.gpus_per_process
+        if self.settings.acting_device == "gpu" and not gpus:
+            raise InputError(
+                "settings.acting_device is gpu, but gpus_per_trial is 0: set gpus_per_trial to 1, "
+                "or acting_device to auto."
+            )
+        if share > 1:
+            raise InputError(
+                f"gpus_per_trial is {gpus:g}, but a process uses at most one GPU, and {count} of a "
+                f"trial of this job can use one: set gpus_per_trial to at most {count}."
+            )
+        if 0 < share < 1 and self.settings.num_learners > 1:
+            raise InputError(
+                f"Each of the {self.settings.num_learners} learners needs a GPU of its own (NCCL), "
+                f"but gpus_per_trial is {gpus:g} for {count} processes: set it to {count}, or "
+                "num_learners to 0."
+            )
+        if share and math.ceil(count / math.floor(1 / share)) > math.ceil(gpus):
+            raise InputError(
+                f"{count} processes of a trial of this job share {gpus:g} GPUs, {share:.3g} each, "
+                f"and none can hold parts of two: set gpus_per_trial to 1 or {count}."
+            )
+
     def _check_population(self) -> None:
         """Refuse a population that PBT cannot train.
 
@@ -225,9 +253,23 @@ class Job:
         return MOST_EVALUATED if self.evaluation_episodes is None else self.evaluation_episodes
 
     @property
-    def gpus_per_learner(self) -> float:
-        """GPUs of each process that learns: the trial's own, or its remote learners."""
-        return self.gpus_per_trial / max(self.settings.num_learners, 1)
+    def trial_holds_gpu(self) -> bool:
+        """Whether the trial's own process learns, or acts on a GPU, where the job has GPUs."""
+        s = self.settings
+        return not s.num_learners or (s.acts_on_gpu and not s.num_env_runners)
+
+    @property
+    def gpu_processes(self) -> int:
+        """Number of processes of a trial that share its GPUs."""
+        s = self.settings
+        acting = s.num_env_runners if s.acts_on_gpu else 0
+        return int(self.trial_holds_gpu) + s.num_learners + acting
+
+    @property
+    def gpus_per_process(self) -> float:
+        """GPUs of each process that learns or acts on one."""
+        # Ray counts in parts of 1/10,000: rounded up, seven sevenths would not fit into a GPU.
+        return math.floor(self.gpus_per_trial / self.gpu_processes * 1e4) / 1e4
 
     @property
     def trial_ids(self) -> list[str]:
