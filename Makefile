@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
 
-.PHONY: setup tune test test-faults test-learning test-peers check coverage docs bench bench-health bench-sweep bench-doctor clean
+.PHONY: setup tune test test-faults test-gpu test-learning test-peers check coverage docs bench bench-health bench-sweep bench-doctor clean
 
 setup: $(READY)
 
@@ -28,6 +28,10 @@ test: $(READY)
 # Kills drivers, trials, runners and services, and fills a disk.
 test-faults: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist load -m "faults and not slow"
+
+# On a machine with an NVIDIA GPU; elsewhere every test is skipped. One process: they share the GPU.
+test-gpu: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/gpu -m gpu -s -rs
 
 test-learning: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow -s

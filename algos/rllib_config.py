@@ -71,7 +71,8 @@ class ColumnConfig(AlgorithmConfig):
         # RLlib has a device for remote runners only. The trial's own process holds a GPU unless
         # others both learn and act for it.
         holds_gpu = worker_index or not (self.num_learners and self.num_env_runners)
-        return get_device(self, self.num_gpus_per_env_runner if holds_gpu else 0)
+        gpus: Any = self.num_gpus_per_env_runner  # RLlib's hint forgets fractions
+        return get_device(self, gpus if holds_gpu else 0)
 
     def make_objective(self) -> Objective[Any]:
         """Return the algorithm's objective with these settings."""

@@ -76,7 +76,7 @@ class TrialStopper(Stopper):
         if result["fault"]:
             return [], []  # the iteration failed, so there are no metrics to judge
         findings, withdrawals = self.sweep.judge(result["trial"])
-        if reason := result["idle_gpu"]:
+        if reason := result.get("idle_gpu"):
             findings = [*findings, make_idle_gpu_finding(reason)]
         return findings, withdrawals
 

@@ -6,6 +6,7 @@ and import everything again (4.8 s). This one is rebuilt inside a warm process.
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import tempfile
@@ -294,6 +295,11 @@ class TrialTrainable(tune.Trainable):
         """Stop the agents' workers."""
         for agent in self.agents:
             agent.stop()
+        self.agents, self.unprepared = [], []
+        if self.job.gpus_per_trial:
+            # RLlib's objects refer to each other in circles: their memory on a GPU would only be
+            # free long after the next trial in this process needs it.
+            gc.collect()
 
 
 def _get_agent_folder(agent_index: int) -> str:

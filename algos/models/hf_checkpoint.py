@@ -7,19 +7,23 @@ import math
 import os
 from pathlib import Path
 
+import torch
+
 from envs.validation import InputError
 
 BYTES = 4
 """Of a weight: models are trained in single precision."""
 
 
-def check_language_model(folder: str, lora_rank: int, runners: int) -> None:
+def check_language_model(folder: str, lora_rank: int, runners: int, gpus: float = 0) -> None:
     """Refuse a folder that holds no model, or one that does not fit into memory.
 
     Args:
         folder: what ``language_model`` is.
         lora_rank: 0 trains all weights.
         runners: remote rollout workers; each holds the model, as the learner does.
+        gpus: GPUs of a trial, whose memory then counts; where this machine has none, they are
+            elsewhere, and no memory is checked.
 
     Raises:
         InputError: saying what is missing or how much too large it is.
@@ -36,12 +40,15 @@ def check_language_model(folder: str, lora_rank: int, runners: int) -> None:
     # The learner's and each runner's; trained as a whole also the reference, gradients and Adam's
     # two averages.
     copies = 1 + max(runners, 1) + (0 if lora_rank else 4)
-    needed, free = copies * weights * BYTES, get_available_memory()
+    needed = copies * weights * BYTES
+    if gpus and not torch.cuda.is_available():
+        return
+    free = int(gpus * torch.cuda.mem_get_info()[1]) if gpus else get_available_memory()
     if needed > free:
         raise InputError(
             f"{folder} has {weights / 1e6:,.0f} million weights, and training needs {copies} times "
-            f"as many numbers: {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB of memory are "
-            "free. Use a smaller model, fewer runners"
+            f"as many numbers: {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB of "
+            f"{'GPU memory' if gpus else 'memory'} are free. Use a smaller model, fewer runners"
             + ("." if lora_rank else ", or LoRA (lora_rank=16).")
         )
 

@@ -73,7 +73,7 @@ def test_training_on_a_device_is_that_on_the_cpu(name, acting, second, build):
     assert learner._device == second
     assert runner.module.device.type == ("cpu" if acting == "cpu" else second.type)
     trained = device_cases.train(runner, learner, 2)
-    expected = device_cases.train(*build(CPU, CASES[name]), 2)
+    expected = device_cases.train(*build(CPU, CASES[name]), iterations=2)
     for there, here in zip(trained, expected, strict=True):
         check_same(there, here)
 
@@ -109,7 +109,7 @@ def test_actions_come_back_as_numpy_arrays(second, build):
 def test_the_second_device_refuses_what_cuda_refuses():
     there = torch.ones(2).to(make_second_device())
     with pytest.raises(RuntimeError, match="same device"):
-        there + torch.ones(2)
+        torch.add(there, torch.ones(2))
     with pytest.raises(RuntimeError, match="generator of the CPU"):
         there.exponential_(generator=torch.Generator())
     with pytest.raises(TypeError, match="to numpy"):

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false
 """A second device for tests on a CPU: what would fail on CUDA fails on it, too.
 
 Its tensors say that they are on the device `second`, while their numbers are in the memory of the

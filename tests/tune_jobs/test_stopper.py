@@ -31,8 +31,11 @@ def test_a_finding_is_written_once(tmp_path):
 def test_an_idle_gpu_is_a_finding(tmp_path):
     rows = []
     session = make_session(tmp_path, rows.append)
-    session.stopper("00", make_result("00", 1, 1.0) | {"gpus_idle": 1.0})
-    assert [row.symptom for row in rows if isinstance(row, FindingRow)] == ["idle_gpu"]
+    for i in range(1, 3):
+        session.stopper("00", make_result("00", i, 1.0) | {"idle_gpu": "torch was built so"})
+    (row,) = (row for row in rows if isinstance(row, FindingRow))
+    assert (row.symptom, row.severity) == ("idle_gpu", "warn")
+    assert row.evidence.endswith("works on the CPU: torch was built so")
 
 
 def test_a_stop_request_for_the_run_stops_all(tmp_path):

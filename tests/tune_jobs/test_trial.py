@@ -245,3 +245,15 @@ def test_an_unfinished_stage_1_continues_from_its_checkpoint(tmp_path, local_ray
     values = agent.v_star.values
     assert len(values) == 6 and len(known) == 2 and known.items() <= values.items()
     again.cleanup()
+
+
+def test_without_cuda_a_trial_works_on_the_cpu_and_says_so(tmp_path, local_ray, monkeypatch):
+    monkeypatch.setattr("torch.backends.cuda.is_built", lambda: False)
+    settings = JOB["settings"] | {"acting_device": "gpu"}
+    made = trial(tmp_path, 1, settings=settings, gpus_per_trial=1, held_out_interval=1)
+    result = made.step()
+    assert "built without CUDA" in result["idle_gpu"]
+    assert made.agents[0].config.num_gpus_per_learner == 0
+    runner: Any = made.agents[0].env_runner_group.local_env_runner
+    assert runner.module.device.type == "cpu"
+    made.cleanup()

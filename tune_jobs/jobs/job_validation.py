@@ -43,7 +43,10 @@ def validate_job(job: Job) -> None:
         played.append((env_kwargs, needs))
         if settings.language_model:
             check_language_model(
-                settings.language_model, settings.lora_rank, settings.num_env_runners
+                settings.language_model,
+                settings.lora_rank,
+                settings.num_env_runners,
+                job.gpus_per_trial,
             )
         env = make_vector_env(job.env, env_kwargs, 2, per_copy_seeds="starts" in needs)
         try:
