@@ -10,6 +10,7 @@ import algos
 COMMON = {
     "num_envs": 8,
     "num_env_runners": 0,
+    "acting_device": "auto",
     "num_learners": 0,
     "lr": 0.0003,
     "lr_schedule": "constant",
