@@ -43,8 +43,8 @@ class TrainingSettings:
     num_env_runners: Annotated[int, NonNegative] = 0
     """Remote rollout workers; 0 collects in the trial's own process, best for cheap steps."""
     acting_device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where the policy of a job with GPUs acts; `auto`: `lm` on a GPU, other networks on the CPU,
-    which is faster for small ones. It learns on a GPU in any case."""
+    """Where the policy of a job with GPUs acts; `auto`: `lm` and a `language_model` on a GPU, other
+    networks on the CPU, which is faster for small ones. It learns on a GPU in any case."""
     pipeline: bool = False
     """Collect the next rollouts while learning, one update behind; needs remote runners."""
     record: str = ""
@@ -130,10 +130,11 @@ class TrainingSettings:
     activation: Literal["tanh", "relu"] = "tanh"
     """Activation of the `mlp` layers."""
     language_model: str = ""
-    """Folder of the Hugging Face model of `lm`; empty: random weights, with a block for each
-    width of `hidden`."""
+    """Folder of the Hugging Face model of `lm`, `language` or `thinker`; empty: random weights,
+    with a block for each width of `hidden`."""
     lora_rank: Annotated[int, NonNegative] = 0
-    """Rank of the adapter (LoRA) trained in place of the `lm`'s own weights; 0 trains those."""
+    """Rank of the adapter (LoRA) trained in place of the language model's own weights; 0 trains
+    those."""
 
     def __post_init__(self) -> None:
         validate(self, "settings")
@@ -204,7 +205,8 @@ class TrainingSettings:
     @property
     def acts_on_gpu(self) -> bool:
         """Whether the policy acts on a GPU in a job that has some."""
-        return self.acting_device == "gpu" or (self.acting_device, self.model) == ("auto", "lm")
+        gains = self.model == "lm" or bool(self.language_model)
+        return self.acting_device == "gpu" or (self.acting_device == "auto" and gains)
 
     @property
     def rows_per_iteration(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from copy import deepcopy
+from typing import Any, ClassVar, Self
 
 import gymnasium
 import numpy as np
@@ -87,6 +88,9 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     head_weights: ClassVar[tuple[str, ...]] = ("policy.",)
     """Beginnings of the names of the weights that turn features into the policy's outputs; empty
     where the same weights read the observation (tied embeddings)."""
+
+    fixed_weights: frozenset[str] = frozenset()
+    """Names of weights that every process loads for itself and that are never trained."""
 
     acts_on_numpy: bool = False
     """Whether it acts on numpy arrays: a small network spends its time in the calls of torch."""
@@ -236,7 +240,17 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 
     def get_named_weights(self) -> dict[str, Tensor]:
         """Return the weights as checkpoints and other processes name them, sharing their memory."""
-        return {name: weight.detach() for name, weight in self.state_dict().items()}
+        own = self.state_dict().items()
+        return {name: weight.detach() for name, weight in own if name not in self.fixed_weights}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a copy with weights of its own, sharing those that never change."""
+        own = self.named_parameters() if self.fixed_weights else ()
+        memo |= {id(p): p for name, p in own if name in self.fixed_weights}
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__ = deepcopy(self.__dict__, memo)
+        return copied
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, np.ndarray[Any, Any]]:
         """Return a copy of the weights by name."""

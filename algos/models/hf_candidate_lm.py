@@ -13,7 +13,6 @@ because a model that knows nothing yet would otherwise only ever say what is sho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from algos.models.base import MASK, PolicyModule, initialise_linear
+from envs.language_models import add_adapter, load_language_model
 from envs.optional_imports import import_extra
 from envs.validation import InputError
 
@@ -34,8 +34,6 @@ ROWS_PER_PASS = 32
 """Rows that are read at the same time."""
 TOKENS_PER_CHUNK = 1024
 """Tokens whose logits exist at the same time: over a large vocabulary they are the most of all."""
-LORA_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj"]
-"""The layers that LoRA adapts."""
 
 
 class Packed(NamedTuple):
@@ -118,7 +116,7 @@ class CandidateLMPolicy(PolicyModule):
         vocabulary = int(prompt.high.max())
         path, rank = config["language_model"], config["lora_rank"]
         lm = (
-            _load_language_model(path)
+            load_language_model(path)
             if path
             else _make_language_model(config["hidden"], vocabulary)
         )
@@ -127,13 +125,9 @@ class CandidateLMPolicy(PolicyModule):
                 f"The model in {path} knows {lm.config.vocab_size} tokens, but the observation has "
                 f"{vocabulary}: set the environment's language_model to the same folder."
             )
-        if rank:
-            peft = import_extra("peft", "lm")
-            chosen = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=LORA_LAYERS)
-            lm = peft.get_peft_model(lm, chosen)
-        self.lm: Any = lm
-        # Of the adapter, where there is one; a frozen copy of the policy keeps the same ones.
-        self.trained = {f"lm.{name}" for name, part in lm.named_parameters() if part.requires_grad}
+        self.lm: Any = add_adapter(lm, rank) if rank else lm
+        trained = {name for name, part in self.lm.named_parameters() if part.requires_grad}
+        self.fixed_weights = frozenset(f"lm.{n}" for n in self.lm.state_dict() if n not in trained)
         width = int(lm.config.hidden_size)
         critic = (width, *(config["value_hidden"] or (64,)))
         layers = [(nn.Linear(*sizes), nn.GELU()) for sizes in pairwise(critic)]
@@ -184,19 +178,6 @@ class CandidateLMPolicy(PolicyModule):
         last = seen[rows, (prompt > 0).sum(1).clamp_min(1) - 1]
         return total.view(legal.shape) / lengths, self.critic(last.detach())[:, 0]
 
-    def get_named_weights(self) -> dict[str, Tensor]:
-        """Return the trained weights; the others are the same wherever the model is loaded."""
-        own = super().get_named_weights().items()
-        return {name: part for name, part in own if name in self.trained or name[:3] != "lm."}
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> CandidateLMPolicy:
-        """Return a copy with weights of its own, sharing those that never change."""
-        memo |= {id(p): p for p in self.parameters() if not p.requires_grad}
-        copied = type(self).__new__(type(self))
-        memo[id(self)] = copied
-        copied.__dict__ = deepcopy(self.__dict__, memo)
-        return copied
-
     def save_pretrained(self, folder: Path) -> None:
         """Write the model (of LoRA: the adapter) and a loaded one's tokenizer for their library."""
         self.lm.save_pretrained(folder)
@@ -208,15 +189,6 @@ class CandidateLMPolicy(PolicyModule):
 def _compute_token_logps(words: nn.Module, seen: Tensor, wanted: Tensor) -> Tensor:
     """Return the log-probabilities [M] of tokens [M] after hidden states [M, w]."""
     return -nn.functional.cross_entropy(words(seen).float(), wanted, reduction="none")
-
-
-def _load_language_model(folder: str) -> Any:
-    """Load the causal language model in a local folder."""
-    auto = import_extra("transformers", "lm").AutoModelForCausalLM
-    try:
-        return auto.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} holds no causal language model: {error}") from error
 
 
 def _make_language_model(widths: tuple[int, ...], vocabulary: int) -> Any:

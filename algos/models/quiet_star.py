@@ -32,7 +32,7 @@ class QuietStarPolicy(TokenPolicy):
     def build(self) -> None:
         """See :class:`TokenPolicy`."""
         super().build()
-        self.mixing = Mixing(self.model_config["hidden"][0])
+        self.mixing = Mixing(self.gpt.width)
 
     def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
         forward = super()._forward(batch, **kwargs)
@@ -52,7 +52,7 @@ class QuietStarPolicy(TokenPolicy):
         tokens, choice, answer = (batch[n][ended] for n in (TOKENS, "choice", ANSWER))
         # The choices are the last words of the vocabulary, and the first of these ends a
         # thought.
-        end = self.gpt.words.out_features - self.head.choices
+        end = self.gpt.vocabulary - self.head.choices
         length = (tokens > NOTHING).sum(-1)
         rows = torch.arange(len(tokens), device=tokens.device)
         text = tokens.clone()

@@ -20,23 +20,30 @@ from torch import Tensor, nn
 
 from algos.models.base import PolicyModule, initialise_linear
 from envs.thoughts.gpt import GPT, HEADS
+from envs.thoughts.pretrained import PretrainedNetwork
 from envs.validation import InputError
 
 TOKENS = "obs.tokens"
+LOGITS_PER_CHUNK = 2**26
+"""Logits that exist at the same time where the value reads how likely each token was."""
 MIN_TOKEN_LOGP = -10.0
 """Log-probability below which a token is a surprise like any other."""
 
 
 class TokenPolicy(PolicyModule):
-    """A small GPT, whose words are the choices, and a perceptron for the value."""
+    """A language model whose words are the choices, and a perceptron for the value.
 
-    head_weights = ("gpt.words.",)
+    The model is a small GPT made here, or the one in ``language_model``, trained by LoRA or wholly.
+    """
+
+    head_weights = ("gpt.words.", "gpt.end")
 
     def build(self) -> None:
-        """Create the layers; ``hidden`` are the widths of the blocks, all of them the same.
+        """Create the layers, or load them from ``language_model``.
 
         Raises:
-            InputError: an observation without tokens, or widths that no such model has.
+            InputError: an observation without tokens, widths that no such model has, or a folder
+                without a model.
         """
         space, config = self.observation_spaces.get(TOKENS), self.model_config
         if set(self.observation_spaces) != {TOKENS} or not isinstance(space, spaces.Box):
@@ -50,18 +57,35 @@ class TokenPolicy(PolicyModule):
                 "model='language' chooses one of the last words of its vocabulary of "
                 f"{vocabulary}, but the action is {self.action_space}."
             )
-        widths = config["hidden"]
+        if config["language_model"]:
+            self.gpt: GPT | PretrainedNetwork = self._load_network(vocabulary)
+        else:
+            self.gpt = self._make_network(vocabulary, space.shape[0])
+        width = self.gpt.width
+        critic = (width + space.shape[0], *(config["value_hidden"] or (width,)))
+        layers = [(nn.Linear(*sizes), nn.GELU()) for sizes in pairwise(critic)]
+        last = initialise_linear(nn.Linear(critic[-1], 1), 1.0)
+        self.critic = nn.Sequential(*chain.from_iterable(layers), last)
+
+    def _make_network(self, vocabulary: int, length: int) -> GPT:
+        """Create a small network for texts of this length; ``hidden`` are the blocks' widths."""
+        widths = self.model_config["hidden"]
         if len(set(widths)) > 1 or widths[0] % HEADS:
             raise InputError(
                 f"model='language' needs blocks of one width, a multiple of {HEADS} (attention "
                 f"heads), such as hidden=(64, 64), but hidden is {widths}."
             )
-        width = widths[0]
-        self.gpt = GPT(vocabulary, space.shape[0], width, len(widths))
-        critic = (width + space.shape[0], *(config["value_hidden"] or (width,)))
-        layers = [(nn.Linear(*sizes), nn.GELU()) for sizes in pairwise(critic)]
-        last = initialise_linear(nn.Linear(critic[-1], 1), 1.0)
-        self.critic = nn.Sequential(*chain.from_iterable(layers), last)
+        return GPT(vocabulary, length, widths[0], len(widths))
+
+    def _load_network(self, vocabulary: int) -> PretrainedNetwork:
+        """Load the model of the settings, the same numbers in every process."""
+        config = self.model_config
+        # An adapter begins with random numbers, by which learners and runners must not differ.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            loaded = PretrainedNetwork(config["language_model"], vocabulary, config["lora_rank"])
+        self.fixed_weights = frozenset(f"gpt.{name}" for name in loaded.list_fixed_weights())
+        return loaded
 
     def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See :class:`PolicyModule`."""
@@ -79,7 +103,14 @@ class TokenPolicy(PolicyModule):
         # The state at position t predicts token t + 1: states up to the last but one,
         # tokens from 1.
         written = tokens[:, 1 : seen.shape[1], None]
-        logp = torch.log_softmax(self.gpt.words(seen[:, :-1]), -1).gather(-1, written)[..., 0]
+        # Over the vocabulary of a language model the logits of all rows at once would not fit.
+        rows = max(LOGITS_PER_CHUNK // (self.gpt.vocabulary * seen.shape[1]), 1)
+        logp = torch.cat(
+            [
+                torch.log_softmax(self.gpt.words(part), -1).gather(-1, follows)[..., 0]
+                for part, follows in zip(seen[:, :-1].split(rows), written.split(rows), strict=True)
+            ]
+        )
         found = torch.zeros(tokens.shape, device=tokens.device)
         found[:, 1 : seen.shape[1]] = logp.clamp_min(MIN_TOKEN_LOGP) * (written[..., 0] > 0)
         return found

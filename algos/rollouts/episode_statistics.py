@@ -23,6 +23,8 @@ INFO_METRICS = {
 }
 """Entry of an episode's last ``info``, of any environment -> the metric that it becomes."""
 
+MOST_CHOICES = 1000
+"""Choices whose shares are recorded; of the words of a language model that would be a long list."""
 ZERO_REWARD = 0.01
 """A reward of smaller size counts as zero (the causal-learning post-mortem's limit)."""
 
@@ -121,7 +123,7 @@ class RolloutStatistics:
                 if parts
             },
         }
-        if "choice" in columns:
+        if "choice" in columns and self.choices <= MOST_CHOICES:
             # A forced move shows no preference of the policy.
             free = valid if mask is None else valid & ((mask != 0).sum(-1) > 1)
             out["choices"] = np.bincount(columns["choice"][free], minlength=self.choices)

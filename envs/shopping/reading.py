@@ -11,13 +11,12 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
 
-from envs.optional_imports import import_extra
+from envs.language_models import load_tokenizer
 from envs.pytree import Array, take
 from envs.shopping import pages
 from envs.shopping.goals import searches
@@ -70,16 +69,7 @@ class Pretrained:
     """
 
     def __init__(self, folder: str) -> None:
-        auto = import_extra("transformers", "lm").AutoTokenizer
-        if not Path(folder).is_dir():
-            raise InputError(
-                f"There is no folder {folder}: Params.language_model must be the folder of a "
-                "Hugging Face model on this machine, or empty for the catalogue's own words."
-            )
-        try:
-            self._own: Any = auto.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{folder} holds no tokenizer that can be read: {error}") from error
+        self._own: Any = load_tokenizer(folder)
         self.size = len(self._own)
         if not self.encode_answer(
             BUTTONS[-1]

@@ -14,17 +14,20 @@ import dataclasses
 import itertools
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 
 from envs import counter_rng
+from envs.language_models import load_tokenizer
 from envs.pytree import Bools, Ints, Keys
 from envs.validation import InputError
 
 Split: TypeAlias = Literal["train", "test"]
 
 NOTHING, THINK, EQUALS = 0, 1, 2
+MARKS = 3
+"""Tokens before those of a plain text: nothing, and the beginning and the end of a thought."""
 LETTERS = "abcd"
 HELD_OUT = 0.1
 """Share of all passages that is never read in training."""
@@ -52,6 +55,7 @@ class Corpus(ABC):
         first: the first token of those that a thought may consist of; the one before ends it.
         context, ahead, longest: tokens of a context (C), of the answer (n), of a thought (T).
         about: the parameters as text: corpora with equal texts are equal.
+        separator: what stands between two tokens as text.
     """
 
     words: tuple[str, ...]
@@ -60,11 +64,16 @@ class Corpus(ABC):
     ahead: int
     longest: int
     about: str
+    separator: str = " "
 
     @property
     def end(self) -> int:
         """The token that ends a thought."""
         return self.first - 1
+
+    def decode(self, tokens: Ints) -> str:
+        """Return tokens [L] as text."""
+        return self.separator.join(self.words[token] for token in tokens.tolist() if token)
 
     @property
     def length(self) -> int:
@@ -154,7 +163,7 @@ class Problems(Corpus):
 
 
 class PlainText(Corpus):
-    """A user's text, letter by letter; the thought that is taught is a draft of what follows.
+    """A user's text, letter by letter; the thought that helps is a draft of what follows.
 
     Args:
         text: what is read; its last tenth is kept for evaluation.
@@ -163,31 +172,46 @@ class PlainText(Corpus):
         longest: letters of the longest thought.
     """
 
+    separator = ""
+    unit = "letters"
+    """What the text is counted in."""
+
     def __init__(self, text: str, context: int, ahead: int, longest: int) -> None:
         self.context, self.ahead, self.longest = context, ahead, longest
         self.about = repr((text, context, ahead, longest, HELD_OUT))
-        letters = sorted(set(text))
-        self.words = ("", "(", ")", *letters)
-        self.first = 3
-        token = {letter: self.first + place for place, letter in enumerate(letters)}
-        self.text = np.array([token[letter] for letter in text], np.int64)
+        self.first = MARKS
+        own, numbers = self._tokenise(text)
+        self.words = ("", "(", ")", *own)
+        self.text = self.first + np.array(numbers, np.int64)
         # The training part ends a span before the border: no training passage reaches into the text
         # for evaluation.
-        border, span = int(len(text) * (1 - HELD_OUT)), context + max(ahead, longest)
-        if len(text) - border <= span:
+        count, span = len(numbers), context + max(ahead, longest)
+        border = int(count * (1 - HELD_OUT))
+        if count - border <= span:
             raise InputError(
-                f"The text has {len(text)} letters, but to predict {ahead} of them after {context} "
+                f"The text has {count} {self.unit}, but to predict {ahead} of them after {context} "
                 f"it needs at least {int((span + 2) / HELD_OUT)}: give a longer text, or a shorter "
                 "context."
             )
         self.parts: dict[Split, tuple[int, int]] = {
             "train": (0, border - span),
-            "test": (border, len(text) - span),
+            "test": (border, count - span),
         }
 
+    def _tokenise(self, text: str) -> tuple[list[str], list[int]]:
+        """Return the tokens as text, and the numbers of those that the text is made of."""
+        letters = sorted(set(text))
+        if len(letters) > MOST_LETTERS:
+            raise InputError(
+                f"The text is written in {len(letters)} different letters, and a thought may be "
+                f"made of at most {MOST_LETTERS}: reduce it to those that matter."
+            )
+        number = {letter: place for place, letter in enumerate(letters)}
+        return letters, [number[letter] for letter in text]
+
     @classmethod
-    def of(cls, path: str, context: int, ahead: int, longest: int) -> PlainText:
-        """Read the text of a file.
+    def of(cls, path: str, *args: Any, **kwargs: Any) -> Self:
+        """Read the text of a file; other arguments are those of the class.
 
         Raises:
             InputError: it cannot be read, is too short, or is written in too many letters.
@@ -196,12 +220,7 @@ class PlainText(Corpus):
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"text={path!r} cannot be read as a text: {error}.") from error
-        if len(set(text)) > MOST_LETTERS:
-            raise InputError(
-                f"{path} is written in {len(set(text))} different letters, and a thought may be "
-                f"made of at most {MOST_LETTERS}: reduce it to those that matter."
-            )
-        return cls(text, context, ahead, longest)
+        return cls(text, *args, **kwargs)
 
     def draw(self, keys: Keys, split: Split) -> Passages:
         """See :class:`Corpus`."""
@@ -216,6 +235,38 @@ class PlainText(Corpus):
     def infer_answer(self, passages: Passages, thought: Ints) -> Ints:
         """Return -1: a draft of a plain text implies no answer."""
         return np.full(len(thought), -1)
+
+
+class Tokens(PlainText):
+    """A user's text in the tokens of a Hugging Face model's tokenizer, counted from 3.
+
+    Args:
+        text: what is read; its last tenth is kept for evaluation.
+        context: tokens of a context.
+        ahead: tokens that are predicted.
+        longest: tokens of the longest thought.
+        folder: of the model.
+    """
+
+    unit = "tokens"
+
+    def __init__(self, text: str, context: int, ahead: int, longest: int, folder: str) -> None:
+        self.tokenizer = load_tokenizer(folder)
+        super().__init__(text, context, ahead, longest)
+        self.about = repr((self.about, folder))
+
+    def _tokenise(self, text: str) -> tuple[list[str], list[int]]:
+        # The whole text at once may be longer than the model reads: it never reads the whole.
+        numbers = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return self.tokenizer.convert_ids_to_tokens(range(len(self.tokenizer))), numbers
+
+    def decode(self, tokens: Ints) -> str:
+        """See :class:`Corpus`."""
+        marks, text = {1: "(", 2: ")"}, ""
+        for mark, run in itertools.groupby((t for t in tokens.tolist() if t), lambda t: min(t, 3)):
+            own = [token - MARKS for token in run]
+            text += marks.get(mark) or self.tokenizer.decode(own)
+        return text
 
 
 def cyclic(modulus: int) -> tuple[Ints, tuple[str, ...]]:

@@ -6,6 +6,8 @@ of what is there; attention looks to the left only, so that it changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +48,7 @@ class GPT(nn.Module):
 
     def __init__(self, vocabulary: int, length: int, width: int = 64, layers: int = 2) -> None:
         super().__init__()
+        self.vocabulary, self.width = vocabulary, width
         self.tokens = nn.Embedding(vocabulary, width)
         self.places = nn.Parameter(torch.empty(length, width))
         self.blocks = nn.ModuleList(Block(width) for _ in range(layers))
@@ -76,7 +79,7 @@ class Mixing(nn.Module):
         super().__init__()
         self.head = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 1))
 
-    def forward(self, words: nn.Module, after: Tensor, without: Tensor) -> Tensor:
+    def forward(self, words: Callable[[Tensor], Tensor], after: Tensor, without: Tensor) -> Tensor:
         """Mix hidden states with and without a thought [..., w] into logits of what follows."""
         # A convex mixture of logits: at 0 the prediction is the one without a thought.
         share = torch.sigmoid(self.head(torch.cat([after, without], -1)))

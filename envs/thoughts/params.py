@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Literal
 
-from envs.thoughts.corpus import Corpus, PlainText, Problems, Split, cyclic, symmetric
+from envs.thoughts.corpus import Corpus, PlainText, Problems, Split, Tokens, cyclic, symmetric
 from envs.thoughts.reader import Baking
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
 
@@ -26,10 +26,12 @@ class Params:
     """Share of positions in the text where the next letter is plain and a thought has no use."""
     text: str = ""
     """File of a plain text (`text`)."""
+    language_model: str = ""
+    """Folder of a Hugging Face model that reads a plain text; empty: a small one is made for it."""
     context: Annotated[int, AtLeastOne] = 16
-    """Letters of the text that are read before a thought."""
+    """Letters (`language_model`: tokens) of the text that are read before a thought."""
     ahead: Annotated[int, AtLeastOne] = 4
-    """Letters of the text that are predicted after a thought."""
+    """Letters (`language_model`: tokens) of the text that are predicted after a thought."""
     longest: Annotated[int, Between(1, 32)] = 4
     """Tokens of the longest thought."""
     price: Annotated[float, NonNegative] = 0.01
@@ -40,6 +42,8 @@ class Params:
     """Whether the policy that thinks also reads (`model='thinker'`); else a frozen reader does."""
     reader: Baking = dataclasses.field(default_factory=Baking)
     """Parameters of the reader's training."""
+    reader_device: Literal["cpu", "cuda"] = "cpu"
+    """Where a `language_model` reads; `cuda` is the GPU of the process that steps this world."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -48,11 +52,19 @@ class Params:
                 f"Params.text names the file of task='text', but the task is {self.task!r} and "
                 f"text is {self.text!r}: give both or neither."
             )
+        if self.language_model and self.task != "text":
+            raise InputError(
+                f"Params.language_model reads a plain text, but the task is {self.task!r}: set "
+                "task to text and text to a file."
+            )
 
     @property
     def corpus(self) -> Corpus:
         """The texts to read."""
         if self.task == "text":
-            return PlainText.of(self.text, self.context, self.ahead, self.longest)
+            lengths = self.context, self.ahead, self.longest
+            if self.language_model:
+                return Tokens.of(self.text, *lengths, self.language_model)
+            return PlainText.of(self.text, *lengths)
         group = cyclic(self.modulus) if self.task == "sums" else symmetric(self.degree)
         return Problems(*group, self.terms, self.longest, self.filler)

@@ -26,6 +26,7 @@ from envs.cache_folder import get_cache_folder
 from envs.pytree import Floats, Ints
 from envs.thoughts.corpus import NOTHING, THINK, Corpus
 from envs.thoughts.gpt import GPT, HEADS, Mixing
+from envs.thoughts.pretrained import PretrainedNetwork
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
 
 
@@ -58,15 +59,24 @@ class Baking:
 
 
 class Reader:
-    """A baked network that reads, in double precision.
+    """A network that reads, in double precision if it is a small one.
 
     Rounded to single precision afterwards, its numbers do not depend on the number of threads or of
     passages read together. With a mixing head it can ignore a thought.
     """
 
-    def __init__(self, corpus: Corpus, network: GPT, mixing: Mixing | None = None) -> None:
-        self.corpus, self.network = corpus, network.double().requires_grad_(False).eval()
-        self.mixing = mixing.double().requires_grad_(False) if mixing else None
+    def __init__(
+        self,
+        corpus: Corpus,
+        network: GPT | PretrainedNetwork,
+        mixing: Mixing | None = None,
+        device: str = "cpu",
+    ) -> None:
+        # A language model would need twice the memory and time for digits that nobody looks at.
+        kind = torch.double if isinstance(network, GPT) else torch.float
+        self.corpus, self.device = corpus, device
+        self.network = network.to(device, kind).requires_grad_(False).eval()
+        self.mixing = mixing.to(device, kind).requires_grad_(False) if mixing else None
 
     def predict_answer(self, context: Ints, thought: Ints, answer: Ints) -> tuple[Floats, Ints]:
         """Return log p of answers [B] and guesses [B, n] after contexts [B, C], thoughts [B, T].
@@ -81,8 +91,8 @@ class Reader:
             plain = self._hidden(*encode_text(self.corpus, context, thought[:, :0], answer))
             logits = self.mixing(self.network.words, hidden, plain)
         logits = torch.log_softmax(logits, -1)
-        found = logits.gather(-1, torch.from_numpy(answer)[..., None])[..., 0].sum(-1)
-        return found.numpy(), logits.argmax(-1).numpy()
+        found = logits.gather(-1, self._move(answer)[..., None])[..., 0].sum(-1)
+        return found.cpu().double().numpy(), logits.argmax(-1).cpu().numpy()
 
     def write_continuation(self, context: Ints, count: int) -> Ints:
         """Write greedy continuations [B, count] of contexts [B, C], without a thought."""
@@ -90,7 +100,7 @@ class Reader:
         # The whole text is read again for every token: it is short, and a cache of keys would not
         # pay.
         for step in range(count):
-            guess = self._logits(text, place + step)[:, :1].argmax(-1).numpy()
+            guess = self._logits(text, place + step)[:, :1].argmax(-1).cpu().numpy()
             text = np.concatenate([text, guess], 1)
         return text[:, -count:]
 
@@ -99,7 +109,7 @@ class Reader:
         begun, C = _encode_prefix(context, thought), context.shape[1]
         places = np.tile(np.arange(C, begun.shape[1] - 1), (len(begun), 1))
         logits = self._logits(begun, places)
-        each = logits.gather(-1, torch.from_numpy(thought)[..., None])[..., 0].numpy()
+        each = logits.gather(-1, self._move(thought)[..., None])[..., 0].cpu().double().numpy()
         there = thought > NOTHING
         return (each * there).sum(1) / np.maximum(there.sum(1), 1)
 
@@ -108,7 +118,7 @@ class Reader:
         begun = _encode_prefix(context, thought)
         last = (begun > NOTHING).sum(1) - 1
         logits = self._logits(begun[:, : last.max() + 1], last[:, None])[:, 0]
-        return torch.log_softmax(logits[:, self.corpus.end :], -1).numpy()
+        return torch.log_softmax(logits[:, self.corpus.end :], -1).cpu().double().numpy()
 
     def _logits(self, text: Ints, place: Ints) -> Tensor:
         """Return log-probabilities [B, n, V] of what follows positions [B, n] of texts [B, L]."""
@@ -117,8 +127,12 @@ class Reader:
     @torch.inference_mode()
     def _hidden(self, text: Ints, place: Ints) -> Tensor:
         """Return the hidden states [B, n, w] at positions [B, n] of texts [B, L]."""
-        hidden = self.network.hidden(torch.from_numpy(text))
-        return hidden[torch.arange(len(text))[:, None], torch.from_numpy(place)]
+        hidden = self.network.hidden(self._move(text))
+        return hidden[self._move(np.arange(len(text)))[:, None], self._move(place)]
+
+    def _move(self, tokens: Ints) -> Tensor:
+        """Return an array as a tensor where the network is."""
+        return torch.from_numpy(tokens).to(self.device)
 
 
 def _encode_prefix(context: Ints, thought: Ints) -> Ints:
@@ -178,25 +192,52 @@ def load_or_bake_reader(corpus: Corpus, baking: Baking) -> Reader:
     return Reader(corpus, network)
 
 
-def make_shared_reader(corpus: Corpus, baking: Baking, weights: Mapping[str, Any]) -> Reader:
+def load_pretrained_reader(corpus: Corpus, folder: str, device: str) -> Reader:
+    """Load a Hugging Face model that reads, as it is.
+
+    Raises:
+        InputError: there is none in the folder, or no CUDA where it shall read.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "Params.reader_device is cuda, but torch finds no GPU here: set it to cpu."
+        )
+    return Reader(corpus, PretrainedNetwork(folder, len(corpus.words)), device=device)
+
+
+def make_shared_reader(baked: Reader, baking: Baking, weights: Mapping[str, Any]) -> Reader:
     """Make the reader from the weights of a thinking policy (``model='thinker'``).
 
     Raises:
         InputError: weights of a policy that does not read, or of another size.
     """
-    with _alone(baking.seed):
-        network = GPT(len(corpus.words), corpus.length, baking.width, baking.layers)
-        mixing = Mixing(baking.width)
+    corpus, network = baked.corpus, baked.network
+    own = {
+        part: {
+            name.removeprefix(part): torch.as_tensor(np.array(weight))
+            for name, weight in weights.items()
+            if name.startswith(part)
+        }
+        for part in ("gpt.", MIXING)
+    }
     try:
-        for part, module in {"gpt.": network, MIXING: mixing}.items():
-            own = {n.removeprefix(part): w for n, w in weights.items() if n.startswith(part)}
-            module.load_state_dict({n: torch.as_tensor(np.array(w)) for n, w in own.items()})
+        with _alone(baking.seed):
+            if isinstance(network, PretrainedNetwork):
+                reading = network.with_weights(own["gpt."])
+            else:
+                reading = GPT(len(corpus.words), corpus.length, baking.width, baking.layers)
+                reading.load_state_dict(own["gpt."])
+            mixing = Mixing(network.width)
+            mixing.load_state_dict(own[MIXING])
     except RuntimeError as error:
+        size = f"hidden to {baking.layers} times {baking.width}, the reader's own"
+        if isinstance(network, PretrainedNetwork):
+            size = "language_model to that of the environment"
         raise InputError(
             "Params.shared has the policy read, but this one cannot: set model='thinker' and "
-            f"hidden to {baking.layers} times {baking.width}, the reader's own."
+            f"{size}."
         ) from error
-    return Reader(corpus, network, mixing)
+    return Reader(corpus, reading, mixing, baked.device)
 
 
 def bake(corpus: Corpus, baking: Baking) -> GPT:

@@ -35,7 +35,13 @@ class Task(Protocol):
     """The texts."""
     choices: int
     """Number of actions: to end the thought, or one of the tokens of a thought."""
-    baked_reader: Reader
-    """The frozen reader."""
-    reader: Reader
-    """The reader in use: the frozen one, or the policy itself."""
+
+    @property
+    def baked_reader(self) -> Reader:
+        """The frozen reader."""
+        ...
+
+    @property
+    def reader(self) -> Reader:
+        """The reader in use: the frozen one, or the policy itself."""
+        ...

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import gymnasium
@@ -25,7 +26,13 @@ from envs.thoughts import baselines as agents
 from envs.thoughts import proof
 from envs.thoughts.corpus import THINK, Corpus
 from envs.thoughts.params import Params
-from envs.thoughts.reader import MIXING, Reader, load_or_bake_reader, make_shared_reader
+from envs.thoughts.reader import (
+    MIXING,
+    Reader,
+    load_or_bake_reader,
+    load_pretrained_reader,
+    make_shared_reader,
+)
 from envs.thoughts.readings import read_thoughts
 from envs.thoughts.state import State
 from envs.validation import InputError
@@ -55,25 +62,47 @@ class QuietThoughts(World[State]):
     def __init__(self, params: Params) -> None:
         super().__init__(params)
         self.corpus: Corpus = params.corpus
-        self.baked_reader: Reader = load_or_bake_reader(self.corpus, params.reader)
-        self.reader = self.baked_reader
+        if not params.language_model:
+            self.baked_reader = load_or_bake_reader(self.corpus, params.reader)
         words = self.corpus.words
         self.choices = 1 + len(words) - self.corpus.first
-        self.choice_names = ("end", *words[self.corpus.first :])
+        # A language model has too many words to count how often each is thought.
+        self.choice_names = () if params.language_model else ("end", *words[self.corpus.first :])
         tokens = spaces.Box(0, len(words) - 1, (self.corpus.length,), np.int64)
         self.observation_space = spaces.Dict({"tokens": tokens})
         self.action_space: gymnasium.Space[Any] = spaces.Discrete(self.choices)
 
+    @cached_property
+    def baked_reader(self) -> Reader:
+        """The frozen reader."""
+        # A language model is loaded when it first reads: many worlds only tell their spaces.
+        params = self.params
+        return load_pretrained_reader(self.corpus, params.language_model, params.reader_device)
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The reader in use: the frozen one, or the policy itself."""
+        return self.baked_reader
+
     def get_network_weights(self, agent: str) -> dict[str, Array] | None:
         """See :class:`World`: the reader's own, for the baked thinker."""
+        # A policy that is a language model has loaded it for itself.
+        if agent != "baked" or self.params.language_model:
+            return None
         weights = self.baked_reader.network.state_dict()
-        return {n: w.float().numpy() for n, w in weights.items()} if agent == "baked" else None
+        return {n: w.float().numpy() for n, w in weights.items()}
 
     def with_policy_weights(self, weights: Mapping[str, Any]) -> Self:
         """See :class:`~envs.capabilities.SupportsPolicyWeights`: the policy reads if ``shared``."""
+        if bool(self.params.language_model) != ("gpt.marks" in weights):
+            raise InputError(
+                f"The environment's language_model is {self.params.language_model!r}: set the "
+                "setting language_model to the same folder, with model='language' or 'thinker'."
+            )
         if self.params.shared:
+            reader = make_shared_reader(self.baked_reader, self.params.reader, weights)
             world = copy.copy(self)
-            world.reader = make_shared_reader(self.corpus, self.params.reader, weights)
+            world.reader = reader
             return world
         if any(name.startswith(MIXING) for name in weights):
             raise InputError(
@@ -187,8 +216,7 @@ class QuietThoughts(World[State]):
 
     def format_tokens(self, tokens: Ints) -> str:
         """Format tokens [L] as text."""
-        between = "" if self.params.task == "text" else " "
-        return between.join(self.corpus.words[token] for token in tokens.tolist() if token)
+        return self.corpus.decode(tokens)
 
     def _validate_action(self, action: Array, copies: int) -> Ints:
         choice = np.asarray(action)

@@ -78,6 +78,17 @@ def test_training_on_a_device_is_that_on_the_cpu(name, acting, second, build):
         check_same(there, here)
 
 
+def test_a_language_model_thinks_on_a_device_as_on_the_cpu(second, build, tmp_path):
+    case = device_cases.make_thinker_case(tmp_path)
+    runner, learner = build(second, case)
+    assert runner.module.device.type == second.type
+    trained = device_cases.train(runner, learner, 2)
+    for there, here in zip(
+        trained, device_cases.train(*build(CPU, case), iterations=2), strict=True
+    ):
+        check_same(there, here)
+
+
 @pytest.mark.parametrize("name", ["mlp-beta-ppo", "set-dpo", "lm-astar_po"])
 def test_training_on_a_device_continues_on_the_cpu_and_back(name, second, build):
     runner, learner = build(second, CASES[name])

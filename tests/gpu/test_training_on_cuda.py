@@ -20,6 +20,14 @@ def get_weights(learner):
     return learner.get_state(components=COMPONENT_RL_MODULE)[COMPONENT_RL_MODULE][DEFAULT_MODULE_ID]
 
 
+def test_a_language_model_thinks_and_reads_on_the_gpu(tmp_path):
+    case = device_cases.make_thinker_case(tmp_path, reader_device="cuda")
+    runner, learner = device_cases.build(case)
+    metrics = device_cases.train(runner, learner, 3)
+    assert runner.module.device.type == "cuda" == runner.env.world.reader.network.marks.device.type
+    assert all(math.isfinite(value) for found in metrics for value in found.values())
+
+
 @pytest.mark.parametrize("acting", ["gpu", "cpu"])
 @pytest.mark.parametrize("name", CASES)
 def test_three_iterations_learn_on_the_gpu(name, acting):

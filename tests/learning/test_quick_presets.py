@@ -11,7 +11,7 @@ from tune_jobs.run_log.events import EndRow, ResultRow, read_event_log
 
 LIMIT_S = 60
 """Longest time of a quick run on two cores."""
-NEEDS_A_FOLDER = {"shop-qwen"}
+NEEDS_A_FOLDER = {"shop-qwen", "thoughts-lm"}
 """Presets for a language model that the user has to name."""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

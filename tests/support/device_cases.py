@@ -59,6 +59,19 @@ CASES = {
 }
 
 
+def make_thinker_case(folder, **env_kwargs):
+    """A Hugging Face model that thinks and reads a text; both are made in a folder."""
+    from hf_models import make_model_folder
+
+    text, model = folder / "cats.txt", make_model_folder(folder)
+    text.write_text("The cat sat on the mat, and the dog sat by the door. " * 40)
+    chosen = {"task": "text", "text": str(text), "language_model": model, "shared": True}
+    chosen |= {"context": 6, "ahead": 3, "longest": 3, **env_kwargs}
+    settings = {"model": "thinker", "language_model": model, "lora_rank": 2}
+    settings |= {"likelihood_coef": 1.0, "reference_kl_coef": 0.1}
+    return Case("envs:QuietThoughts-v0", chosen, "reinforce", settings)
+
+
 def build(case, **changed):
     """A runner and a learner of a case, whose processes hold a GPU."""
     chosen = {"hidden": (16, 16), "epochs": 1} | case.settings | changed

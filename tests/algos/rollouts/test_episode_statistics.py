@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algos.rollouts.episode_statistics import (
+    MOST_CHOICES,
     EpisodeStatistics,
     RolloutStatistics,
     compute_environment_metrics,
@@ -213,3 +214,10 @@ def test_lists_are_averaged_over_episodes_and_step_entries_over_steps():
     # Episodes end in copy 1 at step 0 and in copy 0 at step 1; a step that only reset is left out.
     assert merged["node_losses"] == ((losses[0, 1] + losses[1, 0]) / 2).tolist()
     assert merged["bonus"] == pytest.approx((1 + 2 + 3) / 3)
+
+
+def test_the_words_of_a_language_model_are_not_counted():
+    columns, ones = {"choice": np.zeros((1, 1), np.int64)}, np.ones((1, 1), bool)
+    for choices, counted in ((MOST_CHOICES, True), (MOST_CHOICES + 1, False)):
+        collected = RolloutStatistics(EpisodeStatistics(1), choices)
+        assert ("choices" in collected.summarise(columns, np.ones((1, 1)), ones, ones)) == counted

@@ -14,11 +14,11 @@ pytest.importorskip("peft", reason="the extra [lm] is not installed")
 
 import peft
 import transformers
+from hf_models import make_model_folder
 
 import algos
 from algos.astar_po import AStarPOSettings
 from algos.checkpoint import write_manifest
-from algos.models.hf_candidate_lm import _make_language_model
 from algos.policy import Policy, save_policy
 from envs import counter_rng
 from envs.shopping.params import Params
@@ -38,17 +38,8 @@ LM: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A user's model: random weights and a tokenizer of bytes, as its make has one."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    letters = pre_tokenizers.ByteLevel.alphabet()
-    made.train_from_iterator(["buy now"], trainers.BpeTrainer(initial_alphabet=letters))
-    path = tmp_path_factory.mktemp("model")
-    transformers.PreTrainedTokenizerFast(tokenizer_object=made).save_pretrained(path)
-    _make_language_model((16,), 400).save_pretrained(path)  # room for more, as models have
-    return str(path)
+    """A user's model."""
+    return make_model_folder(tmp_path_factory.mktemp("model"))
 
 
 @pytest.mark.usefixtures("local_ray")
