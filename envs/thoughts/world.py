@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import gymnasium
@@ -62,8 +61,11 @@ class QuietThoughts(World[State]):
     def __init__(self, params: Params) -> None:
         super().__init__(params)
         self.corpus: Corpus = params.corpus
-        if not params.language_model:
-            self.baked_reader = load_or_bake_reader(self.corpus, params.reader)
+        # A language model is loaded when it first reads: many worlds only tell their spaces.
+        self._baked: Reader | None = (
+            None if params.language_model else load_or_bake_reader(self.corpus, params.reader)
+        )
+        self._shared: Reader | None = None
         words = self.corpus.words
         self.choices = 1 + len(words) - self.corpus.first
         # A language model has too many words to count how often each is thought.
@@ -72,17 +74,18 @@ class QuietThoughts(World[State]):
         self.observation_space = spaces.Dict({"tokens": tokens})
         self.action_space: gymnasium.Space[Any] = spaces.Discrete(self.choices)
 
-    @cached_property
+    @property
     def baked_reader(self) -> Reader:
         """The frozen reader."""
-        # A language model is loaded when it first reads: many worlds only tell their spaces.
-        params = self.params
-        return load_pretrained_reader(self.corpus, params.language_model, params.reader_device)
+        if self._baked is None:
+            model, device = self.params.language_model, self.params.reader_device
+            self._baked = load_pretrained_reader(self.corpus, model, device)
+        return self._baked
 
-    @cached_property
+    @property
     def reader(self) -> Reader:
         """The reader in use: the frozen one, or the policy itself."""
-        return self.baked_reader
+        return self._shared or self.baked_reader
 
     def get_network_weights(self, agent: str) -> dict[str, Array] | None:
         """See :class:`World`: the reader's own, for the baked thinker."""
@@ -102,7 +105,7 @@ class QuietThoughts(World[State]):
         if self.params.shared:
             reader = make_shared_reader(self.baked_reader, self.params.reader, weights)
             world = copy.copy(self)
-            world.reader = reader
+            world._shared = reader
             return world
         if any(name.startswith(MIXING) for name in weights):
             raise InputError(

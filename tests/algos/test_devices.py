@@ -83,9 +83,8 @@ def test_a_language_model_thinks_on_a_device_as_on_the_cpu(second, build, tmp_pa
     runner, learner = build(second, case)
     assert runner.module.device.type == second.type
     trained = device_cases.train(runner, learner, 2)
-    for there, here in zip(
-        trained, device_cases.train(*build(CPU, case), iterations=2), strict=True
-    ):
+    expected = device_cases.train(*build(CPU, case), iterations=2)
+    for there, here in zip(trained, expected, strict=True):
         check_same(there, here)
 
 
