@@ -95,6 +95,7 @@ class Module:
     get_rng_state = staticmethod(lambda device=0: torch.zeros(1, dtype=torch.uint8))
     set_rng_state = staticmethod(lambda state, device=0: None)
     manual_seed_all = staticmethod(lambda seed: None)
+    get_amp_supported_dtype = staticmethod(lambda: [torch.float16, torch.bfloat16])
     _is_in_bad_fork = staticmethod(lambda: False)
 
 
