@@ -72,7 +72,7 @@ class Reader:
         mixing: Mixing | None = None,
         device: str = "cpu",
     ) -> None:
-        # A language model would need twice the memory and time for digits that nobody looks at.
+        # A language model would need twice the memory and time for digits without use.
         kind = torch.double if isinstance(network, GPT) else torch.float
         self.corpus, self.device = corpus, device
         self.network = network.to(device, kind).requires_grad_(False).eval()
