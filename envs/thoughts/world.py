@@ -61,7 +61,7 @@ class QuietThoughts(World[State]):
     def __init__(self, params: Params) -> None:
         super().__init__(params)
         self.corpus: Corpus = params.corpus
-        # A language model is loaded when it first reads: many worlds are made for their spaces alone.
+        # A language model is loaded when it first reads: many worlds only give spaces.
         self._baked: Reader | None = (
             None if params.language_model else load_or_bake_reader(self.corpus, params.reader)
         )
