@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from tune_jobs.evaluation.evaluation_status import format_episode_count
+from tune_jobs.evaluation.evaluation_status import format_episode_count, recommend_sampling
 from tune_jobs.formatting import (
     count,
     format_duration,
@@ -162,6 +162,8 @@ def _comparison(evaluation: EvaluationRow | None) -> str:
         note += (
             f" Better than random on {format_percent(evaluation.better_than_random)} of the seeds."
         )
+    advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
+    note = f"{note} {advice}".strip()
     return (
         table(["policy", *map(format_identifier, names)], rows, text=1) + f"<p>{escape(note)}</p>"
     )
