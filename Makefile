@@ -2,6 +2,7 @@
 # A second run of any target installs nothing; editing pyproject.toml or constraints.txt does.
 
 PYTHON ?= python3
+SEEDS ?= 1
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
@@ -29,8 +30,9 @@ test: $(READY)
 test-faults: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist load -m "faults and not slow"
 
+# One seed of each preset; make test-learning SEEDS=3 takes three.
 test-learning: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow -s
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow -s --seeds $(SEEDS)
 
 # Peers are an extra, installed by the first call.
 test-peers: $(PEERS_READY)
