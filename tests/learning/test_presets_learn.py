@@ -91,7 +91,7 @@ def test_the_causal_ace_preset_keeps_its_interventions_diverse(seed, tmp_path):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_cbo_toy_preset_comes_within_two_percent_of_the_published_optimum(seed, tmp_path):
+def test_cbo_toy_comes_within_2_percent_of_the_optimum(seed, tmp_path):
     done = rungwise(
         *("train", "cbo-toy", "--seed", seed, "--evaluation-episodes", 0, "--json"),
         cwd=tmp_path,
