@@ -94,9 +94,7 @@ CONTROLS = {"untaught": Untaught, "mistaken": Mistaken, "post_mortem": PostMorte
 
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize("control", CONTROLS)
-def test_training_without_own_rewards_fails_the_proof(
-    control, monkeypatch
-):
+def test_training_without_own_rewards_fails_the_proof(control, monkeypatch):
     where = (CONTROLS[control].__module__, CONTROLS[control].__name__, "")
     monkeypatch.setitem(algos.ALGORITHMS, control, where)
     rows, found = [], []
