@@ -76,6 +76,13 @@ def test_the_median_of_few_updates_has_a_higher_limit(first, expected):
     assert seen(RULE, 3, 40, score=[1.0] * 3, kl=kl) == expected
 
 
+def test_pairs_are_judged_by_the_jump_alone():
+    """Two healthy runs of DPO on CausalLearning have medians of .6 and .7."""
+    pairs: Metrics = {"pair_accuracy": 0.8, "score": flat(22)}
+    assert seen(RULE, 22, kl=0.8, **pairs) is None
+    assert seen(RULE, 22, kl=from_row(22, 10.5, 0.8), **pairs) == ("stop", 22)
+
+
 def test_the_first_updates_of_a_healthy_run_are_no_finding():
     """They move a policy furthest: the KL of a healthy run of DPO after a warm start."""
     kl = [0.14, 0.089, 0.106, 0.058, 0.293, 0.028, 0.131, 0.028, 0.011, 0.012, 0.007, 0.057]
