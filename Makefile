@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
 
-.PHONY: setup tune test test-faults test-learning test-peers check coverage docs bench bench-health bench-sweep bench-doctor clean
+.PHONY: setup tune test test-system test-learning test-peers check coverage docs bench bench-health bench-sweep bench-doctor clean
 
 setup: $(READY)
 
@@ -24,11 +24,11 @@ tune: $(READY)
 	@$(BIN)/rungwise tune causal
 
 test: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not (faults or slow or gpu)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not (system or slow or gpu)"
 
-# Kills drivers, trials, runners and services, and fills a disk.
-test-faults: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist load -m "faults and not slow"
+# Whole sweeps and examples, and what breaks them: killed drivers, trials and services, a full disk.
+test-system: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist load -m "system and not slow"
 
 # One seed of each preset; make test-learning SEEDS=3 takes three.
 test-learning: $(READY)

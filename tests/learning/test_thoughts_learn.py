@@ -53,9 +53,7 @@ CONTROLS = {"untaught": Untaught, "mistaken": Mistaken, "post_mortem": PostMorte
 
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize("control", CONTROLS)
-def test_what_was_not_taught_by_its_own_rewards_fails_the_proof_and_is_found_live(
-    control, monkeypatch
-):
+def test_training_without_own_rewards_fails_the_proof(control, monkeypatch):
     where = (CONTROLS[control].__module__, CONTROLS[control].__name__, "")
     monkeypatch.setitem(algos.ALGORITHMS, control, where)
     rows, found = [], []

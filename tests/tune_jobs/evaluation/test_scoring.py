@@ -65,7 +65,7 @@ def test_held_out_metrics_are_those_of_the_saved_policy(tmp_path):
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_curriculum_is_scored_on_held_out_models_of_another_size(tmp_path):
+def test_a_curriculum_is_scored_on_models_of_another_size(tmp_path):
     preset = load_job("acbo-curriculum")
     small = {"model": "set", "hidden": [4], "num_envs": 4, "group_size": 2}
     made = trial(

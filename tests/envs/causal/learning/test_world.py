@@ -119,11 +119,9 @@ def test_the_networks_can_be_the_student():
     assert np.isfinite(step.observation["nodes"]).all()
 
 
-def test_training_reports_node_losses_of_one_model_and_terms_if_there_are_several():
-    plain, terms = (
-        CausalLearning(Params()),
-        CausalLearning(Params(reward=RewardTerms(postmortem=True))),
-    )
+def test_training_reports_node_losses_and_reward_terms():
+    weighted = RewardTerms(postmortem=True)
+    plain, terms = CausalLearning(Params()), CausalLearning(Params(reward=weighted))
     assert plain.list_metrics == ("node_excess",) and plain.step_metrics == ()
     assert terms.step_metrics == tuple(f"reward_{name}" for name in NAMES if name != "log_gain")
     family = CausalLearning(Params(scm="random"))
