@@ -6,7 +6,6 @@ processes, GPUs and restarts; everything that an algorithm decides is a hook of 
 (``objective.py``)::
 
     before the first iteration                 prepare(): warm start; stage 1 of A*-PO
-                                               (the warm start again every warm_start_interval)
     env runners, at the same time              collect_rows(), rollouts/env_runner.py
         rollout [T, B] = policy steps all copies together; B == num_envs
         next_values [T, B] = bootstrap(values, last_values, terminated, truncated, final_values)
@@ -23,6 +22,7 @@ processes, GPUs and restarts; everything that an algorithm decides is a hook of 
                 terms, measure = loss(forward, minibatch, coefficients)
                 gradient of the terms' mean, averaged over learners, clipped; optimiser step
         coefficients = adapt_coefficients(coefficients, metrics)
+        every warm_start_interval iterations: the same for the teacher's rows
     driver                                     push_weights(), this file
         every runner receives the new weights and acknowledges them
 """
@@ -183,7 +183,7 @@ class ColumnAlgorithm(Algorithm):
         if not s.warm_start_interval or done % s.warm_start_interval or over:
             return {}
         # Never by a teacher's own weights: they would undo the training.
-        return self._imitate_teacher(self._make_world(), -(-s.warm_start_episodes // 2), done)
+        return self._imitate_teacher(self._make_world(), (s.warm_start_episodes + 1) // 2, done)
 
     def _imitate_teacher(
         self, world: World[Any] | None, episodes: int, iteration: int
@@ -199,8 +199,9 @@ class ColumnAlgorithm(Algorithm):
     def _make_world(self) -> World[Any] | None:
         """Return the batched world of training; None for any other Gymnasium environment."""
         env = make_vector_env(self.config.env, self.config.env_config, 1)
+        world = get_world(env)
         env.close()
-        return get_world(env)
+        return world
 
     def _load_teacher_weights(self, network: Mapping[str, Any] | None) -> bool:
         """Start from a teacher's own weights, if a part of the policy has their shapes."""
