@@ -22,7 +22,7 @@ processes, GPUs and restarts; everything that an algorithm decides is a hook of 
                 terms, measure = loss(forward, minibatch, coefficients)
                 gradient of the terms' mean, averaged over learners, clipped; optimiser step
         coefficients = adapt_coefficients(coefficients, metrics)
-        every warm_start_interval iterations: the same for the teacher's rows
+        every warm_start_interval iterations, last: BehaviourCloning of the teacher's rows
     driver                                     push_weights(), this file
         every runner receives the new weights and acknowledges them
 """
