@@ -10,7 +10,7 @@ from scipy import sparse
 pytest.importorskip("pyamg")
 
 from envs import counter_rng
-from envs.edges import baselines, instances, solvers
+from envs.edges import baselines, comparison, instances, solvers
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection
 from envs.pytree import copy_tree, take
@@ -93,6 +93,14 @@ def test_a_matrix_of_ones_own_is_played_on(tmp_path):
     observation, _ = env.reset(seed=0)
     assert observation["node_mask"].shape == (49,) and observation["edge_mask"].all()
     assert env.action_space.shape == (49, 3)
+
+
+def test_drawn_matrices_are_compared_by_case():
+    world, keys = EdgeSelection(Params(size=6)), counter_rng.make_keys(0, 3)
+    episodes = {"sa_default": {"work_ratio": np.ones(3)}}
+    details = world.describe_comparison(keys, episodes, ["sa_default"], np.zeros((3, 1)), "")
+    expected = comparison.describe_cases(world.draw_case_parameters(keys), episodes)
+    assert details == expected and details.rows
 
 
 def test_advice_for_a_matrix_shows_the_action_of_its_only_episode(tmp_path):
