@@ -295,3 +295,9 @@ def test_a_state_without_an_environment_leaves_the_episodes(env):
     runner.set_state(state)
     for name, column in before.items():
         np.testing.assert_array_equal(runner.observation[name], column)
+
+
+def test_a_state_brings_its_stage_of_the_curriculum():
+    runner = small.runner("staged_world:Ladder-v0", num_envs=2, rollout_length=4)
+    runner.set_state({"stage": 2})
+    assert runner.env.world.stage == 2

@@ -163,3 +163,9 @@ def test_examples_show_context_thought_guess_and_answer(world):
     for row in rows:
         with_thought, without = row["log p with, without"].split(", ")
         assert with_thought == without and float(without) < 0
+
+
+def test_a_summary_has_the_means_and_the_tests_of_the_proof(world):
+    episodes = {name: np.linspace(-2.0, -1.0, 20) for name in world.episode_metrics}
+    found = world.summarise(episodes)
+    assert found["log_p_with"] == pytest.approx(-1.5) and found["gain"] == pytest.approx(0)
