@@ -2,11 +2,12 @@
 # A second run of any target installs nothing; editing pyproject.toml or constraints.txt does.
 
 PYTHON ?= python3
+SEEDS ?= 1
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
 
-.PHONY: setup tune test test-faults test-gpu test-learning test-peers check coverage docs bench bench-health bench-sweep bench-doctor clean
+.PHONY: setup tune test test-system test-gpu test-learning test-peers check coverage docs bench bench-health bench-sweep bench-doctor clean
 
 setup: $(READY)
 
@@ -23,18 +24,19 @@ tune: $(READY)
 	@$(BIN)/rungwise tune causal
 
 test: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not (faults or slow or gpu)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not (system or slow or gpu)"
 
-# Kills drivers, trials, runners and services, and fills a disk.
-test-faults: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist load -m "faults and not slow"
+# Whole sweeps and examples, and what breaks them: killed drivers, trials and services, a full disk.
+test-system: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist load -m "system and not slow"
 
 # On a machine with an NVIDIA GPU; elsewhere every test is skipped. One process: they share the GPU.
 test-gpu: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/gpu -m gpu -s -rs
 
+# One seed of each preset; make test-learning SEEDS=3 takes three.
 test-learning: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow -s
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow -s --seeds $(SEEDS)
 
 # Peers are an extra, installed by the first call.
 test-peers: $(PEERS_READY)

@@ -22,6 +22,7 @@ processes, GPUs and restarts; everything that an algorithm decides is a hook of 
                 terms, measure = loss(forward, minibatch, coefficients)
                 gradient of the terms' mean, averaged over learners, clipped; optimiser step
         coefficients = adapt_coefficients(coefficients, metrics)
+        every warm_start_interval iterations, last: BehaviourCloning of the teacher's rows
     driver                                     push_weights(), this file
         every runner receives the new weights and acknowledges them
 """
@@ -69,7 +70,7 @@ from algos.rollouts.runner_group import (
     wait_for_samples_ahead,
 )
 from algos.rollouts.watchdog import take_hang_reports
-from envs.batched import get_world
+from envs.batched import World, get_world
 from envs.capabilities import SupportsTeacherWeights
 
 WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
@@ -133,6 +134,7 @@ class ColumnAlgorithm(Algorithm):
             metrics |= self._learn(
                 rows, metrics.get(self.curriculum.score_metric or "return_mean_100")
             )
+            metrics |= self._repeat_warm_start()
             self.push_weights()
         seconds = time.perf_counter() - started
         self.flat_metrics = (
@@ -164,20 +166,42 @@ class ColumnAlgorithm(Algorithm):
         s = self.settings
         if not s.warm_start:
             return {}
-        head, seed = self._make_head(), TRAINING_SEED + (self.config.seed or 0)
-        env = make_vector_env(self.config.env, self.config.env_config, 1)
-        world = get_world(env)
-        env.close()
+        world = self._make_world()
         if isinstance(world, SupportsTeacherWeights) and self._load_teacher_weights(
             world.get_network_weights(s.warm_start)
         ):
             return {}
-        rows = collect_teacher_rows(s.warm_start, world, head, s.warm_start_episodes, seed)
-        metrics = self._update_learners(
-            rows, {PROGRESS: 1 / self.config.total_iterations, CLONE: True}
-        )
+        metrics = self._imitate_teacher(world, s.warm_start_episodes, 0)
         self.push_weights()
+        return metrics
+
+    def _repeat_warm_start(self) -> dict[str, Any]:
+        """Imitate the teacher again where the settings ask for it; return the metrics of that."""
+        s, done = self.settings, self.iteration + 1
+        # Not at the end: the result would be a policy that nothing corrects any more.
+        over = done >= self.config.total_iterations
+        if not s.warm_start_interval or done % s.warm_start_interval or over:
+            return {}
+        # Never by a teacher's own weights: they would undo the training.
+        return self._imitate_teacher(self._make_world(), (s.warm_start_episodes + 1) // 2, done)
+
+    def _imitate_teacher(
+        self, world: World[Any] | None, episodes: int, iteration: int
+    ) -> dict[str, Any]:
+        """Update the learners on episodes of the teacher that no other iteration plays."""
+        s = self.settings
+        seed = TRAINING_SEED + (self.config.seed or 0) + iteration * s.warm_start_episodes
+        rows = collect_teacher_rows(s.warm_start, world, self._make_head(), episodes, seed)
+        progress = max(iteration, 1) / self.config.total_iterations
+        metrics = self._update_learners(rows, {PROGRESS: progress, CLONE: True})
         return {"warm_start_loss": metrics["warm_start_loss"]}
+
+    def _make_world(self) -> World[Any] | None:
+        """Return the batched world of training; None for any other Gymnasium environment."""
+        env = make_vector_env(self.config.env, self.config.env_config, 1)
+        world = get_world(env)
+        env.close()
+        return world
 
     def _load_teacher_weights(self, network: Mapping[str, Any] | None) -> bool:
         """Start from a teacher's own weights, if a part of the policy has their shapes."""

@@ -118,6 +118,9 @@ class TrainingSettings:
     """Episodes that a rule plays for the warm start."""
     warm_start_epochs: Annotated[int, AtLeastOne] = 5
     """Passes over the rows of the warm start."""
+    warm_start_interval: Annotated[int, NonNegative] = 0
+    """Iterations after which the teacher is imitated again, by half of the episodes; 0 imitates it
+    before training only."""
     model: Literal["mlp", "set", "graph", "gin", "scorer", "language", "thinker", "lm"] = "mlp"
     """Policy network: `mlp`; `set` for observations made of nodes; `graph` for nodes and edges
     (`gin`: sums instead of means); `scorer` for candidates made of words; `language` for texts to
@@ -138,6 +141,36 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         validate(self, "settings")
+        self._check_network()
+        for what in ("lr", "entropy"):
+            kind, end = getattr(self, f"{what}_schedule"), getattr(self, f"{what}_end")
+            # Equal factors in equal times never reach 0.
+            if kind == "exponential" and end <= 0:
+                raise InputError(
+                    f"settings.{what}_end must be greater than 0 for an exponential schedule."
+                )
+        if self.entropy_target > 0 and self.entropy_coef <= 0:
+            raise InputError(
+                "settings.entropy_coef must be greater than 0 for entropy_target to adapt it."
+            )
+        if self.warm_start_interval and not self.warm_start:
+            raise InputError(
+                "settings.warm_start must name the teacher that is imitated again every "
+                f"{self.warm_start_interval} iterations (warm_start_interval)."
+            )
+        if self.log_std_scores[0] == self.log_std_scores[1]:
+            raise InputError(
+                "settings.log_std_scores must be two scores, from the worse to the better, but it "
+                f"is {self.log_std_scores}."
+            )
+        if self.pipeline and not self.num_env_runners:
+            raise InputError(
+                "settings.pipeline needs remote runners: set num_env_runners to at least 1."
+            )
+        self._check_minibatches()
+
+    def _check_network(self) -> None:
+        """Refuse layers that no network can have."""
         if not self.hidden or min(self.hidden) < 1:
             raise InputError(
                 f"settings.hidden must hold widths of at least 1, but it is {self.hidden}."
@@ -157,27 +190,6 @@ class TrainingSettings:
                 "settings.optimiser='muon' is for networks made of matrices, and model='mlp' is "
                 "one long vector: use optimiser='adamw'."
             )
-        for what in ("lr", "entropy"):
-            kind, end = getattr(self, f"{what}_schedule"), getattr(self, f"{what}_end")
-            # Equal factors in equal times never reach 0.
-            if kind == "exponential" and end <= 0:
-                raise InputError(
-                    f"settings.{what}_end must be greater than 0 for an exponential schedule."
-                )
-        if self.entropy_target > 0 and self.entropy_coef <= 0:
-            raise InputError(
-                "settings.entropy_coef must be greater than 0 for entropy_target to adapt it."
-            )
-        if self.log_std_scores[0] == self.log_std_scores[1]:
-            raise InputError(
-                "settings.log_std_scores must be two scores, from the worse to the better, but it "
-                f"is {self.log_std_scores}."
-            )
-        if self.pipeline and not self.num_env_runners:
-            raise InputError(
-                "settings.pipeline needs remote runners: set num_env_runners to at least 1."
-            )
-        self._check_minibatches()
 
     def _check_minibatches(self) -> None:
         """Refuse more rows in a minibatch, or in a step, than there are."""

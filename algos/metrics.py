@@ -78,7 +78,8 @@ METRICS: dict[str, Metric] = {
     "advantage_std": Metric("reward", "standard deviation of the advantages before normalisation"),
     "kl": Metric(
         "nats",
-        "KL of the collecting to the new policy at the end of the update; of DPO over its pairs",
+        "KL of the collecting to the new policy at the end of the update; of DPO over its pairs, "
+        "where 3 is healthy",
         "0.001 to 0.05",
     ),
     "kl_max": Metric("nats", "largest KL of a minibatch", "below 0.5"),

@@ -11,6 +11,17 @@ from paths import SUPPORT
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--seeds", type=int, default=1, help="seeds that each learning test of a preset trains on"
+    )
+
+
+def pytest_generate_tests(metafunc):
+    if "training_seed" in metafunc.fixturenames:
+        metafunc.parametrize("training_seed", range(metafunc.config.getoption("--seeds")))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """Search indexes of the tests are not left in anybody's home folder."""

@@ -47,6 +47,7 @@ class Evaluate(EnvironmentCommand):
         from cluster.commands.solver_tables import compare_with_solvers, print_comparison
         from cluster.terminal.progress import EvaluationProgress
         from tune_jobs.evaluation.evaluate import evaluate
+        from tune_jobs.evaluation.evaluation_status import recommend_sampling
         from tune_jobs.run_log.best_checkpoint import find_checkpoint
         from tune_jobs.run_log.json_types import to_json_types
 
@@ -63,10 +64,12 @@ class Evaluate(EnvironmentCommand):
         # Before the figures, to which this adds the set-up times.
         details = compare_with_solvers(policy, evaluation, self.seed, checkpoint)
         figures = {name: evaluation.summarise(name) for name in evaluation.episodes}
-        better = evaluation.compute_better_fraction("random")
+        better, sampled = map(evaluation.compute_better_fraction, ("random", "greedy"))
         title = f"{count(episodes, 'episode')} from seed {self.seed}"
         console.print(make_comparison_table(figures, title))
         console.print(f"Better than random on {better:.0%} of the seeds.")
+        if advice := recommend_sampling(sampled, episodes):
+            console.print(advice)
         changed = policy.evaluation_env_kwargs | arguments
         if changed:
             listed = ", ".join(f"{name} {value}" for name, value in changed.items())
@@ -81,6 +84,7 @@ class Evaluate(EnvironmentCommand):
             "policy": to_json_types(figures.pop("policy")),
             "baselines": to_json_types(figures),
             "better_than_random": better,
+            "better_than_greedy": sampled,
         }
 
     def _choose_env_kwargs(self, policy: Policy) -> dict[str, Any]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START = 10, 4, 32, 128
 """Iterations, trials, evaluation episodes and warm-start episodes of ``--quick``, at most."""
-ITERATION_SETTINGS = ("reference_interval", "starts")
+ITERATION_SETTINGS = ("reference_interval", "starts", "warm_start_interval")
 """Settings counted in iterations, or in what they consume: each iteration draws some starts."""
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cluster.terminal.trial_table import make_trial_table
-from tune_jobs.evaluation.evaluation_status import format_episode_count
+from tune_jobs.evaluation.evaluation_status import format_episode_count, recommend_sampling
 from tune_jobs.formatting import (
     count,
     format_end_reason,
@@ -92,7 +92,8 @@ def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
         lines.append(
             f"Compared on the same seeds ({format_identifier(first)}): {' · '.join(others)}"
         )
-    return lines
+    advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
+    return [*lines, advice] if advice else lines
 
 
 def _format_compute(outcome: Outcome) -> str:

@@ -31,7 +31,9 @@ def make_comparison_kwargs(matrix: str) -> dict[str, Any]:
     matrices that the policy has not seen, solved to the end.
     """
     fair: dict[str, Any] = {"instances": 0, "solve": True}
-    return fair | ({"matrix": matrix, "family": None, "sizes": ()} if matrix else {})
+    return fair | (
+        {"matrix": matrix, "family": None, "sizes": (), "epsilons": ()} if matrix else {}
+    )
 
 
 def describe_cases(

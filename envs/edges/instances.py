@@ -38,15 +38,25 @@ GRAPHS = ("weighted_grid", "random_graph", "power_grid")
 """The families of graph Laplacians."""
 ON_GRIDS = ("anisotropic", "variable", "weighted_grid")
 """The families whose matrices have the entries of a nine-point stencil on a square."""
+ANISOTROPIC = ("anisotropic", "variable", "mesh")
+"""The families that draw an anisotropy."""
+SMALLEST_EPSILON, LARGEST_EPSILON = 0.001, 0.5
+"""Bounds of the anisotropy eps: the smaller it is, the stronger."""
 # unit_square, recirc_flow and helmholtz_2D are singular, nonsymmetric and complex.
 _GALLERY = ("airfoil", "bar", "knot", "local_disc_galerkin_diffusion", "unit_cube")
-_EPSILON = (0.001, 0.5)
 _LONG_EDGES = 0.25
 """Long edges of a random graph for each of its nodes."""
 
 
-def draw_matrix(family: Family, size: int, key: Keys) -> Matrix:
-    """Draw the matrix of one key [1] with size x size nodes."""
+def draw_matrix(
+    family: Family, size: int, key: Keys, smallest_epsilon: float = SMALLEST_EPSILON
+) -> Matrix:
+    """Draw the matrix of one key [1] with size x size nodes.
+
+    ``smallest_epsilon`` bounds the anisotropy of the families that draw one.
+    """
+    if family in ANISOTROPIC:
+        return canonical(_ANISOTROPIC_LAWS[family](size, key, smallest_epsilon))
     return canonical(_LAWS[family](size, key))
 
 
@@ -90,23 +100,26 @@ def pairs_within_two(family: Family, size: int) -> int:
     return -(-(entries**2) // (2 * nodes))
 
 
-def parameters(family: Family, key: Keys) -> dict[str, float]:
+def parameters(
+    family: Family, key: Keys, smallest_epsilon: float = SMALLEST_EPSILON
+) -> dict[str, float]:
     """Return ``epsilon`` and ``theta`` of the matrix of a key [1]; empty for other laws.
 
     Theta is the angle in [0, 45] degrees to the nearest axis (of ``variable``, before it turns).
     """
-    if family not in ("anisotropic", "variable", "mesh"):
+    if family not in ANISOTROPIC:
         return {}
-    theta, epsilon = anisotropy(counter_rng.fold(key, 1) if family == "mesh" else key)
+    own = counter_rng.fold(key, 1) if family == "mesh" else key
+    theta, epsilon = anisotropy(own, smallest_epsilon)
     quarter = np.rad2deg(theta) % 90
     return {"epsilon": epsilon, "theta": min(quarter, 90 - quarter)}
 
 
-def anisotropy(key: Keys) -> tuple[float, float]:
-    """Draw (theta, eps) of one key [1] by the post-mortem's law."""
+def anisotropy(key: Keys, smallest_epsilon: float = SMALLEST_EPSILON) -> tuple[float, float]:
+    """Draw (theta, eps) of one key [1] by the post-mortem's law, eps above the smallest."""
     u, v = counter_rng.uniform(key, (2,))[0]
     # Uniform in the logarithm: all orders of magnitude of anisotropy are equally likely.
-    low, high = np.log(_EPSILON)
+    low, high = np.log((smallest_epsilon, LARGEST_EPSILON))
     return float(2 * np.pi * u), float(np.exp(low + (high - low) * v))
 
 
@@ -117,12 +130,12 @@ def anisotropic(size: int, theta: float, epsilon: float) -> Matrix:
     return canonical(gallery.stencil_grid(stencil, (size, size)))
 
 
-def _anisotropic(size: int, key: Keys) -> Matrix:
-    return anisotropic(size, *anisotropy(key))
+def _anisotropic(size: int, key: Keys, smallest_epsilon: float) -> Matrix:
+    return anisotropic(size, *anisotropy(key, smallest_epsilon))
 
 
-def _variable(size: int, key: Keys) -> Matrix:
-    base, epsilon = anisotropy(key)
+def _variable(size: int, key: Keys, smallest_epsilon: float) -> Matrix:
+    base, epsilon = anisotropy(key, smallest_epsilon)
     # Three random plane waves make the angle vary smoothly.
     waves = counter_rng.normal(counter_rng.fold(key, 1), (3, 3))[0].astype(np.float64)
     centre = (np.arange(size + 1) + 0.5) / (size + 1)
@@ -156,10 +169,10 @@ def bilinear_elements(size: int, K: Floats) -> Matrix:
     return whole[inner][:, inner]
 
 
-def _mesh(size: int, key: Keys) -> Matrix:
+def _mesh(size: int, key: Keys, smallest_epsilon: float) -> Matrix:
     skfem = import_extra("skfem", "edges")
     points, triangles = _triangulation(size, key)
-    K = _tensor(*anisotropy(counter_rng.fold(key, 1)))
+    K = _tensor(*anisotropy(counter_rng.fold(key, 1), smallest_epsilon))
 
     @skfem.BilinearForm
     def stiffness(u: Any, v: Any, w: Any) -> Any:
@@ -243,10 +256,12 @@ def _tensor(theta: Floats | float, epsilon: float) -> Floats:
     return np.stack(rows, -1).reshape(*np.shape(theta), 2, 2)
 
 
-_LAWS: dict[str, Callable[[int, Keys], Matrix]] = {
+_ANISOTROPIC_LAWS: dict[str, Callable[[int, Keys, float], Matrix]] = {
     "anisotropic": _anisotropic,
     "variable": _variable,
     "mesh": _mesh,
+}
+_LAWS: dict[str, Callable[[int, Keys], Matrix]] = {
     "gallery": _gallery,
     "weighted_grid": _weighted_grid,
     "random_graph": _random_graph,

@@ -26,8 +26,11 @@ class Params:
     """Side of the grid: matrices have size x size nodes (the gallery has sizes of its own)."""
     sizes: tuple[int, ...] = ()
     """Smaller sides of a curriculum that come before `size`, each until `mastered` is reached."""
+    epsilons: tuple[float, ...] = ()
+    """Smallest anisotropies eps of a curriculum (1 is none) that come before the family's own,
+    0.001, each until `mastered` is reached."""
     mastered: Annotated[float, Positive] = 0.8
-    """The mean work ratio at which a curriculum advances to the next size."""
+    """The mean work ratio at which a curriculum advances to the next size or anisotropy."""
     matrix: str = ""
     """Path of a matrix (.mtx, .mtx.gz, .npz) to use instead of a family's."""
     k: Annotated[int, AtLeastOne] = 3
@@ -60,6 +63,8 @@ class Params:
         if self.sizes and (self.matrix or self.law == "gallery"):
             what = f"matrix={self.matrix!r}" if self.matrix else "family='gallery'"
             raise InputError(f"sizes={list(self.sizes)} mean nothing with {what}: leave them out.")
+        if self.epsilons:
+            self._check_epsilons()
         if self.sizes and (self.objective, self.action) == ("sparsifier", "edges"):
             raise InputError(
                 "A sparsifier's batches grow with the graph, so that picks cannot change size: "
@@ -69,6 +74,25 @@ class Params:
             raise InputError(
                 f"objective='sparsifier' needs a graph's Laplacian, but family is {self.family!r}: "
                 f"take one of {', '.join(instances.GRAPHS)}, or a matrix of your own."
+            )
+
+    def _check_epsilons(self) -> None:
+        low, high = instances.SMALLEST_EPSILON, instances.LARGEST_EPSILON
+        if any(not low < epsilon < high for epsilon in self.epsilons):
+            raise InputError(
+                f"epsilons must lie between {low}, which comes last, and {high}, but they are "
+                f"{list(self.epsilons)}."
+            )
+        if self.sizes:
+            raise InputError(
+                f"sizes={list(self.sizes)} and epsilons={list(self.epsilons)} exclude each other: "
+                "leave out one of the curricula."
+            )
+        if self.matrix or self.law not in instances.ANISOTROPIC:
+            what = f"matrix={self.matrix!r}" if self.matrix else f"family={self.law!r}"
+            raise InputError(
+                f"epsilons={list(self.epsilons)} mean nothing with {what}: leave them out, or take "
+                f"one of {', '.join(instances.ANISOTROPIC)}."
             )
 
     @property

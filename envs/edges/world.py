@@ -63,9 +63,15 @@ class EdgeSelection(World[State]):
         self.objective = _objective(params)
         self.choice_names = ()
         self.matrix = matrices.load_matrix(params.matrix) if params.matrix else matrix
-        self.sides = (*params.sizes, params.size)
-        stages = self.sides if params.sizes else ()
-        self.stages = tuple(Stage(f"{side} x {side}", params.mastered) for side in stages)
+        epsilons = (*params.epsilons, instances.SMALLEST_EPSILON)
+        # One of the two curricula at most: the other's figure is the same in all stages.
+        self.sides = (
+            (*params.sizes, params.size) if params.sizes else (params.size,) * len(epsilons)
+        )
+        self.epsilons = epsilons * len(self.sides) if params.sizes else epsilons
+        names = [f"{side} x {side}" for side in self.sides] if params.sizes else []
+        names += [f"eps from {epsilon:g}" for epsilon in epsilons] if params.epsilons else []
+        self.stages = tuple(Stage(name, params.mastered) for name in names)
         self._stage = 0
         # An instance includes a measured reference, so it is cached by key and stage.
         self._memory: OrderedDict[tuple[int, int], Instance] = OrderedDict()
@@ -110,10 +116,11 @@ class EdgeSelection(World[State]):
 
     def draw_matrix(self, key: Keys, stage: int | None = None) -> tuple[Matrix, Keys]:
         """Return the matrix of an episode's key [1] and the key [1] of its other random numbers."""
-        named, side = self._get_matrix_key(key), self.sides[self._stage if stage is None else stage]
+        named, stage = self._get_matrix_key(key), self._stage if stage is None else stage
         matrix = self.matrix
         if matrix is None:
-            matrix = instances.draw_matrix(self.params.law, side, counter_rng.fold(named, 1))
+            own, law = counter_rng.fold(named, 1), self.params.law
+            matrix = instances.draw_matrix(law, self.sides[stage], own, self.epsilons[stage])
         return matrix, counter_rng.fold(named, 2)
 
     def choose_on_matrix(
@@ -210,7 +217,9 @@ class EdgeSelection(World[State]):
             return {}
         each = [
             instances.parameters(
-                self.params.law, counter_rng.fold(self._get_matrix_key(keys[b : b + 1]), 1)
+                self.params.law,
+                counter_rng.fold(self._get_matrix_key(keys[b : b + 1]), 1),
+                self.epsilons[self._stage],
             )
             for b in range(len(keys))
         ]

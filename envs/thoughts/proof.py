@@ -1,22 +1,26 @@
-"""Six tests of whether thoughts cause better predictions; all of them must pass.
+"""Seven tests of whether learnt thoughts cause better predictions; all of them must pass.
 
-A thought may look sensible and change nothing. The tests are three comparisons of
+A thought may look sensible and change nothing. The tests are four comparisons of
 log-probabilities, one intervention in the thought and two tests of the post-mortem, with bootstrap
-intervals.
+intervals. One of the comparisons is with the baked reader's own thoughts: half of those are right,
+so that a policy which has learnt nothing passes the other six tests.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
+from envs import counter_rng
 from envs.pytree import Floats, Ints
+from envs.thoughts import baselines
 from envs.thoughts.readings import draw_random_thought
 from envs.thoughts.state import State, Task
 
 GAIN, OWN, RANDOM, FOLLOWED, DIVERGENCE, COHERENCE = 0.1, 0.5, 0.1, 0.5, 0.3, 0.5
-"""The limits of the six tests; see :func:`judge_episodes`."""
+"""The limits of six tests; see :func:`judge_episodes`."""
 RESAMPLES = 1000
 
 
@@ -28,8 +32,9 @@ def compute_proof_metrics(task: Task, state: State) -> dict[str, Floats]:
     * ``divergence``: edit distance of the thought to the text that the reader writes without it.
     * ``coherence``: mean log-probability of the thought's tokens by the reader; ``noise_coherence``
       that of as many random ones.
+    * ``log_p_baked``: log-probability of the answer after a thought of the baked reader.
 
-    The last two are NaN where nothing was thought.
+    Divergence and coherences are NaN where nothing was thought.
     """
     reader, corpus, places, thought = task.reader, task.corpus, state.passages, state.thought
     rows, last = np.arange(len(thought)), np.maximum((thought > 0).sum(1) - 1, 0)
@@ -45,12 +50,29 @@ def compute_proof_metrics(task: Task, state: State) -> dict[str, Floats]:
     followed[places.problem & ~there & (task.params.task != "text")] = 0
     plain = reader.write_continuation(places.context, thought.shape[1])
     noise = draw_random_thought(corpus, state)
+    baked = write_baked_thoughts(task, state)
     return {
         "followed": followed,
         "divergence": np.where(there, edit_distance(thought, plain), np.nan),
         "coherence": np.where(there, reader.coherence(places.context, thought), np.nan),
         "noise_coherence": np.where(there, reader.coherence(places.context, noise), np.nan),
+        "log_p_baked": reader.predict_answer(places.context, baked, places.answer)[0],
     }
+
+
+def write_baked_thoughts(task: Task, state: State) -> Ints:
+    """Write the thoughts [B, T] of the baked reader in the same passages, sampled."""
+    thought, thinks = np.zeros_like(state.thought), np.ones(len(state.keys), np.bool_)
+    for step in range(thought.shape[1]):
+        keys = counter_rng.fold(state.keys, _BAKED + step)
+        choice = baselines.baked(task, dataclasses.replace(state, thought=thought), keys)
+        thinks &= choice > 0
+        thought[thinks, step] = task.corpus.end + choice[thinks]
+    return thought
+
+
+_BAKED = 100
+"""First random stream of the baked thoughts; lower ones are those of an episode."""
 
 
 def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
@@ -62,9 +84,10 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
     4. followed: the answer follows a changed thought in more than half of all cases;
     5. divergence: the thought differs from the text written without it (above 0.3);
     6. coherence: thoughts more likely in their passage gain more (correlation above 0.5 over
-       thoughts and random ones together; ``mean_coherence`` is that of the thoughts, in nats).
+       thoughts and random ones together; ``mean_coherence`` is that of the thoughts, in nats);
+    7. baked: the answer is likelier than after the baked reader's thoughts, significantly.
 
-    Without the evaluation metrics, tests 4 to 6 are left out and nothing is proved.
+    Without the evaluation metrics, tests 4 to 7 are left out and nothing is proved.
     """
     with_own, without = episodes["log_p_with"], episodes["log_p_without"]
     gains = with_own - without
@@ -84,6 +107,7 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
     pooled = np.concatenate([gains, episodes["log_p_random"] - without])
     coheres = np.concatenate([episodes["coherence"], episodes["noise_coherence"]])
     coherence = correlation(coheres, pooled)
+    baked, baked_low, baked_high = bootstrap_interval(with_own - episodes["log_p_baked"])
     tests = {
         "gain": gain > GAIN and low > 0,
         "own": own > OWN * gain and own_low > 0,
@@ -91,9 +115,12 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
         "followed": followed > FOLLOWED,
         "divergence": divergence > DIVERGENCE,
         "coherence": coherence > COHERENCE,
+        "baked": baked_low > 0,
     }
     found |= {"followed": followed, "followed_low": followed_low, "followed_high": followed_high}
     found |= {"divergence": divergence, "coherence": coherence}
+    found |= {"gain_over_baked": baked, "gain_over_baked_low": baked_low}
+    found |= {"gain_over_baked_high": baked_high}
     found["mean_coherence"] = float(_drop_unknown(episodes["coherence"]).mean())
     found |= {f"passed_{name}": float(passed) for name, passed in tests.items()}
     return found | {"proved": float(all(tests.values()))}

@@ -187,7 +187,7 @@ def test_remote_runners_always_hold_the_current_weights(tmp_path):
         assert set(trained(local, 3)[-1][0]) == names
 
 
-@pytest.mark.faults
+@pytest.mark.system
 def test_a_runner_that_dies_comes_back_with_the_current_weights():
     with small.algorithm("toy_worlds:Drawing-v0", num_env_runners=2, lr=0.01) as algorithm:
         trained(algorithm, 1)

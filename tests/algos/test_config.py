@@ -33,6 +33,7 @@ COMMON = {
     "warm_start": "",
     "warm_start_episodes": 256,
     "warm_start_epochs": 5,
+    "warm_start_interval": 0,
     "record": "",
     "pipeline": False,
     "model": "mlp",

@@ -198,3 +198,11 @@ def test_the_moving_average_is_measured_by_returns_and_squares():
     forward = {"dist": Categorical(torch.zeros(2, 3))}
     found = small.measure("reinforce", forward, batch, s)
     assert (float(found["return_seen"]), float(found["return_square"])) == (-1, 5)
+
+
+def test_the_value_loss_is_half_the_squared_error():
+    s = small.settings("reinforce", baseline="value")
+    batch: Any = {"logp": torch.zeros(2), "choice": torch.zeros(2, dtype=torch.long)}
+    batch |= {"advantages": torch.zeros(2), "returns": torch.tensor([1.0, -3.0])}
+    forward = {"dist": Categorical(torch.zeros(2, 3)), "value": torch.tensor([2.0, 0.0])}
+    assert float(small.measure("reinforce", forward, batch, s)["value_loss"]) == (1 + 9) / 4

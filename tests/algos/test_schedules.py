@@ -2,7 +2,9 @@
 """Schedules: where they start, where they end, how they get there."""
 
 import itertools
+from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -85,6 +87,10 @@ def test_a_warm_start_is_scheduled_as_the_first_iteration(monkeypatch):
         _make_head=lambda: None,
         _update_learners=update_learners,
         push_weights=lambda: calls.append("pushed"),
+    )
+    cls: Any = algorithm.ColumnAlgorithm
+    started._make_world, started._imitate_teacher = (
+        partial(method, started) for method in (cls._make_world, cls._imitate_teacher)
     )
     metrics = algorithm.ColumnAlgorithm.start_training(started)  # type: ignore[arg-type]
     assert metrics == {"warm_start_loss": 2.0}

@@ -18,11 +18,11 @@ import argparse
 import collections
 import contextlib
 import difflib
+import functools
 import hashlib
 import importlib
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -97,7 +97,10 @@ def main() -> None:
 
 
 def draw(seed: int, only: str) -> list[Mutation]:
-    """All mutations in an order that the seed decides."""
+    """All mutations in an order that the seed decides.
+
+    The order is that of hashes of their names: a change of one line leaves all others in place.
+    """
     paths = sorted({path for pattern in TARGETS for path in ROOT.glob(pattern)})
     every = [
         mutation
@@ -105,7 +108,7 @@ def draw(seed: int, only: str) -> list[Mutation]:
         if re.search(only, str(path.relative_to(ROOT)))
         for mutation in mutations(str(path.relative_to(ROOT)), path.read_text())
     ]
-    return random.Random(seed).sample(every, len(every))
+    return sorted(every, key=lambda m: hashlib.sha256(f"{seed} {named(m)}".encode()).hexdigest())
 
 
 def preload() -> None:
@@ -190,9 +193,14 @@ def tried(drawn, covered, tree, path, again) -> list[dict]:
     return found
 
 
+@functools.cache
+def read_source(path: str) -> str:
+    return (ROOT / path).read_text()
+
+
 def named(mutation: Mutation) -> str:
     """A name that stays the same while its line does."""
-    source = (ROOT / mutation.path).read_text()
+    source = read_source(mutation.path)
     lines = source.split("\n")
     line = lines[mutation.line - 1]
     alike = lines[: mutation.line - 1].count(line)

@@ -26,6 +26,7 @@ TESTS = (
     "tests/tune_jobs/health/rules/test_*.py",
     "tests/tune_jobs/test_*.py",
     "tests/cluster/web/test_auth.py",
+    "tests/docs/test_build.py",
 )
 OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--assert=plain")
 RAY = "local_ray"

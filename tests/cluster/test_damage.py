@@ -30,7 +30,7 @@ def _when_saved_twice(run):
     raise AssertionError("the run never got going")
 
 
-@pytest.mark.faults
+@pytest.mark.system
 def test_a_copied_run_resumes_before_its_damaged_checkpoint(tmp_path):
     (tmp_path / "here").mkdir()
     process = subprocess.Popen(
@@ -83,7 +83,7 @@ cp run/events.jsonl ../after.jsonl
 """
 
 
-@pytest.mark.faults
+@pytest.mark.system
 def test_a_full_disk_is_reported_and_costs_no_finished_work(tmp_path):
     (tmp_path / "disk").mkdir()
     words = {"tune": command(*SWEEP), "resume": command("resume", "run")}

@@ -14,7 +14,7 @@ from command_line import answer, command, rungwise
 
 from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow, read_event_log
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.system
 
 TROUBLED = textwrap.dedent(
     """

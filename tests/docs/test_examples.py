@@ -9,6 +9,8 @@ import pytest
 from command_line import answer, rungwise
 from paths import ROOT
 
+pytestmark = pytest.mark.system
+
 EXAMPLES = ROOT / "docs" / "examples"
 PRINTED = {
     "train_cartpole.py": "one episode with the trained policy",

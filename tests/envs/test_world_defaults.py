@@ -40,6 +40,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
             "undersampled": 0.0,
             "diversity_threshold": 0.6,
             "window": 100,
+            "postmortem": False,
         },
     },
     "Shopping-v0": {
@@ -86,6 +87,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "family": None,
         "size": 32,
         "sizes": (),
+        "epsilons": (),
         "mastered": 0.8,
         "matrix": "",
         "k": 3,

@@ -4,7 +4,6 @@
 Each test prints when: in which iteration, at what share of the budget, after how many seconds.
 """
 
-import dataclasses
 import json
 import time
 from pathlib import Path
@@ -19,7 +18,6 @@ from command_line import answer, rungwise
 from paths import SUPPORT
 
 from algos.policy import Policy
-from envs.causal.learning.reward import POSTMORTEM
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.health import RULES, History, diagnose
@@ -67,7 +65,7 @@ JOB = {
     "env_kwargs": {
         "interventions": 25,
         "observe_every": 3,
-        "reward": dataclasses.asdict(POSTMORTEM),
+        "reward": {"postmortem": True},
     },
     "algo": "ppo",
     # Rewards are in the hundreds here: no clip and hardly any weight on the value's error, or the

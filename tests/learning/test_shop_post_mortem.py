@@ -91,7 +91,7 @@ def watched(case, seed):
     return rows, named, time.perf_counter() - started
 
 
-def test_no_way_of_clicking_about_earns_anything_by_the_shaping_of_the_product():
+def test_clicking_without_a_purchase_earns_nothing():
     """Its shaping is potential-based: without a purchase the sum is at most one potential."""
     honest = Shopping(Params(split="test", goals=50, products=300, shaping=0.2, episode_limit=40))
     farmed = FarmedShop(Params(split="test", goals=50, products=300, episode_limit=40))

@@ -40,7 +40,7 @@ def test_whether_it_matters_which_thought_was_worth_what(algorithm, hears):
 
 
 @pytest.mark.parametrize(("algorithm", "alone"), [(Reinforce, True), (PostMortem, False)])
-def test_whether_a_thought_is_judged_by_itself_or_by_its_neighbours(algorithm, alone):
+def test_thoughts_are_judged_alone_or_with_their_neighbours(algorithm, alone):
     def advantages(neighbour):
         rewards = np.zeros((3, 2), np.float32)
         rewards[2] = 1.0, neighbour

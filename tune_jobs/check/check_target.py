@@ -37,6 +37,7 @@ CHECK_SETTINGS = {
     "pipeline": False,
     "record": "",
     "warm_start": "",
+    "warm_start_interval": 0,
     "lr_schedule": "constant",
     "warmup": 0.0,
 }

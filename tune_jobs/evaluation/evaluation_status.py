@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from tune_jobs.formatting import count
+from tune_jobs.formatting import count, format_percent
 from tune_jobs.run_log.events import EvaluationRow, Row
 
 
@@ -24,6 +24,10 @@ class EvaluationStatus:
         return f"evaluating: {self.player} {self.episodes} of {self.of} episodes"
 
 
+SAMPLED_IS_BETTER, FEWEST_SEEDS = 0.75, 20
+"""Share of the seeds, and their number, from which sampled actions are recommended: by chance so
+large a share of 20 seeds comes about in 2 % of all cases."""
+
 Listener = Callable[[Row | EvaluationStatus], None]
 """Called with every row of a run, and with the progress of its evaluation."""
 
@@ -34,3 +38,20 @@ def format_episode_count(row: EvaluationRow, what: str) -> str:
     if row.episodes >= row.most:
         return played
     return f"{played} (of {row.most}: a tenth of the training's time; more with --episodes)"
+
+
+def recommend_sampling(better_than_greedy: float | None, episodes: int) -> str:
+    """Return the advice to sample actions; empty where the most likely ones score as well.
+
+    The most likely actions are those of another policy than the trained one: while it is far from
+    deterministic, they may repeat a single action, and an experiment that is repeated shows
+    nothing new.
+    """
+    if better_than_greedy is None or episodes < FEWEST_SEEDS:
+        return ""
+    if better_than_greedy < SAMPLED_IS_BETTER:
+        return ""
+    return (
+        "Sample the actions (Policy.act(..., greedy=False)): they score better than the most "
+        f"likely ones on {format_percent(better_than_greedy)} of the seeds."
+    )

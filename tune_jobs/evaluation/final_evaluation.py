@@ -56,6 +56,7 @@ def evaluate_checkpoint(
         policy=evaluation.summarise("policy"),
         baselines={name: evaluation.summarise(name) for name in episodes if name != "policy"},
         better_than_random=evaluation.compute_better_fraction("random"),
+        better_than_greedy=evaluation.compute_better_fraction("greedy"),
         traces={
             name: {node: e.traces[:, i].tolist() for i, node in enumerate(nodes)}
             for name, e in episodes.items()

@@ -14,6 +14,9 @@ PARTS = ("settings", "env_kwargs", "evaluation_env_kwargs", "search", "health")
 SHOWN_ELSEWHERE = ("env", "algo", "metric", "mode", "trials", "scheduler", "points")
 """Fields that every display of a job names, or that are too long for one."""
 
+MANY = 8
+"""Names with the same value up to which each is written."""
+
 
 def list_changes(job: Job) -> dict[str, dict[str, Any]]:
     """Return what differs from the defaults by part of the job; parts without any are left out.
@@ -33,10 +36,19 @@ def list_changes(job: Job) -> dict[str, dict[str, Any]]:
 
 def format_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a line for each part: ``settings: lr 0.001, epochs 2``."""
-    return [
-        f"{part}: {', '.join(f'{name} {format_change(value)}' for name, value in values.items())}"
-        for part, values in changes.items()
-    ]
+    return [f"{part}: {format_values(values)}" for part, values in changes.items()]
+
+
+def format_values(values: Mapping[str, Any]) -> str:
+    """Return names and values as text; a value that many of them share is written once."""
+    names_by_text: dict[str, list[str]] = {}
+    for name, value in values.items():
+        names_by_text.setdefault(_format_change(value), []).append(name)
+    # `--quick` has nearly all rules only warn.
+    many = {text: len(names) for text, names in names_by_text.items() if len(names) > MANY}
+    parts = [f"{text} for {number} of them" for text, number in many.items()]
+    texts = ((name, _format_change(value)) for name, value in values.items())
+    return ", ".join([*parts, *(f"{name} {text}" for name, text in texts if text not in many)])
 
 
 def _compare_with_defaults(instance: Any) -> dict[str, Any]:
@@ -58,11 +70,11 @@ def _to_plain(value: Any) -> Any:
     return list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
 
 
-def format_change(value: Any) -> str:
+def _format_change(value: Any) -> str:
     """Return a changed value as text, as exactly as a flag would state it."""
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()
-        return " ".join(f"{name} {format_change(part)}" for name, part in items)
+        return " ".join(f"{name} {_format_change(part)}" for name, part in items)
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(format_change, cast('list[Any]', value)))}]"
+        return f"[{', '.join(map(_format_change, cast('list[Any]', value)))}]"
     return str(value)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from tune_jobs.evaluation.evaluation_status import format_episode_count
+from tune_jobs.evaluation.evaluation_status import format_episode_count, recommend_sampling
 from tune_jobs.formatting import (
     count,
     format_duration,
@@ -20,7 +20,7 @@ from tune_jobs.formatting import (
     format_number,
     format_percent,
 )
-from tune_jobs.jobs.changes import format_change
+from tune_jobs.jobs.changes import format_values
 from tune_jobs.report import causal_section, episode_figure, thoughts_section
 from tune_jobs.report import plots as figures
 from tune_jobs.report.html_parts import FITTING, STYLE, figure, render_note, section, table
@@ -162,6 +162,8 @@ def _comparison(evaluation: EvaluationRow | None) -> str:
         note += (
             f" Better than random on {format_percent(evaluation.better_than_random)} of the seeds."
         )
+    advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
+    note = f"{note} {advice}".strip()
     return (
         table(["policy", *map(format_identifier, names)], rows, text=1) + f"<p>{escape(note)}</p>"
     )
@@ -362,8 +364,9 @@ def _again(outcome: Outcome, job_yaml: str, directory: Path) -> list[str]:
         seeds += f", evaluation {outcome.evaluation.seed}"
     rows.append(["seeds", escape(seeds)])
     for part, values in job.changes.items():
-        named = ", ".join(f"{name} {format_change(value)}" for name, value in values.items())
-        rows.append([f"not default: {escape(format_identifier(part))}", escape(named)])
+        rows.append(
+            [f"not default: {escape(format_identifier(part))}", escape(format_values(values))]
+        )
     rows.extend([escape(name), escape(version)] for name, version in job.versions.items())
     if job.resumed:
         rows.append(["resumed", "yes, from its last checkpoints"])

@@ -208,6 +208,8 @@ class EvaluationRow(TrialEvent):
     )
     better_than_random: float | None = None
     """Share of the seeds, from 0 to 1."""
+    better_than_greedy: float | None = None
+    """Share of the seeds on which sampled actions score better than the most likely ones."""
     traces: dict[str, dict[str, list[float]]] = dataclasses.field(
         default_factory=dict[str, dict[str, list[float]]]
     )

@@ -344,3 +344,11 @@ def test_masks_of_zeros_and_ones_in_any_type_mean_the_same():
 def test_a_beta_density_of_nan_is_nan_and_no_error():
     # A diverged policy is reported by the health rules: its densities must not raise before.
     assert BetaValue(torch.full((1, 2), math.nan)).logp({"value": torch.zeros(1)}).isnan()
+
+
+@pytest.mark.parametrize("end", [-1.0, 1.0])
+def test_a_beta_that_is_certain_of_an_end_stays_inside(end):
+    """Its ratio of Gamma variables rounds to exactly 0 or 1."""
+    dist = BetaValue(torch.tensor([[1e9 * end, -1e9 * end]]).expand(64, 2))
+    value = dist.sample(torch.Generator().manual_seed(0))["value"]
+    assert (value * end <= 1 - 1e-6 + 1e-9).all() and dist.logp({"value": value}).isfinite().all()

@@ -1,6 +1,8 @@
 # pyright: basic
-"""The warm start: what the teacher does becomes likely, once, before anything else is learnt."""
+"""The warm start: what the teacher does becomes likely, before training or again and again."""
 
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import small
 import torch
 from gymnasium import spaces
 
+import algos.algorithm as algorithm_module
 from algos.actions.action_heads import make_action_head
 from algos.learning.behaviour_cloning import collect_teacher_rows
 from algos.rollouts.columns import Columns
+from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout_io import write_columns
 from envs.validation import InputError
 
@@ -76,6 +80,47 @@ def test_it_is_part_of_the_first_iteration_only():
         assert algorithm.flat_metrics["env_steps"] == 200  # what was played for it is not counted
         algorithm.train()
         assert "warm_start_loss" not in algorithm.flat_metrics
+
+
+def test_the_teacher_is_imitated_again_where_asked_for():
+    repeated = {**TAUGHT, **LENGTH, "warm_start_interval": 2, "warm_start_episodes": 40}
+    with small.algorithm(CAUSAL, **repeated, iterations=6) as algorithm:
+        rows = taught(algorithm)
+        losses, likely = [], []
+        for _ in range(6):
+            algorithm.train()
+            losses.append(algorithm.flat_metrics.get("warm_start_loss"))
+            likely.append(logp(algorithm, rows))
+        # Before the first iteration, after the second and fourth, and not after the last.
+        assert [loss is not None for loss in losses] == [True, True, False, True, False, False]
+        # The runners act with what was imitated, not with the weights of before.
+        assert likely[1] > likely[0] and likely[3] > likely[2]
+        assert losses[3] < losses[0]
+
+
+def test_repeated_imitation_plays_episodes_of_its_own(monkeypatch):
+    played = []
+    monkeypatch.setattr(
+        algorithm_module,
+        "collect_teacher_rows",
+        lambda name, world, head, episodes, seed: played.append((seed, episodes)),
+    )
+    settings = small.settings(warm_start="parents_first", warm_start_interval=2)
+    self: Any = SimpleNamespace(settings=settings, iteration=0)
+    self.config = SimpleNamespace(env=CAUSAL, env_config={}, seed=0, total_iterations=6)
+    self._update_learners = lambda rows, timesteps: {"warm_start_loss": 0.0}
+    self._make_head = self._make_world = lambda: None
+    cls: Any = algorithm_module.ColumnAlgorithm
+    self._imitate_teacher = partial(cls._imitate_teacher, self)
+    for self.iteration in range(6):
+        cls._repeat_warm_start(self)
+    first = TRAINING_SEED + 256  # after those of the warm start before training
+    assert played == [(first + 256, 128), (first + 3 * 256, 128)]
+
+
+def test_an_interval_without_a_teacher_is_refused():
+    with pytest.raises(InputError, match=r"warm_start must name .* every 3 iterations"):
+        small.settings(warm_start_interval=3)
 
 
 def test_a_warm_start_scores_better_from_the_first_rollouts():

@@ -272,3 +272,32 @@ def test_rows_hold_arrays_that_a_network_can_take():
     tensors = rows.to_torch()
     assert all(isinstance(column, torch.Tensor) for column in tensors.rows.values())
     assert all(len(column) == len(rows) for column in tensors.rows.values())
+
+
+def test_recorded_steps_hold_rewards_ends_and_unique_episodes():
+    runner = small.runner(
+        "CartPole-v1", record="folder", num_envs=2, rollout_length=40, worker_index=3
+    )
+    recorded = [runner.sample()[1]["recorded"] for _ in range(2)]
+    for rows in recorded:
+        assert (rows["reward"] == 1).all() and rows["done"].any()
+    episodes = np.concatenate([rows["episode"] for rows in recorded])
+    ends = sum(int(rows["done"].sum()) for rows in recorded)
+    assert len(np.unique(episodes)) in (ends, ends + 1, ends + 2) and (episodes >> 53 == 3).all()
+
+
+@pytest.mark.parametrize("env", ["envs:CausalLearning-v0", "CartPole-v1"])
+def test_a_state_without_an_environment_leaves_the_episodes(env):
+    runner, other = (small.runner(env, num_envs=2, rollout_length=4, seed=s) for s in (0, 1))
+    state = other.get_state()
+    state.pop("env", None)
+    before = {name: column.copy() for name, column in runner.observation.items()}
+    runner.set_state(state)
+    for name, column in before.items():
+        np.testing.assert_array_equal(runner.observation[name], column)
+
+
+def test_a_state_brings_its_stage_of_the_curriculum():
+    runner = small.runner("staged_world:Ladder-v0", num_envs=2, rollout_length=4)
+    runner.set_state({"stage": 2})
+    assert runner.env.world.stage == 2

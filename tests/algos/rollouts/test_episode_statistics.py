@@ -193,7 +193,7 @@ def test_success_is_that_of_each_copys_last_finished_episode(name):
     assert statistics.success.tolist() == [0, 1, 0]
 
 
-def test_lists_are_averaged_over_episodes_and_step_entries_over_steps():
+def test_lists_average_over_episodes_and_entries_over_steps():
     done = np.array([[False, True], [True, False]])
     losses = np.arange(12.0).reshape(2, 2, 3)
     bonus = np.array([[1.0, 2.0], [3.0, 10.0]])

@@ -10,7 +10,7 @@ import small
 
 from algos.rollouts import runner_group
 
-pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("local_ray")]
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("local_ray")]
 
 
 def test_training_waits_when_all_runners_are_lost_at_once():

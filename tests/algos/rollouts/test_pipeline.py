@@ -80,7 +80,7 @@ def test_a_pipelined_batch_is_exactly_one_update_old(tmp_path):
         assert not np.isin(rows["obs"][half], rows["obs"][~half]).any()
 
 
-@pytest.mark.faults
+@pytest.mark.system
 def test_a_runner_that_dies_while_ahead_costs_no_iteration(tmp_path):
     slow = {"env_kwargs": {"seconds": 0.02}, "num_env_runners": 2, "iterations": 30}
     with small.algorithm("toy_worlds:Slow-v0", pipeline=True, record=str(tmp_path), **slow) as a:

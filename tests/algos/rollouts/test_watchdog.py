@@ -1,6 +1,8 @@
 # pyright: basic
 """The watchdog's limits and its reports."""
 
+import subprocess
+import sys
 import time
 
 from algos.rollouts.watchdog import FIRST_S, HANG_FACTOR, Watchdog, take_hang_reports
@@ -50,3 +52,18 @@ def test_a_hang_within_libraries_names_their_innermost_line(tmp_path):
     (tmp_path / "runner1.hang").write_text("\n".join(lines))
     (found,) = take_hang_reports(tmp_path, "runner")
     assert found.startswith("runner1 hung in wait (/usr/lib/python3.11/threading.py:1)")
+
+
+def test_the_stacks_of_a_hang_are_in_its_report(tmp_path):
+    code = (
+        "import pathlib, sys, time\n"
+        "from algos.rollouts.watchdog import Watchdog\n"
+        "dog = Watchdog(pathlib.Path(sys.argv[1]), 'trial', 0.1)\n"
+        "dog.seconds.append(0.01)\n"
+        "with dog.watch():\n"
+        "    time.sleep(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=60)
+    assert done.returncode == 1
+    (report,) = take_hang_reports(tmp_path, "trial")
+    assert "trial hung in <module> (<string>:6)" in report

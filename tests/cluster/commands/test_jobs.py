@@ -47,6 +47,13 @@ def test_quick_caps_trials_and_the_warm_start():
     assert points.trials == 6, "the points are asked for by name"
 
 
+def test_quick_repeats_the_warm_start_as_often():
+    about = {"env": "CausalLearning-v0", "iterations": 400}
+    about["settings"] = {"warm_start": "round_robin", "warm_start_interval": 100}
+    job = shorten_job(make_job(about))
+    assert (job.iterations, job.settings.warm_start_interval) == (10, 2)
+
+
 def test_quick_leaves_off_what_is_off():
     job = shorten_job(make_job({"env": "CartPole-v1", "iterations": 200}))
     assert (job.patience, job.held_out_interval) == (0, 0)

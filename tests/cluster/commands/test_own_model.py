@@ -22,6 +22,7 @@ WRONG = {
 }
 
 
+@pytest.mark.system
 def test_a_custom_causal_model_is_trained_on_and_compared(tmp_path):
     (tmp_path / "my.yaml").write_text(MODEL)
     done = rungwise(

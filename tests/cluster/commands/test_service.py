@@ -79,7 +79,7 @@ def rows_of(run, kind: type[R], trial=None) -> list[R]:
     return [row for row in found if trial is None or row.trial == trial]
 
 
-@pytest.mark.faults
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_a_restarted_service_finds_and_stops_its_run(tmp_path):
     long = {"search": {"lr": {"loguniform": [1e-4, 1e-3]}}, "trials": 2, "checkpoint_interval": 1}

@@ -120,7 +120,7 @@ ENDLESS = ["--iterations", 4000, "--checkpoint-interval", 2]
 LONG = ["--iterations", 40, "--grace", 2, "--checkpoint-interval", 2, "--evaluation-episodes", 0]
 
 
-@pytest.mark.faults
+@pytest.mark.system
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
     run = tmp_path / "run"
@@ -151,7 +151,7 @@ def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
         assert reached.get(trial, 0) - saved.get(trial, 0) <= 2
 
 
-@pytest.mark.faults
+@pytest.mark.system
 def test_a_terminated_run_is_resumed_by_one_of_two(tmp_path):
     run = tmp_path / "run"
     first = started(tmp_path, "tune", "causal-quick", "--out", run, *ENDLESS)
@@ -198,6 +198,7 @@ def until(true, seconds=150):
         time.sleep(0.05)
 
 
+@pytest.mark.system
 def test_a_trial_waiting_at_a_rung_is_stopped_from_the_page(tmp_path):
     run = tmp_path / "run"
     process = subprocess.Popen(

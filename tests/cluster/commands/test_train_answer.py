@@ -40,6 +40,7 @@ def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):
         "episodes": 8,
         "seed": 0,
         "better_than_random": 0.5,
+        "better_than_greedy": None,
     }
     said = [(f["symptom"], f["severity"], f["since"]) for f in told["findings"]]
     assert said == [("kl_runaway", "stop", 2), ("hung", "note", 1)]

@@ -199,6 +199,7 @@ def test_what_cannot_be_served_is_refused_before_ray_starts(tmp_path):
     assert done.returncode == 2 and "is not a checkpoint" in done.stderr
 
 
+@pytest.mark.system
 def test_ray_serve_swaps_checkpoints_without_a_failed_request(tmp_path):
     trial = tmp_path / "trial"
     trial.mkdir()

@@ -54,6 +54,28 @@ def test_the_result_names_best_comparison_compute_and_report():
     ]
 
 
+@pytest.mark.parametrize(
+    ("share", "episodes", "advised"),
+    [(None, 256, False), (0.74, 256, False), (0.75, 256, True), (0.75, 20, True), (1.0, 19, False)],
+)
+def test_sampling_is_advised_where_greedy_scores_worse(share, episodes, advised):
+    evaluation = EvaluationRow(
+        trial="00",
+        checkpoint="c",
+        episodes=episodes,
+        seed=1,
+        policy={"median": 0.43},
+        baselines={"greedy": {"median": 1.48}},
+        better_than_greedy=share,
+    )
+    out = console(width=200)
+    print_outcome(Outcome.from_rows([JOB, *rows_of(), evaluation]), out)
+    advice = [line for line in written(out).splitlines() if "greedy=False" in line]
+    assert bool(advice) == advised
+    if advised:
+        assert "on 75 % of the seeds" in advice[0]
+
+
 def test_only_a_short_run_is_called_too_short_to_judge():
     for iterations in (SHORTEST - 1, SHORTEST):
         out = console(width=200)

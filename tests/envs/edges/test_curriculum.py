@@ -1,5 +1,5 @@
 # pyright: basic
-"""A curriculum by size: small problems first, each size until the solver saves enough work."""
+"""Curricula by size and by anisotropy: each stage until the solver saves enough work."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ from envs import counter_rng
 from envs.edges import baselines
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection
+from envs.validation import InputError
 
 
 def test_each_stage_draws_matrices_of_its_size():
@@ -26,6 +27,42 @@ def test_each_stage_draws_matrices_of_its_size():
         world = world.at_stage(stage)
         state, _ = world.reset(counter_rng.make_keys(0, 2))
         assert world.unpad_copy(state, 1)[0].graph.matrix.shape[0] == side**2
+
+
+@pytest.mark.parametrize("family", ["anisotropic", "variable", "mesh"])
+def test_each_stage_draws_anisotropies_from_its_smallest(family):
+    world = EdgeSelection(Params(size=6, epsilons=(0.1, 0.01), family=family))
+    assert [s.name for s in world.stages] == ["eps from 0.1", "eps from 0.01", "eps from 0.001"]
+    keys = counter_rng.make_keys(0, 60)
+    for stage, smallest in enumerate((0.1, 0.01, 0.001)):
+        drawn = world.at_stage(stage).draw_case_parameters(keys)["epsilon"]
+        assert smallest <= drawn.min() < 1.5 * smallest and drawn.max() <= 0.5
+    state, _ = world.at_stage(1).reset(keys[:2])
+    assert state.stage.tolist() == [1, 1]
+
+
+def test_the_last_anisotropies_are_those_without_a_curriculum():
+    key = counter_rng.make_keys(3, 1)
+    plain, staged = (EdgeSelection(Params(size=6, epsilons=e)) for e in ((), (0.1,)))
+    mild, _ = staged.draw_matrix(key)
+    last, _ = staged.at_stage(1).draw_matrix(key)
+    expected, _ = plain.draw_matrix(key)
+    assert (last != expected).nnz == 0 and (mild != expected).nnz > 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"epsilons": (0.7,)}, r"between 0.001, which comes last, and 0.5"),
+        ({"epsilons": (0.1,), "sizes": (8,)}, "exclude each other"),
+        ({"epsilons": (0.1,), "family": "gallery"}, "family='gallery'"),
+        ({"epsilons": (0.1,), "objective": "sparsifier"}, "family='weighted_grid'"),
+        ({"epsilons": (0.1,), "matrix": "A.mtx"}, "matrix='A.mtx'"),
+    ],
+)
+def test_a_curriculum_that_means_nothing_is_refused(fields, said):
+    with pytest.raises(InputError, match=said):
+        Params(**fields)
 
 
 def test_an_episode_goes_on_in_the_size_in_which_it_was_begun():

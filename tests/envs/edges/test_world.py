@@ -10,7 +10,7 @@ from scipy import sparse
 pytest.importorskip("pyamg")
 
 from envs import counter_rng
-from envs.edges import baselines, instances, solvers
+from envs.edges import baselines, comparison, instances, solvers
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection
 from envs.pytree import copy_tree, take
@@ -93,6 +93,31 @@ def test_a_matrix_of_ones_own_is_played_on(tmp_path):
     observation, _ = env.reset(seed=0)
     assert observation["node_mask"].shape == (49,) and observation["edge_mask"].all()
     assert env.action_space.shape == (49, 3)
+
+
+def test_drawn_matrices_are_compared_by_case():
+    world, keys = EdgeSelection(Params(size=6)), counter_rng.make_keys(0, 3)
+    episodes = {"sa_default": {"work_ratio": np.ones(3)}}
+    details = world.describe_comparison(keys, episodes, ["sa_default"], np.zeros((3, 1)), "")
+    expected = comparison.describe_cases(world.draw_case_parameters(keys), episodes)
+    assert details == expected and details.rows
+
+
+def test_advice_for_a_matrix_shows_the_action_of_its_only_episode(tmp_path):
+    matrix = instances.draw_matrix("variable", 7, counter_rng.make_keys(0, 1))
+    sparse.save_npz(tmp_path / "own.npz", matrix)
+    world = EdgeSelection(Params(matrix=str(tmp_path / "own.npz")))
+    size = len(world.objective.score_names)
+    episode = {"work_per_digit": [2.0], "work_ratio": [0.5], "selected_fraction": [0.25]}
+    episodes = {"greedy": episode, "sa_default": episode | {"work_per_digit": [4.0]}}
+    action = np.random.default_rng(0).normal(size=(1, world.action_space.shape[0])).astype("f4")
+    details = world.describe_comparison(
+        counter_rng.make_keys(0, 1), episodes, ["sa_default"], action, "checkpoint"
+    )
+    advice = details.answer["matrix"]
+    assert advice["work_against_best"] == 0.5 and advice["saved"] == 0.5
+    shares = [value for name, value in advice["weights"].items() if name != "threshold"]
+    assert len(shares) == size and sum(shares) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # pyright: basic
-"""The six tests of whether thoughts work, each of which must be able to fail."""
+"""The seven tests of whether thoughts work, each of which must be able to fail."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,16 @@ def honest(seed=0):
         "divergence": np.full(N, 0.8),
         "coherence": -0.1 + noise(),
         "noise_coherence": -5 + noise(),
+        "log_p_baked": -2 + noise(),
     }
 
 
-def test_thoughts_that_work_pass_all_six_tests():
+def test_thoughts_that_work_pass_all_tests():
     found = proof.judge_episodes(honest())
     assert found["proved"] == 1
     assert found["gain"] == pytest.approx(1.5, abs=0.02)
     assert found["gain_low"] < found["gain"] < found["gain_high"]
+    assert found["gain_over_baked"] == pytest.approx(1.9, abs=0.02)
 
 
 SICK = {
@@ -41,6 +43,7 @@ SICK = {
     "followed": {"followed": 0.4},
     "divergence": {"divergence": 0.2},
     "coherence": {"coherence": -5.0},
+    "baked": {"log_p_baked": -0.05},
 }
 
 
@@ -129,6 +132,29 @@ def test_the_divergence_compares_what_stands_in_the_same_place(world):
     thought_about = ended.thought[:, 0] > 0
     expected = np.where(thought_about, proof.edit_distance(ended.thought, plain), np.nan)
     np.testing.assert_array_equal(proof.compute_proof_metrics(world, ended)["divergence"], expected)
+
+
+def test_baked_thoughts_are_those_that_the_baked_agent_draws(world):
+    state, _ = world.reset(counter_rng.make_keys(0, 500))
+    written = proof.write_baked_thoughts(world, state)
+    played = thinking(world, state, "baked").thought
+    # Of other random streams, so that lengths and tokens agree on average alone.
+    assert (written > 0).mean(0) == pytest.approx((played > 0).mean(0), abs=0.1)
+    for step in range(written.shape[1]):
+        ended = (written[:, step] == 0) & (written[:, step:] != 0).any(1)
+        assert not ended.any()
+    assert len(np.unique(written, axis=0)) > 4
+
+
+def test_the_baked_policy_itself_gains_nothing_over_baked_thoughts(world):
+    from envs.thoughts.readings import read_thoughts
+
+    state, _ = world.reset(counter_rng.make_keys(0, 500))
+    ended = thinking(world, state, "baked")
+    figures = read_thoughts(world, ended) | proof.compute_proof_metrics(world, ended)
+    found = proof.judge_episodes(figures)
+    assert found["gain_over_baked_low"] <= 0 <= found["gain_over_baked_high"]
+    assert found["passed_baked"] == found["proved"] == 0
 
 
 @pytest.mark.parametrize(("agent", "proved"), [("oracle", 1), ("random", 0), ("silent", 0)])

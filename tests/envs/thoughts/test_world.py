@@ -151,3 +151,21 @@ def test_an_action_that_is_none_is_refused_in_a_sentence(action, sentence):
     state, _ = world.reset(KEYS[:2])
     with pytest.raises(InputError, match=sentence):
         world.step(state, np.array(action))
+
+
+def test_examples_show_context_thought_guess_and_answer(world):
+    state, _ = world.reset(KEYS[:2])
+    rows = world.list_examples(state)
+    assert [row["thought"] for row in rows] == ["nothing", "nothing"]
+    assert [row["read"] for row in rows] == [
+        world.format_tokens(context) for context in state.passages.context
+    ]
+    for row in rows:
+        with_thought, without = row["log p with, without"].split(", ")
+        assert with_thought == without and float(without) < 0
+
+
+def test_a_summary_has_the_means_and_the_tests_of_the_proof(world):
+    episodes = {name: np.linspace(-2.0, -1.0, 20) for name in world.episode_metrics}
+    found = world.summarise(episodes)
+    assert found["log_p_with"] == pytest.approx(-1.5) and found["gain"] == pytest.approx(0)

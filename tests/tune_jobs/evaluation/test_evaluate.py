@@ -110,6 +110,7 @@ def test_better_fraction_counts_seeds_in_the_metrics_mode():
     assert Evaluation(episodes, "loss", "max", None).compute_better_fraction("random") == 0.25
 
 
+@pytest.mark.system
 @pytest.mark.timeout(240)
 def test_held_out_patience_ends_a_run_with_its_best_checkpoint(
     tmp_path,

@@ -10,7 +10,7 @@ from algos.policy import Policy
 from envs.validation import InputError
 from tune_jobs.evaluation import scoring
 from tune_jobs.evaluation.scoring import evaluate_held_out, resolve_metric
-from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.jobs.job_yaml import load_job, make_job
 from tune_jobs.trial import make_trainable
 
 SMALL = {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
@@ -61,6 +61,26 @@ def test_held_out_metrics_are_those_of_the_saved_policy(tmp_path):
     assert {"held_out_excess_risk", "held_out_median"} <= set(again)
     for name, figure in again.items():
         assert metrics[name] == pytest.approx(figure), name
+    made.cleanup()
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_curriculum_is_scored_on_models_of_another_size(tmp_path):
+    preset = load_job("acbo-curriculum")
+    small = {"model": "set", "hidden": [4], "num_envs": 4, "group_size": 2}
+    made = trial(
+        tmp_path,
+        {
+            **{"env": preset.env, "algo": preset.algo, "metric": preset.metric, "mode": "max"},
+            **{"env_kwargs": preset.env_kwargs, "held_out_interval": 1, "held_out_episodes": 8},
+            "evaluation_env_kwargs": preset.evaluation_env_kwargs,
+            "settings": small | {"rollout_length": 20, "minibatch_size": 20},
+        },
+    )
+    metrics = json.loads(made.step()["metrics"])
+    # Training is in its first stage, and what is scored is no stage at all.
+    assert metrics["stage"] == 0
+    assert math.isfinite(metrics["held_out_episode_mean"])
     made.cleanup()
 
 

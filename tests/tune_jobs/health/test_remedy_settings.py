@@ -105,7 +105,7 @@ def test_every_algorithm_has_the_settings_of_a_check_finding(symptom):
     assert find_settings(SYMPTOMS[symptom].remedy) <= common
 
 
-def test_an_algorithm_without_the_setting_gets_the_step_in_its_place():
+def test_an_algorithm_without_the_setting_gets_another_step():
     def remedy(symptom, algo, **changed):
         settings = vars(small.settings(algo, **changed))
         return worded(RULES[symptom].remedy, settings, complete=True)

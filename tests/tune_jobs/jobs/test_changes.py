@@ -35,6 +35,13 @@ def test_only_what_differs_is_listed_by_part():
     assert "search: clip uniform [0.1, 0.3]" in format_changes(changes)
 
 
+@pytest.mark.parametrize(("number", "shown"), [(8, "r0 warn, r1 warn"), (9, "warn for 9 of them,")])
+def test_a_value_that_many_names_share_is_written_once(number, shown):
+    health = {f"r{i}": "warn" for i in range(number)} | {"hung": "off"}
+    (line,) = format_changes({"health": health})
+    assert line.startswith(f"health: {shown}") and line.endswith(", hung off")
+
+
 def test_a_job_of_defaults_lists_nothing():
     assert list_changes(make_job({"env": "CartPole-v1"})) == {}
 

@@ -157,7 +157,7 @@ def test_what_differs_from_the_defaults_is_listed(tmp_path):
     assert "name &lt;b&gt;" in page
 
 
-def test_gradients_of_head_and_backbone_are_drawn_where_they_are_known(tmp_path, page):
+def test_gradients_of_head_and_backbone_are_plotted(tmp_path, page):
     assert "plot-head" not in page
     norms = {"grad_norm_head": 0.1, "grad_norm_backbone": 2.0}
     rows = [job_row(), TrialRow(trial="00", config={}), result("00", 1, 0.5, metrics=norms)]

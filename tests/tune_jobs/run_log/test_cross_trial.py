@@ -4,7 +4,12 @@
 from dataclasses import replace
 from typing import Any
 
-from tune_jobs.run_log.cross_trial import NAMED, Sibling, compare_trials_on_all_symptoms
+from tune_jobs.run_log.cross_trial import (
+    NAMED,
+    Sibling,
+    compare_trials_on_all_symptoms,
+    compare_trials_on_symptom,
+)
 from tune_jobs.run_log.events import read_event_log
 
 
@@ -85,3 +90,7 @@ def test_small_learning_rates_are_compared_by_their_ratio():
     lr, clip = [1e-4, 2e-4, 3e-3, 0.5], [0.1, 0.15, 0.2, 0.5]
     assert "lr" in said(trials(5, 5, None, None, lr=lr, clip=clip))
     assert "clip" in said(trials(5, 5, None, None, lr=[1e-4, 2.9e-3, 3e-3, 0.5], clip=clip))
+
+
+def test_a_symptom_of_few_trials_has_an_empty_sentence():
+    assert compare_trials_on_symptom("kl_runaway", trials(5, None)) == ""

@@ -122,7 +122,7 @@ def test_trial_that_died_before_its_pause_waits_again(asha):
     assert tune.report("00", 3, 1.0) == PAUSE
 
 
-def test_a_trial_that_was_ended_while_it_waited_stops_when_it_reports(asha):
+def test_a_trial_ended_while_waiting_stops_at_its_next_report(asha):
     tune = Tune(asha)
     tune.report("00", 3, 1.0)
     tune.trials["00"].status = TuneTrial.RUNNING  # restarted: its process died before the pause

@@ -135,6 +135,7 @@ def population(tmp_path_factory):
     return directory / "run", answer(done), read_event_log(directory / "run" / "events.jsonl")
 
 
+@pytest.mark.system
 def test_the_learner_runs_with_the_settings_of_each_exploit(population):
     _, _, rows = population
     exploits = [row for row in rows if isinstance(row, ExploitRow)]
@@ -146,6 +147,7 @@ def test_the_learner_runs_with_the_settings_of_each_exploit(population):
         assert "but its learner" not in row.sentence
 
 
+@pytest.mark.system
 def test_population_shares_checkpoints_and_runs_its_full_budget(population):
     run, said, rows = population
     assert [t["iterations"] for t in said["trials"]] == [9] * 4

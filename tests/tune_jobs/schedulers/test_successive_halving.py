@@ -270,3 +270,12 @@ def test_a_score_between_rungs_enters_the_rung_before_it():
     rungs.promote("00")
     assert rungs.report_score("00", 9, None) is None
     assert rungs.report_score("00", 10, 2.0).rung == 9
+
+
+def test_a_cut_among_all_trials_names_no_moment():
+    rungs = rungs_of(4)
+    for number in range(4):
+        rungs.report_score(f"{number:02d}", 3, float(number))
+    assert {row.sentence for row in rungs.end_hopeless() if row.trial == "00"} == {
+        "rung 3: 0 is below 3, the cut for the best of 4"
+    }

@@ -68,7 +68,7 @@ class EntropyStuckAtMax(Rule):
             return None
         half = recent.size // 2
         # Learning shows in the entropy before it shows in the score, so a fall of 1 % is enough.
-        fall = float(np.median(recent[:half]) - np.median(recent[half:])) if half else 0.0
+        fall = float(np.median(recent[:half]) - np.median(recent[half:]))
         # A uniform policy cannot cause a trend, so there the trend is chance or a drifting
         # environment.
         rises = history.trend > self.tau and recent.min() <= self.uniform

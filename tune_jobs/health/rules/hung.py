@@ -46,7 +46,7 @@ class Hung(Rule):
         # any more.
         if not lost[-1] > 0:
             return None
-        run = 0
+        run = 1
         # Losses in a row point to the environment; scattered ones are more often the machine.
         while run < lost.size and lost[-1 - run] > 0:
             run += 1

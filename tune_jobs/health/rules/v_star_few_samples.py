@@ -18,7 +18,8 @@ class VStarFewSamples(Rule):
 
     From fewer than four samples V* is mostly luck: the paper takes eight, and four were enough with
     thousands of starts, over which the noise averages out. With 200 starts of a shop the training
-    score rose to 91 of 100 and that on new products to 67; with 10,000 starts the latter was 74.
+    score rose to 91 of 100 and that on new products to 67; with 10,000 starts the latter was 74. A
+    task may be so small that a few dozen starts are all there are, so such a number is only noted.
 
     Warm-up: none, as both are known before training. NaN policy: not applicable.
     """
@@ -39,6 +40,8 @@ class VStarFewSamples(Rule):
     """Samples per start below which it warns."""
     fewest_starts: Annotated[int, AtLeastOne] = 32
     """Starts below which it warns."""
+    learnt_by_heart: Annotated[int, AtLeastOne] = 256
+    """Starts below which it notes that they may be learnt by heart (the post-mortem had 100)."""
 
     def judge(self, history: History) -> Finding | None:
         """Return a warning when there are fewer samples or starts than V* needs."""
@@ -49,6 +52,12 @@ class VStarFewSamples(Rule):
             few.append(f"{samples:.0f} of {self.fewest_samples} samples per start that V* needs")
         if starts < self.fewest_starts:
             few.append(f"{starts:.0f} of {self.fewest_starts} starts that a policy needs")
-        if not few:
-            return None
-        return self.report("warn", history.iteration(0), f"stage 1 has {' and '.join(few)}")
+        if few:
+            return self.report("warn", history.iteration(0), f"stage 1 has {' and '.join(few)}")
+        if starts < self.learnt_by_heart:
+            evidence = (
+                f"stage 1 has {starts:.0f} starts: fewer than {self.learnt_by_heart} may be learnt "
+                "by heart, which a score on held-out ones shows (`held_out_interval`)"
+            )
+            return self.report("note", history.iteration(0), evidence)
+        return None

@@ -9,7 +9,7 @@ import pytest
 from algos.rollouts.preference_pairs import check_reward_prediction
 from envs import counter_rng
 from envs.causal.learning.params import Params
-from envs.causal.learning.reward import POSTMORTEM, RewardTerms
+from envs.causal.learning.reward import RewardTerms
 from envs.causal.learning.world import CausalLearning
 from envs.causal.optimisation.params import Params as Driving
 from envs.causal.optimisation.world import CausalOptimisation
@@ -90,7 +90,10 @@ def test_bonuses_of_the_choices_are_part_of_what_is_expected():
     [
         (CausalOptimisation(Driving()), "has no student inside .* pairs='candidates'"),
         (CausalLearning(Params(student="mlp")), "Only a student with a posterior .*'mlp'"),
-        (CausalLearning(Params(reward=POSTMORTEM)), "reward.log_gain is 0 and .*improvement 100"),
+        (
+            CausalLearning(Params(reward=RewardTerms(postmortem=True))),
+            "reward.log_gain is 0 and .*improvement 100",
+        ),
     ],
     ids=["no student", "no posterior", "no belief"],
 )

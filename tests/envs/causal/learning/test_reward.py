@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from envs.causal.learning.metric import Risk
+from envs.causal.learning.params import Params
 from envs.causal.learning.reward import (
     NAMES,
-    POSTMORTEM,
     RewardTerms,
     compute_bonuses,
     compute_diversity,
@@ -19,7 +19,10 @@ from envs.causal.learning.reward import (
     count_choices,
     remember_choices,
 )
+from envs.factory import make_params
 from envs.validation import InputError
+from tune_jobs.jobs.cli_flags import make_job_flags, make_job_from_flags
+from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
 
 ALL = np.ones((1, 4), bool)
 
@@ -98,7 +101,20 @@ def test_the_terms_come_in_the_order_of_their_names():
 
 def test_the_terms_have_the_post_mortems_weights():
     assert RewardTerms() == RewardTerms(1.0, 0.0, 0.0, 0.4, 0.0, 0.0, 0.6, 100)
-    assert RewardTerms(0.0, 100.0, 200.0, 0.4, 10.0, 200.0, 0.6, 100) == POSTMORTEM
+    asked = RewardTerms(postmortem=True)
+    assert asked == RewardTerms(0.0, 100.0, 200.0, 0.4, 10.0, 200.0, 0.6, 100, postmortem=True)
+
+
+def test_a_weight_given_besides_the_post_mortems_stays():
+    changed = RewardTerms(postmortem=True, coverage=5.0)
+    assert (changed.coverage, changed.improvement, changed.log_gain) == (5.0, 100.0, 0.0)
+
+
+def test_the_post_mortems_reward_is_one_field_of_a_job():
+    job = make_job({"env": "CausalLearning-v0", "env_kwargs": {"reward": {"postmortem": True}}})
+    again = make_job_from_flags(make_job_flags(job).default)
+    for found in (job, again, parse_job(dump_job(again), "copy")):
+        assert make_params(Params, found.env_kwargs).reward == RewardTerms(postmortem=True)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +138,9 @@ def test_fillers_do_not_count_in_the_diversity_terms():
     counts, chosen = np.array([[5, 1, 0], [2, 2, 2]]), np.array([1, 0])
     real = np.ones((1, 3), bool)
     wide, filled = (np.pad(x, [(0, 0), (0, 5)]) for x in (counts, real))
-    alone = compute_rewards(POSTMORTEM, nothing, nothing, counts, real, chosen)
+    alone = compute_rewards(RewardTerms(postmortem=True), nothing, nothing, counts, real, chosen)
     np.testing.assert_array_equal(
-        compute_rewards(POSTMORTEM, nothing, nothing, wide, filled, chosen), alone
+        compute_rewards(RewardTerms(postmortem=True), nothing, nothing, wide, filled, chosen), alone
     )
     # 5/6 is 0.4333 beyond the limit; two nodes of three; 1/3 - 1/6 below an equal share.
     np.testing.assert_allclose(alone[0], [0, 0, -200 * (5 / 6 - 0.4), 20, 200 / 6])

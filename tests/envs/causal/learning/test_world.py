@@ -10,7 +10,7 @@ import envs
 from envs import counter_rng
 from envs.causal.learning import baselines
 from envs.causal.learning.params import MlpParams, Params
-from envs.causal.learning.reward import NAMES, POSTMORTEM, RewardTerms
+from envs.causal.learning.reward import NAMES, RewardTerms
 from envs.causal.learning.world import CausalLearning
 from envs.validation import InputError
 
@@ -48,7 +48,7 @@ def test_an_episode_can_end_when_nothing_is_left_to_learn():
 
 
 def test_the_post_mortems_terms_add_up_and_are_reported_apart():
-    _, infos, rewards = play(baselines.random_choice, copies=8, reward=POSTMORTEM)
+    _, infos, rewards = play(baselines.random_choice, copies=8, reward=RewardTerms(postmortem=True))
     terms = np.array([[info[f"reward_{name}"] for name in NAMES] for info in infos])
     np.testing.assert_allclose(terms.sum(axis=1), rewards, rtol=1e-5)
     before_bonus = np.array([info["reward_before_bonus"] for info in infos])
@@ -119,8 +119,9 @@ def test_the_networks_can_be_the_student():
     assert np.isfinite(step.observation["nodes"]).all()
 
 
-def test_training_reports_node_losses_of_one_model_and_terms_if_there_are_several():
-    plain, terms = CausalLearning(Params()), CausalLearning(Params(reward=POSTMORTEM))
+def test_training_reports_node_losses_and_reward_terms():
+    weighted = RewardTerms(postmortem=True)
+    plain, terms = CausalLearning(Params()), CausalLearning(Params(reward=weighted))
     assert plain.list_metrics == ("node_excess",) and plain.step_metrics == ()
     assert terms.step_metrics == tuple(f"reward_{name}" for name in NAMES if name != "log_gain")
     family = CausalLearning(Params(scm="random"))

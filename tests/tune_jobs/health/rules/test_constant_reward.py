@@ -63,3 +63,9 @@ def test_it_waits_for_rows_budget_and_episodes():
 def test_it_asks_for_a_stop_from_three_fifths_of_the_budget():
     assert severity(RULE, 59, 100, **SAME) == "warn"
     assert severity(RULE, 60, 100, **SAME) == "stop"
+
+
+def test_returns_in_half_of_the_rows_are_enough():
+    half: Metrics = {**SAME, "episodes": 20, "score": 0.0}
+    half["return_mean"] = lambda i: -200.0 if i % 2 else math.nan
+    assert seen(RULE, 10, 30, **half) == ("warn", 1)

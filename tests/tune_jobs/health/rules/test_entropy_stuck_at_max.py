@@ -76,3 +76,9 @@ def test_severity_at_each_threshold(change: Metrics, expected: str | None):
 def test_it_waits_for_twelve_rows_and_a_fifth_of_the_budget():
     assert_starts_at(RULE, 12, 36, score=flat(36), **SICK)
     assert_starts_at(RULE, 20, 100, score=flat(100), **SICK)
+
+
+def test_an_entropy_equal_to_the_limit_has_fallen():
+    metrics: Metrics = {**SICK, "score": flat(30)}
+    assert seen(RULE, 30, **{**metrics, "entropy_normalised": RULE.normalised}) is None
+    assert seen(RULE, 30, **{**metrics, "entropy_normalised": RULE.normalised + 1e-6})

@@ -61,3 +61,8 @@ def test_the_median_of_five_rows_is_judged():
 
 def test_it_waits_for_a_tenth_of_the_budget():
     assert_starts_at(RULE, 20, 200, score=flat(200), group_signal=0.0)
+
+
+def test_its_beginning_is_where_the_fraction_exceeds_the_limit():
+    at_limit: Metrics = {"group_signal": from_row(9, 0.2, 1 - RULE.note)}
+    assert seen(RULE, 27, score=flat(27), **at_limit) == ("note", 9)

@@ -63,7 +63,27 @@ def test_severity_at_each_threshold(change: Metrics, expected: str | None):
     assert severity(RULE, 22, **metrics) == expected
 
 
-def test_the_median_of_the_first_updates_is_not_judged():
+def test_two_first_updates_that_end_all_learning_are_found():
+    """CartPole at a learning rate of .1: the policy is deterministic after them."""
+    kl: Metrics = {"kl": lambda i: {1: 1.66, 2: 3.09}.get(i, 0.0), "score": [22.5, 11.3, 9.3]}
+    assert seen(RULE, 3, 40, **kl) == ("warn", 1)
+    assert seen(RULE, 2, 40, **kl) is None
+
+
+@pytest.mark.parametrize(("first", "expected"), [(0.48, None), (0.52, ("warn", 1))])
+def test_the_median_of_few_updates_has_a_higher_limit(first, expected):
+    kl = [first, first, 0.0]
+    assert seen(RULE, 3, 40, score=[1.0] * 3, kl=kl) == expected
+
+
+def test_pairs_are_judged_by_the_jump_alone():
+    """Two healthy runs of DPO on CausalLearning have medians of .6 and .7."""
+    pairs: Metrics = {"pair_accuracy": 0.8, "score": flat(22)}
+    assert seen(RULE, 22, kl=0.8, **pairs) is None
+    assert seen(RULE, 22, kl=from_row(22, 10.5, 0.8), **pairs) == ("stop", 22)
+
+
+def test_the_first_updates_of_a_healthy_run_are_no_finding():
     """They move a policy furthest: the KL of a healthy run of DPO after a warm start."""
     kl = [0.14, 0.089, 0.106, 0.058, 0.293, 0.028, 0.131, 0.028, 0.011, 0.012, 0.007, 0.057]
     for rows in range(1, len(kl) + 1):

@@ -86,3 +86,9 @@ def test_it_waits_for_fifteen_rows_and_a_fifth_of_the_budget():
 def test_few_value_losses_say_nothing_about_their_growth():
     metrics: Metrics = {**NOISE, "value_loss": lambda i: 0.1 * i if i <= 5 else None}
     assert seen(RULE, 60, score=rising(60), **metrics) is None
+
+
+def test_what_a_critic_explained_in_the_first_third_does_not_count():
+    """A tenth of the run is above the limit of the better rows, but none of its last two thirds."""
+    early: Metrics = {"explained_variance": from_row(21, 0.0, 0.9), "value_loss": 1.0}
+    assert severity(RULE, 60, score=flat(60), **early) == "stop"

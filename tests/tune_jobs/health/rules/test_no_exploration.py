@@ -6,6 +6,7 @@ from health_runs import (
     assert_skips_nan,
     flat,
     from_row,
+    history,
     rising,
     scores_with_tau,
     seen,
@@ -60,3 +61,9 @@ def test_severity_at_each_threshold(change: Metrics, expected: str | None):
 
 def test_rows_without_the_metric_are_left_out():
     assert_skips_nan(RULE, 27, "entropy", 0.01, score=flat(27))
+
+
+@pytest.mark.parametrize("loss", [{}, {"warm_start_loss": 0.3}])
+def test_evidence_names_the_warm_start_where_there_was_one(loss: Metrics):
+    found = RULE(history(27, score=flat(27), entropy=0.01, **loss))
+    assert found and ("after a warm start" in found.evidence) == bool(loss)

@@ -121,3 +121,9 @@ def test_a_trend_equal_to_the_threshold_does_not_excuse():
     runs = history(30, score=[1.0, 1.2, *([1.1] * 28)])
     assert NoImprovement(tau=runs.trend)(runs)
     assert NoImprovement(tau=runs.trend - 1e-9)(runs) is None
+
+
+def test_a_run_that_has_improved_and_fell_back_in_part_is_left_alone():
+    """Its gain inflates the noise, within which nothing later can beat its best."""
+    scores = [*flat(20, 0.0, 0.05), *flat(20, 1.0, 0.05), *flat(40, 0.4, 0.05)]
+    assert seen(RULE, 80, 100, score=scores) is None

@@ -100,3 +100,8 @@ def test_it_waits_for_three_tenths_of_the_budget():
 def test_rows_without_a_comparison_are_left_out():
     metrics: Metrics = {**LEARNT, "score": flat(60)}
     assert_skips_nan(RULE, 60, "log_p_with", -1.6, **{n: metrics[n] for n in metrics})
+
+
+def test_a_gain_equal_to_the_limit_is_none():
+    assert RULE._describe_fault(RULE.gain, loss=1.0, random=0.0)
+    assert not RULE._describe_fault(1.01 * RULE.gain, loss=1.0, random=0.0)

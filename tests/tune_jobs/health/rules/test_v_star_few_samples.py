@@ -20,17 +20,19 @@ def make_history(**settings: int) -> History:
     [
         ({}, None),
         ({"reference_samples": 4}, None),
-        ({"reference_samples": 3}, "3 of 4 samples"),
-        ({"starts": 32}, None),
-        ({"starts": 31}, "31 of 32 starts"),
+        ({"reference_samples": 3}, ("warn", "3 of 4 samples")),
+        ({"starts": 256}, None),
+        ({"starts": 255}, ("note", "255 starts")),
+        ({"starts": 32}, ("note", "32 starts")),
+        ({"starts": 31}, ("warn", "31 of 32 starts")),
     ],
 )
-def test_each_of_the_two_numbers_has_a_limit(settings: Metrics, expected: str | None):
+def test_each_of_the_two_numbers_has_limits(settings: Metrics, expected: tuple[str, str] | None):
     finding = RULE(make_history(**settings))
     assert (finding is not None) == (expected is not None)
     if finding and expected:
-        assert (finding.severity, finding.since) == ("warn", 0)
-        assert expected in finding.evidence
+        assert (finding.severity, finding.since) == (expected[0], 0)
+        assert expected[1] in finding.evidence
 
 
 def test_both_are_named_where_both_are_low():

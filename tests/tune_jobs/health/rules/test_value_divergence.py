@@ -146,3 +146,16 @@ def test_growth_equal_to_the_threshold_has_not_exploded():
 def test_a_loss_that_begins_at_zero_has_no_growth():
     loss: Metrics = {"value_loss": lambda i: 0.0 if i <= 2 else 2.0**i}
     assert seen(RULE, 27, score=flat(27), **loss) is None
+
+
+def test_an_infinite_return_is_no_largest_one():
+    """A loss over the square of infinity would be no loss at all."""
+    returns: Metrics = {"return_mean": lambda i: -math.inf if i == 3 else 1.0}
+    loss: Metrics = {"value_loss": lambda i: 0.1 * 2.0**i}
+    assert seen(RULE, 27, score=flat(27), **loss, **returns) == ("stop", 12)
+
+
+def test_growth_before_the_last_eight_rows_is_over():
+    metrics: Metrics = {"value_loss": 1.0, "target_abs_max": 5.0}
+    metrics["value_abs_max"] = lambda i: 60.0 * 1.3 ** min(i, 19)
+    assert seen(RULE, 27, score=flat(27), **metrics) is None

@@ -5,7 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from health_runs import Metrics, assert_needs_last, assert_starts_at, flat, from_row, seen, severity
+from health_runs import (
+    Metrics,
+    assert_needs_last,
+    assert_starts_at,
+    flat,
+    from_row,
+    history,
+    seen,
+    severity,
+)
 
 from tune_jobs.health.rules.zero_reward import ZeroReward
 
@@ -121,3 +130,11 @@ def test_the_rule_judges_from_as_many_episodes_as_it_asks_for():
     metrics: Metrics = {**DEAD, "episodes": RULE.episodes / 20, "zero_reward_fraction": 1.0}
     assert seen(RULE, 20, 27, **metrics)
     assert seen(RULE, 19, 27, **metrics) is None
+
+
+def test_evidence_says_how_many_episodes_were_rewarded_where_it_is_known():
+    rewarded: Metrics = {**DEAD, "zero_reward_fraction": 1.0, "rewarded_episode_fraction": 0.0}
+    found = RULE(history(30, **rewarded))
+    assert found and "0% of the episodes had any reward" in found.evidence
+    unknown = RULE(history(30, **{**rewarded, "rewarded_episode_fraction": math.nan}))
+    assert unknown and "of the episodes" not in unknown.evidence
