@@ -141,6 +141,7 @@ WITHOUT_BAR = {
     "shop-lm-tiny": "tested in test_shop_lm.py by its rise",
     "shop-quick": "a first look, too short to learn",
     "shop-qwen": "needs a model that the user names",
+    "thoughts-lm": "needs a model that the user names",
 }
 
 
