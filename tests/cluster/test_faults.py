@@ -12,7 +12,8 @@ import psutil
 import pytest
 from command_line import answer, command, rungwise
 
-from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
 
 pytestmark = pytest.mark.system
 
