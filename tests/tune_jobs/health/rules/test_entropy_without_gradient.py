@@ -48,6 +48,7 @@ def test_few_rows_and_rows_without_a_number_say_nothing():
         ({"entropy_normalised": 0.9985}, "warn"),
         ({"entropy_normalised": 0.9995}, None),
         ({"entropy_normalised": RULE.low}, "warn"),
+        ({"entropy": RULE.low}, "warn"),
         ({"entropy_normalised": RULE.high}, "warn"),
     ],
 )
