@@ -149,7 +149,7 @@ def test_a_kill_costs_at_most_one_checkpoint_interval(project, victim, words):
 
 def _when_saved(run):
     """Wait for a checkpoint; the iteration reached by then."""
-    for _ in range(600):
+    for _ in range(1800):
         time.sleep(0.1)
         if (run / "events.jsonl").exists():
             rows = read_event_log(run / "events.jsonl")
