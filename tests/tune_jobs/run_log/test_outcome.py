@@ -183,8 +183,8 @@ def final(trial, score):
 
 def test_of_equal_finals_the_first_wins():
     rows = [job_row(mode="max"), result("01", 1, 1.0), result("02", 1, 2.0)]
-    assert Outcome.from_rows([*rows, final("01", 3.0), final("02", 3.0)]).best.id == "01"
-    assert Outcome.from_rows([*rows, final("01", 3.0), final("02", math.nan)]).best.id == "01"
+    assert best_id([*rows, final("01", 3.0), final("02", 3.0)]) == "01"
+    assert best_id([*rows, final("01", 3.0), final("02", math.nan)]) == "01"
 
 
 @pytest.mark.parametrize(("withdrawn", "shared"), [(0, True), (3, False)])
