@@ -15,7 +15,8 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, read_job
 from tune_jobs.jobs.resources import list_bundles
-from tune_jobs.run_log.events import JobRow, Row, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import JobRow, Row
 from tune_jobs.run_log.object_storage import check_mirror
 from tune_jobs.schedulers.optuna_sampler import check_optuna
 from tune_jobs.trackers.tracker import check_trackers

@@ -11,14 +11,8 @@ from ray import tune
 from ray.exceptions import RayActorError
 
 from algos.rollouts.watchdog import take_hang_reports
-from tune_jobs.run_log.events import (
-    CheckpointRow,
-    EndRow,
-    EventLog,
-    ExploitRow,
-    FindingRow,
-    Row,
-)
+from tune_jobs.run_log.event_log import EventLog
+from tune_jobs.run_log.events import CheckpointRow, EndRow, ExploitRow, FindingRow, Row
 from tune_jobs.run_log.resume import find_newest_intact, get_hang_report_dir, make_damage_finding
 from tune_jobs.run_log.stop_requests import clear_stop_request
 from tune_jobs.schedulers.asha import RecordedASHA

@@ -20,15 +20,8 @@ from tune_jobs.formatting import first_sentence
 from tune_jobs.jobs.job import Job
 from tune_jobs.prepare import JOB, LOG, make_job_row, open_run
 from tune_jobs.report.report import write_report
-from tune_jobs.run_log.events import (
-    EndRow,
-    EventLog,
-    JobEndRow,
-    JobRow,
-    Row,
-    TrialRow,
-    read_event_log,
-)
+from tune_jobs.run_log.event_log import EventLog, read_event_log
+from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, TrialRow
 from tune_jobs.run_log.ledger import write_ledger
 from tune_jobs.run_log.node_losses import write_node_losses
 from tune_jobs.run_log.object_storage import mirror_run

@@ -21,7 +21,8 @@ from tune_jobs.evaluation.players import PLAIN_SCORE
 from tune_jobs.evaluation.scoring import HELD_OUT
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.best_checkpoint import find_best_checkpoint
-from tune_jobs.run_log.events import FinalRow, Row, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import FinalRow, Row
 from tune_jobs.run_log.outcome import Outcome
 
 

@@ -92,8 +92,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.restored_at = restored_at
         entropy = [self.config.seed or 0, self.worker_index or 0, restored_at]
         first, second = np.random.SeedSequence(entropy).generate_state(2)
-        # Room for 2**16 copies, which Gymnasium gives consecutive seeds, below the limit of
-        # int32.
+        # Room for 2**16 copies, which get consecutive seeds, below the limit of int32.
         self.env_seed = int(TRAINING_SEED + first % (TRAINING_SEED - 2**16))
         self.generator = torch.Generator().manual_seed(int(second))
 
@@ -380,10 +379,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
             "steps_lifetime", self.num_env_steps_sampled_lifetime
         )
         if "steps" in state and self.env is not None:  # no number of an episode is used twice
-            self.steps, self.episode_starts = (
-                state["steps"],
-                np.full_like(self.episode_starts, state["steps"]),
-            )
+            self.steps = state["steps"]
+            self.episode_starts = np.full_like(self.episode_starts, self.steps)
         if "env" in state and isinstance(self.env, BatchedVectorEnv):
             self.episode_starts = np.array(state["env"].get("episode_starts", self.episode_starts))
             self.env.state = state["env"]["state"]

@@ -20,7 +20,8 @@ def make_train_answer(answer: Answer) -> Answer:
 
     Its metrics are those of the iteration that the resulting checkpoint was written at.
     """
-    from tune_jobs.run_log.events import CheckpointRow, ResultRow, read_event_log
+    from tune_jobs.run_log.event_log import read_event_log
+    from tune_jobs.run_log.events import CheckpointRow, ResultRow
     from tune_jobs.run_log.json_types import to_json_types
     from tune_jobs.run_log.outcome import Outcome
 

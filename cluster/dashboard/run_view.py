@@ -14,15 +14,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
-from tune_jobs.run_log.events import (
-    CheckpointRow,
-    JobRow,
-    ResultRow,
-    Row,
-    decode_row,
-    decode_row_or_none,
-    read_result_head,
-)
+from tune_jobs.run_log.event_log import decode_row, decode_row_or_none, read_result_head
+from tune_jobs.run_log.events import CheckpointRow, JobRow, ResultRow, Row
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import to_finite_float
 

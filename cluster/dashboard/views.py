@@ -20,6 +20,7 @@ from tune_jobs.formatting import (
 )
 from tune_jobs.report.plots import ACCENT, ENDS, MUTED, PALETTE, spans_decades
 from tune_jobs.run_log.driver_lock import has_driver
+from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.events import (
     DISPROVED,
     DecisionRow,
@@ -28,7 +29,6 @@ from tune_jobs.run_log.events import (
     JobEndRow,
     JobRow,
     Row,
-    read_log_ends,
 )
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome

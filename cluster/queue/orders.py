@@ -17,7 +17,7 @@ from typing import Literal
 
 from tune_jobs.formatting import format_duration
 from tune_jobs.run_log.driver_lock import describe_lost_driver, has_driver
-from tune_jobs.run_log.events import read_log_ends
+from tune_jobs.run_log.event_log import read_log_ends
 
 RUN_NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 """Valid names of runs: safe as directory names and in URLs."""

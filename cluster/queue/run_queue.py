@@ -31,7 +31,8 @@ from envs.validation import InputError
 from tune_jobs.ray_session import offered_cpus
 from tune_jobs.run_directory import find_free_directory
 from tune_jobs.run_log.driver_lock import LOCK, file_lock, has_driver
-from tune_jobs.run_log.events import EndRow, EventLog, read_log_ends
+from tune_jobs.run_log.event_log import EventLog, read_log_ends
+from tune_jobs.run_log.events import EndRow
 from tune_jobs.run_log.stop_requests import JOB, clear_stop_request, request_stop
 
 MAX_STARTS = 3

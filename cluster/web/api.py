@@ -20,7 +20,8 @@ from cluster.queue.orders import Order, get_run_state, read_order
 from cluster.queue.run_queue import RunQueue, reopen_trial, stop_run
 from cluster.web.schemas import Curve, ErrorResponse, JobDetails, JobState, Submission, TrialState
 from envs.validation import InputError
-from tune_jobs.run_log.events import CheckpointRow, FindingRow, JobRow, read_log_ends
+from tune_jobs.run_log.event_log import read_log_ends
+from tune_jobs.run_log.events import CheckpointRow, FindingRow, JobRow
 from tune_jobs.run_log.json_types import to_json_types
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.stop_requests import request_stop

@@ -10,9 +10,6 @@ import small
 from algos.metrics import METRICS
 from envs.causal.learning.reward import NAMES
 
-pytestmark = pytest.mark.usefixtures("local_ray")
-
-
 CAUSAL = "envs:CausalLearning-v0"
 ALL_TERMS = {"reward": dict.fromkeys(NAMES, 1.0)}
 
@@ -26,6 +23,7 @@ EVERYTHING = {
 """Settings with which the algorithms together report whatever there is to report."""
 
 
+@pytest.mark.usefixtures("local_ray")
 def test_every_metric_is_in_the_catalogue_or_the_world():
     env = gymnasium.make_vec(CAUSAL, 1, "vector_entry_point")
     own = set(env.unwrapped.world.episode_metrics)  # type: ignore[attr-defined]
@@ -51,3 +49,13 @@ def test_every_metric_is_in_the_catalogue_or_the_world():
     others |= {"v_star_failed_fraction"}  # of worlds that report success: see test_v_star
     missing = set(METRICS) - reported - others
     assert not missing, f"promised, but never reported: {missing}"
+
+
+def test_a_unit_is_a_unit_and_a_meaning_says_more():
+    units = {metric.unit for metric in METRICS.values()}
+    assert units == {
+        *("", "count", "factor", "fraction", "half ranges", "loss", "nats", "nats or squares"),
+        *("norm", "number", "rate", "reward", "reward^2", "s", "shares", "steps", "steps/s"),
+        *("text", "weight"),
+    }
+    assert all(len(metric.meaning) > len(metric.unit) for metric in METRICS.values())

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import small
 
+from algos.advantages import compute_value_metrics
 from algos.ppo import PPOObjective
 from algos.rollouts.rollout import Rollout
 
@@ -44,3 +45,13 @@ def test_with_a_lambda_of_1_returns_are_the_discounted_rewards():
 def test_rewards_are_divided_by_their_unit_where_that_is_asked():
     returns = credited(lam=1.0, normalise_rewards=True)["returns"]
     assert returns.tolist() == pytest.approx([0.5 + 0.5 * 1, 1])
+
+
+def test_the_value_is_measured_before_advantages_are_normalised():
+    rows = credited(lam=0.4)
+    objective = PPOObjective(small.settings(normalise_advantages=True))
+    normalised, metrics = objective.preprocess_batch(rows)
+    assert metrics["advantage_std"] == pytest.approx(float(rows["advantages"].std()))
+    expected = compute_value_metrics(rows["values"], rows["returns"])
+    assert expected and metrics == {"advantage_std": metrics["advantage_std"], **expected}
+    assert abs(normalised["advantages"]).max() == pytest.approx(1)

@@ -20,7 +20,8 @@ from algos.metrics import METRICS
 from tune_jobs.health import RULES, History, diagnose
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.jobs.job_yaml import load_job
-from tune_jobs.run_log.events import JobRow, ResultRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import JobRow, ResultRow
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "recorded_runs.json.xz"
 RULES_FOLDER = Path(__file__).parents[2] / "tune_jobs" / "health"

@@ -38,7 +38,8 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import dump_job
 from tune_jobs.jobs.search_space import sample_configs
 from tune_jobs.prepare import open_run
-from tune_jobs.run_log.events import EventLog, JobRow, ResultRow, TrialRow, read_event_log
+from tune_jobs.run_log.event_log import EventLog, read_event_log
+from tune_jobs.run_log.events import JobRow, ResultRow, TrialRow
 from tune_jobs.run_log.ledger import write_ledger
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import find_remaining_work

@@ -31,7 +31,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from algos.policy import Policy
 from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.health import RULES, History, diagnose
-from tune_jobs.run_log.events import read_event_log
+from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 from tune_jobs.schedulers.successive_halving import make_brackets

@@ -23,7 +23,7 @@ from benchmarks.sweep import JOBS, tuned
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import parse_job
 from tune_jobs.jobs.search_space import sample_configs
-from tune_jobs.run_log.events import read_event_log
+from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
 
 WORKERS = 2

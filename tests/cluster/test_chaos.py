@@ -13,7 +13,8 @@ import psutil
 import pytest
 from command_line import command, rungwise
 
-from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow
 from tune_jobs.run_log.outcome import Outcome
 
 KILLS, TRIALS, ITERATIONS, EVERY = 20, 12, 24, 4

@@ -10,7 +10,8 @@ import time
 import pytest
 from command_line import answer, command, rungwise
 
-from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
 from tune_jobs.run_log.outcome import Outcome
 
 SWEEP = ["tune", "causal-quick", "--trials", 4, "--iterations", 30, "--grace", 10]

@@ -12,7 +12,8 @@ import psutil
 import pytest
 from command_line import answer, command, rungwise
 
-from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
 
 pytestmark = pytest.mark.system
 
@@ -148,7 +149,7 @@ def test_a_kill_costs_at_most_one_checkpoint_interval(project, victim, words):
 
 def _when_saved(run):
     """Wait for a checkpoint; the iteration reached by then."""
-    for _ in range(600):
+    for _ in range(1800):
         time.sleep(0.1)
         if (run / "events.jsonl").exists():
             rows = read_event_log(run / "events.jsonl")

@@ -22,14 +22,8 @@ import torch
 from command_line import command
 from paths import SUPPORT
 
-from tune_jobs.run_log.events import (
-    CheckpointRow,
-    EndRow,
-    FindingRow,
-    JobEndRow,
-    ResultRow,
-    read_event_log,
-)
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow
 
 R = TypeVar("R")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

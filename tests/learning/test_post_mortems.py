@@ -21,7 +21,8 @@ from algos.policy import Policy
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.health import RULES, History, diagnose
-from tune_jobs.run_log.events import CheckpointRow, ResultRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow, ResultRow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -16,7 +16,8 @@ from algos.policy import Policy
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.jobs.job_yaml import list_presets
-from tune_jobs.run_log.events import ResultRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import ResultRow
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import pytest
 from command_line import rungwise
 
 from tune_jobs.jobs.job_yaml import list_presets
-from tune_jobs.run_log.events import EndRow, ResultRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import EndRow, ResultRow
 
 LIMIT_S = 60
 """Longest time of a quick run on two cores."""

@@ -9,7 +9,8 @@ from sessions import make_session
 from synthetic_sweep import result
 
 from tune_jobs.recorder import _extract_error_message
-from tune_jobs.run_log.events import CheckpointRow, EndRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow, EndRow
 from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.stopping import StopVerdict
 

@@ -8,7 +8,8 @@ from tune_jobs import run_lifecycle
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.prepare import prepare_job
 from tune_jobs.run_lifecycle import DriverError, drive
-from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, TrialRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, TrialRow
 from tune_jobs.tune_session import TuneSession
 
 FIELDS = {"env": "CartPole-v1", "iterations": 3, "trials": 2, "evaluation_episodes": 8}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envs.validation import InputError
-from tune_jobs.run_log.events import Row, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import Row
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import find_newest_intact, list_checkpoints
 from tune_jobs.run_log.trial_outcome import TrialOutcome

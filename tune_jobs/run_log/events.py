@@ -4,25 +4,14 @@ A run writes one JSON object per line and never changes a line. The live table, 
 dashboard, ``doctor`` and resuming read these rows and nothing else, so a run that was killed at any
 moment can be shown and continued.
 
-A line is strict JSON. A number that is not finite is written as null, and ``nonfinite`` holds its
-path and its value (``["metrics", "kl", "inf"]``): other readers find plain types, and
-:func:`decode_row` restores the number.
+``event_log.py`` writes and reads them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-import os
-import re
 import time
-import warnings
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, get_args
-
-from envs.validation import InputError, InputWarning
-from tune_jobs.run_log.json_types import convert_to_json
+from typing import Any, ClassVar
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -266,144 +255,3 @@ Row = (
     | FinalRow
     | JobEndRow
 )
-
-KINDS: dict[str, type[Row]] = {row.kind: row for row in get_args(Row)}
-UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
-"""Errors of decoding a line that is no event row."""
-RESULT_HEAD = re.compile(
-    rb'\{"kind": "result", "time": [-+.\deE]+, "trial": "([^"\\]*)", "iteration": (\d+), '
-    rb'"score": ([-+.\deE]+|null), '
-)
-
-
-class ResultHead(NamedTuple):
-    """The first fields of a result row."""
-
-    trial: str
-    iteration: int
-    score: float
-    """NaN where there is none."""
-
-
-class EventLog:
-    """An event log opened for appending, safe against kills and several writers."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-
-    def append(self, row: Row) -> None:
-        """Append one row in a single write, so that at most the last line can be partial."""
-        line = encode_row(row).encode() + b"\n"
-        # Opened for each row: several writers may append, and O_APPEND puts each row at the end of
-        # the file as it is then.
-        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            size = os.fstat(file).st_size
-            if size and os.pread(file, 1, size - 1) != b"\n":
-                # A killed writer left half a line: without this the new row would be lost with it.
-                line = b"\n" + line
-            # A full disk cuts a write short. The next append begins a new line (see above).
-            if os.write(file, line) < len(line):
-                raise OSError(f"{self.path} took only a part of a row: is the disk full?")
-        finally:
-            os.close(file)
-
-
-def encode_row(row: Row) -> str:
-    """Return a row as one line of strict JSON, without the newline."""
-    # Strict JSON has no NaN: other readers (jq, a browser) would reject the whole line.
-    # vars, not dataclasses.asdict, which would copy every metric.
-    fields, nonfinite = convert_to_json(vars(row))
-    data = {"kind": row.kind, **fields}
-    if nonfinite:
-        data["nonfinite"] = nonfinite
-    return json.dumps(data, ensure_ascii=False, allow_nan=False)
-
-
-def read_event_log(path: str | Path) -> list[Row]:
-    """Return every row of a log, in the order written.
-
-    The last line may be partial, because its writer was killed or is at work: it is left out. Other
-    lines that are no rows are left out with one warning, which names the first of them.
-
-    Raises:
-        InputError: if there is no such file.
-    """
-    try:
-        # Bytes, and only newlines: splitlines would also split at U+2028 inside a text.
-        lines = Path(path).read_bytes().split(b"\n")
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(
-            f"There is no {path}: a run directory has an events.jsonl, so check the path."
-        ) from None
-    while lines and not lines[-1].strip():
-        lines.pop()
-    rows: list[Row] = []
-    damaged: list[tuple[int, Exception]] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            if line.strip():
-                rows.append(decode_row(line))
-        except UNREADABLE as error:
-            # The last line may still be being written, so it is no damage.
-            if number < len(lines):
-                damaged.append((number, error))
-    if damaged:
-        warnings.warn(f"{path}: {_describe_damage(damaged)}.", InputWarning, stacklevel=2)
-    return rows
-
-
-def _describe_damage(damaged: list[tuple[int, Exception]]) -> str:
-    """Describe the lines of a log that are no rows, given as numbers from 1 and errors."""
-    number, error = damaged[0]
-    if len(damaged) == 1:
-        return f"line {number} is not an event row and is left out ({error})"
-    lines = f"{len(damaged):,} lines are not event rows and are left out"
-    return f"{lines}, the first is line {number} ({error})"
-
-
-def decode_row(line: bytes) -> Row:
-    """Return the row that a line of a log holds."""
-    data = json.loads(line)
-    for *path, last, word in data.pop("nonfinite", ()):
-        place = data
-        for key in path:
-            place = place[key]
-        place[last] = float(word)
-    row = KINDS[data.pop("kind")]
-    known = {field.name for field in dataclasses.fields(row)}
-    # A later version may have added fields: an older reader still shows what it knows.
-    return row(**{name: value for name, value in data.items() if name in known})
-
-
-def decode_row_or_none(line: bytes) -> Row | None:
-    """Return the row that a line of a log holds; None where a killed writer cut the line off."""
-    try:
-        return decode_row(line)
-    except UNREADABLE:
-        return None
-
-
-def read_result_head(line: bytes) -> ResultHead | None:
-    """Read only the head of a result row, some fifty times as fast as :func:`decode_row`.
-
-    Returns:
-        None for rows of any other kind, and for results that another program wrote.
-    """
-    # The pattern follows the order of fields in ResultRow; a test holds the two together.
-    # The metrics, by far the longest part of a line, are not parsed at all.
-    if not (match := RESULT_HEAD.match(line)):
-        return None
-    score = math.nan if match[3] == b"null" else float(match[3])
-    return ResultHead(match[1].decode(), int(match[2]), score)
-
-
-def read_log_ends(path: Path) -> tuple[JobRow | None, JobEndRow | None]:
-    """Read only the job row that a log begins with and the job's end that it closes with."""
-    with path.open("rb") as file:
-        first = file.readline()
-        file.seek(max(0, path.stat().st_size - 4096))  # a job's end is much shorter than this
-        last = file.read().rstrip().rpartition(b"\n")[2]
-    # A last line of another kind means that the driver is at work or was killed: no end.
-    job, end = decode_row_or_none(first), decode_row_or_none(last)
-    return job if isinstance(job, JobRow) else None, end if isinstance(end, JobEndRow) else None

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.validation import InputError, InputWarning
-from tune_jobs.run_log.events import read_event_log
+from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.ledger import SCHEMA, VERSION, build_ledger
 
 RUN = ("iterations_run", "env_steps", "seconds", "cpu_seconds", "gpu_seconds")

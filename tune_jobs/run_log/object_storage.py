@@ -18,7 +18,8 @@ from pyarrow import fs
 
 from envs.validation import InputError
 from tune_jobs.run_log.driver_lock import LOCK
-from tune_jobs.run_log.events import CheckpointRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow
 
 MIRROR_VARIABLE = "RUNGWISE_MIRROR"
 """Environment variable with the address of the copies; unset, no copy is made."""

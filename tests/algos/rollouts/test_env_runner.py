@@ -301,3 +301,17 @@ def test_a_state_brings_its_stage_of_the_curriculum():
     runner = small.runner("staged_world:Ladder-v0", num_envs=2, rollout_length=4)
     runner.set_state({"stage": 2})
     assert runner.env.world.stage == 2
+
+
+def test_the_condition_is_that_of_the_observations():
+    rollout, found = small.runner("CartPole-v1", num_envs=2, rollout_length=8).collect(8)
+    expected = abs(rollout.columns["obs"]).max()
+    assert found["condition"]["observation_abs_max"] == pytest.approx(expected)
+
+
+def test_a_runner_without_a_policy_is_not_healthy():
+    runner = small.runner("CartPole-v1", num_envs=2, rollout_length=8)
+    runner.assert_healthy()
+    runner.module = None
+    with pytest.raises(RuntimeError, match="no policy"):
+        runner.assert_healthy()

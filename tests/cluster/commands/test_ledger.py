@@ -7,7 +7,7 @@ from rich.console import Console
 from synthetic_sweep import end, job_row, result
 
 from cluster.commands.ledger import Ledger
-from tune_jobs.run_log.events import EventLog
+from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.ledger import write_ledger
 
 

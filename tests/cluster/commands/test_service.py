@@ -17,12 +17,8 @@ from synthetic_sweep import synthetic_rows
 from cluster.web.client import Client
 from cluster.web.schemas import Submission
 from envs.validation import InputError
-from tune_jobs.run_log.events import (
-    CheckpointRow,
-    EndRow,
-    ResultRow,
-    read_event_log,
-)
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow
 
 R = TypeVar("R", EndRow, ResultRow, CheckpointRow)
 

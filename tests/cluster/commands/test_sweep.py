@@ -16,6 +16,7 @@ from dashboard_app import TOKEN, served
 from cluster.web.client import Client
 from tune_jobs.health.logs.tensorboard import read_events
 from tune_jobs.run_log.driver_lock import has_driver
+from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import (
     CheckpointRow,
     DecisionRow,
@@ -23,7 +24,6 @@ from tune_jobs.run_log.events import (
     JobEndRow,
     JobRow,
     ResultRow,
-    read_event_log,
 )
 from tune_jobs.run_log.outcome import Outcome
 

@@ -4,7 +4,8 @@
 from synthetic_sweep import end, job_row, result
 
 from cluster.commands.train_answer import make_train_answer
-from tune_jobs.run_log.events import EvaluationRow, EventLog, FindingRow
+from tune_jobs.run_log.event_log import EventLog
+from tune_jobs.run_log.events import EvaluationRow, FindingRow
 from tune_jobs.run_log.outcome import Outcome
 
 

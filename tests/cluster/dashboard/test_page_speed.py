@@ -11,7 +11,8 @@ from synthetic_sweep import job_row, result, synthetic_rows
 
 from cluster.dashboard import views
 from tune_jobs.report.plots import ACCENT
-from tune_jobs.run_log.events import EventLog, TrialRow, encode_row
+from tune_jobs.run_log.event_log import EventLog, encode_row
+from tune_jobs.run_log.events import TrialRow
 
 TRIALS, RESULTS, UPDATES = 100, 10_000, 9
 PAINT_S, LAG_S = 1.5, 1.0

@@ -8,14 +8,8 @@ from synthetic_sweep import end, job_row, result, synthetic_rows
 from cluster.dashboard.run_view import MAX_RESULTS, ResultPoint, thin_points
 from cluster.web import auth
 from envs.validation import InputError
-from tune_jobs.run_log.events import (
-    CheckpointRow,
-    EventLog,
-    ResultRow,
-    Row,
-    TrialRow,
-    encode_row,
-)
+from tune_jobs.run_log.event_log import EventLog, encode_row
+from tune_jobs.run_log.events import CheckpointRow, ResultRow, Row, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
 

@@ -15,11 +15,8 @@ from cluster.dashboard import views
 from cluster.dashboard.run_view import RunView
 from envs.validation import InputError
 from tune_jobs.run_log.driver_lock import hold_driver_lock
-from tune_jobs.run_log.events import (
-    EventLog,
-    JobEndRow,
-    TrialRow,
-)
+from tune_jobs.run_log.event_log import EventLog
+from tune_jobs.run_log.events import JobEndRow, TrialRow
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,8 @@ from cluster.web.server import make_app
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.driver_lock import LOCK, file_lock
-from tune_jobs.run_log.events import (
-    JobEndRow,
-    TrialRow,
-    read_event_log,
-)
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import JobEndRow, TrialRow
 from tune_jobs.run_log.resume import find_remaining_work
 from tune_jobs.run_log.stop_requests import is_stop_requested
 

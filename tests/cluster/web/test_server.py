@@ -15,13 +15,8 @@ from cluster.queue.run_queue import RunQueue
 from cluster.web import auth
 from cluster.web.server import make_app
 from tune_jobs.run_log.driver_lock import LOCK, file_lock
-from tune_jobs.run_log.events import (
-    EndRow,
-    EventLog,
-    JobEndRow,
-    TrialRow,
-    read_event_log,
-)
+from tune_jobs.run_log.event_log import EventLog, read_event_log
+from tune_jobs.run_log.events import EndRow, JobEndRow, TrialRow
 from tune_jobs.run_log.stop_requests import is_stop_requested
 
 

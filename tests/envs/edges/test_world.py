@@ -108,9 +108,10 @@ def test_advice_for_a_matrix_shows_the_action_of_its_only_episode(tmp_path):
     sparse.save_npz(tmp_path / "own.npz", matrix)
     world = EdgeSelection(Params(matrix=str(tmp_path / "own.npz")))
     size = len(world.objective.score_names)
-    episode = {"work_per_digit": [2.0], "work_ratio": [0.5], "selected_fraction": [0.25]}
-    episodes = {"greedy": episode, "sa_default": episode | {"work_per_digit": [4.0]}}
-    action = np.random.default_rng(0).normal(size=(1, world.action_space.shape[0])).astype("f4")
+    figures = {"work_per_digit": 2.0, "work_ratio": 0.5, "selected_fraction": 0.25}
+    episode = {name: np.array([value]) for name, value in figures.items()}
+    episodes = {"greedy": episode, "sa_default": episode | {"work_per_digit": np.array([4.0])}}
+    action = world.action_space.sample()[None]
     details = world.describe_comparison(
         counter_rng.make_keys(0, 1), episodes, ["sa_default"], action, "checkpoint"
     )

@@ -240,3 +240,7 @@ def test_generated_catalogues_have_the_same_spaces(cache):
     small, large = (Shopping(Params(products=p, goals=50, seed=p)) for p in (150, 600))
     assert small.observation_space == large.observation_space
     assert small.action_space == large.action_space
+
+
+def test_the_limit_of_an_episode_is_that_of_the_parameters(world):
+    assert with_(world, episode_limit=7).episode_limit == 7

@@ -169,3 +169,13 @@ def test_a_summary_has_the_means_and_the_tests_of_the_proof(world):
     episodes = {name: np.linspace(-2.0, -1.0, 20) for name in world.episode_metrics}
     found = world.summarise(episodes)
     assert found["log_p_with"] == pytest.approx(-1.5) and found["gain"] == pytest.approx(0)
+
+
+def test_the_end_mark_stands_behind_the_last_token_of_a_thought(world):
+    state, _ = world.reset(KEYS[:2])
+    state = world.step(state, np.array([2, 0])).state
+    tokens = world.step(state, np.array([0, 0])).observation["tokens"]
+    C, end = world.corpus.context, world.corpus.end
+    thought = tokens[:, C + 1 :]
+    assert [row.tolist().index(end) for row in thought] == np.minimum(state.step, 1).tolist()
+    np.testing.assert_array_equal(tokens[:, :C], state.passages.context)

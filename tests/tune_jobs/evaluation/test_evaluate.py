@@ -14,7 +14,8 @@ from algos.policy import Policy
 from tune_jobs.evaluation.episode_budget import LEAST
 from tune_jobs.evaluation.evaluate import Evaluation, evaluate
 from tune_jobs.evaluation.players import EvaluatedEpisodes
-from tune_jobs.run_log.events import CheckpointRow, EndRow, EvaluationRow, ResultRow, read_event_log
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow, EndRow, EvaluationRow, ResultRow
 
 SMALL = {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
 CAUSAL = {

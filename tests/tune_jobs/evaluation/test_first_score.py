@@ -28,7 +28,7 @@ from tune_jobs.evaluation.first_score import (
 from tune_jobs.evaluation.recent_score import FEWEST
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, list_presets, load_job, make_job
-from tune_jobs.run_log.events import EventLog, read_event_log
+from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.outcome import Outcome
 
 SWEEP = {"search": {"lr": {"loguniform": [1e-4, 1e-2]}}, "trials": 2, "iterations": 27}

@@ -11,7 +11,8 @@ from cluster.dashboard.views import _describe_event
 from tune_jobs.health import History
 from tune_jobs.health.withdrawal import PATIENCE, disproved
 from tune_jobs.report.report import _finding
-from tune_jobs.run_log.events import EventLog, FindingRow, JobRow, TrialRow, read_event_log
+from tune_jobs.run_log.event_log import EventLog, read_event_log
+from tune_jobs.run_log.events import FindingRow, JobRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
 SYMPTOM = "gradients_always_clipped"

@@ -23,7 +23,8 @@ from tune_jobs.report.episode_figure import (
 )
 from tune_jobs.report.episode_figure import render_episode_section as shown
 from tune_jobs.report.report import write_report
-from tune_jobs.run_log.events import EvaluationRow, EventLog, read_event_log
+from tune_jobs.run_log.event_log import EventLog, read_event_log
+from tune_jobs.run_log.events import EvaluationRow
 
 LEARNING, OPTIMISATION = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"
 FIGURE = r"<figure><figcaption>(.*?)</figcaption>(<svg.*?</svg>)</figure>"

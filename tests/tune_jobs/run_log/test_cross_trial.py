@@ -10,7 +10,7 @@ from tune_jobs.run_log.cross_trial import (
     compare_trials_on_all_symptoms,
     compare_trials_on_symptom,
 )
-from tune_jobs.run_log.events import read_event_log
+from tune_jobs.run_log.event_log import read_event_log
 
 
 def trials(*found, iterations=20, **settings):

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from synthetic_sweep import end, job_row, result
 
-from tune_jobs.run_log.events import DecisionRow, EventLog
+from tune_jobs.run_log.event_log import EventLog
+from tune_jobs.run_log.events import DecisionRow
 from tune_jobs.run_log.ledger import SCHEMA, build_ledger, write_ledger
 from tune_jobs.run_log.ledger_summary import (
     RUN,

@@ -10,7 +10,7 @@ from command_line import answer, rungwise
 from synthetic_sweep import end, job_row, result
 
 from envs.validation import InputError, InputWarning
-from tune_jobs.run_log.events import EventLog
+from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.ledger import write_ledger
 from tune_jobs.run_log.ledger_summary import RUN, SAVED, find_runs, load_ledger, summarise_spending
 from tune_jobs.run_log.outcome import Outcome

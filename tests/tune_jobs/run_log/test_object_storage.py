@@ -14,7 +14,8 @@ from synthetic_sweep import job_row, result
 
 from envs.validation import InputError
 from tune_jobs.run_log import object_storage
-from tune_jobs.run_log.events import CheckpointRow, EndRow, EventLog, ResultRow, read_event_log
+from tune_jobs.run_log.event_log import EventLog, read_event_log
+from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow
 from tune_jobs.run_log.object_storage import (
     MIRROR_VARIABLE,
     Mirror,

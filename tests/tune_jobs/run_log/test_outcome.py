@@ -14,6 +14,8 @@ from envs.validation import InputError
 from tune_jobs.run_log.events import (
     CheckpointRow,
     EvaluationRow,
+    FinalRow,
+    FindingRow,
     JobEndRow,
     ResultRow,
     TrialRow,
@@ -172,3 +174,25 @@ def test_the_first_iteration_replaces_the_progress_of_stage_1():
     # A resume from before the first iteration.
     trial = Outcome.from_rows([*rows, progress(90, 10)]).trials[0]
     assert trial.iterations == 0 and "90/100" in trial.status_text
+
+
+def final(trial, score):
+    where: dict[str, Any] = {"checkpoint": trial, "metric": "score", "mode": "max"}
+    return FinalRow(trial=trial, score=score, error=0.1, episodes=9, seed=0, **where)
+
+
+def test_of_equal_finals_the_first_wins():
+    rows = [job_row(mode="max"), result("01", 1, 1.0), result("02", 1, 2.0)]
+    assert best_id([*rows, final("01", 3.0), final("02", 3.0)]) == "01"
+    assert best_id([*rows, final("01", 3.0), final("02", math.nan)]) == "01"
+
+
+@pytest.mark.parametrize(("withdrawn", "shared"), [(0, True), (3, False)])
+def test_a_withdrawn_finding_points_at_nothing(withdrawn, shared):
+    symptom: dict[str, Any] = {"symptom": "hung", "severity": "warn", "since": 1}
+    symptom |= {"evidence": "", "remedy": "", "withdrawn": withdrawn}
+    rows: list[Any] = [job_row()]
+    for trial in ("00", "01", "02"):
+        rows += [result(trial, i, 1.0) for i in range(1, 5)]
+        rows.append(FindingRow(trial=trial, iteration=2, **symptom))
+    assert ("hung" in Outcome.from_rows(rows).siblings) == shared

@@ -5,7 +5,8 @@ import pytest
 from sessions import get_end, make_result, make_session
 from synthetic_sweep import job_row
 
-from tune_jobs.run_log.events import EventLog, FindingRow, TrialRow, read_event_log
+from tune_jobs.run_log.event_log import EventLog, read_event_log
+from tune_jobs.run_log.events import FindingRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.stop_requests import request_stop
 

@@ -17,7 +17,8 @@ from tune_jobs.health.logs.names import check_rename, match_metrics
 from tune_jobs.health.logs.tables import header_of, read_csv_above_damage, read_json_lines
 from tune_jobs.health.logs.tensorboard import read_events
 from tune_jobs.health.logs.translation import Record, translate_log
-from tune_jobs.run_log import events
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import ResultRow
 from tune_jobs.run_log.outcome import Outcome
 
 LOOKED_FOR = (
@@ -226,7 +227,7 @@ def _read(name: str, form: str, files: list[Path], rename: Mapping[str, str]) ->
 def _read_own_run(root: Path | None, file: Path) -> Iterator[Log]:
     """Every trial of a run of ours; its rows are those that the rules saw while it ran."""
     try:
-        outcome = Outcome.from_rows(events.read_event_log(file))
+        outcome = Outcome.from_rows(read_event_log(file))
         trials = {
             trial.id: [_to_history_row(row) for row in trial.results] for trial in outcome.trials
         }
@@ -240,7 +241,7 @@ def _read_own_run(root: Path | None, file: Path) -> Iterator[Log]:
         yield Log(run + trial, RUN, rows, [], score=score, mode=mode, budget=budget)
 
 
-def _to_history_row(row: events.ResultRow) -> dict[str, Any]:
+def _to_history_row(row: ResultRow) -> dict[str, Any]:
     return row.metrics | {"iteration": row.iteration, "env_steps": row.env_steps}
 
 

@@ -36,6 +36,7 @@ def test_it_is_found_while_stage_1_still_runs():
     [
         ({"v_star_flat_fraction": 0.96}, "warn"),
         ({"v_star_flat_fraction": 0.94}, None),
+        ({"v_star_flat_fraction": RULE.flat_fraction}, None),
         ({"v_star_flat_fraction": math.nan}, None),
         ({"v_star_starts": 32, "v_star_starts_left": 1}, "warn"),
         ({"v_star_starts": 31, "v_star_starts_left": 1}, None),
@@ -58,3 +59,8 @@ def test_a_run_that_learns_anyway_is_healthy():
 def test_later_rows_need_not_repeat_the_metrics():
     once: Metrics = {name: from_row(2, None, value) for name, value in FLAT.items()}
     assert seen(RULE, 9, 100, **once) == ("warn", 1)
+
+
+def test_its_beginning_is_where_the_fraction_exceeds_the_limit():
+    at_limit: Metrics = {"v_star_flat_fraction": from_row(3, 1.0, RULE.flat_fraction)}
+    assert seen(RULE, 9, 100, **{**FLAT, **at_limit}) == ("warn", 3)

@@ -63,6 +63,8 @@ def test_rows_without_the_entropy_are_left_out():
         ({"entropy_normalised": 0.052}, None),
         ({"entropy": 0.048}, "stop"),
         ({"entropy": 0.052}, None),
+        ({"entropy": RULE.nats}, None),
+        ({"entropy_normalised": RULE.normalised}, None),
         ({"entropy": from_row(5, 1 - 3.95, 1.0)}, "warn"),
         ({"entropy": from_row(5, 1 - 3.85, 1.0)}, None),
         ({"entropy": 0.01, "score": scores_with_tau(40, 0.29)}, "stop"),

@@ -47,6 +47,9 @@ def test_few_rows_and_rows_without_a_number_say_nothing():
         ({"entropy_normalised": 0.009}, None),
         ({"entropy_normalised": 0.9985}, "warn"),
         ({"entropy_normalised": 0.9995}, None),
+        ({"entropy_normalised": RULE.low}, "warn"),
+        ({"entropy": RULE.low}, "warn"),
+        ({"entropy_normalised": RULE.high}, "warn"),
     ],
 )
 def test_severity_at_each_threshold(change: Metrics, expected: str | None):

@@ -88,3 +88,10 @@ def test_kl_is_compared_in_the_first_quarter_and_at_the_end():
     kl = [1e-9] * 10 + [0.01] * 27 + [1e-9] * 3
     metrics: Metrics = {**STILL, "kl": kl, "score": flat(40)}
     assert seen(RULE, 40, **metrics) == ("stop", 1)
+
+
+def test_the_entropy_counts_from_the_second_row_on():
+    """The first update may move a policy that nothing moves afterwards, and the second not."""
+    for first, expected in ((2, ("stop", 1)), (3, None)):
+        entropy: Metrics = {"entropy": from_row(first, 1.38, 2.0)}
+        assert seen(RULE, 30, score=flat(30), **{**STILL, **entropy}) == expected

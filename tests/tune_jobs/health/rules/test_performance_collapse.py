@@ -80,3 +80,10 @@ def fallen(before: float, after: float, rows: int = 60, late: int = 30, noise: f
 )
 def test_severity_at_each_threshold(score: list[float], expected: str | None):
     assert severity(RULE, len(score), score=score) == expected
+
+
+def test_it_judges_from_its_first_rows_and_its_patience_on():
+    """Of a budget of 60 the patience is six rows, and three define the start."""
+    fallen = [20.0, 20.1, 19.9, *([2.0] * 6)]
+    assert seen(RULE, 9, 60, score=fallen) == ("warn", 4)
+    assert seen(RULE, 8, 60, score=fallen[:8]) is None

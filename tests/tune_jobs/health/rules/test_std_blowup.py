@@ -46,3 +46,9 @@ def test_rows_without_the_entropy_are_left_out():
     entropy: Metrics = {"entropy": lambda i: math.nan if i % 2 else 0.06 * i}
     assert severity(RULE, 40, score=flat(40), **entropy) == "stop"
     assert severity(RULE, 40, score=flat(40), entropy=math.nan) is None
+
+
+@pytest.mark.parametrize(("known", "expected"), [(4, None), (5, "stop")])
+def test_five_values_of_the_entropy_are_enough(known: int, expected: str | None):
+    entropy: Metrics = {"entropy": lambda i: 0.6 * i if i > 30 - known else math.nan}
+    assert severity(RULE, 30, score=flat(30), **entropy) == expected

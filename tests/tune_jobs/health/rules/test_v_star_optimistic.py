@@ -8,6 +8,7 @@ from health_runs import (
     assert_judges_median,
     assert_starts_at,
     flat,
+    from_row,
     history,
     rising,
     seen,
@@ -79,3 +80,9 @@ def test_it_waits_for_a_fifth_of_the_budget():
 def test_a_fraction_equal_to_the_threshold_is_healthy():
     metrics: Metrics = {**NEGATIVE, "advantage_negative_fraction": RULE.negative_fraction}
     assert seen(RULE, 27, score=flat(27), **metrics) is None
+
+
+def test_its_beginning_is_where_the_fraction_exceeds_the_limit():
+    at_limit: Metrics = {**NEGATIVE}
+    at_limit["advantage_negative_fraction"] = from_row(9, 1.0, RULE.negative_fraction)
+    assert seen(RULE, 27, score=flat(27), **at_limit) == ("warn", 9)

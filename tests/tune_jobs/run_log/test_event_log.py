@@ -11,16 +11,14 @@ import pytest
 from synthetic_sweep import end, job_row, result
 
 from envs.validation import InputError, InputWarning
-from tune_jobs.run_log.events import (
+from tune_jobs.run_log.event_log import (
     EventLog,
-    JobEndRow,
-    ResultRow,
-    TrialRow,
     encode_row,
     read_event_log,
     read_log_ends,
     read_result_head,
 )
+from tune_jobs.run_log.events import JobEndRow, ResultRow, TrialRow
 
 
 def test_every_kind_of_row_comes_back_as_it_was(tmp_path, sweep_rows):
