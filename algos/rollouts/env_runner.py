@@ -123,10 +123,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
 
     def make_module(self) -> None:
         """Create the policy network."""
-        spec = self.config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=False)
-        built: Any = spec.build()
         config: Any = self.config
-        self.module = built.to(config.get_acting_device(self.worker_index or 0))
+        spec = config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=False)
+        self.module = spec.build().to(config.get_acting_device(self.worker_index or 0))
 
     def get_spaces(self) -> dict[str, Any]:
         """Return batched and single spaces in RLlib's layout."""
