@@ -11,6 +11,7 @@ for module, extra in {"transformers": "lm", "tantivy": "shop", "skfem": "edges"}
     pytest.importorskip(module, reason=f"the extra [{extra}] is not installed")
 
 
+@pytest.mark.system
 @pytest.mark.timeout(900)
 def test_training_on_a_second_device_is_that_on_the_cpu():
     path = SUPPORT / "on_second_device.py"
