@@ -79,7 +79,7 @@ METRICS: dict[str, Metric] = {
     "kl": Metric(
         "nats",
         "KL of the collecting to the new policy at the end of the update; of DPO over its pairs, "
-        "where 3 is healthy",
+        "the best and worst of several draws, where a healthy one is many times larger",
         "0.001 to 0.05",
     ),
     "kl_max": Metric("nats", "largest KL of a minibatch", "below 0.5"),

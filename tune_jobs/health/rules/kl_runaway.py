@@ -25,8 +25,7 @@ class KlRunaway(Rule):
     learn from pairs (DPO) are judged by the jump alone.
 
     Warm-up: ``high_rows`` finite values for all but the jump; below ``window`` rows their median is
-    compared with ``high``.
-    NaN policy: NaN is left out, +Inf is a jump.
+    compared with ``high``. NaN policy: NaN is left out, +Inf is a jump.
     """
 
     symptom: ClassVar[str] = "kl_runaway"
