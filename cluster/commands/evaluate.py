@@ -31,7 +31,7 @@ class Evaluate(EnvironmentCommand):
     checkpoint: tyro.conf.Positional[Path]
     """A checkpoint directory, or a run directory, whose best checkpoint is used."""
     episodes: int | None = None
-    """Episodes, each on its own seed; by default 256, or 16 with --quick."""
+    """Episodes, each on its own seed; by default 256, or 8 with --quick."""
     seed: int = 0
     """The first of those seeds; training never uses them."""
     scm: str = ""

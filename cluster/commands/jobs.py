@@ -26,8 +26,11 @@ from tune_jobs.run_directory import find_free_directory
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
 
-QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START = 10, 4, 16, 128
-"""Iterations, trials, evaluation episodes and warm-start episodes of ``--quick``, at most."""
+QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START = 6, 4, 8, 128
+"""Iterations, trials, evaluation episodes and warm-start episodes of ``--quick``, at most.
+
+Every preset has to end within a minute on two cores; the slowest are `shop` and `edges-variable`.
+"""
 ITERATION_SETTINGS = ("reference_interval", "starts", "warm_start_interval")
 """Settings counted in iterations, or in what they consume: each iteration draws some starts."""
 
