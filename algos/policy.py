@@ -102,7 +102,8 @@ class Policy:
         if not (directory / "policy" / "policy.json").is_file():
             raise InputError(
                 f"{directory} is not a checkpoint: it has no policy/policy.json. Give a "
-                "directory such as runs/NAME/trials/session-0/03/checkpoint_000004."
+                "directory such as runs/NAME/trials/session-0/03/checkpoint_000004; a command "
+                "also takes the directory of a run or a trial."
             )
         verify_checkpoint(directory, "policy/")
         metadata = json.loads((directory / "policy" / "policy.json").read_text())

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from algos.policy import Policy
 from tune_jobs.evaluation.episode_budget import SHARE, sum_training_seconds
-from tune_jobs.evaluation.evaluate import ProgressCallback, evaluate
+from tune_jobs.evaluation.evaluate import ProgressCallback, compute_standard_error, evaluate
 from tune_jobs.evaluation.evaluation_status import EvaluationStatus
 from tune_jobs.evaluation.final_evaluation import evaluate_checkpoint
 from tune_jobs.evaluation.players import PLAIN_SCORE
+from tune_jobs.evaluation.recent_score import FEWEST
 from tune_jobs.evaluation.scoring import HELD_OUT
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.best_checkpoint import find_best_checkpoint
@@ -35,7 +36,9 @@ def name_winner(
     """Play the finals, and compare their winner with random and simple rules.
 
     Unless the job sets a number of episodes, both together take at most a tenth of the training's
-    time, the finals half of it. What an earlier session has evaluated is not evaluated again.
+    time, the finals half of it; where that allows a finalist fewer than 20 episodes there are no
+    finals, and the scores of training decide. What an earlier session has evaluated is not
+    evaluated again.
 
     Args:
         job: the job.
@@ -61,6 +64,9 @@ def name_winner(
             most = job.most_evaluated if episodes is None else episodes
             on_progress = _make_progress_callback(show, trial)
             row = play_final(job, directory, trial, checkpoint, most, limit, on_progress)
+            if has_time_limit and row.episodes < FEWEST:
+                # Fewer episodes than a score of training pools would choose by luck.
+                break
             write(row)
             episodes = row.episodes
     best = Outcome.from_rows(read_event_log(path)).best
@@ -74,7 +80,7 @@ def name_winner(
 def _make_progress_callback(
     show: Callable[[EvaluationStatus], None], trial: str
 ) -> ProgressCallback:
-    return lambda player, done, of: show(EvaluationStatus(trial, player, done, of))
+    return lambda player, *progress: show(EvaluationStatus(trial, player, *progress))
 
 
 def play_final(
@@ -113,7 +119,7 @@ def play_final(
         metric = episode_metric = evaluation.metric
         mode = evaluation.mode
     scores = metrics[episode_metric]
-    error = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else 0.0
+    error = compute_standard_error(scores) if len(scores) > 1 else 0.0
     return FinalRow(
         trial=trial,
         checkpoint=checkpoint,

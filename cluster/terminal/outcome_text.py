@@ -12,6 +12,7 @@ from tune_jobs.evaluation.evaluation_status import format_episode_count, recomme
 from tune_jobs.formatting import (
     count,
     format_end_reason,
+    format_estimate,
     format_identifier,
     format_measurement,
     format_percent,
@@ -71,22 +72,25 @@ def _format_best(outcome: Outcome) -> str:
     trained = f"{score} after {count(best.iterations, 'iteration')}"
     if (won := outcome.won) is None:
         return f"Best: trial {best.id}, {trained}"
-    score, error = format_measurement(won.score), format_measurement(won.error)
-    final = f"{format_identifier(won.metric)} {score} ± {error}"
+    final = f"{format_identifier(won.metric)} {format_estimate(won.score, won.error)}"
     return f"Best: trial {best.id}, by {outcome.best_by}: {final} (in training {trained})"
 
 
 def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
     if evaluation is None or not evaluation.policy:
         return []
+    errors = evaluation.standard_errors
+    error = errors.get("policy", {})
     figures = ", ".join(
-        f"{format_identifier(k)} {format_measurement(v)}" for k, v in evaluation.policy.items()
+        f"{format_identifier(k)} {format_estimate(v, error.get(k))}"
+        for k, v in evaluation.policy.items()
     )
     episodes = format_episode_count(evaluation, "fresh episode")
     lines = [f"Evaluated: trial {evaluation.trial} on {episodes}: {figures}"]
     first = next(iter(evaluation.policy))
     others = [
-        f"{name} {format_measurement(v.get(first))}" for name, v in evaluation.baselines.items()
+        f"{name} {format_estimate(v.get(first), errors.get(name, {}).get(first))}"
+        for name, v in evaluation.baselines.items()
     ]
     if others:
         lines.append(

@@ -182,9 +182,9 @@ class EvaluationProgress:
         if self._status:
             self._status.stop()
 
-    def __call__(self, player: str, episodes: int, of: int) -> None:
-        """Show how many episodes a player has finished."""
-        line = Text(str(EvaluationStatus("", player, episodes, of)))
+    def __call__(self, player: str, episodes: int, of: int, steps: int = 0) -> None:
+        """Show how many episodes a player has finished, and the steps of those in progress."""
+        line = Text(str(EvaluationStatus("", player, episodes, of, steps)))
         if self._status:
             self._status.update(line)
         elif self._clock() - self._printed_at >= LINE_INTERVAL_S:

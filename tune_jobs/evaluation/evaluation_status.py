@@ -19,9 +19,12 @@ class EvaluationStatus:
     episodes: int
     of: int
     """The most that are played; time may end it sooner."""
+    steps: int = 0
+    """Steps that the episodes in progress have advanced."""
 
     def __str__(self) -> str:
-        return f"evaluating: {self.player} {self.episodes} of {self.of} episodes"
+        steps = f", step {self.steps:,} of the next" if self.steps else ""
+        return f"evaluating: {self.player} {self.episodes} of {self.of} episodes{steps}"
 
 
 SAMPLED_IS_BETTER, FEWEST_SEEDS = 0.75, 20

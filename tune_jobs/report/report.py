@@ -15,6 +15,7 @@ from tune_jobs.formatting import (
     count,
     format_duration,
     format_end_reason,
+    format_estimate,
     format_identifier,
     format_measurement,
     format_number,
@@ -148,16 +149,15 @@ def _unfinished(outcome: Outcome) -> str:
 def _comparison(evaluation: EvaluationRow | None) -> str:
     if evaluation is None:
         return render_note("The best trial has not been compared with random and simple rules.")
-    names = list(evaluation.policy)
-    rows = [
-        [
-            f"<b>trial {escape(evaluation.trial)}</b>",
-            *map(format_measurement, evaluation.policy.values()),
-        ]
-    ]
-    for baseline, values in evaluation.baselines.items():
-        rows.append([escape(baseline), *(format_measurement(values.get(name)) for name in names)])
-    note = f"{format_episode_count(evaluation, 'episode')} each, from seed {evaluation.seed}."
+    names, errors = list(evaluation.policy), evaluation.standard_errors
+    rows: list[list[str]] = []
+    for player, values in ({"policy": evaluation.policy} | evaluation.baselines).items():
+        own = player == "policy"
+        head = f"<b>trial {escape(evaluation.trial)}</b>" if own else escape(player)
+        error = errors.get(player, {})
+        rows.append([head, *(format_estimate(values.get(n), error.get(n)) for n in names)])
+    note = f"{format_episode_count(evaluation, 'episode')} each, from seed {evaluation.seed}"
+    note += "; ± is a standard error." if any(errors.values()) else "."
     if evaluation.better_than_random is not None:
         note += (
             f" Better than random on {format_percent(evaluation.better_than_random)} of the seeds."
@@ -171,13 +171,14 @@ def _comparison(evaluation: EvaluationRow | None) -> str:
 
 def _finals(outcome: Outcome) -> list[str]:
     if not outcome.finals:
-        return [render_note("No finals: there was one trial, or the job asked for none.")]
+        reasons = "there was one trial, the job asked for none, or time allowed too few episodes"
+        return [render_note(f"No finals: {reasons}.")]
     trained = {trial.id: trial.score for trial in outcome.trials}
     sign = -1 if outcome.finals[-1].mode == "max" else 1
     rows = [
         [
             f"{'<b>winner</b> ' if place == 0 else ''}trial {escape(row.trial)}",
-            f"{format_measurement(row.score)} ± {format_measurement(row.error)}",
+            format_estimate(row.score, row.error),
             format_measurement(trained.get(row.trial)),
         ]
         for place, row in enumerate(sorted(outcome.finals, key=lambda f: sign * (f.score or 0.0)))

@@ -195,6 +195,10 @@ class EvaluationRow(TrialEvent):
     baselines: dict[str, dict[str, float]] = dataclasses.field(
         default_factory=dict[str, dict[str, float]]
     )
+    standard_errors: dict[str, dict[str, float]] = dataclasses.field(
+        default_factory=dict[str, dict[str, float]]
+    )
+    """By player, the policy among them: standard errors of the figures that are means."""
     better_than_random: float | None = None
     """Share of the seeds, from 0 to 1."""
     better_than_greedy: float | None = None

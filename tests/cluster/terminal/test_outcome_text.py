@@ -101,6 +101,25 @@ def test_where_finals_decide_the_result_says_so():
     )
 
 
+def test_means_come_with_their_standard_errors():
+    row = EvaluationRow(
+        trial="00",
+        checkpoint="c",
+        episodes=40,
+        most=256,
+        seed=0,
+        policy={"return_mean": -83.2, "return_std": 20.0},
+        baselines={"random": {"return_mean": -500.0}},
+        standard_errors={"policy": {"return_mean": 3.2}, "random": {"return_mean": 0.5}},
+    )
+    out = console(width=300)
+    print_outcome(Outcome.from_rows([JOB, *rows_of(), row]), out)
+    lines = written(out).splitlines()
+    assert "Evaluated: trial 00 on 40 fresh episodes (of 256: " in "".join(lines)
+    assert any(line.endswith(": return mean -83.2 ± 3.20, return std 20.0") for line in lines)
+    assert "Compared on the same seeds (return mean): random -500 ± 0.500" in lines
+
+
 @pytest.mark.parametrize("score", [None, math.nan, math.inf, -math.inf, 1e300, -1e308, 0, 1e-300])
 def test_odd_scores_are_shown_without_complaint(score):
     rows = [ResultRow(trial="01", iteration=i, score=score, seconds=0, env_steps=0) for i in (1, 2)]

@@ -6,11 +6,14 @@ from tune_jobs.run_log.events import EvaluationRow
 
 
 def test_the_count_of_episodes_comes_with_its_reason():
-    row = {"trial": "00", "checkpoint": "c", "seed": 0, "policy": {}}
-    said = format_episode_count(EvaluationRow(episodes=40, most=256, **row), "episode")
-    assert said.startswith("40 episodes (of 256: ") and "--episodes" in said
-    assert (
-        format_episode_count(EvaluationRow(episodes=256, most=256, **row), "episode")
-        == "256 episodes"
-    )
-    assert str(EvaluationStatus("03", "policy", 64, 256)) == "evaluating: policy 64 of 256 episodes"
+    row = {"trial": "00", "checkpoint": "c", "seed": 0, "policy": {}, "most": 256}
+    words = format_episode_count(EvaluationRow(episodes=40, **row), "episode")
+    assert words.startswith("40 episodes (of 256: ") and "--episodes" in words
+    assert format_episode_count(EvaluationRow(episodes=256, **row), "episode") == "256 episodes"
+
+
+def test_progress_names_player_episodes_and_steps():
+    status = EvaluationStatus("03", "policy", 64, 256)
+    assert str(status) == "evaluating: policy 64 of 256 episodes"
+    status = EvaluationStatus("03", "policy", 64, 256, 1500)
+    assert str(status) == "evaluating: policy 64 of 256 episodes, step 1,500 of the next"
