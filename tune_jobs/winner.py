@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from algos.policy import Policy
+from envs.validation import InputError
 from tune_jobs.evaluation.episode_budget import SHARE, sum_training_seconds
 from tune_jobs.evaluation.evaluate import ProgressCallback, compute_standard_error, evaluate
 from tune_jobs.evaluation.evaluation_status import EvaluationStatus
@@ -20,10 +21,12 @@ from tune_jobs.evaluation.final_evaluation import evaluate_checkpoint
 from tune_jobs.evaluation.players import PLAIN_SCORE
 from tune_jobs.evaluation.recent_score import FEWEST
 from tune_jobs.evaluation.scoring import HELD_OUT
+from tune_jobs.evaluation.videos import record_checkpoint
+from tune_jobs.formatting import first_sentence
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.best_checkpoint import find_best_checkpoint
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import FinalRow, Row
+from tune_jobs.run_log.events import FinalRow, Row, VideoRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -78,9 +81,49 @@ def name_winner(
 
 
 def _make_progress_callback(
-    show: Callable[[EvaluationStatus], None], trial: str
+    show: Callable[[EvaluationStatus], None], trial: str, activity: str = "evaluating"
 ) -> ProgressCallback:
-    return lambda player, *progress: show(EvaluationStatus(trial, player, *progress))
+    return lambda player, done, of, steps: show(
+        EvaluationStatus(trial, player, done, of, steps, activity)
+    )
+
+
+def record_winner(
+    job: Job,
+    directory: Path,
+    write: Callable[[Row], None],
+    show: Callable[[EvaluationStatus], None],
+) -> None:
+    """Record episodes of the winner, unless an earlier session has done so.
+
+    Args:
+        job: the job.
+        directory: the run directory.
+        write: called with the row of each video; of a failure too, which ends no run.
+        show: called with the progress.
+    """
+    rows = read_event_log(directory / "events.jsonl")
+    outcome = Outcome.from_rows(rows)
+    best = outcome.best
+    checkpoint = best and find_best_checkpoint(directory, best, rows)
+    if not best or not checkpoint:
+        return
+    name = checkpoint.relative_to(directory).as_posix()
+    if any(row.checkpoint == name and row.path for row in outcome.videos):
+        return
+    on_progress = _make_progress_callback(show, best.id, "recording")
+    try:
+        policy = Policy.load(checkpoint, device="auto")
+        for row in record_checkpoint(
+            policy, directory, best.id, checkpoint, job.videos, on_progress=on_progress
+        ):
+            write(row)
+    except Exception as error:
+        # The training and its comparison are worth more than a video that an encoder or a graphics
+        # driver refuses in the end.
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        failure = f"{kind}{first_sentence(error)}"
+        write(VideoRow(trial=best.id, checkpoint=name, failure=failure))
 
 
 def play_final(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.table import Table
 from cluster.commands.checkpoints import choose_checkpoint
 from cluster.commands.command import EnvironmentCommand
 from cluster.commands.jobs import QUICK_EPISODES
+from cluster.commands.videos import check_recording, record_videos
 from cluster.errors import Answer
 from envs.validation import InputError
 from tune_jobs.formatting import count
@@ -43,6 +44,9 @@ class Evaluate(EnvironmentCommand):
     """Of a causal environment: the model or family to compare on, by name or file (my_scm.yaml)."""
     matrix: str = ""
     """A matrix file (.mtx, .mtx.gz, .npz), in an environment that compares with solvers."""
+    videos: Annotated[int, tyro.conf.arg(aliases=("--video",))] = 0
+    """Episodes to record as videos, in the folder videos of the checkpoint's run and in its report
+    (next to a checkpoint that belongs to no run); needs the extra `video`."""
     quick: bool = False
     """Play few episodes, and none of the baselines that take long."""
 
@@ -56,6 +60,8 @@ class Evaluate(EnvironmentCommand):
         checkpoint = choose_checkpoint(self.checkpoint)
         policy = Policy.load(checkpoint, device="auto")
         arguments = self._choose_env_kwargs(policy)
+        if self.videos:
+            check_recording(policy, arguments)
         most, evaluation = self._evaluate(policy, arguments)
         # Before the figures, to which this adds the set-up times.
         details = compare_with_solvers(policy, evaluation, self.seed, checkpoint)
@@ -78,6 +84,7 @@ class Evaluate(EnvironmentCommand):
             listed = ", ".join(f"{name} {value}" for name, value in changed.items())
             console.print(f"Different from training: {listed}.")
         print_comparison(details, console)
+        videos = record_videos(policy, checkpoint, self.videos, self.seed, arguments, console)
         return details.answer | {
             "checkpoint": str(checkpoint),
             "episodes": episodes,
@@ -90,6 +97,7 @@ class Evaluate(EnvironmentCommand):
             "standard_errors": to_json_types(errors),
             "better_than_random": better,
             "better_than_greedy": sampled,
+            "videos": videos,
         }
 
     def _evaluate(self, policy: Policy, env_kwargs: Mapping[str, Any]) -> tuple[int, Evaluation]:

@@ -43,6 +43,7 @@ def make_train_answer(answer: Answer) -> Answer:
         "metrics": to_json_types(result.metrics | {"score": score}) if result else {},
         "evaluation": _describe_evaluation(outcome.evaluation, run),
         "findings": _list_worst_findings(outcome.findings),
+        "videos": answer["videos"],
         "report": answer["report"],
     }
 

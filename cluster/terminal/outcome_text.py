@@ -18,7 +18,8 @@ from tune_jobs.formatting import (
     format_percent,
 )
 from tune_jobs.health.diagnosis import SHORTEST
-from tune_jobs.run_log.events import EvaluationRow
+from tune_jobs.report.video_section import describe_video
+from tune_jobs.run_log.events import EvaluationRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -47,6 +48,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         *_format_evaluation(outcome.evaluation),
         _format_compute(outcome),
     ]
+    lines += [_format_video(row, directory) for row in outcome.videos]
     if directory is not None:
         if outcome.best and outcome.best.checkpoint:
             lines.append(f"Checkpoint: {Path(directory) / outcome.best.checkpoint}")
@@ -98,6 +100,12 @@ def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
         )
     advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
     return [*lines, advice] if advice else lines
+
+
+def _format_video(row: VideoRow, directory: str | Path | None) -> str:
+    if row.failure:
+        return f"No video of trial {row.trial}: {row.failure}."
+    return f"Video: {Path(directory or '') / row.path} ({describe_video(row)})"
 
 
 def _format_compute(outcome: Outcome) -> str:

@@ -21,10 +21,11 @@ class EvaluationStatus:
     """The most that are played; time may end it sooner."""
     steps: int = 0
     """Steps that the episodes in progress have advanced."""
+    activity: str = "evaluating"
 
     def __str__(self) -> str:
         steps = f", step {self.steps:,} of the next" if self.steps else ""
-        return f"evaluating: {self.player} {self.episodes} of {self.of} episodes{steps}"
+        return f"{self.activity}: {self.player} {self.episodes} of {self.of} episodes{steps}"
 
 
 SAMPLED_IS_BETTER, FEWEST_SEEDS = 0.75, 20

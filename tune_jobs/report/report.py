@@ -22,7 +22,7 @@ from tune_jobs.formatting import (
     format_percent,
 )
 from tune_jobs.jobs.changes import format_values
-from tune_jobs.report import causal_section, episode_figure, thoughts_section
+from tune_jobs.report import causal_section, episode_figure, thoughts_section, video_section
 from tune_jobs.report import plots as figures
 from tune_jobs.report.html_parts import FITTING, STYLE, figure, render_note, section, table
 from tune_jobs.report.lineage import plot_lineage
@@ -33,7 +33,8 @@ from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; media-src data:"
 )
 """Content security policy: nothing written into the page can send a request to the network."""
 
@@ -72,6 +73,7 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         section("Choices", *_choices(outcome)),
         section("Loss of each node by interventions", *_nodes(outcome.evaluation)),
         section("One episode, step by step", *_episode(outcome.evaluation)),
+        *video_section.render_video_section(outcome, directory),
         section("Inside the training", *_inside(outcome)),
         section("Settings and score", *_settings(outcome)),
         *_lineage(outcome),

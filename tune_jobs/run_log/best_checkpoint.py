@@ -30,7 +30,7 @@ def find_checkpoint(path: Path) -> Path:
         best = Outcome.from_rows(rows).best if rows else None
         found = best and find_best_checkpoint(path, best, rows)
         what, run = f"The run {path} has no checkpoint of a trial with a score", path
-    elif run := find_run_directory(path):
+    elif run := _find_run(path):
         rows = read_event_log(run / LOG)
         trial = _find_trial(rows, path.resolve().relative_to(run.resolve()))
         if trial is None:
@@ -47,7 +47,19 @@ def find_checkpoint(path: Path) -> Path:
     return found
 
 
-def find_run_directory(path: Path) -> Path | None:
+def find_run_and_trial(checkpoint: Path) -> tuple[Path, str] | None:
+    """Return the directory of a checkpoint's run, and its trial; None if it belongs to no run."""
+    run = _find_run(checkpoint)
+    if run is None:
+        return None
+    path = checkpoint.resolve().relative_to(run.resolve()).as_posix()
+    rows = read_event_log(run / LOG)
+    trials = (row.trial for row in rows if isinstance(row, CheckpointRow) and row.path == path)
+    trial = next(trials, None)
+    return None if trial is None else (run, trial)
+
+
+def _find_run(path: Path) -> Path | None:
     """Return the directory of the run that a path lies in; None if it lies in none."""
     # The parents of the path as it was typed come first: paths derived from them are printed. A
     # path may also be relative to a directory inside the run.

@@ -234,6 +234,23 @@ class FinalRow(TrialEvent):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class VideoRow(TrialEvent):
+    """A recorded episode of a checkpoint, or the reason why there is none."""
+
+    kind: ClassVar[str] = "video"
+    checkpoint: str
+    path: str = ""
+    """Relative to the run directory; empty where recording has failed."""
+    seed: int = 0
+    steps: int = 0
+    """The video has a frame more."""
+    episode_return: float = 0.0
+    is_complete: bool = True
+    """Whether the episode ended, rather than the video."""
+    failure: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class JobEndRow(Event):
     """The driver has stopped."""
 
@@ -257,5 +274,6 @@ Row = (
     | EndRow
     | EvaluationRow
     | FinalRow
+    | VideoRow
     | JobEndRow
 )
