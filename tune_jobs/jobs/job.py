@@ -105,7 +105,8 @@ class Job:
         default=None, metadata=EVALUATION
     )
     """Episodes, on seeds never trained on, in which the best trial is compared with baselines; 0
-    disables the comparison. By default a tenth of the training's time, with 20 to 256 episodes."""
+    disables the comparison. By default at most 256 in a tenth of the training's time, but at least
+    20, or 2 in environments whose copies play one by one."""
     finalists: Annotated[int, AtLeastOne] = field(default=3, metadata=EVALUATION)
     """Best trials that play again on other fresh seeds, which decides the winner; 1 takes the best
     score of training."""

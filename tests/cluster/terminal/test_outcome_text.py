@@ -17,6 +17,7 @@ from tune_jobs.run_log.events import (
     FinalRow,
     JobEndRow,
     ResultRow,
+    VideoRow,
 )
 from tune_jobs.run_log.outcome import Outcome
 
@@ -118,6 +119,17 @@ def test_means_come_with_their_standard_errors():
     assert "Evaluated: trial 00 on 40 fresh episodes (of 256: " in "".join(lines)
     assert any(line.endswith(": return mean -83.2 ± 3.20, return std 20.0") for line in lines)
     assert "Compared on the same seeds (return mean): random -500 ± 0.500" in lines
+
+
+def test_videos_are_listed_with_their_returns():
+    about = {"trial": "00", "checkpoint": "c"}
+    video = VideoRow(path="videos/a.mp4", seed=2, steps=90, episode_return=9.5, **about)
+    out = console(width=200)
+    failed = VideoRow(failure="OSError: gone", **about)
+    print_outcome(Outcome.from_rows([JOB, *rows_of(), video, failed]), out, "runs/r")
+    lines = written(out).splitlines()
+    assert "Video: runs/r/videos/a.mp4 (seed 2: return 9.50 in 90 steps)" in lines
+    assert "No video of trial 00: OSError: gone." in lines
 
 
 @pytest.mark.parametrize("score", [None, math.nan, math.inf, -math.inf, 1e300, -1e308, 0, 1e-300])
