@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false
+# pyright: basic, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
 """Who wins: not the luckiest score of training, but the best on fresh seeds."""
 
 import math

@@ -122,10 +122,11 @@ def test_means_come_with_their_standard_errors():
 
 
 def test_videos_are_listed_with_their_returns():
-    about = {"trial": "00", "checkpoint": "c"}
-    video = VideoRow(path="videos/a.mp4", seed=2, steps=90, episode_return=9.5, **about)
+    video = VideoRow(
+        trial="00", checkpoint="c", path="videos/a.mp4", seed=2, steps=90, episode_return=9.5
+    )
     out = console(width=200)
-    failed = VideoRow(failure="OSError: gone", **about)
+    failed = VideoRow(trial="00", checkpoint="c", failure="OSError: gone")
     print_outcome(Outcome.from_rows([JOB, *rows_of(), video, failed]), out, "runs/r")
     lines = written(out).splitlines()
     assert "Video: runs/r/videos/a.mp4 (seed 2: return 9.50 in 90 steps)" in lines

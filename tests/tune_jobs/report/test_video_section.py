@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """Videos in the report: inside the page while they are small, as links otherwise."""
 
 import base64
