@@ -19,6 +19,7 @@ def play_episodes(
     act: Callable[[Any], Any],
     seed: int,
     report_progress: Callable[[int, int], None] | None = None,
+    most_steps: int | None = None,
 ) -> tuple[Array, Array]:
     """Return the undiscounted returns [B] and lengths [B] of the first episode of each copy.
 
@@ -28,11 +29,12 @@ def play_episodes(
         seed: of the reset; Gymnasium seeds the copies with it and the numbers that follow.
         report_progress: called with the number of finished episodes and of steps so far, whenever
             an episode finishes and every 100 steps.
+        most_steps: steps after which an episode is cut off, with its return until then.
     """
     observation, _ = env.reset(seed=seed)
     returns, lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
     ended, steps = np.zeros(env.num_envs, bool), 0
-    while not ended.all():
+    while not ended.all() and (most_steps is None or steps < most_steps):
         observation, reward, terminated, truncated, _ = env.step(act(observation))
         returns += np.where(ended, 0, reward)
         lengths += ~ended

@@ -54,7 +54,7 @@ class Evaluate(EnvironmentCommand):
         """Play the episodes and print the comparison."""
         from algos.policy import Policy
         from cluster.commands.solver_tables import compare_with_solvers, print_comparison
-        from tune_jobs.evaluation.evaluation_status import recommend_sampling
+        from tune_jobs.evaluation.evaluation_status import describe_cut_off, recommend_sampling
         from tune_jobs.run_log.json_types import to_json_types
 
         checkpoint = choose_checkpoint(self.checkpoint)
@@ -77,8 +77,9 @@ class Evaluate(EnvironmentCommand):
                 highlight=False,
             )
         console.print(f"Better than random on {better:.0%} of the seeds.")
-        if advice := recommend_sampling(sampled, episodes):
-            console.print(advice)
+        for line in (describe_cut_off(evaluation.cut_off), recommend_sampling(sampled, episodes)):
+            if line:
+                console.print(line)
         changed = policy.evaluation_env_kwargs | arguments
         if changed:
             listed = ", ".join(f"{name} {value}" for name, value in changed.items())
@@ -95,6 +96,7 @@ class Evaluate(EnvironmentCommand):
             "policy": to_json_types(figures.pop("policy")),
             "baselines": to_json_types(figures),
             "standard_errors": to_json_types(errors),
+            "cut_off": evaluation.cut_off,
             "better_than_random": better,
             "better_than_greedy": sampled,
             "videos": videos,

@@ -55,7 +55,7 @@ def _describe_evaluation(row: EvaluationRow | None, run: Path) -> Answer | None:
     if row is None:
         return None
     names = ("episodes", "most", "seed", "policy", "baselines", "standard_errors")
-    names += ("better_than_random", "better_than_greedy")
+    names += ("cut_off", "better_than_random", "better_than_greedy")
     figures = {name: getattr(row, name) for name in names}
     return {"checkpoint": str(run / row.checkpoint), **to_json_types(figures)}
 

@@ -8,7 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from cluster.terminal.trial_table import make_trial_table
-from tune_jobs.evaluation.evaluation_status import format_episode_count, recommend_sampling
+from tune_jobs.evaluation.evaluation_status import (
+    describe_cut_off,
+    format_episode_count,
+    recommend_sampling,
+)
 from tune_jobs.formatting import (
     count,
     format_end_reason,
@@ -99,7 +103,7 @@ def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
             f"Compared on the same seeds ({format_identifier(first)}): {' · '.join(others)}"
         )
     advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
-    return [*lines, advice] if advice else lines
+    return [*lines, *filter(None, [describe_cut_off(evaluation.cut_off), advice])]
 
 
 def _format_video(row: VideoRow, directory: str | Path | None) -> str:

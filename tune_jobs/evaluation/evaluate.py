@@ -66,6 +66,12 @@ class Evaluation:
             figures |= world.compare_with_rule(episodes.metrics, rule)
         return figures
 
+    @property
+    def cut_off(self) -> dict[str, int]:
+        """By player, how many of its episodes were cut off; players without any are left out."""
+        counts = {name: episodes.cut_off for name, episodes in self.episodes.items()}
+        return {name: count for name, count in counts.items() if count}
+
     def compute_standard_errors(self, player: str) -> dict[str, float]:
         """Return the standard errors of those figures of a player that are means over episodes.
 

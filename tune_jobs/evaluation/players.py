@@ -14,7 +14,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from algos.policy import Policy
-from algos.rollouts.env_factory import make_vector_env
+from algos.rollouts.env_factory import find_env_spec, make_vector_env
 from algos.rollouts.episode_returns import play_episodes
 from envs import counter_rng
 from envs.batched import World
@@ -32,6 +32,10 @@ Count = Callable[[int, int], None]
 PLAIN_SCORE = "return"
 """Episode metric of an environment without a batched world: its undiscounted return."""
 
+MOST_STEPS = 30_000
+"""Steps after which an episode is cut off in an environment without a longer limit of its own. The
+most likely actions may go in circles for ever. The longest episodes of Atari games are as long."""
+
 
 @dataclass
 class EvaluatedEpisodes:
@@ -47,6 +51,8 @@ class EvaluatedEpisodes:
     """The actions [N] of each step; those of an episode that has ended have no effect."""
     lengths: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     """Steps of each episode, [N]."""
+    cut_off: int = 0
+    """How many of them were cut off before their end."""
 
     def __len__(self) -> int:
         return len(next(iter(self.metrics.values())))
@@ -77,6 +83,7 @@ def join_episodes(parts: Sequence[EvaluatedEpisodes]) -> EvaluatedEpisodes:
         np.sum([part.choices for part in parts], axis=0),
         actions,
         np.concatenate([part.lengths for part in parts]),
+        sum(part.cut_off for part in parts),
     )
 
 
@@ -181,6 +188,9 @@ class EnvironmentCopies:
     def __init__(self, env_id: str, env_kwargs: Mapping[str, Any]) -> None:
         self._env_id, self._env_kwargs = env_id, dict(env_kwargs)
         self._env: VectorEnv[Any, Any, Any] | None = None
+        # Where the environment's own limit is as long, its episodes end by themselves.
+        own = self._env_kwargs.get("max_episode_steps") or find_env_spec(env_id).max_episode_steps
+        self._most_steps = max(MOST_STEPS, (own or 0) + 1)
 
     def play(
         self,
@@ -206,9 +216,12 @@ class EnvironmentCopies:
         for name, act in players.items():
             progress = partial(report_progress, name) if report_progress else None
             returns, lengths = play_episodes(
-                self._env, lambda o, act=act: act(None, o, None), seed, progress
+                self._env, lambda o, act=act: act(None, o, None), seed, progress, self._most_steps
             )
-            played[name] = EvaluatedEpisodes({PLAIN_SCORE: returns}, lengths=lengths)
+            cut_off = int((lengths >= self._most_steps).sum())
+            played[name] = EvaluatedEpisodes(
+                {PLAIN_SCORE: returns}, lengths=lengths, cut_off=cut_off
+            )
         return played
 
     def close(self) -> None:

@@ -10,7 +10,11 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from tune_jobs.evaluation.evaluation_status import format_episode_count, recommend_sampling
+from tune_jobs.evaluation.evaluation_status import (
+    describe_cut_off,
+    format_episode_count,
+    recommend_sampling,
+)
 from tune_jobs.formatting import (
     count,
     format_duration,
@@ -165,7 +169,7 @@ def _comparison(evaluation: EvaluationRow | None) -> str:
             f" Better than random on {format_percent(evaluation.better_than_random)} of the seeds."
         )
     advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
-    note = f"{note} {advice}".strip()
+    note = " ".join(filter(None, [note, describe_cut_off(evaluation.cut_off), advice]))
     return (
         table(["policy", *map(format_identifier, names)], rows, text=1) + f"<p>{escape(note)}</p>"
     )

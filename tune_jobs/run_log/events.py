@@ -199,6 +199,8 @@ class EvaluationRow(TrialEvent):
         default_factory=dict[str, dict[str, float]]
     )
     """By player, the policy among them: standard errors of the figures that are means."""
+    cut_off: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
+    """By player: episodes that were cut off because they had no end."""
     better_than_random: float | None = None
     """Share of the seeds, from 0 to 1."""
     better_than_greedy: float | None = None

@@ -37,6 +37,7 @@ def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):
     assert told["evaluation"] == figures | {
         "checkpoint": str(tmp_path / "trials/c"),
         "better_than_greedy": None,
+        "cut_off": {},
     }
     said = [(f["symptom"], f["severity"], f["since"]) for f in told["findings"]]
     assert said == [("kl_runaway", "stop", 2), ("hung", "note", 1)]

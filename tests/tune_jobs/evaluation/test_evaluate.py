@@ -66,7 +66,15 @@ class SlowWalk(gymnasium.Env):
         return np.zeros(1, np.float32), -1.0, self.left <= 0, False, {}
 
 
+class Endless(SlowWalk):
+    """Episodes without an end."""
+
+    def step(self, action):
+        return *super().step(action)[:2], False, False, {}
+
+
 gymnasium.register("SlowWalk-v0", SlowWalk)
+gymnasium.register("Endless-v0", Endless)
 
 
 def policy(env="CartPole-v1", **about):
@@ -154,6 +162,22 @@ def test_a_slow_environment_without_time_plays_the_least(evaluate_slowly):
     played, spent = evaluate_slowly(1.0)
     assert {len(episodes) for episodes in played.values()} == {LEAST_SINGLE}
     assert spent <= 3 * LEAST_SINGLE * 30
+
+
+def test_episodes_without_an_end_are_cut_off(monkeypatch):
+    monkeypatch.setattr("tune_jobs.evaluation.players.MOST_STEPS", 25)
+    found = evaluate(policy("Endless-v0"), 70, 0)
+    assert found.cut_off == {"policy": 70, "greedy": 70, "random": 70}
+    for episodes in found.episodes.values():
+        assert set(episodes.lengths) == {25} and set(episodes.metrics["return"]) == {-25.0}
+    assert evaluate(policy("Lottery-v0"), 6, 0).cut_off == {}
+
+
+def test_a_longer_limit_of_the_environment_holds(monkeypatch):
+    monkeypatch.setattr("tune_jobs.evaluation.players.MOST_STEPS", 2)
+    gymnasium.register("LimitedLottery-v0", Lottery, max_episode_steps=3)
+    found = evaluate(policy("LimitedLottery-v0"), 4, 0)
+    assert found.episodes["policy"].lengths.tolist() == [3] * 4 and not found.cut_off
 
 
 def test_standard_errors_are_those_of_numpy():

@@ -1,7 +1,11 @@
 # pyright: basic, reportArgumentType=false
 """The progress of an evaluation, in words."""
 
-from tune_jobs.evaluation.evaluation_status import EvaluationStatus, format_episode_count
+from tune_jobs.evaluation.evaluation_status import (
+    EvaluationStatus,
+    describe_cut_off,
+    format_episode_count,
+)
 from tune_jobs.run_log.events import EvaluationRow
 
 
@@ -10,6 +14,11 @@ def test_the_count_of_episodes_comes_with_its_reason():
     words = format_episode_count(EvaluationRow(episodes=40, **row), "episode")
     assert words.startswith("40 episodes (of 256: ") and "--episodes" in words
     assert format_episode_count(EvaluationRow(episodes=256, **row), "episode") == "256 episodes"
+
+
+def test_episodes_without_an_end_are_counted_by_player():
+    assert describe_cut_off({}) == ""
+    assert "2 of greedy, 1 of random" in describe_cut_off({"greedy": 2, "random": 1})
 
 
 def test_progress_names_player_episodes_and_steps():
