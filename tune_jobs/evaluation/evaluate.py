@@ -85,7 +85,9 @@ class Evaluation:
             # Figures are named after the metric that they are the mean of, apart from these two.
             metric = {"mean": self.metric, "return_mean": PLAIN_SCORE}.get(name, name)
             values = episodes.get(metric)
-            if values is not None and np.isclose(figure, values.mean()):
+            if values is None or not np.isfinite(figure):
+                continue
+            if np.isclose(figure, values.mean()):
                 errors[name] = compute_standard_error(values)
         return errors
 

@@ -198,6 +198,8 @@ def test_only_means_of_a_world_have_standard_errors():
     assert {"median", "mean", "q90"} <= set(found.summarise("policy"))
     errors = found.compute_standard_errors("policy")
     assert errors == {"mean": pytest.approx(np.std(excess, ddof=1) / 2)}
+    excess[0] = np.inf
+    assert found.compute_standard_errors("policy") == {}
 
 
 def test_copies_are_made_once_for_batches_of_one_size(monkeypatch):
