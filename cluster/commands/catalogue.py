@@ -51,9 +51,10 @@ class Presets(Command):
             table.add_row("", Text(", ".join(filter(None, job)), style="dim"))
         console.print(table)
         _print_hint("`rungwise tune PRESET` searches its settings, `train` uses one.", console)
-        presets = {
-            row.name: row._asdict() | {"score": row.score and asdict(row.score)} for row in rows
-        }
+        presets: dict[str, Answer] = {}
+        for row in rows:
+            fields = row._asdict() | {"score": row.score and asdict(row.score)}
+            presets[fields.pop("name")] = fields
         return {"presets": presets}
 
 
