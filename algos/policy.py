@@ -102,7 +102,8 @@ class Policy:
         if not (directory / "policy" / "policy.json").is_file():
             raise InputError(
                 f"{directory} is not a checkpoint: it has no policy/policy.json. Give a "
-                "directory such as runs/NAME/trials/session-0/03/checkpoint_000004."
+                "directory such as runs/NAME/trials/session-0/03/checkpoint_000004; a command "
+                "also takes the directory of a run or a trial."
             )
         verify_checkpoint(directory, "policy/")
         metadata = json.loads((directory / "policy" / "policy.json").read_text())
@@ -132,11 +133,22 @@ class Policy:
             device = "cuda" if settings.acts_on_gpu and torch.cuda.is_available() else "cpu"
         return cls(module.eval().to(device), metadata)
 
-    def act(self, observation: Any, *, greedy: bool = True) -> Any:
-        """Return the environment action for one observation."""
+    def act(
+        self, observation: Any, *, greedy: bool = True, generator: torch.Generator | None = None
+    ) -> Any:
+        """Return the environment action for one observation.
+
+        Args:
+            observation: one observation of the environment.
+            greedy: whether to take the most likely action instead of a sampled one.
+            generator: draws sampled actions; by default torch's own.
+
+        Raises:
+            InputError: an observation that does not fit the policy.
+        """
         batch = batch_observation(observation, self.observation_space, self.module.accepts_any_size)
         try:
-            action = self.act_batch(batch, greedy=greedy)
+            action = self.act_batch(batch, greedy=greedy, generator=generator)
         except RuntimeError as error:  # torch's, of parts whose sizes do not go together
             raise InputError(
                 f"This policy acts on {self.observation_space} of any size, but the observation "

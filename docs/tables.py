@@ -27,7 +27,8 @@ from cluster.commands.groups import summarise_commands
 from envs.validation import get_fields
 from tune_jobs.check.explain import check_table, format_symptoms_table
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.job_yaml import PRESETS, list_presets
+from tune_jobs.jobs.job_yaml import PRESETS, list_presets, load_job
+from tune_jobs.jobs.preset_scores import count_steps, format_steps, load_preset_scores
 from tune_jobs.stopping import STOP_RULES
 
 DOCS = Path(__file__).parent
@@ -170,8 +171,9 @@ def format_environments_table() -> str:
 
 
 def format_presets_table() -> str:
-    """Return each preset with its environment, algorithm, size and first sentence."""
+    """Return each preset with its environment, algorithm, size, score and first sentence."""
     rows: list[list[str]] = []
+    scores = load_preset_scores()
     for name in list_presets():
         file = PRESETS / f"{name}.yaml"
         lines = file.read_text().splitlines()
@@ -179,8 +181,13 @@ def format_presets_table() -> str:
         purpose = re.split(r"(?<=\.)\s", " ".join(comment.split()), maxsplit=1)[0]
         job = yaml.safe_load(file.read_text())
         size = f"{job.get('trials', 1)} x {job.get('iterations', 100)}"
-        rows.append([f"`{name}`", job["env"], job.get("algo", "ppo"), size, purpose])
-    header = ("preset", "environment", "algorithm", "trials x iterations", "purpose")
+        steps = format_steps(count_steps(load_job(name))).removesuffix(" steps")
+        score = scores.get(name)
+        reached = [score.time_text or "-", score.score_text] if score else ["-", "-"]
+        env = [f"`{name}`", job["env"], job.get("algo", "ppo"), size, steps]
+        rows.append([*env, *reached, purpose])
+    header = ("preset", "environment", "algorithm", "trials x iterations")
+    header += ("steps of a trial", "time", "score", "purpose")
     return format_table(header, rows)
 
 

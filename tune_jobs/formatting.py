@@ -51,6 +51,12 @@ def format_measurement(value: float | None) -> str:
     return f"{value:#.3g}".removesuffix(".")
 
 
+def format_estimate(value: float | None, error: float | None) -> str:
+    """Format a measured figure with its standard error, if it has one: -83.2 ± 1.20."""
+    figure = format_measurement(value)
+    return figure if error is None else f"{figure} ± {format_measurement(error)}"
+
+
 def format_percent(share: float) -> str:
     """Format a fraction from 0 to 1 as a percentage: 73 %."""
     return f"{100 * share:.0f} %" if math.isfinite(share) else "-"

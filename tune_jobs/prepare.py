@@ -10,6 +10,7 @@ from envs.validation import InputError
 from tune_jobs.disk_space import check_disk_space
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.scoring import resolve_metric
+from tune_jobs.evaluation.videos import check_recording
 from tune_jobs.jobs.changes import list_changes
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job
@@ -42,6 +43,8 @@ def prepare_job(job: Job, directory: Path) -> Job:
     metric, mode = resolve_metric(job)
     job = replace(job, metric=metric, mode=mode)
     validate_job(job)
+    if job.videos:
+        check_recording(job.env, job.env_kwargs | job.evaluation_env_kwargs)
     claim_run_directory(directory)
     try:
         # Exclusive creation: where two processes claim a directory at once, one of them gets it.

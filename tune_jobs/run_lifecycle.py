@@ -29,7 +29,7 @@ from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import TrialPlan, find_remaining_work, get_hang_report_dir
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 from tune_jobs.tune_session import TuneSession
-from tune_jobs.winner import name_winner
+from tune_jobs.winner import name_winner, record_winner
 
 ERROR = "driver_error.txt"
 """File of a run directory with the traceback of the driver that failed last."""
@@ -122,6 +122,8 @@ def _run_session(
             interrupted = bool(_list_running(directory)) or session.has_settings_to_propose
             if job.most_evaluated and not interrupted:
                 name_winner(job, directory, recorder.write, listener)
+            if job.videos and not interrupted:
+                record_winner(job, directory, recorder.write, listener)
         except KeyboardInterrupt:  # at any other time than while Tune waits for results
             interrupted = True
             recorder.write_decisions()

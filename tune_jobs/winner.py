@@ -13,16 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from algos.policy import Policy
+from envs.validation import InputError
 from tune_jobs.evaluation.episode_budget import SHARE, sum_training_seconds
-from tune_jobs.evaluation.evaluate import ProgressCallback, evaluate
+from tune_jobs.evaluation.evaluate import ProgressCallback, compute_standard_error, evaluate
 from tune_jobs.evaluation.evaluation_status import EvaluationStatus
 from tune_jobs.evaluation.final_evaluation import evaluate_checkpoint
 from tune_jobs.evaluation.players import PLAIN_SCORE
+from tune_jobs.evaluation.recent_score import FEWEST
 from tune_jobs.evaluation.scoring import HELD_OUT
+from tune_jobs.evaluation.videos import record_checkpoint
+from tune_jobs.formatting import first_sentence
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.best_checkpoint import find_best_checkpoint
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import FinalRow, Row
+from tune_jobs.run_log.events import FinalRow, Row, VideoRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -35,7 +39,9 @@ def name_winner(
     """Play the finals, and compare their winner with random and simple rules.
 
     Unless the job sets a number of episodes, both together take at most a tenth of the training's
-    time, the finals half of it. What an earlier session has evaluated is not evaluated again.
+    time, the finals half of it; where that allows a finalist fewer than 20 episodes there are no
+    finals, and the scores of training decide. What an earlier session has evaluated is not
+    evaluated again.
 
     Args:
         job: the job.
@@ -61,6 +67,9 @@ def name_winner(
             most = job.most_evaluated if episodes is None else episodes
             on_progress = _make_progress_callback(show, trial)
             row = play_final(job, directory, trial, checkpoint, most, limit, on_progress)
+            if has_time_limit and row.episodes < FEWEST:
+                # Fewer episodes than a score of training pools would choose by luck.
+                break
             write(row)
             episodes = row.episodes
     best = Outcome.from_rows(read_event_log(path)).best
@@ -72,9 +81,49 @@ def name_winner(
 
 
 def _make_progress_callback(
-    show: Callable[[EvaluationStatus], None], trial: str
+    show: Callable[[EvaluationStatus], None], trial: str, activity: str = "evaluating"
 ) -> ProgressCallback:
-    return lambda player, done, of: show(EvaluationStatus(trial, player, done, of))
+    return lambda player, done, of, steps: show(
+        EvaluationStatus(trial, player, done, of, steps, activity)
+    )
+
+
+def record_winner(
+    job: Job,
+    directory: Path,
+    write: Callable[[Row], None],
+    show: Callable[[EvaluationStatus], None],
+) -> None:
+    """Record episodes of the winner, unless an earlier session has done so.
+
+    Args:
+        job: the job.
+        directory: the run directory.
+        write: called with the row of each video; of a failure too, which ends no run.
+        show: called with the progress.
+    """
+    rows = read_event_log(directory / "events.jsonl")
+    outcome = Outcome.from_rows(rows)
+    best = outcome.best
+    checkpoint = best and find_best_checkpoint(directory, best, rows)
+    if not best or not checkpoint:
+        return
+    name = checkpoint.relative_to(directory).as_posix()
+    if any(row.checkpoint == name and row.path for row in outcome.videos):
+        return
+    on_progress = _make_progress_callback(show, best.id, "recording")
+    try:
+        policy = Policy.load(checkpoint, device="auto")
+        for row in record_checkpoint(
+            policy, directory, best.id, checkpoint, job.videos, on_progress=on_progress
+        ):
+            write(row)
+    except Exception as error:
+        # The training and its comparison are worth more than a video that an encoder or a graphics
+        # driver refuses in the end.
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        failure = f"{kind}{first_sentence(error)}"
+        write(VideoRow(trial=best.id, checkpoint=name, failure=failure))
 
 
 def play_final(
@@ -113,7 +162,7 @@ def play_final(
         metric = episode_metric = evaluation.metric
         mode = evaluation.mode
     scores = metrics[episode_metric]
-    error = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else 0.0
+    error = compute_standard_error(scores) if len(scores) > 1 else 0.0
     return FinalRow(
         trial=trial,
         checkpoint=checkpoint,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +14,9 @@ from cluster.commands.command import Command
 from cluster.errors import Answer
 from tune_jobs.formatting import count
 
+if TYPE_CHECKING:
+    from tune_jobs.jobs.preset_scores import PresetScore
+
 
 class PresetRow(NamedTuple):
     """A preset as one row of a table."""
@@ -22,27 +25,37 @@ class PresetRow(NamedTuple):
     env: str
     algo: str
     trials: int
+    steps: int
+    """Environment steps of one trial."""
+    score: PresetScore | None
+    """What a training has reached; None where it was not measured."""
     shows: str
     """The first sentence of the comment that the file starts with."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Presets(Command):
-    """List the job presets and what each shows."""
+    """List the job presets: what each shows, its steps, time and score."""
 
     def __call__(self, console: Console) -> Answer:
         """Print the presets as a table."""
+        from tune_jobs.jobs.preset_scores import format_steps
+
         rows = list_preset_rows()
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True)
         for row in rows:
-            job = f"{row.env}, {row.algo}, {count(row.trials, 'trial')}"
+            job = [row.env, row.algo, count(row.trials, "trial"), format_steps(row.steps)]
+            job += [row.score.time_text, row.score.score_text] if row.score else []
             table.add_row(Text(row.name, style="bold"), Text(row.shows))
-            table.add_row("", Text(job, style="dim"))
+            table.add_row("", Text(", ".join(filter(None, job)), style="dim"))
         console.print(table)
         _print_hint("`rungwise tune PRESET` searches its settings, `train` uses one.", console)
-        fields = PresetRow._fields[1:]
-        return {"presets": {row.name: dict(zip(fields, row[1:], strict=True)) for row in rows}}
+        presets: dict[str, Answer] = {}
+        for row in rows:
+            fields = row._asdict() | {"score": row.score and asdict(row.score)}
+            presets[fields.pop("name")] = fields
+        return {"presets": presets}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +91,15 @@ class Algos(Command):
 def list_preset_rows() -> list[PresetRow]:
     """List the presets shipped with the product, ordered by name."""
     from tune_jobs.jobs.job_yaml import PRESETS, list_presets, load_job
+    from tune_jobs.jobs.preset_scores import count_steps, load_preset_scores
 
     rows: list[PresetRow] = []
+    scores = load_preset_scores()
     for name in list_presets():
         job = load_job(name)
         shows = extract_first_sentence((PRESETS / f"{name}.yaml").read_text())
-        rows.append(PresetRow(name, job.env.removeprefix("envs:"), job.algo, job.trials, shows))
+        about = job.env.removeprefix("envs:"), job.algo, job.trials, count_steps(job)
+        rows.append(PresetRow(name, *about, scores.get(name), shows))
     return rows
 
 

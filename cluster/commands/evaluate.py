@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from cluster.commands.checkpoints import choose_checkpoint
 from cluster.commands.command import EnvironmentCommand
 from cluster.commands.jobs import QUICK_EPISODES
+from cluster.commands.videos import check_recording, record_videos
 from cluster.errors import Answer
 from envs.validation import InputError
 from tune_jobs.formatting import count
 
 if TYPE_CHECKING:
     from algos.policy import Policy
+    from tune_jobs.evaluation.evaluate import Evaluation
 
-EPISODES = 256
-"""Episodes of a comparison by default."""
+EPISODES, SECONDS = 256, 60.0
+"""Episodes of a comparison by default, and how long they may take in an environment that is not
+batched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +34,19 @@ class Evaluate(EnvironmentCommand):
     """Compare a checkpoint with random and the family's baselines on the same seeds."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """A checkpoint directory, or a run directory, whose best checkpoint is used."""
+    """A checkpoint, or the directory of a run or a trial, whose best checkpoint is used."""
     episodes: int | None = None
-    """Episodes, each on its own seed; by default 256, or 8 with --quick."""
+    """Episodes, each on its own seed; by default 256, or 8 with --quick, and in environments that
+    are not ours as many of them as a minute allows."""
     seed: int = 0
     """The first of those seeds; training never uses them."""
     scm: str = ""
     """Of a causal environment: the model or family to compare on, by name or file (my_scm.yaml)."""
     matrix: str = ""
     """A matrix file (.mtx, .mtx.gz, .npz), in an environment that compares with solvers."""
+    videos: Annotated[int, tyro.conf.arg(aliases=("--video",))] = 0
+    """Episodes to record as videos, in the folder videos of the checkpoint's run and in its report
+    (next to a checkpoint that belongs to no run); needs the extra `video`."""
     quick: bool = False
     """Play few episodes, and none of the baselines that take long."""
 
@@ -45,47 +54,77 @@ class Evaluate(EnvironmentCommand):
         """Play the episodes and print the comparison."""
         from algos.policy import Policy
         from cluster.commands.solver_tables import compare_with_solvers, print_comparison
-        from cluster.terminal.progress import EvaluationProgress
-        from tune_jobs.evaluation.evaluate import evaluate
-        from tune_jobs.evaluation.evaluation_status import recommend_sampling
-        from tune_jobs.run_log.best_checkpoint import find_checkpoint
+        from tune_jobs.evaluation.evaluation_status import describe_cut_off, recommend_sampling
         from tune_jobs.run_log.json_types import to_json_types
 
-        checkpoint = find_checkpoint(self.checkpoint)
+        checkpoint = choose_checkpoint(self.checkpoint)
         policy = Policy.load(checkpoint, device="auto")
         arguments = self._choose_env_kwargs(policy)
-        episodes = self.episodes
-        if episodes is None:  # a matrix has one state: more episodes would repeat it
-            episodes = 1 if self.matrix else QUICK_EPISODES if self.quick else EPISODES
-        with EvaluationProgress() as progress:
-            evaluation = evaluate(
-                policy, episodes, self.seed, arguments, self.quick, on_progress=progress
-            )
+        if self.videos:
+            check_recording(policy, arguments)
+        most, evaluation = self._evaluate(policy, arguments)
         # Before the figures, to which this adds the set-up times.
         details = compare_with_solvers(policy, evaluation, self.seed, checkpoint)
         figures = {name: evaluation.summarise(name) for name in evaluation.episodes}
+        errors = {name: evaluation.compute_standard_errors(name) for name in figures}
         better, sampled = map(evaluation.compute_better_fraction, ("random", "greedy"))
+        episodes = len(evaluation.episodes["policy"])
         title = f"{count(episodes, 'episode')} from seed {self.seed}"
-        console.print(make_comparison_table(figures, title))
+        console.print(make_comparison_table(figures, title, errors))
+        if episodes < most:
+            console.print(
+                f"A minute allowed {episodes} of {most} episodes; --episodes N plays N.",
+                highlight=False,
+            )
         console.print(f"Better than random on {better:.0%} of the seeds.")
-        if advice := recommend_sampling(sampled, episodes):
-            console.print(advice)
+        for line in (describe_cut_off(evaluation.cut_off), recommend_sampling(sampled, episodes)):
+            if line:
+                console.print(line)
         changed = policy.evaluation_env_kwargs | arguments
         if changed:
             listed = ", ".join(f"{name} {value}" for name, value in changed.items())
             console.print(f"Different from training: {listed}.")
         print_comparison(details, console)
+        videos = record_videos(policy, checkpoint, self.videos, self.seed, arguments, console)
         return details.answer | {
             "checkpoint": str(checkpoint),
             "episodes": episodes,
+            "most": most,
             "seed": self.seed,
             "env_kwargs": changed,
             "score": evaluation.metric,
             "policy": to_json_types(figures.pop("policy")),
             "baselines": to_json_types(figures),
+            "standard_errors": to_json_types(errors),
+            "cut_off": evaluation.cut_off,
             "better_than_random": better,
             "better_than_greedy": sampled,
+            "videos": videos,
         }
+
+    def _evaluate(self, policy: Policy, env_kwargs: Mapping[str, Any]) -> tuple[int, Evaluation]:
+        """Play the episodes; return how many were planned, and the evaluation."""
+        from cluster.terminal.progress import EvaluationProgress
+        from tune_jobs.evaluation.evaluate import evaluate
+        from tune_jobs.evaluation.evaluation_world import make_world
+
+        most, seconds = self.episodes, math.inf
+        if most is None:  # a matrix has one state: more episodes would repeat it
+            most = 1 if self.matrix else QUICK_EPISODES if self.quick else EPISODES
+            arguments = policy.full_evaluation_env_kwargs | dict(env_kwargs)
+            if make_world(policy.metadata["env"], arguments) is None:
+                seconds = SECONDS
+        with EvaluationProgress() as progress:
+            evaluation = evaluate(
+                policy,
+                most,
+                self.seed,
+                env_kwargs,
+                self.quick,
+                seconds=seconds,
+                on_progress=progress,
+            )
+        return most, evaluation
 
     def _choose_env_kwargs(self, policy: Policy) -> dict[str, Any]:
         """Return the environment arguments that differ from those of the job's evaluations."""
@@ -105,8 +144,26 @@ class Evaluate(EnvironmentCommand):
         return chosen | self.read_env_kwargs()
 
 
-def make_comparison_table(figures: Mapping[str, Mapping[str, float]], title: str) -> Table:
-    """Make a table with a row per policy, or a row per figure if there are more of these."""
+def make_comparison_table(
+    figures: Mapping[str, Mapping[str, float]],
+    title: str,
+    errors: Mapping[str, Mapping[str, float]] | None = None,
+) -> Table:
+    """Make a table with a row per policy, or a row per figure if there are more of these.
+
+    Args:
+        figures: the figures of each player by name.
+        title: the caption.
+        errors: the standard errors of those figures that have one.
+    """
+
+    def cell(player: str, name: str, digits: int) -> str:
+        if name not in figures[player]:
+            return ""
+        error = (errors or {}).get(player, {}).get(name)
+        shown = f"{figures[player][name]:.{digits}g}"
+        return shown if error is None else f"{shown} ± {error:.2g}"
+
     table, names = Table(title=title, title_justify="left", box=None), list(figures["policy"])
     by_figure = len(names) > len(figures)
     table.add_column("", no_wrap=not by_figure)
@@ -114,10 +171,9 @@ def make_comparison_table(figures: Mapping[str, Mapping[str, float]], title: str
         table.add_column(head.replace("_", " "), justify="right")
     if by_figure:
         for name in names:
-            cells = (f"{row[name]:.3g}" if name in row else "" for row in figures.values())
+            cells = (cell(player, name, 3) for player in figures)
             table.add_row(name.replace("_", " "), *cells)
         return table
-    for policy, row in figures.items():
-        cells = (f"{row[name]:.4g}" if name in row else "" for name in names)
-        table.add_row(policy.replace("_", " "), *cells)
+    for player in figures:
+        table.add_row(player.replace("_", " "), *(cell(player, name, 4) for name in names))
     return table

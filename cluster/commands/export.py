@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
+from cluster.commands.checkpoints import choose_checkpoint
 from cluster.commands.command import Command
 from cluster.errors import Answer
 
@@ -17,7 +18,7 @@ class Export(Command):
     """Export a policy to other runtimes: `torch.export`, and ONNX with --onnx."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """A checkpoint directory, or a run directory, whose best checkpoint is used."""
+    """A checkpoint, or the directory of a run or a trial, whose best checkpoint is used."""
     out: Path = Path("exported")
     """Directory for the files; it must be empty or not exist."""
     onnx: bool = False
@@ -27,9 +28,8 @@ class Export(Command):
         """Write the files and compare them with the policy."""
         from algos.policy import Policy
         from cluster.serving.export import export_policy
-        from tune_jobs.run_log.best_checkpoint import find_checkpoint
 
-        parity = export_policy(Policy.load(find_checkpoint(self.checkpoint)), self.out, self.onnx)
+        parity = export_policy(Policy.load(choose_checkpoint(self.checkpoint)), self.out, self.onnx)
         for name, difference in parity.items():
             console.print(
                 f"{self.out / name}: largest difference {difference['largest']:.1e}, "

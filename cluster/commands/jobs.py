@@ -53,7 +53,7 @@ class Tune(RayCommand):
     """Run directory; by default runs/<environment>-<date>-<number>."""
     quick: bool = False
     """Shorten the run: a tenth of the iterations, at most 10, with all intervals in proportion, at
-    most 4 trials, 32 evaluation episodes, no early stopping, and health rules that only warn."""
+    most 4 trials, few evaluation episodes, no early stopping, and health rules that only warn."""
     job: tyro.conf.Suppress[Any] = None
     """The job; :meth:`parse` adds its flags, which depend on the algorithm and environment."""
 
@@ -190,6 +190,7 @@ def shorten_job(job: Job) -> Job:
     What is counted in iterations shrinks with them. The health rules only warn and the patience is
     off, because so short a run shows nothing about the full one.
     """
+    from envs import FAMILIES
     from tune_jobs.health import RULES
 
     iterations = max(min(job.iterations // 10, QUICK_ITERATIONS), 1)
@@ -203,6 +204,11 @@ def shorten_job(job: Job) -> Job:
         for name in ITERATION_SETTINGS
         if hasattr(job.settings, name)
     }
+    episodes = job.evaluation_episodes
+    if episodes is not None or job.env.removeprefix("envs:") in FAMILIES:
+        episodes = min(job.most_evaluated, QUICK_EPISODES)
+    # Otherwise time decides: 32 episodes of an environment that plays copies one by one can take
+    # longer than so short a training.
     settings["warm_start_episodes"] = min(job.settings.warm_start_episodes, QUICK_WARM_START)
     if job.settings.entropy_schedule == "decay":
         # The same weight at the end: a factor per iteration, of which there are fewer now.
@@ -218,7 +224,7 @@ def shorten_job(job: Job) -> Job:
         held_out_interval=shorten(job.held_out_interval),
         held_out_episodes=min(job.held_out_episodes, QUICK_EPISODES),
         checkpoint_interval=shorten(job.checkpoint_interval),
-        evaluation_episodes=min(job.most_evaluated, QUICK_EPISODES),
+        evaluation_episodes=episodes,
     )
     limits = {s: job.health.get(s, rule.highest) for s, rule in RULES.items()}
     return replace(short, health=job.health | {s: "warn" for s in limits if limits[s] == "stop"})

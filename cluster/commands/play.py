@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
+from cluster.commands.checkpoints import choose_checkpoint
 from cluster.commands.command import EnvironmentCommand
 from cluster.errors import Answer
 from envs import counter_rng
@@ -47,8 +48,8 @@ class Play(EnvironmentCommand):
     goal: int = 0
     """Number of the goal to buy."""
     watch: str = ""
-    """Watch this player instead of shopping yourself: a checkpoint, a run directory (its best
-    checkpoint), or a baseline such as `oracle`."""
+    """Watch this player instead of shopping yourself: a checkpoint, the directory of a run
+    or a trial (its best checkpoint), or a baseline such as `oracle`."""
 
     def __call__(self, console: Console) -> Answer:
         """Play one episode."""
@@ -161,9 +162,8 @@ def _make_player(world: World[Any], watch: str) -> ActionChooser:
     if not Path(watch).exists():
         raise unknown_name_error("baseline or checkpoint", watch, world.baselines, "to watch")
     from algos.policy import Policy
-    from tune_jobs.run_log.best_checkpoint import find_checkpoint
 
-    policy = Policy.load(find_checkpoint(Path(watch)))
+    policy = Policy.load(choose_checkpoint(Path(watch)))
     return lambda state, observation, texts: texts[int(policy.act_batch(observation)[0])]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 from rich.console import Console
 
+from cluster.commands.checkpoints import choose_checkpoint
 from cluster.commands.command import Command
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Serve(ServerCommand):
     """Serve a trained policy over HTTP: `POST /act`, batched by Ray Serve."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """A checkpoint directory, or a run directory, whose best checkpoint is used."""
+    """A checkpoint, or the directory of a run or a trial, whose best checkpoint is used."""
     port: int = 8471
     """Port to listen on; 0 takes a free one."""
     replicas: int = 1
@@ -70,9 +71,8 @@ class Serve(ServerCommand):
         from cluster.web.auth import choose_token
         from cluster.web.listening import bind_socket, make_interrupt_event, print_address
         from tune_jobs.ray_session import ray_session
-        from tune_jobs.run_log.best_checkpoint import find_checkpoint
 
-        token, checkpoint = choose_token(self.host, self.token), find_checkpoint(self.checkpoint)
+        token, checkpoint = choose_token(self.host, self.token), choose_checkpoint(self.checkpoint)
         Policy.load(checkpoint)  # refuses a damaged checkpoint before Ray starts
         # Ray Serve opens the port itself: this only finds a free one and refuses a used one.
         listening_socket = bind_socket(self.host, self.port)

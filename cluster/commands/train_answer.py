@@ -43,6 +43,7 @@ def make_train_answer(answer: Answer) -> Answer:
         "metrics": to_json_types(result.metrics | {"score": score}) if result else {},
         "evaluation": _describe_evaluation(outcome.evaluation, run),
         "findings": _list_worst_findings(outcome.findings),
+        "videos": answer["videos"],
         "report": answer["report"],
     }
 
@@ -53,7 +54,10 @@ def _describe_evaluation(row: EvaluationRow | None, run: Path) -> Answer | None:
 
     if row is None:
         return None
-    names = ("episodes", "seed", "policy", "baselines", "better_than_random", "better_than_greedy")
+    names = (
+        *("episodes", "most", "seed", "policy", "baselines", "standard_errors"),
+        *("cut_off", "better_than_random", "better_than_greedy"),
+    )
     figures = {name: getattr(row, name) for name in names}
     return {"checkpoint": str(run / row.checkpoint), **to_json_types(figures)}
 

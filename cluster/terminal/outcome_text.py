@@ -8,16 +8,22 @@ from rich.console import Console
 from rich.text import Text
 
 from cluster.terminal.trial_table import make_trial_table
-from tune_jobs.evaluation.evaluation_status import format_episode_count, recommend_sampling
+from tune_jobs.evaluation.evaluation_status import (
+    describe_cut_off,
+    format_episode_count,
+    recommend_sampling,
+)
 from tune_jobs.formatting import (
     count,
     format_end_reason,
+    format_estimate,
     format_identifier,
     format_measurement,
     format_percent,
 )
 from tune_jobs.health.diagnosis import SHORTEST
-from tune_jobs.run_log.events import EvaluationRow
+from tune_jobs.report.video_section import describe_video
+from tune_jobs.run_log.events import EvaluationRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -46,6 +52,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         *_format_evaluation(outcome.evaluation),
         _format_compute(outcome),
     ]
+    lines += [_format_video(row, directory) for row in outcome.videos]
     if directory is not None:
         if outcome.best and outcome.best.checkpoint:
             lines.append(f"Checkpoint: {Path(directory) / outcome.best.checkpoint}")
@@ -71,29 +78,38 @@ def _format_best(outcome: Outcome) -> str:
     trained = f"{score} after {count(best.iterations, 'iteration')}"
     if (won := outcome.won) is None:
         return f"Best: trial {best.id}, {trained}"
-    score, error = format_measurement(won.score), format_measurement(won.error)
-    final = f"{format_identifier(won.metric)} {score} ± {error}"
+    final = f"{format_identifier(won.metric)} {format_estimate(won.score, won.error)}"
     return f"Best: trial {best.id}, by {outcome.best_by}: {final} (in training {trained})"
 
 
 def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
     if evaluation is None or not evaluation.policy:
         return []
+    errors = evaluation.standard_errors
+    error = errors.get("policy", {})
     figures = ", ".join(
-        f"{format_identifier(k)} {format_measurement(v)}" for k, v in evaluation.policy.items()
+        f"{format_identifier(k)} {format_estimate(v, error.get(k))}"
+        for k, v in evaluation.policy.items()
     )
     episodes = format_episode_count(evaluation, "fresh episode")
     lines = [f"Evaluated: trial {evaluation.trial} on {episodes}: {figures}"]
     first = next(iter(evaluation.policy))
     others = [
-        f"{name} {format_measurement(v.get(first))}" for name, v in evaluation.baselines.items()
+        f"{name} {format_estimate(v.get(first), errors.get(name, {}).get(first))}"
+        for name, v in evaluation.baselines.items()
     ]
     if others:
         lines.append(
             f"Compared on the same seeds ({format_identifier(first)}): {' · '.join(others)}"
         )
     advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
-    return [*lines, advice] if advice else lines
+    return [*lines, *filter(None, [describe_cut_off(evaluation.cut_off), advice])]
+
+
+def _format_video(row: VideoRow, directory: str | Path | None) -> str:
+    if row.failure:
+        return f"No video of trial {row.trial}: {row.failure}."
+    return f"Video: {Path(directory or '') / row.path} ({describe_video(row)})"
 
 
 def _format_compute(outcome: Outcome) -> str:

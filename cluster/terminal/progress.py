@@ -167,11 +167,14 @@ class EvaluationProgress:
     """Progress of a single evaluation on stderr, as a context manager."""
 
     def __init__(
-        self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        activity: str = "evaluating",
     ) -> None:
         self._console = console or Console(stderr=True)
-        self._clock, self._printed_at = clock, clock()
-        self._status = self._console.status("evaluating") if self._console.is_terminal else None
+        self._clock, self._printed_at, self._activity = clock, clock(), activity
+        self._status = self._console.status(activity) if self._console.is_terminal else None
 
     def __enter__(self) -> EvaluationProgress:
         if self._status:
@@ -182,9 +185,9 @@ class EvaluationProgress:
         if self._status:
             self._status.stop()
 
-    def __call__(self, player: str, episodes: int, of: int) -> None:
-        """Show how many episodes a player has finished."""
-        line = Text(str(EvaluationStatus("", player, episodes, of)))
+    def __call__(self, player: str, episodes: int, of: int, steps: int = 0) -> None:
+        """Show how many episodes a player has finished, and the steps of those in progress."""
+        line = Text(str(EvaluationStatus("", player, episodes, of, steps, self._activity)))
         if self._status:
             self._status.update(line)
         elif self._clock() - self._printed_at >= LINE_INTERVAL_S:

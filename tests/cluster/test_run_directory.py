@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cluster.terminal.outcome_text import print_outcome
 from cluster.terminal.progress import LINE_INTERVAL_S, EvaluationProgress, ProgressDisplay
+from tune_jobs.evaluation.episode_budget import LEAST_SINGLE
 from tune_jobs.evaluation.evaluation_status import EvaluationStatus
 from tune_jobs.report.report import write_report
 from tune_jobs.run_log.event_log import EventLog, read_event_log
@@ -32,11 +33,17 @@ def test_evaluation_takes_a_tenth_of_the_time_by_default(run, monkeypatch):
     # Without a moment of training there is time for the least number only.
     monkeypatch.setattr("tune_jobs.winner.SHARE", 0.0)
     winner, evaluation, shown = compared(run, job())
-    assert [row.episodes for row in winner] == [20] * 3
-    assert (evaluation.episodes, evaluation.most) == (20, 256)
-    assert winner[0].seed == 256 and evaluation.seed == 0
+    assert winner == [], "too few episodes to choose a winner by"
+    assert (evaluation.episodes, evaluation.most) == (LEAST_SINGLE, 256)
+    assert evaluation.trial == "01", "the best score of training"
     assert {far.player for far in shown} == {"policy", "greedy", "random"}
-    assert max(far.episodes for far in shown) == 20
+    assert max(far.episodes for far in shown) == LEAST_SINGLE
+
+
+def test_finals_and_comparison_take_different_seeds(run):
+    winner, evaluation, _ = compared(run, job())
+    assert winner[0].seed == 256 and evaluation.seed == 0
+    assert len({row.episodes for row in winner}) == 1 and winner[0].episodes >= 20
 
 
 def test_finalists_play_as_many_episodes_as_the_first(run, monkeypatch):

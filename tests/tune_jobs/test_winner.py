@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false
+# pyright: basic, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
 """Who wins: not the luckiest score of training, but the best on fresh seeds."""
 
 import math
@@ -11,7 +11,8 @@ from tune_jobs import winner as finals
 from tune_jobs.evaluation.evaluate import Evaluation
 from tune_jobs.evaluation.players import EvaluatedEpisodes
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.run_log.events import FinalRow
+from tune_jobs.run_log.event_log import EventLog, read_event_log
+from tune_jobs.run_log.events import FinalRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome
 
 SCORES = {"00": 0.30, "01": 0.10, "02": 0.20, "03": math.nan}
@@ -60,6 +61,47 @@ def test_best_score_is_the_training_score_without_finals():
     assert (told["score"], told["score_from"]) == (0.10, "training")
 
 
+def record(tmp_path, videos=2):
+    """The rows that recording the winner of this run adds to its log."""
+    job, log = make_job({"env": "CartPole-v1", "videos": videos}), tmp_path / "events.jsonl"
+    before = len(read_event_log(log))
+    finals.record_winner(job, tmp_path, EventLog(log).append, lambda status: None)
+    return read_event_log(log)[before:]
+
+
+@pytest.fixture
+def finished(monkeypatch, tmp_path):
+    """A run whose best trial, 01, has a checkpoint that no policy is loaded from."""
+    monkeypatch.setattr(finals.Policy, "load", lambda path, device: None)
+    found = tmp_path / "trials/01/checkpoint_9"
+    monkeypatch.setattr(finals, "find_best_checkpoint", lambda *a: found)
+    for row in rows():
+        EventLog(tmp_path / "events.jsonl").append(row)
+    return tmp_path
+
+
+def test_the_winner_is_recorded_once(finished, monkeypatch):
+    def recorded(policy, directory, trial, checkpoint, episodes, on_progress):
+        name = checkpoint.relative_to(directory).as_posix()
+        for seed in range(episodes):
+            yield VideoRow(trial=trial, checkpoint=name, path=f"videos/{seed}.mp4", seed=seed)
+
+    monkeypatch.setattr(finals, "record_checkpoint", recorded)
+    assert [(row.trial, row.seed) for row in record(finished)] == [("01", 0), ("01", 1)]
+    assert record(finished) == [], "a resume finds them"
+
+
+def test_a_failed_video_ends_no_run(finished, monkeypatch):
+    def broken(*args, **kwargs):
+        raise OSError("the encoder has gone. See its log")
+
+    monkeypatch.setattr(finals, "record_checkpoint", broken)
+    (row,) = record(finished)
+    assert (row.path, row.failure) == ("", "OSError: the encoder has gone")
+    monkeypatch.setattr(finals, "record_checkpoint", lambda *a, **k: [row])
+    assert len(record(finished)) == 1, "a resume tries again"
+
+
 @pytest.mark.parametrize(
     ("metric", "mode", "judged"),
     [
@@ -74,7 +116,7 @@ def test_finals_use_the_job_metric_where_episodes_have_it(
     episodes = {"policy": EvaluatedEpisodes({"return": np.array([1.0, 3.0])})}
     evaluation = Evaluation(episodes, "return", "max", None)
     monkeypatch.setattr(finals, "evaluate", lambda *a, **k: evaluation)
-    monkeypatch.setattr(finals.Policy, "load", lambda path: None)
+    monkeypatch.setattr(finals.Policy, "load", lambda path, device: None)
     job = make_job({"env": "CartPole-v1", "held_out_interval": 1, "metric": metric, "mode": mode})
     row = finals.play_final(job, tmp_path, "00", "c", 2)
     assert (row.metric, row.mode, row.score) == judged

@@ -11,13 +11,17 @@ from tune_jobs.run_log.events import EndRow, JobRow, ResultRow, Row
 SHARE = 0.1
 """Fraction of the training time for the evaluation at its end, where no number is requested."""
 LEAST = 20
-"""Episodes that are always played, however long they take."""
+"""Episodes that are always played in a batched world, where 20 take hardly longer than one."""
+LEAST_SINGLE = 2
+"""The same in any other environment, where each copy takes its own time (20 episodes of 1,000 steps
+of 2 ms by three players take two minutes): the fewest that a standard error can be told from."""
 
 
 def plan_batches(
     episodes: int,
     seconds: float = math.inf,
     most: int | None = None,
+    least: int = LEAST,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[tuple[int, int]]:
     """Yield the first episode and the size of each batch until episodes or time are used up.
@@ -28,20 +32,21 @@ def plan_batches(
 
     Args:
         episodes: how many there are at most.
-        seconds: how long all batches together may take, ``LEAST`` episodes apart.
+        seconds: how long all batches together may take, ``least`` episodes apart.
         most: the largest batch.
+        least: episodes that are always played, which the first batch is.
         clock: seconds that have passed.
     """
     begun, done = clock(), 0
     while done < episodes:
         count, spent = min(episodes - done, most or episodes), clock() - begun
         if math.isfinite(seconds):
-            # As many as all batches before together: the size doubles from LEAST.
-            count = min(count, max(done, LEAST))
+            # As many as all batches before together: the size doubles from the least.
+            count = min(count, max(done, least))
         affordable = (seconds - spent) / spent * done if done and spent > 0 else math.inf
         if affordable < count:
             # The last one: batches of another size would be other episodes of a sampled policy.
-            if affordable >= LEAST:
+            if affordable >= least:
                 yield done, int(affordable)
             return
         yield done, count

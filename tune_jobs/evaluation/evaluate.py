@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -17,23 +18,24 @@ from envs.batched import World
 from envs.capabilities import SupportsCompetitors, SupportsRuleComparison
 from envs.validation import InputError
 from tune_jobs.evaluation.compatibility import check_policy_fits
-from tune_jobs.evaluation.episode_budget import plan_batches
+from tune_jobs.evaluation.episode_budget import LEAST, LEAST_SINGLE, plan_batches
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import (
     PLAIN_SCORE,
     Act,
+    EnvironmentCopies,
     EvaluatedEpisodes,
     join_episodes,
     make_random_player,
     make_sampled_player,
-    play_gym_episodes,
     play_vector_episodes,
     summarise_gym_episodes,
 )
 
 Array = np.ndarray[Any, Any]
-ProgressCallback: TypeAlias = Callable[[str, int, int], None]
-"""Takes a player, the episodes it has finished, and the most that it will play."""
+ProgressCallback: TypeAlias = Callable[[str, int, int, int], None]
+"""Takes a player, the episodes it has finished, the most that it will play, and the steps that the
+episodes in progress have advanced."""
 
 COPIES = 64
 """Copies of a Gymnasium environment that play side by side: each is a Python object of its own."""
@@ -63,6 +65,31 @@ class Evaluation:
             rule = self.episodes[world.reference_rule].metrics
             figures |= world.compare_with_rule(episodes.metrics, rule)
         return figures
+
+    @property
+    def cut_off(self) -> dict[str, int]:
+        """By player, how many of its episodes were cut off; players without any are left out."""
+        counts = {name: episodes.cut_off for name, episodes in self.episodes.items()}
+        return {name: count for name, count in counts.items() if count}
+
+    def compute_standard_errors(self, player: str) -> dict[str, float]:
+        """Return the standard errors of those figures of a player that are means over episodes.
+
+        Medians, quantiles, ratios and differences have none; with a single episode nothing has.
+        """
+        episodes = self.episodes[player].metrics
+        if len(self.episodes[player]) < 2:
+            return {}
+        errors: dict[str, float] = {}
+        for name, figure in self.summarise(player).items():
+            # Figures are named after the metric that they are the mean of, apart from these two.
+            metric = {"mean": self.metric, "return_mean": PLAIN_SCORE}.get(name, name)
+            values = episodes.get(metric)
+            if values is None or not np.isfinite(figure):
+                continue
+            if np.isclose(figure, values.mean()):
+                errors[name] = compute_standard_error(values)
+        return errors
 
     def compute_better_fraction(self, other: str) -> float:
         """Return the fraction of seeds on which the policy's score beats that of another player."""
@@ -114,14 +141,16 @@ def evaluate(
         else {"policy": make_sampled_player(policy, seed)}
     )
     parts: list[dict[str, EvaluatedEpisodes]] = []
-    # Batches follow the clock of the first player's episodes and hold for all players, so that
-    # every player plays the same seeds.
-    for first, count in plan_batches(episodes, seconds, COPIES if world is None else None):
-        report = partial(_report_progress, on_progress, first, episodes)
-        if world is None:
-            parts.append(play_gym_episodes(env, env_kwargs, players, count, seed + first, report))
-        else:
-            parts.append(play_vector_episodes(world, players, count, seed + first, report))
+    most, least = (COPIES, LEAST_SINGLE) if world is None else (None, LEAST)
+    with closing(EnvironmentCopies(env, env_kwargs)) as copies:
+        # A batch is played by all players before the clock is read again: they divide the time by
+        # what their episodes take, and every player plays the same seeds.
+        for first, count in plan_batches(episodes, seconds, most, least):
+            report = partial(_report_progress, on_progress, first, episodes)
+            if world is None:
+                parts.append(copies.play(players, count, seed + first, report))
+            else:
+                parts.append(play_vector_episodes(world, players, count, seed + first, report))
     played = {name: join_episodes([part[name] for part in parts]) for name in players}
     if world is None:
         return Evaluation(played, PLAIN_SCORE, "max", None)
@@ -133,11 +162,21 @@ def evaluate(
 
 
 def _report_progress(
-    on_progress: ProgressCallback | None, first: int, most: int, player: str, finished: int
+    on_progress: ProgressCallback | None,
+    first: int,
+    most: int,
+    player: str,
+    finished: int,
+    steps: int,
 ) -> None:
     """Report the finished episodes of all batches, of which the last began at ``first``."""
     if on_progress:
-        on_progress(player, first + finished, most)
+        on_progress(player, first + finished, most, steps)
+
+
+def compute_standard_error(values: Array) -> float:
+    """Return the standard error of the mean of values [N] from as many independent episodes."""
+    return float(values.std(ddof=1) / len(values) ** 0.5)
 
 
 def _make_players(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tune_jobs.formatting import count, format_percent
 from tune_jobs.run_log.events import EvaluationRow, Row
@@ -19,9 +19,13 @@ class EvaluationStatus:
     episodes: int
     of: int
     """The most that are played; time may end it sooner."""
+    steps: int = 0
+    """Steps that the episodes in progress have advanced."""
+    activity: str = "evaluating"
 
     def __str__(self) -> str:
-        return f"evaluating: {self.player} {self.episodes} of {self.of} episodes"
+        steps = f", step {self.steps:,} of the next" if self.steps else ""
+        return f"{self.activity}: {self.player} {self.episodes} of {self.of} episodes{steps}"
 
 
 SAMPLED_IS_BETTER, FEWEST_SEEDS = 0.75, 20
@@ -38,6 +42,14 @@ def format_episode_count(row: EvaluationRow, what: str) -> str:
     if row.episodes >= row.most:
         return played
     return f"{played} (of {row.most}: a tenth of the training's time; more with --episodes)"
+
+
+def describe_cut_off(cut_off: Mapping[str, int]) -> str:
+    """Describe the episodes of each player that had no end; empty where all had one."""
+    if not cut_off:
+        return ""
+    whose = ", ".join(f"{number} of {player}" for player, number in cut_off.items())
+    return f"Episodes without an end were cut off: {whose}. Give the environment a time limit."
 
 
 def recommend_sampling(better_than_greedy: float | None, episodes: int) -> str:

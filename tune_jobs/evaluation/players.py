@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.vector import VectorEnv
 
 from algos.policy import Policy
-from algos.rollouts.env_factory import make_vector_env
+from algos.rollouts.env_factory import find_env_spec, make_vector_env
 from algos.rollouts.episode_returns import play_episodes
 from envs import counter_rng
 from envs.batched import World
@@ -24,11 +26,15 @@ Array = np.ndarray[Any, Any]
 Act = Callable[[Any, Any, Any], Any]
 """(state or None, observations [N], keys [N] or None) -> actions [N]."""
 
-Count = Callable[[int], None]
-"""Takes the number of finished episodes."""
+Count = Callable[[int, int], None]
+"""Takes the number of finished episodes, and the steps that the batch has advanced."""
 
 PLAIN_SCORE = "return"
 """Episode metric of an environment without a batched world: its undiscounted return."""
+
+MOST_STEPS = 30_000
+"""Steps after which an episode is cut off in an environment without a longer limit of its own. The
+most likely actions may go in circles for ever. The longest episodes of Atari games are as long."""
 
 
 @dataclass
@@ -45,6 +51,8 @@ class EvaluatedEpisodes:
     """The actions [N] of each step; those of an episode that has ended have no effect."""
     lengths: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     """Steps of each episode, [N]."""
+    cut_off: int = 0
+    """How many of them were cut off before their end."""
 
     def __len__(self) -> int:
         return len(next(iter(self.metrics.values())))
@@ -75,6 +83,7 @@ def join_episodes(parts: Sequence[EvaluatedEpisodes]) -> EvaluatedEpisodes:
         np.sum([part.choices for part in parts], axis=0),
         actions,
         np.concatenate([part.lengths for part in parts]),
+        sum(part.cut_off for part in parts),
     )
 
 
@@ -98,7 +107,7 @@ def play_world_episodes(
         act: the player.
         episodes: the number of seeds N.
         seed: the first of them.
-        report_progress: called with the number of finished episodes, when it has changed.
+        report_progress: called as episodes finish.
     """
     # The batch keeps its size until the last episode has ended: a world's random numbers belong to
     # the keys of its copies, and `~ended` leaves finished copies out of every count.
@@ -130,7 +139,7 @@ def play_world_episodes(
         _append_trace(traces, world, moved.state)
         ended |= fresh
         if report_progress and fresh.any():
-            report_progress(int(ended.sum()))
+            report_progress(int(ended.sum()), len(actions))
         state, observation = moved.state, moved.observation
     losses = np.stack(traces) if traces else None
     return EvaluatedEpisodes(metrics, losses, counts, actions, lengths)
@@ -147,7 +156,7 @@ def play_vector_episodes(
     players: Mapping[str, Act],
     episodes: int,
     seed: int,
-    report_progress: Callable[[str, int], None],
+    report_progress: Callable[[str, int, int], None],
 ) -> dict[str, EvaluatedEpisodes]:
     """Play one episode on each seed with every player in a batched world."""
     return {
@@ -162,22 +171,64 @@ def play_gym_episodes(
     players: Mapping[str, Act],
     episodes: int,
     seed: int,
-    report_progress: Callable[[str, int], None] | None = None,
 ) -> dict[str, EvaluatedEpisodes]:
-    """Play one episode on each seed with every player, one after the other in the same copies."""
-    # The same copies: making a physics environment can take longer than an episode in it.
-    env = make_vector_env(env_id, dict(env_kwargs), episodes)
-    found: dict[str, EvaluatedEpisodes] = {}
-    try:
+    """Play one episode on each seed with every player in copies of an environment."""
+    with closing(EnvironmentCopies(env_id, env_kwargs)) as copies:
+        return copies.play(players, episodes, seed)
+
+
+class EnvironmentCopies:
+    """Copies of a Gymnasium environment that play batch after batch.
+
+    Args:
+        env_id: id of the environment.
+        env_kwargs: its arguments.
+    """
+
+    def __init__(self, env_id: str, env_kwargs: Mapping[str, Any]) -> None:
+        self._env_id, self._env_kwargs = env_id, dict(env_kwargs)
+        self._env: VectorEnv[Any, Any, Any] | None = None
+        # Where the environment's own limit is as long, its episodes end by themselves.
+        own = self._env_kwargs.get("max_episode_steps") or find_env_spec(env_id).max_episode_steps
+        self._most_steps = max(MOST_STEPS, (own or 0) + 1)
+
+    def play(
+        self,
+        players: Mapping[str, Act],
+        episodes: int,
+        seed: int,
+        report_progress: Callable[[str, int, int], None] | None = None,
+    ) -> dict[str, EvaluatedEpisodes]:
+        """Play one episode on each seed with every player, one after the other.
+
+        Args:
+            players: the players by name.
+            episodes: the number of seeds.
+            seed: the first of them.
+            report_progress: called with the player, the finished episodes and the steps so far.
+        """
+        # The same copies for all players, and for batches of one size: making a physics environment
+        # can take longer than an episode in it.
+        if self._env is None or self._env.num_envs != episodes:
+            self.close()
+            self._env = make_vector_env(self._env_id, self._env_kwargs, episodes)
+        played: dict[str, EvaluatedEpisodes] = {}
         for name, act in players.items():
             progress = partial(report_progress, name) if report_progress else None
             returns, lengths = play_episodes(
-                env, lambda o, act=act: act(None, o, None), seed, progress
+                self._env, lambda o, act=act: act(None, o, None), seed, progress, self._most_steps
             )
-            found[name] = EvaluatedEpisodes({PLAIN_SCORE: returns}, lengths=lengths)
-    finally:
-        env.close()
-    return found
+            cut_off = int((lengths >= self._most_steps).sum())
+            played[name] = EvaluatedEpisodes(
+                {PLAIN_SCORE: returns}, lengths=lengths, cut_off=cut_off
+            )
+        return played
+
+    def close(self) -> None:
+        """Close the copies, if there are any."""
+        if self._env is not None:
+            self._env.close()
+            self._env = None
 
 
 def summarise_gym_episodes(episodes: EvaluatedEpisodes) -> dict[str, float]:

@@ -47,9 +47,10 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     values = {f.name: getattr(job, f.name) for f in dataclasses.fields(job)}
     types |= dict.fromkeys(PAIRS, dict[str, str])
     values |= {name: {k: _format_yaml(v) for k, v in plain[name].items()} for name in PAIRS}
-    # The same flag as of `rungwise evaluate`.
+    # The same flags as of `rungwise evaluate`.
     alias = tyro.conf.arg(aliases=("--episodes",))
     types["evaluation_episodes"] = Annotated[int | None, alias]
+    types["videos"] = Annotated[int, tyro.conf.arg(aliases=("--video",))]
     types["settings"] = algos.get_algorithm_class(job.algo).settings_class
     if family:
         types["env_kwargs"] = family.params

@@ -24,6 +24,8 @@ from tune_jobs.jobs.search_space import Space, make_grid, sample_configs
 
 MOST_EVALUATED = 256
 """Episodes of the final evaluation, where the job sets no number and time allows them."""
+MOST_VIDEOS = 100
+"""Videos of a run, at most: its report holds them."""
 ENV_PREFIX = "env."
 """Prefix of a searched field that is an argument of the environment."""
 TASK, SEARCH, SCORE, STOPPING, SCHEDULER, EVALUATION, CHECKPOINTS, RESOURCES = (
@@ -103,7 +105,8 @@ class Job:
         default=None, metadata=EVALUATION
     )
     """Episodes, on seeds never trained on, in which the best trial is compared with baselines; 0
-    disables the comparison. By default a tenth of the training's time, with 20 to 256 episodes."""
+    disables the comparison. By default at most 256 in a tenth of the training's time, but at least
+    20, or 2 in environments whose copies play one by one."""
     finalists: Annotated[int, AtLeastOne] = field(default=3, metadata=EVALUATION)
     """Best trials that play again on other fresh seeds, which decides the winner; 1 takes the best
     score of training."""
@@ -117,6 +120,9 @@ class Job:
     decides for the scheduler, `patience` and `keep: best`."""
     held_out_episodes: Annotated[int, AtLeastOne] = field(default=256, metadata=EVALUATION)
     """Episodes of a held-out evaluation."""
+    videos: Annotated[int, Between(0, MOST_VIDEOS)] = field(default=0, metadata=EVALUATION)
+    """Episodes of the best trial that are recorded as videos, in environments that render to
+    arrays; needs the extra `video`."""
     checkpoint_interval: Annotated[int, AtLeastOne] = field(default=5, metadata=CHECKPOINTS)
     """Iterations between checkpoints: at most this much training is lost in a crash."""
     keep: Literal["last", "best"] = field(default="last", metadata=CHECKPOINTS)

@@ -51,6 +51,8 @@ figure { margin: 0; break-inside: avoid; min-width: 0; }
 .steps .ground { fill: var(--paper); } .steps .shade { fill: #1f6fb4; stroke: var(--ink); }
 .steps .chosen .shade { stroke: #d9822b; stroke-width: 3; }
 .steps .chosen text { font-weight: 700; } .steps .ring { fill: none; stroke: var(--ink); }
+video { display: block; width: 100%; max-width: 640px; border-radius: 6px; }
+figcaption { color: var(--soft); margin-top: .3rem; overflow-wrap: anywhere; }
 .findings { padding-left: 1.4rem; } .findings li { margin: .35rem 0; }
 .stop { color: #c0392b; } .warn { color: #b8690f; } .note, .withdrawn { color: var(--soft); }
 @media (prefers-color-scheme: dark) { .stop { color: #f0796c; } .warn { color: #e8a34d; } }

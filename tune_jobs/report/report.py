@@ -10,18 +10,23 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from tune_jobs.evaluation.evaluation_status import format_episode_count, recommend_sampling
+from tune_jobs.evaluation.evaluation_status import (
+    describe_cut_off,
+    format_episode_count,
+    recommend_sampling,
+)
 from tune_jobs.formatting import (
     count,
     format_duration,
     format_end_reason,
+    format_estimate,
     format_identifier,
     format_measurement,
     format_number,
     format_percent,
 )
 from tune_jobs.jobs.changes import format_values
-from tune_jobs.report import causal_section, episode_figure, thoughts_section
+from tune_jobs.report import causal_section, episode_figure, thoughts_section, video_section
 from tune_jobs.report import plots as figures
 from tune_jobs.report.html_parts import FITTING, STYLE, figure, render_note, section, table
 from tune_jobs.report.lineage import plot_lineage
@@ -32,7 +37,8 @@ from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; media-src data:"
 )
 """Content security policy: nothing written into the page can send a request to the network."""
 
@@ -71,6 +77,7 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         section("Choices", *_choices(outcome)),
         section("Loss of each node by interventions", *_nodes(outcome.evaluation)),
         section("One episode, step by step", *_episode(outcome.evaluation)),
+        *video_section.render_video_section(outcome, directory),
         section("Inside the training", *_inside(outcome)),
         section("Settings and score", *_settings(outcome)),
         *_lineage(outcome),
@@ -148,22 +155,21 @@ def _unfinished(outcome: Outcome) -> str:
 def _comparison(evaluation: EvaluationRow | None) -> str:
     if evaluation is None:
         return render_note("The best trial has not been compared with random and simple rules.")
-    names = list(evaluation.policy)
-    rows = [
-        [
-            f"<b>trial {escape(evaluation.trial)}</b>",
-            *map(format_measurement, evaluation.policy.values()),
-        ]
-    ]
-    for baseline, values in evaluation.baselines.items():
-        rows.append([escape(baseline), *(format_measurement(values.get(name)) for name in names)])
-    note = f"{format_episode_count(evaluation, 'episode')} each, from seed {evaluation.seed}."
+    names, errors = list(evaluation.policy), evaluation.standard_errors
+    rows: list[list[str]] = []
+    for player, values in ({"policy": evaluation.policy} | evaluation.baselines).items():
+        own = player == "policy"
+        head = f"<b>trial {escape(evaluation.trial)}</b>" if own else escape(player)
+        error = errors.get(player, {})
+        rows.append([head, *(format_estimate(values.get(n), error.get(n)) for n in names)])
+    note = f"{format_episode_count(evaluation, 'episode')} each, from seed {evaluation.seed}"
+    note += "; ± is a standard error." if any(errors.values()) else "."
     if evaluation.better_than_random is not None:
         note += (
             f" Better than random on {format_percent(evaluation.better_than_random)} of the seeds."
         )
     advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
-    note = f"{note} {advice}".strip()
+    note = " ".join(filter(None, [note, describe_cut_off(evaluation.cut_off), advice]))
     return (
         table(["policy", *map(format_identifier, names)], rows, text=1) + f"<p>{escape(note)}</p>"
     )
@@ -171,13 +177,14 @@ def _comparison(evaluation: EvaluationRow | None) -> str:
 
 def _finals(outcome: Outcome) -> list[str]:
     if not outcome.finals:
-        return [render_note("No finals: there was one trial, or the job asked for none.")]
+        reasons = "there was one trial, the job asked for none, or time allowed too few episodes"
+        return [render_note(f"No finals: {reasons}.")]
     trained = {trial.id: trial.score for trial in outcome.trials}
     sign = -1 if outcome.finals[-1].mode == "max" else 1
     rows = [
         [
             f"{'<b>winner</b> ' if place == 0 else ''}trial {escape(row.trial)}",
-            f"{format_measurement(row.score)} ± {format_measurement(row.error)}",
+            format_estimate(row.score, row.error),
             format_measurement(trained.get(row.trial)),
         ]
         for place, row in enumerate(sorted(outcome.finals, key=lambda f: sign * (f.score or 0.0)))

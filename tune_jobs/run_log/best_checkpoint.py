@@ -1,4 +1,4 @@
-"""Finding the checkpoint that is the result of a run."""
+"""Finding the checkpoint that is the result of a run or of a trial."""
 
 from __future__ import annotations
 
@@ -7,33 +7,82 @@ from pathlib import Path
 
 from envs.validation import InputError
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import Row
+from tune_jobs.run_log.events import CheckpointRow, Row
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import find_newest_intact, list_checkpoints
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
+JOB, LOG = "job.yaml", "events.jsonl"
+
 
 def find_checkpoint(path: Path) -> Path:
-    """The checkpoint that a path names: itself, or the best one of a run directory.
+    """Return the checkpoint that a path names.
+
+    Args:
+        path: a checkpoint, which is returned as it is; a run directory, for the best checkpoint of
+            the run; or the directory of a trial, for the best checkpoint of that trial.
 
     Raises:
-        InputError: a run that has none.
+        InputError: a run or a trial that has none.
     """
-    if not (path / "job.yaml").is_file():
+    if (path / JOB).is_file():
+        rows = read_event_log(path / LOG) if (path / LOG).is_file() else []
+        best = Outcome.from_rows(rows).best if rows else None
+        found = best and find_best_checkpoint(path, best, rows)
+        what, run = f"The run {path} has no checkpoint of a trial with a score", path
+    elif run := _find_run(path):
+        rows = read_event_log(run / LOG)
+        trial = _find_trial(rows, path.resolve().relative_to(run.resolve()))
+        if trial is None:
+            return path
+        found = find_best_checkpoint(run, trial, rows)
+        what = f"Trial {trial.id} of the run {run} has no intact checkpoint"
+    else:
         return path
-    rows = read_event_log(path / "events.jsonl")
-    best = Outcome.from_rows(rows).best
-    found = best and find_best_checkpoint(path, best, rows)
     if not found:
         raise InputError(
-            f"The run {path} has no checkpoint of a trial with a score: let it train further "
-            f"(`rungwise resume {path}`), or name a checkpoint in {path / 'trials'}."
+            f"{what}: let it train further (`rungwise resume {run}`), or name a checkpoint in "
+            f"{run / 'trials'}."
         )
     return found
 
 
+def find_run_and_trial(checkpoint: Path) -> tuple[Path, str] | None:
+    """Return the directory of a checkpoint's run, and its trial; None if it belongs to no run."""
+    run = _find_run(checkpoint)
+    if run is None:
+        return None
+    path = checkpoint.resolve().relative_to(run.resolve()).as_posix()
+    rows = read_event_log(run / LOG)
+    trials = (row.trial for row in rows if isinstance(row, CheckpointRow) and row.path == path)
+    trial = next(trials, None)
+    return None if trial is None else (run, trial)
+
+
+def _find_run(path: Path) -> Path | None:
+    """Return the directory of the run that a path lies in; None if it lies in none."""
+    # The parents of the path as it was typed come first: paths derived from them are printed. A
+    # path may also be relative to a directory inside the run.
+    above = (*path.parents, *path.absolute().parents)
+    return next((p for p in above if (p / JOB).is_file() and (p / LOG).is_file()), None)
+
+
+def _find_trial(rows: Sequence[Row], directory: Path) -> TrialOutcome | None:
+    """Return the trial that has written checkpoints into a directory of its run."""
+    # Each session of a trial that was resumed has written into a directory of its own.
+    trial = next(
+        (
+            row.trial
+            for row in rows
+            if isinstance(row, CheckpointRow) and Path(row.path).parent == directory
+        ),
+        None,
+    )
+    return next((t for t in Outcome.from_rows(rows).trials if t.id == trial), None)
+
+
 def find_best_checkpoint(directory: Path, trial: TrialOutcome, rows: Sequence[Row]) -> Path | None:
-    """The checkpoint that a trial keeps, or the newest sound one where that is damaged."""
+    """Return the checkpoint that a trial keeps, or the newest intact one if that is damaged."""
     if not trial.checkpoint:
         return None
     paths = [path for _, path in list_checkpoints(rows)[trial.id]]

@@ -195,6 +195,12 @@ class EvaluationRow(TrialEvent):
     baselines: dict[str, dict[str, float]] = dataclasses.field(
         default_factory=dict[str, dict[str, float]]
     )
+    standard_errors: dict[str, dict[str, float]] = dataclasses.field(
+        default_factory=dict[str, dict[str, float]]
+    )
+    """By player, the policy among them: standard errors of the figures that are means."""
+    cut_off: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
+    """By player: episodes that were cut off because they had no end."""
     better_than_random: float | None = None
     """Share of the seeds, from 0 to 1."""
     better_than_greedy: float | None = None
@@ -230,6 +236,23 @@ class FinalRow(TrialEvent):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class VideoRow(TrialEvent):
+    """A recorded episode of a checkpoint, or the reason why there is none."""
+
+    kind: ClassVar[str] = "video"
+    checkpoint: str
+    path: str = ""
+    """Relative to the run directory; empty where recording has failed."""
+    seed: int = 0
+    steps: int = 0
+    """The video has a frame more."""
+    episode_return: float = 0.0
+    is_complete: bool = True
+    """Whether the episode ended, rather than the video."""
+    failure: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class JobEndRow(Event):
     """The driver has stopped."""
 
@@ -253,5 +276,6 @@ Row = (
     | EndRow
     | EvaluationRow
     | FinalRow
+    | VideoRow
     | JobEndRow
 )

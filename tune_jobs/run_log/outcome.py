@@ -31,6 +31,7 @@ from tune_jobs.run_log.events import (
     ResultRow,
     Row,
     TrialRow,
+    VideoRow,
 )
 from tune_jobs.run_log.json_types import to_json_types
 from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
@@ -51,6 +52,8 @@ class Outcome:
     """None while the driver runs, or if it was killed."""
     finals: tuple[FinalRow, ...] = ()
     """The latest final of each finalist."""
+    videos: tuple[VideoRow, ...] = ()
+    """The latest recording of each file, and failed ones."""
 
     @classmethod
     def from_rows(cls, rows: Iterable[Row]) -> Outcome:
@@ -208,6 +211,7 @@ class Outcome:
             },
             "compute_saved": self.compute_saved,
             "siblings": self.siblings,
+            "videos": [str(root / row.path) for row in self.videos if row.path],
             "report": str(root / "report.html"),
         }
 
@@ -237,6 +241,7 @@ class OutcomeBuilder:
         self._notes: dict[str, _TrialState] = {}
         self._evaluations: list[EvaluationRow] = []
         self._finals: dict[str, FinalRow] = {}
+        self._videos: dict[str, VideoRow] = {}
         self._cached_outcomes: dict[str, TrialOutcome] = {}
         """By trial, without those that have had a row since."""
         self._ids: list[str] = []
@@ -253,6 +258,8 @@ class OutcomeBuilder:
             self._evaluations.append(row)
         elif isinstance(row, FinalRow):
             self._finals[row.trial] = row
+        elif isinstance(row, VideoRow):
+            self._videos[row.path or row.checkpoint] = row
         else:
             self._cached_outcomes.pop(row.trial, None)
             self._note(self._notes.setdefault(row.trial, _TrialState()), row)
@@ -283,8 +290,8 @@ class OutcomeBuilder:
             # before 10 where a log has more.
             self._ids = sorted(self._notes, key=lambda trial: (len(trial), trial))
         trials = tuple(map(self.build_trial_outcome, self._ids))
-        finals = tuple(self._finals.values())
-        return Outcome(self._job, trials, tuple(self._evaluations), self._end, finals)
+        finals, videos = tuple(self._finals.values()), tuple(self._videos.values())
+        return Outcome(self._job, trials, tuple(self._evaluations), self._end, finals, videos)
 
     def _begin(self, job: JobRow) -> None:
         # A resume withdraws the job's end and the ends of trials that it continues.

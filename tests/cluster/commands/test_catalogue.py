@@ -14,3 +14,10 @@ def test_each_preset_is_described_by_one_short_sentence(capsys):
     for preset in presets.values():
         assert preset["shows"].endswith(".") and len(preset["shows"]) <= 100
         assert not preset["shows"].startswith("The same")  # as which other row of the list?
+        assert preset["steps"] > 0
+
+
+def test_presets_are_listed_with_steps_time_and_score(capsys):
+    assert cli.run(["presets"]) == 0
+    lines = " ".join(capsys.readouterr().out.split())
+    assert "CartPole-v1, ppo, 9 trials, 123k steps, 24 s on 2 cores, return mean 500" in lines

@@ -18,8 +18,21 @@ from tune_jobs.jobs.job_yaml import make_job
 @pytest.mark.parametrize(("iterations", "short"), [(5, 1), (40, 4), (4000, QUICK_ITERATIONS)])
 def test_quick_runs_a_tenth_of_the_iterations(iterations, short):
     job = shorten_job(make_job({"env": "CartPole-v1", "iterations": iterations, "grace": 1}))
-    assert job.iterations == short and job.evaluation_episodes == QUICK_EPISODES
-    assert job.grace == 1
+    assert (job.iterations, job.grace) == (short, 1)
+
+
+@pytest.mark.parametrize(
+    ("about", "episodes"),
+    [
+        ({"env": "Shopping-v0"}, QUICK_EPISODES),
+        ({"env": "Shopping-v0", "evaluation_episodes": 5}, 5),
+        ({"env": "CartPole-v1", "evaluation_episodes": 100}, QUICK_EPISODES),
+        # By a tenth of the time of so short a training.
+        ({"env": "CartPole-v1"}, None),
+    ],
+)
+def test_quick_limits_the_evaluation_by_number_or_time(about, episodes):
+    assert shorten_job(make_job(about)).evaluation_episodes == episodes
 
 
 def test_quick_scales_what_is_counted_in_iterations():

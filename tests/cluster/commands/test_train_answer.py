@@ -26,11 +26,9 @@ def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):
     rows += [finding("hung", "note", 1), finding("kl_runaway", "warn", 1)]
     rows += [finding("kl_runaway", "stop", 2)]
     figures = {"policy": {"return_mean": 3.0}, "baselines": {"random": {"return_mean": 1.0}}}
-    rows.append(
-        EvaluationRow(
-            trial="00", checkpoint="trials/c", episodes=8, seed=0, better_than_random=0.5, **figures
-        )
-    )
+    figures |= {"standard_errors": {"policy": {"return_mean": 0.5}}, "episodes": 8, "most": 256}
+    figures |= {"seed": 0, "better_than_random": 0.5}
+    rows.append(EvaluationRow(trial="00", checkpoint="trials/c", **figures))
     log = EventLog(tmp_path / "events.jsonl")
     for row in rows:
         log.append(row)
@@ -38,10 +36,8 @@ def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):
     assert {"run", "checkpoint", "end_reason", "metrics"} <= told.keys()
     assert told["evaluation"] == figures | {
         "checkpoint": str(tmp_path / "trials/c"),
-        "episodes": 8,
-        "seed": 0,
-        "better_than_random": 0.5,
         "better_than_greedy": None,
+        "cut_off": {},
     }
     said = [(f["symptom"], f["severity"], f["since"]) for f in told["findings"]]
     assert said == [("kl_runaway", "stop", 2), ("hung", "note", 1)]

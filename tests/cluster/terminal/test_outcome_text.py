@@ -17,6 +17,7 @@ from tune_jobs.run_log.events import (
     FinalRow,
     JobEndRow,
     ResultRow,
+    VideoRow,
 )
 from tune_jobs.run_log.outcome import Outcome
 
@@ -99,6 +100,37 @@ def test_where_finals_decide_the_result_says_so():
         "Best: trial 03, by 256 fresh episodes of each of the best 2: excess risk 0.250 ± 0.0100 "
         "(in training excess risk 1.33 after 3 iterations)"
     )
+
+
+def test_means_come_with_their_standard_errors():
+    row = EvaluationRow(
+        trial="00",
+        checkpoint="c",
+        episodes=40,
+        most=256,
+        seed=0,
+        policy={"return_mean": -83.2, "return_std": 20.0},
+        baselines={"random": {"return_mean": -500.0}},
+        standard_errors={"policy": {"return_mean": 3.2}, "random": {"return_mean": 0.5}},
+    )
+    out = console(width=300)
+    print_outcome(Outcome.from_rows([JOB, *rows_of(), row]), out)
+    lines = written(out).splitlines()
+    assert "Evaluated: trial 00 on 40 fresh episodes (of 256: " in "".join(lines)
+    assert any(line.endswith(": return mean -83.2 ± 3.20, return std 20.0") for line in lines)
+    assert "Compared on the same seeds (return mean): random -500 ± 0.500" in lines
+
+
+def test_videos_are_listed_with_their_returns():
+    video = VideoRow(
+        trial="00", checkpoint="c", path="videos/a.mp4", seed=2, steps=90, episode_return=9.5
+    )
+    out = console(width=200)
+    failed = VideoRow(trial="00", checkpoint="c", failure="OSError: gone")
+    print_outcome(Outcome.from_rows([JOB, *rows_of(), video, failed]), out, "runs/r")
+    lines = written(out).splitlines()
+    assert "Video: runs/r/videos/a.mp4 (seed 2: return 9.50 in 90 steps)" in lines
+    assert "No video of trial 00: OSError: gone." in lines
 
 
 @pytest.mark.parametrize("score", [None, math.nan, math.inf, -math.inf, 1e300, -1e308, 0, 1e-300])

@@ -66,6 +66,13 @@ def test_a_batch_has_a_largest_size():
     assert sizes == [20, 20, 40, 64, 64, 48]
 
 
+def test_the_least_number_can_be_smaller():
+    assert Clock(10.0).play(episodes=256, seconds=0.0, least=4) == [(0, 4)]
+    assert Clock(10.0).play(episodes=256, seconds=100.0, least=4) == [(0, 4), (4, 4)]
+    sizes = [n for _, n in Clock(0.0).play(episodes=256, seconds=1.0, most=64, least=4)]
+    assert sizes == [4, 4, 8, 16, 32, 64, 64, 64]
+
+
 def test_training_time_sums_sessions_without_pauses():
     rows = [
         job_row(time=100.0),

@@ -2,6 +2,7 @@
 """A policy compared with baselines on the same seeds."""
 
 import json
+from functools import partial
 
 import gymnasium
 import numpy as np
@@ -11,8 +12,10 @@ from command_line import answer, rungwise
 from algos import get_algorithm_class
 from algos.models import MODELS
 from algos.policy import Policy
-from tune_jobs.evaluation.episode_budget import LEAST
+from algos.rollouts.env_factory import make_vector_env
+from tune_jobs.evaluation.episode_budget import LEAST_SINGLE, plan_batches
 from tune_jobs.evaluation.evaluate import Evaluation, evaluate
+from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import EvaluatedEpisodes
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, EndRow, EvaluationRow, ResultRow
@@ -45,6 +48,35 @@ class Lottery(gymnasium.Env):
 gymnasium.register("Lottery-v0", Lottery)
 
 
+class SlowWalk(gymnasium.Env):
+    """Episodes of 3 steps for choice 1 and 30 for choice 0; each step takes a second."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    now = 0.0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.left = 30
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        SlowWalk.now += 1
+        self.left -= 10 if action else 1
+        return np.zeros(1, np.float32), -1.0, self.left <= 0, False, {}
+
+
+class Endless(SlowWalk):
+    """Episodes without an end."""
+
+    def step(self, action):
+        return *super().step(action)[:2], False, False, {}
+
+
+gymnasium.register("SlowWalk-v0", SlowWalk)
+gymnasium.register("Endless-v0", Endless)
+
+
 def policy(env="CartPole-v1", **about):
     settings = get_algorithm_class("ppo").settings_class(hidden=(8,))
     made = gymnasium.make(env)
@@ -62,12 +94,12 @@ def test_all_players_play_the_same_number_of_episodes():
         policy(), 256, 0, seconds=0.0, on_progress=lambda *report: reports.append(report)
     )
     assert set(evaluation.episodes) == {"policy", "greedy", "random"}
-    assert {len(episodes) for episodes in evaluation.episodes.values()} == {LEAST}
+    assert {len(episodes) for episodes in evaluation.episodes.values()} == {LEAST_SINGLE}
     assert set(evaluation.summarise("policy")) == {"return_mean", "return_std"}
     assert (evaluation.metric, evaluation.mode, evaluation.world) == ("return", "max", None)
     for player in evaluation.episodes:
         done = [report for report in reports if report[0] == player]
-        assert done[-1] == (player, LEAST, 256) and [d[1] for d in done] == sorted(
+        assert done[-1][:3] == (player, LEAST_SINGLE, 256) and [d[1] for d in done] == sorted(
             {d[1] for d in done}
         )
 
@@ -83,12 +115,12 @@ def test_all_players_play_the_same_seeds():
 def test_progress_counts_the_episodes_of_all_batches():
     done: dict[str, list[int]] = {}
 
-    def on_progress(name, episodes, of):
+    def on_progress(name, episodes, of, steps):
         done.setdefault(name, []).append(episodes)
 
     evaluate(policy(), 30, 0, seconds=1e6, on_progress=on_progress)
     for counts in done.values():
-        assert counts == sorted(counts) and counts[-1] == 30 and LEAST in counts
+        assert counts == sorted(counts) and counts[-1] == 30 and LEAST_SINGLE in counts
 
 
 def test_a_time_limit_does_not_change_the_episodes():
@@ -98,8 +130,88 @@ def test_a_time_limit_does_not_change_the_episodes():
         np.testing.assert_array_equal(one[name].metrics["return"], two[name].metrics["return"])
     few = evaluate(judged, 30, 5, seconds=0.0).episodes
     for name in one:
-        first = one[name].metrics["return"][:LEAST]
+        first = one[name].metrics["return"][:LEAST_SINGLE]
         np.testing.assert_array_equal(few[name].metrics["return"], first)
+
+
+@pytest.fixture
+def evaluate_slowly(monkeypatch):
+    """Evaluate where an episode takes 3 to 30 s; returns the evaluation and the seconds."""
+    clock = partial(plan_batches, clock=lambda: SlowWalk.now)
+    monkeypatch.setattr("tune_jobs.evaluation.evaluate.plan_batches", clock)
+
+    def evaluate_within(seconds):
+        started = SlowWalk.now
+        found = evaluate(policy("SlowWalk-v0"), 256, 0, seconds=seconds)
+        return found.episodes, SlowWalk.now - started
+
+    return evaluate_within
+
+
+@pytest.mark.parametrize("seconds", [2_000, 5_000, 10_000])
+def test_a_slow_environment_keeps_to_the_time(evaluate_slowly, seconds):
+    played, spent = evaluate_slowly(float(seconds))
+    assert seconds / 3 < spent <= seconds * 1.1
+    assert len({len(episodes) for episodes in played.values()}) == 1, "the same seeds for all"
+    # They divide the time by what their episodes take, not in equal parts.
+    steps = {name: episodes.lengths.sum() for name, episodes in played.items()}
+    assert max(steps.values()) > 2 * min(steps.values())
+
+
+def test_a_slow_environment_without_time_plays_the_least(evaluate_slowly):
+    played, spent = evaluate_slowly(1.0)
+    assert {len(episodes) for episodes in played.values()} == {LEAST_SINGLE}
+    assert spent <= 3 * LEAST_SINGLE * 30
+
+
+def test_episodes_without_an_end_are_cut_off(monkeypatch):
+    monkeypatch.setattr("tune_jobs.evaluation.players.MOST_STEPS", 25)
+    found = evaluate(policy("Endless-v0"), 70, 0)
+    assert found.cut_off == {"policy": 70, "greedy": 70, "random": 70}
+    for episodes in found.episodes.values():
+        assert set(episodes.lengths) == {25} and set(episodes.metrics["return"]) == {-25.0}
+    assert evaluate(policy("Lottery-v0"), 6, 0).cut_off == {}
+
+
+def test_a_longer_limit_of_the_environment_holds(monkeypatch):
+    monkeypatch.setattr("tune_jobs.evaluation.players.MOST_STEPS", 2)
+    gymnasium.register("LimitedLottery-v0", Lottery, max_episode_steps=3)
+    found = evaluate(policy("LimitedLottery-v0"), 4, 0)
+    assert found.episodes["policy"].lengths.tolist() == [3] * 4 and not found.cut_off
+
+
+def test_standard_errors_are_those_of_numpy():
+    found = evaluate(policy("Lottery-v0"), 30, 4)
+    returns = found.episodes["policy"].metrics["return"]
+    errors = found.compute_standard_errors("policy")
+    assert errors == {"return_mean": pytest.approx(np.std(returns, ddof=1) / np.sqrt(30))}
+    assert errors["return_mean"] > 0.1
+    assert evaluate(policy("Lottery-v0"), 1, 4).compute_standard_errors("policy") == {}
+
+
+def test_only_means_of_a_world_have_standard_errors():
+    world = make_world("envs:CausalLearning-v0", {})
+    excess = np.array([0.1, 0.4, 0.2, 0.9])
+    found = Evaluation(
+        {"policy": EvaluatedEpisodes({"excess_risk": excess})}, "excess_risk", "min", world
+    )
+    assert {"median", "mean", "q90"} <= set(found.summarise("policy"))
+    errors = found.compute_standard_errors("policy")
+    assert errors == {"mean": pytest.approx(np.std(excess, ddof=1) / 2)}
+    excess[0] = np.inf
+    assert found.compute_standard_errors("policy") == {}
+
+
+def test_copies_are_made_once_for_batches_of_one_size(monkeypatch):
+    sizes = []
+
+    def make(env_id, env_kwargs, count):
+        sizes.append(count)
+        return make_vector_env(env_id, env_kwargs, count)
+
+    monkeypatch.setattr("tune_jobs.evaluation.players.make_vector_env", make)
+    evaluate(policy("Lottery-v0"), 200, 0)
+    assert sizes == [64, 8]
 
 
 def test_better_fraction_counts_seeds_in_the_metrics_mode():

@@ -1,16 +1,28 @@
 # pyright: basic, reportArgumentType=false
 """The progress of an evaluation, in words."""
 
-from tune_jobs.evaluation.evaluation_status import EvaluationStatus, format_episode_count
+from tune_jobs.evaluation.evaluation_status import (
+    EvaluationStatus,
+    describe_cut_off,
+    format_episode_count,
+)
 from tune_jobs.run_log.events import EvaluationRow
 
 
 def test_the_count_of_episodes_comes_with_its_reason():
-    row = {"trial": "00", "checkpoint": "c", "seed": 0, "policy": {}}
-    said = format_episode_count(EvaluationRow(episodes=40, most=256, **row), "episode")
-    assert said.startswith("40 episodes (of 256: ") and "--episodes" in said
-    assert (
-        format_episode_count(EvaluationRow(episodes=256, most=256, **row), "episode")
-        == "256 episodes"
-    )
-    assert str(EvaluationStatus("03", "policy", 64, 256)) == "evaluating: policy 64 of 256 episodes"
+    row = {"trial": "00", "checkpoint": "c", "seed": 0, "policy": {}, "most": 256}
+    words = format_episode_count(EvaluationRow(episodes=40, **row), "episode")
+    assert words.startswith("40 episodes (of 256: ") and "--episodes" in words
+    assert format_episode_count(EvaluationRow(episodes=256, **row), "episode") == "256 episodes"
+
+
+def test_episodes_without_an_end_are_counted_by_player():
+    assert describe_cut_off({}) == ""
+    assert "2 of greedy, 1 of random" in describe_cut_off({"greedy": 2, "random": 1})
+
+
+def test_progress_names_player_episodes_and_steps():
+    status = EvaluationStatus("03", "policy", 64, 256)
+    assert str(status) == "evaluating: policy 64 of 256 episodes"
+    status = EvaluationStatus("03", "policy", 64, 256, 1500)
+    assert str(status) == "evaluating: policy 64 of 256 episodes, step 1,500 of the next"

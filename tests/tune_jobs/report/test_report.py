@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from synthetic_sweep import NODES, end, job_row, result
 
 from tune_jobs.report.report import write_report
-from tune_jobs.run_log.events import FinalRow, FindingRow, JobEndRow, TrialRow
+from tune_jobs.run_log.events import EvaluationRow, FinalRow, FindingRow, JobEndRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -46,6 +46,18 @@ def test_it_has_the_headline_the_comparison_and_the_job(page, sweep_rows):
         assert text in page
     assert "Better than random on 98 % of the seeds" in page
     assert "env: causal\nlr: 0.001" in page and "rungwise report" in page and "2.60.0" in page
+
+
+def test_means_come_with_their_standard_errors(tmp_path):
+    about = {"trial": "00", "checkpoint": "c", "episodes": 9, "seed": 0}
+    figures = {"policy": {"return_mean": 20.0}, "baselines": {"random": {"return_mean": 9.0}}}
+    errors = {"policy": {"return_mean": 1.5}, "random": {"return_mean": 0.25}}
+    rows = [job_row(trials=1), result("00", 1, 0.5)]
+    page = page_of([*rows, EvaluationRow(**about, **figures, standard_errors=errors)], tmp_path)
+    assert "<td>20.0 ± 1.50</td>" in page and "<td>9.00 ± 0.250</td>" in page
+    assert "± is a standard error" in page
+    plain = page_of([*rows, EvaluationRow(**about, **figures)], tmp_path)
+    assert "±" not in plain
 
 
 def test_every_plot_is_drawn_for_a_full_run(page):

@@ -1,0 +1,72 @@
+# pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
+"""`--video` of the commands: into the run and its report."""
+
+import shutil
+
+import pytest
+from finished_run import silent
+
+from cluster.commands.evaluate import Evaluate
+from cluster.commands.jobs import Train
+from envs.validation import InputError
+from tune_jobs.evaluation import videos
+from tune_jobs.evaluation.videos import Recording
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.outcome import Outcome
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """A recorder without an encoder and without a picture; returns the seeds asked for."""
+    seeds = []
+
+    def record(policy, directory, name, episodes, seed, env_kwargs_overrides, on_progress):
+        directory.mkdir(exist_ok=True)
+        for n in range(seed, seed + episodes):
+            seeds.append(n)
+            (path := directory / f"{name}-seed-{n}.mp4").write_bytes(b"frames")
+            yield Recording(path, n, 9, 9.0, True)
+
+    monkeypatch.setattr(videos, "record_episodes", record)
+    monkeypatch.setattr(videos, "check_recording", lambda env_id, env_kwargs: None)
+    return seeds
+
+
+def test_evaluate_adds_videos_to_the_run_and_its_report(run, recorded):
+    console = silent()
+    found = Evaluate(checkpoint=run, episodes=2, seed=7, videos=2)(console)
+    names = [f"videos/01-checkpoint_4-seed-{seed}.mp4" for seed in (7, 8)]
+    assert found["videos"] == [str(run / name) for name in names] and recorded == [7, 8]
+    assert all(path in console.file.getvalue() for path in found["videos"])
+    outcome = Outcome.from_rows(read_event_log(run / "events.jsonl"))
+    assert [(row.trial, row.path) for row in outcome.videos] == [("01", name) for name in names]
+    assert (run / "report.html").read_text().count("<video") == 2
+    assert outcome.as_dict(run)["videos"] == found["videos"]
+
+
+def test_evaluate_records_a_checkpoint_of_no_run_next_to_it(run, recorded, tmp_path):
+    copy = tmp_path / "elsewhere" / "copied"
+    shutil.copytree(run / "trials/02/checkpoint_4", copy)
+    found = Evaluate(checkpoint=copy, episodes=2, videos=1)(silent())
+    assert found["videos"] == [str(tmp_path / "elsewhere/videos/copied-seed-0.mp4")]
+    assert not (run / "videos").exists()
+
+
+def test_evaluate_records_nothing_unless_asked(run, recorded):
+    assert Evaluate(checkpoint=run, episodes=2)(silent())["videos"] == [] and not recorded
+
+
+def test_evaluate_refuses_before_it_plays(run, monkeypatch):
+    def refuse(env_id, env_kwargs):
+        raise InputError(f"{env_id} cannot be recorded")
+
+    monkeypatch.setattr(videos, "check_recording", refuse)
+    monkeypatch.setattr("tune_jobs.evaluation.evaluate.evaluate", lambda *a, **k: pytest.fail())
+    with pytest.raises(InputError, match="CartPole-v1 cannot be recorded"):
+        Evaluate(checkpoint=run, episodes=2, videos=1)(silent())
+
+
+@pytest.mark.parametrize("flag", ["--video", "--videos"])
+def test_train_and_evaluate_take_the_same_flag(flag):
+    assert Train.parse(["--env", "CartPole-v1", flag, "3"]).job.videos == 3
+    assert Evaluate.parse(["checkpoint", flag, "3"]).videos == 3
