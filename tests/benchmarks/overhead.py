@@ -63,7 +63,7 @@ def main() -> None:
 
     measuring.loss = with_timed_metrics
     learner._compute_diagnostics = timed("measurements", learner._compute_diagnostics)
-    learning._compute_update_ratio = timed("measurements", learning._compute_update_ratio)
+    learning.compute_update_ratio = timed("measurements", learning.compute_update_ratio)
     running.compute_environment_metrics = timed("measurements", running.compute_environment_metrics)
     iterate, judge = timed("iteration", trained.train), timed("health", judged)
 

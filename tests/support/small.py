@@ -20,7 +20,13 @@ from algos.models import MODELS
 # machine ten times as much.
 torch.set_num_threads(1)
 
-TINY: dict[str, Any] = {"num_envs": 2, "rollout_length": 8, "minibatch_size": 8, "hidden": (16,)}
+TINY: dict[str, Any] = {
+    "num_envs": 2,
+    "rollout_length": 8,
+    "minibatch_size": 8,
+    "hidden": (16,),
+    "normalise_observations": False,
+}
 GROUPS: dict[str, dict[str, Any]] = {
     "reinforce": {"group_size": 2},
     "grpo": {"group_size": 2},
