@@ -45,6 +45,9 @@ class PPOSettings(TrainingSettings):
     """Divide rewards by the root mean square of the episodes' returns so far."""
     normalise_advantages: bool = True
     """Scale each iteration's advantages to mean 0 and standard deviation 1."""
+    normalise_values: bool = True
+    """Fit the value to returns scaled by their running mean and deviation: it learns at the same
+    pace, and takes the same part of the gradient, whatever the size of the rewards."""
     value_coef: Annotated[float, NonNegative] = 0.5
     """Weight of the value error."""
     kl_coef: Annotated[float, NonNegative] = 0.0

@@ -127,6 +127,7 @@ class ColumnLearner(TorchLearner):
         first = self._measure_first_observations(columns, objective)
         if first:
             columns = columns.with_columns(**self._compute_logps(columns))
+        columns = self._standardise_returns(columns)
         self.coefficients = objective.schedule_coefficients(self.coefficients, progress)
         # Before the first update the reference is the initial policy, whatever the interval is.
         interval = objective.reference_interval
@@ -159,6 +160,14 @@ class ColumnLearner(TorchLearner):
         if empty:
             self._measure_observations(columns, objective)
         return empty
+
+    def _standardise_returns(self, columns: Columns) -> Columns:
+        """Return the rows with returns in units of the critic, after adding them to its moments."""
+        moments = self._get_policy_network().return_moments
+        if moments is None:
+            return columns
+        moments.update(columns["returns"], self._sum_over_learners)
+        return columns.with_columns(returns=moments.standardise(columns["returns"]))
 
     def _compute_logps(self, columns: Columns) -> dict[str, Tensor]:
         """Compute the log-probabilities of collected actions [N] by the policy as it is now.

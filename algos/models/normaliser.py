@@ -92,7 +92,10 @@ class RunningMoments(nn.Module):
         current = self.variance.data_ptr(), self.variance._version
         if self._arrays is None or self._arrays_of != current:
             found = self._get_mean_and_deviation(self.variance)
-            self._arrays, self._arrays_of = (found[0].numpy(), found[1].numpy()), current
+            self._arrays, self._arrays_of = (
+                (found[0].cpu().numpy(), found[1].cpu().numpy()),
+                current,
+            )
         return self._arrays
 
 
