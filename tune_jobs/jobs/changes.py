@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, cast
 
+from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import Space
 
@@ -24,6 +25,8 @@ def list_changes(job: Job) -> dict[str, dict[str, Any]]:
     The arguments of the environment are all listed: a job holds only those that were given.
     """
     own = _compare_with_defaults(job)
+    if job.steps or job.iterations == DEFAULT_ITERATIONS:
+        own.pop("iterations")  # resolved from the steps, or the default
     changes = {"settings": _compare_with_defaults(job.settings)}
     changes |= {part: dict(getattr(job, part)) for part in PARTS[1:]}
     changes["job"] = {n: v for n, v in own.items() if n not in (*PARTS, *SHOWN_ELSEWHERE)}

@@ -47,6 +47,8 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     values = {f.name: getattr(job, f.name) for f in dataclasses.fields(job)}
     types |= dict.fromkeys(PAIRS, dict[str, str])
     values |= {name: {k: _format_yaml(v) for k, v in plain[name].items()} for name in PAIRS}
+    if job.steps:
+        values["iterations"] = 0  # as many as the steps hold, whatever flags make of the rollouts
     # The same flag as of `rungwise evaluate`.
     alias = tyro.conf.arg(aliases=("--episodes",))
     types["evaluation_episodes"] = Annotated[int | None, alias]
@@ -59,6 +61,14 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     cls = dataclasses.make_dataclass("Job", [(name, types[name]) for name in values], frozen=True)
     cls.__doc__ = _field_docs(Job)
     return JobFlags(cls, cls(**values))
+
+
+def with_budget(flags: JobFlags, argv: Sequence[str]) -> JobFlags:
+    """Drop the job's own budget where an argument gives one in the other unit."""
+    given = {word.partition("=")[0] for word in argv}
+    dropped = {"--steps": "iterations", "--iterations": "steps"}
+    changed = {name: 0 for flag, name in dropped.items() if flag in given}
+    return dataclasses.replace(flags, default=dataclasses.replace(flags.default, **changed))
 
 
 def with_pairs(flags: JobFlags, argv: Sequence[str]) -> tuple[JobFlags, list[str]]:

@@ -34,7 +34,8 @@ def decision(**changed):
 
 def test_the_columns_and_their_types_are_those_of_version_2():
     texts = {"trial", "kind", "reason", "sentence"}
-    whole = {"iteration", "iterations_run", "iterations_not_run", "iterations_saved", "env_steps"}
+    whole = {"iteration", "iterations_run", "iterations_not_run", "iterations_saved"}
+    whole |= {"env_steps", "env_steps_budget"}
     for field in SCHEMA:
         expected = (
             pa.string() if field.name in texts else pa.int64() if field.name in whole else None
