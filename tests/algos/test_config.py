@@ -54,9 +54,11 @@ COMMON = {
 OWN = {
     "ppo": {
         "gamma": 0.99,
-        "rollout_length": 128,
-        "epochs": 4,
-        "minibatch_size": 256,
+        "rollout_length": 256,
+        "lr": 0.0007,
+        "lr_schedule": "linear",
+        "epochs": 10,
+        "minibatch_size": 64,
         "entropy_coef": 0.01,
         "lam": 0.95,
         "clip": 0.2,

@@ -28,7 +28,7 @@ TINY: dict[str, Any] = {
     "normalise_observations": False,
 }
 OWN: dict[str, dict[str, Any]] = {
-    "ppo": {"normalise_values": False},
+    "ppo": {"normalise_values": False, "lr": 3e-4, "lr_schedule": "constant", "epochs": 4},
     "reinforce": {"group_size": 2},
     "grpo": {"group_size": 2},
     "dpo": {"group_size": 2},
