@@ -134,8 +134,8 @@ class TrainingSettings:
     """Activation of the `mlp` layers."""
     normalise_observations: bool | Literal["auto"] = "auto"
     """Scale each number of an observation by its running mean and deviation, clipped at 10: all
-    float Box parts (true), none (false), or those not known to lie between -1 and 1 (`auto`).
-    Networks over sets and graphs of any size read them as they are."""
+    float Box parts (true), none (false), or those that are neither images nor known to lie between
+    -1 and 1 (`auto`). Networks over sets and graphs of any size read them as they are."""
     language_model: str = ""
     """Folder of the Hugging Face model of `lm`, `language` or `thinker`; empty: random weights,
     with a block for each width of `hidden`."""

@@ -138,7 +138,8 @@ def make_observation_normaliser(
     """Return the normaliser of the observation columns that the setting selects; None for none.
 
     Args:
-        wanted: the setting: all float columns, none, or those of unknown or large range (`auto`).
+        wanted: the setting: all float columns, none, or `auto`: those that are neither images nor
+            known to lie between -1 and 1.
         columns: the spaces of the columns that may be normalised, by name.
         any_size: whether the network accepts any number of nodes: its columns hold one entry for
             each node, in any order, and an entry has no statistics of its own.
@@ -156,13 +157,18 @@ def make_observation_normaliser(
     chosen = {
         name: tuple(space.shape or ())
         for name, space in able.items()
-        if wanted is True or (wanted == "auto" and not _has_unit_range(space))
+        if wanted is True or (wanted == "auto" and not (_is_image(space) or _has_unit_range(space)))
     }
     return ObservationNormaliser(chosen) if chosen else None
 
 
 def _is_float(space: spaces.Space[Any]) -> bool:
     return isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
+
+
+def _is_image(space: spaces.Space[Any]) -> bool:
+    # The same thing may be seen anywhere in an image: its pixels share one scale.
+    return len(space.shape or ()) >= 3
 
 
 def _has_unit_range(space: spaces.Space[Any]) -> bool:

@@ -21,6 +21,7 @@ ALONE = torch.Tensor.clone
 """The sum over learners, of one learner."""
 FREE = spaces.Box(-np.inf, np.inf, (3,), np.float32)
 UNIT = spaces.Box(-1, 1, (2,), np.float32)
+FLOAT_IMAGE = spaces.Box(0, 255, (8, 8, 3), np.float32)
 IMAGE = spaces.Box(0, 255, (8, 8, 3), np.uint8)
 
 
@@ -155,6 +156,8 @@ BOUNDED = spaces.Box(np.array([-1, -8], np.float32), np.array([1, 8], np.float32
         ("auto", {"obs": BOUNDED}, ["obs"]),
         ("auto", {"obs": UNIT}, None),
         ("auto", {"obs": IMAGE}, None),
+        ("auto", {"obs": FLOAT_IMAGE}, None),
+        (True, {"obs": FLOAT_IMAGE}, ["obs"]),
     ],
 )
 def test_the_setting_selects_float_parts_by_their_range(wanted, columns, names):
