@@ -1,5 +1,5 @@
 # pyright: basic
-"""PPO's defaults learn environments that are not ours, in whatever units they are; prints figures."""
+"""PPO's defaults learn environments that are not ours, in any units; prints the figures."""
 
 import numpy as np
 import pytest
@@ -18,12 +18,12 @@ pytestmark = [
 SCALED = "scaled_worlds:Scaled-v0"
 
 
-def last_return(env, steps, seed=0, **kwargs):
+def last_return(steps, **kwargs):
     """The mean return of the last 100 episodes of a training with the defaults."""
     torch.set_num_threads(1)
     settings = PPOSettings()
     iterations = count_iterations(steps, settings)
-    built = algos.build_algorithm("ppo", env, kwargs, settings, iterations=iterations, seed=seed)
+    built = algos.build_algorithm("ppo", SCALED, kwargs, settings, iterations=iterations, seed=0)
     try:
         for _ in range(iterations):
             built.train()
@@ -34,7 +34,7 @@ def last_return(env, steps, seed=0, **kwargs):
 
 def test_pendulum_is_learnt_alike_whatever_its_rewards_are_multiplied_by():
     found = {
-        factor: last_return(SCALED, 120_000, env="Pendulum-v1", rewards=factor) / factor
+        factor: last_return(120_000, env="Pendulum-v1", rewards=factor) / factor
         for factor in (0.01, 1, 100)
     }
     print(f"\nPendulum, 120,000 steps, by factor of the rewards: {found}")
@@ -44,6 +44,6 @@ def test_pendulum_is_learnt_alike_whatever_its_rewards_are_multiplied_by():
 
 @pytest.mark.parametrize("factor", [1, 1000])
 def test_cartpole_is_learnt_with_a_column_a_thousand_times_larger(factor):
-    found = last_return(SCALED, 50_000, env="CartPole-v1", first_column=factor)
+    found = last_return(50_000, env="CartPole-v1", first_column=factor)
     print(f"\nCartPole, 50,000 steps, first column times {factor}: {found:.0f}")
     assert found >= 450
