@@ -89,13 +89,11 @@ class RunningMoments(nn.Module):
             deviation = (self.variance + EPSILON).sqrt()
             return torch.atleast_1d(self.mean.float()), torch.atleast_1d(deviation.float())
         # Acting on numpy is for speed: only changed buffers (or those of a copy) are converted.
-        current = self.variance.data_ptr(), self.variance._version
+        variance: Any = self.variance
+        current = variance.data_ptr(), variance._version
         if self._arrays is None or self._arrays_of != current:
-            found = self._get_mean_and_deviation(self.variance)
-            self._arrays, self._arrays_of = (
-                (found[0].cpu().numpy(), found[1].cpu().numpy()),
-                current,
-            )
+            mean, deviation = self._get_mean_and_deviation(variance)
+            self._arrays, self._arrays_of = (mean.cpu().numpy(), deviation.cpu().numpy()), current
         return self._arrays
 
 

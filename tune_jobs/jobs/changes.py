@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, cast
 
-from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
+from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import Space
 

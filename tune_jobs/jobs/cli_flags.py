@@ -37,6 +37,8 @@ class JobFlags:
 def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None) -> JobFlags:
     """Return the flags of ``job``, changed to another environment or algorithm if one is given."""
     plain: dict[str, Any] = yaml.load(dump_job(job), JobLoader)
+    if job.steps:
+        plain["iterations"] = 0  # as many as the steps hold, whatever flags make of the rollouts
     if env and resolve_env_id(env) != job.env:
         plain |= {"env": resolve_env_id(env), "env_kwargs": {}, "metric": "", "mode": ""}
     if algo and algo != job.algo:
@@ -47,8 +49,7 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     values = {f.name: getattr(job, f.name) for f in dataclasses.fields(job)}
     types |= dict.fromkeys(PAIRS, dict[str, str])
     values |= {name: {k: _format_yaml(v) for k, v in plain[name].items()} for name in PAIRS}
-    if job.steps:
-        values["iterations"] = 0  # as many as the steps hold, whatever flags make of the rollouts
+    values["iterations"] = plain["iterations"]
     # The same flag as of `rungwise evaluate`.
     alias = tyro.conf.arg(aliases=("--episodes",))
     types["evaluation_episodes"] = Annotated[int | None, alias]

@@ -20,7 +20,7 @@ from envs.validation import (
     validate,
 )
 from tune_jobs.health import check_limits
-from tune_jobs.jobs.budget import DEFAULT_ITERATIONS, count_iterations
+from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS, count_iterations
 from tune_jobs.jobs.search_space import Space, make_grid, sample_configs
 
 MOST_EVALUATED = 256

@@ -7,7 +7,7 @@ from synthetic_sweep import job_row, result
 
 from cluster.commands.jobs import Train, Tune, shorten_job
 from envs.validation import InputError
-from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
+from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.changes import list_changes
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
 from tune_jobs.run_log.ledger import write_ledger
@@ -67,6 +67,8 @@ def test_flags_of_a_job_in_steps_keep_the_steps(tmp_path):
     path.write_text(dump_job(job(steps=51_200)))
     longer = Tune.parse([str(path), "--settings.rollout-length", "128"]).job
     assert (longer.steps, longer.iterations) == (51_200, 50)
+    other = Tune.parse([str(path), "--algo", "reinforce"]).job
+    assert (other.steps, other.iterations) == (51_200, 50)
     assert Tune.parse([str(path), "--iterations", "3"]).job.steps == 0
 
 
