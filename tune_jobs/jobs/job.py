@@ -20,8 +20,8 @@ from envs.validation import (
     validate,
 )
 from tune_jobs.health import check_limits
-from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS, count_iterations
 from tune_jobs.jobs.search_space import Space, make_grid, sample_configs
+from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS, count_iterations
 
 MOST_EVALUATED = 256
 """Episodes of the final evaluation, where the job sets no number and time allows them."""
