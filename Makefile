@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
 
-.PHONY: setup tune test test-system test-gpu test-learning test-peers check coverage docs bench bench-health bench-sweep bench-doctor clean
+.PHONY: setup tune test test-system test-gpu test-learning test-peers check coverage docs bench bench-health bench-sweep bench-panel bench-doctor clean
 
 setup: $(READY)
 
@@ -77,6 +77,11 @@ bench-health: $(READY)
 # BENCH=--quick takes 9 short ones.
 bench-sweep: $(READY)
 	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m benchmarks.sweep $(BENCH)
+
+# PPO's defaults on environments that are not ours, against what they must reach. make bench-panel
+# BENCH="--only cartpole pendulum --sb3" (--help lists the rest).
+bench-panel: $(READY)
+	@PYTHONPATH=.:tests $(BIN)/python -m benchmarks.panel $(BENCH)
 
 # Logs of other tools, as files, judged by doctor and by its peers.
 bench-doctor: $(READY)

@@ -132,6 +132,10 @@ class TrainingSettings:
     """Widths of the value function's layers; empty: those of `hidden` (`set`: only the first)."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Activation of the `mlp` layers."""
+    normalise_observations: bool | Literal["auto"] = "auto"
+    """Scale each number of an observation by its running mean and deviation, clipped at 10: all
+    float Box parts (true), none (false), or those that are neither images nor known to lie between
+    -1 and 1 (`auto`). Networks over sets and graphs of any size read them as they are."""
     language_model: str = ""
     """Folder of the Hugging Face model of `lm`, `language` or `thinker`; empty: random weights,
     with a block for each width of `hidden`."""
@@ -229,14 +233,16 @@ class TrainingSettings:
     def model_config(self) -> dict[str, Any]:
         """What the policy network is built from."""
         names = ("hidden", "value_hidden", "activation", "value_distribution", "bins")
-        names += ("language_model", "lora_rank")
+        names += ("language_model", "lora_rank", "normalise_observations")
         spread = ("initial_log_std", "log_std_schedule")
         # None rather than 1: without the buffer a policy skips the division and can act
         # with numpy.
         untempered = self.temperature == 1 and self.temperature_schedule == "constant"
         temperature = None if untempered else self.temperature
         return {name: getattr(self, name) for name in (*names, *spread)} | {
-            "temperature": temperature
+            "temperature": temperature,
+            # Only algorithms that train the value have this setting.
+            "normalise_values": getattr(self, "normalise_values", False),
         }
 
 

@@ -43,7 +43,9 @@ METRICS: dict[str, Metric] = {
     ),
     "truncated_fraction": Metric("fraction", "finished episodes that were cut off by a time limit"),
     "running_length_max": Metric("steps", "longest episode that has not ended yet"),
-    "observation_abs_max": Metric("", "largest size of an observed number", "below 10"),
+    "observation_abs_max": Metric(
+        "", "largest size of an observed number, after normalisation where it is on", "below 10"
+    ),
     "observation_constant_fraction": Metric(
         "fraction", "observed numbers that never changed in this iteration", "below 1"
     ),
@@ -71,7 +73,10 @@ METRICS: dict[str, Metric] = {
     "kl_coef": Metric("weight", "weight of the KL penalty in this iteration"),
     "policy_loss": Metric("loss", "policy part of the loss"),
     "total_loss": Metric("loss", "what is minimised: all terms together, over the whole update"),
-    "value_loss": Metric("reward^2", "half the squared error of the value"),
+    "value_loss": Metric(
+        "reward^2",
+        "half the squared error of the value; with `normalise_values` over the returns' variance",
+    ),
     "explained_variance": Metric(
         "fraction", "share of the returns' variance the value explains", "rises to 1"
     ),

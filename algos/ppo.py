@@ -30,13 +30,24 @@ from algos.losses import (
 from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, normalise_advantages
-from envs.validation import Fraction, InputError, NonNegative, Positive
+from algos.schedules import ScheduleKind
+from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, Positive
 
 
 @dataclass(frozen=True)
 class PPOSettings(TrainingSettings):
-    """Settings of PPO."""
+    """Settings of PPO. The defaults learn CartPole, Pendulum, LunarLander and HalfCheetah."""
 
+    rollout_length: Annotated[int, AtLeastOne] = 256
+    """Steps of each copy in one iteration (T): T * B rows per runner."""
+    lr: Annotated[float, Between(0, 1)] = 7e-4
+    """Learning rate of the optimiser, after the warm-up and before the schedule."""
+    lr_schedule: ScheduleKind = "linear"
+    """How the learning rate changes over the training budget."""
+    epochs: Annotated[int, AtLeastOne] = 10
+    """Passes over each iteration's rows."""
+    minibatch_size: Annotated[int, AtLeastOne] = 64
+    """Rows of one gradient."""
     lam: Annotated[float, Fraction] = 0.95
     """Lambda of GAE: 0 trusts the value function, 1 the sampled returns."""
     clip: Annotated[float, Positive] = 0.2
@@ -45,6 +56,9 @@ class PPOSettings(TrainingSettings):
     """Divide rewards by the root mean square of the episodes' returns so far."""
     normalise_advantages: bool = True
     """Scale each iteration's advantages to mean 0 and standard deviation 1."""
+    normalise_values: bool = True
+    """Fit the value to returns scaled by their running mean and deviation: it learns at the same
+    pace, and takes the same part of the gradient, whatever the size of the rewards."""
     value_coef: Annotated[float, NonNegative] = 0.5
     """Weight of the value error."""
     kl_coef: Annotated[float, NonNegative] = 0.0

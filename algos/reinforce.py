@@ -52,6 +52,8 @@ class ReinforceSettings(EpisodeSettings):
     """Divide rewards by the root mean square of the episodes' returns so far."""
     normalise_advantages: bool = True
     """Scale each iteration's advantages to mean 0 and standard deviation 1."""
+    normalise_values: bool = False
+    """Fit the value to returns scaled by their running mean and deviation (baseline `value`)."""
     value_coef: Annotated[float, NonNegative] = 0.5
     """Weight of the value error."""
     reference_kl_coef: Annotated[float, NonNegative] = 0.0
@@ -69,6 +71,11 @@ class ReinforceSettings(EpisodeSettings):
         if self.collects_groups and self.group_size < 2:
             raise InputError(
                 f"settings.group_size must be at least 2 for baseline={self.baseline}."
+            )
+        if self.normalise_values and self.baseline != "value":
+            raise InputError(
+                "settings.normalise_values is true, but it would do nothing: "
+                f"baseline={self.baseline} trains no value. Set it to false, or baseline=value."
             )
         if self.likelihood_coef and self.model != "thinker":
             raise InputError(

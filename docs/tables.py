@@ -11,6 +11,7 @@ import dataclasses
 import inspect
 import re
 import textwrap
+import types
 import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -113,6 +114,8 @@ def format_type(hint: Any) -> str:
     if type(None) in arguments:
         (given,) = (argument for argument in arguments if argument is not type(None))
         return f"{format_type(given)} or null"
+    if get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(format_type(argument) for argument in arguments)
     names = {int: "integer", float: "number", bool: "true or false", str: "text"}
     return names.get(hint, "fields of its own" if dataclasses.is_dataclass(hint) else str(hint))
 

@@ -112,6 +112,7 @@ def make_job_row(job: Job, directory: Path, resumed: bool) -> JobRow:
         metric=job.metric,
         mode=job.mode,
         iterations=job.iterations,
+        steps=job.steps,
         trials=len(job.trial_ids),
         keep=job.keep,
         patience=job.patience,

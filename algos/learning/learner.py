@@ -7,7 +7,6 @@ the loop inside ``update``, as RLlib documents. The loss is a pure function of t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -21,8 +20,14 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.core.rl_module.rl_module import RLModule
 from torch import Tensor
 
+from algos.actions.topk import log_probabilities
 from algos.exploration import schedule_log_std
 from algos.learning.behaviour_cloning import BehaviourCloning
+from algos.learning.gradients import (
+    compute_term_grad_norms,
+    compute_update_ratio,
+    step_optimisers,
+)
 from algos.learning.optimisers import make_optimisers
 from algos.learning.update_log import UpdateLog
 from algos.losses import sum_loss_terms
@@ -36,8 +41,8 @@ SCORE = "score"
 """Key of ``timesteps``: the mean score of the episodes behind this update; None without any."""
 CLONE = "clone"
 """Key of ``timesteps``: true for the warm start, which imitates the rows."""
-REFERENCE_CHUNK_ROWS = 4096
-"""Rows of one forward pass of the reference policy."""
+CHUNK_ROWS = 4096
+"""Rows of one forward pass without gradients."""
 MEASURED_MINIBATCHES = 4
 """Minibatches at the end of an update that are measured."""
 DIAGNOSTICS_INTERVAL = 4
@@ -103,6 +108,7 @@ class ColumnLearner(TorchLearner):
             # The limit is for updates from the policy's own rows; imitation may move it freely.
             free = replace(s, epochs=s.warm_start_epochs, kl_limit=0.0)
             cloning = BehaviourCloning(free)
+            self._measure_first_observations(columns, cloning)
             stats = self._run_epochs(columns, cloning, progress)
         else:
             stats = self._update_policy(columns, progress) | self._update_log_std(
@@ -118,19 +124,63 @@ class ColumnLearner(TorchLearner):
     def _update_policy(self, columns: Columns, progress: float) -> dict[str, float]:
         """Update the policy by the algorithm's objective; return metrics and coefficients."""
         objective = self.objective
+        first = self._measure_first_observations(columns, objective)
+        if first:
+            columns = columns.with_columns(**self._compute_logps(columns))
+        columns = self._standardise_returns(columns)
         self.coefficients = objective.schedule_coefficients(self.coefficients, progress)
         # Before the first update the reference is the initial policy, whatever the interval is.
         interval = objective.reference_interval
         if interval is not None:
             if self.reference is None or (interval and self.updates % interval == 0):
                 self._freeze_reference()
-            columns = columns.with_columns(**self._compute_reference_columns(columns))
+            compute = objective.compute_reference_columns
+            found = self._compute_in_chunks(self.reference, columns, compute)
+            columns = columns.with_columns(**found)
         # Reported are the coefficients that this update used, not the adapted ones.
         used = self.coefficients
         stats = self._run_epochs(columns, objective, progress)
         self.coefficients = objective.adapt_coefficients(used, stats)
         self.updates += 1
+        if not first:
+            # After the epochs: the next rollout is the first to see these rows in the statistics.
+            self._measure_observations(columns, objective)
         return stats | used | self.diagnostics
+
+    def _measure_observations(self, columns: Columns, objective: Objective[Any]) -> None:
+        """Add the rows' observations to the statistics, where the policy normalises any."""
+        normaliser = self._get_policy_network().observation_normaliser
+        if normaliser is not None:
+            normaliser.update(objective.build_network_inputs(columns), self._sum_over_learners)
+
+    def _measure_first_observations(self, columns: Columns, objective: Objective[Any]) -> bool:
+        """Do the same if there are no statistics yet; return whether there were none."""
+        normaliser = self._get_policy_network().observation_normaliser
+        empty = normaliser is not None and normaliser.is_empty
+        if empty:
+            self._measure_observations(columns, objective)
+        return empty
+
+    def _standardise_returns(self, columns: Columns) -> Columns:
+        """Return the rows with returns in units of the critic, after adding them to its moments."""
+        moments = self._get_policy_network().return_moments
+        if moments is None:
+            return columns
+        moments.update(columns["returns"], self._sum_over_learners)
+        return columns.with_columns(returns=moments.standardise(columns["returns"]))
+
+    def _compute_logps(self, columns: Columns) -> dict[str, Tensor]:
+        """Compute the log-probabilities of collected actions [N] by the policy as it is now.
+
+        The first rollout was collected without statistics: with them the same weights are another
+        policy, whose ratio to itself has to be 1. Episodes and pairs are not learnt from by ratios.
+        """
+        if not isinstance(columns.get("logp"), Tensor):
+            return {}
+        network = self._get_policy_network()
+        return self._compute_in_chunks(
+            network, columns, lambda forward, chunk: log_probabilities(forward["dist"], chunk)
+        )
 
     @torch.no_grad()
     def _update_log_std(self, progress: float, score: float | None) -> dict[str, float]:
@@ -161,7 +211,7 @@ class ColumnLearner(TorchLearner):
     ) -> dict[str, float]:
         """Compute what is too costly for every update: each term's gradient, network metrics."""
         # DDP permits one backward pass through a graph, and this would be another.
-        norms = {} if self.distributed else _compute_term_grad_norms(terms, params)
+        norms = {} if self.distributed else compute_term_grad_norms(terms, params)
         return norms | self._get_policy_network().compute_network_metrics(seen)
 
     def _get_policy_network(self) -> Any:
@@ -175,14 +225,19 @@ class ColumnLearner(TorchLearner):
         self.reference = deepcopy(self._get_policy_network()).requires_grad_(False)
 
     @torch.no_grad()
-    def _compute_reference_columns(self, columns: Columns) -> dict[str, Tensor]:
-        """Compute the columns [N] that the loss needs of the reference policy."""
+    def _compute_in_chunks(
+        self,
+        network: Any,
+        columns: Columns,
+        compute: Callable[[Mapping[str, Any], Columns], dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        """Compute columns [N] from the network's output for all rows."""
         # In chunks: all rows at once would need the activations of the whole iteration.
         parts: list[dict[str, Tensor]] = []
-        for index in torch.arange(len(columns), device=self._device).split(REFERENCE_CHUNK_ROWS):
+        for index in torch.arange(len(columns), device=self._device).split(CHUNK_ROWS):
             chunk = columns.select(index)
-            forward = self.reference._forward(self.objective.build_network_inputs(chunk))
-            parts.append(self.objective.compute_reference_columns(forward, chunk))
+            forward = network._forward(self.objective.build_network_inputs(chunk))
+            parts.append(compute(forward, chunk))
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _run_epochs(
@@ -207,7 +262,7 @@ class ColumnLearner(TorchLearner):
             if stop := log.epochs == s.epochs or objective.should_stop_epochs(measure):
                 log.metrics = log.metrics or [measure()]
         return log.summarise(s.grad_clip, self._average_over_learners) | {
-            "update_ratio": _compute_update_ratio(before, trained.params),
+            "update_ratio": compute_update_ratio(before, trained.params),
             "lr": trained.optimisers[0].param_groups[0]["lr"],
         }
 
@@ -229,7 +284,7 @@ class ColumnLearner(TorchLearner):
         if (i + 1) % s.accumulate == 0 or last:
             if diagnose:  # before the step, which clears the gradients
                 self.diagnostics |= self._get_policy_network().compute_part_grad_norms()
-            norm = _step_optimisers(trained.optimisers, trained.params, s.grad_clip)
+            norm = step_optimisers(trained.optimisers, trained.params, s.grad_clip)
             log.grad_norms.append(norm)
         # Measuring costs as much as a term of the loss: the end of the last epoch shows what the
         # update did; other epochs are measured only for an objective that asks.
@@ -278,9 +333,14 @@ class ColumnLearner(TorchLearner):
     def _average_over_learners(self, values: Tensor) -> Tensor:
         """Return the mean over all learners."""
         if self.distributed:
+            values = self._sum_over_learners(values) / torch.distributed.get_world_size()
+        return values
+
+    def _sum_over_learners(self, values: Tensor) -> Tensor:
+        """Return the sum over all learners."""
+        if self.distributed:
             # In place and blocking: every learner must make the same calls in the same order.
             torch.distributed.all_reduce(values)
-            values = values / torch.distributed.get_world_size()
         return values
 
     def compute_loss_for_module(self, **kwargs: Any) -> Tensor:
@@ -322,55 +382,3 @@ class ColumnLearner(TorchLearner):
     def get_parameters(self, module: RLModule) -> list[torch.nn.Parameter]:
         """Return the trainable parameters: a frozen part costs no optimiser state."""
         return [p for p in module.parameters() if p.requires_grad]  # type: ignore[attr-defined]
-
-
-def _step_optimisers(
-    optimisers: list[Any], params: list[torch.nn.Parameter], grad_clip: float
-) -> float:
-    """Step along the gradients in the parameters and clear them; return their norm."""
-    norm = _clip_gradients([p.grad for p in params if p.grad is not None], grad_clip)
-    # A step on NaN would ruin the network; a health rule ends the run.
-    for optimiser in optimisers if math.isfinite(norm) else ():
-        optimiser.step()
-    for p in params:
-        p.grad = None
-    return norm
-
-
-def _compute_term_grad_norms(
-    terms: dict[str, Tensor], params: list[torch.nn.Parameter]
-) -> dict[str, float]:
-    """Return the gradient norm of each loss term; 0 for one detached from the network."""
-    norms = dict.fromkeys(terms, 0.0)
-    for name, term in terms.items():
-        if term.requires_grad:
-            # The training step still needs the graph, and not every term uses every
-            # parameter.
-            found: Any = torch.autograd.grad(
-                term.mean(), params, retain_graph=True, allow_unused=True
-            )
-            each = [
-                torch.linalg.vector_norm(gradient) for gradient in found if gradient is not None
-            ]
-            norms[name] = float(torch.linalg.vector_norm(torch.stack(each)))
-    return {f"grad_norm_{name}": norm for name, norm in norms.items()}
-
-
-def _compute_update_ratio(before: list[Tensor], params: list[torch.nn.Parameter]) -> float:
-    """Return the distance that the parameters moved, over their norm."""
-    moved = [torch.linalg.vector_norm(p.detach() - b) for p, b in zip(params, before, strict=True)]
-    size = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(b) for b in before]))
-    return float(torch.linalg.vector_norm(torch.stack(moved)) / size.clamp_min(1e-12))
-
-
-def _clip_gradients(gradients: list[Tensor], limit: float) -> float:
-    """Scale gradients in place to a norm of at most ``limit`` (0: any); their norm before that.
-
-    As ``torch.nn.utils.clip_grad_norm_``, which takes several times longer over one flat gradient.
-    """
-    each = [torch.linalg.vector_norm(gradient) for gradient in gradients]
-    norm = float(each[0] if len(each) == 1 else torch.linalg.vector_norm(torch.stack(each)))
-    if limit and norm > limit and math.isfinite(norm):
-        for gradient in gradients:
-            gradient.mul_(limit / (norm + 1e-6))
-    return norm

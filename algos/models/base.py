@@ -20,6 +20,7 @@ from algos.actions.array_backend import Array, get_array_module, to_float32
 from algos.actions.distributions import Action, ActionDistribution
 from algos.actions.temperature import apply_temperature, has_choices
 from algos.actions.topk import log_probabilities
+from algos.models.normaliser import RunningMoments, make_observation_normaliser
 from envs.validation import InputError
 
 OBSERVATION = "obs"
@@ -101,6 +102,9 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     temperature: Tensor | None
     """Divisor of the logits of choices [1]; None: not divided."""
 
+    return_moments: RunningMoments | None
+    """Moments of the returns: the network's own value is standardised by them; None: it is not."""
+
     def setup(self) -> None:
         """Build the network (called by RLlib)."""
         config = self.model_config
@@ -141,6 +145,12 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         # temperature that they were trained at.
         start = None if temperature is None else torch.tensor([float(temperature)])
         self.register_buffer("temperature", start)
+        # Buffers, too.
+        columns = {n: space for n, space in self.observation_spaces.items() if n != MASK}
+        self.observation_normaliser = make_observation_normaliser(
+            config["normalise_observations"], columns, self.accepts_any_size
+        )
+        self.return_moments = RunningMoments() if config["normalise_values"] else None
         self.build()
 
     @abstractmethod
@@ -149,10 +159,24 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 
     @abstractmethod
     def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return outputs [N, head.size] and values [N] of observation columns [N, ...]."""
+        """Return outputs [N, head.size] and values [N] of observation columns [N, ...].
+
+        The columns are those of :meth:`normalise_observations`; where there are
+        ``return_moments``, the values are standardised.
+        """
+
+    def normalise_observations(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the columns as :meth:`compute_outputs` reads them."""
+        own = self.observation_normaliser
+        return batch if own is None else own.normalise(batch)
+
+    def restore_values(self, values: Any) -> Any:
+        """Return the network's own values [N] in units of the reward."""
+        return values if self.return_moments is None else self.return_moments.restore(values)
 
     def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
-        outputs, value = self.compute_outputs(batch)
+        """Return the distribution and the network's own value, which the loss is about."""
+        outputs, value = self.compute_outputs(self.normalise_observations(batch))
         return {"dist": self.dist(outputs, batch), "value": value}
 
     def dist(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> ActionDistribution:
@@ -161,8 +185,8 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         return dist if self.temperature is None else apply_temperature(dist, self.temperature)
 
     def compute_values(self, batch: Mapping[str, Tensor], embeddings: Any = None) -> Tensor:
-        """Return the values [N] (RLlib's ValueFunctionAPI)."""
-        return self.compute_outputs(batch)[1]
+        """Return the values [N] in units of the reward (RLlib's ValueFunctionAPI)."""
+        return self.restore_values(self._forward(batch)["value"])
 
     def act(
         self,
@@ -204,7 +228,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         forward = self._forward(batch)
         dist: ActionDistribution = forward["dist"]
         action = dist.mode() if greedy else dist.sample(generator)
-        return action, log_probabilities(dist, action), forward["value"]
+        return action, log_probabilities(dist, action), self.restore_values(forward["value"])
 
     def _apply(self, *args: Any, **kwargs: Any) -> Any:
         # All of torch's ways to move a module (to, cuda, cpu) pass through here.

@@ -51,9 +51,8 @@ class MLPPolicy(PolicyModule):
 
     def compute_network_metrics(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Return the fraction of hidden units with the same saturated output for every row."""
-        layers, _, _ = forward(
-            to_native_array(self.flatten(batch)), self._get_weight_views(), self.layout
-        )
+        x = self.flatten(self.normalise_observations(batch))
+        layers, _, _ = forward(to_native_array(x), self._get_weight_views(), self.layout)
         return {"dead_unit_fraction": dead_unit_fraction(layers, self.layout.activation)}
 
     def get_policy_gradients(self) -> dict[str, Tensor]:

@@ -269,11 +269,10 @@ class ColumnRunner(EnvRunner, Checkpointable):
         columns, rewards, done = rollout.columns, rollout.rewards, rollout.done
         searched = columns | {"value of the next state": rollout.next_values}
         summary = statistics.summarise(searched, rewards, done, rollout.valid, columns.get(MASK))
-        observed = {n: c for n, c in columns.items() if n.split(".")[0] == "obs"}
-        summary["condition"] = compute_environment_metrics(
-            observed, rewards, done, truncated, self.statistics.lengths
-        )
         policy: Any = self.module
+        seen = {n: c for n, c in columns.items() if n.split(".")[0] == "obs"}
+        seen, lengths = policy.normalise_observations(seen), self.statistics.lengths
+        summary["condition"] = compute_environment_metrics(seen, rewards, done, truncated, lengths)
         summary["condition"] |= policy.head.compute_action_metrics(columns)
         return summary
 

@@ -186,7 +186,7 @@ def compute_environment_metrics(
     """Return metrics of the environment's numbers over one rollout.
 
     Args:
-        columns: observation columns ``[T, B, ...]``.
+        columns: observation columns ``[T, B, ...]`` as the network reads them.
         rewards: ``[T, B]``.
         done: ``[T, B]``, where an episode ended.
         truncated: ``[T, B]``, where a time limit ended it.

@@ -65,7 +65,12 @@ class Tune(RayCommand):
             InputError: no job is named, or something in it cannot be used.
             SystemExit: help was requested, or a flag is wrong; tyro has printed which.
         """
-        from tune_jobs.jobs.cli_flags import make_job_flags, make_job_from_flags, with_pairs
+        from tune_jobs.jobs.cli_flags import (
+            make_job_flags,
+            make_job_from_flags,
+            with_budget,
+            with_pairs,
+        )
 
         command = cls.__name__.lower()
         # The flags depend on the job: its algorithm has settings, its environment arguments. So the
@@ -73,6 +78,7 @@ class Tune(RayCommand):
         name = argv[0] if argv and not argv[0].startswith("-") else None
         env, algo = _find_flag(argv, "--env"), _find_flag(argv, "--algo")
         flags = make_job_flags(_load_base_job(command, argv, name, env, algo), env=env, algo=algo)
+        flags = with_budget(flags, argv)
         flags, rest = with_pairs(flags, argv[1:] if name else argv)
 
         flat = tyro.conf.arg(name="")
@@ -217,6 +223,7 @@ def shorten_job(job: Job) -> Job:
         job,
         settings=replace(job.settings, **settings),
         iterations=iterations,
+        steps=shorten(job.steps),
         trials=max(min(job.trials, QUICK_TRIALS), len(job.points)),
         grace=max(1, min(shorten(job.grace), iterations - 1)),  # a later grace would leave no rung
         brackets=1,  # so few rungs cannot be divided

@@ -48,9 +48,10 @@ def announce_job(job: Job, address: str, cpus: int | None) -> None:
     local = address == "local"
     where = f"on {count(offered_cpus(cpus), 'CPU')}" if local else f"on the Ray at {address}"
     console = Console(stderr=True)
+    steps = f" ({job.steps:,} steps)" if job.steps else ""
     console.print(
         f"{job.env.split(':')[-1]}, {job.algo.upper()}, {settings}, at most {job.iterations} "
-        f"iterations each, {where}",
+        f"iterations{steps} each, {where}",
         highlight=False,
     )
     if work := describe_stage_1(job):

@@ -65,26 +65,25 @@ class GreedyPolicy(nn.Module):
     def forward(self, *columns: Tensor) -> tuple[Tensor, ...]:
         """Observation columns [B, ...] -> action columns, outputs [B, head.size], value [B]."""
         batch = dict(zip(self.inputs, columns, strict=True))
+        seen = self.policy.normalise_observations(batch)
         if isinstance(self.policy, MLPPolicy):
             weight = self.policy.layout.split_weights(self.policy.flat)
-            computed = apply_fused_mlp(self.policy.flatten(batch), weight, self.policy.layout)
+            computed = apply_fused_mlp(self.policy.flatten(seen), weight, self.policy.layout)
         else:
-            computed = self.policy.compute_outputs(batch)
+            computed = self.policy.compute_outputs(seen)
         return self._act_greedily(batch, *computed)
 
     def compute_expected(self, columns: ObservationColumns) -> list[np.ndarray[Any, Any]]:
         """Compute the same with the policy's own forward pass, as the reference of a comparison."""
         batch = {name: torch.from_numpy(column) for name, column in columns.items()}
-        return [
-            tensor.numpy()
-            for tensor in self._act_greedily(batch, *self.policy.compute_outputs(batch))
-        ]
+        computed = self.policy.compute_outputs(self.policy.normalise_observations(batch))
+        return [tensor.numpy() for tensor in self._act_greedily(batch, *computed)]
 
     def _act_greedily(
         self, batch: dict[str, Tensor], outputs: Tensor, value: Tensor
     ) -> tuple[Tensor, ...]:
         dist = self.policy.head.dist(outputs, self.policy.log_std, batch.get(MASK))
-        return *dist.mode().values(), outputs, value
+        return *dist.mode().values(), outputs, self.policy.restore_values(value)
 
 
 def apply_fused_mlp(x: Tensor, weight: dict[str, Tensor], layout: Layout) -> tuple[Tensor, Tensor]:

@@ -52,6 +52,7 @@ def assert_same(found, expected):
 @pytest.mark.parametrize("model", ["set", "mlp"])
 def test_training_continues_from_a_checkpoint_bit_for_bit(model, tmp_path):
     chosen = {**STEERED, **SHORT, "model": model, "lr_schedule": "linear", "lr_end": 0.001}
+    chosen |= {"normalise_values": True, "normalise_observations": model == "mlp"}
     with small.algorithm(CAUSAL, iterations=6, **chosen) as undisturbed:
         trained(undisturbed, 2)
         undisturbed.save_to_path(str(tmp_path))

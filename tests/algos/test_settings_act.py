@@ -61,6 +61,7 @@ SHARED: dict[str, tuple[dict[str, Any], Any]] = {
     "temperature_end": ({"temperature": 2.0, "temperature_schedule": "linear"}, 0.2),
     "grad_clip": ({}, 0.001),
     "weight_decay": ({}, 0.3),
+    "normalise_observations": ({}, True),
     "optimiser": ({"weight_decay": 0.3}, "adamw"),
 }
 REFERENCED = {"reference_kl_coef": 1.0}
@@ -71,6 +72,7 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "clip": ({}, 0.05),
         "normalise_rewards": ({}, True),
         "normalise_advantages": ({}, False),
+        "normalise_values": ({}, True),
         "value_coef": ({}, 2.0),
         "kl_coef": ({}, 1.0),
         "kl_target": ({"kl_coef": 1.0}, 1e-5),
@@ -80,6 +82,7 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "lam": ({}, 0.2),
         "normalise_rewards": ({}, True),
         "normalise_advantages": ({}, False),
+        "normalise_values": ({}, True),
         "value_coef": ({}, 2.0),
         "reference_kl_coef": ({}, 1.0),
         "group_size": ({"baseline": "group_mean"}, 4),
@@ -283,6 +286,7 @@ def test_the_settings_of_the_first_stage_change_v_star():
         ("grpo", {"num_envs": 3}, r"num_envs must be a multiple of group_size \(2\)"),
         ("astar_po", {"num_envs": 3}, r"a multiple of reference_samples \(2\)"),
         ("astar_po", {"minibatch_size": 3}, "minibatch_size must be at most the 2 episodes"),
+        ("reinforce", {"normalise_values": True, "baseline": "group_mean"}, "would do nothing"),
         ("ppo", {"accumulate": 3}, "accumulate must be at most 2, which is how many minibatches"),
         ("ppo", {"optimiser": "muon"}, "is for networks made of matrices, and model='mlp'"),
         ("ppo", {"temperature": 0.0}, "temperature must be greater than 0, but it is 0"),

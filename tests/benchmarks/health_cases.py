@@ -37,6 +37,18 @@ def _sick(name, symptoms, *, fault="", **fields):
     return Case(name, symptoms, **{"env": SICK, "env_kwargs": env_kwargs} | fields)
 
 
+BASE = {
+    "ppo": {
+        "rollout_length": 128,
+        "lr": 3e-4,
+        "lr_schedule": "constant",
+        "epochs": 4,
+        "minibatch_size": 256,
+        "normalise_values": False,
+        "normalise_observations": False,
+    }
+}
+"""Settings of all cases of an algorithm: a factor of rewards or observations is to be a fault."""
 SMALL = {"num_envs": 64, "rollout_length": 16, "minibatch_size": 64, "lr": 0.01, "hidden": (16,)}
 GROUPS = SMALL | {"rollout_length": 8}
 EPISODES = GROUPS | {"minibatch_size": 16, "starts": 64}

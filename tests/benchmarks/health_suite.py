@@ -26,7 +26,7 @@ import ray
 import torch
 
 import algos
-from benchmarks.health_cases import HEALTHY_CASES, SICK_CASES, Case
+from benchmarks.health_cases import BASE, HEALTHY_CASES, SICK_CASES, Case
 from benchmarks.recorded_runs import course, recordings
 from benchmarks.recorded_runs import judged as judged_recording
 from benchmarks.recorded_runs import summary as recorded_summary
@@ -103,7 +103,8 @@ def trained(case: Case, seed: int):
 
 
 def settings_of(case: Case):
-    return algos.get_algorithm_class(case.algo).settings_class(**case.settings)
+    base = BASE.get(case.algo, {"normalise_observations": False})
+    return algos.get_algorithm_class(case.algo).settings_class(**base | case.settings)
 
 
 def right(case: Case, verdict, within: float = 1.0) -> bool:

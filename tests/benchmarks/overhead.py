@@ -38,7 +38,9 @@ KINDS = ("measurements", "health")
 def main() -> None:
     """Measure and print."""
     ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level=logging.ERROR)
-    chosen = PPOSettings(rollout_length=512, epochs=10, lr=1e-3, entropy_coef=0.0)
+    chosen = PPOSettings(
+        rollout_length=512, epochs=10, lr=1e-3, entropy_coef=0.0, minibatch_size=256
+    )
     trained = algos.build_algorithm("ppo", "CartPole-v1", {}, chosen, iterations=10**6, seed=0)
     spent: defaultdict[str, float] = defaultdict(float)
 
@@ -63,7 +65,7 @@ def main() -> None:
 
     measuring.loss = with_timed_metrics
     learner._compute_diagnostics = timed("measurements", learner._compute_diagnostics)
-    learning._compute_update_ratio = timed("measurements", learning._compute_update_ratio)
+    learning.compute_update_ratio = timed("measurements", learning.compute_update_ratio)
     running.compute_environment_metrics = timed("measurements", running.compute_environment_metrics)
     iterate, judge = timed("iteration", trained.train), timed("health", judged)
 

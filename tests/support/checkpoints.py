@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from algos import get_algorithm_class
 from algos.checkpoint import write_manifest
 from algos.models import MODELS
+from algos.models.normaliser import RunningMoments
 
 
 def write_checkpoint(directory, observation_space, action_space, *, seed=0, iteration=1, **changed):
@@ -26,6 +27,9 @@ def write_checkpoint(directory, observation_space, action_space, *, seed=0, iter
     with torch.no_grad():
         for weight in module.parameters():
             weight += 0.1 * torch.randn_like(weight)
+    for part in module.modules():
+        if isinstance(part, RunningMoments):
+            part.update(2 + 3 * torch.randn(100, *part.mean.shape), torch.clone)
     about = {
         "format": 1,
         "algo": "ppo",

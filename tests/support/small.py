@@ -20,19 +20,26 @@ from algos.models import MODELS
 # machine ten times as much.
 torch.set_num_threads(1)
 
-TINY: dict[str, Any] = {"num_envs": 2, "rollout_length": 8, "minibatch_size": 8, "hidden": (16,)}
-GROUPS: dict[str, dict[str, Any]] = {
+TINY: dict[str, Any] = {
+    "num_envs": 2,
+    "rollout_length": 8,
+    "minibatch_size": 8,
+    "hidden": (16,),
+    "normalise_observations": False,
+}
+OWN: dict[str, dict[str, Any]] = {
+    "ppo": {"normalise_values": False, "lr": 3e-4, "lr_schedule": "constant", "epochs": 4},
     "reinforce": {"group_size": 2},
     "grpo": {"group_size": 2},
     "dpo": {"group_size": 2},
     "astar_po": {"group_size": 1, "reference_samples": 2, "starts": 4, "minibatch_size": 2},
 }
-"""What the algorithms that compare episodes need beside TINY."""
+"""What single algorithms need beside TINY: groups of episodes, values in units of the reward."""
 
 
 def settings(algo="ppo", **changed) -> Any:
     """The settings of an algorithm that learns next to nothing, quickly."""
-    return algos.get_algorithm_class(algo).settings_class(**TINY | GROUPS.get(algo, {}) | changed)
+    return algos.get_algorithm_class(algo).settings_class(**TINY | OWN.get(algo, {}) | changed)
 
 
 def module(observation_space, action_space, *, scale=0.3, seed=0, **changed) -> Any:

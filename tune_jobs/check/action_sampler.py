@@ -92,7 +92,7 @@ def _test_draws(module: Any, observation: Mapping[str, Array], seed: int) -> dic
     action, logp, _ = module.act(batch, torch.Generator().manual_seed(seed))
     one = {name: torch.from_numpy(column[:1]) for name, column in batch.items()}
     with torch.no_grad():
-        outputs, _ = module.compute_outputs(one)
+        outputs, _ = module.compute_outputs(module.normalise_observations(one))
         surprise, entropy = -logp.double(), float(module.dist(outputs, one).entropy()[0])
     # The mean of -log p estimates the entropy. The floor is for a uniform policy, where all -log p
     # are equal and the true error is rounding.
@@ -121,7 +121,7 @@ def _test_ordered_picks(module: Any, observation: Mapping[str, Array], seed: int
     """Draw ordered picks from the row with the most orders that can be enumerated."""
     rows = {name: torch.from_numpy(c) for name, c in _repeat(observation, 1).items()}
     with torch.no_grad():
-        outputs, _ = module.compute_outputs(rows)
+        outputs, _ = module.compute_outputs(module.normalise_observations(rows))
         dist: TopK = module.dist(outputs, rows)
     legal = dist.mask[0].sum(-1).tolist()
     # Ordered picks without replacement: the number of sequences grows factorially.

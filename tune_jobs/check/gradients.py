@@ -116,7 +116,7 @@ def _pass_rows(objective: Objective[Any], module: Any, rows: Any) -> _ForwardPas
     if objective.reference_interval is not None:
         with torch.no_grad():
             inputs = objective.build_network_inputs(rows)
-            outputs, value = deepcopy(module).compute_outputs(inputs)
+            outputs, value = deepcopy(module).compute_outputs(module.normalise_observations(inputs))
             frozen = {"dist": module.dist(outputs, inputs), "value": value}
             rows = rows.with_columns(**objective.compute_reference_columns(frozen, rows))
     generator = torch.Generator().manual_seed(1)
@@ -125,7 +125,7 @@ def _pass_rows(objective: Objective[Any], module: Any, rows: Any) -> _ForwardPas
             weight += STEP * torch.randn(weight.shape, generator=generator)
     # After the move: ratio and KL to the collecting policy then have a gradient.
     seen = objective.build_network_inputs(rows)
-    outputs, value = module.compute_outputs(seen)
+    outputs, value = module.compute_outputs(module.normalise_observations(seen))
     dist = module.dist(outputs, seen)
     loss = objective.loss({"dist": dist, "value": value}, rows, objective.initialise_coefficients())
     return _ForwardPass(module, seen, outputs, dist, loss.terms)

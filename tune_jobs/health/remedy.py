@@ -59,12 +59,12 @@ def put(setting: str, value: Value, words: str = "set {}", without: str | Step =
 
 
 SCALED_REWARDS = put(
-    "normalise_rewards",
+    "normalise_values",
     True,
     "set {}, or multiply the rewards by a constant so that returns are between 1 and 100",
     "multiply the rewards by a constant so that returns are between 1 and 100",
 )
-"""Left out where rewards are normalised: a constant factor then changes nothing."""
+"""Left out where values are standardised: a constant factor then changes nothing."""
 
 
 def worded(

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import Space
+from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS
 
 PARTS = ("settings", "env_kwargs", "evaluation_env_kwargs", "search", "health")
 """Fields of a job that hold names and values; the other fields are the part ``job``."""
@@ -24,6 +25,8 @@ def list_changes(job: Job) -> dict[str, dict[str, Any]]:
     The arguments of the environment are all listed: a job holds only those that were given.
     """
     own = _compare_with_defaults(job)
+    if job.steps or job.iterations == DEFAULT_ITERATIONS:
+        own.pop("iterations")  # resolved from the steps, or the default
     changes = {"settings": _compare_with_defaults(job.settings)}
     changes |= {part: dict(getattr(job, part)) for part in PARTS[1:]}
     changes["job"] = {n: v for n, v in own.items() if n not in (*PARTS, *SHOWN_ELSEWHERE)}

@@ -37,6 +37,8 @@ class JobFlags:
 def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None) -> JobFlags:
     """Return the flags of ``job``, changed to another environment or algorithm if one is given."""
     plain: dict[str, Any] = yaml.load(dump_job(job), JobLoader)
+    if job.steps:
+        plain["iterations"] = 0  # as many as the steps hold, whatever flags make of the rollouts
     if env and resolve_env_id(env) != job.env:
         plain |= {"env": resolve_env_id(env), "env_kwargs": {}, "metric": "", "mode": ""}
     if algo and algo != job.algo:
@@ -47,6 +49,7 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     values = {f.name: getattr(job, f.name) for f in dataclasses.fields(job)}
     types |= dict.fromkeys(PAIRS, dict[str, str])
     values |= {name: {k: _format_yaml(v) for k, v in plain[name].items()} for name in PAIRS}
+    values["iterations"] = plain["iterations"]
     # The same flags as of `rungwise evaluate`.
     alias = tyro.conf.arg(aliases=("--episodes",))
     types["evaluation_episodes"] = Annotated[int | None, alias]
@@ -60,6 +63,14 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     cls = dataclasses.make_dataclass("Job", [(name, types[name]) for name in values], frozen=True)
     cls.__doc__ = _field_docs(Job)
     return JobFlags(cls, cls(**values))
+
+
+def with_budget(flags: JobFlags, argv: Sequence[str]) -> JobFlags:
+    """Drop the job's own budget where an argument gives one in the other unit."""
+    given = {word.partition("=")[0] for word in argv}
+    dropped = {"--steps": "iterations", "--iterations": "steps"}
+    changed = {name: 0 for flag, name in dropped.items() if flag in given}
+    return dataclasses.replace(flags, default=dataclasses.replace(flags.default, **changed))
 
 
 def with_pairs(flags: JobFlags, argv: Sequence[str]) -> tuple[JobFlags, list[str]]:

@@ -21,6 +21,7 @@ from envs.validation import (
 )
 from tune_jobs.health import check_limits
 from tune_jobs.jobs.search_space import Space, make_grid, sample_configs
+from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS, count_iterations
 
 MOST_EVALUATED = 256
 """Episodes of the final evaluation, where the job sets no number and time allows them."""
@@ -77,8 +78,12 @@ class Job:
     episodes; with fewer than 20 the trial is undecided and continues."""
     mode: Literal["", "min", "max"] = field(default="", metadata=SCORE)
     """Whether a small or a large score is good. Empty takes the mode of the metric."""
-    iterations: Annotated[int, AtLeastOne] = field(default=100, metadata=STOPPING)
-    """Training iterations of a trial that is not stopped: its full budget."""
+    iterations: Annotated[int, NonNegative] = field(default=0, metadata=STOPPING)
+    """Training iterations of a trial that is not stopped: its full budget. 0 takes as many as
+    `steps` holds, or 100."""
+    steps: Annotated[int, NonNegative] = field(default=0, metadata=STOPPING)
+    """The same budget in environment steps of each seed, in place of `iterations`: as many whole
+    iterations as it holds."""
     target: float | None = field(default=None, metadata=STOPPING)
     """Stop a trial once its score reaches this value."""
     patience: Annotated[int, NonNegative] = field(default=0, metadata=STOPPING)
@@ -151,6 +156,7 @@ class Job:
                 f"settings must be {algorithm.settings_class.__name__} for algo {self.algo!r}, "
                 f"but they are {type(self.settings).__name__}."
             )
+        self._resolve_budget()
         check_limits(self.health)  # type: ignore[arg-type]
         self._check_search()
         self._check_points()
@@ -162,6 +168,24 @@ class Job:
                 f"brackets is {self.brackets}, but there are only {len(self.rungs)} rungs: "
                 f"{self.rungs}. Lower brackets, grace or reduction_factor."
             )
+
+    def _resolve_budget(self) -> None:
+        """Set the iterations that the budget holds.
+
+        Raises:
+            InputError: steps that contradict the iterations, hold none, or whose number in an
+                iteration is not fixed.
+        """
+        iterations = self.iterations or DEFAULT_ITERATIONS
+        if self.steps:
+            iterations = count_iterations(self.steps, self.settings, self.search)
+            # Equal in the copy of a job that a run keeps, which holds both.
+            if self.iterations not in (0, iterations):
+                raise InputError(
+                    f"steps is {self.steps:,} ({iterations:,} iterations), but iterations is "
+                    f"{self.iterations:,}: give one of them."
+                )
+        object.__setattr__(self, "iterations", iterations)
 
     def _check_search(self) -> None:
         known = get_fields(type(self.settings))

@@ -109,6 +109,8 @@ def _headline(outcome: Outcome) -> str:
         of_best = f"trial {best.id}, by {outcome.best_by}; {better} is better"
     metric = outcome.won.metric if outcome.won else job.metric
     run = f"{outcome.iterations_run:,} of {outcome.budget:,} iterations run"
+    if job.steps:
+        run += f", {outcome.env_steps:,} steps (budget {job.steps:,} a trial and seed)"
     figures_ = [
         (f"best {format_identifier(metric)}", format_measurement(outcome.best_score), of_best),
         ("compute saved", format_percent(outcome.compute_saved), run),

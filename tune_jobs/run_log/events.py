@@ -51,6 +51,8 @@ class JobRow(Event):
     iterations: int
     """The full budget of one trial."""
     trials: int
+    steps: int = 0
+    """The same in environment steps of each seed, where the job gives it so; else 0."""
     scheduler: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """``kind``, ``grace``, ``reduction_factor`` and ``rungs`` (the iterations of its decisions)."""
     choice_names: list[str] = dataclasses.field(default_factory=list[str])

@@ -158,6 +158,11 @@ class Outcome:
         return sum(trial.iterations for trial in self.trials)
 
     @property
+    def env_steps(self) -> int:
+        """Environment steps taken by all trials."""
+        return sum(trial.env_steps for trial in self.trials)
+
+    @property
     def iterations_saved_by_reason(self) -> dict[str, int]:
         """Iterations saved by end reason, the largest first; they add up to the saved total."""
         by_reason: Counter[str] = Counter()

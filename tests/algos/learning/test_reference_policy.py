@@ -6,7 +6,7 @@ import pytest
 import small
 from ray.rllib.core.learner.training_data import TrainingData
 
-from algos.learning.learner import PROGRESS, REFERENCE_CHUNK_ROWS
+from algos.learning.learner import CHUNK_ROWS, PROGRESS
 
 ENV = "toy_worlds:Bandit-v0"
 REFERRED = {"algo": "grpo", "reference_kl_coef": 0.2, "lr": 0.02, "num_envs": 32, "group_size": 4}
@@ -91,14 +91,19 @@ def test_weights_alone_come_without_what_only_a_learner_needs():
     assert learner.reference is reference
 
 
+def reference_columns(learner, columns):
+    compute = learner.objective.compute_reference_columns
+    return learner._compute_in_chunks(learner.reference, columns, compute)
+
+
 def test_reference_columns_do_not_depend_on_the_chunks(monkeypatch):
     learner = built()
     update(learner)
     columns = rows().to_torch()
-    assert len(columns) < REFERENCE_CHUNK_ROWS
-    whole = learner._compute_reference_columns(columns)["reference_logp"]
-    monkeypatch.setattr("algos.learning.learner.REFERENCE_CHUNK_ROWS", 7)
-    parts = learner._compute_reference_columns(columns)["reference_logp"]
+    assert len(columns) < CHUNK_ROWS
+    whole = reference_columns(learner, columns)["reference_logp"]
+    monkeypatch.setattr("algos.learning.learner.CHUNK_ROWS", 7)
+    parts = reference_columns(learner, columns)["reference_logp"]
     np.testing.assert_allclose(parts.numpy(), whole.numpy(), atol=1e-6)
     assert (columns["logp"] - whole).abs().max() > 1e-3  # another policy than the collecting one
 

@@ -2,6 +2,7 @@
 """Two learners do together what one does alone, and neither ever waits for the other."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import algos
 from algos.learning.learner import PROGRESS
+from algos.models.normaliser import ObservationNormaliser, RunningMoments
 from algos.rollouts.columns import Columns
 
 ENV = "toy_worlds:Bandit-v0"
@@ -117,6 +119,31 @@ def synchronised(algorithm):
     (a, *rest), (b, *others) = each_learner(algorithm, held)
     assert small.same_weights(a, b) and rest == others
     return rest[0]
+
+
+def normalise(learner, on=True):
+    """Give the policy of a learner statistics without any rows, or take them away."""
+    module = learner.module["default_policy"]
+    module = getattr(module, "module", module).unwrapped()
+    module.observation_normaliser = ObservationNormaliser({"obs": (2,)}) if on else None
+    module.return_moments = RunningMoments() if on else None
+
+
+def test_two_learners_end_with_the_statistics_of_one(both):
+    become(both, "ppo", minibatch_size=8)
+    two, one, _ = both
+    steps = [rows("ppo", seed) for seed in (1, 2, 3)]
+    held = []
+    for algorithm in (two, one):
+        each_learner(algorithm, normalise)
+        held.append(updated(algorithm, *steps)[1])
+    synchronised(two)
+    for algorithm in (two, one):  # the others' networks have none
+        each_learner(algorithm, partial(normalise, on=False))
+    kept = {n for n in held[0] if n.startswith(("observation_normaliser.", "return_moments."))}
+    assert len(kept) == 6 and held[0]["return_moments.count"] == sum(map(len, steps))
+    for name in kept:
+        np.testing.assert_allclose(held[0][name], held[1][name], rtol=1e-12)
 
 
 def test_an_odd_number_of_rows_hangs_no_learner(both):

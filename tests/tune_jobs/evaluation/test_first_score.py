@@ -33,6 +33,7 @@ from tune_jobs.run_log.outcome import Outcome
 
 SWEEP = {"search": {"lr": {"loguniform": [1e-4, 1e-2]}}, "trials": 2, "iterations": 27}
 PENDULUM = {"env": "Pendulum-v1", "metric": "return_mean", "mode": "max", **SWEEP}
+PENDULUM["settings"] = {"rollout_length": 128}
 """Episodes of 200 steps, none of which ends before, on 8 copies of 128 steps an iteration."""
 
 

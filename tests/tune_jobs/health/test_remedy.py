@@ -17,8 +17,8 @@ from tune_jobs.health.remedy import (
 
 
 def test_a_step_names_its_setting_with_the_value_to_try():
-    remedy = (lower("lr", 1e-4), put("normalise_rewards", True), "look again")
-    assert worded(remedy) == "Lower `lr=1e-4`; set `normalise_rewards=true`; look again."
+    remedy = (lower("lr", 1e-4), put("normalise_values", True), "look again")
+    assert worded(remedy) == "Lower `lr=1e-4`; set `normalise_values=true`; look again."
 
 
 @pytest.mark.parametrize("used", [3e-4, 3.0000000001e-4])
@@ -42,7 +42,7 @@ def test_settings_that_the_algorithm_lacks_are_not_named():
     said = worded(remedy, {"lr": 1e-3}, complete=True)
     assert said.startswith("Multiply the rewards")
     assert "group_size" not in said
-    assert worded(remedy, {"normalise_rewards": True, "group_size": 0}) == "Look."
+    assert worded(remedy, {"normalise_values": True, "group_size": 0}) == "Look."
 
 
 @pytest.mark.parametrize("symptom", RULES)
@@ -55,10 +55,12 @@ def test_a_diagnosis_words_its_remedies_for_the_settings_in_use():
     rows = make_rows(30, score=1.0, episodes=50)
     (found,) = diagnose(History(rows, 30)).findings
     assert "`lr=3e-4`" in found.remedy
-    (found,) = diagnose(History(rows, 30, settings=vars(PPOSettings()))).findings
+    (found,) = diagnose(
+        History(rows, 30, settings=vars(PPOSettings(lr=3e-4, normalise_values=False)))
+    ).findings
     assert "lr=" not in found.remedy
     assert "entropy_coef=" not in found.remedy
-    assert found.remedy.index("normalise_rewards=true") < found.remedy.index("multiply")
+    assert found.remedy.index("normalise_values=true") < found.remedy.index("multiply")
 
 
 def test_a_log_of_another_tool_has_the_settings_that_it_says():

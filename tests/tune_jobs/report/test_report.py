@@ -169,6 +169,12 @@ def test_what_differs_from_the_defaults_is_listed(tmp_path):
     assert "name &lt;b&gt;" in page
 
 
+def test_the_headline_shows_a_budget_in_steps(tmp_path):
+    rows = [job_row(steps=9000), TrialRow(trial="00", config={})]
+    rows.append(result("00", 1, 0.5, env_steps=1234))
+    assert "1,234 steps (budget 9,000 a trial and seed)" in page_of(rows, tmp_path)
+
+
 def test_gradients_of_head_and_backbone_are_plotted(tmp_path, page):
     assert "plot-head" not in page
     norms = {"grad_norm_head": 0.1, "grad_norm_backbone": 2.0}

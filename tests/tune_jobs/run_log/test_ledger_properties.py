@@ -34,7 +34,8 @@ def decision(**changed):
 
 def test_the_columns_and_their_types_are_those_of_version_2():
     texts = {"trial", "kind", "reason", "sentence"}
-    whole = {"iteration", "iterations_run", "iterations_not_run", "iterations_saved", "env_steps"}
+    whole = {"iteration", "iterations_run", "iterations_not_run", "iterations_saved"}
+    whole |= {"env_steps", "env_steps_budget"}
     for field in SCHEMA:
         expected = (
             pa.string() if field.name in texts else pa.int64() if field.name in whole else None
@@ -42,7 +43,7 @@ def test_the_columns_and_their_types_are_those_of_version_2():
         assert field.type == (expected or pa.float64()), field.name
         always = {"trial", "kind", "iteration", "sentence"}
         assert field.nullable == (field.name not in always), field.name
-    assert len(SCHEMA) == 17
+    assert len(SCHEMA) == 18
 
 
 def test_the_last_row_of_a_trial_has_all_its_costs():
@@ -58,6 +59,7 @@ def test_the_last_row_of_a_trial_has_all_its_costs():
         "iterations_not_run": 18,
         "iterations_saved": 18,
         "env_steps": 900,
+        "env_steps_budget": None,
         "env_steps_saved": 1800.0,
         "seconds": 18.0,
         "seconds_saved": 36.0,

@@ -45,7 +45,7 @@ class NoImprovement(Rule):
         "first treat the other findings: they are the likelier cause",
         "run `rungwise check ENV`, above all if all trials are like this",
         SCALED_REWARDS,
-        put("lr", 3e-4, "go back to {}"),
+        put("lr", 3e-4, "try {}"),
         put("entropy_coef", 0.01, "go back to {}"),
     )
 

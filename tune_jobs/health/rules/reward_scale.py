@@ -13,6 +13,9 @@ from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, lower
 from tune_jobs.health.rule import Rule
 
+STANDARDISED = ("normalise_values", "normalise_advantages")
+"""Settings that together make learning independent of the size of the rewards."""
+
 
 @dataclass(frozen=True)
 class RewardScale(Rule):
@@ -23,7 +26,8 @@ class RewardScale(Rule):
     Below ``tiny`` neither can be measured: the initial errors of the values are larger than the
     returns. A score that tends upwards clears returns that are not ``vast``.
     Logs of normalised rewards may contain the raw returns: there the value loss is small, and
-    nothing is reported.
+    nothing is reported. Nor is anything where values and advantages are standardised: a factor of
+    the rewards then changes nothing.
 
     Warm-up: ``rows`` rows and ``budget_fraction``. NaN policy: rows without a number are left out.
     """
@@ -66,6 +70,8 @@ class RewardScale(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a warning when returns are large or small and the value function fails."""
+        if all(history.settings.get(name) is True for name in STANDARDISED):
+            return None
         # Targets come first, because they are what the value function sees: returns may be logged
         # raw although the rewards are normalised.
         names = ("target_abs_max", "return_mean", "return_mean_100")

@@ -130,8 +130,11 @@ def _bound_returns(history: History) -> FloatArray:
 def _compute_relative_loss(history: History) -> FloatArray:
     """Return the value loss [R] over the squared largest return so far; NaN before there is one.
 
-    Without any return it is the loss itself, unless an improving score may explain its growth.
+    Of standardised values, whose loss is relative to the returns as it is, it is the loss itself.
+    So it is without any return, unless an improving score may explain its growth.
     """
+    if history.settings.get("normalise_values") is True:
+        return history.series("value_loss")
     name = history.return_name
     if not (history.has(name) or history.improved):
         return history.series("value_loss")

@@ -19,7 +19,7 @@ ADVICE = {
         "lower lr 0.0001 or further; raise entropy_coef 0.03 or further; lower epochs 4"
     ),
     "head_starves": (
-        "set normalise_rewards True; lower value_coef 0.1 or further; "
+        "set normalise_values True; lower value_coef 0.1 or further; "
         "raise entropy_coef 0.03 or further"
     ),
     "update_ratio": "set lr 0.0003; set epochs 4; set grad_clip 0.5",
@@ -47,7 +47,7 @@ ADVICE = {
         "lower v_star_beta 0.5 or further"
     ),
     "advantage_clipping": (
-        "set normalise_advantages True | set loss regression; set normalise_rewards True"
+        "set normalise_advantages True | set loss regression; set normalise_values True"
     ),
     "no_exploration": (
         "raise warmup 0.05; lower lr 0.0001 or further; raise entropy_coef 0.03 or further"
@@ -68,21 +68,21 @@ ADVICE = {
         "raise entropy_coef 0.03 or further; set value_distribution bins; raise bins 21"
     ),
     "no_progress_in_episode": "raise gamma 0.99; set model set",
-    "reward_scale": "set normalise_rewards True; lower value_coef 0.01 or further",
+    "reward_scale": "set normalise_values True; lower value_coef 0.01 or further",
     "value_without_gradient": "raise value_coef 0.5; set activation tanh",
-    "value_divergence": "lower gamma 0.99; lower lr 0.0001 or further; set normalise_rewards True",
+    "value_divergence": "lower gamma 0.99; lower lr 0.0001 or further; set normalise_values True",
     "low_explained_variance": (
-        "set normalise_rewards True; raise value_coef 1 or further; raise epochs 8 or further"
+        "set normalise_values True; raise value_coef 1 or further; raise epochs 8 or further"
     ),
     "gradients_always_clipped": (
-        "set normalise_rewards True; lower value_coef 0.1 or further; raise grad_clip 5 or further"
+        "set normalise_values True; lower value_coef 0.1 or further; raise grad_clip 5 or further"
     ),
     "always_truncated": "raise entropy_coef 0.03 or further",
     "performance_collapse": (
         "lower lr 0.0001 or further; lower clip 0.1 or further | raise beta 0.1 or further; "
         "set kl_limit 0.02"
     ),
-    "no_improvement": "set normalise_rewards True; set lr 0.0003; set entropy_coef 0.01",
+    "no_improvement": "set normalise_values True; set lr 0.0003; set entropy_coef 0.01",
 }
 """Rule -> its steps, in the order in which to try them; after a bar what stands in for a step."""
 

@@ -1,5 +1,7 @@
 """Rule ``reward_scale``: sick and healthy runs, each threshold, warm-up and NaN."""
 
+import dataclasses
+
 import pytest
 from health_runs import (
     Metrics,
@@ -111,3 +113,12 @@ def test_rows_without_the_metric_are_left_out():
     assert_skips_nan(
         RULE, 60, "target_abs_max", 50000.0, score=flat(60), value_loss=1e8, explained_variance=0.0
     )
+
+
+@pytest.mark.parametrize("other", ["normalise_values", "normalise_advantages"])
+def test_size_is_no_fault_where_values_and_advantages_are_standardised(other: str):
+    metrics: Metrics = {"explained_variance": 0.0, "value_loss": 1e-9, "return_mean": 1e-5}
+    both = {"normalise_values": True, "normalise_advantages": True}
+    seen_by = dataclasses.replace(history(27, score=flat(27), **metrics), settings=both)
+    assert RULE(seen_by) is None
+    assert RULE(dataclasses.replace(seen_by, settings=both | {other: False}))

@@ -1,5 +1,6 @@
 """Rule ``value_divergence``: sick and healthy runs, each threshold, warm-up and NaN."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -159,3 +160,11 @@ def test_growth_before_the_last_eight_rows_is_over():
     metrics: Metrics = {"value_loss": 1.0, "target_abs_max": 5.0}
     metrics["value_abs_max"] = lambda i: 60.0 * 1.3 ** min(i, 19)
     assert seen(RULE, 27, score=flat(27), **metrics) is None
+
+
+def test_the_loss_of_standardised_values_is_judged_as_it_is():
+    # Relative to returns that rise a thousandfold, the same loss would seem to shrink.
+    metrics: Metrics = {"return_mean": lambda i: 1.3**i, "value_loss": lambda i: 0.1 * 1.6**i}
+    seen_by = history(27, score=flat(27), **metrics)
+    assert RULE(seen_by) is None
+    assert RULE(dataclasses.replace(seen_by, settings={"normalise_values": True}))

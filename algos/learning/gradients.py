@@ -1,0 +1,61 @@
+"""Gradients of an update: clipping, optimiser steps, and what is reported about them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def step_optimisers(
+    optimisers: list[Any], params: list[torch.nn.Parameter], grad_clip: float
+) -> float:
+    """Step along the gradients in the parameters and clear them; return their norm."""
+    norm = _clip_gradients([p.grad for p in params if p.grad is not None], grad_clip)
+    # A step on NaN would ruin the network; a health rule ends the run.
+    for optimiser in optimisers if math.isfinite(norm) else ():
+        optimiser.step()
+    for p in params:
+        p.grad = None
+    return norm
+
+
+def compute_term_grad_norms(
+    terms: dict[str, Tensor], params: list[torch.nn.Parameter]
+) -> dict[str, float]:
+    """Return the gradient norm of each loss term; 0 for one detached from the network."""
+    norms = dict.fromkeys(terms, 0.0)
+    for name, term in terms.items():
+        if term.requires_grad:
+            # The training step still needs the graph, and not every term uses every
+            # parameter.
+            found: Any = torch.autograd.grad(
+                term.mean(), params, retain_graph=True, allow_unused=True
+            )
+            each = [
+                torch.linalg.vector_norm(gradient) for gradient in found if gradient is not None
+            ]
+            norms[name] = float(torch.linalg.vector_norm(torch.stack(each)))
+    return {f"grad_norm_{name}": norm for name, norm in norms.items()}
+
+
+def compute_update_ratio(before: list[Tensor], params: list[torch.nn.Parameter]) -> float:
+    """Return the distance that the parameters moved, over their norm."""
+    moved = [torch.linalg.vector_norm(p.detach() - b) for p, b in zip(params, before, strict=True)]
+    size = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(b) for b in before]))
+    return float(torch.linalg.vector_norm(torch.stack(moved)) / size.clamp_min(1e-12))
+
+
+def _clip_gradients(gradients: list[Tensor], limit: float) -> float:
+    """Scale gradients in place to a norm of at most ``limit`` (0: any); their norm before that.
+
+    As ``torch.nn.utils.clip_grad_norm_``, which takes several times longer over one flat gradient.
+    """
+    each = [torch.linalg.vector_norm(gradient) for gradient in gradients]
+    norm = float(each[0] if len(each) == 1 else torch.linalg.vector_norm(torch.stack(each)))
+    if limit and norm > limit and math.isfinite(norm):
+        for gradient in gradients:
+            gradient.mul_(limit / (norm + 1e-6))
+    return norm

@@ -1,0 +1,182 @@
+"""Running mean and variance: observations are normalised and value targets standardised by them.
+
+The statistics are buffers of the network, so that they travel with its weights: to runners, into
+checkpoints and exports. The learner, which sees the rows of all runners, updates them once per
+update (``learning/learner.py``); during a rollout and its update they are fixed, so that the
+log-probabilities of learning equal those of acting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from algos.actions.array_backend import Array, get_array_module, to_float32
+from envs.validation import InputError
+
+LIMIT = 10.0
+"""Deviations from the mean at which a normalised observation is clipped, as in OpenAI Baselines."""
+EPSILON = 1e-12
+"""Added to a variance: deviations below 1e-6 count as none."""
+CHUNK_ROWS = 1024
+"""Rows whose sums are taken at a time: in float64 all rows at once could exhaust the memory."""
+
+SumOverLearners = Callable[[Tensor], Tensor]
+"""Return the sum of a tensor over all learners."""
+
+
+class RunningMoments(nn.Module):
+    """Mean and variance, by entry, of all rows so far."""
+
+    count: Tensor
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, shape: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        # float64: in float32 a count stands still at 2**24 rows. Without rows, standardising
+        # changes nothing.
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("variance", torch.ones(shape, dtype=torch.float64))
+        self._arrays: tuple[Array, Array] | None = None
+        self._arrays_of = (0, 0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row has been seen."""
+        return not self.count
+
+    @torch.no_grad()
+    def update(self, rows: Tensor, sum_over_learners: SumOverLearners) -> None:
+        """Merge rows [N, *shape] of this learner, and those of the others, into the moments.
+
+        Chan, Golub and LeVeque 1983, eq. 1.5. The squares are taken around the mean of the new
+        rows, in a second pass: sums of squares lose small deviations of large numbers.
+        """
+        parts = rows.split(CHUNK_ROWS)
+        total = sum_over_learners(_add_up(part.double().sum(0) for part in parts))
+        added = sum_over_learners(torch.full_like(self.count, len(rows)))
+        mean = total / added
+        squares = sum_over_learners(
+            _add_up((part.double() - mean).square().sum(0) for part in parts)
+        )
+        count, shift = self.count + added, mean - self.mean
+        squares += self.variance * self.count + shift.square() * self.count * added / count
+        self.count.copy_(count)
+        self.mean.add_(shift * added / count)
+        self.variance.copy_(squares / count)
+
+    def standardise(self, x: Array) -> Array:
+        """Return x [N, *shape] in deviations from the mean, in the type that results."""
+        mean, deviation = self._get_mean_and_deviation(x)
+        return (x - mean) / deviation
+
+    def restore(self, x: Array) -> Array:
+        """Return the numbers whose standardised ones are x [N, *shape]."""
+        mean, deviation = self._get_mean_and_deviation(x)
+        return x * deviation + mean
+
+    def _get_mean_and_deviation(self, like: Array) -> tuple[Array, Array]:
+        """Return both in float32, of the array's kind; the same numbers for both kinds."""
+        if not isinstance(like, np.ndarray):
+            # At least one axis: the type of a tensor without any does not count in arithmetic.
+            deviation = (self.variance + EPSILON).sqrt()
+            return torch.atleast_1d(self.mean.float()), torch.atleast_1d(deviation.float())
+        # Acting on numpy is for speed: only changed buffers (or those of a copy) are converted.
+        variance: Any = self.variance
+        current = variance.data_ptr(), variance._version
+        if self._arrays is None or self._arrays_of != current:
+            mean, deviation = self._get_mean_and_deviation(variance)
+            self._arrays, self._arrays_of = (mean.cpu().numpy(), deviation.cpu().numpy()), current
+        return self._arrays
+
+
+class ObservationNormaliser(nn.Module):
+    """The moments of each normalised observation column."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        super().__init__()
+        self.names = {name: name.replace(".", "/") for name in shapes}  # torch forbids the point
+        self.moments = nn.ModuleDict(
+            {self.names[name]: RunningMoments(shape) for name, shape in shapes.items()}
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row has been seen."""
+        return all(moments.is_empty for moments in self._by_column().values())
+
+    def update(self, columns: Mapping[str, Tensor], sum_over_learners: SumOverLearners) -> None:
+        """Merge observation columns [N, ...] into the moments."""
+        for name, moments in self._by_column().items():
+            moments.update(columns[name], sum_over_learners)
+
+    def normalise(self, columns: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the columns [N, ...] with normalised observations, clipped, in float32."""
+        found = dict(columns)
+        for name, moments in self._by_column().items():
+            column = moments.standardise(columns[name])
+            lib = get_array_module(column)
+            found[name] = to_float32(lib.clip(column, -LIMIT, LIMIT))
+        return found
+
+    def _by_column(self) -> dict[str, Any]:
+        return {name: self.moments[key] for name, key in self.names.items()}
+
+
+def make_observation_normaliser(
+    wanted: bool | Literal["auto"], columns: Mapping[str, spaces.Space[Any]], any_size: bool
+) -> ObservationNormaliser | None:
+    """Return the normaliser of the observation columns that the setting selects; None for none.
+
+    Args:
+        wanted: the setting: all float columns, none, or `auto`: those that are neither images nor
+            known to lie between -1 and 1.
+        columns: the spaces of the columns that may be normalised, by name.
+        any_size: whether the network accepts any number of nodes: its columns hold one entry for
+            each node, in any order, and an entry has no statistics of its own.
+
+    Raises:
+        InputError: the setting is true, but no column can be normalised.
+    """
+    able = {} if any_size else {n: s for n, s in columns.items() if _is_float(s)}
+    if wanted is True and not able:
+        why = "this network reads a set of any size" if any_size else "no part of it is a float Box"
+        raise InputError(
+            "settings.normalise_observations is true, but it would do nothing: the observation is "
+            f"{', '.join(map(str, columns.values()))}, and {why}. Set it to auto."
+        )
+    chosen = {
+        name: tuple(space.shape or ())
+        for name, space in able.items()
+        if wanted is True or (wanted == "auto" and not (_is_image(space) or _has_unit_range(space)))
+    }
+    return ObservationNormaliser(chosen) if chosen else None
+
+
+def _is_float(space: spaces.Space[Any]) -> bool:
+    return isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
+
+
+def _is_image(space: spaces.Space[Any]) -> bool:
+    # The same thing may be seen anywhere in an image: its pixels share one scale.
+    return len(space.shape or ()) >= 3
+
+
+def _has_unit_range(space: spaces.Space[Any]) -> bool:
+    """Return whether all entries are known to lie between -1 and 1."""
+    return isinstance(space, spaces.Box) and bool(
+        (space.low >= -1).all() and (space.high <= 1).all()
+    )
+
+
+def _add_up(parts: Any) -> Tensor:
+    """Return the sum of tensors of one shape."""
+    total: Any = sum(parts)
+    return total
