@@ -121,17 +121,23 @@ class TrainingSettings:
     warm_start_interval: Annotated[int, NonNegative] = 0
     """Iterations after which the teacher is imitated again, by half of the episodes; 0 imitates it
     before training only."""
-    model: Literal["mlp", "set", "graph", "gin", "scorer", "language", "thinker", "lm"] = "mlp"
-    """Policy network: `mlp`; `set` for observations made of nodes; `graph` for nodes and edges
-    (`gin`: sums instead of means); `scorer` for candidates made of words; `language` for texts to
-    continue; `thinker` for texts that it also reads; or `lm`, a causal language model that chooses
-    among texts."""
+    model: Literal["auto", "mlp", "set", "graph", "gin", "scorer", "language", "thinker", "lm"] = (
+        "auto"
+    )
+    """Policy network: `auto`, an encoder for each part of the observation as soon as one is an
+    image, else `mlp`; `mlp`, a perceptron over all numbers; `set` for observations made of nodes;
+    `graph` for nodes and edges (`gin`: sums instead of means); `scorer` for candidates made of
+    words; `language` for texts to continue; `thinker` for texts that it also reads; or `lm`, a
+    causal language model that chooses among texts."""
+    frame_stack: Annotated[int, AtLeastOne] = 1
+    """Last observations that the policy reads at once, for `auto` and `mlp`; 1: the newest."""
     hidden: tuple[int, ...] = (64, 64)
-    """Width of each hidden layer (of each attention block, for `set`)."""
+    """Width of each hidden layer (of each attention block, for `set`; behind the encoders, for
+    `auto`)."""
     value_hidden: tuple[int, ...] = ()
     """Widths of the value function's layers; empty: those of `hidden` (`set`: only the first)."""
     activation: Literal["tanh", "relu"] = "tanh"
-    """Activation of the `mlp` layers."""
+    """Activation of the layers of `mlp`, and of those behind encoders."""
     language_model: str = ""
     """Folder of the Hugging Face model of `lm`, `language` or `thinker`; empty: random weights,
     with a block for each width of `hidden`."""
@@ -185,10 +191,15 @@ class TrainingSettings:
                 "settings.hidden must start with a multiple of 4 (attention heads) for "
                 f"model='set', but it is {self.hidden}."
             )
-        if self.optimiser == "muon" and self.model == "mlp":
+        if self.optimiser == "muon" and self.model in ("auto", "mlp"):
             raise InputError(
-                "settings.optimiser='muon' is for networks made of matrices, and model='mlp' is "
-                "one long vector: use optimiser='adamw'."
+                "settings.optimiser='muon' is for networks made of matrices, and model='mlp' "
+                "(which 'auto' may choose) is one long vector: use optimiser='adamw'."
+            )
+        if self.frame_stack > 1 and self.model not in ("auto", "mlp"):
+            raise InputError(
+                f"settings.frame_stack is {self.frame_stack}, but model={self.model!r} reads one "
+                "observation: set model='auto', or frame_stack=1."
             )
 
     def _check_minibatches(self) -> None:
@@ -229,7 +240,7 @@ class TrainingSettings:
     def model_config(self) -> dict[str, Any]:
         """What the policy network is built from."""
         names = ("hidden", "value_hidden", "activation", "value_distribution", "bins")
-        names += ("language_model", "lora_rank")
+        names += ("language_model", "lora_rank", "frame_stack")
         spread = ("initial_log_std", "log_std_schedule")
         # None rather than 1: without the buffer a policy skips the division and can act
         # with numpy.

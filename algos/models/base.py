@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
 from ray.rllib.core.rl_module.apis import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from algos.actions.array_backend import Array, get_array_module, to_float32
 from algos.actions.distributions import Action, ActionDistribution
 from algos.actions.temperature import apply_temperature, has_choices
 from algos.actions.topk import log_probabilities
+from algos.models.frame_stack import FrameStack, StateLayout
 from envs.validation import InputError
 
 OBSERVATION = "obs"
@@ -69,6 +71,16 @@ def get_column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
     }
 
 
+def stack_spaces(
+    columns: Mapping[str, spaces.Space[Any]], depth: int
+) -> dict[str, spaces.Space[Any]]:
+    """Return the spaces of stacks of ``depth`` observations; a mask is never stacked."""
+    return {
+        name: space if depth == 1 or name == MASK else batch_space(space, depth)
+        for name, space in columns.items()
+    }
+
+
 class PolicyModule(TorchRLModule, ValueFunctionAPI):
     """Base of all policy networks.
 
@@ -107,7 +119,10 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         self.head = make_action_head(
             self.action_space, config["value_distribution"], config["bins"]
         )
-        self.observation_spaces = get_column_spaces(self.observation_space)
+        columns, depth = get_column_spaces(self.observation_space), config["frame_stack"]
+        self.observation_spaces = stack_spaces(columns, depth)
+        stacked = {name: space for name, space in columns.items() if name != MASK}
+        self.frames = FrameStack(stacked, depth) if depth > 1 else None
         if MASK in self.observation_spaces and not self.head.choices:
             raise InputError(
                 f"The observation has a mask, but it would do nothing for {self.action_space}: it "
@@ -151,9 +166,41 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return outputs [N, head.size] and values [N] of observation columns [N, ...]."""
 
+    def compute_step(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return the same and the recurrent state after each row; empty without memory."""
+        return *self.compute_outputs(batch), {}
+
     def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
-        outputs, value = self.compute_outputs(batch)
-        return {"dist": self.dist(outputs, batch), "value": value}
+        outputs, value, state = self.compute_step(batch)
+        return {"dist": self.dist(outputs, batch), "value": value, "state": state}
+
+    # What a policy remembers: state columns "state.*", zeros where an episode begins. Whoever acts
+    # carries them from step to step, one row for each copy of the environment.
+
+    @property
+    def state_layout(self) -> StateLayout:
+        """Shape and type of each state column; empty for a policy that remembers nothing."""
+        return self.frames.layout if self.frames else {}
+
+    def initial_state(self, batch: int) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the state columns [batch, ...] at the start of an episode."""
+        layout = self.state_layout.items()
+        return {name: np.zeros((batch, *shape), dtype) for name, (shape, dtype) in layout}
+
+    def recall(
+        self, observation: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Join observations [B, ...] with what is remembered.
+
+        Returns:
+            The columns that the network reads, and the state columns of the next step that are
+            known before acting; those that the network computes are added by acting.
+        """
+        if self.frames is None:
+            return {**observation, **state}, {}
+        stacks, after = self.frames.push(observation, state)
+        recurrent = {name: column for name, column in state.items() if name not in after}
+        return stacks | recurrent, after
 
     def dist(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> ActionDistribution:
         """Return the action distribution of outputs [N, head.size], at the policy's temperature."""
@@ -172,7 +219,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         greedy: bool = False,
     ) -> tuple[Action, Tensor, Tensor]:
         """Return action columns, log-probability [B] and value [B] of observations [B, ...]."""
-        action, logps, value = self.act_on_arrays(observation, generator, greedy=greedy)
+        action, logps, value, _ = self.act_on_arrays(observation, generator, greedy=greedy)
         taken = {name: torch.as_tensor(part) for name, part in action.items()}
         return taken, torch.as_tensor(logps["logp"]), torch.as_tensor(value)
 
@@ -182,8 +229,11 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         generator: torch.Generator | None = None,
         *,
         greedy: bool = False,
-    ) -> tuple[dict[str, Array], dict[str, Array], Array]:
-        """Return the same as arrays, with ``row_logp [B, R]`` where actions have rows."""
+    ) -> tuple[dict[str, Array], dict[str, Array], Array, dict[str, Array]]:
+        """Return the same as arrays, with ``row_logp [B, R]`` where actions have rows.
+
+        The last result is the recurrent state [B, ...] after the step.
+        """
         if self.acts_on_numpy and self.device.type == "cpu":
             return self._choose_action(observation, generator, greedy)
         with torch.no_grad():
@@ -191,20 +241,20 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
                 name: torch.from_numpy(column).to(self.device)
                 for name, column in observation.items()
             }
-            action, logps, value = self._choose_action(batch, generator, greedy)
-        acted, scored = (
+            action, logps, value, state = self._choose_action(batch, generator, greedy)
+        acted, scored, remembered = (
             {name: part.cpu().numpy() for name, part in columns.items()}
-            for columns in (action, logps)
+            for columns in (action, logps, state)
         )
-        return acted, scored, value.cpu().numpy()
+        return acted, scored, value.cpu().numpy(), remembered
 
     def _choose_action(
         self, batch: Any, generator: torch.Generator | None, greedy: bool
-    ) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    ) -> tuple[dict[str, Any], dict[str, Any], Any, dict[str, Any]]:
         forward = self._forward(batch)
         dist: ActionDistribution = forward["dist"]
         action = dist.mode() if greedy else dist.sample(generator)
-        return action, log_probabilities(dist, action), forward["value"]
+        return action, log_probabilities(dist, action), forward["value"], forward["state"]
 
     def _apply(self, *args: Any, **kwargs: Any) -> Any:
         # All of torch's ways to move a module (to, cuda, cpu) pass through here.
