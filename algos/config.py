@@ -131,6 +131,11 @@ class TrainingSettings:
     causal language model that chooses among texts."""
     frame_stack: Annotated[int, AtLeastOne] = 1
     """Last observations that the policy reads at once, for `auto` and `mlp`; 1: the newest."""
+    memory: Literal["none", "gru", "lstm"] = "none"
+    """Recurrent layer behind the encoders of `auto`, as wide as the first of `hidden`."""
+    sequence_length: Annotated[int, AtLeastOne] = 32
+    """Steps through which gradients of a `memory` pass at most; minibatches are made of such
+    sequences."""
     hidden: tuple[int, ...] = (64, 64)
     """Width of each hidden layer (of each attention block, for `set`; behind the encoders, for
     `auto`)."""
@@ -173,6 +178,7 @@ class TrainingSettings:
             raise InputError(
                 "settings.pipeline needs remote runners: set num_env_runners to at least 1."
             )
+        self._check_memory()
         self._check_minibatches()
 
     def _check_network(self) -> None:
@@ -202,6 +208,33 @@ class TrainingSettings:
                 "observation: set model='auto', or frame_stack=1."
             )
 
+    def _check_memory(self) -> None:
+        """Refuse what a policy that remembers cannot be trained with."""
+        remembers = self.memory != "none"
+        if self.warm_start and (remembers or self.frame_stack > 1):
+            raise InputError(
+                "settings.warm_start imitates single steps, but this policy remembers earlier "
+                f"ones (memory={self.memory!r}, frame_stack={self.frame_stack}): leave out "
+                "warm_start, or set memory='none' and frame_stack=1."
+            )
+        if remembers and not self.learns_sequences:
+            raise InputError(
+                f"settings.memory is {self.memory!r}, but only ppo and reinforce learn from "
+                "sequences of steps: choose one of them, or memory='none' with a frame_stack."
+            )
+        if remembers and self.model != "auto":
+            raise InputError(
+                f"settings.memory is {self.memory!r}, but model={self.model!r} has no place for "
+                "it: set model='auto'."
+            )
+        shortest = self.sequence_length * max(self.num_learners, 1)
+        if remembers and self.minibatch_size < shortest:
+            raise InputError(
+                f"settings.minibatch_size must hold a sequence of {self.sequence_length} steps "
+                f"(sequence_length) for each learner, {shortest} rows, but it is "
+                f"{self.minibatch_size}."
+            )
+
     def _check_minibatches(self) -> None:
         """Refuse more rows in a minibatch, or in a step, than there are."""
         if self.minibatch_size > self.rows_per_iteration:
@@ -217,6 +250,8 @@ class TrainingSettings:
                 f"an iteration fill, but it is {self.accumulate}."
             )
 
+    learns_sequences: ClassVar[bool] = False
+    """Whether its loss is a sum over steps that keep their order, which a memory needs."""
     row_description: ClassVar[str] = "steps (rollout_length * num_envs * runners)"
     """What an optimiser step is made of, in words."""
 
@@ -240,7 +275,7 @@ class TrainingSettings:
     def model_config(self) -> dict[str, Any]:
         """What the policy network is built from."""
         names = ("hidden", "value_hidden", "activation", "value_distribution", "bins")
-        names += ("language_model", "lora_rank", "frame_stack")
+        names += ("language_model", "lora_rank", "frame_stack", "memory")
         spread = ("initial_log_std", "log_std_schedule")
         # None rather than 1: without the buffer a policy skips the division and can act
         # with numpy.

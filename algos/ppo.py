@@ -1,6 +1,6 @@
 """Proximal policy optimisation (Schulman et al. 2017) with generalised advantage estimation.
 
-Read together with ``advantages.py`` and ``losses.py``. Left out on purpose: recurrent policies.
+Read together with ``advantages.py`` and ``losses.py``.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from envs.validation import Fraction, InputError, NonNegative, Positive
 @dataclass(frozen=True)
 class PPOSettings(TrainingSettings):
     """Settings of PPO."""
+
+    learns_sequences = True
 
     lam: Annotated[float, Fraction] = 0.95
     """Lambda of GAE: 0 trusts the value function, 1 the sampled returns."""

@@ -14,12 +14,15 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
 from algos.models.base import PolicyModule, initialise_linear
 from algos.models.encoders import has_image, make_encoders
+from algos.models.frame_stack import StateLayout
+from algos.models.memory import Memory
 from algos.models.mlp import MLPPolicy
 
 
@@ -36,6 +39,9 @@ class EncoderPolicy(PolicyModule):
         # A list: names of parts may hold dots, which those of torch's modules may not.
         self.encoders = nn.ModuleList(encoders.values())
         size = sum(encoder.size for encoder in encoders.values())
+        width, kind = config["hidden"][0], config["memory"]
+        self.memory = None if kind == "none" else Memory(kind, size, width)
+        size = size if self.memory is None else width
         self.trunk = make_perceptron(size, config["hidden"], config["activation"])
         last = nn.Linear(config["hidden"][-1], self.head.size)
         # Small outputs make the first policy close to uniform (Andrychowicz et al. 2021).
@@ -49,19 +55,35 @@ class EncoderPolicy(PolicyModule):
         parts = zip(self.names, self.encoders, strict=True)
         return torch.cat([encoder(batch[name]) for name, encoder in parts], -1)
 
+    @property
+    def state_layout(self) -> StateLayout:
+        """Add the recurrent state to the stacked observations."""
+        names = () if self.memory is None else self.memory.names
+        width = self.model_config["hidden"][0]
+        return super().state_layout | {name: ((width,), np.float32) for name in names}
+
     def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See :class:`PolicyModule`."""
-        features = self.encode(batch)
-        return self.policy(self.trunk(features)), self.critic(features)[:, 0]
+        outputs, values, _ = self.compute_step(batch)
+        return outputs, values
+
+    def compute_step(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """See :class:`PolicyModule`."""
+        features, state = self.encode(batch), dict[str, Tensor]()
+        if self.memory is not None:
+            features, state = self.memory(features, batch)
+        return self.policy(self.trunk(features)), self.critic(features)[:, 0], state
 
 
 class AutoPolicy(PolicyModule):
-    """The network that suits the observation: encoders where a part is an image, else ``mlp``."""
+    """The network that suits the observation: ``mlp``, or encoders for images and a memory."""
 
     def __new__(cls, *args: Any, observation_space: spaces.Space[Any], **kwargs: Any) -> Any:
         """Return a network of another class, which RLlib then uses as if it had asked for it."""
         # RLlib asks for the class before it knows the observation.
-        chosen = EncoderPolicy if has_image(observation_space) else MLPPolicy
+        remembers = kwargs["model_config"]["memory"] != "none"
+        encodes = has_image(observation_space) or remembers
+        chosen = EncoderPolicy if encodes else MLPPolicy
         return chosen(*args, observation_space=observation_space, **kwargs)
 
 
