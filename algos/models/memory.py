@@ -19,6 +19,8 @@ SEQUENCE_START = "sequence_start"
 """Column [N] of rows that lie copy by copy: true where a new copy or a new episode begins."""
 STATES = {"gru": ("state.hidden",), "lstm": ("state.hidden", "state.cell")}
 """Kind of memory -> the state columns [B, width] that it needs."""
+RECURRENT = STATES["lstm"]
+"""All state columns that a network computes."""
 
 
 class Memory(nn.Module):
@@ -53,7 +55,7 @@ class Memory(nn.Module):
         # The rows of a chunk may begin within a sequence: every row holds its state.
         first = torch.cat([starts.new_ones(1), starts[1:]]).nonzero()[:, 0]
         lengths = torch.diff(first, append=torch.full_like(first[:1], len(features)))
-        padded = pad_sequence(features.split(lengths.tolist()), batch_first=True)
+        padded = pad_sequence(list(features.split(lengths.tolist())), batch_first=True)
         real = torch.arange(padded.shape[1], device=first.device) < lengths[:, None]
         # Padding lies behind the steps, where it changes nothing that is read.
         out, _ = self._run(padded, [batch[name][first] for name in self.names])
