@@ -38,6 +38,8 @@ COMMON = {
     "pipeline": False,
     "model": "auto",
     "frame_stack": 1,
+    "memory": "none",
+    "sequence_length": 32,
     "language_model": "",
     "lora_rank": 0,
     "hidden": (64, 64),
