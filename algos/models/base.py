@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, Self
 
-import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -17,7 +16,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
 from algos.actions.action_heads import make_action_head
-from algos.actions.array_backend import Array, get_array_module, to_float32
+from algos.actions.array_backend import Array
 from algos.actions.distributions import Action, ActionDistribution
 from algos.actions.temperature import apply_temperature, has_choices
 from algos.actions.topk import log_probabilities
@@ -49,7 +48,8 @@ def get_column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
     """Return the space of each observation column, in a fixed order.
 
     Raises:
-        InputError: a part that cannot be held in an array (text, graphs, sequences).
+        InputError: a part that cannot be held in an array (text, graphs, sequences), or two parts
+            of the same name.
     """
     if isinstance(space, spaces.Dict):
         parts = list(space.spaces.items())
@@ -64,11 +64,17 @@ def get_column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
             f"No policy here can read observations from {space}. Use Box, Discrete, MultiDiscrete, "
             "MultiBinary, or a Dict or Tuple of them."
         )
-    return {
-        f"{OBSERVATION}.{name}{inner.removeprefix(OBSERVATION)}": column
-        for name, part in parts
-        for inner, column in get_column_spaces(part).items()
-    }
+    columns: dict[str, spaces.Space[Any]] = {}
+    for name, part in parts:
+        for inner, space_of_column in get_column_spaces(part).items():
+            column = f"{OBSERVATION}.{name}{inner.removeprefix(OBSERVATION)}"
+            if column in columns:
+                raise InputError(
+                    f"Two parts of the observation are called {column.partition('.')[2]!r}: a dot "
+                    "separates the names of nested parts, so rename one of them."
+                )
+            columns[column] = space_of_column
+    return columns
 
 
 def stack_spaces(
@@ -329,37 +335,6 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
                     f"{tuple(given.shape)} instead of {tuple(weight.shape)}."
                 )
             weight.copy_(given)
-
-
-class ObservationFlattener:
-    """Flattens observation columns into one float matrix ``[N, size]``; discrete parts one-hot."""
-
-    def __init__(self, columns: Mapping[str, gymnasium.Space[Any]]) -> None:
-        self.columns = {name: space for name, space in columns.items() if name != MASK}
-        discrete = spaces.Discrete | spaces.MultiDiscrete
-        self.supports_numpy = not any(
-            isinstance(space, discrete) for space in self.columns.values()
-        )
-        """Whether nothing becomes one-hot; it then flattens numpy arrays, too."""
-        self.size = sum(int(spaces.flatdim(space)) for space in self.columns.values())
-
-    def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the columns [N, ...] as one matrix [N, size]."""
-        parts = [self._matrix(batch[name], space) for name, space in self.columns.items()]
-        return parts[0] if len(parts) == 1 else get_array_module(parts[0]).concatenate(parts, -1)
-
-    @staticmethod
-    def _matrix(column: Tensor, space: spaces.Space[Any]) -> Tensor:
-        if isinstance(space, spaces.Discrete):
-            return nn.functional.one_hot(column.long() - int(space.start), int(space.n)).float()
-        if isinstance(space, spaces.MultiDiscrete):
-            shifted = column.long() - torch.as_tensor(space.start, device=column.device)
-            sizes = [int(size) for size in space.nvec.flatten()]
-            columns = shifted.flatten(1).unbind(-1)
-            hot = [nn.functional.one_hot(c, n) for c, n in zip(columns, sizes, strict=True)]
-            return torch.cat(hot, -1).float()
-        # Not its len: an exported network is for any number of rows.
-        return to_float32(column.reshape(column.shape[0], -1))
 
 
 def initialise_linear(layer: nn.Linear, gain: float) -> nn.Linear:

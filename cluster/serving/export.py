@@ -174,9 +174,10 @@ def sample_observations(policy: Policy, num: int, seed: int = 0) -> ObservationC
 def sample_inputs(policy: Policy, num: int, seed: int = 0) -> ObservationColumns:
     """Sample observations and states as columns [num, ...]: of starts and of later steps."""
     state, rng = policy.initial_state(num), np.random.default_rng(seed)
+    frames = policy.module.frames
     # Stacks fill up with observations; a third of the rows are at the start of an episode.
-    for earlier in range(policy.metadata["settings"].get("frame_stack", 1) - 1):
-        observations = sample_observations(policy, num, seed + 1000 * (earlier + 1))
+    for earlier in range(1, frames.depth if frames else 1):
+        observations = sample_observations(policy, num, seed + 1000 * earlier)
         state |= policy.module.recall(observations, state)[1]
     state = {
         name: rng.uniform(-1, 1, column.shape).astype(column.dtype) if name in RECURRENT else column
