@@ -82,6 +82,8 @@ def test_a_restored_runner_remembers_what_it_was_doing(memory):
 @pytest.mark.parametrize("env", [SAME_STEP, NEXT_STEP])
 def test_a_state_is_zeros_where_an_episode_begins_and_nowhere_else(env):
     runner = small.runner(env, TRUNCATED, memory="gru", **SHORT)
+    # With biases: an observation of zeros would leave the state of zeros as it is.
+    small._spread(runner.module, 0.3, 1)
     rollout, _ = runner.collect(20)
     begins = (rollout.columns["obs"][..., 0] == 0) & rollout.valid
     assert begins.sum() >= 6
