@@ -121,17 +121,28 @@ class TrainingSettings:
     warm_start_interval: Annotated[int, NonNegative] = 0
     """Iterations after which the teacher is imitated again, by half of the episodes; 0 imitates it
     before training only."""
-    model: Literal["mlp", "set", "graph", "gin", "scorer", "language", "thinker", "lm"] = "mlp"
-    """Policy network: `mlp`; `set` for observations made of nodes; `graph` for nodes and edges
-    (`gin`: sums instead of means); `scorer` for candidates made of words; `language` for texts to
-    continue; `thinker` for texts that it also reads; or `lm`, a causal language model that chooses
-    among texts."""
+    model: Literal["auto", "mlp", "set", "graph", "gin", "scorer", "language", "thinker", "lm"] = (
+        "auto"
+    )
+    """Policy network: `auto`, an encoder for each part of the observation as soon as one is an
+    image, else `mlp`; `mlp`, a perceptron over all numbers; `set` for observations made of nodes;
+    `graph` for nodes and edges (`gin`: sums instead of means); `scorer` for candidates made of
+    words; `language` for texts to continue; `thinker` for texts that it also reads; or `lm`, a
+    causal language model that chooses among texts."""
+    frame_stack: Annotated[int, AtLeastOne] = 1
+    """Last observations that the policy reads at once, for `auto` and `mlp`; 1: the newest."""
+    memory: Literal["none", "gru", "lstm"] = "none"
+    """Recurrent layer behind the encoders of `auto`, as wide as the first of `hidden`."""
+    sequence_length: Annotated[int, AtLeastOne] = 32
+    """Steps through which gradients of a `memory` pass at most; minibatches are made of such
+    sequences."""
     hidden: tuple[int, ...] = (64, 64)
-    """Width of each hidden layer (of each attention block, for `set`)."""
+    """Width of each hidden layer (of each attention block, for `set`; behind the encoders, for
+    `auto`)."""
     value_hidden: tuple[int, ...] = ()
     """Widths of the value function's layers; empty: those of `hidden` (`set`: only the first)."""
     activation: Literal["tanh", "relu"] = "tanh"
-    """Activation of the `mlp` layers."""
+    """Activation of the layers of `mlp`, and of those behind encoders."""
     normalise_observations: bool | Literal["auto"] = "auto"
     """Scale each number of an observation by its running mean and deviation, clipped at 10: all
     float Box parts (true), none (false), or those that are neither images nor known to lie between
@@ -171,6 +182,7 @@ class TrainingSettings:
             raise InputError(
                 "settings.pipeline needs remote runners: set num_env_runners to at least 1."
             )
+        self._check_memory()
         self._check_minibatches()
 
     def _check_network(self) -> None:
@@ -189,10 +201,42 @@ class TrainingSettings:
                 "settings.hidden must start with a multiple of 4 (attention heads) for "
                 f"model='set', but it is {self.hidden}."
             )
-        if self.optimiser == "muon" and self.model == "mlp":
+        if self.optimiser == "muon" and self.model in ("auto", "mlp"):
             raise InputError(
-                "settings.optimiser='muon' is for networks made of matrices, and model='mlp' is "
-                "one long vector: use optimiser='adamw'."
+                "settings.optimiser='muon' is for networks made of matrices, and model='mlp' "
+                "(which 'auto' may choose) is one long vector: use optimiser='adamw'."
+            )
+        if self.frame_stack > 1 and self.model not in ("auto", "mlp"):
+            raise InputError(
+                f"settings.frame_stack is {self.frame_stack}, but model={self.model!r} reads one "
+                "observation: set model='auto', or frame_stack=1."
+            )
+
+    def _check_memory(self) -> None:
+        """Refuse what a policy that remembers cannot be trained with."""
+        remembers = self.memory != "none"
+        if self.warm_start and (remembers or self.frame_stack > 1):
+            raise InputError(
+                "settings.warm_start imitates single steps, but this policy remembers earlier "
+                f"ones (memory={self.memory!r}, frame_stack={self.frame_stack}): leave out "
+                "warm_start, or set memory='none' and frame_stack=1."
+            )
+        if remembers and not self.learns_sequences:
+            raise InputError(
+                f"settings.memory is {self.memory!r}, but only ppo and reinforce learn from "
+                "sequences of steps: choose one of them, or memory='none' with a frame_stack."
+            )
+        if remembers and self.model != "auto":
+            raise InputError(
+                f"settings.memory is {self.memory!r}, but model={self.model!r} has no place for "
+                "it: set model='auto'."
+            )
+        shortest = self.sequence_length * max(self.num_learners, 1)
+        if remembers and self.minibatch_size < shortest:
+            raise InputError(
+                f"settings.minibatch_size must hold a sequence of {self.sequence_length} steps "
+                f"(sequence_length) for each learner, {shortest} rows, but it is "
+                f"{self.minibatch_size}."
             )
 
     def _check_minibatches(self) -> None:
@@ -210,6 +254,8 @@ class TrainingSettings:
                 f"an iteration fill, but it is {self.accumulate}."
             )
 
+    learns_sequences: ClassVar[bool] = False
+    """Whether its loss is a sum over steps that keep their order, which a memory needs."""
     row_description: ClassVar[str] = "steps (rollout_length * num_envs * runners)"
     """What an optimiser step is made of, in words."""
 
@@ -233,7 +279,7 @@ class TrainingSettings:
     def model_config(self) -> dict[str, Any]:
         """What the policy network is built from."""
         names = ("hidden", "value_hidden", "activation", "value_distribution", "bins")
-        names += ("language_model", "lora_rank", "normalise_observations")
+        names += ("language_model", "lora_rank", "frame_stack", "memory", "normalise_observations")
         spread = ("initial_log_std", "log_std_schedule")
         # None rather than 1: without the buffer a policy skips the division and can act
         # with numpy.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ from algos.models.base import PolicyModule, to_observation_columns
 from envs.validation import InputError
 
 FORMAT = 1
+
+State: TypeAlias = dict[str, np.ndarray[Any, Any]]
+"""What a policy remembers of the episodes in progress: columns [B, ...], zeros at their starts."""
 
 
 def save_policy(
@@ -133,39 +136,83 @@ class Policy:
             device = "cuda" if settings.acts_on_gpu and torch.cuda.is_available() else "cpu"
         return cls(module.eval().to(device), metadata)
 
+    def initial_state(self, batch: int = 1) -> State:
+        """Return what the policy remembers at the start of an episode, for each of ``batch`` rows.
+
+        Empty for a policy without frame stack and memory.
+        """
+        return self.module.initial_state(batch)
+
     def act(
-        self, observation: Any, *, greedy: bool = True, generator: torch.Generator | None = None
+        self,
+        observation: Any,
+        state: State | None = None,
+        *,
+        greedy: bool = True,
+        generator: torch.Generator | None = None,
     ) -> Any:
         """Return the environment action for one observation.
 
         Args:
             observation: one observation of the environment.
+            state: what the policy remembers of the episode: ``initial_state()`` at its start, then
+                that of the step before. Given a state, the result is the pair of the action and the
+                next state. A policy that remembers nothing needs none.
             greedy: whether to take the most likely action instead of a sampled one.
             generator: draws sampled actions; by default torch's own.
 
         Raises:
-            InputError: an observation that does not fit the policy.
+            InputError: an observation or state of another shape, or a missing state.
         """
         batch = batch_observation(observation, self.observation_space, self.module.accepts_any_size)
         try:
-            action = self.act_batch(batch, greedy=greedy, generator=generator)
+            acted = self.act_batch(batch, state, greedy=greedy, generator=generator)
         except RuntimeError as error:  # torch's, of parts whose sizes do not go together
             raise InputError(
                 f"This policy acts on {self.observation_space} of any size, but the observation "
                 f"has shapes that do not belong together: {error}."
             ) from error
-        if isinstance(action, dict):
-            return {name: value[0] for name, value in action.items()}
-        return action[0]
+        actions, after = (acted, None) if state is None else acted
+        if isinstance(actions, dict):
+            action: Any = {name: value[0] for name, value in actions.items()}
+        else:
+            action = actions[0]
+        return action if after is None else (action, after)
 
     def act_batch(
-        self, observations: Any, *, greedy: bool = True, generator: torch.Generator | None = None
+        self,
+        observations: Any,
+        state: State | None = None,
+        *,
+        greedy: bool = True,
+        generator: torch.Generator | None = None,
     ) -> Any:
-        """Return the batched environment action for stacked observations [B, ...]."""
-        action, _, _ = self.module.act(
-            to_observation_columns(observations), generator, greedy=greedy
-        )
-        return self.module.head.to_env_action({name: part.numpy() for name, part in action.items()})
+        """Return the batched environment action for stacked observations [B, ...].
+
+        Given a state [B, ...], the result is the pair of the action and the next state.
+        """
+        columns = to_observation_columns(observations)
+        self._check_state(state, len(next(iter(columns.values()))))
+        seen, after = self.module.recall(columns, state or {})
+        action, _, _, recurrent = self.module.act_on_arrays(seen, generator, greedy=greedy)
+        taken = self.module.head.to_env_action(action)
+        return taken if state is None else (taken, after | recurrent)
+
+    def _check_state(self, state: State | None, rows: int) -> None:
+        layout = self.module.state_layout
+        if state is None and layout:
+            raise InputError(
+                "This policy remembers the episode, but no state was given: begin each episode "
+                "with state = policy.initial_state() and act with "
+                "action, state = policy.act(observation, state)."
+            )
+        given = {name: np.shape(column) for name, column in (state or {}).items()}
+        expected = {name: (rows, *shape) for name, (shape, _) in layout.items()}
+        if state is not None and given != expected:
+            raise InputError(
+                f"The state must be that of {rows} rows of this policy, with the shapes "
+                f"{expected}, but it has {given}: begin with policy.initial_state({rows})."
+            )
 
 
 def have_same_structure(space: spaces.Space[Any], other: spaces.Space[Any]) -> bool:

@@ -1,6 +1,6 @@
 """Proximal policy optimisation (Schulman et al. 2017) with generalised advantage estimation.
 
-Read together with ``advantages.py`` and ``losses.py``. Left out on purpose: recurrent policies.
+Read together with ``advantages.py`` and ``losses.py``.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegati
 @dataclass(frozen=True)
 class PPOSettings(TrainingSettings):
     """Settings of PPO. The defaults learn CartPole, Pendulum, LunarLander and HalfCheetah."""
+
+    learns_sequences = True
 
     rollout_length: Annotated[int, AtLeastOne] = 256
     """Steps of each copy in one iteration (T): T * B rows per runner."""

@@ -37,6 +37,8 @@ from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegati
 class ReinforceSettings(EpisodeSettings):
     """Settings of REINFORCE. Groups of episodes are for the baselines made of them."""
 
+    learns_sequences = True
+
     baseline: Literal["value", "moving_average", "group_mean", "leave_one_out"] = "value"
     """Baseline of a return: a learned value, the moving average of returns, or the mean of the
     episodes from the same start, with (`group_mean`) or without itself (`leave_one_out`)."""

@@ -31,8 +31,10 @@ from algos.learning.gradients import (
 from algos.learning.optimisers import make_optimisers
 from algos.learning.update_log import UpdateLog
 from algos.losses import sum_loss_terms
+from algos.models.memory import SEQUENCE_START
 from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns, split_minibatches
+from algos.rollouts.sequences import split_sequences
 from algos.schedules import schedule
 
 PROGRESS = "progress"
@@ -253,7 +255,7 @@ class ColumnLearner(TorchLearner):
         stop = False
         while not stop:
             log.epochs += 1
-            batches = split_minibatches(columns, size, self.generator)
+            batches = self._split_rows(columns, size)
             for i in range(len(batches) - 1):
                 self._train_minibatch(batches, i, trained, objective, log)
             loss = self._train_minibatch(batches, len(batches) - 1, trained, objective, log)
@@ -265,6 +267,13 @@ class ColumnLearner(TorchLearner):
             "update_ratio": compute_update_ratio(before, trained.params),
             "lr": trained.optimisers[0].param_groups[0]["lr"],
         }
+
+    def _split_rows(self, columns: Columns, size: int) -> list[Columns]:
+        """Return shuffled minibatches of ``size`` rows, of whole sequences where rows have any."""
+        if SEQUENCE_START not in columns:
+            return split_minibatches(columns, size, self.generator)
+        length = self.objective.settings.sequence_length
+        return split_sequences(columns, length, size, self.generator)
 
     def _train_minibatch(
         self,

@@ -7,19 +7,20 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, Self
 
-import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
 from ray.rllib.core.rl_module.apis import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
 from algos.actions.action_heads import make_action_head
-from algos.actions.array_backend import Array, get_array_module, to_float32
+from algos.actions.array_backend import Array
 from algos.actions.distributions import Action, ActionDistribution
 from algos.actions.temperature import apply_temperature, has_choices
 from algos.actions.topk import log_probabilities
+from algos.models.frame_stack import FrameStack, StateLayout
 from algos.models.normaliser import RunningMoments, make_observation_normaliser
 from envs.validation import InputError
 
@@ -48,7 +49,8 @@ def get_column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
     """Return the space of each observation column, in a fixed order.
 
     Raises:
-        InputError: a part that cannot be held in an array (text, graphs, sequences).
+        InputError: a part that cannot be held in an array (text, graphs, sequences), or two parts
+            of the same name.
     """
     if isinstance(space, spaces.Dict):
         parts = list(space.spaces.items())
@@ -63,10 +65,26 @@ def get_column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
             f"No policy here can read observations from {space}. Use Box, Discrete, MultiDiscrete, "
             "MultiBinary, or a Dict or Tuple of them."
         )
+    columns: dict[str, spaces.Space[Any]] = {}
+    for name, part in parts:
+        for inner, space_of_column in get_column_spaces(part).items():
+            column = f"{OBSERVATION}.{name}{inner.removeprefix(OBSERVATION)}"
+            if column in columns:
+                raise InputError(
+                    f"Two parts of the observation are called {column.partition('.')[2]!r}: a dot "
+                    "separates the names of nested parts, so rename one of them."
+                )
+            columns[column] = space_of_column
+    return columns
+
+
+def stack_spaces(
+    columns: Mapping[str, spaces.Space[Any]], depth: int
+) -> dict[str, spaces.Space[Any]]:
+    """Return the spaces of stacks of ``depth`` observations; a mask is never stacked."""
     return {
-        f"{OBSERVATION}.{name}{inner.removeprefix(OBSERVATION)}": column
-        for name, part in parts
-        for inner, column in get_column_spaces(part).items()
+        name: space if depth == 1 or name == MASK else batch_space(space, depth)
+        for name, space in columns.items()
     }
 
 
@@ -111,7 +129,10 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         self.head = make_action_head(
             self.action_space, config["value_distribution"], config["bins"]
         )
-        self.observation_spaces = get_column_spaces(self.observation_space)
+        columns, depth = get_column_spaces(self.observation_space), config["frame_stack"]
+        self.observation_spaces = stack_spaces(columns, depth)
+        stacked = {name: space for name, space in columns.items() if name != MASK}
+        self.frames = FrameStack(stacked, depth) if depth > 1 else None
         if MASK in self.observation_spaces and not self.head.choices:
             raise InputError(
                 f"The observation has a mask, but it would do nothing for {self.action_space}: it "
@@ -174,10 +195,42 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         """Return the network's own values [N] in units of the reward."""
         return values if self.return_moments is None else self.return_moments.restore(values)
 
+    def compute_step(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return the same and the recurrent state after each row; empty without memory."""
+        return *self.compute_outputs(batch), {}
+
     def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
         """Return the distribution and the network's own value, which the loss is about."""
-        outputs, value = self.compute_outputs(self.normalise_observations(batch))
-        return {"dist": self.dist(outputs, batch), "value": value}
+        outputs, value, state = self.compute_step(self.normalise_observations(batch))
+        return {"dist": self.dist(outputs, batch), "value": value, "state": state}
+
+    # What a policy remembers: state columns "state.*", zeros where an episode begins. Whoever acts
+    # carries them from step to step, one row for each copy of the environment.
+
+    @property
+    def state_layout(self) -> StateLayout:
+        """Shape and type of each state column; empty for a policy that remembers nothing."""
+        return self.frames.layout if self.frames else {}
+
+    def initial_state(self, batch: int) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the state columns [batch, ...] at the start of an episode."""
+        layout = self.state_layout.items()
+        return {name: np.zeros((batch, *shape), dtype) for name, (shape, dtype) in layout}
+
+    def recall(
+        self, observation: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Join observations [B, ...] with what is remembered.
+
+        Returns:
+            The columns that the network reads, and the state columns of the next step that are
+            known before acting; those that the network computes are added by acting.
+        """
+        if self.frames is None:
+            return {**observation, **state}, {}
+        stacks, after = self.frames.push(observation, state)
+        recurrent = {name: column for name, column in state.items() if name not in after}
+        return stacks | recurrent, after
 
     def dist(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> ActionDistribution:
         """Return the action distribution of outputs [N, head.size], at the policy's temperature."""
@@ -196,7 +249,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         greedy: bool = False,
     ) -> tuple[Action, Tensor, Tensor]:
         """Return action columns, log-probability [B] and value [B] of observations [B, ...]."""
-        action, logps, value = self.act_on_arrays(observation, generator, greedy=greedy)
+        action, logps, value, _ = self.act_on_arrays(observation, generator, greedy=greedy)
         taken = {name: torch.as_tensor(part) for name, part in action.items()}
         return taken, torch.as_tensor(logps["logp"]), torch.as_tensor(value)
 
@@ -206,8 +259,11 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         generator: torch.Generator | None = None,
         *,
         greedy: bool = False,
-    ) -> tuple[dict[str, Array], dict[str, Array], Array]:
-        """Return the same as arrays, with ``row_logp [B, R]`` where actions have rows."""
+    ) -> tuple[dict[str, Array], dict[str, Array], Array, dict[str, Array]]:
+        """Return the same as arrays, with ``row_logp [B, R]`` where actions have rows.
+
+        The last result is the recurrent state [B, ...] after the step.
+        """
         if self.acts_on_numpy and self.device.type == "cpu":
             return self._choose_action(observation, generator, greedy)
         with torch.no_grad():
@@ -215,20 +271,21 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
                 name: torch.from_numpy(column).to(self.device)
                 for name, column in observation.items()
             }
-            action, logps, value = self._choose_action(batch, generator, greedy)
-        acted, scored = (
+            action, logps, value, state = self._choose_action(batch, generator, greedy)
+        acted, scored, remembered = (
             {name: part.cpu().numpy() for name, part in columns.items()}
-            for columns in (action, logps)
+            for columns in (action, logps, state)
         )
-        return acted, scored, value.cpu().numpy()
+        return acted, scored, value.cpu().numpy(), remembered
 
     def _choose_action(
         self, batch: Any, generator: torch.Generator | None, greedy: bool
-    ) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    ) -> tuple[dict[str, Any], dict[str, Any], Any, dict[str, Any]]:
         forward = self._forward(batch)
         dist: ActionDistribution = forward["dist"]
         action = dist.mode() if greedy else dist.sample(generator)
-        return action, log_probabilities(dist, action), self.restore_values(forward["value"])
+        value = self.restore_values(forward["value"])
+        return action, log_probabilities(dist, action), value, forward["state"]
 
     def _apply(self, *args: Any, **kwargs: Any) -> Any:
         # All of torch's ways to move a module (to, cuda, cpu) pass through here.
@@ -303,37 +360,6 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
                     f"{tuple(given.shape)} instead of {tuple(weight.shape)}."
                 )
             weight.copy_(given)
-
-
-class ObservationFlattener:
-    """Flattens observation columns into one float matrix ``[N, size]``; discrete parts one-hot."""
-
-    def __init__(self, columns: Mapping[str, gymnasium.Space[Any]]) -> None:
-        self.columns = {name: space for name, space in columns.items() if name != MASK}
-        discrete = spaces.Discrete | spaces.MultiDiscrete
-        self.supports_numpy = not any(
-            isinstance(space, discrete) for space in self.columns.values()
-        )
-        """Whether nothing becomes one-hot; it then flattens numpy arrays, too."""
-        self.size = sum(int(spaces.flatdim(space)) for space in self.columns.values())
-
-    def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the columns [N, ...] as one matrix [N, size]."""
-        parts = [self._matrix(batch[name], space) for name, space in self.columns.items()]
-        return parts[0] if len(parts) == 1 else get_array_module(parts[0]).concatenate(parts, -1)
-
-    @staticmethod
-    def _matrix(column: Tensor, space: spaces.Space[Any]) -> Tensor:
-        if isinstance(space, spaces.Discrete):
-            return nn.functional.one_hot(column.long() - int(space.start), int(space.n)).float()
-        if isinstance(space, spaces.MultiDiscrete):
-            shifted = column.long() - torch.as_tensor(space.start, device=column.device)
-            sizes = [int(size) for size in space.nvec.flatten()]
-            columns = shifted.flatten(1).unbind(-1)
-            hot = [nn.functional.one_hot(c, n) for c, n in zip(columns, sizes, strict=True)]
-            return torch.cat(hot, -1).float()
-        # Not its len: an exported network is for any number of rows.
-        return to_float32(column.reshape(column.shape[0], -1))
 
 
 def initialise_linear(layer: nn.Linear, gain: float) -> nn.Linear:

@@ -6,12 +6,44 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from torch import Tensor, nn
 
 from algos.actions.action_heads import DiscreteHead
-from algos.actions.array_backend import to_native_array
-from algos.models.base import ObservationFlattener, PolicyModule
+from algos.actions.array_backend import get_array_module, to_float32, to_native_array
+from algos.models.base import MASK, PolicyModule
 from algos.models.fused_mlp import Layout, dead_unit_fraction, forward, twin_mlp
+
+
+class ObservationFlattener:
+    """Flattens observation columns into one float matrix ``[N, size]``; discrete parts one-hot."""
+
+    def __init__(self, columns: Mapping[str, spaces.Space[Any]]) -> None:
+        self.columns = {name: space for name, space in columns.items() if name != MASK}
+        discrete = spaces.Discrete | spaces.MultiDiscrete
+        self.supports_numpy = not any(
+            isinstance(space, discrete) for space in self.columns.values()
+        )
+        """Whether nothing becomes one-hot; it then flattens numpy arrays, too."""
+        self.size = sum(int(spaces.flatdim(space)) for space in self.columns.values())
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the columns [N, ...] as one matrix [N, size]."""
+        parts = [self._matrix(batch[name], space) for name, space in self.columns.items()]
+        return parts[0] if len(parts) == 1 else get_array_module(parts[0]).concatenate(parts, -1)
+
+    @staticmethod
+    def _matrix(column: Tensor, space: spaces.Space[Any]) -> Tensor:
+        if isinstance(space, spaces.Discrete):
+            return nn.functional.one_hot(column.long() - int(space.start), int(space.n)).float()
+        if isinstance(space, spaces.MultiDiscrete):
+            shifted = column.long() - torch.as_tensor(space.start, device=column.device)
+            sizes = [int(size) for size in space.nvec.flatten()]
+            columns = shifted.flatten(1).unbind(-1)
+            hot = [nn.functional.one_hot(c, n) for c, n in zip(columns, sizes, strict=True)]
+            return torch.cat(hot, -1).float()
+        # Not its len: an exported network is for any number of rows.
+        return to_float32(column.reshape(column.shape[0], -1))
 
 
 class MLPPolicy(PolicyModule):

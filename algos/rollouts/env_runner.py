@@ -25,6 +25,7 @@ from ray.rllib.utils.checkpoints import Checkpointable
 
 from algos.models.base import MASK, PolicyModule, to_observation_columns
 from algos.objective import Objective
+from algos.rollouts.autoreset import clear_rows, gather_final_observations
 from algos.rollouts.columns import Columns
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.episode_statistics import (
@@ -35,6 +36,7 @@ from algos.rollouts.episode_statistics import (
     of_step,
 )
 from algos.rollouts.group_sampler import TRAINING_SEED, GroupSampler
+from algos.rollouts.rllib_arguments import refuse_sample_arguments
 from algos.rollouts.rollout import Array, Rollout, number_episodes
 from algos.rollouts.rollout_buffer import RolloutBuffer
 from algos.rollouts.watchdog import Watchdog
@@ -42,15 +44,6 @@ from envs.batched import BatchedVectorEnv, get_world
 from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError
-
-AS_ALWAYS: dict[str, tuple[Any, ...]] = {
-    "num_timesteps": (None,),
-    "num_episodes": (None,),
-    "explore": (None, True),
-    "random_actions": (False,),
-    "force_reset": (False,),
-}
-"""Arguments of RLlib's own ``sample`` -> the values that ask for what this runner does anyway."""
 
 
 class EnvironmentFault(RuntimeError):
@@ -116,10 +109,16 @@ class ColumnRunner(EnvRunner, Checkpointable):
         if world:
             names, of_steps = (*world.episode_metrics, *world.list_metrics), world.step_metrics
         self.statistics = EpisodeStatistics(count, names, of_steps)
-        self.episode_starts = np.full(count, self.steps)
-        self.reset_next = np.zeros(count, bool)
-        observation, _ = self._call_env(self.env.reset, seed=self.env_seed)
+        self._reset(self.env_seed)
+
+    def _reset(self, seed: Any) -> None:
+        """Reset every copy; the policy remembers nothing of what was before."""
+        observation, _ = self._call_env(self.env.reset, seed=seed)
         self.observation = to_observation_columns(observation)
+        self.reset_next = np.zeros(self.env.num_envs, bool)
+        self.episode_starts = np.full(self.env.num_envs, self.steps)
+        # Of no copy, until the network that remembers is there: the next step makes it.
+        self.state: dict[str, Array] = {}
 
     def make_module(self) -> None:
         """Create the policy network."""
@@ -147,12 +146,12 @@ class ColumnRunner(EnvRunner, Checkpointable):
             starts: seeds ``[S]`` of episodes to collect, each ``group_size`` times; each runner
                 takes as many as it has copies for. None draws new ones.
             group_size: episodes from each start; 0: that of the settings.
-            kwargs: RLlib's own arguments, with the values of ``AS_ALWAYS``.
+            kwargs: RLlib's own arguments, with the values of ``SAMPLE_ARGUMENTS``.
 
         Raises:
             InputError: an argument that asks for something else.
         """
-        self._refuse(kwargs)
+        refuse_sample_arguments(kwargs, self.settings)
         started = time.perf_counter()
         with self.watchdog.watch() if self.watchdog else nullcontext():
             rollout, statistics = self.collect(
@@ -163,18 +162,6 @@ class ColumnRunner(EnvRunner, Checkpointable):
         if self.settings.record:
             statistics["recorded"] = self._record_steps(rollout)
         return rows, statistics | {"sample_s": time.perf_counter() - started}
-
-    def _refuse(self, asked: dict[str, Any]) -> None:
-        """Refuse another number of steps or policy: advantages need whole rollouts."""
-        for name, value in asked.items():
-            if value not in AS_ALWAYS.get(name, ()):
-                s = self.settings
-                raise InputError(
-                    f"sample({name}={value!r}) is not possible: a runner of Rungwise samples "
-                    f"rollouts of {s.rollout_length} steps of {s.num_envs} copies, as the settings "
-                    "rollout_length and num_envs say. Call sample() as often as you need steps; "
-                    "for whole episodes, drawn or greedy, call Algorithm.evaluate()."
-                )
 
     def collect(
         self, length: int, *, starts: Array | None = None, group_size: int = 0
@@ -195,12 +182,10 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self.worker_index or 0,
             starts,
         )
-        observation, _ = self._call_env(self.env.reset, seed=seeds.tolist())
-        self.observation = to_observation_columns(observation)
+        self._reset(seeds.tolist())
         # The episodes under way end here: nothing of them may count for those that begin.
         own = self.statistics
         self.statistics = EpisodeStatistics(len(seeds), own.metric_names, own.step_names)
-        self.reset_next[:], self.episode_starts = False, np.full(len(seeds), self.steps)
         rollout, statistics = self._collect_steps(length, first_episodes_only=True)
         shape = rollout.rewards.shape
         rollout.columns["start"] = np.broadcast_to(seeds.astype(np.int64), shape)
@@ -215,6 +200,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
         buffer = RolloutBuffer(length, self.env.num_envs)
         statistics = RolloutStatistics(self.statistics, policy.head.choices)
         over = np.zeros(self.env.num_envs, bool)  # copies whose first episode has ended
+        self.state = self.state or policy.initial_state(self.env.num_envs)
+        resetting = None if same_step else self.reset_next
         for t in range(length):
             infos = self._store_step(buffer, policy)
             ended = buffer.terminated[t] | buffer.truncated[t]
@@ -223,6 +210,10 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 statistics.record_step(infos, ended & ~over)
                 if same_step and buffer.truncated[t].any():
                     buffer.final_values[t] = self._compute_final_values(infos, buffer.truncated[t])
+            # A next-step copy is reset by the step after its end, which first shows the final
+            # observation: what came before is remembered for the value of that.
+            self.state = clear_rows(self.state, ended if same_step else self.reset_next)
+            self.reset_next = ended
             buffer.steps += 1
             self.steps += 1
             if first_episodes_only:
@@ -230,27 +221,24 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 if over.all():
                     break
         buffer.trim()
-        # Greedy, as a draw would advance the runner's generator for a value alone.
-        last_values = policy.act(self.observation, None, greedy=True)[2].numpy()
         rollout = buffer.finish(
             self.objective.bootstrap,
-            last_values,
+            self._compute_values(self.observation, self.state),
             self.reward_unit,
-            resetting=None if same_step else self.reset_next,
+            resetting=resetting,
             first_episodes_only=first_episodes_only,
         )
         rollout.success = statistics.success
-        if not same_step:
-            # A next-step copy that ended in the last step begins the next rollout with its reset.
-            self.reset_next = buffer.terminated[-1] | buffer.truncated[-1]
         return rollout, self._summarise(rollout, buffer.truncated, statistics)
 
     def _store_step(self, buffer: RolloutBuffer, policy: PolicyModule) -> dict[str, Any]:
         """Act and step all copies once, write the step, and return the environment's infos."""
         t = buffer.steps
-        action, logps, buffer.values[t] = self._act()
+        seen, self.state = policy.recall(self.observation, self.state)
+        action, logps, buffer.values[t], recurrent = self._act(seen)
+        self.state |= recurrent
         # Stored before the step: an environment may reuse the arrays of its observations.
-        buffer.store({**self.observation, **action, **logps})
+        buffer.store({**seen, **action, **logps})
         observation, buffer.rewards[t], buffer.terminated[t], buffer.truncated[t], infos = (
             self._call_env(self.env.step, policy.head.to_env_action(action))
         )
@@ -276,10 +264,16 @@ class ColumnRunner(EnvRunner, Checkpointable):
         summary["condition"] |= policy.head.compute_action_metrics(columns)
         return summary
 
-    def _act(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
-        """Return action columns [B, ...], other columns of the step, and values [B]."""
+    def _act(
+        self, seen: dict[str, Array]
+    ) -> tuple[dict[str, Array], dict[str, Array], Array, dict[str, Array]]:
+        """Return action columns [B, ...], other columns of the step, values [B] and state [B, ...].
+
+        Args:
+            seen: the columns that the policy reads.
+        """
         policy: Any = self.module
-        return policy.act_on_arrays(self.observation, self.generator)
+        return policy.act_on_arrays(seen, self.generator)
 
     def _record_steps(self, rollout: Rollout) -> Columns:
         """Return the steps as they happened, for a recording."""
@@ -292,17 +286,18 @@ class ColumnRunner(EnvRunner, Checkpointable):
 
     def _compute_final_values(self, infos: dict[str, Any], truncated: Array) -> Any:
         """Return the values [B] of the final observations of truncated copies, 0 elsewhere."""
-        final, place = infos["final_obs"], np.flatnonzero(truncated)
-        if isinstance(final, np.ndarray) and final.dtype == object:
-            # Gymnasium's own vector environments hand over one observation per finished copy.
-            parts = [to_observation_columns(final[b]) for b in place]
-            batch = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
-        else:
-            batch = {name: column[place] for name, column in to_observation_columns(final).items()}
-        out = np.zeros(len(truncated), np.float32)
+        copies = np.flatnonzero(truncated)
+        state = {name: column[copies] for name, column in self.state.items()}
+        values = np.zeros(len(truncated), np.float32)
+        values[copies] = self._compute_values(gather_final_observations(infos, copies), state)
+        return values
+
+    def _compute_values(self, observation: dict[str, Array], state: Any) -> Array:
+        """Return the values [B] of observations that are not acted on."""
         policy: Any = self.module
-        out[place] = policy.act(batch, None, greedy=True)[2].numpy()
-        return out
+        seen, _ = policy.recall(observation, state)
+        # Greedy, as a draw would advance the runner's generator for a value alone.
+        return policy.act(seen, None, greedy=True)[2].numpy()
 
     def _call_env(self, call: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the environment; turn its exception into a message with the user's own frame."""
@@ -348,6 +343,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             state["env"] = {
                 "state": self.env.state,
                 "observation": self.observation,
+                "policy_state": self.state,
                 "episode_starts": self.episode_starts,
                 "statistics": copy.deepcopy(self.statistics),
             }
@@ -383,6 +379,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self.episode_starts = np.array(state["env"].get("episode_starts", self.episode_starts))
             self.env.state = state["env"]["state"]
             self.observation = state["env"]["observation"]
+            self.state = state["env"].get("policy_state", {})
             self.statistics = copy.deepcopy(state["env"]["statistics"])
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:

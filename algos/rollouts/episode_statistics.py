@@ -192,10 +192,17 @@ def compute_environment_metrics(
         truncated: ``[T, B]``, where a time limit ended it.
         running_lengths: steps so far ``[B]`` of the episodes that have not ended.
     """
-    parts = [column for column in columns.values() if np.issubdtype(column.dtype, np.number)]
+    # Pixels may be bits (MinAtar) or bytes, which encoders scale to 1.
+    parts = [
+        (c, 255 if c.dtype == np.uint8 else 1) for c in columns.values() if c.dtype.kind in "biuf"
+    ]
     # The largest and smallest entry of each number that is observed.
-    high = np.concatenate([part.max((0, 1)).reshape(-1) for part in parts] or [np.zeros(1)])
-    low = np.concatenate([part.min((0, 1)).reshape(-1) for part in parts] or [np.zeros(1)])
+    high, low = (
+        np.concatenate(
+            [extreme(c, (0, 1)).reshape(-1) / unit for c, unit in parts] or [np.zeros(1)]
+        )
+        for extreme in (np.max, np.min)
+    )
     ends = max(int(done.sum()), 1)
     return {
         "observation_abs_max": float(max(abs(high.max()), abs(low.min()))),

@@ -35,17 +35,19 @@ IMAGINED = "imagined"
 class CandidateRunner(ColumnRunner):
     """A runner that tries K actions from the same state before each step, and judges them."""
 
-    def _act(self) -> tuple[dict[str, Array], dict[str, Array], Array]:
+    def _act(
+        self, seen: dict[str, Array]
+    ) -> tuple[dict[str, Array], dict[str, Array], Array, dict[str, Array]]:
         """Return the step to execute (see :class:`ColumnRunner`), one of K candidates."""
         if "candidates" not in self.needs:
-            return super()._act()
+            return super()._act(seen)
         policy: Any = self.module
         K, B, world = self.settings.candidates, self.env.num_envs, self.env.world
         # Candidates of one copy are neighbouring rows [B K]: reshape(B, K) separates them
         # again.
         again = np.repeat(np.arange(B), K)
-        every, logps, value = policy.act_on_arrays(
-            {name: column[again] for name, column in self.observation.items()}, self.generator
+        every, logps, value, _ = policy.act_on_arrays(
+            {name: column[again] for name, column in seen.items()}, self.generator
         )
         state, tried = take(self.env.state, again), policy.head.to_env_action(every)
         if self.settings.pairs == IMAGINED:
@@ -65,7 +67,7 @@ class CandidateRunner(ColumnRunner):
             for name, part in (every | {"logp": logps["logp"]}).items()
         }
         found |= {"judged": judged, "logp": logps["logp"][place]}
-        return {name: part[place] for name, part in every.items()}, found, value[place]
+        return {name: part[place] for name, part in every.items()}, found, value[place], {}
 
 
 def check_reward_prediction(world: Any, env_id: str) -> None:

@@ -46,10 +46,13 @@ def evaluate_episodes(
     seed = own.seed or 0
     generator = torch.Generator().manual_seed(seed)
 
-    def act(seen: Any) -> Any:
-        taken, _, _ = policy.act_on_arrays(
-            to_observation_columns(seen), generator, greedy=not own.explore
-        )
+    state = policy.initial_state(episodes)
+
+    def act(observation: Any) -> Any:
+        nonlocal state
+        seen, state = policy.recall(to_observation_columns(observation), state)
+        taken, _, _, recurrent = policy.act_on_arrays(seen, generator, greedy=not own.explore)
+        state |= recurrent
         return policy.head.to_env_action(taken)
 
     env: Any = make_vector_env(own.env, own.env_config, episodes)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from algos.advantages import normalise, returns_to_go
+from algos.models.memory import SEQUENCE_START
 from algos.rollouts.columns import Columns, Ragged
+from algos.rollouts.sequences import mark_sequence_starts
 
 Array = np.ndarray[Any, Any]
 
@@ -52,7 +54,18 @@ class Rollout:
         )
 
     def to_rows(self, **extra_columns: Array) -> Columns:
-        """Return the valid steps as rows, with further ``[T, B]`` columns."""
+        """Return the valid steps as rows, with further ``[T, B]`` columns.
+
+        Where the policy remembers, rows lie copy by copy, with the starts of their sequences.
+        """
+        if any(name.startswith("state.") for name in self.columns):
+            order = self.valid.T
+            by_copy = {
+                name: column.swapaxes(0, 1)[order]
+                for name, column in (self.columns | extra_columns).items()
+            }
+            starts = mark_sequence_starts(self.done, self.valid)
+            return Columns(by_copy | {SEQUENCE_START: starts})
         valid = self.valid.reshape(-1)
         flat = {
             name: column.reshape(-1, *column.shape[2:])

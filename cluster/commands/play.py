@@ -162,9 +162,11 @@ def _make_player(world: World[Any], watch: str) -> ActionChooser:
     if not Path(watch).exists():
         raise unknown_name_error("baseline or checkpoint", watch, world.baselines, "to watch")
     from algos.policy import Policy
+    from tune_jobs.evaluation.policy_player import PolicyPlayer
 
-    policy = Policy.load(choose_checkpoint(Path(watch)))
-    return lambda state, observation, texts: texts[int(policy.act_batch(observation)[0])]
+    player = PolicyPlayer(Policy.load(choose_checkpoint(Path(watch))), greedy=True)
+    player.start_episodes(1)
+    return lambda state, observation, texts: texts[int(player(state, observation, None)[0])]
 
 
 def _print_result(answer: Mapping[str, Any], console: Console) -> None:

@@ -15,7 +15,7 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,10 @@ from torch import Tensor, nn
 from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.models.base import MASK, to_observation_columns
 from algos.models.fused_mlp import Layout
+from algos.models.memory import RECURRENT
 from algos.models.mlp import MLPPolicy
 from algos.policy import Policy
+from algos.rollouts.autoreset import clear_rows
 from envs.validation import InputError
 
 NUM_OBSERVATIONS, TOLERANCE = 10_000, 1e-5
@@ -51,39 +53,68 @@ class GreedyPolicy(nn.Module):
     """The greedy policy as a function of tensors.
 
     Attributes:
-        inputs: names of the observation columns, in the order of the arguments.
-        outputs: names of the results: ``action.<part>``, then ``outputs`` and ``value``.
+        inputs: names of the observation columns and of the state columns, in the order of the
+            arguments.
+        outputs: names of the results: ``action.<part>``, then ``outputs`` and ``value``, then
+            ``next.<state column>``.
     """
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self.policy = policy.module
-        self.inputs = list(policy.module.observation_spaces)
-        actions = policy.module.act(sample_observations(policy, EXAMPLE_BATCH), greedy=True)[0]
+        self.observations = list(policy.module.observation_spaces)
+        self.states = list(policy.module.state_layout)
+        self.inputs = [*self.observations, *self.states]
+        seen, _ = policy.module.recall(
+            sample_observations(policy, EXAMPLE_BATCH), policy.initial_state(EXAMPLE_BATCH)
+        )
+        actions = policy.module.act(seen, greedy=True)[0]
         self.outputs = [*(f"action.{name}" for name in actions), "outputs", "value"]
+        self.outputs += [f"next.{name}" for name in self.states]
 
     def forward(self, *columns: Tensor) -> tuple[Tensor, ...]:
-        """Observation columns [B, ...] -> action columns, outputs [B, head.size], value [B]."""
-        batch = dict(zip(self.inputs, columns, strict=True))
-        seen = self.policy.normalise_observations(batch)
-        if isinstance(self.policy, MLPPolicy):
-            weight = self.policy.layout.split_weights(self.policy.flat)
-            computed = apply_fused_mlp(self.policy.flatten(seen), weight, self.policy.layout)
-        else:
-            computed = self.policy.compute_outputs(seen)
-        return self._act_greedily(batch, *computed)
+        """Return action columns, outputs [B, head.size], value [B] and next state of inputs [B]."""
+        seen, after = self._recall(dict(zip(self.inputs, columns, strict=True)))
+        if not isinstance(self.policy, MLPPolicy):
+            return self._act_greedily(seen, *self._compute_step(seen), after)
+        x = self.policy.flatten(self.policy.normalise_observations(seen))
+        weight = self.policy.layout.split_weights(self.policy.flat)
+        outputs, value = apply_fused_mlp(x, weight, self.policy.layout)
+        return self._act_greedily(seen, outputs, value, {}, after)
 
     def compute_expected(self, columns: ObservationColumns) -> list[np.ndarray[Any, Any]]:
         """Compute the same with the policy's own forward pass, as the reference of a comparison."""
-        batch = {name: torch.from_numpy(column) for name, column in columns.items()}
-        computed = self.policy.compute_outputs(self.policy.normalise_observations(batch))
-        return [tensor.numpy() for tensor in self._act_greedily(batch, *computed)]
+        seen, after = self._recall({n: torch.from_numpy(column) for n, column in columns.items()})
+        results = self._act_greedily(seen, *self._compute_step(seen), after)
+        return [tensor.numpy() for tensor in results]
+
+    def _recall(self, columns: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return what the network reads, and the part of the next state that is known from it."""
+        observation, state = (
+            {name: columns[name] for name in names} for names in (self.observations, self.states)
+        )
+        return self.policy.recall(observation, state)
+
+    def _compute_step(self, seen: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return outputs [B, head.size], the network's own values [B], and recurrent states."""
+        return self.policy.compute_step(self.policy.normalise_observations(seen))
 
     def _act_greedily(
-        self, batch: dict[str, Tensor], outputs: Tensor, value: Tensor
+        self,
+        seen: Mapping[str, Tensor],
+        outputs: Tensor,
+        value: Tensor,
+        recurrent: Mapping[str, Tensor],
+        after: Mapping[str, Tensor],
     ) -> tuple[Tensor, ...]:
-        dist = self.policy.head.dist(outputs, self.policy.log_std, batch.get(MASK))
-        return *dist.mode().values(), outputs, self.policy.restore_values(value)
+        dist = self.policy.head.dist(outputs, self.policy.log_std, seen.get(MASK))
+        states = {**recurrent, **after}
+        return (
+            *dist.mode().values(),
+            outputs,
+            self.policy.restore_values(value),
+            *(states[name] for name in self.states),
+        )
 
 
 def apply_fused_mlp(x: Tensor, weight: dict[str, Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
@@ -154,13 +185,29 @@ def sample_observations(policy: Policy, num: int, seed: int = 0) -> ObservationC
     return {name: columns[name] for name in policy.module.observation_spaces}
 
 
+def sample_inputs(policy: Policy, num: int, seed: int = 0) -> ObservationColumns:
+    """Sample observations and states as columns [num, ...]: of starts and of later steps."""
+    state, rng = policy.initial_state(num), np.random.default_rng(seed)
+    frames = policy.module.frames
+    # Stacks fill up with observations; a third of the rows are at the start of an episode.
+    for earlier in range(1, frames.depth if frames else 1):
+        observations = sample_observations(policy, num, seed + 1000 * earlier)
+        state |= policy.module.recall(observations, state)[1]
+    state = {
+        name: rng.uniform(-1, 1, column.shape).astype(column.dtype) if name in RECURRENT else column
+        for name, column in state.items()
+    }
+    begins = rng.random(num) < 1 / 3
+    return sample_observations(policy, num, seed) | clear_rows(state, begins)
+
+
 def compare_with_policy(
     greedy: GreedyPolicy, policy: Policy, runners: dict[str, Runner]
 ) -> dict[str, Any]:
     """Measure the difference of each runner from the policy, in batches."""
     totals = {name: {"largest": 0.0, "choices_differ": 0, "of": 0} for name in runners}
     for batch in range(NUM_OBSERVATIONS // COMPARISON_BATCH):
-        columns = sample_observations(policy, COMPARISON_BATCH, seed=batch)
+        columns = sample_inputs(policy, COMPARISON_BATCH, seed=batch)
         expected = greedy.compute_expected(columns)
         for name, run in runners.items():
             difference = measure_difference(greedy.outputs, expected, run(columns))
@@ -179,8 +226,9 @@ def measure_difference(
     A tie between two actions may be broken either way; such rows count as different choices.
     """
     largest, differ = 0.0, np.zeros(len(expected[0]), bool)
-    for name, ours, theirs in zip(names, expected, actual, strict=True):
-        if name.startswith("action.") and np.issubdtype(ours.dtype, np.integer):
+    for ours, theirs in zip(expected, actual, strict=True):
+        # Choices, and whole numbers among what a policy remembers.
+        if not np.issubdtype(ours.dtype, np.floating):
             differ |= (ours != theirs).reshape(len(ours), -1).any(-1)
     for name, ours, theirs in zip(names, expected, actual, strict=True):
         if np.issubdtype(ours.dtype, np.floating):
@@ -226,9 +274,7 @@ def import_checkpoint(source: Path, directory: Path) -> Policy:
 
 
 def _trace_policy(greedy: GreedyPolicy, policy: Policy) -> Any:
-    columns = tuple(
-        torch.from_numpy(c) for c in sample_observations(policy, EXAMPLE_BATCH).values()
-    )
+    columns = tuple(torch.from_numpy(c) for c in sample_inputs(policy, EXAMPLE_BATCH).values())
     batch = torch.export.Dim("batch", min=1)
     free = (tuple({0: batch} for _ in columns),)
     errors: list[str] = []
@@ -272,7 +318,7 @@ def _onnx_runner(path: Path, outputs: Sequence[str]) -> Runner:
 def _describe_interface(
     policy: Policy, greedy: GreedyPolicy, parity: dict[str, Any]
 ) -> dict[str, Any]:
-    columns = sample_observations(policy, EXAMPLE_BATCH)
+    columns = sample_inputs(policy, EXAMPLE_BATCH)
     with torch.no_grad():
         results = greedy.compute_expected(columns)
 
@@ -285,6 +331,8 @@ def _describe_interface(
         **{name: metadata[name] for name in ("env", "env_kwargs", "algo", "iteration")},
         "inputs": describe(greedy.inputs, list(columns.values())),
         "outputs": describe(greedy.outputs, results),
+        # What a policy remembers: zeros at the start of an episode, then the results of the step.
+        "states": {name: f"next.{name}" for name in greedy.states},
         "action_start": np.asarray(getattr(policy.action_space, "start", 0)).tolist(),
         "parity": parity,
     }

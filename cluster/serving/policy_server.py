@@ -1,8 +1,9 @@
 """HTTP server of a policy: ``POST /act`` with observations as JSON, batched by Ray Serve.
 
-``GET /schema`` describes observations and actions (JSON Schema), ``/healthz`` reports whether a
-policy is loaded, ``/metrics`` has counters for Prometheus (of the replica that answers). A newer
-checkpoint replaces the policy between two batches, so no request fails.
+A policy that remembers answers with the id of a ``session``, which the later observations of the
+episode bring along. ``GET /schema`` describes observations and actions (JSON Schema), ``/healthz``
+reports whether a policy is loaded, ``/metrics`` has counters for Prometheus (of the replica that
+answers). A newer checkpoint replaces the policy between two batches, so no request fails.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from algos.policy import Policy, batch_observation
+from algos.policy import Policy, State, batch_observation
+from cluster.serving.sessions import Sessions
 from cluster.web.auth import TokenMiddleware
 from envs.validation import InputError
 
@@ -42,9 +44,10 @@ class SupportsAct(Protocol):
     """Holder of a policy, under Ray Serve or without it."""
 
     policy: Policy
+    sessions: Sessions
 
-    async def act(self, observation: Any) -> Any:
-        """Return the action for one validated observation, a batch of one."""
+    async def act(self, observation: Any, state: State) -> tuple[Any, State]:
+        """Return action and next state for one validated observation, a batch of one."""
         ...
 
 
@@ -94,18 +97,27 @@ def validate_observation(policy: Policy, observation: Any) -> Any:
     return batch
 
 
-def act_on_batches(policy: Policy, batches: Sequence[Any]) -> list[Any]:
-    """Compute actions, in plain types, for batches of one; equal shapes share a forward pass."""
+def act_on_batches(
+    policy: Policy, batches: Sequence[Any], states: Sequence[State]
+) -> list[tuple[Any, State]]:
+    """Compute actions, in plain types, and next states for batches of one with their states.
+
+    Equal shapes share a forward pass.
+    """
     # A policy that accepts any size gets observations that do not fit into one array.
     by_shape: dict[Any, list[int]] = {}
     for index, batch in enumerate(batches):
         by_shape.setdefault(_get_shapes(batch), []).append(index)
-    actions: list[Any] = [None] * len(batches)
+    answers: list[Any] = [None] * len(batches)
     for indices in by_shape.values():
-        computed = policy.act_batch(_concat_batches([batches[index] for index in indices]))
+        observations, given = (
+            _concat_batches([parts[index] for index in indices]) for parts in (batches, states)
+        )
+        actions, after = policy.act_batch(observations, given)
         for row, index in enumerate(indices):
-            actions[index] = _get_row(computed, row)
-    return actions
+            state = {name: column[row : row + 1] for name, column in after.items()}
+            answers[index] = _get_row(actions, row), state
+    return answers
 
 
 class ServerMetrics:
@@ -188,7 +200,7 @@ class PolicyServer:
     """A replica. Ray Serve sets its policy through ``user_config``, also while it runs."""
 
     def __init__(self, token: str | None) -> None:
-        self.token = token
+        self.token, self.sessions = token, Sessions()
 
     def reconfigure(self, config: dict[str, Any]) -> None:
         """Load another checkpoint and set the batch size."""
@@ -196,19 +208,23 @@ class PolicyServer:
         self.policy = Policy.load(config["checkpoint"])
         self._act_on_requests.set_max_batch_size(config["batch"])  # pyright: ignore[reportAttributeAccessIssue]
 
-    async def act(self, observation: Any) -> Any:
-        """Return the action for one validated observation; Ray Serve forms the batches."""
-        return await self._act_on_requests((self.policy, observation))
+    async def act(self, observation: Any, state: State) -> tuple[Any, State]:
+        """Return action and next state for one observation; Ray Serve forms the batches."""
+        return await self._act_on_requests((self.policy, observation, state))
 
     @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=BATCH_WAIT_S)
-    async def _act_on_requests(self, requests: list[tuple[Policy, Any]]) -> list[Any]:
+    async def _act_on_requests(
+        self, requests: list[tuple[Policy, Any, State]]
+    ) -> list[tuple[Any, State]]:
         # During a change of checkpoint, a batch may hold observations for both policies.
-        actions: dict[int, Any] = {}
-        for policy in {id(policy): policy for policy, _ in requests}.values():
-            indices = [i for i, (requested, _) in enumerate(requests) if requested is policy]
-            computed = act_on_batches(policy, [requests[i][1] for i in indices])
-            actions |= dict(zip(indices, computed, strict=True))
-        return [actions[i] for i in range(len(requests))]
+        answers: dict[int, Any] = {}
+        for policy in {id(policy): policy for policy, _, _ in requests}.values():
+            indices = [i for i, (requested, _, _) in enumerate(requests) if requested is policy]
+            computed = act_on_batches(
+                policy, [requests[i][1] for i in indices], [requests[i][2] for i in indices]
+            )
+            answers |= dict(zip(indices, computed, strict=True))
+        return [answers[i] for i in range(len(requests))]
 
     def __serve_build_asgi_app__(self) -> TokenMiddleware:
         return make_application(self, self.token)
@@ -293,16 +309,31 @@ async def _act(holder: SupportsAct, body: bytes) -> dict[str, Any]:
     policy = holder.policy
     metadata = {"iteration": policy.metadata["iteration"]}
     if "observation" in request:
-        return {
-            "action": await holder.act(validate_observation(policy, request["observation"])),
-            **metadata,
-        }
-    if not isinstance(request["observations"], list):
-        raise InputError("`observations` must be a list of observations.")
-    batches = [validate_observation(policy, one) for one in request["observations"]]
+        observations, given = [request["observation"]], [request.get("session")]
+    else:
+        observations = request["observations"]
+        if not isinstance(observations, list):
+            raise InputError("`observations` must be a list of observations.")
+        given = request.get("sessions", [None] * len(observations))
+        if not isinstance(given, list) or len(given) != len(observations):
+            raise InputError(
+                f"`sessions` must be a list of {len(observations)} ids, one for each observation "
+                "and null where an episode begins."
+            )
+    batches = [validate_observation(policy, one) for one in observations]
+    sessions = [holder.sessions.open(policy, session) for session in given]
     # All are handed over before the first is awaited, so that they can share a batch.
-    waiting: list[Awaitable[Any]] = [holder.act(batch) for batch in batches]
-    return {"actions": list(await asyncio.gather(*waiting)), **metadata}
+    waiting: list[Awaitable[Any]] = [
+        holder.act(batch, state) for batch, (_, state) in zip(batches, sessions, strict=True)
+    ]
+    answers = await asyncio.gather(*waiting)
+    ids = [session for session, _ in sessions]
+    for session, (_, state) in zip(ids, answers, strict=True):
+        holder.sessions.store(session, state)
+    actions = [action for action, _ in answers]
+    if "observation" in request:
+        return {"action": actions[0], **({"session": ids[0]} if ids[0] else {}), **metadata}
+    return {"actions": actions, **({"sessions": ids} if any(ids) else {}), **metadata}
 
 
 async def _respond_http_error(_: Request, error: HTTPException) -> Response:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import small
 import torch
+from checkpoints import write_checkpoint
 
 from algos.policy import Policy, batch_observation, have_same_structure
 from envs.validation import InputError
@@ -57,3 +58,62 @@ def test_an_evaluation_adds_its_arguments_to_those_of_training():
     policy = Policy.__new__(Policy)
     policy.metadata = {"env_kwargs": {"a": 1, "b": 2}, "evaluation_env_kwargs": {"b": 3}}
     assert policy.full_evaluation_env_kwargs == {"a": 1, "b": 3}
+
+
+BOX = gymnasium.spaces.Box(-1, 1, (2,))
+MEMORY = [
+    {"frame_stack": 3},
+    {"memory": "gru", "sequence_length": 8},
+    {"memory": "lstm", "frame_stack": 2, "sequence_length": 8},
+]
+
+
+@pytest.mark.parametrize("chosen", MEMORY)
+def test_a_policy_that_remembers_carries_its_state(chosen):
+    policy = Policy(small.module(BOX, gymnasium.spaces.Discrete(9), scale=1.0, **chosen), {})
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(12, 4, 2)).astype(np.float32)
+    batched, states = [], policy.initial_state(4)
+    for observations in seen:
+        actions, states = policy.act_batch(observations, states)
+        batched.append(actions)
+    for b in range(4):
+        state = policy.initial_state()
+        alone = []
+        for observation in seen[:, b]:
+            action, state = policy.act(observation, state)
+            alone.append(action)
+        assert alone == [actions[b] for actions in batched]
+    forgetful = [policy.act(one, policy.initial_state())[0] for one in seen[:, 0]]
+    assert forgetful != [actions[0] for actions in batched]
+
+
+@pytest.mark.parametrize("chosen", MEMORY)
+def test_a_saved_policy_acts_bit_for_bit_as_before(chosen, tmp_path):
+    image = gymnasium.spaces.Box(0, 255, (7, 7, 3), np.uint8)
+    space = gymnasium.spaces.Dict(image=image, place=BOX)
+    write_checkpoint(tmp_path / "c", space, gymnasium.spaces.Box(-1, 1, (2,)), **chosen)
+    first, second = (Policy.load(tmp_path / "c") for _ in "ab")
+    space.seed(0)
+    states = [first.initial_state(), second.initial_state()]
+    for _ in range(6):
+        observation, actions = space.sample(), []
+        for i, policy in enumerate((first, second)):
+            action, states[i] = policy.act(observation, states[i])
+            actions.append(action)
+        np.testing.assert_array_equal(*actions)
+    for name, column in states[0].items():
+        np.testing.assert_array_equal(column, states[1][name])
+
+
+def test_a_missing_or_foreign_state_is_refused_with_what_to_do():
+    policy = Policy(small.module(BOX, gymnasium.spaces.Discrete(3), frame_stack=2), {})
+    seen = np.zeros((3, 2), np.float32)
+    with pytest.raises(InputError, match=r"no state was given: .*initial_state\(\)"):
+        policy.act(seen[0])
+    with pytest.raises(InputError, match=r"begin with policy.initial_state\(3\)"):
+        policy.act_batch(seen, policy.initial_state(2))
+    plain = Policy(small.module(BOX, gymnasium.spaces.Discrete(3)), {})
+    assert plain.initial_state() == {} and plain.act(seen[0], {})[1] == {}
+    with pytest.raises(InputError, match="The state must be that of 3 rows"):
+        plain.act_batch(seen, policy.initial_state(3))

@@ -31,6 +31,7 @@ STRUCTURE = {
     *("record", "pipeline", "acting_device"),
     *("model", "hidden", "value_hidden", "activation", "value_distribution", "bins"),
     *("initial_log_std", "language_model", "lora_rank"),
+    *("frame_stack", "memory", "sequence_length"),
     "v_star_cache",
 }
 """Settings that say how much is collected, where it is learnt and by which network, and what comes
@@ -289,6 +290,14 @@ def test_the_settings_of_the_first_stage_change_v_star():
         ("reinforce", {"normalise_values": True, "baseline": "group_mean"}, "would do nothing"),
         ("ppo", {"accumulate": 3}, "accumulate must be at most 2, which is how many minibatches"),
         ("ppo", {"optimiser": "muon"}, "is for networks made of matrices, and model='mlp'"),
+        ("ppo", {"frame_stack": 0}, "frame_stack must be at least 1, but it is 0"),
+        ("ppo", {"frame_stack": 2, "model": "set"}, "model='set' reads one observation"),
+        ("ppo", {"frame_stack": 2, "warm_start": "random"}, "warm_start imitates single steps"),
+        ("grpo", {"memory": "gru"}, "only ppo and reinforce learn from sequences"),
+        ("dpo", {"memory": "lstm"}, "only ppo and reinforce learn from sequences"),
+        ("astar_po", {"memory": "gru"}, "only ppo and reinforce learn from sequences"),
+        ("ppo", {"memory": "gru", "model": "mlp"}, "model='mlp' has no place for it"),
+        ("ppo", {"memory": "gru"}, r"must hold a sequence of 32 steps .* 32 rows, but it is 8"),
         ("ppo", {"temperature": 0.0}, "temperature must be greater than 0, but it is 0"),
     ],
 )

@@ -107,7 +107,7 @@ def test_small_networks_act_on_the_cpu_and_language_models_on_a_gpu(second, buil
 def test_actions_come_back_as_numpy_arrays(second, build):
     runner, _ = build(second, CASES["mlp-ppo"], acting_device="gpu")
     module = runner.module
-    action, logps, value = module.act_on_arrays(runner.observation, runner.generator)
+    action, logps, value, _ = module.act_on_arrays(runner.observation, runner.generator)
     assert {type(part) for part in (*action.values(), *logps.values(), value)} == {np.ndarray}
     assert module.acts_on_numpy, "but only on the CPU"
 

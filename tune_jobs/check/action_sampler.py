@@ -73,7 +73,7 @@ def probe_sampler(target: CheckTarget, seconds: float) -> ProbeResult:
     }
     _judge_figures(outcome, tests[0]["draws"])
     count = 4 if isinstance(module.head, TopKHead) else 256  # a graph takes 1 MB
-    action, _, _ = module.act(_repeat(seen[0], count), torch.Generator().manual_seed(9))
+    action, _, _ = module.act(_repeat(module, seen[0], count), torch.Generator().manual_seed(9))
     if alteration := _describe_alteration(
         module.head, {name: part.numpy() for name, part in action.items()}
     ):
@@ -88,7 +88,7 @@ def _test_draws(module: Any, observation: Mapping[str, Array], seed: int) -> dic
     size = sum(np.size(part) for part in observation.values())
     # Each draw repeats the observation: images would exhaust the memory.
     draws = int(np.clip(MAX_ENTRIES // max(size, 1), MIN_DRAWS, DRAWS))
-    batch = _repeat(observation, draws)
+    batch = _repeat(module, observation, draws)
     action, logp, _ = module.act(batch, torch.Generator().manual_seed(seed))
     one = {name: torch.from_numpy(column[:1]) for name, column in batch.items()}
     with torch.no_grad():
@@ -119,7 +119,7 @@ def _test_draws(module: Any, observation: Mapping[str, Array], seed: int) -> dic
 
 def _test_ordered_picks(module: Any, observation: Mapping[str, Array], seed: int) -> dict[str, Any]:
     """Draw ordered picks from the row with the most orders that can be enumerated."""
-    rows = {name: torch.from_numpy(c) for name, c in _repeat(observation, 1).items()}
+    rows = {n: torch.from_numpy(c) for n, c in _repeat(module, observation, 1).items()}
     with torch.no_grad():
         outputs, _ = module.compute_outputs(module.normalise_observations(rows))
         dist: TopK = module.dist(outputs, rows)
@@ -205,10 +205,12 @@ def _split_rows(passed: Any, count: int) -> list[Any]:
     return list(passed)
 
 
-def _repeat(observation: Mapping[str, Array], count: int) -> dict[str, Array]:
-    return {
+def _repeat(module: Any, observation: Mapping[str, Array], count: int) -> dict[str, Array]:
+    """Return the columns that a policy reads in ``count`` episodes that begin alike."""
+    batch = {
         name: np.repeat(np.asarray(part)[None], count, axis=0) for name, part in observation.items()
     }
+    return module.recall(batch, module.initial_state(count))[0]
 
 
 def _find_furthest_mass(masses: list[float], default: float | None) -> float | None:

@@ -134,6 +134,7 @@ class CheckTarget:
         size = min(s.minibatch_size, max(copies * length // 4, 1))
         size = min(size, copies) if isinstance(s, EpisodeSettings) else size
         sizes = {"num_envs": copies, "rollout_length": length, "minibatch_size": size}
+        sizes |= {"sequence_length": min(s.sequence_length, size)}
         return dataclasses.replace(s, **CHECK_SETTINGS | sizes | changed)
 
     def make_config(

@@ -129,6 +129,7 @@ def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRoll
     seen = sample_random_play(target, seconds).observations
     rows = [seen[i % len(seen)] for i in range(T * B)]
     observation = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    observation, _ = target.module.recall(observation, target.module.initial_state(T * B))
     action, logp, _ = target.module.act(observation, torch.Generator().manual_seed(0))
     acted = {name: part.numpy() for name, part in action.items()}
     # The step's number travels with the observation, so that rows can be traced to their steps

@@ -31,6 +31,7 @@ from tune_jobs.evaluation.players import (
     play_vector_episodes,
     summarise_gym_episodes,
 )
+from tune_jobs.evaluation.policy_player import PolicyPlayer
 
 Array = np.ndarray[Any, Any]
 ProgressCallback: TypeAlias = Callable[[str, int, int, int], None]
@@ -185,7 +186,7 @@ def _make_players(
     """Return the policy, sampled and greedy, and the baselines of its environment."""
     players: dict[str, Act] = {
         "policy": make_sampled_player(policy, seed),
-        "greedy": lambda s, o, k: policy.act_batch(o),
+        "greedy": PolicyPlayer(policy, greedy=True),
     }
     if world is None:
         return players | {"random": make_random_player(policy.action_space, seed)}

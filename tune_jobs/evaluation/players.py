@@ -20,6 +20,7 @@ from envs import counter_rng
 from envs.batched import World
 from envs.capabilities import SupportsEvaluationMetrics, SupportsNodeLosses
 from envs.pytree import concatenate, take
+from tune_jobs.evaluation.policy_player import PolicyPlayer
 
 Array = np.ndarray[Any, Any]
 
@@ -112,6 +113,7 @@ def play_world_episodes(
     # The batch keeps its size until the last episode has ended: a world's random numbers belong to
     # the keys of its copies, and `~ended` leaves finished copies out of every count.
     keys = counter_rng.make_keys(seed, episodes)
+    _start_episodes(act, episodes)
     state, observation = world.reset(keys)
     ended = np.zeros(episodes, bool)
     metrics: dict[str, Array] = {}
@@ -143,6 +145,12 @@ def play_world_episodes(
         state, observation = moved.state, moved.observation
     losses = np.stack(traces) if traces else None
     return EvaluatedEpisodes(metrics, losses, counts, actions, lengths)
+
+
+def _start_episodes(act: Act, count: int) -> None:
+    """Have a player that remembers forget the episodes that it has played before."""
+    if isinstance(act, PolicyPlayer):
+        act.start_episodes(count)
 
 
 def _append_trace(traces: list[Array], world: World[Any], state: Any) -> None:
@@ -215,6 +223,7 @@ class EnvironmentCopies:
         played: dict[str, EvaluatedEpisodes] = {}
         for name, act in players.items():
             progress = partial(report_progress, name) if report_progress else None
+            _start_episodes(act, episodes)
             returns, lengths = play_episodes(
                 self._env, lambda o, act=act: act(None, o, None), seed, progress, self._most_steps
             )
@@ -241,7 +250,7 @@ def make_sampled_player(policy: Policy, seed: int) -> Act:
     """Return the policy as it acts in training: its actions are sampled."""
     # A generator of its own: evaluating must not move the random numbers of training.
     generator = torch.Generator().manual_seed(seed)
-    return lambda s, o, k: policy.act_batch(o, greedy=False, generator=generator)
+    return PolicyPlayer(policy, greedy=False, generator=generator)
 
 
 def make_random_player(space: gymnasium.Space[Any], seed: int) -> Act:

@@ -8,7 +8,8 @@ import torch
 from gymnasium import spaces
 from node_sets import forward, graph_space, graphs
 
-from algos.models.base import ObservationFlattener, get_column_spaces, to_observation_columns
+from algos.models.base import get_column_spaces, to_observation_columns
+from algos.models.mlp import ObservationFlattener
 from envs.validation import InputError
 
 CHOICE_AND_VALUE = {"choice": spaces.Discrete(5), "value": spaces.Box(-1, 1, ())}
@@ -94,6 +95,12 @@ def test_no_widths_of_its_own_are_those_of_the_policy(model):
     (dist, value), (other, again) = forward(usual, graphs()), forward(same, graphs())
     assert torch.equal(dist.choice_probabilities(), other.choice_probabilities())
     assert torch.equal(value, again)
+
+
+def test_two_parts_of_the_same_name_are_refused():
+    nested = spaces.Dict({"a": spaces.Dict({"b": FLAT}), "a.b": FLAT})
+    with pytest.raises(InputError, match=r"Two parts of the observation are called 'a.b'"):
+        get_column_spaces(nested)
 
 
 # Weights.

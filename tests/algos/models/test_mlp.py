@@ -7,7 +7,8 @@ import pytest
 import small
 from gymnasium import spaces
 
-from algos.models.base import ObservationFlattener, get_column_spaces
+from algos.models.base import get_column_spaces
+from algos.models.mlp import ObservationFlattener
 from envs.validation import InputError
 
 FLAT = spaces.Box(-1, 1, (3,))

@@ -221,3 +221,13 @@ def test_the_words_of_a_language_model_are_not_counted():
     for choices, counted in ((MOST_CHOICES, True), (MOST_CHOICES + 1, False)):
         collected = RolloutStatistics(EpisodeStatistics(1), choices)
         assert ("choices" in collected.summarise(columns, np.ones((1, 1)), ones, ones)) == counted
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [(np.bool_, 1), (np.uint8, 1), (np.int64, 255)])
+def test_pixels_are_observed_numbers_and_bytes_count_as_scaled(dtype, largest):
+    pixels = np.zeros((4, 2, 3, 3), dtype)
+    pixels[1, 0, 2, 2] = 255
+    no = np.zeros((4, 2), bool)
+    found = compute_environment_metrics({"obs": pixels}, np.zeros((4, 2)), no, no, np.ones(2))
+    assert found["observation_abs_max"] == largest
+    assert found["observation_constant_fraction"] == pytest.approx(8 / 9)

@@ -21,7 +21,15 @@ from envs.validation import InputError
 
 BOX = spaces.Box(-np.inf, np.inf, (4,), np.float32)
 CHOOSE = spaces.Dict({"choice": spaces.Discrete(5), "value": spaces.Box(-1, 1, (), np.float32)})
+SEEN = spaces.Dict(
+    image=spaces.Box(0, 255, (7, 7, 3), np.uint8), place=BOX, mask=spaces.MultiBinary(3)
+)
 WORLDS = {
+    "pixels": (spaces.Box(0, 1, (10, 10, 4), np.bool_), spaces.Discrete(3), {}),
+    "channels first": (spaces.Box(0, 255, (2, 20, 24), np.uint8), spaces.Discrete(6), {}),
+    "stacked": (BOX, spaces.Discrete(3), {"frame_stack": 4}),
+    "gru": (BOX, spaces.Discrete(3), {"memory": "gru"}),
+    "everything": (SEEN, spaces.Discrete(3), {"memory": "lstm", "frame_stack": 2}),
     "discrete": (BOX, spaces.Discrete(2, start=3), {}),
     "continuous": (BOX, spaces.Box(-1, 1, (3,), np.float32), {}),
     "masked": (
@@ -48,7 +56,7 @@ def checkpoint(request, tmp_path):
 @pytest.mark.parametrize("checkpoint", WORLDS, indirect=True)
 def test_an_export_acts_as_the_policy_on_10000_observations(checkpoint, tmp_path, request):
     policy = Policy.load(checkpoint)
-    onnx = request.node.callspec.params["checkpoint"] in ("discrete", "masked")
+    onnx = request.node.callspec.params["checkpoint"] in ("discrete", "masked", "everything")
     if onnx:
         pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     parity = export.export_policy(policy, tmp_path / "out", onnx=onnx)

@@ -21,6 +21,7 @@ from gymnasium import spaces
 
 from algos.policy import Policy
 from cluster.serving import policy_server
+from cluster.serving.sessions import Sessions, refuse_replicas
 from cluster.web import auth
 from cluster.web.listening import bind_socket
 from envs.validation import InputError
@@ -44,10 +45,10 @@ class Holder:
     """Decides one by one, without Ray."""
 
     def __init__(self, checkpoint):
-        self.policy = Policy.load(checkpoint)
+        self.policy, self.sessions = Policy.load(checkpoint), Sessions()
 
-    async def act(self, observation):
-        return policy_server.act_on_batches(self.policy, [observation])[0]
+    async def act(self, observation, state):
+        return policy_server.act_on_batches(self.policy, [observation], [state])[0]
 
 
 @contextmanager
@@ -98,10 +99,10 @@ def test_what_is_decided_together_is_what_each_would_get_alone(policies, name):
     policy = Policy.load(policies[name])
     observations = some(policy.observation_space)
     batches = [policy_server.validate_observation(policy, as_json(one)) for one in observations]
-    assert policy_server.act_on_batches(policy, batches) == [
-        policy.act(one) for one in observations
-    ]
-    assert len(set(policy_server.act_on_batches(policy, batches))) > 1
+    states = [policy.initial_state() for _ in batches]
+    answers = policy_server.act_on_batches(policy, batches, states)
+    assert answers == [(policy.act(one), {}) for one in observations]
+    assert len({action for action, _ in answers}) > 1
 
 
 def test_observations_of_different_sizes_can_be_decided_together(policies):
@@ -112,9 +113,58 @@ def test_observations_of_different_sizes_can_be_decided_together(policies):
         for n in (6, 3, 6, 9)
     ]
     batches = [policy_server.validate_observation(policy, as_json(one)) for one in observations]
-    assert policy_server.act_on_batches(policy, batches) == [
-        policy.act(one) for one in observations
-    ]
+    answers = policy_server.act_on_batches(policy, batches, [{}] * 4)
+    assert answers == [(policy.act(one), {}) for one in observations]
+
+
+@pytest.mark.parametrize("memory", [{"frame_stack": 3}, {"memory": "lstm", "frame_stack": 2}])
+def test_a_session_acts_as_the_policy_that_carries_its_state(tmp_path, memory):
+    checkpoint = write_checkpoint(tmp_path / "c", BOX, spaces.Discrete(5), **memory)
+    policy, observations = Policy.load(checkpoint), some(BOX, 8)
+    expected, state = [], policy.initial_state()
+    for one in observations:
+        action, state = policy.act(one, state)
+        expected.append(int(action))
+    with served(checkpoint) as address:
+        answers, session = [], {}
+        for one in observations:
+            # Another episode in between must not disturb this one.
+            assert ask(address, "/act", {"observation": as_json(observations[0])})[0] == 200
+            _, answer = ask(address, "/act", {"observation": as_json(one), **session})
+            session = {"session": answer["session"]}
+            answers.append(answer["action"])
+        assert answers == expected
+        first = {"observations": [as_json(observations[0])] * 2}
+        _, together = ask(address, "/act", first)
+        second = {"observations": [as_json(observations[1])] * 2, "sessions": together["sessions"]}
+        _, after = ask(address, "/act", second)
+        assert [together["actions"], after["actions"]] == [[a, a] for a in expected[:2]]
+        assert after["sessions"] == together["sessions"]
+        short = {"observations": [as_json(observations[0])] * 2, "sessions": ["x"]}
+        assert "a list of 2 ids" in ask(address, "/act", short)[1]["error"]
+        unknown = {"observation": as_json(observations[0]), "session": "x"}
+        assert "There is no session 'x'" in ask(address, "/act", unknown)[1]["error"]
+
+
+def test_a_policy_that_remembers_nothing_has_no_sessions(policies):
+    policy = Policy.load(policies["plain"])
+    assert Sessions().open(policy) == ("", {})
+    with pytest.raises(InputError, match="There is no session 'x'"):
+        Sessions().open(policy, "x")
+    refuse_replicas(policy, 3)
+
+
+def test_the_session_that_was_idle_for_longest_is_forgotten(tmp_path):
+    stack = write_checkpoint(tmp_path / "c", BOX, spaces.Discrete(5), frame_stack=2)
+    policy, sessions = Policy.load(stack), Sessions(most=2)
+    ids = [sessions.open(policy)[0] for _ in range(3)]
+    for session in (ids[0], ids[1], ids[0], ids[2]):
+        sessions.store(session, policy.initial_state())
+    assert sessions.open(policy, ids[0])[0] == ids[0]
+    with pytest.raises(InputError, match="forgotten"):
+        sessions.open(policy, ids[1])
+    with pytest.raises(InputError, match="3 replicas"):
+        refuse_replicas(policy, 3)
 
 
 def test_the_schema_says_what_is_accepted(address):

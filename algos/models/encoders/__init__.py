@@ -1,0 +1,95 @@
+"""Encoders of observation parts: one for each kind of part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from algos.models.base import MASK, get_column_spaces, stack_spaces
+from algos.models.encoders.discrete import DiscreteEncoder
+from algos.models.encoders.encoder import Encoder
+from algos.models.encoders.image import ImageEncoder, is_image
+from algos.models.encoders.vector import VectorEncoder
+from envs.validation import InputError
+
+
+def make_encoders(space: spaces.Space[Any], config: Mapping[str, Any]) -> dict[str, Encoder]:
+    """Return an encoder for each column of an observation, without its mask.
+
+    Args:
+        space: of one observation.
+        config: of the model: ``hidden``, ``activation`` and ``frame_stack``.
+
+    Raises:
+        InputError: a part that no encoder reads.
+    """
+    own = get_column_spaces(space)
+    stacked = stack_spaces(own, config["frame_stack"])
+    found: dict[str, Encoder] = {}
+    for name, part in own.items():
+        if name == MASK:
+            continue
+        check_readable(name, part)
+        whole = stacked[name]
+        # Judged before it is stacked: a stack of tables has the three axes of an image.
+        if is_image(part) and isinstance(part, spaces.Box):
+            found[name] = ImageEncoder(_describe_name(name), part, config["frame_stack"])
+        elif isinstance(whole, spaces.Discrete | spaces.MultiDiscrete):
+            found[name] = DiscreteEncoder(whole)
+        else:
+            found[name] = VectorEncoder(whole, config["hidden"][0], config["activation"])
+    return found
+
+
+def has_image(space: spaces.Space[Any]) -> bool:
+    """Whether a part of an observation is an image.
+
+    Raises:
+        InputError: a part that no encoder reads.
+    """
+    parts = get_column_spaces(space)
+    for name, part in parts.items():
+        check_readable(name, part)
+    return any(is_image(part) for name, part in parts.items() if name != MASK)
+
+
+def check_readable(name: str, space: spaces.Space[Any]) -> None:
+    """Refuse a part that no encoder reads.
+
+    Raises:
+        InputError: more axes than a stack of images has, no numbers at all, or no plain numbers.
+    """
+    dtype = np.dtype(space.dtype)
+    shape = space.shape or ()
+    if isinstance(space, spaces.Box) and (len(shape) > 4 or 0 in shape or dtype.kind not in "biuf"):
+        raise InputError(
+            f"{_describe_name(name)} has the shape {shape} and the type {dtype}, which no encoder "
+            "reads: a part is a vector, a table, an image [H, W, C] or [C, H, W], or a stack of "
+            "images, of real numbers. Reshape it, or leave it out (gymnasium.wrappers."
+            "ReshapeObservation, FilterObservation)."
+        )
+
+
+def describe_encoders(space: spaces.Space[Any], config: Mapping[str, Any]) -> list[str]:
+    """Return a line for each part of an observation: how ``model: auto`` reads it.
+
+    Raises:
+        InputError: a part that no encoder reads.
+    """
+    if not has_image(space):
+        parts = stack_spaces(get_column_spaces(space), config["frame_stack"])
+        return [
+            f"{_describe_name(name)}: {spaces.flatdim(part)} numbers of one perceptron's input"
+            for name, part in parts.items()
+            if name != MASK
+        ]
+    found = make_encoders(space, config)
+    return [f"{_describe_name(name)}: {encoder.describe()}" for name, encoder in found.items()]
+
+
+def _describe_name(name: str) -> str:
+    _, _, part = name.partition(".")
+    return f"The part {part!r} of the observation" if part else "The observation"

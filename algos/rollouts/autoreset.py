@@ -1,0 +1,33 @@
+"""Automatic resets: the final observations that they hide, and the states that they clear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from algos.models.base import to_observation_columns
+from algos.rollouts.rollout import Array
+
+
+def gather_final_observations(infos: Mapping[str, Any], copies: Array) -> dict[str, Array]:
+    """Return the observation columns [b, ...] with which the episodes of these copies [b] ended."""
+    final = infos["final_obs"]
+    if isinstance(final, np.ndarray) and final.dtype == object:
+        # Gymnasium's own vector environments hand over one observation per finished copy.
+        parts = [to_observation_columns(final[b]) for b in copies]
+        return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+    return {name: column[copies] for name, column in to_observation_columns(final).items()}
+
+
+def clear_rows(state: Mapping[str, Array], rows: Array) -> dict[str, Array]:
+    """Return state columns [B, ...] with zeros, an episode's initial state, in rows [B].
+
+    >>> clear_rows({"state.h": np.ones((2, 1))}, np.array([True, False]))["state.h"].tolist()
+    [[0.0], [1.0]]
+    """
+    return {
+        name: np.where(rows.reshape(-1, *(1,) * (column.ndim - 1)), column.dtype.type(0), column)
+        for name, column in state.items()
+    }
