@@ -5,8 +5,10 @@ A case is trained with several seeds. Seeds alternate between the half on which 
 set and the half that is reported.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from algos.ppo import PPOSettings
 
 SICK, ENDLESS = "benchmarks.sick:SickCartPole-v0", "benchmarks.sick:EndlessCartPole-v0"
 ARM, BANDIT = "benchmarks.sick:OneArm-v0", "toy_worlds:Bandit-v0"
@@ -49,6 +51,7 @@ BASE = {
     }
 }
 """Settings of all cases of an algorithm: a factor of rewards or observations is to be a fault."""
+DEFAULTS = {f.name: f.default for f in fields(PPOSettings) if f.name in BASE["ppo"]}
 SMALL = {"num_envs": 64, "rollout_length": 16, "minibatch_size": 64, "lr": 0.01, "hidden": (16,)}
 GROUPS = SMALL | {"rollout_length": 8}
 EPISODES = GROUPS | {"minibatch_size": 16, "starts": 64}
@@ -127,6 +130,8 @@ SICK_CASES = [
 THREE = (0, 1, 2)
 HEALTHY_CASES = [
     Case("CartPole, PPO", settings=CARTPOLE, seeds=(0, 1, 2, 3)),
+    Case("CartPole, PPO, defaults", settings=DEFAULTS, iterations=25),
+    Case("Pendulum, PPO, defaults", env="Pendulum-v1", settings=DEFAULTS),
     Case("CartPole, PPO, slow", settings={"num_envs": 8, "rollout_length": 256}, seeds=(0, 1)),
     Case("CartPole, PPO, defaults"),
     Case("CartPole, PPO, low learning rate", settings={"num_envs": 8, "lr": 1.5e-4}),

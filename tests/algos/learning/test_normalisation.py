@@ -39,7 +39,7 @@ def watched(algorithm):
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_logps_of_learning_are_those_of_acting_also_after_a_resume(tmp_path):
+def test_logps_of_learning_equal_those_of_acting_and_of_a_resume(tmp_path):
     with small.algorithm(TASK, **QUICK) as algorithm:
         seen = watched(algorithm)
         for _ in range(4):

@@ -116,7 +116,7 @@ def test_rows_without_the_metric_are_left_out():
 
 
 @pytest.mark.parametrize("other", ["normalise_values", "normalise_advantages"])
-def test_size_is_no_fault_where_values_and_advantages_are_standardised(other: str):
+def test_size_is_no_fault_of_standardised_values_and_advantages(other: str):
     metrics: Metrics = {"explained_variance": 0.0, "value_loss": 1e-9, "return_mean": 1e-5}
     both = {"normalise_values": True, "normalise_advantages": True}
     seen_by = dataclasses.replace(history(27, score=flat(27), **metrics), settings=both)
