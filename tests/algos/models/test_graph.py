@@ -76,7 +76,7 @@ def forward(model, columns):
 @pytest.mark.parametrize("action", [LATENT, picks_space(6), picks_space(1, 4)], ids=str)
 def test_a_shuffled_minibatch_has_the_rollout_logps_and_values(action):
     model, columns = policy(action), graphs(12)
-    taken, logps, value = model.act_on_arrays(columns, torch.Generator().manual_seed(0))
+    taken, logps, value, _ = model.act_on_arrays(columns, torch.Generator().manual_seed(0))
     assert (logps["logp"].ndim, value.shape) == (1, (12,))
     for index in torch.randperm(12, generator=torch.Generator().manual_seed(1)).split(5):
         found, again = forward(model, {n: c[index.numpy()] for n, c in columns.items()})

@@ -59,7 +59,7 @@ def test_trying_changes_nothing_in_the_state_but_the_bill(pairs):
     built = trying(pairs=pairs)
     built.collect(3)
     before = copy.deepcopy(built.env.state)
-    built._act()
+    built._act(built.observation)
     after = built.env.state
     paid = (after.rows_lookahead - before.rows_lookahead).tolist()
     assert paid == [(K - 1) * 50 if pairs == "candidates" else 0] * B
@@ -120,7 +120,7 @@ def test_a_check_and_a_job_say_so_before_a_training_does():
 def test_a_candidate_is_judged_by_the_reward_of_its_step(env_kwargs):
     built = trying(env_kwargs)
     for _ in range(6):  # beyond the end of an episode of 5 interventions
-        acted, found, _ = built._act()
+        acted, found, *_ = built._act(built.observation)
         for k in range(K):
             other = BatchedVectorEnv(built.env.world, B)
             other.state = built.env.state
