@@ -34,6 +34,8 @@ UNREAD = "mask_unread"
 """Name of the rule that a mask must be in a form that policies read."""
 ILLEGAL = 20
 """Number of illegal actions to try."""
+FEW_STEPS = 20
+"""Steps of random play that are too few to say that nothing was found."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +82,13 @@ def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Confor
             )
         except TimeLimitError as why:
             cut[rule] = str(why)
-    left = max(started + seconds - time.monotonic(), 0.0)
-    found += check_random_play(make, episodes, max_steps, left, frozenset(FORMS))
+    deadline = started + seconds
+    try:
+        steps = _random_episodes(make, episodes, max_steps, deadline, frozenset(FORMS))
+        if steps < FEW_STEPS and time.monotonic() > deadline:
+            cut["random_play"] = f"there was time for only {steps} of its steps"
+    except BrokenEnvironmentError as broken:
+        found.append(broken.violation)
     # Reversed, because a dict keeps the last value: of several violations of a rule this is the
     # first.
     return Conformance(list({v.rule: v for v in reversed(found)}.values())[::-1], cut)
@@ -96,7 +103,11 @@ def check_random_play(
     these forms; by default those that a policy reads.
     """
     deadline = time.monotonic() + seconds
-    return _collect_violations(lambda: _random_episodes(make, episodes, max_steps, deadline, forms))
+    try:
+        _random_episodes(make, episodes, max_steps, deadline, forms)
+    except BrokenEnvironmentError as broken:
+        return [broken.violation]
+    return []
 
 
 def _collect_violations(check: Callable[[], list[Violation] | None]) -> list[Violation]:
@@ -108,7 +119,8 @@ def _collect_violations(check: Callable[[], list[Violation] | None]) -> list[Vio
 
 def _random_episodes(
     make: Make, episodes: int, max_steps: int, deadline: float, forms: frozenset[Form]
-) -> None:
+) -> int:
+    """Play until a limit is reached, but at least one step; return the steps taken."""
     env = call_guarded("make", make)
     env.action_space.seed(derive_seed(0, "actions"))
     step = 0
@@ -118,8 +130,8 @@ def _random_episodes(
             _check_observation(env, observation, "reset()", step or None)
             done = False
             while not done:
-                if step >= max_steps or time.monotonic() > deadline:
-                    return
+                if step >= max_steps or (step and time.monotonic() > deadline):
+                    return step
                 step += 1
                 # The mask in any form is kept, so that an error can be traced to an action that it
                 # forbids.
@@ -134,6 +146,7 @@ def _random_episodes(
                 done = terminated or truncated
     finally:
         env.close()
+    return step
 
 
 def try_illegal(make: Make, seconds: float) -> Violation | None:

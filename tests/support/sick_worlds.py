@@ -163,6 +163,52 @@ class Waiting(Targets):
         return super().paid(action)
 
 
+class Tortoise(Targets):
+    """Slow, but each of its calls returns."""
+
+    def __init__(self):
+        time.sleep(0.1)
+
+    def reset(self, **kwargs):
+        time.sleep(0.1)
+        return super().reset(**kwargs)
+
+    def paid(self, action):
+        time.sleep(0.1)
+        return super().paid(action)
+
+
+class Cue(gymnasium.Env):
+    """Shows a card at the start and asks for it three steps later: a task for memory."""
+
+    observation_space = spaces.Discrete(4)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps, self.card = 0, int(self.np_random.integers(2))
+        return self.card, {}
+
+    def step(self, action):
+        self.steps += 1
+        over = self.steps == 3
+        return 1 + self.steps, float(over and action == self.card), over, False, {}
+
+
+class Shown(Cue):
+    """Healthy: the card stays on the table, so that no memory is needed."""
+
+    observation_space = spaces.MultiDiscrete([4, 2])
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = super().reset(seed=seed)
+        return np.array([0, observation]), info
+
+    def step(self, action):
+        _, *rest = super().step(action)
+        return np.array([self.steps, self.card]), *rest
+
+
 class Screen(Targets):
     """Healthy: shows the bit as a picture."""
 
@@ -259,5 +305,8 @@ for _world in (
     Masked,
     Forced,
     Levers,
+    Tortoise,
+    Cue,
+    Shown,
 ):
     gymnasium.register(f"Sick{_world.__name__}-v0", f"sick_worlds:{_world.__name__}")

@@ -20,10 +20,10 @@ from algos.actions.action_heads import (
 )
 from algos.actions.distributions import BinnedValue
 from algos.actions.topk import TopK
-from algos.models.base import MASK, to_observation_columns
+from algos.models.base import MASK
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.probe_result import ProbeResult
-from tune_jobs.check.rollouts import sample_random_play
+from tune_jobs.check.rollouts import sample_random_play, to_named_arrays
 from tune_jobs.check.statistics import compute_frequencies_p_value
 
 DRAWS = 4000
@@ -262,8 +262,3 @@ def _count_choices_with_values(head: ChoiceWithValueHead, action: Mapping[str, A
     }
     counts = np.bincount(action["choice"] * size + index, minlength=head.choices * size)
     return columns, np.tile(widths, head.choices), counts
-
-
-def to_named_arrays(action: Any) -> dict[str, Array]:
-    """Return a batched action as arrays by name."""
-    return {name: np.asarray(part) for name, part in to_observation_columns(action).items()}

@@ -77,6 +77,11 @@ class Episode:
     """``terminated``, ``truncated``, or empty if the episode was left before its end."""
     observation_checksum: int = 0
     """Checksum of all observations."""
+    observation_keys: list[int] = dataclasses.field(default_factory=list[int])
+    """Checksum of each observation, equal where observations are; the first is that of the start,
+    and each step adds one."""
+    action_keys: list[int] = dataclasses.field(default_factory=list[int])
+    """Checksum of the action of each step."""
 
     @property
     def episode_return(self) -> float:
@@ -160,6 +165,7 @@ def _play_single(
             take_masked(env, action, len(episode.rewards) + 1, mask) if mask else env.step(action)
         )
         columns = _record_observation(observation, episode, sample)
+        episode.action_keys.append(compute_key(to_named_arrays(action)))
         episode.rewards.append(float(reward))
         if terminated or truncated:
             episode.end = "terminated" if terminated else "truncated"
@@ -170,16 +176,28 @@ def _play_single(
 def _record_observation(
     observation: Any, episode: Episode, sample: ObservationSample | None
 ) -> dict[str, Array]:
-    episodes = {
-        name: np.asarray(part) for name, part in to_observation_columns(observation).items()
-    }
-    for part in episodes.values():
+    columns = to_named_arrays(observation)
+    key = compute_key(columns)
+    episode.observation_keys.append(key)
+    episode.observation_checksum = zlib.crc32(key.to_bytes(4), episode.observation_checksum)
+    if sample is not None:
+        sample.add(columns)
+    return columns
+
+
+def to_named_arrays(value: Any) -> dict[str, Array]:
+    """Return an observation or an action as arrays by name."""
+    return {name: np.asarray(part) for name, part in to_observation_columns(value).items()}
+
+
+def compute_key(columns: Mapping[str, Array]) -> int:
+    """Return a checksum of arrays, the same for equal ones."""
+    key = 0
+    for part in columns.values():
         # -0.0 equals 0.0 but has other bytes.
         same = part + 0.0 if np.issubdtype(part.dtype, np.floating) else part
-        episode.observation_checksum = zlib.crc32(same.tobytes(), episode.observation_checksum)
-    if sample is not None:
-        sample.add(episodes)
-    return episodes
+        key = zlib.crc32(same.tobytes(), key)
+    return key
 
 
 def _play_batched(
@@ -212,6 +230,7 @@ def _play_batched(
         state, observation = stepped.state, stepped.observation
         for b, episode in enumerate(episodes):
             if not episode.end:
+                episode.action_keys.append(compute_key(to_named_arrays(done[b])))
                 episode.rewards.append(float(stepped.reward[b]))
                 ends = {"terminated": stepped.terminated[b], "truncated": stepped.truncated[b]}
                 episode.end = next((name for name, over in ends.items() if over), "")

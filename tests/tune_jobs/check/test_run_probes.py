@@ -115,12 +115,22 @@ def test_an_illegal_action_met_late_is_no_fault_of_the_world():
 def test_a_step_that_never_returns_is_cut_off_and_placed(monkeypatch):
     monkeypatch.setattr(run_probes, "OVERRUN_FACTOR", 0.1)
     monkeypatch.setattr(run_probes, "OVERRUN_S", 1.0)
+    monkeypatch.setattr(run_probes, "STUCK_S", 0.5)
     started = time.monotonic()
     answer = examine(load_check_target("SickWaiting-v0"), 0.05)
     assert time.monotonic() - started < 20
     assert get_severities(answer) == {"does_not_return": "warn"}
     assert "sick_worlds.py:" in answer["not_judged"]["conformance"]
     assert answer["not_judged"]["headroom"] == "calls of the environment take too long"
+
+
+def test_a_slow_environment_is_not_called_stuck(monkeypatch):
+    monkeypatch.setattr(run_probes, "TOTAL_S", 4.0)
+    answer = examine(load_check_target("SickTortoise-v0"), 0.05)
+    assert "does_not_return" not in get_severities(answer)
+    assert "conformance" in answer["judged"]
+    assert answer["not_judged"]["random_play"] == "there was time for only 1 of its steps"
+    assert "no time" in answer["not_judged"]["same_seed"]
 
 
 def test_probes_share_the_time_of_a_check(monkeypatch):
