@@ -23,7 +23,8 @@ from algos import get_algorithm_class
 from algos.algorithm import ColumnAlgorithm
 from algos.checkpoint import refuse_pickles, verify_checkpoint
 from algos.models import MODELS
-from algos.models.base import PolicyModule, to_observation_columns
+from algos.models.base import MASK, PolicyModule, to_observation_columns
+from envs.action_masks import MASK_PART, add_mask, find_forbidden, flatten_mask
 from envs.validation import InputError
 
 FORMAT = 1
@@ -132,9 +133,19 @@ class Policy:
             device = "cuda" if settings.acts_on_gpu and torch.cuda.is_available() else "cpu"
         return cls(module.eval().to(device), metadata)
 
-    def act(self, observation: Any, *, greedy: bool = True) -> Any:
-        """Return the environment action for one observation."""
-        batch = batch_observation(observation, self.observation_space, self.module.accepts_any_size)
+    def act(self, observation: Any, *, mask: Any = None, greedy: bool = True) -> Any:
+        """Return the environment action for one observation.
+
+        Args:
+            observation: as the environment gives it, or with its mask as the part ``mask``.
+            mask: the legal actions, of an environment that gives them in ``info["action_mask"]``
+                or by ``action_masks()``.
+            greedy: whether to take the most likely action; otherwise one is drawn.
+
+        Raises:
+            InputError: an observation or a mask that is missing, does not fit or allows nothing.
+        """
+        batch = self.make_batch(observation, mask)
         try:
             action = self.act_batch(batch, greedy=greedy)
         except RuntimeError as error:  # torch's, of parts whose sizes do not go together
@@ -146,13 +157,38 @@ class Policy:
             return {name: value[0] for name, value in action.items()}
         return action[0]
 
+    def make_batch(self, observation: Any, mask: Any = None) -> Any:
+        """Return one observation as a batch of one, in the form that the network reads.
+
+        Raises:
+            InputError: see :meth:`act`.
+        """
+        legal = None if mask is None else flatten_mask(mask)
+        shown = add_mask(self.observation_space, observation, legal)
+        batch = batch_observation(shown, self.observation_space, self.module.accepts_any_size)
+        if MASK in self.module.observation_spaces:
+            forbidden = find_forbidden(self.action_space, batch[MASK_PART])
+            if forbidden.any():
+                raise InputError(
+                    "No action is legal by the mask of this observation: give a 1 for each legal "
+                    f"choice, not {batch[MASK_PART][0].astype(int).tolist()}."
+                )
+        return batch
+
     def act_batch(
-        self, observations: Any, *, greedy: bool = True, generator: torch.Generator | None = None
+        self,
+        observations: Any,
+        *,
+        mask: Any = None,
+        greedy: bool = True,
+        generator: torch.Generator | None = None,
     ) -> Any:
-        """Return the batched environment action for stacked observations [B, ...]."""
-        action, _, _ = self.module.act(
-            to_observation_columns(observations), generator, greedy=greedy
-        )
+        """Return the batched environment action for stacked observations [B, ...].
+
+        ``mask [B, choices]`` is that of an environment that does not observe it.
+        """
+        columns = to_observation_columns(add_mask(self.observation_space, observations, mask))
+        action, _, _ = self.module.act(columns, generator, greedy=greedy)
         return self.module.head.to_env_action({name: part.numpy() for name, part in action.items()})
 
 

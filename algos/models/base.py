@@ -108,10 +108,12 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
             self.action_space, config["value_distribution"], config["bins"]
         )
         self.observation_spaces = get_column_spaces(self.observation_space)
-        if MASK in self.observation_spaces and not self.head.choices:
+        mask = self.observation_spaces.get(MASK)
+        if mask is not None and mask.shape != (self.head.mask_size,):
             raise InputError(
-                f"The observation has a mask, but it would do nothing for {self.action_space}: it "
-                "names the legal choices of a Discrete action or of Dict(choice=..., value=...)."
+                f"The observation has a mask of shape {mask.shape}, but it would do nothing for "
+                f"{self.action_space}: it names the legal choices of a Discrete or MultiDiscrete "
+                "action, or of Dict(choice=..., value=...), with a number for each."
             )
         if not (self.head.size or self.supports_picks):
             raise InputError(

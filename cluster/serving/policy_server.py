@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from algos.policy import Policy, batch_observation
+from algos.policy import Policy
 from cluster.web.auth import TokenMiddleware
 from envs.validation import InputError
 
@@ -76,9 +76,7 @@ def validate_observation(policy: Policy, observation: Any) -> Any:
         InputError: it is not in the observation space of the policy.
     """
     try:
-        batch = batch_observation(
-            observation, policy.observation_space, policy.module.accepts_any_size
-        )
+        batch = policy.make_batch(observation)
     except InputError:
         raise
     except (ValueError, OverflowError) as error:  # from NumPy, for lists of uneven lengths

@@ -140,20 +140,6 @@ class Informal(Targets):
         return *super().step(action)[:4], {"took": time.perf_counter()}
 
 
-class Closed(Targets):
-    """Raises where an action is illegal by a mask that no policy reads."""
-
-    action_space = spaces.Discrete(3)
-
-    def step(self, action):
-        if not self.action_masks()[action]:
-            raise LookupError("closed")
-        return super().step(action)
-
-    def action_masks(self):
-        return np.arange(3) != self.steps % 3
-
-
 class Waiting(Targets):
     """Waits for a server in its third step."""
 
@@ -297,7 +283,6 @@ for _world in (
     Late,
     Bandit,
     Informal,
-    Closed,
     Waiting,
     Screen,
     Proverbs,

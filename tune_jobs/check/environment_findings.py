@@ -47,21 +47,34 @@ ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
         ),
         remedy="Find what the line that is named waits for, and give it a time limit.",
     ),
-    "mask_unread": CheckSymptom(
+    "mask_invalid": CheckSymptom(
         probe="conformance",
         highest="stop",
-        title="No policy can read the environment's mask of legal actions",
+        title="The mask of legal actions cannot be used",
         meaning=(
-            'Legal actions are given as `info["action_mask"]`, a part `action_mask` of the '
-            "observation or a method `action_masks()`. Policies of Rungwise read a part `mask`. "
-            "The finding is a stop where illegal actions raise, because a policy will draw them, "
-            "and otherwise a note: the policy must then learn to avoid them."
+            "The mask was missing in a step, had another size than the actions, or allowed none of "
+            "them before the end of the episode. A policy draws actions from its mask alone."
         ),
-        causes=("an environment written for PettingZoo, RLlib or sb3-contrib",),
+        causes=(
+            "a state without any legal action that does not end the episode",
+            "a mask of another part of the task, by the name of a mask of actions",
+            "info without the mask after some steps",
+        ),
         remedy=(
-            "Add the mask as a part named `mask` of a Dict observation (a wrapper of a few "
-            "lines): policies then draw legal actions only."
+            "Give a 1 for each legal choice and a 0 for each other, after reset() and every step, "
+            "and end the episode where nothing is legal."
         ),
+    ),
+    "mask_unread": CheckSymptom(
+        probe="conformance",
+        highest="note",
+        title="The environment has a mask for actions that cannot be masked",
+        meaning=(
+            "Policies of Rungwise read masks of Discrete and MultiDiscrete actions and of a choice "
+            "with a value. Actions of other spaces are drawn without the mask."
+        ),
+        causes=("an action space of several parts, or of continuous values, with a mask",),
+        remedy="Use a MultiDiscrete action space, with the masks of its parts one after another.",
     ),
     "info_differs": CheckSymptom(
         probe="conformance",

@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from algos.models.base import MASK, to_observation_columns
+from algos.models.base import to_observation_columns
 from envs import counter_rng
-from envs.action_masks import find_mask
-from envs.checking.env_checker import take_masked
 from envs.pytree import take
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.random_agents import (
@@ -125,7 +123,7 @@ def play_episodes(
     try:
         for plan in plans:
             generator = actor(env.action_space, plan)
-            episode = _play_single(target, env, plan, generator, deadline, steps, observations)
+            episode = _play_single(env, plan, generator, deadline, steps, observations)
             # The first episode is kept even if it is incomplete: the probes need some observation.
             if episodes and time.monotonic() > deadline and not episode.end:
                 break
@@ -138,7 +136,6 @@ def play_episodes(
 
 
 def _play_single(
-    target: CheckTarget,
     env: Any,
     plan: EpisodePlan,
     actor: Any,
@@ -146,7 +143,7 @@ def _play_single(
     steps: int,
     sample: ObservationSample | None,
 ) -> Episode:
-    observation, info = env.reset(seed=plan.seed)
+    observation, _ = env.reset(seed=plan.seed)
     if plan.noise is not None:
         generator = counter_rng.derive_seed(plan.noise, "fresh noise")
         # After the reset, so that the start is the seed's and only what follows is random.
@@ -155,15 +152,8 @@ def _play_single(
     columns = _record_observation(observation, episode, sample)
     # An episode has at least one step, however long the reset took.
     while not episode.rewards or (len(episode.rewards) < steps and time.monotonic() < deadline):
-        mask = find_mask(env, observation, info) if target.unread_mask else None
-        # Where illegal actions do no harm, play ignores the mask, as a policy that cannot read it
-        # would.
-        if mask is not None and target.illegal_raises:
-            columns |= {MASK: mask.legal}
         action = actor.act(columns)
-        observation, reward, terminated, truncated, info = (
-            take_masked(env, action, len(episode.rewards) + 1, mask) if mask else env.step(action)
-        )
+        observation, reward, terminated, truncated, _ = env.step(action)
         columns = _record_observation(observation, episode, sample)
         episode.action_keys.append(compute_key(to_named_arrays(action)))
         episode.rewards.append(float(reward))

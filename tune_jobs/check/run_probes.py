@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import torch
 
 from algos.rollouts.env_runner import EnvironmentFault
-from envs.checking.env_checker import UNREAD
 from envs.checking.guarded_calls import BrokenEnvironmentError, TimeUpError
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError
@@ -53,8 +52,6 @@ PROBES: dict[str, tuple[Probe, float, str]] = {
 
 LAST = "overfit"
 """The longest probe, which is skipped when another one found a reason to stop."""
-ACTING = frozenset({"actions", "gradients", "overfit"})
-"""Probes in which a policy acts with no mask but its own."""
 STUCK = "does_not_return"
 """The finding that a single call of the environment used up the time of a probe."""
 STUCK_S = 10.0
@@ -153,8 +150,6 @@ def _explain_skip(name: str, findings: list[Finding]) -> str:
             return f"the environment is broken: {finding.symptom}"
         if finding.severity != "stop":
             continue
-        if finding.symptom == UNREAD and name in ACTING:
-            return "a policy would draw illegal actions as long as it cannot read the mask"
         if name == LAST:
             return f"training is pointless before {finding.symptom} is fixed"
     return ""
@@ -206,8 +201,6 @@ def convert_exception(target: CheckTarget, error: Exception) -> ProbeResult:
     outcome = ProbeResult()
     if isinstance(error, BrokenEnvironmentError):
         broken = error.violation
-        if broken.rule == UNREAD:  # from now on random play obeys the mask
-            target.illegal_raises = broken
         outcome.add_finding(broken.rule, broken.severity, broken.sentence, broken.step or 0)
         return outcome
     if isinstance(error, InputError):

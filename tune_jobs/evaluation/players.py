@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,11 +11,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.vector import utils as vector_utils
 
 from algos.policy import Policy
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.episode_returns import play_episodes
 from envs import counter_rng
+from envs.action_masks import MASK_PART, is_mask_of, sample_legal
 from envs.batched import World
 from envs.capabilities import SupportsEvaluationMetrics, SupportsNodeLosses
 from envs.pytree import concatenate, take
@@ -194,14 +197,22 @@ def make_sampled_player(policy: Policy, seed: int) -> Act:
 
 
 def make_random_player(space: gymnasium.Space[Any], seed: int) -> Act:
-    """Draw every action uniformly from a space."""
+    """Draw every action uniformly from a space, among the legal ones if there is a mask."""
     batched: dict[int, gymnasium.Space[Any]] = {}
+    single = copy.deepcopy(space)
+    single.seed(counter_rng.derive_seed(seed, "legal actions"))
     # Not the seed itself: a space and an environment that are seeded alike draw the same numbers.
 
     def act(state: Any, observations: Any, keys: Any) -> Any:
+        mask = observations.get(MASK_PART) if isinstance(observations, Mapping) else None
+        if mask is not None and is_mask_of(space, mask[0]):
+            drawn = [sample_legal(single, legal) for legal in mask]
+            return vector_utils.concatenate(
+                space, drawn, vector_utils.create_empty_array(space, len(drawn))
+            )
         count = len(_take_first(observations))
         if count not in batched:
-            batched[count] = gymnasium.vector.utils.batch_space(space, count)
+            batched[count] = vector_utils.batch_space(space, count)
             batched[count].seed(counter_rng.derive_seed(seed, "actions"))
         return batched[count].sample()
 
