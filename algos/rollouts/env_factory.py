@@ -11,6 +11,7 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from envs.agents import PREFIX, AgentsVectorEnv, register_game
 from envs.batched import get_world
 from envs.checking.user_frames import find_user_frame
 from envs.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
@@ -36,12 +37,17 @@ MODULES = {
 def find_env_spec(env_id: str) -> EnvSpec:
     """Return Gymnasium's entry of an environment, importing its module (``module:Name-v0``).
 
+    ``pettingzoo:module`` is the game of several agents that a module defines.
+
     Raises:
         InputError: no environment has that id, or its module cannot be imported.
     """
     module, _, name = env_id.rpartition(":")
     if module:
         _import_module(module, env_id)
+    if module == PREFIX:
+        _import_module(name, env_id)
+        register_game(name)
     try:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
@@ -186,7 +192,9 @@ def _native(
     if get_world(env) is not None:
         return env
     form = detect_vector_form(env)
-    if not spec.entry_point or (not seeded and _is_alike(env, form, env_id, env_kwargs)):
+    # The single environment of a game is the view of one of its agents.
+    alone = not spec.entry_point or isinstance(env, AgentsVectorEnv)
+    if alone or (not seeded and _is_alike(env, form, env_id, env_kwargs)):
         return env if form is None else MaskedVectorEnv(env, form)
     env.close()
     return None

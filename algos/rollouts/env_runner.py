@@ -28,7 +28,6 @@ from algos.objective import Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.episode_statistics import (
-    INFO_METRICS,
     EpisodeStatistics,
     RolloutStatistics,
     compute_environment_metrics,
@@ -38,7 +37,7 @@ from algos.rollouts.group_sampler import TRAINING_SEED, GroupSampler
 from algos.rollouts.rollout import Array, Rollout, number_episodes
 from algos.rollouts.rollout_buffer import RolloutBuffer
 from algos.rollouts.watchdog import Watchdog
-from envs.batched import BatchedVectorEnv, get_world
+from envs.batched import BatchedVectorEnv
 from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError
@@ -104,22 +103,19 @@ class ColumnRunner(EnvRunner, Checkpointable):
 
     def make_env(self) -> None:
         """Create the environment and reset every copy."""
-        count = self.settings.num_envs
+        copies, seeded = self.settings.num_envs, "starts" in self.needs
         self.env = make_vector_env(
-            self.env_id, self.config.env_config, count, per_copy_seeds="starts" in self.needs
+            self.env_id, self.config.env_config, copies, per_copy_seeds=seeded
         )
         self.autoreset = self.env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if self.autoreset == AutoresetMode.DISABLED:
             raise InputError(f"{self.env_id} never resets itself; use an autoreset vector mode.")
-        world = get_world(self.env)
-        names, of_steps = tuple(INFO_METRICS), tuple[str, ...]()
-        if world:
-            names, of_steps = (*world.episode_metrics, *world.list_metrics), world.step_metrics
-        self.statistics = EpisodeStatistics(count, names, of_steps)
+        count = self.env.num_envs  # of games of several agents a row for each agent
+        self.statistics = EpisodeStatistics.of_env(self.env)
         self.episode_starts = np.full(count, self.steps)
         self.reset_next = np.zeros(count, bool)
-        observation, _ = self._call_env(self.env.reset, seed=self.env_seed)
-        self.observation = to_observation_columns(observation)
+        observation, infos = self._call_env(self.env.reset, seed=self.env_seed)
+        self.observation, self.present = to_observation_columns(observation), infos.get("present")
 
     def make_module(self) -> None:
         """Create the policy network."""
@@ -255,6 +251,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self._call_env(self.env.step, policy.head.to_env_action(action))
         )
         self.observation = to_observation_columns(observation)
+        buffer.drop_absent(self.present)
+        self.present = infos.get("present")
         if policy.hindsight_columns:
             buffer.store({name: of_step(infos, name) for name in policy.hindsight_columns})
         # Rewards of rows are of use only where the rows' choices have probabilities of their own.

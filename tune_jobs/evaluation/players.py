@@ -18,6 +18,7 @@ from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.episode_returns import play_episodes
 from envs import counter_rng
 from envs.action_masks import MASK_PART, is_mask_of, sample_legal
+from envs.agents import count_agents
 from envs.batched import World
 from envs.capabilities import SupportsEvaluationMetrics, SupportsNodeLosses
 from envs.pytree import concatenate, take
@@ -177,16 +178,30 @@ def play_gym_episodes(
             returns, lengths = play_episodes(
                 env, lambda o, act=act: act(None, o, None), seed, progress
             )
-            found[name] = EvaluatedEpisodes({PLAIN_SCORE: returns}, lengths=lengths)
+            found[name] = join_agents(env, returns, lengths)
     finally:
         env.close()
     return found
 
 
+def join_agents(env: Any, returns: Array, lengths: Array) -> EvaluatedEpisodes:
+    """Return the episodes of an environment; of a game of several agents its score is their sum."""
+    agents = count_agents(env)
+    if agents == 1:
+        return EvaluatedEpisodes({PLAIN_SCORE: returns}, lengths=lengths)
+    each = returns.reshape(-1, agents)
+    names = env.unwrapped.agents
+    metrics = {PLAIN_SCORE: each.sum(1)} | {
+        f"return.{agent}": each[:, a] for a, agent in enumerate(names)
+    }
+    return EvaluatedEpisodes(metrics, lengths=lengths.reshape(-1, agents).max(1))
+
+
 def summarise_gym_episodes(episodes: EvaluatedEpisodes) -> dict[str, float]:
     """Return the figures of an environment without a batched world."""
     returns = episodes.metrics[PLAIN_SCORE]
-    return {"return_mean": float(returns.mean()), "return_std": float(returns.std())}
+    agents = {n: float(r.mean()) for n, r in episodes.metrics.items() if n != PLAIN_SCORE}
+    return {"return_mean": float(returns.mean()), "return_std": float(returns.std()), **agents}
 
 
 def make_sampled_player(policy: Policy, seed: int) -> Act:
