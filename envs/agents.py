@@ -156,7 +156,9 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
                 row = row_of[agent]
                 rewards[row] = paid.get(agent, 0.0)
                 terminated[row], truncated[row] = ends.get(agent, False), cuts.get(agent, False)
-                final[row] = seen.get(agent, self.placeholder)
+                if terminated[row] or truncated[row]:
+                    # A copy: the game may reuse its arrays when it starts anew below.
+                    final[row] = copy.deepcopy(seen.get(agent, self.placeholder))
             if game.agents:
                 rows.show(number, seen, infos)
                 continue
@@ -220,14 +222,16 @@ class _Rows:
 
     def _force_first(self, row: int) -> None:
         """Leave one legal action to an agent whose turn it is not: no choice, nothing to learn."""
-        count = count_choices(self.env.single_action_space)
-        forced = (np.arange(count) == 0).astype(np.int8)
-        seen = self.observations[row]
+        space, seen = self.env.single_action_space, self.observations[row]
+        if count_choices(space) < 0:
+            return
+        sizes = space.nvec if isinstance(space, spaces.MultiDiscrete) else [count_choices(space)]
+        forced = np.concatenate([np.arange(size) == 0 for size in sizes]).astype(np.int8)
         part = next((p for p in PARTS if isinstance(seen, Mapping) and p in seen), None)
-        if part is not None:
-            self.observations[row] = {**seen, part: forced.astype(np.asarray(seen[part]).dtype)}
-        elif count > 0:
+        if part is None:
             self.masks[row] = forced
+        else:
+            self.observations[row] = {**seen, part: forced.astype(np.asarray(seen[part]).dtype)}
 
     def batch_observations(self) -> Any:
         """Return the observations [rows, ...]."""

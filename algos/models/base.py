@@ -108,13 +108,6 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
             self.action_space, config["value_distribution"], config["bins"]
         )
         self.observation_spaces = get_column_spaces(self.observation_space)
-        mask = self.observation_spaces.get(MASK)
-        if mask is not None and mask.shape != (self.head.mask_size,):
-            raise InputError(
-                f"The observation has a mask of shape {mask.shape}, but it would do nothing for "
-                f"{self.action_space}: it names the legal choices of a Discrete or MultiDiscrete "
-                "action, or of Dict(choice=..., value=...), with a number for each."
-            )
         if not (self.head.size or self.supports_picks):
             raise InputError(
                 f"model='graph' alone can pick {self.action_space.shape} edges of a graph: take it "
@@ -144,6 +137,14 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         start = None if temperature is None else torch.tensor([float(temperature)])
         self.register_buffer("temperature", start)
         self.build()
+        # After it, because networks over nodes have a sentence of their own about their choices.
+        mask = self.observation_spaces.get(MASK)
+        if mask is not None and mask.shape != (self.head.mask_size,):
+            raise InputError(
+                f"The observation has a mask of shape {mask.shape}, but it would do nothing for "
+                f"{self.action_space}: it names the legal choices of a Discrete or MultiDiscrete "
+                "action, or of Dict(choice=..., value=...), with a number for each."
+            )
 
     @abstractmethod
     def build(self) -> None:

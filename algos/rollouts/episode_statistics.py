@@ -289,7 +289,7 @@ def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
     }
     returns = finished.pop("episode_return", np.empty(0))
     agents = finished.pop("agent", np.empty(0))
-    metrics |= compute_agent_returns(returns, agents, parts[0]["agents"])
+    metrics |= compute_agent_returns(returns, agents, parts[0].get("agents", 1))
     metrics["episodes"] = len(returns)
     if len(returns):
         metrics |= {

@@ -66,6 +66,25 @@ def test_rows_are_the_agents_of_a_plain_loop(options):
     assert all(game.closed for game in env.games)
 
 
+def test_final_observations_outlive_arrays_that_a_game_reuses():
+    class Thrifty(Couriers):
+        def look(self):
+            seen = super().look()
+            self.own = getattr(self, "own", {a: np.zeros(2, np.float32) for a in AGENTS})
+            for agent, array in seen.items():
+                self.own[agent][:] = array
+            return {agent: self.own[agent] for agent in seen}
+
+    finals = []
+    for game in (Couriers, Thrifty):
+        env = AgentsVectorEnv("couriers", game, 1)
+        env.reset(seed=3)
+        infos = [env.step(np.zeros(3, np.int64))[-1] for _ in range(5)]
+        finals.append(infos[-1]["final_obs"][2])
+    np.testing.assert_array_equal(*finals)
+    assert finals[0][1] == np.float32(0.5)
+
+
 def test_a_game_ends_for_the_rows_of_absent_agents_too():
     env = AgentsVectorEnv("couriers", Couriers, 1)
     env.reset(seed=0)

@@ -43,7 +43,7 @@ class Couriers:
             a: np.array([self.rng.uniform(-1, 1), self.time / 10], np.float32)
             for a in self.possible_agents
         }
-        return {a: self.seen[a] for a in self.agents}
+        return {a: self.seen[a].copy() for a in self.agents}
 
     def tell(self):
         mask = np.array([1, 1], np.int8)
