@@ -1,7 +1,7 @@
 """Games of several agents (PettingZoo) as Gymnasium vector environments: agents are rows.
 
 Row ``game * A + agent`` of a batch is one of the A agents of one of the games. Agents that have
-left a game, or have not joined it, are absent: ``infos["present"]`` [rows] says whose next action
+left a game, or have not joined it, are absent: ``infos[PRESENT]`` [rows] says whose next action
 counts, and the observation of the others is a placeholder. A game starts anew in the step in which
 its last agent leaves. All agents share one policy, so their spaces must be equal.
 """
@@ -24,6 +24,8 @@ from envs.action_masks import PARTS, count_choices, sample_legal
 from envs.pytree import Array
 from envs.validation import InputError
 
+PRESENT = "present_agents"
+"""Entry of ``infos`` with the rows [rows] whose agents are in their game."""
 PREFIX = "pettingzoo"
 """The module in ids of games: ``pettingzoo:mpe2.simple_spread_v3``."""
 GAMES_TO_APPEAR = 8
@@ -239,7 +241,7 @@ class _Rows:
 
     def make_infos(self) -> dict[str, Any]:
         """Return who acts next, and the masks [rows, choices] if any agent has one."""
-        infos: dict[str, Any] = {"present": self.present}
+        infos: dict[str, Any] = {PRESENT: self.present}
         if any(mask is not None for mask in self.masks):
             every = np.ones(count_choices(self.env.single_action_space), np.int8)
             masks = [every if mask is None else np.asarray(mask, np.int8) for mask in self.masks]

@@ -37,6 +37,7 @@ from algos.rollouts.group_sampler import TRAINING_SEED, GroupSampler
 from algos.rollouts.rollout import Array, Rollout, number_episodes
 from algos.rollouts.rollout_buffer import RolloutBuffer
 from algos.rollouts.watchdog import Watchdog
+from envs.agents import PRESENT
 from envs.batched import BatchedVectorEnv
 from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.checking.user_frames import find_user_frame
@@ -115,7 +116,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.episode_starts = np.full(count, self.steps)
         self.reset_next = np.zeros(count, bool)
         observation, infos = self._call_env(self.env.reset, seed=self.env_seed)
-        self.observation, self.present = to_observation_columns(observation), infos.get("present")
+        self.observation, self.present = to_observation_columns(observation), infos.get(PRESENT)
 
     def make_module(self) -> None:
         """Create the policy network."""
@@ -252,7 +253,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         )
         self.observation = to_observation_columns(observation)
         buffer.drop_absent(self.present)
-        self.present = infos.get("present")
+        self.present = infos.get(PRESENT)
         if policy.hindsight_columns:
             buffer.store({name: of_step(infos, name) for name in policy.hindsight_columns})
         # Rewards of rows are of use only where the rows' choices have probabilities of their own.

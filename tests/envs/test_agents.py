@@ -8,6 +8,7 @@ from gymnasium import spaces
 
 from envs.agents import (
     GAMES_TO_APPEAR,
+    PRESENT,
     AgentsVectorEnv,
     AgentView,
     count_agents,
@@ -50,7 +51,7 @@ def test_rows_are_the_agents_of_a_plain_loop(options):
             present, seen, last, paid, ends, cuts = next(plain[g])
             for a, agent in enumerate(AGENTS):
                 row = 3 * g + a
-                assert infos["present"][row] == (agent in present)
+                assert infos[PRESENT][row] == (agent in present)
                 assert observation[row] in env.single_observation_space
                 if agent not in present:
                     assert rewards[row] == 0
