@@ -27,6 +27,10 @@ METRICS: dict[str, Metric] = {
     "return_std": Metric("reward", "standard deviation of those returns"),
     "return_min": Metric("reward", "smallest of those returns"),
     "return_max": Metric("reward", "largest of those returns"),
+    "agent_returns": Metric(
+        "reward", "mean return of each agent, in a game of several; `return_mean` is over all"
+    ),
+    "return_total": Metric("reward", "sum of the mean returns of all agents"),
     "episodes": Metric("count", "episodes that finished in this iteration", "above 0"),
     "episode_length": Metric("steps", "mean length of those episodes"),
     "reward_mean": Metric("reward", "mean reward of a step"),

@@ -23,7 +23,8 @@ from algos import get_algorithm_class
 from algos.algorithm import ColumnAlgorithm
 from algos.checkpoint import refuse_pickles, verify_checkpoint
 from algos.models import MODELS
-from algos.models.base import PolicyModule, to_observation_columns
+from algos.models.base import MASK, PolicyModule, to_observation_columns
+from envs.action_masks import MASK_PART, add_mask, find_forbidden, flatten_mask
 from envs.validation import InputError
 
 FORMAT = 1
@@ -148,23 +149,27 @@ class Policy:
         observation: Any,
         state: State | None = None,
         *,
+        mask: Any = None,
         greedy: bool = True,
         generator: torch.Generator | None = None,
     ) -> Any:
         """Return the environment action for one observation.
 
         Args:
-            observation: one observation of the environment.
+            observation: as the environment gives it, or with its mask as the part ``mask``.
             state: what the policy remembers of the episode: ``initial_state()`` at its start, then
                 that of the step before. Given a state, the result is the pair of the action and the
                 next state. A policy that remembers nothing needs none.
+            mask: the legal actions, of an environment that gives them in ``info["action_mask"]``
+                or by ``action_masks()``.
             greedy: whether to take the most likely action instead of a sampled one.
             generator: draws sampled actions; by default torch's own.
 
         Raises:
-            InputError: an observation or state of another shape, or a missing state.
+            InputError: an observation, a mask or a state that is missing or does not fit, or a
+                mask that allows nothing.
         """
-        batch = batch_observation(observation, self.observation_space, self.module.accepts_any_size)
+        batch = self.make_batch(observation, mask)
         try:
             acted = self.act_batch(batch, state, greedy=greedy, generator=generator)
         except RuntimeError as error:  # torch's, of parts whose sizes do not go together
@@ -179,19 +184,39 @@ class Policy:
             action = actions[0]
         return action if after is None else (action, after)
 
+    def make_batch(self, observation: Any, mask: Any = None) -> Any:
+        """Return one observation as a batch of one, in the form that the network reads.
+
+        Raises:
+            InputError: see :meth:`act`.
+        """
+        legal = None if mask is None else flatten_mask(mask)
+        shown = add_mask(self.observation_space, observation, legal)
+        batch = batch_observation(shown, self.observation_space, self.module.accepts_any_size)
+        if MASK in self.module.observation_spaces:
+            forbidden = find_forbidden(self.action_space, batch[MASK_PART])
+            if forbidden.any():
+                raise InputError(
+                    "No action is legal by the mask of this observation: give a 1 for each legal "
+                    f"choice, not {batch[MASK_PART][0].astype(int).tolist()}."
+                )
+        return batch
+
     def act_batch(
         self,
         observations: Any,
         state: State | None = None,
         *,
+        mask: Any = None,
         greedy: bool = True,
         generator: torch.Generator | None = None,
     ) -> Any:
         """Return the batched environment action for stacked observations [B, ...].
 
-        Given a state [B, ...], the result is the pair of the action and the next state.
+        Given a state [B, ...], the result is the pair of the action and the next state. ``mask
+        [B, choices]`` is that of an environment that does not observe it.
         """
-        columns = to_observation_columns(observations)
+        columns = to_observation_columns(add_mask(self.observation_space, observations, mask))
         self._check_state(state, len(next(iter(columns.values()))))
         seen, after = self.module.recall(columns, state or {})
         action, _, _, recurrent = self.module.act_on_arrays(seen, generator, greedy=greedy)

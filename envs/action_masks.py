@@ -1,4 +1,8 @@
-"""Masks of legal actions, in the forms that environments offer them."""
+"""Masks of legal actions, in the forms that environments offer them.
+
+Environments use a part of the observation, ``info`` or a method. Policies know one form: the part
+``mask`` of a Dict observation. ``envs/masked.py`` translates.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.pytree import Array
+from envs.validation import InputError
 
 Form: TypeAlias = Literal["mask", "action_mask", "info", "method"]
 
@@ -21,8 +26,14 @@ FORMS: dict[Form, str] = {
     "method": "`action_masks()`",
 }
 """Each form of a mask, in words."""
-READ: frozenset[Form] = frozenset({"mask"})
-"""Forms that policies read."""
+PARTS: tuple[Form, ...] = ("mask", "action_mask")
+"""Forms that are parts of a Dict observation, by their names there."""
+MASK_PART, OBSERVATION_PART = "mask", "observation"
+"""Parts of the observations that policies read: the mask, and what was not a Dict without it."""
+
+
+class MaskError(InputError):
+    """A mask of another size than that of its actions, or without any legal action."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,17 +46,65 @@ class Mask:
     """[choices] of a discrete action; of MultiDiscrete those of all parts, one after another."""
 
 
-def find_mask(
-    env: gymnasium.Env[Any, Any], observation: Any, info: Any, forms: frozenset[Form] | None = None
-) -> Mask | None:
-    """Return the mask that an environment offers in one of these forms (None: in any)."""
-    space = env.action_space
-    for form in FORMS if forms is None else forms:
-        found = _find_in(form, env, observation, info)
-        legal = None if found is None else _flatten(found)
-        if legal is not None and is_mask_of(space, legal):
+def find_mask(env: gymnasium.Env[Any, Any], observation: Any, info: Any) -> Mask | None:
+    """Return the mask that an environment offers in any form; None if none fits its actions."""
+    for form in FORMS:
+        legal = flatten_mask(get_offered(form, env, observation, info))
+        if legal is not None and is_mask_of(env.action_space, legal):
             return Mask(form, legal)
     return None
+
+
+def read_mask(
+    form: Form, env: gymnasium.Env[Any, Any], observation: Any, info: Any
+) -> Array | None:
+    """Return the mask [choices] that an environment offers in a form; None if it offers none.
+
+    Raises:
+        MaskError: it does not fit the actions.
+    """
+    given = get_offered(form, env, observation, info)
+    if given is None:
+        return None
+    legal = flatten_mask(given)
+    if legal is None or not is_mask_of(env.action_space, legal):
+        size = "no numbers" if legal is None else f"{legal.size} numbers"
+        raise MaskError(describe_wrong_size(form, size, env.action_space))
+    return legal
+
+
+def get_offered(form: Form, env: Any, observation: Any, info: Any) -> Any:
+    """Return what an environment offers in a form, whatever it is; None if it offers nothing."""
+    if form == "info":
+        return info.get("action_mask") if isinstance(info, Mapping) else None
+    if form == "method":
+        return env.get_wrapper_attr("action_masks")() if has_method(env) else None
+    return observation.get(form) if isinstance(observation, Mapping) else None
+
+
+def has_method(env: gymnasium.Env[Any, Any]) -> bool:
+    """Return whether an environment or one of its wrappers has a method ``action_masks``."""
+    named = env.has_wrapper_attr("action_masks")
+    return named and callable(env.get_wrapper_attr("action_masks"))
+
+
+def describe_wrong_size(form: Form, size: str, space: spaces.Space[Any]) -> str:
+    """Return the sentence about a mask that does not fit its actions."""
+    return (
+        f"The environment says which actions are legal by {FORMS[form]}, which holds {size}, but "
+        f"{space} needs {count_choices(space)}: a 1 for each legal choice and a 0 for each other, "
+        "those of a MultiDiscrete one part after another. If it is no mask of actions, give it "
+        "another name."
+    )
+
+
+def find_forbidden(space: spaces.Space[Any], legal: Array) -> Array:
+    """Return where masks [..., choices] leave some choice without any legal option [...]."""
+    if isinstance(space, spaces.MultiDiscrete):
+        ends = np.cumsum(space.nvec)[:-1]
+        parts = np.split(legal != 0, ends, -1)
+        return np.logical_not(np.all([part.any(-1) for part in parts], 0))
+    return np.logical_not((legal != 0).any(-1))
 
 
 def is_legal(space: spaces.Space[Any], legal: Array, action: Any) -> bool:
@@ -78,34 +137,83 @@ def sample_legal(space: spaces.Space[Any], legal: Array | None) -> Any:
 
 def is_mask_of(space: spaces.Space[Any], legal: Array) -> bool:
     """Return whether an array could be the mask of a space."""
-    return np.shape(legal) == (_count_choices(space),)
+    return np.shape(legal) == (count_choices(space),)
 
 
-def _find_in(form: Form, env: Any, observation: Any, info: Any) -> Any:
-    if form == "info":
-        return info.get("action_mask") if isinstance(info, Mapping) else None
-    if form == "method":
-        named = env.has_wrapper_attr("action_masks")
-        return env.get_wrapper_attr("action_masks")() if named else None
-    return observation.get(form) if isinstance(observation, Mapping) else None
+def count_choices(space: spaces.Space[Any]) -> int:
+    """Count the options of this space's mask; -1 for a space that cannot have one."""
+    if isinstance(space, spaces.Dict):
+        choice = space.spaces.get("choice")
+        both = set(space.spaces) == {"choice", "value"}
+        return count_choices(choice) if both and isinstance(choice, spaces.Discrete) else -1
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        return int(space.nvec.sum())
+    return int(space.n) if isinstance(space, spaces.Discrete) else -1
 
 
-def _flatten(found: Any) -> Array | None:
+def add_mask_space(
+    space: spaces.Space[Any], action_space: spaces.Space[Any], form: Form
+) -> spaces.Dict:
+    """Return the observation space in which the mask of a form is the part ``mask``.
+
+    Raises:
+        MaskError: the part of the observation does not fit the actions.
+    """
+    count = count_choices(action_space)
+    if form not in PARTS:
+        parts = space.spaces if isinstance(space, spaces.Dict) else {OBSERVATION_PART: space}
+        return spaces.Dict({**parts, MASK_PART: spaces.MultiBinary(count)})
+    known = cast("spaces.Dict", space)
+    parts = dict(known.spaces)
+    mask = parts.pop(form)
+    if mask.shape != (count,):
+        raise MaskError(describe_wrong_size(form, f"the shape {mask.shape}", action_space))
+    return known if form == MASK_PART else spaces.Dict({**parts, MASK_PART: mask})
+
+
+def add_mask(space: spaces.Space[Any], observation: Any, mask: Any = None) -> Any:
+    """Return an observation of the environment (or a batch) in the form that policies read.
+
+    Args:
+        space: the observation space of the policy.
+        observation: as the environment gives it, or already in that form.
+        mask: the mask of an environment that does not observe it (``info`` or method).
+
+    Raises:
+        InputError: a mask that is missing or was not there in training.
+
+    >>> space = spaces.Dict(observation=spaces.Discrete(2), mask=spaces.MultiBinary(2))
+    >>> add_mask(space, 1, [0, 1])
+    {'observation': 1, 'mask': array([0, 1])}
+    """
+    known = space.spaces if isinstance(space, spaces.Dict) else {}
+    if MASK_PART not in known:
+        if mask is None:
+            return observation
+        raise InputError("This policy was trained without a mask of actions: leave out `mask`.")
+    whole = not isinstance(observation, Mapping)
+    if whole and OBSERVATION_PART not in known:
+        return observation  # not what the policy reads, with or without a mask
+    parts = {OBSERVATION_PART: observation} if whole else dict(cast("Any", observation))
+    if MASK_PART not in parts:
+        given = mask if mask is not None else parts.pop("action_mask", None)
+        if given is None:
+            raise InputError(
+                "This policy chooses among legal actions, but a part is missing: `mask`. Give it "
+                'with the observation, such as act(observation, mask=info["action_mask"]) or '
+                "act(observation, mask=env.action_masks())."
+            )
+        parts[MASK_PART] = np.asarray(given)
+    return parts
+
+
+def flatten_mask(found: Any) -> Array | None:
+    """Return a mask, or one for each part of a MultiDiscrete, as one array; None for others."""
     parts = found if isinstance(found, tuple | list) else [found]
     try:
         return np.concatenate([np.asarray(part).reshape(-1) for part in parts]).astype(np.int8)
     except (TypeError, ValueError):
         return None
-
-
-def _count_choices(space: spaces.Space[Any]) -> int:
-    """Count the options of this space's mask; -1 for a space that cannot have one."""
-    if isinstance(space, spaces.Dict):
-        choice = space.spaces.get("choice")
-        return _count_choices(choice) if isinstance(choice, spaces.Discrete) else -1
-    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        return int(space.nvec.sum())
-    return int(space.n) if isinstance(space, spaces.Discrete) else -1
 
 
 def _split_mask(space: spaces.MultiDiscrete, legal: Array) -> list[Array]:

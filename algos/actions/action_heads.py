@@ -26,6 +26,7 @@ from algos.actions.distributions import (
     select_part_columns,
 )
 from algos.actions.topk import TopK
+from envs.action_masks import count_choices
 from envs.validation import InputError
 
 Array = np.ndarray[Any, Any]
@@ -41,12 +42,14 @@ class ActionHead(ABC):
             has things to pick from.
         num_log_stds: parameters that do not depend on the observation (L).
         choices: options of the one discrete choice; 0 where there is not exactly one.
+        mask_size: options that a mask of legal actions names; 0 where no mask is obeyed.
         columns: names of the action columns.
     """
 
     size: int
     num_log_stds: int = 0
     choices: int = 0
+    mask_size: int = 0
     columns: tuple[str, ...]
 
     def __init__(self, space: spaces.Space[Any]) -> None:
@@ -86,7 +89,7 @@ class DiscreteHead(ActionHead):
 
     def __init__(self, space: spaces.Discrete) -> None:
         super().__init__(space)
-        self.size = self.choices = int(space.n)
+        self.size = self.choices = self.mask_size = int(space.n)
 
     def dist(
         self, outputs: Tensor, log_std: Tensor | None = None, mask: Tensor | None = None
@@ -119,12 +122,16 @@ class MultiDiscreteHead(ActionHead):
         else:
             self.sizes, self.start = [int(n) for n in space.nvec.flat], space.start.flatten()
         self.size = sum(self.sizes)
+        # Those of all choices, one after another, as in the masks of sb3-contrib.
+        self.mask_size = max(count_choices(space), 0)
 
     def dist(
         self, outputs: Tensor, log_std: Tensor | None = None, mask: Tensor | None = None
     ) -> ActionDistribution:
         """See :class:`ActionHead`."""
-        return MultiCategorical([Categorical(part) for part in outputs.split(self.sizes, -1)])
+        parts = outputs.split(self.sizes, -1)
+        masks = mask.split(self.sizes, -1) if mask is not None else [None] * len(parts)
+        return MultiCategorical([Categorical(p, m) for p, m in zip(parts, masks, strict=True)])
 
     def label_outputs(self, outputs: Tensor, log_std: Tensor) -> dict[str, Tensor]:
         """See :class:`ActionHead`."""
@@ -244,6 +251,7 @@ class ChoiceWithValueHead(ActionHead):
         super().__init__(space)
         choice: Any = space["choice"]
         self.choices, self.start = int(choice.n), int(choice.start)
+        self.mask_size = self.choices
         self.value = VALUES[value]
         self.num_log_stds = int(value == "normal")
         self.per_choice = 1 + {"bins": bins, "beta": 2, "normal": 1}[value]

@@ -133,11 +133,6 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         self.observation_spaces = stack_spaces(columns, depth)
         stacked = {name: space for name, space in columns.items() if name != MASK}
         self.frames = FrameStack(stacked, depth) if depth > 1 else None
-        if MASK in self.observation_spaces and not self.head.choices:
-            raise InputError(
-                f"The observation has a mask, but it would do nothing for {self.action_space}: it "
-                "names the legal choices of a Discrete action or of Dict(choice=..., value=...)."
-            )
         if not (self.head.size or self.supports_picks):
             raise InputError(
                 f"model='graph' alone can pick {self.action_space.shape} edges of a graph: take it "
@@ -173,6 +168,14 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         )
         self.return_moments = RunningMoments() if config["normalise_values"] else None
         self.build()
+        # After it, because networks over nodes have a sentence of their own about their choices.
+        mask = self.observation_spaces.get(MASK)
+        if mask is not None and mask.shape != (self.head.mask_size,):
+            raise InputError(
+                f"The observation has a mask of shape {mask.shape}, but it would do nothing for "
+                f"{self.action_space}: it names the legal choices of a Discrete or MultiDiscrete "
+                "action, or of Dict(choice=..., value=...), with a number for each."
+            )
 
     @abstractmethod
     def build(self) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from envs.agents import PREFIX, AgentsVectorEnv, register_game
 from envs.batched import get_world
 from envs.checking.user_frames import find_user_frame
+from envs.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
 from envs.validation import InputError
 
 MODULES = {
@@ -35,12 +37,17 @@ MODULES = {
 def find_env_spec(env_id: str) -> EnvSpec:
     """Return Gymnasium's entry of an environment, importing its module (``module:Name-v0``).
 
+    ``pettingzoo:module`` is the game of several agents that a module defines.
+
     Raises:
         InputError: no environment has that id, or its module cannot be imported.
     """
     module, _, name = env_id.rpartition(":")
     if module:
         _import_module(module, env_id)
+    if module == PREFIX:
+        _import_module(name, env_id)
+        register_game(name)
     try:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
@@ -121,6 +128,9 @@ def make_vector_env(
 ) -> VectorEnv[Any, Any, Any]:
     """Create ``num_envs`` copies of a registered environment, natively batched if possible.
 
+    Masks of legal actions, in whatever form the environment offers them, become the part ``mask``
+    of its observations.
+
     With ``per_copy_seeds`` each copy takes a seed of its own, as Gymnasium's batched ones do not. A
     registered vector environment is used where its copies have the spaces that the single
     environment has; others, such as that of ALE, are other environments by the same name.
@@ -132,7 +142,12 @@ def make_vector_env(
     check_arguments(env_id, env_kwargs)
     try:
         return _native(env_id, env_kwargs, num_envs, per_copy_seeds) or gymnasium.make_vec(
-            env_id, num_envs, "sync", {"autoreset_mode": AutoresetMode.SAME_STEP}, **env_kwargs
+            env_id,
+            num_envs,
+            "sync",
+            {"autoreset_mode": AutoresetMode.SAME_STEP},
+            [make_mask_wrapper()],
+            **env_kwargs,
         )
     except InputError:
         raise
@@ -142,6 +157,21 @@ def make_vector_env(
             f"{env_id} cannot be made with {env_kwargs}: {type(error).__name__}: {error}"
             f"{f' ({frame})' if frame else ''}"
         ) from error
+
+
+def make_mask_wrapper() -> Callable[[gymnasium.Env[Any, Any]], Any]:
+    """Return a wrapper of the copies of an environment, which shows their masks if they have any.
+
+    The first copy decides for all: looking at a mask in ``info`` takes a reset.
+    """
+    forms: list[Form | None] = []
+
+    def wrap(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+        if not forms:
+            forms.append(detect_form(env))
+        return env if forms[0] is None else MaskedEnv(env, forms[0])
+
+    return wrap
 
 
 def _native(
@@ -159,15 +189,25 @@ def _native(
         if not spec.entry_point:
             raise
         return None  # it may lack what the single one does not need; that one says what is wrong
-    if get_world(env) is not None or not spec.entry_point:
+    if get_world(env) is not None:
         return env
-    single = gymnasium.make(env_id, **env_kwargs)
-    same = (single.observation_space, single.action_space) == (
-        env.single_observation_space,
-        env.single_action_space,
-    )
-    single.close()
-    if same and not seeded:
-        return env
+    form = detect_vector_form(env)
+    # The single environment of a game is the view of one of its agents.
+    alone = not spec.entry_point or isinstance(env, AgentsVectorEnv)
+    if alone or (not seeded and _is_alike(env, form, env_id, env_kwargs)):
+        return env if form is None else MaskedVectorEnv(env, form)
     env.close()
     return None
+
+
+def _is_alike(
+    env: VectorEnv[Any, Any, Any], form: Form | None, env_id: str, env_kwargs: dict[str, Any]
+) -> bool:
+    """Return whether the single environment has the spaces and masks of the batched one."""
+    single = gymnasium.make(env_id, **env_kwargs)
+    spaces = (env.single_observation_space, env.single_action_space)
+    alike = (single.observation_space, single.action_space) == spaces and detect_form(
+        single
+    ) == form
+    single.close()
+    return alike

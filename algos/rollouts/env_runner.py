@@ -29,7 +29,6 @@ from algos.rollouts.autoreset import clear_rows, gather_final_observations
 from algos.rollouts.columns import Columns
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.episode_statistics import (
-    INFO_METRICS,
     EpisodeStatistics,
     RolloutStatistics,
     compute_environment_metrics,
@@ -40,7 +39,8 @@ from algos.rollouts.rllib_arguments import refuse_sample_arguments
 from algos.rollouts.rollout import Array, Rollout, number_episodes
 from algos.rollouts.rollout_buffer import RolloutBuffer
 from algos.rollouts.watchdog import Watchdog
-from envs.batched import BatchedVectorEnv, get_world
+from envs.agents import PRESENT
+from envs.batched import BatchedVectorEnv
 from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError
@@ -97,26 +97,23 @@ class ColumnRunner(EnvRunner, Checkpointable):
 
     def make_env(self) -> None:
         """Create the environment and reset every copy."""
-        count = self.settings.num_envs
+        copies, seeded = self.settings.num_envs, "starts" in self.needs
         self.env = make_vector_env(
-            self.env_id, self.config.env_config, count, per_copy_seeds="starts" in self.needs
+            self.env_id, self.config.env_config, copies, per_copy_seeds=seeded
         )
         self.autoreset = self.env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if self.autoreset == AutoresetMode.DISABLED:
             raise InputError(f"{self.env_id} never resets itself; use an autoreset vector mode.")
-        world = get_world(self.env)
-        names, of_steps = tuple(INFO_METRICS), tuple[str, ...]()
-        if world:
-            names, of_steps = (*world.episode_metrics, *world.list_metrics), world.step_metrics
-        self.statistics = EpisodeStatistics(count, names, of_steps)
+        self.statistics = EpisodeStatistics.of_env(self.env)
         self._reset(self.env_seed)
 
     def _reset(self, seed: Any) -> None:
         """Reset every copy; the policy remembers nothing of what was before."""
-        observation, _ = self._call_env(self.env.reset, seed=seed)
-        self.observation = to_observation_columns(observation)
-        self.reset_next = np.zeros(self.env.num_envs, bool)
-        self.episode_starts = np.full(self.env.num_envs, self.steps)
+        observation, infos = self._call_env(self.env.reset, seed=seed)
+        self.observation, self.present = to_observation_columns(observation), infos.get(PRESENT)
+        count = self.env.num_envs  # of games of several agents a row for each agent
+        self.reset_next = np.zeros(count, bool)
+        self.episode_starts = np.full(count, self.steps)
         # Of no copy, until the network that remembers is there: the next step makes it.
         self.state: dict[str, Array] = {}
 
@@ -243,6 +240,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self._call_env(self.env.step, policy.head.to_env_action(action))
         )
         self.observation = to_observation_columns(observation)
+        buffer.drop_absent(self.present)
+        self.present = infos.get(PRESENT)
         if policy.hindsight_columns:
             buffer.store({name: of_step(infos, name) for name in policy.hindsight_columns})
         # Rewards of rows are of use only where the rows' choices have probabilities of their own.

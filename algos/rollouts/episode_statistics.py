@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import VectorEnv
+
+from envs.agents import count_agents
+from envs.batched import get_world
 
 Array = np.ndarray[Any, Any]
 
@@ -39,10 +43,20 @@ class EpisodeStatistics:
     finished episode."""
     step_names: tuple[str, ...] = ()
     """Entries of the environment's info that are averaged over all steps."""
+    agents: int = 1
+    """Agents of each game (A): copy b is agent b mod A."""
     returns: Array = field(init=False)
     lengths: Array = field(init=False)
     rewarded: Array = field(init=False)
     """Steps of the running episode whose reward, before bonuses, is not exactly 0."""
+
+    @classmethod
+    def of_env(cls, env: VectorEnv[Any, Any, Any]) -> EpisodeStatistics:
+        """Return the statistics of an environment, before its first step."""
+        world, names, of_steps = get_world(env), tuple(INFO_METRICS), tuple[str, ...]()
+        if world:
+            names, of_steps = (*world.episode_metrics, *world.list_metrics), world.step_metrics
+        return cls(env.num_envs, names, of_steps, count_agents(env))
 
     def __post_init__(self) -> None:
         self.returns = np.zeros(self.copies, np.float64)
@@ -110,6 +124,8 @@ class RolloutStatistics:
                 "episode_length": lengths,
                 "rewarded_episode_fraction": rewarded > 0,
             }
+        if self.episodes.agents > 1:
+            episodes["agent"] = np.nonzero(done.T)[0] % self.episodes.agents
         out: dict[str, Any] = {
             "steps": int(valid.sum()),
             "reward_sum": float(counted.sum()),
@@ -117,6 +133,7 @@ class RolloutStatistics:
             "reward_square_sum": float(np.square(counted, dtype=np.float64).sum()),
             "zero_rewards": int((np.abs(base[valid]) < ZERO_REWARD).sum()),
             "episodes": episodes,
+            "agents": self.episodes.agents,
             "step_sums": {
                 name: float(np.stack(parts)[valid].sum())
                 for name, parts in self.steps.items()
@@ -229,6 +246,23 @@ def count_nonfinite(columns: Mapping[str, Array]) -> tuple[int, str]:
     return count, where
 
 
+def compute_agent_returns(returns: Array, agents: Array, count: int) -> dict[str, Any]:
+    """Return the mean return of each agent of a game, and their sum: that of all agents.
+
+    Args:
+        returns: those of finished episodes ``[N]``, one for each agent of a game.
+        agents: whose they are ``[N]``.
+        count: agents of a game. Until each of them has finished an episode nothing is returned.
+
+    >>> compute_agent_returns(np.array([1.0, 2.0, 3.0]), np.array([0, 1, 0]), 2)
+    {'agent_returns': [2.0, 2.0], 'return_total': 4.0}
+    """
+    if count < 2 or len(np.unique(agents)) < count:
+        return {}
+    each = [float(returns[agents == agent].mean()) for agent in range(count)]
+    return {"agent_returns": each, "return_total": sum(each)}
+
+
 def _combine_extremes(conditions: list[dict[str, float]]) -> dict[str, float]:
     """Combine the metrics of runners: the largest maximum, the smallest common fraction."""
     return {
@@ -261,6 +295,8 @@ def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
         for name in {name for part in parts for name in part["episodes"]}
     }
     returns = finished.pop("episode_return", np.empty(0))
+    agents = finished.pop("agent", np.empty(0))
+    metrics |= compute_agent_returns(returns, agents, parts[0].get("agents", 1))
     metrics["episodes"] = len(returns)
     if len(returns):
         metrics |= {

@@ -19,6 +19,7 @@ class RolloutBuffer:
         rewards, values, final_values: ``[T, B]``; ``final_values`` are those of the final
             observations of truncated episodes, which an automatic reset hides.
         terminated, truncated: ``[T, B]``.
+        present: ``[T, B]``, whether the agent of a row is in its game; None where all always are.
     """
 
     def __init__(self, length: int, copies: int) -> None:
@@ -30,6 +31,7 @@ class RolloutBuffer:
             np.zeros(shape, np.float32) for _ in range(3)
         )
         self.terminated, self.truncated = np.zeros(shape, bool), np.zeros(shape, bool)
+        self.present: Array | None = None
 
     def store(self, rows: Mapping[str, Any]) -> None:
         """Write one row [B, ...] of each column at the current step."""
@@ -41,6 +43,18 @@ class RolloutBuffer:
                 self.columns[name] = np.empty(shape, np.asarray(row).dtype)
             self.columns[name][self.steps] = row
 
+    def drop_absent(self, present: Array | None) -> None:
+        """Leave out the rows of the current step whose agents are not ``present`` [B]."""
+        if present is None:
+            return
+        if self.present is None:
+            self.present = np.ones(self.terminated.shape, bool)
+        t = self.steps
+        self.present[t] = present
+        # A game ends for all of its rows, but the episode of an absent agent has ended before.
+        self.terminated[t] &= present
+        self.truncated[t] &= present
+
     def trim(self) -> None:
         """Drop the steps that were not filled, where all episodes ended early."""
         T = self.steps
@@ -48,6 +62,7 @@ class RolloutBuffer:
         self.rewards, self.values = self.rewards[:T], self.values[:T]
         self.final_values = self.final_values[:T]
         self.terminated, self.truncated = self.terminated[:T], self.truncated[:T]
+        self.present = None if self.present is None else self.present[:T]
 
     def finish(
         self,
@@ -68,7 +83,7 @@ class RolloutBuffer:
             first_episodes_only: whether the steps after a copy's first episode are left out.
         """
         done, final_values = self.terminated | self.truncated, self.final_values
-        valid = np.ones(done.shape, bool)
+        valid = np.ones(done.shape, bool) if self.present is None else self.present
         if resetting is not None:
             # The step after an episode's end only resets: it is no experience. But the final
             # observation is the row after the end; nothing was hidden.

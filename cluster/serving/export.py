@@ -31,6 +31,7 @@ from algos.models.memory import RECURRENT
 from algos.models.mlp import MLPPolicy
 from algos.policy import Policy
 from algos.rollouts.autoreset import clear_rows
+from envs.action_masks import find_forbidden
 from envs.validation import InputError
 
 NUM_OBSERVATIONS, TOLERANCE = 10_000, 1e-5
@@ -180,7 +181,7 @@ def sample_observations(policy: Policy, num: int, seed: int = 0) -> ObservationC
     if MASK in columns:
         # Sampled masks are uniform in [0, 1]; real ones are 0 or 1, with at least one 1.
         mask = (columns[MASK] > 0.5).astype(columns[MASK].dtype)
-        mask[~mask.any(-1)] = 1
+        mask[find_forbidden(policy.action_space, mask)] = 1
         columns[MASK] = mask
     return {name: columns[name] for name in policy.module.observation_spaces}
 

@@ -27,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from algos.policy import Policy, State, batch_observation
+from algos.policy import Policy, State
 from cluster.serving.sessions import Sessions
 from cluster.web.auth import TokenMiddleware
 from envs.validation import InputError
@@ -79,9 +79,7 @@ def validate_observation(policy: Policy, observation: Any) -> Any:
         InputError: it is not in the observation space of the policy.
     """
     try:
-        batch = batch_observation(
-            observation, policy.observation_space, policy.module.accepts_any_size
-        )
+        batch = policy.make_batch(observation)
     except InputError:
         raise
     except (ValueError, OverflowError) as error:  # from NumPy, for lists of uneven lengths

@@ -38,20 +38,37 @@ def check_same_seed(
         BrokenEnvironmentError: observations, rewards or ends differed.
         TimeLimitError: the environment is registered as nondeterministic.
     """
-    one, two = call_guarded("make", make), call_guarded("make", make)
+    _require_time(deadline)
+    one = call_guarded("make", make)
     try:
         if one.spec is not None and one.spec.nondeterministic:
             raise TimeLimitError("the environment is registered as nondeterministic")
-        return _play_twice(one, two, deadline)
+        _require_time(deadline)
+        two = call_guarded("make", make)
+        try:
+            return _play_twice(one, two, deadline)
+        finally:
+            two.close()
     finally:
         one.close()
-        two.close()
+
+
+def _require_time(deadline: float) -> None:
+    """Refuse to begin a call of a slow environment after the deadline.
+
+    Raises:
+        TimeLimitError: the deadline is over.
+    """
+    if time.monotonic() > deadline:
+        raise TimeLimitError("there was no time to play an episode twice")
 
 
 def _play_twice(
     one: gymnasium.Env[Any, Any], two: gymnasium.Env[Any, Any], deadline: float
 ) -> list[Violation]:
-    left, right = reset_env(one, seed=SEED), reset_env(two, seed=SEED)
+    left = reset_env(one, seed=SEED)
+    _require_time(deadline)
+    right = reset_env(two, seed=SEED)
     # Only one space is sampled, and both environments get its action. A derived seed keeps actions
     # independent of the environment's numbers.
     one.action_space.seed(derive_seed(SEED, "actions"))

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, cast
 import gymnasium
 import numpy as np
 
-from envs.action_masks import FORMS, READ, Form, Mask, find_mask, is_legal, sample_legal
+from envs.action_masks import sample_legal
 from envs.checking.determinism import check_same_seed
 from envs.checking.guarded_calls import (
     BrokenEnvironmentError,
@@ -26,14 +26,13 @@ from envs.checking.guarded_calls import (
     take_step,
 )
 from envs.checking.gymnasium_check import run_gymnasium_check
+from envs.checking.mask_check import CheckedMask
 from envs.counter_rng import derive_seed
 
 Make: TypeAlias = Callable[[], gymnasium.Env[Any, Any]]
 
-UNREAD = "mask_unread"
-"""Name of the rule that a mask must be in a form that policies read."""
-ILLEGAL = 20
-"""Number of illegal actions to try."""
+FEW_STEPS = 20
+"""Steps of random play that are too few to say that nothing was found."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,23 +79,29 @@ def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Confor
             )
         except TimeLimitError as why:
             cut[rule] = str(why)
-    left = max(started + seconds - time.monotonic(), 0.0)
-    found += check_random_play(make, episodes, max_steps, left, frozenset(FORMS))
+    deadline = started + seconds
+    try:
+        steps = _random_episodes(make, episodes, max_steps, deadline, found)
+        if steps < FEW_STEPS and time.monotonic() > deadline:
+            cut["random_play"] = f"there was time for only {steps} of its steps"
+    except BrokenEnvironmentError as broken:
+        found.append(broken.violation)
     # Reversed, because a dict keeps the last value: of several violations of a rule this is the
     # first.
     return Conformance(list({v.rule: v for v in reversed(found)}.values())[::-1], cut)
 
 
-def check_random_play(
-    make: Make, episodes: int, max_steps: int, seconds: float, forms: frozenset[Form] = READ
-) -> list[Violation]:
-    """Play random episodes; return the first violation, if any.
+def check_random_play(make: Make, episodes: int, max_steps: int, seconds: float) -> list[Violation]:
+    """Play random episodes of legal actions; return the first violation, if any.
 
-    The part of :func:`check_conformance` that every training needs. Actions are legal by masks of
-    these forms; by default those that a policy reads.
+    The part of :func:`check_conformance` that every training needs.
     """
     deadline = time.monotonic() + seconds
-    return _collect_violations(lambda: _random_episodes(make, episodes, max_steps, deadline, forms))
+    try:
+        _random_episodes(make, episodes, max_steps, deadline, [])
+    except BrokenEnvironmentError as broken:
+        return [broken.violation]
+    return []
 
 
 def _collect_violations(check: Callable[[], list[Violation] | None]) -> list[Violation]:
@@ -107,98 +112,37 @@ def _collect_violations(check: Callable[[], list[Violation] | None]) -> list[Vio
 
 
 def _random_episodes(
-    make: Make, episodes: int, max_steps: int, deadline: float, forms: frozenset[Form]
-) -> None:
+    make: Make, episodes: int, max_steps: int, deadline: float, notes: list[Violation]
+) -> int:
+    """Play until a limit is reached, but at least one step; return the steps taken.
+
+    What is no violation but worth a note is added to ``notes``.
+    """
     env = call_guarded("make", make)
     env.action_space.seed(derive_seed(0, "actions"))
-    step = 0
+    step, mask = 0, None
     try:
         for episode in range(episodes):
             observation, info = reset_env(env, episode, step or None)
             _check_observation(env, observation, "reset()", step or None)
-            done = False
+            if mask is None:
+                mask = CheckedMask(env, observation, info)
+                notes += mask.notes
+            first, done = step, False
+            legal = mask.read(observation, info, 0)
             while not done:
-                if step >= max_steps or time.monotonic() > deadline:
-                    return
+                if step >= max_steps or (step and time.monotonic() > deadline):
+                    return step
                 step += 1
-                # The mask in any form is kept, so that an error can be traced to an action that it
-                # forbids.
-                every = find_mask(env, observation, info)
-                mask = every if every and every.form in forms else None
-                action = sample_legal(env.action_space, mask and mask.legal)
-                observation, reward, terminated, truncated, info = take_masked(
-                    env, action, step, every
-                )
+                action = sample_legal(env.action_space, legal)
+                observation, reward, terminated, truncated, info = take_step(env, action, step)
                 _check_reward(reward, step)
                 _check_observation(env, observation, "step()", step)
                 done = terminated or truncated
+                legal = mask.read(observation, info, step - first, ended=bool(done))
     finally:
         env.close()
-
-
-def try_illegal(make: Make, seconds: float) -> Violation | None:
-    """Take actions that are illegal by a mask that no policy reads.
-
-    Every second action is legal, so that episodes progress.
-
-    Returns:
-        The violation, if an illegal action made the environment raise.
-    """
-    deadline = time.monotonic() + seconds
-    found = _collect_violations(lambda: _illegal_actions(make, deadline))
-    return found[0] if found and found[0].rule == UNREAD else None
-
-
-def _illegal_actions(make: Make, deadline: float) -> None:
-    env = call_guarded("make", make)
-    env.action_space.seed(derive_seed(1, "actions"))
-    step = tried = 0
-    try:
-        while tried < ILLEGAL:
-            (observation, info), done = reset_env(env, step), False
-            while not done:
-                mask = find_mask(env, observation, info)
-                if mask is None or mask.form in READ or time.monotonic() > deadline:
-                    return
-                step += 1
-                forbidden = 1 - mask.legal
-                illegal = step % 2 == 1 and bool(forbidden.any())
-                action = sample_legal(env.action_space, forbidden if illegal else mask.legal)
-                observation, _, terminated, truncated, info = take_masked(env, action, step, mask)
-                tried, done = tried + illegal, terminated or truncated
-    finally:
-        env.close()
-
-
-def take_masked(env: gymnasium.Env[Any, Any], action: Any, step: int, mask: Mask | None) -> Any:
-    """Take a step; name the unread mask if an action it forbids makes the step raise.
-
-    Raises:
-        BrokenEnvironmentError: the call raised.
-    """
-    try:
-        return take_step(env, action, step)
-    except BrokenEnvironmentError as broken:
-        raises = broken.violation.rule == "raises"
-        if (
-            not raises
-            or mask is None
-            or mask.form in READ
-            or is_legal(env.action_space, mask.legal, action)
-        ):
-            raise
-        raise BrokenEnvironmentError(_unread(mask.form, broken.violation)) from broken
-
-
-def _unread(form: Form, raised: Violation) -> Violation:
-    what = raised.sentence.partition("but ")[2].partition(": mend")[0]
-    return Violation(
-        UNREAD,
-        f"The environment says which actions are legal by {FORMS[form]}, which no policy here "
-        f"reads, and an illegal one made it fail: {what}. Show the mask as a part named `mask` of "
-        "a Dict observation, which policies obey.",
-        raised.step,
-    )
+    return step
 
 
 def _check_reward(reward: Any, step: int) -> None:

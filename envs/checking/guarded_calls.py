@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, Literal, cast
 
 import gymnasium
@@ -36,6 +38,15 @@ class BrokenEnvironmentError(Exception):
 
 class TimeLimitError(Exception):
     """A check that had no time left."""
+
+
+class TimeUpError(BaseException):
+    """The time is up. Not an Exception, because environments may catch those and continue."""
+
+    source = ""
+    """The call of the environment that was interrupted; empty outside of guarded calls."""
+    call_s = 0.0
+    """Seconds for which that call alone had been running."""
 
 
 def reset_env(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) -> tuple[Any, ...]:
@@ -104,9 +115,21 @@ def call_guarded(source: str, call: Callable[[], Any], step: int | None = None) 
         BrokenEnvironmentError: the call raised.
     """
     try:
-        return call()
+        with note_interrupts(source):
+            return call()
     except Exception as error:
         raise BrokenEnvironmentError(make_violation(source, error, step)) from error
+
+
+@contextmanager
+def note_interrupts(source: str) -> Generator[None]:
+    """Note in an interrupt how long this call of the environment alone had been running."""
+    started = time.monotonic()
+    try:
+        yield
+    except TimeUpError as cut:
+        cut.source, cut.call_s = source, time.monotonic() - started
+        raise
 
 
 def make_violation(source: str, error: Exception, step: int | None) -> Violation:

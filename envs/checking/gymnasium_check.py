@@ -19,6 +19,7 @@ from envs.checking.guarded_calls import (
     Violation,
     call_guarded,
     make_violation,
+    note_interrupts,
 )
 from envs.checking.user_frames import is_raised_by
 from envs.counter_rng import derive_seed
@@ -75,7 +76,8 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 
         def reset(*args: Any, **kwargs: Any) -> Any:
             self._count()
-            result = inner(*args, **kwargs)
+            with note_interrupts("reset()"):
+                result = inner(*args, **kwargs)
             self._note(result)
             return result
 
@@ -92,7 +94,8 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             # stay equal.
             space.seed(derive_seed(SEED, "legal actions"))
             action = sample_legal(space, self.mask.legal)
-        result: Any = self.env.step(action)
+        with note_interrupts("step()"):
+            result: Any = self.env.step(action)
         self._note(result)
         if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 5:
             return cast("Any", result)

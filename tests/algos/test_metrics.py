@@ -38,8 +38,8 @@ def test_every_metric_is_in_the_catalogue_or_the_world():
         assert all(result[name] == value for name, value in flat.items())
         reported |= set(flat)
     # What only other environments have: goals, thoughts, values that can lie outside of their
-    # bounds, and the stages of a curriculum.
-    for other in ("toy_worlds:Reaching-v0", "staged_world:Ladder-v0"):
+    # bounds, the stages of a curriculum, and several agents.
+    for other in ("toy_worlds:Reaching-v0", "staged_world:Ladder-v0", "agent_games:Couriers-v0"):
         with small.algorithm(other) as algorithm:
             algorithm.train()
             reported |= set(algorithm.flat_metrics) & set(METRICS)

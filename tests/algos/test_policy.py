@@ -7,8 +7,10 @@ import pytest
 import small
 import torch
 from checkpoints import write_checkpoint
+from masked_games import FORMS
 
 from algos.policy import Policy, batch_observation, have_same_structure
+from algos.rollouts.env_factory import make_vector_env
 from envs.validation import InputError
 
 
@@ -117,3 +119,45 @@ def test_a_missing_or_foreign_state_is_refused_with_what_to_do():
     assert plain.initial_state() == {} and plain.act(seen[0], {})[1] == {}
     with pytest.raises(InputError, match="The state must be that of 3 rows"):
         plain.act_batch(seen, policy.initial_state(3))
+
+
+def masked_policy(kind, form):
+    env = make_vector_env(f"masked_games:Game-{form}-v0", {"kind": kind}, 1)
+    module = small.module(env.single_observation_space, env.single_action_space)
+    env.close()
+    return Policy(module, {})
+
+
+@pytest.mark.parametrize("kind", ["one", "several"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_policy_takes_the_mask_as_the_environment_gives_it(form, kind):
+    policy, env = masked_policy(kind, form), FORMS[form](kind)
+    for seed in range(5):
+        (observation, info), over = env.reset(seed=seed), False
+        while not over:
+            given = {"info": info.get("action_mask"), "method": None}.get(form)
+            if form == "method":
+                given = env.action_masks()
+            action = policy.act(observation, mask=given, greedy=False)
+            observation, _, terminated, truncated, info = env.step(action)  # raises if illegal
+            over = terminated or truncated
+
+
+def test_a_batch_takes_masks_of_its_own():
+    policy = masked_policy("one", "info")
+    seen = np.zeros((4, 5), np.float32)
+    masks = np.eye(5, dtype=bool)[:4]
+    assert policy.act_batch(seen, mask=masks).tolist() == [2, 3, 4, 5]
+
+
+def test_a_mask_that_is_missing_or_allows_nothing_is_refused():
+    policy, seen = masked_policy("several", "info"), np.zeros(5, np.float32)
+    with pytest.raises(InputError, match="a part is missing: `mask`"):
+        policy.act(seen)
+    with pytest.raises(InputError, match="No action is legal"):
+        policy.act(seen, mask=[1, 1, 1, 0, 0])
+    with pytest.raises(InputError, match=r"shape \(4,\)"):
+        policy.act(seen, mask=[1, 1, 1, 1])
+    module = small.module(gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2))
+    with pytest.raises(InputError, match="without a mask"):
+        Policy(module, {}).act(np.zeros(2, np.float32), mask=[1, 1])

@@ -140,20 +140,6 @@ class Informal(Targets):
         return *super().step(action)[:4], {"took": time.perf_counter()}
 
 
-class Closed(Targets):
-    """Raises where an action is illegal by a mask that no policy reads."""
-
-    action_space = spaces.Discrete(3)
-
-    def step(self, action):
-        if not self.action_masks()[action]:
-            raise LookupError("closed")
-        return super().step(action)
-
-    def action_masks(self):
-        return np.arange(3) != self.steps % 3
-
-
 class Waiting(Targets):
     """Waits for a server in its third step."""
 
@@ -161,6 +147,52 @@ class Waiting(Targets):
         if self.steps == 3:
             time.sleep(600)
         return super().paid(action)
+
+
+class Tortoise(Targets):
+    """Slow, but each of its calls returns."""
+
+    def __init__(self):
+        time.sleep(0.1)
+
+    def reset(self, **kwargs):
+        time.sleep(0.1)
+        return super().reset(**kwargs)
+
+    def paid(self, action):
+        time.sleep(0.1)
+        return super().paid(action)
+
+
+class Cue(gymnasium.Env):
+    """Shows a card at the start and asks for it three steps later: a task for memory."""
+
+    observation_space = spaces.Discrete(4)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps, self.card = 0, int(self.np_random.integers(2))
+        return self.card, {}
+
+    def step(self, action):
+        self.steps += 1
+        over = self.steps == 3
+        return 1 + self.steps, float(over and action == self.card), over, False, {}
+
+
+class Shown(Cue):
+    """Healthy: the card stays on the table, so that no memory is needed."""
+
+    observation_space = spaces.MultiDiscrete([4, 2])
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = super().reset(seed=seed)
+        return np.array([0, observation]), info
+
+    def step(self, action):
+        _, *rest = super().step(action)
+        return np.array([self.steps, self.card]), *rest
 
 
 class Screen(Targets):
@@ -251,7 +283,6 @@ for _world in (
     Late,
     Bandit,
     Informal,
-    Closed,
     Waiting,
     Screen,
     Proverbs,
@@ -259,5 +290,8 @@ for _world in (
     Masked,
     Forced,
     Levers,
+    Tortoise,
+    Cue,
+    Shown,
 ):
     gymnasium.register(f"Sick{_world.__name__}-v0", f"sick_worlds:{_world.__name__}")

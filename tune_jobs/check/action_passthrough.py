@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.check.action_sampler import to_named_arrays
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.gradients import choose_rollout_length
 from tune_jobs.check.probe_result import ProbeResult
+from tune_jobs.check.rollouts import to_named_arrays
 
 
 def probe_actions(target: CheckTarget, seconds: float) -> ProbeResult:

@@ -20,10 +20,10 @@ from algos.actions.action_heads import (
 )
 from algos.actions.distributions import BinnedValue
 from algos.actions.topk import TopK
-from algos.models.base import MASK, to_observation_columns
+from algos.models.base import MASK
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.probe_result import ProbeResult
-from tune_jobs.check.rollouts import sample_random_play
+from tune_jobs.check.rollouts import sample_random_play, to_named_arrays
 from tune_jobs.check.statistics import compute_frequencies_p_value
 
 DRAWS = 4000
@@ -100,9 +100,8 @@ def _test_draws(module: Any, observation: Mapping[str, Array], seed: int) -> dic
     figures: dict[str, Any] = {"draws": draws, "illegal": None, "p": None, "mass": None}
     figures["errors"] = abs(float(surprise.mean()) - entropy) / error
     # A masked action must have probability zero, so a single one drawn is a fault.
-    if MASK in batch and "choice" in action:
-        legal = batch[MASK][0].astype(bool)
-        figures["illegal"] = int((~legal[action["choice"].numpy()]).sum())
+    if MASK in batch and module.head.mask_size:
+        figures["illegal"] = _count_illegal(module.head, batch[MASK][0], action)
     table = count_cells(module.head, {name: part.numpy() for name, part in action.items()})
     if table is None:
         return figures
@@ -115,6 +114,15 @@ def _test_draws(module: Any, observation: Mapping[str, Array], seed: int) -> dic
         dist = module.dist(outputs.expand(len(counts), *outputs.shape[1:]), rows)
         masses = dist.logp(all_actions).double().exp().numpy() * widths
     return figures | {"mass": float(masses.sum()), "p": compute_frequencies_p_value(counts, masses)}
+
+
+def _count_illegal(head: Any, mask: Array, action: Mapping[str, Any]) -> int:
+    """Count the drawn actions [N] that take an option which the mask [choices] forbids."""
+    if isinstance(head, MultiDiscreteHead):
+        # An option's number among those of all choices, which follow one another in the mask.
+        first = np.cumsum([0, *head.sizes[:-1]])
+        return int((mask[action["choices"].numpy() + first] == 0).any(-1).sum())
+    return int((mask[action["choice"].numpy()] == 0).sum())
 
 
 def _test_ordered_picks(module: Any, observation: Mapping[str, Array], seed: int) -> dict[str, Any]:
@@ -264,8 +272,3 @@ def _count_choices_with_values(head: ChoiceWithValueHead, action: Mapping[str, A
     }
     counts = np.bincount(action["choice"] * size + index, minlength=head.choices * size)
     return columns, np.tile(widths, head.choices), counts
-
-
-def to_named_arrays(action: Any) -> dict[str, Array]:
-    """Return a batched action as arrays by name."""
-    return {name: np.asarray(part) for name, part in to_observation_columns(action).items()}

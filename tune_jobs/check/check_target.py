@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -17,18 +17,19 @@ from algos.config import EpisodeSettings, TrainingSettings
 from algos.models import MODELS
 from algos.objective import Need
 from algos.requirements import check_needs, detect_offered_needs
-from algos.rollouts.env_factory import check_arguments, find_env_spec, make_vector_env
+from algos.rollouts.env_factory import (
+    check_arguments,
+    find_env_spec,
+    make_mask_wrapper,
+    make_vector_env,
+)
 from envs import FAMILIES
-from envs.action_masks import READ, Form, find_mask
 from envs.batched import World, get_world
-from envs.checking.env_checker import Violation, try_illegal
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.jobs.job import resolve_env_id
 from tune_jobs.jobs.job_yaml import list_presets, load_job
 
-ILLEGAL_S = 2.0
-"""Seconds for testing whether illegal actions raise."""
 SPREAD = 0.3
 """Standard deviation of the weights of a policy that is far from uniform."""
 CHECK_SETTINGS = {
@@ -65,9 +66,18 @@ class CheckTarget:
         self.algorithm = self.algorithm or get_algorithm_class(self.algo)
         self.settings = self.settings or self.algorithm.settings_class()
 
-    def make_env(self) -> gymnasium.Env[Any, Any]:
-        """Make one copy of the environment."""
+    def make_bare_env(self) -> gymnasium.Env[Any, Any]:
+        """Make one copy of the environment as its user knows it."""
         return gymnasium.make(self.env, **self.env_kwargs)
+
+    def make_env(self) -> gymnasium.Env[Any, Any]:
+        """Make one copy of the environment as policies see it: with its mask, if it has one."""
+        return self.show_mask(self.make_bare_env())
+
+    @cached_property
+    def show_mask(self) -> Callable[[gymnasium.Env[Any, Any]], gymnasium.Env[Any, Any]]:
+        """The wrapper of copies of the environment."""
+        return make_mask_wrapper()
 
     @cached_property
     def world(self) -> World[Any] | None:
@@ -80,25 +90,6 @@ class CheckTarget:
     def nondeterministic(self) -> bool:
         """Whether the environment is registered as nondeterministic."""
         return find_env_spec(self.env).nondeterministic
-
-    @cached_property
-    def unread_mask(self) -> Form | None:
-        """The form of the environment's action mask, if no policy reads that form."""
-        if self.world is not None:
-            return None
-        env = self.make_env()
-        try:
-            mask = find_mask(env, *env.reset(seed=0))
-        finally:
-            env.close()
-        return mask.form if mask and mask.form not in READ else None
-
-    @cached_property
-    def illegal_raises(self) -> Violation | None:
-        """The exception raised by actions that an unread mask forbids, if they raise."""
-        if self.unread_mask is None:
-            return None
-        return try_illegal(self.make_env, ILLEGAL_S)
 
     @cached_property
     def offered_needs(self) -> frozenset[Need]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from envs.action_masks import FORMS
 from envs.checking.env_checker import examine
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.probe_result import ProbeResult
@@ -12,37 +11,21 @@ MAX_EPISODES, MAX_STEPS = 200, 20_000
 """Maximum number of episodes and steps of random play."""
 SEEDS = 8
 """Number of seeds whose episodes are played twice."""
-BROKEN = frozenset({"cannot_be_made", "raises", "reset_returns", "step_returns"})
+BROKEN = frozenset({"cannot_be_made", "raises", "reset_returns", "step_returns", "mask_invalid"})
 """Violations after which no other probe can run."""
 
 
 def probe_conformance(target: CheckTarget, seconds: float) -> ProbeResult:
     """Run Gymnasium's own checker, then random episodes (``envs.checking.env_checker``)."""
     outcome = ProbeResult()
-    report = examine(target.make_env, MAX_EPISODES, MAX_STEPS, seconds)
+    report = examine(target.make_bare_env, MAX_EPISODES, MAX_STEPS, seconds)
     outcome.figures["violations"] = sum(v.severity != "note" for v in report.violations)
     outcome.not_judged = dict(report.cut_short)
     for violation in report.violations:
         outcome.add_finding(
             violation.rule, violation.severity, violation.sentence, violation.step or 0
         )
-    if not any(violation.rule in BROKEN for violation in report.violations):
-        _judge_mask(target, outcome)
     return outcome
-
-
-def _judge_mask(target: CheckTarget, outcome: ProbeResult) -> None:
-    """Add a finding if the environment has a mask that no policy reads."""
-    form, raised = target.unread_mask, target.illegal_raises
-    if raised is not None:
-        outcome.add_finding(raised.rule, "stop", raised.sentence, raised.step or 0)
-    elif form is not None:
-        outcome.add_finding(
-            "mask_unread",
-            "note",
-            f"the environment gives its legal actions as {FORMS[form]}, which no policy here "
-            "reads; it takes illegal actions without raising, so that training is possible",
-        )
 
 
 def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:

@@ -47,21 +47,34 @@ ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
         ),
         remedy="Find what the line that is named waits for, and give it a time limit.",
     ),
-    "mask_unread": CheckSymptom(
+    "mask_invalid": CheckSymptom(
         probe="conformance",
         highest="stop",
-        title="No policy can read the environment's mask of legal actions",
+        title="The mask of legal actions cannot be used",
         meaning=(
-            'Legal actions are given as `info["action_mask"]`, a part `action_mask` of the '
-            "observation or a method `action_masks()`. Policies of Rungwise read a part `mask`. "
-            "The finding is a stop where illegal actions raise, because a policy will draw them, "
-            "and otherwise a note: the policy must then learn to avoid them."
+            "The mask was missing in a step, had another size than the actions, or allowed none of "
+            "them before the end of the episode. A policy draws actions from its mask alone."
         ),
-        causes=("an environment written for PettingZoo, RLlib or sb3-contrib",),
+        causes=(
+            "a state without any legal action that does not end the episode",
+            "a mask of another part of the task, by the name of a mask of actions",
+            "info without the mask after some steps",
+        ),
         remedy=(
-            "Add the mask as a part named `mask` of a Dict observation (a wrapper of a few "
-            "lines): policies then draw legal actions only."
+            "Give a 1 for each legal choice and a 0 for each other, after reset() and every step, "
+            "and end the episode where nothing is legal."
         ),
+    ),
+    "mask_unread": CheckSymptom(
+        probe="conformance",
+        highest="note",
+        title="The environment has a mask for actions that cannot be masked",
+        meaning=(
+            "Policies of Rungwise read masks of Discrete and MultiDiscrete actions and of a choice "
+            "with a value. Actions of other spaces are drawn without the mask."
+        ),
+        causes=("an action space of several parts, or of continuous values, with a mask",),
+        remedy="Use a MultiDiscrete action space, with the masks of its parts one after another.",
     ),
     "info_differs": CheckSymptom(
         probe="conformance",
@@ -222,6 +235,38 @@ ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
         remedy=(
             "Reward progress towards the goal, or raise the time limit until random play "
             "sometimes reaches it."
+        ),
+    ),
+    "needs_memory": CheckSymptom(
+        probe="memory",
+        highest="note",
+        title="The reward depends on what was seen earlier",
+        meaning=(
+            "Steps of random play with the same observation and action had rewards that depend on "
+            "an earlier observation, or the environment belongs to a collection of memory tasks. A "
+            "policy that reads the last observation alone can learn only a part of such a task."
+        ),
+        causes=(
+            "a task that asks for memory",
+            "a part of the state that the observation leaves out",
+        ),
+        remedy=(
+            "Give the policy a memory or a stack of the last observations, or add to the "
+            "observation what it leaves out."
+        ),
+    ),
+    "image_flattened": CheckSymptom(
+        probe="observations",
+        highest="note",
+        title="Images are read as unrelated numbers",
+        meaning=(
+            "A part of the observation is an image, and the network has no convolutions: it reads "
+            "each pixel as a number of its own and has to learn the same pattern at each place."
+        ),
+        causes=("a network made for vectors on an environment that shows images",),
+        remedy=(
+            "Use a network with an encoder for images, or a wrapper that turns the image into the "
+            "few numbers that matter."
         ),
     ),
     "reward_blind_to_action": CheckSymptom(

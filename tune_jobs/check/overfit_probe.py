@@ -100,9 +100,7 @@ def _train(
         )
     runner = target.make_runner(config)
     try:
-        env: Any = gymnasium.make(config.env, **config.env_config)
-        learner = config.build_learner(env=env)
-        env.close()
+        learner = config.build_learner(spaces=runner.get_spaces())
         returns: list[Any] = []
         while time.monotonic() < deadline:
             module: Any = learner.module[DEFAULT_MODULE_ID]

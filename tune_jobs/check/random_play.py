@@ -6,12 +6,15 @@ at what scale?
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from algos.models.base import MASK
+from algos.models.base import MASK, get_column_spaces
+from algos.models.image_spaces import find_image_columns
+from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.probe_result import ProbeResult
 from tune_jobs.check.rollouts import STEPS, Episode, sample_random_play
@@ -74,6 +77,7 @@ def _mean_or_none(values: list[bool]) -> float | None:
 def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
     """Measure whether the observations change and how large their entries are."""
     outcome = ProbeResult()
+    _judge_images(target, outcome)
     played = sample_random_play(target, seconds)
     seen = played.observations
     table = {name: _stack_entries(seen, name) for name in seen[0] if name != MASK}
@@ -108,6 +112,29 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
             "observation_scale", "note", f"observations reach {largest:.3g} in size"
         )
     return outcome
+
+
+def _judge_images(target: CheckTarget, outcome: ProbeResult) -> None:
+    """Add a finding if the network reads images as vectors."""
+    settings: Any = target.settings
+    if settings.model != "mlp":
+        return
+    env = target.make_env()
+    space = env.observation_space
+    env.close()
+    try:
+        columns = get_column_spaces(space)
+    except InputError:  # a part that no policy can read, which making the policy reports
+        return
+    shapes = [columns[name].shape or () for name in find_image_columns(columns)]
+    if shapes:
+        sizes = " and ".join(" x ".join(map(str, shape)) for shape in shapes)
+        outcome.add_finding(
+            "image_flattened",
+            "note",
+            f"the observation shows images ({sizes}), which model 'mlp' reads as "
+            f"{sum(map(math.prod, shapes)):,} unrelated numbers",
+        )
 
 
 def _stack_entries(seen: list[Mapping[str, Any]], name: str) -> np.ndarray[Any, Any]:

@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from algos.models.base import MASK, to_observation_columns
+from algos.models.base import to_observation_columns
 from envs import counter_rng
-from envs.action_masks import find_mask
-from envs.checking.env_checker import take_masked
 from envs.pytree import take
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.random_agents import (
@@ -77,6 +75,11 @@ class Episode:
     """``terminated``, ``truncated``, or empty if the episode was left before its end."""
     observation_checksum: int = 0
     """Checksum of all observations."""
+    observation_keys: list[int] = dataclasses.field(default_factory=list[int])
+    """Checksum of each observation, equal where observations are; the first is that of the start,
+    and each step adds one."""
+    action_keys: list[int] = dataclasses.field(default_factory=list[int])
+    """Checksum of the action of each step."""
 
     @property
     def episode_return(self) -> float:
@@ -120,7 +123,7 @@ def play_episodes(
     try:
         for plan in plans:
             generator = actor(env.action_space, plan)
-            episode = _play_single(target, env, plan, generator, deadline, steps, observations)
+            episode = _play_single(env, plan, generator, deadline, steps, observations)
             # The first episode is kept even if it is incomplete: the probes need some observation.
             if episodes and time.monotonic() > deadline and not episode.end:
                 break
@@ -133,7 +136,6 @@ def play_episodes(
 
 
 def _play_single(
-    target: CheckTarget,
     env: Any,
     plan: EpisodePlan,
     actor: Any,
@@ -141,7 +143,7 @@ def _play_single(
     steps: int,
     sample: ObservationSample | None,
 ) -> Episode:
-    observation, info = env.reset(seed=plan.seed)
+    observation, _ = env.reset(seed=plan.seed)
     if plan.noise is not None:
         generator = counter_rng.derive_seed(plan.noise, "fresh noise")
         # After the reset, so that the start is the seed's and only what follows is random.
@@ -150,16 +152,10 @@ def _play_single(
     columns = _record_observation(observation, episode, sample)
     # An episode has at least one step, however long the reset took.
     while not episode.rewards or (len(episode.rewards) < steps and time.monotonic() < deadline):
-        mask = find_mask(env, observation, info) if target.unread_mask else None
-        # Where illegal actions do no harm, play ignores the mask, as a policy that cannot read it
-        # would.
-        if mask is not None and target.illegal_raises:
-            columns |= {MASK: mask.legal}
         action = actor.act(columns)
-        observation, reward, terminated, truncated, info = (
-            take_masked(env, action, len(episode.rewards) + 1, mask) if mask else env.step(action)
-        )
+        observation, reward, terminated, truncated, _ = env.step(action)
         columns = _record_observation(observation, episode, sample)
+        episode.action_keys.append(compute_key(to_named_arrays(action)))
         episode.rewards.append(float(reward))
         if terminated or truncated:
             episode.end = "terminated" if terminated else "truncated"
@@ -170,16 +166,28 @@ def _play_single(
 def _record_observation(
     observation: Any, episode: Episode, sample: ObservationSample | None
 ) -> dict[str, Array]:
-    episodes = {
-        name: np.asarray(part) for name, part in to_observation_columns(observation).items()
-    }
-    for part in episodes.values():
+    columns = to_named_arrays(observation)
+    key = compute_key(columns)
+    episode.observation_keys.append(key)
+    episode.observation_checksum = zlib.crc32(key.to_bytes(4), episode.observation_checksum)
+    if sample is not None:
+        sample.add(columns)
+    return columns
+
+
+def to_named_arrays(value: Any) -> dict[str, Array]:
+    """Return an observation or an action as arrays by name."""
+    return {name: np.asarray(part) for name, part in to_observation_columns(value).items()}
+
+
+def compute_key(columns: Mapping[str, Array]) -> int:
+    """Return a checksum of arrays, the same for equal ones."""
+    key = 0
+    for part in columns.values():
         # -0.0 equals 0.0 but has other bytes.
         same = part + 0.0 if np.issubdtype(part.dtype, np.floating) else part
-        episode.observation_checksum = zlib.crc32(same.tobytes(), episode.observation_checksum)
-    if sample is not None:
-        sample.add(episodes)
-    return episodes
+        key = zlib.crc32(same.tobytes(), key)
+    return key
 
 
 def _play_batched(
@@ -212,6 +220,7 @@ def _play_batched(
         state, observation = stepped.state, stepped.observation
         for b, episode in enumerate(episodes):
             if not episode.end:
+                episode.action_keys.append(compute_key(to_named_arrays(done[b])))
                 episode.rewards.append(float(stepped.reward[b]))
                 ends = {"terminated": stepped.terminated[b], "truncated": stepped.truncated[b]}
                 episode.end = next((name for name, over in ends.items() if over), "")

@@ -12,8 +12,7 @@ from typing import Any, TypeAlias
 import torch
 
 from algos.rollouts.env_runner import EnvironmentFault
-from envs.checking.env_checker import UNREAD
-from envs.checking.guarded_calls import BrokenEnvironmentError
+from envs.checking.guarded_calls import BrokenEnvironmentError, TimeUpError
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError
 from tune_jobs.check.action_passthrough import probe_actions
@@ -24,10 +23,11 @@ from tune_jobs.check.credit_assignment import probe_credit
 from tune_jobs.check.dependence import probe_dependence
 from tune_jobs.check.gradients import probe_gradients
 from tune_jobs.check.headroom import probe_headroom
+from tune_jobs.check.memory import probe_memory
 from tune_jobs.check.overfit_probe import probe_overfit
 from tune_jobs.check.probe_result import ProbeResult
 from tune_jobs.check.random_play import probe_episodes, probe_observations, probe_rewards
-from tune_jobs.check.time_limit import TimeUpError, time_limit
+from tune_jobs.check.time_limit import time_limit
 from tune_jobs.health.finding import SEVERITIES, Finding
 
 Probe: TypeAlias = Callable[[CheckTarget, float], ProbeResult]
@@ -39,6 +39,7 @@ PROBES: dict[str, tuple[Probe, float, str]] = {
     "episodes": (probe_episodes, 6.0, "how random play ends"),
     "observations": (probe_observations, 6.0, "observations of random play"),
     "rewards": (probe_rewards, 6.0, "rewards of random play"),
+    "memory": (probe_memory, 2.0, "whether rewards depend on what was seen earlier"),
     "dependence": (probe_dependence, 16.0, "whether the reward depends on the actions"),
     "sampler": (probe_sampler, 6.0, "whether actions match their log-probabilities"),
     "actions": (probe_actions, 4.0, "whether actions reach the environment"),
@@ -51,10 +52,10 @@ PROBES: dict[str, tuple[Probe, float, str]] = {
 
 LAST = "overfit"
 """The longest probe, which is skipped when another one found a reason to stop."""
-ACTING = frozenset({"actions", "gradients", "overfit"})
-"""Probes in which a policy acts with no mask but its own."""
 STUCK = "does_not_return"
 """The finding that a single call of the environment used up the time of a probe."""
+STUCK_S = 10.0
+"""Seconds that the interrupted call itself must have taken for that."""
 TOTAL_S = 90.0
 """Seconds for all probes together; the rest of two minutes is for starting up."""
 OVERRUN_FACTOR, OVERRUN_S = 1.5, 10.0
@@ -149,8 +150,6 @@ def _explain_skip(name: str, findings: list[Finding]) -> str:
             return f"the environment is broken: {finding.symptom}"
         if finding.severity != "stop":
             continue
-        if finding.symptom == UNREAD and name in ACTING:
-            return "a policy would draw illegal actions as long as it cannot read the mask"
         if name == LAST:
             return f"training is pointless before {finding.symptom} is fixed"
     return ""
@@ -172,14 +171,13 @@ def _run_probe(
         spent = time.monotonic() - started
         why = f"it took more than its {seconds:.0f} s and was interrupted after {spent:.0f} s{at}"
         outcome = ProbeResult()
-        if (
-            probe is probe_conformance
-        ):  # it checks the time between any two calls of the environment
+        # Of a single call, as many calls that each take a second are slow but not stuck.
+        if cut.call_s >= STUCK_S:
             outcome.add_finding(
                 STUCK,
                 "warn",
-                f"a call of make, reset() or step() was interrupted{at}: it had not returned "
-                f"{spent - seconds:.0f} s after the probe's time was up",
+                f"a call of {cut.source} was interrupted{at}: it had not returned after "
+                f"{cut.call_s:.0f} s",
             )
         return outcome, why
     except Exception as error:
@@ -203,8 +201,6 @@ def convert_exception(target: CheckTarget, error: Exception) -> ProbeResult:
     outcome = ProbeResult()
     if isinstance(error, BrokenEnvironmentError):
         broken = error.violation
-        if broken.rule == UNREAD:  # from now on random play obeys the mask
-            target.illegal_raises = broken
         outcome.add_finding(broken.rule, broken.severity, broken.sentence, broken.step or 0)
         return outcome
     if isinstance(error, InputError):

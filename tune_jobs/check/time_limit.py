@@ -8,12 +8,10 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from envs.checking.guarded_calls import TimeUpError
+
 AGAIN = 5.0
 """Seconds between repetitions of the signal: the code may have caught the first."""
-
-
-class TimeUpError(BaseException):
-    """The time is up. Not an Exception, because environments may catch those and continue."""
 
 
 @contextmanager

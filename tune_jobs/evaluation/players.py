@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -12,11 +13,14 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
+from gymnasium.vector import utils as vector_utils
 
 from algos.policy import Policy
 from algos.rollouts.env_factory import find_env_spec, make_vector_env
 from algos.rollouts.episode_returns import play_episodes
 from envs import counter_rng
+from envs.action_masks import MASK_PART, is_mask_of, sample_legal
+from envs.agents import count_agents
 from envs.batched import World
 from envs.capabilities import SupportsEvaluationMetrics, SupportsNodeLosses
 from envs.pytree import concatenate, take
@@ -196,6 +200,7 @@ class EnvironmentCopies:
     def __init__(self, env_id: str, env_kwargs: Mapping[str, Any]) -> None:
         self._env_id, self._env_kwargs = env_id, dict(env_kwargs)
         self._env: VectorEnv[Any, Any, Any] | None = None
+        self._count = 0
         # Where the environment's own limit is as long, its episodes end by themselves.
         own = self._env_kwargs.get("max_episode_steps") or find_env_spec(env_id).max_episode_steps
         self._most_steps = max(MOST_STEPS, (own or 0) + 1)
@@ -217,20 +222,21 @@ class EnvironmentCopies:
         """
         # The same copies for all players, and for batches of one size: making a physics environment
         # can take longer than an episode in it.
-        if self._env is None or self._env.num_envs != episodes:
+        if self._env is None or self._count != episodes:
             self.close()
             self._env = make_vector_env(self._env_id, self._env_kwargs, episodes)
+            self._count = episodes
         played: dict[str, EvaluatedEpisodes] = {}
         for name, act in players.items():
             progress = partial(report_progress, name) if report_progress else None
-            _start_episodes(act, episodes)
+            # Of games of several agents a row for each agent.
+            _start_episodes(act, self._env.num_envs)
             returns, lengths = play_episodes(
                 self._env, lambda o, act=act: act(None, o, None), seed, progress, self._most_steps
             )
-            cut_off = int((lengths >= self._most_steps).sum())
-            played[name] = EvaluatedEpisodes(
-                {PLAIN_SCORE: returns}, lengths=lengths, cut_off=cut_off
-            )
+            joined = join_agents(self._env, returns, lengths)
+            joined.cut_off = int((joined.lengths >= self._most_steps).sum())
+            played[name] = joined
         return played
 
     def close(self) -> None:
@@ -240,10 +246,24 @@ class EnvironmentCopies:
             self._env = None
 
 
+def join_agents(env: Any, returns: Array, lengths: Array) -> EvaluatedEpisodes:
+    """Return the episodes of an environment; of a game of several agents its score is their sum."""
+    agents = count_agents(env)
+    if agents == 1:
+        return EvaluatedEpisodes({PLAIN_SCORE: returns}, lengths=lengths)
+    each = returns.reshape(-1, agents)
+    names = env.unwrapped.agents
+    metrics = {PLAIN_SCORE: each.sum(1)} | {
+        f"return.{agent}": each[:, a] for a, agent in enumerate(names)
+    }
+    return EvaluatedEpisodes(metrics, lengths=lengths.reshape(-1, agents).max(1))
+
+
 def summarise_gym_episodes(episodes: EvaluatedEpisodes) -> dict[str, float]:
     """Return the figures of an environment without a batched world."""
     returns = episodes.metrics[PLAIN_SCORE]
-    return {"return_mean": float(returns.mean()), "return_std": float(returns.std())}
+    agents = {n: float(r.mean()) for n, r in episodes.metrics.items() if n != PLAIN_SCORE}
+    return {"return_mean": float(returns.mean()), "return_std": float(returns.std()), **agents}
 
 
 def make_sampled_player(policy: Policy, seed: int) -> Act:
@@ -254,14 +274,22 @@ def make_sampled_player(policy: Policy, seed: int) -> Act:
 
 
 def make_random_player(space: gymnasium.Space[Any], seed: int) -> Act:
-    """Draw every action uniformly from a space."""
+    """Draw every action uniformly from a space, among the legal ones if there is a mask."""
     batched: dict[int, gymnasium.Space[Any]] = {}
+    single = copy.deepcopy(space)
+    single.seed(counter_rng.derive_seed(seed, "legal actions"))
     # Not the seed itself: a space and an environment that are seeded alike draw the same numbers.
 
     def act(state: Any, observations: Any, keys: Any) -> Any:
+        mask = observations.get(MASK_PART) if isinstance(observations, Mapping) else None
+        if mask is not None and is_mask_of(space, mask[0]):
+            drawn = [sample_legal(single, legal) for legal in mask]
+            return vector_utils.concatenate(
+                space, drawn, vector_utils.create_empty_array(space, len(drawn))
+            )
         count = len(_take_first(observations))
         if count not in batched:
-            batched[count] = gymnasium.vector.utils.batch_space(space, count)
+            batched[count] = vector_utils.batch_space(space, count)
             batched[count].seed(counter_rng.derive_seed(seed, "actions"))
         return batched[count].sample()
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from algos.policy import Policy
-from algos.rollouts.env_factory import check_arguments
+from algos.rollouts.env_factory import check_arguments, make_mask_wrapper
 from envs.checking.user_frames import find_user_frame
 from envs.optional_imports import import_extra
 from envs.validation import InputError
@@ -83,7 +83,7 @@ def make_rendering_env(env_id: str, env_kwargs: Mapping[str, Any]) -> gymnasium.
         modes: list[Any] = [*(plain.metadata.get("render_modes") or ())]
         plain.close()
         if MODE in modes:
-            return gymnasium.make(env_id, render_mode=MODE, **arguments)
+            return make_mask_wrapper()(gymnasium.make(env_id, render_mode=MODE, **arguments))
     except InputError:
         raise
     except Exception as error:
@@ -185,12 +185,13 @@ def _record_episode(
     """Play one episode and write what it renders."""
     env_id = policy.metadata["env"]
     observation, _ = env.reset(seed=seed)
+    state = policy.initial_state()
     total, steps, ended = 0.0, 0, False
     first = _render(env, env_id)
     with _open_video(path, first, env.metadata.get("render_fps") or FPS) as write:
         write(first)
         while not ended and steps < MOST_STEPS:
-            action = policy.act(observation, greedy=False, generator=generator)
+            action, state = policy.act(observation, state, greedy=False, generator=generator)
             observation, reward, terminated, truncated, _ = env.step(action)
             total, steps, ended = total + float(reward), steps + 1, terminated or truncated
             write(_render(env, env_id))

@@ -50,7 +50,8 @@ class Job:
 
     env: str = field(metadata=TASK)
     """The environment: one of ours by name (see `rungwise envs`), or any Gymnasium id, with its
-    module where it needs one (`my_envs:Warehouse-v0`)."""
+    module where it needs one (`my_envs:Warehouse-v0`); `pettingzoo:MODULE` is a game of several
+    agents."""
     env_kwargs: dict[str, Any] = field(default_factory=dict[str, Any], metadata=TASK)
     """Arguments of the environment."""
     algo: str = field(default="ppo", metadata=TASK)

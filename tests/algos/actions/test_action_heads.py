@@ -222,3 +222,34 @@ def test_ordered_picks_need_rows_of_whole_numbers_from_minus_1():
     for other in (spaces.Box(0, 8, (4, 2), np.int64), spaces.Dict(a=space, b=spaces.Discrete(2))):
         with pytest.raises(InputError, match="No policy here can act in"):
             make_action_head(other)
+
+
+def test_each_of_several_choices_obeys_its_share_of_the_mask():
+    head = make_action_head(spaces.MultiDiscrete([3, 2], start=[1, 5]))
+    outputs = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[0, 1, 1, 1, 0]], dtype=torch.int8).expand(200, 5)
+    dist = head.dist(outputs, mask=mask)
+    action = dist.sample(torch.Generator().manual_seed(1))
+    assert set(action["choices"][:, 0].tolist()) == {1, 2}
+    assert set(action["choices"][:, 1].tolist()) == {0}
+    # By hand: the second part is forced, the first a choice between two of its three options.
+    two = torch.log_softmax(outputs[:, 1:3], -1)
+    expected = two.gather(-1, action["choices"][:, :1] - 1)[:, 0]
+    torch.testing.assert_close(dist.logp(action), expected)
+    torch.testing.assert_close(dist.max_entropy(), torch.full((200,), np.log(2)).float())
+    torch.testing.assert_close(dist.entropy(), -(two.exp() * two).sum(-1))
+
+
+@pytest.mark.parametrize(
+    ("space", "size"),
+    [
+        (spaces.Discrete(3), 3),
+        (spaces.MultiDiscrete([3, 2]), 5),
+        (CHOICE_AND_VALUE, 3),
+        (spaces.MultiBinary(3), 0),
+        (spaces.Box(-1, 1, (2,)), 0),
+        (spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)]), 0),
+    ],
+)
+def test_a_head_says_how_many_options_a_mask_names(space, size):
+    assert make_action_head(space).mask_size == size

@@ -129,3 +129,12 @@ def test_a_failing_import_in_a_users_module_is_a_sentence(
     message = str(refused.value)
     assert "'users_module:Street-v0'" in message and f"imported in {path}:2" in message
     assert remedy in message
+
+
+def test_an_environment_of_gymnasium_shows_the_mask_of_its_info():
+    env = make_vector_env("Taxi-v3", {}, 3)
+    observation, infos = env.reset(seed=1)
+    assert set(env.single_observation_space) == {"observation", "mask"}
+    np.testing.assert_array_equal(observation["mask"], infos["action_mask"])
+    assert 0 < observation["mask"].mean() < 1
+    env.close()

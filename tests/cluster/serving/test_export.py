@@ -37,6 +37,11 @@ WORLDS = {
         CHOOSE,
         {"model": "set"},
     ),
+    "games": (
+        spaces.Dict({"observation": BOX, "mask": spaces.MultiBinary(5)}),
+        spaces.MultiDiscrete([3, 2]),
+        {},
+    ),
     "uneven": (BOX, spaces.Discrete(3), {"hidden": (16, 16), "value_hidden": (8, 8, 8)}),
     "relu": (BOX, spaces.Discrete(3), {"activation": "relu"}),
     "mixed": (
@@ -56,7 +61,12 @@ def checkpoint(request, tmp_path):
 @pytest.mark.parametrize("checkpoint", WORLDS, indirect=True)
 def test_an_export_acts_as_the_policy_on_10000_observations(checkpoint, tmp_path, request):
     policy = Policy.load(checkpoint)
-    onnx = request.node.callspec.params["checkpoint"] in ("discrete", "masked", "everything")
+    onnx = request.node.callspec.params["checkpoint"] in (
+        "discrete",
+        "masked",
+        "everything",
+        "games",
+    )
     if onnx:
         pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     parity = export.export_policy(policy, tmp_path / "out", onnx=onnx)

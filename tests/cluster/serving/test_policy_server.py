@@ -167,6 +167,14 @@ def test_the_session_that_was_idle_for_longest_is_forgotten(tmp_path):
         refuse_replicas(policy, 3)
 
 
+def test_a_mask_by_the_name_of_pettingzoo_is_read(policies):
+    policy = Policy.load(policies["mixed"])
+    one = {**GOOD, "action_mask": [0, 0, 1, 0, 0]}
+    del one["mask"]
+    batch = policy_server.validate_observation(policy, one)
+    assert policy_server.act_on_batches(policy, [batch]) == [2]
+
+
 def test_the_schema_says_what_is_accepted(address):
     status, said = ask(address, "/schema")
     assert status == 200 and said["action"] == {"type": "integer", "minimum": 0, "maximum": 4}
@@ -204,6 +212,7 @@ GOOD = {"place": [0, 0, 0, 0], "kind": 1, "mask": [1, 1, 1, 1, 1]}
         ({"observation": GOOD | {"kind": 3}}, "kind must be in"),
         ({"observation": GOOD | {"kind": 10**30}}, "acts on"),
         ({"observation": {"place": [0, 0, 0, 0]}}, "part is missing"),
+        ({"observation": GOOD | {"mask": [0, 0, 0, 0, 0]}}, "No action is legal"),
         ({"observation": [1, 2]}, "part is missing"),
         ({"observation": None}, "part is missing"),
         ({"observations": GOOD}, "must be a list"),

@@ -37,7 +37,7 @@ def test_a_symptom_is_explained_with_its_probe():
 def test_every_finding_of_a_probe_is_in_the_table():
     emitted: set[str] = set()
     calls = 0
-    named = r"^(?:SYMPTOM|STUCK|UNREAD) = \"(\w+)\""
+    named = r"^(?:SYMPTOM|STUCK|INVALID) = \"(\w+)\""
     probes = (ROOT / "tune_jobs" / "check").glob("*.py")
     for path in [*probes, *(ROOT / "envs" / "checking").glob("*.py")]:
         source = path.read_text()

@@ -22,3 +22,10 @@ def test_too_few_episodes_say_nothing_of_a_constant_reward():
     answer = examine(target, 0.1, only=("rewards",))
     assert get_severities(answer) == {}
     assert "7 episodes only" in answer["not_judged"]["constant_reward"]
+
+
+def test_an_image_without_an_encoder_is_noted():
+    answer = examine(load_check_target("SickScreen-v0"), 0.1, only=("observations",))
+    assert get_severities(answer) == {"image_flattened": "note"}
+    (finding,) = answer["findings"]
+    assert "210 x 160 x 3" in finding["evidence"]

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from checks import UNTRAINED, check, get_severities, list_serious
+from masked_games import FORMS
 
 from algos import ALGORITHMS
 from tune_jobs.check import PROBES, examine, load_check_target, run_probes
@@ -96,31 +97,47 @@ def test_algorithms_have_no_finding_in_credit_and_gradients(env, algo):
     assert ("gradients" in answer["not_judged"]) == (algo == "astar_po")
 
 
-def test_a_mask_that_no_policy_reads_is_obeyed_by_random_play():
-    answer = examine(load_check_target("SickClosed-v0"), 0.1, only=UNTRAINED)
-    assert get_severities(answer).keys() & {"mask_unread", "raises"} == {"mask_unread"}
-    assert get_severities(answer)["mask_unread"] == "stop"
-    assert {"dependence", "headroom", "determinism"} <= set(answer["judged"])
-    assert "illegal actions" in answer["not_judged"]["gradients"]
+@pytest.mark.parametrize("form", FORMS)
+def test_masks_of_every_form_are_obeyed_by_every_probe(form):
+    # The game raises at every illegal move.
+    answer = check(f"masked_games:Game-{form}-v0", share=0.2)
+    assert list_serious(answer) == []
+    assert answer["judged"] == list(PROBES)
+    assert "not_learnt_quickly" not in get_severities(answer)
 
 
-def test_an_illegal_action_met_late_is_no_fault_of_the_world():
-    target = load_check_target("SickClosed-v0")
-    target.illegal_raises = None  # as if trying had found nothing
-    answer = examine(target, 0.1, only=("episodes", "rewards"))
-    assert get_severities(answer) == {"mask_unread": "stop"}
-    assert answer["judged"] == ["rewards"]
+def test_several_masked_choices_pass_the_sampler():
+    target = load_check_target("masked_games:Game-info-v0", env_kwargs={"kind": "several"})
+    answer = check(target, "sampler", "actions", "gradients")
+    assert get_severities(answer) == {}
+    assert answer["figures"]["sampler"]["illegal"] == 0
+
+
+def test_a_mask_that_allows_nothing_is_a_reason_to_stop():
+    answer = check("masked_games:Game-wrong-v0")
+    assert get_severities(answer) == {"mask_invalid": "stop"}
+    assert answer["not_judged"]["overfit"] == "the environment is broken: mask_invalid"
 
 
 def test_a_step_that_never_returns_is_cut_off_and_placed(monkeypatch):
     monkeypatch.setattr(run_probes, "OVERRUN_FACTOR", 0.1)
     monkeypatch.setattr(run_probes, "OVERRUN_S", 1.0)
+    monkeypatch.setattr(run_probes, "STUCK_S", 0.5)
     started = time.monotonic()
     answer = examine(load_check_target("SickWaiting-v0"), 0.05)
     assert time.monotonic() - started < 20
     assert get_severities(answer) == {"does_not_return": "warn"}
     assert "sick_worlds.py:" in answer["not_judged"]["conformance"]
     assert answer["not_judged"]["headroom"] == "calls of the environment take too long"
+
+
+def test_a_slow_environment_is_not_called_stuck(monkeypatch):
+    monkeypatch.setattr(run_probes, "TOTAL_S", 4.0)
+    answer = examine(load_check_target("SickTortoise-v0"), 0.05)
+    assert "does_not_return" not in get_severities(answer)
+    assert "conformance" in answer["judged"]
+    assert answer["not_judged"]["random_play"] == "there was time for only 1 of its steps"
+    assert "no time" in answer["not_judged"]["same_seed"]
 
 
 def test_probes_share_the_time_of_a_check(monkeypatch):

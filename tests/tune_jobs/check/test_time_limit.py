@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from tune_jobs.check.time_limit import TimeUpError, time_limit
+from envs.checking.guarded_calls import TimeUpError
+from tune_jobs.check.time_limit import time_limit
 
 
 def test_a_time_limit_outlasts_code_that_swallows_exceptions():

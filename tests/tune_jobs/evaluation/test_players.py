@@ -5,12 +5,14 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector.utils import batch_space
+from masked_games import FORMS
 
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import (
     EvaluatedEpisodes,
     join_episodes,
     make_random_player,
+    play_gym_episodes,
     play_world_episodes,
 )
 
@@ -56,3 +58,14 @@ def test_a_random_player_is_no_twin_of_the_environment():
     space.seed(3)
     drawn = make_random_player(gymnasium.spaces.Discrete(2), 3)(None, np.zeros((64, 2)), None)
     assert (drawn != space.sample()).any()
+
+
+@pytest.mark.parametrize("kind", ["one", "several"])
+@pytest.mark.parametrize("form", FORMS)
+def test_random_play_in_an_evaluation_is_legal(form, kind):
+    env_id, kwargs = f"masked_games:Game-{form}-v0", {"kind": kind}
+    space = FORMS[form](kind).action_space
+    # The game raises at every illegal move.
+    found = play_gym_episodes(env_id, kwargs, {"random": make_random_player(space, 3)}, 16, 0)
+    assert (found["random"].lengths >= 3).all()
+    assert 0 < found["random"].metrics["return"].mean() < found["random"].lengths.mean()

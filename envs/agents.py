@@ -1,0 +1,334 @@
+"""Games of several agents (PettingZoo) as Gymnasium vector environments: agents are rows.
+
+Row ``game * A + agent`` of a batch is one of the A agents of one of the games. Agents that have
+left a game, or have not joined it, are absent: ``infos[PRESENT]`` [rows] says whose next action
+counts, and the observation of the others is a placeholder. A game starts anew in the step in which
+its last agent leaves. All agents share one policy, so their spaces must be equal.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
+
+from envs.action_masks import PARTS, count_choices, sample_legal
+from envs.pytree import Array
+from envs.validation import InputError
+
+PRESENT = "present_agents"
+"""Entry of ``infos`` with the rows [rows] whose agents are in their game."""
+PREFIX = "pettingzoo"
+"""The module in ids of games: ``pettingzoo:mpe2.simple_spread_v3``."""
+GAMES_TO_APPEAR = 8
+"""Finished games after which each possible agent must have appeared once."""
+
+Make = Callable[[], Any]
+"""Makes a parallel environment of PettingZoo."""
+
+
+def register_game(name: str) -> None:
+    """Register the game of a module as a Gymnasium environment by the module's name.
+
+    Its single environment is the view of one agent among others that act at random; its vector
+    environment holds all agents.
+    """
+    if name not in gymnasium.registry:
+        gymnasium.register(
+            name,
+            entry_point=partial(make_agent_view, name),
+            vector_entry_point=partial(make_agents, name),
+            disable_env_checker=True,
+        )
+
+
+def make_agents(name: str, num_envs: int, **kwargs: Any) -> AgentsVectorEnv:
+    """Return ``num_envs`` games of a module."""
+    return AgentsVectorEnv(name, partial(make_parallel, name, **kwargs), num_envs)
+
+
+def make_agent_view(name: str, **kwargs: Any) -> AgentView:
+    """Return one agent's view of the game of a module."""
+    return AgentView(name, make_parallel(name, **kwargs))
+
+
+def make_parallel(name: str, **kwargs: Any) -> Any:
+    """Return the parallel environment of a module, by PettingZoo's own conversion if need be.
+
+    Raises:
+        InputError: the module has neither ``parallel_env`` nor ``env``.
+    """
+    module = importlib.import_module(name)
+    if make := getattr(module, "parallel_env", None):
+        return make(**kwargs)
+    if make := getattr(module, "env", None):
+        conversions = importlib.import_module("pettingzoo.utils.conversions")
+        game = make(**kwargs)
+        if game.metadata.get("is_parallelizable"):
+            return conversions.aec_to_parallel(game)
+        return conversions.turn_based_aec_to_parallel(game)
+    raise InputError(
+        f"{name} has neither `parallel_env` nor `env`, one of which makes a game of PettingZoo: "
+        "name the module that defines one of them."
+    )
+
+
+def find_shared_spaces(name: str, game: Any) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
+    """Return the spaces of observations and actions that all agents of a game share.
+
+    Raises:
+        InputError: its agents are not known beforehand, or their spaces differ.
+    """
+    agents: list[Any] = list(getattr(game, "possible_agents", ()))
+    if not agents:
+        raise InputError(
+            f"{name} does not say which agents can appear: give it a list `possible_agents`."
+        )
+    groups: list[tuple[Any, list[Any]]] = []
+    for agent in agents:
+        pair = (game.observation_space(agent), game.action_space(agent))
+        members = next((members for known, members in groups if known == pair), None)
+        if members is None:
+            groups.append((pair, [agent]))
+        else:
+            members.append(agent)
+    if len(groups) > 1:
+        described = "; ".join(
+            f"{', '.join(map(str, members))}: {observed} and {acted}"
+            for (observed, acted), members in groups
+        )
+        raise InputError(
+            f"The agents of {name} have different observations or actions ({described}), but they "
+            "share one policy: pad both to common sizes."
+        )
+    return groups[0][0]
+
+
+class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
+    """B games of A agents as a vector environment of B A rows; see the module's docstring."""
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 (Gymnasium's own declaration)
+
+    def __init__(self, name: str, make: Make, games: int) -> None:
+        self.name, self.games = name, [make() for _ in range(games)]
+        observed, acted = find_shared_spaces(name, self.games[0])
+        self.agents: list[Any] = list(self.games[0].possible_agents)
+        self.num_envs = games * len(self.agents)
+        self.single_observation_space, self.single_action_space = observed, acted
+        self.observation_space = batch_space(observed, self.num_envs)
+        self.action_space = batch_space(acted, self.num_envs)
+        self.placeholder = make_placeholder(observed, acted)
+        self.unseen, self.finished = set(self.agents), 0
+
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start all games, with consecutive seeds.
+
+        Raises:
+            ValueError: a seed for each row, although agents share a game.
+        """
+        if isinstance(seed, Sequence):
+            raise ValueError("Games take one seed for all: their agents share it.")
+        rows = _Rows(self)
+        for number, game in enumerate(self.games):
+            rows.show(number, *_reset(game, None if seed is None else seed + number, options))
+        return rows.batch_observations(), rows.make_infos()
+
+    def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
+        """Let all agents act; those that are absent do nothing."""
+        rows, count = _Rows(self), len(self.agents)
+        chosen = list(iterate(self.action_space, actions))
+        rewards = np.zeros(self.num_envs, np.float32)
+        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        final: list[Any] = [self.placeholder] * self.num_envs
+        for number, game in enumerate(self.games):
+            row_of = {agent: number * count + a for a, agent in enumerate(self.agents)}
+            acting = list(game.agents)
+            seen, paid, ends, cuts, infos = game.step({a: chosen[row_of[a]] for a in acting})
+            for agent in acting:
+                row = row_of[agent]
+                rewards[row] = paid.get(agent, 0.0)
+                terminated[row], truncated[row] = ends.get(agent, False), cuts.get(agent, False)
+                if terminated[row] or truncated[row]:
+                    # A copy: the game may reuse its arrays when it starts anew below.
+                    final[row] = copy.deepcopy(seen.get(agent, self.placeholder))
+            if game.agents:
+                rows.show(number, seen, infos)
+                continue
+            # The rows of all agents end with their game, also of those that left it before.
+            own = slice(number * count, (number + 1) * count)
+            terminated[own] |= ~(terminated[own] | truncated[own])
+            rows.show(number, *_reset(game))
+            self._count_game()
+        infos = rows.make_infos()
+        if (ended := terminated | truncated).any():
+            infos |= {"final_obs": self.concatenate(final), "_final_obs": ended}
+        return rows.batch_observations(), rewards, terminated, truncated, infos
+
+    def concatenate(self, observations: Sequence[Any]) -> Any:
+        """Return one observation for each row as a batch."""
+        space = self.single_observation_space
+        return concatenate(space, observations, create_empty_array(space, self.num_envs))
+
+    def _count_game(self) -> None:
+        self.finished += 1
+        if self.finished == GAMES_TO_APPEAR and self.unseen:
+            missing = " and ".join(sorted(map(str, self.unseen)))
+            raise InputError(
+                f"{missing} of {self.name} appeared in none of {GAMES_TO_APPEAR} games: remove "
+                "what never appears from possible_agents."
+            )
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close all games."""
+        for game in self.games:
+            game.close()
+
+
+def count_agents(env: VectorEnv[Any, Any, Any]) -> int:
+    """Return the agents of each game; 1 for environments of a single agent."""
+    inner = env.unwrapped
+    return len(inner.agents) if isinstance(inner, AgentsVectorEnv) else 1
+
+
+class _Rows:
+    """What the rows of a batch show after a step."""
+
+    def __init__(self, env: AgentsVectorEnv) -> None:
+        self.env = env
+        self.observations = [env.placeholder] * env.num_envs
+        self.present = np.zeros(env.num_envs, bool)
+        self.masks: list[Any] = [None] * env.num_envs
+
+    def show(self, number: int, seen: Mapping[Any, Any], infos: Mapping[Any, Any]) -> None:
+        """Show what the agents of a game see."""
+        env, game = self.env, self.env.games[number]
+        for a, agent in enumerate(env.agents):
+            if agent not in game.agents or agent not in seen:
+                continue
+            row = number * len(env.agents) + a
+            env.unseen.discard(agent)
+            self.present[row], self.observations[row] = True, seen[agent]
+            self.masks[row] = infos.get(agent, {}).get("action_mask")
+            if _is_waiting(game, agent):
+                self._force_first(row)
+
+    def _force_first(self, row: int) -> None:
+        """Leave one legal action to an agent whose turn it is not: no choice, nothing to learn."""
+        space, seen = self.env.single_action_space, self.observations[row]
+        if count_choices(space) < 0:
+            return
+        sizes = space.nvec if isinstance(space, spaces.MultiDiscrete) else [count_choices(space)]
+        forced = np.concatenate([np.arange(size) == 0 for size in sizes]).astype(np.int8)
+        part = next((p for p in PARTS if isinstance(seen, Mapping) and p in seen), None)
+        if part is None:
+            self.masks[row] = forced
+        else:
+            self.observations[row] = {**seen, part: forced.astype(np.asarray(seen[part]).dtype)}
+
+    def batch_observations(self) -> Any:
+        """Return the observations [rows, ...]."""
+        return self.env.concatenate(self.observations)
+
+    def make_infos(self) -> dict[str, Any]:
+        """Return who acts next, and the masks [rows, choices] if any agent has one."""
+        infos: dict[str, Any] = {PRESENT: self.present}
+        if any(mask is not None for mask in self.masks):
+            every = np.ones(count_choices(self.env.single_action_space), np.int8)
+            masks = [every if mask is None else np.asarray(mask, np.int8) for mask in self.masks]
+            infos |= {"action_mask": np.stack(masks)}
+        return infos
+
+
+def _reset(game: Any, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
+    """Return what the agents of a new game see, and their infos."""
+    return game.reset(seed=seed, options=options)
+
+
+def _is_waiting(game: Any, agent: Any) -> bool:
+    """Return whether it is another agent's turn in a game of turns."""
+    turn = getattr(getattr(game, "aec_env", None), "agent_selection", agent)
+    return turn != agent and not game.metadata.get("is_parallelizable", False)
+
+
+def make_placeholder(observed: spaces.Space[Any], acted: spaces.Space[Any]) -> Any:
+    """Return the observation of absent agents: always the same, with every action legal."""
+    space: spaces.Space[Any] = copy.deepcopy(observed)
+    space.seed(0)
+    shown: Any = space.sample()
+    for part in PARTS:
+        if isinstance(space, spaces.Dict) and part in space.spaces:
+            mask = np.ones_like(shown[part])
+            shown[part] = mask if mask.shape == (count_choices(acted),) else shown[part]
+    return shown
+
+
+class AgentView(gymnasium.Env[Any, Any]):
+    """The game of one agent, the first of the possible ones, among others that act at random."""
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own declaration)
+
+    def __init__(self, name: str, game: Any) -> None:
+        self.game = game
+        self.observation_space, self.action_space = find_shared_spaces(name, game)
+        self.agent = game.possible_agents[0]
+        self.others = copy.deepcopy(self.action_space)
+        self.seen: dict[Any, Any] = {}
+        self.infos: dict[Any, dict[str, Any]] = {}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start a game, and let others act until it is the agent's turn.
+
+        Raises:
+            InputError: the game ends before the agent can act.
+        """
+        super().reset(seed=seed)
+        self.others.seed(int(self.np_random.integers(2**31)))
+        self.seen, self.infos = _reset(self.game, seed, options)
+        while self.agent in self.game.agents and _is_waiting(self.game, self.agent):
+            self._play({})
+        if self.agent not in self.game.agents:
+            raise InputError(f"{self.agent} was not in the game when it was its turn to act.")
+        return self.seen[self.agent], self.infos.get(self.agent, {})
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Act, and let others act until it is the agent's turn again."""
+        paid, ended, cut = self._play({self.agent: action})
+        while not (ended or cut) and _is_waiting(self.game, self.agent):
+            more, ended, cut = self._play({})
+            paid += more
+        info = dict(self.infos.get(self.agent, {}))
+        return self.seen[self.agent], paid, ended, cut, info
+
+    def _play(self, own: Mapping[Any, Any]) -> tuple[float, bool, bool]:
+        """Take a step in which others act at random; return the agent's reward and ends."""
+        agent = self.agent
+        actions = {other: self._draw(other) for other in self.game.agents}
+        seen, paid, ends, cuts, self.infos = self.game.step({**actions, **own})
+        # The final observation is kept where the game shows none after the end.
+        self.seen = {**self.seen, **seen}
+        cut = bool(cuts.get(agent, False))
+        ended = bool(ends.get(agent, False)) or (agent not in self.game.agents and not cut)
+        return float(paid.get(agent, 0.0)), ended, cut
+
+    def _draw(self, agent: Any) -> Any:
+        """Return a random legal action."""
+        seen, info = self.seen.get(agent), self.infos.get(agent, {})
+        parts: Mapping[str, Any] = seen if isinstance(seen, Mapping) else {}
+        mask = next((parts[part] for part in PARTS if part in parts), info.get("action_mask"))
+        return sample_legal(self.others, mask)
+
+    def close(self) -> None:
+        """Close the game."""
+        self.game.close()

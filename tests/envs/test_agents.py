@@ -1,0 +1,174 @@
+# pyright: basic
+"""Games of several agents: every agent is a row, and absent ones are said to be."""
+
+import numpy as np
+import pytest
+from agent_games import Couriers
+from gymnasium import spaces
+
+from envs.agents import (
+    GAMES_TO_APPEAR,
+    PRESENT,
+    AgentsVectorEnv,
+    AgentView,
+    count_agents,
+    find_shared_spaces,
+    make_parallel,
+)
+from envs.validation import InputError
+
+AGENTS = Couriers.possible_agents
+
+
+def play_plainly(game, seed, actions):
+    """Yield for each step of one game what its agents see, get and lose, in a plain loop."""
+    seen, _ = game.reset(seed=seed)
+    for action in actions:
+        present = list(game.agents)
+        after, paid, ends, cuts, _ = game.step({a: action[AGENTS.index(a)] for a in present})
+        if not game.agents:
+            seen_next, _ = game.reset()
+        else:
+            seen_next = {a: after[a] for a in game.agents}
+        yield present, seen, after, paid, ends, cuts
+        seen = seen_next
+
+
+@pytest.mark.parametrize("options", [{}, {"joins": 2}, {"leaves": (1, 1, 1)}])
+def test_rows_are_the_agents_of_a_plain_loop(options):
+    steps, games = 23, 2
+    env = AgentsVectorEnv("couriers", lambda: Couriers(**options), games)
+    actions = np.random.default_rng(0).integers(2, size=(steps, games * 3))
+    plain = [
+        play_plainly(Couriers(**options), 5 + g, actions[:, 3 * g : 3 * g + 3])
+        for g in range(games)
+    ]
+    observation, infos = env.reset(seed=5)
+    for t in range(steps):
+        found = env.step(actions[t])
+        after, rewards, terminated, truncated, then = found
+        for g in range(games):
+            present, seen, last, paid, ends, cuts = next(plain[g])
+            for a, agent in enumerate(AGENTS):
+                row = 3 * g + a
+                assert infos[PRESENT][row] == (agent in present)
+                assert observation[row] in env.single_observation_space
+                if agent not in present:
+                    assert rewards[row] == 0
+                    continue
+                np.testing.assert_array_equal(observation[row], seen[agent])
+                assert rewards[row] == paid[agent]
+                assert terminated[row] == ends[agent]
+                assert truncated[row] == cuts[agent]
+                if ends[agent] or cuts[agent]:
+                    np.testing.assert_array_equal(then["final_obs"][row], last[agent])
+        observation, infos = after, then
+    env.close()
+    assert all(game.closed for game in env.games)
+
+
+def test_final_observations_outlive_arrays_that_a_game_reuses():
+    class Thrifty(Couriers):
+        def look(self):
+            seen = super().look()
+            self.own = getattr(self, "own", {a: np.zeros(2, np.float32) for a in AGENTS})
+            for agent, array in seen.items():
+                self.own[agent][:] = array
+            return {agent: self.own[agent] for agent in seen}
+
+    finals = []
+    for game in (Couriers, Thrifty):
+        env = AgentsVectorEnv("couriers", game, 1)
+        env.reset(seed=3)
+        infos = [env.step(np.zeros(3, np.int64))[-1] for _ in range(5)]
+        finals.append(infos[-1]["final_obs"][2])
+    np.testing.assert_array_equal(*finals)
+    assert finals[0][1] == np.float32(0.5)
+
+
+def test_a_game_ends_for_the_rows_of_absent_agents_too():
+    env = AgentsVectorEnv("couriers", Couriers, 1)
+    env.reset(seed=0)
+    ends = [env.step(np.zeros(3, np.int64))[2:4] for _ in range(5)]
+    assert [(te | tr).tolist() for te, tr in ends] == [
+        [False] * 3,
+        [True, False, False],
+        [False] * 3,
+        [False, True, False],
+        [True, True, True],
+    ]
+
+
+def test_an_agent_that_never_appears_is_refused():
+    env = AgentsVectorEnv("couriers", lambda: Couriers(joins=99), 1)
+    env.reset(seed=0)
+    for _ in range(4 * GAMES_TO_APPEAR - 1):  # without its last agent a game lasts 4 steps
+        env.step(np.zeros(3, np.int64))
+    with pytest.raises(InputError, match=f"a2 of couriers appeared in none of {GAMES_TO_APPEAR}"):
+        env.step(np.zeros(3, np.int64))
+
+
+@pytest.mark.parametrize(
+    ("game", "words"),
+    [
+        (Couriers(different=True), "a0, a1: Box"),
+        (type("Crowd", (), {})(), "give it a list `possible_agents`"),
+    ],
+)
+def test_agents_that_cannot_share_a_policy_are_refused(game, words):
+    with pytest.raises(InputError, match=words):
+        find_shared_spaces("game", game)
+
+
+def test_each_row_cannot_have_a_seed_of_its_own():
+    env = AgentsVectorEnv("couriers", Couriers, 2)
+    with pytest.raises(ValueError, match="one seed"):
+        env.reset(seed=[1] * 6)
+    assert count_agents(env) == 3
+
+
+def test_the_view_of_one_agent_is_an_ordinary_environment():
+    views = [AgentView("couriers", Couriers()) for _ in range(2)]
+    for seed in range(3):
+        first, second = (view.reset(seed=seed)[0] for view in views)
+        over = False
+        while not over:
+            np.testing.assert_array_equal(first, second)
+            action = int(first[0] > 0)
+            (first, reward, over, cut, _), (second, *_) = (view.step(action) for view in views)
+            assert reward == 1.0
+            over = over or cut
+
+
+def test_a_module_without_a_factory_is_refused():
+    with pytest.raises(InputError, match="neither `parallel_env` nor `env`"):
+        make_parallel("masked_games")
+    assert isinstance(make_parallel("agent_games", length=9), Couriers)
+
+
+def test_agents_that_wait_for_their_turn_have_one_legal_action():
+    pytest.importorskip("pettingzoo", reason="PettingZoo is not installed")
+    game = make_parallel("pettingzoo.classic.tictactoe_v3")
+    env = AgentsVectorEnv("tictactoe", lambda: game, 1)
+    observation, _ = env.reset(seed=0)
+    for turn in range(4):
+        legal = observation["action_mask"].sum(-1)
+        assert legal.tolist() == ([9 - turn, 1] if turn % 2 == 0 else [1, 9 - turn])
+        action = np.where(observation["action_mask"][:, ::-1] > 0, np.arange(9)[::-1], -1).max(-1)
+        observation, *_ = env.step(action)
+    assert isinstance(env.single_action_space, spaces.Discrete)
+
+
+def test_a_game_of_pettingzoo_is_made_by_its_module():
+    pytest.importorskip("mpe2", reason="the games mpe2 are not installed")
+    from algos.rollouts.env_factory import make_vector_env
+
+    env = make_vector_env("pettingzoo:mpe2.simple_spread_v3", {"max_cycles": 3}, 2)
+    observation, infos = env.reset(seed=0)
+    assert observation.shape == (6, 18)
+    for _ in range(3):
+        _, rewards, terminated, truncated, infos = env.step(np.zeros(6, np.int64))
+    assert truncated.all() and not terminated.any()
+    assert (rewards < 0).all()
+    assert infos["final_obs"].shape == (6, 18)
+    env.close()

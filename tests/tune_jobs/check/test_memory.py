@@ -1,0 +1,64 @@
+# pyright: basic
+"""Whether rewards depend on what was seen earlier."""
+
+import numpy as np
+import pytest
+from checks import check, get_severities
+
+from tune_jobs.check.memory import MIN_ROWS, measure_dependence
+from tune_jobs.check.rollouts import Episode
+
+
+@pytest.mark.parametrize(("world", "found"), [("SickCue-v0", True), ("SickShown-v0", False)])
+def test_a_task_that_hides_its_state_is_noted(world, found):
+    answer = check(world, "memory")
+    assert get_severities(answer) == ({"needs_memory": "note"} if found else {})
+    if found:
+        assert "2 steps earlier" in answer["findings"][0]["evidence"]
+
+
+@pytest.mark.parametrize("world", ["FrozenLake-v1", "CliffWalking-v1"])
+def test_a_task_that_shows_its_state_is_left_in_peace(world):
+    answer = check(world, "memory", share=0.2)
+    assert get_severities(answer) == {}
+    assert answer["figures"]["memory"]["rows"] >= MIN_ROWS
+
+
+def test_observations_that_never_recur_are_not_judged():
+    assert "needs_memory" in check("CartPole-v1", "memory")["not_judged"]
+
+
+def test_the_explained_variance_is_that_of_the_group_means():
+    rng = np.random.default_rng(0)
+    episodes = []
+    for _ in range(400):
+        past, noise = int(rng.integers(3)), rng.normal()
+        # One step whose observation and action are always the same.
+        episodes.append(Episode([0.0, past + noise], "terminated", 0, [past, 7, 8], [1, 1]))
+    fraction, errors, rows = measure_dependence(episodes, lambda seen, t: seen[0] if t else None)
+    rewards = np.array([e.rewards[1] for e in episodes])
+    pasts = np.array([e.observation_keys[0] for e in episodes])
+    between = sum(
+        (pasts == p).sum() * (rewards[pasts == p].mean() - rewards.mean()) ** 2 for p in range(3)
+    )
+    assert rows == 400
+    assert errors > 8
+    # Less what chance explains: two degrees of freedom of 399.
+    assert fraction == pytest.approx(between / rewards.var() / 400 - 2 / 399, abs=0.01)
+
+
+def test_rewards_of_chance_depend_on_nothing():
+    rng = np.random.default_rng(1)
+    fractions, errors = [], []
+    for _ in range(20):
+        episodes = [
+            Episode(
+                [0.0, float(rng.integers(2))], "terminated", 0, [int(rng.integers(3)), 7, 8], [1, 1]
+            )
+            for _ in range(300)
+        ]
+        fraction, error, _ = measure_dependence(episodes, lambda seen, t: seen[0] if t else None)
+        fractions.append(fraction)
+        errors.append(error)
+    assert abs(np.mean(fractions)) < 0.01
+    assert max(errors) < 8
