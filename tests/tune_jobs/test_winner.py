@@ -74,7 +74,7 @@ def test_finals_use_the_job_metric_where_episodes_have_it(
     episodes = {"policy": EvaluatedEpisodes({"return": np.array([1.0, 3.0])})}
     evaluation = Evaluation(episodes, "return", "max", None)
     monkeypatch.setattr(finals, "evaluate", lambda *a, **k: evaluation)
-    monkeypatch.setattr(finals.Policy, "load", lambda path: None)
+    monkeypatch.setattr(finals.Policy, "load", lambda path, device: None)
     job = make_job({"env": "CartPole-v1", "held_out_interval": 1, "metric": metric, "mode": mode})
     row = finals.play_final(job, tmp_path, "00", "c", 2)
     assert (row.metric, row.mode, row.score) == judged
