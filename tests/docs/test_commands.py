@@ -17,7 +17,8 @@ CELL = re.compile(r"\| `((?:\w+=\S+ )*rungwise \S+ [^`]+)` \|")
 def find_commands():
     for page in PAGES:
         text = page.read_text()
-        lines = [line for block in BLOCK.findall(text) for line in block.splitlines()]
+        blocks = (block.replace("\\\n", "") for block in BLOCK.findall(text))
+        lines = [line for block in blocks for line in block.splitlines()]
         for line in [*lines, *CELL.findall(text)]:
             command = re.sub(r"^(\w+=\S+ )*", "", line)
             if command.startswith("rungwise "):

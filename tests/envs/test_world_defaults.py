@@ -104,6 +104,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "terms": 5,
         "filler": 0.0,
         "text": "",
+        "language_model": "",
         "context": 16,
         "ahead": 4,
         "longest": 4,
@@ -120,6 +121,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
             "full": 0.5,
             "seed": 0,
         },
+        "reader_device": "cpu",
     },
 }
 SPACES: list[tuple[str, dict[str, Any], Any, Any]] = [

@@ -29,8 +29,11 @@ def test_a_run_improves_the_tiny_language_model(tmp_path):
         timeout=2300,
     )
     assert done.returncode == 0, done.stderr
+    # Iteration 0 is stage 1, which has no score.
     rows = [
-        r for r in read_event_log(tmp_path / "run" / "events.jsonl") if isinstance(r, ResultRow)
+        row
+        for row in read_event_log(tmp_path / "run" / "events.jsonl")
+        if isinstance(row, ResultRow) and row.iteration
     ]
     scores = [row.metrics["score"] for row in rows]
     before, after = (sum(part) / 5 for part in (scores[:5], scores[-5:]))

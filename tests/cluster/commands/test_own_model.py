@@ -6,6 +6,8 @@ import yaml
 from command_line import answer, rungwise
 from paths import DATA
 
+from cluster.commands.jobs import QUICK_EPISODES
+
 ENV = "CausalLearning-v0"
 SPRINKLER = DATA / "causal_models" / "sprinkler.bif"
 MODEL = """
@@ -39,7 +41,7 @@ def test_a_custom_causal_model_is_trained_on_and_compared(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     own = answer(rungwise("evaluate", checkpoint, "--quick", "--json", cwd=elsewhere))
-    assert own["episodes"] == 32 and own["env_kwargs"] == {}
+    assert own["episodes"] == QUICK_EPISODES and own["env_kwargs"] == {}
     assert set(own["baselines"]) == {"greedy", "random", "round_robin", "parents_first"}
     words = ("evaluate", checkpoint, "--quick", "--episodes", 4, "--json", "--scm")
     other = answer(rungwise(*words, SPRINKLER, cwd=elsewhere))
