@@ -49,7 +49,7 @@ def load_preset_scores() -> dict[str, PresetScore]:
     """Return the scores of the presets that have been measured, by name."""
     plain: dict[str, dict[str, Any]] = yaml.safe_load(SCORES.read_text())
     return {
-        name: PresetScore(**fields | {"scores": tuple(fields["scores"])})
+        name: PresetScore(scores=tuple(fields.pop("scores")), **fields)
         for name, fields in plain.items()
     }
 
