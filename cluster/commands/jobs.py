@@ -26,10 +26,10 @@ from tune_jobs.run_directory import find_free_directory
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
 
-QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START = 6, 4, 8, 128
+QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START = 6, 4, 8, 64
 """Iterations, trials, evaluation episodes and warm-start episodes of ``--quick``, at most.
 
-Every preset has to end within a minute on two cores; the slowest are `shop` and `edges-variable`.
+So few that a preset ends within about a minute on two cores.
 """
 ITERATION_SETTINGS = ("reference_interval", "starts", "warm_start_interval")
 """Settings counted in iterations, or in what they consume: each iteration draws some starts."""
@@ -52,8 +52,8 @@ class Tune(RayCommand):
     out: Path | None = None
     """Run directory; by default runs/<environment>-<date>-<number>."""
     quick: bool = False
-    """Shorten the run: a tenth of the iterations, at most 10, with all intervals in proportion, at
-    most 4 trials, few evaluation episodes, no early stopping, and health rules that only warn."""
+    """Shorten the run: a tenth of the iterations, at most 6, with all intervals in proportion, at
+    most 4 trials, 8 evaluation episodes, no early stopping, and health rules that only warn."""
     job: tyro.conf.Suppress[Any] = None
     """The job; :meth:`parse` adds its flags, which depend on the algorithm and environment."""
 

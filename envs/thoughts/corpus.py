@@ -238,15 +238,7 @@ class PlainText(Corpus):
 
 
 class Tokens(PlainText):
-    """A user's text in the tokens of a Hugging Face model's tokenizer, counted from 3.
-
-    Args:
-        text: what is read; its last tenth is kept for evaluation.
-        context: tokens of a context.
-        ahead: tokens that are predicted.
-        longest: tokens of the longest thought.
-        folder: of the model.
-    """
+    """A user's text in the tokens of the Hugging Face model in ``folder``, counted from 3."""
 
     unit = "tokens"
 

@@ -235,10 +235,11 @@ class Job:
                 f"trial of this job can use one: set gpus_per_trial to at most {count}."
             )
         if 0 < share < 1 and self.settings.num_learners > 1:
+            fewer = "acting_device to cpu, " if self.settings.acts_on_gpu else ""
             raise InputError(
                 f"Each of the {self.settings.num_learners} learners needs a GPU of its own (NCCL), "
-                f"but gpus_per_trial is {gpus:g} for {count} processes: set it to {count}, or "
-                "num_learners to 0."
+                f"but gpus_per_trial is {gpus:g} for {count} processes: set it to {count}, {fewer}"
+                "or num_learners to 0."
             )
         if share and math.ceil(count / math.floor(1 / share)) > math.ceil(gpus):
             raise InputError(

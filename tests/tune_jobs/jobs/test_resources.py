@@ -51,7 +51,14 @@ def test_gpus_are_held_by_what_learns_and_what_acts_on_one(gpus, settings, held)
     ("fields", "said"),
     [
         ({"gpus_per_trial": 2}, "gpus_per_trial is 2, but .* set gpus_per_trial to at most 1"),
-        ({"gpus_per_trial": 1, "settings": {"num_learners": 2}}, "learners needs a GPU of its own"),
+        (
+            {"gpus_per_trial": 1, "settings": {"num_learners": 2}},
+            "learners needs a GPU of its own .* set it to 2, or num_learners to 0",
+        ),
+        (
+            {"gpus_per_trial": 2, "settings": {"num_learners": 2, "model": "lm"}},
+            "2 for 3 processes: set it to 3, acting_device to cpu, or",
+        ),
         (
             {
                 "gpus_per_trial": 2,
