@@ -24,6 +24,7 @@ SHOWN_FIGURES: dict[str, dict[str, str]] = {
         "return_mean": "return",
         "return_std": "±",
     },
+    "memory": {"rows": "steps", "variance_fraction": "variance by what was seen earlier"},
     "dependence": {
         "repeated.variance_fraction": "variance by actions, same randomness",
         "repeated.p": "p",
