@@ -23,7 +23,7 @@ Act = Callable[[Any, bool], Any]
 
 
 def train_ours(task: Task, seed: int, changed: dict[str, Any]) -> Result:
-    """Train with our defaults or a preset; the health rules watch, but their time does not count."""
+    """Train with our defaults or a preset; health rules watch, but their time does not count."""
     import algos
     from algos.ppo import PPOSettings
     from tune_jobs.health import History, diagnose
