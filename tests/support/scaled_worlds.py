@@ -1,4 +1,4 @@
-# pyright: basic, reportArgumentType=false
+# pyright: basic, reportArgumentType=false, reportOperatorIssue=false
 """Gymnasium's own environments with rewards and observations in other units."""
 
 from typing import Any
