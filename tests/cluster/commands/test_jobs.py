@@ -36,17 +36,17 @@ def test_quick_limits_the_evaluation_by_number_or_time(about, episodes):
 
 
 def test_quick_scales_what_is_counted_in_iterations():
-    about = {"env": "CausalLearning-v0", "algo": "dpo", "iterations": 60, "grace": 40}
-    about |= {"held_out_interval": 20, "checkpoint_interval": 60, "patience": 50}
+    about = {"env": "CausalLearning-v0", "algo": "dpo", "iterations": 40, "grace": 30}
+    about |= {"held_out_interval": 20, "checkpoint_interval": 40, "patience": 30}
     settings = {"reference_interval": 40, "starts": 1000, "group_size": 8, "num_envs": 8}
     settings |= {"entropy_schedule": "decay", "entropy_decay": 0.99}
     full = make_job(about | {"settings": settings})
     job = shorten_job(full)
-    assert job.iterations == 6
-    assert (job.grace, job.held_out_interval, job.checkpoint_interval) == (4, 2, 6)
+    assert job.iterations == 4
+    assert (job.grace, job.held_out_interval, job.checkpoint_interval) == (3, 2, 4)
     assert (job.settings.reference_interval, job.settings.starts) == (4, 100)
     # The entropy weight ends where it would.
-    assert job.settings.entropy_decay**6 == pytest.approx(full.settings.entropy_decay**60)
+    assert job.settings.entropy_decay**4 == pytest.approx(full.settings.entropy_decay**40)
     assert job.patience == 0, "too few scores to separate a plateau from noise"
     assert job.held_out_episodes == QUICK_EPISODES
 
@@ -61,10 +61,10 @@ def test_quick_caps_trials_and_the_warm_start():
 
 
 def test_quick_repeats_the_warm_start_as_often():
-    about = {"env": "CausalLearning-v0", "iterations": 60}
+    about = {"env": "CausalLearning-v0", "iterations": 40}
     about["settings"] = {"warm_start": "round_robin", "warm_start_interval": 20}
     job = shorten_job(make_job(about))
-    assert (job.iterations, job.settings.warm_start_interval) == (6, 2)
+    assert (job.iterations, job.settings.warm_start_interval) == (4, 2)
 
 
 def test_quick_leaves_off_what_is_off():
