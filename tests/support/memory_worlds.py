@@ -35,6 +35,8 @@ class RepeatPrevious(gymnasium.Env):
 class Positions(gymnasium.ObservationWrapper):
     """CartPole without velocities: position and angle only."""
 
+    metadata = CartPoleEnv.metadata  # a wrapper's own is no dict, which gymnasium.make wants
+
     def __init__(self):
         super().__init__(gymnasium.wrappers.TimeLimit(CartPoleEnv(), 500))
         self.observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
