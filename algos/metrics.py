@@ -169,7 +169,7 @@ METRICS: dict[str, Metric] = {
         "fraction",
         "share of memory in what the policy's outputs depend on, the rest being the present "
         "observation: how far they move when either is swapped between rows",
-        "above 0.05",
+        "above 0.01",
     ),
     "value_abs_max": Metric("reward", "largest size of a value"),
     "target_abs_max": Metric("reward", "largest size of a return that values are fitted to"),

@@ -26,7 +26,6 @@ from algos.models.frame_stack import StateLayout
 from algos.models.memory import Memory
 from algos.models.mlp import MLPPolicy
 
-
 MEASURED_ROWS = 64
 """Rows at most by which the network is judged: a fraction of a minibatch, at next to no cost."""
 CONSTANT_RANGE = 1e-5
@@ -82,7 +81,6 @@ class EncoderPolicy(PolicyModule):
             features, state = self.memory(features, batch)
         return self.policy(self.trunk(features)), self.critic(features)[:, 0], state
 
-
     @torch.no_grad()
     def compute_network_metrics(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Return how much of the features is constant, and how much the memory matters."""
@@ -98,12 +96,13 @@ class EncoderPolicy(PolicyModule):
         }
         # A part that does not change is no fault of its encoder.
         changing = [f for name, f in parts.items() if bool((rows[name] != rows[name][:1]).any())]
-        metrics = dict[str, float]()
-        if changing:
-            fractions = [compute_constant_fraction(features) for features in changing]
-            metrics["encoder_constant_fraction"] = max(fractions)
-            metrics["feature_constant_fraction"] = compute_constant_fraction(torch.cat(changing, -1))
-        return metrics | self._measure_memory(torch.cat(list(parts.values()), -1), rows)
+        metrics = self._measure_memory(torch.cat(list(parts.values()), -1), rows)
+        if not changing:
+            return metrics
+        return metrics | {
+            "encoder_constant_fraction": max(map(compute_constant_fraction, changing)),
+            "feature_constant_fraction": compute_constant_fraction(torch.cat(changing, -1)),
+        }
 
     def _measure_memory(self, features: Tensor, rows: Mapping[str, Tensor]) -> dict[str, float]:
         """Return how far outputs move with the state [N, width], compared with features [N, F]."""

@@ -4,8 +4,6 @@
 Everything here is planted from outside; the product has no switch for any of it.
 """
 
-from typing import Any
-
 import gymnasium
 import numpy as np
 import torch
@@ -237,8 +235,8 @@ def kill_convolutions(network):
     """Switch all rectifiers of the last convolution off, through which no gradient passes then."""
     (encoder,) = network.encoders
     last = [layer for layer in encoder.layers if isinstance(layer, torch.nn.Conv2d)][-1]
-    last.weight.zero_()
-    last.bias.fill_(-1)
+    for weight, value in zip(last.parameters(), (0, -1), strict=True):
+        weight.fill_(value)
 
 
 def close_gates(network):

@@ -2,6 +2,7 @@
 """Rule ``memory_unused``: sick and healthy runs, each threshold, warm-up, NaN, planted faults."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from tune_jobs.health.rules.memory_unused import MemoryUnused
 RULE = MemoryUnused()
 NAME = "memory_effect_fraction"
 CARDS = "memory_worlds:RepeatPrevious-v0"
-TRAINING = {"num_envs": 8, "rollout_length": 16, "minibatch_size": 64, "hidden": (16,)}
+TRAINING: dict[str, Any] = {
+    **{"num_envs": 8, "rollout_length": 16, "minibatch_size": 64, "epochs": 2, "hidden": (16,)}
+}
 
 
 def findings(history):
@@ -77,14 +80,14 @@ def lose_state(runner, learner):
 )
 def test_a_memory_without_effect_is_found(memory, plant):
     chosen = TRAINING | {"memory": memory, "sequence_length": 8}
-    history = record(CARDS, 24, plant, **chosen)
+    history = record(CARDS, 16, plant, **chosen)
     assert history.series(NAME).max() < 1e-6
     assert findings(history)["memory_unused"] == "warn"
 
 
 @pytest.mark.parametrize("memory", ["gru", "lstm"])
 def test_a_memory_that_has_not_learnt_yet_is_healthy(memory):
-    history = record(CARDS, 24, **TRAINING, memory=memory, sequence_length=8)
+    history = record(CARDS, 16, **TRAINING, memory=memory, sequence_length=8)
     assert history.improved is False and history.series(NAME).min() > 0.05
     assert "memory_unused" not in findings(history)
 

@@ -2,6 +2,7 @@
 """Rule ``normaliser_without_spread``: sick and healthy runs, warm-up, NaN, planted faults."""
 
 import math
+from typing import Any
 
 from health_runs import Metrics, assert_needs_last, flat, from_row, rising, seen, severity
 from ray.rllib.core import COMPONENT_RL_MODULE
@@ -12,7 +13,9 @@ from tune_jobs.health.rules.normaliser_without_spread import NormaliserWithoutSp
 
 RULE = NormaliserWithoutSpread()
 NAME = "normaliser_constant_fraction"
-TRAINING = {"num_envs": 8, "rollout_length": 16, "minibatch_size": 64, "hidden": (16,)}
+TRAINING: dict[str, Any] = {
+    **{"num_envs": 8, "rollout_length": 16, "minibatch_size": 64, "epochs": 2, "hidden": (16,)}
+}
 
 
 def symptoms(history):
@@ -72,7 +75,7 @@ def lose_statistics(runner, learner):
 
 def test_statistics_that_never_arrive_are_found():
     env = "sick_worlds:SickCoinToss-v0"
-    chosen = TRAINING | {"normalise_observations": True}
+    chosen: dict[str, Any] = TRAINING | {"normalise_observations": True}
     history = record(env, 20, lose_statistics, **chosen)
     assert set(history.series(NAME)) == {1.0}
     assert "normaliser_without_spread" in symptoms(history)
@@ -82,9 +85,7 @@ def test_statistics_that_never_arrive_are_found():
 
 
 def test_a_world_that_shows_nothing_is_reported_once():
-    history = record(
-        "sick_worlds:SickBlindfolded-v0", 20, **TRAINING, normalise_observations=True
-    )
+    history = record("sick_worlds:SickBlindfolded-v0", 20, **TRAINING, normalise_observations=True)
     assert set(history.series(NAME)) == {1.0}
     found = symptoms(history)
     assert "observation_constant" in found and "normaliser_without_spread" not in found
