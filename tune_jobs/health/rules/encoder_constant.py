@@ -17,9 +17,10 @@ class EncoderConstant(Rule):
     """All features of a part of the observation are equal, though the part itself changes.
 
     The policy cannot see this part. Some constant features (rectifiers that are off, categories
-    that do not occur) are normal, so it must be all of them. FIGURES
-    A part may be of no use to the task, so a stop is asked for only where the features of all
-    parts are constant: the policy then acts without seeing anything.
+    that do not occur) are normal: up to 51 % of a part's in healthy runs on MiniGrid, 17 % of
+    one-hot numbers, 5 % in Catch (images), 0 % in CartPole. So it must be all of them, which only
+    dead layers showed. A part may be of no use to the task, so a stop is asked for only where the
+    features of all parts are constant: the policy then acts without seeing anything.
 
     Warm-up: ``rows`` rows. NaN policy: rows without the metric are left out.
     """

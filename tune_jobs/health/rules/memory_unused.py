@@ -17,11 +17,14 @@ class MemoryUnused(Rule):
     """The policy's outputs do not depend on the recurrent state.
 
     The effect of the state is compared with that of the present observation, because the outputs of
-    a policy that has learnt nothing hardly depend on either. FIGURES
-    So a share near zero is a fault of the memory itself: it is closed, or its state is lost between
-    steps. Whether the task needs memory cannot be read off it, since a healthy memory leaves its
-    mark on the policy of any task: the finding is a warning while the score does not improve, and
-    a note, that memory costs time, once it has.
+    a policy that has learnt nothing hardly depend on either. In 18 healthy trainings (GRU and LSTM)
+    the share of memory was .07 at the start to .98 where the task needs memory, and at least .18 in
+    CartPole, Catch and MiniGrid, which need none. The lowest was .016, when all that paid was the
+    present observation and the task had been solved for long. Lost states and closed gates give 0.
+
+    So a share near zero is a fault of the memory itself, and a large one does not mean that the
+    task needs memory. It is a warning while the score does not improve. Once it has improved, all
+    that can be said is that memory costs time: a note.
 
     Warm-up: ``rows`` rows. NaN policy: rows without the metric are left out.
     """
