@@ -53,6 +53,12 @@ METRICS: dict[str, Metric] = {
     "observation_constant_fraction": Metric(
         "fraction", "observed numbers that never changed in this iteration", "below 1"
     ),
+    "normaliser_constant_fraction": Metric(
+        "fraction",
+        "normalised numbers whose statistics have seen a single value or nothing, in the policy "
+        "that acted",
+        "below 1 from the second iteration on",
+    ),
     "choice_fractions": Metric(
         "shares", "how often each discrete choice was taken where at least two were legal"
     ),
@@ -150,6 +156,21 @@ METRICS: dict[str, Metric] = {
         "fraction", "how far the update moved the parameters, over their norm", "1e-4 to 0.1"
     ),
     "dead_unit_fraction": Metric("fraction", "hidden units saturated in every row", "below 0.3"),
+    "encoder_constant_fraction": Metric(
+        "fraction",
+        "features that were the same in all rows, of the part of the observation where they are "
+        "most; parts that did not change themselves are left out",
+        "below 1",
+    ),
+    "feature_constant_fraction": Metric(
+        "fraction", "the same over the features of all parts that changed", "below 1"
+    ),
+    "memory_effect_fraction": Metric(
+        "fraction",
+        "share of memory in what the policy's outputs depend on, the rest being the present "
+        "observation: how far they move when either is swapped between rows",
+        "above 0.01",
+    ),
     "value_abs_max": Metric("reward", "largest size of a value"),
     "target_abs_max": Metric("reward", "largest size of a return that values are fitted to"),
     "lr": Metric("rate", "learning rate of this iteration"),

@@ -194,6 +194,13 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         own = self.observation_normaliser
         return batch if own is None else own.normalise(batch)
 
+    def compute_normaliser_metrics(self) -> dict[str, float]:
+        """Return metrics of the statistics that this copy of the policy acts by."""
+        own = self.observation_normaliser
+        if own is None:
+            return {}
+        return {"normaliser_constant_fraction": own.compute_constant_fraction()}
+
     def restore_values(self, values: Any) -> Any:
         """Return the network's own values [N] in units of the reward."""
         return values if self.return_moments is None else self.return_moments.restore(values)

@@ -26,6 +26,12 @@ from algos.models.frame_stack import StateLayout
 from algos.models.memory import Memory
 from algos.models.mlp import MLPPolicy
 
+MEASURED_ROWS = 64
+"""Rows at most by which the network is judged: a fraction of a minibatch, at next to no cost."""
+CONSTANT_RANGE = 1e-5
+"""Difference between the features of all rows up to which they count as equal: a layer computed
+from equal numbers differs by rounding alone."""
+
 
 class EncoderPolicy(PolicyModule):
     """Encoders side by side; behind them a perceptron for the policy and one for the value."""
@@ -74,6 +80,53 @@ class EncoderPolicy(PolicyModule):
         if self.memory is not None:
             features, state = self.memory(features, batch)
         return self.policy(self.trunk(features)), self.critic(features)[:, 0], state
+
+    @torch.no_grad()
+    def compute_network_metrics(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return how much of the features is constant, and how much the memory matters."""
+        # Rows far apart, because neighbours are steps of one sequence. None is marked as the start
+        # of a sequence: each holds its own state, as at acting.
+        apart = -(-len(batch[self.names[0]]) // MEASURED_ROWS)
+        recurrent = () if self.memory is None else self.memory.names
+        rows = {name: batch[name][::apart] for name in (*self.names, *recurrent)}
+        rows |= self.normalise_observations(rows)
+        parts = {
+            name: encoder(rows[name])
+            for name, encoder in zip(self.names, self.encoders, strict=True)
+        }
+        # A part that does not change is no fault of its encoder.
+        changing = [f for name, f in parts.items() if bool((rows[name] != rows[name][:1]).any())]
+        metrics = self._measure_memory(torch.cat(list(parts.values()), -1), rows)
+        if not changing:
+            return metrics
+        return metrics | {
+            "encoder_constant_fraction": max(map(compute_constant_fraction, changing)),
+            "feature_constant_fraction": compute_constant_fraction(torch.cat(changing, -1)),
+        }
+
+    def _measure_memory(self, features: Tensor, rows: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return how far outputs move with the state [N, width], compared with features [N, F]."""
+        if self.memory is None:
+            return {}
+        half = len(features) // 2
+        # Swapped and not set to zero: a state that is the same at every step tells nothing, but a
+        # network that has learnt with it acts differently without it. Compared with the effect of
+        # the features, because the outputs of a policy that has learnt nothing hardly depend on
+        # either. In one pass: at this size the number of calls costs more than that of rows.
+        state = {name: rows[name] for name in self.memory.names}
+        own_swapped_own = {name: torch.cat([c, c.roll(half, 0), c]) for name, c in state.items()}
+        own_own_swapped = torch.cat([features, features, features.roll(half, 0)])
+        remembered, _ = self.memory(own_own_swapped, own_swapped_own)
+        outputs, other_state, other_features = self.policy(self.trunk(remembered)).chunk(3)
+        of_memory = float((other_state - outputs).abs().mean())
+        both = of_memory + float((other_features - outputs).abs().mean())
+        return {"memory_effect_fraction": of_memory / both} if both > 0 else {}
+
+
+def compute_constant_fraction(features: Tensor) -> float:
+    """Return the fraction of features [N, F] that are equal in all rows."""
+    constant = features.amax(0) - features.amin(0) <= CONSTANT_RANGE
+    return float(constant.float().mean())
 
 
 class AutoPolicy(PolicyModule):

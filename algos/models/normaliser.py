@@ -23,6 +23,8 @@ LIMIT = 10.0
 """Deviations from the mean at which a normalised observation is clipped, as in OpenAI Baselines."""
 EPSILON = 1e-12
 """Added to a variance: deviations below 1e-6 count as none."""
+CONSTANT_VARIANCE = 1e-4 * EPSILON
+"""Variance below which a standardised entry deviates by less than a hundredth: as good as none."""
 CHUNK_ROWS = 1024
 """Rows whose sums are taken at a time: in float64 all rows at once could exhaust the memory."""
 
@@ -51,6 +53,13 @@ class RunningMoments(nn.Module):
     def is_empty(self) -> bool:
         """Whether no row has been seen."""
         return not self.count
+
+    @property
+    def constant_entries(self) -> int:
+        """Number of entries that the rows so far do not tell apart; all of them without rows."""
+        if self.is_empty:
+            return self.variance.numel()
+        return int((self.variance < CONSTANT_VARIANCE).sum())
 
     @torch.no_grad()
     def update(self, rows: Tensor, sum_over_learners: SumOverLearners) -> None:
@@ -116,6 +125,12 @@ class ObservationNormaliser(nn.Module):
         """Merge observation columns [N, ...] into the moments."""
         for name, moments in self._by_column().items():
             moments.update(columns[name], sum_over_learners)
+
+    def compute_constant_fraction(self) -> float:
+        """Return the fraction of normalised entries in which all rows so far were alike."""
+        moments = self._by_column().values()
+        entries = sum(own.variance.numel() for own in moments)
+        return sum(own.constant_entries for own in moments) / max(entries, 1)
 
     def normalise(self, columns: Mapping[str, Array]) -> dict[str, Array]:
         """Return the columns [N, ...] with normalised observations, clipped, in float32."""

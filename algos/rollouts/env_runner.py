@@ -261,6 +261,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
         seen, lengths = policy.normalise_observations(seen), self.statistics.lengths
         summary["condition"] = compute_environment_metrics(seen, rewards, done, truncated, lengths)
         summary["condition"] |= policy.head.compute_action_metrics(columns)
+        # Of the policy that acted: the learner's statistics may not have arrived here.
+        summary["condition"] |= policy.compute_normaliser_metrics()
         return summary
 
     def _act(

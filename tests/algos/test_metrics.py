@@ -21,6 +21,7 @@ EVERYTHING = {
     "astar_po": {"num_envs": 4, "loss": "clipped_pg"},
 }
 """Settings with which the algorithms together report whatever there is to report."""
+REMEMBERING = {"memory": "gru", "sequence_length": 4, "normalise_observations": True}
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -39,15 +40,18 @@ def test_every_metric_is_in_the_catalogue_or_the_world():
         reported |= set(flat)
     # What only other environments have: goals, thoughts, values that can lie outside of their
     # bounds, the stages of a curriculum, and several agents.
-    for other in ("toy_worlds:Reaching-v0", "staged_world:Ladder-v0", "agent_games:Couriers-v0"):
-        with small.algorithm(other) as algorithm:
+    # A network with encoders and a memory, too.
+    others = {"toy_worlds:Reaching-v0": {}, "staged_world:Ladder-v0": {}}
+    others |= {"agent_games:Couriers-v0": {}, "memory_worlds:Positions-v0": REMEMBERING}
+    for other, changed in others.items():
+        with small.algorithm(other, **changed) as algorithm:
             algorithm.train()
             reported |= set(algorithm.flat_metrics) & set(METRICS)
     assert reported <= set(METRICS) | own
-    others = {"exploration_rate", "gamma"}  # read from logs of other tools alone
-    others |= {"grad_norm_likelihood"}  # of model thinker alone: see test_thoughts_shared
-    others |= {"v_star_failed_fraction"}  # of worlds that report success: see test_v_star
-    missing = set(METRICS) - reported - others
+    elsewhere = {"exploration_rate", "gamma"}  # read from logs of other tools alone
+    elsewhere |= {"grad_norm_likelihood"}  # of model thinker alone: see test_thoughts_shared
+    elsewhere |= {"v_star_failed_fraction"}  # of worlds that report success: see test_v_star
+    missing = set(METRICS) - reported - elsewhere
     assert not missing, f"promised, but never reported: {missing}"
 
 

@@ -14,6 +14,7 @@ SICK, ENDLESS = "benchmarks.sick:SickCartPole-v0", "benchmarks.sick:EndlessCartP
 ARM, BANDIT = "benchmarks.sick:OneArm-v0", "toy_worlds:Bandit-v0"
 SHOP, THINKING = "benchmarks.sick:Shop-v0", "benchmarks.sick:Thinking-v0"
 CAUSAL = "envs:CausalLearning-v0"
+CARDS, CATCH = "memory_worlds:RepeatPrevious-v0", "memory_worlds:Catch-v0"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ EPISODES = GROUPS | {"minibatch_size": 16, "starts": 64}
 CLICKS = {"num_envs": 32, "rollout_length": 40, "minibatch_size": 128, "lr": 3e-3}
 PENDULUM = {"num_envs": 16, "rollout_length": 200, "gamma": 0.9, "lr": 1e-3, "epochs": 10}
 CARTPOLE = {"num_envs": 8, "rollout_length": 128, "lr": 1e-3}
+PIXELS = CARTPOLE | {"epochs": 8, "hidden": (64,), "activation": "relu", "normalise_values": True}
+MEMORY = CARTPOLE | {"epochs": 8, "hidden": (32,), "lr": 3e-3, "gamma": 0.5, "memory": "gru"}
 
 SICK_CASES = [
     _sick("no reward at all", ("zero_reward",), fault="no reward"),
@@ -102,6 +105,12 @@ SICK_CASES = [
     Case("critic of noise", ("low_explained_variance",), "Pendulum-v1", faulty="critic of noise",
          settings=PENDULUM | {"lr": 3e-4}),
     Case("saturated units", ("dead_units",), faulty="saturated", settings=CARTPOLE),
+    Case("dead convolutions", ("encoder_constant",), CATCH, faulty="dead convolutions",
+         settings=PIXELS, iterations=24),
+    Case("closed gates", ("memory_unused",), CARDS, faulty="closed gates", settings=MEMORY,
+         iterations=24),
+    _sick("tiny observation", ("normaliser_without_spread",), fault="tiny observation",
+          settings={"normalise_observations": True}),
     Case("V* too high", ("v_star_optimistic",), BANDIT, algo="astar_po", faulty="V* too high",
          settings=EPISODES),
     Case("V* too low", ("v_star_pessimistic",), BANDIT, algo="astar_po", faulty="V* too low",
@@ -177,6 +186,9 @@ HEALTHY_CASES = [
          settings={"num_envs": 32, "rollout_length": 128, "lr": 3e-3}),
     Case("FrozenLake, PPO", env="FrozenLake-v1", env_kwargs={"is_slippery": False},
          settings={"num_envs": 16, "rollout_length": 64, "lr": 3e-3}, seeds=(0, 1)),
+    Case("Catch, PPO", env=CATCH, settings=PIXELS, iterations=24),
+    Case("Cards, PPO, memory", env=CARDS, settings=MEMORY, iterations=40),
+    Case("CartPole, PPO, memory", settings=DEFAULTS | {"memory": "gru"}, iterations=25),
     Case("Shop, PPO", env=SHOP, settings=CLICKS),
     Case("Thinking, PPO", env=THINKING, settings=SMALL),
     Case("Thinking, PPO, low learning rate", env=THINKING, settings=SMALL | {"lr": 1e-3}),

@@ -4,8 +4,6 @@
 Everything here is planted from outside; the product has no switch for any of it.
 """
 
-from typing import Any
-
 import gymnasium
 import numpy as np
 import torch
@@ -57,6 +55,8 @@ class SickCartPole(CartPoleEnv):
     def _seen(self, observation):
         if self.fault == "constant observation":
             return np.ones_like(observation)
+        if self.fault == "tiny observation":
+            return (1e-9 * observation).astype(np.float32)
         if self.fault == "huge observation":
             return (1e4 + 1e-2 * observation).astype(np.float32)
         if self.fault == "infinite observation" and self.count > 1000:
@@ -213,16 +213,36 @@ def chase_values(rollout):
     rollout.done = np.zeros_like(rollout.done)
 
 
-class Saturated(PPO):
-    """Weights so large that every hidden unit is at its end."""
+def with_weights(change, name):
+    """PPO whose network is changed once, before it starts."""
 
     def setup(self, config):
-        super().setup(config)
-        learner: Any = self.learner_group._learner  # type: ignore[union-attr]
+        PPO.setup(self, config)
         with torch.no_grad():
-            for parameter in learner.get_parameters(learner.module["default_policy"]):
-                parameter.mul_(1e5)
+            change(self.learner_group._learner.module["default_policy"])
         self.push_weights()
+
+    return type(name, (PPO,), {"setup": setup})
+
+
+def saturate(network):
+    """Make weights so large that every hidden unit is at its end."""
+    for parameter in network.parameters():
+        parameter.mul_(1e5)
+
+
+def kill_convolutions(network):
+    """Switch all rectifiers of the last convolution off, through which no gradient passes then."""
+    (encoder,) = network.encoders
+    last = [layer for layer in encoder.layers if isinstance(layer, torch.nn.Conv2d)][-1]
+    for weight, value in zip(last.parameters(), (0, -1), strict=True):
+        weight.fill_(value)
+
+
+def close_gates(network):
+    """Close the gates of a GRU through which the state would pass, and gradients with it."""
+    core = network.memory.core
+    core.bias_ih_l0[: 2 * core.hidden_size] = -50  # reset and update
 
 
 def shifted_v_star(by):
@@ -253,7 +273,9 @@ FAULTY = {
     "critic of noise": with_rows(
         PPO, lambda rows: shuffle_column(rows, "returns"), "ConstantValue"
     ),
-    "saturated": Saturated,
+    "saturated": with_weights(saturate, "Saturated"),
+    "dead convolutions": with_weights(kill_convolutions, "DeadConvolutions"),
+    "closed gates": with_weights(close_gates, "ClosedGates"),
     "V* too high": shifted_v_star(50.0),
     "V* too low": shifted_v_star(-50.0),
     "grpo": GRPO,

@@ -4,7 +4,7 @@
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.envs.classic_control import CartPoleEnv
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
 
 class RepeatPrevious(gymnasium.Env):
@@ -67,5 +67,10 @@ class Catch(gymnasium.Env):
         return pixels
 
 
+def _register(world):
+    # A function, because gymnasium.make refuses the class of a wrapper: its metadata is no dict.
+    gymnasium.register(f"{world.__name__}-v0", lambda **given: world(**given))
+
+
 for _world in (RepeatPrevious, Positions, Catch):
-    gymnasium.register(f"{_world.__name__}-v0", _world)
+    _register(_world)

@@ -205,6 +205,25 @@ class Screen(Targets):
         return np.full((210, 160, 3), 255 * self.bit, np.uint8)
 
 
+class Still(Targets):
+    """Shows the same picture at every step."""
+
+    observation_space = spaces.Box(0, 255, (10, 10, 1), np.uint8)
+
+    def _seen(self):
+        super()._seen()
+        return np.arange(100, dtype=np.uint8).reshape(10, 10, 1)
+
+
+class Whispers(Targets):
+    """Shows numbers that differ by less than normalisation can scale up."""
+
+    observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+
+    def _seen(self):
+        return 1e-9 * super()._seen()
+
+
 class Proverbs(Targets):
     """Shows text, which no policy here can read."""
 
@@ -285,6 +304,8 @@ for _world in (
     Informal,
     Waiting,
     Screen,
+    Still,
+    Whispers,
     Proverbs,
     Noisy,
     Masked,

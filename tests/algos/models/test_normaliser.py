@@ -94,6 +94,23 @@ def test_without_rows_nothing_but_the_clip_changes():
     np.testing.assert_array_equal(found["obs"], x.clip(-LIMIT, LIMIT))
 
 
+def test_constant_entries_are_those_whose_rows_were_alike():
+    normaliser = ObservationNormaliser({"obs.a": (3,), "obs.b": ()})
+    assert normaliser.compute_constant_fraction() == 1  # nothing seen
+    a = np.tile([7e7, 0.1, 0], (50, 1))
+    a[:, 2] = np.linspace(0, 3e-9, 50)
+    b = np.linspace(0, 3e-6, 50)
+    seen = {"obs.a": torch.from_numpy(a), "obs.b": torch.from_numpy(b)}
+    for _ in range(3):
+        normaliser.update(seen, ALONE)
+    assert normaliser.compute_constant_fraction() == 0.75
+    deviations = normaliser.normalise({n: c.numpy() for n, c in seen.items()})
+    assert deviations["obs.a"].std(0).max() < 0.01 < deviations["obs.b"].std()
+    seen["obs.a"][:, 0] += 1
+    normaliser.update(seen, ALONE)
+    assert normaliser.compute_constant_fraction() == 0.5
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_numpy_and_torch_normalise_to_the_same_bits(dtype):
     normaliser = ObservationNormaliser({"obs.a": (3,), "obs.b": ()})

@@ -309,6 +309,17 @@ def test_the_condition_is_that_of_the_observations():
     assert found["condition"]["observation_abs_max"] == pytest.approx(expected)
 
 
+def test_the_condition_is_that_of_the_acting_statistics():
+    chosen = {"num_envs": 2, "rollout_length": 8, "normalise_observations": True}
+    runner = small.runner("CartPole-v1", **chosen)
+    name = "normaliser_constant_fraction"
+    assert runner.collect(8)[1]["condition"][name] == 1
+    column = torch.tensor([[0.0, 1, 2, 3], [0, 1, 2, 4]])
+    runner.module.observation_normaliser.update({"obs": column}, torch.Tensor.clone)
+    assert runner.collect(8)[1]["condition"][name] == 0.75
+    assert name not in small.runner("CartPole-v1").collect(8)[1]["condition"]
+
+
 def test_a_runner_without_a_policy_is_not_healthy():
     runner = small.runner("CartPole-v1", num_envs=2, rollout_length=8)
     runner.assert_healthy()

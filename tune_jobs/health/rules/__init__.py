@@ -13,6 +13,7 @@ from tune_jobs.health.rules.choice_concentration import ChoiceConcentration
 from tune_jobs.health.rules.clip_range_too_small import ClipRangeTooSmall
 from tune_jobs.health.rules.constant_reward import ConstantReward
 from tune_jobs.health.rules.dead_units import DeadUnits
+from tune_jobs.health.rules.encoder_constant import EncoderConstant
 from tune_jobs.health.rules.entropy_collapse import EntropyCollapse
 from tune_jobs.health.rules.entropy_stuck_at_max import EntropyStuckAtMax
 from tune_jobs.health.rules.entropy_without_gradient import EntropyWithoutGradient
@@ -25,12 +26,14 @@ from tune_jobs.health.rules.head_starves import HeadStarves
 from tune_jobs.health.rules.hung import Hung
 from tune_jobs.health.rules.kl_runaway import KlRunaway
 from tune_jobs.health.rules.low_explained_variance import LowExplainedVariance
+from tune_jobs.health.rules.memory_unused import MemoryUnused
 from tune_jobs.health.rules.no_episode_ends import NoEpisodeEnds
 from tune_jobs.health.rules.no_exploration import NoExploration
 from tune_jobs.health.rules.no_improvement import NoImprovement
 from tune_jobs.health.rules.no_progress_in_episode import NoProgressInEpisode
 from tune_jobs.health.rules.no_success import NoSuccess
 from tune_jobs.health.rules.no_updates import NoUpdates
+from tune_jobs.health.rules.normaliser_without_spread import NormaliserWithoutSpread
 from tune_jobs.health.rules.not_finite import NotFinite
 from tune_jobs.health.rules.observation_constant import ObservationConstant
 from tune_jobs.health.rules.observation_scale import ObservationScale
@@ -63,7 +66,10 @@ _ALL: tuple[Rule, ...] = (
     KlRunaway(),
     ObservationConstant(),
     ObservationScale(),
+    NormaliserWithoutSpread(),
     DeadUnits(),
+    EncoderConstant(),
+    MemoryUnused(),
     ZeroReward(),
     ConstantReward(),
     NoSuccess(),
