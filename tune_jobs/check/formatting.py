@@ -16,7 +16,12 @@ SHOWN_FIGURES: dict[str, dict[str, str]] = {
         "truncated_fraction": "truncated",
         "steps_per_second": "steps per second",
     },
-    "observations": {"entries": "entries", "constant_fraction": "constant", "abs_max": "largest"},
+    "observations": {
+        "entries": "entries",
+        "constant_fraction": "constant",
+        "abs_max": "largest",
+        "encoders": "encoders:",
+    },
     "rewards": {
         "reward_min": "from",
         "reward_max": "to",
@@ -24,6 +29,7 @@ SHOWN_FIGURES: dict[str, dict[str, str]] = {
         "return_mean": "return",
         "return_std": "±",
     },
+    "memory": {"rows": "steps compared", "variance_fraction": "variance by the past"},
     "dependence": {
         "repeated.variance_fraction": "variance by actions, same randomness",
         "repeated.p": "p",

@@ -1,10 +1,14 @@
 # pyright: basic
 """Whether rewards depend on what was seen earlier."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from checks import check, get_severities
 
+from algos.ppo import PPOSettings
+from tune_jobs.check import load_check_target
 from tune_jobs.check.memory import MIN_ROWS, measure_dependence
 from tune_jobs.check.rollouts import Episode
 
@@ -15,6 +19,29 @@ def test_a_task_that_hides_its_state_is_noted(world, found):
     assert get_severities(answer) == ({"needs_memory": "note"} if found else {})
     if found:
         assert "2 steps earlier" in answer["findings"][0]["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "evidence"),
+    [
+        ({}, "with the same observation and action, what was observed 2 steps earlier"),
+        ({"frame_stack": 2}, "with the same 2 observations and action, what was observed 2 steps"),
+        ({"frame_stack": 3}, ""),
+        ({"memory": "gru"}, ""),
+        ({"memory": "lstm", "frame_stack": 2}, ""),
+    ],
+    ids=str,
+)
+def test_a_policy_that_remembers_enough_gets_no_hint(settings, evidence):
+    target = load_check_target("memory_worlds:RepeatPrevious-v0")
+    target = dataclasses.replace(target, settings=PPOSettings(**settings))
+    answer = check(target, "memory", share=0.5)
+    assert get_severities(answer) == ({"needs_memory": "note"} if evidence else {})
+    assert evidence in "".join(finding["evidence"] for finding in answer["findings"])
+    if "memory" in settings:
+        assert "the policy has a memory" in answer["not_judged"]["needs_memory"]
+    elif not evidence:
+        assert answer["figures"]["memory"]["rows"] >= MIN_ROWS
 
 
 @pytest.mark.parametrize("world", ["FrozenLake-v1", "CliffWalking-v1"])
