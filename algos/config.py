@@ -296,7 +296,7 @@ def group_settings(settings_class: type[TrainingSettings]) -> dict[str, list[str
     """Return the names of an algorithm's settings by group, those of its objective first.
 
     >>> group_settings(TrainingSettings)["network"][:2]
-    ['model', 'hidden']
+    ['model', 'frame_stack']
     """
     group, group_of = "objective", dict[str, str]()
     for field in fields(TrainingSettings):

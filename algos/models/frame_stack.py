@@ -1,7 +1,8 @@
 """Stacks of the last observations, which a policy remembers for itself.
 
 The stack belongs to the policy and not to the environment, so that evaluations, servers and
-exports have it: its state is a dict of columns that starts as zeros, as that of a recurrent network.
+exports have it: its state is a dict of columns that starts as zeros, as that of a recurrent
+network.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 # pyright: basic
 """Environments whose observations no policy can be built for, each for one reason."""
 
+import copy
+
 import gymnasium
 import numpy as np
 from gymnasium import spaces
@@ -20,11 +22,11 @@ class Odd(gymnasium.Env):
     action_space = spaces.Discrete(2)
 
     def __init__(self, shows):
-        self.observation_space = OBSERVATIONS[shows]
+        self.observation_space = copy.deepcopy(OBSERVATIONS[shows])
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.observation_space.seed(seed)
+        self.observation_space.seed(int(self.np_random.integers(2**31)))
         self.time = 0
         return self.observation_space.sample(), {}
 
