@@ -18,7 +18,9 @@ def test_a_task_that_hides_its_state_is_noted(world, found):
     answer = check(world, "memory")
     assert get_severities(answer) == ({"needs_memory": "note"} if found else {})
     if found:
-        assert "2 steps earlier" in answer["findings"][0]["evidence"]
+        # Both are the same observation, as an episode has three steps.
+        evidence = answer["findings"][0]["evidence"]
+        assert "2 steps earlier" in evidence or "at the start of the episode" in evidence
 
 
 @pytest.mark.parametrize(
