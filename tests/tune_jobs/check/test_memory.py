@@ -91,3 +91,19 @@ def test_rewards_of_chance_depend_on_nothing():
         errors.append(error)
     assert abs(np.mean(fractions)) < 0.01
     assert max(errors) < 8
+
+
+def test_what_the_stack_holds_is_no_reason_for_memory():
+    rng = np.random.default_rng(2)
+    episodes = []
+    for _ in range(300):
+        # Each observation is like the one before it, which alone decides the reward.
+        seen = np.cumsum(rng.random(8) < 0.2) % 2
+        rewards = [0.0, *(float(s) for s in seen[:6])]
+        episodes.append(Episode(rewards, "terminated", 0, seen.tolist(), [1] * 7))
+    for depth, found in ((1, True), (2, False)):
+        fraction, errors, rows = measure_dependence(
+            episodes, lambda seen, t: seen[t - 2] if t >= 2 else None, depth
+        )
+        assert rows > 1000
+        assert (errors > 8 and fraction > 0.05) == found
