@@ -15,7 +15,7 @@ from tune_jobs.check.rollouts import Episode
 
 @pytest.mark.parametrize(("world", "found"), [("SickCue-v0", True), ("SickShown-v0", False)])
 def test_a_task_that_hides_its_state_is_noted(world, found):
-    answer = check(world, "memory")
+    answer = check(world, "memory", share=1.0)
     assert get_severities(answer) == ({"needs_memory": "note"} if found else {})
     if found:
         # Both are the same observation, as an episode has three steps.
