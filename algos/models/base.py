@@ -223,7 +223,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         outputs, value, state = self.compute_step(self.normalise_observations(batch))
         return {"dist": self.dist(outputs, batch), "value": value, "state": state}
 
-    # What a policy remembers: state columns "state.*", zeros where an episode begins. The one
+    # What a policy remembers: state columns "state.*", zeros where an episode begins. The program
     # that acts carries them from step to step, one row for each copy of the environment.
 
     @property

@@ -1,7 +1,7 @@
 """Stacks of the last observations, which a policy remembers for itself.
 
-The stack belongs to the policy and not to the environment, so that evaluations, servers and
-exports have it: its state is a dict of columns that starts as zeros, as that of a recurrent
+The stack belongs to the policy and not to the environment, so that every program that acts with
+the policy has it: its state is a dict of columns that starts as zeros, as that of a recurrent
 network.
 """
 

@@ -54,7 +54,8 @@ class Presets(Command):
         presets: dict[str, Answer] = {}
         for row in rows:
             fields = row._asdict() | {"score": row.score and asdict(row.score)}
-            presets[fields.pop("name")] = fields
+            del fields["name"]
+            presets[row.name] = fields
         return {"presets": presets}
 
 

@@ -23,6 +23,7 @@ from gymnasium import spaces
 
 from algos.policy import Policy
 from cluster.serving import policy_server
+from cluster.serving.sessions import Sessions
 from cluster.web.listening import bind_socket
 from tune_jobs.ray_session import ray_session
 
@@ -35,10 +36,10 @@ class OneByOne:
     """What bare uvicorn has: the policy, and no batches."""
 
     def __init__(self, checkpoint):
-        self.policy = Policy.load(checkpoint)
+        self.policy, self.sessions = Policy.load(checkpoint), Sessions()
 
-    async def act(self, observation):
-        return policy_server.act_on_batches(self.policy, [observation])[0]
+    async def act(self, observation, state):
+        return policy_server.act_on_batches(self.policy, [observation], [state])[0]
 
 
 async def call(port, body, until, took, failed):

@@ -129,7 +129,7 @@ def test_a_custom_environment_is_trained_and_evaluated(project):
     assert done.returncode == 0, done.stderr
     said = answer(done)
     assert said["end_reason"] == "budget"
-    assert said["metrics"]["env_steps"] == 2048
+    assert said["metrics"]["env_steps"] == 4096
     done = rungwise("evaluate", said["checkpoint"], "--episodes", 8, "--json", cwd=project)
     told = answer(done)
     assert told["policy"].keys() == told["baselines"]["random"].keys()

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false
 """Games of several agents: every agent is a row, and absent ones are said to be."""
 
 import importlib

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
 """Masks of every form are shown as the part ``mask``, in every autoreset mode."""
 
 import gymnasium

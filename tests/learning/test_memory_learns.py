@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """Tasks that need memory are solved with it and not without; pixels are read."""
 
 from typing import Any

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """A game whose legal moves change, in each form in which environments offer masks.
 
 Each number that is observed belongs to a move; the move is legal where the number is positive, and

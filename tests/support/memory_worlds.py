@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false, reportPrivateImportUsage=false
 """Tasks that need memory, and one that needs pixels."""
 
 import gymnasium

@@ -1,5 +1,7 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false, reportOperatorIssue=false
 """Gymnasium's own environments with rewards and observations in other units."""
+
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -8,7 +10,7 @@ from gymnasium import spaces
 
 def scaled(env, rewards=1.0, first_column=1.0):
     """An environment with its rewards, or its first observed number, multiplied by a factor."""
-    made = gymnasium.make(env)
+    made: Any = gymnasium.make(env)
     factors = np.ones(made.observation_space.shape, np.float32)
     factors[0] = first_column
     space = spaces.Box(

@@ -111,7 +111,7 @@ def pool(rows):
 
 def test_its_score_is_that_of_its_last_100_episodes(tmp_path, local_ray):
     """8 copies of 16 steps finish a few episodes an iteration, of some 20 steps each."""
-    few = {"num_envs": 8, "rollout_length": 16, "minibatch_size": 64, "hidden": [8]}
+    few = {"num_envs": 8, "rollout_length": 16, "minibatch_size": 64, "hidden": [8], "lr": 1e-6}
     made = trial(tmp_path, 1, settings=few, iterations=40)
     rows, scores = [], []
     for _ in range(24):

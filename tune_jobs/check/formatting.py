@@ -29,7 +29,7 @@ SHOWN_FIGURES: dict[str, dict[str, str]] = {
         "return_mean": "return",
         "return_std": "±",
     },
-    "memory": {"rows": "steps compared", "variance_fraction": "variance by the past"},
+    "memory": {"rows": "steps", "variance_fraction": "variance by what was seen earlier"},
     "dependence": {
         "repeated.variance_fraction": "variance by actions, same randomness",
         "repeated.p": "p",

@@ -14,7 +14,7 @@ LEAST = 20
 """Episodes that are always played in a batched world, where 20 take hardly longer than one."""
 LEAST_SINGLE = 2
 """The same in any other environment, where each copy takes its own time (20 episodes of 1,000 steps
-of 2 ms by three players take two minutes): the fewest that give a standard error."""
+of 2 ms by three players take two minutes): the fewest that have a standard error."""
 
 
 def plan_batches(

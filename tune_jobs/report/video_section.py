@@ -12,7 +12,7 @@ from tune_jobs.run_log.events import VideoRow
 from tune_jobs.run_log.outcome import Outcome
 
 MOST_BYTES = 20 * 2**20
-"""Bytes of all videos inside a page; later ones are links to files next to it."""
+"""Bytes of all videos inside a page; later ones are links to files in the same folder."""
 
 
 def render_video_section(outcome: Outcome, directory: Path) -> list[str]:

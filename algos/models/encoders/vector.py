@@ -15,7 +15,7 @@ class VectorEncoder(Encoder):
     """One layer over the flattened numbers.
 
     One, because the layers of ``hidden`` follow: it only gives a vector of a few numbers as many
-    features, of the same scale, as an image next to it has.
+    features, of the same scale, as another part that is an image.
     """
 
     def __init__(self, space: spaces.Space[Any], width: int, activation: str) -> None:

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false, reportOptionalMemberAccess=false
 """Statistics of observations and returns in training: who updates them, when, and who acts."""
 
 import numpy as np

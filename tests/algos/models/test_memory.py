@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false
 """Memory: sequences at learning are the steps of acting, and begin where they are marked."""
 
 import pytest

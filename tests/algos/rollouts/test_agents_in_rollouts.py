@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportCallIssue=false
 """Agents of a game are rows of the rollout; those that are absent leave none."""
 
 import numpy as np

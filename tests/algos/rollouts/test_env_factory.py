@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """Environments by their ids: the one that is asked for, or a sentence."""
 
 import gymnasium

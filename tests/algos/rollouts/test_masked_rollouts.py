@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false
 """Runners obey masks of every form, learn with them, and name the step of a wrong one."""
 
 import numpy as np

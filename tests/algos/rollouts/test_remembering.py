@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """Runners of policies that remember: what is learnt from is what was acted on."""
 
 import gymnasium

@@ -111,9 +111,12 @@ def test_evaluate_plays_on_an_algorithm_and_during_its_training():
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
 def test_returns_are_those_of_the_first_episode_of_each_copy(mode):
     makers = [lambda length=length: Counting(length) for length in (2, 4, 2)]
-    told: list[int] = []
+    finished: list[int] = []
     returns, lengths = play_episodes(
-        SyncVectorEnv(makers, autoreset_mode=mode), lambda seen: np.zeros(3, int), 7, told.append
+        SyncVectorEnv(makers, autoreset_mode=mode),
+        lambda seen: np.zeros(3, int),
+        7,
+        lambda count, steps: finished.append(count),
     )
     assert returns.tolist() == [3, 10, 3] and lengths.tolist() == [2, 4, 2]
-    assert told == [2, 3]
+    assert finished == [2, 3]

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """Exports act as the policy does, and importing somebody's checkpoint runs nothing of theirs."""
 
 import base64

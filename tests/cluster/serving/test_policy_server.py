@@ -172,7 +172,7 @@ def test_a_mask_by_the_name_of_pettingzoo_is_read(policies):
     one = {**GOOD, "action_mask": [0, 0, 1, 0, 0]}
     del one["mask"]
     batch = policy_server.validate_observation(policy, one)
-    assert policy_server.act_on_batches(policy, [batch]) == [2]
+    assert policy_server.act_on_batches(policy, [batch], [{}]) == [(2, {})]
 
 
 def test_the_schema_says_what_is_accepted(address):

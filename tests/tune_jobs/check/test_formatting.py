@@ -22,7 +22,7 @@ def format_lines(**changed: Any) -> list[tuple[str, str]]:
 def test_figures_of_every_probe_can_be_shown():
     assert SHOWN_FIGURES.keys() == PROBES.keys()
     assert format_lines(figures={"memory": {"rows": 9, "variance_fraction": 0.25}})[0][0] == (
-        f"{'memory':{GAP}}steps compared 9, variance by the past 0.25"
+        f"{'memory':{GAP}}steps 9, variance by what was seen earlier 0.25"
     )
 
 

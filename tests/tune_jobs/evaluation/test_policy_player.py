@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """A policy as a player forgets the episodes of one batch before the next."""
 
 import gymnasium

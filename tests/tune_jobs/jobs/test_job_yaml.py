@@ -55,7 +55,7 @@ def world(job):
         ("env: CartPole-v1\nhealth: off", "health must be"),
         ("env: CartPole-v1\nhealth: {zero_reward: on}", "must be one of 'off'"),
         ("just text", "must hold the fields of a job"),
-        ("env: CartPole-v1\nsettings: {minibatch_size: 9999}", "at most the 1024 steps"),
+        ("env: CartPole-v1\nsettings: {minibatch_size: 9999}", "at most the 2048 steps"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_a_sentence(text, said):

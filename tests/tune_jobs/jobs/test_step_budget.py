@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from synthetic_sweep import job_row, result
 
-from cluster.commands.jobs import Train, Tune, shorten_job
+from cluster.commands.jobs import QUICK_ITERATIONS, Train, Tune, shorten_job
 from envs.validation import InputError
 from tune_jobs.jobs.changes import list_changes
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
@@ -75,7 +75,8 @@ def test_flags_of_a_job_in_steps_keep_the_steps(tmp_path):
 @pytest.mark.parametrize("steps", [51_200, 51_700, 999_999])
 def test_a_quick_run_scales_the_steps(steps):
     short = shorten_job(job(steps=steps))
-    assert short.iterations == 10 and short.steps == pytest.approx(10 * 512, rel=0.02)
+    assert short.iterations == QUICK_ITERATIONS
+    assert short.steps == pytest.approx(QUICK_ITERATIONS * 512, rel=0.02)
 
 
 def test_the_ledger_holds_the_budget_of_all_seeds(tmp_path):

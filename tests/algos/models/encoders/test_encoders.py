@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportIndexIssue=false
 """Encoders: which kind reads which part, and what they refuse."""
 
 import numpy as np

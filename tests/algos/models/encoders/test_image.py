@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """Images: channel order, scaling, and sizes from 2 pixels to Atari's 210 x 160."""
 
 import numpy as np
