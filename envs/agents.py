@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,7 +21,9 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
-from envs.action_masks import PARTS, count_choices, sample_legal
+from envs.action_masks import MASK_PART, PARTS, count_choices, is_mask_of, sample_legal
+from envs.counter_rng import derive_seed
+from envs.optional_imports import import_extra
 from envs.pytree import Array
 from envs.validation import InputError
 
@@ -70,7 +73,7 @@ def make_parallel(name: str, **kwargs: Any) -> Any:
     if make := getattr(module, "parallel_env", None):
         return make(**kwargs)
     if make := getattr(module, "env", None):
-        conversions = importlib.import_module("pettingzoo.utils.conversions")
+        conversions = import_extra("pettingzoo.utils.conversions", PREFIX)
         game = make(**kwargs)
         if game.metadata.get("is_parallelizable"):
             return conversions.aec_to_parallel(game)
@@ -92,22 +95,23 @@ def find_shared_spaces(name: str, game: Any) -> tuple[spaces.Space[Any], spaces.
         raise InputError(
             f"{name} does not say which agents can appear: give it a list `possible_agents`."
         )
-    groups: list[tuple[Any, list[Any]]] = []
+    groups: list[tuple[Any, list[str]]] = []
     for agent in agents:
         pair = (game.observation_space(agent), game.action_space(agent))
         members = next((members for known, members in groups if known == pair), None)
         if members is None:
-            groups.append((pair, [agent]))
+            groups.append((pair, [str(agent)]))
         else:
-            members.append(agent)
+            members.append(str(agent))
     if len(groups) > 1:
         described = "; ".join(
-            f"{', '.join(map(str, members))}: {observed} and {acted}"
+            f"{', '.join(members)}: observations {observed}, actions {acted}"
             for (observed, acted), members in groups
         )
         raise InputError(
-            f"The agents of {name} have different observations or actions ({described}), but they "
-            "share one policy: pad both to common sizes."
+            f"The agents of {name} share one policy, but their spaces differ ({described}): make "
+            "them equal in a module of your own whose `parallel_env` returns this game in "
+            "SuperSuit's pad_observations_v0 and pad_action_space_v0, and name that module."
         )
     return groups[0][0]
 
@@ -194,10 +198,46 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
             game.close()
 
 
+def check_appearances(env: VectorEnv[Any, Any, Any], seconds: float) -> None:
+    """Play games at random until each agent has appeared; most games show all from the start.
+
+    Does nothing for environments of a single agent.
+
+    Args:
+        env: the environment.
+        seconds: time after which nothing is known about agents that have not appeared.
+
+    Raises:
+        InputError: an agent that appears in none of ``GAMES_TO_APPEAR`` games.
+    """
+    inner = env.unwrapped
+    if not isinstance(inner, AgentsVectorEnv):
+        return
+    deadline, single = time.monotonic() + seconds, copy.deepcopy(env.single_action_space)
+    single.seed(derive_seed(0, "actions"))
+    observations, _ = env.reset(seed=0)
+    while inner.unseen and inner.finished < GAMES_TO_APPEAR and time.monotonic() < deadline:
+        masks = observations.get(MASK_PART) if isinstance(observations, Mapping) else None
+        if masks is None or not is_mask_of(single, masks[0]):
+            masks = [None] * env.num_envs
+        drawn = [sample_legal(single, mask) for mask in masks]
+        actions = concatenate(single, drawn, create_empty_array(single, env.num_envs))
+        observations, *_ = env.step(actions)
+
+
 def count_agents(env: VectorEnv[Any, Any, Any]) -> int:
     """Return the agents of each game; 1 for environments of a single agent."""
     inner = env.unwrapped
     return len(inner.agents) if isinstance(inner, AgentsVectorEnv) else 1
+
+
+def locate_row(env: VectorEnv[Any, Any, Any], row: int) -> str:
+    """Say where a row of a vector environment is: in which copy, or in which game which agent."""
+    inner = env.unwrapped
+    if not isinstance(inner, AgentsVectorEnv):
+        return f"in copy {row}"
+    number, agent = divmod(row, len(inner.agents))
+    return f"for {inner.agents[agent]} of game {number}"
 
 
 class _Rows:
@@ -273,14 +313,14 @@ def make_placeholder(observed: spaces.Space[Any], acted: spaces.Space[Any]) -> A
 
 
 class AgentView(gymnasium.Env[Any, Any]):
-    """The game of one agent, the first of the possible ones, among others that act at random."""
+    """The game of one agent, the first that is there at the start; others act at random."""
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own declaration)
 
     def __init__(self, name: str, game: Any) -> None:
-        self.game = game
+        self.name, self.game = name, game
         self.observation_space, self.action_space = find_shared_spaces(name, game)
-        self.agent = game.possible_agents[0]
+        self.agent: Any = None
         self.others = copy.deepcopy(self.action_space)
         self.seen: dict[Any, Any] = {}
         self.infos: dict[Any, dict[str, Any]] = {}
@@ -296,10 +336,14 @@ class AgentView(gymnasium.Env[Any, Any]):
         super().reset(seed=seed)
         self.others.seed(int(self.np_random.integers(2**31)))
         self.seen, self.infos = _reset(self.game, seed, options)
+        self.agent = next(iter(self.game.agents), None)
         while self.agent in self.game.agents and _is_waiting(self.game, self.agent):
             self._play({})
         if self.agent not in self.game.agents:
-            raise InputError(f"{self.agent} was not in the game when it was its turn to act.")
+            raise InputError(
+                f"{self.name} began with the agents {list(self.game.agents)}, of which none could "
+                "act: keep at least one in `agents` from reset() to its first step."
+            )
         return self.seen[self.agent], self.infos.get(self.agent, {})
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:

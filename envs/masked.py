@@ -32,6 +32,7 @@ from envs.action_masks import (
     has_method,
     read_mask,
 )
+from envs.agents import locate_row
 from envs.pytree import Array
 from envs.validation import InputError
 
@@ -144,14 +145,14 @@ class MaskedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 def check_choice(
-    space: spaces.Space[Any], form: Form, legal: Array | None, step: int, copy: str = ""
+    space: spaces.Space[Any], form: Form, legal: Array | None, step: int, where: str = ""
 ) -> None:
     """Refuse a mask that is missing or allows nothing.
 
     Raises:
         MaskError: naming the step.
     """
-    when = f"{copy} after step {step} of an episode" if step else f"{copy} after reset()"
+    when = f"{where} after step {step} of an episode" if step else f"{where} after reset()"
     if legal is None:
         raise MaskError(
             f"The environment says which actions are legal by {FORMS[form]}, but there was none"
@@ -240,7 +241,7 @@ class MaskedVectorEnv(VectorWrapper):
         for copy in np.flatnonzero(needed & (~has | find_forbidden(space, legal)))[:1]:
             mask = legal[copy] if has[copy] else None
             step = max(int(self.steps[copy]), 0)
-            check_choice(space, self.form, mask, step, f" in copy {copy}")
+            check_choice(space, self.form, mask, step, f" {locate_row(self.env, int(copy))}")
         return allow_something(space, legal * has[:, None])
 
     def _show_final(self, infos: Mapping[str, Any]) -> Any:

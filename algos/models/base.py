@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, Self
 
@@ -52,30 +52,46 @@ def get_column_spaces(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
         InputError: a part that cannot be held in an array (text, graphs, sequences), or two parts
             of the same name.
     """
+    columns: dict[str, spaces.Space[Any]] = {}
+    for column, part in _list_parts(space, OBSERVATION):
+        if column in columns:
+            raise InputError(
+                f"Two parts of the observation are called {column.partition('.')[2]!r}: a dot "
+                "separates the names of nested parts, so rename one of them."
+            )
+        columns[column] = part
+    return columns
+
+
+def _list_parts(space: spaces.Space[Any], column: str) -> Iterator[tuple[str, spaces.Space[Any]]]:
+    """Yield the columns of a space, whose own would be ``column``, and their spaces."""
     if isinstance(space, spaces.Dict):
-        parts = list(space.spaces.items())
+        parts = space.spaces.items()
     elif isinstance(space, spaces.Tuple):
-        parts = list(enumerate(space.spaces))
+        parts = enumerate(space.spaces)
     elif isinstance(
         space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary
     ):
-        return {OBSERVATION: space}
+        yield column, space
+        return
     else:
         raise InputError(
-            f"No policy here can read observations from {space}. Use Box, Discrete, MultiDiscrete, "
-            "MultiBinary, or a Dict or Tuple of them."
+            f"{describe_column(column)} is {space}, which no policy here can read: make it a Box, "
+            "Discrete, MultiDiscrete or MultiBinary, or a Dict or Tuple of them "
+            "(gymnasium.wrappers.FilterObservation leaves out a part)."
         )
-    columns: dict[str, spaces.Space[Any]] = {}
     for name, part in parts:
-        for inner, space_of_column in get_column_spaces(part).items():
-            column = f"{OBSERVATION}.{name}{inner.removeprefix(OBSERVATION)}"
-            if column in columns:
-                raise InputError(
-                    f"Two parts of the observation are called {column.partition('.')[2]!r}: a dot "
-                    "separates the names of nested parts, so rename one of them."
-                )
-            columns[column] = space_of_column
-    return columns
+        yield from _list_parts(part, f"{column}.{name}")
+
+
+def describe_column(column: str) -> str:
+    """Name an observation column to its user.
+
+    >>> describe_column("obs.view.left")
+    "The part 'view.left' of the observation"
+    """
+    _, _, part = column.partition(".")
+    return f"The part {part!r} of the observation" if part else "The observation"
 
 
 def stack_spaces(

@@ -21,7 +21,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from algos.models.base import PolicyModule, initialise_linear
-from algos.models.encoders import has_image, make_encoders
+from algos.models.encoders import list_images, make_encoders
 from algos.models.frame_stack import StateLayout
 from algos.models.memory import Memory
 from algos.models.mlp import MLPPolicy
@@ -136,7 +136,7 @@ class AutoPolicy(PolicyModule):
         """Return a network of another class, which RLlib then uses as if it had asked for it."""
         # RLlib asks for the class before it knows the observation.
         remembers = kwargs["model_config"]["memory"] != "none"
-        encodes = has_image(observation_space) or remembers
+        encodes = list_images(observation_space) or remembers
         chosen = EncoderPolicy if encodes else MLPPolicy
         return chosen(*args, observation_space=observation_space, **kwargs)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
+from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -111,7 +112,8 @@ class ObservationNormaliser(nn.Module):
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__()
-        self.names = {name: name.replace(".", "/") for name in shapes}  # torch forbids the point
+        # torch forbids the point in names; quoting first keeps `a/b` and `a.b` apart.
+        self.names = {name: quote(name, safe="").replace(".", "/") for name in shapes}
         self.moments = nn.ModuleDict(
             {self.names[name]: RunningMoments(shape) for name, shape in shapes.items()}
         )

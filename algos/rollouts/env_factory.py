@@ -15,6 +15,7 @@ from envs.agents import PREFIX, AgentsVectorEnv, register_game
 from envs.batched import get_world
 from envs.checking.user_frames import find_user_frame
 from envs.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
+from envs.optional_imports import import_extra
 from envs.validation import InputError
 
 MODULES = {
@@ -43,11 +44,12 @@ def find_env_spec(env_id: str) -> EnvSpec:
         InputError: no environment has that id, or its module cannot be imported.
     """
     module, _, name = env_id.rpartition(":")
-    if module:
-        _import_module(module, env_id)
     if module == PREFIX:
+        import_extra(PREFIX, PREFIX)
         _import_module(name, env_id)
         register_game(name)
+    elif module:
+        _import_module(module, env_id)
     try:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:

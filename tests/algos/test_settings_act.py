@@ -293,6 +293,7 @@ def test_the_settings_of_the_first_stage_change_v_star():
         ("ppo", {"frame_stack": 0}, "frame_stack must be at least 1, but it is 0"),
         ("ppo", {"frame_stack": 2, "model": "set"}, "model='set' reads one observation"),
         ("ppo", {"frame_stack": 2, "warm_start": "random"}, "warm_start imitates single steps"),
+        ("ppo", {"frame_stack": 0}, "settings.frame_stack must be at least 1, but it is 0"),
         ("grpo", {"memory": "gru"}, "only ppo and reinforce learn from sequences"),
         ("dpo", {"memory": "lstm"}, "only ppo and reinforce learn from sequences"),
         ("astar_po", {"memory": "gru"}, "only ppo and reinforce learn from sequences"),

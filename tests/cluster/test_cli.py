@@ -10,6 +10,9 @@ from cluster import cli
 HURRIED = ["--iterations", 2, "--evaluation-episodes", 4, "--cpus", 1]
 
 
+CARTPOLE = ["train", "--env", "CartPole-v1"]
+COURIERS = ["train", "--env", "agent_games:Couriers-v0", "--env-kwargs"]
+
 WAREHOUSE = textwrap.dedent(
     """
     import gymnasium, numpy as np
@@ -27,7 +30,7 @@ WAREHOUSE = textwrap.dedent(
         def reset(self, *, seed=None, options=None):
             super().reset(seed=seed)
             self.time = 0
-            return np.zeros(2, np.float32), {}
+            return np.zeros(2, np.float32), self.tell(1)
 
         def step(self, action):
             Warehouse.steps += 1
@@ -36,7 +39,10 @@ WAREHOUSE = textwrap.dedent(
             if late and self.fault == "raise":
                 raise KeyError("shelf 9")
             reward = np.nan if late and self.fault == "nan" else float(action)
-            return np.zeros(2, np.float32), reward, self.time >= 10, False, {}
+            return np.zeros(2, np.float32), reward, self.time >= 10, False, self.tell(not late)
+
+        def tell(self, legal):
+            return {"action_mask": np.full(2, legal, np.int8)} if self.fault == "mask" else {}
 
 
     gymnasium.register("Warehouse-v0", Warehouse)
@@ -79,6 +85,20 @@ def test_help_answers_at_once(tmp_path):
         (["check", "CausalLearning-v0", "--env-kwargs", "larges", "9"], "did you mean largest"),
         (["check", "CartPole-v1", "--scm", "ace5"], "CartPole-v1 is none: leave it out"),
         (["check", "CartPole-v1", "--env-kwargs", "x", "[1"], "--env-kwargs x '[1' is not YAML"),
+        ([*CARTPOLE, "--settings.frame-stack", "0"], "frame_stack must be at least 1, but it is 0"),
+        ([*CARTPOLE, "--algo", "grpo", "--settings.memory", "gru"], "only ppo and reinforce learn"),
+        (
+            ["train", "--env", "bad_worlds:Odd-text-v0"],
+            "The part 'note' of the observation is Text",
+        ),
+        (
+            ["train", "--env", "bad_worlds:Odd-axes-v0"],
+            "The part 'cube' of the observation has the",
+        ),
+        (["train", "--env", "bad_worlds:Odd-twice-v0"], "Two parts of the observation are called"),
+        (["train", "--env", "bad_worlds:Odd-pixel-v0"], "is an image of one pixel, (1, 1, 3)"),
+        (["train", "--env", "masked_games:Game-wrong-v0"], "No action is legal by"),
+        ([*COURIERS, "joins", "99"], "a2 of Couriers-v0 appeared in none of 8 games"),
     ],
 )
 def test_a_wrong_call_gets_a_sentence_and_status_2(words, said, tmp_path, monkeypatch, capsys):
@@ -94,6 +114,7 @@ def test_a_wrong_call_gets_a_sentence_and_status_2(words, said, tmp_path, monkey
     flat = " ".join(printed.replace("│", " ").split())
     assert said in flat, flat
     assert "Traceback" not in printed
+    assert not list(tmp_path.iterdir())  # what is refused leaves no run behind
 
 
 @pytest.mark.parametrize("words", [["envs"], ["algos"], ["check", "CartPole-v1"]])
@@ -120,6 +141,7 @@ def test_a_custom_environment_is_trained_and_evaluated(project):
     [
         ("raise", "error", r"KeyError: 'shelf 9'.*my_envs.py:"),
         ("nan", "health", r"not_finite: .*reward at step"),
+        ("mask", "error", r"No action is legal by .* after step \d of an episode .*allow at least"),
     ],
 )
 def test_an_environment_that_fails_late_ends_the_trial(project, fault, reason, said):

@@ -1,16 +1,21 @@
 # pyright: basic, reportAttributeAccessIssue=false
 """Games of several agents: every agent is a row, and absent ones are said to be."""
 
+import importlib
+import time
+
 import numpy as np
 import pytest
 from agent_games import Couriers
 from gymnasium import spaces
 
+from envs.action_masks import sample_legal
 from envs.agents import (
     GAMES_TO_APPEAR,
     PRESENT,
     AgentsVectorEnv,
     AgentView,
+    check_appearances,
     count_agents,
     find_shared_spaces,
     make_parallel,
@@ -108,16 +113,39 @@ def test_an_agent_that_never_appears_is_refused():
         env.step(np.zeros(3, np.int64))
 
 
+def test_an_agent_that_never_appears_is_found_by_playing():
+    env = AgentsVectorEnv("couriers", lambda: Couriers(joins=99), 2)
+    with pytest.raises(InputError, match=r"a2 of couriers appeared in none.*remove what never"):
+        check_appearances(env, 60.0)
+    assert env.finished == GAMES_TO_APPEAR
+
+
+@pytest.mark.parametrize(("joins", "played"), [(0, False), (3, True)])
+def test_games_are_played_only_until_all_agents_have_appeared(joins, played):
+    env = AgentsVectorEnv("couriers", lambda: Couriers(joins=joins), 1)
+    check_appearances(env, 60.0)
+    assert not env.unseen and env.finished == 0
+    assert (env.games[0].time > 0) == played
+
+
+def test_nothing_is_said_of_agents_when_the_time_is_up():
+    env = AgentsVectorEnv("couriers", lambda: Couriers(joins=99), 1)
+    started = time.monotonic()
+    check_appearances(env, 0.0)
+    assert time.monotonic() - started < 1
+
+
 @pytest.mark.parametrize(
     ("game", "words"),
     [
-        (Couriers(different=True), "a0, a1: Box"),
+        (Couriers(different=True), r"couriers share.*\(a0, a1: observations Box\(.*actions Disc"),
+        (Couriers(different=True), r"; a2: observations Box.*\): make them equal in a module of"),
         (type("Crowd", (), {})(), "give it a list `possible_agents`"),
     ],
 )
 def test_agents_that_cannot_share_a_policy_are_refused(game, words):
     with pytest.raises(InputError, match=words):
-        find_shared_spaces("game", game)
+        find_shared_spaces("couriers", game)
 
 
 def test_each_row_cannot_have_a_seed_of_its_own():
@@ -140,6 +168,26 @@ def test_the_view_of_one_agent_is_an_ordinary_environment():
             over = over or cut
 
 
+def test_the_view_is_that_of_an_agent_that_is_there_at_the_start():
+    class Later(Couriers):
+        possible_agents = ("a2", "a0", "a1")
+
+    view = AgentView("couriers", Later(joins=2))
+    view.reset(seed=0)
+    assert view.agent == "a0"
+
+
+def test_a_game_that_begins_without_agents_is_refused():
+    class Empty(Couriers):
+        def reset(self, **kwargs):
+            super().reset(**kwargs)
+            self.agents = []
+            return {}, {}
+
+    with pytest.raises(InputError, match=r"couriers began with the agents \[\].*: keep at least"):
+        AgentView("couriers", Empty()).reset(seed=0)
+
+
 def test_a_module_without_a_factory_is_refused():
     with pytest.raises(InputError, match="neither `parallel_env` nor `env`"):
         make_parallel("masked_games")
@@ -159,6 +207,48 @@ def test_agents_that_wait_for_their_turn_have_one_legal_action():
     assert isinstance(env.single_action_space, spaces.Discrete)
 
 
+def play_turns(module, chosen, games):
+    """Sum what each agent gets in each game, in PettingZoo's own loop over turns."""
+    game = importlib.import_module(module).env()
+    paid = []
+    for number in range(games):
+        game.reset(seed=number or None)
+        sums = dict.fromkeys(game.possible_agents, 0.0)
+        for agent in game.agent_iter():
+            _, reward, ended, cut, _ = game.last()
+            sums[agent] += reward
+            game.step(None if ended or cut else next(chosen))
+        paid.append([sums[agent] for agent in game.possible_agents])
+    return paid
+
+
+@pytest.mark.parametrize("name", ["tictactoe_v3", "connect_four_v3", "rps_v2"])
+def test_games_of_turns_pay_what_pettingzoos_own_loop_pays(name):
+    module = f"pettingzoo.classic.{name}"
+    pytest.importorskip("pygame", reason="the games of PettingZoo need pygame")
+    pytest.importorskip(module, reason="PettingZoo is not installed")
+    env = AgentsVectorEnv(name, lambda: make_parallel(module), 1)
+    space, games = env.single_action_space, 5
+    space.seed(0)
+    observation, _ = env.reset()
+    chosen, paid, sums = [], [], np.zeros(2)
+    while len(paid) < games:
+        masks = observation["action_mask"] if isinstance(observation, dict) else [None, None]
+        actions = np.array([sample_legal(space, mask) for mask in masks])
+        game = env.games[0].aec_env
+        turn = game.agent_selection
+        # Where agents act at once, PettingZoo's loop asks one after the other.
+        waiting = not env.games[0].metadata["is_parallelizable"]
+        chosen += [actions[env.agents.index(turn)]] if waiting else list(actions)
+        observation, rewards, terminated, truncated, _ = env.step(actions)
+        sums += rewards
+        if (terminated | truncated).all():
+            paid.append(sums.tolist())
+            sums = np.zeros(2)
+    assert paid == play_turns(module, iter(chosen), games)
+    assert np.any(paid)
+
+
 def test_a_game_of_pettingzoo_is_made_by_its_module():
     pytest.importorskip("mpe2", reason="the games mpe2 are not installed")
     from algos.rollouts.env_factory import make_vector_env
@@ -168,7 +258,7 @@ def test_a_game_of_pettingzoo_is_made_by_its_module():
     assert observation.shape == (6, 18)
     for _ in range(3):
         _, rewards, terminated, truncated, infos = env.step(np.zeros(6, np.int64))
-    assert truncated.all() and not terminated.any()
-    assert (rewards < 0).all()
+    assert np.all(truncated) and not np.any(terminated)
+    assert np.all(rewards < 0)
     assert infos["final_obs"].shape == (6, 18)
     env.close()

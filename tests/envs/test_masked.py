@@ -4,11 +4,13 @@
 import gymnasium
 import numpy as np
 import pytest
+from agent_games import Couriers
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from masked_games import FORMS, MODES, Game, InfoGame, MethodGame, WrongGame, batched
 
 from envs.action_masks import MaskError, count_choices, find_forbidden, sample_legal
+from envs.agents import AgentsVectorEnv
 from envs.masked import (
     MaskedEnv,
     MaskedVectorEnv,
@@ -67,6 +69,7 @@ def test_a_native_vector_environment_shows_masks(form, mode, kind):
     inner = batched(FORMS[form], MODES[mode])(3, kind=kind)
     assert detect_vector_form(inner) == form
     env = MaskedVectorEnv(inner, form)
+    assert isinstance(env.single_observation_space, spaces.Dict)
     assert set(env.single_observation_space.spaces) == {"observation", "mask"}
     play(env, MODES[mode], 60)
 
@@ -141,6 +144,21 @@ def test_a_copy_without_its_mask_is_named(has):
     assert where in str(refusal.value)
 
 
+def test_an_agent_without_a_legal_action_is_named():
+    class Stuck(Couriers):
+        def tell(self):
+            infos = super().tell()
+            if self.time == 2 and "a1" in infos:
+                infos["a1"]["action_mask"][:] = 0
+            return infos
+
+    env = MaskedVectorEnv(AgentsVectorEnv("couriers", lambda: Stuck(masked=True), 2), "info")
+    env.reset(seed=0)
+    env.step(np.zeros(6, np.int64))
+    with pytest.raises(MaskError, match=r"No action.* for a1 of game 0 after step 2 .*\[0, 0\]"):
+        env.step(np.zeros(6, np.int64))
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -171,8 +189,9 @@ def test_a_part_of_another_size_is_refused_when_it_is_made():
             self.action_space = spaces.Discrete(9)
 
     env = Masked()
+    assert detect_form(env) == "mask"
     with pytest.raises(MaskError, match=r"the shape \(5,\), but Discrete\(9\) needs 9"):
-        MaskedEnv(env, detect_form(env))
+        MaskedEnv(env, "mask")
 
 
 def test_two_parts_that_could_be_the_mask_are_refused():

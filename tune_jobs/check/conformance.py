@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
+from algos.rollouts.env_factory import make_vector_env
+from envs.agents import PREFIX, check_appearances
 from envs.checking.env_checker import examine
+from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.probe_result import ProbeResult
 from tune_jobs.check.rollouts import Episode, EpisodePlan, play_episodes
 
 MAX_EPISODES, MAX_STEPS = 200, 20_000
 """Maximum number of episodes and steps of random play."""
+AGENTS_FRACTION = 0.25
+"""Fraction of the time in which each agent of a game of several must appear."""
 SEEDS = 8
 """Number of seeds whose episodes are played twice."""
 BROKEN = frozenset({"cannot_be_made", "raises", "reset_returns", "step_returns", "mask_invalid"})
@@ -18,14 +25,27 @@ BROKEN = frozenset({"cannot_be_made", "raises", "reset_returns", "step_returns",
 def probe_conformance(target: CheckTarget, seconds: float) -> ProbeResult:
     """Run Gymnasium's own checker, then random episodes (``envs.checking.env_checker``)."""
     outcome = ProbeResult()
-    report = examine(target.make_bare_env, MAX_EPISODES, MAX_STEPS, seconds)
+    is_game = target.env.startswith(f"{PREFIX}:")
+    for_agents_s = AGENTS_FRACTION * seconds if is_game else 0.0
+    report = examine(target.make_bare_env, MAX_EPISODES, MAX_STEPS, seconds - for_agents_s)
     outcome.figures["violations"] = sum(v.severity != "note" for v in report.violations)
     outcome.not_judged = dict(report.cut_short)
     for violation in report.violations:
         outcome.add_finding(
             violation.rule, violation.severity, violation.sentence, violation.step or 0
         )
+    if is_game and not any(violation.rule in BROKEN for violation in report.violations):
+        _check_agents(target, for_agents_s, outcome)
     return outcome
+
+
+def _check_agents(target: CheckTarget, seconds: float, outcome: ProbeResult) -> None:
+    """Add a finding if an agent of a game never appears: examining it, one agent alone was seen."""
+    try:
+        with closing(make_vector_env(target.env, target.env_kwargs, 1)) as env:
+            check_appearances(env, seconds)
+    except InputError as error:
+        outcome.add_finding("cannot_start", "stop", str(error))
 
 
 def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:

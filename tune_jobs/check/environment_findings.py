@@ -242,17 +242,17 @@ ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
         highest="note",
         title="The reward depends on what was seen earlier",
         meaning=(
-            "Steps of random play with the same observation and action had rewards that depend on "
-            "an earlier observation, or the environment belongs to a collection of memory tasks. A "
-            "policy that reads the last observation alone can learn only a part of such a task."
+            "Steps of random play in which the policy reads the same and acts alike had rewards "
+            "that depend on an earlier observation, or the environment belongs to a collection of "
+            "memory tasks. A policy that does not remember it can learn only a part of such a task."
         ),
         causes=(
             "a task that asks for memory",
             "a part of the state that the observation leaves out",
         ),
         remedy=(
-            "Give the policy a memory or a stack of the last observations, or add to the "
-            "observation what it leaves out."
+            "Give the policy a stack of the last observations (`frame_stack: 4`) or, with PPO and "
+            "REINFORCE, a memory (`memory: gru`), or add to the observation what it leaves out."
         ),
     ),
     "image_flattened": CheckSymptom(
@@ -263,10 +263,10 @@ ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
             "A part of the observation is an image, and the network has no convolutions: it reads "
             "each pixel as a number of its own and has to learn the same pattern at each place."
         ),
-        causes=("a network made for vectors on an environment that shows images",),
+        causes=("a network made for vectors (`model: mlp`) on an environment that shows images",),
         remedy=(
-            "Use a network with an encoder for images, or a wrapper that turns the image into the "
-            "few numbers that matter."
+            "Set `model: auto`, which has an encoder for images, or use a wrapper that turns the "
+            "image into the few numbers that matter."
         ),
     ),
     "reward_blind_to_action": CheckSymptom(

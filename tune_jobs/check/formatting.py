@@ -16,7 +16,12 @@ SHOWN_FIGURES: dict[str, dict[str, str]] = {
         "truncated_fraction": "truncated",
         "steps_per_second": "steps per second",
     },
-    "observations": {"entries": "entries", "constant_fraction": "constant", "abs_max": "largest"},
+    "observations": {
+        "entries": "entries",
+        "constant_fraction": "constant",
+        "abs_max": "largest",
+        "encoders": "encoders:",
+    },
     "rewards": {
         "reward_min": "from",
         "reward_max": "to",

@@ -9,7 +9,8 @@ ones never recur, and nothing can be said about them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -31,20 +32,29 @@ MIN_ROWS, MAX_ROWS = 200, 20_000
 are compared: each shuffle sorts them."""
 
 Array = np.ndarray[Any, Any]
+GetHistory: TypeAlias = Callable[[Sequence[int], int], int | None]
+"""(keys of an episode's observations, step) -> a key; None leaves the step out."""
 
 
 def probe_memory(target: CheckTarget, seconds: float) -> ProbeResult:
-    """Test whether rewards depend on observations before the last one."""
+    """Test whether rewards depend on observations before those that the policy reads."""
     outcome = ProbeResult()
+    settings: Any = target.settings
+    if settings.memory != "none":
+        outcome.not_judged[SYMPTOM] = f"the policy has a memory ({settings.memory})"
+        return outcome
+    depth = settings.frame_stack
     played = sample_random_play(target, seconds).episodes
-    histories: dict[str, Callable[[Sequence[int], int], int | None]] = {
-        f"{lag} step{'s' * (lag > 1)} earlier": lambda seen, t, lag=lag: (
-            seen[t - lag] if t >= lag else None
-        )
+    histories: dict[str, GetHistory] = {
+        f"{lag} step{'s' * (lag > 1)} earlier": partial(_get_earlier, lag)
         for lag in LAGS
+        if lag >= depth
     }
-    histories["at the start of the episode"] = lambda seen, t: seen[0] if t else None
-    found = {when: measure_dependence(played, get) for when, get in histories.items()}
+    histories["at the start of the episode"] = lambda seen, t: seen[0] if t >= depth else None
+    found = {
+        when: measure_dependence(played, get_history, depth)
+        for when, get_history in histories.items()
+    }
     rows = max(result[2] for result in found.values())
     when = max(found, key=lambda name: found[name][1])
     fraction, errors, _ = found[when]
@@ -54,10 +64,10 @@ def probe_memory(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.add_finding(
             SYMPTOM,
             "note",
-            f"with the same observation and action, what was observed {when} explains "
-            f"{fraction:.0%} of the variance of the reward",
+            f"with the same {'observation' if depth == 1 else f'{depth} observations'} and action, "
+            f"what was observed {when} explains {fraction:.0%} of the variance of the reward",
         )
-    elif name.startswith(MEMORY_TASKS):
+    elif name.startswith(MEMORY_TASKS) and depth == 1:
         outcome.add_finding(
             SYMPTOM, "note", f"{name} belongs to a collection of tasks that are made for memory"
         )
@@ -69,24 +79,31 @@ def probe_memory(target: CheckTarget, seconds: float) -> ProbeResult:
     return outcome
 
 
+def _get_earlier(lag: int, seen: Sequence[int], t: int) -> int | None:
+    """Return the key of what was observed ``lag`` steps before a step."""
+    return seen[t - lag] if t >= lag else None
+
+
 def measure_dependence(
-    episodes: Sequence[Episode], get_history: Callable[[Sequence[int], int], int | None]
+    episodes: Sequence[Episode], get_history: GetHistory, depth: int = 1
 ) -> tuple[float, float, int]:
-    """Measure how far rewards depend on a history, given the same observation and action.
+    """Measure how far rewards depend on a history, given the same observations and action.
 
     Args:
         episodes: the episodes of random play.
-        get_history: keys of an episode's observations, step -> a key; None leaves the step out.
+        get_history: what the rewards may depend on.
+        depth: last observations that the policy reads at once.
 
     Returns:
-        The fraction of the variance within equal observations and actions that the history
+        The fraction of the variance within equal stacks and actions that the history
         explains beyond chance, its distance from chance in standard deviations, and the number of
         steps that could be compared.
     """
     rows = [
-        (hash((seen[t], episode.action_keys[t])), key, reward)
+        # Before the start the first observation stands for those before it, as in the policy.
+        (hash((*(seen[max(s, 0)] for s in range(t - depth + 1, t + 1)), actions[t])), key, reward)
         for episode in episodes
-        for seen in [episode.observation_keys]
+        for seen, actions in [(episode.observation_keys, episode.action_keys)]
         for t, reward in enumerate(episode.rewards)
         if (key := get_history(seen, t)) is not None
     ][:MAX_ROWS]

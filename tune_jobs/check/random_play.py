@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from algos.models.base import MASK, get_column_spaces
-from algos.models.image_spaces import find_image_columns
+from algos.models.base import MASK
+from algos.models.encoders import describe_encoders, list_images
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.probe_result import ProbeResult
@@ -77,7 +77,7 @@ def _mean_or_none(values: list[bool]) -> float | None:
 def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
     """Measure whether the observations change and how large their entries are."""
     outcome = ProbeResult()
-    _judge_images(target, outcome)
+    encoders = _judge_images(target, outcome)
     played = sample_random_play(target, seconds)
     seen = played.observations
     table = {name: _stack_entries(seen, name) for name in seen[0] if name != MASK}
@@ -98,7 +98,7 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
         "abs_max": largest,
         "std_min": float(moving.min()) if moving.size else None,
         "std_max": float(moving.max()) if moving.size else None,
-    }
+    } | encoders
     if constant.all() and len(seen) > 1:
         # In an episode of one step only the observation of the start is acted on.
         bandit = all(len(episode.rewards) == 1 for episode in played.episodes)
@@ -114,27 +114,32 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
     return outcome
 
 
-def _judge_images(target: CheckTarget, outcome: ProbeResult) -> None:
-    """Add a finding if the network reads images as vectors."""
+def _judge_images(target: CheckTarget, outcome: ProbeResult) -> dict[str, str]:
+    """Return the figure that says how images are read; add a finding if it is as vectors."""
     settings: Any = target.settings
-    if settings.model != "mlp":
-        return
+    if settings.model not in ("auto", "mlp"):
+        return {}
     env = target.make_env()
     space = env.observation_space
     env.close()
     try:
-        columns = get_column_spaces(space)
+        images = list_images(space)
+        if not images:
+            return {}
+        encoders = "; ".join(describe_encoders(space, settings.model_config))
     except InputError:  # a part that no policy can read, which making the policy reports
-        return
-    shapes = [columns[name].shape or () for name in find_image_columns(columns)]
-    if shapes:
-        sizes = " and ".join(" x ".join(map(str, shape)) for shape in shapes)
-        outcome.add_finding(
-            "image_flattened",
-            "note",
-            f"the observation shows images ({sizes}), which model 'mlp' reads as "
-            f"{sum(map(math.prod, shapes)):,} unrelated numbers",
-        )
+        return {}
+    if settings.model == "auto":
+        return {"encoders": encoders}
+    shapes = [part.shape or () for part in images.values()]
+    sizes = " and ".join(" x ".join(map(str, shape)) for shape in shapes)
+    outcome.add_finding(
+        "image_flattened",
+        "note",
+        f"the observation shows images ({sizes}), which model 'mlp' reads as "
+        f"{sum(map(math.prod, shapes)):,} unrelated numbers. With model 'auto': {encoders}",
+    )
+    return {}
 
 
 def _stack_entries(seen: list[Mapping[str, Any]], name: str) -> np.ndarray[Any, Any]:

@@ -14,6 +14,7 @@ from algos.objective import Need
 from algos.requirements import check_needs, detect_offered_needs
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.group_sampler import TRAINING_SEED
+from envs.agents import check_appearances
 from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
 from envs.validation import InputError
@@ -61,6 +62,7 @@ def validate_job(job: Job) -> None:
                 collect_teacher_rows(
                     settings.warm_start, get_world(env), module.head, 1, TRAINING_SEED
                 )
+            check_appearances(env, SECONDS)
             _play(job.env, env_kwargs)
             if needs:  # asked last, as it resets an environment that has just been found healthy
                 offered = detect_offered_needs(env)

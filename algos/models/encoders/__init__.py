@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
 
-from algos.models.base import MASK, get_column_spaces, stack_spaces
+from algos.models.base import MASK, describe_column, get_column_spaces, stack_spaces
 from algos.models.encoders.discrete import DiscreteEncoder
 from algos.models.encoders.encoder import Encoder
 from algos.models.encoders.image import ImageEncoder, is_image
@@ -36,7 +37,7 @@ def make_encoders(space: spaces.Space[Any], config: Mapping[str, Any]) -> dict[s
         whole = stacked[name]
         # Judged before it is stacked: a stack of tables has the three axes of an image.
         if is_image(part) and isinstance(part, spaces.Box):
-            found[name] = ImageEncoder(_describe_name(name), part, config["frame_stack"])
+            found[name] = ImageEncoder(describe_column(name), part, config["frame_stack"])
         elif isinstance(whole, spaces.Discrete | spaces.MultiDiscrete):
             found[name] = DiscreteEncoder(whole)
         else:
@@ -44,8 +45,8 @@ def make_encoders(space: spaces.Space[Any], config: Mapping[str, Any]) -> dict[s
     return found
 
 
-def has_image(space: spaces.Space[Any]) -> bool:
-    """Whether a part of an observation is an image.
+def list_images(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
+    """Return the space of each column of an observation that is an image.
 
     Raises:
         InputError: a part that no encoder reads.
@@ -53,7 +54,7 @@ def has_image(space: spaces.Space[Any]) -> bool:
     parts = get_column_spaces(space)
     for name, part in parts.items():
         check_readable(name, part)
-    return any(is_image(part) for name, part in parts.items() if name != MASK)
+    return {name: part for name, part in parts.items() if name != MASK and is_image(part)}
 
 
 def check_readable(name: str, space: spaces.Space[Any]) -> None:
@@ -66,7 +67,7 @@ def check_readable(name: str, space: spaces.Space[Any]) -> None:
     shape = space.shape or ()
     if isinstance(space, spaces.Box) and (len(shape) > 4 or 0 in shape or dtype.kind not in "biuf"):
         raise InputError(
-            f"{_describe_name(name)} has the shape {shape} and the type {dtype}, which no encoder "
+            f"{describe_column(name)} has the shape {shape} and the type {dtype}, which no encoder "
             "reads: a part is a vector, a table, an image [H, W, C] or [C, H, W], or a stack of "
             "images, of real numbers. Reshape it, or leave it out (gymnasium.wrappers."
             "ReshapeObservation, FilterObservation)."
@@ -79,17 +80,14 @@ def describe_encoders(space: spaces.Space[Any], config: Mapping[str, Any]) -> li
     Raises:
         InputError: a part that no encoder reads.
     """
-    if not has_image(space):
+    if not list_images(space):
         parts = stack_spaces(get_column_spaces(space), config["frame_stack"])
         return [
-            f"{_describe_name(name)}: {spaces.flatdim(part)} numbers of one perceptron's input"
+            f"{describe_column(name)}: {spaces.flatdim(part)} numbers of one perceptron's input"
             for name, part in parts.items()
             if name != MASK
         ]
-    found = make_encoders(space, config)
-    return [f"{_describe_name(name)}: {encoder.describe()}" for name, encoder in found.items()]
-
-
-def _describe_name(name: str) -> str:
-    _, _, part = name.partition(".")
-    return f"The part {part!r} of the observation" if part else "The observation"
+    # Without weights, which would take seconds and a gigabyte for the largest images.
+    with torch.device("meta"):
+        found = make_encoders(space, config)
+    return [f"{describe_column(name)}: {encoder.describe()}" for name, encoder in found.items()]

@@ -106,9 +106,9 @@ class ImageEncoder(Encoder):
         _, _, height, width, _ = self.image
         if height * width <= 1:
             raise InputError(
-                f"{name} is an image of {height * width} pixels, {space.shape}, in which there is "
-                f"nothing to see side by side. Make it a vector of {math.prod(space.shape)} "
-                "numbers (gymnasium.wrappers.ReshapeObservation), or set model='mlp'."
+                f"{name} is an image of one pixel, {space.shape}, in which there is nothing to see "
+                f"side by side. Make it a vector of {math.prod(space.shape)} numbers "
+                "(gymnasium.wrappers.ReshapeObservation), or set model='mlp'."
             )
         # Bytes come as they are: scaling them here keeps stored rollouts at a quarter of the size.
         self.scale = 255.0 if space.dtype == np.uint8 else 1.0

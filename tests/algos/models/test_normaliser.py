@@ -194,3 +194,11 @@ def test_a_mask_is_never_normalised():
     space = spaces.Dict(x=FREE, mask=spaces.Box(0, 5, (4,), np.float32))
     module = small.module(space, spaces.Discrete(4), normalise_observations=True)
     assert list(module.observation_normaliser.names) == ["obs.x"]
+
+
+def test_parts_whose_names_hold_slashes_have_moments_of_their_own():
+    columns = {"obs.a.b": torch.full((4, 1), 2.0), "obs.a/b": torch.full((4, 1), 3.0)}
+    normaliser = ObservationNormaliser(dict.fromkeys(columns, (1,)))
+    normaliser.update(columns, ALONE)
+    means = {name: float(moments.mean) for name, moments in normaliser._by_column().items()}
+    assert means == {"obs.a.b": 2, "obs.a/b": 3}

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tune_jobs.check.formatting import GAP, STYLES, format_answer
+from tune_jobs.check import PROBES
+from tune_jobs.check.formatting import GAP, SHOWN_FIGURES, STYLES, format_answer
 
 FINDING = {
     "symptom": "reward_scale",
@@ -16,6 +17,13 @@ FINDING = {
 def format_lines(**changed: Any) -> list[tuple[str, str]]:
     answer = {"figures": {}, "not_judged": {}, "findings": [], "judged": ["a", "b"]}
     return list(format_answer(answer | changed, 80))
+
+
+def test_figures_of_every_probe_can_be_shown():
+    assert SHOWN_FIGURES.keys() == PROBES.keys()
+    assert format_lines(figures={"memory": {"rows": 9, "variance_fraction": 0.25}})[0][0] == (
+        f"{'memory':{GAP}}steps 9, variance by what was seen earlier 0.25"
+    )
 
 
 def test_an_answer_without_findings_counts_its_probes():

@@ -1,20 +1,49 @@
 # pyright: basic
 """Whether rewards depend on what was seen earlier."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from checks import check, get_severities
 
+from algos.ppo import PPOSettings
+from tune_jobs.check import load_check_target
 from tune_jobs.check.memory import MIN_ROWS, measure_dependence
 from tune_jobs.check.rollouts import Episode
 
 
 @pytest.mark.parametrize(("world", "found"), [("SickCue-v0", True), ("SickShown-v0", False)])
 def test_a_task_that_hides_its_state_is_noted(world, found):
-    answer = check(world, "memory")
+    answer = check(world, "memory", share=1.0)
     assert get_severities(answer) == ({"needs_memory": "note"} if found else {})
     if found:
-        assert "2 steps earlier" in answer["findings"][0]["evidence"]
+        # Both are the same observation, as an episode has three steps.
+        evidence = answer["findings"][0]["evidence"]
+        assert "2 steps earlier" in evidence or "at the start of the episode" in evidence
+
+
+@pytest.mark.parametrize(
+    ("settings", "evidence"),
+    [
+        ({}, "with the same observation and action, what was observed 2 steps earlier"),
+        ({"frame_stack": 2}, "with the same 2 observations and action, what was observed 2 steps"),
+        ({"frame_stack": 3}, ""),
+        ({"memory": "gru"}, ""),
+        ({"memory": "lstm", "frame_stack": 2}, ""),
+    ],
+    ids=str,
+)
+def test_a_policy_that_remembers_enough_gets_no_hint(settings, evidence):
+    target = load_check_target("memory_worlds:RepeatPrevious-v0")
+    target = dataclasses.replace(target, settings=PPOSettings(**settings))
+    answer = check(target, "memory", share=0.5)
+    assert get_severities(answer) == ({"needs_memory": "note"} if evidence else {})
+    assert evidence in "".join(finding["evidence"] for finding in answer["findings"])
+    if "memory" in settings:
+        assert "the policy has a memory" in answer["not_judged"]["needs_memory"]
+    elif not evidence:
+        assert answer["figures"]["memory"]["rows"] >= MIN_ROWS
 
 
 @pytest.mark.parametrize("world", ["FrozenLake-v1", "CliffWalking-v1"])
@@ -62,3 +91,19 @@ def test_rewards_of_chance_depend_on_nothing():
         errors.append(error)
     assert abs(np.mean(fractions)) < 0.01
     assert max(errors) < 8
+
+
+def test_what_the_stack_holds_is_no_reason_for_memory():
+    rng = np.random.default_rng(2)
+    episodes = []
+    for _ in range(300):
+        # Each observation is like the one before it, which alone decides the reward.
+        seen = np.cumsum(rng.random(8) < 0.2) % 2
+        rewards = [0.0, *(float(s) for s in seen[:6])]
+        episodes.append(Episode(rewards, "terminated", 0, seen.tolist(), [1] * 7))
+    for depth, found in ((1, True), (2, False)):
+        fraction, errors, rows = measure_dependence(
+            episodes, lambda seen, t: seen[t - 2] if t >= 2 else None, depth
+        )
+        assert rows > 1000
+        assert (errors > 8 and fraction > 0.05) == found

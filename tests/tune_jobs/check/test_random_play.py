@@ -3,8 +3,10 @@
 
 import dataclasses
 
+import pytest
 from checks import get_severities
 
+from algos.ppo import PPOSettings
 from tune_jobs.check import examine, load_check_target
 from tune_jobs.check.rollouts import sample_random_play
 
@@ -24,8 +26,35 @@ def test_too_few_episodes_say_nothing_of_a_constant_reward():
     assert "7 episodes only" in answer["not_judged"]["constant_reward"]
 
 
+KERNELS = "convolutions (8 x 8, 4 x 4, 3 x 3) over 210 x 160 pixels in 3 channels (last)"
+
+
+def look_at(world, settings):
+    """The answer of the probe of observations for a job with these settings."""
+    target = dataclasses.replace(load_check_target(world), settings=PPOSettings(**settings))
+    return examine(target, 0.1, only=("observations",))
+
+
 def test_an_image_without_an_encoder_is_noted():
-    answer = examine(load_check_target("SickScreen-v0"), 0.1, only=("observations",))
+    answer = look_at("SickScreen-v0", {"model": "mlp"})
     assert get_severities(answer) == {"image_flattened": "note"}
     (finding,) = answer["findings"]
-    assert "210 x 160 x 3" in finding["evidence"]
+    assert "210 x 160 x 3" in finding["evidence"] and KERNELS in finding["evidence"]
+    assert "model: auto" in finding["remedy"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"frame_stack": 4}, {"memory": "gru"}], ids=str)
+def test_an_image_with_an_encoder_is_described_without_a_finding(settings):
+    answer = look_at("SickScreen-v0", settings)
+    assert get_severities(answer) == {}
+    frames = "4 frames of " if "frame_stack" in settings else ""
+    expected = KERNELS.replace("over ", f"over {frames}")
+    assert expected in answer["figures"]["observations"]["encoders"]
+
+
+@pytest.mark.parametrize("model", ["auto", "mlp"])
+@pytest.mark.parametrize("world", ["SickTargets-v0", "bad_worlds:Odd-pixel-v0"])
+def test_what_has_no_image_to_encode_gets_no_hint(world, model):
+    answer = look_at(world, {"model": model})
+    assert "image_flattened" not in get_severities(answer)
+    assert "encoders" not in answer["figures"]["observations"]

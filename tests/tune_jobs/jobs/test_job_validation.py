@@ -70,6 +70,29 @@ def test_an_environment_that_cannot_be_trained_on_is_refused(fields, said):
         validate_job(make_job(fields))
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"env": "bad_worlds:Odd-text-v0"}, r"'note' of the observation is Text.*make it a Box"),
+        ({"env": "bad_worlds:Odd-axes-v0"}, r"'cube'.*\(2, 2, 2, 2, 2\).*no encoder.*Reshape it"),
+        ({"env": "bad_worlds:Odd-twice-v0"}, r"are called 'a.b': a dot .* rename one"),
+        ({"env": "bad_worlds:Odd-pixel-v0"}, r"'view'.*one pixel, \(1, 1, 3\).*a vector of 3"),
+        ({"env": "masked_games:Game-wrong-v0"}, r"No action is legal .* step 3 .*\[0, 0, .*allow"),
+        (
+            {"env": "agent_games:Couriers-v0", "env_kwargs": {"joins": 99}},
+            "a2 of Couriers-v0 appeared in none of 8 games: remove what never appears",
+        ),
+        (
+            {"env": "agent_games:Couriers-v0", "env_kwargs": {"different": True}},
+            r"a0, a1: observations Box.*; a2: observations Box.*pad_observations_v0",
+        ),
+    ],
+)
+def test_what_an_environment_shows_and_no_policy_can_use_is_refused(fields, said):
+    with pytest.raises(InputError, match=said):
+        validate_job(make_job(fields))
+
+
 def test_a_drawn_setting_that_contradicts_another_is_refused():
     job = load_job("causal")
     search = {"num_envs": Space("choice", (64,))}

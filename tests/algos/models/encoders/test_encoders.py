@@ -10,7 +10,7 @@ from gymnasium import spaces
 from algos.models import MODELS
 from algos.models.base import to_observation_columns
 from algos.models.encoder_policy import EncoderPolicy
-from algos.models.encoders import describe_encoders, make_encoders
+from algos.models.encoders import describe_encoders, list_images, make_encoders
 from algos.models.encoders.discrete import DiscreteEncoder
 from algos.models.encoders.image import ImageEncoder
 from algos.models.encoders.vector import VectorEncoder
@@ -56,7 +56,7 @@ def test_a_discrete_part_is_one_hot_from_its_start_and_embedded_when_large():
     large = DiscreteEncoder(spaces.MultiDiscrete([2, 1000]))
     features = large(torch.tensor([[1, 999], [0, 999]]))
     assert features[:, :2].tolist() == [[0, 1], [1, 0]]
-    assert torch.equal(features[0, 2:], large.tables[0].weight[999])
+    assert torch.equal(features[0, 2:], large.tables.get_parameter("0.weight")[999])
 
 
 @pytest.mark.parametrize(
@@ -117,18 +117,34 @@ def test_a_line_describes_how_each_part_is_read():
     assert len(lines) == 5
     image = next(line for line in lines if "'image'" in line)
     assert "7 x 7 pixels in 3 channels (last)" in image and "3 x 3" in image
+    assert lines == [
+        f"The part {name.removeprefix('obs.')!r} of the observation: {encoder.describe()}"
+        for name, encoder in make_encoders(MIXED, CONFIG).items()
+    ]
     (plain,) = describe_encoders(spaces.Box(-1, 1, (4,)), CONFIG)
     assert plain == "The observation: 4 numbers of one perceptron's input"
+
+
+def test_describing_encoders_draws_no_weights():
+    before = torch.get_rng_state()
+    huge = spaces.Box(0, 255, (2000, 3000, 3), np.uint8)  # its weights would take 90 GB
+    assert "2000 x 3000 pixels" in describe_encoders(huge, CONFIG)[0]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_images_are_listed_without_the_mask():
+    images = list_images(spaces.Dict({**MIXED.spaces, "mask": PIXELS, "deep": MIXED}))
+    assert list(images) == ["obs.deep.image", "obs.image"]
 
 
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        (spaces.Box(0, 255, (1, 1, 3), np.uint8), r"'x'.* image of 1 pixel.*vector of 3 numbers"),
+        (spaces.Box(0, 255, (1, 1, 3), np.uint8), r"'x'.* image of one pixel.*vector of 3 numbers"),
         (spaces.Box(0, 1, (2, 2, 2, 2, 2)), r"'x'.*\(2, 2, 2, 2, 2\).*no encoder reads"),
         (spaces.Box(0, 1, (0,)), r"'x'.*\(0,\).*no encoder reads"),
-        (spaces.Text(5), r"No policy here can read"),
-        (spaces.Sequence(spaces.Discrete(3)), r"No policy here can read"),
+        (spaces.Text(5), r"'x'.* is Text.* no policy here can read: make it a Box"),
+        (spaces.Sequence(spaces.Discrete(3)), r"'x'.* is Sequence.* no policy here can read"),
     ],
 )
 def test_a_part_that_cannot_be_encoded_is_refused_with_its_name(part, message):
