@@ -29,7 +29,7 @@ class Memory(nn.Module):
     def __init__(self, kind: Literal["gru", "lstm"], inputs: int, width: int) -> None:
         """Create the layer, with orthogonal weights and zero biases as the other layers."""
         super().__init__()
-        self.names, self.width = STATES[kind], width
+        self.names, self.size = STATES[kind], width
         layer = nn.GRU if kind == "gru" else nn.LSTM
         self.core = layer(inputs, width, batch_first=True)
         for name, weight in self.core.named_parameters():
@@ -52,8 +52,7 @@ class Memory(nn.Module):
         if starts is None:
             out, after = self._run(features[:, None], [batch[name] for name in self.names])
             return out[:, 0], dict(zip(self.names, after, strict=True))
-        # The rows of a chunk may begin within a sequence: every row holds its state.
-        first = torch.cat([starts.new_ones(1), starts[1:]]).nonzero()[:, 0]
+        first = starts.nonzero()[:, 0]
         lengths = torch.diff(first, append=torch.full_like(first[:1], len(features)))
         padded = pad_sequence(list(features.split(lengths.tolist())), batch_first=True)
         real = torch.arange(padded.shape[1], device=first.device) < lengths[:, None]

@@ -44,9 +44,6 @@ def test_a_cut_anywhere_changes_nothing_but_the_gradient(kind):
     memory, x, batch, expected = rows(kind)
     cut = batch | {SEQUENCE_START: torch.ones(len(x), dtype=torch.bool)}
     torch.testing.assert_close(memory(x, cut)[0], expected, atol=1e-6, rtol=1e-6)
-    # A learner's share may begin within a sequence, which is then not marked.
-    share = {name: column[1:] for name, column in batch.items()}
-    torch.testing.assert_close(memory(x[1:], share)[0], expected[1:], atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
