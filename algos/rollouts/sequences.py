@@ -60,7 +60,7 @@ def split_in_order(rows: Columns, size: int, device: Any = None) -> tuple[torch.
         return every.split(size)
     first = rows[SEQUENCE_START].nonzero()[:, 0]
     # The first sequence that begins at or behind each multiple of the size; none: no further part.
-    behind = torch.searchsorted(first, torch.arange(size, len(rows), size, device=device)).unique()
+    behind = torch.searchsorted(first, every[size::size].contiguous()).unique()
     return every.tensor_split(first[behind[behind < len(first)]].cpu())
 
 
