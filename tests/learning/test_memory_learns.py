@@ -61,7 +61,7 @@ def test_popgyms_card_is_not_guessed_without_memory(training_seed):
 
 @pytest.mark.parametrize("chosen", MEMORIES, ids=str)
 def test_a_cue_at_the_start_is_remembered_to_the_junction(chosen, training_seed):
-    assert mean_of_last(learn(MAZE, 15_000, training_seed, **MAZE_SETTINGS | chosen)) > 0.95
+    assert mean_of_last(learn(MAZE, 20_000, training_seed, **MAZE_SETTINGS | chosen)) > 0.9
 
 
 @pytest.mark.parametrize("chosen", [{}, {"frame_stack": 4}], ids=str)
@@ -78,7 +78,7 @@ def test_a_ball_made_of_pixels_is_caught(training_seed):
 
 @pytest.mark.parametrize("chosen", MEMORIES, ids=str)
 def test_a_pole_without_velocities_is_balanced_by_memory(chosen, training_seed):
-    assert mean_of_last(learn(POLE, 60_000, training_seed, **POLE_SETTINGS | chosen), 50) > 350
+    assert mean_of_last(learn(POLE, 60_000, training_seed, **POLE_SETTINGS | chosen), 50) > 250
 
 
 def test_a_pole_without_velocities_falls_without_memory(training_seed):
