@@ -79,6 +79,13 @@ class ReinforceSettings(EpisodeSettings):
                 "settings.normalise_values is true, but it would do nothing: "
                 f"baseline={self.baseline} trains no value. Set it to false, or baseline=value."
             )
+        if self.reference_kl_coef and self.memory != "none":
+            # The states that are stored with the rows are the learning policy's.
+            raise InputError(
+                f"settings.reference_kl_coef is {self.reference_kl_coef}, but the policy has a "
+                f"memory ({self.memory}), and what the initial policy would have remembered is not "
+                "known. Set reference_kl_coef to 0, or memory='none' with a frame_stack."
+            )
         if self.likelihood_coef and self.model != "thinker":
             raise InputError(
                 f"settings.likelihood_coef is {self.likelihood_coef}, but it would do "

@@ -83,9 +83,10 @@ class ColumnConfig(AlgorithmConfig):
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """Return the specification of the network that the settings name."""
-        return RLModuleSpec(
-            module_class=MODELS[self.settings.model], model_config=self.settings.model_config
-        )
+        # RLlib asks for a class before it knows the spaces, but does no more with it than call it
+        # once it does: what makes a network of them can choose by them.
+        make: Any = MODELS[self.settings.model]
+        return RLModuleSpec(module_class=make, model_config=self.settings.model_config)
 
     def get_default_learner_class(self) -> type[ColumnLearner]:
         """Return our learner."""

@@ -34,7 +34,7 @@ from algos.losses import sum_loss_terms
 from algos.models.memory import SEQUENCE_START
 from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns, split_minibatches
-from algos.rollouts.sequences import split_sequences
+from algos.rollouts.sequences import cut_sequences, split_in_order, split_sequences
 from algos.schedules import schedule
 
 PROGRESS = "progress"
@@ -126,6 +126,10 @@ class ColumnLearner(TorchLearner):
     def _update_policy(self, columns: Columns, progress: float) -> dict[str, float]:
         """Update the policy by the algorithm's objective; return metrics and coefficients."""
         objective = self.objective
+        if SEQUENCE_START in columns:
+            # Once for all that is computed of these rows: the states of the first rollout are those
+            # of a policy without statistics, so another cut would be another policy.
+            columns = cut_sequences(columns, objective.settings.sequence_length)
         first = self._measure_first_observations(columns, objective)
         if first:
             columns = columns.with_columns(**self._compute_logps(columns))
@@ -236,7 +240,7 @@ class ColumnLearner(TorchLearner):
         """Compute columns [N] from the network's output for all rows."""
         # In chunks: all rows at once would need the activations of the whole iteration.
         parts: list[dict[str, Tensor]] = []
-        for index in torch.arange(len(columns), device=self._device).split(CHUNK_ROWS):
+        for index in split_in_order(columns, CHUNK_ROWS, self._device):
             chunk = columns.select(index)
             forward = network._forward(self.objective.build_network_inputs(chunk))
             parts.append(compute(forward, chunk))
@@ -272,8 +276,7 @@ class ColumnLearner(TorchLearner):
         """Return shuffled minibatches of ``size`` rows, of whole sequences where rows have any."""
         if SEQUENCE_START not in columns:
             return split_minibatches(columns, size, self.generator)
-        length = self.objective.settings.sequence_length
-        return split_sequences(columns, length, size, self.generator)
+        return split_sequences(columns, size, self.generator)
 
     def _train_minibatch(
         self,

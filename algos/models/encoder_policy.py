@@ -48,7 +48,7 @@ class EncoderPolicy(PolicyModule):
         size = sum(encoder.size for encoder in encoders.values())
         width, kind = config["hidden"][0], config["memory"]
         self.memory = None if kind == "none" else Memory(kind, size, width)
-        size = size if self.memory is None else width
+        size = size if self.memory is None else self.memory.size
         self.trunk = make_perceptron(size, config["hidden"], config["activation"])
         last = nn.Linear(config["hidden"][-1], self.head.size)
         # Small outputs make the first policy close to uniform (Andrychowicz et al. 2021).
@@ -129,16 +129,13 @@ def compute_constant_fraction(features: Tensor) -> float:
     return float(constant.float().mean())
 
 
-class AutoPolicy(PolicyModule):
-    """The network that suits the observation: ``mlp``, or encoders for images and a memory."""
-
-    def __new__(cls, *args: Any, observation_space: spaces.Space[Any], **kwargs: Any) -> Any:
-        """Return a network of another class, which RLlib then uses as if it had asked for it."""
-        # RLlib asks for the class before it knows the observation.
-        remembers = kwargs["model_config"]["memory"] != "none"
-        encodes = list_images(observation_space) or remembers
-        chosen = EncoderPolicy if encodes else MLPPolicy
-        return chosen(*args, observation_space=observation_space, **kwargs)
+def make_auto_policy(
+    *, observation_space: spaces.Space[Any], model_config: Mapping[str, Any], **kwargs: Any
+) -> PolicyModule:
+    """Return the network for an observation: ``mlp``, or encoders for images and a memory."""
+    remembers = model_config["memory"] != "none"
+    chosen = EncoderPolicy if remembers or list_images(observation_space) else MLPPolicy
+    return chosen(observation_space=observation_space, model_config=model_config, **kwargs)
 
 
 def make_perceptron(inputs: int, widths: Sequence[int], activation: str) -> nn.Sequential:

@@ -208,8 +208,11 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 if same_step and buffer.truncated[t].any():
                     buffer.final_values[t] = self._compute_final_values(infos, buffer.truncated[t])
             # A next-step copy is reset by the step after its end, which first shows the final
-            # observation: what came before is remembered for the value of that.
-            self.state = clear_rows(self.state, ended if same_step else self.reset_next)
+            # observation: what came before is remembered for the value of that. An absent agent
+            # acted on a placeholder, of which nothing may be left when it joins.
+            forget = ended if same_step else self.reset_next
+            absent = False if buffer.present is None else ~buffer.present[t]
+            self.state = clear_rows(self.state, forget | absent)
             self.reset_next = ended
             buffer.steps += 1
             self.steps += 1

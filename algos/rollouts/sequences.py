@@ -14,7 +14,7 @@ from algos.rollouts.columns import Columns, Ragged
 def mark_sequence_starts(
     done: np.ndarray[Any, Any], valid: np.ndarray[Any, Any]
 ) -> np.ndarray[Any, Any]:
-    """Return for the valid steps, copy by copy, whether an episode or a copy begins there.
+    """Return for the valid steps, copy by copy, whether a copy, an episode or a gap ended before.
 
     Args:
         done: [T, B], where an episode ended.
@@ -25,38 +25,61 @@ def mark_sequence_starts(
     [True, True, True, False]
     """
     rows = valid.T
-    copies = np.nonzero(rows)[0]
-    # The row after an end begins the next episode: steps that only reset are no rows.
+    copies, times = np.nonzero(rows)
+    # The row after an end begins the next episode: steps that only reset are no rows. An agent that
+    # was absent for a while has forgotten: the state before the gap is not that after it.
     ended = done.T[rows]
     starts = np.ones(len(copies), bool)
-    starts[1:] = ended[:-1] | (copies[1:] != copies[:-1])
+    starts[1:] = ended[:-1] | (np.diff(copies) != 0) | (np.diff(times) != 1)
     return starts
 
 
-def split_sequences(
-    rows: Columns, length: int, size: int, generator: torch.Generator
-) -> list[Columns]:
-    """Shuffle sequences of at most ``length`` rows, and deal them out to minibatches.
+def cut_sequences(rows: Columns, length: int) -> Columns:
+    """Return the rows [N] with a start after each ``length`` rows of a sequence, too.
 
     Args:
-        rows: rows [N] with ``SEQUENCE_START``, as tensors.
+        rows: rows with ``SEQUENCE_START``, as tensors.
         length: steps through which gradients pass at most.
-        size: rows of a minibatch on average, at least ``length``: sequences are not cut to fill it.
-        generator: draws the order.
-
-    Returns:
-        Minibatches of whole sequences after one another, their starts marked.
     """
     starts = rows[SEQUENCE_START].clone()
     starts[0] = True  # a learner's share may begin anywhere
     position = torch.arange(len(rows), device=starts.device)
     begin = torch.where(starts, position, 0).cummax(0).values
-    starts |= (position - begin) % length == 0
-    first = starts.nonzero()[:, 0]
+    return rows.with_columns(**{SEQUENCE_START: starts | ((position - begin) % length == 0)})
+
+
+def split_in_order(rows: Columns, size: int, device: Any = None) -> tuple[torch.Tensor, ...]:
+    """Return the positions of all rows [N] in parts of about ``size``, between sequences if any.
+
+    >>> starts = torch.tensor([True, False, False, True, True, False])
+    >>> [part.tolist() for part in split_in_order(Columns({SEQUENCE_START: starts}), 2)]
+    [[0, 1, 2], [3], [4, 5]]
+    """
+    every = torch.arange(len(rows), device=device)
+    if SEQUENCE_START not in rows:
+        return every.split(size)
+    first = rows[SEQUENCE_START].nonzero()[:, 0]
+    # The first sequence that begins at or behind each multiple of the size; none: no further part.
+    behind = torch.searchsorted(first, every[size::size].contiguous()).unique()
+    return every.tensor_split(first[behind[behind < len(first)]].cpu())
+
+
+def split_sequences(rows: Columns, size: int, generator: torch.Generator) -> list[Columns]:
+    """Shuffle sequences, and deal them out to minibatches.
+
+    Args:
+        rows: rows [N] of :func:`cut_sequences`.
+        size: rows of a minibatch on average, at least those of the longest sequence: sequences are
+            not cut to fill it.
+        generator: draws the order.
+
+    Returns:
+        Minibatches of whole sequences after one another.
+    """
+    first = rows[SEQUENCE_START].nonzero()[:, 0]
     offsets = torch.cat([first, torch.full_like(first[:1], len(rows))])
-    marked = rows.with_columns(**{SEQUENCE_START: starts})
-    whole = {name: Ragged(column, offsets) for name, column in marked.items()}
-    order = torch.randperm(len(first), generator=generator).to(starts.device)
+    whole = {name: Ragged(column, offsets) for name, column in rows.items()}
+    order = torch.randperm(len(first), generator=generator).to(first.device)
     # By the number of rows, which is the same in all learners: with different numbers of
     # minibatches they would wait for each other for ever.
     count = max((len(rows) + size // 2) // size, 1)

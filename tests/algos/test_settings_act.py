@@ -297,6 +297,11 @@ def test_the_settings_of_the_first_stage_change_v_star():
         ("grpo", {"memory": "gru"}, "only ppo and reinforce learn from sequences"),
         ("dpo", {"memory": "lstm"}, "only ppo and reinforce learn from sequences"),
         ("astar_po", {"memory": "gru"}, "only ppo and reinforce learn from sequences"),
+        (
+            "reinforce",
+            {"memory": "gru", "sequence_length": 8, "reference_kl_coef": 0.1},
+            "what the initial policy would have remembered",
+        ),
         ("ppo", {"memory": "gru", "model": "mlp"}, "model='mlp' has no place for it"),
         ("ppo", {"memory": "gru"}, r"must hold a sequence of 32 steps .* 32 rows, but it is 8"),
         ("ppo", {"temperature": 0.0}, "temperature must be greater than 0, but it is 0"),

@@ -8,39 +8,78 @@ from training_loop import mean_of_last, train
 
 pytestmark = pytest.mark.slow
 
-CARDS = "memory_worlds:RepeatPrevious-v0"
 SETTINGS: dict[str, Any] = {
     **{"num_envs": 8, "rollout_length": 128, "minibatch_size": 256, "epochs": 8},
     **{"lr": 3e-3, "lr_schedule": "linear", "hidden": (32,), "gamma": 0.5},
 }
+MEMORIES = [{"memory": "gru"}, {"memory": "lstm"}]
+CARDS = "memory_worlds:RepeatPrevious-v0"
 CHANCE = 11.4
 """Two free points and a third of the 28 others."""
+POPGYM = "popgym:popgym-RepeatPreviousEasy-v0"
+"""The suit of three cards ago, of four suits: from -1 to 1, and -0.5 at chance."""
+POPGYM_SETTINGS: dict[str, Any] = {"num_envs": 16, "minibatch_size": 512, "hidden": (64,)}
+MAZE = "memory_worlds:TMaze-v0"
+MAZE_SETTINGS: dict[str, Any] = {"num_envs": 16, "rollout_length": 64, "gamma": 0.95}
+POLE = "memory_worlds:Positions-v0"
+POLE_SETTINGS: dict[str, Any] = {
+    **{"rollout_length": 64, "epochs": 10, "lr": 2e-3, "hidden": (64,)},
+    **{"gamma": 0.98, "lam": 0.9, "entropy_coef": 0.0},
+}
 
 
-@pytest.mark.parametrize(
-    "chosen", [{"memory": "gru"}, {"memory": "lstm"}, {"frame_stack": 3}], ids=str
-)
-def test_a_card_of_two_steps_ago_is_remembered(chosen):
-    returns, _ = train(CARDS, 40_000, **SETTINGS | chosen)
-    assert mean_of_last(returns) > 25
+def learn(env, steps, seed, **changed):
+    returns, _ = train(env, steps, seed=seed, **SETTINGS | changed)
+    return returns
+
+
+@pytest.mark.parametrize("chosen", MEMORIES, ids=str)
+def test_a_card_of_two_steps_ago_is_remembered(chosen, training_seed):
+    assert mean_of_last(learn(CARDS, 20_000, training_seed, **chosen)) > 29
+
+
+def test_a_stack_of_three_holds_the_card_of_two_steps_ago(training_seed):
+    assert mean_of_last(learn(CARDS, 40_000, training_seed, frame_stack=3)) > 25
 
 
 @pytest.mark.parametrize("chosen", [{}, {"frame_stack": 2}], ids=str)
-def test_without_enough_memory_nothing_is_learnt(chosen):
-    returns, _ = train(CARDS, 40_000, **SETTINGS | chosen)
-    assert mean_of_last(returns) < CHANCE + 1
+def test_without_enough_memory_nothing_is_learnt(chosen, training_seed):
+    assert mean_of_last(learn(CARDS, 20_000, training_seed, **chosen)) < CHANCE + 1
 
 
-def test_a_ball_made_of_pixels_is_caught():
-    settings = SETTINGS | {"gamma": 0.99, "hidden": (64,), "lr": 1e-3, "activation": "relu"}
-    returns, _ = train("memory_worlds:Catch-v0", 20_000, **settings)
+@pytest.mark.parametrize("chosen", MEMORIES, ids=str)
+def test_popgyms_card_is_remembered(chosen, training_seed):
+    pytest.importorskip("popgym")
+    settings = POPGYM_SETTINGS | chosen
+    assert mean_of_last(learn(POPGYM, 60_000, training_seed, **settings)) > 0.9
+
+
+def test_popgyms_card_is_not_guessed_without_memory(training_seed):
+    pytest.importorskip("popgym")
+    assert mean_of_last(learn(POPGYM, 60_000, training_seed, **POPGYM_SETTINGS)) < -0.4
+
+
+@pytest.mark.parametrize("chosen", MEMORIES, ids=str)
+def test_a_cue_at_the_start_is_remembered_to_the_junction(chosen, training_seed):
+    assert mean_of_last(learn(MAZE, 20_000, training_seed, **MAZE_SETTINGS | chosen)) > 0.9
+
+
+@pytest.mark.parametrize("chosen", [{}, {"frame_stack": 4}], ids=str)
+def test_without_memory_the_junction_is_a_guess(chosen, training_seed):
+    returns = learn(MAZE, 15_000, training_seed, **MAZE_SETTINGS | chosen)
+    assert mean_of_last(returns, 400) < 0.6
+
+
+def test_a_ball_made_of_pixels_is_caught(training_seed):
+    settings = {"gamma": 0.99, "hidden": (64,), "lr": 1e-3, "activation": "relu"}
+    returns = learn("memory_worlds:Catch-v0", 20_000, training_seed, **settings)
     assert mean_of_last(returns) > 0.9 > 4 * mean_of_last(returns[:200], 200)
 
 
-def test_a_pole_without_velocities_is_balanced_by_memory_alone():
-    settings = SETTINGS | {"gamma": 0.98, "hidden": (64,), "lr": 2e-3}
-    with_memory, without = (
-        mean_of_last(train("memory_worlds:Positions-v0", 60_000, **settings | chosen)[0], 50)
-        for chosen in ({"memory": "gru"}, {})
-    )
-    assert with_memory > 300 and without < 150
+@pytest.mark.parametrize("chosen", MEMORIES, ids=str)
+def test_a_pole_without_velocities_is_balanced_by_memory(chosen, training_seed):
+    assert mean_of_last(learn(POLE, 60_000, training_seed, **POLE_SETTINGS | chosen), 50) > 200
+
+
+def test_a_pole_without_velocities_falls_without_memory(training_seed):
+    assert mean_of_last(learn(POLE, 60_000, training_seed, **POLE_SETTINGS)) < 100

@@ -43,6 +43,33 @@ class Positions(gymnasium.ObservationWrapper):
         return observation[[0, 2]]
 
 
+class TMaze(gymnasium.Env):
+    """A corridor with a junction (Bakker 2001): the first cell shows at which side the reward is.
+
+    The turn at the junction ends the episode and pays 1 at that side: half of them at chance.
+    """
+
+    observation_space = spaces.Discrete(4)  # cue of the left, of the right, corridor, junction
+    action_space = spaces.Discrete(3)  # left, right, forward
+    steps_limit = 40
+
+    def __init__(self, length=8):
+        self.length = length
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.side, self.place, self.steps = int(self.np_random.integers(2)), 0, 0
+        return self.side, {}
+
+    def step(self, action):
+        self.steps += 1
+        turned = self.place == self.length and action < 2
+        self.place = min(self.place + (action == 2), self.length)
+        seen = (self.side if self.place == 0 else 2) if self.place < self.length else 3
+        reward = float(turned and action == self.side)
+        return seen, reward, bool(turned), self.steps >= self.steps_limit and not turned, {}
+
+
 class Catch(gymnasium.Env):
     """A ball falls through 10 x 10 pixels; a paddle of one pixel in the last row catches it."""
 
@@ -67,10 +94,7 @@ class Catch(gymnasium.Env):
         return pixels
 
 
-def _register(world):
-    # A function, because gymnasium.make refuses the class of a wrapper: its metadata is no dict.
-    gymnasium.register(f"{world.__name__}-v0", lambda **given: world(**given))
-
-
-for _world in (RepeatPrevious, Positions, Catch):
-    _register(_world)
+for _world in (RepeatPrevious, TMaze, Catch):
+    gymnasium.register(f"{_world.__name__}-v0", _world)
+# A function: of a wrapper's class Gymnasium cannot read the metadata.
+gymnasium.register("Positions-v0", lambda: Positions())

@@ -143,3 +143,25 @@ def test_the_reference_keeps_the_statistics_of_its_copy():
     small.updated(learner, rows[1])
     own = learner.module["default_policy"].observation_normaliser.moments["obs"]
     assert (kept.count, own.count) == (len(rows[0]), len(rows[0]) + len(rows[1]))
+
+
+@pytest.mark.parametrize("memory", ["gru", "lstm"])
+def test_the_first_ratios_of_a_memory_are_those_of_its_own_sequences(memory, monkeypatch):
+    monkeypatch.setattr("algos.learning.learner.CHUNK_ROWS", 10)
+    chosen = QUICK | {"memory": memory, "sequence_length": 6, "minibatch_size": 24}
+    learner, runner = small.learner(TASK, **chosen), small.runner(TASK, **chosen)
+    runner.module.set_state(learner.module["default_policy"].get_state())
+    rows = runner.objective.preprocess_batch(runner.sample()[0])[0]
+    seen, accumulate = [], learner._accumulate
+
+    def watch(batch, *rest):
+        with torch.no_grad():
+            now = learner.module["default_policy"]._forward(batch)["dist"].logp(batch)
+        seen.append(float((now - batch["logp"]).abs().max()))
+        return accumulate(batch, *rest)
+
+    learner._accumulate = watch
+    small.updated(learner, rows)
+    # The states of this rollout were stored before there were statistics: it matters where the
+    # sequences that start from them begin.
+    assert seen[0] <= 2e-6 < 1e-4 < seen[-1]

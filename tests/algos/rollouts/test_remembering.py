@@ -9,7 +9,7 @@ import torch
 from toy_worlds import Counting
 
 from algos.models.memory import SEQUENCE_START
-from algos.rollouts.sequences import split_sequences
+from algos.rollouts.sequences import cut_sequences, split_sequences
 
 SHORT = {"num_envs": 3, "rollout_length": 20, "minibatch_size": 12, "sequence_length": 6}
 KINDS = [{"memory": "gru"}, {"memory": "lstm", "frame_stack": 3}]
@@ -31,8 +31,8 @@ gymnasium.register(NEXT_STEP, vector_entry_point=counting_next_step)
 def largest_gap(runner, rows, settings):
     """How far log-probabilities and values at learning are from those at acting."""
     generator, gap, count = torch.Generator().manual_seed(0), 0.0, 0
-    length, size = settings.sequence_length, settings.minibatch_size
-    for batch in split_sequences(rows.to_torch(), length, size, generator):
+    cut = cut_sequences(rows.to_torch(), settings.sequence_length)
+    for batch in split_sequences(cut, settings.minibatch_size, generator):
         forward = runner.module._forward(batch)
         gap = max(gap, float((forward["dist"].logp(batch) - batch["logp"]).abs().max()))
         gap = max(gap, float((forward["value"] - batch["values"]).abs().max()))
@@ -122,3 +122,22 @@ def test_the_value_of_a_final_observation_remembers_its_episode(env, memory):
 def test_rows_of_a_policy_without_memory_lie_as_before():
     rows, _ = small.runner(SAME_STEP, **SHORT, frame_stack=2).sample()
     assert SEQUENCE_START not in rows and not any(n.startswith("state.") for n in rows)
+
+
+@pytest.mark.parametrize("memory", [{"frame_stack": 3}, *KINDS], ids=["stack", "gru", "both"])
+@pytest.mark.parametrize("env", ["agent_games:Couriers-v0", "agent_games:CouriersLate-v0"])
+def test_an_agent_remembers_nothing_of_its_absence(env, memory):
+    runner = small.runner(env, **SHORT | memory)
+    small._spread(runner.module, 0.3, 1)
+    rollout, _ = runner.collect(20)  # games of 5 steps
+    before = np.concatenate([np.zeros_like(rollout.valid[:1]), rollout.valid[:-1]])
+    ended = np.concatenate([np.ones_like(rollout.done[:1]), rollout.done[:-1]])
+    begins = rollout.valid & (ended | ~before)
+    name = "state.hidden" if "memory" in memory else "state.filled"
+    remembered = rollout.columns.get(name)
+    if remembered is not None:
+        # The late agent joins after it was absent for two steps.
+        assert not remembered[begins].any() and remembered[rollout.valid & ~begins].any()
+    if "frame_stack" in memory:
+        stacks = rollout.columns["obs"][begins]
+        np.testing.assert_array_equal(stacks, np.repeat(stacks[:, -1:], 3, 1))
