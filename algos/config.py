@@ -99,10 +99,10 @@ class TrainingSettings:
     truncated at the bounds, with one spread for all choices."""
     bins: Annotated[int, Between(2)] = 21
     """Grid points of `bins`."""
-    initial_log_std: Annotated[float, Between(-10, 3)] = 0.0
+    initial_log_std: Annotated[float, Between(-10, 3)] = -1.0
     """Initial log standard deviation of a Box action's values (and of `normal` ones), in units of
     half their range: at 0 a third of the values drawn around the middle lie beyond their bounds, at
-    -0.5 a tenth."""
+    -1 less than a hundredth."""
     log_std_schedule: Literal["learned", "constant", "linear", "cosine", "performance"] = "learned"
     """How the log standard deviation changes: by the gradient (`learned`), not at all, over the
     training budget, or as the score rises and falls (`performance`: the world's score, else the

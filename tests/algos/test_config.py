@@ -48,7 +48,7 @@ COMMON = {
     "normalise_observations": "auto",
     "value_distribution": "bins",
     "bins": 21,
-    "initial_log_std": 0.0,
+    "initial_log_std": -1.0,
     "log_std_schedule": "learned",
     "log_std_end": -2.0,
     "log_std_scores": (0.0, 1.0),
