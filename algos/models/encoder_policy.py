@@ -109,7 +109,7 @@ class EncoderPolicy(PolicyModule):
         if self.memory is None:
             return {}
         half = len(features) // 2
-        # Swapped and not set to zero: a state that is the same at every step tells nothing, but a
+        # Swapped and not set to zero: a state that is the same at every step is of no use, but a
         # network that has learnt with it acts differently without it. Compared with the effect of
         # the features, because the outputs of a policy that has learnt nothing hardly depend on
         # either. In one pass: at this size the number of calls costs more than that of rows.

@@ -57,7 +57,7 @@ class RunningMoments(nn.Module):
 
     @property
     def constant_entries(self) -> int:
-        """Number of entries that the rows so far do not tell apart; all of them without rows."""
+        """Number of entries without any spread over the rows so far; all of them without rows."""
         if self.is_empty:
             return self.variance.numel()
         return int((self.variance < CONSTANT_VARIANCE).sum())

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false
 """MiniGrid's memory task as an image, without its text: needs the package minigrid."""
 
 import gymnasium

@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false
+# pyright: basic, reportOptionalMemberAccess=false, reportCallIssue=false
 """Memory: sequences at learning are the steps of acting, and begin where they are marked."""
 
 import pytest

@@ -30,7 +30,7 @@ class EncoderConstant(Rule):
     stagnant_only: ClassVar[bool] = True
     causes: ClassVar[tuple[str, ...]] = (
         "updates too large for the network: all of its rectifiers are off",
-        "pixels so large or so small that the first layer saturates or tells nothing apart",
+        "pixels so large or so small that the first layer saturates or rounds them away",
         "an observation whose changes are lost in its size, such as 1 in 1e8",
     )
     remedy: ClassVar[Remedy] = (
