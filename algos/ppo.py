@@ -48,6 +48,8 @@ class PPOSettings(TrainingSettings):
     """How the learning rate changes over the training budget."""
     epochs: Annotated[int, AtLeastOne] = 10
     """Passes over each iteration's rows."""
+    kl_limit: Annotated[float, NonNegative] = 0.02
+    """KL of an epoch above which the remaining epochs are skipped; 0 never skips."""
     minibatch_size: Annotated[int, AtLeastOne] = 64
     """Rows of one gradient."""
     lam: Annotated[float, Fraction] = 0.95

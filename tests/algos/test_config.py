@@ -62,6 +62,7 @@ OWN = {
         "lr_schedule": "linear",
         "epochs": 10,
         "minibatch_size": 64,
+        "kl_limit": 0.02,
         "entropy_coef": 0.01,
         "lam": 0.95,
         "clip": 0.2,

@@ -21,7 +21,7 @@ from algos.rollouts.rollout import Rollout, mask_first_episodes
 from envs.validation import get_fields
 
 T, B, K = 6, 8, 3
-BASE: dict[str, Any] = {"num_envs": B, "epochs": 2, "lr": 0.01, "hidden": (8,)}
+BASE: dict[str, Any] = {"num_envs": B, "epochs": 2, "lr": 0.01, "kl_limit": 0.0, "hidden": (8,)}
 OWN = {"ppo": {}, "astar_po": {"group_size": 2, "minibatch_size": 4}}
 BANDIT, CAUSAL = "toy_worlds:Bandit-v0", "envs:CausalLearning-v0"
 
