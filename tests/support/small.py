@@ -26,9 +26,13 @@ TINY: dict[str, Any] = {
     "minibatch_size": 8,
     "hidden": (16,),
     "normalise_observations": False,
+    "initial_log_std": 0.0,
 }
 OWN: dict[str, dict[str, Any]] = {
-    "ppo": {"normalise_values": False, "lr": 3e-4, "lr_schedule": "constant", "epochs": 4},
+    "ppo": {
+        **{"normalise_values": False, "lr": 3e-4, "lr_schedule": "constant", "epochs": 4},
+        "kl_limit": 0.0,
+    },
     "reinforce": {"group_size": 2},
     "grpo": {"group_size": 2},
     "dpo": {"group_size": 2},

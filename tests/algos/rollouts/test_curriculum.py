@@ -16,6 +16,7 @@ SETTINGS = {
     "lr": 0.02,
     "minibatch_size": 64,
     "entropy_coef": 0.1,
+    "kl_limit": 0.0,
 }
 
 
