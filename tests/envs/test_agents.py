@@ -95,7 +95,7 @@ def test_a_game_ends_for_the_rows_of_absent_agents_too():
     env = AgentsVectorEnv("couriers", Couriers, 1)
     env.reset(seed=0)
     ends = [env.step(np.zeros(3, np.int64))[2:4] for _ in range(5)]
-    assert [(te | tr).tolist() for te, tr in ends] == [
+    assert [(ended | cut).tolist() for ended, cut in ends] == [
         [False] * 3,
         [True, False, False],
         [False] * 3,
