@@ -36,7 +36,7 @@ class Evaluate(EnvironmentCommand):
     checkpoint: tyro.conf.Positional[Path]
     """A checkpoint, or the directory of a run or a trial, whose best checkpoint is used."""
     episodes: int | None = None
-    """Episodes, each on its own seed; by default 256, or 8 with --quick, and in environments that
+    """Episodes, each on its own seed; by default 256, or 4 with --quick, and in environments that
     are not ours as many of them as a minute allows."""
     seed: int = 0
     """The first of those seeds; training never uses them."""

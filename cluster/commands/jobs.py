@@ -26,7 +26,7 @@ from tune_jobs.run_directory import find_free_directory
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
 
-QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START = 4, 3, 8, 64
+QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START = 4, 3, 4, 32
 """Iterations, trials, evaluation episodes and warm-start episodes of ``--quick``, at most.
 
 So few that a preset ends within about a minute on two cores.
@@ -53,7 +53,7 @@ class Tune(RayCommand):
     """Run directory; by default runs/<environment>-<date>-<number>."""
     quick: bool = False
     """Shorten the run: a tenth of the iterations, at most 4, with all intervals in proportion, at
-    most 3 trials, 8 evaluation episodes, no early stopping, and health rules that only warn."""
+    most 3 trials, 4 evaluation episodes, no early stopping, and health rules that only warn."""
     job: tyro.conf.Suppress[Any] = None
     """The job; :meth:`parse` adds its flags, which depend on the algorithm and environment."""
 

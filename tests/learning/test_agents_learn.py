@@ -30,12 +30,12 @@ def split_view(seen):
 
 
 def walk(seen, targets):
-    """The action of each agent after which it comes to rest closest to its landmark [N]."""
+    """The action of each agent after which it stops closest to its landmark [N]."""
     velocity, landmarks, _ = split_view(seen)
     way = landmarks[np.arange(len(seen)), targets]
     pushes = np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]])
     # A step keeps 3/4 of the velocity, a push adds 0.5, and a step takes 0.1 s: from a velocity v
-    # an agent comes to rest after 0.1 v (1 + 3/4 + ...) = 0.4 v.
+    # an agent stops after 0.1 v (1 + 3/4 + ...) = 0.4 v.
     rest = 0.4 * (0.75 * velocity[:, None] + 0.5 * pushes)
     return np.linalg.norm(way[:, None] - rest, axis=-1).argmin(1)
 

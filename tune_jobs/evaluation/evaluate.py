@@ -130,10 +130,8 @@ def evaluate(
         raise InputError(
             f"Evaluation seeds must lie below {TRAINING_SEED}; training uses the rest."
         )
-    env, env_kwargs = (
-        policy.metadata["env"],
-        policy.full_evaluation_env_kwargs | dict(env_kwargs_overrides or {}),
-    )
+    env = policy.metadata["env"]
+    env_kwargs = policy.full_evaluation_env_kwargs | dict(env_kwargs_overrides or {})
     check_policy_fits(policy, env, env_kwargs)
     world = make_world(env, env_kwargs, policy)
     players = (

@@ -26,7 +26,7 @@ def test_the_first_observation_fills_the_stack_and_the_newest_is_last():
     for t, expected in enumerate([[5, 5, 5], [5, 5, 6], [5, 6, 7], [6, 7, 8]]):
         seen, state = stack.push({"obs": np.full((2, 1), 5 + t)}, state)
         assert seen["obs"][0, :, 0].tolist() == seen["obs"][1, :, 0].tolist() == expected
-    # One copy begins anew, the other goes on.
+    # The first copy's episode starts, the other's continues.
     state = {
         name: column * np.array([0, 1]).reshape(-1, *(1,) * (column.ndim - 1)) != 0
         if name == FILLED
