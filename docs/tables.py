@@ -28,7 +28,7 @@ from cluster.commands.groups import summarise_commands
 from envs.validation import get_fields
 from tune_jobs.check.explain import check_table, format_symptoms_table
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.job_yaml import PRESETS, list_presets, load_job
+from tune_jobs.jobs.job_yaml import find_preset, list_presets, load_job
 from tune_jobs.jobs.preset_scores import count_steps, format_steps, load_preset_scores
 from tune_jobs.stopping import STOP_RULES
 
@@ -178,7 +178,7 @@ def format_presets_table() -> str:
     rows: list[list[str]] = []
     scores = load_preset_scores()
     for name in list_presets():
-        file = PRESETS / f"{name}.yaml"
+        file = find_preset(name)
         lines = file.read_text().splitlines()
         comment = " ".join(line.removeprefix("#") for line in lines if line.startswith("#"))
         purpose = re.split(r"(?<=\.)\s", " ".join(comment.split()), maxsplit=1)[0]

@@ -91,14 +91,14 @@ class Algos(Command):
 
 def list_preset_rows() -> list[PresetRow]:
     """List the presets shipped with the product, ordered by name."""
-    from tune_jobs.jobs.job_yaml import PRESETS, list_presets, load_job
+    from tune_jobs.jobs.job_yaml import find_preset, list_presets, load_job
     from tune_jobs.jobs.preset_scores import count_steps, load_preset_scores
 
     rows: list[PresetRow] = []
     scores = load_preset_scores()
     for name in list_presets():
         job = load_job(name)
-        shows = extract_first_sentence((PRESETS / f"{name}.yaml").read_text())
+        shows = extract_first_sentence(find_preset(name).read_text())
         about = job.env.removeprefix("envs:"), job.algo, job.trials, count_steps(job)
         rows.append(PresetRow(name, *about, scores.get(name), shows))
     return rows

@@ -34,7 +34,19 @@ for _yaml in (JobLoader, JobDumper):
 
 def list_presets() -> list[str]:
     """List the names of the presets."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    return sorted(path.stem for path in PRESETS.glob("*/*.yaml"))
+
+
+def find_preset(name: str) -> Path:
+    """Return the file of a preset.
+
+    Raises:
+        InputError: there is no such preset.
+    """
+    for path in PRESETS.glob("*/*.yaml"):
+        if path.stem == name:
+            return path
+    raise unknown_name_error("preset", name, list_presets(), "(a job file ends in .yaml)")
 
 
 def load_job(name: str) -> Job:
@@ -43,12 +55,8 @@ def load_job(name: str) -> Job:
     Raises:
         InputError: no such preset or file, or a part of it is not valid.
     """
-    path = Path(name)
-    if path.suffix not in {".yaml", ".yml"}:
-        path = PRESETS / f"{name}.yaml"
-        if not path.is_file():
-            raise unknown_name_error("preset", name, list_presets(), "(a job file ends in .yaml)")
-    return read_job(path)
+    is_file = Path(name).suffix in {".yaml", ".yml"}
+    return read_job(Path(name) if is_file else find_preset(name))
 
 
 def read_job(path: Path) -> Job:
