@@ -6,8 +6,9 @@ SEEDS ?= 1
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
+ZOO_READY := .venv/.ready-zoo
 
-.PHONY: setup tune test test-system test-gpu test-learning test-peers check coverage docs bench bench-health bench-sweep bench-panel bench-doctor clean
+.PHONY: setup zoo tune test test-system test-gpu test-learning test-peers check coverage docs bench bench-health bench-sweep bench-panel bench-doctor clean
 
 setup: $(READY)
 
@@ -41,6 +42,15 @@ test-learning: $(READY)
 # Peers are an extra, installed by the first call.
 test-peers: $(PEERS_READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/algos/test_peers.py
+
+# Environments of other packages, which the presets of the zoo train on.
+zoo: $(ZOO_READY)
+
+# swig first: Box2D has no wheels, and is built with the one that is on the path.
+$(ZOO_READY): $(READY)
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt swig
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[zoo]"
+	@touch $(ZOO_READY)
 
 $(PEERS_READY): $(READY)
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[peers]"
@@ -80,7 +90,7 @@ bench-sweep: $(READY)
 
 # PPO's defaults on environments that are not ours, against what they must reach. make bench-panel
 # BENCH="--only cartpole pendulum --sb3" (--help lists the rest).
-bench-panel: $(READY)
+bench-panel: $(ZOO_READY)
 	@PYTHONPATH=.:tests $(BIN)/python -m benchmarks.panel $(BENCH)
 
 # Logs of other tools, as files, judged by doctor and by its peers.

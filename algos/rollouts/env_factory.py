@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
 from typing import Any
 
 import gymnasium
@@ -22,7 +23,7 @@ MODULES = {
     "ALE/": "ale_py",
     "BabyAI-": "minigrid",
     "MiniGrid-": "minigrid",
-    "MinAtar/": "minatar.gym",
+    "MinAtar/": "minatar",
     "PyFlyt/": "PyFlyt.gym_envs",
     "highway-": "highway_env",
     "intersection-": "highway_env",
@@ -50,6 +51,7 @@ def find_env_spec(env_id: str) -> EnvSpec:
         register_game(name)
     elif module:
         _import_module(module, env_id)
+        _run_entry_points(module, name)
     try:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
@@ -81,6 +83,15 @@ def _import_module(module: str, env_id: str) -> None:
         raise InputError(
             f"The module of {env_id!r} cannot be imported: {error} (imported in {place}). {remedy}"
         ) from error
+
+
+def _run_entry_points(module: str, name: str) -> None:
+    """Let a package register its environments that left this to Gymnasium before its version 1."""
+    if name in gymnasium.registry:
+        return
+    for entry in entry_points(group="gymnasium.envs"):
+        if entry.module.partition(".")[0] == module.partition(".")[0]:
+            entry.load()()
 
 
 def _hint(name: str) -> str:

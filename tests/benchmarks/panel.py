@@ -2,10 +2,11 @@
 """Do the defaults of PPO learn environments that are not ours, without a preset?
 
 ``make bench-panel`` trains each environment of the panel with the defaults, over several seeds and
-with the health rules watching, and plays fresh episodes with the result. ``--sb3`` trains SB3's PPO
-after each of our runs, with the settings of RL-Baselines3-Zoo where it has some. Each run is a
-process of its own on one thread. A task whose package is missing is left out. Prints a table; the
-last line is one JSON object.
+with the health rules watching, and plays fresh episodes with the result. ``--presets`` trains with
+the presets of the zoo instead, whose goals are higher. ``--sb3`` trains SB3's PPO after each of our
+runs, with the settings of RL-Baselines3-Zoo where it has some. Each run is a process of its own on
+one thread. A task whose package is missing is left out. Prints a table; the last line is one JSON
+object.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import gymnasium
 
 from benchmarks.panel_runs import RUNS, Result, make_single
 from benchmarks.panel_tasks import TASKS, Task
+from envs.validation import InputError
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -28,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=TASKS, help="these tasks instead of all")
     parser.add_argument("--seeds", type=int, help="instead of the task's own number")
+    parser.add_argument("--presets", action="store_true", help="the presets of the zoo")
     parser.add_argument("--sb3", action="store_true", help="train SB3's PPO, too")
     parser.add_argument("--run", choices=RUNS, help="(internal) one run in this process")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
@@ -41,7 +44,8 @@ def main() -> None:
         print(json.dumps(RUNS[args.run](TASKS[args.only[0]], args.seed, changed)))
         return
     found: dict[str, dict[str, list[Result]]] = {}
-    for name in args.only or TASKS:
+    chosen = args.only or [name for name, t in TASKS.items() if bool(t.preset) == args.presets]
+    for name in chosen:
         if not _is_available(TASKS[name]):
             print(f"{name}: left out, its package is not installed", file=sys.stderr)
             continue
@@ -57,7 +61,7 @@ def main() -> None:
 def _is_available(task: Task) -> bool:
     try:
         make_single(task).close()
-    except (ImportError, gymnasium.error.Error):
+    except (InputError, ImportError, gymnasium.error.Error):
         return False
     return True
 

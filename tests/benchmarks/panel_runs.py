@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from algos.rollouts.env_factory import find_env_spec
 from benchmarks.panel_tasks import Task
 
 EPISODES = 20
@@ -110,7 +111,7 @@ RUNS = {"ours": train_ours, "sb3": train_sb3}
 
 def make_single(task: Task) -> gymnasium.Env[Any, Any]:
     """Make one copy of a task's environment."""
-    return gymnasium.make(task.env, **task.kwargs)
+    return gymnasium.make(find_env_spec(task.env), **task.kwargs)
 
 
 def play(task: Task, act: Act) -> Result:

@@ -131,6 +131,23 @@ def test_a_failing_import_in_a_users_module_is_a_sentence(
     assert remedy in message
 
 
+def test_a_package_that_registers_by_an_entry_point_is_asked_to(tmp_path, monkeypatch):
+    """MinAtar does so; Gymnasium has not called such functions since its version 1."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "old_games.py").write_text(
+        "import gymnasium\n"
+        "def register_envs():\n"
+        "    entry = 'gymnasium.envs.classic_control:CartPoleEnv'\n"
+        "    gymnasium.register('OldGame-v0', entry_point=entry)\n"
+    )
+    about = tmp_path / "old_games-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: old_games\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[gymnasium.envs]\nOld = old_games:register_envs\n")
+    assert find_env_spec("old_games:OldGame-v0").id == "OldGame-v0"
+    del gymnasium.registry["OldGame-v0"]
+
+
 def test_an_environment_of_gymnasium_shows_the_mask_of_its_info():
     env = make_vector_env("Taxi-v3", {}, 3)
     observation, infos = env.reset(seed=1)
