@@ -25,7 +25,7 @@ def test_quick_runs_a_tenth_of_the_iterations(iterations, short):
     ("about", "episodes"),
     [
         ({"env": "Shopping-v0"}, QUICK_EPISODES),
-        ({"env": "Shopping-v0", "evaluation_episodes": 5}, 5),
+        ({"env": "Shopping-v0", "evaluation_episodes": 3}, 3),
         ({"env": "CartPole-v1", "evaluation_episodes": 100}, QUICK_EPISODES),
         # By a tenth of the time of so short a training.
         ({"env": "CartPole-v1"}, None),
