@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -35,8 +36,8 @@ def train_ours(task: Task, seed: int, changed: dict[str, Any]) -> Result:
 
     torch.set_num_threads(1)
     job = load_job(task.preset) if task.preset else None
-    settings: Any = job.settings if job else PPOSettings(**task.settings | changed)
-    iterations = job.iterations if job else count_iterations(task.steps, settings)
+    settings: Any = replace(job.settings if job else PPOSettings(**task.settings), **changed)
+    iterations = count_iterations(task.steps, settings)
     with ray_session(cpus=1):
         agent = algos.build_algorithm(
             "ppo", task.env, task.kwargs, settings, iterations=iterations, seed=seed

@@ -8,6 +8,8 @@ as a measure. SB3's settings are those of the Zoo (`hyperparams/ppo.yml`) where 
 from dataclasses import dataclass, field
 from typing import Any
 
+from tune_jobs.jobs.job_yaml import load_job
+
 LARGE = {"log_std_init": -2, "ortho_init": False, "activation_fn": "relu", "net_arch": [256, 256]}
 
 
@@ -46,6 +48,26 @@ class Task:
     sb3: SB3 = SB3()
     seeds: int = 3
 
+
+GOALS: dict[str, float | None] = {
+    "acrobot": -78,
+    "bipedalwalker": 280,
+    "halfcheetah": None,
+    "hopper": None,
+    "lunarlander": 255,
+    "lunarlander-continuous": 270,
+    "minatar-asterix": None,
+    "minatar-breakout": None,
+    "minatar-space-invaders": None,
+    "minigrid-doorkey": 0.95,
+    "minigrid-empty": 0.95,
+    "mountaincar": -115,
+    "mountaincar-continuous": 90,
+    "pendulum": -172,
+    "repeat-previous": 0.95,
+    "walker2d": None,
+}
+"""Preset of the zoo -> the return that it has to reach, where there is a figure to compare."""
 
 TASKS = {
     "cartpole": Task("CartPole-v1", 50_000, 475),
@@ -92,4 +114,7 @@ TASKS = {
     "asterix": Task("minatar:MinAtar/Asterix-v1", 2_000_000, sb3=ATARI, seeds=2),
     "doorkey": Task("envs.zoo:DoorKey-5x5-v0", 500_000, 0.9, seeds=2),
     "empty": Task("envs.zoo:Empty-8x8-v0", 500_000, 0.9, seeds=2),
+} | {
+    name: Task((job := load_job(name)).env, job.steps, goal, job.env_kwargs, preset=name)
+    for name, goal in GOALS.items()
 }
