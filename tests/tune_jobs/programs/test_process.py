@@ -1,0 +1,151 @@
+# pyright: basic
+"""A program is started, found again and ended, with all that it has started itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from envs.validation import InputError
+from tune_jobs.programs import process as module
+from tune_jobs.programs.process import (
+    STDERR,
+    STDOUT,
+    find_process,
+    find_program,
+    read_last_lines,
+    start_program,
+)
+
+STUBBORN = """
+import os, signal, sys, time
+for number in map(int, sys.argv[1:]):
+    signal.signal(number, lambda n, f: print("ignored", n, flush=True))
+os.fork()
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def start(folder, *command):
+    return start_program(command or (sys.executable, "-c", "print(1)"), folder, os.environ)
+
+
+def wait(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def members(program):
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == program.pid and process.status() != "zombie":
+                found.append(process.pid)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            pass
+    return found
+
+
+@pytest.mark.parametrize(("code", "status"), [("", 0), ("import sys; sys.exit(7)", 7)])
+def test_output_and_status_of_a_program_are_in_files(tmp_path, code, status):
+    code += "" if status else "import sys; print('out'); print('err', file=sys.stderr)"
+    program = start(tmp_path / "new" / "00", sys.executable, "-c", code)
+    wait(lambda: not program.is_running)
+    assert program.exit_status == status
+    if not status:
+        assert (program.folder / STDOUT).read_text() == "out\n"
+        assert (program.folder / STDERR).read_text() == "err\n"
+
+
+def test_a_killed_program_has_the_status_of_its_signal(tmp_path):
+    program = start(tmp_path, sys.executable, "-c", "import os; os.kill(os.getpid(), 9)")
+    wait(lambda: program.exit_status is not None)
+    assert program.exit_status == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    "ignored", [(), (signal.SIGINT,), (signal.SIGINT, signal.SIGTERM)], ids=len
+)
+def test_a_program_is_ended_with_its_children(tmp_path, ignored):
+    program = start(tmp_path, sys.executable, "-c", STUBBORN, *map(str, map(int, ignored)))
+    wait(lambda: (tmp_path / STDOUT).read_text().count("ready") == 2)
+    assert len(members(program)) == 3  # the shell, the program and its child
+    started = time.monotonic()
+    program.end(grace_s=0.5)
+    wait(lambda: not members(program))
+    assert time.monotonic() - started >= 0.5 * len(ignored)
+    assert (tmp_path / STDOUT).read_text().count("ignored") == 2 * len(ignored)
+    assert not program.is_running
+
+
+def test_children_that_outlive_the_program_are_ended(tmp_path):
+    program = start(tmp_path, "sh", "-c", "sleep 60 & exit 0")
+    wait(lambda: program.exit_status == 0)
+    assert len(members(program)) == 1
+    program.end(grace_s=1)
+    assert not members(program)
+
+
+def test_a_program_is_found_again_by_another_process(tmp_path):
+    program = start(tmp_path, "sleep", "60")
+    found = find_program(tmp_path)
+    assert found == program and found.is_running
+    found.end(grace_s=1)
+    assert not found.is_running
+    with pytest.raises(InputError, match="No program was started"):
+        find_program(tmp_path / "elsewhere")
+
+
+def test_another_process_with_the_same_id_is_left_alone(tmp_path):
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        stale = module.ProgramProcess(other.pid, 1.0)
+        assert not stale.is_running
+        stale.end(grace_s=0.2)
+        assert other.poll() is None
+    finally:
+        other.kill()
+
+
+def test_of_somebody_elses_group_only_the_process_is_ended():
+    shell = subprocess.Popen(
+        ["sh", "-c", "sleep 61 & echo $!; sleep 62"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        program = find_process(int(shell.stdout.readline()))
+        program.end(grace_s=1)
+        assert not program.is_running and shell.poll() is None
+    finally:
+        subprocess.run(["pkill", "-P", str(shell.pid)], check=False)
+        shell.kill()
+
+
+@pytest.mark.parametrize(
+    ("command", "seen"),
+    [
+        ((), "There is no command"),
+        (("no_such_program_anywhere",), "'no_such_program_anywhere' does not exist"),
+        (("./train.py",), r"may not be executed \(`python ./train.py`\?\)"),
+    ],
+)
+def test_what_cannot_be_started_is_refused(tmp_path, monkeypatch, command, seen):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text("print(1)")
+    with pytest.raises(InputError, match=seen):
+        start_program(command, tmp_path / "out", os.environ)
+    with pytest.raises(InputError, match="There is no process"):
+        find_process(2**22 - 1)
+
+
+def test_the_last_lines_of_a_large_file_are_read(tmp_path):
+    path = tmp_path / "stderr.log"
+    assert read_last_lines(path) == ""
+    path.write_text("noise\n" * 10**5 + "Traceback\n\n  boom\nValueError: lr\n")
+    assert read_last_lines(path) == "Traceback | boom | ValueError: lr"
