@@ -179,8 +179,10 @@ def find_process(pid: int) -> ProgramProcess:
 
 
 def read_last_lines(path: Path, lines: int = 3, most: int = 4096) -> str:
-    """Return the last lines of a text file that are not empty, joined by ``|``; at most ``most``
-    bytes of it are read."""
+    """Return the last lines of a text file that are not empty, joined by ``|``.
+
+    At most ``most`` bytes of it are read.
+    """
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - most))
