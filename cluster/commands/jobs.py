@@ -215,13 +215,13 @@ def shorten_job(job: Job) -> Job:
         episodes = min(job.most_evaluated, QUICK_EPISODES)
     # Otherwise time decides: 32 episodes of an environment that plays copies one by one can take
     # longer than so short a training.
-    settings["warm_start_episodes"] = min(job.settings.warm_start_episodes, QUICK_WARM_START)
-    if job.settings.entropy_schedule == "decay":
+    settings["warm_start_episodes"] = min(job.training.warm_start_episodes, QUICK_WARM_START)
+    if job.training.entropy_schedule == "decay":
         # The same weight at the end: a factor per iteration, of which there are fewer now.
-        settings["entropy_decay"] = job.settings.entropy_decay ** (1 / scale)
+        settings["entropy_decay"] = job.training.entropy_decay ** (1 / scale)
     short = replace(
         job,
-        settings=replace(job.settings, **settings),
+        settings=replace(job.training, **settings),
         iterations=iterations,
         steps=shorten(job.steps),
         trials=max(min(job.trials, QUICK_TRIALS), len(job.points)),

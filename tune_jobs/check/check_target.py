@@ -177,7 +177,7 @@ def load_check_target(
         job = load_job(name)
         # Settings of a job belong to its algorithm; another one starts from its own defaults.
         is_job_algo = algo in ("", job.algo)
-        settings = job.settings if is_job_algo else None
+        settings = job.training if is_job_algo else None
         target = CheckTarget(job.env, job.env_kwargs, algo or job.algo, settings)
     else:
         target = CheckTarget(resolve_env_id(name), {}, algo or "ppo")

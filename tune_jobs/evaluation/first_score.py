@@ -118,7 +118,7 @@ def explain_missing_score(
     ran = count(iterations, "iteration")
     if episodes:
         return f"only {count(episodes, 'episode')} finished in {ran}, and a score needs {FEWEST}"
-    said = f"no episode finished in {ran} of {count(job.settings.rows_per_iteration, 'step')}"
+    said = f"no episode finished in {ran} of {count(job.training.rows_per_iteration, 'step')}"
     return f"{said}: {pace}. {_suggest_longer(pace)}" if pace else said
 
 

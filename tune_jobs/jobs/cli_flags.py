@@ -16,11 +16,10 @@ from typing import Annotated, Any
 import tyro
 import yaml
 
-import algos
 import envs
 from envs.factory import make_params
 from envs.validation import InputError
-from tune_jobs.jobs.job import Job, resolve_env_id
+from tune_jobs.jobs.job import Job, get_settings_class, resolve_env_id
 from tune_jobs.jobs.job_yaml import JobDumper, JobLoader, dump_job, make_job
 
 PAIRS = ("env_kwargs", "evaluation_env_kwargs", "search", "health")
@@ -54,7 +53,7 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     alias = tyro.conf.arg(aliases=("--episodes",))
     types["evaluation_episodes"] = Annotated[int | None, alias]
     types["videos"] = Annotated[int, tyro.conf.arg(aliases=("--video",))]
-    types["settings"] = algos.get_algorithm_class(job.algo).settings_class
+    types["settings"] = get_settings_class(job.algo)
     if family:
         types["env_kwargs"] = family.params
         values["env_kwargs"] = make_params(family.params, plain["env_kwargs"])

@@ -20,6 +20,7 @@ from envs.validation import (
     validate,
 )
 from tune_jobs.health import check_limits
+from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings, check_placeholders
 from tune_jobs.jobs.search_space import Space, make_grid, sample_configs
 from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS, count_iterations
 
@@ -39,6 +40,15 @@ TASK, SEARCH, SCORE, STOPPING, SCHEDULER, EVALUATION, CHECKPOINTS, RESOURCES = (
 """Groups of fields in help and documentation; flags and YAML keys stay flat."""
 
 
+def get_settings_class(algo: str) -> type[TrainingSettings] | type[ProgramSettings]:
+    """Return the class of the settings of an algorithm, or of a program.
+
+    Raises:
+        InputError: no algorithm has that name.
+    """
+    return ProgramSettings if algo == PROGRAM else algos.get_algorithm_class(algo).settings_class
+
+
 def resolve_env_id(name: str) -> str:
     """Return the full Gymnasium id of an environment; ours may be named without their module."""
     return f"envs:{name}" if name in FAMILIES else name
@@ -56,8 +66,10 @@ class Job:
     """Arguments of the environment."""
     algo: str = field(default="ppo", metadata=TASK)
     """The algorithm (see `rungwise algos`)."""
-    settings: TrainingSettings = field(default_factory=TrainingSettings, metadata=TASK)
-    """The algorithm's settings."""
+    settings: TrainingSettings | ProgramSettings = field(
+        default_factory=TrainingSettings, metadata=TASK
+    )
+    """The algorithm's settings, or those of a program."""
     seed: Annotated[int, Between(0, 2**30 - 1)] = field(default=0, metadata=TASK)
     """Seed of the sampled settings and, with the trial's number, of its training."""
     search: dict[str, Space] = field(default_factory=dict[str, Space], metadata=SEARCH)
@@ -146,15 +158,15 @@ class Job:
 
     def __post_init__(self) -> None:
         validate(self)
-        algorithm = algos.get_algorithm_class(self.algo)
+        settings_class = get_settings_class(self.algo)
         # A job made in Python may leave these to their defaults, as a YAML file may. The dataclass
         # is frozen, so they are set the way its own constructor sets fields.
         object.__setattr__(self, "env", resolve_env_id(self.env))
         if self.settings == TrainingSettings():
-            object.__setattr__(self, "settings", algorithm.settings_class())
-        if type(self.settings) is not algorithm.settings_class:
+            object.__setattr__(self, "settings", settings_class())
+        if type(self.settings) is not settings_class:
             raise InputError(
-                f"settings must be {algorithm.settings_class.__name__} for algo {self.algo!r}, "
+                f"settings must be {settings_class.__name__} for algo {self.algo!r}, "
                 f"but they are {type(self.settings).__name__}."
             )
         self._resolve_budget()
@@ -178,8 +190,13 @@ class Job:
                 iteration is not fixed.
         """
         iterations = self.iterations or DEFAULT_ITERATIONS
+        if self.steps and isinstance(self.settings, ProgramSettings):
+            raise InputError(
+                f"steps is {self.steps:,}, but only our own training counts them: give what a "
+                "program's log counts as progress, and how far it goes as budget."
+            )
         if self.steps:
-            iterations = count_iterations(self.steps, self.settings, self.search)
+            iterations = count_iterations(self.steps, self.training, self.search)
             # Equal in the copy of a job that a run keeps, which holds both.
             if self.iterations not in (0, iterations):
                 raise InputError(
@@ -190,9 +207,11 @@ class Job:
 
     def _check_search(self) -> None:
         known = get_fields(type(self.settings))
+        if isinstance(self.settings, ProgramSettings):
+            check_placeholders(self.settings, self.search)
         for name, space in self.search.items():
             space.check(name)
-            if name.startswith(ENV_PREFIX):
+            if name.startswith(ENV_PREFIX) or isinstance(self.settings, ProgramSettings):
                 continue
             if name not in known:
                 kind = f"setting of {self.algo} to search"
@@ -253,6 +272,11 @@ class Job:
         PBT changes settings in the middle of training, so none may be searched that the network,
         the rollouts or the environment are built from.
         """
+        if isinstance(self.settings, ProgramSettings):
+            raise InputError(
+                "scheduler pbt changes settings in the middle of training, which a program does "
+                "not allow: take scheduler asha."
+            )
         if self.searcher == "optuna":
             raise InputError(
                 "scheduler pbt needs all its trials at once, but searcher optuna proposes them one "
@@ -269,6 +293,19 @@ class Job:
                 )
 
     @property
+    def training(self) -> TrainingSettings:
+        """The settings of our own training.
+
+        Raises:
+            InputError: the trials are programs.
+        """
+        if isinstance(self.settings, ProgramSettings):
+            raise InputError(
+                f"{self.env} is a program: it has neither an algorithm nor a policy of ours."
+            )
+        return self.settings
+
+    @property
     def rungs(self) -> list[int]:
         """The iterations at which ASHA decides."""
         if self.scheduler != "asha" or self.trials == 1:
@@ -282,6 +319,8 @@ class Job:
     @property
     def most_evaluated(self) -> int:
         """Episodes of the final evaluation, at most; as many seeds are reserved for it."""
+        if isinstance(self.settings, ProgramSettings):
+            return 0  # its policy is its own
         return MOST_EVALUATED if self.evaluation_episodes is None else self.evaluation_episodes
 
     @property
@@ -341,7 +380,8 @@ class Job:
         Raises:
             InputError: a sampled value contradicts the other settings.
         """
-        own = {f.name: getattr(self.settings, f.name) for f in fields(self.settings)}
+        settings = self.training
+        own = {f.name: getattr(settings, f.name) for f in fields(settings)}
         own |= {k: v for k, v in config.items() if not k.startswith(ENV_PREFIX)}
         env = {k.removeprefix(ENV_PREFIX): v for k, v in config.items() if k.startswith(ENV_PREFIX)}
-        return type(self.settings)(**own), self.env_kwargs | env
+        return type(settings)(**own), self.env_kwargs | env

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import yaml
 
-import algos
 from envs import FAMILIES
 from envs.validation import InputError, get_fields, unknown_name_error
-from tune_jobs.jobs.job import Job, resolve_env_id
+from tune_jobs.jobs.job import Job, get_settings_class, resolve_env_id
+from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings, name_program
 from tune_jobs.jobs.search_space import Space
 
 PRESETS = Path(__file__).with_name("presets")
@@ -123,6 +123,7 @@ def _refuse_repeated_keys(root: yaml.Node | None, where: str) -> None:
 
 def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     """Make a job from plain fields; validate them, and set the others to their defaults."""
+    given = _fold_program(given, where)
     _check_known_names(given, get_fields(Job), "field", f"in {where}")
     if "env" not in given:
         raise InputError(f"{where} must name an environment, such as `env: CartPole-v1`.")
@@ -136,8 +137,8 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     if values["env"].removeprefix("envs:") in FAMILIES:
         ours = ("env_kwargs", "evaluation_env_kwargs", "search")
         values |= {name: resolve_paths(given[name]) for name in ours if name in given}
-    settings = algos.get_algorithm_class(str(given.get("algo", "ppo"))).settings_class
-    values["settings"] = _dataclass(settings, given.get("settings") or {}, f"settings in {where}")
+    settings = get_settings_class(str(values.get("algo", "ppo")))
+    values["settings"] = _dataclass(settings, values.get("settings") or {}, f"settings in {where}")
     if isinstance(health := given.get("health"), Mapping):
         limits = cast("Mapping[str, Any]", health).items()
         # YAML 1.1 reads the word off as false.
@@ -148,20 +149,39 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
         {n: tuple(v) if isinstance(v, list) else v for n, v in point.items()}
         for point in _points(values.get("points") or [], where)
     ]
-    _check_known_names(
-        search,
-        {k for k in get_fields(settings)} | {k for k in search if k.startswith("env.")},
-        f"setting of {given.get('algo', 'ppo')}",
-        f"in search of {where}",
-    )
+    if settings is not ProgramSettings:  # whose names are those that its command asks for
+        _check_known_names(
+            search,
+            {k for k in get_fields(settings)} | {k for k in search if k.startswith("env.")},
+            f"setting of {given.get('algo', 'ppo')}",
+            f"in search of {where}",
+        )
     return Job(**values)
+
+
+def _fold_program(given: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Return the fields of a job with those of its program, if it has one, as its settings."""
+    if "command" not in given:
+        return given
+    if wrong := [name for name in ("env", "algo", "settings") if name in given]:
+        raise InputError(
+            f"{where} has a command and {wrong[0]}: a program is trained as it is. Remove one."
+        )
+    known = get_fields(ProgramSettings)
+    return {
+        **{name: value for name, value in given.items() if name not in known},
+        "env": name_program(str(given["command"])),
+        "algo": PROGRAM,
+        "settings": {name: value for name, value in given.items() if name in known},
+    }
 
 
 def dump_job(job: Job) -> str:
     """Write a job as YAML with every default; :func:`parse_job` reads it back."""
     # With defaults, so that a run repeated by a later version has the settings of today.
     plain = dataclasses.asdict(job)
-    plain["settings"]["hidden"] = list(plain["settings"]["hidden"])
+    if "hidden" in plain["settings"]:
+        plain["settings"]["hidden"] = list(plain["settings"]["hidden"])
     plain["search"] = {
         n: {s.kind: [list(v) if isinstance(v, tuple) else v for v in s.values]}
         for n, s in job.search.items()

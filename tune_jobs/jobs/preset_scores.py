@@ -56,7 +56,7 @@ def load_preset_scores() -> dict[str, PresetScore]:
 
 def count_steps(job: Job) -> int:
     """Return the environment steps of one trial with its full budget, at most."""
-    settings = job.settings
+    settings = job.training
     return job.iterations * settings.rollout_length * settings.num_envs * settings.runners
 
 

@@ -57,7 +57,7 @@ def describe_stage_1(job: Job) -> str:
 
 def _measure_language_model(job: Job) -> LanguageModelWork | None:
     """Return the size of the user's model; None where there is none, or not in safetensors."""
-    folder = job.settings.language_model
+    folder = job.training.language_model
     files = list(Path(folder).glob("*.safetensors")) if folder else []
     if not files:
         return None

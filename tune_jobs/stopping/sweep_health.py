@@ -12,6 +12,7 @@ from tune_jobs.health.history import as_number
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.open_findings import OpenFindings
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.run_log.cross_trial import (
     FEWEST,
     Sibling,
@@ -160,7 +161,12 @@ class SweepHealth:
             self._sick_trial_counts[row.symptom] -= 1
 
     def _get_settings(self, trial: str) -> dict[str, Any]:
-        """Return all settings of a trial, cached: validating them takes a millisecond."""
+        """Return all settings of a trial, cached: validating them takes a millisecond.
+
+        Those of a program are not known: what it calls by a name of ours may be another thing.
+        """
+        if isinstance(self._job.settings, ProgramSettings):
+            return {}
         config = self._configs[trial]
         if trial not in self._settings or self._settings[trial][0] is not config:
             self._settings[trial] = config, vars(self._job.make_trial_settings(config)[0])

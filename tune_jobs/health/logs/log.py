@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from tune_jobs.health.history import History, as_number
@@ -35,6 +36,8 @@ class Log:
     """Names of the caller's renaming that are in the log."""
     note: str = ""
     """Why the log has no rows, or not all of those of its file; empty if it has them."""
+    places: Sequence[int] = ()
+    """The place of the record that each row was made of; empty for a run of ours."""
     likely_return: str = ""
     """The unmapped column that looks most like a return; empty where the return is known."""
 

@@ -91,6 +91,8 @@ def translate_log(
             _watch(rows, other)
     _normalise_entropy(rows)
     _infer_discount(rows)
+    place_by_values = {id(record.values): place for place, record in enumerate(records)}
+    places = [place_by_values[id(row[_RECORD])] for row in rows]
     for row in rows:
         row.pop(_RECORD, None)
         sick = row.pop(_SICK, [])
@@ -107,6 +109,7 @@ def translate_log(
         score=RETURNS[0] if exact >= smooth / 2 else RETURNS[1],
         renamed=frozenset(rename) & set(names),
         note=note,
+        places=places,
         likely_return="" if exact or smooth else likely_return(_columns(unmapped, records)),
     )
 

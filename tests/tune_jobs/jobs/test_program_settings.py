@@ -1,0 +1,58 @@
+# pyright: basic
+"""Commands with placeholders."""
+
+import pytest
+
+from envs.validation import InputError
+from tune_jobs.jobs.program_settings import (
+    ProgramSettings,
+    check_placeholders,
+    fill_command,
+    name_program,
+)
+
+
+def test_placeholders_are_filled_in_word_by_word():
+    settings = ProgramSettings(
+        command="python 'my train.py' --lr={lr} --name {name} {json} --out {out}",
+        resume="--load {checkpoint}/last.pt",
+    )
+    values = {"lr": 3e-05, "name": "a b; rm -rf x", "json": '{"k": 1}', "out": "runs/00"}
+    words = ["python", "my train.py", "--lr=3e-05", "--name", "a b; rm -rf x", '{"k": 1}']
+    words += ["--out", "runs/00"]
+    assert fill_command(settings, values) == words
+    continued = fill_command(settings, values | {"checkpoint": "c"}, continues=True)
+    assert continued == [*words, "--load", "c/last.pt"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "searched", "message"),
+    [
+        ({"command": "train {lrr}"}, {"lr": 0}, r"placeholder 'lrr'.*mean lr"),
+        ({"command": "train {seed}"}, {"lr": 0}, r"lr is searched, but .*\{lr\}"),
+        ({"command": "t", "resume": "--load last"}, {}, r"write \{checkpoint\}"),
+        ({"command": "t", "patience_s": 0}, {}, "patience_s"),
+    ],
+)
+def test_what_does_not_fit_the_search_is_refused(fields, searched, message):
+    with pytest.raises(InputError, match=message):
+        check_placeholders(ProgramSettings(**fields), searched)
+
+
+def test_all_given_placeholders_are_known():
+    command = "train --lr {lr} {seed} {trial} {out}"
+    check_placeholders(ProgramSettings(command, "--load {checkpoint}"), {"lr": 0})
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("python -u examples/train.py --lr {lr}", "train"),
+        ("python -m cleanrl.ppo", "cleanrl.ppo"),
+        ("./run.sh a.py", "run"),
+        ("/usr/bin/isaaclab -p", "isaaclab"),
+        ("", "program"),
+    ],
+)
+def test_a_program_is_named_by_its_script(command, name):
+    assert name_program(command) == name

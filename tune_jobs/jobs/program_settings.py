@@ -1,0 +1,114 @@
+"""Settings of a trial that is somebody else's program: its command, and what its log says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from envs.validation import InputError, NonNegative, Positive, unknown_name_error, validate
+
+PROGRAM = "program"
+"""The ``algo`` of a job whose trials are programs."""
+GIVEN = ("seed", "trial", "out", "checkpoint")
+"""Placeholders of a command that are filled in whatever is searched."""
+PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.-]*)\}")
+
+
+@dataclass(frozen=True)
+class ProgramSettings:
+    """What a job says about the program that its trials are."""
+
+    # A program is one process to Ray, whatever it starts itself.
+    num_env_runners: ClassVar[int] = 0
+    num_learners: ClassVar[int] = 0
+    acts_on_gpu: ClassVar[bool] = False
+    acting_device: ClassVar[str] = "cpu"
+
+    command: str = ""
+    """The program and its arguments, with placeholders: `{name}` for each searched name, `{seed}`,
+    `{trial}`, and `{out}` for the trial's own folder."""
+    resume: str = ""
+    """Arguments that continue it from its files in `{checkpoint}`; empty where it cannot."""
+    log: str = ""
+    """Which files are its log, as a pattern below its folder or the working directory
+    (`logs/*/progress.csv`); empty looks for any log that can be read."""
+    progress: str = ""
+    """Name in its log of what `budget` counts; empty counts the rows of the log."""
+    budget: Annotated[float, NonNegative] = 0.0
+    """How far `progress` goes in a whole run; 0 where it is not known."""
+    rename: dict[str, str] = field(default_factory=dict[str, str])
+    """Names of its log, each with the metric of the catalogue that it stands for."""
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    """Environment variables that it gets in addition."""
+    patience_s: Annotated[float, Positive] = 1800.0
+    """Seconds without a first row of a log after which it is ended."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+def list_placeholders(settings: ProgramSettings) -> set[str]:
+    """Return the names in braces in the command and in what continues it."""
+    texts = (settings.command, settings.resume, *settings.environment.values())
+    return {name for text in texts for name in PLACEHOLDER.findall(text)}
+
+
+def check_placeholders(settings: ProgramSettings, searched: Mapping[str, Any]) -> None:
+    """Refuse a command that lacks a searched name, or names what is not searched.
+
+    Raises:
+        InputError: naming it.
+    """
+    names = list_placeholders(settings)
+    for name in sorted(names - {*searched, *GIVEN}):
+        raise unknown_name_error("placeholder", name, [*searched, *GIVEN], "in the command")
+    for name in searched:
+        if name not in names:
+            raise InputError(
+                f"{name} is searched, but the command does not contain {{{name}}}: every trial "
+                "would run with the same value."
+            )
+    if settings.resume and "checkpoint" not in PLACEHOLDER.findall(settings.resume):
+        raise InputError(
+            f"resume is {settings.resume!r}, which does not name the folder to continue from: "
+            "write {checkpoint} in it."
+        )
+
+
+def fill_command(
+    settings: ProgramSettings, values: Mapping[str, Any], *, continues: bool = False
+) -> list[str]:
+    """Return the words of the command with its placeholders filled in.
+
+    Args:
+        settings: with the command.
+        values: by name, for all placeholders.
+        continues: whether the program continues from ``values["checkpoint"]``.
+    """
+    # Split first: a value with a blank in it stays one word.
+    words = shlex.split(settings.command) + (shlex.split(settings.resume) if continues else [])
+    return [fill(word, values) for word in words]
+
+
+def fill(text: str, values: Mapping[str, Any]) -> str:
+    """Return a text with its placeholders filled in; numbers as exactly as Python reads them."""
+    return PLACEHOLDER.sub(lambda match: str(values[match[1]]), text)
+
+
+def name_program(command: str) -> str:
+    """Return a short name of a command: its script, or its program.
+
+    >>> name_program("python -u examples/train.py --lr {lr}"), name_program("python -m cleanrl.ppo")
+    ('train', 'cleanrl.ppo')
+    """
+    words = shlex.split(command)
+    for before, word in zip(["", *words], words, strict=False):
+        if before == "-m":
+            return word
+        if word.endswith((".py", ".sh")):
+            return Path(word).stem
+    return Path(words[0]).name if words else "program"
