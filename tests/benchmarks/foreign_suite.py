@@ -22,9 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_jobs.health.doctor import doctor
-from tune_jobs.health.logs import read_logs
-from tune_jobs.health.logs.tables import read_csv
-from tune_jobs.health.logs.tensorboard import read_events
+from tune_jobs.health.logs import find_readers, read_logs
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "foreign_logs.tar.xz"
 INDEX = "index.json"
@@ -93,7 +91,8 @@ def others(place: Path) -> dict:
 def native(place: Path):
     """The lines of a log under the names that its tool gave them."""
     csv = place / "progress.csv"
-    records = read_csv(csv) if csv.exists() else read_events(list(place.glob("*tfevents*")), {})
+    (reader,) = find_readers(csv if csv.exists() else place)
+    records = reader.read(final=True)
     return [{"step": i + 1} | dict(record.values) for i, record in enumerate(records)]
 
 

@@ -14,7 +14,7 @@ from command_line import answer, command, rungwise
 from dashboard_app import TOKEN, served
 
 from cluster.web.client import Client
-from tune_jobs.health.logs.tensorboard import read_events
+from tune_jobs.health.logs import find_readers
 from tune_jobs.run_log.driver_lock import has_driver
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import (
@@ -80,8 +80,9 @@ def test_the_winner_is_the_best_of_three_on_unused_seeds(sweep):
 def test_every_trial_has_its_curves_for_tensorboard(sweep):
     run, said, _ = sweep
     for trial in said["trials"]:
-        files = list(run.glob(f"trials/*/{trial['id']}/events.out.tfevents.*"))
-        last = read_events(files, {})[-1].values
+        (file,) = run.glob(f"trials/*/{trial['id']}/events.out.tfevents.*")
+        (reader,) = find_readers(file)
+        last = reader.read(final=True)[-1].values
         assert {"ray/tune/excess_risk", "ray/tune/score"} <= last.keys()
 
 

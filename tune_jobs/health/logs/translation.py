@@ -10,13 +10,12 @@ explained variance of NaN.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from tune_jobs.health.improvement import BoolArray, FloatArray
 from tune_jobs.health.logs.likely_return import likely_return
 from tune_jobs.health.logs.log import Log
 from tune_jobs.health.logs.names import CatalogueMetric, match_metrics, strip_tune_prefix
+from tune_jobs.health.logs.record import Record
 from tune_jobs.health.rules.not_finite import WATCHED
 
 RETURNS = ("return_mean", "return_mean_100")
@@ -44,16 +44,6 @@ MOST_CHOICES = 18
 NEAR = 0.015
 """How far below the maximum the first entropies may be, as a share: ln 17 is 2 % below ln 18."""
 _LEARNER = re.compile(r"((?:ray/tune/)?learners/[^/]+/)")
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """One line of a foreign log."""
-
-    location: str
-    """Where it stands, for messages: ``line 7``."""
-    values: Mapping[str, object]
-    """Foreign name to number, text or list; a cell that is empty is not there."""
 
 
 def translate_log(
@@ -279,14 +269,3 @@ def _is_metric(name: str, records: Sequence[Record]) -> bool:
 
 def _columns(names: Sequence[str], records: Sequence[Record]) -> dict[str, FloatArray]:
     return {n: np.array([as_number(record.values.get(n)) for record in records]) for n in names}
-
-
-def flatten(nested: Mapping[str, object], before: str = "") -> dict[str, object]:
-    """Nested keys joined by a slash, without what has no value."""
-    found: dict[str, object] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            found |= flatten(cast("Mapping[str, object]", value), f"{before}{key}/")
-        elif value is not None:
-            found[before + str(key)] = value
-    return found

@@ -20,7 +20,7 @@ from envs.validation import InputError
 from tune_jobs.health import History, diagnose
 from tune_jobs.health.doctor import doctor
 from tune_jobs.health.logs import read_logs
-from tune_jobs.health.logs.translation import flatten
+from tune_jobs.health.logs.record import flatten
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import JobRow, ResultRow, TrialRow
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tune_jobs.health.logs.translation import Record, translate_log
+from tune_jobs.health.logs import Record, translate_log
 
 
 @pytest.mark.parametrize("explained, gamma", [(math.nan, 0.0), (0.3, None)])

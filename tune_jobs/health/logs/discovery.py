@@ -1,0 +1,129 @@
+"""Find the logs at a path: which files are of one run, and in which format."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from envs.validation import InputError
+from tune_jobs.health.logs.formats import FORMATS, Reader
+from tune_jobs.health.logs.names import match_metrics
+
+LOOKED_FOR = (
+    "a run directory of ours (events.jsonl), Ray Tune's result.json and progress.csv, SB3's "
+    "progress.csv and *.monitor.csv, TensorBoard's events.out.tfevents.*, and CSV files with a "
+    "column for the return"
+)
+OWN_RUN = "Rungwise run"
+
+
+@dataclass(frozen=True)
+class OwnRun:
+    """The event log of a run of Rungwise, which has all its trials."""
+
+    file: Path
+    name: str = OWN_RUN
+
+    @property
+    def files(self) -> list[Path]:
+        """The event log."""
+        return [self.file]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that cannot be opened, of which it is unknown whether it is a log."""
+
+    file: Path
+    note: str
+    name: str = "unreadable"
+
+    @property
+    def files(self) -> list[Path]:
+        """The file."""
+        return [self.file]
+
+
+def find_readers(path: Path, rename: Mapping[str, str] | None = None) -> list[Reader]:
+    """Open every log of another tool at a path; see :func:`find_logs`."""
+    return [log for log in find_logs(path, rename or {}) if isinstance(log, Reader)]
+
+
+def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Reader | OwnRun | Unreadable]:
+    """Yield each log at a path: a file, or a directory, which is searched to any depth.
+
+    Raises:
+        InputError: if the path is a file in no known format.
+        OSError: if it is a file that cannot be opened.
+    """
+    if path.is_file():
+        if _is_own_run(path):
+            yield OwnRun(path)
+            return
+        form = _find_format(path)
+        if form is None:
+            raise InputError(f"{path} is none of the files that can be read: {LOOKED_FOR}.")
+        yield form([path], rename)
+        return
+    for place, inner, names in os.walk(path):
+        # In place, as os.walk requires: the order of logs must not depend on the file system.
+        inner.sort()
+        files = [Path(place, name) for name in sorted(names)]
+        if (events := Path(place, "events.jsonl")) in files and _is_own_run(events):
+            inner.clear()  # what Tune wrote below it says the same
+            yield OwnRun(events)
+        else:
+            yield from _find_in_directory(Path(place), files, rename)
+
+
+def _find_in_directory(
+    place: Path, files: list[Path], rename: Mapping[str, str]
+) -> Iterator[Reader | Unreadable]:
+    """Yield the logs among the files of a directory.
+
+    The formats in one directory describe the same run; reading each would report it repeatedly.
+    """
+    by_form: dict[type[Reader], list[Path]] = {}
+    for file in files:
+        try:
+            form = _find_format(file)
+            # Any table may be a CSV file; one with a column for the return is taken for a log.
+            if form and (not form.needs_return or _has_return(form.first_names(file), rename)):
+                by_form.setdefault(form, []).append(file)
+        except OSError as error:
+            # One unreadable file among many must not hide the others.
+            yield Unreadable(file, describe_os_error(file, error))
+    for form in FORMATS:
+        if form in by_form:
+            yield from form.open_all(by_form[form], rename, place)
+            return
+
+
+def describe_os_error(path: Path, error: OSError) -> str:
+    """Return a sentence on a file that cannot be read."""
+    return f"{error.filename or path} cannot be read: {error.strerror}."
+
+
+def _find_format(path: Path) -> type[Reader] | None:
+    return next((form for form in FORMATS if form.recognises(path)), None)
+
+
+def _is_own_run(path: Path) -> bool:
+    # Other tools use this name as well, so the first line decides.
+    if path.name != "events.jsonl":
+        return False
+    with path.open("rb") as file:
+        line = file.readline()
+    try:
+        return json.loads(line)["kind"] == "job"
+    except (ValueError, LookupError, TypeError):
+        return False
+
+
+def _has_return(names: list[str], rename: Mapping[str, str]) -> bool:
+    return any(
+        ours.name.startswith("return_mean") for ours in match_metrics(names, rename).values()
+    )

@@ -1,0 +1,102 @@
+"""One JSON object a line, nested names joined by a slash."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from envs.validation import InputError
+from tune_jobs.health.logs.formats.reader import Reader
+from tune_jobs.health.logs.formats.tail import Lines
+from tune_jobs.health.logs.record import Record, flatten
+
+FIRST = 20
+"""Lines that are searched for a return: the first ones of a file may be its configuration."""
+
+
+class JsonLinesReader(Reader):
+    """Lines of JSON of any tool, one for each iteration."""
+
+    name = "JSON lines"
+    needs_return = True
+
+    def _open(self) -> None:
+        self._lines = Lines(self.files[0])
+        self._broken = ""
+        self._is_first = False
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether the name, or else the content, is that of lines of JSON."""
+        return path.name.endswith((".json", ".jsonl"))
+
+    @classmethod
+    def first_names(cls, path: Path) -> list[str]:
+        """Return the names of the first metrics of a file."""
+        names: list[str] = []
+        try:
+            with path.open(encoding="utf-8-sig") as file:
+                for line in islice(file, FIRST):
+                    data: Any = json.loads(line)
+                    names += flatten(data) if isinstance(data, dict) else []
+        except ValueError:  # a UnicodeDecodeError is one, too
+            return []
+        return names
+
+    def _read_more(self, final: bool) -> list[Record]:
+        records: list[Record] = []
+        self.behind = False
+        if self.damage:
+            return records
+        try:
+            lines = self._lines.read(self.limit, final=final)
+        except InputError as error:
+            self.damage = str(error)
+            return records
+        self.behind = self._lines.tail.behind
+        first = self._lines.number - len(lines)
+        for number, line in enumerate(lines, start=first + 1):
+            if not line.strip():
+                continue
+            # A broken line is forgiven where it is the last one: the program died in the middle.
+            if self._broken:
+                self.damage = self._broken
+                break
+            record = self._parse(number, line)
+            if self.damage:
+                break
+            if record is not None:
+                records.append(record)
+        # A file of one broken line is no log at all.
+        if final and not self.behind and self._broken and self._is_first:
+            self.damage = self._broken
+        self.behind &= not self.damage
+        return records
+
+    def _parse(self, number: int, line: str) -> Record | None:
+        try:
+            data: Any = json.loads(line.rstrip())
+        except ValueError as error:
+            self._broken = f"{self.files[0]}, line {number} is not JSON: {error}."
+            self._is_first = number == 1
+            return None
+        if not isinstance(data, dict):
+            self.damage = (
+                f"{self.files[0]}, line {number} is not a JSON object but {line[:40].rstrip()!r}."
+            )
+            return None
+        return Record(f"line {number}", flatten(data))
+
+
+class TuneResultsReader(JsonLinesReader):
+    """The results that Ray Tune writes for each trial."""
+
+    name = "Ray Tune result.json"
+    needs_return = False
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether the name, or else the content, is that of lines of JSON."""
+        return path.name == "result.json"

@@ -1,0 +1,24 @@
+"""Names of the catalogue's metrics in other tools: one file for each library.
+
+To add a library, write a file with its :class:`Library` and add it to ``LIBRARIES`` in
+``matching.py``. A name of the catalogue (with or without Tune's ``metrics/``) needs no entry.
+"""
+
+from tune_jobs.health.logs.names.catalogue_metric import CatalogueMetric, Library
+from tune_jobs.health.logs.names.matching import (
+    KNOWN,
+    LIBRARIES,
+    check_rename,
+    match_metrics,
+    strip_tune_prefix,
+)
+
+__all__ = [
+    "KNOWN",
+    "LIBRARIES",
+    "CatalogueMetric",
+    "Library",
+    "check_rename",
+    "match_metrics",
+    "strip_tune_prefix",
+]

@@ -1,0 +1,35 @@
+"""A metric of the catalogue under the name that another tool gives it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class CatalogueMetric:
+    """A metric of the catalogue and its conversion from a foreign one."""
+
+    name: str
+    times: float = 1.0
+    """Factor of the foreign number: -1 where the sign differs."""
+    since_start: bool = False
+    """The foreign number counts since the start of the run, the catalogue's within an iteration."""
+    per_episode: bool = False
+    """Logged once per episode; the catalogue's metric is the mean of an iteration."""
+    hides: str = ""
+    """Another foreign name for the same number that would be taken for something else."""
+    patchy: bool = False
+    """NaN may stand for an empty cell: only one that stays until the end is believed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Library:
+    """The names of one library."""
+
+    metrics: Mapping[str, CatalogueMetric | None]
+    """Foreign name in lower case to its metric; None for a name that is none of the catalogue's in
+    this library, although it is in others."""
+    signs: frozenset[str] = frozenset()
+    """Names that only this library logs. Where a log has one of them, the library's names go before
+    those of the catalogue, which it uses for something else; without, they are known anywhere."""

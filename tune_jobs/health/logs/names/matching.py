@@ -1,0 +1,98 @@
+"""Find the catalogue's metrics among the names of a log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from algos.metrics import METRICS
+from envs.validation import unknown_name_error
+from tune_jobs.health.logs.names.catalogue_metric import CatalogueMetric
+from tune_jobs.health.logs.names.cleanrl import CLEANRL
+from tune_jobs.health.logs.names.plain import PLAIN
+from tune_jobs.health.logs.names.rllib import RLLIB
+from tune_jobs.health.logs.names.sb3 import SB3
+
+LIBRARIES = (RLLIB, SB3, CLEANRL, PLAIN)
+"""Where a log has several names for one metric, that of the first table is used."""
+
+KNOWN = {
+    theirs: ours
+    for library in LIBRARIES
+    if not library.signs
+    for theirs, ours in library.metrics.items()
+}
+"""Names that mean the same in every log."""
+Rank = tuple[int, int]
+"""Which of several names for one metric is used: the smallest."""
+
+_RANK = {name: rank for rank, name in enumerate(KNOWN)}
+_POLICY = re.compile(r"^(learners|info/learner)/([^/]+)/")
+
+
+def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, CatalogueMetric]:
+    """Return the foreign name of each metric in a log, at most one per metric."""
+    names = list(names)
+    signed = _merge_signed({name.casefold() for name in names})
+    candidates: list[tuple[Rank, int, str, CatalogueMetric]] = []
+    for place, name in enumerate(names):
+        match = _look_up_name(name, rename, signed)
+        if match is not None:
+            candidates.append((match[0], place, name, match[1]))
+    candidates.sort(key=lambda candidate: candidate[:2])
+    hidden = {ours.hides for *_, ours in candidates}
+    taken: dict[str, tuple[str, CatalogueMetric]] = {}
+    for _, _, name, ours in candidates:
+        if strip_tune_prefix(name) not in hidden:
+            taken.setdefault(ours.name, (name, ours))
+    return dict(taken.values())
+
+
+def _merge_signed(names: set[str]) -> dict[str, tuple[int, CatalogueMetric | None]]:
+    """Return the names of the libraries that a log is a sign of, with their place in the table."""
+    tables = [library.metrics for library in LIBRARIES if library.signs & names]
+    merged: dict[str, CatalogueMetric | None] = {}
+    for table in tables:
+        merged = dict(table) | merged
+    return {theirs: (place, ours) for place, (theirs, ours) in enumerate(merged.items())}
+
+
+def check_rename(rename: Mapping[str, str]) -> None:
+    """Check that a renaming names only metrics of the catalogue.
+
+    Raises:
+        InputError: naming the metric with the nearest known ones.
+    """
+    for name in rename.values():
+        if name not in METRICS and name != "iteration":
+            raise unknown_name_error("metric", name, METRICS, "in our catalogue")
+
+
+def strip_tune_prefix(name: str) -> str:
+    """Return the name without the prefix of Tune's TensorBoard files."""
+    return name.removeprefix("ray/tune/")
+
+
+def _look_up_name(
+    name: str,
+    rename: Mapping[str, str],
+    signed: Mapping[str, tuple[int, CatalogueMetric | None]],
+) -> tuple[Rank, CatalogueMetric] | None:
+    """Return the metric of a foreign name with its rank."""
+    short = strip_tune_prefix(name)
+    for given in (name, short):
+        if given in rename:
+            return (0, 0), CatalogueMetric(rename[given], patchy=True)
+    if short.casefold() in signed:
+        place, ours = signed[short.casefold()]
+        return ours and ((1, place), ours)
+    own = short.removeprefix("metrics/")
+    if own in METRICS:
+        return (2, 0), CatalogueMetric(own, patchy=own == short)
+    policy = _POLICY.match(short)
+    general = _POLICY.sub(r"\1/*/", short).casefold()
+    ours = KNOWN.get(general)
+    if ours is None:
+        return None
+    others = 0 if policy is None or policy[2] == "default_policy" else len(KNOWN)
+    return (3, _RANK[general] + others), ours
