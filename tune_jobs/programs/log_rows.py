@@ -13,7 +13,8 @@ import numpy as np
 from algos.metrics import METRICS
 from envs.validation import InputError, unknown_name_error
 from tune_jobs.health.history import as_number
-from tune_jobs.health.logs.translation import Record, translate_log
+from tune_jobs.health.logs.record import Record
+from tune_jobs.health.logs.translation import translate_log
 
 FIRST, LAST = 20, 60
 """Records that new ones are read together with: the first show what the largest entropy is, the
