@@ -76,10 +76,10 @@ def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Reader | OwnRun
             inner.clear()  # what Tune wrote below it says the same
             yield OwnRun(events)
         else:
-            yield from _find_in_directory(Path(place), files, rename)
+            yield from find_in_directory(Path(place), files, rename)
 
 
-def _find_in_directory(
+def find_in_directory(
     place: Path, files: list[Path], rename: Mapping[str, str]
 ) -> Iterator[Reader | Unreadable]:
     """Yield the logs among the files of a directory.

@@ -1,0 +1,141 @@
+"""Find the log that a program writes, and read what is added to it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from envs.validation import InputError
+from tune_jobs.health.logs.discovery import find_in_directory
+from tune_jobs.health.logs.formats import Reader
+from tune_jobs.health.logs.names import match_metrics
+from tune_jobs.health.logs.record import Record
+
+SKIPPED = {"__pycache__", "node_modules", "site-packages"}
+"""Folders that no program logs to, besides hidden ones."""
+SEARCH_S, SEARCH_SHARE = 2.0, 0.002
+"""Time between two searches for logs, at least, and the share of it that a search may take."""
+DECIDED_S = 10.0
+"""Seconds after the first log without a known return in which a better one may appear."""
+
+
+class LogFollower:
+    """The log of a program that runs: found among the files that it writes, then read.
+
+    Of several logs the one with the most known metrics is followed, a return counting most.
+
+    Args:
+        root: the folder below which the program logs, or the log itself.
+        pattern: its files, as a pattern below ``root``; empty for any log.
+        rename: names of the log, each with the catalogue's.
+        since: when the program started, in seconds since 1970: older files are not its own.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        pattern: str = "",
+        rename: Mapping[str, str] | None = None,
+        since: float = 0,
+    ) -> None:
+        self.root, self.pattern, self.rename, self.since = root, pattern, rename or {}, since
+        self.chosen: Reader | None = None
+        """The log that is followed; None while there is none."""
+        self.others: list[Path] = []
+        """Logs that were found and are not followed."""
+        self._waiting: dict[Path, tuple[Reader, list[Record]]] = {}
+        self._first_found: float | None = None
+        self._next_search = 0.0
+
+    def poll(self, *, final: bool = False) -> list[Record]:
+        """Return the records that were added since the last call.
+
+        Args:
+            final: whether the program has ended: nothing is held back.
+
+        Raises:
+            OSError: a log cannot be read.
+            InputError: it is not what it seemed to be.
+        """
+        if self.chosen is not None:
+            return self.chosen.read(final=final)
+        if final or time.monotonic() >= self._next_search:
+            self._search()
+        for reader, records in self._waiting.values():
+            records += reader.read(final=final)
+        return self._choose(final)
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to read at once."""
+        return self.chosen is not None and self.chosen.behind
+
+    def _search(self) -> None:
+        started = time.monotonic()
+        by_place: dict[Path, list[Path]] = {}
+        for file in self._list_new_files():
+            by_place.setdefault(file.parent, []).append(file)
+        for place, files in by_place.items():
+            for log in find_in_directory(place, sorted(files), self.rename):
+                if isinstance(log, Reader):
+                    self._waiting.setdefault(log.files[0], (log, []))
+        took = time.monotonic() - started
+        self._next_search = time.monotonic() + max(SEARCH_S, took / SEARCH_SHARE)
+
+    def _list_new_files(self) -> list[Path]:
+        """Return the files that may be logs and were written since the start."""
+        if self.root.is_file():
+            return [self.root]
+        if self.pattern:
+            found = list(self.root.glob(self.pattern))
+            inside = [file for folder in found if folder.is_dir() for file in folder.iterdir()]
+            return [f for f in (*found, *inside) if f.is_file() and self._is_new(f)]
+        files: list[Path] = []
+        for place, inner, names in os.walk(self.root):
+            inner[:] = [name for name in inner if name[0] != "." and name not in SKIPPED]
+            # A run of ours is not the log of the program, and may hold that program's output.
+            if "job.yaml" in names and "events.jsonl" in names and Path(place) != self.root:
+                inner.clear()
+                continue
+            files += [file for name in names if self._is_new(file := Path(place, name))]
+        return files
+
+    def _is_new(self, file: Path) -> bool:
+        try:
+            return file.stat().st_mtime >= self.since
+        except OSError:
+            return False  # deleted meanwhile
+
+    def _choose(self, final: bool) -> list[Record]:
+        """Choose the log to follow, if one can be; return what was read of it so far."""
+        ranked = sorted(self._waiting.values(), key=lambda log: _rank(*log), reverse=True)
+        ranked = [(reader, records) for reader, records in ranked if records]
+        if not ranked:
+            return []
+        now = time.monotonic()
+        self._first_found = self._first_found if self._first_found is not None else now
+        reader, records = ranked[0]
+        has_return = _rank(reader, records)[0]
+        if not has_return and not final and now - self._first_found < DECIDED_S:
+            return []
+        self.chosen, self._waiting = reader, {}
+        self.others = [other.files[0] for other, _ in ranked[1:]]
+        return records
+
+
+def _rank(reader: Reader, records: list[Record]) -> tuple[bool, int]:
+    """Return whether a log has a return, and how many of its metrics are known."""
+    names = {name for record in records for name in record.values}
+    known = match_metrics(names, reader.rename).values()
+    return any(ours.name.startswith("return_mean") for ours in known), len(known)
+
+
+def explain_missing_log(follower: LogFollower, waited_s: float) -> InputError:
+    """Return the error of a program that writes no log."""
+    where = f"{follower.root}/{follower.pattern}" if follower.pattern else str(follower.root)
+    return InputError(
+        f"No log was written to {where} in {waited_s:.0f} s. Say with --log which files the "
+        "program logs to, or with --patience-s how long its first row takes."
+    )
