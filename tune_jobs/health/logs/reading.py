@@ -116,7 +116,10 @@ def _name(root: Path | None, source: Source) -> str:
     if root is None or not root.is_dir():
         return str(files[0]) if root is None else root.name
     place = files[0].parent if named else files[0]
-    return (root.name or str(root)) if place == root else str(place.relative_to(root))
+    if isinstance(source, Reader) and source.is_directory and source.directory is not None:
+        place = source.directory
+    name = (root.name or str(root)) if place == root else str(place.relative_to(root))
+    return f"{name}/{source.label}" if isinstance(source, Reader) and source.label else name
 
 
 def _read(name: str, reader: Reader, rename: Mapping[str, str]) -> Log:

@@ -25,7 +25,12 @@ from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import BoolArray, FloatArray
 from tune_jobs.health.logs.likely_return import likely_return
 from tune_jobs.health.logs.log import Log
-from tune_jobs.health.logs.names import CatalogueMetric, match_metrics, strip_tune_prefix
+from tune_jobs.health.logs.names import (
+    CatalogueMetric,
+    match_metrics,
+    recognise_libraries,
+    strip_tune_prefix,
+)
 from tune_jobs.health.logs.record import Record
 from tune_jobs.health.rules.not_finite import WATCHED
 
@@ -79,7 +84,8 @@ def translate_log(
         # A NaN in any loss soon reaches the parameters, also in one that no rule knows.
         if "loss" in other.casefold():
             _watch(rows, other)
-    _normalise_entropy(rows)
+    if not any(library.chooses_tokens for library in recognise_libraries(names)):
+        _normalise_entropy(rows)
     _infer_discount(rows)
     for row in rows:
         row.pop(_RECORD, None)
@@ -111,7 +117,7 @@ def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> di
         if isinstance(value, int | float):
             if math.isnan(value) and _learnt_nothing(theirs, record):
                 continue
-            row[ours.name] = float(value) * ours.times
+            row[ours.name] = float(value) * ours.times + ours.plus
         elif ours.name in METRICS and METRICS[ours.name].unit in ("text", "shares"):
             row[ours.name] = value
         else:

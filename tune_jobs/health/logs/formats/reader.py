@@ -30,6 +30,7 @@ class Reader(ABC):
         files: Sequence[Path],
         rename: Mapping[str, str] | None = None,
         directory: Path | None = None,
+        label: str = "",
     ) -> None:
         """Open a log.
 
@@ -37,10 +38,12 @@ class Reader(ABC):
             files: the files of the run that are known, at least one.
             rename: names that the caller gives to those of the log.
             directory: where more files of the run may appear; None to read only these.
+            label: which of the runs in the files, if they hold several.
         """
         self.files = list(files)
         self.rename = rename or {}
         self.directory = directory
+        self.label = label
         self.limit = CHUNK
         """Bytes that one read takes at most, unless it is the final one."""
         self.behind = False
