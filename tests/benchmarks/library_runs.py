@@ -26,7 +26,7 @@ import torch
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "library_logs.tar.xz"
 FAULTS = ("healthy", "no reward", "learning rate too high")
-ENVS, LENGTH, ROLLOUT, ITERATIONS = 16, 25, 25, 45
+ENVS, LENGTH, ROLLOUT, ITERATIONS = 16, 25, 25, 40
 SYMPTOMS = {
     "healthy": (),
     "no reward": ("constant_reward", "zero_reward", "groups_without_signal"),

@@ -155,8 +155,7 @@ def _to_history_row(row: ResultRow) -> dict[str, Any]:
 def _nothing_known(path: Path, log: Log) -> str:
     if not log.unmapped:
         return f"The log at {path} is empty: the run wrote no iteration."
-    likely = log.likely_return
-    names = [likely, *(name for name in log.unmapped if name != likely)]
+    likely, names = log.likely_return, log.unmapped
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return (
         f"The log at {path} has {shown}, none of which is known. Say which one is the return with "

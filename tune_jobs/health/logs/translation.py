@@ -23,7 +23,7 @@ from algos.metrics import METRICS
 from envs.validation import InputError
 from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import BoolArray, FloatArray
-from tune_jobs.health.logs.likely_return import likely_return
+from tune_jobs.health.logs.likely_return import rank_likely_returns
 from tune_jobs.health.logs.log import Log
 from tune_jobs.health.logs.names import (
     CatalogueMetric,
@@ -84,8 +84,7 @@ def translate_log(
         # A NaN in any loss soon reaches the parameters, also in one that no rule knows.
         if "loss" in other.casefold():
             _watch(rows, other)
-    if not any(library.chooses_tokens for library in recognise_libraries(names)):
-        _normalise_entropy(rows)
+    _normalise_entropy(rows, names)
     _infer_discount(rows)
     for row in rows:
         row.pop(_RECORD, None)
@@ -93,6 +92,9 @@ def translate_log(
         if sick and "nonfinite" not in row:  # a log's own count knows more
             row |= {"nonfinite": len(sick), "nonfinite_where": sick[0]}
     exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
+    has_return = bool(exact or smooth)
+    if not has_return:
+        unmapped = rank_likely_returns(_columns(unmapped, records))
     return Log(
         name,
         form,
@@ -103,7 +105,7 @@ def translate_log(
         score=RETURNS[0] if exact >= smooth / 2 else RETURNS[1],
         renamed=frozenset(rename) & set(names),
         note=note,
-        likely_return="" if exact or smooth else likely_return(_columns(unmapped, records)),
+        likely_return="" if has_return else next(iter(unmapped), ""),
     )
 
 
@@ -219,12 +221,15 @@ def _drop_kl_not_computed(rows: Sequence[dict[str, Any]]) -> None:
             row.pop("kl", None)
 
 
-def _normalise_entropy(rows: Sequence[dict[str, Any]]) -> None:
+def _normalise_entropy(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> None:
     """The entropy as a share of its maximum, where the start shows what that is.
 
     A policy of k choices begins near ln k, and never has more. A normal distribution begins at
     1.419 for each value, which for one value and for two is not just below any ln k.
     """
+    # A language model is trained before: its first entropy lies near that of k words by chance.
+    if any(library.chooses_tokens for library in recognise_libraries(names)):
+        return
     entropy = _column(rows, "entropy")
     known = entropy[np.isfinite(entropy)]
     # The differential entropy of a continuous policy may be negative and has no maximum.
