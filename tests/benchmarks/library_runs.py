@@ -6,7 +6,8 @@
 The libraries are no dependencies of Rungwise: put those that are to be recorded on PYTHONPATH.
 skrl, RSL-RL and TRL train by themselves. verl, rl_games and TorchRL need a GPU or more packages:
 the numbers of the RSL-RL and TRL runs are written by their own logger classes, which fixes names,
-files and text. W&B and MLflow write the same numbers under the names of CleanRL.
+files and text. W&B and MLflow write the same numbers under the names of CleanRL. The archive holds
+what has been recorded so far: a healthy run of skrl, and one without reward that was ended early.
 """
 
 import argparse

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 
 from envs.validation import InputError
-from tune_jobs.health.logs.formats.reader import Reader
+from tune_jobs.health.logs.formats.reader import Reader, read_first_lines
 from tune_jobs.health.logs.formats.tail import Lines
 from tune_jobs.health.logs.record import Record
 
 ENDINGS = (".log", ".txt", ".out", ".err")
-SEARCHED = 5_000
-"""First lines that are searched for metrics: libraries print their settings before."""
 _NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf|NaN|Infinity)"
 _DICT = re.compile(r"\{'[^{}]*\}")
 # Transformers 5 puts its numbers into quotes.
@@ -45,8 +42,8 @@ class ConsoleReader(Reader):
     @classmethod
     def first_names(cls, path: Path) -> list[str]:
         """Return the names in the first line that has metrics."""
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return next((list(v) for line in islice(file, SEARCHED) if (v := parse_line(line))), [])
+        lines = map(parse_line, read_first_lines(path))
+        return next((list(values) for values in lines if values), [])
 
     def _read_more(self, final: bool) -> list[Record]:
         self.behind = False

@@ -32,6 +32,8 @@ class PointFilesReader(Reader):
 
     def _read_more(self, final: bool) -> list[Record]:
         self.behind = False
+        if self.damage:
+            return []
         files = self.find_files()
         for file, name in files.items():
             lines = self._lines.setdefault(file, Lines(file))

@@ -11,6 +11,9 @@ from typing import ClassVar
 from tune_jobs.health.logs.formats.tail import CHUNK
 from tune_jobs.health.logs.record import Record
 
+SEARCHED = 1_000_000
+"""Characters of a file that are searched for metrics: programs print their settings before."""
+
 
 class Reader(ABC):
     """One log: the files that one run writes in one format, read as they grow."""
@@ -97,6 +100,14 @@ class Reader(ABC):
     def _assemble(self, records: list[Record], final: bool) -> list[Record]:
         """Return the iterations that are complete with these records."""
         return records
+
+
+def read_first_lines(path: Path) -> list[str]:
+    """Return the first complete lines of a file, whatever its size and content."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        text = file.read(SEARCHED)
+    # A line that is longer than all that was read is none that a logger wrote.
+    return text[: text.rfind("\n") + 1].splitlines() if len(text) == SEARCHED else text.splitlines()
 
 
 def read_header(path: Path) -> list[str]:
