@@ -58,7 +58,7 @@ class ConsoleReader(Reader):
         return list(_parse_lines(lines, self._lines.number - len(lines)))
 
 
-def parse_line(line: str) -> dict[str, object]:
+def parse_line(line: str) -> dict[str, float]:
     """Return the metrics that a line has; empty for any other line."""
     line = _COLOUR.sub("", line)
     pairs = _PAIRS.search(line)

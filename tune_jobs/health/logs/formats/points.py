@@ -106,8 +106,10 @@ class Points:
             # The step is whatever the tool passed; consecutive numbers from the start are hardly
             # environment steps.
             self._counts = clock[0] in (0, 1) and _are_consecutive(clock)
-        self._counts |= any(library.steps_are_iterations for library in self._libraries)
-        return _fill(due, clock, taken, self._counts)
+        named = [library.step for library in self._libraries if library.step != "env_steps"]
+        return _fill(
+            due, clock, taken, named[0] if named else "iteration" if self._counts else "env_steps"
+        )
 
     def _take_episodes(self, series: Series, tags: Mapping[str, str], final: bool) -> list[Record]:
         returns, lengths = (_flatten(series.get(tags.get(name, ""), {})) for name in EPISODIC)
@@ -129,7 +131,7 @@ class Points:
 
 
 def _fill(
-    series: Series, clock: list[int], taken: Mapping[str, CatalogueMetric], counts: bool
+    series: Series, clock: list[int], taken: Mapping[str, CatalogueMetric], step_name: str
 ) -> list[Record]:
     """Return the iterations at the steps of the clock.
 
@@ -143,9 +145,9 @@ def _fill(
             columns[at][tag] = float(np.mean(step_values)) if tag in taken else step_values[-1]
             if tag in taken and taken[tag].per_episode and taken[tag].name == "return_mean":
                 columns[at]["episodes"] = float(len(step_values))
-    if "env_steps" not in {ours.name for ours in taken.values()}:
+    if step_name and "env_steps" not in {ours.name for ours in taken.values()}:
         for step, column in zip(clock, columns, strict=True):
-            column["iteration" if counts else "env_steps"] = float(step)
+            column[step_name] = float(step)
     return [Record(f"step {step}", column) for step, column in zip(clock, columns, strict=True)]
 
 

@@ -37,8 +37,9 @@ class Library:
     those of the catalogue, which it uses for something else; without, they are known anywhere."""
     prefix: str = ""
     """Put before all names by a tracker, in lower case."""
-    steps_are_iterations: bool = False
-    """Whether the step of a point is a number of iterations, not of environment steps."""
+    step: str = "env_steps"
+    """The metric that the step of a point is; empty where it is none, such as the steps of each of
+    an unknown number of environments."""
     by_update: str = ""
     """What tags begin with whose step is a number of updates: they belong to the step that was
     logged last."""

@@ -20,6 +20,6 @@ RSL_RL = Library(
         "loss/learning_rate": CatalogueMetric("lr"),
         "perf/total_fps": CatalogueMetric("env_steps_per_s"),
     },
-    steps_are_iterations=True,
+    step="iteration",
     signs=frozenset({"loss/surrogate", "train/mean_reward"}),
 )

@@ -2,7 +2,8 @@
 
 Read from ``agents/torch`` of skrl 2.1: losses of values are squared errors without a half (times
 ``value_loss_scale``, 1 by default). The entropy loss contains its weight, so the entropy is not
-known; the returns are those of the episodes since the row before.
+known; the returns are those of the episodes since the row before. A step counts
+once for all environments, so that it is no number of environment steps.
 """
 
 from __future__ import annotations
@@ -24,5 +25,12 @@ SKRL = Library(
         "exploration / exploration epsilon": CatalogueMetric("exploration_rate"),
         "learning / learning rate": CatalogueMetric("lr"),
         "learning / policy learning rate": CatalogueMetric("lr"),
-    }
+    },
+    step="",
+    signs=frozenset(
+        {
+            *("reward / instantaneous reward (mean)", "reward / total reward (mean)"),
+            *("loss / policy loss", "loss / q-network loss"),
+        }
+    ),
 )
