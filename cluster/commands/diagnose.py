@@ -64,7 +64,7 @@ class Doctor(Command):
     """Diagnose a finished run of Rungwise or of another tool, with remedies."""
 
     paths: tyro.conf.Positional[tuple[Path, ...]]
-    """Run directories, logs and folders of logs: RLlib, Tune, SB3, CleanRL, TensorBoard, CSV."""
+    """Run directories, logs and folders of logs: RLlib, SB3, CleanRL, skrl, RSL-RL, TRL, CSV ..."""
     rename: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A metric name of the log and the matching one of Rungwise: `profit=return_mean`. Can be
     given several times."""

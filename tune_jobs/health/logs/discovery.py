@@ -14,7 +14,8 @@ from tune_jobs.health.logs.names import match_metrics
 
 LOOKED_FOR = (
     "a run directory of ours (events.jsonl), Ray Tune's result.json and progress.csv, SB3's "
-    "progress.csv and *.monitor.csv, TensorBoard's events.out.tfevents.*, and CSV files with a "
+    "progress.csv and *.monitor.csv, TensorBoard's events.out.tfevents.*, trainer_state.json, "
+    "folders of TorchRL, W&B and MLflow, and CSV files, lines of JSON and console output with a "
     "column for the return"
 )
 OWN_RUN = "Rungwise run"

@@ -20,13 +20,13 @@ _OTHER = re.compile(
 """Names of other logged quantities, such as the spread and the extremes of a return."""
 
 
-def likely_return(columns: Mapping[str, FloatArray]) -> str:
-    """The column that looks most like a return; empty where there are none.
+def rank_likely_returns(columns: Mapping[str, FloatArray]) -> list[str]:
+    """Return the columns, the one that looks most like a return first.
 
     Args:
-        columns: name to its values [R], NaN where a row has none; the first of equals is taken.
+        columns: name to its values [R], NaN where a row has none; equals keep their order.
     """
-    return max(columns, key=lambda name: (_named(name), *_shaped(columns[name])), default="")
+    return sorted(columns, key=lambda name: (_named(name), *_shaped(columns[name])), reverse=True)
 
 
 def _named(name: str) -> int:

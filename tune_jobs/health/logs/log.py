@@ -25,7 +25,8 @@ class Log:
     rows: list[dict[str, Any]]
     """One row per iteration; a metric that was not logged is absent."""
     unmapped: list[str]
-    """Numbers of the log that match no metric of the catalogue."""
+    """Numbers of the log that match no metric of the catalogue; where no return is known, those
+    that look most like one first."""
     score: str = "return_mean"
     """Name of the metric that is the score."""
     mode: Literal["min", "max"] = "max"

@@ -116,7 +116,10 @@ def _name(root: Path | None, source: Source) -> str:
     if root is None or not root.is_dir():
         return str(files[0]) if root is None else root.name
     place = files[0].parent if named else files[0]
-    return (root.name or str(root)) if place == root else str(place.relative_to(root))
+    if isinstance(source, Reader) and source.is_directory and source.directory is not None:
+        place = source.directory
+    name = (root.name or str(root)) if place == root else str(place.relative_to(root))
+    return f"{name}/{source.label}" if isinstance(source, Reader) and source.label else name
 
 
 def _read(name: str, reader: Reader, rename: Mapping[str, str]) -> Log:
@@ -152,8 +155,7 @@ def _to_history_row(row: ResultRow) -> dict[str, Any]:
 def _nothing_known(path: Path, log: Log) -> str:
     if not log.unmapped:
         return f"The log at {path} is empty: the run wrote no iteration."
-    likely = log.likely_return
-    names = [likely, *(name for name in log.unmapped if name != likely)]
+    likely, names = log.likely_return, log.unmapped
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return (
         f"The log at {path} has {shown}, none of which is known. Say which one is the return with "

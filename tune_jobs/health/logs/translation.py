@@ -23,9 +23,14 @@ from algos.metrics import METRICS
 from envs.validation import InputError
 from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import BoolArray, FloatArray
-from tune_jobs.health.logs.likely_return import likely_return
+from tune_jobs.health.logs.likely_return import rank_likely_returns
 from tune_jobs.health.logs.log import Log
-from tune_jobs.health.logs.names import CatalogueMetric, match_metrics, strip_tune_prefix
+from tune_jobs.health.logs.names import (
+    CatalogueMetric,
+    match_metrics,
+    recognise_libraries,
+    strip_tune_prefix,
+)
 from tune_jobs.health.logs.record import Record
 from tune_jobs.health.rules.not_finite import WATCHED
 
@@ -79,7 +84,7 @@ def translate_log(
         # A NaN in any loss soon reaches the parameters, also in one that no rule knows.
         if "loss" in other.casefold():
             _watch(rows, other)
-    _normalise_entropy(rows)
+    _normalise_entropy(rows, names)
     _infer_discount(rows)
     place_by_values = {id(record.values): place for place, record in enumerate(records)}
     places = [place_by_values[id(row[_RECORD])] for row in rows]
@@ -89,6 +94,9 @@ def translate_log(
         if sick and "nonfinite" not in row:  # a log's own count knows more
             row |= {"nonfinite": len(sick), "nonfinite_where": sick[0]}
     exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
+    has_return = bool(exact or smooth)
+    if not has_return:
+        unmapped = rank_likely_returns(_columns(unmapped, records))
     return Log(
         name,
         form,
@@ -100,7 +108,7 @@ def translate_log(
         renamed=frozenset(rename) & set(names),
         note=note,
         places=places,
-        likely_return="" if exact or smooth else likely_return(_columns(unmapped, records)),
+        likely_return="" if has_return else next(iter(unmapped), ""),
     )
 
 
@@ -114,7 +122,7 @@ def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> di
         if isinstance(value, int | float):
             if math.isnan(value) and _learnt_nothing(theirs, record):
                 continue
-            row[ours.name] = float(value) * ours.times
+            row[ours.name] = float(value) * ours.times + ours.plus
         elif ours.name in METRICS and METRICS[ours.name].unit in ("text", "shares"):
             row[ours.name] = value
         else:
@@ -216,12 +224,15 @@ def _drop_kl_not_computed(rows: Sequence[dict[str, Any]]) -> None:
             row.pop("kl", None)
 
 
-def _normalise_entropy(rows: Sequence[dict[str, Any]]) -> None:
+def _normalise_entropy(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> None:
     """The entropy as a share of its maximum, where the start shows what that is.
 
     A policy of k choices begins near ln k, and never has more. A normal distribution begins at
     1.419 for each value, which for one value and for two is not just below any ln k.
     """
+    # A language model is trained before: its first entropy lies near that of k words by chance.
+    if any(library.chooses_tokens for library in recognise_libraries(names)):
+        return
     entropy = _column(rows, "entropy")
     known = entropy[np.isfinite(entropy)]
     # The differential entropy of a continuous policy may be negative and has no maximum.

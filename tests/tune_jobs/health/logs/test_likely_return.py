@@ -33,3 +33,9 @@ def test_a_log_without_a_return_says_which_column_may_be_it(tmp_path):
     assert doctor(path)["logs"][0]["likely_return"] == "profit"
     known = write_columns(tmp_path / "b.csv", reward=WAVES, profit=WAVES)
     assert doctor(known)["logs"][0]["likely_return"] == ""
+
+
+def test_names_are_listed_by_their_meaning_and_not_by_alphabet(tmp_path):
+    columns = dict.fromkeys(("aaa", "loss_b", "profit", "task_score", "zz/mean_return_x"), WAVES)
+    with pytest.raises(InputError, match=r"has task_score, zz/mean_return_x, profit, aaa, loss_b,"):
+        read_logs(write_columns(tmp_path / "a.csv", **columns))

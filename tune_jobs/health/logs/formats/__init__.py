@@ -17,12 +17,17 @@ To add a format, write a file with its class and add it to ``FORMATS``. ``find_r
 logs at a path, ``translate_log`` turns records into rows of the catalogue.
 """
 
+from tune_jobs.health.logs.formats.console import ConsoleReader
 from tune_jobs.health.logs.formats.delimited import DelimitedReader, TuneTableReader
 from tune_jobs.health.logs.formats.json_lines import JsonLinesReader, TuneResultsReader
+from tune_jobs.health.logs.formats.mlflow_runs import MlflowDatabaseReader, MlflowFolderReader
 from tune_jobs.health.logs.formats.monitors import MonitorReader
 from tune_jobs.health.logs.formats.reader import Reader
 from tune_jobs.health.logs.formats.sb3_table import SB3TableReader
+from tune_jobs.health.logs.formats.scalar_folder import ScalarFolderReader
 from tune_jobs.health.logs.formats.tensorboard import TensorBoardReader
+from tune_jobs.health.logs.formats.trainer_state import TrainerStateReader
+from tune_jobs.health.logs.formats.wandb_offline import WandbReader
 
 FORMATS: tuple[type[Reader], ...] = (
     TuneResultsReader,
@@ -30,8 +35,14 @@ FORMATS: tuple[type[Reader], ...] = (
     SB3TableReader,
     TensorBoardReader,
     MonitorReader,
+    TrainerStateReader,
+    ScalarFolderReader,
     DelimitedReader,
+    WandbReader,
+    MlflowFolderReader,
+    MlflowDatabaseReader,
     JsonLinesReader,
+    ConsoleReader,
 )
 """Of several formats in one directory, which are of the same run, the first of these is read; a
 file has the first format that recognises it."""

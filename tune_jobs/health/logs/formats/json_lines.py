@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from envs.validation import InputError
-from tune_jobs.health.logs.formats.reader import Reader
+from tune_jobs.health.logs.formats.reader import Reader, read_first_lines
 from tune_jobs.health.logs.formats.tail import Lines
 from tune_jobs.health.logs.record import Record, flatten
 
@@ -37,11 +36,10 @@ class JsonLinesReader(Reader):
         """Return the names of the first metrics of a file."""
         names: list[str] = []
         try:
-            with path.open(encoding="utf-8-sig") as file:
-                for line in islice(file, FIRST):
-                    data: Any = json.loads(line)
-                    names += flatten(data) if isinstance(data, dict) else []
-        except ValueError:  # a UnicodeDecodeError is one, too
+            for line in read_first_lines(path)[:FIRST]:
+                data: Any = json.loads(line)
+                names += flatten(data) if isinstance(data, dict) else []
+        except ValueError:
             return []
         return names
 

@@ -92,8 +92,8 @@ class MonitorReader(Reader):
         # SB3 numbers the monitors of the parallel environments of one run: 0.monitor.csv,
         # 1.monitor.csv.
         several = [file for file in files if _OF_RUN.fullmatch(file.name)]
-        alone = [cls([file], rename) for file in files if file not in several]
-        return [cls(several, rename, directory), *alone] if several else alone
+        readers: list[Reader] = [cls(several, rename, directory)] if several else []
+        return [*readers, *(cls([file], rename) for file in files if file not in several)]
 
     def _read_more(self, final: bool) -> list[Record]:
         self._episodes += self._monitors.read(self.limit, final)

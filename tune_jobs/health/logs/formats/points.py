@@ -9,7 +9,12 @@ import numpy as np
 
 from tune_jobs.health.improvement import FloatArray
 from tune_jobs.health.logs.formats.monitors import group_episodes
-from tune_jobs.health.logs.names import CatalogueMetric, match_metrics
+from tune_jobs.health.logs.names import (
+    CatalogueMetric,
+    Library,
+    match_metrics,
+    recognise_libraries,
+)
 from tune_jobs.health.logs.record import Record
 
 Series = dict[str, dict[int, list[float]]]
@@ -42,6 +47,9 @@ class Points:
         """Step of the last iteration that was returned, by source."""
         self._pace: set[str] = set()
         """Tags that set the pace in earlier iterations: an evaluation in between sets none."""
+        self._libraries: list[Library] = []
+        self._newest: dict[str, int] = {}
+        """Step of the last point, by source."""
         self._counts: bool | None = None
         """Whether steps are iterations; None before the first."""
         self._episodes = 0
@@ -54,8 +62,14 @@ class Points:
                 replaces what an earlier one has: a resume repeats steps.
             points: tag, step and value of each.
         """
+        points = list(points)
+        self._libraries = recognise_libraries({tag for tag, _, _ in points}) or self._libraries
+        by_update = tuple(x.by_update for x in self._libraries if x.by_update)
         series, last = self._sources.setdefault(source, {}), self._last.get(source)
         for tag, step, value in points:
+            if by_update and tag.startswith(by_update):
+                step = self._newest.get(source, 0)
+            self._newest[source] = step
             # Too late for its iteration; one more of its own would seem to go back in time.
             if last is not None and step <= last and tag in self._pace:
                 continue
@@ -92,7 +106,10 @@ class Points:
             # The step is whatever the tool passed; consecutive numbers from the start are hardly
             # environment steps.
             self._counts = clock[0] in (0, 1) and _are_consecutive(clock)
-        return _fill(due, clock, taken, self._counts)
+        named = [library.step for library in self._libraries if library.step != "env_steps"]
+        return _fill(
+            due, clock, taken, named[0] if named else "iteration" if self._counts else "env_steps"
+        )
 
     def _take_episodes(self, series: Series, tags: Mapping[str, str], final: bool) -> list[Record]:
         returns, lengths = (_flatten(series.get(tags.get(name, ""), {})) for name in EPISODIC)
@@ -114,7 +131,7 @@ class Points:
 
 
 def _fill(
-    series: Series, clock: list[int], taken: Mapping[str, CatalogueMetric], counts: bool
+    series: Series, clock: list[int], taken: Mapping[str, CatalogueMetric], step_name: str
 ) -> list[Record]:
     """Return the iterations at the steps of the clock.
 
@@ -128,9 +145,9 @@ def _fill(
             columns[at][tag] = float(np.mean(step_values)) if tag in taken else step_values[-1]
             if tag in taken and taken[tag].per_episode and taken[tag].name == "return_mean":
                 columns[at]["episodes"] = float(len(step_values))
-    if "env_steps" not in {ours.name for ours in taken.values()}:
+    if step_name and "env_steps" not in {ours.name for ours in taken.values()}:
         for step, column in zip(clock, columns, strict=True):
-            column["iteration" if counts else "env_steps"] = float(step)
+            column[step_name] = float(step)
     return [Record(f"step {step}", column) for step, column in zip(clock, columns, strict=True)]
 
 

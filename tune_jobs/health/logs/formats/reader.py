@@ -11,6 +11,9 @@ from typing import ClassVar
 from tune_jobs.health.logs.formats.tail import CHUNK
 from tune_jobs.health.logs.record import Record
 
+SEARCHED = 1_000_000
+"""Characters of a file that are searched for metrics: programs print their settings before."""
+
 
 class Reader(ABC):
     """One log: the files that one run writes in one format, read as they grow."""
@@ -30,6 +33,7 @@ class Reader(ABC):
         files: Sequence[Path],
         rename: Mapping[str, str] | None = None,
         directory: Path | None = None,
+        label: str = "",
     ) -> None:
         """Open a log.
 
@@ -37,10 +41,12 @@ class Reader(ABC):
             files: the files of the run that are known, at least one.
             rename: names that the caller gives to those of the log.
             directory: where more files of the run may appear; None to read only these.
+            label: which of the runs in the files, if they hold several.
         """
         self.files = list(files)
         self.rename = rename or {}
         self.directory = directory
+        self.label = label
         self.limit = CHUNK
         """Bytes that one read takes at most, unless it is the final one."""
         self.behind = False
@@ -94,6 +100,14 @@ class Reader(ABC):
     def _assemble(self, records: list[Record], final: bool) -> list[Record]:
         """Return the iterations that are complete with these records."""
         return records
+
+
+def read_first_lines(path: Path) -> list[str]:
+    """Return the first complete lines of a file, whatever its size and content."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        text = file.read(SEARCHED)
+    # A line that is longer than all that was read is none that a logger wrote.
+    return text[: text.rfind("\n") + 1].splitlines() if len(text) == SEARCHED else text.splitlines()
 
 
 def read_header(path: Path) -> list[str]:

@@ -10,6 +10,7 @@ from tune_jobs.health.logs.names.matching import (
     LIBRARIES,
     check_rename,
     match_metrics,
+    recognise_libraries,
     strip_tune_prefix,
 )
 
@@ -20,5 +21,6 @@ __all__ = [
     "Library",
     "check_rename",
     "match_metrics",
+    "recognise_libraries",
     "strip_tune_prefix",
 ]

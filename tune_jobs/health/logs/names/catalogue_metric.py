@@ -13,6 +13,8 @@ class CatalogueMetric:
     name: str
     times: float = 1.0
     """Factor of the foreign number: -1 where the sign differs."""
+    plus: float = 0.0
+    """Added to the product: 1 where the foreign fraction counts the others."""
     since_start: bool = False
     """The foreign number counts since the start of the run, the catalogue's within an iteration."""
     per_episode: bool = False
@@ -33,3 +35,13 @@ class Library:
     signs: frozenset[str] = frozenset()
     """Names that only this library logs. Where a log has one of them, the library's names go before
     those of the catalogue, which it uses for something else; without, they are known anywhere."""
+    prefix: str = ""
+    """Put before all names by a tracker, in lower case."""
+    step: str = "env_steps"
+    """The metric that the step of a point is; empty where it is none, such as the steps of each of
+    an unknown number of environments."""
+    by_update: str = ""
+    """What tags begin with whose step is a number of updates: they belong to the step that was
+    logged last."""
+    chooses_tokens: bool = False
+    """Whether actions are tokens: their first entropy says nothing about its maximum."""

@@ -7,13 +7,24 @@ from collections.abc import Iterable, Mapping
 
 from algos.metrics import METRICS
 from envs.validation import unknown_name_error
-from tune_jobs.health.logs.names.catalogue_metric import CatalogueMetric
+from tune_jobs.health.logs.names.catalogue_metric import CatalogueMetric, Library
 from tune_jobs.health.logs.names.cleanrl import CLEANRL
 from tune_jobs.health.logs.names.plain import PLAIN
+from tune_jobs.health.logs.names.rl_games import RL_GAMES
 from tune_jobs.health.logs.names.rllib import RLLIB
+from tune_jobs.health.logs.names.rsl_rl import RSL_RL
 from tune_jobs.health.logs.names.sb3 import SB3
+from tune_jobs.health.logs.names.skrl import SKRL
+from tune_jobs.health.logs.names.tianshou import TIANSHOU
+from tune_jobs.health.logs.names.torchrl import TORCHRL
+from tune_jobs.health.logs.names.trl import TRL
+from tune_jobs.health.logs.names.verl import VERL
 
-LIBRARIES = (RLLIB, SB3, CLEANRL, PLAIN)
+LIBRARIES = (
+    *(RLLIB, SB3, CLEANRL, SKRL, RSL_RL, RL_GAMES, TIANSHOU, TORCHRL),
+    *(TRL, VERL),
+    PLAIN,
+)
 """Where a log has several names for one metric, that of the first table is used."""
 
 KNOWN = {
@@ -33,7 +44,7 @@ _POLICY = re.compile(r"^(learners|info/learner)/([^/]+)/")
 def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, CatalogueMetric]:
     """Return the foreign name of each metric in a log, at most one per metric."""
     names = list(names)
-    signed = _merge_signed({name.casefold() for name in names})
+    signed = _merge_signed(names)
     candidates: list[tuple[Rank, int, str, CatalogueMetric]] = []
     for place, name in enumerate(names):
         match = _look_up_name(name, rename, signed)
@@ -48,12 +59,18 @@ def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, 
     return dict(taken.values())
 
 
-def _merge_signed(names: set[str]) -> dict[str, tuple[int, CatalogueMetric | None]]:
-    """Return the names of the libraries that a log is a sign of, with their place in the table."""
-    tables = [library.metrics for library in LIBRARIES if library.signs & names]
+def recognise_libraries(names: Iterable[str]) -> list[Library]:
+    """Return the libraries of which a log has a name that no other one uses."""
+    short = {strip_tune_prefix(name).casefold() for name in names}
+    return [library for library in LIBRARIES if library.signs & short]
+
+
+def _merge_signed(names: Iterable[str]) -> dict[str, tuple[int, CatalogueMetric | None]]:
+    """Return the names of the recognised libraries with their place in the table."""
     merged: dict[str, CatalogueMetric | None] = {}
-    for table in tables:
-        merged = dict(table) | merged
+    for library in recognise_libraries(names):
+        prefixed = {library.prefix + name: ours for name, ours in library.metrics.items()}
+        merged = {**library.metrics, **prefixed, **merged}
     return {theirs: (place, ours) for place, (theirs, ours) in enumerate(merged.items())}
 
 
