@@ -49,25 +49,17 @@ class Task:
     seeds: int = 3
 
 
-GOALS: dict[str, float | None] = {
+GOALS = {
     "acrobot": -78,
-    "bipedalwalker": 280,
-    "halfcheetah": None,
-    "hopper": None,
     "lunarlander": 255,
-    "lunarlander-continuous": 270,
-    "minatar-asterix": None,
-    "minatar-breakout": None,
-    "minatar-space-invaders": None,
     "minigrid-doorkey": 0.95,
     "minigrid-empty": 0.95,
     "mountaincar": -115,
     "mountaincar-continuous": 90,
     "pendulum": -172,
     "repeat-previous": 0.95,
-    "walker2d": None,
 }
-"""Preset of the zoo -> the return that it has to reach, where there is a figure to compare."""
+"""Preset of the zoo -> the return that it has to reach."""
 
 TASKS = {
     "cartpole": Task("CartPole-v1", 50_000, 475),

@@ -13,9 +13,11 @@ import torch
 from command_line import answer, rungwise
 
 from algos.policy import Policy
+from algos.rollouts.env_factory import make_vector_env
+from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
-from tune_jobs.jobs.job_yaml import list_presets
+from tune_jobs.jobs.job_yaml import list_presets, load_job
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import ResultRow
 
@@ -99,6 +101,11 @@ def solves_faster_than(other: str, ratio: float) -> Case:
     return Case((at_most("baselines.greedy.work_ratio", ratio, of=work),), episodes=30, limit_s=900)
 
 
+def plays(least: float) -> Case:
+    """A return in an environment of the zoo, as in docs/environments.md."""
+    return Case((at_least("policy.return_mean", least),), episodes=20, limit_s=900)
+
+
 CASES = {
     "acbo": Case(
         (at_least("policy.episode_mean", 0.75), at_least("policy.gain_over_ols", 0.25)),
@@ -108,6 +115,7 @@ CASES = {
         (at_least("policy.episode_mean", 0.72), at_least("policy.gain_over_ols", 0.25)),
         limit_s=1800,
     ),
+    "acrobot": plays(-90),
     "acbo-ppo": Case(
         (at_least("policy.episode_mean", 0.77), at_least("policy.gain_over_ols", 0.25)),
         limit_s=1800,
@@ -126,6 +134,13 @@ CASES = {
     "edges-rootnode": solves_faster_than("root_node_evolution", 0.98),
     "edges-variable": solves_faster_than("sa_evolution", 0.99),
     "fsai": solves_faster_than("by_paths", 1.0),
+    "lunarlander": plays(240),
+    "minigrid-doorkey": plays(0.9),
+    "minigrid-empty": plays(0.9),
+    "mountaincar": plays(-110),
+    "mountaincar-continuous": plays(90),
+    "pendulum": plays(-180),
+    "repeat-previous": plays(0.95),
     "shop": shops(76, 0.44),
     "shop-astar": shops(70, 0.28),
     "shop-clipped": shops(69, 0.30),
@@ -188,7 +203,11 @@ def train(preset, seed, cwd, limit_s, *words):
     [pytest.param(p, marks=pytest.mark.timeout(2 * c.limit_s + 60)) for p, c in CASES.items()],
 )
 def test_a_preset_reaches_its_bars(preset, training_seed, tmp_path):
-    case = CASES[preset]
+    case, job = CASES[preset], load_job(preset)
+    try:
+        make_vector_env(job.env, job.env_kwargs, 1).close()
+    except InputError as error:
+        pytest.skip(f"{error}")  # the zoo is an extra
     checkpoint = train(preset, training_seed, tmp_path, case.limit_s)["checkpoint"]
     done = rungwise(
         *("evaluate", checkpoint, "--episodes", case.episodes, "--json"),
