@@ -1,6 +1,6 @@
 """Environments of MiniGrid without the part that no policy reads: ``envs.zoo:DoorKey-5x5-v0``.
 
-The presets train on them. They are also the example of how an environment is wrapped: a module
+Presets train on two of them. They are also the example of how an environment is wrapped: a module
 that registers it, with a function that makes one copy.
 """
 

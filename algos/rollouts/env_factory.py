@@ -51,7 +51,8 @@ def find_env_spec(env_id: str) -> EnvSpec:
         register_game(name)
     elif module:
         _import_module(module, env_id)
-        _run_entry_points(module, name)
+        if name not in gymnasium.registry:
+            _run_entry_points(module, env_id)
     try:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
@@ -85,12 +86,15 @@ def _import_module(module: str, env_id: str) -> None:
         ) from error
 
 
-def _run_entry_points(module: str, name: str) -> None:
-    """Let a package register its environments that left this to Gymnasium before its version 1."""
-    if name in gymnasium.registry:
-        return
+def _run_entry_points(module: str, env_id: str) -> None:
+    """Let a package register its environments that left this to Gymnasium before its version 1.
+
+    Raises:
+        InputError: the module of an entry point cannot be imported.
+    """
     for entry in entry_points(group="gymnasium.envs"):
         if entry.module.partition(".")[0] == module.partition(".")[0]:
+            _import_module(entry.module, env_id)
             entry.load()()
 
 

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 import torch
 from command_line import answer, rungwise
+from presets import skip_if_not_installed
 
 from algos.policy import Policy
-from algos.rollouts.env_factory import make_vector_env
-from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
-from tune_jobs.jobs.job_yaml import list_presets, load_job
+from tune_jobs.jobs.job_yaml import list_presets
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import ResultRow
 
@@ -203,11 +202,8 @@ def train(preset, seed, cwd, limit_s, *words):
     [pytest.param(p, marks=pytest.mark.timeout(2 * c.limit_s + 60)) for p, c in CASES.items()],
 )
 def test_a_preset_reaches_its_bars(preset, training_seed, tmp_path):
-    case, job = CASES[preset], load_job(preset)
-    try:
-        make_vector_env(job.env, job.env_kwargs, 1).close()
-    except InputError as error:
-        pytest.skip(f"{error}")  # the zoo is an extra
+    case = CASES[preset]
+    skip_if_not_installed(preset)
     checkpoint = train(preset, training_seed, tmp_path, case.limit_s)["checkpoint"]
     done = rungwise(
         *("evaluate", checkpoint, "--episodes", case.episodes, "--json"),

@@ -5,10 +5,9 @@ import time
 
 import pytest
 from command_line import rungwise
+from presets import skip_if_not_installed
 
-from algos.rollouts.env_factory import make_vector_env
-from envs.validation import InputError
-from tune_jobs.jobs.job_yaml import list_presets, load_job
+from tune_jobs.jobs.job_yaml import list_presets
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EndRow, ResultRow
 
@@ -22,11 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 @pytest.mark.parametrize("preset", sorted(set(list_presets()) - NEEDS_A_FOLDER))
 @pytest.mark.parametrize("command", ["train", "tune"])
 def test_a_quick_run_of_a_preset_succeeds(command, preset, tmp_path):
-    job = load_job(preset)
-    try:
-        make_vector_env(job.env, job.env_kwargs, 1).close()
-    except InputError as error:
-        pytest.skip(f"{error}")  # the zoo is an extra
+    skip_if_not_installed(preset)
     started = time.perf_counter()
     done = rungwise(
         *(command, preset, "--quick", "--cpus", 2, "--out", "run"), cwd=tmp_path, timeout=240

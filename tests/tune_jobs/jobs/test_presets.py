@@ -14,6 +14,11 @@ from tune_jobs.jobs.job_yaml import list_presets, load_job
 SHOPS = [name for name in list_presets() if name.startswith("shop")]
 
 
+def test_no_two_folders_have_a_preset_of_the_same_name():
+    names = list_presets()
+    assert len(names) == len(set(names)) > 30
+
+
 @pytest.mark.parametrize("name", SHOPS)
 def test_a_shop_looks_at_goals_that_training_does_not_use(name):
     job = load_job(name)
