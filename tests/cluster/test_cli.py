@@ -136,6 +136,7 @@ def test_a_custom_environment_is_trained_and_evaluated(project):
     assert 0 <= told["policy"]["return_mean"] <= 10
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("fault", "reason", "said"),
     [

@@ -18,6 +18,7 @@ def project(tmp_path):
     return tmp_path
 
 
+@pytest.mark.system
 def test_readme_environment_passes_check_trains_and_is_evaluated(project):
     env = "my_envs:Thermostat-v0"
     checked = rungwise("check", env, "--json", cwd=project)

@@ -256,6 +256,7 @@ def test_held_out_patience_ends_a_run_with_its_best_checkpoint(
     assert not any(isinstance(row, EvaluationRow) for row in rows)
 
 
+@pytest.mark.system
 def test_evaluate_uses_the_environment_of_the_jobs_evaluation(tmp_path):
     """Not in that of its training, whose goals or models it may know by heart."""
     (tmp_path / "job.yaml").write_text(

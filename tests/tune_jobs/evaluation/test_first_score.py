@@ -159,6 +159,7 @@ def test_quick_preset_with_two_iterations_has_a_rung():
         assert job.rungs or job.iterations == 1 or job.trials == 1, name
 
 
+@pytest.mark.system
 @pytest.mark.timeout(240)
 def test_no_trial_is_ended_for_a_score_that_it_cannot_have_yet(tmp_path):
     """Before 20 episodes have finished, at iteration 5, both trials are undecided."""

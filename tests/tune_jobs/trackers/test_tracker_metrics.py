@@ -102,6 +102,7 @@ def offline(folder: Path) -> dict[str, list[float]]:
     return found
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("reader", [tensorboard, offline], ids=["TensorBoard", "W&B"])
 def test_post_mortem_names_are_drawn_with_their_metrics(run, reader):
     found = reader(run)
@@ -119,6 +120,7 @@ def test_post_mortem_names_are_drawn_with_their_metrics(run, reader):
             assert found[name] == pytest.approx([r.metrics[metric] for r in rows], rel=1e-5), name
 
 
+@pytest.mark.system
 def test_the_total_loss_is_what_its_terms_add_up_to(run):
     rows = [row for row in read_event_log(run / "events.jsonl") if isinstance(row, ResultRow)]
     m = rows[0].metrics  # before anything was learnt, all minibatches are of the same policy
@@ -126,6 +128,7 @@ def test_the_total_loss_is_what_its_terms_add_up_to(run):
     assert m["total_loss"] == pytest.approx(expected, abs=0.05)
 
 
+@pytest.mark.system
 def test_tracker_run_has_the_name_and_group_of_its_run(run):
     begun = [record.run for record in records(run) if record.HasField("run")]
     assert {(r.display_name, r.run_group, r.project) for r in begun} == {
