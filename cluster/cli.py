@@ -2,7 +2,8 @@
 
 Every command takes ``--json``: then stdout is exactly one JSON object, also after an error
 (``{"error": {"kind", "message"}}``), and everything else goes to stderr. Exit status: 0 on success,
-2 for a wrong call, 1 for any other error, 130 after Ctrl-C, 143 after SIGTERM.
+2 for a wrong call, 3 where `watch` ended a doomed program, 1 for any other error, 130 after Ctrl-C,
+143 after SIGTERM.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from cluster.commands.groups import COMMANDS, print_overview, print_version
 from cluster.errors import (
     Answer,
     CommandFailed,
+    ProgramEnded,
     RunInterrupted,
     Terminal,
     Unhealthy,
@@ -76,6 +78,9 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
     except Unhealthy as verdict:
         _print_error(str(verdict))
         return 1, verdict.answer
+    except ProgramEnded as verdict:
+        _print_error(str(verdict))
+        return 3, verdict.answer
     except RayStartError as error:
         _print_error(str(error))
         return 1, error_answer("failed", str(error))

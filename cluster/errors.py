@@ -45,10 +45,9 @@ class Terminal(Console):
 class RunInterrupted(Exception):
     """The user stopped a run, which can be resumed. Holds the answer so far."""
 
-    def __init__(self, answer: Answer, directory: Path) -> None:
-        super().__init__(
-            f"Stopped. `rungwise resume {directory}` continues from the last checkpoints."
-        )
+    def __init__(self, answer: Answer, directory: Path, how: str = "") -> None:
+        how = how or "continues from the last checkpoints"
+        super().__init__(f"Stopped. `rungwise resume {directory}` {how}.")
         self.answer = answer
 
 
@@ -62,6 +61,14 @@ class CommandFailed(Exception):
 
 class Unhealthy(Exception):
     """A finding calls for a stop: the verdict of ``check`` or ``doctor``, which is not an error."""
+
+    def __init__(self, answer: Answer, sentence: str) -> None:
+        super().__init__(sentence)
+        self.answer = answer
+
+
+class ProgramEnded(Exception):
+    """A watched program was ended because it was doomed, which is not an error of ours."""
 
     def __init__(self, answer: Answer, sentence: str) -> None:
         super().__init__(sentence)

@@ -16,6 +16,7 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, read_job
 from tune_jobs.jobs.resources import list_bundles
+from tune_jobs.programs.program_validation import validate_program
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import JobRow, Row
 from tune_jobs.run_log.object_storage import check_mirror
@@ -43,6 +44,8 @@ def prepare_job(job: Job, directory: Path) -> Job:
     metric, mode = resolve_metric(job)
     job = replace(job, metric=metric, mode=mode)
     validate_job(job)
+    if job.is_program:
+        validate_program(job)
     if job.videos:
         check_recording(job.env, job.env_kwargs | job.evaluation_env_kwargs)
     claim_run_directory(directory)
@@ -104,7 +107,7 @@ def open_run(directory: Path) -> tuple[Job, list[Row]]:
 
 def make_job_row(job: Job, directory: Path, resumed: bool) -> JobRow:
     """Return the row with which a session begins."""
-    world = make_world(job.env, job.env_kwargs)
+    world = None if job.is_program else make_world(job.env, job.env_kwargs)
     return JobRow(
         run=directory.name,
         env=job.env,

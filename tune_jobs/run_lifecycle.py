@@ -19,6 +19,7 @@ from tune_jobs.evaluation.evaluation_status import Listener
 from tune_jobs.formatting import first_sentence
 from tune_jobs.jobs.job import Job
 from tune_jobs.prepare import JOB, LOG, make_job_row, open_run
+from tune_jobs.program_session import ProgramSession
 from tune_jobs.report.report import write_report
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, TrialRow
@@ -42,7 +43,8 @@ class DriverError(Exception):
 def drive(directory: Path, listener: Listener) -> Outcome:
     """Start a prepared run, or continue it: no finished trial runs again.
 
-    Needs an initialised Ray and the run's :func:`tune_jobs.run_log.driver_lock.hold_driver_lock`.
+    Needs an initialised Ray, if the job does, and the run's
+    :func:`tune_jobs.run_log.driver_lock.hold_driver_lock`.
 
     Args:
         directory: the run directory.
@@ -112,7 +114,8 @@ def _run_session(
 ) -> Outcome:
     """Train what remains, name the winner, write the end, the ledger and the report."""
     started = time.monotonic()
-    session = TuneSession(job, directory, earlier, listener)
+    kind = TuneSession if job.needs_ray else ProgramSession
+    session = kind(job, directory, earlier, listener)
     recorder = session.recorder
     with mirror_run(directory):
         try:

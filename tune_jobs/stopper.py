@@ -73,15 +73,18 @@ class TrialStopper(Stopper):
         return self.run_stop_requested
 
     def _judge_health(self, result: dict[str, Any]) -> tuple[list[Finding], list[FindingRow]]:
-        if result["fault"]:
-            return [], []  # the iteration failed, so there are no metrics to judge
+        # A failed iteration has no metrics to judge; one that a program logged long ago is judged
+        # with those after it.
+        if result["fault"] or not result.get("is_judged", True):
+            return [], []
         findings, withdrawals = self.sweep.judge(result["trial"])
         if reason := result.get("idle_gpu"):
             findings = [*findings, make_idle_gpu_finding(reason)]
         return findings, withdrawals
 
     def _find_stop(self, result: dict[str, Any], findings: list[Finding]) -> StopVerdict | None:
-        trial = result["trial"]
+        trial, budget = result["trial"], self.job.iterations
+        used = bool(budget) and result["iteration"] >= budget
         return find_stop(
             TrialObservation(
                 job=self.job,
@@ -89,6 +92,7 @@ class TrialStopper(Stopper):
                 trial=trial,
                 iteration=result["iteration"],
                 score=result["score"],
+                is_last=used or result.get("is_over", False),
                 fault=result["fault"],
                 history=self.sweep.get_history(trial),
                 findings=findings,

@@ -23,10 +23,11 @@ from cluster.commands.monitoring import Monitoring
 from cluster.commands.play import Play
 from cluster.commands.serve import Dashboard, Serve
 from cluster.commands.service import Jobs, Service
+from cluster.commands.watch import Watch
 from cluster.errors import Answer
 
 COMMAND_GROUPS: dict[str, tuple[type[Command], ...]] = {
-    "Train and tune": (Tune, Train, Resume, Fetch),
+    "Train and tune": (Tune, Train, Watch, Resume, Fetch),
     "Inspect": (Check, Doctor, Explain, Evaluate, Report, Ledger, Dashboard, Play),
     "Serve and deploy": (Serve, Export, Import, Submit, Deploy, Monitoring),
     "Queue": (Service, Jobs),

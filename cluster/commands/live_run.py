@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,11 +91,13 @@ def run_with_progress(
     from tune_jobs.disk_space import DiskFullError
     from tune_jobs.evaluation.evaluation_status import EvaluationStatus
     from tune_jobs.interruption import run_last_words
+    from tune_jobs.prepare import open_run
     from tune_jobs.ray_session import ray_session
     from tune_jobs.run_lifecycle import DriverError, drive, end_interrupted
     from tune_jobs.run_log.driver_lock import hold_driver_lock
     from tune_jobs.run_log.events import JobRow
 
+    job, _ = open_run(directory)
     displays: list[ProgressDisplay] = []
 
     def listener(row: Row | EvaluationStatus) -> None:
@@ -114,7 +117,7 @@ def run_with_progress(
             # Left in reverse: the lock is released last, after Ray has shut down.
             hold_driver_lock(directory),
             run_last_words(print_last_words),
-            ray_session(address, cpus),
+            ray_session(address, cpus) if job.needs_ray else nullcontext(),
         ):
             return drive(directory, listener)
     except (DiskFullError, DriverError) as error:

@@ -191,7 +191,7 @@ def _build_cards(outcome: Outcome) -> list[dict[str, str]]:
         {
             "name": "compute saved",
             "value": format_percent(outcome.compute_saved),
-            "note": f"{outcome.iterations_run:,} of {outcome.budget:,} iterations run",
+            "note": outcome.progress_text,
         },
         _build_time_card(outcome) | {"note": f"{ended} of {count(job.trials, 'trial')} ended"},
     ]
@@ -205,7 +205,7 @@ def _build_time_card(outcome: Outcome) -> dict[str, str]:
     spent = max(times, default=outcome.job.time) - outcome.job.time
     # After a resume the iterations include those of earlier starts, but the time does not: a pace
     # would be wrong.
-    if not outcome.iterations_run or outcome.job.resumed:
+    if not (outcome.iterations_run and outcome.budget) or outcome.job.resumed:
         return {"name": "time so far", "value": format_duration(spent)}
     left = spent * outcome.iterations_open / outcome.iterations_run
     return {"name": "time left, at most", "value": format_duration(left)}

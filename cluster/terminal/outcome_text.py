@@ -60,7 +60,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         is_unfinished = any(t.end_reason in (None, "interrupted") for t in outcome.trials)
         command = "Continue: rungwise resume" if is_unfinished else "Print again: rungwise report"
         lines.append(f"{command} {directory}")
-    if outcome.job.iterations < SHORTEST:
+    if 0 < outcome.job.iterations < SHORTEST:
         lines.append(
             f"Too short to judge: the budget is {count(outcome.job.iterations, 'iteration')}, and "
             f"below {SHORTEST} the health rules only warn."
@@ -113,7 +113,9 @@ def _format_video(row: VideoRow, directory: str | Path | None) -> str:
 
 
 def _format_compute(outcome: Outcome) -> str:
-    run = f"Compute: {outcome.iterations_run:,} of {outcome.budget:,} iterations run"
+    run = f"Compute: {outcome.progress_text}"
+    if not outcome.budget:  # a program whose budget is not known
+        return run
     saved = f"{format_percent(outcome.compute_saved)} saved"
     parts = [
         f"{format_end_reason(name)} {format_percent(iterations / outcome.budget)}"

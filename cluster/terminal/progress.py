@@ -19,6 +19,7 @@ from rich.text import Text
 
 from cluster.terminal.trial_table import choose_visible_trials, format_finding, make_trial_table
 from cluster.terminal.widgets import (
+    draw_bar,
     estimate_seconds_left,
     join_lines,
     summarise_outcome,
@@ -34,6 +35,7 @@ from tune_jobs.run_log.events import (
     EndRow,
     FindingRow,
     JobRow,
+    LogRow,
     ResultRow,
     Row,
 )
@@ -120,11 +122,13 @@ class ProgressDisplay:
         if isinstance(row, EndRow):
             trial = self._builder.build_trial_outcome(row.trial)
             score = f"{format_identifier(self._metric)} {format_measurement(trial.score)}"
-            self._print_line(
-                f"trial {trial.id} {trial.iterations}/{trial.budget} {score} {trial.status_text}"
-            )
+            reached = draw_bar(trial.iterations, trial.budget, 0)
+            self._print_line(f"trial {trial.id} {reached} {score} {trial.status_text}")
         elif isinstance(row, FindingRow) and row.severity == "warn":  # a stop is printed as an end
             self._print_line(f"trial {row.trial} {_format_finding_row(row)}")
+        elif isinstance(row, LogRow):
+            others = f"; {count(len(row.others), 'other log')} not" if row.others else ""
+            self._print_line(f"trial {row.trial} is followed in {row.path} ({row.format}){others}")
         elif self._clock() - self._printed_at >= LINE_INTERVAL_S:
             if isinstance(row, ResultRow) and not row.iteration:
                 trial = self._builder.build_trial_outcome(row.trial)

@@ -15,8 +15,13 @@ MAX_WIDTH = 14
 
 
 def draw_bar(done: int, full: int, width: int) -> str:
-    """Draw a bar with its numbers: ``▇▇▇▁▁ 16/27``; with width 0 the numbers only."""
-    filled = min(width, round(width * done / full)) if full > 0 else 0
+    """Draw a bar with its numbers: ``▇▇▇▁▁ 16/27``; with width 0 the numbers only.
+
+    Of a budget that is not known (0) there is no bar.
+    """
+    if not full:
+        return str(done)
+    filled = min(width, round(width * done / full))
     numbers = f"{done:>{len(str(full))}}/{full}"
     return f"{'▇' * filled}{'▁' * (width - filled)} {numbers}" if width else numbers
 

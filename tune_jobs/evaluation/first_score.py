@@ -51,6 +51,8 @@ class EpisodePace:
 
 def estimate_pace(job: Job) -> EpisodePace | None:
     """Return the pace of a job's slowest trial; None where episodes have no known limit."""
+    if job.is_program:
+        return None
     env = make_vector_env(job.env, job.env_kwargs, 1)
     try:
         world = get_world(env)

@@ -14,6 +14,7 @@ from tune_jobs.evaluation.players import (
     play_world_episodes,
     summarise_gym_episodes,
 )
+from tune_jobs.health.logs.names import match_metrics
 from tune_jobs.jobs.job import Job
 
 HELD_OUT = "held_out_"
@@ -26,6 +27,8 @@ def resolve_metric(job: Job) -> tuple[str, Any]:
     Raises:
         InputError: a metric that is never reported, or one whose mode is not known.
     """
+    if job.is_program:
+        return _resolve_program_metric(job)
     # Before a run, not in its trials: a misspelt metric would give every trial no score at all.
     world = make_world(job.env, job.env_kwargs)
     metric = job.metric or (world.score_metric if world else "return_mean")
@@ -47,6 +50,15 @@ def resolve_metric(job: Job) -> tuple[str, Any]:
         return metric, world.score_mode
     if seen.startswith("return"):
         return metric, "max"
+    raise InputError(f"mode must say whether a small (min) or large (max) {metric} is good.")
+
+
+def _resolve_program_metric(job: Job) -> tuple[str, Any]:
+    """Return the metric and mode of a job whose trials are programs: any name in their logs."""
+    metric = job.metric or "return_mean"
+    known = match_metrics([metric], job.program.rename).get(metric)
+    if job.mode or (known.name if known else metric).startswith("return"):
+        return metric, job.mode or "max"
     raise InputError(f"mode must say whether a small (min) or large (max) {metric} is good.")
 
 

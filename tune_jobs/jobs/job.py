@@ -93,7 +93,7 @@ class Job:
     """Whether a small or a large score is good. Empty takes the mode of the metric."""
     iterations: Annotated[int, NonNegative] = field(default=0, metadata=STOPPING)
     """Training iterations of a trial that is not stopped: its full budget. 0 takes as many as
-    `steps` holds, or 100."""
+    `steps` holds, or 100; of a program whose budget is not known it stays 0."""
     steps: Annotated[int, NonNegative] = field(default=0, metadata=STOPPING)
     """The same budget in environment steps of each seed, in place of `iterations`: as many whole
     iterations as it holds."""
@@ -190,12 +190,15 @@ class Job:
                 iteration is not fixed.
         """
         iterations = self.iterations or DEFAULT_ITERATIONS
-        if self.steps and isinstance(self.settings, ProgramSettings):
-            raise InputError(
-                f"steps is {self.steps:,}, but only our own training counts them: give what a "
-                "program's log counts as progress, and how far it goes as budget."
-            )
-        if self.steps:
+        if isinstance(self.settings, ProgramSettings):
+            if self.steps:
+                raise InputError(
+                    f"steps is {self.steps:,}, but only our own training counts them: give what a "
+                    "program's log counts as progress, and how far it goes as budget."
+                )
+            if not self.settings.budget:
+                iterations = 0
+        elif self.steps:
             iterations = count_iterations(self.steps, self.training, self.search)
             # Equal in the copy of a job that a run keeps, which holds both.
             if self.iterations not in (0, iterations):
@@ -211,7 +214,7 @@ class Job:
             check_placeholders(self.settings, self.search)
         for name, space in self.search.items():
             space.check(name)
-            if name.startswith(ENV_PREFIX) or isinstance(self.settings, ProgramSettings):
+            if name.startswith(ENV_PREFIX) or self.is_program:
                 continue
             if name not in known:
                 kind = f"setting of {self.algo} to search"
@@ -272,7 +275,7 @@ class Job:
         PBT changes settings in the middle of training, so none may be searched that the network,
         the rollouts or the environment are built from.
         """
-        if isinstance(self.settings, ProgramSettings):
+        if self.is_program:
             raise InputError(
                 "scheduler pbt changes settings in the middle of training, which a program does "
                 "not allow: take scheduler asha."
@@ -284,7 +287,7 @@ class Job:
             )
         if self.trials < 2:
             raise InputError(f"scheduler pbt needs at least 2 trials, but trials is {self.trials}.")
-        fixed = {*self.settings.model_config, "model", "num_envs", "rollout_length"}
+        fixed = {*self.training.model_config, "model", "num_envs", "rollout_length"}
         for name in self.search:
             if name.startswith(ENV_PREFIX) or name in fixed or name.startswith("num_"):
                 raise InputError(
@@ -306,6 +309,27 @@ class Job:
         return self.settings
 
     @property
+    def program(self) -> ProgramSettings:
+        """The settings of the program that each trial is.
+
+        Raises:
+            InputError: the trials are our own training.
+        """
+        if not isinstance(self.settings, ProgramSettings):
+            raise InputError(f"The job trains {self.env} by {self.algo}, and has no command.")
+        return self.settings
+
+    @property
+    def is_program(self) -> bool:
+        """Whether each trial is a program of the user's."""
+        return isinstance(self.settings, ProgramSettings)
+
+    @property
+    def needs_ray(self) -> bool:
+        """Whether trials run under Ray: a single program is a process of this machine."""
+        return not self.is_program or self.trials > 1
+
+    @property
     def rungs(self) -> list[int]:
         """The iterations at which ASHA decides."""
         if self.scheduler != "asha" or self.trials == 1:
@@ -319,7 +343,7 @@ class Job:
     @property
     def most_evaluated(self) -> int:
         """Episodes of the final evaluation, at most; as many seeds are reserved for it."""
-        if isinstance(self.settings, ProgramSettings):
+        if self.is_program:
             return 0  # its policy is its own
         return MOST_EVALUATED if self.evaluation_episodes is None else self.evaluation_episodes
 

@@ -33,6 +33,8 @@ def validate_job(job: Job) -> None:
             in, or one that does not have what the algorithm needs.
     """
     _check_rungs(job)
+    if job.is_program:
+        return  # see programs/program_validation.py
     played: list[tuple[dict[str, Any], frozenset[Need]]] = []
     algorithm = get_algorithm_class(job.algo)
     for drawn in job.sample_configs_to_validate():

@@ -15,7 +15,9 @@ PROGRAM = "program"
 """The ``algo`` of a job whose trials are programs."""
 GIVEN = ("seed", "trial", "out", "checkpoint")
 """Placeholders of a command that are filled in whatever is searched."""
-PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.-]*)\}")
+_NAME = r"\{([A-Za-z_][\w.-]*)\}"
+PLACEHOLDER = re.compile(rf"\{{{_NAME}\}}|{_NAME}")
+"""A name in braces; in double braces it is text that stays, in single ones."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class ProgramSettings:
 def list_placeholders(settings: ProgramSettings) -> set[str]:
     """Return the names in braces in the command and in what continues it."""
     texts = (settings.command, settings.resume, *settings.environment.values())
-    return {name for text in texts for name in PLACEHOLDER.findall(text)}
+    return {name for text in texts for _, name in PLACEHOLDER.findall(text) if name}
 
 
 def check_placeholders(settings: ProgramSettings, searched: Mapping[str, Any]) -> None:
@@ -72,7 +74,7 @@ def check_placeholders(settings: ProgramSettings, searched: Mapping[str, Any]) -
                 f"{name} is searched, but the command does not contain {{{name}}}: every trial "
                 "would run with the same value."
             )
-    if settings.resume and "checkpoint" not in PLACEHOLDER.findall(settings.resume):
+    if settings.resume and "{checkpoint}" not in settings.resume:
         raise InputError(
             f"resume is {settings.resume!r}, which does not name the folder to continue from: "
             "write {checkpoint} in it."
@@ -96,7 +98,21 @@ def fill_command(
 
 def fill(text: str, values: Mapping[str, Any]) -> str:
     """Return a text with its placeholders filled in; numbers as exactly as Python reads them."""
-    return PLACEHOLDER.sub(lambda match: str(values[match[1]]), text)
+
+    def replace(match: re.Match[str]) -> str:
+        kept, name = match.groups()
+        return f"{{{kept}}}" if kept else str(values[name])
+
+    return PLACEHOLDER.sub(replace, text)
+
+
+def protect_braces(text: str) -> str:
+    """Return a text that :func:`fill` turns into ``text``, whatever names in braces it has.
+
+    >>> fill(protect_braces("{lr}"), {})
+    '{lr}'
+    """
+    return re.sub(_NAME, r"{{\1}}", text)
 
 
 def name_program(command: str) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from envs.validation import InputError
 from tune_jobs.health.logs.discovery import find_in_directory
 from tune_jobs.health.logs.formats import Reader
 from tune_jobs.health.logs.names import match_metrics
@@ -27,20 +26,20 @@ class LogFollower:
     Of several logs the one with the most known metrics is followed, a return counting most.
 
     Args:
-        root: the folder below which the program logs, or the log itself.
-        pattern: its files, as a pattern below ``root``; empty for any log.
+        roots: the folders below which the program logs, or the log itself.
+        pattern: its files, as a pattern below a root; empty for any log.
         rename: names of the log, each with the catalogue's.
         since: when the program started, in seconds since 1970: older files are not its own.
     """
 
     def __init__(
         self,
-        root: Path,
+        roots: Sequence[Path],
         pattern: str = "",
         rename: Mapping[str, str] | None = None,
         since: float = 0,
     ) -> None:
-        self.root, self.pattern, self.rename, self.since = root, pattern, rename or {}, since
+        self.roots, self.pattern, self.rename, self.since = roots, pattern, rename or {}, since
         self.chosen: Reader | None = None
         """The log that is followed; None while there is none."""
         self.others: list[Path] = []
@@ -86,20 +85,26 @@ class LogFollower:
 
     def _list_new_files(self) -> list[Path]:
         """Return the files that may be logs and were written since the start."""
-        if self.root.is_file():
-            return [self.root]
+        return [
+            file
+            for root in self.roots
+            for file in ([root] if root.is_file() else self._list_below(root))
+            if self._is_new(file)
+        ]
+
+    def _list_below(self, root: Path) -> list[Path]:
         if self.pattern:
-            found = list(self.root.glob(self.pattern))
+            found = list(root.glob(self.pattern))
             inside = [file for folder in found if folder.is_dir() for file in folder.iterdir()]
-            return [f for f in (*found, *inside) if f.is_file() and self._is_new(f)]
+            return [file for file in (*found, *inside) if file.is_file()]
         files: list[Path] = []
-        for place, inner, names in os.walk(self.root):
+        for place, inner, names in os.walk(root):
             inner[:] = [name for name in inner if name[0] != "." and name not in SKIPPED]
-            # A run of ours is not the log of the program, and may hold that program's output.
-            if "job.yaml" in names and "events.jsonl" in names and Path(place) != self.root:
+            # A run of ours is not the log of the program, and may hold another program's output.
+            if "job.yaml" in names and "events.jsonl" in names and Path(place) != root:
                 inner.clear()
                 continue
-            files += [file for name in names if self._is_new(file := Path(place, name))]
+            files += [Path(place, name) for name in names]
         return files
 
     def _is_new(self, file: Path) -> bool:
@@ -132,10 +137,10 @@ def _rank(reader: Reader, records: list[Record]) -> tuple[bool, int]:
     return any(ours.name.startswith("return_mean") for ours in known), len(known)
 
 
-def explain_missing_log(follower: LogFollower, waited_s: float) -> InputError:
-    """Return the error of a program that writes no log."""
-    where = f"{follower.root}/{follower.pattern}" if follower.pattern else str(follower.root)
-    return InputError(
-        f"No log was written to {where} in {waited_s:.0f} s. Say with --log which files the "
-        "program logs to, or with --patience-s how long its first row takes."
+def explain_missing_log(follower: LogFollower, waited_s: float) -> str:
+    """Return a sentence on a program that writes no log."""
+    where = " or ".join(str(Path(root, follower.pattern)) for root in follower.roots)
+    return (
+        f"No log that can be read was written to {where} in {waited_s:.0f} s. Say with --log which "
+        "files the program logs to, or with --patience-s how long its first row takes."
     )

@@ -82,7 +82,11 @@ class LogRows:
         """The one of them that looks most like a return, where the log has none."""
         self._context: list[Record] = []
         self._names: set[str] = set()
-        self._rows_seen, self._group_size, self._has_score = 0, 1, False
+        self.rows_seen = 0
+        """Rows of the log so far."""
+        self.share_reached = 0.0
+        """How far the progress is, as a share of the budget; 0 without one."""
+        self._group_size, self._has_score = 1, False
         self._group = _Group(1, [], [])
 
     def add(self, records: Sequence[Record], *, final: bool = False) -> list[Iteration]:
@@ -114,7 +118,7 @@ class LogRows:
         for place, row in zip(log.places, log.rows, strict=True):
             if place < len(before):
                 continue
-            self._rows_seen += 1
+            self.rows_seen += 1
             values = self._context[place].values
             number = self._number_iteration(values, row)
             if number > self._group.number and self._group.rows:
@@ -136,9 +140,10 @@ class LogRows:
         if self.progress:
             reached = as_number(values.get(self.progress, row.get(self.progress)))
         else:
-            reached = as_number(row.get("env_steps", self._rows_seen))
+            reached = as_number(row.get("env_steps", self.rows_seen))
         if not math.isfinite(reached):
             return self._group.number
+        self.share_reached = max(self.share_reached, reached / self.budget)
         part = math.ceil(reached / self.budget * self.iterations)
         return min(max(part, 1), self.iterations)
 

@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -39,6 +39,8 @@ class ProgramProcess:
     """Seconds since 1970: another process may get the same id later."""
     folder: Path | None = None
     """Where its output and exit status are; None for a process that somebody else started."""
+    directory: Path = field(default_factory=Path.cwd)
+    """Its working directory."""
 
     @property
     def is_running(self) -> bool:
@@ -130,10 +132,21 @@ def start_program(
             cwd=directory,
             start_new_session=True,
         )
-    program = ProgramProcess(process.pid, psutil.Process(process.pid).create_time(), folder)
-    known = {name: value for name, value in asdict(program).items() if name != "folder"}
-    (folder / PROCESS).write_text(json.dumps(known))
+    started = psutil.Process(process.pid).create_time()
+    program = ProgramProcess(process.pid, started, folder, directory or Path.cwd())
+    remember_program(program, folder)
     return program
+
+
+def remember_program(program: ProgramProcess, folder: Path) -> None:
+    """Write which process a program is, for :func:`find_program`."""
+    known = {
+        "pid": program.pid,
+        "started": program.started,
+        "directory": str(program.directory),
+        "is_ours": program.folder is not None,
+    }
+    (folder / PROCESS).write_text(json.dumps(known))
 
 
 def check_command(command: Sequence[str], env: Mapping[str, str]) -> None:
@@ -153,17 +166,15 @@ def check_command(command: Sequence[str], env: Mapping[str, str]) -> None:
         raise InputError(f"The command {name!r} {seen}{hint}.")
 
 
-def find_program(folder: Path) -> ProgramProcess:
-    """Return the program that was started in a folder, whether or not it still runs.
-
-    Raises:
-        InputError: none was.
-    """
+def find_program(folder: Path) -> ProgramProcess | None:
+    """Return the program that a folder remembers, whether or not it still runs; None if none."""
     try:
         known = json.loads((folder / PROCESS).read_text())
-        return ProgramProcess(int(known["pid"]), float(known["started"]), folder)
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"No program was started in {folder}.") from error
+        ours = folder if known["is_ours"] else None
+        place = Path(known["directory"])
+        return ProgramProcess(int(known["pid"]), float(known["started"]), ours, place)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # none was started, or the machine stopped while the file was written
 
 
 def find_process(pid: int) -> ProgramProcess:

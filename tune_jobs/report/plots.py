@@ -208,7 +208,9 @@ def _curves(outcome: Outcome, series: dict[str, list[Any]], log: bool) -> go.Fig
             showlegend=strong,
             hovertemplate=f"trial {escape(trial)}, iteration %{{x}}: %{{y:.3g}}<extra></extra>",
         )
-    figure.update_xaxes(title="iteration", range=[0, outcome.job.iterations * 1.02])
+    # Of a program whose budget is not known the axis ends with the newest iteration.
+    budget = outcome.job.iterations
+    figure.update_xaxes(title="iteration", range=[0, budget * 1.02] if budget else None)
     if log:
         _log_axis(figure, [value for values in series.values() for value in values])
     return figure

@@ -108,7 +108,7 @@ def _headline(outcome: Outcome) -> str:
     if best:
         of_best = f"trial {best.id}, by {outcome.best_by}; {better} is better"
     metric = outcome.won.metric if outcome.won else job.metric
-    run = f"{outcome.iterations_run:,} of {outcome.budget:,} iterations run"
+    run = outcome.progress_text
     if job.steps:
         run += f", {outcome.env_steps:,} steps (budget {job.steps:,} a trial and seed)"
     figures_ = [
@@ -214,7 +214,7 @@ def _trials(outcome: Outcome) -> str:
     for trial in sorted(outcome.trials, key=rank):
         settings = [escape(format_number(trial.config.get(name))) for name in job.searched]
         strong = "<b>{}</b>" if trial is best else "{}"
-        iterations = f"{trial.iterations} of {trial.budget}"
+        iterations = f"{trial.iterations} of {trial.budget}" if trial.budget else trial.iterations
         ending = escape(trial.status_text)
         if trial.sentence and trial.sentence not in trial.status_text:
             ending += f": {escape(trial.sentence)}"

@@ -103,6 +103,18 @@ class ResultRow(IterationEvent):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LogRow(TrialEvent):
+    """The log of a trial that is a program, once it has been found."""
+
+    kind: ClassVar[str] = "log"
+    path: str
+    format: str
+    """E.g. ``SB3 progress.csv``."""
+    others: list[str] = dataclasses.field(default_factory=list[str])
+    """Other logs that it wrote, which are not followed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DecisionRow(IterationEvent):
     """A decision of the scheduler about a trial at a rung, and its reason."""
 
@@ -271,6 +283,7 @@ Row = (
     JobRow
     | TrialRow
     | ResultRow
+    | LogRow
     | DecisionRow
     | ExploitRow
     | FindingRow

@@ -28,6 +28,7 @@ from tune_jobs.run_log.events import (
     FindingRow,
     JobEndRow,
     JobRow,
+    LogRow,
     ResultRow,
     Row,
     TrialRow,
@@ -158,6 +159,13 @@ class Outcome:
         return sum(trial.iterations for trial in self.trials)
 
     @property
+    def progress_text(self) -> str:
+        """The iterations run, of a budget that is known."""
+        if not self.budget:
+            return f"{count(self.iterations_run, 'iteration')} run"
+        return f"{self.iterations_run:,} of {self.budget:,} iterations run"
+
+    @property
     def env_steps(self) -> int:
         """Environment steps taken by all trials."""
         return sum(trial.env_steps for trial in self.trials)
@@ -231,6 +239,7 @@ class _TrialState:
     findings: dict[tuple[str, str], FindingRow] = dataclasses.field(
         default_factory=dict[tuple[str, str], FindingRow]
     )
+    log: LogRow | None = None
     exploits: list[ExploitRow] = dataclasses.field(default_factory=list[ExploitRow])
     end: EndRow | None = None
     checkpoints: dict[int, str] = dataclasses.field(default_factory=dict[int, str])
@@ -309,13 +318,22 @@ class OutcomeBuilder:
     def _note(
         self,
         notes: _TrialState,
-        row: TrialRow | ResultRow | DecisionRow | ExploitRow | FindingRow | CheckpointRow | EndRow,
+        row: TrialRow
+        | ResultRow
+        | LogRow
+        | DecisionRow
+        | ExploitRow
+        | FindingRow
+        | CheckpointRow
+        | EndRow,
     ) -> None:
         match row:
             case TrialRow():
                 notes.config = row.config
             case ResultRow():
                 _append_result(notes, row)
+            case LogRow():
+                notes.log = row
             case DecisionRow():
                 notes.decisions[row.rung] = row
             case FindingRow():
@@ -351,6 +369,7 @@ class OutcomeBuilder:
             checkpoint=_choose_checkpoint(notes, job),
             patience=job.patience,
             exploits=tuple(notes.exploits),
+            log=notes.log,
         )
 
 

@@ -33,6 +33,6 @@ LAST_STOP_RULES: tuple[StopRule, ...] = (stop_at_fault, stop_at_target, stop_at_
 
 def find_stop(observation: TrialObservation) -> StopVerdict | None:
     """Return the verdict of the first stop rule that fires; None while the trial continues."""
-    is_last = observation.iteration >= observation.job.iterations
-    verdicts = (rule(observation) for rule in (LAST_STOP_RULES if is_last else STOP_RULES))
+    rules = LAST_STOP_RULES if observation.is_last else STOP_RULES
+    verdicts = (rule(observation) for rule in rules)
     return next((verdict for verdict in verdicts if verdict is not None), None)

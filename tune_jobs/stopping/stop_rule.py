@@ -23,6 +23,8 @@ class TrialObservation:
     iteration: int
     score: float | None
     """None where this iteration measured none, NaN where training has diverged."""
+    is_last: bool
+    """Whether the trial ends with this iteration anyway: its budget or its program is over."""
     fault: str
     """The message of a failed environment; empty where nothing failed."""
     history: MetricTable

@@ -9,10 +9,10 @@ from typing import Any
 
 from tune_jobs.health import Finding, History, diagnose
 from tune_jobs.health.history import as_number
+from tune_jobs.health.logs.smoothed import SmoothedHistory, is_smoothed
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.open_findings import OpenFindings
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.run_log.cross_trial import (
     FEWEST,
     Sibling,
@@ -21,6 +21,9 @@ from tune_jobs.run_log.cross_trial import (
 )
 from tune_jobs.run_log.events import ExploitRow, FindingRow, ResultRow, Row, TrialRow
 
+SHORTEST_UNKNOWN = 200
+"""Iterations that a program of unknown budget is taken to have at least; when it has half as many,
+twice what it has. So none is ended as if it had used its budget."""
 COMPARED = 50
 """Sick trials up to which every finding is compared with all other trials."""
 
@@ -96,9 +99,12 @@ class SweepHealth:
         Returns:
             The findings, and the rows that withdraw earlier findings which the history disproves.
         """
-        history = History(
-            self._histories[trial],
-            self._job.iterations,
+        rows = self._histories[trial]
+        # Nothing of ours is smoothed; the return of a program's log may be.
+        smoothed = self._job.is_program and is_smoothed(rows)
+        history = (SmoothedHistory if smoothed else History)(
+            rows,
+            self._job.iterations or max(SHORTEST_UNKNOWN, 2 * len(rows)),
             self._job.metric,
             self._job.mode or "max",
             settings=self._get_settings(trial),
@@ -165,7 +171,7 @@ class SweepHealth:
 
         Those of a program are not known: what it calls by a name of ours may be another thing.
         """
-        if isinstance(self._job.settings, ProgramSettings):
+        if self._job.is_program:
             return {}
         config = self._configs[trial]
         if trial not in self._settings or self._settings[trial][0] is not config:

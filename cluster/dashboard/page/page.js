@@ -159,7 +159,7 @@ function row(trial, searched) {
   if (!page.metric && curves[trial.id]) small.append(spark(curves[trial.id]));
   const element = el("tr", { tabindex: 0, "data-trial": trial.id, "aria-selected": page.selected.includes(trial.id) },
     el("td", { class: "text" }, strong(trial.id)), el("td", {}, strong(trial.measured)), small,
-    el("td", {}, `${trial.iterations}/${trial.budget}`), el("td", { class: "text sentence" }, trial.state),
+    el("td", {}, `${trial.iterations}${trial.budget ? `/${trial.budget}` : ""}`), el("td", { class: "text sentence" }, trial.state),
     ...searched.map((name) => el("td", {}, trial.settings[name])));
   element.style.setProperty("--mark", colourOf(trial, page.selected, style));
   return element;

@@ -80,7 +80,7 @@ async function drawCurves(place, state, curves, metric, selected, style) {
     margin: { l: 56, r: 12, t: 24, b: 44 }, shapes: rungs,
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
-    xaxis: { ...axis("iteration"), range: [0, state.job.iterations * 1.02] },
+    xaxis: { ...axis("iteration"), range: state.job.iterations ? [0, state.job.iterations * 1.02] : undefined },
     yaxis: { ...axis(log ? `${name} (log scale)` : name), type: log ? "log" : "linear" },
   };
   const lines = traces(state, curves, selected, style), turn = ++newest;

@@ -23,7 +23,7 @@ def returns(records):
 
 
 def test_rows_are_read_once_and_half_a_line_waits(tmp_path):
-    follower = LogFollower(tmp_path)
+    follower = LogFollower([tmp_path])
     assert follower.poll() == [] and follower.chosen is None
     log = tmp_path / "deep" / "run_1" / "progress.csv"
     log.parent.mkdir(parents=True)
@@ -41,7 +41,7 @@ def test_files_that_are_older_than_the_program_are_not_its_log(tmp_path):
     old.parent.mkdir()
     old.write_text(HEADER + "1,100,0.5\n")
     os.utime(old, (1, 1))
-    follower = LogFollower(tmp_path, since=time.time() - 5)
+    follower = LogFollower([tmp_path], since=time.time() - 5)
     assert follower.poll() == []
     new = tmp_path / "progress.csv"
     new.write_text(HEADER + "7,100,0.5\n")
@@ -54,7 +54,7 @@ def test_hidden_folders_and_runs_of_ours_are_not_searched(tmp_path):
         (tmp_path / folder / "progress.csv").write_text(HEADER + "1,1,1\n")
     for name in ("job.yaml", "events.jsonl"):
         (tmp_path / "runs/other" / name).write_text("")
-    assert LogFollower(tmp_path).poll() == []
+    assert LogFollower([tmp_path]).poll() == []
 
 
 def write_losses(folder):
@@ -67,7 +67,7 @@ def write_losses(folder):
 
 def test_of_two_logs_the_one_with_a_return_is_followed(tmp_path):
     losses, scores = write_losses(tmp_path), tmp_path / "scores.csv"
-    follower = LogFollower(tmp_path)
+    follower = LogFollower([tmp_path])
     assert follower.poll() == []  # a better one may follow
     scores.write_text(HEADER + "3,1,1\n")
     assert returns(follower.poll()) == [3]
@@ -76,7 +76,7 @@ def test_of_two_logs_the_one_with_a_return_is_followed(tmp_path):
 
 def test_a_log_without_a_known_return_is_followed_after_a_while(tmp_path, monkeypatch):
     log = write_losses(tmp_path)
-    follower = LogFollower(tmp_path)
+    follower = LogFollower([tmp_path])
     assert follower.poll() == []
     monkeypatch.setattr(log_follower, "DECIDED_S", 0.0)
     assert len(follower.poll()) == 1 and follower.chosen.files == [log]
@@ -86,15 +86,15 @@ def test_a_pattern_says_which_files_are_the_log(tmp_path):
     for name in ("train", "eval"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "progress.csv").write_text(HEADER + f"{len(name)},1,1\n")
-    assert returns(LogFollower(tmp_path, "ev*/*.csv").poll()) == [4]
-    assert returns(LogFollower(tmp_path, "eval").poll()) == [4]
-    assert returns(LogFollower(tmp_path / "eval" / "progress.csv").poll()) == [4]
+    assert returns(LogFollower([tmp_path], "ev*/*.csv").poll()) == [4]
+    assert returns(LogFollower([tmp_path], "eval").poll()) == [4]
+    assert returns(LogFollower([tmp_path / "eval" / "progress.csv"]).poll()) == [4]
 
 
 def test_a_truncated_log_is_read_from_its_start(tmp_path):
     log = tmp_path / "progress.csv"
     log.write_text(HEADER + "1,100,0.5\n2,200,0.4\n")
-    follower = LogFollower(tmp_path)
+    follower = LogFollower([tmp_path])
     assert returns(follower.poll()) == [1, 2]
     log.write_text(HEADER + "5,100,0.5\n")
     assert returns(follower.poll()) == [5]
@@ -104,7 +104,7 @@ def test_a_folder_that_disappears_gives_no_records(tmp_path):
     log = tmp_path / "logs" / "progress.csv"
     log.parent.mkdir()
     log.write_text(HEADER + "1,100,0.5\n")
-    follower = LogFollower(tmp_path)
+    follower = LogFollower([tmp_path])
     assert returns(follower.poll()) == [1]
     log.unlink()
     log.parent.rmdir()
@@ -112,5 +112,5 @@ def test_a_folder_that_disappears_gives_no_records(tmp_path):
 
 
 def test_a_missing_log_is_a_sentence(tmp_path):
-    message = str(log_follower.explain_missing_log(LogFollower(tmp_path, "*.csv"), 30))
+    message = log_follower.explain_missing_log(LogFollower([tmp_path], "*.csv"), 30)
     assert "*.csv in 30 s" in message and "--log" in message and "--patience-s" in message

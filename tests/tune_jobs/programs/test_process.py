@@ -99,8 +99,9 @@ def test_a_program_is_found_again_by_another_process(tmp_path):
     assert found == program and found.is_running
     found.end(grace_s=1)
     assert not found.is_running
-    with pytest.raises(InputError, match="No program was started"):
-        find_program(tmp_path / "elsewhere")
+    assert find_program(tmp_path / "elsewhere") is None
+    (tmp_path / module.PROCESS).write_text('{"pid": ')
+    assert find_program(tmp_path) is None
 
 
 def test_another_process_with_the_same_id_is_left_alone(tmp_path):

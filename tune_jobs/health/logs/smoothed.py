@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tune_jobs.health.history import History
+from tune_jobs.health.history import History, SupportsColumn
 from tune_jobs.health.improvement import (
     FloatArray,
     Improvement,
@@ -25,6 +25,12 @@ NOISE = 3.0
 """Standard errors that a gain must be larger than, as in :class:`Improvement`."""
 EVEN = 1e-6
 """Difference between mean lengths, over their size, up to which all episodes are as long."""
+
+
+def is_smoothed(rows: SupportsColumn) -> bool:
+    """Return whether the returns of a log are means of the last 100 episodes, by another name."""
+    smooth, exact = rows.column("return_mean_100"), rows.column("return_mean")
+    return bool(np.isfinite(smooth).any()) and np.array_equal(smooth, exact, equal_nan=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,212 @@
+"""The session of a run whose only trial is a program: start or find it, follow it, end it.
+
+It needs no Ray: the program runs on this machine, and outlives a driver that is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from envs.validation import InputError
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders
+from tune_jobs.programs.followed_program import FollowedProgram
+from tune_jobs.programs.log_follower import LogFollower
+from tune_jobs.programs.process import ProgramProcess, find_program, start_program
+from tune_jobs.recorder import EventRecorder
+from tune_jobs.run_log.events import EndRow, FindingRow, JobRow, LogRow, ResultRow, Row
+from tune_jobs.run_log.resume import TrialPlan
+from tune_jobs.schedulers.asha import RecordedASHA
+from tune_jobs.stopper import TrialStopper
+from tune_jobs.stopping.stop_rule import StopVerdict
+from tune_jobs.stopping.sweep_health import SweepHealth
+
+POLL_S = 0.5
+"""Time between two looks at whether the program still runs."""
+SHARE = 0.005
+"""Share of the time that reading and judging its log may take: half a per cent of a core."""
+CLOCK_S = 2.0
+"""How far the clock that stamps a process may be off from that of the file system."""
+
+
+class ProgramSession:
+    """The recorder and stopper of one session of a run whose only trial is a program.
+
+    Args:
+        job: the job, with its metric and mode filled in.
+        directory: the run directory.
+        earlier: the event rows so far.
+        listener: called with every row that is written.
+    """
+
+    has_settings_to_propose = False
+
+    def __init__(
+        self, job: Job, directory: Path, earlier: Sequence[Row], listener: Callable[[Row], None]
+    ) -> None:
+        self.job, self.directory, self.earlier = job, directory, earlier
+        sweep = SweepHealth(job, earlier)
+        self.recorder = EventRecorder(directory, RecordedASHA([]), sweep, listener, 1)
+        self.stopper = TrialStopper(job, directory, sweep, self.recorder)
+        self._problem, self._has_log = "", False
+
+    def run(self, plans: Sequence[TrialPlan]) -> None:
+        """Follow the program to its end.
+
+        Raises:
+            InputError: it cannot be started, or its log is lost, is not one, or has no score.
+        """
+        for plan in plans:
+            reached, program = self._open(plan)
+            try:
+                self._follow(plan.trial, program, reached)
+            except InputError as error:
+                raise InputError(f"{error} {self._say_what_goes_on(program)}") from error
+            except KeyboardInterrupt:
+                program.end()
+                raise
+
+    def _open(self, plan: TrialPlan) -> tuple[int, FollowedProgram]:
+        """Start the program, or find it where an earlier session left it running.
+
+        Returns:
+            The last iteration that is in the event log already, and the program.
+        """
+        settings, folder = self.job.program, get_program_folder(self.directory, plan.trial)
+        process = find_program(folder)
+        if not settings.command:  # somebody else started it
+            started = process.started if process else time.time()
+            log = LogFollower([Path(settings.log)], rename=settings.rename)
+            return self._find_last_iteration(), FollowedProgram(self.job, process, log, started)
+        if process is not None and self._was_left(process):
+            reached = self._find_last_iteration()
+        else:
+            reached, process = 0, start_trial_program(self.job, plan, self.directory)
+        return reached, follow_trial_program(self.job, plan.trial, self.directory, process)
+
+    def _was_left(self, process: ProgramProcess) -> bool:
+        """Return whether the session before this one ended without ending the program."""
+        starts = [i for i, row in enumerate(self.earlier) if isinstance(row, JobRow)]
+        last_session = self.earlier[starts[-2] :] if len(starts) > 1 else []
+        return process.is_running or not any(isinstance(row, EndRow) for row in last_session)
+
+    def _find_last_iteration(self) -> int:
+        return max((r.iteration for r in self.earlier if isinstance(r, ResultRow)), default=0)
+
+    def _follow(self, trial: str, program: FollowedProgram, reached: int) -> None:
+        while True:
+            began = time.process_time()
+            iterations = [i for i in program.poll() if i.number > reached]
+            self._report_log(trial, program)
+            for iteration in iterations:
+                # Of what was logged since the last look the newest iteration is judged, with all
+                # before it.
+                flags = {"is_judged": iteration is iterations[-1], "is_over": program.is_over}
+                result = program.make_result(trial, iteration) | flags
+                if self.stopper("", result):
+                    program.end()
+                    return
+                reached = iteration.number
+            self._report_problem(trial, reached, program)
+            if program.is_over:
+                self.recorder.write_end(trial, reached, explain_end(program))
+                return
+            if self.stopper.stop_all():
+                program.end()
+                return
+            if program.is_overdue:
+                program.end()
+            elif not program.follower.behind:
+                self._wait(program, (time.process_time() - began) / SHARE)
+
+    def _report_log(self, trial: str, program: FollowedProgram) -> None:
+        """Write once which log is followed."""
+        log = program.follower.chosen
+        if log is not None and not self._has_log:
+            others = [str(path) for path in program.follower.others]
+            row = LogRow(trial=trial, path=str(log.files[0]), format=log.name, others=others)
+            self.recorder.write(row)
+            self._has_log = True
+
+    def _wait(self, program: FollowedProgram, seconds: float) -> None:
+        """Wait until the log may be read again, or the program has ended."""
+        until = time.monotonic() + max(POLL_S, seconds)
+        while time.monotonic() < until and not program.has_ended:
+            time.sleep(POLL_S)
+
+    def _report_problem(self, trial: str, iteration: int, program: FollowedProgram) -> None:
+        """Write once that there is no log to judge: the program goes on."""
+        problem = program.find_log_problem()
+        if problem and not self._problem:
+            row = FindingRow(
+                trial=trial,
+                iteration=iteration,
+                symptom="no_log",
+                severity="warn",
+                since=iteration,
+                evidence=problem,
+                remedy="The program goes on and is not judged.",
+            )
+            self.recorder.write(row)
+        self._problem = problem or self._problem
+
+    def _say_what_goes_on(self, program: FollowedProgram) -> str:
+        if program.has_ended or program.process is None:
+            return f"Mend it and call `rungwise resume {self.directory}`."
+        return (
+            f"The program goes on, as process {program.process.pid}: "
+            f"`rungwise resume {self.directory}` follows it again."
+        )
+
+
+def get_program_folder(directory: Path, trial: str) -> Path:
+    """Return the folder of a trial's program: its output, and what it writes to `{out}`."""
+    return directory.absolute() / "programs" / trial
+
+
+def start_trial_program(job: Job, plan: TrialPlan, directory: Path) -> ProgramProcess:
+    """Start the program of a trial.
+
+    Raises:
+        InputError: there is no such program.
+    """
+    settings, folder = job.program, get_program_folder(directory, plan.trial)
+    out = folder / "out"
+    out.mkdir(parents=True, exist_ok=True)
+    values = {
+        **plan.config,
+        "seed": job.seed * 1000 + int(plan.trial),
+        "trial": plan.trial,
+        "out": out,
+    }
+    own = {name: fill(text, values) for name, text in settings.environment.items()}
+    return start_program(fill_command(settings, values), folder, os.environ | own)
+
+
+def follow_trial_program(
+    job: Job, trial: str, directory: Path, process: ProgramProcess
+) -> FollowedProgram:
+    """Follow the log of a program that was started for a trial."""
+    settings, pattern = job.program, Path(job.program.log)
+    folder = get_program_folder(directory, trial)
+    if pattern.is_absolute():
+        roots, pattern = [Path(pattern.anchor)], pattern.relative_to(pattern.anchor)
+    elif "out" in list_placeholders(settings):
+        # What others write to the working directory is not its log.
+        roots = [folder]
+    else:
+        roots = [folder, process.directory]
+    follower = LogFollower(
+        roots, str(pattern) if settings.log else "", settings.rename, process.started - CLOCK_S
+    )
+    return FollowedProgram(job, process, follower, process.started)
+
+
+def explain_end(program: FollowedProgram) -> StopVerdict:
+    """Return why a program ended that was not ended."""
+    if failure := program.describe_failure():
+        return StopVerdict("error", failure)
+    return StopVerdict("budget", "the program ended by itself")

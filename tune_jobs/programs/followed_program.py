@@ -1,0 +1,143 @@
+"""A program and its growing log, as the results of a trial."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from envs.validation import InputError
+from tune_jobs.jobs.job import Job
+from tune_jobs.programs.log_follower import LogFollower, explain_missing_log
+from tune_jobs.programs.log_rows import Iteration, LogRows
+from tune_jobs.programs.process import STDERR, ProgramProcess, read_last_lines
+
+CHECKED_ROWS = 20
+"""Rows of a log after which it must have had the score: the first rows often lack it."""
+LOST_S = 60.0
+"""Seconds for which a log may be missing or unreadable before it counts as lost."""
+OVERRUN = 1.1
+"""Share of its budget at which a program that does not end by itself is ended."""
+
+
+class FollowedProgram:
+    """A running program, and what its log says as iterations.
+
+    Args:
+        job: whose settings are those of a program.
+        process: the program; None for one that only its log is known of.
+        follower: finds and reads its log.
+        started: when it started, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        process: ProgramProcess | None,
+        follower: LogFollower,
+        started: float,
+    ) -> None:
+        self.job, self.settings = job, job.program
+        self.process, self.follower = process, follower
+        self.rows: LogRows | None = None
+        """Its log as iterations; None while no log is found."""
+        self.is_over = False
+        """Whether it has ended and its log has been read to the end."""
+        self._started = started
+        self._attached = time.monotonic()
+        self._lost_since: float | None = None
+
+    @property
+    def trained_s(self) -> float:
+        """Seconds since the program started."""
+        return time.time() - self._started
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is known to run no more."""
+        return self.process is not None and not self.process.is_running
+
+    def poll(self) -> list[Iteration]:
+        """Return the iterations that its log has completed since the last call.
+
+        Raises:
+            InputError: the log is lost, is not one, or does not have the score.
+        """
+        # Asked first: what a program writes before it ends is then read below.
+        ended = self.has_ended
+        records = self._read(final=ended)
+        if self.rows is None and self.follower.chosen is not None:
+            self.rows = self._make_rows(self.follower.chosen.files[0])
+        iterations = self.rows.add(records, final=ended) if self.rows else []
+        if self.rows and (ended or self.rows.rows_seen >= CHECKED_ROWS):
+            self.rows.check_names()
+        self.is_over = ended
+        return iterations
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it has passed its budget and should have ended."""
+        return self.rows is not None and self.rows.share_reached > OVERRUN
+
+    def find_log_problem(self) -> str:
+        """Return a sentence if no log has appeared for the job's patience; else an empty text."""
+        waited = time.monotonic() - self._attached
+        if self.rows is not None or (waited < self.settings.patience_s and not self.is_over):
+            return ""
+        return explain_missing_log(self.follower, waited)
+
+    def describe_failure(self) -> str:
+        """Return how a program failed, with the last lines of its stderr; empty if it did not."""
+        status = self.process.exit_status if self.process else None
+        if self.process is None or self.process.folder is None or status == 0:
+            return ""
+        how = "was killed" if status is None else f"failed with status {status}"
+        lines = read_last_lines(self.process.folder / STDERR)
+        return f"the program {how}" + (f": {lines}" if lines else "")
+
+    def end(self) -> None:
+        """End the program, if there is one to end."""
+        if self.process is not None:
+            self.process.end()
+
+    def make_result(self, trial: str, iteration: Iteration) -> dict[str, Any]:
+        """Return an iteration as the result of a trial."""
+        return {
+            "trial": trial,
+            "iteration": iteration.number,
+            "score": iteration.score,
+            "metrics": json.dumps(iteration.metrics),
+            "trained_s": self.trained_s,
+            "fault": "",
+            "took": "",
+        }
+
+    def _make_rows(self, log: Path) -> LogRows:
+        return LogRows(
+            log,
+            self.job.metric,
+            self.settings.rename,
+            self.settings.progress,
+            self.settings.budget,
+            self.job.iterations,
+        )
+
+    def _read(self, *, final: bool) -> list[Any]:
+        """Read the log, unless it is missing for a moment: a network file system is slow."""
+        log, error = self.follower.chosen, None
+        try:
+            records = self.follower.poll(final=final)
+            is_missing = log is not None and not any(file.exists() for file in log.files)
+        except OSError as failure:
+            records, is_missing, error = [], True, failure
+        if not is_missing:
+            self._lost_since = None
+            return records
+        now = time.monotonic()
+        self._lost_since = now if self._lost_since is None else self._lost_since
+        if now - self._lost_since > LOST_S:
+            where = log.files[0] if log else self.follower.roots[0]
+            why = f"cannot be read any more ({error.strerror})" if error else "has disappeared"
+            raise InputError(f"The log {where} {why}.")
+        return records
