@@ -5,17 +5,20 @@ It needs no Ray: the program runs on this machine, and outlives a driver that is
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
-from tune_jobs.programs.process import ProgramProcess, find_program, start_program
+from tune_jobs.programs.process import ProgramProcess, find_program
+from tune_jobs.programs.trial_program import (
+    follow_trial_program,
+    get_program_folder,
+    start_trial_program,
+)
 from tune_jobs.recorder import EventRecorder
 from tune_jobs.run_log.events import EndRow, FindingRow, JobRow, LogRow, ResultRow, Row
 from tune_jobs.run_log.resume import TrialPlan
@@ -28,8 +31,6 @@ POLL_S = 0.5
 """Time between two looks at whether the program still runs."""
 SHARE = 0.005
 """Share of the time that reading and judging its log may take: half a per cent of a core."""
-CLOCK_S = 2.0
-"""How far the clock that stamps a process may be off from that of the file system."""
 
 
 class ProgramSession:
@@ -104,15 +105,17 @@ class ProgramSession:
             for iteration in iterations:
                 # Of what was logged since the last look the newest iteration is judged, with all
                 # before it.
-                flags = {"is_judged": iteration is iterations[-1], "is_over": program.is_over}
-                result = program.make_result(trial, iteration) | flags
+                is_newest = iteration is iterations[-1]
+                result = program.make_result(trial, iteration) | {"is_judged": is_newest}
+                if is_newest and program.is_over:
+                    result["ended"] = program.explain_end()
                 if self.stopper("", result):
                     program.end()
                     return
                 reached = iteration.number
             self._report_problem(trial, reached, program)
             if program.is_over:
-                self.recorder.write_end(trial, reached, explain_end(program))
+                self.recorder.write_end(trial, reached, StopVerdict(*program.explain_end()))
                 return
             if self.stopper.stop_all():
                 program.end()
@@ -160,53 +163,3 @@ class ProgramSession:
             f"The program goes on, as process {program.process.pid}: "
             f"`rungwise resume {self.directory}` follows it again."
         )
-
-
-def get_program_folder(directory: Path, trial: str) -> Path:
-    """Return the folder of a trial's program: its output, and what it writes to `{out}`."""
-    return directory.absolute() / "programs" / trial
-
-
-def start_trial_program(job: Job, plan: TrialPlan, directory: Path) -> ProgramProcess:
-    """Start the program of a trial.
-
-    Raises:
-        InputError: there is no such program.
-    """
-    settings, folder = job.program, get_program_folder(directory, plan.trial)
-    out = folder / "out"
-    out.mkdir(parents=True, exist_ok=True)
-    values = {
-        **plan.config,
-        "seed": job.seed * 1000 + int(plan.trial),
-        "trial": plan.trial,
-        "out": out,
-    }
-    own = {name: fill(text, values) for name, text in settings.environment.items()}
-    return start_program(fill_command(settings, values), folder, os.environ | own)
-
-
-def follow_trial_program(
-    job: Job, trial: str, directory: Path, process: ProgramProcess
-) -> FollowedProgram:
-    """Follow the log of a program that was started for a trial."""
-    settings, pattern = job.program, Path(job.program.log)
-    folder = get_program_folder(directory, trial)
-    if pattern.is_absolute():
-        roots, pattern = [Path(pattern.anchor)], pattern.relative_to(pattern.anchor)
-    elif "out" in list_placeholders(settings):
-        # What others write to the working directory is not its log.
-        roots = [folder]
-    else:
-        roots = [folder, process.directory]
-    follower = LogFollower(
-        roots, str(pattern) if settings.log else "", settings.rename, process.started - CLOCK_S
-    )
-    return FollowedProgram(job, process, follower, process.started)
-
-
-def explain_end(program: FollowedProgram) -> StopVerdict:
-    """Return why a program ended that was not ended."""
-    if failure := program.describe_failure():
-        return StopVerdict("error", failure)
-    return StopVerdict("budget", "the program ended by itself")

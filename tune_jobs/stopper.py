@@ -43,6 +43,8 @@ class TrialStopper(Stopper):
         self.sweep.add_result(trial, iteration, env_steps, metrics)
         findings, withdrawals = self._judge_health(result)
         verdict = self._find_stop(result, findings)
+        if verdict is None and result.get("ended"):
+            verdict = StopVerdict(*result["ended"])
         self.recorder.write(
             ResultRow(
                 trial=trial,
@@ -92,7 +94,7 @@ class TrialStopper(Stopper):
                 trial=trial,
                 iteration=result["iteration"],
                 score=result["score"],
-                is_last=used or result.get("is_over", False),
+                is_last=used or "ended" in result,
                 fault=result["fault"],
                 history=self.sweep.get_history(trial),
                 findings=findings,

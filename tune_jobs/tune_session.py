@@ -12,6 +12,7 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import list_bundles
+from tune_jobs.program_trial import make_program_trainable
 from tune_jobs.recorder import EventRecorder, Scheduler
 from tune_jobs.run_log.events import JobRow, Row, TrialRow
 from tune_jobs.run_log.resume import TrialPlan
@@ -81,7 +82,7 @@ class TuneSession:
         sessions = len(list(folder.glob("session-*")))
         return tune.Tuner(
             tune.with_resources(
-                make_trainable(job),
+                self._make_trainable(),
                 PlacementGroupFactory(list_bundles(job)),
             ),
             param_space=param_space,
@@ -104,8 +105,15 @@ class TuneSession:
             ),
         )
 
+    def _make_trainable(self) -> type[tune.Trainable]:
+        if self.job.is_program:
+            return make_program_trainable(self.job, self.directory)
+        return make_trainable(self.job)
+
 
 def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:
+    if job.is_program and not job.program.resume:
+        return tune.CheckpointConfig()  # it saves what it likes in its own folder
     return tune.CheckpointConfig(
         checkpoint_frequency=job.checkpoint_interval,
         checkpoint_at_end=True,
@@ -138,7 +146,12 @@ def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Schedul
     # Without rungs the scheduler decides nothing: the same class runs a job without ASHA.
     number = job.brackets if job.rungs else 1
     brackets = make_brackets(
-        job.trial_ids, job.rungs, job.mode or "max", job.reduction_factor, number
+        job.trial_ids,
+        job.rungs,
+        job.mode or "max",
+        job.reduction_factor,
+        number,
+        pauses=not job.is_program or bool(job.program.resume),
     )
     scheduler = RecordedASHA(brackets)
     scheduler.restore_decisions(earlier)

@@ -109,8 +109,8 @@ class Watch(Command):
         """Prepare the run directory of a new run, and return it."""
         from tune_jobs.jobs.job_yaml import make_job
         from tune_jobs.prepare import prepare_job
-        from tune_jobs.program_session import get_program_folder
         from tune_jobs.programs.process import find_process, remember_program
+        from tune_jobs.programs.trial_program import get_program_folder
 
         process = None if self.pid is None else find_process(self.pid)
         job = make_job(self._describe_job(), "the command line")
@@ -158,7 +158,7 @@ class Watch(Command):
 
 def _announce(job: Job, directory: Path) -> None:
     """Print on stderr what is followed, and where its output goes."""
-    from tune_jobs.program_session import get_program_folder
+    from tune_jobs.programs.trial_program import get_program_folder
 
     console, program = Console(stderr=True), job.program
     if not program.command:

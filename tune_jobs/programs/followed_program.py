@@ -47,6 +47,7 @@ class FollowedProgram:
         self._started = started
         self._attached = time.monotonic()
         self._lost_since: float | None = None
+        self._was_ended = False
 
     @property
     def trained_s(self) -> float:
@@ -83,22 +84,36 @@ class FollowedProgram:
     def find_log_problem(self) -> str:
         """Return a sentence if no log has appeared for the job's patience; else an empty text."""
         waited = time.monotonic() - self._attached
-        if self.rows is not None or (waited < self.settings.patience_s and not self.is_over):
+        late = self.is_over or waited >= self.settings.patience_s
+        if self.rows is not None or not late or self.describe_failure():
             return ""
         return explain_missing_log(self.follower, waited)
 
     def describe_failure(self) -> str:
         """Return how a program failed, with the last lines of its stderr; empty if it did not."""
-        status = self.process.exit_status if self.process else None
-        if self.process is None or self.process.folder is None or status == 0:
+        if not self.is_over or self._was_ended:
+            return ""
+        if self.process is None or self.process.folder is None:
+            return ""  # its status is not known
+        status = self.process.exit_status
+        if status == 0:
             return ""
         how = "was killed" if status is None else f"failed with status {status}"
         lines = read_last_lines(self.process.folder / STDERR)
         return f"the program {how}" + (f": {lines}" if lines else "")
 
+    def explain_end(self) -> tuple[str, str]:
+        """Return the reason and the sentence of a program that no rule has ended."""
+        if failure := self.describe_failure():
+            return "error", failure
+        if self._was_ended:
+            return "budget", "it had not ended by itself after its whole budget"
+        return "budget", "the program ended by itself"
+
     def end(self) -> None:
         """End the program, if there is one to end."""
         if self.process is not None:
+            self._was_ended = True
             self.process.end()
 
     def make_result(self, trial: str, iteration: Iteration) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -145,6 +146,7 @@ def remember_program(program: ProgramProcess, folder: Path) -> None:
         "started": program.started,
         "directory": str(program.directory),
         "is_ours": program.folder is not None,
+        "host": socket.gethostname(),
     }
     (folder / PROCESS).write_text(json.dumps(known))
 
@@ -167,9 +169,11 @@ def check_command(command: Sequence[str], env: Mapping[str, str]) -> None:
 
 
 def find_program(folder: Path) -> ProgramProcess | None:
-    """Return the program that a folder remembers, whether or not it still runs; None if none."""
+    """Return the program of this machine that a folder remembers, running or not; None if none."""
     try:
         known = json.loads((folder / PROCESS).read_text())
+        if known["host"] != socket.gethostname():
+            return None  # its id means another process here
         ours = folder if known["is_ours"] else None
         place = Path(known["directory"])
         return ProgramProcess(int(known["pid"]), float(known["started"]), ours, place)

@@ -78,6 +78,8 @@ class Bracket:
         reduction_factor: eta; 1/eta of the trials at a rung are promoted.
         trials: all trials of the bracket; :meth:`remove_trial` takes out those that end.
         name: prefix of the decisions' sentences; empty where there is only one bracket.
+        pauses: whether a trial can wait at a rung and continue later; otherwise it is compared with
+            those that came before it, and continues or ends at once.
     """
 
     def __init__(
@@ -87,8 +89,11 @@ class Bracket:
         reduction_factor: int,
         trials: Iterable[str],
         name: str = "",
+        *,
+        pauses: bool = True,
     ) -> None:
         self.mode, self.reduction_factor, self.name = mode, reduction_factor, name
+        self.pauses = pauses
         self.levels = sorted(levels)
         self.rungs = [Rung(at, -1.0 if mode == "max" else 1.0) for at in self.levels]
         self.next_rung_index = dict.fromkeys(trials, 0)
@@ -148,6 +153,8 @@ class Bracket:
         if not math.isfinite(score):
             said = f"the score is {score}, which cannot be compared"
             return self._make_decision(trial, rung, None, said, keep=False)
+        if not self.pauses:
+            return self._decide_at_once(trial, rung, reached - 1)
         # Every trial waits first, also the best: the scheduler asks `find_promotable` next, so that
         # promotions have one place, whether they follow from a result or from an end elsewhere.
         self.waiting_rung_index[trial] = reached - 1
@@ -155,6 +162,26 @@ class Bracket:
         said = f"{score:.4g} waits: number {place} of {of}, "
         said += f"and {_best(allowed)} may continue" if allowed else "too few to compare"
         return self._make_decision(trial, rung, None, said, keep=True, waits=True)
+
+    def _decide_at_once(self, trial: str, rung: Rung, place: int) -> DecisionRow:
+        """Promote a trial that is among the best of those seen at its rung, or end it.
+
+        This is the stopping variant of ASHA (Ray Tune's): nothing is ever resumed, and the first
+        trials at a rung continue without comparison.
+        """
+        rung.remove_waiting(trial)
+        of, rank = len(rung.keys), rung.rank(trial)
+        allowed = math.ceil(of / self.reduction_factor)
+        cut, keep = rung.cut(allowed), rank <= allowed
+        if keep:
+            self._head_for(trial, place + 1)
+        score = f"{rung.score(trial):.4g}"
+        if keep:
+            said = f"{score} is among {_best(allowed)} of {of}"
+        else:
+            side = "below" if self.mode == "max" else "above"
+            said = f"{score} is {side} {cut:.4g}, the cut for {_best(allowed)} of {of} so far"
+        return self._make_decision(trial, rung, cut, said, keep=keep)
 
     def remove_trial(self, trial: str) -> None:
         """Take out a trial that ended or failed for good: it reaches no further rung."""
@@ -267,7 +294,13 @@ class Bracket:
 
 
 def make_brackets(
-    trials: Sequence[str], levels: Sequence[int], mode: str, reduction_factor: int, number: int
+    trials: Sequence[str],
+    levels: Sequence[int],
+    mode: str,
+    reduction_factor: int,
+    number: int,
+    *,
+    pauses: bool = True,
 ) -> list[Bracket]:
     """Distribute trials over brackets; each leaves out one more of the lowest rungs.
 
@@ -287,6 +320,7 @@ def make_brackets(
             reduction_factor,
             trials[start:end],
             f"bracket {i + 1}, " if number > 1 else "",
+            pauses=pauses,
         )
         for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
     ]

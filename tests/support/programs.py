@@ -1,0 +1,48 @@
+# pyright: basic
+"""Training programs of somebody else, as small as they can be."""
+
+import shlex
+import sys
+
+from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.jobs.program_settings import protect_braces
+from tune_jobs.prepare import prepare_job
+from tune_jobs.run_lifecycle import drive
+from tune_jobs.run_log.event_log import read_event_log
+
+LOGGER = """
+import csv, sys, time
+path, rows, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+value = lambda i: eval(sys.argv[4]) if len(sys.argv) > 4 else i
+with open(path, "w", newline="") as file:
+    table = csv.writer(file)
+    table.writerow(["rollout/ep_rew_mean", "rollout/ep_len_mean", "time/total_timesteps"])
+    for i in range(1, rows + 1):
+        table.writerow([value(i), 20, 1000 * i])
+        file.flush()
+        time.sleep(pause)
+"""
+"""Logs a return to a table: path, rows, seconds between them, and the return of row i."""
+
+
+def write_logger(folder):
+    """Write the program to a folder and return the command that starts it, as words."""
+    script = folder / "train.py"
+    script.write_text(LOGGER)
+    return [sys.executable, str(script)]
+
+
+def make_program_job(*words, **fields):
+    """Return a job whose only trial is the command of these words."""
+    settings = {
+        name: fields.pop(name) for name in ("log", "budget", "patience_s") if name in fields
+    }
+    command = protect_braces(shlex.join(map(str, words)))
+    return make_job({"command": command, **settings, **fields})
+
+
+def run_program(directory, job):
+    """Run a job and return the rows of its event log."""
+    prepare_job(job, directory)
+    drive(directory, lambda row: None)
+    return read_event_log(directory / "events.jsonl")

@@ -1,0 +1,185 @@
+# pyright: basic
+"""A program is followed without Ray: its end, a doomed one, and one that is found again."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from programs import make_program_job, run_program, write_logger
+
+from envs.validation import InputError
+from tune_jobs import program_session
+from tune_jobs.jobs.program_settings import ProgramSettings
+from tune_jobs.prepare import prepare_job
+from tune_jobs.programs import followed_program, log_follower
+from tune_jobs.programs.process import find_process, find_program, remember_program
+from tune_jobs.programs.trial_program import get_program_folder
+from tune_jobs.run_lifecycle import drive
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import EndRow, FindingRow, JobEndRow, LogRow, ResultRow
+from tune_jobs.run_log.stop_requests import request_stop
+
+FAST = "sys.stdout.write('hello')"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(program_session, "POLL_S", 0.02)
+    monkeypatch.setattr(program_session, "SHARE", 1.0)
+    monkeypatch.setattr(log_follower, "SEARCH_S", 0.02)
+    monkeypatch.setattr(log_follower, "SEARCH_SHARE", 1e9)
+
+
+def of_kind(rows, kind):
+    return [row for row in rows if isinstance(row, kind)]
+
+
+def end_of(rows):
+    (end,) = of_kind(rows, EndRow)
+    return end.reason, end.sentence
+
+
+def test_a_healthy_program_ends_by_itself_and_all_rows_are_in_the_log(tmp_path):
+    job = make_program_job(*write_logger(tmp_path), "progress.csv", 30, 0.01)
+    rows = run_program(tmp_path / "run", job)
+    results = of_kind(rows, ResultRow)
+    assert [row.iteration for row in results] == list(range(1, 31))
+    assert [row.score for row in results] == [float(i) for i in range(1, 31)]
+    assert results[-1].env_steps == 30_000
+    assert end_of(rows) == ("budget", "the program ended by itself")
+    (log,) = of_kind(rows, LogRow)
+    assert log.path == str(tmp_path / "progress.csv") and log.format == "SB3 progress.csv"
+    assert (tmp_path / "run/report.html").is_file() and not of_kind(rows, FindingRow)
+
+
+def test_a_doomed_program_is_ended_with_its_reason(tmp_path):
+    words = write_logger(tmp_path)
+    job = make_program_job(*words, "progress.csv", 2000, 0.02, "i if i < 10 else float('nan')")
+    began = time.monotonic()
+    rows = run_program(tmp_path / "run", job)
+    reason, sentence = end_of(rows)
+    assert reason == "health" and sentence.startswith("not_finite")
+    assert time.monotonic() - began < 20  # of 40 s that it would have run
+    assert not find_program(get_program_folder(tmp_path / "run", "00")).is_running
+
+
+def test_below_stop_a_program_is_only_warned_of(tmp_path):
+    words = write_logger(tmp_path)
+    job = make_program_job(
+        *(*words, "progress.csv", 40, 0.02, "i if i < 10 else float('nan')"),
+        health={"not_finite": "warn"},
+    )
+    rows = run_program(tmp_path / "run", job)
+    assert end_of(rows)[0] == "budget"
+    assert {(f.symptom, f.severity) for f in of_kind(rows, FindingRow)} == {("not_finite", "warn")}
+
+
+def test_a_program_that_fails_is_an_error_with_its_last_words(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text("import sys\nprint('one', file=sys.stderr)\nsys.exit('no data at here.csv')")
+    rows = run_program(tmp_path / "run", make_program_job(sys.executable, script))
+    reason, sentence = end_of(rows)
+    assert reason == "error"
+    assert sentence == "the program failed with status 1: one | no data at here.csv"
+
+
+def test_a_program_without_a_log_goes_on_with_a_warning(tmp_path):
+    job = make_program_job("sleep", 0.5, patience_s=0.1, log="logs/*.csv")
+    rows = run_program(tmp_path / "run", job)
+    (finding,) = of_kind(rows, FindingRow)
+    assert finding.symptom == "no_log" and "logs/*.csv" in finding.evidence
+    assert end_of(rows)[0] == "budget"
+
+
+def test_a_missing_score_is_a_sentence_and_the_program_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(followed_program, "CHECKED_ROWS", 3)
+    words = write_logger(tmp_path)
+    job = make_program_job(*words, "progress.csv", 300, 0.02, metric="rollout/ep_rew", mode="max")
+    with pytest.raises(InputError, match=r"did you mean rollout/ep_rew_mean") as refused:
+        run_program(tmp_path / "run", job)
+    program = find_program(get_program_folder(tmp_path / "run", "00"))
+    assert program.is_running and f"process {program.pid}" in str(refused.value)
+    program.end()
+
+
+def interrupt_after(directory, rows):
+    """Act as a killed driver: stop following without ending the program."""
+
+    class Killed(BaseException):
+        pass
+
+    seen = []
+
+    def listener(row):
+        seen.append(row)
+        if len(of_kind(seen, ResultRow)) == rows:
+            raise Killed
+
+    with pytest.raises(Killed):
+        drive(directory, listener)
+
+
+def test_after_a_kill_the_running_program_is_found_again(tmp_path):
+    job = make_program_job(*write_logger(tmp_path), "progress.csv", 60, 0.02)
+    prepare_job(job, tmp_path / "run")
+    interrupt_after(tmp_path / "run", 5)
+    program = find_program(get_program_folder(tmp_path / "run", "00"))
+    assert program.is_running
+    drive(tmp_path / "run", lambda row: None)
+    rows = read_event_log(tmp_path / "run/events.jsonl")
+    # Every iteration once: what was written before the kill is not written again.
+    assert [row.iteration for row in of_kind(rows, ResultRow)] == list(range(1, 61))
+    assert find_program(get_program_folder(tmp_path / "run", "00")).pid == program.pid
+
+
+def test_what_ended_while_nobody_looked_is_read_to_its_end(tmp_path):
+    job = make_program_job(*write_logger(tmp_path), "progress.csv", 20, 0.01)
+    prepare_job(job, tmp_path / "run")
+    interrupt_after(tmp_path / "run", 3)
+    program = find_program(get_program_folder(tmp_path / "run", "00"))
+    while program.is_running:
+        time.sleep(0.02)
+    drive(tmp_path / "run", lambda row: None)
+    rows = read_event_log(tmp_path / "run/events.jsonl")
+    assert [row.iteration for row in of_kind(rows, ResultRow)] == list(range(1, 21))
+    assert end_of(rows)[0] == "budget"
+
+
+def test_a_request_to_stop_ends_program_and_run(tmp_path):
+    job = make_program_job(*write_logger(tmp_path), "progress.csv", 5000, 0.02)
+    prepare_job(job, tmp_path / "run")
+    threading.Timer(0.6, request_stop, [tmp_path / "run"]).start()
+    drive(tmp_path / "run", lambda row: None)
+    rows = read_event_log(tmp_path / "run/events.jsonl")
+    assert end_of(rows)[0] == "interrupted" and of_kind(rows, JobEndRow)[-1].reason == "stopped"
+    assert not find_program(get_program_folder(tmp_path / "run", "00")).is_running
+    # Continued by hand it starts again, as there is nothing of it to continue.
+    threading.Timer(0.6, request_stop, [tmp_path / "run"]).start()
+    drive(tmp_path / "run", lambda row: None)
+    again = of_kind(read_event_log(tmp_path / "run/events.jsonl"), ResultRow)
+    assert [row.iteration for row in again].count(1) == 2
+
+
+def test_somebody_elses_process_is_followed_by_its_log_and_ended(tmp_path):
+    words = [*write_logger(tmp_path), "progress.csv", "5000", "0.01", "float('nan')"]
+    other = subprocess.Popen(words, start_new_session=True)
+    try:
+        while not (tmp_path / "progress.csv").exists():
+            time.sleep(0.02)
+        settings = ProgramSettings(log=str(tmp_path / "progress.csv"))
+        job = make_program_job("train").__class__(env="log", algo="program", settings=settings)
+        prepare_job(job, tmp_path / "run")
+        folder = get_program_folder(tmp_path / "run", "00")
+        folder.mkdir(parents=True)
+        remember_program(find_process(other.pid), folder)
+        drive(tmp_path / "run", lambda row: None)
+        rows = read_event_log(tmp_path / "run/events.jsonl")
+        assert end_of(rows)[0] == "health" and other.wait(5) != 0
+    finally:
+        other.kill()
+        other.wait()
+    assert os.getpid()  # the group of the tests was left alone

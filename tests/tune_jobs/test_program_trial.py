@@ -1,0 +1,139 @@
+# pyright: basic
+"""A program as a trial: its iterations one by one, its failures, its end, its continuation."""
+
+import json
+import sys
+import time
+
+import pytest
+from programs import write_logger
+
+from tune_jobs import program_trial
+from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.program_trial import make_program_trainable
+from tune_jobs.programs import followed_program, log_follower
+from tune_jobs.programs.process import find_program
+from tune_jobs.programs.trial_program import get_program_folder
+
+PLAN = {"trial": "01", "config": {"pause": 0.02}, "hang_report_dir": "", "resume_from": ""}
+CONFIG = {"plan": PLAN}
+SLOW = {"plan": PLAN | {"config": {"pause": 0.25}}}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(program_trial, "POLL_S", 0.02)
+    monkeypatch.setattr(log_follower, "SEARCH_S", 0.02)
+    monkeypatch.setattr(log_follower, "SEARCH_SHARE", 1e9)
+
+
+@pytest.fixture
+def start(tmp_path):
+    started = []
+
+    def make(rows=12, value="i", config=CONFIG, **fields):
+        command = " ".join(write_logger(tmp_path))
+        given = {
+            "command": f"{command} {{out}}/progress.csv {rows} {{pause}} '{value}'",
+            "search": {"pause": {"uniform": [0.01, 0.05]}},
+            "metric": "rollout/ep_rew_mean",
+            "progress": "time/total_timesteps",
+            **{"budget": 10_000, "iterations": 10, "trials": 4, "mode": "max"},
+        }
+        trainable = make_program_trainable(make_job(given | fields), tmp_path / "run")
+        started.append(trainable(config))
+        return started[-1]
+
+    yield make
+    for trainable in started:
+        trainable.cleanup()
+
+
+def steps(trial):
+    results = [trial.step()]
+    while not results[-1]["done"]:
+        results.append(trial.step())
+    return results
+
+
+def test_a_step_is_a_part_of_the_budget_and_the_last_says_the_end(start):
+    results = steps(start(rows=10))
+    assert [r["iteration"] for r in results] == [r["training_iteration"] for r in results]
+    assert [r["iteration"] for r in results] == list(range(1, 11))
+    assert [r["score"] for r in results] == [float(i) for i in range(1, 11)]
+    assert results[-1]["ended"] == ("budget", "the program ended by itself")
+    assert json.loads(results[3]["metrics"])["env_steps"] == 4000
+
+
+def test_a_program_that_runs_on_past_its_budget_is_ended(start, tmp_path):
+    trial = start(rows=2000)
+    results = steps(trial)
+    assert [r["iteration"] for r in results] == list(range(1, 11))
+    assert results[-1]["ended"][1].endswith("after its whole budget")
+    assert not find_program(get_program_folder(tmp_path / "run", "01")).is_running
+
+
+def test_a_failing_program_raises_with_its_last_words(start):
+    trial = start(rows=5, value='i if i < 4 else sys.exit("broken")')
+    with pytest.raises(RuntimeError, match="status 1: broken"):
+        steps(trial)
+
+
+def test_a_missing_score_is_a_fault_that_is_not_tried_again(start, monkeypatch, tmp_path):
+    monkeypatch.setattr(followed_program, "CHECKED_ROWS", 3)
+    (result,) = steps(start(rows=500, metric="rollout/ep_rew"))
+    assert result["done"] and "did you mean rollout/ep_rew_mean" in result["fault"]
+    assert not find_program(get_program_folder(tmp_path / "run", "01")).is_running
+
+
+def test_a_program_without_a_log_is_a_fault(start):
+    (result,) = steps(start(log="elsewhere/*.csv", patience_s=0.2, rows=500))
+    assert result["done"] and "elsewhere/*.csv" in result["fault"]
+
+
+def test_a_process_that_died_leaves_its_program_to_the_next(start, tmp_path):
+    first = start(rows=10, config=SLOW)
+    first.step()
+    pid = find_program(get_program_folder(tmp_path / "run", "01")).pid
+    second = make_program_trainable(first.job, tmp_path / "run")(SLOW)
+    assert [r["iteration"] for r in steps(second)] == list(range(1, 11))
+    assert find_program(get_program_folder(tmp_path / "run", "01")).pid == pid
+
+
+def test_what_can_resume_continues_from_its_folder(tmp_path):
+    script = tmp_path / "train.py"
+    # Saves its step after each row and, asked to, continues behind it.
+    script.write_text(
+        "import sys, time, pathlib\n"
+        "out = pathlib.Path(sys.argv[1])\n"
+        "saved = out / 'step'\n"
+        "start = int(saved.read_text()) if '--load' in sys.argv else 0\n"
+        "log = (out / 'progress.csv').open('a')\n"
+        "start or print('return_mean,env_steps', file=log, flush=True)\n"
+        "for i in range(start + 1, 11):\n"
+        "    print(f'{i},{i}', file=log, flush=True)\n"
+        "    (out / 'new').write_text(str(i))\n"
+        "    (out / 'new').rename(saved)\n"
+        "    time.sleep(0.1)\n"
+    )
+    job = make_job(
+        {
+            "command": f"{sys.executable} {script} {{out}} {{pause}}",
+            **{"metric": "return_mean", "mode": "max"},
+            "resume": "--load {checkpoint}",
+            "search": {"pause": {"uniform": [0.01, 0.05]}},
+            **{"progress": "env_steps", "budget": 10, "iterations": 10, "trials": 2},
+        }
+    )
+    trainable = make_program_trainable(job, tmp_path / "run")
+    trial = trainable(CONFIG)
+    first = [trial.step()["iteration"] for _ in range(3)]
+    (tmp_path / "saved").mkdir()
+    trial.save_checkpoint(str(tmp_path / "saved"))
+    trial.cleanup()
+    time.sleep(0.1)
+    again = trainable(CONFIG)
+    again.load_checkpoint(str(tmp_path / "saved"))
+    assert first + [r["iteration"] for r in steps(again)] == list(range(1, 11))
+    text = (tmp_path / "run/programs/01/out/progress.csv").read_text()
+    assert text.count("return_mean") == 1, "it was continued and not started again"

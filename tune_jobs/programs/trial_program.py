@@ -1,0 +1,74 @@
+"""The program of one trial: its folder, its start, and where its log is."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from pathlib import Path
+
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders
+from tune_jobs.programs.followed_program import FollowedProgram
+from tune_jobs.programs.log_follower import LogFollower
+from tune_jobs.programs.process import ProgramProcess, start_program
+from tune_jobs.run_log.resume import TrialPlan
+
+CLOCK_S = 2.0
+"""How far the clock that stamps a process may be off from that of the file system."""
+
+
+def get_program_folder(directory: Path, trial: str) -> Path:
+    """Return the folder of a trial's program: its output, and what it writes to `{out}`."""
+    return directory.absolute() / "programs" / trial
+
+
+def start_trial_program(
+    job: Job, plan: TrialPlan, directory: Path, *, continues: bool = False
+) -> ProgramProcess:
+    """Start the program of a trial.
+
+    Args:
+        job: whose trials are programs.
+        plan: the trial.
+        directory: the run directory.
+        continues: whether it continues from what it wrote before to its folder.
+
+    Raises:
+        InputError: there is no such program.
+    """
+    settings, folder = job.program, get_program_folder(directory, plan.trial)
+    out = folder / "out"
+    if out.exists() and not continues:
+        # Its old log would be read as that of the new start.
+        out.rename(next(p for i in count(1) if not (p := folder / f"out-{i}").exists()))
+    out.mkdir(parents=True, exist_ok=True)
+    values = {
+        **plan.config,
+        "seed": job.seed * 1000 + int(plan.trial),
+        "trial": plan.trial,
+        "out": out,
+        "checkpoint": out,
+    }
+    own = {name: fill(text, values) for name, text in settings.environment.items()}
+    return start_program(
+        fill_command(settings, values, continues=continues), folder, os.environ | own
+    )
+
+
+def follow_trial_program(
+    job: Job, trial: str, directory: Path, process: ProgramProcess
+) -> FollowedProgram:
+    """Follow the log of a program that was started for a trial."""
+    settings, pattern = job.program, Path(job.program.log)
+    folder = get_program_folder(directory, trial)
+    if pattern.is_absolute():
+        roots, pattern = [Path(pattern.anchor)], pattern.relative_to(pattern.anchor)
+    elif "out" in list_placeholders(settings):
+        # What others write to the working directory is not its log.
+        roots = [folder]
+    else:
+        roots = [folder, process.directory]
+    follower = LogFollower(
+        roots, str(pattern) if settings.log else "", settings.rename, process.started - CLOCK_S
+    )
+    return FollowedProgram(job, process, follower, process.started)
