@@ -16,9 +16,10 @@ path, rows, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 value = lambda i: eval(sys.argv[4]) if len(sys.argv) > 4 else i
 with open(path, "w", newline="") as file:
     table = csv.writer(file)
-    table.writerow(["rollout/ep_rew_mean", "rollout/ep_len_mean", "time/total_timesteps"])
+    names = "rollout/ep_rew_mean rollout/ep_len_mean time/iterations time/total_timesteps"
+    table.writerow(names.split())
     for i in range(1, rows + 1):
-        table.writerow([value(i), 20, 1000 * i])
+        table.writerow([value(i), 20, i, 1000 * i])
         file.flush()
         time.sleep(pause)
 """

@@ -17,7 +17,7 @@ from tune_jobs.programs.trial_program import get_program_folder
 
 PLAN = {"trial": "01", "config": {"pause": 0.02}, "hang_report_dir": "", "resume_from": ""}
 CONFIG = {"plan": PLAN}
-SLOW = {"plan": PLAN | {"config": {"pause": 0.25}}}
+SLOW = {"plan": PLAN | {"config": {"pause": 0.1}}}
 
 
 @pytest.fixture(autouse=True)
