@@ -81,7 +81,8 @@ def test_a_failing_program_raises_with_its_last_words(start):
 
 def test_a_missing_score_is_a_fault_that_is_not_tried_again(start, monkeypatch, tmp_path):
     monkeypatch.setattr(followed_program, "CHECKED_ROWS", 3)
-    (result,) = steps(start(rows=500, metric="rollout/ep_rew"))
+    *before, result = steps(start(rows=500, metric="rollout/ep_rew"))
+    assert all(row["score"] is None for row in before)
     assert result["done"] and "did you mean rollout/ep_rew_mean" in result["fault"]
     assert not find_program(get_program_folder(tmp_path / "run", "01")).is_running
 
