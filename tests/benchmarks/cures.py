@@ -88,7 +88,7 @@ def results(job: Job, name: str, seed: int) -> dict[str, dict[str, Any]]:
     """
     arm, started = ARMS[name], clock()
     env_kwargs = job.env_kwargs | arm.env_kwargs
-    settings = dataclasses.replace(job.settings, **arm.settings)
+    settings = dataclasses.replace(job.training, **arm.settings)
     built: Any = algos.build_algorithm(
         *(job.algo, job.env, env_kwargs, settings), iterations=job.iterations, seed=seed
     )

@@ -43,7 +43,7 @@ def reward_ms(objective: Any, size: int, times: int) -> float:
 def steps_per_second(runners: int, iterations: int) -> float:
     """Median over iterations of the preset ``edges``, the first left out: it makes the matrices."""
     job = load_job("edges")
-    chosen = replace(job.settings, num_env_runners=runners)
+    chosen = replace(job.training, num_env_runners=runners)
     trained = algos.build_algorithm(
         job.algo, job.env, job.env_kwargs, chosen, iterations=10**6, seed=0
     )

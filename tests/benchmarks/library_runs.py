@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false
 """Trains small runs with other libraries and packs what they log.
 
 ``python -m benchmarks.library_runs --to FOLDER [LIBRARY ...]`` records what is not there already;
@@ -265,7 +265,7 @@ def record_rl_games(fault: str, to: Path) -> None:
         for name, ours in (("rewards", "return_mean_100"), ("episode_lengths", "episode_length")):
             if ours in row:
                 for clock, step in (("step", frame), ("iter", epoch), ("time", epoch * 0.5)):
-                    writer.add_scalar(f"{name}/{clock}", row[ours], step)
+                    writer.add_scalar(f"{name}/{clock}", row[ours], int(step))
     writer.close()
 
 

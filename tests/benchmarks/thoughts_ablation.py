@@ -183,7 +183,7 @@ def baked() -> tuple[QuietThoughts, Any]:
     policy: Any = MODELS["language"](
         observation_space=world.observation_space,
         action_space=world.action_space,
-        model_config=job.settings.model_config,
+        model_config=job.training.model_config,
     )
     weights = world.get_network_weights("baked")
     assert weights is not None
@@ -196,7 +196,7 @@ def taught(iterations: int, seed: int) -> dict[str, Tensor]:
     job = load_job("thoughts")
     ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level=logging.ERROR)
     algorithm: Any = algos.build_algorithm(
-        job.algo, job.env, job.env_kwargs, job.settings, iterations=job.iterations, seed=seed
+        job.algo, job.env, job.env_kwargs, job.training, iterations=job.iterations, seed=seed
     )
     for _ in range(iterations):
         algorithm.train()
@@ -297,7 +297,7 @@ def trained(arm: str, seed: int) -> dict[str, Any]:
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     job, (algorithm_class, changed, times) = load_job("thoughts"), ARMS[arm]
     iterations = times * job.iterations
-    settings = dataclasses.replace(job.settings, **changed)
+    settings = dataclasses.replace(job.training, **changed)
     algos.ALGORITHMS["arm"] = (algorithm_class.__module__, algorithm_class.__name__, arm)
     algorithm: Any = algos.build_algorithm(
         "arm", job.env, job.env_kwargs, settings, iterations=iterations, seed=seed

@@ -39,7 +39,7 @@ def job_of() -> Job:
 
 def task_of(job: Job) -> Task:
     """The job's fixed settings as the contestants of ``benchmarks.bench`` know them."""
-    given = job.settings
+    given = job.training
     return replace(
         TASKS["cartpole"],
         copies=given.num_envs,

@@ -86,7 +86,7 @@ def taught(algo) -> Iterator[Any]:
     torch.set_num_threads(1)
     job = load_job("thoughts")
     algorithm = algos.build_algorithm(
-        algo, job.env, job.env_kwargs, job.settings, iterations=job.iterations, seed=0
+        algo, job.env, job.env_kwargs, job.training, iterations=job.iterations, seed=0
     )
     try:
         yield algorithm, job.iterations

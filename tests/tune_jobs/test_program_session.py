@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false, reportOptionalOperand=false
 """A program is followed without Ray: its end, a doomed one, and one that is found again."""
 
 import os

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false, reportOptionalOperand=false
 """A program as a trial: its iterations one by one, its failures, its end, its continuation."""
 
 import json

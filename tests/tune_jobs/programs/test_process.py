@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false, reportOptionalOperand=false
 """A program is started, found again and ended, with all that it has started itself."""
 
 import os

@@ -1,4 +1,4 @@
-"""Names of other tools for the metrics of the catalogue."""
+# pyright: basic, reportOptionalMemberAccess=false, reportOptionalOperand=false
 
 import pytest
 from foreign_logs import write_columns, write_events
