@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: list[str]) -> int:
     """Run one command line and return its exit status."""
     # Before anything is parsed: errors of the parser are answers, too.
-    terminal = Terminal(as_json="--json" in argv)
+    # Behind -- are words of another program's command.
+    own = argv[: argv.index("--")] if "--" in argv else argv
+    terminal = Terminal(as_json="--json" in own)
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("once", InputWarning)
         warnings.showwarning = _show_warning

@@ -127,6 +127,7 @@ class Watch(Command):
         from cluster.commands.diagnose import parse_renames
         from tune_jobs.health import RULES
         from tune_jobs.health.finding import SEVERITIES
+        from tune_jobs.health.logs import find_readers
         from tune_jobs.jobs.program_settings import PROGRAM, name_program, protect_braces
 
         command = protect_braces(shlex.join(self.command))
@@ -134,6 +135,7 @@ class Watch(Command):
         if self.path is not None:
             if not self.path.exists():
                 raise InputError(f"{self.path} does not exist: name the log, or its folder.")
+            find_readers(self.path)  # refuses a file that is no log
             log = str(self.path.absolute())
         limit = SEVERITIES.index(self.health)
         settings = {

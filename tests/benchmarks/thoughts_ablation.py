@@ -122,7 +122,7 @@ def variances(repeats: int, seed: int, after: int) -> dict[str, Any]:
     world, policy = baked()
     if after:
         policy.load_state_dict(taught(after, seed))
-    settings = load_job("thoughts").settings
+    settings = load_job("thoughts").training
     draw = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     count = FITTED + repeats * COPIES

@@ -115,6 +115,8 @@ def explain_missing_score(
         episodes: finished episodes of the trial with the most of them.
         iterations: iterations of that trial.
     """
+    if job.is_program:
+        return f"no log of the program had {job.metric}"
     if not is_episode_mean(job.metric):
         return f"no iteration measured {job.metric}"
     ran = count(iterations, "iteration")

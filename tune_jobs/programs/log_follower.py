@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tune_jobs.health.logs.discovery import find_in_directory
+from envs.validation import InputError
+from tune_jobs.health.logs.discovery import find_in_directory, find_readers
 from tune_jobs.health.logs.formats import Reader
 from tune_jobs.health.logs.names import match_metrics
 from tune_jobs.health.logs.record import Record
@@ -59,11 +60,16 @@ class LogFollower:
             InputError: it is not what it seemed to be.
         """
         if self.chosen is not None:
-            return self.chosen.read(final=final)
+            records = self.chosen.read(final=final)
+            if self.chosen.damage and not records:
+                raise InputError(self.chosen.damage)
+            return records
         if final or time.monotonic() >= self._next_search:
             self._search()
         for reader, records in self._waiting.values():
             records += reader.read(final=final)
+            if reader.damage and reader.files[0] in self.roots:
+                raise InputError(reader.damage)
         return self._choose(final)
 
     @property
@@ -73,24 +79,26 @@ class LogFollower:
 
     def _search(self) -> None:
         started = time.monotonic()
+        for root in self.roots:
+            if root.is_file():  # named as the log, so it need not look like one
+                self._add_readers(find_readers(root, self.rename))
         by_place: dict[Path, list[Path]] = {}
         for file in self._list_new_files():
             by_place.setdefault(file.parent, []).append(file)
         for place, files in by_place.items():
-            for log in find_in_directory(place, sorted(files), self.rename):
-                if isinstance(log, Reader):
-                    self._waiting.setdefault(log.files[0], (log, []))
+            found = find_in_directory(place, sorted(files), self.rename)
+            self._add_readers(log for log in found if isinstance(log, Reader))
         took = time.monotonic() - started
         self._next_search = time.monotonic() + max(SEARCH_S, took / SEARCH_SHARE)
 
+    def _add_readers(self, readers: Iterable[Reader]) -> None:
+        for reader in readers:
+            self._waiting.setdefault(reader.files[0], (reader, []))
+
     def _list_new_files(self) -> list[Path]:
         """Return the files that may be logs and were written since the start."""
-        return [
-            file
-            for root in self.roots
-            for file in ([root] if root.is_file() else self._list_below(root))
-            if self._is_new(file)
-        ]
+        below = (file for root in self.roots for file in self._list_below(root))
+        return [file for file in below if self._is_new(file)]
 
     def _list_below(self, root: Path) -> list[Path]:
         if self.pattern:

@@ -28,6 +28,8 @@ GRACE_S = 10.0
 POLL_S = 0.05
 STDOUT, STDERR, STATUS, PROCESS = "stdout.log", "stderr.log", "status", "process.json"
 """Files of a program's folder: its output, its exit status, and which process it is."""
+START = "start"
+"""An empty file that is as old as the start, by the clock of the file system."""
 _WRAPPER = '"$@"; echo $? > "$0"'
 
 
@@ -122,6 +124,7 @@ def start_program(
     check_command(command, env)
     status = (folder / STATUS).absolute()
     status.unlink(missing_ok=True)
+    (folder / START).touch()
     # Appended: a program that is started again after a failure keeps what it wrote before.
     with (folder / STDOUT).open("ab") as out, (folder / STDERR).open("ab") as err:
         process = subprocess.Popen(
@@ -149,6 +152,11 @@ def remember_program(program: ProgramProcess, folder: Path) -> None:
         "host": socket.gethostname(),
     }
     (folder / PROCESS).write_text(json.dumps(known))
+
+
+def read_start_time(folder: Path) -> float:
+    """Return when the program of a folder was started last, by the clock of the file system."""
+    return (folder / START).stat().st_mtime
 
 
 def check_command(command: Sequence[str], env: Mapping[str, str]) -> None:

@@ -10,11 +10,11 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
-from tune_jobs.programs.process import ProgramProcess, start_program
+from tune_jobs.programs.process import ProgramProcess, read_start_time, start_program
 from tune_jobs.run_log.resume import TrialPlan
 
 CLOCK_S = 2.0
-"""How far the clock that stamps a process may be off from that of the file system."""
+"""How far the clocks of two file systems may be apart."""
 
 
 def get_program_folder(directory: Path, trial: str) -> Path:
@@ -68,7 +68,8 @@ def follow_trial_program(
         roots = [folder]
     else:
         roots = [folder, process.directory]
-    follower = LogFollower(
-        roots, str(pattern) if settings.log else "", settings.rename, process.started - CLOCK_S
-    )
+    # What was written before the program was started is not its log.
+    same_clock = len({path.stat().st_dev for path in (folder, *roots)}) == 1
+    since = read_start_time(folder) - (0 if same_clock else CLOCK_S)
+    follower = LogFollower(roots, str(pattern) if settings.log else "", settings.rename, since)
     return FollowedProgram(job, process, follower, process.started)

@@ -214,7 +214,7 @@ def _trials(outcome: Outcome) -> str:
     for trial in sorted(outcome.trials, key=rank):
         settings = [escape(format_number(trial.config.get(name))) for name in job.searched]
         strong = "<b>{}</b>" if trial is best else "{}"
-        iterations = f"{trial.iterations} of {trial.budget}" if trial.budget else f"{trial.iterations}"
+        iterations = f"{trial.iterations}" + (f" of {trial.budget}" if trial.budget else "")
         ending = escape(trial.status_text)
         if trial.sentence and trial.sentence not in trial.status_text:
             ending += f": {escape(trial.sentence)}"

@@ -2,6 +2,7 @@
 """Who waits at a rung, who goes on and who ends."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -279,3 +280,44 @@ def test_a_cut_among_all_trials_names_no_moment():
     assert {row.sentence for row in rungs.end_hopeless() if row.trial == "00"} == {
         "rung 3: 0 is below 3, the cut for the best of 4"
     }
+
+
+def at_once(count, **changed):
+    ids = [f"{i:02d}" for i in range(count)]
+    return Bracket(
+        **{"levels": (3, 9), "mode": "max", "reduction_factor": 3} | changed,
+        trials=ids,
+        pauses=False,
+    )
+
+
+def test_without_pauses_a_trial_continues_or_ends_at_once():
+    rungs = at_once(5)
+    decisions = [
+        rungs.report_score(f"{i:02d}", 3, score) for i, score in enumerate([1, 0.5, 2, 1.5])
+    ]
+    assert [row.keep for row in decisions] == [True, False, True, True]
+    assert not any(row.waits for row in decisions) and rungs.find_promotable() is None
+    assert decisions[1].sentence == "rung 3: 0.5 is below 1, the cut for the best of 2 so far"
+    assert decisions[3].sentence == "rung 3: 1.5 is among the best 2 of 4"
+    assert rungs.report_score("00", 5, 9.0) is None, "it is past the rung"
+    assert rungs.report_score("00", 9, 9.0).keep
+    assert rungs.end_hopeless() == []
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=20), st.sampled_from([2, 3, 4]))
+def test_without_pauses_min_mirrors_max_and_a_log_restores_it(scores, factor):
+    high = at_once(len(scores), reduction_factor=factor)
+    low = at_once(len(scores), reduction_factor=factor, mode="min")
+    rows = [high.report_score(f"{i:02d}", 3, s) for i, s in enumerate(scores)]
+    mirrored = [low.report_score(f"{i:02d}", 3, -s) for i, s in enumerate(scores)]
+    assert [row.keep for row in rows] == [row.keep for row in mirrored]
+    best = max(range(len(scores)), key=lambda i: (scores[i], -i))
+    assert rows[best].keep, "the best of all is never ended"
+    for cut in range(len(rows) + 1):
+        restored = at_once(len(scores), reduction_factor=factor)
+        restored.restore_decisions(rows[:cut])
+        again = [restored.report_score(f"{i:02d}", 3, scores[i]) for i in range(cut, len(scores))]
+        assert again == [
+            replace(row, time=later.time) for row, later in zip(rows[cut:], again, strict=True)
+        ]

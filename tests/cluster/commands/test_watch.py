@@ -1,0 +1,116 @@
+# pyright: basic, reportOptionalMemberAccess=false
+"""The command ``watch``: what it refuses, how it ends, and that its run is a run like any other."""
+
+import json
+import re
+import shlex
+import sys
+
+import pytest
+from programs import write_logger
+
+from cluster import cli
+from cluster.commands.watch import Watch
+from cluster.dashboard.run_view import RunView
+from cluster.dashboard.views import build_run_state
+from tune_jobs import program_session
+from tune_jobs.jobs.job_yaml import read_job
+from tune_jobs.programs import log_follower
+from tune_jobs.programs.process import find_program
+from tune_jobs.programs.trial_program import get_program_folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(program_session, "POLL_S", 0.02)
+    monkeypatch.setattr(program_session, "SHARE", 1.0)
+    monkeypatch.setattr(log_follower, "SEARCH_S", 0.02)
+    monkeypatch.setattr(log_follower, "SEARCH_SHARE", 1e9)
+
+
+def watch(capsys, *words):
+    status = cli.run(["watch", "--json", *map(str, words)])
+    return status, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "0 are given"),
+        (["a.csv", "--", "true"], "2 are given"),
+        (["--"], "no command after --"),
+        (["--", "no-such-program", "x"], "'no-such-program' does not exist"),
+        (["--", "./train.py"], r"`python ./train.py`\?"),
+        (["no-such-log"], "no-such-log does not exist"),
+        (["--pid", "1", "--", "true"], "needs the path of the log"),
+        (["here.csv", "--pid", "999999999"], "no process 999999999"),
+        (["--metric", "loss", "--", "true"], r"mode must say whether a small \(min\)"),
+        (["--rename", "profit", "--", "true"], "--rename must be"),
+        (["weights.pt"], "weights.pt is none of the files that can be read"),
+    ],
+)
+def test_what_cannot_be_watched_is_refused_before_it_starts(capsys, tmp_path, words, message):
+    (tmp_path / "here.csv").write_text("return\n")
+    (tmp_path / "weights.pt").write_bytes(b"\x80PK\x00" * 9)
+    status, said = watch(capsys, *words)
+    assert status == 2 and re.search(message, said["error"]["message"]), said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_log_that_turns_out_to_be_none_is_refused(capsys, tmp_path):
+    (tmp_path / "weights.csv").write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff\xfe" * 100)
+    status, said = watch(capsys, "weights.csv", "--patience-s", 0.1, "--out", "run")
+    assert status == 2 and "weights.csv is not a text file" in said["error"]["message"]
+
+
+def test_words_after_the_dashes_are_the_command_unchanged(capsys, tmp_path):
+    code = "import sys; print(sys.argv[1:])"
+    words = [sys.executable, "-c", code, "{lr}", "a b", "{{x}}", "--json"]
+    status, _ = watch(capsys, "--patience-s", 60, "--out", "run", "--", *words)
+    assert status == 1  # it has logged nothing that could be judged
+    output = (tmp_path / "run/programs/00/stdout.log").read_text()
+    assert output == "['{lr}', 'a b', '{{x}}', '--json']\n"
+
+
+def test_a_healthy_program_passes_and_a_doomed_one_ends_with_status_3(capsys, tmp_path):
+    words = write_logger(tmp_path)
+    status, said = watch(capsys, "--out", "good", "--", *words, "good.csv", 25, 0.01)
+    assert status == 0 and said["end_reason"] == "budget" and not said["findings"]
+    assert said["metrics"]["score"] == 25
+    status, said = watch(
+        *(capsys, "--out", "bad", "--", *words, "bad.csv", 3000, 0.01),
+        "i if i < 9 else float('nan')",
+    )
+    assert status == 3 and said["end_reason"] == "health"
+    assert [finding["symptom"] for finding in said["findings"]] == ["not_finite"]
+    assert not find_program(get_program_folder(tmp_path / "bad", "00")).is_running
+
+
+def test_a_watched_run_is_shown_as_any_other(capsys, tmp_path):
+    words = write_logger(tmp_path)
+    watch(capsys, "--out", "run", "--", *words, "log.csv", 12, 0.01)
+    for command in (["report", "run"], ["ledger", "run"], ["doctor", "run"]):
+        assert cli.run([*command, "--json"]) == 0, command
+        capsys.readouterr()
+    view = RunView(tmp_path / "run")
+    view.refresh()
+    state = build_run_state(view)
+    assert state["trials"][0]["iterations"] == 12 and state["job"]["iterations"] == 0
+    assert "iterations run" in str(state["cards"])
+
+
+def test_flags_of_health_and_budget_are_in_the_job(tmp_path, capsys):
+    words = write_logger(tmp_path)
+    flags = "--health warn --metric rollout/ep_rew_mean --rename own=kl --patience 5"
+    flags += " --progress time/total_timesteps --budget 12000"
+    watch(capsys, *flags.split(), "--out", "run", "--", *words, "log.csv", 12, 0.01)
+    job = read_job(tmp_path / "run/job.yaml")
+    assert (job.env, job.algo, job.iterations, job.patience) == ("train", "program", 100, 5)
+    assert job.health["not_finite"] == "warn" and job.metric == "rollout/ep_rew_mean"
+    assert job.program.rename == {"own": "kl"} and job.program.budget == 12000
+    assert shlex.split(job.program.command)[:2] == words
+
+
+def test_help_names_the_dashes():
+    assert "--" in (Watch.__doc__ or "")
