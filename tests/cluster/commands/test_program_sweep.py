@@ -1,0 +1,106 @@
+# pyright: basic, reportOptionalMemberAccess=false
+"""A sweep whose trials are programs: rungs, failures, and a driver that is killed."""
+
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+from command_line import answer, command, rungwise
+
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import DecisionRow, EndRow, FindingRow, ResultRow
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+PROGRAM = """
+import argparse, csv, os, sys, time
+parser = argparse.ArgumentParser()
+for name in ("lr", "pause"):
+    parser.add_argument("--" + name, type=float)
+parser.add_argument("--out")
+given = parser.parse_args()
+if given.lr > 5:
+    sys.exit("the learning rate is beyond all bounds")
+with open(os.path.join(given.out, "log.csv"), "w", newline="") as file:
+    table = csv.writer(file)
+    table.writerow(["return", "step", "seed"])
+    for i in range(1, 28):
+        table.writerow([i - 10 * abs(given.lr - 1), 100 * i, os.environ["SEED"]])
+        file.flush()
+        time.sleep(given.pause)
+"""
+JOB = """
+command: python train.py --lr {{lr}} --out {{out}} --pause {pause}
+search:
+  lr: {{choice: [1.0, 0.1, 2.0, 9.0, 0.5, 1.5]}}
+searcher: grid
+trials: 6
+metric: return
+progress: step
+budget: 2700
+iterations: 27
+grace: 3
+mode: max
+max_failures: 1
+environment: {{SEED: "{{seed}}"}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "train.py").write_text(PROGRAM)
+
+    def write(pause):
+        (tmp_path / "sweep.yaml").write_text(JOB.format(pause=pause))
+        return tmp_path
+
+    return write
+
+
+def ends_of(rows):
+    return {row.trial: row for row in rows if isinstance(row, EndRow)}
+
+
+def test_a_sweep_of_programs_saves_compute_and_says_why_each_ended(project):
+    folder = project(0.05)
+    done = rungwise("tune", "sweep.yaml", "--out", "run", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    said = answer(done)
+    assert said["best"]["config"]["lr"] == 1.0 and said["compute_saved"] > 0.3
+    rows = read_event_log(folder / "run/events.jsonl")
+    ends = ends_of(rows)
+    assert len(ends) == 6 and {e.reason for e in ends.values()} == {"budget", "asha", "error"}
+    (failed,) = (end for end in ends.values() if end.reason == "error")
+    assert "status 1: the learning rate is beyond all bounds" in failed.sentence
+    assert any(isinstance(row, FindingRow) and row.symptom == "crashed" for row in rows)
+    decisions = [row for row in rows if isinstance(row, DecisionRow)]
+    assert decisions and not any(row.waits for row in decisions)
+    seeds = {(folder / f"run/programs/{t}/out/log.csv").read_text()[-3:] for t in ("00", "01")}
+    assert len(seeds) == 2, "each trial has a seed of its own"
+
+
+def test_after_a_kill_a_resumed_sweep_ends_all_trials_and_leaves_no_program(project):
+    folder = project(0.5)
+    driver = subprocess.Popen(
+        [*command("tune", "sweep.yaml", "--out", "run", "--cpus", 2)],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    log = folder / "run/events.jsonl"
+    while not log.exists() or sum(isinstance(r, ResultRow) for r in read_event_log(log)) < 4:
+        time.sleep(0.2)
+        assert driver.poll() is None
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    done = rungwise("resume", "run", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    ends = ends_of(read_event_log(log))
+    assert len(ends) == 6 and answer(done)["best"]["config"]["lr"] == 1.0
+    left = [p.pid for p in psutil.process_iter(["cmdline"]) if is_of(p, folder)]
+    assert not left
+
+
+def is_of(process, folder):
+    return any(str(folder) in word for word in process.info["cmdline"] or [])
