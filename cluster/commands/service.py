@@ -45,7 +45,13 @@ class Service(ServerCommand):
 
         token = choose_token(self.host, self.token)
         self.directory.mkdir(parents=True, exist_ok=True)
-        queue = RunQueue(self.directory, self.address, self.cpus, self.at_once)
+        queue = RunQueue(
+            self.directory,
+            self.address,
+            self.cpus,
+            self.at_once,
+            accepts_programs=token is not None,
+        )
         # Two queues on one directory would count and judge the starts of the same orders.
         with file_lock(self.directory / ".service.lock") as lock:
             if lock is None:

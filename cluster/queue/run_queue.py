@@ -49,6 +49,7 @@ class RunQueue:
         address: address of the Ray that all runs share; ``local`` starts one per run.
         cpus: CPUs of each Ray on this machine.
         at_once: number of runs driven at the same time.
+        accepts_programs: whether jobs may be programs: who can submit one can run any command.
 
     Raises:
         InputError: no run could start with these numbers, or several runs would each use all of
@@ -56,7 +57,13 @@ class RunQueue:
     """
 
     def __init__(
-        self, root: Path, address: str = "local", cpus: int | None = None, at_once: int = 1
+        self,
+        root: Path,
+        address: str = "local",
+        cpus: int | None = None,
+        at_once: int = 1,
+        *,
+        accepts_programs: bool = True,
     ) -> None:
         if at_once < 1:
             raise InputError(
@@ -72,6 +79,7 @@ class RunQueue:
                 "with --cpus, or name a Ray that the runs share with --address."
             )
         self.root, self.address, self.cpus, self.at_once = root, address, cpus, at_once
+        self.accepts_programs = accepts_programs
         self._children: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
 
@@ -95,6 +103,11 @@ class RunQueue:
             raise InputError(
                 f"The job is not a mapping of the fields of a job file ({error})."
             ) from error
+        if job.is_program and not self.accepts_programs:
+            raise InputError(
+                "A job with a command can run anything as the user of the service, so it needs a "
+                "token: start the service without --no-token."
+            )
         with self._lock:
             # Under the lock: two requests could find the same free name before either has used it.
             directory = self.root / name if name else find_free_directory(job.env, self.root)

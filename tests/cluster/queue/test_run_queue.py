@@ -99,3 +99,11 @@ def test_the_job_with_the_highest_priority_starts_first(tmp_path):
         child.kill()
         child.wait(20)
     assert not has_driver(tmp_path / "high")
+
+
+def test_without_a_token_no_job_may_be_a_program(tmp_path):
+    fields = {"command": "sleep 1"}
+    with pytest.raises(InputError, match="needs a token"):
+        RunQueue(tmp_path, accepts_programs=False).submit(fields, None, "", Order())
+    directory = RunQueue(tmp_path).submit(fields, None, "", Order())
+    assert directory.name.startswith("sleep-") and get_run_state(directory)[0] == "queued"
