@@ -29,7 +29,8 @@ class HealthCallback(Callback):
         """Judge a training anew, as long as it is."""
         # Both are -1 where there is no limit.
         budget = max(0, trainer.max_steps if trainer.max_steps > 0 else trainer.max_epochs)
-        self.watch = Watch(**{"budget": budget, "progress": "progress", **self._options})
+        known: dict[str, Any] = {"budget": budget, "progress": "progress"}
+        self.watch = Watch(**known | self._options)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

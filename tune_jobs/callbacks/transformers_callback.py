@@ -26,7 +26,8 @@ class HealthCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Judge a training anew, as long as it is."""
-        self.watch = Watch(**{"budget": state.max_steps, "progress": "progress", **self._options})
+        known: dict[str, Any] = {"budget": state.max_steps, "progress": "progress"}
+        self.watch = Watch(**known | self._options)
 
     def on_log(
         self,

@@ -6,7 +6,7 @@ import logging
 import numbers
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,7 @@ FEWEST = 8
 """Rows after which a name that none of them has had is said to be missing."""
 MOST_WAITING = 10_000
 """Rows that wait for being judged at most; of more, the oldest are dropped."""
+Mode = Literal["min", "max"]
 Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
 
 
@@ -97,16 +98,18 @@ class Watch:
         budget: float = 0.0,
         progress: str = "",
         metric: str = RETURNS[0],
-        mode: Literal["min", "max"] = "max",
+        mode: Mode = "max",
         rename: Mapping[str, str] | None = None,
         health: Mapping[str, Limit] | None = None,
         stops: bool = True,
         time_limit: TimeLimit | None = None,
     ) -> None:
-        self.stops, self.mode, self.health = stops, mode, dict(health or {})
-        check_value("mode", mode, Literal["min", "max"])
+        self.stops = stops
+        self._mode: Mode = mode
+        self._limits: dict[str, Limit] = dict(health or {})
+        check_value("mode", mode, Mode)
         check_value("budget", budget, float, NonNegative)
-        check_limits(self.health)
+        check_limits(self._limits)
         check_rename(rename or {})
         self.diagnosis = Diagnosis((), (), {})
         """What the rules find in the rows up to the last judgement."""
@@ -166,8 +169,8 @@ class Watch:
         kind, score = History, self._log.metric
         if self._log.is_smoothed:
             kind, score = SmoothedHistory, RETURNS[1]
-        history = kind(self._table, budget, score, self.mode)
-        self.diagnosis = diagnose(history, self.health)
+        history = kind(self._table, budget, score, self._mode)
+        self.diagnosis = diagnose(history, self._limits)
         self.stop = self.stop or self.diagnosis.stop
         if self.diagnosis.findings:
             self.verdict = self.diagnosis.findings[0].severity
@@ -207,10 +210,10 @@ class Watch:
         values: dict[str, object] = {}
         for name, value in flatten(metrics).items():
             number = _unwrap(value)
-            text = name in METRICS and METRICS[name].unit in ("text", "shares")
-            if isinstance(number, numbers.Real) and not isinstance(number, bool):
+            # A flag is no measurement, although bool is a subclass of int.
+            if isinstance(number, numbers.Real) and number is not True and number is not False:
                 values[name] = as_number(number)
-            elif text:
+            elif name in METRICS and METRICS[name].unit in ("text", "shares"):
                 values[name] = value
             elif name not in self._not_numbers:
                 self._not_numbers.add(name)
@@ -219,7 +222,7 @@ class Watch:
         return values
 
     @contextmanager
-    def _guard(self) -> Iterator[None]:
+    def _guard(self) -> Generator[None]:
         """Count the time, and turn an error into a warning: it must not end a training."""
         start = time.perf_counter()
         try:

@@ -2,6 +2,7 @@
 """The callback of Lightning in a Trainer."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,11 @@ import lightning.pytorch as pl  # pyright: ignore[reportMissingImports]
 
 from tune_jobs.callbacks.lightning_callback import HealthCallback
 from tune_jobs.health.watch import TimeLimit
+
+
+def make_loader(rows):
+    data: Any = torch.randn(rows, 1)
+    return torch.utils.data.DataLoader(data, batch_size=4)
 
 
 class Regression(pl.LightningModule):
@@ -34,10 +40,10 @@ class Regression(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), 1e-3)
 
     def train_dataloader(self):
-        return torch.utils.data.DataLoader(torch.randn(20, 1), batch_size=4)
+        return make_loader(20)
 
     def val_dataloader(self):
-        return torch.utils.data.DataLoader(torch.randn(4, 1), batch_size=4)
+        return make_loader(4)
 
 
 def fit(module, every_n_batches=0, stops=True, **settings):
@@ -60,7 +66,7 @@ def test_a_healthy_training_passes_untouched(caplog):
 @pytest.mark.parametrize("every_n_batches", [0, 2])
 def test_a_nan_loss_ends_a_training(every_n_batches):
     trainer, watch = fit(Regression(first_nan=3), every_n_batches, max_epochs=20)
-    assert trainer.current_epoch in (3, 4) and watch.stop.symptom == "not_finite"
+    assert trainer.current_epoch in (3, 4) and watch.stop and watch.stop.symptom == "not_finite"
     assert trainer.global_step == (17 if every_n_batches else 20)
 
 
@@ -78,6 +84,7 @@ def test_a_score_of_a_validation_is_in_one_row():
 @pytest.mark.parametrize("settings", [{"max_epochs": 20}, {"max_steps": 100}])
 def test_the_budget_is_the_number_of_epochs_or_steps(settings):
     _, watch = fit(Regression(), **settings)
-    assert watch._log.unfinished.number == 500 and watch._rows == 19
+    last = watch._log.unfinished
+    assert last and last.number == 500 and watch._rows == 19
     _, endless = fit(Regression(first_nan=3), max_epochs=-1)
     assert endless._log.budget == 0 and endless.stop

@@ -27,7 +27,7 @@ class NaNRewards(gym.Wrapper):
 
 
 @pytest.mark.parametrize("stops", [True, False])
-def test_a_result_with_nan_rewards_is_the_last(local_ray, stops, caplog):
+def test_a_result_with_nan_rewards_is_the_last(local_ray, stops):
     tune.register_env("nan_rewards", NaNRewards)
     callback = functools.partial(HealthCallback, stops=stops, time_limit=TimeLimit(fraction=1.0))
     config = (
@@ -35,13 +35,14 @@ def test_a_result_with_nan_rewards_is_the_last(local_ray, stops, caplog):
         .environment("nan_rewards")
         .env_runners(num_env_runners=0)
         .training(train_batch_size=200, minibatch_size=200, num_epochs=1)
-        .callbacks(callback)
+        .callbacks(callback)  # pyright: ignore[reportArgumentType]
     )
     algorithm = config.build_algo()
-    (health,) = algorithm.callbacks
+    (health,) = algorithm.callbacks  # pyright: ignore[reportGeneralTypeIssues]
     try:
         assert [algorithm.train()["done"] for _ in range(3)] == [False, False, stops]
     finally:
         algorithm.stop()
-    assert health.watch.stop.symptom == "not_finite" and health.watch.stop.since == 3
+    finding = health.watch.stop
+    assert finding and (finding.symptom, finding.since) == ("not_finite", 3)
     assert {"kl_runaway", "low_explained_variance"} <= set(health.watch.diagnosis.judged)

@@ -25,7 +25,7 @@ from tune_jobs.health.watch import TimeLimit
 
 QUIET = {
     **{"report_to": [], "save_strategy": "no", "disable_tqdm": True, "use_cpu": True},
-    **{"logging_steps": 1, "per_device_train_batch_size": 4},
+    **{"logging_steps": 1, "per_device_train_batch_size": 32},
 }
 
 
@@ -38,8 +38,8 @@ class Regression(torch.nn.Module):
 
     def forward(self, x, labels):
         self.batches += 1
-        nan = math.nan if self.batches >= self.first_nan else 0.0
-        return {"loss": ((self.layer(x)[:, 0] - labels) ** 2).mean() + nan}
+        nan = math.nan if self.batches >= self.first_nan else 1.0
+        return {"loss": ((self.layer(x)[:, 0] - labels) ** 2).mean() * nan}
 
 
 def make_callback(**options):
@@ -48,10 +48,11 @@ def make_callback(**options):
 
 
 def train(path, model, callback, **options):
-    inputs = torch.randn(256, 2, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    inputs = torch.randn(1280, 2)
     data = [{"x": x, "labels": x.sum()} for x in inputs]
     args = TrainingArguments(
-        str(path), max_steps=40, label_names=["labels"], learning_rate=0.01, **QUIET | options
+        str(path), max_steps=40, label_names=["labels"], learning_rate=0.1, **QUIET | options
     )
     trainer = Trainer(model, args, train_dataset=data, callbacks=[callback])
     trainer.train()
@@ -68,7 +69,8 @@ def test_a_healthy_training_passes_untouched(tmp_path, caplog):
 def test_a_nan_loss_ends_a_training(tmp_path):
     callback = make_callback(metric="loss", mode="min")
     assert train(tmp_path, Regression(first_nan=20), callback) == 20
-    assert callback.watch.stop.symptom == "not_finite" and callback.watch.stop.since == 20
+    finding = callback.watch.stop
+    assert finding and (finding.symptom, finding.since) == ("not_finite", 20)
 
 
 def test_a_callback_that_does_not_stop_only_warns(tmp_path, caplog):
@@ -87,6 +89,7 @@ def test_all_processes_end_where_the_first_says_so(rank, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.distributed, "broadcast", broadcast)
     callback, control = make_callback(), TrainerControl()
     state = TrainerState(is_world_process_zero=rank == 0)
+    callback.watch.feed({"grad_norm": 1.0})
     callback.on_log(args, state, control, logs={"grad_norm": math.nan})
     assert control.should_training_stop and bool(callback.watch.stop) == (rank == 0)
 
@@ -122,7 +125,8 @@ def test_grpo_ends_where_no_batch_has_a_reward(first_nan, tmp_path, caplog):
     trainer.train()
     if first_nan < math.inf:
         # The first of these batches may be one that no reward applies to.
-        assert trainer.state.global_step == 21 and callback.watch.stop.symptom == "not_finite"
+        assert trainer.state.global_step == 21
+        assert callback.watch.stop and callback.watch.stop.symptom == "not_finite"
     else:
         assert trainer.state.global_step == 30 and callback.watch.stop is None
         assert "groups_without_signal" in callback.watch.diagnosis.judged

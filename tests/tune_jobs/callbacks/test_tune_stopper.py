@@ -51,5 +51,5 @@ def test_a_tuner_ends_the_trial_with_a_fault_alone(local_ray, tmp_path):
         run_config=tune.RunConfig(stop=stopper, storage_path=str(tmp_path), verbose=0),
     )
     results = tuner.fit()
-    assert [result.metrics["training_iteration"] for result in results] == [30, 5]
+    assert [(result.metrics or {})["training_iteration"] for result in results] == [30, 5]
     assert sorted(w.verdict for w in stopper.watches.values()) == ["healthy", "stop"]

@@ -61,19 +61,20 @@ def test_nan_ends_a_training_and_is_logged_once_with_a_remedy(nan, caplog):
     watch = make()
     feed(watch, rising(5))
     watch.feed(make_row(6, 30.0, **{"train/value_loss": nan}))
+    finding = watch.stop
     assert watch.should_stop and watch.verdict == "stop"
-    assert watch.stop.symptom == "not_finite" and watch.stop.since == 6
+    assert finding and (finding.symptom, finding.since) == ("not_finite", 6)
     watch.feed(make_row(7, nan))
     watch.judge()
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("rungwise", logging.WARNING)
-    assert "not_finite ends the training" in record.message and watch.stop.remedy in record.message
+    assert "not_finite ends the training" in record.message and finding.remedy in record.message
 
 
 def test_a_watch_that_does_not_stop_only_warns(caplog):
     watch = make(stops=False)
     watch.feed(make_row(1, math.inf))
-    assert not watch.should_stop and watch.stop.symptom == "not_finite"
+    assert not watch.should_stop and watch.stop and watch.stop.symptom == "not_finite"
     assert "not_finite (stop)" in caplog.text
 
 
@@ -86,7 +87,8 @@ def test_a_symptom_that_is_off_is_not_judged():
 def test_a_training_without_gain_ends_only_where_its_budget_is_known():
     assert feed(make(), flat(150)) == 150  # of unknown length: it may have just begun
     short = make(budget=15_000)
-    assert 60 <= feed(short, flat(150)) < 150 and short.stop.symptom == "no_improvement"
+    assert 60 <= feed(short, flat(150)) < 150
+    assert short.stop and short.stop.symptom == "no_improvement"
     by_rows = make(budget=150, progress="row", metric="profit", rename={"r": "kl"})
     for i, score in enumerate(flat(150), 1):
         by_rows.feed({"row": i, "profit": score, "r": 0.01})
