@@ -14,9 +14,9 @@ from ray.air.constants import TRAINING_ITERATION
 
 from algos.checkpoint import write_manifest
 from envs.validation import InputError
+from tune_jobs.health.logs.log_rows import Iteration
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.followed_program import FollowedProgram
-from tune_jobs.programs.log_rows import Iteration
 from tune_jobs.programs.process import find_program
 from tune_jobs.programs.trial_program import (
     follow_trial_program,
@@ -69,7 +69,7 @@ class ProgramTrainable(tune.Trainable):
             continues = self.reached > 0
             process = start_trial_program(self.job, self.plan, self.directory, continues=continues)
         self.waiting: deque[Iteration] = deque()
-        self.newest = Iteration(self.reached, None, {})
+        self.newest = Iteration(self.reached, 0, None, {})
         return follow_trial_program(self.job, self.plan.trial, self.directory, process)
 
     def step(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class ProgramTrainable(tune.Trainable):
             self._wait_for_iteration(program)
         except InputError as error:  # started again it would fail again, so the trial ends
             program.end()
-            result = program.make_result(self.plan.trial, Iteration(self.reached, None, {}))
+            result = program.make_result(self.plan.trial, Iteration(self.reached, 0, None, {}))
             return result | {"fault": str(error), "done": True}
         if self.waiting:
             self.newest = self.waiting.popleft()

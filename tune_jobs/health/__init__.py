@@ -11,6 +11,7 @@ from tune_jobs.health.diagnosis import (
 from tune_jobs.health.finding import SEVERITIES, Finding, Severity
 from tune_jobs.health.history import SCORE, History, Row
 from tune_jobs.health.rule import Rule
+from tune_jobs.health.watch import Watch
 
 __all__ = [
     "RULES",
@@ -24,6 +25,7 @@ __all__ = [
     "Rule",
     "Severity",
     "StopConditions",
+    "Watch",
     "check_limits",
     "diagnose",
 ]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from envs.validation import InputError
+from tune_jobs.health.logs.log_rows import MOST, LogRows, merge_rows
 from tune_jobs.health.logs.record import Record
-from tune_jobs.programs.log_rows import MOST, LogRows, merge_rows
 
 rng = np.random.default_rng(0)
 

@@ -36,6 +36,8 @@ class Iteration:
 
     number: int
     """From 1."""
+    rows: int
+    """How many rows of the log it holds."""
     score: float | None
     metrics: dict[str, Any]
     """By the catalogue's names."""
@@ -80,8 +82,11 @@ class LogRows:
         """Numbers of the log that are none of the catalogue's."""
         self.likely_return = ""
         """The one of them that looks most like a return, where the log has none."""
+        self.is_smoothed = False
+        """Whether the score is the mean of 100 episodes, whose rows repeat each other."""
         self._context: list[Record] = []
-        self._names: set[str] = set()
+        self.names: set[str] = set()
+        """All names that its records have had."""
         self.rows_seen = 0
         """Rows of the log so far."""
         self.share_reached = 0.0
@@ -106,6 +111,11 @@ class LogRows:
             complete.append(self._close_group(self._group.number + 1))
         return complete
 
+    @property
+    def unfinished(self) -> Iteration | None:
+        """The iteration that later rows may belong to; None before the first row."""
+        return self._merge_group() if self._group.rows else None
+
     def _add_part(self, records: Sequence[Record]) -> list[Iteration]:
         before = self._context
         if len(before) > FIRST + LAST:
@@ -113,7 +123,8 @@ class LogRows:
         self._context = [*before, *records]
         log = translate_log(self.path, "", "", self._context, self.rename)
         self.unmapped, self.likely_return = log.unmapped, log.likely_return
-        self._names.update(name for record in records for name in record.values)
+        self.is_smoothed = (self.metric, log.score) == RETURNS
+        self.names.update(name for record in records for name in record.values)
         complete: list[Iteration] = []
         for place, row in zip(log.places, log.rows, strict=True):
             if place < len(before):
@@ -156,7 +167,12 @@ class LogRows:
 
     def _close_group(self, number: int) -> Iteration:
         """Return the iteration of the present group, and begin that of ``number``."""
-        group, self._group = self._group, _Group(number, [], [])
+        iteration = self._merge_group()
+        self._group = _Group(number, [], [])
+        return iteration
+
+    def _merge_group(self) -> Iteration:
+        group = self._group
         metrics = merge_rows(group.rows)
         del metrics["iteration"]  # counted within what was read together
         known = [score for score in group.scores if math.isfinite(score)]
@@ -165,7 +181,7 @@ class LogRows:
             metrics[self.metric] = score
         if metrics.get("nonfinite"):
             score = math.nan
-        return Iteration(group.number, score, metrics)
+        return Iteration(group.number, len(group.rows), score, metrics)
 
     def check_names(self) -> None:
         """Refuse a score or a progress that the log does not have.
@@ -173,9 +189,9 @@ class LogRows:
         Raises:
             InputError: with the nearest names that it has.
         """
-        if self.progress and self.progress not in self._names:
-            raise unknown_name_error("name", self.progress, sorted(self._names), f"in {self.path}")
-        if self.metric in self._names or self._has_score:
+        if self.progress and self.progress not in self.names:
+            raise unknown_name_error("name", self.progress, sorted(self.names), f"in {self.path}")
+        if self.metric in self.names or self._has_score:
             return
         if self.metric in METRICS:
             hint = f" (`--metric {self.likely_return}`?)" if self.likely_return else ""
@@ -183,7 +199,7 @@ class LogRows:
                 f"{self.path} has no {self.metric}, or by a name that is not known: name its score "
                 f"with --metric{hint}."
             )
-        raise unknown_name_error("name", self.metric, sorted(self._names), f"in {self.path}")
+        raise unknown_name_error("name", self.metric, sorted(self.names), f"in {self.path}")
 
 
 def merge_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+# pyright: basic
+"""The lines for a training script, run with a stand-in for the library where it is slow."""
+
+import re
+from typing import Any
+
+import pytest
+from paths import ROOT
+
+from tune_jobs.health import Watch
+
+PAGE = (ROOT / "docs" / "health.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.S | re.M)
+LINES = {re.findall(r"tune_jobs\.([\w.]+) import", block)[0]: block for block in BLOCKS}
+ROW = {"return_mean": 1.0, "kl": 0.01, "value_loss": 1.0}
+
+
+class Library:
+    """Stands in for a model, a trainer, a configuration and an algorithm."""
+
+    def learn(self, steps, callback):
+        self.callback = callback
+
+    def add_callback(self, callback):
+        self.callback = callback
+
+    def train(self):
+        return {"done": True}
+
+    def callbacks(self, make_callback):
+        self.callback = make_callback()
+        return self
+
+    def build_algo(self):
+        return self
+
+
+@pytest.mark.parametrize("module", ["sb3_callback", "transformers_callback", "rllib_callback"])
+def test_documented_lines_hand_a_library_its_callback(module):
+    library = Library()
+    exec(LINES[f"callbacks.{module}"], dict.fromkeys(("model", "trainer", "config"), library))
+    assert isinstance(library.callback.watch, Watch)
+
+
+def test_documented_lines_for_lightning_train():
+    pytest.importorskip("lightning", reason="the extra [peers] is not installed")
+    demos = pytest.importorskip("lightning.pytorch.demos.boring_classes")
+    names = {"module": demos.BoringModel()}
+    exec(LINES["callbacks.lightning_callback"].replace("max_epochs=200", "max_epochs=2"), names)
+    assert names["health"].watch.diagnosis.judged
+
+
+def test_documented_lines_for_tune_make_a_stopper(monkeypatch):
+    from ray import tune
+
+    class Tuner:
+        def __init__(self, trainable, run_config):
+            self.fit = lambda: run_config.stop("a", ROW)
+
+    monkeypatch.setattr(tune, "Tuner", Tuner)
+    names: dict[str, Any] = {"trainable": None}
+    exec(LINES["callbacks.tune_stopper"], names)
+    assert list(names["health"].watches) == ["a"]
+
+
+def test_documented_loop_ends_at_a_nan():
+    rows = [ROW, {**ROW, "value_loss": float("nan")}]
+    names = {"train": lambda: iter(rows)}
+    exec(LINES["health"], names)
+    names["watch"].judge()
+    assert names["watch"].verdict == "stop"

@@ -1,0 +1,48 @@
+# pyright: basic
+"""The callback of RLlib in an algorithm of its own."""
+
+import functools
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from ray import tune
+from ray.rllib.algorithms.ppo import PPOConfig
+
+from tune_jobs.callbacks.rllib_callback import HealthCallback
+from tune_jobs.health.watch import TimeLimit
+
+
+class NaNRewards(gym.Wrapper):
+    """CartPole whose rewards are NaN from the third iteration on."""
+
+    def __init__(self, _config):
+        super().__init__(gym.make("CartPole-v1"))
+        self.steps = 0
+
+    def step(self, action):
+        observation, reward, *rest = super().step(action)
+        self.steps += 1
+        return (observation, np.nan if self.steps > 400 else reward, *rest)
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_result_with_nan_rewards_is_the_last(local_ray, stops):
+    tune.register_env("nan_rewards", NaNRewards)
+    callback = functools.partial(HealthCallback, stops=stops, time_limit=TimeLimit(fraction=1.0))
+    config = (
+        PPOConfig()
+        .environment("nan_rewards")
+        .env_runners(num_env_runners=0)
+        .training(train_batch_size=200, minibatch_size=200, num_epochs=1)
+        .callbacks(callback)  # pyright: ignore[reportArgumentType]
+    )
+    algorithm = config.build_algo()
+    (health,) = algorithm.callbacks  # pyright: ignore[reportGeneralTypeIssues]
+    try:
+        assert [algorithm.train()["done"] for _ in range(3)] == [False, False, stops]
+    finally:
+        algorithm.stop()
+    finding = health.watch.stop
+    assert finding and (finding.symptom, finding.since) == ("not_finite", 3)
+    assert {"kl_runaway", "low_explained_variance"} <= set(health.watch.diagnosis.judged)
