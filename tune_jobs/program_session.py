@@ -78,7 +78,7 @@ class ProgramSession:
         """
         settings, folder = self.job.program, get_program_folder(self.directory, plan.trial)
         process = find_program(folder)
-        if not settings.command:  # somebody else started it
+        if not settings.command:  # it was not started by Rungwise
             started = process.started if process else time.time()
             log = LogFollower([Path(settings.log)], rename=settings.rename)
             return self._find_last_iteration(), FollowedProgram(self.job, process, log, started)
@@ -141,7 +141,7 @@ class ProgramSession:
             time.sleep(POLL_S)
 
     def _report_problem(self, trial: str, iteration: int, program: FollowedProgram) -> None:
-        """Write once that there is no log to judge: the program goes on."""
+        """Write once that there is no log to judge: the program still runs."""
         problem = program.find_log_problem()
         if problem and not self._problem:
             row = FindingRow(
@@ -151,7 +151,7 @@ class ProgramSession:
                 severity="warn",
                 since=iteration,
                 evidence=problem,
-                remedy="The program goes on and is not judged.",
+                remedy="The program still runs and is not judged.",
             )
             self.recorder.write(row)
         self._problem = problem or self._problem
@@ -160,6 +160,6 @@ class ProgramSession:
         if program.has_ended or program.process is None:
             return f"Mend it and call `rungwise resume {self.directory}`."
         return (
-            f"The program goes on, as process {program.process.pid}: "
+            f"The program still runs, as process {program.process.pid}: "
             f"`rungwise resume {self.directory}` follows it again."
         )

@@ -1,4 +1,4 @@
-"""Settings of a trial that is somebody else's program: its command, and what its log says."""
+"""Settings of a trial that is a program of the user: its command, and what its log says."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class ProgramProcess:
     started: float
     """Seconds since 1970: another process may get the same id later."""
     folder: Path | None = None
-    """Where its output and exit status are; None for a process that somebody else started."""
+    """Where its output and exit status are; None for a process that Rungwise did not start."""
     directory: Path = field(default_factory=Path.cwd)
     """Its working directory."""
 
@@ -94,7 +94,7 @@ class ProgramProcess:
         """Whether the group of its id is its own: a process that is gone may have left members."""
         if self.folder is not None:
             return True
-        # Of a process that somebody else started, the group may hold that one's shell as well.
+        # Of a process that Rungwise did not start, the group may hold that one's shell as well.
         with suppress(ProcessLookupError):
             return self._find() is not None and os.getpgid(self.pid) == self.pid
         return False
@@ -190,7 +190,7 @@ def find_program(folder: Path) -> ProgramProcess | None:
 
 
 def find_process(pid: int) -> ProgramProcess:
-    """Return the process with an id, which somebody else started.
+    """Return the process with an id, which Rungwise did not start.
 
     Raises:
         InputError: there is none.

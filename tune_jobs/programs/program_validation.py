@@ -12,7 +12,7 @@ from tune_jobs.programs.process import check_command
 
 
 def validate_program(job: Job) -> None:
-    """Make sure that the programs of a job can start and their trials be told apart.
+    """Make sure that the programs of a job can start and their trials can be distinguished.
 
     Raises:
         InputError: a command that does not exist, trials without a budget or with one log.

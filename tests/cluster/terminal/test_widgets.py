@@ -10,7 +10,7 @@ from tune_jobs.run_log.outcome import Outcome
 
 def test_bars_and_curves_have_their_width():
     assert draw_bar(16, 27, 10) == "▇▇▇▇▇▇▁▁▁▁ 16/27"
-    assert draw_bar(99, 27, 5) == "▇▇▇▇▇ 99/27" and draw_bar(0, 0, 5) == "▁▁▁▁▁ 0/0"
+    assert draw_bar(99, 27, 5) == "▇▇▇▇▇ 99/27" and draw_bar(7, 0, 5) == "7"
     assert draw_sparkline([3.0, 2.0, 1.0], 8) == "█▅▁"
     assert len(draw_sparkline([float(i) for i in range(100)], 8)) == 8
     assert draw_sparkline([1e308, -1e308], 8) == "█▁" and draw_sparkline([], 8) == ""

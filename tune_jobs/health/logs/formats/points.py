@@ -30,7 +30,7 @@ come with the first update, which may be hundreds of short episodes after the st
 class Points:
     """The points of a run that are part of no iteration yet.
 
-    While the run is at work an iteration is complete when the next one has begun: until then
+    While the run is at work an iteration is complete when the next one has started: until then
     another of its metrics may be written. Points that were made into iterations are forgotten, so
     memory does not grow with the log.
     """
