@@ -37,8 +37,9 @@ LATE = PARTS // 10
 not known, so that its budget says nothing about what it should have gained."""
 FEWEST = 8
 """Rows after which a name that none of them has had is said to be missing."""
-MOST_WAITING = 10_000
-"""Rows that wait for being judged at most; of more, the oldest are dropped."""
+MOST_WAITING = 400
+"""Rows that wait at most, so that no judgement is long. Of a script that logs hundreds of rows a
+second, for which 1 % of its time is too little, older ones are dropped."""
 Mode = Literal["min", "max"]
 Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
 
@@ -209,10 +210,10 @@ class Watch:
         """Return the numbers of a row, and warn of a metric that is none."""
         values: dict[str, object] = {}
         for name, value in flatten(metrics).items():
-            number = _unwrap(value)
-            # A flag is no measurement, although bool is a subclass of int.
-            if isinstance(number, numbers.Real) and number is not True and number is not False:
-                values[name] = as_number(number)
+            # Nearly always, and ten times as fast.
+            number = value if type(value) is float else _read_number(value)
+            if number is not None:
+                values[name] = number
             elif name in METRICS and METRICS[name].unit in ("text", "shares"):
                 values[name] = value
             elif name not in self._not_numbers:
@@ -240,10 +241,13 @@ class Watch:
             LOGGER.warning("rungwise: %s", message)
 
 
-def _unwrap(value: object) -> object:
-    """Return the element of an array or tensor that has one; anything else unchanged."""
+def _read_number(value: object) -> float | None:
+    """Return a number, or that of an array or tensor of one element; None for anything else."""
     item = getattr(value, "item", None)
     if callable(item):
         with suppress(TypeError, ValueError, RuntimeError):  # NumPy and torch: of several elements
-            return item()
-    return value
+            value = item()
+    # A flag is no measurement, although bool is a subclass of int.
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    return as_number(value)

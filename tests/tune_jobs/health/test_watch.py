@@ -85,18 +85,18 @@ def test_a_symptom_that_is_off_is_not_judged():
 
 
 def test_a_training_without_gain_ends_only_where_its_budget_is_known():
-    assert feed(make(), flat(150)) == 150  # of unknown length: it may have just begun
-    short = make(budget=15_000)
-    assert 60 <= feed(short, flat(150)) < 150
+    assert feed(make(), flat(120)) == 120  # of unknown length: half of it may be left
+    short = make(budget=5000)
+    assert 40 <= feed(short, flat(50)) < 50
     assert short.stop and short.stop.symptom == "no_improvement"
-    by_rows = make(budget=150, progress="row", metric="profit", rename={"r": "kl"})
-    for i, score in enumerate(flat(150), 1):
+    by_rows = make(budget=50, progress="row", metric="profit", rename={"r": "kl"})
+    for i, score in enumerate(flat(50), 1):
         by_rows.feed({"row": i, "profit": score, "r": 0.01})
     assert by_rows.stop and by_rows.stop.symptom == "no_improvement"
 
 
 def test_a_resumed_training_is_not_judged_by_its_whole_budget():
-    assert feed(make(budget=30_000), flat(150), start=151) == 300
+    assert feed(make(budget=12_000), flat(60), start=61) == 120
 
 
 def test_a_score_may_be_to_minimise():
@@ -148,7 +148,7 @@ def test_wrong_options_are_refused_at_once(options, message):
 
 def test_a_progress_that_no_row_has_is_warned_of(caplog):
     watch = make(budget=100, progress="time/total_timestep")
-    assert feed(watch, rising(150)) == 150
+    assert feed(watch, rising(50)) == 50
     assert "did you mean time/total_timesteps" in caplog.text and len(caplog.records) == 1
 
 
@@ -178,8 +178,10 @@ def test_judging_waits_until_it_has_time_again(monkeypatch):
 
 def test_a_long_training_is_judged_by_a_bounded_number_of_rows():
     watch = Watch(budget=600_000, time_limit=TimeLimit(start=time.time(), spent_s=1e9))
-    feed(watch, rising(6000))
-    watch.judge()
+    scores = rising(6000)
+    for first in range(0, 6000, 200):
+        feed(watch, scores[first : first + 200], start=first + 1)
+        watch.judge()
     assert watch.verdict == "healthy" and len(watch._table) == module.PARTS - 1
     watch.feed(make_row(6001, 5.0, **{"train/value_loss": math.nan}))
     watch.judge()

@@ -68,9 +68,9 @@ def translate_log(
     taken = match_metrics(names, rename)
     rows = [_row(path, record, taken) for record in records]
     _increase(rows, taken)
-    if "time/fps" in names and not any(name.startswith("train/") for name in names):
-        for row in rows:  # SB3 says something of every update
-            row["updates"] = 0.0
+    if "time/fps" in names and all(ours.name != "updates" for ours in taken.values()):
+        for row in rows:  # SB3 logs something of every update, but not its number in TensorBoard
+            row["updates"] = float(any(name.startswith("train/") for name in row[_RECORD]))
     rows = _numbered([row for row in rows if row.keys() - NO_ROW])
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)

@@ -99,7 +99,8 @@ def test_a_real_run_of_sb3_is_read_from_each_of_its_files(tmp_path, monkeypatch)
     assert table.rows[0].keys() & {"return_mean_100", "entropy"} == {"return_mean_100"}
     assert 0.5 < table.rows[1]["entropy"] < 0.7
     for mine, theirs in zip(events.rows, table.rows, strict=True):
-        theirs.pop("updates", None)  # which SB3 keeps out of TensorBoard
+        # SB3 keeps their number out of TensorBoard: there is one, or none.
+        assert mine.pop("updates") == bool(theirs.pop("updates", 0))
         assert mine == pytest.approx(theirs, rel=1e-5)
     # No count of the episodes is logged: it is estimated from their length.
     returns = env.get_episode_rewards()
