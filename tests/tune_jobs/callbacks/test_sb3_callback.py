@@ -40,8 +40,8 @@ def make_callback(**options):
 
 def test_a_healthy_training_passes_untouched(caplog):
     model, callback = make_ppo(learning_rate=2e-3), make_callback()
-    model.learn(7680, callback=callback)
-    assert model.num_timesteps == 7680 and callback.watch.verdict == "healthy"
+    model.learn(6144, callback=callback)
+    assert model.num_timesteps == 6144 and callback.watch.verdict == "healthy"
     assert not caplog.records and "kl_runaway" in callback.watch.diagnosis.judged
 
 
@@ -81,6 +81,6 @@ def test_a_training_in_several_calls_is_one_of_unknown_length():
     for _ in range(3):
         model.learn(512, callback=callback, reset_num_timesteps=False)
     assert callback.watch._rows + 1 == 6 and callback.watch._log.budget == 0
-    model.learn(5120, callback=callback)
-    assert callback.watch._rows + 1 == 20 and callback.watch._log.budget == 5120
+    model.learn(2560, callback=callback)
+    assert callback.watch._rows + 1 == 10 and callback.watch._log.budget == 2560
     model.logger.close()
