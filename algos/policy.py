@@ -237,9 +237,15 @@ class Policy:
         [B, choices]`` is that of an environment that does not observe it.
         """
         shown = add_mask(self.observation_space, observations, mask)
-        self._check_state(state, len(next(iter(to_observation_columns(shown).values()))))
-        taken, after = self.module.act_on_observations(shown, state or {}, generator, greedy=greedy)
-        return taken if state is None else (taken, after)
+        columns = to_observation_columns(shown)
+        self._check_state(state, len(next(iter(columns.values()))))
+        if not isinstance(self.module, PolicyModule):
+            taken, after = self.module.act(shown, state or {}, generator, greedy=greedy)
+            return taken if state is None else (taken, after)
+        seen, after = self.module.recall(columns, state or {})
+        action, _, _, recurrent = self.module.act_on_arrays(seen, generator, greedy=greedy)
+        taken = self.module.head.to_env_action(action)
+        return taken if state is None else (taken, after | recurrent)
 
     def _check_state(self, state: State | None, rows: int) -> None:
         layout = self.module.state_layout

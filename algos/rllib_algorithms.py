@@ -44,6 +44,8 @@ DESCRIPTIONS = {
     "SAC": "Soft actor-critic",
 }
 """A line about each algorithm; the names are those of RLlib's registry."""
+OFFLINE = ("rllib/BC", "rllib/CQL", "rllib/IQL", "rllib/MARWIL")
+"""Algorithms that learn from recorded data."""
 GROUPS = (
     *("training", "env_runners", "learners", "rl_module", "offline_data"),
     *("environment", "reporting", "fault_tolerance"),
@@ -174,6 +176,11 @@ def make_config(algo: str, settings: Mapping[str, Any]) -> AlgorithmConfig:
     config.reporting(min_time_s_per_iteration=0)
     for name, value in settings.items():
         check_setting(algo, name, value)
+    if algo in OFFLINE and "input_" not in settings:
+        raise InputError(
+            f"{algo} learns from recorded data: name its files as settings.input_, such as "
+            "[episodes/run-1] (Parquet files of RLlib's own output)."
+        )
     try:
         for name, value in settings.items():
             method = getattr(config, list_settings(algo)[name][0])

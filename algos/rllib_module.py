@@ -7,7 +7,7 @@ stored as our own policies are: settings as JSON, weights as safetensors, nothin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from envs.validation import InputError
 Array = np.ndarray[Any, Any]
 
 
+@final
 class RLlibModule:
     """An RLModule with the connectors that its algorithm's env runners use.
 
@@ -86,7 +87,7 @@ class RLlibModule:
         layout = self.state_layout.items()
         return {name: np.zeros((batch, *shape), dtype) for name, (shape, dtype) in layout}
 
-    def act_on_observations(
+    def act(
         self,
         observations: Any,
         state: Mapping[str, Array],

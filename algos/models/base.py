@@ -94,6 +94,16 @@ def describe_column(column: str) -> str:
     return f"The part {part!r} of the observation" if part else "The observation"
 
 
+def stack_spaces(
+    columns: Mapping[str, spaces.Space[Any]], depth: int
+) -> dict[str, spaces.Space[Any]]:
+    """Return the spaces of stacks of ``depth`` observations; a mask is never stacked."""
+    return {
+        name: space if depth == 1 or name == MASK else batch_space(space, depth)
+        for name, space in columns.items()
+    }
+
+
 class PolicyModule(TorchRLModule, ValueFunctionAPI):
     """Base of all policy networks.
 
@@ -136,9 +146,8 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
             self.action_space, config["value_distribution"], config["bins"]
         )
         columns, depth = get_column_spaces(self.observation_space), config["frame_stack"]
+        self.observation_spaces = stack_spaces(columns, depth)
         stacked = {name: space for name, space in columns.items() if name != MASK}
-        deep = {n: batch_space(space, depth) for n, space in stacked.items()}  # not the mask
-        self.observation_spaces = columns | deep if depth > 1 else columns
         self.frames = FrameStack(stacked, depth) if depth > 1 else None
         if not (self.head.size or self.supports_picks):
             raise InputError(
@@ -294,19 +303,6 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
             for columns in (action, logps, state)
         )
         return acted, scored, value.cpu().numpy(), remembered
-
-    def act_on_observations(
-        self,
-        observations: Any,
-        state: Mapping[str, Array],
-        generator: torch.Generator | None = None,
-        *,
-        greedy: bool = False,
-    ) -> tuple[Any, dict[str, Array]]:
-        """Return environment actions [B] for observations [B, ...], and the state [B, ...] after."""
-        seen, after = self.recall(to_observation_columns(observations), state)
-        action, _, _, recurrent = self.act_on_arrays(seen, generator, greedy=greedy)
-        return self.head.to_env_action(action), after | recurrent
 
     def _choose_action(
         self, batch: Any, generator: torch.Generator | None, greedy: bool

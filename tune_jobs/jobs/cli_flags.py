@@ -19,8 +19,10 @@ import yaml
 import envs
 from envs.factory import make_params
 from envs.validation import InputError
-from tune_jobs.jobs.job import Job, get_settings_class, resolve_env_id
+from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_yaml import JobDumper, JobLoader, dump_job, make_job
+from tune_jobs.jobs.rllib_settings import RLlibSettings
+from tune_jobs.jobs.settings_class import get_settings_class
 
 PAIRS = ("env_kwargs", "evaluation_env_kwargs", "search", "health")
 
@@ -54,6 +56,9 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     types["evaluation_episodes"] = Annotated[int | None, alias]
     types["videos"] = Annotated[int, tyro.conf.arg(aliases=("--video",))]
     types["settings"] = get_settings_class(job.algo)
+    if isinstance(job.settings, RLlibSettings):
+        types["settings"] = dict[str, str]
+        values["settings"] = {k: _format_yaml(v) for k, v in plain["settings"].items()}
     if family:
         types["env_kwargs"] = family.params
         values["env_kwargs"] = make_params(family.params, plain["env_kwargs"])
@@ -82,7 +87,7 @@ def with_pairs(flags: JobFlags, argv: Sequence[str]) -> tuple[JobFlags, list[str
         InputError: a name without a value.
     """
     types = typing.get_type_hints(flags.type, include_extras=True)
-    names = [name for name in PAIRS if not dataclasses.is_dataclass(types[name])]
+    names = [n for n in (*PAIRS, "settings") if not dataclasses.is_dataclass(types[n])]
     rest, pairs = split_pairs(argv, names)
     changed = {name: getattr(flags.default, name) | given for name, given in pairs.items()}
     return dataclasses.replace(flags, default=dataclasses.replace(flags.default, **changed)), rest
@@ -130,12 +135,15 @@ def make_job_from_flags(flags: Any) -> Job:
         InputError: values that cannot be used.
     """
     plain = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
+    if isinstance(plain["settings"], Mapping):
+        plain["settings"] = read_values("settings", plain["settings"])
+    else:
+        plain["settings"] = dataclasses.asdict(plain["settings"])
     for name in PAIRS:
         if dataclasses.is_dataclass(plain[name]):
             plain[name] = _get_changed_fields(plain[name])
         else:
             plain[name] = read_values(name, plain[name])
-    plain["settings"] = dataclasses.asdict(plain["settings"])
     return make_job(plain, "the command line")
 
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
-import algos
 from algos.config import TrainingSettings
 from envs import FAMILIES
 from envs.validation import (
@@ -20,8 +19,10 @@ from envs.validation import (
     validate,
 )
 from tune_jobs.health import check_limits
-from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings, check_placeholders
+from tune_jobs.jobs.program_settings import ProgramSettings, check_placeholders
+from tune_jobs.jobs.rllib_settings import RLlibSettings, check_settings, count_parts
 from tune_jobs.jobs.search_space import Space, make_grid, sample_configs
+from tune_jobs.jobs.settings_class import Settings, get_settings_class
 from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS, count_iterations
 
 MOST_EVALUATED = 256
@@ -38,15 +39,6 @@ TASK, SEARCH, SCORE, STOPPING, SCHEDULER, EVALUATION, CHECKPOINTS, RESOURCES = (
     )
 )
 """Groups of fields in help and documentation; flags and YAML keys stay flat."""
-
-
-def get_settings_class(algo: str) -> type[TrainingSettings] | type[ProgramSettings]:
-    """Return the class of the settings of an algorithm, or of a program.
-
-    Raises:
-        InputError: no algorithm has that name.
-    """
-    return ProgramSettings if algo == PROGRAM else algos.get_algorithm_class(algo).settings_class
 
 
 def resolve_env_id(name: str) -> str:
@@ -66,9 +58,7 @@ class Job:
     """Arguments of the environment."""
     algo: str = field(default="ppo", metadata=TASK)
     """The algorithm (see `rungwise algos`)."""
-    settings: TrainingSettings | ProgramSettings = field(
-        default_factory=TrainingSettings, metadata=TASK
-    )
+    settings: Settings = field(default_factory=TrainingSettings, metadata=TASK)
     """The algorithm's settings, or those of a program."""
     seed: Annotated[int, Between(0, 2**30 - 1)] = field(default=0, metadata=TASK)
     """Seed of the sampled settings and, with the trial's number, of its training."""
@@ -195,7 +185,11 @@ class Job:
                 f"steps is {self.steps:,}, but only our own training counts them: give what a "
                 "program's log counts as progress, and how far it goes as budget."
             )
-        if self.steps:
+        if self.steps and isinstance(self.settings, RLlibSettings):
+            iterations = count_parts(
+                self.algo, self.settings, self.search, self.steps, self.iterations
+            )
+        elif self.steps:
             iterations = count_iterations(self.steps, self.training, self.search)
             # Equal in the copy of a job that a run keeps, which holds both.
             if self.iterations not in (0, iterations):
@@ -209,9 +203,12 @@ class Job:
         known = get_fields(type(self.settings))
         if isinstance(self.settings, ProgramSettings):
             check_placeholders(self.settings, self.search)
+        if isinstance(self.settings, RLlibSettings):
+            own = {n: s for n, s in self.search.items() if not n.startswith(ENV_PREFIX)}
+            check_settings(self.algo, self.settings, own)
         for name, space in self.search.items():
             space.check(name)
-            if name.startswith(ENV_PREFIX) or isinstance(self.settings, ProgramSettings):
+            if name.startswith(ENV_PREFIX) or not isinstance(self.settings, TrainingSettings):
                 continue
             if name not in known:
                 kind = f"setting of {self.algo} to search"
@@ -272,9 +269,9 @@ class Job:
         PBT changes settings in the middle of training, so none may be searched that the network,
         the rollouts or the environment are built from.
         """
-        if isinstance(self.settings, ProgramSettings):
+        if not isinstance(self.settings, TrainingSettings):
             raise InputError(
-                "scheduler pbt changes settings in the middle of training, which a program does "
+                f"scheduler pbt changes settings in the middle of training, which {self.algo} does "
                 "not allow: take scheduler asha."
             )
         if self.searcher == "optuna":
@@ -297,12 +294,14 @@ class Job:
         """The settings of our own training.
 
         Raises:
-            InputError: the trials are programs.
+            InputError: the trials are programs, or train one of RLlib's own algorithms.
         """
         if isinstance(self.settings, ProgramSettings):
             raise InputError(
                 f"{self.env} is a program: it has neither an algorithm nor a policy of ours."
             )
+        if isinstance(self.settings, RLlibSettings):
+            raise InputError(f"{self.algo} has RLlib's own settings, not those of our algorithms.")
         return self.settings
 
     @property
@@ -381,7 +380,12 @@ class Job:
             InputError: a sampled value contradicts the other settings.
         """
         settings = self.training
+        searched, env_kwargs = self.split_trial_config(config)
         own = {f.name: getattr(settings, f.name) for f in fields(settings)}
-        own |= {k: v for k, v in config.items() if not k.startswith(ENV_PREFIX)}
+        return type(settings)(**(own | searched)), env_kwargs
+
+    def split_trial_config(self, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return a trial's searched settings, and all arguments of its environment."""
+        settings = {k: v for k, v in config.items() if not k.startswith(ENV_PREFIX)}
         env = {k.removeprefix(ENV_PREFIX): v for k, v in config.items() if k.startswith(ENV_PREFIX)}
-        return type(settings)(**own), self.env_kwargs | env
+        return settings, self.env_kwargs | env

@@ -7,12 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from algos.config import TrainingSettings
 from tune_jobs.health import Finding, History, diagnose
 from tune_jobs.health.history import as_number
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.open_findings import OpenFindings
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.run_log.cross_trial import (
     FEWEST,
     Sibling,
@@ -163,9 +163,10 @@ class SweepHealth:
     def _get_settings(self, trial: str) -> dict[str, Any]:
         """Return all settings of a trial, cached: validating them takes a millisecond.
 
-        Those of a program are not known: what it calls by a name of ours may be another thing.
+        Those of a program and of RLlib are not known: what they call by a name of ours may be
+        another thing.
         """
-        if isinstance(self._job.settings, ProgramSettings):
+        if not isinstance(self._job.settings, TrainingSettings):
             return {}
         config = self._configs[trial]
         if trial not in self._settings or self._settings[trial][0] is not config:
