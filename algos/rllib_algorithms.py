@@ -25,7 +25,9 @@ from ray.rllib.env import INPUT_ENV_SINGLE_SPACES
 
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.episode_statistics import INFO_METRICS
 from algos.rollouts.group_sampler import TRAINING_SEED
+from envs.batched import get_world
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError, unknown_name_error
 
@@ -75,6 +77,13 @@ WITHOUT_EFFECT = frozenset(
     }
 )
 """Arguments that would do nothing here, or harm."""
+
+
+MOST_EPISODES = 10_000
+"""Episodes of an iteration that such a metric is the mean of, at most."""
+EPISODE_METRICS = "episode_metrics"
+"""Entry of the last ``info`` of an episode, and part of a result, with what its environment says of
+episodes: our environments their own metrics, any other one whether it was a success."""
 
 
 def is_rllib_name(algo: str) -> bool:
@@ -167,7 +176,7 @@ def make_config(algo: str, settings: Mapping[str, Any]) -> AlgorithmConfig:
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
     config: Any = get_default_config(algo)
     config.env_runners(num_env_runners=0, env_to_module_connector=make_observation_connectors)
-    config.learners(num_learners=0)
+    config.learners(num_learners=0).callbacks(on_episode_end=log_episode_metrics)
     # Restarted by RLlib, a runner whose environment always fails would be restarted for ever.
     config.fault_tolerance(restart_failed_env_runners=False)
     config.debugging(log_level="ERROR", log_sys_usage=False)
@@ -212,6 +221,8 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.env_id: str = config["env"]
         super().__init__(make_single_env(self.env_id, config["env_kwargs"]))
+        world = get_world(self.env)
+        self.metric_names = tuple(world.episode_metrics if world else INFO_METRICS)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Start an episode; the seed is moved to those that evaluations never take."""
@@ -220,7 +231,12 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> Any:
         """Advance by one step."""
-        return self._call(self.env.step, reshape_action(self.action_space, action))
+        action = reshape_action(self.action_space, action)
+        observation, reward, terminated, truncated, info = self._call(self.env.step, action)
+        if terminated or truncated:
+            named = {n: info[n] for n in self.metric_names if n in info and np.ndim(info[n]) == 0}
+            info = {**info, EPISODE_METRICS: {n: float(value) for n, value in named.items()}}
+        return observation, reward, terminated, truncated, info
 
     def _call(self, call: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -231,6 +247,12 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
                 f"{self.env_id} failed in {call.__name__}(): {type(error).__name__}: {error}"
                 f"{f' ({frame})' if frame else ''}"
             ) from error
+
+
+def log_episode_metrics(*, episode: Any, metrics_logger: Any, **_: Any) -> None:
+    """Log what the environment says of an episode that has ended (RLlib's ``on_episode_end``)."""
+    for name, value in episode.get_infos(-1).get(EPISODE_METRICS, {}).items():
+        metrics_logger.log_value((EPISODE_METRICS, name), value, window=MOST_EPISODES)
 
 
 def reshape_action(space: Space[Any], action: Any) -> Any:

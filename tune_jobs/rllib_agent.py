@@ -20,9 +20,10 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LI
 
 from algos.algorithm import WEIGHTS
 from algos.policy import write_policy
-from algos.rllib_algorithms import build_rllib_algorithm
+from algos.rllib_algorithms import EPISODE_METRICS, build_rllib_algorithm
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.episode_statistics import INFO_METRICS
 from tune_jobs.health.logs.record import Record, flatten
 from tune_jobs.health.logs.translation import translate_log
 from tune_jobs.jobs.job import Job
@@ -128,7 +129,10 @@ class RLlibAgent:
         metrics = {**log.rows[-1]} if is_row else {}
         # Numbered within what was read together; the others are asked for even where none is known.
         metrics.pop("iteration", None)
-        return {"episodes": 0, "nonfinite": 0} | metrics
+        metrics["episodes"] = int(metrics.get("episodes", 0))
+        start = f"{ENV_RUNNER_RESULTS}/{EPISODE_METRICS}/"
+        own = {n.removeprefix(start): v for n, v in numbers.items() if n.startswith(start)}
+        return {"nonfinite": 0} | metrics | {INFO_METRICS.get(n, n): v for n, v in own.items()}
 
     def save_to_path(self, directory: Path) -> None:
         """Save what continuing the training needs."""

@@ -19,7 +19,7 @@ from algos.rllib_module import RLlibModule
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.env_runner import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
-from envs.agents import check_appearances
+from envs.agents import AgentView, check_appearances
 from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
 from envs.validation import InputError
@@ -88,6 +88,11 @@ def _validate_rllib_job(job: Job, settings: RLlibSettings) -> None:
         values = settings.values | searched
         env = TrainingEnv({"env": job.env, "env_kwargs": env_kwargs})
         try:
+            if isinstance(env.unwrapped, AgentView):
+                raise InputError(
+                    f"{job.env} is a game of several agents, which {job.algo} cannot train "
+                    "together: take one of our own algorithms (`rungwise algos`)."
+                )
             module = RLlibModule(job.algo, values, env.observation_space, env.action_space)
             if env_kwargs in played:
                 continue
