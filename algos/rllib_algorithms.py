@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -215,11 +216,14 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
     """The environment of a job, as RLlib's env runners make it.
 
     Args:
-        config: the id ``env`` and the arguments ``env_kwargs`` of the environment.
+        config: the id ``env`` and the arguments ``env_kwargs`` of the environment, and
+            ``fault_file``, to which its failure is written: RLlib ends the process of a remote env
+            runner without a word of why. Empty for none.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.env_id: str = config["env"]
+        self.fault_file: str = config["fault_file"]
         super().__init__(make_single_env(self.env_id, config["env_kwargs"]))
         world = get_world(self.env)
         self.metric_names = tuple(world.episode_metrics if world else INFO_METRICS)
@@ -243,10 +247,13 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             return call(*args, **kwargs)
         except Exception as error:
             frame = find_user_frame(error)
-            raise EnvironmentFault(
+            sentence = (
                 f"{self.env_id} failed in {call.__name__}(): {type(error).__name__}: {error}"
                 f"{f' ({frame})' if frame else ''}"
-            ) from error
+            )
+            if self.fault_file:
+                Path(self.fault_file).write_text(sentence)
+            raise EnvironmentFault(sentence) from error
 
 
 def log_episode_metrics(*, episode: Any, metrics_logger: Any, **_: Any) -> None:
@@ -272,6 +279,7 @@ def build_rllib_algorithm(
     *,
     seed: int,
     gpus: float = 0,
+    fault_file: str = "",
 ) -> Any:
     """Build one of RLlib's own algorithms, ready for ``train()``, on an initialised Ray.
 
@@ -282,12 +290,14 @@ def build_rllib_algorithm(
         settings: what differs from the defaults of :func:`make_config`.
         seed: seeds networks, environments and shuffling.
         gpus: GPUs of each learner.
+        fault_file: file for the failure of an environment.
 
     Raises:
         InputError: see :func:`make_config`.
     """
     config = make_config(algo, settings)
-    config.environment(TrainingEnv, env_config={"env": env, "env_kwargs": dict(env_kwargs)})
+    context = {"env": env, "env_kwargs": dict(env_kwargs), "fault_file": fault_file}
+    config.environment(TrainingEnv, env_config=context)
     config.debugging(seed=seed).learners(num_gpus_per_learner=gpus)
     algorithm = config.build_algo()
     # Its own configuration is frozen, but the steps of the next iteration differ each time.

@@ -7,9 +7,7 @@ names, and a state that can be saved and restored.
 from __future__ import annotations
 
 import pickle
-import re
 import time
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +50,7 @@ class RLlibAgent:
         env_kwargs: the arguments of its environment.
         seed: seeds networks, environments and shuffling.
         gpus: GPUs of each learner.
+        fault_file: where a failure of the environment is noted.
     """
 
     def __init__(
@@ -62,6 +61,7 @@ class RLlibAgent:
         *,
         seed: int,
         gpus: float,
+        fault_file: Path,
     ) -> None:
         self.job, self.settings, self.env_kwargs = job, settings, dict(env_kwargs)
         # Of its own: RLlib loses the error of a remote runner that cannot make its environment.
@@ -69,8 +69,16 @@ class RLlibAgent:
         self.spaces = (env.observation_space, env.action_space)
         env.close()
         self.algorithm = build_rllib_algorithm(
-            job.algo, job.env, env_kwargs, settings.values, seed=seed, gpus=gpus
+            job.algo,
+            job.env,
+            env_kwargs,
+            settings.values,
+            seed=seed,
+            gpus=gpus,
+            fault_file=str(fault_file),
         )
+        self._fault_file = fault_file
+        fault_file.unlink(missing_ok=True)  # of an attempt before
         self.flat_metrics: dict[str, Any] = {}
         self._results: list[Record] = []
 
@@ -99,11 +107,9 @@ class RLlibAgent:
         try:
             result = self.algorithm.train()
         except Exception as error:
-            # RLlib raises another error instead, and that of a remote runner is a text in it.
-            text = "".join(traceback.format_exception(error))
-            if fault := re.search(rf"{EnvironmentFault.__name__}: (.+)", text):
-                raise EnvironmentFault(fault[1]) from error
-            raise
+            if not self._fault_file.exists():
+                raise
+            raise EnvironmentFault(self._fault_file.read_text()) from error
         seconds = time.perf_counter() - started
         self.flat_metrics = self._translate(result) | {
             "env_steps": self.env_steps,

@@ -319,7 +319,10 @@ def build_agent(
     if isinstance(job.settings, RLlibSettings):
         searched, env_kwargs = job.split_trial_config(plan["config"])
         settings = RLlibSettings(job.settings.values | searched)
-        return RLlibAgent(job, settings, env_kwargs, seed=seed, gpus=gpus)
+        folder = Path(plan["hang_report_dir"])
+        folder.mkdir(parents=True, exist_ok=True)
+        fault_file = folder / f"environment-{place}.fault"
+        return RLlibAgent(job, settings, env_kwargs, seed=seed, gpus=gpus, fault_file=fault_file)
     settings, env_kwargs = job.make_trial_settings(plan["config"])
     return algos.build_algorithm(
         job.algo,

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false, reportOptionalOperand=false
 """RLlib's own algorithms: names, settings, configuration and environment."""
 
 import gymnasium
@@ -69,18 +69,20 @@ def test_classes_and_functions_are_no_settings():
 
 
 def test_training_seeds_lie_above_those_of_evaluations():
-    env = TrainingEnv({"env": "CartPole-v1", "env_kwargs": {}})
+    env = TrainingEnv({"env": "CartPole-v1", "env_kwargs": {}, "fault_file": ""})
     observation, _ = env.reset(seed=5)
     expected, _ = gymnasium.make("CartPole-v1").reset(seed=TRAINING_SEED + 5)
     np.testing.assert_array_equal(observation, expected)
 
 
-def test_failure_of_the_environment_names_its_line(monkeypatch):
-    env = TrainingEnv({"env": "CartPole-v1", "env_kwargs": {}})
+def test_failure_of_the_environment_names_its_line(monkeypatch, tmp_path):
+    file = tmp_path / "fault"
+    env = TrainingEnv({"env": "CartPole-v1", "env_kwargs": {}, "fault_file": str(file)})
     monkeypatch.setattr(env.env, "step", lambda action: {}["wind"], raising=False)
     env.reset(seed=0)
     with pytest.raises(EnvironmentFault, match=r"CartPole-v1 failed .*wind.*test_rllib_alg"):
         env.step(0)
+    assert "CartPole-v1 failed" in file.read_text()
 
 
 def test_single_numbers_of_an_action_have_no_axis():

@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false
+# pyright: basic, reportAttributeAccessIssue=false, reportArgumentType=false
 """A trial of one of RLlib's own algorithms: iterations, metrics, score, checkpoint, faults."""
 
 import json
@@ -50,7 +50,7 @@ PPO = {
 }
 
 
-def make_trial(tmp_path, resume="", **changed):
+def make_trial(tmp_path, *, resume="", **changed):
     kind = make_trainable(make_job(DQN | changed))
     trial = kind.__new__(kind)
     plan = {"trial": "00", "config": {}, "resume_from": resume}
@@ -98,7 +98,7 @@ def test_score_waits_for_twenty_episodes(dqn):
 
 def test_restored_trial_continues_with_weights_and_replay_buffer(dqn, tmp_path):
     trial, _, checkpoint = dqn
-    other = make_trial(tmp_path, str(checkpoint))
+    other = make_trial(tmp_path, resume=str(checkpoint))
     ours, theirs = trial.agents[0].algorithm, other.agents[0].algorithm
     assert other.agents[0].iteration == 2 and other.agents[0].env_steps == 80
     assert theirs.local_replay_buffer.get_num_timesteps() == 80

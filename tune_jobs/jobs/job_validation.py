@@ -86,7 +86,7 @@ def _validate_rllib_job(job: Job, settings: RLlibSettings) -> None:
     for drawn in job.sample_configs_to_validate():
         searched, env_kwargs = job.split_trial_config(drawn)
         values = settings.values | searched
-        env = TrainingEnv({"env": job.env, "env_kwargs": env_kwargs})
+        env = TrainingEnv({"env": job.env, "env_kwargs": env_kwargs, "fault_file": ""})
         try:
             if isinstance(env.unwrapped, AgentView):
                 raise InputError(

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false, reportArgumentType=false
 """A job of one of RLlib's own algorithms: its settings, its search and its budget."""
 
 import pytest
