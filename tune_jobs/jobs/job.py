@@ -59,7 +59,7 @@ class Job:
     algo: str = field(default="ppo", metadata=TASK)
     """The algorithm (see `rungwise algos`)."""
     settings: Settings = field(default_factory=TrainingSettings, metadata=TASK)
-    """The algorithm's settings, or those of a program."""
+    """The algorithm's settings (of `rllib/NAME` by RLlib's names), or those of a program."""
     seed: Annotated[int, Between(0, 2**30 - 1)] = field(default=0, metadata=TASK)
     """Seed of the sampled settings and, with the trial's number, of its training."""
     search: dict[str, Space] = field(default_factory=dict[str, Space], metadata=SEARCH)
