@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from envs.validation import unknown_name_error
+from envs.validation import InputError, unknown_name_error
 
 if TYPE_CHECKING:
     from algos.algorithm import ColumnAlgorithm
@@ -28,6 +28,7 @@ __all__ = [
     "DPO",
     "GRPO",
     "PPO",
+    "RLLIB",
     "AStarPO",
     "AStarPOSettings",
     "DPOSettings",
@@ -40,6 +41,7 @@ __all__ = [
     "TrainingSettings",
     "build_algorithm",
     "get_algorithm_class",
+    "is_rllib_name",
     "load_algorithms",
 ]
 
@@ -51,6 +53,9 @@ ALGORITHMS = {
     "astar_po": ("algos.astar_po", "AStarPO", "Regression on advantages over an estimated V*"),
 }
 """Name -> module, class and one line about it. Modules are imported on demand: torch is slow."""
+
+RLLIB = "rllib/"
+"""What the names of RLlib's own algorithms begin with."""
 
 _MODULES = {
     "Objective": "algos.objective",
@@ -68,12 +73,19 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_MODULES[name]), name)
 
 
+def is_rllib_name(name: str) -> bool:
+    """Return whether the name of an algorithm is that of one of RLlib's own."""
+    return name.startswith(RLLIB)
+
+
 def get_algorithm_class(name: str) -> type[ColumnAlgorithm]:
     """Return the algorithm of that name.
 
     Raises:
         InputError: no algorithm has that name.
     """
+    if is_rllib_name(name):
+        raise InputError(f"{name} is not an algorithm of ours: only `train` and `tune` take it.")
     if name not in ALGORITHMS:
         raise unknown_name_error("algorithm", name, ALGORITHMS)
     module, attribute, _ = ALGORITHMS[name]

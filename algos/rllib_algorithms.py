@@ -24,6 +24,7 @@ from ray.rllib.connectors.env_to_module import FlattenObservations
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES
 
+from algos import RLLIB
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.env_runner import EnvironmentFault
 from algos.rollouts.episode_statistics import INFO_METRICS
@@ -32,8 +33,6 @@ from envs.batched import get_world
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError, unknown_name_error
 
-PREFIX = "rllib/"
-"""What the names of RLlib's own algorithms begin with."""
 DESCRIPTIONS = {
     "APPO": "Asynchronous PPO",
     "BC": "Behaviour cloning from recorded data",
@@ -78,8 +77,6 @@ WITHOUT_EFFECT = frozenset(
     }
 )
 """Arguments that would do nothing here, or harm."""
-
-
 MOST_EPISODES = 10_000
 """Episodes of an iteration that such a metric is the mean of, at most."""
 EPISODE_METRICS = "episode_metrics"
@@ -87,14 +84,9 @@ EPISODE_METRICS = "episode_metrics"
 episodes: our environments their own metrics, any other one whether it was a success."""
 
 
-def is_rllib_name(algo: str) -> bool:
-    """Return whether the name of an algorithm is that of one of RLlib's own."""
-    return algo.startswith(PREFIX)
-
-
 def list_rllib_algorithms() -> dict[str, str]:
     """Return the names of RLlib's own algorithms, each with a line about it."""
-    return {PREFIX + name: DESCRIPTIONS.get(name, "") for name in sorted(ALGORITHMS)}
+    return {RLLIB + name: DESCRIPTIONS.get(name, "") for name in sorted(ALGORITHMS)}
 
 
 def get_default_config(algo: str) -> AlgorithmConfig:
@@ -109,7 +101,7 @@ def get_default_config(algo: str) -> AlgorithmConfig:
     if algo not in (known := list_rllib_algorithms()):
         raise unknown_name_error("algorithm", algo, known)
     try:
-        return ALGORITHMS[algo.removeprefix(PREFIX)]()[1]
+        return ALGORITHMS[algo.removeprefix(RLLIB)]()[1]
     except ImportError as error:
         raise InputError(f"{algo} cannot be imported: {error}. Install what it needs.") from error
 
@@ -134,8 +126,9 @@ def list_settings(algo: str) -> dict[str, tuple[str, Any]]:
             for name, default in ((p.name, p.default) for p in parameters):
                 if default in (inspect.Parameter.empty, DEPRECATED_VALUE) or name.startswith("_"):
                     continue
-                value = getattr(config, name, inspect)
-                if name not in {*OF_THE_JOB, *WITHOUT_EFFECT} and isinstance(value, plain):
+                value = getattr(config, name, inspect)  # which is no plain value
+                is_class = name.endswith(("_cls", "_class")) or not isinstance(value, plain)
+                if not is_class and name not in {*OF_THE_JOB, *WITHOUT_EFFECT}:
                     settings.setdefault(name, (group, value))
     return settings
 
@@ -181,7 +174,8 @@ def make_config(algo: str, settings: Mapping[str, Any]) -> AlgorithmConfig:
     # Restarted by RLlib, a runner whose environment always fails would be restarted for ever.
     config.fault_tolerance(restart_failed_env_runners=False)
     config.debugging(log_level="ERROR", log_sys_usage=False)
-    if config.min_time_s_per_iteration and not config.min_sample_timesteps_per_iteration:
+    by_clock = config.min_time_s_per_iteration and not config.min_sample_timesteps_per_iteration
+    if by_clock and algo not in OFFLINE:
         config.reporting(min_sample_timesteps_per_iteration=config.total_train_batch_size)
     config.reporting(min_time_s_per_iteration=0)
     for name, value in settings.items():

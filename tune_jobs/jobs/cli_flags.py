@@ -17,7 +17,6 @@ import tyro
 import yaml
 
 import envs
-from algos.rllib_algorithms import list_settings
 from envs.factory import make_params
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job, resolve_env_id
@@ -58,6 +57,8 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     types["videos"] = Annotated[int, tyro.conf.arg(aliases=("--video",))]
     types["settings"] = get_settings_class(job.algo)
     if isinstance(job.settings, RLlibSettings):
+        from algos.rllib_algorithms import list_settings  # as slow to import as RLlib
+
         known = ", ".join(sorted(list_settings(job.algo)))
         help_text = f"Arguments of RLlib's AlgorithmConfig that differ from its defaults: {known}."
         types["settings"] = Annotated[dict[str, str], tyro.conf.arg(help=help_text)]

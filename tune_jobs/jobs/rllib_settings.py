@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from algos.rllib_algorithms import OFFLINE, check_setting, get_default_config, make_config
 from envs.validation import InputError
 from tune_jobs.formatting import count
 from tune_jobs.jobs.search_space import Space
@@ -14,6 +13,8 @@ from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS
 
 BATCH = "train_batch_size_per_learner"
 """Setting that says how many steps RLlib's on-policy algorithms take at once."""
+SAMPLED = "min_sample_timesteps_per_iteration"
+"""Setting that says how many steps an iteration has where the job has no budget of steps."""
 PROCESSES = ("num_env_runners", "num_learners")
 """Settings that say what a trial reserves, so that all trials share them."""
 
@@ -48,6 +49,9 @@ def check_settings(algo: str, settings: RLlibSettings, search: Mapping[str, Spac
     Raises:
         InputError: naming the first, with the nearest that it has.
     """
+    # RLlib takes seconds to import, and most jobs do not need it.
+    from algos.rllib_algorithms import check_setting, get_default_config
+
     get_default_config(algo)  # refuses a name that is none
     for name, value in settings.values.items():
         check_setting(algo, name, value)
@@ -79,10 +83,17 @@ def count_parts(
     Raises:
         InputError: the algorithm takes no steps, or more at once than an iteration has.
     """
+    from algos.rllib_algorithms import OFFLINE, make_config
+
     if algo in OFFLINE:
         raise InputError(
             f"steps is {steps:,}, but {algo} learns from recorded data and takes no steps: give "
             "iterations instead."
+        )
+    if SAMPLED in {*settings.values, *search}:
+        raise InputError(
+            f"steps is {steps:,}, which says how many an iteration has: remove {SAMPLED}, or give "
+            "iterations in place of steps."
         )
     config = make_config(algo, settings.values)
     batches = [config.total_train_batch_size]

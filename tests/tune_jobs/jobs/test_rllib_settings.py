@@ -62,6 +62,10 @@ def test_largest_searched_batch_decides():
         ({"steps": 3000}, "takes 4,000 at once"),
         ({"steps": 20_000, "iterations": 10}, "lower iterations"),
         ({"algo": "rllib/BC", "steps": 1000}, "takes no steps"),
+        (
+            {"steps": 8000, "settings": {"min_sample_timesteps_per_iteration": 9}},
+            "remove min_sample",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_refused(changed, part):
