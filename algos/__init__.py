@@ -28,7 +28,6 @@ __all__ = [
     "DPO",
     "GRPO",
     "PPO",
-    "RLLIB",
     "AStarPO",
     "AStarPOSettings",
     "DPOSettings",
@@ -41,7 +40,6 @@ __all__ = [
     "TrainingSettings",
     "build_algorithm",
     "get_algorithm_class",
-    "is_rllib_name",
     "load_algorithms",
 ]
 
@@ -53,9 +51,6 @@ ALGORITHMS = {
     "astar_po": ("algos.astar_po", "AStarPO", "Regression on advantages over an estimated V*"),
 }
 """Name -> module, class and one line about it. Modules are imported on demand: torch is slow."""
-
-RLLIB = "rllib/"
-"""What the names of RLlib's own algorithms begin with."""
 
 _MODULES = {
     "Objective": "algos.objective",
@@ -73,17 +68,14 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_MODULES[name]), name)
 
 
-def is_rllib_name(name: str) -> bool:
-    """Return whether the name of an algorithm is that of one of RLlib's own."""
-    return name.startswith(RLLIB)
-
-
 def get_algorithm_class(name: str) -> type[ColumnAlgorithm]:
     """Return the algorithm of that name.
 
     Raises:
         InputError: no algorithm has that name.
     """
+    from algos.config import is_rllib_name
+
     if is_rllib_name(name):
         raise InputError(f"{name} is not an algorithm of ours: only `train` and `tune` take it.")
     if name not in ALGORITHMS:

@@ -19,9 +19,10 @@ from gymnasium import spaces
 from ray.rllib.utils.serialization import gym_space_from_dict, gym_space_to_dict
 from safetensors.torch import load_file, save_file
 
-from algos import get_algorithm_class, is_rllib_name
+from algos import get_algorithm_class
 from algos.algorithm import ColumnAlgorithm
 from algos.checkpoint import refuse_pickles, verify_checkpoint
+from algos.config import is_rllib_name
 from algos.models import MODELS
 from algos.models.base import MASK, PolicyModule, to_observation_columns
 from algos.rllib_module import RLlibModule

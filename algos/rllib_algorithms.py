@@ -24,7 +24,7 @@ from ray.rllib.connectors.env_to_module import FlattenObservations
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES
 
-from algos import RLLIB
+from algos.config import RLLIB
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.env_runner import EnvironmentFault
 from algos.rollouts.episode_statistics import INFO_METRICS

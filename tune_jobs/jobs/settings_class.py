@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import algos
-from algos.config import TrainingSettings
+from algos.config import TrainingSettings, is_rllib_name
 from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 
@@ -19,6 +19,6 @@ def get_settings_class(algo: str) -> type[Settings]:
     Raises:
         InputError: no algorithm has that name.
     """
-    if algos.is_rllib_name(algo):
+    if is_rllib_name(algo):
         return RLlibSettings
     return ProgramSettings if algo == PROGRAM else algos.get_algorithm_class(algo).settings_class
