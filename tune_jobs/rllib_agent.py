@@ -32,8 +32,6 @@ RESULTS, BUFFER = "rllib_results.pkl", "replay_buffer.pkl"
 FIRST, LAST = 20, 60
 """Results that a new one is read together with: the first show what the largest entropy is, the
 last whether a NaN stays."""
-
-
 GAMMA = "config/gamma"
 """The one of its settings that is judged."""
 

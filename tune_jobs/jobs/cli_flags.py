@@ -38,7 +38,7 @@ class JobFlags:
 def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None) -> JobFlags:
     """Return the flags of ``job``, changed to another environment or algorithm if one is given."""
     plain: dict[str, Any] = yaml.load(dump_job(job), JobLoader)
-    if job.steps:
+    if job.steps and not isinstance(job.settings, RLlibSettings):  # whose job may state both
         plain["iterations"] = 0  # as many as the steps hold, whatever flags make of the rollouts
     if env and resolve_env_id(env) != job.env:
         plain |= {"env": resolve_env_id(env), "env_kwargs": {}, "metric": "", "mode": ""}

@@ -29,6 +29,11 @@ def test_flags_change_any_setting_of_rllib():
     assert settings.values == {"gamma": 0.9, "lr": 1e-3, "model_config": {"fcnet_hiddens": [8]}}
 
 
+def test_flags_keep_the_parts_of_a_budget_in_steps():
+    job = make_job(JOB | {"algo": "rllib/DQN", "steps": 2000, "iterations": 10})
+    assert make_job_from_flags(make_job_flags(job).default) == job
+
+
 @pytest.mark.parametrize(
     ("changed", "iterations"),
     [
