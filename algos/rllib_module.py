@@ -55,10 +55,10 @@ class RLlibModule:
         self.observation_space, self.action_space = observation_space, action_space
         self.env_steps = env_steps
         config = make_config(algo, settings)
-        own = (observation_space, action_space)
+        single = (observation_space, action_space)
         known: Any = {
-            INPUT_ENV_SINGLE_SPACES: own,
-            INPUT_ENV_SPACES: tuple(batch_space(space) for space in own),
+            INPUT_ENV_SINGLE_SPACES: single,
+            INPUT_ENV_SPACES: tuple(batch_space(space) for space in single),
         }
         try:
             self._before: Any = config.build_env_to_module_connector(spaces=known, device="cpu")
@@ -152,8 +152,10 @@ class RLlibModule:
         Raises:
             ValueError: names that are missing or unknown, or weights of another shape.
         """
-        own = self.get_state()
-        if {n: part.shape for n, part in own.items()} != {n: p.shape for n, p in state.items()}:
+        expected = self.get_state()
+        if {n: part.shape for n, part in expected.items()} != {
+            n: p.shape for n, p in state.items()
+        }:
             raise ValueError("These weights belong to another network.")
         # A critic that the network was built with stays as it is: acting does not ask it.
         weights = {name: torch.from_numpy(np.array(part)) for name, part in state.items()}

@@ -135,8 +135,8 @@ class RLlibAgent:
         metrics.pop("iteration", None)
         metrics["episodes"] = int(metrics.get("episodes", 0))
         start = f"{ENV_RUNNER_RESULTS}/{EPISODE_METRICS}/"
-        own = {n.removeprefix(start): v for n, v in numbers.items() if n.startswith(start)}
-        return {"nonfinite": 0} | metrics | {INFO_METRICS.get(n, n): v for n, v in own.items()}
+        of_env = {n.removeprefix(start): v for n, v in numbers.items() if n.startswith(start)}
+        return {"nonfinite": 0} | metrics | {INFO_METRICS.get(n, n): v for n, v in of_env.items()}
 
     def save_to_path(self, directory: Path) -> None:
         """Save what continuing the training needs."""

@@ -90,7 +90,7 @@ class TrialTrainable(tune.Trainable):
         # Of its own: parts of stage 1 take seconds, and say nothing about the time that a first
         # iteration with its update may take.
         self.preparation_watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
-        self.unprepared = self._list_own_agents()
+        self.unprepared = self._list_column_agents()
         self.preparation_saved_at = time.monotonic()
         self.trial_number: str = plan["trial"]
         self.trained_s = 0.0
@@ -103,7 +103,7 @@ class TrialTrainable(tune.Trainable):
         if plan["resume_from"]:
             self._restore(Path(plan["resume_from"]))
 
-    def _list_own_agents(self) -> list[ColumnAlgorithm]:
+    def _list_column_agents(self) -> list[ColumnAlgorithm]:
         """Return the agents of our own algorithms: all, or none of one of RLlib's."""
         return [agent for agent in self.agents if isinstance(agent, ColumnAlgorithm)]
 
@@ -121,7 +121,7 @@ class TrialTrainable(tune.Trainable):
             json.dumps([self.trial_number, self.trial_config])
         ):
             # Another trial's checkpoint: its learner's coefficients came with it (ray#62173).
-            for agent in self._list_own_agents():
+            for agent in self._list_column_agents():
                 group: Any = agent.learner_group
                 for reply in group.foreach_learner(apply_trial_config, config=self.trial_config):
                     self.applied_settings = reply.get()
@@ -184,8 +184,8 @@ class TrialTrainable(tune.Trainable):
 
     def _report_preparation(self) -> dict[str, Any]:
         """Return the result of a part of what precedes the first iteration."""
-        own = self._list_own_agents()
-        progress = [a.preparation_metrics | {"env_steps": a.env_steps} for a in own]
+        agents = self._list_column_agents()
+        progress = [a.preparation_metrics | {"env_steps": a.env_steps} for a in agents]
         result = self._make_result(merge_agent_metrics(progress), None)
         saved_s = time.monotonic() - self.preparation_saved_at
         if saved_s < PREPARATION_CHECKPOINT_S:
@@ -253,8 +253,8 @@ class TrialTrainable(tune.Trainable):
             self._save_policy(agent, directory)
             write_manifest(directory)
             # On the device where it acts in training: a language model would take hours elsewhere.
-            is_own = isinstance(agent, ColumnAlgorithm)
-            device = agent.config.get_acting_device() if is_own else "cpu"
+            has_device = isinstance(agent, ColumnAlgorithm)
+            device = agent.config.get_acting_device() if has_device else "cpu"
             policy = Policy.load(directory, device=device)
             return evaluate_held_out(policy, self.job)
 
@@ -303,25 +303,25 @@ class TrialTrainable(tune.Trainable):
 
 
 def build_agent(
-    job: Job, plan: Mapping[str, Any], place: int, gpus: float
+    job: Job, plan: Mapping[str, Any], index: int, gpus: float
 ) -> ColumnAlgorithm | RLlibAgent:
     """Build one of the agents of a trial, trained by our own algorithm or by one of RLlib's.
 
     Args:
         job: the job.
         plan: the trial's plan.
-        place: which of the trial's agents.
+        index: which of the trial's agents.
         gpus: GPUs of each process whose policy is on one.
     """
     # From the trial's number, not from the order of starts: a resume and a machine with more CPUs
     # train each trial on the same seed.
-    seed = job.seed * 1000 + int(plan["trial"]) + SEEDS_APART * place
+    seed = job.seed * 1000 + int(plan["trial"]) + SEEDS_APART * index
     if isinstance(job.settings, RLlibSettings):
         searched, env_kwargs = job.split_trial_config(plan["config"])
         settings = RLlibSettings(job.settings.values | searched)
         folder = Path(plan["hang_report_dir"])
         folder.mkdir(parents=True, exist_ok=True)
-        fault_file = folder / f"environment-{place}.fault"
+        fault_file = folder / f"environment-{index}.fault"
         return RLlibAgent(job, settings, env_kwargs, seed=seed, gpus=gpus, fault_file=fault_file)
     settings, env_kwargs = job.make_trial_settings(plan["config"])
     return algos.build_algorithm(

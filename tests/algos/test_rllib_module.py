@@ -83,10 +83,10 @@ def test_memory_is_carried_from_step_to_step():
     assert any(not np.array_equal(later[name], after[name]) for name in after)
     # A row's state is its own: the first forgets, the others go on as before.
     mixed = {name: np.where(np.arange(3).reshape(3, 1, 1) == 0, 0, p) for name, p in after.items()}
-    _, found = module.act(observations, mixed, greedy=True)
+    _, mixed_after = module.act(observations, mixed, greedy=True)
     for name in after:
-        np.testing.assert_allclose(found[name][0], after[name][0], rtol=1e-5)
-        np.testing.assert_allclose(found[name][1:], later[name][1:], rtol=1e-5)
+        np.testing.assert_allclose(mixed_after[name][0], after[name][0], rtol=1e-5)
+        np.testing.assert_allclose(mixed_after[name][1:], later[name][1:], rtol=1e-5)
 
 
 def test_weights_of_another_network_are_refused():

@@ -204,8 +204,8 @@ class Job:
         if isinstance(self.settings, ProgramSettings):
             check_placeholders(self.settings, self.search)
         if isinstance(self.settings, RLlibSettings):
-            own = {n: s for n, s in self.search.items() if not n.startswith(ENV_PREFIX)}
-            check_settings(self.algo, self.settings, own)
+            searched = {n: s for n, s in self.search.items() if not n.startswith(ENV_PREFIX)}
+            check_settings(self.algo, self.settings, searched)
         for name, space in self.search.items():
             space.check(name)
             if name.startswith(ENV_PREFIX) or not isinstance(self.settings, TrainingSettings):

@@ -140,9 +140,9 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
         ours = ("env_kwargs", "evaluation_env_kwargs", "search")
         values |= {name: resolve_paths(given[name]) for name in ours if name in given}
     settings = get_settings_class(str(values.get("algo", "ppo")))
-    own = values.get("settings") or {}
-    own = {"values": dict(own)} if settings is RLlibSettings else own
-    values["settings"] = _dataclass(settings, own, f"settings in {where}")
+    chosen = values.get("settings") or {}
+    chosen = {"values": dict(chosen)} if settings is RLlibSettings else chosen
+    values["settings"] = _dataclass(settings, chosen, f"settings in {where}")
     if isinstance(health := given.get("health"), Mapping):
         limits = cast("Mapping[str, Any]", health).items()
         # YAML 1.1 reads the word off as false.

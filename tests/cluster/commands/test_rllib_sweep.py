@@ -35,11 +35,11 @@ def test_dqn_is_trained_and_its_policy_evaluated(tmp_path):
     words = ("--steps", 600, "--iterations", 3, "--out", "run", "--json")
     done = rungwise("train", "--env", "CartPole-v1", *DQN, *words, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
-    said = answer(done)
-    assert said["end_reason"] == "budget" and 600 <= said["metrics"]["env_steps"] < 700
-    assert said["metrics"]["score"] > 5
+    summary = answer(done)
+    assert summary["end_reason"] == "budget" and 600 <= summary["metrics"]["env_steps"] < 700
+    assert summary["metrics"]["score"] > 5
     played = rungwise(
-        "evaluate", said["checkpoint"], "--episodes", 4, "--json", cwd=tmp_path, timeout=600
+        "evaluate", summary["checkpoint"], "--episodes", 4, "--json", cwd=tmp_path, timeout=600
     )
     assert played.returncode == 0, played.stderr
     assert {"return_mean", "return_std"} <= answer(played)["policy"].keys()
@@ -63,7 +63,7 @@ def test_stopped_sweep_is_resumed_under_asha(tmp_path):
     before = sum(isinstance(row, ResultRow) for row in read_event_log(events))
     done = rungwise("resume", "run", "--json", cwd=tmp_path, timeout=900)
     assert done.returncode == 0, done.stderr
-    said = answer(done)
-    assert {trial["end_reason"] for trial in said["trials"]} <= {"budget", "asha", "health"}
-    assert 0 < said["compute_saved"] < 1 and said["best"]["checkpoint"]
+    summary = answer(done)
+    assert {trial["end_reason"] for trial in summary["trials"]} <= {"budget", "asha", "health"}
+    assert 0 < summary["compute_saved"] < 1 and summary["best"]["checkpoint"]
     assert sum(isinstance(row, ResultRow) for row in read_event_log(events)) > before
