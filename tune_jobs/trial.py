@@ -105,7 +105,7 @@ class TrialTrainable(tune.Trainable):
 
     def _list_column_agents(self) -> list[ColumnAlgorithm]:
         """Return the agents of our own algorithms: all, or none of one of RLlib's."""
-        return [agent for agent in self.agents if isinstance(agent, ColumnAlgorithm)]
+        return [agent for agent in self.agents if not isinstance(agent, RLlibAgent)]
 
     def _restore(self, directory: Path) -> None:
         # Before anything is loaded: a torn file would otherwise fail deep inside RLlib.
