@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false, reportCallIssue=false
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
 """A trial of several seeds: its score, its metrics, its checkpoint."""
 
 import json
