@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from envs.validation import unknown_name_error
+from envs.validation import InputError, unknown_name_error
 
 if TYPE_CHECKING:
     from algos.algorithm import ColumnAlgorithm
@@ -74,6 +74,10 @@ def get_algorithm_class(name: str) -> type[ColumnAlgorithm]:
     Raises:
         InputError: no algorithm has that name.
     """
+    from algos.config import is_rllib_name
+
+    if is_rllib_name(name):
+        raise InputError(f"{name} is not an algorithm of ours: only `train` and `tune` take it.")
     if name not in ALGORITHMS:
         raise unknown_name_error("algorithm", name, ALGORITHMS)
     module, attribute, _ = ALGORITHMS[name]

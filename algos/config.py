@@ -28,6 +28,13 @@ GROUP_STARTS = {
     "model": "network",
 }
 """First field of each group of TrainingSettings -> the group's name in help and documents."""
+RLLIB = "rllib/"
+"""What the names of RLlib's own algorithms begin with."""
+
+
+def is_rllib_name(algo: str) -> bool:
+    """Return whether the name of an algorithm is that of one of RLlib's own."""
+    return algo.startswith(RLLIB)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,10 @@ from safetensors.torch import load_file, save_file
 from algos import get_algorithm_class
 from algos.algorithm import ColumnAlgorithm
 from algos.checkpoint import refuse_pickles, verify_checkpoint
+from algos.config import is_rllib_name
 from algos.models import MODELS
 from algos.models.base import MASK, PolicyModule, to_observation_columns
+from algos.rllib_module import RLlibModule
 from envs.action_masks import MASK_PART, add_mask, find_forbidden, flatten_mask
 from envs.validation import InputError
 
@@ -44,27 +46,48 @@ def save_policy(
     ``evaluation_env_kwargs`` are the environment's arguments by which it is to be judged, where
     they differ from those of training.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     assert algorithm.learner_group is not None and algorithm.spaces is not None  # noqa: S101
     config: Any = algorithm.config
-    observation, action = algorithm.spaces["default_policy"]
     weights = algorithm.learner_group.get_weights()["default_policy"]
-    tensors = {name: torch.from_numpy(np.asarray(w, order="C")) for name, w in weights.items()}
-    save_file(tensors, directory / "weights.safetensors")
     metadata = {
-        "format": FORMAT,
         "algo": algo,
         "env": config.env,
         "env_kwargs": dict(config.env_config),
         "evaluation_env_kwargs": dict(evaluation_env_kwargs or {}),
         "settings": asdict(config.settings),
         "iteration": algorithm.iteration,
-        "observation_space": gym_space_to_dict(observation),
-        "action_space": gym_space_to_dict(action),
     }
-    (directory / "policy.json").write_text(json.dumps(metadata, indent=1))
+    write_policy(directory, metadata, weights, *algorithm.spaces["default_policy"])
     if config.settings.model == "lm":
         algorithm.learner_group.foreach_learner(partial(_save_language_model, directory))
+
+
+def write_policy(
+    directory: Path,
+    metadata: Mapping[str, Any],
+    weights: Mapping[str, Any],
+    observation_space: spaces.Space[Any],
+    action_space: spaces.Space[Any],
+) -> None:
+    """Write the two files of a policy.
+
+    Args:
+        directory: the folder ``policy`` of a checkpoint.
+        metadata: names of algorithm and environment, arguments and settings, as JSON holds them.
+        weights: the network's weights by name.
+        observation_space: of one environment.
+        action_space: of one environment.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = {name: torch.from_numpy(np.asarray(w, order="C")) for name, w in weights.items()}
+    save_file(tensors, directory / "weights.safetensors")
+    described = {
+        "format": FORMAT,
+        **metadata,
+        "observation_space": gym_space_to_dict(observation_space),
+        "action_space": gym_space_to_dict(action_space),
+    }
+    (directory / "policy.json").write_text(json.dumps(described, indent=1))
 
 
 def _save_language_model(directory: Path, learner: Any, *_: Any, **kwargs: Any) -> None:
@@ -75,7 +98,7 @@ def _save_language_model(directory: Path, learner: Any, *_: Any, **kwargs: Any) 
 class Policy:
     """A policy network with its weights, ready to act."""
 
-    def __init__(self, module: PolicyModule, metadata: dict[str, Any]) -> None:
+    def __init__(self, module: PolicyModule | RLlibModule, metadata: dict[str, Any]) -> None:
         self.module, self.metadata = module, metadata
         self.observation_space: spaces.Space[Any] = module.observation_space
         self.action_space: spaces.Space[Any] = module.action_space
@@ -117,25 +140,22 @@ class Policy:
                 f"{directory} has checkpoint format {metadata['format']}; "
                 f"this version reads {FORMAT}."
             )
-        given = metadata["settings"].items()  # JSON knows no tuples
-        metadata["settings"] = {n: tuple(v) if isinstance(v, list) else v for n, v in given}
-        settings = get_algorithm_class(metadata["algo"]).settings_class(**metadata["settings"])
-        module = MODELS[settings.model](
-            observation_space=gym_space_from_dict(metadata["observation_space"]),
-            action_space=gym_space_from_dict(metadata["action_space"]),
-            model_config=settings.model_config,
+        module = _make_module(
+            metadata,
+            gym_space_from_dict(metadata["observation_space"]),
+            gym_space_from_dict(metadata["action_space"]),
+            device,
         )
         weights = load_file(directory / "policy" / "weights.safetensors")
         try:
             module.set_state({name: tensor.numpy() for name, tensor in weights.items()})
         except ValueError as error:
+            name = metadata["settings"].get("model", metadata["algo"])
             raise InputError(
-                f"{directory} is of another version of the network {settings.model!r}, which this "
-                f"one cannot read: train it again. {error}"
+                f"{directory} is of another version of the network {name!r}, which this one cannot "
+                f"read: train it again. {error}"
             ) from error
-        if device == "auto":
-            device = "cuda" if settings.acts_on_gpu and torch.cuda.is_available() else "cpu"
-        return cls(module.eval().to(device), metadata)
+        return cls(module, metadata)
 
     def initial_state(self, batch: int = 1) -> State:
         """Return what the policy remembers at the start of an episode, for each of ``batch`` rows.
@@ -216,8 +236,12 @@ class Policy:
         Given a state [B, ...], the result is the pair of the action and the next state. ``mask
         [B, choices]`` is that of an environment that does not observe it.
         """
-        columns = to_observation_columns(add_mask(self.observation_space, observations, mask))
+        shown = add_mask(self.observation_space, observations, mask)
+        columns = to_observation_columns(shown)
         self._check_state(state, len(next(iter(columns.values()))))
+        if not isinstance(self.module, PolicyModule):
+            taken, after = self.module.act(shown, state or {}, generator, greedy=greedy)
+            return taken if state is None else (taken, after)
         seen, after = self.module.recall(columns, state or {})
         action, _, _, recurrent = self.module.act_on_arrays(seen, generator, greedy=greedy)
         taken = self.module.head.to_env_action(action)
@@ -238,6 +262,31 @@ class Policy:
                 f"The state must be that of {rows} rows of this policy, with the shapes "
                 f"{expected}, but it has {given}: begin with policy.initial_state({rows})."
             )
+
+
+def _make_module(
+    metadata: dict[str, Any],
+    observation_space: Any,
+    action_space: Any,
+    device: torch.device | str,
+) -> PolicyModule | RLlibModule:
+    """Return the network that a policy.json describes, without its weights."""
+    if is_rllib_name(algo := metadata["algo"]):
+        steps = metadata["env_steps"]  # it acts on the CPU: its connectors work there
+        return RLlibModule(algo, metadata["settings"], observation_space, action_space, steps)
+    # JSON knows no tuples.
+    given: dict[str, Any] = metadata["settings"]
+    given = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
+    metadata["settings"] = given
+    settings = get_algorithm_class(algo).settings_class(**given)
+    module = MODELS[settings.model](
+        observation_space=observation_space,
+        action_space=action_space,
+        model_config=settings.model_config,
+    )
+    if device == "auto":
+        device = "cuda" if settings.acts_on_gpu and torch.cuda.is_available() else "cpu"
+    return module.eval().to(device)
 
 
 def have_same_structure(space: spaces.Space[Any], other: spaces.Space[Any]) -> bool:

@@ -24,6 +24,7 @@ import envs
 from algos.config import TrainingSettings
 from algos.metrics import METRICS
 from algos.requirements import format_requirements_table
+from algos.rllib_algorithms import list_rllib_algorithms
 from cluster.commands.groups import summarise_commands
 from envs.validation import get_fields
 from tune_jobs.check.explain import check_table, format_symptoms_table
@@ -115,7 +116,7 @@ def format_type(hint: Any) -> str:
         (given,) = (argument for argument in arguments if argument is not type(None))
         return f"{format_type(given)} or null"
     if get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join(format_type(argument) for argument in arguments)
+        return " or ".join(dict.fromkeys(map(format_type, arguments)))
     names = {int: "integer", float: "number", bool: "true or false", str: "text"}
     return names.get(hint, "fields of its own" if dataclasses.is_dataclass(hint) else str(hint))
 
@@ -153,6 +154,12 @@ def format_algorithms_table() -> str:
         for name, (module, _, description) in algos.ALGORITHMS.items()
     ]
     return format_table(("algorithm", "what it is", "file"), rows)
+
+
+def format_rllib_table() -> str:
+    """Return the name and description of each of RLlib's own algorithms."""
+    rows = [[f"`{name}`", description] for name, description in list_rllib_algorithms().items()]
+    return format_table(("algorithm", "what it is"), rows)
 
 
 def path(module: str) -> str:
@@ -228,6 +235,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "check-findings": check_table,
     "requirements": lambda: format_requirements_table(algos.load_algorithms()),
     "algorithms": format_algorithms_table,
+    "rllib-algorithms": format_rllib_table,
     "environments": format_environments_table,
     "presets": format_presets_table,
     "metrics": format_metrics_table,

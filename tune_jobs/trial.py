@@ -20,6 +20,7 @@ from ray import tune
 from ray.air.constants import TRAINING_ITERATION
 
 import algos
+from algos.algorithm import ColumnAlgorithm
 from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
 from algos.rollouts.env_runner import EnvironmentFault
@@ -28,6 +29,8 @@ from tune_jobs.evaluation.recent_score import FEWEST, RecentEpisodes, is_episode
 from tune_jobs.evaluation.scoring import evaluate_held_out
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import describe_missing_cuda
+from tune_jobs.jobs.rllib_settings import RLlibSettings
+from tune_jobs.rllib_agent import RLlibAgent
 from tune_jobs.run_log.resume import find_newest_intact
 from tune_jobs.run_log.trial_outcome import SPREAD
 
@@ -76,32 +79,19 @@ class TrialTrainable(tune.Trainable):
 
     def _build_agents(self, plan: dict[str, Any]) -> None:
         job = self.job
-        settings, env_kwargs = job.make_trial_settings(plan["config"])
         # torch without CUDA works on the CPU; the finding `idle_gpu` reports it.
         self.idle_gpu = describe_missing_cuda(job.trial_holds_gpu) if job.gpus_per_trial else ""
         gpus = 0.0 if self.idle_gpu else job.gpus_per_process
-        self.agents = [
-            algos.build_algorithm(
-                job.algo,
-                job.env,
-                env_kwargs,
-                settings,
-                iterations=job.iterations,
-                # From the trial's number, not from the order of starts: a resume and a machine
-                # with more CPUs train each trial on the same seed.
-                seed=job.seed * 1000 + int(plan["trial"]) + SEEDS_APART * place,
-                gpus=gpus,
-                hang_report_dir=plan["hang_report_dir"],
-            )
-            for place in range(job.seeds)
-        ]
+        self.agents = [build_agent(job, plan, place, gpus) for place in range(job.seeds)]
+        settings = self.agents[0].settings
         # A hung runner is replaced while the trial waits: the trial itself must wait longer.
         patience = settings.hang_limit_s * (4 if settings.num_env_runners else 1)
         self.watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
         # Of its own: parts of stage 1 take seconds, and say nothing about the time that a first
         # iteration with its update may take.
         self.preparation_watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
-        self.unprepared, self.preparation_saved_at = list(self.agents), time.monotonic()
+        self.unprepared = self._list_column_agents()
+        self.preparation_saved_at = time.monotonic()
         self.trial_number: str = plan["trial"]
         self.trained_s = 0.0
         self.scores: list[float | None] = [None] * job.seeds
@@ -112,6 +102,10 @@ class TrialTrainable(tune.Trainable):
         """Changed settings as read back from the learner, until they are reported."""
         if plan["resume_from"]:
             self._restore(Path(plan["resume_from"]))
+
+    def _list_column_agents(self) -> list[ColumnAlgorithm]:
+        """Return the agents of our own algorithms: all, or none of one of RLlib's."""
+        return [agent for agent in self.agents if not isinstance(agent, RLlibAgent)]
 
     def _restore(self, directory: Path) -> None:
         # Before anything is loaded: a torn file would otherwise fail deep inside RLlib.
@@ -127,7 +121,7 @@ class TrialTrainable(tune.Trainable):
             json.dumps([self.trial_number, self.trial_config])
         ):
             # Another trial's checkpoint: its learner's coefficients came with it (ray#62173).
-            for agent in self.agents:
+            for agent in self._list_column_agents():
                 group: Any = agent.learner_group
                 for reply in group.foreach_learner(apply_trial_config, config=self.trial_config):
                     self.applied_settings = reply.get()
@@ -190,7 +184,8 @@ class TrialTrainable(tune.Trainable):
 
     def _report_preparation(self) -> dict[str, Any]:
         """Return the result of a part of what precedes the first iteration."""
-        progress = [a.preparation_metrics | {"env_steps": a.env_steps} for a in self.agents]
+        agents = self._list_column_agents()
+        progress = [a.preparation_metrics | {"env_steps": a.env_steps} for a in agents]
         result = self._make_result(merge_agent_metrics(progress), None)
         saved_s = time.monotonic() - self.preparation_saved_at
         if saved_s < PREPARATION_CHECKPOINT_S:
@@ -249,7 +244,7 @@ class TrialTrainable(tune.Trainable):
         """Return whether an agent has run all iterations of the job."""
         return self.agents[place].iteration >= self.job.iterations
 
-    def _evaluate_held_out(self, agent: Any) -> dict[str, float]:
+    def _evaluate_held_out(self, agent: ColumnAlgorithm | RLlibAgent) -> dict[str, float]:
         """Evaluate the policy on held-out seeds."""
         # Saved and loaded as a user will load it: a policy whose saved form acts differently (a
         # normalisation that is lost, say) shows in the score, and not only after the run.
@@ -258,11 +253,16 @@ class TrialTrainable(tune.Trainable):
             self._save_policy(agent, directory)
             write_manifest(directory)
             # On the device where it acts in training: a language model would take hours elsewhere.
-            policy = Policy.load(directory, device=agent.config.get_acting_device())
+            has_device = isinstance(agent, ColumnAlgorithm)
+            device = agent.config.get_acting_device() if has_device else "cpu"
+            policy = Policy.load(directory, device=device)
             return evaluate_held_out(policy, self.job)
 
-    def _save_policy(self, agent: Any, checkpoint: Path) -> None:
-        save_policy(agent, self.job.algo, checkpoint / "policy", self.job.evaluation_env_kwargs)
+    def _save_policy(self, agent: ColumnAlgorithm | RLlibAgent, checkpoint: Path) -> None:
+        if isinstance(agent, RLlibAgent):
+            agent.save_policy(checkpoint / "policy")
+        else:
+            save_policy(agent, self.job.algo, checkpoint / "policy", self.job.evaluation_env_kwargs)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the best agent's policy, all states, what only the trial knows, the manifest."""
@@ -300,6 +300,40 @@ class TrialTrainable(tune.Trainable):
             # RLlib's objects refer to each other in circles: their memory on a GPU would only be
             # free long after the next trial in this process needs it.
             gc.collect()
+
+
+def build_agent(
+    job: Job, plan: Mapping[str, Any], index: int, gpus: float
+) -> ColumnAlgorithm | RLlibAgent:
+    """Build one of the agents of a trial, trained by our own algorithm or by one of RLlib's.
+
+    Args:
+        job: the job.
+        plan: the trial's plan.
+        index: which of the trial's agents.
+        gpus: GPUs of each process whose policy is on one.
+    """
+    # From the trial's number, not from the order of starts: a resume and a machine with more CPUs
+    # train each trial on the same seed.
+    seed = job.seed * 1000 + int(plan["trial"]) + SEEDS_APART * index
+    if isinstance(job.settings, RLlibSettings):
+        searched, env_kwargs = job.split_trial_config(plan["config"])
+        settings = RLlibSettings(job.settings.values | searched)
+        folder = Path(plan["hang_report_dir"])
+        folder.mkdir(parents=True, exist_ok=True)
+        fault_file = folder / f"environment-{index}.fault"
+        return RLlibAgent(job, settings, env_kwargs, seed=seed, gpus=gpus, fault_file=fault_file)
+    settings, env_kwargs = job.make_trial_settings(plan["config"])
+    return algos.build_algorithm(
+        job.algo,
+        job.env,
+        env_kwargs,
+        settings,
+        iterations=job.iterations,
+        seed=seed,
+        gpus=gpus,
+        hang_report_dir=plan["hang_report_dir"],
+    )
 
 
 def _get_agent_folder(agent_index: int) -> str:

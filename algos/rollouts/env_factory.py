@@ -176,6 +176,21 @@ def make_vector_env(
         ) from error
 
 
+def make_single_env(env_id: str, env_kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    """Create one copy of an environment, with its mask as the part ``mask`` of the observation.
+
+    Raises:
+        InputError: an environment that does not exist or does not take these arguments.
+    """
+    check_arguments(env_id, env_kwargs)
+    if find_env_spec(env_id).entry_point is None:
+        raise InputError(
+            f"{env_id} exists as a batch of copies only, but this algorithm steps single ones: "
+            "register it with an entry_point, or take another algorithm."
+        )
+    return make_mask_wrapper()(gymnasium.make(env_id, **env_kwargs))
+
+
 def make_mask_wrapper() -> Callable[[gymnasium.Env[Any, Any]], Any]:
     """Return a wrapper of the copies of an environment, which shows their masks if they have any.
 

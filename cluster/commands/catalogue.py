@@ -81,12 +81,16 @@ class Algos(Command):
     def __call__(self, console: Console) -> Answer:
         """Print the algorithms."""
         from algos import ALGORITHMS
+        from algos.rllib_algorithms import list_rllib_algorithms
 
         algos = {name: line for name, (_, _, line) in ALGORITHMS.items()}
         _print_entries(algos, console)
+        rllib = list_rllib_algorithms()
+        _print_hint("RLlib's own:", console)
+        _print_entries(rllib, console)
         hint = "`rungwise train --algo NAME --env ENV --help` lists an algorithm's settings."
         _print_hint(hint, console)
-        return {"algos": algos}
+        return {"algos": algos | rllib}
 
 
 def list_preset_rows() -> list[PresetRow]:

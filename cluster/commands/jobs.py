@@ -196,6 +196,7 @@ def shorten_job(job: Job) -> Job:
     What is counted in iterations shrinks with them. The health rules only warn and the patience is
     off, because so short a run shows nothing about the full one.
     """
+    from algos.config import TrainingSettings
     from envs import FAMILIES
     from tune_jobs.health import RULES
 
@@ -215,13 +216,14 @@ def shorten_job(job: Job) -> Job:
         episodes = min(job.most_evaluated, QUICK_EPISODES)
     # Otherwise time decides: 32 episodes of an environment that plays copies one by one can take
     # longer than so short a training.
-    settings["warm_start_episodes"] = min(job.training.warm_start_episodes, QUICK_WARM_START)
-    if job.training.entropy_schedule == "decay":
-        # The same weight at the end: a factor per iteration, of which there are fewer now.
-        settings["entropy_decay"] = job.training.entropy_decay ** (1 / scale)
+    if isinstance(job.settings, TrainingSettings):
+        settings["warm_start_episodes"] = min(job.settings.warm_start_episodes, QUICK_WARM_START)
+        if job.settings.entropy_schedule == "decay":
+            # The same weight at the end: a factor per iteration, of which there are fewer now.
+            settings["entropy_decay"] = job.settings.entropy_decay ** (1 / scale)
     short = replace(
         job,
-        settings=replace(job.training, **settings),
+        settings=replace(job.settings, **settings),
         iterations=iterations,
         steps=shorten(job.steps),
         trials=max(min(job.trials, QUICK_TRIALS), len(job.points)),

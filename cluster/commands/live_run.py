@@ -50,8 +50,9 @@ def announce_job(job: Job, address: str, cpus: int | None) -> None:
     where = f"on {count(offered_cpus(cpus), 'CPU')}" if local else f"on the Ray at {address}"
     console = Console(stderr=True)
     steps = f" ({job.steps:,} steps)" if job.steps else ""
+    algo = job.algo if "/" in job.algo else job.algo.upper()  # a name of RLlib's is as RLlib has it
     console.print(
-        f"{job.env.split(':')[-1]}, {job.algo.upper()}, {settings}, at most {job.iterations} "
+        f"{job.env.split(':')[-1]}, {algo}, {settings}, at most {job.iterations} "
         f"iterations{steps} each, {where}",
         highlight=False,
     )

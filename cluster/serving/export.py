@@ -25,7 +25,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor, nn
 
 from algos.checkpoint import verify_checkpoint, write_manifest
-from algos.models.base import MASK, to_observation_columns
+from algos.models.base import MASK, PolicyModule, to_observation_columns
 from algos.models.fused_mlp import Layout
 from algos.models.memory import RECURRENT
 from algos.models.mlp import MLPPolicy
@@ -62,14 +62,14 @@ class GreedyPolicy(nn.Module):
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
-        self.policy = policy.module
-        self.observations = list(policy.module.observation_spaces)
-        self.states = list(policy.module.state_layout)
+        self.policy = get_own_module(policy)
+        self.observations = list(self.policy.observation_spaces)
+        self.states = list(self.policy.state_layout)
         self.inputs = [*self.observations, *self.states]
-        seen, _ = policy.module.recall(
+        seen, _ = self.policy.recall(
             sample_observations(policy, EXAMPLE_BATCH), policy.initial_state(EXAMPLE_BATCH)
         )
-        actions = policy.module.act(seen, greedy=True)[0]
+        actions = self.policy.act(seen, greedy=True)[0]
         self.outputs = [*(f"action.{name}" for name in actions), "outputs", "value"]
         self.outputs += [f"next.{name}" for name in self.states]
 
@@ -143,6 +143,7 @@ def export_policy(policy: Policy, directory: Path, onnx: bool) -> dict[str, Any]
     """
     if directory.exists() and any(directory.iterdir()):
         raise InputError(f"{directory} is not empty: choose another directory with --out.")
+    get_own_module(policy)
     if onnx:
         _require_packages("onnx", "onnxscript", "onnxruntime")
     directory.mkdir(parents=True, exist_ok=True)
@@ -173,6 +174,20 @@ def export_policy(policy: Policy, directory: Path, onnx: bool) -> dict[str, Any]
     return parity
 
 
+def get_own_module(policy: Policy) -> PolicyModule:
+    """Return the network of a policy, if it can be exported.
+
+    Raises:
+        InputError: it is that of one of RLlib's own algorithms.
+    """
+    if isinstance(policy.module, PolicyModule):
+        return policy.module
+    raise InputError(
+        f"The policy is of {policy.metadata['algo']}, and only those of our own algorithms can be "
+        "exported: serve it with `rungwise serve`."
+    )
+
+
 def sample_observations(policy: Policy, num: int, seed: int = 0) -> ObservationColumns:
     """Sample observations as columns [num, ...] from the observation space."""
     space = batch_space(policy.observation_space, num)
@@ -183,17 +198,18 @@ def sample_observations(policy: Policy, num: int, seed: int = 0) -> ObservationC
         mask = (columns[MASK] > 0.5).astype(columns[MASK].dtype)
         mask[find_forbidden(policy.action_space, mask)] = 1
         columns[MASK] = mask
-    return {name: columns[name] for name in policy.module.observation_spaces}
+    return {name: columns[name] for name in get_own_module(policy).observation_spaces}
 
 
 def sample_inputs(policy: Policy, num: int, seed: int = 0) -> ObservationColumns:
     """Sample observations and states as columns [num, ...]: of starts and of later steps."""
     state, rng = policy.initial_state(num), np.random.default_rng(seed)
-    frames = policy.module.frames
+    module = get_own_module(policy)
+    frames = module.frames
     # Stacks fill up with observations; a third of the rows are at the start of an episode.
     for earlier in range(1, frames.depth if frames else 1):
         observations = sample_observations(policy, num, seed + 1000 * earlier)
-        state |= policy.module.recall(observations, state)[1]
+        state |= module.recall(observations, state)[1]
     state = {
         name: rng.uniform(-1, 1, column.shape).astype(column.dtype) if name in RECURRENT else column
         for name, column in state.items()

@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false, reportCallIssue=false
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
 """A trial of several seeds: its score, its metrics, its checkpoint."""
 
 import json
@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from algos.checkpoint import verify_checkpoint, write_manifest
+from algos.config import TrainingSettings
 from algos.policy import Policy, save_policy
 from tune_jobs import trial as trial_module
 from tune_jobs.jobs.job_yaml import make_job
@@ -163,6 +164,8 @@ def test_counts_of_seeds_add_up_and_the_rest_is_averaged():
 
 class Preparing:
     """An agent, without Ray, that needs three parts before its first iteration."""
+
+    settings = TrainingSettings()
 
     def __init__(self):
         self.iteration, self.env_steps, self.parts, self.preparation_metrics = 0, 0, 0, {}

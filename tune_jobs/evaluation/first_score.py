@@ -50,8 +50,11 @@ class EpisodePace:
 
 
 def estimate_pace(job: Job) -> EpisodePace | None:
-    """Return the pace of a job's slowest trial; None where episodes have no known limit."""
-    if job.is_program:
+    """Return the pace of a job's slowest trial; None where it is not known.
+
+    It is not where episodes have no limit, nor of RLlib's own algorithms.
+    """
+    if not isinstance(job.settings, TrainingSettings):
         return None
     env = make_vector_env(job.env, job.env_kwargs, 1)
     try:
@@ -122,7 +125,9 @@ def explain_missing_score(
     ran = count(iterations, "iteration")
     if episodes:
         return f"only {count(episodes, 'episode')} finished in {ran}, and a score needs {FEWEST}"
-    said = f"no episode finished in {ran} of {count(job.training.rows_per_iteration, 'step')}"
+    said = f"no episode finished in {ran}"
+    if isinstance(job.settings, TrainingSettings):
+        said += f" of {count(job.settings.rows_per_iteration, 'step')}"
     return f"{said}: {pace}. {_suggest_longer(pace)}" if pace else said
 
 

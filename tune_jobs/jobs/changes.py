@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
 from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS
 
@@ -27,7 +28,10 @@ def list_changes(job: Job) -> dict[str, dict[str, Any]]:
     own = _compare_with_defaults(job)
     if job.steps or job.iterations == DEFAULT_ITERATIONS:
         own.pop("iterations")  # resolved from the steps, or the default
-    changes = {"settings": _compare_with_defaults(job.settings)}
+    if isinstance(job.settings, RLlibSettings):
+        changes = {"settings": job.settings.values}
+    else:
+        changes = {"settings": _compare_with_defaults(job.settings)}
     changes |= {part: dict(getattr(job, part)) for part in PARTS[1:]}
     changes["job"] = {n: v for n, v in own.items() if n not in (*PARTS, *SHOWN_ELSEWHERE)}
     return {

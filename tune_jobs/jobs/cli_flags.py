@@ -19,8 +19,10 @@ import yaml
 import envs
 from envs.factory import make_params
 from envs.validation import InputError
-from tune_jobs.jobs.job import Job, get_settings_class, resolve_env_id
+from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_yaml import JobDumper, JobLoader, dump_job, make_job
+from tune_jobs.jobs.rllib_settings import RLlibSettings
+from tune_jobs.jobs.settings_class import get_settings_class
 
 PAIRS = ("env_kwargs", "evaluation_env_kwargs", "search", "health")
 
@@ -36,7 +38,7 @@ class JobFlags:
 def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None) -> JobFlags:
     """Return the flags of ``job``, changed to another environment or algorithm if one is given."""
     plain: dict[str, Any] = yaml.load(dump_job(job), JobLoader)
-    if job.steps:
+    if job.steps and not isinstance(job.settings, RLlibSettings):  # whose job may state both
         plain["iterations"] = 0  # as many as the steps hold, whatever flags make of the rollouts
     if env and resolve_env_id(env) != job.env:
         plain |= {"env": resolve_env_id(env), "env_kwargs": {}, "metric": "", "mode": ""}
@@ -54,6 +56,13 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     types["evaluation_episodes"] = Annotated[int | None, alias]
     types["videos"] = Annotated[int, tyro.conf.arg(aliases=("--video",))]
     types["settings"] = get_settings_class(job.algo)
+    if isinstance(job.settings, RLlibSettings):
+        from algos.rllib_algorithms import list_settings  # as slow to import as RLlib
+
+        known = ", ".join(sorted(list_settings(job.algo)))
+        help_text = f"Arguments of RLlib's AlgorithmConfig that differ from its defaults: {known}."
+        types["settings"] = Annotated[dict[str, str], tyro.conf.arg(help=help_text)]
+        values["settings"] = {k: _format_yaml(v) for k, v in plain["settings"].items()}
     if family:
         types["env_kwargs"] = family.params
         values["env_kwargs"] = make_params(family.params, plain["env_kwargs"])
@@ -82,7 +91,7 @@ def with_pairs(flags: JobFlags, argv: Sequence[str]) -> tuple[JobFlags, list[str
         InputError: a name without a value.
     """
     types = typing.get_type_hints(flags.type, include_extras=True)
-    names = [name for name in PAIRS if not dataclasses.is_dataclass(types[name])]
+    names = [n for n in (*PAIRS, "settings") if not dataclasses.is_dataclass(types[n])]
     rest, pairs = split_pairs(argv, names)
     changed = {name: getattr(flags.default, name) | given for name, given in pairs.items()}
     return dataclasses.replace(flags, default=dataclasses.replace(flags.default, **changed)), rest
@@ -130,12 +139,15 @@ def make_job_from_flags(flags: Any) -> Job:
         InputError: values that cannot be used.
     """
     plain = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
+    if isinstance(plain["settings"], Mapping):
+        plain["settings"] = read_values("settings", plain["settings"])
+    else:
+        plain["settings"] = dataclasses.asdict(plain["settings"])
     for name in PAIRS:
         if dataclasses.is_dataclass(plain[name]):
             plain[name] = _get_changed_fields(plain[name])
         else:
             plain[name] = read_values(name, plain[name])
-    plain["settings"] = dataclasses.asdict(plain["settings"])
     return make_job(plain, "the command line")
 
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
-import algos
 from algos.config import TrainingSettings
 from envs import FAMILIES
 from envs.validation import (
@@ -20,8 +19,11 @@ from envs.validation import (
     validate,
 )
 from tune_jobs.health import check_limits
-from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings, check_placeholders
+from tune_jobs.jobs.gpu_shares import check_gpus
+from tune_jobs.jobs.program_settings import ProgramSettings, check_placeholders
+from tune_jobs.jobs.rllib_settings import RLlibSettings, check_settings, count_parts
 from tune_jobs.jobs.search_space import Space, make_grid, sample_configs
+from tune_jobs.jobs.settings_class import Settings, get_settings_class
 from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS, count_iterations
 
 MOST_EVALUATED = 256
@@ -38,15 +40,6 @@ TASK, SEARCH, SCORE, STOPPING, SCHEDULER, EVALUATION, CHECKPOINTS, RESOURCES = (
     )
 )
 """Groups of fields in help and documentation; flags and YAML keys stay flat."""
-
-
-def get_settings_class(algo: str) -> type[TrainingSettings] | type[ProgramSettings]:
-    """Return the class of the settings of an algorithm, or of a program.
-
-    Raises:
-        InputError: no algorithm has that name.
-    """
-    return ProgramSettings if algo == PROGRAM else algos.get_algorithm_class(algo).settings_class
 
 
 def resolve_env_id(name: str) -> str:
@@ -66,10 +59,8 @@ class Job:
     """Arguments of the environment."""
     algo: str = field(default="ppo", metadata=TASK)
     """The algorithm (see `rungwise algos`)."""
-    settings: TrainingSettings | ProgramSettings = field(
-        default_factory=TrainingSettings, metadata=TASK
-    )
-    """The algorithm's settings, or those of a program."""
+    settings: Settings = field(default_factory=TrainingSettings, metadata=TASK)
+    """The algorithm's settings (of `rllib/NAME` by RLlib's names), or those of a program."""
     seed: Annotated[int, Between(0, 2**30 - 1)] = field(default=0, metadata=TASK)
     """Seed of the sampled settings and, with the trial's number, of its training."""
     search: dict[str, Space] = field(default_factory=dict[str, Space], metadata=SEARCH)
@@ -173,7 +164,7 @@ class Job:
         check_limits(self.health)  # type: ignore[arg-type]
         self._check_search()
         self._check_points()
-        self._check_gpus()
+        check_gpus(self.settings, self.gpu_processes, self.gpus_per_trial, self.gpus_per_process)
         if self.scheduler == "pbt":
             self._check_population()
         if self.scheduler == "asha" and self.brackets > max(1, len(self.rungs)):
@@ -198,6 +189,10 @@ class Job:
                 )
             if not self.settings.budget:
                 iterations = 0
+        elif self.steps and isinstance(self.settings, RLlibSettings):
+            iterations = count_parts(
+                self.algo, self.settings, self.search, self.steps, self.iterations
+            )
         elif self.steps:
             iterations = count_iterations(self.steps, self.training, self.search)
             # Equal in the copy of a job that a run keeps, which holds both.
@@ -212,9 +207,12 @@ class Job:
         known = get_fields(type(self.settings))
         if isinstance(self.settings, ProgramSettings):
             check_placeholders(self.settings, self.search)
+        if isinstance(self.settings, RLlibSettings):
+            searched = {n: s for n, s in self.search.items() if not n.startswith(ENV_PREFIX)}
+            check_settings(self.algo, self.settings, searched)
         for name, space in self.search.items():
             space.check(name)
-            if name.startswith(ENV_PREFIX) or self.is_program:
+            if name.startswith(ENV_PREFIX) or not isinstance(self.settings, TrainingSettings):
                 continue
             if name not in known:
                 kind = f"setting of {self.algo} to search"
@@ -243,41 +241,15 @@ class Job:
                 f"{len(self.points)} points need as many trials, but trials is {self.trials}."
             )
 
-    def _check_gpus(self) -> None:
-        """Refuse shares of GPUs that Ray could never place, or that a process could not use."""
-        count, gpus, share = self.gpu_processes, self.gpus_per_trial, self.gpus_per_process
-        if self.settings.acting_device == "gpu" and not gpus:
-            raise InputError(
-                "settings.acting_device is gpu, but gpus_per_trial is 0: set gpus_per_trial to 1, "
-                "or acting_device to auto."
-            )
-        if share > 1:
-            raise InputError(
-                f"gpus_per_trial is {gpus:g}, but a process uses at most one GPU, and {count} of a "
-                f"trial of this job can use one: set gpus_per_trial to at most {count}."
-            )
-        if 0 < share < 1 and self.settings.num_learners > 1:
-            fewer = "acting_device to cpu, " if self.settings.acts_on_gpu else ""
-            raise InputError(
-                f"Each of the {self.settings.num_learners} learners needs a GPU of its own (NCCL), "
-                f"but gpus_per_trial is {gpus:g} for {count} processes: set it to {count}, {fewer}"
-                "or num_learners to 0."
-            )
-        if share and math.ceil(count / math.floor(1 / share)) > math.ceil(gpus):
-            raise InputError(
-                f"{count} processes of a trial of this job share {gpus:g} GPUs, {share:.3g} each, "
-                f"and none can hold parts of two: set gpus_per_trial to 1 or {count}."
-            )
-
     def _check_population(self) -> None:
         """Refuse a population that PBT cannot train.
 
         PBT changes settings in the middle of training, so none may be searched that the network,
         the rollouts or the environment are built from.
         """
-        if self.is_program:
+        if not isinstance(self.settings, TrainingSettings):
             raise InputError(
-                "scheduler pbt changes settings in the middle of training, which a program does "
+                f"scheduler pbt changes settings in the middle of training, which {self.algo} does "
                 "not allow: take scheduler asha."
             )
         if self.searcher == "optuna":
@@ -300,12 +272,14 @@ class Job:
         """The settings of our own training.
 
         Raises:
-            InputError: the trials are programs.
+            InputError: the trials are programs, or train one of RLlib's own algorithms.
         """
         if isinstance(self.settings, ProgramSettings):
             raise InputError(
                 f"{self.env} is a program: it has neither an algorithm nor a policy of ours."
             )
+        if isinstance(self.settings, RLlibSettings):
+            raise InputError(f"{self.algo} has RLlib's own settings, not those of our algorithms.")
         return self.settings
 
     @property
@@ -405,7 +379,12 @@ class Job:
             InputError: a sampled value contradicts the other settings.
         """
         settings = self.training
+        searched, env_kwargs = self.split_trial_config(config)
         own = {f.name: getattr(settings, f.name) for f in fields(settings)}
-        own |= {k: v for k, v in config.items() if not k.startswith(ENV_PREFIX)}
+        return type(settings)(**(own | searched)), env_kwargs
+
+    def split_trial_config(self, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return a trial's searched settings, and all arguments of its environment."""
+        settings = {k: v for k, v in config.items() if not k.startswith(ENV_PREFIX)}
         env = {k.removeprefix(ENV_PREFIX): v for k, v in config.items() if k.startswith(ENV_PREFIX)}
-        return type(settings)(**own), self.env_kwargs | env
+        return settings, self.env_kwargs | env

@@ -5,20 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium
+from gymnasium.vector.utils import batch_space, iterate
 
 from algos import get_algorithm_class, load_algorithms
 from algos.learning.behaviour_cloning import collect_teacher_rows
 from algos.models import MODELS
 from algos.models.hf_checkpoint import check_language_model
 from algos.objective import Need
+from algos.policy import batch_observation
 from algos.requirements import check_needs, detect_offered_needs
+from algos.rllib_algorithms import TrainingEnv
+from algos.rllib_module import RLlibModule
 from algos.rollouts.env_factory import make_vector_env
+from algos.rollouts.env_runner import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
-from envs.agents import check_appearances
+from envs.agents import AgentView, check_appearances
 from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.rllib_settings import RLlibSettings
 
 EPISODES, STEPS, SECONDS = 3, 300, 5.0
 """How much of an environment is played before it is trained on."""
@@ -35,6 +41,9 @@ def validate_job(job: Job) -> None:
     _check_rungs(job)
     if job.is_program:
         return  # see programs/program_validation.py
+    if isinstance(job.settings, RLlibSettings):
+        _validate_rllib_job(job, job.settings)
+        return
     played: list[tuple[dict[str, Any], frozenset[Need]]] = []
     algorithm = get_algorithm_class(job.algo)
     for drawn in job.sample_configs_to_validate():
@@ -69,6 +78,34 @@ def validate_job(job: Job) -> None:
             if needs:  # asked last, as it resets an environment that has just been found healthy
                 offered = detect_offered_needs(env)
                 check_needs(job.algo, needs, job.env, offered, load_algorithms())
+        finally:
+            env.close()
+
+
+def _validate_rllib_job(job: Job, settings: RLlibSettings) -> None:
+    """Make sure that one of RLlib's own algorithms can act in every trial's environment."""
+    played: list[dict[str, Any]] = []
+    for drawn in job.sample_configs_to_validate():
+        searched, env_kwargs = job.split_trial_config(drawn)
+        values = settings.values | searched
+        env = TrainingEnv({"env": job.env, "env_kwargs": env_kwargs, "fault_file": ""})
+        try:
+            if isinstance(env.unwrapped, AgentView):
+                raise InputError(
+                    f"{job.env} is a game of several agents, which {job.algo} cannot train "
+                    "together: take one of our own algorithms (`rungwise algos`)."
+                )
+            module = RLlibModule(job.algo, values, env.observation_space, env.action_space)
+            if env_kwargs in played:
+                continue
+            played.append(env_kwargs)
+            _play(job.env, env_kwargs)
+            observation, _ = env.reset(seed=0)
+            shown = batch_observation(observation, env.observation_space, False)
+            actions, _ = module.act(shown, module.initial_state(1))
+            env.step(next(iter(iterate(batch_space(env.action_space, 1), actions))))
+        except EnvironmentFault as error:
+            raise InputError(str(error)) from error
         finally:
             env.close()
 

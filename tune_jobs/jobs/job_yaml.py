@@ -12,9 +12,11 @@ import yaml
 
 from envs import FAMILIES
 from envs.validation import InputError, get_fields, unknown_name_error
-from tune_jobs.jobs.job import Job, get_settings_class, resolve_env_id
+from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings, name_program
+from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
+from tune_jobs.jobs.settings_class import get_settings_class
 
 PRESETS = Path(__file__).with_name("presets")
 
@@ -138,7 +140,9 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
         ours = ("env_kwargs", "evaluation_env_kwargs", "search")
         values |= {name: resolve_paths(given[name]) for name in ours if name in given}
     settings = get_settings_class(str(values.get("algo", "ppo")))
-    values["settings"] = _dataclass(settings, values.get("settings") or {}, f"settings in {where}")
+    chosen = values.get("settings") or {}
+    chosen = {"values": dict(chosen)} if settings is RLlibSettings else chosen
+    values["settings"] = _dataclass(settings, chosen, f"settings in {where}")
     if isinstance(health := given.get("health"), Mapping):
         limits = cast("Mapping[str, Any]", health).items()
         # YAML 1.1 reads the word off as false.
@@ -149,7 +153,8 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
         {n: tuple(v) if isinstance(v, list) else v for n, v in point.items()}
         for point in _points(values.get("points") or [], where)
     ]
-    if settings is not ProgramSettings:  # whose names are those that its command asks for
+    # Those of a program are what its command asks for; a job checks those of RLlib's algorithms.
+    if settings not in (ProgramSettings, RLlibSettings):
         _check_known_names(
             search,
             {k for k in get_fields(settings)} | {k for k in search if k.startswith("env.")},
@@ -180,6 +185,8 @@ def dump_job(job: Job) -> str:
     """Write a job as YAML with every default; :func:`parse_job` reads it back."""
     # With defaults, so that a run repeated by a later version has the settings of today.
     plain = dataclasses.asdict(job)
+    if isinstance(job.settings, RLlibSettings):
+        plain["settings"] = job.settings.values
     if "hidden" in plain["settings"]:
         plain["settings"]["hidden"] = list(plain["settings"]["hidden"])
     plain["search"] = {

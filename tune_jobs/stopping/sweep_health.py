@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from algos.config import TrainingSettings
 from tune_jobs.health import Finding, History, diagnose
 from tune_jobs.health.history import as_number
 from tune_jobs.health.logs.smoothed import SmoothedHistory, is_smoothed
@@ -100,8 +101,9 @@ class SweepHealth:
             The findings, and the rows that withdraw earlier findings which the history disproves.
         """
         rows = self._histories[trial]
-        # Nothing of ours is smoothed; the return of a program's log may be.
-        smoothed = self._job.is_program and is_smoothed(rows)
+        # Nothing of our own training is smoothed; what other libraries log may be.
+        own = isinstance(self._job.settings, TrainingSettings)
+        smoothed = not own and is_smoothed(rows)
         history = (SmoothedHistory if smoothed else History)(
             rows,
             self._job.iterations or max(SHORTEST_UNKNOWN, 2 * len(rows)),
@@ -169,9 +171,10 @@ class SweepHealth:
     def _get_settings(self, trial: str) -> dict[str, Any]:
         """Return all settings of a trial, cached: validating them takes a millisecond.
 
-        Those of a program are not known: what it calls by a name of ours may be another thing.
+        Those of a program and of RLlib are not known: what they call by a name of ours may be
+        another thing.
         """
-        if self._job.is_program:
+        if not isinstance(self._job.settings, TrainingSettings):
             return {}
         config = self._configs[trial]
         if trial not in self._settings or self._settings[trial][0] is not config:

@@ -1,6 +1,8 @@
 # pyright: basic, reportArgumentType=false, reportOptionalMemberAccess=false
 """Statistics of observations and returns in training: who updates them, when, and who acts."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import small
@@ -107,7 +109,7 @@ def test_a_saved_policy_acts_bit_for_bit_as_the_runner(env, tmp_path):
     from algos.checkpoint import write_manifest
 
     write_manifest(tmp_path)
-    loaded = Policy.load(tmp_path).module
+    loaded: Any = Policy.load(tmp_path).module
     assert not loaded.observation_normaliser.is_empty
     after = loaded.act_on_arrays(columns, torch.Generator().manual_seed(0))
     for name, part in before[0].items():

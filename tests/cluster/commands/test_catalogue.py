@@ -21,3 +21,9 @@ def test_presets_are_listed_with_steps_time_and_score(capsys):
     assert cli.run(["presets"]) == 0
     lines = " ".join(capsys.readouterr().out.split())
     assert "CartPole-v1, ppo, 9 trials, 123k steps, 24 s on 2 cores, return mean 500" in lines
+
+
+def test_algorithms_are_ours_and_those_of_rllib(capsys):
+    assert cli.run(["algos", "--json"]) == 0
+    algos = json.loads(capsys.readouterr().out)["algos"]
+    assert {"ppo", "astar_po", "rllib/DQN", "rllib/SAC", "rllib/PPO"} <= algos.keys()

@@ -87,7 +87,7 @@ def test_an_export_needs_nothing_of_ours(checkpoint, tmp_path):
     assert list(interface["inputs"]) == list(columns)
     program = torch.export.load(tmp_path / "out" / "policy.pt2").module()
     found = program(*map(torch.from_numpy, columns.values()))
-    actions, _, _ = policy.module.act(columns, greedy=True)
+    actions, _, _ = export.get_own_module(policy).act(columns, greedy=True)
     for name, ours in actions.items():
         place = list(interface["outputs"]).index(f"action.{name}")
         assert torch.allclose(found[place], ours, atol=1e-5)

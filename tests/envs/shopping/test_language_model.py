@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false
 """A language model shops: a whole iteration of A*-PO, its checkpoint, and what is refused."""
 
 import dataclasses

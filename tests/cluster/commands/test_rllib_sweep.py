@@ -1,0 +1,69 @@
+# pyright: basic
+"""RLlib's own algorithms as a user runs them: train, tune, resume, evaluate, doctor."""
+
+import signal
+import subprocess
+import time
+
+import pytest
+from command_line import answer, command, rungwise
+
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow, ResultRow
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+
+DQN = (
+    *("--algo", "rllib/DQN", "--settings.num-steps-sampled-before-learning-starts", 100),
+    *("--settings.train-batch-size-per-learner", 8),
+    *("--settings.model-config", "{fcnet_hiddens: [8]}", "--evaluation-episodes", 4),
+)
+SWEEP = """
+env: CartPole-v1
+algo: rllib/PPO
+steps: 6000
+settings: {train_batch_size_per_learner: 300, minibatch_size: 100, num_epochs: 2}
+search: {lr: {loguniform: [1.0e-5, 1.0e-2]}}
+trials: 4
+grace: 2
+checkpoint_interval: 1
+evaluation_episodes: 4
+"""
+
+
+def test_dqn_is_trained_and_its_policy_evaluated(tmp_path):
+    words = ("--steps", 600, "--iterations", 3, "--out", "run", "--json")
+    done = rungwise("train", "--env", "CartPole-v1", *DQN, *words, cwd=tmp_path, timeout=600)
+    assert done.returncode == 0, done.stderr
+    summary = answer(done)
+    assert summary["end_reason"] == "budget" and 600 <= summary["metrics"]["env_steps"] < 700
+    assert summary["metrics"]["score"] > 5
+    played = rungwise(
+        "evaluate", summary["checkpoint"], "--episodes", 4, "--json", cwd=tmp_path, timeout=600
+    )
+    assert played.returncode == 0, played.stderr
+    assert {"return_mean", "return_std"} <= answer(played)["policy"].keys()
+    judged = answer(rungwise("doctor", "run", "--json", cwd=tmp_path, timeout=600))
+    assert "has no clip_fraction" in judged["not_judged"]["clip_range_too_small"]
+
+
+def test_stopped_sweep_is_resumed_under_asha(tmp_path):
+    (tmp_path / "ppo.yaml").write_text(SWEEP)
+    words = command("tune", "ppo.yaml", "--out", "run", "--json")
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    events, deadline = tmp_path / "run" / "events.jsonl", time.monotonic() + 500
+    while time.monotonic() < deadline and process.poll() is None:
+        rows = read_event_log(events) if events.exists() else []
+        if any(isinstance(row, CheckpointRow) for row in rows):
+            break
+        time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=300)
+    assert process.returncode == 130
+    before = sum(isinstance(row, ResultRow) for row in read_event_log(events))
+    done = rungwise("resume", "run", "--json", cwd=tmp_path, timeout=900)
+    assert done.returncode == 0, done.stderr
+    summary = answer(done)
+    assert {trial["end_reason"] for trial in summary["trials"]} <= {"budget", "asha", "health"}
+    assert 0 < summary["compute_saved"] < 1 and summary["best"]["checkpoint"]
+    assert sum(isinstance(row, ResultRow) for row in read_event_log(events)) > before
