@@ -1,0 +1,164 @@
+# pyright: basic
+"""Unchanged programs of ten libraries under ``rungwise watch``, healthy and with faults.
+
+PYTHONPATH=tests python -m benchmarks.watched --to FOLDER --cleanrl PATH/ppo.py \
+    --pythonpath skrl_ppo=FOLDER_OF_SKRL:FOLDER_OF_TENSORBOARD [--only sb3_ppo bandit]
+
+Each run takes about half a minute of a core, one at a time; what is in FOLDER already is not run
+again. Prints a Markdown table. The libraries are no dependencies of Rungwise: say with
+``--pythonpath`` where those are that are not installed. CleanRL's script needs gymnasium 0.29.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
+
+PROGRAMS_FOLDER = Path(__file__).parent / "programs"
+NAMES = {
+    "learning rate x 100": {
+        *("kl_runaway", "learning_rate_too_high", "entropy_collapse", "std_blowup", "not_finite"),
+        *("performance_collapse", "no_improvement", "value_divergence", "frozen_policy"),
+        *("no_exploration", "reward_scale"),
+    },
+    "entropy coefficient 5": {"entropy_stuck_at_max", "std_blowup", "no_improvement"},
+    "nan-reward": {"not_finite"},
+    "constant-reward": {"constant_reward", "zero_reward", "groups_without_signal"},
+    "endless": {"no_episode_ends"},
+}
+"""The findings that are right for each fault."""
+LR, ENTROPY, NAN, CONSTANT, ENDLESS = NAMES
+LIMIT_S = 900
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program, and how far it goes."""
+
+    name: str
+    library: str
+    """The distribution that trains; empty for none."""
+    lr: float
+    """The healthy learning rate."""
+    budget: int
+    """Environment steps, or rows where its log does not count those."""
+    faults: tuple[str, ...] = (LR, ENTROPY, NAN, CONSTANT, ENDLESS)
+
+    def make_command(self, fault: str, cleanrl: str) -> list[str]:
+        """Return the program with the flags of a fault, or healthy ones."""
+        flags = ["--lr", f"{self.lr * (100 if fault == LR else 1):g}"]
+        flags += ["--ent-coef", "5"] if fault == ENTROPY else []
+        environment = fault if fault in (NAN, CONSTANT, ENDLESS) else "none"
+        if self.name == "cleanrl_ppo":
+            flags[0] = "--learning-rate"
+            flags += ["--env-id", f"environments:CartPole-{environment}-v0"]
+            flags += ["--total-timesteps", str(self.budget)]
+            return [sys.executable, cleanrl, *flags]
+        flags += ["--fault", environment]
+        if self.name == "bandit":
+            return ["bash", str(PROGRAMS_FOLDER / "bandit.sh"), *flags]
+        return [sys.executable, str(PROGRAMS_FOLDER / f"{self.name}.py"), *flags]
+
+
+PROGRAMS = {
+    program.name: program
+    for program in (
+        Program("sb3_ppo", "stable-baselines3", 1e-3, 30_000),
+        Program("sb3_dqn", "stable-baselines3", 2.3e-3, 40_000, (LR, NAN, CONSTANT, ENDLESS)),
+        Program("cleanrl_ppo", "", 2.5e-4, 51_200),
+        Program("skrl_ppo", "skrl", 3e-3, 100),
+        Program("rsl_rl_ppo", "rsl-rl-lib", 3e-3, 100),
+        Program("tianshou_ppo", "tianshou", 1e-3, 40_000),
+        Program("torchrl_ppo", "torchrl", 1e-3, 40_000),
+        Program("rllib_ppo", "ray", 1e-3, 32_000),
+        Program("trl_grpo", "trl", 1e-2, 80, (LR, ENTROPY, NAN, CONSTANT)),
+        Program("bandit", "", 2.0, 9_600, (LR, ENTROPY, NAN, CONSTANT)),
+    )
+}
+
+
+def run(program: Program, fault: str, to: Path, cleanrl: str, pythonpath: str) -> None:
+    """Watch one run, and write what became of it."""
+    shutil.rmtree(to, ignore_errors=True)
+    to.mkdir(parents=True)
+    paths = [str(PROGRAMS_FOLDER), pythonpath, str(Path(__file__).parents[2])]
+    env = os.environ | {"PYTHONPATH": ":".join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
+    budget = ["--budget", str(program.budget)]
+    watch = ["-c", "from cluster.cli import main; main()", "watch", "--out", "run", *budget]
+    # Rungwise itself runs with its own libraries, whatever the program is given.
+    own = f"{Path(__file__).parents[2]}"
+    command = ["env", f"PYTHONPATH={env['PYTHONPATH']}", *program.make_command(fault, cleanrl)]
+    began = time.monotonic()
+    with (to / "watch.log").open("w") as log:
+        done = subprocess.run(
+            [sys.executable, *watch, "--", *command],
+            cwd=to, env=env | {"PYTHONPATH": own}, stdout=log, stderr=log, timeout=LIMIT_S,
+        )  # fmt: skip
+    end = {"status": done.returncode, "seconds": round(time.monotonic() - began)}
+    (to / "end.json").write_text(json.dumps(end))
+
+
+def describe(program: Program, fault: str, to: Path) -> dict[str, str]:
+    """Return what became of a run: its end, its findings, the share of its budget, its time."""
+    end = json.loads((to / "end.json").read_text())
+    rows = read_event_log(to / "run" / "events.jsonl")
+    findings = [row for row in rows if isinstance(row, FindingRow) and not row.withdrawn]
+    seen = dict.fromkeys(f"{row.symptom} ({row.severity})" for row in findings)
+    last = max((row.iteration for row in rows if isinstance(row, ResultRow)), default=0)
+    ends = [row for row in rows if isinstance(row, EndRow)]
+    by_health = bool(ends) and ends[-1].reason == "health"
+    right = fault and any(row.symptom in NAMES[fault] for row in findings)
+    return {
+        "end": "ended" if by_health else ends[-1].reason if ends else f"status {end['status']}",
+        "findings": ", ".join(seen) or "none",
+        "right": ("yes" if right else "**no**") if fault else "",
+        "share": f"{last} %",
+        "seconds": str(end["seconds"]),
+    }
+
+
+def find_version(program: Program, cleanrl: str, pythonpath: str) -> str:
+    """Return the library's name and version."""
+    if program.name == "cleanrl_ppo":
+        return f"ppo.py, SHA-256 {hashlib.sha256(Path(cleanrl).read_bytes()).hexdigest()[:8]}"
+    if not program.library:
+        return "bash, awk"
+    code = f"from importlib.metadata import version; print(version({program.library!r}))"
+    env = os.environ | {"PYTHONPATH": pythonpath}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    return f"{program.library} {done.stdout.strip() or 'unknown'}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--to", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--only", nargs="*", default=list(PROGRAMS), choices=list(PROGRAMS))
+    parser.add_argument("--cleanrl", default="ppo.py", help="CleanRL's ppo.py")
+    parser.add_argument("--pythonpath", action="append", default=[], help="PROGRAM=FOLDERS")
+    args = parser.parse_args()
+    pythonpaths = dict(text.split("=", 1) for text in args.pythonpath)
+    print("| program | library | fault | end | at | findings | right | s |")
+    print("| --- | --- | --- | --- | ---: | --- | --- | ---: |")
+    for name in args.only:
+        program, pythonpath = PROGRAMS[name], pythonpaths.get(name, "")
+        library = find_version(program, args.cleanrl, pythonpath)
+        for fault in ("", *program.faults):
+            to = args.to / name / (fault or "healthy").replace(" ", "-")
+            if not (to / "end.json").exists():
+                run(program, fault, to, args.cleanrl, pythonpath)
+            row = describe(program, fault, to)
+            cells = [row[c] for c in ("end", "share", "findings", "right", "seconds")]
+            print(f"| {name} | {library} | {fault or 'healthy'} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
