@@ -12,6 +12,7 @@ again. Prints a Markdown table. The libraries are no dependencies of Rungwise: s
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -20,24 +21,26 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import cluster.commands.watch  # noqa: F401
+import tune_jobs.program_session  # noqa: F401
+from cluster.cli import main as main_of_rungwise
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
 
 PROGRAMS_FOLDER = Path(__file__).parent / "programs"
 NAMES = {
+    "nan-reward": {"not_finite"},
+    "constant-reward": {"constant_reward", "zero_reward", "groups_without_signal"},
     "learning rate x 100": {
         *("kl_runaway", "learning_rate_too_high", "entropy_collapse", "std_blowup", "not_finite"),
         *("performance_collapse", "no_improvement", "value_divergence", "frozen_policy"),
         *("no_exploration", "reward_scale"),
     },
     "entropy coefficient 5": {"entropy_stuck_at_max", "std_blowup", "no_improvement"},
-    "nan-reward": {"not_finite"},
-    "constant-reward": {"constant_reward", "zero_reward", "groups_without_signal"},
     "endless": {"no_episode_ends"},
 }
 """The findings that are right for each fault."""
-LR, ENTROPY, NAN, CONSTANT, ENDLESS = NAMES
-LIMIT_S = 900
+NAN, CONSTANT, LR, ENTROPY, ENDLESS = NAMES
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Program:
     """The healthy learning rate."""
     budget: int
     """Environment steps, or rows where its log does not count those."""
-    faults: tuple[str, ...] = (LR, ENTROPY, NAN, CONSTANT, ENDLESS)
+    faults: tuple[str, ...] = tuple(NAMES)
 
     def make_command(self, fault: str, cleanrl: str) -> list[str]:
         """Return the program with the flags of a fault, or healthy ones."""
@@ -61,7 +64,7 @@ class Program:
         if self.name == "cleanrl_ppo":
             flags[0] = "--learning-rate"
             flags += ["--env-id", f"environments:CartPole-{environment}-v0"]
-            flags += ["--total-timesteps", str(self.budget)]
+            flags += ["--total-timesteps", str(self.budget), "--num-steps", "64"]
             return [sys.executable, cleanrl, *flags]
         flags += ["--fault", environment]
         if self.name == "bandit":
@@ -72,16 +75,16 @@ class Program:
 PROGRAMS = {
     program.name: program
     for program in (
-        Program("sb3_ppo", "stable-baselines3", 1e-3, 30_000),
-        Program("sb3_dqn", "stable-baselines3", 2.3e-3, 40_000, (LR, NAN, CONSTANT, ENDLESS)),
-        Program("cleanrl_ppo", "", 2.5e-4, 51_200),
-        Program("skrl_ppo", "skrl", 3e-3, 100),
-        Program("rsl_rl_ppo", "rsl-rl-lib", 3e-3, 100),
-        Program("tianshou_ppo", "tianshou", 1e-3, 40_000),
-        Program("torchrl_ppo", "torchrl", 1e-3, 40_000),
-        Program("rllib_ppo", "ray", 1e-3, 32_000),
-        Program("trl_grpo", "trl", 1e-2, 80, (LR, ENTROPY, NAN, CONSTANT)),
-        Program("bandit", "", 2.0, 9_600, (LR, ENTROPY, NAN, CONSTANT)),
+        Program("sb3_ppo", "stable-baselines3", 1e-3, 20_480),
+        Program("sb3_dqn", "stable-baselines3", 2.3e-3, 24_000, (NAN, CONSTANT, LR, ENDLESS)),
+        Program("cleanrl_ppo", "", 1e-3, 20_480),
+        Program("skrl_ppo", "skrl", 3e-3, 80),
+        Program("rsl_rl_ppo", "rsl-rl-lib", 3e-3, 80),
+        Program("tianshou_ppo", "tianshou", 1e-3, 25_600),
+        Program("torchrl_ppo", "torchrl", 1e-3, 20_480),
+        Program("rllib_ppo", "ray", 1e-3, 16_384),
+        Program("trl_grpo", "trl", 1e-2, 64, (NAN, CONSTANT, LR, ENTROPY)),
+        Program("bandit", "", 2.0, 9_600, (NAN, CONSTANT, LR, ENTROPY)),
     )
 }
 
@@ -91,20 +94,28 @@ def run(program: Program, fault: str, to: Path, cleanrl: str, pythonpath: str) -
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)
     paths = [str(PROGRAMS_FOLDER), pythonpath, str(Path(__file__).parents[2])]
-    env = os.environ | {"PYTHONPATH": ":".join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
-    budget = ["--budget", str(program.budget)]
-    watch = ["-c", "from cluster.cli import main; main()", "watch", "--out", "run", *budget]
-    # Rungwise itself runs with its own libraries, whatever the program is given.
-    own = f"{Path(__file__).parents[2]}"
-    command = ["env", f"PYTHONPATH={env['PYTHONPATH']}", *program.make_command(fault, cleanrl)]
+    # Only the program is given these paths: Rungwise runs with its own libraries.
+    command = ["env", f"PYTHONPATH={':'.join(filter(None, paths))}"]
+    command += program.make_command(fault, cleanrl)
+    watch = ["watch", "--out", "run", "--budget", str(program.budget)]
     began = time.monotonic()
-    with (to / "watch.log").open("w") as log:
-        done = subprocess.run(
-            [sys.executable, *watch, "--", *command],
-            cwd=to, env=env | {"PYTHONPATH": own}, stdout=log, stderr=log, timeout=LIMIT_S,
-        )  # fmt: skip
-    end = {"status": done.returncode, "seconds": round(time.monotonic() - began)}
+    # Forked: half of the time of such a short run would be the imports of Rungwise.
+    process = multiprocessing.get_context("fork").Process(
+        target=call_rungwise, args=(to, [*watch, "--", *command])
+    )
+    process.start()
+    process.join()
+    end = {"status": process.exitcode, "seconds": round(time.monotonic() - began)}
     (to / "end.json").write_text(json.dumps(end))
+
+
+def call_rungwise(folder: Path, words: list[str]) -> None:
+    """Run a command line of Rungwise in a folder, with its output in a file."""
+    os.chdir(folder)
+    log = os.open("watch.log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    main_of_rungwise(words)
 
 
 def describe(program: Program, fault: str, to: Path) -> dict[str, str]:
@@ -126,6 +137,11 @@ def describe(program: Program, fault: str, to: Path) -> dict[str, str]:
     }
 
 
+def find_folder(to: Path, program: Program, fault: str) -> Path:
+    """Return the folder of a run."""
+    return to.absolute() / program.name / (fault or "healthy").replace(" ", "-")
+
+
 def find_version(program: Program, cleanrl: str, pythonpath: str) -> str:
     """Return the library's name and version."""
     if program.name == "cleanrl_ppo":
@@ -144,20 +160,25 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(PROGRAMS), choices=list(PROGRAMS))
     parser.add_argument("--cleanrl", default="ppo.py", help="CleanRL's ppo.py")
     parser.add_argument("--pythonpath", action="append", default=[], help="PROGRAM=FOLDERS")
+    parser.add_argument("--table", action="store_true", help="run nothing, only print the table")
     args = parser.parse_args()
     pythonpaths = dict(text.split("=", 1) for text in args.pythonpath)
+    for fault in ("", *NAMES) if not args.table else ():
+        for program in (PROGRAMS[name] for name in args.only):
+            to = find_folder(args.to, program, fault)
+            if (not fault or fault in program.faults) and not (to / "end.json").exists():
+                run(program, fault, to, args.cleanrl, pythonpaths.get(program.name, ""))
+                print(program.name, describe(program, fault, to), file=sys.stderr, flush=True)
     print("| program | library | fault | end | at | findings | right | s |")
     print("| --- | --- | --- | --- | ---: | --- | --- | ---: |")
-    for name in args.only:
-        program, pythonpath = PROGRAMS[name], pythonpaths.get(name, "")
-        library = find_version(program, args.cleanrl, pythonpath)
+    for program in (PROGRAMS[name] for name in args.only):
+        library = find_version(program, args.cleanrl, pythonpaths.get(program.name, ""))
         for fault in ("", *program.faults):
-            to = args.to / name / (fault or "healthy").replace(" ", "-")
-            if not (to / "end.json").exists():
-                run(program, fault, to, args.cleanrl, pythonpath)
-            row = describe(program, fault, to)
-            cells = [row[c] for c in ("end", "share", "findings", "right", "seconds")]
-            print(f"| {name} | {library} | {fault or 'healthy'} | {' | '.join(cells)} |", flush=True)
+            to = find_folder(args.to, program, fault)
+            if (to / "end.json").exists():
+                row = describe(program, fault, to)
+                cells = [row[c] for c in ("end", "share", "findings", "right", "seconds")]
+                print(f"| {' | '.join([program.name, library, fault or 'healthy', *cells])} |")
 
 
 if __name__ == "__main__":

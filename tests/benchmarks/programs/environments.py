@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 FAULTS = ("none", "nan-reward", "constant-reward", "endless")
-NAN_FROM = 2000
+NAN_FROM = 1000
 """Steps of one environment after which the reward is NaN."""
 
 
@@ -67,7 +67,7 @@ class Steer(gymnasium.vector.VectorEnv):
         self.t += 1
         self.steps += 1
         reward = -np.linalg.norm(self.at, axis=1) * (self.fault != "constant-reward")
-        if self.fault == "nan-reward" and self.steps > NAN_FROM // 4:
+        if self.fault == "nan-reward" and self.steps > NAN_FROM // 2:
             reward[0] = float("nan")
         # Lengths differ, so that episodes do not all end in the same step.
         done = (self.t >= self.length) | (self.rng.random(self.num_envs) < 0.01)

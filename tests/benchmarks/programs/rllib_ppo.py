@@ -10,14 +10,14 @@ from ray import tune
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.tune.registry import register_env
 
-args = parse_arguments(lr=1e-3, steps=32_000, ent_coef=0.0)
+args = parse_arguments(lr=1e-3, steps=16_384, ent_coef=0.0)
 register_env("cartpole", lambda options: make_cartpole(args.fault))
 config = (
     PPOConfig()
     .environment("cartpole")
     .env_runners(num_env_runners=0, num_envs_per_env_runner=4)
     .training(
-        train_batch_size=500, minibatch_size=125, num_epochs=4, lr=args.lr, grad_clip=0.5,
+        train_batch_size=256, minibatch_size=128, num_epochs=4, lr=args.lr, grad_clip=0.5,
         entropy_coeff=args.ent_coef,
     )
     .debugging(seed=args.seed)

@@ -6,7 +6,7 @@ from environments import TorchSteer
 from rsl_rl.runners import OnPolicyRunner
 
 ROLLOUT = 25
-args = parse_arguments(lr=3e-3, steps=40_000, ent_coef=0.001)
+args = parse_arguments(lr=3e-3, steps=32_000, ent_coef=0.001)
 env = TorchSteer(args.fault)
 model = {"class_name": "MLPModel", "hidden_dims": [32], "activation": "tanh"}
 noise = {"class_name": "GaussianDistribution", "init_std": 1.0}

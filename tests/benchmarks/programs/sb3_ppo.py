@@ -7,7 +7,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import configure
 
-args = parse_arguments(lr=1e-3, steps=30_000, ent_coef=0.01)
+args = parse_arguments(lr=1e-3, steps=20_480, ent_coef=0.01)
 envs = make_vec_env(lambda: make_cartpole(args.fault), n_envs=4, seed=args.seed)
 model = PPO(
     "MlpPolicy", envs, learning_rate=args.lr, ent_coef=args.ent_coef, n_steps=64, batch_size=128,

@@ -37,7 +37,7 @@ class Value(DeterministicMixin, Model):
         return self.net(inputs["observations"]), {}
 
 
-args = parse_arguments(lr=3e-3, steps=40_000, ent_coef=0.001)
+args = parse_arguments(lr=3e-3, steps=32_000, ent_coef=0.001)
 env = wrap_env(Steer(args.fault), wrapper="gymnasium")
 spaces = {
     "observation_space": env.observation_space,

@@ -13,8 +13,8 @@ from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 from torchrl.record.loggers.csv import CSVLogger
 
-ROLLOUT, EPOCHS, MINIBATCH = 512, 4, 128
-args = parse_arguments(lr=1e-3, steps=40_960, ent_coef=0.01)
+ROLLOUT, EPOCHS, MINIBATCH = 256, 4, 128
+args = parse_arguments(lr=1e-3, steps=20_480, ent_coef=0.01)
 
 
 def make_env():
@@ -62,8 +62,8 @@ for batch in Collector(envs, actor, frames_per_batch=ROLLOUT, total_frames=args.
             total.backward()
             nn.utils.clip_grad_norm_(loss.parameters(), 0.5)
             optimiser.step()
-            for name in terms.keys():
-                sums[name] = sums.get(name, 0) + terms[name].detach().mean()
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0) + value.detach().mean()
             updates += 1
     for name, value in sums.items():
         logger.log_scalar(f"train/{name}", value / updates, steps)

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
-args = parse_arguments(lr=1e-2, steps=80)
+args = parse_arguments(lr=1e-2, steps=64)
 words = ["<eos>", *(f"w{i}" for i in range(31))]
 plain = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="w0"))
 plain.pre_tokenizer = pre_tokenizers.Whitespace()
