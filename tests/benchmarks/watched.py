@@ -93,15 +93,14 @@ def run(program: Program, fault: str, to: Path, cleanrl: str, pythonpath: str) -
     """Watch one run, and write what became of it."""
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)
-    paths = [str(PROGRAMS_FOLDER), pythonpath, str(Path(__file__).parents[2])]
-    # Only the program is given these paths: Rungwise runs with its own libraries.
-    command = ["env", f"PYTHONPATH={':'.join(filter(None, paths))}"]
-    command += program.make_command(fault, cleanrl)
+    paths = [str(PROGRAMS_FOLDER), pythonpath]
+    command = program.make_command(fault, cleanrl)
     watch = ["watch", "--out", "run", "--budget", str(program.budget)]
     began = time.monotonic()
     # Forked: half of the time of such a short run would be the imports of Rungwise.
     process = multiprocessing.get_context("fork").Process(
-        target=call_rungwise, args=(to, [*watch, "--", *command])
+        target=call_rungwise,
+        args=(to, ":".join(filter(None, paths)), [*watch, "--", *command]),
     )
     process.start()
     process.join()
@@ -109,9 +108,10 @@ def run(program: Program, fault: str, to: Path, cleanrl: str, pythonpath: str) -
     (to / "end.json").write_text(json.dumps(end))
 
 
-def call_rungwise(folder: Path, words: list[str]) -> None:
+def call_rungwise(folder: Path, pythonpath: str, words: list[str]) -> None:
     """Run a command line of Rungwise in a folder, with its output in a file."""
     os.chdir(folder)
+    os.environ["PYTHONPATH"] = pythonpath  # of the program: Rungwise is imported already
     log = os.open("watch.log", os.O_WRONLY | os.O_CREAT)
     os.dup2(log, 1)
     os.dup2(log, 2)
