@@ -14,8 +14,8 @@ from tianshou.utils.net.common import Net
 from tianshou.utils.net.discrete import DiscreteActor, DiscreteCritic
 from torch.utils.tensorboard import SummaryWriter
 
-ENVS, ROLLOUT = 4, 256
-args = parse_arguments(lr=1e-3, steps=25_600, ent_coef=0.01)
+ENVS, ROLLOUT = 4, 128
+args = parse_arguments(lr=1e-3, steps=10_240, ent_coef=0.01)
 envs = DummyVectorEnv([lambda: make_cartpole(args.fault) for _ in range(ENVS)])
 envs.seed(args.seed)
 spaces = make_cartpole()
@@ -36,11 +36,11 @@ algorithm = PPO(
 algorithm.run_training(
     OnPolicyTrainerParams(
         training_collector=Collector(algorithm, envs, VectorReplayBuffer(ROLLOUT, ENVS)),
-        max_epochs=args.steps // 2560,
-        epoch_num_steps=2560,
+        max_epochs=args.steps // 1280,
+        epoch_num_steps=1280,
         collection_step_num_env_steps=ROLLOUT,
         update_step_num_repetitions=4,
-        batch_size=128,
+        batch_size=64,
         logger=TensorboardLogger(
             SummaryWriter(args.logdir), training_interval=ROLLOUT, update_interval=1
         ),
