@@ -40,6 +40,7 @@ NAMES = {
     "endless": {"no_episode_ends"},
 }
 """The findings that are right for each fault."""
+END_WORDS = {"health": "ended", "budget": "whole", "error": "its own error"}
 NAN, CONSTANT, LR, ENTROPY, ENDLESS = NAMES
 
 
@@ -126,10 +127,13 @@ def describe(program: Program, fault: str, to: Path) -> dict[str, str]:
     seen = dict.fromkeys(f"{row.symptom} ({row.severity})" for row in findings)
     last = max((row.iteration for row in rows if isinstance(row, ResultRow)), default=0)
     ends = [row for row in rows if isinstance(row, EndRow)]
-    by_health = bool(ends) and ends[-1].reason == "health"
     right = fault and any(row.symptom in NAMES[fault] for row in findings)
+    reason = ends[-1].reason if ends else f"status {end['status']}"
+    if reason == "error":
+        # It noticed the fault itself: its exception, which is the reason of the end, has to say so.
+        right = "nan" in ends[-1].sentence.casefold() and fault in (NAN, LR)
     return {
-        "end": "ended" if by_health else ends[-1].reason if ends else f"status {end['status']}",
+        "end": END_WORDS.get(reason, reason),
         "findings": ", ".join(seen) or "none",
         "right": ("yes" if right else "**no**") if fault else "",
         "share": f"{last} %",

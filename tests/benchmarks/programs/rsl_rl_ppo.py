@@ -13,7 +13,6 @@ noise = {"class_name": "GaussianDistribution", "init_std": 1.0}
 config = {
     "num_steps_per_env": ROLLOUT,
     "save_interval": 10**6,
-    "check_for_nan": False,
     "obs_groups": {"actor": ["policy"], "critic": ["policy"]},
     "actor": model | {"distribution_cfg": noise},
     "critic": dict(model),
