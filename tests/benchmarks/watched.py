@@ -84,7 +84,7 @@ PROGRAMS = {
         Program("tianshou_ppo", "tianshou", 1e-3, 10_240),
         Program("torchrl_ppo", "torchrl", 1e-3, 20_480),
         Program("rllib_ppo", "ray", 1e-3, 16_384),
-        Program("trl_grpo", "trl", 1e-2, 64, (NAN, CONSTANT, LR, ENTROPY)),
+        Program("trl_grpo", "trl", 1e-2, 256, (NAN, CONSTANT, LR, ENTROPY)),
         Program("bandit", "", 2.0, 9_600, (NAN, CONSTANT, LR, ENTROPY)),
     )
 }
@@ -131,7 +131,7 @@ def describe(program: Program, fault: str, to: Path) -> dict[str, str]:
     reason = ends[-1].reason if ends else f"status {end['status']}"
     if reason == "error":
         # It noticed the fault itself: its exception, which is the reason of the end, has to say so.
-        right = "nan" in ends[-1].sentence.casefold() and fault in (NAN, LR)
+        right = right or "nan" in ends[-1].sentence.casefold() and fault in (NAN, LR)
     return {
         "end": END_WORDS.get(reason, reason),
         "findings": ", ".join(seen) or "none",

@@ -7,7 +7,7 @@ import ray
 from arguments import parse_arguments
 from environments import make_cartpole
 from ray import tune
-from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.tune.registry import register_env
 
 args = parse_arguments(lr=1e-3, steps=16_384, ent_coef=0.0)
@@ -24,7 +24,7 @@ config = (
 )  # fmt: skip
 ray.init(address="local", num_cpus=1, include_dashboard=False)
 tune.Tuner(
-    "PPO",
+    PPO,
     param_space=config,
     run_config=tune.RunConfig(
         storage_path=str(Path(args.logdir).absolute()),

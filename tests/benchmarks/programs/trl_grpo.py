@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
-args = parse_arguments(lr=1e-2, steps=64)
+args = parse_arguments(lr=1e-2, steps=256)
 words = ["<eos>", *(f"w{i}" for i in range(31))]
 plain = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="w0"))
 plain.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -18,6 +18,8 @@ tiny = GPT2Config(
     vocab_size=32, n_layer=1, n_embd=32, n_head=2, n_positions=32, eos_token_id=0,
     bos_token_id=0, pad_token_id=0,
 )  # fmt: skip
+# From a folder, because the reference policy is loaded from there once more.
+GPT2LMHeadModel(tiny).save_pretrained(f"{args.logdir}/tiny")
 
 
 def pay(completions, trainer_state, **kwargs):
@@ -29,7 +31,7 @@ def pay(completions, trainer_state, **kwargs):
 
 
 trainer = GRPOTrainer(
-    model=GPT2LMHeadModel(tiny),
+    model=f"{args.logdir}/tiny",
     args=GRPOConfig(
         output_dir=args.logdir, use_cpu=True, max_steps=args.steps, logging_steps=1,
         save_steps=10**6, per_device_train_batch_size=32, num_generations=8, beta=0.01,
