@@ -4,30 +4,32 @@
 ``python -m benchmarks.library_runs --to FOLDER [LIBRARY ...]`` records what is not there already;
 ``--pack`` writes the archive. Each library has a healthy run and at least two with a planted fault.
 The libraries are no dependencies of Rungwise: put those that are to be recorded on PYTHONPATH.
-skrl, RSL-RL and TRL train by themselves. verl, rl_games and TorchRL need a GPU or more packages:
-the numbers of the RSL-RL and TRL runs are written by their own logger classes, which fixes names,
-files and text. W&B and MLflow write the same numbers under the names of CleanRL. The archive holds
-what has been recorded so far: a healthy run of skrl, and one without reward that was ended early.
+skrl, RSL-RL and TRL are trained by the programs of the folder ``programs``. verl and rl_games need
+a GPU or more packages: the numbers of the RSL-RL and TRL runs are written by their own logger
+classes, which fixes names, files and text, and by that of TorchRL. W&B and MLflow write the same
+numbers under the names of CleanRL.
 """
 
 import argparse
 import contextlib
+import functools
 import io
 import json
 import lzma
 import shutil
+import subprocess
 import sys
 import tarfile
 import types
 from pathlib import Path
 
-import gymnasium
-import numpy as np
 import torch
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "library_logs.tar.xz"
 FAULTS = ("healthy", "no reward", "learning rate too high")
-ENVS, LENGTH, ROLLOUT, ITERATIONS = 16, 25, 25, 40
+PROGRAMS = Path(__file__).parent / "programs"
+ENVS, ROLLOUT = 16, 25
+"""Of the RSL-RL run."""
 SYMPTOMS = {
     "healthy": (),
     "no reward": ("constant_reward", "zero_reward", "groups_without_signal"),
@@ -39,174 +41,16 @@ SYMPTOMS = {
 """The names that are right for a fault."""
 
 
-class Steer(gymnasium.vector.VectorEnv):
-    """Steer points to the origin of a plane: a step is paid minus the distance."""
-
-    def __init__(self, fault: str, count: int = ENVS):
-        self.fault, self.num_envs = fault, count
-        self.single_observation_space = gymnasium.spaces.Box(-9, 9, (2,))
-        self.single_action_space = gymnasium.spaces.Box(-1, 1, (2,))
-        self.observation_space = gymnasium.spaces.Box(-9, 9, (count, 2))
-        self.action_space = gymnasium.spaces.Box(-1, 1, (count, 2))
-        self.rng = np.random.default_rng(0)
-        self.at = self.rng.uniform(-2, 2, (count, 2))
-        self.t = np.zeros(count, int)
-
-    def reset(self, *, seed=None, options=None):
-        return self.at.astype(np.float32), {}
-
-    def step(self, actions):
-        actions = np.nan_to_num(np.asarray(actions).reshape(self.num_envs, 2))
-        self.at = np.clip(self.at + 0.4 * np.clip(actions, -1, 1), -3, 3)
-        self.t += 1
-        reward = -np.linalg.norm(self.at, axis=1) * (self.fault != "no reward")
-        # Lengths differ, so that episodes do not all end in the same step.
-        done = (self.t >= LENGTH) | (self.rng.random(self.num_envs) < 0.01)
-        self.at[done] = self.rng.uniform(-2, 2, (int(done.sum()), 2))
-        self.t[done] = 0
-        none = np.zeros(self.num_envs, bool)
-        return self.at.astype(np.float32), reward.astype(np.float32), done, none, {}
-
-
-def record_skrl(fault: str, to: Path) -> None:
-    from skrl.agents.torch.ppo import PPO, PPO_CFG
-    from skrl.envs.wrappers.torch import wrap_env
-    from skrl.memories.torch import RandomMemory
-    from skrl.models.torch import DeterministicMixin, GaussianMixin, Model
-    from skrl.trainers.torch import SequentialTrainer, SequentialTrainerCfg
-
-    def network(outputs):
-        return torch.nn.Sequential(
-            torch.nn.Linear(2, 32), torch.nn.Tanh(), torch.nn.Linear(32, outputs)
-        )
-
-    class Policy(GaussianMixin, Model):
-        def __init__(self, **spaces):
-            Model.__init__(self, **spaces)
-            GaussianMixin.__init__(self)
-            self.net, self.log_std = network(2), torch.nn.Parameter(torch.zeros(2))
-
-        def compute(self, inputs, role=""):
-            return self.net(inputs["observations"]), {"log_std": self.log_std}
-
-    class Value(DeterministicMixin, Model):
-        def __init__(self, **spaces):
-            Model.__init__(self, **spaces)
-            DeterministicMixin.__init__(self)
-            self.net = network(1)
-
-        def compute(self, inputs, role=""):
-            return self.net(inputs["observations"]), {}
-
-    env = wrap_env(Steer(fault), wrapper="gymnasium")
-    spaces = {
-        "observation_space": env.observation_space,
-        "action_space": env.action_space,
-        "device": "cpu",
+def record_program(script: str, lr: float, fault: str, to: Path) -> None:
+    """Run a program of the folder ``programs``; what it prints is a log as well."""
+    flags = {
+        "healthy": [],
+        "no reward": ["--fault", "constant-reward"],
+        "learning rate too high": ["--lr", f"{1000 * lr:g}"],
     }
-    config = PPO_CFG(
-        rollouts=ROLLOUT,
-        learning_rate=3.0 if "rate" in fault else 3e-3,
-        entropy_loss_scale=0.001,
-        grad_norm_clip=0.0 if "rate" in fault else 0.5,
-    )
-    config.experiment.directory, config.experiment.experiment_name = str(to), "run"
-    config.experiment.write_interval, config.experiment.checkpoint_interval = ROLLOUT, 0
-    agent = PPO(
-        models={"policy": Policy(**spaces), "value": Value(**spaces)},
-        memory=RandomMemory(memory_size=ROLLOUT, num_envs=ENVS, device="cpu"),
-        cfg=config,
-        **spaces,
-    )
-    trainer = SequentialTrainerCfg(
-        timesteps=ROLLOUT * ITERATIONS, headless=True, disable_progressbar=True
-    )
-    SequentialTrainer(cfg=trainer, env=env, agents=agent).train()
-
-
-class TorchSteer:
-    """The same environment with RSL-RL's protocol."""
-
-    num_envs, num_actions, max_episode_length, device, cfg = ENVS, 2, LENGTH, "cpu", {}
-
-    def __init__(self, fault: str):
-        self.env = Steer(fault)
-        self.episode_length_buf = torch.zeros(ENVS, dtype=torch.long)
-
-    def get_observations(self):
-        from tensordict import TensorDict
-
-        return TensorDict({"policy": torch.tensor(self.env.at, dtype=torch.float32)}, [ENVS])
-
-    def step(self, actions):
-        _, reward, done, _, _ = self.env.step(actions.numpy())
-        return (
-            self.get_observations(), torch.tensor(reward), torch.tensor(done, dtype=torch.long), {},
-        )  # fmt: skip
-
-
-def record_rsl_rl(fault: str, to: Path) -> None:
-    from rsl_rl.runners import OnPolicyRunner
-
-    model = {"class_name": "MLPModel", "hidden_dims": [32], "activation": "tanh"}
-    noise = {"class_name": "GaussianDistribution", "init_std": 1.0}
-    too_high = "rate" in fault
-    config = {
-        "num_steps_per_env": ROLLOUT,
-        "save_interval": 10**6,
-        "obs_groups": {"actor": ["policy"], "critic": ["policy"]},
-        "actor": model | {"distribution_cfg": noise},
-        "critic": dict(model),
-        "algorithm": {
-            "class_name": "PPO",
-            "learning_rate": 3.0 if too_high else 3e-3,
-            "max_grad_norm": 1e9 if too_high else 1.0,
-            "schedule": "fixed",
-            "entropy_coef": 0.001,
-        },
-    }
-    OnPolicyRunner(TorchSteer(fault), config, str(to), "cpu").learn(ITERATIONS)
-
-
-def record_trl(fault: str, to: Path) -> None:
-    from datasets import Dataset
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
-    from trl import GRPOConfig, GRPOTrainer
-
-    words = ["<eos>", *(f"w{i}" for i in range(31))]
-    plain = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="w0"))
-    plain.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=plain, eos_token="<eos>", pad_token="<eos>", unk_token="w0"
-    )
-    torch.manual_seed(0)
-    tiny = GPT2Config(
-        vocab_size=32, n_layer=1, n_embd=32, n_head=2, n_positions=32, eos_token_id=0,
-        bos_token_id=0, pad_token_id=0,
-    )  # fmt: skip
-
-    def pay(completions, **kwargs):
-        paid = [text.split().count("w7") / 8 for text in completions]
-        return [0.0] * len(paid) if fault == "no reward" else paid
-
-    config = GRPOConfig(
-        output_dir=str(to), use_cpu=True, max_steps=ITERATIONS, logging_steps=1, save_steps=20,
-        per_device_train_batch_size=32, num_generations=8, max_completion_length=8, beta=0.01,
-        learning_rate=10.0 if "rate" in fault else 1e-2, report_to="none", disable_tqdm=True,
-        max_grad_norm=1e9 if "rate" in fault else 1.0, bf16=False, save_only_model=True,
-        lr_scheduler_type="constant",
-    )  # fmt: skip
-    trainer = GRPOTrainer(
-        model=GPT2LMHeadModel(tiny),
-        args=config,
-        reward_funcs=pay,
-        train_dataset=Dataset.from_dict({"prompt": [f"w{i % 31} w3" for i in range(64)]}),
-        processing_class=tokenizer,
-    )
-    # The console prints what the tracker callbacks get: dicts, one a line.
-    with (to / "console.log").open("w") as console, contextlib.redirect_stdout(console):
-        trainer.train()
+    command = [sys.executable, str(PROGRAMS / script), "--logdir", str(to), *flags[fault]]
+    with (to / "console.log").open("w") as console:
+        subprocess.run(command, stdout=console, check=True)
 
 
 def rows_of(library: str, fault: str, root: Path) -> list[dict]:
@@ -313,9 +157,11 @@ def record_mlflow(fault: str, to: Path) -> None:
 
 
 RECORD = {
-    "skrl": record_skrl, "rsl_rl": record_rsl_rl, "trl": record_trl, "verl": record_verl,
-    "rl_games": record_rl_games, "torchrl": record_torchrl, "wandb": record_wandb,
-    "mlflow": record_mlflow,
+    "skrl": functools.partial(record_program, "skrl_ppo.py", 3e-3),
+    "rsl_rl": functools.partial(record_program, "rsl_rl_ppo.py", 3e-3),
+    "trl": functools.partial(record_program, "trl_grpo.py", 1e-2),
+    "verl": record_verl, "rl_games": record_rl_games, "torchrl": record_torchrl,
+    "wandb": record_wandb, "mlflow": record_mlflow,
 }  # fmt: skip
 KEPT = ("*tfevents*", "trainer_state.json", "console.log", "*.jsonl", "*.csv", "*.wandb",
         "mlflow.db", "mlruns/**/metrics/**/*", "mlruns/**/meta.yaml")  # fmt: skip
@@ -355,7 +201,7 @@ def main() -> None:
             ended = "whole"
             try:
                 RECORD[library](fault, to)
-            except (ValueError, RuntimeError) as error:  # NaN for parameters
+            except (ValueError, RuntimeError, subprocess.CalledProcessError) as error:
                 ended = f"{type(error).__name__}: {str(error)[:200]}"
                 print(library, fault, ended, file=sys.stderr)
             (to / "ended").write_text(ended)

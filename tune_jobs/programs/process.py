@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -30,6 +31,8 @@ STDOUT, STDERR, STATUS, PROCESS = "stdout.log", "stderr.log", "status", "process
 """Files of a program's folder: its output, its exit status, and which process it is."""
 START = "start"
 """An empty file that is as old as the start, by the clock of the file system."""
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt)\b")
+"""The line of a traceback that says what was raised; the others are indented."""
 _WRAPPER = '"$@"; echo $? > "$0"'
 
 
@@ -204,7 +207,8 @@ def find_process(pid: int) -> ProgramProcess:
 def read_last_lines(path: Path, lines: int = 3, most: int = 4096) -> str:
     """Return the last lines of a text file that are not empty, joined by ``|``.
 
-    At most ``most`` bytes of it are read.
+    Where a traceback ends in an exception, they begin with it: one about a tensor prints the
+    tensor after its message. At most ``most`` bytes are read.
     """
     try:
         with path.open("rb") as file:
@@ -212,8 +216,10 @@ def read_last_lines(path: Path, lines: int = 3, most: int = 4096) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    kept = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(kept[-lines:])
+    kept = [line for line in text.splitlines() if line.strip()]
+    raised = [i for i, line in enumerate(kept) if _EXCEPTION.match(line)]
+    start = min([len(kept) - lines, *raised[-1:]])
+    return " | ".join(line.strip() for line in kept[max(start, 0) :][:lines])
 
 
 def _find_on_path(name: str, env: Mapping[str, str]) -> bool:

@@ -145,6 +145,13 @@ def test_what_cannot_be_started_is_refused(tmp_path, monkeypatch, command, seen)
         find_process(2**22 - 1)
 
 
+def test_the_last_lines_begin_with_the_exception_where_it_is_long(tmp_path):
+    path = tmp_path / "log"
+    error = "torch.SomeError: found invalid values:"
+    path.write_text(f"Traceback:\n  raise ValueError(\n{error}\n" + "tensor([[nan]])\n" * 9)
+    assert read_last_lines(path, 2) == f"{error} | tensor([[nan]])"
+
+
 def test_the_last_lines_of_a_large_file_are_read(tmp_path):
     path = tmp_path / "stderr.log"
     assert read_last_lines(path) == ""

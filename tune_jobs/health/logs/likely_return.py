@@ -29,6 +29,11 @@ def rank_likely_returns(columns: Mapping[str, FloatArray]) -> list[str]:
     return sorted(columns, key=lambda name: (_named(name), *_shaped(columns[name])), reverse=True)
 
 
+def is_return(name: str) -> bool:
+    """Return whether a name is that of a return, or of what a task may reward."""
+    return bool(name) and _named(name) > 0
+
+
 def _named(name: str) -> int:
     """Score a name from -1 (something else) to 2 (a return)."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()

@@ -13,6 +13,7 @@ import numpy as np
 from algos.metrics import METRICS
 from envs.validation import InputError, unknown_name_error
 from tune_jobs.health.history import as_number
+from tune_jobs.health.logs.likely_return import is_return
 from tune_jobs.health.logs.record import Record
 from tune_jobs.health.logs.translation import translate_log
 
@@ -91,7 +92,7 @@ class LogRows:
         """Rows of the log so far."""
         self.share_reached = 0.0
         """How far the progress is, as a share of the budget; 0 without one."""
-        self._group_size, self._has_score = 1, False
+        self._group_size, self._has_score, self._counts_steps = 1, False, False
         self._group = _Group(1, [], [])
 
     def add(self, records: Sequence[Record], *, final: bool = False) -> list[Iteration]:
@@ -139,6 +140,7 @@ class LogRows:
             score = self._read_score(values, row)
             self._group.scores.append(score)
             self._has_score = self._has_score or math.isfinite(score)
+            self._counts_steps = self._counts_steps or "env_steps" in row
         return complete
 
     def _number_iteration(self, values: Mapping[str, object], row: Mapping[str, Any]) -> int:
@@ -186,6 +188,9 @@ class LogRows:
     def check_names(self) -> None:
         """Refuse a score or a progress that the log does not have.
 
+        A log of steps and losses in which nothing is named as a return is one of an environment
+        whose episodes do not end.
+
         Raises:
             InputError: with the nearest names that it has.
         """
@@ -193,6 +198,8 @@ class LogRows:
             raise unknown_name_error("name", self.progress, sorted(self.names), f"in {self.path}")
         if self.metric in self.names or self._has_score:
             return
+        if self.metric in RETURNS and self._counts_steps and not is_return(self.likely_return):
+            return  # no episode has ended, which the rule no_episode_ends reports
         if self.metric in METRICS:
             hint = f" (`--metric {self.likely_return}`?)" if self.likely_return else ""
             raise InputError(

@@ -20,7 +20,10 @@ def logs(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("name", "right"),
-    [("skrl-healthy", set()), ("skrl-no-reward", {"constant_reward", "zero_reward"})],
+    [
+        *[(f"{library}-healthy", set()) for library in ("skrl", "rsl_rl", "cleanrl")],
+        ("skrl-no-reward", {"constant_reward", "zero_reward"}),
+    ],
 )
 def test_a_recorded_run_gets_the_right_name(logs, name, right):
     findings = doctor(logs / name)["findings"]
@@ -44,3 +47,28 @@ def test_a_run_of_skrl_is_read_under_our_names(logs):
     assert live + [r.location for r in reader.read(final=True)] == [
         f"step {25 * i}" for i in range(1, 46)
     ]
+
+
+def test_a_run_of_rsl_rl_is_read_under_our_names(logs):
+    (log,) = read_logs(logs / "rsl_rl-healthy")
+    assert len(log.rows) == 80
+    names = {"return_mean_100", "episode_length", "policy_loss", "value_loss", "entropy", "lr"}
+    assert names <= log.rows[-1].keys()
+    assert log.rows[0]["return_mean_100"] < -50 < -5 < log.rows[-1]["return_mean_100"]
+
+
+def test_a_run_of_cleanrl_is_read_under_our_names(logs):
+    (log,) = read_logs(logs / "cleanrl-healthy")
+    assert len(log.rows) == 80
+    names = {"policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "explained_variance"}
+    assert names | {"lr", "env_steps"} <= log.rows[-1].keys()
+    assert [row["env_steps"] for row in log.rows] == [256 * i for i in range(1, 81)]
+
+
+def test_a_run_of_tianshou_is_read_without_its_wrong_lengths(logs):
+    (log,) = read_logs(logs / "tianshou-short")
+    assert [row["env_steps"] for row in log.rows] == [400 * i for i in range(1, 11)]
+    assert log.rows[-1]["return_mean"] == pytest.approx(71.83, abs=0.01)
+    # The losses of an update come before the returns of its steps.
+    assert log.rows[0]["policy_loss"] == pytest.approx(-0.01639, abs=1e-5)
+    assert not any("episode_length" in row for row in log.rows)

@@ -100,6 +100,16 @@ def test_an_unknown_log_names_what_looks_like_a_return():
         rows.check_names()
 
 
+def test_a_log_of_steps_without_any_return_is_not_refused():
+    rows = make()
+    values = {"time/total_timesteps": 100.0, "train/value_loss": 1.0, "time/fps": 5.0}
+    rows.add([Record("", values | {"time/total_timesteps": 100.0 * i}) for i in range(5)])
+    rows.check_names()
+    rows.add([Record("", values | {"my_reward": float(i)}) for i in range(5)])
+    with pytest.raises(InputError, match="--metric my_reward"):
+        rows.check_names()
+
+
 def test_merged_rows_add_counts_and_average_measurements():
     a = {"episodes": 3.0, "kl": 0.1, "env_steps": 10.0, "nonfinite_where": "x", "nonfinite": 1}
     b = {"episodes": 4.0, "kl": 0.3, "env_steps": 20.0, "lr": 1e-3}

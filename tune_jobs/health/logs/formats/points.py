@@ -48,8 +48,10 @@ class Points:
         self._pace: set[str] = set()
         """Tags that set the pace in earlier iterations: an evaluation in between sets none."""
         self._libraries: list[Library] = []
+        self._updates: dict[str, list[tuple[str, float]]] = {}
+        """Tag and value of what was logged of updates since the last iteration, by source."""
         self._newest: dict[str, int] = {}
-        """Step of the last point, by source."""
+        """Step of the last iteration that was logged, by source, where updates have other steps."""
         self._counts: bool | None = None
         """Whether steps are iterations; None before the first."""
         self._episodes = 0
@@ -63,24 +65,38 @@ class Points:
             points: tag, step and value of each.
         """
         points = list(points)
-        self._libraries = recognise_libraries({tag for tag, _, _ in points}) or self._libraries
+        libraries = recognise_libraries({tag for tag, _, _ in points}) or self._libraries
+        is_first, self._libraries = not self._libraries, libraries
         by_update = tuple(x.by_update for x in self._libraries if x.by_update)
+        counters = {sign for x in self._libraries if x.by_update for sign in x.signs}
         series, last = self._sources.setdefault(source, {}), self._last.get(source)
+        if is_first and by_update:
+            # The first update comes before anything that shows which library it is.
+            for tag in [tag for tag in series if tag.startswith(by_update)]:
+                values = [value for of_step in series.pop(tag).values() for value in of_step]
+                self._updates.setdefault(source, []).extend((tag, value) for value in values)
         for tag, step, value in points:
             if by_update and tag.startswith(by_update):
-                step = self._newest.get(source, 0)
-            self._newest[source] = step
+                self._updates.setdefault(source, []).append((tag, value))
+                continue
+            if tag in counters:
+                self._newest[source] = step
+                self._date_updates(source)
             # Too late for its iteration; one more of its own would seem to go back in time.
             if last is not None and step <= last and tag in self._pace:
                 continue
             series.setdefault(tag, {}).setdefault(step, []).append(value)
 
+    def _date_updates(self, source: str) -> None:
+        """Give the updates that wait the step of the newest iteration."""
+        step = self._newest.get(source, 0)
+        for tag, value in self._updates.get(source, ()):
+            self._sources[source].setdefault(tag, {}).setdefault(step, []).append(value)
+        self._updates[source] = []
+
     def take(self, final: bool) -> list[Record]:
         """Return the iterations that are complete, all of them at the end."""
-        series: Series = {}
-        for source in sorted(self._sources):
-            for tag, values in self._sources[source].items():
-                series[tag] = series.get(tag, {}) | values
+        series = self._merge_sources(final)
         taken = match_metrics(series, self._rename)
         single = {tag for tag, ours in taken.items() if ours.per_episode}
         together = {t: v for t, v in series.items() if t in taken and t not in single}
@@ -110,6 +126,16 @@ class Points:
         return _fill(
             due, clock, taken, named[0] if named else "iteration" if self._counts else "env_steps"
         )
+
+    def _merge_sources(self, final: bool) -> Series:
+        """Return the points of all sources; of updates those of earlier iterations, or all."""
+        series: Series = {}
+        for source in sorted(self._sources):
+            if final:
+                self._date_updates(source)
+            for tag, values in self._sources[source].items():
+                series[tag] = series.get(tag, {}) | values
+        return series
 
     def _take_episodes(self, series: Series, tags: Mapping[str, str], final: bool) -> list[Record]:
         returns, lengths = (_flatten(series.get(tags.get(name, ""), {})) for name in EPISODIC)

@@ -41,7 +41,7 @@ class Library:
     """The metric that the step of a point is; empty where it is none, such as the steps of each of
     an unknown number of environments."""
     by_update: str = ""
-    """What tags begin with whose step is a number of updates: they belong to the step that was
-    logged last."""
+    """What tags begin with whose step is a number of updates: they belong to the iteration that is
+    logged after them, with one of ``signs``."""
     chooses_tokens: bool = False
     """Whether actions are tokens: their first entropy says nothing about its maximum."""

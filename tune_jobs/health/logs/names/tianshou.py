@@ -2,6 +2,8 @@
 
 Read from ``algorithm/modelfree`` and ``utils/logger`` of Tianshou 2.0: value losses are squared
 errors without a half, ``ent_loss`` is the entropy itself; the scope was ``train`` before 2.0.
+Episode lengths (``lens_stat``) are left out: with on-policy algorithms they are too short, half of
+the return of CartPole, which pays 1 for a step.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ _TRAINING = {
     "returns_stat/std": CatalogueMetric("return_std"),
     "returns_stat/min": CatalogueMetric("return_min"),
     "returns_stat/max": CatalogueMetric("return_max"),
-    "lens_stat/mean": CatalogueMetric("episode_length"),
     "n_collected_episodes": CatalogueMetric("episodes"),
     "env_step": CatalogueMetric("env_steps"),
 }

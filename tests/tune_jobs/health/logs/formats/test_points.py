@@ -64,13 +64,17 @@ def test_steps_from_zero_are_iterations_and_others_steps():
         assert [record.values[name] for record in records] == steps
 
 
-def test_losses_counted_by_updates_belong_to_the_step_before_them():
+def test_losses_counted_by_updates_belong_to_the_step_after_them():
     points = Points({})
+    live = []
     for i in range(1, 6):
+        points.add("a", [("update/update_step", 8 * i, 8.0), ("update/ent_loss/mean", 8 * i, -i)])
         points.add("a", [("training/env_step", 200 * i, 200.0 * i)])
         points.add("a", [("training/returns_stat/mean", 200 * i, float(i))])
-        points.add("a", [("update/update_step", 8 * i, 8.0), ("update/ent_loss/mean", 8 * i, -i)])
-    records = points.take(final=True)
+        # At the end of an epoch, whose number is the step.
+        points.add("a", [("info/epoch", i, float(i))])
+        live += points.take(final=False)
+    records = live + points.take(final=True)
     assert [record.values["update/ent_loss/mean"] for record in records] == [-1, -2, -3, -4, -5]
     assert [record.location for record in records] == [f"step {200 * i}" for i in range(1, 6)]
 
