@@ -6,8 +6,9 @@ PYTHONPATH=tests python -m benchmarks.watched --to FOLDER --cleanrl PATH/ppo.py 
     [--faults "" nan-reward]
 
 Each run takes about half a minute of a core, one at a time; what is in FOLDER already is not run
-again; ``--faults ""`` is the healthy run. Prints a Markdown table of all that is there. The libraries are no dependencies of Rungwise: say with
-``--pythonpath`` where those are that are not installed. CleanRL's script needs gymnasium 0.29.
+again; ``--faults ""`` is the healthy run, ``--faults`` alone runs nothing. Prints a Markdown table
+of all that is there. The libraries are no dependencies of Rungwise: say with ``--pythonpath``
+where those are that are not installed. CleanRL's script needs gymnasium 0.29.
 """
 
 import argparse
