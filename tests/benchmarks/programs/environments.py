@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false
 """CartPole and a vectorised environment, each healthy or with a fault.
 
 The programs of this folder get their environments here; what trains them is not changed by a fault.

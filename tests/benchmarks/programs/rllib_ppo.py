@@ -1,4 +1,4 @@
-# pyright: basic, reportMissingImports=false
+# pyright: basic, reportArgumentType=false
 """PPO of RLlib on CartPole, run by Tune; logs result.json and progress.csv."""
 
 from pathlib import Path
