@@ -65,12 +65,14 @@ class ProgramTrainable(tune.Trainable):
     def _open(self) -> FollowedProgram:
         """Start the program, or find it where a process that died has left it running."""
         process = find_program(get_program_folder(self.directory, self.plan.trial))
+        continues = self.reached > 0
         if process is None or not process.is_running:
-            continues = self.reached > 0
             process = start_trial_program(self.job, self.plan, self.directory, continues=continues)
         self.waiting: deque[Iteration] = deque()
         self.newest = Iteration(self.reached, 0, None, {})
-        return follow_trial_program(self.job, self.plan.trial, self.directory, process)
+        return follow_trial_program(
+            self.job, self.plan.trial, self.directory, process, continues=continues
+        )
 
     def step(self) -> dict[str, Any]:
         """Return the next iteration of the log, and how the program ended with the last one.

@@ -17,6 +17,12 @@ from tune_jobs.programs.trial_program import get_program_folder
 
 PLAN = {"trial": "01", "config": {"pause": 0.02}, "hang_report_dir": "", "resume_from": ""}
 CONFIG = {"plan": PLAN}
+REST = {
+    "search": {"pause": {"uniform": [0.01, 0.05]}},
+    "metric": "rollout/ep_rew_mean",
+    "progress": "time/total_timesteps",
+    **{"budget": 10_000, "iterations": 10, "trials": 4, "mode": "max"},
+}
 SLOW = {"plan": PLAN | {"config": {"pause": 0.1}}}
 
 
@@ -33,13 +39,7 @@ def start(tmp_path):
 
     def make(rows=12, value="i", config=CONFIG, **fields):
         command = " ".join(write_logger(tmp_path))
-        given = {
-            "command": f"{command} {{out}}/progress.csv {rows} {{pause}} '{value}'",
-            "search": {"pause": {"uniform": [0.01, 0.05]}},
-            "metric": "rollout/ep_rew_mean",
-            "progress": "time/total_timesteps",
-            **{"budget": 10_000, "iterations": 10, "trials": 4, "mode": "max"},
-        }
+        given = {"command": f"{command} {{out}}/progress.csv {rows} {{pause}} '{value}'", **REST}
         trainable = make_program_trainable(make_job(given | fields), tmp_path / "run")
         started.append(trainable(config))
         return started[-1]
@@ -132,9 +132,21 @@ def test_what_can_resume_continues_from_its_folder(tmp_path):
     (tmp_path / "saved").mkdir()
     trial.save_checkpoint(str(tmp_path / "saved"))
     trial.cleanup()
-    time.sleep(0.1)
     again = trainable(CONFIG)
     again.load_checkpoint(str(tmp_path / "saved"))
     assert first + [r["iteration"] for r in steps(again)] == list(range(1, 11))
     text = (tmp_path / "run/programs/01/out/progress.csv").read_text()
     assert text.count("return_mean") == 1, "it was continued and not started again"
+
+
+def test_rows_between_the_last_look_and_the_pause_are_read_after_it(tmp_path, start):
+    trial = start(rows=10, resume="--load {checkpoint}")
+    first = trial.step()
+    time.sleep(0.8)  # it has written all its rows now, and ended
+    (tmp_path / "saved").mkdir()
+    trial.save_checkpoint(str(tmp_path / "saved"))
+    job = make_job({"command": "true {out} {pause}", "resume": "{checkpoint}", **REST})
+    again = make_program_trainable(job, tmp_path / "run")(CONFIG)
+    again.load_checkpoint(str(tmp_path / "saved"))
+    numbers = [first["iteration"], *(row["iteration"] for row in steps(again))]
+    assert numbers == list(range(1, 11))

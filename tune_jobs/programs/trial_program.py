@@ -40,7 +40,8 @@ def start_trial_program(
     out = folder / "out"
     if out.exists() and not continues:
         # Its old log would be read as that of the new start.
-        out.rename(next(p for i in count(1) if not (p := folder / f"out-{i}").exists()))
+        others = (folder.with_name(f"{plan.trial}-{i}") for i in count(1))
+        out.rename(next(path for path in others if not path.exists()))
     out.mkdir(parents=True, exist_ok=True)
     values = {
         **plan.config,
@@ -56,9 +57,17 @@ def start_trial_program(
 
 
 def follow_trial_program(
-    job: Job, trial: str, directory: Path, process: ProgramProcess
+    job: Job, trial: str, directory: Path, process: ProgramProcess, *, continues: bool = False
 ) -> FollowedProgram:
-    """Follow the log of a program that was started for a trial."""
+    """Follow the log of a program that was started for a trial.
+
+    Args:
+        job: whose trials are programs.
+        trial: the trial.
+        directory: the run directory.
+        process: its program.
+        continues: whether what it wrote before its start belongs to its log.
+    """
     settings, pattern = job.program, Path(job.program.log)
     folder = get_program_folder(directory, trial)
     if pattern.is_absolute():
@@ -70,6 +79,6 @@ def follow_trial_program(
         roots = [folder, process.directory]
     # What was written before the program was started is not its log.
     same_clock = len({path.stat().st_dev for path in (folder, *roots)}) == 1
-    since = read_start_time(folder) - (0 if same_clock else CLOCK_S)
+    since = 0 if continues else read_start_time(folder) - (0 if same_clock else CLOCK_S)
     follower = LogFollower(roots, str(pattern) if settings.log else "", settings.rename, since)
     return FollowedProgram(job, process, follower, process.started)
