@@ -96,7 +96,9 @@ class ProgramProcess:
     def _leads_group(self) -> bool:
         """Whether the group of its id is its own: a process that is gone may have left members."""
         if self.folder is not None:
-            return True
+            # No new process gets the id of a group that has members: the group is another's only
+            # where its id is that of another process.
+            return self._find() is not None or not psutil.pid_exists(self.pid)
         # Of a process that Rungwise did not start, the group may hold that one's shell as well.
         with suppress(ProcessLookupError):
             return self._find() is not None and os.getpgid(self.pid) == self.pid
@@ -207,8 +209,8 @@ def find_process(pid: int) -> ProgramProcess:
 def read_last_lines(path: Path, lines: int = 3, most: int = 4096) -> str:
     """Return the last lines of a text file that are not empty, joined by ``|``.
 
-    Where a traceback ends in an exception, they begin with it: one about a tensor prints the
-    tensor after its message. At most ``most`` bytes are read.
+    The last exception comes first where it is above them: one about a tensor prints the tensor
+    after its message. At most ``most`` bytes are read.
     """
     try:
         with path.open("rb") as file:
@@ -218,8 +220,10 @@ def read_last_lines(path: Path, lines: int = 3, most: int = 4096) -> str:
         return ""
     kept = [line for line in text.splitlines() if line.strip()]
     raised = [i for i, line in enumerate(kept) if _EXCEPTION.match(line)]
-    start = min([len(kept) - lines, *raised[-1:]])
-    return " | ".join(line.strip() for line in kept[max(start, 0) :][:lines])
+    shown = list(range(max(len(kept) - lines, 0), len(kept)))
+    if raised and raised[-1] not in shown:
+        shown = [raised[-1], *shown[1:]]
+    return " | ".join(kept[i].strip() for i in shown)
 
 
 def _find_on_path(name: str, env: Mapping[str, str]) -> bool:

@@ -115,6 +115,16 @@ def test_another_process_with_the_same_id_is_left_alone(tmp_path):
         other.kill()
 
 
+def test_a_group_whose_id_another_process_has_by_now_is_left_alone(tmp_path):
+    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        stale = module.ProgramProcess(other.pid, 1.0, tmp_path)
+        stale.end(grace_s=0.2)
+        assert not stale.is_running and other.poll() is None
+    finally:
+        other.kill()
+
+
 def test_of_somebody_elses_group_only_the_process_is_ended():
     shell = subprocess.Popen(
         ["sh", "-c", "sleep 61 & echo $!; sleep 62"], stdout=subprocess.PIPE, text=True
@@ -150,6 +160,8 @@ def test_the_last_lines_begin_with_the_exception_where_it_is_long(tmp_path):
     error = "torch.SomeError: found invalid values:"
     path.write_text(f"Traceback:\n  raise ValueError(\n{error}\n" + "tensor([[nan]])\n" * 9)
     assert read_last_lines(path, 2) == f"{error} | tensor([[nan]])"
+    path.write_text(f"Traceback:\n{error}\n" + "closing\n" * 9 + "3 workers failed\n")
+    assert read_last_lines(path) == f"{error} | closing | 3 workers failed"
 
 
 def test_the_last_lines_of_a_large_file_are_read(tmp_path):
