@@ -92,6 +92,8 @@ class Watch(Command):
             RunInterrupted: Ctrl-C ended it.
         """
         from tune_jobs.prepare import open_run
+        from tune_jobs.programs.process import find_program
+        from tune_jobs.programs.trial_program import get_program_folder
 
         directory = self.resume or self._prepare()
         job, rows = open_run(directory)
@@ -101,7 +103,8 @@ class Watch(Command):
             answer = make_train_answer(print_and_check_outcome(outcome, directory, console))
         except (CommandFailed, RunInterrupted) as error:
             error.answer = make_train_answer(error.answer)
-            _check_end(outcome, error.answer, may_end=bool(job.program.command) or bool(self.pid))
+            process = find_program(get_program_folder(directory, job.trial_ids[0]))
+            _check_end(outcome, error.answer, was_ended=process is not None)
             raise
         return answer
 
@@ -171,7 +174,7 @@ def _announce(job: Job, directory: Path) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _check_end(outcome: Outcome, answer: Answer, *, may_end: bool) -> None:
+def _check_end(outcome: Outcome, answer: Answer, *, was_ended: bool) -> None:
     """Raise the end of a doomed program.
 
     Raises:
@@ -180,5 +183,5 @@ def _check_end(outcome: Outcome, answer: Answer, *, may_end: bool) -> None:
     trial = outcome.trials[0]
     if trial.end_reason != "health":
         return
-    what = "The program was ended" if may_end else "The program should be ended (no --pid is given)"
-    raise ProgramEnded(answer, f"{what}: {trial.sentence}")
+    what = "was ended" if was_ended else "should be ended (no --pid is given)"
+    raise ProgramEnded(answer, f"The program {what}: {trial.sentence}")

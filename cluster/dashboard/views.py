@@ -28,6 +28,7 @@ from tune_jobs.run_log.events import (
     FindingRow,
     JobEndRow,
     JobRow,
+    LogRow,
     Row,
 )
 from tune_jobs.run_log.outcome import Outcome
@@ -122,7 +123,7 @@ def list_events(view: RunView, after: int) -> list[dict[str, Any]]:
 
 
 def _is_event(row: Row) -> bool:
-    return isinstance(row, DecisionRow | FindingRow | EndRow | JobEndRow | JobRow)
+    return isinstance(row, LogRow | DecisionRow | FindingRow | EndRow | JobEndRow | JobRow)
 
 
 def _describe_event(row: Row) -> dict[str, Any]:
@@ -141,6 +142,10 @@ def _describe_event(row: Row) -> dict[str, Any]:
                 filter(None, (_make_sentence(row.evidence), _make_sentence(row.siblings)))
             )
             event["remedy"] = row.remedy
+        case LogRow():
+            event["title"] = f"is followed in {row.path}"
+            others = f"; not followed: {', '.join(row.others)}" if row.others else ""
+            event["text"] = _make_sentence(row.format + others)
         case DecisionRow():
             event["title"] = "continues" if row.keep else "does not continue"
             event["text"] = _make_sentence(row.sentence)

@@ -28,9 +28,9 @@ from tune_jobs.run_log.events import (
     FindingRow,
     JobEndRow,
     JobRow,
-    LogRow,
     ResultRow,
     Row,
+    TrialEvent,
     TrialRow,
     VideoRow,
 )
@@ -239,7 +239,6 @@ class _TrialState:
     findings: dict[tuple[str, str], FindingRow] = dataclasses.field(
         default_factory=dict[tuple[str, str], FindingRow]
     )
-    log: LogRow | None = None
     exploits: list[ExploitRow] = dataclasses.field(default_factory=list[ExploitRow])
     end: EndRow | None = None
     checkpoints: dict[int, str] = dataclasses.field(default_factory=dict[int, str])
@@ -315,25 +314,12 @@ class OutcomeBuilder:
             if notes.end is not None and notes.end.reason in CONTINUED:
                 notes.end = None
 
-    def _note(
-        self,
-        notes: _TrialState,
-        row: TrialRow
-        | ResultRow
-        | LogRow
-        | DecisionRow
-        | ExploitRow
-        | FindingRow
-        | CheckpointRow
-        | EndRow,
-    ) -> None:
+    def _note(self, notes: _TrialState, row: TrialEvent) -> None:
         match row:
             case TrialRow():
                 notes.config = row.config
             case ResultRow():
                 _append_result(notes, row)
-            case LogRow():
-                notes.log = row
             case DecisionRow():
                 notes.decisions[row.rung] = row
             case FindingRow():
@@ -345,6 +331,8 @@ class OutcomeBuilder:
                 notes.checkpoints[row.iteration] = row.path
             case EndRow():
                 notes.end = row
+            case _:
+                pass
 
     def _trial(self, trial: str, notes: _TrialState, job: JobRow) -> TrialOutcome:
         iterations = notes.results[-1].iteration if notes.results else 0
@@ -369,7 +357,6 @@ class OutcomeBuilder:
             checkpoint=_choose_checkpoint(notes, job),
             patience=job.patience,
             exploits=tuple(notes.exploits),
-            log=notes.log,
         )
 
 

@@ -13,7 +13,7 @@ from tune_jobs.formatting import (
     format_number,
     format_percent,
 )
-from tune_jobs.run_log.events import DecisionRow, ExploitRow, FindingRow, LogRow, ResultRow
+from tune_jobs.run_log.events import DecisionRow, ExploitRow, FindingRow, ResultRow
 
 SPREAD = "score_spread"
 """Metric of a trial of several seeds: the standard deviation of their scores."""
@@ -40,8 +40,6 @@ class TrialOutcome:
     """Iterations without improvement after which it ends; 0 without early stopping."""
     exploits: tuple[ExploitRow, ...] = ()
     """Its exploits of other trials under PBT; ``config`` has the latest settings."""
-    log: LogRow | None = None
-    """Of a program: the log that is followed."""
 
     @property
     def last_scored(self) -> ResultRow | None:
