@@ -22,6 +22,7 @@ from tune_jobs.programs.trial_program import (
 from tune_jobs.recorder import EventRecorder
 from tune_jobs.run_log.events import EndRow, FindingRow, JobRow, LogRow, ResultRow, Row
 from tune_jobs.run_log.resume import TrialPlan
+from tune_jobs.run_log.stop_requests import is_stop_requested
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.stopper import TrialStopper
 from tune_jobs.stopping.stop_rule import StopVerdict
@@ -31,6 +32,8 @@ POLL_S = 0.5
 """Time between two looks at whether the program still runs."""
 SHARE = 0.005
 """Share of the time that reading and judging its log may take: half a per cent of a core."""
+LONGEST_S = 60.0
+"""Longest time between two looks at its log, whatever they take."""
 
 
 class ProgramSession:
@@ -65,7 +68,8 @@ class ProgramSession:
             try:
                 self._follow(plan.trial, program, reached)
             except InputError as error:
-                raise InputError(f"{error} {self._say_what_goes_on(program)}") from error
+                hint = self._explain_how_to_continue(program)
+                raise InputError(f"{error} {hint}") from error
             except KeyboardInterrupt:
                 program.end()
                 raise
@@ -110,20 +114,19 @@ class ProgramSession:
                 if is_newest and program.is_over:
                     result["ended"] = program.explain_end()
                 if self.stopper("", result):
-                    program.end()
+                    if not program.is_over:
+                        program.end()
                     return
                 reached = iteration.number
             self._report_problem(trial, reached, program)
             if program.is_over:
                 self.recorder.write_end(trial, reached, StopVerdict(*program.explain_end()))
                 return
+            if not program.follower.behind:
+                self._wait(program, (time.process_time() - began) / SHARE)
             if self.stopper.stop_all():
                 program.end()
                 return
-            if program.is_overdue:
-                program.end()
-            elif not program.follower.behind:
-                self._wait(program, (time.process_time() - began) / SHARE)
 
     def _report_log(self, trial: str, program: FollowedProgram) -> None:
         """Write once which log is followed."""
@@ -135,10 +138,12 @@ class ProgramSession:
             self._has_log = True
 
     def _wait(self, program: FollowedProgram, seconds: float) -> None:
-        """Wait until the log may be read again, or the program has ended."""
-        until = time.monotonic() + max(POLL_S, seconds)
+        """Wait until the log may be read again, the program has ended, or is to be stopped."""
+        until = time.monotonic() + min(max(POLL_S, seconds), LONGEST_S)
         while time.monotonic() < until and not program.has_ended:
             time.sleep(POLL_S)
+            if is_stop_requested(self.directory):
+                return
 
     def _report_problem(self, trial: str, iteration: int, program: FollowedProgram) -> None:
         """Write once that there is no log to judge: the program still runs."""
@@ -156,7 +161,7 @@ class ProgramSession:
             self.recorder.write(row)
         self._problem = problem or self._problem
 
-    def _say_what_goes_on(self, program: FollowedProgram) -> str:
+    def _explain_how_to_continue(self, program: FollowedProgram) -> str:
         if program.has_ended or program.process is None:
             return f"Mend it and call `rungwise resume {self.directory}`."
         return (

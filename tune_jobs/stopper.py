@@ -85,8 +85,8 @@ class TrialStopper(Stopper):
         return findings, withdrawals
 
     def _find_stop(self, result: dict[str, Any], findings: list[Finding]) -> StopVerdict | None:
-        trial, budget = result["trial"], self.job.iterations
-        used = bool(budget) and result["iteration"] >= budget
+        trial = result["trial"]
+        used = not self.job.is_program and result["iteration"] >= self.job.iterations
         return find_stop(
             TrialObservation(
                 job=self.job,

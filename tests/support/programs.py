@@ -4,9 +4,11 @@
 import shlex
 import sys
 
+from tune_jobs import program_session, program_trial
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.program_settings import protect_braces
 from tune_jobs.prepare import prepare_job
+from tune_jobs.programs import log_follower
 from tune_jobs.run_lifecycle import drive
 from tune_jobs.run_log.event_log import read_event_log
 
@@ -36,10 +38,21 @@ def write_logger(folder):
 def make_program_job(*words, **fields):
     """Return a job whose only trial is the command of these words."""
     settings = {
-        name: fields.pop(name) for name in ("log", "budget", "patience_s") if name in fields
+        name: fields.pop(name)
+        for name in ("log", "progress", "budget", "patience_s")
+        if name in fields
     }
     command = protect_braces(shlex.join(map(str, words)))
     return make_job({"command": command, **settings, **fields})
+
+
+def look_often(monkeypatch):
+    """Have logs searched and read at once, not after seconds."""
+    monkeypatch.setattr(program_session, "POLL_S", 0.02)
+    monkeypatch.setattr(program_session, "SHARE", 1.0)
+    monkeypatch.setattr(program_trial, "POLL_S", 0.02)
+    monkeypatch.setattr(log_follower, "SEARCH_S", 0.02)
+    monkeypatch.setattr(log_follower, "SEARCH_SHARE", 1e9)
 
 
 def run_program(directory, job):

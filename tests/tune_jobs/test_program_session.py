@@ -2,19 +2,22 @@
 """A program is followed without Ray: its end, a doomed one, and one that is found again."""
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
 import threading
 import time
 
+import psutil
 import pytest
-from programs import make_program_job, run_program, write_logger
+from programs import look_often, make_program_job, run_program, write_logger
 
 from envs.validation import InputError
 from tune_jobs import program_session
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.prepare import prepare_job
-from tune_jobs.programs import followed_program, log_follower
+from tune_jobs.programs import followed_program
 from tune_jobs.programs.process import find_process, find_program, remember_program
 from tune_jobs.programs.trial_program import get_program_folder
 from tune_jobs.run_lifecycle import drive
@@ -22,16 +25,11 @@ from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EndRow, FindingRow, JobEndRow, LogRow, ResultRow
 from tune_jobs.run_log.stop_requests import request_stop
 
-FAST = "sys.stdout.write('hello')"
-
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(program_session, "POLL_S", 0.02)
-    monkeypatch.setattr(program_session, "SHARE", 1.0)
-    monkeypatch.setattr(log_follower, "SEARCH_S", 0.02)
-    monkeypatch.setattr(log_follower, "SEARCH_SHARE", 1e9)
+    look_often(monkeypatch)
 
 
 def of_kind(rows, kind):
@@ -182,4 +180,34 @@ def test_somebody_elses_process_is_followed_by_its_log_and_ended(tmp_path):
     finally:
         other.kill()
         other.wait()
-    assert os.getpid()  # the group of the tests was left alone
+
+
+def test_a_program_may_run_beyond_its_budget(tmp_path):
+    words = write_logger(tmp_path)
+    job = make_program_job(
+        *(*words, "progress.csv", 40, 0.01), progress="time/iterations", budget=10
+    )
+    rows = run_program(tmp_path / "run", job)
+    assert end_of(rows) == ("budget", "the program ended by itself")
+    assert of_kind(rows, ResultRow)[-1].score == 40
+
+
+def test_what_a_program_leaves_behind_at_its_end_is_left_alone(tmp_path):
+    """A server that it has started, for instance."""
+    command = shlex.join(map(str, [*write_logger(tmp_path), "progress.csv", 12, 0.01]))
+    rows = run_program(
+        tmp_path / "run", make_program_job("sh", "-c", f"sleep 60 & echo $! > child; {command}")
+    )
+    child = int((tmp_path / "child").read_text())
+    assert end_of(rows)[0] == "budget" and psutil.Process(child).is_running()
+    os.kill(child, signal.SIGKILL)
+
+
+def test_a_request_to_stop_is_served_while_it_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr(program_session, "SHARE", 1e-9)
+    job = make_program_job(*write_logger(tmp_path), "progress.csv", 5000, 0.02)
+    prepare_job(job, tmp_path / "run")
+    threading.Timer(1, request_stop, [tmp_path / "run"]).start()
+    began = time.monotonic()
+    drive(tmp_path / "run", lambda row: None)
+    assert time.monotonic() - began < program_session.LONGEST_S / 2

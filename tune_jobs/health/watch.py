@@ -20,16 +20,13 @@ from tune_jobs.health.diagnosis import Diagnosis, Limit, check_limits, diagnose
 from tune_jobs.health.doctor import rows_needed
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History, as_number
-from tune_jobs.health.logs.log_rows import RETURNS, Iteration, LogRows
+from tune_jobs.health.logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
 from tune_jobs.health.logs.names import check_rename, match_metrics
 from tune_jobs.health.logs.record import Record, flatten
 from tune_jobs.health.logs.smoothed import SmoothedHistory
 from tune_jobs.health.metric_table import MetricTable
 
 LOGGER = logging.getLogger("rungwise")
-SHORTEST = 200
-"""Rows that a training of unknown length is taken to have at least, and always twice as many as it
-has had: a live run is not at its end, where the rules for runs without any gain would end it."""
 PARTS = 500
 """Parts of a known budget: rows that fall into one of them are judged as one."""
 LATE = PARTS // 10
@@ -164,8 +161,8 @@ class Watch:
         self._table.append({**iteration.metrics, "iteration": self._rows})
 
     def _judge_table(self, last: Iteration) -> None:
-        budget = max(SHORTEST, 2 * self._rows)
-        if self._log.budget:
+        budget = assume_budget(self._rows)
+        if self._log.budget and last.number <= PARTS:
             budget = max(1, round(self._rows * PARTS / last.number))
         kind, score = History, self._log.metric
         if self._log.is_smoothed:
@@ -181,7 +178,7 @@ class Watch:
             self._log_finding(finding)
         if self._rows >= FEWEST and not self._names_checked:
             self._names_checked = True
-            self._check_names(history, last)
+            self._check_names(history)
 
     def _log_finding(self, finding: Finding) -> None:
         if finding.severity != "note":
@@ -191,10 +188,10 @@ class Watch:
             # Its evidence changes with every row.
             self._warn(f"{heading}: {finding.evidence}. {finding.remedy}", heading)
 
-    def _check_names(self, history: History, last: Iteration) -> None:
+    def _check_names(self, history: History) -> None:
         """Warn of a progress or a score that no row has had, and take the budget as unknown."""
         names, progress = self._log.names, self._log.progress
-        if self._log.budget and progress and progress not in names | last.metrics.keys():
+        if self._log.budget and progress and not self._log.has_progress:
             self._log.budget = 0.0
             self._warn(str(unknown_name_error("progress", progress, names, "among the metrics")))
         if not history.has(history.score):

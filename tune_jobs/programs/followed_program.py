@@ -18,7 +18,7 @@ CHECKED_ROWS = 20
 LOST_S = 60.0
 """Seconds for which a log may be missing or unreadable before it counts as lost."""
 OVERRUN = 1.1
-"""Share of its budget at which a program that does not end by itself is ended."""
+"""Share of its budget at which a trial that does not end by itself is ended."""
 
 
 class FollowedProgram:

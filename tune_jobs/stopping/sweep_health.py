@@ -10,6 +10,7 @@ from typing import Any
 from algos.config import TrainingSettings
 from tune_jobs.health import Finding, History, diagnose
 from tune_jobs.health.history import as_number
+from tune_jobs.health.logs.log_rows import assume_budget
 from tune_jobs.health.logs.smoothed import SmoothedHistory, is_smoothed
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.open_findings import OpenFindings
@@ -22,9 +23,6 @@ from tune_jobs.run_log.cross_trial import (
 )
 from tune_jobs.run_log.events import ExploitRow, FindingRow, ResultRow, Row, TrialRow
 
-SHORTEST_UNKNOWN = 200
-"""Iterations that a program of unknown budget is taken to have at least; when it has half as many,
-twice what it has. So none is ended as if it had used its budget."""
 COMPARED = 50
 """Sick trials up to which every finding is compared with all other trials."""
 
@@ -104,9 +102,12 @@ class SweepHealth:
         # Nothing of our own training is smoothed; what other libraries log may be.
         own = isinstance(self._job.settings, TrainingSettings)
         smoothed = not own and is_smoothed(rows)
+        last, budget = self.get_last_iteration(trial), self._job.iterations
+        if last > budget:  # of a program whose budget is not known, or was too small
+            budget = assume_budget(last)
         history = (SmoothedHistory if smoothed else History)(
             rows,
-            self._job.iterations or max(SHORTEST_UNKNOWN, 2 * len(rows)),
+            budget,
             self._job.metric,
             self._job.mode or "max",
             settings=self._get_settings(trial),
@@ -114,9 +115,7 @@ class SweepHealth:
         diagnosis = diagnose(history, self._job.health)  # type: ignore[arg-type]
         withdrawals = self._open_findings.withdrawals(trial, history)
         for finding in diagnosis.findings:
-            self.register_symptom(
-                trial, finding.symptom, finding.severity, self.get_last_iteration(trial)
-            )
+            self.register_symptom(trial, finding.symptom, finding.severity, last)
         return [self._escalate_zero_reward(f) for f in diagnosis.findings], withdrawals
 
     def register_symptom(self, trial: str, symptom: str, severity: str, iteration: int) -> None:

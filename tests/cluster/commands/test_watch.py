@@ -7,15 +7,12 @@ import shlex
 import sys
 
 import pytest
-from programs import write_logger
+from programs import look_often, write_logger
 
 from cluster import cli
-from cluster.commands.watch import Watch
 from cluster.dashboard.run_view import RunView
-from cluster.dashboard.views import build_run_state
-from tune_jobs import program_session
+from cluster.dashboard.views import build_run_state, list_events
 from tune_jobs.jobs.job_yaml import read_job
-from tune_jobs.programs import log_follower
 from tune_jobs.programs.process import find_program
 from tune_jobs.programs.trial_program import get_program_folder
 
@@ -23,10 +20,7 @@ from tune_jobs.programs.trial_program import get_program_folder
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(program_session, "POLL_S", 0.02)
-    monkeypatch.setattr(program_session, "SHARE", 1.0)
-    monkeypatch.setattr(log_follower, "SEARCH_S", 0.02)
-    monkeypatch.setattr(log_follower, "SEARCH_SHARE", 1e9)
+    look_often(monkeypatch)
 
 
 def watch(capsys, *words):
@@ -98,6 +92,16 @@ def test_a_watched_run_is_shown_as_any_other(capsys, tmp_path):
     state = build_run_state(view)
     assert state["trials"][0]["iterations"] == 12 and state["job"]["iterations"] == 0
     assert "iterations run" in str(state["cards"])
+    (event,) = [event for event in list_events(view, 0) if event["kind"] == "log"]
+    assert event["title"].endswith("log.csv") and event["text"] == "SB3 progress.csv."
+
+
+def test_what_cannot_be_ended_is_said_also_after_a_resume(capsys, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("return,loss\n" + "1,2\n" * 9 + "1,nan\n" * 9)
+    for words in (["log.csv", "--out", "run"], ["--resume", "run"]):
+        assert cli.run(["watch", *words]) == 3
+        assert "should be ended (no --pid is given)" in capsys.readouterr().err
 
 
 def test_flags_of_health_and_budget_are_in_the_job(tmp_path, capsys):
@@ -110,7 +114,3 @@ def test_flags_of_health_and_budget_are_in_the_job(tmp_path, capsys):
     assert job.health["not_finite"] == "warn" and job.metric == "rollout/ep_rew_mean"
     assert job.program.rename == {"own": "kl"} and job.program.budget == 12000
     assert shlex.split(job.program.command)[:2] == words
-
-
-def test_help_names_the_dashes():
-    assert "--" in (Watch.__doc__ or "")

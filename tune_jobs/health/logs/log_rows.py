@@ -27,6 +27,8 @@ MOST = 500
 SUMMED = ("episodes", "updates", "iteration_s", "nonfinite", "runners_lost")
 """Metrics of a row that add up; of others the mean is taken, or the last where they count."""
 COUNTED = ("env_steps", "env_steps_per_s", "lr", "gamma")
+SHORTEST_UNKNOWN = 200
+"""Iterations that a training of unknown length is taken to have at least."""
 RETURNS = ("return_mean", "return_mean_100")
 """Scores of a log, in the order of preference, where a job names none."""
 
@@ -57,7 +59,8 @@ class LogRows:
     """Turns the records of a growing log into iterations.
 
     With a budget an iteration is an equal part of it. Without one it is a row of the log, then two
-    rows, then four: a program that logs for a day has some thousand iterations.
+    rows, then four: a program that logs for a day has some thousand iterations. So it is beyond
+    the budget.
 
     Args:
         path: the log, for messages.
@@ -92,6 +95,8 @@ class LogRows:
         """Rows of the log so far."""
         self.share_reached = 0.0
         """How far the progress is, as a share of the budget; 0 without one."""
+        self.has_progress = False
+        """Whether any row has had what the budget counts."""
         self._group_size, self._has_score, self._counts_steps = 1, False, False
         self._group = _Group(1, [], [])
 
@@ -132,6 +137,7 @@ class LogRows:
                 continue
             self.rows_seen += 1
             values = self._context[place].values
+            self.has_progress |= self.progress in values or self.progress in row
             number = self._number_iteration(values, row)
             if number > self._group.number and self._group.rows:
                 complete.append(self._close_group(number))
@@ -157,8 +163,10 @@ class LogRows:
         if not math.isfinite(reached):
             return self._group.number
         self.share_reached = max(self.share_reached, reached / self.budget)
-        part = math.ceil(reached / self.budget * self.iterations)
-        return min(max(part, 1), self.iterations)
+        share = reached / self.budget
+        # Beyond the budget an iteration holds more and more, as without one.
+        parts = share if share <= 1 else 1 + math.log(share)
+        return max(math.ceil(parts * self.iterations), 1)
 
     def _read_score(self, values: Mapping[str, object], row: Mapping[str, Any]) -> float:
         """Return the score of a row; NaN where it has none."""
@@ -194,7 +202,7 @@ class LogRows:
         Raises:
             InputError: with the nearest names that it has.
         """
-        if self.progress and self.progress not in self.names:
+        if self.progress and not self.has_progress:
             raise unknown_name_error("name", self.progress, sorted(self.names), f"in {self.path}")
         if self.metric in self.names or self._has_score:
             return
@@ -207,6 +215,15 @@ class LogRows:
                 f"with --metric{hint}."
             )
         raise unknown_name_error("name", self.metric, sorted(self.names), f"in {self.path}")
+
+
+def assume_budget(rows: int) -> int:
+    """Return the length of a training of unknown length after ``rows`` iterations.
+
+    It is always at least twice as many: a live run is not at its end, where the rules for runs
+    without any gain would end it.
+    """
+    return max(SHORTEST_UNKNOWN, 2 * rows)
 
 
 def merge_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

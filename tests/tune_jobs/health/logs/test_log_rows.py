@@ -61,9 +61,19 @@ def test_without_a_budget_iterations_grow_and_their_number_does_not():
 
 def test_progress_and_score_by_the_names_of_the_log():
     rows = make(metric="own", progress="own", budget=10, iterations=5)
-    found = rows.add([record(i + 1) for i in range(40)], final=True)
-    assert [i.number for i in found] == [1, 2, 3, 4, 5]  # what comes after the budget is its end
+    found = rows.add([record(i + 1) for i in range(20)], final=True)
+    assert [i.number for i in found] == [1, 2, 3, 4, 5]
     assert found[0].score == found[0].metrics["own"] == np.mean([0.5, 1.0, 1.5, 2.0])
+    rows = make(progress="env_steps", budget=2000, iterations=5)  # the catalogue's name
+    assert len(rows.add([record(i + 1) for i in range(20)], final=True)) == 5
+    rows.check_names()
+
+
+def test_beyond_the_budget_iterations_go_on_and_grow():
+    rows = make(progress="own", budget=10, iterations=5)
+    found = rows.add([record(i + 1) for i in range(20 * 2**10)], final=True)
+    assert [i.number for i in found] == list(range(1, 41))  # 5 (1 + ln 1024)
+    assert [i.rows for i in found[:5]] == [4] * 5 and found[-1].rows > 2000
 
 
 def test_numbers_that_are_not_finite_are_no_score():
