@@ -13,6 +13,9 @@ from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import Remedy, increase
 from tune_jobs.health.rule import Rule
 
+FEWEST = 3
+"""Returns that can be called constant, however short the budget."""
+
 
 @dataclass(frozen=True)
 class ConstantReward(Rule):
@@ -57,7 +60,7 @@ class ConstantReward(Rule):
         # well.
         returns = history.recent(history.return_name, len(history))
         episodes = np.nansum(history.series("episodes"))
-        if returns.size < min(self.rows, len(history)) / 2 or (
+        if returns.size < max(FEWEST, min(self.rows, len(history)) / 2) or (
             episodes < self.episodes and history.has("episodes")
         ):
             return None

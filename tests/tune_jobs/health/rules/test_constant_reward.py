@@ -37,6 +37,9 @@ def test_converged_and_late_runs_are_healthy():
 def test_few_episodes_little_budget_or_no_return_say_nothing():
     assert seen(RULE, 30, 100, **{**SAME, "episodes": 1}) is None
     assert seen(RULE, 15, 100, **SAME) is None
+    # A budget of a few iterations: one return, or two, are always constant.
+    assert seen(RULE, 2, 2, return_mean=30.0, score=30.0) is None
+    assert seen(RULE, 3, 3, return_mean=30.0, score=30.0) is not None
     assert seen(RULE, 60, score=1.0, return_mean=math.nan) is None
 
 
