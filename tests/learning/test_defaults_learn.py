@@ -44,6 +44,7 @@ def test_pendulum_is_learnt_alike_whatever_scales_its_rewards():
 
 @pytest.mark.parametrize("factor", [1, 1000])
 def test_cartpole_is_learnt_whatever_scales_a_column(factor):
-    found = last_return(50_000, env="CartPole-v1", first_column=factor)
-    print(f"\nCartPole, 50,000 steps, first column times {factor}: {found:.0f}")
+    # Its last 100 episodes take 50,000 of them, where the pole is held to the end.
+    found = last_return(80_000, env="CartPole-v1", first_column=factor)
+    print(f"\nCartPole, 80,000 steps, first column times {factor}: {found:.0f}")
     assert found >= 450

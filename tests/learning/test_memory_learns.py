@@ -51,12 +51,12 @@ def test_without_enough_memory_nothing_is_learnt(chosen, training_seed):
 def test_popgyms_card_is_remembered(chosen, training_seed):
     pytest.importorskip("popgym")
     settings = POPGYM_SETTINGS | chosen
-    assert mean_of_last(learn(POPGYM, 60_000, training_seed, **settings)) > 0.9
+    assert mean_of_last(learn(POPGYM, 100_000, training_seed, **settings)) > 0.9
 
 
 def test_popgyms_card_is_not_guessed_without_memory(training_seed):
     pytest.importorskip("popgym")
-    assert mean_of_last(learn(POPGYM, 60_000, training_seed, **POPGYM_SETTINGS)) < -0.4
+    assert mean_of_last(learn(POPGYM, 100_000, training_seed, **POPGYM_SETTINGS)) < -0.4
 
 
 @pytest.mark.parametrize("chosen", MEMORIES, ids=str)

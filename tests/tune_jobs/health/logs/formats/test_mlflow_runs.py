@@ -57,8 +57,9 @@ def test_another_database_is_no_log(tmp_path):
 
 
 @pytest.mark.slow
-def test_runs_of_the_real_client_are_read_from_both_stores(tmp_path):
+def test_runs_of_the_real_client_are_read_from_both_stores(tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # it advises against files by now
     for uri in (f"file:{tmp_path}/store/mlruns", f"sqlite:///{tmp_path}/mlflow.db"):
         mlflow.set_tracking_uri(uri)
         with mlflow.start_run():
