@@ -17,7 +17,7 @@ from tune_jobs.run_log.events import (
     Row,
     TrialRow,
 )
-from tune_jobs.run_log.outcome import CONTINUED
+from tune_jobs.run_log.trial_state import CONTINUED
 
 DAMAGED = "damaged_checkpoint"
 

@@ -17,8 +17,8 @@ from envs.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import Space
 from tune_jobs.run_log.events import EndRow, ResultRow, Row, TrialRow
-from tune_jobs.run_log.outcome import CONTINUED
 from tune_jobs.run_log.resume import TrialPlan, get_hang_report_dir
+from tune_jobs.run_log.trial_state import CONTINUED
 
 ENDED_EARLY = ("asha", "health")
 REFUSALS = 100

@@ -1,0 +1,123 @@
+"""One trial while the rows of its log are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from tune_jobs.run_log.events import (
+    CheckpointRow,
+    DecisionRow,
+    EndRow,
+    ExploitRow,
+    FindingRow,
+    JobRow,
+    ResultRow,
+    TrialEvent,
+    TrialRow,
+)
+from tune_jobs.run_log.trial_outcome import TrialOutcome
+
+CONTINUED = ("interrupted", "error")
+"""Ends that a resume may undo."""
+
+
+@dataclasses.dataclass
+class TrialState:
+    """A trial while its rows are read."""
+
+    config: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    results: list[ResultRow] = dataclasses.field(default_factory=list[ResultRow])
+    decisions: dict[int, DecisionRow] = dataclasses.field(default_factory=dict[int, DecisionRow])
+    findings: dict[tuple[str, str], FindingRow] = dataclasses.field(
+        default_factory=dict[tuple[str, str], FindingRow]
+    )
+    exploits: list[ExploitRow] = dataclasses.field(default_factory=list[ExploitRow])
+    end: EndRow | None = None
+    checkpoints: dict[int, str] = dataclasses.field(default_factory=dict[int, str])
+    """By their iteration."""
+
+    def add(self, row: TrialEvent) -> None:
+        """Take one row; rows come in the order of the log."""
+        match row:
+            case TrialRow():
+                self.config = row.config
+            case ResultRow():
+                self._add_result(row)
+            case DecisionRow():
+                self.decisions[row.rung] = row
+            case FindingRow():
+                self._add_finding(row)
+            case ExploitRow():
+                self.config = row.after
+                self.exploits.append(row)
+            case CheckpointRow():
+                self.checkpoints[row.iteration] = row.path
+            case EndRow():
+                self.end = row
+            case _:
+                pass
+
+    def forget_undone_end(self) -> None:
+        """Forget the end of a trial that a resume continues."""
+        if self.end is not None and self.end.reason in CONTINUED:
+            self.end = None
+
+    def build(self, trial: str, job: JobRow, *, job_ended: bool) -> TrialOutcome:
+        """Return the outcome so far."""
+        iterations = self.results[-1].iteration if self.results else 0
+        reason, sentence = None, ""
+        if self.end is not None:
+            # The last results may be missing (damaged lines are left out), so the end counts, too.
+            iterations = max(iterations, self.end.iteration)
+            reason, sentence = self.end.reason, self.end.sentence
+        elif job_ended:
+            # The driver ended before it could write the end of this trial.
+            reason, sentence = "interrupted", "the job ended before this trial did"
+        return TrialOutcome(
+            id=trial,
+            config=self.config,
+            budget=job.iterations,
+            iterations=iterations,
+            results=tuple(self.results),
+            decisions=tuple(self.decisions.values()),
+            findings=tuple(self.findings.values()),
+            end_reason=reason,
+            sentence=sentence,
+            checkpoint=self._choose_checkpoint(job),
+            patience=job.patience,
+            exploits=tuple(self.exploits),
+        )
+
+    def _choose_checkpoint(self, job: JobRow) -> str | None:
+        """Return the checkpoint that is a trial's result."""
+        if not self.checkpoints:
+            return None
+        newest = self.checkpoints[max(self.checkpoints)]
+        if job.keep == "last":
+            return newest
+        # Tune keeps the best and the newest checkpoint. Which one is the best follows from the
+        # scores of the log: Tune's own choice is in its snapshots, which are not read.
+        scores = {row.iteration: row.score for row in self.results if row.score is not None}
+        scored = [at for at in self.checkpoints if math.isfinite(scores.get(at, math.nan))]
+        if not scored:
+            return newest
+        sign = 1 if job.mode == "max" else -1
+        return self.checkpoints[max(scored, key=lambda at: (sign * scores[at], at))]
+
+    def _add_finding(self, row: FindingRow) -> None:
+        """Keep the first row of a finding; its withdrawal, and a finding after that, replace it."""
+        # The first row has the iteration at which the symptom appeared, and the evidence of that
+        # time.
+        known = self.findings.get((row.symptom, row.severity))
+        if known is None or known.withdrawn or row.withdrawn:
+            self.findings[row.symptom, row.severity] = row
+
+    def _add_result(self, row: ResultRow) -> None:
+        # A resume goes back to a checkpoint; what came after it is run again, and the later row
+        # wins. Iteration 0 is what preceded training: the first iteration repeats its metrics.
+        while self.results and not 0 < self.results[-1].iteration < row.iteration:
+            self.results.pop()
+        self.results.append(row)
+        self.forget_undone_end()  # a result after such an end: the trial has been continued
