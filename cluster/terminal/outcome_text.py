@@ -124,4 +124,6 @@ def _format_compute(outcome: Outcome) -> str:
     line = f"{run}, {saved}" + (f" ({', '.join(parts)})" if parts else "")
     if outcome.iterations_open:
         line += f", {outcome.iterations_open:,} still open"
+    if agreement := outcome.rung_agreement:
+        line += f"\nRungs: {agreement.sentence}"
     return line

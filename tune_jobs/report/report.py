@@ -321,6 +321,9 @@ def _ledger(outcome: Outcome) -> list[str]:
     rows.append(["<b>all</b>", *(f"<b>{value}</b>" for value in values)])
     head = ["saved by", "trials", "iterations not run", "of the budget", "training time, estimated"]
     note = "The time is estimated from each trial's own seconds per iteration."
+    if agreement := outcome.rung_agreement:
+        sentence = agreement.sentence
+        note += f" {sentence[:1].upper()}{sentence[1:]}."
     return [
         _plot("compute", "", figures.plot_compute(outcome)),
         table(head, rows, text=1),
