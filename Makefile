@@ -8,7 +8,7 @@ READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
 ZOO_READY := .venv/.ready-zoo
 
-.PHONY: setup zoo tune test test-system test-gpu test-learning test-peers check coverage docs bench bench-health bench-sweep bench-panel bench-doctor clean
+.PHONY: setup zoo tune test test-system test-gpu test-learning test-peers check coverage docs bench bench-health bench-sweep bench-landscapes bench-panel bench-doctor clean
 
 setup: $(READY)
 
@@ -87,6 +87,11 @@ bench-health: $(READY)
 # BENCH=--quick takes 9 short ones.
 bench-sweep: $(READY)
 	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m benchmarks.sweep $(BENCH)
+
+# Sweeps over learning curves that others have published, on a simulated clock, against other tuners.
+# make bench-landscapes BENCH="--data FOLDER --replays 200"
+bench-landscapes: $(READY)
+	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m benchmarks.landscapes $(BENCH)
 
 # PPO's defaults on environments that are not ours, against what they must reach. make bench-panel
 # BENCH="--only cartpole pendulum --sb3" (--help lists the rest).

@@ -1,0 +1,110 @@
+# pyright: basic
+"""Optuna's TPE with its pruners, and Tune's median stopping rule, over a recorded table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
+
+from benchmarks.replays import Nothing
+
+if TYPE_CHECKING:
+    from benchmarks.landscapes import Table, Trial
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+LOG_RATIO = 50
+"""Largest over smallest value of a positive setting from which it is searched on a log scale."""
+PRUNERS = {
+    "none": optuna.pruners.NopPruner,
+    "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(1, 3),
+    "hyperband": lambda: optuna.pruners.HyperbandPruner(1, 10, 3),
+}
+
+NOTHING_PAUSED = SimpleNamespace(get_live_trials=list)
+"""What the median stopping rule asks of Tune."""
+
+
+@dataclass(frozen=True)
+class TuneTrial:
+    """What the rule knows of a trial."""
+
+    trial_id: str
+
+
+class MedianStopping(Nothing):
+    """Tune's median stopping rule with its defaults, but for a grace of one point."""
+
+    def __init__(self) -> None:
+        self.rule = MedianStoppingRule("iteration", "score", "max", grace_period=1)
+
+    def goes_on(self, trial: Any, place: int) -> bool:
+        result = vars(trial.results[place])
+        said = self.rule.on_trial_result(NOTHING_PAUSED, TuneTrial(trial.id), result)  # type: ignore[arg-type]
+        return super().goes_on(trial, place) and said == TrialScheduler.CONTINUE
+
+
+class OptunaSearch(Nothing):
+    """TPE proposes, and a pruner stops; a proposal is the nearest setting not yet tried."""
+
+    def __init__(self, table: Table, pruner: str, rng: np.random.Generator) -> None:
+        self.table, self.rng = table, rng
+        self.axes = encode(table)
+        self.started: list[Trial] = []
+        self.free = np.ones(len(table.settings), bool)
+        seed = int(rng.integers(2**31))
+        self.study = optuna.create_study(
+            direction="maximize",
+            sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),
+            pruner=PRUNERS[pruner](),
+        )
+        self.asked: dict[str, optuna.Trial] = {}
+
+    def trials(self) -> Iterator[Trial]:
+        while self.free.any():
+            asked = self.study.ask()
+            point = np.array([asked.suggest_float(f"{i}", 0, 1) for i in range(self.axes.shape[1])])
+            away = np.where(self.free, ((self.axes - point) ** 2).sum(1), np.inf)
+            setting = int(away.argmin())
+            self.free[setting] = False
+            trial = self.table.run(setting, f"{len(self.started):03d}", self.rng)
+            self.started.append(trial)
+            self.asked[trial.id] = asked
+            yield trial
+
+    def goes_on(self, trial: Any, place: int) -> bool:
+        asked, score = self.asked[trial.id], trial.results[place].score
+        states = optuna.trial.TrialState
+        if not np.isfinite(score):
+            self.study.tell(asked, state=states.FAIL)
+            return False
+        asked.report(score, place + 1)
+        if not super().goes_on(trial, place):
+            self.study.tell(asked, score)
+            return False
+        if asked.should_prune():
+            self.study.tell(asked, state=states.PRUNED)
+            return False
+        return True
+
+
+def encode(table: Table) -> np.ndarray:
+    """The settings of a table from 0 to 1, ``[settings, columns]``; choices one column a value."""
+    columns = []
+    for texts in table.settings.T:
+        try:
+            values = texts.astype(float)
+        except ValueError:
+            columns += [(texts == value).astype(float) for value in np.unique(texts)]
+            continue
+        known = values[np.isfinite(values)]
+        if known.min() > 0 and known.max() / known.min() >= LOG_RATIO:
+            values = np.log(values)
+        values = np.nan_to_num(values, nan=np.nanmean(values))
+        columns.append((values - values.min()) / (np.ptp(values) or 1.0))
+    return np.stack(columns, 1)

@@ -1,0 +1,309 @@
+# pyright: basic
+"""Does tuning find better settings than random search at equal cost? ``make bench-landscapes``.
+
+ARLBench (github.com/automl/arlbench) has trained 256 settings on ten seeds each for pairs of
+environment and algorithm, and recorded ten points of each learning curve. Here a sweep runs over
+such a table on a simulated clock of eight workers: each trial is one of the settings with one of
+its seeds, and a point of its curve arrives after a tenth of a full run. What stops trials and
+chooses the winner is Rungwise's own code; beside it are Ray Tune's ASHA and median stopping rule,
+and Optuna's TPE with its pruners, each of which starts trials until the cost is used up.
+
+Regret is (best setting - chosen setting) / (best - median), by the mean of the last point over all
+seeds, at most 2; so 1 is a median setting. Cost counts points: a full run is ten.
+"""
+
+import argparse
+import functools
+import json
+import statistics
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.landscape_peers import MedianStopping, OptunaSearch
+from benchmarks.replays import Nothing, Ours, Stock, Way, replay
+from tune_jobs.jobs.job import FIRST_RUNG, Job
+from tune_jobs.run_log.rung_agreement import measure_rung_agreement
+from tune_jobs.run_log.trial_outcome import average_later_half
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "arlbench"
+WORKERS, POINTS = 8, 10
+FINALISTS = Job.__dataclass_fields__["finalists"].default
+FACTOR = Job.__dataclass_fields__["reduction_factor"].default
+COSTS = (80, 320)
+PILOTS, OPTUNAS_PART = 10, 5
+"""Replays of each table from which costs are calibrated, and the part of all replays that Optuna,
+which is a hundred times as slow, gets."""
+SLACK = 0.05
+"""How much worse than random search a method may be on a table."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A setting of a table and one of its training seeds."""
+
+    id: str
+    setting: int
+    results: list[SimpleNamespace]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The learning curves of a pair of environment and algorithm."""
+
+    name: str
+    curves: np.ndarray
+    """``[settings, seeds, points]``; NaN where training has diverged."""
+    names: list[str]
+    settings: np.ndarray
+    """``[settings, names]``, as text."""
+
+    @functools.cached_property
+    def value(self) -> np.ndarray:
+        """The mean of the last point over the seeds; one that has diverged is the worst."""
+        last = np.nan_to_num(self.curves[:, :, -1], nan=np.nanmin(self.curves))
+        return last.mean(1)
+
+    def regret(self, setting: int) -> float:
+        best = self.value.max()
+        return float(min((best - self.value[setting]) / (best - np.median(self.value)), 2.0))
+
+    def run(self, setting: int, name: str, rng: np.random.Generator) -> Trial:
+        """A trial of a setting, on a random seed."""
+        curve = self.curves[setting, rng.integers(self.curves.shape[1])]
+        rows = [
+            SimpleNamespace(iteration=i + 1, score=float(score), seconds=i + 1.0)
+            for i, score in enumerate(curve)
+        ]
+        return Trial(name, setting, rows)
+
+
+@dataclass
+class Search:
+    """One sweep: where its trials come from, what stops them, and who wins."""
+
+    trials: list[Trial] | Iterator[Trial]
+    way: Way
+    choose: Callable[[list[Trial], dict[str, int]], Trial]
+    started: list[Trial]
+    rungs: list[int] = field(default_factory=list[int])
+
+
+def last_score(trial: Trial, reached: int) -> float:
+    return float(np.nan_to_num(trial.results[reached - 1].score, nan=-np.inf))
+
+
+def settled_score(trial: Trial, reached: int) -> float:
+    if not np.isfinite(trial.results[reached - 1].score):
+        return -np.inf
+    return average_later_half(((r.iteration, r.score) for r in trial.results[:reached]), reached)
+
+
+def choose_last(trials: list[Trial], reached: dict[str, int]) -> Trial:
+    """The trial with the best last score."""
+    return max(trials, key=lambda trial: last_score(trial, reached[trial.id]))
+
+
+def choose_finalist(trials: list[Trial], reached: dict[str, int]) -> Trial:
+    """As `rungwise tune`: the finalists play again, which shows their last point once more."""
+    ranked = sorted(trials, key=lambda trial: -settled_score(trial, reached[trial.id]))
+    return choose_last(ranked[:FINALISTS], reached)
+
+
+def draw(table: Table, count: int, rng: np.random.Generator) -> list[Trial]:
+    settings = rng.choice(len(table.settings), min(count, len(table.settings)), replace=False)
+    return [table.run(setting, f"{i:03d}", rng) for i, setting in enumerate(settings)]
+
+
+def until(cost: float, trials: Iterator[Trial], way: "Counted") -> Iterator[Trial]:
+    """New trials as long as less than the cost is used."""
+    while way.used < cost and (trial := next(trials, None)) is not None:
+        yield trial
+
+
+class Counted:
+    """Counts the points that a way of stopping uses."""
+
+    def __init__(self, way: Way) -> None:
+        self.way, self.used = way, 0
+
+    def goes_on(self, trial, place: int) -> bool:
+        self.used += 1
+        return self.way.goes_on(trial, place)
+
+    def called(self) -> str | None:
+        return self.way.called()
+
+
+def full_runs(table: Table, cost: float, rng: np.random.Generator, choose=choose_last) -> Search:
+    """Random search."""
+    trials = draw(table, round(cost / POINTS), rng)
+    return Search(trials, Nothing(), choose, trials)
+
+
+def halving(table: Table, cost: float, rng: np.random.Generator, grace=0, factor=FACTOR) -> Search:
+    """Rungwise's successive halving with as many trials as the cost pays for."""
+    grace = grace or round(FIRST_RUNG * POINTS)
+    levels = [grace * factor**k for k in range(POINTS) if grace * factor**k < POINTS]
+    steps = np.diff([0, *levels, POINTS])
+    points = sum(step / factor**k for k, step in enumerate(steps))
+    trials = draw(table, round(cost / points), rng)
+    way = Ours(trials, "max", POINTS, grace, factor)  # type: ignore[arg-type]
+    return Search(trials, way, choose_finalist, trials, levels)
+
+
+def stopped(make: Callable[[], Way], table: Table, cost: float, rng: np.random.Generator) -> Search:
+    """Random settings under a stopping rule that never continues what it has stopped."""
+    way, started = Counted(make()), list[Trial]()
+
+    def trials() -> Iterator[Trial]:
+        for trial in draw(table, len(table.settings), rng):
+            started.append(trial)
+            yield trial
+
+    return Search(until(cost, trials(), way), way, choose_last, started)
+
+
+def optuna_search(pruner: str, table: Table, cost: float, rng: np.random.Generator) -> Search:
+    search = OptunaSearch(table, pruner, rng)
+    way = Counted(search)
+    return Search(until(cost, search.trials(), way), way, choose_last, search.started)
+
+
+METHODS: dict[str, Callable[[Table, float, np.random.Generator], Search]] = {
+    "random search": full_runs,
+    "random search, later half": functools.partial(full_runs, choose=choose_finalist),
+    "Rungwise": halving,
+    "Rungwise, first rung 10 %": functools.partial(halving, grace=1),
+    "Rungwise, first rung 10 %, factor 2": functools.partial(halving, grace=1, factor=2),
+    "Rungwise, factor 2": functools.partial(halving, factor=2),
+    "Rungwise, first rung 30 %, factor 2": functools.partial(halving, grace=3, factor=2),
+    "Tune's ASHA, factor 3": functools.partial(stopped, lambda: Stock("max", POINTS, 1, 3)),
+    "Tune's ASHA, factor 4": functools.partial(stopped, lambda: Stock("max", POINTS, 1, 4)),
+    "Tune's median stopping": functools.partial(stopped, MedianStopping),
+    "Optuna's TPE": functools.partial(optuna_search, "none"),
+    "Optuna's TPE, halving": functools.partial(optuna_search, "halving"),
+    "Optuna's TPE, Hyperband": functools.partial(optuna_search, "hyperband"),
+}
+
+
+def run_once(
+    table: Table, place: int, method: str, cost: float, number: int
+) -> tuple[float, float, float, float]:
+    """Regret and cost of one replay, what it lost by stopping, and whether its rungs are flagged.
+
+    Each table and replay has a random stream of its own.
+    """
+    rng = np.random.default_rng([place, number])
+    search = METHODS[method](table, cost, rng)
+    replayed = replay(search.trials, search.way, WORKERS)  # type: ignore[arg-type]
+    started, reached = search.started, replayed.reached
+    regret = table.regret(search.choose(started, reached).setting)
+    in_full = search.choose(started, dict.fromkeys(reached, POINTS))
+    seen: list[Any] = [
+        SimpleNamespace(results=t.results[: reached[t.id]], iterations=reached[t.id])
+        for t in started
+    ]
+    agreement = measure_rung_agreement(seen, search.rungs)
+    flagged = np.nan if agreement is None else agreement.is_low
+    return regret, replayed.iterations, regret - table.regret(in_full.setting), flagged
+
+
+def run_table(
+    place: int, table: Table, costs: dict[str, float], replays: int
+) -> dict[str, np.ndarray]:
+    """By method ``[replays, 4]``: the figures of :func:`run_once`."""
+    found: dict[str, np.ndarray] = {}
+    for method, cost in costs.items():
+        count = max(2, replays // OPTUNAS_PART) if "Optuna" in method else replays
+        found[method] = np.array([run_once(table, place, method, cost, i) for i in range(count)])
+    return found
+
+
+def run_all(
+    tables: list[Table], costs: dict[str, float], replays: int
+) -> list[dict[str, np.ndarray]]:
+    """The replays of each table, on two processes."""
+    with ProcessPoolExecutor(2) as pool:
+        tasks = [pool.submit(run_table, i, table, costs, replays) for i, table in enumerate(tables)]
+        return [task.result() for task in tasks]
+
+
+def calibrate(tables: list[Table], cost: int) -> dict[str, float]:
+    """What to ask of each method so that it costs as much as asked.
+
+    The workers that are busy when the cost is used up go on: a method then costs more.
+    """
+    pilots = run_all(tables, dict.fromkeys(METHODS, float(cost)), PILOTS)
+    means = {m: statistics.fmean(rows[m][:, 1].mean() for rows in pilots) for m in METHODS}
+    return {method: cost * cost / mean for method, mean in means.items()}
+
+
+def load(folder: Path) -> list[Table]:
+    tables: list[Table] = []
+    for file in sorted(folder.glob("*.npz")):
+        with np.load(file) as data:
+            names = [str(name) for name in data["names"]]
+            curves = np.asarray(data["performance"], float)
+            tables.append(Table(file.stem, curves, names, data["settings"]))
+    return tables
+
+
+def main() -> None:
+    """Replay and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the tables (*.npz)")
+    parser.add_argument("--replays", type=int, default=100, help="of each method on each table")
+    asked = parser.parse_args()
+    tables = load(asked.data)
+    if not tables:
+        parser.error(f"{asked.data} has no tables (*.npz): name their folder with --data.")
+    answer = {}
+    for cost in COSTS:
+        found = run_all(tables, calibrate(tables, cost), asked.replays)
+        answer[cost] = show(cost, tables, found)
+    print(json.dumps(answer))
+
+
+def show(
+    cost: int, tables: list[Table], found: list[dict[str, np.ndarray]]
+) -> dict[str, dict[str, float]]:
+    """Print a line for each method; return its figures."""
+    print(f"\ncost {cost}, {len(tables)} tables, {len(found[0]['Rungwise'])} replays each")
+    print(f"{'':38}{'cost':>7}{'regret':>8}{'+-':>7}{'of random':>11}  worse than random on")
+    figures = {}
+    of_random = [rows["random search"][:, 0] for rows in found]
+    random = statistics.fmean(regrets.mean() for regrets in of_random)
+    for method in METHODS:
+        regrets = [rows[method][:, 0] for rows in found]
+        mean = statistics.fmean(r.mean() for r in regrets)
+        # Of the replays alone: the tables are those that are asked about.
+        error = np.sqrt(sum(r.var(ddof=1) / len(r) for r in regrets)) / len(regrets)
+        used = statistics.fmean(rows[method][:, 1].mean() for rows in found)
+        worse = [
+            table.name
+            for table, r, other in zip(tables, regrets, of_random, strict=True)
+            if r.mean() - other.mean()
+            > SLACK + 2 * np.sqrt(r.var(ddof=1) / len(r) + other.var(ddof=1) / len(other))
+        ]
+        print(
+            f"{method:38}{used:7.0f}{mean:8.3f}{error:7.3f}{mean / random - 1:11.0%}  "
+            f"{', '.join(worse) or '-'}",
+            flush=True,
+        )
+        figures[method] = {"cost": used, "regret": mean, "error": float(error), "worse": len(worse)}
+    lost, flagged = np.concatenate([rows["Rungwise"][:, 2:] for rows in found]).T
+    for word, those in (("flagged", flagged == 1), ("not flagged", flagged == 0)):
+        print(
+            f"rungs {word}: {those.mean():.0%} of the sweeps, which lost {lost[those].mean():.3f}"
+        )
+    return figures
+
+
+if __name__ == "__main__":
+    main()
