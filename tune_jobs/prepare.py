@@ -122,7 +122,7 @@ def make_job_row(job: Job, directory: Path, resumed: bool) -> JobRow:
         changes=list_changes(job),
         scheduler={
             "kind": job.scheduler,
-            "grace": job.grace,
+            "grace": job.decision_interval,
             "reduction_factor": job.reduction_factor,
             "rungs": job.rungs,
             "brackets": job.brackets,

@@ -53,7 +53,7 @@ def name_winner(
     outcome = Outcome.from_rows(rows := read_event_log(path))
     has_time_limit = job.evaluation_episodes is None
     seconds = SHARE * sum_training_seconds(rows) if has_time_limit else math.inf
-    found = {trial.id: find_best_checkpoint(directory, trial, rows) for trial in outcome.ranked}
+    found = {trial.id: find_best_checkpoint(directory, trial, rows) for trial in outcome.candidates}
     checkpoints = {
         trial: path.relative_to(directory).as_posix() for trial, path in found.items() if path
     }

@@ -227,7 +227,7 @@ def shorten_job(job: Job) -> Job:
         iterations=iterations,
         steps=shorten(job.steps),
         trials=max(min(job.trials, QUICK_TRIALS), len(job.points)),
-        grace=max(1, min(shorten(job.grace), iterations - 1)),  # a later grace would leave no rung
+        grace=min(shorten(job.grace), max(1, iterations - 1)),  # a later grace would leave no rung
         brackets=1,  # so few rungs cannot be divided
         patience=0,  # scaled, it would hold too few scores to separate a plateau from noise
         held_out_interval=shorten(job.held_out_interval),

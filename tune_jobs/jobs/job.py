@@ -30,6 +30,9 @@ MOST_EVALUATED = 256
 """Episodes of the final evaluation, where the job sets no number and time allows them."""
 MOST_VIDEOS = 100
 """Videos of a run, at most: its report holds them."""
+FIRST_RUNG, PBT_INTERVAL = 0.2, 3
+"""Share of the budget before ASHA's first rung, and iterations between PBT's exploits, where a job
+sets no ``grace``."""
 ENV_PREFIX = "env."
 """Prefix of a searched field that is an argument of the environment."""
 TASK, SEARCH, SCORE, STOPPING, SCHEDULER, EVALUATION, CHECKPOINTS, RESOURCES = (
@@ -102,8 +105,9 @@ class Job:
     scheduler: Literal["asha", "pbt", "none"] = field(default="asha", metadata=SCHEDULER)
     """`asha` stops the worse trials at rungs; `pbt` continues the worst quarter from the best with
     changed settings; `none` runs all trials to the end."""
-    grace: Annotated[int, AtLeastOne] = field(default=3, metadata=SCHEDULER)
-    """Iterations before the first rung of ASHA, and between the exploits of PBT."""
+    grace: Annotated[int, NonNegative] = field(default=0, metadata=SCHEDULER)
+    """Iterations before the first rung of ASHA, and between the exploits of PBT; 0 takes a fifth of
+    the budget for ASHA, 3 for PBT."""
     reduction_factor: Annotated[int, Between(2)] = field(default=3, metadata=SCHEDULER)
     """ASHA reduction factor eta: 1/eta of the trials are promoted at each rung; rung intervals grow
     by eta."""
@@ -304,11 +308,18 @@ class Job:
         return not self.is_program or self.trials > 1
 
     @property
+    def decision_interval(self) -> int:
+        """Iterations before the first rung of ASHA, and between the exploits of PBT."""
+        if self.grace or self.scheduler == "pbt":
+            return self.grace or PBT_INTERVAL
+        return max(1, round(self.iterations * FIRST_RUNG))
+
+    @property
     def rungs(self) -> list[int]:
         """The iterations at which ASHA decides."""
         if self.scheduler != "asha" or self.trials == 1:
             return []
-        rungs, at = list[int](), self.grace
+        rungs, at = list[int](), self.decision_interval
         while at < self.iterations:
             rungs.append(at)
             at *= self.reduction_factor

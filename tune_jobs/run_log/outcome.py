@@ -9,9 +9,8 @@ is one minus the fraction run; otherwise it is less.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +18,18 @@ from envs.validation import InputError
 from tune_jobs.formatting import count
 from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
 from tune_jobs.run_log.events import (
-    CheckpointRow,
-    DecisionRow,
-    EndRow,
     EvaluationRow,
-    ExploitRow,
     FinalRow,
     FindingRow,
     JobEndRow,
     JobRow,
-    ResultRow,
     Row,
-    TrialEvent,
-    TrialRow,
     VideoRow,
 )
 from tune_jobs.run_log.json_types import to_json_types
+from tune_jobs.run_log.rung_agreement import RungAgreement, measure_rung_agreement
 from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
-
-CONTINUED = ("interrupted", "error")
-"""Ends that a resume may undo."""
+from tune_jobs.run_log.trial_state import TrialState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,15 +96,28 @@ class Outcome:
     @property
     def ranked(self) -> list[TrialOutcome]:
         """The trials with a finite last score, the best first."""
-        # By key only: trials cannot be compared, and sorting is stable, so the lower id wins a tie.
+        return self._rank([t.finite_score for t in self.trials])
+
+    @property
+    def candidates(self) -> list[TrialOutcome]:
+        """The same by the mean of their later scores: the first of them play the finals."""
+        return self._rank([t.settled_score for t in self.trials])
+
+    def _rank(self, scores: Sequence[float | None]) -> list[TrialOutcome]:
         sign = -1 if self.job.mode == "max" else 1
-        scored = [(sign * s, t) for t in self.trials if (s := t.finite_score) is not None]
-        return [trial for _, trial in sorted(scored, key=lambda pair: pair[0])]
+        # The number breaks ties: trials cannot be compared.
+        scored = sorted((sign * s, i) for i, s in enumerate(scores) if s is not None)
+        return [self.trials[i] for _, i in scored]
 
     @property
     def rungs(self) -> tuple[int, ...]:
         """The iterations at which the scheduler decides."""
         return tuple(self.job.scheduler.get("rungs") or ())
+
+    @property
+    def rung_agreement(self) -> RungAgreement | None:
+        """How well the first rung predicted the next; None where too few trials show it."""
+        return measure_rung_agreement(self.trials, self.rungs)
 
     @property
     def findings(self) -> tuple[FindingRow, ...]:
@@ -208,7 +212,7 @@ class Outcome:
             }
             for trial in self.trials
         ]
-        best = self.best
+        best, agreement = self.best, self.rung_agreement
         return {
             "run": str(directory) or self.job.run,
             "trials": trials,
@@ -224,25 +228,10 @@ class Outcome:
             },
             "compute_saved": self.compute_saved,
             "siblings": self.siblings,
+            "rung_agreement": agreement and agreement.as_dict(),
             "videos": [str(root / row.path) for row in self.videos if row.path],
             "report": str(root / "report.html"),
         }
-
-
-@dataclasses.dataclass
-class _TrialState:
-    """A trial while its rows are read."""
-
-    config: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    results: list[ResultRow] = dataclasses.field(default_factory=list[ResultRow])
-    decisions: dict[int, DecisionRow] = dataclasses.field(default_factory=dict[int, DecisionRow])
-    findings: dict[tuple[str, str], FindingRow] = dataclasses.field(
-        default_factory=dict[tuple[str, str], FindingRow]
-    )
-    exploits: list[ExploitRow] = dataclasses.field(default_factory=list[ExploitRow])
-    end: EndRow | None = None
-    checkpoints: dict[int, str] = dataclasses.field(default_factory=dict[int, str])
-    """By their iteration."""
 
 
 class OutcomeBuilder:
@@ -251,7 +240,7 @@ class OutcomeBuilder:
     def __init__(self) -> None:
         self._job: JobRow | None = None
         self._end: JobEndRow | None = None
-        self._notes: dict[str, _TrialState] = {}
+        self._trials: dict[str, TrialState] = {}
         self._evaluations: list[EvaluationRow] = []
         self._finals: dict[str, FinalRow] = {}
         self._videos: dict[str, VideoRow] = {}
@@ -275,7 +264,7 @@ class OutcomeBuilder:
             self._videos[row.path or row.checkpoint] = row
         else:
             self._cached_outcomes.pop(row.trial, None)
-            self._note(self._notes.setdefault(row.trial, _TrialState()), row)
+            self._trials.setdefault(row.trial, TrialState()).add(row)
 
     def build_trial_outcome(self, trial: str) -> TrialOutcome:
         """Return the outcome so far of one trial that has a row.
@@ -287,7 +276,9 @@ class OutcomeBuilder:
             raise InputError("The event log has no job row, so it is not the log of a run.")
         # The live table asks after every row: only the trial of that row is rebuilt.
         if trial not in self._cached_outcomes:
-            self._cached_outcomes[trial] = self._trial(trial, self._notes[trial], self._job)
+            self._cached_outcomes[trial] = self._trials[trial].build(
+                trial, self._job, job_ended=self._end is not None
+            )
         return self._cached_outcomes[trial]
 
     def build_outcome(self) -> Outcome:
@@ -298,10 +289,10 @@ class OutcomeBuilder:
         """
         if self._job is None:
             raise InputError("The event log has no job row, so it is not the log of a run.")
-        if len(self._ids) < len(self._notes):
+        if len(self._ids) < len(self._trials):
             # By length first: ids have equal width up to the job's number of trials, and 9 comes
             # before 10 where a log has more.
-            self._ids = sorted(self._notes, key=lambda trial: (len(trial), trial))
+            self._ids = sorted(self._trials, key=lambda trial: (len(trial), trial))
         trials = tuple(map(self.build_trial_outcome, self._ids))
         finals, videos = tuple(self._finals.values()), tuple(self._videos.values())
         return Outcome(self._job, trials, tuple(self._evaluations), self._end, finals, videos)
@@ -310,87 +301,5 @@ class OutcomeBuilder:
         # A resume withdraws the job's end and the ends of trials that it continues.
         self._job, self._end = job, None
         self._cached_outcomes.clear()
-        for notes in self._notes.values():
-            if notes.end is not None and notes.end.reason in CONTINUED:
-                notes.end = None
-
-    def _note(self, notes: _TrialState, row: TrialEvent) -> None:
-        match row:
-            case TrialRow():
-                notes.config = row.config
-            case ResultRow():
-                _append_result(notes, row)
-            case DecisionRow():
-                notes.decisions[row.rung] = row
-            case FindingRow():
-                _found(notes, row)
-            case ExploitRow():
-                notes.config = row.after
-                notes.exploits.append(row)
-            case CheckpointRow():
-                notes.checkpoints[row.iteration] = row.path
-            case EndRow():
-                notes.end = row
-            case _:
-                pass
-
-    def _trial(self, trial: str, notes: _TrialState, job: JobRow) -> TrialOutcome:
-        iterations = notes.results[-1].iteration if notes.results else 0
-        reason, sentence = None, ""
-        if notes.end is not None:
-            # The last results may be missing (damaged lines are left out), so the end counts, too.
-            iterations = max(iterations, notes.end.iteration)
-            reason, sentence = notes.end.reason, notes.end.sentence
-        elif self._end is not None:
-            # The driver ended before it could write the end of this trial.
-            reason, sentence = "interrupted", "the job ended before this trial did"
-        return TrialOutcome(
-            id=trial,
-            config=notes.config,
-            budget=job.iterations,
-            iterations=iterations,
-            results=tuple(notes.results),
-            decisions=tuple(notes.decisions.values()),
-            findings=tuple(notes.findings.values()),
-            end_reason=reason,
-            sentence=sentence,
-            checkpoint=_choose_checkpoint(notes, job),
-            patience=job.patience,
-            exploits=tuple(notes.exploits),
-        )
-
-
-def _choose_checkpoint(notes: _TrialState, job: JobRow) -> str | None:
-    """Return the checkpoint that is a trial's result."""
-    if not notes.checkpoints:
-        return None
-    newest = notes.checkpoints[max(notes.checkpoints)]
-    if job.keep == "last":
-        return newest
-    # Tune keeps the best and the newest checkpoint. Which one is the best follows from the scores
-    # of the log: Tune's own choice is in its snapshots, which are not read.
-    scores = {row.iteration: row.score for row in notes.results if row.score is not None}
-    scored = [at for at in notes.checkpoints if math.isfinite(scores.get(at, math.nan))]
-    if not scored:
-        return newest
-    sign = 1 if job.mode == "max" else -1
-    return notes.checkpoints[max(scored, key=lambda at: (sign * scores[at], at))]
-
-
-def _found(notes: _TrialState, row: FindingRow) -> None:
-    """Keep the first row of a finding; its withdrawal, and a finding after that, replace it."""
-    # The first row has the iteration at which the symptom appeared, and the evidence of that time.
-    known = notes.findings.get((row.symptom, row.severity))
-    if known is None or known.withdrawn or row.withdrawn:
-        notes.findings[row.symptom, row.severity] = row
-
-
-def _append_result(notes: _TrialState, row: ResultRow) -> None:
-    # A resume goes back to a checkpoint; what came after it is run again, and the later row wins.
-    # Iteration 0 is what preceded training: the first iteration repeats its metrics.
-    while notes.results and not 0 < notes.results[-1].iteration < row.iteration:
-        notes.results.pop()
-    notes.results.append(row)
-    # A result after such an end: the trial has been continued.
-    if notes.end is not None and notes.end.reason in CONTINUED:
-        notes.end = None
+        for trial in self._trials.values():
+            trial.forget_undone_end()

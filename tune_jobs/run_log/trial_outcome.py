@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tune_jobs.formatting import (
@@ -17,6 +17,20 @@ from tune_jobs.run_log.events import DecisionRow, ExploitRow, FindingRow, Result
 
 SPREAD = "score_spread"
 """Metric of a trial of several seeds: the standard deviation of their scores."""
+
+
+def average_later_half(scores: Iterable[tuple[int, float]], iteration: int) -> float:
+    """Return what a trial is ranked by after ``iteration``.
+
+    It is the mean of its finite scores in the later half of its iterations: settings that are
+    chosen by it are better than those with the best last score (docs/tuning.md).
+
+    Args:
+        scores: iterations with their scores; that of ``iteration`` is finite.
+        iteration: the last one.
+    """
+    later = [s for at, s in scores if 2 * at > iteration and math.isfinite(s)]
+    return math.fsum(later) / len(later)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +69,14 @@ class TrialOutcome:
     def finite_score(self) -> float | None:
         """The last score if it is a finite number."""
         return to_finite_float(self.score)
+
+    @property
+    def settled_score(self) -> float | None:
+        """The mean of the finite scores in the later half of its iterations."""
+        if self.finite_score is None:
+            return None
+        scores = [(row.iteration, row.score) for row in self.results if row.score is not None]
+        return average_later_half(scores, scores[-1][0])
 
     @property
     def score_spread(self) -> float | None:

@@ -36,7 +36,7 @@ class RecordedPBT(PopulationBasedTraining):
             time_attr="iteration",
             metric="score",
             mode=job.mode or "max",
-            perturbation_interval=job.grace,
+            perturbation_interval=job.decision_interval,
             quantile_fraction=QUANTILE,
             custom_explore_fn=_return_unchanged,
             log_config=False,

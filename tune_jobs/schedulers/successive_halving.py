@@ -10,6 +10,9 @@ Two rules are added, because a job has a fixed number of trials and the paper's 
 when no other trial can reach a rung, its best trial is promoted however few there are; and a trial
 ends as soon as it is certain that too many are better.
 
+A trial is ranked by the mean of its scores in the later half of its training so far: a single one
+is noise to a good part, and the settings that are chosen by it are worse (docs/tuning.md).
+
 A trial without a score (no episode has finished yet, say) is undecided. It continues past its rung
 and enters, with its first score, the highest rung that it has reached by then.
 """
@@ -18,10 +21,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from tune_jobs.run_log.events import DecisionRow, EndRow, ResultRow, Row
-from tune_jobs.run_log.outcome import CONTINUED
+from tune_jobs.run_log.trial_outcome import average_later_half
+from tune_jobs.run_log.trial_state import CONTINUED
 
 Key = tuple[float, int]
 """Rank of a trial: its score with the sign that makes low good, then its order of arrival."""
@@ -100,6 +105,8 @@ class Bracket:
         """Index of the next rung of each trial that runs or has not started."""
         self.waiting_rung_index: dict[str, int] = {}
         """Index of the rung of each trial that waits."""
+        self._curves: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
+        """By trial its iterations with their scores."""
         self._entered: dict[str, int] = {}
         """The iteration at which each trial entered its last rung."""
         # Counts instead of lists of trials: they are read at every step of Tune, and a sweep may
@@ -116,13 +123,15 @@ class Bracket:
             if isinstance(row, DecisionRow):
                 # The decision of a diverged trial; an undecided trial has no decision.
                 score = math.nan if row.score is None else row.score
-                self.report_score(row.trial, row.iteration, score)
+                self._enter_rung(row.trial, row.iteration, score)
                 if not row.keep:
                     self.remove_trial(row.trial)
                 elif not row.waits and row.rung == self._waits_at(row.trial):
                     self.promote(row.trial)
-            elif isinstance(row, ResultRow) and row.score is None and not _diverged(row):
-                self.report_score(row.trial, row.iteration, None)
+            elif isinstance(row, ResultRow) and row.score is not None:
+                self._remember_score(row.trial, row.iteration, row.score)
+            elif isinstance(row, ResultRow) and not _diverged(row):
+                self._enter_rung(row.trial, row.iteration, None)
             elif isinstance(row, EndRow) and row.reason not in CONTINUED:
                 self.remove_trial(row.trial)
 
@@ -135,33 +144,52 @@ class Bracket:
         Returns:
             The decision; None where no rung was reached or entered.
         """
-        # Below the next rung there is nothing to decide, and a trial that waits or has ended has no
-        # next rung.
-        before, reached = self.next_rung_index.get(trial), bisect_right(self.levels, iteration)
-        if before is None or reached <= before:
+        if score is not None:
+            self._remember_score(trial, iteration, score)
+            if math.isfinite(score) and self._find_reached_rung(trial, iteration) is not None:
+                score = average_later_half(self._curves[trial], iteration)
+        return self._enter_rung(trial, iteration, score)
+
+    def _remember_score(self, trial: str, iteration: int, score: float) -> None:
+        curve = self._curves[trial]
+        while curve and curve[-1][0] >= iteration:
+            curve.pop()  # a trial that was restarted repeats the iterations since its checkpoint
+        curve.append((iteration, score))
+
+    def _enter_rung(self, trial: str, iteration: int, score: float | None) -> DecisionRow | None:
+        """Enter a trial at the rung it has reached, ranked by ``score``."""
+        place = self._find_reached_rung(trial, iteration)
+        if place is None:
             return None
         self.remove_trial(trial)
         if score is None:
             # It enters none of the rungs passed, so their waiting trials need not expect it.
-            self._head_for(trial, reached - 1)
+            self._head_for(trial, place)
             return None
         # A trial that was undecided may have passed several rungs: it enters only the highest, as
         # its score is one of that training length and would flatter it at a lower rung.
-        rung = self.rungs[reached - 1]
+        rung = self.rungs[place]
         rung.enter(trial, score)
         self._entered[trial] = iteration
         if not math.isfinite(score):
             said = f"the score is {score}, which cannot be compared"
             return self._make_decision(trial, rung, None, said, keep=False)
         if not self.pauses:
-            return self._decide_at_once(trial, rung, reached - 1)
+            return self._decide_at_once(trial, rung, place)
         # Every trial waits first, also the best: the scheduler asks `find_promotable` next, so that
         # promotions have one place, whether they follow from a result or from an end elsewhere.
-        self.waiting_rung_index[trial] = reached - 1
-        place, of, allowed = rung.rank(trial), len(rung.keys), self._count_promotable(reached - 1)
-        said = f"{score:.4g} waits: number {place} of {of}, "
+        self.waiting_rung_index[trial] = place
+        rank, of, allowed = rung.rank(trial), len(rung.keys), self._count_promotable(place)
+        said = f"{score:.4g} waits: number {rank} of {of}, "
         said += f"and {_best(allowed)} may continue" if allowed else "too few to compare"
         return self._make_decision(trial, rung, None, said, keep=True, waits=True)
+
+    def _find_reached_rung(self, trial: str, iteration: int) -> int | None:
+        """Return the index of the rung that a trial has reached since it entered one."""
+        # Below the next rung there is nothing to decide, and a trial that waits or has ended has no
+        # next rung.
+        before, reached = self.next_rung_index.get(trial), bisect_right(self.levels, iteration)
+        return None if before is None or reached <= before else reached - 1
 
     def _decide_at_once(self, trial: str, rung: Rung, place: int) -> DecisionRow:
         """Promote a trial that is among the best of those seen at its rung, or end it.

@@ -31,7 +31,7 @@ from tune_jobs.jobs.job_yaml import dump_job, list_presets, load_job, make_job
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.outcome import Outcome
 
-SWEEP = {"search": {"lr": {"loguniform": [1e-4, 1e-2]}}, "trials": 2, "iterations": 27}
+SWEEP = {"search": {"lr": {"loguniform": [1e-4, 1e-2]}}, "trials": 2, "iterations": 27, "grace": 3}
 PENDULUM = {"env": "Pendulum-v1", "metric": "return_mean", "mode": "max", **SWEEP}
 PENDULUM["settings"] = {"rollout_length": 128}
 """Episodes of 200 steps, none of which ends before, on 8 copies of 128 steps an iteration."""

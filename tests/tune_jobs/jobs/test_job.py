@@ -1,6 +1,8 @@
 # pyright: basic
 """The fields of a job and the checks between them."""
 
+import pytest
+
 from tune_jobs.jobs.job_yaml import make_job
 
 
@@ -9,3 +11,27 @@ def test_a_job_reserves_the_seeds_of_all_its_episodes():
     for number in (0, 7, 2000):
         job = make_job({"env": "CartPole-v1", "evaluation_episodes": number})
         assert job.most_evaluated == number
+
+
+@pytest.mark.parametrize(
+    ("fields", "rungs"),
+    [
+        ({}, [20, 60]),
+        ({"iterations": 10}, [2, 6]),
+        ({"iterations": 2}, [1]),
+        ({"grace": 5, "reduction_factor": 4}, [5, 20, 80]),
+        ({"trials": 1}, []),
+        ({"scheduler": "none"}, []),
+    ],
+)
+def test_rungs_begin_at_a_fifth_of_the_budget_or_after_the_grace(fields, rungs):
+    search = {"lr": {"uniform": [0.1, 0.2]}}
+    about = {"env": "CartPole-v1", "trials": 4, "search": search}
+    assert make_job(about | fields).rungs == rungs
+
+
+def test_a_population_exploits_as_often_as_it_is_told():
+    search = {"lr": {"uniform": [0.1, 0.2]}}
+    about = {"env": "CartPole-v1", "trials": 4, "search": search, "scheduler": "pbt"}
+    assert make_job(about).decision_interval == 3
+    assert make_job(about | {"grace": 7}).decision_interval == 7

@@ -80,7 +80,8 @@ def test_the_answer_is_strict_json(rows):
 
 def test_the_answer_has_the_fields_of_the_contract(sweep_rows):
     answer = Outcome.from_rows(sweep_rows).as_dict("runs/x")
-    fields = ["run", "trials", "best", "compute_saved", "siblings", "videos", "report"]
+    fields = ["run", "trials", "best", "compute_saved", "siblings", "rung_agreement"]
+    fields += ["videos", "report"]
     assert list(answer) == fields
     assert set(answer["trials"][0]) == {"id", "score", "iterations", "end_reason", "checkpoint"}
     judged = {"score", "score_from", "metric", "training_score"}

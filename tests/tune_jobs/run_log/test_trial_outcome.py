@@ -45,6 +45,13 @@ def test_a_trial_that_never_ran_has_saved_an_unknown_time():
     assert make_trial(end("00", 0, "error", "reset raised")).seconds_saved is None
 
 
+def test_a_settled_score_is_the_mean_of_the_later_half():
+    scores = (9.0, 9.0, math.nan, 2.0, None, 4.0)
+    assert make_trial(*(result("00", i, s) for i, s in enumerate(scores, 1))).settled_score == 3.0
+    assert make_trial(result("00", 1, 1.0), result("00", 2, math.nan)).settled_score is None
+    assert make_trial(result("00", 1, 5.0)).settled_score == 5.0
+
+
 def test_only_finite_scores_count():
     trial = make_trial(*(result("00", i, s) for i, s in enumerate((1.0, None, math.inf), 1)))
     assert trial.finite_scores == [1.0]

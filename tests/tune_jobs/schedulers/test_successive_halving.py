@@ -35,6 +35,32 @@ def test_the_first_ones_wait_until_there_are_enough_to_tell():
     assert rungs.find_promotable() is None, "only one of three goes on"
 
 
+def test_a_trial_is_ranked_by_the_mean_of_its_later_half():
+    rungs = rungs_of(9, levels=(4, 8))
+    curve = {1: 100.0, 2: 50.0, 3: 2.0, 4: 4.0}
+    for at, score in curve.items():
+        decision = rungs.report_score("00", at, score)
+    assert decision.score == 3.0
+    # A restarted trial repeats the iterations since its checkpoint; what is not finite in between
+    # counts for nothing.
+    for at, score in [(1, 0.0), (2, 0.0), (3, 9.0), (2, 5.0), (3, math.nan), (4, 7.0)]:
+        decision = rungs.report_score("01", at, score)
+    assert decision.score == 7.0
+    assert math.isnan(rungs.report_score("02", 4, math.nan).score)
+
+
+def test_scores_before_a_resume_count_at_its_next_rung():
+    scores = [100.0, 50.0, 2.0, 4.0, 1.0, 2.0, 3.0, 6.0]
+    rows = [result("00", at, score) for at, score in enumerate(scores, 1)]
+    below = rungs_of(1, levels=(4, 8))
+    below.restore_decisions(rows[:3])
+    assert below.report_score("00", 4, 4.0).score == 3.0
+    decision = below.promote("00")
+    above = rungs_of(1, levels=(4, 8))
+    above.restore_decisions([*rows[:4], decision, *rows[4:7]])
+    assert above.report_score("00", 8, 6.0).score == 3.0
+
+
 def test_running_trial_is_never_ended_by_better_trials():
     rungs = rungs_of(9)
     for trial, score in (("00", 3.0), ("01", 2.0), ("02", 1.0)):
