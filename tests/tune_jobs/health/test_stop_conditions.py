@@ -60,6 +60,15 @@ def test_too_few_scores_stop_nothing(every):
     assert stopped_at(100, every) is None
 
 
+@pytest.mark.parametrize(("every", "severity"), [(5, "stop"), (6, "warn")])
+def test_few_scores_alone_stop_nothing_in_a_long_budget(every, severity):
+    # 20 scores in 100 iterations, or 17.
+    known = history(100, score=flat(100, every))
+    assert [(f.symptom, f.severity) for f in diagnose(known).findings] == [
+        ("no_improvement", severity)
+    ]
+
+
 def test_the_shortest_budget_can_be_changed():
     rule, short = RULES["entropy_collapse"], history(15, 15, score=flat(15), **SICK)
     assert not CONDITIONS.allows_stop(rule, short)
