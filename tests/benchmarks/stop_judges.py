@@ -1,0 +1,202 @@
+# pyright: basic
+"""Stop rules and pruners, each asked about learning curves one point after another.
+
+Rungwise judges as in a sweep of programs: ``SweepHealth`` and ``find_stop``. Optuna and Ray Tune
+are asked by their own classes, one trial after another and without a process of theirs.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    PatientPruner,
+    SuccessiveHalvingPruner,
+)
+from optuna.trial import TrialState
+from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
+from ray.tune.stopper import TrialPlateauStopper
+
+from tune_jobs.health import History, diagnose
+from tune_jobs.health.diagnosis import StopConditions
+from tune_jobs.health.metric_table import MetricTable
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings
+from tune_jobs.stopping import TrialObservation, find_stop
+from tune_jobs.stopping.sweep_health import SweepHealth
+
+POINTS = 10
+EPISODES = 128.0
+"""Evaluation episodes that each point is the mean of."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was said of a run before its last point."""
+
+    point: int = POINTS
+    """The point after which it was stopped; the last where it was not."""
+    rule: str = ""
+    warned: bool = False
+
+
+Judge = Callable[[np.ndarray], Iterator[Verdict]]
+"""Curves [N, 10] of a sweep, in the order of its trials -> a verdict of each."""
+
+
+def judge_by_product(curves: np.ndarray, iterations: int, patience: int = 0) -> Iterator[Verdict]:
+    """Judge runs of so many iterations, scored in every tenth part, by the rules of Rungwise."""
+    job = Job(
+        env="train",
+        algo=PROGRAM,
+        settings=ProgramSettings(command="train", budget=iterations),
+        metric="return_mean",
+        mode="max",
+        iterations=iterations,
+        patience=patience,
+    )
+    health, apart = SweepHealth(job), iterations // POINTS
+    for trial, curve in enumerate(curves):
+        warned, verdict = False, None
+        for point, value in enumerate(curve[:-1], 1):
+            # Judged only where there is a score: other rows repeat the verdict of the row before.
+            for iteration in range(apart * (point - 1) + 1, apart * point):
+                health.add_result(str(trial), iteration, 0, {})
+            row = {"return_mean": float(value), "episodes": EPISODES}
+            health.add_result(str(trial), apart * point, 0, row)
+            findings, _ = health.judge(str(trial))
+            warned = warned or any(finding.severity != "note" for finding in findings)
+            verdict = find_stop(
+                TrialObservation(
+                    job=job,
+                    directory=Path("no requests"),
+                    trial=str(trial),
+                    iteration=apart * point,
+                    score=float(value),
+                    is_last=False,
+                    fault="",
+                    history=health.get_history(str(trial)),
+                    findings=findings,
+                    compare_with_siblings=health.compare_with_siblings,
+                )
+            )
+            if verdict is not None:
+                by_health = verdict.reason == "health"
+                rule = verdict.sentence.partition(":")[0] if by_health else verdict.reason
+                yield Verdict(point, rule, warned)
+                break
+        else:
+            yield Verdict(warned=warned)
+
+
+def judge_without_minimum(curves: np.ndarray) -> Iterator[Verdict]:
+    """Judge by the same rules where ten scores are enough for a stop, as in no run of Rungwise."""
+    for curve in curves:
+        rows = MetricTable()
+        for point, value in enumerate(curve[:-1], 1):
+            row = {"iteration": point, "return_mean": float(value), "episodes": EPISODES}
+            rows.append(row)
+            history = History(rows, POINTS, "return_mean")
+            stop = diagnose(history, stop_conditions=StopConditions(shortest=1)).stop
+            if stop is not None:
+                yield Verdict(point, stop.symptom)
+                break
+        else:
+            yield Verdict()
+
+
+def judge_by_optuna(curves: np.ndarray, make_pruner: Callable[[], BasePruner]) -> Iterator[Verdict]:
+    """Judge a sweep by a pruner of Optuna."""
+    # Hyperband draws the bracket of a trial from the name of its study.
+    study = optuna.create_study(study_name="sweep", direction="maximize", pruner=make_pruner())
+    for curve in curves:
+        trial, verdict = study.ask(), Verdict()
+        for point, value in enumerate(curve, 1):
+            trial.report(float(value), point)
+            if point < POINTS and trial.should_prune():
+                verdict = Verdict(point, "pruned")
+                break
+        if verdict.rule:
+            study.tell(trial, state=TrialState.PRUNED)
+        elif np.isnan(curve[-1]):
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, float(curve[-1]))
+        yield verdict
+
+
+def judge_by_plateau_stopper(curves: np.ndarray) -> Iterator[Verdict]:
+    """Judge each run by Tune's TrialPlateauStopper with its defaults."""
+    stopper = TrialPlateauStopper("score")
+    for trial, curve in enumerate(curves):
+        stops = (stopper(str(trial), {"score": value}) for value in curve[:-1])
+        point = next((point for point, stop in enumerate(stops, 1) if stop), POINTS)
+        yield Verdict(point, "" if point == POINTS else "stopped")
+
+
+@dataclass(frozen=True)
+class TuneTrial:
+    """What the schedulers of Tune read of a trial."""
+
+    trial_id: str
+
+
+class OneTrialAtATime:
+    """What the schedulers of Tune ask of a sweep."""
+
+    def get_live_trials(self) -> list[TuneTrial]:
+        """Return the trials that wait: none."""
+        return []
+
+
+def judge_by_tune(
+    curves: np.ndarray, make_scheduler: Callable[..., TrialScheduler]
+) -> Iterator[Verdict]:
+    """Judge a sweep by a scheduler of Tune."""
+    scheduler: Any = make_scheduler("training_iteration", "score", "max", grace_period=1)
+    sweep = OneTrialAtATime()
+    for number, curve in enumerate(curves):
+        trial, verdict = TuneTrial(str(number)), Verdict()
+        scheduler.on_trial_add(sweep, trial)
+        results = [{"training_iteration": i, "score": v} for i, v in enumerate(curve, 1)]
+        for point, result in enumerate(results[:-1], 1):
+            if scheduler.on_trial_result(sweep, trial, result) == TrialScheduler.STOP:
+                verdict = Verdict(point, "stopped")
+                break
+        else:
+            scheduler.on_trial_complete(sweep, trial, results[-1])
+        yield verdict
+
+
+METHODS: dict[str, Judge] = {
+    "Rungwise, 100 iterations": partial(judge_by_product, iterations=100),
+    "Rungwise, 10 iterations": partial(judge_by_product, iterations=10),
+    "the same without the minimum of 20 scores": judge_without_minimum,
+    "Rungwise, 10 iterations, `patience: 3`": partial(judge_by_product, iterations=10, patience=3),
+    "Tune `TrialPlateauStopper`": judge_by_plateau_stopper,
+    "Tune `MedianStoppingRule`": partial(judge_by_tune, make_scheduler=MedianStoppingRule),
+    "Tune `ASHAScheduler`": partial(
+        judge_by_tune, make_scheduler=partial(ASHAScheduler, max_t=POINTS)
+    ),
+    "Optuna `MedianPruner`": partial(judge_by_optuna, make_pruner=MedianPruner),
+    "Optuna `PatientPruner`, patience 3": partial(
+        judge_by_optuna, make_pruner=partial(PatientPruner, None, patience=3)
+    ),
+    "Optuna `PatientPruner`, of `MedianPruner`": partial(
+        judge_by_optuna, make_pruner=lambda: PatientPruner(MedianPruner(), patience=1)
+    ),
+    "Optuna `SuccessiveHalvingPruner`": partial(
+        judge_by_optuna, make_pruner=SuccessiveHalvingPruner
+    ),
+    "Optuna `HyperbandPruner`": partial(
+        judge_by_optuna, make_pruner=partial(HyperbandPruner, max_resource=POINTS)
+    ),
+}
+"""By name. Those of Optuna and Tune have their defaults where there is one, counted in points."""
