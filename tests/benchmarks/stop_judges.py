@@ -52,7 +52,7 @@ Judge = Callable[[np.ndarray], Iterator[Verdict]]
 
 
 def judge_by_product(curves: np.ndarray, iterations: int, patience: int = 0) -> Iterator[Verdict]:
-    """Judge runs of so many iterations, scored in every tenth part, by the rules of Rungwise."""
+    """Judge runs with a budget of ``iterations``, scored ten times, by the rules of Rungwise."""
     job = Job(
         env="train",
         algo=PROGRAM,
@@ -178,7 +178,7 @@ def judge_by_tune(
 METHODS: dict[str, Judge] = {
     "Rungwise, 100 iterations": partial(judge_by_product, iterations=100),
     "Rungwise, 10 iterations": partial(judge_by_product, iterations=10),
-    "the same without the minimum of 20 scores": judge_without_minimum,
+    "Rungwise without the minimum of 20 scores": judge_without_minimum,
     "Rungwise, 10 iterations, `patience: 3`": partial(judge_by_product, iterations=10, patience=3),
     "Tune `TrialPlateauStopper`": judge_by_plateau_stopper,
     "Tune `MedianStoppingRule`": partial(judge_by_tune, make_scheduler=MedianStoppingRule),

@@ -47,7 +47,7 @@ def test_health_rules_stop_no_run_of_the_top_third(tables, iterations):
 
 
 def test_the_minimum_of_scores_is_what_spares_them(tables):
-    method = "the same without the minimum of 20 scores"
+    method = "Rungwise without the minimum of 20 scores"
     assert judge_all(method, METHODS[method], tables).summarise()["top_stopped"] > 10 * MOST
 
 
