@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false
+# pyright: basic, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
 """How well a first rung predicted the next."""
 
 import math
