@@ -140,21 +140,38 @@ class Counted:
         return self.way.called()
 
 
+class LastScore(Ours):
+    """The same halving, which ranks by the last score: it sees no scores between rungs."""
+
+    def goes_on(self, trial, place: int) -> bool:
+        if place + 1 < len(trial.results) and place + 1 not in self.of[trial.id].levels:
+            return True
+        return super().goes_on(trial, place)
+
+
 def full_runs(table: Table, cost: float, rng: np.random.Generator, choose=choose_last) -> Search:
     """Random search."""
     trials = draw(table, round(cost / POINTS), rng)
     return Search(trials, Nothing(), choose, trials)
 
 
-def halving(table: Table, cost: float, rng: np.random.Generator, grace=0, factor=FACTOR) -> Search:
+def halving(
+    table: Table,
+    cost: float,
+    rng: np.random.Generator,
+    grace=0,
+    factor=FACTOR,
+    kind=Ours,
+    choose=choose_finalist,
+) -> Search:
     """Rungwise's successive halving with as many trials as the cost pays for."""
     grace = grace or round(FIRST_RUNG * POINTS)
     levels = [grace * factor**k for k in range(POINTS) if grace * factor**k < POINTS]
     steps = np.diff([0, *levels, POINTS])
     points = sum(step / factor**k for k, step in enumerate(steps))
     trials = draw(table, round(cost / points), rng)
-    way = Ours(trials, "max", POINTS, grace, factor)  # type: ignore[arg-type]
-    return Search(trials, way, choose_finalist, trials, levels)
+    way = kind(trials, "max", POINTS, grace, factor)  # type: ignore[arg-type]
+    return Search(trials, way, choose, trials, levels)
 
 
 def stopped(make: Callable[[], Way], table: Table, cost: float, rng: np.random.Generator) -> Search:
@@ -179,6 +196,9 @@ METHODS: dict[str, Callable[[Table, float, np.random.Generator], Search]] = {
     "random search": full_runs,
     "random search, later half": functools.partial(full_runs, choose=choose_finalist),
     "Rungwise": halving,
+    "Rungwise, ranked by the last score": functools.partial(
+        halving, kind=LastScore, choose=choose_last
+    ),
     "Rungwise, first rung 10 %": functools.partial(halving, grace=1),
     "Rungwise, first rung 10 %, factor 2": functools.partial(halving, grace=1, factor=2),
     "Rungwise, factor 2": functools.partial(halving, factor=2),

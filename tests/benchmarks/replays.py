@@ -28,17 +28,17 @@ class Way(Protocol):
     """A way of stopping."""
 
     def goes_on(self, trial: Recorded, place: int) -> bool:
-        """Whether a trial goes on after its result of this place; if not its worker is free."""
+        """Return whether a trial continues after its result at ``place``; else a worker is free."""
         ...
 
     def called(self) -> str | None:
-        """A trial that waited and goes on now."""
+        """Return a paused trial that continues now; None if there is none."""
         ...
 
 
 @dataclass
 class Replay:
-    """What a way of stopping came to."""
+    """The cost of a sweep under a way of stopping."""
 
     iterations: int
     wall_s: float

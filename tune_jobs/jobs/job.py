@@ -31,8 +31,7 @@ MOST_EVALUATED = 256
 MOST_VIDEOS = 100
 """Videos of a run, at most: its report holds them."""
 FIRST_RUNG, PBT_INTERVAL = 0.2, 3
-"""Share of the budget before ASHA's first rung, and iterations between PBT's exploits, where a job
-sets no ``grace``."""
+"""Without ``grace``: share of the budget before ASHA's first rung, iterations between exploits."""
 ENV_PREFIX = "env."
 """Prefix of a searched field that is an argument of the environment."""
 TASK, SEARCH, SCORE, STOPPING, SCHEDULER, EVALUATION, CHECKPOINTS, RESOURCES = (

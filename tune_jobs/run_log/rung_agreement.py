@@ -25,7 +25,7 @@ the others did."""
 class RungAgreement:
     """The first rung compared with the second, over the trials that reached both.
 
-    Those are the better half, so that the correlation is lower than it is over all trials.
+    Those are the better ones, so that the correlation is lower than it is over all trials.
     """
 
     rung: int
