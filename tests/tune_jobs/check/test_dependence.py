@@ -3,7 +3,7 @@
 
 import numpy as np
 import sick_worlds
-from checks import check, get_severities
+from checks import check, get_only_evidence, get_severities
 
 from tune_jobs.check.paired_rollouts import LEVEL, SETTLED_P
 
@@ -39,6 +39,8 @@ def test_rewards_that_were_never_met_are_not_called_blind():
 
 
 def test_the_evidence_says_if_actions_reach_the_observations():
-    evidence = check("SickBrokenSampler-v0", "dependence")["findings"][0]["evidence"]
+    # It ends early, so that only a machine that stalls takes more of the time.
+    answer = check("SickBrokenSampler-v0", "dependence", share=1)
+    evidence = get_only_evidence(answer, "reward_blind_to_action")
     assert "exactly the same" in evidence
     assert "nor do the observations" in evidence
