@@ -26,8 +26,9 @@ from tune_jobs.run_directory import find_free_directory
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
 
-QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START = 4, 3, 4, 32
-"""Iterations, trials, evaluation episodes and warm-start episodes of ``--quick``, at most.
+QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START, QUICK_LM_ENVS = 4, 3, 4, 32, 32
+"""Iterations, trials, evaluation episodes and warm-start episodes of ``--quick``, and copies of the
+environment that a language model acts in, at most.
 
 So few that a preset ends within about a minute on two cores.
 """
@@ -218,6 +219,8 @@ def shorten_job(job: Job) -> Job:
     # longer than so short a training.
     if isinstance(job.settings, TrainingSettings):
         settings["warm_start_episodes"] = min(job.settings.warm_start_episodes, QUICK_WARM_START)
+        if job.settings.model == "lm":
+            settings["num_envs"] = min(job.settings.num_envs, QUICK_LM_ENVS)
         if job.settings.entropy_schedule == "decay":
             # The same weight at the end: a factor per iteration, of which there are fewer now.
             settings["entropy_decay"] = job.settings.entropy_decay ** (1 / scale)
