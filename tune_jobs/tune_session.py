@@ -19,6 +19,7 @@ from tune_jobs.run_log.resume import TrialPlan
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler
 from tune_jobs.schedulers.pbt import RecordedPBT
+from tune_jobs.schedulers.repeats import Repeats
 from tune_jobs.schedulers.successive_halving import make_brackets
 from tune_jobs.schedulers.trial_queue import TrialQueue
 from tune_jobs.stopper import TrialStopper
@@ -46,6 +47,7 @@ class TuneSession:
         self.job, self.directory, self.earlier = job, directory, earlier
         self.scheduler = make_scheduler(job, directory, earlier)
         self.sampler = OptunaSampler(job, directory, earlier) if job.searcher == "optuna" else None
+        self.repeats = Repeats(job, directory, earlier)
 
         def publish(row: Row) -> None:
             listener(row)
@@ -58,24 +60,26 @@ class TuneSession:
 
     @property
     def has_settings_to_propose(self) -> bool:
-        """Whether the sampler still has to propose the settings of some trials."""
-        return bool(self.sampler and self.sampler.num_left)
+        """Whether the settings of some trials are not known yet."""
+        return bool(self.repeats.num_left or (self.sampler and self.sampler.num_left))
 
     def run(self, plans: Sequence[TrialPlan]) -> None:
-        """Train these trials, and those that the sampler proposes, to their ends."""
+        """Train these trials, and those that are proposed meanwhile, to their ends."""
         if not plans and not self.has_settings_to_propose:
             return
         set_tune_environment(self.job)
         if isinstance(self.scheduler, RecordedASHA):
-            queue = TrialQueue(plans, self.scheduler, self.sampler, self._record_proposal)
+            queue = TrialQueue(
+                plans, self.scheduler, self.sampler, self.repeats, self._record_proposal
+            )
             self._make_tuner({}, queue).fit()
         else:
             # A population starts together, and Tune allows no searcher with PBT.
             grid = tune.grid_search([vars(plan) for plan in plans])
             self._make_tuner({"plan": grid}, None).fit()
 
-    def _record_proposal(self, plan: TrialPlan) -> None:
-        self.recorder.write(TrialRow(trial=plan.trial, config=plan.config))
+    def _record_proposal(self, plan: TrialPlan, repeats: str) -> None:
+        self.recorder.write(TrialRow(trial=plan.trial, config=plan.config, repeats=repeats))
 
     def _make_tuner(self, param_space: dict[str, Any], queue: TrialQueue | None) -> tune.Tuner:
         job, folder = self.job, self.directory.absolute() / "trials"
@@ -146,7 +150,7 @@ def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Schedul
     # Without rungs the scheduler decides nothing: the same class runs a job without ASHA.
     number = job.brackets if job.rungs else 1
     brackets = make_brackets(
-        job.trial_ids,
+        job.trial_ids[: len(job.trial_ids) - job.num_repeats],
         job.rungs,
         job.mode or "max",
         job.reduction_factor,

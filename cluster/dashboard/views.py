@@ -196,10 +196,16 @@ def _build_cards(outcome: Outcome) -> list[dict[str, str]]:
         {
             "name": "compute saved",
             "value": format_percent(outcome.compute_saved),
-            "note": outcome.progress_text,
+            "note": outcome.progress_text + _describe_risk(outcome),
         },
         _build_time_card(outcome) | {"note": f"{ended} of {count(job.trials, 'trial')} ended"},
     ]
+
+
+def _describe_risk(outcome: Outcome) -> str:
+    """Return what the rungs say against early stopping; empty where they say nothing."""
+    agreement = outcome.rung_agreement
+    return f" · {agreement.sentence}" if agreement and agreement.is_low else ""
 
 
 def _build_time_card(outcome: Outcome) -> dict[str, str]:

@@ -49,6 +49,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         lines.append(f"Failed: {outcome.end.sentence or 'the log does not say why'}")
     lines += [
         _format_best(outcome),
+        *_format_repeats(outcome),
         *_format_evaluation(outcome.evaluation),
         _format_compute(outcome),
     ]
@@ -80,6 +81,18 @@ def _format_best(outcome: Outcome) -> str:
         return f"Best: trial {best.id}, {trained}"
     final = f"{format_identifier(won.metric)} {format_estimate(won.score, won.error)}"
     return f"Best: trial {best.id}, by {outcome.best_by}: {final} (in training {trained})"
+
+
+def _format_repeats(outcome: Outcome) -> list[str]:
+    if not outcome.repeated:
+        return []
+    pairs = [
+        f"trial {first.id} {format_measurement(first.settled_score)}, "
+        f"then {format_measurement(again.settled_score)}"
+        for first, again in outcome.repeated
+    ]
+    # Not the last scores, which the table has.
+    return [f"Trained again on another seed (means of the later half): {'; '.join(pairs)}"]
 
 
 def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:

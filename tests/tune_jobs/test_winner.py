@@ -35,8 +35,7 @@ def test_without_finals_the_best_score_of_training_wins():
 
 def test_who_plays_the_finals_follows_from_the_later_half_of_training():
     lucky = [result("03", at, score) for at, score in ((7, 9.0), (8, 9.0), (9, 0.0))]
-    outcome = Outcome.from_rows([*rows(), *lucky])
-    assert outcome.ranked[0].id == "03" and outcome.candidates[-1].id == "03"
+    assert Outcome.from_rows([*rows(), *lucky]).ranked[-1].id == "03"
 
 
 @pytest.mark.parametrize(("mode", "winner"), [("min", "02"), ("max", "01")])

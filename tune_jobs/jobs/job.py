@@ -13,16 +13,19 @@ from envs.validation import (
     Between,
     InputError,
     NonNegative,
-    check_value,
-    get_fields,
-    unknown_name_error,
     validate,
 )
 from tune_jobs.health import check_limits
 from tune_jobs.jobs.gpu_shares import check_gpus
-from tune_jobs.jobs.program_settings import ProgramSettings, check_placeholders
-from tune_jobs.jobs.rllib_settings import RLlibSettings, check_settings, count_parts
-from tune_jobs.jobs.search_space import Space, make_grid, sample_configs
+from tune_jobs.jobs.program_settings import ProgramSettings, list_placeholders
+from tune_jobs.jobs.rllib_settings import RLlibSettings, count_parts
+from tune_jobs.jobs.search_checks import (
+    check_number_of_trials,
+    check_points,
+    check_population,
+    check_search,
+)
+from tune_jobs.jobs.search_space import ENV_PREFIX, Space, make_grid, sample_configs
 from tune_jobs.jobs.settings_class import Settings, get_settings_class
 from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS, count_iterations
 
@@ -32,8 +35,8 @@ MOST_VIDEOS = 100
 """Videos of a run, at most: its report holds them."""
 FIRST_RUNG, PBT_INTERVAL = 0.2, 3
 """Without ``grace``: share of the budget before ASHA's first rung, iterations between exploits."""
-ENV_PREFIX = "env."
-"""Prefix of a searched field that is an argument of the environment."""
+REPEATS, REPEATS_FROM = 3, 40
+"""Without ``repeats``: how many of the trials repeat others, and from how many trials on."""
 TASK, SEARCH, SCORE, STOPPING, SCHEDULER, EVALUATION, CHECKPOINTS, RESOURCES = (
     {"group": name}
     for name in (
@@ -74,7 +77,11 @@ class Job:
     points: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]], metadata=SEARCH)
     """Settings of the first trials, searched fields by name; fields left out are sampled."""
     trials: Annotated[int, AtLeastOne] = field(default=1, metadata=SEARCH)
-    """Number of trials: settings to try."""
+    """Number of trials: settings to try, and those of `repeats`."""
+    repeats: Annotated[int | None, NonNegative] = field(default=None, metadata=SEARCH)
+    """How many of the trials train the best settings once more, on another seed, when all others
+    have ended; the best mean of both trainings then decides. By default 3 of 40 trials or more
+    under ASHA, but 0 for a grid and for a program without `{seed}`."""
     seeds: Annotated[int, AtLeastOne] = field(default=1, metadata=SEARCH)
     """Agents that each trial trains on different seeds. Each trial's score is the mean over its
     seeds; compute grows linearly with their number."""
@@ -165,11 +172,19 @@ class Job:
             )
         self._resolve_budget()
         check_limits(self.health)  # type: ignore[arg-type]
-        self._check_search()
-        self._check_points()
+        check_search(self.algo, self.settings, self.search)
+        check_points(self.points, self.settings, self.search)
+        check_number_of_trials(self.trials, self.num_repeats, len(self.points), self.search)
         check_gpus(self.settings, self.gpu_processes, self.gpus_per_trial, self.gpus_per_process)
         if self.scheduler == "pbt":
-            self._check_population()
+            check_population(
+                self.algo,
+                self.settings,
+                self.search,
+                searcher=self.searcher,
+                trials=self.trials,
+                repeats=self.num_repeats,
+            )
         if self.scheduler == "asha" and self.brackets > max(1, len(self.rungs)):
             raise InputError(
                 f"brackets is {self.brackets}, but there are only {len(self.rungs)} rungs: "
@@ -205,70 +220,6 @@ class Job:
                     f"{self.iterations:,}: give one of them."
                 )
         object.__setattr__(self, "iterations", iterations)
-
-    def _check_search(self) -> None:
-        known = get_fields(type(self.settings))
-        if isinstance(self.settings, ProgramSettings):
-            check_placeholders(self.settings, self.search)
-        if isinstance(self.settings, RLlibSettings):
-            searched = {n: s for n, s in self.search.items() if not n.startswith(ENV_PREFIX)}
-            check_settings(self.algo, self.settings, searched)
-        for name, space in self.search.items():
-            space.check(name)
-            if name.startswith(ENV_PREFIX) or not isinstance(self.settings, TrainingSettings):
-                continue
-            if name not in known:
-                kind = f"setting of {self.algo} to search"
-                raise unknown_name_error(kind, name, known)
-            hint, bounds = known[name]
-            for value in space.values:
-                check_value(f"search.{name}", value, hint, bounds)
-        if self.trials > 1 and not self.search:
-            raise InputError(
-                f"{self.trials} trials need something to search, but search is empty: "
-                "name a field, such as lr: {loguniform: [1.0e-4, 1.0e-2]}, or set trials: 1."
-            )
-
-    def _check_points(self) -> None:
-        known = get_fields(type(self.settings))
-        for place, point in enumerate(self.points):
-            for name, value in point.items():
-                if name not in self.search:
-                    raise unknown_name_error(
-                        "searched field", name, self.search, f"in points[{place}]"
-                    )
-                if name in known:
-                    check_value(f"points[{place}].{name}", value, *known[name])
-        if len(self.points) > self.trials:
-            raise InputError(
-                f"{len(self.points)} points need as many trials, but trials is {self.trials}."
-            )
-
-    def _check_population(self) -> None:
-        """Refuse a population that PBT cannot train.
-
-        PBT changes settings in the middle of training, so none may be searched that the network,
-        the rollouts or the environment are built from.
-        """
-        if not isinstance(self.settings, TrainingSettings):
-            raise InputError(
-                f"scheduler pbt changes settings in the middle of training, which {self.algo} does "
-                "not allow: take scheduler asha."
-            )
-        if self.searcher == "optuna":
-            raise InputError(
-                "scheduler pbt needs all its trials at once, but searcher optuna proposes them one "
-                "by one: take searcher random."
-            )
-        if self.trials < 2:
-            raise InputError(f"scheduler pbt needs at least 2 trials, but trials is {self.trials}.")
-        fixed = {*self.training.model_config, "model", "num_envs", "rollout_length"}
-        for name in self.search:
-            if name.startswith(ENV_PREFIX) or name in fixed or name.startswith("num_"):
-                raise InputError(
-                    f"scheduler pbt cannot change {name} in the middle of training: search it with "
-                    "scheduler asha, or search other settings, such as lr."
-                )
 
     @property
     def training(self) -> TrainingSettings:
@@ -351,15 +302,27 @@ class Job:
         return math.floor(self.gpus_per_trial / self.gpu_processes * 1e4) / 1e4
 
     @property
+    def num_repeats(self) -> int:
+        """How many of the trials train the best settings once more."""
+        if self.repeats is not None:
+            return self.repeats
+        # A grid is what it says; a program without a seed would repeat itself to the letter.
+        asked = self.scheduler == "asha" and self.searcher != "grid"
+        differs = not self.is_program or "seed" in list_placeholders(self.program)
+        return REPEATS if asked and differs and self.trials >= REPEATS_FROM else 0
+
+    @property
     def trial_ids(self) -> list[str]:
-        """The ids of the trials."""
-        count = self.trials if self.searcher == "optuna" else len(self.sample_configs())
+        """The ids of the trials; those of the repeats come last."""
+        count = self.trials
+        if self.searcher != "optuna":
+            count = len(self.sample_configs()) + self.num_repeats
         width = max(2, len(str(count - 1)))
         return [f"{i:0{width}d}" for i in range(count)]
 
     def sample_configs(self) -> list[dict[str, Any]]:
         """Return the searched values of each trial known before the start, the points first."""
-        rest = self.trials - len(self.points)
+        rest = self.trials - self.num_repeats - len(self.points)
         if self.searcher == "grid" and rest:
             found = make_grid(self.search, rest)
         elif self.searcher == "optuna":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -18,6 +19,12 @@ from envs.validation import InputError, unknown_name_error
 
 SpaceKind: TypeAlias = Literal["uniform", "loguniform", "int", "choice"]
 KINDS = ("uniform", "loguniform", "int", "choice")
+ENV_PREFIX = "env."
+"""Prefix of a searched field that is an argument of the environment."""
+LEARNING_RATE = re.compile(r"(^|[._-])(lr|learning[_-]?rate)$")
+"""Names of learning rates: `lr`, `actor_lr`, `optimizer.learning_rate`."""
+USUAL_RATES, UNUSUAL = (1e-5, 1e-2), 0.1
+"""Learning rates that are usual, and how many of the others are drawn for each of them."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +127,14 @@ def sample_configs(spaces: Mapping[str, Space], count: int, seed: int) -> list[d
     """Sample ``count`` settings, the same ones for the same seed.
 
     The values of each field are spread evenly over its space (a Latin hypercube, McKay et al.
-    1979), so that a dozen trials cover it better than independent samples.
+    1979), so that a dozen trials cover it better than independent samples. On a log scale few
+    learning rates are drawn outside of the usual range.
     """
     rng = np.random.default_rng(seed)
-    columns = {name: _spread(space, count, rng) for name, space in spaces.items()}
+    columns = {
+        name: _spread(space, count, rng, is_rate=bool(LEARNING_RATE.search(name)))
+        for name, space in spaces.items()
+    }
     return [{name: column[i] for name, column in columns.items()} for i in range(count)]
 
 
@@ -152,12 +163,27 @@ def _near(space: Space, value: Any, rng: np.random.Generator) -> Any:
     return float(f"{min(max(value * (1.2 if up else 0.8), low), high):.4g}")
 
 
-def _spread(space: Space, count: int, rng: np.random.Generator) -> list[Any]:
+def _spread(
+    space: Space, count: int, rng: np.random.Generator, *, is_rate: bool = False
+) -> list[Any]:
     # One point in each of `count` equal cells, the cells in random order.
     places = (rng.permutation(count) + rng.uniform(size=count)) / count
+    if is_rate and space.kind == "loguniform":
+        places = _prefer_usual_rates(space, places)
     if space.kind == "choice":
         return [space.values[int(p * len(space.values))] for p in places]
     return [_at(space, place) for place in places]
+
+
+def _prefer_usual_rates(space: Space, places: np.ndarray) -> np.ndarray:
+    """Return places [N] on a range of learning rates of which few are outside the usual ones."""
+    low, high = space.values
+    ends = np.log(np.clip([low, *USUAL_RATES, high], low, high))
+    weights = np.diff(ends) * (UNUSUAL, 1.0, UNUSUAL)
+    if weights[1] in (0.0, weights.sum()):
+        return places  # all of them are usual, or none
+    parts = np.concatenate([[0.0], np.cumsum(weights) / weights.sum()])
+    return np.interp(places, parts, (ends - ends[0]) / (ends[-1] - ends[0]))
 
 
 def _at(space: Space, place: float) -> Any:

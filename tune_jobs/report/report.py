@@ -26,9 +26,16 @@ from tune_jobs.formatting import (
     format_percent,
 )
 from tune_jobs.jobs.changes import format_values
-from tune_jobs.report import causal_section, episode_figure, thoughts_section, video_section
+from tune_jobs.report import (
+    causal_section,
+    episode_figure,
+    thoughts_section,
+    video_section,
+    winner_section,
+)
 from tune_jobs.report import plots as figures
 from tune_jobs.report.html_parts import FITTING, STYLE, figure, render_note, section, table
+from tune_jobs.report.importance import measure_importance
 from tune_jobs.report.lineage import plot_lineage
 from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
 from tune_jobs.report.plots import Plot
@@ -69,7 +76,7 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
     body = [
         _headline(outcome),
         section("Compared on the same seeds", _comparison(outcome.evaluation)),
-        section("The best few on fresh seeds", *_finals(outcome)),
+        *winner_section.render_winner_sections(outcome),
         section("Trials", _trials(outcome)),
         section("Learning curves", *_learning(outcome)),
         *thoughts_section.render_thoughts_section(outcome),
@@ -177,30 +184,6 @@ def _comparison(evaluation: EvaluationRow | None) -> str:
     )
 
 
-def _finals(outcome: Outcome) -> list[str]:
-    if not outcome.finals:
-        reasons = "there was one trial, the job asked for none, or time allowed too few episodes"
-        return [render_note(f"No finals: {reasons}.")]
-    trained = {trial.id: trial.score for trial in outcome.trials}
-    sign = -1 if outcome.finals[-1].mode == "max" else 1
-    rows = [
-        [
-            f"{'<b>winner</b> ' if place == 0 else ''}trial {escape(row.trial)}",
-            format_estimate(row.score, row.error),
-            format_measurement(trained.get(row.trial)),
-        ]
-        for place, row in enumerate(sorted(outcome.finals, key=lambda f: sign * (f.score or 0.0)))
-    ]
-    last = outcome.finals[-1]
-    note = f"{count(last.episodes, 'episode')} each, from seed {last.seed}; ± is a standard error."
-    head = [
-        "policy",
-        format_identifier(last.metric),
-        f"{format_identifier(outcome.job.metric)} in training",
-    ]
-    return [table(head, rows, text=1), render_note(note)]
-
-
 def _trials(outcome: Outcome) -> str:
     job, best = outcome.job, outcome.best
     head = ["trial", format_identifier(job.metric), "iterations", *job.searched, "how it ended"]
@@ -288,7 +271,9 @@ def _settings(outcome: Outcome) -> list[str]:
         if isinstance(plot, str)
         else render_note("A line is a trial; blue is better, orange worse.")
     )
-    return [key, _plot("settings", "", plot, wide=True)]
+    importance = measure_importance(outcome)
+    said = render_note(importance.sentence) if importance else ""
+    return [key, _plot("settings", "", plot, wide=True), said]
 
 
 def _lineage(outcome: Outcome) -> list[str]:

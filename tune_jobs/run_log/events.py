@@ -83,6 +83,8 @@ class TrialRow(TrialEvent):
     kind: ClassVar[str] = "trial"
     config: dict[str, Any]
     """The searched values only."""
+    repeats: str = ""
+    """The trial whose values it trains once more, on another seed; empty for all others."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,9 @@ is one minus the fraction run; otherwise it is less.
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,12 @@ from tune_jobs.run_log.events import (
 from tune_jobs.run_log.json_types import to_json_types
 from tune_jobs.run_log.rung_agreement import RungAgreement, measure_rung_agreement
 from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
-from tune_jobs.run_log.trial_state import TrialState
+from tune_jobs.run_log.trial_state import CONTINUED, TrialState
+
+
+def average_settled_score(trials: Iterable[TrialOutcome]) -> float:
+    """Return the mean over trainings of the same settings, at least one of which has a score."""
+    return statistics.fmean(s for trial in trials if (s := trial.settled_score) is not None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +67,9 @@ class Outcome:
 
     @property
     def best(self) -> TrialOutcome | None:
-        """The winner of the finals; without finals the trial with the best last score."""
+        """The winner of the finals; without finals the first of the candidates."""
         if self.won is None:
-            return next(iter(self.ranked), None)
+            return next(iter(self.candidates), None)
         return next(trial for trial in self.trials if trial.id == self.won.trial)
 
     @property
@@ -90,24 +96,43 @@ class Outcome:
         """The origin of :attr:`best_score`, in words."""
         if self.won is None:
             return "training"
-        each = count(self.won.episodes, "fresh episode")
-        return f"{each} of each of the best {len(self.finals)}"
+        each = f"{count(self.won.episodes, 'fresh episode')} of each of the"
+        if self.repeated:
+            return f"{each} {len(self.finals)} trainings of the best settings"
+        return f"{each} best {len(self.finals)}"
 
     @property
     def ranked(self) -> list[TrialOutcome]:
-        """The trials with a finite last score, the best first."""
-        return self._rank([t.finite_score for t in self.trials])
+        """The trials with a finite last score, by the mean of their later ones, the best first."""
+        scored = [trial for trial in self.trials if trial.settled_score is not None]
+        return sorted(scored, key=lambda trial: self._sign * (trial.settled_score or 0.0))
 
     @property
     def candidates(self) -> list[TrialOutcome]:
-        """The same by the mean of their later scores: the first of them play the finals."""
-        return self._rank([t.settled_score for t in self.trials])
+        """Those of which the first play the finals; where settings are repeated, the best ones'."""
+        if not self.repeated:
+            return self.ranked
+        best = {trial.id for trial in self.repeated[0]}
+        return [trial for trial in self.ranked if trial.id in best]
 
-    def _rank(self, scores: Sequence[float | None]) -> list[TrialOutcome]:
-        sign = -1 if self.job.mode == "max" else 1
-        # The number breaks ties: trials cannot be compared.
-        scored = sorted((sign * s, i) for i, s in enumerate(scores) if s is not None)
-        return [self.trials[i] for _, i in scored]
+    @property
+    def repeated(self) -> list[list[TrialOutcome]]:
+        """The trials of each repeated setting, the best mean first; without unfinished repeats."""
+        trials = {trial.id: trial for trial in self.trials}
+        # One that has diverged or failed has no score: its settings are no candidates. A damaged
+        # log may lack the trial that was repeated, or its scores.
+        pairs = [
+            [first, again]
+            for again in self.trials
+            if (first := trials.get(again.repeats)) is not None
+            and again.end_reason not in (None, *CONTINUED)
+            and None not in (first.settled_score, again.settled_score)
+        ]
+        return sorted(pairs, key=lambda pair: self._sign * average_settled_score(pair))
+
+    @property
+    def _sign(self) -> int:
+        return -1 if self.job.mode == "max" else 1
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -205,6 +230,7 @@ class Outcome:
         trials = [
             {
                 "id": trial.id,
+                "repeats": trial.repeats,
                 "score": trial.finite_score,
                 "iterations": trial.iterations,
                 "end_reason": trial.end_reason,

@@ -71,7 +71,7 @@ def measure_rung_agreement(
     """Return how well the first rung of a sweep predicts the second; None for too few trials."""
     if len(rungs) < 2:
         return None
-    pairs = [[_score_at(trial, rung) for rung in rungs[:2]] for trial in trials]
+    pairs = [[score_at(trial, rung) for rung in rungs[:2]] for trial in trials if not trial.repeats]
     at_first = np.array([first for first, _ in pairs if first is not None])
     both = np.array([(first, second) for first, second in pairs if None not in (first, second)])
     if len(both) < FEWEST:
@@ -81,7 +81,7 @@ def measure_rung_agreement(
     return RungAgreement(rungs[0], len(both), _correlate_ranks(*both.T), tied)
 
 
-def _score_at(trial: TrialOutcome, rung: int) -> float | None:
+def score_at(trial: TrialOutcome, rung: int) -> float | None:
     """Return what a trial was ranked by at a rung; None if it did not come so far."""
     scores = [(row.iteration, row.score) for row in trial.results if row.score is not None]
     reached = [(at, score) for at, score in scores if at <= rung and math.isfinite(score)]
@@ -94,9 +94,10 @@ def _correlate_ranks(a: np.ndarray, b: np.ndarray) -> float:
     """Return Spearman's rank correlation, ties with their mean rank; NaN for constant input."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return math.nan
-    return float(np.corrcoef(_rank(a), _rank(b))[0, 1])
+    return float(np.corrcoef(rank(a), rank(b))[0, 1])
 
 
-def _rank(values: np.ndarray) -> np.ndarray:
+def rank(values: np.ndarray) -> np.ndarray:
+    """Return the ranks [N] from 1, those of equal values their mean."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[places]

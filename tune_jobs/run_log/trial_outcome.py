@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -54,6 +55,8 @@ class TrialOutcome:
     """Iterations without improvement after which it ends; 0 without early stopping."""
     exploits: tuple[ExploitRow, ...] = ()
     """Its exploits of other trials under PBT; ``config`` has the latest settings."""
+    repeats: str = ""
+    """The trial whose settings it trains once more, on another seed; empty for all others."""
 
     @property
     def last_scored(self) -> ResultRow | None:
@@ -70,9 +73,9 @@ class TrialOutcome:
         """The last score if it is a finite number."""
         return to_finite_float(self.score)
 
-    @property
+    @functools.cached_property  # the page asks after every row, and rebuilds changed trials only
     def settled_score(self) -> float | None:
-        """The mean of the finite scores in the later half of its iterations."""
+        """The mean of the finite scores in the later half of its iterations, which ranks it."""
         if self.finite_score is None:
             return None
         scores = [(row.iteration, row.score) for row in self.results if row.score is not None]
@@ -144,6 +147,8 @@ class TrialOutcome:
             if self.results and (stagnant := self.results[-1].stagnant):
                 return f"{running}, no better for {stagnant} of {self.patience}"
             return running
+        if self.end_reason == "budget" and self.repeats:
+            return f"finished, with the settings of {self.repeats}"
         if self.end_reason in ("budget", "interrupted"):
             return "finished" if self.end_reason == "budget" else "interrupted"
         word = "failed" if self.end_reason == "error" else "stopped"

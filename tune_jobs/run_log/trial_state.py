@@ -28,6 +28,7 @@ class TrialState:
     """A trial while its rows are read."""
 
     config: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    repeats: str = ""
     results: list[ResultRow] = dataclasses.field(default_factory=list[ResultRow])
     decisions: dict[int, DecisionRow] = dataclasses.field(default_factory=dict[int, DecisionRow])
     findings: dict[tuple[str, str], FindingRow] = dataclasses.field(
@@ -42,7 +43,7 @@ class TrialState:
         """Take one row; rows come in the order of the log."""
         match row:
             case TrialRow():
-                self.config = row.config
+                self.config, self.repeats = row.config, row.repeats
             case ResultRow():
                 self._add_result(row)
             case DecisionRow():
@@ -88,6 +89,7 @@ class TrialState:
             checkpoint=self._choose_checkpoint(job),
             patience=job.patience,
             exploits=tuple(self.exploits),
+            repeats=self.repeats,
         )
 
     def _choose_checkpoint(self, job: JobRow) -> str | None:

@@ -62,7 +62,9 @@ class RecordedASHA(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Return whether a trial continues, waits at its rung, or ends."""
         name, at = result["trial"], result["iteration"]
-        rungs = self._bracket_by_trial[name]
+        rungs = self._bracket_by_trial.get(name)
+        if rungs is None:  # it repeats another trial, and no rung decides on it
+            return TrialScheduler.CONTINUE
         # It was ended while it waited, and reports again where its process had died before the
         # checkpoint of the pause was written.
         if name in self._trials_to_stop:
@@ -90,13 +92,17 @@ class RecordedASHA(FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Stop expecting a trial that ended while it ran."""
-        self._bracket_by_trial[_get_id(trial)].remove_trial(_get_id(trial))
+        self._stop_expecting(_get_id(trial))
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Stop expecting a trial that failed for good."""
         # A trial that Tune restarts will still reach its rung: others must continue to wait for it.
         if not trial.should_recover():
-            self._bracket_by_trial[_get_id(trial)].remove_trial(_get_id(trial))
+            self._stop_expecting(_get_id(trial))
+
+    def _stop_expecting(self, name: str) -> None:
+        if rungs := self._bracket_by_trial.get(name):
+            rungs.remove_trial(name)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """Return the paused trial to continue; None lets Tune start the next new trial.
@@ -138,7 +144,7 @@ class RecordedASHA(FIFOScheduler):
 
     @property
     def done(self) -> bool:
-        """Whether no trial runs, waits or is still to start."""
+        """Whether no trial of a bracket runs, waits or is still to start."""
         return not any(rungs.next_rung_index or rungs.waiting_rung_index for rungs in self.brackets)
 
     def _end_hopeless(self) -> None:

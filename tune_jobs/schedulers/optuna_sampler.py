@@ -16,7 +16,7 @@ from typing import Any
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import Space
-from tune_jobs.run_log.events import EndRow, ResultRow, Row, TrialRow
+from tune_jobs.run_log.events import EndRow, ResultRow, Row, TrialEvent, TrialRow
 from tune_jobs.run_log.resume import TrialPlan, get_hang_report_dir
 from tune_jobs.run_log.trial_state import CONTINUED
 
@@ -55,6 +55,8 @@ class OptunaSampler:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.job, self.directory = job, directory
         self._optuna = optuna
+        # What they score is already known of the settings, so they teach nothing new.
+        self._repeats = set(job.trial_ids[job.trials - job.num_repeats :])
         self._settings: dict[str, dict[str, Any]] = {}
         self._scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
         self._last: dict[str, float] = {}
@@ -73,7 +75,7 @@ class OptunaSampler:
     @property
     def num_left(self) -> int:
         """Trials whose settings are still to be proposed."""
-        return self.job.trials - len(self._settings)
+        return self.job.trials - self.job.num_repeats - len(self._settings)
 
     def propose(self) -> TrialPlan:
         """Return the plan of the next trial.
@@ -101,6 +103,8 @@ class OptunaSampler:
 
     def observe_row(self, row: Row) -> None:
         """Learn from a row of the log."""
+        if isinstance(row, TrialEvent) and row.trial in self._repeats:
+            return
         if isinstance(row, TrialRow):
             self._settings[row.trial] = row.config
         elif isinstance(row, ResultRow):

@@ -11,16 +11,18 @@ from ray.tune.search import Searcher
 from tune_jobs.run_log.resume import TrialPlan
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler
+from tune_jobs.schedulers.repeats import Repeats
 
 
 class TrialQueue(Searcher):
-    """A searcher for Tune: first the planned trials in order, then those that a sampler proposes.
+    """A searcher for Tune: the planned trials, those that a sampler proposes, then the repeats.
 
     Args:
         plans: the trials of the session, without those that are still to be proposed.
         scheduler: knows which trials wait at a rung, and promotes them.
         proposals: the sampler of the remaining trials; None where all are planned.
-        on_proposed: called with each proposed plan before it runs.
+        repeats: of the best trials.
+        on_proposed: called with each proposed plan before it runs, and the trial that it repeats.
     """
 
     def __init__(
@@ -28,11 +30,12 @@ class TrialQueue(Searcher):
         plans: Iterable[TrialPlan],
         scheduler: RecordedASHA,
         proposals: OptunaSampler | None,
-        on_proposed: Callable[[TrialPlan], None],
+        repeats: Repeats,
+        on_proposed: Callable[[TrialPlan, str], None],
     ) -> None:
         super().__init__(metric="score", mode="max")
         self.asha = scheduler
-        self.proposals, self._on_proposed = proposals, on_proposed
+        self.proposals, self.repeats, self._on_proposed = proposals, repeats, on_proposed
         self.plans_to_start: deque[TrialPlan] = deque()
         self.held: dict[str, TrialPlan] = {}
         """Plans of the trials that wait at a rung since an earlier session."""
@@ -48,8 +51,8 @@ class TrialQueue(Searcher):
         if plan is None:
             # FINISHED is final for Tune: while a trial of an earlier session still waits at a rung,
             # it may be promoted later and needs the queue.
-            over = not self.proposals or not self.proposals.num_left
-            return Searcher.FINISHED if over and self.asha.done else None
+            left = self.repeats.num_left or (self.proposals and self.proposals.num_left)
+            return None if left or not self.asha.done else Searcher.FINISHED
         return {"plan": vars(plan)}
 
     def _next(self) -> TrialPlan | None:
@@ -61,8 +64,13 @@ class TrialQueue(Searcher):
             return self.plans_to_start.popleft()
         if self.proposals and self.proposals.num_left:
             plan = self.proposals.propose()
-            self._on_proposed(plan)
+            self._on_proposed(plan, "")
             return plan
+        if self.repeats.num_left and self.asha.done:
+            for plan, repeated in self.repeats.choose():
+                self._on_proposed(plan, repeated)
+                self.plans_to_start.append(plan)
+            return self._next()
         return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

@@ -23,6 +23,29 @@ def test_every_equal_part_of_a_range_is_drawn_from_once(kind):
     assert len(set(parts)) >= 9
 
 
+@pytest.mark.parametrize(
+    ("name", "bounds", "unusual"),
+    [
+        ("lr", (1e-6, 1e-1), 17),  # two decades at a tenth of the weight of three
+        ("optimizer.learning_rate", (1e-6, 1e-1), 17),
+        ("lr", (1e-3, 1e-1), 25),
+        ("lr", (2e-2, 1e-1), 256),
+        ("lrs", (1e-6, 1e-1), 102),
+    ],
+)
+def test_few_learning_rates_are_unusual(name, bounds, unusual):
+    space = Space("loguniform", bounds)
+    drawn = np.array([row[name] for row in sample_configs({name: space}, 256, 0)])
+    assert ((drawn < 1e-5) | (drawn > 1e-2)).sum() == pytest.approx(unusual, abs=2)
+    assert drawn.min() < 2 * bounds[0] and drawn.max() > bounds[1] / 2
+
+
+def test_usual_learning_rates_are_drawn_as_other_values_are():
+    space = Space("loguniform", (1e-4, 1e-2))
+    rates = [row["lr"] for row in sample_configs({"lr": space}, 20, 0)]
+    assert rates == [row["x"] for row in sample_configs({"x": space}, 20, 0)]
+
+
 def test_integers_and_choices_cover_exactly_their_range():
     spaces = {"n": Space("int", (2, 4)), "a": Space("choice", ("tanh", "relu"))}
     rows = sample_configs(spaces, 30, 0)
@@ -93,6 +116,9 @@ def test_a_grid_after_the_points_is_part_of_the_same_job():
         ({"points": [{"lrr": 0.1}]}, r"no searched field 'lrr' in points\[0\]: did you mean lr"),
         ({"points": [{"lr": -1.0}]}, r"points\[0\].lr must be"),
         ({"points": [{"lr": 0.1}] * 5}, "5 points need as many trials"),
+        ({"points": [{"lr": 0.1}] * 3, "repeats": 2}, "trials is 4, 2 of which are repeats"),
+        ({"repeats": 4}, "4 of the trials are to repeat others, but trials is 4"),
+        ({"scheduler": "pbt", "repeats": 1}, "set repeats to 0"),
         ({"points": {"lr": 0.1}}, "must be a list of settings"),
         ({"searcher": "rnadom"}, "searcher must be one of 'random', 'grid'"),
         ({"searcher": "grid", "search": CHOICE, "trials": 1}, "2 combinations of choices"),
@@ -101,3 +127,20 @@ def test_a_grid_after_the_points_is_part_of_the_same_job():
 def test_a_searcher_that_cannot_do_what_is_asked_says_so(changed, said):
     with pytest.raises(InputError, match=said):
         make_job(SEARCHED | changed).sample_configs()
+
+
+@pytest.mark.parametrize(
+    ("changed", "repeats"),
+    [
+        ({"trials": 39}, 0),
+        ({"trials": 40}, 3),
+        ({"trials": 40, "repeats": 0}, 0),
+        ({"trials": 4, "repeats": 1}, 1),
+        ({"trials": 40, "scheduler": "none"}, 0),
+        ({"trials": 40, "searcher": "grid"}, 0),
+    ],
+)
+def test_wide_sweeps_repeat_their_best_settings(changed, repeats):
+    job = make_job(SEARCHED | changed)
+    assert job.num_repeats == repeats
+    assert len(job.trial_ids) == len(job.sample_configs()) + repeats <= job.trials

@@ -31,6 +31,7 @@ def make_job(**changed):
             "searcher": "optuna",
             "search": SEARCH,
             "trials": 40,
+            "repeats": 0,
             "mode": "max",
             "metric": "return_mean",
             **changed,

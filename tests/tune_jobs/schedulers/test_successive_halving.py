@@ -170,6 +170,27 @@ def test_a_resumed_session_decides_as_the_first_one_would_have(order, cut):
     assert "08" in finished, "the best is not lost"
 
 
+@pytest.mark.parametrize(
+    ("count", "brackets", "score", "finished"),
+    [
+        (1, 1, 1.0, 1),
+        (9, 1, 1.0, 1),  # all scores equal: as many go on as if they differed
+        (9, 1, math.nan, 0),
+        (2, 3, 1.0, 2),  # each in a bracket of its own, and the third is empty
+    ],
+    ids=["one trial", "equal scores", "nothing but NaN", "more brackets than trials"],
+)
+def test_sweeps_without_a_choice_end(count, brackets, score, finished):
+    names = [f"{i:02d}" for i in range(count)]
+    ended = set()
+    for bracket in make_brackets(names, [1, 3, 9], "max", 3, brackets):
+        order = list(bracket.next_rung_index)
+        done, _, _ = play(bracket, dict.fromkeys(names, score), order)
+        ended |= done
+        assert not bracket.next_rung_index and not bracket.waiting_rung_index
+    assert len(ended) == finished
+
+
 def test_brackets_skip_low_rungs_at_about_equal_cost():
     names = [f"{i:03d}" for i in range(100)]
     three = make_brackets(names, [3, 9, 27], "max", 3, 3)

@@ -1,0 +1,51 @@
+# pyright: basic, reportOptionalMemberAccess=false
+"""Which settings mattered: a forest finds what the scores were made from, and nothing in noise."""
+
+import numpy as np
+import pytest
+from synthetic_sweep import job_row, result
+
+from tune_jobs.report.importance import measure_importance
+from tune_jobs.run_log.events import TrialRow
+from tune_jobs.run_log.outcome import Outcome
+
+
+def sweep(score, trials=48, searched=("lr", "clip", "activation")):
+    """Trials of random settings, with these scores at their first rung."""
+    rng = np.random.default_rng(0)
+    rows = [job_row(trials=trials, searched=list(searched))]
+    for place in range(trials):
+        name = f"{place:02d}"
+        lr, clip = float(10 ** rng.uniform(-5, -2)), float(rng.uniform(0.1, 0.4))
+        config = {"lr": lr, "clip": clip, "activation": str(rng.choice(["tanh", "relu"]))}
+        rows += [TrialRow(trial=name, config=config), result(name, 3, score(config, rng))]
+    return Outcome.from_rows(rows)
+
+
+def test_the_setting_that_decides_has_the_largest_share():
+    found = measure_importance(sweep(lambda c, rng: np.log10(c["lr"]) + rng.normal() / 4))
+    assert next(iter(found.shares)) == "lr" and found.shares["lr"] > 0.7
+    assert found.explained > 0.5
+    assert sum(found.shares.values()) == pytest.approx(1)
+    assert found.sentence.startswith("Importance of settings: lr ")
+
+
+def test_a_choice_may_decide():
+    found = measure_importance(sweep(lambda c, rng: float(c["activation"] == "tanh")))
+    assert next(iter(found.shares)) == "activation" and found.explained > 0.8
+
+
+def test_noise_is_called_noise():
+    found = measure_importance(sweep(lambda c, rng: rng.normal()))
+    assert found.explained < 0.1 and "none differs from noise" in found.sentence
+
+
+@pytest.mark.parametrize("trials", [0, 19])
+def test_too_few_trials_say_nothing(trials):
+    assert measure_importance(sweep(lambda c, rng: c["lr"], trials=trials)) is None
+
+
+def test_equal_scores_no_scores_and_a_single_setting_say_nothing():
+    assert measure_importance(sweep(lambda c, rng: 1.0)) is None
+    assert measure_importance(sweep(lambda c, rng: np.nan)) is None
+    assert measure_importance(sweep(lambda c, rng: c["lr"], searched=["lr"])) is None
