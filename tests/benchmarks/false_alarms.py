@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 import optuna
 
+from benchmarks.landscape_tables import DATA
 from benchmarks.stop_judges import METHODS, POINTS, Judge, Verdict
 from tune_jobs.health import RULES
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "arlbench"
 SWEEP = 32
 """Settings of a sweep."""
 RESAMPLES = 2000

@@ -1,5 +1,5 @@
 # pyright: basic
-"""Optuna's TPE with its pruners, and Tune's median stopping rule, over a recorded table."""
+"""Optuna's TPE with its pruners, Tune's Hyperband and median stopping, over a recorded table."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
-from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
+from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule, TrialScheduler
 
 from benchmarks.replays import Nothing
 
 if TYPE_CHECKING:
-    from benchmarks.landscapes import Table, Trial
+    from benchmarks.landscape_tables import Table, Trial
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 LOG_RATIO = 50
@@ -24,17 +24,20 @@ PRUNERS = {
     "none": optuna.pruners.NopPruner,
     "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(1, 3),
     "hyperband": lambda: optuna.pruners.HyperbandPruner(1, 10, 3),
+    "wilcoxon": optuna.pruners.WilcoxonPruner,
 }
 
 NOTHING_PAUSED = SimpleNamespace(get_live_trials=list)
 """What the median stopping rule asks of Tune."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class TuneTrial:
-    """What the rule knows of a trial."""
+    """What a scheduler of Tune knows of a trial."""
 
     trial_id: str
+    status: str = "RUNNING"
+    is_saving: bool = False
 
 
 class MedianStopping(Nothing):
@@ -47,6 +50,43 @@ class MedianStopping(Nothing):
         result = vars(trial.results[place])
         said = self.rule.on_trial_result(NOTHING_PAUSED, TuneTrial(trial.id), result)  # type: ignore[arg-type]
         return super().goes_on(trial, place) and said == TrialScheduler.CONTINUE
+
+
+class Hyperband(Nothing):
+    """Tune's synchronous Hyperband; trials wait until their bracket is halved."""
+
+    def __init__(self) -> None:
+        self.scheduler = HyperBandScheduler("iteration", "score", "max", max_t=10)
+        self.known: dict[str, TuneTrial] = {}
+
+    def stop_trial(self, trial: TuneTrial) -> None:
+        """As Tune's controller does for a trial that is paused."""
+        trial.status = "TERMINATED"
+        self.scheduler.on_trial_remove(self, trial)  # type: ignore[arg-type]
+
+    def goes_on(self, trial: Any, place: int) -> bool:
+        if trial.id not in self.known:
+            self.known[trial.id] = TuneTrial(trial.id)
+            self.scheduler.on_trial_add(self, self.known[trial.id])  # type: ignore[arg-type]
+        known, row = self.known[trial.id], trial.results[place]
+        # Not a number compares with nothing: as Optuna, it ends the trial.
+        ended = not super().goes_on(trial, place) or not np.isfinite(row.score)
+        said = TrialScheduler.STOP
+        if not ended:
+            said = self.scheduler.on_trial_result(self, known, vars(row))  # type: ignore[arg-type]
+        if said == TrialScheduler.STOP:
+            known.status = "TERMINATED"
+            self.scheduler.on_trial_complete(self, known, {})  # type: ignore[arg-type]
+        elif said == TrialScheduler.PAUSE:
+            known.status = "PAUSED"
+        return said == TrialScheduler.CONTINUE
+
+    def called(self) -> str | None:
+        trial: Any = self.scheduler.choose_trial_to_run(self)  # type: ignore[arg-type]
+        if trial is None:
+            return None
+        trial.status = "RUNNING"
+        return trial.trial_id
 
 
 class OptunaSearch(Nothing):

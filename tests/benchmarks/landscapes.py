@@ -13,6 +13,7 @@ seeds, at most 2; so 1 is a median setting. Cost counts points: a full run is te
 """
 
 import argparse
+import dataclasses
 import functools
 import json
 import statistics
@@ -25,62 +26,25 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.landscape_peers import MedianStopping, OptunaSearch
+from benchmarks.landscape_peers import Hyperband, MedianStopping, OptunaSearch
+from benchmarks.landscape_tables import DATA, Table, Trial, load
+from benchmarks.published_incumbents import COST, SEEDS, compare_incumbents
 from benchmarks.replays import Nothing, Ours, Stock, Way, replay
-from tune_jobs.jobs.job import FIRST_RUNG, Job
+from tune_jobs.jobs.job import FIRST_RUNG, REPEATS, REPEATS_FROM, Job
 from tune_jobs.run_log.rung_agreement import measure_rung_agreement
 from tune_jobs.run_log.trial_outcome import average_later_half
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "arlbench"
 WORKERS, POINTS = 8, 10
 FINALISTS = Job.__dataclass_fields__["finalists"].default
 FACTOR = Job.__dataclass_fields__["reduction_factor"].default
 COSTS = (80, 320)
-PILOTS, OPTUNAS_PART = 10, 5
-"""Replays of each table from which costs are calibrated, and the part of all replays that Optuna,
-which is a hundred times as slow, gets."""
+COMPARED = ("Rungwise", "random search")
+"""Methods that are compared with published incumbents, too."""
+PILOTS, OPTUNAS_PART = 10, {80: 10, 320: 25}
+"""Replays of each table from which costs are calibrated, and by cost the part of all replays that
+Optuna, which is a hundred times as slow, gets."""
 SLACK = 0.05
 """How much worse than random search a method may be on a table."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A setting of a table and one of its training seeds."""
-
-    id: str
-    setting: int
-    results: list[SimpleNamespace]
-
-
-@dataclass(frozen=True)
-class Table:
-    """The learning curves of a pair of environment and algorithm."""
-
-    name: str
-    curves: np.ndarray
-    """``[settings, seeds, points]``; NaN where training has diverged."""
-    names: list[str]
-    settings: np.ndarray
-    """``[settings, names]``, as text."""
-
-    @functools.cached_property
-    def value(self) -> np.ndarray:
-        """The mean of the last point over the seeds; one that has diverged is the worst."""
-        last = np.nan_to_num(self.curves[:, :, -1], nan=np.nanmin(self.curves))
-        return last.mean(1)
-
-    def regret(self, setting: int) -> float:
-        best = self.value.max()
-        return float(min((best - self.value[setting]) / (best - np.median(self.value)), 2.0))
-
-    def run(self, setting: int, name: str, rng: np.random.Generator) -> Trial:
-        """A trial of a setting, on a random seed."""
-        curve = self.curves[setting, rng.integers(self.curves.shape[1])]
-        rows = [
-            SimpleNamespace(iteration=i + 1, score=float(score), seconds=i + 1.0)
-            for i, score in enumerate(curve)
-        ]
-        return Trial(name, setting, rows)
 
 
 @dataclass
@@ -92,6 +56,8 @@ class Search:
     choose: Callable[[list[Trial], dict[str, int]], Trial]
     started: list[Trial]
     rungs: list[int] = field(default_factory=list[int])
+    repeats: int = 0
+    """Trials that are run once more in the end, which the replay does not see."""
 
 
 def last_score(trial: Trial, reached: int) -> float:
@@ -115,8 +81,25 @@ def choose_finalist(trials: list[Trial], reached: dict[str, int]) -> Trial:
     return choose_last(ranked[:FINALISTS], reached)
 
 
-def draw(table: Table, count: int, rng: np.random.Generator) -> list[Trial]:
-    settings = rng.choice(len(table.settings), min(count, len(table.settings)), replace=False)
+def choose_repeated(
+    trials: list[Trial], reached: dict[str, int], table: Table, repeats: int, seed: int
+) -> Trial:
+    """As `rungwise tune` with repeats: the best mean of both trainings."""
+    rng = np.random.default_rng(seed)
+    ranked = sorted(trials, key=lambda trial: -settled_score(trial, reached[trial.id]))
+
+    def average(trial: Trial) -> float:
+        again = settled_score(table.run(trial.setting, trial.id, rng), POINTS)
+        return settled_score(trial, reached[trial.id]) + again
+
+    return max(ranked[:repeats], key=average)
+
+
+def draw(
+    table: Table, count: int, rng: np.random.Generator, weights: np.ndarray | None = None
+) -> list[Trial]:
+    count = min(count, len(table.settings))
+    settings = rng.choice(len(table.settings), count, replace=False, p=weights)
     return [table.run(setting, f"{i:03d}", rng) for i, setting in enumerate(settings)]
 
 
@@ -163,15 +146,23 @@ def halving(
     factor=FACTOR,
     kind=Ours,
     choose=choose_finalist,
+    most_repeats=REPEATS,
+    weighted=True,
 ) -> Search:
     """Rungwise's successive halving with as many trials as the cost pays for."""
     grace = grace or round(FIRST_RUNG * POINTS)
     levels = [grace * factor**k for k in range(POINTS) if grace * factor**k < POINTS]
     steps = np.diff([0, *levels, POINTS])
     points = sum(step / factor**k for k, step in enumerate(steps))
-    trials = draw(table, round(cost / points), rng)
+    repeats, count = 0, round(cost / points)
+    if (fewer := round((cost - most_repeats * POINTS) / points)) + most_repeats >= REPEATS_FROM:
+        repeats, count = most_repeats, fewer
+    trials = draw(table, count, rng, table.weights if weighted else None)
     way = kind(trials, "max", POINTS, grace, factor)  # type: ignore[arg-type]
-    return Search(trials, way, choose, trials, levels)
+    if repeats:
+        seed = int(rng.integers(2**31))
+        choose = functools.partial(choose_repeated, table=table, repeats=repeats, seed=seed)
+    return Search(trials, way, choose, trials, levels, repeats)
 
 
 def stopped(make: Callable[[], Way], table: Table, cost: float, rng: np.random.Generator) -> Search:
@@ -196,19 +187,23 @@ METHODS: dict[str, Callable[[Table, float, np.random.Generator], Search]] = {
     "random search": full_runs,
     "random search, later half": functools.partial(full_runs, choose=choose_finalist),
     "Rungwise": halving,
-    "Rungwise, ranked by the last score": functools.partial(
-        halving, kind=LastScore, choose=choose_last
+    "Rungwise, rates not weighted": functools.partial(halving, weighted=False),
+    "Rungwise, nothing repeated": functools.partial(halving, most_repeats=0),
+    "Rungwise, neither": functools.partial(halving, most_repeats=0, weighted=False),
+    "neither, ranked by the last score": functools.partial(
+        halving, kind=LastScore, choose=choose_last, most_repeats=0, weighted=False
     ),
-    "Rungwise, first rung 10 %": functools.partial(halving, grace=1),
     "Rungwise, first rung 10 %, factor 2": functools.partial(halving, grace=1, factor=2),
     "Rungwise, factor 2": functools.partial(halving, factor=2),
     "Rungwise, first rung 30 %, factor 2": functools.partial(halving, grace=3, factor=2),
     "Tune's ASHA, factor 3": functools.partial(stopped, lambda: Stock("max", POINTS, 1, 3)),
     "Tune's ASHA, factor 4": functools.partial(stopped, lambda: Stock("max", POINTS, 1, 4)),
+    "Tune's Hyperband": functools.partial(stopped, Hyperband),
     "Tune's median stopping": functools.partial(stopped, MedianStopping),
     "Optuna's TPE": functools.partial(optuna_search, "none"),
     "Optuna's TPE, halving": functools.partial(optuna_search, "halving"),
     "Optuna's TPE, Hyperband": functools.partial(optuna_search, "hyperband"),
+    "Optuna's TPE, Wilcoxon": functools.partial(optuna_search, "wilcoxon"),
 }
 
 
@@ -226,31 +221,34 @@ def run_once(
     regret = table.regret(search.choose(started, reached).setting)
     in_full = search.choose(started, dict.fromkeys(reached, POINTS))
     seen: list[Any] = [
-        SimpleNamespace(results=t.results[: reached[t.id]], iterations=reached[t.id])
+        SimpleNamespace(results=t.results[: reached[t.id]], iterations=reached[t.id], repeats="")
         for t in started
     ]
     agreement = measure_rung_agreement(seen, search.rungs)
     flagged = np.nan if agreement is None else agreement.is_low
-    return regret, replayed.iterations, regret - table.regret(in_full.setting), flagged
+    used = replayed.iterations + POINTS * search.repeats
+    return regret, used, regret - table.regret(in_full.setting), flagged
 
 
 def run_table(
-    place: int, table: Table, costs: dict[str, float], replays: int
+    place: int, table: Table, costs: dict[str, float], replays: int, part: int
 ) -> dict[str, np.ndarray]:
     """By method ``[replays, 4]``: the figures of :func:`run_once`."""
     found: dict[str, np.ndarray] = {}
     for method, cost in costs.items():
-        count = max(2, replays // OPTUNAS_PART) if "Optuna" in method else replays
+        count = max(1, replays // part) if "Optuna" in method else replays
         found[method] = np.array([run_once(table, place, method, cost, i) for i in range(count)])
     return found
 
 
 def run_all(
-    tables: list[Table], costs: dict[str, float], replays: int
+    tables: list[Table], costs: dict[str, float], replays: int, part: int
 ) -> list[dict[str, np.ndarray]]:
     """The replays of each table, on two processes."""
     with ProcessPoolExecutor(2) as pool:
-        tasks = [pool.submit(run_table, i, table, costs, replays) for i, table in enumerate(tables)]
+        tasks = [
+            pool.submit(run_table, i, table, costs, replays, part) for i, table in enumerate(tables)
+        ]
         return [task.result() for task in tasks]
 
 
@@ -259,19 +257,9 @@ def calibrate(tables: list[Table], cost: int) -> dict[str, float]:
 
     The workers that are busy when the cost is used up go on: a method then costs more.
     """
-    pilots = run_all(tables, dict.fromkeys(METHODS, float(cost)), PILOTS)
+    pilots = run_all(tables, dict.fromkeys(METHODS, float(cost)), PILOTS, OPTUNAS_PART[cost])
     means = {m: statistics.fmean(rows[m][:, 1].mean() for rows in pilots) for m in METHODS}
     return {method: cost * cost / mean for method, mean in means.items()}
-
-
-def load(folder: Path) -> list[Table]:
-    tables: list[Table] = []
-    for file in sorted(folder.glob("*.npz")):
-        with np.load(file) as data:
-            names = [str(name) for name in data["names"]]
-            curves = np.asarray(data["performance"], float)
-            tables.append(Table(file.stem, curves, names, data["settings"]))
-    return tables
 
 
 def main() -> None:
@@ -285,9 +273,29 @@ def main() -> None:
         parser.error(f"{asked.data} has no tables (*.npz): name their folder with --data.")
     answer = {}
     for cost in COSTS:
-        found = run_all(tables, calibrate(tables, cost), asked.replays)
+        found = run_all(tables, calibrate(tables, cost), asked.replays, OPTUNAS_PART[cost])
         answer[cost] = show(cost, tables, found)
+    if (incumbents := asked.data / "published_incumbents.csv").exists():
+        ranks = compare_incumbents(
+            incumbents,
+            [table.name for table in tables],
+            {m: functools.partial(replay_incumbent, tables, m, asked.replays) for m in COMPARED},
+        )
+        print("\nmean rank of the best mean of three training seeds, beside published ones")
+        for method, rank in sorted(ranks.items(), key=lambda pair: pair[1]):
+            print(f"{method:38}{rank:7.2f}")
+        answer["ranks"] = ranks
     print(json.dumps(answer))
+
+
+def replay_incumbent(tables: list[Table], method: str, replays: int, place: int) -> float:
+    """The mean of the best last score that a method sees, each trial trained on three seeds."""
+    table, scores = dataclasses.replace(tables[place], seeds=SEEDS), list[float]()
+    for number in range(replays):
+        search = METHODS[method](table, COST, np.random.default_rng([place, number]))
+        reached = replay(search.trials, search.way, WORKERS).reached  # type: ignore[arg-type]
+        scores.append(max(last_score(t, POINTS) for t in search.started if reached[t.id] == POINTS))
+    return statistics.fmean(scores)
 
 
 def show(
