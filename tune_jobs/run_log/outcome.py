@@ -9,7 +9,6 @@ is one minus the fraction run; otherwise it is less.
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,13 +28,13 @@ from tune_jobs.run_log.events import (
 )
 from tune_jobs.run_log.json_types import to_json_types
 from tune_jobs.run_log.rung_agreement import RungAgreement, measure_rung_agreement
-from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
+from tune_jobs.run_log.trial_outcome import TrialOutcome, average, to_finite_float
 from tune_jobs.run_log.trial_state import CONTINUED, TrialState
 
 
 def average_settled_score(trials: Iterable[TrialOutcome]) -> float:
     """Return the mean over trainings of the same settings, at least one of which has a score."""
-    return statistics.fmean(s for trial in trials if (s := trial.settled_score) is not None)
+    return average([s for trial in trials if (s := trial.settled_score) is not None])
 
 
 @dataclasses.dataclass(frozen=True)

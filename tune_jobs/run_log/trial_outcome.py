@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tune_jobs.formatting import (
@@ -30,8 +30,13 @@ def average_later_half(scores: Iterable[tuple[int, float]], iteration: int) -> f
         scores: iterations with their scores; that of ``iteration`` is finite.
         iteration: the last one.
     """
-    later = [s for at, s in scores if 2 * at > iteration and math.isfinite(s)]
-    return math.fsum(later) / len(later)
+    return average([s for at, s in scores if 2 * at > iteration and math.isfinite(s)])
+
+
+def average(scores: Sequence[float]) -> float:
+    """Return the mean of finite scores, be they as large as a float can be."""
+    # A power of two changes no digit.
+    return math.fsum(score * 2.0**-32 for score in scores) / len(scores) * 2.0**32
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,13 +2,14 @@
 """The result of one trial."""
 
 import math
+import sys
 
 import pytest
 from synthetic_sweep import end, job_row, result
 
 from tune_jobs.run_log.events import FindingRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import SPREAD
+from tune_jobs.run_log.trial_outcome import SPREAD, average
 
 
 def test_a_finding_is_kept_once_and_noticed_in_the_state():
@@ -50,6 +51,12 @@ def test_a_settled_score_is_the_mean_of_the_later_half():
     assert make_trial(*(result("00", i, s) for i, s in enumerate(scores, 1))).settled_score == 3.0
     assert make_trial(result("00", 1, 1.0), result("00", 2, math.nan)).settled_score is None
     assert make_trial(result("00", 1, 5.0)).settled_score == 5.0
+
+
+@pytest.mark.parametrize("score", [sys.float_info.max, -sys.float_info.max, 0.1, 5e-300])
+def test_the_mean_of_equal_scores_is_that_score(score):
+    for count in (1, 2, 3, 7, 100):
+        assert average([score] * count) == pytest.approx(score, rel=1e-15)
 
 
 def test_only_finite_scores_count():
