@@ -37,12 +37,10 @@ from tune_jobs.run_log.trial_outcome import average_later_half
 WORKERS, POINTS = 8, 10
 FINALISTS = Job.__dataclass_fields__["finalists"].default
 FACTOR = Job.__dataclass_fields__["reduction_factor"].default
-COSTS = (80, 320)
 COMPARED = ("Rungwise", "random search")
 """Methods that are compared with published incumbents, too."""
-PILOTS, OPTUNAS_PART = 10, {80: 10, 320: 25}
-"""Replays of each table from which costs are calibrated, and by cost the part of all replays that
-Optuna, which is a hundred times as slow, gets."""
+PILOTS = 10
+"""Replays of each table from which costs are calibrated."""
 SLACK = 0.05
 """How much worse than random search a method may be on a table."""
 
@@ -230,6 +228,11 @@ def run_once(
     return regret, used, regret - table.regret(in_full.setting), flagged
 
 
+def divide_for_optuna(cost: float) -> int:
+    """Return the part of all replays that Optuna, which is a hundred times as slow, gets."""
+    return 10 if cost < 200 else 25
+
+
 def run_table(
     place: int, table: Table, costs: dict[str, float], replays: int, part: int
 ) -> dict[str, np.ndarray]:
@@ -257,7 +260,7 @@ def calibrate(tables: list[Table], cost: int) -> dict[str, float]:
 
     The workers that are busy when the cost is used up go on: a method then costs more.
     """
-    pilots = run_all(tables, dict.fromkeys(METHODS, float(cost)), PILOTS, OPTUNAS_PART[cost])
+    pilots = run_all(tables, dict.fromkeys(METHODS, float(cost)), PILOTS, divide_for_optuna(cost))
     means = {m: statistics.fmean(rows[m][:, 1].mean() for rows in pilots) for m in METHODS}
     return {method: cost * cost / mean for method, mean in means.items()}
 
@@ -267,13 +270,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the tables (*.npz)")
     parser.add_argument("--replays", type=int, default=100, help="of each method on each table")
+    parser.add_argument("--costs", type=int, nargs="+", default=[80, 320], help="in points")
     asked = parser.parse_args()
     tables = load(asked.data)
     if not tables:
         parser.error(f"{asked.data} has no tables (*.npz): name their folder with --data.")
     answer = {}
-    for cost in COSTS:
-        found = run_all(tables, calibrate(tables, cost), asked.replays, OPTUNAS_PART[cost])
+    for cost in asked.costs:
+        found = run_all(tables, calibrate(tables, cost), asked.replays, divide_for_optuna(cost))
         answer[cost] = show(cost, tables, found)
     if (incumbents := asked.data / "published_incumbents.csv").exists():
         ranks = compare_incumbents(

@@ -30,7 +30,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import TrialScheduler
 from rich.console import Console
 
-from benchmarks.sweep import QUICK, record
+from benchmarks.sweep import JOBS, QUICK, record
 from cluster.dashboard.run_view import RunView
 from cluster.dashboard.views import build_curves, build_run_state
 from cluster.terminal.progress import ProgressDisplay
@@ -241,7 +241,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         run = asked.record or Path(place) / "run"
         if not asked.record:
-            record(run, QUICK)
+            record(run, QUICK, JOBS["cartpole"])
         command = [sys.executable, "-m", "benchmarks.scale", "--record", str(run), "--one"]
         found = [
             json.loads(subprocess.check_output([*command, str(size)]).splitlines()[-1])

@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -32,7 +33,10 @@ from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 TASKS = ("cartpole", "causal", "optimising")
-JOBS = {name: Path(__file__).with_name(f"sweep_{name}.yaml") for name in TASKS}
+JOBS: dict[str, dict[str, Any]] = {
+    name: yaml.safe_load(Path(__file__).with_name(f"sweep_{name}.yaml").read_text())
+    for name in TASKS
+}
 EPISODES, SEED = 256, 2**20
 QUICK = ["--trials", "9", "--iterations", "9"]
 RERUNS = {
@@ -56,16 +60,15 @@ def sick_at(outcome: Outcome) -> dict[str, int]:
     return found
 
 
-def record(out: Path, words: list[str], job_file: Path = JOBS["cartpole"]) -> Outcome:
+def record(out: Path, words: list[str], job: dict[str, Any]) -> Outcome:
     """The full run, made where it does not exist yet; no rule may end a trial of it."""
     if not (out / "report.html").exists():
-        tuned(job_file, out, words, {"health": dict.fromkeys(RULES, "warn")})
+        tuned(job | {"health": dict.fromkeys(RULES, "warn")}, out, words)
     return Outcome.from_rows(read_event_log(out / "events.jsonl"))
 
 
-def tuned(job_file: Path, out: Path, words: list[str], changed: dict[str, object]) -> None:
+def tuned(job: dict[str, Any], out: Path, words: list[str]) -> None:
     """Run a job."""
-    job = yaml.safe_load(job_file.read_text()) | changed
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "job.yaml"
         file.write_text(yaml.safe_dump(job))
@@ -164,7 +167,7 @@ def main() -> None:
             print(line(name, mean, 1 - mean / full, wall, regrets), flush=True)
         for name, changed in RERUNS.items() if asked.rerun else ():
             run = Path(place) / name.split()[0]
-            tuned(JOBS[asked.task], run, [*words, *changed], {"checkpoint_interval": 1})
+            tuned(JOBS[asked.task] | {"checkpoint_interval": 1}, run, [*words, *changed])
             ended = Outcome.from_rows(read_event_log(run / "events.jsonl"))
             score = on_fresh_seeds(run, ended.best)  # type: ignore[arg-type]
             ran, wall = ended.iterations_run, ended.end.seconds  # type: ignore[union-attr]

@@ -21,7 +21,7 @@ from benchmarks.meter import Asked
 from benchmarks.settings import TASKS, Task
 from benchmarks.sweep import JOBS, tuned
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.job_yaml import parse_job
+from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.search_space import sample_configs
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
@@ -29,12 +29,6 @@ from tune_jobs.run_log.outcome import Outcome
 WORKERS = 2
 OWN = {"lr": "lr", "clip": "clip_param", "entropy_coef": "entropy_coeff"}
 """Fields that are searched -> RLlib's names of them."""
-
-
-def job_of() -> Job:
-    """What both run."""
-    file = JOBS["cartpole"]
-    return parse_job(file.read_text(), str(file))
 
 
 def task_of(job: Job) -> Task:
@@ -60,7 +54,7 @@ def stock(trials: int, iterations: int, asha: bool, place: str) -> int:
     from benchmarks.contestants.rllib_ppo import configured
     from tune_jobs.ray_session import ray_session
 
-    job = job_of()
+    job = make_job(JOBS["cartpole"])
     config = configured(Asked("stock", task_of(job), 0, 0, False))
     drawn = [
         {OWN[name]: value for name, value in one.items()}
@@ -91,8 +85,7 @@ def ours(trials: int, iterations: int, asha: bool, place: str) -> int:
     """``rungwise tune``; the iterations that it ran."""
     words = ["--trials", str(trials), "--iterations", str(iterations), "--cpus", str(WORKERS)]
     run = Path(place) / "run"
-    changed = {"scheduler": "asha" if asha else "none"}
-    tuned(JOBS["cartpole"], run, words, changed)
+    tuned(JOBS["cartpole"] | {"scheduler": "asha" if asha else "none"}, run, words)
     return Outcome.from_rows(read_event_log(run / "events.jsonl")).iterations_run
 
 
