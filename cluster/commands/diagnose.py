@@ -113,10 +113,12 @@ class Explain(Command):
         if not self.symptom:
             titles = {name: rules.title(name) for name in RULES}
             checks = {name: rules.title(name) for name in rules.CHECKED}
+            sweeps = {name: rules.title(name) for name in rules.SWEEP_FINDINGS}
             _print_titles("Of a run (`rungwise doctor`, and during training)", titles, console)
             _print_titles("Before a run (`rungwise check`)", checks, console)
+            _print_titles("Of a sweep (`rungwise tune`)", sweeps, console)
             console.print(Text("`rungwise explain SYMPTOM` says more.", style="dim"))
-            return {"symptoms": titles, "checks": checks}
+            return {"symptoms": titles, "checks": checks, "sweeps": sweeps}
         answer = rules.explain(self.symptom)
         _print_explanation(answer, self.symptom in RULES, console)
         return answer

@@ -9,7 +9,7 @@ run does not fill the memory.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -177,6 +177,8 @@ class RunView:
     def build_outcome(self, full_trial: str = "") -> Outcome:
         """Return the outcome so far, with the last results and best checkpoint of each trial.
 
+        Its scores are those of all stored results.
+
         Args:
             full_trial: id of a trial that gets all of its stored results.
 
@@ -193,9 +195,15 @@ class RunView:
             rows += zip((p.offset for p in points), self.load_rows(points), strict=True)
         # An outcome depends on the order of rows: a result after an end continues the trial.
         in_order = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
-        return Outcome.from_rows(
+        outcome = Outcome.from_rows(
             in_order + (make_lost_end(self.directory, in_order) if self.lost else [])
         )
+        trials = (replace(trial, scores=self._list_scores(trial.id)) for trial in outcome.trials)
+        return replace(outcome, trials=tuple(trials))
+
+    def _list_scores(self, trial: str) -> tuple[tuple[int, float], ...]:
+        results = self.trial_results.get(trial, TrialResults())
+        return tuple((p.iteration, p.score) for p in results.points if math.isfinite(p.score))
 
     def get_curve(self, trial: str, metric: str, max_points: int) -> list[tuple[int, float | None]]:
         """Return a metric by iteration, thinned; None where it is missing or not finite."""

@@ -15,6 +15,7 @@ from envs.validation import InputError
 from tune_jobs.formatting import format_duration, format_end_reason, format_percent
 from tune_jobs.report import episode_figure, plots
 from tune_jobs.report.html_parts import render_note, table
+from tune_jobs.report.importance import render_importance
 from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
 from tune_jobs.report.plots import Plot
 from tune_jobs.run_log.outcome import Outcome
@@ -71,7 +72,7 @@ def _build_comparison(outcome: Outcome) -> list[Part]:
         if isinstance(plot, str)
         else render_note("Each line is a trial; blue is better, orange is worse.")
     )
-    return [_html(key), _plot("", plot) | {"wide": True}]
+    return [_html(key), _plot("", plot) | {"wide": True}, _html(render_importance(outcome))]
 
 
 def _build_picture(outcome: Outcome) -> list[Part]:

@@ -1,4 +1,4 @@
-"""Explanation of a finding of ``rungwise check``."""
+"""Explanation of a finding of ``rungwise check``, or of one about a sweep."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tune_jobs.health.finding import Severity
 
 @dataclasses.dataclass(frozen=True)
 class CheckSymptom:
-    """A finding that a probe may report.
+    """A finding that a probe or the outcome of a sweep may report.
 
     Where a health rule has the same id, the rule holds title, meaning and causes.
     """
 
     probe: str
-    """The probe that reports it."""
+    """The probe that reports it; empty if it is about a sweep."""
     highest: Severity
     """Its highest severity."""
     remedy: str

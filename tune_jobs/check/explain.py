@@ -1,7 +1,7 @@
 """Explain a symptom: its meaning, how it is measured and what to try.
 
 Everything is read from the rules, from the catalogue of metrics and, for findings of ``rungwise
-check`` alone, from the catalogue of findings.
+check`` alone and for those of a sweep, from the catalogues of findings.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from algos.metrics import METRICS
 from envs.validation import unknown_name_error
 from tune_jobs.check.check_symptom import CheckSymptom
 from tune_jobs.check.findings_catalogue import SYMPTOMS
+from tune_jobs.check.sweep_findings import SWEEP_FINDINGS
 from tune_jobs.formatting import format_percent
 from tune_jobs.health.diagnosis import RULES, StopConditions
 from tune_jobs.health.history import SCORE
@@ -70,7 +71,8 @@ def get_stop_limits(symptom: str) -> dict[str, str]:
     """Return the highest severity of a symptom, and from when it ends a run by default."""
     rule, discipline = _known(symptom), StopConditions()
     if isinstance(rule, CheckSymptom):
-        return {"highest": rule.highest, "when": "never: it is looked for before a run"}
+        looked = "before a run" if rule.probe else "over the trials of a sweep"
+        return {"highest": rule.highest, "when": f"never: it is looked for {looked}"}
     when = f"{_from(rule)}, if it holds for {discipline.patience} iterations in a row"
     if rule.ignores_patience:
         when = _from(rule)
@@ -107,7 +109,7 @@ def check_table() -> str:
 
 def _known(symptom: str) -> Rule | CheckSymptom:
     """Return the rule or the catalogue entry of a symptom."""
-    known: dict[str, Rule | CheckSymptom] = {**CHECKED, **RULES}
+    known: dict[str, Rule | CheckSymptom] = {**CHECKED, **SWEEP_FINDINGS, **RULES}
     if symptom not in known:
         raise unknown_name_error("symptom", symptom, known)
     return known[symptom]

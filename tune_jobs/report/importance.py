@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from tune_jobs.formatting import format_percent
+from tune_jobs.report.html_parts import render_note
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.rung_agreement import rank, score_at
 
 FEWEST = 20
 """Trials below which nothing is said."""
+MOST = 2000
+"""Trials of which the forest is made, the first ones: more take seconds and say no more."""
 TREES, SMALLEST_LEAF = 100, 2
 EXPLAINED = 0.1
 """Share of the variance that the settings must explain before their shares mean anything."""
@@ -42,6 +45,12 @@ class Importance:
         )
 
 
+def render_importance(outcome: Outcome) -> str:
+    """Return a note of what decided the scores; empty where too few trials can say it."""
+    importance = measure_importance(outcome)
+    return render_note(importance.sentence) if importance else ""
+
+
 def measure_importance(outcome: Outcome) -> Importance | None:
     """Return how much each searched setting decides; None for too few trials or settings.
 
@@ -51,7 +60,7 @@ def measure_importance(outcome: Outcome) -> Importance | None:
     simplest form: main effects and interactions are not separated). Without rungs, or without
     scores there, it is the ranks by the later half of training.
     """
-    trials = [trial for trial in outcome.trials if not trial.repeats]
+    trials = [trial for trial in outcome.trials if not trial.repeats][:MOST]
     names = [n for n in outcome.job.searched if len({str(t.config.get(n)) for t in trials}) > 1]
     scores = [score_at(t, outcome.rungs[0]) if outcome.rungs else t.settled_score for t in trials]
     scored = [(t.config, s) for t, s in zip(trials, scores, strict=True) if s is not None]

@@ -35,7 +35,7 @@ from tune_jobs.report import (
 )
 from tune_jobs.report import plots as figures
 from tune_jobs.report.html_parts import FITTING, STYLE, figure, render_note, section, table
-from tune_jobs.report.importance import measure_importance
+from tune_jobs.report.importance import render_importance
 from tune_jobs.report.lineage import plot_lineage
 from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
 from tune_jobs.report.plots import Plot
@@ -271,9 +271,7 @@ def _settings(outcome: Outcome) -> list[str]:
         if isinstance(plot, str)
         else render_note("A line is a trial; blue is better, orange worse.")
     )
-    importance = measure_importance(outcome)
-    said = render_note(importance.sentence) if importance else ""
-    return [key, _plot("settings", "", plot, wide=True), said]
+    return [key, _plot("settings", "", plot, wide=True), render_importance(outcome)]
 
 
 def _lineage(outcome: Outcome) -> list[str]:

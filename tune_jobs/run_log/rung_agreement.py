@@ -83,8 +83,7 @@ def measure_rung_agreement(
 
 def score_at(trial: TrialOutcome, rung: int) -> float | None:
     """Return what a trial was ranked by at a rung; None if it did not come so far."""
-    scores = [(row.iteration, row.score) for row in trial.results if row.score is not None]
-    reached = [(at, score) for at, score in scores if at <= rung and math.isfinite(score)]
+    reached = [(at, score) for at, score in trial.scores if at <= rung]
     if trial.iterations < rung or not reached:
         return None
     return average_later_half(reached, reached[-1][0])

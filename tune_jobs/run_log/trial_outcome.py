@@ -60,6 +60,8 @@ class TrialOutcome:
     """Iterations without improvement after which it ends; 0 without early stopping."""
     exploits: tuple[ExploitRow, ...] = ()
     """Its exploits of other trials under PBT; ``config`` has the latest settings."""
+    scores: tuple[tuple[int, float], ...] = ()
+    """The iterations with a finite score, and that score; the page has no more of most results."""
     repeats: str = ""
     """The trial whose settings it trains once more, on another seed; empty for all others."""
 
@@ -83,8 +85,7 @@ class TrialOutcome:
         """The mean of the finite scores in the later half of its iterations, which ranks it."""
         if self.finite_score is None:
             return None
-        scores = [(row.iteration, row.score) for row in self.results if row.score is not None]
-        return average_later_half(scores, scores[-1][0])
+        return average_later_half(self.scores, self.scores[-1][0])
 
     @property
     def score_spread(self) -> float | None:
@@ -94,7 +95,7 @@ class TrialOutcome:
     @property
     def finite_scores(self) -> list[float]:
         """Every finite score, in order."""
-        return [score for row in self.results if (score := to_finite_float(row.score)) is not None]
+        return [score for _, score in self.scores]
 
     @property
     def seconds(self) -> float:

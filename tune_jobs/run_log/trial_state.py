@@ -17,7 +17,7 @@ from tune_jobs.run_log.events import (
     TrialEvent,
     TrialRow,
 )
-from tune_jobs.run_log.trial_outcome import TrialOutcome
+from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
 
 CONTINUED = ("interrupted", "error")
 """Ends that a resume may undo."""
@@ -89,6 +89,11 @@ class TrialState:
             checkpoint=self._choose_checkpoint(job),
             patience=job.patience,
             exploits=tuple(self.exploits),
+            scores=tuple(
+                (row.iteration, score)
+                for row in self.results
+                if (score := to_finite_float(row.score)) is not None
+            ),
             repeats=self.repeats,
         )
 

@@ -20,6 +20,7 @@ def test_a_run_on_the_page_came_to_what_the_log_says(tmp_path):
     assert told.as_dict() == expected.as_dict()
     assert [t.status_text for t in told.trials] == [t.status_text for t in expected.trials]
     assert [t.seconds_saved for t in told.trials] == [t.seconds_saved for t in expected.trials]
+    assert [t.scores for t in told.trials] == [t.scores for t in expected.trials]
     best = expected.best.id
     assert board.build_outcome(full_trial=best).best.results == expected.best.results
 

@@ -2,13 +2,11 @@
 """The tabs of the live page."""
 
 from dashboard_app import read_whole, write
-from synthetic_sweep import synthetic_rows
+from synthetic_sweep import job_row, result, synthetic_rows
 
 from cluster.dashboard.tab_content import build_tab
 from envs.episode_trace import EpisodeTrace, Frame
-from tune_jobs.run_log.events import (
-    EvaluationRow,
-)
+from tune_jobs.run_log.events import EvaluationRow, TrialRow
 
 
 def test_the_familys_own_picture_is_on_the_page(tmp_path):
@@ -20,3 +18,12 @@ def test_the_familys_own_picture_is_on_the_page(tmp_path):
     parts = build_tab(read_whole(write(tmp_path, rows)), "picture")
     assert "<svg" in parts[0]["html"]
     assert "X&lt;1&gt;" in parts[0]["html"] and "X<1>" not in parts[0]["html"]
+
+
+def test_the_comparison_says_which_settings_mattered(tmp_path):
+    rows = [job_row(trials=32, searched=["lr", "clip"])]
+    for place in range(32):
+        config = {"lr": 10 ** (-place / 8), "clip": place * 7 % 32}
+        rows += [TrialRow(trial=f"{place:02d}", config=config), result(f"{place:02d}", 3, place)]
+    parts = build_tab(read_whole(write(tmp_path, rows)), "comparison")
+    assert "Importance of settings: lr " in parts[-1]["html"]

@@ -43,3 +43,16 @@ def test_a_run_that_has_just_begun_can_be_looked_at(tmp_path):
     write(tmp_path, [job_row()])
     state = views.build_run_state(read_whole(tmp_path))
     assert state["trials"] == [] and state["cards"][0]["value"] == "-"
+
+
+def test_a_rung_that_does_not_predict_the_next_is_a_risk_beside_what_was_saved(tmp_path):
+    def read_note(directory, order):
+        rows = [job_row(trials=16, iterations=8, scheduler={"kind": "asha", "rungs": [2, 4]})]
+        for place in range(16):
+            scores = {2: place, 4: order * place % 16, 8: place}
+            rows += [result(f"{place:02d}", at, float(score)) for at, score in scores.items()]
+        cards = views.build_run_state(read_whole(write(tmp_path / directory, rows)))["cards"]
+        return next(card["note"] for card in cards if card["name"] == "compute saved")
+
+    assert "early stopping was risky here" in read_note("blind", 7)
+    assert "risky" not in read_note("telling", 1)

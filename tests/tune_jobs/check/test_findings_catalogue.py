@@ -8,10 +8,11 @@ from paths import ROOT
 
 from tune_jobs.check.explain import CHECKED, explain
 from tune_jobs.check.findings_catalogue import SYMPTOMS
+from tune_jobs.check.sweep_findings import SWEEP_FINDINGS
 
 
-@pytest.mark.parametrize("symptom", CHECKED)
-def test_what_a_check_finds_is_explained_in_full(symptom: str):
+@pytest.mark.parametrize("symptom", [*CHECKED, *SWEEP_FINDINGS])
+def test_what_a_check_or_a_sweep_finds_is_explained_in_full(symptom: str):
     answer = explain(symptom)
     assert answer.keys() == explain("hung").keys()
     assert answer["measured"].keys() == explain("hung")["measured"].keys()
