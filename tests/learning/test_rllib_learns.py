@@ -62,7 +62,7 @@ SAC = {
 
 
 @pytest.mark.parametrize(
-    ("name", "bar"), [("PPO", 475), ("DQN", 300), ("SAC", -250)], ids=["ppo", "dqn", "sac"]
+    ("name", "bar"), [("PPO", 475), ("DQN", 200), ("SAC", -250)], ids=["ppo", "dqn", "sac"]
 )
 def test_known_return_is_reached(name, bar, training_seed, tmp_path, local_ray):
     job = make_job(globals()[name] | {"metric": "return_mean", "mode": "max"})
