@@ -65,7 +65,13 @@ def last_score(trial: Trial, reached: int) -> float:
 def settled_score(trial: Trial, reached: int) -> float:
     if not np.isfinite(trial.results[reached - 1].score):
         return -np.inf
-    return average_later_half(((r.iteration, r.score) for r in trial.results[:reached]), reached)
+    return average_later_half(list_scores(trial, reached), reached)
+
+
+def list_scores(trial: Trial, reached: int) -> list[tuple[int, float]]:
+    """The points with a finite score."""
+    rows = trial.results[:reached]
+    return [(row.iteration, row.score) for row in rows if np.isfinite(row.score)]
 
 
 def choose_last(trials: list[Trial], reached: dict[str, int]) -> Trial:
@@ -219,7 +225,7 @@ def run_once(
     regret = table.regret(search.choose(started, reached).setting)
     in_full = search.choose(started, dict.fromkeys(reached, POINTS))
     seen: list[Any] = [
-        SimpleNamespace(results=t.results[: reached[t.id]], iterations=reached[t.id], repeats="")
+        SimpleNamespace(scores=list_scores(t, reached[t.id]), iterations=reached[t.id], repeats="")
         for t in started
     ]
     agreement = measure_rung_agreement(seen, search.rungs)

@@ -28,9 +28,10 @@ from algos.policy import Policy
 from benchmarks.replays import Nothing, Ours, Replay, Stock, Way, replay
 from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.health import RULES, History, diagnose
+from tune_jobs.jobs.job import FIRST_RUNG, Job
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
+from tune_jobs.run_log.trial_outcome import TrialOutcome, average_later_half
 
 TASKS = ("cartpole", "causal", "optimising")
 JOBS: dict[str, dict[str, Any]] = {
@@ -43,6 +44,11 @@ RERUNS = {
     "PBT": ["--scheduler", "pbt", "--trials", "9"],
     "Optuna + our ASHA": ["--searcher", "optuna", "--scheduler", "asha"],
 }
+
+
+DEFAULT = "default + health"
+"""As `rungwise tune` runs what names no first rung, but for its finals."""
+FACTOR = Job.__dataclass_fields__["reduction_factor"].default
 
 
 def sick_at(outcome: Outcome) -> dict[str, int]:
@@ -84,14 +90,26 @@ def on_fresh_seeds(out: Path, trial: TrialOutcome) -> float:
     return statistics.fmean(evaluation.episodes["policy"].metrics[evaluation.metric])
 
 
-def winner(trials: list[TrialOutcome], reached: dict[str, int], sign: int) -> TrialOutcome:
-    """The trial with the best last score, as far as each came."""
+def winner(
+    trials: list[TrialOutcome], reached: dict[str, int], sign: int, ranked_by: Callable[..., float]
+) -> TrialOutcome:
+    """The best trial, as far as each came."""
 
-    def last(trial: TrialOutcome) -> float:
-        score = trial.results[reached[trial.id] - 1].score
-        return sign * score if score is not None and math.isfinite(score) else -math.inf
+    def value(trial: TrialOutcome) -> float:
+        scores = [(row.iteration, row.score) for row in trial.results[: reached[trial.id]]]
+        last = scores[-1][1]
+        return sign * ranked_by(scores) if last is not None and math.isfinite(last) else -math.inf
 
-    return max(trials, key=last)
+    return max(trials, key=value)
+
+
+def last_score(scores: list[tuple[int, float]]) -> float:
+    return scores[-1][1]
+
+
+def later_half(scores: list[tuple[int, float]]) -> float:
+    """What `rungwise tune` ranks by."""
+    return average_later_half([pair for pair in scores if pair[1] is not None], scores[-1][0])
 
 
 def ways_of(outcome: Outcome) -> dict[str, Callable[[list[TrialOutcome]], Way]]:
@@ -113,6 +131,7 @@ def ways_of(outcome: Outcome) -> dict[str, Callable[[list[TrialOutcome]], Way]]:
         "our ASHA 1/3": ours(1, 3),
         "our ASHA 1/3 + health": ours(1, 3, sick=sick),
         "our ASHA 1/3, 2 brackets": ours(1, 3, 2),
+        DEFAULT: ours(round(FIRST_RUNG * iterations), FACTOR, sick=sick),
     }
 
 
@@ -156,7 +175,8 @@ def main() -> None:
                 order = list(trials)
                 random.Random(seed).shuffle(order)
                 done.append(replay(order, make(order), asked.workers))
-                won = winner(trials, done[-1].reached, sign)
+                ranked_by = later_half if name == DEFAULT else last_score
+                won = winner(trials, done[-1].reached, sign, ranked_by)
                 regrets.append(sign * (best - fresh[won.id]) / abs(best))
             mean = statistics.fmean(replayed.iterations for replayed in done)
             wall = statistics.fmean(replayed.wall_s for replayed in done)
