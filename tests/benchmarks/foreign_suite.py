@@ -7,20 +7,17 @@ the half that is reported, the rest that on which readers and thresholds may be 
 a stop counts, a note does not. Counted apart, by their returns alone: runs meant to be healthy that
 did not learn, and settings meant to be faulty with which a run learnt all the same.
 
-Beside it, on the same logs: rldoctor 0.2.0 (`pip install rldoctor`, or a folder in PYTHONPATH) on
-the names of the log and on its own, and Ray Tune's TrialPlateauStopper with its defaults.
+Beside it, on the same logs, are the tools of log_judges.py.
 """
 
 import argparse
-import importlib
 import json
 import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.log_judges import JUDGES, judge
 from tune_jobs.health.doctor import doctor
 from tune_jobs.health.logs import find_readers, read_logs
 
@@ -28,13 +25,6 @@ ARCHIVE = Path(__file__).parents[1] / "data" / "foreign_logs.tar.xz"
 INDEX = "index.json"
 HALVES = ("set", "reported")
 GROUPS = ("sick", "healthy", "harmless", "not learnt")
-OTHERS = ("rldoctor", "rldoctor, renamed", "plateau")
-TO_RLDOCTOR = {
-    "return_mean": "reward", "return_mean_100": "reward", "entropy": "entropy", "kl": "kl",
-    "clip_fraction": "clip_ratio", "grad_norm": "grad_norm", "lr": "learning_rate",
-    "policy_loss": "policy_loss", "explained_variance": "explained_variance",
-}  # fmt: skip
-"""Our names and those that rldoctor knows the same number by."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +68,7 @@ def verdict(place: Path, entry, rivals: bool = True) -> Verdict:
 def others(place: Path) -> dict:
     """Whether each of the other tools flags the log."""
     (log,) = read_logs(place)
-    renamed = [
-        {TO_RLDOCTOR[n]: v for n, v in row.items() if n in TO_RLDOCTOR} | {"step": row["iteration"]}
-        for row in log.rows
-    ]
-    returns = [row.get(log.score) for row in log.rows]
-    return dict(
-        zip(OTHERS, (rldoctor(native(place)), rldoctor(renamed), plateau(returns)), strict=True)
-    )
+    return judge(log, native(place))
 
 
 def native(place: Path):
@@ -94,28 +77,6 @@ def native(place: Path):
     (reader,) = find_readers(csv if csv.exists() else place)
     records = reader.read(final=True)
     return [{"step": i + 1} | dict(record.values) for i, record in enumerate(records)]
-
-
-def rldoctor(rows):
-    """Whether rldoctor has a warning; None if it is not installed."""
-    try:
-        theirs = importlib.import_module("rl_doctor")
-    except ImportError:
-        return None
-    if not rows:
-        return False
-    found = theirs.diagnose(theirs.run_from_records(rows))
-    return bool(found.worst >= theirs.Severity.WARNING)
-
-
-def plateau(returns) -> bool:
-    """Whether Tune's stopper would have ended the run before its last row."""
-    from ray.tune.stopper import TrialPlateauStopper
-
-    stopper = TrialPlateauStopper("return")
-    return any(
-        stopper("0", {"return": r}) for r in [np.nan if r is None else r for r in returns][:-1]
-    )
 
 
 def group(run: dict) -> str:
@@ -146,7 +107,7 @@ def summary(found: list[Verdict], half: str) -> dict:
                 "flagged": share(v.rivals.get(name) for v in sick),
                 "false_warnings": share(v.rivals.get(name) for v in well),
             }
-            for name in OTHERS
+            for name in JUDGES
         },
     }
 
@@ -163,7 +124,7 @@ def share(hits):
 def table(found: list[Verdict]) -> str:
     """A line for each kind and half, then the runs that were missed."""
     lines = [
-        "kind                                half      runs flagged right  others  names given"
+        "kind                                half      runs flagged right  others       names given"
     ]
     for half in HALVES:
         kinds: dict[str, list[Verdict]] = {}
@@ -173,10 +134,10 @@ def table(found: list[Verdict]) -> str:
                 kinds.setdefault(v.run["kind"] + told, []).append(v)
         for kind, runs in kinds.items():
             names = sorted({name for v in runs for name in v.warned})
-            rivals = "/".join(str(sum(bool(v.rivals.get(o)) for v in runs)) for o in OTHERS)
+            rivals = "/".join(str(sum(bool(v.rivals.get(o)) for v in runs)) for o in JUDGES)
             lines.append(
                 f"{kind:<35} {half:<9} {len(runs):4} {sum(bool(v.warned) for v in runs):7} "
-                f"{sum(v.right for v in runs):5}  {rivals:6}  {', '.join(names)}"
+                f"{sum(v.right for v in runs):5}  {rivals:11}  {', '.join(names)}"
             )
     lines += ["", "missed or misnamed:"]
     lines += [
