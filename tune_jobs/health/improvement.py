@@ -159,6 +159,35 @@ class Rise:
         return bool(np.any(pairs[self.rows - 1 :] > self.deviations * deviation[self.rows - 1 :]))
 
 
+def pool_scores(
+    scores: FloatArray, episodes: FloatArray, fewest: int
+) -> tuple[IndexArray, FloatArray, FloatArray]:
+    """Pool neighbouring rows until each holds at least ``fewest`` episodes.
+
+    Args:
+        scores: [R]; rows without a finite one are left out.
+        episodes: [R] that each score is the mean of.
+        fewest: of a pool; an incomplete one at the end is left out.
+
+    Returns:
+        The last row [P] of each pool, its mean over episodes [P] and their number [P].
+    """
+    rows: list[int] = []
+    means: list[float] = []
+    counts: list[float] = []
+    count = total = 0.0
+    for row, (score, finished) in enumerate(zip(scores, episodes, strict=True)):
+        # Weighted by episodes, so that a row with two lucky ones counts for no more than those two.
+        if math.isfinite(score):
+            count, total = count + finished, total + finished * score
+        if count >= fewest:
+            rows.append(row)
+            means.append(float(total / count))
+            counts.append(float(count))
+            count = total = 0.0
+    return np.array(rows, np.intp), np.array(means), np.array(counts)
+
+
 def _gain(r: FloatArray, start: int) -> tuple[float, float, float]:
     """Scores [R] -> the gain from the mean of the first rows, its standard error, their size."""
     last = math.ceil(r.size / 3)

@@ -110,3 +110,34 @@ def test_collapse_lasts_for_a_tenth_of_the_scores():
     finding = PerformanceCollapse()(sparse(values))
     assert finding and finding.since == 201
     assert finding.evidence.endswith("since iteration 201")
+
+
+LANDER = [
+    (20, -184), (23, -149), (21, -103), (24, -97), (18, -81), (19, -103), (13, -102), (11, -72),
+    (15, -60), (18, -19), (15, 0), (13, -3), (4, 8), (5, 22), (5, 70), (4, 58), (1, 148), (1, 139),
+    (3, 153), (5, 87), (2, 74), (2, 79), (1, 113), (4, 139), (1, 137), (2, 146), (3, -12), (5, 110),
+    (4, 88), (4, 42), (4, 29), (2, 115), (7, 38), (4, -65), (2, -27), (3, 28), (3, 138), (4, 42),
+    (1, -107), (3, 97), (3, 71), (2, 40), (2, -28), (5, 56), (4, 28), (2, -49), (2, 178), (4, 117),
+    (3, 39), (2, -62), (2, 0), (6, -17), (1, -94), (2, 13),
+]  # fmt: skip
+"""Episodes and their mean return in each iteration of a PPO run on LunarLander-v3."""
+
+
+def test_a_gain_is_seen_through_the_noise_of_few_episodes():
+    rows = [
+        {"iteration": i, "episodes": episodes, "score": mean}
+        for i, (episodes, mean) in enumerate(LANDER, 1)
+    ]
+    assert History(rows, 60).improved is True
+    assert NoImprovement()(History(rows, 60)) is None
+    # Where the episodes are not counted, nothing is known of the noise.
+    uncounted = [{name: row[name] for name in ("iteration", "score")} for row in rows]
+    assert History(uncounted, 60).improved is False
+
+
+@pytest.mark.parametrize("episodes", [1, 3, 8])
+def test_noise_of_few_episodes_is_no_gain(episodes):
+    rng = np.random.default_rng(episodes)
+    noise = rng.normal(-100, 30 / math.sqrt(episodes), (100, 60))
+    improved = [history(60, score=row.tolist(), episodes=episodes).improved for row in noise]
+    assert sum(found is True for found in improved) <= 3

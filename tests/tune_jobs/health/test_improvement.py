@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from envs.validation import InputError
 from tune_jobs.health import History
-from tune_jobs.health.improvement import FloatArray, Improvement, Rise, kendall_tau
+from tune_jobs.health.improvement import FloatArray, Improvement, Rise, kendall_tau, pool_scores
 
 
 def improved(
@@ -139,3 +139,13 @@ def test_learning_within_the_skipped_rows_has_improved():
 def test_rows_without_a_score_are_left_out():
     scores = [score if i % 2 else math.nan for i, score in enumerate(rising(60))]
     assert improved(scores) is True
+
+
+def test_rows_are_pooled_until_they_hold_enough_episodes():
+    scores = np.array([1.0, 3.0, math.nan, 5.0, 2.0, 9.0])
+    episodes = np.array([10.0, 10.0, 0.0, 40.0, 5.0, 10.0])
+    rows, means, counts = pool_scores(scores, episodes, 20)
+    assert rows.tolist() == [1, 3]  # the last fifteen episodes are no pool yet
+    assert means.tolist() == [2.0, 5.0] and counts.tolist() == [20.0, 40.0]
+    for part in pool_scores(scores, np.zeros(6), 20):
+        assert part.size == 0

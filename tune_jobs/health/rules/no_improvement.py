@@ -11,6 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, NonNegative
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
+from tune_jobs.health.improvement import pool_scores
 from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, put
 from tune_jobs.health.rule import Rule
 
@@ -89,30 +90,16 @@ class NoImprovement(Rule):
 
     def _find_last_record(self, history: History) -> tuple[int, float] | None:
         """Return the row at which the best score was last clearly beaten, and that score."""
-        pooled = self._pool_scores(history)
-        if not pooled:
+        # A row whose episodes are not counted is a pool by itself.
+        counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)
+        rows, scores, _ = pool_scores(history.scores, counts, self.episodes)
+        if not rows.size:
             return None
         # A real gain would inflate this spread, but a run with one has usually improved and is not
         # judged.
-        noise = float(np.std([score for _, score in pooled]))
-        (record, best), *later = pooled
-        for row, score in later:
+        noise = float(np.std(scores))
+        record, best = int(rows[0]), float(scores[0])
+        for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
             if score > best + max(self.min_delta * abs(best), noise):
                 record, best = row, score
         return record, best
-
-    def _pool_scores(self, history: History) -> list[tuple[int, float]]:
-        """Return means over at least ``episodes`` episodes, each with its last row."""
-        # A row whose episodes are not counted is a pool by itself.
-        counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)
-        pooled: list[tuple[int, float]] = []
-        episodes = total = 0.0
-        for row, (score, count) in enumerate(zip(history.scores, counts, strict=True)):
-            # Weighted by episodes, so that a row with two lucky ones counts for no more than those
-            # two.
-            if math.isfinite(score):
-                episodes, total = episodes + count, total + count * score
-            if episodes >= self.episodes:
-                pooled.append((row, float(total / episodes)))
-                episodes = total = 0.0
-        return pooled
