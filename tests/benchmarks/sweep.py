@@ -38,7 +38,7 @@ JOBS: dict[str, dict[str, Any]] = {
     name: yaml.safe_load(Path(__file__).with_name(f"sweep_{name}.yaml").read_text())
     for name in TASKS
 }
-EPISODES, SEED = 256, 2**20
+EPISODES, SEED, FINALS_SEED = 256, 2**20, 2**21
 QUICK = ["--trials", "9", "--iterations", "9"]
 RERUNS = {
     "PBT": ["--scheduler", "pbt", "--trials", "9"],
@@ -46,9 +46,10 @@ RERUNS = {
 }
 
 
-DEFAULT = "default + health"
-"""As `rungwise tune` runs what names no first rung, but for its finals."""
+OTHERS = ("no stopping", "Ray's ASHA 3/3", "Ray's ASHA 1/3")
+"""Ways whose winner has the best last score."""
 FACTOR = Job.__dataclass_fields__["reduction_factor"].default
+FINALISTS = Job.__dataclass_fields__["finalists"].default
 
 
 def sick_at(outcome: Outcome) -> dict[str, int]:
@@ -83,24 +84,24 @@ def tuned(job: dict[str, Any], out: Path, words: list[str]) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def on_fresh_seeds(out: Path, trial: TrialOutcome) -> float:
+def on_fresh_seeds(out: Path, trial: TrialOutcome, seed: int = SEED) -> float:
     """Mean score of a trial's policy over episodes that nothing else used."""
     policy = Policy.load(out / str(trial.checkpoint))
-    evaluation = evaluate(policy, EPISODES, SEED, with_baselines=False)
+    evaluation = evaluate(policy, EPISODES, seed, with_baselines=False)
     return statistics.fmean(evaluation.episodes["policy"].metrics[evaluation.metric])
 
 
-def winner(
+def rank(
     trials: list[TrialOutcome], reached: dict[str, int], sign: int, ranked_by: Callable[..., float]
-) -> TrialOutcome:
-    """The best trial, as far as each came."""
+) -> list[TrialOutcome]:
+    """The trials as far as each came, the best first."""
 
     def value(trial: TrialOutcome) -> float:
         scores = [(row.iteration, row.score) for row in trial.results[: reached[trial.id]]]
         last = scores[-1][1]
         return sign * ranked_by(scores) if last is not None and math.isfinite(last) else -math.inf
 
-    return max(trials, key=value)
+    return sorted(trials, key=lambda trial: -value(trial))
 
 
 def last_score(scores: list[tuple[int, float]]) -> float:
@@ -108,8 +109,16 @@ def last_score(scores: list[tuple[int, float]]) -> float:
 
 
 def later_half(scores: list[tuple[int, float]]) -> float:
-    """What `rungwise tune` ranks by."""
     return average_later_half([pair for pair in scores if pair[1] is not None], scores[-1][0])
+
+
+def choose_finalist(
+    trials: list[TrialOutcome], reached: dict[str, int], sign: int, finals: dict[str, float]
+) -> TrialOutcome:
+    """As `rungwise tune`, but a finalist that was stopped plays none: its policy was not kept."""
+    finalists = rank(trials, reached, sign, later_half)[:FINALISTS]
+    whole = [trial for trial in finalists if reached[trial.id] == len(trial.results)]
+    return max(whole, key=lambda trial: sign * finals[trial.id], default=finalists[0])
 
 
 def ways_of(outcome: Outcome) -> dict[str, Callable[[list[TrialOutcome]], Way]]:
@@ -131,7 +140,7 @@ def ways_of(outcome: Outcome) -> dict[str, Callable[[list[TrialOutcome]], Way]]:
         "our ASHA 1/3": ours(1, 3),
         "our ASHA 1/3 + health": ours(1, 3, sick=sick),
         "our ASHA 1/3, 2 brackets": ours(1, 3, 2),
-        DEFAULT: ours(round(FIRST_RUNG * iterations), FACTOR, sick=sick),
+        "default + health": ours(round(FIRST_RUNG * iterations), FACTOR, sick=sick),
     }
 
 
@@ -160,6 +169,7 @@ def main() -> None:
         outcome = record(out, words, JOBS[asked.task])
         trials, sign = list(outcome.trials), 1 if outcome.job.mode == "max" else -1
         fresh = {trial.id: on_fresh_seeds(out, trial) for trial in trials}
+        finals = {trial.id: on_fresh_seeds(out, trial, FINALS_SEED) for trial in trials}
         best = max(fresh.values(), key=lambda score: sign * score)
         full = sum(trial.iterations for trial in trials)
         print(
@@ -175,8 +185,11 @@ def main() -> None:
                 order = list(trials)
                 random.Random(seed).shuffle(order)
                 done.append(replay(order, make(order), asked.workers))
-                ranked_by = later_half if name == DEFAULT else last_score
-                won = winner(trials, done[-1].reached, sign, ranked_by)
+                reached = done[-1].reached
+                if name in OTHERS:
+                    won = rank(trials, reached, sign, last_score)[0]
+                else:
+                    won = choose_finalist(trials, reached, sign, finals)
                 regrets.append(sign * (best - fresh[won.id]) / abs(best))
             mean = statistics.fmean(replayed.iterations for replayed in done)
             wall = statistics.fmean(replayed.wall_s for replayed in done)
