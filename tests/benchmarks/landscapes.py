@@ -197,9 +197,9 @@ METHODS: dict[str, Callable[[Table, float, np.random.Generator], Search]] = {
     "neither, ranked by the last score": functools.partial(
         halving, kind=LastScore, choose=choose_last, most_repeats=0, weighted=False
     ),
-    "Rungwise, first rung 10 %, factor 2": functools.partial(halving, grace=1, factor=2),
-    "Rungwise, factor 2": functools.partial(halving, factor=2),
-    "Rungwise, first rung 30 %, factor 2": functools.partial(halving, grace=3, factor=2),
+    "Rungwise, first rung 10 %": functools.partial(halving, grace=1),
+    "Rungwise, first rung 30 %": functools.partial(halving, grace=3),
+    "Rungwise, factor 3": functools.partial(halving, factor=3),
     "Tune's ASHA, factor 3": functools.partial(stopped, lambda: Stock("max", POINTS, 1, 3)),
     "Tune's ASHA, factor 4": functools.partial(stopped, lambda: Stock("max", POINTS, 1, 4)),
     "Tune's Hyperband": functools.partial(stopped, Hyperband),

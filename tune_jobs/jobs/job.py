@@ -114,7 +114,7 @@ class Job:
     grace: Annotated[int, NonNegative] = field(default=0, metadata=SCHEDULER)
     """Iterations before the first rung of ASHA, and between the exploits of PBT; 0 takes a fifth of
     the budget for ASHA, 3 for PBT."""
-    reduction_factor: Annotated[int, Between(2)] = field(default=3, metadata=SCHEDULER)
+    reduction_factor: Annotated[int, Between(2)] = field(default=2, metadata=SCHEDULER)
     """ASHA reduction factor eta: 1/eta of the trials are promoted at each rung; rung intervals grow
     by eta."""
     brackets: Annotated[int, AtLeastOne] = field(default=1, metadata=SCHEDULER)

@@ -16,8 +16,8 @@ def test_a_job_reserves_the_seeds_of_all_its_episodes():
 @pytest.mark.parametrize(
     ("fields", "rungs"),
     [
-        ({}, [20, 60]),
-        ({"iterations": 10}, [2, 6]),
+        ({}, [20, 40, 80]),
+        ({"iterations": 10}, [2, 4, 8]),
         ({"iterations": 2}, [1]),
         ({"grace": 5, "reduction_factor": 4}, [5, 20, 80]),
         ({"trials": 1}, []),
