@@ -236,7 +236,7 @@ def run_once(
 
 def divide_for_optuna(cost: float) -> int:
     """Return the part of all replays that Optuna, which is a hundred times as slow, gets."""
-    return 10 if cost < 200 else 25
+    return 10 if cost < 200 else 50
 
 
 def run_table(

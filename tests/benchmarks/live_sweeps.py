@@ -22,6 +22,7 @@ from tune_jobs.health import RULES
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 ITERATIONS = {"LunarLander-v3": 60, "Acrobot-v1": 40}
 TRIALS, SEEDS, POINTS = 24, 3, 10
@@ -50,10 +51,15 @@ def run(job: dict[str, Any], out: Path, seed: int) -> Outcome:
 
 
 def read_curves(outcome: Outcome) -> np.ndarray:
-    """Return the scores [trials, points], NaN where there was none."""
+    """Return the scores [trials, points]; NaN where training has diverged."""
     at = [outcome.job.iterations * (k + 1) // POINTS for k in range(POINTS)]
-    scores = [{row.iteration: row.score for row in trial.results} for trial in outcome.trials]
-    return np.array([[of.get(i) for i in at] for of in scores], float)
+    return np.array([[find_score(trial, i) for i in at] for trial in outcome.trials])
+
+
+def find_score(trial: TrialOutcome, iteration: int) -> float:
+    """The last score until then. Before the first one it is that: NaN would mean divergence."""
+    scores = [(row.iteration, row.score) for row in trial.results if row.score is not None]
+    return next((s for i, s in reversed(scores) if i <= iteration), scores[0][1])
 
 
 def record(env: str, job: dict[str, Any], folder: Path) -> Table:
