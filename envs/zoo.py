@@ -1,7 +1,7 @@
-"""Environments of MiniGrid without the part that no policy reads: ``envs.zoo:DoorKey-5x5-v0``.
+"""Environments of MiniGrid as a policy reads them: ``envs.zoo:DoorKey-5x5-v0``.
 
-Presets train on two of them. They are also the example of how an environment is wrapped: a module
-that registers it, with a function that makes one copy.
+Presets train on them. They are also the example of how an environment is wrapped: a module that
+registers it, with a function that makes one copy.
 """
 
 from __future__ import annotations
@@ -9,17 +9,32 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.wrappers import TransformObservation
 
 from envs.optional_imports import import_extra
 
 
 def make_grid(grid: str, **kwargs: Any) -> gymnasium.Env[Any, Any]:
-    """Make a grid of MiniGrid as its image alone [7, 7, 3].
+    """Make a grid of MiniGrid as its image alone, each cell one-hot [7, 7, 20].
 
-    Its mission is a text, and the same in every episode.
+    A cell's kind, colour and state are names, not brightness: as numbers a key and a ball differ by
+    1 of 255. The mission is left out: a text, and the same in every episode.
     """
     wrappers = import_extra("minigrid.wrappers", "zoo")
-    return wrappers.ImgObsWrapper(gymnasium.make(grid, **kwargs).unwrapped)
+    constants = import_extra("minigrid.core.constants", "zoo")
+    sizes = [len(getattr(constants, f"{code}_TO_IDX")) for code in ("OBJECT", "COLOR", "STATE")]
+    first = np.cumsum([0, *sizes[:-1]])
+
+    def mark(image: Any) -> Any:
+        marked = np.zeros((*image.shape[:2], sum(sizes)), bool)
+        np.put_along_axis(marked, image + first, True, axis=-1)
+        return marked
+
+    env = wrappers.ImgObsWrapper(gymnasium.make(grid, **kwargs).unwrapped)
+    shape = (*env.observation_space.shape[:2], sum(sizes))
+    return TransformObservation(env, mark, Box(0, 1, shape, np.bool_))
 
 
 for _name in ("DoorKey-5x5", "Empty-8x8", "MemoryS7"):

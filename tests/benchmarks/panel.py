@@ -92,6 +92,7 @@ def _summarise(task: Task, runs: dict[str, list[Result]]) -> Result:
         "must": task.must,
         "meets": None if meets is None else f"{meets}/{len(ours)}",
         "false_stops": [r["false_stop"] for r in ours if r["false_stop"]],
+        "findings": [r["findings"] for r in ours],
     } | {
         run: {k: statistics.median(r[k] for r in results) for k in ("sampled", "argmax", "cpu_s")}
         for run, results in runs.items()

@@ -43,6 +43,7 @@ def train_ours(task: Task, seed: int, changed: dict[str, Any]) -> Result:
             "ppo", task.env, task.kwargs, settings, iterations=iterations, seed=seed
         )
         cpu_s, rows, stop = 0.0, MetricTable(), None
+        findings: dict[str, int] = {}
         for i in range(iterations):
             began = time.process_time()
             agent.train()
@@ -50,12 +51,16 @@ def train_ours(task: Task, seed: int, changed: dict[str, Any]) -> Result:
             score = agent.flat_metrics.get("return_mean_100")
             rows.append(agent.flat_metrics | {"iteration": i + 1, "score": score})
             history = History(rows, iterations, settings=vars(settings))
-            if stop is None and (stopping := diagnose(history).stop) is not None:
-                stop = f"{stopping.symptom} at {i + 1} of {iterations}"
+            diagnosis = diagnose(history)
+            for finding in diagnosis.findings:
+                findings.setdefault(finding.symptom, i + 1)
+            if stop is None and diagnosis.stop is not None:
+                stop = f"{diagnosis.stop.symptom} at {i + 1} of {iterations}"
         module: Any = agent.env_runner_group.local_env_runner.module  # type: ignore[union-attr]
         played = play(task, make_act(module))
         agent.stop()
-    return played | {"cpu_s": round(cpu_s, 1), "false_stop": stop}
+    found = {symptom: f"{first} of {iterations}" for symptom, first in findings.items()}
+    return played | {"cpu_s": round(cpu_s, 1), "false_stop": stop, "findings": found}
 
 
 def make_act(module: Any) -> Act:

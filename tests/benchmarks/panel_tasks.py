@@ -54,6 +54,7 @@ GOALS = {
     "lunarlander": 255,
     "minigrid-doorkey": 0.95,
     "minigrid-empty": 0.95,
+    "minigrid-memory": 0.95,
     "mountaincar": -115,
     "mountaincar-continuous": 90,
     "pendulum": -172,

@@ -136,6 +136,7 @@ CASES = {
     "lunarlander": plays(220),
     "minigrid-doorkey": plays(0.9),
     "minigrid-empty": plays(0.9),
+    "minigrid-memory": plays(0.9),
     "mountaincar": plays(-110),
     "mountaincar-continuous": plays(90),
     "pendulum": plays(-180),
