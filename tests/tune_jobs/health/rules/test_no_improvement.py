@@ -127,3 +127,12 @@ def test_a_run_that_has_improved_and_fell_back_in_part_is_left_alone():
     """Its gain inflates the noise, within which nothing later can beat its best."""
     scores = [*flat(20, 0.0, 0.05), *flat(20, 1.0, 0.05), *flat(40, 0.4, 0.05)]
     assert seen(RULE, 80, 100, score=scores) is None
+
+
+def test_a_solved_run_that_falls_to_its_start_for_a_while_is_left_alone():
+    solved = [*np.linspace(0.05, 0.92, 12), *flat(48, 0.957, 0.003)]
+    score = [*solved, *flat(10, 0.0, 0.003), *flat(27, 0.957, 0.003)]
+    for n in range(40, 98):
+        assert seen(RULE, n, 97, score=score) is None
+    # Without a look at earlier checks it would be ended.
+    assert seen(NoImprovement(checks=1), 90, 97, score=score) is not None
