@@ -20,7 +20,7 @@ from pathlib import Path
 import gymnasium
 
 from benchmarks.panel_runs import RUNS, Result, make_single
-from benchmarks.panel_tasks import TASKS, Task
+from benchmarks.panel_tasks import PRESETS, TASKS, Task
 from envs.validation import InputError
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -28,7 +28,7 @@ TESTS = Path(__file__).resolve().parents[1]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", nargs="+", choices=TASKS, help="these tasks instead of all")
+    parser.add_argument("--only", nargs="+", help="these tasks instead of all")
     parser.add_argument("--seeds", type=int, help="instead of the task's own number")
     parser.add_argument("--presets", action="store_true", help="the presets of the zoo")
     parser.add_argument("--sb3", action="store_true", help="train SB3's PPO, too")
@@ -40,22 +40,24 @@ def main() -> None:
     )  # fmt: skip
     args = parser.parse_args()
     changed = {name: json.loads(value) for name, value in args.set}
+    tasks = PRESETS if args.presets else TASKS
+    if unknown := set(args.only or ()) - set(tasks):
+        parser.error(f"{', '.join(unknown)}: not among {', '.join(tasks)}")
     if args.run:
-        print(json.dumps(RUNS[args.run](TASKS[args.only[0]], args.seed, changed)))
+        print(json.dumps(RUNS[args.run](tasks[args.only[0]], args.seed, changed)))
         return
     found: dict[str, dict[str, list[Result]]] = {}
-    chosen = args.only or [name for name, t in TASKS.items() if bool(t.preset) == args.presets]
-    for name in chosen:
-        if not _is_available(TASKS[name]):
+    for name in args.only or tasks:
+        if not _is_available(tasks[name]):
             print(f"{name}: left out, its package is not installed", file=sys.stderr)
             continue
         found[name] = {run: [] for run in (("ours", "sb3") if args.sb3 else ("ours",))}
-        for seed in range(args.seed, args.seed + (args.seeds or TASKS[name].seeds)):
+        for seed in range(args.seed, args.seed + (args.seeds or tasks[name].seeds)):
             for run, results in found[name].items():
-                results.append(_run_alone(run, name, seed, args.set))
+                results.append(_run_alone(run, name, seed, args))
                 print(f"{name} seed {seed} {run}: {results[-1]}", file=sys.stderr, flush=True)
-    print(_table(found))
-    print(json.dumps({name: _summarise(TASKS[name], runs) for name, runs in found.items()}))
+    print(_table(found, tasks))
+    print(json.dumps({name: _summarise(tasks[name], runs) for name, runs in found.items()}))
 
 
 def _is_available(task: Task) -> bool:
@@ -66,10 +68,11 @@ def _is_available(task: Task) -> bool:
     return True
 
 
-def _run_alone(run: str, name: str, seed: int, changed: list[list[str]]) -> Result:
+def _run_alone(run: str, name: str, seed: int, args: argparse.Namespace) -> Result:
     """Run in a process of its own; its result is the last line that it prints."""
     words = ["--run", run, "--only", name, "--seed", str(seed)]
-    words += [word for pair in changed for word in ("--set", *pair)]
+    words += ["--presets"] if args.presets else []
+    words += [word for pair in args.set for word in ("--set", *pair)]
     places = [str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.panel", *words],
@@ -99,10 +102,10 @@ def _summarise(task: Task, runs: dict[str, list[Result]]) -> Result:
     }
 
 
-def _table(found: dict[str, dict[str, list[Result]]]) -> str:
+def _table(found: dict[str, dict[str, list[Result]]], tasks: dict[str, Task]) -> str:
     rows = [["task", "steps", "must", "who", "sampled", "argmax", "CPU s", "false stops"]]
     for name, runs in found.items():
-        task = TASKS[name]
+        task = tasks[name]
         for run, results in runs.items():
             stops = [r["false_stop"] for r in results if r.get("false_stop")]
             figures = [" ".join(f"{r[k]:g}" for r in results) for k in ("sampled", "argmax")]

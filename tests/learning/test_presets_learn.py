@@ -139,7 +139,7 @@ CASES = {
     "minigrid-memory": plays(0.9),
     "mountaincar": plays(-110),
     "mountaincar-continuous": plays(90),
-    "pendulum": plays(-180),
+    "pendulum": plays(-190),
     "repeat-previous": plays(0.95),
     "shop": shops(76, 0.44),
     "shop-astar": shops(70, 0.28),
