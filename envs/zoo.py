@@ -34,7 +34,8 @@ def make_grid(grid: str, **kwargs: Any) -> gymnasium.Env[Any, Any]:
 
     env = wrappers.ImgObsWrapper(gymnasium.make(grid, **kwargs).unwrapped)
     shape = (*env.observation_space.shape[:2], sum(sizes))
-    return TransformObservation(env, mark, Box(0, 1, shape, np.bool_))
+    space = Box(0, 1, shape, np.bool_)  # pyright: ignore[reportArgumentType]  # as MinAtar's is
+    return TransformObservation(env, mark, space)
 
 
 for _name in ("DoorKey-5x5", "Empty-8x8", "MemoryS7"):

@@ -1,6 +1,8 @@
 # pyright: basic
 """Environments of other packages as policies read them."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ def test_a_grid_is_the_codes_of_its_cells_one_hot(name):
     env = gymnasium.make(f"{envs.zoo.__name__}:{name}")
     seen, _ = env.reset(seed=0)
     assert seen in env.observation_space
-    codes = env.unwrapped.gen_obs()["image"]
+    grid: Any = env.unwrapped
+    codes = grid.gen_obs()["image"]
     parts = np.split(seen, [11, 17], axis=-1)  # kinds of cells, colours, states of doors
     for part, code in zip(parts, np.moveaxis(codes, -1, 0), strict=True):
         assert (part.sum(-1) == 1).all()

@@ -67,7 +67,7 @@ class NoImprovement(Rule):
     """Fraction of the budget from which it warns."""
     checks: Annotated[int, AtLeastOne] = 8
     """Evenly spaced checks up to now: if the score had improved at two of these in a row, the run
-    has learnt. Of 60 rows of noise .5 % have, at a single check 4.5 %."""
+    has learnt. So do 0.5 % of runs of 60 rows of noise, and 4.5 % if one check were enough."""
     stop_from: Annotated[float, Fraction] = 0.8
     """Fraction of the budget from which it asks for a stop: a healthy BipedalWalker run was flat
     for 70 % of its iterations."""
