@@ -13,6 +13,7 @@ processes, GPUs and restarts; everything that an algorithm decides is a hook of 
     driver                                     training_step(), this file
         rows [runners N] = all runners' rows after one another; episode statistics -> metrics
         rows, metrics = preprocess_batch(rows)
+        advantages *= 1/4 before the first reward differs           reward_signal.py
     learners, each with an equal share         ColumnLearner.update(), learning/learner.py
         coefficients = schedule_coefficients(coefficients, progress)
         rows += compute_reference_columns(reference(rows), rows)      if there is a reference
@@ -60,7 +61,9 @@ from algos.rollouts.env_runner import EnvironmentFault
 from algos.rollouts.episode_statistics import merge_statistics
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.reward_scale import RewardScale
+from algos.rollouts.reward_signal import WITHOUT_SIGNAL, RewardSignal
 from algos.rollouts.rllib_evaluation import evaluate_episodes
+from algos.rollouts.rollout import scale_advantages
 from algos.rollouts.runner_group import (
     SYNC_TIMEOUT_S,
     collect_samples,
@@ -111,7 +114,7 @@ class ColumnAlgorithm(Algorithm):
         objective = config.make_objective()
         objective.validate_world(world, config.env)
         self.curriculum = Curriculum(world)
-        self.reward_scale = RewardScale()
+        self.reward_scale, self.reward_signal = RewardScale(), RewardSignal()
         env.close()
         super().setup(config)
         # Runners have built networks of their own: the first rollout must use the learners'
@@ -253,6 +256,7 @@ class ColumnAlgorithm(Algorithm):
             returns = statistics["episodes"].get("episode_return", [])
             self.recent_returns.extend(returns)
             self.reward_scale.record_returns(returns)
+            self.reward_signal.record(*statistics["reward_signal"])
         metrics |= self.curriculum.record_episodes(
             statistics["episodes"] for _, statistics in parts
         )
@@ -270,6 +274,8 @@ class ColumnAlgorithm(Algorithm):
     def _learn(self, rows: Columns, score: float | None = None) -> dict[str, Any]:
         started = time.perf_counter()
         rows, metrics = self.objective.preprocess_batch(rows)
+        if self.objective.has_critic and not self.reward_signal.found:
+            rows = scale_advantages(rows, WITHOUT_SIGNAL)
         # E.g. no group's returns differed. A learner without rows would make the others wait.
         if len(rows) < max(self.settings.num_learners, 1):
             return metrics | {"updates": 0, "learn_s": time.perf_counter() - started}
@@ -340,6 +346,7 @@ class ColumnAlgorithm(Algorithm):
         own |= {"recent_returns": list(self.recent_returns)}
         own |= {"curriculum": self.curriculum.get_state()}
         own |= {"reward_scale": self.reward_scale.get_state()}
+        own |= {"reward_signal": self.reward_signal.get_state()}
         return super().get_state(*args, **kwargs) | {"rungwise": own}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -351,6 +358,7 @@ class ColumnAlgorithm(Algorithm):
             self.recent_returns = deque(own["recent_returns"], maxlen=100)
             self.curriculum.set_state(own["curriculum"])
             self.reward_scale.set_state(own.get("reward_scale", self.reward_scale.get_state()))
+            self.reward_signal.set_state(own.get("reward_signal", self.reward_signal.get_state()))
         self.push_weights()
 
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:

@@ -108,6 +108,11 @@ class Objective(Generic[SettingsT]):
     # From rows to gradients (learners).
 
     @property
+    def has_critic(self) -> bool:
+        """Whether advantages are differences from the value that the network predicts."""
+        return False
+
+    @property
     def reference_interval(self) -> int | None:
         """Updates between copies of the reference policy; 0: copied once; None: no reference."""
         return None

@@ -79,6 +79,11 @@ class PPOSettings(TrainingSettings):
 class PPOObjective(Objective[PPOSettings]):
     """Clipped surrogate with a learned value function."""
 
+    @property
+    def has_critic(self) -> bool:
+        """Always."""
+        return True
+
     def compute_advantages(self, rollout: Rollout) -> Columns:
         """Return rows with their advantage, return and value."""
         s, r = self.settings, rollout

@@ -157,6 +157,11 @@ class ReinforceObjective(Objective[ReinforceSettings]):
         return rows, metrics
 
     @property
+    def has_critic(self) -> bool:
+        """With a value function as the baseline."""
+        return self.settings.baseline == "value"
+
+    @property
     def reference_interval(self) -> int | None:
         """Keep the initial policy if the KL to it has a weight."""
         return 0 if self.settings.reference_kl_coef else None

@@ -23,7 +23,7 @@ from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.utils.checkpoints import Checkpointable
 
-from algos.models.base import MASK, PolicyModule, to_observation_columns
+from algos.models.base import PolicyModule, to_observation_columns
 from algos.objective import Objective
 from algos.rollouts.autoreset import clear_rows, gather_final_observations
 from algos.rollouts.columns import Columns
@@ -257,8 +257,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
     ) -> dict[str, Any]:
         """Return the statistics of a rollout; truncated [T, B]."""
         columns, rewards, done = rollout.columns, rollout.rewards, rollout.done
-        searched = columns | {"value of the next state": rollout.next_values}
-        summary = statistics.summarise(searched, rewards, done, rollout.valid, columns.get(MASK))
+        summary = statistics.summarise(rollout, truncated)
         policy: Any = self.module
         seen = {n: c for n, c in columns.items() if n.split(".")[0] == "obs"}
         seen, lengths = policy.normalise_observations(seen), self.statistics.lengths

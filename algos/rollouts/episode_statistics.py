@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from algos.models.base import MASK
+from algos.rollouts.rollout import Rollout
 from envs.agents import count_agents
 from envs.batched import get_world
 
@@ -95,28 +97,19 @@ class RolloutStatistics:
                             self.success = np.zeros(len(done), bool)
                         self.success[done] = values
 
-    def summarise(
-        self,
-        columns: Mapping[str, Array],
-        rewards: Array,
-        done: Array,
-        valid: Array,
-        mask: Array | None = None,
-    ) -> dict[str, Any]:
+    def summarise(self, rollout: Rollout, truncated: Array) -> dict[str, Any]:
         """Return flat statistics; sums and counts rather than means, so that runners can be merged.
 
         Args:
-            columns: everything stored, to be searched for numbers that are not finite.
-            rewards: ``[T, B]``.
-            done: ``[T, B]``, where an episode ended.
-            valid: ``[T, B]``, false where a step only reset.
-            mask: ``[T, B, A]``, the legal choices; None: all of them.
+            rollout: everything stored; what is not finite is searched for in all of it.
+            truncated: ``[T, B]``, where a time limit ended an episode.
         """
+        columns, rewards, valid = rollout.columns, rollout.rewards, rollout.valid
         # Zero rewards are counted before bonuses, which would hide that the task itself
         # pays nothing.
         base = np.stack(self.rewards_before_bonus) if self.rewards_before_bonus else rewards
         counted = rewards[valid]
-        returns, lengths, rewarded = self._finish_episodes(rewards, base, done, valid)
+        returns, lengths, rewarded = self._finish_episodes(rewards, base, rollout.done, valid)
         episodes = {name: np.concatenate(parts) for name, parts in self.finished.items()}
         if len(returns):
             episodes |= {
@@ -125,12 +118,18 @@ class RolloutStatistics:
                 "rewarded_episode_fraction": rewarded > 0,
             }
         if self.episodes.agents > 1:
-            episodes["agent"] = np.nonzero(done.T)[0] % self.episodes.agents
+            episodes["agent"] = np.nonzero(rollout.done.T)[0] % self.episodes.agents
         out: dict[str, Any] = {
             "steps": int(valid.sum()),
             "reward_sum": float(counted.sum()),
             # In float64: the variance is later a difference of two large sums.
             "reward_square_sum": float(np.square(counted, dtype=np.float64).sum()),
+            # Smallest, largest, and whether any episode ended by itself.
+            "reward_signal": (
+                float(counted.min(initial=np.inf)),
+                float(counted.max(initial=-np.inf)),
+                bool((rollout.done & ~truncated & valid).any()),
+            ),
             "zero_rewards": int((np.abs(base[valid]) < ZERO_REWARD).sum()),
             "episodes": episodes,
             "agents": self.episodes.agents,
@@ -142,9 +141,11 @@ class RolloutStatistics:
         }
         if "choice" in columns and self.choices <= MOST_CHOICES:
             # A forced move shows no preference of the policy.
+            mask = columns.get(MASK)
             free = valid if mask is None else valid & ((mask != 0).sum(-1) > 1)
             out["choices"] = np.bincount(columns["choice"][free], minlength=self.choices)
-        out["nonfinite"], out["nonfinite_where"] = count_nonfinite({**columns, "reward": rewards})
+        searched = {**columns, "value of the next state": rollout.next_values, "reward": rewards}
+        out["nonfinite"], out["nonfinite_where"] = count_nonfinite(searched)
         return out
 
     def _finish_episodes(

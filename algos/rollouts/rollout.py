@@ -141,10 +141,18 @@ class Rollout:
         return returns_to_go(rewards, np.zeros_like(rewards), self.done[..., None], gamma)
 
 
+ADVANTAGES = ("advantages", "row_advantages")
+"""Columns of advantages: of actions, and of the rows of a graph that make one up."""
+
+
 def normalise_advantages(rows: Columns) -> Columns:
     """Normalise advantages (those of a graph's rows, too) to mean 0 and deviation 1."""
-    names = ("advantages", "row_advantages")
-    return rows.with_columns(**{n: normalise(rows[n]) for n in names if n in rows})
+    return rows.with_columns(**{n: normalise(rows[n]) for n in ADVANTAGES if n in rows})
+
+
+def scale_advantages(rows: Columns, factor: float) -> Columns:
+    """Multiply advantages (those of a graph's rows, too) by a factor."""
+    return rows.with_columns(**{n: rows[n] * factor for n in ADVANTAGES if n in rows})
 
 
 def mask_first_episodes(done: Array) -> tuple[Array, Array]:

@@ -20,6 +20,7 @@ from algos.ppo import PPO
 from algos.rollouts.curriculum import Curriculum
 from algos.rollouts.env_runner import EnvironmentFault
 from algos.rollouts.reward_scale import RewardScale
+from algos.rollouts.reward_signal import RewardSignal
 from envs.validation import InputError
 
 pytestmark = pytest.mark.usefixtures("local_ray")
@@ -238,6 +239,7 @@ class Loose(PPO):
         self.env_steps, self.training_started = 0, False
         self.recent_returns = deque(maxlen=100)
         self.curriculum, self.reward_scale = Curriculum(None), RewardScale()
+        self.reward_signal = RewardSignal()
 
     def push_weights(self):
         self.pushed += 1
@@ -256,6 +258,7 @@ def test_a_state_holds_our_counters_and_drops_samples_ahead(monkeypatch):
     one.recent_returns.extend([1.0, 2.0])
     one.curriculum.recent.append(0.5)
     one.reward_scale.record_returns([3.0, 4.0])
+    one.reward_signal.record(-1.0, 0.0, True)
     state = one.get_state()
     assert state["weights"] == 1
     other.set_state(state)

@@ -205,6 +205,14 @@ class Reaching(Counting):
         return observation, reward, over, *rest, info
 
 
+class Alike(Counting):
+    """Every step costs 1, and no action changes when an episode ends."""
+
+    def step(self, action):
+        observation, _, *rest = super().step(action)
+        return observation, -1.0, *rest
+
+
 class Unseeded(Counting):
     """Counting, but it begins somewhere else each time, whatever its seed."""
 
@@ -215,7 +223,20 @@ class Unseeded(Counting):
 
 
 WORLDS = (
-    *(Counting, Sick, Drawing, Bandit, Masked, Forced, Leaving, Slow, Exiting, Reaching, Unseeded),
+    *(
+        Counting,
+        Sick,
+        Drawing,
+        Bandit,
+        Masked,
+        Forced,
+        Leaving,
+        Slow,
+        Exiting,
+        Reaching,
+        Alike,
+        Unseeded,
+    ),
 )
 for _world in WORLDS:
     gymnasium.register(f"{_world.__name__}-v0", f"toy_worlds:{_world.__name__}")

@@ -18,6 +18,15 @@ from algos.rollouts.episode_statistics import (
     merge_statistics,
     of_step,
 )
+from algos.rollouts.rollout import Rollout
+
+
+def summarise(collected, columns, rewards, done, valid):
+    """The statistics of a rollout in which no time limit ended an episode."""
+    nothing = np.zeros(rewards.shape)
+    return collected.summarise(
+        Rollout(columns, rewards, nothing, nothing, done, valid), np.zeros(done.shape, bool)
+    )
 
 
 def collected(steps, part):
@@ -28,7 +37,7 @@ def collected(steps, part):
     for t in range(len(valid)):
         infos = {"score": own["score"][t], "reward_before_bonus": own["base"][t]}
         found.record_step(infos, own["done"][t])
-    told = found.summarise({"choice": own["choice"]}, own["rewards"], own["done"], valid)
+    told = summarise(found, {"choice": own["choice"]}, own["rewards"], own["done"], valid)
     return told | {"sample_s": 1.0, "condition": own_condition(own, part)}
 
 
@@ -66,7 +75,7 @@ def test_returns_and_lengths_agree_with_a_loop_over_steps(T, B, seed):
     done, valid = rng.random((2, 2 * T, B)) < np.array([0.3, 0.9])[:, None, None]
     running = EpisodeStatistics(B)
     found = [
-        RolloutStatistics(running, 1).summarise({}, rewards[part], done[part], valid[part])[
+        summarise(RolloutStatistics(running, 1), {}, rewards[part], done[part], valid[part])[
             "episodes"
         ]
         for part in (slice(0, T), slice(T, 2 * T))
@@ -94,7 +103,7 @@ def test_merged_statistics_worked_out_by_hand():
         "running_length_max": 1,
     }
     further = {"sample_s": 2.0, "condition": told}
-    part = collected.summarise(columns, rewards, done, valid) | further
+    part = summarise(collected, columns, rewards, done, valid) | further
     found = merge_statistics([part])
     assert found["episodes"] == 1 and found["episode_length"] == 2
     assert found["return_mean"] == pytest.approx(1.005)
@@ -106,7 +115,7 @@ def test_merged_statistics_worked_out_by_hand():
     assert found["choice_fraction_max"] == pytest.approx(2 / 3)
     # Without a finished episode there is no return, rather than a wrong one.
     empty = RolloutStatistics(EpisodeStatistics(1), choices=3)
-    nothing = merge_statistics([empty.summarise(columns, rewards, ~valid, valid) | further])
+    nothing = merge_statistics([summarise(empty, columns, rewards, ~valid, valid) | further])
     assert nothing["episodes"] == 0 and "return_mean" not in nothing
 
 
@@ -116,7 +125,7 @@ def test_zero_rewards_are_those_before_bonuses():
     valid, rewards = np.ones((4, 1), bool), np.ones((4, 1))
     for t in range(4):
         collected.record_step({"reward_before_bonus": np.zeros(1)}, ~valid[t])
-    assert collected.summarise({}, rewards, ~valid, valid)["zero_rewards"] == 4
+    assert summarise(collected, {}, rewards, ~valid, valid)["zero_rewards"] == 4
 
 
 def test_any_reward_before_bonuses_makes_an_episode_rewarded():
@@ -130,7 +139,7 @@ def test_any_reward_before_bonuses_makes_an_episode_rewarded():
         collected = RolloutStatistics(running, choices=1)
         for t in range(2):
             collected.record_step({"reward_before_bonus": rewards[t]}, ends[t])
-        told = collected.summarise({}, rewards + 1, ends, valid)["episodes"]
+        told = summarise(collected, {}, rewards + 1, ends, valid)["episodes"]
         found.append(told["rewarded_episode_fraction"].tolist())
     assert found == [[False], [True, False]]
     assert running.rewarded.tolist() == [0, 1]
@@ -141,7 +150,7 @@ def test_episode_metrics_are_the_last_in_both_autoreset_modes():
     for infos in ({"score": np.array([5, 6])}, {"final_info": {"score": np.array([5, 0])}}):
         collected = RolloutStatistics(EpisodeStatistics(2, ("score",)), choices=1)
         collected.record_step(infos | {"other": 1}, ended)
-        found = collected.summarise({}, np.zeros((1, 2)), ended[None], valid)
+        found = summarise(collected, {}, np.zeros((1, 2)), ended[None], valid)
         assert found["episodes"]["score"].tolist() == [5]
 
 
@@ -177,7 +186,7 @@ def test_rewards_before_a_bonus_include_those_of_last_steps():
     }
     collected = RolloutStatistics(EpisodeStatistics(2), choices=1)
     collected.record_step(infos, ended)
-    found = collected.summarise({}, np.zeros((1, 2)), ended[None], np.ones((1, 2), bool))
+    found = summarise(collected, {}, np.zeros((1, 2)), ended[None], np.ones((1, 2), bool))
     assert found["zero_rewards"] == 0
 
 
@@ -205,7 +214,7 @@ def test_lists_average_over_episodes_and_entries_over_steps():
             infos = {"node_excess": losses[t][copies], "bonus": bonus[t][copies]}
             found.record_step(infos, done[t][copies])
         rewards = np.ones((2, 1), np.float32)
-        own = found.summarise({}, rewards, done[:, copies], valid[:, copies])
+        own = summarise(found, {}, rewards, done[:, copies], valid[:, copies])
         condition = own_condition(
             {"base": rewards, "rewards": rewards, "done": done[:, copies]}, [1]
         )
@@ -220,7 +229,7 @@ def test_the_words_of_a_language_model_are_not_counted():
     columns, ones = {"choice": np.zeros((1, 1), np.int64)}, np.ones((1, 1), bool)
     for choices, counted in ((MOST_CHOICES, True), (MOST_CHOICES + 1, False)):
         collected = RolloutStatistics(EpisodeStatistics(1), choices)
-        assert ("choices" in collected.summarise(columns, np.ones((1, 1)), ones, ones)) == counted
+        assert ("choices" in summarise(collected, columns, np.ones((1, 1)), ones, ones)) == counted
 
 
 @pytest.mark.parametrize(("dtype", "largest"), [(np.bool_, 1), (np.uint8, 1), (np.int64, 255)])
