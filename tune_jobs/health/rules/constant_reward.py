@@ -10,6 +10,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, NonNegative
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
+from tune_jobs.health.improvement import FloatArray
 from tune_jobs.health.remedy import Remedy, increase
 from tune_jobs.health.rule import Rule
 
@@ -64,7 +65,7 @@ class ConstantReward(Rule):
             episodes < self.episodes and history.has("episodes")
         ):
             return None
-        if np.ptp(returns) > self.spread * np.abs(returns).max():
+        if not is_constant(returns, self.spread):
             return None
         # One fault, one finding: `zero_reward` knows more about a return of zero.
         if not returns.any() and history.has("zero_reward_fraction"):
@@ -74,3 +75,8 @@ class ConstantReward(Rule):
             history.iteration(0),
             f"{history.return_name} has been {returns[-1]:.6g} in all {returns.size} iterations",
         )
+
+
+def is_constant(returns: FloatArray, spread: float = ConstantReward.spread) -> bool:
+    """Return whether there are returns, and all are one number but for a fraction ``spread``."""
+    return returns.size > 0 and bool(np.ptp(returns) <= spread * np.abs(returns).max())

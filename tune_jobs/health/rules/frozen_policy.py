@@ -12,6 +12,7 @@ from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import History
 from tune_jobs.health.remedy import Remedy, at_least, lower
 from tune_jobs.health.rule import Rule
+from tune_jobs.health.rules.constant_reward import is_constant
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class FrozenPolicy(Rule):
     trainers log a KL of exactly 0 in every row when they do not compute it. Then only the entropy
     is left, and since that of a policy with a fixed standard deviation is constant by construction,
     the finding is a warning, not a stop.
+
+    Without a baseline that is learnt, a return that never differs moves nothing either;
+    ``constant_reward`` reports that, and gives a goal that is found late its time.
 
     Warm-up: ``rows`` rows and ``budget_fraction`` (a learning rate may warm up). The first row is
     left out. NaN policy: rows without a number are left out.
@@ -60,7 +64,7 @@ class FrozenPolicy(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when neither KL nor the entropy has moved since the start."""
-        if history.improved:
+        if history.improved or is_constant(history.recent(history.return_name, len(history))):
             return None
         entropy = history.series("entropy")[1:]
         entropy = entropy[np.isfinite(entropy)]

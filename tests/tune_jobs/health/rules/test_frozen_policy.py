@@ -49,6 +49,15 @@ def test_a_learning_rate_that_warms_up_is_healthy():
         assert seen(RULE, n, 300, **metrics) is None
 
 
+def test_a_policy_that_no_return_could_move_is_not_frozen():
+    assert seen(RULE, 30, score=-200.0, return_mean=-200.0, **STILL) is None
+    # The goal is found in row 40, and from then on something could have moved the policy.
+    returns = [-200.0] * 40 + flat(60, -200.0)
+    found: Metrics = {**STILL, "score": returns, "return_mean": returns}
+    assert seen(RULE, 40, 100, **found) is None
+    assert seen(RULE, 100, 100, **found) == ("stop", 1)
+
+
 def test_a_single_spread_is_no_evidence_when_the_score_rises():
     assert seen(RULE, 30, score=rising(30), entropy=1.38) is None
 
