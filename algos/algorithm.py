@@ -22,6 +22,7 @@ processes, GPUs and restarts; everything that an algorithm decides is a hook of 
                 forward = network(build_network_inputs(minibatch))
                 terms, measure = loss(forward, minibatch, coefficients)
                 gradient of the terms' mean, averaged over learners, clipped; optimiser step
+                (by autograd, or for small networks in closed form: learning/closed_form.py)
         coefficients = adapt_coefficients(coefficients, metrics)
         every warm_start_interval iterations, last: BehaviourCloning of the teacher's rows
     driver                                     push_weights(), this file

@@ -15,13 +15,14 @@ import numpy as np
 from torch import Tensor
 
 from algos.actions.action_heads import ActionHead
+from algos.actions.array_backend import Array
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics, compute_exploration_terms
 from algos.losses import dpo_loss, kl_estimate
-from algos.objective import Loss, Need, Objective
+from algos.objective import Loss, Need, Objective, Slopes
 from algos.rllib_config import ColumnConfig
-from algos.rollouts.columns import Columns
+from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.preference_pairs import (
     IMAGINED,
     CandidateRunner,
@@ -177,16 +178,34 @@ class DPOObjective(Objective[DPOSettings]):
 
         return Loss(terms, measure)
 
+    def compute_slopes(
+        self, logp: Array, value: Array, batch: Columns, coefficients: Mapping[str, float]
+    ) -> Slopes:
+        """See :class:`Objective`: steps of the better halves, and then of the worse ones."""
+        beta = self.settings.beta
+        chosen, rejected = _sum_by_half(logp, batch)
+        margin = chosen - batch["reference_chosen"] - (rejected - batch["reference_rejected"])
+        # d -log sigmoid(x) = sigmoid(x) - 1, without exp of a large number.
+        slope = -0.5 * beta * batch["weight"] * (1 - np.tanh(0.5 * beta * margin)) / len(margin)
+        halves = zip((slope, -slope), _select_halves(batch), strict=True)
+        return Slopes(np.concatenate([np.repeat(own, half.lengths) for own, half in halves]))
 
-def _sum_by_half(step_logp: Tensor, batch: Columns) -> tuple[Tensor, Tensor]:
+
+def _select_halves(batch: Columns) -> tuple[Ragged, Ragged]:
+    """Return a column of the better and of the worse half of each pair [N]."""
+    # Every column of a half has the same offsets.
+    chosen, rejected = (next(batch[n] for n in batch if n.startswith(f"{side}.")) for side in SIDES)
+    return chosen, rejected
+
+
+def _sum_by_half(step_logp: Array, batch: Columns) -> tuple[Array, Array]:
     """Return the log-probabilities [N] of the better and the worse half of each pair.
 
     Args:
         step_logp: of the steps of all better halves and then of all worse ones.
         batch: the pairs [N].
     """
-    # Every column of a half has the same offsets: any of them sums its steps.
-    chosen, rejected = (next(batch[n] for n in batch if n.startswith(f"{side}.")) for side in SIDES)
+    chosen, rejected = _select_halves(batch)
     split = len(chosen.values)
     return chosen.sum_by_row(step_logp[:split]), rejected.sum_by_row(step_logp[split:])
 

@@ -14,19 +14,21 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from torch import Tensor
 
+from algos.actions.array_backend import Array
 from algos.actions.topk import log_probabilities
 from algos.advantages import group_advantages, has_signal
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics, compute_exploration_terms
-from algos.fused_losses import fused_clipped_surrogate
+from algos.fused_losses import clipped_surrogate_and_slope, fused_clipped_surrogate
 from algos.losses import (
     average_over_rows,
     clip_fraction,
     compute_logps_and_advantages,
     kl_estimate,
+    kl_estimate_slope,
 )
-from algos.objective import Loss, Need, Objective
+from algos.objective import Loss, Need, Objective, Slopes
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
 from envs.validation import Fraction, InputError, NonNegative, Positive
@@ -131,6 +133,16 @@ class GRPOObjective(Objective[GRPOSettings]):
             return metrics | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
+
+    def compute_slopes(
+        self, logp: Array, value: Array, batch: Columns, coefficients: Mapping[str, float]
+    ) -> Slopes:
+        """See :class:`Objective`."""
+        s, old = self.settings, batch["logp"]
+        _, slope = clipped_surrogate_and_slope(logp, old, batch["advantages"], s.clip)
+        if weight := s.reference_kl_coef:
+            slope -= weight * kl_estimate_slope(batch["reference_logp"], logp)
+        return Slopes(slope / len(logp))
 
 
 class GRPO(ColumnAlgorithm):

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, mse_loss
 
+from algos.actions.array_backend import Array, get_array_module
+
 
 def sum_loss_terms(terms: Mapping[str, Tensor]) -> Tensor:
     """Return the scalar that is minimised, from terms that are per row [N] or scalars.
@@ -91,6 +93,18 @@ def kl_estimate(logp: Tensor, logp_old: Tensor) -> Tensor:
     """
     log_ratio = logp - logp_old
     return log_ratio.exp() - 1 - log_ratio
+
+
+def kl_estimate_slope(logp: Array, logp_old: Array) -> Array:
+    """Return the derivative [N] of :func:`kl_estimate` by ``logp``.
+
+    By ``logp_old`` it is minus that.
+
+    >>> import numpy as np
+    >>> kl_estimate_slope(np.log([2.0, 1.0]), np.zeros(2)).tolist()
+    [1.0, 0.0]
+    """
+    return get_array_module(logp).exp(logp - logp_old) - 1
 
 
 def dpo_loss(

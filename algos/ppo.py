@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from torch import Tensor
 
+from algos.actions.array_backend import Array
 from algos.advantages import compute_value_metrics, gae
 from algos.algorithm import ColumnAlgorithm
 from algos.config import TrainingSettings
@@ -19,15 +20,16 @@ from algos.exploration import (
     compute_entropy_metrics,
     compute_exploration_terms,
 )
-from algos.fused_losses import fused_clipped_surrogate
+from algos.fused_losses import clipped_surrogate_and_slope, fused_clipped_surrogate
 from algos.losses import (
     average_over_rows,
     clip_fraction,
     compute_logps_and_advantages,
     kl_estimate,
+    kl_estimate_slope,
     value_error,
 )
-from algos.objective import Loss, Objective
+from algos.objective import Loss, Objective, Slopes
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, normalise_advantages
 from algos.schedules import ScheduleKind
@@ -129,6 +131,17 @@ class PPOObjective(Objective[PPOSettings]):
             } | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
+
+    def compute_slopes(
+        self, logp: Array, value: Array, batch: Columns, coefficients: Mapping[str, float]
+    ) -> Slopes:
+        """See :class:`Objective`."""
+        s, old = self.settings, batch["logp"]
+        _, slope = clipped_surrogate_and_slope(logp, old, batch["advantages"], s.clip)
+        if weight := coefficients["kl_coef"]:
+            slope += weight * kl_estimate_slope(logp, old)
+        by_value = s.value_coef * (value - batch["returns"])
+        return Slopes(slope / len(logp), by_value / len(logp))
 
     def initialise_coefficients(self) -> dict[str, float]:
         """Return the weights of entropy bonus and KL penalty."""

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class TrainedParts(NamedTuple):
+    """What an update changes, and how."""
+
+    forward: Callable[[Mapping[str, Any]], dict[str, Any]]
+    """The network: its inputs -> its output."""
+    params: list[torch.nn.Parameter]
+    """What is trained."""
+    optimisers: list[Any]
+    """By which the parameters are changed."""
+    closed_form: bool
+    """Whether gradients come from ``closed_form.py`` where autograd's graph is not needed."""
 
 
 def step_optimisers(

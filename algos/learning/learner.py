@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
@@ -23,7 +23,9 @@ from torch import Tensor
 from algos.actions.topk import log_probabilities
 from algos.exploration import schedule_log_std
 from algos.learning.behaviour_cloning import BehaviourCloning
+from algos.learning.closed_form import accumulate_gradients, is_closed_form
 from algos.learning.gradients import (
+    TrainedParts,
     compute_term_grad_norms,
     compute_update_ratio,
     step_optimisers,
@@ -49,14 +51,6 @@ MEASURED_MINIBATCHES = 4
 """Minibatches at the end of an update that are measured."""
 DIAGNOSTICS_INTERVAL = 4
 """Updates between diagnostics of terms and network, which cost as much as a minibatch."""
-
-
-class _TrainedParts(NamedTuple):
-    """What an update changes, and with which optimisers."""
-
-    forward: Callable[[Mapping[str, Any]], dict[str, Any]]
-    params: list[torch.nn.Parameter]
-    optimisers: list[Any]
 
 
 class ColumnLearner(TorchLearner):
@@ -222,8 +216,7 @@ class ColumnLearner(TorchLearner):
 
     def _get_policy_network(self) -> Any:
         """Return the policy network without what RLlib and DDP wrap around it."""
-        modules: Any = self.module
-        own = modules[DEFAULT_MODULE_ID]
+        own = self.module[DEFAULT_MODULE_ID]  # type: ignore[index]
         return own.unwrapped() if self.distributed else own
 
     def _freeze_reference(self) -> None:
@@ -250,7 +243,7 @@ class ColumnLearner(TorchLearner):
         self, columns: Columns, objective: Objective[Any], progress: float
     ) -> dict[str, float]:
         """Pass over the rows [N] until the objective stops; return the update's metrics."""
-        s, log, trained = objective.settings, UpdateLog(), self._get_trained_parts()
+        s, log, trained = objective.settings, UpdateLog(), self._get_trained_parts(objective)
         for group in (g for optimiser in trained.optimisers for g in optimiser.param_groups):
             group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
         before = [p.detach().clone() for p in trained.params]  # for the update ratio
@@ -263,6 +256,7 @@ class ColumnLearner(TorchLearner):
             for i in range(len(batches) - 1):
                 self._train_minibatch(batches, i, trained, objective, log)
             loss = self._train_minibatch(batches, len(batches) - 1, trained, objective, log)
+            assert loss is not None  # noqa: S101
             measure = partial(self._measure_together, loss)
             # The last epoch is measured anyway; an earlier one only if the objective asks.
             if stop := log.epochs == s.epochs or objective.should_stop_epochs(measure):
@@ -282,25 +276,35 @@ class ColumnLearner(TorchLearner):
         self,
         batches: list[Columns],
         i: int,
-        trained: _TrainedParts,
+        trained: TrainedParts,
         objective: Objective[Any],
         log: UpdateLog,
-    ) -> Loss:
-        """Add the gradient of minibatch i; take a step once its accumulated group is complete."""
+    ) -> Loss | None:
+        """Add the gradient of minibatch i; take a step once its accumulated group is complete.
+
+        Returns:
+            The loss, from which metrics can be computed: always that of an epoch's last minibatch.
+        """
         s, batch, last = objective.settings, batches[i], i + 1 == len(batches)
         # The step's rows are known before its gradients are: each is weighted by its share.
         start = i - i % s.accumulate
         rows = sum(map(len, batches[start : start + s.accumulate]))
         diagnose = last and log.epochs == 1 and self.updates % DIAGNOSTICS_INTERVAL == 0
-        loss = self._accumulate(batch, len(batch) / rows, trained, objective, log, diagnose)
+        # Measuring costs as much as a term of the loss: the end of the last epoch shows what the
+        # update did; other epochs are measured only for an objective that asks.
+        measured = log.epochs == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES
+        share, loss = len(batch) / rows, None
+        if trained.closed_form and not (last or measured):
+            network = self._get_policy_network()
+            accumulate_gradients(network, objective, batch, self.coefficients, share)
+        else:
+            loss = self._accumulate(batch, share, trained, objective, log, diagnose)
         if (i + 1) % s.accumulate == 0 or last:
             if diagnose:  # before the step, which clears the gradients
                 self.diagnostics |= self._get_policy_network().compute_part_grad_norms()
             norm = step_optimisers(trained.optimisers, trained.params, s.grad_clip)
             log.grad_norms.append(norm)
-        # Measuring costs as much as a term of the loss: the end of the last epoch shows what the
-        # update did; other epochs are measured only for an objective that asks.
-        if log.epochs == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES:
+        if loss and measured:
             with torch.no_grad():
                 log.metrics.append(loss.measure())
         return loss
@@ -309,7 +313,7 @@ class ColumnLearner(TorchLearner):
         self,
         batch: Columns,
         fraction: float,
-        trained: _TrainedParts,
+        trained: TrainedParts,
         objective: Objective[Any],
         log: UpdateLog,
         diagnose: bool,
@@ -332,15 +336,15 @@ class ColumnLearner(TorchLearner):
         table = self._average_over_learners(torch.stack(list(metrics.values())))
         return dict(zip(metrics, table.unbind(), strict=True))
 
-    def _get_trained_parts(self) -> _TrainedParts:
-        """Return the policy's forward pass, parameters and optimisers."""
-        modules: Any = self.module
-        module = modules[DEFAULT_MODULE_ID]
+    def _get_trained_parts(self, objective: Objective[Any]) -> TrainedParts:
+        """Return the policy's forward pass, parameters and optimisers, and which path is taken."""
+        module: Any = self.module[DEFAULT_MODULE_ID]  # type: ignore[index]
         # Through DDP when there are several learners; else past RLlib's wrapper, which would walk
         # over all submodules at every step only to switch them to training mode.
         forward = module if self.distributed else module._forward
         optimisers: list[Any] = [o for _, o in self.get_optimizers_for_module(DEFAULT_MODULE_ID)]
-        return _TrainedParts(forward, self.get_parameters(module), optimisers)
+        closed = not self.distributed and is_closed_form(module.unwrapped(), objective)
+        return TrainedParts(forward, self.get_parameters(module), optimisers, closed)
 
     def _average_over_learners(self, values: Tensor) -> Tensor:
         """Return the mean over all learners."""

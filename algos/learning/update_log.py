@@ -22,7 +22,7 @@ class UpdateLog:
     epochs: int = 0
     """Passes over the rows so far."""
     losses: list[Tensor] = field(default_factory=list[Tensor])
-    """Loss of each minibatch, a scalar."""
+    """Loss of each minibatch whose loss was computed, a scalar: not in closed form."""
     grad_norms: list[float] = field(default_factory=list[float])
     """Gradient norm of each optimiser step, before clipping."""
     metrics: list[dict[str, Tensor]] = field(default_factory=list[dict[str, Tensor]])

@@ -160,7 +160,7 @@ class _TwinMLP(torch.autograd.Function):
         found = torch.empty_like(ctx.flat)
         upstream = to_native_array(gradients[0]), to_native_array(gradients[1])[:, None]
         into = ctx.layout.split_weights(to_native_array(found))
-        _backward(ctx.x, ctx.layers, ctx.weight, upstream, into, ctx.layout)
+        backward(ctx.x, ctx.layers, ctx.weight, upstream, into, ctx.layout)
         return None, found, None, None
 
 
@@ -191,7 +191,7 @@ def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Ar
     return layers, outputs, values[:, 0]
 
 
-def _backward(
+def backward(
     x: Array,
     layers: list[Array],
     weight: dict[str, Array],

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
 from algos.actions.action_heads import DiscreteHead
-from algos.actions.array_backend import get_array_module, to_float32, to_native_array
+from algos.actions.array_backend import Array, get_array_module, to_float32, to_native_array
 from algos.models.base import MASK, PolicyModule
-from algos.models.fused_mlp import Layout, dead_unit_fraction, forward, twin_mlp
+from algos.models.fused_mlp import Layout, backward, dead_unit_fraction, forward, twin_mlp
+
+
+class Trace(NamedTuple):
+    """What a backward pass needs of a forward pass."""
+
+    x: Array
+    """The flattened observations [N, I]."""
+    layers: list[Array]
+    """The hidden layers [N, width]."""
 
 
 class ObservationFlattener:
@@ -73,6 +83,25 @@ class MLPPolicy(PolicyModule):
     def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See :class:`PolicyModule`."""
         return twin_mlp(self.flatten(batch), self.flat, self._get_weight_views(), self.layout)
+
+    def trace(self, batch: Mapping[str, Array]) -> tuple[Trace, Array, Array]:
+        """Return what :meth:`pull` needs, outputs [N, head.size] and values [N] (numpy)."""
+        x = self.flatten(self.normalise_observations(batch))  # type: ignore[arg-type]
+        layers, outputs, values = forward(x, self._get_weight_views(), self.layout)
+        return Trace(x, layers), outputs, values
+
+    def pull(self, trace: Trace, by_outputs: Array, by_values: Array) -> Array:
+        """Return the gradient of the flat parameter, given those of outputs and values."""
+        gradient = np.empty(self.layout.size, np.float32)
+        backward(
+            trace.x,
+            trace.layers,
+            self._get_weight_views(),
+            (by_outputs, by_values[:, None]),
+            self.layout.split_weights(gradient),
+            self.layout,
+        )
+        return gradient
 
     def _get_weight_views(self) -> dict[str, Any]:
         """Return views of the flat parameter, renewed when it has moved (to a GPU, in a copy)."""

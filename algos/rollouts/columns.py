@@ -63,8 +63,10 @@ class Ragged:
         """Return the row number of every value ``[sum of lengths]``."""
         return _repeat(_arange(len(self), like=self.lengths), self.lengths)
 
-    def sum_by_row(self, values: torch.Tensor) -> torch.Tensor:
+    def sum_by_row(self, values: Array) -> Array:
         """Return the sum [N] of values [sum of lengths] in each row, gradients included."""
+        if isinstance(values, np.ndarray):
+            return np.bincount(self.segment_ids(), values, len(self)).astype(values.dtype)
         return values.new_zeros(len(self)).index_add(0, self.segment_ids(), values)
 
     def pad(self, fill: float = 0, *, left: bool = False) -> tuple[Array, Array]:
@@ -85,6 +87,10 @@ class Ragged:
     def to_torch(self, device: torch.device | str = "cpu") -> Ragged:
         """Return the same rows as tensors on ``device``."""
         return Ragged(_tensor(self.values, device), _tensor(self.offsets, device))
+
+    def to_numpy(self) -> Ragged:
+        """Return the same rows (tensors on the CPU) as numpy arrays that share their memory."""
+        return Ragged(self.values.numpy(), self.offsets.numpy())
 
 
 Column: TypeAlias = Array | Ragged
@@ -178,6 +184,14 @@ class Columns(Mapping[str, Any]):
             for name, column in self.rows.items()
         }
         return Columns(rows, {name: table.to_torch(device) for name, table in self.tables.items()})
+
+    def to_numpy(self) -> Columns:
+        """Return the rows (tensors on the CPU) as numpy arrays that share their memory."""
+        rows = {
+            name: column.to_numpy() if isinstance(column, Ragged) else column.numpy()
+            for name, column in self.rows.items()
+        }
+        return Columns(rows)
 
 
 def concat(parts: Sequence[Columns]) -> Columns:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from algos.actions.array_backend import get_array_module
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.env_runner import ColumnRunner
 from algos.rollouts.rollout_io import read_columns
@@ -174,6 +174,7 @@ def concat_pair_steps(pairs: Mapping[str, Any]) -> dict[str, Any]:
     # One forward pass serves both halves; the caller splits the result at len(chosen).
     names = [name.removeprefix(start) for name in pairs if name.startswith(start)]
     return {
-        name: torch.cat([pairs[f"chosen.{name}"].values, pairs[f"rejected.{name}"].values])
+        name: get_array_module(both[0]).concatenate(both)
         for name in names
+        if (both := [pairs[f"{side}.{name}"].values for side in ("chosen", "rejected")])
     }
