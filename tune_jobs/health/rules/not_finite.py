@@ -22,7 +22,8 @@ class NotFinite(Rule):
 
     Explained variance is not checked: it is NaN whenever all returns are equal (28 of 37 rows of
     one healthy run). Neither is a metric that a row lacks (an empty cell of a log), nor a NaN
-    return in an iteration in which no episode finished.
+    return in an iteration in which no episode finished: where those are not counted, one without a
+    length of episodes.
 
     Warm-up: none. NaN policy: NaN is the finding. The rule needs no particular metric: it checks
     those that were logged.
@@ -73,6 +74,8 @@ def _count_nonfinite(row: Row) -> tuple[int, str]:
     ]
     # A NaN return is the usual value of a row in which no episode finished.
     mean = as_number(row.get("return_mean", 0.0))
-    if math.isinf(mean) or (math.isnan(mean) and as_number(row.get("episodes")) > 0):
+    lengths = as_number(row.get("episode_length"))
+    finished = as_number(row.get("episodes", 0 if math.isnan(lengths) else 1)) > 0
+    if math.isinf(mean) or (math.isnan(mean) and finished):
         places.append(f"return_mean ({mean})")
     return len(places), places[0] if places else ""

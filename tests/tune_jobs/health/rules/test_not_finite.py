@@ -40,3 +40,7 @@ def test_a_return_may_be_nan_only_when_no_episode_finished():
     assert seen(RULE, 9, return_mean=math.nan, episodes=0) is None
     assert seen(RULE, 9, return_mean=math.nan, episodes=3) == ("stop", 1)
     assert seen(RULE, 9, return_mean=math.inf, episodes=0) == ("stop", 1)
+    # Where episodes are not counted, those that finished have a mean length.
+    assert seen(RULE, 9, return_mean=math.nan) is None
+    assert seen(RULE, 9, return_mean=math.nan, episode_length=math.nan) is None
+    assert seen(RULE, 9, return_mean=math.nan, episode_length=8.0) == ("stop", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,7 +63,11 @@ class TrainerStateReader(Reader):
         first = self._returned if self._returned <= len(history) else 0
         self._returned = len(history)
         return [
-            Record(f"entry {number}", flatten(entry))
+            # JSON has no NaN: Transformers writes null in its place.
+            Record(
+                f"entry {number}",
+                flatten({name: math.nan if v is None else v for name, v in entry.items()}),
+            )
             for number, entry in enumerate(history[first:], start=first + 1)
             if "train_runtime" not in entry  # the summary repeats means over the whole run
         ]

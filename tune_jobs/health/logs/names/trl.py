@@ -16,6 +16,7 @@ TRL = Library(
         "reward": CatalogueMetric("return_mean"),
         "reward_std": CatalogueMetric("return_std"),
         "frac_reward_zero_std": CatalogueMetric("group_signal", times=-1, plus=1),
+        "completions/mean_length": CatalogueMetric("episode_length"),
         "completions/clipped_ratio": CatalogueMetric("truncated_fraction"),
         "entropy": CatalogueMetric("entropy"),
         "kl": CatalogueMetric("reference_kl"),

@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 from foreign_logs import write_columns
 
+from tune_jobs.health.doctor import doctor
 from tune_jobs.health.logs import find_readers, read_logs
 
 
@@ -28,6 +30,18 @@ def test_the_newest_checkpoint_has_the_history_of_all(tmp_path):
     }  # fmt: skip
     (early,) = read_logs(tmp_path / "checkpoint-20" / "trainer_state.json")
     assert len(early.rows) == 20
+
+
+def test_a_null_is_a_number_that_was_not_finite(tmp_path):
+    path = save(tmp_path, 20)
+    state = json.loads(path.read_text())
+    for entry in state["log_history"]:
+        entry["completions/mean_length"] = 8.0
+    state["log_history"][-1]["reward"] = None
+    path.write_text(json.dumps(state))
+    (log,) = read_logs(tmp_path)
+    assert np.isnan(log.rows[-1]["return_mean"])
+    assert [f["symptom"] for f in doctor(tmp_path)["findings"]] == ["not_finite"]
 
 
 def test_later_checkpoints_add_their_entries_only(tmp_path):
