@@ -18,8 +18,8 @@ from tune_jobs.health.logs.record import Record
 ENDINGS = (".log", ".txt", ".out", ".err")
 _NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf|NaN|Infinity)"
 _DICT = re.compile(r"\{'[^{}]*\}")
-# Transformers 5 puts its numbers into quotes.
-_DICT_ITEM = re.compile(rf"'([^']+)': '?({_NUMBER})'?(?=[,}}])")
+# Transformers 5 puts its numbers into quotes, and None in the place of what is not finite.
+_DICT_ITEM = re.compile(rf"'([^']+)': '?({_NUMBER}|None)'?(?=[,}}])")
 _PAIRS = re.compile(rf"(?:^|[\s)])step:(\d+) - (?=\S+:(?:np\.\w+\()?{_NUMBER})")
 _PAIR = re.compile(rf"([^\s:]+):(?:np\.\w+\()?({_NUMBER})\)?(?= - |\s*$)")
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -68,7 +68,8 @@ def parse_line(line: str) -> dict[str, float]:
     # The words of a sample or a traceback hold dicts too: of metrics they have at least two.
     printed = _DICT.search(line)
     items = _DICT_ITEM.findall(printed[0]) if printed else []
-    return {name: float(value) for name, value in items} if len(items) > 1 else {}
+    known = [(name, value.replace("None", "nan")) for name, value in items]
+    return {name: float(value) for name, value in known} if len(items) > 1 else {}
 
 
 def _parse_lines(lines: Iterable[str], before: int) -> Iterable[Record]:

@@ -15,6 +15,8 @@ from tune_jobs.health.logs.formats.console import parse_line
             {"loss": -0.0012, "reward": 0.5, "grad_norm": math.nan, "epoch": 0.01},
         ),
         ("{'loss': '1.5e-05', 'reward': '2'}", {"loss": 1.5e-5, "reward": 2.0}),
+        ("{'loss': '0.1', 'reward': None}", {"loss": 0.1, "reward": math.nan}),
+        ("{'question': None, 'answer': 'four'}", {}),
         ("  5%|##  | 1/20 {'loss': inf, 'reward': -1.0}", {"loss": math.inf, "reward": -1.0}),
         (
             "(TaskRunner pid=7) \x1b[36mstep:3 - actor/entropy:0.41 - critic/score/mean:1e-05",
