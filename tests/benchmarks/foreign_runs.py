@@ -227,7 +227,7 @@ def pack(folder: Path, entries, archive: Path):
     archive.parent.mkdir(exist_ok=True)
     (folder / INDEX).write_text(json.dumps(entries, indent=1))
     places = [folder / INDEX]
-    places += [f for e in entries for f in sorted((folder / e["place"]).iterdir()) if keep(f)]
+    places += [f for e in entries for f in sorted((folder / e["place"]).rglob("*")) if keep(f)]
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as tar:
         for place in sorted(places, key=lambda p: (p.name, p)):  # alike beside alike packs better
@@ -238,7 +238,7 @@ def pack(folder: Path, entries, archive: Path):
 
 
 def keep(file: Path) -> bool:
-    return file.suffix != ".pkl" and file.name != "entry.json"
+    return file.is_file() and file.suffix != ".pkl" and file.name != "entry.json"
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
 # pyright: basic
 """Does `rungwise doctor` find what is wrong in the logs of other tools, and leave the rest alone?
 
-``PYTHONPATH=.:tests python -m benchmarks.foreign_suite`` unpacks the logs that foreign_runs.py has
-packed, judges each, and prints a table; the last line is one JSON object. Seeds from 200 on are
-the half that is reported, the rest that on which readers and thresholds may be set. A warning or
-a stop counts, a note does not. Counted apart, by their returns alone: runs meant to be healthy that
-did not learn, and settings meant to be faulty with which a run learnt all the same.
+``PYTHONPATH=.:tests python -m benchmarks.foreign_suite`` unpacks the logs that foreign_runs.py and
+program_logs.py have packed, judges each, and prints a table; the last line is one JSON object.
+Seeds from 200 on are the half that is reported, the rest that on which readers and thresholds may
+be set. A warning or a stop counts, a note does not. Counted apart, by their returns alone: runs
+meant to be healthy that did not learn, and settings meant to be faulty with which a run learnt all
+the same.
 
 Beside it, on the same logs, are the tools of log_judges.py.
 """
@@ -21,7 +22,8 @@ from benchmarks.log_judges import JUDGES, judge
 from tune_jobs.health.doctor import doctor
 from tune_jobs.health.logs import find_readers, read_logs
 
-ARCHIVE = Path(__file__).parents[1] / "data" / "foreign_logs.tar.xz"
+DATA = Path(__file__).parents[1] / "data"
+ARCHIVES = (DATA / "foreign_logs.tar.xz", DATA / "program_logs.tar.xz")
 INDEX = "index.json"
 HALVES = ("set", "reported")
 GROUPS = ("sick", "healthy", "harmless", "not learnt")
@@ -44,11 +46,14 @@ class Verdict:
 
 def unpacked(to: Path) -> list[dict]:
     """The index, after all logs have been unpacked."""
-    with tarfile.open(ARCHIVE) as tar:
-        # Python 3.11.3 and older know no filters; the archive is our own.
-        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # type: ignore[assignment]
-        tar.extractall(to)
-    return json.loads((to / INDEX).read_text())
+    entries: list[dict] = []
+    for archive in ARCHIVES:
+        with tarfile.open(archive) as tar:
+            # Python 3.11.3 and older know no filters; the archives are our own.
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)  # type: ignore[assignment]
+            tar.extractall(to)
+        entries += json.loads((to / INDEX).read_text())
+    return entries
 
 
 def verdicts(folder: Path, entries, rivals: bool = True) -> list[Verdict]:
