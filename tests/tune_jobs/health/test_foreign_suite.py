@@ -1,16 +1,16 @@
 # pyright: basic
-"""What doctor makes of the logs of SB3 and RLlib that were packed once: the promised figures.
+"""What doctor makes of logs of other libraries that were packed once: the promised figures.
 
-The runs are described in benchmarks/foreign_cases.py; nothing was set by those of the half that is
-judged here.
+The runs are described in benchmarks/foreign_cases.py and benchmarks/program_logs.py; nothing was
+set by those of the half that is judged here.
 """
 
 import pytest
-from benchmarks.foreign_suite import ARCHIVE, group, summary, unpacked, verdicts
+from benchmarks.foreign_suite import ARCHIVES, group, summary, unpacked, verdicts
 
-FLAGGED, RIGHT, FALSE = 0.86, 0.83, 0.0
-"""What is reached, so as not to fall behind it. The goals are 0.9, 0.84 and 0.05: on tasks that no
-rule had seen the first two are missed, by three logs and by one."""
+FLAGGED, RIGHT, FALSE = 0.86, 0.84, 0.0
+"""What is reached, so as not to fall behind it. The goals are 0.9, 0.84 and 0.02: five logs
+more are to be flagged."""
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def found(tmp_path_factory):
 
 def test_sick_runs_are_named_and_healthy_ones_left_alone(found):
     figures = summary(found, "reported")
-    assert figures["runs"] >= 70 and figures["kinds"] >= 30 and figures["healthy"] >= 45
+    assert figures["runs"] >= 140 and figures["kinds"] >= 35 and figures["healthy"] >= 90
     assert figures["flagged"] >= FLAGGED
     assert figures["right_name"] >= RIGHT
     assert figures["false_warnings"] <= FALSE
@@ -34,14 +34,17 @@ def test_no_log_crashes_the_reader(found):
 def test_every_fault_has_a_name_and_every_healthy_run_learnt(found):
     for verdict in found:
         assert verdict.run["symptoms"] or verdict.run["learnt"] or group(verdict.run) != "healthy"
-    assert {v.run["tool"] for v in found} == {"SB3", "RLlib"}
+    tools = {v.run["tool"] for v in found}
+    assert {"SB3", "RLlib", "skrl", "rsl-rl-lib", "tianshou", "torchrl", "trl"} < tools
     assert {v.run["files"] for v in found} == {
         "csv",
         "csv and monitors",
         "tensorboard",
         "result directory",
+        "folder of csv",
+        "trainer_state.json",
     }
 
 
-def test_the_archive_is_small():
-    assert ARCHIVE.stat().st_size < 1_500_000
+def test_the_archives_are_small():
+    assert sum(archive.stat().st_size for archive in ARCHIVES) < 3_400_000
