@@ -23,10 +23,14 @@ from algos.actions.action_heads import (
     ProductHead,
 )
 from algos.actions.array_backend import log_softmax
-from algos.actions.distributions import ILLEGAL_LOGIT, BinnedValue, select_part_columns
+from algos.actions.distributions import (
+    ILLEGAL_LOGIT,
+    LOG_STD_LIMITS,
+    BinnedValue,
+    select_part_columns,
+)
 
 Array: TypeAlias = np.ndarray[Any, Any]
-LOG_STD_LIMITS = (-10, 3)
 
 
 class Scores(Protocol):

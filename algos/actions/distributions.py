@@ -31,6 +31,9 @@ Action: TypeAlias = dict[str, Tensor]
 ILLEGAL_LOGIT = -1e30
 """Logit of an illegal action: finite, because -inf times a probability of 0 is NaN."""
 
+LOG_STD_LIMITS = (-10, 3)
+"""Beyond these a log standard deviation counts as the nearer one."""
+
 
 class ActionDistribution(Protocol):
     """N distributions over actions, one a row."""
@@ -146,7 +149,7 @@ class Gaussian:
     def __init__(self, mean: Tensor, log_std: Tensor) -> None:
         # A learned spread can run away: a collapsed one makes density ratios explode, and
         # an unbounded one keeps raising the entropy bonus.
-        self.mean, self.log_std = mean, log_std.clamp(-10, 3)
+        self.mean, self.log_std = mean, log_std.clamp(*LOG_STD_LIMITS)
 
     def sample(self, generator: torch.Generator | None = None) -> Action:
         """Draw values."""
@@ -251,7 +254,7 @@ class NormalValue:
     """
 
     def __init__(self, params: Tensor) -> None:
-        self.mean, self.log_std = params[..., 0].tanh(), params[..., 1].clamp(-10, 3)
+        self.mean, self.log_std = params[..., 0].tanh(), params[..., 1].clamp(*LOG_STD_LIMITS)
         self.std = self.log_std.exp()
         self._ends = [(end - self.mean) / self.std for end in (-1, 1)]
         # erf(z / sqrt 2) = 2 Phi(z) - 1, of both bounds in standard deviations from the

@@ -223,21 +223,9 @@ class Unseeded(Counting):
 
 
 WORLDS = (
-    *(
-        Counting,
-        Sick,
-        Drawing,
-        Bandit,
-        Masked,
-        Forced,
-        Leaving,
-        Slow,
-        Exiting,
-        Reaching,
-        Alike,
-        Unseeded,
-    ),
-)
+    Counting, Sick, Drawing, Bandit, Masked, Forced, Leaving, Slow, Exiting, Reaching, Alike,
+    Unseeded,
+)  # fmt: skip
 for _world in WORLDS:
     gymnasium.register(f"{_world.__name__}-v0", f"toy_worlds:{_world.__name__}")
 
