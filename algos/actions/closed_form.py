@@ -91,13 +91,13 @@ class GaussianScores:
         self.scale = np.exp(-log_std)
         self.z = (value - mean) * self.scale
         constant = float(log_std.sum()) + 0.5 * math.log(2 * math.pi) * len(log_std)
-        self.logp = -0.5 * np.einsum("nd,nd->n", self.z, self.z) - np.float32(constant)
+        self.logp = -0.5 * np.einsum("ij,ij->i", self.z, self.z) - np.float32(constant)
 
     def pull(self, by_logp: Array, by_entropy: float) -> tuple[Array, Array]:
         """See :class:`Scores`."""
         # d log p / d mean = z / std, d log p / d log std = z^2 - 1, d H / d log std = 1.
         by_mean = self.z * by_logp[:, None]
-        by_log_std = np.einsum("nd,nd->d", by_mean, self.z) - by_logp.sum()
+        by_log_std = np.einsum("ij,ij->j", by_mean, self.z) - by_logp.sum()
         by_log_std += by_entropy * len(by_logp)
         by_mean *= self.scale
         return by_mean, by_log_std * self.free
