@@ -82,10 +82,7 @@ METRICS: dict[str, Metric] = {
     "entropy_coef": Metric("weight", "weight of the entropy bonus in this iteration"),
     "kl_coef": Metric("weight", "weight of the KL penalty in this iteration"),
     "policy_loss": Metric("loss", "policy part of the loss"),
-    "total_loss": Metric(
-        "loss",
-        "what is minimised: all terms together; with gradients in closed form at epochs' ends",
-    ),
+    "total_loss": Metric("loss", "what is minimised: all terms together, at the update's end"),
     "value_loss": Metric(
         "reward^2",
         "half the squared error of the value; with `normalise_values` over the returns' variance",

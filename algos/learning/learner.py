@@ -31,7 +31,7 @@ from algos.learning.gradients import (
     step_optimisers,
 )
 from algos.learning.optimisers import make_optimisers
-from algos.learning.update_log import UpdateLog
+from algos.learning.update_log import UpdateLog, measure_loss
 from algos.losses import sum_loss_terms
 from algos.models.memory import SEQUENCE_START
 from algos.objective import Loss, Objective
@@ -298,15 +298,14 @@ class ColumnLearner(TorchLearner):
             network = self._get_policy_network()
             accumulate_gradients(network, objective, batch, self.coefficients, share)
         else:
-            loss = self._accumulate(batch, share, trained, objective, log, diagnose)
+            loss = self._accumulate(batch, share, trained, objective, diagnose)
         if (i + 1) % s.accumulate == 0 or last:
             if diagnose:  # before the step, which clears the gradients
                 self.diagnostics |= self._get_policy_network().compute_part_grad_norms()
             norm = step_optimisers(trained.optimisers, trained.params, s.grad_clip)
             log.grad_norms.append(norm)
         if loss and measured:
-            with torch.no_grad():
-                log.metrics.append(loss.measure())
+            log.metrics.append(measure_loss(loss))
         return loss
 
     def _accumulate(
@@ -315,7 +314,6 @@ class ColumnLearner(TorchLearner):
         fraction: float,
         trained: TrainedParts,
         objective: Objective[Any],
-        log: UpdateLog,
         diagnose: bool,
     ) -> Loss:
         """Add a minibatch's gradient to the parameters, weighted by its fraction of the step."""
@@ -324,15 +322,13 @@ class ColumnLearner(TorchLearner):
         if diagnose:  # before the backward pass, which frees the graph
             self.diagnostics = self._compute_diagnostics(loss.terms, trained.params, inputs)
         total = sum_loss_terms(loss.terms)
-        log.losses.append(total.detach())
         # Weighted by rows, so that a row counts the same in whichever minibatch of a step it is.
         total.backward(None if fraction == 1 else torch.full_like(total, fraction))
         return loss
 
-    @torch.no_grad()
     def _measure_together(self, loss: Loss) -> dict[str, Tensor]:
         """Average a minibatch's metrics over learners, which must stop after the same epoch."""
-        metrics = loss.measure()
+        metrics = measure_loss(loss)
         table = self._average_over_learners(torch.stack(list(metrics.values())))
         return dict(zip(metrics, table.unbind(), strict=True))
 

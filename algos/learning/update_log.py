@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from algos.exploration import over_choices
+from algos.losses import sum_loss_terms
+from algos.objective import Loss
 
 SKIPPED_UPDATES = "updates_skipped"
 """Number of optimiser steps left out because the gradient was not finite."""
@@ -21,12 +23,10 @@ class UpdateLog:
 
     epochs: int = 0
     """Passes over the rows so far."""
-    losses: list[Tensor] = field(default_factory=list[Tensor])
-    """Loss of each minibatch whose loss was computed, a scalar: not in closed form."""
     grad_norms: list[float] = field(default_factory=list[float])
     """Gradient norm of each optimiser step, before clipping."""
     metrics: list[dict[str, Tensor]] = field(default_factory=list[dict[str, Tensor]])
-    """The objective's metrics of each minibatch that was measured."""
+    """Loss and objective's metrics of each minibatch that was measured."""
 
     def summarise(self, grad_clip: float, average: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """Return the update's metrics by the names in ``metrics.py``.
@@ -42,7 +42,6 @@ class UpdateLog:
             over_choices(means)
             | summarise_grad_norms(self.grad_norms, grad_clip)
             | {
-                "total_loss": float(average(torch.stack(self.losses).mean())),
                 "kl_max": max((float(m["kl"]) for m in self.metrics if "kl" in m), default=0.0),
                 "grad_clip": grad_clip,
                 "updates": float(len(self.grad_norms)),
@@ -50,6 +49,12 @@ class UpdateLog:
                 SKIPPED_UPDATES: float(sum(not math.isfinite(norm) for norm in self.grad_norms)),
             }
         )
+
+
+@torch.no_grad()
+def measure_loss(loss: Loss) -> dict[str, Tensor]:
+    """Return the objective's metrics of a minibatch, and what was minimised."""
+    return loss.measure() | {"total_loss": sum_loss_terms(loss.terms)}
 
 
 def summarise_grad_norms(norms: list[float], grad_clip: float) -> dict[str, float]:
