@@ -176,12 +176,12 @@ def score_actions(
         mask: legal choices ``[N, mask_size]``.
     """
     if isinstance(head, DiscreteHead):
-        return CategoricalScores(_forbid(outputs, mask), action["choice"])
+        return CategoricalScores(forbid(outputs, mask), action["choice"])
     if isinstance(head, BoxHead):
         return GaussianScores(outputs, log_std, action["value"])
     if isinstance(head, ChoiceWithValueHead):
         each = outputs.reshape(len(outputs), -1, head.per_choice)
-        logits = _forbid(each[..., 0], mask)
+        logits = forbid(each[..., 0], mask)
         return ChoiceWithBinnedValueScores(each, logits, action["choice"], action["value"])
     if isinstance(head, MultiDiscreteHead):
         ends = np.cumsum(head.sizes)[:-1]
@@ -190,7 +190,7 @@ def score_actions(
         choices = action["choices"].T
         return JointScores(
             [
-                CategoricalScores(_forbid(part, legal), choice)
+                CategoricalScores(forbid(part, legal), choice)
                 for part, legal, choice in zip(parts, masks, choices, strict=True)
             ]
         )
@@ -207,6 +207,6 @@ def score_actions(
     )
 
 
-def _forbid(logits: Array, mask: Array | None) -> Array:
+def forbid(logits: Array, mask: Array | None) -> Array:
     """Return logits [N, A] with those of illegal choices far below all others."""
     return logits if mask is None else np.where(mask != 0, logits, np.float32(ILLEGAL_LOGIT))

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from algos.actions.array_backend import to_native_array
-from algos.actions.closed_form import NO_SPREAD, has_closed_form, score_actions
+from algos.actions.closed_form import NO_SPREAD, score_actions
 from algos.models.base import MASK
 from algos.models.mlp import MLPPolicy
 from algos.objective import Objective
@@ -27,10 +27,7 @@ def is_closed_form(network: Any, objective: Objective[Any]) -> bool:
     """Whether gradients of this objective and this network are written down."""
     return (
         isinstance(network, MLPPolicy)
-        and network.device.type == "cpu"
-        and network.flatten.supports_numpy
-        and network.temperature is None
-        and has_closed_form(network.head)
+        and network.is_closed_form
         and not objective.settings.diversity_coef
         and type(objective).compute_slopes is not Objective.compute_slopes
     )

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from algos.learning.optimisers import step_adam
+
 
 class TrainedParts(NamedTuple):
     """What an update changes, and how."""
@@ -23,15 +25,16 @@ class TrainedParts(NamedTuple):
     """Whether gradients come from ``closed_form.py`` where autograd's graph is not needed."""
 
 
-def step_optimisers(
-    optimisers: list[Any], params: list[torch.nn.Parameter], grad_clip: float
-) -> float:
+def step_optimisers(trained: TrainedParts, grad_clip: float) -> float:
     """Step along the gradients in the parameters and clear them; return their norm."""
-    norm = _clip_gradients([p.grad for p in params if p.grad is not None], grad_clip)
+    norm = _clip_gradients([p.grad for p in trained.params if p.grad is not None], grad_clip)
     # A step on NaN would ruin the network; a health rule ends the run.
-    for optimiser in optimisers if math.isfinite(norm) else ():
-        optimiser.step()
-    for p in params:
+    for optimiser in trained.optimisers if math.isfinite(norm) else ():
+        if trained.closed_form and isinstance(optimiser, torch.optim.Adam):
+            step_adam(optimiser)
+        else:
+            optimiser.step()
+    for p in trained.params:
         p.grad = None
     return norm
 
@@ -67,8 +70,12 @@ def _clip_gradients(gradients: list[Tensor], limit: float) -> float:
 
     As ``torch.nn.utils.clip_grad_norm_``, which takes several times longer over one flat gradient.
     """
-    each = [torch.linalg.vector_norm(gradient) for gradient in gradients]
-    norm = float(each[0] if len(each) == 1 else torch.linalg.vector_norm(torch.stack(each)))
+    if all(gradient.device.type == "cpu" for gradient in gradients):
+        flat = [gradient.numpy().ravel() for gradient in gradients]
+        norm = math.sqrt(sum(float(part @ part) for part in flat))
+    else:  # one transfer, however many there are
+        each = [torch.linalg.vector_norm(gradient) for gradient in gradients]
+        norm = float(torch.linalg.vector_norm(torch.stack(each)))
     if limit and norm > limit and math.isfinite(norm):
         for gradient in gradients:
             gradient.mul_(limit / (norm + 1e-6))

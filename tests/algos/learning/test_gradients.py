@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from algos.learning.gradients import (
+    TrainedParts,
     _clip_gradients,
     compute_term_grad_norms,
     compute_update_ratio,
@@ -33,10 +34,11 @@ def test_a_step_on_broken_gradients_is_skipped_and_cleared():
     unused = torch.nn.Parameter(torch.tensor([1.0]))
     stepper = torch.optim.SGD([p], lr=1.0)
     p.grad = torch.tensor([0.5])
-    assert step_optimisers([stepper], [p, unused], 0.0) == 0.5
+    trained = TrainedParts(lambda inputs: {}, [p, unused], [stepper], closed_form=False)
+    assert step_optimisers(trained, 0.0) == 0.5
     assert p.item() == 0.5 and p.grad is None
     p.grad = torch.tensor([math.nan])
-    assert math.isnan(step_optimisers([stepper], [p, unused], 0.0))
+    assert math.isnan(step_optimisers(trained, 0.0))
     assert p.item() == 0.5 and p.grad is None
 
 

@@ -9,7 +9,7 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from torch import nn
 
-from algos.learning.optimisers import make_optimisers
+from algos.learning.optimisers import make_optimisers, step_adam
 
 WORLD = "envs:CausalLearning-v0"
 SETS: dict[str, Any] = {
@@ -97,3 +97,30 @@ def test_a_learning_rate_of_nothing_stops_every_optimiser():
     small.updated(learner, rows, progress=0.5)
     changed = [not torch.equal(p, b) for p, b in zip(module.parameters(), before, strict=True)]
     assert {p.ndim for p, c in zip(module.parameters(), changed, strict=True) if c} >= {1, 2}
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_adam_on_arrays_steps_as_torch_does_and_either_goes_on_after_the_other(kind, weight_decay):
+    def run(steppers):
+        torch.manual_seed(0)
+        params = [nn.Parameter(torch.randn(5, 4)), nn.Parameter(torch.randn(3)),
+                  nn.Parameter(torch.ones(2))]  # fmt: skip
+        ((optimiser, _),) = make_optimisers(kind, params, 0.05, weight_decay).values()
+        for step in steppers:
+            for p in params[:2]:  # the last has no gradient
+                p.grad = torch.randn(p.shape)
+            step(optimiser)
+        return params, optimiser.state_dict()["state"]
+
+    def plain(optimiser):
+        optimiser.step()
+
+    expected, theirs = run([plain] * 6)
+    for steppers in ([step_adam] * 6, [plain, step_adam, step_adam, plain, plain, step_adam]):
+        params, state = run(steppers)
+        for mine, p in zip(params, expected, strict=True):
+            torch.testing.assert_close(mine, p, atol=1e-6, rtol=1e-5)
+        for i, entry in theirs.items():
+            for name, value in entry.items():
+                torch.testing.assert_close(state[i][name], value, atol=1e-6, rtol=1e-5)

@@ -1,0 +1,41 @@
+"""The randomness of a policy's actions where schedules set it: between an update and a rollout.
+
+After the update, so that the old and new probabilities of a row differ only by learning.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from algos.exploration import schedule_log_std
+from algos.schedules import schedule
+
+
+@torch.no_grad()
+def update_spread(network: Any, s: Any, progress: float, score: float | None) -> dict[str, float]:
+    """Set the log standard deviation of values, unless it is learned; return their spread.
+
+    Args:
+        network: the policy.
+        s: the settings.
+        progress: the fraction of the budget that is spent.
+        score: the mean score of the episodes behind the update; None without any.
+    """
+    if (free := network.log_std) is None:
+        return {}
+    if s.log_std_schedule != "learned":
+        ends = s.initial_log_std, s.log_std_end
+        to = schedule_log_std(s.log_std_schedule, *ends, progress, score, s.log_std_scores)
+        if to is not None:
+            free.fill_(to)
+    return {"value_spread": float(free.exp().mean())}
+
+
+def update_temperature(network: Any, s: Any, progress: float) -> dict[str, float]:
+    """Set the temperature of the next rollout and return it, where there is one."""
+    if (temperature := network.temperature) is None:
+        return {}
+    kind, ends = s.temperature_schedule, (s.temperature, s.temperature_end)
+    return {"temperature": float(temperature.fill_(schedule(kind, *ends, progress)))}
