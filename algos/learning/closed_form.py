@@ -3,8 +3,8 @@
 With a network of a few thousand weights on a CPU most of a minibatch's time is autograd's own. Here
 the derivatives are written down: objectives state those of their loss by log-probability and value
 (``Objective.compute_slopes``), ``actions/closed_form.py`` pulls them back to the network's outputs,
-and ``models/fused_mlp.py`` to its weights. Everything else, and what is measured, takes the plain
-path; both fill the same gradients, so that either can go on after the other.
+and ``models/fused_mlp.py`` to its weights. Everything else, and the diagnostics of single terms,
+takes the plain path; both fill the same gradients, so that either can go on after the other.
 """
 
 from __future__ import annotations
