@@ -1,6 +1,8 @@
 # pyright: basic
 """Action spaces of every kind, with random parameters of their distributions."""
 
+from typing import Any
+
 import torch
 from gymnasium import spaces
 
@@ -19,7 +21,7 @@ SPACES = {
 }
 
 
-def case(space, rows=7, seed=0, masked=False):
+def case(space, rows=7, seed=0, masked=False) -> tuple[Any, Any, Any, Any, Any]:
     """A head, and random outputs, log standard deviations, mask and actions as tensors."""
     generator = torch.Generator().manual_seed(seed)
     head = make_action_head(space)

@@ -1,6 +1,8 @@
 # pyright: basic
 """Actions drawn with numpy come from the distributions that torch samples from."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ def draw(head, outputs, log_std, mask, seed=0):
     return drawer.draw(outputs.numpy(), None if mask is None else mask.numpy())
 
 
-def repeat(name, masked=False):
+def repeat(name, masked=False) -> Any:
     """A head and parameters that are the same in every row."""
     head, outputs, log_std, mask, _ = case(SPACES[name], rows=1, seed=3, masked=masked)
     legal = None if mask is None else mask.expand(DRAWS, -1)
@@ -52,7 +54,7 @@ def test_draws_are_distributed_as_those_of_torch(name):
 def test_illegal_choices_are_never_drawn(name):
     head, _, _, mask = made = repeat(name, masked=True)
     found = draw(*made)
-    choices = found.get("choices", found.get("choice"))
+    choices: Any = found.get("choices", found.get("choice"))
     sizes = head.sizes if name == "multi-discrete" else [head.choices]
     for i, legal in enumerate(mask[0].split(sizes)):
         drawn = np.unique(choices.reshape(DRAWS, -1)[:, i])
