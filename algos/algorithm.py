@@ -58,7 +58,7 @@ from algos.rollouts import rollout_io
 from algos.rollouts.columns import Columns, concat
 from algos.rollouts.curriculum import Curriculum
 from algos.rollouts.env_factory import make_vector_env
-from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.episode_statistics import merge_statistics
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.reward_scale import RewardScale

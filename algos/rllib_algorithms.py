@@ -26,7 +26,7 @@ from ray.rllib.env import INPUT_ENV_SINGLE_SPACES
 
 from algos.config import RLLIB
 from algos.rollouts.env_factory import make_single_env
-from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.episode_statistics import INFO_METRICS
 from algos.rollouts.group_sampler import TRAINING_SEED
 from envs.batched import get_world

@@ -20,7 +20,7 @@ from algos.algorithm import WEIGHTS
 from algos.policy import write_policy
 from algos.rllib_algorithms import EPISODE_METRICS, build_rllib_algorithm
 from algos.rollouts.env_factory import make_single_env
-from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.episode_statistics import INFO_METRICS
 from tune_jobs.health.logs.record import Record, flatten
 from tune_jobs.health.logs.translation import translate_log

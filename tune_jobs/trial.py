@@ -23,7 +23,7 @@ import algos
 from algos.algorithm import ColumnAlgorithm
 from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
-from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import Watchdog
 from tune_jobs.evaluation.recent_score import FEWEST, RecentEpisodes, is_episode_mean
 from tune_jobs.evaluation.scoring import evaluate_held_out

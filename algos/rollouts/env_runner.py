@@ -29,6 +29,7 @@ from algos.objective import Objective
 from algos.rollouts.autoreset import clear_rows, gather_final_observations
 from algos.rollouts.columns import Columns
 from algos.rollouts.env_factory import make_vector_env
+from algos.rollouts.environment_fault import call_environment
 from algos.rollouts.episode_statistics import (
     EpisodeStatistics,
     RolloutStatistics,
@@ -44,12 +45,7 @@ from algos.rollouts.watchdog import Watchdog
 from envs.agents import PRESENT
 from envs.batched import BatchedVectorEnv
 from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
-from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError
-
-
-class EnvironmentFault(RuntimeError):
-    """An exception of the environment itself; names the step and the user's own code."""
 
 
 class ColumnRunner(EnvRunner, Checkpointable):
@@ -313,15 +309,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
 
     def _call_env(self, call: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the environment; turn its exception into a message with the user's own frame."""
-        try:
-            return call(*args, **kwargs)
-        except Exception as error:
-            frame = find_user_frame(error)
-            raise EnvironmentFault(
-                f"{self.env_id} failed in {call.__name__}() at step {self.steps} of runner "
-                f"{self.worker_index or 0}: {type(error).__name__}: {error}"
-                f"{f' ({frame})' if frame else ''}"
-            ) from error
+        place = (self.env_id, self.steps, self.worker_index or 0)
+        return call_environment(place, call, *args, **kwargs)
 
     def get_metrics(self) -> dict[str, Any]:
         """RLlib's own metrics of this runner; ours travel with the columns."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.environment_fault import EnvironmentFault
 
 AHEAD = "ahead"
 """Tag of the samples that are collected during an update."""

@@ -13,7 +13,7 @@ from algos.rllib_algorithms import (
     make_config,
     reshape_action,
 )
-from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
 from envs.validation import InputError
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.environment_fault import EnvironmentFault
 from envs.checking.guarded_calls import BrokenEnvironmentError, TimeUpError
 from envs.checking.user_frames import find_user_frame
 from envs.validation import InputError

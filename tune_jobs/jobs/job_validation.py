@@ -17,7 +17,7 @@ from algos.requirements import check_needs, detect_offered_needs
 from algos.rllib_algorithms import TrainingEnv
 from algos.rllib_module import RLlibModule
 from algos.rollouts.env_factory import make_vector_env
-from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
 from envs.agents import AgentView, check_appearances
 from envs.batched import get_world

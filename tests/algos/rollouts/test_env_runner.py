@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from toy_worlds import Counting
 
 from algos.rollouts.env_factory import make_vector_env
-from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.environment_fault import EnvironmentFault
 from envs.validation import InputError
 
 TRUNCATED = {"terminates": False, "truncates": True}

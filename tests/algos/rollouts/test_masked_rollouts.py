@@ -8,7 +8,7 @@ import torch
 from masked_games import FORMS, MODES
 
 from algos.rollouts.env_factory import make_vector_env
-from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.environment_fault import EnvironmentFault
 from envs.masked import MaskedVectorEnv
 
 VECTOR_IDS = [

@@ -4,7 +4,7 @@
 import pytest
 
 from algos.rollouts import runner_group
-from algos.rollouts.env_runner import EnvironmentFault
+from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.runner_group import (
     AHEAD,
     collect_samples,
