@@ -20,10 +20,11 @@ from algos.advantages import group_advantages, has_signal
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics, compute_exploration_terms
-from algos.fused_losses import clipped_surrogate_and_slope, fused_clipped_surrogate
 from algos.losses import (
     average_over_rows,
     clip_fraction,
+    clipped_surrogate,
+    clipped_surrogate_slope,
     compute_logps_and_advantages,
     kl_estimate,
     kl_estimate_slope,
@@ -115,7 +116,7 @@ class GRPOObjective(Objective[GRPOSettings]):
         """Return clipped surrogate, exploration bonuses and KL to the reference."""
         s, dist = self.settings, forward["dist"]
         logp, old, advantages = compute_logps_and_advantages(dist, batch)
-        surrogate = fused_clipped_surrogate(logp, old, advantages, s.clip)
+        surrogate = clipped_surrogate(logp, old, advantages, s.clip)
         terms = {"policy": average_over_rows(surrogate)}
         terms |= compute_exploration_terms(dist, coefficients["entropy_coef"], s.diversity_coef)
         if weight := s.reference_kl_coef:
@@ -139,7 +140,7 @@ class GRPOObjective(Objective[GRPOSettings]):
     ) -> Slopes:
         """See :class:`Objective`."""
         s, old = self.settings, batch["logp"]
-        _, slope = clipped_surrogate_and_slope(logp, old, batch["advantages"], s.clip)
+        slope = clipped_surrogate_slope(logp, old, batch["advantages"], s.clip)
         if weight := s.reference_kl_coef:
             slope -= weight * kl_estimate_slope(batch["reference_logp"], logp)
         return Slopes(slope / len(logp))

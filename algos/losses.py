@@ -11,6 +11,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, mse_loss
@@ -57,8 +58,7 @@ def clipped_surrogate(logp: Tensor, logp_old: Tensor, advantages: Tensor, clip: 
     """Return PPO's loss [N] (Schulman et al. 2017, eq. 7, negated).
 
     ``-min(r A, clip(r, 1 - c, 1 + c) A)`` with ``r = exp(logp - logp_old)``: no reward for moving
-    the ratio further than c in the direction that the advantage points to. Training runs the same
-    formula as one node of the graph (``fused_losses.py``).
+    the ratio further than c in the direction that the advantage points to.
 
     >>> import torch
     >>> logp, old = torch.tensor([1.5, 0.5, 1.5]).log(), torch.zeros(3)
@@ -67,6 +67,22 @@ def clipped_surrogate(logp: Tensor, logp_old: Tensor, advantages: Tensor, clip: 
     """
     ratio = (logp - logp_old).exp()
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
+
+
+def clipped_surrogate_slope(logp: Array, logp_old: Array, advantages: Array, clip: float) -> Array:
+    """Return the derivative of :func:`clipped_surrogate` by ``logp`` (numpy): -r A, or 0.
+
+    >>> import numpy as np
+    >>> logp, old = np.log([1.5, 0.5, 1.5]), np.zeros(3)
+    >>> clipped_surrogate_slope(logp, old, np.array([1.0, 1.0, -1.0]), clip=0.2).round(3).tolist()
+    [-0.0, -0.5, 1.5]
+    """
+    free = np.exp(logp - logp_old) * advantages
+    # The clip only ever binds from above, at (1 + c) A for A > 0 and (1 - c) A for A < 0: below
+    # its range r A is the smaller of the two anyway. A + c |A| is that bound for both signs. NaN is
+    # in neither order and must stay NaN, or a broken advantage would pass for a settled policy.
+    held = advantages + clip * np.abs(advantages)
+    return -np.where(free > held, np.float32(0), free)
 
 
 def clip_fraction(logp: Tensor, logp_old: Tensor, clip: float) -> Tensor:

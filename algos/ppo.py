@@ -20,10 +20,11 @@ from algos.exploration import (
     compute_entropy_metrics,
     compute_exploration_terms,
 )
-from algos.fused_losses import clipped_surrogate_and_slope, fused_clipped_surrogate
 from algos.losses import (
     average_over_rows,
     clip_fraction,
+    clipped_surrogate,
+    clipped_surrogate_slope,
     compute_logps_and_advantages,
     kl_estimate,
     kl_estimate_slope,
@@ -112,7 +113,7 @@ class PPOObjective(Objective[PPOSettings]):
         """Return clipped surrogate, value error, entropy and diversity bonuses and KL penalty."""
         s, dist = self.settings, forward["dist"]
         logp, old, advantages = compute_logps_and_advantages(dist, batch)
-        surrogate = fused_clipped_surrogate(logp, old, advantages, s.clip)
+        surrogate = clipped_surrogate(logp, old, advantages, s.clip)
         error = value_error(forward["value"], batch["returns"])
         terms = {
             "policy": average_over_rows(surrogate),
@@ -137,7 +138,7 @@ class PPOObjective(Objective[PPOSettings]):
     ) -> Slopes:
         """See :class:`Objective`."""
         s, old = self.settings, batch["logp"]
-        _, slope = clipped_surrogate_and_slope(logp, old, batch["advantages"], s.clip)
+        slope = clipped_surrogate_slope(logp, old, batch["advantages"], s.clip)
         if weight := coefficients["kl_coef"]:
             slope += weight * kl_estimate_slope(logp, old)
         by_value = s.value_coef * (value - batch["returns"])

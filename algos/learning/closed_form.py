@@ -45,17 +45,16 @@ def accumulate_gradients(
     Args:
         network: the policy.
         objective: what is minimised.
-        batch: the minibatch, tensors on the CPU.
+        batch: the minibatch, numpy arrays.
         coefficients: weights that change during training.
         fraction: weight of this minibatch within its optimiser step.
     """
-    arrays = batch.to_numpy()
-    steps = objective.build_network_inputs(arrays)
+    steps = objective.build_network_inputs(batch)
     trace, outputs, values = network.trace(steps)
     free = network.log_std
     log_std = NO_SPREAD if free is None else to_native_array(free)
     scores = score_actions(network.head, outputs, steps, log_std, steps.get(MASK))
-    slopes = objective.compute_slopes(scores.logp, values, arrays, coefficients)
+    slopes = objective.compute_slopes(scores.logp, values, batch, coefficients)
     by_logp = fraction * slopes.logp
     by_entropy = -fraction * coefficients["entropy_coef"] / len(values)
     by_outputs, by_log_std = scores.pull(by_logp, by_entropy)

@@ -223,12 +223,13 @@ class ColumnLearner(TorchLearner):
         for group in (g for optimiser in trained.optimisers for g in optimiser.param_groups):
             group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
         before = [p.detach().clone() for p in trained.params]  # for the update ratio
+        rows = columns.to_numpy() if trained.closed_form else columns
         # Each learner has its share of the rows and takes its share of every minibatch.
         size = max(s.minibatch_size // max(s.num_learners, 1), 1)
         stop = False
         while not stop:
             log.epochs += 1
-            batches = self._split_rows(columns, size)
+            batches = self._split_rows(rows, size)
             for i in range(len(batches) - 1):
                 self._train_minibatch(batches, i, trained, objective, log)
             loss = self._train_minibatch(batches, len(batches) - 1, trained, objective, log)
@@ -274,9 +275,10 @@ class ColumnLearner(TorchLearner):
             network = self._get_policy_network()
             accumulate_gradients(network, objective, batch, self.coefficients, share)
             if last or measured:
-                loss = self._compute_loss(batch, trained, objective)
+                loss = self._compute_loss(batch.to_torch(), trained, objective)
         else:
-            loss = self._accumulate(batch, share, trained, objective, diagnose)
+            on_device = batch.to_torch() if trained.closed_form else batch
+            loss = self._accumulate(on_device, share, trained, objective, diagnose)
         if (i + 1) % s.accumulate == 0 or last:
             if diagnose:  # before the step, which clears the gradients
                 self.diagnostics |= self._get_policy_network().compute_part_grad_norms()

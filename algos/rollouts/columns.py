@@ -219,24 +219,27 @@ def concat(parts: Sequence[Columns]) -> Columns:
 
 
 def split_minibatches(rows: Columns, size: int, generator: torch.Generator) -> list[Columns]:
-    """Shuffle the rows (tensors) and cut them into minibatches of at most ``size``.
+    """Shuffle the rows and cut them into minibatches of at most ``size``.
 
     The last part takes the remainder when that is at least half of ``size``; a smaller one is left
     to the next pass's shuffle, so that no update is dominated by a handful of rows.
     """
     size = min(size, len(rows))
     # Drawn on the CPU, where the generator lives: the order is the same for every device.
-    order = torch.randperm(len(rows), generator=generator)
+    order: Array = torch.randperm(len(rows), generator=generator)
     count = (len(rows) + size // 2) // size
-    device = next(iter(rows.rows.values()))
-    order = order.to(device.values.device if isinstance(device, Ragged) else device.device)
+    first = next(iter(rows.rows.values()))
+    kind = first.values if isinstance(first, Ragged) else first
+    order = order.numpy() if isinstance(kind, np.ndarray) else order.to(kind.device)
+    cuts = [slice(i * size, (i + 1) * size) for i in range(count)]
     # Dense columns are shuffled once and cut into views: a gather for each part costs more.
-    parts: dict[str, Sequence[Any]] = {
-        name: [column.select(part) for part in order.split(size)]
-        if isinstance(column, Ragged)
-        else column[order].split(size)
-        for name, column in rows.rows.items()
-    }
+    parts: dict[str, Sequence[Any]] = {}
+    for name, column in rows.rows.items():
+        if isinstance(column, Ragged):
+            parts[name] = [column.select(order[cut]) for cut in cuts]
+        else:
+            shuffled = column[order]
+            parts[name] = [shuffled[cut] for cut in cuts]
     return [Columns({n: p[i] for n, p in parts.items()}, rows.tables) for i in range(count)]
 
 

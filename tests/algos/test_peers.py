@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
 
 from algos.advantages import compute_next_values, gae, group_advantages, leave_one_out
-from algos.fused_losses import fused_clipped_surrogate
-from algos.losses import dpo_loss, kl_estimate
+from algos.losses import clipped_surrogate, dpo_loss, kl_estimate
 
 EXAMPLES = settings(derandomize=True, max_examples=40, deadline=None)
 BETA, CLIP = 0.3, 0.2
@@ -198,7 +197,7 @@ def test_surrogate_and_kl_of_grpo_agree_with_trl(normalised_by):
         return trl.GRPOTrainer._compute_loss(itself, None, inputs)
 
     def ours(logp):
-        rows = fused_clipped_surrogate(logp, old, advantages[:, None].expand_as(logp), CLIP)
+        rows = clipped_surrogate(logp, old, advantages[:, None].expand_as(logp), CLIP)
         rows = (rows + BETA * kl_estimate(reference, logp)) * mask
         if normalised_by == "grpo":
             return (rows.sum(-1) / mask.sum(-1)).mean()
