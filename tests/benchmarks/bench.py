@@ -44,12 +44,22 @@ CONTESTANTS = {
         "ours_2_runners": Contestant("ours", ("--runners", "2")),
         "sbx": Contestant("sbx_ppo", needs="sbx"),
     },
+    "lander": {
+        "ours": Contestant("ours"),
+        "sb3": Contestant("sb3_ppo", needs="stable_baselines3"),
+        "env_alone": Contestant("environment"),
+    },
+    "cheetah": {
+        "ours": Contestant("ours"),
+        "sb3": Contestant("sb3_ppo", needs="stable_baselines3"),
+        "env_alone": Contestant("environment"),
+    },
     "causal": {
         "ours": Contestant("ours"),
         "rllib": Contestant("rllib_ppo"),
         "rllib_batched": Contestant("rllib_ppo", ("--batched",)),
         "ours_flat": Contestant("ours", ("--batched",)),
-        "env_alone": Contestant("causal_env"),
+        "env_alone": Contestant("environment"),
     },
     "dear": {
         "ours": Contestant("ours"),
@@ -217,12 +227,25 @@ def causal(rounds: list[Round]) -> Result:
     } | _rates(rounds)
 
 
+def against_sb3(rounds: list[Round]) -> Result:
+    def without_environment(name: str) -> list[float]:
+        """CPU seconds of a step, less those of its environment."""
+        return [1 / rate(r[name]) - 1 / rate(r["env_alone"]) for r in rounds if name in r]
+
+    pairs = zip(without_environment("sb3"), without_environment("ours"), strict=False)
+    return {
+        "vs_sb3": middle(ratios(rounds, "ours", "sb3")),
+        "vs_sb3_without_environment": middle([theirs / ours for theirs, ours in pairs]),
+    } | _rates(rounds)
+
+
 def dear(rounds: list[Round]) -> Result:
     wall = middle(ratios(rounds, "ours_2_runners", "ours", wall_rate))
     return {"two_runners_wall": wall} | _rates(rounds)
 
 
 VERDICTS = {"cartpole": cartpole, "causal": causal, "dear": dear}
+VERDICTS |= dict.fromkeys(["lander", "cheetah"], against_sb3)
 
 
 def _rates(rounds: list[Round]) -> Result:

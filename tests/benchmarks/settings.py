@@ -47,6 +47,31 @@ TASKS = {
         iterations=15,
         goal=475,
     ),
+    # SB3's own settings, over eight copies, as in its Zoo.
+    "lander": Task(
+        "LunarLander-v3",
+        copies=8,
+        batch=2048,
+        minibatch=64,
+        epochs=10,
+        lr=3e-4,
+        gamma=0.99,
+        entropy_coef=0.0,
+        hidden=(64, 64),
+        iterations=8,
+    ),
+    "cheetah": Task(
+        "HalfCheetah-v5",
+        copies=8,
+        batch=2048,
+        minibatch=64,
+        epochs=10,
+        lr=3e-4,
+        gamma=0.99,
+        entropy_coef=0.0,
+        hidden=(64, 64),
+        iterations=8,
+    ),
     # Like the preset `causal`: two whole episodes of each of 128 copies.
     "causal": Task(
         "envs:CausalLearning-v0",

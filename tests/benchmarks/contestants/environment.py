@@ -1,5 +1,5 @@
 # pyright: basic
-"""CausalLearning alone: steps of all copies with random actions, no policy, no learning."""
+"""The environment alone: steps of all copies with random actions, no policy, no learning."""
 
 import gymnasium
 
@@ -9,7 +9,9 @@ from benchmarks.meter import Meter, asked
 def main() -> None:
     told = asked()
     task = told.task
-    env = gymnasium.make_vec(task.env, task.copies, vectorization_mode="vector_entry_point")
+    batched = gymnasium.spec(task.env).vector_entry_point is not None
+    mode = "vector_entry_point" if batched else "sync"
+    env = gymnasium.make_vec(task.env, task.copies, vectorization_mode=mode)
     env.reset(seed=told.seed)
     env.action_space.seed(told.seed)
     actions = [env.action_space.sample() for _ in range(task.batch // task.copies)]
