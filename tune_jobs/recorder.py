@@ -171,7 +171,7 @@ def _get_trial_and_iteration(trial: Any) -> tuple[str, int]:
 
 def _extract_error_message(error: Any) -> str:
     """Return the message of an error raised in a worker, without the framework's frames."""
-    if error is None:
+    if error is None or error == "":  # empty, where the disk was too full to write it
         return "its process failed; the trial's error.txt may say why"
     cause = getattr(error, "cause", None) or error
     if isinstance(cause, RayActorError) or "worker process has died" in str(cause):
