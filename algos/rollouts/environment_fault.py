@@ -1,4 +1,4 @@
-"""An exception of the environment itself, told apart from one of ours."""
+"""An exception of the environment itself, as distinct from one of ours."""
 
 from __future__ import annotations
 

@@ -55,6 +55,9 @@ class StopConditions:
         # A rising score contradicts nearly all symptoms, and a stop cannot be undone.
         if history.rising and not rule.stops_rising:
             return False
+        # What has worked before may work again; the finding remains a warning.
+        if rule.stagnant_only and history.had_learnt:
+            return False
         checks = 1 if rule.ignores_patience else self.patience
         # The present check has already asked for the stop, so the earlier ones begin at 1.
         return all(_asks_to_stop(rule, history.before_scores(ago)) for ago in range(1, checks))
@@ -142,7 +145,7 @@ def _missing(rule: Rule, history: History) -> str | None:
     """Return the first metric that the rule needs and the history lacks."""
     for need in rule.needs:
         name = history.score if need == SCORE else need
-        if not history.has(name):
+        if not history.has(name) and not history.has(rule.stand_ins.get(name, name)):
             return name
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -25,6 +26,8 @@ class Rule(ABC):
     """Id of the rule, the same in tables, filters, jobs and the ledger."""
     needs: ClassVar[tuple[str, ...]]
     """Metrics of which a finite value is required; ``SCORE`` is the score of the run."""
+    stand_ins: ClassVar[Mapping[str, str]] = {}
+    """Needed metric -> the one that is enough in logs of others, where it is missing."""
     causes: ClassVar[tuple[str, ...]]
     """Usual causes, one clause each."""
     remedy: ClassVar[Remedy]

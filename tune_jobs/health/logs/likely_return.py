@@ -14,7 +14,8 @@ _RETURN = re.compile(r"return|reward|score|fitness|(?<![a-z])(ep_?)?(rew|ret)(?!
 _GAIN = re.compile(r"profit|payoff|payout|revenue|utility|performance|gain|points|pnl|success|win")
 """Names of quantities that a task may reward."""
 _OTHER = re.compile(
-    r"loss|entropy|grad|norm|advantage|value|discount|(?<![a-z])(kl|lr|std|var|min|max|len|num|fps)"
+    r"loss|entropy|grad|norm|advantage|value|discount|deviation"
+    r"|(?<![a-z])(kl|lr|std|var|min|max|len|num|fps)"
     r"(?![a-z])|rate|length|step|time|clock|epoch|iter|seed|count"
 )
 """Names of other logged quantities, such as the spread and the extremes of a return."""
@@ -32,6 +33,11 @@ def rank_likely_returns(columns: Mapping[str, FloatArray]) -> list[str]:
 def is_return(name: str) -> bool:
     """Return whether a name is that of a return, or of what a task may reward."""
     return bool(name) and _named(name) > 0
+
+
+def may_be_return(name: str) -> bool:
+    """Return whether a name says nothing against a return."""
+    return bool(name) and _named(name) >= 0
 
 
 def _named(name: str) -> int:

@@ -97,7 +97,7 @@ class LogRows:
         """How far the progress is, as a share of the budget; 0 without one."""
         self.has_progress = False
         """Whether any row has had what the budget counts."""
-        self._group_size, self._has_score, self._counts_steps = 1, False, False
+        self._group_size, self._has_score, self._agent_learns = 1, False, False
         self._group = _Group(1, [], [])
 
     def add(self, records: Sequence[Record], *, final: bool = False) -> list[Iteration]:
@@ -146,7 +146,7 @@ class LogRows:
             score = self._read_score(values, row)
             self._group.scores.append(score)
             self._has_score = self._has_score or math.isfinite(score)
-            self._counts_steps = self._counts_steps or "env_steps" in row
+            self._agent_learns |= "env_steps" in row or "value_loss" in row
         return complete
 
     def _number_iteration(self, values: Mapping[str, object], row: Mapping[str, Any]) -> int:
@@ -196,8 +196,8 @@ class LogRows:
     def check_names(self) -> None:
         """Refuse a score or a progress that the log does not have.
 
-        A log of steps and losses in which nothing is named as a return is one of an environment
-        whose episodes do not end.
+        A log of steps or of a value's losses in which nothing is named as a return is one of an
+        environment whose episodes do not end.
 
         Raises:
             InputError: with the nearest names that it has.
@@ -206,7 +206,7 @@ class LogRows:
             raise unknown_name_error("name", self.progress, sorted(self.names), f"in {self.path}")
         if self.metric in self.names or self._has_score:
             return
-        if self.metric in RETURNS and self._counts_steps and not is_return(self.likely_return):
+        if self.metric in RETURNS and self._agent_learns and not is_return(self.likely_return):
             return  # no episode has ended, which the rule no_episode_ends reports
         if self.metric in METRICS:
             hint = f" (`--metric {self.likely_return}`?)" if self.likely_return else ""

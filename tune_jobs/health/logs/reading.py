@@ -159,7 +159,7 @@ def _nothing_known(path: Path, log: Log) -> str:
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return (
         f"The log at {path} has {shown}, none of which is known. Say which one is the return with "
-        f"--rename '{likely}=return_mean'."
+        f"--rename '{likely or 'NAME'}=return_mean'."
     )
 
 

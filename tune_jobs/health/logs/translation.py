@@ -23,7 +23,7 @@ from algos.metrics import METRICS
 from envs.validation import InputError
 from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import BoolArray, FloatArray
-from tune_jobs.health.logs.likely_return import rank_likely_returns
+from tune_jobs.health.logs.likely_return import may_be_return, rank_likely_returns
 from tune_jobs.health.logs.log import Log
 from tune_jobs.health.logs.names import (
     CatalogueMetric,
@@ -95,8 +95,10 @@ def translate_log(
             row |= {"nonfinite": len(sick), "nonfinite_where": sick[0]}
     exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
     has_return = bool(exact or smooth)
+    likely = ""
     if not has_return:
         unmapped = rank_likely_returns(_columns(unmapped, records))
+        likely = next(filter(may_be_return, unmapped), "")
     return Log(
         name,
         form,
@@ -108,7 +110,7 @@ def translate_log(
         renamed=frozenset(rename) & set(names),
         note=note,
         places=places,
-        likely_return="" if has_return else next(iter(unmapped), ""),
+        likely_return=likely,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -19,18 +20,20 @@ EPISODE_METRICS = ("return_mean", "return_mean_100", "episode_length")
 
 @dataclass(frozen=True)
 class NoEpisodeEnds(Rule):
-    """Environment steps are counted but no episode has ended, so there is no return.
+    """An agent learns but no episode has ended, so there is no return.
 
     Episodes may be long (Atari's are truncated after 27,000 steps) or, in a continuing task, never
     end on purpose: a note until one has lasted for ``long`` steps, a stop only from ``endless``.
     An improving score of another kind clears the run. A log of another tool without any return
-    gives a warning: no episode ended, or the return was not recorded.
+    gives a warning: no episode ended, or the return was not recorded. Where it counts no steps, the
+    losses of a value say that an agent learns.
 
     Warm-up: ``rows`` rows. NaN policy: a NaN number of episodes counts as zero.
     """
 
     symptom: ClassVar[str] = "no_episode_ends"
     needs: ClassVar[tuple[str, ...]] = ("env_steps",)
+    stand_ins: ClassVar[Mapping[str, str]] = {"env_steps": "value_loss"}
     can_recover: ClassVar[bool] = False
     causes: ClassVar[tuple[str, ...]] = (
         "the environment returns neither terminated nor truncated",
@@ -58,8 +61,9 @@ class NoEpisodeEnds(Rule):
             return None
         # Without more steps the run is stuck or not started, which is another fault.
         steps = history.recent("env_steps", len(history))
-        if steps.size < 2 or not steps[-1] > steps[0]:
+        if steps.size and not steps[-1] > steps[0]:
             return None
+        reached = f" and {steps[-1]:,.0f} steps" if steps.size else ""
         # NaN where the trainer does not log it: both comparisons of the severity are then false,
         # and the finding is a warning.
         longest = history.latest("running_length_max")
@@ -67,8 +71,7 @@ class NoEpisodeEnds(Rule):
         return self.report(
             self._choose_severity(history, longest),
             history.iteration(0),
-            f"no episode has finished in {len(history)} iterations and {steps[-1]:,.0f} steps"
-            f"{length}",
+            f"no episode has finished in {len(history)} iterations{reached}{length}",
         )
 
     def _choose_severity(self, history: History, longest: float) -> Severity:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -65,9 +64,6 @@ class NoImprovement(Rule):
     """Rows before the rule judges, at most half of the budget."""
     budget_fraction: Annotated[float, Fraction] = 0.4
     """Fraction of the budget from which it warns."""
-    checks: Annotated[int, AtLeastOne] = 8
-    """Evenly spaced checks up to now: if the score had improved at two of these in a row, the run
-    has learnt. So do 0.5 % of runs of 60 rows of noise, and 4.5 % if one check were enough."""
     stop_from: Annotated[float, Fraction] = 0.8
     """Fraction of the budget from which it asks for a stop: a healthy BipedalWalker run was flat
     for 70 % of its iterations."""
@@ -75,7 +71,7 @@ class NoImprovement(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the best score has stood too long at the level of the start."""
         last = self._find_last_record(history)
-        if last is None or history.trend > self.tau or self._had_learnt(history):
+        if last is None or history.trend > self.tau or history.had_learnt:
             return None
         record, best = last
         # In scores, like the patience: a pool is counted at its last row.
@@ -91,13 +87,6 @@ class NoImprovement(Rule):
             f"{self.min_delta:.0%} for {history.iteration(-1) - since} iterations and is within "
             "the noise of the start",
         )
-
-    def _had_learnt(self, history: History) -> bool:
-        """Return whether the score had improved at two neighbouring checks."""
-        scores = history.score_rows.size
-        ago = (scores * check // self.checks for check in range(1, self.checks))
-        improved = [history.before_scores(count).improved for count in ago]
-        return any(later and earlier for later, earlier in pairwise(improved))
 
     def _find_last_record(self, history: History) -> tuple[int, float] | None:
         """Return the row at which the best score was last clearly beaten, and that score."""

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from health_runs import (
     Metrics,
@@ -15,9 +16,21 @@ from health_runs import (
     severity,
 )
 
+from tune_jobs.health import diagnose
 from tune_jobs.health.rules.choice_concentration import ChoiceConcentration
 
 RULE = ChoiceConcentration()
+
+
+def test_a_solved_run_that_takes_one_choice_for_a_while_is_not_ended():
+    solved = [*np.linspace(0.05, 0.92, 12), *flat(48, 0.957, 0.003)]
+    sick: Metrics = one_takes(0.99)
+    fallen = history(80, 97, score=[*solved, *flat(20, 0.0, 0.003)], **sick)
+    diagnosis = diagnose(fallen)
+    assert diagnosis.stop is None
+    assert ("choice_concentration", "warn") in {(f.symptom, f.severity) for f in diagnosis.findings}
+    stopped = diagnose(history(80, 97, score=flat(80, 0.0, 0.003), **sick)).stop
+    assert stopped and stopped.symptom == "choice_concentration"
 
 
 def one_takes(share: float, choices: int = 5) -> Metrics:

@@ -43,6 +43,16 @@ def test_a_log_of_others_without_any_return_is_warned_about():
     assert seen(RULE, 20, **log, return_mean_100=3.0) is None
 
 
+def test_a_log_without_steps_is_judged_by_its_losses():
+    assert seen(RULE, 20, value_loss=1.0) == ("warn", 1)
+    other = diagnose(history(20, policy_loss=1.0))
+    assert other.not_judged["no_episode_ends"] == "env_steps"
+    assert seen(RULE, 20, value_loss=1.0, return_mean=3.0) is None
+    finding = RULE(history(20, value_loss=1.0))
+    assert finding
+    assert finding.evidence == "no episode has finished in 20 iterations"
+
+
 def test_episodes_that_are_long_but_end_are_healthy():
     metrics: Metrics = {**ENDLESS, "episodes": lambda i: 1.0 if i == 9 else 0.0}
     assert seen(RULE, 30, **metrics) is None

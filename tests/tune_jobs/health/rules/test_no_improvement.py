@@ -135,4 +135,4 @@ def test_a_solved_run_that_falls_to_its_start_for_a_while_is_left_alone():
     for n in range(40, 98):
         assert seen(RULE, n, 97, score=score) is None
     # Without a look at earlier checks it would be ended.
-    assert seen(NoImprovement(checks=1), 90, 97, score=score) is not None
+    assert history(90, 97, score=score).improved is False
