@@ -1,4 +1,4 @@
-"""Environments of MiniGrid as a policy reads them: ``envs.zoo:DoorKey-5x5-v0``.
+"""Environments of MiniGrid and Atari as a policy reads them: ``envs.zoo:DoorKey-5x5-v0``.
 
 Presets train on them. They are also the example of how an environment is wrapped: a module that
 registers it, with a function that makes one copy.
@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
-from gymnasium.wrappers import TransformObservation
+from gymnasium.wrappers import AtariPreprocessing, TransformObservation
 
 from envs.optional_imports import import_extra
 
@@ -38,5 +38,16 @@ def make_grid(grid: str, **kwargs: Any) -> gymnasium.Env[Any, Any]:
     return TransformObservation(env, mark, space)
 
 
+def make_atari(game: str, **kwargs: Any) -> gymnasium.Env[Any, Any]:
+    """Make a game of Atari as its grey image [84, 84, 1] of every fourth frame.
+
+    As in Mnih et al. 2015 (Methods, "Preprocessing"), but for episodes that last for all lives.
+    """
+    gymnasium.register_envs(import_extra("ale_py", "zoo"))
+    env = gymnasium.make(game, frameskip=1, repeat_action_probability=0.0, **kwargs)
+    return AtariPreprocessing(env, grayscale_newaxis=True)
+
+
+gymnasium.register("Pong-v5", make_atari, kwargs={"game": "ALE/Pong-v5"})
 for _name in ("DoorKey-5x5", "Empty-8x8", "MemoryS7"):
     gymnasium.register(f"{_name}-v0", make_grid, kwargs={"grid": f"MiniGrid-{_name}-v0"})
