@@ -59,11 +59,15 @@ class NoEpisodeEnds(Rule):
         """Return a finding when the steps increase and no episode has ended."""
         if history.improved or _has_any_episode_ended(history):
             return None
-        # Without more steps the run is stuck or not started, which is another fault.
         steps = history.recent("env_steps", len(history))
-        if steps.size and not steps[-1] > steps[0]:
+        if not steps.any():  # not counted
+            if not history.has(self.stand_ins["env_steps"]):
+                return None
+            reached = ""
+        elif steps[-1] > steps[0]:
+            reached = f" and {steps[-1]:,.0f} steps"
+        else:  # the run is stuck or not started, which is another fault
             return None
-        reached = f" and {steps[-1]:,.0f} steps" if steps.size else ""
         # NaN where the trainer does not log it: both comparisons of the severity are then false,
         # and the finding is a warning.
         longest = history.latest("running_length_max")

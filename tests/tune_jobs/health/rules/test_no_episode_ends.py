@@ -45,6 +45,8 @@ def test_a_log_of_others_without_any_return_is_warned_about():
 
 def test_a_log_without_steps_is_judged_by_its_losses():
     assert seen(RULE, 20, value_loss=1.0) == ("warn", 1)
+    assert seen(RULE, 20, value_loss=1.0, env_steps=0.0) == ("warn", 1)
+    assert seen(RULE, 20, policy_loss=1.0, env_steps=0.0) is None
     other = diagnose(history(20, policy_loss=1.0))
     assert other.not_judged["no_episode_ends"] == "env_steps"
     assert seen(RULE, 20, value_loss=1.0, return_mean=3.0) is None
