@@ -1,9 +1,9 @@
 # pyright: basic
 """What ASHA saves in sweeps over programs of other libraries, and what it misses.
 
-``PYTHONPATH=tests python -m benchmarks.program_sweeps --to FOLDER [--only NAME]`` runs each sweep
-twice: every trial to its end, and with ASHA. Trials have the same numbers, settings and seeds in
-both, so that the choice of the second is worth what the first has recorded of it.
+``PYTHONPATH=tests python -m benchmarks.program_sweeps --to FOLDER [--only NAME] [--grace 3]`` runs
+each sweep twice: every trial to its end, and with ASHA. Trials have the same numbers, settings and
+seeds in both, so that the choice of the second is worth what the first has recorded of it.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
 
 PROGRAMS = Path(__file__).parent / "programs"
-COMMON = {"trials": 16, "iterations": 81, "grace": 3, "seed": 1}
+COMMON = {"trials": 16, "iterations": 81, "seed": 1}
 SWEEPS: dict[str, dict[str, Any]] = {
     "sb3_ppo": {
         "command": "{python} {script} --lr {{lr}} --ent-coef {{ent_coef}} --seed {{seed}} "
@@ -40,25 +40,25 @@ SWEEPS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(name: str, scheduler: str, to: Path) -> Outcome:
+def run(name: str, scheduler: str, grace: int, to: Path) -> Outcome:
     """Run a sweep, unless it has been run before, and return its outcome."""
-    out = to / f"{name}-{scheduler}"
+    out = to / f"{name}-{scheduler}-{grace}"
     if not (out / "report.html").exists():
         to.mkdir(parents=True, exist_ok=True)
-        job: dict[str, Any] = COMMON | SWEEPS[name] | {"scheduler": scheduler}
+        job: dict[str, Any] = COMMON | SWEEPS[name] | {"scheduler": scheduler, "grace": grace}
         script = PROGRAMS / f"{name}.py"
         job["command"] = job["command"].format(python=sys.executable, script=script)
         job["environment"] = {"PYTHONPATH": f"{PROGRAMS}:{os.environ.get('PYTHONPATH', '')}"}
-        file = to / f"{name}-{scheduler}.yaml"
+        file = out.with_suffix(".yaml")
         file.write_text(yaml.safe_dump(job))
         rungwise = Path(sys.executable).with_name("rungwise")
         subprocess.run([rungwise, "tune", file, "--out", out], check=True)
     return Outcome.from_rows(read_event_log(out / "events.jsonl"))
 
 
-def compare(name: str, to: Path) -> dict:
+def compare(name: str, grace: int, to: Path) -> dict:
     """Return what ASHA saved of a sweep, and the loss of the trial that it chose."""
-    full, stopped = run(name, "none", to), run(name, "asha", to)
+    full, stopped = run(name, "none", 0, to), run(name, "asha", grace, to)
     scores = {trial.id: trial.finite_score for trial in full.trials}
     best = max(score for score in scores.values() if score is not None)
     chosen = stopped.best
@@ -77,9 +77,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--to", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--only", nargs="*", default=list(SWEEPS), choices=list(SWEEPS))
+    parser.add_argument("--grace", type=int, default=0, help="first rung; 0 is the default")
     args = parser.parse_args()
     for name in args.only:
-        print(json.dumps(compare(name, args.to.absolute())), flush=True)
+        print(json.dumps(compare(name, args.grace, args.to.absolute())), flush=True)
 
 
 if __name__ == "__main__":
