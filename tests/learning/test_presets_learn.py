@@ -157,7 +157,6 @@ WITHOUT_BAR = {
     "causal-quick": "a first look, too short to learn",
     "edges-postmortem": "shows what cannot be learnt",
     "edges-sweep": "searches what cannot be learnt",
-    "pong": "10M steps: 17 hours of a core",
     "simple-spread": "tested in test_agents_learn.py against rules",
     "shop-lm-tiny": "tested in test_shop_lm.py by its rise",
     "shop-quick": "a first look, too short to learn",
