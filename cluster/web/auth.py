@@ -14,7 +14,7 @@ import secrets
 import stat
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -140,12 +140,7 @@ class TokenMiddleware:
         if int(headers.get("content-length", "0")) > MAX_REQUEST_BYTES:
             return _make_error_response(413, TOO_LARGE)
         if self.token is None:
-            # Without a token, a page of another site must not send requests through the browser.
-            return (
-                None
-                if _has_own_origin(headers)
-                else _make_error_response(403, "The request comes from a page of another site.")
-            )
+            return _refuse_other_sites(headers)
         # Latin-1 decodes any bytes, so no query can raise an error before it is authenticated.
         parameters = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = dict(parameters).get("token")
@@ -199,6 +194,30 @@ def _has_own_origin(headers: Headers) -> bool:
     """Return whether a request comes from our own page or a program, which sends no origin."""
     origin = headers.get("origin")
     return origin is None or origin.partition("://")[2] == headers.get("host")
+
+
+def _refuse_other_sites(headers: Headers) -> JSONResponse | None:
+    """Refuse what a page of another site sends through the browser of this machine's user."""
+    # An attacker's name can be made to resolve to 127.0.0.1 (DNS rebinding). Origin and Host then
+    # agree, so only the name itself shows that the page is not ours.
+    host = headers.get("host", "")
+    if not is_loopback(_get_host_name(host)):
+        return _make_error_response(
+            403,
+            f"A server without a token answers on 127.0.0.1 and localhost only, but the request "
+            f"is for the host {host!r}: use such an address, or start it without --no-token.",
+        )
+    if not _has_own_origin(headers):
+        return _make_error_response(403, "The request comes from a page of another site.")
+    return None
+
+
+def _get_host_name(host: str) -> str:
+    """Return the name or the address in a Host header, without the port."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # a bracket without its other half
+        return ""
 
 
 def _make_error_response(status: int, sentence: str) -> JSONResponse:

@@ -43,14 +43,14 @@ async def page(scope, receive, send):
     await PlainTextResponse(str(size))(scope, receive, send)
 
 
-def call(path="/", *headers, token: str | None = TOKEN, parts=(b"",), query=""):
+def call(path="/", *headers, token: str | None = TOKEN, parts=(b"",), query="", host=HOST):
     """Status, headers (names in lower case, the last of each) and body of one request."""
     scope = {
         "type": "http",
         "method": "GET",
         "path": path,
         "query_string": query.encode(),
-        "headers": [(n.encode(), v.encode()) for n, v in (HOST, *headers)],
+        "headers": [(n.encode(), v.encode()) for n, v in (host, *headers)],
     }
     waiting = [
         {"type": "http.request", "more_body": i + 1 < len(parts)}
@@ -193,12 +193,35 @@ def test_a_cookie_counts_only_on_our_own_pages():
     assert call("/", bearer(), ("origin", "http://evil.example"))[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8470", 200),
+        ("localhost:8470", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:8470", 200),
+        ("evil.example:8470", 403),
+        ("localhost.evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("evil.example@127.0.0.1.example", 403),
+        ("192.168.1.4:8470", 403),
+        ("[::1", 403),
+        ("", 403),
+    ],
+)
+def test_without_a_token_only_names_of_this_machine_are_served(host, status):
+    """A page whose name resolves to this machine sends Host and Origin that agree."""
+    for headers in ((), (("origin", f"http://{host}"),)):
+        assert call("/", *headers, token=None, host=("host", host))[0] == status
+
+
 def test_without_a_token_pages_from_elsewhere_are_refused():
-    assert call("/", token=None)[0] == 200
-    assert call("/", ("origin", "https://here:8000"), token=None)[0] == 200
-    status, headers, body = call("/", ("origin", "http://evil.example"), token=None)
-    assert status == 403 and "another site" in json.loads(body)["error"]
-    assert headers.items() >= HEADERS.items()
+    here = ("host", "localhost:8000")
+    assert call("/", ("origin", "https://localhost:8000"), token=None, host=here)[0] == 200
+    for elsewhere in ("http://evil.example", "http://localhost:9000", "null"):
+        status, headers, body = call("/", ("origin", elsewhere), token=None, host=here)
+        assert status == 403 and "another site" in json.loads(body)["error"]
+        assert headers.items() >= HEADERS.items()
 
 
 @pytest.mark.parametrize(
