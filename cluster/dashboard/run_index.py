@@ -32,7 +32,7 @@ class RunIndex:
         """List the runs, including those that have not started, the last changed first."""
         files = [*self.root.glob("*/job.yaml"), *self.root.glob("*/events.jsonl")]
         directories = {path.parent for path in files} or set(self.list_logged_runs())
-        return sorted(directories, key=lambda directory: -directory.stat().st_mtime)
+        return sorted(directories, key=lambda directory: -_get_change_time(directory))
 
     def find_run(self, name: str) -> Path:
         """Return the directory of a run.
@@ -58,3 +58,10 @@ class RunIndex:
         # runs.
         async with self._locks.setdefault(name, asyncio.Lock()):
             return await asyncio.to_thread(query, self._views[name])
+
+
+def _get_change_time(directory: Path) -> float:
+    try:
+        return directory.stat().st_mtime
+    except FileNotFoundError:  # deleted since it was listed
+        return 0.0

@@ -15,9 +15,11 @@ import time
 from pathlib import Path
 from typing import Literal
 
+from pydantic import TypeAdapter
+
 from tune_jobs.formatting import format_duration
 from tune_jobs.run_log.driver_lock import describe_lost_driver, has_driver
-from tune_jobs.run_log.event_log import read_log_ends
+from tune_jobs.run_log.event_log import read_job_end
 
 RUN_NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 """Valid names of runs: safe as directory names and in URLs."""
@@ -46,23 +48,37 @@ class Order:
     """Why no more drivers are started; empty while they are."""
 
 
+_ORDER_TYPE = TypeAdapter(Order)
+
+
 def read_order(directory: Path) -> Order | None:
-    """Return the order of a run; None if there is none."""
+    """Return the order of a run; None if there is none, one with a failure if it is damaged."""
+    path = directory / ORDER
     try:
-        fields = json.loads((directory / ORDER).read_text())
+        # Unknown fields are ignored: an order of another version must not stop the queue.
+        return _ORDER_TYPE.validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    # Unknown fields are ignored: an order of another version must not stop the queue.
-    known = {field.name for field in dataclasses.fields(Order)}
-    return Order(**{name: value for name, value in fields.items() if name in known})
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is damaged"
+        failure = f"its {ORDER} cannot be read ({why}): resume the run to order it anew"
+        return Order(failure=failure)
 
 
 def write_order(directory: Path, order: Order) -> None:
-    """Write the order of a run atomically."""
+    """Write the order of a run atomically.
+
+    Raises:
+        OSError: the disk is full, or the directory was deleted.
+    """
     # Renaming is atomic: a reader sees the old order or the new one, and a crash leaves no half of
     # one. The process id separates the service from a driver that writes the same order.
     unfinished = directory / f".{ORDER}.{os.getpid()}"
-    unfinished.write_text(json.dumps(dataclasses.asdict(order)))
+    with unfinished.open("w") as file:
+        file.write(json.dumps(dataclasses.asdict(order)))
+        file.flush()
+        # A power failure may otherwise keep the new name and lose what is in the file.
+        os.fsync(file.fileno())
     unfinished.replace(directory / ORDER)
 
 
@@ -90,8 +106,7 @@ def get_run_state(directory: Path) -> tuple[RunState, str]:
         return ("failed", order.failure) if order.failure else ("queued", "")
     if not log.is_file():
         return "stopped", "stopped before it started"
-    # Only an end in the last line counts: further up, it is that of an earlier start.
-    if end := read_log_ends(log)[1]:
+    if end := read_job_end(log):
         state = ENDS.get(end.reason, "interrupted")
         return state, f"failed: {end.sentence}" if state == "failed" else ""
     if loss := describe_lost_driver(directory):

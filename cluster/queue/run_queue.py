@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from envs.validation import InputError
 from tune_jobs.ray_session import offered_cpus
 from tune_jobs.run_directory import find_free_directory
 from tune_jobs.run_log.driver_lock import LOCK, file_lock, has_driver
-from tune_jobs.run_log.event_log import EventLog, read_log_ends
+from tune_jobs.run_log.event_log import EventLog, read_job_end
 from tune_jobs.run_log.events import EndRow
 from tune_jobs.run_log.stop_requests import JOB, clear_stop_request, request_stop
 
@@ -81,6 +82,7 @@ class RunQueue:
         self.root, self.address, self.cpus, self.at_once = root, address, cpus, at_once
         self.accepts_programs = accepts_programs
         self._children: list[subprocess.Popen[bytes]] = []
+        self._reported = set[str]()
         self._lock = threading.Lock()
 
     def submit(
@@ -146,19 +148,19 @@ class RunQueue:
                 if has_driver(directory):
                     running += 1
                 elif order.num_starts and not order.failure:
-                    self._judge_end(directory, order)
+                    with self._report_errors(directory):
+                        self._judge_end(directory, order)
             # Listed again, because judging may have deleted or changed orders.
             for directory, order in list_orders(self.root):
                 if running < self.at_once and not order.failure and not has_driver(directory):
-                    running += self._start(directory, order)
+                    with self._report_errors(directory):
+                        running += self._start(directory, order)
 
     def _judge_end(self, directory: Path, order: Order) -> None:
         """Delete, renew or fail the order of a run whose driver has ended."""
         log = directory / "events.jsonl"
-        grown = log.is_file() and log.stat().st_size > order.log_size
-        # In a log that has not grown, the end is that of an earlier start and says nothing of this
-        # one.
-        end = read_log_ends(log)[1] if grown else None
+        # An end in the part that was there before is that of an earlier start.
+        end = read_job_end(log, order.log_size) if log.is_file() else None
         if end and end.reason != "error":
             if order.restart_after_end:
                 write_order(directory, Order(order.priority, order.ordered_at))
@@ -204,7 +206,22 @@ class RunQueue:
     def run_until_stopped(self, stop: threading.Event) -> None:
         """Tick until the event is set."""
         while not stop.wait(POLL_INTERVAL_S):
-            self.tick()
+            with self._report_errors(self.root):
+                self.tick()
+
+    @contextmanager
+    def _report_errors(self, directory: Path) -> Generator[None]:
+        """Print an error once on stderr and continue: one run must not end the queue of all.
+
+        The next tick tries again: a full disk may have space by then.
+        """
+        try:
+            yield
+        except Exception as error:
+            line = f"rungwise: The queue cannot drive {directory} now ({error!r}), and tries again."
+            if line not in self._reported:
+                self._reported.add(line)
+                sys.stderr.write(line + "\n")
 
 
 def stop_run(directory: Path) -> None:

@@ -214,7 +214,10 @@ def make_job_state(directory: Path) -> JobState:
     row = read_log_ends(log)[0] if log.is_file() else None
     job: JobRow | Job | None = row
     if row is None and (file := directory / "job.yaml").is_file():
-        job = read_job(file)
+        try:
+            job = read_job(file)
+        except InputError as error:  # of another version, perhaps: the other runs are listed, too
+            message = "; ".join(filter(None, [message, str(error)]))
     summary = (job.env, job.algo, job.trials) if job else ("", "", 0)
     return JobState(directory.name, state, message, order and order.priority, *summary)
 

@@ -13,16 +13,19 @@ import math
 import os
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, get_args
 
 from envs.validation import InputError, InputWarning
-from tune_jobs.run_log.events import JobEndRow, JobRow, Row
+from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, VideoRow
 from tune_jobs.run_log.json_types import convert_to_json
 
 KINDS: dict[str, type[Row]] = {row.kind: row for row in get_args(Row)}
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
 """Errors of decoding a line that is no event row."""
+FIRST_BLOCK = 4096
+"""Bytes that are read first from the end of a log; most ends fit."""
 RESULT_HEAD = re.compile(
     rb'\{"kind": "result", "time": [-+.\deE]+, "trial": "([^"\\]*)", "iteration": (\d+), '
     rb'"score": ([-+.\deE]+|null), '
@@ -154,9 +157,42 @@ def read_result_head(line: bytes) -> ResultHead | None:
 def read_log_ends(path: Path) -> tuple[JobRow | None, JobEndRow | None]:
     """Read only the job row that a log begins with and the job's end that it closes with."""
     with path.open("rb") as file:
-        first = file.readline()
-        file.seek(max(0, path.stat().st_size - 4096))  # a job's end is much shorter than this
-        last = file.read().rstrip().rpartition(b"\n")[2]
-    # A last line of another kind means that the driver is at work or was killed: no end.
-    job, end = decode_row_or_none(first), decode_row_or_none(last)
-    return job if isinstance(job, JobRow) else None, end if isinstance(end, JobEndRow) else None
+        job = decode_row_or_none(file.readline())
+    return job if isinstance(job, JobRow) else None, read_job_end(path)
+
+
+def read_job_end(path: Path, start: int = 0) -> JobEndRow | None:
+    """Read only the job's end that a log closes with.
+
+    Args:
+        path: of the log.
+        start: bytes at the beginning of the log that are left out.
+
+    Returns:
+        None while the driver is at work, or where it was killed.
+    """
+    for index, line in enumerate(_read_lines_backwards(path, start)):
+        row = decode_row_or_none(line)
+        if isinstance(row, JobEndRow):
+            return row
+        # Videos are recorded after the end, and a request to resume a trial ends it anew. Half a
+        # line at the end is one of these, too: a driver begins with a whole row, that of its job.
+        is_half = row is None and index == 0
+        if not is_half and not isinstance(row, VideoRow | EndRow):
+            return None
+    return None
+
+
+def _read_lines_backwards(path: Path, start: int) -> Iterator[bytes]:
+    """Yield the lines of a file after a byte, the last one first, without its other lines."""
+    with path.open("rb") as file:
+        position, rest, block = file.seek(0, os.SEEK_END), b"", FIRST_BLOCK
+        while position > start:
+            size = min(block, position - start)
+            position -= size
+            file.seek(position)
+            rest, *lines = (file.read(size) + rest).split(b"\n")
+            yield from (line for line in reversed(lines) if line.strip())
+            block *= 2  # a line of megabytes is not put together from thousands of blocks
+    if rest.strip():
+        yield rest

@@ -13,10 +13,12 @@ from synthetic_sweep import job_row, result
 from cluster.commands.jobs import Report
 from cluster.dashboard import views
 from cluster.dashboard.run_view import RunView
+from cluster.queue.orders import get_run_state
+from cluster.queue.run_queue import reopen_trial
 from envs.validation import InputError
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import JobEndRow, TrialRow
+from tune_jobs.run_log.events import JobEndRow, TrialRow, VideoRow
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,12 @@ def test_a_run_whose_driver_died_has_failed_everywhere(idle):
         JobEndRow(reason="error", seconds=1.0, sentence="OSError: no such store")
     )
     assert client.get_job("run").job.message == "failed: OSError: no such store"
+
+
+def test_a_run_stays_ended_when_videos_are_recorded_or_a_trial_is_reopened(tmp_path):
+    run = write(tmp_path / "run", [job_row(), JobEndRow(reason="done", seconds=1.0)])
+    EventLog(run / "events.jsonl").append(VideoRow(trial="00", checkpoint="c", path="videos/a.mp4"))
+    reopen_trial(run, "00", 3)
+    with hold_driver_lock(run):
+        pass  # its driver has ended
+    assert get_run_state(run) == ("ended", "")

@@ -1,12 +1,14 @@
 # pyright: basic, reportArgumentType=false
 """The queue: which runs it starts, and how it judges their ends."""
 
+import threading
 import time
 
 import pytest
 from dashboard_app import write
 from synthetic_sweep import job_row
 
+from cluster.queue import run_queue
 from cluster.queue.orders import (
     Order,
     get_run_state,
@@ -107,3 +109,52 @@ def test_without_a_token_no_job_may_be_a_program(tmp_path):
         RunQueue(tmp_path, accepts_programs=False).submit(fields, None, "", Order())
     directory = RunQueue(tmp_path).submit(fields, None, "", Order())
     assert directory.name.startswith("sleep-") and get_run_state(directory)[0] == "queued"
+
+
+@pytest.mark.parametrize("text", ["", '{"priority": ', "[1]", '{"priority": "high"}', "\0"])
+def test_a_damaged_order_stops_no_other_run(tmp_path, monkeypatch, text):
+    (damaged := tmp_path / "damaged").mkdir()
+    (damaged / "order.json").write_text(text)
+    (tmp_path / "good").mkdir()
+    write_order(tmp_path / "good", Order(ordered_at=1.0))
+    queue, started = RunQueue(tmp_path), []
+    monkeypatch.setattr(queue, "_start", lambda directory, _: not started.append(directory.name))
+    queue.tick()
+    state, message = get_run_state(damaged)
+    assert (state, started) == ("failed", ["good"]) and "order.json" in message
+    queue.resume(damaged)
+    assert get_run_state(damaged)[0] == "queued"
+
+
+def test_a_run_that_cannot_be_started_holds_up_no_other(tmp_path, capsys):
+    """A full disk and a deleted directory show as an OSError of the first write."""
+    for name in ("high", "low"):
+        (tmp_path / name).mkdir()
+    write_order(tmp_path / "high", Order(priority=5))
+    write_order(tmp_path / "low", Order(ordered_at=1.0))
+    (tmp_path / "high" / "driver.lock").mkdir()
+    queue = RunQueue(tmp_path)
+    queue.tick()
+    queue.tick()
+    (child,) = queue._children
+    try:
+        assert has_driver(tmp_path / "low") and get_run_state(tmp_path / "high")[0] == "queued"
+        assert capsys.readouterr().err.count("high") == 1
+    finally:
+        child.kill()
+        child.wait(20)
+
+
+def test_the_queue_outlives_any_error_of_a_tick(tmp_path, monkeypatch):
+    queue, stop, ticks = RunQueue(tmp_path), threading.Event(), []
+
+    def tick():
+        ticks.append(1)
+        if len(ticks) == 3:
+            stop.set()
+        raise OSError("the disk of the runs is gone")
+
+    monkeypatch.setattr(queue, "tick", tick)
+    monkeypatch.setattr(run_queue, "POLL_INTERVAL_S", 0)
+    queue.run_until_stopped(stop)
+    assert len(ticks) == 3

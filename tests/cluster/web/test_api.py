@@ -154,3 +154,14 @@ def test_no_value_of_any_field_of_a_job_breaks_the_service(idle, value):
         status, _, text = get(client.url, "api/jobs", "POST", body, **headers)
         assert status in (201, 422), (field.name, text)
         assert status == 201 or len(json.loads(text)["error"]) > 20
+
+
+def test_one_unreadable_job_file_does_not_hide_the_other_runs(idle):
+    root, client = idle
+    client.submit(Submission(job=TINY, name="good"))
+    (root / "old").mkdir()
+    (root / "old" / "job.yaml").write_text("env: CartPole-v1\nno_such_field: 1\n")
+    jobs = {job.name: job for job in client.list_jobs()}
+    assert set(jobs) == {"good", "old"} and jobs["good"].env == "CartPole-v1"
+    assert (jobs["old"].state, jobs["old"].env) == ("stopped", "")
+    assert "no_such_field" in jobs["old"].message

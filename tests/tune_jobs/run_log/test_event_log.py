@@ -15,10 +15,11 @@ from tune_jobs.run_log.event_log import (
     EventLog,
     encode_row,
     read_event_log,
+    read_job_end,
     read_log_ends,
     read_result_head,
 )
-from tune_jobs.run_log.events import JobEndRow, ResultRow, TrialRow
+from tune_jobs.run_log.events import JobEndRow, ResultRow, TrialRow, VideoRow
 
 
 def test_every_kind_of_row_comes_back_as_it_was(tmp_path, sweep_rows):
@@ -141,3 +142,30 @@ def test_the_ends_of_a_log_are_read_without_the_rest(tmp_path):
     for row in (first, TrialRow(trial="00", config={}), last):
         EventLog(path).append(row)
     assert read_log_ends(path) == (first, last)
+
+
+@pytest.mark.parametrize("num_videos", [1, 100])
+def test_videos_recorded_after_an_end_do_not_withdraw_it(tmp_path, num_videos):
+    log, last = EventLog(tmp_path / "events.jsonl"), JobEndRow(reason="done", seconds=1.0)
+    log.append(job_row())
+    log.append(TrialRow(trial="00", config={"about": "x" * 100_000}))
+    log.append(last)
+    for seed in range(num_videos):
+        log.append(VideoRow(trial="00", checkpoint="00/c", path="videos/a.mp4", seed=seed))
+    assert read_log_ends(log.path) == (job_row(), last)
+    with log.path.open("ab") as file:
+        file.write(b'{"kind": "vid')  # the recording was killed
+    assert read_job_end(log.path) == last
+    log.append(job_row())  # a resumed run is at work
+    assert read_job_end(log.path) is None
+    log.append(end("00", 3, "interrupted"))
+    assert read_job_end(log.path) is None
+
+
+def test_an_end_before_the_first_byte_to_read_does_not_count(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(JobEndRow(reason="done", seconds=1.0))
+    size = log.path.stat().st_size
+    log.append(end("00", 3, "interrupted"))
+    assert read_job_end(log.path, 0) and read_job_end(log.path, size) is None
+    assert read_job_end(log.path, 2 * log.path.stat().st_size) is None
