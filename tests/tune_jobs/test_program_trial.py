@@ -84,6 +84,14 @@ def test_a_missing_score_is_a_fault_that_is_not_tried_again(start, monkeypatch, 
     assert not find_program(get_program_folder(tmp_path / "run", "01")).is_running
 
 
+def test_the_time_trained_does_not_follow_the_clock(start, monkeypatch):
+    trial = start(rows=500)
+    before = trial.step()["trained_s"]
+    an_hour_ago = time.time() - 3600
+    monkeypatch.setattr(time, "time", lambda: an_hour_ago)
+    assert trial.step()["trained_s"] > before > 0
+
+
 def test_a_program_without_a_log_is_a_fault(start):
     (result,) = steps(start(log="elsewhere/*.csv", patience_s=0.2, rows=500))
     assert result["done"] and "elsewhere/*.csv" in result["fault"]

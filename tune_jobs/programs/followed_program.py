@@ -44,7 +44,8 @@ class FollowedProgram:
         """Its log as iterations; None while no log is found."""
         self.is_over = False
         """Whether it has ended and its log has been read to the end."""
-        self._started = started
+        # Measured once: the clock may be set while the program runs.
+        self._trained_before_s = max(time.time() - started, 0.0)
         self._attached = time.monotonic()
         self._lost_since: float | None = None
         self._was_ended = False
@@ -52,7 +53,7 @@ class FollowedProgram:
     @property
     def trained_s(self) -> float:
         """Seconds since the program started."""
-        return time.time() - self._started
+        return self._trained_before_s + time.monotonic() - self._attached
 
     @property
     def has_ended(self) -> bool:

@@ -14,14 +14,16 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 
 from envs.validation import InputError
+from tune_jobs.programs.process_identity import TOKEN, is_any_of, list_group, read_start_id
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 """What ends a program, the next one where it has not ended after :data:`GRACE_S`."""
@@ -29,6 +31,8 @@ GRACE_S = 10.0
 POLL_S = 0.05
 STDOUT, STDERR, STATUS, PROCESS = "stdout.log", "stderr.log", "status", "process.json"
 """Files of a program's folder: its output, its exit status, and which process it is."""
+DISCARDED = "discarded"
+"""An empty file of a program whose output is not to be followed again."""
 START = "start"
 """An empty file that is as old as the start, by the clock of the file system."""
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt)\b")
@@ -38,23 +42,28 @@ _WRAPPER = '"$@"; echo $? > "$0"'
 
 @dataclass(frozen=True)
 class ProgramProcess:
-    """A running or ended program, known by its process id and its time of start."""
+    """A running or ended program, known by its process id and by what marks its start."""
 
     pid: int
+    start_id: str
+    """See :func:`read_start_id`: another process may get the same id later."""
     started: float
-    """Seconds since 1970: another process may get the same id later."""
+    """Seconds since 1970."""
     folder: Path | None = None
     """Where its output and exit status are; None for a process that Rungwise did not start."""
     directory: Path = field(default_factory=Path.cwd)
     """Its working directory."""
+    token: str = ""
+    """Value of :data:`TOKEN` in its environment and in that of what it starts."""
 
     @property
     def is_running(self) -> bool:
         """Whether any process of it runs."""
         if self.folder is not None and (self.folder / STATUS).exists():
             return False
-        process = self._find()
-        return process is not None and process.status() != psutil.STATUS_ZOMBIE
+        with suppress(psutil.NoSuchProcess):
+            return self._exists() and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+        return False
 
     @property
     def exit_status(self) -> int | None:
@@ -65,50 +74,63 @@ class ProgramProcess:
             return None
         return int(text) if text.strip() else None
 
+    @property
+    def is_discarded(self) -> bool:
+        """Whether what it wrote is not to be followed: it was ended, or its log was refused."""
+        return self.folder is not None and (self.folder / DISCARDED).exists()
+
+    def discard(self) -> None:
+        """Mark that what it wrote is not to be followed again: a new start replaces it."""
+        if self.folder is not None:
+            with suppress(OSError):  # the folder was deleted: nothing can be followed
+                (self.folder / DISCARDED).touch()
+
     def end(self, grace_s: float = GRACE_S) -> None:
         """Ask it to end, then end it: SIGINT, SIGTERM and SIGKILL with time in between."""
+        if self.is_running:
+            self.discard()
+        members = self._find_members(())
         for number in SIGNALS:
-            if not self._send(number):
+            if not members:
                 return
+            self._send(number)
             deadline = time.monotonic() + grace_s
-            while time.monotonic() < deadline and self._has_members():
+            while members and time.monotonic() < deadline:
                 time.sleep(POLL_S)
+                members = self._find_members(members)
 
-    def _find(self) -> psutil.Process | None:
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(self.pid)
-            if process.create_time() == self.started:
-                return process
-        return None
+    def _exists(self) -> bool:
+        return read_start_id(self.pid) == self.start_id
 
-    def _send(self, number: signal.Signals) -> bool:
-        """Send a signal to its processes; return whether there were any."""
+    def _send(self, number: signal.Signals) -> None:
+        send = os.killpg if self._has_group else os.kill
         with suppress(ProcessLookupError):
-            if self._leads_group:
-                os.killpg(self.pid, number)
-                return True
-            if self._find() is not None:
-                os.kill(self.pid, number)
-                return True
-        return False
+            send(self.pid, number)
 
     @property
-    def _leads_group(self) -> bool:
-        """Whether the group of its id is its own: a process that is gone may have left members."""
+    def _has_group(self) -> bool:
+        """Whether all of its group is to be ended and not only itself."""
         if self.folder is not None:
-            # No new process gets the id of a group that has members: the group is another's only
-            # where its id is that of another process.
-            return self._find() is not None or not psutil.pid_exists(self.pid)
+            return True
         # Of a process that Rungwise did not start, the group may hold that one's shell as well.
         with suppress(ProcessLookupError):
-            return self._find() is not None and os.getpgid(self.pid) == self.pid
+            return os.getpgid(self.pid) == self.pid
         return False
 
-    def _has_members(self) -> bool:
-        """Whether a process of it is left, other than one that waits to be reaped."""
-        if self._leads_group:
-            return any(_is_alive_in_group(process, self.pid) for process in psutil.process_iter())
-        return self.is_running
+    def _find_members(self, known: Collection[psutil.Process]) -> list[psutil.Process]:
+        """Return its processes that are alive.
+
+        Args:
+            known: those that were its processes a moment ago.
+        """
+        if not self._has_group:
+            return [psutil.Process(self.pid)] if self.is_running else []
+        members = list_group(self.pid)
+        # Its id may be that of another group by now, even where no process has it: that group's
+        # leader may have ended, too. An id is not given anew while its group has members, so one
+        # member that is known makes the group its own.
+        is_own = self._exists() or any(process in known for process in members)
+        return members if is_own or is_any_of(members, self.token) else []
 
 
 def start_program(
@@ -129,7 +151,9 @@ def start_program(
     check_command(command, env)
     status = (folder / STATUS).absolute()
     status.unlink(missing_ok=True)
+    (folder / DISCARDED).unlink(missing_ok=True)
     (folder / START).touch()
+    token = uuid4().hex
     # Appended: a program that is started again after a failure keeps what it wrote before.
     with (folder / STDOUT).open("ab") as out, (folder / STDERR).open("ab") as err:
         process = subprocess.Popen(
@@ -137,12 +161,11 @@ def start_program(
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            env=dict(env),
+            env={**env, TOKEN: token},
             cwd=directory,
             start_new_session=True,
         )
-    started = psutil.Process(process.pid).create_time()
-    program = ProgramProcess(process.pid, started, folder, directory or Path.cwd())
+    program = _describe(process.pid, folder, directory or Path.cwd(), token)
     remember_program(program, folder)
     return program
 
@@ -151,7 +174,9 @@ def remember_program(program: ProgramProcess, folder: Path) -> None:
     """Write which process a program is, for :func:`find_program`."""
     known = {
         "pid": program.pid,
+        "start_id": program.start_id,
         "started": program.started,
+        "token": program.token,
         "directory": str(program.directory),
         "is_ours": program.folder is not None,
         "host": socket.gethostname(),
@@ -189,7 +214,8 @@ def find_program(folder: Path) -> ProgramProcess | None:
             return None  # its id means another process here
         ours = folder if known["is_ours"] else None
         place = Path(known["directory"])
-        return ProgramProcess(int(known["pid"]), float(known["started"]), ours, place)
+        start_id, started, token = known["start_id"], known["started"], known["token"]
+        return ProgramProcess(int(known["pid"]), start_id, float(started), ours, place, token)
     except (OSError, ValueError, LookupError, TypeError):
         return None  # none was started, or the machine stopped while the file was written
 
@@ -201,9 +227,23 @@ def find_process(pid: int) -> ProgramProcess:
         InputError: there is none.
     """
     try:
-        return ProgramProcess(pid, psutil.Process(pid).create_time())
+        return _describe(pid)
     except psutil.NoSuchProcess as error:
         raise InputError(f"There is no process {pid}: it has ended, or --pid is wrong.") from error
+
+
+def _describe(
+    pid: int, folder: Path | None = None, directory: Path | None = None, token: str = ""
+) -> ProgramProcess:
+    """Describe a process that exists.
+
+    Raises:
+        psutil.NoSuchProcess: it does not.
+    """
+    if (start_id := read_start_id(pid)) is None:
+        raise psutil.NoSuchProcess(pid)
+    started = psutil.Process(pid).create_time()
+    return ProgramProcess(pid, start_id, started, folder, directory or Path.cwd(), token)
 
 
 def read_last_lines(path: Path, lines: int = 3, most: int = 4096) -> str:
@@ -233,10 +273,3 @@ def _find_on_path(name: str, env: Mapping[str, str]) -> bool:
 
 def _is_executable(path: Path) -> bool:
     return path.is_file() and os.access(path, os.X_OK)
-
-
-def _is_alive_in_group(process: psutil.Process, group: int) -> bool:
-    with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
-        is_member = os.getpgid(process.pid) == group
-        return is_member and process.status() != psutil.STATUS_ZOMBIE
-    return False

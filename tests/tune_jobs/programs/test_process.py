@@ -1,6 +1,7 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportOptionalOperand=false
 """A program is started, found again and ended, with all that it has started itself."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -107,7 +108,7 @@ def test_a_program_is_found_again_by_another_process(tmp_path):
 def test_another_process_with_the_same_id_is_left_alone(tmp_path):
     other = subprocess.Popen(["sleep", "60"])
     try:
-        stale = module.ProgramProcess(other.pid, 1.0)
+        stale = module.ProgramProcess(other.pid, "another start", 1.0)
         assert not stale.is_running
         stale.end(grace_s=0.2)
         assert other.poll() is None
@@ -118,11 +119,45 @@ def test_another_process_with_the_same_id_is_left_alone(tmp_path):
 def test_a_group_whose_id_another_process_has_by_now_is_left_alone(tmp_path):
     other = subprocess.Popen(["sleep", "60"], start_new_session=True)
     try:
-        stale = module.ProgramProcess(other.pid, 1.0, tmp_path)
+        stale = module.ProgramProcess(other.pid, "another start", 1.0, tmp_path)
         stale.end(grace_s=0.2)
         assert not stale.is_running and other.poll() is None
     finally:
         other.kill()
+
+
+def test_a_group_whose_leader_has_ended_is_ended_only_where_it_is_ours(tmp_path):
+    """The id of a program that ended long ago may lead another group, and be free again."""
+    leader = subprocess.Popen(
+        ["sh", "-c", "sleep 60 & echo $!"], stdout=subprocess.PIPE, start_new_session=True
+    )
+    child = psutil.Process(int(leader.stdout.readline()))
+    leader.wait()
+    try:
+        stale = module.ProgramProcess(leader.pid, "another start", 1.0, tmp_path, token="ours")
+        stale.end(grace_s=0)
+        assert child.status() != psutil.STATUS_ZOMBIE
+    finally:
+        child.kill()
+
+
+def test_a_program_is_found_and_ended_after_the_clock_was_set(tmp_path, monkeypatch):
+    program = start(tmp_path, "sleep", "60")
+    created = psutil.Process.create_time
+    # What psutil reads after a step of the clock: the kernel's boot time moves with it.
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: created(process) + 1)
+    found = find_program(tmp_path)
+    assert program.is_running and found.is_running
+    found.end(grace_s=5)
+    assert not members(program) and found.is_discarded
+
+
+def test_a_program_of_an_earlier_boot_does_not_run(tmp_path):
+    program = start(tmp_path, "sleep", "60")
+    ticks = program.start_id.rpartition("/")[2]
+    stale = dataclasses.replace(program, start_id=f"another boot/{ticks}")
+    assert program.is_running and not stale.is_running
+    program.end(grace_s=5)
 
 
 def test_of_somebody_elses_group_only_the_process_is_ended():
