@@ -63,10 +63,14 @@ class ProgramTrainable(tune.Trainable):
         return True
 
     def _open(self) -> FollowedProgram:
-        """Start the program, or find it where a process that died has left it running."""
+        """Start the program, or find it where a process that died has left it.
+
+        It is found running, or finished: what it wrote until its end is then read and it is not
+        run again.
+        """
         process = find_program(get_program_folder(self.directory, self.plan.trial))
         continues = self.reached > 0
-        if process is None or not process.is_running:
+        if process is None or not (process.is_running or process.has_finished):
             process = start_trial_program(self.job, self.plan, self.directory, continues=continues)
         self.waiting: deque[Iteration] = deque()
         self.newest = Iteration(self.reached, 0, None, {})
@@ -84,7 +88,7 @@ class ProgramTrainable(tune.Trainable):
         try:
             self._wait_for_iteration(program)
         except InputError as error:  # started again it would fail again, so the trial ends
-            program.end()
+            program.discard()
             result = program.make_result(self.plan.trial, Iteration(self.reached, 0, None, {}))
             return result | {"fault": str(error), "done": True}
         if self.waiting:

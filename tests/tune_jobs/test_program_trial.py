@@ -106,6 +106,58 @@ def test_a_process_that_died_leaves_its_program_to_the_next(start, tmp_path):
     assert find_program(get_program_folder(tmp_path / "run", "01")).pid == pid
 
 
+def write_short_program(tmp_path):
+    """Write a program that notes its starts and ends with a status; return fields of a job."""
+    script = tmp_path / "noted.py"
+    script.write_text(
+        "import sys, pathlib\n"
+        "out = pathlib.Path(sys.argv[1])\n"
+        "with (out.parent / 'starts').open('a') as starts:\n"
+        "    print('started', file=starts)\n"
+        "rows = [f'{i},{1000 * i}' for i in range(1, 11)]\n"
+        "(out / 'progress.csv').write_text('\\n'.join(['return_mean,env_steps', *rows, '']))\n"
+        "sys.exit(int(sys.argv[2]))\n"
+    )
+    return {
+        **REST,
+        **{"metric": "return_mean", "progress": "env_steps", "trials": 2},
+        "command": f"{sys.executable} {script} {{out}} {{status}}",
+        "search": {"status": {"choice": [0, 3]}},
+    }
+
+
+@pytest.mark.parametrize(("status", "starts"), [(0, 1), (3, 2)], ids=["it finished", "it failed"])
+def test_what_finished_without_a_driver_is_not_run_again(tmp_path, status, starts):
+    trainable = make_program_trainable(make_job(write_short_program(tmp_path)), tmp_path / "run")
+    config = {"plan": PLAN | {"config": {"status": status}}}
+    assert trainable(config).step()["iteration"] == 1
+    folder = get_program_folder(tmp_path / "run", "01")
+    wait_for_end(folder)
+    again = trainable(config)  # the first was killed with its driver: nothing has cleaned it up
+    numbers = [again.step()["iteration"] for _ in range(9)]
+    assert numbers == list(range(1, 10))
+    wait_for_end(folder)
+    assert (folder / "starts").read_text().count("started") == starts
+
+
+def test_what_was_ended_is_run_again(start, tmp_path):
+    first = start(rows=500)
+    first.step()
+    first.cleanup()
+    folder = get_program_folder(tmp_path / "run", "01")
+    # Some programs catch SIGINT, save and end without an error.
+    (folder / "status").write_text("0\n")
+    second = make_program_trainable(first.job, tmp_path / "run")(CONFIG)
+    second.step()
+    assert find_program(folder).is_running
+    second.cleanup()
+
+
+def wait_for_end(folder):
+    while find_program(folder).is_running:
+        time.sleep(0.02)
+
+
 def test_what_can_resume_continues_from_its_folder(tmp_path):
     script = tmp_path / "train.py"
     # Saves its step after each row and, asked to, continues behind it.

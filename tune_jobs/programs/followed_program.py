@@ -117,6 +117,12 @@ class FollowedProgram:
             self._was_ended = True
             self.process.end()
 
+    def discard(self) -> None:
+        """End the program, and have it start again where the trial is run again."""
+        self.end()
+        if self.process is not None:
+            self.process.discard()
+
     def make_result(self, trial: str, iteration: Iteration) -> dict[str, Any]:
         """Return an iteration as the result of a trial."""
         return {

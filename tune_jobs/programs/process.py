@@ -75,6 +75,11 @@ class ProgramProcess:
         return int(text) if text.strip() else None
 
     @property
+    def has_finished(self) -> bool:
+        """Whether it ended by itself and without an error, and its output is to be followed."""
+        return self.exit_status == 0 and not self.is_discarded
+
+    @property
     def is_discarded(self) -> bool:
         """Whether what it wrote is not to be followed: it was ended, or its log was refused."""
         return self.folder is not None and (self.folder / DISCARDED).exists()
