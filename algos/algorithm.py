@@ -68,6 +68,7 @@ from algos.rollouts.rollout import scale_advantages
 from algos.rollouts.runner_group import (
     SYNC_TIMEOUT_S,
     collect_samples,
+    renew_environments,
     reseed_runners,
     start_sampling_ahead,
     wait_for_restart,
@@ -127,8 +128,9 @@ class ColumnAlgorithm(Algorithm):
         """Run one iteration: collect rows, learn from them, send the new weights to the runners."""
         started = time.perf_counter()
         self.prepare()
-        first, self.preparation_metrics = self.preparation_metrics, {}
         rows, metrics = self.collect_rows()
+        # Now: collecting may fail, and the iteration that is tried again reports them.
+        first, self.preparation_metrics = self.preparation_metrics, {}
         steps = metrics.pop("steps")
         self.env_steps += steps
         if metrics["nonfinite"]:
@@ -340,6 +342,17 @@ class ColumnAlgorithm(Algorithm):
             reseed_runners(env_runner_group, self.iteration, restored)
             self.push_weights()
         return restored
+
+    def renew_environments(self, failures: int) -> None:
+        """Make the environments anew; the iteration in which they failed can be tried again.
+
+        Args:
+            failures: how often they have failed.
+
+        Raises:
+            EnvironmentFault: they fail again.
+        """
+        renew_environments(self.env_runner_group, self.iteration, failures)
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state and our counters."""

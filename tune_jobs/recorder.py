@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from ray import tune
 from ray.exceptions import RayActorError
 
+from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import take_hang_reports
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import CheckpointRow, EndRow, ExploitRow, FindingRow, Row
@@ -17,6 +18,11 @@ from tune_jobs.run_log.resume import find_newest_intact, get_hang_report_dir, ma
 from tune_jobs.run_log.stop_requests import clear_stop_request
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.pbt import RecordedPBT, complete_exploit
+from tune_jobs.stopping.fault import (
+    ENVIRONMENT_FAILED,
+    describe_last_failure,
+    suggest_resume,
+)
 from tune_jobs.stopping.stop_request import STOPPED_BY_HAND, withdraw_waiting_trials
 from tune_jobs.stopping.stop_rule import StopVerdict
 from tune_jobs.stopping.sweep_health import SweepHealth
@@ -124,26 +130,29 @@ class EventRecorder(tune.Callback):
         name, reached = _get_trial_and_iteration(trial)
         self.write(CheckpointRow(trial=name, iteration=reached, path=path))
 
+    def write_failure(
+        self, trial: str, iteration: int, symptom: str, evidence: str, continues: str
+    ) -> None:
+        """Write a failure that a trial survives, and from where it continues."""
+        self.sweep.register_symptom(trial, symptom, "warn", iteration)
+        self.write(
+            FindingRow(
+                trial=trial,
+                iteration=iteration,
+                symptom=symptom,
+                severity="warn",
+                since=iteration,
+                evidence=evidence,
+                remedy=f"The trial continues {continues}; if it fails again, look there first.",
+                siblings=self.sweep.compare_with_siblings(symptom),
+            )
+        )
+
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write the failure of a trial that Tune starts again from its last checkpoint."""
         name, reached = _get_trial_and_iteration(trial)
         symptom, evidence = self._describe_failure(name, trial)
-        self.sweep.register_symptom(name, symptom, "warn", reached)
-        self.write(
-            FindingRow(
-                trial=name,
-                iteration=reached,
-                symptom=symptom,
-                severity="warn",
-                since=reached,
-                evidence=evidence,
-                remedy=(
-                    "The trial continues from its last checkpoint; if it fails again, look there "
-                    "first."
-                ),
-                siblings=self.sweep.compare_with_siblings(symptom),
-            )
-        )
+        self.write_failure(name, reached, symptom, evidence, "from its last checkpoint")
         if trial.checkpoint is not None:
             folder = Path(trial.checkpoint.path).parent
             intact, damage = find_newest_intact(sorted(folder.glob("checkpoint_*")))
@@ -154,14 +163,20 @@ class EventRecorder(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write the end of a trial that failed for good."""
         name, reached = _get_trial_and_iteration(trial)
-        _, evidence = self._describe_failure(name, trial)
-        self.write(EndRow(trial=name, iteration=reached, reason="error", sentence=evidence))
+        symptom, sentence = self._describe_failure(name, trial)
+        if symptom == ENVIRONMENT_FAILED:
+            sentence = describe_last_failure(sentence, trial.run_metadata.num_failures)
+            sentence = f"{sentence}; {suggest_resume(self.directory)}"
+        self.write(EndRow(trial=name, iteration=reached, reason="error", sentence=sentence))
 
     def _describe_failure(self, name: str, trial: Any) -> tuple[str, str]:
         """Return the symptom and the evidence of a failed process of a trial."""
         if reports := take_hang_reports(get_hang_report_dir(self.directory, name), "trial"):
             return "hung", reports[0].removeprefix("trial ")
-        return "crashed", _extract_error_message(trial.get_error())
+        error = trial.get_error()
+        is_environment = isinstance(getattr(error, "cause", error), EnvironmentFault)
+        symptom = ENVIRONMENT_FAILED if is_environment else "crashed"
+        return symptom, _extract_error_message(error)
 
 
 def _get_trial_and_iteration(trial: Any) -> tuple[str, int]:

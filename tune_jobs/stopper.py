@@ -20,6 +20,7 @@ from tune_jobs.recorder import EventRecorder
 from tune_jobs.run_log.events import FindingRow, ResultRow
 from tune_jobs.run_log.stop_requests import clear_stop_request, is_stop_requested
 from tune_jobs.stopping import StopVerdict, TrialObservation, find_stop
+from tune_jobs.stopping.fault import ENVIRONMENT_FAILED
 from tune_jobs.stopping.patience import count_stagnant_iterations
 from tune_jobs.stopping.sweep_health import SweepHealth
 
@@ -40,22 +41,30 @@ class TrialStopper(Stopper):
         trial, iteration = result["trial"], result["iteration"]
         metrics: dict[str, Any] = json.loads(result["metrics"])
         env_steps = metrics.get("env_steps", 0)
-        self.sweep.add_result(trial, iteration, env_steps, metrics)
+        # An iteration that failed for good measured nothing: the row of the one before it stands.
+        has_row = not result["fault"] or not self.sweep.has_results(trial)
+        if has_row:
+            self.sweep.add_result(trial, iteration, env_steps, metrics)
         findings, withdrawals = self._judge_health(result)
         verdict = self._find_stop(result, findings)
         if verdict is None and result.get("ended"):
             verdict = StopVerdict(*result["ended"])
-        self.recorder.write(
-            ResultRow(
-                trial=trial,
-                iteration=iteration,
-                score=result["score"],
-                seconds=result["trained_s"],
-                env_steps=env_steps,
-                metrics={name: value for name, value in metrics.items() if value != ""},
-                stagnant=count_stagnant_iterations(self.job, self.sweep.get_history(trial)),
+        if has_row:
+            self.recorder.write(
+                ResultRow(
+                    trial=trial,
+                    iteration=iteration,
+                    score=result["score"],
+                    seconds=result["trained_s"],
+                    env_steps=env_steps,
+                    metrics={name: value for name, value in metrics.items() if value != ""},
+                    stagnant=count_stagnant_iterations(self.job, self.sweep.get_history(trial)),
+                )
             )
-        )
+        for failure in result.get("failures", ()):
+            self.recorder.write_failure(
+                trial, iteration, ENVIRONMENT_FAILED, failure, "with new environments"
+            )
         for row in self.sweep.register_new_findings(trial, iteration, findings):
             self.recorder.write(row)
         self.sweep.register_withdrawals(withdrawals)

@@ -12,6 +12,7 @@ import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import Watchdog
+from tune_jobs.environment_failures import EnvironmentFailures
 from tune_jobs.evaluation.recent_score import FEWEST, RecentEpisodes, is_episode_mean
 from tune_jobs.evaluation.scoring import evaluate_held_out
 from tune_jobs.jobs.job import Job
@@ -33,6 +35,7 @@ from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.rllib_agent import RLlibAgent
 from tune_jobs.run_log.resume import find_newest_intact
 from tune_jobs.run_log.trial_outcome import SPREAD
+from tune_jobs.stopping.fault import describe_last_failure
 
 PROGRESS = "trial.json"
 """File of a checkpoint with the seconds trained, the last score and the recent episodes of each
@@ -92,6 +95,7 @@ class TrialTrainable(tune.Trainable):
         self.preparation_watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
         self.unprepared = self._list_column_agents()
         self.preparation_saved_at = time.monotonic()
+        self.failures = EnvironmentFailures(job.max_failures)
         self.trial_number: str = plan["trial"]
         self.trained_s = 0.0
         self.scores: list[float | None] = [None] * job.seeds
@@ -132,20 +136,22 @@ class TrialTrainable(tune.Trainable):
         What precedes the first iteration can take hours. While it does, a step is a part of it, and
         the result has the iteration 0, no score and the metrics of the progress.
         """
-        fault = ""
         try:
             if not self._prepare_agents():
                 return self._report_preparation()
             trained = [self._train_agent(place) for place in range(len(self.agents))]
-            metrics, score = merge_agent_metrics(trained), self._take_scores(trained)
         except EnvironmentFault as error:
-            # The environment's own failure: started again it would fail again, so the trial ends.
-            fault, metrics, score = str(error), {}, math.nan
+            if isinstance(self.job.settings, RLlibSettings):
+                raise  # its state is lost: Tune restarts the trial from the last checkpoint
+            # What it had learnt stands, and so does its last score.
+            fault = describe_last_failure(str(error), self.failures.count)
+            return self._make_result({}, None, fault)
+        metrics, score = merge_agent_metrics(trained), self._take_scores(trained)
         known = [score for score in self.scores if score is not None]
         # One seed has no spread, and 0 would read as perfect agreement.
-        if not fault and score is not None and len(known) > 1:
+        if score is not None and len(known) > 1:
             metrics[SPREAD] = float(np.std(known, ddof=1))
-        return self._make_result(metrics, score, fault)
+        return self._make_result(metrics, score)
 
     def _make_result(
         self, metrics: Mapping[str, Any], score: float | None, fault: str = ""
@@ -164,6 +170,7 @@ class TrialTrainable(tune.Trainable):
             "checkpoint_score": math.nan if score is None else score,
             "trained_s": self.trained_s,
             "fault": fault,
+            "failures": self.failures.take_unreported(),
             "idle_gpu": self.idle_gpu,
             # As a text: of numbers Tune would keep statistics, and each of its snapshots leaves a
             # line in memory for each of those (ray.util.debug.log_once): the driver grew.
@@ -175,8 +182,9 @@ class TrialTrainable(tune.Trainable):
         """Run what precedes the first iteration for a while; return whether it is over."""
         for agent in list(self.unprepared):
             started = time.perf_counter()
-            with self.preparation_watchdog.watch():
-                over = agent.prepare(PREPARATION_S)
+            over = self.failures.survive(
+                agent, partial(agent.prepare, PREPARATION_S), self.preparation_watchdog
+            )
             self.trained_s += time.perf_counter() - started
             if over:
                 self.unprepared.remove(agent)
@@ -197,8 +205,7 @@ class TrialTrainable(tune.Trainable):
     def _train_agent(self, index: int) -> dict[str, Any]:
         agent = self.agents[index]
         # Only training is watched: an evaluation may rightly take longer than an iteration.
-        with self.watchdog.watch():
-            agent.train()
+        self.failures.survive(agent, agent.train, self.watchdog)
         metrics = agent.flat_metrics
         self.trained_s += metrics["iteration_s"]
         every = self.job.held_out_interval

@@ -17,6 +17,9 @@ AHEAD = "ahead"
 SYNC_TIMEOUT_S = 60.0
 RESTART_S = 120.0
 """Time that a runner may take to restart where no other is left."""
+AFTER_FAILURES = 2**16
+"""Added to the iteration at which runners start anew after a failure of the environment: no resume
+starts there, and it is within the bits that a recording has for it."""
 MAX_LOSSES = 3
 """Times that all runners may be lost in one iteration; more often is no accident."""
 
@@ -86,6 +89,38 @@ def reseed_runners(group: Any, iteration: int, ids: list[int] | None = None) -> 
         remote_worker_ids=ids,
         timeout_seconds=SYNC_TIMEOUT_S,
     )
+
+
+def renew_environments(group: Any, iteration: int, failures: int) -> None:
+    """Make the environments of all runners that collect anew, with new randomness, after a failure.
+
+    Args:
+        group: the runners.
+        iteration: iterations that are done.
+        failures: how often environments have failed: each time other episodes follow.
+
+    Raises:
+        EnvironmentFault: they fail again while they are made.
+    """
+    wait_for_samples_ahead(group)  # of another runner, from before the failure
+    remote = bool(group.num_remote_env_runners())
+    faults = group.foreach_env_runner(
+        partial(_reseed_or_return_fault, restored_at=AFTER_FAILURES + iteration + failures),
+        local_env_runner=not remote,
+        timeout_seconds=SYNC_TIMEOUT_S,
+    )
+    for fault in faults:
+        if fault is not None:
+            raise fault
+
+
+def _reseed_or_return_fault(runner: Any, restored_at: int) -> EnvironmentFault | None:
+    """Start anew; return an environment's own failure as a value, which RLlib would swallow."""
+    try:
+        runner.reseed(restored_at)
+    except EnvironmentFault as fault:
+        return fault
+    return None
 
 
 def _sample_or_return_fault(runner: Any, **sample_kwargs: Any) -> Any:

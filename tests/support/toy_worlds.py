@@ -213,6 +213,22 @@ class Alike(Counting):
         return observation, -1.0, *rest
 
 
+class Fragile(Counting):
+    """Counting, but these steps, counted over all copies in this process, raise an exception."""
+
+    taken = 0
+
+    def __init__(self, failing=()):
+        super().__init__()
+        self.failing = failing
+
+    def step(self, action):
+        Fragile.taken += 1
+        if Fragile.taken in self.failing:
+            raise ConnectionError("the simulator is gone")
+        return super().step(action)
+
+
 class Unseeded(Counting):
     """Counting, but it begins somewhere else each time, whatever its seed."""
 
@@ -224,7 +240,7 @@ class Unseeded(Counting):
 
 WORLDS = (
     Counting, Sick, Drawing, Bandit, Masked, Forced, Leaving, Slow, Exiting, Reaching, Alike,
-    Unseeded,
+    Fragile, Unseeded,
 )  # fmt: skip
 for _world in WORLDS:
     gymnasium.register(f"{_world.__name__}-v0", f"toy_worlds:{_world.__name__}")

@@ -8,6 +8,7 @@ from ray.exceptions import RayActorError
 from sessions import make_session
 from synthetic_sweep import result
 
+from algos.rollouts.environment_fault import EnvironmentFault
 from tune_jobs.recorder import _extract_error_message
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, EndRow
@@ -46,6 +47,15 @@ def test_a_trial_that_failed_for_good_ends_with_its_error(recorder, tmp_path):
     recorder.on_trial_error(0, [], make_trial(ValueError("no shelf 9"), iteration=4))
     (row,) = read_event_log(tmp_path / "events.jsonl")
     assert (row.iteration, row.reason, row.sentence) == (4, "error", "no shelf 9")
+
+
+def test_an_environment_that_failed_for_good_says_how_often(recorder, tmp_path):
+    trial = make_trial(EnvironmentFault("Lift-v0 failed in step()"), iteration=4)
+    trial.run_metadata = SimpleNamespace(num_failures=4)
+    recorder.on_trial_error(0, [], trial)
+    (row,) = read_event_log(tmp_path / "events.jsonl")
+    assert "Lift-v0 failed in step()" in row.sentence and "failed 4 times" in row.sentence
+    assert f"rungwise resume {tmp_path}" in row.sentence
 
 
 @pytest.mark.parametrize(

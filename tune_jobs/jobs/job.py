@@ -155,7 +155,8 @@ class Job:
     """GPUs of a trial; a fraction shares one. The processes that learn, and those that act on a GPU
     (`acting_device`), hold equal parts of them."""
     max_failures: Annotated[int, NonNegative] = field(default=3, metadata=RESOURCES)
-    """How many times a crashed trial is restarted from its last checkpoint."""
+    """How many times a crashed trial is restarted from its last checkpoint, and how many exceptions
+    of its environment it survives: the iteration is repeated with new environments."""
 
     def __post_init__(self) -> None:
         validate(self)

@@ -84,6 +84,10 @@ class SweepHealth:
             rows.pop()
         rows.append({**metrics, "iteration": iteration, "env_steps": env_steps})
 
+    def has_results(self, trial: str) -> bool:
+        """Return whether a trial has reported an iteration."""
+        return trial in self._histories
+
     def get_history(self, trial: str) -> MetricTable:
         """Return all iterations of a trial."""
         return self._histories[trial]
