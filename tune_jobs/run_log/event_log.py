@@ -22,7 +22,7 @@ from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, VideoRow
 from tune_jobs.run_log.json_types import convert_to_json
 
 KINDS: dict[str, type[Row]] = {row.kind: row for row in get_args(Row)}
-UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """Errors of decoding a line that is no event row."""
 FIRST_BLOCK = 4096
 """Bytes that are read first from the end of a log; most ends fit."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from envs.validation import InputError
 from tune_jobs.health.logs.formats import FORMATS, Reader
 from tune_jobs.health.logs.names import match_metrics
+from tune_jobs.health.logs.record import parse_json
 
 LOOKED_FOR = (
     "a run directory of ours (events.jsonl), Ray Tune's result.json and progress.csv, SB3's "
@@ -119,7 +119,7 @@ def _is_own_run(path: Path) -> bool:
     with path.open("rb") as file:
         line = file.readline()
     try:
-        return json.loads(line)["kind"] == "job"
+        return parse_json(line)["kind"] == "job"
     except (ValueError, LookupError, TypeError):
         return False
 

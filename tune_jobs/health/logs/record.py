@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
+
+LONGEST_INT = 300
+"""Digits of an integer that is certain to be a float, too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,12 +21,33 @@ class Record:
     """Foreign name to number, text or list; a cell that is empty is not there."""
 
 
-def flatten(nested: Mapping[str, object], before: str = "") -> dict[str, object]:
+def parse_json(text: str | bytes) -> Any:
+    """Return what JSON of a log says; an integer that is too large for a float is infinite.
+
+    Raises:
+        ValueError: it is not JSON, or is nested deeper than Python can follow.
+    """
+    try:
+        return json.loads(text, parse_int=_parse_int)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _parse_int(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_INT else float(digits)
+
+
+def flatten(nested: Mapping[str, object]) -> dict[str, object]:
     """Return nested keys joined by a slash, without those that have no value."""
     flat: dict[str, object] = {}
-    for key, value in nested.items():
+    # A stack, since JSON may be nested deeper than functions can call themselves.
+    waiting: list[tuple[str, object]] = [("", nested)]
+    while waiting:
+        name, value = waiting.pop()
         if isinstance(value, Mapping):
-            flat |= flatten(cast("Mapping[str, object]", value), f"{before}{key}/")
+            items = cast("Mapping[str, object]", value).items()
+            before = "" if value is nested else f"{name}/"
+            waiting += reversed([(f"{before}{key}", inner) for key, inner in items])
         elif value is not None:
-            flat[before + str(key)] = value
+            flat[name] = value
     return flat

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -129,7 +130,8 @@ def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> di
             row[ours.name] = value
         else:
             raise InputError(
-                f"{path}, {record.location}: {theirs} is {value!r}, which is not a number."
+                f"{path}, {record.location}: {theirs} is {reprlib.repr(value)}, which is not a "
+                "number."
             )
     return row | {_RECORD: record.values} if row else row
 

@@ -16,7 +16,7 @@ from tune_jobs.health.logs.formats.tail import Lines
 from tune_jobs.health.logs.record import Record
 
 ENDINGS = (".log", ".txt", ".out", ".err")
-_NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf|NaN|Infinity)"
+_NUMBER = r"[-+]?(?:\d+(?:_\d+)*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf|NaN|Infinity)"
 _DICT = re.compile(r"\{'[^{}]*\}")
 # Transformers 5 puts its numbers into quotes, and None in the place of what is not finite.
 _DICT_ITEM = re.compile(rf"'([^']+)': '?({_NUMBER}|None)'?(?=[,}}])")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 
 from envs.validation import InputError
 from tune_jobs.health.logs.formats.reader import Reader, read_header
 from tune_jobs.health.logs.formats.tail import Lines
-from tune_jobs.health.logs.record import Record
+from tune_jobs.health.logs.record import Record, parse_json
 
 EMPTY = {"", "none", "null", "na", "n/a", "-"}
 """Cells that say that there is no value. NaN is not among them."""
@@ -187,6 +186,6 @@ def _parse_cell(cell: str) -> object:
     except ValueError:
         pass
     try:
-        return json.loads(cell) if cell.startswith("[") else cell
+        return parse_json(cell) if cell.startswith("[") else cell
     except ValueError:
         return cell

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from envs.validation import InputError
 from tune_jobs.health.logs.formats.reader import Reader, read_first_lines
 from tune_jobs.health.logs.formats.tail import Lines
-from tune_jobs.health.logs.record import Record, flatten
+from tune_jobs.health.logs.record import Record, flatten, parse_json
 
 FIRST = 20
 """Lines that are searched for a return: the first ones of a file may be its configuration."""
@@ -35,12 +35,10 @@ class JsonLinesReader(Reader):
     def first_names(cls, path: Path) -> list[str]:
         """Return the names of the first metrics of a file."""
         names: list[str] = []
-        try:
-            for line in read_first_lines(path)[:FIRST]:
-                data: Any = json.loads(line)
+        for line in read_first_lines(path)[:FIRST]:
+            with suppress(ValueError):
+                data: Any = parse_json(line)
                 names += flatten(data) if isinstance(data, dict) else []
-        except ValueError:
-            return []
         return names
 
     def _read_more(self, final: bool) -> list[Record]:
@@ -75,7 +73,7 @@ class JsonLinesReader(Reader):
 
     def _parse(self, number: int, line: str) -> Record | None:
         try:
-            data: Any = json.loads(line.rstrip())
+            data: Any = parse_json(line.rstrip())
         except ValueError as error:
             self._broken = f"{self.files[0]}, line {number} is not JSON: {error}."
             self._is_first = number == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -14,7 +13,7 @@ from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import FloatArray
 from tune_jobs.health.logs.formats.delimited import DelimitedFile
 from tune_jobs.health.logs.formats.reader import Reader
-from tune_jobs.health.logs.record import Record
+from tune_jobs.health.logs.record import Record, parse_json
 
 FEWEST = 5
 """Minimum number of episodes per iteration: the mean of fewer is mostly noise."""
@@ -161,6 +160,6 @@ def group_episodes(
 def _parse_start(comment: str) -> float:
     """Return the start time of the file, from the comment in its first line; 0 if missing."""
     try:
-        return float(json.loads(comment.partition("\n")[0].removeprefix("#"))["t_start"])
+        return float(parse_json(comment.partition("\n")[0].removeprefix("#"))["t_start"])
     except (ValueError, LookupError, TypeError):
         return 0.0

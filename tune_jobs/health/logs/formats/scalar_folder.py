@@ -39,7 +39,7 @@ class ScalarFolderReader(PointFilesReader):
         step, _, value = line.partition(",")
         try:
             return int(float(step)), float(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # a step that is infinite is none
             return None
 
     def find_files(self) -> dict[Path, str]:

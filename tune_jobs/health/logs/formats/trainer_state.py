@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_jobs.health.logs.formats.reader import Reader
-from tune_jobs.health.logs.record import Record, flatten
+from tune_jobs.health.logs.record import Record, flatten, parse_json
 
 NAME = "trainer_state.json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
@@ -52,7 +51,7 @@ class TrainerStateReader(Reader):
         if version == self._version:
             return []
         try:
-            data: Any = json.loads(newest.read_text())
+            data: Any = parse_json(newest.read_text())
             history = [dict(entry) for entry in data["log_history"]]
         except (ValueError, LookupError, TypeError) as error:
             # Half-written while the run is at work: the next read finds it whole.

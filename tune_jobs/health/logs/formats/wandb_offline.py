@@ -9,7 +9,7 @@ messages are those of the wandb package.
 from __future__ import annotations
 
 import importlib
-import json
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from tune_jobs.health.logs.formats.points import Points
 from tune_jobs.health.logs.formats.reader import Reader
 from tune_jobs.health.logs.formats.tail import Tail
-from tune_jobs.health.logs.record import Record
+from tune_jobs.health.logs.record import Record, parse_json
 
 BLOCK, HEAD = 32 * 1024, 7
 IDENT = b":W&B"
@@ -109,7 +109,9 @@ class WandbReader(Reader):
             for item in message.history.item
         }
         step = values.get("_step")
-        self._rows = int(self._rows if step is None else step)
+        has_step = False
+        if step is not None and math.isfinite(step):
+            has_step, self._rows = True, int(step)
         self._points.add(
             "",
             [
@@ -118,7 +120,7 @@ class WandbReader(Reader):
                 if value is not None and not name.startswith("_")
             ],
         )
-        self._rows += step is None
+        self._rows += not has_step
 
     def _assemble(self, records: list[Record], final: bool) -> list[Record]:
         return self._points.take(final)
@@ -127,7 +129,7 @@ class WandbReader(Reader):
 def _parse_number(text: str) -> float | None:
     """Return a number, also NaN and infinity, which are written as words; None for the rest."""
     try:
-        value: Any = json.loads(text)
+        value: Any = parse_json(text)
         return None if isinstance(value, bool | list | dict | None) else float(value)
     except ValueError:
         return None

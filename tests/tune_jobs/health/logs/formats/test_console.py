@@ -29,6 +29,7 @@ from tune_jobs.health.logs.formats.console import parse_line
         ("a dict {'one': 1} in a sentence", {}),
         ("{'question': 'what is 2', 'answer': 'four'}", {}),
         ("step:3 of the recipe - stir: well", {}),
+        ("step:3 - reward:1_000 - x:1__2 - y:3_", {"step": 3.0, "reward": 1000.0}),
         ("", {}),
     ],
 )
