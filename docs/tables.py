@@ -189,12 +189,12 @@ def format_presets_table() -> str:
         lines = file.read_text().splitlines()
         comment = " ".join(line.removeprefix("#") for line in lines if line.startswith("#"))
         purpose = re.split(r"(?<=\.)\s", " ".join(comment.split()), maxsplit=1)[0]
-        job = yaml.safe_load(file.read_text())
-        size = f"{job.get('trials', 1)} x {job.get('iterations', 100)}"
-        steps = format_steps(count_steps(load_job(name))).removesuffix(" steps")
+        job = load_job(name)
+        size = f"{job.trials} x {job.iterations}"
+        steps = format_steps(count_steps(job)).removesuffix(" steps")
         score = scores.get(name)
         reached = [score.time_text or "-", score.score_text] if score else ["-", "-"]
-        env = [f"`{name}`", job["env"], job.get("algo", "ppo"), size, steps]
+        env = [f"`{name}`", job.env.removeprefix("envs:"), job.algo, size, steps]
         rows.append([*env, *reached, purpose])
     header = ("preset", "environment", "algorithm", "trials x iterations")
     header += ("steps of a trial", "time", "score", "purpose")

@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cluster.queue.orders import (
     DRIVER_LOG,
     Order,
@@ -93,11 +91,12 @@ class RunQueue:
         Raises:
             InputError: something in it cannot be used, or the name is taken.
         """
-        from tune_jobs.jobs.job_yaml import make_job
+        from tune_jobs.jobs.job_yaml import load_job, make_job
+        from tune_jobs.jobs.replaced_fields import replace_fields
         from tune_jobs.prepare import prepare_job
 
         try:
-            job = make_job(fields if preset is None else _merge_with_preset(preset, fields))
+            job = make_job(fields if preset is None else replace_fields(load_job(preset), fields))
         except InputError:
             raise
         except (TypeError, AttributeError, LookupError, ValueError) as error:
@@ -253,17 +252,6 @@ def reopen_trial(directory: Path, trial: str, iteration: int) -> None:
     EventLog(directory / "events.jsonl").append(
         EndRow(trial=trial, iteration=iteration, reason="interrupted", sentence=sentence)
     )
-
-
-def _merge_with_preset(preset: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a preset's job with some fields and settings replaced."""
-    from tune_jobs.jobs.job_yaml import dump_job, load_job
-
-    base = yaml.safe_load(dump_job(load_job(preset)))
-    changed = base | dict(fields)
-    if isinstance(settings := fields.get("settings"), Mapping):
-        changed["settings"] = base["settings"] | dict(settings)
-    return changed
 
 
 def _read_last_line(path: Path) -> str:

@@ -33,6 +33,7 @@ from algos.policy import Policy
 from algos.rollouts.autoreset import clear_rows
 from envs.action_masks import find_forbidden
 from envs.validation import InputError
+from tune_jobs.run_log.json_types import to_json_types
 
 NUM_OBSERVATIONS, TOLERANCE = 10_000, 1e-5
 """Observations of the comparison, and the largest difference of a number (relative above 1)."""
@@ -159,7 +160,7 @@ def export_policy(policy: Policy, directory: Path, onnx: bool) -> dict[str, Any]
         parity = compare_with_policy(greedy, policy, runners)
     # Written before a difference is refused: it records the exact figures for each file.
     (directory / "interface.json").write_text(
-        json.dumps(_describe_interface(policy, greedy, parity), indent=1)
+        json.dumps(to_json_types(_describe_interface(policy, greedy, parity)), indent=1)
     )
     for name, difference in parity.items():
         if (
@@ -251,7 +252,12 @@ def measure_difference(
         if np.issubdtype(ours.dtype, np.floating):
             # The value part of an action depends on the choice: compare it on equal choices only.
             same = ~differ if name.startswith("action.") else slice(None)
-            gap = np.abs(ours - theirs) / np.maximum(1, np.abs(ours))
+            with np.errstate(invalid="ignore"):  # of infinities
+                gap = np.abs(ours - theirs) / np.maximum(1, np.abs(ours))
+            # Every comparison with NaN is false, so that max() would leave it out. The same number
+            # that is not finite is no difference: a damaged policy is refused elsewhere.
+            equal = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+            gap = np.where(equal, 0.0, np.where(np.isnan(gap), np.inf, gap))
             largest = max(largest, float(gap[same].max(initial=0.0)))
     return {"largest": largest, "choices_differ": int(differ.sum()), "of": len(differ)}
 

@@ -19,8 +19,9 @@ import yaml
 import envs
 from envs.factory import make_params
 from envs.validation import InputError
-from tune_jobs.jobs.job import Job, resolve_env_id
-from tune_jobs.jobs.job_yaml import JobDumper, JobLoader, dump_job, make_job
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_yaml import JobDumper, JobLoader, make_job
+from tune_jobs.jobs.replaced_fields import get_dropped_budget, list_replaceable_fields
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.settings_class import get_settings_class
 
@@ -37,13 +38,7 @@ class JobFlags:
 
 def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None) -> JobFlags:
     """Return the flags of ``job``, changed to another environment or algorithm if one is given."""
-    plain: dict[str, Any] = yaml.load(dump_job(job), JobLoader)
-    if job.steps and not isinstance(job.settings, RLlibSettings):  # whose job may state both
-        plain["iterations"] = 0  # as many as the steps hold, whatever flags make of the rollouts
-    if env and resolve_env_id(env) != job.env:
-        plain |= {"env": resolve_env_id(env), "env_kwargs": {}, "metric": "", "mode": ""}
-    if algo and algo != job.algo:
-        plain |= {"algo": algo, "settings": {}, "search": {}}
+    plain = list_replaceable_fields(job, env=env, algo=algo)
     job = make_job(plain)
     family = envs.FAMILIES.get(job.env.removeprefix("envs:"))
     types = typing.get_type_hints(Job, include_extras=True)
@@ -75,9 +70,8 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
 
 def with_budget(flags: JobFlags, argv: Sequence[str]) -> JobFlags:
     """Drop the job's own budget where an argument gives one in the other unit."""
-    given = {word.partition("=")[0] for word in argv}
-    dropped = {"--steps": "iterations", "--iterations": "steps"}
-    changed = {name: 0 for flag, name in dropped.items() if flag in given}
+    given = {word.partition("=")[0].removeprefix("--") for word in argv if word.startswith("--")}
+    changed = get_dropped_budget(given)
     return dataclasses.replace(flags, default=dataclasses.replace(flags.default, **changed))
 
 

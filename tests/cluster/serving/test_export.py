@@ -100,6 +100,22 @@ def test_a_difference_is_found():
     assert found == {"largest": pytest.approx(0.1), "choices_differ": 1, "of": 3}
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "largest"),
+    [
+        (1.0, np.nan, np.inf),
+        (np.nan, 1.0, np.inf),
+        (1.0, np.inf, np.inf),
+        (np.inf, -np.inf, np.inf),
+        (np.inf, np.inf, 0.0),
+        (np.nan, np.nan, 0.0),
+    ],
+)
+def test_a_number_that_is_not_finite_on_one_side_is_a_difference(ours, theirs, largest):
+    columns = [[np.array([[0.0], [value]], np.float32)] for value in (ours, theirs)]
+    assert export.measure_difference(["outputs"], *columns)["largest"] == largest
+
+
 def test_the_command_says_how_far_the_export_is_off(tmp_path):
     write_checkpoint(tmp_path / "checkpoint", BOX, spaces.Discrete(2))
     told = answer(rungwise("export", "checkpoint", "--out", "out", "--json", cwd=tmp_path))

@@ -47,3 +47,10 @@ def test_powers_of_ten_are_numbers_on_the_command_line():
 def test_a_value_that_is_not_yaml_is_named():
     with pytest.raises(InputError, match=r"--search lr .* is not YAML"):
         Tune.parse(["cartpole", "--search.lr", "{uniform: [1"])
+
+
+def test_another_algorithm_trains_one_setting_until_a_search_is_given():
+    alone = Tune.parse(["acrobot", "--algo", "reinforce"]).job
+    assert (alone.algo, alone.trials) == ("reinforce", 1)
+    words = ["--algo", "reinforce", "--trials", "4", "--search.lr", "{loguniform: [1e-4, 1e-2]}"]
+    assert Tune.parse(["acrobot", *words]).job.trials == 4
