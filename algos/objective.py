@@ -158,7 +158,8 @@ class Objective(Generic[SettingsT]):
         """Differentiate :meth:`loss` by hand, but for its exploration bonuses.
 
         Not a duty: without it autograd differentiates the loss, which takes a small network three
-        times as long (``learning/closed_form.py``).
+        times as long (``learning/closed_form.py``). It counts for the loss of the same class only:
+        where a subclass overrides :meth:`loss`, autograd differentiates that.
 
         Args:
             logp: log-probabilities ``[N]`` of the actions of :meth:`build_network_inputs`.

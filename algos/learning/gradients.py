@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -37,6 +38,18 @@ def step_optimisers(trained: TrainedParts, grad_clip: float) -> float:
     for p in trained.params:
         p.grad = None
     return norm
+
+
+@contextmanager
+def set_gradients_aside(params: list[torch.nn.Parameter]) -> Generator[None]:
+    """Begin with no gradients in the parameters; at the end add those of before."""
+    before = [p.grad for p in params]
+    for p in params:
+        p.grad = None
+    yield
+    for p, earlier in zip(params, before, strict=True):
+        if earlier is not None:
+            p.grad = earlier if p.grad is None else p.grad.add_(earlier)
 
 
 def compute_term_grad_norms(

@@ -22,11 +22,12 @@ from torch import Tensor
 
 from algos.actions.topk import log_probabilities
 from algos.learning.behaviour_cloning import BehaviourCloning
-from algos.learning.closed_form import accumulate_gradients, is_closed_form
+from algos.learning.closed_form import SlopesCheck, accumulate_gradients, is_closed_form
 from algos.learning.gradients import (
     TrainedParts,
     compute_term_grad_norms,
     compute_update_ratio,
+    set_gradients_aside,
     step_optimisers,
 )
 from algos.learning.optimisers import make_optimisers
@@ -67,6 +68,7 @@ class ColumnLearner(TorchLearner):
         self.updates = 0
         self.diagnostics: dict[str, float] = {}
         self.reference: Any = None
+        self.slopes_check = SlopesCheck()
         super().build()
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
@@ -271,17 +273,20 @@ class ColumnLearner(TorchLearner):
         # update did; other epochs are measured only for an objective that asks.
         measured = log.epochs == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES
         share, loss = len(batch) / rows, None
-        if trained.closed_form and not diagnose:
-            network = self._get_policy_network()
+        network = self._get_policy_network()
+        if not trained.closed_form:
+            loss = self._accumulate(batch, share, trained, objective, diagnose)
+        elif diagnose or self.slopes_check.differs:
+            with set_gradients_aside(trained.params):
+                loss = self._accumulate(batch.to_torch(), share, trained, objective, diagnose)
+                self.slopes_check.compare(network, objective, batch, self.coefficients, share)
+        else:
             accumulate_gradients(network, objective, batch, self.coefficients, share)
             if last or measured:
                 loss = self._compute_loss(batch.to_torch(), trained, objective)
-        else:
-            on_device = batch.to_torch() if trained.closed_form else batch
-            loss = self._accumulate(on_device, share, trained, objective, diagnose)
         if (i + 1) % s.accumulate == 0 or last:
             if diagnose:  # before the step, which clears the gradients
-                self.diagnostics |= self._get_policy_network().compute_part_grad_norms()
+                self.diagnostics |= network.compute_part_grad_norms()
             log.grad_norms.append(step_optimisers(trained, s.grad_clip))
         if loss and measured:
             log.metrics.append(measure_loss(loss))

@@ -94,7 +94,12 @@ class MLPPolicy(PolicyModule):
 
     @property
     def is_closed_form(self) -> bool:
-        """Whether numpy can compute all of it: outputs, actions and gradients."""
+        """Whether numpy can compute all of it: outputs, actions and gradients.
+
+        Not of a subclass, which may have changed one of the methods that compute the same.
+        """
+        if type(self) is not MLPPolicy:
+            return False
         on_numpy = self.device.type == "cpu" and self.flatten.supports_numpy
         return on_numpy and self.temperature is None and has_closed_form(self.head)
 
