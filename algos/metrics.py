@@ -47,6 +47,7 @@ METRICS: dict[str, Metric] = {
     ),
     "truncated_fraction": Metric("fraction", "finished episodes that were cut off by a time limit"),
     "running_length_max": Metric("steps", "longest episode that has not ended yet"),
+    "time_limit": Metric("steps", "limit of an episode, where the environment names one"),
     "observation_abs_max": Metric(
         "", "largest size of an observed number, after normalisation where it is on", "below 10"
     ),

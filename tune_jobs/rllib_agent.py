@@ -22,6 +22,7 @@ from algos.rllib_algorithms import EPISODE_METRICS, build_rllib_algorithm
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.episode_statistics import INFO_METRICS
+from envs.time_limit import find_time_limit
 from tune_jobs.health.logs.record import Record, flatten
 from tune_jobs.health.logs.translation import translate_log
 from tune_jobs.jobs.job import Job
@@ -65,6 +66,8 @@ class RLlibAgent:
         # Of its own: RLlib loses the error of a remote runner that cannot make its environment.
         env = make_single_env(job.env, self.env_kwargs)
         self.spaces = (env.observation_space, env.action_space)
+        limit = find_time_limit(env)
+        self._time_limit = {"time_limit": limit} if limit else {}
         env.close()
         self.algorithm = build_rllib_algorithm(
             job.algo,
@@ -113,6 +116,7 @@ class RLlibAgent:
             "env_steps": self.env_steps,
             "env_steps_per_s": (self.env_steps - before) / seconds,
             "iteration_s": seconds,
+            **self._time_limit,
         }
 
     def _translate(self, result: Mapping[str, Any]) -> dict[str, Any]:

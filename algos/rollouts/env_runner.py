@@ -45,6 +45,7 @@ from algos.rollouts.watchdog import Watchdog
 from envs.agents import PRESENT
 from envs.batched import BatchedVectorEnv
 from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
+from envs.time_limit import find_time_limit
 from envs.validation import InputError
 
 
@@ -103,6 +104,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         if self.autoreset == AutoresetMode.DISABLED:
             raise InputError(f"{self.env_id} never resets itself; use an autoreset vector mode.")
         self.statistics = EpisodeStatistics.of_env(self.env)
+        self.time_limit = find_time_limit(self.env)
         self._reset(self.env_seed)
 
     def _reset(self, seed: Any) -> None:
@@ -266,6 +268,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
         seen, lengths = policy.normalise_observations(seen), self.statistics.lengths
         summary["condition"] = compute_environment_metrics(seen, rewards, done, truncated, lengths)
         summary["condition"] |= policy.head.compute_action_metrics(columns)
+        if self.time_limit:
+            summary["condition"]["time_limit"] = self.time_limit
         # Of the policy that acted: the learner's statistics may not have arrived here.
         summary["condition"] |= policy.compute_normaliser_metrics()
         return summary

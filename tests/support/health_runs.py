@@ -91,6 +91,7 @@ HEALTHY: dict[str, Curve] = {
     "success_rate": lambda i: min(1.0, 0.05 * i),
     "truncated_fraction": 0.3,
     "running_length_max": 25,
+    "time_limit": 500,
     "observation_abs_max": 3.0,
     "observation_constant_fraction": 0.2,
     "normaliser_constant_fraction": 0.2,

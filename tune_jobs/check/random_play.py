@@ -14,6 +14,7 @@ import numpy as np
 
 from algos.models.base import MASK
 from algos.models.encoders import describe_encoders, list_images
+from envs.time_limit import find_time_limit
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.probe_result import ProbeResult
@@ -35,7 +36,9 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
     played = sample_random_play(target, seconds).episodes
     lengths = np.array([len(e.rewards) for e in played])
     ended = [e for e in played if e.end]
-    limit = _get_time_limit(target)
+    env = target.make_env()
+    limit = find_time_limit(env)
+    env.close()
     outcome.figures = {
         "episodes": len(ended),
         "steps": int(lengths.sum()),
@@ -54,7 +57,11 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
             f"there was time for {lengths.max()} steps of one episode only"
         )
         return outcome
-    known = f"; its time limit of {limit} steps will end them" if limit else ", and it has no limit"
+    known = (
+        f"; its time limit of {limit} steps will end them"
+        if limit
+        else ", and no limit is known that will end them"
+    )
     outcome.add_finding(
         "no_episode_ends",
         "note" if limit else "warn",
@@ -62,12 +69,6 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
         "one ends there is no return to compare trials by",
     )
     return outcome
-
-
-def _get_time_limit(target: CheckTarget) -> int | None:
-    env = target.make_env()
-    env.close()
-    return env.spec.max_episode_steps if env.spec else None
 
 
 def _mean_or_none(values: list[bool]) -> float | None:

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode
 from algos import get_algorithm_class
 from algos.config import TrainingSettings
 from algos.rollouts.env_factory import make_vector_env
-from envs.batched import get_world
+from envs.time_limit import find_time_limit
 from tune_jobs.evaluation.recent_score import FEWEST, is_episode_mean
 from tune_jobs.formatting import count
 from tune_jobs.jobs.job import Job
@@ -58,10 +58,7 @@ def estimate_pace(job: Job) -> EpisodePace | None:
         return None
     env = make_vector_env(job.env, job.env_kwargs, 1)
     try:
-        world = get_world(env)
-        known = world.episode_limit if world else env.spec and env.spec.max_episode_steps
-        # Gymnasium's own argument overrides the limit that an environment is registered with.
-        limit: int | None = job.env_kwargs.get("max_episode_steps", known)
+        limit = find_time_limit(env)
         resets = env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
     finally:
         env.close()

@@ -133,7 +133,8 @@ def diagnose(
             finding = rule(history)
             if finding is not None:
                 severity = _limit_severity(finding.severity, limit, rule, history, stop_conditions)
-                remedy = worded(rule.remedy, history.in_use, complete=bool(history.settings))
+                steps = rule.choose_remedy(history)
+                remedy = worded(steps, history.in_use, complete=bool(history.settings))
                 findings.append(dataclasses.replace(finding, severity=severity, remedy=remedy))
     # The sort is stable: among equal severities the order of the rules remains, likely causes
     # before their consequences.

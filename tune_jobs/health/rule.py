@@ -64,6 +64,10 @@ class Rule(ABC):
     def judge(self, history: History) -> Finding | None:
         """Return the finding in a history that is past the warm-up, or None."""
 
+    def choose_remedy(self, history: History) -> Remedy:
+        """Return what to try in this run: a rule may know which of its steps would be void."""
+        return self.remedy
+
     def report(self, severity: Severity, since: int, evidence: str) -> Finding:
         """Return a finding of this rule's symptom."""
         return Finding(self.symptom, severity, since, evidence)

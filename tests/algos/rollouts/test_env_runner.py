@@ -55,6 +55,12 @@ def test_observations_rewards_and_ends_are_the_environments():
     assert statistics["steps"] == 16 and statistics["reward_sum"] == 30
 
 
+@pytest.mark.parametrize("limit", [{}, {"max_episode_steps": 70}])
+def test_the_limit_of_an_episode_is_reported_where_it_is_known(limit):
+    _, _, statistics = rollout(env_kwargs=limit)
+    assert statistics["condition"].get("time_limit") == limit.get("max_episode_steps")
+
+
 def test_an_episode_goes_on_in_the_next_rollout():
     built, _, _ = rollout()
     found, statistics = built.collect(2)

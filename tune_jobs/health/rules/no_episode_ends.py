@@ -22,8 +22,11 @@ EPISODE_METRICS = ("return_mean", "return_mean_100", "episode_length")
 class NoEpisodeEnds(Rule):
     """An agent learns but no episode has ended, so there is no return.
 
-    Episodes may be long (Atari's are truncated after 27,000 steps) or, in a continuing task, never
-    end on purpose: a note until one has lasted for ``long`` steps, a stop only from ``endless``.
+    Episodes may be long or, in a continuing task, never end on purpose. So what is known of their
+    limit decides: before it the finding is a note, and an episode that has ended clears the run.
+    Without a known limit it is a note until one has lasted for ``long`` steps, then a warning: such
+    an episode may still be cut off (one of 60,000 steps was, in healthy runs). A stop is left for
+    episodes that last ``overdue`` times as long as their own limit, which nothing applies.
     An improving score of another kind clears the run. A log of another tool without any return
     gives a warning: no episode ended, or the return was not recorded. Where it counts no steps, the
     losses of a value say that an agent learns.
@@ -51,7 +54,9 @@ class NoEpisodeEnds(Rule):
     long: Annotated[int, AtLeastOne] = 1000
     """Steps of an unfinished episode from which it warns: a usual time limit."""
     endless: Annotated[int, AtLeastOne] = 27_000
-    """Steps of an unfinished episode from which it asks for a stop: Atari's time limit."""
+    """Steps of an unfinished episode before which it never asks for a stop: Atari's time limit."""
+    overdue: Annotated[float, AtLeastOne] = 2.0
+    """How many times its known limit an episode has lasted when it asks for a stop."""
     stop_from: Annotated[float, Fraction] = 0.1
     """Fraction of the budget from which it asks for a stop instead of a warning."""
 
@@ -68,20 +73,34 @@ class NoEpisodeEnds(Rule):
             reached = f" and {steps[-1]:,.0f} steps"
         else:  # the run is stuck or not started, which is another fault
             return None
-        # NaN where the trainer does not log it: both comparisons of the severity are then false,
+        # NaN where the trainer does not log them: the comparisons of the severity are then false,
         # and the finding is a warning.
-        longest = history.latest("running_length_max")
+        longest, limit = history.latest("running_length_max"), history.latest("time_limit")
         length = f"; one has lasted for {longest:,.0f} steps" if np.isfinite(longest) else ""
+        of_limit = f", and their limit is {limit:,.0f}" if np.isfinite(limit) else ""
         return self.report(
-            self._choose_severity(history, longest),
+            self._choose_severity(history, longest, limit),
             history.iteration(0),
-            f"no episode has finished in {len(history)} iterations{reached}{length}",
+            f"no episode has finished in {len(history)} iterations{reached}{length}{of_limit}",
         )
 
-    def _choose_severity(self, history: History, longest: float) -> Severity:
-        if longest >= self.endless and history.budget_fraction_used >= self.stop_from:
+    def _choose_severity(self, history: History, longest: float, limit: float) -> Severity:
+        overdue = longest >= max(self.endless, self.overdue * limit)
+        if overdue and np.isfinite(limit) and history.budget_fraction_used >= self.stop_from:
             return "stop"
-        return "note" if longest < self.long else "warn"
+        return "note" if longest < self.long or longest <= limit else "warn"
+
+    def choose_remedy(self, history: History) -> Remedy:
+        """Return what makes episodes end within the run, where they have a limit."""
+        longest, limit = history.latest("running_length_max"), history.latest("time_limit")
+        if np.isnan(limit) or longest > limit:
+            return self.remedy
+        if longest / history.budget_fraction_used >= limit:
+            return (f"wait until the limit of {limit:,.0f} steps ends the first episodes",)
+        return (
+            f"let each copy of the environment take the {limit:,.0f} steps of an episode: fewer "
+            "copies or more `steps`",
+        )
 
 
 def _has_any_episode_ended(history: History) -> bool:

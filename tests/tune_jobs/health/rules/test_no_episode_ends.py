@@ -6,6 +6,7 @@ import pytest
 from health_runs import Metrics, assert_starts_at, flat, history, rising, seen, severity
 
 from tune_jobs.health import diagnose
+from tune_jobs.health.remedy import worded
 from tune_jobs.health.rules.no_episode_ends import NoEpisodeEnds
 
 RULE = NoEpisodeEnds()
@@ -18,23 +19,39 @@ ENDLESS: Metrics = {
 }
 
 
-def test_it_is_noted_then_warned_about_then_a_reason_to_stop():
-    assert seen(RULE, 10, 200, **{**ENDLESS, "running_length_max": 900}) == (
-        "note",
-        1,
-    )
+LIMITED: Metrics = {**ENDLESS, "time_limit": 60_000}
+
+
+def test_without_a_known_limit_it_is_noted_and_then_warned_about():
+    assert seen(RULE, 10, 200, **{**ENDLESS, "running_length_max": 900}) == ("note", 1)
     assert seen(RULE, 10, 200, **ENDLESS) == ("warn", 1)
-    assert seen(RULE, 110, 200, **ENDLESS) == ("stop", 1)
+    assert seen(RULE, 199, 200, **{**ENDLESS, "running_length_max": 300_000}) == ("warn", 1)
     finding = RULE(history(110, 200, **ENDLESS))
     assert finding
     assert "one has lasted for 28,160 steps" in finding.evidence
 
 
-def test_a_stop_is_granted_early_because_it_cannot_heal():
-    long: Metrics = {**ENDLESS, "running_length_max": lambda i: 4096.0 * i}
+def test_episodes_before_their_limit_are_healthy_however_long():
+    for n in (10, 110, 200):
+        diagnosis = diagnose(history(n, 240, **LIMITED))
+        assert [f.severity for f in diagnosis.findings] == ["note"]
+        assert "limit is 60,000" in diagnosis.findings[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("pace", "advice"), [(256, "Wait until the limit of 60,000"), (200, "fewer copies")]
+)
+def test_the_remedy_knows_whether_the_limit_comes_before_the_end(pace: int, advice: str):
+    run = history(110, 240, **{**LIMITED, "running_length_max": lambda i: float(pace * i)})
+    assert advice in worded(RULE.choose_remedy(run))
+
+
+def test_a_limit_that_nothing_applies_is_a_reason_to_stop():
+    long: Metrics = {**ENDLESS, "running_length_max": lambda i: 4096.0 * i, "time_limit": 1000}
     diagnosis = diagnose(history(30, 200, **long))
     assert diagnosis.stop
     assert diagnosis.stop.symptom == "no_episode_ends"
+    assert "return terminated" in diagnosis.stop.remedy.lower()
 
 
 def test_a_log_of_others_without_any_return_is_warned_about():
@@ -74,21 +91,25 @@ def test_ten_rows_come_first_and_steps_must_grow():
 
 
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("longest", "limit", "expected"),
     [
-        ({"running_length_max": 990}, "note"),
-        ({"running_length_max": 1000}, "warn"),
-        ({"running_length_max": 26_900}, "warn"),
-        ({"running_length_max": 27_000}, "stop"),
+        (990, math.nan, "note"),
+        (1000, math.nan, "warn"),
+        (5000, 5000, "note"),
+        (5001, 5000, "warn"),
+        (26_900, 1000, "warn"),
+        (27_000, 1000, "stop"),
+        (39_999, 20_000, "warn"),
+        (40_000, 20_000, "stop"),
     ],
 )
-def test_severity_at_each_threshold(change: Metrics, expected: str | None):
-    metrics: Metrics = {**ENDLESS, **change}
+def test_severity_at_each_threshold(longest: float, limit: float, expected: str):
+    metrics: Metrics = {**ENDLESS, "running_length_max": longest, "time_limit": limit}
     assert severity(RULE, 110, 200, **metrics) == expected
 
 
 def test_it_stops_only_from_a_tenth_of_the_budget():
-    long: Metrics = {**ENDLESS, "running_length_max": 30_000}
+    long: Metrics = {**ENDLESS, "running_length_max": 30_000, "time_limit": 1000}
     assert severity(RULE, 19, 200, **long) == "warn"
     assert severity(RULE, 20, 200, **long) == "stop"
 
