@@ -224,7 +224,9 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Start an episode; the seed is moved to those that evaluations never take."""
-        seed = None if seed is None else TRAINING_SEED + seed
+        # RLlib adds the numbers of runners and copies to the trial's seed, which has 31 bits; some
+        # environments take no more than that.
+        seed = None if seed is None else TRAINING_SEED + seed % TRAINING_SEED
         return self._call(self.env.reset, seed=seed, options=options)
 
     def step(self, action: Any) -> Any:

@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 
@@ -87,7 +88,8 @@ def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = 
     return InputError(f"There is no {kind} {name!r}{' ' + where if where else ''}: {hint}")
 
 
-def get_fields(config: type) -> dict[str, tuple[Any, Between | None]]:
+@functools.cache  # a sweep validates the settings of each of its trials
+def get_fields(config: type) -> Mapping[str, tuple[Any, Between | None]]:
     """Return the plain type and the bounds, if any, of each field of a configuration class."""
     hints = typing.get_type_hints(config, include_extras=True)
     fields: dict[str, tuple[Any, Between | None]] = {}
@@ -123,6 +125,15 @@ def check_value(name: str, value: Any, hint: Any, bounds: Between | None = None)
     """
     if not _matches(value, hint):
         raise InputError(f"{name} must be {_describe_type(hint)}, but it is {value!r}.")
+    if get_origin(hint) is dict:
+        key_hint, value_hint = get_args(hint)
+        for key, part in value.items():
+            if not _matches(key, key_hint):
+                raise InputError(
+                    f"A name in {name} must be {_describe_type(key_hint)}, but it is {key!r}."
+                )
+            check_value(f"{name}.{key}", part, value_hint)
+        return
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if math.isnan(value):
@@ -167,5 +178,6 @@ def _describe_type(hint: Any) -> str:
         str: "text",
         bool: "true or false",
         type(None): "nothing",
+        dict: "names and values",
     }
-    return plain.get(hint, str(getattr(hint, "__name__", hint)))
+    return plain.get(origin or hint, str(getattr(hint, "__name__", hint)))

@@ -32,6 +32,7 @@ from tune_jobs.evaluation.scoring import evaluate_held_out
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import describe_missing_cuda
 from tune_jobs.jobs.rllib_settings import RLlibSettings
+from tune_jobs.jobs.seeds import derive_trial_seed
 from tune_jobs.rllib_agent import RLlibAgent
 from tune_jobs.run_log.resume import find_newest_intact
 from tune_jobs.run_log.trial_outcome import SPREAD
@@ -40,8 +41,6 @@ from tune_jobs.stopping.fault import describe_last_failure
 PROGRESS = "trial.json"
 """File of a checkpoint with the seconds trained, the last score and the recent episodes of each
 agent, and the settings."""
-SEEDS_APART = 10**6
-"""Between the seeds of a trial's agents; trials themselves are 1 apart and jobs 1000."""
 SUMMED = (
     *("env_steps", "episodes", "iteration_s", "nonfinite", "updates", "runners_lost"),
     *("v_star_starts", "v_star_starts_left", "v_star_s", "v_star_left_s"),
@@ -320,9 +319,7 @@ def build_agent(
         index: which of the trial's agents.
         gpus: GPUs of each process whose policy is on one.
     """
-    # From the trial's number, not from the order of starts: a resume and a machine with more CPUs
-    # train each trial on the same seed.
-    seed = job.seed * 1000 + int(plan["trial"]) + SEEDS_APART * index
+    seed = derive_trial_seed(job.seed, int(plan["trial"]), index)
     if isinstance(job.settings, RLlibSettings):
         searched, env_kwargs = job.split_trial_config(plan["config"])
         settings = RLlibSettings(job.settings.values | searched)

@@ -115,9 +115,8 @@ class Train(Tune):
 
     def __call__(self, console: Console) -> Answer:
         """Run one trial with the job's own settings."""
-        single = replace(self.job, search={}, trials=1, scheduler="none")
         try:
-            return make_train_answer(self._run(single, console))
+            return make_train_answer(self._run(make_single_job(self.job), console))
         except (CommandFailed, RunInterrupted) as error:
             if "trials" in error.answer:  # else the run stopped before its first trial
                 error.answer = make_train_answer(error.answer)
@@ -191,6 +190,12 @@ class Fetch(Command):
         return {"run": str(self.out)}
 
 
+def make_single_job(job: Job) -> Job:
+    """Return the job that trains the settings of a sweep as they are."""
+    sweep: dict[str, Any] = {"search": {}, "points": [], "searcher": "random", "repeats": None}
+    return replace(job, trials=1, scheduler="none", brackets=1, **sweep)
+
+
 def shorten_job(job: Job) -> Job:
     """Return the same job with the budget of ``--quick``.
 
@@ -202,7 +207,8 @@ def shorten_job(job: Job) -> Job:
     from tune_jobs.health import RULES
 
     iterations = max(min(job.iterations // 10, QUICK_ITERATIONS), 1)
-    scale = iterations / job.iterations
+    # The budget of a program may not be known: its intervals are then in proportion to nothing.
+    scale = iterations / job.iterations if job.iterations else 0.0
 
     def shorten(count: int) -> int:
         return max(1, round(count * scale)) if count else 0
@@ -224,13 +230,19 @@ def shorten_job(job: Job) -> Job:
         if job.settings.entropy_schedule == "decay":
             # The same weight at the end: a factor per iteration, of which there are fewer now.
             settings["entropy_decay"] = job.settings.entropy_decay ** (1 / scale)
+    # PBT's own default is not in proportion; a later grace would leave no rung.
+    grace = shorten(job.decision_interval if job.scheduler == "pbt" else job.grace)
+    grace = min(grace, max(1, iterations - 1))
     short = replace(
         job,
         settings=replace(job.settings, **settings),
         iterations=iterations,
         steps=shorten(job.steps),
         trials=max(min(job.trials, QUICK_TRIALS), len(job.points)),
-        grace=min(shorten(job.grace), max(1, iterations - 1)),  # a later grace would leave no rung
+        repeats=0,  # the best of so few trials is known no better for it
+        grace=grace,
+        # A grid of all choices may be larger than these few trials.
+        searcher="random" if job.searcher == "grid" else job.searcher,
         brackets=1,  # so few rungs cannot be divided
         patience=0,  # scaled, it would hold too few scores to separate a plateau from noise
         held_out_interval=shorten(job.held_out_interval),

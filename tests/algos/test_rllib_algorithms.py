@@ -73,6 +73,8 @@ def test_training_seeds_lie_above_those_of_evaluations():
     observation, _ = env.reset(seed=5)
     expected, _ = gymnasium.make("CartPole-v1").reset(seed=TRAINING_SEED + 5)
     np.testing.assert_array_equal(observation, expected)
+    # Of 31 bits, as the environments that seed a C library need them.
+    np.testing.assert_array_equal(env.reset(seed=2**31 - 2**30 + 5)[0], expected)
 
 
 def test_failure_of_the_environment_names_its_line(monkeypatch, tmp_path):

@@ -15,7 +15,7 @@ from envs.validation import (
     NonNegative,
     validate,
 )
-from tune_jobs.health import check_limits
+from tune_jobs.health import Limit, check_limits
 from tune_jobs.jobs.gpu_shares import check_gpus
 from tune_jobs.jobs.program_settings import ProgramSettings, list_placeholders
 from tune_jobs.jobs.rllib_settings import RLlibSettings, count_parts
@@ -33,6 +33,8 @@ MOST_EVALUATED = 256
 """Episodes of the final evaluation, where the job sets no number and time allows them."""
 MOST_VIDEOS = 100
 """Videos of a run, at most: its report holds them."""
+MOST_TRIALS = 100_000
+"""Trials of a job, at most: all settings are drawn and validated before the start."""
 FIRST_RUNG, PBT_INTERVAL = 0.2, 3
 """Without ``grace``: share of the budget before ASHA's first rung, iterations between exploits."""
 REPEATS, REPEATS_FROM = 3, 40
@@ -76,7 +78,7 @@ class Job:
     trials (useful from some tens of trials on; needs the extra `optuna`)."""
     points: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]], metadata=SEARCH)
     """Settings of the first trials, searched fields by name; fields left out are sampled."""
-    trials: Annotated[int, AtLeastOne] = field(default=1, metadata=SEARCH)
+    trials: Annotated[int, Between(1, MOST_TRIALS)] = field(default=1, metadata=SEARCH)
     """Number of trials: settings to try, and those of `repeats`."""
     repeats: Annotated[int | None, NonNegative] = field(default=None, metadata=SEARCH)
     """How many of the trials train the best settings once more, on another seed, when all others
@@ -105,7 +107,7 @@ class Job:
     compared with their noise, so noisy scores need more patience."""
     min_delta: Annotated[float, NonNegative] = field(default=0.01, metadata=STOPPING)
     """Smallest improvement that counts, as a fraction of the best score."""
-    health: dict[str, str] = field(default_factory=dict[str, str], metadata=STOPPING)
+    health: dict[str, Limit] = field(default_factory=dict[str, Limit], metadata=STOPPING)
     """The highest severity that a health rule may report, by symptom: `off`, `note`, `warn` or
     `stop`."""
     scheduler: Literal["asha", "pbt", "none"] = field(default="asha", metadata=SCHEDULER)
@@ -172,9 +174,12 @@ class Job:
                 f"but they are {type(self.settings).__name__}."
             )
         self._resolve_budget()
-        check_limits(self.health)  # type: ignore[arg-type]
+        check_limits(self.health)
         check_search(self.algo, self.settings, self.search)
-        check_points(self.points, self.settings, self.search)
+        # Both change or model the values of a point by their place in the space.
+        proposed_by = "searcher optuna" if self.searcher == "optuna" else ""
+        outside_by = "scheduler pbt" if self.scheduler == "pbt" else proposed_by
+        check_points(self.points, self.settings, self.search, outside_by=outside_by)
         check_number_of_trials(self.trials, self.num_repeats, len(self.points), self.search)
         check_gpus(self.settings, self.gpu_processes, self.gpus_per_trial, self.gpus_per_process)
         if self.scheduler == "pbt":

@@ -38,7 +38,7 @@ def validate_job(job: Job) -> None:
             cannot be made or breaks Gymnasium's rules, one whose spaces no policy can read or act
             in, or one that does not have what the algorithm needs.
     """
-    _check_rungs(job)
+    _check_sweep(job)
     if job.is_program:
         return  # see programs/program_validation.py
     if isinstance(job.settings, RLlibSettings):
@@ -110,18 +110,25 @@ def _validate_rllib_job(job: Job, settings: RLlibSettings) -> None:
             env.close()
 
 
-def _check_rungs(job: Job) -> None:
-    """Refuse a sweep under ASHA in which ASHA could stop no trial.
+def _check_sweep(job: Job) -> None:
+    """Refuse a sweep of one trial, and one whose scheduler could never decide.
 
     Not a job's own check: the file of a sweep may also be trained as a single short run.
     """
-    if job.scheduler != "asha" or job.rungs or min(job.trials, job.iterations) < 2:
-        return  # of a single iteration nothing can be saved
-    raise InputError(
-        f"grace is {job.grace}, but iterations is {job.iterations}, so that ASHA has no rung at "
-        f"which it could stop a trial: set --grace to at most {job.iterations - 1}, or "
-        "--scheduler none."
-    )
+    if job.search and job.trials == 1:
+        raise InputError(
+            f"search names {', '.join(job.search)}, but trials is 1, so that nothing is compared: "
+            "set --trials, to 8 for example, or train the settings as they are (`rungwise train`)."
+        )
+    # Of a single iteration nothing can be saved, and the budget of a program may be unknown.
+    if job.scheduler == "none" or min(job.trials, job.iterations) < 2:
+        return
+    if job.decision_interval < job.iterations:
+        return
+    said = f"grace is {job.decision_interval}, but iterations is {job.iterations}, so that "
+    pbt = job.scheduler == "pbt"
+    said += "PBT replaces no trial" if pbt else "ASHA has no rung at which it could stop a trial"
+    raise InputError(f"{said}: set --grace to at most {job.iterations - 1}, or --scheduler none.")
 
 
 def _play(env_id: str, env_kwargs: dict[str, Any]) -> None:

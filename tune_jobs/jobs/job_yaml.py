@@ -134,6 +134,8 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
             raise InputError(
                 f"{name} in {where} must hold names and values: {given[name]!r} does not."
             )
+        for key in given.get(name) or {}:
+            _check_is_text(key, f"{name} of {where}")
     values = dict(given)
     values["env"] = resolve_env_id(str(given["env"]))
     if values["env"].removeprefix("envs:") in FAMILIES:
@@ -151,7 +153,7 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     values["search"] = {name: Space.parse(name, space) for name, space in search.items()}
     values["points"] = [
         {n: tuple(v) if isinstance(v, list) else v for n, v in point.items()}
-        for point in _points(values.get("points") or [], where)
+        for point in _read_points(values.get("points") or [], where)
     ]
     # Those of a program are what its command asks for; a job checks those of RLlib's algorithms.
     if settings not in (ProgramSettings, RLlibSettings):
@@ -177,8 +179,21 @@ def _fold_program(given: Mapping[str, Any], where: str) -> Mapping[str, Any]:
         **{name: value for name, value in given.items() if name not in known},
         "env": name_program(str(given["command"])),
         "algo": PROGRAM,
-        "settings": {name: value for name, value in given.items() if name in known},
+        "settings": {name: value for name, value in given.items() if name in known}
+        | _read_environment(given, where),
     }
+
+
+def _read_environment(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the environment variables of a program, where it has any, with numbers as text."""
+    variables = given.get("environment")
+    if not isinstance(variables, Mapping):
+        return {}
+    for name in cast("Mapping[Any, Any]", variables):
+        _check_is_text(name, f"environment of {where}")
+    # Only whole numbers: of 1.10 YAML keeps 1.1, and of `on` it keeps true.
+    whole = {n: str(v) for n, v in variables.items() if type(v) is int}  # type: ignore[misc]
+    return {"environment": {**variables, **whole}}
 
 
 def dump_job(job: Job) -> str:
@@ -226,13 +241,25 @@ def _dataclass(cls: type, given: Any, where: str) -> Any:
     return cls(**values)
 
 
-def _points(given: Any, where: str) -> list[Mapping[str, Any]]:
+def _read_points(given: Any, where: str) -> list[Mapping[str, Any]]:
     if not isinstance(given, list) or not all(isinstance(p, Mapping) for p in given):
         raise InputError(
             f"points in {where} must be a list of settings, such as [{{lr: 0.001}}], but it is "
             f"{given!r}."
         )
-    return cast("list[Mapping[str, Any]]", given)
+    points = cast("list[Mapping[str, Any]]", given)
+    for place, point in enumerate(points):
+        for name in point:
+            _check_is_text(name, f"points[{place}] of {where}")
+    return points
+
+
+def _check_is_text(name: Any, where: str) -> None:
+    """Refuse a name that YAML has read as a number or a truth value, such as ``1`` or ``on``."""
+    if not isinstance(name, str):
+        raise InputError(
+            f"A name in {where} must be text, but it is {name!r}: put it in quotes if it is meant."
+        )
 
 
 def _check_known_names(given: Mapping[str, Any], known: Any, kind: str, where: str) -> None:

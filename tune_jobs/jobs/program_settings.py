@@ -51,6 +51,8 @@ class ProgramSettings:
 
     def __post_init__(self) -> None:
         validate(self)
+        for text in (self.command, self.resume):
+            split_command(text)
 
 
 def list_placeholders(settings: ProgramSettings) -> set[str]:
@@ -81,6 +83,21 @@ def check_placeholders(settings: ProgramSettings, searched: Mapping[str, Any]) -
         )
 
 
+def split_command(text: str) -> list[str]:
+    """Return the words of a command, as a shell reads them.
+
+    Raises:
+        InputError: a quotation mark that is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise InputError(
+            f"The command {text!r} cannot be read ({str(error).lower()}): close each quotation "
+            "mark, and write a backslash in front of one that is text."
+        ) from error
+
+
 def fill_command(
     settings: ProgramSettings, values: Mapping[str, Any], *, continues: bool = False
 ) -> list[str]:
@@ -92,7 +109,8 @@ def fill_command(
         continues: whether the program continues from ``values["checkpoint"]``.
     """
     # Split first: a value with a blank in it stays one word.
-    words = shlex.split(settings.command) + (shlex.split(settings.resume) if continues else [])
+    words = split_command(settings.command)
+    words += split_command(settings.resume) if continues else []
     return [fill(word, values) for word in words]
 
 
@@ -121,7 +139,7 @@ def name_program(command: str) -> str:
     >>> name_program("python -u examples/train.py --lr {lr}"), name_program("python -m cleanrl.ppo")
     ('train', 'cleanrl.ppo')
     """
-    words = shlex.split(command)
+    words = split_command(command)
     for before, word in zip(["", *words], words, strict=False):
         if before == "-m":
             return word

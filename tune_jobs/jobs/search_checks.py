@@ -38,9 +38,20 @@ def check_search(algo: str, settings: Settings, search: Mapping[str, Space]) -> 
 
 
 def check_points(
-    points: Sequence[Mapping[str, Any]], settings: Settings, search: Mapping[str, Space]
+    points: Sequence[Mapping[str, Any]],
+    settings: Settings,
+    search: Mapping[str, Space],
+    *,
+    outside_by: str,
 ) -> None:
     """Validate the settings of the first trials.
+
+    Args:
+        points: the settings.
+        settings: those of the job.
+        search: the searched fields.
+        outside_by: what cannot take a value outside of its search space, such as `searcher optuna`;
+            empty for nothing.
 
     Raises:
         InputError: a field that is not searched, or a value that it cannot have.
@@ -52,6 +63,12 @@ def check_points(
                 raise unknown_name_error("searched field", name, search, f"in points[{place}]")
             if name in known:
                 check_value(f"points[{place}].{name}", value, *known[name])
+            if outside_by and not search[name].contains(value):
+                raise InputError(
+                    f"points[{place}].{name} is {value!r}, which is not in its search space "
+                    f"{{{search[name].kind}: {list(search[name].values)}}}, as {outside_by} "
+                    "needs it: widen the space, or change the point."
+                )
 
 
 def check_number_of_trials(

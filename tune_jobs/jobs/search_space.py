@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -23,6 +24,8 @@ ENV_PREFIX = "env."
 """Prefix of a searched field that is an argument of the environment."""
 LEARNING_RATE = re.compile(r"(^|[._-])(lr|learning[_-]?rate)$")
 """Names of learning rates: `lr`, `actor_lr`, `optimizer.learning_rate`."""
+MOST_EXACT = 2**53
+"""Whole numbers up to this one are exact as floats, with which they are drawn."""
 USUAL_RATES, UNUSUAL = (1e-5, 1e-2), 0.1
 """Learning rates that are usual, and how many of the others are drawn for each of them."""
 
@@ -62,6 +65,17 @@ class Space:
         space.check(field)
         return space
 
+    def contains(self, value: Any) -> bool:
+        """Return whether a value is one of the space."""
+        if self.kind == "choice":
+            return value in self.values
+        if isinstance(value, bool) or not isinstance(
+            value, int if self.kind == "int" else int | float
+        ):
+            return False
+        low, high = self.values
+        return low <= value <= high
+
     def check(self, field: str) -> None:
         """Validate the space of a field.
 
@@ -72,12 +86,26 @@ class Space:
         if not self.values:
             raise InputError(f"search.{field}: {self.kind} needs values, but there are none.")
         if self.kind == "choice":
+            if any(value != value for value in self.values):  # only NaN differs from itself
+                raise InputError(f"search.{field}: a choice must not be NaN; remove it.")
             return
-        if len(self.values) != 2 or not all(isinstance(v, int | float) for v in self.values):
+        number = int if self.kind == "int" else int | float
+        whole = "whole " if self.kind == "int" else ""
+        if len(self.values) != 2 or not all(
+            isinstance(v, number) and not isinstance(v, bool) for v in self.values
+        ):
             raise InputError(
-                f"search.{field}: {self.kind} needs two numbers, but it is {list(self.values)}."
+                f"search.{field}: {self.kind} needs two {whole}numbers, but it is "
+                f"{list(self.values)}."
             )
         low, high = self.values
+        largest = MOST_EXACT if self.kind == "int" else sys.float_info.max / 2
+        # NaN is within no bounds.
+        if not all(-largest <= v <= largest for v in self.values):
+            raise InputError(
+                f"search.{field}: {self.kind} needs numbers from {-largest:.4g} to {largest:.4g}, "
+                f"but it is {list(self.values)}."
+            )
         if low >= high or (self.kind == "loguniform" and low <= 0):
             above = " above zero" if self.kind == "loguniform" else ""
             raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders
+from tune_jobs.jobs.seeds import derive_trial_seed
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
 from tune_jobs.programs.process import ProgramProcess, read_start_time, start_program
@@ -45,7 +46,7 @@ def start_trial_program(
     out.mkdir(parents=True, exist_ok=True)
     values = {
         **plan.config,
-        "seed": job.seed * 1000 + int(plan.trial),
+        "seed": derive_trial_seed(job.seed, int(plan.trial)),
         "trial": plan.trial,
         "out": out,
         "checkpoint": out,

@@ -16,6 +16,7 @@ from typing import Any
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import Space
+from tune_jobs.jobs.seeds import derive_trial_seed
 from tune_jobs.run_log.events import EndRow, ResultRow, Row, TrialEvent, TrialRow
 from tune_jobs.run_log.resume import TrialPlan, get_hang_report_dir
 from tune_jobs.run_log.trial_state import CONTINUED
@@ -65,7 +66,7 @@ class OptunaSampler:
         num_known = sum(isinstance(row, TrialRow) for row in rows)
         self._study = optuna.create_study(
             # Another seed after each resume: the same one would propose the first settings again.
-            sampler=optuna.samplers.TPESampler(seed=job.seed * 1000 + num_known),
+            sampler=optuna.samplers.TPESampler(seed=derive_trial_seed(job.seed, num_known)),
             direction="maximize" if job.mode == "max" else "minimize",
         )
         self._distributions = {n: _distribution(optuna, s) for n, s in job.search.items()}

@@ -116,7 +116,7 @@ class SweepHealth:
             self._job.mode or "max",
             settings=self._get_settings(trial),
         )
-        diagnosis = diagnose(history, self._job.health)  # type: ignore[arg-type]
+        diagnosis = diagnose(history, self._job.health)
         withdrawals = self._open_findings.withdrawals(trial, history)
         for finding in diagnosis.findings:
             self.register_symptom(trial, finding.symptom, finding.severity, last)

@@ -9,9 +9,11 @@ from cluster.commands.jobs import (
     QUICK_TRIALS,
     QUICK_WARM_START,
     _find_flag,
+    make_single_job,
     shorten_job,
 )
 from tune_jobs.health import RULES
+from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import make_job
 
 
@@ -58,6 +60,38 @@ def test_quick_caps_trials_and_the_warm_start():
     assert (job.trials, job.settings.warm_start_episodes) == (QUICK_TRIALS, QUICK_WARM_START)
     points = shorten_job(make_job(about | {"points": [{"lr": 0.1}] * 6}))
     assert points.trials == 6, "the points are asked for by name"
+
+
+SWEEP = {"env": "CartPole-v1", "iterations": 20, "search": {"lr": {"loguniform": [1e-4, 1e-2]}}}
+CHOICES = {"activation": {"choice": ["tanh", "relu"]}, "clip": {"choice": [0.1, 0.2, 0.3]}}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"trials": 4, "points": [{"lr": 0.001}]},
+        {"trials": 12, "repeats": 4},
+        {"trials": 48},
+        {"trials": 6, "searcher": "grid", "search": CHOICES},
+        {"trials": 6, "searcher": "optuna", "points": [{"lr": 0.001}]},
+        {"trials": 6, "scheduler": "pbt", "points": [{"lr": 0.001}]},
+        {"trials": 6, "brackets": 2},
+    ],
+)
+def test_every_sweep_can_be_shortened_and_trained_as_one(changed):
+    job = make_job(SWEEP | changed)
+    short = shorten_job(job)
+    assert 1 < len(short.trial_ids) <= QUICK_TRIALS and not short.num_repeats
+    validate_job(short)
+    single = make_single_job(job)
+    assert (single.trials, single.sample_configs()) == (1, [{}])
+    assert single.settings == job.settings
+
+
+def test_a_program_without_a_budget_can_be_shortened():
+    job = shorten_job(make_job({"command": "python train.py --out {out}"}))
+    assert (job.iterations, job.program.command) == (0, "python train.py --out {out}")
+    assert make_single_job(job).trials == 1
 
 
 def test_quick_repeats_the_warm_start_as_often():

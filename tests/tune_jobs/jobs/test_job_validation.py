@@ -93,9 +93,28 @@ def test_what_an_environment_shows_and_no_policy_can_use_is_refused(fields, said
         validate_job(make_job(fields))
 
 
+SWEEP = {"env": "CartPole-v1", "search": {"lr": {"loguniform": [1e-4, 1e-2]}}, "iterations": 10}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"trials": 1}, "search names lr, but trials is 1.*--trials"),
+        ({"trials": 4, "grace": 10}, "grace is 10, but iterations is 10.*at most 9"),
+        ({"trials": 4, "grace": 20}, "ASHA has no rung"),
+        ({"trials": 4, "grace": 20, "scheduler": "pbt"}, "PBT replaces no trial"),
+        ({"trials": 4, "iterations": 3, "scheduler": "pbt"}, "grace is 3.*at most 2"),
+    ],
+)
+def test_a_sweep_that_can_decide_nothing_is_refused(changed, said):
+    with pytest.raises(InputError, match=said):
+        validate_job(make_job(SWEEP | changed))
+
+
 def test_a_drawn_setting_that_contradicts_another_is_refused():
     job = load_job("causal")
     search = {"num_envs": Space("choice", (64,))}
     job = replace(job, settings=replace(job.settings, minibatch_size=2000), search=search)
+    job = replace(job, trials=2)
     with pytest.raises(InputError, match="at most the 1280 steps"):
         validate_job(job)

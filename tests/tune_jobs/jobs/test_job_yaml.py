@@ -54,6 +54,16 @@ def world(job):
         ("env: a\npoints: [{lr: 1}, {lr: 1, lr: 2}]", "line 2: 'lr' is given twice"),
         ("env: CartPole-v1\nhealth: off", "health must be"),
         ("env: CartPole-v1\nhealth: {zero_reward: on}", "must be one of 'off'"),
+        (
+            "env: CartPole-v1\nsearch: {1: {choice: [1]}}",
+            "A name in search of job.yaml must be text",
+        ),
+        ("env: CartPole-v1\nenv_kwargs: {1: 2}", "A name in env_kwargs .* but it is 1"),
+        ('command: "python \'train.py"', "no closing quotation"),
+        ('command: t.py\nresume: "--load \'{checkpoint}"', "no closing quotation"),
+        ("command: t.py\nenvironment: {1: a}", "A name in environment of job.yaml"),
+        ("command: t.py\nenvironment: {DEBUG: true}", "environment.DEBUG must be text"),
+        ("command: t.py\nrename: {ret: 1}", "rename.ret must be text, but it is 1"),
         ("just text", "must hold the fields of a job"),
         ("env: CartPole-v1\nsettings: {minibatch_size: 9999}", "at most the 2048 steps"),
     ],
@@ -61,6 +71,13 @@ def world(job):
 def test_what_cannot_be_used_is_refused_in_a_sentence(text, said):
     with pytest.raises(InputError, match=said):
         parse_job(text, "job.yaml")
+
+
+def test_whole_numbers_are_values_of_environment_variables():
+    text = "command: t.py\nenvironment: {OMP_NUM_THREADS: 1, MODE: fast}\n"
+    job = parse_job(text, "job.yaml")
+    assert job.program.environment == {"OMP_NUM_THREADS": "1", "MODE": "fast"}
+    assert parse_job(dump_job(job), "again") == job
 
 
 def test_an_unknown_preset_names_the_nearest():

@@ -62,6 +62,15 @@ def test_integers_and_choices_cover_exactly_their_range():
         ({"uniform": [1]}, "two numbers"),
         ({"choice": []}, "a list of values"),
         (3, "must name one kind of space"),
+        ({"uniform": [float("nan"), 1]}, "needs numbers from"),
+        ({"uniform": [0, float("inf")]}, "needs numbers from"),
+        ({"loguniform": [1e-5, float("nan")]}, "needs numbers from"),
+        ({"uniform": [-1.7e308, 1.7e308]}, "needs numbers from"),
+        ({"uniform": [0, 10**400]}, "needs numbers from"),
+        ({"int": [0, 2**60]}, "needs numbers from"),
+        ({"int": [1.5, 3.5]}, "two whole numbers"),
+        ({"uniform": [False, True]}, "two numbers"),
+        ({"choice": [1.0, float("nan")]}, "must not be NaN"),
     ],
 )
 def test_invalid_space_is_refused_with_its_field(given, said):
@@ -104,6 +113,32 @@ def test_points_are_the_first_trials_and_missing_values_sampled():
     assert parse_job(dump_job(job), "again") == job
 
 
+@pytest.mark.parametrize("changed", [{"searcher": "optuna"}, {"scheduler": "pbt"}])
+@pytest.mark.parametrize(
+    ("point", "said"),
+    [({"lr": 0.05}, r"points\[0\].lr is 0.05.*loguniform"), ({"activation": "relu"}, "choice")],
+)
+def test_points_outside_of_the_space_are_refused_where_it_is_modelled(changed, point, said):
+    search = {"lr": {"loguniform": [1e-4, 1e-2]}, "activation": {"choice": ["tanh"]}}
+    about = SEARCHED | {"search": search, "points": [point]}
+    with pytest.raises(InputError, match=said):
+        make_job(about | changed)
+    assert make_job(about).sample_configs()[0].items() >= point.items()
+
+
+@pytest.mark.parametrize(
+    ("space", "inside", "outside"),
+    [
+        (Space("uniform", (0.1, 1)), [0.1, 1], [0, 1.1, True, "0.5", float("nan")]),
+        (Space("int", (1, 3)), [1, 3], [0, 2.5, 2.0, True]),
+        (Space("choice", ((64, 64), "a")), [(64, 64), "a"], [(64,), "b"]),
+    ],
+)
+def test_a_space_contains_its_values(space, inside, outside):
+    assert all(space.contains(value) for value in inside)
+    assert not any(space.contains(value) for value in outside)
+
+
 def test_a_grid_after_the_points_is_part_of_the_same_job():
     points = [{"lr": 0.005, "clip": 0.2}]
     job = make_job(SEARCHED | {"points": points, "trials": 6, "searcher": "grid"})
@@ -119,6 +154,8 @@ def test_a_grid_after_the_points_is_part_of_the_same_job():
         ({"points": [{"lr": 0.1}] * 3, "repeats": 2}, "trials is 4, 2 of which are repeats"),
         ({"repeats": 4}, "4 of the trials are to repeat others, but trials is 4"),
         ({"scheduler": "pbt", "repeats": 1}, "set repeats to 0"),
+        ({"points": [{1: 0.1}]}, r"A name in points\[0\] of the job must be text, but it is 1"),
+        ({"trials": 100_000_000}, "trials must be in .*but it is 100000000"),
         ({"points": {"lr": 0.1}}, "must be a list of settings"),
         ({"searcher": "rnadom"}, "searcher must be one of 'random', 'grid'"),
         ({"searcher": "grid", "search": CHOICE, "trials": 1}, "2 combinations of choices"),
