@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,11 +107,13 @@ def open_run(directory: Path) -> tuple[Job, list[Row]]:
     return read_job(path), read_event_log(log) if log.exists() else []
 
 
-def make_job_row(job: Job, directory: Path, resumed: bool) -> JobRow:
-    """Return the row with which a session begins."""
+def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:
+    """Return the row with which a session begins, after the rows of earlier sessions."""
+    first = next((row for row in earlier if isinstance(row, JobRow)), None)
     world = None if job.is_program else make_world(job.env, job.env_kwargs)
     return JobRow(
         run=directory.name,
+        id=secrets.token_hex(8) if first is None else first.id,
         env=job.env,
         algo=job.algo,
         metric=job.metric,
@@ -134,5 +138,5 @@ def make_job_row(job: Job, directory: Path, resumed: bool) -> JobRow:
         cpus_per_trial=sum(bundle["CPU"] for bundle in list_bundles(job)),
         gpus_per_trial=job.gpus_per_trial,
         versions={name: importlib.metadata.version(name) for name in PACKAGES},
-        resumed=resumed,
+        resumed=bool(earlier),
     )

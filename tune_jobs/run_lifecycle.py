@@ -61,7 +61,7 @@ def drive(directory: Path, listener: Listener) -> Outcome:
     new_plans = _plan_new_trials(job, directory, rows)
     log, started = EventLog(directory / LOG), time.monotonic()
     first_rows = [
-        make_job_row(job, directory, resumed=bool(rows)),
+        make_job_row(job, directory, rows),
         *remaining.missing_rows,
         *(TrialRow(trial=plan.trial, config=plan.config) for plan in new_plans),
     ]

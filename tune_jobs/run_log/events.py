@@ -42,6 +42,8 @@ class JobRow(Event):
 
     kind: ClassVar[str] = "job"
     run: str
+    id: str = ""
+    """Random id of the run, the same in all sessions; empty in logs of earlier versions."""
     env: str
     algo: str
     metric: str

@@ -21,6 +21,7 @@ from ray.tune.logger import LoggerCallback
 from envs.validation import InputError
 from tune_jobs.formatting import first_sentence
 from tune_jobs.run_log.events import Row
+from tune_jobs.trackers.remote_id import get_remote_prefix
 from tune_jobs.trackers.tracker_metrics import CurvePoints
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ class MlflowRuns(LoggerCallback):
     """One MLflow run for each trial, written by the driver."""
 
     def __init__(self, directory: Path, earlier: Iterable[Row] = ()) -> None:
-        self.directory, self.points = directory, CurvePoints(earlier)
+        rows = list(earlier)
+        self.directory, self.points = directory, CurvePoints(rows)
+        self.prefix = get_remote_prefix(directory, rows)
         self.runs: dict[str, str] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -70,13 +73,13 @@ class MlflowRuns(LoggerCallback):
     def _begin_run(self, trial: str, drawn: dict[str, Any]) -> str:
         from mlflow.entities import Param
 
-        name = f"{self.directory.absolute().name}-{trial}"
+        name, key = f"{self.directory.absolute().name}-{trial}", f"{self.prefix}-{trial}"
         # By tag, as MLflow chooses the ids of its runs itself and names are not unique.
         client, experiment = self.store
-        for found in client.search_runs([experiment], f"tags.`{KEY}` = '{name}'"):
+        for found in client.search_runs([experiment], f"tags.`{KEY}` = '{key}'"):
             client.update_run(found.info.run_id, "RUNNING")
             return found.info.run_id
-        run = client.create_run(experiment, run_name=name, tags={KEY: name})
+        run = client.create_run(experiment, run_name=name, tags={KEY: key})
         params = [Param(setting, str(value)) for setting, value in drawn.items()]
         client.log_batch(run.info.run_id, params=params)
         return run.info.run_id

@@ -19,6 +19,7 @@ from ray.tune.logger import LoggerCallback
 from envs.validation import InputError
 from tune_jobs.formatting import first_sentence
 from tune_jobs.run_log.events import Row
+from tune_jobs.trackers.remote_id import get_remote_prefix
 from tune_jobs.trackers.tracker_metrics import CurvePoints
 
 PROJECT = "WANDB_PROJECT"
@@ -29,7 +30,9 @@ class WandbRuns(LoggerCallback):
     """One W&B run for each trial, written by the driver."""
 
     def __init__(self, directory: Path, earlier: Iterable[Row] = ()) -> None:
-        self.directory, self.points = directory, CurvePoints(earlier)
+        rows = list(earlier)
+        self.directory, self.points = directory, CurvePoints(rows)
+        self.prefix = get_remote_prefix(directory, rows)
         self.runs: dict[str, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -60,7 +63,7 @@ class WandbRuns(LoggerCallback):
             dir=self.directory,
             group=run,
             name=f"{run}-{trial}",
-            id=f"{run}-{trial}",
+            id=f"{self.prefix}-{trial}",
             resume="allow",
             config=drawn,
             reinit="create_new",

@@ -2,9 +2,11 @@
 """Trials as runs of MLflow, in a store on this machine."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from synthetic_sweep import job_row
 
 from envs.validation import InputError
 from tune_jobs.trackers import mlflow_runs
@@ -20,9 +22,9 @@ def client(tmp_path, monkeypatch):
     return mlflow.MlflowClient()
 
 
-def play(directory, iterations, trial="03"):
+def play(directory, iterations, trial="03", earlier=()):
     """A session that reports some iterations of a trial."""
-    (runs,) = mlflow_runs.make_mlflow_callbacks(directory)
+    (runs,) = mlflow_runs.make_mlflow_callbacks(directory, earlier)
     runs.setup()
     told = SimpleNamespace(config={"plan": {"trial": trial, "config": {"lr": 0.01}}})
     for at in iterations:
@@ -45,6 +47,18 @@ def test_trial_is_one_run_with_settings_continued_by_a_resume(client, tmp_path):
     assert "entropy" not in run.data.metrics
     runs.log_trial_end(told, failed=True)
     assert client.get_run(run.info.run_id).info.status == "FAILED"
+
+
+def test_runs_with_the_same_directory_name_stay_apart(client, tmp_path):
+    ours, theirs = (replace(job_row(), id=name) for name in ("ours", "theirs"))
+    play(tmp_path / "sweep", [1, 2], earlier=[ours])
+    play(tmp_path / "elsewhere" / "sweep", [1], earlier=[theirs])
+    play(tmp_path / "sweep", [3], earlier=[ours, replace(ours, resumed=True)])
+    experiment = client.get_experiment_by_name("sweeps").experiment_id
+    found = client.search_runs([experiment])
+    lengths = [len(client.get_metric_history(run.info.run_id, "score")) for run in found]
+    assert sorted(lengths) == [1, 3]
+    assert {run.info.run_name for run in found} == {"sweep-03"}
 
 
 def test_unset_variable_disables_mlflow_and_absence_is_reported(tmp_path, monkeypatch):
