@@ -27,6 +27,7 @@ from algos.models import MODELS
 from algos.models.base import MASK, PolicyModule, to_observation_columns
 from algos.rllib_module import RLlibModule
 from envs.action_masks import MASK_PART, add_mask, find_forbidden, flatten_mask
+from envs.cast_observations import is_castable
 from envs.validation import InputError
 
 FORMAT = 1
@@ -319,8 +320,7 @@ def batch_observation(observation: Any, space: spaces.Space[Any], accepts_any_si
     array, dtype = np.asarray(observation), space.dtype
     assert dtype is not None  # noqa: S101
     fits = array.ndim == len(space.shape or ()) if accepts_any_size else array.shape == space.shape
-    # same_kind accepts float64 for float32, but no fractions where whole numbers are expected.
-    if not fits or not np.can_cast(array.dtype, dtype, "same_kind"):
+    if not fits or not is_castable(array, dtype):
         raise InputError(
             f"This policy acts on {space}, but the observation has shape {array.shape} and type "
             f"{array.dtype}."

@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from envs.agents import PREFIX, AgentsVectorEnv, register_game
 from envs.batched import get_world
+from envs.cast_observations import cast_observations
 from envs.checking.user_frames import find_user_frame
 from envs.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
 from envs.optional_imports import import_extra
@@ -194,13 +195,15 @@ def make_single_env(env_id: str, env_kwargs: Mapping[str, Any]) -> gymnasium.Env
 def make_mask_wrapper() -> Callable[[gymnasium.Env[Any, Any]], Any]:
     """Return a wrapper of the copies of an environment, which shows their masks if they have any.
 
-    The first copy decides for all: looking at a mask in ``info`` takes a reset.
+    The first copy decides for all: looking at a mask in ``info`` takes a reset. Observations get
+    the type of their space, where batching would refuse to cast them.
     """
     forms: list[Form | None] = []
 
     def wrap(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
         if not forms:
             forms.append(detect_form(env))
+        env = cast_observations(env)
         return env if forms[0] is None else MaskedEnv(env, forms[0])
 
     return wrap

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import gymnasium
 import numpy as np
@@ -27,6 +27,7 @@ from envs.checking.guarded_calls import (
 )
 from envs.checking.gymnasium_check import run_gymnasium_check
 from envs.checking.mask_check import CheckedMask
+from envs.checking.observation_check import ObservationCheck
 from envs.counter_rng import derive_seed
 
 Make: TypeAlias = Callable[[], gymnasium.Env[Any, Any]]
@@ -92,16 +93,17 @@ def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Confor
 
 
 def check_random_play(make: Make, episodes: int, max_steps: int, seconds: float) -> list[Violation]:
-    """Play random episodes of legal actions; return the first violation, if any.
+    """Play random episodes of legal actions; return the first violation, if any, and the notes.
 
-    The part of :func:`check_conformance` that every training needs.
+    The part of :func:`check_conformance` that every training needs. A violation comes first.
     """
     deadline = time.monotonic() + seconds
+    notes: list[Violation] = []
     try:
-        _random_episodes(make, episodes, max_steps, deadline, [])
+        _random_episodes(make, episodes, max_steps, deadline, notes)
     except BrokenEnvironmentError as broken:
-        return [broken.violation]
-    return []
+        return [broken.violation, *notes]
+    return notes
 
 
 def _collect_violations(check: Callable[[], list[Violation] | None]) -> list[Violation]:
@@ -120,11 +122,11 @@ def _random_episodes(
     """
     env = call_guarded("make", make)
     env.action_space.seed(derive_seed(0, "actions"))
-    step, mask = 0, None
+    step, mask, check = 0, None, ObservationCheck(env.observation_space, notes)
     try:
         for episode in range(episodes):
             observation, info = reset_env(env, episode, step or None)
-            _check_observation(env, observation, "reset()", step or None)
+            check.judge(observation, "reset()", step or None)
             if mask is None:
                 mask = CheckedMask(env, observation, info)
                 notes += mask.notes
@@ -137,7 +139,7 @@ def _random_episodes(
                 action = sample_legal(env.action_space, legal)
                 observation, reward, terminated, truncated, info = take_step(env, action, step)
                 _check_reward(reward, step)
-                _check_observation(env, observation, "step()", step)
+                check.judge(observation, "step()", step)
                 done = terminated or truncated
                 legal = mask.read(observation, info, step - first, ended=bool(done))
     finally:
@@ -157,58 +159,3 @@ def _check_reward(reward: Any, step: int) -> None:
                 step,
             )
         )
-
-
-def _check_observation(
-    env: gymnasium.Env[Any, Any], observation: Any, source: str, step: int | None
-) -> None:
-    where = source if step is None else f"{source} at step {step}"
-    for name, part in _leaves(observation):
-        if np.issubdtype(part.dtype, np.floating) and not np.isfinite(part).all():
-            raise BrokenEnvironmentError(
-                Violation(
-                    "observation_finite",
-                    f"Expected finite observations, but {where} gave NaN or infinity in {name}: "
-                    "look for a division by zero, and clip what can grow without limit.",
-                    step,
-                )
-            )
-    if observation not in env.observation_space:
-        raise BrokenEnvironmentError(
-            Violation(
-                "observation_in_space",
-                f"Expected an observation inside {env.observation_space}, but {where} gave "
-                f"{_difference(env.observation_space, observation)}: widen the space or convert "
-                "the observation.",
-                step,
-            )
-        )
-
-
-def _difference(space: gymnasium.Space[Any], observation: Any) -> str:
-    """Describe how an observation differs from its space."""
-    if isinstance(space, gymnasium.spaces.Dict) and isinstance(observation, dict):
-        parts = cast("dict[str, Any]", observation)
-        if set(parts) != set(space.spaces):
-            return f"the names {sorted(parts)} instead of {sorted(space.spaces)}"
-        wrong = next(name for name, inner in space.spaces.items() if parts[name] not in inner)
-        return f"in {wrong!r} {_difference(space.spaces[wrong], parts[wrong])}"
-    if not isinstance(space, gymnasium.spaces.Box) or not isinstance(observation, np.ndarray):
-        return f"{observation!r} ({type(observation).__name__})"
-    array = cast("np.ndarray[Any, Any]", observation)
-    if array.shape != space.shape or array.dtype != space.dtype:
-        return f"shape {array.shape} of {array.dtype} instead of {space.shape} of {space.dtype}"
-    place = tuple(np.argwhere((array < space.low) | (array > space.high))[0].tolist())
-    low, high = space.low[place], space.high[place]
-    return f"{array[place]!s} at {place} instead of a value from {low} to {high}"
-
-
-def _leaves(observation: Any, name: str = "the observation") -> list[tuple[str, Any]]:
-    if isinstance(observation, dict):
-        parts = cast("dict[str, Any]", observation)
-        return [leaf for key, part in parts.items() for leaf in _leaves(part, f"{key!r}")]
-    if isinstance(observation, tuple):
-        parts = cast("tuple[Any, ...]", observation)
-        return [leaf for place, part in enumerate(parts) for leaf in _leaves(part, f"part {place}")]
-    is_number = isinstance(observation, np.ndarray | np.generic | float | int)
-    return [(name, np.asarray(observation))] if is_number else []

@@ -153,14 +153,15 @@ ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
         highest="stop",
         title="An observation is outside its space",
         meaning=(
-            "Shape, type or range of an observation differ from observation_space, from which the"
-            " network is built."
+            "Shape or kind of an observation differ from observation_space, from which the "
+            "network is built. A note: only its type or its range do. Training casts the type and "
+            "clips no values."
         ),
         causes=(
-            "float64 where the space has float32",
+            "float64 where the space has float32, or a rounding error",
             "bounds that were guessed",
         ),
-        remedy="Widen the space or convert the observation to its shape and type.",
+        remedy="Correct the space, or convert the observation to its shape and type.",
     ),
     "gymnasium_check": CheckSymptom(
         probe="conformance",

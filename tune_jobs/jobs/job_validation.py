@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import gymnasium
@@ -22,7 +23,7 @@ from algos.rollouts.group_sampler import TRAINING_SEED
 from envs.agents import AgentView, check_appearances
 from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
-from envs.validation import InputError
+from envs.validation import InputError, InputWarning
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 
@@ -135,5 +136,10 @@ def _play(env_id: str, env_kwargs: dict[str, Any]) -> None:
     found = check_random_play(
         lambda: gymnasium.make(env_id, **env_kwargs), EPISODES, STEPS, SECONDS
     )
-    if found:
-        raise InputError(f"{found[0].sentence} (`rungwise check {env_id}` checks it at length.)")
+    for violation in found:
+        if violation.severity == "stop":
+            raise InputError(
+                f"{violation.sentence} (`rungwise check {env_id}` checks it at length.)"
+            )
+        if violation.rule == "observation_in_space":
+            warnings.warn(f"{env_id}: {violation.sentence}", InputWarning, stacklevel=2)

@@ -4,10 +4,13 @@
 import sys
 from dataclasses import replace
 
+import gymnasium
+import numpy as np
 import pytest
 from paths import SUPPORT
+from sound_env import Sound
 
-from envs.validation import InputError
+from envs.validation import InputError, InputWarning
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import load_job, make_job
 from tune_jobs.jobs.search_space import Space
@@ -68,6 +71,26 @@ def test_a_broken_environment_is_reported_before_its_needs():
 def test_an_environment_that_cannot_be_trained_on_is_refused(fields, said):
     with pytest.raises(InputError, match=said):
         validate_job(make_job(fields))
+
+
+class Rounding(Sound):
+    """Its observations are float64, and one of them is just outside of its bounds."""
+
+    def look(self):
+        return np.array([0.5, 1.0000000000000002])
+
+
+gymnasium.register("Rounding-v0", lambda **_: Rounding(), disable_env_checker=True)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "rllib/PPO"])
+def test_an_observation_just_outside_of_its_space_is_only_noted(algo):
+    with pytest.warns(InputWarning) as caught:
+        validate_job(make_job({"env": "Rounding-v0", "algo": algo}))
+    sentences = [str(one.message) for one in caught if one.category is InputWarning]
+    assert len(sentences) == 2
+    assert "float64 instead of float32" in sentences[0]
+    assert "1.0000000000000002 at (1,)" in sentences[1]
 
 
 @pytest.mark.parametrize(

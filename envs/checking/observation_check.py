@@ -1,0 +1,138 @@
+"""Check of observations against their space: what training cannot use, and what it tolerates.
+
+Training casts observations to the type of their space and clips nothing: a value that rounding has
+put outside of its bounds (1.0000000000000002 in [0, 1]) is an input of the network like any other.
+So only NaN, shapes and kinds that cannot be cast are violations; the rest is worth one note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from gymnasium import spaces
+
+from envs.cast_observations import is_castable
+from envs.checking.guarded_calls import BrokenEnvironmentError, Violation
+
+RULE = "observation_in_space"
+
+
+class Mismatch(NamedTuple):
+    """One difference between an observation and its space."""
+
+    seen: str
+    """The value seen, and the value expected."""
+    fatal: bool
+    """Whether the observation cannot be used."""
+    effect: str = ""
+    """What is done with it, where it can be used."""
+
+
+class ObservationCheck:
+    """Checks the observations of one environment; adds a note of each thing tolerated, once.
+
+    Args:
+        space: the space of the observations.
+        notes: where the notes are added.
+    """
+
+    def __init__(self, space: spaces.Space[Any], notes: list[Violation]) -> None:
+        self._space, self._notes = space, notes
+        self._noted: set[str] = set()
+
+    def judge(self, observation: Any, source: str, step: int | None) -> None:
+        """Check one observation.
+
+        Args:
+            observation: the observation.
+            source: the call that returned it.
+            step: the step at which it did, if known.
+
+        Raises:
+            BrokenEnvironmentError: it cannot be used.
+        """
+        where = source if step is None else f"{source} at step {step}"
+        for name, part in _list_leaves(observation):
+            if np.issubdtype(part.dtype, np.floating) and not np.isfinite(part).all():
+                raise BrokenEnvironmentError(
+                    Violation(
+                        "observation_finite",
+                        f"Expected finite observations, but {where} gave NaN or infinity in {name}:"
+                        " look for a division by zero, and clip what can grow without limit.",
+                        step,
+                    )
+                )
+        if observation in self._space:
+            return
+        expected = f"Expected an observation inside {self._space}, but {where} gave"
+        mismatches = list(_find_mismatches(self._space, observation))
+        for seen, fatal, _ in mismatches:
+            if fatal:
+                remedy = "correct the space, or convert the observation"
+                raise BrokenEnvironmentError(Violation(RULE, f"{expected} {seen}: {remedy}.", step))
+        for seen, _, effect in mismatches:
+            if effect not in self._noted:
+                self._noted.add(effect)
+                self._notes.append(Violation(RULE, f"{expected} {seen}: {effect}.", step, "note"))
+
+
+def _find_mismatches(space: spaces.Space[Any], observation: Any) -> Iterator[Mismatch]:
+    """Yield how an observation differs from its space."""
+    if observation in space:
+        return
+    if isinstance(space, spaces.Dict) and isinstance(observation, dict):
+        parts: dict[Any, Any] = cast("dict[Any, Any]", observation)
+        inner: dict[Any, spaces.Space[Any]] = dict(space.spaces)
+    elif isinstance(space, spaces.Tuple) and isinstance(observation, tuple):
+        parts = dict(enumerate(cast("tuple[Any, ...]", observation)))
+        inner = dict(enumerate(space.spaces))
+    elif isinstance(space, spaces.Box) and isinstance(observation, np.ndarray | np.generic):
+        yield from _compare_with_box(space, np.asarray(observation))
+        return
+    else:
+        yield Mismatch(f"{observation!r} ({type(observation).__name__})", fatal=True)
+        return
+    if set(parts) != set(inner):
+        yield Mismatch(f"the parts {sorted(parts)} instead of {sorted(inner)}", fatal=True)
+        return
+    for name, part in inner.items():
+        for mismatch in _find_mismatches(part, parts[name]):
+            yield mismatch._replace(seen=f"in {name!r} {mismatch.seen}")
+
+
+def _compare_with_box(space: spaces.Box, array: np.ndarray[Any, Any]) -> Iterator[Mismatch]:
+    if array.shape != space.shape or not is_castable(array, space.dtype):
+        kinds = f"{array.dtype} instead of {space.shape} of {space.dtype}"
+        yield Mismatch(f"shape {array.shape} of {kinds}", fatal=True)
+        return
+    if not np.can_cast(array.dtype, space.dtype):
+        yield Mismatch(
+            f"{array.dtype} instead of {space.dtype}", fatal=False, effect="training casts it"
+        )
+    beyond = np.argwhere((array < space.low) | (array > space.high))
+    if len(beyond):
+        place = tuple(beyond[0].tolist())
+        bounds = f"from {space.low[place]} to {space.high[place]}"
+        yield Mismatch(
+            f"{array[place]!s} at {place} instead of a value {bounds}",
+            fatal=False,
+            effect="training takes it as it is and clips nothing; if it is no rounding error, "
+            "widen the space",
+        )
+
+
+def _list_leaves(observation: Any, name: str = "the observation") -> list[tuple[str, Any]]:
+    if isinstance(observation, dict):
+        parts = cast("dict[str, Any]", observation)
+        return [leaf for key, part in parts.items() for leaf in _list_leaves(part, f"{key!r}")]
+    if isinstance(observation, tuple):
+        values = cast("tuple[Any, ...]", observation)
+        return [
+            leaf
+            for place, part in enumerate(values)
+            for leaf in _list_leaves(part, f"part {place}")
+        ]
+    is_number = isinstance(observation, np.ndarray | np.generic | float | int)
+    return [(name, np.asarray(observation))] if is_number else []
