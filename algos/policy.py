@@ -16,7 +16,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from gymnasium import spaces
-from ray.rllib.utils.serialization import gym_space_from_dict, gym_space_to_dict
 from safetensors.torch import load_file, save_file
 
 from algos import get_algorithm_class
@@ -26,8 +25,10 @@ from algos.config import is_rllib_name
 from algos.models import MODELS
 from algos.models.base import MASK, PolicyModule, to_observation_columns
 from algos.rllib_module import RLlibModule
+from algos.space_format import space_from_dict, space_to_dict
 from envs.action_masks import MASK_PART, add_mask, find_forbidden, flatten_mask
 from envs.cast_observations import is_castable
+from envs.pytree import take
 from envs.validation import InputError
 
 FORMAT = 1
@@ -85,8 +86,8 @@ def write_policy(
     described = {
         "format": FORMAT,
         **metadata,
-        "observation_space": gym_space_to_dict(observation_space),
-        "action_space": gym_space_to_dict(action_space),
+        "observation_space": space_to_dict(observation_space),
+        "action_space": space_to_dict(action_space),
     }
     (directory / "policy.json").write_text(json.dumps(described, indent=1))
 
@@ -143,8 +144,8 @@ class Policy:
             )
         module = _make_module(
             metadata,
-            gym_space_from_dict(metadata["observation_space"]),
-            gym_space_from_dict(metadata["action_space"]),
+            space_from_dict(metadata["observation_space"]),
+            space_from_dict(metadata["action_space"]),
             device,
         )
         weights = load_file(directory / "policy" / "weights.safetensors")
@@ -199,10 +200,7 @@ class Policy:
                 f"has shapes that do not belong together: {error}."
             ) from error
         actions, after = (acted, None) if state is None else acted
-        if isinstance(actions, dict):
-            action: Any = {name: value[0] for name, value in actions.items()}
-        else:
-            action = actions[0]
+        action = take(actions, 0)
         return action if after is None else (action, after)
 
     def make_batch(self, observation: Any, mask: Any = None) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Space, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
 from ray._common.deprecation import DEPRECATED_VALUE
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.algorithms.registry import ALGORITHMS
@@ -213,12 +213,17 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         config: the id ``env`` and the arguments ``env_kwargs`` of the environment, and
             ``fault_file``, to which its failure is written: RLlib ends the process of a remote env
             runner without a word of why. Empty for none.
+
+    Raises:
+        InputError: a space that RLlib would read wrongly.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.env_id: str = config["env"]
         self.fault_file: str = config["fault_file"]
         super().__init__(make_single_env(self.env_id, config["env_kwargs"]))
+        check_starts(self.observation_space, "observation")
+        check_starts(self.action_space, "action")
         world = get_world(self.env)
         self.metric_names = tuple(world.episode_metrics if world else INFO_METRICS)
 
@@ -256,6 +261,23 @@ def log_episode_metrics(*, episode: Any, metrics_logger: Any, **_: Any) -> None:
     """Log what the environment says of an episode that has ended (RLlib's ``on_episode_end``)."""
     for name, value in episode.get_infos(-1).get(EPISODE_METRICS, {}).items():
         metrics_logger.log_value((EPISODE_METRICS, name), value, window=MOST_EPISODES)
+
+
+def check_starts(space: Space[Any], kind: str) -> None:
+    """Refuse choices that are not counted from 0: RLlib counts all from there, without a word.
+
+    Raises:
+        InputError: such a part of the space.
+    """
+    if isinstance(space, Dict | Tuple):
+        for part in space.spaces.values() if isinstance(space, Dict) else space.spaces:
+            check_starts(part, kind)
+    elif isinstance(space, Discrete | MultiDiscrete) and np.any(space.start):
+        raise InputError(
+            f"RLlib counts choices from 0 and would shift those of {space} in this {kind}. Count "
+            "from 0 (gymnasium.wrappers.TransformAction, TransformObservation), or take one of our "
+            "own algorithms (`rungwise algos`)."
+        )
 
 
 def reshape_action(space: Space[Any], action: Any) -> Any:

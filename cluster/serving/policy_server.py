@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from gymnasium import spaces
@@ -30,6 +30,7 @@ from starlette.routing import Route
 from algos.policy import Policy, State
 from cluster.serving.sessions import Sessions
 from cluster.web.auth import TokenMiddleware
+from envs.pytree import take
 from envs.validation import InputError
 
 # The proxy of Ray Serve takes most of a request (some 13 ms, measured on two busy cores), so
@@ -114,7 +115,7 @@ def act_on_batches(
         actions, after = policy.act_batch(observations, given)
         for row, index in enumerate(indices):
             state = {name: column[row : row + 1] for name, column in after.items()}
-            answers[index] = _get_row(actions, row), state
+            answers[index] = _to_plain(take(actions, row)), state
     return answers
 
 
@@ -367,8 +368,10 @@ def _concat_batches(batches: Sequence[Any]) -> Any:
     return np.concatenate(batches)
 
 
-def _get_row(actions: Any, row: int) -> Any:
-    """Return one action of a batch in plain types."""
-    if isinstance(actions, dict):
-        return {name: _get_row(part, row) for name, part in actions.items()}
-    return np.asarray(actions[row]).tolist()
+def _to_plain(action: Any) -> Any:
+    """Return an action in the types of JSON."""
+    if isinstance(action, dict):
+        return {name: _to_plain(part) for name, part in action.items()}
+    if isinstance(action, tuple):
+        return [_to_plain(part) for part in cast("tuple[Any, ...]", action)]
+    return np.asarray(action).tolist()

@@ -20,6 +20,37 @@ def test_a_discrete_action_is_one_number():
     assert np.ndim(action) == 0 and action in (5, 6, 7)
 
 
+NESTED = {
+    "tuple": gymnasium.spaces.Tuple(
+        (gymnasium.spaces.Discrete(2), gymnasium.spaces.Box(-1, 1, (2,), np.float32))
+    ),
+    "dict": gymnasium.spaces.Dict(
+        a=gymnasium.spaces.Dict(x=gymnasium.spaces.Discrete(2), y=gymnasium.spaces.Discrete(3))
+    ),
+    "both": gymnasium.spaces.Dict(
+        a=gymnasium.spaces.Tuple(
+            (gymnasium.spaces.MultiDiscrete([2, 2], start=[3, 4]), gymnasium.spaces.Discrete(3))
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_an_action_of_several_parts_is_one_row_of_each(kind):
+    space = NESTED[kind]
+    policy = Policy(small.module(gymnasium.spaces.Box(-1, 1, (2,)), space, scale=1.0), {})
+    for seen in np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32):
+        assert space.contains(policy.act(seen))
+
+
+def test_a_saved_policy_acts_from_the_start_of_its_space(tmp_path):
+    actions = gymnasium.spaces.MultiDiscrete([3, 3], start=[10, 20])
+    seen = gymnasium.spaces.MultiDiscrete([2, 2], start=[5, 6])
+    policy = Policy.load(write_checkpoint(tmp_path / "checkpoint_000001", seen, actions))
+    assert policy.action_space == actions and policy.observation_space == seen
+    assert actions.contains(policy.act(np.array([6, 7])))
+
+
 def test_a_policy_is_greedy_unless_asked_to_sample():
     module = small.module(gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(9))
     policy, seen = Policy(module, {}), np.zeros(2, np.float32)

@@ -8,6 +8,7 @@ from gymnasium import spaces
 
 from algos.rllib_algorithms import (
     TrainingEnv,
+    check_starts,
     list_rllib_algorithms,
     list_settings,
     make_config,
@@ -101,3 +102,11 @@ def test_single_numbers_of_an_action_have_no_axis():
     assert (
         action["choice"] == 2 and np.shape(action["value"]) == () and action["pair"].shape == (2,)
     )
+
+
+def test_choices_that_rllib_would_shift_are_refused():
+    shifted = spaces.MultiDiscrete([2, 3], start=[0, 4])
+    check_starts(spaces.Tuple((spaces.Discrete(3), spaces.Box(-1, 1))), "action")
+    for space in (shifted, spaces.Dict(a=spaces.Tuple((spaces.Discrete(3, start=1),)))):
+        with pytest.raises(InputError, match="counts choices from 0"):
+            check_starts(space, "action")

@@ -2,6 +2,7 @@
 """Environments whose observations no policy can be built for, each for one reason."""
 
 import copy
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -9,6 +10,7 @@ from gymnasium import spaces
 
 NUMBERS = spaces.Box(-1, 1, (2,), np.float32)
 OBSERVATIONS = {
+    "numbers": spaces.Dict(dict[Any, Any](enumerate((NUMBERS, NUMBERS)))),
     "text": spaces.Dict(numbers=NUMBERS, note=spaces.Text(5)),
     "axes": spaces.Dict(numbers=NUMBERS, cube=spaces.Box(0, 1, (2, 2, 2, 2, 2), np.float32)),
     "twice": spaces.Dict({"a": spaces.Dict(b=NUMBERS), "a.b": NUMBERS}),

@@ -5,13 +5,13 @@ import json
 from dataclasses import asdict
 
 import torch
-from ray.rllib.utils.serialization import gym_space_to_dict
 from safetensors.torch import save_file
 
 from algos import get_algorithm_class
 from algos.checkpoint import write_manifest
 from algos.models import MODELS
 from algos.models.normaliser import RunningMoments
+from algos.space_format import space_to_dict
 
 
 def write_checkpoint(directory, observation_space, action_space, *, seed=0, iteration=1, **changed):
@@ -37,8 +37,8 @@ def write_checkpoint(directory, observation_space, action_space, *, seed=0, iter
         "env_kwargs": {},
         "settings": asdict(settings),
         "iteration": iteration,
-        "observation_space": gym_space_to_dict(observation_space),
-        "action_space": gym_space_to_dict(action_space),
+        "observation_space": space_to_dict(observation_space),
+        "action_space": space_to_dict(action_space),
     }
     # Written beside and renamed, as Tune does: nobody sees half a checkpoint.
     unfinished = directory.with_name(f".{directory.name}")

@@ -20,6 +20,7 @@ from algos.rllib_module import RLlibModule
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
+from algos.space_format import space_to_dict
 from envs.agents import AgentView, check_appearances
 from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
@@ -68,6 +69,8 @@ def validate_job(job: Job) -> None:
                 action_space=env.single_action_space,
                 model_config=settings.model_config,
             )
+            for space in (module.observation_space, module.action_space):
+                space_to_dict(space)  # which refuses one that could not be stored with a policy
             objective.validate_action_space(module.head)
             objective.validate_world(get_world(env), job.env)
             if settings.warm_start:

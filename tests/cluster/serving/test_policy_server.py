@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import small
 import uvicorn
 from checkpoints import write_checkpoint
 from command_line import command, rungwise
@@ -103,6 +104,18 @@ def test_what_is_decided_together_is_what_each_would_get_alone(policies, name):
     answers = policy_server.act_on_batches(policy, batches, states)
     assert answers == [(policy.act(one), {}) for one in observations]
     assert len({action for action, _ in answers}) > 1
+
+
+def test_each_request_gets_all_parts_of_its_own_action():
+    box = spaces.Box(-1, 1, (2,))
+    actions = spaces.Dict(a=spaces.Tuple((spaces.Discrete(9), spaces.Box(-1, 1, (2,)))))
+    policy = Policy(small.module(box, actions, scale=1.0), {})
+    observations = some(box, 3)
+    batches = [policy_server.validate_observation(policy, as_json(one)) for one in observations]
+    answers = policy_server.act_on_batches(policy, batches, [{}] * 3)
+    for (answer, _), observation in zip(json.loads(json.dumps(answers)), observations, strict=True):
+        choice, value = policy.act(observation)["a"]
+        assert answer == {"a": [int(choice), value.tolist()]}
 
 
 def test_observations_of_different_sizes_can_be_decided_together(policies):

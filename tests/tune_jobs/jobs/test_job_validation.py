@@ -100,6 +100,7 @@ def test_an_observation_just_outside_of_its_space_is_only_noted(algo):
         ({"env": "bad_worlds:Odd-axes-v0"}, r"'cube'.*\(2, 2, 2, 2, 2\).*no encoder.*Reshape it"),
         ({"env": "bad_worlds:Odd-twice-v0"}, r"are called 'a.b': a dot .* rename one"),
         ({"env": "bad_worlds:Odd-pixel-v0"}, r"'view'.*one pixel, \(1, 1, 3\).*a vector of 3"),
+        ({"env": "bad_worlds:Odd-numbers-v0"}, "cannot be stored: .*with names as keys"),
         ({"env": "masked_games:Game-wrong-v0"}, r"No action is legal .* step 3 .*\[0, 0, .*allow"),
         (
             {"env": "agent_games:Couriers-v0", "env_kwargs": {"joins": 99}},
