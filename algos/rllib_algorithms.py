@@ -31,6 +31,7 @@ from algos.rollouts.episode_statistics import INFO_METRICS
 from algos.rollouts.group_sampler import TRAINING_SEED
 from envs.batched import get_world
 from envs.checking.user_frames import find_user_frame
+from envs.success import SUCCESS_NAMES, read_number
 from envs.validation import InputError, unknown_name_error
 
 DESCRIPTIONS = {
@@ -239,8 +240,9 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         action = reshape_action(self.action_space, action)
         observation, reward, terminated, truncated, info = self._call(self.env.step, action)
         if terminated or truncated:
-            named = {n: info[n] for n in self.metric_names if n in info and np.ndim(info[n]) == 0}
-            info = {**info, EPISODE_METRICS: {n: float(value) for n, value in named.items()}}
+            figures = {n: read_number(info[n]) for n in self.metric_names if n in info}
+            known = {n: figure for n, figure in figures.items() if figure is not None}
+            info = {**info, EPISODE_METRICS: known}
         return observation, reward, terminated, truncated, info
 
     def _call(self, call: Any, *args: Any, **kwargs: Any) -> Any:
@@ -257,9 +259,17 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise EnvironmentFault(sentence) from error
 
 
-def log_episode_metrics(*, episode: Any, metrics_logger: Any, **_: Any) -> None:
-    """Log what the environment says of an episode that has ended (RLlib's ``on_episode_end``)."""
-    for name, value in episode.get_infos(-1).get(EPISODE_METRICS, {}).items():
+def log_episode_metrics(*, episode: Any, env_runner: Any, metrics_logger: Any, **_: Any) -> None:
+    """Log what the environment says of an episode that has ended (RLlib's ``on_episode_end``).
+
+    An environment may name its success only where it is reached: once this runner has seen one, an
+    episode without it is a failure.
+    """
+    figures: dict[str, float] = dict(episode.get_infos(-1).get(EPISODE_METRICS, {}))
+    named = {name for name in SUCCESS_NAMES if name in figures}
+    env_runner.success_names = named | getattr(env_runner, "success_names", set())
+    figures |= dict.fromkeys(env_runner.success_names - named, 0.0)
+    for name, value in figures.items():
         metrics_logger.log_value((EPISODE_METRICS, name), value, window=MOST_EPISODES)
 
 

@@ -182,7 +182,12 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self._reset(seeds.tolist())
         # The episodes under way end here: nothing of them may count for those that begin.
         own = self.statistics
-        self.statistics = EpisodeStatistics(len(seeds), own.metric_names, own.step_names)
+        self.statistics = EpisodeStatistics(
+            len(seeds),
+            own.metric_names,
+            own.step_names,
+            reports_success=own.reports_success,
+        )
         rollout, statistics = self._collect_steps(length, first_episodes_only=True)
         shape = rollout.rewards.shape
         rollout.columns["start"] = np.broadcast_to(seeds.astype(np.int64), shape)
@@ -233,7 +238,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             resetting=resetting,
             first_episodes_only=first_episodes_only,
         )
-        rollout.success = statistics.success
+        rollout.success = statistics.finished.last_success
         return rollout, self._summarise(rollout, buffer.truncated, statistics)
 
     def _store_step(self, buffer: RolloutBuffer, policy: PolicyModule) -> dict[str, Any]:

@@ -10,15 +10,16 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from algos.models.base import MASK
+from algos.rollouts.finished_episodes import FinishedEpisodes, merge_figures
 from algos.rollouts.rollout import Rollout
 from envs.agents import count_agents
 from envs.batched import get_world
+from envs.success import SUCCESS_NAMES
 
 Array = np.ndarray[Any, Any]
 
 INFO_METRICS = {
-    "is_success": "success_rate",
-    "success": "success_rate",
+    **dict.fromkeys(SUCCESS_NAMES, "success_rate"),
     "range_utilisation": "range_utilisation",
     "episode_improvement": "episode_improvement",
     "log_p_with": "log_p_with",
@@ -47,6 +48,8 @@ class EpisodeStatistics:
     """Entries of the environment's info that are averaged over all steps."""
     agents: int = 1
     """Agents of each game (A): copy b is agent b mod A."""
+    reports_success: bool = False
+    """Whether an episode of this environment has said whether it was a success."""
     returns: Array = field(init=False)
     lengths: Array = field(init=False)
     rewarded: Array = field(init=False)
@@ -71,10 +74,10 @@ class RolloutStatistics:
 
     def __init__(self, episodes: EpisodeStatistics, choices: int) -> None:
         self.episodes, self.choices = episodes, choices
-        self.finished: dict[str, list[Array]] = {}
+        self.finished = FinishedEpisodes(
+            episodes.metric_names, episodes.copies, episodes.reports_success
+        )
         self.rewards_before_bonus: list[Array] = []
-        self.success: Array | None = None
-        """Success of each copy's last finished episode [B]; None where it is not reported."""
         self.steps: dict[str, list[Array]] = {name: [] for name in episodes.step_names}
 
     def record_step(self, infos: Mapping[str, Any], done: Array) -> None:
@@ -86,16 +89,8 @@ class RolloutStatistics:
             if (of_copies := of_step(infos, name)) is not None:
                 parts.append(of_copies)
         if self.episodes.metric_names and done.any():
-            # A next-step autoreset environment describes the finished episode in this step's info.
-            final = infos.get("final_info", infos)
-            for name in self.episodes.metric_names:
-                if name in final:
-                    values = np.asarray(final[name])[done]
-                    self.finished.setdefault(name, []).append(values)
-                    if INFO_METRICS.get(name) == "success_rate":
-                        if self.success is None:
-                            self.success = np.zeros(len(done), bool)
-                        self.success[done] = values
+            self.finished.record(infos, done)
+            self.episodes.reports_success = self.finished.reports_success
 
     def summarise(self, rollout: Rollout, truncated: Array) -> dict[str, Any]:
         """Return flat statistics; sums and counts rather than means, so that runners can be merged.
@@ -110,7 +105,7 @@ class RolloutStatistics:
         base = np.stack(self.rewards_before_bonus) if self.rewards_before_bonus else rewards
         counted = rewards[valid]
         returns, lengths, rewarded = self._finish_episodes(rewards, base, rollout.done, valid)
-        episodes = {name: np.concatenate(parts) for name, parts in self.finished.items()}
+        episodes = self.finished.concatenate()
         if len(returns):
             episodes |= {
                 "episode_return": returns,
@@ -291,10 +286,7 @@ def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
     }
     for name in parts[0]["step_sums"]:
         metrics[name] = sum(part["step_sums"].get(name, 0.0) for part in parts) / steps
-    finished: dict[str, Array] = {
-        name: np.concatenate([p["episodes"][name] for p in parts if name in p["episodes"]])
-        for name in {name for part in parts for name in part["episodes"]}
-    }
+    finished = merge_figures(part["episodes"] for part in parts)
     returns = finished.pop("episode_return", np.empty(0))
     agents = finished.pop("agent", np.empty(0))
     metrics |= compute_agent_returns(returns, agents, parts[0].get("agents", 1))
@@ -310,6 +302,7 @@ def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
         metrics |= {
             str(INFO_METRICS.get(name, name)): values.mean(0).tolist()
             for name, values in finished.items()
+            if len(values)
         }
     if "choices" in parts[0]:
         counts: Array = np.sum([part["choices"] for part in parts], axis=0)

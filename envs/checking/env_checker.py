@@ -28,6 +28,7 @@ from envs.checking.guarded_calls import (
 from envs.checking.gymnasium_check import run_gymnasium_check
 from envs.checking.mask_check import CheckedMask
 from envs.checking.observation_check import ObservationCheck
+from envs.checking.success_check import find_unread_success
 from envs.counter_rng import derive_seed
 
 Make: TypeAlias = Callable[[], gymnasium.Env[Any, Any]]
@@ -142,6 +143,8 @@ def _random_episodes(
                 check.judge(observation, "step()", step)
                 done = terminated or truncated
                 legal = mask.read(observation, info, step - first, ended=bool(done))
+            if not any(note.rule == "success_unread" for note in notes):
+                notes += find_unread_success(info, step)
     finally:
         env.close()
     return step

@@ -1,16 +1,20 @@
 # pyright: basic, reportAttributeAccessIssue=false, reportOptionalOperand=false
 """RLlib's own algorithms: names, settings, configuration and environment."""
 
+from types import SimpleNamespace
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from sound_env import Sound
 
 from algos.rllib_algorithms import (
     TrainingEnv,
     check_starts,
     list_rllib_algorithms,
     list_settings,
+    log_episode_metrics,
     make_config,
     reshape_action,
 )
@@ -76,6 +80,41 @@ def test_training_seeds_lie_above_those_of_evaluations():
     np.testing.assert_array_equal(observation, expected)
     # Of 31 bits, as the environments that seed a C library need them.
     np.testing.assert_array_equal(env.reset(seed=2**31 - 2**30 + 5)[0], expected)
+
+
+class Named(Sound):
+    """Its last info names a success, a text, or neither."""
+
+    def __init__(self, **info):
+        self.info = info
+
+    def step(self, action):
+        *rest, _ = super().step(action)
+        return *rest, self.info
+
+
+gymnasium.register("Named-v0", lambda **info: Named(**info))
+
+
+@pytest.mark.parametrize(
+    ("info", "figures"),
+    [({"success": True}, {"success": 1.0}), ({"success": "goal"}, {}), ({}, {})],
+)
+def test_figures_of_an_episode_are_numbers(info, figures):
+    env = TrainingEnv({"env": "Named-v0", "env_kwargs": info, "fault_file": ""})
+    env.reset(seed=0)
+    last = [env.step(0)[-1] for _ in range(Sound.length)][-1]
+    assert last["episode_metrics"] == figures
+
+
+def test_a_success_that_is_not_named_is_a_failure_where_one_was():
+    logged: list[float] = []
+    logger = SimpleNamespace(log_value=lambda name, value, window: logged.append(value))
+    runner = SimpleNamespace()
+    for figures in ({}, {"success": 1.0}, {}):
+        episode = SimpleNamespace(get_infos=lambda _, f=figures: {"episode_metrics": f})
+        log_episode_metrics(episode=episode, env_runner=runner, metrics_logger=logger)
+    assert logged == [1.0, 0.0]
 
 
 def test_failure_of_the_environment_names_its_line(monkeypatch, tmp_path):

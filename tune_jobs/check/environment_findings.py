@@ -90,6 +90,17 @@ ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
         ),
         remedy="Nothing, unless your own code reads these entries.",
     ),
+    "success_unread": CheckSymptom(
+        probe="conformance",
+        highest="note",
+        title="info names the success of an episode by something that is no truth value",
+        meaning=(
+            "info['success'] or info['is_success'] of an episode's last step is a text or another "
+            "object. Training measures no success rate then, and rules that need one are silent."
+        ),
+        causes=("an entry of the same name with another meaning",),
+        remedy="Give True or False, or rename the entry if it means something else.",
+    ),
     "reset_returns": CheckSymptom(
         probe="conformance",
         highest="stop",

@@ -194,12 +194,15 @@ def test_rewards_before_a_bonus_include_those_of_last_steps():
 def test_success_is_that_of_each_copys_last_finished_episode(name):
     statistics = RolloutStatistics(EpisodeStatistics(3, (name, "length")), 0)
     statistics.record_step({"length": np.ones(3)}, np.array([True, False, False]))
-    assert statistics.success is None
+    assert statistics.finished.last_success is None
     statistics.record_step({name: np.array([1.0, 1.0, 0.0])}, np.array([True, False, True]))
     statistics.record_step({name: np.array([0.0, 1.0, 1.0])}, np.array([True, False, False]))
-    assert statistics.success is not None and statistics.success.tolist() == [0, 0, 0]
+    assert (
+        statistics.finished.last_success is not None
+        and statistics.finished.last_success.tolist() == [0, 0, 0]
+    )
     statistics.record_step({name: np.array([0.0, 1.0, 1.0])}, np.array([False, True, False]))
-    assert statistics.success.tolist() == [0, 1, 0]
+    assert statistics.finished.last_success.tolist() == [0, 1, 0]
 
 
 def test_lists_average_over_episodes_and_entries_over_steps():

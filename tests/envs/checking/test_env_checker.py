@@ -210,3 +210,17 @@ def test_a_mask_of_actions_that_cannot_be_masked_is_a_note():
 
     (found,) = check_conformance(Sliders)
     assert (found.rule, found.severity) == ("mask_unread", "note")
+
+
+@pytest.mark.parametrize(
+    ("success", "noted"),
+    [(True, False), (np.array([1]), False), ("goal", True), (None, True), ([], True)],
+)
+def test_a_success_that_cannot_be_read_is_a_note(success, noted):
+    class Named(Sound):
+        def step(self, action):
+            *rest, _ = super().step(action)
+            return *rest, {"success": success}
+
+    found = check_random_play(Named, 5, 100, 5.0)
+    assert [(v.rule, v.severity) for v in found] == [("success_unread", "note")] * noted
