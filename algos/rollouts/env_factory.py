@@ -67,7 +67,7 @@ def _import_module(module: str, env_id: str) -> None:
     """Import the module of an environment, which registers it.
 
     Raises:
-        InputError: there is no such module, or one of its own imports fails.
+        InputError: there is no such module, or its code raises an error.
     """
     try:
         importlib.import_module(module)
@@ -85,6 +85,30 @@ def _import_module(module: str, env_id: str) -> None:
         raise InputError(
             f"The module of {env_id!r} cannot be imported: {error} (imported in {place}). {remedy}"
         ) from error
+    # SystemExit would end this process without a word.
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"The module of {env_id!r} cannot be imported: {_describe_import_error(error)}. "
+            "Correct this line, or move what only a script should do below "
+            '`if __name__ == "__main__":`.'
+        ) from error
+
+
+def _describe_import_error(error: BaseException) -> str:
+    """Describe an error of a module's own code with its line."""
+    match error:
+        case SyntaxError(filename=str(file), lineno=int(line)):
+            # Code that cannot be compiled has no frame.
+            text = (error.text or "").strip()
+            return (
+                f"{type(error).__name__}: {error.msg} ({file}:{line}{f', `{text}`' * bool(text)})"
+            )
+        case SystemExit():
+            what = f"it calls sys.exit({'' if error.code is None else repr(error.code)})"
+        case _:
+            what = f"{type(error).__name__}: {error}"
+    frame = find_user_frame(error)
+    return f"{what} ({frame.removesuffix(' in <module>')})" if frame else what
 
 
 def _run_entry_points(module: str, env_id: str) -> None:

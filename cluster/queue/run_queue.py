@@ -99,7 +99,7 @@ class RunQueue:
             job = make_job(fields if preset is None else replace_fields(load_job(preset), fields))
         except InputError:
             raise
-        except (TypeError, AttributeError, LookupError, ValueError) as error:
+        except (TypeError, AttributeError, LookupError, ValueError, RecursionError) as error:
             # JSON from the network may be nested in ways that no YAML file of a user is.
             raise InputError(
                 f"The job is not a mapping of the fields of a job file ({error})."

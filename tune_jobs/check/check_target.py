@@ -26,6 +26,7 @@ from algos.rollouts.env_factory import (
 from envs import FAMILIES
 from envs.batched import World, get_world
 from envs.validation import InputError
+from tune_jobs.check.import_probe import probe_import
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.jobs.job import resolve_env_id
 from tune_jobs.jobs.job_yaml import list_presets, load_job
@@ -181,6 +182,7 @@ def load_check_target(
         target = CheckTarget(job.env, job.env_kwargs, algo or job.algo, settings)
     else:
         target = CheckTarget(resolve_env_id(name), {}, algo or "ppo")
+    probe_import(target.env)
     find_env_spec(target.env)  # an unknown id is an input error, not a finding
     target.env_kwargs = {**target.env_kwargs, **(env_kwargs or {})}
     target.env_kwargs |= make_scm_kwargs(scm, target.env) if scm else {}

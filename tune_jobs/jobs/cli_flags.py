@@ -155,7 +155,7 @@ def read_values(field: str, pairs: Mapping[str, str]) -> dict[str, Any]:
     for name, value in pairs.items():
         try:
             read[name] = yaml.load(value, JobLoader)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError) as error:
             flag = f"--{field.replace('_', '-')} {name} {value!r}"
             raise InputError(f"{flag} is not YAML: put it in quotes.") from error
     return read

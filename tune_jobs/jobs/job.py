@@ -29,6 +29,8 @@ from tune_jobs.jobs.search_space import ENV_PREFIX, Space, make_grid, sample_con
 from tune_jobs.jobs.settings_class import Settings, get_settings_class
 from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS, count_iterations
 
+Budget = Between(0, 10**10)
+"""Iterations or steps of a trial: the columns of a ledger hold 64 bits."""
 MOST_EVALUATED = 256
 """Episodes of the final evaluation, where the job sets no number and time allows them."""
 MOST_VIDEOS = 100
@@ -93,10 +95,10 @@ class Job:
     episodes; with fewer than 20 the trial is undecided and continues."""
     mode: Literal["", "min", "max"] = field(default="", metadata=SCORE)
     """Whether a small or a large score is good. Empty takes the mode of the metric."""
-    iterations: Annotated[int, NonNegative] = field(default=0, metadata=STOPPING)
+    iterations: Annotated[int, Budget] = field(default=0, metadata=STOPPING)
     """Training iterations of a trial that is not stopped: its full budget. 0 takes as many as
     `steps` holds, or 100; of a program whose budget is not known it stays 0."""
-    steps: Annotated[int, NonNegative] = field(default=0, metadata=STOPPING)
+    steps: Annotated[int, Budget] = field(default=0, metadata=STOPPING)
     """The same budget in environment steps of each seed, in place of `iterations`: as many whole
     iterations as it holds."""
     target: float | None = field(default=None, metadata=STOPPING)

@@ -92,6 +92,10 @@ def parse_job(text: str, where: str) -> Job:
         given = yaml.load(text, JobLoader)
     except yaml.YAMLError as error:
         raise InputError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise InputError(
+            f"{where} is nested too deeply to be a job: check its brackets."
+        ) from error
     if not isinstance(given, dict):
         raise InputError(f"{where} must hold the fields of a job, such as `env: CartPole-v1`.")
     return make_job(given, where)

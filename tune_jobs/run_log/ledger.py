@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from envs.validation import InputError
 from tune_jobs.run_log.events import JobRow, Row
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
@@ -79,11 +80,14 @@ def build_ledger(rows: Iterable[Row]) -> pa.Table:
     """Build the ledger of a run as a table.
 
     Raises:
-        InputError: if there is no job row among the rows.
+        InputError: if there is no job row among the rows, or a number that no run can have.
     """
     outcome = Outcome.from_rows(rows)
     lines = [line for trial in outcome.trials for line in _lines(trial, outcome.job)]
-    return pa.Table.from_pylist(lines, schema=SCHEMA)
+    try:
+        return pa.Table.from_pylist(lines, schema=SCHEMA)
+    except (OverflowError, pa.ArrowException) as error:
+        raise InputError(f"its events hold a number that no run can have ({error}).") from error
 
 
 def _lines(trial: TrialOutcome, job: JobRow) -> list[dict[str, Any]]:

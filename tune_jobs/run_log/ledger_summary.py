@@ -32,19 +32,24 @@ def summarise_spending(places: Sequence[Path]) -> dict[str, Any]:
     Returns:
         ``runs`` (their directories), ``total`` and ``by_reason``: of each the number of ``trials``,
         the columns of :data:`RUN` and :data:`SAVED`, and ``iterations_open``, which a resume would
-        still run. A trial that may still run has the reason ``open``.
+        still run. A trial that may still run has the reason ``open``. ``left_out`` has the runs
+        that cannot be read, each with the reason.
 
     Raises:
-        InputError: a folder has no run.
+        InputError: a folder has no run, or none that can be read.
     """
-    runs = find_runs(places)
+    runs, left_out = find_runs(places), dict[str, str]()
     total = dict.fromkeys(("trials", *SUMMED), 0.0)
     by_reason: dict[str, dict[str, float]] = {}
     for run in runs:
         try:
             ledger = load_ledger(run)
-        except InputError as error:
-            raise InputError(f"{run} has no ledger: {error}") from error
+        # One damaged run must not cost the sum of all others. OverflowError: a number that no float
+        # can hold.
+        except (InputError, OverflowError) as error:
+            left_out[str(run)] = str(error)
+            warnings.warn(f"{run} is left out: {error}", InputWarning, stacklevel=2)
+            continue
         for row in ledger.to_pylist():
             # Decisions have no costs; counting them would count their trials twice.
             if row["kind"] == "decision":
@@ -56,7 +61,10 @@ def summarise_spending(places: Sequence[Path]) -> dict[str, Any]:
                 total[name] += row[name] or 0
                 of_reason[name] += row[name] or 0
     most = sorted(by_reason.items(), key=lambda item: -item[1]["iterations_run"])
-    return {"runs": [str(run) for run in runs], "total": total, "by_reason": dict(most)}
+    if len(left_out) == len(runs):
+        raise InputError(f"There is no run that can be read: {', '.join(left_out)}.")
+    summed = [str(run) for run in runs if str(run) not in left_out]
+    return {"runs": summed, "left_out": left_out, "total": total, "by_reason": dict(most)}
 
 
 def find_runs(places: Iterable[Path]) -> list[Path]:

@@ -128,6 +128,8 @@ def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
         asked += ("&" if "?" in uri else "?") + "allow_delayed_open=true"
     try:
         filesystem, path = fs.FileSystem.from_uri(asked)
+        if not path.strip("/"):
+            raise ValueError("it names no folder")
         # from_uri opens no connection: this is the first request.
         filesystem.get_file_info(path)
     except (OSError, ValueError) as error:

@@ -131,6 +131,24 @@ def test_a_failing_import_in_a_users_module_is_a_sentence(
     assert remedy in message
 
 
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("def broken(:", "SyntaxError: invalid syntax"),
+        ("raise ValueError('no map')", "ValueError: no map"),
+        ("import sys; sys.exit(0)", "it calls sys.exit(0)"),
+        ("print(1 / 0)", "ZeroDivisionError"),
+    ],
+)
+def test_an_error_of_a_users_module_names_its_line(tmp_path, monkeypatch, line, what):
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "failing_module.py"
+    path.write_text(f"import gymnasium\n{line}\n")
+    with pytest.raises(InputError) as refused:
+        find_env_spec("failing_module:Street-v0")
+    assert what in str(refused.value) and f"({path}:2" in str(refused.value)
+
+
 def test_a_package_that_registers_by_an_entry_point_is_asked_to(tmp_path, monkeypatch):
     """MinAtar does so; Gymnasium has not called such functions since its version 1."""
     monkeypatch.syspath_prepend(tmp_path)

@@ -3,6 +3,7 @@
 
 import pytest
 
+from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 
 
@@ -35,3 +36,9 @@ def test_a_population_exploits_as_often_as_it_is_told():
     about = {"env": "CartPole-v1", "trials": 4, "search": search, "scheduler": "pbt"}
     assert make_job(about).decision_interval == 3
     assert make_job(about | {"grace": 7}).decision_interval == 7
+
+
+@pytest.mark.parametrize("name", ["iterations", "steps"])
+def test_a_budget_that_no_ledger_can_hold_is_refused(name):
+    with pytest.raises(InputError, match=name):
+        make_job({"env": "CartPole-v1", name: 10**30})

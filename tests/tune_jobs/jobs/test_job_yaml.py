@@ -145,3 +145,9 @@ def test_files_named_in_a_job_are_found_from_anywhere(tmp_path, monkeypatch):
     # What others' environments take for a name is theirs.
     job = make_job({"env": "CartPole-v1", "env_kwargs": {"render_mode": "my.yaml"}})
     assert job.env_kwargs == {"render_mode": "my.yaml"}
+
+
+@pytest.mark.parametrize("text", ["env: " + "[" * 5000, "env: " + "[" * 5000 + "]" * 5000])
+def test_brackets_without_end_are_refused_with_a_sentence(text):
+    with pytest.raises(InputError, match=r"deep\.yaml is nested too deeply"):
+        parse_job(text, "deep.yaml")

@@ -2,6 +2,7 @@
 """The sums over several runs are those of the runs."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -102,8 +103,24 @@ def test_the_rows_of_a_damaged_ledger_are_made_from_the_events(runs, damage):
 def test_a_run_whose_events_are_lost_is_named(runs):
     (runs / "single" / "events.jsonl").write_text("")
     os.utime(runs / "single" / "ledger.parquet", (0, 0))
-    with pytest.raises(InputError, match="single has no ledger"):
-        summarise_spending([runs])
+    with pytest.warns(InputWarning, match="single is left out"):
+        found = summarise_spending([runs])
+    assert found["runs"] == [str(runs / "sweep")]
+    assert found["left_out"].keys() == {str(runs / "single")}
+    with pytest.warns(InputWarning), pytest.raises(InputError, match="no run that can be read"):
+        summarise_spending([runs / "single"])
+
+
+@pytest.mark.parametrize("iterations", [2**64, 10**400])
+def test_a_run_with_impossible_numbers_is_left_out_of_the_sum(runs, iterations):
+    sound = summarise_spending([runs])
+    (runs / "odd").mkdir()
+    rows = [replace(job_row(), iterations=iterations), result("00", 1, 0.5), end("00", 1, "asha")]
+    for row in rows:
+        EventLog(runs / "odd" / "events.jsonl").append(row)
+    with pytest.warns(InputWarning, match="odd is left out"):
+        found = summarise_spending([runs])
+    assert found["total"] == sound["total"] and found["runs"] == sound["runs"]
 
 
 def test_without_a_path_the_runs_in_runs_are_summed(runs, tmp_path):

@@ -164,3 +164,9 @@ def test_a_running_run_is_copied_again_and_again(tmp_path, monkeypatch):
         assert copy.exists()
     fetch_run((place / "run").as_uri(), tmp_path / "another" / "folder")
     assert (tmp_path / "another" / "folder" / "events.jsonl").exists()
+
+
+@pytest.mark.parametrize("uri", ["s3://", "s3://?endpoint_override=127.0.0.1:9", "file:///"])
+def test_an_address_without_a_folder_is_refused(uri):
+    with pytest.raises(InputError, match="it names no folder"):
+        open_filesystem(uri)
