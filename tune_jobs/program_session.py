@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from envs.validation import InputError
+from tune_jobs.health.finding import Severity
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
@@ -55,7 +56,8 @@ class ProgramSession:
         sweep = SweepHealth(job, earlier)
         self.recorder = EventRecorder(directory, RecordedASHA([]), sweep, listener, 1)
         self.stopper = TrialStopper(job, directory, sweep, self.recorder)
-        self._problem, self._has_log = "", False
+        self._has_log = False
+        self._reported: set[str] = set()
 
     def run(self, plans: Sequence[TrialPlan]) -> None:
         """Follow the program to its end.
@@ -118,7 +120,7 @@ class ProgramSession:
                         program.end()
                     return
                 reached = iteration.number
-            self._report_problem(trial, reached, program)
+            self._report_problems(trial, reached, program)
             if program.is_over:
                 self.recorder.write_end(trial, reached, StopVerdict(*program.explain_end()))
                 return
@@ -145,21 +147,22 @@ class ProgramSession:
             if is_stop_requested(self.directory):
                 return
 
-    def _report_problem(self, trial: str, iteration: int, program: FollowedProgram) -> None:
-        """Write once that there is no log to judge: the program still runs."""
-        problem = program.find_log_problem()
-        if problem and not self._problem:
+    def _report_problems(self, trial: str, iteration: int, program: FollowedProgram) -> None:
+        """Write once each what is wrong with the log that does not end the program."""
+        for symptom, severity, evidence, remedy in _list_problems(program):
+            if not evidence or symptom in self._reported:
+                continue
+            self._reported.add(symptom)
             row = FindingRow(
                 trial=trial,
                 iteration=iteration,
-                symptom="no_log",
-                severity="warn",
+                symptom=symptom,
+                severity=severity,
                 since=iteration,
-                evidence=problem,
-                remedy="The program still runs and is not judged.",
+                evidence=evidence,
+                remedy=remedy,
             )
             self.recorder.write(row)
-        self._problem = problem or self._problem
 
     def _explain_how_to_continue(self, program: FollowedProgram) -> str:
         if program.has_ended or program.process is None:
@@ -168,3 +171,22 @@ class ProgramSession:
             f"The program still runs, as process {program.process.pid}: "
             f"`rungwise resume {self.directory}` follows it again."
         )
+
+
+def _list_problems(program: FollowedProgram) -> list[tuple[str, Severity, str, str]]:
+    """Return symptom, severity, evidence (empty where all is well) and remedy of problems."""
+    log = program.follower.chosen
+    return [
+        (
+            "no_log",
+            "warn",
+            program.find_log_problem(),
+            "The program still runs and is not judged.",
+        ),
+        (
+            "lines_left_out",
+            "note",
+            log.left_out if log else "",
+            "A program that is killed leaves half a line; the other lines are judged.",
+        ),
+    ]

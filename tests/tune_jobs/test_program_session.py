@@ -93,6 +93,18 @@ def test_a_program_without_a_log_goes_on_with_a_warning(tmp_path):
     assert end_of(rows)[0] == "budget"
 
 
+def test_a_line_that_was_cut_off_is_left_out_with_a_note(tmp_path):
+    lines = ["step,return_mean", *(f"{i},{i}" for i in range(1, 13))]
+    lines[5] += lines[6]
+    script = tmp_path / "train.py"
+    script.write_text(f"open('log.csv', 'w').write({chr(10).join(lines)!r})")
+    rows = run_program(tmp_path / "run", make_program_job(sys.executable, script))
+    (finding,) = of_kind(rows, FindingRow)
+    assert (finding.symptom, finding.severity) == ("lines_left_out", "note")
+    assert "line 6 has 3 cells" in finding.evidence
+    assert len(of_kind(rows, ResultRow)) == 11 and end_of(rows)[0] == "budget"
+
+
 def test_a_missing_score_is_a_sentence_and_the_program_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(followed_program, "CHECKED_ROWS", 3)
     words = write_logger(tmp_path)

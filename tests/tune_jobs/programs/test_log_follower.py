@@ -100,6 +100,19 @@ def test_a_truncated_log_is_read_from_its_start(tmp_path):
     assert returns(follower.poll()) == [5]
 
 
+@pytest.mark.parametrize("cut", [2, 5, 9])
+def test_half_a_line_of_a_killed_program_is_left_out_once_it_continues(tmp_path, cut):
+    log = tmp_path / "progress.csv"
+    rows = [f"{i}.5,{i}00,0.25\n" for i in range(1, 10)]
+    log.write_text(HEADER + "".join(rows[:3]) + rows[3][:cut])
+    follower = LogFollower([tmp_path])
+    assert returns(follower.poll()) == [1.5, 2.5, 3.5]
+    with log.open("a") as file:
+        file.write("".join(rows[3:]))
+    assert returns(follower.poll(final=True)) == [5.5, 6.5, 7.5, 8.5, 9.5]
+    assert "line 5" in follower.chosen.left_out
+
+
 def test_a_folder_that_disappears_gives_no_records(tmp_path):
     log = tmp_path / "logs" / "progress.csv"
     log.parent.mkdir()

@@ -127,7 +127,8 @@ def _read(name: str, reader: Reader, rename: Mapping[str, str]) -> Log:
     damage = reader.damage
     if damage and not (records and reader.readable_above_damage):
         raise InputError(damage)
-    note = damage and f"{damage} Only the rows above it are judged."
+    cut = damage and f"{damage} Only the rows above it are judged."
+    note = " ".join(filter(None, (reader.left_out, cut)))
     return translate_log(reader.files[0], name, reader.name, records, rename, note)
 
 

@@ -176,7 +176,7 @@ def test_our_own_run_gives_the_findings_it_had_while_it_ran(tmp_path):
         ("a.csv", "# of me\nstep,return\n1,2,3\n", "line 3 has 3 cells, but the header has 2"),
         ("a.csv", "1,2\n2,3\n", "no header row"),
         ("a.csv", "step,profit\n1,2\n", "step, profit|has profit, none of which is known"),
-        ("result.json", '{"a": 1}\nnonsense\n{"a": 2}\n', "line 2 is not JSON"),
+        ("result.json", '{"a": 1}\nnonsense\nmore\n{"a": 2}\n', "line 2 is not JSON"),
         ("result.json", "[1]\n", "line 1 is not a JSON object"),
         ("result.json", "", "is empty"),
         ("0.monitor.csv", "#{}\nr,l,t\nx,1,2\n", "line 3 has no number for the return r"),

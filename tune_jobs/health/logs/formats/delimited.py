@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 from envs.validation import InputError
+from tune_jobs.health.logs.formats.broken_lines import BrokenLines
 from tune_jobs.health.logs.formats.reader import Reader, read_header
 from tune_jobs.health.logs.formats.tail import Lines
 from tune_jobs.health.logs.record import Record, parse_json
@@ -25,7 +26,9 @@ class DelimitedFile:
         self.comment = ""
         """The comments and blank lines above the header."""
         self.damage = ""
-        """What is wrong with the first line that does not fit the header; empty if none is."""
+        """Why nothing more is read, in a sentence; empty while the table is sound."""
+        self.broken = BrokenLines()
+        """The lines that do not fit the header."""
         self.behind = False
         self._lines = Lines(path)
         self._waiting: list[str] = []
@@ -35,6 +38,9 @@ class DelimitedFile:
     def _forget(self) -> None:
         self.comment, self.header, self._delimiter = "", list[str](), ","
         self._number = self._rows = 0
+        self.broken.pending = ""
+        self._held: Record | None = None
+        self._numeric: set[str] | None = None
         self._waiting.clear()
 
     def read(self, limit: int, final: bool) -> list[Record]:
@@ -104,21 +110,52 @@ class DelimitedFile:
                 place = f"line {self._number + reader.line_num}"
                 if not any(cells) or [cell.strip() for cell in cells] == self.header:
                     continue  # a blank line, or the header of a run appended to this one
-                # The columns changed during the run: values would stand under wrong names.
+                # Two in a row: the columns changed, and values would stand under wrong names.
                 if len(cells) > len(self.header):
                     wrong = f"has {len(cells)} cells, but the header has {len(self.header)}"
-                    self.damage = f"{self.path}, {place} {wrong}."
-                    break
-                records.append(Record(place, _name_cells(self.header, cells)))
+                    self.broken.add_broken(f"{self.path}, {place} {wrong}.")
+                    if self.broken.damage:
+                        break
+                    continue
+                records += self._check_row(Record(place, _name_cells(self.header, cells)))
         except csv.Error as error:
             line = self._number + reader.line_num
             self.damage = f"{self.path}, line {line} is broken: {error}."
         self._number += complete
+        if final and self._held:
+            records.append(self._held)
+            self._held = None
         # A last line without its line break may lack digits of its last number.
         if records and len(cells) < len(self.header) and text and not text.endswith("\n"):
             records.pop()
         self._rows += len(records)
+        # A table of which no row fits is none, however short it is.
+        is_misfit = final and not self._rows
+        self.damage = self.damage or self.broken.damage or (self.broken.pending * is_misfit)
         return records
+
+    def _check_row(self, row: Record) -> list[Record]:
+        """Return the rows that are known to be sound with this one.
+
+        Text among numbers is half a line and the next one behind it, unless more of it follows.
+        """
+        if self._numeric is None:
+            self._numeric = {name for name, cell in row.values.items() if isinstance(cell, float)}
+        texts = {n for n, cell in row.values.items() if isinstance(cell, str)} & self._numeric
+        held, self._held = self._held, None
+        if not texts:
+            self.broken.add_sound()
+        elif held is None:
+            name = min(texts)
+            wrong = f"{row.location} has {row.values[name]!r} in the column {name} of numbers"
+            self.broken.add_broken(f"{self.path}, {wrong}.")
+            self._held = row
+            return []
+        else:
+            self._numeric -= texts
+            self.broken.pending = ""
+            return [held, row]
+        return [row]
 
 
 class DelimitedReader(Reader):
@@ -144,6 +181,7 @@ class DelimitedReader(Reader):
     def _read_more(self, final: bool) -> list[Record]:
         records = self._table.read(self.limit, final)
         self.behind, self.damage = self._table.behind, self._table.damage
+        self.left_out = self._table.broken.note
         return records
 
 

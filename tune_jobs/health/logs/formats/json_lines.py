@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.validation import InputError
+from tune_jobs.health.logs.formats.broken_lines import BrokenLines
 from tune_jobs.health.logs.formats.reader import Reader, read_first_lines
 from tune_jobs.health.logs.formats.tail import Lines
 from tune_jobs.health.logs.record import Record, flatten, parse_json
@@ -23,8 +24,8 @@ class JsonLinesReader(Reader):
 
     def _open(self) -> None:
         self._lines = Lines(self.files[0])
-        self._broken = ""
-        self._is_first = False
+        self._broken = BrokenLines()
+        self._rows = 0
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -56,18 +57,18 @@ class JsonLinesReader(Reader):
         for number, line in enumerate(lines, start=first + 1):
             if not line.strip():
                 continue
-            # A broken line is forgiven where it is the last one: the program died in the middle.
-            if self._broken:
-                self.damage = self._broken
-                break
             record = self._parse(number, line)
+            self.damage = self.damage or self._broken.damage
             if self.damage:
                 break
             if record is not None:
                 records.append(record)
-        # A file of one broken line is no log at all.
-        if final and not self.behind and self._broken and self._is_first:
-            self.damage = self._broken
+        self._rows += len(records)
+        # A broken line is forgiven where it is the last one: the program died in the middle. A file
+        # of one broken line is no log at all.
+        if final and not self.behind and not self._rows:
+            self.damage = self.damage or self._broken.pending
+        self.left_out = self._broken.note
         self.behind &= not self.damage
         return records
 
@@ -75,9 +76,9 @@ class JsonLinesReader(Reader):
         try:
             data: Any = parse_json(line.rstrip())
         except ValueError as error:
-            self._broken = f"{self.files[0]}, line {number} is not JSON: {error}."
-            self._is_first = number == 1
+            self._broken.add_broken(f"{self.files[0]}, line {number} is not JSON: {error}.")
             return None
+        self._broken.add_sound()
         if not isinstance(data, dict):
             self.damage = (
                 f"{self.files[0]}, line {number} is not a JSON object but {line[:40].rstrip()!r}."

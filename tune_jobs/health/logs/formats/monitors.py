@@ -30,7 +30,7 @@ class MonitorFiles:
 
     def __init__(self, files: Sequence[Path], directory: Path | None) -> None:
         """Start above the first episode; in a directory also the files that appear later count."""
-        self.damage = ""
+        self.damage = self.left_out = ""
         self.behind = False
         self._directory = directory
         self._tables = {file: DelimitedFile(file) for file in files}
@@ -63,6 +63,7 @@ class MonitorFiles:
                 episodes.append((end, r, length))
             self.behind |= table.behind
             self.damage = self.damage or table.damage
+            self.left_out = self.left_out or table.broken.note
         # The times in a file count from its own start, so they are comparable only with it added.
         return sorted(episodes, key=lambda episode: episode[0])
 
@@ -98,6 +99,7 @@ class MonitorReader(Reader):
         self._episodes += self._monitors.read(self.limit, final)
         self.files = self._monitors.files
         self.behind, self.damage = self._monitors.behind, self._monitors.damage
+        self.left_out = self._monitors.left_out
         return []
 
     def _assemble(self, records: list[Record], final: bool) -> list[Record]:

@@ -53,6 +53,8 @@ class Reader(ABC):
         """Whether the last read stopped at the limit: the next need not wait."""
         self.damage = ""
         """A sentence on why nothing more is read; empty while the log is sound."""
+        self.left_out = ""
+        """A sentence on lines that were cut off and are left out; empty if none is."""
         self._open()
 
     @classmethod

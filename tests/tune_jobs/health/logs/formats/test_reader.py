@@ -108,15 +108,19 @@ def test_a_row_with_a_line_break_in_quotes_waits_for_its_end(tmp_path):
     assert record.values["reward"] == 5.0
 
 
-def test_a_broken_line_is_reported_when_another_follows(tmp_path):
+@pytest.mark.parametrize("next_is_sound", [True, False])
+def test_a_broken_line_is_left_out_where_the_next_is_sound(tmp_path, next_is_sound):
     path = tmp_path / "metrics.jsonl"
     path.write_text(json.dumps({"reward": 1}) + "\n{broken\n")
     (reader,) = find_readers(path)
     assert len(reader.read()) == 1 and not reader.damage
     with path.open("a") as file:
-        file.write(json.dumps({"reward": 2}) + "\n")
-    assert reader.read() == []
-    assert "line 2 is not JSON" in reader.damage
+        file.write((json.dumps({"reward": 2}) if next_is_sound else "{broken, too") + "\n")
+    assert len(reader.read()) == next_is_sound
+    expected = (
+        (reader.left_out, reader.damage) if next_is_sound else (reader.damage, reader.left_out)
+    )
+    assert "line 2 is not JSON" in expected[0] and not expected[1]
 
 
 def test_formats_have_names_of_their_own():
