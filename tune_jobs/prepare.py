@@ -121,7 +121,7 @@ def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:
         iterations=job.iterations,
         steps=job.steps,
         trials=len(job.trial_ids),
-        keep=job.keep,
+        keep="last" if job.is_program else job.keep,
         patience=job.patience,
         changes=list_changes(job),
         scheduler={

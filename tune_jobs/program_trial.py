@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections import deque
 from pathlib import Path
@@ -98,8 +97,6 @@ class ProgramTrainable(tune.Trainable):
         if is_last and (failure := program.describe_failure()):
             raise RuntimeError(failure)
         result = program.make_result(self.plan.trial, self.newest)
-        # Tune can order checkpoints by a NaN, but not by a score that was not measured.
-        result["checkpoint_score"] = math.nan if result["score"] is None else result["score"]
         result |= {TRAINING_ITERATION: self.reached, "done": is_last}
         return result | ({"ended": program.explain_end()} if is_last else {})
 

@@ -12,6 +12,7 @@ from ray.exceptions import RayActorError
 
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import take_hang_reports
+from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import CheckpointRow, EndRow, ExploitRow, FindingRow, Row
 from tune_jobs.run_log.resume import find_newest_intact, get_hang_report_dir, make_damage_finding
@@ -40,6 +41,7 @@ class EventRecorder(tune.Callback):
         sweep: compares a failed trial with the others.
         listener: called with every row.
         num_trials: trials of the job.
+        keeper: keeps the best checkpoint of each trial; None where the last one is the result.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class EventRecorder(tune.Callback):
         sweep: SweepHealth,
         listener: Callable[[Row], None],
         num_trials: int,
+        keeper: CheckpointKeeper | None = None,
     ) -> None:
         self.directory, self.scheduler, self.sweep = directory, scheduler, sweep
+        self._keeper = keeper
         self._listener = listener
         self._log = EventLog(directory / "events.jsonl")
         self._gauges = RunGauges(directory.absolute().name, num_trials)
@@ -63,6 +67,8 @@ class EventRecorder(tune.Callback):
         """Append a row to the log and show it."""
         self._log.append(row)
         self.sweep.add_config(row)
+        if self._keeper:
+            self._keeper.observe(row)
         self._listener(row)
         self._gauges.show_row(row)
 
@@ -107,7 +113,10 @@ class EventRecorder(tune.Callback):
             row = complete_exploit(exploits.pop(trial), applied_settings)
             self.write(row)
             # Until the trial writes its own next one, a resume starts from the donor's checkpoint.
-            self.write(CheckpointRow(trial=trial, iteration=row.iteration, path=row.checkpoint))
+            path, at = row.checkpoint, row.iteration
+            self.write(
+                CheckpointRow(trial=trial, iteration=at, path=path, best=path, best_iteration=at)
+            )
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -128,7 +137,12 @@ class EventRecorder(tune.Callback):
         """Write a checkpoint once it is complete."""
         path = Path(checkpoint.path).relative_to(self.directory.absolute()).as_posix()
         name, reached = _get_trial_and_iteration(trial)
-        self.write(CheckpointRow(trial=name, iteration=reached, path=path))
+        if self._keeper is None:
+            self.write(CheckpointRow(trial=name, iteration=reached, path=path))
+            return
+        self.write(row := self._keeper.make_row(name, reached, path))
+        # Only now: until then the log named a copy that may be among them.
+        self._keeper.delete_old_copies(row)
 
     def write_failure(
         self, trial: str, iteration: int, symptom: str, evidence: str, continues: str

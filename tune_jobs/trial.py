@@ -165,8 +165,6 @@ class TrialTrainable(tune.Trainable):
             # include the parts of a preparation.
             TRAINING_ITERATION: iteration,
             "score": score,
-            # Tune can order checkpoints by a NaN, but not by a score that was not measured.
-            "checkpoint_score": math.nan if score is None else score,
             "trained_s": self.trained_s,
             "fault": fault,
             "failures": self.failures.take_unreported(),

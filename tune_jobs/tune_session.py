@@ -10,6 +10,7 @@ from typing import Any
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
+from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.program_trial import make_program_trainable
@@ -55,7 +56,9 @@ class TuneSession:
                 self.sampler.observe_row(row)
 
         sweep = SweepHealth(job, earlier)
-        self.recorder = EventRecorder(directory, self.scheduler, sweep, publish, job.trials)
+        keeps_best = job.keep == "best" and not job.is_program
+        keeper = CheckpointKeeper(job, directory, earlier) if keeps_best else None
+        self.recorder = EventRecorder(directory, self.scheduler, sweep, publish, job.trials, keeper)
         self.stopper = TrialStopper(job, directory, sweep, self.recorder)
 
     @property
@@ -121,11 +124,11 @@ def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:
     return tune.CheckpointConfig(
         checkpoint_frequency=job.checkpoint_interval,
         checkpoint_at_end=True,
-        # The best one and the newest, which a resume needs. In a population a trial may continue
-        # from a checkpoint that its owner has replaced meanwhile, so more of them are kept.
+        # The newest, from which a trial continues, and one before it in case it is damaged. In a
+        # population a trial may continue from a checkpoint that its owner has replaced meanwhile,
+        # so more of them are kept. The best one is kept by `CheckpointKeeper`: Tune would choose
+        # it by a score that says nothing about a checkpoint's last update.
         num_to_keep=4 if job.scheduler == "pbt" else 2,
-        checkpoint_score_attribute="checkpoint_score" if job.keep == "best" else None,
-        checkpoint_score_order=job.mode or "max",
     )
 
 

@@ -21,18 +21,16 @@ def make_train_answer(answer: Answer) -> Answer:
     Its metrics are those of the iteration that the resulting checkpoint was written at.
     """
     from tune_jobs.run_log.event_log import read_event_log
-    from tune_jobs.run_log.events import CheckpointRow, ResultRow
+    from tune_jobs.run_log.events import ResultRow
     from tune_jobs.run_log.json_types import to_json_types
     from tune_jobs.run_log.outcome import Outcome
 
     trial, run = answer["trials"][0], Path(answer["run"])
     rows = read_event_log(run / "events.jsonl")
     results = {row.iteration: row for row in rows if isinstance(row, ResultRow)}
-    iterations = {
-        str(run / row.path): row.iteration for row in rows if isinstance(row, CheckpointRow)
-    }
-    result = results.get(iterations.get(trial["checkpoint"], max(results, default=0)))
     outcome = Outcome.from_rows(rows)
+    at = outcome.trials[0].checkpoint_iteration
+    result = results.get(at if trial["checkpoint"] else max(results, default=0))
     # Where that iteration measured no score, the last one before it counts.
     scores = [r.score for i, r in sorted(results.items()) if result and i <= result.iteration]
     score = next((s for s in reversed(scores) if s is not None), None)

@@ -77,6 +77,10 @@ def _format_best(outcome: Outcome) -> str:
         return f"Best: none, because no trial has a {kind}."
     score = f"{format_identifier(outcome.job.metric)} {format_measurement(best.score)}"
     trained = f"{score} after {count(best.iterations, 'iteration')}"
+    if best.checkpoint_score is not None:
+        metric, earlier = format_identifier(outcome.job.metric), best.checkpoint_score
+        peak = f"{metric} {format_measurement(earlier)} at iteration {best.checkpoint_iteration}"
+        trained = f"{peak}, but {format_measurement(best.score)} at {best.iterations}"
     if (won := outcome.won) is None:
         return f"Best: trial {best.id}, {trained}"
     final = f"{format_identifier(won.metric)} {format_estimate(won.score, won.error)}"

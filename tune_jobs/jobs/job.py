@@ -104,9 +104,9 @@ class Job:
     target: float | None = field(default=None, metadata=STOPPING)
     """Stop a trial once its score reaches this value."""
     patience: Annotated[int, NonNegative] = field(default=0, metadata=STOPPING)
-    """Stop a trial after this many iterations without improvement; 0 disables early stopping.
-    `keep: best` keeps the best checkpoint. From eight scores on, means over half the patience are
-    compared with their noise, so noisy scores need more patience."""
+    """Stop a trial after this many iterations without improvement; 0 disables early stopping. From
+    eight scores on, means over half the patience are compared with their noise, so noisy scores
+    need more patience."""
     min_delta: Annotated[float, NonNegative] = field(default=0.01, metadata=STOPPING)
     """Smallest improvement that counts, as a fraction of the best score."""
     health: dict[str, Limit] = field(default_factory=dict[str, Limit], metadata=STOPPING)
@@ -148,9 +148,10 @@ class Job:
     arrays; needs the extra `video`."""
     checkpoint_interval: Annotated[int, AtLeastOne] = field(default=5, metadata=CHECKPOINTS)
     """Iterations between checkpoints: at most this much training is lost in a crash."""
-    keep: Literal["last", "best"] = field(default="last", metadata=CHECKPOINTS)
-    """Which checkpoint is a trial's result: its last, or the one with the best score. With `best`
-    set `checkpoint_interval` to 1 or to `held_out_interval`, so that none is missed."""
+    keep: Literal["last", "best"] = field(default="best", metadata=CHECKPOINTS)
+    """Which checkpoint is a trial's result. `best`: the newest one whose score, in the iterations
+    after it, is not below the best one by more than noise; it costs the space of one more
+    checkpoint. `last`: the last one."""
     cpus_per_trial: Annotated[float, Between(0, low_open=True)] = field(
         default=1.0, metadata=RESOURCES
     )

@@ -114,6 +114,8 @@ def _headline(outcome: Outcome) -> str:
     of_best = "no trial has a finite score"
     if best:
         of_best = f"trial {best.id}, by {outcome.best_by}; {better} is better"
+        if best.checkpoint_score is not None:
+            of_best += f"; of iteration {best.checkpoint_iteration} of {best.iterations}"
     metric = outcome.won.metric if outcome.won else job.metric
     run = outcome.progress_text
     if job.steps:
@@ -352,7 +354,8 @@ def _again(outcome: Outcome, job_yaml: str, directory: Path) -> list[str]:
         ["this page again", f"rungwise report {directory}"],
     ]
     if outcome.best and outcome.best.checkpoint:
-        commands.insert(0, ["the best checkpoint", str(directory / outcome.best.checkpoint)])
+        which = f"the checkpoint of the result, iteration {outcome.best.checkpoint_iteration}"
+        commands.insert(0, [which, str(directory / outcome.best.checkpoint)])
     rows = [[escape(what), f"<code>{escape(command)}</code>"] for what, command in commands]
     seeds = f"job {job.seed}"
     if outcome.evaluation is not None:

@@ -54,7 +54,8 @@ def find_run_and_trial(checkpoint: Path) -> tuple[Path, str] | None:
         return None
     path = checkpoint.resolve().relative_to(run.resolve()).as_posix()
     rows = read_event_log(run / LOG)
-    trials = (row.trial for row in rows if isinstance(row, CheckpointRow) and row.path == path)
+    checkpoints = (row for row in rows if isinstance(row, CheckpointRow))
+    trials = (row.trial for row in checkpoints if path in (row.path, row.best))
     trial = next(trials, None)
     return None if trial is None else (run, trial)
 

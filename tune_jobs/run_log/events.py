@@ -61,7 +61,7 @@ class JobRow(Event):
     searched: list[str] = dataclasses.field(default_factory=list[str])
     """The fields that differ between trials."""
     keep: str = "last"
-    """``last`` or ``best``: which checkpoint is a trial's result."""
+    """``last`` or ``best``: which checkpoint is a trial's result (always the last of a program)."""
     patience: int = 0
     """Iterations without improvement after which a trial ends; 0 without early stopping."""
     changes: dict[str, dict[str, Any]] = dataclasses.field(
@@ -185,6 +185,12 @@ class CheckpointRow(IterationEvent):
     kind: ClassVar[str] = "checkpoint"
     path: str
     """Relative to the run directory."""
+    best: str = ""
+    """The checkpoint that is the trial's result by now: this one or an earlier one; empty with
+    ``keep: last``, and in logs of old."""
+    best_iteration: int = 0
+    best_score: float | None = None
+    """What its policy scored: the mean over the iterations after it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,8 @@ class Mirror:
         rows = [
             row for row in read_event_log(self.directory / LOG) if isinstance(row, CheckpointRow)
         ]
-        kept = {row.path for row in rows if (self.directory / row.path).is_dir()}
+        named = {path for row in rows for path in (row.path, row.best) if path}
+        kept = {path for path in named if (self.directory / path).is_dir()}
         for path in sorted(kept - self.copied):
             self._copy(path)
         self._write("job.yaml", (self.directory / "job.yaml").read_bytes())

@@ -88,7 +88,7 @@ class Outcome:
         """The score that decided for the best trial: of its final, or of its training."""
         if self.won is not None:
             return self.won.score
-        return self.best.finite_score if self.best else None
+        return self.best.result_score if self.best else None
 
     @property
     def best_by(self) -> str:
@@ -248,6 +248,7 @@ class Outcome:
                 "score_from": self.best_by,
                 "metric": self.won.metric if self.won else self.job.metric,
                 "training_score": best.finite_score,
+                "iteration": best.checkpoint_iteration,
                 "config": to_json_types(best.config),
                 "checkpoint": best.checkpoint and str(root / best.checkpoint),
             },

@@ -56,6 +56,11 @@ class TrialOutcome:
     """None while it may still run."""
     sentence: str
     checkpoint: str | None
+    """Its result: the last, or an earlier one that was better."""
+    checkpoint_iteration: int = 0
+    """The iteration of that checkpoint."""
+    checkpoint_score: float | None = None
+    """What the policy of that checkpoint scored; None for the last one."""
     patience: int = 0
     """Iterations without improvement after which it ends; 0 without early stopping."""
     exploits: tuple[ExploitRow, ...] = ()
@@ -79,6 +84,12 @@ class TrialOutcome:
     def finite_score(self) -> float | None:
         """The last score if it is a finite number."""
         return to_finite_float(self.score)
+
+    @property
+    def result_score(self) -> float | None:
+        """The score of the policy that is its result; the last one if that is its last policy."""
+        earlier = to_finite_float(self.checkpoint_score)
+        return self.finite_score if earlier is None else earlier
 
     @functools.cached_property  # the page asks after every row, and rebuilds changed trials only
     def settled_score(self) -> float | None:

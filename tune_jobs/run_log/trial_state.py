@@ -36,7 +36,9 @@ class TrialState:
     )
     exploits: list[ExploitRow] = dataclasses.field(default_factory=list[ExploitRow])
     end: EndRow | None = None
-    checkpoints: dict[int, str] = dataclasses.field(default_factory=dict[int, str])
+    checkpoints: dict[int, CheckpointRow] = dataclasses.field(
+        default_factory=dict[int, CheckpointRow]
+    )
     """By their iteration."""
 
     def add(self, row: TrialEvent) -> None:
@@ -54,7 +56,7 @@ class TrialState:
                 self.config = row.after
                 self.exploits.append(row)
             case CheckpointRow():
-                self.checkpoints[row.iteration] = row.path
+                self.checkpoints[row.iteration] = row
             case EndRow():
                 self.end = row
             case _:
@@ -76,6 +78,7 @@ class TrialState:
         elif job_ended:
             # The driver ended before it could write the end of this trial.
             reason, sentence = "interrupted", "the job ended before this trial did"
+        chosen = self._choose_checkpoint(job)
         return TrialOutcome(
             id=trial,
             config=self.config,
@@ -86,7 +89,9 @@ class TrialState:
             findings=tuple(self.findings.values()),
             end_reason=reason,
             sentence=sentence,
-            checkpoint=self._choose_checkpoint(job),
+            checkpoint=chosen and chosen.best,
+            checkpoint_iteration=chosen.best_iteration if chosen else 0,
+            checkpoint_score=chosen.best_score if chosen and chosen.best != chosen.path else None,
             patience=job.patience,
             exploits=tuple(self.exploits),
             scores=tuple(
@@ -97,21 +102,22 @@ class TrialState:
             repeats=self.repeats,
         )
 
-    def _choose_checkpoint(self, job: JobRow) -> str | None:
-        """Return the checkpoint that is a trial's result."""
+    def _choose_checkpoint(self, job: JobRow) -> CheckpointRow | None:
+        """Return a row that names the checkpoint that is a trial's result."""
         if not self.checkpoints:
             return None
         newest = self.checkpoints[max(self.checkpoints)]
-        if job.keep == "last":
+        if newest.best:
             return newest
-        # Tune keeps the best and the newest checkpoint. Which one is the best follows from the
-        # scores of the log: Tune's own choice is in its snapshots, which are not read.
-        scores = {row.iteration: row.score for row in self.results if row.score is not None}
-        scored = [at for at in self.checkpoints if math.isfinite(scores.get(at, math.nan))]
-        if not scored:
-            return newest
-        sign = 1 if job.mode == "max" else -1
-        return self.checkpoints[max(scored, key=lambda at: (sign * scores[at], at))]
+        chosen = newest
+        if job.keep == "best":
+            # A log of old: Tune kept the checkpoint of the best score.
+            scores = {row.iteration: row.score for row in self.results if row.score is not None}
+            scored = [at for at in self.checkpoints if math.isfinite(scores.get(at, math.nan))]
+            sign = 1 if job.mode == "max" else -1
+            best = max(scored, key=lambda at: (sign * scores[at], at), default=newest.iteration)
+            chosen = self.checkpoints[best]
+        return dataclasses.replace(chosen, best=chosen.path, best_iteration=chosen.iteration)
 
     def _add_finding(self, row: FindingRow) -> None:
         """Keep the first row of a finding; its withdrawal, and a finding after that, replace it."""

@@ -12,6 +12,7 @@ from cluster.terminal.outcome_text import print_outcome
 from cluster.terminal.progress import ProgressDisplay
 from tune_jobs.health.diagnosis import SHORTEST
 from tune_jobs.run_log.events import (
+    CheckpointRow,
     EndRow,
     EvaluationRow,
     FinalRow,
@@ -53,6 +54,15 @@ def test_the_result_names_best_comparison_compute_and_report():
         "Continue: rungwise resume runs/causal-1",
         "Too short to judge: the budget is 9 iterations, and below 20 the health rules only warn.",
     ]
+
+
+def test_the_best_line_names_an_earlier_checkpoint_and_the_last_score():
+    best = {"best": "c/best_000004", "best_iteration": 4, "best_score": 0.05}
+    rows = [JOB, *rows_of(), CheckpointRow(trial="00", iteration=9, path="c/9", **best)]
+    out = console(terminal=False)
+    print_outcome(Outcome.from_rows(rows), out, "runs/a")
+    assert "Best: trial 00, excess risk 0.0500 at iteration 4, but 0.111 at 9\n" in written(out)
+    assert "Checkpoint: runs/a/c/best_000004\n" in written(out)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_a_plain_file_is_judged_by_the_rules_about_the_return(tmp_path):
     )
     answer = doctor(path)
     judged = ["not_finite", "no_episode_ends", "constant_reward"]
-    judged += ["performance_collapse", "no_improvement"]
+    judged += ["performance_collapse", "fell_from_best", "no_improvement"]
     assert answer["judged"] == judged
     assert set(answer["not_judged"]) == set(RULES) - set(answer["judged"])
     assert answer["not_judged"]["frozen_policy"].startswith("the log has no entropy")

@@ -93,7 +93,7 @@ def test_the_answer_has_the_fields_of_the_contract(sweep_rows):
     assert list(answer) == fields
     of_trial = {"id", "repeats", "score", "iterations", "end_reason", "checkpoint"}
     assert set(answer["trials"][0]) == of_trial
-    judged = {"score", "score_from", "metric", "training_score"}
+    judged = {"score", "score_from", "metric", "training_score", "iteration"}
     assert set(answer["best"]) == {"id", *judged, "config", "checkpoint"}
     assert answer["best"]["checkpoint"].startswith("runs/x/trials/")
     assert answer["report"] == "runs/x/report.html"

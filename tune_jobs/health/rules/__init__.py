@@ -18,6 +18,7 @@ from tune_jobs.health.rules.entropy_collapse import EntropyCollapse
 from tune_jobs.health.rules.entropy_stuck_at_max import EntropyStuckAtMax
 from tune_jobs.health.rules.entropy_without_gradient import EntropyWithoutGradient
 from tune_jobs.health.rules.exploration_never_decays import ExplorationNeverDecays
+from tune_jobs.health.rules.fell_from_best import FellFromBest
 from tune_jobs.health.rules.frozen_policy import FrozenPolicy
 from tune_jobs.health.rules.gamma_too_low import GammaTooLow
 from tune_jobs.health.rules.gradients_always_clipped import GradientsAlwaysClipped
@@ -100,6 +101,7 @@ _ALL: tuple[Rule, ...] = (
     GradientsAlwaysClipped(),
     AlwaysTruncated(),
     PerformanceCollapse(),
+    FellFromBest(),
     NoImprovement(),
 )
 

@@ -85,6 +85,10 @@ ADVICE = {
         "lower lr 0.0001 or further; lower clip 0.1 or further | raise beta 0.1 or further; "
         "set kl_limit 0.02"
     ),
+    "fell_from_best": (
+        "lower lr 0.0001 or further; set lr_schedule linear; lower clip 0.1 or further | raise "
+        "beta 0.1 or further; set kl_limit 0.02"
+    ),
     "no_improvement": "set normalise_values True; set lr 0.0003; set entropy_coef 0.01",
 }
 """Rule -> its steps, in the order in which to try them; after a bar what stands in for a step."""

@@ -1,0 +1,151 @@
+# pyright: basic
+"""The best checkpoint stays on disk, whatever Tune deletes."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+from synthetic_sweep import job_row
+
+from tune_jobs import load_job
+from tune_jobs.evaluation import checkpoint_keeper
+from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
+from tune_jobs.run_log.best_checkpoint import find_best_checkpoint
+from tune_jobs.run_log.events import CheckpointRow, ExploitRow, ResultRow, TrialRow
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.resume import find_remaining_work
+
+RISES, FALLS = [100.0, 300.0, 500.0, 500.0], [500.0, 200.0, 100.0]
+
+
+class Driver:
+    """Writes rows as a session does, and deletes checkpoints as Tune does."""
+
+    def __init__(self, directory, rows=(), session="s0"):
+        job = replace(load_job("cartpole"), metric="return_mean", mode="max")
+        self.directory, self.session = directory, session
+        self.rows = list(rows) or [
+            job_row(mode="max", keep="best"),
+            TrialRow(trial="00", config={}),
+        ]
+        self.keeper = CheckpointKeeper(job, directory, rows)
+        self.on_disk = []
+
+    def write(self, row):
+        self.rows.append(row)
+        self.keeper.observe(row)
+
+    def train(self, values, start, keep=2):
+        for iteration, value in enumerate(values, start):
+            metrics = {"return_mean": value, "episodes": 30, "return_std": 5.0}
+            self.write(
+                ResultRow(
+                    trial="00", iteration=iteration, score=value, seconds=1.0, env_steps=1,
+                    metrics=metrics,
+                )
+            )  # fmt: skip
+            path = f"{self.session}/00/checkpoint_{iteration}"
+            save(self.directory / path, iteration)
+            row = self.keeper.make_row("00", iteration, path)
+            self.write(row)
+            self.keeper.delete_old_copies(row)
+            self.on_disk.append(path)
+            for old in self.on_disk[:-keep]:
+                shutil.rmtree(self.directory / old, ignore_errors=True)
+
+    @property
+    def outcome(self):
+        return Outcome.from_rows(self.rows).trials[0]
+
+    def read_result(self):
+        return int((self.directory / self.outcome.checkpoint / "policy").read_text())
+
+
+def save(path, iteration):
+    path.mkdir(parents=True)
+    (path / "policy").write_text(str(iteration))
+
+
+def test_the_best_is_the_result_after_a_fall(tmp_path):
+    driver = Driver(tmp_path)
+    driver.train(RISES + FALLS, 1)
+    trial = driver.outcome
+    assert (driver.read_result(), trial.checkpoint_iteration) == (4, 4)
+    assert (trial.result_score, trial.finite_score) == (500.0, 100.0)
+    # The two that Tune keeps, and one more.
+    assert len(list((tmp_path / "s0/00").iterdir())) == 3
+
+
+def test_the_last_is_the_result_of_a_run_that_rises(tmp_path):
+    driver = Driver(tmp_path)
+    driver.train(RISES, 1)
+    assert (driver.read_result(), driver.outcome.checkpoint_score) == (4, None)
+    assert driver.outcome.checkpoint == "s0/00/checkpoint_4"
+
+
+@pytest.mark.parametrize("done", range(1, 7))
+def test_the_best_survives_the_end_of_its_session(tmp_path, done):
+    values = RISES + FALLS
+    first = Driver(tmp_path)
+    first.train(values[:done], 1)
+    resumed = Driver(tmp_path, first.rows, "s1")
+    resumed.train(values[done:], done + 1)
+    assert resumed.read_result() == 4
+
+
+def test_a_resume_continues_from_the_last_and_not_the_best(tmp_path, monkeypatch):
+    monkeypatch.setattr("tune_jobs.run_log.resume.verify_checkpoint", lambda path: None)
+    driver = Driver(tmp_path)
+    driver.train(RISES + FALLS, 1)
+    (plan,) = find_remaining_work(tmp_path, driver.rows).plans
+    assert plan.resume_from.endswith("checkpoint_7")
+    found = find_best_checkpoint(tmp_path, driver.outcome, driver.rows)
+    assert found and found.name == "best_000004"
+
+
+def test_a_copy_is_complete_before_a_row_names_it(tmp_path):
+    driver = Driver(tmp_path)
+    for iteration, value in enumerate(RISES + FALLS, 1):
+        driver.train([value], iteration)
+        row = driver.rows[-1]
+        assert isinstance(row, CheckpointRow) and (tmp_path / row.best / "policy").is_file()
+
+
+def test_a_copy_that_fails_leaves_the_one_before(tmp_path, monkeypatch):
+    driver = Driver(tmp_path)
+    driver.train(RISES, 1)
+
+    def fail(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_keeper.shutil, "copytree", fail)
+    driver.train(FALLS, 5)
+    assert driver.read_result() == 3
+    assert not list(tmp_path.rglob(".best*"))
+
+
+def test_without_links_files_are_copied(tmp_path, monkeypatch):
+    def refuse(source, target):
+        raise OSError(95, "not supported")
+
+    monkeypatch.setattr(checkpoint_keeper.os, "link", refuse)
+    driver = Driver(tmp_path)
+    driver.train(RISES + FALLS, 1)
+    assert driver.read_result() == 4
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "result"), [([100.0] * 5, 480.0, 7), ([*RISES, 500.0], 50.0, 4)]
+)
+def test_an_exploit_leaves_a_trial_its_own_best(tmp_path, before, after, result):
+    """The donor's scores are not those of the policy that the trial had before."""
+    driver = Driver(tmp_path)
+    driver.train(before, 1)
+    save(tmp_path / "s0/01/checkpoint_5", 5)
+    exploit = {"before": {}, "donated": {}, "after": {}, "donor_score": 480.0, "score": 100.0}
+    path = "s0/01/checkpoint_5"
+    driver.write(ExploitRow(trial="00", iteration=5, donor="01", checkpoint=path, **exploit))
+    driver.write(CheckpointRow(trial="00", iteration=5, path=path, best=path, best_iteration=5))
+    assert driver.outcome.checkpoint == path
+    driver.train([after, after], 6)
+    assert driver.read_result() == result

@@ -1,0 +1,174 @@
+"""The choice of the checkpoint that is a trial's result, from what its iterations measured.
+
+A checkpoint is rated by the iterations after it, up to the next checkpoint: its policy, and those
+that followed from it, played their episodes. The scores up to it say nothing about its last update,
+so that the last checkpoint before a fall would look like the best of all.
+
+The result is the newest checkpoint whose rating is not below the best one by more than noise. The
+best of many ratings is partly luck, so without that allowance a result would be older than it need
+be.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tune_jobs.evaluation.recent_score import FEWEST, is_episode_mean
+from tune_jobs.evaluation.scoring import HELD_OUT
+from tune_jobs.health.history import as_number
+from tune_jobs.health.improvement import estimate_jump_sd
+
+NOISE = 2.0
+"""Standard errors by which a rating may be below the best one."""
+REMEMBERED = 50
+"""Measurements before the newest checkpoint that are remembered, to estimate noise."""
+FEWEST_MEASUREMENTS = 8
+"""Measurements from which their noise is estimated by their jumps, as in ``patience``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What one iteration measured of the job's metric."""
+
+    iteration: int
+    value: float
+    """With the sign that makes high good; NaN where training has diverged."""
+    episodes: float = 1.0
+    """Episodes that it is the mean of."""
+    error: float = 0.0
+    """Its standard error by the scatter of these episodes; 0 where that is not known."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rating:
+    """The mean of some measurements, and its standard error."""
+
+    mean: float
+    error: float
+
+    def is_below(self, best: Rating) -> bool:
+        """Return whether it is below the best one by more than noise."""
+        return self.mean < best.mean - NOISE * math.hypot(self.error, best.error)
+
+
+class CheckpointChoice:
+    """What rates the checkpoints of one trial.
+
+    Args:
+        metric: the metric of the job.
+        mode: ``min`` or ``max``: which values are better.
+    """
+
+    def __init__(self, metric: str, mode: str) -> None:
+        self.metric, self.sign = metric, -1 if mode == "min" else 1
+        self._measured: list[Measurement] = []
+        """Those since the newest checkpoint and some before it, in order."""
+        self.best: Rating | None = None
+        """The best rating of any checkpoint that another one has followed."""
+        self.newest: tuple[int, str] | None = None
+        """Iteration and path of the newest checkpoint."""
+
+    def add_result(self, iteration: int, metrics: Mapping[str, Any]) -> None:
+        """Add an iteration; one that a restart repeats replaces the earlier ones from there on."""
+        while self._measured and self._measured[-1].iteration >= iteration:
+            self._measured.pop()
+        measurement = _measure(self.metric, self.sign, iteration, metrics)
+        if measurement is not None:
+            self._measured.append(measurement)
+
+    def begin_anew(self, iteration: int, path: str) -> None:
+        """Continue from another trial's checkpoint: what was measured is of another policy."""
+        self._measured.clear()
+        self.newest = (iteration, path)
+
+    def rate_previous(self, next_iteration: int) -> Rating | None:
+        """Rate the newest checkpoint by what has followed it, once the next one is there."""
+        if self.newest is None or next_iteration <= self.newest[0]:
+            return None
+        rating = self._average(self._list_between(self.newest[0], next_iteration))
+        if rating is not None and (self.best is None or rating.mean > self.best.mean):
+            self.best = rating
+        return rating
+
+    def set_newest(self, iteration: int, path: str) -> None:
+        """Make a checkpoint the newest."""
+        self.newest = (iteration, path)
+        older = sum(m.iteration <= iteration for m in self._measured)
+        del self._measured[: max(0, older - REMEMBERED)]
+
+    def rate_newest(self, iteration: int) -> Rating | None:
+        """Rate a checkpoint that nothing has followed yet, by the newest measurements.
+
+        None where nothing of its policy was measured, or training has diverged.
+        """
+        if not self._measured or math.isnan((last := self._measured[-1]).value):
+            return None
+        if not is_episode_mean(self.metric) and last.iteration != iteration:
+            return None
+        return self._average(self._extend([last]))
+
+    def is_good_enough(self, rating: Rating | None) -> bool:
+        """Return whether a checkpoint of this rating may be the result."""
+        return rating is not None and (self.best is None or not rating.is_below(self.best))
+
+    def _list_between(self, iteration: int, next_iteration: int) -> list[Measurement]:
+        """List what was measured of the policy of a checkpoint and of those that followed it."""
+        if self.metric.startswith(HELD_OUT):
+            # A held-out evaluation is played by the policy that its iteration ends with, episodes
+            # of training by the one that it begins with.
+            return [m for m in self._measured if iteration <= m.iteration < next_iteration]
+        return self._extend(
+            [m for m in self._measured if iteration < m.iteration <= next_iteration]
+        )
+
+    def _extend(self, measured: Sequence[Measurement]) -> list[Measurement]:
+        """Add what was measured before, until there are as many episodes as a score needs."""
+        found = list(measured)
+        if not found or not is_episode_mean(self.metric):
+            return found
+        before = [m for m in self._measured if m.iteration < found[0].iteration]
+        while before and sum(m.episodes for m in found) < FEWEST:
+            found.insert(0, before.pop())
+        return found
+
+    def _average(self, measured: Sequence[Measurement]) -> Rating | None:
+        # A NaN says that the update of its iteration diverged, not the policy that played before.
+        known = [m for m in measured if math.isfinite(m.value)]
+        if not known:
+            return None
+        weights = np.array([m.episodes for m in known])
+        weights = weights / weights.sum()
+        # Policies differ from update to update by more than the scatter of their episodes.
+        errors = np.maximum([m.error for m in known], self._estimate_noise())
+        error = math.sqrt(float(np.sum((weights * errors) ** 2)))
+        return Rating(float(weights @ np.array([m.value for m in known])), error)
+
+    def _estimate_noise(self) -> float:
+        """Return the standard deviation of one measurement, by the jumps between neighbours."""
+        values = np.array([m.value for m in self._measured if math.isfinite(m.value)])
+        return (
+            estimate_jump_sd(values) / math.sqrt(2) if values.size >= FEWEST_MEASUREMENTS else 0.0
+        )
+
+
+def _measure(
+    metric: str, sign: int, iteration: int, metrics: Mapping[str, Any]
+) -> Measurement | None:
+    """Return what an iteration measured of a metric; None if it measured nothing."""
+    if as_number(metrics.get("nonfinite")) > 0:
+        return Measurement(iteration, math.nan)
+    value = sign * as_number(metrics.get(metric))
+    if not math.isfinite(value):
+        return None
+    if not is_episode_mean(metric):
+        return Measurement(iteration, value)
+    episodes = max(1.0, np.nan_to_num(as_number(metrics.get("episodes"))))
+    # Of other metrics the scatter between the episodes is not reported.
+    sd = as_number(metrics.get("return_std")) if metric == "return_mean" else 0.0
+    error = sd / math.sqrt(episodes) if math.isfinite(sd) else 0.0
+    return Measurement(iteration, value, float(episodes), error)
