@@ -121,9 +121,13 @@ def parse_command(argv: Sequence[str]) -> Callable[[Terminal], Answer | None]:
         SystemExit: tyro has printed help, or which flag is wrong.
     """
     name, *flags = argv or [""]
+    if name == "help":
+        # `rungwise help tune` as of git: the help of a command, or that of all.
+        name, *flags = [*[word for word in flags if word != "--json"], "--help"]
+        flags = flags[:1]
     if name in ("-h", "--help"):
         return print_overview
-    if name == "--version":
+    if name in ("-V", "--version", "version"):
         return print_version
     if not name or name.startswith("-"):
         first = f"its first word is {name}" if name else "there is none"

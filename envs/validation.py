@@ -83,12 +83,19 @@ def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = 
     "There is no field 'batchsize': did you mean batch_size?"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
+    # Upper case and hyphens are no reason to list all names.
+    plain = {_simplify(known_name): known_name for known_name in reversed(names)}
+    close = difflib.get_close_matches(_simplify(name), plain, n=2, cutoff=0.5)
+    near = [plain[found] for found in close]
     hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names)}."
     return InputError(f"There is no {kind} {name!r}{' ' + where if where else ''}: {hint}")
 
 
 @functools.cache  # a sweep validates the settings of each of its trials
+def _simplify(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
 def get_fields(config: type) -> Mapping[str, tuple[Any, Between | None]]:
     """Return the plain type and the bounds, if any, of each field of a configuration class."""
     hints = typing.get_type_hints(config, include_extras=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import abc
+import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import tyro
+
+from envs.validation import InputError
 
 if TYPE_CHECKING:
     from cluster.errors import Answer, Terminal
@@ -25,9 +28,10 @@ class Command(abc.ABC):
         """Read the command's flags from the words after its name.
 
         Raises:
+            InputError: a word belongs to no flag.
             SystemExit: help was requested, or a flag is wrong; tyro has printed which.
         """
-        return tyro.cli(cls, prog=f"rungwise {cls.__name__.lower()}", args=argv)
+        return parse_flags(cls, argv, f"rungwise {cls.__name__.lower()}")
 
     @abc.abstractmethod
     def __call__(self, console: Terminal) -> Answer | None:
@@ -36,6 +40,51 @@ class Command(abc.ABC):
         Returns:
             The answer that ``--json`` prints; None if the command has printed it already.
         """
+
+
+def parse_flags(cls: Any, argv: Sequence[str], prog: str, default: Any = None) -> Any:
+    """Read the flags of a dataclass.
+
+    Args:
+        cls: the dataclass.
+        argv: the words.
+        prog: what stands before them on the command line.
+        default: values before any flag is read; None takes those of the class.
+
+    Raises:
+        InputError: a word that belongs to no flag.
+        SystemExit: help was requested, or a flag is wrong; tyro has printed which.
+    """
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    parsed, unknown = tyro.cli(cls, prog=prog, args=argv, return_unknown_args=True, **given)
+    if not unknown:
+        return parsed
+    if not unknown[0].startswith("-"):
+        raise InputError(_describe_stray_word(unknown[0], list_flags(parsed), prog))
+    return tyro.cli(cls, prog=prog, args=argv, **given)  # prints which flags are near
+
+
+def list_flags(values: Any, prefix: str = "--") -> list[str]:
+    """List the flags of a dataclass and of those in its fields."""
+    flags: list[str] = []
+    for one in fields(values):
+        flag, value = prefix + one.name.replace("_", "-"), getattr(values, one.name)
+        # A command and its job stand side by side, without a prefix of their own.
+        inner = prefix if one.name in ("command", "job") else f"{flag}."
+        flags += list_flags(value, inner) if is_dataclass(value) else [flag]
+    return flags
+
+
+def _describe_stray_word(word: str, flags: Sequence[str], prog: str) -> str:
+    """Describe a word that belongs to no flag, with the nearest flag where it looks like one."""
+    name, _, value = word.partition("=")
+    by_name = {flag.lstrip("-").rpartition(".")[2]: flag for flag in reversed(flags)}
+    near = difflib.get_close_matches(name.replace("_", "-"), by_name, n=1, cutoff=0.7)
+    if near:
+        hint = f"did you mean `{by_name[near[0]]} {value or 'VALUE'}`?"
+    else:
+        hint = f"`{prog} --help` lists its flags."
+    return f"`{prog}` has no place for the word {word!r}: {hint}"
 
 
 @dataclass(frozen=True, kw_only=True)

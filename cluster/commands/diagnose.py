@@ -120,7 +120,7 @@ class Explain(Command):
             console.print(Text("`rungwise explain SYMPTOM` says more.", style="dim"))
             return {"symptoms": titles, "checks": checks, "sweeps": sweeps}
         answer = rules.explain(self.symptom)
-        _print_explanation(answer, self.symptom in RULES, console)
+        _print_explanation(answer, answer["symptom"] in RULES, console)
         return answer
 
 

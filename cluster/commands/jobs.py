@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import tyro
 from rich.console import Console
 
-from cluster.commands.command import Command
+from cluster.commands.command import Command, parse_flags
 from cluster.commands.live_run import (
     announce_job,
     check_machine,
@@ -88,7 +88,7 @@ class Tune(RayCommand):
         call_type.__doc__ = cls.__doc__
         default = call_type(cls(), flags.default)
         prog = f"rungwise {command} {name or '[PRESET or FILE.yaml]'}"
-        call: Any = tyro.cli(call_type, default=default, args=rest, prog=prog)
+        call = parse_flags(call_type, rest, prog, default)
         job = make_job_from_flags(call.job)
         return replace(call.command, job=shorten_job(job) if call.command.quick else job)
 

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from cluster.queue.orders import RUN_NAME_PATTERN, RunState
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 _DESCRIBED = ConfigDict(use_attribute_docstrings=True)
+
+
+def _check_run_name(name: str) -> str:
+    if RUN_NAME_PATTERN.match(name):
+        return name
+    nearest = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:64] or "run"
+    # As a value of the template: braces in the name would be placeholders.
+    sentence = (
+        f"A run cannot be called {name!r}: its name has at most 64 letters, digits, dots, hyphens "
+        f"and underscores, and begins with a letter or a digit, such as {nearest!r}"
+    )
+    raise PydanticCustomError("run_name", "{sentence}", {"sentence": sentence})
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -21,7 +35,14 @@ class Submission:
     """Name of a preset (`causal`)."""
     job: dict[str, Any] = Field(default_factory=dict)
     """The fields of a job, as in its YAML file; of `settings` only those that differ."""
-    name: Annotated[str, Field(pattern=RUN_NAME_PATTERN.pattern)] | None = None
+    name: (
+        Annotated[
+            str,
+            AfterValidator(_check_run_name),
+            Field(json_schema_extra={"pattern": RUN_NAME_PATTERN.pattern}),
+        ]
+        | None
+    ) = None
     """Name of the run; by default environment, date and number."""
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     """Runs with a higher priority start first."""

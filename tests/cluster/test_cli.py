@@ -1,4 +1,5 @@
 # pyright: basic
+import json
 import resource
 import textwrap
 
@@ -77,6 +78,14 @@ def test_help_answers_at_once(tmp_path):
         (["train", "--env", "CartPole-v1", "--algo", "pop"], "did you mean ppo"),
         (["train", "--env", "CartPole-v1", "--metric", "return_maen"], "did you mean return_mean"),
         (["train"], "needs a preset"),
+        (["help", "tunee"], "did you mean tune"),
+        (["train", "cartpole", "lr=0.1"], "did you mean `--settings.lr 0.1`"),
+        (["tune", "cartpole", "iteration"], "did you mean `--iterations VALUE`"),
+        (["train", "cartpole", "acrobot"], "has no place for the word 'acrobot'"),
+        (["evaluate", "a", "b"], "has no place for the word 'b'"),
+        (["explain", "nan"], "did you mean observation_finite or not_finite"),
+        (["explain", "no-improvment"], "did you mean no_improvement"),
+        (["jobs", "submit", "cartpole", "--name", "../evil"], "such as 'evil'"),
         (["resume", "nowhere"], "is not a run"),
         (["report", "nowhere"], "is not a run"),
         (["evaluate", "nowhere"], "is not a checkpoint"),
@@ -115,6 +124,27 @@ def test_a_wrong_call_gets_a_sentence_and_status_2(words, said, tmp_path, monkey
     assert said in flat, flat
     assert "Traceback" not in printed
     assert not list(tmp_path.iterdir())  # what is refused leaves no run behind
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["help"], "commands"),
+        (["-V"], "versions"),
+        (["version"], "versions"),
+        (["explain", "KL_RUNAWAY"], "symptom"),
+        (["explain", "kl-runaway"], "symptom"),
+    ],
+)
+def test_other_spellings_of_a_command_are_understood(words, key, capsys):
+    assert cli.run([*words, "--json"]) == 0
+    assert key in json.loads(capsys.readouterr().out)
+
+
+def test_help_of_a_command_is_its_own(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.run(["help", "ledger"])
+    assert not exit_.value.code and "usage: rungwise ledger" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["envs"], ["algos"], ["check", "CartPole-v1"]])

@@ -10,11 +10,12 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import re
 import textwrap
 from typing import Any
 
 from algos.metrics import METRICS
-from envs.validation import unknown_name_error
+from envs.validation import InputError, unknown_name_error
 from tune_jobs.check.check_symptom import CheckSymptom
 from tune_jobs.check.findings_catalogue import SYMPTOMS
 from tune_jobs.check.sweep_findings import SWEEP_FINDINGS
@@ -38,6 +39,7 @@ def explain(symptom: str) -> Answer:
     Raises:
         InputError: there is no symptom of this name; names the nearest ones.
     """
+    symptom = symptom.strip().lower().replace("-", "_")
     known = _known(symptom)
     checked = isinstance(known, CheckSymptom)
     meaning, warm_up = (known.meaning, "") if checked else _meaning(known)
@@ -110,9 +112,20 @@ def check_table() -> str:
 def _known(symptom: str) -> Rule | CheckSymptom:
     """Return the rule or the catalogue entry of a symptom."""
     known: dict[str, Rule | CheckSymptom] = {**CHECKED, **SWEEP_FINDINGS, **RULES}
-    if symptom not in known:
-        raise unknown_name_error("symptom", symptom, known)
-    return known[symptom]
+    if symptom in known:
+        return known[symptom]
+    if about := [name for name in known if _is_about(symptom, name)]:
+        raise InputError(
+            f"There is no symptom {symptom!r}, but its title has this word: did you mean "
+            f"{' or '.join(about)}?"
+        )
+    raise unknown_name_error("symptom", symptom, known)
+
+
+def _is_about(words: str, symptom: str) -> bool:
+    """Return whether all these words are in the title of a symptom, as whole words."""
+    given = set(re.findall(r"\w+", words.lower()))
+    return bool(given) and given <= set(re.findall(r"\w+", title(symptom).lower()))
 
 
 def _meaning(rule: Rule) -> tuple[str, str]:
