@@ -21,6 +21,7 @@ from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler
 from tune_jobs.schedulers.pbt import RecordedPBT
 from tune_jobs.schedulers.repeats import Repeats
+from tune_jobs.schedulers.score_noise import NoiseSource
 from tune_jobs.schedulers.successive_halving import make_brackets
 from tune_jobs.schedulers.trial_queue import TrialQueue
 from tune_jobs.stopper import TrialStopper
@@ -159,6 +160,7 @@ def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Schedul
         job.reduction_factor,
         number,
         pauses=not job.is_program or bool(job.program.resume),
+        noise=NoiseSource(job.metric, job.seeds),
     )
     scheduler = RecordedASHA(brackets)
     scheduler.restore_decisions(earlier)

@@ -61,7 +61,7 @@ class Table:
         seeds = rng.choice(self.curves.shape[1], self.seeds, replace=False)
         curve = self.curves[setting, seeds].mean(0)
         rows = [
-            SimpleNamespace(iteration=i + 1, score=float(score), seconds=i + 1.0)
+            SimpleNamespace(iteration=i + 1, score=float(score), seconds=i + 1.0, metrics={})
             for i, score in enumerate(curve)
         ]
         return Trial(name, setting, rows)

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from tune_jobs.schedulers.successive_halving import make_brackets
+from tune_jobs.schedulers.score_noise import NoiseSource
+from tune_jobs.schedulers.successive_halving import UNKNOWN_NOISE, make_brackets
 
 
 class Recorded(Protocol):
@@ -20,7 +21,7 @@ class Recorded(Protocol):
     def id(self) -> str: ...
     @property
     def results(self) -> Sequence[Any]:
-        """With ``iteration``, ``score`` and ``seconds`` each."""
+        """With ``iteration``, ``score``, ``seconds`` and ``metrics`` each."""
         ...
 
 
@@ -129,9 +130,11 @@ class Ours:
         factor: int,
         number: int = 1,
         sick: dict[str, int] | None = None,
+        noise: NoiseSource = UNKNOWN_NOISE,
     ) -> None:
         levels = [grace * factor**k for k in range(20) if grace * factor**k < iterations]
-        self.brackets = make_brackets([t.id for t in trials], levels, mode, factor, number)
+        names = [trial.id for trial in trials]
+        self.brackets = make_brackets(names, levels, mode, factor, number, noise=noise)
         self.of = {name: rungs for rungs in self.brackets for name in rungs.next_rung_index}
         self.sick = sick or {}
 
@@ -140,7 +143,7 @@ class Ours:
         if place + 1 == len(trial.results) or self.sick.get(trial.id) == place:
             rungs.remove_trial(trial.id)
             return False
-        decision = rungs.report_score(trial.id, row.iteration, row.score)
+        decision = rungs.report_score(trial.id, row.iteration, row.score, row.metrics)
         if decision is not None and rungs.find_promotable() == trial.id:
             decision = rungs.promote(trial.id)
         return decision is None or (decision.keep and not decision.waits)

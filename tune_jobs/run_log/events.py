@@ -127,6 +127,8 @@ class DecisionRow(IterationEvent):
     score: float | None
     cut: float | None
     """The score a trial had to reach; null while there are too few scores to compare."""
+    standard_error: float | None = None
+    """Standard error of the score; null where it is not known."""
     rank: int
     of: int
     keep: bool

@@ -8,6 +8,7 @@ and gives no reasons. Here the event log holds the decisions, and a resumed run 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -76,7 +77,7 @@ class RecordedASHA(FIFOScheduler):
             return TrialScheduler.PAUSE if back else TrialScheduler.CONTINUE
         # In this order: the new score may promote this trial at once, and may make it certain that
         # others which wait cannot be promoted any more.
-        decision = rungs.report_score(name, at, result["score"])
+        decision = rungs.report_score(name, at, result["score"], json.loads(result["metrics"]))
         if decision is None:
             return TrialScheduler.CONTINUE
         if rungs.find_promotable() == name:

@@ -13,6 +13,10 @@ ends as soon as it is certain that too many are better.
 A trial is ranked by the mean of its scores in the later half of its training so far: a single one
 is noise to a good part, and the settings that are chosen by it are worse (docs/tuning.md).
 
+No trial is ended by a difference that its noise explains, nor for a tie: where it would end, it
+waits as long as others may come to its rung, and is then promoted, too. Where the noise of a score
+is not known, only ties are explained.
+
 A trial without a score (no episode has finished yet, say) is undecided. It continues past its rung
 and enters, with its first score, the highest rung that it has reached by then.
 """
@@ -20,58 +24,18 @@ and enters, with its first score, the highest rung that it has reached by then.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tune_jobs.run_log.events import DecisionRow, EndRow, ResultRow, Row
-from tune_jobs.run_log.trial_outcome import average_later_half
 from tune_jobs.run_log.trial_state import CONTINUED
+from tune_jobs.schedulers.rung import Rung, describe_best
+from tune_jobs.schedulers.score_noise import NoiseSource, TrialCurve
 
-Key = tuple[float, int]
-"""Rank of a trial: its score with the sign that makes low good, then its order of arrival."""
-
-
-class Rung:
-    """The scores seen at one rung, and the trials that wait there."""
-
-    def __init__(self, iteration: int, sign: float) -> None:
-        self.iteration, self._sign = iteration, sign
-        self.keys: dict[str, Key] = {}
-        """By trial, of all that have reached the rung."""
-        self.order: list[Key] = []
-        """The keys of the finite scores, the best first."""
-        self.waiting: list[tuple[Key, str]] = []
-        """The trials that wait, the best first."""
-
-    def enter(self, trial: str, score: float) -> None:
-        """Add a trial; it waits, unless its score is not finite."""
-        # The order of arrival breaks ties: where all scores are equal (a reward of zero, say) the
-        # ranking is still strict, and exactly `allowed` trials are among the best `allowed`.
-        key = self.keys[trial] = (self._sign * score, len(self.keys))
-        # NaN compares false with every number, so inside a sorted list it would break the binary
-        # search. A diverged trial counts among those seen and is never compared.
-        if math.isfinite(score):
-            insort(self.order, key)
-            insort(self.waiting, (key, trial))
-
-    def remove_waiting(self, trial: str) -> None:
-        """Remove a trial from those that wait; its score stays."""
-        # Its score stays in `order`: later trials must beat those that have been promoted, too.
-        del self.waiting[bisect_left(self.waiting, (self.keys[trial], trial))]
-
-    def rank(self, trial: str) -> int:
-        """Return a trial's rank among all seen here, from 1; a non-finite score comes last."""
-        key = self.keys[trial]
-        return 1 + bisect_left(self.order, key) if math.isfinite(key[0]) else len(self.keys)
-
-    def score(self, trial: str) -> float:
-        """Return the score with which a trial reached the rung."""
-        return self._sign * self.keys[trial][0]
-
-    def cut(self, allowed: int) -> float:
-        """Return the score of the last of the best ``allowed`` trials."""
-        return self._sign * self.order[min(allowed, len(self.order)) - 1][0]
+UNKNOWN_NOISE = NoiseSource()
+NO_METRICS: Mapping[str, Any] = {}
 
 
 class Bracket:
@@ -85,6 +49,7 @@ class Bracket:
         name: prefix of the decisions' sentences; empty where there is only one bracket.
         pauses: whether a trial can wait at a rung and continue later; otherwise it is compared with
             those that came before it, and continues or ends at once.
+        noise: where the noise of the scores is read from.
     """
 
     def __init__(
@@ -96,17 +61,18 @@ class Bracket:
         name: str = "",
         *,
         pauses: bool = True,
+        noise: NoiseSource = UNKNOWN_NOISE,
     ) -> None:
         self.mode, self.reduction_factor, self.name = mode, reduction_factor, name
-        self.pauses = pauses
+        self.pauses, self._noise = pauses, noise
         self.levels = sorted(levels)
-        self.rungs = [Rung(at, -1.0 if mode == "max" else 1.0) for at in self.levels]
+        self.rungs = [Rung(at, mode) for at in self.levels]
         self.next_rung_index = dict.fromkeys(trials, 0)
         """Index of the next rung of each trial that runs or has not started."""
         self.waiting_rung_index: dict[str, int] = {}
         """Index of the rung of each trial that waits."""
-        self._curves: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
-        """By trial its iterations with their scores."""
+        self._curves: defaultdict[str, TrialCurve] = defaultdict(TrialCurve)
+        """By trial."""
         self._entered: dict[str, int] = {}
         """The iteration at which each trial entered its last rung."""
         # Counts instead of lists of trials: they are read at every step of Tune, and a sweep may
@@ -123,40 +89,50 @@ class Bracket:
             if isinstance(row, DecisionRow):
                 # The decision of a diverged trial; an undecided trial has no decision.
                 score = math.nan if row.score is None else row.score
-                self._enter_rung(row.trial, row.iteration, score)
+                self._enter_rung(row.trial, row.iteration, score, row.standard_error)
                 if not row.keep:
                     self.remove_trial(row.trial)
                 elif not row.waits and row.rung == self._waits_at(row.trial):
                     self.promote(row.trial)
-            elif isinstance(row, ResultRow) and row.score is not None:
-                self._remember_score(row.trial, row.iteration, row.score)
-            elif isinstance(row, ResultRow) and not _diverged(row):
-                self._enter_rung(row.trial, row.iteration, None)
+            elif isinstance(row, ResultRow):
+                sample = self._noise.read(row.metrics)
+                self._curves[row.trial].add(row.iteration, row.score, sample)
+                if row.score is None and not _diverged(row):
+                    self._enter_rung(row.trial, row.iteration, None)
             elif isinstance(row, EndRow) and row.reason not in CONTINUED:
                 self.remove_trial(row.trial)
 
-    def report_score(self, trial: str, iteration: int, score: float | None) -> DecisionRow | None:
+    def report_score(
+        self,
+        trial: str,
+        iteration: int,
+        score: float | None,
+        metrics: Mapping[str, Any] = NO_METRICS,
+    ) -> DecisionRow | None:
         """Enter a trial's score at the rung it has reached: the trial waits there, or it ends.
 
         Without a score the trial enters no rung. A score that is not finite cannot be compared and
         ends the trial.
 
+        Args:
+            trial: the trial.
+            iteration: after which it reports.
+            score: of that iteration.
+            metrics: of that iteration, which may say how noisy the score is.
+
         Returns:
             The decision; None where no rung was reached or entered.
         """
-        if score is not None:
-            self._remember_score(trial, iteration, score)
-            if math.isfinite(score) and self._find_reached_rung(trial, iteration) is not None:
-                score = average_later_half(self._curves[trial], iteration)
-        return self._enter_rung(trial, iteration, score)
+        curve, error = self._curves[trial], None
+        curve.add(iteration, score, self._noise.read(metrics))
+        reached = self._find_reached_rung(trial, iteration) is not None
+        if reached and score is not None and math.isfinite(score):
+            score, error = curve.average(), curve.estimate_standard_error()
+        return self._enter_rung(trial, iteration, score, error)
 
-    def _remember_score(self, trial: str, iteration: int, score: float) -> None:
-        curve = self._curves[trial]
-        while curve and curve[-1][0] >= iteration:
-            curve.pop()  # a trial that was restarted repeats the iterations since its checkpoint
-        curve.append((iteration, score))
-
-    def _enter_rung(self, trial: str, iteration: int, score: float | None) -> DecisionRow | None:
+    def _enter_rung(
+        self, trial: str, iteration: int, score: float | None, error: float | None = None
+    ) -> DecisionRow | None:
         """Enter a trial at the rung it has reached, ranked by ``score``."""
         place = self._find_reached_rung(trial, iteration)
         if place is None:
@@ -169,7 +145,7 @@ class Bracket:
         # A trial that was undecided may have passed several rungs: it enters only the highest, as
         # its score is one of that training length and would flatter it at a lower rung.
         rung = self.rungs[place]
-        rung.enter(trial, score)
+        rung.enter(trial, score, error)
         self._entered[trial] = iteration
         if not math.isfinite(score):
             said = f"the score is {score}, which cannot be compared"
@@ -181,7 +157,7 @@ class Bracket:
         self.waiting_rung_index[trial] = place
         rank, of, allowed = rung.rank(trial), len(rung.keys), self._count_promotable(place)
         said = f"{score:.4g} waits: number {rank} of {of}, "
-        said += f"and {_best(allowed)} may continue" if allowed else "too few to compare"
+        said += f"and {describe_best(allowed)} may continue" if allowed else "too few to compare"
         return self._make_decision(trial, rung, None, said, keep=True, waits=True)
 
     def _find_reached_rung(self, trial: str, iteration: int) -> int | None:
@@ -200,16 +176,15 @@ class Bracket:
         rung.remove_waiting(trial)
         of, rank = len(rung.keys), rung.rank(trial)
         allowed = math.ceil(of / self.reduction_factor)
-        cut, keep = rung.cut(allowed), rank <= allowed
+        keep = rank <= allowed or rung.is_explained(trial, allowed)
         if keep:
             self._head_for(trial, place + 1)
-        score = f"{rung.score(trial):.4g}"
-        if keep:
-            said = f"{score} is among {_best(allowed)} of {of}"
+        if rank <= allowed:
+            said = f"{rung.score(trial):.4g} is among {describe_best(allowed)} of {of}"
         else:
-            side = "below" if self.mode == "max" else "above"
-            said = f"{score} is {side} {cut:.4g}, the cut for {_best(allowed)} of {of} so far"
-        return self._make_decision(trial, rung, cut, said, keep=keep)
+            said = f"{rung.describe(trial, allowed, of)} so far"
+            said += rung.describe_noise(trial, allowed)
+        return self._make_decision(trial, rung, rung.cut(allowed), said, keep=keep)
 
     def remove_trial(self, trial: str) -> None:
         """Take out a trial that ended or failed for good: it reaches no further rung."""
@@ -221,11 +196,18 @@ class Bracket:
     def find_promotable(self) -> str | None:
         """Return the waiting trial to promote, from the highest rung that has one."""
         # The highest rung first, as in the paper: a trial close to its end yields a result sooner.
-        # Waiting trials are sorted, so only the best of each rung needs a look.
+        # Waiting trials are sorted, so of those among the best only the first needs a look.
         for place in reversed(range(len(self.rungs))):
-            waiting = self.rungs[place].waiting
-            if waiting and self.rungs[place].rank(waiting[0][1]) <= self._count_promotable(place):
-                return waiting[0][1]
+            if not (rung := self.rungs[place]).waiting:
+                continue
+            allowed = self._count_promotable(place)
+            if rung.rank(rung.waiting[0][1]) <= allowed:
+                return rung.waiting[0][1]
+            if self._count_expected()[place]:
+                continue  # one that comes later may still raise the cut beyond the noise
+            explained = (t for _, t in rung.waiting if rung.is_explained(t, allowed))
+            if (trial := next(explained, None)) is not None:
+                return trial
         return None
 
     def promote(self, trial: str) -> DecisionRow:
@@ -237,14 +219,19 @@ class Bracket:
         self.remove_trial(trial)
         self._head_for(trial, place + 1)
         score, of = rung.score(trial), len(rung.keys)
-        if of < self.reduction_factor:
+        if rung.rank(trial) > allowed:
+            said = rung.describe(trial, allowed, of) + rung.describe_noise(trial, allowed)
+        elif of < self.reduction_factor:
             said = f"{score:.4g} is the best of {of}, and no other trial can come"
         else:
-            said = f"{score:.4g} is among {_best(allowed)} of {of}"
+            said = f"{score:.4g} is among {describe_best(allowed)} of {of}"
         return self._make_decision(trial, rung, rung.cut(allowed), said, keep=True)
 
     def end_hopeless(self) -> list[DecisionRow]:
-        """End the waiting trials that cannot be promoted, whatever the other trials still score."""
+        """End the waiting trials that cannot be promoted, whatever the other trials still score.
+
+        Those stay whose difference to the cut is noise: the cut can still rise.
+        """
         ends: list[DecisionRow] = []
         for place, rung in enumerate(self.rungs):
             # The rung can see at most this many trials, so at most `allowed` are ever promoted: a
@@ -252,14 +239,15 @@ class Bracket:
             # Counted anew at each rung: an end at a rung below lowers what this one can expect.
             most = len(rung.keys) + self._count_expected()[place]
             allowed = max(1, most // self.reduction_factor)
-            while rung.waiting and rung.rank(trial := rung.waiting[-1][1]) > allowed:
+            for trial in rung.list_outside(allowed) if rung.waiting else ():
+                if rung.is_explained(trial, allowed):
+                    continue
                 self.remove_trial(trial)
-                cut, side = rung.cut(allowed), "below" if self.mode == "max" else "above"
-                said = f"{rung.score(trial):.4g} is {side} {cut:.4g}, "
-                said += f"the cut for {_best(allowed)} of {most}"
+                said = rung.describe(trial, allowed, most)
                 if (seen := len(rung.keys)) < most:  # a later trial may raise the cut
                     said += f" when {seen} of them had a score there"
-                ends.append(self._make_decision(trial, rung, cut, said, keep=False))
+                said += rung.describe_noise(trial, allowed)
+                ends.append(self._make_decision(trial, rung, rung.cut(allowed), said, keep=False))
         return ends
 
     def _head_for(self, trial: str, place: int) -> None:
@@ -292,8 +280,9 @@ class Bracket:
             # Those on their way to this rung, and those that the rung below may still promote.
             come += heading
             expected.append(come)
-            most = max(1, (len(rung.keys) + come) // self.reduction_factor)
-            come = min(most, len(rung.waiting) + come)
+            come += len(rung.waiting)
+            if not rung.has_noise:  # else any of them may be promoted
+                come = min(max(1, (len(rung.keys) + expected[-1]) // self.reduction_factor), come)
         return expected
 
     def _make_decision(
@@ -312,6 +301,7 @@ class Bracket:
             iteration=entered,
             rung=rung.iteration,
             score=rung.score(trial),
+            standard_error=rung.error(trial),
             cut=cut,
             rank=rung.rank(trial),
             of=len(rung.keys),
@@ -329,6 +319,7 @@ def make_brackets(
     number: int,
     *,
     pauses: bool = True,
+    noise: NoiseSource = UNKNOWN_NOISE,
 ) -> list[Bracket]:
     """Distribute trials over brackets; each leaves out one more of the lowest rungs.
 
@@ -349,13 +340,10 @@ def make_brackets(
             trials[start:end],
             f"bracket {i + 1}, " if number > 1 else "",
             pauses=pauses,
+            noise=noise,
         )
         for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
     ]
-
-
-def _best(allowed: int) -> str:
-    return "the best" if allowed == 1 else f"the best {allowed}"
 
 
 def _diverged(row: ResultRow) -> bool:

@@ -34,7 +34,7 @@ class Tune:
 
     def report(self, name, iteration, score):
         """A result; the trial is paused or stopped at once if it is to be."""
-        result = {"trial": name, "iteration": iteration, "score": score}
+        result = {"trial": name, "iteration": iteration, "score": score, "metrics": "{}"}
         said = self.asha.on_trial_result(self, self.trials[name], result)
         states = {PAUSE: TuneTrial.PAUSED, STOP: TuneTrial.TERMINATED}
         self.trials[name].status = states.get(said, TuneTrial.RUNNING)

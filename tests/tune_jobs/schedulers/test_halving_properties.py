@@ -7,7 +7,8 @@ import pytest
 
 from tune_jobs.run_log.events import DecisionRow, EndRow, ResultRow
 from tune_jobs.run_log.trial_state import CONTINUED
-from tune_jobs.schedulers.successive_halving import Bracket, Rung, make_brackets
+from tune_jobs.schedulers.rung import Rung
+from tune_jobs.schedulers.successive_halving import Bracket, make_brackets
 
 
 def rungs_of(count, levels=(3, 9), mode="max", factor=3):
@@ -21,7 +22,7 @@ def arrived(rungs, scores, iteration=3, first=0):
 
 
 def test_rung_ranks_the_earlier_of_equal_scores_first():
-    rung = Rung(3, -1.0)
+    rung = Rung(3, "max")
     for trial, score in (("a", 1.0), ("b", 2.0), ("c", math.nan), ("d", 2.0), ("e", -1.0)):
         rung.enter(trial, score)
     assert [rung.rank(trial) for trial in "abcde"] == [3, 1, 5, 2, 4]

@@ -174,7 +174,7 @@ def test_a_resumed_session_decides_as_the_first_one_would_have(order, cut):
     ("count", "brackets", "score", "finished"),
     [
         (1, 1, 1.0, 1),
-        (9, 1, 1.0, 1),  # all scores equal: as many go on as if they differed
+        (9, 1, 1.0, 9),  # the order of arrival ends none
         (9, 1, math.nan, 0),
         (2, 3, 1.0, 2),  # each in a bracket of its own, and the third is empty
     ],

@@ -1,0 +1,109 @@
+"""The scores at one rung of successive halving, and what their noise explains."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+
+NOISE = 1.0
+"""Standard errors of a difference up to which noise explains it."""
+Key = tuple[float, int]
+"""Rank of a trial: its score with the sign that makes low good, then its order of arrival."""
+
+
+class Rung:
+    """The scores seen at one rung, and the trials that wait there.
+
+    Args:
+        iteration: of the rung.
+        mode: ``min`` or ``max``.
+    """
+
+    def __init__(self, iteration: int, mode: str) -> None:
+        self.iteration, self.mode = iteration, mode
+        self._sign = -1.0 if mode == "max" else 1.0
+        self.keys: dict[str, Key] = {}
+        """By trial, of all that have reached the rung."""
+        self.order: list[Key] = []
+        """The keys of the finite scores, the best first."""
+        self.waiting: list[tuple[Key, str]] = []
+        """The trials that wait, the best first."""
+        self.errors: list[float | None] = []
+        """The standard errors of the scores, in order of arrival; None where not known."""
+        self.has_noise = False
+        """Whether noise or a tie may explain that a trial is below the cut."""
+
+    def enter(self, trial: str, score: float, error: float | None = None) -> None:
+        """Add a trial; it waits, unless its score is not finite."""
+        # The order of arrival makes the ranking strict where scores are equal. It decides which of
+        # them is promoted first, and ends none: see `is_explained`.
+        key = self.keys[trial] = (self._sign * score, len(self.keys))
+        self.errors.append(error)
+        # NaN compares false with every number, so inside a sorted list it would break the binary
+        # search. A diverged trial counts among those seen and is never compared.
+        if math.isfinite(score):
+            place = bisect_left(self.order, key)
+            tied = place > 0 and self.order[place - 1][0] == key[0]
+            self.has_noise = self.has_noise or tied or bool(error)
+            self.order.insert(place, key)
+            insort(self.waiting, (key, trial))
+
+    def remove_waiting(self, trial: str) -> None:
+        """Remove a trial from those that wait; its score stays."""
+        # Its score stays in `order`: later trials must beat those that have been promoted, too.
+        del self.waiting[bisect_left(self.waiting, (self.keys[trial], trial))]
+
+    def rank(self, trial: str) -> int:
+        """Return a trial's rank among all seen here, from 1; a non-finite score comes last."""
+        key = self.keys[trial]
+        return 1 + bisect_left(self.order, key) if math.isfinite(key[0]) else len(self.keys)
+
+    def score(self, trial: str) -> float:
+        """Return the score with which a trial reached the rung."""
+        return self._sign * self.keys[trial][0]
+
+    def error(self, trial: str) -> float | None:
+        """Return the standard error of that score; None where it is not known."""
+        return self.errors[self.keys[trial][1]]
+
+    def cut(self, allowed: int) -> float:
+        """Return the score of the last of the best ``allowed`` trials."""
+        return self._sign * self._find_cut(allowed)[0]
+
+    def _find_cut(self, allowed: int) -> Key:
+        return self.order[min(allowed, len(self.order)) - 1]
+
+    def is_explained(self, trial: str, allowed: int) -> bool:
+        """Return whether noise, or a tie, explains how far a trial is from the best ``allowed``."""
+        key, cut = self.keys[trial], self._find_cut(allowed)
+        noise = math.hypot(self.errors[key[1]] or 0.0, self.errors[cut[1]] or 0.0)
+        return key[0] - cut[0] <= NOISE * noise
+
+    def list_outside(self, allowed: int) -> list[str]:
+        """Return the waiting trials that are not among the best ``allowed``, the worst first."""
+        first = bisect_left(self.waiting, self._find_cut(allowed), key=lambda pair: pair[0])
+        if first < len(self.waiting) and self.waiting[first][0] == self._find_cut(allowed):
+            first += 1
+        return [trial for _, trial in reversed(self.waiting[first:])]
+
+    def describe(self, trial: str, allowed: int, of: int) -> str:
+        """Compare the score of a trial with the cut for the best ``allowed`` of ``of``."""
+        score, cut = self.score(trial), self.cut(allowed)
+        if score == cut:
+            return f"{score:.4g} equals the cut for {describe_best(allowed)} of {of}"
+        side = "below" if self.mode == "max" else "above"
+        return f"{score:.4g} is {side} {cut:.4g}, the cut for {describe_best(allowed)} of {of}"
+
+    def describe_noise(self, trial: str, allowed: int) -> str:
+        """Compare the difference to the cut with the noise; empty where none is known."""
+        errors = self.error(trial), self.errors[self._find_cut(allowed)[1]]
+        if not any(errors) or self.score(trial) == self.cut(allowed):
+            return ""
+        word = "no more" if self.is_explained(trial, allowed) else "more"
+        known = " and ".join("unknown" if error is None else f"{error:.2g}" for error in errors)
+        return f", by {word} than noise explains (standard errors {known})"
+
+
+def describe_best(number: int) -> str:
+    """Return ``the best`` or ``the best 3``."""
+    return "the best" if number == 1 else f"the best {number}"

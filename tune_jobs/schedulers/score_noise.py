@@ -1,0 +1,96 @@
+"""How far the score that ranks a trial may be off: its standard error over episodes and seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tune_jobs.evaluation.recent_score import POOLED
+from tune_jobs.run_log.trial_outcome import SPREAD, average_later_half, to_finite_float
+
+
+class EpisodeSample(NamedTuple):
+    """The episodes that finished in one iteration."""
+
+    episodes: int
+    mean: float
+    variance: float
+    seed_error: float = 0.0
+    """Standard error over the seeds of the trial; 0 where there is only one."""
+
+
+@dataclass(frozen=True)
+class NoiseSource:
+    """Where the noise of a job's score is read from."""
+
+    metric: str = ""
+    """Name of the score."""
+    seeds: int = 1
+    """Agents of each trial; its score is their mean."""
+
+    def read(self, metrics: Mapping[str, Any]) -> EpisodeSample | None:
+        """Return the episodes of an iteration; None where their spread is not known."""
+        mean, number = (to_finite_float(metrics.get(name)) for name in (self.metric, "episodes"))
+        if mean is None or not number or number < 1:
+            return None
+        if self.metric == "return_mean":
+            deviation = to_finite_float(metrics.get("return_std"))
+            # A power would raise an error where a product is infinite.
+            variance = None if deviation is None else deviation * deviation
+        else:  # of successes the mean says it
+            variance = mean * (1 - mean) if self.metric == "success_rate" else None
+        if variance is None or not 0 <= variance < math.inf:
+            return None
+        spread = to_finite_float(metrics.get(SPREAD)) or 0.0
+        return EpisodeSample(int(number), mean, variance, spread / math.sqrt(self.seeds))
+
+
+@dataclass
+class TrialCurve:
+    """The scores of a trial so far, and the episodes behind them."""
+
+    scores: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    """Iterations with their scores."""
+    samples: list[tuple[int, EpisodeSample]] = field(
+        default_factory=list[tuple[int, EpisodeSample]]
+    )
+
+    def add(self, iteration: int, score: float | None, sample: EpisodeSample | None) -> None:
+        """Add the result of an iteration; it replaces those that a restarted trial repeats."""
+        for known in (self.scores, self.samples):
+            while known and known[-1][0] >= iteration:
+                known.pop()
+        if score is not None:
+            self.scores.append((iteration, score))
+        if sample is not None:
+            self.samples.append((iteration, sample))
+
+    def average(self) -> float:
+        """Return what ranks the trial; its last score is finite."""
+        return average_later_half(self.scores, self.scores[-1][0])
+
+    def estimate_standard_error(self) -> float | None:
+        """Return the standard error of :meth:`average`; None where it is not known.
+
+        The episodes of the later half of the iterations count as one sample. The score of an
+        iteration pools those of earlier ones until they are 100, and so does the sample.
+        """
+        last, window = self.scores[-1][0], list[EpisodeSample]()
+        for at, sample in reversed(self.samples):
+            if 2 * at <= last and sum(one.episodes for one in window) >= POOLED:
+                break
+            window.append(sample)
+        total = sum(one.episodes for one in window)
+        if total < 2:
+            return None
+        mean = sum(one.episodes * one.mean for one in window) / total
+        gaps = [one.mean - mean for one in window]
+        squares = sum(
+            one.episodes * (one.variance + gap * gap) for one, gap in zip(window, gaps, strict=True)
+        )
+        error = math.sqrt(squares / (total - 1) / total)
+        # Seeds differ by their episodes, too, so their standard error already holds that of those.
+        error = max(error, window[0].seed_error)
+        return error if math.isfinite(error) else None
