@@ -7,11 +7,14 @@ Each run has a folder of its name there. ``rungwise fetch`` downloads a run, to 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from pyarrow import fs
@@ -19,13 +22,20 @@ from pyarrow import fs
 from envs.validation import InputError
 from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import CheckpointRow
+from tune_jobs.run_log.events import CheckpointRow, VideoRow
 
 MIRROR_VARIABLE = "RUNGWISE_MIRROR"
 """Environment variable with the address of the copies; unset, no copy is made."""
 EVERY = 5.0
 """Seconds between two updates of a copy: the most that is lost with the machine."""
 LOG = "events.jsonl"
+PROGRAMS = "programs"
+"""The folder of a run that holds a folder for each of its programs."""
+PROGRAMS_EVERY = 60.0
+"""Seconds between two copies of what programs write, besides those with checkpoints: some programs
+have none, and what grows is copied as a whole each time."""
+BLOCK = 1 << 22
+"""Bytes of a file that are copied at a time."""
 
 
 class Mirror:
@@ -46,19 +56,35 @@ class Mirror:
         self.filesystem.create_dir(self.remote_path, recursive=True)
         self.copied: set[str] = set()
         """Paths of the copied checkpoints, relative to the run directory."""
+        self.files: dict[str, tuple[int, int]] = {}
+        """Time of change and size of each copied file of programs and videos, by its path."""
+        self._next_programs = 0.0
 
     def update(self) -> None:
-        """Copy new checkpoints, then the log that names them; delete those the run has deleted."""
+        """Copy new checkpoints, then the log that names them; delete those the run has deleted.
+
+        What the programs of a run save is copied with their checkpoints, which only say how far
+        the programs are.
+        """
         # The log is read before checkpoints are copied and written after them: at any moment the
         # copied log names no checkpoint that is still to be copied. Deleting comes last.
         log = (self.directory / LOG).read_bytes()
-        rows = [
-            row for row in read_event_log(self.directory / LOG) if isinstance(row, CheckpointRow)
-        ]
-        named = {path for row in rows for path in (row.path, row.best) if path}
+        rows = read_event_log(self.directory / LOG)
+        checkpoints = [row for row in rows if isinstance(row, CheckpointRow)]
+        named = {path for row in checkpoints for path in (row.path, row.best) if path}
         kept = {path for path in named if (self.directory / path).is_dir()}
-        for path in sorted(kept - self.copied):
+        new = kept - self.copied
+        for path in sorted(new):
             self._copy(path)
+        if time.monotonic() >= self._next_programs:
+            self._copy_changed(PROGRAMS)
+            self._next_programs = time.monotonic() + PROGRAMS_EVERY
+        else:
+            for trial in sorted({row.trial for row in checkpoints if row.path in new}):
+                self._copy_changed(f"{PROGRAMS}/{trial}")
+        for row in rows:
+            if isinstance(row, VideoRow) and row.path:
+                self._copy_file(row.path)
         self._write("job.yaml", (self.directory / "job.yaml").read_bytes())
         self._write(LOG, log)
         for path in sorted(self.copied - kept):
@@ -67,6 +93,7 @@ class Mirror:
 
     def finish(self) -> None:
         """Copy the final state of a run, with its report and its ledger."""
+        self._next_programs = 0.0
         self.update()
         for file in self.directory.iterdir():
             # The log is copied already; a lock would name a driver of another machine.
@@ -81,6 +108,41 @@ class Mirror:
             source_filesystem=fs.LocalFileSystem(),
             destination_filesystem=self.filesystem,
         )
+
+    def _copy_changed(self, folder: str) -> None:
+        """Copy the files of a folder that have changed; delete those that the run has deleted."""
+        root = self.directory / folder
+        found = {
+            (Path(place) / name).relative_to(self.directory).as_posix()
+            for place, _, names in os.walk(root)
+            for name in names
+        }
+        for path in sorted(found):
+            self._copy_file(path)
+        for path in [path for path in self.files if path.startswith(f"{folder}/")]:
+            if path not in found:
+                self.filesystem.delete_file(f"{self.remote_path}/{path}")
+                del self.files[path]
+
+    def _copy_file(self, path: str) -> None:
+        """Copy a file unless its copy is up to date or it has been deleted meanwhile."""
+        file = self.directory / path
+        try:
+            state = file.stat()
+            if not S_ISREG(state.st_mode):
+                return
+            # Asked before it is read: what is written meanwhile is copied the next time.
+            version = (state.st_mtime_ns, state.st_size)
+            if self.files.get(path) == version:
+                return
+            with file.open("rb") as source:
+                remote = f"{self.remote_path}/{path}"
+                self.filesystem.create_dir(remote.rpartition("/")[0], recursive=True)
+                with self.filesystem.open_output_stream(remote) as copy:
+                    shutil.copyfileobj(source, copy, BLOCK)
+        except FileNotFoundError:
+            return
+        self.files[path] = version
 
     def _write(self, name: str, content: bytes) -> None:
         with self.filesystem.open_output_stream(f"{self.remote_path}/{name}") as file:

@@ -15,7 +15,7 @@ from synthetic_sweep import job_row, result
 from envs.validation import InputError
 from tune_jobs.run_log import object_storage
 from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow
+from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow, VideoRow
 from tune_jobs.run_log.object_storage import (
     MIRROR_VARIABLE,
     Mirror,
@@ -61,6 +61,45 @@ def test_a_copy_has_what_the_run_has_and_no_more(tmp_path):
         fetch_run((place / "run").as_uri(), tmp_path / "back")
     with pytest.raises(InputError, match="no run at"):
         fetch_run(place.as_uri(), tmp_path / "other")
+
+
+def test_what_programs_write_is_copied_with_their_checkpoints(tmp_path, monkeypatch):
+    monkeypatch.setattr(object_storage, "PROGRAMS_EVERY", 1e9)
+    run, place = begun(tmp_path / "run", [1]), tmp_path / "there"
+    place.mkdir()
+    saved = run / "programs" / "00" / "out" / "model.pt"
+    saved.parent.mkdir(parents=True)
+    (saved.parent / "old.pt").write_text("old")
+    saved.write_text("1")
+    mirror = Mirror(run, place.as_uri())
+    mirror.update()
+    copy = place / saved.relative_to(tmp_path)
+    assert copy.read_text() == "1"
+    (saved.parent / "old.pt").unlink()
+    saved.write_text("two")
+    mirror.update()
+    assert copy.read_text() == "1", "large files are copied with a checkpoint only"
+    begun(run, [2])
+    mirror.update()
+    assert [(file.name, file.read_text()) for file in copy.parent.iterdir()] == [
+        ("model.pt", "two")
+    ]
+
+
+def test_outputs_without_checkpoints_and_videos_are_copied_at_the_end(tmp_path):
+    run, place = begun(tmp_path / "run", []), tmp_path / "there"
+    place.mkdir()
+    mirror = Mirror(run, place.as_uri())
+    mirror.update()
+    for name in ("programs/00/out/progress.csv", "videos/best.mp4"):
+        (run / name).parent.mkdir(parents=True)
+        (run / name).write_text(name)
+    row = VideoRow(trial="00", checkpoint="", path="videos/best.mp4")
+    EventLog(run / "events.jsonl").append(row)
+    mirror.finish()
+    fetch_run((place / "run").as_uri(), tmp_path / "back")
+    for name in ("programs/00/out/progress.csv", "videos/best.mp4"):
+        assert (tmp_path / "back" / name).read_text() == name
 
 
 def test_a_place_that_is_none_is_refused_before_the_run(tmp_path):
