@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from ray import tune
 from ray.air.constants import TRAINING_ITERATION
+from ray.rllib.core import DEFAULT_MODULE_ID
 
 import algos
 from algos.algorithm import ColumnAlgorithm
@@ -352,6 +353,9 @@ def apply_trial_config(learner: Any, config: Mapping[str, Any]) -> dict[str, Any
             learner.coefficients[name] = config[name]
     settings = learner.objective.settings
     used = {n: getattr(settings, n) for n in config if hasattr(settings, n)}
+    # Its state was loaded, too. The learning rate is that of the last update: the next sets it.
+    optimiser = next(o for _, o in learner.get_optimizers_for_module(DEFAULT_MODULE_ID))
+    used |= {n: optimiser.param_groups[0][n] for n in config if n == "weight_decay"}
     return used | {n: learner.coefficients[n] for n in config if n in learner.coefficients}
 
 

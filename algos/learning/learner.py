@@ -30,7 +30,7 @@ from algos.learning.gradients import (
     set_gradients_aside,
     step_optimisers,
 )
-from algos.learning.optimisers import make_optimisers
+from algos.learning.optimisers import keep_settings, make_optimisers, select_loadable
 from algos.learning.scheduled_noise import update_spread, update_temperature
 from algos.learning.update_log import UpdateLog, measure_loss
 from algos.losses import sum_loss_terms
@@ -382,6 +382,11 @@ class ColumnLearner(TorchLearner):
             self.reference.set_state(state["reference"])
         elif "updates" in state:
             self.reference = None  # a state of before the first update: the next one takes it
+
+    def _set_optimizer_state(self, state: dict[str, Any]) -> None:
+        own = self._named_optimizers
+        with keep_settings(own):
+            super()._set_optimizer_state(select_loadable(own, state))
 
     def get_parameters(self, module: RLModule) -> list[torch.nn.Parameter]:
         """Return the trainable parameters: a frozen part costs no optimiser state."""

@@ -6,7 +6,8 @@ makes the update of every matrix orthogonal; AdamW updates the other weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -45,6 +46,38 @@ def make_optimisers(
         made = adam(others, lr=lr, eps=ADAM_EPS, weight_decay=weight_decay, fused=True)
         found[DEFAULT_OPTIMIZER] = made, others
     return found
+
+
+@contextmanager
+def keep_settings(optimisers: Mapping[str, Optimizer]) -> Generator[None]:
+    """Give optimisers their settings back after a state was loaded, which brings its own.
+
+    Under PBT a state comes from a trial with other settings, such as another weight decay.
+    """
+    own = {name: [dict(g) for g in o.param_groups] for name, o in optimisers.items()}
+    yield
+    for name, optimiser in optimisers.items():
+        for group, before in zip(optimiser.param_groups, own[name], strict=True):
+            group.update({key: value for key, value in before.items() if key != "params"})
+
+
+def select_loadable(
+    optimisers: Mapping[str, Optimizer], states: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the states, as RLlib keeps them, of optimisers that move the same parameters.
+
+    Of another kind (``optimiser`` is searched by PBT) an optimiser begins without a past.
+    """
+
+    def count(groups: Any) -> list[int]:
+        return [len(group["params"]) for group in groups]
+
+    return {
+        name: state
+        for name, state in states.items()
+        if name in optimisers
+        and count(state["state"]["param_groups"]) == count(optimisers[name].param_groups)
+    }
 
 
 def step_adam(optimiser: Optimizer) -> None:

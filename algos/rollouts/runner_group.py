@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from algos.rollouts.environment_fault import EnvironmentFault
+from envs.batched import BatchedVectorEnv
 
 AHEAD = "ahead"
 """Tag of the samples that are collected during an update."""
@@ -77,11 +78,21 @@ def wait_for_restart(group: Any, restore: Callable[[Any], Any], losses: int) -> 
 
 
 def reseed_runners(group: Any, iteration: int, ids: list[int] | None = None) -> None:
-    """Give remote runners (None: all) new randomness, from the iteration they begin at.
+    """Give runners new randomness, from the iteration they begin at.
 
-    Runners are not part of a checkpoint, and a restarted one has no state: without new randomness
-    they would repeat their first episodes.
+    Remote runners are not part of a checkpoint, and a restarted one has no state: without new
+    randomness they would repeat their first episodes. The trial's own runner is, but for the state
+    of environments other than our worlds, which matters unless each iteration begins by seeds.
+
+    Args:
+        group: the runners.
+        iteration: iterations that are done.
+        ids: remote runners that were restarted; None: all runners, after a restore.
     """
+    local = group.local_env_runner
+    env = None if ids or local is None else local.env
+    if env is not None and not isinstance(env, BatchedVectorEnv) and "starts" not in local.needs:
+        local.reseed(restored_at=iteration)
     group.foreach_env_runner(
         "reseed",
         kwargs={"restored_at": iteration},

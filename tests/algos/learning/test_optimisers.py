@@ -86,6 +86,21 @@ def test_a_restored_learner_goes_on_as_if_nothing_had_happened(kind):
         torch.testing.assert_close(one, other, atol=0, rtol=0)
 
 
+@pytest.mark.parametrize(("kind", "donor"), [("adamw", "adam"), ("muon", "adamw")])
+def test_a_restored_learner_keeps_its_own_optimiser_and_weight_decay(kind, donor):
+    rows = small.runner(WORLD, **SETS).sample()[0]
+    source = small.learner(WORLD, **SETS, optimiser=donor)
+    small.updated(source, source.objective.preprocess_batch(rows)[0])
+    restored = small.learner(WORLD, **SETS, optimiser=kind, weight_decay=0.1)
+    restored.set_state(source.get_state())
+    for _, optimiser in restored.get_optimizers_for_module(DEFAULT_MODULE_ID):
+        (group,) = optimiser.param_groups
+        assert group["weight_decay"] == 0.1 and group.get("decoupled_weight_decay", True)
+        # What the donor's optimiser remembers of the same parameters goes on.
+        assert bool(optimiser.state) == (donor == "adam")
+    small.updated(restored, source.objective.preprocess_batch(rows)[0])
+
+
 def test_a_learning_rate_of_nothing_stops_every_optimiser():
     learner = small.learner(WORLD, **SETS, optimiser="muon", lr_schedule="linear")
     runner = small.runner(WORLD, **SETS)

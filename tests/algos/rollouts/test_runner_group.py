@@ -1,7 +1,9 @@
 # pyright: basic
 """Samples of a group of runners that is only pretended: order, faults and restarts."""
 
+import numpy as np
 import pytest
+import small
 
 from algos.rollouts import runner_group
 from algos.rollouts.environment_fault import EnvironmentFault
@@ -111,8 +113,9 @@ def test_runners_that_do_not_come_back_in_time_end_the_training(monkeypatch):
         revived([0] * 10, 1, monkeypatch, restart_s=0.0)
 
 
-def test_new_randomness_goes_to_the_remote_runners_alone():
+def test_new_randomness_goes_to_restarted_runners():
     group = Group("a")
+    group.local_env_runner = None
     reseed_runners(group, 7, [2])
     work, how = group.calls[0]
     assert work == "reseed" and how["kwargs"] == {"restored_at": 7}
@@ -120,3 +123,21 @@ def test_new_randomness_goes_to_the_remote_runners_alone():
     assert how["timeout_seconds"] == runner_group.SYNC_TIMEOUT_S
     reseed_runners(group, 7)
     assert group.calls[1][1]["remote_worker_ids"] is None
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "envs:CausalLearning-v0"])
+def test_after_a_restore_only_an_environment_without_state_starts_elsewhere(env):
+    group, runner = Group(), small.runner(env)
+    group.local_env_runner, first = runner, runner.observation
+    reseed_runners(group, 7)
+    same = {name: np.array_equal(seen, runner.observation[name]) for name, seen in first.items()}
+    assert all(same.values()) == (env != "CartPole-v1")
+    reseed_runners(group, 8, [2])  # a remote one was restarted: this one goes on
+    assert runner.restored_at in (0, 7)
+
+
+def test_after_a_restore_seeded_episodes_are_drawn_as_they_would_have_been():
+    group, runner = Group(), small.runner("CartPole-v1", algo="grpo")
+    group.local_env_runner = runner
+    reseed_runners(group, 7)
+    assert runner.restored_at == 0
