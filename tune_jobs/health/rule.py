@@ -68,6 +68,11 @@ class Rule(ABC):
         """Return what to try in this run: a rule may know which of its steps would be void."""
         return self.remedy
 
+    def is_disproved(self, history: History) -> bool:
+        """Return whether the run disproves an earlier finding, if the rule is silent since then."""
+        # A symptom that is as bad in a run whose score rises (a lost worker) stays.
+        return bool(history.improved) and not self.stops_rising
+
     def report(self, severity: Severity, since: int, evidence: str) -> Finding:
         """Return a finding of this rule's symptom."""
         return Finding(self.symptom, severity, since, evidence)

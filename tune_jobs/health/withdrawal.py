@@ -16,13 +16,11 @@ withdrawn."""
 def disproved(
     symptoms: Iterable[str], history: History, rules: Mapping[str, Rule] = RULES
 ) -> list[str]:
-    """Return the reported symptoms that no longer hold, now that the score has improved.
+    """Return the reported symptoms that no longer hold, as the score or the rule itself shows.
 
     It is computed from the history alone, like the diagnosis, so that a resumed run gets the same
-    answer. A symptom that is as bad in a run whose score rises (a lost worker) stays.
+    answer.
     """
-    if not history.improved:
-        return []
     # More than one check, because a value near its threshold would otherwise be reported and
     # withdrawn in turn.
     checks = [history.before_scores(ago) for ago in range(PATIENCE)]
@@ -30,6 +28,6 @@ def disproved(
         symptom
         for symptom in symptoms
         if symptom in rules
-        and not rules[symptom].stops_rising
+        and rules[symptom].is_disproved(history)
         and not any(rules[symptom](check) for check in checks)
     ]

@@ -14,7 +14,7 @@ from tune_jobs.health import RULES, SCORE, Diagnosis, History, Row, StopConditio
 
 SICK: dict[str, Curve] = {
     **HEALTHY,
-    "zero_reward_fraction": 0.89,
+    "zero_reward_fraction": 0.99,
     "rewarded_episode_fraction": 0.0,
     "choice_fraction_max": 0.99,
     "choice_fractions": lambda i: [0.99, 0.01],

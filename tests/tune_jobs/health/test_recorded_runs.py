@@ -23,12 +23,12 @@ def test_no_recorded_run_that_learns_is_stopped(verdicts):
     assert figures["runs"] == 46
     assert figures["healthy"] == 41
     assert figures["false_stops"] == 0
-    assert figures["warned"] <= 16  # two of them end at half of their best
+    assert figures["warned"] <= 14  # two of them end at half of their best
 
 
-def test_rare_rewards_are_seen_in_the_recordings(verdicts):
-    warned = {v.recording.name for v in verdicts if "zero_reward" in v.warned}
-    assert {"frozenlake-1", "guess-slow", "guess-late"} <= warned
+def test_rare_rewards_that_are_enough_to_learn_from_are_no_warning(verdicts):
+    # One episode in six is rewarded by chance (guess), or a few percent are (FrozenLake).
+    assert not [v.recording.name for v in verdicts if "zero_reward" in v.warned]
 
 
 def test_recorded_columns_are_known_metrics():

@@ -100,6 +100,19 @@ def test_zero_reward_limited_to_a_warning_stops_no_trial(sweep):
     assert set(ends.values()) == {40}
 
 
+def test_zero_reward_is_withdrawn_from_each_trial_that_is_paid_at_last(sweep):
+    live = sweep([{"lr": 1e-3}, {"lr": 2e-3}])
+    for i in range(1, 41):
+        for trial, last in (("00", 1.0), ("01", 0.0)):
+            paid = last if i > 15 else 0.0
+            told = {"zero_reward_fraction": 1 - paid / 7, "rewarded_episode_fraction": paid}
+            told |= {"reward_abs_max": 1.0, "episodes": 40, "episode_length": 7.0}
+            live.report(trial, i, score=paid, **told)
+    found = [(row.trial, bool(row.withdrawn)) for row in live.findings("zero_reward")]
+    assert found[:3] == [("00", False), ("01", False), ("00", True)]
+    assert ("01", True) not in found
+
+
 FAILED = {"v_star_starts": 64, "v_star_starts_left": 100, "v_star_failed_fraction": 1.0}
 
 

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, NonNegative
+from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import FloatArray, Rise
+from tune_jobs.health.improvement import BoolArray, FloatArray, Rise
 from tune_jobs.health.remedy import Remedy, increase
 from tune_jobs.health.rule import Rule
 
@@ -19,14 +19,16 @@ _rises = Rise()
 
 @dataclass(frozen=True)
 class ZeroReward(Rule):
-    """Nearly every step's reward is zero for several iterations; the score has not improved.
+    """Hardly any episode is rewarded for several iterations; the score has not improved.
 
-    The limit of 85 % is from the causal-learning post-mortem (89 % of its steps had no reward).
-    Rare rewards alone justify no more than a warning: a task that is rewarded once per episode, and
-    at random in 17 % of the episodes, looks like this for half of a run that learns it. So the rule
-    asks for a stop only where no finished episode had any reward, and only from ``stop_from`` on:
-    healthy runs were flat for up to 41 % of their length. Where the fraction of rewarded episodes
-    rises, or about one step per episode is rewarded, the finding is a note.
+    The number of rewards per episode decides. The share of steps without a reward says nothing by
+    itself: it is 86 % at the optimum of a task of seven steps that is paid at its end. So rows are
+    sick where nearly no step is rewarded (the causal-learning post-mortem's limit) and most
+    episodes are not. Rare rewards justify a warning where fewer than ``seldom`` of the episodes
+    have any, and a note from there on: 17 % of them are enough to learn from. The rule asks for a
+    stop only where no finished episode had any reward, and only from ``stop_from`` on: healthy runs
+    were flat for up to 41 % of their length. Where the fraction of rewarded episodes rises, the
+    finding is a note.
     Where all of at least three trials of a sweep have it and no step of any trial was rewarded,
     waiting is useless: then the sweep stops a trial before ``stop_from``.
 
@@ -49,7 +51,11 @@ class ZeroReward(Rule):
     )
 
     zero_fraction: Annotated[float, Fraction] = 0.85
-    """Fraction of steps without reward above which an iteration is sick."""
+    """Fraction of steps without reward above which an iteration may be sick."""
+    paid: Annotated[float, Positive] = 0.5
+    """Rewards per episode from which an iteration is well, whatever that fraction."""
+    seldom: Annotated[float, Fraction] = 0.05
+    """Fraction of rewarded episodes below which rare rewards are a warning instead of a note."""
     rows: Annotated[int, AtLeastOne] = 5
     """Number of last iterations, all of which must be sick."""
     episodes: Annotated[int, NonNegative] = 50
@@ -61,34 +67,53 @@ class ZeroReward(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when all recent iterations had almost no reward."""
-        # The minimum, so that one rewarded iteration is enough to be silent.
-        zeros = history.recent("zero_reward_fraction", self.rows)
-        if zeros.size == 0 or zeros.min() <= self.zero_fraction:
+        sick = self._find_sick(history)
+        known = np.isfinite(history.series("zero_reward_fraction"))
+        recent = sick[-self.rows :][known[-self.rows :]]
+        if not recent.size or not recent.all():
             return None
         if np.nansum(history.series("episodes")) < self.episodes and history.has("episodes"):
             return None
-        rewarded = history.recent("rewarded_episode_fraction", len(history))
-        recent = rewarded[-self.rows :]
+        zeros = history.recent("zero_reward_fraction", self.rows)
+        rewarded = history.recent("rewarded_episode_fraction", self.rows)
         of_episodes = (
-            f", {recent.mean():.0%} of the episodes had any reward," if recent.size else ""
+            f", {rewarded.mean():.0%} of the episodes had any reward," if rewarded.size else ""
         )
-        sick = history.series("zero_reward_fraction") > self.zero_fraction
         return self.report(
-            self._choose_severity(history, zeros, rewarded),
+            self._choose_severity(history),
             history.find_onset(sick, self.rows),
             f"{zeros.mean():.0%} of the steps had no reward in the last {self.rows} iterations"
             f"{of_episodes} and the score has not improved",
         )
 
-    def _choose_severity(
-        self, history: History, zeros: FloatArray, rewarded: FloatArray
-    ) -> Severity:
-        length = history.recent("episode_length", self.rows)
-        # Tasks that are paid at their end have about one reward per episode by design.
-        once = length.size and 0.5 <= (1 - zeros.mean()) * length.mean() <= 1.5
-        if once or _rises(rewarded):
+    def is_disproved(self, history: History) -> bool:
+        """Return whether most episodes are rewarded now, though the score rises too late to tell.
+
+        The rule is silent in rows without a measurement, too, which disprove nothing.
+        """
+        return super().is_disproved(history) or self._is_paid(history)
+
+    def _is_paid(self, history: History) -> bool:
+        rewards = _count_rewards(history)[-self.rows :]
+        return bool(np.nanmedian(rewards) >= self.paid) if np.isfinite(rewards).any() else False
+
+    def _find_sick(self, history: History) -> BoolArray:
+        """Return the iterations [R] in which nearly no step and no episode was rewarded."""
+        rare = history.series("zero_reward_fraction") > self.zero_fraction
+        # Without the length of episodes the number is NaN, and the fraction of steps decides.
+        return rare & ~(_count_rewards(history) >= self.paid)
+
+    def _choose_severity(self, history: History) -> Severity:
+        rewarded = history.recent("rewarded_episode_fraction", len(history))
+        recent = history.recent("rewarded_episode_fraction", self.rows)
+        if _rises(rewarded) or (recent.size and self.seldom <= recent.mean() < 1):
             return "note"
         # Without the fraction of rewarded episodes it is unknown whether any was paid: then no
         # stop.
         never = rewarded.size and not rewarded.any()
         return "stop" if never and history.budget_fraction_used >= self.stop_from else "warn"
+
+
+def _count_rewards(history: History) -> FloatArray:
+    """Return the rewarded steps per episode [R] in each iteration, NaN where not known."""
+    return (1 - history.series("zero_reward_fraction")) * history.series("episode_length")

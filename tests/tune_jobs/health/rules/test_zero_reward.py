@@ -17,6 +17,7 @@ from health_runs import (
 )
 
 from tune_jobs.health.rules.zero_reward import ZeroReward
+from tune_jobs.health.withdrawal import disproved
 
 RULE = ZeroReward()
 
@@ -30,30 +31,37 @@ DEAD: Metrics = {
 
 
 def test_a_plateau_is_found():
-    share: Metrics = {"zero_reward_fraction": from_row(4, 0.89, 0.5)}
+    share: Metrics = {"zero_reward_fraction": from_row(4, 0.99, 0.5)}
     assert seen(RULE, 10, 27, **DEAD, **share) == ("warn", 4)
     assert seen(RULE, 15, 27, **DEAD, **share) == ("stop", 4)
 
 
 @pytest.mark.parametrize(("zero", "found"), [(0.86, "warn"), (0.84, None), (0.55, None)])
 def test_up_to_85_percent_of_unrewarded_steps_are_healthy(zero: float, found: Any):
-    # 25 steps an episode: several of them rewarded, whatever the share.
+    metrics: Metrics = {**DEAD, "zero_reward_fraction": zero}
+    # Where the length of episodes is not known, the fraction of steps decides alone.
+    metrics["episode_length"] = math.nan
+    assert severity(RULE, 12, 27, **metrics) == found
+
+
+@pytest.mark.parametrize(
+    ("steps", "rewards", "found"),
+    [(7, 1.0, None), (200, 5.0, None), (25, 0.5, None), (25, 0.49, "note"), (25, 0.04, "warn")],
+)
+def test_the_number_of_rewards_per_episode_decides(steps: int, rewards: float, found: Any):
     metrics: Metrics = {
         **DEAD,
-        "zero_reward_fraction": zero,
-        "rewarded_episode_fraction": 0.9,
+        "episode_length": steps,
+        "zero_reward_fraction": 1 - rewards / steps,
+        "rewarded_episode_fraction": min(1.0, rewards),
     }
-    assert (seen(RULE, 27, **metrics) or (None,))[0] == found
+    assert severity(RULE, 27, **metrics) == found
 
 
 def test_rare_rewards_alone_never_end_a_run():
-    # One episode in six is rewarded by chance, and that share is flat.
-    metrics: Metrics = {
-        **DEAD,
-        "score": flat(60, 0.17, 0.03),
-        "zero_reward_fraction": 0.99,
-    }
-    rare: Metrics = {**metrics, "rewarded_episode_fraction": flat(60, 0.17, 0.03, seed=1)}
+    # A few episodes are rewarded by chance, and their share is flat.
+    metrics: Metrics = {**DEAD, "score": flat(60, 0.03, 0.01), "zero_reward_fraction": 0.999}
+    rare: Metrics = {**metrics, "rewarded_episode_fraction": flat(60, 0.03, 0.005, seed=1)}
     found = [seen(RULE, n, 60, **rare) for n in range(15, 61)]
     assert set(found) == {("warn", 1)}
     assert seen(RULE, 60, **metrics) == ("stop", 1)
@@ -82,18 +90,39 @@ def test_a_sparse_reward_found_late_is_never_stopped():
         seen(RULE, end, n, zero_reward_fraction=share, score=score, **metrics)
         for end in range(1, n + 1)
     ]
-    assert set(found) == {None, ("note", 1), ("warn", 1)}
+    assert set(found) == {None, ("warn", 1)}
     assert set(found[60:]) == {None}
 
 
-def test_a_reward_paid_once_an_episode_is_no_more_than_a_note():
-    metrics: Metrics = {
+def paid_at_the_end(n: int, found_at: int) -> Metrics:
+    """Seven steps, the last of which may be paid: 86 % without a reward at the optimum."""
+    fraction = [0.02] * found_at + np.linspace(0.02, 1.0, 8).tolist()
+    fraction += [1.0] * (n - len(fraction))
+    zeros = [1 - share / 7 for share in fraction]
+    return {
         **DEAD,
-        "score": flat(100, 0.5, 0.05),
-        "zero_reward_fraction": 0.96,
+        "episodes": 290,
+        "episode_length": 7,
+        "score": fraction,
+        "zero_reward_fraction": zeros,
+        "rewarded_episode_fraction": fraction,
     }
-    assert seen(RULE, 100, **metrics) == ("note", 1)
-    assert seen(RULE, 100, **{**metrics, "zero_reward_fraction": 0.999}) == ("stop", 1)
+
+
+def test_a_finding_is_withdrawn_where_most_episodes_are_paid_at_last():
+    run = paid_at_the_end(60, 48)
+    assert severity(RULE, 48, 60, **run) == "warn"
+    withdrawn = [n for n in range(1, 61) if disproved(["zero_reward"], history(n, 60, **run))]
+    assert withdrawn
+    assert withdrawn == list(range(withdrawn[0], 61))
+    # Long before the score of a run that was flat for most of it has improved.
+    assert not history(withdrawn[0], 40, **run).improved
+
+
+def test_a_finding_stays_where_nothing_is_paid():
+    assert not disproved(["zero_reward"], history(40, **{**DEAD, "zero_reward_fraction": 1.0}))
+    unknown: Metrics = {**DEAD, "zero_reward_fraction": from_row(20, math.nan, 1.0)}
+    assert not disproved(["zero_reward"], history(40, **unknown))
 
 
 def test_few_episodes_or_little_budget_are_too_early():
