@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import secrets
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from algos.models import MODELS
+from algos.rollouts.env_factory import make_vector_env
 from envs.validation import InputError
 from tune_jobs.disk_space import check_disk_space
+from tune_jobs.evaluation.compatibility import check_spaces_fit
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.evaluation.videos import check_recording
@@ -18,6 +23,7 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, read_job
 from tune_jobs.jobs.resources import list_bundles
+from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.programs.program_validation import validate_program
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import JobRow, Row
@@ -28,6 +34,8 @@ from tune_jobs.trackers.tracker import check_trackers
 LOG, JOB = "events.jsonl", "job.yaml"
 PACKAGES = ("ray", "torch", "gymnasium", "numpy", "rungwise")
 """Packages whose versions a run records."""
+FOLDER_SETTINGS = ("record", "v_star_cache")
+"""Settings that name a folder to write into."""
 
 
 def prepare_job(job: Job, directory: Path) -> Job:
@@ -37,8 +45,8 @@ def prepare_job(job: Job, directory: Path) -> Job:
         The job as the run directory holds it.
 
     Raises:
-        InputError: something that would fail later: an environment, a metric, a drawn setting, a
-            tracker, the directory or the disk.
+        InputError: something that would fail later: an environment (that of evaluations, too), a
+            metric, a drawn setting, a tracker, a folder or the disk.
     """
     if job.searcher == "optuna":
         check_optuna()
@@ -48,6 +56,9 @@ def prepare_job(job: Job, directory: Path) -> Job:
     validate_job(job)
     if job.is_program:
         validate_program(job)
+    else:
+        _check_evaluation_environment(job)
+        _check_folders(job)
     if job.videos:
         check_recording(job.env, job.env_kwargs | job.evaluation_env_kwargs)
     claim_run_directory(directory)
@@ -58,6 +69,58 @@ def prepare_job(job: Job, directory: Path) -> Job:
     except FileExistsError:
         claim_run_directory(directory)
     return job
+
+
+def _check_evaluation_environment(job: Job) -> None:
+    """Check that the policies of a job can act in the environment of its evaluations.
+
+    Raises:
+        InputError: it cannot be made with ``evaluation_env_kwargs``, or has other spaces.
+    """
+    if not job.evaluation_env_kwargs:
+        return
+    checked: list[dict[str, Any]] = []
+    for drawn in job.sample_configs_to_validate():
+        _, env_kwargs = job.split_trial_config(drawn)
+        if env_kwargs in checked:
+            continue
+        checked.append(env_kwargs)
+        env = make_vector_env(job.env, env_kwargs, 1)
+        own = (env.single_observation_space, env.single_action_space)
+        env.close()
+        any_size = False
+        if not isinstance(job.settings, RLlibSettings):
+            settings, _ = job.make_trial_settings(drawn)
+            config = settings.model_config
+            make = MODELS[settings.model]
+            any_size = make(
+                observation_space=own[0], action_space=own[1], model_config=config
+            ).accepts_any_size
+        evaluated = env_kwargs | job.evaluation_env_kwargs
+        try:
+            check_spaces_fit(own, job.env, evaluated, any_size=any_size)
+        except InputError as error:
+            raise InputError(f"evaluation_env_kwargs cannot be used: {error}") from error
+
+
+def _check_folders(job: Job) -> None:
+    """Check that the folders that a job's settings name can be written.
+
+    Raises:
+        InputError: one of them cannot.
+    """
+    for name in FOLDER_SETTINGS:
+        path = getattr(job.settings, name, "")
+        if not path:
+            continue
+        try:
+            Path(path).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=path).close()
+        except OSError as error:
+            raise InputError(
+                f"settings.{name} is {path}, which cannot be written ({error.strerror}): name "
+                "another folder."
+            ) from error
 
 
 def check_reporting() -> None:

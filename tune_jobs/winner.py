@@ -26,7 +26,7 @@ from tune_jobs.formatting import first_sentence
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.best_checkpoint import find_best_checkpoint
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import FinalRow, Row, VideoRow
+from tune_jobs.run_log.events import EvaluationRow, FinalRow, Row, VideoRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -41,7 +41,7 @@ def name_winner(
     Unless the job sets a number of episodes, both together take at most a tenth of the training's
     time, the finals half of it; where that allows a finalist fewer than 20 episodes there are no
     finals, and the scores of training decide. What an earlier session has evaluated is not
-    evaluated again.
+    evaluated again. An error in either ends neither the run nor its result: it is a row, too.
 
     Args:
         job: the job.
@@ -66,7 +66,12 @@ def name_winner(
             limit = seconds / 2 / len(finalists) if episodes is None else math.inf
             most = job.most_evaluated if episodes is None else episodes
             on_progress = _make_progress_callback(show, trial)
-            row = play_final(job, directory, trial, checkpoint, most, limit, on_progress)
+            try:
+                row = play_final(job, directory, trial, checkpoint, most, limit, on_progress)
+            except Exception as error:
+                # Training is done, and its scores can decide as well.
+                write(_make_failure(trial, checkpoint, error))
+                break
             if has_time_limit and row.episodes < FEWEST:
                 # Fewer episodes than a score of training pools would choose by luck.
                 break
@@ -77,7 +82,20 @@ def name_winner(
     if best and checkpoint and all(row.checkpoint != checkpoint for row in outcome.evaluations):
         left = max(seconds - (time.perf_counter() - started), 0.0)
         on_progress = _make_progress_callback(show, best.id)
-        write(evaluate_checkpoint(job, directory, best.id, checkpoint, left, on_progress))
+        try:
+            row = evaluate_checkpoint(job, directory, best.id, checkpoint, left, on_progress)
+        except Exception as error:
+            row = _make_failure(best.id, checkpoint, error)
+        write(row)
+
+
+def _make_failure(trial: str, checkpoint: str, error: Exception) -> EvaluationRow:
+    """Return the row of a final or a comparison that could not be played."""
+    readable = isinstance(error, InputError)  # written for people, others are of libraries
+    failure = str(error) if readable else f"{type(error).__name__}: {first_sentence(error)}"
+    return EvaluationRow(
+        trial=trial, checkpoint=checkpoint, episodes=0, seed=0, policy={}, failure=failure
+    )
 
 
 def _make_progress_callback(

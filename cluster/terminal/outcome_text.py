@@ -51,6 +51,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         _format_best(outcome),
         *_format_repeats(outcome),
         *_format_evaluation(outcome.evaluation),
+        *_format_failure(outcome, directory),
         _format_compute(outcome),
     ]
     lines += [_format_video(row, directory) for row in outcome.videos]
@@ -121,6 +122,14 @@ def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
         )
     advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
     return [*lines, *filter(None, [describe_cut_off(evaluation.cut_off), advice])]
+
+
+def _format_failure(outcome: Outcome, directory: str | Path | None) -> list[str]:
+    if not outcome.evaluation_failure:
+        return []
+    run = outcome.job.run if directory is None else directory
+    failed = f"The episodes at the end could not be played: {outcome.evaluation_failure}"
+    return [f"{failed.rstrip('.')}. Training is complete; `rungwise evaluate {run}` tries again."]
 
 
 def _format_video(row: VideoRow, directory: str | Path | None) -> str:

@@ -31,3 +31,34 @@ def test_a_directory_claimed_at_the_same_moment_is_refused(tmp_path, monkeypatch
     with pytest.raises(InputError, match="exists already"):
         prepare_job(job, tmp_path)
     assert (tmp_path / "job.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"env": "CartPole-v1", "evaluation_env_kwargs": {"nosuch": 1}},
+            "evaluation_env_kwargs cannot be used: CartPole-v1 has no argument nosuch",
+        ),
+        (
+            {"env": "FrozenLake-v1", "evaluation_env_kwargs": {"map_name": "8x8"}},
+            r"evaluation_env_kwargs .* has Discrete\(64\)",
+        ),
+        (
+            {"env": "CartPole-v1", "settings": {"record": "{file}/x"}},
+            "settings.record is .*/x, which",
+        ),
+    ],
+)
+def test_what_would_fail_after_training_is_refused_before(tmp_path, fields, sentence):
+    (tmp_path / "file").write_text("")
+    if "settings" in fields:
+        fields = fields | {"settings": {"record": f"{tmp_path}/file/x"}}
+    with pytest.raises(InputError, match=sentence):
+        prepare_job(make_job(fields | {"iterations": 3}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_evaluation_with_other_arguments_is_accepted(tmp_path):
+    job = {"env": "CartPole-v1", "evaluation_env_kwargs": {"max_episode_steps": 100}}
+    prepare_job(make_job(job | {"iterations": 3}), tmp_path / "run")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from synthetic_sweep import job_row, result
 
+from envs.validation import InputError
 from tune_jobs import winner as finals
 from tune_jobs.evaluation.evaluate import Evaluation
 from tune_jobs.evaluation.players import EvaluatedEpisodes
@@ -126,3 +127,23 @@ def test_finals_use_the_job_metric_where_episodes_have_it(
     row = finals.play_final(job, tmp_path, "00", "c", 2)
     assert (row.metric, row.mode, row.score) == judged
     assert row.error == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("error", [InputError("no argument nosuch."), KeyError("nosuch")])
+def test_a_failed_comparison_leaves_the_result_and_is_tried_again(finished, monkeypatch, error):
+    def broken(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(finals, "evaluate", broken)
+    monkeypatch.setattr("tune_jobs.evaluation.final_evaluation.evaluate", broken)
+    monkeypatch.setattr("tune_jobs.evaluation.final_evaluation.Policy", finals.Policy)
+    log = EventLog(finished / "events.jsonl")
+    finals.name_winner(make_job({"env": "CartPole-v1"}), finished, log.append, lambda status: None)
+    outcome = Outcome.from_rows(read_event_log(log.path))
+    assert outcome.best.id == "01" and not outcome.evaluations
+    assert "nosuch" in outcome.evaluation_failure
+    before = len(read_event_log(log.path))
+    finals.name_winner(make_job({"env": "CartPole-v1"}), finished, log.append, lambda status: None)
+    assert len(read_event_log(log.path)) > before, "a resume tries again"
+    log.append(job_row(resumed=True))
+    assert not Outcome.from_rows(read_event_log(log.path)).evaluation_failure

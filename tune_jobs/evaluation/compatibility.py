@@ -19,11 +19,28 @@ def check_policy_fits(policy: Policy, env: str, env_kwargs: Mapping[str, Any]) -
     Raises:
         InputError: they differ; the message names how.
     """
-    made = make_vector_env(env, dict(env_kwargs), 1)
     own = (policy.observation_space, policy.action_space)
+    check_spaces_fit(own, env, env_kwargs, any_size=policy.module.accepts_any_size)
+
+
+def check_spaces_fit(
+    own: tuple[Any, Any], env: str, env_kwargs: Mapping[str, Any], *, any_size: bool
+) -> None:
+    """Refuse an environment whose spaces are not those of training.
+
+    Args:
+        own: the spaces of observations and actions in training.
+        env: the environment.
+        env_kwargs: its arguments.
+        any_size: whether the policy takes observations of any size.
+
+    Raises:
+        InputError: they differ, or the environment cannot be made; the message names how.
+    """
+    made = make_vector_env(env, dict(env_kwargs), 1)
     there = (made.single_observation_space, made.single_action_space)
     made.close()
-    if policy.module.accepts_any_size:
+    if any_size:
         fits = all(map(have_same_structure, own, there)) and _have_same_features(own, there)
         remedy = "change what differs from training, other than the size."
     else:
@@ -33,7 +50,7 @@ def check_policy_fits(policy: Policy, env: str, env_kwargs: Mapping[str, Any]) -
     for what, mine, theirs in zip(("observations", "actions"), own, there, strict=True):
         if not fits and mine != theirs:
             raise InputError(
-                f"This policy was trained for {what} of {_format_space(mine)}, but {env} with "
+                f"The policy is trained for {what} of {_format_space(mine)}, but {env} with "
                 f"{dict(env_kwargs)} has {_format_space(theirs)}: {remedy}"
             )
 

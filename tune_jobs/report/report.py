@@ -75,7 +75,10 @@ def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
 def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
     body = [
         _headline(outcome),
-        section("Compared on the same seeds", _comparison(outcome.evaluation)),
+        section(
+            "Compared on the same seeds",
+            _comparison(outcome.evaluation, outcome.evaluation_failure),
+        ),
         *winner_section.render_winner_sections(outcome),
         section("Trials", _trials(outcome)),
         section("Learning curves", *_learning(outcome)),
@@ -163,9 +166,10 @@ def _unfinished(outcome: Outcome) -> str:
     return f'<p class="notice">{sentence} Of its budget {left} are neither run nor saved.</p>'
 
 
-def _comparison(evaluation: EvaluationRow | None) -> str:
+def _comparison(evaluation: EvaluationRow | None, failure: str = "") -> str:
     if evaluation is None:
-        return render_note("The best trial has not been compared with random and simple rules.")
+        none = "The best trial has not been compared with random and simple rules"
+        return render_note(f"{none}: {failure}" if failure else f"{none}.")
     names, errors = list(evaluation.policy), evaluation.standard_errors
     rows: list[list[str]] = []
     for player, values in ({"policy": evaluation.policy} | evaluation.baselines).items():

@@ -243,6 +243,8 @@ class EvaluationRow(TrialEvent):
     seed; empty where the environment has no traces."""
     examples: list[dict[str, str]] = dataclasses.field(default_factory=list[dict[str, str]])
     """Some episodes as rows of a table, by heading."""
+    failure: str = ""
+    """Why the episodes could not be played; the row has no figures then."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

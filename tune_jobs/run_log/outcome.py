@@ -51,6 +51,8 @@ class Outcome:
     """The latest final of each finalist."""
     videos: tuple[VideoRow, ...] = ()
     """The latest recording of each file, and failed ones."""
+    evaluation_failure: str = ""
+    """Why the last session could not play the finals or the comparison; empty if it did."""
 
     @classmethod
     def from_rows(cls, rows: Iterable[Row]) -> Outcome:
@@ -268,6 +270,7 @@ class OutcomeBuilder:
         self._end: JobEndRow | None = None
         self._trials: dict[str, TrialState] = {}
         self._evaluations: list[EvaluationRow] = []
+        self._evaluation_failure = ""
         self._finals: dict[str, FinalRow] = {}
         self._videos: dict[str, VideoRow] = {}
         self._cached_outcomes: dict[str, TrialOutcome] = {}
@@ -282,6 +285,8 @@ class OutcomeBuilder:
             # The end of the job interrupts every trial that runs, so all outcomes may change.
             self._end = row
             self._cached_outcomes.clear()
+        elif isinstance(row, EvaluationRow) and row.failure:
+            self._evaluation_failure = row.failure
         elif isinstance(row, EvaluationRow):
             self._evaluations.append(row)
         elif isinstance(row, FinalRow):
@@ -321,11 +326,12 @@ class OutcomeBuilder:
             self._ids = sorted(self._trials, key=lambda trial: (len(trial), trial))
         trials = tuple(map(self.build_trial_outcome, self._ids))
         finals, videos = tuple(self._finals.values()), tuple(self._videos.values())
-        return Outcome(self._job, trials, tuple(self._evaluations), self._end, finals, videos)
+        evaluations, failure = tuple(self._evaluations), self._evaluation_failure
+        return Outcome(self._job, trials, evaluations, self._end, finals, videos, failure)
 
     def _begin(self, job: JobRow) -> None:
         # A resume withdraws the job's end and the ends of trials that it continues.
-        self._job, self._end = job, None
+        self._job, self._end, self._evaluation_failure = job, None, ""
         self._cached_outcomes.clear()
         for trial in self._trials.values():
             trial.forget_undone_end()
