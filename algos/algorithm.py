@@ -74,6 +74,7 @@ from algos.rollouts.runner_group import (
     wait_for_restart,
     wait_for_samples_ahead,
 )
+from algos.rollouts.unfinished_episodes import measure_unfinished
 from algos.rollouts.watchdog import take_hang_reports
 from envs.batched import World, get_world
 from envs.capabilities import SupportsTeacherWeights
@@ -107,6 +108,7 @@ class ColumnAlgorithm(Algorithm):
         """Build runners and learners (RLlib) and our own counters."""
         self.env_steps, self.training_started = 0, False
         self.recent_returns: deque[float] = deque(maxlen=100)
+        self.recent_lengths: deque[float] = deque(maxlen=100)
         self.flat_metrics: dict[str, Any] = {}
         self.preparation_metrics: dict[str, Any] = {}
         """Metrics of what precedes the first iteration, until that reports them."""
@@ -258,10 +260,14 @@ class ColumnAlgorithm(Algorithm):
         for _, statistics in parts:
             returns = statistics["episodes"].get("episode_return", [])
             self.recent_returns.extend(returns)
+            self.recent_lengths.extend(statistics["episodes"].get("episode_length", []))
             self.reward_scale.record_returns(returns)
             self.reward_signal.record(*statistics["reward_signal"])
         metrics |= self.curriculum.record_episodes(
             statistics["episodes"] for _, statistics in parts
+        )
+        metrics |= measure_unfinished(
+            [statistics["running"] for _, statistics in parts], self.recent_lengths
         )
         if self.recent_returns:
             metrics["return_mean_100"] = float(np.mean(self.recent_returns))
@@ -358,6 +364,7 @@ class ColumnAlgorithm(Algorithm):
         """RLlib's state and our counters."""
         own = {"env_steps": self.env_steps, "training_started": self.training_started}
         own |= {"recent_returns": list(self.recent_returns)}
+        own |= {"recent_lengths": list(self.recent_lengths)}
         own |= {"curriculum": self.curriculum.get_state()}
         own |= {"reward_scale": self.reward_scale.get_state()}
         own |= {"reward_signal": self.reward_signal.get_state()}
@@ -370,6 +377,7 @@ class ColumnAlgorithm(Algorithm):
         if own := state.get("rungwise"):
             self.env_steps, self.training_started = own["env_steps"], own["training_started"]
             self.recent_returns = deque(own["recent_returns"], maxlen=100)
+            self.recent_lengths = deque(own.get("recent_lengths", ()), maxlen=100)
             self.curriculum.set_state(own["curriculum"])
             self.reward_scale.set_state(own.get("reward_scale", self.reward_scale.get_state()))
             self.reward_signal.set_state(own.get("reward_signal", self.reward_signal.get_state()))

@@ -48,6 +48,18 @@ METRICS: dict[str, Metric] = {
     "truncated_fraction": Metric("fraction", "finished episodes that were cut off by a time limit"),
     "running_length_max": Metric("steps", "longest episode that has not ended yet"),
     "time_limit": Metric("steps", "limit of an episode, where the environment names one"),
+    "unfinished_episodes": Metric(
+        "count",
+        "episodes that have already lasted twice as long as the last 100 that ended, or more",
+    ),
+    "unfinished_return_mean": Metric(
+        "reward", "mean return so far of those; they count in a score that is a mean return"
+    ),
+    "scored_reward_mean": Metric(
+        "reward",
+        "mean reward of a step in the last tenth of training, by which a trial is scored in which "
+        "no episode has ended",
+    ),
     "observation_abs_max": Metric(
         "", "largest size of an observed number, after normalisation where it is on", "below 10"
     ),

@@ -28,7 +28,7 @@ from algos.policy import Policy, save_policy
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import Watchdog
 from tune_jobs.environment_failures import EnvironmentFailures
-from tune_jobs.evaluation.recent_score import FEWEST, RecentEpisodes, is_episode_mean
+from tune_jobs.evaluation.recent_score import AgentScore
 from tune_jobs.evaluation.scoring import evaluate_held_out
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import describe_missing_cuda
@@ -36,7 +36,7 @@ from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.seeds import derive_trial_seed
 from tune_jobs.rllib_agent import RLlibAgent
 from tune_jobs.run_log.resume import find_newest_intact
-from tune_jobs.run_log.trial_outcome import SPREAD
+from tune_jobs.run_log.trial_outcome import PER_STEP, SPREAD
 from tune_jobs.stopping.fault import describe_last_failure
 
 PROGRESS = "trial.json"
@@ -100,7 +100,7 @@ class TrialTrainable(tune.Trainable):
         self.trained_s = 0.0
         self.scores: list[float | None] = [None] * job.seeds
         """The last score measured of each agent: None before the first, NaN after divergence."""
-        self.recent = [RecentEpisodes() for _ in self.agents]
+        self.agent_scores = [AgentScore(job.metric, job.iterations) for _ in self.agents]
         self.trial_config: dict[str, Any] = plan["config"]
         self.applied_settings: dict[str, Any] = {}
         """Changed settings as read back from the learner, until they are reported."""
@@ -119,7 +119,11 @@ class TrialTrainable(tune.Trainable):
         own = json.loads((directory / PROGRESS).read_text())
         self.trained_s, self.scores = own["trained_s"], own["scores"]
         # Of another trial's checkpoint, too: they are the episodes of the policy that came with it.
-        self.recent = [RecentEpisodes(iterations) for iterations in own["recent"]]
+        rewards = own.get("rewards", [[]] * len(self.agents))
+        self.agent_scores = [
+            AgentScore(self.job.metric, self.job.iterations, *saved)
+            for saved in zip(own["recent"], rewards, strict=True)
+        ]
         if [own["trial"], own["config"]] != json.loads(
             # Through JSON as the stored one went: tuples became lists.
             json.dumps([self.trial_number, self.trial_config])
@@ -151,6 +155,9 @@ class TrialTrainable(tune.Trainable):
         # One seed has no spread, and 0 would read as perfect agreement.
         if score is not None and len(known) > 1:
             metrics[SPREAD] = float(np.std(known, ddof=1))
+        scored = [s.scored_reward for s in self.agent_scores if s.scored_reward is not None]
+        if scored:
+            metrics[PER_STEP] = float(np.mean(scored))
         return self._make_result(metrics, score)
 
     def _make_result(
@@ -223,27 +230,15 @@ class TrialTrainable(tune.Trainable):
         A score repeated until the next one would pass for further measurements: nine copies of one
         held-out score looked like a run that does not improve.
         """
-        fresh = [self._score(index, metrics) for index, metrics in enumerate(trained)]
+        fresh = [
+            self.agent_scores[index].measure(metrics, self._over(index))
+            for index, metrics in enumerate(trained)
+        ]
         for index, score in enumerate(fresh):
             if score is not None:
                 self.scores[index] = score
         measured = any(score is not None for score in fresh)
         return merge_scores(self.scores, self._over()) if measured else None
-
-    def _score(self, place: int, metrics: Mapping[str, Any]) -> float | None:
-        """Return the score that an agent's iteration measured, if it measured one."""
-        if metrics["nonfinite"]:
-            return math.nan
-        measured = metrics.get(self.job.metric)
-        if not is_episode_mean(self.job.metric):
-            return None if measured is None else float(measured)
-        recent = self.recent[place]
-        if measured is not None:
-            recent.add(float(measured), metrics["episodes"])
-        elif not self._over(place):
-            return None
-        # At the end of the budget no more episodes follow, so a single one is enough.
-        return recent.mean(1 if self._over(place) else FEWEST)
 
     def _over(self, place: int = 0) -> bool:
         """Return whether an agent has run all iterations of the job."""
@@ -279,7 +274,8 @@ class TrialTrainable(tune.Trainable):
         order = [sign * s if s is not None and math.isfinite(s) else -math.inf for s in self.scores]
         self._save_policy(self.agents[int(np.argmax(order))], directory)
         own: dict[str, Any] = {"trained_s": self.trained_s, "scores": self.scores}
-        own["recent"] = [recent.iterations for recent in self.recent]
+        own["recent"] = [score.episodes.iterations for score in self.agent_scores]
+        own["rewards"] = [list(score.rewards) for score in self.agent_scores]
         own |= {"trial": self.trial_number, "config": self.trial_config}
         (directory / PROGRESS).write_text(json.dumps(own))
         # Last, as it holds the checksums of all other files.

@@ -127,6 +127,7 @@ class RolloutStatistics:
             ),
             "zero_rewards": int((np.abs(base[valid]) < ZERO_REWARD).sum()),
             "episodes": episodes,
+            "running": (self.episodes.returns.copy(), self.episodes.lengths.copy()),
             "agents": self.episodes.agents,
             "step_sums": {
                 name: float(np.stack(parts)[valid].sum())

@@ -82,6 +82,11 @@ def _format_best(outcome: Outcome) -> str:
         metric, earlier = format_identifier(outcome.job.metric), best.checkpoint_score
         peak = f"{metric} {format_measurement(earlier)} at iteration {best.checkpoint_iteration}"
         trained = f"{peak}, but {format_measurement(best.score)} at {best.iterations}"
+    if best.scored_reward is not None:
+        trained += (
+            f", estimated from a mean reward per step of {format_measurement(best.scored_reward)}: "
+            "no episode ended in training"
+        )
     if (won := outcome.won) is None:
         return f"Best: trial {best.id}, {trained}"
     final = f"{format_identifier(won.metric)} {format_estimate(won.score, won.error)}"

@@ -237,7 +237,7 @@ class Loose(PPO):
         self.config = SimpleNamespace(settings=small.settings(**changed), total_iterations=3)
         self.env_runner_group, self.pushed = object(), 0
         self.env_steps, self.training_started = 0, False
-        self.recent_returns = deque(maxlen=100)
+        self.recent_returns, self.recent_lengths = deque(maxlen=100), deque(maxlen=100)
         self.curriculum, self.reward_scale = Curriculum(None), RewardScale()
         self.reward_signal = RewardSignal()
 

@@ -20,6 +20,10 @@ from tune_jobs.evaluation.recent_score import FEWEST, is_episode_mean
 from tune_jobs.formatting import count
 from tune_jobs.jobs.job import Job
 
+EPISODES_EACH = 2
+"""Episodes of each copy that a budget should hold: of a single one the policy at its end knows the
+last part only."""
+
 
 @dataclass(frozen=True)
 class EpisodePace:
@@ -91,7 +95,10 @@ def explain_late_score(job: Job, pace: EpisodePace) -> str:
     first = pace.iterations(FEWEST)
     if pace.iterations(1) > job.iterations:
         never = f"No episode that lasts until its limit can finish in {job.iterations} iterations"
-        return f"{never}, so that trials may end without a score: {pace}. {_suggest_longer(pace)}"
+        return (
+            f"{never}, so that trials may be scored by their mean reward per step alone: {pace}. "
+            f"{suggest_fewer_copies(pace, job.iterations)}{_suggest_longer(pace)}"
+        )
     if not job.rungs or first <= job.rungs[0]:
         return ""
     said = (
@@ -102,6 +109,23 @@ def explain_late_score(job: Job, pace: EpisodePace) -> str:
     if first < job.iterations:
         return f"{said} Set --grace {first}, or raise --settings.rollout-length."
     return f"{said} Raise --iterations above {first}, or --settings.rollout-length."
+
+
+def suggest_fewer_copies(pace: EpisodePace, iterations: int) -> str:
+    """Return how the same steps hold whole episodes; empty where they cannot.
+
+    Fewer copies take more steps each: half as many with a rollout of twice the length cost the
+    same, and an iteration has as many rows.
+    """
+    copies, length = pace.copies, pace.rollout_length
+    while copies > 1 and EPISODES_EACH * pace.limit > length * iterations:
+        copies, length = copies // 2, pace.rollout_length * pace.copies // (copies // 2)
+    if copies == pace.copies or EPISODES_EACH * pace.limit > length * iterations:
+        return ""
+    return (
+        f"Fewer copies finish some in the same steps: set --settings.num-envs {copies} and "
+        f"--settings.rollout-length {length}. Or: "
+    )
 
 
 def explain_missing_score(

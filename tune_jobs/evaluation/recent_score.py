@@ -8,7 +8,9 @@ iterations are pooled, each weighted by its episodes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from algos.metrics import METRICS
 from algos.rollouts.episode_statistics import INFO_METRICS
@@ -18,7 +20,8 @@ POOLED = 100
 """Finished episodes that a score is the mean of: the last ones, or all while there are fewer."""
 FEWEST = 20
 """Finished episodes below which a score is not given: it would rank trials by luck."""
-EPISODE_MEANS = frozenset({"return_mean", "episode_length", *INFO_METRICS.values()})
+RETURN = "return_mean"
+EPISODE_MEANS = frozenset({RETURN, "episode_length", *INFO_METRICS.values()})
 """Metrics of the catalogue that are means over the episodes that finished in an iteration."""
 
 
@@ -57,9 +60,83 @@ class RecentEpisodes:
         while self.episodes - self.iterations[0][1] >= POOLED:
             del self.iterations[0]
 
-    def mean(self, fewest: int = FEWEST) -> float | None:
-        """Return the mean over the pooled episodes; None if there are fewer than ``fewest``."""
-        total = self.episodes
-        if total < max(fewest, 1):
+    def mean(self, fewest: int = FEWEST, unfinished: tuple[float, int] = (0.0, 0)) -> float | None:
+        """Return the mean over the pooled episodes; None if there are fewer than ``fewest``.
+
+        Args:
+            fewest: finished episodes that it needs.
+            unfinished: mean return so far, and number, of long episodes that have not ended.
+        """
+        if self.episodes < max(fewest, 1):
             return None
-        return math.fsum(mean * n for mean, n in self.iterations) / total
+        counted = [*self.iterations, unfinished]
+        return math.fsum(mean * n for mean, n in counted) / sum(n for _, n in counted)
+
+
+class AgentScore:
+    """The score of one agent: what it is made of, from its metrics of each iteration.
+
+    Args:
+        metric: the job's.
+        iterations: the job's budget.
+        episodes: what :attr:`RecentEpisodes.iterations` of an earlier object held.
+        rewards: what :attr:`rewards` of an earlier object held.
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        iterations: int,
+        episodes: Iterable[tuple[float, int]] = (),
+        rewards: Iterable[float] = (),
+    ) -> None:
+        self.metric, self.episodes = metric, RecentEpisodes(episodes)
+        self.rewards = deque(rewards, maxlen=max(1, iterations // 10))
+        """Mean reward of a step in each iteration of the last tenth, the oldest first."""
+        self.scored_reward: float | None = None
+        """The mean reward per step that scored it; None where episodes did."""
+
+    def measure(self, metrics: Mapping[str, Any], over: bool) -> float | None:
+        """Return the score that an iteration measured, if it measured one.
+
+        Args:
+            metrics: the metrics of the iteration.
+            over: whether the budget is used up.
+        """
+        if metrics["nonfinite"]:
+            return math.nan
+        measured = metrics.get(self.metric)
+        if not is_episode_mean(self.metric):
+            return None if measured is None else float(measured)
+        if "reward_mean" in metrics:
+            self.rewards.append(metrics["reward_mean"])
+        unfinished = self._get_unfinished(metrics)
+        if measured is not None:
+            self.episodes.add(float(measured), metrics["episodes"])
+        elif not unfinished[1] and not over:
+            return None
+        if not over:
+            return self.episodes.mean(FEWEST, unfinished)
+        # At the end of the budget no more episodes follow, so a single one is enough.
+        score = self.episodes.mean(1, unfinished)
+        return self._estimate_return(metrics) if score is None else score
+
+    def _get_unfinished(self, metrics: Mapping[str, Any]) -> tuple[float, int]:
+        """Return mean and number of the unfinished episodes that count."""
+        # Their returns are known so far; of what else an episode is measured by nothing is.
+        if self.metric != RETURN:
+            return 0.0, 0
+        return metrics.get("unfinished_return_mean", 0.0), metrics.get("unfinished_episodes", 0)
+
+    def _estimate_return(self, metrics: Mapping[str, Any]) -> float | None:
+        """Return what a whole episode would return at the mean reward per step.
+
+        In the unit of a return, so that trials with and without finished episodes can be compared:
+        an episode lasts until its limit, where that is known, else at least as long as the longest
+        has lasted so far.
+        """
+        steps = metrics.get("time_limit") or metrics.get("running_length_max")
+        if self.metric != RETURN or not self.rewards or not steps:
+            return None
+        self.scored_reward = math.fsum(self.rewards) / len(self.rewards)
+        return self.scored_reward * steps

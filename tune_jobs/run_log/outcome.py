@@ -95,6 +95,8 @@ class Outcome:
     @property
     def best_by(self) -> str:
         """The origin of :attr:`best_score`, in words."""
+        if self.won is None and self.best and self.best.scored_reward is not None:
+            return "its mean reward per step, as no episode ended in training"
         if self.won is None:
             return "training"
         each = f"{count(self.won.episodes, 'fresh episode')} of each of the"

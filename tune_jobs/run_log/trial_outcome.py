@@ -19,6 +19,9 @@ from tune_jobs.run_log.events import DecisionRow, ExploitRow, FindingRow, Result
 SPREAD = "score_spread"
 """Metric of a trial of several seeds: the standard deviation of their scores."""
 
+PER_STEP = "scored_reward_mean"
+"""Metric of a trial in which no episode has ended: the mean reward per step that scores it."""
+
 
 def average_later_half(scores: Iterable[tuple[int, float]], iteration: int) -> float:
     """Return what a trial is ranked by after ``iteration``.
@@ -102,6 +105,11 @@ class TrialOutcome:
     def score_spread(self) -> float | None:
         """Standard deviation of the last score between the seeds; None where there is only one."""
         return to_finite_float(self.last_scored.metrics.get(SPREAD)) if self.last_scored else None
+
+    @property
+    def scored_reward(self) -> float | None:
+        """The mean reward per step that its score was estimated from; None where episodes ended."""
+        return to_finite_float(self.last_scored.metrics.get(PER_STEP)) if self.last_scored else None
 
     @property
     def finite_scores(self) -> list[float]:

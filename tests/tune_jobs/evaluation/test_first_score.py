@@ -73,6 +73,18 @@ def test_budget_too_short_for_an_episode_is_reported_early():
     assert "No episode" in said and "--iterations to at least 24" in said
 
 
+def test_fewer_copies_are_proposed_where_they_finish_episodes():
+    """Of 150,000 steps 8 copies take 18,250 each, and an episode lasts for 20,000."""
+    long = {"env_kwargs": {"max_episode_steps": 20_000}, "iterations": 0, "steps": 150_000}
+    job = make_job({"env": "Pendulum-v1", "metric": "return_mean", "mode": "max"} | long)
+    said = explain_late_score(job, estimate_pace(job))
+    assert "--settings.num-envs 2 " in said and "--settings.rollout-length 1024" in said
+    assert "mean reward per step" in said
+    fewer = replace(job.settings, num_envs=2, rollout_length=1024)
+    changed = replace(job, settings=fewer, iterations=0)
+    assert estimate_pace(changed).iterations(2) <= changed.iterations == job.iterations
+
+
 def test_the_slowest_setting_that_is_searched_counts():
     job = make_job(PENDULUM | {"search": {"rollout_length": {"choice": [64, 256]}}, "trials": 8})
     assert estimate_pace(job).rollout_length == 64
