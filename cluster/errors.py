@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from rich.console import Console
 
+from tune_jobs.formatting import format_command
+
 Answer = dict[str, Any]
 """The object that ``--json`` prints."""
 Kind = Literal["input", "failed", "crash", "interrupted"]
@@ -47,7 +49,7 @@ class RunInterrupted(Exception):
 
     def __init__(self, answer: Answer, directory: Path, how: str = "") -> None:
         how = how or "continues from the last checkpoints"
-        super().__init__(f"Stopped. `rungwise resume {directory}` {how}.")
+        super().__init__(f"Stopped. `{format_command('rungwise', 'resume', directory)}` {how}.")
         self.answer = answer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -51,7 +52,8 @@ def report_full_disk(directory: Path) -> Generator[None]:
             cause = cause.__cause__ or cause.__context__
         if cause is None and shutil.disk_usage(directory).free >= FULL_BYTES:
             raise
+        resume = f"rungwise resume {shlex.quote(str(directory))}"
         raise DiskFullError(
             f"The disk of {directory} is full. Nothing that was saved is lost: free some space, "
-            f"then `rungwise resume {directory}` continues from the last checkpoints."
+            f"then `{resume}` continues from the last checkpoints."
         ) from error

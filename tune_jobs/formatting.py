@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+from pathlib import Path
 from typing import Any
 
 REASONS = {
@@ -78,6 +80,11 @@ def format_duration(seconds: float) -> str:
 def count(amount: int, noun: str, nouns: str = "") -> str:
     """Format an amount with its noun: 1 trial, 12 trials; ``nouns`` is an irregular plural."""
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {nouns or noun + 's'}"
+
+
+def format_command(*words: str | Path) -> str:
+    """Format a command for a shell: a path with spaces stays one word."""
+    return shlex.join(map(str, words))
 
 
 def first_sentence(error: Exception) -> str:

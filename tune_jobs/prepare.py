@@ -18,6 +18,7 @@ from tune_jobs.evaluation.compatibility import check_spaces_fit
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.evaluation.videos import check_recording
+from tune_jobs.formatting import format_command
 from tune_jobs.jobs.changes import list_changes
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job
@@ -141,7 +142,8 @@ def claim_run_directory(directory: Path) -> None:
     """
     if directory.exists() and any(directory.iterdir() if directory.is_dir() else [directory]):
         raise InputError(
-            f"{directory} exists already. Continue it with `rungwise resume {directory}`, or "
+            f"{directory} exists already. Continue it with "
+            f"`{format_command('rungwise', 'resume', directory)}`, or "
             "choose another directory with --out."
         )
     try:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from envs.validation import InputError
+from tune_jobs.formatting import format_command
 from tune_jobs.health.finding import Severity
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.followed_program import FollowedProgram
@@ -165,11 +166,12 @@ class ProgramSession:
             self.recorder.write(row)
 
     def _explain_how_to_continue(self, program: FollowedProgram) -> str:
+        resume = format_command("rungwise", "resume", self.directory)
         if program.has_ended or program.process is None:
-            return f"Mend it and call `rungwise resume {self.directory}`."
+            return f"Mend it and call `{resume}`."
         return (
             f"The program still runs, as process {program.process.pid}: "
-            f"`rungwise resume {self.directory}` follows it again."
+            f"`{resume}` follows it again."
         )
 
 

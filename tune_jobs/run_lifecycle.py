@@ -16,7 +16,7 @@ from pathlib import Path
 from envs.validation import InputError
 from tune_jobs.disk_space import DiskFullError, check_disk_space, report_full_disk
 from tune_jobs.evaluation.evaluation_status import Listener
-from tune_jobs.formatting import first_sentence
+from tune_jobs.formatting import first_sentence, format_command
 from tune_jobs.jobs.job import Job
 from tune_jobs.prepare import JOB, LOG, make_job_row, open_run
 from tune_jobs.program_session import ProgramSession
@@ -85,9 +85,10 @@ def drive(directory: Path, listener: Listener) -> Outcome:
             (directory / ERROR).write_text(traceback.format_exc())
         if readable:
             raise
+        resume = format_command("rungwise", "resume", directory)
         raise DriverError(
-            f"The run failed: {cause}. The traceback is in {directory / ERROR}; "
-            f"`rungwise resume {directory}` continues from the last checkpoints."
+            f"The run failed: {cause}. The traceback is in {directory / ERROR}; `{resume}` "
+            "continues from the last checkpoints."
         ) from error
 
 
@@ -149,7 +150,8 @@ def _list_running(directory: Path) -> list[TrialOutcome]:
 
 
 def _make_interrupted_ends(directory: Path) -> list[EndRow]:
-    sentence = f"interrupted; `rungwise resume {directory}` continues it"
+    resume = format_command("rungwise", "resume", directory)
+    sentence = f"interrupted; `{resume}` continues it"
     return [
         EndRow(trial=trial.id, iteration=trial.iterations, reason="interrupted", sentence=sentence)
         for trial in _list_running(directory)

@@ -21,6 +21,7 @@ from cluster.commands.live_run import (
 from cluster.commands.train_answer import make_train_answer
 from cluster.errors import Answer, CommandFailed, RunInterrupted
 from envs.validation import InputError
+from tune_jobs.formatting import format_command
 from tune_jobs.run_directory import find_free_directory
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Report(Command):
         if not rows:
             raise InputError(
                 f"{self.run} has not started, so there is nothing to report: start it with "
-                f"`rungwise resume {self.run}`."
+                f"`{format_command('rungwise', 'resume', self.run)}`."
             )
         rows += make_lost_end(self.run, rows)
         outcome = Outcome.from_rows(rows)
@@ -186,7 +187,8 @@ class Fetch(Command):
         from tune_jobs.run_log.object_storage import fetch_run
 
         fetch_run(self.source, self.out)
-        console.print(f"Now: rungwise resume {self.out}", highlight=False, soft_wrap=True)
+        resume = format_command("rungwise", "resume", self.out)
+        console.print(f"Now: {resume}", highlight=False, soft_wrap=True, markup=False)
         return {"run": str(self.out)}
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from cluster.commands.command import Command
 from cluster.errors import Answer
+from tune_jobs.formatting import format_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Monitoring(Command):
         files = write_monitoring_files(self.out, self.ray_files.absolute())
         for file in files:
             console.print(f"Written: {file}", highlight=False, soft_wrap=True)
-        config = f"{self.out / 'prometheus.yaml'}"
-        console.print(f"Now: prometheus --config.file={config}", highlight=False, soft_wrap=True)
+        config = f"--config.file={self.out / 'prometheus.yaml'}"
+        command = format_command("prometheus", config)
+        console.print(f"Now: {command}", highlight=False, soft_wrap=True, markup=False)
         return {"files": list(map(str, files))}

@@ -15,6 +15,7 @@ from tune_jobs.evaluation.evaluation_status import (
 )
 from tune_jobs.formatting import (
     count,
+    format_command,
     format_end_reason,
     format_estimate,
     format_identifier,
@@ -56,12 +57,12 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
     ]
     lines += [_format_video(row, directory) for row in outcome.videos]
     if directory is not None:
-        if outcome.best and outcome.best.checkpoint:
-            lines.append(f"Checkpoint: {Path(directory) / outcome.best.checkpoint}")
+        if path := outcome.find_result(directory):
+            lines.append(f"Checkpoint: {path}")
         lines.append(f"Report: {Path(directory) / 'report.html'}")
         is_unfinished = any(t.end_reason in (None, "interrupted") for t in outcome.trials)
-        command = "Continue: rungwise resume" if is_unfinished else "Print again: rungwise report"
-        lines.append(f"{command} {directory}")
+        title, verb = ("Continue", "resume") if is_unfinished else ("Print again", "report")
+        lines.append(f"{title}: {format_command('rungwise', verb, directory)}")
     if 0 < outcome.job.iterations < SHORTEST:
         lines.append(
             f"Too short to judge: the budget is {count(outcome.job.iterations, 'iteration')}, and "

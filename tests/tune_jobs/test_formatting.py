@@ -1,6 +1,7 @@
 """Numbers, fractions and durations as every output shows them."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tune_jobs.formatting import (
     count,
     first_sentence,
+    format_command,
     format_duration,
     format_end_reason,
     format_identifier,
@@ -58,6 +60,11 @@ def test_nouns_are_in_the_plural_unless_there_is_one():
 def test_identifiers_become_words():
     assert format_identifier("excess_risk") == "excess risk"
     assert format_end_reason("asha") == "ASHA" and format_end_reason("my_reason") == "my reason"
+
+
+def test_a_path_with_spaces_stays_one_word_of_a_command():
+    assert format_command("rungwise", "resume", Path("my runs/a")) == "rungwise resume 'my runs/a'"
+    assert format_command("rungwise", "resume", Path("runs/a")) == "rungwise resume runs/a"
 
 
 def test_only_the_first_sentence_of_an_error_is_shown():

@@ -17,6 +17,7 @@ from tune_jobs.evaluation.evaluation_status import (
 )
 from tune_jobs.formatting import (
     count,
+    format_command,
     format_duration,
     format_end_reason,
     format_estimate,
@@ -353,13 +354,13 @@ def _siblings(siblings: Mapping[str, str]) -> str:
 def _again(outcome: Outcome, job_yaml: str, directory: Path) -> list[str]:
     job = outcome.job
     commands = [
-        ["the same job anew", f"rungwise tune {directory / 'job.yaml'}"],
-        ["what was left open", f"rungwise resume {directory}"],
-        ["this page again", f"rungwise report {directory}"],
+        ["the same job anew", format_command("rungwise", "tune", directory / "job.yaml")],
+        ["what was left open", format_command("rungwise", "resume", directory)],
+        ["this page again", format_command("rungwise", "report", directory)],
     ]
-    if outcome.best and outcome.best.checkpoint:
+    if outcome.best and (path := outcome.find_result(directory)):
         which = f"the checkpoint of the result, iteration {outcome.best.checkpoint_iteration}"
-        commands.insert(0, [which, str(directory / outcome.best.checkpoint)])
+        commands.insert(0, [which, str(path)])
     rows = [[escape(what), f"<code>{escape(command)}</code>"] for what, command in commands]
     seeds = f"job {job.seed}"
     if outcome.evaluation is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envs.validation import InputError
+from tune_jobs.formatting import format_command
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, Row
 from tune_jobs.run_log.outcome import Outcome
@@ -28,23 +29,28 @@ def find_checkpoint(path: Path) -> Path:
     if (path / JOB).is_file():
         rows = read_event_log(path / LOG) if (path / LOG).is_file() else []
         best = Outcome.from_rows(rows).best if rows else None
-        found = best and find_best_checkpoint(path, best, rows)
+        found, damage = _find_intact(path, best, rows) if best else (None, [])
         what, run = f"The run {path} has no checkpoint of a trial with a score", path
     elif run := _find_run(path):
         rows = read_event_log(run / LOG)
         trial = _find_trial(rows, path.resolve().relative_to(run.resolve()))
         if trial is None:
             return path
-        found = find_best_checkpoint(run, trial, rows)
-        what = f"Trial {trial.id} of the run {run} has no intact checkpoint"
+        found, damage = _find_intact(run, trial, rows)
+        what = f"Trial {trial.id} of the run {run} has no checkpoint"
     else:
         return path
-    if not found:
+    if found:
+        return found
+    if damage:
         raise InputError(
-            f"{what}: let it train further (`rungwise resume {run}`), or name a checkpoint in "
-            f"{run / 'trials'}."
+            f"{damage[0].rstrip('.')}, and there is no intact checkpoint before it: restore its "
+            f"files from a copy, or name another checkpoint in {run / 'trials'}."
         )
-    return found
+    raise InputError(
+        f"{what}: let it train further (`{format_command('rungwise', 'resume', run)}`), or name a "
+        f"checkpoint in {run / 'trials'}."
+    )
 
 
 def find_run_and_trial(checkpoint: Path) -> tuple[Path, str] | None:
@@ -84,7 +90,14 @@ def _find_trial(rows: Sequence[Row], directory: Path) -> TrialOutcome | None:
 
 def find_best_checkpoint(directory: Path, trial: TrialOutcome, rows: Sequence[Row]) -> Path | None:
     """Return the checkpoint that a trial keeps, or the newest intact one if that is damaged."""
+    return _find_intact(directory, trial, rows)[0]
+
+
+def _find_intact(
+    directory: Path, trial: TrialOutcome, rows: Sequence[Row]
+) -> tuple[Path | None, list[str]]:
+    """Return the checkpoint of :func:`find_best_checkpoint`, and the damage of the others."""
     if not trial.checkpoint:
-        return None
+        return None, []
     paths = [path for _, path in list_checkpoints(rows)[trial.id]]
-    return find_newest_intact(directory / path for path in (*paths, trial.checkpoint))[0]
+    return find_newest_intact(directory / path for path in (*paths, trial.checkpoint))

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from envs.validation import InputError
-from tune_jobs.formatting import format_duration
+from tune_jobs.formatting import format_command, format_duration
 from tune_jobs.run_log.events import JobEndRow, JobRow, Row
 
 LOCK = "driver.lock"
@@ -113,9 +113,10 @@ def _already_driven_error(directory: Path) -> InputError:
         if driver
         else "another process"
     )
+    page = format_command("rungwise", "dashboard", directory)
     return InputError(
         f"{directory} is being driven by {by}, and a run has one driver: wait for its end, or stop "
-        f"it with Ctrl-C there or on the page of `rungwise dashboard {directory}`."
+        f"it with Ctrl-C there or on the page of `{page}`."
     )
 
 

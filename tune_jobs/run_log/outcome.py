@@ -223,6 +223,11 @@ class Outcome:
         """Fraction of the full budget that ended trials did not run."""
         return sum(self.iterations_saved_by_reason.values()) / self.budget if self.budget else 0.0
 
+    def find_result(self, directory: str | Path) -> Path | None:
+        """Return the checkpoint of the best trial; None where there is none, or it was deleted."""
+        found = self.best and _locate(Path(directory), self.best.checkpoint)
+        return Path(found) if found else None
+
     def as_dict(self, directory: str | Path = "") -> dict[str, Any]:
         """Return the answer of ``rungwise tune --json``: strict JSON, no NaN.
 
@@ -237,7 +242,7 @@ class Outcome:
                 "score": trial.finite_score,
                 "iterations": trial.iterations,
                 "end_reason": trial.end_reason,
-                "checkpoint": trial.checkpoint and str(root / trial.checkpoint),
+                "checkpoint": _locate(root, trial.checkpoint),
             }
             for trial in self.trials
         ]
@@ -254,7 +259,7 @@ class Outcome:
                 "training_score": best.finite_score,
                 "iteration": best.checkpoint_iteration,
                 "config": to_json_types(best.config),
-                "checkpoint": best.checkpoint and str(root / best.checkpoint),
+                "checkpoint": _locate(root, best.checkpoint),
             },
             "compute_saved": self.compute_saved,
             "siblings": self.siblings,
@@ -262,6 +267,12 @@ class Outcome:
             "videos": [str(root / row.path) for row in self.videos if row.path],
             "report": str(root / "report.html"),
         }
+
+
+def _locate(root: Path, checkpoint: str | None) -> str | None:
+    """Return the path of a checkpoint; None where a trial has none, or it was deleted."""
+    path = root / (checkpoint or "")
+    return str(path) if checkpoint and path.exists() else None
 
 
 class OutcomeBuilder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tune_jobs.formatting import count
+from tune_jobs.formatting import count, format_command
 from tune_jobs.stopping.stop_rule import StopVerdict, TrialObservation
 
 ENVIRONMENT_FAILED = "environment_failed"
@@ -23,7 +23,9 @@ def stop_at_fault(observation: TrialObservation) -> StopVerdict | None:
 
 def suggest_resume(directory: Path) -> str:
     """Return how a trial that failed is continued."""
-    return f"`rungwise resume {directory}` continues it from its last checkpoint"
+    return (
+        f"`{format_command('rungwise', 'resume', directory)}` continues it from its last checkpoint"
+    )
 
 
 def describe_last_failure(sentence: str, failures: int) -> str:

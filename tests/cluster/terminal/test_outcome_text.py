@@ -56,13 +56,22 @@ def test_the_result_names_best_comparison_compute_and_report():
     ]
 
 
-def test_the_best_line_names_an_earlier_checkpoint_and_the_last_score():
+def test_the_best_line_names_an_earlier_checkpoint_and_the_last_score(tmp_path):
     best = {"best": "c/best_000004", "best_iteration": 4, "best_score": 0.05}
     rows = [JOB, *rows_of(), CheckpointRow(trial="00", iteration=9, path="c/9", **best)]
     out = console(terminal=False)
-    print_outcome(Outcome.from_rows(rows), out, "runs/a")
+    (tmp_path / "my runs" / "c" / "best_000004").mkdir(parents=True)
+    print_outcome(Outcome.from_rows(rows), out, tmp_path / "my runs")
     assert "Best: trial 00, excess risk 0.0500 at iteration 4, but 0.111 at 9\n" in written(out)
-    assert "Checkpoint: runs/a/c/best_000004\n" in written(out)
+    assert f"Checkpoint: {tmp_path}/my runs/c/best_000004\n" in written(out)
+    assert f"rungwise resume '{tmp_path}/my runs'\n" in written(out)
+
+
+def test_a_checkpoint_that_was_deleted_is_not_named(tmp_path):
+    rows = [JOB, *rows_of(), CheckpointRow(trial="00", iteration=9, path="c/9")]
+    out = console(terminal=False)
+    print_outcome(Outcome.from_rows(rows), out, tmp_path)
+    assert "Checkpoint" not in written(out)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 # pyright: basic
 """The best checkpoint of a run directory."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,15 @@ def test_a_trial_directory_stands_for_the_best_checkpoint_of_the_trial(run, monk
 def test_a_trial_without_an_intact_checkpoint_is_refused(run):
     for at in (2, 4):
         (run / f"trials/01/checkpoint_{at}/policy/weights.safetensors").write_bytes(b"")
-    with pytest.raises(InputError, match="Trial 01 of the run"):
+    with pytest.raises(InputError, match=r"missing or damaged.*restore its files") as refused:
+        find_checkpoint(run / "trials/01")
+    assert "train further" not in str(refused.value)
+
+
+def test_a_trial_whose_checkpoints_were_deleted_is_refused(run):
+    for at in (2, 4):
+        shutil.rmtree(run / f"trials/01/checkpoint_{at}")
+    with pytest.raises(InputError, match=r"Trial 01 of the run .*let it train further"):
         find_checkpoint(run / "trials/01")
 
 

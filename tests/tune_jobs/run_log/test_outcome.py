@@ -86,8 +86,11 @@ def test_the_answer_is_strict_json(rows):
     json.dumps(Outcome.from_rows(rows).as_dict(), allow_nan=False)
 
 
-def test_the_answer_has_the_fields_of_the_contract(sweep_rows):
-    answer = Outcome.from_rows(sweep_rows).as_dict("runs/x")
+def test_the_answer_has_the_fields_of_the_contract(sweep_rows, tmp_path):
+    outcome = Outcome.from_rows(sweep_rows)
+    assert outcome.as_dict("runs/x")["best"]["checkpoint"] is None  # there is no such file
+    (tmp_path / outcome.best.checkpoint).mkdir(parents=True)
+    answer = outcome.as_dict(tmp_path)
     fields = ["run", "trials", "best", "compute_saved", "siblings", "rung_agreement"]
     fields += ["videos", "report"]
     assert list(answer) == fields
@@ -95,7 +98,7 @@ def test_the_answer_has_the_fields_of_the_contract(sweep_rows):
     assert set(answer["trials"][0]) == of_trial
     judged = {"score", "score_from", "metric", "training_score", "iteration"}
     assert set(answer["best"]) == {"id", *judged, "config", "checkpoint"}
-    assert answer["best"]["checkpoint"].startswith("runs/x/trials/")
+    assert answer["best"]["checkpoint"].startswith(f"{tmp_path}/trials/")
     assert answer["report"] == "runs/x/report.html"
 
 
