@@ -20,6 +20,7 @@ from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.evaluation.videos import check_recording
 from tune_jobs.formatting import format_command
 from tune_jobs.jobs.changes import list_changes
+from tune_jobs.jobs.default_point import add_default_point
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, read_job
@@ -40,7 +41,7 @@ FOLDER_SETTINGS = ("record", "v_star_cache")
 
 
 def prepare_job(job: Job, directory: Path) -> Job:
-    """Check a job, fill in its metric and claim its run directory; needs no Ray.
+    """Check a job, fill in its metric and first trial, claim its run directory; needs no Ray.
 
     Returns:
         The job as the run directory holds it.
@@ -53,7 +54,7 @@ def prepare_job(job: Job, directory: Path) -> Job:
         check_optuna()
     check_reporting()
     metric, mode = resolve_metric(job)
-    job = replace(job, metric=metric, mode=mode)
+    job = add_default_point(replace(job, metric=metric, mode=mode))
     validate_job(job)
     if job.is_program:
         validate_program(job)

@@ -37,8 +37,9 @@ MOST_VIDEOS = 100
 """Videos of a run, at most: its report holds them."""
 MOST_TRIALS = 100_000
 """Trials of a job, at most: all settings are drawn and validated before the start."""
-FIRST_RUNG, PBT_INTERVAL = 0.2, 3
-"""Without ``grace``: share of the budget before ASHA's first rung, iterations between exploits."""
+FIRST_RUNG, FEWEST_BEFORE_RUNG, PBT_INTERVAL = 0.2, 5, 3
+"""Without ``grace``: share of the budget before ASHA's first rung, iterations before it in budgets
+of at least twice as many, iterations between exploits."""
 REPEATS, REPEATS_FROM = 3, 40
 """Without ``repeats``: how many of the trials repeat others, and from how many trials on."""
 TASK, SEARCH, SCORE, STOPPING, SCHEDULER, EVALUATION, CHECKPOINTS, RESOURCES = (
@@ -117,7 +118,7 @@ class Job:
     changed settings; `none` runs all trials to the end."""
     grace: Annotated[int, NonNegative] = field(default=0, metadata=SCHEDULER)
     """Iterations before the first rung of ASHA, and between the exploits of PBT; 0 takes a fifth of
-    the budget for ASHA, 3 for PBT."""
+    the budget for ASHA, but at least 5 iterations or half of the budget, and 3 for PBT."""
     reduction_factor: Annotated[int, Between(2)] = field(default=2, metadata=SCHEDULER)
     """ASHA reduction factor eta: 1/eta of the trials are promoted at each rung; rung intervals grow
     by eta."""
@@ -271,7 +272,10 @@ class Job:
         """Iterations before the first rung of ASHA, and between the exploits of PBT."""
         if self.grace or self.scheduler == "pbt":
             return self.grace or PBT_INTERVAL
-        return max(1, round(self.iterations * FIRST_RUNG))
+        # The score of an iteration is that of episodes before its update, and pools those of the
+        # iterations before it: after two of ten it is mostly that of the untrained policy.
+        least = min(FEWEST_BEFORE_RUNG, self.iterations // 2)
+        return max(1, round(self.iterations * FIRST_RUNG), least)
 
     @property
     def rungs(self) -> list[int]:

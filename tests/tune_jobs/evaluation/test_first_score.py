@@ -161,7 +161,7 @@ def test_a_grace_that_leaves_no_rung_is_refused(grace, iterations):
 
 
 def test_without_anything_to_stop_early_no_rung_is_needed():
-    for changed in ({"scheduler": "none"}, {"trials": 1}, {"iterations": 1}):
+    for changed in ({"scheduler": "none"}, {"trials": 1, "search": {}}, {"iterations": 1}):
         validate_job(make_job(PENDULUM | {"grace": 100} | changed))
 
 
@@ -181,6 +181,7 @@ def test_no_trial_is_ended_for_a_score_that_it_cannot_have_yet(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Warning: The first rung is at iteration 3" in done.stderr
     told = answer(done)
-    assert sorted(trial["iterations"] for trial in told["trials"]) == [5, 8]
-    assert {trial["end_reason"] for trial in told["trials"]} == {"asha", "budget"}
+    ends = sorted((trial["iterations"], trial["end_reason"]) for trial in told["trials"])
+    # The other one ends at its first score, or not at all, where their difference is noise.
+    assert ends[1] == (8, "budget") and ends[0] in ((5, "asha"), (8, "budget"))
     assert all(math.isfinite(trial["score"]) for trial in told["trials"])

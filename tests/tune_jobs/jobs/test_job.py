@@ -18,7 +18,10 @@ def test_a_job_reserves_the_seeds_of_all_its_episodes():
     ("fields", "rungs"),
     [
         ({}, [20, 40, 80]),
-        ({"iterations": 10}, [2, 4, 8]),
+        ({"iterations": 25}, [5, 10, 20]),
+        ({"iterations": 20}, [5, 10]),
+        ({"iterations": 10}, [5]),
+        ({"iterations": 9}, [4, 8]),
         ({"iterations": 2}, [1]),
         ({"grace": 5, "reduction_factor": 4}, [5, 20, 80]),
         ({"trials": 1}, []),

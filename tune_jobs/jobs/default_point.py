@@ -1,0 +1,51 @@
+"""The settings of a job as they are, as one of the trials of its search."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from envs import FAMILIES
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.program_settings import ProgramSettings
+from tune_jobs.jobs.rllib_settings import RLlibSettings
+from tune_jobs.jobs.search_space import ENV_PREFIX
+
+
+def add_default_point(job: Job) -> Job:
+    """Return the job with its own settings among its trials, after the points that it names.
+
+    So a sweep compares what it finds with what was there before. Nothing is added where the
+    settings are not known (of a program) or outside of their search space, to a grid, and where
+    the trials have no room for them or hold them already.
+    """
+    if not job.search or job.trials == 1 or job.searcher == "grid":
+        return job
+    point = _find_default_point(job)
+    drawn = job.sample_configs()
+    if point is None or point in drawn or len(job.points) + job.num_repeats >= job.trials:
+        return job
+    return replace(job, points=[*job.points, point])
+
+
+def _find_default_point(job: Job) -> dict[str, Any] | None:
+    """Return the job's own value of each searched field; None where one is not in its space."""
+    family = FAMILIES.get(job.env.removeprefix("envs:"))
+    point: dict[str, Any] = {}
+    for name, space in job.search.items():
+        if name.startswith(ENV_PREFIX):
+            argument = name.removeprefix(ENV_PREFIX)
+            value = job.env_kwargs.get(
+                argument, getattr(family and family.params(), argument, None)
+            )
+        elif isinstance(job.settings, ProgramSettings):
+            return None
+        elif isinstance(job.settings, RLlibSettings):
+            value = job.settings.values.get(name)  # RLlib's defaults are as slow to read as RLlib
+        else:
+            value = getattr(job.settings, name)
+        value = tuple(value) if isinstance(value, list) else value
+        if not space.contains(value):
+            return None
+        point[name] = value
+    return point
