@@ -89,6 +89,7 @@ def test_the_answer_is_strict_json(rows):
 def test_the_answer_has_the_fields_of_the_contract(sweep_rows, tmp_path):
     outcome = Outcome.from_rows(sweep_rows)
     assert outcome.as_dict("runs/x")["best"]["checkpoint"] is None  # there is no such file
+    assert outcome.best and outcome.best.checkpoint
     (tmp_path / outcome.best.checkpoint).mkdir(parents=True)
     answer = outcome.as_dict(tmp_path)
     fields = ["run", "trials", "best", "compute_saved", "siblings", "rung_agreement"]
@@ -99,7 +100,7 @@ def test_the_answer_has_the_fields_of_the_contract(sweep_rows, tmp_path):
     judged = {"score", "score_from", "metric", "training_score", "iteration"}
     assert set(answer["best"]) == {"id", *judged, "config", "checkpoint"}
     assert answer["best"]["checkpoint"].startswith(f"{tmp_path}/trials/")
-    assert answer["report"] == "runs/x/report.html"
+    assert answer["report"] == f"{tmp_path}/report.html"
 
 
 def test_a_trial_with_nan_is_never_the_best():
