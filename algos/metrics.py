@@ -189,6 +189,9 @@ METRICS: dict[str, Metric] = {
     "lr": Metric("rate", "learning rate of this iteration"),
     "exploration_rate": Metric("fraction", "actions drawn at random (DQN)", "falls below 0.1"),
     "gamma": Metric("fraction", "discount of what the next step is worth", "0.9 to 1"),
+    "warm_up_steps": Metric(
+        "steps", "random steps before the first update, of RLlib's algorithms with a replay buffer"
+    ),
     "updates": Metric("count", "optimiser steps of this iteration", "above 0"),
     "epochs_run": Metric("count", "passes over the rows before the KL limit stopped them"),
     "nonfinite": Metric("count", "NaN and infinite numbers met in this iteration", "0"),

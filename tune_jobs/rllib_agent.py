@@ -33,6 +33,8 @@ RESULTS, BUFFER = "rllib_results.pkl", "replay_buffer.pkl"
 FIRST, LAST = 20, 60
 """Results that a new one is read together with: the first show what the largest entropy is, the
 last whether a NaN stays."""
+WARM_UP = "num_steps_sampled_before_learning_starts"
+"""The setting of its random steps before the first update, where it has one."""
 GAMMA = "config/gamma"
 """The one of its settings that is judged."""
 
@@ -67,7 +69,6 @@ class RLlibAgent:
         env = make_single_env(job.env, self.env_kwargs)
         self.spaces = (env.observation_space, env.action_space)
         limit = find_time_limit(env)
-        self._time_limit = {"time_limit": limit} if limit else {}
         env.close()
         self.algorithm = build_rllib_algorithm(
             job.algo,
@@ -78,6 +79,9 @@ class RLlibAgent:
             gpus=gpus,
             fault_file=str(fault_file),
         )
+        warm_up = getattr(self.algorithm.config, WARM_UP, 0)
+        limits = {"time_limit": limit, "warm_up_steps": warm_up}
+        self._limits = {name: steps for name, steps in limits.items() if steps}
         self._fault_file = fault_file
         fault_file.unlink(missing_ok=True)  # of an attempt before
         self.flat_metrics: dict[str, Any] = {}
@@ -116,7 +120,7 @@ class RLlibAgent:
             "env_steps": self.env_steps,
             "env_steps_per_s": (self.env_steps - before) / seconds,
             "iteration_s": seconds,
-            **self._time_limit,
+            **self._limits,
         }
 
     def _translate(self, result: Mapping[str, Any]) -> dict[str, Any]:

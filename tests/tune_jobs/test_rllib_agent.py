@@ -88,6 +88,7 @@ def test_metrics_have_the_names_of_the_catalogue(dqn):
     assert "value_loss" not in before, "nothing was learnt yet"
     assert {"value_loss", "grad_norm", "lr", "gamma", "episodes", "iteration_s"} <= metrics.keys()
     assert metrics["nonfinite"] == 0 and metrics["gamma"] == 0.99
+    assert metrics["warm_up_steps"] == 60 and metrics["time_limit"] == 500
     assert before["return_mean"] * before["episodes"] <= before["env_steps"]
 
 

@@ -32,6 +32,10 @@ SCORE = "score"
 LOGGED_SETTINGS = ("lr", "gamma", "grad_clip", "entropy_coef")
 """Settings that are also metrics: logs of other tools contain them."""
 
+LEARNERS = ("value_loss", "policy_loss", "total_loss", "grad_norm")
+"""Metrics that a library logs from its first update on."""
+MIN_WARM_UP = 2
+"""Rows of a warm-up: many libraries log their first rollout before the update that it is for."""
 POOLED = 20
 """Episodes that a row must be the mean of to be judged by itself."""
 CHECKS = 8
@@ -71,6 +75,8 @@ class History:
     """Whether a smaller or a larger score is better."""
     settings: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
     """All settings of the run's algorithm; empty where unknown (logs of other tools)."""
+    warm_up: int = 0
+    """Iterations before these rows, in which nothing was learnt: they count as no budget."""
     _columns: dict[str, FloatArray] = dataclasses.field(
         default_factory=dict[str, FloatArray], init=False, repr=False, compare=False
     )
@@ -134,6 +140,28 @@ class History:
             self._latest[name] = last if known else as_number(self.settings[name])
         return self._latest[name]
 
+    @cached_property
+    def since_learning(self) -> History:
+        """The history without the rows before the first update, in which actions are random.
+
+        Algorithms with a replay buffer fill it first; in short runs that takes half of the budget.
+        """
+        first = self._count_warm_up()
+        if first < MIN_WARM_UP:
+            return self
+        return dataclasses.replace(self, rows=self.rows[first:], warm_up=self.iteration(first - 1))
+
+    def _count_warm_up(self) -> int:
+        """Return the number of leading rows in which nothing was learnt."""
+        limit = self.latest("warm_up_steps")
+        if math.isfinite(limit):
+            learning = self.series("env_steps") > limit
+            return int(np.argmax(learning)) if learning.any() else len(self)
+        if self.has("updates"):  # counted, and a rule of its own judges that there are none
+            return 0
+        learning = np.any([np.isfinite(self.series(name)) for name in LEARNERS], axis=0)
+        return int(np.argmax(learning))
+
     @property
     def return_name(self) -> str:
         """The metric with the mean return; some tools log only the mean of 100 episodes."""
@@ -154,12 +182,14 @@ class History:
     def iteration(self, index: int) -> int:
         """Return the iteration of a row; where unknown, the row's position counted from 1."""
         known = float(self.series("iteration")[index])
-        return int(known) if math.isfinite(known) else range(1, len(self) + 1)[index]
+        return int(known) if math.isfinite(known) else self.warm_up + range(1, len(self) + 1)[index]
 
     @cached_property
     def budget_fraction_used(self) -> float:
-        """Fraction of the budget used, 0 to 1."""
-        return min(1.0, self.iteration(-1) / self.budget) if self.rows else 0.0
+        """Fraction of the budget used, 0 to 1, without the warm-up."""
+        if not self.rows:
+            return 0.0
+        return min(1.0, (self.iteration(-1) - self.warm_up) / max(1, self.budget - self.warm_up))
 
     def is_warmed_up(self, rows: int, budget_fraction: float) -> bool:
         """Return whether there are ``rows`` rows and ``budget_fraction`` of the budget is used.
@@ -167,7 +197,7 @@ class History:
         Short trials (27 iterations are common under ASHA) would end before a warm-up counted in
         rows alone, so it never asks for more rows than half of the budget.
         """
-        enough_rows = len(self) >= min(rows, self.budget / 2)
+        enough_rows = len(self) >= min(rows, (self.budget - self.warm_up) / 2)
         return enough_rows and self.budget_fraction_used >= budget_fraction
 
     def find_onset(self, sick: BoolArray, window: int) -> int:
@@ -239,8 +269,9 @@ class History:
     def score_budget(self) -> int:
         """How many scores the whole budget has, at the pace so far; at least 1."""
         # Per iteration and not per row: a program may log a row in every tenth iteration only.
-        pace = self.score_rows.size / max(1, self.iteration(-1)) if self.rows else 1.0
-        return max(1, math.ceil(pace * self.budget))
+        learning = self.iteration(-1) - self.warm_up if self.rows else 0
+        pace = self.score_rows.size / max(1, learning) if self.rows else 1.0
+        return max(1, math.ceil(pace * (self.budget - self.warm_up)))
 
     def has_improved_lately(self, scores: int) -> bool:
         """Return whether the score had improved at any of the checks at the last ``scores`` scores.

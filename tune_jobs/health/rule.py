@@ -53,6 +53,10 @@ class Rule(ABC):
 
     def __call__(self, history: History) -> Finding | None:
         """Return the finding in this history, or None."""
+        if self.stagnant_only:  # what is flat before the first update has not failed to learn
+            history = history.since_learning
+            if not history.rows:
+                return None
         if not history.is_warmed_up(self.rows, self.budget_fraction):
             return None
         # None means too few scores, which is no evidence of stagnation: only False is.

@@ -2,12 +2,13 @@
 """A history: series, onsets, warm-ups, and what it was before."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from health_runs import history, make_rows, rising
 
-from tune_jobs.health import History
+from tune_jobs.health import History, diagnose
 from tune_jobs.health.rules.no_improvement import NoImprovement
 from tune_jobs.health.rules.performance_collapse import PerformanceCollapse
 
@@ -141,3 +142,56 @@ def test_noise_of_few_episodes_is_no_gain(episodes):
     noise = rng.normal(-100, 30 / math.sqrt(episodes), (100, 60))
     improved = [history(60, score=row.tolist(), episodes=episodes).improved for row in noise]
     assert sum(found is True for found in improved) <= 3
+
+
+def late_learner(n: int = 20, budget: int = 20, **changed: Any) -> History:
+    """A run whose first ten iterations are random, and which learns slowly after these."""
+    metrics: dict[str, Any] = {
+        "env_steps": lambda i: 150.0 * i,
+        "warm_up_steps": 1500.0,
+        "score": [0.0] * 10 + [2.0 * i for i in range(10)],
+        "value_loss": lambda i: 1.0 if i > 10 else None,
+    }
+    known = {name: curve for name, curve in (metrics | changed).items() if curve is not None}
+    return History(make_rows(n, **known), budget)
+
+
+@pytest.mark.parametrize(
+    "changed", [{}, {"warm_up_steps": None}, {"value_loss": None}, {"env_steps": lambda i: 149 * i}]
+)
+def test_random_steps_before_the_first_update_are_left_out(changed: dict[str, Any]):
+    learning = late_learner(**changed).since_learning
+    assert (len(learning), learning.warm_up, learning.iteration(0)) == (10, 10, 11)
+    assert learning.budget_fraction_used == 1
+    assert late_learner(15, **changed).since_learning.budget_fraction_used == 0.5
+    assert learning.score_budget == 10
+
+
+def test_nothing_is_left_of_a_run_that_only_fills_its_buffer():
+    run = late_learner(9, value_loss=None)
+    assert len(run.since_learning) == 0
+    assert diagnose(run).findings == ()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"warm_up_steps": None, "value_loss": None},  # nothing is known
+        {"warm_up_steps": None, "value_loss": lambda i: 1.0 if i > 1 else None},
+        {"warm_up_steps": None, "updates": lambda i: float(i > 10)},  # a rule of its own
+        {"warm_up_steps": 0.0},
+    ],
+)
+def test_a_run_that_learns_from_its_start_has_no_warm_up(changed: dict[str, Any]):
+    run = late_learner(**changed)
+    assert run.since_learning is run
+
+
+def test_no_improvement_waits_until_there_was_time_to_improve():
+    flat = {"score": [-1000.0 - i % 3 for i in range(40)], "value_loss": None}
+    plain = late_learner(22, 40, **flat, warm_up_steps=None, env_steps=None)
+    assert [f.symptom for f in diagnose(plain).findings] == ["no_improvement"]
+    run = late_learner(22, 40, **flat)
+    assert diagnose(run).findings == ()
+    found = diagnose(late_learner(34, 40, **flat)).findings
+    assert [f.symptom for f in found] == ["no_improvement"]
