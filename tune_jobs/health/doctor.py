@@ -14,10 +14,12 @@ import numpy as np
 from algos.metrics import METRICS
 from tune_jobs.formatting import count
 from tune_jobs.health.diagnosis import RULES, Diagnosis, diagnose
+from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History
 from tune_jobs.health.improvement import Improvement
 from tune_jobs.health.logs import Log, read_all
 from tune_jobs.health.logs.log import SHORTEST
+from tune_jobs.health.remedy import worded
 from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
 
 Answer = dict[str, Any]
@@ -84,13 +86,14 @@ def _found_at(symptom: str, history: History) -> int:
 
 def _entry(log: Log) -> Answer:
     diagnosis = diagnose(log.history) if log.rows else Diagnosis((), (), {})
+    findings = [*_judge_empty_return(log), *diagnosis.findings]
     judged, not_judged = list(diagnosis.judged), diagnosis.not_judged
     reasons = {symptom: _why(name) for symptom, name in not_judged.items()}
     needed = rows_needed(log.history) if log.rows else 1
     # Silence of a short log is no sign of health: what is still in its warm-up counts as not
     # judged, unless the rule has already reported or needs a single check only.
     if len(log.rows) < needed:
-        found = {finding.symptom for finding in diagnosis.findings}
+        found = {finding.symptom for finding in findings}
         early = [
             symptom for symptom in judged if symptom in found or RULES[symptom].ignores_patience
         ]
@@ -105,12 +108,30 @@ def _entry(log: Log) -> Answer:
         "rows": len(log.rows),
         "rows_needed": needed,
         "note": log.note,
-        "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
+        "findings": [dataclasses.asdict(finding) for finding in findings],
         "judged": judged,
         "not_judged": reasons,
         "unmapped": log.unmapped,
         "likely_return": log.likely_return,
     }
+
+
+def _judge_empty_return(log: Log) -> list[Finding]:
+    """Return the finding of a whole log whose return is never a number.
+
+    A run that is still at work may log NaN until its first episode ends, so no rule says this.
+    """
+    if not log.empty_return or len(log.rows) < rows_needed(log.history):
+        return []
+    rule = RULES["not_finite"]
+    found = rule.report(
+        "stop",
+        log.history.iteration(0),
+        f"{log.empty_return} is NaN in all {len(log.rows)} rows: rewards are NaN, or no episode "
+        "has ended",
+    )
+    remedy = worded(rule.choose_remedy(log.history), log.history.in_use)
+    return [dataclasses.replace(found, remedy=remedy)]
 
 
 def rows_needed(history: History) -> int:

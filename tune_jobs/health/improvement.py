@@ -22,6 +22,8 @@ IndexArray = NDArray[np.intp]
 
 TREND_ROWS = 200
 """Kendall's tau compares all pairs of rows: longer series are thinned evenly to this many."""
+LARGE = 1e150
+"""Numbers whose squares are near the end of the float range: diverged runs log such returns."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,4 +241,12 @@ def _detrended_sd(values: FloatArray) -> float:
     t = np.arange(values.size) - (values.size - 1) / 2
     level = values - values.mean()
     residual = level - t * float(t @ level) / float(t @ t)
-    return math.sqrt(float(residual @ residual) / (values.size - 2))
+    return root_sum_of_squares(residual) / math.sqrt(values.size - 2)
+
+
+def root_sum_of_squares(values: FloatArray) -> float:
+    """The Euclidean norm: values [R] -> at least 0, also where their squares overflow."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if not LARGE < largest < math.inf:
+        return math.sqrt(float(values @ values))
+    return largest * math.sqrt(float(np.square(values / largest).sum()))

@@ -47,6 +47,24 @@ def test_a_plain_file_is_judged_by_the_rules_about_the_return(tmp_path):
     assert diagnose_log(learnt) == {}
 
 
+@pytest.mark.parametrize(
+    ("columns", "is_empty"),
+    [
+        ({}, True),
+        ({"step": list(range(100, 3100, 100)), "loss": [0.5] * 30}, True),
+        ({"episodes": [4] * 30}, True),
+        ({"episodes": [0] * 30}, False),
+        ({"return_mean_100": [float(i) for i in range(30)]}, False),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_return_that_is_never_a_number_is_not_healthy(tmp_path, columns, is_empty):
+    path = write_columns(tmp_path / "a.csv", reward=[math.nan] * 30, **columns)
+    found = [finding for finding in doctor(path)["findings"] if finding["symptom"] == "not_finite"]
+    assert [finding["severity"] for finding in found] == ["stop"] * is_empty
+    assert all("reward is NaN in all 30 rows" in finding["evidence"] for finding in found)
+
+
 def test_a_nan_between_numbers_is_an_empty_cell(tmp_path):
     rhythm = [float(i) if i % 4 == 0 else math.nan for i in range(40)]
     loss = [1.0] * 30 + [math.nan] * 10

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from envs.validation import InputError
 from tune_jobs.health import History
-from tune_jobs.health.improvement import FloatArray, Improvement, Rise, kendall_tau, pool_scores
+from tune_jobs.health.improvement import (
+    FloatArray,
+    Improvement,
+    Rise,
+    kendall_tau,
+    pool_scores,
+    root_sum_of_squares,
+)
 
 
 def improved(
@@ -149,3 +156,17 @@ def test_rows_are_pooled_until_they_hold_enough_episodes():
     assert means.tolist() == [2.0, 5.0] and counts.tolist() == [20.0, 40.0]
     for part in pool_scores(scores, np.zeros(6), 20):
         assert part.size == 0
+
+
+@pytest.mark.parametrize("scores", [rising(40), flat(40), [1.0, -1.0] * 20])
+def test_scores_near_the_end_of_the_float_range(scores: list[float]):
+    large = [score * 2.0**1000 for score in scores]
+    assert improved(large) is improved(scores)
+    assert improved([1e305 * (-1) ** i for i in range(40)]) is False
+
+
+def test_a_norm_does_not_overflow():
+    assert root_sum_of_squares(np.array([3e300, -4e300])) == pytest.approx(5e300)
+    assert root_sum_of_squares(np.array([3.0, -4.0])) == 5.0
+    assert root_sum_of_squares(np.array([])) == 0.0
+    assert math.isinf(root_sum_of_squares(np.array([math.inf, 1.0])))

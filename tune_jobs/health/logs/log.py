@@ -39,6 +39,8 @@ class Log:
     """Why the log has no rows, or not all of those of its file; empty if it has them."""
     places: Sequence[int] = ()
     """The place of the record that each row was made of; empty for a run of ours."""
+    empty_return: str = ""
+    """A return that is NaN in every row, unless the log says that no episode has ended."""
     likely_return: str = ""
     """The unmapped column that looks most like a return; empty where the return is known."""
 

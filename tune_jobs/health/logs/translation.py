@@ -75,6 +75,7 @@ def translate_log(
     rows = _numbered([row for row in rows if row.keys() - NO_ROW])
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
+    empty = _find_empty_return(rows, taken)
     for theirs, ours in taken.items():
         _believe(rows, theirs, ours)
     # RLlib alone calls the KL a loss; in other tools a KL of 0 is a measurement.
@@ -112,6 +113,7 @@ def translate_log(
         note=note,
         places=places,
         likely_return=likely,
+        empty_return=empty,
     )
 
 
@@ -179,6 +181,19 @@ def _estimate_episodes(rows: Iterable[dict[str, Any]]) -> None:
         if "episodes" not in row and steps > before and length >= 1:
             row["episodes"] = (steps - before) / length
         before = steps if math.isfinite(steps) else before
+
+
+def _find_empty_return(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> str:
+    """Return the name of a return that is never a number.
+
+    It is empty where the log says that no episode ended: a mean over none is NaN by definition.
+    """
+    counted = [row[name] for row in rows for name in ("episodes", "episode_length") if name in row]
+    if counted and not any(as_number(value) > 0 for value in counted):
+        return ""
+    names = [theirs for theirs, ours in taken.items() if ours.name in RETURNS]
+    values = [row[name] for row in rows for name in RETURNS if name in row]
+    return names[0] if values and all(math.isnan(value) for value in values) else ""
 
 
 def _believe(rows: Sequence[dict[str, Any]], theirs: str, ours: CatalogueMetric) -> None:

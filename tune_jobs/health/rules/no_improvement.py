@@ -11,7 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, NonNegative
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import pool_scores
+from tune_jobs.health.improvement import pool_scores, root_sum_of_squares
 from tune_jobs.health.remedy import SCALED_REWARDS, Remedy, put
 from tune_jobs.health.rule import Rule
 
@@ -97,7 +97,7 @@ class NoImprovement(Rule):
             return None
         # A real gain would inflate this spread, but a run with one has usually improved and is not
         # judged.
-        noise = float(np.std(scores))
+        noise = root_sum_of_squares(scores - scores.mean()) / math.sqrt(scores.size)
         record, best = int(rows[0]), float(scores[0])
         for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
             if score > best + max(self.min_delta * abs(best), noise):

@@ -36,6 +36,11 @@ def test_the_evidence_names_the_best_score_as_the_user_knows_it():
     assert "the best cost (2.5, iteration 2)" in finding.evidence
 
 
+def test_a_best_whose_square_overflows_is_the_best():
+    finding = RULE(History(history(30, score=[-1e300, 1e300] * 15).rows, 30))
+    assert finding and "the best score (1e+300, iteration 2)" in finding.evidence
+
+
 def test_a_converged_run_is_healthy():
     assert seen(RULE, 300, score=[*rising(50), *([1.0] * 250)]) is None
 
