@@ -200,7 +200,7 @@ class ColumnAlgorithm(Algorithm):
         s = self.settings
         seed = TRAINING_SEED + (self.config.seed or 0) + iteration * s.warm_start_episodes
         rows = collect_teacher_rows(s.warm_start, world, self._make_head(), episodes, seed)
-        progress = max(iteration, 1) / self.config.total_iterations
+        progress = iteration / self.config.total_iterations
         metrics = self._update_learners(rows, {PROGRESS: progress, CLONE: True})
         return {"warm_start_loss": metrics["warm_start_loss"]}
 

@@ -1,7 +1,8 @@
 """Values that change over training, as pure functions of its progress.
 
-``progress`` is the share of the training budget that is spent when the update is done, above 0 and
-at most 1. Every schedule reaches its end exactly at 1, whatever the number of updates.
+``progress`` is the share of the training budget that is spent when an update is done. Every
+schedule reaches its end exactly at 1, whatever the number of updates; only the learning rate, which
+may end at 0, lags behind by an update (:func:`schedule_update`).
 """
 
 from __future__ import annotations
@@ -44,3 +45,26 @@ def schedule(
     if kind == "exponential" and start > 0:
         return start * (end / start) ** done
     return start
+
+
+def schedule_update(
+    kind: ScheduleKind,
+    start: float,
+    end: float,
+    begin: float,
+    done: float,
+    *,
+    warmup: float = 0.0,
+) -> float:
+    """Return the value for an update that takes progress from ``begin`` to ``done``.
+
+    It falls by the update's begin and rises, in the warm-up, by its end: at the other ends the
+    value may be 0, and the first or the last update would do nothing.
+
+    >>> [schedule_update("linear", 1.0, 0.0, i / 4, (i + 1) / 4) for i in range(4)]
+    [1.0, 0.75, 0.5, 0.25]
+    >>> [schedule_update("constant", 1.0, 0.0, i / 4, (i + 1) / 4, warmup=0.5) for i in range(4)]
+    [0.5, 1.0, 1.0, 1.0]
+    """
+    progress = done if done < warmup else max(begin, warmup)
+    return schedule(kind, start, end, progress, warmup=warmup)

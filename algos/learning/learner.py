@@ -38,10 +38,11 @@ from algos.models.memory import SEQUENCE_START
 from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns, split_minibatches
 from algos.rollouts.sequences import cut_sequences, split_in_order, split_sequences
-from algos.schedules import schedule
+from algos.schedules import schedule_update
 
 PROGRESS = "progress"
-"""Key of ``timesteps``: the fraction of the budget spent when this update is done."""
+"""Key of ``timesteps``: the fraction of the budget spent when this update is done; of the warm
+start, which spends nothing of it, when it begins."""
 SCORE = "score"
 """Key of ``timesteps``: the mean score of the episodes behind this update; None without any."""
 CLONE = "clone"
@@ -101,25 +102,30 @@ class ColumnLearner(TorchLearner):
         progress = float(timesteps[PROGRESS])
         batch: Any = training_data.batch  # Columns; RLlib's hint knows only its own batch
         columns: Columns = batch.to_torch(self._device)
-        if timesteps.get(CLONE):
-            s = self.objective.settings
+        config: Any = self.config  # ours; see ColumnConfig
+        s, clone = self.objective.settings, timesteps.get(CLONE)
+        begin = progress - (0 if clone else 1 / config.total_iterations)
+        # Imitation has no warm-up: that is for what follows, and may be longer than it.
+        done = 1.0 if clone else progress
+        lr = schedule_update(s.lr_schedule, s.lr, s.lr_end, begin, done, warmup=s.warmup)
+        if clone:
             # The limit is for updates from the policy's own rows; imitation may move it freely.
             free = replace(s, epochs=s.warm_start_epochs, kl_limit=0.0)
             cloning = BehaviourCloning(free)
             self._measure_first_observations(columns, cloning)
-            stats = self._run_epochs(columns, cloning, progress)
+            stats = self._run_epochs(columns, cloning, lr)
         else:
-            stats = self._update_policy(columns, progress)
+            stats = self._update_policy(columns, progress, lr)
             network, score = self._get_policy_network(), timesteps.get(SCORE)
-            stats |= update_spread(network, self.objective.settings, progress, score)
-            stats |= update_temperature(network, self.objective.settings, progress)
+            stats |= update_spread(network, s, progress, score)
+            stats |= update_temperature(network, s, progress)
         self._weights_seq_no += 1
         self.metrics.reset()  # else metrics that only an earlier update had would stay
         self.metrics.log_dict(stats, key=DEFAULT_MODULE_ID, window=1)
         self.after_gradient_based_update(timesteps=timesteps)
         return self.metrics.reduce()
 
-    def _update_policy(self, columns: Columns, progress: float) -> dict[str, float]:
+    def _update_policy(self, columns: Columns, progress: float, lr: float) -> dict[str, float]:
         """Update the policy by the algorithm's objective; return metrics and coefficients."""
         objective = self.objective
         if SEQUENCE_START in columns:
@@ -141,7 +147,7 @@ class ColumnLearner(TorchLearner):
             columns = columns.with_columns(**found)
         # Reported are the coefficients that this update used, not the adapted ones.
         used = self.coefficients
-        stats = self._run_epochs(columns, objective, progress)
+        stats = self._run_epochs(columns, objective, lr)
         self.coefficients = objective.adapt_coefficients(used, stats)
         self.updates += 1
         if not first:
@@ -218,12 +224,12 @@ class ColumnLearner(TorchLearner):
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _run_epochs(
-        self, columns: Columns, objective: Objective[Any], progress: float
+        self, columns: Columns, objective: Objective[Any], lr: float
     ) -> dict[str, float]:
         """Pass over the rows [N] until the objective stops; return the update's metrics."""
         s, log, trained = objective.settings, UpdateLog(), self._get_trained_parts(objective)
         for group in (g for optimiser in trained.optimisers for g in optimiser.param_groups):
-            group["lr"] = schedule(s.lr_schedule, s.lr, s.lr_end, progress, warmup=s.warmup)
+            group["lr"] = lr
         before = [p.detach().clone() for p in trained.params]  # for the update ratio
         rows = columns.to_numpy() if trained.closed_form else columns
         # Each learner has its share of the rows and takes its share of every minibatch.

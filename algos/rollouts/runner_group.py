@@ -89,10 +89,11 @@ def reseed_runners(group: Any, iteration: int, ids: list[int] | None = None) -> 
         iteration: iterations that are done.
         ids: remote runners that were restarted; None: all runners, after a restore.
     """
-    local = group.local_env_runner
-    env = None if ids or local is None else local.env
-    if env is not None and not isinstance(env, BatchedVectorEnv) and "starts" not in local.needs:
-        local.reseed(restored_at=iteration)
+    local: Any = group.local_env_runner
+    if ids is None and local is not None and local.env is not None:
+        kept = isinstance(local.env, BatchedVectorEnv) or "starts" in local.needs
+        if not kept:
+            local.reseed(restored_at=iteration)
     group.foreach_env_runner(
         "reseed",
         kwargs={"restored_at": iteration},

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from algos import algorithm
 from algos.learning.learner import CLONE, PROGRESS
-from algos.schedules import ScheduleKind, schedule
+from algos.schedules import ScheduleKind, schedule, schedule_update
 
 MOVING: tuple[ScheduleKind, ...] = ("linear", "cosine", "exponential")
 VALUES = st.floats(1e-6, 1.0)
@@ -64,11 +64,20 @@ def test_a_schedule_spans_the_training_after_the_warm_up():
     assert schedule("linear", 1.0, 0.0, 0.6, warmup=0.2) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("kind", MOVING)
+@pytest.mark.parametrize("warmup", [0.0, 0.3])
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_no_update_of_a_schedule_is_void(kind, warmup, count):
+    ends = [(i / count, (i + 1) / count) for i in range(count)]
+    found = [schedule_update(kind, 1.0, 1e-9, *at, warmup=warmup) for at in ends]
+    assert min(found) > 1e-8 and max(found) == 1.0
+
+
 def test_a_schedule_without_a_start_is_0_throughout():
     assert schedule("exponential", 0.0, 0.1, 0.5) == 0.0
 
 
-def test_a_warm_start_is_scheduled_as_the_first_iteration(monkeypatch):
+def test_a_warm_start_spends_nothing_of_the_budget(monkeypatch):
     calls = []
 
     def update_learners(rows, timesteps):
@@ -94,4 +103,4 @@ def test_a_warm_start_is_scheduled_as_the_first_iteration(monkeypatch):
     )
     metrics = algorithm.ColumnAlgorithm.start_training(started)  # type: ignore[arg-type]
     assert metrics == {"warm_start_loss": 2.0}
-    assert calls == [("rows", {PROGRESS: 1 / 8, CLONE: True}), "pushed"]
+    assert calls == [("rows", {PROGRESS: 0.0, CLONE: True}), "pushed"]

@@ -76,9 +76,9 @@ def runner(env, env_kwargs=None, *, algo="ppo", seed=0, worker_index=0, gpus=0, 
     return config.env_runner_cls(config=config, worker_index=worker_index)
 
 
-def learner(env, *, algo="ppo", seed=0, **changed) -> Any:
+def learner(env, *, algo="ppo", seed=0, iterations=5, **changed) -> Any:
     """A learner in this process, without Ray, whose policy is not nearly uniform."""
-    config = _config(algo, env, None, seed, settings(algo, **changed))
+    config = _config(algo, env, None, seed, settings(algo, **changed), iterations)
     built = config.build_learner(env=gymnasium.make(env))
     _spread(built.module[DEFAULT_MODULE_ID], 0.5, seed)
     return built

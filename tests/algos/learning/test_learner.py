@@ -90,8 +90,24 @@ def test_a_state_holds_what_the_next_update_depends_on(rows):
 def test_the_learning_rate_follows_its_schedule(rows):
     own = {"lr": 0.4, "lr_schedule": "linear", "lr_end": 0.0, "warmup": 0.2}
     learner = small.learner(CARTPOLE, **own)
-    for progress, lr in ((0.1, 0.2), (0.2, 0.4), (0.6, 0.2), (1.0, 0.0)):
+    # Five iterations: the rise counts the end of an update, the fall its begin.
+    for progress, lr in ((0.1, 0.2), (0.2, 0.4), (0.4, 0.4), (0.6, 0.3), (1.0, 0.1)):
         assert small.updated(learner, rows, progress)["lr"] == pytest.approx(lr)
+
+
+@pytest.mark.parametrize(("progress", "lr"), [(0.0, 0.4), (0.1, 0.4), (0.6, 0.2)])
+def test_the_warm_start_has_no_warm_up(progress, lr, rows):
+    own = {"lr": 0.4, "lr_schedule": "linear", "warmup": 0.2}
+    learner = small.learner(CARTPOLE, **own)
+    steps = {PROGRESS: progress, CLONE: True}
+    found = learner.update(training_data=TrainingData(batch=rows), timesteps=steps)
+    assert found[DEFAULT_MODULE_ID]["lr"].peek() == pytest.approx(lr)
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine"])
+def test_a_budget_of_one_iteration_trains_at_the_full_rate(kind, rows):
+    learner = small.learner(CARTPOLE, iterations=1, lr=0.4, lr_schedule=kind, warmup=0.2)
+    assert small.updated(learner, rows, 1.0)["lr"] == pytest.approx(0.4)
 
 
 def test_accumulated_minibatches_make_the_step_of_their_sum(rows):

@@ -1,6 +1,8 @@
 # pyright: basic
 """Samples of a group of runners that is only pretended: order, faults and restarts."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import small
@@ -32,7 +34,8 @@ class Group:
 
     def __init__(self, *remote, local=None, healthy=()):
         self.remote = [Runner(answer) for answer in remote]
-        self.local_env_runner, self.healthy = Runner(local), list(healthy)
+        self.local_env_runner: Any = Runner(local)
+        self.healthy = list(healthy)
         self.calls, self.ready = [], []
 
     def num_remote_env_runners(self):
