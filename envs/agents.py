@@ -198,7 +198,9 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
             game.close()
 
 
-def check_appearances(env: VectorEnv[Any, Any, Any], seconds: float) -> None:
+def check_appearances(
+    env: VectorEnv[Any, Any, Any], seconds: float, clock: Callable[[], float] = time.monotonic
+) -> None:
     """Play games at random until each agent has appeared; most games show all from the start.
 
     Does nothing for environments of a single agent.
@@ -206,6 +208,7 @@ def check_appearances(env: VectorEnv[Any, Any, Any], seconds: float) -> None:
     Args:
         env: the environment.
         seconds: time after which nothing is known about agents that have not appeared.
+        clock: measures these seconds.
 
     Raises:
         InputError: an agent that appears in none of ``GAMES_TO_APPEAR`` games.
@@ -213,10 +216,10 @@ def check_appearances(env: VectorEnv[Any, Any, Any], seconds: float) -> None:
     inner = env.unwrapped
     if not isinstance(inner, AgentsVectorEnv):
         return
-    deadline, single = time.monotonic() + seconds, copy.deepcopy(env.single_action_space)
+    deadline, single = clock() + seconds, copy.deepcopy(env.single_action_space)
     single.seed(derive_seed(0, "actions"))
     observations, _ = env.reset(seed=0)
-    while inner.unseen and inner.finished < GAMES_TO_APPEAR and time.monotonic() < deadline:
+    while inner.unseen and inner.finished < GAMES_TO_APPEAR and clock() < deadline:
         masks = observations.get(MASK_PART) if isinstance(observations, Mapping) else None
         if masks is None or not is_mask_of(single, masks[0]):
             masks = [None] * env.num_envs

@@ -12,6 +12,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from envs.action_masks import find_mask, sample_legal
 from envs.checking.guarded_calls import (
     BrokenEnvironmentError,
+    Clock,
     TimeLimitError,
     Violation,
     call_guarded,
@@ -27,9 +28,9 @@ STEPS = 50
 
 
 def check_same_seed(
-    make: Callable[[], gymnasium.Env[Any, Any]], deadline: float
+    make: Callable[[], gymnasium.Env[Any, Any]], deadline: float, clock: Clock = time.monotonic
 ) -> list[Violation]:
-    """Play the start of an episode twice, in two environments, until a deadline.
+    """Play the start of an episode twice, in two environments, until a time of this clock.
 
     Returns:
         A note if the infos differed, which no training reads.
@@ -38,36 +39,36 @@ def check_same_seed(
         BrokenEnvironmentError: observations, rewards or ends differed.
         TimeLimitError: the environment is registered as nondeterministic.
     """
-    _require_time(deadline)
+    _require_time(deadline, clock)
     one = call_guarded("make", make)
     try:
         if one.spec is not None and one.spec.nondeterministic:
             raise TimeLimitError("the environment is registered as nondeterministic")
-        _require_time(deadline)
+        _require_time(deadline, clock)
         two = call_guarded("make", make)
         try:
-            return _play_twice(one, two, deadline)
+            return _play_twice(one, two, deadline, clock)
         finally:
             two.close()
     finally:
         one.close()
 
 
-def _require_time(deadline: float) -> None:
+def _require_time(deadline: float, clock: Clock) -> None:
     """Refuse to begin a call of a slow environment after the deadline.
 
     Raises:
         TimeLimitError: the deadline is over.
     """
-    if time.monotonic() > deadline:
+    if clock() > deadline:
         raise TimeLimitError("there was no time to play an episode twice")
 
 
 def _play_twice(
-    one: gymnasium.Env[Any, Any], two: gymnasium.Env[Any, Any], deadline: float
+    one: gymnasium.Env[Any, Any], two: gymnasium.Env[Any, Any], deadline: float, clock: Clock
 ) -> list[Violation]:
     left = reset_env(one, seed=SEED)
-    _require_time(deadline)
+    _require_time(deadline, clock)
     right = reset_env(two, seed=SEED)
     # Only one space is sampled, and both environments get its action. A derived seed keeps actions
     # independent of the environment's numbers.
@@ -98,7 +99,7 @@ def _play_twice(
             )
         if not informal and (names := _list_differences(left[-1], right[-1])):
             informal.append(_info_violation(names, step))
-        if (step and (left[2] or left[3])) or time.monotonic() > deadline:
+        if (step and (left[2] or left[3])) or clock() > deadline:
             break
         mask = find_mask(one, left[0], left[-1])
         action = sample_legal(one.action_space, mask and mask.legal)

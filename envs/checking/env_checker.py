@@ -19,6 +19,7 @@ from envs.action_masks import sample_legal
 from envs.checking.determinism import check_same_seed
 from envs.checking.guarded_calls import (
     BrokenEnvironmentError,
+    Clock,
     TimeLimitError,
     Violation,
     call_guarded,
@@ -64,11 +65,13 @@ def check_conformance(
     return examine(make, episodes, max_steps, seconds).violations
 
 
-def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Conformance:
+def examine(
+    make: Make, episodes: int, max_steps: int, seconds: float, clock: Clock = time.monotonic
+) -> Conformance:
     """Check an environment; list violations and rules that there was no time for."""
     found: list[Violation] = []
     cut: dict[str, str] = {}
-    started = time.monotonic()
+    started = clock()
     # Shares of the time limit: a slow environment must leave time for random play.
     for rule, check, share in (
         ("gymnasium_check", run_gymnasium_check, 0.4),
@@ -77,14 +80,14 @@ def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Confor
         try:
             deadline = started + share * seconds
             found += _collect_violations(
-                lambda check=check, deadline=deadline: check(make, deadline)
+                lambda check=check, deadline=deadline: check(make, deadline, clock)
             )
         except TimeLimitError as why:
             cut[rule] = str(why)
     deadline = started + seconds
     try:
-        steps = _random_episodes(make, episodes, max_steps, deadline, found)
-        if steps < FEW_STEPS and time.monotonic() > deadline:
+        steps = _random_episodes(make, episodes, max_steps, deadline, found, clock)
+        if steps < FEW_STEPS and clock() > deadline:
             cut["random_play"] = f"there was time for only {steps} of its steps"
     except BrokenEnvironmentError as broken:
         found.append(broken.violation)
@@ -93,15 +96,17 @@ def examine(make: Make, episodes: int, max_steps: int, seconds: float) -> Confor
     return Conformance(list({v.rule: v for v in reversed(found)}.values())[::-1], cut)
 
 
-def check_random_play(make: Make, episodes: int, max_steps: int, seconds: float) -> list[Violation]:
+def check_random_play(
+    make: Make, episodes: int, max_steps: int, seconds: float, clock: Clock = time.monotonic
+) -> list[Violation]:
     """Play random episodes of legal actions; return the first violation, if any, and the notes.
 
     The part of :func:`check_conformance` that every training needs. A violation comes first.
     """
-    deadline = time.monotonic() + seconds
+    deadline = clock() + seconds
     notes: list[Violation] = []
     try:
-        _random_episodes(make, episodes, max_steps, deadline, notes)
+        _random_episodes(make, episodes, max_steps, deadline, notes, clock)
     except BrokenEnvironmentError as broken:
         return [broken.violation, *notes]
     return notes
@@ -115,7 +120,12 @@ def _collect_violations(check: Callable[[], list[Violation] | None]) -> list[Vio
 
 
 def _random_episodes(
-    make: Make, episodes: int, max_steps: int, deadline: float, notes: list[Violation]
+    make: Make,
+    episodes: int,
+    max_steps: int,
+    deadline: float,
+    notes: list[Violation],
+    clock: Clock,
 ) -> int:
     """Play until a limit is reached, but at least one step; return the steps taken.
 
@@ -134,7 +144,7 @@ def _random_episodes(
             first, done = step, False
             legal = mask.read(observation, info, 0)
             while not done:
-                if step >= max_steps or (step and time.monotonic() > deadline):
+                if step >= max_steps or (step and clock() > deadline):
                     return step
                 step += 1
                 action = sample_legal(env.action_space, legal)

@@ -6,12 +6,15 @@ import dataclasses
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import gymnasium
 import numpy as np
 
 from envs.checking.user_frames import find_user_frame
+
+Clock: TypeAlias = Callable[[], float]
+"""Return the time in seconds from any fixed moment on; checks measure their time limits by it."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ from gymnasium.utils.env_checker import check_env
 from envs.action_masks import Mask, find_mask, is_legal, sample_legal
 from envs.checking.guarded_calls import (
     BrokenEnvironmentError,
+    Clock,
     TimeLimitError,
     Violation,
     call_guarded,
@@ -28,8 +29,10 @@ SEED = 123
 """Seed that the checker gives action spaces."""
 
 
-def run_gymnasium_check(make: Callable[[], gymnasium.Env[Any, Any]], deadline: float) -> None:
-    """Run Gymnasium's checker until a time.
+def run_gymnasium_check(
+    make: Callable[[], gymnasium.Env[Any, Any]], deadline: float, clock: Clock = time.monotonic
+) -> None:
+    """Run Gymnasium's checker until a time of this clock.
 
     Raises:
         BrokenEnvironmentError: a violation, or an exception of the environment.
@@ -42,7 +45,7 @@ def run_gymnasium_check(make: Callable[[], gymnasium.Env[Any, Any]], deadline: f
             warnings.simplefilter("ignore")
             # Unwrapped, because Gymnasium's own wrappers would raise before the checker can name
             # the fault.
-            formal = _CheckedEnv(env.unwrapped, deadline)
+            formal = _CheckedEnv(env.unwrapped, deadline, clock)
             check_env(formal, skip_render_check=True, skip_close_check=True)
     except TimeLimitError:
         raise
@@ -67,11 +70,11 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
     draws actions without a mask.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], deadline: float) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], deadline: float, clock: Clock) -> None:
         super().__init__(env)
         self.mask: Mask | None = None
-        self.deadline = deadline
-        self.started, self.calls = time.monotonic(), 0
+        self.deadline, self.clock = deadline, clock
+        self.started, self.calls = clock(), 0
         inner = env.reset
 
         def reset(*args: Any, **kwargs: Any) -> Any:
@@ -104,8 +107,8 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation, reward, *ends, {} if isinstance(info, dict) else info
 
     def _count(self) -> None:
-        if time.monotonic() > self.deadline:
-            spent = time.monotonic() - self.started
+        if self.clock() > self.deadline:
+            spent = self.clock() - self.started
             raise TimeLimitError(
                 f"there was no time for all of it: {self.calls} calls of reset() and step() took "
                 f"{spent:.1f} s"

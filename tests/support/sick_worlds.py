@@ -1,7 +1,9 @@
 # pyright: basic
 """Environments with one fault each, and a healthy one to compare them with."""
 
+import signal
 import time
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -141,26 +143,30 @@ class Informal(Targets):
 
 
 class Waiting(Targets):
-    """Waits for a server in its third step."""
+    """Waits for a server in its third step; a time limit that is set is over at once then."""
 
     def paid(self, action):
         if self.steps == 3:
-            time.sleep(600)
+            signal.setitimer(signal.ITIMER_REAL, 0.01, 1)
+            time.sleep(10_000)
         return super().paid(action)
 
 
 class Tortoise(Targets):
     """Slow, but each of its calls returns."""
 
+    clock: Any = None
+    """The simulated clock by which it is slow."""
+
     def __init__(self):
-        time.sleep(0.1)
+        self.clock.now += 0.1
 
     def reset(self, **kwargs):
-        time.sleep(0.1)
+        self.clock.now += 0.1
         return super().reset(**kwargs)
 
     def paid(self, action):
-        time.sleep(0.1)
+        self.clock.now += 0.1
         return super().paid(action)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -50,14 +49,14 @@ VALUE_CELLS = 200
 def probe_sampler(target: CheckTarget, seconds: float) -> ProbeResult:
     """Compare the actions that the policy draws with their log-probabilities."""
     outcome = ProbeResult()
-    module, deadline = target.module, time.monotonic() + seconds
+    module, deadline = target.module, target.clock() + seconds
     seen = sample_random_play(target, seconds).observations
     # Spread over the whole play, since observations near each other have nearly the same policy.
     ids = np.unique(np.linspace(0, len(seen) - 1, OBSERVATIONS).astype(int))
     tests: list[dict[str, Any]] = []
     for k, i in enumerate(ids):
         # At least one observation is tested, however short the time.
-        if tests and time.monotonic() > deadline:
+        if tests and target.clock() > deadline:
             break
         tests.append(_test_draws(module, seen[i], k))
         if (tests[-1]["p"] or 1) <= RETRY_LEVEL:  # repeated, as one small p-value may be chance

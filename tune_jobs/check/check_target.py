@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -25,6 +26,7 @@ from algos.rollouts.env_factory import (
 )
 from envs import FAMILIES
 from envs.batched import World, get_world
+from envs.checking.guarded_calls import Clock
 from envs.validation import InputError
 from tune_jobs.check.import_probe import probe_import
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
@@ -62,6 +64,8 @@ class CheckTarget:
     """The algorithm's class; None takes the one of that name."""
     probe_cache: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """Results of one probe that others use."""
+    clock: Clock = time.monotonic
+    """The clock by which probes keep to their time."""
 
     def __post_init__(self) -> None:
         self.algorithm = self.algorithm or get_algorithm_class(self.algo)

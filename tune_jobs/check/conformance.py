@@ -27,7 +27,9 @@ def probe_conformance(target: CheckTarget, seconds: float) -> ProbeResult:
     outcome = ProbeResult()
     is_game = target.env.startswith(f"{PREFIX}:")
     for_agents_s = AGENTS_FRACTION * seconds if is_game else 0.0
-    report = examine(target.make_bare_env, MAX_EPISODES, MAX_STEPS, seconds - for_agents_s)
+    report = examine(
+        target.make_bare_env, MAX_EPISODES, MAX_STEPS, seconds - for_agents_s, target.clock
+    )
     outcome.figures["violations"] = sum(v.severity != "note" for v in report.violations)
     outcome.not_judged = dict(report.cut_short)
     for violation in report.violations:
@@ -43,7 +45,7 @@ def _check_agents(target: CheckTarget, seconds: float, outcome: ProbeResult) -> 
     """Add a finding if an agent of a game never appears: examining it, one agent alone was seen."""
     try:
         with closing(make_vector_env(target.env, target.env_kwargs, 1)) as env:
-            check_appearances(env, seconds)
+            check_appearances(env, seconds, target.clock)
     except InputError as error:
         outcome.add_finding("cannot_start", "stop", str(error))
 

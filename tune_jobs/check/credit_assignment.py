@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import time
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -86,7 +85,7 @@ def probe_credit(target: CheckTarget, seconds: float) -> ProbeResult:
     """Change one number at a time and record which rows differ."""
     outcome = ProbeResult()
     synthetic = make_synthetic_rollout(target, seconds / 4)
-    deadline = time.monotonic() + seconds * 3 / 4
+    deadline = target.clock() + seconds * 3 / 4
     rows = synthetic.compute_rows()
     # Algorithms that learn from the steps as they are compute nothing that could leak.
     if not (rows.columns and rows.step_indices):
@@ -96,7 +95,7 @@ def probe_credit(target: CheckTarget, seconds: float) -> ProbeResult:
     changes: list[Change] = []
     for name, copy, step in synthetic.list_numbers():
         changes.append(synthetic.measure_change(name, copy, step))
-        if time.monotonic() > deadline:
+        if target.clock() > deadline:
             break
     leaks = [c for c in changes if c.copies or c.episodes]
     rewards = [c for c in changes if c.name == synthetic.reward_name]

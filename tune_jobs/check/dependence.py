@@ -15,8 +15,6 @@ plays of the same actions are more alike than plays of different ones
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from tune_jobs.check.check_target import CheckTarget
@@ -41,7 +39,7 @@ SYMPTOM = "reward_blind_to_action"
 def probe_dependence(target: CheckTarget, seconds: float) -> ProbeResult:
     """Test whether the reward depends on the actions; see the module's docstring."""
     outcome = ProbeResult()
-    started = time.monotonic()
+    started = target.clock()
     played, pairs = play_until_clear(target, seconds / 2, fresh=False)
     if not played:
         outcome.not_judged[SYMPTOM] = "there was no time to play one episode four times"
@@ -67,7 +65,7 @@ def probe_dependence(target: CheckTarget, seconds: float) -> ProbeResult:
     # Different actions meet different randomness in the same seeded stream, so a difference may
     # still be luck: the second form decides.
     if pairs.noisy == 0 and pairs.differing:
-        left = seconds - (time.monotonic() - started)
+        left = seconds - (target.clock() - started)
         _judge_fresh_noise(target, left, outcome)
     elif pairs.noisy and pairs.p_value <= LEVEL:
         pass  # the return is noisy, but depends on the actions as well

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -75,7 +74,7 @@ def _play_baselines(target: CheckTarget, seconds: float) -> dict[str, Array]:
     world: Any = target.world
     agents = {"random": world.baselines["random"]} if "random" in world.baselines else {}
     agents |= world.baselines
-    deadline = time.monotonic() + seconds
+    deadline = target.clock() + seconds
     returns_by_rule: dict[str, Array] = {}
     for name, agent in agents.items():
         keys = counter_rng.make_keys(0, EPISODES)
@@ -86,7 +85,7 @@ def _play_baselines(target: CheckTarget, seconds: float) -> dict[str, Array]:
             returns += np.where(ended, 0, moved.reward)
             ended |= moved.terminated | moved.truncated
             state = moved.state
-            if ended.all() or time.monotonic() > deadline:
+            if ended.all() or target.clock() > deadline:
                 break
         if ended.all():
             returns_by_rule[name] = returns

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import gymnasium
@@ -38,7 +37,7 @@ def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
     if why := target.explain_staged_training():
         outcome.not_judged["not_learnt_quickly"] = why
         return outcome
-    started = time.monotonic()
+    started = target.clock()
     # Only where the seed decides the start and copies are made one at a time can this probe limit
     # the starts to a few.
     fixed = target.world is None and "starts" in target.offered_needs
@@ -53,7 +52,7 @@ def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
     errors = compute_welch_gap(chance, last)
     outcome.figures = {
         "starts": STARTS if fixed else None,
-        "seconds": time.monotonic() - started,
+        "seconds": target.clock() - started,
         "iterations": len(returns),
         "steps": len(returns) * settings.rows_per_iteration,
         "return_random": float(chance.mean()) if chance.size else None,
@@ -102,7 +101,7 @@ def _train(
     try:
         learner = config.build_learner(spaces=runner.get_spaces())
         returns: list[Any] = []
-        while time.monotonic() < deadline:
+        while target.clock() < deadline:
             module: Any = learner.module[DEFAULT_MODULE_ID]
             # On-policy: each rollout must come from the weights of the last update.
             runner.module.set_state(module.get_state())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ def play_until_clear(
     target: CheckTarget, seconds: float, fresh: bool
 ) -> tuple[list[list[Episode]], PairedTest]:
     """Play more and more starts until the answer is clear or the time is up."""
-    deadline = time.monotonic() + seconds
+    deadline = target.clock() + seconds
     # The first test should take at most half of the time.
     scale = sample_random_play(target, seconds).scale if fresh else None
     possible = seconds * sample_random_play(target, seconds).steps_per_s / (8 * START_COUNTS[0])
@@ -53,7 +52,7 @@ def play_until_clear(
             for way in (0, 1)
             for again in (0, 1)
         ]
-        episodes = play_episodes(target, plans, deadline - time.monotonic(), length, scale=scale)
+        episodes = play_episodes(target, plans, deadline - target.clock(), length, scale=scale)
         whole = [e for e in episodes if e.end or len(e.rewards) >= length]
         # The time ran out within an episode. Its return is not comparable, and a start needs all
         # four plays, so the last starts are left out.
@@ -70,7 +69,7 @@ def play_until_clear(
             settled = pairs.detectable_fraction <= NEGLIGIBLE and pairs.p_value > SETTLED_P
         else:
             settled = pairs.differing == 0 and count_informative_starts(starts) >= MIN_EQUAL_STARTS
-        if clear or settled or len(starts) < count or time.monotonic() > deadline:
+        if clear or settled or len(starts) < count or target.clock() > deadline:
             break
     return starts, pairs
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 
 from algos.models.base import to_observation_columns
 from envs import counter_rng
+from envs.checking.guarded_calls import Clock
 from envs.pytree import take
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.random_agents import (
@@ -108,7 +108,7 @@ def play_episodes(
         scale: scale of the observations; if given, the actors are random functions of them
     (:class:`RandomRule`).
     """
-    deadline = time.monotonic() + seconds
+    deadline = target.clock() + seconds
 
     def actor(space: Any, plan: EpisodePlan) -> Any:
         if constant is not None:
@@ -117,18 +117,22 @@ def play_episodes(
 
     if target.world is not None:
         actors = [actor(target.world.action_space, plan) for plan in plans]
-        return _play_batched(target.world, plans, actors, deadline, steps, observations)
+        return _play_batched(
+            target.world, plans, actors, deadline, target.clock, steps, observations
+        )
     env = target.make_env()
     episodes: list[Episode] = []
     try:
         for plan in plans:
             generator = actor(env.action_space, plan)
-            episode = _play_single(env, plan, generator, deadline, steps, observations)
+            episode = _play_single(
+                env, plan, generator, deadline, target.clock, steps, observations
+            )
             # The first episode is kept even if it is incomplete: the probes need some observation.
-            if episodes and time.monotonic() > deadline and not episode.end:
+            if episodes and target.clock() > deadline and not episode.end:
                 break
             episodes.append(episode)
-            if time.monotonic() > deadline:
+            if target.clock() > deadline:
                 break
     finally:
         env.close()
@@ -140,6 +144,7 @@ def _play_single(
     plan: EpisodePlan,
     actor: Any,
     deadline: float,
+    clock: Clock,
     steps: int,
     sample: ObservationSample | None,
 ) -> Episode:
@@ -151,7 +156,7 @@ def _play_single(
     episode = Episode()
     columns = _record_observation(observation, episode, sample)
     # An episode has at least one step, however long the reset took.
-    while not episode.rewards or (len(episode.rewards) < steps and time.monotonic() < deadline):
+    while not episode.rewards or (len(episode.rewards) < steps and clock() < deadline):
         action = actor.act(columns)
         observation, reward, terminated, truncated, _ = env.step(action)
         columns = _record_observation(observation, episode, sample)
@@ -195,6 +200,7 @@ def _play_batched(
     plans: Sequence[EpisodePlan],
     actors: list[Any],
     deadline: float,
+    clock: Clock,
     steps: int,
     sample: ObservationSample | None,
 ) -> list[Episode]:
@@ -210,7 +216,7 @@ def _play_batched(
             _record_observation(take(observation, b), e, sample) if not e.end else {}
             for b, e in enumerate(episodes)
         ]
-        if all(e.end for e in episodes) or (step and time.monotonic() > deadline):
+        if all(e.end for e in episodes) or (step and clock() > deadline):
             break
         for b, row in enumerate(rows):
             # An ended copy repeats its last action: the batch keeps its size, and its rewards are
@@ -254,11 +260,11 @@ def sample_random_play(target: CheckTarget, seconds: float) -> RandomPlay:
     if "sample" not in target.probe_cache:
         observed = ObservationSample()
         plans = [EpisodePlan(seed, seed) for seed in range(256)]
-        started = time.monotonic()
+        started = target.clock()
         # The first episode alone, because one long episode must not take the time of all others.
         episodes = play_episodes(target, plans[:1], seconds / 4, observations=observed)
         episodes += play_episodes(target, plans[1:], seconds * 3 / 4, observations=observed)
         steps = sum(len(episode.rewards) for episode in episodes)
-        speed = steps / max(time.monotonic() - started, 1e-6)
+        speed = steps / max(target.clock() - started, 1e-6)
         target.probe_cache["sample"] = RandomPlay(episodes, observed.rows, speed)
     return target.probe_cache["sample"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -59,7 +58,7 @@ STUCK_S = 10.0
 TOTAL_S = 90.0
 """Seconds for all probes together; the rest of two minutes is for starting up."""
 OVERRUN_FACTOR, OVERRUN_S = 1.5, 10.0
-"""A probe is interrupted after this multiple of its seconds plus this many seconds."""
+"""A probe that hangs is interrupted after this multiple of its seconds plus this many seconds."""
 
 
 def examine(
@@ -67,6 +66,7 @@ def examine(
     time_fraction: float = 1.0,
     on_probe_start: OnProbeStart | None = None,
     only: tuple[str, ...] = (),
+    overrun_s: float = OVERRUN_S,
 ) -> dict[str, Any]:
     """Run the probes and return the answer of ``rungwise check --json``.
 
@@ -75,11 +75,14 @@ def examine(
         time_fraction: factor on the seconds of each probe.
         on_probe_start: called before each probe with its question and its seconds.
         only: names of probes to run; empty runs all.
+        overrun_s: seconds beyond its time after which a probe that hangs is interrupted. The
+            interrupt is a signal, so that these are seconds of the machine and not of the target's
+            clock.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # with small networks more threads only wait for each other
     try:
-        return _run_probes(target, time_fraction, on_probe_start, only)
+        return _run_probes(target, time_fraction, on_probe_start, only, overrun_s)
     finally:
         torch.set_num_threads(threads)
 
@@ -89,15 +92,16 @@ def _run_probes(
     time_fraction: float,
     on_probe_start: OnProbeStart | None,
     only: tuple[str, ...],
+    overrun_s: float,
 ) -> dict[str, Any]:
     findings: list[Finding] = []
     judged, figures = list[str](), dict[str, Any]()
     not_judged: dict[str, str] = {}
-    deadline = time.monotonic() + TOTAL_S
+    deadline = target.clock() + TOTAL_S
     for name, (probe, seconds, question) in PROBES.items():
         if only and name not in only:
             continue
-        left = deadline - time.monotonic()
+        left = deadline - target.clock()
         if why := _explain_skip(name, findings) or ("" if left > 0 else _NO_TIME):
             not_judged[name] = why
             continue
@@ -106,11 +110,11 @@ def _run_probes(
         allowed_s = min(seconds * time_fraction, left)
         if on_probe_start:
             on_probe_start(question, allowed_s)
-        started = time.monotonic()
+        started = target.clock()
         outcome, failed = _run_probe(
-            probe, target, allowed_s, min(OVERRUN_FACTOR * seconds + OVERRUN_S, left)
+            probe, target, allowed_s, min(OVERRUN_FACTOR * seconds, left) + overrun_s
         )
-        spent = time.monotonic() - started
+        spent = target.clock() - started
         if failed:  # a probe's own failure must not hide what the others found
             not_judged[name] = failed
         else:
@@ -159,7 +163,7 @@ def _run_probe(
     probe: Probe, target: CheckTarget, seconds: float, limit_s: float
 ) -> tuple[ProbeResult, str]:
     """Return the result of a probe, and the reason if it failed or was interrupted."""
-    started = time.monotonic()
+    started = target.clock()
     try:
         with warnings.catch_warnings(), time_limit(limit_s):
             warnings.simplefilter("ignore")  # Gymnasium warns about style
@@ -168,7 +172,7 @@ def _run_probe(
         # The line of the environment in which it hung is the most useful part of the message.
         frame = find_user_frame(cut)
         at = f" at {frame}" if frame else ""
-        spent = time.monotonic() - started
+        spent = target.clock() - started
         why = f"it took more than its {seconds:.0f} s and was interrupted after {spent:.0f} s{at}"
         outcome = ProbeResult()
         # Of a single call, as many calls that each take a second are slow but not stuck.

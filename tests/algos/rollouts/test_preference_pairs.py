@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import small
 import torch
+from checks import check
 
 from algos.dpo import DPO
 from algos.rollouts.columns import Columns
@@ -19,7 +20,7 @@ from algos.rollouts.preference_pairs import CandidateRunner, load_recorded_pairs
 from algos.rollouts.rollout_io import write_columns
 from envs.batched import BatchedVectorEnv
 from envs.validation import InputError
-from tune_jobs.check import CheckTarget, examine
+from tune_jobs.check import CheckTarget
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job
 
@@ -106,7 +107,7 @@ def test_a_training_is_refused_before_it_collects():
 def test_a_check_and_a_job_say_so_before_a_training_does():
     sentence = "CausalOptimisation-v0 has no student inside"
     settings = small.settings("dpo", pairs="imagined", group_size=1)
-    answer = examine(CheckTarget(DRIVEN, {}, "dpo", settings), 0.1, only=("gradients",))
+    answer = check(CheckTarget(DRIVEN, {}, "dpo", settings), "gradients")
     (finding,) = answer["findings"]
     assert finding["symptom"] == "cannot_start" and sentence in finding["evidence"]
     with pytest.raises(InputError, match=sentence):

@@ -1,6 +1,7 @@
 # pyright: basic
 """Determinism: what differs between two plays of one seed."""
 
+import math
 import time
 
 import gymnasium
@@ -43,14 +44,14 @@ class Drifts(Sound):
 
 def test_another_reward_from_the_same_seed_is_a_violation():
     with pytest.raises(BrokenEnvironmentError) as refusal:
-        check_same_seed(Drifts, time.monotonic() + 10)
+        check_same_seed(Drifts, math.inf)
     found = refusal.value.violation
     assert (found.rule, found.step) == ("same_seed", 3)
-    assert check_same_seed(Sound, time.monotonic() + 10) == []
+    assert check_same_seed(Sound, math.inf) == []
 
 
 def test_an_environment_that_says_it_is_random_is_not_compared():
     gymnasium.register("Random-v0", lambda **_: Drifts(), nondeterministic=True)
     with pytest.raises(TimeLimitError, match="registered as nondeterministic"):
-        check_same_seed(lambda: gymnasium.make("Random-v0"), time.monotonic() + 10)
+        check_same_seed(lambda: gymnasium.make("Random-v0"), math.inf)
     del gymnasium.registry["Random-v0"]

@@ -4,10 +4,10 @@
 import gymnasium
 import pytest
 import sick_worlds
-from checks import get_severities
+from checks import check, get_severities
 
 from envs.validation import InputError
-from tune_jobs.check import examine, load_check_target
+from tune_jobs.check import load_check_target
 
 
 def test_a_target_is_named_by_a_preset_a_family_or_an_id():
@@ -29,10 +29,6 @@ def test_arguments_that_are_missing_are_a_wrong_call():
     gymnasium.register("Needy-v1", Needy)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="--env-kwargs size VALUE"):
         load_check_target("Needy-v1")
-    assert (
-        get_severities(
-            examine(load_check_target("Needy-v1", env_kwargs={"size": 3}), 0.1, only=("rewards",))
-        )
-        == {}
-    )
+    target = load_check_target("Needy-v1", env_kwargs={"size": 3})
+    assert get_severities(check(target, "rewards")) == {}
     del gymnasium.registry["Needy-v1"]

@@ -2,13 +2,13 @@
 """Conformance to the Gymnasium interface, and determinism."""
 
 import pytest
-from checks import get_severities
+from checks import check, get_severities
 
-from tune_jobs.check import examine, load_check_target
+from tune_jobs.check import load_check_target
 
 
 def test_timings_in_info_are_a_note():
-    answer = examine(load_check_target("SickInformal-v0"), 0.1, only=("conformance", "determinism"))
+    answer = check("SickInformal-v0", "conformance", "determinism")
     assert get_severities(answer) == {"info_differs": "note"}
     assert answer["figures"]["conformance"]["violations"] == 0
 
@@ -17,7 +17,7 @@ def test_timings_in_info_are_a_note():
 def test_an_agent_that_never_appears_is_a_reason_to_stop(kwargs, found):
     pytest.importorskip("pettingzoo", reason="the extra pettingzoo is not installed")
     target = load_check_target("pettingzoo:agent_games", env_kwargs=kwargs)
-    answer = examine(target, 0.5, only=("conformance",))
+    answer = check(target, "conformance", share=0.5)
     assert get_severities(answer).get("cannot_start") == ("stop" if found else None)
     evidence = [f["evidence"] for f in answer["findings"] if f["symptom"] == "cannot_start"]
     assert all("a2 of agent_games appeared in none of 8 games" in text for text in evidence)

@@ -9,23 +9,22 @@ from tune_jobs.check.paired_rollouts import LEVEL, SETTLED_P
 
 
 def test_unseeded_dice_differ_from_a_reward_of_the_action(monkeypatch):
-    monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(2))
-    answer = check("SickOwnDice-v0", "rewards", "dependence", share=0.5)
-    p = answer["figures"]["dependence"]["repeated"]["p"]
-    sure = "stop" if p > SETTLED_P else "warn"
-    assert get_severities(answer) == {"reward_blind_to_action": sure}
-    assert "of its variance, p = " in answer["findings"][0]["evidence"]
-    figures = answer["figures"]["dependence"]["repeated"]
-    # How many throws fit into the time depends on the machine, so p is any number above the level.
-    assert figures["p"] > LEVEL
-    assert figures["detectable_fraction"] < 0.3
-    # How often the dice were thrown until here depends on the machine.
-    monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(1))
-    assert get_severities(check("SickUnseeded-v0", "dependence", share=4)) == {}
+    # Dice whose throws hint at an effect (p = 0.08), and dice whose throws do not (p = 0.5).
+    for dice, severity in ((1, "warn"), (0, "stop")):
+        monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(dice))
+        answer = check("SickOwnDice-v0", "rewards", "dependence", share=0.5)
+        assert get_severities(answer) == {"reward_blind_to_action": severity}
+        assert "of its variance, p = " in answer["findings"][0]["evidence"]
+        figures = answer["figures"]["dependence"]["repeated"]
+        assert (figures["p"] > SETTLED_P) == (severity == "stop")
+        assert figures["p"] > LEVEL
+        assert figures["detectable_fraction"] < 0.3
+    monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(0))
+    assert get_severities(check("SickUnseeded-v0", "dependence", share=0.5)) == {}
 
 
 def test_a_coin_tossed_after_the_action_is_no_effect_of_it():
-    answer = check("SickCoinToss-v0", "rewards", "dependence", share=4)
+    answer = check("SickCoinToss-v0", "rewards", "dependence", share=1)
     assert get_severities(answer) == {"reward_blind_to_action": "warn"}
     assert answer["figures"]["dependence"]["repeated"]["variance_fraction"] == 1
     assert answer["figures"]["dependence"]["fresh_noise"]["variance_fraction"] < 0.05
@@ -39,7 +38,6 @@ def test_rewards_that_were_never_met_are_not_called_blind():
 
 
 def test_the_evidence_says_if_actions_reach_the_observations():
-    # It ends early, so that only a machine that stalls takes more of the time.
     answer = check("SickBrokenSampler-v0", "dependence", share=1)
     evidence = get_only_evidence(answer, "reward_blind_to_action")
     assert "exactly the same" in evidence

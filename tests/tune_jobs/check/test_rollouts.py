@@ -2,8 +2,9 @@
 """Rollouts of a check: the same plan gives the same actions; memory is bounded."""
 
 import numpy as np
+from checks import check
 
-from tune_jobs.check import examine, load_check_target
+from tune_jobs.check import load_check_target
 from tune_jobs.check.rollouts import (
     MAX_ENTRIES,
     EpisodePlan,
@@ -24,7 +25,7 @@ def test_actions_of_one_plan_are_the_same_each_time():
 
 def test_of_pictures_fewer_are_kept_and_drawn_for():
     target = load_check_target("SickScreen-v0")
-    answer = examine(target, 0.2, only=("observations", "sampler"))
+    answer = check(target, "observations", "sampler", look_s=0.003)
     assert answer["judged"] == ["observations", "sampler"]
     assert len(sample_random_play(target, 1.0).observations) * 210 * 160 * 3 <= MAX_ENTRIES
     assert answer["figures"]["sampler"]["draws"] < 4000
