@@ -24,12 +24,13 @@ $(READY): pyproject.toml constraints.txt
 tune: $(READY)
 	@$(BIN)/rungwise tune causal
 
+# Arguments for pytest go into PYTEST_ARGS: make test PYTEST_ARGS="-x --last-failed"
 test: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not (system or slow or gpu)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not (system or slow or gpu)" $(PYTEST_ARGS)
 
 # Whole sweeps and examples, and what breaks them: killed drivers, trials and services, a full disk.
 test-system: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist load -m "system and not slow"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist load -m "system and not slow" $(PYTEST_ARGS)
 
 # On a machine with an NVIDIA GPU; elsewhere every test is skipped. One process: they share the GPU.
 test-gpu: $(READY)
