@@ -75,7 +75,7 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, load {load} before the first run", file=sys.stderr)
     answer, raw = {}, {}
     for task in [args.only] if args.only else list(CONTESTANTS):
-        raw[task] = rounds = compete(task, seeds)
+        raw[task] = rounds = compete(task, seeds, args.iterations)
         print(table(task, rounds), flush=True)
         answer[task] = VERDICTS[task](rounds)
     if args.raw:
@@ -87,13 +87,14 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", choices=CONTESTANTS, help="one task instead of all")
     parser.add_argument("--rounds", type=int, help="how often; each round has another seed")
+    parser.add_argument("--iterations", type=int, help="of each run, instead of the task's own")
     parser.add_argument("--full", action="store_true", help="5 rounds instead of 3")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first round")
     parser.add_argument("--raw", type=Path, help="write every run's own figures to this file")
     return parser.parse_args()
 
 
-def compete(task: str, seeds: range) -> list[Round]:
+def compete(task: str, seeds: range, iterations: int | None = None) -> list[Round]:
     """Run all contestants of a task in turn, once for each seed."""
     entered = {}
     for name, contestant in CONTESTANTS[task].items():
@@ -103,14 +104,17 @@ def compete(task: str, seeds: range) -> list[Round]:
             print(f"{task}: {name} left out, {contestant.needs} is not installed", file=sys.stderr)
     rounds = []
     for seed in seeds:
-        rounds.append({name: run(task, name, c, seed) for name, c in entered.items()})
+        rounds.append({name: run(task, name, c, seed, iterations) for name, c in entered.items()})
     return rounds
 
 
-def run(task: str, name: str, contestant: Contestant, seed: int) -> Result:
+def run(
+    task: str, name: str, contestant: Contestant, seed: int, iterations: int | None = None
+) -> Result:
     """One contestant in a process of its own; its result is the last line it prints."""
     module = f"benchmarks.contestants.{contestant.script}"
     words = ["--name", name, "--task", task, "--seed", str(seed), *contestant.words]
+    words += ["--iterations", str(iterations)] if iterations else []
     places = os.pathsep.join(filter(None, [*PLACES, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-m", module, *words],

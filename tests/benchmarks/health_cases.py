@@ -2,10 +2,12 @@
 """The runs by which the health rules are judged: sick ones with the names they may get, and well.
 
 A case is trained with several seeds. Seeds alternate between the half on which thresholds may be
-set and the half that is reported.
+set and the half that is reported. A sick case has a control, the same run without the fault: what
+costs no score against it is no fault.
 """
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from algos.ppo import PPOSettings
@@ -13,8 +15,34 @@ from algos.ppo import PPOSettings
 SICK, ENDLESS = "benchmarks.sick:SickCartPole-v0", "benchmarks.sick:EndlessCartPole-v0"
 ARM, BANDIT = "benchmarks.sick:OneArm-v0", "toy_worlds:Bandit-v0"
 SHOP, THINKING = "benchmarks.sick:Shop-v0", "benchmarks.sick:Thinking-v0"
+NEAR = "benchmarks.sick:NearGoal-v0"
 CAUSAL = "envs:CausalLearning-v0"
 CARDS, CATCH = "memory_worlds:RepeatPrevious-v0", "memory_worlds:Catch-v0"
+
+Row = Mapping[str, Any]
+
+
+def read_return(row: Row) -> float:
+    return row.get("return_mean", float("nan"))
+
+
+def read_length(row: Row) -> float:
+    """The return of CartPole, whatever a fault makes of its rewards."""
+    return row.get("episode_length", float("nan"))
+
+
+def read_success(row: Row) -> float:
+    return row.get("success_rate", float("nan"))
+
+
+def read_first_arm(row: Row) -> float:
+    """How often the arm is chosen that pays more where not all arms pay alike."""
+    return row["choice_fractions"][0]
+
+
+def read_use_of_thoughts(row: Row) -> float:
+    """How much more the reader believes the answer after the policy's thought than after any."""
+    return row["log_p_with"] - row["log_p_random"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +60,22 @@ class Case:
     iterations: int = 60
     settings: dict[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1)
+    sound: dict[str, Any] = field(default_factory=dict)
+    """What its control has instead of these fields; by default the fault is left out."""
+    score: Callable[[Row], float] = read_return
+    """The score of an iteration: the same quantity with and without the fault."""
+
+    @property
+    def control(self) -> "Case":
+        """The same run without the fault."""
+        return replace(self, symptoms=(), **{"env_kwargs": {}, "faulty": ""} | self.sound)
 
 
 def _sick(name, symptoms, *, fault="", **fields):
     """A CartPole with a fault."""
     env_kwargs = {"fault": fault} if fault else {}
-    return Case(name, symptoms, **{"env": SICK, "env_kwargs": env_kwargs} | fields)
+    default = {"env": SICK, "env_kwargs": env_kwargs, "score": read_length}
+    return Case(name, symptoms, **default | fields)
 
 
 BASE = {
@@ -61,6 +99,7 @@ PENDULUM = {"num_envs": 16, "rollout_length": 200, "gamma": 0.9, "lr": 1e-3, "ep
 CARTPOLE = {"num_envs": 8, "rollout_length": 128, "lr": 1e-3}
 PIXELS = CARTPOLE | {"epochs": 8, "hidden": (64,), "activation": "relu", "normalise_values": True}
 MEMORY = CARTPOLE | {"epochs": 8, "hidden": (32,), "lr": 3e-3, "gamma": 0.5, "memory": "gru"}
+SOUND, UNTUNED = {"settings": CARTPOLE}, {"settings": {}}
 
 SICK_CASES = [
     _sick("no reward at all", ("zero_reward",), fault="no reward"),
@@ -76,24 +115,31 @@ SICK_CASES = [
     _sick("noise for observation",
           ("low_explained_variance", "entropy_stuck_at_max", "no_improvement"),
           fault="noise for observation"),
-    _sick("never ends", ("no_episode_ends",), fault="never ends", env=ENDLESS),
+    _sick("never ends", ("no_episode_ends",), fault="never ends", env=ENDLESS,
+          sound={"env_kwargs": {}, "env": SICK}),
     _sick("no success", ("no_success",), fault="no success"),
-    Case("learning rate 1", ("kl_runaway", "update_ratio"), settings=CARTPOLE | {"lr": 1.0}),
-    Case("learning rate .1", ("kl_runaway", "update_ratio"), settings=CARTPOLE | {"lr": 0.1}),
-    Case("learning rate 1e-9", ("frozen_policy", "update_ratio"), settings={"lr": 1e-9}),
-    Case("clip 1e-6", ("frozen_policy", "clip_range_too_small"), settings={"clip": 1e-6}),
+    Case("learning rate 1", ("kl_runaway", "update_ratio"), settings=CARTPOLE | {"lr": 1.0},
+         sound=SOUND),
+    Case("learning rate .1", ("kl_runaway", "update_ratio"), settings=CARTPOLE | {"lr": 0.1},
+         sound=SOUND),
+    Case("learning rate 1e-9", ("frozen_policy", "update_ratio"), settings={"lr": 1e-9},
+         sound=UNTUNED),
+    Case("clip 1e-6", ("frozen_policy", "clip_range_too_small"), settings={"clip": 1e-6},
+         sound=UNTUNED),
     Case(
         "gradient clip 1e-11",
         ("frozen_policy", "gradients_always_clipped", "update_ratio"),
         settings={"grad_clip": 1e-11},
+        sound=UNTUNED,
     ),
     Case(
         "entropy weight 10",
         ("entropy_stuck_at_max",),
         settings=CARTPOLE | {"entropy_coef": 10.0},
+        sound=SOUND,
     ),
     Case("value weight 0", ("value_without_gradient", "low_explained_variance"),
-         settings=CARTPOLE | {"value_coef": 0.0}),
+         settings=CARTPOLE | {"value_coef": 0.0}, sound=SOUND),
     Case("policy detached", ("policy_without_gradient", "frozen_policy"), faulty="detached policy"),
     Case("value detached", ("value_without_gradient",), faulty="detached value"),
     Case("entropy detached", ("entropy_without_gradient",), faulty="detached entropy"),
@@ -115,7 +161,8 @@ SICK_CASES = [
          settings=EPISODES),
     Case("V* too low", ("v_star_pessimistic",), BANDIT, algo="astar_po", faulty="V* too low",
          settings=EPISODES),
-    Case("groups alike", ("groups_without_signal",), ARM, algo="grpo", settings=GROUPS),
+    Case("groups alike", ("groups_without_signal",), ARM, algo="grpo", settings=GROUPS,
+         sound={"env_kwargs": {"alike": False}}, score=read_first_arm),
     Case(
         "collapsed at once",
         ("entropy_collapse", "no_exploration", "choice_concentration", "performance_collapse",
@@ -124,16 +171,21 @@ SICK_CASES = [
         {"alike": False},
         settings=SMALL | {"lr": 0.1, "entropy_coef": 0.0, "normalise_advantages": True},
         faulty="wrong sign",
+        sound={"env_kwargs": {"alike": False}, "settings": SMALL},
     ),
     _sick("noise later", ("performance_collapse",), fault="noise for observation later",
           settings=CARTPOLE),
     Case("goal out of reach", ("constant_reward",), env="MountainCar-v0",
-         settings={"num_envs": 8, "rollout_length": 200}),
+         settings={"num_envs": 8, "rollout_length": 200}, sound={"env": NEAR}),
     Case("relu at learning rate 1", ("kl_runaway", "dead_units", "update_ratio"),
-         settings=CARTPOLE | {"lr": 1.0, "activation": "relu"}),
-    Case("farmed shaping", ("reward_hacking",), SHOP, {"farmed": True}, settings=CLICKS),
-    Case("thoughts for show", ("theatre",), THINKING, {"reader": "ignores"}, settings=SMALL),
-    Case("thoughts as a pause", ("theatre",), THINKING, {"reader": "pause"}, settings=SMALL),
+         settings=CARTPOLE | {"lr": 1.0, "activation": "relu"},
+         sound={"settings": CARTPOLE | {"activation": "relu"}}),
+    Case("farmed shaping", ("reward_hacking",), SHOP, {"farmed": True}, settings=CLICKS,
+         score=read_success),
+    Case("thoughts for show", ("theatre",), THINKING, {"reader": "ignores"}, settings=SMALL,
+         score=read_use_of_thoughts),
+    Case("thoughts as a pause", ("theatre",), THINKING, {"reader": "pause"}, settings=SMALL,
+         score=read_use_of_thoughts),
 ]  # fmt: skip
 
 THREE = (0, 1, 2)

@@ -6,6 +6,9 @@ each iteration as a live run does, and prints a table; the last line is one JSON
 are the half that is reported, even ones that on which thresholds may be set. A warning or a stop
 counts, a note does not; a healthy run that learnt nothing, or lost it, is counted apart.
 
+The same run without the fault is trained beside each sick one, and the table shows both scores. A
+fault that costs no score against it is none: it stands under ``no_fault`` and counts nowhere else.
+
 The JSON object counts the reported half: sick runs (``faults``), those given a right name
 (``found``) and the median share of the budget at which they got it, well ones and those wrongly
 warned of or stopped. Both halves in more detail stand under ``set`` and ``reported``.
@@ -19,6 +22,7 @@ import json
 import logging
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +37,9 @@ from benchmarks.recorded_runs import summary as recorded_summary
 from benchmarks.recorded_runs import table as recorded_table
 from benchmarks.sick import FAULTY
 from tune_jobs.health import History, diagnose
+
+COST = 0.1
+"""Share of the gain of a run without the fault that a fault must cost."""
 
 
 def main() -> None:
@@ -50,17 +57,56 @@ def main() -> None:
     torch.set_num_threads(1)
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level=logging.ERROR)
-    found = []
+    found, scores = [], Scores()
     for case in [*SICK_CASES, *HEALTHY_CASES]:
         for seed in case.seeds:
             half = "reported" if seed % 2 else "set"
             if (args.only and args.only not in case.name) or (args.half and half != args.half):
                 continue
             verdict = judged(case, seed, args.rows) | {"half": half}
+            verdict["control"] = scores.of_control(case, seed) if case.symptoms else None
             print(line(case, verdict), file=sys.stderr, flush=True)
             found.append((case, verdict))
     print(table(found))
     print(json.dumps(answered(found)))
+
+
+class Scores:
+    """The scores of controls, each of which is trained once: many faults share one."""
+
+    def __init__(self):
+        self.known = {}
+
+    def of_control(self, case: Case, seed: int):
+        key = repr((replace(case.control, name=""), seed))
+        if key not in self.known:
+            self.known[key] = scored(case, list(trained(case.control, seed)))
+        return self.known[key]
+
+
+def scored(case: Case, rows):
+    """The scores of a run at its start and at its end; None where there are too few."""
+    sound = [row | {"return_mean": case.score(row)} for row in rows if not row["nonfinite"]]
+    told = course(sound)
+    return {"start": told["start"], "end": told["end"]}
+
+
+def costs(verdicts) -> bool:
+    """Whether a fault takes a tenth of what the runs without it gain, on average over seeds."""
+    lost, gained = [], []
+    for verdict in verdicts:
+        control, score = verdict["control"], verdict["score"]
+        if score["end"] is None:  # no episode ended: there is no score at all
+            return True
+        lost.append(control["end"] - score["end"])
+        gained.append(control["end"] - control["start"])
+    return sum(lost) > COST * sum(gained)
+
+
+def faultless(found):
+    """Names of the cases that were to be sick and cost nothing."""
+    names = dict.fromkeys(c.name for c, _ in found if c.symptoms)
+    return [name for name in names if not costs([v for c, v in found if c.name == name])]
 
 
 def judged(case: Case, seed: int, rows_to: Path | None = None):
@@ -81,6 +127,7 @@ def judged(case: Case, seed: int, rows_to: Path | None = None):
     return {
         "first": first,
         "stopped": stopped,
+        "score": scored(case, rows),
         "seed": seed,
         "rules_s": time.perf_counter() - started,
     } | course(rows)
@@ -114,11 +161,14 @@ def right(case: Case, verdict, within: float = 1.0) -> bool:
 
 def answered(found):
     """The answer of the benchmark."""
+    no_fault = faultless(found)
+    found = [(c, v) for c, v in found if c.name not in no_fault]
     own = [(c, v) for c, v in found if v["half"] == "reported"]
     sick = [(c, v) for c, v in own if c.symptoms]
     well = [v for c, v in own if not c.symptoms and v["learnt"]]
     shares = [s for c, v in sick if (s := named(c, v)) is not None]
     return {
+        "no_fault": no_fault,
         "faults": len(sick),
         "found": len(shares),
         "healthy": len(well),
@@ -165,24 +215,37 @@ def line(case: Case, verdict) -> str:
     stop = f"; stopped at {verdict['stopped'][1]:.0%}" if verdict["stopped"] else ""
     start, end = verdict["start"], verdict["end"]
     told = "" if end is None else f"; return {start:.4g} to {end:.4g}"
+    if case.symptoms:
+        told += f"; score {short(verdict['score']['end'])}, without the fault "
+        told += short(verdict["control"]["end"])
     if not case.symptoms and not verdict["learnt"]:
         told += " (not learnt: counted apart)"
     return f"{mark}{case.name}, seed {verdict['seed']}: {names}{stop}{told}{wanted}"
 
 
 def table(found) -> str:
-    """A row for each case: what was found over its seeds and when."""
-    lines = []
+    """A row for each case: what was found over its seeds and when; scores with and without it."""
+    lines, no_fault = [], faultless(found)
     for case in dict.fromkeys(c.name for c, _ in found):
         own = [(c, v) for c, v in found if c.name == case]
         kind = own[0][0]
         hits = sum(right(c, v) if c.symptoms else not v["first"] for c, v in own)
         when = [v["first"][n] for c, v in own for n in c.symptoms if n in v["first"]]
         early = f"from {min(when):.0%} of the budget" if when else ""
-        lines.append(
-            f"{'sick' if kind.symptoms else 'well':5} {hits}/{len(own)}  {case:28} {early}"
-        )
+        what = "sick" if kind.symptoms else "well"
+        if kind.symptoms:
+            with_it, without = (
+                "/".join(short(v[of]["end"]) for _, v in own) for of in ("score", "control")
+            )
+            early = f"{early:28} score {with_it}, without the fault {without}"
+        if case in no_fault:
+            what, early = "none", f"{early}: it costs nothing"
+        lines.append(f"{what:5} {hits}/{len(own)}  {case:28} {early}")
     return "\n".join(lines)
+
+
+def short(score: float | None) -> str:
+    return "-" if score is None else f"{score:.3g}"
 
 
 if __name__ == "__main__":

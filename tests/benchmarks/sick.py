@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from gymnasium.envs.classic_control.mountain_car import MountainCarEnv
 from sick_objectives import replace_hooks, replace_terms
 
 from algos.astar_po import AStarPO
@@ -65,6 +66,15 @@ class SickCartPole(CartPoleEnv):
         if self.fault == "noise for observation" or late:
             return self.np_random.normal(size=4).astype(np.float32)
         return observation
+
+
+class NearGoal(MountainCarEnv):
+    """MountainCar from anywhere on its road, so that random play meets the goal."""
+
+    def reset(self, *, seed=None, options=None):
+        _, info = super().reset(seed=seed)
+        self.state = (self.np_random.uniform(self.min_position, self.goal_position), 0.0)
+        return np.array(self.state, np.float32), info
 
 
 class OneArm(gymnasium.Env):
@@ -168,6 +178,7 @@ gymnasium.register("Thinking-v0", "benchmarks.sick:Thinking")
 gymnasium.register("SickCartPole-v0", "benchmarks.sick:SickCartPole", max_episode_steps=500)
 gymnasium.register("EndlessCartPole-v0", "benchmarks.sick:SickCartPole")
 gymnasium.register("OneArm-v0", "benchmarks.sick:OneArm")
+gymnasium.register("NearGoal-v0", "benchmarks.sick:NearGoal", max_episode_steps=200)
 
 
 def detached(term):

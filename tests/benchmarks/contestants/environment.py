@@ -3,13 +3,14 @@
 
 import gymnasium
 
+from algos.rollouts.env_factory import find_env_spec
 from benchmarks.meter import Meter, asked
 
 
 def main() -> None:
     told = asked()
     task = told.task
-    batched = gymnasium.spec(task.env).vector_entry_point is not None
+    batched = find_env_spec(task.env).vector_entry_point is not None
     mode = "vector_entry_point" if batched else "sync"
     env = gymnasium.make_vec(task.env, task.copies, vectorization_mode=mode)
     env.reset(seed=told.seed)
