@@ -5,10 +5,10 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 from command_line import answer, command, rungwise
+from waiting import wait_until
 
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
@@ -18,17 +18,12 @@ SWEEP = ["tune", "causal-quick", "--trials", 4, "--iterations", 30, "--grace", 1
 SWEEP += ["--checkpoint-interval", 2, "--evaluation-episodes", 0, "--out", "run"]
 
 
-def _when_saved_twice(run):
-    """Wait until a trial has two checkpoints and has not ended."""
-    for _ in range(1200):
-        time.sleep(0.1)
-        if (run / "events.jsonl").exists():
-            rows = read_event_log(run / "events.jsonl")
-            ended = {row.trial for row in rows if isinstance(row, EndRow)}
-            saved = [row.trial for row in rows if isinstance(row, CheckpointRow)]
-            if any(saved.count(trial) > 1 for trial in set(saved) - ended):
-                return
-    raise AssertionError("the run never got going")
+def is_saved_twice(run):
+    """Whether a trial has two checkpoints and has not ended."""
+    rows = read_event_log(run / "events.jsonl") if (run / "events.jsonl").exists() else []
+    ended = {row.trial for row in rows if isinstance(row, EndRow)}
+    saved = [row.trial for row in rows if isinstance(row, CheckpointRow)]
+    return any(saved.count(trial) > 1 for trial in set(saved) - ended)
 
 
 @pytest.mark.system
@@ -41,9 +36,9 @@ def test_a_copied_run_resumes_before_its_damaged_checkpoint(tmp_path):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    _when_saved_twice(tmp_path / "here" / "run")
+    wait_until(lambda: is_saved_twice(tmp_path / "here" / "run"))
     process.send_signal(signal.SIGKILL)
-    process.wait(timeout=60)
+    process.wait()
     there = tmp_path / "there" / "moved"
     shutil.copytree(tmp_path / "here" / "run", there)
     shutil.rmtree(tmp_path / "here")
@@ -85,13 +80,12 @@ cp run/events.jsonl ../after.jsonl
 
 
 @pytest.mark.system
-@pytest.mark.timeout(540)  # each of four trials is started four times before the job ends
 def test_a_full_disk_is_reported_and_costs_no_finished_work(tmp_path):
     (tmp_path / "disk").mkdir()
     words = {"tune": command(*SWEEP), "resume": command("resume", "run")}
     script = FULL.format(**{name: " ".join(call) for name, call in words.items()})
     alone = ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-m", "sh", "-c", script]
-    done = subprocess.run(alone, cwd=tmp_path, timeout=500)
+    done = subprocess.run(alone, cwd=tmp_path)
     if done.returncode == 77 or not (tmp_path / "full.status").exists():
         pytest.skip("this machine lets nobody mount a small disk")
     assert (tmp_path / "full.status").read_text() == "1\n", (tmp_path / "full.err").read_text()

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from waiting import wait_until
 from websockets.sync.client import connect
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or ""
@@ -44,7 +45,7 @@ class Page:
         number = next(self.ids)
         self.socket.send(json.dumps({"id": number, "method": method, "params": params}))
         while True:
-            said = json.loads(self.socket.recv(timeout=30))
+            said = json.loads(self.socket.recv())
             if said.get("id") == number:
                 assert "error" not in said, said
                 return said["result"]
@@ -76,14 +77,9 @@ class Page:
         assert "exceptionDetails" not in said, said
         return said["result"].get("value")
 
-    def wait(self, expression, seconds=20.0):
-        """What the expression is as soon as it is true; fails if it never is."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            if value := self.ask(expression):
-                return value
-            time.sleep(0.03)
-        raise AssertionError(f"never true: {expression}; errors: {self.errors}")
+    def wait(self, expression):
+        """What the expression is as soon as it is true."""
+        return wait_until(lambda: self.ask(expression), 0.03)
 
     def press(self, key, code=0, text=""):
         for kind in ("keyDown", "keyUp"):
@@ -109,15 +105,15 @@ def browser(profile):
         [*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        port_file, until = Path(profile) / "DevToolsActivePort", time.monotonic() + 60
+        port_file = Path(profile) / "DevToolsActivePort"
         while not (port_file.is_file() and port_file.read_text().strip()):
-            assert time.monotonic() < until and process.poll() is None, "the browser did not start"
+            assert process.poll() is None, "the browser did not start"
             time.sleep(0.05)
         port = port_file.read_text().split()[0]
         with urlopen(f"http://127.0.0.1:{port}/json") as answer:
             tab = next(t for t in json.load(answer) if t["type"] == "page")
-        with connect(tab["webSocketDebuggerUrl"], max_size=None, open_timeout=30) as socket:
+        with connect(tab["webSocketDebuggerUrl"], max_size=None, open_timeout=None) as socket:
             yield Page(socket)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait()

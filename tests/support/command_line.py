@@ -11,7 +11,7 @@ def command(*words) -> list[str]:
     return [str(Path(sys.executable).with_name("rungwise")), *map(str, words)]
 
 
-def rungwise(*words, cwd, timeout=200, typed="") -> subprocess.CompletedProcess[str]:
+def rungwise(*words, cwd, timeout=None, typed="") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*words), cwd=cwd, input=typed, capture_output=True, text=True, timeout=timeout
     )

@@ -48,13 +48,13 @@ def served_app(made):
         yield f"http://127.0.0.1:{door.getsockname()[1]}/"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join()
         door.close()
 
 
 def get(url, path="", method="GET", sent=None, **headers):
     """Status, headers and body, following nothing."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc)
     connection.request(method, "/" + path, sent, headers=headers)
     response = connection.getresponse()
     return response.status, response.headers, response.read().decode()

@@ -13,9 +13,13 @@ from tune_jobs.run_lifecycle import drive
 from tune_jobs.run_log.event_log import read_event_log
 
 LOGGER = """
-import csv, sys, time
+import csv, os, sys, time
 path, rows, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 value = lambda i: eval(sys.argv[4]) if len(sys.argv) > 4 else i
+def held(i, row, file):
+    while i > row and not os.path.exists(file):
+        time.sleep(0.01)
+    return i
 with open(path, "w", newline="") as file:
     table = csv.writer(file)
     names = "rollout/ep_rew_mean rollout/ep_len_mean time/iterations time/total_timesteps"
@@ -25,7 +29,12 @@ with open(path, "w", newline="") as file:
         file.flush()
         time.sleep(pause)
 """
-"""Logs a return to a table: path, rows, seconds between them, and the return of row i."""
+"""Logs a return to a table: path, rows, seconds between them, and the return of row i.
+
+``held(i, 5, 'go')`` is i, and after five rows only once the file go exists.
+"""
+ENDLESS = 10**6
+"""Rows of a program that a test ends."""
 
 
 def write_logger(folder):
@@ -55,8 +64,8 @@ def look_often(monkeypatch):
     monkeypatch.setattr(log_follower, "SEARCH_SHARE", 1e9)
 
 
-def run_program(directory, job):
+def run_program(directory, job, listener=lambda row: None):
     """Run a job and return the rows of its event log."""
     prepare_job(job, directory)
-    drive(directory, lambda row: None)
+    drive(directory, listener)
     return read_event_log(directory / "events.jsonl")

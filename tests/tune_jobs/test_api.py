@@ -31,10 +31,9 @@ print(sorted(tune_jobs.doctor(__import__("pathlib").Path("sweep"))))
 """
 
 
-@pytest.mark.timeout(240)
 def test_a_script_tunes_resumes_and_diagnoses(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, timeout=200
+        [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     first, resumed, answer = done.stdout.splitlines()[-3:]

@@ -23,11 +23,11 @@ def stub(self, console):
 Envs.__call__ = stub
 cli.main(["envs"])
 """
-WAITS = "    ready(); time.sleep(60)"
+WAITS = "    ready(); time.sleep(1000)"
 ENDS_ITS_RUN = """
     try:
         ready()
-        time.sleep(60)
+        time.sleep(1000)
     except KeyboardInterrupt:
         raise RunInterrupted({}, Path("runs/a")) from None
 """
@@ -81,7 +81,7 @@ def stopped(command, how, ignored=False):
     )
     process.stdout.readline()
     os.kill(process.pid, how)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate()
     return process.returncode, errors
 
 

@@ -6,7 +6,8 @@ import sys
 import time
 
 import pytest
-from programs import look_often, write_logger
+from programs import ENDLESS, look_often, write_logger
+from waiting import wait_until
 
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.program_trial import make_program_trainable
@@ -63,7 +64,7 @@ def test_a_step_is_a_part_of_the_budget_and_the_last_says_the_end(start):
 
 
 def test_a_program_that_runs_on_past_its_budget_is_ended(start, tmp_path):
-    trial = start(rows=2000)
+    trial = start(rows=ENDLESS)
     results = steps(trial)
     assert [r["iteration"] for r in results[:11]] == list(range(1, 12))
     assert results[-1]["ended"][1].endswith("after its whole budget")
@@ -78,7 +79,7 @@ def test_a_failing_program_raises_with_its_last_words(start):
 
 def test_a_missing_score_is_a_fault_that_is_not_tried_again(start, monkeypatch, tmp_path):
     monkeypatch.setattr(followed_program, "CHECKED_ROWS", 3)
-    *before, result = steps(start(rows=500, metric="rollout/ep_rew"))
+    *before, result = steps(start(rows=ENDLESS, metric="rollout/ep_rew"))
     assert all(row["score"] is None for row in before)
     assert result["done"] and "did you mean rollout/ep_rew_mean" in result["fault"]
     assert not find_program(get_program_folder(tmp_path / "run", "01")).is_running
@@ -93,7 +94,7 @@ def test_the_time_trained_does_not_follow_the_clock(start, monkeypatch):
 
 
 def test_a_program_without_a_log_is_a_fault(start):
-    (result,) = steps(start(log="elsewhere/*.csv", patience_s=0.2, rows=500))
+    (result,) = steps(start(log="elsewhere/*.csv", patience_s=0.2, rows=ENDLESS))
     assert result["done"] and "elsewhere/*.csv" in result["fault"]
 
 
@@ -199,7 +200,8 @@ def test_what_can_resume_continues_from_its_folder(tmp_path):
 def test_rows_between_the_last_look_and_the_pause_are_read_after_it(tmp_path, start):
     trial = start(rows=10, resume="--load {checkpoint}")
     first = trial.step()
-    time.sleep(0.8)  # it has written all its rows now, and ended
+    program = find_program(get_program_folder(tmp_path / "run", "01"))
+    wait_until(lambda: not program.is_running)
     (tmp_path / "saved").mkdir()
     trial.save_checkpoint(str(tmp_path / "saved"))
     job = make_job({"command": "true {out} {pause}", "resume": "{checkpoint}", **REST})

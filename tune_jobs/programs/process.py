@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +90,7 @@ class ProgramProcess:
             with suppress(OSError):  # the folder was deleted: nothing can be followed
                 (self.folder / DISCARDED).touch()
 
-    def end(self, grace_s: float = GRACE_S) -> None:
+    def end(self, grace_s: float = GRACE_S, clock: Callable[[], float] = time.monotonic) -> None:
         """Ask it to end, then end it: SIGINT, SIGTERM and SIGKILL with time in between."""
         if self.is_running:
             self.discard()
@@ -99,8 +99,8 @@ class ProgramProcess:
             if not members:
                 return
             self._send(number)
-            deadline = time.monotonic() + grace_s
-            while members and time.monotonic() < deadline:
+            deadline = clock() + grace_s
+            while members and clock() < deadline:
                 time.sleep(POLL_S)
                 members = self._find_members(members)
 

@@ -12,7 +12,7 @@ from command_line import answer, command, rungwise
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import DecisionRow, EndRow, FindingRow, ResultRow
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.system
 PROGRAM = """
 import argparse, csv, os, sys, time
 parser = argparse.ArgumentParser()

@@ -11,7 +11,7 @@ from command_line import answer, command, rungwise
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, ResultRow
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.system
 
 DQN = (
     *("--algo", "rllib/DQN", "--settings.num-steps-sampled-before-learning-starts", 100),
@@ -33,17 +33,15 @@ evaluation_episodes: 4
 
 def test_dqn_is_trained_and_its_policy_evaluated(tmp_path):
     words = ("--steps", 600, "--iterations", 3, "--out", "run", "--json")
-    done = rungwise("train", "--env", "CartPole-v1", *DQN, *words, cwd=tmp_path, timeout=600)
+    done = rungwise("train", "--env", "CartPole-v1", *DQN, *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     summary = answer(done)
     assert summary["end_reason"] == "budget" and 600 <= summary["metrics"]["env_steps"] < 700
     assert summary["metrics"]["score"] > 5
-    played = rungwise(
-        "evaluate", summary["checkpoint"], "--episodes", 4, "--json", cwd=tmp_path, timeout=600
-    )
+    played = rungwise("evaluate", summary["checkpoint"], "--episodes", 4, "--json", cwd=tmp_path)
     assert played.returncode == 0, played.stderr
     assert {"return_mean", "return_std"} <= answer(played)["policy"].keys()
-    judged = answer(rungwise("doctor", "run", "--json", cwd=tmp_path, timeout=600))
+    judged = answer(rungwise("doctor", "run", "--json", cwd=tmp_path))
     assert "has no clip_fraction" in judged["not_judged"]["clip_range_too_small"]
 
 
@@ -51,17 +49,17 @@ def test_stopped_sweep_is_resumed_under_asha(tmp_path):
     (tmp_path / "ppo.yaml").write_text(SWEEP)
     words = command("tune", "ppo.yaml", "--out", "run", "--json")
     process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    events, deadline = tmp_path / "run" / "events.jsonl", time.monotonic() + 500
-    while time.monotonic() < deadline and process.poll() is None:
+    events = tmp_path / "run" / "events.jsonl"
+    while process.poll() is None:
         rows = read_event_log(events) if events.exists() else []
         if any(isinstance(row, CheckpointRow) for row in rows):
             break
         time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=300)
+    process.communicate()
     assert process.returncode == 130
     before = sum(isinstance(row, ResultRow) for row in read_event_log(events))
-    done = rungwise("resume", "run", "--json", cwd=tmp_path, timeout=900)
+    done = rungwise("resume", "run", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     summary = answer(done)
     assert {trial["end_reason"] for trial in summary["trials"]} <= {"budget", "asha", "health"}

@@ -6,12 +6,12 @@ import os
 import re
 import signal
 import subprocess
-import time
 
 import pyarrow.parquet as pq
 import pytest
 from command_line import answer, command, rungwise
 from dashboard_app import TOKEN, served
+from waiting import wait_until
 
 from cluster.web.client import Client
 from tune_jobs.health.logs import find_readers
@@ -133,9 +133,9 @@ def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    _wait_for_the_middle(run)
+    wait_until(lambda: is_in_the_middle(run))
     os.killpg(process.pid, how) if how == signal.SIGINT else process.kill()
-    status = process.wait(timeout=60)
+    status = process.wait()
     assert status == (130 if how == signal.SIGINT else -signal.SIGKILL)
     rows = read_event_log(run / "events.jsonl")
     ended = {r.trial: r for r in rows if isinstance(r, EndRow) and r.reason != "interrupted"}
@@ -157,18 +157,18 @@ def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
 def test_a_terminated_run_is_resumed_by_one_of_two(tmp_path):
     run = tmp_path / "run"
     first = started(tmp_path, "tune", "causal-quick", "--out", run, *ENDLESS)
-    until(lambda: has_driver(run))  # before Ray has started
+    wait_until(lambda: has_driver(run))  # before Ray has started
     os.killpg(first.pid, signal.SIGTERM)
-    said = first.communicate(timeout=60)[1]
+    said = first.communicate()[1]
     assert first.returncode == 143, said
     assert "rungwise resume" in said and "SIGTERM received" not in said
     second = started(tmp_path, "resume", run)
-    until(lambda: (run / "events.jsonl").exists() and checkpoints(run))
+    wait_until(lambda: (run / "events.jsonl").exists() and checkpoints(run))
     refused = rungwise("resume", run, cwd=tmp_path)
     assert refused.returncode == 2 and f"process {second.pid}" in refused.stderr
     # To all of its processes, as SLURM and `timeout` send it: Ray ends at the same time.
     os.killpg(second.pid, signal.SIGTERM)
-    said = second.communicate(timeout=60)[1]
+    said = second.communicate()[1]
     assert second.returncode == 143, said
     assert "rungwise resume" in said and "SIGTERM received" not in said
     assert "Traceback" not in said
@@ -193,13 +193,6 @@ def started(directory, *words):
     )
 
 
-def until(true, seconds=150):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.05)
-
-
 @pytest.mark.system
 def test_a_trial_waiting_at_a_rung_is_stopped_from_the_page(tmp_path):
     run = tmp_path / "run"
@@ -211,15 +204,10 @@ def test_a_trial_waiting_at_a_rung_is_stopped_from_the_page(tmp_path):
         text=True,
     )
     try:
-        for _ in range(1200):
-            time.sleep(0.1)
-            rows = read_event_log(run / "events.jsonl") if (run / "events.jsonl").exists() else []
-            if waiting := [r for r in rows if isinstance(r, DecisionRow) and r.waits]:
-                break
-        first = waiting[0]
+        first = wait_until(lambda: find_waiting(run))
         with served(run) as url:
             Client(url, TOKEN).control_trial("run", first.trial, "stop")
-        said, _ = process.communicate(timeout=200)
+        said, _ = process.communicate()
     finally:
         process.kill()
     assert process.returncode == 0
@@ -236,15 +224,17 @@ def test_a_trial_waiting_at_a_rung_is_stopped_from_the_page(tmp_path):
     assert len(reasons) == 5 and set(reasons.values()) <= {"budget", "asha", "health"}
 
 
-def _wait_for_the_middle(run):
-    """Until one trial has ended and another one has a checkpoint."""
-    for _ in range(1200):
-        time.sleep(0.1)
-        if not (run / "events.jsonl").exists():
-            continue
-        rows = read_event_log(run / "events.jsonl")
-        ended = {row.trial for row in rows if isinstance(row, EndRow)}
-        seen = {row.trial for row in rows if isinstance(row, CheckpointRow)} - ended
-        if ended and seen:
-            return
-    raise AssertionError("the sweep never got going")
+def read_rows(run):
+    return read_event_log(run / "events.jsonl") if (run / "events.jsonl").exists() else []
+
+
+def is_in_the_middle(run):
+    """Whether one trial has ended and another one has a checkpoint."""
+    rows = read_rows(run)
+    ended = {row.trial for row in rows if isinstance(row, EndRow)}
+    return bool(ended and {row.trial for row in rows if isinstance(row, CheckpointRow)} - ended)
+
+
+def find_waiting(run):
+    """The first decision by which a trial waits at a rung; None if there is none."""
+    return next((r for r in read_rows(run) if isinstance(r, DecisionRow) and r.waits), None)

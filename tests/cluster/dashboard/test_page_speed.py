@@ -69,7 +69,7 @@ def test_a_run_of_a_million_results_is_painted_and_followed(tmp_path):
 
         def seconds(true):
             """From the call of the page until this is true in it, by the page's own clock."""
-            return tab.wait(f"({true}) && performance.now()", 120) / 1000
+            return tab.wait(f"({true}) && performance.now()") / 1000
 
         tab.open(f"{url}?token={TOKEN}#run=sweep")
         seen, curves, whole = seconds(SEEN), seconds(CURVES), seconds(WHOLE)
@@ -83,7 +83,7 @@ def test_a_run_of_a_million_results_is_painted_and_followed(tmp_path):
             log.append(result("00", RESULTS + update, 0.5, metrics=METRICS))
             written = time.monotonic()
             last = "document.getElementById('plot').data.map(line => line.x.at(-1))"
-            tab.wait(f"{last}.includes({RESULTS + update})", 60)
+            tab.wait(f"{last}.includes({RESULTS + update})")
             lags.append(time.monotonic() - written)
         assert tab.errors == []
     size = (run / "events.jsonl").stat().st_size / 2**20

@@ -99,7 +99,7 @@ def test_a_chunked_request_has_a_limit_too(idle, monkeypatch):
     monkeypatch.setattr("cluster.web.auth.MAX_REQUEST_BYTES", 1000)
     import http.client
 
-    connection = http.client.HTTPConnection(idle[1].url.removeprefix("http://"), timeout=20)
+    connection = http.client.HTTPConnection(idle[1].url.removeprefix("http://"))
     headers = bearer() | {"Content-Type": "application/json"}
     body = iter([b'{"job": {"env": "', b"x" * 2000, b'"}}'])
     connection.request("POST", "/api/jobs", body, headers, encode_chunked=True)
@@ -131,7 +131,7 @@ def test_bad_input_to_every_address_is_refused_with_a_sentence(tmp_path):
         there = {"name": "sweep", "trial": "09"}
         for known in ({}, {n: there[n] for n in case.path_parameters or {}}):
             case.path_parameters.update(known)
-            told = case.call(headers=bearer(), timeout=60)
+            told = case.call(headers=bearer())
             assert told.status_code < 500, (case.as_curl_command(), told.text)
             if told.status_code >= 400:
                 assert len(told.json()["error"]) > 5

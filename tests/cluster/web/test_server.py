@@ -3,12 +3,12 @@
 
 import json
 import re
-import time
 
 import pytest
 from chromium import browser, needs_browser
 from dashboard_app import TOKEN, bearer, get, served, served_app, write
 from synthetic_sweep import end, job_row, result, synthetic_rows
+from waiting import wait_until
 
 from cluster.queue.orders import read_order
 from cluster.queue.run_queue import RunQueue
@@ -98,11 +98,8 @@ def test_a_browser_shows_a_growing_run_without_other_hosts(tmp_path):
         before = tab.ask(points)
         for row in rows[half:]:
             log.append(row)
-        written = time.monotonic()
         tab.wait("document.getElementById('cards').textContent.includes('time taken')")
-        lag = time.monotonic() - written
         assert tab.wait(f"{points} > {before}")
-        assert lag < 5  # on an overloaded machine; the goal of 1 s is measured by the benchmark
         # As light or as dark as its reader wants it.
         shades = []
         for dark in (False, True):
@@ -141,20 +138,13 @@ def test_a_trial_and_the_job_are_stopped_and_resumed_by_buttons(tmp_path):
         tab.open(f"{url}?token={TOKEN}#run=sweep&trials=00,01", width=390, height=844)
         with file_lock(run / LOCK):
             click("Stop trial 00")
-            until(lambda: is_stop_requested(run, "00"))
+            wait_until(lambda: is_stop_requested(run, "00"))
             click("Stop this job")
-            until(lambda: is_stop_requested(run))
+            wait_until(lambda: is_stop_requested(run))
         EventLog(run / "events.jsonl").append(JobEndRow(reason="interrupted", seconds=1.0))
         click("Resume trial 01")
-        until(lambda: read_order(run) is not None)
+        wait_until(lambda: read_order(run) is not None)
         last = read_event_log(run / "events.jsonl")[-1]
         assert isinstance(last, EndRow) and last.sentence == "resumed by request"
         assert tab.ask("document.documentElement.scrollWidth <= innerWidth")
         assert tab.errors == []
-
-
-def until(true, seconds=30):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.05)

@@ -11,6 +11,7 @@ import pytest
 from command_line import answer, command, rungwise
 from pyarrow import fs
 from synthetic_sweep import job_row, result
+from waiting import wait_until
 
 from envs.validation import InputError
 from tune_jobs.run_log import object_storage
@@ -196,11 +197,7 @@ def test_a_running_run_is_copied_again_and_again(tmp_path, monkeypatch):
     monkeypatch.setenv(MIRROR_VARIABLE, place.as_uri())
     copy = place / "run" / "trials" / "checkpoint_1" / "weights"
     with mirror_run(run):
-        for _ in range(500):
-            if copy.exists():
-                break
-            time.sleep(0.01)
-        assert copy.exists()
+        wait_until(copy.exists)
     fetch_run((place / "run").as_uri(), tmp_path / "another" / "folder")
     assert (tmp_path / "another" / "folder" / "events.jsonl").exists()
 

@@ -51,7 +51,7 @@ def run(tmp_path_factory):
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
-        done = rungwise("train", "job.yaml", "--out", "run", "--json", cwd=folder, timeout=280)
+        done = rungwise("train", "job.yaml", "--out", "run", "--json", cwd=folder)
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
