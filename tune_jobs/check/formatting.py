@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -26,8 +27,6 @@ SHOWN_FIGURES: dict[str, dict[str, str]] = {
         "reward_min": "from",
         "reward_max": "to",
         "zero_fraction": "zero",
-        "return_mean": "return",
-        "return_std": "±",
     },
     "memory": {"rows": "steps", "variance_fraction": "variance by what was seen earlier"},
     "dependence": {
@@ -42,9 +41,8 @@ SHOWN_FIGURES: dict[str, dict[str, str]] = {
     "gradients": {},
     "headroom": {"episodes": "seeds"},
     "overfit": {
-        "return_random": "random",
         "return_last": "learnt",
-        "standard_errors": "standard errors",
+        "standard_errors": "standard errors above random:",
         "iterations": "iterations",
     },
 }
@@ -89,11 +87,19 @@ def _format_figures(probe: str, figures: Mapping[str, Any]) -> Iterator[str]:
         if name.startswith("norm_"):
             yield f"{name.removeprefix('norm_')} {_format_number(value)}"
         elif probe == "headroom" and isinstance(value, dict):
-            yield f"{name.replace('_', ' ')} {_format_number(value['return_mean'])}"  # pyright: ignore
+            yield f"{name.replace('_', ' ')} {_format_mean(value, figures['episodes'])}"  # pyright: ignore
 
 
 def _format_number(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _format_mean(returns: Mapping[str, float], episodes: int) -> str:
+    """Return a mean return and, where it is known, its standard error."""
+    mean = _format_number(returns["return_mean"])
+    if "return_std" not in returns:
+        return mean
+    return f"{mean} ± {returns['return_std'] / math.sqrt(episodes):.2g}"
 
 
 def _wrap(head: str, text: str, width: int, style: str) -> Iterator[tuple[str, str]]:

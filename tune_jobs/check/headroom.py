@@ -32,17 +32,22 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
     least = min(len(returns) for returns in returns_by_rule.values())
     # The same seeds for all, so that the differences are paired and the luck of the start cancels.
     returns_by_rule = {name: returns[:least] for name, returns in returns_by_rule.items()}
+    # Also where nothing else can be played: it is the one return of random play that is shown.
+    outcome.figures = {"episodes": least} | {
+        name: {
+            "return_mean": float(r.mean()),
+            "return_std": float(r.std()),
+            "above_random": _compute_gap(r, returns_by_rule["random"]),
+        }
+        for name, r in returns_by_rule.items()
+        if least > 1
+    }
     if least < 8 or len(returns_by_rule) < 2:
         outcome.not_judged["no_headroom_seen"] = (
             f"there was time for {least} episodes of each of {len(returns_by_rule)} policies"
         )
         return outcome
     chance = returns_by_rule["random"]
-    outcome.figures = {"episodes": least} | {
-        name: {"return_mean": float(r.mean()), "return_std": float(r.std()), "above_random": gap}
-        for name, r in returns_by_rule.items()
-        for gap in [_compute_gap(r, chance)]
-    }
     best = max(returns_by_rule, key=lambda name: float(returns_by_rule[name].mean()))
     outcome.figures["best"] = best
     gaps = {

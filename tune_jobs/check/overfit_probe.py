@@ -71,8 +71,8 @@ def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
             "not_learnt_quickly",
             "note",
             f"{len(returns)} iterations of {target.algo} ({seconds:.0f} s) brought a return of "
-            f"{last.mean():.4g}, random play {chance.mean():.4g}: {errors:.1f} standard errors "
-            f"above it{', although there were only 4 starts' if fixed else ''}",
+            f"{last.mean():.4g}, {errors:.1f} standard errors above random play"
+            f"{' from the same 4 starts' if fixed else ''}",
         )
     return outcome
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from tune_jobs.check import PROBES
 from tune_jobs.check.formatting import GAP, SHOWN_FIGURES, STYLES, format_answer
+from tune_jobs.check.random_play import RewardSummary
+from tune_jobs.check.rollouts import Episode
 
 FINDING = {
     "symptom": "reward_scale",
@@ -58,6 +60,19 @@ def test_figures_have_labels_and_three_digits():
         f"{'dependence':{GAP}}variance by actions, same randomness 0.123, p 1e-09",
         f"{'gradients':{GAP}}policy 2",
         f"{'headroom':{GAP}}seeds 9, always left 12.3",
+    ]
+
+
+def test_the_return_of_random_play_is_shown_once_with_its_error():
+    figures = {
+        "rewards": RewardSummary([Episode([1.0, -3.0]), Episode([-2.0])]).summarise(),
+        "headroom": {"episodes": 64, "random": {"return_mean": -109.2, "return_std": 64.0}},
+        "overfit": {"return_random": -113.0, "return_last": -50.0, "standard_errors": 7.1},
+    }
+    assert [text for text, _ in format_lines(figures=figures)[:-1]] == [
+        f"{'rewards':{GAP}}from -3, to 1, zero 0",
+        f"{'headroom':{GAP}}seeds 64, random -109 ± 8",
+        f"{'overfit':{GAP}}learnt -50, standard errors above random: 7.1",
     ]
 
 
