@@ -57,7 +57,8 @@ class TrainingSettings:
     record: str = ""
     """Folder in which every rollout is written as a Parquet file; `""` records nothing."""
     hang_limit_s: Annotated[float, Positive] = 30.0
-    """Time that collecting may always take; it hangs beyond this and 3 times its usual time."""
+    """Time that collecting may always take; it hangs beyond this and 3 times its usual time. From
+    1e6 (11 days) on it never hangs."""
     optimiser: Literal["adam", "adamw", "muon"] = "adam"
     """`adam`, `adamw`, or `muon` for matrices (`adamw` for the other weights)."""
     lr: Annotated[float, Between(0, 1)] = 3e-4

@@ -132,7 +132,28 @@ def check_value(name: str, value: Any, hint: Any, bounds: Between | None = None)
     """
     if not _matches(value, hint):
         raise InputError(f"{name} must be {_describe_type(hint)}, but it is {value!r}.")
-    if get_origin(hint) is dict:
+    if isinstance(value, dict | tuple):
+        _check_parts(name, value, hint)
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if math.isnan(value):
+        raise InputError(f"{name} must be a number, but it is NaN.")
+    # What may be anything (an environment's own argument) may be infinite.
+    if math.isinf(value) and hint is not Any:
+        raise InputError(
+            f"{name} must be a finite number, but it is {value!r}: take a very large one instead."
+        )
+    if bounds is not None and value not in bounds:
+        raise InputError(f"{name} must be {bounds}, but it is {value!r}.")
+
+
+def _check_parts(name: str, value: Any, hint: Any) -> None:
+    """Check the entries of a dictionary, by the types of its hint, or the numbers of a tuple."""
+    if isinstance(value, tuple):
+        for place, part in enumerate(typing.cast("tuple[Any, ...]", value)):
+            check_value(f"{name}[{place}]", part, type(part))
+    elif get_origin(hint) is dict:
         key_hint, value_hint = get_args(hint)
         for key, part in value.items():
             if not _matches(key, key_hint):
@@ -140,13 +161,6 @@ def check_value(name: str, value: Any, hint: Any, bounds: Between | None = None)
                     f"A name in {name} must be {_describe_type(key_hint)}, but it is {key!r}."
                 )
             check_value(f"{name}.{key}", part, value_hint)
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return
-    if math.isnan(value):
-        raise InputError(f"{name} must be a number, but it is NaN.")
-    if bounds is not None and value not in bounds:
-        raise InputError(f"{name} must be {bounds}, but it is {value!r}.")
 
 
 def _matches(value: Any, hint: Any) -> bool:

@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from algos.actions.bounds import has_bounds
 from algos.actions.distributions import (
     ILLEGAL_LOGIT,
     ActionDistribution,
@@ -157,6 +158,7 @@ class BoxHead(ActionHead):
     def __init__(self, space: spaces.Box) -> None:
         super().__init__(space)
         self.size = self.num_log_stds = int(np.prod(space.shape))
+        self.bounded = has_bounds(space)
 
     def dist(
         self, outputs: Tensor, log_std: Tensor | None = None, mask: Tensor | None = None
@@ -175,7 +177,7 @@ class BoxHead(ActionHead):
         """Return environment actions; a bounded value is in half ranges around the middle."""
         space = self.space
         value = action["value"].reshape(-1, *space.shape)
-        if space.is_bounded():
+        if self.bounded:
             value = space.low + (value + 1) / 2 * (space.high - space.low)
         # Only the environment gets the clipped value. Stored is the draw itself, whose
         # density the Gaussian knows; a clipped one would have a point mass at each bound.
@@ -183,15 +185,19 @@ class BoxHead(ActionHead):
 
     def compute_action_metrics(self, action: ActionColumns) -> dict[str, float]:
         """Return the fraction of values beyond their bounds, which ``to_env_action`` clips."""
-        if not self.space.is_bounded():
+        if not self.bounded:
             return {}
         return {"action_clip_fraction": float((np.abs(action["value"]) > 1).mean())}
 
     def to_action_columns(self, action: Any) -> dict[str, Array]:
         """See :class:`ActionHead`."""
         value, space = np.asarray(action, np.float32), self.space
-        if space.is_bounded():
-            value = 2 * (value - space.low) / (space.high - space.low) - 1
+        if self.bounded:
+            width = space.high - space.low
+            # Of a single value any number would do, and 0 is what the network begins with.
+            value = np.where(
+                width > 0, 2 * (value - space.low) / np.where(width > 0, width, 1) - 1, 0
+            )
         return {"value": value.reshape(len(value), -1).astype(np.float32)}
 
 

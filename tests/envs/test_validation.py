@@ -3,7 +3,7 @@
 
 import dataclasses
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -64,10 +64,16 @@ def test_a_value_of_the_type_is_accepted(value, hint):
     check_value("size", value, hint)
 
 
-def test_nan_is_no_number_even_without_bounds():
-    with pytest.raises(InputError, match="must be a number, but it is NaN"):
-        check_value("lr", math.nan, float)
-    check_value("lr", math.inf, float)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_is_finite_even_without_bounds(value):
+    with pytest.raises(InputError, match=r"lr must be a"):
+        check_value("lr", value, float)
+    with pytest.raises(InputError, match=r"scores\[1\] must be a"):
+        check_value("scores", (0.0, value), tuple[float, float])
+
+
+def test_an_argument_of_an_environment_may_be_infinite():
+    check_value("env_kwargs", {"limit": math.inf}, dict[str, Any])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from algos.actions.bounds import has_bounds
 from envs import counter_rng
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.probe_result import ProbeResult
@@ -130,7 +131,7 @@ def _list_constant_actions(space: spaces.Space[Any]) -> dict[str, Any]:
         # An even sample of a large space, with both ends.
         numbers = np.unique(np.linspace(0, int(space.n) - 1, MAX_ACTIONS).astype(int))
         return {f"always {n + int(space.start)}": np.int64(n + int(space.start)) for n in numbers}
-    if isinstance(space, spaces.Box) and space.is_bounded():
+    if isinstance(space, spaces.Box) and has_bounds(space):
         ends = {"lowest": space.low, "middle": (space.low + space.high) / 2, "highest": space.high}
         return {f"always {name}": np.asarray(v, space.dtype) for name, v in ends.items()}
     return {}

@@ -133,6 +133,24 @@ def test_values_of_a_box_are_clipped_only_at_its_bounds():
     assert make_action_head(spaces.Box(0, np.inf, (1,))).to_env_action(value).tolist() == [[0], [7]]
 
 
+def test_bounds_without_meaning_are_none():
+    large = float(np.finfo(np.float32).max)
+    for bound in (large, 1e10):
+        head = make_action_head(spaces.Box(-bound, bound, (3,), np.float32))
+        drawn = np.array([[-0.1, 0.0, 2.0]], np.float32)
+        np.testing.assert_array_equal(head.to_env_action({"value": drawn}), drawn)
+    narrow = make_action_head(spaces.Box(0, 5e6, (1,), np.float32))
+    assert narrow.to_env_action({"value": np.zeros((1, 1), np.float32)})[0, 0] == 2.5e6
+
+
+def test_a_bound_of_a_single_value_is_no_division_by_zero():
+    low, high = np.array([0, 1], np.float32), np.array([0, 2], np.float32)
+    head = make_action_head(spaces.Box(low, high))
+    columns = head.to_action_columns(np.array([[0.0, 1.75]], np.float32))
+    np.testing.assert_array_equal(columns["value"], [[0, 0.5]])
+    np.testing.assert_array_equal(head.to_env_action(columns), [[0, 1.75]])
+
+
 def test_a_box_of_any_shape_keeps_it():
     head = make_action_head(spaces.Box(-1, 1, (2, 3)))
     assert head.to_env_action({"value": np.zeros((4, 6))}).shape == (4, 2, 3)

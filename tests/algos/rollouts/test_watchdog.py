@@ -28,6 +28,12 @@ def test_a_stretch_that_ends_leaves_its_time_and_no_report(tmp_path):
     assert len(dog.seconds) == 1 and 0.02 <= dog.seconds[0] < 1
 
 
+def test_an_endless_limit_ends_nothing(tmp_path):
+    dog = Watchdog(tmp_path, "runner1", 1e10)
+    with dog.watch():
+        assert not list(tmp_path.iterdir())
+
+
 REPORT = """was ended after 30 s
 Thread 0x1 (most recent call first):
   File "/usr/lib/python3.11/threading.py", line 1 in wait
