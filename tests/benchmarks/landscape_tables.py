@@ -2,6 +2,7 @@
 """Published learning curves as tables of trials."""
 
 import functools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,8 @@ import numpy as np
 
 from tune_jobs.jobs.search_space import LEARNING_RATE, UNUSUAL, USUAL_RATES
 
+EPISODES = 128
+"""Episodes of which each point of the tables is a mean."""
 DATA = Path(__file__).parents[3] / "shared" / "data" / "arlbench"
 
 
@@ -34,6 +37,8 @@ class Table:
     """``[settings, names]``, as text."""
     seeds: int = 1
     """Seeds that each trial trains on; its score is their mean."""
+    noise: float = 0.0
+    """Standard error that is added to each point, in standard deviations over the seeds."""
 
     @functools.cached_property
     def value(self) -> np.ndarray:
@@ -60,18 +65,32 @@ class Table:
         """A trial of a setting, on as many random seeds as trials have."""
         seeds = rng.choice(self.curves.shape[1], self.seeds, replace=False)
         curve = self.curves[setting, seeds].mean(0)
+        errors = np.zeros(len(curve))
+        if self.noise:
+            errors = self.noise * np.nan_to_num(self.curves[setting].std(0, ddof=1))
+            curve = curve + errors * rng.normal(size=len(curve))
         rows = [
-            SimpleNamespace(iteration=i + 1, score=float(score), seconds=i + 1.0, metrics={})
-            for i, score in enumerate(curve)
+            SimpleNamespace(
+                iteration=i + 1, score=score, seconds=i + 1.0, metrics=describe_noise(score, error)
+            )
+            for i, (score, error) in enumerate(zip(curve.tolist(), errors.tolist(), strict=True))
         ]
         return Trial(name, setting, rows)
 
 
-def load(folder: Path) -> list[Table]:
+def describe_noise(score: float, error: float) -> dict[str, float]:
+    """The metrics of a point that has this standard error; none without noise."""
+    if not error:
+        return {}
+    deviation = error * math.sqrt(EPISODES - 1)
+    return {"return_mean": score, "return_std": deviation, "episodes": EPISODES}
+
+
+def load(folder: Path, noise: float = 0.0) -> list[Table]:
     tables: list[Table] = []
     for file in sorted(folder.glob("*.npz")):
         with np.load(file) as data:
             names = [str(name) for name in data["names"]]
             curves = np.asarray(data["performance"], float)
-            tables.append(Table(file.stem, curves, names, data["settings"]))
+            tables.append(Table(file.stem, curves, names, data["settings"], noise=noise))
     return tables

@@ -33,12 +33,13 @@ from benchmarks.replays import Nothing, Ours, Stock, Way, replay
 from tune_jobs.jobs.job import FIRST_RUNG, REPEATS, REPEATS_FROM, Job
 from tune_jobs.run_log.rung_agreement import measure_rung_agreement
 from tune_jobs.run_log.trial_outcome import average_later_half
+from tune_jobs.schedulers.score_noise import NoiseSource
 
 WORKERS, POINTS = 8, 10
 FINALISTS = Job.__dataclass_fields__["finalists"].default
 FACTOR = Job.__dataclass_fields__["reduction_factor"].default
 COMPARED = ("Rungwise", "random search")
-"""Methods that are compared with published incumbents, too."""
+"""Methods with which all others, and published incumbents, are compared."""
 PILOTS = 10
 """Replays of each table from which costs are calibrated."""
 SLACK = 0.05
@@ -127,6 +128,16 @@ class Counted:
         return self.way.called()
 
 
+class RankAlone(Ours):
+    """The same halving, which ends trials for a tie and within the noise of their scores."""
+
+    def __init__(self, *words, **more) -> None:
+        super().__init__(*words, **more)
+        for bracket in self.brackets:
+            for rung in bracket.rungs:
+                rung.is_explained = lambda trial, allowed: False
+
+
 class LastScore(Ours):
     """The same halving, which ranks by the last score: it sees no scores between rungs."""
 
@@ -162,7 +173,7 @@ def halving(
     if (fewer := round((cost - most_repeats * POINTS) / points)) + most_repeats >= REPEATS_FROM:
         repeats, count = most_repeats, fewer
     trials = draw(table, count, rng, table.weights if weighted else None)
-    way = kind(trials, "max", POINTS, grace, factor)  # type: ignore[arg-type]
+    way = kind(trials, "max", POINTS, grace, factor, noise=NoiseSource("return_mean"))  # type: ignore[arg-type]
     if repeats:
         seed = int(rng.integers(2**31))
         choose = functools.partial(choose_repeated, table=table, repeats=repeats, seed=seed)
@@ -199,6 +210,7 @@ METHODS: dict[str, Callable[[Table, float, np.random.Generator], Search]] = {
     ),
     "Rungwise, first rung 10 %": functools.partial(halving, grace=1),
     "Rungwise, first rung 30 %": functools.partial(halving, grace=3),
+    "Rungwise, ranks alone end trials": functools.partial(halving, kind=RankAlone),
     "Rungwise, factor 3": functools.partial(halving, factor=3),
     "Tune's ASHA, factor 3": functools.partial(stopped, lambda: Stock("max", POINTS, 1, 3)),
     "Tune's ASHA, factor 4": functools.partial(stopped, lambda: Stock("max", POINTS, 1, 4)),
@@ -277,8 +289,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the tables (*.npz)")
     parser.add_argument("--replays", type=int, default=100, help="of each method on each table")
     parser.add_argument("--costs", type=int, nargs="+", default=[80, 320], help="in points")
+    parser.add_argument(
+        "--noise",
+        type=float,
+        default=0.0,
+        help="standard error of each point, in standard deviations over its seeds",
+    )
+    parser.add_argument("--only", nargs="+", choices=METHODS, help="methods; all by default")
     asked = parser.parse_args()
-    tables = load(asked.data)
+    for method in METHODS.keys() - {*COMPARED, *(asked.only or METHODS)}:
+        del METHODS[method]
+    tables = load(asked.data, asked.noise)
     if not tables:
         parser.error(f"{asked.data} has no tables (*.npz): name their folder with --data.")
     answer = {}
