@@ -4,14 +4,16 @@ Jaderberg et al. 2017. All trials wait for each other every ``grace`` iterations
 worst quarter continues from the checkpoint of one of the best quarter (exploit) with settings near
 its settings (explore). Ray's scheduler waits and copies. This class adds what it lacks: settings
 stay within the job's search space, a trial whose score is not finite counts as the worst (one
-without a score yet is left alone), and every exploit is a row of the log, with the settings that
-the learner really uses.
+without a score yet is left alone), a trial within the noise of its donors keeps its weights, and
+every exploit is a row of the log, with the settings that the learner really uses.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from tune_jobs.formatting import format_measurement, format_number
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import perturb_config
 from tune_jobs.run_log.events import ExploitRow
+from tune_jobs.schedulers.rung import NOISE
+from tune_jobs.schedulers.score_noise import NoiseSource, TrialCurve
 
 QUANTILE = 0.25
 """Fraction of the trials that are replaced, and fraction that replaces them."""
@@ -46,11 +50,36 @@ class RecordedPBT(PopulationBasedTraining):
         self.job, self.directory = job, directory.absolute()
         self._measured: dict[str, float] = {}
         """The last score measured of each trial, or of the donor that it continues from."""
+        self._noise = NoiseSource(job.metric, job.seeds)
+        self._curves: defaultdict[str, TrialCurve] = defaultdict(TrialCurve)
+        """By trial, its own or that of the donor that it continues from."""
         self.exploits: dict[str, ExploitRow] = {}
         """The latest exploit of each trial that has not reported since."""
         # A stream per session: with the job's seed alone a resumed run would repeat the draws of
         # the session before it.
         self.rng = np.random.default_rng([job.seed, sessions])
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Return what Ray decides; remember the noise of the score."""
+        sample = self._noise.read(json.loads(result["metrics"]))
+        self._curves[result["trial"]].add(result["iteration"], result["score"], sample)
+        return super().on_trial_result(tune_controller, trial, result)
+
+    def _quantiles(self) -> tuple[list[Any], list[Any]]:
+        """Return the trials to replace and their donors, of which each must be better."""
+        lower, upper = super()._quantiles()
+        return [t for t in lower if all(self._exceeds_noise(t, donor) for donor in upper)], upper
+
+    def _exceeds_noise(self, trial: Any, donor: Any) -> bool:
+        states: dict[Any, Any] = self._trial_state
+        noise = math.hypot(*(self._estimate_error(one) for one in (trial, donor)))
+        return states[donor].last_score - states[trial].last_score > NOISE * noise
+
+    def _estimate_error(self, trial: Any) -> float:
+        """Return the standard error of a trial's last score; 0 where it is not known."""
+        curve = self._curves[trial.config["plan"]["trial"]]
+        last = curve.scores[-1][0] if curve.scores else 0
+        return curve.estimate_standard_error(last) or 0.0
 
     def _save_trial_state(self, state: Any, time: int, result: dict[str, Any], trial: Any) -> float:
         name = trial.config["plan"]["trial"]
@@ -73,6 +102,8 @@ class RecordedPBT(PopulationBasedTraining):
         after = self._perturb_config(donor["config"])
         # From now on it has the donor's policy, until its own next measurement.
         self._measured[loser["trial"]] = self._measured[donor["trial"]]
+        shown = self._curves[donor["trial"]]
+        self._curves[loser["trial"]] = TrialCurve([*shown.scores], [*shown.samples])
         # Ray keeps scores multiplied by its sign for the mode: the log holds them as measured.
         lost: Any = self._trial_state[trial]
         won: Any = self._trial_state[trial_to_clone]

@@ -67,19 +67,20 @@ class TrialCurve:
         if sample is not None:
             self.samples.append((iteration, sample))
 
-    def average(self) -> float:
-        """Return what ranks the trial; its last score is finite."""
-        return average_later_half(self.scores, self.scores[-1][0])
+    def average(self) -> tuple[float, float | None]:
+        """Return what ranks the trial, whose last score is finite, and its standard error."""
+        last = self.scores[-1][0]
+        return average_later_half(self.scores, last), self.estimate_standard_error(last // 2 + 1)
 
-    def estimate_standard_error(self) -> float | None:
-        """Return the standard error of :meth:`average`; None where it is not known.
+    def estimate_standard_error(self, since: int) -> float | None:
+        """Return the standard error of the mean score since an iteration; None if not known.
 
-        The episodes of the later half of the iterations count as one sample. The score of an
-        iteration pools those of earlier ones until they are 100, and so does the sample.
+        The episodes since then count as one sample. The score of an iteration pools those of
+        earlier ones until they are 100, and so does the sample.
         """
-        last, window = self.scores[-1][0], list[EpisodeSample]()
+        window = list[EpisodeSample]()
         for at, sample in reversed(self.samples):
-            if 2 * at <= last and sum(one.episodes for one in window) >= POOLED:
+            if at < since and sum(one.episodes for one in window) >= POOLED:
                 break
             window.append(sample)
         total = sum(one.episodes for one in window)

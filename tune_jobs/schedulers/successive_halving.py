@@ -127,7 +127,7 @@ class Bracket:
         curve.add(iteration, score, self._noise.read(metrics))
         reached = self._find_reached_rung(trial, iteration) is not None
         if reached and score is not None and math.isfinite(score):
-            score, error = curve.average(), curve.estimate_standard_error()
+            score, error = curve.average()
         return self._enter_rung(trial, iteration, score, error)
 
     def _enter_rung(

@@ -108,6 +108,30 @@ def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path, mode):
     assert compare(6, [9.0, 2.0, 1.0, 4.0, 3.0]) == (["02", "01"], ["03", "00"])
 
 
+@pytest.mark.parametrize(
+    ("score", "std", "replaced"),
+    [
+        (9.0, 0.0, True),
+        (10.0, 0.0, False),  # a tie
+        (9.0, 9.0, False),  # standard errors of 0.9 each
+        (9.0, 5.0, True),
+    ],
+)
+def test_a_member_within_the_noise_of_its_donor_keeps_its_weights(tmp_path, score, std, replaced):
+    fields = {"env": "CartPole-v1", "scheduler": "pbt", "trials": 4, "mode": "max"}
+    fields |= {"metric": "return_mean", "search": {"lr": {"loguniform": [1e-4, 1e-2]}}}
+    pbt = RecordedPBT(make_job(fields), tmp_path, 0)
+    for name, value in (("00", score), ("01", 10.0)):
+        trial = make_member(name)
+        state = pbt._trial_state[trial] = SimpleNamespace(last_score=None)
+        sample = pbt._noise.read({"return_mean": value, "return_std": std, "episodes": 101})
+        pbt._curves[name].add(3, value, sample)
+        pbt._save_trial_state(state, 3, {"score": value, "iteration": 3}, trial)
+    lower, upper = pbt._quantiles()
+    assert ([trial.name for trial in lower] == ["00"]) is replaced
+    assert len(upper) == 1
+
+
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_an_exploit_is_written_with_scores_as_measured(tmp_path, mode):
     fields = {"env": "CartPole-v1", "scheduler": "pbt", "trials": 4, "mode": mode}

@@ -47,7 +47,9 @@ def test_the_later_half_of_the_episodes_is_one_sample():
     parts = [rng.normal(at, 3.0, 60) for at in range(6)]
     later = np.concatenate(parts[3:])
     expected = later.std(ddof=1) / math.sqrt(later.size)
-    assert make_curve(parts).estimate_standard_error() == pytest.approx(expected)
+    assert make_curve(parts).average()[1] == pytest.approx(expected)
+    last = parts[-1].std(ddof=1) / math.sqrt(60)  # and 60 more, as far as 100 are pooled
+    assert make_curve(parts).estimate_standard_error(6) < last
 
 
 def test_episodes_of_earlier_iterations_count_as_far_as_the_score_pools_them():
@@ -55,14 +57,14 @@ def test_episodes_of_earlier_iterations_count_as_far_as_the_score_pools_them():
     parts = [rng.normal(0, 3.0, 30) for _ in range(6)]
     pooled = np.concatenate(parts[2:])  # three of the later half are only 90
     expected = pooled.std(ddof=1) / math.sqrt(pooled.size)
-    assert make_curve(parts).estimate_standard_error() == pytest.approx(expected)
+    assert make_curve(parts).average()[1] == pytest.approx(expected)
 
 
 def test_single_episodes_of_many_iterations_show_their_spread():
     parts = [[value] for value in (1.0, 5.0, 2.0, 8.0)]
     expected = np.std([1, 5, 2, 8], ddof=1) / 2
-    assert make_curve(parts).estimate_standard_error() == pytest.approx(expected)
-    assert make_curve(parts[:1]).estimate_standard_error() is None
+    assert make_curve(parts).average()[1] == pytest.approx(expected)
+    assert make_curve(parts[:1]).average()[1] is None
 
 
 def test_a_restarted_trial_repeats_its_iterations():
@@ -77,6 +79,6 @@ def test_a_restarted_trial_repeats_its_iterations():
 
 def test_seeds_that_disagree_are_noise():
     curve = make_curve([[1.0, 3.0] * 40])
-    small = curve.estimate_standard_error()
+    small = curve.average()[1]
     curve.add(1, 2.0, EpisodeSample(80, 2.0, 1.0, seed_error=0.5))
-    assert small < 0.2 and curve.estimate_standard_error() == 0.5
+    assert small < 0.2 and curve.average()[1] == 0.5
