@@ -11,7 +11,6 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, check_value, unknown_name_error, validate
 from tune_jobs.health.finding import SEVERITIES, Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.remedy import worded
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules import RULES
 
@@ -133,8 +132,7 @@ def diagnose(
             finding = rule(history)
             if finding is not None:
                 severity = _limit_severity(finding.severity, limit, rule, history, stop_conditions)
-                steps = rule.choose_remedy(history)
-                remedy = worded(steps, history.in_use, complete=bool(history.settings))
+                remedy = rule.word_remedy(history)
                 findings.append(dataclasses.replace(finding, severity=severity, remedy=remedy))
     # The sort is stable: among equal severities the order of the rules remains, likely causes
     # before their consequences.

@@ -19,7 +19,6 @@ from tune_jobs.health.history import History
 from tune_jobs.health.improvement import Improvement
 from tune_jobs.health.logs import Log, read_all
 from tune_jobs.health.logs.log import SHORTEST
-from tune_jobs.health.remedy import worded
 from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
 
 Answer = dict[str, Any]
@@ -130,7 +129,7 @@ def _judge_empty_return(log: Log) -> list[Finding]:
         f"{log.empty_return} is NaN in all {len(log.rows)} rows: rewards are NaN, or no episode "
         "has ended",
     )
-    remedy = worded(rule.choose_remedy(log.history), log.history.in_use)
+    remedy = rule.word_remedy(log.history)
     return [dataclasses.replace(found, remedy=remedy)]
 
 

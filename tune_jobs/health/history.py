@@ -22,6 +22,7 @@ from tune_jobs.health.improvement import (
     kendall_tau,
     pool_scores,
 )
+from tune_jobs.health.remedy import OtherLibrary
 
 Row = Mapping[str, object]
 """Metric name to a number; a few metrics are lists of numbers or text."""
@@ -75,6 +76,8 @@ class History:
     """Whether a smaller or a larger score is better."""
     settings: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
     """All settings of the run's algorithm; empty where unknown (logs of other tools)."""
+    other: OtherLibrary | None = None
+    """The settings of a library that is not ours, where these are known."""
     warm_up: int = 0
     """Iterations before these rows, in which nothing was learnt: they count as no budget."""
     _columns: dict[str, FloatArray] = dataclasses.field(
@@ -172,8 +175,9 @@ class History:
         """The known settings: all of our own runs, those that were logged of other tools."""
         if self.settings:
             return self.settings
+        known = dict(self.other.values) if self.other else {}
         logged = {name: self.latest(name) for name in LOGGED_SETTINGS}
-        return {name: value for name, value in logged.items() if math.isfinite(value)}
+        return known | {name: value for name, value in logged.items() if math.isfinite(value)}
 
     def has(self, name: str) -> bool:
         """Return whether any row has a finite value of this metric."""

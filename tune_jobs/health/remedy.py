@@ -16,7 +16,7 @@ Value = float | str | bool
 class Step:
     """One setting to change; created by the functions below."""
 
-    change: Literal["lower", "raise", "set"]
+    change: Literal["lower", "raise", "set", "use"]
     setting: str
     value: Value
     words: str
@@ -58,6 +58,32 @@ def put(setting: str, value: Value, words: str = "set {}", without: str | Step =
     return Step("set", setting, value, words, False, without)
 
 
+def use(setting: str, words: str, without: str | Step = "") -> Step:
+    """Return the step that uses what a setting switches on, and is left out where it does."""
+    return Step("use", setting, "", words, False, without)
+
+
+@dataclasses.dataclass(frozen=True)
+class OtherLibrary:
+    """Settings of a library that is not ours, for remedies in its own words."""
+
+    names: Mapping[str, str]
+    """Its name of each setting that it has, by ours."""
+    values: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
+    """The values in use that are known, by our names."""
+
+
+SCALED_OBSERVATIONS = use(
+    "normalise_observations",
+    "switch on {}, or scale the observations to within -10 and 10",
+    "scale the observations to within -10 and 10",
+)
+"""Left out where observations are normalised, which divides them."""
+WARM_START = use(
+    "warm_start",
+    "begin with {}, where the environment has a teacher, or shape the reward",
+    "shape the reward",
+)
 SCALED_REWARDS = put(
     "normalise_values",
     True,
@@ -68,48 +94,54 @@ SCALED_REWARDS = put(
 
 
 def worded(
-    remedy: Remedy, in_use: Mapping[str, object] | None = None, complete: bool = False
+    remedy: Remedy,
+    in_use: Mapping[str, object] | None = None,
+    complete: bool = False,
+    names: Mapping[str, str] | None = None,
 ) -> str:
     """Return the remedy as a sentence without steps that are already taken.
 
     Args:
         remedy: its steps.
-        in_use: the known settings of the run.
+        in_use: the known settings of the run, by our names.
         complete: whether these are all settings of its algorithm.
+        names: the name of each setting of another library, by ours; it has no others. None: the
+            settings are ours.
     """
     known = in_use or {}
-    clauses = [step if isinstance(step, str) else _clause(step, known, complete) for step in remedy]
+    clauses = [
+        step if isinstance(step, str) else _clause(step, known, complete, names) for step in remedy
+    ]
     sentence = "; ".join(filter(None, clauses))
-    return f"{sentence[:1].upper()}{sentence[1:]}."
+    return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
 
 
-def _clause(step: Step, in_use: Mapping[str, object], complete: bool) -> str:
+def _clause(
+    step: Step, in_use: Mapping[str, object], complete: bool, names: Mapping[str, str] | None
+) -> str:
     """Return the clause of a step; empty if there is nothing left to change."""
+    setting = step.setting if names is None else names.get(step.setting, "")
     # Unknown is not absent: a foreign log that does not contain the setting still gets the advice.
-    if step.setting not in in_use:
-        if not complete:
-            return _filled(step)
+    if not setting or (complete and step.setting not in in_use):
         other = step.without
-        return other if isinstance(other, str) else _clause(other, in_use, complete)
-    used = in_use[step.setting]
-    if not _there(step, used):
-        return _filled(step)
+        return other if isinstance(other, str) else _clause(other, in_use, complete, names)
+    named = f"`{setting}`" if step.change == "use" else f"`{setting}={_written(step.value)}`"
+    if step.setting not in in_use or not _there(step, used := in_use[step.setting]):
+        return step.words.format(named)
     if not step.further:
         return ""
-    return step.words.format(f"`{step.setting}` further (it is {_written(used)})")
-
-
-def _filled(step: Step) -> str:
-    return step.words.format(f"`{step.setting}={_written(step.value)}`")
+    return step.words.format(f"`{setting}` further (it is {_written(used)})")
 
 
 def _there(step: Step, used: object) -> bool:
     """Return whether the setting already has the value of the step, or is beyond it."""
+    if step.change == "use":
+        return used not in (None, False, "", "none", 0)
     # bool is a subclass of int, but true and false have no order.
     if isinstance(used, bool | str) or not isinstance(used, int | float):
         return used == step.value
     value = float(step.value)
-    beyond = {"lower": used < value, "raise": used > value, "set": False}[step.change]
+    beyond = {"lower": used < value, "raise": used > value}.get(step.change, False)
     # TensorBoard stores float32, in which 3e-4 is not exactly the number of the step.
     return beyond or math.isclose(used, value, rel_tol=1e-6)
 

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import History
-from tune_jobs.health.remedy import Remedy
+from tune_jobs.health.remedy import Remedy, worded
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,15 @@ class Rule(ABC):
     def choose_remedy(self, history: History) -> Remedy:
         """Return what to try in this run: a rule may know which of its steps would be void."""
         return self.remedy
+
+    def word_remedy(self, history: History) -> str:
+        """Return what to try in this run, in the words of its library."""
+        return worded(
+            self.choose_remedy(history),
+            history.in_use,
+            complete=bool(history.settings),
+            names=history.other.names if history.other else None,
+        )
 
     def is_disproved(self, history: History) -> bool:
         """Return whether the run disproves an earlier finding, if the rule is silent since then."""

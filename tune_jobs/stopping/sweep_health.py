@@ -14,7 +14,10 @@ from tune_jobs.health.logs.log_rows import assume_budget
 from tune_jobs.health.logs.smoothed import SmoothedHistory, is_smoothed
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.open_findings import OpenFindings
+from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.rllib_names import describe_rllib_settings
+from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.run_log.cross_trial import (
     FEWEST,
     Sibling,
@@ -43,6 +46,8 @@ class SweepHealth:
         self._symptom_iterations: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._settings: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         """By trial its searched values, and with them all settings of its algorithm."""
+        self._others: dict[str, tuple[dict[str, Any], OtherLibrary]] = {}
+        """The same of RLlib's own algorithms, by the names that remedies use."""
         self._open_findings = OpenFindings()
         self._any_reward_seen = False
         """Whether any step of any trial had a reward other than zero."""
@@ -115,6 +120,7 @@ class SweepHealth:
             self._job.metric,
             self._job.mode or "max",
             settings=self._get_settings(trial),
+            other=self._describe_other(trial),
         )
         diagnosis = diagnose(history, self._job.health)
         withdrawals = self._open_findings.withdrawals(trial, history)
@@ -183,6 +189,18 @@ class SweepHealth:
         if trial not in self._settings or self._settings[trial][0] is not config:
             self._settings[trial] = config, vars(self._job.make_trial_settings(config)[0])
         return self._settings[trial][1]
+
+    def _describe_other(self, trial: str) -> OtherLibrary | None:
+        """Return RLlib's names of settings and its values, for remedies; None for other jobs."""
+        settings = self._job.settings
+        if not isinstance(settings, RLlibSettings):
+            return None
+        config = self._configs[trial]
+        if trial not in self._others or self._others[trial][0] is not config:
+            searched = self._job.make_trial_settings(config)[0]
+            values = searched.values if isinstance(searched, RLlibSettings) else settings.values
+            self._others[trial] = config, describe_rllib_settings(self._job.algo, values)
+        return self._others[trial][1]
 
     def _list_siblings(self) -> list[Sibling]:
         return [

@@ -7,11 +7,14 @@ from algos.ppo import PPOSettings
 from tune_jobs.health import RULES, History, diagnose
 from tune_jobs.health.remedy import (
     SCALED_REWARDS,
+    WARM_START,
+    OtherLibrary,
     at_least,
     at_most,
     increase,
     lower,
     put,
+    use,
     worded,
 )
 
@@ -43,6 +46,26 @@ def test_settings_that_the_algorithm_lacks_are_not_named():
     assert said.startswith("Multiply the rewards")
     assert "group_size" not in said
     assert worded(remedy, {"normalise_values": True, "group_size": 0}) == "Look."
+
+
+def test_settings_of_another_library_have_its_names():
+    remedy = (lower("lr", 1e-4), SCALED_REWARDS, increase("entropy_coef", 0.03), WARM_START)
+    other = OtherLibrary({"lr": "learning_rate"}, {"lr": 3e-4})
+    assert worded(remedy, other.values, names=other.names) == (
+        "Lower `learning_rate=1e-4`; multiply the rewards by a constant so that returns are "
+        "between 1 and 100; shape the reward."
+    )
+    used = worded(remedy, {"lr": 1e-5}, names=other.names)
+    assert used.startswith("Lower `learning_rate` further (it is 1e-5)")
+
+
+@pytest.mark.parametrize(
+    ("used", "named"), [("", True), (False, True), ("auto", False), (True, False), ("gru", False)]
+)
+def test_what_is_in_use_is_not_switched_on(used: object, named: bool):
+    said = worded((use("memory", "switch on {}"), "look"), {"memory": used}, complete=True)
+    assert said == ("Switch on `memory`; look." if named else "Look.")
+    assert worded((use("memory", "use {}", "stack"),), {"lr": 1.0}, complete=True) == "Stack."
 
 
 @pytest.mark.parametrize("symptom", RULES)

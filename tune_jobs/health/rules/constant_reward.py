@@ -11,7 +11,7 @@ from envs.validation import AtLeastOne, Fraction, NonNegative
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import FloatArray
-from tune_jobs.health.remedy import Remedy, increase
+from tune_jobs.health.remedy import WARM_START, Remedy, increase
 from tune_jobs.health.rule import Rule
 
 FEWEST = 3
@@ -41,7 +41,7 @@ class ConstantReward(Rule):
     remedy: ClassVar[Remedy] = (
         "play an episode by hand or with a simple policy and check whether its return differs",
         increase("entropy_coef", 0.03, "then explore more: raise {}"),
-        "begin with `warm_start`, or shape the reward",
+        WARM_START,
     )
 
     spread: Annotated[float, NonNegative] = 1e-6

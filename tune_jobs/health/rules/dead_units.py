@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from envs.validation import AtLeastOne, Fraction
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.remedy import Remedy, lower, put
+from tune_jobs.health.remedy import SCALED_OBSERVATIONS, Remedy, lower, put
 from tune_jobs.health.rule import Rule
 
 
@@ -32,7 +32,7 @@ class DeadUnits(Rule):
         "an observation that does not change",
     )
     remedy: ClassVar[Remedy] = (
-        "scale the observations to within -10 and 10",
+        SCALED_OBSERVATIONS,
         lower("lr", 1e-4, "then lower {}"),
         put("grad_clip", 0.5, "clip with {}"),
         put("activation", "tanh", "use {}"),

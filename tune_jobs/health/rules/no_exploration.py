@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from envs.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.remedy import Remedy, at_least, increase, lower
+from tune_jobs.health.remedy import SCALED_OBSERVATIONS, Remedy, at_least, increase, lower
 from tune_jobs.health.rule import Rule
 
 
@@ -34,7 +34,7 @@ class NoExploration(Rule):
     )
     remedy: ClassVar[Remedy] = (
         "check how many actions are legal",
-        "scale the observations to within -10 and 10",
+        SCALED_OBSERVATIONS,
         at_least("warmup", 0.05, "begin with {}"),
         lower("lr", 1e-4),
         increase("entropy_coef", 0.03),

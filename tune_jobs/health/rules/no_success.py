@@ -10,7 +10,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.remedy import Remedy, increase
+from tune_jobs.health.remedy import Remedy, increase, use
 from tune_jobs.health.rule import Rule
 
 
@@ -36,7 +36,11 @@ class NoSuccess(Rule):
     )
     remedy: ClassVar[Remedy] = (
         "reduce all shaping rewards together to less than the reward of the goal",
-        "begin with `warm_start` from a simple policy that succeeds, or with easier tasks",
+        use(
+            "warm_start",
+            "begin with {} from a simple policy that succeeds, or with easier tasks",
+            "begin with easier tasks",
+        ),
         increase("entropy_coef", 0.03, "explore more: raise {}"),
     )
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from envs.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.remedy import Remedy
+from tune_jobs.health.remedy import Remedy, use
 from tune_jobs.health.rule import Rule
 
 
@@ -32,6 +32,8 @@ class ObservationScale(Rule):
         "a placeholder such as 1e9 for a missing value",
     )
     remedy: ClassVar[Remedy] = (
+        # Seen after normalisation, which leaves no entry beyond 10: of these there is none.
+        use("normalise_observations", "switch on {}"),
         "divide each entry by its usual size, so that observations stay within -10 and 10",
         "use a mask instead of a placeholder",
     )

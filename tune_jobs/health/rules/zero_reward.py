@@ -11,7 +11,7 @@ from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import BoolArray, FloatArray, Rise
-from tune_jobs.health.remedy import Remedy, increase
+from tune_jobs.health.remedy import WARM_START, Remedy, increase
 from tune_jobs.health.rule import Rule
 
 _rises = Rise()
@@ -47,7 +47,7 @@ class ZeroReward(Rule):
     remedy: ClassVar[Remedy] = (
         "check with a simple policy or by hand that the goal can be reached and is rewarded",
         increase("entropy_coef", 0.03, "then explore more: raise {}"),
-        "begin with `warm_start`, or shape the reward",
+        WARM_START,
     )
 
     zero_fraction: Annotated[float, Fraction] = 0.85

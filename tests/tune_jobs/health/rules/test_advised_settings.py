@@ -25,14 +25,17 @@ ADVICE = {
     "update_ratio": "set lr 0.0003; set epochs 4; set grad_clip 0.5",
     "kl_runaway": "lower lr 0.0001 or further; lower epochs 4; set kl_limit 0.02",
     "observation_constant": "",
-    "observation_scale": "",
+    "observation_scale": "use normalise_observations",
     "normaliser_without_spread": "set normalise_observations False",
-    "dead_units": "lower lr 0.0001 or further; set grad_clip 0.5; set activation tanh",
+    "dead_units": (
+        "use normalise_observations; lower lr 0.0001 or further; set grad_clip 0.5; "
+        "set activation tanh"
+    ),
     "encoder_constant": "lower lr 0.0001 or further; set grad_clip 0.5",
     "memory_unused": "lower lr 0.0001 or further; set memory none",
-    "zero_reward": "raise entropy_coef 0.03 or further",
-    "constant_reward": "raise entropy_coef 0.03 or further",
-    "no_success": "raise entropy_coef 0.03 or further",
+    "zero_reward": "raise entropy_coef 0.03 or further; use warm_start",
+    "constant_reward": "raise entropy_coef 0.03 or further; use warm_start",
+    "no_success": "use warm_start; raise entropy_coef 0.03 or further",
     "reward_hacking": "",
     "theatre": "",
     "groups_without_signal": (
@@ -53,6 +56,7 @@ ADVICE = {
         "set normalise_advantages True | set loss regression; set normalise_values True"
     ),
     "no_exploration": (
+        "use normalise_observations; "
         "raise warmup 0.05; lower lr 0.0001 or further; raise entropy_coef 0.03 or further"
     ),
     "exploration_never_decays": "",
@@ -99,7 +103,8 @@ def describe(step):
         return ""
     further = " or further" if step.further else ""
     instead = f" | {describe(step.without)}" if isinstance(step.without, Step) else ""
-    return f"{step.change} {step.setting} {step.value}{further}{instead}"
+    value = f" {step.value}" if step.change != "use" else ""
+    return f"{step.change} {step.setting}{value}{further}{instead}"
 
 
 @pytest.mark.parametrize("symptom", RULES)
