@@ -7,7 +7,7 @@ only source of command-line flags, YAML keys, help texts and search spaces.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from algos.schedules import ScheduleKind
 from envs.validation import (
@@ -277,6 +277,14 @@ class TrainingSettings:
         """Whether the policy acts on a GPU in a job that has some."""
         gains = self.model == "lm" or bool(self.language_model)
         return self.acting_device == "gpu" or (self.acting_device == "auto" and gains)
+
+    def fit_to_budget(self, steps: int) -> Self:
+        """Return the settings with those that follow from the budget filled in.
+
+        Args:
+            steps: environment steps of the budget; 0 where it is not given in steps.
+        """
+        return self
 
     @property
     def rows_per_iteration(self) -> int:

@@ -6,8 +6,8 @@ Read together with ``advantages.py`` and ``losses.py``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Self
 
 from torch import Tensor
 
@@ -36,6 +36,12 @@ from algos.rollouts.rollout import Rollout, normalise_advantages
 from algos.schedules import ScheduleKind
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, Positive
 
+LENGTHS = (256, 128, 64, 32)
+"""Rollout lengths that follow from the budget, the first where there are steps enough."""
+FEWEST_UPDATES = 48
+"""Iterations that a budget should hold: with 20 of them a short run of a discrete task ended far
+from where it ends with 80 (docs/environments.md)."""
+
 
 @dataclass(frozen=True)
 class PPOSettings(TrainingSettings):
@@ -43,8 +49,9 @@ class PPOSettings(TrainingSettings):
 
     learns_sequences = True
 
-    rollout_length: Annotated[int, AtLeastOne] = 256
-    """Steps of each copy in one iteration (T): T * B rows per runner."""
+    rollout_length: Annotated[int, NonNegative] = 0
+    """Steps of each copy in one iteration (T): T * B rows per runner. 0 takes 256, or 128, 64 or
+    32: the most with which a budget of `steps` holds 48 iterations."""
     lr: Annotated[float, Between(0, 1)] = 7e-4
     """Learning rate of the optimiser, after the warm-up and before the schedule."""
     lr_schedule: ScheduleKind = "linear"
@@ -72,6 +79,27 @@ class PPOSettings(TrainingSettings):
     """Weight of the KL penalty to the collecting policy."""
     kl_target: Annotated[float, NonNegative] = 0.0
     """KL to steer to by adapting the penalty's weight; 0 keeps the weight."""
+
+    @property
+    def rows_per_iteration(self) -> int:
+        """Rows of one iteration, over all runners; the most where they follow from the budget."""
+        return (self.rollout_length or LENGTHS[0]) * self.num_envs * self.runners
+
+    def fit_to_budget(self, steps: int) -> Self:
+        """See :class:`TrainingSettings`."""
+        if self.rollout_length:
+            return self
+        copies = self.num_envs * self.runners
+        shortest = self.sequence_length if self.memory != "none" else 1
+        # A minibatch, or a step of several, must still be full.
+        fitting = [
+            length
+            for length in LENGTHS
+            if length * copies >= self.accumulate * self.minibatch_size and length >= shortest
+        ] or [LENGTHS[0]]
+        enough = [length for length in fitting if steps >= FEWEST_UPDATES * length * copies]
+        length = fitting[0] if not steps else max(enough, default=fitting[-1])
+        return replace(self, rollout_length=length)
 
     def __post_init__(self) -> None:
         super().__post_init__()

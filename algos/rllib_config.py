@@ -55,6 +55,7 @@ class ColumnConfig(AlgorithmConfig):
         policies act on GPUs each env runner. ``hang_report_dir`` is where a runner that hangs
         leaves its report.
         """
+        settings = settings.fit_to_budget(0)  # where a job has not done so by its own
         self.settings, self.total_iterations = settings, total_iterations
         self.hang_report_dir = hang_report_dir or self.hang_report_dir
         self.env_runners(

@@ -226,6 +226,8 @@ def shorten_job(job: Job) -> Job:
     # Otherwise time decides: 32 episodes of an environment that plays copies one by one can take
     # longer than so short a training.
     if isinstance(job.settings, TrainingSettings):
+        # As in the full run: fewer steps must not shorten its rollouts.
+        settings["rollout_length"] = job.training.rollout_length
         settings["warm_start_episodes"] = min(job.settings.warm_start_episodes, QUICK_WARM_START)
         if job.settings.model == "lm":
             settings["num_envs"] = min(job.settings.num_envs, QUICK_LM_ENVS)

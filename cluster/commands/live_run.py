@@ -42,7 +42,7 @@ def check_machine(job: Job, address: str, cpus: int | None) -> None:
 def announce_job(job: Job, address: str, cpus: int | None) -> None:
     """Print on stderr what is about to start, because Ray takes seconds to do so."""
     from tune_jobs.jobs.changes import format_changes, list_changes
-    from tune_jobs.jobs.workload import describe_stage_1
+    from tune_jobs.jobs.workload import describe_rollouts, describe_stage_1
     from tune_jobs.ray_session import offered_cpus
 
     settings = f"{job.trials} settings under {job.scheduler.upper()}" if job.trials > 1 else "1 run"
@@ -56,8 +56,8 @@ def announce_job(job: Job, address: str, cpus: int | None) -> None:
         f"iterations{steps} each, {where}",
         highlight=False,
     )
-    if work := describe_stage_1(job):
-        console.print(work, highlight=False, soft_wrap=True)
+    for words in filter(None, (describe_rollouts(job), describe_stage_1(job))):
+        console.print(words, highlight=False, soft_wrap=True)
     for line in format_changes(list_changes(job)):
         # markup=False: rich would take lists in brackets for markup.
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)

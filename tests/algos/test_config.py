@@ -57,7 +57,7 @@ COMMON = {
 OWN = {
     "ppo": {
         "gamma": 0.99,
-        "rollout_length": 256,
+        "rollout_length": 0,
         "lr": 0.0007,
         "lr_schedule": "linear",
         "epochs": 10,

@@ -37,6 +37,7 @@ def train_ours(task: Task, seed: int, changed: dict[str, Any]) -> Result:
     torch.set_num_threads(1)
     job = load_job(task.preset) if task.preset else None
     settings: Any = replace(job.settings if job else PPOSettings(**task.settings), **changed)
+    settings = settings.fit_to_budget(task.steps)
     iterations = count_iterations(task.steps, settings)
     with ray_session(cpus=1):
         agent = algos.build_algorithm(

@@ -21,7 +21,7 @@ SCALED = "scaled_worlds:Scaled-v0"
 def last_return(steps, **kwargs):
     """The mean return of the last 100 episodes of a training with the defaults."""
     torch.set_num_threads(1)
-    settings = PPOSettings()
+    settings = PPOSettings().fit_to_budget(steps)
     iterations = count_iterations(steps, settings)
     built = algos.build_algorithm("ppo", SCALED, kwargs, settings, iterations=iterations, seed=0)
     try:

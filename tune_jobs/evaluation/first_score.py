@@ -97,7 +97,7 @@ def explain_late_score(job: Job, pace: EpisodePace) -> str:
         never = f"No episode that lasts until its limit can finish in {job.iterations} iterations"
         return (
             f"{never}, so that trials may be scored by their mean reward per step alone: {pace}. "
-            f"{suggest_fewer_copies(pace, job.iterations)}{_suggest_longer(pace)}"
+            f"{_suggest_longer(pace)}{suggest_fewer_copies(pace, job.iterations)}"
         )
     if not job.rungs or first <= job.rungs[0]:
         return ""
@@ -123,8 +123,8 @@ def suggest_fewer_copies(pace: EpisodePace, iterations: int) -> str:
     if copies == pace.copies or EPISODES_EACH * pace.limit > length * iterations:
         return ""
     return (
-        f"Fewer copies finish some in the same steps: set --settings.num-envs {copies} and "
-        f"--settings.rollout-length {length}. Or: "
+        f" Or let fewer copies finish some in the same steps: --settings.num-envs {copies} and "
+        f"--settings.rollout-length {length}."
     )
 
 
@@ -148,7 +148,7 @@ def explain_missing_score(
         return f"only {count(episodes, 'episode')} finished in {ran}, and a score needs {FEWEST}"
     said = f"no episode finished in {ran}"
     if isinstance(job.settings, TrainingSettings):
-        said += f" of {count(job.settings.rows_per_iteration, 'step')}"
+        said += f" of {count(job.training.rows_per_iteration, 'step')}"
     return f"{said}: {pace}. {_suggest_longer(pace)}" if pace else said
 
 

@@ -43,7 +43,7 @@ def _find_default_point(job: Job) -> dict[str, Any] | None:
         elif isinstance(job.settings, RLlibSettings):
             value = job.settings.values.get(name)  # RLlib's defaults are as slow to read as RLlib
         else:
-            value = getattr(job.settings, name)
+            value = getattr(job.training, name)
         value = tuple(value) if isinstance(value, list) else value
         if not space.contains(value):
             return None

@@ -42,6 +42,8 @@ FIRST_RUNG, FEWEST_BEFORE_RUNG, PBT_INTERVAL = 0.2, 5, 3
 of at least twice as many, iterations between exploits."""
 REPEATS, REPEATS_FROM = 3, 40
 """Without ``repeats``: how many of the trials repeat others, and from how many trials on."""
+FITTED_TO = frozenset({"accumulate", "memory", "minibatch_size", "sequence_length"})
+"""Settings by which rollouts are fitted to a budget, where they are not searched."""
 TASK, SEARCH, SCORE, STOPPING, SCHEDULER, EVALUATION, CHECKPOINTS, RESOURCES = (
     {"group": name}
     for name in (
@@ -233,7 +235,7 @@ class Job:
 
     @property
     def training(self) -> TrainingSettings:
-        """The settings of our own training.
+        """The settings of our own training, fitted to the budget.
 
         Raises:
             InputError: the trials are programs, or train one of RLlib's own algorithms.
@@ -244,7 +246,9 @@ class Job:
             )
         if isinstance(self.settings, RLlibSettings):
             raise InputError(f"{self.algo} has RLlib's own settings, not those of our algorithms.")
-        return self.settings
+        # The rollouts of all trials are alike, and must hold the largest minibatch of any.
+        is_fitted = not FITTED_TO.intersection(self.search)
+        return self.settings.fit_to_budget(self.steps if is_fitted else 0)
 
     @property
     def program(self) -> ProgramSettings:

@@ -38,7 +38,7 @@ def count_iterations(steps: int, settings: TrainingSettings, searched: Container
                 f"steps is {steps:,}, but {name} is searched, so that an iteration has more steps "
                 "in some trials than in others: give iterations instead."
             )
-    each = settings.rollout_length * settings.num_envs * settings.runners
+    each = settings.rows_per_iteration
     if steps < each:
         raise InputError(
             f"steps is {steps:,}, but one iteration alone has {each:,} (rollout_length * num_envs "

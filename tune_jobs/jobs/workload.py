@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from algos.astar_po import AStarPOSettings
+from algos.config import TrainingSettings
 from tune_jobs.formatting import count, format_duration
 from tune_jobs.jobs.job import Job
 
@@ -28,6 +29,19 @@ class LanguageModelWork:
     def estimate_seconds(self, steps: int, operations: float, flops: float) -> float:
         """Return the seconds of this many steps, at ``operations`` per parameter and token."""
         return steps * self.tokens_per_step * self.parameters * operations / flops
+
+
+def describe_rollouts(job: Job) -> str:
+    """Describe rollouts that are shortened for a small budget; empty for all others."""
+    if not isinstance(job.settings, TrainingSettings):
+        return ""
+    length, usual = job.training.rollout_length, job.settings.fit_to_budget(0).rollout_length
+    if length == usual:
+        return ""
+    return (
+        f"Rollouts of {length} steps in place of {usual} (settings.rollout_length), so that "
+        f"{job.steps:,} steps hold {count(job.iterations, 'update')}"
+    )
 
 
 def describe_stage_1(job: Job) -> str:

@@ -10,6 +10,7 @@ from envs.validation import InputError
 from tune_jobs.jobs.changes import list_changes
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
 from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS
+from tune_jobs.jobs.workload import describe_rollouts
 from tune_jobs.run_log.ledger import write_ledger
 
 SETTINGS = {"num_envs": 8, "rollout_length": 64, "minibatch_size": 64}
@@ -31,6 +32,37 @@ def test_the_copy_of_a_job_reads_as_the_job():
     assert parse_job(dump_job(given), "copy") == given
     assert list_changes(given)["job"] == {"steps": 51_200}
     assert "job" not in list_changes(job())
+
+
+@pytest.mark.parametrize(
+    ("steps", "length"), [(0, 256), (98_304, 256), (98_303, 128), (40_000, 64), (9_000, 32)]
+)
+def test_short_budgets_have_shorter_rollouts(steps, length):
+    given = make_job({"env": "CartPole-v1", "steps": steps})
+    assert given.training.rollout_length == length
+    assert given.iterations == (steps // (8 * length) or DEFAULT_ITERATIONS)
+    assert bool(describe_rollouts(given)) == (length < 256)
+    assert parse_job(dump_job(given), "copy") == given
+
+
+def test_a_rollout_length_that_is_given_stays():
+    fields = {"env": "CartPole-v1", "steps": 40_000}
+    assert make_job(fields | {"settings": {"rollout_length": 256}}).iterations == 19
+    by_flags = Train.parse(["--env", "CartPole-v1", "--steps", "40000"]).job
+    assert (by_flags.training.rollout_length, by_flags.iterations) == (64, 78)
+
+
+def test_shorter_rollouts_fill_every_minibatch():
+    fields = {"env": "CartPole-v1", "steps": 9_000}
+    large = make_job(fields | {"settings": {"minibatch_size": 512}}).training
+    assert large.rollout_length * large.num_envs == 512
+    searched = {"search": {"minibatch_size": {"choice": [64, 2048]}}, "trials": 2}
+    assert make_job(fields | searched).training.rollout_length == 256
+
+
+def test_a_quick_run_has_the_rollouts_of_the_full_one():
+    full = make_job({"env": "CartPole-v1", "steps": 200_000})
+    assert shorten_job(full).training.rollout_length == full.training.rollout_length == 256
 
 
 @pytest.mark.parametrize(
