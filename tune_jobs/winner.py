@@ -8,13 +8,12 @@ uses: the choice of the winner does not flatter the comparison.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from algos.policy import Policy
 from envs.validation import InputError
-from tune_jobs.evaluation.episode_budget import SHARE, sum_training_seconds
+from tune_jobs.evaluation.episode_budget import SHARE, count_training_steps
 from tune_jobs.evaluation.evaluate import ProgressCallback, compute_standard_error, evaluate
 from tune_jobs.evaluation.evaluation_status import EvaluationStatus
 from tune_jobs.evaluation.final_evaluation import evaluate_checkpoint
@@ -38,8 +37,8 @@ def name_winner(
 ) -> None:
     """Play the finals, and compare their winner with random and simple rules.
 
-    Unless the job sets a number of episodes, both together take at most a tenth of the training's
-    time, the finals half of it; where that allows a finalist fewer than 20 episodes there are no
+    Unless the job sets a number of episodes, both together take at most a fifth of the training's
+    steps, the finals half of it; where that allows a finalist fewer than 20 episodes there are no
     finals, and the scores of training decide. What an earlier session has evaluated is not
     evaluated again. An error in either ends neither the run nor its result: it is a row, too.
 
@@ -49,10 +48,10 @@ def name_winner(
         write: called with each row of the finals and of the comparison.
         show: called with the progress of both.
     """
-    path, started = directory / "events.jsonl", time.perf_counter()
+    path = directory / "events.jsonl"
     outcome = Outcome.from_rows(rows := read_event_log(path))
-    has_time_limit = job.evaluation_episodes is None
-    seconds = SHARE * sum_training_seconds(rows) if has_time_limit else math.inf
+    has_limit = job.evaluation_episodes is None
+    steps = SHARE * count_training_steps(rows) if has_limit else math.inf
     found = {trial.id: find_best_checkpoint(directory, trial, rows) for trial in outcome.candidates}
     checkpoints = {
         trial: path.relative_to(directory).as_posix() for trial, path in found.items() if path
@@ -61,9 +60,11 @@ def name_winner(
     played = {(row.trial, row.checkpoint): row for row in outcome.finals}
     # The first finalist measures how long an episode takes; the others play exactly as many.
     episodes = next((row.episodes for row in played.values()), None)
+    if len(finalists) > 1:
+        steps /= 2
     for trial, checkpoint in finalists if len(finalists) > 1 else []:
         if (trial, checkpoint) not in played:
-            limit = seconds / 2 / len(finalists) if episodes is None else math.inf
+            limit = steps / len(finalists) if episodes is None else math.inf
             most = job.most_evaluated if episodes is None else episodes
             on_progress = _make_progress_callback(show, trial)
             try:
@@ -72,7 +73,7 @@ def name_winner(
                 # Training is done, and its scores can decide as well.
                 write(_make_failure(trial, checkpoint, error))
                 break
-            if has_time_limit and row.episodes < FEWEST:
+            if has_limit and row.episodes < FEWEST:
                 # Fewer episodes than a score of training pools would choose by luck.
                 break
             write(row)
@@ -80,10 +81,9 @@ def name_winner(
     best = Outcome.from_rows(read_event_log(path)).best
     checkpoint = best and checkpoints.get(best.id)
     if best and checkpoint and all(row.checkpoint != checkpoint for row in outcome.evaluations):
-        left = max(seconds - (time.perf_counter() - started), 0.0)
         on_progress = _make_progress_callback(show, best.id)
         try:
-            row = evaluate_checkpoint(job, directory, best.id, checkpoint, left, on_progress)
+            row = evaluate_checkpoint(job, directory, best.id, checkpoint, steps, on_progress)
         except Exception as error:
             row = _make_failure(best.id, checkpoint, error)
         write(row)
@@ -150,7 +150,7 @@ def play_final(
     trial: str,
     checkpoint: str,
     episodes: int,
-    seconds: float = math.inf,
+    steps: float = math.inf,
     on_progress: ProgressCallback | None = None,
 ) -> FinalRow:
     """Play a finalist's checkpoint on the seeds of the finals; return the event row.
@@ -164,13 +164,13 @@ def play_final(
         trial: the finalist.
         checkpoint: its path, relative to the run directory.
         episodes: the most that are played.
-        seconds: time limit; after it fewer are played.
+        steps: limit of the steps, which may leave fewer.
         on_progress: called as episodes finish.
     """
     seed = job.most_evaluated  # the comparison at the end takes those below
     policy = Policy.load(directory / checkpoint, device="auto")
     evaluation = evaluate(
-        policy, episodes, seed, with_baselines=False, seconds=seconds, on_progress=on_progress
+        policy, episodes, seed, with_baselines=False, steps=steps, on_progress=on_progress
     )
     metrics = evaluation.episodes["policy"].metrics
     metric, mode = job.metric.removeprefix(HELD_OUT), job.mode

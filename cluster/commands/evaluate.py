@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from algos.policy import Policy
     from tune_jobs.evaluation.evaluate import Evaluation
 
-EPISODES, SECONDS = 256, 60.0
-"""Episodes of a comparison by default, and how long they may take in an environment that is not
-batched."""
+EPISODES, STEPS = 256, 100_000
+"""Episodes of a comparison by default, and how many steps of all players they may take in an
+environment that is not batched: about a minute."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Evaluate(EnvironmentCommand):
     """A checkpoint, or the directory of a run or a trial, whose best checkpoint is used."""
     episodes: int | None = None
     """Episodes, each on its own seed; by default 256, or 4 with --quick, and in environments that
-    are not ours as many of them as a minute allows."""
+    are not ours as many of them as 100,000 steps of all players allow."""
     seed: int = 0
     """The first of those seeds; training never uses them."""
     scm: str = ""
@@ -73,7 +73,7 @@ class Evaluate(EnvironmentCommand):
         console.print(make_comparison_table(figures, title, errors))
         if episodes < most:
             console.print(
-                f"A minute allowed {episodes} of {most} episodes; --episodes N plays N.",
+                f"{STEPS:,} steps allowed {episodes} of {most} episodes; --episodes N plays N.",
                 highlight=False,
             )
         console.print(f"Better than random on {better:.0%} of the seeds.")
@@ -108,12 +108,12 @@ class Evaluate(EnvironmentCommand):
         from tune_jobs.evaluation.evaluate import evaluate
         from tune_jobs.evaluation.evaluation_world import make_world
 
-        most, seconds = self.episodes, math.inf
+        most, steps = self.episodes, math.inf
         if most is None:  # a matrix has one state: more episodes would repeat it
             most = 1 if self.matrix else QUICK_EPISODES if self.quick else EPISODES
             arguments = policy.full_evaluation_env_kwargs | dict(env_kwargs)
             if make_world(policy.metadata["env"], arguments) is None:
-                seconds = SECONDS
+                steps = STEPS
         with EvaluationProgress() as progress:
             evaluation = evaluate(
                 policy,
@@ -121,7 +121,7 @@ class Evaluate(EnvironmentCommand):
                 self.seed,
                 env_kwargs,
                 self.quick,
-                seconds=seconds,
+                steps=steps,
                 on_progress=progress,
             )
         return most, evaluation

@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from finished_run import job, silent
+from finished_run import TRAINED_STEPS, job, silent
 from rich.console import Console
 
 from cluster.terminal.outcome_text import print_outcome
@@ -29,8 +29,8 @@ def compared(run, job):
     return winner, evaluation, shown
 
 
-def test_evaluation_takes_a_tenth_of_the_time_by_default(run, monkeypatch):
-    # Without a moment of training there is time for the least number only.
+def test_evaluation_takes_a_fifth_of_the_steps_by_default(run, monkeypatch):
+    # Without a step of training there are steps for the least number only.
     monkeypatch.setattr("tune_jobs.winner.SHARE", 0.0)
     winner, evaluation, shown = compared(run, job())
     assert winner == [], "too few episodes to choose a winner by"
@@ -51,15 +51,15 @@ def test_finalists_play_as_many_episodes_as_the_first(run, monkeypatch):
 
     asked = []
 
-    def played(policy, episodes, seed, *, with_baselines, seconds, on_progress):
-        asked.append((episodes, seconds))
+    def played(policy, episodes, seed, *, with_baselines, steps, on_progress):
+        asked.append((episodes, steps))
         return evaluate(policy, min(episodes, 33), seed, with_baselines=with_baselines)
 
     evaluate = winner.evaluate
     monkeypatch.setattr(winner, "evaluate", played)
     rows, _, _ = compared(run, job())
-    # A tenth of 60 s, of which each of three finalists has a third of a half.
-    assert asked == [(256, pytest.approx(1.0)), *[(33, float("inf"))] * 2]
+    # A fifth of the steps of three trials, of which each of three finalists has a third of a half.
+    assert asked == [(256, pytest.approx(TRAINED_STEPS / 10)), *[(33, float("inf"))] * 2]
     assert [row.episodes for row in rows] == [33] * 3
 
 

@@ -14,7 +14,7 @@ from tune_jobs.run_log.events import CheckpointRow, EndRow, JobRow, ResultRow, T
 SCORES = {"00": 20.0, "01": 90.0, "02": 50.0}
 
 
-TRAINED_S = 60.0
+TRAINED_S, TRAINED_STEPS = 60.0, 6_000
 
 
 def job(**changed):
@@ -47,7 +47,7 @@ def write_finished_run(directory):
             (directory / path).parent.mkdir(parents=True, exist_ok=True)
             spaces = env.observation_space, env.action_space
             write_checkpoint(directory / path, *spaces, seed=int(trial) + at, hidden=(8,))
-            steps = {"seconds": 1.0, "env_steps": 9, "time": TRAINED_S}
+            steps = {"seconds": 1.0, "env_steps": TRAINED_STEPS, "time": TRAINED_S}
             log.append(ResultRow(trial=trial, iteration=at, score=score, **steps))
             log.append(CheckpointRow(trial=trial, iteration=at, path=path))
         log.append(EndRow(trial=trial, iteration=4, reason="budget", time=TRAINED_S))

@@ -4,9 +4,9 @@ A checkpoint is rated by the iterations after it, up to the next checkpoint: its
 that followed from it, played their episodes. The scores up to it say nothing about its last update,
 so that the last checkpoint before a fall would look like the best of all.
 
-The result is the newest checkpoint whose rating is not below the best one by more than noise. The
-best of many ratings is partly luck, so without that allowance a result would be older than it need
-be.
+The result is the newest checkpoint whose rating is not below the best one by more than noise and
+the job's ``min_delta``. The best of many ratings is partly luck, so without that allowance a result
+would be older than it need be.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ class Rating:
     mean: float
     error: float
 
-    def is_below(self, best: Rating) -> bool:
-        """Return whether it is below the best one by more than noise."""
-        return self.mean < best.mean - NOISE * math.hypot(self.error, best.error)
+    def is_below(self, best: Rating, min_delta: float) -> bool:
+        """Return whether it is below the best one by more than noise and a share of its size."""
+        noise = NOISE * math.hypot(self.error, best.error)
+        return self.mean < best.mean - max(noise, min_delta * abs(best.mean))
 
 
 class CheckpointChoice:
@@ -62,10 +63,11 @@ class CheckpointChoice:
     Args:
         metric: the metric of the job.
         mode: ``min`` or ``max``: which values are better.
+        min_delta: the smallest difference that counts, as a fraction of the best rating.
     """
 
-    def __init__(self, metric: str, mode: str) -> None:
-        self.metric, self.sign = metric, -1 if mode == "min" else 1
+    def __init__(self, metric: str, mode: str, min_delta: float) -> None:
+        self.metric, self.sign, self.min_delta = metric, -1 if mode == "min" else 1, min_delta
         self._measured: list[Measurement] = []
         """Those since the newest checkpoint and some before it, in order."""
         self.best: Rating | None = None
@@ -114,7 +116,9 @@ class CheckpointChoice:
 
     def is_good_enough(self, rating: Rating | None) -> bool:
         """Return whether a checkpoint of this rating may be the result."""
-        return rating is not None and (self.best is None or not rating.is_below(self.best))
+        if rating is None or self.best is None:
+            return rating is not None
+        return not rating.is_below(self.best, self.min_delta)
 
     def _list_between(self, iteration: int, next_iteration: int) -> list[Measurement]:
         """List what was measured of the policy of a checkpoint and of those that followed it."""

@@ -90,7 +90,8 @@ class CheckpointKeeper:
 
     def _get_choice(self, trial: str) -> CheckpointChoice:
         if trial not in self._choices:
-            self._choices[trial] = CheckpointChoice(self.job.metric, self.job.mode)
+            job = self.job
+            self._choices[trial] = CheckpointChoice(job.metric, job.mode, job.min_delta)
         return self._choices[trial]
 
 

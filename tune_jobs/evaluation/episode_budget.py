@@ -1,15 +1,21 @@
-"""The episode budget of an evaluation: a requested number, or what a time limit allows."""
+"""The episode budget of an evaluation: a requested number, or what a limit of steps allows.
+
+Steps and not seconds: a number of episodes that followed from the clock would be another one on
+each machine and in each repetition, and so would the figures.
+"""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 
-from tune_jobs.run_log.events import EndRow, JobRow, ResultRow, Row
+from tune_jobs.run_log.events import ResultRow, Row
 
-SHARE = 0.1
-"""Fraction of the training time for the evaluation at its end, where no number is requested."""
+SHARE = 0.2
+"""Steps of the evaluation at the end as a fraction of those of training, where no number of
+episodes is requested. A step of training costs more: its policy learns from it."""
+SLOW_STEPS = 20
+"""Steps that one of a slow baseline counts for (measured: 10 to 25 times the time of others)."""
 LEAST = 20
 """Episodes that are always played in a batched world, where 20 take hardly longer than one."""
 LEAST_SINGLE = 2
@@ -19,31 +25,30 @@ of 2 ms by three players take two minutes): the fewest that have a standard erro
 
 def plan_batches(
     episodes: int,
-    seconds: float = math.inf,
+    steps: float = math.inf,
     most: int | None = None,
     least: int = LEAST,
-    clock: Callable[[], float] = time.perf_counter,
+    count_steps: Callable[[], float] = lambda: 0.0,
 ) -> Iterator[tuple[int, int]]:
-    """Yield the first episode and the size of each batch until episodes or time are used up.
+    """Yield the first episode and the size of each batch until episodes or steps are used up.
 
-    With a limit of time batches double: a whole number of small ones measures what an episode
-    takes, and larger ones cost less an episode where copies advance together. Where time allows
-    all episodes the batches are the same in every run, and so are the episodes.
+    With a limit of steps batches double: a whole number of small ones measures how long an episode
+    is, and larger ones cost less an episode where copies advance together.
 
     Args:
         episodes: how many there are at most.
-        seconds: how long all batches together may take, ``least`` episodes apart.
+        steps: how many all batches together may take, ``least`` episodes apart.
         most: the largest batch.
         least: episodes that are always played, which the first batch is.
-        clock: seconds that have passed.
+        count_steps: the steps that all batches so far have taken.
     """
-    begun, done = clock(), 0
+    done = 0
     while done < episodes:
-        count, spent = min(episodes - done, most or episodes), clock() - begun
-        if math.isfinite(seconds):
+        count, spent = min(episodes - done, most or episodes), count_steps()
+        if math.isfinite(steps):
             # As many as all batches before together: the size doubles from the least.
             count = min(count, max(done, least))
-        affordable = (seconds - spent) / spent * done if done and spent > 0 else math.inf
+        affordable = (steps - spent) / spent * done if done and spent > 0 else math.inf
         if affordable < count:
             # The last one: batches of another size would be other episodes of a sampled policy.
             if affordable >= least:
@@ -53,14 +58,7 @@ def plan_batches(
         done += count
 
 
-def sum_training_seconds(rows: Iterable[Row]) -> float:
-    """Return the seconds that a run has trained: each session from its start to its last result."""
-    # By the clock of the log, without the pauses between sessions. A killed session has no end row,
-    # so its last result or trial end stands for it.
-    total, begun, last = 0.0, 0.0, 0.0
-    for row in rows:
-        if isinstance(row, JobRow):
-            total, begun, last = total + last - begun, row.time, row.time
-        elif isinstance(row, ResultRow | EndRow):
-            last = max(last, row.time)
-    return total + last - begun
+def count_training_steps(rows: Iterable[Row]) -> int:
+    """Return the environment steps that the trials of a run have taken."""
+    # Of an iteration that a restart has repeated the later row counts, which comes last.
+    return sum({row.trial: row.env_steps for row in rows if isinstance(row, ResultRow)}.values())

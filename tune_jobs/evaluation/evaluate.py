@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from envs.batched import World
 from envs.capabilities import SupportsCompetitors, SupportsRuleComparison
 from envs.validation import InputError
 from tune_jobs.evaluation.compatibility import check_policy_fits
-from tune_jobs.evaluation.episode_budget import LEAST, LEAST_SINGLE, plan_batches
+from tune_jobs.evaluation.episode_budget import LEAST, LEAST_SINGLE, SLOW_STEPS, plan_batches
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import (
     PLAIN_SCORE,
@@ -105,7 +105,7 @@ def evaluate(
     env_kwargs_overrides: Mapping[str, Any] | None = None,
     skip_slow_baselines: bool = False,
     with_baselines: bool = True,
-    seconds: float = math.inf,
+    steps: float = math.inf,
     on_progress: ProgressCallback | None = None,
 ) -> Evaluation:
     """Run the policy, sampled and greedy, and every baseline on ``episodes`` seeds from ``seed``.
@@ -117,7 +117,8 @@ def evaluate(
         env_kwargs_overrides: environment arguments that replace those of the policy's evaluation.
         skip_slow_baselines: whether to leave out baselines much slower than the policy.
         with_baselines: whether to run anything but the sampled policy.
-        seconds: time limit; after it all players play fewer episodes, on the same seeds.
+        steps: limit of the steps of all players; it leaves all of them fewer episodes, on the same
+            seeds.
         on_progress: called as episodes finish.
 
     Raises:
@@ -142,9 +143,11 @@ def evaluate(
     parts: list[dict[str, EvaluatedEpisodes]] = []
     most, least = (COPIES, LEAST_SINGLE) if world is None else (None, LEAST)
     with closing(EnvironmentCopies(env, env_kwargs)) as copies:
-        # A batch is played by all players before the clock is read again: they divide the time by
+        # A batch is played by all players before the steps are counted again: they divide them by
         # what their episodes take, and every player plays the same seeds.
-        for first, count in plan_batches(episodes, seconds, most, least):
+        slow = world.slow_baselines if world else frozenset[str]()
+        count_steps = partial(_count_steps, parts, slow)
+        for first, count in plan_batches(episodes, steps, most, least, count_steps):
             report = partial(_report_progress, on_progress, first, episodes)
             if world is None:
                 parts.append(copies.play(players, count, seed + first, report))
@@ -158,6 +161,15 @@ def evaluate(
         competitors = world.evaluate_competitors(keys)
         played |= {name: EvaluatedEpisodes(metrics) for name, metrics in competitors.items()}
     return Evaluation(played, world.score_metric, world.score_mode, world)
+
+
+def _count_steps(parts: Sequence[Mapping[str, EvaluatedEpisodes]], slow: Set[str]) -> int:
+    """Return the steps of all players in these batches, those of slow ones as what they cost."""
+    return sum(
+        int(played.lengths.sum()) * (SLOW_STEPS if name in slow else 1)
+        for part in parts
+        for name, played in part.items()
+    )
 
 
 def _report_progress(

@@ -37,11 +37,11 @@ Listener = Callable[[Row | EvaluationStatus], None]
 
 
 def format_episode_count(row: EvaluationRow, what: str) -> str:
-    """Format the number of played episodes and, where time was short, of those planned."""
+    """Format the number of played episodes and, where steps were limited, of those planned."""
     played = count(row.episodes, what)
     if row.episodes >= row.most:
         return played
-    return f"{played} (of {row.most}: a tenth of the training's time; more with --episodes)"
+    return f"{played} (of {row.most}: a fifth of the training's steps; more with --episodes)"
 
 
 def describe_cut_off(cut_off: Mapping[str, int]) -> str:

@@ -25,7 +25,7 @@ def evaluate_checkpoint(
     directory: Path,
     trial: str,
     checkpoint: str,
-    seconds: float = math.inf,
+    steps: float = math.inf,
     on_progress: ProgressCallback | None = None,
 ) -> EvaluationRow:
     """Compare a run's checkpoint with the baselines; return the event row.
@@ -35,13 +35,13 @@ def evaluate_checkpoint(
         directory: the run directory.
         trial: the checkpoint's trial.
         checkpoint: its path, relative to the run directory.
-        seconds: time limit; at least the minimum number of episodes is played.
+        steps: limit of the steps; at least the minimum number of episodes is played.
         on_progress: called as episodes finish.
     """
     # Seeds from 0 are for this comparison, the next for the finals, then come the held-out ones.
     most, seed = job.most_evaluated, 0
     policy = Policy.load(directory / checkpoint, device="auto")
-    evaluation = evaluate(policy, most, seed, seconds=seconds, on_progress=on_progress)
+    evaluation = evaluate(policy, most, seed, steps=steps, on_progress=on_progress)
     world, episodes = evaluation.world, evaluation.episodes
     nodes, played = world.choice_names if world else (), episodes["policy"]
     # After the longest of the episodes shown, actions may belong to another batch.

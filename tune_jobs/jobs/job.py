@@ -131,7 +131,7 @@ class Job:
         default=None, metadata=EVALUATION
     )
     """Episodes, on seeds never trained on, in which the best trial is compared with baselines; 0
-    disables the comparison. By default at most 256 in a tenth of the training's time, but at least
+    disables the comparison. By default at most 256 in a fifth of the training's steps, but at least
     20, or 2 in environments whose copies play one by one."""
     finalists: Annotated[int, AtLeastOne] = field(default=3, metadata=EVALUATION)
     """Best trials that play again on other fresh seeds, which decides the winner; 1 takes the best
@@ -153,8 +153,8 @@ class Job:
     """Iterations between checkpoints: at most this much training is lost in a crash."""
     keep: Literal["last", "best"] = field(default="best", metadata=CHECKPOINTS)
     """Which checkpoint is a trial's result. `best`: the newest one whose score, in the iterations
-    after it, is not below the best one by more than noise; it costs the space of one more
-    checkpoint. `last`: the last one."""
+    after it, is not below the best one by more than noise and `min_delta`; it costs the space of
+    one more checkpoint. `last`: the last one."""
     cpus_per_trial: Annotated[float, Between(0, low_open=True)] = field(
         default=1.0, metadata=RESOURCES
     )

@@ -42,7 +42,7 @@ def _repeats(outcome: Outcome) -> list[str]:
 
 def _finals(outcome: Outcome) -> list[str]:
     if not outcome.finals:
-        reasons = "there was one trial, the job asked for none, or time allowed too few episodes"
+        reasons = "there was one trial, the job asked for none, or steps allowed too few episodes"
         return [render_note(f"No finals: {reasons}.")]
     trained = {trial.id: trial.score for trial in outcome.trials}
     sign = -1 if outcome.finals[-1].mode == "max" else 1

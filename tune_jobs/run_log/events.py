@@ -214,7 +214,7 @@ class EvaluationRow(TrialEvent):
     checkpoint: str
     episodes: int
     most: int = 0
-    """Episodes planned, of which a time limit may leave out some; 0 where it is not known."""
+    """Episodes planned, of which a limit of steps may leave out some; 0 where it is not known."""
     seed: int
     policy: dict[str, float]
     """Figures of the checkpoint, the most important first; ``baselines`` has the same names."""

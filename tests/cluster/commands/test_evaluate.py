@@ -1,5 +1,5 @@
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
-"""`rungwise evaluate` of a run directory, and its limit of time."""
+"""`rungwise evaluate` of a run directory, and its limit of steps."""
 
 import pytest
 from finished_run import silent
@@ -23,12 +23,12 @@ def test_evaluate_takes_the_directory_of_a_trial(run):
     assert found["checkpoint"] == str(run / "trials/02/checkpoint_4")
 
 
-def test_evaluate_plays_what_a_minute_allows_unless_asked_for_more(run, monkeypatch):
-    monkeypatch.setattr(command, "SECONDS", 0.0)
+def test_evaluate_plays_what_its_steps_allow_unless_asked_for_more(run, monkeypatch):
+    monkeypatch.setattr(command, "STEPS", 0)
     console = silent()
     found = Evaluate(checkpoint=run)(console)
     assert (found["episodes"], found["most"]) == (LEAST_SINGLE, 256)
-    assert f"A minute allowed {LEAST_SINGLE} of 256 episodes" in console.file.getvalue()
+    assert f"0 steps allowed {LEAST_SINGLE} of 256 episodes" in console.file.getvalue()
     assert Evaluate(checkpoint=run, episodes=30)(silent())["episodes"] == 30
 
 

@@ -9,9 +9,11 @@ import pytest
 from tune_jobs.evaluation.checkpoint_choice import CheckpointChoice
 
 
-def choose(values, interval=5, metric="return_mean", mode="max", std=5.0, episodes=20):
+def choose(
+    values, interval=5, metric="return_mean", mode="max", std=5.0, episodes=20, min_delta=0.01
+):
     """Return the iteration of the result after each checkpoint of a run with these values."""
-    choice, results, kept = CheckpointChoice(metric, mode), [], None
+    choice, results, kept = CheckpointChoice(metric, mode, min_delta), [], None
     for iteration, value in enumerate(values, 1):
         metrics = {} if value is None else {metric: value, "episodes": episodes, "return_std": std}
         if value is not None and math.isnan(value):
@@ -57,6 +59,12 @@ def test_noise_around_a_plateau_leaves_the_newest_checkpoint():
     assert newest >= 40
 
 
+def test_a_difference_that_does_not_count_leaves_the_newest():
+    values = [*RISE, *[499.0] * 10]
+    assert choose(values, std=0.0)[-1] == 45
+    assert choose(values, std=0.0, min_delta=0.001)[-1] == 30
+
+
 def test_a_diverged_policy_is_no_result():
     assert choose([*RISE, *[math.nan] * 5])[-1] == 35
 
@@ -72,7 +80,7 @@ def test_held_out_scores_belong_to_the_policy_of_their_iteration():
 
 
 def test_iterations_that_a_restart_repeats_replace_the_earlier_ones():
-    choice = CheckpointChoice("return_mean", "max")
+    choice = CheckpointChoice("return_mean", "max", 0.01)
     choice.set_newest(1, "")
     for iteration, value in [(2, 900.0), (3, 900.0), (2, 10.0), (3, 10.0)]:
         choice.add_result(iteration, {"return_mean": value, "episodes": 50})
@@ -81,7 +89,7 @@ def test_iterations_that_a_restart_repeats_replace_the_earlier_ones():
 
 
 def test_few_episodes_are_rated_together_with_those_before():
-    choice = CheckpointChoice("return_mean", "max")
+    choice = CheckpointChoice("return_mean", "max", 0.01)
     for iteration in range(1, 11):
         choice.add_result(iteration, {"return_mean": float(iteration), "episodes": 4})
     rating = choice.rate_newest(10)

@@ -2,7 +2,7 @@
 """A policy compared with baselines on the same seeds."""
 
 import json
-from functools import partial
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -13,8 +13,8 @@ from algos import get_algorithm_class
 from algos.models import MODELS
 from algos.policy import Policy
 from algos.rollouts.env_factory import make_vector_env
-from tune_jobs.evaluation.episode_budget import LEAST_SINGLE, plan_batches
-from tune_jobs.evaluation.evaluate import Evaluation, evaluate
+from tune_jobs.evaluation.episode_budget import LEAST_SINGLE, SLOW_STEPS
+from tune_jobs.evaluation.evaluate import Evaluation, _count_steps, evaluate
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import EvaluatedEpisodes
 from tune_jobs.run_log.event_log import read_event_log
@@ -49,11 +49,10 @@ gymnasium.register("Lottery-v0", Lottery)
 
 
 class SlowWalk(gymnasium.Env):
-    """Episodes of 3 steps for choice 1 and 30 for choice 0; each step takes a second."""
+    """Episodes of 3 steps for choice 1 and 30 for choice 0."""
 
     observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
     action_space = gymnasium.spaces.Discrete(2)
-    now = 0.0
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -61,7 +60,6 @@ class SlowWalk(gymnasium.Env):
         return np.zeros(1, np.float32), {}
 
     def step(self, action):
-        SlowWalk.now += 1
         self.left -= 10 if action else 1
         return np.zeros(1, np.float32), -1.0, self.left <= 0, False, {}
 
@@ -91,7 +89,7 @@ def policy(env="CartPole-v1", **about):
 def test_all_players_play_the_same_number_of_episodes():
     reports = []
     evaluation = evaluate(
-        policy(), 256, 0, seconds=0.0, on_progress=lambda *report: reports.append(report)
+        policy(), 256, 0, steps=0, on_progress=lambda *report: reports.append(report)
     )
     assert set(evaluation.episodes) == {"policy", "greedy", "random"}
     assert {len(episodes) for episodes in evaluation.episodes.values()} == {LEAST_SINGLE}
@@ -106,7 +104,7 @@ def test_all_players_play_the_same_number_of_episodes():
 
 def test_all_players_play_the_same_seeds():
     # What is paid there follows from the seed alone.
-    found = evaluate(policy("Lottery-v0"), 30, 4, seconds=1e6).episodes
+    found = evaluate(policy("Lottery-v0"), 30, 4, steps=1e9).episodes
     returns = {name: episodes.metrics["return"].tolist() for name, episodes in found.items()}
     assert returns["policy"] == returns["greedy"] == returns["random"]
     assert len(set(returns["policy"])) == 30
@@ -118,50 +116,46 @@ def test_progress_counts_the_episodes_of_all_batches():
     def on_progress(name, episodes, of, steps):
         done.setdefault(name, []).append(episodes)
 
-    evaluate(policy(), 30, 0, seconds=1e6, on_progress=on_progress)
+    evaluate(policy(), 30, 0, steps=1e9, on_progress=on_progress)
     for counts in done.values():
         assert counts == sorted(counts) and counts[-1] == 30 and LEAST_SINGLE in counts
 
 
-def test_a_time_limit_does_not_change_the_episodes():
+def test_a_limit_of_steps_does_not_change_the_episodes():
     judged = policy()
-    one, two = (evaluate(judged, 30, 5, seconds=1e6).episodes for _ in range(2))
+    one, two = (evaluate(judged, 30, 5, steps=1e9).episodes for _ in range(2))
     for name in one:
         np.testing.assert_array_equal(one[name].metrics["return"], two[name].metrics["return"])
-    few = evaluate(judged, 30, 5, seconds=0.0).episodes
+    few = evaluate(judged, 30, 5, steps=0).episodes
     for name in one:
         first = one[name].metrics["return"][:LEAST_SINGLE]
         np.testing.assert_array_equal(few[name].metrics["return"], first)
 
 
-@pytest.fixture
-def evaluate_slowly(monkeypatch):
-    """Evaluate where an episode takes 3 to 30 s; returns the evaluation and the seconds."""
-    clock = partial(plan_batches, clock=lambda: SlowWalk.now)
-    monkeypatch.setattr("tune_jobs.evaluation.evaluate.plan_batches", clock)
-
-    def evaluate_within(seconds):
-        started = SlowWalk.now
-        found = evaluate(policy("SlowWalk-v0"), 256, 0, seconds=seconds)
-        return found.episodes, SlowWalk.now - started
-
-    return evaluate_within
+def count_steps(played):
+    return {name: int(episodes.lengths.sum()) for name, episodes in played.items()}
 
 
-@pytest.mark.parametrize("seconds", [2_000, 5_000, 10_000])
-def test_a_slow_environment_keeps_to_the_time(evaluate_slowly, seconds):
-    played, spent = evaluate_slowly(float(seconds))
-    assert seconds / 3 < spent <= seconds * 1.1
+@pytest.mark.parametrize("steps", [2_000, 5_000, 10_000])
+def test_long_episodes_keep_to_the_steps(steps):
+    played = evaluate(policy("SlowWalk-v0"), 256, 0, steps=steps).episodes
+    each = count_steps(played)
+    assert steps / 3 < sum(each.values()) <= steps * 1.1
     assert len({len(episodes) for episodes in played.values()}) == 1, "the same seeds for all"
-    # They divide the time by what their episodes take, not in equal parts.
-    steps = {name: episodes.lengths.sum() for name, episodes in played.items()}
-    assert max(steps.values()) > 2 * min(steps.values())
+    # They divide the steps by what their episodes take, not in equal parts.
+    assert max(each.values()) > 2 * min(each.values())
 
 
-def test_a_slow_environment_without_time_plays_the_least(evaluate_slowly):
-    played, spent = evaluate_slowly(1.0)
-    assert {len(episodes) for episodes in played.values()} == {LEAST_SINGLE}
-    assert spent <= 3 * LEAST_SINGLE * 30
+def test_the_number_of_episodes_is_repeated_whatever_the_clock_says():
+    judged = policy("SlowWalk-v0")
+    one, two = (count_steps(evaluate(judged, 256, 0, steps=3_000).episodes) for _ in range(2))
+    assert one == two
+
+
+def test_steps_of_a_slow_baseline_count_for_more():
+    played = {"policy": EvaluatedEpisodes({}, lengths=np.array([3, 4]))}
+    played |= {"oracle": EvaluatedEpisodes({}, lengths=np.array([5]))}
+    assert _count_steps([played, played], {"oracle"}) == 2 * (7 + 5 * SLOW_STEPS)
 
 
 def test_episodes_without_an_end_are_cut_off(monkeypatch):
@@ -224,10 +218,10 @@ def test_better_fraction_counts_seeds_in_the_metrics_mode():
 
 
 @pytest.mark.system
-def test_held_out_patience_ends_a_run_with_its_best_checkpoint(
+def test_held_out_patience_ends_a_run_with_its_result(
     tmp_path,
 ):
-    """A learning rate of nothing: the first look is the best there will be."""
+    """A learning rate of nothing: no look is better than the first."""
     options = {
         **{"settings.lr": 1e-12, "settings.num-envs": 4, "settings.rollout-length": 32},
         **{
@@ -237,7 +231,7 @@ def test_held_out_patience_ends_a_run_with_its_best_checkpoint(
             "checkpoint-interval": 2,
         },
         **{"held-out-interval": 2, "held-out-episodes": 8, "metric": "held_out_return_mean"},
-        **{"keep": "best", "evaluation-episodes": 0, "out": "run"},
+        **{"evaluation-episodes": 0, "out": "run"},
     }
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
     done = rungwise("train", "--env", "CartPole-v1", *flags, "--json", cwd=tmp_path)
@@ -247,11 +241,9 @@ def test_held_out_patience_ends_a_run_with_its_best_checkpoint(
     results = [row for row in rows if isinstance(row, ResultRow)]
     scores = np.array([row.score for row in results])
     assert end.reason == "plateau" and len(results) < 20
-    kept = answer(done)["checkpoint"]
-    at = next(r.iteration for r in rows if isinstance(r, CheckpointRow) and kept.endswith(r.path))
-    saved = [s for row, s in zip(results, scores, strict=True) if row.iteration % 2 == 0]
-    assert scores[at - 1] == max(saved)
-    assert answer(done)["metrics"]["score"] == max(saved), "what it tells is of what it kept"
+    last = [row for row in rows if isinstance(row, CheckpointRow)][-1]
+    assert answer(done)["checkpoint"] == str(Path("run") / last.best)
+    assert answer(done)["metrics"]["score"] == scores[last.best_iteration - 1]
     assert not any(isinstance(row, EvaluationRow) for row in rows)
 
 
