@@ -8,6 +8,7 @@ batch, writes preallocated ``[T, B]`` arrays and lets the algorithm compute its 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import time
 from collections.abc import Collection
 from contextlib import nullcontext
@@ -181,13 +182,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         )
         self._reset(seeds.tolist())
         # The episodes under way end here: nothing of them may count for those that begin.
-        own = self.statistics
-        self.statistics = EpisodeStatistics(
-            len(seeds),
-            own.metric_names,
-            own.step_names,
-            reports_success=own.reports_success,
-        )
+        self.statistics = dataclasses.replace(self.statistics, copies=len(seeds))
         rollout, statistics = self._collect_steps(length, first_episodes_only=True)
         shape = rollout.rewards.shape
         rollout.columns["start"] = np.broadcast_to(seeds.astype(np.int64), shape)
@@ -379,9 +374,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 self.env.world = world.at_stage(state["stage"])
         if "generator" in state:
             self.generator.set_state(torch.from_numpy(state["generator"].copy()))
-        self.num_env_steps_sampled_lifetime = state.get(
-            "steps_lifetime", self.num_env_steps_sampled_lifetime
-        )
+        lifetime = self.num_env_steps_sampled_lifetime
+        self.num_env_steps_sampled_lifetime = state.get("steps_lifetime", lifetime)
         if "steps" in state and self.env is not None:  # no number of an episode is used twice
             self.steps = state["steps"]
             self.episode_starts = np.full_like(self.episode_starts, self.steps)

@@ -15,9 +15,8 @@ from typing import Any
 from algos.metrics import METRICS
 from algos.rollouts.episode_statistics import INFO_METRICS
 from tune_jobs.evaluation.scoring import HELD_OUT
+from tune_jobs.run_log.trial_outcome import POOLED
 
-POOLED = 100
-"""Finished episodes that a score is the mean of: the last ones, or all while there are fewer."""
 FEWEST = 20
 """Finished episodes below which a score is not given: it would rank trials by luck."""
 RETURN = "return_mean"

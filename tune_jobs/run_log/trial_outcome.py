@@ -19,6 +19,9 @@ from tune_jobs.run_log.events import DecisionRow, ExploitRow, FindingRow, Result
 SPREAD = "score_spread"
 """Metric of a trial of several seeds: the standard deviation of their scores."""
 
+POOLED = 100
+"""Finished episodes that a score is the mean of: the last ones, or all while there are fewer."""
+
 PER_STEP = "scored_reward_mean"
 """Metric of a trial in which no episode has ended: the mean reward per step that scores it."""
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tune_jobs.evaluation.recent_score import POOLED
-from tune_jobs.run_log.trial_outcome import SPREAD, average_later_half, to_finite_float
+from tune_jobs.run_log.trial_outcome import POOLED, SPREAD, average_later_half, to_finite_float
 
 
 class EpisodeSample(NamedTuple):

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tune_jobs.evaluation.recent_score import (
     FEWEST,
-    POOLED,
     AgentScore,
     RecentEpisodes,
     is_episode_mean,
 )
+from tune_jobs.run_log.trial_outcome import POOLED
 
 ITERATIONS = st.lists(st.tuples(st.floats(-1e3, 1e3), st.integers(1, 150)), min_size=1)
 
