@@ -30,6 +30,7 @@ from cluster.errors import (
     error_answer,
     parsing,
 )
+from envs.user_packages import extend_packages
 from envs.validation import InputError, InputWarning, unknown_name_error
 from tune_jobs.interruption import get_exit_status, treat_sigterm_as_ctrl_c
 from tune_jobs.ray_session import RayStartError
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # The user's environments (my_envs:Warehouse-v0) are imported from the current directory.
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    extend_packages()
     # One thread per process: many small networks train side by side.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # RLlib warns about deprecated calls that it makes itself.

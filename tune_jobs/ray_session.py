@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from envs.user_packages import ROOT, has_user_packages, make_claim
 from envs.validation import InputError
 from tune_jobs.interruption import received_sigterm
 
@@ -133,6 +135,9 @@ def _init(**options: Any) -> None:
     """Call ``ray.init`` and restore the handler of SIGTERM, which Ray replaces by its own."""
     import ray
 
+    # What Ray puts before everything else in its workers: the script's folder, and this one.
+    if has_user_packages([str(Path(sys.argv[0]).resolve().parent), str(Path.cwd())]):
+        options["runtime_env"] = {"worker_process_setup_hook": make_claim(str(ROOT))}
     handler = signal.getsignal(signal.SIGTERM)
     ours = callable(handler) and threading.current_thread() is threading.main_thread()
     try:

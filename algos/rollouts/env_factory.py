@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import Any
 
 import gymnasium
@@ -18,6 +19,7 @@ from envs.cast_observations import cast_observations
 from envs.checking.user_frames import find_user_frame
 from envs.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
 from envs.optional_imports import import_extra
+from envs.user_packages import explain_hidden, extend_packages
 from envs.validation import InputError
 
 MODULES = {
@@ -57,6 +59,7 @@ def find_env_spec(env_id: str) -> EnvSpec:
     try:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        _refuse_hidden(module, env_id)
         reason = str(error)
         end = "" if reason.endswith((".", "?")) else "."
         hint = "" if module else f" {_hint(name)}"
@@ -69,9 +72,11 @@ def _import_module(module: str, env_id: str) -> None:
     Raises:
         InputError: there is no such module, or its code raises an error.
     """
+    extend_packages()
     try:
         importlib.import_module(module)
     except ImportError as error:
+        _refuse_hidden(error.name or module, env_id)
         frame = find_user_frame(error)
         # Without a frame of the module's own it was never run: the module itself is missing.
         if frame is None:
@@ -87,11 +92,23 @@ def _import_module(module: str, env_id: str) -> None:
         ) from error
     # SystemExit would end this process without a word.
     except (Exception, SystemExit) as error:
+        if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+            _refuse_hidden(error.obj.__name__, env_id)
         raise InputError(
             f"The module of {env_id!r} cannot be imported: {_describe_import_error(error)}. "
             "Correct this line, or move what only a script should do below "
             '`if __name__ == "__main__":`.'
         ) from error
+
+
+def _refuse_hidden(module: str, env_id: str) -> None:
+    """Say that a module of ours was imported in the place of the user's, if that is so.
+
+    Raises:
+        InputError: it was.
+    """
+    if hidden := explain_hidden(module):
+        raise InputError(f"There is no environment {env_id!r}: {hidden}")
 
 
 def _describe_import_error(error: BaseException) -> str:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from cluster.queue.orders import Order, read_order, write_order
+from envs.user_packages import extend_packages
 from envs.validation import InputError
 from tune_jobs.interruption import (
     TERMINATED,
@@ -51,6 +52,9 @@ def main() -> None:
     from tune_jobs.run_lifecycle import DriverError
 
     treat_sigterm_as_ctrl_c()
+    if str(Path.cwd()) not in sys.path:  # as on the command line
+        sys.path.insert(0, str(Path.cwd()))
+    extend_packages()
     directory, address, lock, *cpus = sys.argv[1:]
     try:
         drive_run(Path(directory), address, int(lock), int(cpus[0]) if cpus else None)

@@ -184,7 +184,9 @@ class RunQueue:
                 directory,
                 dataclasses.replace(order, num_starts=order.num_starts + 1, log_size=size),
             )
-            words = [sys.executable, "-m", "cluster.queue.driver", str(directory), self.address]
+            # -P: a folder `cluster` or `envs` of the working directory is not taken for ours.
+            words = [sys.executable, "-P", "-m", "cluster.queue.driver", str(directory)]
+            words.append(self.address)
             words += [str(lock), *([] if self.cpus is None else [str(self.cpus)])]
             with (directory / DRIVER_LOG).open("ab") as output:
                 # A new session, so that Ctrl-C and the end of the service do not stop it. It holds

@@ -8,13 +8,18 @@ import signal
 import subprocess
 import sys
 
+from envs import user_packages
 from envs.agents import PREFIX
+from envs.user_packages import has_user_packages
 from envs.validation import InputError
 
 PROBE = """
-import importlib, json, os, sys
-module, sys.path[:], answer = json.loads(sys.argv[1])
+import importlib, json, os, runpy, sys
+module, sys.path[:], answer, packages = json.loads(sys.argv[1])
 try:
+    if packages:
+        for name in ("claim_packages", "extend_packages"):
+            runpy.run_path(packages)[name]()
     importlib.import_module(module)
 except BaseException:
     pass  # the import in the process of the check names the line
@@ -39,7 +44,9 @@ def probe_import(env_id: str) -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as answer:
         try:
-            argument = json.dumps([module, sys.path, writing])
+            # Where the project has folders of our names, its modules need both.
+            packages = user_packages.__file__ if has_user_packages(sys.path) else ""
+            argument = json.dumps([module, sys.path, writing, packages])
             ended = subprocess.run(
                 [sys.executable, "-c", PROBE, argument],
                 stdin=subprocess.DEVNULL,

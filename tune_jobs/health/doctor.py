@@ -24,7 +24,7 @@ from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptom
 Answer = dict[str, Any]
 
 
-def doctor(*paths: Path, rename: Mapping[str, str] | None = None) -> Answer:
+def doctor(*paths: str | Path, rename: Mapping[str, str] | None = None) -> Answer:
     """Judge every log at the paths and return the answer of ``rungwise doctor --json``.
 
     ``logs`` has an entry per log. ``findings`` lists the findings of all logs with the log's name,
@@ -35,8 +35,9 @@ def doctor(*paths: Path, rename: Mapping[str, str] | None = None) -> Answer:
         InputError: if there is nothing to read at one of the paths, or no log can be read.
     """
     # Diverged runs log values at the end of the float range.
+    places = tuple(map(Path, paths))
     with np.errstate(all="ignore"):
-        return _judge(paths, read_all(paths, rename))
+        return _judge(places, read_all(places, rename))
 
 
 def _judge(paths: tuple[Path, ...], logs: list[Log]) -> Answer:

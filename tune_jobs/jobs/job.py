@@ -59,6 +59,24 @@ def resolve_env_id(name: str) -> str:
     return f"envs:{name}" if name in FAMILIES else name
 
 
+def _refuse_class(env: Any) -> None:
+    """Say how a job names the class of an environment.
+
+    Raises:
+        InputError: it is a class or an environment itself.
+    """
+    if not isinstance(env, type) and not hasattr(env, "reset"):
+        return
+    cls = env if isinstance(env, type) else type(env)
+    module = "my_module" if cls.__module__ == "__main__" else cls.__module__
+    name = f"{cls.__name__}-v0"
+    raise InputError(
+        f"env must be the id of an environment, but it is {env!r}: other processes make it, too. "
+        f'Write gymnasium.register("{name}", {cls.__name__}) in a file {module}.py beside the '
+        f'class, and give env="{module}:{name}".'
+    )
+
+
 @dataclass(frozen=True)
 class Job:
     """Everything that defines a run; a YAML file holds it, and the run directory keeps a copy."""
@@ -167,6 +185,7 @@ class Job:
     of its environment it survives: the iteration is repeated with new environments."""
 
     def __post_init__(self) -> None:
+        _refuse_class(self.env)
         validate(self)
         settings_class = get_settings_class(self.algo)
         # A job made in Python may leave these to their defaults, as a YAML file may. The dataclass

@@ -1,0 +1,112 @@
+"""A user's own folders with the names of our packages: both are importable side by side.
+
+Thousands of projects have a folder ``envs`` at their root. Python would import one of the two
+packages and never find the modules of the other. Here ours is the package in every process
+(:func:`claim_packages`), and its ``__path__`` takes in the folders of the user
+(:func:`extend_packages`). A module of the user that has the name of one of ours stays hidden;
+:func:`explain_hidden` says so. This file is run before any package of ours is imported, so it uses
+nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+NAMES = ("envs", "algos", "tune_jobs", "cluster")
+"""Our packages that other projects have, too; those further left know nothing of the others."""
+ROOT = Path(__file__).resolve().parents[1]
+"""The folder of our packages."""
+
+
+def claim_packages() -> None:
+    """Import our packages, whatever else of their names Python would find first."""
+    make_claim(str(ROOT))()
+
+
+def make_claim(root: str) -> Callable[[], None]:
+    """Return a function that does that for the packages below ``root``, in any process."""
+
+    def claim() -> None:
+        # Pickled by value, as no process could import it before it has run: all names are in here.
+        import importlib.util
+        import os
+        import sys
+
+        made: dict[str, tuple[Any, Any]] = {}
+        for name in ("envs", "algos", "tune_jobs", "cluster"):
+            folder = os.path.join(root, name)  # noqa: PTH118
+            file = os.path.join(folder, "__init__.py")  # noqa: PTH118
+            if getattr(sys.modules.get(name), "__file__", None) == file:
+                continue
+            if not os.path.isfile(file):  # noqa: PTH113  # another machine of a cluster
+                return
+            spec = importlib.util.spec_from_file_location(
+                name, file, submodule_search_locations=[folder]
+            )
+            if spec is None or spec.loader is None:
+                return
+            made[name] = spec.loader, importlib.util.module_from_spec(spec)
+        sys.modules.update({name: module for name, (_, module) in made.items()})
+        for loader, module in made.values():
+            loader.exec_module(module)
+
+    return claim
+
+
+def extend_packages() -> None:
+    """Let our packages find the modules in the user's folders of their names."""
+    for name in NAMES:
+        package = sys.modules.get(name)
+        for place in _list_places(name, sys.path) if package else ():
+            known = getattr(package, "__path__", [])
+            if place.is_dir() and str(place) not in known:
+                known.append(str(place))
+                importlib.invalidate_caches()
+
+
+def has_user_packages(folders: Iterable[str]) -> bool:
+    """Whether one of the folders holds a package or module with a name of ours."""
+    entries = list(folders)
+    return any(_list_places(name, entries) for name in NAMES)
+
+
+def explain_hidden(module: str) -> str:
+    """Return a sentence about the user's file of a module that ours hides; empty without one."""
+    name, *inner = module.split(".")
+    if name not in NAMES or not (own := _find_file(ROOT / name, inner)):
+        return ""
+    for place in _list_places(name, sys.path):
+        theirs = _find_file(place, inner) if place.is_dir() else place
+        if theirs and theirs.stat().st_size and (place.is_dir() or not inner):
+            remedy = (
+                f"name a module of that folder itself, such as {name}.my_module"
+                if theirs.name == "__init__.py"
+                else "rename it"
+            )
+            return (
+                f"{theirs} is hidden by {own} of Rungwise, which has the same name {module}: "
+                f"{remedy}."
+            )
+    return ""
+
+
+def _list_places(name: str, entries: Iterable[str]) -> list[Path]:
+    """Return the folders and files of a top-level name in these folders, without ours."""
+    found: dict[Path, None] = {}
+    for entry in entries:
+        base = Path(entry or Path.cwd()).resolve()
+        for place in (base / name, base / f"{name}.py"):
+            if place != ROOT / name and (place.is_dir() or place.is_file()):
+                found[place] = None
+    return list(found)
+
+
+def _find_file(folder: Path, inner: list[str]) -> Path | None:
+    """Return the file of a package's module, or of the package itself."""
+    base = folder.joinpath(*inner)
+    files = [base.with_name(f"{base.name}.py")] if inner else []
+    return next((file for file in [*files, base / "__init__.py"] if file.is_file()), None)
