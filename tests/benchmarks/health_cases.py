@@ -15,7 +15,7 @@ from algos.ppo import PPOSettings
 SICK, ENDLESS = "benchmarks.sick:SickCartPole-v0", "benchmarks.sick:EndlessCartPole-v0"
 ARM, BANDIT = "benchmarks.sick:OneArm-v0", "toy_worlds:Bandit-v0"
 SHOP, THINKING = "benchmarks.sick:Shop-v0", "benchmarks.sick:Thinking-v0"
-NEAR = "benchmarks.sick:NearGoal-v0"
+NEAR, MOVING = "benchmarks.sick:NearGoal-v0", "benchmarks.sick:MovingArm-v0"
 CAUSAL = "envs:CausalLearning-v0"
 CARDS, CATCH = "memory_worlds:RepeatPrevious-v0", "memory_worlds:Catch-v0"
 
@@ -141,8 +141,10 @@ SICK_CASES = [
     Case("value weight 0", ("value_without_gradient", "low_explained_variance"),
          settings=CARTPOLE | {"value_coef": 0.0}, sound=SOUND),
     Case("policy detached", ("policy_without_gradient", "frozen_policy"), faulty="detached policy"),
-    Case("value detached", ("value_without_gradient",), faulty="detached value"),
-    Case("entropy detached", ("entropy_without_gradient",), faulty="detached entropy"),
+    Case("value detached", ("value_without_gradient",), faulty="detached value",
+         settings=CARTPOLE),
+    Case("entropy detached", ("entropy_without_gradient",), MOVING, faulty="detached entropy",
+         settings=SMALL | {"num_envs": 8, "lr": 0.03, "entropy_coef": 0.1}),
     Case("wrong sign", ("performance_collapse", "no_improvement"), faulty="wrong sign",
          settings=CARTPOLE),
     Case("shuffled advantages", ("entropy_stuck_at_max", "no_improvement"),

@@ -92,7 +92,10 @@ def scored(case: Case, rows):
 
 
 def costs(verdicts) -> bool:
-    """Whether a fault takes a tenth of what the runs without it gain, on average over seeds."""
+    """Whether a fault takes a tenth of what the runs without it gain, on average over seeds.
+
+    Where those gain nothing there is nothing to cost.
+    """
     lost, gained = [], []
     for verdict in verdicts:
         control, score = verdict["control"], verdict["score"]
@@ -100,7 +103,7 @@ def costs(verdicts) -> bool:
             return True
         lost.append(control["end"] - score["end"])
         gained.append(control["end"] - control["start"])
-    return sum(lost) > COST * sum(gained)
+    return sum(gained) > 0 and sum(lost) > COST * sum(gained)
 
 
 def faultless(found):

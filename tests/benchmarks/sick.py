@@ -69,12 +69,11 @@ class SickCartPole(CartPoleEnv):
 
 
 class NearGoal(MountainCarEnv):
-    """MountainCar from anywhere on its road, so that random play meets the goal."""
+    """MountainCar whose goal is near enough that random play meets it."""
 
-    def reset(self, *, seed=None, options=None):
-        _, info = super().reset(seed=seed)
-        self.state = (self.np_random.uniform(self.min_position, self.goal_position), 0.0)
-        return np.array(self.state, np.float32), info
+    def __init__(self):
+        super().__init__()
+        self.goal_position = -0.3
 
 
 class OneArm(gymnasium.Env):
@@ -95,6 +94,31 @@ class OneArm(gymnasium.Env):
         self.steps += 1
         reward = 1.0 if self.alike else float(self.np_random.normal() + (action == 0))
         return np.ones(2, np.float32), reward, self.steps == 8, False, {}
+
+
+class MovingArm(gymnasium.Env):
+    """Four arms, of which one pays, and another one later: who has ceased to explore is lost."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(4)
+    MOVES = 480  # steps of each copy, half of what it is trained for
+
+    def __init__(self):
+        self.count = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._seen(), {}
+
+    def step(self, action):
+        self.steps += 1
+        self.count += 1
+        paid = float(action == (self.count > self.MOVES))
+        return self._seen(), paid, self.steps == 8, False, {}
+
+    def _seen(self):
+        return self.np_random.random(2, np.float32)
 
 
 class Shop(gymnasium.Env):
@@ -178,6 +202,7 @@ gymnasium.register("Thinking-v0", "benchmarks.sick:Thinking")
 gymnasium.register("SickCartPole-v0", "benchmarks.sick:SickCartPole", max_episode_steps=500)
 gymnasium.register("EndlessCartPole-v0", "benchmarks.sick:SickCartPole")
 gymnasium.register("OneArm-v0", "benchmarks.sick:OneArm")
+gymnasium.register("MovingArm-v0", "benchmarks.sick:MovingArm")
 gymnasium.register("NearGoal-v0", "benchmarks.sick:NearGoal", max_episode_steps=200)
 
 
