@@ -16,7 +16,7 @@ from gymnasium import spaces
 from envs.cast_observations import is_castable
 from envs.checking.guarded_calls import BrokenEnvironmentError, Violation
 
-RULE = "observation_in_space"
+SYMPTOM = "observation_in_space"
 
 
 class Mismatch(NamedTuple):
@@ -71,11 +71,15 @@ class ObservationCheck:
         for seen, fatal, _ in mismatches:
             if fatal:
                 remedy = "correct the space, or convert the observation"
-                raise BrokenEnvironmentError(Violation(RULE, f"{expected} {seen}: {remedy}.", step))
+                raise BrokenEnvironmentError(
+                    Violation(SYMPTOM, f"{expected} {seen}: {remedy}.", step)
+                )
         for seen, _, effect in mismatches:
             if effect not in self._noted:
                 self._noted.add(effect)
-                self._notes.append(Violation(RULE, f"{expected} {seen}: {effect}.", step, "note"))
+                self._notes.append(
+                    Violation(SYMPTOM, f"{expected} {seen}: {effect}.", step, "note")
+                )
 
 
 def _find_mismatches(space: spaces.Space[Any], observation: Any) -> Iterator[Mismatch]:

@@ -94,6 +94,15 @@ class Millions(Targets):
         return 1e6 * super().paid(action)
 
 
+class Tall(Targets):
+    """Shows entries in the thousands."""
+
+    observation_space = spaces.Box(-1e4, 1e4, (2,), np.float32)
+
+    def _seen(self):
+        return 3e3 * super()._seen()
+
+
 class Broke(Targets):
     """Pays nothing."""
 
@@ -303,6 +312,7 @@ for _world in (
     Unseeded,
     Blindfolded,
     Millions,
+    Tall,
     Broke,
     Always,
     Late,

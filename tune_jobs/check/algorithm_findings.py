@@ -180,7 +180,7 @@ ALGORITHM_FINDINGS: dict[str, CheckSymptom] = {
         ),
         remedy=(
             "A hard task may need longer: look at the other findings first, then train for some "
-            "minutes, with a larger `lr=3e-3` or another algorithm."
+            "minutes, or with another algorithm."
         ),
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tune_jobs.check.check_symptom import CheckSymptom
+from tune_jobs.health.remedy import SCALED_REWARDS, at_least, use
 
 ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
     "raises": CheckSymptom(
@@ -226,19 +227,24 @@ ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
     "observation_scale": CheckSymptom(
         probe="observations",
         highest="note",
-        remedy="Divide each entry by its usual size, so that observations stay within -10 and 10.",
+        remedy=(
+            use("normalise_observations", "switch on {}"),
+            "divide each entry by its usual size, so that observations stay within -10 and 10",
+        ),
     ),
     "reward_scale": CheckSymptom(
         probe="rewards",
         highest="warn",
-        remedy="Multiply the rewards by a constant so that returns are between 1 and 100.",
+        remedy=(SCALED_REWARDS,),
     ),
     "zero_reward": CheckSymptom(
         probe="rewards",
         highest="warn",
         remedy=(
-            "Check when step() gives a reward; if the task is that hard, reward progress towards "
-            "it, start episodes nearer to the goal, or imitate a teacher first (`warm_start`)."
+            "check when step() gives a reward",
+            "if the task is that hard, reward progress towards it, or start episodes nearer to the "
+            "goal",
+            use("warm_start", "imitate a teacher first, where the environment has one ({})"),
         ),
     ),
     "constant_reward": CheckSymptom(
@@ -263,8 +269,9 @@ ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
             "a part of the state that the observation leaves out",
         ),
         remedy=(
-            "Give the policy a stack of the last observations (`frame_stack: 4`) or, with PPO and "
-            "REINFORCE, a memory (`memory: gru`), or add to the observation what it leaves out."
+            at_least("frame_stack", 4, "give the policy a stack of the last observations: {}"),
+            use("memory", "or a memory: {} `gru`, with PPO and REINFORCE"),
+            "or add to the observation what it leaves out",
         ),
     ),
     "image_flattened": CheckSymptom(

@@ -55,7 +55,9 @@ def explain(symptom: str) -> Answer:
         },
         "stops": get_stop_limits(symptom),
         "causes": list(known.causes),
-        "remedy": known.remedy if isinstance(known, CheckSymptom) else worded(known.remedy),
+        "remedy": (
+            known.word_remedy() if isinstance(known, CheckSymptom) else worded(known.remedy)
+        ),
     }
 
 

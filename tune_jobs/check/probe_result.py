@@ -20,7 +20,9 @@ class ProbeResult:
     not_judged: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     """Symptom -> why it cannot be judged."""
 
-    def add_finding(self, symptom: str, severity: Severity, evidence: str, since: int = 0) -> None:
-        """Add a finding with the remedy of its symptom."""
-        remedy = SYMPTOMS[symptom].remedy
+    def add_finding(
+        self, symptom: str, severity: Severity, evidence: str, since: int = 0, remedy: str = ""
+    ) -> None:
+        """Add a finding with the remedy of its symptom, or a better one."""
+        remedy = remedy or SYMPTOMS[symptom].word_remedy()
         self.findings.append(Finding(symptom, severity, since, evidence, remedy))

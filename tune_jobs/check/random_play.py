@@ -7,18 +7,20 @@ at what scale?
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from algos.models.base import MASK
+from algos.models.base import MASK, get_column_spaces
 from algos.models.encoders import describe_encoders, list_images
+from algos.models.normaliser import make_observation_normaliser
 from envs.time_limit import find_time_limit
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.probe_result import ProbeResult
 from tune_jobs.check.rollouts import STEPS, Episode, sample_random_play
+from tune_jobs.health.rules.reward_scale import STANDARDISED
 
 LARGE_ENTRY = 100.0
 """Size above which an entry of an observation is large: ten times what RLExplorer allows."""
@@ -67,6 +69,10 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
         "note" if limit else "warn",
         f"none of {len(played)} episodes of random play ended within {STEPS} steps{known}: until "
         "one ends there is no return to compare trials by",
+        remedy=f"Let each copy of the environment take at least {limit} steps: fewer copies "
+        "(`num_envs`), or more `steps`."
+        if limit
+        else "",
     )
     return outcome
 
@@ -108,11 +114,28 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
             "note" if bandit else "warn",
             f"all {len(constant)} entries were the same in {len(seen)} observations of random play",
         )
-    if largest is not None and largest > LARGE_ENTRY:
+    raw = [part for name, part in table.items() if name not in _list_normalised(target)]
+    raw = [float(np.abs(part).max()) for part in raw if np.issubdtype(part.dtype, np.floating)]
+    if max(raw, default=0.0) > LARGE_ENTRY:
         outcome.add_finding(
-            "observation_scale", "note", f"observations reach {largest:.3g} in size"
+            "observation_scale",
+            "note",
+            f"observations reach {max(raw):.3g} in size, and are not normalised",
         )
     return outcome
+
+
+def _list_normalised(target: CheckTarget) -> Collection[str]:
+    """Return the columns of the observation that the policy normalises."""
+    settings: Any = target.settings
+    env = target.make_env()
+    columns = {n: s for n, s in get_column_spaces(env.observation_space).items() if n != MASK}
+    env.close()
+    try:
+        normaliser = make_observation_normaliser(settings.normalise_observations, columns, False)
+    except InputError:  # nothing can be normalised, which making the policy reports
+        return ()
+    return normaliser.names if normaliser else ()
 
 
 def _judge_images(target: CheckTarget, outcome: ProbeResult) -> dict[str, str]:
@@ -165,6 +188,8 @@ def probe_rewards(target: CheckTarget, seconds: float) -> ProbeResult:
     if rewards.constant is not None:
         _report_constant(outcome, rewards)
         return outcome
+    if all(getattr(target.settings, name, False) is True for name in STANDARDISED):
+        return outcome  # a factor of the rewards changes nothing
     # Without zeros: where rewards are rare, the median of all returns would be 0.
     sizes = np.abs(rewards.returns[rewards.returns != 0])
     size = float(np.median(sizes)) if sizes.size else 1.0

@@ -20,6 +20,7 @@ from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.conformance import BROKEN, probe_conformance, probe_determinism
 from tune_jobs.check.credit_assignment import probe_credit
 from tune_jobs.check.dependence import probe_dependence
+from tune_jobs.check.findings_catalogue import SYMPTOMS
 from tune_jobs.check.gradients import probe_gradients
 from tune_jobs.check.headroom import probe_headroom
 from tune_jobs.check.memory import probe_memory
@@ -126,11 +127,19 @@ def _run_probes(
     return {
         "env": target.env,
         "algo": target.algo,
-        "findings": [dataclasses.asdict(finding) for finding in findings],
+        "findings": [dataclasses.asdict(_word_remedy(target, finding)) for finding in findings],
         "judged": judged,
         "not_judged": not_judged,
         "figures": figures,
     }
+
+
+def _word_remedy(target: CheckTarget, finding: Finding) -> Finding:
+    """Return the finding with a remedy for the target's settings, unless it has one of its own."""
+    symptom = SYMPTOMS[finding.symptom]
+    if finding.remedy != symptom.word_remedy():
+        return finding
+    return dataclasses.replace(finding, remedy=symptom.word_remedy(vars(target.settings)))
 
 
 def _merge_findings(findings: list[Finding], new: list[Finding]) -> list[Finding]:

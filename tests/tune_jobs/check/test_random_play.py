@@ -35,6 +35,40 @@ def look_at(world, settings):
     return check(target, "observations")
 
 
+@pytest.mark.parametrize(
+    ("algo", "settings", "found"),
+    [
+        ("ppo", {}, {}),  # it standardises values and advantages: a factor changes nothing
+        ("ppo", {"normalise_values": False}, {"reward_scale": "warn"}),
+        ("reinforce", {}, {"reward_scale": "warn"}),
+        ("grpo", {}, {"reward_scale": "warn"}),
+    ],
+)
+def test_the_size_of_rewards_matters_where_it_is_not_normalised(algo, settings, found):
+    target = load_check_target("SickMillions-v0", algo)
+    target.settings = target.algorithm.settings_class(**settings)
+    answer = check(target, "rewards")
+    assert get_severities(answer) == found
+    named = ["normalise_values=true" in finding["remedy"] for finding in answer["findings"]]
+    assert named == [algo != "grpo"] * len(found)
+
+
+@pytest.mark.parametrize("normalise", [True, "auto", False])
+def test_large_observations_are_noted_where_they_are_not_normalised(normalise):
+    answer = look_at("SickTall-v0", {"normalise_observations": normalise})
+    assert answer["figures"]["observations"]["abs_max"] > 1000
+    noted = [f["remedy"] for f in answer["findings"] if f["symptom"] == "observation_scale"]
+    assert len(noted) == (normalise is False)
+    assert all("`normalise_observations`; divide" in remedy for remedy in noted)
+
+
+def test_episodes_that_a_limit_will_end_are_not_to_be_given_one():
+    target = load_check_target("SickEndless-v0", env_kwargs={"max_episode_steps": 60_000})
+    (finding,) = check(target, "episodes")["findings"]
+    assert (finding["symptom"], finding["severity"]) == ("no_episode_ends", "note")
+    assert "at least 60000 steps" in finding["remedy"]
+
+
 def test_an_image_without_an_encoder_is_noted():
     answer = look_at("SickScreen-v0", {"model": "mlp"})
     assert get_severities(answer) == {"image_flattened": "note"}
