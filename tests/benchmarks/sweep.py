@@ -28,10 +28,11 @@ from algos.policy import Policy
 from benchmarks.replays import Nothing, Ours, Replay, Stock, Way, replay
 from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.health import RULES, History, diagnose
-from tune_jobs.jobs.job import FIRST_RUNG, Job
+from tune_jobs.jobs.job import Job, choose_first_rung
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome, average_later_half
+from tune_jobs.schedulers.score_noise import NoiseSource
 
 TASKS = ("cartpole", "causal", "optimising")
 JOBS: dict[str, dict[str, Any]] = {
@@ -124,10 +125,12 @@ def choose_finalist(
 def ways_of(outcome: Outcome) -> dict[str, Callable[[list[TrialOutcome]], Way]]:
     """The ways of stopping, by name; each makes a new one for trials in some order."""
     mode, iterations = outcome.job.mode, outcome.job.iterations
-    sick = sick_at(outcome)
+    sick, noise = sick_at(outcome), NoiseSource(outcome.job.metric, outcome.job.seeds)
 
     def ours(grace: int, factor: int, number: int = 1, **more) -> Callable[..., Way]:
-        return lambda trials: Ours(trials, mode, iterations, grace, factor, number, **more)
+        return lambda trials: Ours(
+            trials, mode, iterations, grace, factor, number, noise=noise, **more
+        )
 
     return {
         "no stopping": lambda trials: Nothing(),
@@ -140,7 +143,7 @@ def ways_of(outcome: Outcome) -> dict[str, Callable[[list[TrialOutcome]], Way]]:
         "our ASHA 1/3": ours(1, 3),
         "our ASHA 1/3 + health": ours(1, 3, sick=sick),
         "our ASHA 1/3, 2 brackets": ours(1, 3, 2),
-        "default + health": ours(round(FIRST_RUNG * iterations), FACTOR, sick=sick),
+        "default + health": ours(choose_first_rung(iterations), FACTOR, sick=sick),
     }
 
 

@@ -77,6 +77,13 @@ def _refuse_class(env: Any) -> None:
     )
 
 
+def choose_first_rung(iterations: int) -> int:
+    """Return the iteration of ASHA's first rung in a budget, where the job sets none."""
+    # The score of an iteration is that of episodes before its update, and pools those of the
+    # iterations before it: after two of ten it is mostly that of the untrained policy.
+    return max(1, round(iterations * FIRST_RUNG), min(FEWEST_BEFORE_RUNG, iterations // 2))
+
+
 @dataclass(frozen=True)
 class Job:
     """Everything that defines a run; a YAML file holds it, and the run directory keeps a copy."""
@@ -295,10 +302,7 @@ class Job:
         """Iterations before the first rung of ASHA, and between the exploits of PBT."""
         if self.grace or self.scheduler == "pbt":
             return self.grace or PBT_INTERVAL
-        # The score of an iteration is that of episodes before its update, and pools those of the
-        # iterations before it: after two of ten it is mostly that of the untrained policy.
-        least = min(FEWEST_BEFORE_RUNG, self.iterations // 2)
-        return max(1, round(self.iterations * FIRST_RUNG), least)
+        return choose_first_rung(self.iterations)
 
     @property
     def rungs(self) -> list[int]:
