@@ -29,6 +29,20 @@ class DamagedCheckpoint(InputError):
     """A checkpoint whose files are missing or differ from what was written."""
 
 
+def check_is_checkpoint(directory: Path) -> None:
+    """Refuse a directory that holds no policy.
+
+    Raises:
+        InputError: it is not a checkpoint.
+    """
+    if not (directory / "policy" / "policy.json").is_file():
+        raise InputError(
+            f"{directory} is not a checkpoint: it has no policy/policy.json. Give a directory "
+            "such as runs/NAME/trials/session-0/03/checkpoint_000004; a command also takes that of "
+            "a run or a trial."
+        )
+
+
 def write_manifest(directory: Path) -> None:
     """Record the sha256 of every file under ``directory``."""
     files = {name: _sha256(directory / name) for name in _list_files(directory)}

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from algos import get_algorithm_class
 from algos.algorithm import ColumnAlgorithm
-from algos.checkpoint import refuse_pickles, verify_checkpoint
+from algos.checkpoint import check_is_checkpoint, refuse_pickles, verify_checkpoint
 from algos.config import is_rllib_name
 from algos.models import MODELS
 from algos.models.base import MASK, PolicyModule, to_observation_columns
@@ -128,12 +128,7 @@ class Policy:
             InputError: not a checkpoint, a damaged one, or one of another format or network.
         """
         directory = Path(checkpoint)
-        if not (directory / "policy" / "policy.json").is_file():
-            raise InputError(
-                f"{directory} is not a checkpoint: it has no policy/policy.json. Give a "
-                "directory such as runs/NAME/trials/session-0/03/checkpoint_000004; a command "
-                "also takes the directory of a run or a trial."
-            )
+        check_is_checkpoint(directory)
         verify_checkpoint(directory, "policy/")
         metadata = json.loads((directory / "policy" / "policy.json").read_text())
         refuse_pickles(directory, metadata)

@@ -35,8 +35,13 @@ def make_world(path: str, fields: Mapping[str, Any]) -> World[Any]:
     return cls(make_params(cls.params_type, fields))
 
 
-def make_params(cls: type, fields: Mapping[str, Any]) -> Any:
+def make_params(cls: type, fields: Mapping[str, Any], where: str = "") -> Any:
     """Make a configuration from plain values; a nested one may be a mapping of its fields.
+
+    Args:
+        cls: the class of the configuration.
+        fields: its fields.
+        where: the argument that it is; empty for the arguments of the environment themselves.
 
     Raises:
         InputError: for a field that does not exist, with the nearest that does.
@@ -45,9 +50,9 @@ def make_params(cls: type, fields: Mapping[str, Any]) -> Any:
     values: dict[str, Any] = {}
     for name, value in fields.items():
         if name not in known:
-            raise unknown_name_error("field", name, known, f"in {cls.__module__}.{cls.__name__}")
+            raise unknown_name_error("argument", name, known, f"of {where or 'the environment'}")
         hint = known[name][0]
         nested = isinstance(hint, type) and dataclasses.is_dataclass(hint)
         is_table = isinstance(value, Mapping)
-        values[name] = make_params(hint, value) if nested and is_table else value
+        values[name] = make_params(hint, value, name) if nested and is_table else value
     return cls(**values)

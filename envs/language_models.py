@@ -38,7 +38,7 @@ def load_tokenizer(folder: str) -> Any:
     auto = import_extra("transformers", "lm").AutoTokenizer
     if not Path(folder).is_dir():
         raise InputError(
-            f"There is no folder {folder}: Params.language_model must be the folder of a "
+            f"There is no folder {folder}: language_model must be the folder of a "
             "Hugging Face model on this machine, or empty."
         )
     try:

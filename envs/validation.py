@@ -14,7 +14,7 @@ refused before anything starts.
 0.1
 >>> Settings(lr=2.0)
 Traceback (most recent call last):
-envs.validation.InputError: Settings.lr must be in (0, 1], but it is 2.0.
+envs.validation.InputError: lr must be in (0, 1], but it is 2.0.
 """
 
 from __future__ import annotations
@@ -114,14 +114,15 @@ def validate(config: Any, name: str = "") -> None:
 
     Args:
         config: the dataclass.
-        name: what the user calls it, such as ``"settings"``; else that of its class.
+        name: its key in what the user writes, such as ``"settings"``; empty where the fields stand
+            alone. The names of classes mean nothing to users of flags and files.
 
     Raises:
         InputError: a value of the wrong type or out of bounds; the message names its field.
     """
-    prefix = name or type(config).__name__
+    prefix = f"{name}." if name else ""
     for field, (hint, bounds) in get_fields(type(config)).items():
-        check_value(f"{prefix}.{field}", getattr(config, field), hint, bounds)
+        check_value(prefix + field, getattr(config, field), hint, bounds)
 
 
 def check_value(name: str, value: Any, hint: Any, bounds: Between | None = None) -> None:

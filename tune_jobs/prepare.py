@@ -27,13 +27,14 @@ from tune_jobs.jobs.job_yaml import dump_job, read_job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.programs.program_validation import validate_program
+from tune_jobs.run_directory import JOB, check_is_run
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import JobRow, Row
 from tune_jobs.run_log.object_storage import check_mirror
 from tune_jobs.schedulers.optuna_sampler import check_optuna
 from tune_jobs.trackers.tracker import check_trackers
 
-LOG, JOB = "events.jsonl", "job.yaml"
+LOG = "events.jsonl"
 PACKAGES = ("ray", "torch", "gymnasium", "numpy", "rungwise")
 """Packages whose versions a run records."""
 FOLDER_SETTINGS = ("record", "v_star_cache")
@@ -166,11 +167,9 @@ def open_run(directory: Path) -> tuple[Job, list[Row]]:
     Raises:
         InputError: the directory is not that of a run.
     """
-    path = directory / JOB
-    if not path.is_file():
-        raise InputError(f"{directory} is not a run: it has no job.yaml. Runs are listed in runs/.")
+    check_is_run(directory)
     log = directory / LOG
-    return read_job(path), read_event_log(log) if log.exists() else []
+    return read_job(directory / JOB), read_event_log(log) if log.exists() else []
 
 
 def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:

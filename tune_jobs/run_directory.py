@@ -1,4 +1,4 @@
-"""Names of new run directories."""
+"""Run directories: the names of new ones, and what makes a directory one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ import itertools
 import re
 import time
 from pathlib import Path
+
+from envs.validation import InputError
+
+JOB = "job.yaml"
+"""The file by which a directory is that of a run."""
+
+
+def check_is_run(directory: Path) -> None:
+    """Refuse a directory that is not that of a run.
+
+    Raises:
+        InputError: it has no job.
+    """
+    if not (directory / JOB).is_file():
+        raise InputError(f"{directory} is not a run: it has no {JOB}. Runs are listed in runs/.")
 
 
 def find_free_directory(env: str, parent: Path = Path("runs")) -> Path:

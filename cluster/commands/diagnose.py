@@ -38,6 +38,8 @@ class Check(EnvironmentCommand):
         Raises:
             Unhealthy: a finding calls for a stop.
         """
+        # Before torch is imported: a wrong name is refused at once.
+        find_target_env(self.env)
         from tune_jobs.check import examine, load_check_target
         from tune_jobs.check.formatting import format_answer
 
@@ -122,6 +124,22 @@ class Explain(Command):
         answer = rules.explain(self.symptom)
         _print_explanation(answer, answer["symptom"] in RULES, console)
         return answer
+
+
+def find_target_env(name: str) -> None:
+    """Look up the environment of a check, if it is not named by a preset or a job file.
+
+    Raises:
+        InputError: it does not exist, or its module cannot be imported.
+    """
+    from algos.rollouts.env_factory import find_env_spec
+    from envs.checking.import_probe import probe_import
+    from tune_jobs.jobs.job import resolve_env_id
+    from tune_jobs.jobs.job_yaml import list_presets
+
+    if name not in list_presets() and not name.endswith((".yaml", ".yml")):
+        probe_import(resolve_env_id(name))
+        find_env_spec(resolve_env_id(name))
 
 
 def parse_renames(pairs: Sequence[str]) -> dict[str, str]:

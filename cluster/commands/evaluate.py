@@ -52,12 +52,12 @@ class Evaluate(EnvironmentCommand):
 
     def __call__(self, console: Console) -> Answer:
         """Play the episodes and print the comparison."""
+        checkpoint = choose_checkpoint(self.checkpoint)  # a wrong path is refused at once
         from algos.policy import Policy
         from cluster.commands.solver_tables import compare_with_solvers, print_comparison
         from tune_jobs.evaluation.evaluation_status import describe_cut_off, recommend_sampling
         from tune_jobs.run_log.json_types import to_json_types
 
-        checkpoint = choose_checkpoint(self.checkpoint)
         policy = Policy.load(checkpoint, device="auto")
         arguments = self._choose_env_kwargs(policy)
         if self.videos:

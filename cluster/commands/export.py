@@ -26,10 +26,11 @@ class Export(Command):
 
     def __call__(self, console: Console) -> Answer:
         """Write the files and compare them with the policy."""
+        checkpoint = choose_checkpoint(self.checkpoint)  # a wrong path is refused at once
         from algos.policy import Policy
         from cluster.serving.export import export_policy
 
-        parity = export_policy(Policy.load(choose_checkpoint(self.checkpoint)), self.out, self.onnx)
+        parity = export_policy(Policy.load(checkpoint), self.out, self.onnx)
         for name, difference in parity.items():
             console.print(
                 f"{self.out / name}: largest difference {difference['largest']:.1e}, "

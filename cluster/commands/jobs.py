@@ -22,7 +22,7 @@ from cluster.commands.train_answer import make_train_answer
 from cluster.errors import Answer, CommandFailed, RunInterrupted
 from envs.validation import InputError
 from tune_jobs.formatting import format_command
-from tune_jobs.run_directory import find_free_directory
+from tune_jobs.run_directory import check_is_run, find_free_directory
 
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
@@ -73,10 +73,12 @@ class Tune(RayCommand):
             with_budget,
             with_pairs,
         )
+        from tune_jobs.jobs.early_checks import check_number_flags
 
         command = cls.__name__.lower()
         # The flags depend on the job: its algorithm has settings, its environment arguments. So the
         # words that determine the job are looked up before the rest is parsed.
+        check_number_flags(argv)
         name = argv[0] if argv and not argv[0].startswith("-") else None
         env, algo = _find_flag(argv, "--env"), _find_flag(argv, "--algo")
         flags = make_job_flags(_load_base_job(command, argv, name, env, algo), env=env, algo=algo)
@@ -133,6 +135,7 @@ class Resume(RayCommand):
 
     def __call__(self, console: Console) -> Answer:
         """Continue the run, or start one that was stopped before its first row."""
+        check_is_run(self.run)  # a wrong path is refused at once
         from tune_jobs.prepare import check_reporting, open_run
 
         job, rows = open_run(self.run)  # refuses what is not a run before Ray starts
@@ -151,6 +154,7 @@ class Report(Command):
 
     def __call__(self, console: Console) -> Answer:
         """Rebuild the outcome from the event log."""
+        check_is_run(self.run)  # a wrong path is refused at once
         from cluster.terminal.outcome_text import print_outcome
         from tune_jobs.prepare import open_run
         from tune_jobs.report.report import write_report
@@ -262,11 +266,15 @@ def _load_base_job(
     command: str, argv: Sequence[str], name: str | None, env: str | None, algo: str | None
 ) -> Job:
     """Load the job that flags are then applied to: a preset's, a file's, or ``--env``'s."""
+    from algos.rollouts.env_factory import find_env_spec
+    from tune_jobs.jobs.job import resolve_env_id
     from tune_jobs.jobs.job_yaml import list_presets, load_job, make_job
 
     if name:
         return load_job(name)
     if env:
+        # Before the algorithm is imported, which takes far longer than looking up a name.
+        find_env_spec(resolve_env_id(env))
         return make_job({"env": env, "algo": algo or "ppo"})
     if set(argv) & {"-h", "--help"}:
         return load_job("causal")

@@ -67,13 +67,14 @@ class Serve(ServerCommand):
 
     def __call__(self, console: Terminal) -> None:
         """Serve until Ctrl-C."""
+        checkpoint = choose_checkpoint(self.checkpoint)  # a wrong path is refused at once
         from algos.policy import Policy
         from cluster.serving.sessions import refuse_replicas
         from cluster.web.auth import choose_token
         from cluster.web.listening import bind_socket, make_interrupt_event, print_address
         from tune_jobs.ray_session import ray_session
 
-        token, checkpoint = choose_token(self.host, self.token), choose_checkpoint(self.checkpoint)
+        token = choose_token(self.host, self.token)
         # Before Ray starts: a damaged checkpoint is refused, too.
         refuse_replicas(Policy.load(checkpoint), self.replicas)
         # Ray Serve opens the port itself: this only finds a free one and refuses a used one.

@@ -138,7 +138,7 @@ def find_files(directory: Path, human: bool) -> tuple[Path, Path, Path | None]:
         files = sorted(directory.glob(pattern))
         if not files:
             raise InputError(
-                f"There is no {pattern} in {directory}: Params.data must be a folder with "
+                f"There is no {pattern} in {directory}: data must be a folder with "
                 "WebShop's files (see its setup.sh), or empty for a generated catalogue."
             )
         found.append(files[0])

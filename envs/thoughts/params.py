@@ -49,12 +49,12 @@ class Params:
         validate(self)
         if (self.task == "text") != bool(self.text):
             raise InputError(
-                f"Params.text names the file of task='text', but the task is {self.task!r} and "
+                f"text names the file of task='text', but the task is {self.task!r} and "
                 f"text is {self.text!r}: give both or neither."
             )
         if self.language_model and self.task != "text":
             raise InputError(
-                f"Params.language_model reads a plain text, but the task is {self.task!r}: set "
+                f"language_model reads a plain text, but the task is {self.task!r}: set "
                 "task to text and text to a file."
             )
 

@@ -55,7 +55,7 @@ class Baking:
     def __post_init__(self) -> None:
         validate(self)
         if self.width % HEADS:
-            raise InputError(f"Baking.width must be a multiple of {HEADS}, but it is {self.width}.")
+            raise InputError(f"width must be a multiple of {HEADS}, but it is {self.width}.")
 
 
 class Reader:
@@ -199,9 +199,7 @@ def load_pretrained_reader(corpus: Corpus, folder: str, device: str) -> Reader:
         InputError: there is none in the folder, or no CUDA where it shall read.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "Params.reader_device is cuda, but torch finds no GPU here: set it to cpu."
-        )
+        raise InputError("reader_device is cuda, but torch finds no GPU here: set it to cpu.")
     return Reader(corpus, PretrainedNetwork(folder, len(corpus.words)), device=device)
 
 
@@ -234,8 +232,7 @@ def make_shared_reader(baked: Reader, baking: Baking, weights: Mapping[str, Any]
         if isinstance(network, PretrainedNetwork):
             size = "language_model to that of the environment"
         raise InputError(
-            "Params.shared has the policy read, but this one cannot: set model='thinker' and "
-            f"{size}."
+            f"shared has the policy read, but this one cannot: set model='thinker' and {size}."
         ) from error
     return Reader(corpus, reading, mixing, baked.device)
 

@@ -1,6 +1,8 @@
 # pyright: basic
 import json
 import resource
+import subprocess
+import sys
 import textwrap
 
 import pytest
@@ -73,7 +75,7 @@ def test_help_answers_at_once(tmp_path):
         ([], "needs a command"),
         (["tune", "causl"], "did you mean causal"),
         (["tune", "causal", "--trails", "3"], "--trials"),
-        (["tune", "causal", "--settings.lr", "3"], "settings.lr must be in [0, 1]"),
+        (["tune", "causal", "--settings.lr", "3"], "rungwise: settings.lr must be in [0, 1]"),
         (["train", "--env", "CartPol-v1"], "Did you mean: `CartPole`"),
         (["train", "--env", "CartPole-v1", "--algo", "pop"], "did you mean ppo"),
         (["train", "--env", "CartPole-v1", "--metric", "return_maen"], "did you mean return_mean"),
@@ -124,6 +126,35 @@ def test_a_wrong_call_gets_a_sentence_and_status_2(words, said, tmp_path, monkey
     assert said in flat, flat
     assert "Traceback" not in printed
     assert not list(tmp_path.iterdir())  # what is refused leaves no run behind
+
+
+def test_cheap_checks_come_before_torch_is_imported(tmp_path):
+    """Importing it, and Ray, takes half a minute on a busy machine."""
+    (tmp_path / "job.yaml").write_text("env: CartPole-v1\ntrials: 0\n")
+    calls = [
+        [*CARTPOLE, "--trials", "0"],
+        [*CARTPOLE, "--checkpoint_interval=0"],
+        ["train", "--env", "CartPol-v1"],
+        ["tune", "job.yaml"],
+        ["check", "NoSuch-v0"],
+        *([command, "nowhere"] for command in ("evaluate", "export", "serve", "resume", "report")),
+    ]
+    code = (
+        "import json, sys\n"
+        "from cluster import cli\n"
+        "statuses = [cli.run(words) for words in json.loads(sys.argv[1])]\n"
+        "print(json.dumps([statuses, sorted({'torch', 'ray'} & set(sys.modules))]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(calls)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [[2] * len(calls), []], done.stderr
+    assert "trials must be in [1, 100000], but it is 0" in done.stderr
+    assert "Job.trials" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ def test_fields_of_the_parameters_are_keywords():
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"interventons": 3}, "no field 'interventons'.*did you mean interventions"),
-        ({"reward": {"coverag": 1.0}}, "no field 'coverag'.*did you mean coverage"),
+        ({"interventons": 3}, "no argument 'interventons'.*did you mean interventions"),
+        ({"reward": {"coverag": 1.0}}, "no argument 'coverag'.*did you mean coverage"),
         ({"rows": 0}, "rows must be at least 1, but it is 0"),
         ({"rows": 2.5}, "rows must be a whole number, but it is 2.5"),
         ({"ridge": 0.0}, "ridge must be greater than 0"),

@@ -85,7 +85,7 @@ class Sizes:
 def test_a_field_is_named_as_the_user_calls_it():
     assert get_fields(Sizes) == {"rows": (int, AtLeastOne), "name": (str, None)}
     validate(Sizes())
-    with pytest.raises(InputError, match=r"^Sizes\.rows must be at least 1, but it is 0\.$"):
+    with pytest.raises(InputError, match=r"^rows must be at least 1, but it is 0\.$"):
         validate(Sizes(rows=0))
     with pytest.raises(InputError, match=r"^settings\.rows "):
         validate(Sizes(rows=0), "settings")

@@ -27,8 +27,8 @@ from algos.rollouts.env_factory import (
 from envs import FAMILIES
 from envs.batched import World, get_world
 from envs.checking.guarded_calls import Clock
+from envs.checking.import_probe import probe_import
 from envs.validation import InputError
-from tune_jobs.check.import_probe import probe_import
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.jobs.job import resolve_env_id
 from tune_jobs.jobs.job_yaml import list_presets, load_job

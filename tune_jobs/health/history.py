@@ -91,8 +91,8 @@ class History:
     )
 
     def __post_init__(self) -> None:
-        check_value("History.budget", self.budget, int, AtLeastOne)
-        check_value("History.mode", self.mode, Literal["min", "max"])
+        check_value("budget", self.budget, int, AtLeastOne)
+        check_value("mode", self.mode, Literal["min", "max"])
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -50,7 +50,9 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
     alias = tyro.conf.arg(aliases=("--episodes",))
     types["evaluation_episodes"] = Annotated[int | None, alias]
     types["videos"] = Annotated[int, tyro.conf.arg(aliases=("--video",))]
-    types["settings"] = get_settings_class(job.algo)
+    types["settings"] = _without_validation(get_settings_class(job.algo))
+    about = {f.name: getattr(job.settings, f.name) for f in dataclasses.fields(job.settings)}
+    values["settings"] = types["settings"](**about)
     if isinstance(job.settings, RLlibSettings):
         from algos.rllib_algorithms import list_settings  # as slow to import as RLlib
 
@@ -59,13 +61,22 @@ def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None)
         types["settings"] = Annotated[dict[str, str], tyro.conf.arg(help=help_text)]
         values["settings"] = {k: _format_yaml(v) for k, v in plain["settings"].items()}
     if family:
-        types["env_kwargs"] = family.params
-        values["env_kwargs"] = make_params(family.params, plain["env_kwargs"])
+        types["env_kwargs"] = _without_validation(family.params)
+        values["env_kwargs"] = make_params(types["env_kwargs"], plain["env_kwargs"])
     # The class takes over names and docstrings of the fields and validates nothing, so that a wrong
     # value is reported once, by Job.
     cls = dataclasses.make_dataclass("Job", [(name, types[name]) for name in values], frozen=True)
     cls.__doc__ = _field_docs(Job)
     return JobFlags(cls, cls(**values))
+
+
+def _without_validation(cls: type) -> type:
+    """Return a class of the same fields that accepts any value.
+
+    The parser of the flags would report an error of a constructor in its own words; the job made
+    from the flags is validated, and so is its environment.
+    """
+    return type(cls.__name__, (cls,), {"__post_init__": lambda self: None, "__doc__": cls.__doc__})
 
 
 def with_budget(flags: JobFlags, argv: Sequence[str]) -> JobFlags:

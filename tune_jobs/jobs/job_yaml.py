@@ -12,6 +12,7 @@ import yaml
 
 from envs import FAMILIES
 from envs.validation import InputError, get_fields, unknown_name_error
+from tune_jobs.jobs.early_checks import check_plain_fields
 from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings, name_program
 from tune_jobs.jobs.rllib_settings import RLlibSettings
@@ -145,6 +146,7 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     if values["env"].removeprefix("envs:") in FAMILIES:
         ours = ("env_kwargs", "evaluation_env_kwargs", "search")
         values |= {name: resolve_paths(given[name]) for name in ours if name in given}
+    check_plain_fields(given)
     settings = get_settings_class(str(values.get("algo", "ppo")))
     chosen = values.get("settings") or {}
     chosen = {"values": dict(chosen)} if settings is RLlibSettings else chosen
@@ -239,7 +241,7 @@ def _dataclass(cls: type, given: Any, where: str) -> Any:
     if not isinstance(given, Mapping):
         raise InputError(f"{where} must hold fields, but it is {given!r}.")
     known = get_fields(cls)
-    _check_known_names(given, known, "field", f"of {cls.__name__} (in {where})")
+    _check_known_names(given, known, "field", f"in {where}")
     # YAML has no tuples.
     values = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
     return cls(**values)

@@ -34,7 +34,7 @@ class MlpParams:
     """How many batches of rows are remembered; the oldest goes first."""
 
     def __post_init__(self) -> None:
-        validate(self)
+        validate(self, "mlp")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,20 +94,19 @@ class Params:
         if self.student == "mlp":
             asked = f"scm is the family {self.scm!r}" if self.is_family else "like_family is set"
             raise InputError(
-                f"Params.student 'mlp' learns one model only, but {asked}: "
+                f"student 'mlp' learns one model only, but {asked}: "
                 "use student 'bayes_linear', or a single model such as scm 'ace5' by itself."
             )
         if not self.is_family:
             return
         if hidden_nodes(self.scm, self.largest):
             raise InputError(
-                f"Params.scm {self.scm!r} has hidden nodes, whose effects no student here can "
+                f"scm {self.scm!r} has hidden nodes, whose effects no student here can "
                 "learn: choose a family without them, such as 'random'."
             )
         if self.smallest > self.largest:
             raise InputError(
-                f"Params.smallest must be at most largest ({self.largest}), but it is "
-                f"{self.smallest}."
+                f"smallest must be at most largest ({self.largest}), but it is {self.smallest}."
             )
 
     @property

@@ -43,7 +43,7 @@ class RewardTerms:
     (and 0 for log_gain)."""
 
     def __post_init__(self) -> None:
-        validate(self)
+        validate(self, "reward")
         for name, weight in _POSTMORTEM.items() if self.postmortem else ():
             if getattr(self, name) == getattr(type(self), name):
                 # Frozen, so it is set the way the dataclass's own constructor sets it.

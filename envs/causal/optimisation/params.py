@@ -51,16 +51,16 @@ class Params:
     def __post_init__(self) -> None:
         validate(self)
         if self.precision % 2:
-            raise InputError(f"Params.precision must be even, but it is {self.precision}.")
+            raise InputError(f"precision must be even, but it is {self.precision}.")
         drawn = self.curriculum or self.scm in FAMILIES
         if self.pool and not drawn:
             raise InputError(
-                "Params.pool adds models to those that are drawn, but scm is the single model "
+                "pool adds models to those that are drawn, but scm is the single model "
                 f"{self.scm!r}: choose a family, such as 'hard', or put that model into the pool."
             )
         if self.target and drawn and not self.pool:
             whose = "a curriculum" if self.curriculum else f"the family {self.scm!r}"
             raise InputError(
-                f"Params.target is {self.target!r}, but each model of {whose} draws its own: leave "
+                f"target is {self.target!r}, but each model of {whose} draws its own: leave "
                 "it out, or choose one model with scm."
             )

@@ -62,7 +62,7 @@ def test_broken_files_are_refused_in_a_sentence(tmp_path, records, about, senten
 
 
 def test_missing_and_damaged_files_are_refused_in_a_sentence(tmp_path):
-    with pytest.raises(InputError, match=r"There is no items_shuffle.* in .*Params.data must be"):
+    with pytest.raises(InputError, match=r"There is no items_shuffle.* in .*data must be"):
         catalogue.find_files(tmp_path, human=False)
     files = written(tmp_path)
     with pytest.raises(InputError, match="There is no items_human_ins"):

@@ -153,5 +153,5 @@ def test_a_lesson_has_thoughts_of_every_length_with_few_errors():
 
 
 def test_a_width_that_has_no_heads_is_refused():
-    with pytest.raises(InputError, match=r"Baking.width must be a multiple of 4, but it is 30"):
+    with pytest.raises(InputError, match=r"width must be a multiple of 4, but it is 30"):
         small(Baking(width=30))

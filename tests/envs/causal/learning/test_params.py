@@ -14,7 +14,7 @@ from envs.validation import InputError
         ({"student": "mlp"}, "learns one model only, but scm is the family 'random'"),
         ({"scm": "hard"}, "'hard' has hidden nodes"),
         ({"smallest": 9}, r"smallest must be at most largest \(8\), but it is 9"),
-        ({"cap": 1.5}, r"Params\.cap must be"),
+        ({"cap": 1.5}, r"cap must be"),
         ({"scm": "randon"}, "no model or family 'randon'"),
     ],
 )

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
+from envs.checking.import_probe import probe_import
 from envs.validation import InputError
-from tune_jobs.check.import_probe import probe_import
 
 
 @pytest.mark.parametrize(
