@@ -1,7 +1,7 @@
 """Failures of a user's environment that a trial survives.
 
 An exception of an environment is one of the user's code. It may come once in thousands of steps, so
-training goes on with new environments; where it always comes, the trial soon ends and says so.
+training continues with new environments; where it always comes, the trial soon ends and says so.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class EnvironmentFailures:
     """The failures of the environments of one trial, since it began or was continued.
 
     Args:
-        allowed: failures after which training goes on (`max_failures`).
+        allowed: failures after which training continues (`max_failures`).
     """
 
     def __init__(self, allowed: int) -> None:

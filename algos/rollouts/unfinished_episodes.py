@@ -1,7 +1,7 @@
 """Episodes that have not ended, in a mean that would otherwise be one of the lucky short ones.
 
-A policy that goes in circles finishes only the episodes that happened to end soon: on CliffWalking
-two of them said -50 while six others had lost 2,000 each and went on. An episode that has already
+A policy that goes in circles (CliffWalking has no time limit) finishes only those episodes that
+happen to end soon, and their mean return says nothing of the others. An episode that has already
 lasted much longer than those that ended is no better than its return so far suggests, so that
 return counts; an episode of usual length is waited for.
 """

@@ -315,5 +315,6 @@ def test_settings_that_cannot_work_are_refused_in_a_sentence(algo, changed, sent
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_overridden_defaults_keep_the_bounds_of_the_setting(algo):
     own = get_fields(get_algorithm_class(algo).settings_class)
+    from_budget = {"rollout_length"} if algo == "ppo" else set()  # its 0 follows from the budget
     for name, (hint, bounds) in get_fields(TrainingSettings).items():
-        assert own[name] == (hint, bounds), name
+        assert own[name] == (hint, bounds) or name in from_budget, name

@@ -35,7 +35,7 @@ def test_the_copy_of_a_job_reads_as_the_job():
 
 
 @pytest.mark.parametrize(
-    ("steps", "length"), [(0, 256), (98_304, 256), (98_303, 128), (40_000, 64), (9_000, 32)]
+    ("steps", "length"), [(0, 256), (98_304, 256), (98_303, 128), (40_000, 64), (9_000, 64)]
 )
 def test_short_budgets_have_shorter_rollouts(steps, length):
     given = make_job({"env": "CartPole-v1", "steps": steps})
@@ -54,8 +54,8 @@ def test_a_rollout_length_that_is_given_stays():
 
 def test_shorter_rollouts_fill_every_minibatch():
     fields = {"env": "CartPole-v1", "steps": 9_000}
-    large = make_job(fields | {"settings": {"minibatch_size": 512}}).training
-    assert large.rollout_length * large.num_envs == 512
+    large = make_job(fields | {"settings": {"minibatch_size": 1024}}).training
+    assert large.rollout_length * large.num_envs == 1024
     searched = {"search": {"minibatch_size": {"choice": [64, 2048]}}, "trials": 2}
     assert make_job(fields | searched).training.rollout_length == 256
 
