@@ -155,13 +155,8 @@ def check_arguments(env_id: str, env_kwargs: Mapping[str, Any]) -> None:
         InputError: naming those that are missing, or those that it does not take.
     """
     spec = find_env_spec(env_id)
-    if spec.entry_point is None:
-        return
-    try:
-        creator: Any = spec.entry_point
-        creator = creator if callable(creator) else load_env_creator(creator)
-        parameters = inspect.signature(creator).parameters.values()
-    except Exception:  # no module or no signature: making it will say what is wrong
+    parameters = _list_parameters(spec)
+    if parameters is None:
         return
     given = {**spec.kwargs, **env_kwargs}
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -180,6 +175,25 @@ def check_arguments(env_id: str, env_kwargs: Mapping[str, Any]) -> None:
     if wrong:
         takes = ", ".join(names) or "none"
         raise InputError(f"{env_id} {', and '.join(wrong)}. It takes {takes}.")
+
+
+def list_arguments(env_id: str, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that an environment is made with, those of its constructor included."""
+    spec = find_env_spec(env_id)
+    own = {p.name: p.default for p in _list_parameters(spec) or () if p.default is not p.empty}
+    return {**own, **spec.kwargs, **env_kwargs}
+
+
+def _list_parameters(spec: EnvSpec) -> list[inspect.Parameter] | None:
+    """Return the parameters of an environment's constructor; None where they are not known."""
+    if spec.entry_point is None:
+        return None
+    try:
+        creator: Any = spec.entry_point
+        creator = creator if callable(creator) else load_env_creator(creator)
+        return list(inspect.signature(creator).parameters.values())
+    except Exception:  # no module or no signature: making it will say what is wrong
+        return None
 
 
 def make_vector_env(

@@ -56,6 +56,7 @@ class Evaluate(EnvironmentCommand):
         from algos.policy import Policy
         from cluster.commands.solver_tables import compare_with_solvers, print_comparison
         from tune_jobs.evaluation.evaluation_status import describe_cut_off, recommend_sampling
+        from tune_jobs.evaluation.evaluation_world import list_changed_arguments
         from tune_jobs.run_log.json_types import to_json_types
 
         policy = Policy.load(checkpoint, device="auto")
@@ -80,8 +81,9 @@ class Evaluate(EnvironmentCommand):
         for line in (describe_cut_off(evaluation.cut_off), recommend_sampling(sampled, episodes)):
             if line:
                 console.print(line)
-        changed = policy.evaluation_env_kwargs | arguments
-        if changed:
+        env, trained_in = policy.metadata["env"], policy.metadata["env_kwargs"]
+        given = policy.evaluation_env_kwargs | arguments
+        if changed := list_changed_arguments(env, trained_in, trained_in | given):
             listed = ", ".join(f"{name} {value}" for name, value in changed.items())
             console.print(f"Different from training: {listed}.")
         print_comparison(details, console)
@@ -91,7 +93,7 @@ class Evaluate(EnvironmentCommand):
             "episodes": episodes,
             "most": most,
             "seed": self.seed,
-            "env_kwargs": changed,
+            "env_kwargs": given,
             "score": evaluation.metric,
             "policy": to_json_types(figures.pop("policy")),
             "baselines": to_json_types(figures),

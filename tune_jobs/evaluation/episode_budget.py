@@ -18,6 +18,9 @@ SLOW_STEPS = 20
 """Steps that one of a slow baseline counts for (measured: 10 to 25 times the time of others)."""
 LEAST = 20
 """Episodes that are always played in a batched world, where 20 take hardly longer than one."""
+MOST_STEPS = 30_000
+"""Steps after which an episode is cut off in an environment without a longer limit of its own. The
+most likely actions may go in circles for ever. The longest episodes of Atari games are as long."""
 LEAST_SINGLE = 2
 """The same in any other environment, where each copy takes its own time (20 episodes of 1,000 steps
 of 2 ms by three players take two minutes): the fewest that have a standard error."""

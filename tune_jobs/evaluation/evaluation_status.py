@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from tune_jobs.evaluation.episode_budget import MOST_STEPS
 from tune_jobs.formatting import count, format_percent
 from tune_jobs.run_log.events import EvaluationRow, Row
 
@@ -45,11 +46,15 @@ def format_episode_count(row: EvaluationRow, what: str) -> str:
 
 
 def describe_cut_off(cut_off: Mapping[str, int]) -> str:
-    """Describe the episodes of each player that had no end; empty where all had one."""
+    """Describe the episodes of each player that were cut off; empty where all had an end."""
     if not cut_off:
         return ""
     whose = ", ".join(f"{number} of {player}" for player, number in cut_off.items())
-    return f"Episodes without an end were cut off: {whose}. Give the environment a time limit."
+    return (
+        f"Episodes were cut off after {MOST_STEPS:,} steps or more without an end: {whose}. Their "
+        "returns are those until then. Where the environment has no time limit, give it one: "
+        "`max_episode_steps` among its arguments."
+    )
 
 
 def recommend_sampling(better_than_greedy: float | None, episodes: int) -> str:

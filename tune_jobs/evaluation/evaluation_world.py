@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from algos.policy import Policy
-from algos.rollouts.env_factory import make_vector_env
+from algos.rollouts.env_factory import list_arguments, make_vector_env
 from envs import FAMILIES
 from envs.batched import World, get_world
 from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
@@ -33,6 +34,36 @@ def make_world(
     if policy is not None and isinstance(world, SupportsPolicyWeights):
         world = world.with_policy_weights(policy.module.get_state())
     return world
+
+
+def list_changed_arguments(
+    env: str, trained_in: Mapping[str, Any], evaluated_in: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of an evaluation's environment that have another value than in training.
+
+    An argument that training left to its default is compared with that.
+    """
+    before, after = (_list_effective(env, kwargs) for kwargs in (trained_in, evaluated_in))
+    return {
+        name: value
+        for name, value in evaluated_in.items()
+        if name not in before or _encode(before[name]) != _encode(after[name])
+    }
+
+
+def _list_effective(env: str, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all arguments of an environment, those that are left to their defaults included."""
+    family = FAMILIES.get(env.removeprefix("envs:"))
+    if family is None:
+        return list_arguments(env, env_kwargs)
+    known = get_fields(family.params)
+    own = {name: value for name, value in env_kwargs.items() if name in known}
+    return {**env_kwargs, **vars(make_params(family.params, own))}
+
+
+def _encode(value: Any) -> str:
+    """Return a value as text, in which a tuple equals the list that a file made of it."""
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def make_scm_kwargs(

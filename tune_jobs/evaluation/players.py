@@ -16,7 +16,7 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector import utils as vector_utils
 
 from algos.policy import Policy
-from algos.rollouts.env_factory import find_env_spec, make_vector_env
+from algos.rollouts.env_factory import find_env_spec, list_arguments, make_vector_env
 from algos.rollouts.episode_returns import play_episodes
 from envs import counter_rng
 from envs.action_masks import MASK_PART, is_mask_of, sample_legal
@@ -24,6 +24,8 @@ from envs.agents import count_agents
 from envs.batched import World
 from envs.capabilities import SupportsEvaluationMetrics, SupportsNodeLosses
 from envs.pytree import concatenate, take
+from envs.time_limit import find_time_limit
+from tune_jobs.evaluation.episode_budget import MOST_STEPS
 from tune_jobs.evaluation.policy_player import PolicyPlayer
 
 Array = np.ndarray[Any, Any]
@@ -37,9 +39,8 @@ Count = Callable[[int, int], None]
 PLAIN_SCORE = "return"
 """Episode metric of an environment without a batched world: its undiscounted return."""
 
-MOST_STEPS = 30_000
-"""Steps after which an episode is cut off in an environment without a longer limit of its own. The
-most likely actions may go in circles for ever. The longest episodes of Atari games are as long."""
+LONGEST_LIMIT = 10**6
+"""Largest argument of an environment that is taken for a limit of its episodes."""
 
 
 @dataclass
@@ -200,10 +201,7 @@ class EnvironmentCopies:
     def __init__(self, env_id: str, env_kwargs: Mapping[str, Any]) -> None:
         self._env_id, self._env_kwargs = env_id, dict(env_kwargs)
         self._env: VectorEnv[Any, Any, Any] | None = None
-        self._count = 0
-        # Where the environment's own limit is as long, its episodes end by themselves.
-        own = self._env_kwargs.get("max_episode_steps") or find_env_spec(env_id).max_episode_steps
-        self._most_steps = max(MOST_STEPS, (own or 0) + 1)
+        self._count = self._most_steps = 0
 
     def play(
         self,
@@ -226,6 +224,7 @@ class EnvironmentCopies:
             self.close()
             self._env = make_vector_env(self._env_id, self._env_kwargs, episodes)
             self._count = episodes
+            self._most_steps = self._find_most_steps(self._env)
         played: dict[str, EvaluatedEpisodes] = {}
         for name, act in players.items():
             progress = partial(report_progress, name) if report_progress else None
@@ -238,6 +237,17 @@ class EnvironmentCopies:
             joined.cut_off = int((joined.lengths >= self._most_steps).sum())
             played[name] = joined
         return played
+
+    def _find_most_steps(self, env: VectorEnv[Any, Any, Any]) -> int:
+        """Return the steps after which an episode is cut off, more than any limit of its own."""
+        arguments = list_arguments(self._env_id, self._env_kwargs)
+        # Many environments take their limit as an argument of some name and say it nowhere else.
+        # To take another number for a limit costs time, and only where an episode has no end.
+        long = (v for v in arguments.values() if type(v) is int and v >= MOST_STEPS)
+        limits = [limit for limit in long if limit <= LONGEST_LIMIT]
+        own = arguments.get("max_episode_steps") or find_env_spec(self._env_id).max_episode_steps
+        known = (own, find_time_limit(env), *limits)
+        return max([MOST_STEPS, *(limit + 1 for limit in known if limit)])
 
     def close(self) -> None:
         """Close the copies, if there are any."""

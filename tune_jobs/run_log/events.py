@@ -226,7 +226,7 @@ class EvaluationRow(TrialEvent):
     )
     """By player, the policy among them: standard errors of the figures that are means."""
     cut_off: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
-    """By player: episodes that were cut off because they had no end."""
+    """By player: episodes that were cut off before an end."""
     better_than_random: float | None = None
     """Share of the seeds, from 0 to 1."""
     better_than_greedy: float | None = None

@@ -15,7 +15,7 @@ from algos.policy import Policy
 from algos.rollouts.env_factory import make_vector_env
 from tune_jobs.evaluation.episode_budget import LEAST_SINGLE, SLOW_STEPS
 from tune_jobs.evaluation.evaluate import Evaluation, _count_steps, evaluate
-from tune_jobs.evaluation.evaluation_world import make_world
+from tune_jobs.evaluation.evaluation_world import list_changed_arguments, make_world
 from tune_jobs.evaluation.players import EvaluatedEpisodes
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, EndRow, EvaluationRow, ResultRow
@@ -172,6 +172,55 @@ def test_a_longer_limit_of_the_environment_holds(monkeypatch):
     gymnasium.register("LimitedLottery-v0", Lottery, max_episode_steps=3)
     found = evaluate(policy("LimitedLottery-v0"), 4, 0)
     assert found.episodes["policy"].lengths.tolist() == [3] * 4 and not found.cut_off
+
+
+class Steady(gymnasium.Env):
+    """Episodes that the environment itself cuts off, by a limit of its own name."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, patience=9):
+        self.patience = patience
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        return np.zeros(1, np.float32), 1.0, False, self.steps == self.patience, {}
+
+
+gymnasium.register("Steady-v0", Steady)
+
+
+@pytest.mark.parametrize(("kwargs", "steps"), [({}, 9), ({"patience": 6}, 6)])
+def test_a_limit_that_is_an_argument_holds(monkeypatch, kwargs, steps):
+    monkeypatch.setattr("tune_jobs.evaluation.players.MOST_STEPS", 5)
+    found = evaluate(policy("Steady-v0"), 4, 0, kwargs)
+    assert found.episodes["policy"].lengths.tolist() == [steps] * 4 and not found.cut_off
+
+
+@pytest.mark.parametrize(
+    ("trained", "evaluated", "changed"),
+    [
+        ({}, {"patience": 9}, {}),
+        ({"patience": 5}, {"patience": 5}, {}),
+        ({}, {"patience": 7}, {"patience": 7}),
+        ({}, {"max_episode_steps": 7}, {"max_episode_steps": 7}),
+    ],
+)
+def test_only_other_values_than_in_training_are_changed(trained, evaluated, changed):
+    assert list_changed_arguments("Steady-v0", trained, trained | evaluated) == changed
+
+
+def test_a_default_of_a_family_is_no_change():
+    world, env = make_world("envs:CausalLearning-v0", {}), "envs:CausalLearning-v0"
+    default = {"interventions": world.params.interventions}
+    assert list_changed_arguments(env, {}, default) == {}
+    assert list_changed_arguments(env, {}, {"interventions": 99}) == {"interventions": 99}
 
 
 def test_standard_errors_are_those_of_numpy():
