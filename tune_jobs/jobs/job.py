@@ -16,6 +16,7 @@ from envs.validation import (
     validate,
 )
 from tune_jobs.health import Limit, check_limits
+from tune_jobs.jobs.first_rung import choose_first_rung
 from tune_jobs.jobs.gpu_shares import check_gpus
 from tune_jobs.jobs.program_settings import ProgramSettings, list_placeholders
 from tune_jobs.jobs.rllib_settings import RLlibSettings, count_parts
@@ -37,9 +38,8 @@ MOST_VIDEOS = 100
 """Videos of a run, at most: its report holds them."""
 MOST_TRIALS = 100_000
 """Trials of a job, at most: all settings are drawn and validated before the start."""
-FIRST_RUNG, FEWEST_BEFORE_RUNG, PBT_INTERVAL = 0.2, 5, 3
-"""Without ``grace``: share of the budget before ASHA's first rung, iterations before it in budgets
-of at least twice as many, iterations between exploits."""
+PBT_INTERVAL = 3
+"""Without ``grace``: iterations between exploits."""
 REPEATS, REPEATS_FROM = 3, 40
 """Without ``repeats``: how many of the trials repeat others, and from how many trials on."""
 FITTED_TO = frozenset({"accumulate", "memory", "minibatch_size", "sequence_length"})
@@ -75,13 +75,6 @@ def _refuse_class(env: Any) -> None:
         f'Write gymnasium.register("{name}", {cls.__name__}) in a file {module}.py beside the '
         f'class, and give env="{module}:{name}".'
     )
-
-
-def choose_first_rung(iterations: int) -> int:
-    """Return the iteration of ASHA's first rung in a budget, where the job sets none."""
-    # The score of an iteration is that of episodes before its update, and pools those of the
-    # iterations before it: after two of ten it is mostly that of the untrained policy.
-    return max(1, round(iterations * FIRST_RUNG), min(FEWEST_BEFORE_RUNG, iterations // 2))
 
 
 @dataclass(frozen=True)
