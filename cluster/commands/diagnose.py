@@ -14,6 +14,7 @@ from rich.text import Text
 
 from cluster.commands.command import Command, EnvironmentCommand
 from cluster.errors import Answer, Unhealthy
+from cluster.terminal.startup import show_imports
 from envs.validation import InputError
 
 INDENT = 6
@@ -40,7 +41,8 @@ class Check(EnvironmentCommand):
         """
         # Before torch is imported: a wrong name is refused at once.
         find_target_env(self.env)
-        from tune_jobs.check import examine, load_check_target
+        with show_imports():
+            from tune_jobs.check import examine, load_check_target
         from tune_jobs.check.formatting import format_answer
 
         # Probes take up to two minutes, so progress is shown also with --json, where stdout is

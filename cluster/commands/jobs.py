@@ -20,6 +20,7 @@ from cluster.commands.live_run import (
 )
 from cluster.commands.train_answer import make_train_answer
 from cluster.errors import Answer, CommandFailed, RunInterrupted
+from cluster.terminal.startup import show_imports
 from envs.validation import InputError
 from tune_jobs.formatting import format_command
 from tune_jobs.run_directory import check_is_run, find_free_directory
@@ -81,7 +82,9 @@ class Tune(RayCommand):
         check_number_flags(argv)
         name = argv[0] if argv and not argv[0].startswith("-") else None
         env, algo = _find_flag(argv, "--env"), _find_flag(argv, "--algo")
-        flags = make_job_flags(_load_base_job(command, argv, name, env, algo), env=env, algo=algo)
+        with show_imports():
+            base = _load_base_job(command, argv, name, env, algo)
+            flags = make_job_flags(base, env=env, algo=algo)
         flags = with_budget(flags, argv)
         flags, rest = with_pairs(flags, argv[1:] if name else argv)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,7 +93,6 @@ def run_with_progress(
     from tune_jobs.evaluation.evaluation_status import EvaluationStatus
     from tune_jobs.interruption import run_last_words
     from tune_jobs.prepare import open_run
-    from tune_jobs.ray_session import ray_session
     from tune_jobs.run_lifecycle import DriverError, drive, end_interrupted
     from tune_jobs.run_log.driver_lock import hold_driver_lock
     from tune_jobs.run_log.events import JobRow
@@ -118,7 +117,7 @@ def run_with_progress(
             # Left in reverse: the lock is released last, after Ray has shut down.
             hold_driver_lock(directory),
             run_last_words(print_last_words),
-            ray_session(address, cpus) if job.needs_ray else nullcontext(),
+            _shown_ray_session(address, cpus) if job.needs_ray else nullcontext(),
         ):
             return drive(directory, listener)
     except (DiskFullError, DriverError) as error:
@@ -128,6 +127,19 @@ def run_with_progress(
     finally:
         if displays:
             displays[0].__exit__(None, None, None)
+
+
+@contextmanager
+def _shown_ray_session(address: str, cpus: int | None) -> Generator[None]:
+    """Start or join Ray, and show on stderr that this is being done."""
+    from cluster.terminal.startup import show_activity
+    from tune_jobs.ray_session import ray_session
+
+    activity = "Starting Ray" if address == "local" else f"Joining the Ray at {address}"
+    with ExitStack() as stack:
+        with show_activity(activity):
+            stack.enter_context(ray_session(address, cpus))
+        yield
 
 
 def print_and_check_outcome(outcome: Outcome, directory: Path, console: Console) -> Answer:

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cluster.terminal.startup import format_activity
 from cluster.terminal.trial_table import choose_visible_trials, format_finding, make_trial_table
 from cluster.terminal.widgets import (
     draw_bar,
@@ -30,6 +31,7 @@ from tune_jobs.formatting import (
     format_identifier,
     format_measurement,
 )
+from tune_jobs.jobs.program_settings import PROGRAM
 from tune_jobs.run_log.events import (
     DISPROVED,
     EndRow,
@@ -43,6 +45,9 @@ from tune_jobs.run_log.outcome import Outcome, OutcomeBuilder
 
 LINE_INTERVAL_S = 5.0
 """Seconds between two plain lines."""
+START_TRIALS = "Starting the trials: their processes import PyTorch and build the environments"
+START_PROGRAM = "Waiting for the first row of the program's log"
+"""What is being done before the first result."""
 FRAME_LINES = 5
 """Lines of a screen that are not trials: heading, hidden trials, summary, cursor."""
 
@@ -74,7 +79,9 @@ class ProgressDisplay:
         # them.
         self._iterations_before = self._builder.build_outcome().iterations_run
         self._now = job.time
-        self._printed_at = clock()
+        self._printed_at = self._entered_at = clock()
+        # Until the first result nothing changes for 10 to 60 s, while the trials' processes start.
+        self._startup = START_PROGRAM if job.algo == PROGRAM else START_TRIALS
         self._evaluating: EvaluationStatus | None = None
         # A thread of rich draws the live table.
         self._lock = threading.Lock()
@@ -92,6 +99,8 @@ class ProgressDisplay:
     def __enter__(self) -> ProgressDisplay:
         if self._live is not None:
             self._live.start()
+        else:
+            self._print_line(f"{self._startup} ...")
         return self
 
     def __exit__(
@@ -110,6 +119,8 @@ class ProgressDisplay:
             return
         with self._lock:
             self._evaluating = None
+            if isinstance(row, ResultRow):
+                self._startup = ""
             # The table shows no metrics but those of iteration 0, the progress of what precedes
             # training, and those of every iteration would fill the memory.
             shorten = isinstance(row, ResultRow) and row.iteration
@@ -150,6 +161,7 @@ class ProgressDisplay:
     def _render_screen(self) -> Table:
         with self._lock:
             outcome, evaluating = self._builder.build_outcome(), self._evaluating
+            startup = self._startup
         size = self._console.size
         shown = choose_visible_trials(outcome, max(1, size.height - FRAME_LINES))
         grid = Table.grid(expand=True)
@@ -157,7 +169,12 @@ class ProgressDisplay:
         hidden = len(outcome.trials) - len(shown)
         if hidden:
             grid.add_row(Text(f" and {count(hidden, 'other trial')}", style="dim"))
-        last = f"trial {evaluating.trial} {evaluating}" if evaluating else self._summarise(outcome)
+        if evaluating:
+            last = f"trial {evaluating.trial} {evaluating}"
+        elif startup:
+            last = format_activity(startup, self._clock() - self._entered_at)
+        else:
+            last = self._summarise(outcome)
         grid.add_row(Text(f" {last}", overflow="ellipsis", no_wrap=True))
         return grid
 

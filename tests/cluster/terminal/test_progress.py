@@ -1,11 +1,19 @@
 # pyright: basic
 """The live table and the final one say what happens, on any terminal and for any values."""
 
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 from terminal_screens import JOB, WHY, console, drawn, noticed, rows_of, written
 
-from cluster.terminal.progress import LINE_INTERVAL_S, ProgressDisplay
+from cluster.terminal.progress import (
+    LINE_INTERVAL_S,
+    START_PROGRAM,
+    START_TRIALS,
+    ProgressDisplay,
+)
+from tune_jobs.jobs.program_settings import PROGRAM
 from tune_jobs.run_log.events import EndRow, ResultRow
 
 
@@ -14,11 +22,23 @@ def test_without_a_terminal_each_end_is_a_line():
     with ProgressDisplay(JOB, console=out, clock=lambda: now[0]) as progress:
         for row in rows_of():
             progress.update(row)
-    lines = written(out).splitlines()
-    assert len(lines) == 11
+    first, *lines = written(out).splitlines()
+    assert first == f"{START_TRIALS} ..." and len(lines) == 11
     assert lines[0] == "trial 00 9/9 excess risk 0.111 finished"
     assert lines[1] == "trial 01 2/9 excess risk not finite stopped: the loss is NaN"
     assert lines[2] == f"trial 03 3/9 excess risk 1.33 {WHY}"
+
+
+def test_until_the_first_result_the_screen_says_what_is_being_done():
+    screen, now = console(width=120), [0.0]
+    progress = ProgressDisplay(JOB, console=screen, clock=lambda: now[0])
+    now[0] = 23.0
+    assert drawn(progress, screen)[-1].strip() == f"{START_TRIALS} (23 s)"
+    row = ResultRow(trial="00", iteration=1, score=0.5, seconds=1.0, env_steps=9)
+    progress.update(row)
+    assert "0 of 12 ended" in drawn(progress, screen)[-1]
+    program = ProgressDisplay(replace(JOB, algo=PROGRAM), console=screen)
+    assert START_PROGRAM in drawn(program, screen)[-1]
 
 
 ALONE = "only trial 02 of 12: suspect its setting (its lr=0.5 is the highest)"
