@@ -158,7 +158,11 @@ def print_and_check_outcome(outcome: Outcome, directory: Path, console: Console)
     broken = [t for t in outcome.trials if t.end_reason in ("error", "health")]
     if len(broken) == len(outcome.trials) or outcome.best is None:
         why = broken[0].sentence if broken else _explain_unscored(outcome, directory)
-        raise CommandFailed(answer, f"The run produced no result: {why}")
+        best = outcome.best
+        # What was learnt before an environment failed can be evaluated, and continued.
+        has_result = best is not None and best.end_reason == "error" and best.checkpoint
+        lead = "The run ended early" if has_result else "The run produced no result"
+        raise CommandFailed(answer, f"{lead}: {why}")
     return answer
 
 

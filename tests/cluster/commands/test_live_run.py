@@ -10,7 +10,7 @@ from cluster.errors import CommandFailed, RunInterrupted
 from envs.validation import InputError
 from tune_jobs import ray_session
 from tune_jobs.jobs.job_yaml import load_job
-from tune_jobs.run_log.events import JobEndRow
+from tune_jobs.run_log.events import CheckpointRow, JobEndRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -57,3 +57,9 @@ def test_an_outcome_is_answered_unless_the_run_was_stopped(tmp_path):
 def test_a_run_whose_trials_all_failed_has_no_result(tmp_path):
     with pytest.raises(CommandFailed, match="no result: reset raised"):
         answer_for(tmp_path, end("00", 4, "error", "reset raised"))
+
+
+def test_a_run_that_failed_after_its_checkpoint_ended_early(tmp_path):
+    saved = CheckpointRow(trial="00", iteration=4, path="trials/00/checkpoint_4")
+    with pytest.raises(CommandFailed, match="ended early: step raised"):
+        answer_for(tmp_path, saved, end("00", 4, "error", "step raised"))
