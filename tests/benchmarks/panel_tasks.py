@@ -32,6 +32,9 @@ ATARI = SB3(
     linear=("learning_rate", "clip_range"),
 )
 
+SHORT = SB3(1, settings={})
+"""All of SB3's own defaults: one copy, 2,048 steps an update."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -64,6 +67,9 @@ GOALS = {
 
 TASKS = {
     "cartpole": Task("CartPole-v1", 50_000, 475),
+    "grid": Task("benchmarks.slippery_grid:SlipperyGrid-v0", 40_000, -2, sb3=SHORT),
+    "frozen_lake": Task("FrozenLake-v1", 40_000, sb3=SHORT),
+    "cliff": Task("CliffWalking-v1", 40_000, kwargs={"max_episode_steps": 500}, sb3=SHORT),
     "acrobot": Task("Acrobot-v1", 200_000, -90),
     "pendulum": Task(
         "Pendulum-v1",
