@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,11 @@ def format_duration(seconds: float) -> str:
 def count(amount: int, noun: str, nouns: str = "") -> str:
     """Format an amount with its noun: 1 trial, 12 trials; ``nouns`` is an irregular plural."""
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {nouns or noun + 's'}"
+
+
+def format_names(names: Sequence[str], most: int = 12) -> str:
+    """Format the first names of many: ``a, b, ...``."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def format_command(*words: str | Path) -> str:

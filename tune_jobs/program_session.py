@@ -109,6 +109,7 @@ class ProgramSession:
             began = time.process_time()
             iterations = [i for i in program.poll() if i.number > reached]
             self._report_log(trial, program)
+            self._report_problems(trial, reached, program)
             for iteration in iterations:
                 # Of what was logged since the last look the newest iteration is judged, with all
                 # before it.
@@ -121,7 +122,6 @@ class ProgramSession:
                         program.end()
                     return
                 reached = iteration.number
-            self._report_problems(trial, reached, program)
             if program.is_over:
                 self.recorder.write_end(trial, reached, StopVerdict(*program.explain_end()))
                 return
@@ -184,6 +184,15 @@ def _list_problems(program: FollowedProgram) -> list[tuple[str, Severity, str, s
             "warn",
             program.find_log_problem(),
             "The program still runs and is not judged.",
+        ),
+        (
+            "no_score",
+            "warn",
+            program.missing_score,
+            f"Start it with that option, or judge all of it by `rungwise doctor {log.files[0]}` "
+            "with it."
+            if log
+            else "",
         ),
         (
             "lines_left_out",

@@ -103,6 +103,8 @@ class Watch(Command):
             answer = make_train_answer(print_and_check_outcome(outcome, directory, console))
         except (CommandFailed, RunInterrupted) as error:
             error.answer = make_train_answer(error.answer)
+            if _has_only_no_score(outcome):
+                return error.answer
             process = find_program(get_program_folder(directory, job.trial_ids[0]))
             _check_end(outcome, error.answer, was_ended=process is not None)
             raise
@@ -172,6 +174,12 @@ def _announce(job: Job, directory: Path) -> None:
     output = get_program_folder(directory, job.trial_ids[0])
     text = f"{program.command}\n  output: {output}/stdout.log, {output}/stderr.log"
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _has_only_no_score(outcome: Outcome) -> bool:
+    """Return whether the program ended by itself and was judged, though not by a score."""
+    trial = outcome.trials[0]
+    return trial.end_reason == "budget" and trial.iterations > 0 and trial.score is None
 
 
 def _check_end(outcome: Outcome, answer: Answer, *, was_ended: bool) -> None:

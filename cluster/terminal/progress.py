@@ -135,6 +135,10 @@ class ProgressDisplay:
             score = f"{format_identifier(self._metric)} {format_measurement(trial.score)}"
             reached = draw_bar(trial.iterations, trial.budget, 0)
             self._print_line(f"trial {trial.id} {reached} {score} {trial.status_text}")
+            # Seen in the last iteration only, a stop ends nothing and is not the trial's end.
+            for finding in trial.findings if trial.end_reason != "health" else ():
+                if finding.severity == "stop" and not finding.withdrawn:
+                    self._print_line(f"trial {trial.id} {_format_finding_row(finding)}")
         elif isinstance(row, FindingRow) and row.severity == "warn":  # a stop is printed as an end
             self._print_line(f"trial {row.trial} {_format_finding_row(row)}")
         elif isinstance(row, LogRow):

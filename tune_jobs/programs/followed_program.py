@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from envs.validation import InputError
-from tune_jobs.health.logs.log_rows import Iteration, LogRows
+from tune_jobs.health.logs.log_rows import RETURNS, Iteration, LogRows
 from tune_jobs.jobs.job import Job
-from tune_jobs.programs.log_follower import LogFollower, explain_missing_log
+from tune_jobs.programs.log_follower import LogFollower, explain_missing_log, explain_missing_score
 from tune_jobs.programs.process import STDERR, ProgramProcess, read_last_lines
 
 CHECKED_ROWS = 20
@@ -44,6 +44,8 @@ class FollowedProgram:
         """Its log as iterations; None while no log is found."""
         self.is_over = False
         """Whether it has ended and its log has been read to the end."""
+        self.missing_score = ""
+        """A sentence on a log in which no return is known; empty where one is, or may still be."""
         # Measured once: the clock may be set while the program runs.
         self._trained_before_s = max(time.time() - started, 0.0)
         self._attached = time.monotonic()
@@ -73,9 +75,19 @@ class FollowedProgram:
             self.rows = self._make_rows(self.follower.chosen.files[0])
         iterations = self.rows.add(records, final=ended) if self.rows else []
         if self.rows and (ended or self.rows.rows_seen >= CHECKED_ROWS):
-            self.rows.check_names()
+            self._check_names(self.rows)
         self.is_over = ended
         return iterations
+
+    def _check_names(self, rows: LogRows) -> None:
+        """Refuse a log without the progress, or without the score that trials are compared by."""
+        if self.job.trials > 1 or self.job.metric not in RETURNS:
+            rows.check_names()
+            return
+        # A single program whose return has an unknown name is judged by its other metrics.
+        rows.check_progress()
+        if rows.lacks_score:
+            self.missing_score = explain_missing_score(rows)
 
     @property
     def is_overdue(self) -> bool:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from envs.validation import InputError
-from tune_jobs.health.logs.discovery import find_in_directory, find_readers
+from tune_jobs.formatting import format_names
+from tune_jobs.health.logs.discovery import find_in_directory, find_readers, list_columns
 from tune_jobs.health.logs.formats import Reader
+from tune_jobs.health.logs.likely_return import guess_return
+from tune_jobs.health.logs.log_rows import LogRows
 from tune_jobs.health.logs.names import match_metrics
 from tune_jobs.health.logs.record import Record
+from tune_jobs.programs.log_places import LogPlaces, walk_files
 
-SKIPPED = {"__pycache__", "node_modules", "site-packages"}
-"""Folders that no program logs to, besides hidden ones."""
 SEARCH_S, SEARCH_SHARE = 2.0, 0.002
-"""Time between two searches for logs, at least, and the share of it that a search may take."""
+"""Time between two searches for logs, at least, and the share of a core that searches may take."""
 DECIDED_S = 10.0
 """Seconds after the first log without a known return in which a better one may appear."""
 
@@ -31,6 +32,7 @@ class LogFollower:
         pattern: its files, as a pattern below a root; empty for any log.
         rename: names of the log, each with the catalogue's.
         since: when the program started, in seconds since 1970: older files are not its own.
+        outside: where else it may log; None where it logs below the roots only.
     """
 
     def __init__(
@@ -39,12 +41,17 @@ class LogFollower:
         pattern: str = "",
         rename: Mapping[str, str] | None = None,
         since: float = 0,
+        outside: LogPlaces | None = None,
     ) -> None:
+        self.outside = outside
         self.roots, self.pattern, self.rename, self.since = roots, pattern, rename or {}, since
         self.chosen: Reader | None = None
         """The log that is followed; None while there is none."""
         self.others: list[Path] = []
         """Logs that were found and are not followed."""
+        self.unknown: dict[Path, list[str]] = {}
+        """Tables of which no metric is known well enough to follow them, with their columns."""
+        self._open_files: set[Path] = set()
         self._waiting: dict[Path, tuple[Reader, list[Record]]] = {}
         self._first_found: float | None = None
         self._next_search = 0.0
@@ -78,7 +85,8 @@ class LogFollower:
         return self.chosen is not None and self.chosen.behind
 
     def _search(self) -> None:
-        started = time.monotonic()
+        # In CPU time: on a machine that others use the log would be found late.
+        started = time.process_time()
         for root in self.roots:
             if root.is_file():  # named as the log, so it need not look like one
                 self._add_readers(find_readers(root, self.rename))
@@ -86,10 +94,19 @@ class LogFollower:
         for file in self._list_new_files():
             by_place.setdefault(file.parent, []).append(file)
         for place, files in by_place.items():
-            found = find_in_directory(place, sorted(files), self.rename)
-            self._add_readers(log for log in found if isinstance(log, Reader))
-        took = time.monotonic() - started
+            self._search_folder(place, sorted(files))
+        took = time.process_time() - started
         self._next_search = time.monotonic() + max(SEARCH_S, took / SEARCH_SHARE)
+
+    def _search_folder(self, place: Path, files: list[Path]) -> None:
+        """Add the logs of a folder; tables without a return only where no other log is in it."""
+        for needs_return in (True, False):
+            found = find_in_directory(place, files, self.rename, needs_return=needs_return)
+            readers = [log for log in found if isinstance(log, Reader)]
+            self._add_readers(readers)
+            if readers:
+                return
+        self.unknown |= {file: names for file in files if (names := list_columns(file))}
 
     def _add_readers(self, readers: Iterable[Reader]) -> None:
         for reader in readers:
@@ -97,23 +114,18 @@ class LogFollower:
 
     def _list_new_files(self) -> list[Path]:
         """Return the files that may be logs and were written since the start."""
-        below = (file for root in self.roots for file in self._list_below(root))
-        return [file for file in below if self._is_new(file)]
+        files = [file for root in self.roots for file in self._list_below(root)]
+        if self.outside is not None:
+            self._open_files.update(self.outside.list_open_files())
+            files += dict.fromkeys([*self._open_files, *self.outside.list_named_files()])
+        return [file for file in files if self._is_new(file)]
 
     def _list_below(self, root: Path) -> list[Path]:
         if self.pattern:
             found = list(root.glob(self.pattern))
             inside = [file for folder in found if folder.is_dir() for file in folder.iterdir()]
             return [file for file in (*found, *inside) if file.is_file()]
-        files: list[Path] = []
-        for place, inner, names in os.walk(root):
-            inner[:] = [name for name in inner if name[0] != "." and name not in SKIPPED]
-            # A run of ours is not the log of the program, and may hold another program's output.
-            if "job.yaml" in names and "events.jsonl" in names and Path(place) != root:
-                inner.clear()
-                continue
-            files += [Path(place, name) for name in names]
-        return files
+        return list(walk_files(root))
 
     def _is_new(self, file: Path) -> bool:
         try:
@@ -123,32 +135,54 @@ class LogFollower:
 
     def _choose(self, final: bool) -> list[Record]:
         """Choose the log to follow, if one can be; return what was read of it so far."""
-        ranked = sorted(self._waiting.values(), key=lambda log: _rank(*log), reverse=True)
+        ranked = sorted(self._waiting.values(), key=lambda log: self._rank(*log), reverse=True)
         ranked = [(reader, records) for reader, records in ranked if records]
         if not ranked:
             return []
         now = time.monotonic()
         self._first_found = self._first_found if self._first_found is not None else now
         reader, records = ranked[0]
-        has_return = _rank(reader, records)[0]
+        has_return = self._rank(reader, records)[0]
         if not has_return and not final and now - self._first_found < DECIDED_S:
             return []
         self.chosen, self._waiting = reader, {}
         self.others = [other.files[0] for other, _ in ranked[1:]]
         return records
 
-
-def _rank(reader: Reader, records: list[Record]) -> tuple[bool, int]:
-    """Return whether a log has a return, and how many of its metrics are known."""
-    names = {name for record in records for name in record.values}
-    known = match_metrics(names, reader.rename).values()
-    return any(ours.name.startswith("return_mean") for ours in known), len(known)
+    def _rank(self, reader: Reader, records: list[Record]) -> tuple[bool, bool, int]:
+        """Return whether a log has a return, is surely the program's, and its known metrics."""
+        names = {name for record in records for name in record.values}
+        known = match_metrics(names, reader.rename).values()
+        has_return = any(ours.name.startswith("return_mean") for ours in known)
+        # What is written in a folder that the command names may be another program's.
+        is_own = self._open_files.issuperset(reader.files) or any(
+            reader.files[0].is_relative_to(root) for root in self.roots
+        )
+        return has_return, is_own, len(known)
 
 
 def explain_missing_log(follower: LogFollower, waited_s: float) -> str:
-    """Return a sentence on a program that writes no log."""
-    where = " or ".join(str(Path(root, follower.pattern)) for root in follower.roots)
+    """Return a sentence on a program that writes no log that can be judged."""
+    if follower.unknown:
+        path, names = next(iter(follower.unknown.items()))
+        return (
+            f"No log that can be judged was written in {waited_s:.0f} s: {path} has the columns "
+            f"{format_names(names)}, of which none is known as a return. Say which is, with "
+            f"--rename '{guess_return(names) or 'NAME'}=return_mean'."
+        )
+    named = follower.outside.list_named() if follower.outside else []
+    places = [*(Path(root, follower.pattern) for root in follower.roots), *named]
+    where = " or ".join(map(str, places))
     return (
         f"No log that can be read was written to {where} in {waited_s:.0f} s. Say with --log which "
         "files the program logs to, or with --patience-s how long its first row takes."
+    )
+
+
+def explain_missing_score(rows: LogRows) -> str:
+    """Return a sentence on a log in which no return is known."""
+    return (
+        f"{rows.path} has the columns {format_names(rows.columns)}, of which none is known as a "
+        "return: only what needs none is judged. Say which is the return, with --rename "
+        f"'{rows.likely_return or 'NAME'}=return_mean'."
     )

@@ -104,6 +104,15 @@ class ProgramProcess:
                 time.sleep(POLL_S)
                 members = self._find_members(members)
 
+    def list_processes(self) -> list[psutil.Process]:
+        """Return its processes that are alive, and those that they have started."""
+        members = self._find_members(())
+        with suppress(psutil.NoSuchProcess):
+            if self._exists():
+                started = psutil.Process(self.pid).children(recursive=True)
+                return list(dict.fromkeys([*members, *started]))
+        return members
+
     def _exists(self) -> bool:
         return read_start_id(self.pid) == self.start_id
 

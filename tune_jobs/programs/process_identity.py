@@ -34,7 +34,7 @@ def read_start_id(pid: int) -> str | None:
 
 def list_group(group: int) -> list[psutil.Process]:
     """Return the processes of a group, without those that only wait to be reaped."""
-    return [process for process in psutil.process_iter() if _is_alive_in_group(process, group)]
+    return [process for pid in psutil.pids() if (process := _find_member(pid, group))]
 
 
 def is_any_of(processes: Collection[psutil.Process], token: str) -> bool:
@@ -54,8 +54,10 @@ def _has_token(process: psutil.Process, token: str) -> bool:
     return False  # another user's, or it has ended
 
 
-def _is_alive_in_group(process: psutil.Process, group: int) -> bool:
+def _find_member(pid: int, group: int) -> psutil.Process | None:
     with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
-        is_member = os.getpgid(process.pid) == group
-        return is_member and process.status() != psutil.STATUS_ZOMBIE
-    return False
+        # Asked first, by one system call: a machine has hundreds of other processes.
+        if os.getpgid(pid) == group:
+            process = psutil.Process(pid)
+            return None if process.status() == psutil.STATUS_ZOMBIE else process
+    return None

@@ -7,10 +7,16 @@ from itertools import count
 from pathlib import Path
 
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders
+from tune_jobs.jobs.program_settings import (
+    fill,
+    fill_command,
+    list_placeholders,
+    split_command,
+)
 from tune_jobs.jobs.seeds import derive_trial_seed
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
+from tune_jobs.programs.log_places import LogPlaces
 from tune_jobs.programs.process import ProgramProcess, read_start_time, start_program
 from tune_jobs.run_log.resume import TrialPlan
 
@@ -81,5 +87,10 @@ def follow_trial_program(
     # What was written before the program was started is not its log.
     same_clock = len({path.stat().st_dev for path in (folder, *roots)}) == 1
     since = 0 if continues else read_start_time(folder) - (0 if same_clock else CLOCK_S)
-    follower = LogFollower(roots, str(pattern) if settings.log else "", settings.rename, since)
+    outside = None
+    if not settings.log and job.trials == 1:  # of several trials, places outside may be shared
+        outside = LogPlaces(process, split_command(settings.command), [folder, process.directory])
+    follower = LogFollower(
+        roots, str(pattern) if settings.log else "", settings.rename, since, outside
+    )
     return FollowedProgram(job, process, follower, process.started)

@@ -214,9 +214,9 @@ class Outcome:
     @property
     def iterations_open(self) -> int:
         """Iterations neither run nor saved, which a resume would run or save."""
-        return max(
-            0, self.budget - self.iterations_run - sum(self.iterations_saved_by_reason.values())
-        )
+        unstarted = max(0, self.job.trials - len(self.trials)) * self.job.iterations
+        left = (trial.iterations_not_run - trial.iterations_saved for trial in self.trials)
+        return unstarted + sum(left)
 
     @property
     def compute_saved(self) -> float:

@@ -131,8 +131,11 @@ class TrialOutcome:
 
     @property
     def iterations_not_run(self) -> int:
-        """Iterations of the full budget that were not run."""
-        return max(0, self.budget - self.iterations)
+        """Iterations of the full budget that were not run.
+
+        A program that ends by itself may be shorter than its budget: it has run all there was.
+        """
+        return 0 if self.end_reason == "budget" else max(0, self.budget - self.iterations)
 
     @property
     def iterations_saved(self) -> int:

@@ -15,6 +15,8 @@ from cluster.dashboard.views import build_run_state, list_events
 from tune_jobs.jobs.job_yaml import read_job
 from tune_jobs.programs.process import find_program
 from tune_jobs.programs.trial_program import get_program_folder
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.outcome import Outcome
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +116,18 @@ def test_flags_of_health_and_budget_are_in_the_job(tmp_path, capsys):
     assert job.health["not_finite"] == "warn" and job.metric == "rollout/ep_rew_mean"
     assert job.program.rename == {"own": "kl"} and job.program.budget == 12000
     assert shlex.split(job.program.command)[:2] == words
+
+
+def test_a_table_of_ones_own_is_judged_without_a_return(capsys, tmp_path):
+    lines = ["step,reward_mean,ep_len,approx_kl,entropy,loss"]
+    lines += [f"{i}000,{i},20,{0.01 if i < 20 else 30.0},0.6,1" for i in range(1, 41)]
+    script = f"open('own.csv', 'w').write({chr(10).join(lines)!r})"
+    (tmp_path / "train.py").write_text(script)
+    words = ["--progress", "step", "--budget", 80_000, "--out", "run"]
+    status, said = watch(capsys, *words, "--", sys.executable, "train.py")
+    assert status == 0 and said["end_reason"] == "budget" and said["metrics"]["score"] is None
+    found = {finding["symptom"]: finding for finding in said["findings"]}
+    assert set(found) == {"no_score", "kl_runaway"}
+    assert "--rename 'reward_mean=return_mean'" in found["no_score"]["evidence"]
+    outcome = Outcome.from_rows(read_event_log(tmp_path / "run/events.jsonl"))
+    assert outcome.compute_saved == 0 and outcome.iterations_open == 0

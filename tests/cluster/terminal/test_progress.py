@@ -58,6 +58,17 @@ def test_a_finding_names_the_other_trials_that_have_it():
     assert any(f"running, kl runaway noticed ({ALONE}" in line for line in drawn(progress, screen))
 
 
+@pytest.mark.parametrize(("reason", "lines"), [("budget", 2), ("health", 1)])
+def test_a_stop_that_ended_nothing_is_printed_at_the_end(reason, lines):
+    out = console(terminal=False)
+    progress = ProgressDisplay(JOB, console=out, clock=lambda: 0.0)
+    progress.update(replace(noticed("02"), severity="stop"))
+    progress.update(EndRow(trial="02", iteration=9, reason=reason, sentence="kl_runaway: KL 14"))
+    written_lines = written(out).splitlines()
+    assert len(written_lines) == lines
+    assert (written_lines[-1] == "trial 02 kl runaway noticed: KL 14") == (reason == "budget")
+
+
 def test_without_a_terminal_there_is_a_summary_every_few_seconds():
     out, now = console(terminal=False), [0.0]
     progress = ProgressDisplay(JOB, console=out, clock=lambda: now[0])

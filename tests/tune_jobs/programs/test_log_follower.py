@@ -82,6 +82,24 @@ def test_a_log_without_a_known_return_is_followed_after_a_while(tmp_path, monkey
     assert len(follower.poll()) == 1 and follower.chosen.files == [log]
 
 
+def test_a_table_without_a_return_is_followed_where_it_is_of_learning(tmp_path, monkeypatch):
+    monkeypatch.setattr(log_follower, "DECIDED_S", 0.0)
+    (tmp_path / "data.csv").write_text("step,price,volume\n1,2,3\n")
+    log = tmp_path / "own.csv"
+    log.write_text("step,reward_mean,approx_kl,entropy\n1,2,0.01,0.5\n")
+    follower = LogFollower([tmp_path])
+    assert len(follower.poll()) == 1 and follower.chosen.files == [log]
+
+
+def test_a_table_of_unknown_columns_is_named_with_them(tmp_path):
+    (tmp_path / "own.csv").write_text("when,profit,cash\n1,2,3\n")
+    follower = LogFollower([tmp_path])
+    assert follower.poll(final=True) == []
+    message = log_follower.explain_missing_log(follower, 30)
+    assert "own.csv has the columns when, profit, cash" in message
+    assert "--rename 'profit=return_mean'" in message
+
+
 def test_a_pattern_says_which_files_are_the_log(tmp_path):
     for name in ("train", "eval"):
         (tmp_path / name).mkdir()

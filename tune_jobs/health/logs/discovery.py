@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from envs.validation import InputError
 from tune_jobs.health.logs.formats import FORMATS, Reader
+from tune_jobs.health.logs.formats.delimited import DelimitedReader
 from tune_jobs.health.logs.names import match_metrics
 from tune_jobs.health.logs.record import parse_json
 
@@ -19,6 +21,8 @@ LOOKED_FOR = (
     "column for the return"
 )
 OWN_RUN = "Rungwise run"
+LEARNING = {"policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "explained_variance"}
+"""Metrics of an update of a policy: a table with one of them is no data of another kind."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +85,27 @@ def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Reader | OwnRun
 
 
 def find_in_directory(
-    place: Path, files: list[Path], rename: Mapping[str, str]
+    place: Path, files: list[Path], rename: Mapping[str, str], *, needs_return: bool = True
 ) -> Iterator[Reader | Unreadable]:
     """Yield the logs among the files of a directory.
 
     The formats in one directory describe the same run; reading each would report it repeatedly.
+
+    Args:
+        place: the directory.
+        files: its files.
+        rename: names of the log, each with the catalogue's.
+        needs_return: whether a table is a log only by its return; else it is one, too, where other
+            metrics of learning are known in it.
     """
     by_form: dict[type[Reader], list[Path]] = {}
     for file in files:
         try:
             form = _find_format(file)
             # Any table may be a CSV file; one with a column for the return is taken for a log.
-            if form and (not form.needs_return or _has_return(form.first_names(file), rename)):
+            if form and (
+                not form.needs_return or _is_log(form.first_names(file), rename, needs_return)
+            ):
                 by_form.setdefault(form, []).append(file)
         except OSError as error:
             # One unreadable file among many must not hide the others.
@@ -124,7 +137,16 @@ def _is_own_run(path: Path) -> bool:
         return False
 
 
-def _has_return(names: list[str], rename: Mapping[str, str]) -> bool:
-    return any(
-        ours.name.startswith("return_mean") for ours in match_metrics(names, rename).values()
-    )
+def list_columns(path: Path) -> list[str]:
+    """Return the names of the columns of a table; empty for any other file."""
+    with suppress(OSError):
+        if DelimitedReader.recognises(path):
+            return DelimitedReader.first_names(path)
+    return []
+
+
+def _is_log(names: list[str], rename: Mapping[str, str], needs_return: bool) -> bool:
+    known = {ours.name for ours in match_metrics(names, rename).values()}
+    if any(name.startswith("return_mean") for name in known):
+        return True
+    return not needs_return and bool(known & LEARNING) and len(known) > 1

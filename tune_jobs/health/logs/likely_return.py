@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -28,6 +28,11 @@ def rank_likely_returns(columns: Mapping[str, FloatArray]) -> list[str]:
         columns: name to its values [R], NaN where a row has none; equals keep their order.
     """
     return sorted(columns, key=lambda name: (_named(name), *_shaped(columns[name])), reverse=True)
+
+
+def guess_return(names: Iterable[str]) -> str:
+    """Return the name that looks most like a return; empty where none may be one."""
+    return max(filter(may_be_return, names), key=_named, default="")
 
 
 def is_return(name: str) -> bool:

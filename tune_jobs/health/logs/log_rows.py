@@ -193,6 +193,30 @@ class LogRows:
             score = math.nan
         return Iteration(group.number, len(group.rows), score, metrics)
 
+    def check_progress(self) -> None:
+        """Refuse a progress that the log does not have.
+
+        Raises:
+            InputError: with the nearest names that it has.
+        """
+        if self.progress and not self.has_progress:
+            raise unknown_name_error("name", self.progress, sorted(self.names), f"in {self.path}")
+
+    @property
+    def lacks_score(self) -> bool:
+        """Whether it has no score, and not only because no episode has ended."""
+        if self.metric in self.names or self._has_score:
+            return False
+        # That no episode has ended is reported by the rule no_episode_ends.
+        return not (
+            self.metric in RETURNS and self._agent_learns and not is_return(self.likely_return)
+        )
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of its last record, in their order."""
+        return list(self._context[-1].values) if self._context else []
+
     def check_names(self) -> None:
         """Refuse a score or a progress that the log does not have.
 
@@ -202,12 +226,9 @@ class LogRows:
         Raises:
             InputError: with the nearest names that it has.
         """
-        if self.progress and not self.has_progress:
-            raise unknown_name_error("name", self.progress, sorted(self.names), f"in {self.path}")
-        if self.metric in self.names or self._has_score:
+        self.check_progress()
+        if not self.lacks_score:
             return
-        if self.metric in RETURNS and self._agent_learns and not is_return(self.likely_return):
-            return  # no episode has ended, which the rule no_episode_ends reports
         if self.metric in METRICS:
             hint = f" (`--metric {self.likely_return}`?)" if self.likely_return else ""
             raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from envs.validation import InputError, unknown_name_error
+from tune_jobs.formatting import format_names
 from tune_jobs.health.logs.discovery import (
     LOOKED_FOR,
     OWN_RUN,
@@ -156,11 +157,9 @@ def _to_history_row(row: ResultRow) -> dict[str, Any]:
 def _nothing_known(path: Path, log: Log) -> str:
     if not log.unmapped:
         return f"The log at {path} is empty: the run wrote no iteration."
-    likely, names = log.likely_return, log.unmapped
-    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return (
-        f"The log at {path} has {shown}, none of which is known. Say which one is the return with "
-        f"--rename '{likely or 'NAME'}=return_mean'."
+        f"The log at {path} has {format_names(log.unmapped)}, none of which is known. Say which "
+        f"one is the return with --rename '{log.likely_return or 'NAME'}=return_mean'."
     )
 
 

@@ -99,8 +99,11 @@ def translate_log(
     has_return = bool(exact or smooth)
     likely = ""
     if not has_return:
-        unmapped = rank_likely_returns(_columns(unmapped, records))
-        likely = next(filter(may_be_return, unmapped), "")
+        # By this name the catalogue has the mean reward of a step, others often a return.
+        own = [] if recognise_libraries(names) else [n for n in taken if n == "reward_mean"]
+        ranked = rank_likely_returns(_columns([*unmapped, *own], records))
+        likely = next(filter(may_be_return, ranked), "")
+        unmapped = [name for name in ranked if name not in own]
     return Log(
         name,
         form,
