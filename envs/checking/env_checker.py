@@ -161,6 +161,16 @@ def _random_episodes(
 
 
 def _check_reward(reward: Any, step: int) -> None:
+    if isinstance(reward, np.ndarray | list | tuple) and np.size(reward) > 1:
+        raise BrokenEnvironmentError(
+            Violation(
+                "reward_is_vector",
+                f"Expected one number as the reward, but step {step} gave {np.size(reward)}: weigh "
+                "the objectives, for example with MO-Gymnasium's wrapper LinearReward "
+                "(mo_gymnasium.wrappers.LinearReward(env, weight=...)).",
+                step,
+            )
+        )
     number = isinstance(reward, int | float | np.integer | np.floating)
     if not number or not np.isfinite(reward):
         raise BrokenEnvironmentError(

@@ -72,12 +72,26 @@ class Couriers:
         self.closed = True
 
 
-def _register(name, **chosen):
+class Pennies(Couriers):
+    """Two agents: the first wins what the second loses where they choose alike."""
+
+    possible_agents = ("a0", "a1")
+
+    def __init__(self):
+        super().__init__(leaves=(3, 3))
+
+    def step(self, actions):
+        won = 1.0 if actions["a0"] == actions["a1"] else -1.0
+        seen, _, *rest = super().step(actions)
+        return seen, {"a0": won, "a1": -won}, *rest
+
+
+def _register(name, game=Couriers, **chosen):
     gymnasium.register(
         name,
-        lambda **kwargs: AgentView(name, Couriers(**(chosen | kwargs))),
+        lambda **kwargs: AgentView(name, game(**(chosen | kwargs))),
         vector_entry_point=lambda num_envs, **kwargs: AgentsVectorEnv(
-            name, partial(Couriers, **(chosen | kwargs)), num_envs
+            name, partial(game, **(chosen | kwargs)), num_envs
         ),
         disable_env_checker=True,
     )
@@ -86,6 +100,7 @@ def _register(name, **chosen):
 _register("Couriers-v0")
 _register("CouriersMasked-v0", masked=True)
 _register("CouriersLate-v0", joins=2)
+_register("Pennies-v0", Pennies)
 
 
 def parallel_env(**kwargs):

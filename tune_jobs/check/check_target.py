@@ -25,6 +25,7 @@ from algos.rollouts.env_factory import (
     make_vector_env,
 )
 from envs import FAMILIES
+from envs.agents import count_agents
 from envs.batched import World, get_world
 from envs.checking.guarded_calls import Clock
 from envs.checking.import_probe import probe_import
@@ -90,6 +91,13 @@ class CheckTarget:
         env = make_vector_env(self.env, dict(self.env_kwargs), 1)
         env.close()
         return get_world(env)
+
+    @cached_property
+    def agents(self) -> int:
+        """Agents of each game; 1 of an environment that is no game."""
+        env = make_vector_env(self.env, dict(self.env_kwargs), 1)
+        env.close()
+        return count_agents(env)
 
     @cached_property
     def nondeterministic(self) -> bool:

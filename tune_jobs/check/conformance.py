@@ -18,7 +18,12 @@ AGENTS_FRACTION = 0.25
 """Fraction of the time in which each agent of a game of several must appear."""
 SEEDS = 8
 """Number of seeds whose episodes are played twice."""
-BROKEN = frozenset({"cannot_be_made", "raises", "reset_returns", "step_returns", "mask_invalid"})
+BROKEN = frozenset(
+    {
+        *("cannot_be_made", "raises", "reset_returns", "step_returns", "mask_invalid"),
+        "reward_is_vector",
+    }
+)
 """Violations after which no other probe can run."""
 
 

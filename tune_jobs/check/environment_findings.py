@@ -146,6 +146,20 @@ ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
         ),
         remedy="Find a division by zero or a logarithm of zero, and return float(reward).",
     ),
+    "reward_is_vector": CheckSymptom(
+        probe="conformance",
+        highest="stop",
+        title="The reward is a vector",
+        meaning=(
+            "Each step gives several rewards, as environments of MO-Gymnasium do. Training "
+            "maximises one number: how the objectives are weighed is a decision of the task."
+        ),
+        causes=("an environment of several objectives",),
+        remedy=(
+            "Wrap the environment so that it returns a weighted sum (MO-Gymnasium's LinearReward "
+            "does), and register the wrapped one."
+        ),
+    ),
     "observation_finite": CheckSymptom(
         probe="conformance",
         highest="stop",

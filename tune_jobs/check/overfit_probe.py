@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -25,6 +26,8 @@ CLEAR_ERRORS = 6.0
 """Standard errors at which training ends early."""
 MIN_EPISODES = 8
 """Minimum number of episodes in the last third."""
+BALANCED = 1e-6
+"""Share of the size of all returns up to which their sum is a rounding error."""
 ID = "RungwiseFixedStarts-v0"
 """The target's environment with few starts: a small problem that must be learnable."""
 STARTS = 4
@@ -59,8 +62,12 @@ def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
         "return_last": float(last.mean()) if last.size else None,
         "standard_errors": errors,
     }
+    if _is_zero_sum(target, returns):
+        outcome.not_judged["not_learnt_quickly"] = (
+            "what one agent of a zero-sum game wins another loses: their mean return cannot rise"
+        )
     # The error of a mean of a few episodes is itself too uncertain for a verdict.
-    if min(len(last), len(chance)) < MIN_EPISODES:
+    elif min(len(last), len(chance)) < MIN_EPISODES:
         outcome.not_judged["not_learnt_quickly"] = (
             f"too few episodes ended in {seconds:.0f} s ({len(last)} at the end of training, "
             f"{len(chance)} of random play; {MIN_EPISODES} are needed)"
@@ -75,6 +82,19 @@ def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
             f"{' from the same 4 starts' if fixed else ''}",
         )
     return outcome
+
+
+def has_learnt(figures: Mapping[str, Any]) -> bool:
+    """Return whether the figures of this probe show that a short training has improved."""
+    errors = figures.get("standard_errors")
+    return errors is not None and errors >= ERRORS
+
+
+def _is_zero_sum(target: CheckTarget, returns: list[Any]) -> bool:
+    """Return whether the returns of the agents of a game, in any iteration, sum to zero."""
+    played = np.concatenate([np.zeros(0), *returns])
+    size = float(np.abs(played).sum())
+    return bool(target.agents > 1 and size and abs(played.sum()) <= BALANCED * size)
 
 
 def _play_randomly(target: CheckTarget, seconds: float, fixed: bool) -> Any:

@@ -24,7 +24,7 @@ from tune_jobs.check.findings_catalogue import SYMPTOMS
 from tune_jobs.check.gradients import probe_gradients
 from tune_jobs.check.headroom import probe_headroom
 from tune_jobs.check.memory import probe_memory
-from tune_jobs.check.overfit_probe import probe_overfit
+from tune_jobs.check.overfit_probe import has_learnt, probe_overfit
 from tune_jobs.check.probe_result import ProbeResult
 from tune_jobs.check.random_play import probe_episodes, probe_observations, probe_rewards
 from tune_jobs.check.time_limit import time_limit
@@ -124,6 +124,8 @@ def _run_probes(
             figures[name]["seconds"] = round(spent, 2)
         findings = _merge_findings(findings, outcome.findings)
         not_judged |= outcome.not_judged
+    if has_learnt(figures.get(LAST, {})):  # and so there is something to learn
+        findings = [finding for finding in findings if finding.symptom != "no_headroom_seen"]
     return {
         "env": target.env,
         "algo": target.algo,
@@ -194,7 +196,9 @@ def _run_probe(
             )
         return outcome, why
     except Exception as error:
-        return convert_exception(target, error), f"{type(error).__name__}: {error}"
+        frame = find_user_frame(error)
+        at = f" ({frame})" if frame else ""
+        return convert_exception(target, error), f"{type(error).__name__}: {error}{at}"
 
 
 def _to_json_types(value: Any) -> Any:

@@ -224,3 +224,16 @@ def test_a_success_that_cannot_be_read_is_a_note(success, noted):
 
     found = check_random_play(Named, 5, 100, 5.0)
     assert [(v.rule, v.severity) for v in found] == [("success_unread", "note")] * noted
+
+
+@pytest.mark.parametrize("reward", [np.array([1.0, -0.5]), [1.0, 0.0], (0, 1, 2)])
+def test_a_vector_of_rewards_is_named_with_what_weighs_it(reward):
+    class Objectives(Sound):
+        def step(self, action):
+            observation, _, *rest = super().step(action)
+            return observation, reward, *rest
+
+    (found,) = check_random_play(Objectives, 5, 100, 5.0)
+    assert found.rule == "reward_is_vector"
+    assert f"gave {len(reward)}" in found.sentence
+    assert "LinearReward" in found.sentence

@@ -13,3 +13,16 @@ def test_a_tiny_problem_is_learnt_and_an_unlearnable_one_noted(monkeypatch):
     monkeypatch.setattr(sick_worlds.PaidByTheClock, "length", 2)
     unlearnable = check("SickPaidByTheClock-v0", "overfit", share=1, look_s=0.1)
     assert get_severities(unlearnable) == {"not_learnt_quickly": "note"}
+
+
+def test_a_zero_sum_game_is_not_said_to_be_unlearnt():
+    answer = check("agent_games:Pennies-v0", "overfit", look_s=0.1)
+    assert get_severities(answer) == {}
+    assert "zero-sum" in answer["not_judged"]["not_learnt_quickly"]
+
+
+def test_what_has_just_been_learnt_leaves_headroom():
+    assert get_severities(check("SickTargets-v0", "headroom")) == {"no_headroom_seen": "note"}
+    both = check("SickTargets-v0", "headroom", "overfit", share=1)
+    assert both["figures"]["overfit"]["standard_errors"] > 3
+    assert get_severities(both) == {}
