@@ -14,10 +14,8 @@ from pathlib import Path
 
 from tune_jobs.evaluation.checkpoint_choice import CheckpointChoice, Rating
 from tune_jobs.jobs.job import Job
+from tune_jobs.run_log.best_checkpoint import COPY
 from tune_jobs.run_log.events import CheckpointRow, ExploitRow, ResultRow, Row
-
-PREFIX = "best_"
-"""Begins the name of the folder of a copy; the iteration of its checkpoint follows."""
 
 
 class CheckpointKeeper:
@@ -73,7 +71,7 @@ class CheckpointKeeper:
     def delete_old_copies(self, row: CheckpointRow) -> None:
         """Delete the copies that a row of the log has replaced."""
         kept = self._kept.get(row.trial)
-        for copy in (self.directory / row.path).parent.glob(f"{PREFIX}*"):
+        for copy in (self.directory / row.path).parent.glob(f"{COPY}*"):
             if kept is None or copy.name != kept[1].name:
                 shutil.rmtree(copy, ignore_errors=True)
 
@@ -83,7 +81,7 @@ class CheckpointKeeper:
         rating = choice.rate_previous(iteration)
         if choice.newest and rating and choice.is_good_enough(rating):
             at, previous = choice.newest
-            copy = Path(path).parent / f"{PREFIX}{at:06d}"
+            copy = Path(path).parent / f"{COPY}{at:06d}"
             if _copy_checkpoint(self.directory / previous, self.directory / copy):
                 self._kept[trial] = at, copy, rating
         choice.set_newest(iteration, path)

@@ -14,6 +14,8 @@ from tune_jobs.run_log.resume import find_newest_intact, list_checkpoints
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 JOB, LOG = "job.yaml", "events.jsonl"
+COPY = "best_"
+"""Begins the name of the folder of a kept copy; the iteration of its checkpoint follows."""
 
 
 def find_checkpoint(path: Path) -> Path:

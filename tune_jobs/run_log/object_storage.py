@@ -20,6 +20,7 @@ from typing import Any
 from pyarrow import fs
 
 from envs.validation import InputError
+from tune_jobs.run_log.best_checkpoint import COPY
 from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, VideoRow
@@ -73,6 +74,9 @@ class Mirror:
         checkpoints = [row for row in rows if isinstance(row, CheckpointRow)]
         named = {path for row in checkpoints for path in (row.path, row.best) if path}
         kept = {path for path in named if (self.directory / path).is_dir()}
+        # A copy of the best that no row names yet, too: the newest may turn out to be worse.
+        copies = (c for path in kept for c in (self.directory / path).parent.glob(f"{COPY}*"))
+        kept |= {copy.relative_to(self.directory).as_posix() for copy in copies}
         new = kept - self.copied
         for path in sorted(new):
             self._copy(path)

@@ -64,6 +64,23 @@ def test_a_copy_has_what_the_run_has_and_no_more(tmp_path):
         fetch_run(place.as_uri(), tmp_path / "other")
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_the_best_checkpoint_is_copied_before_a_row_names_it(tmp_path, named):
+    run, place = begun(tmp_path / "run", [1, 2]), tmp_path / "there"
+    place.mkdir()
+    (run / "trials/best_000001").mkdir()
+    (run / "trials/best_000001/weights").write_text("1")
+    best = {"best": "trials/best_000001", "best_iteration": 1} if named else {}
+    row = CheckpointRow(trial="00", iteration=2, path="trials/checkpoint_2", **best)
+    EventLog(run / "events.jsonl").append(row)
+    mirror = Mirror(run, place.as_uri())
+    mirror.update()
+    assert (place / "run/trials/best_000001/weights").read_text() == "1"
+    shutil.rmtree(run / "trials/best_000001")
+    mirror.update()
+    assert not (place / "run/trials/best_000001").exists()
+
+
 def test_what_programs_write_is_copied_with_their_checkpoints(tmp_path, monkeypatch):
     monkeypatch.setattr(object_storage, "PROGRAMS_EVERY", 1e9)
     run, place = begun(tmp_path / "run", [1]), tmp_path / "there"
