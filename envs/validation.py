@@ -91,11 +91,11 @@ def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = 
     return InputError(f"There is no {kind} {name!r}{' ' + where if where else ''}: {hint}")
 
 
-@functools.cache  # a sweep validates the settings of each of its trials
 def _simplify(name: str) -> str:
     return name.lower().replace("-", "_")
 
 
+@functools.cache  # a sweep validates the settings of each of its trials
 def get_fields(config: type) -> Mapping[str, tuple[Any, Between | None]]:
     """Return the plain type and the bounds, if any, of each field of a configuration class."""
     hints = typing.get_type_hints(config, include_extras=True)
