@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_jobs.check import examine, load_check_target
+from tune_jobs.env_module import restore_module
 from tune_jobs.evaluation.evaluation_status import EvaluationStatus
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import check_resources
@@ -76,6 +77,7 @@ def resume(
         DriverError: the run failed as a whole.
     """
     directory = Path(directory)
+    restore_module(directory, required=True)
     job, _ = open_run(directory)
     _check_machine(job, address, cpus)
     check_reporting()

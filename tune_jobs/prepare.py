@@ -14,6 +14,7 @@ from algos.models import MODELS
 from algos.rollouts.env_factory import make_vector_env
 from envs.validation import InputError
 from tune_jobs.disk_space import check_disk_space
+from tune_jobs.env_module import remember_module
 from tune_jobs.evaluation.compatibility import check_spaces_fit
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.scoring import resolve_metric
@@ -71,6 +72,8 @@ def prepare_job(job: Job, directory: Path) -> Job:
             file.write(dump_job(job))
     except FileExistsError:
         claim_run_directory(directory)
+    if not job.is_program:
+        remember_module(job.env, directory)
     return job
 
 

@@ -80,7 +80,10 @@ def _import_module(module: str, env_id: str) -> None:
         frame = find_user_frame(error)
         # Without a frame of the module's own it was never run: the module itself is missing.
         if frame is None:
-            raise InputError(f"There is no environment {env_id!r}: {error}.") from error
+            raise InputError(
+                f"There is no environment {env_id!r}: {error}. Install {module.partition('.')[0]}, "
+                "call this in the folder that holds it (`cd`), or put that folder on PYTHONPATH."
+            ) from error
         if isinstance(error, ModuleNotFoundError) and error.name:
             missing = error.name.partition(".")[0]
             remedy = f"Install {missing}, or put the folder that holds it on PYTHONPATH."

@@ -52,7 +52,8 @@ class Evaluate(EnvironmentCommand):
 
     def __call__(self, console: Console) -> Answer:
         """Play the episodes and print the comparison."""
-        checkpoint = choose_checkpoint(self.checkpoint)  # a wrong path is refused at once
+        # A wrong path or folder is refused at once.
+        checkpoint = choose_checkpoint(self.checkpoint, plays=True)
         from algos.policy import Policy
         from cluster.commands.solver_tables import compare_with_solvers, print_comparison
         from tune_jobs.evaluation.evaluation_status import describe_cut_off, recommend_sampling

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import tyro
 from rich.console import Console
 
+from cluster.commands.checkpoints import find_env_module
 from cluster.commands.command import Command, parse_flags
 from cluster.commands.live_run import (
     announce_job,
@@ -139,6 +140,7 @@ class Resume(RayCommand):
     def __call__(self, console: Console) -> Answer:
         """Continue the run, or start one that was stopped before its first row."""
         check_is_run(self.run)  # a wrong path is refused at once
+        find_env_module(self.run, required=True)
         from tune_jobs.prepare import check_reporting, open_run
 
         job, rows = open_run(self.run)  # refuses what is not a run before Ray starts

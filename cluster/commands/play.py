@@ -164,7 +164,7 @@ def _make_player(world: World[Any], watch: str) -> ActionChooser:
     from algos.policy import Policy
     from tune_jobs.evaluation.policy_player import PolicyPlayer
 
-    player = PolicyPlayer(Policy.load(choose_checkpoint(Path(watch))), greedy=True)
+    player = PolicyPlayer(Policy.load(choose_checkpoint(Path(watch), plays=True)), greedy=True)
     player.start_episodes(1)
     return lambda state, observation, texts: texts[int(player(state, observation, None)[0])]
 

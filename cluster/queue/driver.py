@@ -12,6 +12,7 @@ from pathlib import Path
 from cluster.queue.orders import Order, read_order, write_order
 from envs.user_packages import extend_packages
 from envs.validation import InputError
+from tune_jobs.env_module import restore_module
 from tune_jobs.interruption import (
     TERMINATED,
     received_sigterm,
@@ -38,6 +39,7 @@ def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> Non
     # The lock has been held since before this process started, so no other process could take the
     # run in between.
     with hold_driver_lock(directory, lock), run_last_words(write_last_words):
+        restore_module(directory, required=True)
         job, _ = open_run(directory)
         if address == "local":
             check_resources(job, offered_cpus(cpus))
