@@ -69,9 +69,13 @@ def extend_packages() -> None:
 
 
 def has_user_packages(folders: Iterable[str]) -> bool:
-    """Whether one of the folders holds a package or module with a name of ours."""
+    """Whether one of the folders holds a package or module that would be imported for one of ours.
+
+    A folder without ``__init__.py`` would not: Python prefers a package, wherever that is.
+    """
     entries = list(folders)
-    return any(_list_places(name, entries) for name in NAMES)
+    places = [place for name in NAMES for place in _list_places(name, entries)]
+    return any(place.is_file() or (place / "__init__.py").is_file() for place in places)
 
 
 def explain_hidden(module: str) -> str:

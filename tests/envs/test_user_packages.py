@@ -81,6 +81,7 @@ def test_a_worker_claims_our_packages_before_it_imports_any(project):
 def test_only_a_project_with_our_names_needs_that(project, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("plain")
     (elsewhere / "my_envs.py").touch()
+    (elsewhere / "envs").mkdir()
     assert user_packages.has_user_packages([str(project)])
     assert not user_packages.has_user_packages([str(elsewhere), str(ROOT)])
 
