@@ -14,7 +14,7 @@ import torch
 
 from algos import get_algorithm_class, load_algorithms
 from algos.algorithm import ColumnAlgorithm
-from algos.config import EpisodeSettings, TrainingSettings
+from algos.config import EpisodeSettings, TrainingSettings, is_rllib_name
 from algos.models import MODELS
 from algos.objective import Need
 from algos.requirements import check_needs, detect_offered_needs
@@ -31,8 +31,11 @@ from envs.checking.guarded_calls import Clock
 from envs.checking.import_probe import probe_import
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
-from tune_jobs.jobs.job import resolve_env_id
+from tune_jobs.health.remedy import OtherLibrary
+from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_yaml import list_presets, load_job
+from tune_jobs.jobs.rllib_names import describe_rllib_settings
+from tune_jobs.jobs.rllib_settings import RLlibSettings
 
 SPREAD = 0.3
 """Standard deviation of the weights of a policy that is far from uniform."""
@@ -63,6 +66,9 @@ class CheckTarget:
     """The algorithm's settings; None takes its defaults."""
     algorithm: Any = None
     """The algorithm's class; None takes the one of that name."""
+    other: OtherLibrary | None = None
+    """The settings of one of RLlib's own algorithms, whose policies and losses are not probed; None
+    for one of ours."""
     probe_cache: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """Results of one probe that others use."""
     clock: Clock = time.monotonic
@@ -189,11 +195,10 @@ def load_check_target(
     if name in list_presets() or name.endswith((".yaml", ".yml")):
         job = load_job(name)
         # Settings of a job belong to its algorithm; another one starts from its own defaults.
-        is_job_algo = algo in ("", job.algo)
-        settings = job.training if is_job_algo else None
-        target = CheckTarget(job.env, job.env_kwargs, algo or job.algo, settings)
+        own = job if algo in ("", job.algo) else None
+        target = _make_target(job.env, job.env_kwargs, algo or job.algo, own)
     else:
-        target = CheckTarget(resolve_env_id(name), {}, algo or "ppo")
+        target = _make_target(resolve_env_id(name), {}, algo or "ppo", None)
     probe_import(target.env)
     find_env_spec(target.env)  # an unknown id is an input error, not a finding
     target.env_kwargs = {**target.env_kwargs, **(env_kwargs or {})}
@@ -211,3 +216,18 @@ def load_check_target(
             return target
         check_needs(algo, needs, target.env, offered, load_algorithms())
     return target
+
+
+def _make_target(
+    env: str, env_kwargs: Mapping[str, Any], algo: str, job: Job | None
+) -> CheckTarget:
+    """Return the target of an algorithm with the settings of a job, or with its defaults."""
+    if not is_rllib_name(algo):
+        return CheckTarget(env, dict(env_kwargs), algo, job.training if job else None)
+    settings = job.settings if job else None
+    values = settings.values if isinstance(settings, RLlibSettings) else {}
+    # In place of its own settings those of ours that change nothing of what is seen and paid.
+    ours: Any = get_algorithm_class("ppo")
+    plain = ours.settings_class(normalise_values=False, normalise_observations=False)
+    other = describe_rllib_settings(algo, values)
+    return CheckTarget(env, dict(env_kwargs), algo, plain, ours, other)

@@ -283,9 +283,9 @@ ENVIRONMENT_FINDINGS: dict[str, CheckSymptom] = {
             "a part of the state that the observation leaves out",
         ),
         remedy=(
-            at_least("frame_stack", 4, "give the policy a stack of the last observations: {}"),
+            "add to the observation what it leaves out",
+            at_least("frame_stack", 4, "or give the policy a stack of the last observations: {}"),
             use("memory", "or a memory: {} `gru`, with PPO and REINFORCE"),
-            "or add to the observation what it leaves out",
         ),
     ),
     "image_flattened": CheckSymptom(

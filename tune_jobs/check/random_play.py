@@ -141,7 +141,7 @@ def _list_normalised(target: CheckTarget) -> Collection[str]:
 def _judge_images(target: CheckTarget, outcome: ProbeResult) -> dict[str, str]:
     """Return the figure that says how images are read; add a finding if it is as vectors."""
     settings: Any = target.settings
-    if settings.model not in ("auto", "mlp"):
+    if target.other or settings.model not in ("auto", "mlp"):
         return {}
     env = target.make_env()
     space = env.observation_space

@@ -50,6 +50,8 @@ PROBES: dict[str, tuple[Probe, float, str]] = {
 }
 """Name -> the probe, the seconds it may take, and its question."""
 
+OF_OURS = ("sampler", "actions", "credit", "gradients", "overfit")
+"""Probes of the policy and of the algorithm."""
 LAST = "overfit"
 """The longest probe, which is skipped when another one found a reason to stop."""
 STUCK = "does_not_return"
@@ -103,7 +105,7 @@ def _run_probes(
         if only and name not in only:
             continue
         left = deadline - target.clock()
-        if why := _explain_skip(name, findings) or ("" if left > 0 else _NO_TIME):
+        if why := _explain_skip(target, name, findings) or ("" if left > 0 else _NO_TIME):
             not_judged[name] = why
             continue
         # A probe is given its time and should keep to it; the interrupt below is for those that
@@ -141,7 +143,9 @@ def _word_remedy(target: CheckTarget, finding: Finding) -> Finding:
     symptom = SYMPTOMS[finding.symptom]
     if finding.remedy != symptom.word_remedy():
         return finding
-    return dataclasses.replace(finding, remedy=symptom.word_remedy(vars(target.settings)))
+    return dataclasses.replace(
+        finding, remedy=symptom.word_remedy(vars(target.settings), target.other)
+    )
 
 
 def _merge_findings(findings: list[Finding], new: list[Finding]) -> list[Finding]:
@@ -155,8 +159,10 @@ def _merge_findings(findings: list[Finding], new: list[Finding]) -> list[Finding
 _NO_TIME = f"the {TOTAL_S:.0f} s of a check were used up by earlier probes"
 
 
-def _explain_skip(name: str, findings: list[Finding]) -> str:
+def _explain_skip(target: CheckTarget, name: str, findings: list[Finding]) -> str:
     """Return why a probe is skipped after these findings; empty if it is not."""
+    if target.other and name in OF_OURS:
+        return f"it examines policies and losses of ours, and {target.algo} is RLlib's"
     for finding in findings:
         # Every later probe would run into its time limit as well.
         if finding.symptom == STUCK:

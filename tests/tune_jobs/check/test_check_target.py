@@ -32,3 +32,19 @@ def test_arguments_that_are_missing_are_a_wrong_call():
     target = load_check_target("Needy-v1", env_kwargs={"size": 3})
     assert get_severities(check(target, "rewards")) == {}
     del gymnasium.registry["Needy-v1"]
+
+
+def test_the_environment_of_an_rllib_algorithm_is_checked_and_its_policy_is_not():
+    target = load_check_target("SickMillions-v0", "rllib/SAC")
+    answer = check(target, "conformance", "rewards", "sampler", "overfit")
+    assert answer["algo"] == "rllib/SAC"
+    assert answer["judged"] == ["conformance", "rewards"]
+    assert "rllib/SAC is RLlib's" in answer["not_judged"]["sampler"]
+    (finding,) = answer["findings"]
+    assert finding["symptom"] == "reward_scale"
+    assert finding["remedy"].startswith("Multiply the rewards")
+
+
+def test_an_rllib_algorithm_that_does_not_exist_is_refused():
+    with pytest.raises(InputError, match=r"rllib/SAK.*did you mean rllib/SAC"):
+        load_check_target("CartPole-v1", "rllib/SAK")
