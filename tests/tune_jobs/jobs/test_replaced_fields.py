@@ -10,7 +10,7 @@ from tune_jobs.jobs.replaced_fields import replace_fields
 @pytest.mark.parametrize(
     ("preset", "fields", "steps", "iterations"),
     [
-        ("acrobot", {"steps": 20_000}, 20_000, 39),
+        ("acrobot", {"steps": 20_000}, 20_000, 19),
         ("acrobot", {"iterations": 3}, 0, 3),
         ("acrobot", {"settings": {"num_envs": 4}}, 200_000, 195),
         ("cartpole", {"steps": 20_480}, 20_480, 5),

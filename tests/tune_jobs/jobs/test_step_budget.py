@@ -35,7 +35,7 @@ def test_the_copy_of_a_job_reads_as_the_job():
 
 
 @pytest.mark.parametrize(
-    ("steps", "length"), [(0, 256), (98_304, 256), (98_303, 128), (40_000, 64), (9_000, 64)]
+    ("steps", "length"), [(0, 256), (98_304, 256), (98_303, 128), (9_000, 128)]
 )
 def test_short_budgets_have_shorter_rollouts(steps, length):
     given = make_job({"env": "CartPole-v1", "steps": steps})
@@ -49,13 +49,13 @@ def test_a_rollout_length_that_is_given_stays():
     fields = {"env": "CartPole-v1", "steps": 40_000}
     assert make_job(fields | {"settings": {"rollout_length": 256}}).iterations == 19
     by_flags = Train.parse(["--env", "CartPole-v1", "--steps", "40000"]).job
-    assert (by_flags.training.rollout_length, by_flags.iterations) == (64, 78)
+    assert (by_flags.training.rollout_length, by_flags.iterations) == (128, 39)
 
 
 def test_shorter_rollouts_fill_every_minibatch():
     fields = {"env": "CartPole-v1", "steps": 9_000}
-    large = make_job(fields | {"settings": {"minibatch_size": 1024}}).training
-    assert large.rollout_length * large.num_envs == 1024
+    large = make_job(fields | {"settings": {"minibatch_size": 2048}}).training
+    assert large.rollout_length * large.num_envs == 2048
     searched = {"search": {"minibatch_size": {"choice": [64, 2048]}}, "trials": 2}
     assert make_job(fields | searched).training.rollout_length == 256
 
