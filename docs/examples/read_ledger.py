@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-import tune_jobs
+import rungwise
 from algos.ppo import PPOSettings
-from tune_jobs import Job, Space
+from rungwise import Job, Space
 
 
 def run_sweep(directory: Path) -> None:
@@ -26,7 +26,7 @@ def run_sweep(directory: Path) -> None:
         iterations=9,
         evaluation_episodes=10,
     )
-    tune_jobs.run(job, directory)
+    rungwise.run(job, directory)
 
 
 def main(directory: Path) -> None:

@@ -10,23 +10,21 @@ from pathlib import Path
 
 import gymnasium
 
-import tune_jobs
-from algos.policy import Policy
+import rungwise
 from algos.ppo import PPOSettings
-from tune_jobs import Job
 
 
 def main(directory: Path) -> None:
     settings = PPOSettings(
         rollout_length=512, lr=1e-3, lr_schedule="linear", epochs=10, entropy_coef=0.0
     )
-    job = Job(env="CartPole-v1", settings=settings, iterations=15, evaluation_episodes=20)
-    best = tune_jobs.run(job, directory).best
+    job = rungwise.Job(env="CartPole-v1", settings=settings, iterations=15, evaluation_episodes=20)
+    best = rungwise.run(job, directory).best
     if best is None or best.checkpoint is None:
         sys.exit("the trial has no checkpoint")
     print(f"return {best.score:.0f} after {best.iterations} iterations")
 
-    policy = Policy.load(directory / best.checkpoint)
+    policy = rungwise.Policy.load(directory / best.checkpoint)
     env = gymnasium.make("CartPole-v1")
     observation, _ = env.reset(seed=0)
     steps, done = 0, False
