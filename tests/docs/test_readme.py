@@ -32,3 +32,21 @@ def test_readme_environment_passes_check_trains_and_is_evaluated(project):
 
 def test_readme_is_short():
     assert len(README.splitlines()) <= 150
+
+
+def read_rows(text):
+    """The rows of all tables, as stripped cells."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_readme_has_the_figures_of_the_documentation():
+    """A pair of the documentation is of drawn and of most likely actions; README has the first."""
+    page = read_rows((ROOT / "docs" / "environments.md").read_text())
+    rows = [row for row in read_rows(README) if re.fullmatch(r"\d+[kM]", row[1])]
+    assert rows
+    for environment, steps, ours, seconds, theirs, their_seconds in rows:
+        (found,) = [r for r in page if r[0].split(" (")[0] == environment and r[1] == steps]
+        drawn = [[p.split(" / ")[0] for p in cell.split(", ")] for cell in (found[2], found[4])]
+        assert [cell.split(" (")[0].split(", ") for cell in (ours, theirs)] == drawn
+        assert [seconds, their_seconds] == [found[3], found[5]]
