@@ -113,7 +113,9 @@ class Job:
     metric: str = field(default="", metadata=SCORE)
     """Score of a trial: a metric of the catalogue or of the environment. Empty takes the
     environment's score, or return_mean. A mean over episodes is taken over the last 100 finished
-    episodes; with fewer than 20 the trial is undecided and continues."""
+    episodes; with fewer than 20 the trial is undecided and continues. In a mean return episodes
+    count, too, that have lasted much longer without an end, and where none has ended at the end of
+    the budget the mean reward per step is the score."""
     mode: Literal["", "min", "max"] = field(default="", metadata=SCORE)
     """Whether a small or a large score is good. Empty takes the mode of the metric."""
     iterations: Annotated[int, Budget] = field(default=0, metadata=STOPPING)
