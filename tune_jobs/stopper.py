@@ -45,6 +45,7 @@ class TrialStopper(Stopper):
         has_row = not result["fault"] or not self.sweep.has_results(trial)
         if has_row:
             self.sweep.add_result(trial, iteration, env_steps, metrics)
+        self.sweep.set_setting_names(trial, json.loads(result.get("setting_names", "{}")))
         findings, withdrawals = self._judge_health(result)
         verdict = self._find_stop(result, findings)
         if verdict is None and result.get("ended"):

@@ -125,12 +125,33 @@ def _clause(
     if not setting or (complete and step.setting not in in_use):
         other = step.without
         return other if isinstance(other, str) else _clause(other, in_use, complete, names)
-    named = f"`{setting}`" if step.change == "use" else f"`{setting}={_written(step.value)}`"
     if step.setting not in in_use or not _there(step, used := in_use[step.setting]):
-        return step.words.format(named)
+        return _word_change(step) if names is None else _word_other_change(step, setting)
     if not step.further:
         return ""
     return step.words.format(f"`{setting}` further (it is {_written(used)})")
+
+
+def _word_change(step: Step) -> str:
+    """Return a step as a setting of a job file."""
+    named = f"`{step.setting}`"
+    return step.words.format(
+        named if step.change == "use" else f"`{step.setting}={_written(step.value)}`"
+    )
+
+
+def _word_other_change(step: Step, setting: str) -> str:
+    """Return a step in words, since settings of another library stand in code of all kinds."""
+    value = _written(step.value)
+    bound = {"lower": f" to at most {value}", "raise": f" to at least {value}"}.get(step.change)
+    if bound:
+        words = step.words.replace("lower {}", "set {}").replace("raise {}", "set {}")
+        return words.format(f"`{setting}`{bound}")
+    if step.change == "use":
+        return step.words.format(f"`{setting}`")
+    if "set {}" in step.words:
+        return step.words.format(f"`{setting}` to {value}")
+    return step.words.format(f"`{setting}={value}`")
 
 
 def _there(step: Step, used: object) -> bool:

@@ -167,7 +167,7 @@ class Watch:
         kind, score = History, self._log.metric
         if self._log.is_smoothed:
             kind, score = SmoothedHistory, RETURNS[1]
-        history = kind(self._table, budget, score, self._mode)
+        history = kind(self._table, budget, score, self._mode, other=self._log.other)
         self.diagnosis = diagnose(history, self._limits)
         self.stop = self.stop or self.diagnosis.stop
         if self.diagnosis.findings:

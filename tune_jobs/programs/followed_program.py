@@ -137,8 +137,10 @@ class FollowedProgram:
 
     def make_result(self, trial: str, iteration: Iteration) -> dict[str, Any]:
         """Return an iteration as the result of a trial."""
+        other = self.rows.other if self.rows else None
         return {
             "trial": trial,
+            "setting_names": json.dumps(dict(other.names) if other else {}),
             "iteration": iteration.number,
             "score": iteration.score,
             "metrics": json.dumps(iteration.metrics),

@@ -46,6 +46,7 @@ class SweepHealth:
         self._symptom_iterations: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._settings: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         """By trial its searched values, and with them all settings of its algorithm."""
+        self._setting_names: dict[str, Mapping[str, str]] = {}
         self._others: dict[str, tuple[dict[str, Any], OtherLibrary]] = {}
         """The same of RLlib's own algorithms, by the names that remedies use."""
         self._open_findings = OpenFindings()
@@ -88,6 +89,10 @@ class SweepHealth:
         while rows and not 0 < rows.column("iteration")[-1] < iteration:
             rows.pop()
         rows.append({**metrics, "iteration": iteration, "env_steps": env_steps})
+
+    def set_setting_names(self, trial: str, names: Mapping[str, str]) -> None:
+        """Take over the names of settings of the library that a program's log is by."""
+        self._setting_names[trial] = names
 
     def has_results(self, trial: str) -> bool:
         """Return whether a trial has reported an iteration."""
@@ -191,10 +196,11 @@ class SweepHealth:
         return self._settings[trial][1]
 
     def _describe_other(self, trial: str) -> OtherLibrary | None:
-        """Return RLlib's names of settings and its values, for remedies; None for other jobs."""
+        """Return the names of settings of RLlib or a program's library; None where not known."""
         settings = self._job.settings
         if not isinstance(settings, RLlibSettings):
-            return None
+            names = self._setting_names.get(trial)
+            return OtherLibrary(names) if names else None
         config = self._configs[trial]
         if trial not in self._others or self._others[trial][0] is not config:
             searched = self._job.make_trial_settings(config)[0]

@@ -52,8 +52,8 @@ def test_settings_of_another_library_have_its_names():
     remedy = (lower("lr", 1e-4), SCALED_REWARDS, increase("entropy_coef", 0.03), WARM_START)
     other = OtherLibrary({"lr": "learning_rate"}, {"lr": 3e-4})
     assert worded(remedy, other.values, names=other.names) == (
-        "Lower `learning_rate=1e-4`; multiply the rewards by a constant so that returns are "
-        "between 1 and 100; shape the reward."
+        "Set `learning_rate` to at most 1e-4; multiply the rewards by a constant so that returns "
+        "are between 1 and 100; shape the reward."
     )
     used = worded(remedy, {"lr": 1e-5}, names=other.names)
     assert used.startswith("Lower `learning_rate` further (it is 1e-5)")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tune_jobs.health.history import History, as_number
 from tune_jobs.health.logs.smoothed import SmoothedHistory
+from tune_jobs.health.remedy import OtherLibrary
 
 SHORTEST = 30
 """Iterations that a run of unknown budget is taken to have had at least. The rules shorten their
@@ -39,6 +40,8 @@ class Log:
     """Why the log has no rows, or not all of those of its file; empty if it has them."""
     places: Sequence[int] = ()
     """The place of the record that each row was made of; empty for a run of ours."""
+    other: OtherLibrary | None = None
+    """The library that wrote it, for remedies in its words; None where it is not known."""
     empty_return: str = ""
     """A return that is NaN in every row, unless the log says that no episode has ended."""
     likely_return: str = ""
@@ -49,4 +52,6 @@ class Log:
         """What the rules judge. A run of unknown budget is taken to have used it all."""
         last = int(as_number(self.rows[-1].get("iteration"))) if self.rows else 0
         kind = SmoothedHistory if self.score == "return_mean_100" else History
-        return kind(self.rows, self.budget or max(SHORTEST, last), self.score, self.mode)
+        return kind(
+            self.rows, self.budget or max(SHORTEST, last), self.score, self.mode, other=self.other
+        )

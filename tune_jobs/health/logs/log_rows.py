@@ -16,6 +16,7 @@ from tune_jobs.health.history import as_number
 from tune_jobs.health.logs.likely_return import is_return
 from tune_jobs.health.logs.record import Record
 from tune_jobs.health.logs.translation import translate_log
+from tune_jobs.health.remedy import OtherLibrary
 
 FIRST, LAST = 20, 60
 """Records that new ones are read together with: the first show what the largest entropy is, the
@@ -86,6 +87,8 @@ class LogRows:
         """Numbers of the log that are none of the catalogue's."""
         self.likely_return = ""
         """The one of them that looks most like a return, where the log has none."""
+        self.other: OtherLibrary | None = None
+        """The library that wrote it, where it is known."""
         self.is_smoothed = False
         """Whether the score is the mean of 100 episodes, whose rows repeat each other."""
         self._context: list[Record] = []
@@ -129,6 +132,7 @@ class LogRows:
         self._context = [*before, *records]
         log = translate_log(self.path, "", "", self._context, self.rename)
         self.unmapped, self.likely_return = log.unmapped, log.likely_return
+        self.other = self.other or log.other
         self.is_smoothed = (self.metric, log.score) == RETURNS
         self.names.update(name for record in records for name in record.values)
         complete: list[Iteration] = []

@@ -41,13 +41,12 @@ def flatten(nested: Mapping[str, object]) -> dict[str, object]:
     """Return nested keys joined by a slash, without those that have no value."""
     flat: dict[str, object] = {}
     # A stack, since JSON may be nested deeper than functions can call themselves.
-    waiting: list[tuple[str, object]] = [("", nested)]
+    waiting = [(str(key), value) for key, value in reversed(list(nested.items()))]
     while waiting:
         name, value = waiting.pop()
         if isinstance(value, Mapping):
             items = cast("Mapping[str, object]", value).items()
-            before = "" if value is nested else f"{name}/"
-            waiting += reversed([(f"{before}{key}", inner) for key, inner in items])
+            waiting += reversed([(f"{name}/{key}", inner) for key, inner in items])
         elif value is not None:
             flat[name] = value
     return flat

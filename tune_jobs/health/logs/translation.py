@@ -28,11 +28,13 @@ from tune_jobs.health.logs.likely_return import may_be_return, rank_likely_retur
 from tune_jobs.health.logs.log import Log
 from tune_jobs.health.logs.names import (
     CatalogueMetric,
+    find_setting_names,
     match_metrics,
     recognise_libraries,
     strip_tune_prefix,
 )
 from tune_jobs.health.logs.record import Record
+from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.health.rules.not_finite import WATCHED
 
 RETURNS = ("return_mean", "return_mean_100")
@@ -117,6 +119,7 @@ def translate_log(
         places=places,
         likely_return=likely,
         empty_return=empty,
+        other=OtherLibrary(settings) if (settings := find_setting_names(names)) else None,
     )
 
 

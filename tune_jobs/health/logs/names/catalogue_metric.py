@@ -45,3 +45,6 @@ class Library:
     logged after them, with one of ``signs``."""
     chooses_tokens: bool = False
     """Whether actions are tokens: their first entropy says nothing about its maximum."""
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    """Its name of each setting that a remedy may change, by ours; those of the same purpose and
+    another scale are left out."""

@@ -20,5 +20,16 @@ CLEANRL = Library(
         "losses/approx_kl": CatalogueMetric("kl"),
         "losses/clipfrac": CatalogueMetric("clip_fraction"),
         "losses/explained_variance": CatalogueMetric("explained_variance"),
-    }
+    },
+    settings={
+        "lr": "--learning-rate",
+        "entropy_coef": "--ent-coef",
+        "clip": "--clip-coef",
+        "epochs": "--update-epochs",
+        "grad_clip": "--max-grad-norm",
+        "gamma": "--gamma",
+        "value_coef": "--vf-coef",
+        "kl_limit": "--target-kl",
+        "num_envs": "--num-envs",
+    },
 )

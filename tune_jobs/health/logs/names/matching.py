@@ -34,6 +34,8 @@ KNOWN = {
     for theirs, ours in library.metrics.items()
 }
 """Names that mean the same in every log."""
+FEWEST_NAMES = 2
+"""Names of a library by which its log is known, where none of them is used by it alone."""
 Rank = tuple[int, int]
 """Which of several names for one metric is used: the smallest."""
 
@@ -63,6 +65,16 @@ def recognise_libraries(names: Iterable[str]) -> list[Library]:
     """Return the libraries of which a log has a name that no other one uses."""
     short = {strip_tune_prefix(name).casefold() for name in names}
     return [library for library in LIBRARIES if library.signs & short]
+
+
+def find_setting_names(names: Iterable[str]) -> Mapping[str, str]:
+    """Return the setting names of the library that wrote a log; empty where it is not known."""
+    names = [strip_tune_prefix(name).casefold() for name in names]
+    if signed := recognise_libraries(names):
+        return signed[0].settings
+    unsigned = [lib for lib in LIBRARIES if lib.settings and not lib.signs]
+    counts = [sum(_POLICY.sub(r"\1/*/", n) in lib.metrics for n in names) for lib in unsigned]
+    return unsigned[counts.index(max(counts))].settings if max(counts) >= FEWEST_NAMES else {}
 
 
 def _merge_signed(names: Iterable[str]) -> dict[str, tuple[int, CatalogueMetric | None]]:

@@ -20,5 +20,14 @@ RL_GAMES = Library(
         "info/last_lr": CatalogueMetric("lr"),
         "info/alpha": CatalogueMetric("entropy_coef"),
         "performance/step_inference_rl_update_fps": CatalogueMetric("env_steps_per_s"),
-    }
+    },
+    settings={
+        "lr": "learning_rate",
+        "entropy_coef": "entropy_coef",
+        "clip": "e_clip",
+        "epochs": "mini_epochs",
+        "grad_clip": "grad_norm",
+        "gamma": "gamma",
+        "num_envs": "num_actors",
+    },
 )

@@ -50,4 +50,14 @@ _OLD_STACK = {
     "timesteps_total": CatalogueMetric("env_steps"),
 }
 
-RLLIB = Library(_NEW_STACK | _OLD_STACK)
+RLLIB = Library(
+    _NEW_STACK | _OLD_STACK,
+    settings={
+        "lr": "lr",
+        "entropy_coef": "entropy_coeff",
+        "clip": "clip_param",
+        "epochs": "num_epochs",
+        "grad_clip": "grad_clip",
+        "gamma": "gamma",
+    },
+)

@@ -22,4 +22,14 @@ RSL_RL = Library(
     },
     step="iteration",
     signs=frozenset({"loss/surrogate", "train/mean_reward"}),
+    settings={
+        "lr": "learning_rate",
+        "entropy_coef": "entropy_coef",
+        "clip": "clip_param",
+        "epochs": "num_learning_epochs",
+        "grad_clip": "max_grad_norm",
+        "gamma": "gamma",
+        "value_coef": "value_loss_coef",
+        "num_envs": "num_envs",
+    },
 )

@@ -31,5 +31,16 @@ SB3 = Library(
         "rollout/exploration_rate": CatalogueMetric("exploration_rate"),
         "eval/mean_reward": CatalogueMetric("return_mean"),
         "eval/mean_ep_length": CatalogueMetric("episode_length"),
-    }
+    },
+    settings={
+        "lr": "learning_rate",
+        "entropy_coef": "ent_coef",
+        "clip": "clip_range",
+        "epochs": "n_epochs",
+        "grad_clip": "max_grad_norm",
+        "gamma": "gamma",
+        "value_coef": "vf_coef",
+        "kl_limit": "target_kl",
+        "num_envs": "n_envs",
+    },
 )

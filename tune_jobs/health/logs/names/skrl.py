@@ -33,4 +33,15 @@ SKRL = Library(
             *("loss / policy loss", "loss / q-network loss"),
         }
     ),
+    settings={
+        "lr": "learning_rate",
+        "entropy_coef": "entropy_loss_scale",
+        "clip": "ratio_clip",
+        "epochs": "learning_epochs",
+        "grad_clip": "grad_norm_clip",
+        "gamma": "discount_factor",
+        "value_coef": "value_loss_scale",
+        "kl_limit": "kl_threshold",
+        "num_envs": "num_envs",
+    },
 )

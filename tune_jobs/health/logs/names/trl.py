@@ -39,4 +39,13 @@ TRL = Library(
     ),
     prefix="train/",
     chooses_tokens=True,
+    settings={
+        "lr": "learning_rate",
+        "clip": "epsilon",
+        "epochs": "num_iterations",
+        "grad_clip": "max_grad_norm",
+        "beta": "beta",
+        "group_size": "num_generations",
+        "temperature": "temperature",
+    },
 )
