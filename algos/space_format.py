@@ -2,7 +2,7 @@
 
 RLlib's own form, which ``policy.json`` has had from the beginning, loses the start of a
 MultiDiscrete space and the type of a Discrete one: a policy that was read acted outside of its
-action space. Here both are written beside the rest, and whatever would still be lost is refused.
+action space. Here both are written, too, and whatever would still be lost is refused.
 """
 
 from __future__ import annotations

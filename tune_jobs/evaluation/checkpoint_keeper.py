@@ -1,7 +1,7 @@
 """Keep the checkpoint that is a trial's result, where Ray Tune would delete it.
 
 Tune keeps the newest checkpoints of a trial, because it continues from them. The one that is the
-result may be older: it is copied into a folder ``best_ITERATION`` beside them before a row of the
+result may be older: it is copied into a folder ``best_ITERATION`` next to them before a row of the
 log names it.
 """
 

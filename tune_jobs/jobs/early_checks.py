@@ -1,7 +1,7 @@
 """Checks of a job's own fields before its algorithm is imported.
 
-The settings of an algorithm are beside its mathematics, so that reading them imports torch and Ray:
-seconds, or half a minute on a busy machine. A wrong number is refused at once.
+The settings of an algorithm are in the same module as its mathematics, so that reading them imports
+torch and Ray: seconds, or half a minute on a busy machine. A wrong number is refused at once.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _refuse_class(env: Any) -> None:
     name = f"{cls.__name__}-v0"
     raise InputError(
         f"env must be the id of an environment, but it is {env!r}: other processes make it, too. "
-        f'Write gymnasium.register("{name}", {cls.__name__}) in a file {module}.py beside the '
+        f'Write gymnasium.register("{name}", {cls.__name__}) in a file {module}.py next to the '
         f'class, and give env="{module}:{name}".'
     )
 

@@ -87,7 +87,7 @@ class ZeroReward(Rule):
         )
 
     def is_disproved(self, history: History) -> bool:
-        """Return whether most episodes are rewarded now, though the score rises too late to tell.
+        """Return whether most episodes are rewarded now, though the score rises too late.
 
         The rule is silent in rows without a measurement, too, which disprove nothing.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class BrokenLines:
-    """Tells a line that was cut off from a file of another content.
+    """Distinguishes a line that was cut off from a file of another content.
 
     A program that is killed leaves half a line, since its output is written in blocks. Where it is
     continued from a checkpoint, its next line stands behind that half: one line is broken, and the
