@@ -3,7 +3,9 @@
 
 import re
 import shlex
+import sys
 
+import gymnasium
 import pytest
 from paths import ROOT
 
@@ -11,6 +13,7 @@ from cluster import cli
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.S | re.M)
+CARTPOLE = "gymnasium.envs.classic_control:CartPoleEnv"
 CELL = re.compile(r"\| `((?:\w+=\S+ )*rungwise \S+ [^`]+)` \|")
 
 
@@ -34,6 +37,15 @@ def project(tmp_path, monkeypatch):
         yaml = re.search(r"```yaml\n(.*?)```", page, re.S)
         assert yaml
         (tmp_path / name).write_text(yaml[1])
+    ids = set(re.findall(r"\b(my_\w+):(\w+-v\d)", "\n".join(p.read_text() for p in PAGES)))
+    for module, name in ids:
+        with (tmp_path / f"{module}.py").open("a") as file:
+            file.write(f"import gymnasium\ngymnasium.register({name!r}, {CARTPOLE!r})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for module, name in ids:
+        sys.modules.pop(module, None)
+        gymnasium.registry.pop(name, None)
 
 
 @pytest.mark.parametrize("command", find_commands())
