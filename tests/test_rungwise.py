@@ -41,5 +41,5 @@ def test_a_class_for_an_environment_is_told_how_to_become_an_id(env):
     job: Any = rungwise.Job
     with pytest.raises(rungwise.InputError, match=r"gymnasium\.register\(\"Mine-v0\", Mine\)"):
         job(env=env)
-    with pytest.raises(rungwise.InputError, match=r"Job\.env must be text"):
+    with pytest.raises(rungwise.InputError, match=r"^env must be text"):
         job(env=5)

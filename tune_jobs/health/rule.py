@@ -49,7 +49,7 @@ class Rule(ABC):
     """Fraction of the budget that must be used before the rule judges."""
 
     def __post_init__(self) -> None:
-        validate(self)
+        validate(self, self.symptom)
 
     def __call__(self, history: History) -> Finding | None:
         """Return the finding in this history, or None."""
