@@ -15,6 +15,7 @@ CHECKED = (
     "algos",
     "tune_jobs",
     "cluster",
+    "rungwise",
     "docs",
     "README.md",
     "CONTRIBUTING.md",
