@@ -75,7 +75,7 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, load {load} before the first run", file=sys.stderr)
     answer, raw = {}, {}
     for task in [args.only] if args.only else list(CONTESTANTS):
-        raw[task] = rounds = compete(task, seeds, args.iterations)
+        raw[task] = rounds = compete(task, seeds, args.iterations, args.contestants)
         print(table(task, rounds), flush=True)
         answer[task] = VERDICTS[task](rounds)
     if args.raw:
@@ -87,6 +87,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", choices=CONTESTANTS, help="one task instead of all")
     parser.add_argument("--rounds", type=int, help="how often; each round has another seed")
+    parser.add_argument("--contestants", nargs="+", help="these instead of all of a task")
     parser.add_argument("--iterations", type=int, help="of each run, instead of the task's own")
     parser.add_argument("--full", action="store_true", help="5 rounds instead of 3")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first round")
@@ -94,10 +95,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compete(task: str, seeds: range, iterations: int | None = None) -> list[Round]:
+def compete(
+    task: str, seeds: range, iterations: int | None = None, names: list[str] | None = None
+) -> list[Round]:
     """Run all contestants of a task in turn, once for each seed."""
     entered = {}
     for name, contestant in CONTESTANTS[task].items():
+        if names and name not in names:
+            continue
         if importlib.util.find_spec(contestant.needs):
             entered[name] = contestant
         else:

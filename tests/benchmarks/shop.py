@@ -128,13 +128,13 @@ def search_ms(world: Any) -> float:
 
 def played(world: Any, agent: Any, paid: Any = None) -> dict[str, float]:
     """Means over the goals; ``paid`` [G] are the goals that purchases are judged by instead."""
-    store, worth = world.store, world.store.worth
+    store, worth = world.store, world.store.compute_reward
     if paid is not None:
-        store.worth = lambda goal, *bought: worth(int(paid[goal]), *bought)
+        store.compute_reward = lambda goal, *bought: worth(int(paid[goal]), *bought)
     try:
         return world.summarise(play_world_episodes(world, agent, GOALS, 0).metrics)
     finally:
-        store.worth = worth
+        store.compute_reward = worth
 
 
 def shuffled(world: Any, same_type: bool) -> Any:

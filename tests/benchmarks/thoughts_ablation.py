@@ -228,7 +228,7 @@ def rollout(world: QuietThoughts, policy: Any, keys: Any, draw: torch.Generator)
 
 def _joined(parts: list[Rollout]) -> Rollout:
     """The copies of several rollouts of the same length side by side."""
-    names = ("rewards", "values", "following", "done", "valid")
+    names = ("rewards", "values", "next_values", "done", "valid")
     arrays = [np.concatenate([getattr(part, name) for part in parts], 1) for name in names]
     columns = {n: np.concatenate([p.columns[n] for p in parts], 1) for n in parts[0].columns}
     return Rollout(columns, **dict(zip(names, arrays, strict=True)))

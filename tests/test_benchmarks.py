@@ -1,0 +1,91 @@
+# pyright: basic
+"""Every benchmark that the Makefile or the documentation names starts and answers."""
+
+import importlib
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from benchmarks import health_suite
+from paths import ROOT, SUPPORT
+
+SMALLEST = {
+    "bench": "--only causal --contestants ours env_alone --rounds 1 --iterations 3",
+    "edges": "--quick",
+    "foreign_suite": "--half set",
+    "gp_ei": "--only toy_graph --seeds 1 --evaluations 2 --rows 12",
+    "health_suite": "--only NaN --half reported",
+    "landscapes": "--data {folder} --replays 1 --costs 320",
+    "shop": "--steps 500 --seeds 0 --products 60 --only ppo",
+    "thoughts_ablation": "--repeats 2 --after 0 --seeds 1 --processes 1 --arms",
+}
+"""Arguments for the smallest task, of those for which that takes seconds."""
+
+
+def list_named():
+    """The benchmarks that the Makefile or the documentation names."""
+    texts = [(ROOT / "Makefile").read_text(), *(p.read_text() for p in ROOT.glob("docs/*.md"))]
+    names = set(re.findall(r"\bbenchmarks\.(\w+)", "\n".join(texts)))
+    (row,) = re.findall(
+        r"`-m benchmarks\.\w+`, (.*) \|.*", (ROOT / "docs/developing.md").read_text()
+    )
+    return sorted(names | set(re.findall(r"`(\w+)`", row)))
+
+
+@pytest.mark.parametrize("name", list_named())
+def test_a_named_benchmark_explains_itself(name, monkeypatch, capsys):
+    module = importlib.import_module(f"benchmarks.{name}")
+    assert module.main
+    if "ArgumentParser(" in inspect.getsource(module):
+        monkeypatch.setattr(sys, "argv", [name, "--help"])
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        assert ended.value.code == 0 and "usage" in capsys.readouterr().out
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("name", SMALLEST)
+def test_a_benchmark_answers_on_its_smallest_task(name, tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "tiny.npz",
+        performance=rng.normal(size=(12, 3, 10)).cumsum(-1),
+        names=["lr"],
+        settings=[[str(i / 12)] for i in range(12)],
+    )
+    words = SMALLEST[name].format(folder=tmp_path).split()
+    places = os.pathsep.join(map(str, (ROOT, ROOT / "tests", SUPPORT)))
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *words],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": places, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1])
+
+
+def verdict(end, control_end, control_start=0.0):
+    score = {"start": 0.0, "end": end}
+    return {"score": score, "control": {"start": control_start, "end": control_end}}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        ([verdict(0.0, 10.0)], True),
+        ([verdict(9.5, 10.0)], False),
+        ([verdict(12.0, 10.0), verdict(2.0, 10.0)], True),
+        ([verdict(-200.0, -200.0, -200.0)], False),
+        ([verdict(None, 10.0)], True),
+    ],
+    ids=["lost", "nothing lost", "lost on average", "nothing to gain", "no score at all"],
+)
+def test_a_fault_costs_a_share_of_the_gain_without_it(verdicts, expected):
+    assert health_suite.costs(verdicts) == expected
