@@ -160,7 +160,8 @@ class History:
         if math.isfinite(limit):
             learning = self.series("env_steps") > limit
             return int(np.argmax(learning)) if learning.any() else len(self)
-        if self.has("updates"):  # counted, and a rule of its own judges that there are none
+        # Where updates are counted, a rule of its own judges that there are none.
+        if not self.rows or self.has("updates"):
             return 0
         learning = np.any([np.isfinite(self.series(name)) for name in LEARNERS], axis=0)
         return int(np.argmax(learning))
