@@ -64,7 +64,10 @@ nodes:
         ({"target": "W"}, "no node 'W' to be the target: "),
         ({"nodes": None}, "A model needs nodes, which have names, but they are None"),
         ({"Z": 3}, "node Z must have entries like noise: 1, but it is 3"),
-        ({"Z": {"parents": "X"}}, "The parents of the node Z must be list or dict, but it is 'X'"),
+        (
+            {"Z": {"parents": "X"}},
+            "The parents of the node Z must be list or names and values, but it is 'X'",
+        ),
         ({"Z": {"parents": {"X": "big"}}}, "weight of X for the node Z must be a number, .*'big'"),
         ({"Z": {"parents": ["X"], "kind": "sinus"}}, "no kind 'sinus' for the node Z: .*sine"),
         ({"Z": {"noise": -1}}, "noise of the node Z is -1, but it must be a standard deviation"),
