@@ -37,12 +37,12 @@ class Lottery(gymnasium.Env):
         return np.zeros(1, np.float32), float(won), True, False, info
 
 
-gymnasium.register("Lottery-v0", lambda **kwargs: Lottery(**kwargs))
+gymnasium.register("EveryThirdWins-v0", lambda **kwargs: Lottery(**kwargs))
 
 
 @pytest.mark.parametrize("how", ["always", "reached", "array"])
 def test_a_success_named_only_where_reached_is_a_failure_elsewhere(how):
-    runner = small.runner("Lottery-v0", {"how": how}, num_envs=2, rollout_length=6)
+    runner = small.runner("EveryThirdWins-v0", {"how": how}, num_envs=2, rollout_length=6)
     for length in (6, 2):  # the second rollout has no success: that is known from the first
         rollout, statistics = runner.collect(length)
         assert statistics["episodes"]["success"].mean() == pytest.approx(rollout.rewards.mean())
@@ -51,7 +51,7 @@ def test_a_success_named_only_where_reached_is_a_failure_elsewhere(how):
 
 @pytest.mark.parametrize("how", ["text", "none"])
 def test_a_success_that_is_no_number_is_not_read(how):
-    rollout, statistics = small.runner("Lottery-v0", {"how": how}).collect(6)
+    rollout, statistics = small.runner("EveryThirdWins-v0", {"how": how}).collect(6)
     assert "success" not in statistics["episodes"] and rollout.success is None
 
 
