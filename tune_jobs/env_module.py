@@ -14,7 +14,6 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Any
 
 from envs.user_packages import NAMES, extend_packages
 from envs.validation import InputError
@@ -85,13 +84,16 @@ def _get_module(env_id: str) -> str:
     return last if before == GAMES else before
 
 
-def _read_file(path: Path) -> dict[str, Any] | None:
+def _read_file(path: Path) -> dict[str, str] | None:
     """Return what the run remembers that a path lies in; None where none does."""
     for folder in (path.resolve(), *path.resolve().parents):
         try:
-            return json.loads((folder / FILE).read_text())
-        except (OSError, ValueError):
+            known = json.loads((folder / FILE).read_text())
+            found = {name: str(known[name]) for name in ("module", "folder", "commit")}
+        except (OSError, ValueError, LookupError, TypeError):
             continue
+        # Code that came with a run, which may be a stranger's, is never imported.
+        return None if Path(found["folder"]).resolve().is_relative_to(folder) else found
     return None
 
 

@@ -51,6 +51,16 @@ def test_the_module_is_found_where_it_was(run, tmp_path):
     assert restore_module(checkpoint, required=True) == ""  # it is here by now
 
 
+@pytest.mark.parametrize("content", [None, [], {"module": MODULE}, "inside"])
+def test_a_damaged_file_and_code_that_came_with_the_run_are_passed_over(run, tmp_path, content):
+    known = json.loads((run / FILE).read_text())
+    inside = known | {"folder": str(run / "code")}
+    (tmp_path / "project").rename(run / "code")
+    (run / FILE).write_text(json.dumps(inside if content == "inside" else content))
+    before = list(sys.path)
+    assert restore_module(run, required=True) == "" and sys.path == before
+
+
 def test_another_commit_is_said(run, tmp_path):
     project = tmp_path / "project"
     for words in (["init"], ["add", "."], ["commit", "-m", "First"]):
