@@ -24,6 +24,7 @@ from tune_jobs.programs.process import (
 
 STUBBORN = """
 import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 for number in map(int, sys.argv[1:]):
     signal.signal(number, lambda n, f: print("ignored", n, flush=True))
 os.fork()
