@@ -203,8 +203,7 @@ class SweepHealth:
             return OtherLibrary(names) if names else None
         config = self._configs[trial]
         if trial not in self._others or self._others[trial][0] is not config:
-            searched = self._job.make_trial_settings(config)[0]
-            values = searched.values if isinstance(searched, RLlibSettings) else settings.values
+            values = settings.values | self._job.split_trial_config(config)[0]
             self._others[trial] = config, describe_rllib_settings(self._job.algo, values)
         return self._others[trial][1]
 

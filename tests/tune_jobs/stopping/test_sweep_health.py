@@ -5,6 +5,7 @@ import pytest
 from sessions import get_end, make_result, make_session
 from synthetic_sweep import job_row
 
+from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import FindingRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
@@ -16,8 +17,8 @@ def sweep(tmp_path):
     """A recorder over trials that are given their metrics by hand, one iteration at a time."""
 
     class Sweep:
-        def __init__(self, settings, **changed):
-            trials = [TrialRow(trial=f"{i:02d}", config=s) for i, s in enumerate(settings)]
+        def __init__(self, configs, **changed):
+            trials = [TrialRow(trial=f"{i:02d}", config=c) for i, c in enumerate(configs)]
             self.rows = [job_row(mode="max", trials=len(trials)), *trials]
             log = EventLog(tmp_path / "events.jsonl")
             for row in self.rows:
@@ -53,6 +54,15 @@ def test_each_finding_comes_with_a_comparison_of_trials(sweep, tmp_path):
     assert outcome.siblings == {"not_finite": found.siblings}
     assert outcome.as_dict()["siblings"] == outcome.siblings
     assert found.siblings in outcome.trials[2].status_text
+
+
+def test_a_trial_of_rllib_is_judged_with_its_own_settings(sweep):
+    settings = RLlibSettings({"lr": 0.1, "train_batch_size_per_learner": 8})
+    live = sweep([{"lr": 1e-3}], algo="rllib/DQN", settings=settings, search={}, trials=1)
+    assert live.report("00", 1, **NAN)
+    (found,) = live.findings("not_finite")
+    assert "train_batch" not in found.remedy and "`lr`" in found.remedy
+    assert live.stopper.sweep._describe_other("00").values["lr"] == 1e-3
 
 
 def test_later_comparisons_know_more_trials(sweep, tmp_path):
