@@ -96,7 +96,7 @@ def test_a_restored_learner_keeps_its_own_optimiser_and_weight_decay(kind, donor
     for _, optimiser in restored.get_optimizers_for_module(DEFAULT_MODULE_ID):
         (group,) = optimiser.param_groups
         assert group["weight_decay"] == 0.1 and group.get("decoupled_weight_decay", True)
-        # What the donor's optimiser remembers of the same parameters goes on.
+        # What the donor's optimiser remembers of the same parameters is kept.
         assert bool(optimiser.state) == (donor == "adam")
     small.updated(restored, source.objective.preprocess_batch(rows)[0])
 

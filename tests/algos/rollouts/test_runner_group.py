@@ -135,7 +135,7 @@ def test_after_a_restore_only_an_environment_without_state_starts_elsewhere(env)
     reseed_runners(group, 7)
     same = {name: np.array_equal(seen, runner.observation[name]) for name, seen in first.items()}
     assert all(same.values()) == (env != "CartPole-v1")
-    reseed_runners(group, 8, [2])  # a remote one was restarted: this one goes on
+    reseed_runners(group, 8, [2])  # a remote one was restarted: this one continues
     assert runner.restored_at in (0, 7)
 
 
