@@ -36,7 +36,7 @@ from envs.validation import InputError
 from tune_jobs.run_log.json_types import to_json_types
 
 NUM_OBSERVATIONS, TOLERANCE = 10_000, 1e-5
-"""Observations of the comparison, and the largest difference of a number (relative above 1)."""
+"""Observations of the comparison, and the largest difference (see `measure_difference`)."""
 CHOICE_TOLERANCE = 0.001
 """Share of choices that may differ: ties can be broken either way."""
 COMPARISON_BATCH = 500
@@ -239,9 +239,10 @@ def compare_with_policy(
 def measure_difference(
     names: Sequence[str], expected: Sequence[Any], actual: Sequence[Any]
 ) -> dict[str, Any]:
-    """Measure the largest difference of a number (relative above 1) and count differing choices.
+    """Measure the largest difference of a number and count differing choices.
 
-    A tie between two actions may be broken either way; such rows count as different choices.
+    Differences are relative to the largest number of their column where that is above 1. A tie
+    between two actions may be broken either way; such rows count as different choices.
     """
     largest, differ = 0.0, np.zeros(len(expected[0]), bool)
     for ours, theirs in zip(expected, actual, strict=True):
@@ -253,7 +254,9 @@ def measure_difference(
             # The value part of an action depends on the choice: compare it on equal choices only.
             same = ~differ if name.startswith("action.") else slice(None)
             with np.errstate(invalid="ignore"):  # of infinities
-                gap = np.abs(ours - theirs) / np.maximum(1, np.abs(ours))
+                # Per column and not per number: a value near 0 is the rounded sum of larger ones.
+                scale = np.abs(ours).max(0, initial=1.0, where=np.isfinite(ours))
+                gap = np.abs(ours - theirs) / scale
             # Every comparison with NaN is false, so that max() would leave it out. The same number
             # that is not finite is no difference: a damaged policy is refused elsewhere.
             equal = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))

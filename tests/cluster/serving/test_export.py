@@ -97,7 +97,14 @@ def test_a_difference_is_found():
     ours = [np.array([0, 1, 2]), np.array([[0.0], [1.0], [100.0]], np.float32)]
     theirs = [np.array([0, 1, 1]), np.array([[0.0], [1.1], [101.0]], np.float32)]
     found = export.measure_difference(["action.choice", "outputs"], ours, theirs)
-    assert found == {"largest": pytest.approx(0.1), "choices_differ": 1, "of": 3}
+    assert found == {"largest": pytest.approx(0.01), "choices_differ": 1, "of": 3}
+
+
+def test_rounding_of_values_around_zero_is_no_difference():
+    values = np.linspace(-127, 127, 500, dtype=np.float32)
+    for gap, differs in ((2.3e-5, False), (0.01, True)):
+        found = export.measure_difference(["value"], [values], [values + np.float32(gap)])
+        assert (found["largest"] > export.TOLERANCE) == differs
 
 
 @pytest.mark.parametrize(
