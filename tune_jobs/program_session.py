@@ -194,10 +194,4 @@ def _list_problems(program: FollowedProgram) -> list[tuple[str, Severity, str, s
             if log
             else "",
         ),
-        (
-            "lines_left_out",
-            "note",
-            log.left_out if log else "",
-            "A program that is killed leaves half a line; the other lines are judged.",
-        ),
     ]

@@ -92,6 +92,9 @@ class TrialStopper(Stopper):
         findings, withdrawals = self.sweep.judge(result["trial"])
         if reason := result.get("idle_gpu"):
             findings = [*findings, make_idle_gpu_finding(reason)]
+        if lines := result.get("left_out"):
+            why = "A program that is killed leaves half a line; the other lines are judged."
+            findings = [*findings, Finding("lines_left_out", "note", 1, lines, why)]
         return findings, withdrawals
 
     def _find_stop(self, result: dict[str, Any], findings: list[Finding]) -> StopVerdict | None:

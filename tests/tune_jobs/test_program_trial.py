@@ -141,6 +141,15 @@ def test_what_finished_without_a_driver_is_not_run_again(tmp_path, status, start
     assert (folder / "starts").read_text().count("started") == starts
 
 
+def test_lines_that_cannot_be_read_are_reported(tmp_path):
+    fields = write_short_program(tmp_path)
+    script = tmp_path / "noted.py"
+    script.write_text(script.read_text().replace("*rows,", "*rows[:5], '1,2,3', *rows[5:],"))
+    trainable = make_program_trainable(make_job(fields), tmp_path / "run")
+    results = steps(trainable({"plan": PLAN | {"config": {"status": 0}}}))
+    assert "line 7 has 3 cells" in results[-1]["left_out"]
+
+
 def test_what_was_ended_is_run_again(start, tmp_path):
     first = start(rows=500)
     first.step()

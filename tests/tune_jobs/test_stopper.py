@@ -28,14 +28,18 @@ def test_a_finding_is_written_once(tmp_path):
     assert sum(isinstance(row, FindingRow) for row in rows) == 1
 
 
-def test_an_idle_gpu_is_a_finding(tmp_path):
+@pytest.mark.parametrize(
+    ("reported", "finding"),
+    [("idle_gpu", ("idle_gpu", "warn")), ("left_out", ("lines_left_out", "note"))],
+)
+def test_what_a_trial_reports_of_itself_is_a_finding(tmp_path, reported, finding):
     rows = []
     session = make_session(tmp_path, rows.append)
     for i in range(1, 3):
-        session.stopper("00", make_result("00", i, 1.0) | {"idle_gpu": "torch was built so"})
+        session.stopper("00", make_result("00", i, 1.0) | {reported: "line 6 has 3 cells"})
     (row,) = (row for row in rows if isinstance(row, FindingRow))
-    assert (row.symptom, row.severity) == ("idle_gpu", "warn")
-    assert row.evidence.endswith("works on the CPU: torch was built so")
+    assert (row.symptom, row.severity) == finding
+    assert row.evidence.endswith("line 6 has 3 cells")
 
 
 def test_a_stop_request_for_the_run_stops_all(tmp_path):

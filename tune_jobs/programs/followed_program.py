@@ -147,6 +147,7 @@ class FollowedProgram:
             "trained_s": self.trained_s,
             "fault": "",
             "took": "",
+            "left_out": self.follower.chosen.left_out if self.follower.chosen else "",
         }
 
     def _make_rows(self, log: Path) -> LogRows:
