@@ -16,13 +16,10 @@ from paths import ROOT, SUPPORT
 
 SMALLEST = {
     "bench": "--only causal --contestants ours env_alone --rounds 1 --iterations 3",
-    "edges": "--quick",
     "foreign_suite": "--half set",
-    "gp_ei": "--only toy_graph --seeds 1 --evaluations 2 --rows 12",
     "health_suite": "--only NaN --half reported",
     "landscapes": "--data {folder} --replays 1 --costs 320",
     "shop": "--steps 500 --seeds 0 --products 60 --only ppo",
-    "thoughts_ablation": "--repeats 2 --after 0 --seeds 1 --processes 1 --arms",
 }
 """Arguments for the smallest task, of those for which that takes seconds."""
 
@@ -30,11 +27,7 @@ SMALLEST = {
 def list_named():
     """The benchmarks that Makefile and documentation name; one with a colon is an environment."""
     texts = [(ROOT / "Makefile").read_text(), *(p.read_text() for p in ROOT.glob("docs/*.md"))]
-    names = set(re.findall(r"\bbenchmarks\.(\w+)\b(?!:)", "\n".join(texts)))
-    (row,) = re.findall(
-        r"`-m benchmarks\.\w+`, (.*) \|.*", (ROOT / "docs/developing.md").read_text()
-    )
-    return sorted(names | set(re.findall(r"`(\w+)`", row)))
+    return sorted(set(re.findall(r"\bbenchmarks\.(\w+)\b(?!:)", "\n".join(texts))))
 
 
 @pytest.mark.parametrize("name", list_named())

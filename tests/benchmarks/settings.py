@@ -1,7 +1,7 @@
 # pyright: basic
 """The settings that all contestants share: a ratio means something only where these are equal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LAM = 0.95
 CLIP = 0.2
@@ -33,45 +33,25 @@ class Task:
     """Mean return that counts as solved."""
 
 
+SB3S = Task(
+    env="",
+    copies=8,
+    batch=2048,
+    minibatch=64,
+    epochs=10,
+    lr=3e-4,
+    gamma=0.99,
+    entropy_coef=0.0,
+    hidden=(64, 64),
+    iterations=8,
+)
+"""SB3's own settings, over eight copies, as in its Zoo."""
 TASKS = {
-    "cartpole": Task(
-        "CartPole-v1",
-        copies=8,
-        batch=4096,
-        minibatch=256,
-        epochs=10,
-        lr=1e-3,
-        gamma=0.99,
-        entropy_coef=0.0,
-        hidden=(64, 64),
-        iterations=15,
-        goal=475,
+    "cartpole": replace(
+        SB3S, env="CartPole-v1", batch=4096, minibatch=256, lr=1e-3, iterations=15, goal=475
     ),
-    # SB3's own settings, over eight copies, as in its Zoo.
-    "lander": Task(
-        "LunarLander-v3",
-        copies=8,
-        batch=2048,
-        minibatch=64,
-        epochs=10,
-        lr=3e-4,
-        gamma=0.99,
-        entropy_coef=0.0,
-        hidden=(64, 64),
-        iterations=8,
-    ),
-    "cheetah": Task(
-        "HalfCheetah-v5",
-        copies=8,
-        batch=2048,
-        minibatch=64,
-        epochs=10,
-        lr=3e-4,
-        gamma=0.99,
-        entropy_coef=0.0,
-        hidden=(64, 64),
-        iterations=8,
-    ),
+    "lander": replace(SB3S, env="LunarLander-v3"),
+    "cheetah": replace(SB3S, env="HalfCheetah-v5"),
     # Like the preset `causal`: two whole episodes of each of 128 copies.
     "causal": Task(
         "envs:CausalLearning-v0",
@@ -86,16 +66,12 @@ TASKS = {
         iterations=8,
     ),
     # The environment costs a thousand times what learning from one of its rows does.
-    "dear": Task(
-        "benchmarks.worlds:DearCartPole-v0",
-        copies=8,
+    "dear": replace(
+        SB3S,
+        env="benchmarks.worlds:DearCartPole-v0",
         batch=1024,
         minibatch=256,
         epochs=4,
         lr=1e-3,
-        gamma=0.99,
-        entropy_coef=0.0,
-        hidden=(64, 64),
-        iterations=8,
     ),
 }

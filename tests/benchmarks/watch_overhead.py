@@ -87,7 +87,8 @@ def measure_soak(rows: int) -> None:
         process.wait(60)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -96,3 +97,7 @@ if __name__ == "__main__":
         measure_soak(asked.rows)
     if asked.seconds:
         measure_rate(asked.seconds)
+
+
+if __name__ == "__main__":
+    main()
