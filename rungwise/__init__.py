@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from envs.validation import InputError
     from tune_jobs.api import check_environment as check
     from tune_jobs.api import resume, run
-    from tune_jobs.health.doctor import doctor
-    from tune_jobs.health.watch import Watch
     from tune_jobs.jobs.job import Job
     from tune_jobs.jobs.job_yaml import load_job
     from tune_jobs.jobs.search_space import Space
+    from tune_jobs.judging.doctor import doctor
+    from tune_jobs.judging.watch import Watch
     from tune_jobs.run_log.outcome import Outcome
 
 __all__ = [
@@ -58,10 +58,10 @@ _PLACES = {
     "Outcome": "tune_jobs.run_log.outcome:Outcome",
     "Policy": "algos.policy:Policy",
     "Space": "tune_jobs.jobs.search_space:Space",
-    "Watch": "tune_jobs.health.watch:Watch",
+    "Watch": "tune_jobs.judging.watch:Watch",
     "World": "envs.batched:World",
     "check": "tune_jobs.api:check_environment",
-    "doctor": "tune_jobs.health.doctor:doctor",
+    "doctor": "tune_jobs.judging.doctor:doctor",
     "load_job": "tune_jobs.jobs.job_yaml:load_job",
     "resume": "tune_jobs.api:resume",
     "run": "tune_jobs.api:run",

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tune_jobs.api import check_environment, resume, run
-    from tune_jobs.health.doctor import doctor
     from tune_jobs.jobs.job import Job
     from tune_jobs.jobs.job_yaml import load_job
     from tune_jobs.jobs.search_space import Space
+    from tune_jobs.judging.doctor import doctor
     from tune_jobs.run_log.outcome import Outcome
 
 __all__ = ["Job", "Outcome", "Space", "check_environment", "doctor", "load_job", "resume", "run"]
@@ -28,7 +28,7 @@ _MODULES = {
     "Outcome": "run_log.outcome",
     "Space": "jobs.search_space",
     "check_environment": "api",
-    "doctor": "health.doctor",
+    "doctor": "judging.doctor",
     "load_job": "jobs.job_yaml",
     "resume": "api",
     "run": "api",

@@ -15,13 +15,13 @@ from tune_jobs.env_module import restore_module
 from tune_jobs.evaluation.evaluation_status import EvaluationStatus
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import check_resources
-from tune_jobs.prepare import check_reporting, open_run, prepare_job
 from tune_jobs.ray_session import offered_cpus, ray_session
 from tune_jobs.run_directory import find_free_directory
-from tune_jobs.run_lifecycle import drive
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.events import Row
 from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.session.prepare import check_reporting, open_run, prepare_job
+from tune_jobs.session.run_lifecycle import drive
 
 
 def run(

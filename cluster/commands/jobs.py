@@ -104,7 +104,7 @@ class Tune(RayCommand):
         return self._run(self.job, console)
 
     def _run(self, job: Job, console: Console) -> Answer:
-        from tune_jobs.prepare import prepare_job
+        from tune_jobs.session.prepare import prepare_job
 
         directory = self.out or find_free_directory(job.env)
         # Before the directory is created: a refused job must leave nothing behind.
@@ -141,7 +141,7 @@ class Resume(RayCommand):
         """Continue the run, or start one that was stopped before its first row."""
         check_is_run(self.run)  # a wrong path is refused at once
         find_env_module(self.run, required=True)
-        from tune_jobs.prepare import check_reporting, open_run
+        from tune_jobs.session.prepare import check_reporting, open_run
 
         job, rows = open_run(self.run)  # refuses what is not a run before Ray starts
         check_machine(job, self.address, self.cpus)
@@ -161,10 +161,10 @@ class Report(Command):
         """Rebuild the outcome from the event log."""
         check_is_run(self.run)  # a wrong path is refused at once
         from cluster.terminal.outcome_text import print_outcome
-        from tune_jobs.prepare import open_run
         from tune_jobs.report.report import write_report
         from tune_jobs.run_log.driver_lock import make_lost_end
         from tune_jobs.run_log.outcome import Outcome
+        from tune_jobs.session.prepare import open_run
 
         _, rows = open_run(self.run)
         if not rows:

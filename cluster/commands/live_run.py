@@ -92,10 +92,10 @@ def run_with_progress(
     from tune_jobs.disk_space import DiskFullError
     from tune_jobs.evaluation.evaluation_status import EvaluationStatus
     from tune_jobs.interruption import run_last_words
-    from tune_jobs.prepare import open_run
-    from tune_jobs.run_lifecycle import DriverError, drive, end_interrupted
     from tune_jobs.run_log.driver_lock import hold_driver_lock
     from tune_jobs.run_log.events import JobRow
+    from tune_jobs.session.prepare import open_run
+    from tune_jobs.session.run_lifecycle import DriverError, drive, end_interrupted
 
     job, _ = open_run(directory)
     displays: list[ProgressDisplay] = []
@@ -169,7 +169,7 @@ def print_and_check_outcome(outcome: Outcome, directory: Path, console: Console)
 def _explain_unscored(outcome: Outcome, directory: Path) -> str:
     """Say why no trial of a run has a score."""
     from tune_jobs.evaluation.first_score import estimate_pace, explain_missing_score
-    from tune_jobs.prepare import open_run
+    from tune_jobs.session.prepare import open_run
 
     if any(trial.score is not None for trial in outcome.trials):
         return "no trial has a finite score"

@@ -91,9 +91,9 @@ class Watch(Command):
             CommandFailed: it failed by itself.
             RunInterrupted: Ctrl-C ended it.
         """
-        from tune_jobs.prepare import open_run
         from tune_jobs.programs.process import find_program
         from tune_jobs.programs.trial_program import get_program_folder
+        from tune_jobs.session.prepare import open_run
 
         directory = self.resume or self._prepare()
         job, rows = open_run(directory)
@@ -113,9 +113,9 @@ class Watch(Command):
     def _prepare(self) -> Path:
         """Prepare the run directory of a new run, and return it."""
         from tune_jobs.jobs.job_yaml import make_job
-        from tune_jobs.prepare import prepare_job
         from tune_jobs.programs.process import find_process, remember_program
         from tune_jobs.programs.trial_program import get_program_folder
+        from tune_jobs.session.prepare import prepare_job
 
         process = None if self.pid is None else find_process(self.pid)
         job = make_job(self._describe_job(), "the command line")
@@ -130,9 +130,9 @@ class Watch(Command):
     def _describe_job(self) -> dict[str, Any]:
         """Return the fields of the job."""
         from cluster.commands.diagnose import parse_renames
+        from tune_jobs.foreign_logs import find_readers
         from tune_jobs.health import RULES
         from tune_jobs.health.finding import SEVERITIES
-        from tune_jobs.health.logs import find_readers
         from tune_jobs.jobs.program_settings import PROGRAM, name_program, protect_braces
 
         command = protect_braces(shlex.join(self.command))

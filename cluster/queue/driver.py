@@ -27,8 +27,8 @@ from tune_jobs.run_log.stop_requests import JOB, clear_stop_request
 def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> None:
     """Run a prepared job until it ends or a stop is requested."""
     from tune_jobs.jobs.resources import check_resources
-    from tune_jobs.prepare import check_reporting, open_run
-    from tune_jobs.run_lifecycle import drive, end_interrupted
+    from tune_jobs.session.prepare import check_reporting, open_run
+    from tune_jobs.session.run_lifecycle import drive, end_interrupted
 
     def write_last_words() -> None:
         end_interrupted(directory)
@@ -51,7 +51,7 @@ def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> Non
 def main() -> None:
     """Drive the run of the command line and print its errors on stderr."""
     from tune_jobs.disk_space import DiskFullError
-    from tune_jobs.run_lifecycle import DriverError
+    from tune_jobs.session.run_lifecycle import DriverError
 
     treat_sigterm_as_ctrl_c()
     if str(Path.cwd()) not in sys.path:  # as on the command line

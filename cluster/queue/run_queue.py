@@ -93,7 +93,7 @@ class RunQueue:
         """
         from tune_jobs.jobs.job_yaml import load_job, make_job
         from tune_jobs.jobs.replaced_fields import replace_fields
-        from tune_jobs.prepare import prepare_job
+        from tune_jobs.session.prepare import prepare_job
 
         try:
             job = make_job(fields if preset is None else replace_fields(load_job(preset), fields))

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.log_judges import JUDGES, judge
-from tune_jobs.health.doctor import doctor
-from tune_jobs.health.logs import find_readers, read_logs
+from tune_jobs.foreign_logs import find_readers, read_logs
+from tune_jobs.judging.doctor import doctor
 
 DATA = Path(__file__).parents[1] / "data"
 ARCHIVES = (DATA / "foreign_logs.tar.xz", DATA / "program_logs.tar.xz")

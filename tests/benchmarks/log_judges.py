@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.health.logs.log import Log
+from tune_jobs.foreign_logs.log import Log
 
 Rows = list[dict[str, Any]]
 JUDGES = ("rldoctor", "rldoctor, renamed", "rlwatch", "rlprobe", "zen", "plateau")

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.foreign_runs import half, pack
 from benchmarks.watched import CONSTANT, NAMES, PROGRAMS, Program
-from tune_jobs.health.logs import read_logs
+from tune_jobs.foreign_logs import read_logs
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "program_logs.tar.xz"
 LEARNT = {

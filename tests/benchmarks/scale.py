@@ -37,13 +37,13 @@ from cluster.terminal.progress import ProgressDisplay
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import dump_job
 from tune_jobs.jobs.search_space import sample_configs
-from tune_jobs.prepare import open_run
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import JobRow, ResultRow, TrialRow
 from tune_jobs.run_log.ledger import write_ledger
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import find_remaining_work
-from tune_jobs.tune_session import TuneSession
+from tune_jobs.session.prepare import open_run
+from tune_jobs.session.tune_session import TuneSession
 
 SIZES = (100, 1_000, 5_000)
 EVERY_S = 10.0

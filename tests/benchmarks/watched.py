@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cluster.commands.watch  # noqa: F401
-import tune_jobs.program_session  # noqa: F401
+import tune_jobs.session.program_session  # noqa: F401
 from cluster.cli import main as main_of_rungwise
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow

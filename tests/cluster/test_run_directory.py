@@ -16,7 +16,7 @@ from tune_jobs.report.report import write_report
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import EvaluationRow, FinalRow, JobRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.winner import name_winner
+from tune_jobs.session.winner import name_winner
 
 
 def compared(run, job):
@@ -31,7 +31,7 @@ def compared(run, job):
 
 def test_evaluation_takes_a_fifth_of_the_steps_by_default(run, monkeypatch):
     # Without a step of training there are steps for the least number only.
-    monkeypatch.setattr("tune_jobs.winner.SHARE", 0.0)
+    monkeypatch.setattr("tune_jobs.session.winner.SHARE", 0.0)
     winner, evaluation, shown = compared(run, job())
     assert winner == [], "too few episodes to choose a winner by"
     assert (evaluation.episodes, evaluation.most) == (LEAST_SINGLE, 256)
@@ -47,7 +47,7 @@ def test_finals_and_comparison_take_different_seeds(run):
 
 
 def test_finalists_play_as_many_episodes_as_the_first(run, monkeypatch):
-    from tune_jobs import winner
+    from tune_jobs.session import winner
 
     asked = []
 
@@ -64,14 +64,14 @@ def test_finalists_play_as_many_episodes_as_the_first(run, monkeypatch):
 
 
 def test_a_number_that_the_job_names_is_played_in_full(run, monkeypatch):
-    monkeypatch.setattr("tune_jobs.winner.SHARE", 0.0)
+    monkeypatch.setattr("tune_jobs.session.winner.SHARE", 0.0)
     winner, evaluation, _ = compared(run, job(evaluation_episodes=45))
     assert [row.episodes for row in winner] == [45] * 3 and winner[0].seed == 45
     assert (evaluation.episodes, evaluation.most) == (45, 45)
 
 
 def test_what_was_played_before_is_not_played_again(run, monkeypatch):
-    monkeypatch.setattr("tune_jobs.winner.SHARE", 0.0)
+    monkeypatch.setattr("tune_jobs.session.winner.SHARE", 0.0)
     compared(run, job())
     before = (run / "events.jsonl").read_text()
     compared(run, job())

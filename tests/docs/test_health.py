@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from paths import ROOT
 
-from tune_jobs.health import Watch
+from rungwise import Watch
 
 PAGE = (ROOT / "docs" / "health.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.S | re.M)
-LINES = {re.findall(r"tune_jobs\.([\w.]+) import", block)[0]: block for block in BLOCKS}
+LINES = {re.findall(r"from (?:tune_jobs\.)?([\w.]+) import", block)[-1]: block for block in BLOCKS}
 ROW = {"return_mean": 1.0, "kl": 0.01, "value_loss": 1.0}
 
 
@@ -67,6 +67,6 @@ def test_documented_lines_for_tune_make_a_stopper(monkeypatch):
 def test_documented_loop_ends_at_a_nan():
     rows = [ROW, {**ROW, "value_loss": float("nan")}]
     names = {"train": lambda: iter(rows)}
-    exec(LINES["health"], names)
+    exec(LINES["rungwise"], names)
     names["watch"].judge()
     assert names["watch"].verdict == "stop"

@@ -13,7 +13,7 @@ import tune_jobs
 from algos.policy import Policy
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
-from tune_jobs.trial import make_trainable
+from tune_jobs.session.trial import make_trainable
 
 pytestmark = [pytest.mark.usefixtures("local_ray"), pytest.mark.timeout(900)]
 

@@ -8,7 +8,7 @@ import pytest
 from algos.policy import Policy
 from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.trial import make_trainable
+from tune_jobs.session.trial import make_trainable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
 

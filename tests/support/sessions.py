@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.run_log.events import EndRow
-from tune_jobs.tune_session import TuneSession
+from tune_jobs.session.tune_session import TuneSession
 
 
 def make_session(directory, listener=lambda row: None, earlier=(), **changed):

@@ -8,7 +8,7 @@ import pytest
 
 from envs.validation import InputError
 from tune_jobs.disk_space import DiskFullError, report_full_disk
-from tune_jobs.prepare import claim_run_directory
+from tune_jobs.session.prepare import claim_run_directory
 
 
 def test_a_nearly_full_disk_is_said_before_the_start(tmp_path, monkeypatch):

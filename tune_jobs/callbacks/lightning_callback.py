@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from tune_jobs.health.watch import Watch
+from tune_jobs.judging.watch import Watch
 
 
 class HealthCallback(Callback):

@@ -8,7 +8,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
 
-from tune_jobs.health.watch import Watch
+from tune_jobs.judging.watch import Watch
 
 
 class HealthCallback(BaseCallback, KVWriter):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from tune_jobs.health.watch import Watch
+from tune_jobs.judging.watch import Watch
 
 
 class HealthCallback(TrainerCallback):

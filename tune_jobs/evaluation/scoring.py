@@ -14,7 +14,7 @@ from tune_jobs.evaluation.players import (
     play_world_episodes,
     summarise_gym_episodes,
 )
-from tune_jobs.health.logs.names import match_metrics
+from tune_jobs.foreign_logs.names import match_metrics
 from tune_jobs.jobs.job import Job
 
 HELD_OUT = "held_out_"

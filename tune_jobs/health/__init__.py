@@ -11,7 +11,6 @@ from tune_jobs.health.diagnosis import (
 from tune_jobs.health.finding import SEVERITIES, Finding, Severity
 from tune_jobs.health.history import SCORE, History, Row
 from tune_jobs.health.rule import Rule
-from tune_jobs.health.watch import Watch
 
 __all__ = [
     "RULES",
@@ -25,7 +24,6 @@ __all__ = [
     "Rule",
     "Severity",
     "StopConditions",
-    "Watch",
     "check_limits",
     "diagnose",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.validation import InputError
-from tune_jobs.health.logs.log_rows import RETURNS, Iteration, LogRows
+from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.log_follower import LogFollower, explain_missing_log, explain_missing_score
 from tune_jobs.programs.process import STDERR, ProgramProcess, read_last_lines

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from envs.validation import InputError
+from tune_jobs.foreign_logs.discovery import find_in_directory, find_readers, list_columns
+from tune_jobs.foreign_logs.formats import Reader
+from tune_jobs.foreign_logs.likely_return import guess_return
+from tune_jobs.foreign_logs.log_rows import LogRows
+from tune_jobs.foreign_logs.names import match_metrics
+from tune_jobs.foreign_logs.record import Record
 from tune_jobs.formatting import format_names
-from tune_jobs.health.logs.discovery import find_in_directory, find_readers, list_columns
-from tune_jobs.health.logs.formats import Reader
-from tune_jobs.health.logs.likely_return import guess_return
-from tune_jobs.health.logs.log_rows import LogRows
-from tune_jobs.health.logs.names import match_metrics
-from tune_jobs.health.logs.record import Record
 from tune_jobs.programs.log_places import LogPlaces, walk_files
 
 SEARCH_S, SEARCH_SHARE = 2.0, 0.002

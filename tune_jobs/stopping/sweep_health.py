@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from algos.config import TrainingSettings
+from tune_jobs.foreign_logs.log_rows import assume_budget
+from tune_jobs.foreign_logs.smoothed import SmoothedHistory, is_smoothed
 from tune_jobs.health import Finding, History, diagnose
 from tune_jobs.health.history import as_number
-from tune_jobs.health.logs.log_rows import assume_budget
-from tune_jobs.health.logs.smoothed import SmoothedHistory, is_smoothed
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.open_findings import OpenFindings
 from tune_jobs.health.remedy import OtherLibrary

@@ -14,7 +14,7 @@ from dashboard_app import TOKEN, served
 from waiting import wait_until
 
 from cluster.web.client import Client
-from tune_jobs.health.logs import find_readers
+from tune_jobs.foreign_logs import find_readers
 from tune_jobs.run_log.driver_lock import has_driver
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import (

@@ -112,7 +112,7 @@ def test_bad_input_to_every_address_is_refused_with_a_sentence(tmp_path):
     from hypothesis import HealthCheck, given, settings
     from hypothesis.errors import Unsatisfiable
 
-    import tune_jobs.run_lifecycle  # noqa: F401  (torch and Ray take longer than a first answer may)
+    import tune_jobs.session.run_lifecycle  # noqa: F401  (torch and Ray take longer than a first answer may)
 
     write(tmp_path / "sweep", synthetic_rows())
     made = make_app(tmp_path, TOKEN, RunQueue(tmp_path))

@@ -26,7 +26,7 @@ from envs.shopping.world import Shopping
 from envs.validation import InputError
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import load_job
-from tune_jobs.prepare import prepare_job
+from tune_jobs.session.prepare import prepare_job
 
 SHOP: dict[str, Any] = {"products": 150, "goals": 60, "text": "language", "action_tokens": 12}
 LM: dict[str, Any] = {

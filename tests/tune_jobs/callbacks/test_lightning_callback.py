@@ -12,7 +12,7 @@ pytest.importorskip("lightning", reason="the extra [peers] is not installed")
 import lightning.pytorch as pl  # pyright: ignore[reportMissingImports]
 
 from tune_jobs.callbacks.lightning_callback import HealthCallback
-from tune_jobs.health.watch import TimeLimit
+from tune_jobs.judging.watch import TimeLimit
 
 
 def make_loader(rows):

@@ -10,7 +10,7 @@ from ray import tune
 from ray.rllib.algorithms.ppo import PPOConfig
 
 from tune_jobs.callbacks.rllib_callback import HealthCallback
-from tune_jobs.health.watch import TimeLimit
+from tune_jobs.judging.watch import TimeLimit
 
 
 class NaNRewards(gym.Wrapper):

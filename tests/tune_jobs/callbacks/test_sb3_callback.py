@@ -10,7 +10,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from torch.nn.utils import parameters_to_vector
 
 from tune_jobs.callbacks.sb3_callback import HealthCallback
-from tune_jobs.health.watch import TimeLimit
+from tune_jobs.judging.watch import TimeLimit
 
 
 class NaNRewards(gym.Wrapper):

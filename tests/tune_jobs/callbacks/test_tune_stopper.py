@@ -9,7 +9,7 @@ from ray import tune
 
 from envs.validation import InputError
 from tune_jobs.callbacks.tune_stopper import HealthStopper
-from tune_jobs.health.watch import TimeLimit
+from tune_jobs.judging.watch import TimeLimit
 
 
 def make_result(i, loss=1.0):

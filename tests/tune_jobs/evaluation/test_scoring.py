@@ -11,7 +11,7 @@ from envs.validation import InputError
 from tune_jobs.evaluation import scoring
 from tune_jobs.evaluation.scoring import evaluate_held_out, resolve_metric
 from tune_jobs.jobs.job_yaml import load_job, make_job
-from tune_jobs.trial import make_trainable
+from tune_jobs.session.trial import make_trainable
 
 SMALL = {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
 POLE = {"env": "CartPole-v1", "settings": SMALL, "held_out_interval": 2, "held_out_episodes": 8}

@@ -14,7 +14,7 @@ from envs.validation import InputError
 from tune_jobs.evaluation import videos
 from tune_jobs.evaluation.videos import check_recording, record_checkpoint, record_episodes
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.prepare import prepare_job
+from tune_jobs.session.prepare import prepare_job
 
 
 class Swatch(gymnasium.Env):

@@ -9,11 +9,11 @@ from ray.tune.schedulers import TrialScheduler
 from synthetic_sweep import result
 
 from tune_jobs.jobs.job_yaml import load_job
-from tune_jobs.recorder import EventRecorder
 from tune_jobs.run_log.events import EndRow
 from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.successive_halving import make_brackets
+from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.stopping.sweep_health import SweepHealth
 
 NAMES = ["00", "01", "02", "03", "04", "05"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from synthetic_sweep import job_row
 
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.prepare import make_job_row
+from tune_jobs.session.prepare import make_job_row
 from tune_jobs.trackers.remote_id import get_remote_prefix
 
 

@@ -1,0 +1,37 @@
+"""Metrics in the output of a program."""
+
+import math
+
+import pytest
+
+from tune_jobs.foreign_logs.formats.console import parse_line
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        (
+            "{'loss': -0.0012, 'reward': 0.5, 'grad_norm': nan, 'epoch': 0.01}",
+            {"loss": -0.0012, "reward": 0.5, "grad_norm": math.nan, "epoch": 0.01},
+        ),
+        ("{'loss': '1.5e-05', 'reward': '2'}", {"loss": 1.5e-5, "reward": 2.0}),
+        ("{'loss': '0.1', 'reward': None}", {"loss": 0.1, "reward": math.nan}),
+        ("{'question': None, 'answer': 'four'}", {}),
+        ("  5%|##  | 1/20 {'loss': inf, 'reward': -1.0}", {"loss": math.inf, "reward": -1.0}),
+        (
+            "(TaskRunner pid=7) \x1b[36mstep:3 - actor/entropy:0.41 - critic/score/mean:1e-05",
+            {"step": 3.0, "actor/entropy": 0.41, "critic/score/mean": 1e-5},
+        ),
+        (
+            "step:12 - actor/lr:np.float64(1e-06) - actor/pg_loss:nan",
+            {"step": 12.0, "actor/lr": 1e-6, "actor/pg_loss": math.nan},
+        ),
+        ("a dict {'one': 1} in a sentence", {}),
+        ("{'question': 'what is 2', 'answer': 'four'}", {}),
+        ("step:3 of the recipe - stir: well", {}),
+        ("step:3 - reward:1_000 - x:1__2 - y:3_", {"step": 3.0, "reward": 1000.0}),
+        ("", {}),
+    ],
+)
+def test_a_line_has_the_metrics_that_are_printed_in_it(line, values):
+    assert parse_line(line) == pytest.approx(values, nan_ok=True)

@@ -1,0 +1,58 @@
+"""Tables of numbers: CSV files and lines of JSON."""
+
+import pytest
+from foreign_logs import read_rllib_results, write_columns, write_results
+from health_runs import flat as flat_returns
+
+from envs.validation import InputError
+from tune_jobs.foreign_logs import read_logs
+from tune_jobs.judging.doctor import doctor
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"step,return\n1,\xff\xfe\n")
+    with pytest.raises(InputError, match="not a text file"):
+        read_logs(tmp_path / "a.csv")
+
+
+def test_rows_that_do_not_fit_end_their_log_and_no_other(tmp_path):
+    write_columns(tmp_path / "a.csv", step=list(range(40)), reward=flat_returns(40, seed=2))
+    for name, at in (("b", 20), ("c", 0)):
+        lines = [f"{i},{i % 3}" for i in range(40)]
+        lines[at:] = [f"{line},7" for line in lines[at:]]
+        (tmp_path / f"{name}.csv").write_text("step,reward\n" + "\n".join(lines) + "\n")
+    answer = doctor(tmp_path)
+    whole, cut, refused = answer["logs"]
+    assert [entry["rows"] for entry in answer["logs"]] == [40, 20, 0]
+    assert whole["note"] == ""
+    assert "line 22 has 3 cells" in cut["note"] and "line 2 has 3 cells" in refused["note"]
+    assert "no_improvement" in whole["judged"] and "no_improvement" in cut["judged"]
+
+
+def test_one_row_that_does_not_fit_is_left_out_with_a_note(tmp_path):
+    """A program that was killed in a line and continued writes its next line behind that half."""
+    lines = [f"{i},{i}" for i in range(20)]
+    lines[7] = f"7,7{lines[7]}"
+    (tmp_path / "a.csv").write_text("step,reward\n" + "\n".join(lines) + "\n")
+    (log,) = read_logs(tmp_path / "a.csv")
+    assert [row["return_mean"] for row in log.rows] == [*range(7), *range(8, 20)]
+    assert log.note == f"{tmp_path}/a.csv, line 9 has 3 cells, but the header has 2. " + (
+        "The line is left out."
+    )
+
+
+def test_one_text_among_numbers_is_left_out_and_a_column_of_text_stays(tmp_path):
+    lines = [f"{i}.5,{'0' if i < 5 else 'saved'},{i}" for i in range(20)]
+    lines[7] = f"7.{lines[7]}"
+    (tmp_path / "a.csv").write_text("step,note,reward\n" + "\n".join(lines) + "\n")
+    (log,) = read_logs(tmp_path / "a.csv")
+    assert [row["return_mean"] for row in log.rows] == [*range(7), *range(8, 20)]
+    assert "line 9 has '7.7.5' in the column step of numbers" in log.note
+
+
+def test_a_last_line_that_was_cut_off_is_left_out(tmp_path):
+    (tmp_path / "a.csv").write_text("step,return\n1,2\n2,3\n3")
+    assert len(read_logs(tmp_path / "a.csv")[0].rows) == 2
+    path = write_results(tmp_path / "result.json", read_rllib_results())
+    path.write_text(path.read_text()[:-40])
+    assert len(read_logs(path)[0].rows) == 7

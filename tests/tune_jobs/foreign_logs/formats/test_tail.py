@@ -1,0 +1,64 @@
+"""A file that grows is read once: half-written lines wait, a new file is read from its start."""
+
+import pytest
+
+from envs.validation import InputError
+from tune_jobs.foreign_logs.formats.tail import Lines, Tail
+
+
+def append(path, text):
+    with path.open("a") as file:
+        file.write(text)
+
+
+def test_each_byte_is_returned_once_and_at_most_a_limit(tmp_path):
+    path = tmp_path / "a"
+    tail = Tail(path)
+    assert tail.read() == b""
+    path.write_bytes(bytes(range(100)))
+    parts = [tail.read(40), tail.read(40), tail.read(40), tail.read(40)]
+    assert [len(part) for part in parts] == [40, 40, 20, 0]
+    assert b"".join(parts) == bytes(range(100))
+    append(path, "xy")
+    assert tail.read(1) == b"x" and tail.behind
+    assert tail.read(1) == b"y" and not tail.behind
+
+
+def test_a_half_written_line_waits_for_its_end(tmp_path):
+    path = tmp_path / "a"
+    lines = Lines(path)
+    path.write_text("one\ntw")
+    assert lines.read() == ["one\n"]
+    append(path, "o\nthr")
+    assert lines.read() == ["two\n"]
+    assert lines.read() == []
+    assert lines.read(final=True) == ["thr"]
+
+
+@pytest.mark.parametrize("how", ["truncated", "rotated", "removed for a while"])
+def test_another_file_in_its_place_is_read_from_its_start(tmp_path, how):
+    path = tmp_path / "a"
+    path.write_text("one\ntwo\nthr")
+    lines = Lines(path)
+    assert lines.read() == ["one\n", "two\n"]
+    if how == "truncated":
+        path.write_text("new\n")
+    else:
+        path.rename(tmp_path / "a.1")
+        if how == "removed for a while":
+            assert lines.read() == []
+        path.write_text("new\nand longer than before\n")
+    assert lines.read()[0] == "new\n"
+    assert lines.number >= 1
+
+
+def test_letters_that_are_cut_between_two_reads_are_whole(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"\xef\xbb\xbf" + "größe\nβ\n".encode())
+    lines = Lines(path)
+    read = [line for _ in range(30) for line in lines.read(1)]
+    assert read == ["größe\n", "β\n"]
+    with path.open("ab") as file:
+        file.write(b"ab\xff\n")
+    with pytest.raises(InputError, match=r"byte 16 is not UTF-8"):
+        lines.read()

@@ -1,0 +1,61 @@
+"""Remedies for the log of another library name its own settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tune_jobs.foreign_logs.log_rows import LogRows
+from tune_jobs.foreign_logs.names import find_setting_names
+from tune_jobs.foreign_logs.names.matching import LIBRARIES
+from tune_jobs.foreign_logs.record import Record
+from tune_jobs.health import RULES, History
+from tune_jobs.health.diagnosis import diagnose
+from tune_jobs.health.remedy import Step
+
+SB3 = ("time/total_timesteps", "rollout/ep_rew_mean", "train/approx_kl", "train/loss")
+
+
+@pytest.mark.parametrize(
+    ("names", "lr"),
+    [
+        (SB3, "learning_rate"),
+        (("charts/learning_rate", "losses/approx_kl", "losses/value_loss"), "--learning-rate"),
+        (("env_runners/num_episodes", "num_env_steps_sampled", "training_iteration"), "lr"),
+        (("ray/tune/env_runners/num_episodes", "ray/tune/num_env_steps_sampled"), "lr"),
+        (("Reward / Total reward (mean)", "Loss / Policy loss"), "learning_rate"),
+        (("Train/mean_reward", "Loss/surrogate"), "learning_rate"),
+        (("rewards/step", "losses/a_loss", "info/kl"), "learning_rate"),
+        (("step", "reward", "frac_reward_zero_std"), "learning_rate"),
+        (("step", "reward", "loss"), None),
+        (("critic/score/mean", "step"), None),
+        ((), None),
+    ],
+)
+def test_the_library_is_known_by_its_names(names: tuple[str, ...], lr: str | None):
+    assert find_setting_names(names).get("lr") == lr
+
+
+def test_tables_name_settings_that_remedies_change():
+    """A misspelt one of ours would never be used."""
+    steps = [step for rule in RULES.values() for step in rule.remedy if isinstance(step, Step)]
+    changed = {step.setting for step in steps}
+    changed |= {step.without.setting for step in steps if isinstance(step.without, Step)}
+    tables: list[Mapping[str, str]] = [library.settings for library in LIBRARIES]
+    assert set().union(*tables) - changed <= {"temperature"}
+
+
+def test_a_remedy_for_sb3_has_its_names_and_its_value_in_words():
+    values = {"time/total_timesteps": 1000.0, "rollout/ep_rew_mean": 1.0, "train/approx_kl": 30.0}
+    rows = LogRows(Path("progress.csv"), "return_mean", {})
+    records = [
+        Record(f"line {i}", {**values, "time/total_timesteps": 1000.0 * i}) for i in range(40)
+    ]
+    table = [iteration.metrics | {"iteration": iteration.number} for iteration in rows.add(records)]
+    assert rows.other is not None
+    found = diagnose(History(table, 60, "return_mean", other=rows.other)).findings
+    (runaway,) = [finding for finding in found if finding.symptom == "kl_runaway"]
+    assert runaway.remedy.startswith(
+        "Set `learning_rate` to at most 1e-4; set `n_epochs` to at most 4; stop the epochs of an "
+        "iteration at `target_kl=0.02`"
+    )

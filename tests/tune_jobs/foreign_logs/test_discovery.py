@@ -1,0 +1,41 @@
+"""Which files at a path are logs, and of which run."""
+
+import pytest
+from foreign_logs import write_columns, write_results
+from health_runs import rising
+
+from envs.validation import InputError
+from tune_jobs.foreign_logs import find_readers, read_logs
+from tune_jobs.judging.doctor import doctor
+
+
+def test_one_unreadable_file_does_not_end_a_folder(tmp_path):
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
+    (tmp_path / "events.out.tfevents.0").write_bytes(b"no events, but as many bytes as a frame")
+    write_columns(tmp_path / "b" / "good.csv", step=list(range(20)), reward=rising(20))
+    answer = doctor(tmp_path)
+    rows = {log["name"]: log["rows"] for log in answer["logs"]}
+    assert rows == {"gone.csv": 0, tmp_path.name: 0, "b/good.csv": 20}
+    notes = {log["name"]: log["note"] for log in answer["logs"]}
+    assert "cannot be read" in notes["gone.csv"]
+    assert "no TensorBoard file" in notes[tmp_path.name]
+
+
+def test_a_folder_of_nothing_but_unreadable_files_is_refused(tmp_path):
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
+    with pytest.raises(InputError, match=r"gone\.csv cannot be read"):
+        read_logs(tmp_path)
+
+
+def test_lines_of_json_in_a_folder_are_a_log_where_they_have_a_return(tmp_path):
+    write_results(tmp_path / "a" / "log.jsonl", [{"step": i, "reward": i} for i in range(9)])
+    write_results(tmp_path / "b" / "config.json", [{"seed": 1, "lr": 0.1}])
+    (reader,) = find_readers(tmp_path)
+    assert reader.files == [tmp_path / "a" / "log.jsonl"]
+
+
+def test_console_text_without_metrics_is_no_log(tmp_path):
+    (tmp_path / "notes.txt").write_text("{'a': 'b'}\nnothing here\n")
+    write_columns(tmp_path / "log.csv", step=[1, 2], reward=[1, 2])
+    (reader,) = find_readers(tmp_path)
+    assert reader.files == [tmp_path / "log.csv"]

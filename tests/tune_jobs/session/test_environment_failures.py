@@ -1,0 +1,74 @@
+# pyright: basic, reportAttributeAccessIssue=false
+"""Failures of an environment that a trial survives without losing an iteration."""
+
+import json
+
+import pytest
+import toy_worlds
+
+from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.session.trial import make_trainable
+
+JOB = {
+    "env": "toy_worlds:Fragile-v0",
+    "metric": "return_mean",
+    "mode": "max",
+    "iterations": 4,
+    "settings": {"num_envs": 4, "rollout_length": 32, "minibatch_size": 64, "hidden": [8]},
+}
+STEPS = 4 * 32
+
+
+@pytest.fixture
+def make_trial(tmp_path, local_ray, monkeypatch):
+    """A trial whose environments fail at these steps of the process."""
+    monkeypatch.setattr(toy_worlds.Fragile, "taken", 0)
+    made = []
+
+    def make(failing, **changed):
+        kind = make_trainable(make_job(JOB | {"env_kwargs": {"failing": failing}} | changed))
+        trial = kind.__new__(kind)
+        plan = {"trial": "00", "config": {}, "resume_from": ""}
+        trial.setup({"plan": plan | {"hang_report_dir": str(tmp_path / "faults")}})
+        made.append(trial)
+        return trial
+
+    yield make
+    for trial in made:
+        trial.cleanup()
+
+
+def test_an_iteration_is_repeated_with_new_environments(make_trial):
+    trial = make_trial([STEPS + 7])
+    first, second, third = (trial.step() for _ in range(3))
+    assert [r["iteration"] for r in (first, second, third)] == [1, 2, 3]
+    assert [len(r["failures"]) for r in (first, second, third)] == [0, 1, 0]
+    assert "ConnectionError: the simulator is gone" in second["failures"][0]
+    assert "toy_worlds.py:" in second["failures"][0], "the user's own line"
+    assert not second["fault"] and second["score"] is not None
+    assert json.loads(third["metrics"])["env_steps"] == 3 * STEPS
+
+
+def test_too_many_failures_end_the_trial_and_keep_its_score(make_trial):
+    trial = make_trial([STEPS + 1, STEPS + 2, STEPS + 3], max_failures=2)
+    scored = trial.step()
+    ended = trial.step()
+    assert scored["score"] is not None and trial.scores == [scored["score"]]
+    assert ended["done"] and ended["iteration"] == 1 and ended["score"] is None
+    assert "failed 3 times" in ended["fault"] and "the simulator is gone" in ended["fault"]
+    assert len(ended["failures"]) == 2, "those that it survived"
+
+
+def test_without_allowed_failures_the_first_one_ends_the_trial(make_trial):
+    ended = make_trial([1], max_failures=0).step()
+    assert ended["done"] and "the simulator is gone" in ended["fault"]
+    assert "times" not in ended["fault"] and not ended["failures"]
+
+
+def test_environments_begin_other_episodes_after_a_failure(make_trial):
+    trial = make_trial([STEPS + 1, STEPS + 2])
+    seeds = set()
+    for _ in range(2):
+        trial.step()
+        seeds.add(trial.agents[0].env_runner_group.local_env_runner.env_seed)
+    assert len(seeds) == 2

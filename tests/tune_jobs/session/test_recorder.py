@@ -1,0 +1,72 @@
+# pyright: basic, reportAttributeAccessIssue=false
+"""The recorder writes an event row for everything that Tune reports."""
+
+from types import SimpleNamespace
+
+import pytest
+from ray.exceptions import RayActorError
+from sessions import make_session
+from synthetic_sweep import result
+
+from algos.rollouts.environment_fault import EnvironmentFault
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import CheckpointRow, EndRow
+from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
+from tune_jobs.session.recorder import _extract_error_message
+from tune_jobs.stopping import StopVerdict
+
+
+def make_trial(error=None, **last):
+    plan = {"plan": {"trial": "00"}}
+    return SimpleNamespace(config=plan, last_result=last, get_error=lambda: error)
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    return make_session(tmp_path, earlier=[result("00", 4, 1.0)]).recorder
+
+
+def test_an_end_is_written_and_its_stop_request_cleared(recorder, tmp_path):
+    request_stop(tmp_path, "00")
+    recorder.write_end("00", 4, StopVerdict("target", "score 9"))
+    (row,) = read_event_log(tmp_path / "events.jsonl")
+    assert isinstance(row, EndRow)
+    assert (row.trial, row.iteration, row.reason, row.sentence) == ("00", 4, "target", "score 9")
+    assert list_stop_requests(tmp_path) == []
+
+
+def test_a_checkpoint_is_written_relative_to_the_run(recorder, tmp_path):
+    checkpoint = SimpleNamespace(path=str(tmp_path / "trials" / "00" / "checkpoint_4"))
+    recorder.on_checkpoint(0, [], make_trial(iteration=4), checkpoint)
+    (row,) = read_event_log(tmp_path / "events.jsonl")
+    assert isinstance(row, CheckpointRow)
+    assert (row.trial, row.iteration, row.path) == ("00", 4, "trials/00/checkpoint_4")
+
+
+def test_a_trial_that_failed_for_good_ends_with_its_error(recorder, tmp_path):
+    recorder.on_trial_error(0, [], make_trial(ValueError("no shelf 9"), iteration=4))
+    (row,) = read_event_log(tmp_path / "events.jsonl")
+    assert (row.iteration, row.reason, row.sentence) == (4, "error", "no shelf 9")
+
+
+def test_an_environment_that_failed_for_good_says_how_often(recorder, tmp_path):
+    trial = make_trial(EnvironmentFault("Lift-v0 failed in step()"), iteration=4)
+    trial.run_metadata = SimpleNamespace(num_failures=4)
+    recorder.on_trial_error(0, [], trial)
+    (row,) = read_event_log(tmp_path / "events.jsonl")
+    assert "Lift-v0 failed in step()" in row.sentence and "failed 4 times" in row.sentence
+    assert f"rungwise resume {tmp_path}" in row.sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (None, "its process failed"),
+        (RayActorError(), "its process died"),
+        (RuntimeError("Traceback\n  File x\nKeyError: 'lr'"), "KeyError: 'lr'"),
+        (OSError("write\n[Errno 28] No space left on device\nin x"), "the disk is full"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_an_error_of_a_worker_is_shortened_to_its_message(error, message):
+    assert _extract_error_message(error).startswith(message)

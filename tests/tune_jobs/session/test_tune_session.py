@@ -1,0 +1,40 @@
+# pyright: basic, reportAttributeAccessIssue=false
+"""A session: its scheduler and the environment variables of Tune."""
+
+import os
+
+import pytest
+from sessions import make_session
+from synthetic_sweep import job_row
+
+from tune_jobs.schedulers.asha import RecordedASHA
+from tune_jobs.schedulers.pbt import RecordedPBT
+from tune_jobs.session.tune_session import (
+    MAX_PENDING_TRIALS,
+    _make_checkpoint_config,
+    set_tune_environment,
+)
+
+
+def test_each_scheduler_of_a_job_is_made(tmp_path):
+    assert isinstance(make_session(tmp_path).scheduler, RecordedASHA)
+    population = make_session(tmp_path, scheduler="pbt", trials=4, earlier=[job_row()])
+    assert isinstance(population.scheduler, RecordedPBT)
+    # Without rungs ASHA decides nothing: the trial never waits.
+    assert not make_session(tmp_path, scheduler="none").scheduler.is_waiting("00")
+
+
+@pytest.mark.parametrize(("searcher", "pending"), [("optuna", 1), ("random", MAX_PENDING_TRIALS)])
+def test_a_sampler_keeps_one_trial_in_the_queue(monkeypatch, tmp_path, searcher, pending):
+    monkeypatch.setattr(os, "environ", {})
+    session = make_session(tmp_path, searcher=searcher)
+    set_tune_environment(session.job)
+    assert os.environ["TUNE_MAX_PENDING_TRIALS_PG"] == str(pending)
+    assert os.environ["RAY_CHDIR_TO_TRIAL_DIR"] == "0"
+    assert session.has_settings_to_propose == (searcher == "optuna")
+
+
+def test_a_population_keeps_more_checkpoints(tmp_path):
+    one = _make_checkpoint_config(make_session(tmp_path).job)
+    many = _make_checkpoint_config(make_session(tmp_path, scheduler="pbt").job)
+    assert (one.num_to_keep, many.num_to_keep) == (2, 4)

@@ -1,0 +1,152 @@
+"""Find the logs at a path: which files are of one run, and in which format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from envs.validation import InputError
+from tune_jobs.foreign_logs.formats import FORMATS, Reader
+from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
+from tune_jobs.foreign_logs.names import match_metrics
+from tune_jobs.foreign_logs.record import parse_json
+
+LOOKED_FOR = (
+    "a run directory of ours (events.jsonl), Ray Tune's result.json and progress.csv, SB3's "
+    "progress.csv and *.monitor.csv, TensorBoard's events.out.tfevents.*, trainer_state.json, "
+    "folders of TorchRL, W&B and MLflow, and CSV files, lines of JSON and console output with a "
+    "column for the return"
+)
+OWN_RUN = "Rungwise run"
+LEARNING = {"policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "explained_variance"}
+"""Metrics of an update of a policy: a table with one of them is no data of another kind."""
+
+
+@dataclass(frozen=True)
+class OwnRun:
+    """The event log of a run of Rungwise, which has all its trials."""
+
+    file: Path
+    name: str = OWN_RUN
+
+    @property
+    def files(self) -> list[Path]:
+        """The event log."""
+        return [self.file]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that cannot be opened, of which it is unknown whether it is a log."""
+
+    file: Path
+    note: str
+    name: str = "unreadable"
+
+    @property
+    def files(self) -> list[Path]:
+        """The file."""
+        return [self.file]
+
+
+def find_readers(path: Path, rename: Mapping[str, str] | None = None) -> list[Reader]:
+    """Open every log of another tool at a path; see :func:`find_logs`."""
+    return [log for log in find_logs(path, rename or {}) if isinstance(log, Reader)]
+
+
+def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Reader | OwnRun | Unreadable]:
+    """Yield each log at a path: a file, or a directory, which is searched to any depth.
+
+    Raises:
+        InputError: if the path is a file in no known format.
+        OSError: if it is a file that cannot be opened.
+    """
+    if path.is_file():
+        if _is_own_run(path):
+            yield OwnRun(path)
+            return
+        form = _find_format(path)
+        if form is None:
+            raise InputError(f"{path} is none of the files that can be read: {LOOKED_FOR}.")
+        yield form([path], rename)
+        return
+    for place, inner, names in os.walk(path):
+        # In place, as os.walk requires: the order of logs must not depend on the file system.
+        inner.sort()
+        files = [Path(place, name) for name in sorted(names)]
+        if (events := Path(place, "events.jsonl")) in files and _is_own_run(events):
+            inner.clear()  # what Tune wrote below it says the same
+            yield OwnRun(events)
+        else:
+            yield from find_in_directory(Path(place), files, rename)
+
+
+def find_in_directory(
+    place: Path, files: list[Path], rename: Mapping[str, str], *, needs_return: bool = True
+) -> Iterator[Reader | Unreadable]:
+    """Yield the logs among the files of a directory.
+
+    The formats in one directory describe the same run; reading each would report it repeatedly.
+
+    Args:
+        place: the directory.
+        files: its files.
+        rename: names of the log, each with the catalogue's.
+        needs_return: whether a table is a log only by its return; else it is one, too, where other
+            metrics of learning are known in it.
+    """
+    by_form: dict[type[Reader], list[Path]] = {}
+    for file in files:
+        try:
+            form = _find_format(file)
+            # Any table may be a CSV file; one with a column for the return is taken for a log.
+            if form and (
+                not form.needs_return or _is_log(form.first_names(file), rename, needs_return)
+            ):
+                by_form.setdefault(form, []).append(file)
+        except OSError as error:
+            # One unreadable file among many must not hide the others.
+            yield Unreadable(file, describe_os_error(file, error))
+    for form in FORMATS:
+        if form in by_form:
+            yield from form.open_all(by_form[form], rename, place)
+            return
+
+
+def describe_os_error(path: Path, error: OSError) -> str:
+    """Return a sentence on a file that cannot be read."""
+    return f"{error.filename or path} cannot be read: {error.strerror}."
+
+
+def _find_format(path: Path) -> type[Reader] | None:
+    return next((form for form in FORMATS if form.recognises(path)), None)
+
+
+def _is_own_run(path: Path) -> bool:
+    # Other tools use this name as well, so the first line decides.
+    if path.name != "events.jsonl":
+        return False
+    with path.open("rb") as file:
+        line = file.readline()
+    try:
+        return parse_json(line)["kind"] == "job"
+    except (ValueError, LookupError, TypeError):
+        return False
+
+
+def list_columns(path: Path) -> list[str]:
+    """Return the names of the columns of a table; empty for any other file."""
+    with suppress(OSError):
+        if DelimitedReader.recognises(path):
+            return DelimitedReader.first_names(path)
+    return []
+
+
+def _is_log(names: list[str], rename: Mapping[str, str], needs_return: bool) -> bool:
+    known = {ours.name for ours in match_metrics(names, rename).values()}
+    if any(name.startswith("return_mean") for name in known):
+        return True
+    return not needs_return and bool(known & LEARNING) and len(known) > 1

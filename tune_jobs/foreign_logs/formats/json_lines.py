@@ -1,0 +1,99 @@
+"""One JSON object a line, nested names joined by a slash."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from envs.validation import InputError
+from tune_jobs.foreign_logs.formats.broken_lines import BrokenLines
+from tune_jobs.foreign_logs.formats.reader import Reader, read_first_lines
+from tune_jobs.foreign_logs.formats.tail import Lines
+from tune_jobs.foreign_logs.record import Record, flatten, parse_json
+
+FIRST = 20
+"""Lines that are searched for a return: the first ones of a file may be its configuration."""
+
+
+class JsonLinesReader(Reader):
+    """Lines of JSON of any tool, one for each iteration."""
+
+    name = "JSON lines"
+    needs_return = True
+
+    def _open(self) -> None:
+        self._lines = Lines(self.files[0])
+        self._broken = BrokenLines()
+        self._rows = 0
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether the name, or else the content, is that of lines of JSON."""
+        return path.name.endswith((".json", ".jsonl"))
+
+    @classmethod
+    def first_names(cls, path: Path) -> list[str]:
+        """Return the names of the first metrics of a file."""
+        names: list[str] = []
+        for line in read_first_lines(path)[:FIRST]:
+            with suppress(ValueError):
+                data: Any = parse_json(line)
+                names += flatten(data) if isinstance(data, dict) else []
+        return names
+
+    def _read_more(self, final: bool) -> list[Record]:
+        records: list[Record] = []
+        self.behind = False
+        if self.damage:
+            return records
+        try:
+            lines = self._lines.read(self.limit, final=final)
+        except InputError as error:
+            self.damage = str(error)
+            return records
+        self.behind = self._lines.tail.behind
+        first = self._lines.number - len(lines)
+        for number, line in enumerate(lines, start=first + 1):
+            if not line.strip():
+                continue
+            record = self._parse(number, line)
+            self.damage = self.damage or self._broken.damage
+            if self.damage:
+                break
+            if record is not None:
+                records.append(record)
+        self._rows += len(records)
+        # A broken line is forgiven where it is the last one: the program died in the middle. A file
+        # of one broken line is no log at all.
+        if final and not self.behind and not self._rows:
+            self.damage = self.damage or self._broken.pending
+        self.left_out = self._broken.note
+        self.behind &= not self.damage
+        return records
+
+    def _parse(self, number: int, line: str) -> Record | None:
+        try:
+            data: Any = parse_json(line.rstrip())
+        except ValueError as error:
+            self._broken.add_broken(f"{self.files[0]}, line {number} is not JSON: {error}.")
+            return None
+        self._broken.add_sound()
+        if not isinstance(data, dict):
+            self.damage = (
+                f"{self.files[0]}, line {number} is not a JSON object but {line[:40].rstrip()!r}."
+            )
+            return None
+        return Record(f"line {number}", flatten(data))
+
+
+class TuneResultsReader(JsonLinesReader):
+    """The results that Ray Tune writes for each trial."""
+
+    name = "Ray Tune result.json"
+    needs_return = False
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether the name, or else the content, is that of lines of JSON."""
+        return path.name == "result.json"

@@ -1,0 +1,81 @@
+"""``trainer_state.json`` of Transformers and TRL: written anew with each checkpoint."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tune_jobs.foreign_logs.formats.reader import Reader
+from tune_jobs.foreign_logs.record import Record, flatten, parse_json
+
+NAME = "trainer_state.json"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+
+
+class TrainerStateReader(Reader):
+    """The history in the newest trainer state of a run.
+
+    It is one JSON document, so that each checkpoint is read as a whole; entries that were returned
+    before are left out.
+    """
+
+    name = "Transformers trainer_state.json"
+    is_directory = True
+
+    def _open(self) -> None:
+        self._returned = 0
+        self._version: tuple[Path, int, int] | None = None
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it has the name of a trainer state."""
+        return path.name == NAME
+
+    @classmethod
+    def open_all(
+        cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
+    ) -> list[Reader]:
+        """Return a reader for the run, unless a later checkpoint has the same history and more."""
+        root = directory.parent if _CHECKPOINT.fullmatch(directory.name) else directory
+        return [cls(files, rename, root)] if find_newest(root) == files[0] else []
+
+    def _read_more(self, final: bool) -> list[Record]:
+        newest = find_newest(self.directory) if self.directory else self.files[0]
+        if newest is None:
+            return []
+        state = newest.stat()
+        version = (newest, state.st_mtime_ns, state.st_size)
+        if version == self._version:
+            return []
+        try:
+            data: Any = parse_json(newest.read_text())
+            history = [dict(entry) for entry in data["log_history"]]
+        except (ValueError, LookupError, TypeError) as error:
+            # Half-written while the run is at work: the next read finds it whole.
+            self.damage = f"{newest} is no trainer state: {error}." if final else ""
+            return []
+        self._version, self.files = version, [newest]
+        # A run that began again has a shorter history.
+        first = self._returned if self._returned <= len(history) else 0
+        self._returned = len(history)
+        return [
+            # JSON has no NaN: Transformers writes null in its place.
+            Record(
+                f"entry {number}",
+                flatten({name: math.nan if v is None else v for name, v in entry.items()}),
+            )
+            for number, entry in enumerate(history[first:], start=first + 1)
+            if "train_runtime" not in entry  # the summary repeats means over the whole run
+        ]
+
+
+def find_newest(directory: Path) -> Path | None:
+    """Return the newest trainer state of a run: that of its end, or of its last checkpoint."""
+    if (directory / NAME).exists():
+        return directory / NAME
+    states = [path for path in directory.glob(f"checkpoint-*/{NAME}")]
+    numbered = {int(m[1]): p for p in states if (m := _CHECKPOINT.fullmatch(p.parent.name))}
+    return numbered[max(numbered)] if numbered else None

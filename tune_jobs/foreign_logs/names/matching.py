@@ -1,0 +1,127 @@
+"""Find the catalogue's metrics among the names of a log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from algos.metrics import METRICS
+from envs.validation import unknown_name_error
+from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
+from tune_jobs.foreign_logs.names.cleanrl import CLEANRL
+from tune_jobs.foreign_logs.names.plain import PLAIN
+from tune_jobs.foreign_logs.names.rl_games import RL_GAMES
+from tune_jobs.foreign_logs.names.rllib import RLLIB
+from tune_jobs.foreign_logs.names.rsl_rl import RSL_RL
+from tune_jobs.foreign_logs.names.sb3 import SB3
+from tune_jobs.foreign_logs.names.skrl import SKRL
+from tune_jobs.foreign_logs.names.tianshou import TIANSHOU
+from tune_jobs.foreign_logs.names.torchrl import TORCHRL
+from tune_jobs.foreign_logs.names.trl import TRL
+from tune_jobs.foreign_logs.names.verl import VERL
+
+LIBRARIES = (
+    *(RLLIB, SB3, CLEANRL, SKRL, RSL_RL, RL_GAMES, TIANSHOU, TORCHRL),
+    *(TRL, VERL),
+    PLAIN,
+)
+"""Where a log has several names for one metric, that of the first table is used."""
+
+KNOWN = {
+    theirs: ours
+    for library in LIBRARIES
+    if not library.signs
+    for theirs, ours in library.metrics.items()
+}
+"""Names that mean the same in every log."""
+FEWEST_NAMES = 2
+"""Names of a library by which its log is known, where none of them is used by it alone."""
+Rank = tuple[int, int]
+"""Which of several names for one metric is used: the smallest."""
+
+_RANK = {name: rank for rank, name in enumerate(KNOWN)}
+_POLICY = re.compile(r"^(learners|info/learner)/([^/]+)/")
+
+
+def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, CatalogueMetric]:
+    """Return the foreign name of each metric in a log, at most one per metric."""
+    names = list(names)
+    signed = _merge_signed(names)
+    candidates: list[tuple[Rank, int, str, CatalogueMetric]] = []
+    for place, name in enumerate(names):
+        match = _look_up_name(name, rename, signed)
+        if match is not None:
+            candidates.append((match[0], place, name, match[1]))
+    candidates.sort(key=lambda candidate: candidate[:2])
+    hidden = {ours.hides for *_, ours in candidates}
+    taken: dict[str, tuple[str, CatalogueMetric]] = {}
+    for _, _, name, ours in candidates:
+        if strip_tune_prefix(name) not in hidden:
+            taken.setdefault(ours.name, (name, ours))
+    return dict(taken.values())
+
+
+def recognise_libraries(names: Iterable[str]) -> list[Library]:
+    """Return the libraries of which a log has a name that no other one uses."""
+    short = {strip_tune_prefix(name).casefold() for name in names}
+    return [library for library in LIBRARIES if library.signs & short]
+
+
+def find_setting_names(names: Iterable[str]) -> Mapping[str, str]:
+    """Return the setting names of the library that wrote a log; empty where it is not known."""
+    names = [strip_tune_prefix(name).casefold() for name in names]
+    if signed := recognise_libraries(names):
+        return signed[0].settings
+    unsigned = [lib for lib in LIBRARIES if lib.settings and not lib.signs]
+    counts = [sum(_POLICY.sub(r"\1/*/", n) in lib.metrics for n in names) for lib in unsigned]
+    return unsigned[counts.index(max(counts))].settings if max(counts) >= FEWEST_NAMES else {}
+
+
+def _merge_signed(names: Iterable[str]) -> dict[str, tuple[int, CatalogueMetric | None]]:
+    """Return the names of the recognised libraries with their place in the table."""
+    merged: dict[str, CatalogueMetric | None] = {}
+    for library in recognise_libraries(names):
+        prefixed = {library.prefix + name: ours for name, ours in library.metrics.items()}
+        merged = {**library.metrics, **prefixed, **merged}
+    return {theirs: (place, ours) for place, (theirs, ours) in enumerate(merged.items())}
+
+
+def check_rename(rename: Mapping[str, str]) -> None:
+    """Check that a renaming names only metrics of the catalogue.
+
+    Raises:
+        InputError: naming the metric with the nearest known ones.
+    """
+    for name in rename.values():
+        if name not in METRICS and name != "iteration":
+            raise unknown_name_error("metric", name, METRICS, "in our catalogue")
+
+
+def strip_tune_prefix(name: str) -> str:
+    """Return the name without the prefix of Tune's TensorBoard files."""
+    return name.removeprefix("ray/tune/")
+
+
+def _look_up_name(
+    name: str,
+    rename: Mapping[str, str],
+    signed: Mapping[str, tuple[int, CatalogueMetric | None]],
+) -> tuple[Rank, CatalogueMetric] | None:
+    """Return the metric of a foreign name with its rank."""
+    short = strip_tune_prefix(name)
+    for given in (name, short):
+        if given in rename:
+            return (0, 0), CatalogueMetric(rename[given], patchy=True)
+    if short.casefold() in signed:
+        place, ours = signed[short.casefold()]
+        return ours and ((1, place), ours)
+    own = short.removeprefix("metrics/")
+    if own in METRICS:
+        return (2, 0), CatalogueMetric(own, patchy=own == short)
+    policy = _POLICY.match(short)
+    general = _POLICY.sub(r"\1/*/", short).casefold()
+    ours = KNOWN.get(general)
+    if ours is None:
+        return None
+    others = 0 if policy is None or policy[2] == "default_policy" else len(KNOWN)
+    return (3, _RANK[general] + others), ours

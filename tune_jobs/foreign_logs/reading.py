@@ -1,0 +1,172 @@
+"""Read the logs at some paths and translate them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from envs.validation import InputError, unknown_name_error
+from tune_jobs.foreign_logs.discovery import (
+    LOOKED_FOR,
+    OWN_RUN,
+    OwnRun,
+    Unreadable,
+    describe_os_error,
+    find_logs,
+)
+from tune_jobs.foreign_logs.formats import Reader
+from tune_jobs.foreign_logs.log import Log
+from tune_jobs.foreign_logs.names import check_rename
+from tune_jobs.foreign_logs.translation import translate_log
+from tune_jobs.formatting import format_names
+from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.events import ResultRow
+from tune_jobs.run_log.outcome import Outcome
+
+USUAL = ("result.json", "progress.csv", "progress.txt", "monitor.csv")
+"""Files that a run has one of: it is called by its directory."""
+Source = Reader | OwnRun | Unreadable
+
+
+def read_logs(path: Path, rename: Mapping[str, str] | None = None) -> list[Log]:
+    """Read every log at a path; see :func:`read_all`."""
+    return read_all([path], rename)
+
+
+def read_all(paths: Sequence[Path], rename: Mapping[str, str] | None = None) -> list[Log]:
+    """Every log at some paths: each a file, a run's directory, or a directory of many runs.
+
+    A log that cannot be read, or of which nothing is known, is one without rows, whose note says
+    why. Of several paths, a log is named as it is found from the working directory, and one that
+    is found twice is read once.
+
+    Args:
+        paths: where to look; directories are searched to any depth.
+        rename: names of the log, each with the name of our catalogue that it stands for. They go
+            before the names that are known anyway.
+
+    Raises:
+        InputError: if there is nothing to read at one of the paths, no log can be read, or a
+            renaming is of a name that no log has.
+    """
+    rename = rename or {}
+    check_rename(rename)
+    logs: list[Log] = []
+    known: set[Path] = set()
+    for path in paths:
+        sources = _find(path, rename)
+        for source in sources:
+            # Overlapping paths would otherwise count one run twice, and siblings would seem to
+            # agree.
+            if source.files[0].resolve() not in known:
+                logs += _read_or_noted(path if len(paths) == 1 else None, source, rename)
+        known.update(source.files[0].resolve() for source in sources)
+    # One unreadable log among many must not hide the others, so it is an error only if all are.
+    if not any(log.rows for log in logs):
+        raise InputError(logs[0].note)
+    _check_used(rename, logs)
+    return logs
+
+
+def _find(path: Path, rename: Mapping[str, str]) -> list[Source]:
+    """Return the logs at a path, at least one."""
+    if not path.exists():
+        raise InputError(f"There is no {path}: give a log file or a directory that has one.")
+    try:
+        sources = list(find_logs(path, rename))
+    except OSError as error:
+        raise InputError(describe_os_error(path, error)) from None
+    if not sources:
+        raise InputError(f"There is no log in {path}. Looked for: {LOOKED_FOR}.")
+    return sources
+
+
+def _read_or_noted(root: Path | None, source: Source, rename: Mapping[str, str]) -> list[Log]:
+    """The logs of a source; one that holds only a note if it cannot be read.
+
+    Args:
+        root: the path that the logs are named from; None for the working directory.
+        source: where the logs are.
+        rename: names that the caller gives.
+    """
+    name = _name(root, source)
+    if isinstance(source, Unreadable):
+        return [Log(name, source.name, [], [], note=source.note)]
+    try:
+        if isinstance(source, OwnRun):
+            return list(_read_own_run(root, source.file))
+        log = _read(name, source, rename)
+    except InputError as error:
+        note = str(error)
+    except OSError as error:
+        note = describe_os_error(source.files[0], error)
+    else:
+        if not log.rows:
+            log = dataclasses.replace(log, note=_nothing_known(source.files[0], log))
+        return [log]
+    return [Log(name, source.name, [], [], note=note)]
+
+
+def _name(root: Path | None, source: Source) -> str:
+    """Return the name of a log: its file, or its directory where the file's name is generic."""
+    files = source.files
+    generic = isinstance(source, OwnRun) or (isinstance(source, Reader) and source.is_directory)
+    named = generic or files[0].name in USUAL or len(files) > 1
+    if root is None or not root.is_dir():
+        return str(files[0]) if root is None else root.name
+    place = files[0].parent if named else files[0]
+    if isinstance(source, Reader) and source.is_directory and source.directory is not None:
+        place = source.directory
+    name = (root.name or str(root)) if place == root else str(place.relative_to(root))
+    return f"{name}/{source.label}" if isinstance(source, Reader) and source.label else name
+
+
+def _read(name: str, reader: Reader, rename: Mapping[str, str]) -> Log:
+    records = reader.read(final=True)
+    damage = reader.damage
+    if damage and not (records and reader.readable_above_damage):
+        raise InputError(damage)
+    cut = damage and f"{damage} Only the rows above it are judged."
+    note = " ".join(filter(None, (reader.left_out, cut)))
+    return translate_log(reader.files[0], name, reader.name, records, rename, note)
+
+
+def _read_own_run(root: Path | None, file: Path) -> Iterator[Log]:
+    """Every trial of a run of ours; its rows are those that the rules saw while it ran."""
+    try:
+        outcome = Outcome.from_rows(read_event_log(file))
+        trials = {
+            trial.id: [_to_history_row(row) for row in trial.results] for trial in outcome.trials
+        }
+    except (TypeError, AttributeError):
+        raise InputError(f"{file} is damaged: a value in it is not of its type.") from None
+    place = file.parent
+    run = "" if root in (place, file) else f"{place.relative_to(root) if root else place}/"
+    mode = cast("Literal['min', 'max']", outcome.job.mode or "max")
+    score, budget = outcome.job.metric, outcome.job.iterations
+    for trial, rows in trials.items():
+        yield Log(run + trial, OWN_RUN, rows, [], score=score, mode=mode, budget=budget)
+
+
+def _to_history_row(row: ResultRow) -> dict[str, Any]:
+    return row.metrics | {"iteration": row.iteration, "env_steps": row.env_steps}
+
+
+def _nothing_known(path: Path, log: Log) -> str:
+    if not log.unmapped:
+        return f"The log at {path} is empty: the run wrote no iteration."
+    return (
+        f"The log at {path} has {format_names(log.unmapped)}, none of which is known. Say which "
+        f"one is the return with --rename '{log.likely_return or 'NAME'}=return_mean'."
+    )
+
+
+def _check_used(rename: Mapping[str, str], logs: list[Log]) -> None:
+    known = {name for log in logs for name in (*log.unmapped, *log.renamed)}
+    for name in rename:
+        if not any(name in log.renamed for log in logs):
+            raise unknown_name_error(
+                "column", name, known, "in the log that is none of our metrics yet"
+            )

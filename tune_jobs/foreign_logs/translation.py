@@ -1,0 +1,307 @@
+"""Translate the numbers of a foreign log to rows of the catalogue.
+
+Traps that it handles: RLlib writes NaN for a missing value (a return while no episode has finished,
+a loss without an update) and logs a KL of 0 in every row when it does not compute it. Smoothed
+returns hide the number of episodes per row, which is needed to judge the start of a run, so it is
+estimated from steps and episode lengths. No tool logs the maximal entropy: it is taken from the
+first rows of a policy with few choices. SB3 does not log the discount: a value of 0 follows from an
+explained variance of NaN.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algos.metrics import METRICS
+from envs.validation import InputError
+from tune_jobs.foreign_logs.likely_return import may_be_return, rank_likely_returns
+from tune_jobs.foreign_logs.log import Log
+from tune_jobs.foreign_logs.names import (
+    CatalogueMetric,
+    find_setting_names,
+    match_metrics,
+    recognise_libraries,
+    strip_tune_prefix,
+)
+from tune_jobs.foreign_logs.record import Record
+from tune_jobs.health.history import as_number
+from tune_jobs.health.improvement import BoolArray, FloatArray
+from tune_jobs.health.remedy import OtherLibrary
+from tune_jobs.health.rules.not_finite import WATCHED
+
+RETURNS = ("return_mean", "return_mean_100")
+_RECORD = "record"
+"""Under this name a row carries the foreign values it was made of while it is worked on."""
+_SICK = "sick"
+"""Under this name a row collects which of its numbers are not finite while it is worked on."""
+NO_ROW = {
+    *("iteration", "iteration_s", "env_steps", "env_steps_per_s", "lr", "gamma", "updates"),
+    _RECORD,
+}
+"""What alone makes no row: a line of an evaluation between two iterations has it too."""
+MOST_CHOICES = 18
+"""The number of choices is known by its logarithm up to here (the buttons of Atari)."""
+NEAR = 0.015
+"""How far below the maximum the first entropies may be, as a share: ln 17 is 2 % below ln 18."""
+_LEARNER = re.compile(r"((?:ray/tune/)?learners/[^/]+/)")
+
+
+def translate_log(
+    path: Path,
+    name: str,
+    form: str,
+    records: Sequence[Record],
+    rename: Mapping[str, str],
+    note: str = "",
+) -> Log:
+    """The log that the records of a file are.
+
+    Raises:
+        InputError: if a metric has a value that is not a number.
+    """
+    names = list(dict.fromkeys(key for record in records for key in record.values))
+    taken = match_metrics(names, rename)
+    rows = [_row(path, record, taken) for record in records]
+    _increase(rows, taken)
+    if "time/fps" in names and all(ours.name != "updates" for ours in taken.values()):
+        for row in rows:  # SB3 logs something of every update, but not its number in TensorBoard
+            row["updates"] = float(any(name.startswith("train/") for name in row[_RECORD]))
+    rows = _numbered([row for row in rows if row.keys() - NO_ROW])
+    # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
+    _estimate_episodes(rows)
+    empty = _find_empty_return(rows, taken)
+    for theirs, ours in taken.items():
+        _believe(rows, theirs, ours)
+    # RLlib alone calls the KL a loss; in other tools a KL of 0 is a measurement.
+    if any(ours.name == "kl" and "kl_loss" in theirs for theirs, ours in taken.items()):
+        _drop_kl_not_computed(rows)
+    unmapped = [other for other in names if other not in taken and _is_metric(other, records)]
+    for other in unmapped:
+        # A NaN in any loss soon reaches the parameters, also in one that no rule knows.
+        if "loss" in other.casefold():
+            _watch(rows, other)
+    _normalise_entropy(rows, names)
+    _infer_discount(rows)
+    place_by_values = {id(record.values): place for place, record in enumerate(records)}
+    places = [place_by_values[id(row[_RECORD])] for row in rows]
+    for row in rows:
+        row.pop(_RECORD, None)
+        sick = row.pop(_SICK, [])
+        if sick and "nonfinite" not in row:  # a log's own count knows more
+            row |= {"nonfinite": len(sick), "nonfinite_where": sick[0]}
+    exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
+    has_return = bool(exact or smooth)
+    likely = ""
+    if not has_return:
+        # By this name the catalogue has the mean reward of a step, others often a return.
+        own = [] if recognise_libraries(names) else [n for n in taken if n == "reward_mean"]
+        ranked = rank_likely_returns(_columns([*unmapped, *own], records))
+        likely = next(filter(may_be_return, ranked), "")
+        unmapped = [name for name in ranked if name not in own]
+    return Log(
+        name,
+        form,
+        rows,
+        unmapped,
+        # Exact means are better than moving averages, whose rows repeat each other, unless they
+        # exist for few rows (sparse evaluations).
+        score=RETURNS[0] if exact >= smooth / 2 else RETURNS[1],
+        renamed=frozenset(rename) & set(names),
+        note=note,
+        places=places,
+        likely_return=likely,
+        empty_return=empty,
+        other=OtherLibrary(settings) if (settings := find_setting_names(names)) else None,
+    )
+
+
+def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for theirs, ours in taken.items():
+        value = record.values.get(theirs)
+        # bool is a subclass of int, so a flag such as Tune's done would pass for a number.
+        if value is None or isinstance(value, bool):
+            continue
+        if isinstance(value, int | float):
+            if math.isnan(value) and _learnt_nothing(theirs, record):
+                continue
+            row[ours.name] = float(value) * ours.times + ours.plus
+        elif ours.name in METRICS and METRICS[ours.name].unit in ("text", "shares"):
+            row[ours.name] = value
+        else:
+            raise InputError(
+                f"{path}, {record.location}: {theirs} is {reprlib.repr(value)}, which is not a "
+                "number."
+            )
+    return row | {_RECORD: record.values} if row else row
+
+
+def _learnt_nothing(theirs: str, record: Record) -> bool:
+    """Whether RLlib says NaN of a learner because this iteration had no update."""
+    learner = _LEARNER.match(theirs)
+    counter = f"{learner[1]}num_module_steps_trained" if learner else ""
+    return counter in record.values and not as_number(record.values[counter]) > 0
+
+
+def _increase(rows: Iterable[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
+    for name in (ours.name for ours in taken.values() if ours.since_start):
+        before = 0.0
+        for row in rows:
+            if name in row:
+                # A counter that restarts after a resume must not give a negative number.
+                row[name], before = max(0.0, row[name] - before), row[name]
+
+
+def _numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the log's own count of iterations if it counts each of them, else with ours.
+
+    What a resume ran again is taken from the later row. A log that has only every tenth iteration
+    is counted by its rows, because the rules' warm-ups are numbers of rows.
+    """
+    kept: list[dict[str, Any]] = []
+    for row in rows:
+        while kept and "iteration" in row and kept[-1].get("iteration", -1) >= row["iteration"]:
+            kept.pop()
+        kept.append(row)
+    own = [as_number(row.get("iteration")) for row in kept]
+    dense = all(later - earlier == 1 for earlier, later in pairwise(own))
+    start = int(own[0]) if own and dense and own[0] >= 1 else 1
+    for number, row in enumerate(kept, start=start):
+        row["iteration"] = number
+    return kept
+
+
+def _estimate_episodes(rows: Iterable[dict[str, Any]]) -> None:
+    before = 0.0
+    for row in rows:
+        steps, length = as_number(row.get("env_steps")), as_number(row.get("episode_length"))
+        # NaN fails both comparisons: a row without steps or length gets no estimate.
+        if "episodes" not in row and steps > before and length >= 1:
+            row["episodes"] = (steps - before) / length
+        before = steps if math.isfinite(steps) else before
+
+
+def _find_empty_return(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> str:
+    """Return the name of a return that is never a number.
+
+    It is empty where the log says that no episode ended: a mean over none is NaN by definition.
+    """
+    counted = [row[name] for row in rows for name in ("episodes", "episode_length") if name in row]
+    if counted and not any(as_number(value) > 0 for value in counted):
+        return ""
+    names = [theirs for theirs, ours in taken.items() if ours.name in RETURNS]
+    values = [row[name] for row in rows for name in RETURNS if name in row]
+    return names[0] if values and all(math.isnan(value) for value in values) else ""
+
+
+def _believe(rows: Sequence[dict[str, Any]], theirs: str, ours: CatalogueMetric) -> None:
+    """Take out the NaN that only say that there was no number; point at the others."""
+    name = ours.name
+    values = np.array([as_number(row.get(name, 0.0)) for row in rows])
+    there = np.array([name in row for row in rows], dtype=np.bool_)
+    # In tables with one row for each logging call, NaN fills the metrics of the other calls.
+    lasting = _lasts(_column(rows, name)) if ours.patchy else there
+    for row, value, believed in zip(rows, values, lasting, strict=True):
+        if not isinstance(row.get(name), float) or math.isfinite(value):
+            continue
+        # The mean over no episode is NaN by definition.
+        if name in RETURNS and "episodes" in row and not row["episodes"] > 0:
+            believed = False
+        if math.isnan(value) and not believed:
+            del row[name]
+        elif name in (*RETURNS, *WATCHED):
+            row.setdefault(_SICK, []).append(f"{theirs} ({value})")
+
+
+def _watch(rows: Sequence[dict[str, Any]], theirs: str) -> None:
+    """Point at a loss that is none of ours and has turned NaN or infinite."""
+    column = np.array([as_number(row[_RECORD].get(theirs)) for row in rows])
+    for row, sick in zip(rows, _lasts(column) | np.isinf(column), strict=True):
+        if sick and theirs in row[_RECORD]:
+            row.setdefault(_SICK, []).append(f"{theirs} ({row[_RECORD][theirs]})")
+
+
+def _lasts(column: FloatArray) -> BoolArray:
+    """Which NaN of a column [R] stay to the end: parameters do not come back from NaN.
+
+    They must be more in a row than ever were between two numbers, where they are a log's rhythm.
+    """
+    numbers = np.flatnonzero(~np.isnan(column))
+    lasting = np.zeros(column.size, dtype=np.bool_)
+    if numbers.size and column.size - 1 - numbers[-1] > max(np.diff(numbers), default=1) - 1:
+        lasting[numbers[-1] + 1 :] = True
+    return lasting
+
+
+def _drop_kl_not_computed(rows: Sequence[dict[str, Any]]) -> None:
+    column = _column(rows, "kl")
+    # A column of zeros would make every run that does not compute the KL look frozen.
+    if not np.any(column[~np.isnan(column)] != 0):
+        for row in rows:
+            row.pop("kl", None)
+
+
+def _normalise_entropy(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> None:
+    """The entropy as a share of its maximum, where the start shows what that is.
+
+    A policy of k choices begins near ln k, and never has more. A normal distribution begins at
+    1.419 for each value, which for one value and for two is not just below any ln k.
+    """
+    # A language model is trained before: its first entropy lies near that of k words by chance.
+    if any(library.chooses_tokens for library in recognise_libraries(names)):
+        return
+    entropy = _column(rows, "entropy")
+    known = entropy[np.isfinite(entropy)]
+    # The differential entropy of a continuous policy may be negative and has no maximum.
+    if known.size == 0 or known.min() < 0 or any("entropy_normalised" in row for row in rows):
+        return
+    # Only the start is near the maximum: later the entropy has fallen with learning.
+    most = float(known[:3].max())
+    highest = next(
+        (math.log(k) for k in range(2, MOST_CHOICES + 1) if math.log(k) > most - 1e-3), 0
+    )
+    if most > (1 - NEAR) * highest > 0 and known.max() <= highest + 1e-3:
+        for row in rows:
+            if "entropy" in row:
+                row["entropy_normalised"] = row["entropy"] / highest
+
+
+def _infer_discount(rows: Sequence[dict[str, Any]]) -> None:
+    """A discount of 0 where no row's explained variance is a number: all targets are the same.
+
+    With any other, steps before the end of an episode and at its end have targets that differ,
+    unless nothing is paid; and then the returns do not differ either. (Returns that have become
+    all the same also leave no variance, but not from the first row on.)
+    """
+    explained = [row["explained_variance"] for row in rows if "explained_variance" in row]
+    returns = np.concatenate([_column(rows, name) for name in RETURNS])
+    returns = returns[np.isfinite(returns)]
+    if any("gamma" in row for row in rows) or len(explained) < len(rows) / 2 or not returns.size:
+        return
+    if np.isnan(explained).all() and np.ptp(returns) > 0:
+        for row in rows:
+            row["gamma"] = 0.0
+
+
+def _column(rows: Sequence[dict[str, Any]], name: str) -> FloatArray:
+    return np.array([as_number(row.get(name)) for row in rows])
+
+
+def _is_metric(name: str, records: Sequence[Record]) -> bool:
+    # Tune repeats the whole configuration in every row; it would swamp the unknown columns.
+    if strip_tune_prefix(name).startswith("config/"):
+        return False
+    values = (record.values.get(name) for record in records)
+    return any(isinstance(value, int | float) and value is not True for value in values)
+
+
+def _columns(names: Sequence[str], records: Sequence[Record]) -> dict[str, FloatArray]:
+    return {n: np.array([as_number(record.values.get(n)) for record in records]) for n in names}

@@ -1,0 +1,250 @@
+"""Judge a training while it runs, from the metrics that its own script measures."""
+
+from __future__ import annotations
+
+import logging
+import numbers
+import time
+from collections import deque
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+
+from algos.metrics import METRICS
+from envs.validation import NonNegative, Positive, check_value, unknown_name_error, validate
+from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
+from tune_jobs.foreign_logs.names import check_rename, match_metrics
+from tune_jobs.foreign_logs.record import Record, flatten
+from tune_jobs.foreign_logs.smoothed import SmoothedHistory
+from tune_jobs.health.diagnosis import Diagnosis, Limit, check_limits, diagnose
+from tune_jobs.health.finding import Finding
+from tune_jobs.health.history import History, as_number
+from tune_jobs.health.metric_table import MetricTable
+from tune_jobs.judging.doctor import rows_needed
+
+LOGGER = logging.getLogger("rungwise")
+PARTS = 500
+"""Parts of a known budget: rows that fall into one of them are judged as one."""
+LATE = PARTS // 10
+"""A first row beyond this part belongs to a training that was resumed: what its score began at is
+not known, so that its budget says nothing about what it should have gained."""
+FEWEST = 8
+"""Rows after which a name that none of them has had is said to be missing."""
+MOST_WAITING = 400
+"""Rows that wait at most, so that no judgement is long. Of a script that logs hundreds of rows a
+second, for which 1 % of its time is too little, older ones are dropped."""
+Mode = Literal["min", "max"]
+Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
+
+
+@dataclass
+class TimeLimit:
+    """How long judging may take; several watches of one process can share it."""
+
+    fraction: Annotated[float, Positive] = 0.01
+    """Share of the time since the start that judging may take."""
+    start: float = field(default_factory=time.time)  # of a clock that other processes share
+    spent_s: float = 0.0
+    """Seconds that judging has taken."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    @property
+    def allows_more(self) -> bool:
+        """Whether judging has taken less than its share."""
+        return self.spent_s <= self.fraction * (time.time() - self.start)
+
+
+class Watch:
+    """The health of one training, fed with its metrics while it runs.
+
+    ::
+
+        watch = Watch(budget=1_000_000)
+        for metrics in train():  # {"rollout/ep_rew_mean": 21.5, "time/total_timesteps": 2048}
+            watch.feed(metrics)
+            if watch.should_stop:
+                break
+
+    Metrics have the names of the catalogue or of a library that ``doctor`` knows. A finding that
+    warns or stops is logged once, with its remedy, by the logger ``rungwise``. After construction
+    nothing is raised: what cannot be judged is logged as a warning.
+
+    Args:
+        budget: how far the whole training goes; 0 where it is not known.
+        progress: name of what the budget counts; empty counts environment steps where they are
+            among the metrics, else rows.
+        metric: name of the score.
+        mode: whether a smaller or a larger score is better.
+        rename: names of the script, each with the catalogue's.
+        health: the highest severity of a finding by its symptom, ``"off"`` to leave it out.
+        stops: whether a finding may end the training; otherwise it is only logged.
+        time_limit: how long judging may take; without, one hundredth of the time since now.
+
+    Raises:
+        InputError: if a symptom, its limit or a metric of the catalogue is not known.
+    """
+
+    def __init__(
+        self,
+        *,
+        budget: float = 0.0,
+        progress: str = "",
+        metric: str = RETURNS[0],
+        mode: Mode = "max",
+        rename: Mapping[str, str] | None = None,
+        health: Mapping[str, Limit] | None = None,
+        stops: bool = True,
+        time_limit: TimeLimit | None = None,
+    ) -> None:
+        self.stops = stops
+        self._mode: Mode = mode
+        self._limits: dict[str, Limit] = dict(health or {})
+        check_value("mode", mode, Mode)
+        check_value("budget", budget, float, NonNegative)
+        check_limits(self._limits)
+        check_rename(rename or {})
+        self.diagnosis = Diagnosis((), (), {})
+        """What the rules find in the rows up to the last judgement."""
+        self.verdict: Verdict = "too_short"
+        """The worst severity that they find; ``healthy`` where they find nothing in enough rows."""
+        self.stop: Finding | None = None
+        """The first finding that ends the training, or would with ``stops``."""
+        # A path is for messages of logs that are files.
+        self._log = LogRows(Path(), metric, rename or {}, progress, budget, PARTS)
+        self._table, self._rows, self._names_checked = MetricTable(), 0, False
+        self._waiting: deque[Record] = deque(maxlen=MOST_WAITING)
+        self._messages: set[str] = set()
+        self._not_numbers: set[str] = set()
+        self._time_limit = time_limit or TimeLimit()
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the training is to be ended."""
+        return self.stops and self.stop is not None
+
+    def feed(self, metrics: Mapping[str, object]) -> None:
+        """Add a row, and judge all rows if judging has not taken too much time before.
+
+        Args:
+            metrics: by name numbers, arrays or tensors of one element, or mappings of these.
+        """
+        with self._guard():
+            self._waiting.append(Record("", self._read_numbers(metrics)))
+        if self._time_limit.allows_more:
+            self.judge()
+
+    def judge(self) -> None:
+        """Judge all rows now, whatever time that takes: at the end of a training."""
+        with self._guard():
+            records = list(self._waiting)
+            self._waiting.clear()
+            for iteration in self._log.add(records):
+                self._add_iteration(iteration)
+            last = self._log.unfinished
+            if last is not None and not self.should_stop:
+                # Judged before its part of the budget is complete, and taken back.
+                self._add_iteration(last)
+                self._judge_table(last)
+                self._table.pop()
+                self._rows -= last.rows
+
+    def _add_iteration(self, iteration: Iteration) -> None:
+        if not self._table and iteration.number > LATE:
+            self._log.budget = 0.0
+        self._rows += iteration.rows
+        self._table.append({**iteration.metrics, "iteration": self._rows})
+
+    def _judge_table(self, last: Iteration) -> None:
+        budget = assume_budget(self._rows)
+        if self._log.budget and last.number <= PARTS:
+            budget = max(1, round(self._rows * PARTS / last.number))
+        kind, score = History, self._log.metric
+        if self._log.is_smoothed:
+            kind, score = SmoothedHistory, RETURNS[1]
+        history = kind(self._table, budget, score, self._mode, other=self._log.other)
+        self.diagnosis = diagnose(history, self._limits)
+        self.stop = self.stop or self.diagnosis.stop
+        if self.diagnosis.findings:
+            self.verdict = self.diagnosis.findings[0].severity
+        else:
+            self.verdict = "healthy" if self._rows >= rows_needed(history) else "too_short"
+        for finding in self.diagnosis.findings:
+            self._log_finding(finding)
+        if self._rows >= FEWEST and not self._names_checked:
+            self._names_checked = True
+            self._check_names(history)
+
+    def _log_finding(self, finding: Finding) -> None:
+        if finding.severity != "note":
+            ends = finding is self.stop and self.stops
+            effect = "ends the training" if ends else f"({finding.severity})"
+            heading = f"{finding.symptom} {effect}"
+            # Its evidence changes with every row.
+            self._warn(f"{heading}: {finding.evidence}. {finding.remedy}", heading)
+
+    def _check_names(self, history: History) -> None:
+        """Warn of a progress or a score that no row has had, and take the budget as unknown."""
+        names, progress = self._log.names, self._log.progress
+        if self._log.budget and progress and not self._log.has_progress:
+            self._log.budget = 0.0
+            self._warn(str(unknown_name_error("progress", progress, names, "among the metrics")))
+        if not history.has(history.score):
+            likely = self._log.likely_return
+            hint = f" ({likely}?)" if likely else ""
+            self._warn(
+                f"The first {FEWEST} rows have no {history.score}, or by a name that is not known, "
+                f"so that few rules can judge: name the score as metric{hint}, with mode 'min' "
+                "where less is better."
+            )
+
+    def _read_numbers(self, metrics: Mapping[str, object]) -> dict[str, object]:
+        """Return the numbers of a row, and warn of a metric that is none."""
+        values: dict[str, object] = {}
+        for name, value in flatten(metrics).items():
+            # Nearly always, and ten times as fast.
+            number = value if type(value) is float else _read_number(value)
+            if number is not None:
+                values[name] = number
+            elif name in METRICS and METRICS[name].unit in ("text", "shares"):
+                values[name] = value
+            elif name not in self._not_numbers:
+                self._not_numbers.add(name)
+                if match_metrics([name], self._log.rename):
+                    self._warn(f"{name} is {value!r}, which is not a number: it is left out.")
+        return values
+
+    @contextmanager
+    def _guard(self) -> Generator[None]:
+        """Count the time, and turn an error into a warning: it must not end a training."""
+        start = time.perf_counter()
+        try:
+            with np.errstate(all="ignore"):
+                yield
+        except Exception as error:
+            self._warn(f"The metrics could not be judged: {error!r}.", once="error")
+        finally:
+            self._time_limit.spent_s += time.perf_counter() - start
+
+    def _warn(self, message: str, once: str = "") -> None:
+        """Log a message, unless it was logged before."""
+        if (once or message) not in self._messages:
+            self._messages.add(once or message)
+            LOGGER.warning("rungwise: %s", message)
+
+
+def _read_number(value: object) -> float | None:
+    """Return a number, or that of an array or tensor of one element; None for anything else."""
+    item = getattr(value, "item", None)
+    if callable(item):
+        with suppress(TypeError, ValueError, RuntimeError):  # NumPy and torch: of several elements
+            value = item()
+    # A flag is no measurement, although bool is a subclass of int.
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    return as_number(value)

@@ -1,0 +1,1 @@
+"""What runs a job: one trial, the sweep around it, its recorder, its winner."""

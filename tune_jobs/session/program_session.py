@@ -1,0 +1,197 @@
+"""The session of a run whose only trial is a program: start or find it, follow it, end it.
+
+It needs no Ray: the program runs on this machine, and outlives a driver that is killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from envs.validation import InputError
+from tune_jobs.formatting import format_command
+from tune_jobs.health.finding import Severity
+from tune_jobs.jobs.job import Job
+from tune_jobs.programs.followed_program import FollowedProgram
+from tune_jobs.programs.log_follower import LogFollower
+from tune_jobs.programs.process import ProgramProcess, find_program
+from tune_jobs.programs.trial_program import (
+    follow_trial_program,
+    get_program_folder,
+    start_trial_program,
+)
+from tune_jobs.run_log.events import EndRow, FindingRow, JobRow, LogRow, ResultRow, Row
+from tune_jobs.run_log.resume import TrialPlan
+from tune_jobs.run_log.stop_requests import is_stop_requested
+from tune_jobs.schedulers.asha import RecordedASHA
+from tune_jobs.session.recorder import EventRecorder
+from tune_jobs.session.stopper import TrialStopper
+from tune_jobs.stopping.stop_rule import StopVerdict
+from tune_jobs.stopping.sweep_health import SweepHealth
+
+POLL_S = 0.5
+"""Time between two looks at whether the program still runs."""
+SHARE = 0.005
+"""Share of the time that reading and judging its log may take: half a per cent of a core."""
+LONGEST_S = 60.0
+"""Longest time between two looks at its log, whatever they take."""
+
+
+class ProgramSession:
+    """The recorder and stopper of one session of a run whose only trial is a program.
+
+    Args:
+        job: the job, with its metric and mode filled in.
+        directory: the run directory.
+        earlier: the event rows so far.
+        listener: called with every row that is written.
+    """
+
+    has_settings_to_propose = False
+
+    def __init__(
+        self, job: Job, directory: Path, earlier: Sequence[Row], listener: Callable[[Row], None]
+    ) -> None:
+        self.job, self.directory, self.earlier = job, directory, earlier
+        sweep = SweepHealth(job, earlier)
+        self.recorder = EventRecorder(directory, RecordedASHA([]), sweep, listener, 1)
+        self.stopper = TrialStopper(job, directory, sweep, self.recorder)
+        self._has_log = False
+        self._reported: set[str] = set()
+
+    def run(self, plans: Sequence[TrialPlan]) -> None:
+        """Follow the program to its end.
+
+        Raises:
+            InputError: it cannot be started, or its log is lost, is not one, or has no score.
+        """
+        for plan in plans:
+            reached, program = self._open(plan)
+            try:
+                self._follow(plan.trial, program, reached)
+            except InputError as error:
+                hint = self._explain_how_to_continue(program)
+                raise InputError(f"{error} {hint}") from error
+            except KeyboardInterrupt:
+                program.end()
+                raise
+
+    def _open(self, plan: TrialPlan) -> tuple[int, FollowedProgram]:
+        """Start the program, or find it where an earlier session left it running.
+
+        Returns:
+            The last iteration that is in the event log already, and the program.
+        """
+        settings, folder = self.job.program, get_program_folder(self.directory, plan.trial)
+        process = find_program(folder)
+        if not settings.command:  # it was not started by Rungwise
+            started = process.started if process else time.time()
+            log = LogFollower([Path(settings.log)], rename=settings.rename)
+            return self._find_last_iteration(), FollowedProgram(self.job, process, log, started)
+        if process is not None and self._was_left(process):
+            reached = self._find_last_iteration()
+        else:
+            reached, process = 0, start_trial_program(self.job, plan, self.directory)
+        return reached, follow_trial_program(self.job, plan.trial, self.directory, process)
+
+    def _was_left(self, process: ProgramProcess) -> bool:
+        """Return whether the session before this one ended without ending the program."""
+        starts = [i for i, row in enumerate(self.earlier) if isinstance(row, JobRow)]
+        last_session = self.earlier[starts[-2] :] if len(starts) > 1 else []
+        return process.is_running or not any(isinstance(row, EndRow) for row in last_session)
+
+    def _find_last_iteration(self) -> int:
+        return max((r.iteration for r in self.earlier if isinstance(r, ResultRow)), default=0)
+
+    def _follow(self, trial: str, program: FollowedProgram, reached: int) -> None:
+        while True:
+            began = time.process_time()
+            iterations = [i for i in program.poll() if i.number > reached]
+            self._report_log(trial, program)
+            self._report_problems(trial, reached, program)
+            for iteration in iterations:
+                # Of what was logged since the last look the newest iteration is judged, with all
+                # before it.
+                is_newest = iteration is iterations[-1]
+                result = program.make_result(trial, iteration) | {"is_judged": is_newest}
+                if is_newest and program.is_over:
+                    result["ended"] = program.explain_end()
+                if self.stopper("", result):
+                    if not program.is_over:
+                        program.end()
+                    return
+                reached = iteration.number
+            if program.is_over:
+                self.recorder.write_end(trial, reached, StopVerdict(*program.explain_end()))
+                return
+            if not program.follower.behind:
+                self._wait(program, (time.process_time() - began) / SHARE)
+            if self.stopper.stop_all():
+                program.end()
+                return
+
+    def _report_log(self, trial: str, program: FollowedProgram) -> None:
+        """Write once which log is followed."""
+        log = program.follower.chosen
+        if log is not None and not self._has_log:
+            others = [str(path) for path in program.follower.others]
+            row = LogRow(trial=trial, path=str(log.files[0]), format=log.name, others=others)
+            self.recorder.write(row)
+            self._has_log = True
+
+    def _wait(self, program: FollowedProgram, seconds: float) -> None:
+        """Wait until the log may be read again, the program has ended, or is to be stopped."""
+        until = time.monotonic() + min(max(POLL_S, seconds), LONGEST_S)
+        while time.monotonic() < until and not program.has_ended:
+            time.sleep(POLL_S)
+            if is_stop_requested(self.directory):
+                return
+
+    def _report_problems(self, trial: str, iteration: int, program: FollowedProgram) -> None:
+        """Write once each what is wrong with the log that does not end the program."""
+        for symptom, severity, evidence, remedy in _list_problems(program):
+            if not evidence or symptom in self._reported:
+                continue
+            self._reported.add(symptom)
+            row = FindingRow(
+                trial=trial,
+                iteration=iteration,
+                symptom=symptom,
+                severity=severity,
+                since=iteration,
+                evidence=evidence,
+                remedy=remedy,
+            )
+            self.recorder.write(row)
+
+    def _explain_how_to_continue(self, program: FollowedProgram) -> str:
+        resume = format_command("rungwise", "resume", self.directory)
+        if program.has_ended or program.process is None:
+            return f"Mend it and call `{resume}`."
+        return (
+            f"The program still runs, as process {program.process.pid}: "
+            f"`{resume}` follows it again."
+        )
+
+
+def _list_problems(program: FollowedProgram) -> list[tuple[str, Severity, str, str]]:
+    """Return symptom, severity, evidence (empty where all is well) and remedy of problems."""
+    log = program.follower.chosen
+    return [
+        (
+            "no_log",
+            "warn",
+            program.find_log_problem(),
+            "The program still runs and is not judged.",
+        ),
+        (
+            "no_score",
+            "warn",
+            program.missing_score,
+            f"Start it with that option, or judge all of it by `rungwise doctor {log.files[0]}` "
+            "with it."
+            if log
+            else "",
+        ),
+    ]

@@ -1,0 +1,137 @@
+"""A program of the user's as a trial under Ray Tune."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.air.constants import TRAINING_ITERATION
+
+from algos.checkpoint import write_manifest
+from envs.validation import InputError
+from tune_jobs.foreign_logs.log_rows import Iteration
+from tune_jobs.jobs.job import Job
+from tune_jobs.programs.followed_program import FollowedProgram
+from tune_jobs.programs.process import find_program
+from tune_jobs.programs.trial_program import (
+    follow_trial_program,
+    get_program_folder,
+    start_trial_program,
+)
+from tune_jobs.run_log.resume import TrialPlan
+
+POLL_S = 0.5
+"""Time between two reads of a log."""
+REACHED = "reached.json"
+"""File of a checkpoint: the last iteration reported. What the program saves is in its folder."""
+
+
+def make_program_trainable(job: Job, directory: Path) -> type[ProgramTrainable]:
+    """Make the class whose actors run the programs of a job.
+
+    Args:
+        job: whose trials are programs.
+        directory: the run directory, which every machine of the cluster can write.
+    """
+    known = {"job": job, "directory": directory.absolute()}
+    return type(ProgramTrainable.__name__, (ProgramTrainable,), known)
+
+
+class ProgramTrainable(tune.Trainable):
+    """One program under Ray Tune: a step is an iteration that its log has completed."""
+
+    job: Job
+    directory: Path
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Become a trial; its program starts with the first step."""
+        self.plan = TrialPlan(**config["plan"])
+        # Not started here: Tune calls `load_checkpoint` next where the trial is to be continued,
+        # and a program that begins anew would overwrite what it should continue from.
+        self.program: FollowedProgram | None = None
+        self.reached = self._read_reached(self.plan.resume_from) if self.plan.resume_from else 0
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Become another trial in the same process (Tune's ``reuse_actors``)."""
+        self.cleanup()
+        self.setup(new_config)
+        return True
+
+    def _open(self) -> FollowedProgram:
+        """Start the program, or find it where a process that died has left it.
+
+        It is found running, or finished: what it wrote until its end is then read and it is not
+        run again.
+        """
+        process = find_program(get_program_folder(self.directory, self.plan.trial))
+        continues = self.reached > 0
+        if process is None or not (process.is_running or process.has_finished):
+            process = start_trial_program(self.job, self.plan, self.directory, continues=continues)
+        self.waiting: deque[Iteration] = deque()
+        self.newest = Iteration(self.reached, 0, None, {})
+        return follow_trial_program(
+            self.job, self.plan.trial, self.directory, process, continues=continues
+        )
+
+    def step(self) -> dict[str, Any]:
+        """Return the next iteration of the log, and how the program ended with the last one.
+
+        Raises:
+            RuntimeError: the program failed.
+        """
+        program = self.program = self.program or self._open()
+        try:
+            self._wait_for_iteration(program)
+        except InputError as error:  # started again it would fail again, so the trial ends
+            program.discard()
+            result = program.make_result(self.plan.trial, Iteration(self.reached, 0, None, {}))
+            return result | {"fault": str(error), "done": True}
+        if self.waiting:
+            self.newest = self.waiting.popleft()
+            self.reached = self.newest.number
+        is_last = program.is_over and not self.waiting
+        if is_last and (failure := program.describe_failure()):
+            raise RuntimeError(failure)
+        result = program.make_result(self.plan.trial, self.newest)
+        result |= {TRAINING_ITERATION: self.reached, "done": is_last}
+        return result | ({"ended": program.explain_end()} if is_last else {})
+
+    def _wait_for_iteration(self, program: FollowedProgram) -> None:
+        """Follow the log until it has completed an iteration, or the program has ended.
+
+        Raises:
+            InputError: there is no log, or it is lost, is not one, or does not have the score.
+        """
+        while not self.waiting and not program.is_over:
+            self.waiting += [i for i in program.poll() if i.number > self.reached]
+            if problem := program.find_log_problem():
+                raise InputError(problem)
+            if program.is_overdue:
+                program.end()
+            elif not self.waiting and not program.is_over:
+                time.sleep(POLL_S)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write how far the log was read."""
+        Path(checkpoint_dir, REACHED).write_text(json.dumps({"iteration": self.reached}))
+        write_manifest(Path(checkpoint_dir))
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Continue the program from what it wrote before, where the job says how it can."""
+        self.cleanup()
+        self.program, self.reached = None, self._read_reached(checkpoint)
+
+    def cleanup(self) -> None:
+        """End the program."""
+        if self.program is not None:
+            self.program.end()
+
+    def _read_reached(self, checkpoint: str) -> int:
+        """Return the last iteration that need not run again."""
+        if not self.job.program.resume:
+            return 0
+        return int(json.loads(Path(checkpoint, REACHED).read_text())["iteration"])

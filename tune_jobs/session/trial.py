@@ -1,0 +1,387 @@
+"""One trial under Ray Tune: a thin Trainable around an algorithm.
+
+RLlib's Algorithm is a Trainable itself, but it cannot be reset: each trial would start a process
+and import everything again (4.8 s). This one is rebuilt inside a warm process.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ray import tune
+from ray.air.constants import TRAINING_ITERATION
+from ray.rllib.core import DEFAULT_MODULE_ID
+
+import algos
+from algos.algorithm import ColumnAlgorithm
+from algos.checkpoint import verify_checkpoint, write_manifest
+from algos.policy import Policy, save_policy
+from algos.rollouts.environment_fault import EnvironmentFault
+from algos.rollouts.watchdog import Watchdog
+from tune_jobs.evaluation.recent_score import AgentScore
+from tune_jobs.evaluation.scoring import evaluate_held_out
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.resources import describe_missing_cuda
+from tune_jobs.jobs.rllib_settings import RLlibSettings
+from tune_jobs.jobs.seeds import derive_trial_seed
+from tune_jobs.run_log.resume import find_newest_intact
+from tune_jobs.run_log.trial_outcome import PER_STEP, SPREAD
+from tune_jobs.session.environment_failures import EnvironmentFailures
+from tune_jobs.session.rllib_agent import RLlibAgent
+from tune_jobs.stopping.fault import describe_last_failure
+
+PROGRESS = "trial.json"
+"""File of a checkpoint with the seconds trained, the last score and the recent episodes of each
+agent, and the settings."""
+SUMMED = (
+    *("env_steps", "episodes", "iteration_s", "nonfinite", "updates", "runners_lost"),
+    *("v_star_starts", "v_star_starts_left", "v_star_s", "v_star_left_s"),
+)
+"""Metrics that several agents have together."""
+PREPARATION_S = 10.0
+"""Time between two reports of what precedes the first iteration (stage 1 of A*-PO: hours)."""
+PREPARATION_CHECKPOINT_S = 300.0
+"""Time between two checkpoints during that: most of them never last so long."""
+
+
+def make_trainable(job: Job) -> type[TrialTrainable]:
+    """Make the class whose actors train the trials of a job.
+
+    The job is part of the class and not, as ``tune.with_parameters`` would have it, an object of
+    the driver in Ray's store: where SIGTERM ends Ray's processes, too (SLURM, ``timeout``), Ray
+    looks for such an object and ends the driver with status 1 before it has written the end.
+    """
+    return type(TrialTrainable.__name__, (TrialTrainable,), {"job": job})
+
+
+class TrialTrainable(tune.Trainable):
+    """One trial under Ray Tune: an agent per seed, flat metrics and one score."""
+
+    job: Job
+    """Of all trials of a run; :func:`make_trainable` sets it."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Build the agents; continue from the plan's checkpoint, if it names one."""
+        self._build_agents(config["plan"])
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Become another trial in the same process (Tune's ``reuse_actors``)."""
+        # First: two trials' workers at a time would exceed what the placement group reserves.
+        self.cleanup()
+        self._build_agents(new_config["plan"])
+        return True
+
+    def _build_agents(self, plan: dict[str, Any]) -> None:
+        job = self.job
+        # torch without CUDA works on the CPU; the finding `idle_gpu` reports it.
+        self.idle_gpu = describe_missing_cuda(job.trial_holds_gpu) if job.gpus_per_trial else ""
+        gpus = 0.0 if self.idle_gpu else job.gpus_per_process
+        self.agents = [build_agent(job, plan, place, gpus) for place in range(job.seeds)]
+        settings = self.agents[0].settings
+        # A hung runner is replaced while the trial waits: the trial itself must wait longer.
+        patience = settings.hang_limit_s * (4 if settings.num_env_runners else 1)
+        self.watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
+        # Of its own: parts of stage 1 take seconds, and say nothing about the time that a first
+        # iteration with its update may take.
+        self.preparation_watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
+        self.unprepared = self._list_column_agents()
+        self.preparation_saved_at = time.monotonic()
+        self.failures = EnvironmentFailures(job.max_failures)
+        self.trial_number: str = plan["trial"]
+        self.trained_s = 0.0
+        self.scores: list[float | None] = [None] * job.seeds
+        """The last score measured of each agent: None before the first, NaN after divergence."""
+        self.agent_scores = [AgentScore(job.metric, job.iterations) for _ in self.agents]
+        self.trial_config: dict[str, Any] = plan["config"]
+        self.applied_settings: dict[str, Any] = {}
+        """Changed settings as read back from the learner, until they are reported."""
+        if plan["resume_from"]:
+            self._restore(Path(plan["resume_from"]))
+
+    def _list_column_agents(self) -> list[ColumnAlgorithm]:
+        """Return the agents of our own algorithms: all, or none of one of RLlib's."""
+        return [agent for agent in self.agents if not isinstance(agent, RLlibAgent)]
+
+    def _restore(self, directory: Path) -> None:
+        # Before anything is loaded: a torn file would otherwise fail deep inside RLlib.
+        verify_checkpoint(directory)
+        for place, agent in enumerate(self.agents):
+            agent.restore_from_path(directory / _get_agent_folder(place))
+        own = json.loads((directory / PROGRESS).read_text())
+        self.trained_s, self.scores = own["trained_s"], own["scores"]
+        # Of another trial's checkpoint, too: they are the episodes of the policy that came with it.
+        rewards = own.get("rewards", [[]] * len(self.agents))
+        self.agent_scores = [
+            AgentScore(self.job.metric, self.job.iterations, *saved)
+            for saved in zip(own["recent"], rewards, strict=True)
+        ]
+        if [own["trial"], own["config"]] != json.loads(
+            # Through JSON as the stored one went: tuples became lists.
+            json.dumps([self.trial_number, self.trial_config])
+        ):
+            # Another trial's checkpoint: its learner's coefficients came with it (ray#62173).
+            for agent in self._list_column_agents():
+                group: Any = agent.learner_group
+                for reply in group.foreach_learner(apply_trial_config, config=self.trial_config):
+                    self.applied_settings = reply.get()
+
+    def step(self) -> dict[str, Any]:
+        """Train every agent for one iteration; return the trial's result.
+
+        What precedes the first iteration can take hours. While it does, a step is a part of it, and
+        the result has the iteration 0, no score and the metrics of the progress.
+        """
+        try:
+            if not self._prepare_agents():
+                return self._report_preparation()
+            trained = [self._train_agent(place) for place in range(len(self.agents))]
+        except EnvironmentFault as error:
+            if isinstance(self.job.settings, RLlibSettings):
+                raise  # its state is lost: Tune restarts the trial from the last checkpoint
+            # What it had learnt stands, and so does its last score.
+            fault = describe_last_failure(str(error), self.failures.count)
+            return self._make_result({}, None, fault)
+        metrics, score = merge_agent_metrics(trained), self._take_scores(trained)
+        known = [score for score in self.scores if score is not None]
+        # One seed has no spread, and 0 would read as perfect agreement.
+        if score is not None and len(known) > 1:
+            metrics[SPREAD] = float(np.std(known, ddof=1))
+        scored = [s.scored_reward for s in self.agent_scores if s.scored_reward is not None]
+        if scored:
+            metrics[PER_STEP] = float(np.mean(scored))
+        return self._make_result(metrics, score)
+
+    def _make_result(
+        self, metrics: Mapping[str, Any], score: float | None, fault: str = ""
+    ) -> dict[str, Any]:
+        took, self.applied_settings = self.applied_settings, {}
+        iteration = self.agents[0].iteration
+        return {
+            "trial": self.trial_number,
+            "took": json.dumps(took),
+            "iteration": iteration,
+            # Tune writes a checkpoint where this is a multiple of the interval. Its own count would
+            # include the parts of a preparation.
+            TRAINING_ITERATION: iteration,
+            "score": score,
+            "trained_s": self.trained_s,
+            "fault": fault,
+            "failures": self.failures.take_unreported(),
+            "idle_gpu": self.idle_gpu,
+            # As a text: of numbers Tune would keep statistics, and each of its snapshots leaves a
+            # line in memory for each of those (ray.util.debug.log_once): the driver grew.
+            "metrics": json.dumps(metrics),
+            "done": bool(fault),
+        }
+
+    def _prepare_agents(self) -> bool:
+        """Run what precedes the first iteration for a while; return whether it is over."""
+        for agent in list(self.unprepared):
+            started = time.perf_counter()
+            over = self.failures.survive(
+                agent, partial(agent.prepare, PREPARATION_S), self.preparation_watchdog
+            )
+            self.trained_s += time.perf_counter() - started
+            if over:
+                self.unprepared.remove(agent)
+        return not self.unprepared
+
+    def _report_preparation(self) -> dict[str, Any]:
+        """Return the result of a part of what precedes the first iteration."""
+        agents = self._list_column_agents()
+        progress = [a.preparation_metrics | {"env_steps": a.env_steps} for a in agents]
+        result = self._make_result(merge_agent_metrics(progress), None)
+        saved_s = time.monotonic() - self.preparation_saved_at
+        if saved_s < PREPARATION_CHECKPOINT_S:
+            # 0 is a multiple of every interval, a half is of none.
+            return result | {TRAINING_ITERATION: 0.5}
+        self.preparation_saved_at = time.monotonic()
+        return result
+
+    def _train_agent(self, index: int) -> dict[str, Any]:
+        agent = self.agents[index]
+        # Only training is watched: an evaluation may rightly take longer than an iteration.
+        self.failures.survive(agent, agent.train, self.watchdog)
+        metrics = agent.flat_metrics
+        self.trained_s += metrics["iteration_s"]
+        every = self.job.held_out_interval
+        # At the first, too: a score is there from the beginning. And at the last: the result of the
+        # run is scored by its own policy, not by one of some iterations ago.
+        first_or_last = agent.iteration == 1 or self._over(index)
+        if every and (first_or_last or agent.iteration % every == 0):
+            # The time counts as the trial's own, so that seconds saved are not underestimated.
+            started = time.perf_counter()
+            metrics = metrics | self._evaluate_held_out(agent)
+            self.trained_s += time.perf_counter() - started
+        return metrics
+
+    def _take_scores(self, trained: Sequence[Mapping[str, Any]]) -> float | None:
+        """Return the trial's score from its agents' metrics; None where nothing was measured.
+
+        A score repeated until the next one would pass for further measurements: nine copies of one
+        held-out score looked like a run that does not improve.
+        """
+        fresh = [
+            self.agent_scores[index].measure(metrics, self._over(index))
+            for index, metrics in enumerate(trained)
+        ]
+        for index, score in enumerate(fresh):
+            if score is not None:
+                self.scores[index] = score
+        measured = any(score is not None for score in fresh)
+        return merge_scores(self.scores, self._over()) if measured else None
+
+    def _over(self, place: int = 0) -> bool:
+        """Return whether an agent has run all iterations of the job."""
+        return self.agents[place].iteration >= self.job.iterations
+
+    def _evaluate_held_out(self, agent: ColumnAlgorithm | RLlibAgent) -> dict[str, float]:
+        """Evaluate the policy on held-out seeds."""
+        # Saved and loaded as a user will load it: a policy whose saved form acts differently (a
+        # normalisation that is lost, say) shows in the score, and not only after the run.
+        with tempfile.TemporaryDirectory() as folder:
+            directory = Path(folder)
+            self._save_policy(agent, directory)
+            write_manifest(directory)
+            # On the device where it acts in training: a language model would take hours elsewhere.
+            has_device = isinstance(agent, ColumnAlgorithm)
+            device = agent.config.get_acting_device() if has_device else "cpu"
+            policy = Policy.load(directory, device=device)
+            return evaluate_held_out(policy, self.job)
+
+    def _save_policy(self, agent: ColumnAlgorithm | RLlibAgent, checkpoint: Path) -> None:
+        if isinstance(agent, RLlibAgent):
+            agent.save_policy(checkpoint / "policy")
+        else:
+            save_policy(agent, self.job.algo, checkpoint / "policy", self.job.evaluation_env_kwargs)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the best agent's policy, all states, what only the trial knows, the manifest."""
+        directory = Path(checkpoint_dir)
+        for place, agent in enumerate(self.agents):
+            agent.save_to_path(directory / _get_agent_folder(place))
+        sign = -1 if self.job.mode == "min" else 1
+        # An undecided or diverged agent comes last; where all are, argmax takes the first.
+        order = [sign * s if s is not None and math.isfinite(s) else -math.inf for s in self.scores]
+        self._save_policy(self.agents[int(np.argmax(order))], directory)
+        own: dict[str, Any] = {"trained_s": self.trained_s, "scores": self.scores}
+        own["recent"] = [score.episodes.iterations for score in self.agent_scores]
+        own["rewards"] = [list(score.rewards) for score in self.agent_scores]
+        own |= {"trial": self.trial_number, "config": self.trial_config}
+        (directory / PROGRESS).write_text(json.dumps(own))
+        # Last, as it holds the checksums of all other files.
+        write_manifest(directory)
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Continue from a checkpoint of this session, or from the intact one before it."""
+        # Only earlier checkpoints can stand in. Under PBT the folder is the donor's, and a later
+        # checkpoint there belongs to training that this trial does not continue.
+        newest = Path(checkpoint)
+        sound, _ = find_newest_intact(
+            sorted(p for p in newest.parent.glob("checkpoint_*") if p <= newest)
+        )
+        # Without a sound one the newest is asked for: it says what is wrong with it.
+        self._restore(sound or newest)
+
+    def cleanup(self) -> None:
+        """Stop the agents' workers."""
+        for agent in self.agents:
+            agent.stop()
+        self.agents, self.unprepared = [], []
+        if self.job.gpus_per_trial:
+            # RLlib's objects refer to each other in circles: their memory on a GPU would only be
+            # free long after the next trial in this process needs it.
+            gc.collect()
+
+
+def build_agent(
+    job: Job, plan: Mapping[str, Any], index: int, gpus: float
+) -> ColumnAlgorithm | RLlibAgent:
+    """Build one of the agents of a trial, trained by our own algorithm or by one of RLlib's.
+
+    Args:
+        job: the job.
+        plan: the trial's plan.
+        index: which of the trial's agents.
+        gpus: GPUs of each process whose policy is on one.
+    """
+    seed = derive_trial_seed(job.seed, int(plan["trial"]), index)
+    if isinstance(job.settings, RLlibSettings):
+        searched, env_kwargs = job.split_trial_config(plan["config"])
+        settings = RLlibSettings(job.settings.values | searched)
+        folder = Path(plan["hang_report_dir"])
+        folder.mkdir(parents=True, exist_ok=True)
+        fault_file = folder / f"environment-{index}.fault"
+        return RLlibAgent(job, settings, env_kwargs, seed=seed, gpus=gpus, fault_file=fault_file)
+    settings, env_kwargs = job.make_trial_settings(plan["config"])
+    return algos.build_algorithm(
+        job.algo,
+        job.env,
+        env_kwargs,
+        settings,
+        iterations=job.iterations,
+        seed=seed,
+        gpus=gpus,
+        hang_report_dir=plan["hang_report_dir"],
+    )
+
+
+def _get_agent_folder(agent_index: int) -> str:
+    """Folder of a checkpoint with the state of one of the trial's agents."""
+    return f"algorithm-{agent_index}" if agent_index else "algorithm"
+
+
+def apply_trial_config(learner: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a restored learner the settings of its own trial, and read back what it runs with."""
+    # Coefficients change during training, so they are part of the learner's saved state; all other
+    # settings come from the configuration that built it.
+    for name in config:
+        if name in learner.coefficients:
+            learner.coefficients[name] = config[name]
+    settings = learner.objective.settings
+    used = {n: getattr(settings, n) for n in config if hasattr(settings, n)}
+    # Its state was loaded, too. The learning rate is that of the last update: the next sets it.
+    optimiser = next(o for _, o in learner.get_optimizers_for_module(DEFAULT_MODULE_ID))
+    used |= {n: optimiser.param_groups[0][n] for n in config if n == "weight_decay"}
+    return used | {n: learner.coefficients[n] for n in config if n in learner.coefficients}
+
+
+def merge_agent_metrics(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge the metrics of agents that differ only in their seeds.
+
+    Counts and times are summed. Other numbers are averaged over the agents that have them: an agent
+    without a finished episode lacks some. Values that are no numbers are those of the first agent.
+    """
+    if len(found) == 1:
+        return dict(found[0])
+    together: dict[str, Any] = {}
+    for name in dict.fromkeys(name for metrics in found for name in metrics):
+        values: list[Any] = [metrics[name] for metrics in found if name in metrics]
+        # bool is an int in Python: the mean of two flags would be a meaningless 0.5.
+        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        if numbers:
+            together[name] = sum(values) if name in SUMMED else float(np.mean(values))
+        else:
+            together[name] = values[0]
+    return together
+
+
+def merge_scores(scores: Sequence[float | None], over: bool) -> float | None:
+    """Return the mean score of a trial's agents; None while any of them is undecided.
+
+    When the budget is ``over`` those that have a score decide.
+    """
+    known = [score for score in scores if score is not None]
+    # A mean over some of the seeds would compare unlike things. A diverged seed (NaN) decides at
+    # once: whatever the others still score, the mean stays NaN.
+    undecided = len(known) < len(scores) and not over and not any(map(math.isnan, known))
+    return float(np.mean(known)) if known and not undecided else None

@@ -1,0 +1,167 @@
+"""One Ray Tune session of a run: its scheduler, its trials, and the Tuner that runs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.execution.placement_groups import PlacementGroupFactory
+
+from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.resources import list_bundles
+from tune_jobs.run_log.events import JobRow, Row, TrialRow
+from tune_jobs.run_log.resume import TrialPlan
+from tune_jobs.schedulers.asha import RecordedASHA
+from tune_jobs.schedulers.optuna_sampler import OptunaSampler
+from tune_jobs.schedulers.pbt import RecordedPBT
+from tune_jobs.schedulers.repeats import Repeats
+from tune_jobs.schedulers.score_noise import NoiseSource
+from tune_jobs.schedulers.successive_halving import make_brackets
+from tune_jobs.schedulers.trial_queue import TrialQueue
+from tune_jobs.session.program_trial import make_program_trainable
+from tune_jobs.session.recorder import EventRecorder, Scheduler
+from tune_jobs.session.stopper import TrialStopper
+from tune_jobs.session.trial import make_trainable
+from tune_jobs.stopping.sweep_health import SweepHealth
+from tune_jobs.trackers.tracker import make_trackers
+
+MAX_PENDING_TRIALS = 200
+"""Trials that may wait for a process where all settings are known before the start."""
+
+
+class TuneSession:
+    """The scheduler, sampler, recorder and stopper of one session of a run.
+
+    Args:
+        job: the job, with its metric and mode filled in.
+        directory: the run directory.
+        earlier: the event rows so far.
+        listener: called with every row that is written.
+    """
+
+    def __init__(
+        self, job: Job, directory: Path, earlier: Sequence[Row], listener: Callable[[Row], None]
+    ) -> None:
+        self.job, self.directory, self.earlier = job, directory, earlier
+        self.scheduler = make_scheduler(job, directory, earlier)
+        self.sampler = OptunaSampler(job, directory, earlier) if job.searcher == "optuna" else None
+        self.repeats = Repeats(job, directory, earlier)
+
+        def publish(row: Row) -> None:
+            listener(row)
+            if self.sampler:
+                self.sampler.observe_row(row)
+
+        sweep = SweepHealth(job, earlier)
+        keeps_best = job.keep == "best" and not job.is_program
+        keeper = CheckpointKeeper(job, directory, earlier) if keeps_best else None
+        self.recorder = EventRecorder(directory, self.scheduler, sweep, publish, job.trials, keeper)
+        self.stopper = TrialStopper(job, directory, sweep, self.recorder)
+
+    @property
+    def has_settings_to_propose(self) -> bool:
+        """Whether the settings of some trials are not known yet."""
+        return bool(self.repeats.num_left or (self.sampler and self.sampler.num_left))
+
+    def run(self, plans: Sequence[TrialPlan]) -> None:
+        """Train these trials, and those that are proposed meanwhile, to their ends."""
+        if not plans and not self.has_settings_to_propose:
+            return
+        set_tune_environment(self.job)
+        if isinstance(self.scheduler, RecordedASHA):
+            queue = TrialQueue(
+                plans, self.scheduler, self.sampler, self.repeats, self._record_proposal
+            )
+            self._make_tuner({}, queue).fit()
+        else:
+            # A population starts together, and Tune allows no searcher with PBT.
+            grid = tune.grid_search([vars(plan) for plan in plans])
+            self._make_tuner({"plan": grid}, None).fit()
+
+    def _record_proposal(self, plan: TrialPlan, repeats: str) -> None:
+        self.recorder.write(TrialRow(trial=plan.trial, config=plan.config, repeats=repeats))
+
+    def _make_tuner(self, param_space: dict[str, Any], queue: TrialQueue | None) -> tune.Tuner:
+        job, folder = self.job, self.directory.absolute() / "trials"
+        sessions = len(list(folder.glob("session-*")))
+        return tune.Tuner(
+            tune.with_resources(
+                self._make_trainable(),
+                PlacementGroupFactory(list_bundles(job)),
+            ),
+            param_space=param_space,
+            tune_config=tune.TuneConfig(
+                search_alg=queue,
+                num_samples=1 if queue is None else -1,
+                scheduler=self.scheduler,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.config["plan"]["trial"],
+            ),
+            run_config=tune.RunConfig(
+                name=f"session-{sessions}",
+                storage_path=str(folder),
+                stop=self.stopper,
+                callbacks=[self.recorder, *make_trackers(self.directory, self.earlier)],
+                verbose=0,
+                sync_config=tune.SyncConfig(sync_period=1),
+                failure_config=tune.FailureConfig(max_failures=job.max_failures),
+                checkpoint_config=_make_checkpoint_config(job),
+            ),
+        )
+
+    def _make_trainable(self) -> type[tune.Trainable]:
+        if self.job.is_program:
+            return make_program_trainable(self.job, self.directory)
+        return make_trainable(self.job)
+
+
+def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:
+    if job.is_program and not job.program.resume:
+        return tune.CheckpointConfig()  # it saves what it likes in its own folder
+    return tune.CheckpointConfig(
+        checkpoint_frequency=job.checkpoint_interval,
+        checkpoint_at_end=True,
+        # The newest, from which a trial continues, and one before it in case it is damaged. In a
+        # population a trial may continue from a checkpoint that its owner has replaced meanwhile,
+        # so more of them are kept. The best one is kept by `CheckpointKeeper`: Tune would choose
+        # it by a score that says nothing about a checkpoint's last update.
+        num_to_keep=4 if job.scheduler == "pbt" else 2,
+    )
+
+
+def set_tune_environment(job: Job) -> None:
+    """Set the environment variables that Ray Tune reads when a Tuner starts."""
+    # By default Tune's snapshots lag behind the checkpoints by minutes.
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1"
+    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
+    # Relative paths in settings and environments are relative to where the run was started.
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # A proposal is made when its trial is queued: with one trial in the queue, it knows the most.
+    pending = 1 if job.searcher == "optuna" else MAX_PENDING_TRIALS
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pending)
+
+
+def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Scheduler:
+    """Return the scheduler of a session, with the decisions of earlier sessions restored."""
+    if job.scheduler == "pbt":
+        sessions = sum(isinstance(row, JobRow) for row in earlier)
+        return RecordedPBT(job, directory, sessions)
+    # Without rungs the scheduler decides nothing: the same class runs a job without ASHA.
+    number = job.brackets if job.rungs else 1
+    brackets = make_brackets(
+        job.trial_ids[: len(job.trial_ids) - job.num_repeats],
+        job.rungs,
+        job.mode or "max",
+        job.reduction_factor,
+        number,
+        pauses=not job.is_program or bool(job.program.resume),
+        noise=NoiseSource(job.metric, job.seeds),
+    )
+    scheduler = RecordedASHA(brackets)
+    scheduler.restore_decisions(earlier)
+    return scheduler
