@@ -21,9 +21,23 @@ LEAST = 20
 MOST_STEPS = 30_000
 """Steps after which an episode is cut off in an environment without a longer limit of its own. The
 most likely actions may go in circles for ever. The longest episodes of Atari games are as long."""
+FEWEST_STEPS = 5_000
+"""The same, at least, where the steps of the evaluation are limited to fewer."""
 LEAST_SINGLE = 2
 """The same in any other environment, where each copy takes its own time (20 episodes of 1,000 steps
 of 2 ms by three players take two minutes): the fewest that have a standard error."""
+
+
+def limit_episode_steps(steps: float, players: int) -> int:
+    """Return the steps after which an episode is cut off where no longer limit is known.
+
+    The fewest episodes that are always played then hardly take more than the limit of steps.
+
+    Args:
+        steps: limit of the steps of all players.
+        players: their number.
+    """
+    return int(min(MOST_STEPS, max(FEWEST_STEPS, steps / players / LEAST_SINGLE)))
 
 
 def plan_batches(

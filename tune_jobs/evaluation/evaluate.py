@@ -18,7 +18,13 @@ from envs.batched import World
 from envs.capabilities import SupportsCompetitors, SupportsRuleComparison
 from envs.validation import InputError
 from tune_jobs.evaluation.compatibility import check_policy_fits
-from tune_jobs.evaluation.episode_budget import LEAST, LEAST_SINGLE, SLOW_STEPS, plan_batches
+from tune_jobs.evaluation.episode_budget import (
+    LEAST,
+    LEAST_SINGLE,
+    SLOW_STEPS,
+    limit_episode_steps,
+    plan_batches,
+)
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import (
     PLAIN_SCORE,
@@ -140,19 +146,9 @@ def evaluate(
         if with_baselines
         else {"policy": make_sampled_player(policy, seed)}
     )
-    parts: list[dict[str, EvaluatedEpisodes]] = []
-    most, least = (COPIES, LEAST_SINGLE) if world is None else (None, LEAST)
-    with closing(EnvironmentCopies(env, env_kwargs)) as copies:
-        # A batch is played by all players before the steps are counted again: they divide them by
-        # what their episodes take, and every player plays the same seeds.
-        slow = world.slow_baselines if world else frozenset[str]()
-        count_steps = partial(_count_steps, parts, slow)
-        for first, count in plan_batches(episodes, steps, most, least, count_steps):
-            report = partial(_report_progress, on_progress, first, episodes)
-            if world is None:
-                parts.append(copies.play(players, count, seed + first, report))
-            else:
-                parts.append(play_vector_episodes(world, players, count, seed + first, report))
+    longest = limit_episode_steps(steps, len(players))
+    with closing(EnvironmentCopies(env, env_kwargs, longest)) as copies:
+        parts = _play_batches(world or copies, players, episodes, seed, steps, on_progress)
     played = {name: join_episodes([part[name] for part in parts]) for name in players}
     if world is None:
         return Evaluation(played, PLAIN_SCORE, "max", None)
@@ -161,6 +157,30 @@ def evaluate(
         competitors = world.evaluate_competitors(keys)
         played |= {name: EvaluatedEpisodes(metrics) for name, metrics in competitors.items()}
     return Evaluation(played, world.score_metric, world.score_mode, world)
+
+
+def _play_batches(
+    world: World[Any] | EnvironmentCopies,
+    players: Mapping[str, Act],
+    episodes: int,
+    seed: int,
+    steps: float,
+    on_progress: ProgressCallback | None,
+) -> list[dict[str, EvaluatedEpisodes]]:
+    """Play batches with every player until ``episodes`` or ``steps`` are used up."""
+    parts: list[dict[str, EvaluatedEpisodes]] = []
+    is_batched = not isinstance(world, EnvironmentCopies)
+    most, least = (None, LEAST) if is_batched else (COPIES, LEAST_SINGLE)
+    slow = world.slow_baselines if is_batched else frozenset[str]()
+    play = partial(play_vector_episodes, world) if is_batched else world.play
+    # A batch is played by all players before the steps are counted again: they divide them by what
+    # their episodes take, and every player plays the same seeds.
+    for first, count in plan_batches(
+        episodes, steps, most, least, partial(_count_steps, parts, slow)
+    ):
+        report = partial(_report_progress, on_progress, first, episodes)
+        parts.append(play(players, count, seed + first, report))
+    return parts
 
 
 def _count_steps(parts: Sequence[Mapping[str, EvaluatedEpisodes]], slow: Set[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from tune_jobs.evaluation.episode_budget import MOST_STEPS
+from tune_jobs.evaluation.episode_budget import FEWEST_STEPS
 from tune_jobs.formatting import count, format_percent
 from tune_jobs.run_log.events import EvaluationRow, Row
 
@@ -51,8 +51,8 @@ def describe_cut_off(cut_off: Mapping[str, int]) -> str:
         return ""
     whose = ", ".join(f"{number} of {player}" for player, number in cut_off.items())
     return (
-        f"Episodes were cut off after {MOST_STEPS:,} steps or more without an end: {whose}. Their "
-        "returns are those until then. Where the environment has no time limit, give it one: "
+        f"Episodes were cut off after {FEWEST_STEPS:,} steps or more without an end: {whose}. "
+        "Their returns are those until then. Where the environment has no time limit, give it one: "
         "`max_episode_steps` among its arguments."
     )
 

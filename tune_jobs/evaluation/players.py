@@ -196,10 +196,13 @@ class EnvironmentCopies:
     Args:
         env_id: id of the environment.
         env_kwargs: its arguments.
+        longest: the steps after which an episode is cut off where no longer limit is known.
     """
 
-    def __init__(self, env_id: str, env_kwargs: Mapping[str, Any]) -> None:
-        self._env_id, self._env_kwargs = env_id, dict(env_kwargs)
+    def __init__(
+        self, env_id: str, env_kwargs: Mapping[str, Any], longest: int = MOST_STEPS
+    ) -> None:
+        self._env_id, self._env_kwargs, self._longest = env_id, dict(env_kwargs), longest
         self._env: VectorEnv[Any, Any, Any] | None = None
         self._count = self._most_steps = 0
 
@@ -243,11 +246,11 @@ class EnvironmentCopies:
         arguments = list_arguments(self._env_id, self._env_kwargs)
         # Many environments take their limit as an argument of some name and say it nowhere else.
         # To take another number for a limit costs time, and only where an episode has no end.
-        long = (v for v in arguments.values() if type(v) is int and v >= MOST_STEPS)
+        long = (v for v in arguments.values() if type(v) is int and v >= self._longest)
         limits = [limit for limit in long if limit <= LONGEST_LIMIT]
         own = arguments.get("max_episode_steps") or find_env_spec(self._env_id).max_episode_steps
         known = (own, find_time_limit(env), *limits)
-        return max([MOST_STEPS, *(limit + 1 for limit in known if limit)])
+        return max([self._longest, *(limit + 1 for limit in known if limit)])
 
     def close(self) -> None:
         """Close the copies, if there are any."""

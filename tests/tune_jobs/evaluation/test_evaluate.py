@@ -2,6 +2,7 @@
 """A policy compared with baselines on the same seeds."""
 
 import json
+import math
 from pathlib import Path
 
 import gymnasium
@@ -159,16 +160,20 @@ def test_steps_of_a_slow_baseline_count_for_more():
 
 
 def test_episodes_without_an_end_are_cut_off(monkeypatch):
-    monkeypatch.setattr("tune_jobs.evaluation.players.MOST_STEPS", 25)
-    found = evaluate(policy("Endless-v0"), 70, 0)
-    assert found.cut_off == {"policy": 70, "greedy": 70, "random": 70}
-    for episodes in found.episodes.values():
-        assert set(episodes.lengths) == {25} and set(episodes.metrics["return"]) == {-25.0}
+    monkeypatch.setattr("tune_jobs.evaluation.episode_budget.MOST_STEPS", 25)
+    monkeypatch.setattr("tune_jobs.evaluation.episode_budget.FEWEST_STEPS", 10)
+    # A limit of the steps of all three players leaves each the two episodes that are always played.
+    for steps, count, length in ((math.inf, 70, 25), (90, 2, 15), (9, 2, 10)):
+        found = evaluate(policy("Endless-v0"), 70, 0, steps=steps)
+        assert found.cut_off == {"policy": count, "greedy": count, "random": count}
+        for episodes in found.episodes.values():
+            assert set(episodes.lengths) == {length}
+            assert set(episodes.metrics["return"]) == {-float(length)}
     assert evaluate(policy("Lottery-v0"), 6, 0).cut_off == {}
 
 
 def test_a_longer_limit_of_the_environment_holds(monkeypatch):
-    monkeypatch.setattr("tune_jobs.evaluation.players.MOST_STEPS", 2)
+    monkeypatch.setattr("tune_jobs.evaluation.episode_budget.MOST_STEPS", 2)
     gymnasium.register("LimitedLottery-v0", Lottery, max_episode_steps=3)
     found = evaluate(policy("LimitedLottery-v0"), 4, 0)
     assert found.episodes["policy"].lengths.tolist() == [3] * 4 and not found.cut_off
@@ -198,7 +203,7 @@ gymnasium.register("Steady-v0", Steady)
 
 @pytest.mark.parametrize(("kwargs", "steps"), [({}, 9), ({"patience": 6}, 6)])
 def test_a_limit_that_is_an_argument_holds(monkeypatch, kwargs, steps):
-    monkeypatch.setattr("tune_jobs.evaluation.players.MOST_STEPS", 5)
+    monkeypatch.setattr("tune_jobs.evaluation.episode_budget.MOST_STEPS", 5)
     found = evaluate(policy("Steady-v0"), 4, 0, kwargs)
     assert found.episodes["policy"].lengths.tolist() == [steps] * 4 and not found.cut_off
 
