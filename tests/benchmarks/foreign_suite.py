@@ -1,12 +1,13 @@
 # pyright: basic
 """Does `rungwise doctor` find what is wrong in the logs of other tools, and leave the rest alone?
 
-``PYTHONPATH=.:tests python -m benchmarks.foreign_suite`` unpacks the logs that foreign_runs.py and
-program_logs.py have packed, judges each, and prints a table; the last line is one JSON object.
-Seeds from 200 on are the half that is reported, the rest that on which readers and thresholds may
-be set. A warning or a stop counts, a note does not. Counted apart, by their returns alone: runs
-meant to be healthy that did not learn, and settings meant to be faulty with which a run learnt all
-the same.
+``PYTHONPATH=.:tests python -m benchmarks.foreign_suite`` unpacks the logs of both archives, judges
+each, and prints a table; the last line is one JSON object. foreign_logs has runs of SB3 and RLlib,
+each described by its entry in the index: algorithm, task, fault, settings, steps and seed.
+program_logs has those that program_logs.py records. Seeds from 200 on are the half that is
+reported, the rest that on which readers and thresholds may be set. A warning or a stop counts, a
+note does not. Counted apart, by their returns alone: runs meant to be healthy that did not learn,
+and settings meant to be faulty with which a run learnt all the same.
 
 Beside it, on the same logs, are the tools of log_judges.py.
 """
@@ -85,7 +86,7 @@ def native(place: Path):
 
 
 def group(run: dict) -> str:
-    """What a run counts as, by its return alone (foreign_worlds.learnt)."""
+    """What a run counts as, by its return alone."""
     if not run["symptoms"]:
         return "healthy" if run["learnt"] else "not learnt"
     return "harmless" if run["learnt"] else "sick"
@@ -157,7 +158,9 @@ def table(found: list[Verdict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--half", choices=HALVES, help="judge only one half")
-    parser.add_argument("--logs", type=Path, help="a folder of foreign_runs instead of the archive")
+    parser.add_argument(
+        "--logs", type=Path, help="a folder of program_logs instead of the archives"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.logs or Path(temporary)

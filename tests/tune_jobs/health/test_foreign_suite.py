@@ -1,8 +1,8 @@
 # pyright: basic
 """What doctor makes of logs of other libraries that were packed once: the promised figures.
 
-The runs are described in benchmarks/foreign_cases.py and benchmarks/program_logs.py; nothing was
-set by those of the half that is judged here.
+The index of each archive describes its runs; nothing was set by those of the half that is judged
+here.
 """
 
 import pytest
