@@ -71,9 +71,7 @@ def translate_log(
     taken = match_metrics(names, rename)
     rows = [_row(path, record, taken) for record in records]
     _increase(rows, taken)
-    if "time/fps" in names and all(ours.name != "updates" for ours in taken.values()):
-        for row in rows:  # SB3 logs something of every update, but not its number in TensorBoard
-            row["updates"] = float(any(name.startswith("train/") for name in row[_RECORD]))
+    _count_updates_of_sb3(rows, names, taken)
     rows = _numbered([row for row in rows if row.keys() - NO_ROW])
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
@@ -93,14 +91,10 @@ def translate_log(
     place_by_values = {id(record.values): place for place, record in enumerate(records)}
     places = [place_by_values[id(row[_RECORD])] for row in rows]
     for row in rows:
-        row.pop(_RECORD, None)
-        sick = row.pop(_SICK, [])
-        if sick and "nonfinite" not in row:  # a log's own count knows more
-            row |= {"nonfinite": len(sick), "nonfinite_where": sick[0]}
+        _finish_row(row)
     exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
-    has_return = bool(exact or smooth)
     likely = ""
-    if not has_return:
+    if not (exact or smooth):
         # By this name the catalogue has the mean reward of a step, others often a return.
         own = [] if recognise_libraries(names) else [n for n in taken if n == "reward_mean"]
         ranked = rank_likely_returns(_columns([*unmapped, *own], records))
@@ -144,6 +138,14 @@ def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> di
     return row | {_RECORD: record.values} if row else row
 
 
+def _finish_row(row: dict[str, Any]) -> None:
+    """Take what a row carried while it was worked on out of it, and count its sick numbers."""
+    row.pop(_RECORD, None)
+    sick = row.pop(_SICK, [])
+    if sick and "nonfinite" not in row:  # a log's own count knows more
+        row |= {"nonfinite": len(sick), "nonfinite_where": sick[0]}
+
+
 def _learnt_nothing(theirs: str, record: Record) -> bool:
     """Whether RLlib says NaN of a learner because this iteration had no update."""
     learner = _LEARNER.match(theirs)
@@ -158,6 +160,15 @@ def _increase(rows: Iterable[dict[str, Any]], taken: Mapping[str, CatalogueMetri
             if name in row:
                 # A counter that restarts after a resume must not give a negative number.
                 row[name], before = max(0.0, row[name] - before), row[name]
+
+
+def _count_updates_of_sb3(
+    rows: Iterable[dict[str, Any]], names: Sequence[str], taken: Mapping[str, CatalogueMetric]
+) -> None:
+    """Count an update in each row that has its metrics: TensorBoard does not have its number."""
+    if "time/fps" in names and all(ours.name != "updates" for ours in taken.values()):
+        for row in rows:
+            row["updates"] = float(any(name.startswith("train/") for name in row[_RECORD]))
 
 
 def _numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
