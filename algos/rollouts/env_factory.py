@@ -16,6 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from envs.agents import PREFIX, AgentsVectorEnv, register_game
 from envs.batched import get_world
 from envs.cast_observations import cast_observations
+from envs.checking.guarded_import import ProcessExit, guard_import
 from envs.checking.user_frames import find_user_frame
 from envs.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
 from envs.optional_imports import import_extra
@@ -74,7 +75,8 @@ def _import_module(module: str, env_id: str) -> None:
     """
     extend_packages()
     try:
-        importlib.import_module(module)
+        with guard_import(module):
+            importlib.import_module(module)
     except ImportError as error:
         _refuse_hidden(error.name or module, env_id)
         frame = find_user_frame(error)
@@ -124,7 +126,8 @@ def _describe_import_error(error: BaseException) -> str:
                 f"{type(error).__name__}: {error.msg} ({file}:{line}{f', `{text}`' * bool(text)})"
             )
         case SystemExit():
-            what = f"it calls sys.exit({'' if error.code is None else repr(error.code)})"
+            call = "os._exit" if isinstance(error, ProcessExit) else "sys.exit"
+            what = f"it calls {call}({'' if error.code is None else repr(error.code)})"
         case _:
             what = f"{type(error).__name__}: {error}"
     frame = find_user_frame(error)

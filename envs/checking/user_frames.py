@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
@@ -32,6 +33,14 @@ def find_user_frame(error: BaseException, installed: bool = True) -> str | None:
             if path.is_file() and belongs(path):
                 return place
     return None
+
+
+def find_running_frame(thread: int) -> str | None:
+    """Return ``path:line`` of the innermost frame of user code that a thread runs, if any."""
+    running = sys._current_frames().get(thread)  # pyright: ignore[reportPrivateUsage]
+    frames = reversed(traceback.extract_stack(running))
+    places = ((Path(frame.filename), f"{frame.filename}:{frame.lineno}") for frame in frames)
+    return next((place for path, place in places if path.is_file() and _is_user_code(path)), None)
 
 
 def is_raised_by(error: BaseException, package: str) -> bool:

@@ -82,10 +82,9 @@ def translate_log(
     if any(ours.name == "kl" and "kl_loss" in theirs for theirs, ours in taken.items()):
         _drop_kl_not_computed(rows)
     unmapped = [other for other in names if other not in taken and _is_metric(other, records)]
-    for other in unmapped:
+    for other in (name for name in unmapped if "loss" in name.casefold()):
         # A NaN in any loss soon reaches the parameters, also in one that no rule knows.
-        if "loss" in other.casefold():
-            _watch(rows, other)
+        _watch(rows, other)
     _normalise_entropy(rows, names)
     _infer_discount(rows)
     place_by_values = {id(record.values): place for place, record in enumerate(records)}

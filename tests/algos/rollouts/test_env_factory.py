@@ -137,6 +137,7 @@ def test_a_failing_import_in_a_users_module_is_a_sentence(
         ("def broken(:", "SyntaxError: invalid syntax"),
         ("raise ValueError('no map')", "ValueError: no map"),
         ("import sys; sys.exit(0)", "it calls sys.exit(0)"),
+        ("import os; os._exit(3)", "it calls os._exit(3)"),
         ("print(1 / 0)", "ZeroDivisionError"),
     ],
 )
