@@ -168,7 +168,7 @@ class TrialOutcome:
         """The state of the trial, in words."""
         if self.end_reason is None:
             warning = self.warning
-            running = "running" if self.results else "waiting"
+            running = "running" if self.results else "no result yet"
             if self.results and not self.iterations:
                 running = describe_preparation(self.results[-1].metrics) or running
             if self.decisions and self.decisions[-1].waits:

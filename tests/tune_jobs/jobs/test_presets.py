@@ -19,6 +19,11 @@ def test_no_two_folders_have_a_preset_of_the_same_name():
     assert len(names) == len(set(names)) > 30
 
 
+def test_each_preset_that_is_searched_has_trials_to_compare():
+    jobs = {name: load_job(name) for name in list_presets()}
+    assert not [name for name, job in jobs.items() if job.search and job.trials == 1]
+
+
 @pytest.mark.parametrize("name", SHOPS)
 def test_a_shop_looks_at_goals_that_training_does_not_use(name):
     job = load_job(name)

@@ -131,7 +131,7 @@ def test_interrupted_job_interrupts_trials_and_saves_nothing():
     assert [trial.end_reason for trial in outcome.trials] == ["interrupted", "interrupted"]
     assert outcome.compute_saved == 0 and outcome.iterations_open == 4 * 27 - 5
     running = Outcome.from_rows(rows)
-    assert [trial.status_text for trial in running.trials] == ["running", "waiting"]
+    assert [trial.status_text for trial in running.trials] == ["running", "no result yet"]
 
 
 def test_a_finished_job_saves_what_it_has_not_run(sweep_rows):
