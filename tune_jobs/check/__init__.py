@@ -2,7 +2,7 @@
 
 A probe is a function from a :class:`CheckTarget` and the seconds it may take to a
 :class:`ProbeResult`: findings, figures, and what it could not judge and why.
-``findings_catalogue.py`` explains the findings.
+``findings.yaml`` explains the findings.
 """
 
 from importlib import import_module

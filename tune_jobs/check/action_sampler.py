@@ -21,7 +21,7 @@ from algos.actions.distributions import BinnedValue
 from algos.actions.topk import TopK
 from algos.models.base import MASK
 from tune_jobs.check.check_target import CheckTarget
-from tune_jobs.check.probe_result import ProbeResult
+from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import sample_random_play, to_named_arrays
 from tune_jobs.check.statistics import compute_frequencies_p_value
 

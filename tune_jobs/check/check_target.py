@@ -162,6 +162,21 @@ class CheckTarget:
         torch.manual_seed(0)
         return config.env_runner_cls(config=config, worker_index=0)
 
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the algorithm is one of Rungwise's own, whose code its tests examine."""
+        return self.algorithm.__module__.partition(".")[0] == "algos"
+
+    def validate_settings(self, settings: TrainingSettings) -> None:
+        """Check that the algorithm with these settings can learn from the spaces and the world.
+
+        Raises:
+            InputError: training would be refused with this message.
+        """
+        objective = self.algorithm.objective_class(settings)
+        objective.validate_action_space(self.module.head)
+        objective.validate_world(self.world, self.env)
+
     def explain_staged_training(self) -> str:
         """Return why this algorithm needs a whole trial; empty if a few updates suffice."""
         if self.algorithm.prepare is ColumnAlgorithm.prepare:

@@ -9,7 +9,7 @@ from envs.agents import PREFIX, check_appearances
 from envs.checking.env_checker import examine
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
-from tune_jobs.check.probe_result import ProbeResult
+from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import Episode, EpisodePlan, play_episodes
 
 MAX_EPISODES, MAX_STEPS = 200, 20_000

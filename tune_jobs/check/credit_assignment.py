@@ -22,7 +22,7 @@ from algos.objective import Objective
 from algos.rollouts.columns import Ragged
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 from tune_jobs.check.check_target import CheckTarget
-from tune_jobs.check.probe_result import ProbeResult
+from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import sample_random_play
 
 Array = np.ndarray[Any, Any]

@@ -18,6 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from tune_jobs.check.check_target import CheckTarget
+from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.paired_rollouts import (
     LEVEL,
     MIN_PAID_STARTS,
@@ -28,7 +29,6 @@ from tune_jobs.check.paired_rollouts import (
     play_until_clear,
     summarise_test,
 )
-from tune_jobs.check.probe_result import ProbeResult
 from tune_jobs.check.random_play import RewardSummary
 from tune_jobs.check.rollouts import Episode, sample_random_play
 from tune_jobs.check.statistics import PairedTest

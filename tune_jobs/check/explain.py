@@ -16,9 +16,7 @@ from typing import Any
 
 from algos.metrics import METRICS
 from envs.validation import InputError, unknown_name_error
-from tune_jobs.check.check_symptom import CheckSymptom
-from tune_jobs.check.findings_catalogue import SYMPTOMS
-from tune_jobs.check.sweep_findings import SWEEP_FINDINGS
+from tune_jobs.check.findings import SWEEP_FINDINGS, SYMPTOMS, CheckSymptom
 from tune_jobs.formatting import format_percent
 from tune_jobs.health.diagnosis import RULES, StopConditions
 from tune_jobs.health.history import SCORE

@@ -13,10 +13,8 @@ from torch import Tensor
 
 from algos.objective import Objective
 from envs.validation import InputError
-from tune_jobs.check.algorithm_findings import TERM_WITHOUT_GRADIENT
 from tune_jobs.check.check_target import CheckTarget, randomise_weights
-from tune_jobs.check.findings_catalogue import SYMPTOMS
-from tune_jobs.check.probe_result import ProbeResult
+from tune_jobs.check.findings import SYMPTOMS, TERM_WITHOUT_GRADIENT, ProbeResult
 from tune_jobs.check.rollouts import sample_random_play
 
 FORCED_COEF = 0.01
@@ -105,9 +103,7 @@ def _force_coefficients(target: CheckTarget, settings: Any) -> Any:
             continue
         # One coefficient at a time, as an algorithm may allow some of them only.
         settings = changed
-    objective = target.algorithm.objective_class(settings)
-    objective.validate_action_space(head)
-    objective.validate_world(target.world, target.env)
+    target.validate_settings(settings)
     return settings
 
 

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from algos.actions.bounds import has_bounds
 from envs import counter_rng
 from tune_jobs.check.check_target import CheckTarget
-from tune_jobs.check.probe_result import ProbeResult
+from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import STEPS, EpisodePlan, play_episodes
 from tune_jobs.check.statistics import ROUNDING
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tune_jobs.check.check_target import CheckTarget
-from tune_jobs.check.probe_result import ProbeResult
+from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import Episode, sample_random_play
 
 SYMPTOM = "needs_memory"

@@ -13,8 +13,8 @@ from ray.rllib.core.learner.training_data import TrainingData
 
 from algos.learning.learner import PROGRESS
 from tune_jobs.check.check_target import CheckTarget
+from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.gradients import choose_rollout_length
-from tune_jobs.check.probe_result import ProbeResult
 from tune_jobs.check.rollouts import EpisodePlan, play_episodes
 from tune_jobs.check.statistics import compute_welch_gap
 
@@ -37,6 +37,7 @@ STARTS = 4
 def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
     """Train until the time is up and compare the last third's episodes with random play."""
     outcome = ProbeResult()
+    target.validate_settings(target.make_small_settings())
     if why := target.explain_staged_training():
         outcome.not_judged["not_learnt_quickly"] = why
         return outcome

@@ -18,7 +18,7 @@ from algos.models.normaliser import make_observation_normaliser
 from envs.time_limit import find_time_limit
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
-from tune_jobs.check.probe_result import ProbeResult
+from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import STEPS, Episode, sample_random_play
 from tune_jobs.health.rules.reward_scale import STANDARDISED
 

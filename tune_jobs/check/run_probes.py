@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import signal
+import threading
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
@@ -20,14 +24,12 @@ from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.conformance import BROKEN, probe_conformance, probe_determinism
 from tune_jobs.check.credit_assignment import probe_credit
 from tune_jobs.check.dependence import probe_dependence
-from tune_jobs.check.findings_catalogue import SYMPTOMS
+from tune_jobs.check.findings import SYMPTOMS, ProbeResult
 from tune_jobs.check.gradients import probe_gradients
 from tune_jobs.check.headroom import probe_headroom
 from tune_jobs.check.memory import probe_memory
 from tune_jobs.check.overfit_probe import has_learnt, probe_overfit
-from tune_jobs.check.probe_result import ProbeResult
 from tune_jobs.check.random_play import probe_episodes, probe_observations, probe_rewards
-from tune_jobs.check.time_limit import time_limit
 from tune_jobs.health.finding import SEVERITIES, Finding
 
 Probe: TypeAlias = Callable[[CheckTarget, float], ProbeResult]
@@ -50,8 +52,11 @@ PROBES: dict[str, tuple[Probe, float, str]] = {
 }
 """Name -> the probe, the seconds it may take, and its question."""
 
-OF_OURS = ("sampler", "actions", "credit", "gradients", "overfit")
-"""Probes of the policy and of the algorithm."""
+OF_CODE = ("sampler", "actions", "credit", "gradients")
+"""Probes of the code of a policy and an algorithm. They find nothing new in an algorithm of
+Rungwise: the tests run them on each of these."""
+OF_TRAINING = (*OF_CODE, "overfit")
+"""Probes that need a policy and an algorithm of Rungwise's kind."""
 LAST = "overfit"
 """The longest probe, which is skipped when another one found a reason to stop."""
 STUCK = "does_not_return"
@@ -62,6 +67,8 @@ TOTAL_S = 90.0
 """Seconds for all probes together; the rest of two minutes is for starting up."""
 OVERRUN_FACTOR, OVERRUN_S = 1.5, 10.0
 """A probe that hangs is interrupted after this multiple of its seconds plus this many seconds."""
+SIGNAL_INTERVAL_S = 5.0
+"""Seconds between repetitions of the signal that interrupts: the code may have caught the first."""
 
 
 def examine(
@@ -77,7 +84,8 @@ def examine(
         target: the environment and algorithm to check.
         time_fraction: factor on the seconds of each probe.
         on_probe_start: called before each probe with its question and its seconds.
-        only: names of probes to run; empty runs all.
+        only: names of probes to run; empty runs all that fit the target: those of an algorithm's
+            code only for a user's own.
         overrun_s: seconds beyond its time after which a probe that hangs is interrupted. The
             interrupt is a signal, so that these are seconds of the machine and not of the target's
             clock.
@@ -102,7 +110,7 @@ def _run_probes(
     not_judged: dict[str, str] = {}
     deadline = target.clock() + TOTAL_S
     for name, (probe, seconds, question) in PROBES.items():
-        if only and name not in only:
+        if name not in only if only else target.is_shipped and name in OF_CODE:
             continue
         left = deadline - target.clock()
         if why := _explain_skip(target, name, findings) or ("" if left > 0 else _NO_TIME):
@@ -161,7 +169,7 @@ _NO_TIME = f"the {TOTAL_S:.0f} s of a check were used up by earlier probes"
 
 def _explain_skip(target: CheckTarget, name: str, findings: list[Finding]) -> str:
     """Return why a probe is skipped after these findings; empty if it is not."""
-    if target.other and name in OF_OURS:
+    if target.other and name in OF_TRAINING:
         return f"it examines policies and losses of ours, and {target.algo} is RLlib's"
     for finding in findings:
         # Every later probe would run into its time limit as well.
@@ -235,3 +243,30 @@ def convert_exception(target: CheckTarget, error: Exception) -> ProbeResult:
         text = f"{type(error).__name__}: {error} ({frame})" if frame else str(error)
         outcome.add_finding("raises", "stop", f"the environment raised an exception: {text}")
     return outcome
+
+
+@contextmanager
+def time_limit(seconds: float) -> Generator[None]:
+    """Raise :class:`TimeUpError` in this block once the time is up, even within a step.
+
+    An environment that sleeps or computes in Python is interrupted, one that never returns from
+    compiled code is not. Signals reach the main thread only: in other threads there is no limit.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise TimeUpError
+
+    started = time.monotonic()
+    previous = signal.signal(signal.SIGALRM, end)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), SIGNAL_INTERVAL_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+        if left:  # an alarm set before, such as a test's, still fires on time
+            spent = time.monotonic() - started
+            signal.setitimer(signal.ITIMER_REAL, max(left - spent, 1e-3), interval)

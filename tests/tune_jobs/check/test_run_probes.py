@@ -2,6 +2,7 @@
 """Every planted fault is found by its name, and healthy environments are left in peace."""
 
 import dataclasses
+import time
 
 import pytest
 import sick_worlds
@@ -10,7 +11,10 @@ from masked_games import FORMS
 from stepping_clock import SteppingClock
 
 from algos import ALGORITHMS
-from tune_jobs.check import PROBES, examine, load_check_target, run_probes
+from algos.ppo import PPO
+from envs.checking.guarded_calls import TimeUpError
+from tune_jobs.check import PROBES, CheckTarget, examine, load_check_target, run_probes
+from tune_jobs.check.findings import ProbeResult
 
 HEALTHY = (
     "CausalLearning-v0",
@@ -121,7 +125,7 @@ def test_algorithms_have_no_finding_in_credit_and_gradients(env, algo):
 @pytest.mark.parametrize("form", FORMS)
 def test_masks_of_every_form_are_obeyed_by_every_probe(form):
     # The game raises at every illegal move.
-    answer = check(f"masked_games:Game-{form}-v0", share=0.2)
+    answer = check(f"masked_games:Game-{form}-v0", *PROBES, share=0.2)
     assert list_serious(answer) == []
     assert answer["judged"] == list(PROBES)
     assert "not_learnt_quickly" not in get_severities(answer)
@@ -162,6 +166,32 @@ def test_a_slow_environment_is_not_called_stuck(monkeypatch):
 
 def test_probes_share_the_time_of_a_check(monkeypatch):
     monkeypatch.setattr(run_probes, "TOTAL_S", -1.0)
-    answer = check("CartPole-v1")
+    answer = check("CartPole-v1", *PROBES)
     assert answer["judged"] == []
     assert set(answer["not_judged"]) == set(PROBES)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "left_out"),
+    [(None, set(run_probes.OF_CODE)), (type("Mine", (PPO,), {"__module__": "mine"}), set())],
+)
+def test_only_code_that_is_not_ours_is_examined_unasked(algorithm, left_out, monkeypatch):
+    for name in PROBES:
+        monkeypatch.setitem(PROBES, name, (lambda *_: ProbeResult(), 1.0, name))
+    answer = check(CheckTarget("CartPole-v1", algorithm=algorithm))
+    assert set(PROBES) - set(answer["judged"]) == left_out
+    assert answer["not_judged"] == {}
+
+
+def test_a_time_limit_outlasts_code_that_swallows_exceptions():
+    def stubborn():
+        while True:
+            try:
+                time.sleep(60)
+            except Exception:
+                continue
+
+    with pytest.raises(TimeUpError), run_probes.time_limit(0.2):
+        stubborn()
+    with run_probes.time_limit(60.0):
+        pass

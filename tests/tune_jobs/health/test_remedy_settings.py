@@ -12,7 +12,7 @@ import small
 
 from algos import ALGORITHMS, get_algorithm_class
 from algos.v_star import VStarTable, make_batch
-from tune_jobs.check.findings_catalogue import SYMPTOMS
+from tune_jobs.check.findings import SYMPTOMS
 from tune_jobs.health import RULES, SCORE
 from tune_jobs.health.remedy import Step, worded
 

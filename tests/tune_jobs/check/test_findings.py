@@ -7,8 +7,7 @@ import pytest
 from paths import ROOT
 
 from tune_jobs.check.explain import CHECKED, explain
-from tune_jobs.check.findings_catalogue import SYMPTOMS
-from tune_jobs.check.sweep_findings import SWEEP_FINDINGS
+from tune_jobs.check.findings import SWEEP_FINDINGS, SYMPTOMS, ProbeResult
 
 
 @pytest.mark.parametrize("symptom", [*CHECKED, *SWEEP_FINDINGS])
@@ -51,3 +50,16 @@ def test_every_finding_of_a_probe_is_in_the_table():
     rest = {name for name in SYMPTOMS if name.endswith("_without_gradient")}
     assert set(SYMPTOMS) - emitted == rest - {"action_part_without_gradient"}
     assert calls > 20
+
+
+def test_a_finding_takes_its_remedy_from_the_catalogue():
+    result = ProbeResult()
+    result.add_finding("credit_leaks", "stop", "copy 1 reaches copy 2", since=3)
+    (finding,) = result.findings
+    assert (finding.symptom, finding.severity, finding.since) == ("credit_leaks", "stop", 3)
+    assert finding.remedy == SYMPTOMS["credit_leaks"].remedy
+
+
+def test_a_finding_that_is_not_in_the_catalogue_is_an_error():
+    with pytest.raises(KeyError, match="bad_luck"):
+        ProbeResult().add_finding("bad_luck", "warn", "e")
