@@ -6,7 +6,7 @@ only source of command-line flags, YAML keys, help texts and search spaces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from algos.schedules import ScheduleKind
@@ -20,14 +20,6 @@ from envs.validation import (
     validate,
 )
 
-GROUP_STARTS = {
-    "num_envs": "rollouts",
-    "optimiser": "optimiser",
-    "entropy_coef": "exploration",
-    "warm_start": "warm start",
-    "model": "network",
-}
-"""First field of each group of TrainingSettings -> the group's name in help and documents."""
 RLLIB = "rllib/"
 """What the names of RLlib's own algorithms begin with."""
 
@@ -38,11 +30,10 @@ def is_rllib_name(algo: str) -> bool:
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """Settings of every algorithm: collecting, optimising, exploring, and the network."""
+class RolloutSettings:
+    """How steps are collected."""
 
-    gamma: Annotated[float, Fraction] = 0.99
-    """Discount of the next step's reward."""
+    group: ClassVar[str] = "rollouts"
     num_envs: Annotated[int, AtLeastOne] = 8
     """Copies of the environment that each runner steps together (B)."""
     rollout_length: Annotated[int, AtLeastOne] = 128
@@ -59,6 +50,13 @@ class TrainingSettings:
     hang_limit_s: Annotated[float, Positive] = 30.0
     """Time that collecting may always take; it hangs beyond this and 3 times its usual time. From
     1e6 (11 days) on it never hangs."""
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """How gradients change the weights."""
+
+    group: ClassVar[str] = "optimiser"
     optimiser: Literal["adam", "adamw", "muon"] = "adam"
     """`adam`, `adamw`, or `muon` for matrices (`adamw` for the other weights)."""
     lr: Annotated[float, Between(0, 1)] = 3e-4
@@ -84,6 +82,13 @@ class TrainingSettings:
     """Weight decay: added to the gradient (`adam`) or decoupled from it (`adamw`, `muon`)."""
     num_learners: Annotated[int, NonNegative] = 0
     """Remote learners; 0 learns in the trial's own process."""
+
+
+@dataclass(frozen=True)
+class ExplorationSettings:
+    """How the policy keeps trying other actions."""
+
+    group: ClassVar[str] = "exploration"
     entropy_coef: Annotated[float, NonNegative] = 0.01
     """Weight of the entropy bonus at the start of training."""
     entropy_schedule: Literal["constant", "linear", "cosine", "exponential", "decay"] = "constant"
@@ -120,6 +125,13 @@ class TrainingSettings:
     log_std_scores: tuple[float, float] = (0.0, 1.0)
     """Scores at which `performance` leaves the initial value and at which it reaches the end;
     the first may be the larger where a small score is good."""
+
+
+@dataclass(frozen=True)
+class WarmStartSettings:
+    """What the policy imitates before it is trained."""
+
+    group: ClassVar[str] = "warm start"
     warm_start: str = ""
     """Teacher imitated before training: one of the environment's rules, or recorded rollouts."""
     warm_start_episodes: Annotated[int, AtLeastOne] = 256
@@ -129,6 +141,13 @@ class TrainingSettings:
     warm_start_interval: Annotated[int, NonNegative] = 0
     """Iterations after which the teacher is imitated again, by half of the episodes; 0 imitates it
     before training only."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What the policy network is made of."""
+
+    group: ClassVar[str] = "network"
     model: Literal["auto", "mlp", "set", "graph", "gin", "scorer", "language", "thinker", "lm"] = (
         "auto"
     )
@@ -161,6 +180,20 @@ class TrainingSettings:
     lora_rank: Annotated[int, NonNegative] = 0
     """Rank of the adapter (LoRA) trained in place of the language model's own weights; 0 trains
     those."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings(
+    NetworkSettings, WarmStartSettings, ExplorationSettings, OptimiserSettings, RolloutSettings
+):
+    """Settings of every algorithm; flags, YAML keys and searched fields are flat.
+
+    Each base class is a group. The last one comes first, as dataclasses order inherited fields.
+    """
+
+    group: ClassVar[str] = "objective"
+    gamma: Annotated[float, Fraction] = 0.99
+    """Discount of the next step's reward."""
 
     def __post_init__(self) -> None:
         validate(self, "settings")
@@ -306,22 +339,6 @@ class TrainingSettings:
             # Only algorithms that train the value have this setting.
             "normalise_values": getattr(self, "normalise_values", False),
         }
-
-
-def group_settings(settings_class: type[TrainingSettings]) -> dict[str, list[str]]:
-    """Return the names of an algorithm's settings by group, those of its objective first.
-
-    >>> group_settings(TrainingSettings)["network"][:2]
-    ['model', 'frame_stack']
-    """
-    group, group_of = "objective", dict[str, str]()
-    for field in fields(TrainingSettings):
-        group = GROUP_STARTS.get(field.name, group)
-        group_of[field.name] = group
-    groups: dict[str, list[str]] = {"objective": [], **{g: [] for g in GROUP_STARTS.values()}}
-    for field in fields(settings_class):
-        groups[group_of.get(field.name, "objective")].append(field.name)
-    return groups
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,9 @@ A page holds a table between two markers, ``<!-- table: NAME -->`` and ``<!-- en
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import inspect
 import re
-import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -26,6 +24,7 @@ from algos.metrics import METRICS
 from algos.requirements import format_requirements_table
 from algos.rllib_algorithms import list_rllib_algorithms
 from cluster.commands.groups import summarise_commands
+from envs.field_docs import get_field_groups, read_field_docs
 from envs.validation import get_fields
 from tune_jobs.check.explain import check_table, format_symptoms_table
 from tune_jobs.jobs.job import Job
@@ -64,41 +63,21 @@ def format_cell(text: str) -> str:
     return " ".join(text.split()).replace("``", "`").replace("|", "\\|")
 
 
-def read_field_docs(config: type) -> dict[str, str]:
-    """Return the docstring under each field of a dataclass, inherited fields included."""
-    docs: dict[str, str] = {}
-    for cls in reversed(config.__mro__):
-        if not dataclasses.is_dataclass(cls):
-            continue
-        (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-        assert isinstance(body, ast.ClassDef)  # noqa: S101
-        for field, doc in zip(body.body, body.body[1:], strict=False):
-            match field, doc:
-                case (
-                    ast.AnnAssign(target=ast.Name(id=name)),
-                    ast.Expr(value=ast.Constant(value=str(sentence))),
-                ):
-                    docs[name] = sentence
-                case _:
-                    pass
-    return docs
-
-
-def format_fields_table(config: type, without: Iterable[str] = ()) -> str:
-    """Return the fields of a configuration class with type, default and meaning."""
-    docs, types = read_field_docs(config), get_fields(config)
-    groups: dict[str, list[list[str]]] = {}
+def format_fields_table(config: type, without: Iterable[str] = (), grouped: bool = True) -> str:
+    """Return the fields of a configuration class with type, default and meaning, by group."""
+    docs, types, groups = read_field_docs(config), get_fields(config), get_field_groups(config)
+    rows: dict[str, list[list[str]]] = {}
     for field in dataclasses.fields(config):
         if field.name in without:
             continue
         hint, bounds = types[field.name]
         kind = format_type(hint) + (f", {bounds}" if bounds else "")
         row = [f"`{field.name}`", kind, format_default(field), docs.get(field.name, "")]
-        groups.setdefault(str(field.metadata.get("group", "")), []).append(row)
+        rows.setdefault(groups[field.name] if grouped else "", []).append(row)
     header = ("field", "type", "default", "meaning")
     tables = [
-        (f"**{group}**\n\n" if group else "") + format_table(header, rows)
-        for group, rows in groups.items()
+        (f"**{group}**\n\n" if group else "") + format_table(header, lines)
+        for group, lines in rows.items()
     ]
     return "\n\n".join(tables)
 
@@ -144,7 +123,7 @@ def format_settings_table(algorithm: str) -> str:
         and field.default == shared[field.name].default
         and docs.get(field.name) == shared_docs.get(field.name)
     ]
-    return format_fields_table(settings, without=inherited)
+    return format_fields_table(settings, without=inherited, grouped=False)
 
 
 def format_algorithms_table() -> str:

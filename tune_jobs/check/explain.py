@@ -6,15 +6,14 @@ check`` alone and for those of a sweep, from the catalogues of findings.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import importlib
 import inspect
 import re
-import textwrap
 from typing import Any
 
 from algos.metrics import METRICS
+from envs.field_docs import read_field_docs
 from envs.validation import InputError, unknown_name_error
 from tune_jobs.check.findings import SWEEP_FINDINGS, SYMPTOMS, CheckSymptom
 from tune_jobs.formatting import format_percent
@@ -145,24 +144,8 @@ def _metric(name: str) -> dict[str, str]:
 
 def _thresholds(rule: Rule) -> Answer:
     """Return each threshold of a rule with its value and the docstring under it."""
-    docs: dict[str, str] = {}
-    for kind in (Rule, type(rule)):
-        docs |= _read_field_docs(kind)
+    docs = read_field_docs(type(rule))
     return {
         field.name: {"value": getattr(rule, field.name), "meaning": docs.get(field.name, "")}
         for field in dataclasses.fields(rule)
-    }
-
-
-def _read_field_docs(kind: type[Rule]) -> dict[str, str]:
-    """Return the docstring under each annotated field of a class."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-    assert isinstance(body, ast.ClassDef)  # noqa: S101
-    return {
-        field.target.id: " ".join(str(doc.value.value).split())
-        for field, doc in zip(body.body, body.body[1:], strict=False)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(doc, ast.Expr)
-        and isinstance(doc.value, ast.Constant)
     }

@@ -18,6 +18,7 @@ import yaml
 
 import envs
 from envs.factory import make_params
+from envs.field_docs import get_field_groups, read_field_docs
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import JobDumper, JobLoader, make_job
@@ -189,21 +190,6 @@ def _field_docs(cls: type) -> str:
 
     tyro reads the help of each flag from it. The group of a field stands in front of its help.
     """
-    import ast
-    import inspect
-    import textwrap
-
-    groups = {field.name: field.metadata.get("group", "") for field in dataclasses.fields(cls)}
-    tree = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-    assert isinstance(tree, ast.ClassDef)  # noqa: S101
-    lines = ["A job.", "", "Attributes:"]
-    for field, doc in zip(tree.body, tree.body[1:], strict=False):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(doc, ast.Expr)
-            and isinstance(doc.value, ast.Constant)
-        ):
-            text = " ".join(str(doc.value.value).split())
-            lines.append(f"    {field.target.id}: [{groups[field.target.id]}] {text}")
-    return "\n".join(lines)
+    docs, groups = read_field_docs(cls), get_field_groups(cls)
+    lines = [f"    {name}: [{groups[name]}] {text}" for name, text in docs.items()]
+    return "\n".join(["A job.", "", "Attributes:", *lines])

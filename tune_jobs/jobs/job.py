@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any
 
 from algos.config import TrainingSettings
 from envs import FAMILIES
-from envs.validation import (
-    AtLeastOne,
-    Between,
-    InputError,
-    NonNegative,
-    validate,
-)
-from tune_jobs.health import Limit, check_limits
+from envs.validation import InputError, validate
+from tune_jobs.health import check_limits
 from tune_jobs.jobs.first_rung import choose_first_rung
 from tune_jobs.jobs.gpu_shares import check_gpus
+from tune_jobs.jobs.job_fields import (
+    CheckpointFields,
+    EvaluationFields,
+    ResourceFields,
+    SchedulerFields,
+    ScoreFields,
+    SearchFields,
+    StoppingFields,
+    TaskFields,
+)
 from tune_jobs.jobs.program_settings import ProgramSettings, list_placeholders
 from tune_jobs.jobs.rllib_settings import RLlibSettings, count_parts
 from tune_jobs.jobs.search_checks import (
@@ -26,32 +30,18 @@ from tune_jobs.jobs.search_checks import (
     check_population,
     check_search,
 )
-from tune_jobs.jobs.search_space import ENV_PREFIX, Space, make_grid, sample_configs
-from tune_jobs.jobs.settings_class import Settings, get_settings_class
+from tune_jobs.jobs.search_space import ENV_PREFIX, make_grid, sample_configs
+from tune_jobs.jobs.settings_class import get_settings_class
 from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS, count_iterations
 
-Budget = Between(0, 10**10)
-"""Iterations or steps of a trial: the columns of a ledger hold 64 bits."""
 MOST_EVALUATED = 256
 """Episodes of the final evaluation, where the job sets no number and time allows them."""
-MOST_VIDEOS = 100
-"""Videos of a run, at most: its report holds them."""
-MOST_TRIALS = 100_000
-"""Trials of a job, at most: all settings are drawn and validated before the start."""
 PBT_INTERVAL = 3
 """Without ``grace``: iterations between exploits."""
 REPEATS, REPEATS_FROM = 3, 40
 """Without ``repeats``: how many of the trials repeat others, and from how many trials on."""
 FITTED_TO = frozenset({"accumulate", "memory", "minibatch_size", "sequence_length"})
 """Settings by which rollouts are fitted to a budget, where they are not searched."""
-TASK, SEARCH, SCORE, STOPPING, SCHEDULER, EVALUATION, CHECKPOINTS, RESOURCES = (
-    {"group": name}
-    for name in (
-        *("task", "search", "score", "stopping", "scheduler", "evaluation"),
-        *("checkpoints", "resources"),
-    )
-)
-"""Groups of fields in help and documentation; flags and YAML keys stay flat."""
 
 
 def resolve_env_id(name: str) -> str:
@@ -78,113 +68,21 @@ def _refuse_class(env: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Job:
-    """Everything that defines a run; a YAML file holds it, and the run directory keeps a copy."""
+class Job(
+    ResourceFields,
+    CheckpointFields,
+    EvaluationFields,
+    SchedulerFields,
+    StoppingFields,
+    ScoreFields,
+    SearchFields,
+    TaskFields,
+):
+    """Everything that defines a run; a YAML file holds it, and the run directory keeps a copy.
 
-    env: str = field(metadata=TASK)
-    """The environment: one of ours by name (see `rungwise envs`), or any Gymnasium id, with its
-    module where it needs one (`my_envs:Warehouse-v0`); `pettingzoo:MODULE` is a game of several
-    agents."""
-    env_kwargs: dict[str, Any] = field(default_factory=dict[str, Any], metadata=TASK)
-    """Arguments of the environment."""
-    algo: str = field(default="ppo", metadata=TASK)
-    """The algorithm (see `rungwise algos`)."""
-    settings: Settings = field(default_factory=TrainingSettings, metadata=TASK)
-    """The algorithm's settings (of `rllib/NAME` by RLlib's names), or those of a program."""
-    seed: Annotated[int, Between(0, 2**30 - 1)] = field(default=0, metadata=TASK)
-    """Seed of the sampled settings and, with the trial's number, of its training."""
-    search: dict[str, Space] = field(default_factory=dict[str, Space], metadata=SEARCH)
-    """Searched fields: of the algorithm by name, of the environment as `env.<name>`."""
-    searcher: Literal["random", "grid", "optuna"] = field(default="random", metadata=SEARCH)
-    """`random` spreads the trials evenly over the spaces; `grid` takes every combination of evenly
-    spaced values, at most `trials` of them; `optuna` proposes settings from the results of earlier
-    trials (useful from some tens of trials on; needs the extra `optuna`)."""
-    points: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]], metadata=SEARCH)
-    """Settings of the first trials, searched fields by name; fields left out are sampled."""
-    trials: Annotated[int, Between(1, MOST_TRIALS)] = field(default=1, metadata=SEARCH)
-    """Number of trials: settings to try, and those of `repeats`."""
-    repeats: Annotated[int | None, NonNegative] = field(default=None, metadata=SEARCH)
-    """How many of the trials train the best settings once more, on another seed, when all others
-    have ended; the best mean of both trainings then decides. By default 3 of 40 trials or more
-    under ASHA, but 0 for a grid and for a program without `{seed}`."""
-    seeds: Annotated[int, AtLeastOne] = field(default=1, metadata=SEARCH)
-    """Agents that each trial trains on different seeds. Each trial's score is the mean over its
-    seeds; compute grows linearly with their number."""
-    metric: str = field(default="", metadata=SCORE)
-    """Score of a trial: a metric of the catalogue or of the environment. Empty takes the
-    environment's score, or return_mean. A mean over episodes is taken over the last 100 finished
-    episodes; with fewer than 20 the trial is undecided and continues. In a mean return episodes
-    count, too, that have lasted much longer without an end, and where none has ended at the end of
-    the budget the mean reward per step is the score."""
-    mode: Literal["", "min", "max"] = field(default="", metadata=SCORE)
-    """Whether a small or a large score is good. Empty takes the mode of the metric."""
-    iterations: Annotated[int, Budget] = field(default=0, metadata=STOPPING)
-    """Training iterations of a trial that is not stopped: its full budget. 0 takes as many as
-    `steps` holds, or 100; of a program whose budget is not known it stays 0."""
-    steps: Annotated[int, Budget] = field(default=0, metadata=STOPPING)
-    """The same budget in environment steps of each seed, in place of `iterations`: as many whole
-    iterations as it holds."""
-    target: float | None = field(default=None, metadata=STOPPING)
-    """Stop a trial once its score reaches this value."""
-    patience: Annotated[int, NonNegative] = field(default=0, metadata=STOPPING)
-    """Stop a trial after this many iterations without improvement; 0 disables early stopping. From
-    eight scores on, means over half the patience are compared with their noise, so noisy scores
-    need more patience."""
-    min_delta: Annotated[float, NonNegative] = field(default=0.01, metadata=STOPPING)
-    """Smallest improvement that counts, as a fraction of the best score."""
-    health: dict[str, Limit] = field(default_factory=dict[str, Limit], metadata=STOPPING)
-    """The highest severity that a health rule may report, by symptom: `off`, `note`, `warn` or
-    `stop`."""
-    scheduler: Literal["asha", "pbt", "none"] = field(default="asha", metadata=SCHEDULER)
-    """`asha` stops the worse trials at rungs; `pbt` continues the worst quarter from the best with
-    changed settings; `none` runs all trials to the end."""
-    grace: Annotated[int, NonNegative] = field(default=0, metadata=SCHEDULER)
-    """Iterations before the first rung of ASHA, and between the exploits of PBT; 0 takes a fifth of
-    the budget for ASHA, but at least 5 iterations or half of the budget, and 3 for PBT."""
-    reduction_factor: Annotated[int, Between(2)] = field(default=2, metadata=SCHEDULER)
-    """ASHA reduction factor eta: 1/eta of the trials are promoted at each rung; rung intervals grow
-    by eta."""
-    brackets: Annotated[int, AtLeastOne] = field(default=1, metadata=SCHEDULER)
-    """Brackets (Hyperband): each leaves out one more of the lowest rungs. More brackets cost more
-    compute and are safer where early scores predict late ones badly."""
-    evaluation_episodes: Annotated[int | None, NonNegative] = field(
-        default=None, metadata=EVALUATION
-    )
-    """Episodes, on seeds never trained on, in which the best trial is compared with baselines; 0
-    disables the comparison. By default at most 256 in a fifth of the training's steps, but at least
-    20, or 2 in environments whose copies play one by one."""
-    finalists: Annotated[int, AtLeastOne] = field(default=3, metadata=EVALUATION)
-    """Best trials that play again on other fresh seeds, which decides the winner; 1 takes the best
-    score of training."""
-    evaluation_env_kwargs: dict[str, Any] = field(
-        default_factory=dict[str, Any], metadata=EVALUATION
-    )
-    """Arguments of the environment that differ between evaluation and training."""
-    held_out_interval: Annotated[int, NonNegative] = field(default=0, metadata=EVALUATION)
-    """Iterations between held-out evaluations during training, with `evaluation_env_kwargs` and on
-    seeds never trained on; 0 disables them. They report `held_out_...`; as `metric` such a score
-    decides for the scheduler, `patience` and `keep: best`."""
-    held_out_episodes: Annotated[int, AtLeastOne] = field(default=256, metadata=EVALUATION)
-    """Episodes of a held-out evaluation."""
-    videos: Annotated[int, Between(0, MOST_VIDEOS)] = field(default=0, metadata=EVALUATION)
-    """Episodes of the best trial that are recorded as videos, in environments that render to
-    arrays; needs the extra `video`."""
-    checkpoint_interval: Annotated[int, AtLeastOne] = field(default=5, metadata=CHECKPOINTS)
-    """Iterations between checkpoints: at most this much training is lost in a crash."""
-    keep: Literal["last", "best"] = field(default="best", metadata=CHECKPOINTS)
-    """Which checkpoint is a trial's result. `best`: the newest one whose score, in the iterations
-    after it, is not below the best one by more than noise and `min_delta`; it costs the space of
-    one more checkpoint. `last`: the last one."""
-    cpus_per_trial: Annotated[float, Between(0, low_open=True)] = field(
-        default=1.0, metadata=RESOURCES
-    )
-    """CPUs of a trial's own process."""
-    gpus_per_trial: Annotated[float, NonNegative] = field(default=0.0, metadata=RESOURCES)
-    """GPUs of a trial; a fraction shares one. The processes that learn, and those that act on a GPU
-    (`acting_device`), hold equal parts of them."""
-    max_failures: Annotated[int, NonNegative] = field(default=3, metadata=RESOURCES)
-    """How many times a crashed trial is restarted from its last checkpoint, and how many exceptions
-    of its environment it survives: the iteration is repeated with new environments."""
+    Each base class is a group of fields; flags and YAML keys are flat. The last one comes first, as
+    dataclasses order inherited fields.
+    """
 
     def __post_init__(self) -> None:
         _refuse_class(self.env)
