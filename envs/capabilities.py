@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
 from envs.episode_trace import EpisodeTrace
-from envs.pytree import Array, Floats, Ints, Keys, Observation
+from envs.pytree import Array, Floats, Keys, Observation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,25 +195,4 @@ class SupportsExamples(Protocol):
 
     def list_examples(self, state: Any) -> list[dict[str, str]]:
         """Return one row for each finished episode [B], by heading."""
-        ...
-
-
-@runtime_checkable
-class SupportsPages(Protocol):
-    """A world that a person can play: it shows pages and takes actions as text."""
-
-    def get_instruction(self, state: Any, copy: int) -> str:
-        """Return the task of one copy in words."""
-        ...
-
-    def render_page(self, state: Any, copy: int) -> str:
-        """Return the page of one copy as text; ``[SEP]`` separates its parts."""
-        ...
-
-    def render_actions(self, state: Any, copy: int) -> list[str]:
-        """Return the text of each action [K] of one copy; empty where it is illegal."""
-        ...
-
-    def parse_actions(self, state: Any, texts: Sequence[str]) -> Ints:
-        """Return the actions [B] that texts stand for; -1 for a text without a meaning here."""
         ...

@@ -20,7 +20,6 @@ from cluster.commands.export import Export, Import
 from cluster.commands.jobs import Fetch, Report, Resume, Train, Tune
 from cluster.commands.ledger import Ledger
 from cluster.commands.monitoring import Monitoring
-from cluster.commands.play import Play
 from cluster.commands.serve import Dashboard, Serve
 from cluster.commands.service import Jobs, Service
 from cluster.commands.watch import Watch
@@ -28,7 +27,7 @@ from cluster.errors import Answer
 
 COMMAND_GROUPS: dict[str, tuple[type[Command], ...]] = {
     "Train and tune": (Tune, Train, Watch, Resume, Fetch),
-    "Inspect": (Check, Doctor, Explain, Evaluate, Report, Ledger, Dashboard, Play),
+    "Inspect": (Check, Doctor, Explain, Evaluate, Report, Ledger, Dashboard),
     "Serve and deploy": (Serve, Export, Import, Submit, Deploy, Monitoring),
     "Queue": (Service, Jobs),
     "Catalogue": (Presets, Envs, Algos),

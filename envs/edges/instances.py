@@ -9,8 +9,6 @@ The laws:
 * ``gallery``: the symmetric positive definite examples that PyAMG ships, one of them at random.
 * ``weighted_grid``: the Laplacian of an 8-neighbour grid, conductances exp(N(0, 1)).
 * ``random_graph``: the Laplacian of a planar graph and some long edges, conductances likewise.
-* ``power_grid``: the Laplacian of a connected part of a real transmission grid, which pandapower
-  ships, with its own admittances.
 
 Laplacians are grounded: node 0 is tied to zero by a usual conductance, so that they are definite.
 """
@@ -24,7 +22,6 @@ import numpy as np
 from scipy import sparse, spatial
 
 from envs import counter_rng
-from envs.edges import power
 from envs.optional_imports import import_extra
 from envs.pytree import Floats, Ints, Keys
 
@@ -32,9 +29,9 @@ Matrix: TypeAlias = Any
 """A square ``scipy.sparse.csr_array`` of float64 with sorted columns (scipy ships no types)."""
 
 Family: TypeAlias = Literal[
-    "anisotropic", "variable", "mesh", "gallery", "weighted_grid", "random_graph", "power_grid"
+    "anisotropic", "variable", "mesh", "gallery", "weighted_grid", "random_graph"
 ]
-GRAPHS = ("weighted_grid", "random_graph", "power_grid")
+GRAPHS = ("weighted_grid", "random_graph")
 """The families of graph Laplacians."""
 ON_GRIDS = ("anisotropic", "variable", "weighted_grid")
 """The families whose matrices have the entries of a nine-point stencil on a square."""
@@ -81,8 +78,6 @@ def capacity(family: Family, size: int) -> tuple[int, int]:
     if family in ("mesh", "random_graph"):
         # A planar graph has fewer than three edges a node, each of them two entries.
         return n, 6 * n + (2 * int(_LONG_EDGES * n) if family == "random_graph" else 0)
-    if family == "power_grid":
-        return n, 8 * n  # whole grids have three entries a bus, their densest parts up to seven
     # The nine-point stencil is a product of two three-point ones, each with 3 size - 2 entries.
     return n, (3 * size - 2) ** 2 - n
 
@@ -233,18 +228,9 @@ def _laplacian(ends: Ints, key: Keys) -> Matrix:
     weight = np.exp(counter_rng.normal(key, (len(ends),))[0].astype(np.float64))
     n = int(ends.max()) + 1
     half = sparse.coo_array((weight, (ends[:, 0], ends[:, 1])), shape=(n, n))
-    return _ground((half + half.T).tocsr(), 1.0)
-
-
-def _power_grid(size: int, key: Keys) -> Matrix:
-    conductances = power.part(size * size, key)
-    return _ground(conductances, float(np.median(conductances.data)))
-
-
-def _ground(conductances: Matrix, ground: float) -> Matrix:
-    """Return the Laplacian of a graph whose node 0 is tied to zero."""
-    tied = np.zeros(conductances.shape[0])
-    tied[0] = ground
+    conductances = (half + half.T).tocsr()
+    tied = np.zeros(n)
+    tied[0] = 1.0
     return sparse.diags_array(conductances.sum(axis=1) + tied) - conductances
 
 
@@ -265,5 +251,4 @@ _LAWS: dict[str, Callable[[int, Keys], Matrix]] = {
     "gallery": _gallery,
     "weighted_grid": _weighted_grid,
     "random_graph": _random_graph,
-    "power_grid": _power_grid,
 }

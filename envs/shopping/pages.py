@@ -50,7 +50,6 @@ def make_start_state(keys: Keys, goal: Ints, store: Store, steps: int) -> State:
         searched=np.zeros((B, SEARCHES), np.bool_),
         visited=np.full((B, steps), -1),
         seen=np.zeros((B, steps), np.int64),
-        clicked=np.zeros((B, steps), np.bool_),
         invalid=nothing,
         score=np.zeros(B),
     )
@@ -126,7 +125,6 @@ def click(state: State, slot: Ints, store: Store) -> State:
         chosen=_choose_value(
             state, np.where(on_item & (slot >= LISTED), listed, -1), leaves, store
         ),
-        clicked=state.clicked & ~back[:, None],
     )
     return _remember_products(state, opened)
 
@@ -154,7 +152,7 @@ def _choose_value(state: State, value: Ints, leaves: Bools, store: Store) -> Boo
 
 def _remember_products(state: State, opened: Bools) -> State:
     """Record items that were opened or read in the memory of the states."""
-    visited, seen, clicked = state.visited.copy(), state.seen.copy(), state.clicked.copy()
+    visited, seen = state.visited.copy(), state.seen.copy()
     known = (visited == state.item[:, None]) & (state.item >= 0)[:, None]
     new = opened & ~known.any(axis=1)
     # New items take the next free place; an episode opens at most one item per step, so the memory
@@ -163,9 +161,8 @@ def _remember_products(state: State, opened: Bools) -> State:
     place = np.where(known.any(axis=1), known.argmax(axis=1), place)
     who = np.flatnonzero(state.item >= 0)
     visited[who, place[who]] = state.item[who]
-    clicked[who, place[who]] |= opened[who]
     read = np.select(
         [state.page == DESCRIPTION, state.page == FEATURES], [DESCRIPTION_SEEN, FEATURES_SEEN], 0
     )
     seen[who, place[who]] |= read[who]
-    return dataclasses.replace(state, visited=visited, seen=seen, clicked=clicked)
+    return dataclasses.replace(state, visited=visited, seen=seen)

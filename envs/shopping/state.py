@@ -35,8 +35,6 @@ class State:
     """[B, T]: products looked at in this episode, in order, -1 behind the last."""
     seen: Ints
     """[B, T]: the parts of each, other than its title, that have been read, as bits."""
-    clicked: Bools
-    """[B, T]: which of them since the last way back to the search (pages mark their links)."""
     invalid: Ints
     """[B]: actions that were not legal and did nothing."""
     score: Floats

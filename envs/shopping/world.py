@@ -8,7 +8,7 @@ generated catalogue, or over the original's files.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import gymnasium
@@ -19,12 +19,11 @@ from envs import counter_rng
 from envs.batched import Agent, Step, World
 from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation
 from envs.shopping import baselines as agents
-from envs.shopping import observation, pages, rendering
+from envs.shopping import observation, pages
 from envs.shopping.goals import searches
 from envs.shopping.pages import BUY, DONE, LISTED, START
 from envs.shopping.params import Params
 from envs.shopping.reading import Reader
-from envs.shopping.rendering import Style
 from envs.shopping.state import State
 from envs.shopping.store import Store, get_store
 from envs.shopping.texts import Tokens
@@ -34,8 +33,8 @@ from envs.validation import InputError
 class Shopping(World[State]):
     """The world of one :class:`Params`.
 
-    An action [B] is a slot (:mod:`envs.shopping.pages`) or a number that :meth:`parse_actions`
-    returned for a text. An illegal action only counts as invalid, as in WebShop.
+    An action [B] is a slot (:mod:`envs.shopping.pages`), or -1 for none. An illegal action only
+    counts as invalid, as in WebShop.
     """
 
     params_type = Params
@@ -56,7 +55,6 @@ class Shopping(World[State]):
             self.reader.space if self.reader else observation.make_space(self.store, params)
         )
         self.action_space: gymnasium.Space[Any] = spaces.Discrete(self.slots)
-        self._typed: dict[str, int] = {}
 
     @property
     def episode_limit(self) -> int:
@@ -102,18 +100,16 @@ class Shopping(World[State]):
         done = state.page == DONE
         mask = pages.compute_legal_mask(state, self.store)
         every = np.arange(len(slot))
-        # Numbers beyond the slots stand for searches that were typed as text.
-        typed = (slot >= self.slots) & ~done
-        is_legal = mask[every, np.clip(slot, 0, self.slots - 1)] & (slot >= 0) & ~typed
+        is_legal = mask[every, slot] & (slot >= 0)
         asks = is_legal & (state.page == START) & (slot >= LISTED)
         after = pages.click(state, np.where(is_legal & ~asks, slot, -1), self.store)
-        after = self._search(state, after, slot, asks, typed)
+        after = self._search(state, after, slot, asks)
         bought = is_legal & (slot == BUY)
         after = dataclasses.replace(
             after,
             # A finished copy stays as it is, because its neighbours may still be playing.
             step=state.step + ~done,
-            invalid=state.invalid + ~(is_legal | typed | done),
+            invalid=state.invalid + ~(is_legal | done),
             score=np.where(bought, 100 * self._compute_purchase_reward(after, bought), state.score),
         )
         return self._step(state, after, bought)
@@ -121,26 +117,20 @@ class Shopping(World[State]):
     def _observe(self, state: State) -> Observation:
         return self.reader.observe(state) if self.reader else observation.observe(self, state)
 
-    def _search(self, before: State, after: State, slot: Ints, asks: Bools, typed: Bools) -> State:
-        """Return the states after the proposed and the typed searches."""
-        who = np.flatnonzero(asks | typed)
+    def _search(self, before: State, after: State, slot: Ints, asks: Bools) -> State:
+        """Return the states after the proposed searches of copies ``asks`` [B]."""
+        who = np.flatnonzero(asks)
         if not who.size:
             return after
-        # Dictionaries keep their order, so a typed number indexes this list.
-        texts = list(self._typed) if typed.any() else []
+        instructions = (self.store.goals[goal].instruction for goal in before.goal[who])
         queries = [
-            texts[slot[b] - self.slots]
-            if typed[b]
-            else self._get_proposed_search(before.goal[b], slot[b])
-            for b in who
+            searches(instruction)[place]
+            for instruction, place in zip(instructions, slot[who] - LISTED, strict=True)
         ]
         searched = before.searched.copy()
         searched[asks, slot[asks] - LISTED] = True
         after = dataclasses.replace(after, searched=searched)
         return pages.search(after, who, np.stack([self.store.search(query) for query in queries]))
-
-    def _get_proposed_search(self, goal: int, slot: int) -> str:
-        return searches(self.store.goals[goal].instruction)[slot - LISTED]
 
     def _step(self, before: State, after: State, bought: Bools) -> Step[State]:
         params = self.params
@@ -183,53 +173,18 @@ class Shopping(World[State]):
         """Return means over episodes [N]: score 0 to 100, success and purchases 0 to 1."""
         return {name: float(np.mean(episodes[name])) for name in self.episode_metrics}
 
-    def get_instruction(self, state: State, copy: int) -> str:
-        """Return the instruction of one copy."""
-        return self.store.goals[state.goal[copy]].instruction
-
-    def render_page(self, state: State, copy: int, style: Style = "text") -> str:
-        """Return the page of one copy in one of WebShop's formats."""
-        return rendering.page_text(state, copy, self.store, style)
-
-    def render_actions(self, state: State, copy: int) -> list[str]:
-        """Return the actions [K] of one copy as ``click[...]`` or ``search[...]``; else empty."""
-        return rendering.action_texts(state, copy, self.store)
-
-    def parse_actions(self, state: State, texts: Sequence[str]) -> Ints:
-        """Return the actions [B] that B texts stand for; -1 for a text without a meaning here.
-
-        Any ``search[...]`` is one, on every page. The numbers of searches that are not proposed are
-        this world's own: step them here, and keep none.
-        """
-        if len(texts) != len(state.keys):
-            raise InputError(f"{len(state.keys)} copies need as many texts, not {len(texts)}.")
-        return np.array([self._action(state, b, text) for b, text in enumerate(texts)], np.int64)
-
-    def _action(self, state: State, copy: int, text: str) -> int:
-        found = rendering.parse_action(text)
-        if not found:
-            return -1
-        kind, argument = found
-        if kind == "search":
-            return self.slots + self._typed.setdefault(argument, len(self._typed))
-        names = rendering.action_texts(state, copy, self.store)
-        # Names may repeat; WebShop keeps the later one.
-        last = {name: slot for slot, name in enumerate(names) if name.startswith("click[")}
-        return last.get(f"click[{argument}]", -1)
-
     def _validate_action(self, action: Array, copies: int) -> Ints:
         slot = np.asarray(action)
-        most = self.slots + len(self._typed) - 1
         if slot.shape != (copies,) or not np.issubdtype(slot.dtype, np.integer):
             raise InputError(
                 f"An action needs {copies} whole numbers, one for each copy, but it has the shape "
                 f"{slot.shape} and the type {slot.dtype}."
             )
-        if ((slot < -1) | (slot > most)).any():
-            wrong = slot[(slot < -1) | (slot > most)][0]
+        if ((slot < -1) | (slot >= self.slots)).any():
+            wrong = slot[(slot < -1) | (slot >= self.slots)][0]
             raise InputError(
-                f"The action must be a slot from 0 to {self.slots - 1}, -1 for none, or what "
-                f"actions() gave, but it is {wrong}."
+                f"The action must be a slot from 0 to {self.slots - 1}, or -1 for none, but it is "
+                f"{wrong}."
             )
         return slot.astype(np.int64)
 

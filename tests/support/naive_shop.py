@@ -114,9 +114,6 @@ class Session:
     def clickables(self):
         return {text.lower(): kind for text, kind in self.nodes() if kind != "plain"}
 
-    def text(self):
-        return " [SEP] ".join(text for text, _ in self.nodes() if text)
-
     def act(self, action):
         found = re.match(r"(.+)\[(.+)\]", action)
         if not found or self.done:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from envs import counter_rng
+from envs.shopping import pages
 from envs.shopping.catalogue import Product, Request
+from envs.shopping.goals import searches
 
 SHIRT = Product(
     id="B00SHIRT01",
@@ -47,14 +49,43 @@ def visit(world, goal: Any = 0, copies=1, seed=0):
 
 
 def walk(world, state, *texts):
-    """The state after actions, each given as a text for every copy."""
+    """The state of one copy after actions in WebShop's words; any query can be searched for."""
     for text in texts:
-        state = world.step(state, world.parse_actions(state, [text] * len(state.keys))).state
+        if state.page[0] == pages.DONE:
+            return state
+        if text.startswith("search["):
+            state = dataclasses.replace(state, step=state.step + 1)
+            found = world.store.search(text[7:-1].lower())[None]
+            state = pages.search(state, np.array([0]), found)
+        else:
+            state = world.step(state, find_slots(world, state, text.lower())).state
     return state
 
 
-def legal_texts(world, state, copy=0):
-    return [text for text in world.render_actions(state, copy) if text]
+def find_slots(world, state, text):
+    """The slot [1] of an action in words, -1 where illegal; of a repeated name the last."""
+    names = list_actions(world, state)
+    return np.array([max((slot for slot, name in enumerate(names) if name == text), default=-1)])
+
+
+def list_actions(world, state):
+    """What one copy may do in WebShop's words, by slot; empty where a slot is not legal."""
+    mask, store = pages.compute_legal_mask(state, world.store)[0], world.store
+    listed = []
+    if state.page[0] == pages.START:
+        listed = [f"search[{query}]" for query in searches(store.goals[state.goal[0]].instruction)]
+    elif state.page[0] == pages.RESULTS:
+        ids = [store.products[p].id.lower() for p in pages.get_shown_products(state)[0]]
+        listed = [f"click[{name}]" for name in ids]
+    elif state.page[0] == pages.ITEM:
+        listed = [f"click[{value}]" for _, value in store.products[state.item[0]].values]
+    texts = [*(f"click[{name}]" for name in pages.BUTTONS), *listed]
+    texts += [""] * (len(mask) - len(texts))
+    return [text if is_legal else "" for text, is_legal in zip(texts, mask, strict=True)]
+
+
+def legal_texts(world, state):
+    return [text for text in list_actions(world, state) if text]
 
 
 def play(world, agent, goals, seed=0):

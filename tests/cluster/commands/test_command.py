@@ -3,7 +3,7 @@
 
 import pytest
 
-from cluster.commands.play import Play
+from cluster.commands.diagnose import Check
 from envs.validation import InputError
 
 
@@ -11,9 +11,9 @@ from envs.validation import InputError
     "words", [["--env-kwargs", "goals", "50"], ["--env-kwargs.goals", "50"]], ids=["pair", "dotted"]
 )
 def test_environment_arguments_are_read_as_yaml(words):
-    assert Play.parse(["shop", *words]).read_env_kwargs() == {"goals": 50}
+    assert Check.parse(["shop", *words]).read_env_kwargs() == {"goals": 50}
 
 
 def test_an_environment_argument_that_is_not_yaml_is_refused():
     with pytest.raises(InputError, match="not YAML"):
-        Play.parse(["shop", "--env-kwargs", "goals", "[1"]).read_env_kwargs()
+        Check.parse(["shop", "--env-kwargs", "goals", "[1"]).read_env_kwargs()

@@ -1,5 +1,5 @@
 # pyright: basic
-"""Pages: WebShop's transitions, its text formats and its action grammar."""
+"""Pages: WebShop's transitions."""
 
 import random as stdlib
 
@@ -20,7 +20,6 @@ def assert_same_page(world, state, session):
     assert (state.page[0] == DONE) == session.done
     if session.done:
         return
-    assert world.render_page(state, 0) == session.text()
     clicks = {text for text in legal_texts(world, state) if text.startswith("click[")}
     assert clicks == {f"click[{name}]" for name in session.clickables() if name != "search"}
     product = state.item[0]
@@ -45,10 +44,8 @@ SEQUENCES = {
     "pages of results": [SEARCH, "click[< prev]", *["click[next >]"] * 2, "click[< prev]", LAST],
     "pages past the end are empty": [SEARCH, *["click[next >]"] * 7, "click[< prev]"],
     "the page of results is kept": [SEARCH, "click[next >]", ITEM, "click[< prev]", ITEM],
-    "search works on every page": [SEARCH, ITEM, "option 0", "search[lamp]", LAST, "search[!]"],
     "no hits": ["search[qqq zzz]", ITEM, "click[next >]", "click[back to search]"],
-    "nonsense does nothing": ["buy", "click[buy now]", "click[search]", "search[]", "Search[lamp]"],
-    "the argument may be in capitals": ["search[LAMP]", "click[BACK TO SEARCH]", "search[a[b]c]"],
+    "nonsense does nothing": ["buy", "click[buy now]", "click[search]", "search[!]"],
     "back from a sub-page": [SEARCH, ITEM, "click[features]", "click[back to search]"],
 }
 
