@@ -42,15 +42,6 @@ def test_documented_lines_hand_a_library_its_callback(module):
     assert isinstance(library.callback.watch, Watch)
 
 
-def test_documented_lines_for_lightning_train(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    pytest.importorskip("lightning", reason="the extra [peers] is not installed")
-    demos = pytest.importorskip("lightning.pytorch.demos.boring_classes")
-    names = {"module": demos.BoringModel()}
-    exec(LINES["callbacks.lightning_callback"].replace("max_epochs=200", "max_epochs=2"), names)
-    assert names["health"].watch._log.budget == 2
-
-
 def test_documented_lines_for_tune_make_a_stopper(monkeypatch):
     from ray import tune
 
