@@ -2,19 +2,21 @@
 """The README's environment, used as written."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from command_line import answer, rungwise
 from paths import ROOT
 
 README = (ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
 @pytest.fixture
 def project(tmp_path):
-    code = re.search(r"```python\n(.*?)```", README, re.S)
-    assert code
-    (tmp_path / "my_envs.py").write_text(code[1])
+    (code,) = [block for block in PYTHON if "class Thermostat" in block]
+    (tmp_path / "my_envs.py").write_text(code)
     return tmp_path
 
 
@@ -28,6 +30,15 @@ def test_readme_environment_passes_check_trains_and_is_evaluated(project):
     evaluated = answer(rungwise("evaluate", answer(done)["checkpoint"], "--json", cwd=project))
     assert {"policy", "baselines"} <= set(evaluated)
     assert "return_mean" in evaluated["baselines"]["random"]
+
+
+@pytest.mark.system
+def test_readme_script_trains_and_is_judged(tmp_path):
+    (code,) = [block for block in PYTHON if "rungwise.run" in block]
+    command = [sys.executable, "-c", code.replace("iterations=30", "iterations=2")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^[\d.]+ trials/\S+ \[", done.stdout, re.M), done.stdout
 
 
 def test_readme_is_short():
