@@ -85,6 +85,10 @@ EPISODE_METRICS = "episode_metrics"
 episodes: our environments their own metrics, any other one whether it was a success."""
 
 
+STEP_METRICS = "step_metrics"
+"""Part of a result with the sum of the rewards, the steps, and the longest running episode."""
+
+
 def list_rllib_algorithms() -> dict[str, str]:
     """Return the names of RLlib's own algorithms, each with a line about it."""
     return {RLLIB + name: DESCRIPTIONS.get(name, "") for name in sorted(ALGORITHMS)}
@@ -171,7 +175,8 @@ def make_config(algo: str, settings: Mapping[str, Any]) -> AlgorithmConfig:
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
     config: Any = get_default_config(algo)
     config.env_runners(num_env_runners=0, env_to_module_connector=make_observation_connectors)
-    config.learners(num_learners=0).callbacks(on_episode_end=log_episode_metrics)
+    config.learners(num_learners=0)
+    config.callbacks(on_episode_end=log_episode_metrics, on_sample_end=log_step_metrics)
     # Restarted by RLlib, a runner whose environment always fails would be restarted for ever.
     config.fault_tolerance(restart_failed_env_runners=False)
     config.debugging(log_level="ERROR", log_sys_usage=False)
@@ -271,6 +276,16 @@ def log_episode_metrics(*, episode: Any, env_runner: Any, metrics_logger: Any, *
     figures |= dict.fromkeys(env_runner.success_names - named, 0.0)
     for name, value in figures.items():
         metrics_logger.log_value((EPISODE_METRICS, name), value, window=MOST_EPISODES)
+
+
+def log_step_metrics(*, metrics_logger: Any, samples: Any, **_: Any) -> None:
+    """Log the rewards of steps, whose episodes may never end (RLlib's ``on_sample_end``)."""
+    for episode in samples:
+        rewards = episode.get_rewards()
+        metrics_logger.log_value((STEP_METRICS, "rewards"), float(sum(rewards)), reduce="sum")
+        metrics_logger.log_value((STEP_METRICS, "steps"), len(rewards), reduce="sum")
+        running = 0 if episode.is_done else episode.t
+        metrics_logger.log_value((STEP_METRICS, "running_length_max"), running, reduce="max")
 
 
 def check_starts(space: Space[Any], kind: str) -> None:

@@ -18,7 +18,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LI
 
 from algos.algorithm import WEIGHTS
 from algos.policy import write_policy
-from algos.rllib_algorithms import EPISODE_METRICS, build_rllib_algorithm
+from algos.rllib_algorithms import EPISODE_METRICS, STEP_METRICS, build_rllib_algorithm
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.episode_statistics import INFO_METRICS
@@ -144,7 +144,14 @@ class RLlibAgent:
         metrics["episodes"] = int(metrics.get("episodes", 0))
         start = f"{ENV_RUNNER_RESULTS}/{EPISODE_METRICS}/"
         of_env = {n.removeprefix(start): v for n, v in numbers.items() if n.startswith(start)}
-        return {"nonfinite": 0} | metrics | {INFO_METRICS.get(n, n): v for n, v in of_env.items()}
+        metrics |= {INFO_METRICS.get(n, n): v for n, v in of_env.items()}
+        # They score a trial in which no episode ends.
+        rewards, steps, longest = (
+            numbers.get(f"{ENV_RUNNER_RESULTS}/{STEP_METRICS}/{name}", 0.0)
+            for name in ("rewards", "steps", "running_length_max")
+        )
+        of_steps = {"reward_mean": rewards / steps, "running_length_max": longest} if steps else {}
+        return {"nonfinite": 0} | metrics | of_steps
 
     def save_to_path(self, directory: Path) -> None:
         """Save what continuing the training needs."""

@@ -78,7 +78,8 @@ def test_an_iteration_of_astar_po_learns_and_saves_a_model(rank, folder, tmp_pat
 
 
 def test_a_users_model_passes_and_a_missing_one_is_refused(folder, tmp_path):
-    job = dataclasses.replace(load_job("shop-qwen"), search={}, trials=1)  # as `rungwise train` does
+    # As `rungwise train` does.
+    job = dataclasses.replace(load_job("shop-qwen"), search={}, trials=1)
     with pytest.raises(InputError, match="There is no folder /where/is/the/model"):
         prepare_job(job, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -134,9 +134,12 @@ def test_policy_folder_holds_nothing_that_runs_code(dqn):
 
 def test_sac_trains_with_an_actor_and_critics(tmp_path, local_ray):
     trial = make_trial(tmp_path, **SAC, steps=0)
-    (_, _), (result, metrics) = step(trial), step(trial)
+    (before, _), (result, metrics) = step(trial), step(trial)
     assert metrics["env_steps"] == 60 and metrics["policy_loss"] and metrics["value_loss"] > 0
-    assert result["score"] is None, "no episode of 200 steps has ended"
+    assert metrics["running_length_max"] == 60 and before["score"] is None
+    # No episode of 200 steps has ended, so rewards per step are the score at the end.
+    assert -17 * 200 < result["score"] == metrics["scored_reward_mean"] * 200 < 0
+    assert metrics["scored_reward_mean"] == metrics["reward_mean"]
     trial.cleanup()
 
 
